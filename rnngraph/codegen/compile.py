@@ -93,8 +93,8 @@ def _no_loops_within(graph: Graph) -> None:
         for inner in node["body"].nodes if node.op == "scan" else ():
             if inner.op == "scan":
                 raise GraphError(
-                    f"a recurrence, {inner.name or 'scan'}, runs anew at each step of another; run it before the other "
-                    "one, or write its steps out",
+                    f"the recurrence {inner.name or 'scan'} runs inside of each step of another one; run it before the "
+                    "other, or unroll its steps",
                     inner.where,
                 )
 

@@ -1,10 +1,10 @@
-"""fission: a scan comes apart along the strongly connected components of its carries.
+"""fission: split a scan along the strongly connected components of its carries.
 
-What a cycle of carried values needs stays in a loop: a stack becomes one scan a layer. What depends on
-earlier values only leaves the loops and becomes one op over all steps, before or after them (hoisting):
-a layer's input product, dropout between layers, residuals, projections of outputs. What depends on neither
-sequence nor carry is computed once.
-Law: values unchanged, bit for bit.
+Nodes on a cycle of carries stay in a loop, so that a stack of layers becomes one scan per layer. Values that depend
+only on earlier ones are hoisted: they become one op over all steps, before or after the loops. Examples are a layer's
+input product, dropout between layers, residuals and output projections. Loop invariants are computed once.
+
+Law: values are unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .loops.pieces import ScanPieces
 
 @dataclass(frozen=True)
 class Fission:
-    """Law: values unchanged, bit for bit."""
+    """Law: values are unchanged, bit for bit."""
 
     name: str = "fission"
 

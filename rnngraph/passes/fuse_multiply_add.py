@@ -1,8 +1,9 @@
-"""fuse_multiply_add: a product that is only added becomes one fused multiply-add.
+"""fuse_multiply_add: turn a product whose only use is a sum into a fused multiply-add.
 
-So it is in a sum over an axis of a product with a matrix that a loop carries. The rule looks at the graph alone, never
-at tiles, unrolling or threads, so every way of running a graph rounds alike.
-Law: values unchanged, up to the one rounding that an fma saves.
+This includes sums over an axis of a product with a matrix that a loop carries. The rule depends on the graph alone,
+not on tiles, unrolling or threads, so that every execution of a graph rounds alike.
+
+Law: values are unchanged up to the rounding that an fma saves.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..ir.types import FLOATS
 
 @dataclass(frozen=True)
 class FuseMultiplyAdd:
-    """Law: values unchanged, up to the one rounding that an fma saves."""
+    """Law: values are unchanged up to the rounding that an fma saves."""
 
     name: str = "fuse_multiply_add"
 
@@ -26,7 +27,7 @@ class FuseMultiplyAdd:
 
 
 def _in_bodies(graph: Graph) -> Graph:
-    """``graph`` with the rule applied to the body of every scan, innermost first."""
+    """Apply the rule to the body of every scan, innermost first."""
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op != "scan":
@@ -39,13 +40,13 @@ def _in_bodies(graph: Graph) -> Graph:
 
 
 def _matrices(body: Graph, carries: int) -> Set[Node]:
-    """Carried values of three axes and more, and what is computed of them entry by entry."""
-    found = {node for node in body.inputs[:carries] if node.tensor.rank > 2}
+    """Return carries of rank 3 or more, and values computed from them elementwise."""
+    matrices = {node for node in body.inputs[:carries] if node.tensor.rank > 2}
     for node in body.nodes:
         is_entrywise = OPS[node.op].kind == "elementwise"
-        if is_entrywise and any(item in found and item.shape == node.shape for item in node.operands):
-            found.add(node)
-    return found
+        if is_entrywise and any(item in matrices and item.shape == node.shape for item in node.operands):
+            matrices.add(node)
+    return matrices
 
 
 def _fuse(graph: Graph, matrices: Set[Node]) -> Graph:
@@ -75,7 +76,7 @@ def _fuse(graph: Graph, matrices: Set[Node]) -> Graph:
 
 
 def _fused_sum(node: Node, products: Node) -> Node | None:
-    """The sum by multiply-adds: over axes behind the first, of rows of a fixed width."""
+    """Return the sum as multiply-adds, if it reduces axes after the first of rows with a fixed width."""
     is_plain = products.op == "mul" and node.dtype in FLOATS and 0 not in node["axes"]
     if not is_plain or not isinstance(products.shape[-1], int):
         return None

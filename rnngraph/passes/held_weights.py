@@ -1,4 +1,4 @@
-"""How inference holds each parameter: which became narrow, which stayed float32, and why."""
+"""Dtypes in which inference holds each parameter, with reasons for weights that are not narrow."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .quantization.reduced_weights import ReducedWeights
 
 @dataclass(frozen=True)
 class Held:
-    """The kinds in which products read one parameter.
+    """Dtypes in which products read one parameter.
 
     Attributes:
-        kinds: Kinds, each once, in the order of the products. Empty where no product reads the parameter.
-        objections: Why products that were asked to be narrow are not.
+        kinds: Distinct dtypes, in the order of the products. Empty if no product reads the parameter.
+        objections: Reasons why products that should be narrow are not.
     """
 
     kinds: tuple[str, ...] = ()
@@ -36,8 +36,8 @@ def held_weights(graph: Graph, reduced: ReducedWeights | None, parameters: Itera
     """Return by name how inference holds parameters.
 
     Args:
-        graph: Inference, before it is optimised.
-        reduced: Pass that makes its weights narrow.
+        graph: Inference graph before optimisation.
+        reduced: Pass that narrows its weights.
         parameters: Names, in the order of the result.
     """
     held = {name: Held() for name in parameters}
@@ -52,7 +52,7 @@ def held_weights(graph: Graph, reduced: ReducedWeights | None, parameters: Itera
 
 
 def held_text(held: Mapping[str, Held]) -> list[str]:
-    """Return a text for each way in which parameters are held, narrow ones first, with the parameters' names."""
+    """Return a line for each way in which parameters are held, narrow ones first, with the parameters' names."""
     ways: dict[str, list[str]] = {}
     for name, item in sorted(held.items(), key=lambda pair: not pair[1].is_narrow):
         ways.setdefault(str(item), []).append(name)

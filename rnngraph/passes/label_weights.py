@@ -1,10 +1,10 @@
-"""label_weights: a loss counts each of its labels by the weight of its class.
+"""label_weights: weight each label of a loss by its class.
 
-A loss multiplies what it found for a label by a factor, and ``mean`` divides by the factors' sum. The pass multiplies
-that factor by the weight of the label's class, so that it is as if the declaration had given ``weights=``. The class is
-the label where it is an int, of probabilities of classes the first that is most likely, and of a truth's probability
-what it rounds to, 0 or 1.
-Law: the loss is that of ``weights=w[class]`` times the weights declared; all else is unchanged, bit for bit.
+A loss multiplies its value for each label by a factor, and ``mean`` divides by the sum of factors. The pass multiplies
+the factor by the weight of the label's class, as if the declaration had ``weights=``. The class is an int label
+itself, the first most likely of several class probabilities, or a single probability rounded to 0 or 1.
+
+Law: the loss is that of ``weights=w[class]`` times the declared weights. All else is unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from ..ir.graph import Graph, Node, make, remake, rewrite
 
 @dataclass(frozen=True)
 class Labelled:
-    """A loss of labels: the node that reads them, what is multiplied by a factor in the end, and that factor.
+    """Loss of labels.
 
-    read: int labels compared with the classes, or a product of ``labels``.
+    Attributes:
+        read: Node that reads the labels: int labels compared with the classes, or a product of ``labels``.
+        weighted: Node that multiplies the losses by the factor.
+        factor: The factor.
     """
 
     read: Node
@@ -29,7 +32,7 @@ class Labelled:
 
     @property
     def kind(self) -> str:
-        """What the labels are: ``ints``, ``classes`` or ``truths``."""
+        """Kind of the labels: ``ints``, ``classes`` or ``truths``."""
         return str(self.read.get("labels", "ints"))
 
     @property
@@ -39,20 +42,20 @@ class Labelled:
 
     @property
     def has_a_label_each(self) -> bool:
-        """Whether each factor is that of one label."""
+        """True if each factor belongs to one label."""
         return self.kind != "truths" or self.read.tensor.rank <= 1 or self.read.shape[-1] == 1
 
 
 def labelled_losses(graph: Graph) -> list[Labelled]:
-    """The losses of labels that the graph's outputs need."""
+    """Return the losses of labels that the graph's outputs need."""
     users = graph.users()
     reads = [node for node in graph.nodes if node.get("labels") or (node.op, node.get("within")) == ("equal", "labels")]
-    found = [_labelled(read, users) for read in reads]
-    return [item for item in found if item is not None]
+    candidates = [_labelled(read, users) for read in reads]
+    return [item for item in candidates if item is not None]
 
 
 def _labelled(read: Node, users: dict[Node, list[Node]]) -> Labelled | None:
-    """Follows what is found for the labels, summed over classes and negated, to where it is multiplied."""
+    """Follow the losses of labels, summed over classes and negated, to the product with the factor."""
     node = read
     while len(users[node]) == 1:
         (user,) = users[node]
@@ -66,9 +69,9 @@ def _labelled(read: Node, users: dict[Node, list[Node]]) -> Labelled | None:
 
 @dataclass(frozen=True)
 class LabelWeights:
-    """Law: the loss is that of ``weights=w[class]`` times the weights declared; all else is unchanged.
+    """Law: the loss is that of ``weights=w[class]`` times the declared weights. All else is unchanged.
 
-    weights: one for each class. Where all labels of a call weigh nothing, a mean is 0.
+    ``weights`` has one weight for each class. If all labels of a call have weight 0, a mean is 0.
     """
 
     weights: tuple[float, ...]
@@ -93,15 +96,15 @@ class LabelWeights:
         return rewrite(graph, rule)
 
     def _of_labels(self, loss: Labelled) -> Node:
-        """The weight of each label, exactly: all others are 0 in the sum."""
+        """Return the weight of each label, exactly: all other terms of the sum are 0."""
         where, dtype = loss.read.where, loss.factor.dtype
         if loss.kind == "truths":
             return self._of_truths(loss)
         table = make("constant", value=np.asarray(self.weights, dtype))
         zero = make("constant", value=np.zeros((), dtype))
         hit = loss.read if loss.kind == "ints" else _likeliest(loss.read)
-        chosen = make("select", hit, table, zero, where=where)
-        return make("reduce_sum", chosen, axes=(chosen.tensor.rank - 1,), keepdims=False, where=where)
+        selected = make("select", hit, table, zero, where=where)
+        return make("reduce_sum", selected, axes=(selected.tensor.rank - 1,), keepdims=False, where=where)
 
     def _of_truths(self, loss: Labelled) -> Node:
         where, dtype = loss.read.where, loss.factor.dtype
@@ -115,13 +118,13 @@ class LabelWeights:
 
 
 def _likeliest(read: Node) -> Node:
-    """Where along the last axis a row's class is: the first that is most likely."""
+    """Return True at each row's class along the last axis: the first most likely one."""
     where, labels = read.where, _in_shape(read.operands[0], read)
     classes, last = labels.shape[-1], labels.tensor.rank - 1
     index = make("iota", size=classes, where=where)
-    most = make("reduce_max", labels, axes=(last,), keepdims=True, where=where)
-    beyond = make("constant", value=np.asarray(classes, np.int64))
-    places = make("select", make("equal", labels, most, where=where), index, beyond, where=where)
+    maximum = make("reduce_max", labels, axes=(last,), keepdims=True, where=where)
+    past_end = make("constant", value=np.asarray(classes, np.int64))
+    places = make("select", make("equal", labels, maximum, where=where), index, past_end, where=where)
     return make("equal", make("reduce_min", places, axes=(last,), keepdims=True, where=where), index, where=where)
 
 
@@ -130,6 +133,6 @@ def _in_shape(labels: Node, read: Node) -> Node:
 
 
 def _not_zero(count: Node) -> Node:
-    """The sum of weights that a mean divides by; 1 where that is 0, as is what is divided."""
+    """Return the divisor of a mean, with 1 in place of 0, for which the dividend is 0, too."""
     zero, one = (make("constant", value=np.asarray(value, count.dtype)) for value in (0, 1))
     return make("select", make("equal", count, zero, where=count.where), one, count, where=count.where)

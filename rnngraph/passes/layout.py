@@ -1,10 +1,11 @@
-"""layout: transposes that leave the last axis in place move away from the scans.
+"""layout: move transposes that keep the last axis away from the scans.
 
-A driver's sequences are time-major inside. What comes before a driver runs time-major too, down to the
-placeholders, and so does what follows it, up to the outputs; the transposition is left to the strides by
-which a feed is read or an output is stored. Of a graph with gradients so does all that lies between a driver and its
-derivative, which then runs step by step along with that (``between``).
-Law: values unchanged, bit for bit.
+A driver's sequences are time-major inside. This pass makes everything before a driver time-major too, down to the
+placeholders, and everything after it, up to the outputs. The transpose is then done by the strides with which a feed
+is read or an output is stored. With ``between``, values between a driver and its derivative are time-major as well,
+so that they run step by step with the derivative.
+
+Law: values are unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from .simplify import simplified_once
 
 Order = tuple[int, ...]
 
-DEEPEST = 8
-"""Ops behind one another, such as sums of what several steps give back, that a transpose moves into."""
+MAX_DEPTH = 8
+"""Maximum depth of nested ops, such as sums of several steps' adjoints, into which a transpose moves."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Law: values unchanged, bit for bit; sums over time, with ``between``, up to their order."""
+    """Law: values are unchanged, bit for bit; with ``between``, up to the order of sums over time."""
 
     name: str = "layout"
     between: bool = False
@@ -38,7 +39,7 @@ class Layout:
 
 
 class _Rule:
-    """Outward where a value comes from a scan, inward where it does not."""
+    """Rewrite rule: transposes move outward from values that depend on a scan, and inward otherwise."""
 
     def __init__(self, graph: Graph, between: bool) -> None:
         self.between = between
@@ -47,22 +48,22 @@ class _Rule:
             self.is_late(node)
 
     def is_late(self, node: Node) -> bool:
-        """Whether a value, of the graph or made meanwhile, comes from a scan."""
+        """True if a value depends on a scan."""
         if node not in self.late:
             for item in topological([node], known=self.late):
                 self.late[item] = item.op == "scan" or any(map(self.late.__getitem__, item.operands))
         return self.late[node]
 
     def _one_step_inward(self, node: Node, source: Node) -> Node | None:
-        """The same of an op that spreads late values along the axis that moves, which for these is none: as of what a
-        single step gives to all.
+        """Move a transpose inward past an op that broadcasts scan results along the moved axis, such as one step's
+        result.
         """
         order = _moved(node)
         return _inward(node, source) if order is not None and self._spreads(source, order) else None
 
     def _spreads(self, node: Node, order: Order, depth: int = 1) -> bool:
         late = [item for item in node.operands if self.is_late(item)]
-        if depth > DEEPEST or OPS[node.op].kind != "elementwise" or node.tensor.rank != len(order):
+        if depth > MAX_DEPTH or OPS[node.op].kind != "elementwise" or node.tensor.rank != len(order):
             return False
         return all(_moves_ones(item, order) or self._spreads(item, order, depth + 1) for item in late)
 
@@ -83,7 +84,7 @@ class _Rule:
 
 
 def _moved(node: Node) -> Order | None:
-    """The order of a transpose that keeps the last axis last."""
+    """Return the order of a transpose that keeps the last axis last; else None."""
     if node.op != "transpose":
         return None
     order: Order = node["order"]
@@ -91,7 +92,7 @@ def _moved(node: Node) -> Order | None:
 
 
 def _moves_ones(item: Node, order: Order) -> bool:
-    """Whether a transpose of a value leaves its entries in their order, as only axes of one move."""
+    """True if a transpose moves only axes of size 1, so that entries stay in order."""
     if item.tensor.rank != len(order):
         return False
     kept = [axis for axis in order if item.shape[axis] != 1]
@@ -99,7 +100,7 @@ def _moves_ones(item: Node, order: Order) -> bool:
 
 
 def _keeps_rows(order: Order) -> bool:
-    """Whether matrices stay matrices."""
+    """True if the last two axes stay in place."""
     return order[-2] == len(order) - 2
 
 
@@ -113,7 +114,7 @@ def _outward(op: Node, order: Order, operands: Sequence[Node], **changes: object
 
 
 def _inward(node: Node, source: Node) -> Node | None:
-    """The transpose of an op as the op of transposes."""
+    """Rewrite the transpose of an op as the op of transposes."""
     order = _moved(node)
     if order is None:
         return None
@@ -144,7 +145,7 @@ def _inward(node: Node, source: Node) -> Node | None:
 
 
 def _picked(node: Node, source: Node, order: Order) -> Node | None:
-    """Rows of a table in another order are those of the indices in that order."""
+    """Rewrite transposed rows of a table as a lookup with transposed indices."""
     table, indices = source.operands
     rank = indices.tensor.rank
     if order[rank:] != tuple(range(rank, len(order))):
@@ -154,7 +155,9 @@ def _picked(node: Node, source: Node, order: Order) -> Node | None:
 
 
 def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) -> Node | None:
-    """A transpose moves past ``node`` where all that comes late is transposed alike: so none moves back."""
+    """Move a transpose past ``node`` if all operands that depend on a scan have the same one, so that none moves
+    back.
+    """
     kind = OPS[node.op].kind
     if kind == "structured":
         return None
@@ -189,7 +192,7 @@ def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | N
         if item.tensor.rank == rank:
             inner.append(make("transpose", item, where=item.where, order=_inverse(order)))
         elif item.tensor.rank <= 1 and node.op != "concat":
-            inner.append(item)  # it aligns with the last axis, which stays
+            inner.append(item)  # it aligns with the last axis, which does not move
         else:
             return None
     changes = {"axis": order[node["axis"]]} if node.op == "concat" else {}
@@ -228,7 +231,7 @@ def _reduced(node: Node, inner: Node, order: Order) -> Node:
 
 
 def _sum_in_order(node: Node, operands: Sequence[Node], late: Sequence[Node]) -> Node | None:
-    """A sum over the first axes adds up in the order in which what comes from a scan lies."""
+    """Sum over the first axes in the memory order of scan results."""
     orders = {_moved(item) for item in late if item.tensor.rank == operands[-1].tensor.rank}
     order = next(iter(orders)) if len(orders) == 1 else None
     if order is None:
@@ -242,7 +245,7 @@ def _sum_in_order(node: Node, operands: Sequence[Node], late: Sequence[Node]) ->
 
 
 def _spread_outward(node: Node, operand: Node) -> Node | None:
-    """A transpose moves past what spreads a value over its last axes, or writes axes of one behind it."""
+    """Move a transpose past an op that broadcasts over its last axes or appends axes of 1."""
     if operand.op != "transpose" or node.op not in ("broadcast", "reshape"):
         return None
     order, inner = operand["order"], operand.operands[0]
@@ -257,7 +260,7 @@ def _spread_outward(node: Node, operand: Node) -> Node | None:
 
 
 def _spread_inward(node: Node, source: Node) -> Node | None:
-    """The transpose of such a value, or of a sum along its last axes, as one of a transpose."""
+    """Rewrite the transpose of a broadcast, or of a sum along the last axes, as one of its operand."""
     order: Order = node["order"]
     if source.op not in ("broadcast", "reshape") and OPS[source.op].kind != "reduction":
         return None

@@ -1,4 +1,4 @@
-"""The two pipelines, and how a pipeline runs: the verifier checks the graph after every pass."""
+"""Pipelines of passes. The verifier checks the graph after every pass."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .unroll import Unroll
 
 
 class Pass(Protocol):
-    """A frozen dataclass with a name; its law stands in its docstring."""
+    """Interface of a pass: a frozen dataclass with a name, whose docstring states its law."""
 
     @property
     def name(self) -> str: ...
@@ -56,12 +56,13 @@ LOOPS: tuple[Pass, ...] = (
 def meaning(
     kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = (), chunked: int | None = None
 ) -> tuple[Pass, ...]:
-    """The passes that make the ``training`` or the ``inference`` graph; with gradients if there is a ``wrt``.
+    """Return the passes that make the ``training`` or the ``inference`` graph, with gradients if there is a ``wrt``.
 
-    chunked: steps of a chunk, in which affine recurrences run where the graph is for training.
+    Equal values whose gradients are needed are not merged before differentiation, because each has its own gradient.
 
-    outputs: what gradients are given of, in place of a loss. Values within the graph that gradients are of stay apart
-    until then: two that are equal have one value, and a gradient each.
+    Args:
+        outputs: Names of outputs whose gradients are given, in place of a loss.
+        chunked: Maximum steps of a chunk in which affine recurrences of a training graph run.
     """
     chunks = (Chunk(chunked), Simplify("simplify_chunks")) if chunked is not None and kind == "training" else ()
     before = (*SPLIT[kind], *chunks)
@@ -72,17 +73,17 @@ def meaning(
 
 
 def between(passes: Sequence[Pass]) -> tuple[Pass, ...]:
-    """The passes of a graph with gradients: all that lies between a driver and its derivative is time-major."""
+    """Return the passes for a graph with gradients: everything between a driver and its derivative is time-major."""
     return tuple(replace(single, between=True) if isinstance(single, Layout) else single for single in passes)
 
 
 def reducing(reduced: ReducedWeights) -> tuple[Pass, ...]:
-    """The passes up to the one that makes weights narrow."""
+    """Return the passes up to and including the one that narrows weights."""
     return (*ORDER, reduced)
 
 
 def rounding(reduced: ReducedWeights | None = None) -> tuple[Pass, ...]:
-    """The passes that settle how results are rounded, in order. reduced: what makes weights narrow, if they are so."""
+    """Return the passes that determine the rounding of results, in order. ``reduced`` narrows weights, if any."""
     return (*(reducing(reduced) if reduced else ORDER), *LOOPS)
 
 
@@ -90,10 +91,13 @@ def optimization(
     unroll: int | str | None = None, reduced: ReducedWeights | None = None, rounded: bool = False,
     differentiated: bool = False, sparse: bool = False,
 ) -> tuple[Pass, ...]:  # fmt: skip
-    """The passes that make a graph fast, in order. differentiated: whether it has gradients.
+    """Return the passes that optimise a graph, in order.
 
-    reduced: what makes its weights narrow, if they are to be. rounded: the graph is made of one that had ``rounding``,
-    whose bits it keeps. sparse: whether blocks of weights that are zero are left out.
+    Args:
+        reduced: Pass that narrows its weights, if any.
+        rounded: The graph is derived from one that had ``rounding``, and keeps its bits.
+        differentiated: The graph has gradients.
+        sparse: Skip blocks of weights that are zero.
     """
     before = (Layout(),) if rounded else rounding(reduced)
     before = between(before) if differentiated else before
@@ -104,12 +108,12 @@ def optimization(
 def pipeline(
     kind: str, unroll: int | str | None = None, wrt: tuple[str, ...] = (), reduced: ReducedWeights | None = None
 ) -> tuple[Pass, ...]:  # fmt: skip
-    """All passes of the ``training`` or the ``inference`` graph, in order."""
+    """Return all passes of the ``training`` or the ``inference`` graph, in order."""
     return (*meaning(kind, wrt), *optimization(unroll, reduced, differentiated=bool(wrt)))
 
 
 def forbidden(kind: str) -> tuple[str, ...]:
-    """Ops that must not occur once the graph is split."""
+    """Return the ops that must not occur once the graph is split."""
     declared = tuple(name for name, op in OPS.items() if op.until)
     return (*INFERENCE_FORBIDS, *declared) if kind == "inference" else declared
 
@@ -120,7 +124,7 @@ def run(
     forbid: tuple[str, ...] = (),
     seen: Callable[[str, Graph], None] | None = None,
 ) -> Graph:
-    """``graph`` after all ``passes``. ``seen`` is told each pass's name and result."""
+    """Apply all ``passes``. ``seen`` is called with each pass's name and result."""
     known: set[Node] = set()
     for single in passes:
         graph = verify(single(graph), single.name, forbid, known)

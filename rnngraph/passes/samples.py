@@ -1,8 +1,9 @@
-"""samples: a training graph draws n times in one call, and computes once what no draw touches.
+"""samples: a training graph draws n times in one call, and computes once what no draw affects.
 
-What depends on the seed gets an axis of n in front; all else stays as it is, and is broadcast where the two meet.
+Values that depend on the seed get an axis of n in front. All others are unchanged, and broadcast where needed.
 Draw k has the seed + k * 2**32.
-Law: entry k of every output is, up to rounding, what the graph gives with the seed of draw k.
+
+Law: entry k of every output equals, up to rounding, the output of the graph with the seed of draw k.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ BETWEEN_SEEDS = 1 << 32
 
 @dataclass(frozen=True)
 class Samples:
-    """Law: entry k of every output is, up to rounding, what the graph gives with the seed of draw k.
+    """Law: entry k of every output equals, up to rounding, the output of the graph with the seed of draw k.
 
-    Raises ``GraphError`` where an op can't be computed for all draws at once.
+    Raises:
+        GraphError: An op cannot be computed for all draws at once.
     """
 
     count: int
@@ -49,30 +51,34 @@ class Samples:
     def _lifted(self, node: Node, operands: list[Lifted]) -> Lifted:
         if not any(drawn for _, drawn in operands):
             return remake(node, [item for item, _ in operands]), False
-        found = lift(node, operands, self.count)
-        if found is None:
-            raise GraphError(f"{node.op} can't be computed for several draws at once", node.where)
-        return found, True
+        lifted = lift(node, operands, self.count)
+        if lifted is None:
+            raise GraphError(
+                f"{node.op} can't be computed for several draws at once; call it once per seed", node.where
+            )
+        return lifted, True
 
     def _get(self, node: Node, scan: Node, drawn: tuple[bool, ...]) -> Lifted:
         index = node["index"]
         value = make("get", scan, where=node.where, name=node.name, index=index)
-        if drawn[index] and not is_final(node):  # emitted at each step for all draws
+        if drawn[index] and not is_final(node):  # results of each step, for all draws
             value = _turned(value)
         return value, drawn[index]
 
     def _scan(self, scan: Node, values: dict[Node, Lifted]) -> tuple[Node, tuple[bool, ...]]:
-        """The scan for all draws, and which of its results differ from draw to draw."""
+        """Return the scan for all draws, and True for each result that differs between draws."""
         body: Graph = scan["body"]
-        given = [values[item] for item in scan.operands]
-        drawn = _drawn_inputs(scan, [flag for _, flag in given])
+        operands = [values[item] for item in scan.operands]
+        drawn = _drawn_inputs(scan, [flag for _, flag in operands])
         condition = step_condition(scan)
         if condition is not None and drawn[condition]:
-            raise GraphError("a loop that ends by its own draws can't run for several at once", scan.where)
+            raise GraphError(
+                "a loop whose end depends on random draws can't run for several; call it per seed", scan.where
+            )
         inner: dict[Node, Lifted] = {}
         carried, steps, _ = split_inputs(scan, body.inputs)
         actual: list[Node] = []
-        for formal, (outer, flag) in zip(body.inputs, given, strict=True):
+        for formal, (outer, flag) in zip(body.inputs, operands, strict=True):
             new = formal
             if drawn[formal]:
                 kind = formal.tensor.with_shape((self.count, *formal.shape))
@@ -99,12 +105,12 @@ class Samples:
 
 
 def _turned(value: Node) -> Node:
-    """[draws, time, …] as [time, draws, …], and back."""
+    """Exchange the axes of draws and time."""
     return make("transpose", value, where=value.where, order=(1, 0, *range(2, value.tensor.rank)))
 
 
 def _drawn_inputs(scan: Node, given: Sequence[bool]) -> dict[Node, bool]:
-    """Which inputs of a scan's body differ from draw to draw; a carry may from a later step on."""
+    """Return which inputs of a scan's body differ between draws, possibly only from a later step on."""
     body: Graph = scan["body"]
     drawn = dict(zip(body.inputs, given, strict=True))
     while True:

@@ -1,6 +1,6 @@
-"""simplify: folds constants, joins equal nodes, drops dead ones. Random ops at different sites never join.
+"""simplify: fold constants, merge equal nodes, remove dead ones. Random ops at different sites are never merged.
 
-Law: values unchanged, bit for bit; no rule may change a NaN, an infinity or a signed zero.
+Law: values are unchanged, bit for bit. No rule may change a NaN, an infinity or a signed zero.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LARGEST_FOLD = 4096  # elements: a folded constant may not bloat the program
 
 @dataclass(frozen=True)
 class Simplify:
-    """Law: values unchanged, bit for bit."""
+    """Law: values are unchanged, bit for bit."""
 
     name: str = "simplify"
 
@@ -35,7 +35,7 @@ class Simplify:
 
 
 def simplified_once(graph: Graph) -> Graph:
-    """The graph after one round of all rules, for passes that go on until nothing changes themselves."""
+    """Apply all rules once, for passes that iterate themselves."""
     return drop_dead(join_equal(rewrite(map_bodies(graph, _once), _rule)))
 
 
@@ -92,7 +92,7 @@ def _select(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _same(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    return operands[0]  # of use only where the type is unchanged, which ``_rule`` checks
+    return operands[0]  # only valid if the type is unchanged, which ``_rule`` checks
 
 
 def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -132,7 +132,7 @@ def _slice(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _slice_of_concat(node: Node, inner: Node) -> Node | None:
-    """A slice that lies within one piece is a slice of that piece."""
+    """Rewrite a slice within one piece of a concat as a slice of that piece."""
     axis = inner["axis"]
     first, last = node["start"][axis], node["stop"][axis]
     offset = 0
@@ -152,7 +152,7 @@ def _slice_of_concat(node: Node, inner: Node) -> Node | None:
 
 
 def _concat(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Pieces without elements are left out."""
+    """Drop pieces without elements."""
     axis = node["axis"]
     full = [piece for piece in operands if piece.shape[axis] != 0] or operands[:1]
     if len(full) == 1:
@@ -161,7 +161,7 @@ def _concat(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _get(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """A carried value that no step changes is its initial value."""
+    """Replace a carry that no step changes by its initial value."""
     scan, index = operands[0], node["index"]
     if scan.op == "scan" and index < scan["carries"]:
         body = scan["body"]
@@ -187,7 +187,7 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
 
 
 def _key(attributes: Attributes) -> Any:
-    """What is equal where attributes are, arrays bit by bit."""
+    """Return a key of attributes, with arrays compared bit by bit."""
     return tuple([
         (key, str(value.dtype), value.shape, value.tobytes()) if isinstance(value, np.ndarray) else (key, value)
         for key, value in attributes
@@ -195,7 +195,7 @@ def _key(attributes: Attributes) -> Any:
 
 
 def join_equal(graph: Graph) -> Graph:
-    """Common subexpressions become one node. A random op is keyed by its site, so sites stay apart."""
+    """Merge common subexpressions. The key of a random op includes its site, so that sites stay separate."""
     known: dict[Any, Node] = {}
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -211,7 +211,7 @@ def join_equal(graph: Graph) -> Graph:
 
 
 def drop_dead(graph: Graph) -> Graph:
-    """Scans lose what nothing reads: emits, carries, sequences and invariants."""
+    """Remove results, carries, sequences and invariants of scans that nothing reads."""
     needed: dict[Node, set[int]] = {}
     for node in graph.nodes:
         if node.op == "get" and node.operands[0].op == "scan":
@@ -234,17 +234,17 @@ def drop_dead(graph: Graph) -> Graph:
 
 
 def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tuple[Node, dict[int, int]]:
-    """The scan without what nothing reads, and where each of its results stands now."""
+    """Return the scan without unread parts, and the new positions of its results."""
     body = drop_dead(node["body"])
     scan = ScanParts.of(node, operands, body)
     live: set[Node] = set()
     behind = len(body.outputs)
-    blocks = {index - behind for index in needed if index >= behind}  # carries of which those before blocks are read
+    blocks = {index - behind for index in needed if index >= behind}  # carries whose values before blocks are read
     kept = {index for index in needed if index < behind} | blocks
     condition = scan.when if kept else None
     work = [body.outputs[index][1] for index in sorted(kept)] + ([] if condition is None else [condition])
     position = {carry.inside: index for index, carry in enumerate(scan.carries)}
-    while work:  # what the needed results read, through the carries too
+    while work:  # transitive operands of the needed results, through carries too
         current = work.pop()
         if current in live:
             continue

@@ -1,9 +1,10 @@
-"""sink: cheap elementwise ops that only feed a scan move into its loop.
+"""sink: move cheap elementwise ops that only feed a scan into its loop.
 
-Fission takes out of a loop all that the loop does not carry. What is cheap and elementwise then costs a sequence
-in memory, which from a forward to a backward scan is one that is kept for all steps. In the loop it is computed in
-registers, from values that the loop reads anyway or that take no more memory than it did.
-Law: values unchanged, bit for bit.
+Fission hoists everything that a loop does not carry. A cheap elementwise op then costs a sequence in memory, which is
+kept for all steps between a forward and a backward scan. In the loop it is computed in registers, from values that the
+loop reads anyway or that are no larger.
+
+Law: values are unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from ..ir.types import FLOATS
 
 @dataclass(frozen=True)
 class Sink:
-    """Law: values unchanged, bit for bit."""
+    """Law: values are unchanged, bit for bit."""
 
     name: str = "sink"
 
     def __call__(self, graph: Graph) -> Graph:
-        indices: set[Node] = set()  # what depends on no array is computed where it is read, and takes no memory
+        # values that depend on no array are computed where they are read, and take no memory
+        indices: set[Node] = set()
         for node in graph.nodes:
             if node.op not in ("input", "parameter", "scan") and all(item in indices for item in node.operands):
                 indices.add(node)
@@ -35,7 +37,7 @@ class Sink:
 
 
 def _number(node: Node) -> Node | None:
-    """The number that a value holds everywhere, if it is one, seen through views of it."""
+    """Return the scalar to which all entries of a value are equal, if there is one, through views."""
     while node.op in ("broadcast", "transpose", "reshape"):
         node = node.operands[0]
     return node if not node.tensor.rank else None
@@ -43,17 +45,17 @@ def _number(node: Node) -> Node | None:
 
 @dataclass
 class _Loop:
-    """A scan, and the operands it would have with ops moved into it."""
+    """A scan, and its operands after ops have moved into it."""
 
     scan: Node
     operands: tuple[Node, ...]
     indices: set[Node]
-    sequences: dict[Node, Node] = field(init=False)  # what is read step by step, with its name in the body
+    sequences: dict[Node, Node] = field(init=False)  # values read step by step, with their inputs in the body
     invariants: dict[Node, Node] = field(init=False)
 
     def __post_init__(self) -> None:
         self.parts = ScanParts.of(self.scan, self.operands)
-        # Equal operands share one name; ``new`` gives what stands for a name of before.
+        # Equal operands share one input; ``new`` maps old inputs to it.
         self.new: dict[Node, Node] = {carry.inside: carry.inside for carry in self.parts.carries}
         self.sequences, self.invariants = {}, {}
         for known, bindings in ((self.sequences, self.parts.sequences), (self.invariants, self.parts.invariants)):
@@ -61,7 +63,7 @@ class _Loop:
                 self.new[inside] = known.setdefault(outside, inside)
 
     def sunk(self) -> Node | None:
-        inner: dict[Node, Node] = {}  # what has moved, by what it was outside
+        inner: dict[Node, Node] = {}  # moved ops, by the outer op
         waiting = list(self.sequences)
         while waiting:
             outer = waiting.pop()
@@ -88,7 +90,7 @@ class _Loop:
         return len([item for item in timed if item not in self.sequences]) <= 1 and bool(timed)
 
     def _reach(self, item: Node, like: Node, inner: dict[Node, Node]) -> None:
-        """Gives the body what it needs in order to compute ``like``."""
+        """Make an operand of ``like`` available in the body."""
         if item in self.sequences or item in inner:
             return
         number = _number(item)
@@ -104,7 +106,7 @@ class _Loop:
             known[outer] = make("input", where=item.where, name=label, label=label, type=kind)
 
     def _name(self, item: Node) -> Node:
-        """What a value that has no time axis is called in the body."""
+        """Return the body's input for a value without time axis."""
         number = _number(item)
         if number is not None and number.op == "constant":
             return number

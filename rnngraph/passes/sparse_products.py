@@ -1,8 +1,9 @@
-"""sparse_products: products of activations and weights leave out blocks of weights that are zero.
+"""sparse_products: products of activations and weights skip blocks of weights that are zero.
 
-Which blocks these are is data, which packing finds when parameters change; a product only learns here that it is one
-that asks. A weight is whatever is made of parameters and constants alone, narrow weights among them.
-Law: values unchanged where all are finite, up to the sign of zero. What is left out spreads no NaN.
+Packing finds the blocks when parameters change. This pass only marks the products that may skip them. A weight is any
+value computed from parameters and constants alone, including narrow weights.
+
+Law: finite values are unchanged up to the sign of zero. A skipped block does not propagate NaN.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from .quantization.reduced_weights import made_of
 
 @dataclass(frozen=True)
 class SparseProducts:
-    """Law: values unchanged where all are finite, up to the sign of zero.
+    """Law: finite values are unchanged up to the sign of zero.
 
-    least_rows, least_columns: of the smallest weight whose zeros are looked for.
+    Attributes:
+        least_rows: Minimum rows of a weight whose zeros are searched.
+        least_columns: Minimum columns of such a weight.
     """
 
     least_rows: int = 8
@@ -29,7 +32,7 @@ class SparseProducts:
         return self._marked(graph, {node for node in graph.inputs if node.op == "parameter"})
 
     def _marked(self, graph: Graph, fixed: set[Node]) -> Graph:
-        """fixed: inputs that are parameters, or made of them alone."""
+        """Mark products in a graph. ``fixed`` are inputs that are parameters, or computed from parameters alone."""
         weights = made_of(graph, fixed)
 
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:

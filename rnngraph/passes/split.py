@@ -1,7 +1,7 @@
-"""split: one declaration becomes the training graph and the inference graph.
+"""split: turn one declaration into the training graph and the inference graph.
 
-Law: the training graph draws the masks; the inference graph holds no mask, no scale and no random op. What
-differs by graph is what it is for that graph. Parameters and the layout of states are the same in both.
+Law: the training graph draws the masks. The inference graph has no mask, no scale and no random op. ``by_graph`` has
+its value for the graph. Parameters and the layout of states are the same in both.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from .simplify import drop_dead
 
 @dataclass(frozen=True)
 class Split:
-    """Law: dropout takes its training meaning (mask and scale) or its inference meaning (identity).
+    """Law: dropout becomes mask and scale in training, and the identity in inference.
 
-    Raises ``GraphError`` where random numbers reach the inference graph.
+    Raises:
+        GraphError: The inference graph depends on random numbers.
     """
 
     training: bool
@@ -33,14 +34,14 @@ class Split:
         comments = graph.comments if self.training else (*graph.comments, *_gone(graph))
         graph = map_bodies(graph, lambda body: rewrite(body, rule))
         graph = rewrite(graph, rule)
-        # What only dropout needed (seed, rows, steps, a keep_prob that is fed) goes with it; the training graph
-        # keeps its inputs, because a gradient may be asked for where the loss does not reach.
+        # Inputs that only dropout needed (seed, rows, steps, a fed keep_prob) are removed. The training graph keeps its
+        # inputs, because the gradient of one that the loss does not read may be requested.
         graph = drop_dead(graph) if self.training else _certain(_without_unused(graph))
         return graph if graph.comments == comments else replace(graph, comments=comments)
 
 
 def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    if node.op == "select" and node.get("guards"):  # without a derivative, results are selected, and that is enough
+    if node.op == "select" and node.get("guards"):  # without a derivative, selecting the results is sufficient
         value = operands[1]
         return value if value.type == node.type else make("broadcast", value, where=node.where, shape=node.shape)
     if node.op == "by_graph":
@@ -74,8 +75,7 @@ def _certain(graph: Graph) -> Graph:
     for node in graph.walk():
         if OPS[node.op].random:
             raise GraphError(
-                "random numbers reach the inference graph; say what it has in their place with "
-                "rg.by_graph(training=…, inference=…)",
+                "the inference graph depends on random numbers; replace them by rg.by_graph(training=…, inference=…)",
                 node.where,
             )
     return graph
@@ -90,7 +90,7 @@ def _gone(graph: Graph) -> Iterator[str]:
 
 
 def _without_unused(graph: Graph) -> Graph:
-    """Scan operands that no body reads any more are dropped by DCE; here the inputs that nothing reads."""
+    """Remove the inputs that nothing reads, after scan operands that no body reads."""
     graph = drop_dead(graph)
     inputs = graph.read_inputs()
     if len(inputs) == len(graph.inputs):

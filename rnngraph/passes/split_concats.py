@@ -1,8 +1,9 @@
-"""split_concats: joins along the last axis come apart, so that every gate is a value of its own.
+"""split_concats: split concatenations along the last axis, so that every gate is a separate value.
 
-``[x; h] K`` becomes ``x K[:I] + h K[I:]``; a gate sliced out of a product becomes a product with a slice of
-the kernel; a state that is several joined side by side becomes several states. Windows of steps are such a join, too.
-Law: values unchanged, up to the rounding of one added sum for each joined left operand.
+``[x; h] K`` becomes ``x K[:I] + h K[I:]``. A gate sliced from a product becomes a product with a slice of the kernel. A
+concatenated state becomes several states. Windows of steps are concatenations, too.
+
+Law: values are unchanged up to the rounding of one additional sum for each concatenated left operand.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from ..ir.scan import Carry, ScanParts
 from ..ir.types import Dim
 from .simplify import Simplify
 
-MOST_STEPS, FEWEST_UNITS = 64, 16
-"""Of windows that a product reads where they lie: each step of them is code of its own."""
+MAX_STEPS, MIN_UNITS = 64, 16
+"""Limits for windows that a product reads in place, because each step of a window has its own code."""
 
 
 @dataclass(frozen=True)
 class SplitConcats:
-    """Law: values unchanged, up to the rounding of the sums that a joined left operand becomes."""
+    """Law: values are unchanged up to the rounding of sums for concatenated left operands."""
 
     name: str = "split_concats"
 
@@ -60,7 +61,7 @@ def _separate(graph: Graph) -> Graph:
 
 
 def _slices_columns(node: Node) -> bool:
-    """A slice that takes all of every axis but the last, with step 1."""
+    """True for a slice with step 1 that is full along all axes but the last."""
     if node.op != "slice" or not node.operands[0].tensor.rank:
         return False
     last = node.tensor.rank - 1
@@ -68,21 +69,22 @@ def _slices_columns(node: Node) -> bool:
 
 
 def _steps_of_windows(node: Node) -> Node | None:
-    """Windows, the steps of each side by side, as a join of slices of what they are taken from, of which each is read
-    where it lies. Narrow ones, and those of very many steps, are rather copied.
+    """Return windows with concatenated steps as a concat of slices of their source, each read in place.
+
+    Narrow windows, and those of many steps, are copied instead.
     """
     last = node.tensor.rank - 1
     if node.op == "transpose" and node["order"][-1] == last:
         steps = _steps_of_windows(node.operands[0])
         if steps is None:
             return None
-        turned = [make("transpose", piece, where=node.where, order=node["order"]) for piece in steps.operands]
-        return make("concat", *turned, where=node.where, name=node.name, axis=last)
+        transposed = [make("transpose", piece, where=node.where, order=node["order"]) for piece in steps.operands]
+        return make("concat", *transposed, where=node.where, name=node.name, axis=last)
     windows = node.operands[0] if node.op == "reshape" else node
-    if windows.op != "windows" or windows["axis"] != windows.tensor.rank - 3 or windows["size"] > MOST_STEPS:
+    if windows.op != "windows" or windows["axis"] != windows.tensor.rank - 3 or windows["size"] > MAX_STEPS:
         return None
     *ahead, size, width = windows.shape
-    if node.shape != (*ahead, size * width) or not isinstance(width, int) or width < FEWEST_UNITS:
+    if node.shape != (*ahead, size * width) or not isinstance(width, int) or width < MIN_UNITS:
         return None
     source, axis, apart = windows.operands[0], windows["axis"], windows["apart"]
     around = [(0, dim, 1) for dim in source.shape]
@@ -111,7 +113,7 @@ def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
 
 
 def _outer_sum(node: Node, operands: Sequence[Node]) -> Node | None:
-    """A sum of outer products of joined operands as its blocks, joined."""
+    """Rewrite a sum of outer products of concatenated operands as concatenated blocks."""
     left, right = operands
     for joined, axis in ((left, 0), (right, 1)):
         if _is_joined(joined):
@@ -122,7 +124,7 @@ def _outer_sum(node: Node, operands: Sequence[Node]) -> Node | None:
 
 
 def _reduced_pieces(node: Node, joined: Node) -> Node | None:
-    """A sum over other axes than the joined one is the sums of the pieces, joined."""
+    """Rewrite a sum over other axes as concatenated sums of the pieces."""
     last = joined.tensor.rank - 1
     if last in node["axes"]:
         return None
@@ -150,7 +152,7 @@ def _slice_through(node: Node, source: Node) -> Node | None:
 
 
 def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:
-    """An op on joined values is the ops on the pieces, joined."""
+    """Rewrite an op on concatenated values as concatenated ops on the pieces."""
     rank = node.tensor.rank
     joined = [item for item in operands if item.op == "concat" and item["axis"] == item.tensor.rank - 1]
     if not joined or node.op == "random_uniform":
@@ -171,7 +173,7 @@ def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:
 
 
 def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """A carried value that every step joins from pieces is carried as those pieces."""
+    """Split a carry that every step concatenates into several carries."""
     if node.op == "get" and operands[0].op == "scan" and operands[0] is not node.operands[0]:
         return _joined_get(node, operands[0])
     if node.op != "scan":
@@ -209,7 +211,7 @@ def _bounds(joined: Node) -> list[tuple[Dim, Dim]]:
 
 
 def _joined_get(node: Node, scan: Node) -> Node | None:
-    """The ``get`` of a scan whose carries were split: joined again, or moved on by as many places."""
+    """Return the ``get`` of a scan whose carries were split: concatenated again, or with a new index."""
     before = node.operands[0]
     extra = scan["carries"] - before["carries"]
     if extra <= 0:

@@ -1,7 +1,8 @@
-"""squeeze: an axis of one, as a single step leaves it in front, disappears from what computes on it.
+"""squeeze: remove the leading axis of 1 of a single step.
 
-Then a step's input product and its recurrent product run over the same rows, and become one kernel.
-Law: values unchanged, bit for bit.
+A step's input product and its recurrent product then have the same rows, and become one kernel.
+
+Law: values are unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .simplify import Simplify
 
 @dataclass(frozen=True)
 class Squeeze:
-    """Law: values unchanged, bit for bit."""
+    """Law: values are unchanged, bit for bit."""
 
     name: str = "squeeze"
 
@@ -28,14 +29,12 @@ class Squeeze:
 
 
 def _squeezed_once(graph: Graph) -> Graph:
-    """``graph`` whose reshapes that drop a leading 1 stand in front of the elementwise ops and products behind which
-    they stood, however many of these there are.
-    """
-    wanted = _wanted_without_axis(graph)
+    """Move reshapes that drop a leading 1 before chains of elementwise ops and products."""
+    squeezable = _wanted_without_axis(graph)
     squeezed: dict[Node, Node] = {}
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-        if node in wanted and _passes_on(node):
+        if node in squeezable and _passes_on(node):
             parts = [
                 _without_axis(new, squeezed.get(old)) if old.tensor.rank == node.tensor.rank else new
                 for old, new in zip(node.operands, operands, strict=True)
@@ -47,18 +46,18 @@ def _squeezed_once(graph: Graph) -> Graph:
 
 
 def _wanted_without_axis(graph: Graph) -> set[Node]:
-    """The values of which something needs only the form without the leading axis of one."""
-    wanted: set[Node] = set()
+    """Return the values that some reader needs only without the leading axis of 1."""
+    squeezable: set[Node] = set()
     for node in reversed(graph.nodes):
         if _drops_axis(node):
-            wanted.add(node.operands[0])
-        if node in wanted and _passes_on(node):
-            wanted.update(operand for operand in node.operands if operand.tensor.rank == node.tensor.rank)
-    return wanted
+            squeezable.add(node.operands[0])
+        if node in squeezable and _passes_on(node):
+            squeezable.update(operand for operand in node.operands if operand.tensor.rank == node.tensor.rank)
+    return squeezable
 
 
 def _drops_axis(node: Node) -> bool:
-    """True for a reshape that drops a leading 1 of something that computes without it, too."""
+    """True for a reshape that drops a leading 1 of an op that can be computed without it."""
     if node.op != "reshape" or not _passes_on(node.operands[0]):
         return False
     shape = node.operands[0].shape
@@ -66,7 +65,7 @@ def _drops_axis(node: Node) -> bool:
 
 
 def _passes_on(node: Node) -> bool:
-    """True if the leading axis of one of a result is that of the operands that have as many axes."""
+    """True if the leading axis of a result is that of its operands of the same rank."""
     return (OPS[node.op].kind == "elementwise" or node.op == "matmul") and node.tensor.rank >= 3
 
 

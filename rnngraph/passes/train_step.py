@@ -1,4 +1,4 @@
-"""train_step: gradients become new parameters, in the same graph and so in the same native call."""
+"""train_step: compute new parameters from gradients in the same graph, and so in the same native call."""
 
 from __future__ import annotations
 
@@ -18,23 +18,28 @@ SHARE = f"{NUMBER}share"
 NORM = "gradient_norm"
 
 Update = Callable[[Node, Node, Mapping[str, Node], Mapping[str, Node]], tuple[Node, Mapping[str, Node]]]
-"""(parameter, gradient, slots, numbers) -> (parameter, slots) after an update."""
+"""Function (parameter, gradient, slots, numbers) -> (new parameter, new slots)."""
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """Law: outputs unchanged, but that ``gradient/<label>`` gives way to ``new/<label>``, the parameter after
-    ``update``, and ``slot/<slot>/<label>``, what it keeps for the next one; ``gradient_norm`` is the norm of all
-    gradients together, clipped by value and not yet by norm. A ``new/<label>`` that is there already is that of a
-    parameter without a gradient.
+    """Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``new/<label>`` and ``slot/<slot>/<label>``.
 
-    met/<label>, an output that goes, is handed to the update of a parameter as the number ``met``: rows that it is of;
-    ``number/<name>``, another one, to all updates as that number.
-    slots and other numbers become inputs: ``slot/<slot>/<label>``, which are written over, and float64 scalars
-    ``number/<name>``. Where the loss or the norm is not finite, parameters and slots stay as they are, if ``guarded``.
+    ``new/<label>`` is the parameter after ``update``, and the slots are its state for the next step. ``gradient_norm``
+    is
+    the norm of all gradients together, after clipping by value and before clipping by norm. An existing ``new/<label>``
+    is
+    that of a parameter without a gradient. An output ``met/<label>`` is removed, and passed to the update of the
+    parameter
+    as the number ``met``: the rows that were read. ``number/<name>`` is removed, and passed to all updates.
 
-    where: the line of the update, of the layer ``gradient_norm`` what is one for all parameters. lines: of each
-    parameter's, by label, with its layer.
+    Slots become inputs ``slot/<slot>/<label>``, which are overwritten, and other numbers float64 scalars
+    ``number/<name>``.
+
+    Attributes:
+        guarded: Keep parameters and slots unchanged if the loss or the norm is not finite.
+        where: Line of the update. Values shared by all parameters get the layer ``gradient_norm``.
+        lines: Line of each parameter's update, by label, with its layer.
     """
 
     update: Update
@@ -75,14 +80,14 @@ class TrainStep:
             slots = {slot: _replaced(f"{SLOT}{slot}/{label}", g.tensor) for slot in self.slots}
             inputs += slots.values()
             scaled = g if factor is None else make("mul", g, _as(factor, g))
-            given = {name: _as(node, g) for name, node in numbers.items()}
+            provided = {name: _as(node, g) for name, node in numbers.items()}
             if label in met:
-                given["met"] = met[label]
-            after, kept = self.update(parameter, scaled, slots, given)
+                provided["met"] = met[label]
+            after, kept = self.update(parameter, scaled, slots, provided)
             if any(node.tensor != parameter.tensor for node in (after, *kept.values())):
-                raise GraphError(f"an update of {label} is not of its type, {parameter.tensor}", parameter.where)
+                raise GraphError(f"the update of {label} must have its type, {parameter.tensor}", parameter.where)
             if (line := self.lines.get(label)) is not None:
-                own = topological([after, *kept.values()], known={parameter, g, *slots.values(), *given.values()})
+                own = topological([after, *kept.values()], known={parameter, g, *slots.values(), *provided.values()})
                 lines |= {node: (node.where or line).of(line.layer) for node in own if node not in lines}
             outputs.append((NEW + label, make("select", finite, after, parameter) if self.guarded else after))
             for slot, before in slots.items():
@@ -100,7 +105,7 @@ class TrainStep:
         return make("minimum", make("maximum", g, low, where=g.where), high, where=g.where)
 
     def _factor(self, squares: Node) -> Node | None:
-        """clip_norm / max(norm, clip_norm), as ``tf.clip_by_global_norm``."""
+        """Return clip_norm / max(norm, clip_norm), as ``tf.clip_by_global_norm`` does."""
         if self.clip_norm is None:
             return None
         limit = make("constant", value=np.asarray(self.clip_norm, np.float64))
@@ -109,8 +114,8 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class AddGradients:
-    """Law: outputs unchanged, but that ``gradient/<label>`` gives way to ``sum/<label>``, the gradient added to an
-    input of that name.
+    """Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``sum/<label>``, added to an input of that
+    name.
     """
 
     where: Where | None = None
@@ -129,7 +134,9 @@ class AddGradients:
 
 @dataclass(frozen=True)
 class GiveGradients:
-    """Law: outputs unchanged, but that ``gradient/<label>`` is called ``sum/<label>``: a shard's part of a sum."""
+    """Law: outputs are unchanged, except that ``gradient/<label>`` is renamed to ``sum/<label>``, a shard's partial
+    sum.
+    """
 
     name: str = "give_gradients"
 
@@ -139,31 +146,34 @@ class GiveGradients:
 
 
 def with_updates(graph: Graph, declared: Graph) -> Graph:
-    """``graph`` with ``new/<label>`` for the parameters that ``declared``, of the same nodes, updates in training."""
+    """Add ``new/<label>`` for the parameters that ``declared``, which has the same nodes, updates in training."""
     updates = [(NEW + label, node) for label, node in updates_of(declared).items()]
     return Graph.of(graph.name, [*graph.outputs, *updates], graph.inputs, graph.comments) if updates else graph
 
 
 def updates_of(graph: Graph) -> dict[str, Node]:
-    """By label of a parameter what a training step makes it: where the training form of the loss is computed."""
-    found: dict[str, Node] = {}
-    pending, seen = [graph.output("loss")], set[Node]()
+    """Return the value that a training step assigns to each parameter, by label."""
+    updates: dict[str, Node] = {}
+    pending, visited = [graph.output("loss")], set[Node]()
     while pending:
         node = pending.pop()
-        if node in seen:
+        if node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         if node.op == "with_update":
             label = str(node.operands[1]["label"])
-            if found.setdefault(label, node.operands[2]) is not node.operands[2]:
-                raise GraphError(f"{label} is updated in two places; a step sets it to one value", node.where)
+            if updates.setdefault(label, node.operands[2]) is not node.operands[2]:
+                raise GraphError(f"{label} is updated in two places; keep one rg.with_update of it", node.where)
         pending += node.operands[:1] if node.op == "by_graph" else node.operands
-    return dict(sorted(found.items()))
+    return dict(sorted(updates.items()))
 
 
 def update_graph(kinds: Mapping[str, TensorType], lines: Mapping[str, Where] | None = None) -> Graph:
-    """A graph whose gradients are sums that were added up before, times ``number/share``. kinds: by label; lines: of
-    each parameter's update.
+    """Return a graph whose gradients are accumulated sums, times ``number/share``.
+
+    Args:
+        kinds: Types by label.
+        lines: Line of each parameter's update.
     """
     lines = lines or {}
     share = _input(SHARE, TensorType("float64", ()))
@@ -177,7 +187,9 @@ def update_graph(kinds: Mapping[str, TensorType], lines: Mapping[str, Where] | N
 def _of_update(
     outputs: Sequence[tuple[str, Node]], given: Iterable[Node], where: Where | None, lines: Mapping[Node, Where]
 ) -> list[tuple[str, Node]]:
-    """``outputs``, in which all that is not ``given`` is of the update, at its line unless ``lines`` has another."""
+    """Assign all nodes of ``outputs`` that are not ``given`` to the update, at its line unless ``lines`` has
+    another.
+    """
 
     def line_of(node: Node) -> Where | None:
         line = lines.get(node) or node.where or (where and where.of(NORM))
@@ -188,7 +200,7 @@ def _of_update(
 
 
 def gradients_graph(kinds: Mapping[str, TensorType]) -> Graph:
-    """A graph whose gradients are inputs, ``gradient/<label>``. kinds: by label."""
+    """Return a graph whose gradients are inputs ``gradient/<label>``. ``kinds`` has the types by label."""
     inputs = {label: _input(PREFIX + label, kind) for label, kind in kinds.items()}
     return Graph.of("add", [(PREFIX + label, node) for label, node in inputs.items()], [*inputs.values()])
 
@@ -206,19 +218,19 @@ def _input(label: str, kind: TensorType) -> Node:
 
 
 def _replaced(label: str, kind: TensorType) -> Node:
-    """An input whose memory takes the output of its name."""
+    """Return an input whose memory is overwritten by the output of its name."""
     return make("input", label=label, name=label.replace("/", "_"), type=kind, becomes=label)
 
 
 def _finite(numbers: Sequence[Node]) -> Node:
-    """Whether all these scalars are finite, as a node."""
+    """Return True if all these scalars are finite."""
     limits = [make("constant", value=np.asarray(np.inf, node.dtype)) for node in numbers]
     tests = [make("less", make("abs", node), limit) for node, limit in zip(numbers, limits, strict=True)]
     return reduce(lambda a, b: make("and", a, b), tests)
 
 
 def _while(finite: Node, node: Node, name: str, parameters: Mapping[str, Node]) -> Node:
-    """The new value of a parameter without a gradient, which stays as it is where a step does not count."""
+    """Return the new value of a parameter without a gradient, or the old one if the step does not count."""
     if not name.startswith(NEW):
         return node
     return make("select", finite, node, parameters[name.removeprefix(NEW)])
@@ -229,9 +241,9 @@ def _as(number: Node, like: Node) -> Node:
 
 
 def _sum_of_squares(nodes: Iterable[Node]) -> Node:
-    """Over all elements, in float64 from one array to the next; each array's own sum is in its dtype.
+    """Sum over all elements, in float64 between arrays and in each array's own dtype within it.
 
-    Where a float32 sum overflows, that of the elements times 2**-96 stands for it, which no gradients overflow.
+    If a float32 sum overflows, that of the elements times 2**-96 replaces it, which cannot overflow.
     """
     total = _number(0.0, "float64")
     for g in nodes:

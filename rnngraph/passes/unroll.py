@@ -1,6 +1,6 @@
-"""unroll: several steps per turn of a loop, or all of them.
+"""unroll: several steps per turn of a loop, or no loop at all.
 
-Law: values unchanged, bit for bit.
+Law: values are unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..support.errors import GraphError
 
 @dataclass(frozen=True)
 class Unroll:
-    """Law: values unchanged, bit for bit. ``steps``: steps per turn, or ``"full"`` for no loop at all."""
+    """Law: values are unchanged, bit for bit. ``steps`` is the number of steps per turn, or ``"full"`` for no loop."""
 
     steps: int | str
     name: str = "unroll"
@@ -37,9 +37,10 @@ class Unroll:
 
 
 def unroll_fully(graph: Graph, only_single_steps: bool = False) -> Graph:
-    """Every scan of a fixed length as that many copies of its body.
+    """Replace every scan of a fixed length by copies of its body.
 
-    only_single_steps: leave scans of more than one step as they are.
+    Args:
+        only_single_steps: Do not change scans of more than one step.
     """
     copies: dict[Node, list[Node]] = {}
 
@@ -57,22 +58,22 @@ def unroll_fully(graph: Graph, only_single_steps: bool = False) -> Graph:
 
 
 def check_lengths(graph: Graph) -> None:
-    """Raises ``GraphError`` where ``unroll="full"`` meets a length that only a call knows."""
+    """Raise ``GraphError`` if ``unroll="full"`` is used with a symbolic length."""
     for node in graph.walk():
         if node.op == "scan":
             _check_length(node)
 
 
-MOST_COPIES = 1 << 20
-"""Ops that the steps of a loop without a loop may be."""
+MAX_COPIES = 1 << 20
+"""Maximum ops of a fully unrolled loop."""
 
 
 def _check_length(scan: Node) -> None:
     length = scan["length"]
-    if isinstance(length, int) and length * len(scan["body"].nodes) > MOST_COPIES:
+    if isinstance(length, int) and length * len(scan["body"].nodes) > MAX_COPIES:
         raise GraphError(
             f'unroll="full" of {length} steps would be {length * len(scan["body"].nodes)} ops, and at most '
-            f"{MOST_COPIES} can be compiled; give a number of steps per turn",
+            f"{MAX_COPIES} can be compiled; give a number of steps per turn",
             scan.where,
         )
     if not isinstance(length, int):
@@ -104,7 +105,9 @@ def _copies(scan: Node) -> list[Node]:
     stacked = []
     for kept, (_, inner) in zip(emitted, parts.emits, strict=True):
         if not kept:
-            raise GraphError('unroll="full" of a sequence of no steps; it has no outputs to join', scan.where)
+            raise GraphError(
+                'unroll="full" needs at least one step, and the length is 0; declare a longer axis', scan.where
+            )
         ordered = reversed(kept) if scan["reverse"] else kept
         rows = [make("reshape", value, where=value.where, shape=(1, *inner.shape)) for value in ordered]
         stacked.append(rows[0] if len(rows) == 1 else make("concat", *rows, where=scan.where, axis=0))
@@ -112,7 +115,7 @@ def _copies(scan: Node) -> list[Node]:
 
 
 def _where_it_runs(condition: Node, results: Sequence[Node], before: Sequence[Node]) -> list[Node]:
-    """What a step gives where it runs; elsewhere what is carried as it was, and zeros."""
+    """Select a step's results if it runs; else its previous carries, and zeros."""
     zeros = [make("constant", value=np.zeros((), node.dtype)) for node in results[len(before) :]]
     return [
         make("select", condition, value, other, where=value.where, name=value.name)
@@ -121,7 +124,7 @@ def _where_it_runs(condition: Node, results: Sequence[Node], before: Sequence[No
 
 
 def step_of(sequence: Node, step: int) -> Node:
-    """One step of a sequence, without its time axis."""
+    """Return one step of a sequence, without its time axis."""
     shape = sequence.shape
     row = make(
         "slice", sequence, where=sequence.where,

@@ -119,7 +119,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "name of a size": (lambda: sequence("ü"), ValueError, "is no size"),
     "name of an output": (lambda: program(**{LONG: sequence()}), ValueError, "at most 200"),
     "name of a state": (lambda: rg.dynamic_rnn(Twice(), sequence()), ValueError, "'class' is no name"),
-    "parameter of a scope that is over": (lambda: program(y=scope_that_is_kept()), ValueError, "late was asked of"),
+    "parameter of a scope that is over": (lambda: program(y=scope_that_is_kept()), ValueError, "late was created from"),
     "result": (lambda: program().inference(x=np.ones((2, 3, 3)))["logit"], KeyError, "did you mean logits?"),
     "parameter": (lambda: program().parameters["dense/kernl"], KeyError, "did you mean dense/kernel?"),
     "feed": (lambda: program().inference(X=np.ones((2, 3, 3))), KeyError, "did you mean x?"),

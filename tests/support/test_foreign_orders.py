@@ -50,16 +50,16 @@ REFUSED: list[tuple[Call, str]] = [
     (lambda: rg.tile(floats(2, 3), 1, 2), r"as in tile\(x, \(1, 2\)\)"),  # type: ignore[call-arg]
     (lambda: rg.gather(floats(2, 3), 1, [0]), "Tensors stand first, and the axis last"),  # type: ignore[arg-type]
     (lambda: rg.layer_norm(floats(2, 3), 3), "gamma of layer_norm is an array or a Tensor"),
-    (lambda: rg.layer_norm(floats(2, 3), 1e-5), "epsilon= has a name"),
+    (lambda: rg.layer_norm(floats(2, 3), 1e-5), "epsilon is passed by name"),
     (lambda: rg.layer_norm(floats(2, 3), None, True), "beta of layer_norm is an array or a Tensor"),
-    (lambda: rg.softmax_cross_entropy(made_of_parameters(), floats(None, 3)), "labels come first"),
-    (lambda: rg.sigmoid_cross_entropy(made_of_parameters(), floats(None, 3)), "labels come first"),
+    (lambda: rg.softmax_cross_entropy(made_of_parameters(), floats(None, 3)), "swap the arguments"),
+    (lambda: rg.sigmoid_cross_entropy(made_of_parameters(), floats(None, 3)), "swap the arguments"),
     (lambda: rg.huber_loss(floats(None, 3), floats(None, 3), 0.5), "write delta=0.5"),
-    (lambda: rg.BasicLSTMCell(28, 128), r"forget_bias=128 looks like a width; .* Write 128.0"),
-    (lambda: rg.LayerNormBasicLSTMCell(28, 128), "finds the width of its input"),
+    (lambda: rg.BasicLSTMCell(28, 128), r"forget_bias=128 looks like a width, .* write 128.0"),
+    (lambda: rg.LayerNormBasicLSTMCell(28, 128), "infers from its input"),
     (lambda: rg.LSTMCell(28, 128), "use_peepholes must be True or False"),  # type: ignore[arg-type]
-    (lambda: rg.GRUCell(28, 128), "a cell takes its units alone"),  # type: ignore[arg-type]
-    (lambda: rg.LSTMCell(64, True, None, None, 32), "proj_clip=32 limits a projection"),
+    (lambda: rg.GRUCell(28, 128), "give units only"),  # type: ignore[arg-type]
+    (lambda: rg.LSTMCell(64, True, None, None, 32), "proj_clip=32 needs a projection"),
     (lambda: started(("h0", "c0")), r"initial_state is given \(h0, c0\) for \(c, h\), which stand in this order"),
     (lambda: started(("hidden", "cell")), "turn them round, or give a mapping"),
 ]

@@ -1,6 +1,6 @@
-"""From a graph of whole sequences to graphs of chunks, for what looks back or ahead in time or takes every n-th step.
+"""Graphs of chunks of sequences, for nets that look back or ahead in time or run at a lower rate.
 
-``pace`` says how sizes grow with time, ``kept_pasts`` which states hold a past, ``timeline`` how late each value is and
-how much of its past is kept, which ``delays`` decides. ``chunk_graph`` makes the graph of a chunk, and that of a
-sequence's end; streams run both.
+``pace`` describes how sizes grow with time, and ``kept_pasts`` finds states that hold a past. ``timeline`` has the
+delay of each value and how much of its past is kept, which ``delays`` computes. ``chunk_graph`` makes the graph of a
+chunk, and that of a sequence's end. Streams run both.
 """

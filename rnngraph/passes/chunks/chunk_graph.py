@@ -1,4 +1,4 @@
-"""The graph of a chunk: the past that is needed stands before the chunk, and what is needed next is given beside it."""
+"""Graph of a chunk: values are concatenated with their kept past, and the next past is one of the results."""
 
 from __future__ import annotations
 
@@ -23,66 +23,75 @@ PAST = "state/past"
 
 @dataclass(frozen=True)
 class Chunked:
-    """The graph of a chunk, and its states beside those of loops: by label, the graph of what they begin with."""
+    """Graph of a chunk, with the initial values of its added states as nodes, by label."""
 
     graph: Graph
     initial: tuple[tuple[str, Node], ...]
 
 
 def chunk_graph(timeline: Timeline, rows: Dim, where: Where | None = None) -> Chunked:
-    """The graph of a chunk of any number of steps. rows: their number, as the graph has it.
+    """Return the graph of a chunk with any number of steps.
 
-    Law: entry i of what it gives for the chunk that begins with step K is entry ``many * K + i - delay`` of what the
-    whole graph gives, bit for bit, and zero where there is none.
+    Law: entry i of its results for the chunk that starts with step K is entry ``many * K + i - delay`` of the whole
+    graph's results, bit for bit, and zero if there is no such entry.
+
+    Args:
+        rows: Number of rows, as in the graph.
     """
     return _ChunkGraph(timeline, rows, None, where).made()
 
 
 def tail_graph(timeline: Timeline, rows: Dim, rests: Mapping[str, int], where: Where | None = None) -> Graph:
-    """The graph of a sequence's end. rests: by length, entries of it that are fed, fewer than a step.
+    """Return the graph of a sequence's end.
 
-    Law: it gives what is still owed: those entries of the whole graph's outputs that no chunk has given.
-    Raises ``GraphError`` with the line of what differs from the first step on for a sequence of such a length.
+    Law: it returns the entries of the whole graph's outputs that no chunk has returned.
+
+    Args:
+        rests: Remaining entries by length symbol, too few for a step.
+
+    Raises:
+        GraphError: A sequence of this length would have differed from its first step on.
     """
     return _ChunkGraph(timeline, rows, rests, where).made().graph
 
 
 class _ChunkGraph:
-    """A graph on its way to that of a chunk; with ``rests`` to that of the end."""
+    """Builder of the graph of a chunk or, with ``rests``, of a sequence's end."""
 
     def __init__(
         self, timeline: Timeline, rows: Dim, rests: Mapping[str, int] | None, where: Where | None
     ) -> None:  # fmt: skip
         self.timeline, self.rows, self.rests, self.where = timeline, rows, rests, where
         self.new: dict[Node, Node] = {}
-        self.same: dict[tuple[Node, int], Node] = {}  # what is the same at all times, by delay
-        self.pasts: dict[Past, Node] = {}  # with the chunk behind them
-        self.repeated: dict[tuple[Node, Repeat], Node] = {}  # the same, with first entries again before the first
+        self.same: dict[tuple[Node, int], Node] = {}  # time-invariant values, by delay
+        self.pasts: dict[Past, Node] = {}  # chunks with their past in front
+        # chunks with their past, in which first entries are repeated before the first
+        self.repeated: dict[tuple[Node, Repeat], Node] = {}
         self.inputs: dict[Node, Node] = {}
-        self.states: dict[str, tuple[Node, Node, Node]] = {}  # by label: what it begins with, as it is, and the next
+        self.states: dict[str, tuple[Node, Node, Node]] = {}  # initial value, input and next value, by label
 
     def made(self) -> Chunked:
         try:
             return self._made()
         except GraphError:
             raise
-        except (ValueError, TypeError) as error:  # of sizes that fit in the whole graph alone
+        except (ValueError, TypeError) as error:  # sizes that fit only in the whole graph
             raise GraphError(f"this graph can't be streamed: {error}", self.where) from None
 
     def _made(self) -> Chunked:
-        graph, line = self.timeline.graph, self.timeline
+        graph, timeline = self.timeline.graph, self.timeline
         for node in graph.nodes:
-            if node in line.fronts or (node in line.views and node not in line.delays):
+            if node in timeline.fronts or (node in timeline.views and node not in timeline.delays):
                 continue
-            if line.delays.get(node, 0) is not None:
+            if timeline.delays.get(node, 0) is not None:
                 self.new[node] = self._lowered(node)
         outputs = [(name, self._output(node)) for name, node in graph.outputs]
         if self.rests is None:
             outputs += [(label, after) for label, (_, _, after) in self.states.items()]
         inputs = [self.inputs.get(node, node) for node in graph.inputs]
         inputs += [present for _, present, _ in self.states.values()]
-        made = Graph.of(graph.name, outputs, inputs, graph.comments)
-        return Chunked(made, tuple((label, first) for label, (first, _, _) in self.states.items()))
+        chunk = Graph.of(graph.name, outputs, inputs, graph.comments)
+        return Chunked(chunk, tuple((label, first) for label, (first, _, _) in self.states.items()))
 
     # Sizes ---------------------------------------------------------------------------------------
 
@@ -92,16 +101,16 @@ class _ChunkGraph:
         return self._pace_of(node.shape[axis])
 
     def _pace_of(self, dim: Dim) -> Pace:
-        found = self.timeline.tempo.pace(dim, self.rests)
-        assert found is not None
-        return found
+        pace = self.timeline.tempo.pace(dim, self.rests)
+        assert pace is not None
+        return pace
 
     def _count(self, pace: Pace, delay: int) -> Dim:
-        """Entries in a chunk."""
+        """Return the number of entries in a chunk."""
         return pace.many * size(pace.symbol) if self.rests is None else pace.over + delay
 
     def _sized(self, value: Any, delay: int) -> Any:
-        """A size, or a tuple of them, with entries of a chunk in place of those of the whole."""
+        """Replace sizes of the whole sequence by those of a chunk, in a size or a tuple."""
         if isinstance(value, tuple):
             return tuple(self._sized(item, delay) for item in value)
         pace = self.timeline.tempo.pace(value, self.rests)
@@ -128,7 +137,7 @@ class _ChunkGraph:
         return self._remade(node, line.late(node))
 
     def _resumed(self, node: Node) -> Node:
-        """What a chunk computes as the whole does, of fewer entries."""
+        """Return a node that a chunk computes as the whole graph does, with fewer entries."""
         if self.timeline.has_time(node) and self._count(self._pace(node), 0) == 0:
             return self._none(node)
         tempo = self.timeline.tempo
@@ -171,7 +180,7 @@ class _ChunkGraph:
         return parts.made(node.where, node.name)
 
     def _held(self, scan: ScanParts, pace: Pace, delay: int) -> ScanParts:
-        """A loop that stays at its first state until its first step comes."""
+        """Return a scan that keeps its initial state until its first step."""
         runs = make("transpose", self._has_begun(pace, delay), order=(1, 0))
         runs = make("reshape", runs, shape=(*runs.shape, 1))
         inside = make("input", name="begun", label="begun", type=TensorType("bool", runs.shape[1:]))
@@ -184,7 +193,7 @@ class _ChunkGraph:
     # Values at other times -----------------------------------------------------------------------
 
     def _at(self, node: Node, delay: int) -> Node:
-        """A value as late as ``delay`` says; one without time as it is."""
+        """Return a value with this delay; a value without time is unchanged."""
         line = self.timeline
         if not isinstance(node.type, TensorType) or line.axis(node) is None or not line.has_time(node):
             return self.new[node]
@@ -199,7 +208,7 @@ class _ChunkGraph:
         return self._cut(joined, node, kept + own - delay, self._count(self._pace(node), delay))
 
     def _cut(self, node: Node, like: Node, start: Dim, count: Dim, step: int = 1) -> Node:
-        """Every ``step``-th of ``count`` entries along time, from ``start`` on. like: what has its time there."""
+        """Return every ``step``-th of ``count`` entries along time from ``start``. ``like`` has the same time axis."""
         axis = self.timeline.axis(like)
         assert axis is not None
         if (start, count, step) == (0, node.shape[axis], 1):
@@ -210,7 +219,7 @@ class _ChunkGraph:
         return make("slice", node, where=like.where, start=starts, stop=stops, step=steps)
 
     def _joined(self, view: View) -> tuple[Node, int]:
-        """A chunk of a value with its past before it, and how much that is."""
+        """Return a chunk of a value with its past in front, and the length of that past."""
         line, past = self.timeline, self.timeline.past(view)
         kept, base = line.pasts.get(past, 0), past.base
         if past not in self.pasts:
@@ -229,11 +238,11 @@ class _ChunkGraph:
         base, axis = past.base, self.timeline.axis(past.base)
         assert axis is not None
         rows = self._row_axis(base)
-        if chunk.shape[rows] != self.rows:  # every row has a past of its own
+        if chunk.shape[rows] != self.rows:  # every row has its own past
             if chunk.shape[rows] != 1:
                 raise GraphError(
-                    "this graph can't be streamed: what is kept of a sequence is kept for each row, and has no rows, "
-                    f"declared at {base.where}",
+                    "this graph can't be streamed: the past of a sequence is kept for each row, and it has no rows, "
+                    f"declared at {base.where}; give it the batch as an axis",
                     self.where,
                 )
             chunk = _with_size(chunk, rows, self.rows)
@@ -257,10 +266,10 @@ class _ChunkGraph:
     def _row_axis(self, node: Node) -> int:
         axis = self.timeline.axis(node)
         usual = 1 if axis == 0 else 0
-        if isinstance(self.rows, int):  # which another axis may have by chance
+        if isinstance(self.rows, int):  # another axis may have this size by chance
             return usual
-        found = (place for place, dim in enumerate(node.shape) if dim == self.rows and place != axis)
-        return next(found, usual)
+        candidates = (place for place, dim in enumerate(node.shape) if dim == self.rows and place != axis)
+        return next(candidates, usual)
 
     def _state(self, label: str, shape: tuple[Dim, ...], fill: Node, like: Node) -> Node:
         return make(
@@ -275,12 +284,12 @@ class _ChunkGraph:
     # What stands before the first entry ----------------------------------------------------------
 
     def _has_begun(self, pace: Pace, delay: int) -> Node:
-        """Whether entries of a chunk are none before the first: bool [rows, entries]."""
+        """Return bool [rows, entries]: False for entries of a chunk that lie before the first of the sequence."""
         late = make("constant", value=np.asarray(delay, np.int64))
         return make("less_equal", late, self._indices(pace, self._count(pace, delay)))
 
     def _indices(self, pace: Pace, count: Dim) -> Node:
-        """Which of the whole's entries those of a chunk are, were they not late: int64 [rows, entries]."""
+        """Return int64 [rows, entries]: the index in the whole sequence of each entry of a chunk without delay."""
         if STEPS not in self.states:
             zero = make("constant", value=np.zeros((), np.int64))
             steps = self._state(STEPS, (self.rows, 1), zero, zero)
@@ -292,16 +301,16 @@ class _ChunkGraph:
         return make("add", make("iota", size=count), make("mul", self.states[STEPS][1], many))
 
     def _repeated(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
-        """A chunk with its past, where entries before the first are those that mirror or repeat it.
+        """Replace the entries before the first by the ones that mirror or repeat it.
 
-        All of them are there when one of them is read, as windows wait for them.
+        All of them have arrived when one is read, because windows wait for them.
         """
         axis, rows = self.timeline.axis(base), self._row_axis(base)
         assert axis is not None
         joined = _with_size(joined, rows, self.rows)
         count = joined.shape[axis]
-        behind = make("constant", value=np.asarray(kept + self.timeline.late(base), np.int64))
-        index = make("sub", self._indices(self._pace(base), count), behind)
+        offset = make("constant", value=np.asarray(kept + self.timeline.late(base), np.int64))
+        index = make("sub", self._indices(self._pace(base), count), offset)
         source = make("neg", index) if repeat is Repeat.MIRRORED else number(0, index)
         place = make("add", make("iota", size=count), make("sub", make("maximum", index, source), index))
         row = make("mul", make("iota", size=self.rows), make("dimension", size=count))
@@ -309,11 +318,11 @@ class _ChunkGraph:
         others = [other for other in range(joined.tensor.rank) if other not in (rows, axis)]
         order, wide = (rows, axis, *others), tuple(joined.shape[other] for other in others)
         table = make("reshape", _transposed(joined, order), shape=(self.rows * count, *wide))
-        found = make("gather", table, place, where=base.where)
-        return _transposed(found, tuple(order.index(place) for place in range(len(order))))
+        gathered = make("gather", table, place, where=base.where)
+        return _transposed(gathered, tuple(order.index(place) for place in range(len(order))))
 
     def _masked(self, chunk: Node, base: Node, fill: bytes, delay: int) -> Node:
-        """A chunk with ``fill`` in place of what stands before the first entry."""
+        """Replace the entries before the first of the sequence by ``fill``."""
         axis, rows = self.timeline.axis(base), self._row_axis(base)
         begun = self._has_begun(self._pace(base), delay)
         if axis is not None and axis < rows:
@@ -327,7 +336,7 @@ class _ChunkGraph:
     # Windows, and the end ------------------------------------------------------------------------
 
     def _windows(self, node: Node, taken: Taken) -> Node:
-        """Windows of a view; of size 1 its entries."""
+        """Return windows of a view; for size 1, its entries."""
         line, view, step, axis = self.timeline, taken.view, taken.step, self.timeline.axis(taken.view.base)
         delay, span = line.late(node), taken.apart * (taken.size - 1)
         count, dropped = self._count(self._pace(node), delay), 0
@@ -339,7 +348,7 @@ class _ChunkGraph:
         if self.rests is None:
             joined, kept = self._joined(view)
             ahead = delay * step + view.front - line.late(view.base)
-            dropped = int(ahead < 0)  # a window before the first, so that none begins within the chunk
+            dropped = int(ahead < 0)  # skip a window, so that none starts inside the chunk
             start = kept - ahead - dropped * step
             joined = self._cut(
                 joined, view.base, start, count * step + (span + 1 if dropped else min(span, kept - start))
@@ -348,23 +357,23 @@ class _ChunkGraph:
             joined = self._ending(*self._source(node, -delay), view)
             joined = self._cut(joined, view.base, 0, (count - 1) * step + span + 1)
         if taken.size == 1:
-            found = self._cut(joined, view.base, 0, joined.shape[axis or 0], step)
+            windows = self._cut(joined, view.base, 0, joined.shape[axis or 0], step)
         else:
-            found = make(
+            windows = make(
                 "windows", joined, where=node.where, name=node.name, axis=axis, size=taken.size, step=step,
                 apart=taken.apart,
             )  # fmt: skip
-        return self._cut(found, view.base, dropped, count)
+        return self._cut(windows, view.base, dropped, count)
 
     def _none(self, node: Node) -> Node:
-        """No entries."""
+        """Return an array without entries."""
         rows, axis = self._row_axis(node), self.timeline.axis(node)
         shape = tuple(0 if place == axis else dim for place, dim in enumerate(node.shape))
         shape = tuple(self.rows if place == rows else dim for place, dim in enumerate(shape))
         return make("broadcast", number(0, node), where=node.where, shape=shape)
 
     def _source(self, node: Node, first: int) -> tuple[Node, int]:
-        """What windows are taken of, and where in it the window of a number begins."""
+        """Return the node that windows are taken from, and the entry at which window ``first`` starts."""
         if node in self.timeline.views:
             return node, first
         source = node.operands[0]
@@ -375,7 +384,7 @@ class _ChunkGraph:
         return source, first * node["step"][axis] + self._settled(node, node["start"][axis])
 
     def _ending(self, node: Node, first: int, view: View) -> Node:
-        """A view from an entry, counted from the first that this chunk would give were nothing late, to its end."""
+        """Return a view from an entry to its end. The entry counts from the first of this chunk without delay."""
         line = self.timeline
         if node is view.base:
             joined, kept = self._joined(view)
@@ -389,7 +398,7 @@ class _ChunkGraph:
         place = next(place for place, item in enumerate(node.operands) if line.has_time(item))
         front = sum(self._settled(node, item.shape[axis]) for item in node.operands[:place])
         inner, behind = node.operands[place], [self.new[item] for item in node.operands[place + 1 :]]
-        passed = max(0, first - front - self._pace(inner).over)  # of what stands behind
+        passed = max(0, first - front - self._pace(inner).over)  # entries after those of the sequence
         rows = self._row_axis(view.base)
         own = self._ending(inner, first - front - passed, view)
         parts = [part for part in (own, *behind) if part.shape[axis] != 0] or [own]
@@ -399,22 +408,22 @@ class _ChunkGraph:
         return self._cut(joined, view.base, passed, joined.shape[axis] - passed)
 
     def _settled(self, node: Node, dim: Dim) -> int:
-        """A number of entries that may not depend on how long a sequence is."""
+        """Return a number of entries that must not depend on the length of a sequence."""
         pace, usual = self.timeline.tempo.pace(dim, self.rests), self.timeline.tempo.pace(dim)
         if pace is None or usual is None:
             assert isinstance(dim, int)
             return dim
         if pace != usual:
             raise GraphError(
-                f"a sequence of this length begins otherwise than the stream did: {node.op} has {pace.over} entries "
-                f"before its first step, and {usual.over} where the length is a multiple of "
-                f"{self.timeline.tempo.rate}, declared at {node.where}; feed multiples of it, or pad in numbers",
+                f"a sequence of this length differs from its first step on: {node.op} has {pace.over} entries before "
+                f"the first step, and {usual.over} if the length is a multiple of {self.timeline.tempo.rate}, declared "
+                f"at {node.where}; feed a multiple, or pad by fixed numbers",
                 self.where,
             )
         return pace.over
 
     def _end(self, node: Node) -> Node:
-        """A slice of the last entries; of a chunk those of what has come."""
+        """Return the last entries; for a chunk, the last that have arrived."""
         source, late = node.operands[0], self.timeline.late(node.operands[0])
         axis = self.timeline.axis(source)
         assert axis is not None
@@ -440,7 +449,7 @@ def _transposed(node: Node, order: tuple[int, ...]) -> Node:
 
 
 def _with_size(node: Node, axis: int, wanted: Dim) -> Node:
-    """A value whose axis of 1 is repeated."""
+    """Broadcast an axis of 1."""
     if node.shape[axis] == wanted:
         return node
     shape = tuple(wanted if place == axis else dim for place, dim in enumerate(node.shape))

@@ -1,4 +1,4 @@
-"""When each value of a graph can be there, when it is wanted, and so what is kept of its past."""
+"""Computation of each value's delay, and of how much of its past is kept."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, time_axis
 
 
 def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -> Timeline:
-    """lengths: names of sizes that count steps. kept: labels of inputs that are states which are kept by name, whose
-    next values are the outputs of these names.
+    """Return the timeline of a graph.
 
-    Values are as late as the first who reads them lets them be: what is added up or multiplied at once in the whole
-    graph is so in a chunk, and has the same bits. What is kept of the past is what is fed, what loops give, and what
-    windows are taken of.
+    A value is delayed until its first reader needs it, so that a chunk adds and multiplies the same values together as
+    the whole graph, with the same bits. The pasts of inputs, of results of loops and of sources of windows are kept.
+
+    Args:
+        lengths: Names of sizes that count steps.
+        kept: Labels of the inputs that are states kept by name; the outputs of these names are their next values.
     """
     dims = [node.shape[axis] for node in graph.nodes if (axis := time_axis(node, lengths)) is not None]
     walk = _Walk(Timeline(graph, Tempo.of(lengths, dims), resumed=joined_to_kept(graph, lengths, kept)))
@@ -32,12 +34,12 @@ def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -
 
 
 class _Walk:
-    """Walks over a graph that fill a timeline."""
+    """Passes over a graph that fill a timeline."""
 
     def __init__(self, line: Timeline) -> None:
         self.line, self.tempo = line, line.tempo
-        self.read: dict[Node, Sequence[Node]] = {}  # what is read entry by entry, by who does
-        self.fronts: dict[Node, list[Node]] = {}  # by what repeats first entries: who has it before its own
+        self.read: dict[Node, Sequence[Node]] = {}  # operands that each node reads entry by entry
+        self.fronts: dict[Node, list[Node]] = {}  # readers of nodes that repeat first entries
 
     # The earliest time of each value -------------------------------------------------------------
 
@@ -57,7 +59,7 @@ class _Walk:
             line.delay = max(line.delay, -(-line.late(node) // self._pace(node).many))
 
     def _settle_fronts(self) -> None:
-        """Nothing is refused of what repeats first entries, where no one reads it but those who have it before them."""
+        """Accept nodes that repeat first entries if they are only read by concatenations that put them in front."""
         readers: dict[Node, list[Node]] = {}
         for node in self.line.graph.nodes:
             for item in node.operands:
@@ -77,7 +79,7 @@ class _Walk:
         return pace
 
     def _place(self, node: Node) -> str:
-        """Says where a node stands in time. Gives a reason where it can't stand anywhere."""
+        """Compute the delay of a node. Return a reason if it has none."""
         line = self.line
         if node in line.resumed or any(map(line.holds_past, node.operands)):
             return self._resumed(node)
@@ -126,19 +128,19 @@ class _Walk:
     def _scan(self, node: Node) -> str:
         scan = ScanParts.of(node)
         if not counts(scan.length, self.tempo.lengths) or node["reverse"]:
-            return ""  # what that means is said elsewhere
+            return ""  # reported elsewhere
         if self.tempo.pace(scan.length) is None:
             return "its steps are no fixed number for each step of a stream"
         self.line.delays[node] = self._together(node, [item.outside for item in scan.sequences]) or 0
         return ""
 
     def _together(self, node: Node, operands: Sequence[Node]) -> int | None:
-        """The delay of what is made of operands entry by entry: it waits for the latest."""
+        """Return the delay of a node that reads its operands entry by entry: that of the latest."""
         self.read[node] = operands
         return max((delay for delay in map(self._whole, operands) if delay is not None), default=None)
 
     def _whole(self, node: Node) -> int | None:
-        """The delay of a value that is read as it is, also where it is one that windows are taken of."""
+        """Return the delay of a value that is read as a whole, even if windows are taken of it."""
         if node in self.line.views and node not in self.line.delays:
             self._take(node, Taken(self.line.views[node], 1, 1, 1))
         return self.line.delays[node]
@@ -152,15 +154,15 @@ class _Walk:
         if len(whole) > 1:
             return "sequences follow each other along time"
         front, inner = node.operands[: whole[0]], node.operands[whole[0]]
-        found = {self._front_of(item, node, inner) for item in front}
-        if None in found or len(found) > 1:
+        fills = {self._front_of(item, node, inner) for item in front}
+        if None in fills or len(fills) > 1:
             return "what stands before the first step is no single number and repeats no first steps"
         counts_before = [self._fixed(item.shape[node["axis"]]) for item in front]
         if None in counts_before:
             return "what stands before the first step has a size of its own"
         line.kept.add(node)
         count = sum(item for item in counts_before if item is not None)
-        view, fill = self._view(inner), found.pop() if front else None
+        view, fill = self._view(inner), fills.pop() if front else None
         if fill is None or count == 0:
             line.views[node] = view
             return ""
@@ -172,7 +174,7 @@ class _Walk:
         return ""
 
     def _front_of(self, item: Node, node: Node, inner: Node) -> bytes | Repeat | None:
-        """What stands before the first entry: a number, or first entries again; None where it is something else."""
+        """Return what precedes the first entry: a number, or repeated first entries; None for anything else."""
         number, count, chain = _fill_of(item), item.shape[node["axis"]], [item]
         if number is not None:
             return number
@@ -183,19 +185,19 @@ class _Walk:
         axis = self.line.axis(part.operands[0]) if part.op == "slice" else None
         if axis is None or base is not whole[0] or step != whole[2]:
             return None
-        start, turned = first - whole[1], any(step.op == "reverse" for step in chain)
-        if start == step and part.shape[axis] == count and (turned or count == 1):
-            found = Repeat.MIRRORED
+        start, is_reversed = first - whole[1], any(step.op == "reverse" for step in chain)
+        if start == step and part.shape[axis] == count and (is_reversed or count == 1):
+            repeat = Repeat.MIRRORED
         elif start == 0 and part.shape[axis] == 1:
-            found = Repeat.FIRST
+            repeat = Repeat.FIRST
         else:
             return None
-        for reader, made in zip([node, *chain], chain, strict=False):
-            self.fronts.setdefault(made, []).append(reader)
-        return found
+        for reader, source in zip([node, *chain], chain, strict=False):
+            self.fronts.setdefault(source, []).append(reader)
+        return repeat
 
     def _cut_out(self, node: Node) -> tuple[Node, Dim, int]:
-        """What a value is a part of along time, in any order of axes; its first entry there, and how far they lie."""
+        """Return the value of which a node is a slice along time, with the slice's start and step."""
         start: Dim = 0
         step = 1
         while node.op == "transpose" or (node.op == "slice" and self._is_cut_in_time_alone(node)):
@@ -227,7 +229,7 @@ class _Walk:
             return f"a slice {start}:{stop} over time, such as padding has that mirrors or repeats the first steps"
         line.kept.add(node)
         view = self._view(source)
-        late = max(view.late + first, first - last.over)  # what is cut off at the end is not there to be read
+        late = max(view.late + first, first - last.over)  # entries cut off at the end cannot be read
         view = view._replace(front=view.front - first, late=late)
         if step == 1:
             line.views[node] = view
@@ -236,7 +238,7 @@ class _Walk:
         return ""
 
     def _end(self, node: Node, axis: int) -> str:
-        """A slice of the last entries."""
+        """Handle a slice of the last entries."""
         source, start = node.operands[0], node["start"][axis]
         self._whole(source)
         first = self.tempo.pace(start)
@@ -248,14 +250,14 @@ class _Walk:
         return ""
 
     def _fixed(self, dim: Dim) -> int | None:
-        """A number of entries, the same for all whole steps; None where it is none."""
+        """Return a number of entries that does not grow with time; None if it does."""
         pace = self.tempo.pace(dim)
         if pace is None:
             return dim if isinstance(dim, int) else None
         return None if pace.many else pace.over
 
     def _take(self, node: Node, taken: Taken) -> None:
-        """Windows can be given with the step in which their last entry comes."""
+        """Set the delay of windows: each can be returned in the step in which its last entry arrives."""
         self._whole(taken.view.base)
         span = taken.apart * (taken.size - 1) + 1
         delay = max(0, -(-max(span + taken.view.late, taken.view.begins) // taken.step) - 1)
@@ -264,7 +266,7 @@ class _Walk:
     # The latest time, at which they are all given ------------------------------------------------
 
     def latest(self) -> None:
-        """Makes what is computed of others, and windows, as late as the first who reads them."""
+        """Delay computed values and windows until their first reader needs them."""
         line = self.line
         wanted = {node: line.late(node) for node in self._outputs()}
 
@@ -307,10 +309,10 @@ class _Walk:
         if self.line.is_timeless(taken):
             return
         ahead = self.line.late(node) * step + view.front - self.line.late(view.base)
-        self._keep(view, ahead if ahead >= 0 else ahead + step)  # else the first window begins within the chunk
+        self._keep(view, ahead if ahead >= 0 else ahead + step)  # otherwise the first window starts inside the chunk
 
     def _keep(self, view: View, count: int) -> None:
-        """Keeps ``count`` entries of a view's base."""
+        """Keep ``count`` entries of a view's base."""
         line = self.line
         if count and view.base.tensor.rank < 2:
             line.refused.setdefault(view.base, "what is kept of a sequence is kept for each row, and it has no rows")
@@ -320,7 +322,7 @@ class _Walk:
             line.masked.add(past)
 
     def _join(self) -> None:
-        """Where no one reads what stands before the first entry, any past will do."""
+        """Merge pasts of one value if nothing reads the entries before the first."""
         line = self.line
         for past, count in [*line.pasts.items()]:
             other = line.past(line.plain(past.base))
@@ -330,7 +332,7 @@ class _Walk:
 
 
 def _fill_of(node: Node) -> bytes | None:
-    """The number that all elements of a value are; None where they may differ."""
+    """Return the number to which all elements of a value are equal; None if they may differ."""
     while node.op in ("broadcast", "transpose", "reshape"):
         node = node.operands[0]
     if node.op != "constant" or node["value"].size != 1:

@@ -1,5 +1,7 @@
-"""States that hold the past of a sequence: a net joins such a state and the sequence, and gives the last entries of
-both as the state's next value. A chunk does so as the whole does.
+"""States that hold the past of a sequence.
+
+A net concatenates such a state and the sequence, and returns the last entries of the result as the state's next
+value. A chunk does the same.
 """
 
 from __future__ import annotations
@@ -14,15 +16,17 @@ from ...ir.interpreter import interpret
 from ...ir.types import Dim
 
 _MOVES = frozenset(("concat", "reshape", "slice", "transpose"))
-"""Ops that move entries, and that reverse each other."""
+"""Invertible ops that only move entries."""
 ROWS, STEPS = 2, 3
-"""Sizes with which it is tried what becomes of a state's entries."""
+"""Sizes of a trial run that traces the entries of a state."""
 
 
 def joined_to_kept(graph: Graph, lengths: Set[str], kept: Set[str]) -> set[Node]:
-    """Concats along time of a state that is kept and a sequence, where the state's next value is the last entries.
+    """Return the concatenations along time of a kept state and a sequence whose last entries are the state's next
+    value.
 
-    kept: labels of inputs that are such states, [rows, width], as are the outputs of these names.
+    Args:
+        kept: Labels of inputs that are such states, [rows, width], and names of the outputs with their next values.
     """
     fronts = {node: labels for node in graph.nodes if (labels := _labels_before(node, lengths, kept))}
     following = {name: node for name, node in graph.outputs if name in kept}
@@ -31,7 +35,7 @@ def joined_to_kept(graph: Graph, lengths: Set[str], kept: Set[str]) -> set[Node]
 
 
 def _labels_before(node: Node, lengths: Set[str], kept: Set[str]) -> set[str]:
-    """The states that stand before a sequence, if nothing else does."""
+    """Return the states in front of a sequence; none if there is anything else in front."""
     if node.op != "concat" or len(node.operands) != 2:
         return set()
     (front, behind), axis = node.operands, node["axis"]
@@ -44,8 +48,9 @@ def _labels_before(node: Node, lengths: Set[str], kept: Set[str]) -> set[str]:
 
 
 def _is_past(label: str, following: Mapping[str, Node], fronts: Mapping[Node, Set[str]], lengths: Set[str]) -> bool:
-    """Whether a state's next value is the last entries of what it stands before: then it stays as it is where it stands
-    behind the sequence.
+    """True if a state's next value consists of the last entries of the concatenation.
+
+    A trial run puts the state after the sequence, and checks that the state is returned unchanged.
     """
     new: dict[Node, Node] = {}
     for number, node in enumerate(fronts):

@@ -1,4 +1,4 @@
-"""How sizes grow with time: so many entries for each step of a stream, and some more at the end."""
+"""Growth of sizes with time: a number of entries for each step of a stream, and a constant."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from fractions import Fraction
 from ...ir.axes.by_size import counts
 from ...ir.sizes.polynomial import Dim, evaluate, floors_of, size, substitute, symbols_of, terms_of
 
-MOST_ENTRIES = 1 << 16
-"""Entries of a step. In a step of one entry the others have no pace."""
+MAX_ENTRIES = 1 << 16
+"""Maximum entries per step. If a common step needs more, one entry is a step, and other sizes have no pace."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """A size after K steps of a stream and a rest: ``many * K + over``. symbol: names the length that it grows with."""
+    """Size after K steps of a stream: ``many * K + over``. ``symbol`` names the length with which it grows."""
 
     symbol: str
     many: int
@@ -25,43 +25,50 @@ class Pace:
 
 @dataclass(frozen=True)
 class Tempo:
-    """A step of a stream is ``rate`` entries of what is fed. lengths: names of sizes that count those."""
+    """Rate of a stream.
+
+    Attributes:
+        lengths: Names of the sizes that count entries of sequences.
+        rate: Entries per step.
+    """
 
     lengths: frozenset[str]
     rate: int
 
     @staticmethod
     def of(lengths: Collection[str], dims: Iterable[Dim]) -> Tempo:
-        """The shortest step in which each of ``dims`` gets a whole number of entries, if it is of ``MOST_ENTRIES``."""
+        """Return the shortest step with a whole number of entries for each of ``dims``, up to ``MAX_ENTRIES``."""
         slopes = [_slope(dim, lengths) for dim in dims if symbols_of(dim) and symbols_of(dim) <= set(lengths)]
         rate = math.lcm(*(slope.denominator for slope in slopes))
-        return Tempo(frozenset(lengths), rate if rate <= MOST_ENTRIES else 1)
+        return Tempo(frozenset(lengths), rate if rate <= MAX_ENTRIES else 1)
 
     def grows(self, dim: Dim) -> bool:
-        """Whether a size counts steps of a stream: it is not the same after any number of whole steps."""
+        """True if a size grows with the number of whole steps."""
         pace = self.pace(dim)
         return counts(dim, self.lengths) and (pace is None or pace.many > 0)
 
     def pace(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Pace | None:
-        """How a size grows; None where that is not one rate. rests: entries behind the last step, by length."""
+        """Return the pace of a size; None if it has no single rate. ``rests`` are entries after the last step, by
+        length.
+        """
         names = symbols_of(dim) & self.lengths
         if len(names) != 1:
             return None
         (name,) = names
-        found = substitute(dim, {name: self.rate * size(name) + (rests or {}).get(name, 0)})
-        terms = dict(terms_of(found))
+        total = substitute(dim, {name: self.rate * size(name) + (rests or {}).get(name, 0)})
+        terms = dict(terms_of(total))
         over, many = terms.get((), 0), terms.get((name,), 0)
         fits = len(terms) == bool(over) + bool(many) and many >= 0
         return Pace(name, many, over) if fits else None
 
 
 def _slope(dim: Dim, lengths: Collection[str]) -> Fraction:
-    """How much a size grows with each entry, in the long run."""
+    """Return the average growth of a size per entry."""
     period = _period(dim)
     low, high = (evaluate(dim, dict.fromkeys(lengths, count * period)) for count in (2, 3))
     return Fraction(high - low, period)
 
 
 def _period(dim: Dim) -> int:
-    """Entries after which all floors in a size have grown by whole numbers."""
+    """Return a number of entries after which all floor divisions in a size have grown by integers."""
     return math.lcm(*(floor.by * _period(floor.dim) for floor in floors_of(dim)))

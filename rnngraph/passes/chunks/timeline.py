@@ -1,4 +1,4 @@
-"""What a stream must know of each value: how late it is, and how much of its past others read."""
+"""Timeline of a graph: the delay of each value, and how much of its past is read."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from ...ir.types import TensorType
 from .pace import Pace, Tempo
 
 NO_FILL = b""
-"""Where nothing is read of what stands before the first entry."""
+"""Fill of a past whose entries before the first are not read."""
 
 
 class Repeat(Enum):
-    """What stands before the first entry where it is entries again: those behind the first, mirrored, or the first."""
+    """Repeated entries before the first one: those after it, mirrored, or the first itself."""
 
     MIRRORED = "mirrored"
     FIRST = "first"
 
 
 class View(NamedTuple):
-    """``base`` with ``front`` entries before its first, which are ``fill``; without so many of its first if negative.
+    """Value ``base`` with ``front`` entries ``fill`` before its first; if negative, without as many of its first
+    entries.
 
-    late: its delay, in its own entries; negative where it is ahead of time. begins: entries that must have come before
-    any of it can be read.
+    Attributes:
+        late: Delay in entries of the view; negative if it is ahead of time.
+        begins: Number of entries that must have arrived before the view can be read.
     """
 
     base: Node
@@ -38,12 +40,12 @@ class View(NamedTuple):
 
     @property
     def kept_fill(self) -> bytes:
-        """The number that is kept as the past before the first entry."""
+        """Number that fills the past before the first entry."""
         return self.fill if self.front > 0 and isinstance(self.fill, bytes) else NO_FILL
 
 
 class Taken(NamedTuple):
-    """Every ``step``-th window of a view, of ``size`` entries that lie ``apart``."""
+    """Windows of a view: ``size`` entries, ``apart`` entries between them, and ``step`` entries between windows."""
 
     view: View
     size: int
@@ -52,7 +54,7 @@ class Taken(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What is kept of a value, with what stands before its first entry."""
+    """Kept past of a value, with the fill before its first entry."""
 
     base: Node
     fill: bytes
@@ -60,15 +62,20 @@ class Past(NamedTuple):
 
 @dataclass
 class Timeline:
-    """The entry i of a value in a chunk that begins with step K of a stream is entry ``many * K + i - delay`` of all.
+    """Delays and pasts of values: entry i in the chunk from step K is entry ``many * K + i - delay`` of the sequence.
 
-    delays: by node, in its own entries; None for what is the same at all times, which is as late as one likes. views:
-    padded and cut values, which only windows read, by node. windows: what is taken of them, by node. pasts: how many
-    entries are kept. masked: pasts of which what stands before the first entry must be written over, as something late
-    gave it. fronts: what repeats first entries before them, which no chunk computes. ends: slices of the last entries,
-    and where they begin beside whole steps. resumed: what begins with a past that a kept state holds, and what is made
-    of it, which a chunk computes as the whole does. delay: of outputs, in steps of the stream. kept: all nodes that
-    only a chunk's graph can run. refused: why not, by node.
+    Attributes:
+        delays: Delay of each node in its own entries; None for values that are the same at all times.
+        views: Padded and cut values that only windows read, by node.
+        windows: Windows taken of views, by node.
+        pasts: Number of entries kept.
+        masked: Pasts whose entries before the first must be overwritten, because the source is delayed.
+        fronts: Nodes that repeat first entries in front of a sequence. No chunk computes them.
+        ends: Slices of the last entries, with their first entry relative to whole steps.
+        resumed: Concatenations with the past of a kept state, and values computed from them as in the whole graph.
+        delay: Delay of the outputs in steps of the stream.
+        kept: Nodes that only the graph of a chunk can run.
+        refused: Reason why a node cannot be streamed.
     """
 
     graph: Graph
@@ -87,12 +94,12 @@ class Timeline:
 
     @property
     def is_causal(self) -> bool:
-        """Whether a chunk runs the graph as it is."""
+        """True if a chunk can run the graph unchanged."""
         return not self.kept and not self.refused and self.tempo.rate == 1
 
     @property
     def owes(self) -> bool:
-        """Whether something is given at the end of sequences only, though these are whole steps."""
+        """True if some entries are due only at the end of sequences of whole steps."""
         read = [node.operands[0] for node in self.ends] + [
             node for _, node in self.graph.outputs if self.has_time(node)
         ]
@@ -105,37 +112,37 @@ class Timeline:
         return time_axis(node, self.tempo.lengths)
 
     def pace(self, node: Node) -> Pace | None:
-        """How a value's time axis grows; None where it has none, or no single rate."""
+        """Return the pace of a value's time axis; None if it has none, or no single rate."""
         axis = self.axis(node)
         return None if axis is None else self.tempo.pace(node.shape[axis])
 
     def past(self, view: View) -> Past:
-        """What is kept for those who read a view."""
+        """Return the past that readers of a view share."""
         if view.kept_fill != NO_FILL:
             return Past(view.base, view.kept_fill)
-        found = (past for past in self.pasts if past.base is view.base and past.fill != NO_FILL)
-        return next(found, Past(view.base, NO_FILL))
+        shared = (past for past in self.pasts if past.base is view.base and past.fill != NO_FILL)
+        return next(shared, Past(view.base, NO_FILL))
 
     def plain(self, node: Node) -> View:
-        """A value as it is."""
+        """Return the view of a value without padding or cuts."""
         return View(node, 0, NO_FILL, self.late(node))
 
     def is_timeless(self, taken: Taken) -> bool:
-        """Whether entries are taken of what is the same at all times."""
+        """True if single entries are taken of a value that is the same at all times."""
         base = taken.view.base
         return taken.size == 1 and taken.view == self.plain(base) and self.delays.get(base, 0) is None
 
     def late(self, node: Node) -> int:
-        """The delay of a value, in its own entries."""
+        """Return the delay of a value in its own entries; 0 if it has none."""
         return self.delays.get(node) or 0
 
     def holds_past(self, node: Node) -> bool:
-        """Whether a value has more entries than a chunk, as it begins with a past that a kept state holds."""
+        """True if a value has more entries than a chunk, because it starts with the past of a kept state."""
         pace = self.pace(node) if node in self.resumed else None
         return pace is not None and pace.over > 0
 
     def has_time(self, node: Node) -> bool:
-        """Whether a value has entries for each step."""
+        """True if a value has entries for each step."""
         if node.op == "scan":
             return False
         pace = self.pace(node)
@@ -144,7 +151,7 @@ class Timeline:
     # Text ----------------------------------------------------------------------------------------
 
     def lines(self) -> Iterator[str]:
-        """For those who look at it: a line for each value that has time."""
+        """Yield a description, one line for each value with time."""
         yield f"{self.tempo.rate} entries for each step, outputs {self.delay} steps late"
         for node in self.graph.nodes:
             pace = None if node.op == "scan" else self.pace(node)
@@ -159,5 +166,5 @@ class Timeline:
 
 
 def time_axis(node: Node, lengths: Set[str]) -> int | None:
-    """The first axis of a value that counts steps."""
+    """Return the first axis that counts steps."""
     return axis_of_names(node.shape, lengths) if isinstance(node.type, TensorType) else None

@@ -1,3 +1,5 @@
-"""Gradients as more nodes of the graph: ``autodiff`` walks it backwards, ``adjoints`` adds up, ``scan_derivative`` is a
-scan's. ``replace_gradients`` puts in their place what a declaration makes of them.
+"""Gradients as additional nodes of the graph.
+
+``autodiff`` walks the graph backwards, ``adjoints`` accumulates adjoints, and ``scan_derivative`` differentiates
+scans. ``replace_gradients`` substitutes gradients that a declaration computes.
 """

@@ -1,4 +1,4 @@
-"""Adjoints of nodes while a graph is differentiated: what each node has received so far, and its sum."""
+"""Adjoints during differentiation: contributions to each node, and their sums."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...ir.types import FLOATS
 
 
 def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
-    """The roots, and what depends on them and carries a derivative, as integers and truth values do not."""
+    """Return the roots, and nodes that depend on them and have a derivative. Integers and bools have none."""
     active = set(roots)
     for node in nodes:
         if node in active:
@@ -26,7 +26,7 @@ def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
 
 @dataclass
 class Adjoints:
-    """What the nodes of a graph receive; only those that a root reaches are ``active``."""
+    """Adjoints of the nodes of a graph. Only nodes that depend on a root are ``active``."""
 
     nodes: Sequence[Node]
     roots: Sequence[Node]
@@ -41,25 +41,25 @@ class Adjoints:
         self.parts.setdefault(node, []).append(adjoint)
 
     def add_slice(self, node: Node, adjoint: Node) -> None:
-        """What a slice's value receives; the operand gets all its slices together."""
+        """Add the adjoint of a slice. The operand gets those of all its slices together."""
         self.slices.setdefault(node.operands[0], []).append((node, adjoint))
 
     def adjoint(self, node: Node) -> Node | None:
-        """The sum of what a node received."""
+        """Return the sum of the contributions to a node; None if there are none."""
         if node not in self.done:
-            found = _rows_together(self.parts.get(node, []))
-            found += _joined(node, self.slices.get(node, []))
-            if not found:
+            contributions = _rows_together(self.parts.get(node, []))
+            contributions += _joined(node, self.slices.get(node, []))
+            if not contributions:
                 return None
-            total = found[0]
-            for item in found[1:]:
+            total = contributions[0]
+            for item in contributions[1:]:
                 total = make("add", total, item, where=node.where)
             self.done[node] = total
         return self.done[node]
 
 
 def _rows_together(parts: Sequence[Node]) -> list[Node]:
-    """What a table receives from steps that were written out one by one is added by one op, not a table for each."""
+    """Merge the scatter_adds of unrolled steps into one, instead of one table for each step."""
     steps = [part for part in parts if part.op == "scatter_add" and part.operands[0].tensor.rank == 1]
     if len(steps) < 2 or len({part.operands[0].dtype for part in steps}) > 1:
         return list(parts)
@@ -70,7 +70,7 @@ def _rows_together(parts: Sequence[Node]) -> list[Node]:
 
 
 def _joined(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:
-    """What slices of a node give back: side by side where they tile an axis, else each among zeros."""
+    """Return the adjoints of a node's slices: concatenated if they tile an axis, else each padded with zeros."""
     if not slices:
         return []
     for axis in range(node.tensor.rank):

@@ -1,6 +1,6 @@
-"""autodiff: gradients as more nodes of the graph.
+"""autodiff: gradients as additional nodes of the graph.
 
-Reverse accumulation over the nodes, one rule an op. Scans have a module of their own.
+Reverse accumulation over the nodes, with one rule for each op. Scans have their own module.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from .scan_derivative import ScanDerivative
 
 
 def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
-    """(graph, gradients) with respect to each node of ``wrt``. seeds: nodes, and the adjoint that each receives.
+    """Return (graph, gradients) with respect to each node of ``wrt``.
 
-    The graph returned has the same outputs; its scans also give what the gradients read.
+    The graph has the same outputs. Its scans also return the values that the gradients read.
+
+    Args:
+        seeds: Nodes with the adjoint that each starts from.
     """
     work = _Reverse(graph.nodes, wrt)
     for node, adjoint in seeds:
@@ -40,9 +43,10 @@ OUTPUT_GRADIENT = "output_gradient/"
 
 @dataclass(frozen=True)
 class Autodiff:
-    """Law: outputs unchanged; for each of ``wrt`` (labels of inputs and parameters, or names of outputs) the graph also
-    gives ``gradient/<label>``, the derivative of the scalar output ``loss``; or, where there are ``outputs``, what
-    becomes of gradients of these, which are inputs ``output_gradient/<name>``.
+    """Law: outputs are unchanged. The graph also returns ``gradient/<label>`` for each of ``wrt``.
+
+    ``wrt`` has labels of inputs and parameters, or names of outputs. The gradients are those of the scalar output
+    ``loss``; with ``outputs``, they start from the inputs ``output_gradient/<name>`` instead.
     """
 
     wrt: tuple[str, ...]
@@ -52,7 +56,7 @@ class Autodiff:
 
     def __call__(self, graph: Graph) -> Graph:
         by_label = dict(graph.outputs) | {str(node["label"]): node for node in graph.inputs}
-        # The loss may not reach an input at all; it is in the graph all the same, with a gradient of zero.
+        # An input that the loss does not depend on gets a gradient of zero.
         roots = [by_label[label] for label in self.wrt]
         seeds = [(node, _given(name, node)) for name in self.outputs for node in [graph.output(name)]]
         if not self.outputs:
@@ -68,7 +72,7 @@ class Autodiff:
 
 
 def with_parameters(graph: Graph, kinds: Mapping[str, TensorType]) -> Graph:
-    """``graph`` with the parameters ``kinds`` (by label) among its inputs, also those that nothing in it reads."""
+    """Add the parameters ``kinds`` (by label) that nothing in the graph reads to its inputs."""
     known = {node["label"] for node in graph.inputs if node.op == "parameter"}
     unread = [
         make("parameter", label=label, name=label, type=kind) for label, kind in kinds.items() if label not in known
@@ -81,24 +85,25 @@ def _given(name: str, node: Node) -> Node:
 
 
 def unreached(graph: Graph) -> list[str]:
-    """Labels whose gradient is zero because the loss does not depend on them."""
-    none: set[Node] = set()
+    """Return the labels whose gradient is zero because the loss does not depend on them."""
+    zero_nodes: set[Node] = set()
     for node in graph.nodes:
         is_zero = node.op == "constant" and not np.any(node["value"])
-        if is_zero or (node.op == "broadcast" and node.operands[0] in none):
-            none.add(node)
-    return [name.removeprefix(PREFIX) for name, node in graph.outputs if name.startswith(PREFIX) and node in none]
+        if is_zero or (node.op == "broadcast" and node.operands[0] in zero_nodes):
+            zero_nodes.add(node)
+    return [name.removeprefix(PREFIX) for name, node in graph.outputs if name.startswith(PREFIX) and node in zero_nodes]
 
 
 @dataclass
 class _Reverse(Adjoints):
-    """Adjoints of nodes, the last first. ``swaps``: forward scans replaced by ones that keep more."""
+    """Reverse accumulation. ``swaps`` maps forward scans to those that also return residuals."""
 
     swaps: dict[Node, Node] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.results: dict[Node, dict[int, list[Node]]] = {}  # of each scan, by index; equal ones may stand apart
+        # ``get`` nodes of each scan, by index; equal ones may be separate nodes
+        self.results: dict[Node, dict[int, list[Node]]] = {}
         for node in self.nodes:
             if node.op == "get":
                 self.results.setdefault(node.operands[0], {}).setdefault(node["index"], []).append(node)
@@ -111,7 +116,7 @@ class _Reverse(Adjoints):
                 self._scan(node)
                 continue
             if node.op == "get":
-                continue  # the scan reads what its results received
+                continue  # the scan reads the adjoints of its results
             g = self.adjoint(node)
             if g is None:
                 continue
@@ -137,7 +142,7 @@ class _Reverse(Adjoints):
             self.add(operand, part)
 
     def replaced(self) -> Callable[[Node], Node]:
-        """A function that gives any node over the scans that keep more."""
+        """Return a function that maps any node to one that uses the replaced scans."""
         known: dict[Node, Node] = {}
         visited: set[Node] = set()
 

@@ -1,4 +1,4 @@
-"""replace_gradients: what a declaration makes of gradients takes their place, in the graph that computes them."""
+"""replace_gradients: substitute gradients by the values that a declaration computes from them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ APPLIED, AT = "applied/", "at/"
 
 
 def is_inner(label: str) -> bool:
-    """True for a value within the graph, whose gradient is asked for; all others are inputs and parameters."""
+    """True for the label of an inner value whose gradient is needed, and not of an input or parameter."""
     return label.startswith(AT)
 
 
 @dataclass(frozen=True)
 class ReplaceGradients:
-    """Law: outputs unchanged, but that inputs stand for gradients no longer and are these; ``gradient/<label>`` gives
-    way to ``applied/<label>`` and goes where there is none, and outputs ``at/<number>``, whose gradients were asked
-    for, go.
+    """Law: outputs are unchanged, except that gradients replace the inputs that stand for them.
 
-    stand_ins: (label of an input, label or output that the gradient is of).
+    ``gradient/<label>`` is replaced by ``applied/<label>``, or removed if there is none. Outputs ``at/<number>``, whose
+    gradients were needed, are removed.
+
+    Attributes:
+        stand_ins: Pairs of an input's label, and the label or output whose gradient it stands for.
     """
 
     stand_ins: tuple[tuple[str, str], ...]

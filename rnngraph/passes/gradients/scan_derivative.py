@@ -1,9 +1,8 @@
-"""The derivative of a scan: a scan in the other direction over what the forward scan kept.
+"""Derivative of a scan: a scan in the opposite direction over residuals of the forward scan.
 
-What it keeps is chosen by need: values that the derivative reads and that can't be had again from others by
-cheap ops. Random numbers are never kept: they are a function of their counters. What an invariant of a scan
-(a weight) receives is not summed inside the loop: the loop gives what each step contributes and the sum over
-steps and rows is one op outside it.
+Residuals are values that the derivative reads and that cheap ops cannot recompute from others. Random numbers are
+never residuals, because they are a function of counters. The adjoint of an invariant, such as a weight, is not summed
+inside of the loop. The loop returns the contributions of each step, and one op outside sums over steps and rows.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .adjoints import Adjoints, active_nodes
 
 
 class DeferredSum(NamedTuple):
-    """What an invariant receives: by ``rule``, of it and of the sequences of what ``values`` are at each step."""
+    """Adjoint of an invariant: ``rule`` of it and the sequences of ``values`` over all steps."""
 
     invariant: Node
     rule: Callable[..., Node]
@@ -32,9 +31,11 @@ class DeferredSum(NamedTuple):
 
 
 class ScanDerivative:
-    """The scan that carries adjoints against the direction of a scan.
+    """Scan that carries adjoints in the opposite direction.
 
-    forward: the scan again, with what the derivative reads among what it gives. parts: (operand, adjoint).
+    Attributes:
+        forward: The forward scan, with residuals among its results.
+        parts: Pairs of an operand and its adjoint.
     """
 
     def __init__(self, scan: Node, received: Mapping[int, Node], active: set[Node]) -> None:
@@ -50,7 +51,7 @@ class ScanDerivative:
         self._build()
 
     def _activity(self, active: set[Node]) -> None:
-        """Which of the body's inputs carry a derivative; a carry may become active through a later step."""
+        """Determine which inputs of the body carry a derivative. A carry may become active through a later step."""
         roots = {formal for formal, actual in self.outer.items() if actual in active and formal.dtype in FLOATS}
         while True:
             inside = active_nodes(self.body.nodes, roots)
@@ -68,7 +69,7 @@ class ScanDerivative:
         work = Adjoints(self.body.nodes, list(self.roots))
         invariants = set(self.invariants)
         self.deferred: list[DeferredSum] = []
-        self.carry_in: dict[Node, Node] = {}  # adjoint that comes from the later step, by carry
+        self.carry_in: dict[Node, Node] = {}  # adjoint from the later step, by carry
         self.emit_in: dict[int, Node] = {}
         for index, (name, value) in enumerate(self.body.outputs):
             carry = self.carried[index] if index < len(self.carried) else None
@@ -79,7 +80,7 @@ class ScanDerivative:
                 self.carry_in[carry] = g
             else:
                 self.emit_in[index] = g
-            if value in invariants and value in work.active:  # given as it is, at every step
+            if value in invariants and value in work.active:  # returned unchanged at every step
                 self.deferred.append(DeferredSum(value, _sum, (g,)))
             elif value in work.active:
                 work.add(value, g)
@@ -90,8 +91,8 @@ class ScanDerivative:
             if received is not None and node.op == "get":
                 inner = node.operands[0]
                 raise GraphError(
-                    f"there is no gradient of a recurrence, {inner.name or 'scan'}, that runs anew at each step of "
-                    "another; run it before the other one, or rg.stop_gradient what it gives",
+                    f"the recurrence {inner.name or 'scan'} runs inside of each step of another one, and has no "
+                    "gradient; run it before the other, or apply rg.stop_gradient to its result",
                     inner.where,
                 )
             if received is not None:
@@ -99,7 +100,7 @@ class ScanDerivative:
         self.work = work
 
     def _node(self, work: Adjoints, node: Node, g: Node, invariants: set[Node]) -> None:
-        """One node's rule. What an invariant receives is put off: its sum over steps is taken outside."""
+        """Apply one node's rule. The adjoints of invariants are deferred, and summed over steps outside."""
         if node.op == "slice" and all(step == 1 for step in node["step"]) and node.operands[0] not in invariants:
             if node.operands[0] in work.active:
                 work.add_slice(node, g)
@@ -126,7 +127,7 @@ class ScanDerivative:
                 self.deferred.append(DeferredSum(operand, _sum, (_before_sum(part, g) if elementwise else part,)))
 
     def _keep(self) -> None:
-        """Decides what the forward scan gives in addition, for the backward scan to read."""
+        """Select the residuals that the forward scan returns for the backward scan."""
         forward = set(self.body.nodes)
         wanted = [g for carry in self.carried if (g := self.work.adjoint(carry)) is not None]
         wanted += [g for item in self.sequences if (g := self.work.adjoint(item)) is not None]
@@ -136,10 +137,12 @@ class ScanDerivative:
         read |= {item for item in wanted if item in forward}
         self.kept: dict[Node, None] = {}
         self.again: set[Node] = set()
-        self.at_hand: set[Node] = set(self.body.inputs)  # is kept or given, or had again from such by cheap ops alone
-        self.behind: set[Node] = set()  # what nodes that are had again depend on, and they themselves
+        # values that are residuals, inputs, or recomputed from them by cheap ops
+        self.at_hand: set[Node] = set(self.body.inputs)
+        self.behind: set[Node] = set()  # values that are recomputed, and their dependencies
         condition = self.given.when
-        if condition is not None and condition in self.carried:  # it emits that it ran, and zeros where it did not
+        # the scan returns that a step ran, and zeros if it did not
+        if condition is not None and condition in self.carried:
             read.add(condition)
         inputs = set(self.body.inputs)
         carried = set(self.carried)
@@ -172,7 +175,7 @@ class ScanDerivative:
                 self.again.add(item)
 
     def _build(self) -> None:
-        """Makes both scans, and what the operands receive."""
+        """Build both scans and the adjoints of the operands."""
         kept = [(f"kept_{node.name or node.op}", node) for node in self.kept]
         widened = replace(self.given, emits=[*self.given.emits, *kept])
         self.forward = widened.made(self.scan.where, self.scan.name)
@@ -181,7 +184,7 @@ class ScanDerivative:
             node: make("get", self.forward, where=node.where, name=f"kept_{node.name or node.op}", index=first + number)
             for number, node in enumerate(self.kept)
         }
-        # Of a step that does not run nothing is read, so that a NaN there meets no zero.
+        # Values of a step that did not run are not read, because NaN times 0 is NaN.
         steps = (self.sequences if self.given.when is None else {}) | histories
         carried = [carry for carry in self.carried if carry in self.carry_in]
         received = [(item, part) for item in self.sequences if (part := self.work.adjoint(item)) is not None]
@@ -203,7 +206,7 @@ class ScanDerivative:
             self.parts.append((self.outer[invariant], rule(invariant, *(steps[item] for item in values))))
 
     def _backward(self, histories: Mapping[Node, Node], carried: Sequence[Node], emits: Sequence[Node]) -> Node:
-        """The scan of adjoints. histories: what the forward scan keeps of every step, by node of its body."""
+        """Return the scan of adjoints. ``histories`` maps nodes of the body to residuals of all steps."""
         new = {g: g for g in (*self.emit_in.values(), *(self.carry_in[carry] for carry in carried))}
         sequences = [Binding(g, self.received[index]) for index, g in self.emit_in.items()]
         invariants: list[Binding] = []
@@ -238,7 +241,7 @@ class ScanDerivative:
 
 
 def _is_cheap(node: Node) -> bool:
-    """Whether a value is computed again from what it reads, rather than kept."""
+    """True if a value is recomputed from its operands rather than saved."""
     row = OPS[node.op]
     if not node.operands or (node.op == "matmul" and _is_small_constant(node.operands[1])):
         return True
@@ -246,7 +249,7 @@ def _is_cheap(node: Node) -> bool:
 
 
 SMALL = 32
-"""Rows of a constant matrix by which multiplying again costs no more than keeping the product in memory."""
+"""Maximum rows of a constant matrix for which recomputing a product costs no more than saving it."""
 
 
 def _is_small_constant(node: Node) -> bool:
@@ -254,7 +257,7 @@ def _is_small_constant(node: Node) -> bool:
 
 
 def _before_sum(part: Node, g: Node) -> Node:
-    """What an elementwise op's operand receives, before the sum over the axes along which it was broadcast."""
+    """Return the adjoint of an elementwise op's operand before the sum over broadcast axes."""
     while part is not g and part.op in ("reshape", "reduce_sum"):
         part = part.operands[0]
     return part
@@ -274,12 +277,12 @@ def _matrix_products(operand: Node, left: Node, g: Node) -> Node:
 
 
 def _rows_of_all_steps(sequence: Node) -> Node:
-    """[time, ..., rows, units] as [..., time rows, units]."""
+    """Reshape [time, ..., rows, units] to [..., time rows, units]."""
     rank = sequence.tensor.rank
     order = (*range(1, rank - 2), 0, rank - 2, rank - 1)
-    apart = make("transpose", sequence, where=sequence.where, order=order)
-    *leading, steps, rows, width = apart.shape
-    return make("reshape", apart, where=sequence.where, shape=(*leading, steps * rows, width))
+    transposed = make("transpose", sequence, where=sequence.where, order=order)
+    *leading, steps, rows, width = transposed.shape
+    return make("reshape", transposed, where=sequence.where, shape=(*leading, steps * rows, width))
 
 
 def _scatter_add(operand: Node, ids: Node, rows: Node) -> Node:
@@ -287,6 +290,6 @@ def _scatter_add(operand: Node, ids: Node, rows: Node) -> Node:
 
 
 def _sum(operand: Node, part: Node) -> Node:
-    """The sum over time, and over the axes along which the operand was broadcast."""
+    """Sum over time, and over the axes along which the operand was broadcast."""
     sequence = aligned(part, True, max(operand.tensor.rank, part.tensor.rank - 1))
     return unbroadcast(sequence, operand) if sequence.tensor.rank > operand.tensor.rank else sequence

@@ -1,3 +1,5 @@
-"""What passes over scans share: ``cycles`` says which carries need each other, ``lifting`` makes ops over one step ops
-over all of them, ``large_values`` says what stays in a loop for its size, ``pieces`` takes a scan apart.
+"""Helpers shared by passes over scans.
+
+``cycles`` groups carries that depend on each other, ``lifting`` turns ops over one step into ops over all steps,
+``large_values`` selects values that stay in a loop because of their size, ``pieces`` splits a scan.
 """

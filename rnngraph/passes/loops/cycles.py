@@ -1,6 +1,6 @@
-"""Which carries of a loop need each other: the strongly connected components that hold one.
+"""Strongly connected components of a loop's carries.
 
-Within a step no value needs itself, so every cycle passes through a carry.
+Within a step no value depends on itself, so that every cycle passes through a carry.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from ...ir.graph import Node
 
 
 def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[Node]]:
-    """The nodes of each component, in order. nodes: of a body, operands first. following: next values, by carry.
+    """Return the nodes of each component, in order. A carry on no cycle is a component of its own.
 
-    A carry that no cycle passes through is a component of its own.
+    Args:
+        nodes: Nodes of a body, operands first.
+        following: Next values by carry.
     """
     component = _Components(following).found
     members: dict[int, list[Node]] = {component[carry]: [] for carry in following}
@@ -25,16 +27,16 @@ def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[N
 
 
 class _Components:
-    """``found``: the number of the component of each node that a carry needs (Tarjan 1972), in one visit of each.
+    """Tarjan's algorithm (1972): ``found`` has the component of each node that a carry depends on.
 
-    The way from the root to the node that is visited is a list, as bodies may be deeper than Python's stack.
+    The path from the root is a list, because bodies may be deeper than Python's recursion limit.
     """
 
     def __init__(self, following: Mapping[Node, Node]) -> None:
         self.following = following
         self.found: dict[Node, int] = {}
-        self.earliest: dict[Node, int] = {}  # the first node met, by its number, that a node is known to need
-        self.waiting: list[Node] = []  # met, and of no component yet
+        self.earliest: dict[Node, int] = {}  # lowest number of a visited node that each node depends on
+        self.waiting: list[Node] = []  # visited nodes without a component
         self.path: list[tuple[Node, int, Iterator[Node]]] = []
         for root in following:
             if root not in self.earliest:
@@ -58,7 +60,9 @@ class _Components:
             self.earliest[node] = min(self.earliest[node], self.earliest[need])
 
     def _leave(self, node: Node, number: int) -> None:
-        """All that ``node`` needs was visited: it is the first of a component, or belongs to that of one before."""
+        """Finish a node whose dependencies were all visited: it closes a component, or belongs to that of an earlier
+        node.
+        """
         self.path.pop()
         if self.path:
             before = self.path[-1][0]

@@ -1,10 +1,10 @@
-"""What of a step stays in its loop although no cycle needs it: values that are larger than what they are made of, and
-readouts that are smaller than what they read.
+"""Values that stay in a loop because of their size, although no cycle needs them.
 
-Outside of a loop a value is a sequence in memory, written and read once more. An outer product that a matrix state adds
-takes there as many bytes as the state, and so does a state that is only read out. The vectors that they are made of, or
-become, take few, and neither is less work outside. A derivative reads the states of the forward loop, too: what makes
-few numbers of these is computed where the backward loop reads them.
+These are values larger than their operands, and readouts smaller than what they read. Outside of a loop, a value is a
+sequence in memory that is written and read once more. For an outer product that is added to a matrix state, or for a
+state that is only read out, that is as large as the state for each step. The vectors from which it is computed, or to
+which it is reduced, are small, and computing it outside saves no work. A derivative reads the states of the forward
+loop, too, and reduces them where the backward loop reads them.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from ...ir.types import Dim, TensorType, evaluate, product, symbols_of
 Loop = TypeVar("Loop")
 
 MIN_AXES = 3
-"""Axes of a value that counts as large: rows, and two of a matrix."""
+"""Minimum rank of a large value: rows, and two axes of a matrix."""
 MIN_RATIO = 4
-"""How many times larger than what it is made of, or read out to, a value is at least."""
+"""Minimum ratio between the size of a large value and that of its operands or readouts."""
 
 
 @dataclass(frozen=True)
 class Step(Generic[Loop]):
-    """A step of a scan.
+    """Step of a scan.
 
     Args:
-        nodes: of its body, operands first.
-        readers: who reads each of them; a carry reads the value that it becomes.
-        loops: the loop of each member of one.
-        varying: nodes that differ from step to step.
-        results: nodes that each step gives.
+        nodes: Nodes of its body, operands first.
+        readers: Readers of each node; a carry reads its next value.
+        loops: Loop of each member of a loop.
+        varying: Nodes that differ from step to step.
+        results: Nodes that each step returns.
     """
 
     nodes: Sequence[Node]
@@ -44,8 +44,8 @@ class Step(Generic[Loop]):
     results: Collection[Node]
 
     def made_of_little(self) -> dict[Node, Loop]:
-        """Return large values that only one loop reads and that outgrow what they are made of, with that loop."""
-        smallest = dict[Node, int]()  # the largest value that each is made of, as small as that can be
+        """Return large values that only one loop reads and that are larger than their operands, with that loop."""
+        smallest = dict[Node, int]()  # lower bound on the largest value that each is computed from
         for node in self.nodes:
             smallest[node] = _size(node) if node in self.varying else 1
             if node.operands and node not in self.loops and _moves(node):
@@ -60,9 +60,9 @@ class Step(Generic[Loop]):
         return kept
 
     def readouts_of_members(self) -> dict[Node, Loop]:
-        """Return what is computed of large values of a loop, up to values that are small, by loop.
+        """Return values computed from large values of a loop, up to small ones, with the loop.
 
-        A value that is read elsewhere as well is a sequence anyway.
+        A large value with other readers is a sequence anyway.
         """
         kept = dict[Node, Loop]()
         for node, home in self.loops.items():
@@ -71,7 +71,7 @@ class Step(Generic[Loop]):
         return kept
 
     def readouts_of_sequences(self) -> dict[Node, Loop]:
-        """Return what is computed of large sequences that one loop reads anyway, up to values that are small."""
+        """Return values computed from large sequences that one loop reads anyway, up to small ones, with the loop."""
         kept = dict[Node, Loop]()
         for node in self.nodes:
             if node.op != "input" or node in self.loops or node not in self.varying or not _is_large(node):
@@ -82,43 +82,45 @@ class Step(Generic[Loop]):
         return kept
 
     def _readouts(self, large: Node, home: Loop) -> set[Node]:
-        """Return what reads a large value outside of its loop, up to values that are small; none if that can't stay."""
-        found, few = set[Node](), _size(large) // MIN_RATIO
+        """Return the readers of a large value outside of its loop, up to small values; none if they cannot stay in the
+        loop.
+        """
+        readers, few = set[Node](), _size(large) // MIN_RATIO
         pending = self._outside(large, home)
         while pending:
             node = pending.pop()
             if node in self.loops or not _moves(node):
                 return set()
-            if node in found:
+            if node in readers:
                 continue
-            found.add(node)
+            readers.add(node)
             if _size(node) > few:
                 following = self._outside(node, home)
                 if node in self.results or not following:
                     return set()
                 pending += following
         own = {node for node, loop in self.loops.items() if loop is home}
-        others = {item for node in found for item in node.operands} - found - own
-        return set() if any(map(self._needs_loop, others)) else found
+        others = {item for node in readers for item in node.operands} - readers - own
+        return set() if any(map(self._needs_loop, others)) else readers
 
     def _outside(self, node: Node, home: Loop) -> list[Node]:
         return [reader for reader in self.readers[node] if self.loops.get(reader) is not home]
 
     def _needs_loop(self, node: Node) -> bool:
-        """True if a value depends on a loop. It may be one that depends on the readout's own."""
-        pending, seen = [node], set[Node]()
+        """True if a value depends on a loop, which may itself depend on the readout's loop."""
+        pending, visited = [node], set[Node]()
         while pending:
             item = pending.pop()
             if item in self.loops:
                 return True
-            if item not in seen:
-                seen.add(item)
+            if item not in visited:
+                visited.add(item)
                 pending += item.operands
         return False
 
 
 def _moves(node: Node) -> bool:
-    """True for ops that are no more work in a loop than over all steps."""
+    """True for ops that cost no more in a loop than over all steps."""
     row = OPS[node.op]
     return (
         row.kind in ("elementwise", "movement", "reduction") and not row.random and node.op not in ("gather", "concat")
@@ -130,7 +132,7 @@ def _is_large(node: Node) -> bool:
 
 
 def _size(node: Node) -> int:
-    """Entries of a row; none of what an inner loop gives as a whole."""
+    """Return the entries of a row; 0 for the result of an inner loop."""
     if not isinstance(node.type, TensorType):
         return 0
     dims: Dim = product(node.shape)

@@ -1,4 +1,4 @@
-"""Ops over one step become ops over all steps: the time axis is put in front."""
+"""Lifting: ops over one step become ops over all steps, with the time axis in front."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ...ir.ops import OPS
 from ...ir.types import Dim
 
 Lifted = tuple[Node, bool]
-"""An outer node, and whether it has the time axis in front."""
+"""An outer node, and True if it has the time axis in front."""
 
 
 def aligned(node: Node, has_time: bool, rank: int) -> Node:
-    """A value over all steps, reshaped so that it broadcasts against others of (inner) ``rank``."""
+    """Reshape a value over all steps so that it broadcasts against values of (inner) ``rank``."""
     inner = node.tensor.rank - 1
     if not has_time or inner >= rank:
         return node
@@ -21,16 +21,16 @@ def aligned(node: Node, has_time: bool, rank: int) -> Node:
 
 
 def lift(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
-    """Return ``node`` over all steps; None where the op can't be lifted and must stay in a loop."""
-    made = _over_all_steps(node, operands, length)
+    """Return ``node`` over all steps; None if the op cannot be lifted and must stay in a loop."""
+    lifted = _over_all_steps(node, operands, length)
     timed = [number for number, (_, has_time) in enumerate(operands) if has_time]
-    if made is None or any(kept_at(made, number, 0) != 0 for number in timed):
-        return None  # a step would read other steps
-    return made
+    if lifted is None or any(kept_at(lifted, number, 0) != 0 for number in timed):
+        return None  # otherwise a step would read other steps
+    return lifted
 
 
 def _over_all_steps(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
-    """Return the op with attributes and operands that have an axis more in front."""
+    """Return the op with attributes and operands that have one more axis in front."""
     attributes = dict(node.attributes)
 
     def same_op(*items: Node, **changes: object) -> Node:
@@ -71,7 +71,7 @@ def _over_all_steps(node: Node, operands: list[Lifted], length: Dim) -> Node | N
 
 
 def over_time(node: Node, has_time: bool, length: Dim) -> Node:
-    """A value with the time axis in front, the same at every step where it had none."""
+    """Return a value with the time axis in front, broadcast if it had none."""
     if has_time:
         return node
     return make("broadcast", node, where=node.where, shape=(length, *node.shape))

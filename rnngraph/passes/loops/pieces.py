@@ -1,4 +1,4 @@
-"""A scan taken apart: what its cycles need stays in loops, all else is computed over all steps, around them."""
+"""Splitting of a scan: cycles stay in loops, and everything else is computed over all steps, around them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from .lifting import aligned, lift, over_time
 
 
 class LoopPiece(Protocol):
-    """A loop that some of a body's values stay in. members: these values."""
+    """Loop that keeps some values of a body, its ``members``."""
 
     members: list[Node]
 
     def needed(self) -> Sequence[Node]:
-        """The body's nodes outside of the loop that it reads; none once it is built."""
+        """Return the body's nodes outside of the loop that it reads; none once it is built."""
 
     def final(self, carry: Node, like: Node) -> Node:
-        """What the loop carries after the last step."""
+        """Return the carry after the last step."""
 
     def emitted(self, node: Node) -> Node:
-        """A member's value at every step."""
+        """Return a member's value at all steps."""
 
 
 class ScanPieces:
-    """One scan taken apart. Results are built when they are asked for, so that what is dead is never built."""
+    """One scan, split. Results are built on demand, so that dead ones are never built."""
 
     def __init__(self, scan: Node) -> None:
         self.scan = scan
@@ -42,10 +42,10 @@ class ScanPieces:
         self.lifted, self.invariant = dict(parts.sequences), dict(parts.invariants)
         self.condition = parts.when
         self.readers = self.body.users()
-        for carry, value in self.next.items():  # it may become a value of another loop as it is, by no op: a delay
+        for carry, value in self.next.items():  # a carry may be another loop's value without an op in between: a delay
             self.readers[value].append(carry)
         self.results = {value for _, value in self.body.outputs[self.carries :]}
-        self.loops: dict[Node, LoopPiece] = {}  # by member
+        self.loops: dict[Node, LoopPiece] = {}  # loops by member
         self._components()
 
     def _components(self) -> None:
@@ -68,22 +68,22 @@ class ScanPieces:
             and len(self.body.outputs) - self.carries == len({value for _, value in self.body.outputs[self.carries :]})
             and all(value in members for _, value in self.body.outputs[self.carries :])
         ) or self._stuck()
-        if any(node.op == "scan" for node in self._varying()) or self._is_block():  # a loop of each step's own
+        if any(node.op == "scan" for node in self._varying()) or self._is_block():  # a loop within each step
             self.whole = True
 
     def _keep_large(self) -> None:
-        """Matrices that a loop adds, and readouts of those that it carries or reads, stay in it."""
+        """Keep matrices that a loop adds in it, and readouts of those that it carries or reads."""
         for find in (Step.readouts_of_members, Step.readouts_of_sequences, Step.made_of_little):
             step = Step(self.body.nodes, self.readers, self.loops, self._varying(), self.results)
-            found = find(step)
-            for loop in {id(loop): loop for loop in found.values()}.values():
-                own = {*loop.members, *(node for node, home in found.items() if home is loop)}
+            home_of = find(step)
+            for loop in {id(loop): loop for loop in home_of.values()}.values():
+                own = {*loop.members, *(node for node, home in home_of.items() if home is loop)}
                 whole = _Loop(self, [node for node in self.body.nodes if node in own])
                 for node in own:
                     self.loops[node] = whole
 
     def _steps(self) -> list[Node]:
-        """All that varies from step to step: it stays together where only the loop knows which steps run."""
+        """Return all values that vary from step to step. They stay together if only the loop knows which steps run."""
         varies = self._varying()
         return [node for node in self.body.nodes if node in varies and node not in self.lifted]
 
@@ -92,7 +92,7 @@ class ScanPieces:
         return dependents([*carries, *self.lifted], self.body.nodes)
 
     def _stuck(self) -> bool:
-        """Whether the body is one op alone that can't leave the loop."""
+        """True if the body is a single op that cannot leave the loop."""
         work = [node for node in self.body.nodes if node not in self.body.inputs and not self._number(node)]
         if self.initial or len(work) != 1 or [value for _, value in self.body.outputs] != work:
             return False
@@ -100,9 +100,9 @@ class ScanPieces:
         return any(has_time for _, has_time in operands) and lift(work[0], operands, self.length) is None
 
     def _is_block(self) -> bool:
-        """True if a loop reads products of values of its step, and steps multiply by nothing that is the same at all.
+        """True if a loop reads products of two values of its step, and no product has an invariant operand.
 
-        Outside of the loop such products are as much work, between sequences that are written and read.
+        Outside of the loop, such products cost as much, and their sequences would have to be written and read.
         """
         free = set(self.body.nodes) - dependents(self.next, self.body.nodes)
         cyclic = {node for node, loop in self.loops.items() if len(loop.members) > 1}
@@ -130,21 +130,21 @@ class ScanPieces:
         return whole if self.condition is None or value in self.loops else self._where_it_runs(whole)
 
     def _where_it_runs(self, value: Node) -> Node:
-        """What left the loop is computed for all steps; a step that does not run gives zeros."""
+        """Select 0 for steps that do not run, in a hoisted value computed for all steps."""
         assert self.condition is not None
         running = aligned(*self.outside(self.condition), value.tensor.rank - 1)
         zero = make("constant", value=np.zeros((), value.dtype))
         return make("select", running, value, zero, where=value.where, name=value.name)
 
     def outside(self, node: Node) -> tuple[Node, bool]:
-        """The value of a body's node outside the loop, and whether it has a time axis."""
+        """Return the value of a body's node outside of the loop, and True if it has a time axis."""
         self.take_out([node])
         return (self.invariant[node], False) if node in self.invariant else (self.lifted[node], True)
 
     def take_out(self, nodes: Iterable[Node]) -> None:
-        """Makes the values of the body's nodes outside the loop, after those that they need, loops among them."""
+        """Build the values of these nodes outside of the loop, after their dependencies, which may be loops."""
         stack = list(nodes)
-        while stack:  # of its own: bodies, and chains of loops, may be deeper than Python's
+        while stack:  # an explicit stack, because bodies and chains of loops may exceed Python's recursion limit
             current = stack[-1]
             if current in self.invariant or current in self.lifted:
                 stack.pop()
@@ -177,7 +177,7 @@ class ScanPieces:
 
 
 class _Loop:
-    """One component: a scan over the nodes of a cycle (or over one op that can't leave the loop)."""
+    """One component: a scan over the nodes of a cycle, or over an op that cannot leave the loop."""
 
     def __init__(self, pieces: ScanPieces, members: list[Node]) -> None:
         self.pieces = pieces
@@ -186,7 +186,7 @@ class _Loop:
         self.emits: list[Node] = []
         self.built: Node | None = None
         inside = set(members)
-        # What leaves the loop is zeros where a step does not run.
+        # Values that leave the loop are zero for steps that do not run.
         zeroed = None if inside.issuperset(pieces.results) else pieces.condition
         self.emits = [
             node
@@ -201,7 +201,7 @@ class _Loop:
         return self.built
 
     def needed(self) -> Sequence[Node]:
-        """The body's nodes outside of the loop that it reads; none once it is built."""
+        """Return the body's nodes outside of the loop that it reads; none once it is built."""
         if self.built is not None:
             return ()
         inside = set(self.members)
@@ -233,7 +233,7 @@ class _Loop:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])
         scan = pieces.scan
-        # The next value of a mere delay is no member of the loop, but one of what it needs.
+        # The next value of a delayed carry is no member of the loop, but a dependency.
         following = {node: new[pieces.next[node]] for node in self.carries}
         carries = [Carry(node, pieces.initial[node], str(node["label"]), following[node]) for node in self.carries]
         emits = [(node.name or node.op, new[node]) for node in self.emits]

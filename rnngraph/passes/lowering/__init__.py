@@ -1,7 +1,6 @@
-"""From the declaration to one graph. ``lower`` is the door: ``names`` of scopes and parameters are settled, and drivers
-become scans (``scan_body``).
+"""Lowering of the declaration to one graph.
 
-Both make nodes by ``sized_nodes``, which solves sizes, and ``random_nodes``, which draws. ``context`` is what they
-share, ``lowered`` what lowering gives, and ``kept_states`` brings those states of it into form that a net takes and
-gives by name.
+``lower`` is the entry point. ``names`` settles the names of scopes and parameters, and ``scan_body`` turns drivers
+into scans. ``sized_nodes`` makes nodes and solves their sizes, and ``random_nodes`` makes random numbers. ``context``
+is shared, ``lowered`` is the result, and ``kept_states`` handles states that a net takes and returns by name.
 """

@@ -1,4 +1,4 @@
-"""The context that all nodes which are lowered together share."""
+"""Context shared by all nodes that are lowered together."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from .sized_nodes import SizedNodes
 
 @dataclass
 class Context:
-    """Shared by the outside of drivers and the bodies of their scans.
+    """Context of nodes outside of drivers and in the bodies of their scans.
 
-    scopes: names of scopes. taps: names of the taps that the graph gives. moved: an input is added to each of them
-    instead. placeholders: inputs of the graph, as they were met. tapped: values of taps, by name.
+    Attributes:
+        scopes: Names of scopes.
+        taps: Names of the taps that the graph returns.
+        moved: Add an input to each tap instead of returning it.
+        placeholders: Inputs of the graph, in the order of lowering.
+        tapped: Values of taps by name.
     """
 
     nodes: SizedNodes
@@ -30,7 +34,7 @@ class Context:
     tapped: dict[str, Node] = field(default_factory=dict)
 
     def moved_by(self, node: Node, kind: TensorType) -> Node:
-        """The input that is added to a tap."""
+        """Return the input that is added to a tap."""
         label = TAP + self.taps[node]
         new = self.nodes.make("input", label=label, name=self.taps[node], where=node.where, type=kind)
         self.placeholders.append(new)

@@ -1,5 +1,6 @@
-"""States that a net takes and gives by name, of any shape: streams keep them as those of drivers, [rows, width], and
-callers see them as they are declared.
+"""States of any shape that a net takes and returns by name.
+
+Streams keep them as [rows, width], like drivers' states. Callers see them as declared.
 """
 
 from __future__ import annotations
@@ -19,26 +20,31 @@ from .lowered import Lowered, kept_label
 
 @dataclass(frozen=True)
 class KeptState:
-    """kind: as declared. axis: that of rows; None: all of it is the only row's."""
+    """A state kept by name.
+
+    Attributes:
+        kind: Declared type.
+        axis: Row axis. None: the stream has one row, and this is its state.
+    """
 
     kind: TensorType
     axis: int | None
 
     @property
     def front(self) -> Shape:
-        """The shape with rows first."""
+        """Shape with rows first."""
         if self.axis is None:
             return (1, *self.kind.shape)
         return (self.kind.shape[self.axis], *(dim for axis, dim in enumerate(self.kind.shape) if axis != self.axis))
 
     @property
     def flat(self) -> TensorType:
-        """The type as streams keep it, [rows, width]."""
+        """Type that streams keep, [rows, width]."""
         rows, *others = self.front
         return self.kind.with_shape((rows, product(tuple(others))))
 
     def declared(self, flat: Node) -> Node:
-        """A node as declared, of one as it is kept."""
+        """Return the declared form of a node."""
         if self.axis is None:
             return make("reshape", flat, shape=self.kind.shape)
         others = [axis for axis in range(self.kind.rank) if axis != self.axis]
@@ -46,7 +52,7 @@ class KeptState:
         return make("transpose", make("reshape", flat, shape=self.front), order=order)
 
     def kept(self, node: Node) -> Node:
-        """A node as it is kept, of one as declared."""
+        """Return the form of a node that streams keep."""
         if self.axis is not None:
             others = (axis for axis in range(self.kind.rank) if axis != self.axis)
             node = make("transpose", node, order=(self.axis, *others))
@@ -67,9 +73,13 @@ class KeptState:
 def by_rows(
     lowered: Lowered, names: Sequence[str], lengths: set[str], batch: int, where: Where | None
 ) -> tuple[Lowered, dict[str, KeptState]]:  # fmt: skip
-    """A stateful lowering whose kept states are [rows, width], and by label what they are declared as.
+    """Return a lowering whose kept states are [rows, width], and their declarations by label.
 
-    names: of the placeholders. Raises ``ShapeError`` where it can't be told which axis counts rows.
+    Args:
+        names: Names of the placeholders.
+
+    Raises:
+        ShapeError: It is unclear which axis counts rows.
     """
     labels = [*map(kept_label, names)]
     inputs = {str(node["label"]): node for node in lowered.graph.inputs if node.op == "input"}
@@ -82,9 +92,7 @@ def by_rows(
 
 
 def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], lengths: set[str]) -> set[str]:
-    """Names of what counts the rows: the only open size of the states, or else what counts those of recurrences, or of
-    what is fed.
-    """
+    """Return the names of sizes that count rows: the states' only symbolic size, or those of recurrences or feeds."""
     named = {name for kind in kept for name in kind.symbols}
     if len(named) == 1:
         return named
@@ -95,8 +103,8 @@ def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], length
 def _state(label: str, kind: TensorType, rows: set[str], batch: int, where: Where | None) -> KeptState:
     if unknown := sorted(kind.symbols - rows):
         raise ShapeError(
-            f"{label}, {kind}, has the open size {', '.join(unknown)}, which does not count rows, so that it can't "
-            "begin as anything; declare its placeholder with an int there",
+            f"{label}, {kind}, has the symbolic size {', '.join(unknown)}, which does not count rows, so that it has "
+            "no initial value; declare its placeholder with an int there",
             where,
         )
     axis = axis_of_names(kind.shape, rows)

@@ -1,7 +1,7 @@
-"""lower: the declaration becomes one graph. Names and sizes are settled, drivers become scans.
+"""lower: turn the declaration into one graph. Names and sizes are settled, and drivers become scans.
 
-Law: every op keeps its meaning; a driver becomes a scan over time-major sequences with the whole cell,
-however nested, as its body. Dropout stays a node of its own, now with its seed, step and row.
+Law: every op keeps its meaning. A driver becomes a scan over time-major sequences whose body is the whole cell, however
+nested. Dropout stays a node, with its seed, step and row.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .scan_body import Body
 from .sized_nodes import SizedNodes
 
 LOSS = "loss"
-"""The output that is the loss, and the layer of what it alone needs."""
+"""Name of the output that is the loss, and of the layer of nodes that only the loss needs."""
 
 
 def lower(
@@ -40,16 +40,19 @@ def lower(
     moved: bool = False,
     kept: Mapping[str, str] | None = None,
 ) -> Lowered:
-    """outputs: (path, declared node). known: names that parameters have from an earlier compile.
+    """Lower a declaration.
 
-    placeholders: their names, where an earlier lowering of more of the declaration has settled them.
-    states: ``SHOWN``: every driver also gives its final state as outputs ``state/<driver>/<leaf>``; ``GIVEN``: it
-    also starts from inputs of these names, the graph of a stream. A driver whose initial state another driver
-    gives keeps that one, and its states stay inside.
-    taps: names of those that the graph gives beside the outputs, as ``tap:<name>``; others are what they tap.
-    moved: instead, an input ``tap:<name>`` is added to each of them, so that its gradient is the tap's.
-    kept: by path of an output the placeholder whose next value it is: both are then the state ``kept/<placeholder>``,
-    which begins as the placeholder's default or as zeros.
+    Args:
+        outputs: Pairs of a path and a declared node.
+        known: Names that parameters have from an earlier compile.
+        states: ``SHOWN``: every driver also returns its final state as outputs ``state/<driver>/<leaf>``. ``GIVEN``: it
+            also starts from inputs of these names, as in the graph of a stream. A driver whose initial state comes from
+            another driver keeps that one.
+        placeholders: Names that an earlier lowering of more of the declaration has settled.
+        taps: Names of the taps that the graph returns, as ``tap:<name>``. Other taps are the identity.
+        moved: Instead, add an input ``tap:<name>`` to each tap, so that its gradient is the tap's.
+        kept: By path of an output, the placeholder whose next value it is. Both are the state ``kept/<placeholder>``,
+            initially the placeholder's default, or zeros.
     """
     kept = kept or {}
     outputs = list(outputs)
@@ -59,7 +62,7 @@ def lower(
     of_loss = set(order).difference(topological(node for path, node in outputs if path != LOSS))
     drivers = [driver for node in order if node.op == "driver" for driver, _ in node["driver"].with_inner()]
     runs = {driver.where.place for driver in drivers if driver.where is not None}
-    cells = {place for driver in drivers for place in driver.places} - runs  # what is computed there is no cell
+    cells = {place for driver in drivers for place in driver.places} - runs  # lines of drivers are not cells
     state = Lowering(names, labels, assigned_names(order, cells), states, taps or {}, moved, {*kept.values()}, of_loss)
     for node in order:
         state.lower(node)
@@ -77,7 +80,7 @@ def lower(
 
 
 def _sites(order: Sequence[Node], names: Names) -> list[str]:
-    """Dropout sites in the order of declaration."""
+    """Return the dropout sites in the order of declaration."""
     outermost: list[Driver] = [node["driver"] for node in order if node.op == "driver"]
     drivers = [driver for item in outermost for driver, _ in item.with_inner()]
     sites = [(d.serial, f"{names.scopes[d.scope]}/{site}") for d in drivers for site in d.sites]
@@ -88,13 +91,13 @@ def _sites(order: Sequence[Node], names: Names) -> list[str]:
 
 
 class Lowering:
-    """A declaration on its way to a graph."""
+    """Lowering in progress."""
 
     def __init__(
         self, names: Names, labels: Mapping[Node, str], assigned: Mapping[Node, str], show: str,
         taps: Mapping[Node, str], moved: bool, kept: Set[str], of_loss: Set[Node],
     ) -> None:  # fmt: skip
-        """of_loss: nodes that nothing but the loss needs."""
+        """Set up. ``of_loss`` has the nodes that only the loss needs."""
         self.names = names
         self.labels = labels
         self.assigned = assigned
@@ -132,22 +135,25 @@ class Lowering:
                 self.new[node] = self.make(node.op, *operands, where=where, name=name, **dict(node.attributes))
 
     def _in_layer(self, node: Node, operands: Sequence[Node]) -> Where | None:
-        """A line outside of layers belongs to the scope of parameters that it reads, as ``x @ rg.parameter("a/w", …)``
-        does; to the layer ``loss``, if nothing but the loss needs it; else to the layer that it goes on with.
+        """Return the line of a node, with a layer if it has none.
+
+        The layer is the scope of a parameter that it reads, as in ``x @ rg.parameter("a/w", …)``; ``loss``, if only the
+        loss
+        needs the node; else that of an operand.
         """
         where = node.where
         if where is None or where.layer:
             return where
-        given = [(item.op, item.where.layer) for item in operands if item.where is not None]
-        own = next((layer for op, layer in given if op == "parameter" and layer), "")
+        layers = [(item.op, item.where.layer) for item in operands if item.where is not None]
+        own = next((layer for op, layer in layers if op == "parameter" and layer), "")
         if not own and node in self.of_loss:
             own = LOSS
-        return where.of(own or next((layer for _, layer in given if layer), ""))
+        return where.of(own or next((layer for _, layer in layers if layer), ""))
 
     def _placeholder(self, node: Node) -> None:
         if node.get("body"):
             raise GraphError(
-                "a Tensor made inside a cell's step is used outside it; return it as output or state", node.where
+                "a Tensor created in a cell's step is used outside of it; return it as output or state", node.where
             )
         label = self.labels[node]
         if label in RESERVED:
@@ -166,8 +172,11 @@ class Lowering:
         self.new[node] = new
 
     def inputs(self) -> list[Node]:
-        """The placeholders as they were met, but those of one state, ``state0.c`` and ``state0.h``, among themselves in
-        the order of declaration: a state that is fed as a plain tuple is matched by it.
+        """Return the placeholders in the order of lowering.
+
+        The leaves of one state, such as ``state0.c`` and ``state0.h``, are in the order of declaration, so that a state
+        can be
+        fed as a plain tuple.
         """
         serials = {self.new[node]: node["serial"] for node in self.labels if node in self.new}
         states: dict[str, list[Node]] = {}
@@ -185,8 +194,8 @@ class Lowering:
             label = self.names.specs.get(spec)
             if label is None:
                 raise GraphError(
-                    f"parameter {node['label']} was asked of a Scope after its driver was declared; ask for it in the "
-                    "cell's step, or use rg.parameter",
+                    f"parameter {node['label']} was created from a Scope after its driver was declared; create it in "
+                    "the cell's step, or use rg.parameter",
                     node.where,
                 )
             where = spec.where and spec.where.of(layer_of(spec, label))
@@ -204,8 +213,8 @@ class Lowering:
 
     def _driver(self, node: Node) -> Node:
         driver: Driver = node["driver"]
-        given = driver.given([self.new[operand] for operand in node.operands])
-        time, batch, initial = driver.length, driver.batch(given), given.initial
+        operands = driver.given([self.new[operand] for operand in node.operands])
+        time, batch, initial = driver.length, driver.batch(operands), operands.initial
         for dim, role in ((time, "T"), (batch, "B")):
             for symbol in symbols_of(self.nodes.resolve(dim)):
                 if not self.nodes.roles.get(symbol, "").isupper():
@@ -230,34 +239,36 @@ class Lowering:
                 for label, item in zip(labels, initial[:own], strict=True)
             ]
             self.placeholders += shown
-            given = given._replace(initial=[*shown, *initial[own:]])
+            operands = operands._replace(initial=[*shown, *initial[own:]])
         body = Body(self.context, driver, time, batch, where=node.where)
-        scan = body.scan(given, node.name)
+        scan = body.scan(operands, node.name)
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
 
     def keep(self, after: Mapping[str, Node]) -> list[tuple[str, Node]]:
-        """The outputs that are states' next values. after: their declared nodes, by name of placeholder."""
-        found: list[tuple[str, Node]] = []
+        """Return the outputs that are next values of states. ``after`` maps placeholders' names to declared nodes."""
+        outputs: list[tuple[str, Node]] = []
         for name, declared in after.items():
             before, label, where = self.kept.get(name), kept_label(name), declared.where
             if before is None:
-                raise GraphError(f"no output reads {name}, so it is no state that a stream could keep", where)
+                raise GraphError(
+                    f"no output depends on {name}, so it cannot be a kept state; leave it out of states", where
+                )
             if label in self.labels.values():
                 raise ArgumentError(f"a placeholder can't be named {label!r} where the state {name} is kept", where)
             node = self.nodes.in_type_of(self.new[declared], before, f"the next value of {name}", where)
             default = next((item.get("default") for item, of in self.labels.items() if of == name), None)
             first = self.make("constant", value=np.zeros((), before.dtype) if default is None else default)
             self.initials.append((label, self.make("broadcast", first, shape=before.shape, where=where)))
-            found.append((label, node))
+            outputs.append((label, node))
         if after:
             nest = {name: kept_label(name) for name in after}
             self.states.append(nest)
             self.named.append(nest)
-        return found
+        return outputs
 
     def _drawn(self, node: Node, operands: Sequence[Node]) -> Node:
-        """What is drawn outside of cells: of an array [rows, steps, …] for each step, of [rows, units] once."""
+        """Lower random numbers outside of cells. An array [rows, steps, …] has new ones for each step."""
         x = operands[0]
         shape = (
             x.shape if x.tensor.rank == 2 else (1, *x.shape) if x.tensor.rank == 1 else (*x.shape[:2], units_of(x, 2))

@@ -1,4 +1,4 @@
-"""A declaration that was lowered: its graph, names and structure."""
+"""Result of lowering: a graph with its names and structure."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ INNER, SHOWN, GIVEN = "inner", "shown", "given"
 
 
 def kept_label(placeholder: str) -> str:
-    """What a placeholder is called as a state that streams keep."""
+    """Return the label of a placeholder as a state that streams keep."""
     return f"kept/{placeholder}"
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """One declaration as a graph, with the dropout masks it draws as a graph beside it.
+    """Declaration as a graph, with its dropout masks as a second graph.
 
-    initial, states: of a lowering whose states are given or shown, the graph of the initial states, and for each
-    driver the nest of its states with their labels as leaves. named: the same nests, but that every state stands under
-    its name, also where a cell has no other. placeholders: the name of each. defaults: by name, of those that have one.
-    keep_probs: names of those that dropout reads. layers: whole names of what a live declaration names.
+    Attributes:
+        initial: Graph of the initial states, if states are inputs or outputs.
+        states: For each driver, the nest of its states with their labels as leaves.
+        named: The same nests, with each state under its name even if the cell has only one.
+        placeholders: Name of each placeholder.
+        defaults: Defaults by name.
+        keep_probs: Names of placeholders that dropout reads.
+        layers: Full names of the layers of a live declaration.
     """
 
     graph: Graph

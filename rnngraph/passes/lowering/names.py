@@ -1,4 +1,4 @@
-"""Settles names at compile time: scopes, parameters and dropout sites, in the order of declaration."""
+"""Names of scopes, parameters and dropout sites, settled at compile time in the order of declaration."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ...support.errors import ArgumentError, Where
 
 @dataclass
 class Names:
-    """Names of scopes, and of parameters (``specs``) in the order of their creation."""
+    """Names of scopes, and of parameters (``specs``) in the order of creation."""
 
     scopes: dict[ScopeName, str] = field(default_factory=dict)
     specs: dict[ParameterSpec, str] = field(default_factory=dict)
 
 
 class Layers:
-    """Whole names of layers. scopes: what those are called that declared layers begin with."""
+    """Full names of layers. ``scopes`` has the names of the scopes with which declared layers begin."""
 
     def __init__(self, scopes: Mapping[ScopeName, str]) -> None:
         self._scopes = {scope.layer: name for scope, name in scopes.items()}
         self._settled: dict[Where, Where] = {}
 
     def settled(self, where: Where | None) -> Where | None:
-        """A line of the declaration, with its layer's whole name."""
+        """Return a line of the declaration with the full name of its layer."""
         if where is None or not where.layer.startswith("@"):
             return where
         if where not in self._settled:
@@ -39,9 +39,9 @@ class Layers:
 
 
 def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
-    """Names for all that is declared in ``order``. Parameters in ``known`` keep theirs, which no new scope takes."""
+    """Name everything declared in ``order``. Parameters in ``known`` keep their names, which no new scope takes."""
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
-    above: dict[ScopeName, ScopeName] = {}  # of a driver within a step, the scope of the driver that runs the step
+    above: dict[ScopeName, ScopeName] = {}  # for a driver within a step, the scope of the driver that runs the step
     layers: set[ScopeName] = set()
     for node in order:
         if node.op == "driver":
@@ -58,7 +58,7 @@ def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
         elif node.op == "parameter" and (node["slot"].name is not None or node["slot"] in known):
             spec: ParameterSpec = node["slot"]
             owners.append((spec.serial, None, [(spec, spec.name or known[spec])]))
-    for node in order:  # a layer has its own name wherever it stands, also one that runs as a driver does
+    for node in order:  # a layer has a name of its own wherever it is, even if it runs as a driver
         if node.op == "parameter" and node.get("scope") is not None:
             above.pop(node["scope"], None)
     owners.sort(key=lambda owner: owner[0])
@@ -90,7 +90,7 @@ def _scopes(
 ) -> None:
     scopes = list(scopes)
     taken: dict[str, ScopeName] = {}
-    for _, scope, specs in owners:  # a scope whose parameters have names already keeps its own
+    for _, scope, specs in owners:  # a scope whose parameters have names keeps its own
         for spec, path in specs:
             if scope is not None and spec in known and known[spec].endswith(f"/{path}"):
                 names.scopes.setdefault(scope, known[spec][: -len(path) - 1])

@@ -1,4 +1,4 @@
-"""What dropout and other random numbers are made of, as nodes: the seed, steps and rows, masks."""
+"""Random numbers as nodes: the seed, counters of steps and rows, and dropout masks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from .sized_nodes import SizedNodes
 
 
 class RandomNodes:
-    """Makes what draws. ``masks``: of each site the mask that it drops by. ``keep_probs``: inputs that dropout reads.
+    """Builder of random numbers.
 
-    ``inputs``: what the caller gives beside the placeholders, once something needs it.
+    Attributes:
+        masks: Mask of each dropout site.
+        keep_probs: Inputs that dropout reads.
+        inputs: Inputs other than placeholders, once something needs them.
     """
 
     def __init__(self, nodes: SizedNodes) -> None:
@@ -30,7 +33,7 @@ class RandomNodes:
     def draw(
         self, node: Node, operands: Sequence[Node], shape: Sequence[Dim], site: str, seed: Node, step: Node, row: Node
     ) -> Node:
-        """A node that draws, at its site: numbers in ``shape``, then in the shape of what they are drawn for."""
+        """Return a node that draws random numbers of ``shape`` at its site, reshaped to the shape of its operand."""
         x, salt, where = operands[0], node["salt"], node.where
         if node.op == "dropout":
             flat = x if x.shape == tuple(shape) else self.make("reshape", x, shape=tuple(shape))
@@ -42,7 +45,7 @@ class RandomNodes:
         return drawn if drawn.shape == x.shape else self.make("reshape", drawn, shape=x.shape)
 
     def kept(self, site: str, salt: int, keep: Node, step: Node, row: Node, shape: Sequence[Dim]) -> Node:
-        """The mask of a site, in float32. Notes the input that keep_prob is, if it is one."""
+        """Return the float32 mask of a site, and record the input if the keep probability is one."""
         source = keep.operands[0] if keep.op == "cast" else keep
         if source.op == "input":
             self.keep_probs.add(str(source["label"]))
@@ -55,7 +58,9 @@ class RandomNodes:
         return self.make("constant", value=np.asarray(value, np.int64))
 
     def rows(self, count: Dim, x: Node | None = None) -> Node:
-        """Numbers of rows [count, 1]. x: what they are of; parameters' are the same in any part of a call."""
+        """Return row indices [count, 1]. For a value ``x`` that depends on no input, they are the same in any part of a
+        call.
+        """
         index = self.make("reshape", self.make("iota", size=count), shape=(count, 1))
         if x is not None and not any(node.op == "input" for node in topological([x])):
             return index
@@ -65,14 +70,14 @@ class RandomNodes:
         return self.make("add", self.make("iota", size=time), self._input("first_step"))
 
     def _input(self, label: str) -> Node:
-        """seed, first_row or first_step."""
+        """Return the input ``seed``, ``first_row`` or ``first_step``."""
         if label not in self.inputs:
             self.inputs[label] = self.make("input", label=label, name=label, type=TensorType("int64", ()))
         return self.inputs[label]
 
 
 def converted(keep: Node, dtype: str) -> Node:
-    """A keep_prob in another dtype, a number still a number."""
+    """Cast a keep probability. A constant stays a constant."""
     if keep.dtype == dtype:
         return keep
     if keep.op == "constant":
@@ -81,5 +86,5 @@ def converted(keep: Node, dtype: str) -> Node:
 
 
 def units_of(x: Node, first: int) -> Dim:
-    """What the axes from ``first`` on hold together."""
+    """Return the product of the sizes from axis ``first`` on."""
     return product(x.shape[first:])

@@ -1,4 +1,4 @@
-"""What a driver's step becomes: the body of a scan, or steps that are written out in the body of another one's."""
+"""Lowering of a driver's step to the body of a scan, or to unrolled steps in the body of another driver's scan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .random_nodes import units_of
 
 
 class Steps:
-    """The nodes of a driver's step. ``extent``: how many steps each of the loops around them has, its own last."""
+    """Nodes of a driver's steps. ``extent`` has the number of steps of each enclosing loop, its own last."""
 
     extent: tuple[Dim, ...]
 
@@ -26,7 +26,7 @@ class Steps:
         self.context, self.driver, self.time, self.batch, self.where = context, driver, time, batch, where
         self.nodes, self.random, self.make = context.nodes, context.random, context.nodes.make
         self.assigned: Mapping[Node, str] = {}
-        self.live: Node | None = None  # whether a row still runs, where that is known
+        self.live: Node | None = None  # mask of running rows, if known
 
     # What steps differ in ------------------------------------------------------------------------
 
@@ -34,23 +34,23 @@ class Steps:
         raise NotImplementedError
 
     def number(self) -> Node:
-        """The step's number, among those of all loops around it."""
+        """Return the number of the step among those of all enclosing loops."""
         raise NotImplementedError
 
     def rows(self) -> Node:
-        """Numbers of the rows."""
+        """Return the row indices."""
         raise NotImplementedError
 
     def whole(self, node: Node) -> Node:
-        """What stands outside of all loops for a value that no step changes."""
+        """Return the value outside of all loops for one that no step changes."""
         raise NotImplementedError
 
     def show(self, node: Node, value: Node, rows: int | None) -> None:
-        """Takes what a tap is at this step. rows: the axis of rows; None: it has none."""
+        """Record the value of a tap at this step. ``rows`` is its row axis; None if it has none."""
         raise NotImplementedError
 
     def moved(self, node: Node, kind: TensorType, rows: int | None) -> Node:
-        """This step's part of the input that is added to a tap of this type."""
+        """Return this step's part of the input that is added to a tap."""
         raise NotImplementedError
 
     # One step ------------------------------------------------------------------------------------
@@ -58,22 +58,26 @@ class Steps:
     def step(
         self, new: dict[Node, Node], before: Sequence[Node], within: Node | None, unmasked: Node | None
     ) -> tuple[Node, list[Node]]:
-        """(output, states after it). new: what the step is given, and then all its values. before: the states.
+        """Lower one step. Return (output, next states).
 
-        within, unmasked: whether rows have not ended, and are not masked, each [batch, 1]; None where all are so.
+        Args:
+            new: Inputs of the step; receives all its values.
+            before: The states.
+            within: Mask [batch, 1] of rows that have not ended; None if all run.
+            unmasked: Mask [batch, 1] of rows that are not masked; None if all are not.
         """
         driver, live = self.driver, within if unmasked is None else unmasked
         if within is not None and unmasked is not None:
             live = self.make("and", within, unmasked, where=self.where, name="runs")
         self.live = live if driver.live is None else new[driver.live]
-        if live is not None:  # what stands past a row's end, or is masked, is read by nothing, and by no derivative
+        if live is not None:  # nothing reads inputs beyond a row's end or under a mask, and no derivative does
             for formal in driver.sequences:
                 x = new[formal]
                 zero = self.make("constant", value=np.zeros((), x.dtype))
                 new[formal] = self.make("select", live, x, zero, where=self.where, name="real", guards=True)
         inner = topological((driver.output, *driver.next_states, *driver.emits), known=new)
         self.assigned = assigned_names(inner, beside=driver.places)
-        written: dict[Node, Sequence[Node]] = {}  # what drivers within the step give
+        written: dict[Node, Sequence[Node]] = {}  # results of drivers within the step
         for node in inner:
             if node.op == "get" and node.operands[0] in written:
                 new[node] = written[node.operands[0]][node["index"]]
@@ -84,7 +88,7 @@ class Steps:
                     new[node] = self._tap(node, operands[0])
                 case "driver":
                     written[node] = WrittenOut(self, node, operands).results()
-                    new[node] = operands[0]  # of which only what it gives is read
+                    new[node] = operands[0]  # only its result is read
                 case _:
                     new[node] = self._inner(node, operands)
         output = self._full(new[driver.output])
@@ -103,7 +107,7 @@ class Steps:
         return output, [self.make("select", live, after, first, where=self.where) for after, first in pairs]
 
     def _full(self, node: Node) -> Node:
-        """An output or state that does not depend on the batch still has a row for each."""
+        """Broadcast an output or state that does not depend on the batch to all rows."""
         if not node.tensor.rank or not self.driver.has_rows:
             return node
         shape = (self.batch, *node.shape[1:])
@@ -112,7 +116,7 @@ class Steps:
         return self._fitting(node, 0, self.batch, "what its step gives")
 
     def _fed(self, operands: DriverOperands) -> tuple[list[Node], list[Node]]:
-        """Sequences, of this many steps and rows, and states before the first step."""
+        """Return the sequences with this number of steps and rows, and the initial states."""
         sequences = [self._fitting(item, 0, self.time, "what it reads") for item in operands.sequences]
         if not self.driver.has_rows:
             return sequences, list(operands.initial)
@@ -123,7 +127,7 @@ class Steps:
         ]
 
     def _fitting(self, node: Node, axis: int, wanted: Dim, what: str) -> Node:
-        """``node``, an axis of which becomes the batch or the time, where nothing else says so yet."""
+        """Unify an axis of ``node`` with the batch or the time."""
         try:
             return self.nodes.with_size(node, axis, wanted, self.where)
         except ValueError as error:
@@ -132,8 +136,8 @@ class Steps:
     def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
         if node.op == "with_update":
             raise GraphError(
-                "a cell's step runs many times, and a parameter is updated once (rg.with_update, "
-                "rg.batch_normalization): update it outside of the cell, or normalise with rg.layer_norm",
+                "rg.with_update or rg.batch_normalization in a cell's step would update a parameter at every step; "
+                "update it outside of the cell, or normalise with rg.layer_norm",
                 node.where,
             )
         if node.op not in RANDOM:
@@ -147,14 +151,14 @@ class Steps:
         shape = (x.shape[0], units_of(x, 1)) if x.tensor.rank > 1 else (1, *x.shape)
         if self._is_batch(shape[0]):
             row = self.rows()
-        else:  # such as a kernel's
+        else:  # for example a kernel's
             row = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
         if node.op == "dropout":
             self._mask(site, node["salt"], operands[1], variational, shape)
         return self.random.draw(node, operands, shape, site, seed, step, row)
 
     def _tap(self, node: Node, value: Node) -> Node:
-        """A value of the step that can be looked at: it is shown, or an input over all steps is added to it."""
+        """Return a tapped value: it is recorded, or an input over all steps is added to it."""
         if node not in self.context.taps:
             return value
         rows = 0 if value.tensor.rank and self._is_batch(value.shape[0]) else None
@@ -164,7 +168,7 @@ class Steps:
         return value
 
     def _while_live(self, value: Node, rows: int | None) -> Node:
-        """A value of rows that still run, and 0 for others."""
+        """Return a value with 0 for rows that no longer run."""
         if self.live is None or rows is None:
             return value
         shape = tuple(self.batch if axis == rows else 1 for axis in range(value.tensor.rank))
@@ -176,7 +180,7 @@ class Steps:
         return self.nodes.resolve(rows) == self.nodes.resolve(self.batch)
 
     def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
-        """Records what ``dropout_masks`` gives for a site: batch-major, as the sequence that it drops."""
+        """Record the mask of a site for ``dropout_masks``, batch-major like the sequence to which it applies."""
         rows = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
         rows = self.random.rows(self.batch) if self._is_batch(shape[0]) else rows
         outside = keep if keep.op == "constant" else self.whole(keep)
@@ -192,12 +196,12 @@ class Steps:
         self.random.masks[site] = self.make("transpose", drawn, order=(loops, *range(loops), loops + 1))
 
     def _scaled(self, number: Node, steps: Dim) -> Node:
-        """The number of the first of so many steps within each step of this number."""
+        """Return the index of the first of ``steps`` inner steps within this step."""
         return self.make("mul", number, self.make("dimension", size=steps))
 
 
 class Body(Steps):
-    """One driver's scan in the making."""
+    """Scan of one driver under construction."""
 
     def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
         super().__init__(context, driver, time, batch, where)
@@ -251,7 +255,7 @@ class Body(Steps):
         for node, actual in zip(driver.captured, operands.captured, strict=True):
             is_number = actual.op == "constant" and actual.tensor.rank == 0
             label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
-            label = "given_length" if label == "length" else label  # that one is the rows' own length
+            label = "given_length" if label == "length" else label  # ``length`` is the rows' own length
             new[node] = actual if is_number else self.given(label, actual)
         within = None if operands.lengths is None else self._live(operands.lengths)
         unmasked = None if operands.mask is None else self._unmasked(operands.mask)
@@ -273,7 +277,7 @@ class Body(Steps):
         return scan
 
     def _live(self, lengths: Node) -> Node:
-        """Whether a row still runs, [batch, 1]."""
+        """Return bool [batch, 1]: True for rows that still run."""
         step = self.over("t", self.make("iota", where=self.where, size=self.time))
         limit = self.make("reshape", lengths, shape=(self.batch, 1))
         return self.make("less", step, self.given("length", limit), where=self.where, name="live")
@@ -297,7 +301,7 @@ class Body(Steps):
         return self.over("tap", self.make("transpose", given, where=given.where, order=order))
 
     def _by_row(self, steps: Node, rows: int | None) -> Node:
-        """What lies in time, laid out as the driver's inputs are."""
+        """Transpose steps to the layout of the driver's inputs."""
         if rows is None or self.driver.time_major:
             return steps
         at = rows + 1
@@ -306,7 +310,7 @@ class Body(Steps):
 
 
 class WrittenOut(Steps):
-    """A driver within a step: its own steps, one behind the other, in the body that the outer step is in."""
+    """Driver within a step, unrolled in the body of the outer step."""
 
     def __init__(self, outer: Steps, node: Node, operands: Sequence[Node]) -> None:
         driver: Driver = node["driver"]
@@ -315,22 +319,22 @@ class WrittenOut(Steps):
         super().__init__(outer.context, driver, driver.length, driver.batch(self.operands), node.where)
         self.outer, self.steps, self.extent = outer, driver.length, (*outer.extent, driver.length)
         self.now = 0
-        self.tapped: dict[Node, tuple[int | None, dict[int, Node]]] = {}  # axis of rows, and the value of each step
-        self.given: dict[Node, Node] = {}  # what is added to taps at all steps
+        self.tapped: dict[Node, tuple[int | None, dict[int, Node]]] = {}  # row axis, and the value at each step
+        self.given: dict[Node, Node] = {}  # inputs added to taps at all steps
 
     def results(self) -> list[Node]:
-        """What the driver gives: final values of all that it carries, then outputs [length, batch, width]."""
-        driver, given = self.driver, self.operands
-        sequences, states = self._fed(given)
-        mask = None if given.mask is None else self._fitting(given.mask, 0, self.time, "its mask")
+        """Return the driver's results: final values of all carries, then outputs [length, batch, width]."""
+        driver, operands = self.driver, self.operands
+        sequences, states = self._fed(operands)
+        mask = None if operands.mask is None else self._fitting(operands.mask, 0, self.time, "its mask")
         mask = None if mask is None else self._fitting(mask, 1, self.batch, "its mask")
         outputs: dict[int, list[Node]] = {}  # by step
         for now in range(self.steps)[:: -1 if driver.reverse else 1]:
             self.now = now
-            new = dict(zip(driver.captured, given.captured, strict=True))
+            new = dict(zip(driver.captured, operands.captured, strict=True))
             new.update(zip(driver.sequences, map(self._at, sequences), strict=True))
             new.update(zip(driver.states, states, strict=True))
-            within = None if given.lengths is None else self._live(given.lengths)
+            within = None if operands.lengths is None else self._live(operands.lengths)
             output, states = self.step(new, states, within, None if mask is None else self._at(mask))
             outputs[now] = [output, *(new[node] for node in driver.emits)]
         for tap, (rows, values) in self.tapped.items():
@@ -341,20 +345,20 @@ class WrittenOut(Steps):
         return [*states, *(self._joined({step: row[place] for step, row in outputs.items()}) for place in every)]
 
     def _at(self, sequence: Node) -> Node:
-        """A sequence's element at this step."""
+        """Return a sequence's element at this step."""
         rest = sequence.shape[1:]
         start, stop = (self.now, *(0 for _ in rest)), (self.now + 1, *rest)
         one = self.make("slice", sequence, where=self.where, start=start, stop=stop, step=(1,) * len(stop))
         return self.make("reshape", one, where=self.where, shape=rest)
 
     def _joined(self, values: Mapping[int, Node]) -> Node:
-        """Values of all steps along a new first axis."""
+        """Stack values of all steps along a new first axis."""
         every = [values[step] for step in range(self.steps)]
         parts = [self.make("reshape", value, where=value.where, shape=(1, *value.shape)) for value in every]
         return parts[0] if len(parts) == 1 else self.make("concat", *parts, where=self.where, axis=0)
 
     def _nothing(self, output: Node) -> Node:
-        """What no steps give in place of an output of each."""
+        """Return an output of zero steps."""
         zero = self.make("constant", value=np.zeros((), output.dtype))
         shape = (self.batch, *output.shape[1:]) if self.driver.has_rows else output.shape
         return self.make("broadcast", zero, where=self.where, shape=(0, *shape))
@@ -372,8 +376,8 @@ class WrittenOut(Steps):
     def rows(self) -> Node:
         if not self._has_outer_rows:
             raise GraphError(
-                f"{self.driver.cell!r} draws random numbers in a driver within a step, for other rows than the step's; "
-                "draw them outside of it",
+                f"{self.driver.cell!r} draws random numbers in a driver within a step, for rows other than the step's; "
+                "draw them outside of that driver",
                 self.where,
             )
         return self.outer.rows()
@@ -396,5 +400,5 @@ class WrittenOut(Steps):
         return self._at(self.given[node])
 
     def _outer_rows(self, rows: int | None) -> int | None:
-        """The axis of the outer step's rows, in what all inner steps have together."""
+        """Return the axis of the outer step's rows in a value over all inner steps."""
         return rows + 1 if rows is not None and self._has_outer_rows else None

@@ -1,4 +1,4 @@
-"""Nodes of a declaration whose sizes become known as they meet."""
+"""Nodes of a declaration whose sizes are solved as they are made."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from .names import Layers
 
 
 class SizedNodes:
-    """Makes nodes, and gathers what their sizes must be.
+    """Builder of nodes that collects constraints on their sizes.
 
-    ``roles``: what a declared size is of, as its name in the graph: ``T`` and ``B`` of a driver's time and rows, else
-    the placeholder and the axis.
+    Attributes:
+        roles: Name of each declared size in the graph: ``T`` and ``B`` for a driver's time and rows, else the
+            placeholder
+            and the axis.
     """
 
     def __init__(self, layers: Layers) -> None:
         self.layers = layers
         self.roles: dict[str, str] = {}
         self._sizes = SizeTable()
-        self._unequal: list[tuple[Dim, Dim]] = []  # sizes that met in an op and that only a call can tell
+        self._unequal: list[tuple[Dim, Dim]] = []  # sizes compared by an op that only a call can compare
         self._assumed: list[tuple[Dim, Dim, Where | None]] = []
 
     def make(self, op: str, *operands: Node, where: Where | None = None, name: str = "", **attributes: Any) -> Node:
@@ -33,8 +35,8 @@ class SizedNodes:
         try:
             node = make(op, *operands, where=where, name=name, meet=self._meet, **attributes)
         except (ValueError, TypeError) as error:
-            given = " and ".join(str(item.type) for item in operands)
-            raise ShapeError(f"{op} of {given}: {error}", where) from None
+            operand_types = " and ".join(str(item.type) for item in operands)
+            raise ShapeError(f"{op} of {operand_types}: {error}", where) from None
         if not self._unequal:
             return node
         have, want = self._unequal[0]
@@ -43,7 +45,7 @@ class SizedNodes:
         return self.make(op, *ensured, where=where, name=name, **attributes)
 
     def _meet(self, a: Dim, b: Dim) -> Dim:
-        """What two sizes become; such as can't be solved ahead are compared at each call."""
+        """Unify two sizes. Sizes that cannot be solved ahead are compared at each call."""
         try:
             return self._sizes.meet(a, b)
         except ValueError:
@@ -56,9 +58,9 @@ class SizedNodes:
         self, op: str, operands: Sequence[Node], attributes: Mapping[str, Any], have: Dim, want: Dim,
         where: Where | None,
     ) -> list[Node]:  # fmt: skip
-        """The operands of an op in which two sizes met, with the one in place of the other."""
+        """Return the operands of an op in which two sizes were compared, with one replaced by the other."""
         first = operands[0]
-        if op == "reshape":  # in which numbers of elements meet
+        if op == "reshape":  # the numbers of elements are compared
             flat = self.make("reshape", first, where=where, shape=(have,))
             return [self.make("ensure_shape", flat, where=where, shape=(want,))]
         if op == "broadcast":
@@ -70,16 +72,16 @@ class SizedNodes:
         return [self.ensure(item, shape, where) for item, shape in zip(operands, shapes, strict=True)]
 
     def ensure(self, node: Node, shape: Sequence[Dim], where: Where | None) -> Node:
-        """``node`` in a shape of sizes that a call finds equal to its own."""
+        """Return ``node`` with sizes that each call checks to equal its own."""
         return node if node.shape == tuple(shape) else self.make("ensure_shape", node, where=where, shape=tuple(shape))
 
     def _rather_stays(self, dim: Dim) -> int:
-        """Of sizes that are equal at a call a number is what the others become, and else what a driver has."""
+        """Return the priority of a size among equal ones: numbers first, then sizes of drivers."""
         symbols = symbols_of(dim)
         return 2 if not symbols else int(all(self.roles.get(symbol, "").isupper() for symbol in symbols))
 
     def with_size(self, node: Node, axis: int, wanted: Dim, where: Where | None) -> Node:
-        """``node``, an axis of which becomes ``wanted``. Raises ``ValueError`` where it can't."""
+        """Return ``node`` with an axis of size ``wanted``. Raise ``ValueError`` if that is impossible."""
         self._unequal = []
         self._meet(node.shape[axis], wanted)
         if not self._unequal:
@@ -88,7 +90,12 @@ class SizedNodes:
         return self.ensure(node, [*node.shape[:axis], wanted, *node.shape[axis + 1 :]], where)
 
     def in_type_of(self, node: Node, other: Node, what: str, where: Where | None) -> Node:
-        """``node`` in another's type. what: names ``node`` in errors. Raises ``DtypeError`` and ``ShapeError``."""
+        """Return ``node`` in the type of another. ``what`` names it in errors.
+
+        Raises:
+            DtypeError: The dtypes differ.
+            ShapeError: The shapes differ.
+        """
         if node.dtype != other.dtype:
             raise DtypeError(f"{what} is of {node.dtype}, and must be of {other.dtype}", where)
         try:
@@ -101,20 +108,20 @@ class SizedNodes:
         return node
 
     def resolve(self, dim: Dim) -> Dim:
-        """What a size is as far as is known."""
+        """Return a size as far as it is known."""
         return self._sizes.resolve(dim)
 
     def final_sizes(self, placeholders: Sequence[Node]) -> dict[str, Dim]:
-        """Every declared size as what it became; open sizes that stay get names that read well."""
+        """Return the final value of every declared size. Sizes that stay symbolic get readable names."""
         table = self._sizes
-        table.meet_all([(have, want) for have, want, _ in self._assumed])  # some are solved by what met later
+        table.meet_all([(have, want) for have, want, _ in self._assumed])  # sizes unified later may solve some of them
         fed = {name for node in placeholders for dim in node.shape for name in symbols_of(table.resolve(dim))}
         for have, want, where in self._assumed:
             have, want = table.resolve(have), table.resolve(want)
             if have != want and (unknown := (symbols_of(have) | symbols_of(want)) - fed):
                 raise ShapeError(
-                    f"size {dim_text(have)} meets size {dim_text(want)}, and no placeholder has the size "
-                    f"{', '.join(sorted(unknown))}",
+                    f"size {dim_text(have)} must equal size {dim_text(want)}, and no placeholder has the size "
+                    f"{', '.join(sorted(unknown))}; declare one with it",
                     where,
                 )
         symbols = dict.fromkeys([*self.roles, *table.known])
@@ -122,7 +129,7 @@ class SizedNodes:
         free = dict.fromkeys(name for dim in final.values() for name in sorted(symbols_of(dim), key=declaration_order))
         namer = Namer({name for name in free if not name.startswith("_")})
         wanted = dict(self.roles)
-        for symbol, dim in final.items():  # a role holds for whatever the size became
+        for symbol, dim in final.items():  # a role applies to whatever its size was unified with
             for name in symbols_of(dim):
                 if symbol in self.roles and not wanted.get(name, "").isupper():
                     wanted[name] = self.roles[symbol]

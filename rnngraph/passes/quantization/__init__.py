@@ -1,3 +1,5 @@
-"""Products with weights of 16 or 8 bits: ``reduced_weights`` chooses which products, ``narrow_products`` makes the
-bfloat16 and int8 numbers and writes the products out.
+"""Products with weights of 16 or 8 bits.
+
+``reduced_weights`` selects the products. ``narrow_products`` computes the bfloat16 and int8 values and rewrites the
+products.
 """

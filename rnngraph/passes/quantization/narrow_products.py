@@ -1,25 +1,25 @@
-"""How products of narrow numbers are written out: what ``reduced_weights`` puts in the place of a product.
+"""Rewriting of products with narrow numbers, as selected by ``reduced_weights``.
 
-``bfloat16``: weights are rounded to 8 bits of precision. A row of activations x is rounded likewise to a high part,
-and what that leaves to a low part: x @ W becomes high @ W + low @ W, so that 16 bits of x count.
+``bfloat16``: weights are rounded to 8 bits of precision. A row of activations x is split into a high part, rounded
+likewise, and a low part, the rounded rest. x @ W becomes high @ W + low @ W, so that 16 bits of x count.
 
-``int8``: each column of W becomes whole numbers from -127 to 127 times a scale, the largest magnitude in the column
-over 127. Each row of x becomes whole numbers q from -32767 to 32767 times a scale of its own, so that a row depends
-on no other. q + 32768 is two bytes, high and low, and
+``int8``: each column of W becomes integers in -127..127 times a scale, the largest magnitude in the column over 127.
+Each row of x becomes integers q in -32767..32767 times its own scale, so that rows are independent. q + 32768 is two
+bytes, high and low, and
 
     q @ W = 256 (high @ W - 128 sums of W's columns) + low @ W,
 
-whose two products are exact in 32 bits: their values depend on no order of adding.
+whose two products are exact in 32 bits, so that the order of summation does not matter.
 
-``int8`` with activations of 8 bits: a row of x becomes whole numbers q from -127 to 127. Its least and its largest
-number, 0 among them, are 253 steps apart, and q is x / step + z, rounded, where z is a whole number and stands for 0.
+``int8`` with activations of 8 bits: a row of x becomes integers q in -127..127. Its minimum and maximum, with 0 in
+between, are 253 steps apart, and q is x / step + z, rounded, where the integer z is the zero point.
 
     x @ W = step (q @ W - z sums of W's columns)
 
-q is a byte with sign, or 128 more and one without. Weights that were quantized already, with one scale for all columns,
-stay what they are.
+q is a signed byte, or an unsigned one with an offset of 128. Weights that were already quantized with one scale for all
+columns keep their values.
 
-A row or a column that holds NaN or an infinity gives NaN and infinities, and nothing else.
+A row or a column that contains NaN or an infinity results in NaN and infinities only.
 """
 
 from __future__ import annotations
@@ -34,19 +34,18 @@ from ...ir.graph import Node, make
 from ...ir.types import Dim
 
 SMALLEST = 1e-30
-"""Magnitudes of a row or column that are all smaller are scaled as if one were this large: the reciprocal of a scale
-is finite, also of zeros and of denormals."""
+"""Minimum of the largest magnitude of a row or column, so that the reciprocal of its scale is finite."""
 
 OFF = 1e-3
-"""Of a step: how far from whole numbers those of a weight may be that was quantized with one scale, and widened."""
+"""Maximum distance from an integer, in steps, of a weight that was quantized with one scale and widened again."""
 
 STEPS = 253
-"""Of a row's range, in 8 bits: with so many z can be rounded, and all numbers are -127..127 without being limited."""
+"""Steps of a row's range in 8 bits. With 253, z can be rounded, and all values are in -127..127 without clamping."""
 
 
 @dataclass(frozen=True)
 class Weight:
-    """Rows top..bottom and columns first..last of ``source``. What has the same rows is made narrow together."""
+    """Rows top..bottom and columns first..last of ``source``. Weights with the same rows are narrowed together."""
 
     source: Node
     top: Dim
@@ -66,17 +65,17 @@ class Weight:
         return self.source, self.top, self.bottom
 
     def rows(self) -> Node:
-        """All columns of the rows."""
+        """Return all columns of the rows."""
         whole = self.top == 0 and self.bottom == self.source.shape[0]
         return self.source if whole else row_slice(self.source, self.top, self.bottom)
 
-    def columns(self, made: Node, like: Node) -> Node:
-        """This weight's columns of what was made of all columns: a matrix, or a number for each."""
-        return column_slice(made, self.first, self.last, like)
+    def columns(self, whole: Node, like: Node) -> Node:
+        """Return this weight's columns of a matrix, or of a vector, computed for all columns."""
+        return column_slice(whole, self.first, self.last, like)
 
 
 class Builder:
-    """Makes nodes that stand where the first product that they serve stands."""
+    """Makes nodes at the line of the first product that they serve."""
 
     def __init__(self, like: Node) -> None:
         self.where = like.where
@@ -95,100 +94,105 @@ class Builder:
         return self("cast", x, dtype="float32")
 
     def magnitude(self, x: Node, axis: int, keepdims: bool) -> tuple[Node, Node]:
-        """The largest magnitude along an axis, ``SMALLEST`` at least, and whether it is finite."""
+        """Return the largest magnitude along an axis, at least ``SMALLEST``, and True if it is finite."""
         largest = self("reduce_max", self("abs", x), axes=(axis,), keepdims=keepdims, name="largest")
         return self("maximum", largest, SMALLEST), self("less", largest, float("inf"))
 
     def whole_numbers(self, weight: Node, as_one: bool = False) -> tuple[Node, Node]:
-        """A weight as numbers from -127 to 127, and the largest magnitude of each column, NaN if that is not finite.
+        """Return a weight as integers in -127..127, and the largest magnitude of each column, NaN if that is not
+        finite.
 
-        as_one: where all numbers of the weight are whole numbers of one step, columns count as if each had the largest
-        magnitude of all: what was quantized with one scale stays what it is.
+        Args:
+            as_one: If all values of the weight are integer multiples of one step, use one scale for all columns, so
+                that a
+                weight quantized with one scale keeps its values.
         """
         largest, finite = self.magnitude(weight, 0, keepdims=False)
         if as_one:
             whole = self("reduce_max", largest, axes=(0,), keepdims=True)
             steps = self("mul", weight, self("div", 127.0, whole))
             off = self("abs", self("sub", steps, self("round", steps)))
-            bound = self("mul", self("minimum", self("abs", steps), 1.0), OFF)  # what is no 0 may not become one
+            bound = self("mul", self("minimum", self("abs", steps), 1.0), OFF)  # a nonzero value must not become a zero
             is_off = self("select", self("less", bound, off), 1.0, 0.0)
             farthest = self("reduce_max", is_off, axes=(0, 1), keepdims=False)
-            whole = self("select", self("less", whole, float("inf")), whole, largest)  # else columns stand alone
+            # otherwise each column has its own scale
+            whole = self("select", self("less", whole, float("inf")), whole, largest)
             largest = self("select", self("less", farthest, 0.5), whole, largest)
         rounded = self("round", self("mul", weight, self("div", 127.0, largest)))
         return self("select", finite, rounded, 0.0), self("select", finite, largest, float("nan"))
 
     def narrow_weight(self, weight: Node, as_one: bool = False) -> tuple[Node, Node]:
-        """``whole_numbers`` as bytes."""
+        """Return ``whole_numbers`` as bytes."""
         whole, largest = self.whole_numbers(weight, as_one)
         return self.narrow(whole, "int8", "narrow"), largest
 
     def sums(self, narrow: Node) -> Node:
-        """The sums of the columns of a weight of bytes."""
+        """Return the sums of the columns of a weight of bytes."""
         return self("reduce_sum", self("cast", narrow, dtype="int32"), axes=(0,), keepdims=False, name="sums")
 
     def steps(self, x: Node, offset: float) -> tuple[Node, Node, Node]:
-        """Rows as whole numbers from ``offset`` - 127 to ``offset`` + 127; which of them stands for 0, and how large a
-        step is. Where a row is not finite the step isn't either, and the numbers are any.
+        """Quantize rows to integers in ``offset`` - 127 to ``offset`` + 127. Return them, the zero point and the step.
+
+        If a row is not finite, neither is its step, and its integers are arbitrary.
         """
         axes = {"axes": (x.tensor.rank - 1,), "keepdims": True}
-        least = self("minimum", self("reduce_min", x, **axes, name="least"), 0.0)
+        minimum = self("minimum", self("reduce_min", x, **axes, name="least"), 0.0)
         largest = self("maximum", self("reduce_max", x, **axes, name="largest"), 0.0)
-        # One after the other, as their difference may be too large for a float.
-        step = self("sub", self("mul", largest, 1 / STEPS), self("mul", least, 1 / STEPS))
+        # Scale before subtracting, because the difference may overflow.
+        step = self("sub", self("mul", largest, 1 / STEPS), self("mul", minimum, 1 / STEPS))
         step = self("maximum", step, SMALLEST, name="step")
         inverse = self("div", 1.0, step)
-        zero = self("round", self("sub", offset - STEPS / 2, self("mul", least, inverse)), name="zero")
+        zero = self("round", self("sub", offset - STEPS / 2, self("mul", minimum, inverse)), name="zero")
         return self("round", self("fma", x, inverse, zero)), zero, step
 
     def scaled(self, total: Node, scale: Node, start: Node | None, name: str) -> Node:
-        """``total`` times ``scale``, added to ``start``."""
+        """Return ``total`` times ``scale``, plus ``start``."""
         return self("fma", total, scale, start, name=name) if start else self("mul", total, scale, name=name)
 
     def scaled_twice(self, total: Node, first: Node, second: Node, start: Node | None, name: str) -> Node:
-        """``total`` times two scales, added to ``start``.
+        """Return ``total`` times two scales, plus ``start``.
 
-        The smaller scale comes first: where that product is too large for a float, the result is, too.
+        The smaller scale is applied first, so that an overflow of the intermediate product implies one of the result.
         """
         smaller, larger = self("minimum", first, second), self("maximum", first, second)
         return self.scaled(self("mul", total, smaller), larger, start, name)
 
 
 class Narrowing:
-    """One way of writing out the products of one graph. What several of them share is made once."""
+    """One way of rewriting the products of a graph. Values that several products share are computed once."""
 
     def __init__(self) -> None:
         self._weights: dict[tuple[Node, Dim, Dim], tuple[Node, ...]] = {}
         self._rows: dict[Node, tuple[Node, ...]] = {}
 
     def product(self, left: Node, right: Node, start: Node | None, like: Node) -> Node:
-        """``left @ right``, added to ``start``, in the place of the node ``like``."""
+        """Return ``left @ right``, plus ``start``, in place of the node ``like``."""
         build, weight = Builder(like), Weight.of(right)
         if weight.key not in self._weights:
             self._weights[weight.key] = self.weight(build, weight.rows())
         if left not in self._rows:
             self._rows[left] = self.row(build, left)
-        columns = [weight.columns(made, like) for made in self._weights[weight.key]]
+        columns = [weight.columns(value, like) for value in self._weights[weight.key]]
         return self.combined(build, self._rows[left], columns, start, like.name)
 
     def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
-        """The nodes that a weight becomes."""
+        """Return the nodes for a weight."""
         raise NotImplementedError
 
     def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
-        """The nodes that rows of activations become."""
+        """Return the nodes for rows of activations."""
         return (x,)
 
     def combined(
         self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:  # fmt: skip
-        """The product of both."""
+        """Return the product of both."""
         return build("matmul", *row, *weight, *([start] if start else []), name=name)
 
 
 @dataclass(eq=False)
 class Widened(Narrowing):
-    """Narrow weights that are widened as they are read; activations are float32, rounded if they are not ``split``."""
+    """Narrow weights that are widened as they are read. Activations are float32, rounded unless they are ``split``."""
 
     form: str
     split: bool
@@ -224,7 +228,7 @@ class Widened(Narrowing):
 
 @dataclass(eq=False)
 class BFloat16(Narrowing):
-    """Weights and activations in bfloat16; activations in two parts if they are ``split``."""
+    """Weights and activations in bfloat16. Activations have two parts if they are ``split``."""
 
     split: bool
 
@@ -247,7 +251,7 @@ class BFloat16(Narrowing):
 
 
 class Int8(Narrowing):
-    """Weights of 8 bits, activations as two bytes each."""
+    """Weights of 8 bits, and activations of two bytes."""
 
     def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
         narrow, largest = build.narrow_weight(weight)
@@ -271,7 +275,9 @@ class Int8(Narrowing):
 
 @dataclass(eq=False)
 class Bytes(Narrowing):
-    """Weights and activations of 8 bits. dtype: of activations, ``uint8`` or ``int8``, as the target takes them."""
+    """Weights and activations of 8 bits. ``dtype`` of the activations is ``uint8`` or ``int8``, as the target
+    requires.
+    """
 
     dtype: str
 

@@ -1,10 +1,11 @@
-"""reduced_weights: products of float32 values and weights multiply weights of 16 or of 8 bits.
+"""reduced_weights: multiply float32 activations by weights of 16 or 8 bits.
 
-A weight is whatever is made of parameters and constants alone. Each product is written out in casts, scales and
-products of narrow numbers (``narrow_products``), so that what comes after needs to know nothing of it: what concerns
-weights alone leaves the loops and is computed when parameters change.
-Law: values as with weights that are rounded to their kinds, up to the rounding of activations to 16 bits (to 8 where
-they are not ``split``). What is no such product keeps its bits.
+A weight is any value computed from parameters and constants alone. Each product is rewritten as casts, scales and
+products of narrow numbers (``narrow_products``), so that later passes need not know of it. Nodes that depend on weights
+alone leave the loops, and are computed when parameters change.
+
+Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits (to 8 unless they
+are ``split``). Other values keep their bits.
 """
 
 from __future__ import annotations
@@ -17,21 +18,24 @@ from ...ir.scan import ScanParts
 from ...ir.types import ITEM_BYTES
 from .narrow_products import BFloat16, Bytes, Int8, Narrowing, Weight, Widened
 
-MOST_DEPTH = 1 << 16
-"""Rows of a weight: so many products of two bytes each do not exceed 32 bits."""
+MAX_DEPTH = 1 << 16
+"""Maximum rows of a weight: the sum of as many products of two bytes fits into 32 bits."""
 
 Sources = Mapping[Node, frozenset[str]]
-"""Nodes that are made of parameters and constants alone, and the names of these parameters."""
+"""Nodes computed from parameters and constants alone, with the names of these parameters."""
 
 
 @dataclass(frozen=True)
 class NarrowKind:
     """How weights of one kind are multiplied on one target.
 
-    dots: whether the target multiplies narrow numbers; else weights are widened as they are read. split: whether
-    activations keep 16 bits, in two parts, and not 8. bytes: where they don't beside int8 weights, ``uint8`` or
-    ``int8``, as the target's products have it; empty if it has none. least_depth, least_weights: rows and elements of
-    the smallest weight that is made narrow; for smaller ones it takes as long to prepare a row as a product would gain.
+    Attributes:
+        form: ``bfloat16`` or ``int8``.
+        dots: The target multiplies narrow numbers. False: weights are widened as they are read.
+        split: Activations keep 16 bits, in two parts. False: 8 bits.
+        bytes: Dtype of 8-bit activations beside int8 weights, ``uint8`` or ``int8``; empty if there are none.
+        least_depth: Minimum rows of a weight to narrow. For fewer, preparing a row costs as much as a product gains.
+        least_weights: Minimum elements of a weight to narrow.
     """
 
     form: str
@@ -42,7 +46,7 @@ class NarrowKind:
     least_weights: int = 4096
 
     def narrowing(self) -> Narrowing:
-        """Return how products of this kind are written out, for one graph."""
+        """Return the rewriting of products of this kind for one graph."""
         if self.bytes:
             return Bytes(self.bytes)
         if not self.dots:
@@ -55,12 +59,12 @@ class NarrowKind:
         if left.dtype != "float32":
             return f"it multiplies {left.dtype}"
         if right.tensor.rank != 2:
-            return f"it has {right.tensor.rank} axes, and {self.form} is for matrices"
+            return f"it has {right.tensor.rank} axes, and {self.form} needs a matrix"
         depth, columns = right.shape[0], Weight.of(right).source.shape[1]
         if not isinstance(depth, int) or not isinstance(columns, int):
-            return "its size is open"
-        if depth > MOST_DEPTH:
-            return f"{depth:,} rows are more than {MOST_DEPTH:,}"
+            return "its size is symbolic"
+        if depth > MAX_DEPTH:
+            return f"{depth:,} rows are more than {MAX_DEPTH:,}"
         if depth < self.least_depth:
             return f"{depth:,} rows are fewer than the {self.least_depth:,} from which {self.form} pays"
         if depth * columns < self.least_weights:
@@ -70,12 +74,12 @@ class NarrowKind:
 
 @dataclass(frozen=True)
 class WeightUse:
-    """The weight of one product.
+    """Weight of one product.
 
     Attributes:
-        parameters: Names of the parameters that it is made of.
+        parameters: Names of the parameters from which it is computed.
         kind: Kind in which it is multiplied.
-        objection: Why it stays float32 although a narrow kind was asked for.
+        objection: Why it stays float32 although a narrow kind was requested.
     """
 
     parameters: frozenset[str]
@@ -85,10 +89,10 @@ class WeightUse:
 
 @dataclass(frozen=True)
 class ReducedWeights:
-    """Law: values as with weights rounded to their kinds, up to the rounding of activations to 16 bits.
+    """Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits.
 
     Attributes:
-        kind: Kind of weights that are made of no parameter of ``named``; None leaves them float32.
+        kind: Kind of weights that depend on no parameter of ``named``; None leaves them float32.
         named: Kinds of parameters, by name. A weight of several parameters has the widest of their kinds.
     """
 
@@ -100,11 +104,11 @@ class ReducedWeights:
         return self._reduced(graph, parameters_of(graph))
 
     def uses(self, graph: Graph) -> Iterator[WeightUse]:
-        """Yield the weight of each product of activations and a weight, in order; what the pass does to each."""
+        """Yield the weight of each product of activations and a weight, in order, and what the pass does to it."""
         yield from self._uses(graph, parameters_of(graph))
 
     def _reduced(self, graph: Graph, fixed: Sources) -> Graph:
-        """fixed: inputs that are parameters, or made of them alone."""
+        """Rewrite a graph. ``fixed`` are inputs that are parameters, or computed from parameters alone."""
         weights = sources_of(graph, fixed)
         narrowings: dict[NarrowKind, Narrowing] = {}
 
@@ -121,7 +125,7 @@ class ReducedWeights:
         return rewrite(graph, rule)
 
     def _kind(self, node: Node, weights: Sources) -> NarrowKind | None:
-        """The kind that a product of activations and a weight is asked to be of; None of any other node."""
+        """Return the kind requested for a product of activations and a weight; None for any other node."""
         if not _multiplies_weight(node, weights):
             return None
         kinds = [*self._kinds(node, weights).values()] or [self.kind]
@@ -129,7 +133,7 @@ class ReducedWeights:
         return max(known, key=_width) if len(known) == len(kinds) else None
 
     def _kinds(self, product: Node, weights: Sources) -> dict[str, NarrowKind | None]:
-        """The kinds of the parameters that a product's weight is made of."""
+        """Return the kinds of the parameters from which a product's weight is computed."""
         named = dict(self.named)
         return {name: named.get(name, self.kind) for name in sorted(_names(product, weights))}
 
@@ -145,7 +149,9 @@ class ReducedWeights:
                 yield WeightUse(_names(node, weights), form, objection)
 
     def _kept_by(self, product: Node, weights: Sources) -> str:
-        """Why a weight of several parameters stays float32 of which some are to be narrow; empty if none is."""
+        """Return why a weight of several parameters stays float32 although some should be narrow; empty if none
+        should.
+        """
         kinds = self._kinds(product, weights)
         wide = [name for name, kind in kinds.items() if kind is None]
         return f"it is one weight with {', '.join(wide)}, to be float32" if 0 < len(wide) < len(kinds) else ""
@@ -160,28 +166,30 @@ def _width(kind: NarrowKind) -> tuple[int, int]:
 
 
 def _multiplies_weight(node: Node, weights: Sources) -> bool:
-    """Whether a node is a product of activations and a weight."""
+    """True for a product of activations and a weight."""
     return node.op == "matmul" and node.operands[0] not in weights and node.operands[1] in weights
 
 
 def _names(product: Node, weights: Sources) -> frozenset[str]:
-    """The parameters of the matrix that a product's weight is cut of."""
+    """Return the parameters of the matrix from which a product's weight is sliced."""
     right = product.operands[1]
     return weights[Weight.of(right).source if right.tensor.rank == 2 else right]
 
 
 def _inside(scan: Node, weights: Sources) -> Sources:
-    """The inputs of a scan's body that are made of parameters and constants alone."""
+    """Return the inputs of a scan's body that are computed from parameters and constants alone."""
     return {inside: weights[outside] for inside, outside in ScanParts.of(scan).invariants if outside in weights}
 
 
 def parameters_of(graph: Graph) -> Sources:
-    """The inputs of a graph that are parameters, each made of itself."""
+    """Return the inputs of a graph that are parameters, with their names."""
     return {node: frozenset((str(node["label"]),)) for node in graph.inputs if node.op == "parameter"}
 
 
 def sources_of(graph: Graph, fixed: Sources) -> Sources:
-    """Nodes that depend on ``fixed`` inputs and constants alone, and on no open size."""
+    """Return the nodes that depend on ``fixed`` inputs and constants alone, and on no symbolic size, with their
+    parameters.
+    """
     known = dict(fixed)
     for node in graph.nodes:
         if node.op in ("input", "parameter", "scan", "get") or any(symbols_of_node(node)):
@@ -192,5 +200,5 @@ def sources_of(graph: Graph, fixed: Sources) -> Sources:
 
 
 def made_of(graph: Graph, fixed: Set[Node]) -> set[Node]:
-    """Nodes that depend on ``fixed`` inputs and constants alone, and on no open size."""
+    """Return the nodes that depend on ``fixed`` inputs and constants alone, and on no symbolic size."""
     return {*sources_of(graph, dict.fromkeys(fixed, frozenset()))}

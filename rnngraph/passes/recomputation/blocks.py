@@ -1,4 +1,4 @@
-"""What cutting asks of values along a time axis, and the scan that computes blocks of steps again."""
+"""Properties of values along a time axis, and the scan that recomputes blocks of steps."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def has_steps(node: Node, length: Dim) -> bool:
 
 
 def is_had_again(node: Node, length: Dim) -> bool:
-    """Whether a value of each step is computed again, and not read of memory."""
-    # Masks and numbers of rows are small, and which rows have ended is one mask's to say.
+    """True if a value of each step is recomputed rather than read from memory."""
+    # Masks and row indices are small, and the mask of ended rows must be the same.
     is_small = has_steps(node, length) and node.dtype not in FLOATS and all(dim == 1 for dim in node.shape[2:])
     return has_steps(node, length) and not is_small and node.op not in LEAVES
 
 
 def keeping(scan: Node, operands: Sequence[Node], steps: int) -> Node:
-    """A scan that also gives what it carries before each block of steps."""
+    """Return a scan that also returns its carries before each block of steps."""
     return replace(ScanParts.of(scan, operands), keeps=steps).made(scan.where, scan.name)
 
 
 def again(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
-    """A scan whose blocks begin with what ``kept`` gives of before each."""
+    """Return a scan whose blocks start from the carries that ``kept`` returns."""
     first = len(scan["body"].outputs)
     parts = ScanParts.of(scan, operands, _copied(scan["body"]))
     carries = []
@@ -40,7 +40,7 @@ def again(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
 
 
 def _copied(body: Graph) -> Graph:
-    """The same of nodes of its own, which have names of their own in what is printed."""
+    """Copy a body, so that its nodes have names of their own when printed."""
     new: dict[Node, Node] = {}
     for node in body.nodes:
         new[node] = replace(node, operands=tuple(new[item] for item in node.operands))

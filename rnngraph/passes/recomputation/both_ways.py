@@ -1,14 +1,14 @@
-"""Recurrences of both directions: each is computed again in the loop of its own derivative.
+"""Recurrences in both directions: each is recomputed in the loop of its own derivative.
 
-No loop goes both ways, so what joins two directions is there for all steps before a derivative begins: outputs of the
-recurrences that are joined, and adjoints of these. All else that a derivative reads of each step is computed again from
+No loop runs both ways. Values that join two directions are therefore kept for all steps before a derivative starts:
+outputs of the joined recurrences, and their adjoints. All else that a derivative reads of each step is recomputed from
 them, a block at a time.
 
-    chain    recurrences of one direction that read each other at the same step: they are computed again together
-    sources  of a value of each step, the chains that it is computed from at that step
+    chain    recurrences of one direction that read each other at the same step, and are recomputed together
+    sources  for a value of each step, the chains from which it is computed at that step
 
-A derivative computes one chain again: that of which it reads what has no other source. All that a chain reads is there
-in its loop, too.
+A derivative recomputes one chain: the one whose values it cannot compute from others. All values that a chain reads are
+available in its loop, too.
 """
 
 from __future__ import annotations
@@ -27,17 +27,23 @@ NONE = Sources()
 
 
 class BothWays:
-    """forward: the scans over one length that are differentiated; behind: of each value, the scans over it."""
+    """Rewriting of a graph.
+
+    Attributes:
+        forward: The scans over one length that are differentiated.
+        behind: For each value, the scans over that length on which it depends.
+    """
 
     def __init__(
         self, graph: Graph, length: Dim, steps: int, forward: set[Node], behind: Mapping[Node, frozenset[Node]]
     ) -> None:
         self.graph, self.length, self.steps, self.forward = graph, length, steps, forward
         self.backward = {node for node in graph.nodes if not behind[node] <= forward}
-        self.reverse: list[bool] = []  # of each chain
+        self.reverse: list[bool] = []  # by chain
         self.chain: dict[Node, int] = {}
         self.sources: dict[Node, Sources] = {}
-        self.loops: dict[Node, Sources] = {}  # of what depends on derivatives: in whose loops it is computed
+        # for values that depend on derivatives, the loops in which they are computed
+        self.loops: dict[Node, Sources] = {}
         for node in graph.nodes:
             if node not in self.backward:
                 self.sources[node] = self._sources(node)
@@ -65,8 +71,8 @@ class BothWays:
 
     def _sources(self, node: Node) -> Sources:
         if node in self.forward:
-            found = NONE.union(*(self.sources[item] for item in self._by_step(node)))
-            (chain,) = found if len(found) == 1 else (None,)
+            chains = NONE.union(*(self.sources[item] for item in self._by_step(node)))
+            (chain,) = chains if len(chains) == 1 else (None,)
             if chain is None or self.reverse[chain] != node["reverse"]:
                 chain = len(self.reverse)
                 self.reverse.append(node["reverse"])
@@ -87,21 +93,21 @@ class BothWays:
         return Sources({max(chains)}) if chains else NONE
 
     def _there(self, chain: int) -> set[Node]:
-        """What is there at a step of the loop in which a chain is computed again."""
-        found = {item for scan, own in self.chain.items() if own == chain for item in self._by_step(scan)}
+        """Return the values available at a step of the loop in which a chain is recomputed."""
+        available = {item for scan, own in self.chain.items() if own == chain for item in self._by_step(scan)}
         for node in reversed(self.graph.nodes):
-            if node in found and node.op != "get":
-                found.update(self._by_step(node))
+            if node in available and node.op != "get":
+                available.update(self._by_step(node))
         for node in self.sources:
             if node.op == "get":
                 if self.chain.get(node.operands[0]) == chain and not is_final(node):
-                    found.add(node)
-            elif node.op != "scan" and found.issuperset(self._by_step(node)):
-                found.add(node)
-        return found
+                    available.add(node)
+            elif node.op != "scan" and available.issuperset(self._by_step(node)):
+                available.add(node)
+        return available
 
     def _by_step(self, node: Node) -> Iterator[Node]:
-        """What a value reads at each step of that step only: a sum over the steps, too."""
+        """Yield the operands that a value reads step by step, including those of a sum over the steps."""
         for item in node.operands:
             if node.op == "scan":
                 initial, sequences, invariants = split_inputs(node, node.operands)
@@ -113,7 +119,7 @@ class BothWays:
     # The two forms of a value --------------------------------------------------------------------
 
     def _read(self, node: Node, item: Node, loop: int) -> Node:
-        """What ``node``, which is computed along with a derivative, reads there as ``item``."""
+        """Return the operand ``item`` of ``node``, which is computed along with a derivative."""
         is_late = item in self.there[loop] and item in self._by_step(node)
         return self._late(item, loop) if is_late else self.new[item]
 
@@ -139,5 +145,5 @@ class BothWays:
 
 
 def _meets(node: Node, item: Node) -> bool:
-    """True if a node reads a value, whose first axis is time, a step at a time."""
+    """True if a node reads a value, whose first axis is time, one step at a time."""
     return adds_up(node) or keeps(node, item, 0, 0)

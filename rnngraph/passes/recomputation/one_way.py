@@ -1,10 +1,10 @@
-"""Recurrences of one direction, whose derivatives run against it: all that is computed of their steps can be had again.
+"""Recurrences in one direction, with derivatives in the other: everything computed of their steps can be recomputed.
 
-    early    what must be there before the derivative begins: the recurrences, what they need, and what is one value for
-             all steps and read at each, as the sum that a mean divides by
-    late     all else, which runs along with the derivative and reads the steps that are computed again
+    early    values needed before the derivative starts: the recurrences, their operands, and values that are one for
+             all steps and read at each, such as the divisor of a mean
+    late     everything else, which runs along with the derivative and reads the recomputed steps
 
-What is early and has a step axis is there twice. Sums over time are late unless something early needs them.
+Early values with a step axis exist twice. Sums over time are late unless something early needs them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from .blocks import again, has_steps, is_had_again, keeping
 
 
 class OneWay:
-    """forward: the scans over one length that are differentiated; backward: their derivatives, which run against them.
-    behind: of each value, the scans over this length.
+    """Rewriting of a graph.
+
+    Attributes:
+        forward: The scans over one length that are differentiated.
+        backward: Their derivatives, in the opposite direction.
+        behind: For each value, the scans over this length on which it depends.
     """
 
     def __init__(
@@ -60,14 +64,14 @@ class OneWay:
         return early.union(self.graph.inputs)
 
     def _is_ready(self, node: Node) -> bool:
-        """Whether a value depends on what runs forward, and on no derivative of it."""
+        """True if a value depends on the forward scans, and on no derivative of them."""
         return bool(self.behind[node]) and self.behind[node].isdisjoint(self.backward)
 
     def _has_steps(self, node: Node) -> bool:
         return has_steps(node, self.length)
 
     def _runs_along(self, node: Node) -> bool:
-        """Whether a value is computed step by step, or is a sum over the steps."""
+        """True if a value is computed step by step, or is a sum over the steps."""
         if node.op == "scan":
             return bool(node["length"] == self.length)
         if node.op == "get":
@@ -75,7 +79,7 @@ class OneWay:
         return any(map(self._has_steps, node.operands))
 
     def _read_whole(self, node: Node) -> list[Node]:
-        """What is read at each step and is not of that step."""
+        """Return operands that are read at each step but are not of that step."""
         whole = [item for item in node.operands if not (self._has_steps(item) and self._runs_along(item))]
         if node.op == "scan":
             initial, _, invariants = split_inputs(node, node.operands)

@@ -1,9 +1,9 @@
-"""recompute: what a derivative reads of a recurrence is computed again, a block of steps at a time, and not kept.
+"""recompute: rematerialise what a derivative reads of a recurrence, one block of steps at a time.
 
-A derivative runs against the direction of its recurrence, over what that kept of every step. Here the recurrence keeps
-what it carries before each block of steps (``keeps``); when the derivative comes to a block, the recurrence runs it
-once more (``blocks``), and with it all that is computed of its steps. So of a sequence a state is kept for each block,
-and all else is in memory for one block.
+A derivative runs in the opposite direction of its recurrence, over residuals of every step. With this pass, the
+recurrence saves its carries only before each block of steps (``keeps``). When the derivative reaches a block, the
+recurrence runs it again (``blocks``), with all that is computed of its steps. A sequence then needs one checkpoint per
+block, and memory for the residuals of one block.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .one_way import OneWay
 
 @dataclass(frozen=True)
 class Recompute:
-    """Law: values unchanged, bit for bit. steps: of a block."""
+    """Law: values are unchanged, bit for bit. ``steps`` is the number of steps in a block."""
 
     steps: int
     name: str = "recompute"

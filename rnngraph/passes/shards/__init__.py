@@ -1,3 +1,4 @@
-"""A graph over a part of a batch's rows, so that what the parts give adds up: ``kinds`` says what a value is to the
-parts of a batch, ``shard`` makes the graph.
+"""Sharding of a batch by rows, so that the shards' losses and gradients add up.
+
+``kinds`` classifies values as replicated, sharded or partial. ``shard`` makes the graph.
 """

@@ -1,6 +1,6 @@
-"""What a value is to the parts of a batch: its rows lie on one axis, it is the same in all, or the parts' sum is it.
+"""Classification of values for shards of a batch: sharded by rows, replicated, or partial sums.
 
-What is not known to keep rows apart, or to add them up, mixes them.
+Any op not known to keep rows separate, or to sum them, mixes them.
 """
 
 from __future__ import annotations
@@ -24,31 +24,33 @@ LOOP_OVER_ROWS = "a loop over the rows of a batch mixes them, and so it can't be
 
 @dataclass(frozen=True)
 class Whole:
-    """Each part computes the same value."""
+    """Replicated: each shard computes the same value."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A part has its own rows along ``axis``. factors: the sizes that the axis is made of, the outermost first; None
-    where all its entries are equal.
+    """Sharded: a shard has its own rows along ``axis``.
+
+    Attributes:
+        factors: Sizes of which the axis is a product, the outermost first; None if all its entries are equal.
     """
 
     axis: int
     factors: tuple[Dim, ...] | None
 
     def is_outermost(self, names: Set[str]) -> bool:
-        """Whether parts that are put one behind the other along the axis are the whole. names: of sizes of rows."""
+        """True if concatenating the shards along the axis gives the whole. ``names`` are the sizes that count rows."""
         return self.factors is None or counts(self.factors[0], names)
 
 
 @dataclass(frozen=True)
 class Summed:
-    """The value is the sum of what the parts have."""
+    """Partial: the value is the sum of the shards' values."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Numbers of rows, which each part counts from 0, in ``size`` entries."""
+    """Row indices, which each shard counts from 0, in ``size`` entries."""
 
     size: Dim
 
@@ -57,11 +59,15 @@ Kind = Whole | Rows | Summed | Numbers
 
 
 def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
-    """The kind of a value that is made of values of these kinds, none of them ``Summed``.
+    """Return the kind of a value from the kinds of its operands, none of which is ``Summed``.
 
-    names: of the sizes that count rows. Raises ``GraphError`` where rows mix.
+    Args:
+        names: Sizes that count rows.
+
+    Raises:
+        GraphError: The op mixes rows.
     """
-    if node.op == "by_graph":  # its first operand is what training computes
+    if node.op == "by_graph":  # its first operand is the value for training
         return kinds[0]
     found = None
     if node.op in ("dimension", "iota") and counts(node["size"], names):
@@ -82,9 +88,10 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
 
 
 def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]:
-    """The kinds of what a scan gives, in order: states after the last step, then what each step emits.
+    """Return the kinds of a scan's results, in order: final states, then emits.
 
-    Raises ``GraphError`` where rows mix.
+    Raises:
+        GraphError: A step mixes rows.
     """
     parts, body = ScanParts.of(scan), scan["body"]
     if counts(scan["length"], names):
@@ -96,7 +103,7 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
     for node in body.nodes:
         if node in inner:
             continue
-        if node in ends:  # whether another step runs: a part ends where its own rows do
+        if node in ends:  # a shard ends where its own rows do
             inner[node] = Whole()
             continue
         inner[node] = _within_loop(node, [inner[item] for item in node.operands], names)
@@ -111,7 +118,7 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
 
 
 def _handed(scan: Node, number: int, kind: Kind) -> Kind:
-    """The kind of an input of a scan's body, from that of the operand with its number."""
+    """Return the kind of an input of a scan's body from that of its operand."""
     if not isinstance(kind, Rows):
         return kind
     bound = fate(scan, number, kind.axis)
@@ -122,7 +129,7 @@ def _handed(scan: Node, number: int, kind: Kind) -> Kind:
 
 def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
     if node.op == "scan":
-        raise GraphError("a loop within a step can't be computed in shards of a batch", node.where)
+        raise GraphError("a loop within a step can't be computed in shards; train without shards", node.where)
     kind = kind_of(node, kinds, names)
     if isinstance(kind, Summed):
         raise GraphError(
@@ -133,7 +140,7 @@ def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
 
 
 def _with_order(kind: Kind, node: Node) -> Kind:
-    """A state that begins alike in all rows is not so later on."""
+    """Return the kind of a state after the first step. Equal initial rows differ later."""
     if isinstance(kind, Rows) and kind.factors is None:
         return Rows(kind.axis, (node.shape[kind.axis],))
     return kind
@@ -146,7 +153,7 @@ def _alike(one: Kind, other: Kind) -> bool:
 
 
 def _of_size(node: Node, names: Set[str]) -> Kind | None:
-    """Of a number of rows, or of rows times something: the parts' numbers add up."""
+    """Return the kind of a size. The shards' numbers of rows, or multiples of them, add up."""
     size = node["size"]
     terms = size.terms if isinstance(size, Size) else ()
     once = all(sum(name in names for name in monomial) == 1 for monomial, _ in terms) and size.plain_symbols & names
@@ -156,7 +163,7 @@ def _of_size(node: Node, names: Set[str]) -> Kind | None:
 
 
 def _of_numbers(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
-    """Of numbers of rows: their own until they are counted from the batch's first row."""
+    """Return the kind of row indices: the shard's own until the index of its first row is added."""
     if node.op == "reshape":
         return kinds[0]
     number, first = kinds[0], node.operands[-1]
@@ -167,7 +174,7 @@ def _of_numbers(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | No
 
 
 def factors_of(size: Dim, names: Set[str]) -> tuple[Dim, ...]:
-    """A size of one term as (rows, all else): rows are outermost."""
+    """Split a size of one term into (rows, other factors), rows outermost."""
     assert isinstance(size, Size)
     ((monomial, factor),) = size.terms
     rows = Size((((next(name for name in monomial if name in names),), 1),))
@@ -177,7 +184,7 @@ def factors_of(size: Dim, names: Set[str]) -> tuple[Dim, ...]:
 
 
 def _spread(node: Node, names: Set[str]) -> Kind | None:
-    """The kind of what is made of values that are the same in all parts."""
+    """Return the kind of a value whose operands are all replicated."""
     axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, names)]
     if not axes:
         return Whole()
@@ -185,7 +192,7 @@ def _spread(node: Node, names: Set[str]) -> Kind | None:
 
 
 def _adds_rows(node: Node, kinds: Sequence[Kind], names: Set[str]) -> bool:
-    """True if a value is a sum over rows, and rows have no other part in it."""
+    """True if a value is a sum over rows and depends on them in no other way."""
     if any(counts(dim, names) for dim in node.shape):
         return False
     reduced = [fate(node, number, kind.axis) if isinstance(kind, Rows) else None for number, kind in enumerate(kinds)]
@@ -195,12 +202,12 @@ def _adds_rows(node: Node, kinds: Sequence[Kind], names: Set[str]) -> bool:
 
 
 def _orders(kinds: Sequence[Kind]) -> set[tuple[Dim, ...]]:
-    """The orders in which rows lie on the axes of values that are not alike in all rows."""
+    """Return the distinct factor orders of values whose rows differ."""
     return {kind.factors for kind in kinds if isinstance(kind, Rows) and kind.factors is not None}
 
 
 def _moved(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
-    """The kind of a value made of values some of which have rows; None where rows mix."""
+    """Return the kind of a value computed from sharded operands; None if rows mix."""
     axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, names)]
     orders = _orders(kinds)
     if len(axes) != 1 or len(orders) > 1 or axes[0] in OPS[node.op].axes.by_place(node):
@@ -215,7 +222,7 @@ def _moved(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
 
 
 def _reshaped(before: Shape, after: Shape, place: int, axis: int, order: tuple[Dim, ...] | None) -> Rows | None:
-    """Axes that rows are joined with, or parted from."""
+    """Return the kind after a reshape that merges axes with the row axis, or splits it; None if rows mix."""
     own = (before[place],) if order is None else order
     factors = [*before[:place], *own, *before[place + 1 :]]
     ahead = product(after[:axis])

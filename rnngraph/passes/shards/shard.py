@@ -1,10 +1,11 @@
-"""shard: a training graph over some of a batch's rows, whose losses and gradients add up to those of the whole batch.
+"""shard: make the graph of a shard of a batch, whose losses and gradients add up to those of the whole batch.
 
-A mean divides by what all rows count together. So what a loss divides by, or takes a maximum of, becomes an input: it
-has to depend on what is fed alone, and is summed over all shards before. What no row has a part in, such as a penalty
-of weights, counts in the first shard only.
-Law: over shards that are cut from one batch, fed the totals, the sums of ``loss`` and of what is ``Summed`` are the
-whole graph's up to rounding; rows of the others are the whole graph's.
+A mean divides by a count over all rows. Divisors of a loss, and operands of its maxima, therefore become inputs. They
+must depend on feeds alone, and are summed over all shards beforehand. Terms that depend on no row, such as a penalty
+of weights, count in the first shard only.
+
+Law: over the shards of one batch, fed the totals, the sums of ``loss`` and of ``Summed`` outputs equal those of the
+whole graph up to rounding. Rows of other outputs equal the whole graph's.
 """
 
 from __future__ import annotations
@@ -26,8 +27,13 @@ TOTAL, FIRST = "total/", "first_shard"
 
 @dataclass(frozen=True)
 class Sharded:
-    """graph: of a shard. totals: outputs ``total/<n>`` of a shard, which the sums over all shards are fed as; a later
-    one may read earlier ones. kinds: of the outputs, by name.
+    """Graph of a shard.
+
+    Attributes:
+        graph: The graph.
+        totals: Graph of the outputs ``total/<n>`` of a shard, whose sums over all shards are fed. A later one may read
+            the sums of earlier ones.
+        kinds: Kinds of the outputs, by name.
     """
 
     graph: Graph
@@ -36,8 +42,10 @@ class Sharded:
 
 
 def shard(graph: Graph, rows: frozenset[str]) -> Sharded:
-    """rows: names of the sizes that count the batch's rows. Raises ``GraphError``, with the line, where the loss mixes
-    rows otherwise than by sums whose factors depend on what is fed alone.
+    """Return the graph of a shard. ``rows`` are the names of the sizes that count the batch's rows.
+
+    Raises:
+        GraphError: The loss mixes rows other than by sums whose factors depend on feeds alone.
     """
     return _Sharding(rows).of(graph)
 
@@ -57,7 +65,7 @@ class _Sharding:
             self._visit(node)
         outputs = [(name, self._output(name, node)) for name, node in graph.outputs]
         kinds = {name: self.kinds[node] for name, node in graph.outputs}
-        fed = [self.new[node] for node in graph.inputs if node.op == "input"]  # whose sizes totals may need
+        fed = [self.new[node] for node in graph.inputs if node.op == "input"]  # totals may need the sizes of all feeds
         made = Graph.of(graph.name, outputs, [self.new[node] for node in graph.inputs], graph.comments)
         totals = [(str(self.totals[node]["label"]), node) for node in self.totals]
         return Sharded(made, Graph.of("totals", totals, fed), kinds)
@@ -75,8 +83,8 @@ class _Sharding:
             return
         if node.op == "with_update":
             raise GraphError(
-                "a value that training changes by itself, such as a batch normalization's averages, mixes the rows of "
-                "a batch, and so the batch can't be computed in shards",
+                "a value that steps update, such as the averages of batch normalization, depends on all rows of a "
+                "batch, which can't be computed in shards; train without shards",
                 node.where,
             )
         if node.op == "by_graph":
@@ -120,7 +128,7 @@ class _Sharding:
     # Numbers of rows ------------------------------------------------------------------------------
 
     def _counted(self, node: Node, operands: Sequence[Node]) -> list[Node]:
-        """Numbers of a part's rows, and where it begins in them; a row has several where rows and steps are joined."""
+        """Return a shard's row indices and the index of its first row, scaled if rows and steps are merged."""
         numbers, first = operands
         (kind,) = (self.kinds[item] for item in node.operands if isinstance(self.kinds[item], Numbers))
         assert isinstance(kind, Numbers)
@@ -132,9 +140,9 @@ class _Sharding:
     # Sums over rows -------------------------------------------------------------------------------
 
     def _linear(self, node: Node, kinds: Sequence[Kind]) -> Node | None:
-        """``node`` over shards' sums as they are, where it is a sum of theirs; None where it needs the totals.
+        """Return ``node`` over the shards' partial sums, if it is linear in them; None if it needs the totals.
 
-        A product adds up in one factor only: in one that depends on parameters, if there is one.
+        A product is linear in one factor only: one that depends on parameters, if any.
         """
         if any(isinstance(kind, Rows | Numbers) for kind in kinds) or node.op == "scan":
             return None
@@ -150,11 +158,11 @@ class _Sharding:
         return remake(node, parts)
 
     def _is_fed(self, node: Node) -> bool:
-        """True if the shards' value depends on what is fed alone."""
+        """True if the shards' value depends on feeds alone."""
         return self._is_of_feeds(self.new[node])
 
     def _part(self, node: Node) -> Node:
-        """What a shard adds to the sum: of a value that is the same in all of them, the first one all."""
+        """Return a shard's contribution to a sum. Replicated values are counted by the first shard."""
         return self.new[node] if isinstance(self.kinds[node], Summed) else self._once(self.new[node])
 
     def _once(self, value: Node) -> Node:
@@ -164,15 +172,15 @@ class _Sharding:
         return make("select", self.first, value, zero, where=value.where)
 
     def _whole(self, node: Node) -> Node:
-        """A value as the whole batch has it."""
+        """Return the value for the whole batch."""
         value = self.new[node]
         if not isinstance(self.kinds[node], Summed):
             return value
         if value not in self.totals:
             if not self._is_of_feeds(value):
                 raise GraphError(
-                    f"{value.op} is over all rows of a batch and depends on parameters, and the loss is no sum of it; "
-                    "with shards a loss adds up what each row gives, divided by what depends on feeds alone",
+                    f"{value.op} over all rows of a batch depends on parameters, and the loss is not linear in it; "
+                    "with shards a loss must be a sum over rows, divided by values that depend on feeds alone",
                     value.where,
                 )
             label = f"{TOTAL}{len(self.totals)}"
@@ -180,7 +188,7 @@ class _Sharding:
         return self.totals[value]
 
     def _is_of_feeds(self, root: Node) -> bool:
-        """Whether a value depends on nothing but what is fed."""
+        """True if a value depends on feeds alone."""
         stack = [root]
         while stack:
             node = stack[-1]

@@ -1,9 +1,10 @@
-"""state_shapes: a state that is carried flat, and reshaped in each step, is carried in the shape that steps compute in.
+"""state_shapes: carry a flat state in the shape in which its steps compute.
 
-Cells that keep a matrix as one row of numbers begin a step with ``reshape`` and end it with another. Both leave the
-loop, so that a step updates its state where it lies, and later passes see its axes. So do reshapes of the states that a
-backward loop reads step by step.
-Law: values unchanged, bit for bit.
+Cells that store a matrix as one row begin and end a step with a ``reshape``. Both leave the loop, so that a step
+updates
+its state in place, and later passes see its axes. So do reshapes of states that a backward loop reads step by step.
+
+Law: values are unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ...ir.types import Shape
 
 @dataclass(frozen=True)
 class StateShapes:
-    """Law: values unchanged, bit for bit."""
+    """Law: values are unchanged, bit for bit."""
 
     name: str = "state_shapes"
 
@@ -36,7 +37,7 @@ class StateShapes:
 
 @dataclass(frozen=True)
 class _FlatState:
-    """A carried value, the shape that steps compute in, and the ops in between that take it entry by entry."""
+    """A carry, the shape in which steps compute, and the elementwise ops in between."""
 
     carry: Carry
     shape: Shape
@@ -44,7 +45,7 @@ class _FlatState:
 
 
 def _with_shaped_states(scan: Node) -> Node:
-    """The scan with each of its states in the shape that its steps compute in."""
+    """Return the scan with each state in the shape in which its steps compute."""
     parts, body = ScanParts.of(scan), scan["body"]
     users = body.users()
     states = {carry.inside: _flat_state(carry, users[carry.inside]) for carry in parts.carries}
@@ -54,8 +55,8 @@ def _with_shaped_states(scan: Node) -> Node:
     }
     if not flat and not sequences:
         return scan
-    new: dict[Node, Node] = {}  # what stands for a node of before, in the same shape
-    shaped: dict[tuple[Node, Shape], Node] = {}  # the same in the shape that steps compute in
+    new: dict[Node, Node] = {}  # replacements of the same shape
+    shaped: dict[tuple[Node, Shape], Node] = {}  # replacements in the shape in which steps compute
     for formal, shape in [*((formal, state.shape) for formal, state in flat.items()), *sequences.items()]:
         kind = formal.tensor.with_shape(shape)
         inside = make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
@@ -95,7 +96,7 @@ def _with_shaped_states(scan: Node) -> Node:
 
 
 def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
-    """The shape of more axes that each step reshapes a sequence to, and reads it in; None if there is none."""
+    """Return the shape of higher rank to which each step reshapes a sequence; None if there is none."""
     if any(user.op != "reshape" for user in users):
         return None
     shapes = {user.shape for user in users}
@@ -106,7 +107,7 @@ def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
 
 
 def _flat_state(carry: Carry, users: Sequence[Node]) -> _FlatState | None:
-    """How a state is shaped: None unless each step reshapes it to more axes, and its next value back from them."""
+    """Return how a state is reshaped; None unless each step reshapes it to a higher rank, and its next value back."""
     formal, shapes = carry.inside, {user.shape for user in users if user.op == "reshape"}
     if len(shapes) != 1:
         return None
@@ -129,20 +130,20 @@ def _flat_state(carry: Carry, users: Sequence[Node]) -> _FlatState | None:
 
 
 def _is_one_per_row(node: Node, formal: Node) -> bool:
-    """True if a value is one number for each row, or one for all."""
+    """True if a value is one number per row, or a scalar."""
     rank = node.tensor.rank
     return rank == 0 or (rank == formal.tensor.rank and all(dim == 1 for dim in node.shape[1:]))
 
 
 def _over_more_axes(node: Node, flat: Shape, shape: Shape) -> Node:
-    """An operand of an op over ``flat``, as that of the op over ``shape``."""
+    """Return an operand of an op over ``flat`` as an operand over ``shape``."""
     if not node.tensor.rank:
         return node
     return _in_shape(node, shape if node.shape == flat else (node.shape[0], *(1 for _ in shape[1:])))
 
 
 def _in_shape(node: Node, shape: Shape) -> Node:
-    """The value in another shape: itself where it has that, or was reshaped from it."""
+    """Reshape a value, unless it already has that shape or was reshaped from it."""
     while node.op == "reshape":
         node = node.operands[0]
     return node if node.shape == shape else make("reshape", node, where=node.where, name=node.name, shape=shape)

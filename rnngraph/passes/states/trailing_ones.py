@@ -1,9 +1,10 @@
-"""trailing_ones: values of a loop's step with a last axis of one are computed without it.
+"""trailing_ones: compute values of a loop's step without a last axis of 1.
 
-Cells that keep a matrix write vectors as columns, ``[rows, heads, keys, 1]``, so that they broadcast. What is computed
-of columns alone then runs over ``[rows, heads, keys]``, in vectors of keys; where a column meets a matrix, a reshape,
-which moves nothing, gives it its axis again.
-Law: values unchanged, bit for bit, but for the order of sums over the axis that becomes the last one.
+Cells with a matrix write vectors as columns, ``[rows, heads, keys, 1]``, so that they broadcast. Ops on columns alone
+then run over ``[rows, heads, keys]``, vectorised over keys. Where a column is combined with a matrix, a reshape, which
+copies nothing, restores its axis.
+
+Law: values are unchanged, bit for bit, except for the order of sums over the axis that becomes the last one.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from dataclasses import dataclass
 from ...ir.graph import Graph, Node, make, map_bodies, rewrite
 from ...ir.ops import OPS
 
-FEWEST_AXES = 4
-"""Of a value that is a column of a matrix for each of several things: rows of fewer axes stay what they are."""
+MIN_AXES = 4
+"""Minimum rank of a column for each row and head. Values of lower rank are unchanged."""
 
 
 @dataclass(frozen=True)
 class TrailingOnes:
-    """Law: values unchanged, bit for bit, but for the order of sums over the axis that becomes the last one."""
+    """Law: values are unchanged, bit for bit, except for the order of sums over the axis that becomes the last one."""
 
     name: str = "trailing_ones"
 
@@ -28,7 +29,7 @@ class TrailingOnes:
 
 
 class _Rule:
-    """Columns that are computed of reshapes: by ops on what is reshaped."""
+    """Rewrite rule: ops on columns become ops on the rows from which the columns were reshaped."""
 
     def __init__(self) -> None:
         self._rows: dict[Node, Node] = {}  # columns without their last axis
@@ -57,4 +58,4 @@ class _Rule:
 
 
 def _is_column(node: Node) -> bool:
-    return node.tensor.rank >= FEWEST_AXES and node.shape[-1] == 1
+    return node.tensor.rank >= MIN_AXES and node.shape[-1] == 1

@@ -152,7 +152,7 @@ def test_gradients_go_to_the_chosen() -> None:
         (
             lambda x: rg.top_k(x[0][:, None] * rg.placeholder("y", (None,)), 200),
             rg.ShapeError,
-            "open size; at most 128",
+            "symbolic size.*at most 128",
         ),
         (lambda x: rg.quantile(x, 1.5), rg.ArgumentError, "q=1.5"),
         (lambda x: rg.quantile(x, 0.5, 1, method="hazen"), rg.ArgumentError, "method='hazen' is not offered"),

@@ -243,8 +243,8 @@ def test_noise_has_its_distribution(dtype: str) -> None:
 @pytest.mark.parametrize(
     ("declare", "error", "message"),
     [
-        (lambda x: rg.random_uniform(x), rg.GraphError, "reach the inference graph; .* rg.by_graph"),
-        (lambda x: x + rg.random_normal(x), rg.GraphError, "reach the inference graph; .* rg.by_graph"),
+        (lambda x: rg.random_uniform(x), rg.GraphError, "inference graph depends on random numbers; .* rg.by_graph"),
+        (lambda x: x + rg.random_normal(x), rg.GraphError, "inference graph depends on random numbers; .* rg.by_graph"),
         (lambda x: rg.by_graph(training=x, inference=x[0]), rg.ShapeError, "one shape in both"),
         (lambda x: rg.by_graph(training=x, inference=rg.cast(x, "float64")), rg.DtypeError, "float32 and float64"),
         (lambda x: rg.dropout(x, 1.5), rg.ArgumentError, r"keep_prob=1.5 is outside \(0, 1\]"),

@@ -14,7 +14,7 @@ from rnngraph.ir.numbers.narrow import rounded_to_bfloat16
 from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import TensorType
 from rnngraph.passes.quantization.narrow_products import Builder, Bytes
-from rnngraph.passes.quantization.reduced_weights import MOST_DEPTH, NarrowKind, ReducedWeights
+from rnngraph.passes.quantization.reduced_weights import MAX_DEPTH, NarrowKind, ReducedWeights
 
 DIRECTORY = Path(__file__).parents[1] / "golden"
 
@@ -142,8 +142,8 @@ def test_small_and_endless_weights_stay() -> None:
     assert not changes(product("B,", 31, 4096))
     assert changes(product("B,", 32, 128))
     assert changes(product("B,", 64, 64, 60))
-    assert changes(product("B,", MOST_DEPTH, 2))
-    assert not changes(product("B,", MOST_DEPTH + 1, 2))
+    assert changes(product("B,", MAX_DEPTH, 2))
+    assert not changes(product("B,", MAX_DEPTH + 1, 2))
 
 
 @pytest.mark.parametrize("shape", ["", "B,", "T,B,"])
