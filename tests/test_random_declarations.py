@@ -75,7 +75,7 @@ def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         return longest if longest == chunks.LONGEST_CHUNK else min(longest, 2)
 
     monkeypatch.setattr(entry_analysis, "chunk_length", two_steps)
-    monkeypatch.setattr(overwriting, "FEWEST_STEPS", 1)
+    monkeypatch.setattr(overwriting, "MIN_STEPS", 1)
 
 
 @pytest.mark.usefixtures("short_chunks")

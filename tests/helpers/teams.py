@@ -84,7 +84,7 @@ def share_everything(
         monkeypatch.setattr(module, "BARRIER_CYCLES", barrier_cycles)
     monkeypatch.setattr(pipeline, "FAR_CYCLES", 0.0)
     monkeypatch.setattr(sharing.Work, "pays", lambda work: True)
-    monkeypatch.setattr(rowwise, "FEWEST_ROWS", fewest_rows)
+    monkeypatch.setattr(rowwise, "MIN_ROWS", fewest_rows)
     monkeypatch.setattr(native, "FEWEST_CYCLES", 0)
     monkeypatch.setattr(pool, "cores", lambda: parts)
     monkeypatch.setattr(adaptive_threads, "TRIALS", 0)  # always shared

@@ -1,7 +1,7 @@
-"""What of a graph goes together, seen from the graph alone.
+"""Analyses of a graph for code generation.
 
-``node_kinds`` answers questions about one node, ``directions`` says which way loops over time must go, ``loop_fusion``
-groups ops over one time axis, ``kernel_fusion`` cuts a group into kernels, ``residency`` says which values lie in
-memory when it runs, and ``chunk_needs`` what its kernels need of each other within a chunk of time. ``row_lengths``
-and ``row_independence`` find rows of a batch that end, or stand alone. Knows neither buffers nor loops.
+``node_kinds`` classifies single nodes, ``directions`` settles the direction of loops over time, ``loop_fusion`` groups
+ops over one time axis, ``kernel_fusion`` cuts a group into kernels, ``residency`` lists the values in memory while it
+runs, and ``chunk_needs`` the dependencies of its kernels within a chunk of time. ``row_lengths`` finds rows of a batch
+that end, and ``row_independence`` rows that are independent. Nothing here knows buffers or loops.
 """

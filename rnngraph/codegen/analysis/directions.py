@@ -1,7 +1,7 @@
-"""Directions that are settled: of sums over time beside derivatives, and of steps that run again in blocks.
+"""Directions of loops over time for sums beside derivatives, and for steps that are recomputed in blocks.
 
-Gradients are sums over time. Each adds one step after the other in the direction of the derivative, whether that reads
-what was kept of the steps or what blocks of them give again: so both give the same bits.
+Gradients are sums over time. Each sum runs in the direction of the derivative, whether that reads residuals or
+recomputed blocks, so that both give the same bits.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ...support.errors import GraphError
 from .node_kinds import is_view
 
 Directions = Mapping[tuple[Node, Dim | None], bool]
-"""By value and length of the loop that it may run in: whether this takes the last steps first."""
+"""By value and length of a loop in which it may run: True if the loop runs backward."""
 
 
 def settled_directions(graph: Graph) -> Directions:
-    """The directions that do not follow from who reads a value."""
-    found: dict[tuple[Node, Dim | None], bool] = {}
+    """Return the directions that do not follow from the readers of a value."""
+    directions_by_value: dict[tuple[Node, Dim | None], bool] = {}
     scans = [node for node in graph.nodes if node.op == "scan"]
     for length in dict.fromkeys(scan["length"] for scan in scans):
         own = [scan for scan in scans if scan["length"] == length]
@@ -34,14 +34,16 @@ def settled_directions(graph: Graph) -> Directions:
             settled = _of_blocks(graph, own) | _of_sums(graph, own, derivatives, behind)
         else:
             settled = _of_both_ways(graph, own)
-        found |= {(node, length): backward for node, backward in settled.items()}
-    return found
+        directions_by_value |= {(node, length): backward for node, backward in settled.items()}
+    return directions_by_value
 
 
 def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
-    """Of recurrences of both directions, one after the other: a sum over time goes along with the last one whose steps
-    it reads, and forward where there are two. What computes blocks of another again is no later than that. What only
-    these read, or only what keeps states for them, is computed along with them.
+    """Settle values beside recurrences in both directions.
+
+    A sum over time runs with the last recurrence whose steps it reads, and forward if there are two. Recomputed blocks
+    run
+    no later than their readers. Values read only by these, or only by scans that keep states for them, run along.
     """
     depth: dict[Node, int] = {}
     last: dict[Node, tuple[int, bool]] = {}
@@ -64,8 +66,9 @@ def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
 def _of_sums(
     graph: Graph, scans: Sequence[Node], derivatives: Sequence[Node], behind: Mapping[Node, frozenset[Node]]
 ) -> dict[Node, bool]:  # fmt: skip
-    """Of recurrences of one direction: sums over time that no recurrence and no derivative needs go along with the
-    derivative, others with what is differentiated.
+    """Settle sums over time beside recurrences in one direction.
+
+    A sum that no recurrence and no derivative reads runs with the derivative, any other with the forward recurrence.
     """
     direction = not derivatives[0]["reverse"]
     sums = [node for node in graph.nodes if adds_up(node)]
@@ -76,8 +79,8 @@ def _of_sums(
 
 
 def _of_blocks(graph: Graph, scans: Iterable[Node]) -> dict[Node, bool]:
-    """What blocks of steps give, and all that is made of it, runs along with them; what was there before, with the
-    scans that kept their initial values.
+    """Settle recomputed blocks of steps and values computed from them, and earlier values with the scans that save
+    states.
     """
     again = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]
@@ -86,30 +89,33 @@ def _of_blocks(graph: Graph, scans: Iterable[Node]) -> dict[Node, bool]:
     late = dependents(again, graph.nodes)
     early = dependents(keeping, graph.nodes) - late
     late |= _spread(graph, early.difference(topological(keeping)), keeping[0]["length"])
-    found = {node: runs_backward(keeping[0]) for node in topological([*keeping, *early.difference(late)])}
-    return found | {node: runs_backward(again[0]) for node in late}
+    directions = {node: runs_backward(keeping[0]) for node in topological([*keeping, *early.difference(late)])}
+    return directions | {node: runs_backward(again[0]) for node in late}
 
 
 def _spread(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
-    """Those of ``values`` that spread what is there once over all steps, and so may run when these do."""
-    found = set[Node]()
+    """Return those of ``values`` that broadcast one value over all steps, and so may run in any loop over them."""
+    spread_values = set[Node]()
     for node in graph.nodes:
         computed = node in values and node.op not in ("scan", "get") and _has_steps(node, length)
-        if computed and all(item in found for item in node.operands if item in values and _has_steps(item, length)):
-            found.add(node)
-    return found
+        if computed and all(
+            item in spread_values for item in node.operands if item in values and _has_steps(item, length)
+        ):
+            spread_values.add(node)
+    return spread_values
 
 
 def _has_steps(node: Node, length: Dim) -> bool:
-    """Whether a value has an entry for each step."""
+    """True if a value has an entry for each step."""
     is_result = node.op == "scan" or (node.op == "get" and is_final(node))
     return not is_result and node.tensor.rank > 0 and node.shape[0] == length
 
 
 def check_blocks(inside: Collection[Node], users: Mapping[Node, Sequence[Node]], outputs: Collection[Node]) -> None:
-    """Raises ``GraphError`` where something reads all steps together of what blocks give one after the other.
+    """Raise ``GraphError`` if something reads all steps together that blocks compute one after the other.
 
-    inside: values of a loop over blocks.
+    Args:
+        inside: Values of a loop over blocks.
     """
     for node in inside:
         if node.op != "get" or node.operands[0].get("blocks") is None:
@@ -121,7 +127,7 @@ def check_blocks(inside: Collection[Node], users: Mapping[Node, Sequence[Node]],
                 pending += users[user]
             elif user not in inside and user not in outputs:
                 raise GraphError(
-                    f"{user.name or user.op} reads all steps of a recurrence together, and so these can't be computed "
-                    "again a block at a time; train without recompute=",
+                    f"{user.name or user.op} reads all steps of a recurrence together, which can't be recomputed in "
+                    "blocks; train without recompute=",
                     user.where or node.where,
                 )

@@ -1,8 +1,8 @@
-"""Kernel fusion: puts the ops of a group together to kernels, each of which one loop nest computes.
+"""Kernel fusion: group the ops of a fusion group into kernels, each of which is one loop nest.
 
-Most kernels are fused ones, maximal runs of ops over one shape. An op must wait for a value from another kernel where
-that value is contracted, reduced, joined, or read at other places than the op's own; everything else is computed in
-registers, in the kernel that needs it.
+Most kernels are fused: maximal runs of elementwise ops over one shape. An op must wait for a value of another kernel
+if it contracts, reduces, joins or gathers that value. Everything else is computed in registers by the kernel that
+needs it.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ from .node_kinds import (
     stays_view,
 )
 
-WIDEST_ROW = 128
-"""Units of a row that is added up in the pass that computes it: all its vectors are written out."""
-MOST_TOGETHER = 128
-"""Ops of a fused kernel, if they can be told apart: the time to compile a function grows faster than its length, and
-equal parts, such as the updates of layers that are alike, are one function.
+MAX_ROW = 128
+"""Maximum units of a row that is reduced in the pass that computes it, because all its vectors are unrolled."""
+MAX_FUSED_OPS = 128
+"""Maximum ops of a fused kernel that can be split. Compile time grows faster than a function's length, and equal parts,
+such as the updates of equal layers, share one function.
 """
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """Ops that one loop nest computes: ``fused`` over ``shape``, or a single ``reduce``, ``concat``, ``outer_sum``,
-    ``scatter_add``, ``overlap_add``, ``copy`` or ``scan``, whose shape is (). A ``fused_reduce`` over ``shape`` is
-    reductions, first among its members, with the elementwise values that they read in the pass that computes them.
+    """Ops that one loop nest computes.
+
+    ``fused`` has elementwise ops over ``shape``. ``fused_reduce`` has reductions, first among its members, and the
+    elementwise values that they read, over ``shape``. All other kinds have one op and an empty shape: ``reduce``,
+    ``concat``, ``outer_sum``, ``scatter_add``, ``overlap_add``, ``copy`` and ``scan``.
     """
 
     kind: str
@@ -47,13 +49,13 @@ class Kernel:
 
     @property
     def first(self) -> Node:
-        """The only member of all kinds but ``fused`` and ``fused_reduce``."""
+        """The only member, for all kinds but ``fused`` and ``fused_reduce``."""
         return self.members[0]
 
 
 @dataclass(frozen=True)
 class FusedKernels:
-    """kernels: in an order that respects dependencies. stored: values that must be in memory."""
+    """Kernels in topological order, and the values that must be ``stored`` in memory."""
 
     kernels: tuple[Kernel, ...]
     stored: frozenset[Node]
@@ -67,10 +69,13 @@ def fuse(
     lazy_concats: frozenset[Node] = frozenset(),
     matrix_rank: int = 4,
 ) -> FusedKernels:
-    """The kernels of ``nodes``, which are in topological order.
+    """Group ``nodes``, which are in topological order, into kernels.
 
-    available: values in memory before. copies: reshapes that strides can't express, which copy. lazy_concats:
-    concatenations that are read piece by piece. matrix_rank: axes of values that are read and written once if possible.
+    Args:
+        available: Values that are already in memory.
+        copies: Reshapes that strides cannot express, and which copy.
+        lazy_concats: Concatenations that are read piece by piece.
+        matrix_rank: Minimum rank of values that are read and written only once if possible.
     """
     fuser = _Fuser(nodes, live_out, available, copies, lazy_concats, matrix_rank)
     fuser.levels()
@@ -80,11 +85,11 @@ def fuse(
 
 
 def fuse_body(body: Graph) -> FusedKernels:
-    """The kernels of one step of a scan, whose inputs and constants lie in memory."""
+    """Group one step of a scan, whose inputs and constants are in memory."""
     outputs = [value for _, value in body.outputs]
     inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
     available = set(inner_views)
-    for inner in body.nodes:  # views of what is handed in are in memory too
+    for inner in body.nodes:  # views of inputs are in memory, too
         if is_view(inner) and inner.operands[0] in available and lies_in_operand(inner):
             available.add(inner)
     copies = {n for n in body.nodes if is_view(n) and n not in available and not lies_in_operand(n)}
@@ -92,8 +97,9 @@ def fuse_body(body: Graph) -> FusedKernels:
 
 
 def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
-    """True if a kernel can compute reductions, too: it has elementwise ops alone, over the shape that all of the
-    reductions read, and their axes nest.
+    """True if a kernel can compute these reductions, too.
+
+    It must have only elementwise ops over the shape that all reductions read, and the reductions' axes must nest.
     """
     if kernel.kind != "fused" or any(OPS[node.op].kind != "elementwise" for node in kernel.members):
         return False
@@ -106,18 +112,18 @@ def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
 
 
 def _is_narrow(width: Dim) -> bool:
-    """True if a row is short enough that a pass takes all of its vectors together."""
-    return isinstance(width, int) and width <= WIDEST_ROW
+    """True if one pass can hold all vectors of a row."""
+    return isinstance(width, int) and width <= MAX_ROW
 
 
 def _goes_on(kernel: Kernel) -> bool:
-    """Whether later kernels read what this one gives. Sums over rows go first: what only they read is then free."""
+    """True if later kernels read a kernel's result. Sums over rows run first, which frees what only they read."""
     return kernel.kind not in ("outer_sum", "scatter_add")
 
 
 def _split(kernel: Kernel) -> list[Kernel]:
-    """A fused kernel of very many ops as several of at most ``MOST_TOGETHER``, as far as no op needs another."""
-    if kernel.kind != "fused" or len(kernel.members) <= MOST_TOGETHER:
+    """Split a fused kernel with more than ``MAX_FUSED_OPS`` ops into independent parts."""
+    if kernel.kind != "fused" or len(kernel.members) <= MAX_FUSED_OPS:
         return [kernel]
     groups: dict[Node, list[Node]] = {}
     for node in kernel.members:
@@ -130,7 +136,7 @@ def _split(kernel: Kernel) -> list[Kernel]:
         groups[node] = first
     pieces: list[list[Node]] = []
     for group in {id(group): group for group in groups.values()}.values():
-        if not pieces or len(pieces[-1]) + len(group) > MOST_TOGETHER:
+        if not pieces or len(pieces[-1]) + len(group) > MAX_FUSED_OPS:
             pieces.append([])
         pieces[-1] += group
     order = {node: number for number, node in enumerate(kernel.members)}
@@ -153,7 +159,7 @@ class _Fuser:
         self.members = set(self.nodes)
         self.level: dict[Node, int] = {}
         self.inline: set[Node] = set()
-        self.recomputed: set[Node] = set()  # those of them that read memory
+        self.recomputed: set[Node] = set()  # values read from memory and recomputed
         self.folded: set[Node] = set()
         self.users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
@@ -168,7 +174,9 @@ class _Fuser:
         return is_view(node) and node not in self.copies
 
     def _can_inline(self, node: Node) -> bool:
-        """A value cheap enough to be computed wherever it is read: an index, one number a row, or a read's worth."""
+        """True for values cheap enough to compute wherever they are read: indices, one number per row, or one
+        cheap op.
+        """
         if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
             return True
         if self._is_view(node):
@@ -187,7 +195,7 @@ class _Fuser:
         return node in self.recomputed
 
     def _costs_a_read(self, node: Node) -> bool:
-        """True if a matrix that several read is one short op on another matrix, which lies in memory."""
+        """True for a matrix with several readers that is one short op on another matrix in memory."""
         row, readers = OPS[node.op], self.users[node]
         is_matrix = node.tensor.rank >= self.matrix_rank
         if not is_matrix or row.is_long or row.random or node in self.live_out or len(readers) < 2:
@@ -205,7 +213,7 @@ class _Fuser:
         return contracted(operand, user) or user in self.lazy_concats
 
     def _source(self, node: Node) -> Node | None:
-        """The computed value that a chain of views reads, if there is one."""
+        """Return the computed value that a chain of views reads, if any."""
         while self._is_view(node) and node in self.members:
             if node in self.inline:
                 return None
@@ -217,27 +225,27 @@ class _Fuser:
     def levels(self) -> None:
         for node in self.nodes:
             if is_view(node) and not stays_view(node) and node.operands[0] in self.inline:
-                self.copies.add(node)  # what lies nowhere has no strides
+                self.copies.add(node)  # a value that is not in memory has no strides
             if self._can_inline(node):
                 self.inline.add(node)
             self.level[node] = max((self._after(operand, node) for operand in node.operands), default=0)
 
     def _after(self, operand: Node, node: Node) -> int:
-        """The lowest level at which ``node`` may read ``operand``."""
+        """Return the lowest level at which ``node`` may read ``operand``."""
         if operand not in self.members:
             return 0
-        if operand.op == "scan":  # its results are there when it is
+        if operand.op == "scan":  # a scan's results are available when it is
             return self.level[operand]
-        if operand in self.inline:  # computed again by each reader, unless it lies in memory
+        if operand in self.inline:  # recomputed by each reader, unless it is in memory
             waits = self._in_memory_for(operand, node) or self._stored(operand)
         else:
             waits = self._waits(operand, node)
         return self.level[operand] + (1 if waits else 0)
 
     def _waits(self, operand: Node, node: Node) -> bool:
-        """Whether ``operand`` must be in memory before ``node`` reads it."""
+        """True if ``operand`` must be in memory before ``node`` reads it."""
         if self._is_view(operand) or operand.op == "scan" or operand in self.lazy_concats:
-            return False  # what it views is in memory already: the view waited for it
+            return False  # the source of the view is in memory already, because the view waited for it
         if operand in self.folded or node in self.folded:
             return operand not in self.folded
         if self._is_view(node) or node in self.inline:
@@ -251,9 +259,7 @@ class _Fuser:
         return node.op == "matmul" and operand in node.operands[:2]
 
     def fold(self) -> None:
-        """Ops that a reduction alone reads are computed where it adds them up, if no more values than before must
-        then be in memory.
-        """
+        """Fold ops that only a reduction reads into it, if that does not increase the number of values in memory."""
         for node in self.nodes:
             if not folds_operand(node) or node.operands[0] not in self.members:
                 continue
@@ -279,7 +285,7 @@ class _Fuser:
         return node in self.members and node not in self.inline and not self._is_view(node)
 
     def sink(self) -> None:
-        """Moves cheap ops to where they are used, where that keeps a value out of memory."""
+        """Move cheap ops to their readers, if that keeps a value out of memory."""
         for node in reversed(self.nodes):
             if (
                 OPS[node.op].kind != "elementwise"
@@ -333,7 +339,7 @@ class _Fuser:
         return FusedKernels(tuple(kernels), frozenset(stored))
 
     def _is_passed_on(self, node: Node, kernel: Kernel) -> bool:
-        """True if nothing but the pass that computes a value reads it."""
+        """True if only the pass that computes a value reads it."""
         if node in self.live_out or node.op in REDUCTIONS:
             return False
         pending, members = [*self.users[node]], set(kernel.members)
@@ -346,15 +352,15 @@ class _Fuser:
         return True
 
     def _with_reductions(self, kernels: list[Kernel]) -> list[Kernel]:
-        """The kernels, with reductions in the pass that computes what they read."""
+        """Return the kernels, with reductions merged into the pass that computes their operands."""
         place = {node: number for number, kernel in enumerate(kernels) for node in kernel.members}
         joined = dict[int, list[Node]]()
         for number, kernel in enumerate(kernels):
             node = kernel.first
             if kernel.kind != "reduce" or node.operands[0].tensor.rank < self.matrix_rank or 0 in node["axes"]:
                 continue
-            behind = max((place[item] for item in self._computed_operands(node)), default=0)
-            for other in range(behind, number):
+            earliest = max((place[item] for item in self._computed_operands(node)), default=0)
+            for other in range(earliest, number):
                 if _takes_reduction(kernels[other], [*joined.get(other, ()), node]):
                     joined.setdefault(other, []).append(node)
                     break
@@ -368,23 +374,23 @@ class _Fuser:
         return found
 
     def _computed_operands(self, node: Node) -> list[Node]:
-        """Return the values of other kernels that a node reads, directly or through values in place."""
-        found, seen, pending = list[Node](), set[Node](), [*node.operands]
+        """Return the values of other kernels that a node reads, directly or through inlined values."""
+        operands, visited, pending = list[Node](), set[Node](), [*node.operands]
         while pending:
             item = pending.pop()
-            if item in seen or item not in self.members:
+            if item in visited or item not in self.members:
                 continue
-            seen.add(item)
+            visited.add(item)
             in_place = item in self.folded or (item in self.inline and not self._stored(item))
             if in_place or self._is_view(item) or item.op == "get":
                 pending += item.operands
             else:
-                found.append(item)
-        return found
+                operands.append(item)
+        return operands
 
     def _stored(self, node: Node) -> bool:
-        """Whether the value must be in memory."""
-        if node in self.inline:  # computed again wherever it is read, unless something contracts it
+        """True if the value must be in memory."""
+        if node in self.inline:  # recomputed wherever it is read, unless something contracts it
             return node in self.live_out or node in self.materialized
         if self._is_view(node) or node in self.lazy_concats or node in self.folded:
             return False

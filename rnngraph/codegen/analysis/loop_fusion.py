@@ -1,7 +1,7 @@
-"""Loop fusion: orders a graph into groups of ops over one time axis, which run together in chunks, and the others.
+"""Loop fusion: order a graph into groups of ops that run together in chunks of one time axis, and other ops.
 
-Consecutive scans and what is computed for each of their steps run in one loop over chunks of time, so that
-what one hands to the next stays in cache and inference memory does not grow with the length.
+Consecutive scans and elementwise work for each of their steps share one loop over chunks of time. Intermediate values
+stay in cache, and inference memory does not grow with the length.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .node_kinds import (
 
 @dataclass(frozen=True)
 class GroupKind:
-    """What a group's loop is: none, or one over a time axis, forward or backward. prepared: runs with the packing."""
+    """Loop of a group: none, or one over a time axis, forward or backward. ``prepared`` groups run with packing."""
 
     length: Dim | None = None
     reverse: bool = False
@@ -38,15 +38,15 @@ class GroupKind:
 
 
 NEVER_BY_STEP = ("windows", "overlap_add")
-"""Ops whose steps no loop over chunks computes, though steps stay apart."""
+"""Ops that no loop over chunks computes, although their steps are independent."""
 PLAIN = GroupKind()
 PREPARED = GroupKind(prepared=True)
-"""Of parameters alone: computed when parameters change, with the packing of weights."""
+"""Kind of values that depend on parameters alone. They are computed with packing, when parameters change."""
 
 
 @dataclass
 class FusionGroup:
-    """Nodes that run together: in one loop over chunks of time, or plainly."""
+    """Nodes that run together, in a loop over chunks of time or without one."""
 
     level: int
     kind: GroupKind
@@ -54,7 +54,7 @@ class FusionGroup:
 
 
 def is_pure(node: Node, pure: set[Node]) -> bool:
-    """Index arithmetic: it depends on no array, and is computed wherever it is read."""
+    """True for index arithmetic, which depends on no array and is computed wherever it is read."""
     if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
         return True
     if node.op == "input":
@@ -66,10 +66,13 @@ def is_pure(node: Node, pure: set[Node]) -> bool:
 
 
 class LoopFusion:
-    """Puts a graph's nodes into fusion groups.
+    """Assigns a graph's nodes to fusion groups.
 
-    free: nodes of no group: leaves, views of leaves, pure indices. lazy_concats: concatenations whose readers take
-    them piece by piece. kind, level: of a node's group.
+    Attributes:
+        free: Nodes of no group: leaves, views of leaves, pure indices.
+        lazy_concats: Concatenations that are read piece by piece.
+        kind: Kind of a node's group.
+        level: Level of a node's group.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -98,21 +101,24 @@ class LoopFusion:
         self._delay(users)
 
     def _order(self) -> None:
-        """The level of each node: behind what it reads, and where some are to run later, no sooner."""
+        """Set the level of each node: after its operands, and no sooner than a requested level."""
         for node in self.graph.nodes:
             if node not in self.free:
-                behind = max((self._after(item, node) for item in node.operands), default=0)
-                self.level[node] = max(behind, self._later.get(node, 0))
+                after_operands = max((self._after(item, node) for item in node.operands), default=0)
+                self.level[node] = max(after_operands, self._later.get(node, 0))
 
     def run_later(self, scans: Sequence[Node], level: int) -> None:
-        """Moves scans to groups of a later level, with what feeds them alone; what reads them follows."""
+        """Move scans to groups of a later level, with values that feed only them. Their readers follow."""
         self._later.update(dict.fromkeys(scans, level))
         self._order()
         self._delay(self.graph.users())
 
     def _run_blocks_late(self, users: dict[Node, list[Node]]) -> None:
-        """Blocks of steps run in the groups of those who read them. What they give is there until the next one runs, so
-        those that are read together run at the last level at which one of them is read.
+        """Run recomputed blocks in the groups of their readers.
+
+        A block's values exist until the next block runs. Blocks read together therefore run at the last level at which
+        one of
+        them is read.
         """
         blocks = [node for node in self.graph.nodes if node.op == "scan" and node.get("blocks") is not None]
         readers = {scan: self._readers_along(scan, users) for scan in blocks}
@@ -121,7 +127,7 @@ class LoopFusion:
                 if other in readers and self.kind[other] == self.kind[scan]:
                     readers[other].add(scan)
         together = {scan: self._read_with(scan, readers) for scan in readers}
-        for _ in readers:  # what runs later may be what others wait for
+        for _ in readers:  # a scan that runs later may delay others
             last = {scan: max((self.level[reader] for reader in found), default=0) for scan, found in readers.items()}
             later = {scan: max(last[other] for other in found) for scan, found in together.items()}
             if later == self._later:
@@ -130,42 +136,46 @@ class LoopFusion:
             self._order()
 
     def _readers_along(self, scan: Node, users: dict[Node, list[Node]]) -> set[Node]:
-        """Who reads a scan's steps in its loop."""
-        found = (reader for get in users[scan] for reader in _readers(get, users))
-        return {reader for reader in found if self.kind.get(reader) == self.kind[scan]}
+        """Return the nodes that read a scan's steps in its loop."""
+        readers = (reader for get in users[scan] for reader in _readers(get, users))
+        return {reader for reader in readers if self.kind.get(reader) == self.kind[scan]}
 
     def _read_along_by(self, scan: Node) -> list[Node]:
-        """The scans of whose steps a scan reads in its loop, directly or what is made of them there."""
-        found, pending, seen = list[Node](), [*scan.operands], set[Node]()
+        """Return the scans whose steps a scan reads in its loop, directly or through values computed there."""
+        scans, pending, visited = list[Node](), [*scan.operands], set[Node]()
         while pending:
             node = pending.pop()
             if node.op == "scan":
-                found.append(node)
-            elif node not in seen and (node.op == "get" or self.kind.get(node) == self.kind[scan]):
-                seen.add(node)
+                scans.append(node)
+            elif node not in visited and (node.op == "get" or self.kind.get(node) == self.kind[scan]):
+                visited.add(node)
                 pending += node.operands
-        return found
+        return scans
 
     def _read_with(self, scan: Node, readers: dict[Node, set[Node]]) -> list[Node]:
-        """The scans whose blocks have to be there when those of ``scan`` are. Where blocks run one way only, all."""
+        """Return the scans whose blocks must exist at the same time as those of ``scan``; all if blocks run one way
+        only.
+        """
         axis = [other for other in readers if self.kind[other].length == self.kind[scan].length]
         if len({self.kind[other].reverse for other in axis}) == 1:
             return axis
-        alike, found = [other for other in axis if self.kind[other] == self.kind[scan]], [scan]
-        for one in found:
+        alike, joined = [other for other in axis if self.kind[other] == self.kind[scan]], [scan]
+        for one in joined:
             needed = readers[one] | {one}
-            found += [item for item in alike if item not in found and not needed.isdisjoint(readers[item] | {item})]
-        return found
+            joined += [item for item in alike if item not in joined and not needed.isdisjoint(readers[item] | {item})]
+        return joined
 
     def _follow(self, users: dict[Node, list[Node]]) -> None:
-        """What is read along one time axis only runs there, where that keeps no more in memory: a lazy
-        concatenation, and ops on values that others read there too.
+        """Move values read only along one time axis into its loop, if that does not increase the number of values in
+        memory.
+
+        These are lazy concatenations, and ops on values that others read there.
         """
         outputs = {value for _, value in self.graph.outputs}
         for node in reversed(self.graph.nodes):
             if node in self.free or node in outputs or not users[node]:
                 continue
-            kinds = {self.kind.get(reader, PLAIN) for reader in _readers(node, users)}  # an index may read it, too
+            kinds = {self.kind.get(reader, PLAIN) for reader in _readers(node, users)}  # an index may be a reader, too
             if len(kinds) != 1:
                 continue
             kind = kinds.pop()
@@ -178,7 +188,7 @@ class LoopFusion:
                 self.kind[node] = kind
 
     def _read_along(self, node: Node, kind: GroupKind, users: dict[Node, list[Node]]) -> bool:
-        """Whether all that ``node`` reads is in memory for others, too, that run along ``kind``."""
+        """True if all operands of ``node`` are in memory for other readers along ``kind``."""
 
         def there(source: Node) -> bool:
             others = (reader for reader in _readers(source, users) if reader is not node)
@@ -187,8 +197,11 @@ class LoopFusion:
         return all(there(source_of(item)) for item in node.operands)
 
     def _is_free_view(self, node: Node) -> bool:
-        """A view of what is free. A reshape that joins or cuts axes needs a source without gaps, and an index
-        or number spread over axes must lie somewhere if it is read as a whole.
+        """True for a view of a free node.
+
+        A reshape that merges or splits axes needs a contiguous source. An index or number that is broadcast needs
+        memory if it
+        is read as a whole.
         """
         if not is_view(node) or node.operands[0] not in self.free:
             return False
@@ -198,7 +211,7 @@ class LoopFusion:
         return stays_view(node) or in_memory or node.operands[0].op in ("parameter", "constant")
 
     def _prepare(self) -> None:
-        constant: set[Node] = set()  # free ones that depend on no feed and on no open size
+        constant: set[Node] = set()  # free values that depend on no feed and no symbolic size
         for node in self.graph.nodes:
             if node.op in ("scan", "get") or any(symbols_of_node(node)):
                 continue
@@ -210,7 +223,7 @@ class LoopFusion:
                 self.kind[node] = PREPARED
 
     def _delay(self, users: dict[Node, list[Node]]) -> None:
-        """What runs along a time axis waits for those of its users that do: fewer groups, less in memory."""
+        """Delay values along a time axis until their readers along it run, for fewer groups and less memory."""
         outputs = {node for _, node in self.graph.outputs}
         for node in reversed(self.graph.nodes):
             if node in self.free or self.kind[node] in (PLAIN, PREPARED) or node in outputs or not users[node]:
@@ -224,35 +237,35 @@ class LoopFusion:
             self.level[node] = max(self.level[node], latest)
 
     def _directions(self, users: dict[Node, list[Node]]) -> None:
-        """A scan runs in its direction; what feeds one scan, or reads from one, runs along with it."""
+        """Set directions: a scan has its own, and values that feed or read one scan run with it."""
         wanted: dict[Node, bool | None] = {}
         for node in reversed(self.graph.nodes):
             if node.op == "scan":
                 wanted[node] = runs_backward(node)
                 continue
-            found = {wanted[user] for user in users[node] if user in wanted and wanted[user] is not None}
-            wanted[node] = found.pop() if len(found) == 1 else None
-        given: dict[Node, tuple[int, bool]] = {}  # the last scan that a value comes from, and its direction
+            user_directions = {wanted[user] for user in users[node] if user in wanted and wanted[user] is not None}
+            wanted[node] = user_directions.pop() if len(user_directions) == 1 else None
+        last_scan: dict[Node, tuple[int, bool]] = {}  # last scan on which a value depends, and its direction
         for number, node in enumerate(self.graph.nodes):
             if node.op == "scan":
-                given[node] = (number, runs_backward(node))
+                last_scan[node] = (number, runs_backward(node))
                 continue
-            before = {given[item] for item in node.operands if item in given}
+            before = {last_scan[item] for item in node.operands if item in last_scan}
             direction = wanted[node]
             if before and (direction is None or len({reverse for _, reverse in before}) == 1):
-                given[node] = max(before)  # of both directions the one that came last
+                last_scan[node] = max(before)  # of two directions, that of the later scan
             elif direction is not None:
-                given[node] = (number, direction)
+                last_scan[node] = (number, direction)
         settled = settled_directions(self.graph)
         for node in self.graph.nodes:
             if node in self.free:
                 continue
             length = self._time(node)
-            reverse = settled.get((node, length), given[node][1] if node in given else False)
+            reverse = settled.get((node, length), last_scan[node][1] if node in last_scan else False)
             self.kind[node] = PLAIN if length is None else GroupKind(length, reverse)
 
     def _time(self, node: Node) -> Dim | None:
-        """The time axis along which ``node`` is computed step by step; None where it is not."""
+        """Return the time axis along which ``node`` is computed step by step; None if there is none."""
         if node.op == "scan":
             return node["length"]
         if node.op == "get":
@@ -260,7 +273,7 @@ class LoopFusion:
         if adds_up(node):
             source = node.operands[-1]
             timed = source.tensor.rank > 1 and source.shape[0] in self.lengths
-            by_step = node.operands[0].tensor.rank > 0  # else a single index adds one row of many axes
+            by_step = node.operands[0].tensor.rank > 0  # a single index adds one row of many axes
             runs = timed and by_step and not all(item in self.free for item in node.operands)
             return source.shape[0] if runs else None
         if node.op == "slice":
@@ -276,7 +289,7 @@ class LoopFusion:
         return length if first.tensor.rank > 1 and kept_at(node, 0, 0) == 0 else None
 
     def _time_of_slice(self, node: Node) -> Dim | None:
-        """The time axis of what a slice takes whole, or a step of: that is picked while it is there."""
+        """Return the time axis of a slice that takes it whole, or one step of it while that is available."""
         source = node.operands[0]
         if node.tensor.rank < 2 or source.shape[0] not in self.lengths or source in self.free:
             return None
@@ -298,13 +311,13 @@ class LoopFusion:
         return level + 1
 
     def _picked(self, node: Node) -> bool:
-        """A step picked out of a sequence, or a sum over it, is there once all chunks have run."""
+        """True for a step sliced from a sequence, or a sum over it, which are available once all chunks have run."""
         if self.kind[node] in (PLAIN, PREPARED):
             return False
         return adds_up(node) or picks_step(node, self.kind[node].length)
 
     def _steps_with(self, operand: Node, node: Node) -> bool:
-        """Whether ``node`` at a step reads ``operand`` at that step only."""
+        """True if each step of ``node`` reads only that step of ``operand``."""
         length = self.kind[node].length
         if node.op == "scan":
             initial, sequences, invariants = split_inputs(node, node.operands)
@@ -315,17 +328,19 @@ class LoopFusion:
         return is_along and (adds_up(node) or keeps(node, operand, 0, 0))
 
     def groups(self) -> list[FusionGroup]:
-        found: dict[tuple[int, GroupKind], FusionGroup] = {}
+        groups_by_key: dict[tuple[int, GroupKind], FusionGroup] = {}
         for node in self.graph.nodes:
             if node in self.free:
                 continue
             key = (self.level[node], self.kind[node])
-            found.setdefault(key, FusionGroup(*key)).nodes.append(node)
+            groups_by_key.setdefault(key, FusionGroup(*key)).nodes.append(node)
         order = {node: number for number, node in enumerate(self.graph.nodes)}
-        return sorted(found.values(), key=lambda stage: (stage.kind != PREPARED, stage.level, order[stage.nodes[0]]))
+        return sorted(
+            groups_by_key.values(), key=lambda stage: (stage.kind != PREPARED, stage.level, order[stage.nodes[0]])
+        )
 
     def closure(self, nodes: Sequence[Node]) -> list[Node]:
-        """``nodes`` with the pure indices that they read, directly or through views, in order."""
+        """Return ``nodes`` with the pure indices that they read, directly or through views, in order."""
         needed = set(nodes)
         for node in reversed(self.graph.nodes):
             if node in needed:
@@ -333,22 +348,20 @@ class LoopFusion:
         return [node for node in self.graph.nodes if node in needed]
 
     def _whole(self, users: dict[Node, list[Node]]) -> set[Node]:
-        """Values as long as a loop over time of which each step reads all: they must be there before, and not be made
-        chunk by chunk as what a step reads at that step only.
-        """
-        found: set[Node] = set()
+        """Return sequences of which a step reads all entries. They must be complete before the loop."""
+        whole: set[Node] = set()
         for node in reversed(self.graph.nodes):
             if node.op == "scan" or node.tensor.rank < 2 or node.shape[0] not in self.lengths:
                 continue
             for user in users[node]:
                 is_invariant = user.op == "scan" and node in split_inputs(user, user.operands)[2]
                 at_once = is_invariant or (user.op != "scan" and reads_whole(user, node))
-                if at_once or (is_view(user) and user in found):
-                    found.add(node)
-        return found
+                if at_once or (is_view(user) and user in whole):
+                    whole.add(node)
+        return whole
 
     def _is_index(self, node: Node) -> bool:
-        """Whether a value is computed from sizes, or is such a one spread over axes, of which none lies in memory."""
+        """True if a value is computed from sizes alone, possibly broadcast, without memory."""
         if node in self.pure:
             return node.op != "input" and node in self.free
         source = source_of(node)
@@ -356,20 +369,20 @@ class LoopFusion:
 
 
 def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
-    """Who reads a value, directly or through views."""
-    found: list[Node] = []
+    """Return the readers of a value, directly or through views."""
+    readers: list[Node] = []
     pending = list(users[node])
     while pending:
         user = pending.pop()
         if is_view(user) and users[user]:
             pending += users[user]
         else:
-            found.append(user)
-    return found
+            readers.append(user)
+    return readers
 
 
 def _materialized(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
-    """Nodes that something reads as a whole, directly or through views."""
+    """Return the nodes that something reads as a whole, directly or through views."""
     materialized: set[Node] = set()
     for node in reversed(graph.nodes):
         if any(contracted(node, user) or (is_view(user) and user in materialized) for user in users[node]):

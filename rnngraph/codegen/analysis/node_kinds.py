@@ -1,4 +1,4 @@
-"""What kind of op a node is to the compiler: a view, a reader of whole values, one that adds up; and its label."""
+"""Classification of single nodes for the compiler: views, contractions, reductions; and labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POINTWISE = ("matmul", "gather")
 
 
 def label_of(node: Node) -> str:
-    """A name for the node's value that LLVM's text and ours both accept."""
+    """Return a name for the node's value that is valid in LLVM and in the loop IR."""
     return identifier(str(node.get("label", node.name or node.op)).rpartition("/")[2])
 
 
@@ -24,7 +24,7 @@ def is_leaf(node: Node) -> bool:
 
 
 def folds_operand(node: Node) -> bool:
-    """Whether a node adds up its operand, each element of it once, so that it can be computed where it is added."""
+    """True if a node reads each element of its operand once, in a sum, so that the operand can be computed there."""
     return node.op.startswith("reduce_") or node.op == "overlap_add"
 
 
@@ -33,23 +33,19 @@ def is_view(node: Node) -> bool:
 
 
 def stays_view(node: Node) -> bool:
-    """Whether an entry of a view is told from its place alone, so that it can be computed there: no reshape joins or
-    cuts axes.
-    """
+    """True if an entry of a view follows from its position alone: no reshape merges or splits axes."""
     if node.op != "reshape":
         return True
     return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
 
 
 def lies_in_operand(node: Node) -> bool:
-    """Whether strides express a view of whatever lies in memory: a reshape that joins axes depends on the strides."""
+    """True if strides express a view for any strides of its source. A reshape that merges axes depends on them."""
     return stays_view(node) or cuts_axes(node)
 
 
 def parts_units(node: Node) -> bool:
-    """Whether a view takes units in another order, or leaves some out between them: a vector of them can be loaded so,
-    and not be computed.
-    """
+    """True if a view permutes or skips units. A vector of them can be loaded, but not computed."""
     last = node.tensor.rank - 1 if is_view(node) else -1
     if node.op in ("reverse", "windows"):
         return node["axis"] == last - (node.op == "windows")
@@ -57,7 +53,7 @@ def parts_units(node: Node) -> bool:
 
 
 def cuts_axes(node: Node) -> bool:
-    """Whether a reshape only cuts axes of fixed sizes, so that strides of any source in memory express it."""
+    """True if a reshape only splits axes of fixed sizes, so that strides express it for any source."""
     if node.op != "reshape":
         return False
     remaining = [dim for dim in node.shape if dim != 1]
@@ -73,7 +69,7 @@ def cuts_axes(node: Node) -> bool:
 
 
 def picks_step(node: Node, length: Dim | None) -> bool:
-    """Whether a slice takes a part of a time axis of ``length``, so that it must be taken while that is there."""
+    """True if a slice takes part of a time axis of ``length``, and so must run while that part is available."""
     if node.op != "slice" or length is None or node.tensor.rank < 2:
         return False
     return node.operands[0].shape[0] == length and node.shape[0] != length
@@ -84,29 +80,27 @@ def kind_of(node: Node) -> str:
         return "fused"
     if OPS[node.op].kind == "reduction":
         return "reduce"
-    return node.op  # concat, scan, copy
+    return node.op  # concat, scan or copy
 
 
 def is_sparse(node: Node) -> bool:
-    """Whether a product leaves out blocks of zeros of its weights: it is a kernel of its own."""
+    """True if a product skips blocks of zero weights. It is a kernel of its own."""
     return node.op == "matmul" and bool(node.get("sparse"))
 
 
 def sparse_key(product: Node) -> Node:
-    """What sparse products of one kernel have in common: parts of a row, which narrow numbers are, multiply the same
-    weights.
-    """
+    """Return a key shared by sparse products of one kernel: parts of a row multiply the same weights."""
     left, right = product.operands[:2]
     return right if left.dtype in NARROW else product
 
 
 def is_batched_product(node: Node) -> bool:
-    """Whether a product has a right operand for each matrix of its left one."""
+    """True if a product has a right operand for each matrix of the left one."""
     return node.op == "matmul" and node.operands[1].tensor.rank > 2
 
 
 def contracted(operand: Node, user: Node) -> bool:
-    """Whether ``user`` reads ``operand`` at many places for each of its own, so that it must be in memory."""
+    """True if each entry of ``user`` reads many entries of ``operand``, which must therefore be in memory."""
     if user.op == "matmul":
         return operand in user.operands[:2]
     if user.op == "scan":
@@ -119,10 +113,11 @@ def contracted(operand: Node, user: Node) -> bool:
 
 
 def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
-    """Whether a concatenation of columns never has to lie in memory: its readers take it piece by piece.
+    """True if a concatenation of columns needs no memory, because its readers take it piece by piece.
 
-    They are sums of outer products and sums over other axes; of the right operand of an outer product all
-    pieces but the last must be whole lines wide.
+    Readers are sums of outer products and sums over other axes. In the right operand of an outer product, all pieces
+    but
+    the last must have whole lines.
     """
     if node.op != "concat" or node["axis"] != node.tensor.rank - 1 or not users:
         return False
@@ -139,19 +134,19 @@ def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
 
 
 def pieces_of(node: Node, materialized: Container[Node]) -> list[Node]:
-    """The node if it lies in memory; of a lazy concatenation what it is made of."""
-    found, pending = [], [node]
+    """Return the node if it is in memory, or the pieces of a lazy concatenation."""
+    pieces, pending = [], [node]
     while pending:
         piece = pending.pop()
         if piece in materialized or piece.op != "concat":
-            found.append(piece)
+            pieces.append(piece)
         else:
             pending += reversed(piece.operands)
-    return found
+    return pieces
 
 
 def source_of(node: Node) -> Node:
-    """What a chain of views is a view of."""
+    """Return the source of a chain of views."""
     while is_view(node):
         node = node.operands[0]
     return node

@@ -1,6 +1,6 @@
-"""Which values lie in memory while the fusion groups of a graph run, one after the other.
+"""Values in memory while the fusion groups of a graph run, one after the other.
 
-Where they lie is decided later; kernels are cut by this alone.
+Kernels are cut by this alone. Addresses are decided later.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from .node_kinds import is_view, lies_in_operand
 
 
 class Residency:
-    """The values that are in memory now, and for each the value whose memory holds it.
+    """Values that are in memory now, each with the value that owns its memory.
 
     Args:
-        leaves: feeds, parameters, constants, and views of them.
-        indices: values that no kernel needs to compute. What a chunk of time stores of them is gone behind the loop.
-        users: who reads a value.
+        leaves: Feeds, parameters, constants, and views of them.
+        indices: Values that no kernel needs to compute. What a chunk of time stores of them is lost after the loop.
+        users: Readers of values.
     """
 
     def __init__(
@@ -29,7 +29,12 @@ class Residency:
         self.indices, self.users = indices, users
 
     def run(self, group: FusionGroup, nodes: Sequence[Node], fused: FusedKernels, leaving: Collection[Node]) -> None:
-        """Move on behind a group. nodes: with the indices that it reads. leaving: values that outlive it."""
+        """Advance past a group.
+
+        Args:
+            nodes: Nodes of the group with the indices that it reads.
+            leaving: Values that outlive the group.
+        """
         stored = [node for node in nodes if node in fused.stored and node.op != "scan"]
         self.sources.update((node, node) for node in stored)
         for node in nodes:

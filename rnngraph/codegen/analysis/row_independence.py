@@ -1,8 +1,8 @@
-"""Which kernels compute each row of a batch from that row alone.
+"""Kernels that compute each row of a batch from that row alone.
 
-A worker that has some rows needs not wait between such kernels: what it reads there, it wrote itself. A row is a
-position on the axis before the last one, and in a step also one on the only axis; its number is that of the rows of
-what scans carry.
+A worker with some of the rows need not wait between such kernels, because it wrote what it reads. A row is a position
+on
+the axis before the last, and in a step also on the only axis. Their number is that of the rows of scans' carries.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ from .kernel_fusion import Kernel, fuse_body
 from .node_kinds import is_view
 from .row_lengths import LengthMask
 
-FEWEST_ROWS = 4
-"""Of a worker: with fewer the weights are read for too few rows, and it pays to cut by units."""
+MIN_ROWS = 4
+"""Minimum rows per worker. Below it, splitting by units is cheaper, because every worker reloads the weights."""
 WHOLE = ("constant", "parameter", "iota")
-"""Ops whose values every step may read whole."""
+"""Ops whose whole value every step may read."""
 
 
 def rows_of(graph: Graph) -> int:
-    """The rows of what all scans of a graph carry; 0 if there are none, or several numbers of them."""
+    """Return the number of rows of all scans' carries; 0 if there are none, or several numbers."""
     carried = [carry.inside for node in graph.nodes if node.op == "scan" for carry in ScanParts.of(node).carries]
-    found = {item.shape[0] for item in carried if item.tensor.rank == 2}
-    rows = found.pop() if len(found) == 1 else 0
+    counts = {item.shape[0] for item in carried if item.tensor.rank == 2}
+    rows = counts.pop() if len(counts) == 1 else 0
     return rows if isinstance(rows, int) else 0
 
 
 class Rowwise:
-    """Tells which kernels and scans compute row by row.
+    """Predicate of kernels and scans that compute row by row.
 
-    rows: how many there are. shared: values that every worker may read whole, as no kernel that is cut by rows
-    writes them. in_step: whether kernels are those of a scan's step, where values of one axis have rows, too. apart:
-    values that take the place of such ones that are shared.
+    Attributes:
+        rows: Number of rows.
+        shared: Predicate of values that every worker may read whole, because no kernel split by rows writes them.
+        in_step: True for kernels of a scan's step, where values of one axis have rows, too.
+        apart: Values that overwrite shared ones.
     """
 
     def __init__(self, rows: int, shared: Callable[[Node], bool], in_step: bool = False) -> None:
@@ -44,19 +46,19 @@ class Rowwise:
         self._known: dict[Node, bool] = {}
 
     def kernel(self, kernel: Kernel) -> bool:
-        """Whether a kernel computes each row from that row alone."""
+        """True if a kernel computes each row from that row alone."""
         if kernel.kind == "copy" and kernel.members[0].op != "slice":
             return False
         return all(self._computes(node) and node not in self.apart for node in kernel.members)
 
     def copies(self, node: Node, is_in_memory: bool) -> bool:
-        """Whether a value is copied row by row: from where it lies by rows, or as it is computed."""
+        """True if a value is copied row by row, from memory or as it is computed."""
         if node.tensor.rank < 2 or not self._has_rows(node):
             return False
         return self._reads(node) if is_in_memory else self._computes(node)
 
     def inside(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise | None:
-        """The same for the body of a scan, if its kernels are row by row and what it is given lies by rows, too."""
+        """Return the predicate for the body of a scan, if its kernels and inputs are row by row; else None."""
         scan, body = ScanParts.of(node), node["body"]
         whole = {inside for inside, outside in scan.invariants if self.shared(outside)}
         whole |= {inside for inside, outside in scan.sequences if not inside.tensor.rank and self._whole(outside)}
@@ -71,8 +73,9 @@ class Rowwise:
         return inside if every else None
 
     def among_others(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise:
-        """The same for the body of a scan of whose kernels some are not row by row: before and behind each of these,
-        and before the first step, workers wait.
+        """Return the predicate for the body of a scan in which only some kernels are row by row.
+
+        Workers wait before and after each other kernel, and before the first step.
         """
         whole = {item for item in node["body"].inputs if item.tensor.rank < 2 or not self._has_rows(item)}
         inside = Rowwise(self.rows, lambda item: item in whole or item.op in WHOLE, in_step=True)
@@ -82,12 +85,12 @@ class Rowwise:
         return inside
 
     def _has_rows(self, node: Node) -> bool:
-        """Whether a value has rows: on the axis before the last one, or on its only one."""
+        """True if a value has rows on the axis before the last, or on its only axis."""
         rank = node.tensor.rank
         return node.shape[-2] == self.rows if rank > 1 else self.in_step and node.shape == (self.rows,)
 
     def _computes(self, node: Node) -> bool:
-        """Whether each row of a value is computed from that row of others alone."""
+        """True if each row of a value is computed from that row of other values alone."""
         if node not in self._known:
             for item in topological([node], known=self._known):
                 self._known[item] = self._computes_from_known(item)
@@ -104,7 +107,7 @@ class Rowwise:
         )
 
     def _reads(self, node: Node) -> bool:
-        """Whether a value is read at the rows alone that are computed from it."""
+        """True if each row of a value's readers reads only that row."""
         if self._whole(node):
             return True
         while is_view(node):
@@ -114,20 +117,20 @@ class Rowwise:
             if not (self._has_rows(node) and self._has_rows(source) and _keeps_rows(node, 0)):
                 return False
             node = source
-        if OPS[node.op].kind == "elementwise":  # it need not lie in memory, and is then computed where it is read
+        if OPS[node.op].kind == "elementwise":  # if not in memory, it is computed where it is read
             return self._computes(node)
         return self._has_rows(node)
 
     def _whole(self, node: Node) -> bool:
-        """Whether every worker may read all of a value."""
-        pending, seen = [node], set[Node]()
+        """True if every worker may read all of a value."""
+        pending, visited = [node], set[Node]()
         while pending:
             item = pending.pop()
             while is_view(item) and not self.shared(item):
                 item = item.operands[0]
-            if item in seen or self.shared(item):
+            if item in visited or self.shared(item):
                 continue
-            seen.add(item)
+            visited.add(item)
             pure = OPS[item.op].kind == "elementwise" or item.op in ("iota", "dimension", "constant")
             if not pure or item.tensor.rank:
                 return False
@@ -136,17 +139,17 @@ class Rowwise:
 
 
 def _keeps_rows(node: Node, number: int) -> bool:
-    """True if each row of a value reads that row alone of an operand that has rows."""
+    """True if each row of a value reads only that row of an operand with rows."""
     return kept_at(node, number, _row_axis(node.operands[number])) == _row_axis(node)
 
 
 def _row_axis(node: Node) -> int:
-    """The axis before the last one, or the only one."""
+    """Return the axis before the last, or the only axis."""
     return max(0, node.tensor.rank - 2)
 
 
 def _is_cut_by_rows(node: Node) -> bool:
-    """True if the kernel of an op can compute some rows of its value alone."""
+    """True if the kernel of an op can compute a subset of the rows."""
     rank = node.tensor.rank
     if OPS[node.op].kind == "reduction":
         return bool(node["axes"] == (node.operands[0].tensor.rank - 1,))
@@ -156,7 +159,7 @@ def _is_cut_by_rows(node: Node) -> bool:
 
 
 def row_by_row(scan: Node, mask: LengthMask) -> bool:
-    """Whether a scan computes each row apart, in values of two axes, so that a mask's rows can be left out."""
+    """True if a scan computes each row independently, in values of two axes, so that a mask's rows can be skipped."""
     body = scan["body"]
     varying = {item for item in body.inputs if item.tensor.rank > 1 and item.shape[-2] == mask.rows}
     parts = ScanParts.of(scan)

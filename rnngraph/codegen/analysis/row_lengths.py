@@ -1,10 +1,10 @@
-"""Which scans have rows that end, and whose values past a row's end nobody reads.
+"""Scans with rows that end, and whose values past a row's end are not read.
 
-A mask ``t < length``, one length a row, that a scan takes step by step says where a row has ended if past that the
-scan holds whatever it carries. Nothing has to compute such a row there: what the scan emits is 0, or is read by nothing
-that counts. Both are found by going through the ops as they are where the mask does not hold, a selection giving its
-second value, a product with 0 being 0, and so on. So forward and backward loops, hoisted products and sums over time
-are recognised alike, whoever wrote the mask.
+A scan may read a mask ``t < length``, one length a row, step by step. If it holds all carries where the mask is False,
+the mask marks the end of rows. Such a row need not be computed past its end, because the scan's results there are 0 or
+not read. Both properties are derived by symbolic evaluation where the mask is False: a select is its second value, a
+product with 0 is 0, and so on. Forward and backward loops, hoisted products and sums over time are therefore recognised
+alike, however the mask was written.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .node_kinds import is_batched_product
 
 ZERO = "zero"
 LEAVES_ROWS_OUT = ("matmul", "concat", "slice", "reshape", "broadcast")
-"""Ops beside elementwise ones and reductions whose kernels can leave out rows that have ended."""
+"""Ops, in addition to elementwise ones and reductions, whose kernels can skip rows that have ended."""
 Symbol = Node | str | None
-"""What a value is where a row has ended: a carry, ``ZERO``, or None where that is not known."""
+"""Symbolic value where a row has ended: a carry, ``ZERO``, or None if unknown."""
 
 
 @dataclass(frozen=True)
 class LengthMask:
-    """The mask ``condition`` [length, rows, 1] of bool, true at a step below the row's number in ``lengths``."""
+    """Mask ``condition``, bool [length, rows, 1], which is True at steps before the row's entry in ``lengths``."""
 
     condition: Node
     lengths: Node
@@ -37,7 +37,7 @@ class LengthMask:
 
 
 def length_mask(node: Node, length: Dim) -> LengthMask | None:
-    """The mask that a sequence is, or that it is together with other conditions, if it is one."""
+    """Return the mask in a sequence, possibly combined with other conditions; None if there is none."""
     masks = (_length_mask(item, length) for item in implied(node))
     return next((mask for mask in masks if mask is not None), None)
 
@@ -63,11 +63,10 @@ def _length_mask(node: Node, length: Dim) -> LengthMask | None:
 
 
 class RowLengths:
-    """scans: those that need not compute rows that have ended. sums: over time and rows, which add nothing there.
-    unread: values that nobody reads there. Each with the mask that says where.
+    """Scans, sums and values that need not be computed where rows have ended, each with its mask.
 
-    Each follows one mask only, the first that was found: a value that one mask leaves out may be left out only
-    because those that read it follow the same mask.
+    ``scans`` skip such rows. ``sums`` over time and rows add nothing there. ``unread`` values are not read there. Each
+    follows only one mask, the first found, because its readers must follow the same one.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -76,7 +75,7 @@ class RowLengths:
         self.scans: dict[Node, LengthMask] = {}
         self.sums: dict[Node, LengthMask] = {}
         self.unread: dict[Node, LengthMask] = {}
-        found: dict[LengthMask, dict[Node, set[Node]]] = {}  # by mask: the scans that take it, and by which names
+        found: dict[LengthMask, dict[Node, set[Node]]] = {}  # by mask, the scans that take it, with the inputs' names
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
                 for formal, actual in ScanParts.of(node).sequences:
@@ -87,11 +86,11 @@ class RowLengths:
             self._settle(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})
 
     def follows_another(self, node: Node) -> bool:
-        """Whether a mask that was settled before says where a node is computed, or where it reads."""
+        """True if an earlier mask already determines where a node is computed or read."""
         return node in self.scans or node in self.sums or node in self.unread
 
     def _settle(self, mask: LengthMask, scans: dict[Node, set[Node]]) -> None:
-        """Takes out scans that can't leave steps out, until the others can with these as they are."""
+        """Drop scans that cannot skip steps, to a fixed point."""
         while scans:
             single = _SingleMask(self, mask, scans)
             kept = {scan: names for scan, names in scans.items() if single.holds(scan)}
@@ -104,7 +103,7 @@ class RowLengths:
 
 
 class _SingleMask:
-    """A mask of row lengths, and the scans that may leave out the rows that have ended."""
+    """A mask of row lengths, with the scans that may skip rows that have ended."""
 
     def __init__(self, lengths: RowLengths, mask: LengthMask, scans: Mapping[Node, set[Node]]) -> None:
         self.lengths, self.mask, self.scans = lengths, mask, scans
@@ -131,33 +130,33 @@ class _SingleMask:
                 self.unread.add(node)
 
     def holds(self, scan: Node) -> bool:
-        """Whether a row that has ended is left as it is, and what the scan gives of it is 0 or not read."""
-        body, carries, found = scan["body"], scan["carries"], self.bodies[scan]
+        """True if an ended row keeps its carries, and the scan's results for it are 0 or not read."""
+        body, carries, symbols = scan["body"], scan["carries"], self.bodies[scan]
         held = zip(body.inputs[:carries], body.outputs, strict=False)
         if scan["reverse"] and (scan.get("keeps"), scan.get("blocks")) != (None, None):
-            return False  # a row that begins within a block would not begin with what was kept before it
+            return False  # a row that starts within a block would not start from the carries saved before it
         users = self.lengths.users
         gets = [user for user in users[scan] if not is_final(user) and not is_kept(user)]
         if any(is_kept(user) and not self.scans.keys() >= {*users[user]} for user in users[scan]):
-            return False  # blocks that compute all rows begin with all rows
-        return all(found.get(value) is carry for carry, (_, value) in held) and all(
+            return False  # blocks that compute all rows start from all rows
+        return all(symbols.get(value) is carry for carry, (_, value) in held) and all(
             get in self.unread or self.values[get] == ZERO for get in gets
         )
 
     def _fits(self, node: Node) -> bool:
-        """Whether the first axes are time and rows."""
+        """True if the first axes are time and rows."""
         return node.op != "scan" and node.tensor.rank > 2 and node.shape[:2] == (self.mask.length, self.mask.rows)
 
     def _symbol(self, node: Node) -> Symbol:
-        """What is known, at rows that have ended, of a node whose first axes are time and rows."""
+        """Return the symbolic value of a node, whose first axes are time and rows, at ended rows."""
         return None if self._moves(node) else symbol(node, self.values, self._masks)
 
     def _moves(self, node: Node) -> bool:
-        """Whether the first axes of something that a node reads look like time and rows, and are others of its own."""
+        """True if an operand's first axes have the sizes of time and rows, but are other axes."""
         return any(self._fits(item) and not in_front(item, node) for item in node.operands)
 
     def _masks(self, node: Node) -> bool:
-        """Whether a condition never holds where the mask does not."""
+        """True if a condition is never True where the mask is False."""
         return self.mask.condition in implied(node, self._viewed)
 
     def _viewed(self, node: Node) -> Node:
@@ -180,7 +179,7 @@ class _SingleMask:
         return values
 
     def _sums_less(self, node: Node) -> bool:
-        """Whether a node is a sum over time and rows that adds only zeros where rows have ended."""
+        """True for a sum over time and rows that adds only zeros at ended rows."""
         if node.op == "reduce_sum" and node["axes"][:2] == (0, 1):
             source = node.operands[0]
             return source.tensor.rank == 3 and self._fits(source) and self.values.get(source) == ZERO
@@ -194,8 +193,9 @@ class _SingleMask:
         return both and ZERO in (self.values.get(first), self.values.get(last))
 
     def _passes_over(self, node: Node, user: Node) -> bool:
-        """Whether a user does not read a value where its row has ended, or does so for what nobody reads there. One
-        that follows another mask reads it wherever that one holds.
+        """True if a user does not read a value at ended rows, or does so only for values that are not read there.
+
+        A user that follows another mask reads the value wherever that mask is True.
         """
         if user.op == "scan":
             initial, sequences, invariants = split_inputs(user, user.operands)
@@ -214,47 +214,47 @@ class _SingleMask:
 
 
 def viewed(node: Node) -> Node:
-    """The value in a body that this one is a reshape or broadcast of."""
+    """Return the value of which this one is a reshape or broadcast."""
     while node.op in ("reshape", "broadcast"):
         node = node.operands[0]
     return node
 
 
 def in_front(node: Node, user: Node) -> bool:
-    """True if the first two axes of a value are those of what reads it. Sizes don't tell: others may be as large."""
+    """True if the first two axes of a value are those of its reader. Sizes alone do not show this."""
     return keeps(user, node, 0, 0) and keeps(user, node, 1, 1)
 
 
 def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bool]) -> Symbol:
-    """What a node is where a row has ended. values: of its operands. masks: tells the mask, in whatever shape."""
+    """Return the symbolic value of a node at ended rows, given those of its operands. ``masks`` recognises the mask."""
     if node.op == "constant":
         return None if node["value"].any() else ZERO
-    found = [values.get(item) for item in node.operands]
-    zeros = [item == ZERO for item in found]
+    operand_symbols = [values.get(item) for item in node.operands]
+    zeros = [item == ZERO for item in operand_symbols]
     if zeros and all(zeros) and (OPS[node.op].keeps_zero or node.op == "concat"):
         return ZERO
     match node.op:
         case "select" if masks(node.operands[0]):
-            return found[2]
+            return operand_symbols[2]
         case "select":
-            return found[1] if found[1] == found[2] else None
+            return operand_symbols[1] if operand_symbols[1] == operand_symbols[2] else None
         case "matmul" if is_batched_product(node):
-            return None  # the right operand is the row's own, which need not be finite there
+            return None  # the right operand belongs to the row, and need not be finite there
         case "mul" | "matmul" | "fma":
-            rest = found[2] if len(found) == 3 else ZERO
+            rest = operand_symbols[2] if len(operand_symbols) == 3 else ZERO
             return rest if zeros[0] or (zeros[1] and node.op != "matmul") else None
         case "div":
             return ZERO if zeros[0] else None
         case "add":
-            return _beside_zero(found)
+            return _beside_zero(operand_symbols)
         case "sub":
-            return found[0] if zeros[1] else None
+            return operand_symbols[0] if zeros[1] else None
         case "reshape" | "broadcast" | "slice" | "reduce_sum" | "reduce_max" | "reduce_min":
             return ZERO if zeros[0] else None
     return None
 
 
-def _beside_zero(found: Iterable[Symbol]) -> Symbol:
-    """The other one of two, if one is 0."""
-    first, second = found
+def _beside_zero(symbols: Iterable[Symbol]) -> Symbol:
+    """Return the other one of two symbols if one is 0; else None."""
+    first, second = symbols
     return second if first == ZERO else first if second == ZERO else None

@@ -1,4 +1,4 @@
-"""Where the values of an entry lie: in the caller's memory, in the arena, or in what is left of a chunk of time."""
+"""Allocation of an entry's values: in the caller's memory, in the arena, or in the buffer of a chunk of time."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from .views import View, view_through
 
 @dataclass
 class GroupMemory:
-    """Where the kernels of a fusion group write.
+    """Memory that the kernels of a fusion group write.
 
-    stores: every place that a value must be written to. histories: by scan and index all values of what a scan carries,
-    where they are kept: one more than there are steps.
+    Attributes:
+        stores: All places to which a value must be written.
+        histories: By scan and index, all values of a carry, if they are kept: one more than there are steps.
     """
 
     stores: dict[Node, list[View]] = field(default_factory=dict)
     histories: dict[tuple[Node, int], View] = field(default_factory=dict)
 
     def buffers(self, time: TimeChunk) -> tuple[set[Buffer], set[Buffer]]:
-        """Those that hold values of all steps of time, and those of which there is one for each chunk."""
+        """Return the buffers with values of all time steps, and those with values of one chunk."""
         sequences, local = {view.buffer for view in self.histories.values()}, set[Buffer]()
         for node, views in self.stores.items():
             if time.is_axis(node.shape, 0):
@@ -43,10 +44,12 @@ class GroupMemory:
 
 
 class Allocation:
-    """Places of all values that are in memory.
+    """Places of all values in memory.
 
-    views: by value where it lies now. outputs: memory of the caller's, for results that are written where they are
-    computed. residuals: bytes of what one fusion group keeps for later ones.
+    Attributes:
+        views: Present place of each value.
+        outputs: The caller's memory, for results that are written in place.
+        residuals: Bytes that one fusion group keeps for later ones.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Allocation:
         self.reuse = BufferReuse(graph, users)
 
     def memory(self, group: GroupMemory | None = None, scratch: Scratch | None = None) -> Memory:
-        """Where values lie now. scratch: where memory of kernels' own comes from, if not from the arena."""
+        """Return the present places. ``scratch`` allocates kernels' own memory, by default from the arena."""
         stores = {} if group is None else {node: tuple(views) for node, views in group.stores.items()}
         return Memory(self.panels, scratch or self.arena.buffer, dict(self.views), stores)
 
@@ -71,7 +74,7 @@ class Allocation:
         time: TimeChunk | None = None,
         scratch: Scratch | None = None,
     ) -> GroupMemory:
-        """A place for every value that must be in memory. leaving: what outlives the group, or a chunk of it."""
+        """Place every value that must be in memory. ``leaving`` values outlive the group, or a chunk of it."""
         group = GroupMemory()
         for kernel in fused.kernels:
             if kernel.kind == "scan":
@@ -102,8 +105,8 @@ class Allocation:
     def _keep_histories(
         self, group: GroupMemory, scan: Node, stored: Collection[Node], leaving: Collection[Node]
     ) -> None:
-        """A carry of which every value is kept lies in what is kept: nothing is copied, and what a step gives is
-        what the next one begins with.
+        """Place carries whose values are all kept in their history, so that each step writes what the next one
+        reads.
         """
         length, reverse = scan["length"], scan["reverse"]
         gets = [user for user in self.users[scan] if user in stored and user not in self.outputs]
@@ -118,14 +121,14 @@ class Allocation:
                         self.views[user], group.stores[user] = shifted, []
 
     def _reuse(self, group: GroupMemory, scan: Node, stored: Collection[Node], longest: int) -> None:
-        """What a scan emits may lie where sequences lay that nothing reads after it: so it takes no memory."""
+        """Place results of a scan over sequences that nothing reads afterwards."""
         emitted = [user for user in self.users[scan] if user in stored and not is_final(user) and not is_kept(user)]
         emitted = [user for user in emitted if user not in group.stores and user not in self.outputs]
         for node, view in self.reuse.places(scan, emitted, self.views, longest).items():
             self.views[node], group.stores[node] = view, [view]
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False, scratch: Scratch | None = None) -> View:
-        """A place for a value: rows padded to whole lines, or ``contiguous`` ones."""
+        """Allocate a value, with rows padded to whole lines unless ``contiguous``."""
         row = 1 if not shape else shape[-1] if contiguous else padded_row(shape[-1], node.dtype)
         buffer = (scratch or self.arena.buffer)(label_of(node), node.dtype, product((*shape[:-1], row)))
         if shape and not contiguous and isinstance(row, int) and row != 1:
@@ -133,7 +136,7 @@ class Allocation:
         return View.contiguous(buffer, shape)
 
     def add_views(self, nodes: Sequence[Node]) -> None:
-        """Views of what lies in memory, through every movement op."""
+        """Add views of values in memory, through every movement op."""
         for node in nodes:
             if node not in self.views and is_view(node) and node.operands[0] in self.views:
                 view = view_through(node, self.views[node.operands[0]])
@@ -141,8 +144,11 @@ class Allocation:
                     self.views[node] = view
 
     def multi_buffer(self, group: GroupMemory, slot: Dim, chunk: int, longest: int, depth: int) -> None:
-        """What the steps of a chunk hand on lies in one of ``depth`` slots of ``chunk`` steps; ``slot`` is the present
-        one's number. longest: steps of a chunk where there is one slot.
+        """Place the values of a chunk in one of ``depth`` slots of ``chunk`` steps; ``slot`` is the index of the
+        present one.
+
+        Args:
+            longest: Maximum steps of a chunk if there is one slot.
         """
         for node, views in group.stores.items():
             for view in [view for view in views if view.local]:
@@ -152,8 +158,6 @@ class Allocation:
                 self.arena.sizes[view.buffer] = padded_bytes(step * max(depth * chunk, longest), view.buffer.dtype)
 
     def end_group(self, group: GroupMemory, indices: Collection[Node]) -> None:
-        """What lies in memory of one chunk is gone, and an index that chunks store was not stored where there was none:
-        a later group that reads such an index or mask computes it again.
-        """
+        """Forget values in the memory of a chunk, and indices that only chunks store. Later groups recompute them."""
         gone = {view.buffer for node in group.stores if node in indices for view in group.stores[node]}
         self.views = {node: view for node, view in self.views.items() if not (view.local or view.buffer in gone)}

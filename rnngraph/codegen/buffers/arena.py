@@ -1,8 +1,8 @@
-"""The arena: one block of memory for all temporaries, whose size is a formula in the run-time sizes.
+"""Arena: one block of memory for all temporaries, whose size is a formula of run-time sizes.
 
-A temporary has its place from the statement that first uses it to the one that uses it last; others have that place
-before and after. What is used inside one loop only is written anew at every turn, so it needs its place for a part
-of a turn; what is used outside of a loop, too, needs it for all turns.
+A temporary occupies its place from the first statement that uses it to the last. Other temporaries have the place
+before and after. A temporary used inside one loop only is rewritten at every turn, so it needs its place for part of a
+turn. One that is used outside of a loop, too, needs it for all turns.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from ..loop_ir.nodes import Barrier, Buffer, Statement
 from ..machine.alignment import padded_bytes
 
 Span = tuple[int, int]
-"""The first and the last statement, counted from the start of the entry; or where memory begins and ends."""
+"""First and last statement, counted from the start of the entry; or start and end of memory."""
 
 
 class _Gaps:
-    """Free memory: gaps between what is in use, which are few however much is, and all that lies behind it."""
+    """Free memory: gaps between places in use, which are always few, and everything after them."""
 
     def __init__(self) -> None:
-        self._gaps: list[Span] = []  # (begin, end), by begin; no two touch
-        self._top = 0  # nothing is in use from here on
+        self._gaps: list[Span] = []  # (start, end), sorted by start; no two touch
+        self._top = 0  # end of the memory in use
 
     def take(self, size_bytes: int) -> int:
-        """Where the first gap begins that is wide enough, and what of it is in use now."""
+        """Allocate the first gap that is wide enough. Return its start."""
         if not size_bytes:
             return 0
         for number, (begin, end) in enumerate(self._gaps):
@@ -42,7 +42,7 @@ class _Gaps:
         return self._top - size_bytes
 
     def give_back(self, begin: int, end: int) -> None:
-        """Frees a place that was taken, and joins it with the gaps that it touches."""
+        """Free a place, and merge it with adjacent gaps."""
         if begin == end:
             return
         number = bisect_right(self._gaps, (begin, end))
@@ -59,29 +59,29 @@ class _Gaps:
 
 @dataclass
 class Arena:
-    """Gives out temporaries; where they lie is decided once all statements are known."""
+    """Allocator of temporaries. Places are decided once all statements are known."""
 
     sizes: dict[Buffer, Dim] = field(default_factory=dict)
     places: dict[Buffer, tuple[str, Dim]] = field(default_factory=dict)
     total: Dim = 0
 
     def buffer(self, name: str, dtype: str, elements: Dim) -> Buffer:
-        """A temporary of ``elements``, which may be a formula of run-time sizes."""
+        """Return a temporary of ``elements``, which may be a formula of run-time sizes."""
         buffer = Buffer(f"{name}_{len(self.sizes) + 1}", dtype)
         self.sizes[buffer] = padded_bytes(elements, dtype)
         return buffer
 
     def place(self, statements: Sequence[Statement]) -> None:
-        """Decides where every temporary that an entry's ``statements`` use lies."""
+        """Place every temporary that an entry's ``statements`` use."""
         spans = {buffer: span for buffer, span in lifetimes(statements).items() if buffer in self.sizes}
         ordered = sorted(spans, key=lambda buffer: spans[buffer])
         self.total = self._place_numbers([buffer for buffer in ordered if isinstance(self.sizes[buffer], int)], spans)
         self._place_formulas([buffer for buffer in ordered if not isinstance(self.sizes[buffer], int)], spans)
 
     def _place_numbers(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> int:
-        """Each in the first gap that is wide enough while it lives; gives the bytes of all."""
+        """Place each buffer in the first sufficient gap during its lifetime. Return the total bytes."""
         gaps, total = _Gaps(), 0
-        living: list[tuple[int, int, int]] = []  # a heap of (last statement, begin, end)
+        living: list[tuple[int, int, int]] = []  # heap of (last statement, start, end)
         for buffer in ordered:
             first, last = spans[buffer]
             while living and living[0][0] < first:
@@ -94,12 +94,12 @@ class Arena:
         return total
 
     def _place_formulas(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> None:
-        """Places buffers whose sizes are formulas one after the other; equal formulas share a place."""
-        given: dict[Dim, list[tuple[int, Dim]]] = {}  # (last statement, place), by size
+        """Place buffers of symbolic size one after the other. Equal formulas share a place."""
+        places_by_size: dict[Dim, list[tuple[int, Dim]]] = {}  # (last statement, place), by size
         for buffer in ordered:
             first, last = spans[buffer]
             size_bytes = self.sizes[buffer]
-            same = given.setdefault(size_bytes, [])
+            same = places_by_size.setdefault(size_bytes, [])
             free = next((item for item in same if item[0] < first), None)
             if free is None:
                 place, self.total = self.total, self.total + size_bytes
@@ -111,13 +111,14 @@ class Arena:
 
 
 def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
-    """The statements from which and until which buffers hold something that is still read.
+    """Return the first and last statement at which each buffer holds a value that is still needed.
 
-    Of several workers one may be ahead of others until both meet at a barrier: all before it counts as one statement.
-    So do all stages of a pipeline, and what the first worker does before others come at all.
+    Workers may be ahead of each other until they meet at a barrier, so that all statements before a barrier count as
+    one.
+    So do all stages of a pipeline, and the statements that the first worker runs before others start.
     """
     at: dict[Buffer, list[int]] = {}
-    loops: list[Span] = []  # inner ones first
+    loops: list[Span] = []  # inner loops first
     count, shared = 0, has_barrier(statements)
 
     def walk(inner: Sequence[Statement]) -> None:
@@ -134,14 +135,14 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
                 loops.append((first, max(first, count - 1)))
 
     walk(statements)
-    around: dict[int, list[int]] = {}  # the loops that hold a statement
+    around: dict[int, list[int]] = {}  # loops that contain a statement
     for number, (begin, end) in enumerate(loops):
         for place in range(begin, end + 1):
             around.setdefault(place, []).append(number)
     spans: dict[Buffer, Span] = {}
     for buffer, found in at.items():
         first, last = found[0], found[-1]
-        # A loop that holds neither the first nor the last use lies between them.
+        # A loop that contains neither the first nor the last use lies between them.
         for number in sorted({*around.get(first, ()), *around.get(last, ())}):
             begin, end = loops[number]
             if not (begin <= first and last <= end):
@@ -151,19 +152,19 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
 
 
 def extents(arena: Arena) -> dict[Buffer, Extent]:
-    """Where temporaries lie that have elements. Raises ``VerifyError`` where places overlap that are not the same."""
-    found: dict[Buffer, Extent] = {}
+    """Return the extents of temporaries with elements. Raise ``VerifyError`` if different places overlap."""
+    extents_by_buffer: dict[Buffer, Extent] = {}
     first = 0
     places = [(buffer, begin) for buffer, (_, begin) in arena.places.items() if arena.sizes[buffer] != 0]
     for buffer, begin in places:
         size_bytes = arena.sizes[buffer]
         if isinstance(size_bytes, int) and isinstance(begin, int):
-            found[buffer] = begin, begin + size_bytes
+            extents_by_buffer[buffer] = begin, begin + size_bytes
             first = max(first, begin + size_bytes)
-    numbers: dict[Dim, tuple[int, Dim]] = {}  # by place: its number, and where it ends
+    numbers: dict[Dim, tuple[int, Dim]] = {}  # by place, its index and end
     end: Dim = first
     for buffer, begin in places:
-        if buffer in found:
+        if buffer in extents_by_buffer:
             continue
         if begin not in numbers:
             _in_order(buffer, end, begin)
@@ -171,15 +172,15 @@ def extents(arena: Arena) -> dict[Buffer, Extent]:
             numbers[begin] = first + len(numbers), end
         number, place_end = numbers[begin]
         _in_order(buffer, begin + arena.sizes[buffer], place_end)
-        found[buffer] = number, number + 1
-    if found:
+        extents_by_buffer[buffer] = number, number + 1
+    if extents_by_buffer:
         _in_order(buffer, end, arena.total)
-    return found
+    return extents_by_buffer
 
 
 def _in_order(buffer: Buffer, low: Dim, high: Dim) -> None:
-    """Shows ``low <= high`` for all sizes: no term of the difference is negative."""
+    """Check ``low <= high`` for all sizes: no term of the difference is negative."""
     difference = high - low
     negative = any(factor < 0 for _, factor in difference.terms) if isinstance(difference, Size) else difference < 0
     if negative:
-        raise VerifyError(f"the place of {buffer.name} ends at {dim_text(low)}, behind {dim_text(high)}")
+        raise VerifyError(f"the place of {buffer.name} ends at {dim_text(low)}, after {dim_text(high)}")

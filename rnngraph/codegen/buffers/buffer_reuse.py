@@ -1,4 +1,4 @@
-"""Where a loop over steps may write one value over another: nobody reads that one later, or at other places."""
+"""Reuse of buffers in loops over steps: a value overwrites another that nothing reads later, or at other places."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from ..analysis.node_kinds import contracted, folds_operand, is_view, source_of
 from ..machine.alignment import padded_row
 from .views import View, view_through
 
-FEWEST_STEPS = 32
-"""Of a chunk of time: what one of fewer steps hands on takes little memory beside the sequences, and is not worth that
-layers which are alike otherwise need kernels of their own.
+MIN_STEPS = 32
+"""Minimum steps of a chunk of time for reuse. For fewer, the memory saved is small, and equal layers would no longer
+share kernels.
 """
 
 
 def may_overwrite(
     fused: FusedKernels, outputs: Sequence[Node], users: Mapping[Node, Sequence[Node]], old: Node, new: Node
 ) -> bool:
-    """Whether what a body computes can take the place of what it was given.
+    """True if a value that a body computes can take the place of one of its inputs.
 
-    fused: the kernels of the body, which has these ``outputs`` and ``users`` of its nodes.
+    Args:
+        fused: Kernels of the body, which has these ``outputs`` and ``users`` of its nodes.
     """
     position = {node: number for number, kernel in enumerate(fused.kernels) for node in kernel.members}
     if new not in fused.stored or new not in position or old in outputs:
         return False
     last, beside = position[new], list[Node]()
     pending = [(old, user) for user in users[old]]
-    for source, user in pending:  # which grows
+    for source, user in pending:  # the list grows during the loop
         if is_view(user) or (user not in position and user.shape != old.shape):
             return False
-        if user not in position:  # it is computed wherever it is read
+        if user not in position:  # computed wherever it is read
             if old.tensor.rank < 3 or contracted(source, user) or user in outputs:
                 return False
             pending += [(user, reader) for reader in users[user]]
@@ -46,32 +47,34 @@ def may_overwrite(
             if contracted(source, user) or _folded_shape(user) != old.shape:
                 return False
             beside.append(user)
-    # Whatever order a kernel writes in: what a value is computed from has been read by then, at its own place.
+    # In any order of writes, a kernel has read the operands of a value, at its own place, before it writes it.
     return not beside or _leads_to(beside, new, {node for node in position if position[node] == last})
 
 
 def _folded_shape(node: Node) -> Shape:
-    """The shape at whose places a node reads its operands."""
+    """Return the shape over which a node reads its operands."""
     return node.operands[0].shape if folds_operand(node) else node.shape
 
 
 def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
-    """Whether ``node`` is one of ``sources`` or is computed from one, by ``members`` alone."""
-    seen, pending = {node}, [node]
+    """True if ``node`` is one of ``sources``, or is computed from one by ``members`` alone."""
+    visited, pending = {node}, [node]
     while pending:
         item = pending.pop()
         if item in sources:
             return True
-        pending += [operand for operand in item.operands if operand in members and operand not in seen]
-        seen.update(item.operands)
+        pending += [operand for operand in item.operands if operand in members and operand not in visited]
+        visited.update(item.operands)
     return False
 
 
 class BufferReuse:
-    """Places of sequences that nothing reads after a scan, for what the scan emits.
+    """Places of sequences that nothing reads after a scan, for the scan's results.
 
-    sequences: whole ones, each in a buffer of its own. finished: what earlier groups compute. in_blocks: scans that run
-    all steps of one block before the next: what a step gives then comes before others have read.
+    Attributes:
+        sequences: Whole sequences, each in its own buffer.
+        finished: Values computed by earlier groups.
+        in_blocks: Scans that run all steps of a block before the next, so that results precede other readers.
     """
 
     def __init__(self, graph: Graph, users: Mapping[Node, Sequence[Node]]) -> None:
@@ -81,16 +84,21 @@ class BufferReuse:
         self.in_blocks: set[Node] = set()
 
     def places(self, scan: Node, emitted: Sequence[Node], views: Mapping[Node, View], longest: int) -> dict[Node, View]:
-        """For some of what a scan emits, where it lies. views: of sequences; longest: steps of a chunk."""
-        if longest < FEWEST_STEPS or scan in self.in_blocks:
+        """Return places for some of a scan's results.
+
+        Args:
+            views: Places of sequences.
+            longest: Maximum steps of a chunk.
+        """
+        if longest < MIN_STEPS or scan in self.in_blocks:
             return {}
         body, sequences = scan["body"], ScanParts.of(scan).sequences
-        left: dict[Node, tuple[Node, View]] = {}
+        available: dict[Node, tuple[Node, View]] = {}
         for source in dict.fromkeys(source_of(outside) for _, outside in sequences):
             if source in self.sequences:
                 for node, view in self._last_read(source, scan, views[source]).items():
-                    left[next(inside for inside, outside in sequences if outside is node)] = node, view
-        if not left:
+                    available[next(inside for inside, outside in sequences if outside is node)] = node, view
+        if not available:
             return {}
         fused, users, outputs = fuse_body(body), body.users(), [value for _, value in body.outputs]
         fitting: dict[Node, list[Node]] = {}
@@ -98,20 +106,20 @@ class BufferReuse:
             new = outputs[emit["index"]]
             fitting[emit] = [
                 old
-                for old, (node, _) in left.items()
+                for old, (node, _) in available.items()
                 if node.tensor == emit.tensor and may_overwrite(fused, outputs, users, old, new)
             ]
         found: dict[Node, View] = {}
-        # Who has little choice takes first; else the order of outputs, which is the same for layers that are alike.
+        # Results with few choices take first; otherwise the order of outputs, which is the same for equal layers.
         for emit in sorted(fitting, key=lambda emit: (len(fitting[emit]), emit["index"])):
-            old = next((old for old in fitting[emit] if old in left), None)
+            old = next((old for old in fitting[emit] if old in available), None)
             if old is not None:
-                node, found[emit] = left.pop(old)
+                node, found[emit] = available.pop(old)
                 self.sequences.discard(source_of(node))
         return found
 
     def _last_read(self, source: Node, scan: Node, view: View) -> dict[Node, View]:
-        """The sequence that a scan reads, or columns of it that it reads; none if anything else reads them, too."""
+        """Return the sequence that a scan reads, or columns of it; empty if anything else reads them."""
         initial, sequences, invariants = split_inputs(scan, scan.operands)
         found: dict[tuple[int, int], Node] = {}
         pending = [source]
@@ -136,7 +144,7 @@ class BufferReuse:
 
 
 def _columns(node: Node, source: Node) -> tuple[int, int] | None:
-    """From which column to which a view takes a sequence, if it takes all rows of these."""
+    """Return the first and last column of a view that takes all rows of a sequence; else None."""
     width = source.shape[-1]
     if not isinstance(width, int):
         return None
@@ -152,7 +160,7 @@ def _columns(node: Node, source: Node) -> tuple[int, int] | None:
 
 
 def _whole_lines(columns: tuple[int, int], source: Node) -> bool:
-    """Whether what is written over columns, padding included, stays in them."""
+    """True if writing the columns, padding included, does not touch others."""
     width, (begin, end) = source.shape[-1], columns
     ends = [begin] if end == width else [begin, end]
     return columns == (0, width) or (end - begin > 1 and all(padded_row(at, source.dtype) == at for at in ends if at))

@@ -1,4 +1,4 @@
-"""Where a scan's carried values lie: in place, alternately in two places, or in one for every step."""
+"""Places of a scan's carries: overwritten in place, double-buffered, or with a full history."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ IN_PLACE, DOUBLE_BUFFERED, FULL_HISTORY = "in place", "double-buffered", "full h
 
 @dataclass(frozen=True)
 class State:
-    """Where a carried value lies: in one place, which a step overwrites, in two alternately, or in one for every step.
+    """Place of a carry: overwritten by each step, alternating between two, or one for every step.
 
-    kind: ``IN_PLACE``, ``DOUBLE_BUFFERED`` or ``FULL_HISTORY``.
+    ``kind`` is ``IN_PLACE``, ``DOUBLE_BUFFERED`` or ``FULL_HISTORY``.
     """
 
     view: View
@@ -27,20 +27,21 @@ class State:
     reverse: bool
 
     def before(self, slot: Index, step: Index) -> View:
-        """At the start of a step; ``slot`` is its turn's parity."""
+        """Return the place at the start of a step; ``slot`` is the parity of its turn."""
         if self.kind == FULL_HISTORY:
             return self.view.first_axis(step + 1 if self.reverse else step)
         return self.view.first_axis(slot) if self.kind == DOUBLE_BUFFERED else self.view
 
     def after(self, slot: Index, step: Index) -> View:
-        """At its end."""
+        """Return the place at the end of a step."""
         if self.kind == FULL_HISTORY:
             return self.view.first_axis(step if self.reverse else step + 1)
         return self.view.first_axis(slot * -1 + 1) if self.kind == DOUBLE_BUFFERED else self.view
 
     def at(self, position: Index, slot: Index) -> View:
-        """Where the value lies once the steps before ``position`` have run, or in reverse the others; ``slot`` is the
-        parity of the position. Only of a scan of whose steps some are left out, where places follow from positions.
+        """Return the place after the steps before ``position``, or in reverse the steps after it.
+
+        Used only for scans that skip steps, whose places follow from positions. ``slot`` is the parity of the position.
         """
         if self.kind != DOUBLE_BUFFERED:
             return self.view.first_axis(position) if self.kind == FULL_HISTORY else self.view
@@ -50,21 +51,21 @@ class State:
         return self.before(0, self.length - 1 if self.reverse else 0)
 
     def last(self, slot: Index) -> View:
-        """After all steps; ``slot`` is the parity of their number."""
+        """Return the place after all steps; ``slot`` is the parity of their number."""
         return self.before(slot, -1 if self.reverse else self.length)
 
 
 def full_histories(
     scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
 ) -> list[tuple[int, list[Node], list[Node]]]:
-    """Carries whose values are kept: (index, who reads the value before a step, who reads the one after it).
+    """Return carries whose values are all kept: (index, readers before a step, readers after it).
 
-    None of a scan whose steps may not run, as what these emit is not what is carried, or whose blocks begin anew.
+    Scans whose steps may not run have none, because they emit something else. Neither do scans in blocks.
     """
     body, carries = scan["body"], scan["carries"]
-    found: list[tuple[int, list[Node], list[Node]]] = []
+    histories: list[tuple[int, list[Node], list[Node]]] = []
     if step_condition(scan) is not None or scan.get("blocks") is not None:
-        return found
+        return histories
     for index, (formal, (_, following)) in enumerate(zip(body.inputs[:carries], body.outputs, strict=False)):
         emits = [
             (user, body.outputs[user["index"]][1]) for user in gets if user["index"] >= carries and not is_kept(user)
@@ -72,5 +73,5 @@ def full_histories(
         before = [user for user, value in emits if value is formal]
         after = [user for user, value in emits if value is following]
         if following is not formal and any(map(whole, before)):
-            found.append((index, before, after))
-    return found
+            histories.append((index, before, after))
+    return histories

@@ -1,4 +1,4 @@
-"""Lanes of several vectors in another order, as packing stores them."""
+"""Permutations of the lanes of several vectors, as packing stores them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from ..loop_ir.nodes import Operand
 Vector = TypeVar("Vector")
 
 PIECE_BYTES = 16
-"""Within so many bytes shuffles are the cheapest everywhere."""
+"""Width within which shuffles are cheapest on all processors."""
 
 
 def side_by_side(block: Block, rows: list[Operand]) -> Operand:
-    """The first lanes of all rows, then the second ones, and so on; as many rows as a power of two."""
+    """Interleave rows: the first lanes of all, then the second ones, and so on. The number of rows is a power of
+    two.
+    """
     while len(rows) > 1:
         half = len(rows) // 2
         wide = 2 * rows[0].lanes
@@ -28,8 +30,10 @@ def side_by_side(block: Block, rows: list[Operand]) -> Operand:
 
 
 def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
-    """As many vectors as each has lanes, a power of two, transposed: within 16 bytes first, and these then as a whole,
-    which processors do by one instruction each, without indices in registers.
+    """Transpose as many vectors as each has lanes, a power of two.
+
+    Pieces of 16 bytes are transposed internally, then as wholes, which takes one instruction each and no index
+    registers.
     """
     lanes = len(rows)
     piece = min(lanes, PIECE_BYTES // ITEM_BYTES[rows[0].dtype])
@@ -42,35 +46,36 @@ def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
 def within_pieces(
     vectors: list[Vector], lanes: int, shuffle: Callable[[Vector, Vector, Sequence[int]], Vector], width: int = 1
 ) -> list[Vector]:  # fmt: skip
-    """As many vectors as a piece has elements, with each piece transposed: of the first halves of pieces, then of the
-    second ones, groups of ``width`` elements of two vectors alternate.
+    """Transpose each piece of as many vectors as a piece has elements.
+
+    From the first halves of pieces, then from the second ones, groups of ``width`` elements of two vectors alternate.
     """
     if len(vectors) == 1:
         return vectors
-    length, found = width * len(vectors), []
+    length, transposed_vectors = width * len(vectors), []
     for half in range(2):
         order: list[int] = []
         for piece in range(half * length // 2, lanes, length):
             for group in range(piece, piece + length // 2, width):
                 order += [*range(group, group + width), *range(group + lanes, group + lanes + width)]
         joined = [shuffle(x, y, order) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
-        found += within_pieces(joined, lanes, shuffle, 2 * width)
-    return found
+        transposed_vectors += within_pieces(joined, lanes, shuffle, 2 * width)
+    return transposed_vectors
 
 
 def _whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand]:
-    """Vectors of which each holds what the first one has in its first piece, then in its second one, and so on: of two
-    vectors the first halves of all groups of ``width`` elements go together, and the second ones.
+    """Transpose whole pieces: the first halves of all groups of ``width`` elements of two vectors, then the second
+    ones.
     """
     if len(rows) == 1:
         return rows
     lanes = rows[0].lanes
-    found = []
+    vectors = []
     for half in (0, width // 2):
         order = [lane + half for first in range(0, 2 * lanes, width) for lane in range(first, first + width // 2)]
         joined = [_shuffled(block, x, y, order) for x, y in zip(rows[::2], rows[1::2], strict=True)]
-        found += _whole_pieces(block, joined, width // 2)
-    return found
+        vectors += _whole_pieces(block, joined, width // 2)
+    return vectors
 
 
 def _shuffled(block: Block, x: Operand, y: Operand, order: Sequence[int]) -> Operand:

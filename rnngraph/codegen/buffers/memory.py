@@ -1,4 +1,4 @@
-"""What kernels are told of memory: where values lie, where they must be written to, and what a kernel may ask for."""
+"""Interface of memory for kernels: places of values, places to write, and scratch memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .packing import Panels
 from .views import View
 
 Scratch = Callable[[str, str, Dim], Buffer]
-"""Memory of one kernel's own, by name, dtype and number of elements; what the kernel before left there is lost."""
+"""Allocator of a kernel's own memory by name, dtype and number of elements. Each kernel may overwrite it."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """views: of values that lie in memory. stores: every place that a value must be written to."""
+    """Places of values in memory (``views``), and all places to which a value must be written (``stores``)."""
 
     panels: Panels
     scratch: Scratch

@@ -1,4 +1,4 @@
-"""Where outputs are written: where they are computed if that can be, and over what they replace."""
+"""Places of outputs: written where they are computed if possible, and over the values that they replace."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from ..analysis.node_kinds import is_view, kind_of
 from .views import View
 
 MADE_APART = ("outer_sum", "scatter_add", "overlap_add", "reduce")
-"""Kinds of steps that compute one value, which always lies in memory."""
+"""Kinds of kernels with one value, which is always in memory."""
 
-MANY_READERS, MOST_SHARED = 64, 16
-"""How many readers a value has, and how many such values there are, whose sources are kept."""
+MANY_READERS, MAX_SHARED = 64, 16
+"""Minimum readers of a value whose sources are cached, and maximum number of such values."""
 
 
 class OutputBuffers:
-    """Decides which outputs are written where they are computed.
+    """Selects the outputs that are written where they are computed.
 
-    places: memory of the caller's, by the value that is written to it.
+    Attributes:
+        places: The caller's memory, by the value that is written to it.
     """
 
     def __init__(self, graph: Graph, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]]) -> None:
@@ -31,7 +32,7 @@ class OutputBuffers:
         self.sources = _Sources(users)
 
     def take(self, node: Node, view: View, old: Node | None) -> bool:
-        """Whether an output can be written to ``view``, which ``old`` lies in, where it is computed."""
+        """True if an output can be computed in ``view``, the place of ``old``."""
         source, inner = self._source(node, view)
         if not self._computed(source) or is_view(source) or not _writes(source) or source in self.places:
             return False
@@ -43,7 +44,7 @@ class OutputBuffers:
         return True
 
     def _source(self, node: Node, view: View) -> tuple[Node, View]:
-        """The value that an output is a mere rearrangement of, and its place."""
+        """Return the value of which an output is only a rearrangement, and its place."""
         while node not in self.fusion.free and node.op in ("transpose", "reshape"):
             before = node.operands[0]
             if node.op == "transpose":
@@ -61,18 +62,18 @@ class OutputBuffers:
         return node not in self.fusion.free and self.fusion.kind[node] != PREPARED
 
     def _replaces(self, new: Node, old: Node) -> bool:
-        """Whether all that reads ``old`` has run when ``new`` is computed, or runs with it and reads the same place."""
+        """True if all readers of ``old`` run before ``new`` is computed, or with it at the same positions."""
         if OPS[new.op].kind != "elementwise" or self.fusion.kind[new] != PLAIN:
             return False
         if old in self.outputs or new.tensor != old.tensor:
             return False
-        if not new.tensor.rank or new.shape[-1] == 1:  # such values are computed again wherever they are read
+        if not new.tensor.rank or new.shape[-1] == 1:  # such values are recomputed wherever they are read
             return False
         return all(_reads_apart(user, old) and self.sources.leads(user, new) for user in self.users[old])
 
     def _lend(self, new: Node, view: View) -> None:
-        """Lends the place of ``new``, until that is computed, to one value that it is computed from."""
-        seen, pending = {new}, [new]
+        """Lend the place of ``new`` to one value from which it is computed."""
+        visited, pending = {new}, [new]
         while pending:
             node = pending.pop()
             if kind_of(node) in MADE_APART and self._computed(node) and node not in self.places:
@@ -80,27 +81,29 @@ class OutputBuffers:
                     self.places[node] = [view]
                     return
             elif OPS[node.op].kind == "elementwise" and node.shape == new.shape:
-                pending += [item for item in node.operands if item not in seen]
-                seen.update(node.operands)
+                pending += [item for item in node.operands if item not in visited]
+                visited.update(node.operands)
 
 
 class _Sources:
-    """What values are computed from. All new parameters are computed from one norm, and that from all gradients: what
-    is behind such a value, which very many others read, is looked through once for all of these.
+    """Sources of values.
+
+    All new parameters depend on one norm, which depends on all gradients. The sources of such a value with many readers
+    are computed once.
     """
 
     def __init__(self, users: Mapping[Node, Sequence[Node]]) -> None:
         crowded = [node for node in users if node.operands and len(users[node]) > MANY_READERS]
         crowded.sort(key=lambda node: len(users[node]), reverse=True)
         self._shared: dict[Node, set[Node]] = {}
-        for node in crowded[:MOST_SHARED]:
+        for node in crowded[:MAX_SHARED]:
             self._shared[node] = set(topological([node]))
         self._of: Node | None = None
         self._own: set[Node] = set()
         self._behind: list[set[Node]] = []
 
     def leads(self, source: Node, node: Node) -> bool:
-        """Whether ``node`` is ``source`` or computed from it. Questions about one node come one after the other."""
+        """True if ``node`` is ``source`` or depends on it. Questions about one node follow each other."""
         if self._of is not node:
             self._of = node
             self._look(node)
@@ -108,7 +111,7 @@ class _Sources:
 
     def _look(self, node: Node) -> None:
         self._own, self._behind = set(), []
-        pending, later = [node], list[Node]()  # later: what a shared value may turn out to stand for
+        pending, later = [node], list[Node]()  # sources of shared values, resolved later
         while pending or later:
             is_late = not pending
             item = later.pop() if is_late else pending.pop()

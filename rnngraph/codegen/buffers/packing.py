@@ -1,8 +1,8 @@
-"""Weights as the tiles stream them: packed panels, with all gates of one slice of units together.
+"""Packed weights in the order in which tiles read them, with all gates of one slice of units together.
 
-A panel lies as [group of blocks][k][gate][block][lane]. Units past the end are zeros, or what the last one is, where k
-lies side by side. Of narrow numbers each lane holds 32 bits of k, one beside the other, the last ones filled up with
-zeros. It is packed when parameters change, never while a graph runs.
+A panel has the layout [group of blocks][k][gate][block][lane]. Units past the end are zero, or copies of the last one
+if k is contiguous. For narrow numbers, each lane holds 32 bits of consecutive k, padded with zeros. Panels are packed
+when parameters change, never while a graph runs.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .sparse_packing import DENSE, SparsePanels
 from .views import View
 
 DOT_WIDTH = {"int8": 4, "bfloat16": 2}
-"""How many narrow numbers lie side by side in a lane, where they are multiplied by narrow numbers."""
+"""Narrow numbers per lane in dot products of narrow numbers."""
 
 
 @dataclass(frozen=True)
 class PackedView:
-    """A right operand that is packed: where it lies in the parameter of this name."""
+    """A packed right operand: its place in the parameter of this name."""
 
     parameter: str
     offset: int
@@ -37,7 +37,7 @@ class PackedView:
 
 @dataclass(frozen=True)
 class PanelLayout:
-    """What lies in a panel, and in which order: groups of ``blocks`` vectors of ``lanes`` columns."""
+    """Contents and order of a panel: groups of ``blocks`` vectors of ``lanes`` columns."""
 
     views: tuple[PackedView, ...]
     lanes: int
@@ -45,21 +45,26 @@ class PanelLayout:
     dot_width: int
 
     def gates(self, views: tuple[PackedView, ...], lanes: int, blocks: int, dot_width: int) -> tuple[int, ...] | None:
-        """Which of the panel's are these views, if tiles of ``blocks`` can read them there: whole groups, or a last one
-        that has fewer blocks.
+        """Return the indices of these views among the panel's gates, if tiles of ``blocks`` can read them; else None.
+
+        Such tiles read whole groups, or a last group with fewer blocks.
         """
         if (lanes, dot_width) != (self.lanes, self.dot_width) or blocks % self.blocks or not {*views} <= {*self.views}:
             return None
-        behind = -(-int(str(views[0].shape[1])) // lanes) % blocks
-        if behind > self.blocks and behind % self.blocks:
+        remainder = -(-int(str(views[0].shape[1])) // lanes) % blocks
+        if remainder > self.blocks and remainder % self.blocks:
             return None
         return tuple(map(self.views.index, views))
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A packed panel and its depth, the number of k, filled up with zeros to a multiple of those in a lane. total:
-    vectors of units; blocks: how many of them are a group.
+    """A packed panel.
+
+    Attributes:
+        depth: Number of k, padded with zeros to a multiple of those in a lane.
+        total: Vectors of units.
+        blocks: Vectors in a group.
     """
 
     buffer: Buffer
@@ -71,18 +76,21 @@ class Panel:
     blocks: int
 
     def group_blocks(self, first: Index, lanes: int) -> int:
-        """Vectors of the groups that a tile reads: the last one may have fewer. first: the first unit, by a loop's
-        variable where all groups are whole.
+        """Return the vectors of the groups that a tile reads; the last group may have fewer.
+
+        ``first`` is the first unit, or a loop variable if all groups are whole.
         """
-        behind = isinstance(first, int) and first // lanes // self.blocks == self.total // self.blocks
-        return self.total % self.blocks if behind else self.blocks
+        is_last = isinstance(first, int) and first // lanes // self.blocks == self.total // self.blocks
+        return self.total % self.blocks if is_last else self.blocks
 
 
 class Panels:
-    """The panels that a program's kernels ask for, each made once.
+    """Panels of a program's kernels, each made once.
 
-    parameters: their names. alike: layouts of another program's panels, which are taken over where tiles can read them.
-    origins: of parameters, and of values that are computed from them, where they are declared.
+    Attributes:
+        parameters: Names of the parameters.
+        alike: Layouts of another program's panels, which are reused if tiles can read them.
+        origins: Declaration lines of parameters and of values computed from them.
     """
 
     def __init__(
@@ -103,12 +111,12 @@ class Panels:
         self.guards: dict[Buffer, Buffer | None] = {}
 
     def packs(self, view: View) -> bool:
-        """Whether a right operand is one matrix of parameters alone, and not of a step, so that it is packed ahead."""
+        """True if a right operand is one matrix of parameters, not of a step, so that it is packed ahead."""
         known = all(isinstance(dim, int) for dim in (view.offset, *view.shape))
         return known and view.buffer in self.parameters and len(view.shape) == 2
 
     def prepared(self, name: str, dtype: str, elements: Dim) -> Buffer:
-        """Memory for a value that is computed from parameters when they change."""
+        """Allocate a value that is computed from parameters when they change."""
         buffer = Buffer(f"{name}_p{len(self.offsets)}", dtype)
         self._place(buffer, int(str(elements)))
         self.parameters.add(buffer)
@@ -123,7 +131,7 @@ class Panels:
     def panel(
         self, views: tuple[View, ...], width: int, lanes: int, blocks: int, dot_width: int
     ) -> tuple[Panel, tuple[int, ...]]:
-        """A panel for tiles of ``blocks``, and which of its gates the views are."""
+        """Return a panel for tiles of ``blocks``, and the indices of the views among its gates."""
         packed = self._packed(views)
         for layout in self.alike:
             gates = layout.gates(packed, lanes, blocks, dot_width) if packed is not None else None
@@ -133,8 +141,9 @@ class Panels:
 
     @contextmanager
     def needed_if_dense(self, numbers: Buffer) -> Iterator[None]:
-        """Panels that are asked for here, and nowhere else, are filled only if packing leaves a product to tiles.
-        numbers: of its sparse panel.
+        """Fill panels requested in this context only if packing leaves a product to dense tiles.
+
+        ``numbers`` is the buffer of its sparse panel.
         """
         self.needed = numbers
         yield
@@ -142,7 +151,9 @@ class Panels:
 
     @property
     def shrinking(self) -> frozenset[str]:
-        """Names of buffers that may be used in their first part only, by what weights are; zeros stand behind it."""
+        """Return the names of buffers of which only a first part may be used, depending on the weights; the rest is
+        zero.
+        """
         guarded = {buffer.name for buffer, guard in self.guards.items() if guard is not None}
         return frozenset(guarded | self.sparse.names)
 
@@ -160,43 +171,43 @@ class Panels:
         return self.made[key]
 
     def has_alike(self, views: Sequence[View]) -> bool:
-        """Whether one of the layouts that are taken over has all these right operands."""
+        """True if a reused layout has all these right operands."""
         packed = {item for view in views for item in self._packed([view]) or ()}
         return len(packed) == len(views) and any(packed <= {*layout.views} for layout in self.alike)
 
     def groups(self, views: Sequence[View]) -> tuple[int, ...]:
-        """Of the layouts that have these right operands, how many vectors are a group."""
+        """Return the group sizes of reused layouts that have these right operands."""
         packed = {item for view in views for item in self._packed([view]) or ()}
         return tuple(sorted({layout.blocks for layout in self.alike if packed & {*layout.views}}))
 
     def _packed(self, views: Sequence[View]) -> tuple[PackedView, ...] | None:
-        """Views by names of parameters; None where one is of a value that is computed from them."""
-        found = []
+        """Return views by parameters' names; None if one is of a value computed from parameters."""
+        packed = []
         for view in views:
             if view.buffer not in self.names or not isinstance(view.offset, int):
                 return None
-            found.append(PackedView(self.names[view.buffer], view.offset, view.strides, view.shape))
-        return tuple(found)
+            packed.append(PackedView(self.names[view.buffer], view.offset, view.strides, view.shape))
+        return tuple(packed)
 
     def _view(self, packed: PackedView) -> View:
         return View(self.buffers[packed.parameter], packed.offset, packed.strides, packed.shape)
 
     def layouts(self) -> dict[str, PanelLayout]:
-        """By name of buffer what lies in a panel, of those that are packed from parameters as they are."""
-        found = {}
+        """Return layouts by buffer name, for panels packed directly from parameters."""
+        layouts_by_name = {}
         for (views, _, lanes, blocks, dot_width), panel in self.made.items():
             packed = self._packed(views)
             if packed is not None:
-                found[panel.buffer.name] = PanelLayout(packed, lanes, blocks, dot_width)
-        return found
+                layouts_by_name[panel.buffer.name] = PanelLayout(packed, lanes, blocks, dot_width)
+        return layouts_by_name
 
     def pack_function(self, name: str, block: Block) -> Function:
-        """The function that fills every panel from the parameters, after what ``block`` prepares."""
+        """Return the function that fills every panel from the parameters, after the statements of ``block``."""
         self.pack(block)
         return Function(name, (), (), tuple(block.statements), "packs parameters into panels")
 
     def pack(self, block: Block) -> None:
-        """Fills the panels that were asked for and are not filled yet."""
+        """Fill the requested panels that are not filled yet."""
         self.sparse.pack(block, self.origins.get)
         for (views, width, lanes, blocks, _), panel in self.made.items():
             if panel.buffer not in self.filled:
@@ -210,7 +221,7 @@ class Panels:
     def _fill(
         self, block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel
     ) -> None:  # fmt: skip
-        """Adds a call of a function that all panels share whose weights lie alike, as those of equal layers do."""
+        """Add a call of a function that panels with equally laid out weights share, such as those of equal layers."""
         starts: dict[Buffer, Index] = {}
         for view in views:
             starts.setdefault(view.buffer, view.offset)
@@ -231,7 +242,7 @@ class Panels:
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """The functions that ``pack`` calls."""
+        """Return the functions that ``pack`` calls."""
         return (*self.fillers.values(), *self.transposing.functions.values(), *self.sparse.functions)
 
 
@@ -242,7 +253,7 @@ def _pack(
     total = -(-width // lanes)
     first = 0
     while first < total:
-        # All groups of full blocks run in one loop; the last blocks stand alone.
+        # All groups of full blocks run in one loop; the last blocks are separate.
         count = min(blocks, total - first)
         whole = (total - first) // count if count == blocks else 1
         ends_short = (first + whole * count) * lanes > width
@@ -275,12 +286,12 @@ def _groups(
             transposing.transpose(inner, source, target, item.view.strides[1], per_k, lanes, item.valid, panel.depth)
         block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
         return
-    # Row after row of the weights, which memory then delivers ahead of time.
+    # Read row after row, so that the hardware prefetches.
     dot_width, depth = panel.dot_width, int(str(views[0].shape[0]))
     full = depth // dot_width
 
     def rows(at: Block, k: Index, present: int) -> None:
-        """The rows that lie in a lane together, ``present`` of which there are."""
+        """Return the rows that share a lane, ``present`` of which exist."""
         inner = at.nested()
         for item in slices:
             values: list[Operand] = []
@@ -308,7 +319,7 @@ def _groups(
 
 @dataclass(frozen=True)
 class _Slice:
-    """``lanes`` units of one gate, ``valid`` of which exist, at k = 0: where they lie and where they go."""
+    """``lanes`` units of one gate, of which ``valid`` exist, at k = 0: source and destination."""
 
     view: View
     start: Index
@@ -317,9 +328,9 @@ class _Slice:
 
 
 class TransposingPackers:
-    """Functions that transpose a slice of weights in which k is contiguous: one for each depth.
+    """Functions that transpose a slice of weights in which k is contiguous, one for each depth.
 
-    The code is long, and panels have many slices, but few depths of them.
+    The code is long, and panels have many slices of few depths.
     """
 
     def __init__(self) -> None:
@@ -329,9 +340,12 @@ class TransposingPackers:
         self, block: Block, source: Place, target: Place, distance: Index, per_k: int, lanes: int, valid: Index,
         depth: int,
     ) -> None:  # fmt: skip
-        """Adds a call that transposes a slice. distance: between units of the source. per_k: between rows of the
-        target. valid: how many of the lanes there are. What is in the others of the target is a number if the source
-        holds numbers only, and no more is known of it.
+        """Add a call that transposes a slice.
+
+        Args:
+            distance: Elements between units of the source.
+            per_k: Elements between rows of the target.
+            valid: Number of lanes that exist. The others receive finite values if the source is finite.
         """
         key = (target[0].dtype, lanes, depth)
         if key in self.functions:
@@ -342,8 +356,9 @@ class TransposingPackers:
 
 
 def _transposing(name: str, dtype: str, lanes: int, depth: int, origin: Where | None) -> Function:
-    """Transposes rows of ``depth``, as many as a call says, into ``depth`` rows of ``lanes``, blocks of lanes x lanes
-    in registers; of both the rows lie at distances that are given. The last row stands for those that there are not.
+    """Return a function that transposes rows of ``depth`` into ``depth`` rows of ``lanes``, in blocks of lanes x lanes.
+
+    The call gives the number of rows and both row distances. The last row replaces missing ones.
     """
     source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
     places = [size("n0") * block.let_index("lane", "min", lane, size("n2") - 1) for lane in range(1, lanes)]
@@ -355,7 +370,7 @@ def _transposing(name: str, dtype: str, lanes: int, depth: int, origin: Where | 
 
     if depth < lanes:
         transpose(block, 0, depth)
-    else:  # the last block begins where it ends with the rows, and transposes again what lies in the one before
+    else:  # the last block overlaps the previous one, so that it ends with the rows
         inner = block.nested()
         inner.add(LetIndex("first", "min", size("k"), depth - lanes))
         transpose(inner, size("first"), lanes)

@@ -1,12 +1,12 @@
-"""Weights without their blocks of zeros: the blocks that are left, one behind the other, and where each belongs.
+"""Packed weights without blocks of zeros: the nonzero blocks, one after the other, and the position of each.
 
-A block is a few k of ``lanes`` columns. Beside the blocks lies a list of numbers: first the head, then for each block
-its first k and its first column. Blocks come in the order of k, so that each column's sum is added up in the order in
-which dense tiles add it. Which blocks there are is found when parameters change; code is the same for any of them.
+A block has a few k of ``lanes`` columns. A list of numbers has a header, then the first k and first column of each
+block. Blocks are in order of k, so that each column's sum has the order of dense tiles. Blocks are found when
+parameters change, and the code does not depend on them.
 
-Packing also decides, by how many blocks it finds, how high they are, and whether dense tiles compute the product: where
-no block is zero, or, of integers, where too few are. Of floats what is zero is left out whatever it takes, as it then
-spreads no NaN, and that must not hang on how many others there are.
+Packing also chooses the height of blocks by their number, and falls back to dense tiles if no block is zero or, for
+integers, if too few are. Zero blocks of floats are always skipped, because that affects the propagation of NaN, which
+must not depend on how many others are zero.
 """
 
 from __future__ import annotations
@@ -23,27 +23,31 @@ from .lane_order import side_by_side
 from .views import View
 
 TALL = 4
-"""k of a tall block: a step adds all of them to sums that it loads and stores once."""
+"""k in a tall block. One step adds all of them to sums that it loads and stores once."""
 DENSE, BLOCKS, ROWS, TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS, TALL_END, HEAD = range(8)
-"""What the numbers at the head mean: whether all is left to dense tiles; blocks and rows so far; blocks that there
-would be of either height, and low ones behind the last tall one; the k behind the last tall one; where ranges begin."""
+"""Fields of the header: dense tiles are used; blocks and rows so far; numbers of blocks of either height, and of low
+ones after the last tall one; k after the last tall one; start of ranges."""
 FIRST, LAST, ROW, RANGE = range(4)
-"""Of a range: its first block, the one behind its last, the row at which it begins; how many numbers that are."""
+"""Fields of a range: first block, block after the last, first row; and the number of fields."""
 
 
 def block_cost(steps: int) -> int:
-    """What a block of so many steps costs, with what it takes to find its place, and to load and store its sums."""
+    """Estimate the cost of a block of ``steps``, including finding its position and loading and storing its sums."""
     return 5 + 2 * steps
 
 
 @dataclass(frozen=True)
 class SparseLayout:
-    """How blocks of a matrix of ``depth`` x ``width`` are cut.
+    """Division of a matrix of ``depth`` x ``width`` into blocks.
 
-    lanes: columns of a block. dot_width: k that are multiplied in one step. accumulators: sums into which one is split.
-    sums: k after which sums begin anew; 0: none do. limit: of integers, which hold no NaN, how many of a hundred blocks
-    may be left before dense tiles take less; None: numbers are floats. bounds: the first column of each worker's part,
-    and the width.
+    Attributes:
+        lanes: Columns of a block.
+        dot_width: k multiplied in one step.
+        accumulators: Partial sums of each sum.
+        sums: k after which sums restart; 0 if they never do.
+        limit: For integers, which have no NaN, the maximum percentage of nonzero blocks before dense tiles are faster;
+            None for floats.
+        bounds: First column of each worker's part, and the width.
     """
 
     depth: int
@@ -62,7 +66,7 @@ class SparseLayout:
 
     @property
     def segments(self) -> int:
-        """How often sums begin."""
+        """Number of times that sums start."""
         return -(-self.depth // self.sums) if self.sums else 1
 
     @property
@@ -72,23 +76,23 @@ class SparseLayout:
 
     @property
     def has_tall(self) -> bool:
-        """Whether there are blocks of more than one step."""
+        """True if there are blocks of more than one step."""
         return self.dot_width < TALL
 
     @property
     def heights(self) -> tuple[int, ...]:
-        """k of a block, of each of the lists of blocks, which follow each other in the order of k."""
+        """k of a block in each of the lists of blocks, which follow each other in the order of k."""
         tall = (TALL,) if self.has_tall else ()
         rest = (self.depth - self.whole,) if self.whole < self.depth else ()
         return (*tall, self.dot_width, *rest)
 
     def range_of(self, part: int | Index, segment: Index, number: int) -> Index:
-        """Where the numbers of a range of blocks lie: of a part, of k that are summed together, of a list."""
+        """Return the position of a range of blocks, by part, segment and list."""
         return HEAD + ((part * self.segments + segment) * len(self.heights) + number) * RANGE
 
     @property
     def list_begin(self) -> int:
-        """Where the list of blocks begins."""
+        """Position of the list of blocks."""
         return int(str(self.range_of(len(self.bounds) - 1, 0, 0)))
 
     @property
@@ -97,13 +101,13 @@ class SparseLayout:
 
     @property
     def row(self) -> int:
-        """Elements of a row of a block: what one step multiplies."""
+        """Elements of a row of a block, which one step multiplies."""
         return self.lanes * self.dot_width
 
 
 @dataclass(frozen=True)
 class SparsePanel:
-    """blocks: those that are left. numbers: the head, and where each belongs."""
+    """Packed nonzero ``blocks``, and ``numbers`` with the header and the blocks' positions."""
 
     layout: SparseLayout
     blocks: Buffer
@@ -111,7 +115,7 @@ class SparsePanel:
 
 
 class SparsePanels:
-    """The panels of sparse products, each made once. place: gives memory to a buffer of so many elements."""
+    """Panels of sparse products, each made once. ``place`` allocates a buffer."""
 
     def __init__(self, place: Callable[[Buffer, int], int]) -> None:
         self._place = place
@@ -120,7 +124,7 @@ class SparsePanels:
         self._filled: set[Buffer] = set()
 
     def panel(self, view: View, layout: SparseLayout) -> SparsePanel:
-        """The panel of a right operand."""
+        """Return the panel of a right operand."""
         key = (view, layout)
         if key not in self._made:
             number = len(self._made)
@@ -131,8 +135,10 @@ class SparsePanels:
         return self._made[key]
 
     def pack(self, block: Block, origin: Callable[[Buffer], Where | None]) -> None:
-        """Adds calls that fill those that are not filled yet; matrices that lie alike share a function. origin: of a
-        parameter.
+        """Add calls that fill panels not filled yet. Equally laid out matrices share a function.
+
+        Args:
+            origin: Returns the declaration line of a parameter.
         """
         for (view, layout), panel in self._made.items():
             if panel.blocks in self._filled:
@@ -155,17 +161,17 @@ class SparsePanels:
 
     @property
     def names(self) -> set[str]:
-        """The names of all buffers."""
+        """Names of all buffers."""
         return {buffer.name for panel in self._made.values() for buffer in (panel.blocks, panel.numbers)}
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """The functions that ``pack`` calls."""
+        """Return the functions that ``pack`` calls."""
         return tuple(self._fillers.values())
 
 
 class _Packing:
-    """Writes the function that packs one matrix."""
+    """Writer of the function that packs one matrix."""
 
     def __init__(self, block: Block, view: View, panel: SparsePanel) -> None:
         self.block, self.view, self.panel, self.layout = block, view, panel, panel.layout
@@ -180,7 +186,7 @@ class _Packing:
         block.add(When(block.read_index("dense", self.panel.numbers, DENSE), 0, 1, tuple(some.statements)))
 
     def _count(self) -> None:
-        """Counts blocks of either height, by which it is decided how high they are and whether dense tiles serve."""
+        """Count nonzero blocks of either height, to choose the height and to decide on dense tiles."""
         block, layout = self.block, self.layout
         low, tall = layout.dot_width, layout.heights[0]
         end = layout.whole // tall * tall
@@ -222,12 +228,12 @@ class _Packing:
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
 
     def _part(self, block: Block, part: int) -> None:
-        """The blocks of one worker's columns."""
+        """Pack the blocks of one worker's columns."""
         segments = self.layout.segments
         _loop(block, "segment", 0, segments, 1, lambda inner, segment: self._segment(inner, part, segment))
 
     def _segment(self, block: Block, part: int, segment: Index) -> None:
-        """The blocks of k that are summed together, of one worker's columns."""
+        """Pack the blocks of k that are summed together, for one worker's columns."""
         layout, begin = self.layout, segment * self.layout.sums
         end: Index = layout.depth
         if layout.segments > 1:
@@ -250,7 +256,7 @@ class _Packing:
             self._set(block, place + LAST, self._get(block, BLOCKS))
 
     def _block(self, block: Block, k: Index, column: Index, height: int) -> None:
-        """Writes a block behind those that are there, and counts it unless it is zero."""
+        """Append a block, and count it unless it is zero."""
         layout, dot_width = self.layout, self.layout.dot_width
         steps = -(-height // dot_width)
         rows: list[Operand] = [self._row(block, k + row, column) for row in range(height)]
@@ -267,7 +273,7 @@ class _Packing:
                 block.add(Store(value, self.panel.blocks, first + number_in_row))
         entry = layout.list_begin + 2 * number
         target = column
-        if layout.accumulators > 1 and steps == 1:  # the k of each sum stand apart
+        if layout.accumulators > 1 and steps == 1:  # each partial sum has its own k
             target = column + layout.room * block.let_index("sum", "parity", k, 1)
         for place, index in ((entry, k), (entry + 1, target)):
             self._set(block, place, _cast(block, index))
@@ -279,7 +285,7 @@ class _Packing:
         self, block: Block, first: Index, last: Index, height: int, low: int, high: int,
         body: Callable[[Block, Index, Index], None],
     ) -> None:  # fmt: skip
-        """``body`` for each block of whole heights from k to k, of columns from low to high."""
+        """Call ``body`` for each block of whole height in a range of k and columns."""
         lanes = self.layout.lanes
 
         def row(inner: Block, k: Index) -> None:
@@ -290,7 +296,7 @@ class _Packing:
     # Numbers ---------------------------------------------------------------------------------------
 
     def _row(self, block: Block, k: Index, column: Index) -> Operand:
-        """``lanes`` columns at one k, zeros behind the last one."""
+        """Return ``lanes`` columns at one k, with zeros after the last."""
         view, layout = self.view, self.layout
         valid: Index | None = None
         if layout.width % layout.lanes:
@@ -299,22 +305,22 @@ class _Packing:
         return block.load("w", view.buffer, place, layout.lanes, valid, view.strides[1])
 
     def _some(self, block: Block, rows: Sequence[Operand]) -> Operand:
-        """1 if some number is not 0, else 0. A NaN is none."""
-        found: Operand | None = None
+        """Return 1 if any number is not 0, else 0. NaN counts as nonzero."""
+        any_nonzero: Operand | None = None
         for row in rows:
             dtype = "float32" if row.dtype == "bfloat16" else row.dtype
             wide = block.let("cast", [row], dtype, row.lanes) if dtype != row.dtype else row
             differs = block.let("not_equal", [wide, Literal(0, dtype, row.lanes)], "bool", row.lanes)
-            found = differs if found is None else block.let("or", [found, differs], "bool", row.lanes)
-        assert found is not None
-        numbers = block.let("cast", [found], "int32", found.lanes)
-        return block.let("across", [numbers], "int32", 1, combine="maximum") if found.lanes > 1 else numbers
+            any_nonzero = differs if any_nonzero is None else block.let("or", [any_nonzero, differs], "bool", row.lanes)
+        assert any_nonzero is not None
+        numbers = block.let("cast", [any_nonzero], "int32", any_nonzero.lanes)
+        return block.let("across", [numbers], "int32", 1, combine="maximum") if any_nonzero.lanes > 1 else numbers
 
     def _largest(self, block: Block, numbers: Sequence[Operand]) -> Operand:
-        found = numbers[0]
+        largest = numbers[0]
         for number in numbers[1:]:
-            found = block.let("maximum", [found, number], "int32", 1)
-        return found
+            largest = block.let("maximum", [largest, number], "int32", 1)
+        return largest
 
     def _get(self, block: Block, place: Index) -> Operand:
         return block.load("n", self.panel.numbers, place, 1)

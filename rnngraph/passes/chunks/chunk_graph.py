@@ -30,27 +30,19 @@ class Chunked:
 
 
 def chunk_graph(timeline: Timeline, rows: Dim, where: Where | None = None) -> Chunked:
-    """Return the graph of a chunk with any number of steps.
+    """Return the graph of a chunk with any number of steps; ``rows`` is the number of rows, as in the graph.
 
     Law: entry i of its results for the chunk that starts with step K is entry ``many * K + i - delay`` of the whole
     graph's results, bit for bit, and zero if there is no such entry.
-
-    Args:
-        rows: Number of rows, as in the graph.
     """
     return _ChunkGraph(timeline, rows, None, where).made()
 
 
 def tail_graph(timeline: Timeline, rows: Dim, rests: Mapping[str, int], where: Where | None = None) -> Graph:
-    """Return the graph of a sequence's end.
+    """Return the graph of a sequence's end, where ``rests`` has the remaining entries by length symbol.
 
-    Law: it returns the entries of the whole graph's outputs that no chunk has returned.
-
-    Args:
-        rests: Remaining entries by length symbol, too few for a step.
-
-    Raises:
-        GraphError: A sequence of this length would have differed from its first step on.
+    Law: it returns the entries of the whole graph's outputs that no chunk has returned. ``GraphError`` is raised if a
+    sequence of this length would have differed from its first step on.
     """
     return _ChunkGraph(timeline, rows, rests, where).made().graph
 

@@ -15,7 +15,7 @@ from ...analysis.directions import check_blocks
 from ...analysis.kernel_fusion import FusedKernels, Kernel, fuse_body
 from ...analysis.loop_fusion import PLAIN, PREPARED
 from ...analysis.residency import Residency
-from ...analysis.row_independence import FEWEST_ROWS, Rowwise, rows_of
+from ...analysis.row_independence import MIN_ROWS, Rowwise, rows_of
 from ...cost_model.chunk_length import TimeChunk, chunk_length
 from ...cost_model.interleaving import InterleavingPlan, LoopKernels, may_pay, plan_interleaving
 from ...cost_model.pipelining import PipelinePlan, StageCost, plan_pipeline
@@ -121,7 +121,7 @@ class _Analyst:
     def __init__(self, entry: EntryGraph, target: Target, parts: int, max_chunk: int | None) -> None:
         self.entry, self.target, self.max_chunk = entry, target, max_chunk
         rows = rows_of(entry.graph) if parts > 1 else 0
-        rowwise = Rowwise(rows, self._is_shared) if rows >= FEWEST_ROWS * parts else None
+        rowwise = Rowwise(rows, self._is_shared) if rows >= MIN_ROWS * parts else None
         if rowwise is not None:
             replaced = entry.arguments.replaced
             rowwise.apart.update(node for name, node in entry.graph.outputs if name in replaced)
