@@ -88,40 +88,62 @@ def zeros_like(parts: Arrays) -> Arrays:
 # Cells here ------------------------------------------------------------------------------------------
 
 
+LAYOUTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "rnn": {"kernel": ("WR", "h"), "bias": ("B", "h")},
+    "lstm": {"kernel": ("WR", "ijfo"), "bias": ("B", "ijfo")},
+    "gru": {
+        "gates/kernel": ("WR", "ru"),
+        "gates/bias": ("B", "ru"),
+        "candidate/kernel": ("WR", "c"),
+        "candidate/bias": ("B", "c"),
+    },
+    "gru that resets after": {
+        "gates/kernel": ("WR", "ru"),
+        "gates/bias": ("B", "ru"),
+        "candidate/input_projection/kernel": ("W", "c"),
+        "candidate/input_projection/bias": ("b", "c"),
+        "candidate/hidden_projection/kernel": ("R", "c"),
+        "candidate/hidden_projection/bias": ("r", "c"),
+    },
+}
+
+
+def layout_of(cell: Cell) -> Mapping[str, tuple[str, str]]:
+    """Return what each parameter of a cell holds: (arrays, gates in order), by its name under the cell.
+
+    Arrays: W and R are the kernels of inputs and of h, WR one above the other; b and r the biases beside them, B their
+    sum.
+    """
+    return LAYOUTS["gru that resets after" if isinstance(cell, GRUCell) and cell.reset_after else kind_of(cell)]
+
+
 def parameters_of(cell: Cell, layer: Layer) -> Arrays:
     """The cell's parameters, by their names under it."""
     return {name: np.ascontiguousarray(array) for name, array in _parameters(cell, layer).items()}
 
 
 def _parameters(cell: Cell, layer: Layer) -> Arrays:
-    kind = kind_of(cell)
-    if isinstance(cell, GRUCell):
-        return _gru(cell, layer)
-    order = {"rnn": "h", "lstm": "ijfo"}[kind]
-    both = {gate: np.concatenate([layer.inputs[gate], layer.recurrent[gate]]) for gate in order}
-    biases = {gate: layer.bias(gate) for gate in order}
+    found = arrays_in(layout_of(cell), layer)
     if isinstance(cell, BasicLSTMCell | LSTMCell):
-        biases["f"] = biases["f"] - np.asarray(cell.forget_bias, biases["f"].dtype)  # which every step adds
-    found = {"kernel": joined(both, order, 1), "bias": joined(biases, order, 0)}
-    found |= {PEEPHOLES[gate]: array for gate, array in layer.peepholes.items()}
+        forget = np.split(found["bias"], 4)[LAYOUTS["lstm"]["bias"][1].index("f")]
+        forget -= np.asarray(cell.forget_bias, forget.dtype)  # which every step adds
     return found if layer.projection is None else found | {"projection/kernel": layer.projection}
 
 
-def _gru(cell: GRUCell, layer: Layer) -> Arrays:
-    gates = {gate: np.concatenate([layer.inputs[gate], layer.recurrent[gate]]) for gate in "ru"}
-    found = {
-        "gates/kernel": joined(gates, "ru", 1),
-        "gates/bias": joined({gate: layer.bias(gate) for gate in "ru"}, "ru", 0),
-    }
-    if cell.reset_after:
-        return found | {
-            "candidate/input_projection/kernel": layer.inputs["c"],
-            "candidate/input_projection/bias": layer.input_bias["c"],
-            "candidate/hidden_projection/kernel": layer.recurrent["c"],
-            "candidate/hidden_projection/bias": layer.recurrent_bias["c"],
-        }
-    kernel = np.concatenate([layer.inputs["c"], layer.recurrent["c"]])
-    return found | {"candidate/kernel": kernel, "candidate/bias": layer.bias("c")}
+def arrays_in(layout: Mapping[str, tuple[str, str]], layer: Layer) -> Arrays:
+    """The parameters of such a layout, and peepholes."""
+    found = {name: _array_of(layer, what, order) for name, (what, order) in layout.items()}
+    return found | {PEEPHOLES[gate]: array for gate, array in layer.peepholes.items()}
+
+
+def _array_of(layer: Layer, what: str, order: str) -> np.ndarray:
+    """Arrays of gates side by side, as ``layout_of`` names them."""
+    kernels = [parts for letter, parts in (("W", layer.inputs), ("R", layer.recurrent)) if letter in what]
+    if kernels:
+        return joined({gate: np.concatenate([parts[gate] for parts in kernels]) for gate in order}, order, 1)
+    if what == "B":
+        return joined({gate: layer.bias(gate) for gate in order}, order, 0)
+    return joined(layer.input_bias if what == "b" else layer.recurrent_bias, order, 0)
 
 
 def layer_of(cell: Cell, parameters: Mapping[str, Any]) -> Layer:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..declare.cells.basic import BasicLSTMCell
 from ..support.api_guard import api
 from ..support.errors import FileError
 from .gates import ORDERS, Layer, gates_of, zeros_like
-from .layers import declare_dense, declare_parameter, declare_stack
+from .layers import declare_dense, declare_parameter
 from .net import Net
 from .reading import Pieces, Record, bytes_of_file, json_of, not_readable
+from .recurrent_layers import declare_stack, lstm_cell
 from .script import Script
 
 WHAT = "a NAM file"
@@ -54,11 +54,11 @@ def read_nam(source: str | os.PathLike[str] | bytes) -> Net:
             {gate: part[inputs:] for gate, part in both.items()},
             bias, zeros_like(bias),
         ))  # fmt: skip
-        cells.append(script.call(BasicLSTMCell, hidden, forget_bias=0.0, hint="cell"))
+        cells.append(lstm_cell(hidden).declare(script))
         initial.append((declare_parameter(script, "initial_c", c, "c"), declare_parameter(script, "initial_h", h, "h")))
         inputs = hidden
     head, bias_of_head = pieces.take(outputs, hidden), pieces.take(outputs)
     pieces.end()
-    sequence, _ = declare_stack(script, x, cells, layers, initial)
+    sequence = declare_stack(script, x, cells, layers, initial)
     script.outputs["y"] = declare_dense(script, sequence, head.T, bias_of_head)
     return Net(script)

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell
 from ..declare.functions.activations import ACTIVATIONS, leaky_relu
 from ..declare.functions.convolutions import conv1d
 from ..declare.functions.layers import batch_normalization
 from ..support.api_guard import api
 from ..support.errors import FileError
 from .gates import ORDERS, Layer, gates_of
-from .layers import declare_dense, declare_parameter, declare_stack
+from .layers import declare_dense, declare_parameter
 from .net import Net
 from .reading import Record, bytes_of_file, json_of, not_readable, numbers
+from .recurrent_layers import CellKind, declare_stack, gru_cell, lstm_cell, rnn_cell
 from .script import Script
 from .steps import Value
 from .weights import torch_layer
@@ -133,14 +133,14 @@ def _last_of(layer: Record, key: str) -> int:
 def _gru(script: Script, x: Value, layer: Record) -> Value:
     units, width = _units(layer), x.tensor.width
     kernel, recurrent, bias = _arrays(layer, (width, 3 * units), (units, 3 * units), (2, 3 * units))
-    cell = script.call(GRUCell, units, reset_after=True, hint="cell")
+    cell = gru_cell(units).declare(script)
     return _recurrent(script, x, cell, ORDERS["keras"]["gru"], kernel, recurrent, bias)
 
 
 def _lstm(script: Script, x: Value, layer: Record) -> Value:
     units, width = _units(layer), x.tensor.width
     kernel, recurrent, bias = _arrays(layer, (width, 4 * units), (units, 4 * units), (4 * units,))
-    cell = script.call(BasicLSTMCell, units, forget_bias=0.0, hint="cell")
+    cell = lstm_cell(units).declare(script)
     rows = np.stack([bias, np.zeros_like(bias)])
     return _recurrent(script, x, cell, ORDERS["keras"]["lstm"], kernel, recurrent, rows)
 
@@ -149,8 +149,7 @@ def _recurrent(
     script: Script, x: Value, cell: Value, order: str, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray
 ) -> Value:
     kernels, biases = (gates_of(kernel, order, 1), gates_of(recurrent, order, 1)), [gates_of(b, order, 0) for b in bias]
-    outputs, _ = declare_stack(script, x, [cell], [Layer(*kernels, biases[0], biases[1])])
-    return outputs
+    return declare_stack(script, x, [cell], [Layer(*kernels, biases[0], biases[1])])
 
 
 def _prelu(script: Script, x: Value, layer: Record) -> Value:
@@ -198,15 +197,13 @@ _LAYERS: Mapping[str, Callable[[Script, Value, Record], Value]] = {
 # GuitarML --------------------------------------------------------------------------------------------
 
 
+_CELLS: Mapping[str, Callable[[int], CellKind]] = {"LSTM": lstm_cell, "GRU": gru_cell, "RNN": rnn_cell}
+
+
 def _guitarml(record: Record) -> Net:
     data, arrays = record.record("model_data"), record.record("state_dict")
     kind = data.text("unit_type", "LSTM")
-    makers: Mapping[str, Callable[[int], Value]] = {
-        "LSTM": lambda units: script.call(BasicLSTMCell, units, forget_bias=0.0, hint="cell"),
-        "GRU": lambda units: script.call(GRUCell, units, reset_after=True, hint="cell"),
-        "RNN": lambda units: script.call(BasicRNNCell, units, hint="cell"),
-    }
-    if kind not in makers:
+    if kind not in _CELLS:
         raise not_readable(record.name, [f"unit_type {kind!r}; LSTM, GRU and RNN are read"])
     inputs, outputs = data.count("input_size", 1), data.count("output_size", 1)
     hidden, count = data.count("hidden_size"), data.count("num_layers", 1, most=1000)
@@ -214,11 +211,11 @@ def _guitarml(record: Record) -> Net:
     x = script.input("x", (None, None, inputs))
     cells, layers = [], []
     for number in range(count):
-        cells.append(makers[kind](hidden))
+        cells.append(_CELLS[kind](hidden).declare(script))
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         given = {name: arrays.array(f"rec.{name}_l{number}") for name in names if f"rec.{name}_l{number}" in arrays}
         layers.append(torch_layer(cells[-1].thing, given))
-    sequence, _ = declare_stack(script, x, cells, layers)
+    sequence = declare_stack(script, x, cells, layers)
     kernel = arrays.array("lin.weight", (outputs, hidden)).T
     y = declare_dense(script, sequence, kernel, arrays.array("lin.bias", (outputs,)) if "lin.bias" in arrays else None)
     if data.get("skip", 0):

@@ -161,10 +161,10 @@ def is_ours(frame: FrameType) -> bool:
     return file == "<string>" and str(frame.f_globals.get("__name__")).startswith("rnngraph.")
 
 
-def warn(text: str, where: Where | None) -> None:
-    """Issue a ``UserWarning`` for a user's line."""
+def warn(text: str, where: Where | None, category: type[Warning] = UserWarning) -> None:
+    """Issue a warning for a user's line."""
     file, line = (where.file, where.line) if where else NO_LINE
-    warnings.warn_explicit(f"{where}: {text}" if where else text, UserWarning, file, line)
+    warnings.warn_explicit(f"{where}: {text}" if where else text, category, file, line)
 
 
 class RnnGraphError(Exception):

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from ...declare.functions.activations import masked_softmax, softmax
 from ...declare.functions.basic import (
-    cast,
     expand_dims,
-    less,
     logical_and,
-    logical_not,
-    matmul,
     not_equal,
     reduce_sum,
-    reshape,
     tanh,
-    transpose,
     where,
 )
-from ...declare.functions.cumulative import cumsum
-from ...declare.functions.randomness import dropout
+from ...declare.functions.sequences import positions
+from ..operators.attention import attend, join_heads, not_later, product_scores, split_heads
+from ..operators.backend import ScriptBackend
 from ..steps import Value
 from .activations import number
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
-from .merging import all_true
 from .plain import kept
 
 FAR = 1e9
@@ -53,7 +48,7 @@ def _attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
         total = b.script.call(reduce_sum, b.script.call(tanh, both), axis=-1)
         scores = of("*", total, b.parameter(layer, "concat_score_weight", b.array(layer, "concat_score_weight")))
     else:
-        scores = b.script.call(matmul, query.value, b.script.call(transpose, key.value, (0, 2, 1)))
+        scores = product_scores(ScriptBackend(b.script), query.value, key.value)
         scores = scores if scale is None else of("*", scores, scale)
     return _applied(b, layer, inputs, scores)
 
@@ -75,36 +70,36 @@ def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> lis
     counts = None if value.mask is None else b.script.call(expand_dims, value.mask, 1)
     if inputs.keywords.get("use_causal_mask", layer.config.get("causal", False)):
         counts = _both(b, counts, _causal(b, query, value))
-    weights = _weights(b, layer, scores, counts)
-    y = b.script.call(matmul, weights, value.value)
+    weigh = partial(_weights, b, counts=counts)
+    y, weights = attend(ScriptBackend(b.script), scores, value.value, weigh, _keep(b, layer))
     if query.mask is not None:
         y = b.script.call(where, b.script.call(expand_dims, query.mask, -1), y, 0)
     given = [Signal(y, query.mask)]
     return [*given, Signal(weights)] if inputs.keywords.get("return_attention_scores", False) else given
 
 
-def _weights(b: Declaration, layer: Layer, scores: Value, counts: Value | None, zeroes: bool = False) -> Value:
-    """Softmax of the scores where they count, with dropout. zeroes: whether it is 0 elsewhere where none counts, too,
-    and not the same for all.
+def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool = False) -> Value:
+    """Softmax of the scores where they count. zeroes: whether it is 0 elsewhere where none counts, too, and not the
+    same for all.
     """
-    if counts is not None and zeroes:
-        weights = b.script.call(masked_softmax, scores, counts)
-    elif counts is not None:
-        far = b.script.operation("-", scores, FAR)
-        weights = b.script.call(softmax, b.script.call(where, counts, scores, far))
-    else:
-        weights = b.script.call(softmax, scores)
+    if counts is None:
+        return b.script.call(softmax, scores)
+    if zeroes:
+        return b.script.call(masked_softmax, scores, counts)
+    far = b.script.operation("-", scores, FAR)
+    return b.script.call(softmax, b.script.call(where, counts, scores, far))
+
+
+def _keep(b: Declaration, layer: Layer) -> float:
+    """The share of weights that dropout keeps."""
     rate = b.drops(number(layer.config, "dropout", 0.0))
-    return b.script.call(dropout, weights, kept(rate)) if 0 < rate < 1 else weights
+    return kept(rate) if 0 < rate < 1 else 1.0
 
 
 def _causal(b: Declaration, query: Signal, value: Signal) -> Value:
-    """bool [batch, query's steps, value's steps]: not later."""
-    places = []
-    for x, axis in ((query, 2), (value, 1)):
-        ones = b.script.call(cast, all_true(b, b.script.item(x.value, ..., 0)), "float32")
-        places.append(b.script.call(expand_dims, b.script.call(cumsum, ones, axis=1), axis))
-    return b.script.call(logical_not, b.script.call(less, *places))
+    """bool [1, query's steps, value's steps]: not later."""
+    places = (b.script.call(positions, x.value, 1) for x in (query, value))
+    return b.script.call(expand_dims, not_later(ScriptBackend(b.script), *places), 0)
 
 
 def _both(b: Declaration, one: Value | None, other: Value | None) -> Value | None:
@@ -131,15 +126,15 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
         for name, x, size in (("query", query, depth), ("key", key, depth), ("value", value, wide))
     )
     scaled = b.script.operation("*", q, depth**-0.5)
-    scores = b.script.call(matmul, scaled, b.script.call(transpose, k, (0, 1, 3, 2)))
+    backend = ScriptBackend(b.script)
     if b.version >= 3:
         b.take_masks(query, value, key)
     gives_scores = inputs.keywords.get("return_attention_scores", False)
     is_explicit = gives_scores or number(layer.config, "dropout", 0.0) > 0  # else it is a function of the backend's
     zeroes = is_explicit and (b.version, b.minor) >= (3, 14)
-    weights = _weights(b, layer, scores, _counting(b, inputs, query, value, key), zeroes)
-    mixed = b.script.call(transpose, b.script.call(matmul, weights, v), (0, 2, 1, 3))
-    flat = b.script.call(reshape, mixed, (None, None, count * wide))
+    weigh = partial(_weights, b, counts=_counting(b, inputs, query, value, key), zeroes=zeroes)
+    mixed, weights = attend(backend, product_scores(backend, scaled, k), v, weigh, _keep(b, layer))
+    flat = join_heads(backend, mixed)
     kernel = b.array(layer, "output/kernel", count, wide, None)
     bias = b.array(layer, "output/bias", kernel.shape[2]) if layer.config.flag("use_bias", True) else None
     y = _affine(b, layer, "output", flat, kernel.reshape(count * wide, -1), bias)
@@ -152,7 +147,7 @@ def _of_heads(b: Declaration, layer: Layer, name: str, x: Signal, count: int, si
     kernel = b.array(layer, f"{name}/kernel", x.width, count, size).reshape(x.width, count * size)
     bias = b.array(layer, f"{name}/bias", count, size).reshape(-1) if layer.config.flag("use_bias", True) else None
     y = _affine(b, layer, name, x.value, kernel, bias)
-    return b.script.call(transpose, b.script.call(reshape, y, (None, None, count, size)), (0, 2, 1, 3))
+    return split_heads(ScriptBackend(b.script), y, count, size)
 
 
 def _affine(b: Declaration, layer: Layer, name: str, x: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:

@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...declare.cell import shared
-from ...declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell
-from ...declare.cells.wrappers import DropoutWrapper, MultiRNNCell
-from ...declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
+from ...declare.cells.wrappers import DropoutWrapper
 from ...declare.functions.arrays.moves import flip
 from ...declare.functions.basic import concat, not_equal
-from ..layers import scope_of
+from ..recurrent_layers import drive, gru_cell, lstm_cell, own_cell_weights, places_in, rnn_cell, stacked
 from ..steps import Value
 from ..weights import from_cudnn, from_keras
 from .activations import cell_activation, number
@@ -65,23 +63,22 @@ def _is_lstm(layer: Layer) -> bool:
 def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) -> Value:
     """A cell with its arrays. at: the scope that it is in."""
     units = layer.config.count("units", most=1 << 24)
-    options: dict[str, Any] = {}
+    names: dict[str, Any] = {}
     gates = "hard_sigmoid" if b.version < 3 else "sigmoid"
     if "CuDNN" not in layer.kind:
-        wanted = [("activation", "tanh", "tanh"), ("recurrent_activation", gates, "sigmoid")]
-        names = {key: cell_activation(b, layer, key, default) for key, default, _ in wanted}
-        options = {key: names[key] for key, _, usual in wanted if names[key] != usual}
+        wanted = [("activation", "tanh"), ("recurrent_activation", gates)]
+        names = {key: cell_activation(b, layer, key, default) for key, default in wanted}
     if _is_lstm(layer):
-        cell = b.script.call(BasicLSTMCell, units, forget_bias=0.0, **options, hint="cell")
+        kind = lstm_cell(units, **names)
     elif "GRU" in layer.kind:
-        after = "CuDNN" in layer.kind or _flag(layer, "reset_after")
-        cell = b.script.call(GRUCell, units, **({"reset_after": True} if after else {}), **options, hint="cell")
+        kind = gru_cell(units, "CuDNN" in layer.kind or _flag(layer, "reset_after"), **names)
     else:
-        options.pop("recurrent_activation", None)
-        cell = b.script.call(BasicRNNCell, units, **options, hint="cell")
+        names.pop("recurrent_activation", None)
+        kind = rnn_cell(units, **names)
+    cell = kind.declare(b.script)
     b.array(layer, "kernel", width, None)
     convert = from_cudnn if "CuDNN" in layer.kind else from_keras
-    b.script.own(f"{at}/{scope_of(cell.thing)}", convert(cell.thing, b.arrays(layer)))
+    own_cell_weights(b.script, at, cell, convert(cell.thing, b.arrays(layer)))
     return _with_dropout(b, layer, cell, drops_state)
 
 
@@ -101,11 +98,10 @@ def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at:
         kept_cell: Value = b.kept[layer]
         return kept_cell
     found, drops_state = [], not _flag(layer, "return_state")
-    for number_, cell in enumerate(cells):
-        inner = at if len(cells) == 1 else f"{at}/multi_rnn_cell/cell_{number_}"
-        found.append(_cell(b, cell, width, inner, drops_state))
+    for cell, place in zip(cells, places_in(at, len(cells))[0], strict=True):
+        found.append(_cell(b, cell, width, place, drops_state))
         width = cell.config.count("units")
-    whole = found[0] if len(found) == 1 else b.script.call(MultiRNNCell, found, hint="cell")
+    whole = stacked(b.script, found)
     if b.is_shared(layer):
         whole = b.kept[layer] = b.script.call(shared, whole, hint="cell")
     return whole
@@ -180,12 +176,10 @@ def _recurrent(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     cells = [cell for one in group for cell in cells_of(one)]
     cell = _stack(b, layer, cells, x.width, b.scope(group[0]))
     zeroes, back, major = (_flag(layer, key) for key in ("zero_output_for_mask", "go_backwards", "time_major"))
-    options = _options(layer, x, zeroes)
-    if given:
-        options["initial_state"] = _initial(cells, given)
-    options |= {"reverse": True} if back else {}
-    options |= {"time_major": True} if major else {}
-    outputs, state = b.script.call(dynamic_rnn, cell, x.value, **options, scope=b.driver_scope(group[0]))
+    options = _options(layer, x, zeroes) | ({"time_major": True} if major else {})
+    initial = [[_initial(cells, given)] if given else None]
+    driven = drive(b.script, [[cell]], x.value, b.driver_scope(group[0]), initial, back, **options)
+    outputs, state = driven.outputs[0], driven.states[0][0]
     ends = list(_states(state, cells))
     if _flag(layer, "return_sequences"):
         y = _reversed(b, outputs, 0 if major else 1) if back else outputs
@@ -216,11 +210,12 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
     sequences = _flag(top, "return_sequences")
     options = _options(top, x, sequences)
     cells = [cells_of(one) for one in (ahead[-1], back[-1])]
+    initial: list[list[Any] | None] = [None, None]
     if given:
         halves = given[: len(given) // 2], given[len(given) // 2 :]
-        first, second = halves[::-1] if is_turned else halves
-        options["initial_state_fw"], options["initial_state_bw"] = _initial(cells[0], first), _initial(cells[1], second)
-    both, ends = (_deep if len(group) > 1 else _single)(b, layer, x, ahead, back, options)
+        pairs = zip(cells, halves[::-1] if is_turned else halves, strict=True)
+        initial = [[_initial(own, half)] for own, half in pairs]
+    both, ends = _both_ways(b, layer, x, (ahead, back), initial, options)
     flat = [list(_states(end, found)) for end, found in zip(ends, cells, strict=True)]
     if not sequences:
         if x.mask is not None and given:
@@ -236,33 +231,25 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
     return [*merged, *(Signal(end) for part in flat for end in part)] if _flag(top, "return_state") else merged
 
 
-def _single(
-    b: Declaration, layer: Layer, x: Signal, ahead: list[Layer], back: list[Layer], options: dict[str, Any]
+def _both_ways(
+    b: Declaration,
+    layer: Layer,
+    x: Signal,
+    columns: tuple[list[Layer], list[Layer]],
+    initial: list[list[Any] | None],
+    options: dict[str, Any],
 ) -> tuple[list[Value], list[Value]]:
-    """(outputs, states) of both directions."""
-    at = b.scope(layer)
-    cells = [
-        _stack(b, one[0], cells_of(one[0]), x.width, f"{at}/{suffix}") for one, suffix in ((ahead, "fw"), (back, "bw"))
-    ]
-    scope = b.driver_scope(layer)
-    outputs, states = b.script.call(bidirectional_dynamic_rnn, *cells, x.value, **options, scope=scope)
-    return list(outputs), list(states)
-
-
-def _deep(
-    b: Declaration, layer: Layer, x: Signal, ahead: list[Layer], back: list[Layer], options: dict[str, Any]
-) -> tuple[list[Value], list[Value]]:
-    """The same of equal layers above one another; outputs are side by side."""
-    at, width = b.scope(b.group(layer)[0]), x.width
-    cells: tuple[list[Value], list[Value]] = ([], [])
-    for number_, pair in enumerate(zip(ahead, back, strict=True)):
-        for direction, (one, suffix) in enumerate(zip(pair, ("fw", "bw"), strict=True)):
-            inner = f"{at}/cell_{number_}/bidirectional_rnn/{suffix}"
-            cells[direction].append(_stack(b, one, cells_of(one), width, inner))
+    """(outputs, final states of the last layer) of layers in both directions; outputs of several are side by side."""
+    count, width = len(columns[0]), x.width
+    at = b.scope(b.group(layer)[0])
+    cells: list[list[Value]] = [[], []]
+    for pair, places in zip(zip(*columns, strict=True), zip(*places_in(at, count, 2), strict=True), strict=True):
+        for column, one, place in zip(cells, pair, places, strict=True):
+            column.append(_stack(b, one, cells_of(one), width, place))
         width = sum(cells_of(one)[-1].config.count("units") for one in pair)
-    given = b.script.call(stack_bidirectional_dynamic_rnn, *cells, x.value, **options, scope=at)
-    outputs, states_fw, states_bw = given
-    return [outputs], [list(states_fw)[-1], list(states_bw)[-1]]
+    scope = at if count > 1 else b.driver_scope(layer)
+    driven = drive(b.script, cells, x.value, scope, initial, **options)
+    return driven.outputs, [states[-1] for states in driven.states]
 
 
 def _merged(b: Declaration, layer: Layer, both: list[Value]) -> list[Value]:

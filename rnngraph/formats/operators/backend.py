@@ -23,6 +23,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "*": operator.mul,
     "/": operator.truediv,
     "@": operator.matmul,
+    "<=": operator.le,
 }
 
 
@@ -39,7 +40,7 @@ class Backend(Protocol[Item]):
         """Call a public function of ``rg``. Operands are values, literals and lists of both."""
 
     def operation(self, sign: str, left: Any, right: Any) -> Item:
-        """Apply one of ``+ - * / @``."""
+        """Apply one of ``+ - * / @ <=``."""
 
     def item(self, x: Item, *index: Any) -> Item:
         """Index with whole numbers and slices, as NumPy's basic indexing."""

@@ -53,6 +53,11 @@ def _slice(
     return x[(*(slice(None),) * dim, slice(start, stop, step))]
 
 
+@operator("broadcast_tensors")
+def _broadcast_tensors(tensors: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+    return torch.broadcast_tensors(*tensors)
+
+
 @operator("index")
 def _index(x: torch.Tensor, indices: Sequence[torch.Tensor | None]) -> torch.Tensor:
     return x[tuple(slice(None) if item is None else item for item in indices)]

@@ -12,7 +12,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, InputSpec,
 from torch.utils import _pytree as pytree
 
 from ...ir.types import Dim, size
-from ...support.errors import ArgumentError, NotReadableError, Where, warn
+from ...support.errors import ArgumentError, NotReadableError, Where, user_line, warn
 from ..expressions import input_name
 from ..reading import not_readable
 from .aten import NOTHING, function_of
@@ -109,7 +109,7 @@ class Exported(PlacedModule):
             warn(
                 f"torch.export fixed all sizes of {listed}; to leave axis 0 of {first} open, export with "
                 f"dynamic_shapes={{{first!r}: {{0: torch.export.Dim.DYNAMIC}}}}",
-                None,
+                user_line(),
             )
 
     # Modules --------------------------------------------------------------------------------------

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from ...ir.types import Dim, Size
-from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours, warn
+from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours, user_line, warn
 from ..expressions import identifier, input_name
 from ..open_axes import AxisRequest, free_name
 from ..reading import not_readable
@@ -39,7 +40,14 @@ from .meanings import (
 )
 from .nested_arguments import leaves, mapped_nest, named_arguments, named_results
 from .opening import Settled, note_sizes, opened
-from .tracing.calls import TORCH, PlacedModule, first_line, what_failed
+from .tracing.calls import (
+    TORCH,
+    PlacedModule,
+    Warned,
+    first_line,
+    heard_warnings,
+    what_failed,
+)
 from .tracing.cuts import Cut, CutAxes
 from .tracing.python_functions import open_numbers, without_caches
 from .tracing.registry import UnreadableError
@@ -88,7 +96,7 @@ class Reader:
         """What sizes are called in the script, by what they are called while they are found."""
         self.draws = False
         """Whether a run took numbers of Python's ``random``."""
-        self.warnings: dict[tuple[str, Where | None], None] = {}
+        self.warnings: dict[Warned, None] = {}
         """Warnings of calls that are read, each once."""
         self.cut_axes = CutAxes()
         self.cuts: list[Cut] = []
@@ -114,11 +122,17 @@ class Reader:
 
     def script(self) -> Script:
         """Return the script, and warn of each call that trains otherwise. Raises ``NotReadableError``."""
-        with without_caches(), open_numbers(self.module):
+        with without_caches(), open_numbers(self.module), heard_warnings(self._warned):
             script = self._open_script()
-        for text, where in self.warnings:
-            warn(text, where)
+        for text, where, category in self.warnings:
+            warn(text, where or user_line(), category)
         return script
+
+    def _warned(self, text: str, where: Where | None, category: type[Warning]) -> None:
+        """Note a warning of torch's or of the module's: once, whatever sizes it names."""
+        where = self.module.place()[0] if isinstance(self.module, PlacedModule) else where
+        if not any((where, category) == warned[1:] and _like(text) == _like(warned[0]) for warned in self.warnings):
+            self.warnings[text, where, category] = None
 
     def _open_script(self) -> Script:
         """Return the script whose sizes are as open as they can be."""
@@ -164,6 +178,7 @@ class Reader:
                 facts, at = sizes.known, sizes.lines
                 continue
             again = self.shared | {key for key, count in tracer.uses.items() if count > 1}
+            again |= {("plain", key) for key in tracer.plain & tracer.uses.keys()}
             if again != self.shared:
                 self.shared = again
                 continue
@@ -283,3 +298,8 @@ def _line_of(error: BaseException) -> Where | None:
             found = Where(frame.f_code.co_filename, traceback.tb_lineno)
         traceback = traceback.tb_next
     return found
+
+
+def _like(text: str) -> str:
+    """A text without its numbers."""
+    return re.sub(r"\d+", "", text)

@@ -101,3 +101,18 @@ def test_torch_is_as_it_was_after_an_error() -> None:
         rg.read_torch(Many().eval(), torch.ones(3, 4))
     assert nn.Module.__call__ is call
     assert torch.ones(2).sum().item() == 2
+
+
+class Broadcasts(torch.nn.Module):
+    """A loss of which torch warns."""
+
+    def forward(self, x: Any) -> Any:
+        return torch.nn.functional.mse_loss(x, x[:, :1])
+
+
+def test_warnings_name_the_modules_line_once() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rg.read_torch(Broadcasts().eval(), (torch.ones(4, 3),))
+    lines = [(item.filename, item.lineno, "different to the input size" in str(item.message)) for item in caught]
+    assert lines == [(__file__, Broadcasts.forward.__code__.co_firstlineno + 1, True)]

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ....declare.cells.wrappers import MultiRNNCell
-from ....declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
 from ....declare.functions.basic import broadcast_to
-from ...gates import PEEPHOLES, gates_of, joined, parameters_of
+from ...gates import LAYOUTS, arrays_in, gates_of
 from ...gates import Layer as Gates
-from ...layers import scope_of
+from ...recurrent_layers import drive, own_cell_weights, places_in, scope_of
 from ...steps import Value
 from ..core.known import Known, Operand, shape_of
 from ..core.model import Node
@@ -102,43 +100,22 @@ def _driven(
     """Outputs by direction; states by layer, direction and state of the cell."""
     script, first = tensors.script, layers[0]
     directions = [[layer.directions[number] for layer in layers] for number in range(len(first.directions))]
-    is_stack, is_both = len(layers) > 1, len(directions) == 2
     cells = [[_cell(tensors, direction) for direction in column] for column in directions]
     initial = [_initial_states(tensors, column) for column in directions]
-    if not is_both:
-        scope = script.scope("rnn")
-        for number, (cell, direction) in enumerate(zip(cells[0], directions[0], strict=True)):
-            _own(tensors, f"{scope}/multi_rnn_cell/cell_{number}" if is_stack else scope, cell, direction)
-        whole = script.call(MultiRNNCell, cells[0], hint="cell") if is_stack else cells[0][0]
-        if initial[0] is not None:
-            given["initial_state"] = tuple(initial[0]) if is_stack else initial[0][0]
-        if first.is_reverse:
-            given["reverse"] = True
-        sequence, state = script.call(dynamic_rnn, whole, x, **given, scope=scope)
-        of_layers = list(state) if is_stack else [state]
-        return [sequence], [[item.leaves] for item in of_layers]
-    base = "stack_bidirectional_rnn" if is_stack else "bidirectional_rnn"
-    scope = script.scope(base)
-    for number in range(len(layers)):
-        inner = f"{scope}/cell_{number}/bidirectional_rnn" if is_stack else scope
-        for suffix, column, own in zip(("fw", "bw"), directions, cells, strict=True):
-            _own(tensors, f"{inner}/{suffix}", own[number], column[number])
-    names = ("initial_states_fw", "initial_states_bw") if is_stack else ("initial_state_fw", "initial_state_bw")
-    for name, states in zip(names, initial, strict=True):
-        if states is not None:
-            given[name] = states if is_stack else states[0]
-    if is_stack:
-        made = script.call(stack_bidirectional_dynamic_rnn, *cells, x, **given, scope=scope)
-        joint, forward, backward = made
-        units = first.directions[0].kind.units
-        halves = [
-            tensors.taken(joint, [slice(None), slice(None), part]) for part in (slice(0, units), slice(units, None))
-        ]
-        tensors.note_concat(joint, [tensors.value(half) for half in halves], 2)
-        pairs = zip(forward, backward, strict=True)
-        return [tensors.value(half) for half in halves], [[one.leaves, other.leaves] for one, other in pairs]
-    sequences, state = script.call(bidirectional_dynamic_rnn, cells[0][0], cells[1][0], x, **given, scope=scope)
-    return list(sequences), [[item.leaves for item in state]]
+    is_stack, is_both = len(layers) > 1, len(directions) == 2
+    scope = script.scope(("stack_" if is_stack else "") + "bidirectional_rnn" if is_both else "rnn")
+    for places, own, column in zip(places_in(scope, len(layers), len(directions)), cells, directions, strict=True):
+        for place, cell, direction in zip(places, own, column, strict=True):
+            _own(tensors, place, cell, direction)
+    driven = drive(script, cells, x, scope, initial, first.is_reverse, **given)
+    states = [[state.leaves for state in row] for row in zip(*driven.states, strict=True)]
+    if not (is_stack and is_both):
+        return driven.outputs, states
+    joint, units = driven.outputs[0], first.directions[0].kind.units
+    parts = (slice(0, units), slice(units, None))
+    halves = [tensors.value(tensors.taken(joint, [slice(None), slice(None), part])) for part in parts]
+    tensors.note_concat(joint, halves, 2)
+    return halves, states
 
 
 def _initial_states(tensors: Tensors, column: Sequence[Direction]) -> list[Any] | None:
@@ -161,8 +138,7 @@ def _initial_states(tensors: Tensors, column: Sequence[Direction]) -> list[Any] 
 
 
 def _cell(tensors: Tensors, direction: Direction) -> Value:
-    kind = direction.kind
-    cell = tensors.script.call(kind.function, kind.units, **dict(kind.keywords), hint="cell")
+    cell = direction.kind.declare(tensors.script)
     if all(isinstance(array, Known) for array in direction.weights.values()):
         return cell
     weights = given_weights(tensors, cell.thing, direction)
@@ -172,12 +148,12 @@ def _cell(tensors: Tensors, direction: Direction) -> Value:
 def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> None:
     """Keeps a cell's parameters, at its place."""
     if isinstance(cell.thing, GivenWeights):
-        tensors.script.replaced |= {f"{position}/{scope_of(cell.thing.cell)}/{name}" for name in cell.thing.weights}
+        place = f"{position}/{scope_of(cell.thing.cell)}"
+        tensors.script.replaced |= {f"{place}/{name}" for name in cell.thing.weights}
         return
     arrays = {name: array.numbers(name) for name, array in direction.weights.items() if isinstance(array, Known)}
     gates = _gates(arrays, direction.order)
-    found = _free(gates) if isinstance(cell.thing, FreeLSTMCell) else parameters_of(cell.thing, gates)
-    tensors.script.own(f"{position}/{scope_of(cell.thing)}", found)
+    own_cell_weights(tensors.script, position, cell, _free(gates) if isinstance(cell.thing, FreeLSTMCell) else gates)
 
 
 def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
@@ -195,6 +171,4 @@ def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
 
 def _free(gates: Gates) -> dict[str, np.ndarray]:
     """Parameters of a ``FreeLSTMCell``."""
-    both = {gate: np.concatenate([gates.inputs[gate], gates.recurrent[gate]]) for gate in "ijfo"}
-    found = {"kernel": joined(both, "ijfo", 1), "bias": joined({gate: gates.bias(gate) for gate in "ijfo"}, "ijfo", 0)}
-    return found | {PEEPHOLES[gate]: array for gate, array in gates.peepholes.items()}
+    return arrays_in(LAYOUTS["lstm"], gates)

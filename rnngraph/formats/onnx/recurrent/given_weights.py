@@ -5,30 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from ....declare.cell import Cell
-from ....declare.cells.basic import BasicRNNCell, GRUCell
 from ....declare.functions.basic import broadcast_to
-from ...gates import PEEPHOLES
+from ...gates import LAYOUTS, PEEPHOLES, layout_of
 from ...steps import Value
 from ..core.known import shape_of
 from ..core.tensors import Tensors
+from .cells import FreeLSTMCell
 from .layer import Direction
 
 
 def given_weights(tensors: Tensors, cell: Cell, direction: Direction) -> dict[str, Value]:
     """Of a cell the Tensors that stand for its parameters, by their names."""
     take = _Gates(tensors, direction)
-    if isinstance(cell, GRUCell):
-        found = {"gates/kernel": take.both("ru"), "gates/bias": take.bias("ru")}
-        if not cell.reset_after:
-            return found | {"candidate/kernel": take.both("c"), "candidate/bias": take.bias("c")}
-        return found | {
-            "candidate/input_projection/kernel": take.kernel("W", "c"),
-            "candidate/input_projection/bias": take.half(0, "c"),
-            "candidate/hidden_projection/kernel": take.kernel("R", "c"),
-            "candidate/hidden_projection/bias": take.half(1, "c"),
-        }
-    gates = "h" if isinstance(cell, BasicRNNCell) else "ijfo"
-    found = {"kernel": take.both(gates), "bias": take.bias(gates)}
+    layout = LAYOUTS["lstm"] if isinstance(cell, FreeLSTMCell) else layout_of(cell)
+    found = {name: take(what, gates) for name, (what, gates) in layout.items()}
     if "P" in direction.weights:
         units = direction.kind.units
         for number, gate in enumerate("iof"):
@@ -44,25 +34,18 @@ class _Gates:
         self._tensors, self._direction = tensors, direction
         self._units = direction.kind.units
 
-    def kernel(self, name: str, gates: str) -> Value:
-        """W or R as [inputs, gates * units]."""
-        rows = self._rows(name, 0, gates)
-        return self._tensors.value(self._tensors.transpose(rows, (1, 0)))
-
-    def both(self, gates: str) -> Value:
-        """W above R."""
-        return self._tensors.value(self._tensors.concat([self.kernel("W", gates), self.kernel("R", gates)], 0))
-
-    def half(self, number: int, gates: str) -> Value:
-        """The bias that stands with W (0) or with R (1)."""
+    def __call__(self, what: str, gates: str) -> Value:
+        """Arrays of gates side by side, as ``layout_of`` names them."""
+        match what:
+            case "W" | "R":
+                return self._tensors.value(self._tensors.transpose(self._rows(what, 0, gates), (1, 0)))
+            case "WR":
+                return self._tensors.value(self._tensors.concat([self("W", gates), self("R", gates)], 0))
         if "B" not in self._direction.weights:
             return self._tensors.script.call(broadcast_to, 0.0, (len(gates) * self._units,))
-        return self._rows("B", number * len(self._direction.order), gates)
-
-    def bias(self, gates: str) -> Value:
-        if "B" not in self._direction.weights:
-            return self.half(0, gates)
-        return self._tensors.script.operation("+", self.half(0, gates), self.half(1, gates))
+        if what == "B":
+            return self._tensors.script.operation("+", self("b", gates), self("r", gates))
+        return self._rows("B", 0 if what == "b" else len(self._direction.order), gates)
 
     def _rows(self, name: str, first: int, gates: str) -> Value:
         """The rows of gates, in this order."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ....declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
 from ....ir.types import Dim
 from ...gates import ONNX_ACTIVATIONS, ORDERS
+from ...recurrent_layers import CellKind, gru_cell, lstm_cell, rnn_cell
 from ..core.known import Expanded, Operand, all_are, dtype_of, is_zero, shape_of
 from ..core.sizes import UnreadableError
 from ..core.table import Call
@@ -19,15 +19,6 @@ from .cells import FreeLSTMCell
 INITIAL = (5, 6)
 """Inputs of a node that are states: h, and an LSTM's c."""
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
-
-
-@dataclass(frozen=True)
-class CellKind:
-    """How a cell is made. keywords: pairs, so that kinds can be compared."""
-
-    function: Any
-    units: int
-    keywords: tuple[tuple[str, Any], ...]
 
 
 @dataclass
@@ -159,30 +150,19 @@ def _kind(call: Call, op: str, units: int, own: Sequence[Activation], has_peepho
     limit = shortest(call.number("clip", 0.0)) or None
     if limit is not None and not limit > 0:
         raise UnreadableError(f"clip is {limit}")
+    usual = ("activation",) if op == "RNN" else ("recurrent_activation", "activation")
+    names = {name: one.argument(limit) for name, one in zip(usual, own, strict=False)}
     if op == "RNN":
-        return CellKind(BasicRNNCell, units, _other_than({"activation": "tanh"}, own, limit))
-    usual = {"recurrent_activation": "sigmoid", "activation": "tanh"}
+        return rnn_cell(units, **names)
     if op == "GRU":
-        after = (("reset_after", True),) if call.whole("linear_before_reset", 0) else ()
-        return CellKind(GRUCell, units, (*after, *_other_than(usual, own, limit)))
+        return gru_cell(units, bool(call.whole("linear_before_reset", 0)), **names)
     coupled = bool(call.whole("input_forget", 0))
     if coupled or limit is not None or own[1] != own[2]:
-        usual = {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"}
-        names = zip(usual, own, strict=True)
-        options: dict[str, Any] = {name: one.function() for name, one in names if one.plain != usual[name]}
+        plain = {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"}
+        pairs = zip(plain, own, strict=True)
+        options: dict[str, Any] = {name: one.function() for name, one in pairs if one.plain != plain[name]}
         options |= {} if limit is None else {"limit": limit}
         options |= {"use_peepholes": True} if has_peepholes else {}
         options |= {"coupled": True} if coupled else {}
         return CellKind(FreeLSTMCell, units, tuple(options.items()))
-    others = _other_than(usual, own[:2], limit)
-    if has_peepholes:
-        return CellKind(LSTMCell, units, (("use_peepholes", True), ("forget_bias", 0.0), *others))
-    return CellKind(BasicLSTMCell, units, (("forget_bias", 0.0), *others))
-
-
-def _other_than(
-    usual: Mapping[str, str], own: Sequence[Activation], limit: float | None
-) -> tuple[tuple[str, Any], ...]:
-    """The activations of a built-in cell that are not what it has by itself."""
-    given = {name: activation.argument(limit) for name, activation in zip(usual, own, strict=True)}
-    return tuple((name, argument) for name, argument in given.items() if argument != usual[name])
+    return lstm_cell(units, **names, has_peepholes=has_peepholes)

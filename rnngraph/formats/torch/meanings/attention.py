@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from torch import nn
 
 from ....declare.functions import basic
 from ....declare.functions.activations import masked_softmax, softmax
-from ....declare.functions.randomness import dropout as drop
 from ....ir.types import Dim
 from ...layers import declare_dense
+from ...operators.attention import attend, join_heads, not_later, product_scores, split_heads
 from ...steps import Value
 from ..tracing.calls import array_of
 from ..tracing.kinds import Operand, Result
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
 from ..tracing.values import Positions, dtype_of, shape_of
+from .backend import TorchBackend
+from .products import linear
 from .shapes import permuted, reshaped
 
 
@@ -35,30 +36,28 @@ def attended(
     """(what queries get, their weights). query, key, value: [..., entries, width]. masks: of scores, bool where a score
     counts, or floats that are added. is_zero: weights are 0 where no score counts; else NaN.
     """
-    script = tracer.script
+    b, script = TorchBackend(tracer), tracer.script
     width = tracer.sizes.fix(shape_of(query)[-1])
     tracer.sizes.meet(shape_of(key)[-1], width)
     tracer.sizes.meet(shape_of(key)[-2], shape_of(value)[-2])
     tracer.sizes.broadcast(*((1, *shape_of(x)[:-2]) for x in (query, key, value)))
-    factor = 1 / math.sqrt(width) if scale is None else float(scale)
-    rank = len(shape_of(key))
-    turned = tracer.call(basic.transpose, key, (*range(rank - 2), rank - 1, rank - 2))
-    scores = script.operation("*", script.operation("@", query, turned), factor)
-    for mask in masks:
-        if dtype_of(mask) == "bool":
-            scores = tracer.call(basic.where, mask, scores, float("-inf"), hint="scores")
-        else:
-            scores = script.operation("+", scores, mask)
-    weights = tracer.call(masked_softmax if masks and is_zero else softmax, scores, hint="weights")
-    applied = weights if keep == 1.0 else tracer.call(drop, weights, keep)
-    return script.operation("@", applied, value), weights
+
+    def weigh(scores: Value) -> Value:
+        for mask in masks:
+            if dtype_of(mask) == "bool":
+                scores = tracer.call(basic.where, mask, scores, float("-inf"), hint="scores")
+            else:
+                scores = script.operation("+", scores, mask)
+        return tracer.call(masked_softmax if masks and is_zero else softmax, scores, hint="weights")
+
+    scores = product_scores(b, query, key, 1 / math.sqrt(width) if scale is None else float(scale))
+    return attend(b, scores, value, weigh, keep)
 
 
 def _causal(tracer: Tracer, rows: Dim, columns: Dim) -> Value:
     """Which columns a row may read: those up to its own."""
-    row = tracer.value(reshaped(tracer, tracer.value(Positions(rows, 0, 1, "int64")), [rows, 1]))
-    column = tracer.value(Positions(columns, 0, 1, "int64"))
-    return tracer.script.operation("<=", column, row)
+    places = (tracer.value(Positions(count, 0, 1, "int64")) for count in (rows, columns))
+    return not_later(TorchBackend(tracer), *places)
 
 
 @meaning("scaled_dot_product_attention")
@@ -100,26 +99,21 @@ def _multihead(
     query, key, value = map(tracer.value, (query, key, value))
     has_batch = len(shape_of(query)) == 3
     order = [0, 1, 2] if found.batch_first else [1, 0, 2]
-    heads, width = found.num_heads, found.head_dim
+    b = TorchBackend(tracer)
 
     def by_head(x: Value, part: int, name: str) -> Value:
         """[batch, heads, entries, width] of a projection of x."""
         x = tracer.value(permuted(tracer, x, order)) if has_batch else tracer.call(basic.expand_dims, x, 0)
         projected = _projected(tracer, found, x, part, name)
-        batch, entries, _ = shape_of(projected)
-        parts = tracer.value(reshaped(tracer, projected, [batch, entries, heads, width]))
-        return tracer.call(basic.transpose, parts, (0, 2, 1, 3), hint=name)
+        return split_heads(b, projected, found.num_heads, found.head_dim)
 
     q, k, v = (
         by_head(x, part, name) for part, (x, name) in enumerate(((query, "query"), (key, "key"), (value, "value")))
     )
     masks = _masks(tracer, attn_mask, key_padding_mask, shape_of(q), shape_of(k))
     mixed, weights = attended(tracer, q, k, v, masks, None, 1 - float(found.dropout), not need_weights)
-    batch, _, entries, _ = shape_of(mixed)
-    whole = tracer.call(basic.transpose, mixed, (0, 2, 1, 3))
-    whole = tracer.value(reshaped(tracer, whole, [batch, entries, heads * width]))
-    path = tracer.paths.get(id(found), "attention").replace(".", "/")
-    result = _dense(tracer, whole, found.out_proj.weight, found.out_proj.bias, f"{path}/out_proj")
+    whole = join_heads(b, mixed)
+    result = linear(tracer, whole, found.out_proj.weight, found.out_proj.bias)
     result = tracer.value(permuted(tracer, result, order)) if has_batch else tracer.call(basic.squeeze, result, 0)
     if not need_weights:
         return result, None
@@ -129,30 +123,24 @@ def _multihead(
 
 
 def _projected(tracer: Tracer, found: nn.MultiheadAttention, x: Value, part: int, name: str) -> Value:
+    """A dense layer; with parameters of their own where the module is used several times."""
     width = found.embed_dim
     own = (found.q_proj_weight, found.k_proj_weight, found.v_proj_weight)[part]
     rows = slice(part * width, (part + 1) * width)
     weight = found.in_proj_weight[rows] if own is None else own
     bias = None if found.in_proj_bias is None else found.in_proj_bias[rows]
     path = tracer.paths.get(id(found), "").replace(".", "/")
-    return _dense(tracer, x, weight, bias, f"{path}/{name}".lstrip("/"), found)
-
-
-def _dense(
-    tracer: Tracer, x: Value, weight: torch.Tensor, bias: torch.Tensor | None, path: str, owner: object = None
-) -> Value:
-    """A dense layer; with parameters of their own where the module is used several times."""
+    path = f"{path}/{name}".lstrip("/")
     tracer.sizes.meet(shape_of(x)[-1], weight.shape[1])
-    marker = ("dense", path, id(owner or weight))
+    marker = ("dense", path, id(found))
     tracer.uses[marker] = tracer.uses.get(marker, 0) + 1
     arrays = array_of(weight).T, None if bias is None else array_of(bias)
     if marker not in tracer.shared:
         return declare_dense(tracer.script, x, *arrays, base=path)
     if marker not in tracer.cached:
-        names = ("kernel", "bias")
+        pairs = zip(("kernel", "bias"), arrays, strict=True)
         tracer.cached[marker] = [
-            None if array is None else tracer.declared(f"{path}/{name}", array)
-            for name, array in zip(names, arrays, strict=True)
+            None if array is None else tracer.declared(f"{path}/{end}", array) for end, array in pairs
         ]
     kernel, shift = tracer.cached[marker]
     product = tracer.script.operation("@", x, kernel)

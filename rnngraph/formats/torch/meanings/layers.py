@@ -15,7 +15,7 @@ from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
 from ...operators.pools import adaptive_pool
 from ...steps import Value
 from ..composed.axes import between
-from ..tracing.calls import array_of, user_line_of_module
+from ..tracing.calls import array_of
 from ..tracing.kinds import Function, Operand, Result
 from ..tracing.moved_axes import untransposed
 from ..tracing.numbers import Extent
@@ -49,7 +49,7 @@ def _embedding(
     if max_norm is not None:
         raise UnreadableError("max_norm changes the table in place")
     if scale_grad_by_freq:
-        tracer.warnings[_BY_FREQUENCY, user_line_of_module()] = None
+        tracer.warnings[_BY_FREQUENCY, tracer.sizes.place(), UserWarning] = None
     ids, options = tracer.value(ids), {}
     if padding_idx is not None:
         rows = weight.shape[0] if isinstance(weight, torch.Tensor) else shape_of(tracer.value(weight))[0]

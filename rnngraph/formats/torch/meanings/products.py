@@ -24,7 +24,7 @@ from .shapes import axis_of, reshaped
 
 
 @meaning("linear")
-def _linear(tracer: Tracer, x: Operand, weight: Operand, bias: Operand | None = None) -> Result:
+def linear(tracer: Tracer, x: Operand, weight: Operand, bias: Operand | None = None) -> Result:
     if not isinstance(weight, torch.Tensor):
         product = tracer.script.operation("@", tracer.value(x), _turned(tracer, tracer.value(weight)))
         return product if bias is None else tracer.script.operation("+", product, tracer.value(bias))
@@ -59,7 +59,7 @@ def _kernel(tracer: Tracer, weight: torch.Tensor) -> Value:
     """A weight that is used several times, as its products take it."""
     key = "kernel", id(weight)
     if key not in tracer.cached:
-        if ("parameter", id(weight)) in tracer.cached or ("table", id(weight)) in tracer.shared:
+        if any((kind, id(weight)) in tracer.shared for kind in ("plain", "table")):
             tracer.cached[key] = _turned(tracer, tracer.parameter(weight))
         else:
             path = f"{layer_of(tracer.path_of(weight))}/kernel"

@@ -4,6 +4,7 @@ modules of one step drivers over one, until equal steps are rolled up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,17 +12,21 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ....declare.cell import shared
-from ....declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
-from ....declare.cells.wrappers import DropoutWrapper, MultiRNNCell
-from ....declare.drivers import (
-    bidirectional_dynamic_rnn,
-    dynamic_rnn,
-    stack_bidirectional_dynamic_rnn,
-    static_rnn,
-)
+from ....declare.cells.basic import LSTMStateTuple
+from ....declare.cells.wrappers import DropoutWrapper
+from ....declare.drivers import static_rnn
 from ....declare.functions import basic
-from ...gates import parameters_of
-from ...layers import scope_of
+from ...recurrent_layers import (
+    CellKind,
+    drive,
+    gru_cell,
+    lstm_cell,
+    own_cell_weights,
+    places_in,
+    rnn_cell,
+    stacked,
+    unshared,
+)
 from ...steps import Value
 from ...weights import torch_layer
 from ..tracing.calls import array_of
@@ -134,22 +139,11 @@ class _Reading:
         key = "cell", id(self.found), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key], False
-        cell = self._new_cell()
+        cell = _kind_of(self.found).declare(self.tracer.script)
         if self.is_shared:
             cell = self.tracer.call(shared, cell, hint="cell")
             self.tracer.cached[key] = cell
         return cell, True
-
-    def _new_cell(self) -> Value:
-        found, call = self.found, self.tracer.call
-        if isinstance(found, nn.LSTM):
-            if found.proj_size:
-                return call(LSTMCell, found.hidden_size, num_proj=found.proj_size, forget_bias=0.0, hint="cell")
-            return call(BasicLSTMCell, found.hidden_size, forget_bias=0.0, hint="cell")
-        if isinstance(found, nn.GRU):
-            return call(GRUCell, found.hidden_size, reset_after=True, hint="cell")
-        options = {} if found.nonlinearity == "tanh" else {"activation": found.nonlinearity}
-        return call(BasicRNNCell, found.hidden_size, **options, hint="cell")
 
     def _arrays(self, layer: int, direction: int) -> dict[str, Any]:
         suffix = f"_l{layer}" + ("_reverse" if direction else "")
@@ -157,60 +151,55 @@ class _Reading:
         given = {name: getattr(self.found, name + suffix, None) for name in names}
         return {name: array_of(array) for name, array in given.items() if array is not None}
 
-    def _placed(self, layer: int, direction: int, position: str) -> Value:
-        """A cell at its position under the scope, with its parameters and the dropout behind it."""
+    def _placed(self, layer: int, direction: int, place: str) -> Value:
+        """A cell at its scope, with its parameters and the dropout behind it."""
         key = "placed", id(self.found), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key]
-        cell = self._owned(layer, direction, position)
+        cell = self._owned(layer, direction, place)
         if self.found.dropout and layer < self.found.num_layers - 1:
             cell = self.tracer.call(DropoutWrapper, cell, output_keep_prob=1 - self.found.dropout, hint="cell")
         if self.is_shared:
             self.tracer.cached[key] = cell
         return cell
 
-    def _stack(self, cells: list[Value]) -> Value:
+    def _stack(self, cells: Sequence[Value]) -> Value:
         key = "stack", id(self.found)
         if key in self.tracer.cached:
             return self.tracer.cached[key]
-        stack = cells[0] if len(cells) == 1 else self.tracer.call(MultiRNNCell, cells, hint="cell")
+        stack = stacked(self.tracer.script, cells)
         if self.is_shared:
             self.tracer.cached[key] = stack
         return stack
 
-    def _owned(self, layer: int, direction: int, position: str) -> Value:
+    def _owned(self, layer: int, direction: int, place: str) -> Value:
         cell, is_new = self._cell(layer, direction)
-        bare = cell.thing.cell if isinstance(cell.thing, shared) else cell.thing
         if is_new:
-            place = "/".join(part for part in (self.scope, position, scope_of(bare)) if part)
-            layer_arrays = torch_layer(bare, self._arrays(layer, direction))
-            self.tracer.script.own(place, parameters_of(bare, layer_arrays))
+            arrays = torch_layer(unshared(cell), self._arrays(layer, direction))
+            own_cell_weights(self.tracer.script, place, cell, arrays)
         return cell
 
     def _driven(self, x: Value, initial: list[Any] | None, options: dict[str, Any]) -> tuple[Value, list[Any]]:
         """(outputs, a state of each layer and direction)."""
-        tracer, layers = self.tracer, range(self.found.num_layers)
-        if self.directions == 1:
-            names = [f"multi_rnn_cell/cell_{layer}" if len(layers) > 1 else "" for layer in layers]
-            cells = [self._placed(layer, 0, names[layer]) for layer in layers]
-            if initial is not None:
-                options["initial_state"] = initial[0] if len(layers) == 1 else tuple(initial)
-            outputs, state = tracer.call(dynamic_rnn, self._stack(cells), x, **options, scope=self.scope)
-            return outputs, [state] if len(layers) == 1 else list(state)
-        if len(layers) == 1:
-            cells = [self._placed(0, direction, ("fw", "bw")[direction]) for direction in (0, 1)]
-            if initial is not None:
-                options |= {"initial_state_fw": initial[0], "initial_state_bw": initial[1]}
-            both, states = tracer.call(bidirectional_dynamic_rnn, *cells, x, **options, scope=self.scope)
-            return tracer.call(basic.concat, list(both), hint="outputs"), list(states)
-        sides = [
-            [self._placed(layer, direction, f"cell_{layer}/bidirectional_rnn/{way}") for layer in layers]
-            for direction, way in enumerate(("fw", "bw"))
+        count = self.directions
+        columns = [
+            [self._placed(layer, direction, place) for layer, place in enumerate(places)]
+            for direction, places in enumerate(places_in(self.scope, self.found.num_layers, count))
         ]
-        if initial is not None:
-            options |= {"initial_states_fw": initial[0::2], "initial_states_bw": initial[1::2]}
-        outputs, fw, bw = tracer.call(stack_bidirectional_dynamic_rnn, *sides, x, **options, scope=self.scope)
-        return outputs, [state for pair in zip(fw, bw, strict=True) for state in pair]
+        states = [None if initial is None else initial[direction::count] for direction in range(count)]
+        script = self.tracer.script
+        driven = drive(script, columns, x, self.scope, states, stack=self._stack, **options)
+        outputs = driven.outputs
+        whole = outputs[0] if len(outputs) == 1 else self.tracer.call(basic.concat, outputs, hint="outputs")
+        return whole, [state for row in zip(*driven.states, strict=True) for state in row]
+
+
+def _kind_of(found: nn.RNNBase | nn.RNNCellBase) -> CellKind:
+    if isinstance(found, nn.LSTM | nn.LSTMCell):
+        return lstm_cell(found.hidden_size, projection=getattr(found, "proj_size", None))
+    if isinstance(found, nn.GRU | nn.GRUCell):
+        return gru_cell(found.hidden_size)
+    return rnn_cell(found.hidden_size, found.nonlinearity)
 
 
 def _shape(item: Any) -> Any:
@@ -266,18 +255,11 @@ def _cell_of(tracer: Tracer, found: nn.RNNCellBase) -> tuple[Value, str]:
     scope = tracer.script.scope(path)
     if key in tracer.cached:
         return tracer.cached[key], scope
-    size = found.hidden_size
-    if isinstance(found, nn.LSTMCell):
-        cell = tracer.call(BasicLSTMCell, size, forget_bias=0.0, hint="cell")
-    elif isinstance(found, nn.GRUCell):
-        cell = tracer.call(GRUCell, size, reset_after=True, hint="cell")
-    else:
-        options = {} if found.nonlinearity == "tanh" else {"activation": found.nonlinearity}
-        cell = tracer.call(BasicRNNCell, size, **options, hint="cell")
+    cell = _kind_of(found).declare(tracer.script)
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     given = {name: getattr(found, name) for name in names if getattr(found, name) is not None}
     arrays = {name: array_of(array) for name, array in given.items()}
-    tracer.script.own(f"{scope}/{scope_of(cell.thing)}", parameters_of(cell.thing, torch_layer(cell.thing, arrays)))
+    own_cell_weights(tracer.script, scope, cell, torch_layer(cell.thing, arrays))
     if is_shared:
         cell = tracer.call(shared, cell, hint="cell")
         tracer.cached[key] = cell

@@ -111,7 +111,8 @@ def _operands(
     """
     if not isinstance(weight, torch.Tensor):
         raise UnreadableError("it is read with a weight of the module's")
-    if tracer.use(weight):
+    tracer.use(weight)
+    if id(weight) in tracer.shared:
         raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
     b = TorchBackend(tracer)
     y, has_batch = _channels_last(b, x, weight.dim() - 2)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from .names import WEIGHT_HOOKS
 _READER = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.runs"
 """The module that runs modules: frames beyond it are those of its caller."""
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+_NOT_OF_MODULES = (TORCH, warnings.__file__)
 
 
 class PlacedModule(torch.nn.Module):  # type: ignore[misc, unused-ignore]
@@ -30,10 +34,23 @@ def user_line_of_module() -> Where | None:
     """Return the innermost line of the module's code, which is neither this package's nor torch's; None outside."""
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != _READER:
-        if not is_ours(frame) and not frame.f_code.co_filename.startswith(TORCH):
+        if not is_ours(frame) and not frame.f_code.co_filename.startswith(_NOT_OF_MODULES):
             return Where(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+Warned = tuple[str, Where | None, type[Warning]]
+"""A warning: its text, the line of the module's code, its category."""
+
+
+@contextmanager
+def heard_warnings(keep: Callable[[str, Where | None, type[Warning]], None]) -> Iterator[None]:
+    """Pass warnings and the module's line to ``keep``, instead of showing them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, category, *_, **__: keep(str(message), user_line_of_module(), category)
+        yield
 
 
 def array_of(tensor: torch.Tensor) -> np.ndarray:

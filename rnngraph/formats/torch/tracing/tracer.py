@@ -24,6 +24,7 @@ from ...steps import Value
 from .answers import ANSWERS
 from .calls import (
     PlacedModule,
+    Warned,
     are_of_weights,
     array_of,
     as_function,
@@ -67,8 +68,10 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         self.root, self.sizes, self.shared, self.keeps_filled = root, sizes, shared, keeps_filled
         self.script = Script("A net that rnngraph read from a module of torch.")
         self.problems: list[tuple[str, Where | None]] = []
-        self.warnings: dict[tuple[str, Where | None], None] = {}
+        self.warnings: dict[Warned, None] = {}
         self.uses: dict[Any, int] = {}
+        self.plain: set[int] = set()
+        """Ids of parameters that were used as tensors."""
         self.cached: dict[Any, Any] = {}
         """Values that are declared once, by what they stand for."""
         self.paths: dict[int, str] = {}
@@ -406,11 +409,11 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
     # Parameters ---------------------------------------------------------------------------------
 
     def use(self, thing: Any) -> bool:
-        """Notes a use of a parameter or module, and says whether there are several."""
+        """Notes a use of a parameter or module as a layer's own, and says whether it has other uses."""
         key = id(thing)
         self.kept.append(thing)
         self.uses[key] = self.uses.get(key, 0) + 1
-        return key in self.shared
+        return key in self.shared or ("plain", key) in self.shared
 
     def path_of(self, tensor: Any, otherwise: str = "weight") -> str:
         """A parameter's name in the module, with slashes; of one that was computed the module's it is used in."""
@@ -423,6 +426,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
     def parameter(self, tensor: torch.Tensor, otherwise: str = "weight") -> Value:
         """A parameter, buffer or constant of the module, in torch's own layout."""
         key = "parameter", id(tensor)
+        self.plain.add(id(tensor))
         if key not in self.cached:
             self.kept.append(tensor)
             path = self.path_of(tensor, otherwise)

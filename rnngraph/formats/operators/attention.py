@@ -1,0 +1,48 @@
+"""Attention by scaled products, over one head or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...declare.functions.basic import expand_dims
+from ...declare.functions.randomness import dropout
+from .backend import Backend, Item
+
+
+def split_heads(b: Backend[Item], x: Item, count: int, width: int) -> Item:
+    """Return [batch, count, steps, width] of x [batch, steps, count * width]."""
+    batch, steps, _ = b.shape(x)
+    return b.transpose(b.reshape(x, (batch, steps, count, width)), (0, 2, 1, 3))
+
+
+def join_heads(b: Backend[Item], x: Item) -> Item:
+    """Return [batch, steps, heads * width] of x [batch, heads, steps, width]."""
+    batch, count, steps, width = b.shape(x)
+    return b.reshape(b.transpose(x, (0, 2, 1, 3)), (batch, steps, count * width))
+
+
+def product_scores(b: Backend[Item], query: Item, key: Item, scale: float | None = None) -> Item:
+    """Return [..., queries, keys]: the products of query [..., queries, width] and key [..., keys, width], scaled."""
+    rank = len(b.shape(key))
+    products = b.operation("@", query, b.transpose(key, (*range(rank - 2), rank - 1, rank - 2)))
+    return products if scale is None else b.operation("*", products, scale)
+
+
+def attend(
+    b: Backend[Item], scores: Item, value: Item, weigh: Callable[[Item], Item], keep: float = 1.0
+) -> tuple[Item, Item]:
+    """Return (the mix of values for each query, its weights).
+
+    Args:
+        value: [..., keys, width].
+        weigh: Makes weights of scores, as softmax with the front end's masks does.
+        keep: The share of weights that dropout keeps.
+    """
+    weights = weigh(scores)
+    applied = weights if keep == 1.0 else b.call(dropout, weights, keep)
+    return b.operation("@", applied, value), weights
+
+
+def not_later(b: Backend[Item], queries: Item, keys: Item) -> Item:
+    """Return bool [queries, keys]: True where a key's position [keys] is not behind the query's [queries]."""
+    return b.operation("<=", b.call(expand_dims, keys, 0), b.call(expand_dims, queries, 1))

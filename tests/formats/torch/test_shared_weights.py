@@ -1,0 +1,62 @@
+"""Weights that a module uses in several ways: each is one parameter of the net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+torch = pytest.importorskip("torch", exc_type=ImportError)
+nn = pytest.importorskip("torch.nn", exc_type=ImportError)
+pytestmark = pytest.mark.peers
+
+
+class Layers(nn.Module):  # type: ignore[misc, name-defined]
+    """Layers, and what is computed with them."""
+
+    def __init__(self, run: Callable[[Any, Any], Any], **layers: Any) -> None:
+        super().__init__()
+        self.run = run
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, x: Any) -> Any:
+        return self.run(self, x)
+
+
+def tied() -> Layers:
+    found = Layers(lambda m, x: m.last(torch.tanh(m.first(x))) + m.first.weight.sum(0), **pair())
+    found.last.weight = found.first.weight
+    return found
+
+
+def pair() -> dict[str, Any]:
+    return {"first": nn.Linear(3, 3), "last": nn.Linear(3, 3, bias=False)}
+
+
+def attention(m: Any, x: Any) -> Any:
+    return m.heads(x[None], x[None], x[None])[0][0] + m.heads.out_proj.bias
+
+
+CASES: dict[str, Callable[[], Layers]] = {
+    "a bias beside its layer": lambda: Layers(lambda m, x: m.first(x) + m.first.bias, first=nn.Linear(3, 3)),
+    "a weight behind its layer": lambda: Layers(lambda m, x: m.first(x) @ m.first.weight, first=nn.Linear(3, 3)),
+    "a weight before its layer": lambda: Layers(lambda m, x: m.first(x @ m.first.weight), first=nn.Linear(3, 3)),
+    "a weight of two layers, and by itself": tied,
+    "a bias of attention": lambda: Layers(attention, heads=nn.MultiheadAttention(3, 1, batch_first=True)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_weight_is_one_parameter(name: str) -> None:
+    module = CASES[name]().eval()
+    x = torch.linspace(-1, 1, 12).reshape(4, 3)
+    net = rg.read_torch(module, (x,))
+    assert sum(array.size for array in net.parameters.values()) == sum(item.numel() for item in module.parameters())
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    np.testing.assert_allclose(net.program().inference({"x": x.numpy()})["y"], wanted, rtol=1e-5, atol=1e-6)
