@@ -6,7 +6,7 @@ public API, ``own_cell`` makes a cell of a loop in a file, and ``cell_class`` wr
 reader gives; ``reading`` opens untrusted files, and ``array_bounds`` refuses arrays that few bytes declare. ``gates``
 and ``weights`` turn gates from one order into another, for all formats: the first takes a layer apart gate by gate, the
 second is ``rg.weights``, one layer's arrays as a cell's parameters, and back, for which ``state_dict`` finds those of
-torch's. ``layers`` and ``recurrent_layers`` declare what several formats have; ``rolling`` makes drivers of
+torch's. ``layers`` declares what several formats have; ``rolling`` makes drivers of
 steps that are written out.
 
 ``open_axes`` checks requests for open and fixed axes, which all readers take.

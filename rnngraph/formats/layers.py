@@ -1,15 +1,27 @@
-"""Layers that several formats have, declared in a script with a file's arrays."""
+"""Layers that several formats have, declared in a script with a file's arrays.
+
+Recurrent layers are cells, the places of their weights, and drivers over stacks in one direction or both.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..declare.cell import Cell, shared, snake_case
+from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
+from ..declare.cells.wrappers import MultiRNNCell
+from ..declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
 from ..declare.functions.layers import dense
 from ..declare.parameters import parameter
+from .gates import Layer, parameters_of
 from .script import Script
 from .steps import Value
+
+# Layers without a state -------------------------------------------------------------------------------
 
 
 def declare_dense(
@@ -36,3 +48,156 @@ def declare_parameter(script: Script, base: str, array: np.ndarray, hint: str, t
     options: dict[str, Any] = {} if array.dtype == np.float32 else {"dtype": str(array.dtype)}
     options |= {} if trainable else {"initializer": "zeros", "trainable": False}
     return script.call(parameter, name, array.shape, **options, hint=hint)
+
+
+# Cells --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CellKind:
+    """A cell before it is declared. keywords: pairs, so that kinds can be compared."""
+
+    function: Callable[..., Any]
+    units: int
+    keywords: tuple[tuple[str, Any], ...] = ()
+
+    def declare(self, script: Script) -> Value:
+        return script.call(self.function, self.units, **dict(self.keywords), hint="cell")
+
+
+def rnn_cell(units: int, activation: Any = "tanh") -> CellKind:
+    """A plain recurrent cell."""
+    return CellKind(BasicRNNCell, units, _unusual({"activation": activation}))
+
+
+def gru_cell(
+    units: int, reset_after: bool = True, recurrent_activation: Any = "sigmoid", activation: Any = "tanh"
+) -> CellKind:
+    """A GRU. reset_after: the reset gate multiplies h after the product with the kernel."""
+    after = (("reset_after", True),) if reset_after else ()
+    usual = {"recurrent_activation": recurrent_activation, "activation": activation}
+    return CellKind(GRUCell, units, (*after, *_unusual(usual)))
+
+
+def lstm_cell(
+    units: int,
+    recurrent_activation: Any = "sigmoid",
+    activation: Any = "tanh",
+    projection: int | None = None,
+    has_peepholes: bool = False,
+) -> CellKind:
+    """An LSTM whose biases are those of the file: no step adds to that of the forget gate."""
+    others = _unusual({"recurrent_activation": recurrent_activation, "activation": activation})
+    if not projection and not has_peepholes:
+        return CellKind(BasicLSTMCell, units, (("forget_bias", 0.0), *others))
+    own: tuple[tuple[str, Any], ...] = (("use_peepholes", True),) if has_peepholes else ()
+    own += (("num_proj", projection),) if projection else ()
+    return CellKind(LSTMCell, units, (*own, ("forget_bias", 0.0), *others))
+
+
+def _unusual(activations: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Return the activations that are not what cells have by themselves."""
+    usual = {"recurrent_activation": "sigmoid", "activation": "tanh"}
+    return tuple((name, item) for name, item in activations.items() if item != usual[name])
+
+
+# Weights ------------------------------------------------------------------------------------------------
+
+
+def scope_of(cell: Cell) -> str:
+    """Return the name under which a cell's parameters stand."""
+    return cell.scope_name or snake_case(type(cell).__name__)
+
+
+def unshared(cell: Value) -> Any:
+    """Return the cell itself of one that several layers may share."""
+    return cell.thing.cell if isinstance(cell.thing, shared) else cell.thing
+
+
+def own_cell_weights(script: Script, place: str, cell: Value, weights: Layer | Mapping[str, np.ndarray]) -> None:
+    """Take weights as those of a cell. place: its scope in the driver's, from ``places_in``."""
+    bare = unshared(cell)
+    arrays = parameters_of(bare, weights) if isinstance(weights, Layer) else weights
+    script.own(f"{place}/{scope_of(bare)}", arrays)
+
+
+def places_in(scope: str, layers: int, directions: int = 1) -> list[list[str]]:
+    """Return the scopes of a driver's cells, by direction and layer."""
+    if directions == 1:
+        return [[f"{scope}/multi_rnn_cell/cell_{layer}" if layers > 1 else scope for layer in range(layers)]]
+    inner = [f"{scope}/cell_{layer}/bidirectional_rnn" if layers > 1 else scope for layer in range(layers)]
+    return [[f"{place}/{suffix}" for place in inner] for suffix in ("fw", "bw")]
+
+
+# Drivers ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Driven:
+    """Results of a driver.
+
+    outputs: the sequences of one direction or both; those of a stack of both are one, side by side.
+    states: by direction and layer.
+    """
+
+    outputs: list[Value]
+    states: list[list[Value]]
+
+
+def stacked(script: Script, cells: Sequence[Value]) -> Value:
+    """Return cells above one another as one."""
+    return cells[0] if len(cells) == 1 else script.call(MultiRNNCell, list(cells), hint="cell")
+
+
+def drive(
+    script: Script,
+    columns: Sequence[Sequence[Value]],
+    x: Value,
+    scope: str,
+    initial: Sequence[Sequence[Any] | None] = (None, None),
+    is_reverse: bool = False,
+    stack: Callable[[Sequence[Value]], Value] | None = None,
+    **options: Any,
+) -> Driven:
+    """Declare the driver of a recurrent layer, or of several above one another.
+
+    Args:
+        columns: The cells by direction and layer. Two directions are forward and backward.
+        initial: By direction, one state a layer, or None for zeros.
+        is_reverse: True for one direction that begins at the end.
+        stack: Makes one cell of several layers, if not by ``stacked``.
+        options: Of the driver, such as ``time_major`` and ``sequence_length``.
+    """
+    is_stack = len(columns[0]) > 1
+    if len(columns) == 1:
+        whole = stacked(script, columns[0]) if stack is None else stack(columns[0])
+        if initial[0] is not None:
+            options["initial_state"] = tuple(initial[0]) if is_stack else initial[0][0]
+        options |= {"reverse": True} if is_reverse else {}
+        sequence, state = script.call(dynamic_rnn, whole, x, **options, scope=scope)
+        return Driven([sequence], [list(state) if is_stack else [state]])
+    name = "initial_states" if is_stack else "initial_state"
+    for suffix, begin in zip(("fw", "bw"), initial, strict=True):
+        if begin is not None:
+            options[f"{name}_{suffix}"] = list(begin) if is_stack else begin[0]
+    if is_stack:
+        sides = [list(column) for column in columns]
+        joint, *ends = script.call(stack_bidirectional_dynamic_rnn, *sides, x, **options, scope=scope)
+        return Driven([joint], [list(end) for end in ends])
+    cells = [column[0] for column in columns]
+    sequences, states = script.call(bidirectional_dynamic_rnn, *cells, x, **options, scope=scope)
+    return Driven(list(sequences), [[state] for state in states])
+
+
+def declare_stack(
+    script: Script,
+    x: Value,
+    cells: Sequence[Value],
+    layers: Sequence[Layer],
+    initial: Sequence[Any] | None = None,
+) -> Value:
+    """Declare cells above one another with their arrays, and return the outputs. initial: one state a cell."""
+    scope = script.scope("rnn")
+    for place, cell, layer in zip(places_in(scope, len(cells))[0], cells, layers, strict=True):
+        own_cell_weights(script, place, cell, layer)
+    return drive(script, [cells], x, scope, [initial]).outputs[0]

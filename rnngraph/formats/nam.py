@@ -13,10 +13,9 @@ from typing import Any
 from ..support.api_guard import api
 from ..support.errors import FileError
 from .gates import ORDERS, Layer, gates_of, zeros_like
-from .layers import declare_dense, declare_parameter
+from .layers import declare_dense, declare_parameter, declare_stack, lstm_cell
 from .net import Net
 from .reading import Pieces, Record, bytes_of_file, json_of, not_readable
-from .recurrent_layers import declare_stack, lstm_cell
 from .script import Script
 
 WHAT = "a NAM file"

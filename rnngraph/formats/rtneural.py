@@ -19,10 +19,9 @@ from ..declare.functions.layers import batch_normalization
 from ..support.api_guard import api
 from ..support.errors import FileError
 from .gates import ORDERS, Layer, gates_of
-from .layers import declare_dense, declare_parameter
+from .layers import CellKind, declare_dense, declare_parameter, declare_stack, gru_cell, lstm_cell, rnn_cell
 from .net import Net
 from .reading import Record, bytes_of_file, json_of, not_readable, numbers
-from .recurrent_layers import CellKind, declare_stack, gru_cell, lstm_cell, rnn_cell
 from .script import Script
 from .steps import Value
 from .weights import torch_layer

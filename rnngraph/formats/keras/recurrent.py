@@ -9,7 +9,7 @@ from ...declare.cell import shared
 from ...declare.cells.wrappers import DropoutWrapper
 from ...declare.functions.arrays.moves import flip
 from ...declare.functions.basic import concat, not_equal
-from ..recurrent_layers import drive, gru_cell, lstm_cell, own_cell_weights, places_in, rnn_cell, stacked
+from ..layers import drive, gru_cell, lstm_cell, own_cell_weights, places_in, rnn_cell, stacked
 from ..steps import Value
 from ..weights import from_cudnn, from_keras
 from .activations import cell_activation, number

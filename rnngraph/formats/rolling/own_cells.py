@@ -17,7 +17,7 @@ from ...ir.node import Namer
 from ...ir.types import Dim, Size, product
 from ..cell_class import ARGUMENTS, class_text
 from ..expressions import identifier
-from ..recurrent_layers import scope_of
+from ..layers import scope_of
 from ..script import Script
 from ..steps import Step, Value, named_value
 from .loop import Carried, Entries, Inner, Place, Shared, operands_of, replaced

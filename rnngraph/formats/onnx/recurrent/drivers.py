@@ -11,7 +11,7 @@ import numpy as np
 from ....declare.functions.basic import broadcast_to
 from ...gates import LAYOUTS, arrays_in, gates_of
 from ...gates import Layer as Gates
-from ...recurrent_layers import drive, own_cell_weights, places_in, scope_of
+from ...layers import drive, own_cell_weights, places_in, scope_of
 from ...steps import Value
 from ..core.known import Known, Operand, shape_of
 from ..core.model import Node

@@ -8,7 +8,7 @@ from typing import Any
 
 from ....ir.types import Dim
 from ...gates import ONNX_ACTIVATIONS, ORDERS
-from ...recurrent_layers import CellKind, gru_cell, lstm_cell, rnn_cell
+from ...layers import CellKind, gru_cell, lstm_cell, rnn_cell
 from ..core.known import Expanded, Operand, all_are, dtype_of, is_zero, shape_of
 from ..core.sizes import UnreadableError
 from ..core.table import Call

@@ -16,7 +16,7 @@ from ....declare.cells.basic import LSTMStateTuple
 from ....declare.cells.wrappers import DropoutWrapper
 from ....declare.drivers import static_rnn
 from ....declare.functions import basic
-from ...recurrent_layers import (
+from ...layers import (
     CellKind,
     drive,
     gru_cell,
