@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-import numpy as np
-
 from ...ir.axes.by_size import counts
 from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim
 from .kept_pasts import joined_to_kept
 from .pace import Pace, Tempo
+from .pads_outward import value_of
 from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, time_axis
 
 
@@ -332,9 +331,6 @@ class _Walk:
 
 
 def _fill_of(node: Node) -> bytes | None:
-    """Return the number to which all elements of a value are equal; None if they may differ."""
-    while node.op in ("broadcast", "transpose", "reshape"):
-        node = node.operands[0]
-    if node.op != "constant" or node["value"].size != 1:
-        return None
-    return np.asarray(node["value"]).tobytes()
+    """Return the number that all elements of a value are; None where they may differ."""
+    value = value_of(node)
+    return None if value is None else value.tobytes()

@@ -19,6 +19,8 @@ from ...ir.graph import Graph, make, with_sizes
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.chunks.chunk_graph import STEPS, chunk_graph, tail_graph
 from ...passes.chunks.delays import timeline_of
+from ...passes.chunks.pads_outward import pads_outward
+from ...passes.chunks.split_axes import split_axes
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.pipeline import forbidden, rounding, run
@@ -198,6 +200,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     compiled = CompiledGraph(lowered.graph, "inference", options, source.described)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     time_symbols = lengths_of(compiled.graph) if kept else time_sizes(compiled.graph)
+    compiled = _with_axes_apart(compiled, time_symbols, options, source)
     timeline = timeline_of(compiled.graph, time_symbols, kept.keys())
     lengths = timeline.tempo.lengths
     is_call = bool(kept) and not lengths
@@ -263,10 +266,11 @@ def _of_chunks(
         kept: Labels of the states that are kept by name.
     """
     row = rows[0] if rows else 1
-    same_rows = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}
-    rounded = run(with_sizes(whole.compiled.graph, same_rows), rounding(options.reduced), forbidden("inference"))
-    timeline = timeline_of(rounded, whole.timeline.tempo.lengths, kept)
-    check_streamable(rounded, whole.initial, timeline, where)
+    alike = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}
+    rounded = run(with_sizes(whole.compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
+    lengths = whole.timeline.tempo.lengths
+    timeline = timeline_of(pads_outward(rounded, lengths), lengths, kept)
+    check_streamable(timeline.graph, whole.initial, timeline, where)
     chunked = chunk_graph(timeline, row, where)
     compiled = CompiledGraph(chunked.graph, "inference", options, source.described, rounded=True)
     input_types = compiled.input_types()
@@ -284,6 +288,14 @@ def _of_chunks(
         timeline,
         Tail(timeline, row, options, source),
     )
+
+
+def _with_axes_apart(
+    compiled: CompiledGraph, lengths: Set[str], options: CompileOptions, source: GraphSource
+) -> CompiledGraph:  # fmt: skip
+    """Return the graph with rows and steps that are merged and parted again kept apart."""
+    graph = split_axes(compiled.graph, lengths)
+    return compiled if graph is compiled.graph else CompiledGraph(graph, "inference", options, source.described)
 
 
 def _without(structure: Any, names: Container[str]) -> Any:

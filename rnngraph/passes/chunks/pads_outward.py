@@ -1,0 +1,108 @@
+"""pads_outward: what is computed of each step of a padded sequence is computed before the padding.
+
+Windows over padding wait for no later step; a value between the padding and the windows would hide that.
+Law: values unchanged, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+import numpy as np
+
+from ...ir.axes.by_size import counts
+from ...ir.axes.walk import kept_at
+from ...ir.graph import Graph, Node, make, rewrite
+from ...ir.ops import OPS
+from ...ir.types import Dim, TensorType
+
+_EXACT = frozenset(("neg", "abs", "add", "sub", "mul", "div", "maximum", "minimum", "sqrt", "cast", "select"))
+"""Elementwise ops that are rounded alike in NumPy and in compiled code."""
+_MOVES = frozenset(("broadcast", "transpose", "reshape"))
+
+
+def pads_outward(graph: Graph, lengths: Set[str]) -> Graph:
+    """Return the graph with padding along time behind the ops that read it step by step.
+
+    Args:
+        graph: Graph to rewrite.
+        lengths: Names of the sizes that count steps.
+    """
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        return _before_padding(node, operands, lengths)
+
+    return rewrite(graph, rule)
+
+
+def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> Node | None:
+    """Return what an op gives of padded sequences, padded itself; None where it can't be computed before."""
+    if node.op not in ("transpose", "reshape") and OPS[node.op].kind != "elementwise":
+        return None
+    pads = {number: inner for number, item in enumerate(operands) if (inner := _padded(item, lengths)) is not None}
+    if not pads or not all(number in pads or _is_still(item, lengths) for number, item in enumerate(operands)):
+        return None
+    first, whole = operands[next(iter(pads))], next(iter(pads.values()))
+    if not all(inner == whole and _is_alike(operands[number], first) for number, inner in pads.items()):
+        return None
+    places = {kept_at(node, number, operands[number]["axis"]) for number in pads}
+    axis = places.pop()
+    if places or axis is None:
+        return None
+    parts = []
+    for place, item in enumerate(first.operands):
+        given = [one.operands[place] if number in pads else one for number, one in enumerate(operands)]
+        parts.append(_part(node, given, axis, item.shape[first["axis"]]))
+        if place != whole and value_of(parts[-1]) is None:
+            return None
+    return make("concat", *parts, where=first.where, axis=axis)
+
+
+def _padded(node: Node, lengths: Set[str]) -> int | None:
+    """Return which operand of a concat along time is a sequence, if all others are one number everywhere."""
+    if node.op != "concat":
+        return None
+    timed = [place for place, item in enumerate(node.operands) if counts(item.shape[node["axis"]], lengths)]
+    still = [item for place, item in enumerate(node.operands) if place not in timed]
+    return timed[0] if len(timed) == 1 and still and all(value_of(item) is not None for item in still) else None
+
+
+def _is_still(node: Node, lengths: Set[str]) -> bool:
+    """True for one number that has no steps."""
+    return value_of(node) is not None and not any(counts(dim, lengths) for dim in node.shape)
+
+
+def _is_alike(node: Node, other: Node) -> bool:
+    """True if two padded sequences have the same sizes along time, counted from the last axis."""
+    sizes = [[item.shape[one["axis"]] for item in one.operands] for one in (node, other)]
+    return sizes[0] == sizes[1] and node.tensor.rank - node["axis"] == other.tensor.rank - other["axis"]
+
+
+def _part(node: Node, operands: Sequence[Node], axis: int, count: Dim) -> Node:
+    """Return what an op gives of one part of its operands."""
+    attributes = dict(node.attributes)
+    if "shape" in attributes:
+        attributes["shape"] = tuple(count if place == axis else dim for place, dim in enumerate(node["shape"]))
+    return make(node.op, *operands, where=node.where, **attributes)
+
+
+def value_of(node: Node) -> np.ndarray | None:
+    """Return the number that all elements of a value are; None where they may differ or are rounded elsewhere."""
+    if node.op == "constant":
+        return np.asarray(node["value"]).reshape(()) if node["value"].size == 1 else None
+    if not isinstance(node.type, TensorType) or not node.operands:
+        return None
+    if node.op in _MOVES:
+        return value_of(node.operands[0])
+    row = OPS[node.op]
+    if row.kind != "elementwise" or row.random or row.evaluate is None:
+        return None
+    values = [value_of(item) for item in node.operands]
+    if any(value is None for value in values):
+        return None
+    known = [value for value in values if value is not None]
+    if node.op in _EXACT:
+        with np.errstate(all="ignore"):
+            return np.asarray(row.evaluate(known, dict(node.attributes)), node.dtype).reshape(())
+    is_zero = row.keeps_zero and all(value.tobytes() == bytes(value.nbytes) for value in known)
+    return np.zeros((), node.dtype) if is_zero else None

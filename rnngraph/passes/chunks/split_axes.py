@@ -1,0 +1,270 @@
+"""split_axes: rows and steps that a reshape merges into one axis stay apart until another reshape parts them again.
+
+Nets often call a layer on ``h.reshape(rows * steps, width)`` and part the axes again. With both axes kept apart every
+step reads its own entries only, and the net runs step by step.
+Law: values unchanged, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+from ...ir.axes.by_size import counts
+from ...ir.graph import Graph, Node, make, rebuilt, remake
+from ...ir.ops import OPS
+from ...ir.sizes.polynomial import Dim, product, quotient
+from ...ir.types import TensorType
+
+Parts = tuple[tuple[Dim, ...], ...]
+"""Sizes into which each axis of a value is split, the outermost first."""
+Split = tuple[Node, Parts]
+"""A value with one axis for each part, and the parts."""
+
+
+def split_axes(graph: Graph, lengths: Set[str]) -> Graph:
+    """Return the graph with merged axes kept apart; the same graph if no axis merges steps with another axis.
+
+    Args:
+        graph: Graph to rewrite.
+        lengths: Names of the sizes that count steps.
+    """
+    return _Splitting(graph, lengths).made()
+
+
+class _Splitting:
+    """A graph on its way to one whose merged axes are apart."""
+
+    def __init__(self, graph: Graph, lengths: Set[str]) -> None:
+        self.graph, self.lengths = graph, lengths
+        self.new: dict[Node, Node] = {}
+        self.split: dict[Node, Split] = {}
+
+    def made(self) -> Graph:
+        for node in self.graph.nodes:
+            found = self._split(node)
+            if found is not None and _is_trivial(found[1]):
+                self.new[node] = _reshaped(found[0], node.shape)
+            elif found is not None:
+                self.split[node] = found
+            elif not any(item in self.split for item in node.operands):
+                operands = tuple(map(self.new.__getitem__, node.operands))
+                self.new[node] = node if operands == node.operands else remake(node, operands)
+            else:
+                self.new[node] = remake(node, [self._merged(item) for item in node.operands])
+        if not self.split:
+            return self.graph
+        return rebuilt(self.graph, {node: self._merged(node) for node in self.graph.nodes})
+
+    def _merged(self, node: Node) -> Node:
+        """Return the value with its own axes."""
+        if node not in self.new:
+            self.new[node] = _reshaped(self.split[node][0], node.shape)
+        return self.new[node]
+
+    def _split(self, node: Node) -> Split | None:
+        """Return a value with its axes apart; None where it is declared as it is."""
+        if not isinstance(node.type, TensorType):
+            return None
+        if node.op == "reshape":
+            return self._reshape(node)
+        if not any(item in self.split for item in node.operands):
+            return None
+        try:
+            return self._made(node)
+        except (ValueError, TypeError):  # the op does not take so many axes
+            return None
+
+    def _reshape(self, node: Node) -> Split | None:
+        source = node.operands[0]
+        value, _ = self.split.get(source, (None, ()))
+        dims = (self.new[source] if value is None else value).shape
+        parts = _refined(dims, node.shape)
+        if parts is None or (value is None and not any(map(self._joins_steps, parts))):
+            return None
+        before = self.new[source] if value is None else value
+        return _reshaped(before, _flat(parts), node), parts
+
+    def _joins_steps(self, sizes: Sequence[Dim]) -> bool:
+        """True if steps and another axis of open size, or one outside of the steps, are one axis."""
+        places = [place for place, dim in enumerate(sizes) if counts(dim, self.lengths)]
+        others = [place for place, dim in enumerate(sizes) if place not in places and not isinstance(dim, int)]
+        return bool(places) and (bool(others) or places[0] > 0)
+
+    # Other ops -----------------------------------------------------------------------------------
+
+    def _made(self, node: Node) -> Split | None:
+        if OPS[node.op].kind == "elementwise":
+            return self._elementwise(node)
+        value, parts = self.split.get(node.operands[0], (None, ()))
+        first = node.operands[0]
+        match node.op:
+            case "matmul":
+                return self._matmul(node)
+            case "concat":
+                return self._concat(node)
+            case "gather" if value is None and node.operands[1] in self.split:
+                index, parts = self.split[node.operands[1]]
+                found = self._remade(node, self._merged(first), index)
+                return found, (*parts, *((dim,) for dim in first.shape[1:]))
+        if value is None:
+            return None
+        starts = _starts(parts)
+        match node.op:
+            case "reduce_sum" | "reduce_max" | "reduce_min":
+                if any(len(parts[axis]) > 1 for axis in node["axes"]):
+                    return None
+                found = self._remade(node, value, axes=tuple(starts[axis] for axis in node["axes"]))
+                one: Parts = tuple(((1,) if axis in node["axes"] else sizes) for axis, sizes in enumerate(parts))
+                kept = tuple(sizes for axis, sizes in enumerate(parts) if axis not in node["axes"])
+                return found, one if node["keepdims"] else kept
+            case "transpose":
+                order = [starts[axis] + more for axis in node["order"] for more in range(len(parts[axis]))]
+                return self._remade(node, value, order=tuple(order)), tuple(parts[axis] for axis in node["order"])
+            case "slice":
+                return self._slice(node, value, parts)
+            case "reverse" | "windows" if len(parts[node["axis"]]) == 1:
+                axis = node["axis"]
+                found = self._remade(node, value, axis=starts[axis])
+                if node.op == "reverse":
+                    return found, parts
+                return found, (*parts[:axis], (node.shape[axis],), (node["size"],), *parts[axis + 1 :])
+        return None
+
+    def _remade(self, node: Node, *operands: Node, **changes: object) -> Node:
+        attributes = {**dict(node.attributes), **changes}
+        return make(node.op, *operands, where=node.where, name=node.name, **attributes)
+
+    def _elementwise(self, node: Node) -> Split | None:
+        parts = self._parts_of(node.shape, node.operands)
+        if parts is None:
+            return None
+        return self._remade(node, *(self._as(item, parts) for item in node.operands)), parts
+
+    def _parts_of(self, shape: Sequence[Dim], operands: Sequence[Node]) -> Parts | None:
+        """Return the parts of a result of this shape, on which all operands that have them agree."""
+        found: list[tuple[Dim, ...]] = [(dim,) for dim in shape]
+        for item in operands:
+            if item in self.split:
+                for back, sizes in enumerate(reversed(self.split[item][1]), 1):
+                    if len(sizes) > 1 and found[-back] not in (sizes, (shape[-back],)):
+                        return None
+                    if len(sizes) > 1:
+                        found[-back] = sizes
+        return tuple(found)
+
+    def _as(self, item: Node, parts: Parts) -> Node:
+        """Return an operand that broadcasts against a value of these parts."""
+        own = tuple(
+            sizes if dim == product(sizes) else (1,) * len(sizes)
+            for dim, sizes in zip(item.shape, parts[len(parts) - item.tensor.rank :], strict=True)
+        )
+        if item in self.split:
+            value, known = self.split[item]
+            return value if known == own else _reshaped(value, _flat(own))
+        new = self.new[item]
+        if _flat(own) == new.shape:
+            return new
+        if new.op == "broadcast" and new.operands[0].tensor.rank == 0:
+            return self._remade(new, new.operands[0], shape=_flat(own))
+        return _reshaped(new, _flat(own))
+
+    def _matmul(self, node: Node) -> Split | None:
+        left, right, *start = node.operands
+        batch = right.tensor.rank > 2
+        leading = left.tensor.rank - (2 if batch else 1)
+        known = [self.split[item][1] for item in (left, right)[: 1 + batch] if item in self.split]
+        if not known or (right in self.split and not batch):
+            return None
+        rows = known[0][:leading]
+        if any(len(sizes) > 1 for parts in known for sizes in parts[leading:]):
+            return None
+        parts: Parts = (*rows, *((dim,) for dim in node.shape[leading:]))
+        if tuple(map(product, parts)) != node.shape:
+            return None
+        both = [
+            self._as(item, (*rows, *((dim,) for dim in item.shape[leading:]))) for item in (left, right)[: 1 + batch]
+        ]
+        operands = both if batch else [*both, self.new[right]]
+        return self._remade(node, *operands, *(self._as(item, parts) for item in start)), parts
+
+    def _concat(self, node: Node) -> Split | None:
+        axis = node["axis"]
+        shapes = [(*item.shape[:axis], *item.shape[axis + 1 :]) for item in node.operands]
+        others = None
+        for item in node.operands:
+            if item in self.split:
+                parts = self.split[item][1]
+                rest = (*parts[:axis], *parts[axis + 1 :])
+                if len(parts[axis]) > 1 or others not in (None, rest):
+                    return None
+                others = rest
+        if others is None or any(tuple(map(product, others)) != shape for shape in shapes):
+            return None
+        operands = [self._as(item, (*others[:axis], (item.shape[axis],), *others[axis:])) for item in node.operands]
+        parts = (*others[:axis], (node.shape[axis],), *others[axis:])
+        return self._remade(node, *operands, axis=_starts(parts)[axis]), parts
+
+    def _slice(self, node: Node, value: Node, parts: Parts) -> Split | None:
+        start: list[Dim] = []
+        stop: list[Dim] = []
+        step: list[int] = []
+        found: list[tuple[Dim, ...]] = []
+        for axis, sizes in enumerate(parts):
+            if len(sizes) > 1:
+                if (node["start"][axis], node["stop"][axis], node["step"][axis]) != (0, product(sizes), 1):
+                    return None
+                start, stop, step = [*start, *(0 for _ in sizes)], [*stop, *sizes], [*step, *(1 for _ in sizes)]
+                found.append(sizes)
+            else:
+                start.append(node["start"][axis])
+                stop.append(node["stop"][axis])
+                step.append(node["step"][axis])
+                found.append((node.shape[axis],))
+        return self._remade(node, value, start=tuple(start), stop=tuple(stop), step=tuple(step)), tuple(found)
+
+
+def _refined(dims: Sequence[Dim], target: Sequence[Dim]) -> Parts | None:
+    """Return the sizes that make up each axis of a target shape, of which also ``dims`` are products, in order.
+
+    None if there are none: an axis begins within a size that can't be divided.
+    """
+    rest = [dim for dim in dims if dim != 1]
+    parts: list[tuple[Dim, ...]] = []
+    for wanted in target:
+        sizes: list[Dim] = []
+        while wanted != 1:
+            if not rest:
+                return None
+            if (more := quotient(wanted, rest[0])) is not None:
+                sizes.append(rest.pop(0))
+                wanted = more
+            elif (more := quotient(rest[0], wanted)) is not None:
+                sizes.append(wanted)
+                rest[0] = more
+                wanted = 1
+            else:
+                return None
+        parts.append(tuple(sizes) or (1,))
+    return None if rest else tuple(parts)
+
+
+def _is_trivial(parts: Parts) -> bool:
+    return all(len(sizes) == 1 for sizes in parts)
+
+
+def _flat(parts: Parts) -> tuple[Dim, ...]:
+    return tuple(dim for sizes in parts for dim in sizes)
+
+
+def _starts(parts: Parts) -> list[int]:
+    """Return the place of the first part of each axis."""
+    return [sum(len(sizes) for sizes in parts[:axis]) for axis in range(len(parts))]
+
+
+def _reshaped(node: Node, shape: tuple[Dim, ...], like: Node | None = None) -> Node:
+    """Return a value in another shape, at once from what a chain of reshapes begins with."""
+    while node.op == "reshape":
+        node = node.operands[0]
+    if node.shape == shape:
+        return node
+    return make("reshape", node, where=(like or node).where, shape=shape)
