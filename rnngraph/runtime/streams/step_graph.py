@@ -197,10 +197,8 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     kept: dict[str, KeptState] = {}
     if source.kept:
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
-    compiled = CompiledGraph(lowered.graph, "inference", options, source.described)
+    compiled, time_symbols = _with_axes_apart(lowered.graph, bool(kept), options, source)
     labels = [label for nest in lowered.states for label in flatten(nest)]
-    time_symbols = lengths_of(compiled.graph) if kept else time_sizes(compiled.graph)
-    compiled = _with_axes_apart(compiled, time_symbols, options, source)
     timeline = timeline_of(compiled.graph, time_symbols, kept.keys())
     lengths = timeline.tempo.lengths
     is_call = bool(kept) and not lengths
@@ -291,11 +289,15 @@ def _of_chunks(
 
 
 def _with_axes_apart(
-    compiled: CompiledGraph, lengths: Set[str], options: CompileOptions, source: GraphSource
-) -> CompiledGraph:  # fmt: skip
-    """Return the graph with rows and steps that are merged and parted again kept apart."""
-    graph = split_axes(compiled.graph, lengths)
-    return compiled if graph is compiled.graph else CompiledGraph(graph, "inference", options, source.described)
+    graph: Graph, has_kept: bool, options: CompileOptions, source: GraphSource
+) -> tuple[CompiledGraph, Set[str]]:
+    """Return the graph with rows and steps that are merged and parted again kept apart, and the sizes of time."""
+    compiled = CompiledGraph(graph, "inference", options, source.described)
+    names = lengths_of(compiled.graph) if has_kept else time_sizes(compiled.graph)
+    apart = split_axes(compiled.graph, names)
+    if apart is not compiled.graph:
+        compiled = CompiledGraph(apart, "inference", options, source.described)
+    return compiled, names
 
 
 def _without(structure: Any, names: Container[str]) -> Any:
