@@ -1,4 +1,4 @@
-"""Machine code of one graph, and what a caller must know of it: where its argument block holds what."""
+"""Compilation of one graph to machine code, with the interface of its argument block."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from .schedule.scheduler import scheduled
 
 
 def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> ObjectCode:
-    """The code of an optimised graph whose sizes, but for lengths of scans, are known. parts: as for ``planned``."""
+    """Compile an optimised graph whose sizes are known, except for lengths of scans. ``parts`` is as for
+    ``planned``.
+    """
     plan = planned(graph, target, name, parts)
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
     return ObjectCode(interface_of(plan), object_code(text, target))
@@ -35,10 +37,13 @@ def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> Ob
 def compile_timed(
     graph: Graph, target: Target, name: str, parts: int = 1
 ) -> tuple[ObjectCode, ScheduledEntry, np.ndarray]:
-    """The code of the same graph that also counts what time its parts take, its plan, and the memory of the counters:
-    [slot, worker, (units of the processor's counter, times, …)], of slots as the plan's ``ticks`` name them.
+    """Compile the same graph with timers. Return the code, its plan, and the memory of the counters.
 
-    Raises ``GraphError`` for a processor without a counter.
+    The counters are [slot, worker, (units of the processor's counter, times, …)], with the slots of the plan's
+    ``ticks``.
+
+    Raises:
+        GraphError: The processor has no counter.
     """
     cycle_counter(target)
     plan = planned(graph, target, name, parts, timed=True)
@@ -47,14 +52,14 @@ def compile_timed(
     counters = np.zeros((len(ticks.timed), ticks.parts, LINE), np.int64)
     interface = interface_of(plan)
     place = plan.main.slots.index(COUNTERS.name)
-    # Code finds the counters as it finds a constant: the interface holds their memory.
+    # The code reads the address of the counters like that of a constant.
     interface = replace(interface, constants=(*interface.constants, (place, counters)))
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
     return ObjectCode(interface, object_code(text, target)), plan, counters
 
 
 def twin_of(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes, dict[str, str]]:
-    """The object code of a twin that knows lines, of the same instructions; and by function its layers, as text."""
+    """Compile a debug build: the same instructions, with line tables. Return it with each function's layers as text."""
     plan = planned(graph, target, name, parts)
     lines = module_lines(plan.functions, [plan.main, plan.pack], target, name)
     layers = {function.name: layers_text(StatementOrigins(function).all) for function in plan.functions}
@@ -70,15 +75,20 @@ def planned(
     timed: bool = False,
     max_chunk: int | None = None,
 ) -> ScheduledEntry:
-    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one. alike, timed, max_chunk: as
-    for ``schedule``.
+    """Plan a graph for ``parts`` workers if that pays, else for one.
 
-    Raises ``ArgumentError`` where the graph has a dtype that the target can't compute with, ``GraphError`` where a
-    step of a scan runs another scan.
+    Args:
+        alike: As for ``schedule``.
+        timed: As for ``schedule``.
+        max_chunk: As for ``schedule``.
+
+    Raises:
+        ArgumentError: The target cannot compute with a dtype of the graph.
+        GraphError: A step of a scan runs another scan.
     """
     if "float64" in target.absent:
         _no_float64(graph, target)
-    if target.pointer_bits < 64:  # how workers wait for each other is written in 64-bit words
+    if target.pointer_bits < 64:  # workers synchronise by 64-bit words
         parts = 1
     _no_loops_within(graph)
     analysis = analyse(graph, target, parts, max_chunk)
@@ -88,7 +98,7 @@ def planned(
 
 
 def _no_loops_within(graph: Graph) -> None:
-    """The loop over a scan's steps is written by one level of code; what fission took out is a loop of its own."""
+    """Raise ``GraphError`` for a scan in a scan's body, for which there is no code. Fission has hoisted the others."""
     for node in graph.nodes:
         for inner in node["body"].nodes if node.op == "scan" else ():
             if inner.op == "scan":
@@ -109,7 +119,7 @@ def _no_float64(graph: Graph, target: Target) -> None:
 
 
 def interface_of(plan: ScheduledEntry) -> Interface:
-    """What of a plan outlives compilation."""
+    """Return the part of a plan that outlives compilation."""
     position = {slot: number for number, slot in enumerate(plan.main.slots)}
     of_kind = {
         kind: [item for item in plan.arguments if item.kind == kind]

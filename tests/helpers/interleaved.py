@@ -20,7 +20,7 @@ def interleave_everything(
     Gives the plans of all that is compiled from now on.
     """
     monkeypatch.setattr(interleaving, "PAYS", 0.0)
-    monkeypatch.setattr(interleaving, "MOST_BUSY", math.inf)
+    monkeypatch.setattr(interleaving, "MAX_BUSY", math.inf)
     monkeypatch.setattr(interleaving, "CACHE_SHARE", math.inf)
     monkeypatch.setattr(interleaving, "LOOK_AHEAD", 0.0 if by_statement else math.inf)
     monkeypatch.setattr(interleaving, "_grain", lambda *_: steps)

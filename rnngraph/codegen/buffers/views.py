@@ -1,4 +1,4 @@
-"""How a tensor lies in memory: a buffer, an offset and strides. Movement ops become views, not copies."""
+"""Views: a tensor in memory as a buffer, an offset and strides. Movement ops become views, not copies."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from ..loop_ir.nodes import Buffer, Index
 class View:
     """A tensor in memory, in elements.
 
-    room: elements that may be read from the start of a row's last axis on, beyond its width: padding.
-    local: whether the first axis counts from the start of the present chunk of time, not of the sequence.
+    Attributes:
+        room: Elements readable from the start of a row's last axis, including padding beyond its width.
+        local: The first axis counts from the start of the present chunk of time, not of the sequence.
     """
 
     buffer: Buffer
@@ -29,13 +30,13 @@ class View:
 
     @staticmethod
     def contiguous(buffer: Buffer, shape: Shape) -> View:
-        """Row after row without padding."""
+        """Return a view of contiguous rows."""
         strides = tuple(product(shape[axis + 1 :]) for axis in range(len(shape)))
         return View(buffer, 0, strides, shape)
 
     @staticmethod
     def padded(buffer: Buffer, shape: Shape, row: int) -> View:
-        """Rows padded to ``row`` elements."""
+        """Return a view of rows padded to ``row`` elements."""
         inner = (*shape[:-1], row)
         strides = tuple(product(inner[axis + 1 :]) for axis in range(len(shape)))
         return View(buffer, 0, strides, shape, row)
@@ -52,7 +53,7 @@ class View:
         return replace(self, offset=offset, strides=tuple(strides), shape=tuple(shape), room=room)
 
     def windows(self, axis: int, size: int, step: int, apart: int) -> View:
-        """Windows of an axis, which overlap in memory."""
+        """Return windows of an axis, which overlap in memory."""
         stride, room = self.strides[axis], self.room if axis < len(self.shape) - 1 else None
         strides = (*self.strides[:axis], stride * step, stride * apart, *self.strides[axis + 1 :])
         count = ceil_divide(self.shape[axis] - apart * (size - 1), step)
@@ -76,7 +77,7 @@ class View:
         )
 
     def broadcast(self, shape: Shape) -> View:
-        """The view with axes of 1 repeated, by strides of 0."""
+        """Return the view with axes of 1 repeated, by strides of 0."""
         extra = len(shape) - len(self.shape)
         strides: list[Index] = [0] * extra
         for mine, wanted, stride in zip(self.shape, shape[extra:], self.strides, strict=True):
@@ -85,7 +86,7 @@ class View:
         return replace(self, strides=tuple(strides), shape=shape, room=self.room if same_last else None)
 
     def reshape(self, shape: Shape) -> View | None:
-        """The view in another shape, where strides allow it; else None."""
+        """Return the view in another shape; None if strides cannot express it."""
         old = [(dim, stride) for dim, stride in zip(self.shape, self.strides, strict=True) if dim != 1]
         new = [dim for dim in shape if dim != 1]
         strides: list[Index] = []
@@ -93,17 +94,17 @@ class View:
         while new:
             if position >= len(old):
                 return None
-            group, wanted = [old[position]], [new.pop(0)]
+            group, new_group = [old[position]], [new.pop(0)]
             position += 1
-            have, want = group[0][0], wanted[0]
+            have, want = group[0][0], new_group[0]
             while have != want:
                 if _is_part(have, want) and position < len(old):
                     group.append(old[position])
                     have = have * old[position][0]
                     position += 1
                 elif new:
-                    wanted.append(new.pop(0))
-                    want = want * wanted[-1]
+                    new_group.append(new.pop(0))
+                    want = want * new_group[-1]
                 elif position < len(old):
                     group.append(old[position])
                     have = have * old[position][0]
@@ -115,7 +116,7 @@ class View:
                     return None
             stride = group[-1][1]
             inner_strides: list[Index] = []
-            for dim in reversed(wanted):
+            for dim in reversed(new_group):
                 inner_strides.insert(0, stride)
                 stride = stride * dim
             strides.extend(inner_strides)
@@ -129,7 +130,7 @@ class View:
         return replace(self, strides=tuple(full), shape=tuple(shape), room=self.room if keeps_rows else None)
 
     def first_axis(self, position: Index) -> View:
-        """The view at one position of the first axis, without that axis."""
+        """Return the view at one position of the first axis, without that axis."""
         return replace(
             self,
             offset=self.offset + self.strides[0] * position,
@@ -140,14 +141,14 @@ class View:
 
 
 def _is_part(have: Dim, want: Dim) -> bool:
-    """Whether an axis of ``have`` has to be joined with the next one to become one of ``want``."""
+    """True if an axis of ``have`` must be merged with the next one to become one of ``want``."""
     if isinstance(have, int):
         return not isinstance(want, int) or have < want
     return quotient(want, have) is not None
 
 
 def view_through(node: Node, source: View) -> View | None:
-    """The view of a movement op of ``source`` that lies in memory; None where strides can't express it."""
+    """Return the view of a movement op of ``source``; None if strides cannot express it."""
     match node.op:
         case "slice":
             return source.slice(node["start"], node["stop"], node["step"])

@@ -1,6 +1,6 @@
-"""Estimates, which decide what is fast and never what is computed.
+"""Cost estimates, which decide what is fast and never what is computed.
 
-``register_tiles`` (shapes of tiles), ``chunk_length`` (steps of time that run together), ``work_sharing`` (how
-kernels are cut between workers), ``pipelining`` (loops over time whose stages workers take), ``interleaving`` (scans
-beside each other). Knows the graph and the processor; no buffers, and no loops.
+``register_tiles`` (shapes of tiles), ``chunk_length`` (time steps that run together), ``work_sharing`` (kernels split
+between workers), ``pipelining`` (loops over time in stages), ``interleaving`` (independent scans in one loop). They
+know the graph and the processor, but no buffers and no loops.
 """

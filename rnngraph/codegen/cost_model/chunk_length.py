@@ -1,6 +1,4 @@
-"""Chunks of a time axis, and how many steps run together: a chunk's temporaries are what memory holds besides what is
-kept.
-"""
+"""Chunks of a time axis and their length. A chunk's temporaries are the only memory besides what outlives it."""
 
 from __future__ import annotations
 
@@ -18,9 +16,9 @@ ROWS_OF_A_CHUNK = 128
 
 @dataclass(frozen=True)
 class TimeChunk:
-    """The present chunk of a time axis of ``length`` steps: ``steps`` from ``start`` on, ``longest`` at most.
+    """Present chunk of a time axis of ``length`` steps: ``steps`` steps from ``start``, at most ``longest``.
 
-    reverse: the last chunk comes first, and in it the last step.
+    With ``reverse``, the last chunk comes first, and in it the last step.
     """
 
     length: Dim
@@ -30,21 +28,25 @@ class TimeChunk:
     longest: int
 
     def is_axis(self, shape: Shape, axis: int) -> bool:
-        """Whether an axis is the time axis, of which a chunk holds a part."""
+        """True if an axis is the time axis, of which a chunk has a part."""
         return axis == 0 and len(shape) > 1 and shape[0] == self.length
 
     @property
     def estimated_steps(self) -> int:
-        """The number of steps that estimates assume."""
+        """Number of steps that estimates assume."""
         return OPEN_ROWS if self.longest >= LONGEST_CHUNK else self.longest
 
 
 def chunk_length(
     target: Target, fused: FusedKernels, leaving: set[Node], length: Dim, most: int | None = None
 ) -> int:  # fmt: skip
-    """Steps that have rows enough to make it cheap that every chunk reads the weights again, and sums over time that
-    do not stay in the second cache; all steps where there are no temporaries. ``leaving``: what outlives the chunk.
-    ``most``: steps for whose temporaries there is memory.
+    """Return the steps of a chunk; all steps if there are no temporaries.
+
+    A chunk has enough rows to amortise reloading the weights, and sums over time that exceed the second cache.
+
+    Args:
+        leaving: Values that outlive the chunk.
+        most: Maximum steps for whose temporaries there is memory.
     """
     rows = 0
     for node in fused.stored:

@@ -1,8 +1,8 @@
-"""Scans beside each other: which scans' steps one loop body runs together, and by how many chunks one is behind.
+"""Interleaving: independent scans whose steps run together in one loop body, possibly some chunks apart.
 
-A step of few units waits for the step before it far longer than the processor is busy with it. Scans that don't need
-each other within a chunk of time fill each other's waits: branches, both directions, and the layers of a stack, each a
-chunk behind the one that it reads. Estimates decide what runs together, and never change what is computed.
+A step of few units waits for the previous step much longer than it keeps the processor busy. Scans that do not depend
+on each other within a chunk of time hide each other's latency: branches, both directions, and the layers of a stack,
+each one chunk behind its input. Estimates decide what runs together, and never change values.
 """
 
 from __future__ import annotations
@@ -26,34 +26,38 @@ from .chunk_length import LONGEST_CHUNK, TimeChunk
 from .register_tiles import FMA_LATENCY, OPEN_ROWS, accumulators, lanes_for
 from .work_sharing import LONG_OPS, ONE_WORKER, WorkSharing, per_chunk_overhead
 
-MOST_LAG = 12
-"""Chunks that the last kernels may be behind the first: so many turns are written out before the loop."""
+MAX_LAG = 12
+"""Maximum chunks between the first and last kernels, because as many turns are unrolled before the loop."""
 PAYS = 1.1
-"""How many times as fast steps beside each other have to be, as estimated."""
-MOST_BUSY = 2.0
-"""More scans than keep the processor busy for so many times the longest wait are not put beside each other."""
+"""Minimum estimated speedup for interleaving."""
+MAX_BUSY = 2.0
+"""Maximum busy time of interleaved scans, as a multiple of the longest latency."""
 LONG_LATENCY, DIVISION_LATENCY, MEMORY_LATENCY = 70.0, 13.0, 12.0
-"""Cycles until a polynomial, a quotient, or what was written to memory can be read."""
+"""Latency in cycles of a polynomial, a division, and a load after a store."""
 LOADED_BYTES = 64.0
-"""Bytes of weights a cycle: a lone row's multiply-add takes them from the first cache."""
+"""Bytes of weights per cycle that multiply-adds of a single row load from the first cache."""
 CACHE_SHARE = 0.875
-"""How much of the first cache the weights of scans beside each other may take."""
+"""Maximum share of the first cache for the weights of interleaved scans."""
 LOOK_AHEAD = 128.0
-"""Cycles of steps that a processor looks ahead. Longer ones are interleaved statement by statement."""
+"""Out-of-order window in cycles. Longer steps are interleaved statement by statement."""
 FEWEST = 12
-"""Steps of a chunk where one scan is a chunk behind another: few, since the first and the last chunks of a scan run
-alone. Up to twice as many where tiles of products then cover them without a rest, and twice that where each chunk has
-an overhead.
+"""Steps of a chunk if one scan is a chunk behind another: few, because its first and last chunks run alone. Up to twice
+as many if tiles of products then have no remainder, and twice that if each chunk has an overhead.
 """
 
 Phase = tuple[int, int]
-"""By how many chunks of time a kernel is behind the first ones, and its place in a turn: scans that run beside each
-other have an odd one, of their own, all other kernels an even one.
+"""Lag of a kernel in chunks of time, and its place in a turn. A batch of interleaved scans has an odd place of its own,
+and other kernels have even ones.
 """
 
 
 class LoopKernels(NamedTuple):
-    """A loop over chunks of time. needs: of its kernels within a chunk. longest: steps of a chunk if it runs alone."""
+    """Loop over chunks of time.
+
+    Attributes:
+        needs: Dependencies between its kernels within a chunk.
+        longest: Maximum steps of a chunk if it runs alone.
+    """
 
     kernels: Sequence[Kernel]
     needs: Sequence[Needs]
@@ -62,11 +66,14 @@ class LoopKernels(NamedTuple):
 
 @dataclass(frozen=True)
 class InterleavingPlan:
-    """Loops over chunks of time that are one loop, whose scans run beside each other.
+    """Merged loops over chunks of time, whose scans are interleaved.
 
-    phases: of the kernels of each loop. steps: of a chunk. depths: of each loop how many buffers there are for what
-    a chunk hands on. by_statement: places in a turn of scans whose statements are interleaved. gains: by place,
-    as estimated.
+    Attributes:
+        phases: Phases of the kernels of each loop.
+        steps: Steps of a chunk.
+        depths: For each loop, the number of buffers for a chunk's values.
+        by_statement: Places in a turn of scans that are interleaved statement by statement.
+        gains: Estimated speedups, by place.
     """
 
     phases: tuple[tuple[Phase, ...], ...]
@@ -77,14 +84,18 @@ class InterleavingPlan:
 
     @cached_property
     def last(self) -> int:
-        """By how many chunks the last kernels are behind the first ones."""
+        """Maximum lag in chunks."""
         return max(lag for phases in self.phases for lag, _ in phases)
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """Estimates of a scan's step, in cycles. waits: from the values that it takes to those that it carries on. busy:
-    that it keeps the processor's units, if nothing waits. weight_bytes: that it reads.
+    """Estimates for a scan's step.
+
+    Attributes:
+        waits: Latency in cycles from its inputs to its next carries.
+        busy: Cycles of the processor's units without waiting.
+        weight_bytes: Bytes of weights that it reads.
     """
 
     waits: float
@@ -93,8 +104,9 @@ class StepCost:
 
 
 def may_pay(target: Target, scans: Sequence[Node]) -> bool:
-    """Whether some of these scans may run beside each other. A processor without vectors is taken for one that runs
-    instructions in their order; blocks of steps that are computed again run by themselves.
+    """True if some of these scans may be interleaved.
+
+    Processors without vectors are assumed to be in-order. Recomputed blocks of steps run alone.
     """
     if any((scan.get("keeps"), scan.get("blocks")) != (None, None) for scan in scans):
         return False
@@ -102,7 +114,7 @@ def may_pay(target: Target, scans: Sequence[Node]) -> bool:
 
 
 def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim) -> InterleavingPlan | None:
-    """How loops over chunks of one time axis, which don't need each other, run as one; None where that doesn't pay."""
+    """Return how independent loops over chunks of one time axis run as one; None if that does not pay."""
     scans = [kernel.first for loop in loops for kernel in loop.kernels if kernel.kind == "scan"]
     costs = _costs(target, scans)
     batches = _batches(target, costs)
@@ -110,7 +122,7 @@ def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim)
         return None
     batch_of = {scan: number for number, batch in enumerate(batches) for scan in batch}
     phases = [_phases(loop.kernels, loop.needs, batch_of) for loop in loops]
-    if max(lag for places in phases for lag, _ in places) > MOST_LAG:
+    if max(lag for places in phases for lag, _ in places) > MAX_LAG:
         return None
     steps = min(loop.longest for loop in loops)
     if any(lag for places in phases for lag, _ in places):
@@ -128,21 +140,21 @@ def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim)
 
 
 def _costs(target: Target, scans: Sequence[Node]) -> dict[Node, StepCost]:
-    """Of the scans of which every step runs, if turns of their loops are not settled."""
+    """Return the costs of scans of which every step runs, unless their unrolling is set."""
     plain = [scan for scan in scans if step_condition(scan) is None and scan.get("unroll", 1) == 1]
     return {scan: step_cost(target, scan) for scan in plain}
 
 
 def step_cost(target: Target, scan: Node) -> StepCost:
-    """Estimates of a step, by the ops of a scan's body."""
+    """Estimate the cost of a step from the ops of a scan's body."""
     body, ready = scan["body"], dict[Node, float]()
     busy, weight_bytes = 0.0, 0
     for node in body.nodes:
-        found = [ready[item] for item in node.operands if item in ready]
+        operand_times = [ready[item] for item in node.operands if item in ready]
         if node in body.inputs[: scan["carries"]]:
             ready[node] = 0.0
-        elif found:
-            ready[node] = max(found) + _latency(target, node)
+        elif operand_times:
+            ready[node] = max(operand_times) + _latency(target, node)
         if node.op in ("input", "constant") or is_view(node):
             continue
         lanes = lanes_for(target, [node], node.shape[-1] if node.tensor.rank else 1)
@@ -177,49 +189,49 @@ def _extent(dim: Dim) -> int:
 
 
 def _batches(target: Target, costs: Mapping[Node, StepCost]) -> list[list[Node]]:
-    """Neighbours that run beside each other: as many as share the first cache, and wait."""
-    found: list[list[Node]] = []
+    """Return runs of consecutive scans to interleave: they share the first cache, and are latency-bound."""
+    batches: list[list[Node]] = []
     for scan in costs:
-        wider = [costs[item] for item in (*(found[-1] if found else ()), scan)]
+        wider = [costs[item] for item in (*(batches[-1] if batches else ()), scan)]
         fits = sum(cost.weight_bytes for cost in wider) <= CACHE_SHARE * target.first_cache
-        waits = sum(cost.busy for cost in wider) <= MOST_BUSY * max(cost.waits for cost in wider)
-        if found and fits and waits:
-            found[-1].append(scan)
+        waits = sum(cost.busy for cost in wider) <= MAX_BUSY * max(cost.waits for cost in wider)
+        if batches and fits and waits:
+            batches[-1].append(scan)
         else:
-            found.append([scan])
-    return [batch for batch in found if len(batch) > 1 and _gain([costs[scan] for scan in batch]) >= PAYS]
+            batches.append([scan])
+    return [batch for batch in batches if len(batch) > 1 and _gain([costs[scan] for scan in batch]) >= PAYS]
 
 
 def _gain(costs: Sequence[StepCost]) -> float:
-    """How many times as fast steps are beside each other as one after the other."""
+    """Return the speedup of interleaved steps."""
     beside = max(*(cost.waits for cost in costs), sum(cost.busy for cost in costs))
     return sum(max(cost.waits, cost.busy) for cost in costs) / beside if beside else 1.0
 
 
 def _phases(kernels: Sequence[Kernel], needs: Sequence[Needs], batch_of: Mapping[Node, int]) -> list[Phase]:
-    """The first place of each kernel that is behind all that it needs of the same chunk."""
-    found: list[Phase] = []
+    """Return for each kernel the first phase after those it depends on."""
+    phases: list[Phase] = []
     for kernel, needed in zip(kernels, needs, strict=True):
-        lag, place = max((found[number] for number in needed), default=(0, 0))
+        lag, place = max((phases[number] for number in needed), default=(0, 0))
         if kernel.first in batch_of:
             own = 2 * batch_of[kernel.first] + 1
-            found.append((lag + (place >= own), own))
+            phases.append((lag + (place >= own), own))
         else:
-            found.append((lag, place + place % 2))
-    return found
+            phases.append((lag, place + place % 2))
+    return phases
 
 
 def _depth(phases: Sequence[Phase], needs: Sequence[Needs]) -> int:
-    """How many buffers what a chunk hands on needs: nothing is overwritten that is still read."""
-    found = 1
+    """Return the number of buffers for a chunk's values, so that none is overwritten before it is read."""
+    depth = 1
     for (lag, place), needed in zip(phases, needs, strict=True):
         for lag_before, place_before in (phases[number] for number in needed):
-            found = max(found, lag - lag_before + (place >= place_before))
-    return found
+            depth = max(depth, lag - lag_before + (place >= place_before))
+    return depth
 
 
 def _grain(target: Target, kernels: Sequence[Kernel], length: Dim) -> int:
-    """Steps of a chunk."""
+    """Return the steps of a chunk."""
     sharing = WorkSharing(target, ONE_WORKER, TimeChunk(length, 0, 0, False, LONGEST_CHUNK))
     tiles = [sharing.tile_steps(kernel) for kernel in kernels]
     grain = min(range(FEWEST, 2 * FEWEST), key=lambda steps: (sum(steps % tile for tile in tiles) / steps, steps))

@@ -1,6 +1,6 @@
-"""A loop over chunks of time as a pipeline: which kernels become one stage, and what the pipeline may gain.
+"""Software pipelines over chunks of time: division into stages, and the expected gain.
 
-Estimates decide who computes what, and never change what is computed.
+Estimates decide who computes what, and never change values.
 """
 
 from __future__ import annotations
@@ -14,33 +14,34 @@ from .register_tiles import OPEN_ROWS
 from .work_sharing import Partition
 
 BUFFER_DEPTH = 3
-"""Multi-buffering depth: how many buffers there are for what a stage hands on."""
+"""Multi-buffering depth: number of buffers for a stage's values."""
 ROUNDS = 8
-"""Chunks that a sequence is cut into, if they are neither shorter nor longer than chunks may be: the first stages
-have nothing to do at the end, and the last ones nothing at the start.
+"""Number of chunks of a sequence, within the limits of their length. With few chunks, stages idle at the start and end.
 """
 FEWEST, MOST = 12, 48
-"""Steps of a chunk. The fewest are more where tiles of products then cover them without a rest, or where each chunk
-has an overhead of its own; the most are more where one worker's chunks are long.
+"""Minimum and maximum steps of a chunk. The minimum is larger if tiles of products then have no remainder, or if each
+chunk has an overhead. The maximum is larger if a single worker's chunks are long.
 """
 CLAIM_CYCLES = 2000.0
-"""What it takes to claim a task, and until its memory has come from the core where the last one was."""
+"""Cycles to claim a task, including the transfer of its memory from the core that ran the previous one."""
 CLAIMS = 4.0
-"""How many times as long tasks take, where that can be."""
+"""Minimum ratio between a task's cycles and those of its claim, if possible."""
 PAYS = 0.85
-"""What a pipeline takes at most of the time of one worker."""
+"""Maximum time of a pipeline, as a share of that of one worker."""
 FAR_CYCLES = 3000.0
-"""How much longer than estimated a barrier may take, and what was written until it is read, between cores that are far
-from each other: what is cut has to be as fast as a pipeline there, too.
-"""
+"""Additional cycles of a barrier between distant cores. Split kernels must be as fast as a pipeline there, too."""
 
 
 @dataclass(frozen=True)
 class PipelinePlan:
-    """A pipeline of stages, each a run of the loop's kernels.
+    """Pipeline of stages, each a range of the loop's kernels.
 
-    stages: from which kernel to which, in order. costs: of each stage, in cycles for one step of time. grain: steps of
-    which a chunk has once, twice or so, most: steps that it has at most. gain: over one worker.
+    Attributes:
+        stages: First and last kernel of each stage.
+        costs: Cycles of each stage for one time step.
+        grain: Unit of a chunk's length in steps.
+        most: Maximum steps of a chunk.
+        gain: Speedup over one worker.
     """
 
     stages: tuple[tuple[int, int], ...]
@@ -50,16 +51,18 @@ class PipelinePlan:
     gain: float
 
     def estimate(self, partition: Partition) -> Partition:
-        """What a kernel takes in the pipeline, in place of what was estimated of it alone."""
+        """Return the cost of a kernel in the pipeline, from that of the kernel alone."""
         return Partition(None, partition.serial_cycles / self.gain, partition.serial_cycles)
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """What is estimated of one of the loop's kernels.
+    """Estimates for one of the loop's kernels.
 
-    partition: for one step of time. tile_steps: how many of these a tile covers. per_chunk_overhead: cycles that it
-    takes with every chunk, however many steps that has.
+    Attributes:
+        partition: Estimate for one time step.
+        tile_steps: Steps that a tile covers.
+        per_chunk_overhead: Cycles for each chunk, independent of its length.
     """
 
     partition: Partition
@@ -68,14 +71,15 @@ class StageCost:
 
     @property
     def cycles(self) -> float:
-        """Cycles that one worker takes for a step."""
+        """Cycles of one worker for a step."""
         return self.partition.serial_cycles
 
 
 def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, workers: int) -> PipelinePlan | None:
-    """The pipeline of kernels with these estimates, if it beats one worker and kernels that are cut.
+    """Return the pipeline of these kernels, if it is faster than one worker and than split kernels.
 
-    longest: steps of a chunk in one worker's loop.
+    Args:
+        longest: Maximum steps of a chunk in one worker's loop.
     """
     serial = sum(kernel.cycles for kernel in kernels)
     if workers == 1 or len(kernels) < 2 or (isinstance(length, int) and length <= FEWEST) or not serial:
@@ -95,8 +99,10 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
 
 
 def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:
-    """How many steps the shortest chunk may have: tiles of products cover them without much of a rest, and it is worth
-    while to claim them. cost: of a step of a stage.
+    """Return the candidates for the unit of a chunk's length: tiles have little remainder, and claims are amortised.
+
+    Args:
+        cost: Cycles of a stage for one step.
     """
 
     def rest(steps: int) -> float:
@@ -109,14 +115,14 @@ def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:
 
 
 def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, workers: int) -> float:
-    """Cycles that a step of time takes in chunks of ``steps``, at lengths of some tens."""
+    """Return the cycles of a time step in chunks of ``steps``, for lengths of some tens."""
     chunks = max(1, round(OPEN_ROWS / steps))
     tasks = [steps * cost + overhead for cost, overhead in zip(costs, overheads, strict=True)]
     return _makespan(tasks, chunks, workers) / (chunks * steps)
 
 
 def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
-    """Neighbours become one stage as long as none is much of a worker's part, or one of both is next to nothing."""
+    """Merge neighbouring stages while the result is below a worker's share, or one of both is negligible."""
     limit = 0.75 * sum(costs) / workers
     stages = [(number, number + 1) for number in range(len(costs))]
 
@@ -133,7 +139,7 @@ def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
 
 
 def _makespan(costs: Sequence[float], chunks: int, workers: int) -> float:
-    """When all is done if every stage waits for the one before it."""
+    """Return the makespan if every stage waits for the one before it."""
     done, idle, now = [0] * len(costs), workers, 0.0
     running: list[tuple[float, int]] = []
     at: set[int] = set()

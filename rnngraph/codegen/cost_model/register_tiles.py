@@ -1,11 +1,13 @@
 """Shapes of register tiles, from a small model of the processor.
 
-A tile holds rows x columns vector accumulators; a column is one block of lanes of one gate. A step of k
-costs the largest of: its multiply-adds at two a cycle; its loads, a broadcast for each row and a vector for
-each column, at two a cycle, or at the second cache's rate where a panel does not stay in the first; and the
-latency of a multiply-add, which the next step of k must wait for. Tiles that need more registers than there
-are would spill and are not considered. Of tiles that take about as long, those that need one height only are
-half the code to compile.
+A tile has rows x columns vector accumulators; a column is one block of lanes of one gate. The cost of a step of k is
+the
+maximum of three: its multiply-adds at two a cycle; its loads, a broadcast for each row and a vector for each column, at
+two a cycle, or at the rate of the second cache if a panel exceeds the first; and the latency of a multiply-add, on
+which
+the next step of k depends. Tiles that would spill registers are not considered. Of tiles with similar cost, those with
+a
+single height take half as long to compile.
 """
 
 from __future__ import annotations
@@ -30,14 +32,14 @@ LARGE = 16  # sums
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 OPEN_DEPTH = 256  # and of a number of k
 BESIDE_BYTES = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
-"""Registers that a dot product of signed bytes needs beside sums and operands, as for halves of these; of Cortex-M all
-but six, as it takes integer registers.
+"""Additional registers of a dot product of signed bytes, such as for halves of operands. On Cortex-M they are all but
+six, because it uses integer registers.
 """
 
 
 @dataclass(frozen=True)
 class TileShape:
-    """rows: at most so many rows a tile; blocks: blocks of units a tile; unroll: steps of k a turn."""
+    """Maximum rows of a tile, blocks of units in a tile, and steps of k per turn (``unroll``)."""
 
     rows: int
     blocks: int
@@ -45,13 +47,14 @@ class TileShape:
 
 
 def for_signed_bytes(target: Target) -> Target:
-    """The processor as tiles see it that multiply signed bytes: without the registers that this takes."""
+    """Return the target without the registers that products of signed bytes need in addition."""
     return replace(target, registers=target.registers - BESIDE_BYTES.get(target.signed_dots, 0))
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
-    """Lanes of a vector: the narrowest float decides; no more than the units need. One row of as many as a call tells
-    is not worth the code of a last vector.
+    """Return the lanes of a vector: determined by the narrowest float, and no more than the units.
+
+    A single row of symbolic width uses scalars, because a remainder vector would cost more code than it gains.
     """
     if not isinstance(width, int) and all(node.tensor.rank < 2 for node in nodes):
         return 1
@@ -65,11 +68,13 @@ def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
 
 
 def accumulators(target: Target, depth: Dim, width: Dim) -> int:
-    """Sums into which one over ``depth`` steps of k is cut, for weights of ``width`` columns: by their shape alone.
+    """Return the number of partial sums of a product with ``depth`` steps of k and ``width`` columns, by shape alone.
 
-    A multiply-add waits for the one before it, and a row of few units has few other sums in the meantime. A tile has
-    rows for half as many sums then: with few registers that is too few, and so it is where weights don't stay in the
-    first cache, and pass for each tile of rows.
+    A multiply-add waits for the previous one, and a row of few units has few other sums in the meantime. With more
+    partial
+    sums, a tile has fewer rows. That does not pay with few registers, or if weights exceed the first cache and are
+    reloaded
+    for each tile of rows.
     """
     if not isinstance(depth, int) or not isinstance(width, int) or target.registers <= 16:
         return 1
@@ -77,13 +82,13 @@ def accumulators(target: Target, depth: Dim, width: Dim) -> int:
 
 
 def sum_block(depth: Dim, dtype: str) -> int:
-    """How many k of a float's product are summed before they are added to those before, by its shape alone; 0: all."""
+    """Return how many k are summed before they are added to the previous sum, by shape alone; 0: all."""
     return 0 if dtype == "int32" or (isinstance(depth, int) and depth <= SUM_BLOCK) else SUM_BLOCK
 
 
 def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool:
-    """Whether accumulators, broadcasts and weights stay in registers."""
-    if rows == 1:  # weights come straight from memory as operands
+    """True if accumulators, broadcasts and weights fit in registers."""
+    if rows == 1:  # weights are memory operands
         return columns * accumulators + 2 <= target.registers
     beside = _beside(target, rows, columns)
     if not target.takes_operands_from_memory:  # the k of all accumulators are loaded together
@@ -92,7 +97,7 @@ def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool
 
 
 def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulators: int = 1) -> float:
-    """Cycles of one step of k of a tile; ``reread`` bytes of weights pass before the same ones come again."""
+    """Return the cycles of one step of k; ``reread`` is the reuse distance of the weights in bytes."""
     streamed = 0.0 if target.keeps(reread) else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
     loads = max((rows + columns) / PER_CYCLE, streamed)
     return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / accumulators)
@@ -102,10 +107,12 @@ def tile_shape(
     target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, accumulators: int = 1,
     groups: tuple[int, ...] = (),
 ) -> TileShape:  # fmt: skip
-    """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``.
+    """Return the cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, with up to
+    ``depth`` k.
 
-    parts: sums for each row, unit and gate, with a left operand each. groups: a lone row's tile is rather a multiple of
-    these, by which weights are packed already.
+    Args:
+        parts: Products for each row, unit and gate, with separate left operands.
+        groups: Preferred divisors of the width of a single row's tile, by which weights are already packed.
     """
     return cheapest(target, gates, blocks, rows, depth, parts, accumulators, groups)[0]
 
@@ -115,7 +122,7 @@ def cheapest(
     target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, accumulators: int = 1,
     groups: tuple[int, ...] = (),
 ) -> tuple[TileShape, float]:  # fmt: skip
-    """The cheapest tile, and what a step of k over all rows and blocks takes with it, in cycles."""
+    """Return the cheapest tile, and its cycles for a step of k over all rows and blocks."""
     count = rows if isinstance(rows, int) else OPEN_ROWS
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(count, target.registers) + 1):
@@ -130,8 +137,9 @@ def cheapest(
 
 
 def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileShape | None:
-    """A tile of all ``rows`` that transposes columns as it reads them, a block at a time: shuffles leave time for sums
-    that wait for each other. None where registers don't hold it, with the k that are transposed together.
+    """Return a tile of all ``rows`` that transposes columns as it loads them; None if registers do not suffice.
+
+    Shuffles overlap with the latency of the sums.
     """
     if rows * accumulators + TRANSPOSED_TOGETHER + 2 > target.registers:
         return None
@@ -139,20 +147,21 @@ def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileSh
 
 
 def unroll(target: Target, rows: int, columns: int, accumulators: int) -> int:
-    """Steps of k a turn, for a tile of so many sums: a multiple of the accumulators.
+    """Return the steps of k per turn of a tile, a multiple of the accumulators.
 
-    Counting k takes instructions that some processors issue in place of multiply-adds. Of a large tile, of which few
-    turns are in flight, that shows: two steps a turn are up to 4 % faster there, if both find room beside the sums.
+    Counting k takes issue slots of multiply-adds on some processors. For a large tile, of which few turns are in
+    flight, two
+    steps a turn are up to 4 % faster, if registers suffice.
     """
     sums = rows * columns
-    least = 1 if sums <= LARGE else 2
+    minimum = 1 if sums <= LARGE else 2
     if not target.takes_operands_from_memory and sums + 2 * _beside(target, rows, columns) > target.registers:
-        least = 1
-    return -(-max(least, min(4, 16 // sums)) // accumulators) * accumulators
+        minimum = 1
+    return -(-max(minimum, min(4, 16 // sums)) // accumulators) * accumulators
 
 
 def _beside(target: Target, rows: int, columns: int) -> int:
-    """Registers that broadcasts and weights of a step take."""
+    """Return the registers for broadcasts and weights of a step."""
     return (min(rows, columns) if target.registers > 16 else rows) + 1
 
 
@@ -160,10 +169,11 @@ def _evened(
     target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, accumulators: int,
     groups: tuple[int, ...],
 ) -> TileShape:  # fmt: skip
-    """The tile, or a smaller one that costs next to nothing more and is less code.
+    """Return the tile, or a smaller one of similar cost and less code.
 
-    Most of the time to compile goes into the code of tiles, and tiles of a second height are code of their own. How
-    often weights pass that stay in the first cache is left out of account.
+    Compile time is mostly spent on tiles, and tiles of a second height are separate code. Rereading weights that stay
+    in the
+    first cache is neglected.
     """
     if rows == 1:
         return _narrowed(target, tile, blocks, gates, depth, parts, accumulators, groups)
@@ -183,8 +193,8 @@ def _narrowed(
     target: Target, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, accumulators: int,
     groups: tuple[int, ...],
 ) -> TileShape:  # fmt: skip
-    """A lone row's tile: of the widths that take about as long, and of which all ``groups`` are divisors if there are
-    such, the one with the fewest blocks, those of a rest among them.
+    """Return a single row's tile: of similarly fast widths that ``groups`` divide, if any, the one with the fewest
+    blocks.
     """
 
     def cycles(width: int) -> float:
@@ -200,7 +210,7 @@ def _cycles(
     target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int, parts: int,
     accumulators: int,
 ) -> float:  # fmt: skip
-    """Cycles for one step of k over all rows and blocks."""
+    """Return the cycles for one step of k over all rows and blocks."""
     tiles = balanced(rows, height)
     groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
     vector_bytes = target.vector_bits // 8
@@ -214,7 +224,7 @@ def _cycles(
 
 
 def balanced(rows: int, most: int) -> list[tuple[int, int]]:
-    """``rows`` cut into tiles of at most ``most`` rows that differ by one at most: [(rows, tiles)]."""
+    """Split ``rows`` into tiles of at most ``most`` rows that differ by at most one: [(rows, tiles)]."""
     if rows <= 0:
         return []
     tiles = -(-rows // most)

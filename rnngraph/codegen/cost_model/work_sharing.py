@@ -1,7 +1,7 @@
-"""Work sharing: along which axis a kernel is cut between workers, if that gains more than waiting costs.
+"""Work sharing: the axis along which a kernel is split between workers, if that gains more than waiting costs.
 
-The estimates are coarse: products by the model of tiles, other ops by vectors. They decide who computes what, and
-never change what is computed.
+The estimates are coarse: products by the model of tiles, other ops by vectors. They decide who computes what, and never
+change values.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from .chunk_length import TimeChunk
 from .register_tiles import OPEN_DEPTH, OPEN_ROWS, PER_CYCLE, cheapest, lanes_for
 
 BARRIER_CYCLES = 500.0
-"""What it takes until all workers have come to a barrier and have seen what the others wrote, on cores that share a
-cache: some 0.15 microseconds. Where they don't, it is several times that, and calls turn out to be faster with one.
+"""Cycles of a barrier on cores that share a cache: about 0.15 microseconds. On others it takes several times as long,
+and calls are measured to be faster with one worker.
 """
 NEARER = 0.8
-"""Another axis must be cheaper by so much, as what another worker wrote is far away."""
+"""Maximum cost of another axis, as a share, because values written by another worker are distant."""
 SUM_BYTES = 12.0
-"""Bytes a cycle of sums over time, which are added to chunk by chunk, and which another worker may have added to."""
+"""Bytes per cycle of sums over time, which each chunk reads and writes, possibly after another worker."""
 LONG_OPS = 12.0
-"""Cycles a vector of an op that is a polynomial; the others take one, and a random op takes five times as long."""
+"""Cycles per vector of a polynomial. Other ops take one cycle, and random ops five times as long as a polynomial."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """For whom kernels are written: into how many ``parts`` they are cut, one or more for each worker.
+    """Workers for which kernels are written.
 
-    rowwise: tells which kernels compute row by row, where those are cut by rows; None where none is.
+    Attributes:
+        parts: Number of parts of a kernel, at least one for each worker.
+        rowwise: Predicate of kernels that compute row by row and are split by rows; None if none is.
     """
 
     parts: int = 1
@@ -48,11 +50,14 @@ ONE_WORKER = Workers()
 
 @dataclass(frozen=True)
 class Partition:
-    """How a kernel is cut between workers, and what that is estimated to take.
+    """Division of a kernel between workers, with its estimated cost.
 
-    axis: of the kernel's shape, or None where one worker computes it all. cycles: until all have done their part;
-    serial_cycles: what one worker takes. by_rows: whether each worker reads only what it wrote itself, or what all may
-    read. barriers: how many are part of ``cycles``.
+    Attributes:
+        axis: Axis of the kernel's shape; None if one worker computes everything.
+        cycles: Cycles until all parts are done.
+        serial_cycles: Cycles of one worker.
+        by_rows: Each worker reads only what it wrote itself, or shared values.
+        barriers: Number of barriers included in ``cycles``.
     """
 
     axis: int | None
@@ -63,34 +68,34 @@ class Partition:
 
     @property
     def serial(self) -> bool:
-        """Whether one worker computes it all."""
+        """True if one worker computes everything."""
         return self.axis is None
 
     def per_step(self, steps: int) -> Partition:
-        """The estimate per time step; ``steps`` share the barrier behind the kernel."""
+        """Return the estimate per time step, if ``steps`` share the barrier after the kernel."""
         waits = self.axis is not None and not self.by_rows
         cycles = self.cycles + BARRIER_CYCLES * waits
         return Partition(self.axis, cycles / steps, self.serial_cycles / steps, self.by_rows, waits / steps)
 
 
 SERIAL = Partition(None, 0.0, 0.0)
-"""Where there is one worker: nothing is estimated, as nothing is decided by it."""
+"""Partition for a single worker, without an estimate, because nothing depends on it."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Cycles that an entry takes: with one worker, and with all of them. Formulas in the run-time sizes."""
+    """Cycles of an entry, with one worker (``serial``) and with all (``shared``), as formulas of run-time sizes."""
 
     serial: Dim = 0
     shared: Dim = 0
 
     def with_kernel(self, partition: Partition, times: Dim = 1) -> Work:
-        """The work with that of a kernel, as estimated, barriers included, ``times`` times."""
+        """Add the estimated work of a kernel, including barriers, ``times`` times."""
         serial, shared = round(partition.serial_cycles), round(partition.cycles)
         return Work(self.serial + times * serial, self.shared + times * shared)
 
     def pays(self) -> bool:
-        """Whether several workers are clearly faster than one, at lengths of some tens."""
+        """True if several workers are clearly faster than one, at lengths of some tens."""
         serial, shared = (
             evaluate(dim, dict.fromkeys(symbols_of(dim), OPEN_ROWS)) for dim in (self.serial, self.shared)
         )
@@ -99,10 +104,13 @@ class Work:
 
 @dataclass(frozen=True)
 class WorkSharing:
-    """Cuts kernels of a region between its workers.
+    """Splits the kernels of a region between its workers.
 
-    time: the chunk that the region runs in, if it does. in_scan: whether kernels are those of a scan's step, each of
-    which is one function's part: a sum of outer products, which is cleared before it is added to, is not cut there.
+    Attributes:
+        time: Chunk in which the region runs, if any.
+        in_scan: The kernels are those of a scan's step, each part of one function. A sum of outer products, which is
+            cleared
+            first, is then not split.
     """
 
     target: Target
@@ -111,15 +119,15 @@ class WorkSharing:
     in_scan: bool = False
 
     def copy(self, node: Node, is_in_memory: bool) -> Partition:
-        """How a copy of a value is cut, which lies in memory or is computed as it is written."""
+        """Return how the copy of a value, in memory or computed on the fly, is split."""
         rowwise = self.workers.rowwise
         return self._partition(
             Kernel("fused", node.shape, (node,)), rowwise is not None and rowwise.copies(node, is_in_memory)
         )
 
     def partition(self, kernel: Kernel) -> Partition:
-        """The best way to cut a kernel, if there is one. What is computed row by row is cut by rows wherever the region
-        is, as no worker then waits for another.
+        """Return the best way to split a kernel. Kernels that compute row by row are always split by rows, without
+        waiting.
         """
         rowwise = self.workers.rowwise
         return self._partition(kernel, rowwise is not None and rowwise.kernel(kernel))
@@ -154,7 +162,7 @@ class WorkSharing:
         return Partition(axis, best, serial)
 
     def tile_steps(self, kernel: Kernel) -> int:
-        """Steps of time that a tile of the kernel's products covers."""
+        """Return the time steps that a tile of the kernel's products covers."""
         products = [node for node in kernel.members if node.op == "matmul"]
         shape = kernel.shape
         if not products or self.time is None or not self.time.is_axis(shape, 0):
@@ -165,7 +173,7 @@ class WorkSharing:
         return cheapest(self.target, _gates(products), blocks, OPEN_ROWS, max(map(_depth, products)))[0].rows
 
     def _columns(self, node: Node) -> Partition:
-        """The partition of a sum of outer products, whose columns are shared."""
+        """Return the partition of a sum of outer products by columns."""
         left, (rows, width) = node.operands[0], node.shape
         depth = 1
         for axis in range(left.tensor.rank - 1):
@@ -178,7 +186,7 @@ class WorkSharing:
         return Partition(1, serial * -(-vectors // parts) / vectors, serial)
 
     def cycles(self, kernel: Kernel) -> float:
-        """What a kernel takes one worker."""
+        """Return the cycles of a kernel on one worker."""
         shape = _shape(kernel)
         return self._cycles(kernel, shape, [self._extent(shape, axis) for axis in range(len(shape))])
 
@@ -212,7 +220,7 @@ class WorkSharing:
 
 
 def per_chunk_overhead(kernel: Kernel) -> float:
-    """Cycles that each chunk of time takes to read a sum of outer products and to write it again."""
+    """Return the cycles per chunk of time to load and store a sum of outer products."""
     if kernel.kind != "outer_sum":
         return 0.0
     node = kernel.first
@@ -228,19 +236,20 @@ def _shape(kernel: Kernel) -> Shape:
 
 
 def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
-    """Axes along which the elements do not depend on each other. Rows come first, then units, then steps of time: what
-    a worker wrote is nearest to itself, and scans are cut by rows or units.
+    """Return the axes along which elements are independent: rows first, then units, then time steps.
+
+    Values that a worker wrote itself are nearest, and scans are split by rows or units.
     """
     last = len(shape) - 1
     if kernel.kind in ("reduce", "fused_reduce"):
         axes = {axis for node in kernel.members for axis in node.get("axes", ())}
         kept = [axis for axis in range(last) if axis not in axes]
         return [*reversed(kept), *([last] if last not in axes else [])]
-    if kernel.kind == "overlap_add":  # what lies ahead of the axis of windows
+    if kernel.kind == "overlap_add":  # axes before that of windows
         return range(kernel.first["axis"])[::-1]
     if kernel.kind != "fused":
         return ()
-    if any(map(is_batched_product, kernel.members)):  # matrices come first: each part packs those that it reads
+    if any(map(is_batched_product, kernel.members)):  # matrices first, because each part packs those that it reads
         return range(last + 1)
     outer = [*range(last - 1, -1, -1), last] if last > 0 else [*range(last, -1, -1)]
     return [*(axis for axis in outer if axis), *(axis for axis in outer if not axis)]

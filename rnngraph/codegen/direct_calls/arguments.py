@@ -1,4 +1,4 @@
-"""Functions that find a call's feeds and ``out`` among its arguments and check whether they fit."""
+"""Functions that find a call's feeds and ``out`` among its arguments, and check them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ YES, NO = "i1 1", "i1 0"
 
 
 def alike() -> str:
-    """True if a value is an array of a record's dtype, the very object, and shape."""
+    """True if a value is an array with a record's shape and dtype object."""
     f = ObjectBuilder()
     f.return_unless(f.has_type("%value", Api.ARRAY), NO)
     axes = f.value(f"sext i32 {f.field('%value', AXES, 'i32')} to i64", "axes")
@@ -23,7 +23,7 @@ def alike() -> str:
 
 
 def fits() -> str:
-    """True if a value is what a feed must be: an array, or a number that is not too large for its float."""
+    """True if a value is a valid feed: an array, or a number within the range of its float."""
     f = ObjectBuilder()
     with f.when(f.value("call i1 @alike(ptr %feed, ptr %value)", "array")):
         copied = f.icmp("ne", "i64", f.entry("%feed", Record.MEMORY), 0)
@@ -45,7 +45,7 @@ def fits() -> str:
 
 
 def from_mapping() -> str:
-    """True if a dict holds feeds alone, which are written to their places and held."""
+    """True if a dict has only feeds, which are stored and held."""
     f = ObjectBuilder()
 
     def taken(number: str, found: str) -> list[str]:
@@ -75,7 +75,7 @@ def from_mapping() -> str:
 
 
 def from_keyword() -> str:
-    """True if a keyword names a feed that was not found before, which is written to its place and held."""
+    """True if a keyword names a feed not yet found, which is stored and held."""
     f = ObjectBuilder()
     with f.loop("%count") as number:
         known = f.entry(f.record("%feeds", number), Record.NAME, "ptr")
@@ -90,10 +90,12 @@ def from_keyword() -> str:
 
 
 def arguments() -> str:
-    """Find the feeds, by their place in the plan, and ``out`` among a call's arguments: by keyword, or in one mapping.
+    """Find the feeds, by index in the plan, and ``out`` among a call's arguments: by keyword, or in one mapping.
 
-    False if anything else is given, or a feed twice. Errors of comparing keys may be left behind. Each feed is held as
-    soon as it is found, even if the call is declined: comparing keys may run users' code, which may remove it from the
+    Return False for anything else, or for a duplicate feed. Errors of comparing keys may remain set. Each feed is held
+    as
+    soon as it is found, even if the call is declined, because comparing keys may run users' code that removes it from
+    the
     mapping.
     """
     f = ObjectBuilder()
@@ -122,7 +124,7 @@ def arguments() -> str:
 
 
 def writable() -> str:
-    """True if an array of the caller's can take a result that is copied."""
+    """True if a caller's array can receive a result that is copied."""
     f = ObjectBuilder()
     f.return_unless(f.value("call i1 @alike(ptr %record, ptr %array)", "alike"), NO)
     flags = f.value(f"and i32 {f.field('%array', FLAGS, 'i32')}, {PLAIN | WRITABLE}", "flags")
@@ -132,7 +134,7 @@ def writable() -> str:
 
 
 def apart() -> str:
-    """True if the last array that was taken for a result shares no memory with the others."""
+    """True if the last array taken for a result shares no memory with the others."""
     f = ObjectBuilder()
 
     def extent(array: str, number: str) -> tuple[str, str]:
@@ -155,9 +157,9 @@ def apart() -> str:
 
 
 def outs() -> str:
-    """Take the caller's arrays for results: all of them, and apart from each other.
+    """Take the caller's arrays for results: all of them, and without overlap.
 
-    Each is held, and each mapping while its entries are looked at.
+    Each array is held, and each mapping while its entries are read.
     """
     f = ObjectBuilder()
     kind, count = f.entry("%node", Node.KIND), f.entry("%node", Node.COUNT)

@@ -1,4 +1,4 @@
-"""Functions that copy feeds, and make the arrays and the structure of results."""
+"""Functions that copy feeds, and make result arrays and their structure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .plan import DATA, FLAGS, FREE, LEAF, MAPPING, SHARE, STRIDES, Api, Node, P
 
 
 def gather() -> str:
-    """Copy an array of any strides to memory in which it is contiguous. Returns the place behind it there."""
+    """Copy an array with any strides to contiguous memory. Return the end of the copy."""
     f = ObjectBuilder()
     with f.when(f.icmp("eq", "i64", "%axes", 0)):
         f.do("call void @copy(ptr %source, ptr %target, i64 %item)")
@@ -59,7 +59,7 @@ def feed() -> str:
 
 
 def within() -> str:
-    """True if the numbers of a feed are within bounds, once they lie where native code reads them."""
+    """True if the values of a feed are within bounds, once native code can read them."""
     f = ObjectBuilder()
     checked, item = f.entry("%feed", Record.CHECKED), f.entry("%feed", Record.ITEM)
     f.return_if(f.icmp("eq", "i64", checked, FREE), YES)
@@ -93,7 +93,7 @@ def within() -> str:
 
 
 def make_arrays() -> str:
-    """Make an array for each result that the caller has none for. False if one could not be made."""
+    """Make an array for each result without a caller's array. Return False on failure."""
     f = ObjectBuilder()
     records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.RESULTS)) as number, f.when(f.is_null(f.entry("%fresh", number, "ptr"))):
@@ -110,7 +110,7 @@ def make_arrays() -> str:
 
 
 def build() -> str:
-    """Make a result's structure of arrays, which it holds; null if an error was raised."""
+    """Make a result's structure, which holds its arrays; null if an error was raised."""
     f = ObjectBuilder()
     kind, count = f.entry("%node", Node.KIND), f.entry("%node", Node.COUNT)
     with f.when(f.icmp("eq", "i64", kind, LEAF)):
@@ -120,7 +120,7 @@ def build() -> str:
     maker, keys, parts = (f.entry("%node", word, "ptr") for word in (Node.MAKER, Node.KEYS, Node.PARTS))
 
     def part(number: str, owner: str) -> str:
-        """An entry that was made. If it could not be, its owner goes, too."""
+        """Make an entry. On failure, release its owner, too."""
         made = f.value(f"call ptr @build(ptr {f.entry(parts, number, 'ptr')}, ptr %leaves)", "made")
         with f.when(f.is_null(made)):
             f.let(owner)
@@ -150,7 +150,7 @@ def build() -> str:
 
 
 def release() -> str:
-    """Give back the references of a list in which some are null."""
+    """Release the references of a list, some of which may be null."""
     f = ObjectBuilder()
     with f.loop("%count") as number:
         value = f.entry("%objects", number, "ptr")

@@ -1,4 +1,4 @@
-"""Functions that run a call, and hand it on to Python where the plan does not cover it."""
+"""Functions that run a call, or pass it on to Python if the plan does not cover it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from .instructions import INLINE, ObjectBuilder
 from .plan import DATA, MAX_ITEMS, TRY, Api, Plan, Record
 
 _MAX_ON_STACK = 2 * MAX_ITEMS
-"""Arguments that are handed on by the stack: a caller may give any number of them, and stacks end."""
+"""Maximum arguments passed on through the stack. More are passed through the heap."""
 
 
 def guarded() -> str:
-    """True if all conditions of a plan hold."""
+    """True if all guards of a plan hold."""
     f = ObjectBuilder()
     guards = f.entry("%plan", Plan.GUARD_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.GUARDS)) as number:
@@ -23,7 +23,7 @@ def guarded() -> str:
 
 
 def all_fit() -> str:
-    """True if all feeds that must be there are, and every feed fits."""
+    """True if all required feeds are present, and every feed fits."""
     f = ObjectBuilder()
     feeds, needed = f.entry("%plan", Plan.FEED_LIST, "ptr"), f.entry("%plan", Plan.NEEDED)
     with f.loop(f.entry("%plan", Plan.FEEDS)) as number:
@@ -39,7 +39,7 @@ def all_fit() -> str:
 
 
 def fill() -> str:
-    """Bring feeds to where native code reads them. False if their numbers are out of bounds."""
+    """Make feeds available to native code. Return False if their values are out of bounds."""
     f = ObjectBuilder()
     feeds = f.entry("%plan", Plan.FEED_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.FEEDS)) as number:
@@ -53,7 +53,7 @@ def fill() -> str:
 
 
 def place_results() -> str:
-    """Write the addresses of results that native code writes where they lie into the block."""
+    """Write the addresses of results that native code writes in place into the block."""
     f = ObjectBuilder()
     records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.RESULTS)) as number:
@@ -66,7 +66,7 @@ def place_results() -> str:
 
 
 def give() -> str:
-    """Copy the results that native code wrote to memory of the plan's."""
+    """Copy the results that native code wrote to the plan's memory."""
     f = ObjectBuilder()
     records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.RESULTS)) as number:
@@ -80,7 +80,7 @@ def give() -> str:
 
 
 def draw_seed() -> str:
-    """Draw a seed if the plan has a generator and the call gives no seed."""
+    """Draw a seed if the plan has a generator and the call passes no seed."""
     f = ObjectBuilder()
     draw = f.entry("%plan", Plan.DRAW, "ptr")
     f.return_if(f.is_null(draw))
@@ -92,7 +92,7 @@ def draw_seed() -> str:
 
 
 def compute() -> str:
-    """Run the entry on a block. Other threads run meanwhile if the call is long."""
+    """Run the entry on a block. For long calls, other threads run meanwhile."""
     f = ObjectBuilder()
     entry, releases = f.entry("%plan", Plan.ENTRY, "ptr"), f.entry("%plan", Plan.RELEASES)
     with f.when(f.icmp("eq", "i64", releases, 0)):
@@ -108,9 +108,9 @@ def compute() -> str:
 def attempt() -> str:
     """Run a call by a plan and return its result.
 
-    Null, no error and nothing done, if the call is left to others; null and an error if users' code raised. Arrays and
-    structure are made before anything runs, so that nothing can fail after it. Conditions are checked after that, as
-    making objects may run users' code.
+    Return null without an error, and without effects, for a call that is passed on. Return null with an error if users'
+    code raised one. Arrays and structure are made before anything runs, so that nothing can fail afterwards. Guards are
+    checked last, because making objects may run users' code.
     """
     f = ObjectBuilder()
     values, fresh, out_at = f.alloca(MAX_ITEMS), f.alloca(MAX_ITEMS), f.alloca(1)
@@ -169,7 +169,7 @@ def attempt() -> str:
 
 
 def call_python() -> str:
-    """Call the function in Python that a method stands for, with the method's arguments."""
+    """Call the Python function of a method, with the method's arguments."""
     f = ObjectBuilder()
     stack = f.alloca(_MAX_ON_STACK)
     keys = f.either(
@@ -196,9 +196,9 @@ def call_python() -> str:
 
 
 def call_method() -> str:
-    """Call a method: by the plan of its object, or else by the function in Python.
+    """Call a method by the plan of its object, or else the Python function.
 
-    trampoline: the method's two words of the table.
+    ``trampoline`` points to the method's two words of the table.
     """
     f = ObjectBuilder()
     attribute, function = f.entry("%trampoline", 0, "ptr"), f.entry("%trampoline", 1, "ptr")
@@ -227,7 +227,7 @@ def call_method() -> str:
 
 
 def try_call() -> str:
-    """The function of (plan, mapping of feeds, ``out``) that Python calls; it returns None for a call it leaves."""
+    """Function of (plan, mapping of feeds, ``out``) for Python, which returns None for a call that it declines."""
     f = ObjectBuilder()
     held, out = f.entry("%arguments", 0, "ptr"), f.entry("%arguments", 2, "ptr")
     given = f"ptr {held}, ptr {f.place('%arguments', 1)}, i64 1, ptr null, ptr {out}"

@@ -6,9 +6,9 @@ from ..machine.ir_builder import IRBuilder
 from .plan import Api, Record
 
 INLINE = "alwaysinline #0"
-"""Attributes of functions that a call goes through once: they are apart for readers alone."""
+"""Attributes of functions with a single call, which are separate only for readability."""
 TYPE = -8
-"""Offset of an object's type, which is the last word of its head."""
+"""Offset of an object's type, which is the last word of its header."""
 
 
 class ObjectBuilder(IRBuilder):
@@ -19,11 +19,11 @@ class ObjectBuilder(IRBuilder):
         return self.entry("@api", word, kind, word.name.lower())
 
     def call(self, function: Api, arguments: str = "", kind: str = "ptr") -> str:
-        """Call a function of the table and return its result. kind: of the result, a pointer or a number."""
+        """Call a function of the table and return its result, of type ``kind``."""
         return self.value(f"call {kind} {self.api(function)}({arguments})", function.name.lower())
 
     def act(self, function: Api, arguments: str = "") -> None:
-        """Call a function of the table that gives nothing."""
+        """Call a function of the table without a result."""
         self.do(f"call void {self.api(function)}({arguments})")
 
     def hold(self, value: str) -> None:
@@ -31,18 +31,18 @@ class ObjectBuilder(IRBuilder):
         self.act(Api.Py_IncRef, f"ptr {value}")
 
     def let(self, value: str) -> None:
-        """Give a reference back."""
+        """Release a reference."""
         self.act(Api.Py_DecRef, f"ptr {value}")
 
     def field(self, value: str, offset: int, kind: str = "ptr") -> str:
-        """Return a field of an object, so many bytes behind its head."""
+        """Return a field of an object at an offset in bytes after its header."""
         place = self.value(f"add i64 {self.api(Api.HEAD, 'i64')}, {offset}", "offset")
         return self.value(f"load {kind}, ptr {self.moved(value, place)}", "field")
 
     def has_type(self, value: str, kind: Api | str) -> str:
-        """Return whether an object is of a type of the table, or of one at an address."""
+        """Return True if an object has a type of the table, or the type at an address."""
         return self.icmp("eq", "ptr", self.field(value, TYPE), self.api(kind) if isinstance(kind, Api) else kind)
 
     def record(self, records: str, number: str) -> str:
-        """Return the place of a record of a list."""
+        """Return the address of a record in a list."""
         return self.place(records, self.value(f"mul i64 {number}, {len(Record)}", "words"))

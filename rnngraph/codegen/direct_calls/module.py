@@ -1,4 +1,4 @@
-"""The module of direct calls, as LLVM's text."""
+"""Module of direct calls, as LLVM text."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ _PARTS = (
 
 
 def direct_calls_text(target: Target) -> str:
-    """The module: ``direct_begin`` of the table; the trampolines, which are methods with keywords (``METH_FASTCALL``);
-    and ``direct_try``, a function of (tuple of a plan, mapping of feeds, ``out``), which gives None for what it leaves.
+    """Return the module: ``direct_begin`` receives the table; trampolines are methods with keywords
+    (``METH_FASTCALL``).
+
+    ``direct_try`` is a function of (tuple with a plan, mapping of feeds, ``out``), which returns None for a declined
+    call.
     """
     return "\n".join([
         f'source_filename = "direct_calls"\ntarget triple = "{target.triple}"\n',
@@ -31,7 +34,7 @@ def direct_calls_text(target: Target) -> str:
 
 
 def _begin() -> str:
-    """The function that takes over the table."""
+    """Return the function that copies the table."""
     f = ObjectBuilder()
     f.do(f"call void @copy(ptr %table, ptr @api, i64 {8 * API_WORDS})")
     f.ret()
@@ -39,7 +42,7 @@ def _begin() -> str:
 
 
 def _trampoline(number: int) -> str:
-    """A method of a class, which stands for a function in Python."""
+    """Return a method that stands for a Python function."""
     f = ObjectBuilder()
     words = f.place("@api", Api.TRAMPOLINE + 2 * number)
     given = f"ptr %self, ptr %arguments, i64 %count, ptr %names, ptr {words}"

@@ -1,4 +1,4 @@
-"""The memory that tells direct calls what to do: words of tables, by names."""
+"""Layout of the memory that controls direct calls: words of tables, by name."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import IntEnum, auto
 
 BEGIN, TRY, TRAMPOLINE = "direct_begin", "direct_try", "direct_trampoline_"
 TRAMPOLINES = 3
-"""Functions ``direct_trampoline_0`` and so on, each in place of a method in Python."""
+"""Number of functions ``direct_trampoline_0`` and so on, each in place of a Python method."""
 MAX_ITEMS = 32
-"""Feeds, and results, of a call at most."""
+"""Maximum feeds, and results, of a call."""
 
 
 class Api(IntEnum):
-    """Words of the table that ``direct_begin`` takes over: objects, sizes, and functions by their names in C."""
+    """Words of the table that ``direct_begin`` receives: objects, sizes, and C functions by name."""
 
     NONE = 0
     ARRAY = auto()
@@ -23,7 +23,7 @@ class Api(IntEnum):
     RESULT = auto()
     """The type of a call's mapping of results."""
     HEAD = auto()
-    """Bytes of a Python object before what its type adds."""
+    """Bytes of a Python object's header."""
     Py_IncRef = auto()
     Py_DecRef = auto()
     PyErr_Clear = auto()
@@ -56,34 +56,32 @@ API_WORDS = Api.TRAMPOLINE + 2 * TRAMPOLINES
 
 
 class Plan(IntEnum):
-    """Words of a plan. It is what the array holds that is first in a tuple; the rest of the tuple keeps alive what the
-    plan names.
-    """
+    """Words of a plan, in the array that is the first item of a tuple. The other items keep its referents alive."""
 
     ENTRY = 0
     FIRST_BLOCK = auto()
     SECOND_BLOCK = auto()
     SIDE = auto()
-    """Where a word lies that is 0 where the first block is next, and 1 where the second one is."""
+    """Address of a word: 0 if the first block is next, and 1 if the second."""
     FLIPS = auto()
-    """1 where each call changes the side."""
+    """1 if each call changes the side."""
     RELEASES = auto()
-    """1 where the call is so long that other threads run meanwhile."""
+    """1 if the call is long enough that other threads should run meanwhile."""
     BUSY = auto()
-    """Where a word lies that is 1 while a call runs."""
+    """Address of a word that is 1 while a call runs."""
     WEIGHTS = auto()
-    """An object that must live as long as a call runs; it does while the guards hold."""
+    """Object that must outlive a call; the guards guarantee it."""
     GUARDS = auto()
     GUARD_LIST = auto()
-    """Conditions, two words each: where a word lies, and what it must be."""
+    """Guards of two words each: the address of a word, and its required value."""
     FEEDS = auto()
     NEEDED = auto()
-    """So many of the feeds, the first ones, must be there."""
+    """Number of required feeds, which come first."""
     FEED_LIST = auto()
     RESULTS = auto()
     RESULT_LIST = auto()
     STRUCTURE = auto()
-    """Where the node of the whole result lies."""
+    """Address of the node of the whole result."""
     DRAW = auto()
     GENERATOR = auto()
     SEED = auto()
@@ -91,31 +89,31 @@ class Plan(IntEnum):
     written.
     """
     SEED_FEED = auto()
-    """Which feed stands for a seed that is drawn, where it is given."""
+    """Index of the feed that replaces the drawn seed."""
 
 
 class Record(IntEnum):
-    """Words of a feed or a result. The last ones are a feed's."""
+    """Words of a feed or a result. The last ones are used by feeds only."""
 
     DTYPE = 0
     AXES = auto()
     SHAPE = auto()
     BYTES = auto()
     MEMORY = auto()
-    """Where native code has it, who copies then; 0 where it is read or written where it lies."""
+    """Address of native code's copy; 0 if the array is read or written in place."""
     SLOT = auto()
-    """Of the argument block, for what lies elsewhere in each call."""
+    """Slot of the argument block, for an array whose address differs in each call."""
     NAME = auto()
     KEY = auto()
-    """What else a mapping may name it by, or 0."""
+    """Other key by which a mapping may name it, or 0."""
     NUMBER = auto()
-    """Bytes of the float that a Python number becomes; 0 where it takes none."""
+    """Bytes of the float to which a Python number is converted; 0 if numbers are not accepted."""
     ITEM = auto()
     """Bytes of an element."""
     CHECKED = auto()
-    """What must hold of its numbers: ``FREE``, ``RANGE`` or ``SHARE``."""
+    """Check of its values: ``FREE``, ``RANGE`` or ``SHARE``."""
     HIGH = auto()
-    """The largest integer that it may hold, of a ``RANGE`` that begins at 0."""
+    """Largest valid integer of a ``RANGE``, which starts at 0."""
 
 
 class Node(IntEnum):
@@ -123,15 +121,15 @@ class Node(IntEnum):
 
     KIND = 0
     COUNT = auto()
-    """Of the entries; of a leaf which result it is."""
+    """Number of entries; for a leaf, the index of its result."""
     MAKER = auto()
-    """What makes it of nothing (a mapping) or of a tuple (a sequence); 0 for a plain tuple."""
+    """Constructor without arguments (mapping) or from a tuple (sequence); 0 for a plain tuple."""
     KEYS = auto()
-    """Where the keys of a mapping lie."""
+    """Address of the keys of a mapping."""
     PARTS = auto()
-    """Where the addresses of the entries' nodes lie."""
+    """Address of the list of the entries' nodes."""
     CONTAINER = auto()
-    """The type of tuples, of which callers may give one of arrays for results; 0 where they may not."""
+    """Type of tuple that callers may pass as ``out``; 0 if they may not."""
 
 
 LEAF, MAPPING, SEQUENCE = range(3)
@@ -140,8 +138,8 @@ FREE, RANGE, SHARE = range(3)
 """Checks of fed numbers: none, integers in a range, one float in (0, 1]."""
 
 DATA, AXES, SHAPE, STRIDES, DESCR, FLAGS = 0, 8, 16, 24, 40, 48
-"""Bytes behind an object's head at which an array holds these: ``PyArrayObject_fields`` of NumPy's
-``ndarraytypes.h``, which is part of its ABI.
+"""Offsets after an object's header of an array's fields: ``PyArrayObject_fields`` of NumPy's ``ndarraytypes.h``, which
+is part of its ABI.
 """
 PLAIN, WRITABLE = 0x101, 0x400
 """Flags of arrays: C-contiguous and aligned; writable."""

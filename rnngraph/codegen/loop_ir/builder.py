@@ -1,4 +1,4 @@
-"""A block of statements in the making, to which kernels and entries add theirs."""
+"""Block of statements under construction, to which kernels and entries append."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Valid
 
 @dataclass
 class Block:
-    """Statements in the making, and how often each name was given, so that names are fresh.
-
-    origin: what is computed now.
-    """
+    """Statements under construction, with counts of names for fresh ones. ``origin`` is the current line."""
 
     statements: list[Statement] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -29,7 +26,7 @@ class Block:
         return f"{name}.{count}"
 
     def fresh_index(self, name: str) -> str:
-        """A fresh name for a loop variable or a size; index arithmetic has no dots in names."""
+        """Return a fresh name for a loop variable or a size. Index arithmetic does not allow dots in names."""
         return self.fresh(name).replace(".", "")
 
     def add(self, statement: Statement) -> None:
@@ -37,12 +34,12 @@ class Block:
         self.statements.append(statement if is_known else replace(statement, origin=self.origin))
 
     def nested(self) -> Block:
-        """A block inside this one: it shares the names, not the statements."""
+        """Return a block inside of this one, which shares its names but not its statements."""
         return Block([], self.counts, self.origin)
 
     @contextmanager
     def at(self, origin: Where | None) -> Iterator[None]:
-        """What is added here comes from ``origin``; None: from where all around it does."""
+        """Set the origin of statements added in this context; None keeps the outer one."""
         outer = self.origin
         self.origin = origin or outer
         yield
@@ -77,19 +74,19 @@ class Block:
         return value
 
     def let_index(self, name: str, op: str, base: Index, factor: Index) -> Index:
-        """``op(base, factor)`` in index arithmetic, under a fresh name."""
+        """Add ``op(base, factor)`` in index arithmetic under a fresh name, and return it."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, op, base, factor))
         return size(fresh)
 
     def read_index(self, name: str, buffer: Buffer, place: Index) -> Index:
-        """A number of memory that only packing writes, as a size, under a fresh name."""
+        """Load a number that only packing writes, as a size under a fresh name."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "read", 0, 1, self.load(name, buffer, place, 1)))
         return size(fresh)
 
     def bounded_index(self, name: str, below: Dim, value: Operand) -> Index:
-        """A number that was computed or loaded, as a size from 0 to less than ``below``, under a fresh name."""
+        """Convert a computed or loaded number to a size in 0..below-1 under a fresh name."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "of", 0, below, value))
         return size(fresh)

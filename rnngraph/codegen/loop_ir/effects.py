@@ -1,4 +1,4 @@
-"""What statements do to buffers: read, write, and read before they have written. Whoever asks looks here."""
+"""Effects of statements on buffers: read, written, and read before written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .nodes import Barrier, Body, Buffer, Call, Fold, For, Pipeline, Statement, 
 
 
 class Effects(NamedTuple):
-    """Buffers that are read, those that are written, and those that are read before they have been written."""
+    """Buffers that are read, written, and read before they are written."""
 
     reads: set[Buffer]
     writes: set[Buffer]
@@ -18,54 +18,54 @@ class Effects(NamedTuple):
 
 
 class CallEffects:
-    """Effects of statements that call ``functions``: a call has those of the function, each of which is read once."""
+    """Effects of statements that call ``functions``. Each function's effects are computed once."""
 
     def __init__(self, functions: Iterable[Function]) -> None:
         self.functions: dict[str, Function] = {}
         self.known: dict[str, Effects] = {}
-        self._of_calls: dict[int, tuple[Call, Effects]] = {}  # by identity: a call is looked at many times
+        self._of_calls: dict[int, tuple[Call, Effects]] = {}  # by identity, because a call is queried many times
         self.add(functions)
 
     def add(self, functions: Iterable[Function]) -> None:
-        """Add functions that statements call from now on."""
+        """Add functions that later statements may call."""
         self.functions.update((function.name, function) for function in functions)
 
     def of(self, statements: Sequence[Statement]) -> Effects:
-        """The effects of statements that run one after the other."""
-        found = Effects(set(), set(), set())
-        self._add(statements, found)
-        return found
+        """Return the effects of consecutive statements."""
+        effects = Effects(set(), set(), set())
+        self._add(statements, effects)
+        return effects
 
     def of_call(self, call: Call) -> Effects:
-        """The effects of a call on the buffers that it hands over."""
-        found = self._of_calls.get(id(call))
-        if found is not None:
-            return found[1]
+        """Return the effects of a call on its arguments."""
+        cached = self._of_calls.get(id(call))
+        if cached is not None:
+            return cached[1]
         function = self.functions[call.function]
         if function.name not in self.known:
             self.known[function.name] = self.of(function.body)
-        given = dict(zip(function.buffers, (buffer for buffer, _ in call.buffers), strict=True))
-        effects = Effects(*({given[buffer] for buffer in kind} for kind in self.known[function.name]))
+        arguments = dict(zip(function.buffers, (buffer for buffer, _ in call.buffers), strict=True))
+        effects = Effects(*({arguments[buffer] for buffer in kind} for kind in self.known[function.name]))
         self._of_calls[id(call)] = call, effects
         return effects
 
-    def _add(self, statements: Sequence[Statement], found: Effects) -> None:
+    def _add(self, statements: Sequence[Statement], effects_: Effects) -> None:
         for statement in statements:
-            if isinstance(statement, Tick):  # each worker has counters of its own: nobody waits for them
+            if isinstance(statement, Tick):  # each worker has its own counters, so nobody waits for them
                 continue
             uses = statement.uses()
             reads, writes, unready = uses.reads, uses.writes, uses.reads
             if isinstance(statement, Call):
                 reads, writes, unready = map(tuple, self.of_call(statement))
-            found.unready.update(buffer for buffer in unready if buffer not in found.writes)
-            found.reads.update(reads)
-            found.writes.update(writes)
+            effects_.unready.update(buffer for buffer in unready if buffer not in effects_.writes)
+            effects_.reads.update(reads)
+            effects_.writes.update(writes)
             for body in running_bodies(statement):
-                self._add(body.statements, found)
+                self._add(body.statements, effects_)
 
 
 def running_bodies(statement: Statement) -> Sequence[Body]:
-    """The statements inside a statement, or none for a loop that is known to have no turns."""
+    """Return the bodies of a statement, or none for a loop that is known to have no turns."""
     bodies = statement.uses().bodies
     if isinstance(statement, For | Fold | Pipeline):
         start = 0 if isinstance(statement, Pipeline) else statement.start
@@ -75,5 +75,5 @@ def running_bodies(statement: Statement) -> Sequence[Body]:
 
 
 def has_barrier(statements: Sequence[Statement]) -> bool:
-    """Whether workers wait for each other somewhere in these statements."""
+    """True if workers wait for each other somewhere in these statements."""
     return any(isinstance(item, Barrier) for item in nested(statements))

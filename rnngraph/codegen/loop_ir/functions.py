@@ -1,4 +1,4 @@
-"""Functions of the loop IR and the entry that is called from outside; walks over all statements of one."""
+"""Functions of the loop IR, the entry called from outside, and walks over statements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .nodes import Buffer, Contract, Statement
 
 
 def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
-    """All statements, those inside others behind these."""
+    """Yield all statements, each followed by those inside of it."""
     for statement in statements:
         yield statement
         for body in statement.uses().bodies:
@@ -19,21 +19,21 @@ def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
 
 
 def origins_in(statements: Sequence[Statement]) -> tuple[Where | None, ...]:
-    """Origins of all statements as ``nested`` gives them, of a tile's columns behind its own."""
-    found: list[Where | None] = []
+    """Return the origins of all statements in the order of ``nested``, each tile followed by its columns."""
+    origins: list[Where | None] = []
     for statement in nested(statements):
-        found.append(statement.origin)
+        origins.append(statement.origin)
         if isinstance(statement, Contract):
-            found += statement.columns
-    return tuple(found)
+            origins += statement.columns
+    return tuple(origins)
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function: the buffers and the names of sizes that it is handed, and its statements.
+    """A function: its buffer parameters, size parameters and statements.
 
-    alike: of other layers for which the same work is done, so that they call this function too, the origins of its
-    statements, as ``origins_in`` gives them.
+    Attributes:
+        alike: Origins of the statements, as ``origins_in`` returns them, for other layers that call the same function.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Function:
     alike: tuple[tuple[Where | None, ...], ...] = field(default=(), compare=False, repr=False)
 
     def called_for(self, origin: Where | None) -> Function:
-        """The function, all of which is called for this origin too."""
+        """Return the function with this origin added for all its statements."""
         return self.beside((origin,) * len(origins_in(self.body)))
 
     def beside(self, origins: tuple[Where | None, ...]) -> Function:
-        """The function, whose statements come from these origins too."""
+        """Return the function with these origins added for its statements."""
         if origins in self.alike or origins == origins_in(self.body):
             return self
         return replace(self, alike=(*self.alike, origins))
@@ -56,10 +56,11 @@ class Function:
 
 @dataclass(frozen=True)
 class Entry:
-    """The function that is called from outside, ``void name(ptr arguments, i64 worker, i64 workers)``.
+    """Entry called from outside, ``void name(ptr arguments, i64 worker, i64 workers)``.
 
-    slots: names of what the argument block holds, 8 bytes each: pointers first, then sizes. places: where
-    in a slot's memory a buffer begins, in bytes; a buffer that is itself a slot begins at 0.
+    Attributes:
+        slots: Names of the 8-byte slots of the argument block: pointers first, then sizes.
+        places: Byte offset of each buffer in a slot's memory; 0 for a buffer that is itself a slot.
     """
 
     name: str

@@ -1,13 +1,16 @@
-"""A check of a finished entry: no temporary is read before it is written, or after its memory was given to another.
+"""Verification of a finished entry: no temporary is read before it is written, or after its memory was reused.
 
-It walks through the entry's statements as they run, each loop that has turns twice, so that what a turn leaves to the
-next one counts, and knows at each one which temporaries hold what was written to them. Memory is compared symbolically:
-the arena's places are formulas, and that one begins where another has ended is shown for all sizes at once. The proof
-is about whole buffers in the order of statements; that each element of one is written, tests show, which fill memory
-that holds nothing with NaN. Of results it shows that something writes them.
+The check walks the entry's statements in order of execution, each loop with turns twice, so that values carried from
+turn
+to turn count. At each statement it knows which temporaries are valid. Places in the arena are formulas, and it proves
+for
+all sizes that one starts where another has ended. The proof covers whole buffers in the order of statements. That each
+element is written is left to tests, which fill invalid memory with NaN. For results, it proves that some statement
+writes
+them.
 
-Where workers share an entry, all that happens between two barriers may happen at the same time. Stages of a pipeline
-that meet in memory must wait for each other, as what they read and write shows: their needs were planned before.
+If workers share an entry, all statements between two barriers may run concurrently. Stages of a pipeline that share
+memory must wait for each other. Their reads and writes are compared with their planned dependencies.
 """
 
 from __future__ import annotations
@@ -22,15 +25,17 @@ from .functions import Function
 from .nodes import Barrier, Buffer, Call, Pipeline, Statement
 
 Extent = tuple[int, int]
-"""From where to where a temporary lies. Places that are formulas are numbered, in their order, behind the others."""
+"""Start and end of a temporary. Symbolic places are numbered, in order, after the others."""
 
 
 @dataclass(frozen=True)
 class LoopBuffers:
     """Memory of a loop over chunks of time.
 
-    sequences: with values of all steps, of which each chunk has its own. slots: with values of one chunk, of which
-    there are ``depth`` in turn. indices: with values that chunks compute, each the same ones.
+    Attributes:
+        sequences: Buffers with values of all steps, of which each chunk has its own part.
+        slots: Buffers with values of one chunk, of which there are ``depth`` in rotation.
+        indices: Buffers with values that are the same for all chunks.
     """
 
     sequences: frozenset[Buffer]
@@ -39,7 +44,7 @@ class LoopBuffers:
     depth: int = 1
 
     def chunks_ahead(self, shared: Set[Buffer]) -> int | None:
-        """By how many chunks one kernel may be ahead of another that reads what it writes to these; None: by any."""
+        """Return how many chunks a kernel may be ahead of a reader of these buffers; None: any number."""
         once = shared - self.sequences
         if not once:
             return None
@@ -54,15 +59,15 @@ def check_memory(
     results: Collection[Buffer] = (),
     pipelines: Mapping[Buffer, LoopBuffers] | None = None,
 ) -> None:
-    """Raise ``VerifyError`` where an entry misuses its memory. The mistake is ours.
+    """Raise ``VerifyError`` if an entry misuses its memory, which is an internal error.
 
     Args:
-        name: of the entry.
-        statements: of the entry.
-        functions: those that it calls.
-        extents: where its temporaries lie.
-        results: memory that it must write to.
-        pipelines: memory of the loops that are pipelines, by that of their stages' states.
+        name: Name of the entry.
+        statements: Statements of the entry.
+        functions: Functions that it calls.
+        extents: Places of its temporaries.
+        results: Memory that it must write.
+        pipelines: Memory of loops that are pipelines, by the buffer of their stages' states.
     """
     used = _Memory(name, extents, CallEffects(functions), has_barrier(statements), pipelines or {})
     used.walk(statements)
@@ -72,7 +77,7 @@ def check_memory(
 
 
 class _Memory:
-    """What temporaries hold while an entry runs. shared: whether several workers may run it."""
+    """Contents of temporaries while an entry runs. ``shared`` is True if several workers may run it."""
 
     def __init__(
         self,
@@ -83,8 +88,8 @@ class _Memory:
         pipelines: Mapping[Buffer, LoopBuffers],
     ) -> None:
         self.name, self.extents, self.effects, self.shared, self.pipelines = name, extents, effects, shared, pipelines
-        self.holding = _Intervals()  # what was written and not overwritten
-        self.present = _Intervals()  # what was used since the last barrier
+        self.holding = _Intervals()  # written, and not overwritten
+        self.present = _Intervals()  # used since the last barrier
         self.written = set[Buffer]()  # ever
 
     def walk(self, statements: Sequence[Statement]) -> None:
@@ -92,7 +97,7 @@ class _Memory:
             uses = statement.uses()
             if isinstance(statement, Call):
                 effects = self.effects.of_call(statement)
-                handed = dict.fromkeys(buffer for buffer, _ in statement.buffers)  # in their order, for what errors say
+                handed = dict.fromkeys(buffer for buffer, _ in statement.buffers)  # in order, for error messages
                 kinds = effects.unready, effects.reads | effects.writes, effects.writes
                 self._use(statement, *([buffer for buffer in handed if buffer in kind] for kind in kinds))
             elif isinstance(statement, Barrier):
@@ -108,7 +113,7 @@ class _Memory:
     def _use(
         self, statement: Statement, reads: Iterable[Buffer], uses: Iterable[Buffer], writes: Iterable[Buffer]
     ) -> None:  # fmt: skip
-        """One statement: reads come before its writes, and no worker has done either before others do."""
+        """Check one statement: reads precede its writes, and no worker has done either before others do."""
         for buffer in reads:
             if buffer in self.extents and buffer not in self.holding:
                 self._fail(statement, f"reads {buffer.name}, which holds nothing that was written to it")
@@ -123,9 +128,7 @@ class _Memory:
                 self.holding.add(buffer, self.extents[buffer])
 
     def _check_stages(self, pipeline: Pipeline, buffers: LoopBuffers) -> None:
-        """Every two stages that meet in memory wait for each other: the later one for what the earlier one writes, and
-        that one for the later one before it writes to the same place again.
-        """
+        """Check that every two stages that share memory wait for each other before they read or overwrite it."""
         effects = [self.effects.of(stage.body) for stage in pipeline.stages]
         for later, (read, wrote, _) in enumerate(effects):
             for before, (read_before, wrote_before, _) in enumerate(effects[:later]):
@@ -145,7 +148,7 @@ class _Memory:
 
 
 class _Intervals:
-    """Buffers whose extents don't overlap, in the order of these."""
+    """Buffers with disjoint extents, in order."""
 
     def __init__(self) -> None:
         self.ordered: list[tuple[int, int, Buffer]] = []
@@ -155,7 +158,7 @@ class _Intervals:
         return buffer in self.members
 
     def add(self, buffer: Buffer, extent: Extent) -> list[Buffer]:
-        """Adds one in the place of those that it overlaps; gives these."""
+        """Add a buffer in place of those that it overlaps. Return these."""
         begin, end = extent
         first = bisect_left(self.ordered, begin, key=lambda item: item[0])
         if first and self.ordered[first - 1][1] > begin:

@@ -1,7 +1,7 @@
-"""The loop IR: loops, vector values, loads, stores, and register tiles that contract over k.
+"""Loop IR: loops, vector values, loads, stores, and register tiles that contract over k.
 
-Index arithmetic is the same polynomials as sizes (``ir.types.Dim``), over loop variables, run-time sizes
-and strides. ``printer`` gives the text of a function.
+Index arithmetic uses the polynomials of sizes (``ir.types.Dim``), over loop variables, run-time sizes and strides.
+``printer`` gives the text of a function.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ...support.errors import Where
 Index = Dim
 Place = tuple["Buffer", Index]  # an element of a buffer
 Factors = tuple[tuple[Place, ...], tuple[Place, ...]]
-"""The left operand of each row of a register tile, and the right one of each column."""
+"""Left operand of each row of a register tile, and right operand of each column."""
 Valid = Index | None
-"""How many lanes of a vector are in bounds, from the first one on; None: all."""
+"""Number of lanes of a vector that are in bounds, from the first; None: all."""
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory that a function is handed: elements of one dtype behind one pointer."""
+    """Memory passed to a function: elements of one dtype behind one pointer."""
 
     name: str
     dtype: str
@@ -41,7 +41,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Literal:
-    """A number, the same in every lane."""
+    """Number, the same in every lane."""
 
     value: Any
     dtype: str
@@ -53,7 +53,7 @@ Operand = Value | Literal
 
 @dataclass(frozen=True)
 class Body:
-    """Statements inside a statement, and the name of a size that it gives them, or none."""
+    """Statements inside of a statement, and the name of a size that it binds for them, if any."""
 
     statements: tuple[Statement, ...]
     var: str = ""
@@ -61,7 +61,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Renaming:
-    """What takes the place of a statement's buffers, of its index arithmetic, and of the statements inside it."""
+    """Replacements of a statement's buffers, index arithmetic and inner statements."""
 
     buffer: Callable[[Buffer], Buffer]
     index: Callable[[Index], Index]
@@ -75,9 +75,10 @@ class Renaming:
 
 
 class Uses(NamedTuple):
-    """What a statement uses itself: index arithmetic, buffers that it reads, and those that it writes. bodies: the
-    statements inside it. prefetches: buffers of which only the place matters. Buffers that a function is handed count
-    as read and as written.
+    """Index arithmetic and buffers that a statement itself uses. Buffers passed to a function count as read and
+    written.
+
+    ``bodies`` are inner statements. ``prefetches`` are buffers of which only the address matters.
     """
 
     indices: Sequence[Index] = ()
@@ -88,16 +89,17 @@ class Uses(NamedTuple):
 
 
 def _sizes_in(*valid: Valid) -> Iterator[Index]:
-    """Those that are known at run time only."""
+    """Yield those that are known only at run time."""
     return (item for item in valid if isinstance(item, Size))
 
 
 @dataclass(frozen=True)
 class BaseStatement:
-    """What every walk asks of a statement. No ``ABC``, as its ``isinstance`` is slow; a class must answer all the same.
+    """Interface of statements for walks. Not an ``ABC``, whose ``isinstance`` is slow, but a class must define both
+    methods.
 
-    origin: the line of the script, the layer and the phase that it computes for; what it does follows from none of it.
-    repeats: whether what is inside may run several times.
+    ``origin`` is the line, layer and phase for which it computes; it does not affect the result. ``repeats`` is True if
+    inner statements may run several times.
     """
 
     repeats: ClassVar[bool] = False
@@ -105,22 +107,23 @@ class BaseStatement:
 
     def __init_subclass__(cls) -> None:
         if cls.uses is BaseStatement.uses or cls.renamed is BaseStatement.renamed:
-            raise TypeError(f"{cls.__name__} doesn't say what it uses, or how it is renamed")
+            raise TypeError(f"{cls.__name__} must define uses and renamed")
 
     @abstractmethod
     def uses(self) -> Uses:
-        """All that it uses itself."""
+        """Return all that it uses itself."""
 
     @abstractmethod
     def renamed(self, by: Renaming) -> Statement:
-        """The statement over other buffers and sizes."""
+        """Return the statement over other buffers and sizes."""
 
 
 @dataclass(frozen=True)
 class Load(BaseStatement):
-    """``value`` from ``buffer[index]``. ``valid`` lanes are in bounds (others become 0), a number or a size that is
-    known at run time; None: all are. ``stride`` is the distance of lanes: 1, or more for a gather; a scalar is loaded
-    by one lane.
+    """Load ``value`` from ``buffer[index]``. Lanes beyond ``valid`` become 0.
+
+    ``valid`` is a number or a run-time size; None: all lanes. ``stride`` is the distance of lanes: 1, or more for a
+    gather. A scalar is loaded as one lane.
     """
 
     value: Value
@@ -139,7 +142,7 @@ class Load(BaseStatement):
 
 @dataclass(frozen=True)
 class Store(BaseStatement):
-    """``value`` to ``buffer[index]``; only ``valid`` lanes are written."""
+    """Store ``value`` to ``buffer[index]``. Only ``valid`` lanes are written."""
 
     value: Operand
     buffer: Buffer
@@ -157,7 +160,7 @@ class Store(BaseStatement):
 
 @dataclass(frozen=True)
 class Prefetch(BaseStatement):
-    """Asks for the line of a cache that ``buffer[index]`` lies in, which is used soon. It may lie anywhere."""
+    """Prefetch the cache line of ``buffer[index]``. The address may be invalid."""
 
     buffer: Buffer
     index: Index
@@ -171,8 +174,9 @@ class Prefetch(BaseStatement):
 
 @dataclass(frozen=True)
 class Let(BaseStatement):
-    """``value = op(operands)``. ``comment`` names the graph node that it computes. ``shuffle`` takes lanes from two
-    vectors in the ``order`` given.
+    """``value = op(operands)``. ``comment`` names the graph node that it computes.
+
+    ``shuffle`` selects lanes of two vectors in the given ``order``.
     """
 
     value: Value
@@ -191,9 +195,12 @@ class Let(BaseStatement):
 
 @dataclass(frozen=True)
 class LetIndex(BaseStatement):
-    """``name = op(base, factor)`` in index arithmetic: ``parity`` (base & 1), ``floor`` (down to a multiple
-    of factor), ``divide`` (without the rest), ``min``, ``max``, ``of`` (the integer scalar ``source``, limited to
-    0..factor-1), or ``read`` (the integer scalar ``source`` as it is, of memory that nobody but packing writes).
+    """``name = op(base, factor)`` in index arithmetic.
+
+    The op is ``parity`` (base & 1), ``floor`` (down to a multiple of factor), ``divide`` (rounded down), ``min``,
+    ``max``,
+    ``of`` (the integer scalar ``source``, clamped to 0..factor-1), or ``read`` (``source`` itself, which packing
+    wrote).
     """
 
     name: str
@@ -212,28 +219,28 @@ class LetIndex(BaseStatement):
 
 @dataclass(frozen=True)
 class Contract(BaseStatement):
-    """A register tile: ``results[r][j] = starts[r][j] + sum over k of left[r][k] * right[k][j]``, k in order.
+    """Register tile: ``results[r][j] = starts[r][j] + sum over k of left[r][k] * right[k][j]``, k in order.
 
-    left: (buffer, index) for each row, k advancing by ``left_stride``. right: (buffer, index) of each column,
-    k advancing by ``right_stride`` and lanes by ``lane_stride``; ``valid[j]`` lanes are in bounds.
-    Of narrow numbers ``dot_width`` lie side by side and are multiplied in one step, by which strides advance: in a
-    row, and in each lane of a panel, which is filled up with zeros.
-
-    accumulators: of several sums the first takes the k that are a multiple of it, beginning from the start, the second
-    those behind these, from 0, and so on; they are added up at the end, in order. block: where there are more k, the
-    sums of so many are added up first, of which only the first begins from the start; a rounding error then grows with
-    a block's length and with the number of blocks. 0: one sum over all.
-
-    behind: left and right operands of further products, whose strides, depth and lanes are the same: each begins from
-    the sums of the one before.
-
-    spread: whether left operands, whose k lie side by side, are loaded as one vector and spread from a register, where
-    loads are what a short tile waits for.
-
-    ahead: how far behind the first column's place the weights lie that tiles read next: a turn over k asks for a line
-    of them, so that they come into the second cache meanwhile. None: they are there.
-
-    columns: the origin of each column, where products of several lines are one tile.
+    Attributes:
+        left: (buffer, index) of each row; k advances by ``left_stride``.
+        right: (buffer, index) of each column; k advances by ``right_stride``, and lanes by ``lane_stride``.
+        valid: Lanes of each column that are in bounds.
+        dot_width: Adjacent narrow numbers that one step multiplies, in a row and in each lane of a panel, which is
+            padded
+            with zeros. Strides advance by as many.
+        accumulators: Partial sums of each sum. The first takes the k that are a multiple of it, from the start; the
+            second
+            the following ones, from 0; and so on. They are added at the end, in order.
+        block: Number of k that are summed first, only the first block from the start, so that a rounding error grows
+            with
+            the length and the number of blocks. 0: one sum over all.
+        behind: Operands of further products with the same strides, depth and lanes, each accumulated onto the previous.
+        spread: Load left operands, whose k are contiguous, as one vector and broadcast from a register, if loads limit
+            a
+            short tile.
+        ahead: Distance from the first column to the weights of the next tiles, which a turn over k prefetches. None:
+            none.
+        columns: Origin of each column, if products of several lines are one tile.
     """
 
     results: tuple[tuple[Value, ...], ...]
@@ -261,7 +268,7 @@ class Contract(BaseStatement):
         return ((self.left, self.right), *self.behind)
 
     def then(self, other: Contract) -> Contract | None:
-        """This and another tile, which goes on with its sums, as one; None where they are not alike."""
+        """Merge with a tile that accumulates onto this one's sums; None if the tiles differ."""
         joined = replace(self, results=other.results, behind=(*self.behind, *other.factors))
         left, right = other.left, other.right
         same = replace(joined, left=left, right=right, starts=other.starts, behind=(), comment=other.comment)
@@ -311,7 +318,7 @@ class For(BaseStatement):
 
 @dataclass(frozen=True)
 class When(BaseStatement):
-    """The body where ``low <= index < high``."""
+    """Run the body if ``low <= index < high``."""
 
     index: Index
     low: Index
@@ -328,7 +335,7 @@ class When(BaseStatement):
 
 @dataclass(frozen=True)
 class Fold(BaseStatement):
-    """A loop that carries values: ``results = body(...)`` repeated, beginning with ``starts``."""
+    """Loop with carried values: ``results = body(...)`` repeated, starting from ``starts``."""
 
     results: tuple[Value, ...]
     carried: tuple[Value, ...]
@@ -369,9 +376,10 @@ class Call(BaseStatement):
 
 @dataclass(frozen=True)
 class Barrier(BaseStatement):
-    """No worker goes on before all have come here: what they wrote before can be read behind it. team: where they
-    signal to each other. worker: which of ``workers`` this is. one_way: the others wait for the first worker, which
-    waits for nobody.
+    """Wait until all workers have arrived, so that their earlier writes are visible.
+
+    ``team`` is the memory through which they signal. ``worker`` of ``workers`` waits. With ``one_way``, the others wait
+    for the first worker, which does not wait.
     """
 
     team: Buffer
@@ -391,8 +399,8 @@ class Barrier(BaseStatement):
 class PipelineStage:
     """One stage of a pipeline, which one worker at a time runs for a chunk.
 
-    needs: (number of another stage, ahead): that one must have done so many chunks more than this one has; fewer where
-    it is negative. due: of the tasks that can run, the one that is due first is taken.
+    ``needs`` has pairs of another stage and the lead in chunks that it must have, which may be negative. Of the stages
+    that can run, the one with the smallest ``due`` time is claimed.
     """
 
     body: tuple[Statement, ...]
@@ -402,10 +410,9 @@ class PipelineStage:
 
 @dataclass(frozen=True)
 class Pipeline(BaseStatement):
-    """Every stage for ``var`` in 0, 1, … while ``var * step < stop``, in order; stages at the same time, as workers
-    take what can be done.
+    """Run every stage for ``var`` in 0, 1, … while ``var * step < stop``, in order. Workers claim stages concurrently.
 
-    states: one number for each stage, 0 at the start. interval: by how much the next chunk of a stage is due later.
+    ``states`` has one number for each stage, initially 0. ``interval`` is the time between the due times of chunks.
     """
 
     var: str
@@ -431,8 +438,9 @@ class Pipeline(BaseStatement):
 
 @dataclass(frozen=True)
 class Tick(BaseStatement):
-    """Reads the processor's counter: what has passed since the reading at ``clock`` is added to ``counters[slot]``, and
-    1 to the element behind it; ``slot`` is None where nothing is counted. Each worker has elements of its own.
+    """Add the time since the reading at ``clock`` to ``counters[slot]``, and 1 to the next element.
+
+    ``slot`` is None if nothing is counted. Each worker has its own elements.
     """
 
     counters: Buffer

@@ -1,4 +1,4 @@
-"""Where the statements of a function come from: lines of the script, layers and phases, all of those that it serves."""
+"""Origins of a function's statements: lines of the script, layers and phases, of all that it serves."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from .functions import Function, nested, origins_in
 from .nodes import Contract, Statement
 
 Origins = tuple[Where, ...]
-"""Several where equal layers share a function."""
+"""Origins of one statement; several if equal layers share a function."""
 
 
 class StatementOrigins:
-    """What the statements of a function come from.
-
-    all: each once, in order.
-    """
+    """Origins of a function's statements. ``all`` has each origin once, in order."""
 
     def __init__(self, function: Function) -> None:
         rows = zip(origins_in(function.body), *function.alike, strict=True)
@@ -31,12 +28,12 @@ class StatementOrigins:
         return self._of[id(statement)]
 
     def columns(self, tile: Contract) -> tuple[Origins, ...]:
-        """Of each column of a tile, or of one of the same results that takes other steps of k a turn."""
+        """Return the origins of each column of a tile, or of a remainder tile with the same results."""
         return self._columns[id(tile.results)]
 
 
 def origins_text(origins: Origins) -> str:
-    """Lines, each with its layers and phase: ``net.py:12 encoder/cell_0, encoder/cell_1 forward``."""
+    """Return lines with their layers and phase: ``net.py:12 encoder/cell_0, encoder/cell_1 forward``."""
     layers: dict[tuple[str, str], dict[str, None]] = {}
     for origin in origins:
         layers.setdefault((str(origin), origin.phase), {})[origin.layer] = None
@@ -45,7 +42,7 @@ def origins_text(origins: Origins) -> str:
 
 
 def layers_text(origins: Origins) -> str:
-    """Layers, by phase: ``encoder/cell_0, encoder/cell_1 forward``."""
+    """Return layers by phase: ``encoder/cell_0, encoder/cell_1 forward``."""
     phases: dict[str, dict[str, None]] = {}
     for origin in origins:
         phases.setdefault(origin.phase, {})[origin.layer] = None

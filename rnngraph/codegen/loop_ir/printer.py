@@ -1,4 +1,4 @@
-"""The loop IR as text, which is what ``show("loops")`` gives."""
+"""Loop IR as text, for ``show("loops")``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .origins import StatementOrigins, layers_text
 
 
 def function_text(function: Function) -> StageText:
-    """A function as ``show("loops")`` prints it."""
+    """Return the text of a function for ``show("loops")``."""
     return StageText(_function_lines(function))
 
 
@@ -64,7 +64,7 @@ def _place(buffer: Buffer, index: Index, stride: Index = 1, valid: Valid = None)
 
 
 def _wrapped(text: str, indent: str, comment: str = "") -> Iterator[str]:
-    """A line, continued further in where it is long; types and strides stay with what they belong to."""
+    """Wrap a line with a hanging indent. Types and strides stay with their values."""
     glued = text.replace(": ", ":\u00a0").replace(" by ", "\u00a0by\u00a0")
     lines = textwrap.wrap(
         glued,
@@ -86,7 +86,7 @@ def _lines(statements: Sequence[Statement], indent: str, origins: StatementOrigi
 
 
 def _statement_lines(statement: Statement, indent: str, origins: StatementOrigins) -> Iterator[str | StageLine]:
-    """A statement's own lines as text, and the statements inside it as they are."""
+    """Yield a statement's own lines as text, and the statements inside of it unchanged."""
     match statement:
         case Load(value, buffer, index, valid, stride):
             yield f"{indent}%{value.name} = load {_place(buffer, index, stride, valid)} : {_type(value)}"

@@ -1,4 +1,4 @@
-"""Names in the loop IR: which are free, and how functions that differ by names alone are found to be equal."""
+"""Names in the loop IR: free names, and comparison of functions up to names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .nodes import Buffer, Index, LetIndex, Literal, Renaming, Statement, Value
 
 
 def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str, ...]]:
-    """Buffers and names of sizes that statements use and do not bind, in order of appearance."""
+    """Return the buffers and size names that statements use and do not bind, in order of appearance."""
     buffers: dict[Buffer, None] = {}
     names: dict[str, None] = {}
 
@@ -38,16 +38,16 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
 def renamed(
     statements: Sequence[Statement], buffers: Mapping[Buffer, Buffer] | None, names: Mapping[str, Index]
 ) -> tuple[Statement, ...]:
-    """Statements over other sizes, and other buffers if there are any."""
+    """Return statements over other sizes, and optionally other buffers."""
     known: dict[Index, Index] = {}
 
     def index(value: Index) -> Index:
         if isinstance(value, int):
             return value
-        found = known.get(value)
-        if found is None:
-            found = known[value] = substitute(value, names)
-        return found
+        replacement = known.get(value)
+        if replacement is None:
+            replacement = known[value] = substitute(value, names)
+        return replacement
 
     def many(inner: Sequence[Statement]) -> tuple[Statement, ...]:
         return tuple([statement.renamed(by) for statement in inner])
@@ -64,7 +64,7 @@ _NO_WORK = ("comment", "origin", "columns")
 
 
 def work_of(function: Function) -> tuple[Any, ...]:
-    """That by which equal functions are found: all that one says, but for comments, origins and the names of values."""
+    """Return a key that is equal for functions that differ only in comments, origins and names of values."""
     numbers: dict[str, int] = {}
     plain = {str, int, Size, Buffer, type(None)}
 
@@ -77,7 +77,7 @@ def work_of(function: Function) -> tuple[Any, ...]:
         if kind is Value:
             return numbers.setdefault(item.name, len(numbers)), item.dtype, item.lanes
         if kind is Literal or not is_dataclass(item):
-            return repr(item)  # numbers that are equal may differ: 0.0 and -0.0
+            return repr(item)  # equal numbers may differ: 0.0 and -0.0
         return kind, *[key(part) for name, part in vars(item).items() if name not in _NO_WORK]
 
     return function.buffers, function.sizes, key(function.body)

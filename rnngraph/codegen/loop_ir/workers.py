@@ -1,4 +1,4 @@
-"""The workers that run one entry together, as the loop IR names them."""
+"""Workers that run one entry together, as named in the loop IR."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from ...ir.types import size
 from .nodes import Buffer
 
 WORKER, WORKERS = size("_worker"), size("_workers")
-"""Which worker runs the entry, counted from 0, and how many there are."""
+"""Index of the worker that runs the entry, and the number of workers."""
 TEAM = Buffer("team", "int64")
-"""The memory through which they wait for each other."""
+"""Memory through which workers synchronise."""

@@ -1,4 +1,4 @@
-"""How memory is aligned: to a line of a cache, which every vector of every processor fits into."""
+"""Alignment of memory to cache lines, which no vector of any processor exceeds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ _LARGEST_ELEMENT = max(ITEM_BYTES.values())
 
 
 def padded(count: int) -> int:
-    """A number of bytes, rounded up to whole cache lines."""
+    """Round a number of bytes up to whole cache lines."""
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
 def padded_bytes(elements: Dim, dtype: str) -> Dim:
-    """Bytes of so many elements, with what keeps the next place aligned: to 64 bytes, or where the number is a formula
-    that need not be a multiple of that, to the largest element. Not every processor reads across.
+    """Return the bytes of ``elements``, rounded up so that the next place is aligned.
+
+    The alignment is 64 bytes, or that of the largest element for a formula that need not be a multiple of 64. Some
+    processors
+    do not support unaligned access.
     """
     size_bytes = elements * ITEM_BYTES[dtype]
     if not isinstance(size_bytes, Size):
@@ -27,7 +30,7 @@ def padded_bytes(elements: Dim, dtype: str) -> Dim:
 
 
 def padded_row(width: Dim, dtype: str) -> Dim:
-    """Elements of a row of ``width``, padded to 64 bytes; a width of 1 is not padded."""
+    """Return the elements of a row of ``width``, padded to 64 bytes. A width of 1 is not padded."""
     if not isinstance(width, int) or width == 1:
         return width
     return padded(width * ITEM_BYTES[dtype]) // ITEM_BYTES[dtype]

@@ -1,4 +1,4 @@
-"""The processor's counter of time, which code that is profiled reads: LLVM's text, and a function for Python."""
+"""Time counter of the processor, which profiled code reads: LLVM text, and a function for Python."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ _VIRTUAL_COUNT = (
     ('!99999 = !{!"CNTVCT_EL0"}',),
 )
 _TEXTS = {"x86_64": _TIME_STAMP, "amd64": _TIME_STAMP, "aarch64": _VIRTUAL_COUNT, "arm64": _VIRTUAL_COUNT}
-"""By the first part of a triple. Both counters run at one rate, whatever the clock of the core does; the cycle counter
-of 64-bit ARM itself is the system's alone."""
+"""LLVM text by the first part of a triple. Both counters run at a constant rate, independent of the core's clock. Only
+the system may read the cycle counter of 64-bit ARM."""
 
 READINGS = 4096
-"""By which the cost of one is measured."""
+"""Number of readings with which the cost of one is measured."""
 
 
 def cycle_counter(target: Target) -> tuple[str, str, tuple[str, ...]]:
-    """LLVM's text of an instruction that reads the counter, its declaration, and metadata of the module.
+    """Return LLVM text of an instruction that reads the counter, its declaration, and metadata of the module.
 
-    Raises ``GraphError`` for a processor that programs can't ask how much time has passed.
+    Raises:
+        GraphError: Programs cannot read time on this processor in one instruction.
     """
-    found = _TEXTS.get(target.triple.partition("-")[0])
-    if found is None:
+    texts = _TEXTS.get(target.triple.partition("-")[0])
+    if texts is None:
         raise GraphError(
             f"code for {target.name} can't be profiled: programs on {target.triple.partition('-')[0]} have no counter "
             "of time that is read in one instruction; profile the same net on x86-64 or 64-bit ARM"
         )
-    return found
+    return texts
 
 
 def counter_text(target: Target) -> str:
-    """A module of ``now(ptr)``, which stores the counter, and ``ticks(ptr, times)``, which does so many times what a
-    tick does: it reads the counter and adds to two numbers.
+    """Return a module of ``now(ptr)``, which stores the counter, and ``ticks(ptr, times)``, which repeats a tick.
+
+    A tick reads the counter and adds to two numbers.
     """
     call, declaration, metadata = cycle_counter(target)
     return "\n".join([f'target triple = "{target.triple}"', _FUNCTIONS.format(call=call), declaration, *metadata, ""])
@@ -82,7 +84,7 @@ end:
 
 
 class Counter:
-    """This machine's counter. cost: of one tick, in its units."""
+    """Time counter of this machine. ``cost`` is that of one tick, in its units."""
 
     def __init__(self) -> None:
         code = Code(object_code(counter_text(host()), host()), host())
@@ -92,7 +94,7 @@ class Counter:
         self.cost = min(self._tick_cost() for _ in range(9))
 
     def now(self) -> int:
-        """A reading."""
+        """Read the counter."""
         self._now(self._address, 0, 0)
         return int(self._memory[0])
 
@@ -103,4 +105,4 @@ class Counter:
 
 
 counter: Callable[[], Counter] = lru_cache(maxsize=1)(Counter)
-"""The one of this process."""
+"""Return the counter of this process."""

@@ -1,4 +1,4 @@
-"""From LLVM IR text to callable machine code, through llvmlite."""
+"""Compilation of LLVM IR text to callable machine code, through llvmlite."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ...support.forks import Order, fork_lock
 from .target import Target, host, lacks
 
 Native = Callable[[Any, Any, Any], None]
-"""A compiled entry: (address of the argument block, worker, workers), as ints or as their ctypes objects. It
-releases the GIL."""
+"""A compiled entry of (address of the argument block, worker, workers), as ints or ctypes objects. It releases the GIL.
+"""
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _LOCK = fork_lock(Order.LAST)
@@ -32,8 +32,9 @@ def _initialize() -> None:
 
 @lru_cache(maxsize=1)
 def _keep_places() -> None:
-    """Of a twin with debug metadata, what LLVM makes while it selects instructions, such as the load of a number, gets
-    the place of what stands before it. The option is the process's, for debug information alone, and can be set once.
+    """Give instructions that LLVM adds during selection, such as loads of constants, the line of the preceding one.
+
+    This matters for debug builds. The option is global to the process, and can be set only once.
     """
     llvm.set_option("rnngraph", "--use-unknown-locations=Disable")
 
@@ -41,23 +42,25 @@ def _keep_places() -> None:
 @lru_cache(maxsize=8)
 def _machine(target: Target) -> llvm.TargetMachine:
     _initialize()
-    found = llvm.Target.from_triple(target.triple)
-    return found.create_target_machine(
+    llvm_target = llvm.Target.from_triple(target.triple)
+    return llvm_target.create_target_machine(
         cpu=target.processor, features=target.features, opt=3, reloc=target.relocation, codemodel="small", jit=False,
         abiname=target.abi,
     )  # fmt: skip
 
 
 def versions() -> tuple[str, ...]:
-    """Of what makes machine code: with another one the same text may become other code."""
+    """Return the versions on which machine code depends."""
     return llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))
 
 
 def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRef:
-    """The module after the one pass that pays: vectors, tiles and fused ops are explicit already.
+    """Run the one optimisation pass that pays, because vectors, tiles and fused ops are already explicit.
 
-    The O2 and O3 pipelines double the time to compile and gain nothing at run time. inlines: true for a module of small
-    functions, those with the attribute ``alwaysinline`` among them.
+    The O2 and O3 pipelines double compile time and gain nothing at run time.
+
+    Args:
+        inlines: The module has small functions, some with the attribute ``alwaysinline``.
     """
     if _METADATA in text:
         _keep_places()
@@ -75,27 +78,29 @@ def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRe
 
 
 def assembly(text: str, target: Target) -> str:
-    """Assembly text of the module."""
+    """Return the assembly text of the module."""
     with _LOCK:
         return str(_machine(target).emit_assembly(optimized(text, target)))
 
 
 def object_code(text: str, target: Target, inlines: bool = False) -> bytes:
-    """The module as an object file. inlines: as for ``optimized``."""
+    """Compile the module to an object file. ``inlines`` is as for ``optimized``."""
     with _LOCK:
         return bytes(_machine(target).emit_object(optimized(text, target, inlines)))
 
 
 def linked_code(modules: Sequence[str], around: str, names: Collection[str], target: Target) -> bytes:
-    """One object file of modules of entries and the module of functions around them, which call the entries.
+    """Compile modules of entries and the module of functions that call them to one object file.
 
-    names: what the object defines for others; all else is internal to it.
+    Args:
+        around: Module of the functions.
+        names: Names to export; all others are internal.
     """
     with _LOCK:
         _initialize()
         if _METADATA in around:
             _keep_places()
-        llvm.initialize_native_asmparser()  # of the instruction that tells what a processor can do
+        llvm.initialize_native_asmparser()  # for the instruction that reads a processor's features
         whole = llvm.parse_assembly(around)
         for text in modules:
             whole.link_in(llvm.parse_assembly(text))
@@ -108,11 +113,11 @@ def linked_code(modules: Sequence[str], around: str, names: Collection[str], tar
         manager = llvm.create_new_module_pass_manager()
         manager.add_global_dead_code_eliminate_pass()
         manager.run(whole, builder)
-        if not target.grows_stack:  # there the stack grows in a small function before larger ones are called
+        if not target.grows_stack:  # elsewhere, a helper function grows the stack before large frames
             whole = llvm.parse_assembly(_inlining_single_calls(whole))
         manager = llvm.create_new_module_pass_manager()
         manager.add_always_inliner_pass()
-        manager.add_sroa_pass()  # an argument block that was filled and read in one function is in registers
+        manager.add_sroa_pass()  # keeps an argument block that one function fills and reads in registers
         manager.add_sccp_pass()
         manager.add_simplify_cfg_pass()
         manager.add_aggressive_dce_pass()
@@ -124,15 +129,17 @@ def linked_code(modules: Sequence[str], around: str, names: Collection[str], tar
 
 
 _INTERNAL = re.compile(r'^(define internal [^\n]*?@"?([\w.]+)"?\([^\n]*) (#\d+[^\n]*\{)$', re.MULTILINE)
-"""The head of an internal function: what stands before its attributes, its name, and the rest."""
+"""Head of an internal function: the text before its attributes, its name, and the rest."""
 
 
 def _inlining_single_calls(module: llvm.ModuleRef) -> str:
-    """The module's text, by which internal functions that are called from one place are written there, if both are for
-    the same processor.
+    """Return the module's text with ``alwaysinline`` on internal functions that have a single call.
 
-    A step of a small net takes as long as a few calls that fill an argument block and read it. No instruction between
-    floats changes. The attribute is put into the text, as older llvmlite gives it to the result, not to the function.
+    A step of a small net costs as much as a few calls that fill and read an argument block. Both functions must be for
+    the
+    same processor. No instruction between floats changes. The attribute is added as text, because older llvmlite adds
+    it to
+    the result instead of the function.
     """
     functions = {function.name: function for function in module.functions if not function.is_declaration}
     callers: dict[str, list[str]] = {}
@@ -155,16 +162,19 @@ def _inlining_single_calls(module: llvm.ModuleRef) -> str:
 
 
 def _processor(function: llvm.ValueRef) -> list[bytes]:
-    """The processor that a function's attributes name."""
+    """Return the processor in a function's attributes."""
     return re.findall(rb'"target-[^"]*"="[^"]*"', b" ".join(function.attributes))
 
 
 class Code:
-    """Machine code in memory, alive as long as this object is."""
+    """Machine code in memory, which lives as long as this object."""
 
     def __init__(self, binary: bytes, target: Target) -> None:
         if target.triple != host().triple:
-            raise GraphError(f"code for {target.name} ({target.triple}) can't run on this machine")
+            raise GraphError(
+                f"code for {target.name} ({target.triple}) can't run on this machine, which is {host().triple}; "
+                'compile with target="host"'
+            )
         if missing := lacks(target):
             raise GraphError(
                 f"code for {target.name} can't run on this machine, whose processor has no {', '.join(missing)}; "
@@ -176,8 +186,8 @@ class Code:
             empty.triple = target.triple
             found = llvm.Target.from_triple(target.triple)
             machine = found.create_target_machine(cpu=target.processor, features=target.features, opt=3, jit=True)
-            # In one block: what LLVM finds by itself may lie further apart than its small code model reaches, in
-            # processes that hold much else, and then it aborts.
+            # Allocate one block. LLVM's own allocations may be too far apart for its small code model in large
+            # processes, and then it aborts.
             self._engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=True)
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(binary))
             self._engine.finalize_object()
@@ -191,5 +201,5 @@ class Code:
 
     def entry(self, name: str) -> Native:
         native = _PROTOTYPE(self.address(name))
-        native.code = self  # type: ignore[attr-defined]  # who may call it keeps the code alive
+        native.code = self  # callers keep the code alive
         return native

@@ -1,4 +1,4 @@
-"""What a caller must know of machine code: where its argument block holds what. Needs nothing of the compiler."""
+"""Interface of machine code: the layout of its argument block. Needs nothing of the compiler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...ir.types import Dim, Shape
 
 @dataclass(frozen=True)
 class Output:
-    """A result: the slot that names its memory, and how it looks there."""
+    """A result: its slot and layout."""
 
     name: str
     dtype: str
@@ -24,11 +24,15 @@ class Output:
 class Interface:
     """How compiled code is called.
 
-    main, pack: its entries. slots: of the argument block, 8 bytes each; the other slots are numbers of these.
-    inputs: by name the slot of a feed, and those of its strides. constants: slots and what they point to.
-    arena, panels: slots of the two kinds of memory. arena_bytes: a formula in the run-time sizes. parts: so many
-    workers can share a call, who signal to each other in the memory that slot ``team`` names. cycles: about what a call
-    takes one worker, a formula too.
+    Attributes:
+        main: Name of the entry; ``pack`` is that of packing.
+        slots: Number of 8-byte slots of the argument block. Other fields have indices of slots.
+        inputs: By name, the slot of a feed and those of its strides.
+        constants: Slots with the arrays to which they point.
+        arena: Slot of the temporaries; ``panels`` is that of packed weights.
+        arena_bytes: Formula of run-time sizes.
+        parts: Maximum number of workers that can share a call; they synchronise in the memory of slot ``team``.
+        cycles: Estimated cycles of a call on one worker, a formula.
     """
 
     main: str
@@ -50,7 +54,7 @@ class Interface:
 
 @dataclass(frozen=True)
 class ObjectCode:
-    """An object file and its interface: all that is needed to run a graph."""
+    """An object file with its interface: all that is needed to run a graph."""
 
     interface: Interface
     binary: bytes

@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 Carried = Sequence[tuple[str, int | str]]
-"""Values that a loop carries: LLVM's type and first value of each."""
+"""Carried values of a loop: LLVM type and initial value of each."""
 
 
 class IRBuilder:
-    """Builds one function. Values are named after what they hold, and numbered, so that no two names are alike.
+    """Builder of one function. Names of values describe them, and are numbered to be unique.
 
-    lines: what was written. allocas: memory of the function's own, which its entry block begins with. label: name of
-    the basic block that is being written. is_open: False after a block's terminator.
+    Attributes:
+        lines: Text so far.
+        allocas: Stack memory, allocated in the entry block.
+        label: Name of the current basic block.
+        is_open: False after a block's terminator.
     """
 
     def __init__(self, lines: list[str] | None = None) -> None:
@@ -25,24 +28,24 @@ class IRBuilder:
     def function(
         self, name: str, result: str, parameters: Mapping[str, str], linkage: str = "internal", attributes: str = "#0"
     ) -> str:
-        """Return the whole function. parameters: LLVM's types by name."""
+        """Return the whole function. ``parameters`` has LLVM types by name."""
         head = f"define {linkage + ' ' if linkage else ''}{result} @{name}({signature(parameters)}) {attributes} {{"
         return "\n".join([head, "entry:", *self.allocas, *self.lines, "}", ""])
 
     # Instructions --------------------------------------------------------------------------------
 
     def value(self, text: str, name: str = "v") -> str:
-        """Write an instruction that gives a value, and return the value's name."""
+        """Write an instruction with a result, and return the result's name."""
         self.count += 1
         self.lines.append(f"  %{name}.{self.count} = {text}")
         return f"%{name}.{self.count}"
 
     def do(self, text: str) -> None:
-        """Write an instruction that gives no value."""
+        """Write an instruction without a result."""
         self.lines.append(f"  {text}")
 
     def alloca(self, words: int, kind: str = "i64") -> str:
-        """Return a pointer to memory of the function's own: ``words`` of 8 bytes."""
+        """Return a pointer to ``words`` words of 8 bytes on the stack."""
         self.count += 1
         self.allocas.append(f"  %room.{self.count} = alloca [{words} x {kind}], align 8")
         return f"%room.{self.count}"
@@ -58,12 +61,12 @@ class IRBuilder:
         return self.icmp("eq", "ptr", pointer, "null", "none")
 
     def moved(self, pointer: str, count: int | str) -> str:
-        """Return a pointer so many bytes on."""
+        """Return a pointer offset by ``count`` bytes."""
         return pointer if count == 0 else self.value(f"getelementptr i8, ptr {pointer}, i64 {count}", "at")
 
     def place(self, pointer: str, index: int | str, kind: str = "i64") -> str:
-        """Return the place of an element of an array."""
-        number = int(index) if isinstance(index, int) else index  # of an enumeration, too
+        """Return the address of an element of an array."""
+        number = int(index) if isinstance(index, int) else index  # also for enums
         return self.value(f"getelementptr {kind}, ptr {pointer}, i64 {number}", "place")
 
     def entry(self, pointer: str, index: int | str, kind: str = "i64", name: str = "word") -> str:
@@ -99,39 +102,39 @@ class IRBuilder:
     # Basic blocks --------------------------------------------------------------------------------
 
     def labels(self, *names: str) -> list[str]:
-        """Return fresh labels, all with one number."""
+        """Return fresh labels that share one number."""
         self.count += 1
         return [f"{name}.{self.count}" for name in names]
 
     def start(self, label: str) -> None:
-        """Begin the basic block of a label."""
+        """Start the basic block of a label."""
         self.lines.append(f"{label}:")
         self.label, self.is_open = label, True
 
     def branch(self, label: str) -> None:
-        """End the block: go on at a label."""
+        """End the block with a branch to a label."""
         self.do(f"br label %{label}")
         self.is_open = False
 
     def branch_either(self, condition: str, then: str, other: str) -> None:
-        """End the block: go on at one label or at another."""
+        """End the block with a conditional branch."""
         self.do(f"br i1 {condition}, label %{then}, label %{other}")
         self.is_open = False
 
     def branch_if(self, condition: str, label: str) -> None:
-        """Go on at a label if a condition holds, else here."""
+        """Branch to a label if a condition is true, else continue."""
         (here,) = self.labels("next")
         self.branch_either(condition, label, here)
         self.start(here)
 
     def branch_unless(self, condition: str, label: str) -> None:
-        """Go on here if a condition holds, else at a label."""
+        """Continue if a condition is true, else branch to a label."""
         (here,) = self.labels("next")
         self.branch_either(condition, here, label)
         self.start(here)
 
     def ret(self, value: str = "void") -> None:
-        """End the block: return a value, with its type."""
+        """End the block and return a value, with its type."""
         self.do(f"ret {value}")
         self.is_open = False
 
@@ -147,12 +150,12 @@ class IRBuilder:
         self.start(here)
 
     def phi(self, kind: str, *entries: tuple[int | str, str], name: str = "v") -> str:
-        """Return the value that belongs to the block that ran before: pairs of a value and a label."""
+        """Return a phi of pairs of a value and the label of its block."""
         return self.value(f"phi {kind} " + ", ".join(f"[ {value}, %{label} ]" for value, label in entries), name)
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:
-        """Run what is written inside if a condition holds."""
+        """Run the code written in this context if a condition is true."""
         then, end = self.labels("then")[0], self.labels("end")[0]
         self.branch_either(condition, then, end)
         self.start(then)
@@ -162,7 +165,7 @@ class IRBuilder:
         self.start(end)
 
     def either(self, kind: str, condition: str, then: Callable[[], str], other: Callable[[], str]) -> str:
-        """Return the value of one of two pieces of code, of which one runs."""
+        """Return the value of one of two pieces of code, selected by a condition."""
         labels = self.labels("then", "else", "end")
         self.branch_either(condition, labels[0], labels[1])
         entries: list[tuple[int | str, str]] = []
@@ -175,7 +178,7 @@ class IRBuilder:
 
     @contextmanager
     def loop(self, stop: int | str, name: str = "i") -> Iterator[str]:
-        """Run what is written inside for 0, 1 … below ``stop``."""
+        """Run the code written in this context for 0, 1, … below ``stop``."""
         head, body, end = (self.labels(f"{name}.{part}")[0] for part in ("head", "body", "end"))
         before, variable = self.labels(f"{name}.before")[0], f"%{self.labels(name)[0]}"
         self.branch(before)
@@ -196,11 +199,11 @@ class IRBuilder:
         self.start(end)
 
     def fold(self, first: Carried, stop: int | str, turn: Callable[..., Sequence[int | str]]) -> list[str]:
-        """Return the values that a loop carries, after its last turn.
+        """Return the carried values after the last turn of a loop.
 
         Args:
-            first: LLVM's types of the values, and what they begin with.
-            turn: writes a turn of an index, 0, 1 … below ``stop``, and of the values. It returns the next values.
+            first: LLVM types and initial values.
+            turn: Writes a turn for an index 0, 1, … below ``stop`` and the carried values. It returns the next values.
         """
         head, body, end = self.labels("head", "body", "end")
         variable, *carried = self._carried(1 + len(first))
@@ -217,7 +220,7 @@ class IRBuilder:
         return carried
 
     def endless_loop(self, first: Carried, turn: Callable[..., Sequence[int | str]]) -> None:
-        """Write a loop that ends where a turn leaves it: by a return, or by a branch. Arguments are as for ``fold``."""
+        """Write a loop that a turn leaves by a return or a branch. Arguments are as for ``fold``."""
         (head,) = self.labels("turn")
         carried = self._carried(len(first))
         before = self._start_loop(head)
@@ -226,11 +229,11 @@ class IRBuilder:
         self._close_loop(head, before, place, carried, phis)
 
     def _carried(self, count: int) -> list[str]:
-        """Return names of values that a loop carries."""
+        """Return fresh names of carried values."""
         return [f"%{label}" for label in self.labels(*(f"carried.{number}" for number in range(count)))]
 
     def _start_loop(self, head: str) -> str:
-        """Begin the first block of a loop, and return the label of the block before."""
+        """Start the first block of a loop, and return the label of the block before."""
         before = self.label
         self.branch(head)
         self.start(head)
@@ -239,7 +242,9 @@ class IRBuilder:
     def _close_loop(
         self, head: str, before: str, place: int, names: Sequence[str], phis: Sequence[tuple[str, int | str, int | str]]
     ) -> None:  # fmt: skip
-        """Write what a loop carries to its first block, and go back there. phis: type, first and next value of each."""
+        """Write the phis of a loop into its first block, and branch back. ``phis`` has type, initial and next value of
+        each.
+        """
         self.lines[place:place] = [
             f"  {name} = phi {kind} [ {first}, %{before} ], [ {following}, %{self.label} ]"
             for name, (kind, first, following) in zip(names, phis, strict=True)
@@ -248,5 +253,5 @@ class IRBuilder:
 
 
 def signature(parameters: Mapping[str, str]) -> str:
-    """Return parameters as LLVM spells them. parameters: types by name."""
+    """Return parameters in LLVM syntax, from types by name."""
     return ", ".join(f"{kind} %{name}" for name, kind in parameters.items())

@@ -1,6 +1,6 @@
-"""Where the instructions of an ELF object come from, read of its DWARF 4 line tables, and which functions it has.
+"""Reader of the line tables (DWARF 4) and functions of an ELF object.
 
-For objects that this package made: of others nothing is promised but an error.
+It reads objects of this package. For others it only promises an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _END, _SET_ADDRESS = 1, 2
 
 
 class Row(NamedTuple):
-    """From ``address`` on, in the section of code, instructions come from here. line: 0 where LLVM tells none."""
+    """Start address, in the code section, of instructions with this line; 0 if LLVM knows none."""
 
     address: int
     file: str
@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """A function, at an address in the section of code."""
+    """A function and its address in the code section."""
 
     name: str
     address: int
@@ -37,14 +37,14 @@ class Symbol(NamedTuple):
 
 @dataclass(frozen=True)
 class ObjectLines:
-    """rows: in the order of their addresses. functions: likewise."""
+    """Rows and functions, each in order of address."""
 
     rows: tuple[Row, ...]
     functions: tuple[Symbol, ...]
 
 
 def read_lines(binary: bytes) -> ObjectLines:
-    """The lines and functions of a 64-bit ELF object with one section of code. Raises ``ValueError`` for others."""
+    """Read the lines and functions of a 64-bit ELF object with one code section. Raise ``ValueError`` for others."""
     if binary[:6] != b"\x7fELF\x02\x01":
         raise ValueError("no 64-bit ELF object")
     try:
@@ -80,7 +80,7 @@ def _text(strings: bytes, start: int) -> str:
 
 
 class _Bytes:
-    """Numbers one after the other."""
+    """Reader of consecutive numbers."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self.data, self.position = data, position
@@ -100,14 +100,16 @@ class _Bytes:
                 return value - (1 << shift) if signed and byte & 64 else value
 
     def text(self) -> str:
-        found = _text(self.data, self.position)
+        value = _text(self.data, self.position)
         self.position = self.data.index(0, self.position) + 1
-        return found
+        return value
 
 
 def _rows(data: bytes, starts: Mapping[int, int]) -> Iterator[Row]:
-    """All rows of all line programs. starts: by places in ``data`` the addresses that stand there once it is linked,
-    as the section of code begins at 0; here those places hold 0.
+    """Yield all rows of all line programs.
+
+    Args:
+        starts: Addresses by position in ``data``, which relocation would write there, for a code section at 0.
     """
     position = 0
     while position < len(data):
@@ -163,5 +165,5 @@ def _run(
             address += (255 - special) // span * shortest
         elif code == _FIXED:
             address += reader.number("H")
-        elif code == 12:  # which instruction set
+        elif code == 12:  # instruction set
             reader.leb()

@@ -1,10 +1,10 @@
-"""What functions that work on memory that is laid out in words have in common, as LLVM's text."""
+"""LLVM text shared by functions that work on memory laid out in words."""
 
 from __future__ import annotations
 
 
 def _copying(name: str, kind: str, size: int) -> str:
-    """Blocks of a function that copy ``size`` bytes at a time, the last ones anew if they overlap; at least so many."""
+    """Return blocks that copy at least ``size`` bytes, ``size`` at a time. The last copy overlaps if necessary."""
     return f"""\
 {name}:
   %{name}.last = sub i64 %bytes, {size}

@@ -1,8 +1,9 @@
-"""The function that steps rows of tables, as LLVM's text, and the memory that tells it what to do.
+"""Function that steps rows of tables, as LLVM text, and the memory that controls it.
 
-A step's entry takes its rows side by side. Here rows lie anywhere in tables: those of a call are copied to where the
-entry reads, so many at a time, and what it gives is copied back. Entries are called by their address, so that one
-function serves all nets; it allocates nothing and calls nothing else.
+A step's entry reads dense rows. Here rows are anywhere in tables: a chunk of them is gathered to the entry's memory,
+and
+the results are scattered back. Entries are called by address, so that one function serves all nets. It allocates
+nothing and calls nothing else.
 """
 
 from __future__ import annotations
@@ -13,30 +14,30 @@ from .target import Target
 
 RUN_ROWS = "run_rows"
 COUNT, CHUNK, JOBS = 0, 1, 2
-"""Words of a plan: rows of the call, rows at a time, and from there on where each worker's job lies."""
+"""Words of a plan: rows of the call, rows of a chunk, and from there on the address of each worker's job."""
 ENTRY, BLOCK, ROWS, SIZES, SIZE_PLACES, GATHERS, SCATTERS, MOVES = range(8)
-"""Words of a job: the entry and its argument block, which rows of the tables, how many sizes count rows and where their
-places in the block are listed, the moves before the entry runs and those behind it, and where they lie.
+"""Words of a job: entry, argument block, row indices, number of sizes that count rows, addresses of these sizes in the
+block, number of copies before the entry, number of copies after it, and address of the copies.
 """
 JOB_WORDS = 8
 OUTER, INNER, SOURCE, SOURCE_ROW, SOURCE_OUTER, TARGET, TARGET_ROW, TARGET_OUTER, BY_TABLE = range(9)
-"""Words of a move: of each row ``OUTER`` pieces of ``INNER`` bytes, from where and to where, and how far rows and
-pieces lie apart. The row of a table is the one that ``ROWS`` names, where ``BY_TABLE`` is 1, else its number in the
-call. What an entry gives lies close together, in as many rows as it ran: how far its pieces lie apart follows.
+"""Words of a copy: for each row ``OUTER`` pieces of ``INNER`` bytes; source and target, with the strides of rows and
+pieces. If ``BY_TABLE`` is 1, the row of the table is that of ``ROWS``, else its index in the call. Results of an entry
+are contiguous, in as many rows as it ran, so that their stride follows.
 """
 MOVE_WORDS = 9
 
 
 def row_steps_text(target: Target) -> str:
-    """The module of ``run_rows``: (plan, worker, workers) → nothing. Of the chunks of rows each worker takes every
-    ``workers``-th.
+    """Return the module of ``run_rows``: (plan, worker, workers) → nothing. Each worker runs every ``workers``-th
+    chunk.
     """
     head = f'source_filename = "row_steps"\ntarget triple = "{target.triple}"\n'
     return "\n".join([head, COPY, _move(), _run_rows(), 'attributes #0 = { nounwind "no-builtins" }', ""])
 
 
 def _move() -> str:
-    """The function that makes moves, of the rows from ``first`` on. back: from the entry's memory to the tables."""
+    """Return the function that copies rows from ``first`` on. ``back``: from the entry's memory to the tables."""
     f = IRBuilder()
     with f.loop("%number", "move") as number:
         move = f.place("%moves", f.value(f"mul i64 {number}, {MOVE_WORDS}", "words"))
@@ -63,7 +64,7 @@ def _move() -> str:
 
 
 def _run_rows() -> str:
-    """The function of a worker: of its chunks it gathers the rows, runs the entry, and scatters what this gives."""
+    """Return the function of a worker, which gathers each chunk's rows, runs the entry, and scatters the results."""
     f = IRBuilder()
     total, chunk = f.entry("%plan", COUNT), f.entry("%plan", CHUNK)
     job = f.entry(f.place("%plan", JOBS), "%worker", "ptr")

@@ -1,4 +1,4 @@
-"""What is known of a processor: its vectors, registers and caches. Tile shapes come from here alone."""
+"""Description of a processor: vectors, registers and caches, which determine the shapes of tiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEVELS = {
     "x86-64-v4": ("x86-64-v4", "-prefer-256-bit", 512, 32, True),
 }
 _SIGNED_DOTS = {128: "maddubs", 256: "maddubs", 512: "maddwd"}
-"""How x86-64 multiplies signed bytes, by the width of vectors: what gives bytes signs ends at 256 bits."""
+"""Products of signed bytes on x86-64, by vector width. The instruction that applies signs to bytes ends at 256 bits."""
 _NEEDS = {
     "x86-64-v2": ("sse4.2", "popcnt"),
     "x86-64-v3": ("avx2", "fma", "bmi2"),
@@ -30,17 +30,23 @@ _WINDOWS, _MACOS = "x86_64-pc-windows-gnu", "x86_64-apple-macosx10.15.0"
 class Target:
     """A processor.
 
-    vector_bits: width of a vector register; registers: how many; has_fma: fused multiply-add in one
-    rounding; first_cache, second_cache: bytes of a core's caches; has_estimates: code may use the processor's
-    estimates of reciprocals (AVX-512's), which makers define each for themselves: levels, which stand for the same
-    bits wherever they run, don't. dots: forms of narrow numbers, ``int8`` and ``bfloat16``, of which one instruction
-    multiplies several and adds them up. signed_dots: how bytes with sign are multiplied by such and added up, one of
-    ``codegen/llvm/dot_products.py``; empty where floats take no longer.
-
-    pointer_bits: of an address, and of index arithmetic. relocation: LLVM's name for how an object's code finds its
-    constants. abi: of object files, where the triple does not tell it. absent: what the processor has no instruction
-    for, so that LLVM would call a library: ``float64`` altogether, or ``float64 vectors``; ``rounding`` to a whole
-    float; ``wide conversion``, of 64-bit integers from and to floats.
+    Attributes:
+        vector_bits: Width of a vector register; ``registers`` is their number.
+        has_fma: It has a fused multiply-add.
+        first_cache: Bytes of a core's first cache; ``second_cache`` those of the second.
+        has_estimates: Code may use the estimates of reciprocals of AVX-512, which each vendor defines differently.
+            Levels,
+            which promise the same bits everywhere, may not.
+        dots: Narrow types, ``int8`` and ``bfloat16``, with instructions for dot products.
+        signed_dots: How signed bytes are multiplied and summed, one of ``codegen/llvm/dot_products.py``; empty if
+            floats
+            are as fast.
+        pointer_bits: Width of an address, and of index arithmetic.
+        relocation: LLVM's relocation model.
+        abi: ABI of object files, if the triple does not determine it.
+        absent: Operations without an instruction, for which LLVM would call a library: ``float64``, or ``float64
+            vectors``;
+            ``rounding`` to an integral float; ``wide conversion``, of 64-bit integers from and to floats.
     """
 
     name: str
@@ -66,43 +72,43 @@ class Target:
         return max(1, self.vector_bits // 8 // item_bytes)
 
     def keeps(self, size_bytes: int) -> bool:
-        """Whether the first cache keeps so much from one reading to the next, beside what else passes."""
+        """True if the first cache keeps this much until the next read, beside other data."""
         return size_bytes <= self.first_cache // 2
 
     @property
     def byte_activations(self) -> str:
-        """What activations of 8 bits are beside int8 weights: ``uint8`` or ``int8``; empty where products are those of
-        floats.
-        """
+        """Dtype of 8-bit activations beside int8 weights: ``uint8`` or ``int8``; empty if products use floats."""
         return "uint8" if "int8" in self.dots else "int8" if self.signed_dots else ""
 
     @property
     def takes_operands_from_memory(self) -> bool:
-        """Whether an instruction can read one operand where it lies, so that it needs no register."""
+        """True if instructions can have a memory operand, which needs no register."""
         return self.triple.startswith(("x86_64", "amd64"))
 
     @property
     def prefetches(self) -> bool:
-        """Whether tiles ask for weights that come next. AMD's, whose third cache is fast, were up to 3 % slower by it;
-        microcontrollers have nothing to fetch into.
+        """True if tiles prefetch weights.
+
+        AMD processors, whose third cache is fast, were up to 3 % slower with it. Microcontrollers have no cache to
+        fill.
         """
         return self.pointer_bits == 64 and not self.processor.startswith("znver")
 
     @property
     def grows_stack(self) -> bool:
-        """Whether a stack grows as its pages are touched, in order: Windows. LLVM would call a library for that."""
+        """True if stack pages must be touched in order: Windows. LLVM would call a library function for that."""
         return "-windows" in self.triple
 
 
 def _other_systems() -> list[Target]:
-    """x86-64 levels in the object files of other systems. Without a level, what every such machine runs."""
-    found = []
+    """Return the x86-64 levels for the object files of other systems. Without a level: what every such machine runs."""
+    targets = []
     for system, triple in (("windows", _WINDOWS), ("macos", _MACOS)):
         for level, facts in _LEVELS.items():
-            if (system, level) != ("macos", "x86-64-v4"):  # few of them ever were
+            if (system, level) != ("macos", "x86-64-v4"):  # hardly any of them exist
                 name = f"{level}-{system}".replace("-v2", "")
-                found.append(Target(name, triple, *facts, signed_dots=_SIGNED_DOTS[facts[2]]))
-    return found
+                targets.append(Target(name, triple, *facts, signed_dots=_SIGNED_DOTS[facts[2]]))
+    return targets
 
 
 _ARM32 = ("rounding", "wide conversion")
@@ -138,7 +144,7 @@ _OTHERS = {
     )
 }  # fmt: skip
 NAMES = ("host", *_LEVELS, *_OTHERS)
-"""Of all targets."""
+"""Names of all targets."""
 
 
 _MEANT = {
@@ -147,11 +153,11 @@ _MEANT = {
     "amd64": "x86-64", "x86_64": "x86-64", "x64": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4", "wasm": "wasm",
     "riscv": "riscv",
 }  # fmt: skip
-"""Parts of others' names of processors and systems, longer ones first, and the part of the names here for each."""
+"""Parts of other tools' names of processors and systems, longer ones first, with the part of our names for each."""
 
 
 def _meant(name: object) -> str:
-    """Return the targets that a name of other tools' may mean, as part of an error."""
+    """Return the targets that another tool's name may mean, as part of an error message."""
     text, parts = str(name).lower(), []
     for theirs, ours in _MEANT.items():
         if theirs in text:
@@ -163,12 +169,14 @@ def _meant(name: object) -> str:
 
 
 def target_of(name: str | None) -> Target:
-    """The target ``name``: None or ``host`` for this machine, a level such as ``x86-64-v3``, or another processor."""
-    known = name is None or isinstance(name, str)  # an array would be compared element by element
+    """Return the target ``name``: None or ``host`` for this machine, a level such as ``x86-64-v3``, or another
+    processor.
+    """
+    known = name is None or isinstance(name, str)  # an array would be compared elementwise
     if known and name in (None, "host"):
         return host()
     if not known or name not in NAMES:
-        raise ArgumentError(f"target {name!r} is not known; {_meant(name)}use {', '.join(NAMES)}")
+        raise ArgumentError(f"unknown target {name!r}; {_meant(name)}use {', '.join(NAMES)}")
     if name in _OTHERS:
         return _OTHERS[name]
     processor, features, bits, registers, fma = _LEVELS[name]
@@ -180,7 +188,7 @@ def target_of(name: str | None) -> Target:
 
 @lru_cache(maxsize=1)
 def host() -> Target:
-    """This machine, as LLVM sees it."""
+    """Return this machine, as LLVM detects it."""
     triple = llvm.get_process_triple()
     has = llvm.get_host_cpu_features()
     features, caches = has.flatten(), (cache_bytes()[1], cache_bytes()[2])
@@ -197,10 +205,11 @@ def host() -> Target:
 
 
 def _dots(has: Mapping[str, bool], wide: bool, processor: str) -> tuple[str, ...]:
-    """AVX-512's dot products, which there are at every width; of bytes AVX-VNNI's, where vectors are narrower.
+    """Return the dot products of AVX-512, which exist at every width, or AVX-VNNI's for bytes on narrower vectors.
 
-    Those of bfloat16 are AMD's alone: there one takes no longer than a multiply-add, while Intel's take as long as
-    four, so that float32 products of widened weights are faster.
+    Those of bfloat16 are used on AMD only, where they are as fast as a multiply-add. On Intel they take four times as
+    long,
+    so that float32 products of widened weights are faster.
     """
     needed = {"int8": "avx512vnni" if wide else "avxvnni"}
     if wide and processor.startswith("znver"):
@@ -210,13 +219,13 @@ def _dots(has: Mapping[str, bool], wide: bool, processor: str) -> tuple[str, ...
 
 @lru_cache(maxsize=8)
 def lacks(target: Target) -> tuple[str, ...]:
-    """The features that code for ``target`` needs and this machine's processor lacks."""
+    """Return the features that code for ``target`` needs and this machine lacks."""
     has = llvm.get_host_cpu_features()
     return tuple(feature for feature in _NEEDS.get(target.name, ()) if not has.get(feature, False))
 
 
 def needed_processor(target: Target) -> str:
-    """Which processors run code for ``target``, in words."""
+    """Describe the processors that run code for ``target``."""
     if target.processor in _NEEDS:
         return f"a processor of {target.processor} or above, with {' '.join(_NEEDS[target.processor])}"
     if target.name != "host":
@@ -229,8 +238,8 @@ def needed_processor(target: Target) -> str:
 
 @lru_cache(maxsize=1)
 def cache_bytes() -> dict[int, int]:
-    """Bytes of the first (data), the second and, if it is known, the third cache, where the system tells; else a
-    careful guess.
+    """Return the bytes of the first (data), second and possibly third cache, from the system or by a conservative
+    guess.
     """
     found = {1: 32 * 1024, 2: 512 * 1024}
     for folder in glob.glob("/sys/devices/system/cpu/cpu0/cache/index*"):
@@ -249,9 +258,9 @@ def cache_bytes() -> dict[int, int]:
 
 
 def twin(target: Target) -> Target:
-    """This machine as ``target`` sees it: the same vectors and the same arithmetic, so that the same bits come out.
+    """Return the host equivalent of ``target``: the same vectors and arithmetic, and so the same bits.
 
-    Packs weights for processors that are not here, and says what they will compute.
+    It packs weights for other processors, and computes their results on this machine.
     """
     here = host()
     if target.name == here.name:

@@ -1,4 +1,8 @@
-"""How workers wait for each other and share work, as LLVM text: ``barrier`` (all wait for all), ``spin_wait`` (how
-often one looks before one sleeps), ``claim`` (who takes the next task: dynamic scheduling), ``pool_functions`` (what a
-pool's threads run until they sleep; ``runtime/native/worker_pool`` starts them). Knows neither kernels nor graphs.
+"""Synchronisation and work sharing of workers, as LLVM text.
+
+``barrier`` (all wait for all), ``spin_wait`` (how long to spin before sleeping), ``claim`` (dynamic scheduling of
+tasks),
+``pool_functions`` (what a pool's threads run; ``runtime/native/worker_pool`` starts them). Nothing here knows kernels
+or
+graphs.
 """

@@ -1,11 +1,11 @@
-"""A team: the workers that run one entry together, each its parts of every kernel, and how they wait for each other.
+"""Barrier of a team: the workers that run one entry together, each its parts of every kernel.
 
-All go through the entry's same statements. A kernel is cut into parts, and worker w of n takes the parts w, w + n and
-so on; behind it stands a barrier. So any number of workers gives the same bits: one alone takes all parts.
+All workers execute the same statements. A kernel is split into parts, and worker w of n runs the parts w, w + n and so
+on; a barrier follows. Any number of workers therefore gives the same bits, and one alone runs all parts.
 
-A team's memory is lines of 64 bytes. The first holds the address of what a worker calls when it has waited for long,
-so that another thread can have its core, or 0. Line w + 1 holds how many barriers worker w has come to; a call begins
-with all at 0.
+A team's memory consists of lines of 64 bytes. The first has the address of a function that a worker calls after a long
+wait, so that another thread can have its core, or 0. Line w + 1 counts the barriers that worker w has reached; a call
+starts with all counts at 0.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from ..machine.target import Target
 from .spin_wait import write_spin
 
 LINE = "[64 x i8]"
-"""A line of a team's memory."""
+"""LLVM type of a line of a team's memory."""
 
 
 def barrier_text(target: Target) -> str:
-    """The function with which a worker waits for the first ``awaited`` of all: for the others, or for the first one."""
+    """Return the function with which a worker waits for the first ``awaited`` workers: for all, or for the first
+    one.
+    """
     f = IRBuilder()
     f.return_if(f.icmp("eq", "i64", "%workers", 1))
     mine = f.place("%team", f.value("add i64 %worker, 1", "line"), LINE)

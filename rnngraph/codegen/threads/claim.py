@@ -1,7 +1,7 @@
-"""Dynamic task scheduling: how workers claim the stages of a pipeline, one chunk at a time, as LLVM's text.
+"""Dynamic scheduling: workers claim the stages of a pipeline, one chunk at a time. As LLVM text.
 
-A stage's state is twice the number of chunks that it has done, and one more while a worker is at it. It only grows:
-what a stage waits for cannot be undone, and a claim that finds the state as it was read is good.
+A stage's state is twice the number of its finished chunks, plus one while a worker runs it. States only grow, so that a
+satisfied dependency stays satisfied, and a compare-and-swap of an unchanged state is a valid claim.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from ..machine.target import Target
 from .spin_wait import write_spin
 
 NEVER = 1 << 62
-"""When a stage is due that is never due."""
+"""Due time of a stage that is never due."""
 NOTHING = -(1 << 40)
-"""How many chunks more than itself another stage must have done that a stage doesn't wait for."""
+"""Lead in chunks that a stage requires of another stage on which it does not depend."""
 
 
 def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
-    """The table that ``claim`` reads: for each stage when it is due, and what it needs of every stage."""
+    """Return the table that ``claim`` reads: each stage's due time, and its required lead of every stage."""
     numbers: list[int] = []
     for stage in stages:
         needs = dict(stage.needs)
@@ -30,12 +30,15 @@ def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
 
 
 def claim_text(target: Target) -> str:
-    """The functions with which a worker claims a stage: ``claim`` returns its number, or -1 once all is done."""
+    """Return the functions with which a worker claims a stage: ``claim`` returns its index, or -1 once all is done."""
     return f"{_can_claim()}\n{_claim(target)}"
 
 
 def _can_claim() -> str:
-    """The function that is true if all stages have done what a stage's next chunk needs. table: the stage's row."""
+    """Return the function that is true if all dependencies of a stage's next chunk are satisfied.
+
+    ``table`` is the stage's row.
+    """
     f = IRBuilder()
     with f.loop("%count", "other") as other:
         ahead = f.entry("%table", f.value(f"add i64 {other}, 1", "column"))
@@ -50,8 +53,8 @@ def _state(f: IRBuilder, stage: str) -> str:
 
 
 def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
-    """Write when a chunk of a stage is due. The stage where the worker was before counts a quarter of an interval
-    earlier, as its weights are near.
+    """Write the due time of a chunk of a stage. A worker's previous stage is due a quarter interval earlier, for its
+    weights.
     """
     habit = f.value("sdiv i64 %interval, 4", "habit")
     earlier = f.value(f"select i1 {f.icmp('eq', 'i64', stage, '%last')}, i64 {habit}, i64 0", "earlier")
@@ -60,8 +63,8 @@ def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
 
 
 def _claim(target: Target) -> str:
-    """The function that claims, of the stages that no worker is at and that can do their next chunk, the one that is
-    due first.
+    """Return the function that claims the stage that is due first, of those that are idle and can run their next
+    chunk.
     """
     f = IRBuilder()
     row = f.value("add i64 %count, 1", "row")

@@ -1,4 +1,4 @@
-"""The functions that a pool's threads run, as LLVM's text, and the memory through which they are given work."""
+"""Functions that a pool's threads run, as LLVM text, and the layout of the memory through which they get work."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from .spin_wait import SPINS, pause, write_pause
 MOST_WORKERS = 64
 _JOB = 1 + MOST_WORKERS
 JOB_WORD = 8 * _JOB
-"""The 8-byte word of a pool's memory that holds a job's entry; its arguments and number of workers follow."""
+"""Index of the 8-byte word with a job's entry; its arguments and number of workers follow."""
 _FIRST = _JOB + 1
 LINES = _FIRST + 3 * MOST_WORKERS
-"""Of a pool's memory: a team's, one for the job, three for each worker (jobs given, jobs done, its semaphore)."""
+"""Lines of a pool's memory: a team's, one for the job, three for each worker (jobs assigned, jobs done, semaphore)."""
 
 
 def semaphore_line(worker: int) -> int:
-    """The line where the semaphore lies that a worker sleeps on."""
+    """Return the line of the semaphore on which a worker sleeps."""
     return _FIRST + 3 * worker + 2
 
 
 def pool_text(target: Target) -> str:
-    """The module of a pool's two entries, both of (memory, x, y).
+    """Return the module of a pool's two entries, both of (memory, x, y).
 
-    ``pool_serve`` is what worker x runs for ever. ``pool_share`` runs the job that is written in the job's line with
-    its workers, the caller among them.
-
-    The first line's other words are the C library's ``sem_wait`` and ``sem_post``. A worker that finds no job looks for
-    one for a while and then sleeps. It takes over the caller's floating-point mode.
+    Worker x runs ``pool_serve`` forever. ``pool_share`` runs the job in the job's line with its workers, including the
+    caller. The other words of the first line are the C library's ``sem_wait`` and ``sem_post``. A worker without a job
+    spins
+    for a while, and then sleeps. It adopts the caller's floating-point mode.
     """
     is_x86 = bool(pause(target)[0])
     declared = [pause(target)[1], *(f"declare void @llvm.x86.sse.{name}(ptr)" for name in ("stmxcsr", "ldmxcsr"))]
@@ -40,7 +39,7 @@ def pool_text(target: Target) -> str:
 
 
 class _Worker(NamedTuple):
-    """Places of one worker: jobs given to it, jobs it has done, whether it sleeps, and its semaphore."""
+    """Words of one worker: jobs assigned, jobs done, whether it sleeps, and its semaphore."""
 
     given: str
     done: str
@@ -61,7 +60,7 @@ def _move_mode(f: IRBuilder, target: Target, name: str, job: str) -> None:
 
 
 def _serve(target: Target) -> str:
-    """What a worker runs for ever: it looks for a job, sleeps if there is none for long, and runs the job."""
+    """Return a worker's endless loop: poll for a job, sleep if there is none for a while, and run the job."""
     f = IRBuilder()
     job, mine, wait = f.moved("%pool", 64 * _JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
 
@@ -99,7 +98,9 @@ def _serve(target: Target) -> str:
 
 
 def _share(target: Target) -> str:
-    """What a caller runs: it gives workers the job, wakes those that sleep, runs its part and waits for theirs."""
+    """Return the caller's function: assign the job to workers, wake those that sleep, run its part and wait for
+    theirs.
+    """
     f = IRBuilder()
     job = f.moved("%pool", 64 * _JOB)
     _move_mode(f, target, "stmxcsr", job)
@@ -124,7 +125,7 @@ def _share(target: Target) -> str:
 
 
 def _await(f: IRBuilder, target: Target, worker: _Worker, give_up: str) -> None:
-    """Wait until a worker has done its job. give_up: function that gives up the core."""
+    """Wait until a worker has finished its job. ``give_up`` is the function that yields the core."""
     wanted, (there,) = f.value(f"load i64, ptr {worker.given}", "wanted"), f.labels("there")
 
     def look(looks: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One look in vain of a worker that waits for others: now and then it gives up its core."""
+"""Spinning of a worker that waits for others. Now and then it yields its core."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from ..machine.ir_builder import IRBuilder
 from ..machine.target import Target
 
 SPINS = 4096
-"""Looks at another worker's count before giving up the core: some 50 to 200 microseconds."""
+"""Polls of another worker's count before yielding the core: about 50 to 200 microseconds."""
 
 
 def pause(target: Target) -> tuple[str, str]:
-    """Return the instruction that tells the processor that a loop only waits, and its declaration."""
+    """Return the instruction that marks a spin loop for the processor, and its declaration."""
     if not target.triple.startswith(("x86_64", "amd64")):
         return "", ""
     return "call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()"
@@ -23,9 +23,9 @@ def write_pause(f: IRBuilder, target: Target) -> None:
 
 
 def write_spin(f: IRBuilder, target: Target, spun: str) -> str:
-    """Write a pause, and now and then a call of the team's function that gives up the core.
+    """Write a pause, and now and then a call of the team's function that yields the core.
 
-    spun: how many looks were in vain. Returns the next such number.
+    ``spun`` is the number of polls so far. Return the next number.
     """
     write_pause(f, target)
     following = f.value(f"add i64 {spun}, 1", "spun")
