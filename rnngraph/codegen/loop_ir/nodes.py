@@ -1,7 +1,6 @@
 """Loop IR: loops, vector values, loads, stores, and register tiles that contract over k.
 
 Index arithmetic uses the polynomials of sizes (``ir.types.Dim``), over loop variables, run-time sizes and strides.
-``printer`` gives the text of a function.
 """
 
 from __future__ import annotations
@@ -75,8 +74,7 @@ class Renaming:
 
 
 class Uses(NamedTuple):
-    """Index arithmetic and buffers that a statement itself uses. Buffers passed to a function count as read and
-    written.
+    """Index arithmetic and buffers that a statement uses. Buffers passed to a function count as read and written.
 
     ``bodies`` are inner statements. ``prefetches`` are buffers of which only the address matters.
     """
@@ -174,9 +172,8 @@ class Prefetch(BaseStatement):
 
 @dataclass(frozen=True)
 class Let(BaseStatement):
-    """``value = op(operands)``. ``comment`` names the graph node that it computes.
-
-    ``shuffle`` selects lanes of two vectors in the given ``order``.
+    """``value = op(operands)``. ``comment`` names the graph node. ``shuffle`` selects lanes of two vectors in
+    ``order``.
     """
 
     value: Value
@@ -225,19 +222,13 @@ class Contract(BaseStatement):
         left: (buffer, index) of each row; k advances by ``left_stride``.
         right: (buffer, index) of each column; k advances by ``right_stride``, and lanes by ``lane_stride``.
         valid: Lanes of each column that are in bounds.
-        dot_width: Adjacent narrow numbers that one step multiplies, in a row and in each lane of a panel, which is
-            padded
-            with zeros. Strides advance by as many.
+        dot_width: Adjacent narrow numbers, in a row and in each zero-padded lane of a panel, that one step multiplies.
         accumulators: Partial sums of each sum. The first takes the k that are a multiple of it, from the start; the
             second
             the following ones, from 0; and so on. They are added at the end, in order.
-        block: Number of k that are summed first, only the first block from the start, so that a rounding error grows
-            with
-            the length and the number of blocks. 0: one sum over all.
+        block: Number of k that are summed first, so that rounding errors grow less with the depth. 0: one sum over all.
         behind: Operands of further products with the same strides, depth and lanes, each accumulated onto the previous.
-        spread: Load left operands, whose k are contiguous, as one vector and broadcast from a register, if loads limit
-            a
-            short tile.
+        spread: Load left operands, whose k are contiguous, as one vector and broadcast from a register.
         ahead: Distance from the first column to the weights of the next tiles, which a turn over k prefetches. None:
             none.
         columns: Origin of each column, if products of several lines are one tile.
@@ -376,10 +367,10 @@ class Call(BaseStatement):
 
 @dataclass(frozen=True)
 class Barrier(BaseStatement):
-    """Wait until all workers have arrived, so that their earlier writes are visible.
+    """Wait until all workers have arrived, so that their earlier writes are visible. They signal in the memory
+    ``team``.
 
-    ``team`` is the memory through which they signal. ``worker`` of ``workers`` waits. With ``one_way``, the others wait
-    for the first worker, which does not wait.
+    ``worker`` of ``workers`` waits. With ``one_way``, the others wait for the first worker, which does not wait.
     """
 
     team: Buffer
@@ -438,9 +429,10 @@ class Pipeline(BaseStatement):
 
 @dataclass(frozen=True)
 class Tick(BaseStatement):
-    """Add the time since the reading at ``clock`` to ``counters[slot]``, and 1 to the next element.
+    """Add the time since the reading at ``clock`` to ``counters[slot]``, and 1 to the next element; None: count
+    nothing.
 
-    ``slot`` is None if nothing is counted. Each worker has its own elements.
+    Each worker has its own elements.
     """
 
     counters: Buffer

@@ -201,5 +201,5 @@ class Code:
 
     def entry(self, name: str) -> Native:
         native = _PROTOTYPE(self.address(name))
-        native.code = self  # callers keep the code alive
+        native.code = self  # type: ignore[attr-defined]  # callers keep the code alive
         return native
