@@ -194,3 +194,47 @@ def test_a_state_that_no_cache_holds_is_cut_along_axes_that_steps_do_not_mix(
         some = declared(cell, threads=2).inference({name: array[rows] for name, array in fed.items()})
         assert_array_equal(some["out"], whole["out"][rows])
         assert_array_equal(some["S"], whole["S"][rows])
+
+
+def stacked(cells: list[MatrixCell], both_ways: bool, dropout: float = 0.0, **options: Any) -> rg.Program:
+    """Layers with weights between them, over rows that end."""
+    x = rg.placeholder("x", (None, None, sum(cells[0].widths)))
+    lengths = rg.placeholder("lengths", (None,), "int64")
+    value = x
+    for number, cell in enumerate(cells):
+        value = rg.dense(value, sum(cell.widths), name=f"in_{number}")
+        kept = rg.DropoutWrapper(cell, output_keep_prob=1 - dropout) if dropout else cell
+        if both_ways:
+            outputs, _ = rg.bidirectional_dynamic_rnn(
+                kept, kept, value, sequence_length=lengths, scope=f"layer_{number}"
+            )
+            value = rg.concat(outputs, 2)
+        else:
+            value, _ = rg.dynamic_rnn(kept, value, sequence_length=lengths, scope=f"layer_{number}")
+    return rg.compile(value, loss=rg.reduce_sum(rg.square(value)), **options)
+
+
+@pytest.mark.parametrize(("both_ways", "dropout", "threads"), [(False, 0.25, 1), (True, 0.0, 1), (False, 0.0, 2)])
+def test_states_that_are_computed_again_have_the_same_bits(both_ways: bool, dropout: float, threads: int) -> None:
+    cells = [MatrixCell(delta, 2, 16, 48), MatrixCell(gated, 4, 32, 32)]
+    program = stacked(cells, both_ways, dropout, threads=threads)
+    generator = np.random.default_rng(5)
+    for lengths in ([70], [67, 3, 64], [1, 0, 2]):
+        x = generator.normal(size=(len(lengths), max(lengths), sum(cells[0].widths))).astype(np.float32)
+        fed = {"x": x, "lengths": np.array(lengths)}
+        loss, kept = program.training.gradients(fed, seed=1, wrt=["x"], recompute=None)
+        for steps in ("auto", 5):
+            same, again = program.training.gradients(fed, seed=1, wrt=["x"], recompute=steps)
+            assert same == loss
+            for name, gradient in kept.items():
+                assert_array_equal(again[name], gradient, err_msg=f"{name} {lengths} {steps}")
+
+
+def test_a_derivative_reads_the_states_of_a_block_in_cache() -> None:
+    """The states of one block of steps, of one row and head, are all that memory holds of them."""
+    program = stacked([MatrixCell(gated, 4, 64, 64)], both_ways=False)
+    text = str(program.training.show("plan"))
+    assert "in blocks, all steps of each: 1 of 4, right behind the scan before" in text
+    memory = program.training.memory(batch=8, time=512)
+    assert memory.arena < 60e6
+    assert memory.arena < program.training.memory(batch=8, time=512, recompute=None).arena / 4

@@ -17,6 +17,7 @@ from wired_cells import declare_cell
 
 import rnngraph as rg
 from rnngraph.ir.interpreter import interpret
+from rnngraph.passes.recomputation.recompute import Recompute
 from rnngraph.runtime.native import recomputation
 
 Feeds = dict[str, np.ndarray]
@@ -227,7 +228,7 @@ def _cut(made: rg.Program, rows: int, steps: int) -> tuple[Any, Any]:
     compiled = made.training.full_graph()
     outputs = ("loss", *(f"gradient/{name}" for name in compiled.wrt))
     sizes = dict.fromkeys(compiled.pruned(outputs).symbols, rows) | dict.fromkeys(compiled.lengths(outputs), 25)
-    return compiled.sized(outputs, sizes), compiled.sized(outputs, sizes, again=steps)
+    return compiled.sized(outputs, sizes), compiled.sized(outputs, sizes, again=Recompute(steps))
 
 
 @pytest.mark.parametrize("name", [name for name in NETS if name != "joined"])
@@ -341,7 +342,8 @@ def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recomputation, "limits", lambda: iter([(kept * recomputation.SHARE - 1, "of this test")]))
     assert memory(2, 1000, recompute="auto").arena == again
     made.training.gradients(feeds_of(made, 2, 1000))
-    assert [entry.made_for.again for entry in made.training.full_graph().native_entries()] == [None, 32]
+    entries = made.training.full_graph().native_entries()
+    assert [entry.made_for.again for entry in entries] == [Recompute(None, large_states_only=True), Recompute(32)]
 
 
 def test_memory_does_not_decide_against_what_can_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from ..runtime.calls.feeds import solve_sizes
 from ..runtime.calls.nested_feeds import names_under
 from ..runtime.graph_source import TAPS_MOVED
 from ..runtime.native.compiled_graph import CompiledGraph
-from ..runtime.native.recomputation import AUTO, Recompute
+from ..runtime.native.recomputation import AUTO, RecomputeOption
 from ..support.allocation import zeros
 from ..support.bounded_cache import BoundedCache
 from ..support.errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, shown, warn
@@ -36,7 +36,7 @@ class GradientGraphs:
         parameters = parts.parameters
         self.trainable = tuple(name for name in parameters if parameters.slot(name).trainable)
         self._parts, self._lowered, self._types = parts, lowered, types
-        self._graphs: BoundedCache[tuple[tuple[str, ...], tuple[str, ...], Recompute], CompiledGraph]
+        self._graphs: BoundedCache[tuple[tuple[str, ...], tuple[str, ...], RecomputeOption], CompiledGraph]
         self._graphs = BoundedCache(MAX_GRAPHS)
         self._moved: dict[str, TensorType] | None = None
         self._warned = False
@@ -53,7 +53,7 @@ class GradientGraphs:
         return states, tuple(dict.fromkeys(found))
 
     def checked_graph(
-        self, extra: tuple[str, ...], given: tuple[str, ...], recompute: Recompute, where: Where | None
+        self, extra: tuple[str, ...], given: tuple[str, ...], recompute: RecomputeOption, where: Where | None
     ) -> CompiledGraph:
         """The graph that gives gradients for these placeholders too, of the loss or of ``given`` outputs.
 
@@ -77,7 +77,7 @@ class GradientGraphs:
         return compiled
 
     def graph(
-        self, extra: tuple[str, ...] = (), given: tuple[str, ...] = (), recompute: Recompute = AUTO
+        self, extra: tuple[str, ...] = (), given: tuple[str, ...] = (), recompute: RecomputeOption = AUTO
     ) -> CompiledGraph:
         """The graph that ``checked_graph`` gives, without its checks."""
 

@@ -52,7 +52,7 @@ Memory = MemoryUsage
 def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> MemoryUsage:
     """The memory of a call that gives ``outputs``, at run-time sizes that are all known."""
     options = compiled.options
-    graph = compiled.sized(outputs, sizes, again=compiled.steps_again(outputs, sizes))
+    graph = compiled.sized(outputs, sizes, again=compiled.rematerialisation(outputs, sizes))
     plan = planned(graph, options.target, compiled.kind, options.threads.parts)
     count = {"input": 0, "parameter": 0, "output": 0, "constant": 0}
     for item in plan.arguments:

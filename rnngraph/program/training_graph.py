@@ -24,7 +24,7 @@ from ..runtime.calls.prepared_call import SEED
 from ..runtime.calls.results import Given, Result, ResultWriter
 from ..runtime.graph_source import TAPS_TRAINING
 from ..runtime.native.compiled_graph import CompiledGraph
-from ..runtime.native.recomputation import AUTO, Recompute, checked_recompute
+from ..runtime.native.recomputation import AUTO, RecomputeOption, checked_recompute
 from ..support.api_guard import api, no_more
 from ..support.arguments import seed_number, whole_number
 from ..support.errors import ArgumentError, GraphError, NameLookupError, Where, user_line
@@ -173,7 +173,7 @@ class TrainingGraph(CallableGraph[Given]):
     def gradients(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, seed: int | None = None,
         wrt: Sequence[str | Tensor] = (), output_gradients: Any = None, first_row: int = 0, first_step: int = 0,
-        recompute: Recompute = AUTO, **named: Any,
+        recompute: RecomputeOption = AUTO, **named: Any,
     ) -> tuple[Any, dict[str, np.ndarray]]:  # fmt: skip
         """(loss, {name: gradient}) of every trainable parameter, and of the float placeholders in ``wrt``, where
         ``"tap:name"`` is a float tap.
@@ -226,14 +226,15 @@ class TrainingGraph(CallableGraph[Given]):
 
     @api
     def memory(
-        self, batch: int = 1, time: int = 1, *, recompute: Recompute = None, **sizes: int
+        self, batch: int = 1, time: int = 1, *, recompute: RecomputeOption = AUTO, **sizes: int
     ) -> MemoryUsage:  # fmt: skip
-        """Bytes that a call of ``gradients`` needs at these sizes.
+        """Return the bytes that a call of ``gradients`` needs at these sizes.
 
-        batch: of every size that is not a length.
-        time: of every length.
-        recompute: as for ``gradients``; None tells what takes memory where all that gradients need is kept.
-        sizes: others, by name.
+        Args:
+            batch: Value of every size that is not a length.
+            time: Value of every length.
+            recompute: As for ``gradients``. None: what a call needs that keeps all residuals.
+            sizes: Values of other sizes, by name.
         """
         again = checked_recompute(recompute, user_line())
         compiled = self.full_graph()

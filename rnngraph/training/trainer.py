@@ -16,7 +16,7 @@ from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..runtime.calls.results import Result
-from ..runtime.native.recomputation import AUTO, Recompute
+from ..runtime.native.recomputation import AUTO, RecomputeOption
 from ..runtime.native.stages import stage_text
 from ..storage.checkpoint_file import packed, unpacked
 from ..support.api_guard import api, no_more
@@ -111,7 +111,7 @@ class Trainer(Uncalled):
         prune: Prune | None = None,
         comm: Any = None,
         shards: int | None = None,
-        recompute: Recompute = AUTO,
+        recompute: RecomputeOption = AUTO,
     ) -> None:
         where = user_line()
         self._ranks, self._session = comm if isinstance(comm, Ranks) else Ranks(comm, where), FitSession()

@@ -31,7 +31,8 @@ def settled_directions(graph: Graph) -> Directions:
             continue
         directions = {scan["reverse"] for scan in own if scan not in derivatives}
         if len(directions) == 1 and directions.isdisjoint(scan["reverse"] for scan in derivatives):
-            settled = _of_blocks(graph, own) | _of_sums(graph, own, derivatives, behind)
+            sums = _of_sums(graph, own, derivatives, behind)
+            settled = _of_blocks(graph, own, sums) | sums
         else:
             settled = _of_both_ways(graph, own)
         directions_by_value |= {(node, length): backward for node, backward in settled.items()}
@@ -78,7 +79,7 @@ def _of_sums(
     }
 
 
-def _of_blocks(graph: Graph, scans: Iterable[Node]) -> dict[Node, bool]:
+def _of_blocks(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
     """Settle recomputed blocks of steps and values computed from them, and earlier values with the scans that save
     states.
     """
@@ -86,9 +87,13 @@ def _of_blocks(graph: Graph, scans: Iterable[Node]) -> dict[Node, bool]:
     keeping = [scan for scan in scans if scan.get("keeps") is not None]
     if not again:
         return {}
-    late = dependents(again, graph.nodes)
+    against = [scan for scan in scans if runs_backward(scan) == runs_backward(again[0])]
+    late = dependents(against, graph.nodes)
     early = dependents(keeping, graph.nodes) - late
-    late |= _spread(graph, early.difference(topological(keeping)), keeping[0]["length"])
+    movable = early.difference(topological(keeping))
+    late |= _spread(graph, movable, keeping[0]["length"])
+    late_sums = {node for node, backward in sums.items() if backward == runs_backward(again[0])}
+    late |= _read_late(graph, movable - late, late | late_sums, keeping[0]["length"])
     directions = {node: runs_backward(keeping[0]) for node in topological([*keeping, *early.difference(late)])}
     return directions | {node: runs_backward(again[0]) for node in late}
 
@@ -103,6 +108,16 @@ def _spread(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
         ):
             spread_values.add(node)
     return spread_values
+
+
+def _read_late(graph: Graph, values: Collection[Node], late: Collection[Node], length: Dim) -> set[Node]:
+    """Return those of ``values`` that have an entry for each step and that only late values read."""
+    users, found = graph.users(), set[Node]()
+    for node in reversed(graph.nodes):
+        is_movable = node in values and node.op not in ("scan", "get") and _has_steps(node, length) and users[node]
+        if is_movable and all(user in late or user in found for user in users[node]):
+            found.add(node)
+    return found
 
 
 def _has_steps(node: Node, length: Dim) -> bool:

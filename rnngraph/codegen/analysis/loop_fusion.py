@@ -14,6 +14,7 @@ from ...ir.graph import Graph, Node, symbols_of_node
 from ...ir.ops import OPS
 from ...ir.scan import is_final, runs_backward, split_inputs
 from ...ir.types import Dim
+from ...support.errors import VerifyError
 from .directions import settled_directions
 from .node_kinds import (
     contracted,
@@ -262,6 +263,8 @@ class LoopFusion:
                 continue
             length = self._time(node)
             reverse = settled.get((node, length), last_scan[node][1] if node in last_scan else False)
+            if node.op == "scan" and reverse != runs_backward(node):
+                raise VerifyError(f"{node.name or 'a scan'} would run in a loop of the other direction")
             self.kind[node] = PLAIN if length is None else GroupKind(length, reverse)
 
     def _time(self, node: Node) -> Dim | None:

@@ -35,7 +35,9 @@ class GroupMemory:
 
     def buffers(self, time: TimeChunk) -> tuple[set[Buffer], set[Buffer]]:
         """Return the buffers with values of all time steps, and those with values of one chunk."""
-        sequences, local = {view.buffer for view in self.histories.values()}, set[Buffer]()
+        sequences, local = set[Buffer](), set[Buffer]()
+        for view in self.histories.values():
+            (local if view.local else sequences).add(view.buffer)
         for node, views in self.stores.items():
             if time.is_axis(node.shape, 0):
                 for view in views:
@@ -73,12 +75,21 @@ class Allocation:
         leaving: Collection[Node],
         time: TimeChunk | None = None,
         scratch: Scratch | None = None,
+        one_block: Mapping[tuple[Node, int], tuple[int, ...]] | None = None,
     ) -> GroupMemory:
-        """Place every value that must be in memory. ``leaving`` values outlive the group, or a chunk of it."""
+        """Place every value that must be in memory.
+
+        Args:
+            fused: Kernels of the group.
+            leaving: Values that outlive the group, or a chunk of it.
+            time: The chunk of time.
+            scratch: Allocator of kernels' own memory, if not the arena.
+            one_block: Axes of carries of which memory holds one position at a time, by scan and index.
+        """
         group = GroupMemory()
         for kernel in fused.kernels:
             if kernel.kind == "scan":
-                self._keep_histories(group, kernel.first, fused.stored, leaving)
+                self._keep_histories(group, kernel.first, fused.stored, leaving, one_block or {})
                 self._reuse(group, kernel.first, fused.stored, 0 if time is None else time.longest)
         for node in sorted(fused.stored, key=self.order.__getitem__):
             if node.op == "scan" or node in group.stores:
@@ -103,16 +114,28 @@ class Allocation:
         return group
 
     def _keep_histories(
-        self, group: GroupMemory, scan: Node, stored: Collection[Node], leaving: Collection[Node]
+        self,
+        group: GroupMemory,
+        scan: Node,
+        stored: Collection[Node],
+        leaving: Collection[Node],
+        one_block: Mapping[tuple[Node, int], tuple[int, ...]],
     ) -> None:
         """Place carries whose values are all kept in their history, so that each step writes what the next one
-        reads.
+        reads. A scan in blocks of steps has the history of one block.
         """
-        length, reverse = scan["length"], scan["reverse"]
+        block, reverse = scan.get("blocks"), scan["reverse"]
+        length = scan["length"] if block is None else block
         gets = [user for user in self.users[scan] if user in stored and user not in self.outputs]
-        for index, before, after in full_histories(scan, gets, leaving.__contains__):
-            view = self.temporary(before[0], (length + 1, *before[0].shape[1:]))
-            self.residuals = self.residuals + self.arena.sizes[view.buffer]
+        for index, before, after in full_histories(scan, gets, lambda get: block is not None or get in leaving):
+            shape = before[0].shape[1:]
+            single = one_block.get((scan, index), ())
+            lying = tuple(1 if axis in single else dim for axis, dim in enumerate(shape))
+            view = self.temporary(before[0], (length + 1, *lying)).broadcast((length + 1, *shape))
+            if block is None:
+                self.residuals = self.residuals + self.arena.sizes[view.buffer]
+            else:
+                view = replace(view, local=True)
             group.histories[scan, index] = view
             for users, first in ((before, int(reverse)), (after, 1 - int(reverse))):
                 shifted = replace(view, offset=view.offset + view.strides[0] * first, shape=before[0].shape)

@@ -18,7 +18,8 @@ IN_PLACE, DOUBLE_BUFFERED, FULL_HISTORY = "in place", "double-buffered", "full h
 class State:
     """Place of a carry: overwritten by each step, alternating between two, or one for every step.
 
-    ``kind`` is ``IN_PLACE``, ``DOUBLE_BUFFERED`` or ``FULL_HISTORY``.
+    ``kind`` is ``IN_PLACE``, ``DOUBLE_BUFFERED`` or ``FULL_HISTORY``. A history of the steps of one chunk is a local
+    view, which counts from the start of the chunk.
     """
 
     view: View
@@ -60,11 +61,11 @@ def full_histories(
 ) -> list[tuple[int, list[Node], list[Node]]]:
     """Return carries whose values are all kept: (index, readers before a step, readers after it).
 
-    Scans whose steps may not run have none, because they emit something else. Neither do scans in blocks.
+    Scans whose steps may not run have none, because they emit something else.
     """
     body, carries = scan["body"], scan["carries"]
     histories: list[tuple[int, list[Node], list[Node]]] = []
-    if step_condition(scan) is not None or scan.get("blocks") is not None:
+    if step_condition(scan) is not None:
         return histories
     for index, (formal, (_, following)) in enumerate(zip(body.inputs[:carries], body.outputs, strict=False)):
         emits = [

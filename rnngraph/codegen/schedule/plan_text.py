@@ -83,7 +83,7 @@ def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
     if (blocks := scan.layout.blocks) is not None:
         cut = zip(blocks.sizes, blocks.axes, strict=True)
         of_each = ", ".join(f"{width} of {dim_text(axis.size)}" for width, axis in cut)
-        yield f"    in blocks, all steps of each: {of_each}"
+        yield f"    in blocks, all steps of each: {of_each}{', right behind the scan before' * scan.follows}"
     if parts > 1:
         yield f"    workers: {_workers(scan.sharing.estimate, parts)}"
     yield from _rows(scan.active, "    ")

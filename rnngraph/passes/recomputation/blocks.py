@@ -6,20 +6,35 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...ir.graph import Graph, Node, make
-from ...ir.scan import ScanParts
-from ...ir.types import FLOATS, Dim
+from ...ir.scan import ScanParts, is_final
+from ...ir.types import FLOATS, ITEM_BYTES, Dim, Shape, evaluate, product
 
 LEAVES = ("input", "parameter", "constant")
+
+
+SMALL = 8
+"""A value that has 1/SMALL of a state's bytes, or fewer, is kept: to compute it again needs a pass over the state."""
 
 
 def has_steps(node: Node, length: Dim) -> bool:
     return node.op != "scan" and node.tensor.rank > 0 and node.shape[0] == length
 
 
+def state_bytes(scan: Node) -> int:
+    """Return the bytes of the largest value that a scan carries, at one of each open size."""
+    return max((_bytes_of(carry.inside, carry.inside.shape) for carry in ScanParts.of(scan).carries), default=0)
+
+
+def is_much_smaller(get: Node) -> bool:
+    """True if what a scan emits at a step is much smaller than its state."""
+    return not is_final(get) and SMALL * _bytes_of(get, get.shape[1:]) <= state_bytes(get.operands[0])
+
+
 def is_had_again(node: Node, length: Dim) -> bool:
     """True if a value of each step is recomputed rather than read from memory."""
     # Masks and row indices are small, and the mask of ended rows must be the same.
     is_small = has_steps(node, length) and node.dtype not in FLOATS and all(dim == 1 for dim in node.shape[2:])
+    is_small = is_small or (node.op == "get" and is_much_smaller(node))
     return has_steps(node, length) and not is_small and node.op not in LEAVES
 
 
@@ -45,3 +60,7 @@ def _copied(body: Graph) -> Graph:
     for node in body.nodes:
         new[node] = replace(node, operands=tuple(new[item] for item in node.operands))
     return Graph.of(body.name, [(name, new[node]) for name, node in body.outputs], [new[node] for node in body.inputs])
+
+
+def _bytes_of(node: Node, shape: Shape) -> int:
+    return evaluate(product(shape), dict.fromkeys(node.tensor.symbols, 1)) * ITEM_BYTES[node.dtype]

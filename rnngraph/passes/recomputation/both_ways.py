@@ -20,7 +20,7 @@ from ...ir.graph import Graph, Node, make, remake, topological
 from ...ir.scan import is_final, split_inputs
 from ...ir.types import Dim
 from ..simplify import drop_dead
-from .blocks import again, has_steps, is_had_again, keeping
+from .blocks import again, has_steps, is_had_again, is_much_smaller, keeping
 
 Sources = frozenset[int]
 NONE = Sources()
@@ -135,8 +135,8 @@ class BothWays:
             return again(node, operands, self.new[node], self.steps)
         if node.op == "get":
             scan = node.operands[0]
-            is_other = self.chain.get(scan) != loop or is_final(node)
-            return self.new[node] if is_other else remake(node, [self.again[loop][scan]])
+            is_there = self.chain.get(scan) != loop or is_final(node) or is_much_smaller(node)
+            return self.new[node] if is_there else remake(node, [self.again[loop][scan]])
         by_step = {*self._by_step(node)}
         if not is_had_again(node, self.length):
             return self.new[node]

@@ -16,7 +16,7 @@ from ...ir.graph import Graph, Node, make, remake, topological
 from ...ir.scan import is_final, split_inputs
 from ...ir.types import Dim
 from ..simplify import drop_dead
-from .blocks import again, has_steps, is_had_again, keeping
+from .blocks import again, has_steps, is_had_again, is_much_smaller, keeping
 
 
 class OneWay:
@@ -51,8 +51,8 @@ class OneWay:
     # What is early -------------------------------------------------------------------------------
 
     def _first_needed(self) -> set[Node]:
-        final = [node for node in self.graph.nodes if node.op == "get" and is_final(node)]
-        early = set(topological([*self.forward, *(node for node in final if node.operands[0] in self.forward)]))
+        gets = [node for node in self.graph.nodes if node.op == "get" and node.operands[0] in self.forward]
+        early = set(topological([*self.forward, *(get for get in gets if is_final(get) or is_much_smaller(get))]))
         pending = True
         while pending:
             more: set[Node] = set()

@@ -9,24 +9,35 @@ block, and memory for the residuals of one block.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ...ir.graph import Graph
 from ...ir.scan import derivatives_of, scans_behind
 from .both_ways import BothWays
+from .large_states import recompute_large_states
 from .one_way import OneWay
 
 
 @dataclass(frozen=True)
 class Recompute:
-    """Law: values are unchanged, bit for bit. ``steps`` is the number of steps in a block."""
+    """Law: values are unchanged, bit for bit.
 
-    steps: int
-    name: str = "recompute"
+    Attributes:
+        steps: Steps of a block. None: as many as have their states in cache.
+        large_states_only: Recompute only states that are much larger than all else a step reads or gives.
+    """
+
+    steps: int | None
+    large_states_only: bool = False
+    name: ClassVar[str] = "recompute"
 
     def __call__(self, graph: Graph) -> Graph:
         for length in dict.fromkeys(node["length"] for node in graph.nodes if node.op == "scan"):
             scans = [node for node in graph.nodes if node.op == "scan" and node["length"] == length]
             if any(scan.get("blocks") is not None for scan in scans):
+                continue
+            if self.large_states_only or self.steps is None:
+                graph = recompute_large_states(graph, length, self.steps)
                 continue
             behind = scans_behind(graph.nodes, scans)
             backward = derivatives_of(scans, behind)

@@ -48,7 +48,7 @@ def _with_shaped_states(scan: Node) -> Node:
     """Return the scan with each state in the shape in which its steps compute."""
     parts, body = ScanParts.of(scan), scan["body"]
     users = body.users()
-    states = {carry.inside: _flat_state(carry, users[carry.inside]) for carry in parts.carries}
+    states = {carry.inside: _flat_state(carry, body) for carry in parts.carries}
     flat = {formal: state for formal, state in states.items() if state is not None and formal is not parts.when}
     sequences = {
         item.inside: shape for item in parts.sequences if (shape := _read_shape(item.inside, users[item.inside]))
@@ -106,27 +106,43 @@ def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
     return shape if len(shape) > formal.tensor.rank > 1 and shape[:1] == formal.shape[:1] else None
 
 
-def _flat_state(carry: Carry, users: Sequence[Node]) -> _FlatState | None:
+def _flat_state(carry: Carry, body: Graph) -> _FlatState | None:
     """Return how a state is reshaped; None unless each step reshapes it to a higher rank, and its next value back."""
-    formal, shapes = carry.inside, {user.shape for user in users if user.op == "reshape"}
+    formal, users = carry.inside, body.users()
+    readers = _entrywise_readers(formal, body)
+    shapes = {user.shape for node in (formal, *readers) for user in users[node] if user.op == "reshape"}
     if len(shapes) != 1:
         return None
     (shape,) = shapes
     if len(shape) <= formal.tensor.rank or shape[:1] != formal.shape[:1]:
         return None
-    entrywise, pending, is_computed = set[Node](), [carry.next], False
+    entrywise, pending, is_computed = set[Node](), [carry.next, *readers], False
     while pending:
         node = pending.pop()
         if node in entrywise or node is formal:
             continue
         if node.op == "reshape" and node.operands[0].shape == shape:
             is_computed = True
-        elif OPS[node.op].kind == "elementwise" and not OPS[node.op].random and node.shape == formal.shape:
+        elif _is_entrywise(node, formal):
             entrywise.add(node)
             pending += [item for item in node.operands if not _is_one_per_row(item, formal)]
         else:
             return None
     return _FlatState(carry, shape, frozenset(entrywise)) if is_computed else None
+
+
+def _entrywise_readers(formal: Node, body: Graph) -> list[Node]:
+    """Return the values that are computed entry by entry from a state and from numbers of its rows alone."""
+    entrywise = [formal]
+    for node in body.nodes:
+        per_row = [item for item in node.operands if _is_one_per_row(item, formal)]
+        if _is_entrywise(node, formal) and all(item in entrywise or item in per_row for item in node.operands):
+            entrywise += [node] if len(per_row) < len(node.operands) else []
+    return entrywise[1:]
+
+
+def _is_entrywise(node: Node, formal: Node) -> bool:
+    return OPS[node.op].kind == "elementwise" and not OPS[node.op].random and node.shape == formal.shape
 
 
 def _is_one_per_row(node: Node, formal: Node) -> bool:

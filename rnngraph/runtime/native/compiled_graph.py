@@ -15,6 +15,7 @@ from ...ir.graph import Graph
 from ...ir.text.fingerprint import fingerprint
 from ...ir.types import Dim, evaluate
 from ...passes.pipeline import Pass
+from ...passes.recomputation.recompute import Recompute
 from ...support.allocation import bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError
@@ -22,15 +23,15 @@ from .compile_options import CompileOptions
 from .entry import MadeFor, NativeEntry
 from .object_cache import key_of
 from .optimized_graph import OptimizedGraph, ordered_sizes, tiled_sizes
-from .recomputation import AUTO, Recompute, exceeds_share, steps_of
+from .recomputation import AUTO, RecomputeOption, exceeds_share, steps_of
 
 if TYPE_CHECKING:
     from ...codegen.schedule.emit.scheduled_entry import ScheduledEntry
 
 Fixed = tuple[tuple[str, Dim | None], ...]
 """Values compiled in for each named size: a number or another size; None for a size that is unused or left open."""
-EntryKey = tuple[tuple[str, ...], Fixed, bool, int, int | None]
-"""(outputs, sizes, is one step, parts of kernels, steps per rematerialised block or None)."""
+EntryKey = tuple[tuple[str, ...], Fixed, bool, int, Recompute | None]
+"""(outputs, sizes, is one step, parts of kernels, rematerialisation or None)."""
 MOST_ENTRIES = 32
 """Maximum number of native entries of a graph. Each holds some 70 kB of code, and its packed weights."""
 MOST_SPECIAL = 4
@@ -50,7 +51,7 @@ class CompiledGraph(OptimizedGraph):
     def __init__(
         self, lowered: Graph, kind: str, options: CompileOptions, declared: Callable[[], Described] | None = None,
         wrt: tuple[str, ...] = (), differentiated: tuple[str, ...] = (), then: tuple[Pass, ...] = (),
-        first: tuple[Pass, ...] = (), rounded: bool = False, recompute: Recompute = None,
+        first: tuple[Pass, ...] = (), rounded: bool = False, recompute: RecomputeOption = None,
     ) -> None:  # fmt: skip
         super().__init__(lowered, kind, options, wrt, differentiated, then, first, rounded)
         self.declared, self.recompute = declared, recompute
@@ -68,45 +69,51 @@ class CompiledGraph(OptimizedGraph):
         The first few sizes and those compiled ahead get specialised code; further ones share generic code. The least
         recently used entries are evicted. Callers keep the entries that they run alive.
         """
-        known = self.recompute if isinstance(self.recompute, int) and not one_step else None
-        found = self._entry(outputs, sizes, one_step, known, ahead)
+        found = self._entry(outputs, sizes, one_step, None if one_step else self._first_choice(), ahead)
         if self.recompute == AUTO and not one_step:
-            again = self._steps_for(outputs, sizes, found.arena_bytes)
+            again = self._for_memory(outputs, sizes, found.arena_bytes)
             found = found if again is None else self._entry(outputs, sizes, one_step, again, ahead)
         self.last_sizes = dict(sizes)
         return found
 
-    def steps_again(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> int | None:
-        """Return the steps per rematerialised block for these sizes; None if residuals are saved instead."""
+    def rematerialisation(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Recompute | None:
+        """Return what is recomputed at these sizes; None if all residuals are saved."""
+        first = self._first_choice()
         if self.recompute != AUTO:
-            return self.recompute
-        return self._steps_for(outputs, sizes, self._arena_bytes(outputs, sizes, None))
+            return first
+        return self._for_memory(outputs, sizes, self._arena_bytes(outputs, sizes, first)) or first
 
-    def _steps_for(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> int | None:
-        """Return the steps per block if memory decides. ``kept`` is the arena size of code that saves residuals."""
+    def _first_choice(self) -> Recompute | None:
+        """Return what is recomputed where memory suffices."""
+        if self.recompute == AUTO:
+            return Recompute(None, large_states_only=True)
+        return None if self.recompute is None else Recompute(self.recompute)
+
+    def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> Recompute | None:
+        """Return what is recomputed if memory decides. ``kept`` is the arena size of code that saves residuals."""
         known = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
         if not exceeds_share(bytes_kept := evaluate(kept, known)):
             return None
         scans = [node for node in self.optimized(outputs).nodes if node.op == "scan"]
-        steps = steps_of(evaluate(node["length"], known) for node in scans)
-        key = self._key(outputs, sizes, False, steps)
+        again = Recompute(steps_of(evaluate(node["length"], known) for node in scans))
+        key = self._key(outputs, sizes, False, again)
 
         def recomputed() -> Dim:
             try:
-                return self._arena_bytes(outputs, sizes, steps)
+                return self._arena_bytes(outputs, sizes, again)
             except GraphError:  # steps that cannot be rematerialised have their residuals saved
                 return kept
 
-        return steps if evaluate(self._arenas.get_or_make(key, recomputed), known) < bytes_kept // 2 else None
+        return again if evaluate(self._arenas.get_or_make(key, recomputed), known) < bytes_kept // 2 else None
 
-    def _arena_bytes(self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: int | None) -> Dim:
+    def _arena_bytes(self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: Recompute | None) -> Dim:
         from ...codegen.compile import planned
 
         graph = self.sized(outputs, sizes, again=again)
         return planned(graph, self.options.target, self.kind, self.options.threads.parts).arena_bytes
 
     def _entry(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None, ahead: bool
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, ahead: bool
     ) -> NativeEntry:
         found = self._entries.get(self._key(outputs, sizes, one_step, again))
         if found is None:
@@ -122,7 +129,7 @@ class CompiledGraph(OptimizedGraph):
         from ...codegen.compile import compile_timed
 
         with self._lock:
-            again = self.steps_again(outputs, sizes)
+            again = self.rematerialisation(outputs, sizes)
             if self._key(outputs, sizes, False, again) not in self._entries:
                 sizes = self._shared_sizes(outputs, sizes, again)
             graph, options = self.sized(outputs, sizes, again=again), self.options
@@ -131,12 +138,12 @@ class CompiledGraph(OptimizedGraph):
         return NativeEntry(code, options.target), plan, counters
 
     def _key(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None
     ) -> EntryKey:  # fmt: skip
         return outputs, self._fixed(outputs, sizes), one_step, self.options.threads.parts, again
 
     def _found_or_made(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None, ahead: bool
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, ahead: bool
     ) -> NativeEntry:
         given = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
         if not (ahead or one_step or self._key(outputs, sizes, one_step, again) in self._entries):
@@ -155,7 +162,7 @@ class CompiledGraph(OptimizedGraph):
         return made
 
     def _shared_sizes(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: int | None
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: Recompute | None
     ) -> Mapping[str, int]:  # fmt: skip
         """Return the sizes to compile in: fewer once enough other sizes of these outputs have specialised code.
 
@@ -189,7 +196,7 @@ class CompiledGraph(OptimizedGraph):
         return f"{self.kind}_step" if one_step else self.kind
 
     def _code(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None, parts: int
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, parts: int
     ) -> ObjectCode:
         name, cache = self._name(one_step), self.options.cache
         if cache is None:
@@ -209,7 +216,7 @@ class CompiledGraph(OptimizedGraph):
         return code
 
     def _compiled(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: int | None, name: str,
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, name: str,
         parts: int,
     ) -> ObjectCode:  # fmt: skip
         with self.options.notices.compiling():

@@ -12,6 +12,7 @@ from ...codegen.machine.engine import Code, Native
 from ...codegen.machine.interface import ObjectCode
 from ...codegen.machine.target import Target
 from ...ir.types import evaluate
+from ...passes.recomputation.recompute import Recompute
 from ...support.allocation import LARGE, bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.forks import Order, fork_lock
@@ -47,7 +48,7 @@ class MadeFor:
     Attributes:
         parts: Parts into which kernels are split.
         name: Name of the main function.
-        again: Steps per rematerialised block, or None.
+        again: What is recomputed, or None.
     """
 
     outputs: tuple[str, ...]
@@ -55,7 +56,7 @@ class MadeFor:
     one_step: bool
     name: str
     parts: int
-    again: int | None = None
+    again: Recompute | None = None
 
 
 class NativeEntry:

@@ -173,7 +173,7 @@ class OptimizedGraph:
         return self._ranges.get_or_make(outputs, checks)
 
     def sized(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, again: int | None = None
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, again: Recompute | None = None
     ) -> Graph:
         """Return the optimised graph with every size but lengths compiled in.
 
@@ -181,7 +181,7 @@ class OptimizedGraph:
             outputs: Names of the outputs.
             sizes: Named sizes.
             one_step: Also compile in lengths of 1.
-            again: Steps per rematerialised block in gradients; None to save residuals.
+            again: What gradients recompute; None to save residuals.
         """
         graph = self.optimized(outputs)
         known = self.settled_sizes(outputs, sizes, open_sizes(graph))
@@ -192,7 +192,7 @@ class OptimizedGraph:
             graph = Simplify()(graph)  # remove run-time equalities, which now hold by construction
         if one_step:
             graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
-        return graph if again is None else run(graph, (Recompute(again),), forbidden(self.kind))
+        return graph if again is None else run(graph, (again,), forbidden(self.kind))
 
     def lengths(self, outputs: tuple[str, ...]) -> set[str]:
         """Return the sizes that compiled code leaves open."""

@@ -11,7 +11,7 @@ from ...support.allocation import LARGE, limits
 from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, Where, shown
 
-Recompute = int | Literal["auto"] | None
+RecomputeOption = int | Literal["auto"] | None
 """Steps per rematerialised block, ``"auto"`` to decide by the available memory, or None for never."""
 AUTO: Literal["auto"] = "auto"
 SHARE = 4
@@ -19,7 +19,7 @@ SHARE = 4
 FEWEST, MOST = 16, 4096
 
 
-def checked_recompute(value: Any, where: Where | None) -> Recompute:
+def checked_recompute(value: Any, where: Where | None) -> RecomputeOption:
     """Return ``recompute=`` after validation."""
     if value is None or (isinstance(value, str) and value == AUTO):
         return value

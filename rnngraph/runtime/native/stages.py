@@ -122,7 +122,7 @@ class NativeStages:
         from ...codegen.compile import planned  # slow to import, and not needed on a cache hit
 
         compiled = self._compiled
-        again = compiled.steps_again(self._outputs, self._sizes)
+        again = compiled.rematerialisation(self._outputs, self._sizes)
         graph = compiled.sized(self._outputs, self._sizes, again=again)
         return planned(graph, compiled.options.target, compiled.kind, compiled.options.threads.parts)
 

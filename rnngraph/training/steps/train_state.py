@@ -11,7 +11,7 @@ import numpy as np
 
 from ...passes.train_step import NEW, NORM, NUMBER, SHARE, SLOT, SUM, updates_of
 from ...program.program import Program
-from ...runtime.native.recomputation import AUTO, Recompute
+from ...runtime.native.recomputation import AUTO, RecomputeOption
 from ...support.allocation import reserve, zeros
 from ...support.errors import Where
 from ..optimization.optimizers import Optimizer, numbers_of, slots_of
@@ -60,7 +60,7 @@ class TrainState:
         self.drawn: int | None = None
         self.applied: AppliedGradients | None = None
         self.shards: int | None = None
-        self.recompute: Recompute = AUTO
+        self.recompute: RecomputeOption = AUTO
         self.prune: Prune | None = None
         self.pruned: tuple[str, ...] = ()
         self.left: dict[str, np.ndarray] = {}

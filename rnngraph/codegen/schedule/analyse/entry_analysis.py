@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from ....ir.axes.by_size import lengths_of
 from ....ir.graph import Graph, Node
@@ -22,19 +23,20 @@ from ...cost_model.pipelining import PipelinePlan, StageCost, plan_pipeline
 from ...cost_model.work_sharing import SERIAL, Partition, Work, Workers, WorkSharing, per_chunk_overhead
 from ...machine.target import Target
 from .group_kernels import EntryGraph, GroupKernels, Numbered, both_directions, group_kernels
-from .scan_blocks import ScanBlocks, scan_blocks
+from .scan_blocks import ScanBlocks, follows_in_block, scan_blocks
 from .scan_sharing import ScanSharing, share_blocks, share_scan
 
 
 @dataclass(frozen=True)
 class ScanAnalysis:
     """The kernels of a scan's step, and who computes each. blocks: how the scan is cut, if it is: a step is then one of
-    a block.
+    a block. follows: whether each block runs right behind the same block of the scan before.
     """
 
     fused: FusedKernels
     sharing: ScanSharing
     blocks: ScanBlocks | None = None
+    follows: bool = False
 
     def body(self, scan: Node) -> Graph:
         """The body of a step."""
@@ -241,8 +243,21 @@ class _Analyst:
             self._synchronize(kernel.members, partition)
             cost = partition.per_step(time.estimated_steps)
             costs.append(StageCost(cost, sharing.tile_steps(kernel), per_chunk_overhead(kernel)))
+        if is_first_short:
+            _join_blocks(scans, item.fused.kernels)
         return GroupAnalysis(item, partitions, scans, time.longest, is_first_short), costs
 
     def _computed(self, kernel: Kernel) -> Collection[Node]:
         """The values that a kernel gives; of a scan its results."""
         return self.entry.users[kernel.first] if kernel.kind == "scan" else kernel.members
+
+
+def _join_blocks(scans: dict[Kernel, ScanAnalysis], kernels: Sequence[Kernel]) -> None:
+    """Mark scans whose blocks run right behind those of the scan before, so that they read its states in cache."""
+    for earlier, kernel in pairwise(kernels):
+        one, other = scans.get(earlier), scans.get(kernel)
+        if one is None or other is None or one.blocks is None or other.blocks is None:
+            continue
+        is_shared_alike = one.sharing.shared_axis == other.sharing.shared_axis
+        if is_shared_alike and follows_in_block(kernel.first, other.blocks, earlier.first, one.blocks):
+            scans[kernel] = replace(other, follows=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ....ir.graph import Graph, Node, dependents
 from ....ir.scan import split_inputs
 from ....ir.types import Dim
 from ...analysis.chunk_needs import Needs, chunk_needs
-from ...analysis.kernel_fusion import FusedKernels, fuse
+from ...analysis.kernel_fusion import FusedKernels, Kernel, fuse
 from ...analysis.loop_fusion import FusionGroup, LoopFusion
 from ...analysis.node_kinds import is_batched_product, is_view, lies_in_operand, picks_step
 from ...buffers.views import view_through
@@ -80,7 +80,21 @@ def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[N
     lazy_concats = fusion.lazy_concats.intersection(group.nodes) - leaving
     matrix_rank = 3 if group.kind.length is None else 4
     fused = fuse(nodes, leaving, in_memory, copies, frozenset(lazy_concats), matrix_rank)
+    fused = replace(fused, kernels=_blocks_late(fused.kernels, nodes))
     return GroupKernels(number, group, nodes, fused, leaving)
+
+
+def _blocks_late(kernels: tuple[Kernel, ...], nodes: Sequence[Node]) -> tuple[Kernel, ...]:
+    """Return the kernels in an order in which steps are computed again right before they are read."""
+    if all(kernel.first.get("blocks") is None for kernel in kernels):
+        return kernels
+    needs, order = chunk_needs(kernels, nodes), list(range(len(kernels)))
+    for number, kernel in enumerate(kernels):
+        if kernel.first.get("blocks") is not None:
+            order.remove(number)
+            readers = [place for place, other in enumerate(order) if number in needs[other]]
+            order.insert(min(readers, default=len(order)), number)
+    return tuple(kernels[number] for number in order)
 
 
 def _views_of_results(

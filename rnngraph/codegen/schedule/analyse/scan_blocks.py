@@ -12,6 +12,7 @@ from ....ir.axes.unmixed import UnmixedAxis, restricted, unmixed_axes
 from ....ir.graph import Graph, Node
 from ....ir.scan import ScanParts
 from ....ir.types import ITEM_BYTES, Dim, evaluate, product
+from ...analysis.node_kinds import source_of
 from ...buffers.views import View
 from ...loop_ir.nodes import Index
 from ...machine.target import Target
@@ -39,6 +40,35 @@ class ScanBlocks:
                 start[axis.places[node]], stop[axis.places[node]] = first, first + count
         return view.slice(start, stop, [1] * len(start))
 
+    def axes_of_one(self, node: Node, shared: int | None) -> tuple[int, ...]:
+        """Return the axes of a value of which a block has one position. shared: the one that workers cut, if any."""
+        cuts = enumerate(zip(self.axes, self.sizes, strict=True))
+        return tuple(axis.places[node] for number, (axis, count) in cuts if count == 1 and number != shared)
+
+
+def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: ScanBlocks) -> bool:
+    """Return whether all steps of a block can run right behind those of an earlier scan, before the next block begins.
+
+    True if the scan reads of the earlier one only what that emits, of the same step and block.
+    """
+    sizes = [(axis.size, count) for axis, count in zip(blocks.axes, blocks.sizes, strict=True)]
+    if sizes != [(axis.size, count) for axis, count in zip(of_earlier.axes, of_earlier.sizes, strict=True)]:
+        return False
+    links = 0
+    for outside in scan.operands:
+        source = source_of(outside)
+        if source.op != "get" or source.operands[0] is not earlier:
+            continue
+        links += 1
+        value = earlier["body"].outputs[source["index"]][1]
+        readers = [binding.inside for binding in ScanParts.of(scan).sequences if binding.outside is source]
+        if outside is not source or len(readers) != scan.operands.count(source):
+            return False
+        for axis, other in zip(blocks.axes, of_earlier.axes, strict=True):
+            if any(axis.places.get(inside) != other.places[value] for inside in readers):
+                return False
+    return links > 0
+
 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
     """The blocks of a scan whose state has several axes; None where it is as fast whole.
@@ -47,8 +77,7 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
     that divide it.
     """
     parts, body = ScanParts.of(scan), scan["body"]
-    is_plain = parts.when is None and parts.keeps is None and parts.blocks is None
-    if not is_plain or not parts.carries or any(node.op in ("matmul", "scan") for node in body.nodes):
+    if parts.when is not None or not parts.carries or any(node.op in ("matmul", "scan") for node in body.nodes):
         return None
     state = max((carry.inside for carry in parts.carries), key=_bytes)
     if state.tensor.rank < 3:

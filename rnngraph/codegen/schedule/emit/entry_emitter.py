@@ -93,9 +93,19 @@ def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter],
     kernel = group.kernels[number]
     if isinstance(kernel, ScanPlan):
         assert group.chunks is not None
-        scans[number].run(group.chunks.done)
+        if not kernel.follows:
+            scans[number].run(group.chunks.done, [*_following(group, scans, number)])
     else:
         call_kernel(writer, group.region, kernel)
+
+
+def _following(group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> Iterator[ScanWriter]:
+    """The scans whose blocks run right behind those of a scan."""
+    for later in range(number + 1, len(group.kernels)):
+        kernel = group.kernels[later]
+        if not isinstance(kernel, ScanPlan) or not kernel.follows:
+            return
+        yield scans[later]
 
 
 def _begin(writer: EntryWriter, group: GroupPlan) -> None:

@@ -72,12 +72,20 @@ class ScanWriter:
             with self.writer.timing(timed):
                 self.writer.function(block, self.plan.comment, "scan", serial=True)
 
-    def run(self, done: Index) -> None:
-        """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks."""
+    def run(self, done: Index, following: Sequence[ScanWriter] = ()) -> None:
+        """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks.
+        following: scans whose blocks run right behind those of this one.
+        """
         block, unroll = Block(origin=self.node.where), self.plan.step.unroll
         steps, blocks = self.layout.time.steps, self.layout.blocks
         if blocks is not None:
-            self._each_block(block, blocks, [], lambda inner, starts: self._all_steps(inner, starts, done))
+
+            def one_block(inner: Block, starts: list[Index]) -> None:
+                for scan in (self, *following):
+                    with inner.at(scan.node.where):
+                        scan._all_steps(inner, starts, done)
+
+            self._each_block(block, blocks, [], one_block)
         elif unroll == 1:
             loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done))
         else:
@@ -89,8 +97,9 @@ class ScanWriter:
 
             loop(block, "s", size("whole"), several, 0, unroll)
             loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done), size("whole"))
-        if self.table is not None:
-            self._zeros(block, self.table)
+        for scan in (self, *following):
+            if scan.table is not None:
+                scan._zeros(block, scan.table)
         sharing = self.plan.sharing
         serial = sharing.workers.parts == 1
         if self.writer.parts > 1 and serial and sharing.shared_axis is None:
@@ -99,9 +108,10 @@ class ScanWriter:
             block = one
         if self._ticks is not None:
             self.writer.block.add(self._ticks.let())
-        with self.writer.timing(self._timed()):
+        comment = ", ".join(scan.plan.comment for scan in (self, *following))
+        with self.writer.timing(self._timed(following)):
             is_serial = serial and sharing.shared_axis is None
-            self.writer.function(block, self.plan.comment, "scan", sharing.estimate.by_rows, is_serial)
+            self.writer.function(block, comment, "scan", sharing.estimate.by_rows, is_serial)
 
     def _each_block(
         self, block: Block, blocks: ScanBlocks, starts: list[Index], body: Callable[[Block, list[Index]], None]
@@ -178,9 +188,13 @@ class ScanWriter:
         self._ticks = StepTicks(ticks, whole, [*found, copies, waits])
         return self._ticks
 
-    def _timed(self) -> Timed:
+    def _timed(self, following: Sequence[ScanWriter] = ()) -> Timed:
         """What a profile counts the whole scan as: its kernel, if it has one alone."""
         plan = self.plan
+        if following:
+            nodes = tuple(node for scan in (self, *following) for node in scan.layout.body.nodes)
+            text = ", ".join(scan.plan.comment for scan in (self, *following))
+            return Timed(WORK, nodes, text, None, plan.step.memory, self.node, plan.active)
         one = plan.kernels[0] if len(plan.kernels) == 1 else None
         nodes = one.kernel.members if one is not None else self.layout.body.nodes
         return Timed(WORK, nodes, plan.comment, one, plan.step.memory, self.node, plan.active)
@@ -236,9 +250,11 @@ class ScanWriter:
                 kept = [view for user in users for view in chunk.memory.stores[user]]
                 places = [view.first_axis(size(number)) for view in kept]
             if places:
-                memory = layout.memory({carry.inside: source})
+                value = layout.of_step(carry.inside)
+                memory = layout.memory({value: layout.of_block(carry.inside, source, at)})
                 region = Region(chunk.target, memory, None, self.plan.sharing.workers)
-                self._copy(region, inner, carry.inside, places, self.plan.step.copies.carried[index])
+                places = [layout.of_block(carry.inside, view, at) for view in places]
+                self._copy(region, inner, value, places, self.plan.step.copies.carried[index])
         self._waits.add(inner)
         block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
 
@@ -249,7 +265,7 @@ class ScanWriter:
         carried = zip(layout.parts.carries, layout.states, self.plan.step.copies.carried, strict=True)
         for carry, state, partition in carried:
             if state.kind == DOUBLE_BUFFERED:
-                self._copy(region, block, carry.inside, [state.after(at.slot, at.absolute)], partition)
+                self._copy(region, block, carry.inside, [state.after(at.slot, at.step_in(state.view))], partition)
         for index in range(len(layout.states), len(layout.body.outputs)):
             places = layout.result_places(index, at)
             if places:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from ....ir.axes.walk import adds_up
 from ....ir.graph import Node, make
+from ....ir.scan import ScanParts
 from ....ir.types import size
 from ...analysis.kernel_fusion import Kernel
 from ...analysis.node_kinds import label_of
@@ -166,7 +168,7 @@ class _Planner:
         spans = tuple((ended.table.span, ended.name) for ended in active.values())
         chunks = Chunks(number, kind.length, kind.reverse, group.longest, spans, group.is_first_short)
         allocation.reuse.in_blocks.update(kernel.first for kernel, scan in group.scans.items() if scan.blocks)
-        memory = allocation.allocate(fused, item.leaving, chunks.time)
+        memory = allocation.allocate(fused, item.leaving, chunks.time, one_block=self._of_one_block(group))
         states = {
             kernel: carried_states(allocation, memory.histories, kernel.first, scan.body(kernel.first), scan.fused)
             for kernel, scan in group.scans.items()
@@ -179,6 +181,22 @@ class _Planner:
             region = replace(region, workers=ONE_WORKER)
         depth = 1 if slots is None else slots.depth
         return _LaidOut(group, chunks, active, tables, memory, states, region, depth)
+
+    def _of_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], tuple[int, ...]]:
+        """By scan and index, axes of carried values of which only the present block's states are kept: the one scan
+        that reads them runs right behind.
+        """
+        found = dict[tuple[Node, int], tuple[int, ...]]()
+        for earlier, kernel in pairwise(group.kernels.fused.kernels):
+            if kernel not in group.scans or not group.scans[kernel].follows:
+                continue
+            scan, analysis = earlier.first, group.scans[earlier]
+            assert analysis.blocks is not None
+            readers = {user for get in self.entry.users[scan] for user in self.entry.users[get]}
+            if readers == {kernel.first}:
+                for index, carry in enumerate(ScanParts.of(scan).carries):
+                    found[scan, index] = analysis.blocks.axes_of_one(carry.inside, analysis.sharing.shared_axis)
+        return found
 
     def _planned(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
         """The plan of a loop over time, and views of what it leaves behind."""
@@ -224,7 +242,8 @@ class _Planner:
             value: temporary(value, value.shape, contiguous=value.op == "reshape") for value in layout.unplaced()
         }
         tag = f"{item.number}_{item.nodes.index(node)}"
-        return plan_scan(replace(layout, temporaries=temporaries), analysis.sharing, tag, self.lengths.unread)
+        plan = plan_scan(replace(layout, temporaries=temporaries), analysis.sharing, tag, self.lengths.unread)
+        return replace(plan, follows=analysis.follows)
 
     def _active(self, kernel: Kernel, active: Active) -> ActiveSteps | None:
         """The steps and rows that a kernel computes, where it need not compute all."""

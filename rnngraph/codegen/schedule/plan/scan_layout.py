@@ -40,7 +40,11 @@ class Moment:
 
     def of(self, view: View) -> View:
         """A sequence's element at this step."""
-        return view.first_axis(self.local if view.local else self.absolute)
+        return view.first_axis(self.step_in(view))
+
+    def step_in(self, view: View) -> Index:
+        """The number of the step by which a sequence counts."""
+        return self.local if view.local else self.absolute
 
 
 class StepMemory(NamedTuple):
@@ -136,7 +140,7 @@ class ScanLayout:
     def carried(self, at: Moment) -> dict[Node, View]:
         """Carried values at the start of a step."""
         pairs = zip(self.parts.carries, self.states, strict=True)
-        return {carry.inside: state.before(at.slot, at.absolute) for carry, state in pairs}
+        return {carry.inside: state.before(at.slot, at.step_in(state.view)) for carry, state in pairs}
 
     def inputs(self, at: Moment) -> dict[Node, View]:
         """All that the body of a step takes."""
@@ -150,7 +154,7 @@ class ScanLayout:
                 views[inner] = outer[inner]
         if self.blocks is None:
             return views
-        return {self.blocks.inside[node]: self._of_block(node, view, at) for node, view in views.items()}
+        return {self.blocks.inside[node]: self.of_block(node, view, at) for node, view in views.items()}
 
     def step(self, inputs: Mapping[Node, View], at: Moment) -> StepMemory:
         """Memory of a step that runs. inputs: of its body."""
@@ -179,14 +183,19 @@ class ScanLayout:
     def result_places(self, index: int, at: Moment) -> list[View]:
         """Where a step writes what it gives."""
         if index < len(self.states):
-            places = [self.states[index].after(at.slot, at.absolute)]
+            state = self.states[index]
+            places = [state.after(at.slot, at.step_in(state.view))]
         else:
             stores = self.chunk.memory.stores
             places = [at.of(view) for user in self.results.get(index, ()) for view in stores.get(user, ())]
         value = self.node["body"].outputs[index][1]
-        return [self._of_block(value, view, at) for view in places]
+        return [self.of_block(value, view, at) for view in places]
 
-    def _of_block(self, node: Node, view: View, at: Moment) -> View:
+    def of_step(self, node: Node) -> Node:
+        """The node of a step's body that stands for one of the scan's own body."""
+        return node if self.blocks is None else self.blocks.inside[node]
+
+    def of_block(self, node: Node, view: View, at: Moment) -> View:
         """The part of a value that a step computes, of the body of the whole scan."""
         return view if self.blocks is None else self.blocks.view(node, view, at.block)
 

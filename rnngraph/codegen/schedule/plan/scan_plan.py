@@ -60,7 +60,8 @@ class ScanPlan:
     """How a scan is computed.
 
     tag: of names in the entry. unread: values that nobody reads of rows that have ended. final: what is done behind the
-    last step, so that the scan's results lie where they are read.
+    last step, so that the scan's results lie where they are read. follows: whether each block runs right behind the
+    same block of the scan before.
     """
 
     layout: ScanLayout
@@ -69,6 +70,7 @@ class ScanPlan:
     step: StepPlan
     unread: frozenset[Node]
     final: tuple[RowwiseCopyPlan | Parity, ...]
+    follows: bool = False
 
     @property
     def node(self) -> Node:
@@ -138,7 +140,7 @@ def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
     parts = layout.parts
     carried, zeros = tuple[Partition, ...](), tuple[Partition, ...]()
     if parts.when is not None or parts.keeps is not None or parts.blocks is not None:
-        carried = tuple(copy_partition(region, carry.inside) for carry in parts.carries)
+        carried = tuple(copy_partition(region, layout.of_step(carry.inside)) for carry in parts.carries)
     if parts.when is not None or layout.table is not None:
         zeros = tuple(copy_partition(region, zeros_like(value)) for _, value in parts.emits)
     return StepPlan(plans, StepCopies(before, behind, carried, zeros), parts.unroll or 1, memory)

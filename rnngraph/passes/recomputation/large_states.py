@@ -1,0 +1,102 @@
+"""Recompute large states: a derivative gets the states of its recurrence by running the steps again, a block at a time.
+
+A matrix state is much larger than what a step reads, and its steps are cheap. To run a block of steps again in cache
+then costs less than to write every state to memory and to read it back. All other values of the steps are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+
+from ...ir.axes.unmixed import unmixed_axes
+from ...ir.graph import Graph, Node, make, remake
+from ...ir.scan import ScanParts, derivatives_of, is_final, is_kept, scans_behind, split_inputs
+from ...ir.types import ITEM_BYTES, Dim, evaluate, product
+from ..simplify import drop_dead
+from .blocks import again, is_much_smaller, keeping, state_bytes
+
+CACHE = 1 << 19
+"""Bytes of the states of a block: a part of any second cache."""
+MIN_STEPS, MAX_STEPS = 8, 64
+
+
+def large_histories(graph: Graph, length: Dim) -> dict[Node, list[Node]]:
+    """Return the recurrences over ``length`` whose states are recomputed, with the results that hold these states."""
+    scans = [node for node in graph.nodes if node.op == "scan" and node["length"] == length]
+    derivatives = derivatives_of(scans, scans_behind(graph.nodes, scans))
+    users = graph.users()
+    histories = dict[Node, list[Node]]()
+    for scan in scans:
+        large = [get for get in users[scan] if not is_final(get) and not is_much_smaller(get)]
+        if scan not in derivatives and large and _is_cheap(scan) and _only_derivatives_read(large, users, derivatives):
+            histories[scan] = large
+    return histories
+
+
+def recompute_large_states(graph: Graph, length: Dim, steps: int | None = None) -> Graph:
+    """Recompute the large states of recurrences over ``length``, ``steps`` steps at a time.
+
+    Without ``steps``, a block has as many steps as have their states in cache, of one position of independent axes.
+    """
+    histories = large_histories(graph, length)
+    if not histories:
+        return graph
+    steps = steps or _steps_in_cache(
+        [user for gets in histories.values() for get in gets for user in graph.users()[get]]
+    )
+    large = {get for gets in histories.values() for get in gets}
+    new, repeated = dict[Node, Node](), dict[Node, Node]()
+    for node in graph.nodes:
+        operands = [new[item] for item in node.operands]
+        if node in histories:
+            new[node] = keeping(node, operands, steps)
+            repeated[node] = again(node, operands, new[node], steps)
+        elif node in large:
+            new[node] = make("get", repeated[node.operands[0]], where=node.where, name=node.name, index=node["index"])
+        else:
+            new[node] = remake(node, operands)
+    outputs = [(name, new[node]) for name, node in graph.outputs]
+    return drop_dead(Graph.of(graph.name, outputs, graph.inputs, graph.comments))
+
+
+def _steps_in_cache(derivatives: Iterable[Node]) -> int:
+    """Return the steps of a block, which is the same for all recurrences that run together."""
+    steps = MAX_STEPS
+    for scan in dict.fromkeys(derivatives):
+        alike = prod(axis.size for axis in unmixed_axes(scan) if isinstance(axis.size, int))
+        while steps > MIN_STEPS and steps * state_bytes(scan) // alike > CACHE:
+            steps //= 2
+    return steps
+
+
+def _is_cheap(scan: Node) -> bool:
+    """True if the state is much larger than what a step reads, and a step does only elementwise work and sums."""
+    parts = ScanParts.of(scan)
+    if parts.when is not None or parts.keeps is not None or parts.blocks is not None:
+        return False
+    if any(node.op in ("matmul", "scan") for node in scan["body"].nodes):
+        return False
+    read = sum(_bytes(binding.inside) for binding in parts.sequences)
+    return 4 * read <= state_bytes(scan)
+
+
+def _only_derivatives_read(
+    gets: Sequence[Node], users: Mapping[Node, Sequence[Node]], derivatives: Sequence[Node]
+) -> bool:
+    """True if only derivatives read these results, one step at a time and against the direction of the recurrence."""
+    for get in gets:
+        scan = get.operands[0]
+        if is_kept(get) or not users[get]:
+            return False
+        for user in users[get]:
+            if user not in derivatives or user["reverse"] == scan["reverse"] or user["length"] != scan["length"]:
+                return False
+            initial, _, invariants = split_inputs(user, user.operands)
+            if get in (*initial, *invariants):
+                return False
+    return True
+
+
+def _bytes(node: Node) -> int:
+    return evaluate(product(node.shape), dict.fromkeys(node.tensor.symbols, 1)) * ITEM_BYTES[node.dtype]
