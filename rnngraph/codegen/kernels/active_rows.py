@@ -1,8 +1,7 @@
-"""Which rows are active at which steps, as loop IR: tables of a mask ``t < length``, and loops over the rows that they
-name.
+"""Active rows at each step, as loop IR: tables of a mask ``t < length``, and loops over the rows that they name.
 
-The rows, or those of each part where workers share them, stand in the order of their lengths, the longest first. So
-those that run at a step are the first ones.
+Rows, or those of each part if workers share them, are sorted by length, longest first. Active rows are therefore always
+the first ones.
 """
 
 from __future__ import annotations
@@ -22,11 +21,14 @@ from .values import Coordinate, Time, ValueEmitter
 
 @dataclass(frozen=True)
 class MaskTable:
-    """What is known of a mask during a call.
+    """Tables of a mask during a call.
 
-    span: steps from the first one on at which some row is active. parts: into which the rows are cut. lengths: int64,
-    steps that each row is active. order: the rows of one part after the other, the longest first. counts: for each part
-    and step, how many rows are active. These three are None where all rows are active as long as one of them is.
+    Attributes:
+        span: Number of steps, from the first, with an active row.
+        parts: Number of parts into which rows are split.
+        lengths: int64 steps that each row is active; None if all rows are active for the whole span.
+        order: Rows of one part after the other, longest first; None likewise.
+        counts: Number of active rows for each part and step; None likewise.
     """
 
     mask: LengthMask
@@ -41,17 +43,17 @@ class MaskTable:
         return self.counts is not None
 
     def row(self, block: Block, position: Index) -> Index:
-        """The row at a position of the order."""
+        """Return the row at a position of the order."""
         assert self.order is not None
         return block.bounded_index("row", self.mask.rows, block.load("row", self.order, position, 1))
 
     def length_of(self, block: Block, row: Index) -> Index:
-        """The steps that a row is active."""
+        """Return the number of steps that a row is active."""
         assert self.lengths is not None
         return block.bounded_index("limit", self.mask.length + 1, block.load("limit", self.lengths, row, 1))
 
     def is_active(self, block: Block, step: Index, row: Index) -> Operand:
-        """Whether a row is active at a step, as a bool."""
+        """Return True if a row is active at a step."""
         assert self.lengths is not None
         now = block.let("index", (), "int64", 1, index=step)
         return block.let("less", [now, block.load("limit", self.lengths, row, 1)], "bool", 1)
@@ -59,7 +61,7 @@ class MaskTable:
 
 @dataclass(frozen=True)
 class ActiveSteps:
-    """Of a chunk of time the steps at which some row of a mask is active. name: of their number, in the entry."""
+    """Steps of a chunk of time with an active row. ``name`` is the entry's name of their number."""
 
     table: MaskTable
     name: str
@@ -71,9 +73,9 @@ class ActiveSteps:
 
 @dataclass(frozen=True)
 class ActiveRows:
-    """The rows that a kernel computes: the active ones, or those that have ``ended``.
+    """Rows that a kernel computes: the active ones, or those that have ``ended``.
 
-    step: the one that all of the kernel belongs to; None where its first axis is time.
+    ``step`` is the step of the kernel; None if its first axis is time.
     """
 
     table: MaskTable
@@ -81,8 +83,8 @@ class ActiveRows:
     ended: bool = False
 
     def cuts(self, shape: Shape, axis: int) -> bool:
-        """Whether an axis holds the rows: the one behind time, and of what is computed at one step the one before the
-        last. Another one may be as long.
+        """True for the row axis: the one after time, or in a single step the one before the last. Sizes do not identify
+        it.
         """
         return axis == (1 if self.step is None else len(shape) - 2) and shape[axis] == self.table.mask.rows
 
@@ -90,8 +92,8 @@ class ActiveRows:
         self, block: Block, at: Sequence[Coordinate], share: WorkerSlice | None,
         body: Callable[[Block, WorkerSlice, Index, Index], None],
     ) -> None:  # fmt: skip
-        """``body`` for each part, or for the one that ``share`` is: which it is, from where and to where in the order
-        those of its rows stand that are computed.
+        """Call ``body`` for each part, or for ``share``, with the part and the range of its active rows in the
+        order.
         """
         table, step = self.table, self.step
         if step is None:
@@ -102,10 +104,10 @@ class ActiveRows:
         def part(inner: Block, own: WorkerSlice) -> None:
             assert table.counts is not None
             low, high = own.range(inner, table.mask.rows) if table.parts > 1 else (0, table.mask.rows)
-            found = inner.load("count", table.counts, (table.mask.length + 1) * own.part + here, 1)
-            behind = low + inner.bounded_index("count", table.mask.rows + 1, found)
+            count = inner.load("count", table.counts, (table.mask.length + 1) * own.part + here, 1)
+            behind = low + inner.bounded_index("count", table.mask.rows + 1, count)
             first, stop = (behind, high) if self.ended else (low, behind)
-            if share is not None and table.parts == 1:  # what is computed now is cut, wherever it stands
+            if share is not None and table.parts == 1:  # the current range is split, wherever it lies
                 begin, end = share.range(inner, stop - first)
                 first, stop = first + begin, first + end
             body(inner, own, first, stop)
@@ -119,13 +121,13 @@ class ActiveRows:
 
 
 def value_of(mask: LengthMask, block: Block, views: Mapping[Node, View], row: Index) -> Index:
-    """The steps that a row is active, computed from the graph."""
+    """Compute the number of steps that a row is active from the graph."""
     at: tuple[Coordinate, ...] = (*(0,) * (mask.lengths.tensor.rank - 2), row, 0)
     return block.bounded_index("limit", mask.length + 1, ValueEmitter(block, views).value(mask.lengths, at))
 
 
 def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Operand:
-    """The length of the longest row."""
+    """Return the length of the longest row."""
 
     def larger(inner: Block, row: Index, before: Operand) -> Operand:
         mine = inner.let("index", (), "int64", 1, index=value_of(mask, inner, views, row))
@@ -135,18 +137,17 @@ def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Opera
 
 
 def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, View], share: WorkerSlice) -> None:
-    """Sorts the rows of a part by counting: how many have each length, then how many have larger ones, which is where
-    they begin.
+    """Sort the rows of a part by length, by counting sort.
 
-    cursor: scratch memory, of as many numbers as ``counts``.
+    ``cursor`` is scratch memory of the size of ``counts``.
     """
     lengths, order, counts = table.lengths, table.order, table.counts
     assert lengths is not None
     assert order is not None
     assert counts is not None
     mask, zero, one = table.mask, Literal(0, "int64", 1), Literal(1, "int64", 1)
-    most = mask.length + 1
-    base = most * share.part
+    row_pitch = mask.length + 1
+    base = row_pitch * share.part
     low, high = share.range(block, mask.rows) if table.parts > 1 else (0, mask.rows)
 
     def each(first: Index, stop: Index, body: Callable[[Block, Index], None]) -> None:
@@ -175,7 +176,7 @@ def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, Vi
         place = inner.bounded_index("place", mask.rows, add_one(inner, cursor, base + table.length_of(inner, row)))
         inner.add(Store(inner.let("index", (), "int64", 1, index=row), order, low + place))
 
-    each(base, base + most, lambda inner, place: inner.add(Store(zero, counts, place)))
+    each(base, base + row_pitch, lambda inner, place: inner.add(Store(zero, counts, place)))
     each(low, high, counted)
-    fold(block, zero, most, 1, above)
+    fold(block, zero, row_pitch, 1, above)
     each(low, high, placed)

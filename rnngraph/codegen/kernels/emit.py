@@ -1,4 +1,4 @@
-"""Writes kernels as their plans say: whole, or slice by slice for workers."""
+"""Writer of kernels as planned: whole, or in slices for workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .sparse_products import sparse_product
 
 
 def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
-    """Emit the loop nest of one kernel: cut into slices for workers, or done by one of them.
+    """Emit the loop nest of one kernel: split into slices for workers, or run by one of them.
 
     A kernel whose values have no elements has no loops.
     """
@@ -38,7 +38,9 @@ def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
 
 
 def origin_of(nodes: Sequence[Node]) -> Where | None:
-    """The line that stands for what is computed together: a product's, which takes longest, if there is one."""
+    """Return the line that represents nodes computed together: that of a product, which takes longest, if there is
+    one.
+    """
     products = [node for node in nodes if node.op in ("matmul", "outer_sum")]
     every = (*products, *nodes, *(item for node in nodes for item in node.operands))
     return next((node.where for node in every if node.where is not None), None)
@@ -73,12 +75,12 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
 
 
 def copy_partition(region: Region, node: Node) -> Partition:
-    """How a copy of a value is cut between workers."""
+    """Return how the copy of a value is split between workers."""
     return region.sharing.copy(node, node in region.memory.views)
 
 
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View], partition: Partition) -> None:
-    """Writes a value, from memory or computed in place, to ``views``."""
+    """Write a value, from memory or computed on the fly, to ``views``."""
     axis, parts = partition.axis, region.workers.parts
     with block.at(origin_of([node])):
         if axis is None:

@@ -1,4 +1,4 @@
-"""The epilogue of matrix products: what a kernel computes besides them, on a tile's sums, row after row."""
+"""Epilogue of matrix products: other ops of their kernel, applied to a tile's sums row by row."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from .loop_nests import WorkerSlice, loop
 from .region import Region
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, aligned
 
-MOST_WRITTEN_OUT = 64
-"""Instructions, about, up to which the epilogue is written out for every row of a tile."""
+MAX_UNROLLED = 64
+"""Approximate maximum instructions for which the epilogue is unrolled over a tile's rows."""
 OF_A_FUNCTION = 25
-"""Instructions, about."""
+"""Approximate instructions of an elementary function."""
 
 
 @dataclass(frozen=True)
 class TileRows:
-    """The rows of a tile.
+    """Rows of a tile.
 
-    at: the coordinates of row ``number``, but for its units. active: how many rows are, in an order in which the tile's
-    stand from ``first`` on; of the others nothing is stored. None: all are.
+    Attributes:
+        at: Returns the coordinates of row ``number`` without its units.
+        active: Number of active rows, in an order in which the tile starts at ``first``. Other rows are not stored.
+            None:
+            all are active.
     """
 
     count: int
@@ -38,11 +41,13 @@ class TileRows:
 
 
 class Epilogue:
-    """What follows from the products of a kernel.
+    """Ops of a kernel that follow its products.
 
-    Where narrow numbers make no parts of a product, it may be a loop over a tile's rows, which find their sums in
-    memory. Registers don't hold all sums beside what the epilogue needs, so most go through memory in any case; written
-    out for every row the epilogue would be most of a kernel's code, and most of the time to compile.
+    If products have no narrow parts, the epilogue may be a loop over a tile's rows that reads sums from memory.
+    Registers do
+    not hold all sums beside the operands of the epilogue, so that most are spilled in any case. Unrolled over all rows,
+    the
+    epilogue would be most of a kernel's code and compile time.
     """
 
     def __init__(self, region: Region, plan: KernelPlan, share: WorkerSlice | None) -> None:
@@ -54,7 +59,12 @@ class Epilogue:
     def emit(
         self, emitter: ValueEmitter, rows: TileRows, strips: tuple[Strip, ...], cells: Sequence[Sequence[Coordinates]]
     ) -> None:
-        """strips: the units of a row of the tile. cells: the coordinates of all, at which ``emitter`` has the sums."""
+        """Write the epilogue.
+
+        Args:
+            strips: Units of a row of the tile.
+            cells: Coordinates of all elements, for which ``emitter`` has the sums.
+        """
         if self._loops(rows.count, len(strips)):
             self._loop(emitter, rows, strips, cells)
             return
@@ -68,7 +78,7 @@ class Epilogue:
             block.add(When(rows.first + number, 0, rows.active, tuple(inner.statements)))
 
     def _store(self, emitter: ValueEmitter, row: Sequence[Coordinates]) -> None:
-        """All is computed before anything is written: it may be written over what something else reads."""
+        """Compute all values before storing any, because one may overwrite what another reads."""
         stored = [node for node in self.kernel.members if node in self.memory.stores]
         for at in row:
             values = [(node, emitter.value(node, at)) for node in stored]
@@ -81,8 +91,8 @@ class Epilogue:
 
     def _loops(self, rows: int, blocks: int) -> bool:
         sums, cost = self._found
-        alike = len({node.dtype for node in sums}) == 1  # so that they have one memory
-        return self.plan.parts == 1 and alike and rows > 1 and cost * rows * blocks > MOST_WRITTEN_OUT
+        alike = len({node.dtype for node in sums}) == 1  # so that one buffer holds them
+        return self.plan.parts == 1 and alike and rows > 1 and cost * rows * blocks > MAX_UNROLLED
 
     def _loop(
         self, emitter: ValueEmitter, rows: TileRows, strips: tuple[Strip, ...], cells: Sequence[Sequence[Coordinates]]
@@ -90,7 +100,7 @@ class Epilogue:
         block = emitter.block
 
         def places(row: Sequence[Coordinates], number: Index) -> Iterator[tuple[tuple[Node, Coordinates], Index]]:
-            """The sums of a row, and where they lie."""
+            """Yield the sums of a row with their positions."""
             for position, (node, at) in enumerate((node, at) for node in self._sums for at in row):
                 yield (node, aligned(node.shape, at)), self._base + number * self._pitch + position * self.lanes
 
@@ -113,29 +123,29 @@ class Epilogue:
 
     @cached_property
     def _found(self) -> tuple[set[Node], int]:
-        """The products that it reads, and about how many instructions it has for a vector."""
+        """The products that the epilogue reads, and its approximate instructions per vector."""
         products, cost = set(self.plan.products), 0
-        found: set[Node] = set()
+        read_products: set[Node] = set()
         pending = [node for node in self.kernel.members if node in self.memory.stores]
-        seen = set(pending)
+        visited = set(pending)
         while pending:
             node = pending.pop()
             if node in products:
-                found.add(node)
+                read_products.add(node)
                 continue
             cost += OF_A_FUNCTION if OPS[node.op].cost == FUNCTION else 1
-            needed = [item for item in node.operands if item not in seen and self._is_computed(item)]
-            seen.update(needed)
+            needed = [item for item in node.operands if item not in visited and self._is_computed(item)]
+            visited.update(needed)
             pending += needed
-        return found, cost
+        return read_products, cost
 
     def _is_computed(self, node: Node) -> bool:
         return node in self.members or node not in self.memory.views
 
     @cached_property
     def _sums(self) -> list[Node]:
-        found, _ = self._found
-        return [node for node in self.kernel.members if node in found]
+        read_products, _ = self._found
+        return [node for node in self.kernel.members if node in read_products]
 
     @property
     def _pitch(self) -> int:
@@ -144,7 +154,7 @@ class Epilogue:
 
     @property
     def _base(self) -> Index:
-        """Where the sums of a share's part lie: several are computed at once."""
+        """Start of the sums of a worker's part, because several run at once."""
         return 0 if self.share is None else self.share.part * (self.tile.rows * self._pitch)
 
     @cached_property

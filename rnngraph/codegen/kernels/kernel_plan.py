@@ -1,4 +1,4 @@
-"""What is decided of a kernel before it is written: one frozen record, which whoever writes the kernel only reads."""
+"""Plan of a kernel: one frozen record of all decisions, made before the kernel is written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEWEST_PACKED, MOST_PACKED = 64, 512  # rows of k in a block: each block reads a
 
 @dataclass(frozen=True)
 class OuterSumPlan:
-    """How a sum of outer products is tiled. most: rows of k that are packed and added up at a time."""
+    """Tiling of a sum of outer products. ``most`` is the number of rows of k that are packed and summed at a time."""
 
     tile: TileShape
     lanes: int
@@ -33,11 +33,15 @@ class OuterSumPlan:
 
 @dataclass(frozen=True)
 class KernelPlan:
-    """A kernel and how it is computed.
+    """A kernel, and how it is computed.
 
-    partition: among workers. lanes: of a vector. products, outer_sum: the register tiles of a kernel that has such.
-    sparse: how blocks of zeros are left out, of a product that does so unless there are few: then tiles compute it.
-    active: the steps and rows that are computed, where a mask leaves out others. reads, writes: buffers.
+    Attributes:
+        partition: Division between workers.
+        lanes: Lanes of a vector.
+        products: Register tiles of a kernel with products; ``outer_sum`` those of a sum of outer products.
+        sparse: Layout of blocks if a product skips zeros. With few zeros, tiles compute it.
+        active: Steps and rows that are computed, if a mask excludes others.
+        reads: Buffers that it reads; ``writes`` those that it writes.
     """
 
     kernel: Kernel
@@ -51,7 +55,7 @@ class KernelPlan:
     writes: tuple[Buffer, ...] = ()
 
     def part_of(self, region: Region) -> Region:
-        """The part of a region that is computed."""
+        """Return the part of a region that is computed."""
         if self.active is None:
             return region
         table = self.active.table
@@ -61,8 +65,9 @@ class KernelPlan:
 def plan_kernel(
     region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None
 ) -> KernelPlan:  # fmt: skip
-    """Decides how a kernel is computed whose values lie in the region's memory."""
-    lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)  # a row is no vector
+    """Decide how a kernel is computed whose values are in the region's memory."""
+    # rows are independent, so they form no vector
+    lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None
     if any(node.op == "matmul" for node in kernel.members):
         products = plan_products(region, kernel, lanes, partition)
@@ -79,29 +84,29 @@ def plan_kernel(
 
 
 def _lanes(region: Region, kernel: Kernel) -> int:
-    """Lanes of a vector; a table of rank 1 is read one by one."""
+    """Return the lanes of a vector. A table of rank 1 is read one by one."""
     if any(node.op == "gather" and node.operands[0].tensor.rank == 1 for node in kernel.members):
         return 1
     return lanes_for(region.target, kernel.members, kernel.shape[-1] if kernel.shape else 1)
 
 
 def values_read(members: Sequence[Node], memory: Memory) -> list[Node]:
-    """The values in memory that nodes are computed from, directly or through what is computed in place."""
-    seen, found = set(members), dict[Node, None]()
+    """Return the values in memory from which nodes are computed, directly or through inlined values."""
+    visited, values = set(members), dict[Node, None]()
     pending = [item for node in members for item in node.operands]
-    for node in pending:  # which grows
-        if node in seen:
+    for node in pending:  # the list grows during the loop
+        if node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         if node in memory.views:
-            found[node] = None
+            values[node] = None
         else:
             pending += node.operands
-    return list(found)
+    return list(values)
 
 
 def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSumPlan:
-    """The tiles of a sum of outer products, of which each part has some columns."""
+    """Return the tiles of a sum of outer products whose columns are split between parts."""
     left, right = (pieces_of(operand, region.memory.views) for operand in node.operands)
     rows, width = (int(str(dim)) for dim in node.shape)
     lanes = lanes_for(region.target, [node], width)
@@ -115,6 +120,6 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
 
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
-    """Rows of k that are packed at a time: the left panel fills a part of the second cache."""
+    """Return the rows of k that are packed at a time: the left panel fills a part of the second cache."""
     rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
     return max(FEWEST_PACKED, min(MOST_PACKED, rows // 16 * 16))

@@ -1,4 +1,4 @@
-"""What all kernels are written with: slices of work for workers, loops, and strips of units."""
+"""Building blocks of kernels: slices of work for workers, loops, and strips of units."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .values import Strip
 
 @dataclass(frozen=True)
 class WorkerSlice:
-    """One of ``parts`` parts of a kernel's work, cut along an axis of its shape."""
+    """One of ``parts`` parts of a kernel's work, split along an axis of its shape."""
 
     part: Index
     parts: int
     axis: int
 
     def range(self, block: Block, extent: Index, grain: int = 1) -> tuple[Index, Index]:
-        """From where to where of ``extent`` this part reaches, in whole ``grain``s but for the end of the last one."""
+        """Return the range of this part in ``extent``, in multiples of ``grain`` except for the last end."""
         grains = -(-extent // grain) if isinstance(extent, int) else extent
         if grain > 1 and not isinstance(extent, int):
             grains = block.let_index("share", "divide", extent + (grain - 1), grain)
@@ -31,7 +31,7 @@ class WorkerSlice:
 
 
 def each_slice(parts: int, block: Block, axis: int, body: Callable[[Block, WorkerSlice], None]) -> None:
-    """``body`` for every part that is the worker's: of n workers the one with number w takes w, w + n and so on."""
+    """Call ``body`` for every part of the worker: worker w of n takes w, w + n and so on."""
     if parts == 1:
         body(block, WorkerSlice(0, 1, axis))
         return
@@ -41,7 +41,7 @@ def each_slice(parts: int, block: Block, axis: int, body: Callable[[Block, Worke
 
 
 def single(parts: int, block: Block, body: Callable[[Block], None]) -> None:
-    """``body``, done by the first worker alone where there may be several."""
+    """Run ``body`` on the first worker only, if there are several."""
     if parts == 1:
         body(block)
         return
@@ -59,7 +59,7 @@ def loop(
     step: int = 1,
     comment: str = "",
 ) -> None:
-    """``for`` over a fresh variable; no loop at all where it would turn once."""
+    """Write a ``for`` over a fresh variable, or just the body if it runs once."""
     turns = stop - start
     if isinstance(turns, int) and turns <= 0:
         return
@@ -79,7 +79,7 @@ def fold(
     body: Callable[[Block, Index, Operand], Operand],
     start: Index = 0,
 ) -> Operand:
-    """A loop that carries one value."""
+    """Write a loop that carries one value."""
     return folds(block, [begin], stop, step, lambda inner, index, carried: [body(inner, index, carried[0])], start)[0]
 
 
@@ -91,7 +91,7 @@ def folds(
     body: Callable[[Block, Index, Sequence[Operand]], Sequence[Operand]],
     start: Index = 0,
 ) -> list[Operand]:
-    """A loop that carries values; no loop at all where it would turn once."""
+    """Write a loop that carries values, or just the body if it runs once."""
     turns = stop - start
     if isinstance(turns, int) and 0 < turns <= step:
         return list(body(block, start, begins))
@@ -106,8 +106,10 @@ def folds(
 def strips(
     block: Block, width: Dim | None, lanes: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, Strip]]:
-    """Runs of units that cover ``width``: a loop over full ones, then the rest, which a width that is known at run time
-    may have. share: a part of the full ones, and of the parts the last one takes the rest.
+    """Yield strips of units that cover ``width``: a loop over full vectors, then the remainder.
+
+    Args:
+        share: Part of the full vectors; the last part also takes the remainder.
     """
     if share is not None:
         yield from _sliced_strips(block, width, lanes, share)
@@ -133,19 +135,19 @@ def strips(
 def strip_groups(
     block: Block, width: Dim | None, lanes: int, most: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, list[Strip]]]:
-    """Runs as ``strips`` gives them, up to ``most`` in one block, for what has to wait for its own results."""
+    """Yield strips like ``strips``, up to ``most`` in one block, to hide the latency of dependent ops."""
     if share is not None or not isinstance(width, int) or width < 2 * lanes:
         yield from ((nested, [strip]) for nested, strip in strips(block, width, lanes, share))
         return
     full = width // lanes
-    groups, behind = divmod(full, most)
+    groups, remainder = divmod(full, most)
     if groups == 1:
         yield block, [Strip(number * lanes, lanes) for number in range(most)]
     elif groups > 1:
         variable, inner = block.fresh_index("u"), block.nested()
         yield inner, [Strip(size(variable) + number * lanes, lanes) for number in range(most)]
         block.add(For(variable, 0, groups * most * lanes, most * lanes, tuple(inner.statements)))
-    last = [Strip((full - behind + number) * lanes, lanes) for number in range(behind)]
+    last = [Strip((full - remainder + number) * lanes, lanes) for number in range(remainder)]
     if width % lanes:
         last.append(Strip(full * lanes, lanes, width - full * lanes))
     if last:
@@ -168,10 +170,12 @@ def _sliced_strips(block: Block, width: Dim | None, lanes: int, share: WorkerSli
 def groups(
     block: Block, width: Dim, lanes: int, blocks: int, masked: bool, share: WorkerSlice | None = None, parity: Index = 0
 ) -> Iterator[tuple[Block, Index, list[Valid]]]:
-    """Groups of ``blocks`` vectors that cover ``width``: a loop over full ones, then the rest, each with its start and,
-    of each vector, how many of its lanes exist, None for all. masked: whether that is to be known of the last vector,
-    as it always is where the width is known at run time only. share: a part of the groups of a known width, of which
-    the last part has the rest. parity: 1 where the full ones of a known width are taken from the last to the first.
+    """Yield groups of ``blocks`` vectors that cover ``width``, each with its start and the valid lanes of each vector.
+
+    Args:
+        masked: Determine the valid lanes of the last vector, which a symbolic width always requires. None: all lanes.
+        share: Part of the groups of a known width; the last part also takes the remainder.
+        parity: Traversal direction: 1 runs the full groups of a known width from last to first.
     """
     if not isinstance(width, int):
         assert share is None, "columns are cut between workers where their number is known"
@@ -180,12 +184,12 @@ def groups(
     count, span = -(-width // lanes), blocks * lanes
     edge = width % lanes if masked else 0
     full = (count - bool(edge)) // blocks
-    behind = count - full * blocks
+    remainder = count - full * blocks
     low: Index = 0
     high: Index = full
     if share is not None:
-        low, high = share.range(block, full + bool(behind))
-        if behind:
+        low, high = share.range(block, full + bool(remainder))
+        if remainder:
             high = block.let_index("share", "min", high, full)
     if share is None and full == 1:
         yield block, 0, [None] * blocks
@@ -196,9 +200,9 @@ def groups(
             start = inner.let_index("group", "max", start + parity * ((low + high - 1) * span - 2 * start), 0)
         yield inner, start, [None] * blocks
         block.add(For(variable, low * span, high * span, span, tuple(inner.statements)))
-    if not behind:
+    if not remainder:
         return
-    valid: list[Valid] = [None] * behind
+    valid: list[Valid] = [None] * remainder
     valid[-1] = edge or None
     if share is None:
         yield block, full * span, valid
@@ -209,9 +213,7 @@ def groups(
 
 
 def _open_groups(block: Block, width: Dim, lanes: int, blocks: int) -> Iterator[tuple[Block, Index, list[Valid]]]:
-    """Groups that cover a width that is known at run time only: whole ones, then vectors one by one, then the last,
-    of which some lanes exist.
-    """
+    """Yield groups that cover a symbolic width: whole groups, then single vectors, then a masked one."""
     begin: Index = 0
     for count in dict.fromkeys((blocks, 1)):
         end = block.let_index("whole", "floor", width, count * lanes) if count * lanes > 1 else width

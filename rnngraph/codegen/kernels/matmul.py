@@ -1,4 +1,4 @@
-"""Kernels with matrix products: register tiles of rows x columns, and the epilogue on the same registers."""
+"""Kernels with matrix products: register tiles of rows x columns, with the epilogue on the same registers."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .product_plan import Contraction
 from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, aligned, place
 
-WORTH_JOINING = 48
-"""The k of a product from which one loop is written for it and for those that go on with its sums."""
-MOST_LEFT_OVER = 8
-"""Rows of the highest of the tiles for rows that are left over: there is code for every height below."""
+MIN_FUSED_K = 48
+"""Minimum ``k`` for fusing chained products into one loop."""
+MAX_REMAINDER = 8
+"""Maximum rows of a remainder tile, because every smaller height has its own code."""
 
 
 class Tiles:
-    """Writes a kernel with products, as the plan says: over tiles of rows x blocks of units x gates."""
+    """Writer of a kernel with products, as planned: over tiles of rows x blocks of units x gates."""
 
     def __init__(self, region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None = None) -> None:
         assert plan.products is not None
@@ -44,8 +44,11 @@ class Tiles:
         self.epilogue = Epilogue(region, plan, share)
 
     def emit(self) -> None:
-        """Weights of one group of blocks of units stay in the caches for all rows; of matrices with a right operand
-        each, which nobody reads again, one is computed after the other.
+        """Write all tiles.
+
+        Weights of one group of blocks stay in the caches for all rows. Matrices with their own right operand, which is
+        not read
+        again, are computed one after the other.
         """
         share = self.share if self.units_shared else None
 
@@ -63,12 +66,14 @@ class Tiles:
             each_group(self.block)
 
     def _over_matrices(self, block: Block, body: Callable[[Block, list[Coordinate]], None]) -> None:
-        """``body`` at all places of the axes around rows and units."""
+        """Call ``body`` at all positions of the axes other than rows and units."""
         others = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
         over_axes(self.region, block, self.shape, others, [0] * len(self.shape), body, self.share)
 
     def _rows(self, block: Block, matrix: list[Coordinate] | None, start: Index, valid: list[Valid]) -> None:
-        """Tiles over all rows for one group of blocks of units. matrix: of which, or of all in turn."""
+        """Write tiles over all rows for one group of blocks of units. ``matrix`` has the leading coordinates; None:
+        all.
+        """
         axis = self.plan.row_axis
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:
@@ -109,7 +114,7 @@ class Tiles:
             tiles(block, matrix)
 
     def _pack(self, block: Block, matrix: list[Coordinate], start: Index, valid: list[Valid]) -> None:
-        """Packs columns of matrices that are to be packed as tiles read them. matrix: their leading axes."""
+        """Pack columns of matrices that tiles read packed. ``matrix`` has their leading coordinates."""
         for contraction in self.plan.contractions:
             if contraction.packed:
                 self._pack_columns(block, contraction, matrix, start, valid)
@@ -142,21 +147,23 @@ class Tiles:
 
     @cached_property
     def _panels(self) -> dict[Contraction, tuple[Buffer, Index]]:
-        """Memory for columns that are packed, and where this part's lies."""
-        found: dict[Contraction, tuple[Buffer, Index]] = {}
+        """Buffers for packed columns, with the start of this worker's part."""
+        panels: dict[Contraction, tuple[Buffer, Index]] = {}
         for contraction in self.plan.contractions:
             if contraction.packed:
                 node = contraction.products[0][0]
                 depth = int(str(node.operands[1].shape[-2]))
                 room = depth * len(contraction.products[0]) * self.tile.blocks * self.lanes
                 parts, part = (1, 0) if self.share is None else (self.share.parts, self.share.part)
-                found[contraction] = self.memory.scratch("panel", node.dtype, room * parts), part * room
-        return found
+                panels[contraction] = self.memory.scratch("panel", node.dtype, room * parts), part * room
+        return panels
 
     def _active_rows(
         self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, start: Index, valid: list[Valid]
     ) -> None:  # fmt: skip
-        """Tiles over the active rows; the last one may look at the last row again, of which it stores nothing."""
+        """Write tiles over the active rows. The last tile may read the last row repeatedly, and then does not
+        store it.
+        """
         share = self.share if self.rows_shared else None
 
         def part(nested: Block, own: WorkerSlice, low: Index, high: Index) -> None:
@@ -175,7 +182,9 @@ class Tiles:
     def _known_rows(
         self, block: Block, count: int, share: WorkerSlice | None, tiles: Callable[[Block, Index, Index, int], None]
     ) -> None:
-        """Tiles over a known number of rows, of as equal heights as can be; each part has one row more or less."""
+        """Write tiles over a known number of rows, with heights as equal as possible. Parts differ by at most one
+        row.
+        """
 
         def all_of(inner: Block, begin: Index, rows: int) -> None:
             for height, number in balanced(rows, self.tile.rows):
@@ -186,11 +195,11 @@ class Tiles:
             all_of(block, 0, count)
             return
         begin, end = share.range(block, count)
-        fewest, uneven = divmod(count, share.parts)
+        minimum, uneven = divmod(count, share.parts)
         if not uneven:
-            all_of(block, begin, fewest)
+            all_of(block, begin, minimum)
             return
-        for rows in (fewest, fewest + 1):
+        for rows in (minimum, minimum + 1):
             inner = block.nested()
             all_of(inner, begin, rows)
             block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
@@ -199,14 +208,16 @@ class Tiles:
         self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, start: Index,
         valid: list[Valid],
     ) -> None:  # fmt: skip
-        """Rows that are too few for a whole tile, as one tile of their own height: all of a call may be such."""
-        most = min(self.tile.rows, MOST_LEFT_OVER)
-        if self.tile.rows > most:
+        """Write remainder tiles for rows that do not fill a tile, one for each height. Short calls may have only
+        such.
+        """
+        maximum = min(self.tile.rows, MAX_REMAINDER)
+        if self.tile.rows > maximum:
             name = block.fresh_index("whole")
-            block.add(LetIndex(name, "floor", end - begin, most))
-            self._row_loop(block, at, axis, begin, begin + size(name), most, start, valid)
+            block.add(LetIndex(name, "floor", end - begin, maximum))
+            self._row_loop(block, at, axis, begin, begin + size(name), maximum, start, valid)
             begin = begin + size(name)
-        for rows in range(1, most):
+        for rows in range(1, maximum):
             inner = block.nested()
             self._row_loop(inner, at, axis, begin, begin + rows, rows, start, valid)
             block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
@@ -215,13 +226,15 @@ class Tiles:
         self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, height: int,
         start: Index, valid: list[Valid], active: Index | None = None,
     ) -> None:  # fmt: skip
-        """active: how many rows are, which stand first in an order of their own; of the others nothing is stored."""
+        """Write a loop over tiles of one height. ``active`` is the number of active rows, which come first; others are
+        not stored.
+        """
 
         def body(nested: Block, row: Index) -> None:
             def coordinates(inner: Block, number: Index) -> list[Coordinate]:
                 index = row + number
                 if active is not None and self.region.active is not None:
-                    if number != 0:  # what lies in rows that ended nobody wrote: numbers that are slow, where small
+                    if number != 0:  # rows that ended hold stale values, possibly denormals, which are slow
                         index = inner.let_index("active", "min", index, active - 1)
                     index = self.region.active.table.row(inner, index)
                 return [*at[:axis], self.region.at(self.shape, axis, index), *at[axis + 1 : -1]]
@@ -234,7 +247,7 @@ class Tiles:
     def _tile(
         self, block: Block, rows: TileRows, others: Sequence[Coordinate], start: Index, valid: list[Valid]
     ) -> None:
-        """others: coordinates that all rows share."""
+        """Write one tile. ``others`` are coordinates that all rows share."""
         strips = tuple(Strip(start + number * self.lanes, self.lanes, limit) for number, limit in enumerate(valid))
         emitter = ValueEmitter(
             block, self.memory.views, computed=lambda node: node in self.members, at=(*others, *strips)
@@ -251,13 +264,13 @@ class Tiles:
         self.epilogue.emit(emitter, rows, strips, cells)
 
     def _join_parts(self, emitter: ValueEmitter, cells: list[list[Coordinates]], done: set[Node]) -> None:
-        """What follows from products that are ``done``, before others need registers: parts become one sum."""
-        behind: dict[Node, set[Node]] = {node: {node} for node in self.plan.products}
+        """Compute values that depend only on products that are ``done``, to free registers: parts become one sum."""
+        sources: dict[Node, set[Node]] = {node: {node} for node in self.plan.products}
         for node in self.kernel.members:
-            if node in behind or node.shape != self.shape:
+            if node in sources or node.shape != self.shape:
                 continue
-            behind[node] = {product for item in node.operands for product in behind.get(item, ())}
-            if behind[node] and behind[node] <= done:
+            sources[node] = {product for item in node.operands for product in sources.get(item, ())}
+            if sources[node] and sources[node] <= done:
                 for row in cells:
                     for at in row:
                         emitter.value(node, at)
@@ -306,13 +319,15 @@ class Tiles:
             block.add(tile)
 
     def _ahead(self, block: Block, rows: TileRows, others: Sequence[Coordinate]) -> dict[Contraction, Index]:
-        """How far behind a tile's weights those lie that it asks for: where the second cache does not hold all, each
-        tile of rows fetches a part of those that come next, for all rows, while it computes.
+        """Return the distance from a tile's weights to those that it prefetches.
+
+        If the second cache does not hold all weights, each tile of rows prefetches a share of the next ones while it
+        computes.
         """
         if rows.count == 1 or not self._are_fetched:
             return {}
         names: dict[Index, Index] = {}
-        found = {}
+        distances = {}
         for contraction, panel in self._packed_ahead.items():
             group = self.tile.blocks * self.lanes * panel.depth * panel.gates
             line = ALIGNMENT // ITEM_BYTES[panel.buffer.dtype]
@@ -320,19 +335,19 @@ class Tiles:
             distance = self._rows_before(rows, others) * (asked // rows.count) + group - 2 * group * self._parity
             if distance not in names:
                 names[distance] = block.let_index("ahead", "min", distance, 2 * group)
-            found[contraction] = names[distance]
-        return found
+            distances[contraction] = names[distance]
+        return distances
 
     @property
     def _parity(self) -> Index:
-        """Steps go through the groups forth and back where the first cache doesn't hold all weights: what one step read
-        last is in the caches yet when the next one begins with it.
+        """Traversal direction of groups. Steps alternate it for weights that exceed L1, so that half of them are still
+        cached.
         """
         return 0 if self.region.target.keeps(self._weight_bytes) else self.region.parity
 
     @property
     def _are_fetched(self) -> bool:
-        """Whether tiles of several rows ask for the weights that come next."""
+        """True if tiles of several rows prefetch the next weights."""
         return self.region.target.prefetches and self._weight_bytes >= self.region.target.second_cache // 4
 
     @property
@@ -341,18 +356,18 @@ class Tiles:
 
     @cached_property
     def _packed_ahead(self) -> dict[Contraction, Panel]:
-        """The panels that lie ready before a call."""
-        found = {}
+        """Panels that are packed before a call."""
+        panels = {}
         for contraction in self.plan.contractions:
             views = tuple(self.memory.views[node.operands[1]] for node in contraction.products[0])
             if all(map(self.memory.panels.packs, views)):
                 assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
                 shape = self.width, self.lanes, self.tile.blocks, contraction.dot_width
-                found[contraction], _ = self.memory.panels.panel(views, *shape)
-        return found
+                panels[contraction], _ = self.memory.panels.panel(views, *shape)
+        return panels
 
     def _rows_before(self, rows: TileRows, others: Sequence[Coordinate]) -> Index:
-        """How many rows, of all axes, come before a tile's."""
+        """Return the number of rows, over all axes, before those of a tile."""
         axes = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
         before: Index = 0
         for axis, at in zip(axes, others, strict=True):
@@ -363,11 +378,9 @@ class Tiles:
         return before + rows.first
 
     def _begin_there_alone(self, products: Sequence[Node]) -> bool:
-        """Whether nothing else asks for the sums that these products begin from, and k runs over so many that one loop
-        for all of them takes no longer than one for each.
-        """
+        """True if nothing else reads the sums from which these products start, and fusing their loops costs nothing."""
         depth = products[0].operands[0].shape[-1]
-        if isinstance(depth, int) and depth < WORTH_JOINING:
+        if isinstance(depth, int) and depth < MIN_FUSED_K:
             return False
         starts = {node for product in products for node in product.operands[2:]}
         asked = [item for node in self.kernel.members for item in node.operands if item in starts]
@@ -376,8 +389,9 @@ class Tiles:
     def _right(
         self, contraction: Contraction, matrix: Coordinates, start: Index, valid: list[Valid]
     ) -> tuple[tuple[tuple[Buffer, Index], ...], Index, Index, tuple[Valid, ...]]:
-        """Where the right operands' columns lie: in a packed panel, or in rows as they are. matrix: its leading axes,
-        where there are several.
+        """Return the places of the right operands' columns, in a packed panel or in place.
+
+        ``matrix`` has their leading coordinates, if there are several.
         """
         panels, lanes, blocks = self.memory.panels, self.lanes, len(valid)
         views = [self.memory.views[node.operands[1]] for node in contraction.products[0]]
@@ -413,5 +427,5 @@ class Tiles:
 
 
 def _roomy(view: View, width: Dim, lanes: int) -> bool:
-    """Whether a row of columns may be read in whole vectors."""
+    """True if a row of columns may be read in whole vectors."""
     return view.room is not None and isinstance(width, int) and view.room >= -(-width // lanes) * lanes

@@ -1,11 +1,13 @@
-"""Sums of outer products over rows: what weights receive in training.
+"""Sums of outer products over rows, which are the gradients of weights.
 
-The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are taken a block at
-a time and packed, in the order in which they are summed: the left operand, joined of its pieces, as [tile][k][row], the
-right one as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands
-lie. Where each step has one row, pieces of the left one whose rows lie side by side are read as they are.
-The result stays in memory and every block adds to it, as every chunk of time does, so the order of summation, one step
-after the other in the loop's direction, does not depend on where blocks and chunks are cut.
+The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are packed, one block at
+a
+time, in the order of summation: the left operand, concatenated from its pieces, as [tile][k][row], and the right one as
+[k][lanes] for one group of columns after the other. A tile therefore streams its operands, whatever their layout. If
+each step has one row, contiguous pieces of the left operand are read in place.
+
+The result stays in memory, and every block and chunk of time adds to it. The order of summation, one step after the
+other in the loop's direction, therefore does not depend on the division into blocks and chunks.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from .region import Region
 from .values import Strip, ValueEmitter, place
 
 WriteKernel = Callable[[Block, Callable[[Block], None]], None]
-"""Adds to a block what a function writes: in place, or as a call of a function that equal work shares."""
+"""Adds the statements of a function to a block: in place, or as a call of a function shared by equal work."""
 
 
 def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
@@ -36,7 +38,7 @@ def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
 
 
 def outer_sum(region: Region, block: Block, plan: KernelPlan) -> None:
-    """``node`` = sum over k of left[k]^T right[k], added to what is there where the region runs in chunks."""
+    """Compute ``node`` = sum over k of left[k]^T right[k], added to the present value if the region runs in chunks."""
     if region.time is None:
         clear(region, block, plan.kernel.first)
     add_outer_sum(region, block, plan)
@@ -45,7 +47,7 @@ def outer_sum(region: Region, block: Block, plan: KernelPlan) -> None:
 def add_outer_sum(
     region: Region, block: Block, plan: KernelPlan, kernel: WriteKernel = _in_place, share: WorkerSlice | None = None
 ) -> None:  # fmt: skip
-    """``node`` += sum over k of left[k]^T right[k]; share: a part of the columns."""
+    """Add the sum over k of left[k]^T right[k] to ``node``. ``share`` is a part of the columns."""
     if 0 not in plan.kernel.first.shape:
         _Sum(region, plan, kernel, share).emit(block)
 
@@ -62,7 +64,7 @@ def clear(region: Region, block: Block, node: Node) -> None:
 
 
 def _within(region: Region, node: Node) -> View:
-    """The operand's view with its time axis cut to the present chunk."""
+    """Return the operand's view with its time axis restricted to the present chunk."""
     view = region.memory.views[node]
     if region.time is None or not region.is_time(node.shape, 0):
         return view
@@ -72,7 +74,7 @@ def _within(region: Region, node: Node) -> View:
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Tiles of one height, over rows from ``first`` to ``behind``."""
+    """Tiles of one height, over rows from ``first`` to before ``behind``."""
 
     first: int
     height: int
@@ -80,16 +82,19 @@ class _Tiles:
 
 
 def _tiles(rows: int, most: int) -> list[_Tiles]:
-    found, first = [], 0
+    tiles, first = [], 0
     for height, number in balanced(rows, most):
-        found.append(_Tiles(first, height, first := first + height * number))
-    return found
+        tiles.append(_Tiles(first, height, first := first + height * number))
+    return tiles
 
 
 @dataclass(frozen=True)
 class _Left:
-    """Left operands of tiles, for ``rows`` of the result from ``first`` on: all of them in the panel; or one piece that
-    is read where it lies, the first row at ``place`` of ``view``, k at a distance of ``stride`` elements.
+    """Left operands of tiles, for ``rows`` of the result from ``first``.
+
+    They are the whole panel; or one piece that is read in place, the first row at ``place`` of ``view``, with
+    ``stride``
+    elements between k.
     """
 
     first: Index
@@ -99,8 +104,9 @@ class _Left:
     place: Index = 0
 
     def of_block(self, block: Block, at: Sequence[Index]) -> _Left:
-        """The same for a block of k that begins ``at`` a place of the leading axes. Names, not numbers, so that what is
-        done with equal pieces is equal work.
+        """Return the operand for a block of k at these leading coordinates.
+
+        Positions are names, not numbers, so that equal pieces share code.
         """
         if self.view is None:
             return self
@@ -121,7 +127,7 @@ class _Sum:
         self.is_far = self.rows * int(str(node.shape[1])) * ITEM_BYTES[node.dtype] > region.target.second_cache // 4
         parts = 1 if share is None else share.parts
         self._cut()
-        behind = 0 if region.active is None else 1  # a row that has ended is packed, and overwritten by the next one
+        behind = 0 if region.active is None else 1  # an ended row is packed, and overwritten by the next one
         deepest = self.most + behind
         self.tiles = _tiles(self.rows, self.tile.rows)
         self.pitch = deepest + -(-self.lanes // self.tiles[-1].height)  # whole vectors are packed, beyond a tile's rows
@@ -134,20 +140,20 @@ class _Sum:
         self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
 
     def _in_place(self) -> list[_Left]:
-        """The pieces where they lie, if tiles can read them so: a step has one row, and pieces fill tiles."""
-        found: list[_Left] = []
+        """Return the pieces in place, if tiles can read them: steps have one row, and pieces fill tiles."""
+        pieces: list[_Left] = []
         if self.region.active is not None or self.axis or self.inner != 1:
-            return found
+            return pieces
         for view in self.left:
-            first, rows = sum(item.rows for item in found), int(str(view.shape[-1]))
+            first, rows = sum(item.rows for item in pieces), int(str(view.shape[-1]))
             if view.strides[-1] != 1 or rows < self.tile.rows:
                 return []
             stride = view.strides[0] * -1 if self.region.reverse else view.strides[0]
-            found.append(_Left(first, rows, view, stride))
-        return found
+            pieces.append(_Left(first, rows, view, stride))
+        return pieces
 
     def _cut(self) -> None:
-        """The axis that is cut into blocks: what lies inside it is one block's at most."""
+        """Select the axis to divide into blocks. Axes inside of it belong to one block."""
         inner = 1
         self.axis = len(self.leading) - 1
         while self.axis and isinstance(dim := self.leading[self.axis], int) and inner * dim <= self.most:
@@ -187,7 +193,7 @@ class _Sum:
         loop(block, "block", extent, some, 0, steps)
 
     def _block(self, block: Block, at: list[Index], first: Index, count: Index) -> None:
-        """Sums over ``count`` places of the cut axis, the first at ``first``, and all inside them."""
+        """Sum over ``count`` positions of the divided axis from ``first``, and everything inside."""
 
         def pack(inner: Block) -> None:
             self._each_row(inner, at, first, count, self._pack_left)
@@ -199,7 +205,7 @@ class _Sum:
             offset = 0
             for view in self.right:
                 column: Index = offset
-                if len(self.right) > 1:  # names here, too
+                if len(self.right) > 1:  # names, for the same reason
                     column = block.let_index("column", "max", offset, 0)
                     view = replace(view, offset=block.let_index("piece", "max", view.offset, 0))
 
@@ -213,7 +219,7 @@ class _Sum:
         self, block: Block, at: list[Index], first: Index, count: Index,
         body: Callable[[Block, list[Index], Index], None],
     ) -> Index:  # fmt: skip
-        """``body`` at every k of a block: its place on the leading axes, and its number. Gives how many there are."""
+        """Call ``body`` for every k of a block, with its leading coordinates and its index. Return their number."""
         last = self.region.reverse
         if self.region.active is not None:
             return self._each_active(block, at, first, count, body, self.region.active.table)
@@ -240,7 +246,7 @@ class _Sum:
         self, block: Block, at: list[Index], first: Index, count: Index,
         body: Callable[[Block, list[Index], Index], None], table: MaskTable,
     ) -> Index:  # fmt: skip
-        """The same of the rows alone that run, in the same order. One that has ended has no number."""
+        """Like ``_each_row`` for active rows only, in the same order. Ended rows have no index."""
         assert self.region.time is not None
         last, start = self.region.reverse, self.region.time.start
 
@@ -260,12 +266,13 @@ class _Sum:
     # Packing -------------------------------------------------------------------------------------
 
     def _left_place(self, row: Index) -> Index:
-        """Where a tile's part of the left panel begins, whose first row is ``row``."""
+        """Return the start of the part of the left panel for the tile whose first row is ``row``."""
         return self.left_base + row * self.pitch
 
     def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
-        """Packs one k of all pieces: in order, and in whole vectors, as what is too much is overwritten by what follows
-        in the same tile, or lies behind it.
+        """Pack one k of all pieces, in order and in whole vectors.
+
+        Excess elements are overwritten by later ones of the same tile, or lie after it.
         """
         first = 0
         for view in self.left:
@@ -277,12 +284,12 @@ class _Sum:
     def _pack_piece(
         self, block: Block, view: View, source: Index, number: Index, first: int, width: int, tiles: _Tiles
     ) -> None:  # fmt: skip
-        """One k of a piece, whose rows begin at ``first``, in tiles of one height."""
+        """Pack one k of a piece, whose rows start at ``first``, in tiles of one height."""
         assert self.left_panel is not None
         panel, height, lanes = self.left_panel, tiles.height, self.lanes
 
         def copy(inner: Block, row: Index, begin: int, count: int, valid: int) -> None:
-            """``count`` rows of a tile that begins at ``row``, from its row ``begin`` on; valid: rows behind there."""
+            """Copy ``count`` rows from row ``begin`` of the tile at ``row``; ``valid`` rows exist from there."""
             for lane in range(0, count, lanes):
                 place = self._left_place(row) + number * height + begin + lane
                 start = source + view.strides[-1] * (row - first + begin + lane)
@@ -290,7 +297,7 @@ class _Sum:
 
         behind, reach = first + width, -(-height // lanes) * lanes
         row = tiles.first + max(0, first - tiles.first) // height * height
-        if row < min(first, tiles.behind):  # this tile has rows of the piece before, too
+        if row < min(first, tiles.behind):  # this tile also has rows of the previous piece
             copy(block, row, first - row, min(row + height, behind) - first, width)
             row += height
         last = min(tiles.behind, behind - reach + height)
@@ -312,7 +319,7 @@ class _Sum:
     def _columns(
         self, block: Block, at: list[Index], first: Index, count: Index, left: _Left, view: View, column: Index
     ) -> None:  # fmt: skip
-        """All tiles over one piece of the right operand, one group of blocks of columns after the other."""
+        """Write all tiles over one piece of the right operand, one group of blocks of columns after the other."""
         width, lanes = int(str(view.shape[-1])), self.lanes
         for inner, start, valid in groups(block, width, lanes, self.tile.blocks, True, self.share):
 
@@ -330,7 +337,7 @@ class _Sum:
             self._rows(inner, left, column + start, valid, depth)
 
     def _rows(self, block: Block, left: _Left, start: Index, valid: Sequence[Valid], depth: Index) -> None:
-        """All tiles over a group of blocks of columns, those of one height after the other."""
+        """Write all tiles over a group of blocks of columns, one height after the other."""
         for tiles in _tiles(left.rows, self.tile.rows):
 
             def body(inner: Block, row: Index, height: int = tiles.height) -> None:
@@ -374,7 +381,7 @@ class _Sum:
 
 
 def _offset(view: View, at: Sequence[Index]) -> Index:
-    """Where a row begins."""
+    """Return the start of a row."""
     total = view.offset
     for stride, index in zip(view.strides[:-1], at, strict=True):
         total = total + stride * index

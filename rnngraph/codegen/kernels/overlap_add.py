@@ -1,6 +1,6 @@
-"""Windows added up where they overlap: what a sequence receives of the windows that were taken of it.
+"""Sum of overlapping windows, the gradient of windows of a sequence.
 
-An element is the sum of what stands in the windows that it lies in, one window after the other, whoever computes it.
+Each element is the sum over the windows that contain it, in order, however the work is divided.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .values import Coordinate, Coordinates, ValueEmitter, absolute
 
 
 def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """``node`` = zeros, to which every window of the operand is added. share: of an axis ahead of the windows'."""
+    """Compute ``node`` = zeros plus every window of the operand. ``share`` is a part of an axis before the windows."""
     windows, axis = node.operands[0], node["axis"]
     last = windows.tensor.rank - 1
     lanes = lanes_for(region.target, [node, windows], node.shape[-1])
@@ -39,7 +39,7 @@ def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | N
 
 
 def _add_window(region: Region, block: Block, node: Node, ahead: Coordinates, behind: Coordinates) -> None:
-    """All entries of one window. ahead: coordinates up to the window; behind: those after its entries."""
+    """Add all entries of one window. ``ahead`` are coordinates up to the window; ``behind`` those after its entries."""
     windows, axis, stores = node.operands[0], node["axis"], region.memory.stores[node]
     by_window = ValueEmitter(block, region.memory.views).within(block, (*ahead, *behind))
 

@@ -1,4 +1,4 @@
-"""Kernels without products: element by element, joins of columns, and copies that views can't express."""
+"""Kernels without products: elementwise ops, concatenations of columns, and copies that views cannot express."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def elementwise(
     computed: Callable[[Node], bool],
     share: WorkerSlice | None = None,
 ) -> None:
-    """The values of ``nodes`` at all places of ``shape``: row after row, strip after strip."""
+    """Compute ``nodes`` at all positions of ``shape``, row by row and strip by strip."""
     units = share if share is not None and share.axis == len(shape) - 1 else None
     whole = ValueEmitter(block, region.memory.views, computed=computed)
 
@@ -45,7 +45,7 @@ def elementwise(
 
 
 def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Writes each operand of a concatenation to its part of the result."""
+    """Write each operand of a concatenation to its part of the result."""
     axis, offset = node["axis"], 0
     for piece in node.operands:
         start = tuple(offset if a == axis else 0 for a in range(node.tensor.rank))
@@ -59,14 +59,14 @@ def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) 
 
 
 def write(region: Region, block: Block, node: Node, views: Sequence[View], share: WorkerSlice | None) -> None:
-    """Writes a value, from memory or computed in place, to ``views``."""
+    """Write a value, from memory or computed on the fly, to ``views``."""
     lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
     inside = replace(region, memory=replace(region.memory, stores={node: views}))
     elementwise(inside, block, node.shape, lanes, [node], lambda item: False, share)
 
 
 def _dense(view: View, shape: Shape) -> View | None:
-    """A place without gaps in another shape, whatever its sizes are."""
+    """Reshape a contiguous view; None if it is not contiguous."""
     whole = View.contiguous(view.buffer, view.shape)
     if view.strides != whole.strides:
         return None
@@ -74,7 +74,7 @@ def _dense(view: View, shape: Shape) -> View | None:
 
 
 def copy(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """A movement op that strides can't express, or the one step that is picked out of a sequence."""
+    """Write a movement op that strides cannot express, or one step sliced from a sequence."""
     source = node.operands[0]
     time = region.time
     if time is not None and picks_step(node, time.length):

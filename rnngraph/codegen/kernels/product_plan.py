@@ -1,6 +1,4 @@
-"""Which register tiles compute the matrix products of a kernel, and how they leave out blocks of zeros: decided once,
-before anything is written.
-"""
+"""Plan of a kernel's matrix products: their register tiles, and blocks of zeros to skip."""
 
 from __future__ import annotations
 
@@ -29,22 +27,25 @@ from ..machine.target import Target
 from .region import Region
 
 WORTH_TRANSPOSING, WORTH_PACKING = 2, 8
-"""Tiles of rows from which a panel gains more than it costs: where lanes lie apart, and where they lie side by side."""
-MOST_LANES = 8
-"""Columns of a block: sparse nets come in blocks of so many units, of which a wider vector would join two."""
+"""Minimum number of row tiles for which packing pays: for strided lanes, and for contiguous ones."""
+MAX_LANES = 8
+"""Maximum columns of a sparse block. Pruned nets often have blocks of 8 units, and a wider vector would merge two."""
 TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2
-"""What integers take, in one unit: tiles for a vector of weights, and a block, beside what each row adds, whose sums
-are loaded and stored.
+"""Relative costs for integers: of tiles per vector of weights, of a block, and of each row of a block, whose sums are
+loaded and stored.
 """
 
 
 @dataclass(frozen=True)
 class Contraction:
-    """Products that one loop over k computes: the right operands ``products`` of each of ``lefts``, all of one depth.
+    """Products that one loop over k computes: the right operands of ``products`` for each of ``lefts``, all of one
+    depth.
 
-    Several left operands are the parts that narrow numbers make of one. dot_width: how many k a step takes.
-    accumulators: into how many sums each is split. packed: whether the columns of matrices that the call has computed
-    are packed before tiles read them.
+    Attributes:
+        lefts: Left operands; several are the narrow parts of one.
+        dot_width: k in one step.
+        accumulators: Partial sums of each sum.
+        packed: Columns of matrices that the call has computed are packed before tiles read them.
     """
 
     lefts: tuple[Node, ...]
@@ -58,9 +59,11 @@ class Contraction:
 class ProductPlan:
     """Tiles of rows x blocks of units x gates over the products of a kernel.
 
-    contractions: in an order in which each starts from what is there. row_axis: the axis that tiles run along, or None
-    where there is one row. masked: whether some memory ends where the units end, so that lanes behind them are masked.
-    by_matrix: whether each matrix has a right operand of its own.
+    Attributes:
+        contractions: In an order in which each starts from available sums.
+        row_axis: Axis along which tiles run; None if there is one row.
+        masked: Some memory has no padding after the units, so that excess lanes must be masked.
+        by_matrix: Each matrix has its own right operand.
     """
 
     contractions: tuple[Contraction, ...]
@@ -71,7 +74,7 @@ class ProductPlan:
 
     @property
     def parts(self) -> int:
-        """Into how many parts narrow numbers make one left operand."""
+        """Number of narrow parts of a left operand."""
         return max(len(item.lefts) for item in self.contractions)
 
     @property
@@ -80,7 +83,7 @@ class ProductPlan:
 
 
 def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partition) -> ProductPlan:
-    """The tiles of a kernel with products, one of ``region.workers.parts`` parts at a time."""
+    """Return the tiles of a kernel with products, for one of ``region.workers.parts`` parts at a time."""
     products = [node for node in kernel.members if node.op == "matmul"]
     shape, axis = kernel.shape, _row_axis(region, kernel, products)
     contractions = _contractions(region, kernel, products)
@@ -107,12 +110,12 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
 
     tile, by_matrix = tile_of(depth), any(map(is_batched_product, products))
     if by_matrix and isinstance(rows, int) and rows:
-        whole = tile_of(0)  # a matrix that one tile of rows reads passes once, from wherever it comes
+        whole = tile_of(0)  # a matrix read by a single tile of rows is loaded once, from anywhere
         tile = whole if whole.rows >= rows else tile
         transposing = transposing_tile(region.target, rows, split)
         if lanes > 1 and transposing is not None and [_is_transposed(region, item) for item in contractions] == [True]:
             return ProductPlan(contractions, transposing, axis, _masked(region, kernel, lanes, contractions), by_matrix)
-    if not by_matrix:  # all rows, of whichever axes, read one matrix
+    if not by_matrix:  # all rows, of any axes, read one matrix
         every = [region.extent(shape, number) for number in range(len(shape) - 1) if number != axis]
         rows = math.prod([rows, *every])
     contractions = tuple(
@@ -122,8 +125,9 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
 
 
 def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
-    """Whether the columns of matrices that the call has computed or is fed are packed: where lanes would lie apart, and
-    where tiles of rows would read them again and the first cache does not hold them as they lie.
+    """True if columns of computed or fed matrices are packed.
+
+    That is the case for strided lanes, and if several tiles of rows read more than the first cache holds.
     """
     right = region.memory.views[product.operands[1]]
     if lanes == 1 or region.memory.panels.packs(right) or not isinstance(right.shape[-2], int):
@@ -138,19 +142,19 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
 
 
 def _is_transposed(region: Region, contraction: Contraction) -> bool:
-    """Whether the right operand is one of matrices whose k lie side by side, and whose columns don't."""
+    """True if the right operand is a batch of matrices with contiguous k."""
     (product, *others), *more = contraction.products
     distance, between_lanes = region.memory.views[product.operands[1]].strides[-2:]
     return is_batched_product(product) and not others and not more and distance == 1 and between_lanes != 1
 
 
 def dot_width_of(product: Node) -> int:
-    """How many k a step of a product takes: several where both sides are narrow numbers."""
+    """Return the k in one step of a product: several if both operands are narrow."""
     return DOT_WIDTH[product.operands[1].dtype] if product.operands[0].dtype in NARROW else 1
 
 
 def _accumulators(target: Target, product: Node) -> int:
-    """Into how many sums one of a product is split."""
+    """Return the number of partial sums of a product's sums."""
     if dot_width_of(product) > 1:
         return 1
     depth, width = product.operands[1].shape[-2:]
@@ -158,8 +162,9 @@ def _accumulators(target: Target, product: Node) -> int:
 
 
 def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int:
-    """Sums of a unit and row that stay in registers: those that no other sum starts from; of narrow numbers, which
-    start from none, those of the largest contraction.
+    """Return the sums per unit and row that stay in registers.
+
+    These are the sums from which no other starts; for narrow numbers, those of the largest contraction.
     """
     first = [item.products[0] for item in contractions]
     narrow = max((len(nodes) for nodes in first if dot_width_of(nodes[0]) > 1), default=0)
@@ -169,8 +174,9 @@ def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int
 
 
 def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int | None:
-    """The axis that tiles run along: the last one with several rows, else the open one; that of the rows of matrices
-    where each has a right operand of its own.
+    """Return the axis along which tiles run: the last one with several rows, else the symbolic one.
+
+    For batched products it is the row axis of the matrices.
     """
     if any(map(is_batched_product, products)):
         last = len(kernel.shape) - 2
@@ -182,10 +188,10 @@ def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int |
 
 
 def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> tuple[Contraction, ...]:
-    """Products that read the same rows go together, in an order in which each starts from what is there."""
+    """Group products that read the same rows, in an order in which each starts from available sums."""
     views, in_phase, members = region.memory.views, set(products), set(kernel.members)
     outside = {item for node in members for item in node.operands if item not in members}
-    after: dict[Node, int] = dict.fromkeys(outside, 0)  # the round after which a value is known
+    after: dict[Node, int] = dict.fromkeys(outside, 0)  # round after which a value is available
     for node in topological(products, known=outside):
         summed = node.operands[2:] if node in in_phase else node.operands
         after[node] = (node in in_phase) + max(map(after.__getitem__, summed), default=0)
@@ -210,8 +216,8 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
 
 
 def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...], list[Node]]) -> None:
-    """Lets products wait for later ones of the same rows, if no sum starts from them, where one panel is given that has
-    the weights of both: its memory is read once, front to back.
+    """Merge independent products of the same rows if an existing panel has both weights, so that it is read once, in
+    order.
     """
     views, panels, members = region.memory.views, region.memory.panels, set(kernel.members)
     started = {start for nodes in groups.values() for node in nodes for start in _members(node.operands[2:], members)}
@@ -226,19 +232,19 @@ def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...],
 
 
 def _members(nodes: Sequence[Node], members: Set[Node]) -> set[Node]:
-    """Those of a kernel's members that ``nodes`` are computed from, themselves among them."""
-    found: set[Node] = set()
+    """Return the members of a kernel from which ``nodes`` are computed, including themselves."""
+    sources: set[Node] = set()
     pending = [node for node in nodes if node in members]
     while pending:
         node = pending.pop()
-        if node not in found:
-            found.add(node)
+        if node not in sources:
+            sources.add(node)
             pending += [item for item in node.operands if item in members]
-    return found
+    return sources
 
 
 def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[Contraction]) -> bool:
-    """Whether some memory that the kernel touches ends where the units end, without padding."""
+    """True if some memory of the kernel ends with its units, without padding."""
     memory, width = region.memory, kernel.shape[-1]
     if not isinstance(width, int):
         return True
@@ -250,12 +256,12 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
     touched = [view for node in kernel.members for view in memory.stores.get(node, ())]
     members = set(kernel.members)
     for node in kernel.members:
-        for position, operand in enumerate(node.operands):  # one value may be both left operand and start
+        for position, operand in enumerate(node.operands):  # a value may be both left operand and start
             view = memory.views.get(operand)
             if operand in members:
                 continue
             if view is None:
-                return True  # computed in place from memory of its own; stay careful
+                return True  # computed from other memory, so masks are needed
             if view.shape[-1:] != (width,) or (node.op == "matmul" and position == 0):
                 continue
             if not (node.op == "matmul" and position == 1 and memory.panels.packs(view)):
@@ -266,8 +272,12 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
 def plan_sparse(
     region: Region, kernel: Kernel, products: ProductPlan, lanes: int, partition: Partition
 ) -> SparseLayout | None:  # fmt: skip
-    """How blocks of the product's weights are cut; None where they are not packed ahead. Every sum is added up in the
-    order in which tiles add it. lanes: of the vectors by which workers share columns.
+    """Return the division of the product's weights into blocks; None if they are not packed ahead.
+
+    Every sum has the order of tiles.
+
+    Args:
+        lanes: Lanes of the vectors by which workers split columns.
     """
     node, (contraction,) = kernel.first, products.contractions
     view = region.memory.views[node.operands[1]]
@@ -277,7 +287,7 @@ def plan_sparse(
     parts = region.workers.parts if partition.axis == len(kernel.shape) - 1 else 1
     vectors = width // lanes
     bounds = (*(vectors * part // parts * lanes for part in range(parts)), width)
-    own = min(MOST_LANES, region.target.lanes(max(4, ITEM_BYTES[node.dtype])))
+    own = min(MAX_LANES, region.target.lanes(max(4, ITEM_BYTES[node.dtype])))
     limit = None
     if node.dtype == "int32":
         limit = 100 * TILE_STEP * own // region.target.lanes(4) // (BLOCK + BLOCK_ROW * len(kernel.members))

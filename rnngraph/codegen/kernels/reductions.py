@@ -1,4 +1,4 @@
-"""Reductions: sums, largest and smallest over some axes, folded in one fixed order."""
+"""Reductions: sums, maxima and minima over axes, in one fixed order."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, absolute, aligned
 
 FOLDED_AT_ONCE = 8
-"""Vectors of units that are folded side by side: what an operation takes until its result is there would bound one."""
+"""Vectors of units that are reduced concurrently, to hide the latency of the operation."""
 LOWEST = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31), "int64": -(2**63)}
 HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1, "int64": 2**63 - 1}
 
 
 def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates, before: Operand) -> Operand:
-    """``before`` folded with what a reduction reads at a place."""
+    """Combine ``before`` with the value that a reduction reads at a position."""
     if node.get("fused") and source.op == "mul":
         factors = [
             emitter.spread(emitter.value(item, aligned(item.shape, at)), before.lanes) for item in source.operands
@@ -35,25 +35,23 @@ def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates,
 
 
 def interleaved_vectors(full: int) -> int:
-    """How many vectors a row of ``full`` ones is folded in: what one operation takes until its result is there would
-    bound a single one.
-    """
+    """Return the number of vector accumulators for a row of ``full`` vectors, to hide the latency of the operation."""
     return 4 if full >= 4 else min(full, 2)
 
 
 def combining_op(node: Node) -> str:
-    """The op that folds two values of a reduction."""
+    """Return the op that combines two values of a reduction."""
     return {"reduce_sum": "add", "reduce_max": "maximum", "reduce_min": "minimum"}[node.op]
 
 
 def neutral_of(node: Node) -> float | int:
-    """Where the folding of a reduction starts."""
+    """Return the neutral element of a reduction."""
     neutral = {"reduce_sum": 0, "reduce_max": LOWEST[node.dtype], "reduce_min": HIGHEST[node.dtype]}[node.op]
     return float(neutral) if node.dtype in FLOATS else neutral
 
 
 def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None = None) -> None:
-    """Folds a value over ``axes``; a mere join of columns is folded piece by piece."""
+    """Reduce a value over ``axes``. A concatenation of columns is reduced piece by piece."""
     pieces, stores = pieces_of(node.operands[0], region.memory.views), region.memory.stores[node]
     if len(pieces) == 1:
         _Reduction(region, block, node, pieces[0], stores, share).emit()
@@ -68,7 +66,7 @@ def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None =
 
 
 class _Reduction:
-    """Folds ``source`` into ``node``: outer axes in order, then the units, lane by lane and across the lanes."""
+    """Reduction of ``source`` into ``node``: outer axes in order, then units, lane by lane and across lanes."""
 
     def __init__(
         self, region: Region, block: Block, node: Node, source: Node, stores: Sequence[View], share: WorkerSlice | None
@@ -107,14 +105,16 @@ class _Reduction:
         return tuple(at[axis] for axis in axes if axis not in self.axes)
 
     def _placed(self, at: Sequence[Coordinate], row: Coordinate | None, unit: Coordinate) -> list[Coordinate]:
-        """Where units are. row: on the last axis that is kept, if several of it are folded side by side."""
+        """Return the coordinates of units. ``row`` is the index on the last kept axis, if several rows are reduced
+        concurrently.
+        """
         place = [*at[:-1], unit]
         if row is not None:
             place[self.kept[-1]] = row
         return place
 
     def _at_kept(self, inner: Block, at: list[Coordinate], rows: Sequence[Coordinate | None] = (None,)) -> None:
-        """One place of the axes that are kept, or several: those of ``rows`` on the last one."""
+        """Reduce at one position of the kept axes, or at several ``rows`` of the last one."""
         if not self.units_kept:
             result = self._result_at(at)
             start = self._start(inner, result, 1)
@@ -131,7 +131,7 @@ class _Reduction:
                 self._store(nested, value, item)
 
     def _rows(self, inner: Block, at: list[Coordinate], together: int) -> None:
-        """Rows of the last axis that is kept, ``together`` at a time, then the rest one by one."""
+        """Reduce rows of the last kept axis, ``together`` at a time, then the remainder one by one."""
         axis, share = self.kept[-1], self.share
         extent = self.region.extent(self.source.shape, axis)
         begin, end = share.range(inner, extent) if share and share.axis == axis else (0, extent)
@@ -150,7 +150,7 @@ class _Reduction:
     # Folding -------------------------------------------------------------------------------------
 
     def _start(self, inner: Block, at: Coordinates, lanes: int) -> Operand:
-        """Where folding starts: from what earlier chunks of time have summed, if there are any."""
+        """Return the initial value: the sum of earlier chunks of time, if there are any."""
         if not (self.region.is_time(self.source.shape, 0) and 0 in self.axes):
             return Literal(self.neutral, self.node.dtype, lanes)
         emitter = ValueEmitter(inner, {self.node: self.stores[0]})
@@ -160,15 +160,18 @@ class _Reduction:
         self, inner: Block, at: list[Coordinate], here: Sequence[tuple[Coordinate | None, Coordinate]],
         remaining: list[int], starts: Sequence[Operand],
     ) -> list[Operand]:  # fmt: skip
-        """``starts`` combined with everything under ``remaining`` axes, in order. here: the row and units of each."""
+        """Combine ``starts`` with all values under the ``remaining`` axes, in order. ``here`` has the row and units of
+        each.
+        """
         region, shape = self.region, self.source.shape
-        if self.last in self.axes and 0 not in remaining:  # indices of the first axis apart: it may be time, in chunks
-            found = self.units.all(self.everywhere.within(inner), at, remaining)
-            return [inner.let(self.op, [starts[0], found], self.node.dtype, 1)]
+        # the first axis is separate, because it may be time in chunks
+        if self.last in self.axes and 0 not in remaining:
+            total = self.units.all(self.everywhere.within(inner), at, remaining)
+            return [inner.let(self.op, [starts[0], total], self.node.dtype, 1)]
         if not remaining:
             emitter = self.everywhere.within(inner)
             places = [tuple(self._placed(at, *item)) if shape else () for item in here]
-            if not self.node.get("fused"):  # everything is read before it is folded
+            if not self.node.get("fused"):  # read everything before combining
                 for place in places:
                     emitter.value(self.source, place)
             return [self._with_value(emitter, place, start) for place, start in zip(places, starts, strict=True)]
@@ -190,7 +193,7 @@ class _Reduction:
         return emitter.block.let(self.op, [before, value], self.node.dtype, before.lanes)
 
     def _read(self, emitter: ValueEmitter, at: Coordinates, lanes: int) -> Operand:
-        """What is added. Of a sum over rows those that have ended are zeros, whatever lies there."""
+        """Return the value to add. In a sum over rows, ended rows count as zeros, whatever is in memory."""
         value, active = emitter.spread(emitter.value(self.source, at), lanes), self.region.active
         if active is None or 0 not in self.axes:
             return value
@@ -205,8 +208,9 @@ class _Reduction:
 
 
 def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
-    """How many rows of an axis are folded side by side: several where what is folded is computed of a value that is the
-    same at all of them, such as a depthwise kernel at all steps, which is then loaded once.
+    """Return how many rows of an axis are reduced concurrently.
+
+    Several are, if they share an operand, such as a depthwise kernel for all steps, which is then loaded once.
     """
     views, width = region.memory.views, source.shape[-1]
     if source in views or OPS[source.op].kind != "elementwise" or not isinstance(width, int):
@@ -220,7 +224,7 @@ def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
 
 
 def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
-    """Whether units of an operand are the same all along an axis of what reads it."""
+    """True if an operand has the same units all along an axis of its reader."""
     position = axis - (user.tensor.rank - node.tensor.rank)
     if not node.tensor.rank or node.shape[-1] != user.shape[-1]:
         return False
@@ -229,9 +233,11 @@ def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
 
 @dataclass(frozen=True)
 class _Units:
-    """Folds ``source`` over its last axis, and others around it, in several vectors at once: what one operation
-    takes until its result is there would bound a single one. How many there are follows from the shape alone. Units
-    that fill no vector are folded one by one, or, where their number is known at run time only, as a part of one.
+    """Reduction over the last axis, and axes around it, in several vector accumulators to hide latency.
+
+    The number of accumulators depends on the shape alone. Units that do not fill a vector are reduced one by one or,
+    for a
+    symbolic width, as a masked vector.
     """
 
     node: Node
@@ -243,36 +249,36 @@ class _Units:
     with_value: Callable[[ValueEmitter, Coordinates, Operand], Operand]
 
     def all(self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int]) -> Operand:
-        """Everything under ``axes`` and the last one, as one number."""
+        """Return everything under ``axes`` and the last axis as one number."""
         block, count = emitter.block, self._count()
         vectors: list[Operand] = [Literal(self.neutral, self.node.dtype, self.lanes)] * count
         rest = [Literal(self.neutral, self.node.dtype, 1)] if self._rest() != 0 else []
-        found = self._over(emitter, at, axes, [*vectors, *rest])
+        accumulators = self._over(emitter, at, axes, [*vectors, *rest])
         while count > 1:
             count //= 2
-            pairs = zip(found[:count], found[count : 2 * count], strict=True)
-            found = [*(self._fold(block, x, y) for x, y in pairs), *found[2 * count :]]
+            pairs = zip(accumulators[:count], accumulators[count : 2 * count], strict=True)
+            accumulators = [*(self._fold(block, x, y) for x, y in pairs), *accumulators[2 * count :]]
         if count:
-            total = block.let("across", [found[0]], self.node.dtype, 1, combine=self.op)
-            found = [total, *found[1:]]
-        if not found:  # a row without units
+            total = block.let("across", [accumulators[0]], self.node.dtype, 1, combine=self.op)
+            accumulators = [total, *accumulators[1:]]
+        if not accumulators:  # a row without units
             return Literal(self.neutral, self.node.dtype, 1)
-        return found[0] if len(found) == 1 else self._fold(block, found[0], found[1])
+        return accumulators[0] if len(accumulators) == 1 else self._fold(block, accumulators[0], accumulators[1])
 
     def _fold(self, block: Block, x: Operand, y: Operand) -> Operand:
         return block.let(self.op, [x, y], self.node.dtype, x.lanes)
 
     def _full(self) -> int:
-        """Whole vectors of a row."""
+        """Return the number of whole vectors of a row."""
         width = self.source.shape[-1]
         return width // self.lanes if isinstance(width, int) and self.lanes > 1 else 0
 
     def _rest(self) -> Dim:
-        """Units of a row that are folded one by one."""
+        """Return the units of a row that are reduced one by one."""
         return 0 if self._is_open() else self.source.shape[-1] - self._full() * self.lanes
 
     def _is_open(self) -> bool:
-        """Whether there are vectors, and it is known at run time only how many."""
+        """True if the number of vectors is symbolic."""
         return self.lanes > 1 and not isinstance(self.source.shape[-1], int)
 
     def _count(self) -> int:
@@ -300,7 +306,7 @@ class _Units:
             return [element(nested, Strip(index + i * lanes, lanes), item) for i, item in enumerate(before)]
 
         def part(nested: Block, index: Index, before: Operand) -> Operand:
-            """The last units, fewer than a vector has; the other lanes are left as they are."""
+            """Combine the last units, which do not fill a vector; other lanes are unchanged."""
             inner, width = emitter.within(nested), self.source.shape[-1]
             value = inner.spread(self.read(inner, (*at[:-1], Strip(index, lanes, width - index)), lanes), lanes)
             units = nested.let("unit", (), "int64", lanes, index=index)

@@ -1,4 +1,4 @@
-"""The region in which a kernel runs: its memory, its chunk of time, its workers, the rows that are active."""
+"""Region: the memory, chunk of time, workers and active rows of a kernel."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ from .values import Coordinate, Time
 
 @dataclass(frozen=True)
 class Region:
-    """time: the chunk that the region runs in, where its first axis is time. active: which rows are computed, where not
-    all are. is_step: whether all lengths of loops are known: a call is short, and of few rows as likely as of many.
-    parity: of the turn, where this runs in a loop; 0 where it runs once.
+    """Context of a kernel.
+
+    Attributes:
+        time: Chunk in which the region runs, if its first axis is time.
+        active: Rows that are computed, if not all.
+        is_step: All lengths of loops are known, so that a call is short and may have few rows.
+        parity: Parity of the turn of the enclosing loop, or 0.
     """
 
     target: Target
@@ -34,30 +38,30 @@ class Region:
 
     @property
     def sharing(self) -> WorkSharing:
-        """How kernels of this region are cut between its workers."""
+        """How the kernels of this region are split between its workers."""
         return WorkSharing(self.target, self.workers, self.time)
 
     @property
     def reverse(self) -> bool:
-        """Whether steps of time are taken from the last one to the first."""
+        """True if time runs backward."""
         return self.time is not None and self.time.reverse
 
     def is_time(self, shape: Shape, axis: int) -> bool:
-        """Whether an axis is that of time, of which a chunk is computed."""
+        """True if an axis is time, of which a chunk is computed."""
         return self.time is not None and self.time.is_axis(shape, axis)
 
     def extent(self, shape: Shape, axis: int) -> Dim:
-        """How far a loop over an axis goes."""
+        """Return the number of turns of a loop over an axis."""
         return self.time.steps if self.time is not None and self.time.is_axis(shape, axis) else shape[axis]
 
     def at(self, shape: Shape, axis: int, index: Index) -> Coordinate:
-        """A position on an axis: of time one in the present chunk."""
+        """Return a position on an axis; for time, one in the present chunk."""
         if self.time is not None and self.time.is_axis(shape, axis):
             return Time(index, self.time.start + index)
         return index
 
     def within(self, steps: Index, active: ActiveRows | None) -> Region:
-        """The region with fewer steps, and of them only the rows that are active."""
+        """Return the region with fewer steps, and only active rows in them."""
         assert self.time is not None
         return replace(self, time=replace(self.time, steps=steps), active=active)
 
@@ -71,7 +75,7 @@ def over_axes(
     body: Callable[[Block, list[Coordinate]], None],
     share: WorkerSlice | None = None,
 ) -> None:
-    """Loops over ``axes`` of ``shape``, outermost first; ``at`` is filled in. share: what to do of one of the axes."""
+    """Loop over ``axes`` of ``shape``, outermost first, and fill in ``at``. ``share`` is a part of one of the axes."""
     if not axes:
         body(block, at)
         return

@@ -1,8 +1,9 @@
-"""Rows added to the rows of a table that indices name: what the table of an embedding receives in training.
+"""Rows added to the rows of a table by index: the gradient of an embedding.
 
-They are added one after the other, in the direction of the loop over time and then in the order of the other axes.
-Zeros of rows that have ended are not added. In chunks of time the table stays in memory and every chunk adds to it, so
-the order of summation does not depend on where chunks are cut.
+They are added one after the other, in the direction of the loop over time, then in the order of the other axes. Zeros
+of
+ended rows are not added. In chunks of time the table stays in memory, so that the order of summation does not depend on
+the chunks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, absolute
 
 
 def scatter_add(region: Region, block: Block, node: Node) -> None:
-    """``node`` = zeros with every row of the updates added, or what is there where the region runs in chunks."""
+    """Compute ``node`` = zeros plus every row of the updates, or the present value plus them if the region runs in
+    chunks.
+    """
     indices, updates = node.operands
     rank = indices.tensor.rank
 
@@ -54,7 +57,7 @@ def scatter_add(region: Region, block: Block, node: Node) -> None:
 
 
 def _add(region: Region, block: Block, node: Node, at: Coordinates) -> None:
-    """One row of the updates, added to the row of the table that its index names."""
+    """Add one row of the updates to the row of the table with its index."""
     indices, updates = node.operands
     index = ValueEmitter(block, region.memory.views).value(indices, at)
     row, table = block.fresh_index("row"), region.memory.stores[node]
@@ -83,7 +86,7 @@ def _clear(region: Region, block: Block, node: Node) -> None:
 def _over_units(
     region: Region, block: Block, node: Node, shape: Shape, body: Callable[[Block, Strip, Coordinates], None]
 ) -> None:
-    """Loops over all of ``shape``, which has no time axis, in runs of its last axis."""
+    """Loop over all of ``shape``, which has no time axis, in strips of its last axis."""
     plain = Region(region.target, region.memory)
     lanes = lanes_for(region.target, [node], shape[-1] if shape else 1)
 

@@ -1,8 +1,8 @@
-"""Products that leave out blocks of zeros of their weights.
+"""Products that skip blocks of zero weights.
 
-Sums of a row lie in memory, not in registers: a loop over the blocks that are left adds each to those of its columns.
-Blocks come in the order of k, so neighbours add to different sums and don't wait for each other. Several rows share a
-loop. Where packing found too few zeros, tiles compute all of it as if there were none.
+The sums of a row are in memory, not in registers: a loop over nonzero blocks adds each to those of its columns. Blocks
+are in order of k, so that consecutive ones add to different sums without waiting. Several rows share a loop. If packing
+has found few zeros, tiles compute everything.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .matmul import Tiles
 from .region import Region, over_axes
 from .values import Coordinate, Strip, ValueEmitter, aligned, place
 
-MOST_ROWS = 4
-"""Rows that share a loop over blocks: of as many a block's weights stay in registers."""
+MAX_ROWS = 4
+"""Maximum rows that share a loop over blocks, so that a block's weights stay in registers."""
 
 
 def sparse_product(
     region: Region, block: Block, plan: KernelPlan, layout: SparseLayout, share: WorkerSlice | None
 ) -> None:  # fmt: skip
-    """The product of a kernel, by blocks or by tiles, as packing found."""
+    """Write the product of a kernel, by blocks or by tiles, as packing decided."""
     memory = region.memory
     panel = memory.panels.sparse.panel(memory.views[plan.kernel.first.operands[1]], layout)
     is_dense = block.read_index("dense", panel.numbers, DENSE)
@@ -42,8 +42,9 @@ def sparse_product(
 
 @dataclass(frozen=True)
 class _Sums:
-    """Where the sums of a row of a product lie: of each accumulator, and, where sums begin anew after some k, what they
-    add up to. at: the row's coordinates.
+    """Places of a row's sums: one for each accumulator, and a total if sums restart after some k.
+
+    ``at`` has the row's coordinates.
     """
 
     node: Node
@@ -54,7 +55,7 @@ class _Sums:
 
 
 class _Blocks:
-    """Writes products by blocks. There are several where narrow numbers are parts of a row."""
+    """Writer of products by blocks. There are several if narrow numbers are parts of a row."""
 
     def __init__(
         self, region: Region, plan: KernelPlan, layout: SparseLayout, panel: SparsePanel, share: WorkerSlice | None
@@ -64,7 +65,7 @@ class _Blocks:
         self.units = share if share is not None and share.axis == len(self.shape) - 1 else None
         self.axis = self._axis_of_rows()
         extent = 1 if self.axis is None else region.extent(self.shape, self.axis)
-        self.together = max(1, min(MOST_ROWS, extent)) if isinstance(extent, int) else MOST_ROWS
+        self.together = max(1, min(MAX_ROWS, extent)) if isinstance(extent, int) else MAX_ROWS
         self.copies = max(layout.accumulators, 2 if layout.segments > 1 else 1)
         self.room = -(-layout.room // plan.lanes) * plan.lanes
         parts = 1 if share is None else share.parts
@@ -74,7 +75,7 @@ class _Blocks:
         ]  # fmt: skip
 
     def _axis_of_rows(self) -> int | None:
-        """The axis of which several rows are computed at once; None where rows come one by one."""
+        """Return the axis of which several rows are computed at once; None for one row at a time."""
         assert self.plan.products is not None
         axis, active = self.plan.products.row_axis, self.region.active
         return None if axis is None or (active is not None and active.cuts(self.shape, axis)) else axis
@@ -84,7 +85,7 @@ class _Blocks:
         over_axes(self.region, block, self.shape, axes, [0] * len(self.shape), self._tiles, self.share)
 
     def _tiles(self, block: Block, at: list[Coordinate]) -> None:
-        """Rows in tiles of as many as are computed at once, then one by one."""
+        """Write rows in tiles, then the remainder one by one."""
         axis, together = self.axis, self.together
         if axis is None:
             self._rows(block, [at])
@@ -107,7 +108,7 @@ class _Blocks:
             loop(block, "r", end, lambda inner, row: tile(inner, row, 1), whole)
 
     def _rows(self, block: Block, places: Sequence[Sequence[Coordinate]]) -> None:
-        """Rows at once: their sums begin, are added to, and go where the products' values are wanted."""
+        """Write concurrent rows: initialise their sums, add blocks, and store the products."""
         rows = [sums for number, at in enumerate(places) for sums in self._sums(number, at)]
         for inner, strip in self._strips(block):
             for sums in rows:
@@ -118,7 +119,7 @@ class _Blocks:
                 self._end(inner, sums, strip)
 
     def _sums(self, number: int, at: Sequence[Coordinate]) -> Iterator[_Sums]:
-        """Where the sums of a row lie, of those that are computed at once the one of this number."""
+        """Yield the places of a row's sums; ``number`` is its index among concurrent rows."""
         layout, part = self.layout, 0 if self.share is None else self.share.part
         begin = (part * self.together + number) * (self.room * self.copies)
         accumulators = tuple(begin + layout.room * copy for copy in range(layout.accumulators))
@@ -139,7 +140,7 @@ class _Blocks:
         block.add(Store(value, sums.buffer, first + strip.start, strip.valid))
         for other in others:
             block.add(Store(zero, sums.buffer, other + strip.start, strip.valid))
-        if sums.total is not None:  # -0.0 adds nothing to any number, itself among them
+        if sums.total is not None:  # -0.0 is the exact neutral element of addition
             nothing = Literal(-0.0, node.dtype, strip.lanes)
             block.add(Store(nothing, sums.buffer, sums.total + strip.start, strip.valid))
 
@@ -156,14 +157,16 @@ class _Blocks:
             ValueEmitter(block, self.memory.views).store(value, view, (*sums.at, strip))
 
     def _segment(self, block: Block, rows: Sequence[_Sums], segment: Index) -> None:
-        """The blocks of k that are summed together."""
+        """Add the blocks of k that are summed together."""
         layout, numbers, part = self.layout, self.panel.numbers, 0 if self.units is None else self.units.part
         for number, height in enumerate(layout.heights):
             begin, steps = layout.range_of(part, segment, number), -(-height // layout.dot_width)
             first, last, row = (block.read_index("range", numbers, begin + item) for item in (FIRST, LAST, ROW))
-            behind = row - first * steps
+            first_row = row - first * steps
 
-            def one(inner: Block, entry: Index, height: int = height, row: Index = behind, steps: int = steps) -> None:
+            def one(
+                inner: Block, entry: Index, height: int = height, row: Index = first_row, steps: int = steps
+            ) -> None:
                 self._block(inner, rows, entry, row + entry * steps, height)
 
             loop(block, "entry", last, one, first)
@@ -172,14 +175,14 @@ class _Blocks:
                 _add_up(inner, sums, strip)
 
     def _block(self, block: Block, rows: Sequence[_Sums], entry: Index, row: Index, height: int) -> None:
-        """Adds one block to the sums of its columns. row: the first of its rows, of those of all blocks."""
+        """Add one block to the sums of its columns. ``row`` is the index of its first row among those of all blocks."""
         layout, panel = self.layout, self.panel
         numbers = layout.list_begin + 2 * entry
         k, column = (block.read_index(name, panel.numbers, numbers + item) for item, name in enumerate(("k", "column")))
         steps = -(-height // layout.dot_width)
         split = layout.accumulators if steps > 1 else 1
         lefts = [self._left(sums) for sums in rows]
-        # One row waits for loads; several rows, and weights that are widened, would wait for shuffles then.
+        # A single row is limited by loads. Several rows, and widened weights, would be limited by shuffles.
         alone = len(rows) == 1 and panel.blocks.dtype == rows[0].node.dtype and lefts[0][2] == 1
         spread = alone and layout.lanes > 1 and steps > split == 1
         for number in range(split):
@@ -199,7 +202,7 @@ class _Blocks:
                 block.add(Store(after, *target))
 
     def _left(self, sums: _Sums) -> tuple[Buffer, Index, Index]:
-        """Where a row of a left operand lies, and the distance of its elements."""
+        """Return the place of a row of a left operand, and the stride of its elements."""
         left = sums.node.operands[0]
         view = self.memory.views[left]
         index, _, _ = place(view, (*aligned(left.shape[:-1], sums.at), 0))
@@ -207,7 +210,7 @@ class _Blocks:
 
 
 def _add_up(block: Block, sums: _Sums, strip: Strip) -> None:
-    """Adds to the total what has been summed since the last time, and begins anew."""
+    """Add the partial sum to the total, and restart it."""
     assert sums.total is not None
     dtype, lanes, place_of_sum = sums.node.dtype, strip.lanes, sums.accumulators[0] + strip.start
     total = block.load("total", sums.buffer, sums.total + strip.start, lanes, strip.valid)

@@ -1,7 +1,7 @@
-"""Computes a node's value at given coordinates, pulling operands from registers or from memory.
+"""Computation of a node's value at given coordinates, with operands from registers or memory.
 
-Coordinates are one for each axis. The last may be a run of units (a vector); a value that does not vary over
-that run is computed once, as a scalar, and spread over the lanes where it meets vectors.
+There is one coordinate for each axis. The last may be a strip of units (a vector). A value that does not vary along the
+strip is computed once, as a scalar, and broadcast where it is combined with vectors.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Val
 
 @dataclass(frozen=True)
 class Strip:
-    """``lanes`` units from ``start`` on, of which ``valid`` exist: a number, or a size where the width is one.
+    """``lanes`` units from ``start``, of which ``valid`` exist: a number, or a size for a symbolic width.
 
-    apart: from each to the next, in what they are read from: views may leave some out, or turn them round.
+    ``apart`` is the distance of units in their source, because views may skip or reverse units.
     """
 
     start: Index
@@ -33,7 +33,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Time:
-    """A step: counted within the present chunk, and from the start of the sequence."""
+    """A step, counted in the present chunk and in the sequence."""
 
     local: Index
     absolute: Index
@@ -49,9 +49,7 @@ def absolute(coordinate: Coordinate) -> Index:
 
 
 def is_emitted(node: Node) -> bool:
-    """Whether an op's value at one place is computed where it is read; a reduction, a product or a scan must lie in
-    memory before.
-    """
+    """True if an op is computed where it is read. Reductions, products and scans must be in memory."""
     if node.op == "constant":
         return not node.tensor.rank
     return is_view(node) or node.op in ("iota", "dimension", "gather") or OPS[node.op].kind == "elementwise"
@@ -59,11 +57,13 @@ def is_emitted(node: Node) -> bool:
 
 @dataclass
 class ValueEmitter:
-    """Values of nodes at coordinates, within one block of statements.
+    """Computes values of nodes at coordinates, in one block of statements.
 
-    views: values that lie in memory. given: values that are in registers already (accumulators). at: coordinates
-    that are known in the block. outer: the evaluator of a block around this one, which computes what is the same at
-    every turn of the loops in between.
+    Attributes:
+        views: Values in memory.
+        given: Values that are in registers already, such as accumulators.
+        at: Coordinates that are known in the block.
+        outer: Emitter of an enclosing block, which computes loop invariants.
     """
 
     block: Block
@@ -75,57 +75,57 @@ class ValueEmitter:
     outer: ValueEmitter | None = None
 
     def within(self, block: Block, at: Coordinates = ()) -> ValueEmitter:
-        """One for a block inside this one's, where coordinates ``at`` are known too."""
+        """Return an emitter for an inner block, in which the coordinates ``at`` are known, too."""
         return ValueEmitter(block, self.views, computed=self.computed, at=(*self.at, *at), outer=self)
 
     def beside(self, block: Block) -> ValueEmitter:
-        """One for a block inside this one's that sees what is known here, and of which nothing is known here."""
+        """Return an emitter for an inner block that can use values known here, without adding to them."""
         return replace(self, block=block, known=dict(self.known))
 
     def value(self, node: Node, at: Coordinates) -> Operand:
-        """``node`` at ``at``; nodes for which ``computed`` holds are computed although they have a view."""
-        found, origin_around = self._found(node, at), self.block.origin
-        pending = [] if found is not None else [(node, aligned(node.shape, at), origin_around)]
-        while pending:  # a stack of its own: long chains of ops would exhaust Python's
+        """Compute ``node`` at ``at``. Nodes for which ``computed`` is True are computed even if they are in memory."""
+        result, origin_around = self._found(node, at), self.block.origin
+        pending = [] if result is not None else [(node, aligned(node.shape, at), origin_around)]
+        while pending:  # an explicit stack, because long chains of ops would exceed Python's recursion limit
             item, place, reader = pending[-1]
             if self.outer is not None and self.outer.knows(place):
                 with self.outer.block.at(reader):
-                    found = self.known[item, place] = self.outer.value(item, place)
+                    result = self.known[item, place] = self.outer.value(item, place)
                 pending.pop()
                 continue
             in_memory = item in self.views and not self.computed(item)
-            # What is loaded, or seen in another shape, is so for whoever reads it.
+            # Loads and views belong to their reader's line.
             origin = reader if in_memory or is_view(item) else item.where or reader
             missing = [need for need in self._needs(item, place) if self._at_hand(*need) is None]
             if missing:
                 pending += [(*need, origin) for need in reversed(missing)]
                 continue
             pending.pop()
-            found = self._at_hand(item, place)
-            if found is None:
+            result = self._at_hand(item, place)
+            if result is None:
                 self.block.origin = origin
-                found = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
-                self.known[item, place] = found
+                result = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
+                self.known[item, place] = result
         self.block.origin = origin_around
-        assert found is not None
-        return found
+        assert result is not None
+        return result
 
     def knows(self, at: Coordinates) -> bool:
         return all(isinstance(coordinate, int) or coordinate in self.at for coordinate in at)
 
     def _found(self, node: Node, at: Coordinates) -> Operand | None:
-        """A value that needs no statement any more."""
-        return self._at_hand(node, aligned(node.shape, at))  # one name for each place, however it is asked for
+        """Return a value that needs no more statements, or None."""
+        return self._at_hand(node, aligned(node.shape, at))  # one key for each position, however it is written
 
     def _at_hand(self, node: Node, place: Coordinates) -> Operand | None:
-        """A value that needs no statement any more. place: as ``aligned`` gives it."""
+        """Return a value that needs no more statements, or None. ``place`` is as ``aligned`` returns it."""
         if node.op == "constant" and not node.tensor.rank:
             return Literal(node["value"].item(), node.dtype, 1)
         key = (node, place)
         return self.given.get(key) or self.known.get(key)
 
     def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:
-        """The values that ``_compute`` asks for first."""
+        """Return the values that ``_compute`` needs first."""
         if (node in self.views and not self.computed(node)) or node.op in ("iota", "dimension"):
             return []
         if node.op == "gather":
@@ -171,7 +171,7 @@ class ValueEmitter:
         return self.apply(node, operands)
 
     def apply(self, node: Node, operands: Sequence[Operand]) -> Operand:
-        """One elementwise op on operands; scalars are spread only where they meet vectors."""
+        """Apply one elementwise op. Scalars are broadcast only if combined with vectors."""
         lanes = max((item.lanes for item in operands), default=1)
         spread = [self.spread(item, lanes) for item in operands]
         attributes = {key: value for key, value in node.attributes if key in ("site", "salt")}
@@ -207,10 +207,10 @@ class ValueEmitter:
 
 
 def _roomy(view: View, unit: Strip, at: Coordinates) -> bool:
-    """Whether a whole run lies in memory that may be read and written: then no mask is needed."""
+    """True if a whole strip is in memory that may be read and written, so that it needs no mask."""
     if unit.valid is None:
         return True
-    # A run with missing lanes is the last of its row, and its start is known. Behind a column there is no room.
+    # A strip with invalid lanes is the last of its row, with a known start. There is no room after a column.
     return (
         at[-1] is unit
         and unit.apart == 1
@@ -221,7 +221,7 @@ def _roomy(view: View, unit: Strip, at: Coordinates) -> bool:
 
 
 def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
-    """(index, run, distance of lanes) of a view at coordinates."""
+    """Return (index, strip, stride of lanes) of a view at coordinates."""
     index: Index = view.offset
     unit: Strip | None = None
     stride: Index = 0
@@ -239,7 +239,7 @@ def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
 
 
 def aligned(shape: Shape, at: Coordinates) -> Coordinates:
-    """The coordinates of an operand that broadcasts: axes of 1 are read at 0."""
+    """Return the coordinates of an operand that broadcasts: axes of 1 are read at 0."""
     own = at[len(at) - len(shape) :]
     if 1 not in shape:
         return own
@@ -247,7 +247,7 @@ def aligned(shape: Shape, at: Coordinates) -> Coordinates:
 
 
 def through(node: Node, at: Coordinates) -> Coordinates:
-    """The operand's coordinates of a movement op that is not stored."""
+    """Return the coordinates in the operand of an inlined movement op."""
     source = node.operands[0].shape
     match node.op:
         case "broadcast":
@@ -274,7 +274,7 @@ def through(node: Node, at: Coordinates) -> Coordinates:
 
 
 def _of_cut_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordinate:
-    """The position on an axis that was cut in parts, of which it takes the first ones: as many as it has positions."""
+    """Return the position on an axis that was split into parts. It consumes the first parts that make up ``extent``."""
     whole, position = parts.pop(0)
     while whole != extent:
         dim, coordinate = parts.pop(0)
@@ -288,7 +288,7 @@ def _of_cut_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordinate
 
 
 def onward(coordinate: Coordinate, jump: int, first: Index) -> Coordinate:
-    """``coordinate * jump + first``."""
+    """Return ``coordinate * jump + first``."""
     if first == 0 and jump == 1:
         return coordinate
     if isinstance(coordinate, Strip):

@@ -1,7 +1,7 @@
-"""64-bit integers from and to floats by 32-bit instructions, where LLVM would call a library.
+"""Conversions between 64-bit integers and floats by 32-bit instructions, where LLVM would call a library.
 
-Rounded and limited as the instructions of other processors: to nearest even; a float as an integer towards zero,
-to the nearest integer that there is, and to 0 if it is NaN. One function for each pair of types, on single numbers.
+They round and saturate like the instructions of other processors: to nearest even; a float to an integer towards zero,
+saturating, and NaN to 0. There is one function for each pair of types, on scalars.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ _BIAS = {"f32": 127, "f64": 1023}
 
 
 def float_of_wide(b: Instructions, x: Handle, element: str) -> Handle:
-    """An ``i64`` of any number of lanes as a float."""
+    """Convert an ``i64`` of any number of lanes to a float."""
     body = _to_f32 if element == "f32" else _to_f64
     return b.each_lane(x, lambda item: b.helper(f"{element}_of_i64", (element, 1), [item], body))
 
 
 def wide_of_float(b: Instructions, x: Handle) -> Handle:
-    """A float of any number of lanes as an ``i64``."""
+    """Convert a float of any number of lanes to an ``i64``."""
     return b.each_lane(x, lambda item: b.helper(f"i64_of_{x.element}", ("i64", 1), [item], _to_i64))
 
 
-def _to_f32(b: Instructions, given: Sequence[Handle]) -> Handle:
-    """The 32 highest bits, of which the last one stands for all that lie below, are rounded once."""
-    x = given[0]
+def _to_f32(b: Instructions, arguments: Sequence[Handle]) -> Handle:
+    """Round once the 32 highest bits, of which the last one is sticky for all lower ones."""
+    x = arguments[0]
     zero = b.constant(0, x)
     negative = b.compare("slt", x, zero)
     magnitude = b.select(negative, b.isub(zero, x), x)
@@ -44,17 +44,17 @@ def _to_f32(b: Instructions, given: Sequence[Handle]) -> Handle:
     return b.select(negative, b.neg(result), result)
 
 
-def _to_f64(b: Instructions, given: Sequence[Handle]) -> Handle:
-    """Both halves are exact, and so is the upper one's product; their sum is rounded once."""
-    x = given[0]
+def _to_f64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
+    """Add both halves, each converted exactly, with one rounding."""
+    x = arguments[0]
     high = b.convert("sitofp", b.convert("trunc", b.lshr(x, 32), "i32"), "f64")
     low = b.convert("uitofp", b.convert("trunc", x, "i32"), "f64")
     return b.add(b.mul(high, b.constant(2.0**32, high)), low)
 
 
-def _to_i64(b: Instructions, given: Sequence[Handle]) -> Handle:
-    """The fraction, shifted by the exponent."""
-    x = given[0]
+def _to_i64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
+    """Shift the significand by the exponent."""
+    x = arguments[0]
     width, bias = _FRACTION[x.element], _BIAS[x.element]
     bits = b.bits(x)
     exponent = b.and_(b.lshr(bits, width), b.constant(2 * bias + 1, bits))
@@ -74,7 +74,7 @@ def _to_i64(b: Instructions, given: Sequence[Handle]) -> Handle:
 
 
 def _between(b: Instructions, x: Handle, most: int) -> Handle:
-    """An integer limited to 0..most."""
+    """Clamp an integer to 0..most."""
     zero, limit = b.constant(0, x), b.constant(most, x)
     x = b.select(b.compare("sgt", x, zero), x, zero)
     return b.select(b.compare("slt", x, limit), x, limit)

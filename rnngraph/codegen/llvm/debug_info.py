@@ -1,9 +1,8 @@
-"""Lines, layers and phases as LLVM's debug metadata, for twins of the code that runs: `gdb`, `perf` and `objdump` read
-them of what LLVM makes of it.
+"""Debug metadata with lines, layers and phases, for debug builds. `gdb`, `perf` and `objdump` read it.
 
-A layer in a phase is a function that seems inlined: a kernel's instruction is at the script's line in
-``encoder/cell_0 forward``, which stands in ``scan2``. What several layers share names all of them, at the line
-of the first. No instruction is another one with metadata than without.
+A layer in a phase appears as an inlined function: an instruction of a kernel is at the script's line in
+``encoder/cell_0 forward``, inlined in ``scan2``. Code shared by several layers names all of them, at the line of the
+first. Instructions are the same with and without metadata.
 """
 
 from __future__ import annotations
@@ -17,21 +16,24 @@ from ..loop_ir.origins import Origins, layers_text
 
 DEFINITION = re.compile(r'(define .*?@"?([\w.$-]+)"?\(.*\).*?) \{$')
 _CALL = re.compile(r"\bcall .*?@([\w.$-]+)\(")
-MOST_COLUMNS = 65535
-"""The largest column that LLVM has room for; what has a larger number is told as the function's own."""
+MAX_COLUMN = 65535
+"""Maximum column number of LLVM. Origins with a larger number appear as the function's own."""
 
 
 def with_debug_info(
     text: StageText, numbered: dict[Origins, int] | None = None, own: Origins = ()
 ) -> StageText:  # fmt: skip
-    """A module's text with the origins of its lines as metadata.
+    """Return a module's text with the origins of its lines as metadata.
 
-    own: of functions that come from nowhere and are not called for what does. numbered: filled with a number for what
-    each line comes from, which is the column of its places, so that places in assembly are told apart.
+    Args:
+        own: Origins of functions that have none, and are not called by code that has.
+        numbered: Receives a number for the origins of each line. It is the column of locations, which identifies them
+            in
+            assembly.
     """
     lines = _with_those_of_callers(text.lines, own)
     writer = _Metadata(lines, numbered)
-    found: list[StageLine] = []
+    result: list[StageLine] = []
     function = ""
     for line, origins in lines:
         if head := DEFINITION.match(line):
@@ -41,12 +43,12 @@ def with_debug_info(
             function = ""
         elif function and line.startswith("  ") and not line.startswith("  ;"):
             line = f"{line}, !dbg {writer.place(function, origins)}"
-        found.append(StageLine(line, origins))
-    return StageText([*found, StageLine(""), *map(StageLine, writer.text())])
+        result.append(StageLine(line, origins))
+    return StageText([*result, StageLine(""), *map(StageLine, writer.text())])
 
 
 def _with_those_of_callers(lines: Iterable[StageLine], own: Origins) -> list[StageLine]:
-    """Lines of a function that is called for many, and so comes from nowhere itself, are of all its calls' lines."""
+    """Give lines of a function shared by many calls, which has no origin itself, the origins of all its calls."""
     lines = list(lines)
     known: set[str] = set()
     callers: dict[str, dict[str, None]] = {}
@@ -78,20 +80,20 @@ def _with_those_of_callers(lines: Iterable[StageLine], own: Origins) -> list[Sta
 def _of_callers(
     function: str, callers: dict[str, dict[str, None]], of_calls: dict[str, Origins], known: set[str]
 ) -> Origins:  # fmt: skip
-    """Origins of all calls of a function, through others like it."""
-    found, pending, seen = dict.fromkeys(of_calls.get(function, ())), [function], set[str]()
+    """Return the origins of all calls of a function, possibly through others like it."""
+    origins, pending, visited = dict.fromkeys(of_calls.get(function, ())), [function], set[str]()
     while pending:
         name = pending.pop()
-        if name in seen:
+        if name in visited:
             continue
-        seen.add(name)
-        found |= dict.fromkeys(of_calls.get(name, ()))
+        visited.add(name)
+        origins |= dict.fromkeys(of_calls.get(name, ()))
         pending += [caller for caller in callers.get(name, ()) if caller not in known]
-    return tuple(found)
+    return tuple(origins)
 
 
 class _Metadata:
-    """The metadata of one module in the making: nodes by their text, so that each stands there once."""
+    """Metadata of one module under construction. Nodes are unique by their text."""
 
     def __init__(self, lines: Iterable[StageLine], numbered: dict[Origins, int] | None) -> None:
         self.numbered = numbered
@@ -111,15 +113,15 @@ class _Metadata:
         ]
 
     def function(self, name: str, origins: Origins) -> str:
-        """A function of the module, at the first line that it computes for."""
+        """Add a function of the module, at the first line for which it computes."""
         file, line = (origins[0].file, origins[0].line) if origins else (self.file, 0)
         number = self._subprogram(name, file, line)
         self.functions[number] = file, line
         return number
 
     def place(self, function: str, origins: Origins) -> str:
-        """A place in a function."""
-        if not origins:  # what a function does for all
+        """Add a location in a function."""
+        if not origins:  # code for the function as a whole
             return self._node(f"!DILocation(line: {self.functions[function][1]}, scope: {function})")
         first = origins[0]
         if not any(origin.layer for origin in origins) and first.file == self.functions[function][0]:
@@ -136,7 +138,7 @@ class _Metadata:
         if self.numbered is None:
             return ""
         number = self.numbered.setdefault(origins, len(self.numbered) + 1)
-        return f"column: {number if number <= MOST_COLUMNS else 0}, "
+        return f"column: {number if number <= MAX_COLUMN else 0}, "
 
     def text(self) -> list[str]:
         named = [f"!llvm.dbg.cu = !{{{self.unit}}}", f"!llvm.module.flags = !{{{', '.join(self.flags)}}}"]
@@ -151,7 +153,7 @@ class _Metadata:
         )
 
     def _file(self, path: str, apart: bool = True) -> str:
-        """apart: whether the folder stands by itself, as a line table says it then: it leaves out the unit's own."""
+        """Add a file. ``apart``: put the folder in a separate field, as a line table needs it for other folders."""
         folder, name = os.path.split(path if path.startswith("<") else os.path.abspath(path)) if path else ("", "")
         if not apart:
             folder, name = "", f"{folder}/{name}"
@@ -162,7 +164,7 @@ class _Metadata:
         return f"!{len(self.nodes) - 1}"
 
     def _node(self, text: str, key: str = "") -> str:
-        """key: of what is distinct, but one and the same for all that ask for it."""
+        """Add a node. ``key`` makes it distinct, but the same for equal keys."""
         if text + key not in self.numbers:
             self.nodes.append(text)
             self.numbers[text + key] = f"!{len(self.nodes) - 1}"
@@ -170,7 +172,7 @@ class _Metadata:
 
 
 def _quoted(text: str) -> str:
-    """As LLVM writes it: bytes that are not plain by their numbers."""
+    """Quote text in LLVM syntax, with other than plain bytes as numbers."""
     plain = (
         chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:02X}"
         for byte in text.encode("utf-8", "surrogatepass")

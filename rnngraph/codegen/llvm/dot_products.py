@@ -1,8 +1,8 @@
-"""What a register tile does to two operands and a sum: a multiply-add of floats, or a dot product of narrow numbers,
-several of which lie in each lane's 32 bits.
+"""Step of a register tile: a multiply-add of floats, or a dot product of narrow numbers that share 32-bit lanes.
 
-Each way has three functions, so that a tile makes once what it uses often: of an activation, of a vector of weights,
-and of both and a sum. All ways of multiplying bytes are exact, so they give the same numbers.
+Each way has three functions, so that a tile computes repeated parts once: for an activation, for a vector of weights,
+and
+for both with a sum. All products of bytes are exact, so that all ways give the same numbers.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ..machine.target import Target
 from .instructions import Handle, Instructions, vector_type
 
 Parts = tuple[Handle, ...]
-"""What is made of one operand."""
+"""Precomputed parts of one operand."""
 Add = Callable[[Instructions, Parts, Parts, Handle], Handle]
 
-LEAST = 4
-"""Lanes of the smallest vector; fewer are a part of it."""
+MIN_LANES = 4
+"""Lanes of the smallest vector. Fewer lanes use a part of it."""
 SIGN = {4: "llvm.x86.ssse3.psign.b.128", 8: "llvm.x86.avx2.psign.b"}
 MADDUBS = {4: "llvm.x86.ssse3.pmadd.ub.sw.128", 8: "llvm.x86.avx2.pmadd.ub.sw"}
 MADDWD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
@@ -28,8 +28,12 @@ WASM = {4: "llvm.wasm.dot"}
 
 
 class Way(NamedTuple):
-    """left: what is made of an activation, or of a word of narrow ones, the same in all lanes. right: of weights. add:
-    the sum with the products of both.
+    """One way of multiplying.
+
+    Attributes:
+        left: Prepares an activation, or a word of narrow ones, the same in all lanes.
+        right: Prepares weights.
+        add: Returns the sum plus the products of both.
     """
 
     left: Callable[[Instructions, Handle], Parts]
@@ -38,8 +42,8 @@ class Way(NamedTuple):
 
 
 def dot_product(target: Target, dtype: str) -> Way:
-    """The way for narrow activations: ``bfloat16`` and ``uint8`` have an instruction each, for ``int8`` it is as the
-    target says.
+    """Return the way for narrow activations: one instruction for ``bfloat16`` and ``uint8``; for ``int8`` the
+    target's.
     """
     return SIGNED[target.signed_dots] if dtype == "int8" else ACCUMULATED
 
@@ -53,8 +57,8 @@ def _multiply_add(b: Instructions, left: Parts, right: Parts, total: Handle) -> 
 
 
 def _accumulated(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """AVX-512's and AVX-VNNI's: of two bfloat16 where the sum is float32, else of four bytes without and with sign."""
-    if total.lanes < LEAST:
+    """Use AVX-512 or AVX-VNNI: pairs of bfloat16 for a float32 sum, else four unsigned by four signed bytes."""
+    if total.lanes < MIN_LANES:
         return _in_a_vector(b, _accumulated, left, right, total)
     name, sides = f"llvm.x86.avx512.vpdpbusd.{32 * total.lanes}", [*left, *right]
     if total.element == "f32":
@@ -64,31 +68,31 @@ def _accumulated(b: Instructions, left: Parts, right: Parts, total: Handle) -> H
 
 
 def _arms(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """SDOT, of signed bytes."""
-    if total.lanes < LEAST:
+    """Use SDOT for signed bytes."""
+    if total.lanes < MIN_LANES:
         return _in_a_vector(b, _arms, left, right, total)
     sides = [_bitcast(b, x, "i8", 16) for x in (*left, *right)]
     return _call(b, "llvm.aarch64.neon.sdot.v4i32.v16i8", total, total, *sides)
 
 
 def _in_a_vector(b: Instructions, add: Add, left: Parts, right: Parts, total: Handle) -> Handle:
-    """``add`` in the smallest vector, of which ``total`` has a part of the lanes."""
-    words, weights, wide = (b.wider(item, LEAST) for item in (*left, *right, total))
+    """Apply ``add`` in the smallest vector, for a sum with fewer lanes."""
+    words, weights, wide = (b.wider(item, MIN_LANES) for item in (*left, *right, total))
     return _part(b, add(b, (words,), (weights,), wide), total.lanes)
 
 
 def _part(b: Instructions, x: Handle, lanes: int) -> Handle:
-    """The first lanes."""
+    """Return the first lanes."""
     if lanes == x.lanes:
         return x
     return b.extract(x, 0) if lanes == 1 else b.shuffle(x, x, range(lanes))
 
 
 def _call(b: Instructions, name: str, like: Handle, *arguments: Handle) -> Handle:
-    """A call of one of a processor's own intrinsics."""
+    """Call a target-specific intrinsic."""
     b.intrinsics[name] = f"declare {like.type} @{name}({', '.join(item.type for item in arguments)})"
-    given = ", ".join(f"{item.type} {item.text}" for item in arguments)
-    return b.emit(f"call {like.type} @{name}({given})", like.element, like.lanes, "dot")
+    typed_arguments = ", ".join(f"{item.type} {item.text}" for item in arguments)
+    return b.emit(f"call {like.type} @{name}({typed_arguments})", like.element, like.lanes, "dot")
 
 
 def _bitcast(b: Instructions, x: Handle, element: str, lanes: int) -> Handle:
@@ -99,19 +103,20 @@ def _bitcast(b: Instructions, x: Handle, element: str, lanes: int) -> Handle:
 
 
 def _bytes(b: Instructions, x: Handle) -> Parts:
-    x = x if x.lanes >= LEAST else b.wider(x, LEAST)
+    x = x if x.lanes >= MIN_LANES else b.wider(x, MIN_LANES)
     return (_bitcast(b, x, "i8", 4 * x.lanes),)
 
 
 def _magnitudes(b: Instructions, x: Handle) -> Parts:
-    """Weights as bytes without sign, and as they are: activations take their signs."""
+    """Return weights as unsigned bytes, and unchanged. Activations take their signs."""
     (weights,) = _bytes(b, x)
     return b.intrinsic("abs", weights, weights, Handle("false", "i1", 1)), weights
 
 
 def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """SSSE3's and AVX2's instructions: bytes without and with sign, two of whose products are one sum of 16 bits. Twice
-    127 times 127 fits; -128, which ``narrow_products`` makes of nothing, would not be right.
+    """Use SSSE3 and AVX2: products of unsigned and signed bytes, summed pairwise in 16 bits.
+
+    Twice 127 times 127 fits. -128 would overflow, but ``narrow_products`` never produces it.
     """
     (words,), (magnitudes, weights) = left, right
     lanes = words.lanes // 4
@@ -122,14 +127,14 @@ def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
 
 
 def _even_and_odd(b: Instructions, x: Handle) -> Parts:
-    """Bytes 0 and 2 of each word, and bytes 1 and 3, in 16 bits each."""
-    x = x if x.lanes >= LEAST else b.wider(x, LEAST)
+    """Return bytes 0 and 2 of each word, and bytes 1 and 3, in 16 bits each."""
+    x = x if x.lanes >= MIN_LANES else b.wider(x, MIN_LANES)
     halves = _bitcast(b, x, "i16", 2 * x.lanes)
     return b.ashr(b.shl(halves, 8), 8), b.ashr(halves, 8)
 
 
 def _half_pairs(b: Instructions, left: Parts, right: Parts, total: Handle, names: Mapping[int, str] = MADDWD) -> Handle:
-    """SSE2's, AVX-512BW's and WebAssembly's instruction: of numbers of 16 bits two products are added up in 32."""
+    """Use SSE2, AVX-512BW or WebAssembly: two products of 16-bit numbers are summed in 32 bits."""
     for x, y in zip(left, right, strict=True):
         sums = _call(b, names[x.lanes // 2], Handle("", "i32", x.lanes // 2), x, y)
         total = b.iadd(total, _part(b, sums, total.lanes))
@@ -142,7 +147,7 @@ def _even_and_odd_of_a_word(b: Instructions, x: Handle) -> Parts:
 
 
 def _word_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """SMLAD of Cortex-M: of two pairs of 16 bits in a register both products are added."""
+    """Use SMLAD of Cortex-M: the products of two pairs of 16 bits are added."""
     for x, y in zip(left, right, strict=True):
         total = _call(b, "llvm.arm.smlad", total, x, y, total)
     return total
@@ -168,4 +173,4 @@ SIGNED = {
     "smlad": Way(_even_and_odd_of_a_word, _even_and_odd_of_a_word, _word_pairs),
     "plain": Way(_each_byte, _each_byte, _one_by_one),
 }
-"""By the name that ``Target.signed_dots`` has. ``plain`` is for every processor."""
+"""Ways by the names of ``Target.signed_dots``. ``plain`` is for every processor."""

@@ -1,4 +1,4 @@
-"""The native meaning of every elementwise op, in single instructions and in ``vecmath``'s functions."""
+"""Native code of every elementwise op, as single instructions or functions of ``vecmath``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OF_INTEGERS = {
 
 
 def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes: Mapping[str, Any]) -> Handle:
-    """One op of the table on handles of equal lanes; ``element`` is the result's."""
+    """Write one op on handles of equal lanes. ``element`` is the type of the result."""
     floating = bool(x) and x[0].element in FLOAT_ELEMENTS
     if op in _OF_INTEGERS and not floating:
         return _OF_INTEGERS[op](b, x[0], x[1])
@@ -89,19 +89,19 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
 
 
 def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> Handle:
-    """NaN where either is NaN, as in NumPy; the second test is dropped where y is a number."""
+    """Return the extreme; NaN if either is NaN, as in NumPy. The second test is omitted if y is a literal."""
     if not floating:
         return b.select(b.compare("sgt" if op == "maximum" else "slt", x, y), x, y)
-    chosen = b.select(b.compare("ugt" if op == "maximum" else "ult", x, y), x, y)
+    larger_or_nan = b.select(b.compare("ugt" if op == "maximum" else "ult", x, y), x, y)
     if not y.text.startswith("%"):
-        return chosen
-    return b.select(b.compare("uno", y, y), y, chosen)
+        return larger_or_nan
+    return b.select(b.compare("uno", y, y), y, larger_or_nan)
 
 
 def _sign(b: Instructions, x: Handle, floating: bool) -> Handle:
     zero, one = b.constant(0, x), b.constant(1, x)
     less, more = ("olt", "ogt") if floating else ("slt", "sgt")
-    positive = b.select(b.compare(more, x, zero), one, x)  # a zero or NaN stays as it is
+    positive = b.select(b.compare(more, x, zero), one, x)  # zero and NaN are unchanged
     return b.select(b.compare(less, x, zero), b.constant(-1, x), positive)
 
 
@@ -127,32 +127,34 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
         return wide_of_float(b, x) if now == "i64" else float_of_wide(b, x, now)
     if now in FLOAT_ELEMENTS:
         return b.convert("sitofp", x, now)
-    if was in FLOAT_ELEMENTS:  # saturating: an ordinary conversion out of range has no defined value
+    if was in FLOAT_ELEMENTS:  # saturating, because LLVM's conversion is undefined out of range
         overload = f"{overload_suffix(now, x.lanes)}.{overload_suffix(was, x.lanes)}"
         return b.intrinsic("fptosi.sat", (now, x.lanes), x, overload=overload)
     return b.convert("sext" if now == "i64" else "trunc", x, now)
 
 
 def _limited(b: Instructions, x: Handle, element: str) -> Handle:
-    """A float as an integer within a narrow one's limits, the largest for NaN. LLVM's own saturating conversion takes
-    lane after lane.
+    """Convert a float to a narrow integer type, saturating, and NaN to the maximum.
+
+    LLVM's own saturating conversion is done lane by lane.
     """
     low, high = narrow.LIMITS["uint8" if element == "u8" else "int8"]
-    least, most = b.constant(low, x), b.constant(high, x)
-    below = b.select(b.compare("olt", x, most), x, most)
-    return b.convert("fptosi", b.select(b.compare("ogt", below, least), below, least), "i32")
+    minimum, maximum = b.constant(low, x), b.constant(high, x)
+    below = b.select(b.compare("olt", x, maximum), x, maximum)
+    return b.convert("fptosi", b.select(b.compare("ogt", below, minimum), below, minimum), "i32")
 
 
 def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
-    """``ir.numbers.narrow.rounded_to_bfloat16``, whatever the processor does with denormals. A NaN keeps its upper
-    bits, with the one that keeps it a NaN.
+    """Implement ``ir.numbers.narrow.rounded_to_bfloat16``, independent of the processor's mode for denormals.
+
+    NaN keeps its upper bits, and becomes quiet.
     """
     bits = b.bits(x)
     odd = b.and_(b.lshr(bits, 16), b.constant(1, bits))
     rounded = b.iadd(bits, b.iadd(odd, b.constant(0x7FFF, bits)))
     quiet = b.or_(bits, b.constant(0x400000, bits))
     is_infinite = b.compare("eq", b.and_(b.lshr(rounded, 16), b.constant(0x7FFF, bits)), b.constant(0x7F80, bits))
-    nearest = b.select(is_infinite, bits, rounded)  # cut off, a number is the largest and an infinity itself
+    nearest = b.select(is_infinite, bits, rounded)  # truncation gives the largest number, or infinity itself
     kept = b.select(b.compare("uno", x, x), quiet, nearest)
     return b.convert("trunc", b.lshr(kept, 16), "bf16")
 

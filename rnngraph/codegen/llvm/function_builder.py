@@ -1,4 +1,4 @@
-"""One LLVM function in the making: its lines, what its names stand for, index arithmetic and addresses."""
+"""LLVM function under construction: lines, handles of names, index arithmetic and addresses."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ _NOWHERE = nullcontext()
 
 
 class FunctionBuilder:
-    """Lines of LLVM text, and the handles of the loop IR's values, buffers and sizes.
+    """Lines of LLVM text, with the handles of the loop IR's values, buffers and sizes.
 
-    index_kind: of index arithmetic, which is as wide as a pointer; LLVM's type and the element's name alike. known:
-    index arithmetic that is at hand, a dictionary for each block of statements around. own: origins of what a function
-    does for all its statements; origins: of what is written now; marks: from which line on they are so.
+    Attributes:
+        index_kind: LLVM type of index arithmetic, as wide as a pointer.
+        known: Available results of index arithmetic, one dictionary for each enclosing block.
+        own: Origins of the function as a whole; ``origins`` those of the current statement.
+        marks: First line of each origin.
     """
 
     def __init__(
         self, target: Target, intrinsics: dict[str, str], helpers: dict[str, str],
         statements: StatementOrigins | None = None,
     ) -> None:  # fmt: skip
-        """statements: where they come from, if that is to be known of lines."""
+        """Start a function. ``statements`` has the origins of statements, if lines need them."""
         self.lines: list[str] = []
         self.b = Instructions(
             self.lines, target.has_fma, target.has_estimates, intrinsics, helpers, absent=target.absent
@@ -44,7 +46,7 @@ class FunctionBuilder:
         self.marks: list[tuple[int, Origins]] = []
 
     def at(self, origins: Origins) -> AbstractContextManager[None]:
-        """What is written here comes from ``origins``, if there are any."""
+        """Set the origins of lines written in this context, if there are any."""
         return _NOWHERE if self.statement_origins is None else self._at(origins)
 
     @contextmanager
@@ -60,36 +62,36 @@ class FunctionBuilder:
             self.marks.append((len(self.lines), origins))
 
     def line_origins(self) -> list[Origins]:
-        """The origins of each line."""
-        found: list[Origins] = [self.own] * len(self.lines)
+        """Return the origins of each line."""
+        origins_by_line: list[Origins] = [self.own] * len(self.lines)
         ends = [*(first for first, _ in self.marks[1:]), len(self.lines)]
         for (first, origins), end in zip(self.marks, ends, strict=False):
-            found[first:end] = [origins or self.own] * (end - first)
-        return found
+            origins_by_line[first:end] = [origins or self.own] * (end - first)
+        return origins_by_line
 
     def operand(self, value: Operand) -> Handle:
-        """The handle of a value that was computed, or of a number."""
+        """Return the handle of a computed value or of a number."""
         if isinstance(value, Value):
             return self.values[value.name]
         return self.b.literal(value.value, element_of(value.dtype), value.lanes)
 
     def start(self, label: str) -> None:
-        """Begin the basic block of a label."""
+        """Start the basic block of a label."""
         self.b.start(label)
 
     @property
     def label(self) -> str:
-        """Name of the basic block that is being written."""
+        """Name of the current basic block."""
         return self.b.label
 
     def labels(self, *names: str) -> list[str]:
-        """Return fresh labels, all with one number."""
+        """Return fresh labels that share one number."""
         return self.b.labels(*names)
 
     # Index arithmetic ----------------------------------------------------------------------------
 
     def index(self, dim: Index) -> str:
-        """A polynomial as an operand; what a scope around has computed is not computed again."""
+        """Return a polynomial as an operand. Results of enclosing scopes are reused."""
         if not isinstance(dim, Size):
             return self._number(dim)
         key = dim.terms
@@ -110,17 +112,19 @@ class FunctionBuilder:
         return total
 
     def _floor(self, floor: Floor) -> str:
-        """A quotient by a number, which needs neither an instruction for it nor a library. Nothing in it is below 0."""
+        """Return a quotient by a constant, which needs no division instruction. Its operands are never negative."""
         return self.combine("udiv", self.index(floor.dim), self._number(floor.by))
 
     def _number(self, number: int) -> str:
-        """A literal. LLVM would cut one that is too long in silence."""
+        """Return a literal. LLVM would silently truncate one that is too large."""
         if not -self.reach <= number < self.reach:
-            raise ArgumentError(f"code for {self.target.name} can't address as much memory as this graph needs")
+            raise ArgumentError(
+                f"code for {self.target.name} can't address as much memory as this graph needs; make its arrays smaller"
+            )
         return str(number)
 
     def combine(self, op: str, a: str, b: str) -> str:
-        """``a op b`` of index arithmetic, once in a scope."""
+        """Return ``a op b`` in index arithmetic, once per scope."""
         key = (op, a, b)
         for scope in self.known:
             if key in scope:
@@ -130,11 +134,12 @@ class FunctionBuilder:
         return text
 
     def address(self, buffer: Buffer, index: Index) -> str:
-        """A pointer to an element: what varies first, then what is constant, which addressing modes absorb.
+        """Return a pointer to an element: the varying part first, then the constant part, which addressing modes
+        absorb.
 
-        LLVM's strength reduction looks for a way to share all sums of all pointers in a loop, which takes it a quarter
-        of the time to compile and gains nothing where addressing modes are as rich as x86's: there the varying part is
-        hidden from it.
+        LLVM's loop strength reduction tries to share sums of all pointers in a loop. That takes a quarter of compile
+        time, and
+        gains nothing with addressing modes as rich as those of x86. There the varying part is frozen.
         """
         constant = next((factor for names, factor in index.terms if not names), 0) if isinstance(index, Size) else index
         kind = LLVM_TYPES[memory_element(buffer.dtype)]
@@ -147,9 +152,12 @@ class FunctionBuilder:
         return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
 
     def pointer(self, kind: str, pointer: str, offset: str, onward: bool = False) -> str:
-        """``pointer`` moved by ``offset`` elements of an LLVM type, once in a scope. onward: it is sure to be moved
-        up from a place that is not before the buffer, so that no address wraps round; only so WebAssembly's loads
-        take in an offset, while elsewhere nothing depends on it.
+        """Return ``pointer`` moved by ``offset`` elements of an LLVM type, once per scope.
+
+        Args:
+            onward: The move is upward within the buffer, so that addresses do not wrap. WebAssembly needs this to fold
+                an
+                offset into a load; elsewhere it has no effect.
         """
         key = (kind, pointer, offset)
         for scope in self.known:
@@ -162,13 +170,13 @@ class FunctionBuilder:
         return text
 
     def wide_index(self, dim: Index) -> Handle:
-        """Index arithmetic as a value of the loop IR, which has 64 bits everywhere."""
+        """Return index arithmetic as a value of the loop IR, which always has 64 bits."""
         handle = Handle(self.index(dim), self.index_kind, 1)
         is_number = not handle.text.startswith("%")
         return handle._replace(element="i64") if is_number or handle.element == "i64" else self._sized(handle, "i64")
 
     def lane_count(self, valid: Index) -> Handle:
-        """How many lanes are in bounds, in 32 bits."""
+        """Return the number of valid lanes, in 32 bits."""
         return self._sized(Handle(self.index(valid), self.index_kind, 1), "i32")
 
     def _sized(self, x: Handle, element: str) -> Handle:
@@ -177,13 +185,15 @@ class FunctionBuilder:
         return self.b.convert("sext" if element == "i64" else "trunc", x, element)
 
     def fixed(self, pointer: str) -> str:
-        """A pointer that LLVM's passes over loops take as it is. For WebAssembly they would give each load an addition
-        of its own, for want of a proof that the sum does not wrap.
+        """Return a pointer that LLVM's loop passes leave alone.
+
+        For WebAssembly they would give each load its own addition, because they cannot prove that the sum does not
+        wrap.
         """
         return self.frozen(pointer) if self.target.triple.startswith("wasm") else pointer
 
     def frozen(self, pointer: str) -> str:
-        """The pointer as a value that LLVM knows no sum for, once in a scope."""
+        """Freeze a pointer, so that LLVM knows no sum for it, once per scope."""
         key = ("freeze", pointer)
         for scope in self.known:
             if key in scope:
@@ -192,7 +202,7 @@ class FunctionBuilder:
         return text
 
     def let_index(self, let: LetIndex) -> None:
-        """Computes and names a size."""
+        """Compute and name a size."""
         b, kind = self.b, self.index_kind
         if let.op == "read":
             assert let.source is not None
@@ -206,7 +216,7 @@ class FunctionBuilder:
             zero = Handle("0", "i64", 1)
             self.sizes[let.name] = self._sized(b.select(b.compare("sgt", value, zero), value, zero), kind).text
             return
-        # By a number that is known: not every processor divides, and a library is not called.
+        # By a constant, because not every processor has a division, and no library is called.
         assert let.op not in ("floor", "divide") or isinstance(let.factor, int)
         base, factor = Handle(self.index(let.base), kind, 1), Handle(self.index(let.factor), kind, 1)
         match let.op:
@@ -224,5 +234,5 @@ class FunctionBuilder:
 
 
 def ascends(index: Index) -> bool:
-    """Whether neither an index nor any part of its sum can be before the start: nothing is subtracted."""
+    """True if an index and all its partial sums are nonnegative, because nothing is subtracted."""
     return all(factor >= 0 for _, factor in index.terms) if isinstance(index, Size) else index >= 0

@@ -1,4 +1,4 @@
-"""Writes single LLVM instructions: typed handles in, text out. Implements ``vecmath.VectorBuilder``."""
+"""Writer of single LLVM instructions: typed handles in, text out. Implements ``vecmath.VectorBuilder``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ LLVM_TYPES = {
     "f32": "float", "f64": "double", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "i16": "i16",
     "bf16": "i16", "bfloat": "bfloat", "ptr": "ptr",
 }  # fmt: skip
-"""What holds an element. A bfloat16 is its bits: on some processors LLVM converts the type by calls; ``bfloat`` is
-what dot products take.
+"""LLVM types of elements. A bfloat16 is stored as bits, because LLVM converts the type by calls on some processors;
+``bfloat`` is the operand type of dot products.
 """
 SUFFIXES = {
     "f32": "f32", "f64": "f64", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "bf16": "i16",
@@ -22,7 +22,7 @@ SUFFIXES = {
 
 
 class Handle(NamedTuple):
-    """A value in LLVM text: ``%tanh.3``, its element type and number of lanes."""
+    """A value in LLVM text, such as ``%tanh.3``, with its element type and number of lanes."""
 
     text: str
     element: str
@@ -43,12 +43,12 @@ def element_of(dtype: str) -> str:
 
 
 def memory_element(dtype: str) -> str:
-    """A truth value takes a byte in memory."""
+    """Return the element type in memory, where a bool takes a byte."""
     return "i8" if dtype == "bool" else element_of(dtype)
 
 
 def float_text(value: float, element: str) -> str:
-    """LLVM's exact spelling: the bits of the double that equals the number."""
+    """Return LLVM's exact spelling: the bits of the double equal to the number."""
     if element == "f32":
         try:
             value = struct.unpack("f", struct.pack("f", value))[0]
@@ -58,11 +58,13 @@ def float_text(value: float, element: str) -> str:
 
 
 class Instructions(IRBuilder):
-    """Builds instructions on typed handles, vectors among them.
+    """Builder of instructions on typed handles, including vectors.
 
-    has_fma: True if the target multiplies and adds in one rounding. has_estimates: True if it estimates reciprocals to
-    14 bits. absent: what else it does not have, as in ``Target``. intrinsics, helpers: declarations and functions that
-    the module needs, by name.
+    Attributes:
+        has_fma: The target has a fused multiply-add.
+        has_estimates: The target estimates reciprocals to 14 bits.
+        absent: Missing operations, as in ``Target``.
+        intrinsics: Declarations that the module needs, by name; ``helpers`` are functions.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Instructions(IRBuilder):
         )
 
     def prefetch(self, pointer: str) -> None:
-        """Asks for a line, to be read, in the second cache. Any address will do: none faults."""
+        """Prefetch a line for reading into the second cache. Any address is valid, because prefetches do not fault."""
         self.intrinsics["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
         self.lines.append(f"  call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
 
@@ -103,7 +105,7 @@ class Instructions(IRBuilder):
         arguments: Sequence[Handle],
         body: Callable[[Instructions, Sequence[Handle]], Handle],
     ) -> Handle:
-        """A call of an internal function that ``body`` writes once a module: for what is long and used often."""
+        """Call an internal function, which ``body`` writes once per module, for long code that is used often."""
         kind = vector_type(*result)
         if name not in self.helpers:
             inner = Instructions(
@@ -120,14 +122,13 @@ class Instructions(IRBuilder):
     def repeat(
         self, start: Sequence[Handle], body: Callable[[Sequence[Handle]], tuple[Sequence[Handle], Handle]]
     ) -> list[Handle]:
-        """Write a loop that runs once or more, and return its values after the last turn.
+        """Write a loop that runs at least once, and return its values after the last turn.
 
-        A loop ends the basic block, so it stands in a ``helper`` only, whose blocks nothing else counts.
+        A loop ends the basic block, so it is allowed only in a ``helper``, whose blocks nothing else refers to.
 
         Args:
-            start: the values before the first turn.
-            body: writes one turn of such values. It returns the next ones and a mask; while a lane of the mask holds,
-                another turn follows.
+            start: Initial values.
+            body: Writes one turn. It returns the next values and a mask; another turn follows while any lane is true.
         """
         self.count += 1
         before, turn, after = (f"{name}.{self.count}" for name in ("before", "turn", "after"))
@@ -144,17 +145,17 @@ class Instructions(IRBuilder):
         return [*following]
 
     def frozen(self, x: Handle) -> Handle:
-        """The value, or any other where LLVM does not define it: a branch may depend on it."""
+        """Freeze a value that LLVM may not define, so that a branch may depend on it."""
         return self.emit(f"freeze {x.type} {x.text}", x.element, x.lanes, "frozen")
 
     def any_lane(self, mask: Handle) -> Handle:
-        """True if any lane of a mask holds."""
+        """Return True if any lane of a mask is true."""
         if mask.lanes == 1:
             return mask
         return self.intrinsic("vector.reduce.or", ("i1", 1), mask, overload=f"v{mask.lanes}i1")
 
     def binary(self, op: str, x: Handle, y: Handle, name: str = "") -> Handle:
-        """Any LLVM instruction of two operands and a result of one type."""
+        """Write an instruction with two operands and a result of one type."""
         return self.emit(f"{op} {x.type} {x.text}, {y.text}", x.element, x.lanes, name or op)
 
     # Constants and types -------------------------------------------------------------------------
@@ -199,11 +200,14 @@ class Instructions(IRBuilder):
         return self.add(self.mul(x, y), z)  # llvm.fma would become a call of fmaf
 
     def wider(self, x: Handle, lanes: int) -> Handle:
-        """The lanes of a vector again and again, as many times as a wider one holds them."""
+        """Repeat the lanes of a vector to fill a wider one."""
         return self.splat(x, lanes) if x.lanes == 1 else self.shuffle(x, x, [lane % x.lanes for lane in range(lanes)])
 
     def reciprocal_estimate(self, x: Handle) -> Handle | None:
-        """Of float32 alone: float64 would need three corrections. Few lanes are a part of the smallest vector."""
+        """Estimate a reciprocal, for float32 only, because float64 would need three corrections.
+
+        Few lanes use a part of the smallest vector.
+        """
         if not self.has_estimates or x.element != "f32":
             return None
         if x.lanes < 4:
@@ -230,7 +234,7 @@ class Instructions(IRBuilder):
     def round_even(self, x: Handle) -> Handle:
         if "rounding" not in self.absent:
             return self.intrinsic("roundeven", x, x)
-        # From here on floats are whole, and the sum with a smaller number is rounded to one.
+        # Floats from here on are integral, and adding a smaller number rounds it to an integer.
         whole = self.constant(2.0**23 if x.element == "f32" else 2.0**52, x)
         magnitude = self.abs(x)
         rounded = self.copysign(self.sub(self.add(magnitude, whole), whole), x)
@@ -296,7 +300,7 @@ class Instructions(IRBuilder):
     # Lanes ---------------------------------------------------------------------------------------
 
     def splat(self, x: Handle, lanes: int) -> Handle:
-        """A scalar in every lane."""
+        """Broadcast a scalar to all lanes."""
         if x.lanes == lanes:
             return x
         if not x.text.startswith("%"):  # a literal
@@ -311,32 +315,32 @@ class Instructions(IRBuilder):
         )
 
     def lane_numbers(self, lanes: int, element: str = "i64") -> Handle:
-        """0, 1, 2 … in the lanes."""
+        """Return the lane indices 0, 1, 2, …"""
         scalar = LLVM_TYPES[element]
         if lanes == 1:
             return Handle("0", element, 1)
         return Handle(f"<{', '.join(f'{scalar} {lane}' for lane in range(lanes))}>", element, lanes)
 
     def first_lanes(self, valid: int, lanes: int) -> Handle:
-        """The mask of the first ``valid`` lanes."""
+        """Return the mask of the first ``valid`` lanes."""
         bits = ", ".join(f"i1 {'true' if lane < valid else 'false'}" for lane in range(lanes))
         return Handle(f"<{bits}>", "i1", lanes)
 
     def shuffle(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
-        """Lanes of two vectors: those of ``x`` are counted first, then those of ``y``."""
+        """Select lanes of two vectors, those of ``x`` first."""
         places = ", ".join(f"i32 {place}" for place in order)
         text = f"shufflevector {x.type} {x.text}, {y.type} {y.text}, <{len(order)} x i32> <{places}>"
         return self.emit(text, x.element, len(order), "shuffle")
 
     def halves(self, x: Handle) -> tuple[Handle, Handle]:
-        """The lower and the upper half of the lanes."""
+        """Return the lower and the upper half of the lanes."""
         half = x.lanes // 2
         if half == 1:  # a vector of one lane is not a scalar
             return self.extract(x, 0), self.extract(x, 1)
         return self.shuffle(x, x, range(half)), self.shuffle(x, x, range(half, x.lanes))
 
     def each_lane(self, x: Handle, body: Callable[[Handle], Handle]) -> Handle:
-        """``body`` of one lane after the other."""
+        """Apply ``body`` to each lane."""
         if x.lanes == 1:
             return body(x)
         results = [body(self.extract(x, lane)) for lane in range(x.lanes)]

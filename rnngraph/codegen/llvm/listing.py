@@ -1,5 +1,6 @@
-"""Assembly that says where its instructions come from: that of a twin with debug metadata, whose places are read and
-left out, so that the instructions are those of the code that runs.
+"""Annotated assembly: that of a debug build, whose locations are read and removed.
+
+The instructions are those of the code that runs.
 """
 
 from __future__ import annotations
@@ -21,23 +22,24 @@ _INSTRUCTION = re.compile(r"\s+[a-zA-Z]")
 
 
 def listing(assembly: str, twin: StageText, numbered: Mapping[Origins, int]) -> StageText:
-    """Assembly with a comment where instructions begin to come from elsewhere.
+    """Return assembly with a comment where the origin of instructions changes.
 
-    twin: the text that it is made of, with debug metadata; numbered: the columns of its places, as ``with_debug_info``
-    numbers what lines come from.
+    Args:
+        twin: Text of the debug build, with metadata.
+        numbered: Columns of its locations, as ``with_debug_info`` numbers origins.
     """
     of_column, own = {number: origins for origins, number in numbered.items()}, _own_origins(twin)
     lines: list[StageLine] = []
     origins: Origins = ()
     of_function, is_debug = origins, False
-    shown: Origins | None = None  # since the function began
+    shown: Origins | None = None  # reset at the start of a function
     for line in assembly.removesuffix("\n").split("\n"):
         if _SECTION.match(line):
             is_debug = _DEBUG_SECTION.match(line) is not None
         if is_debug:
             continue
         if place := _PLACE.match(line):
-            # Line 0 is of what LLVM put together from several places; it goes with what stands before it.
+            # Line 0 marks code merged from several places; it belongs to what precedes it.
             origins = of_column.get(int(place[2]), of_function) if place[1] != "0" else origins
             continue
         if _BESIDE.match(line):
@@ -57,12 +59,12 @@ def listing(assembly: str, twin: StageText, numbered: Mapping[Origins, int]) -> 
 
 
 def _own_origins(twin: StageText) -> dict[str, Origins]:
-    """By name of a function the origins of what it does for all its statements, such as to return."""
-    found: dict[str, Origins] = {}
+    """Return the origins of each function as a whole, by name, such as of its return."""
+    origins_by_name: dict[str, Origins] = {}
     name = ""
     for line, origins in twin.lines:
         if head := DEFINITION.match(line):
             name = head[2]
         elif line == "}":
-            found[name] = origins
-    return found
+            origins_by_name[name] = origins
+    return origins_by_name

@@ -1,4 +1,4 @@
-"""Loads and stores as LLVM text: plain, masked at the edge of memory, or gathered and scattered by a stride."""
+"""Loads and stores as LLVM text: plain, masked, or strided as gathers and scatters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .instructions import LLVM_TYPES, Handle, element_of, memory_element, overlo
 def read(
     builder: FunctionBuilder, pointer: str, dtype: str, lanes: int, valid: Valid, stride: Index, name: str
 ) -> Handle:
-    """Lanes from memory; those that are not valid become 0 and are not touched."""
+    """Load lanes. Invalid lanes are 0, and their memory is not accessed."""
     b, element, size = builder.b, memory_element(dtype), ITEM_BYTES[dtype]
     kind = vector_type(element, lanes)
     if lanes == 1 or (stride == 1 and valid is None):
@@ -30,7 +30,7 @@ def read(
 
 
 def load(builder: FunctionBuilder, statement: Load) -> None:
-    """A load, of one element, a row of lanes or a gather; a truth value is a byte that is not 0."""
+    """Write a load of an element, of contiguous lanes, or a gather. A bool is a nonzero byte."""
     b, value = builder.b, statement.value
     name = value.name.rpartition(".")[0] or value.name
     pointer = builder.address(statement.buffer, statement.index)
@@ -41,12 +41,12 @@ def load(builder: FunctionBuilder, statement: Load) -> None:
 
 
 def store(builder: FunctionBuilder, statement: Store) -> None:
-    """A store, of one element, a row of lanes or a scatter."""
+    """Write a store of an element, of contiguous lanes, or a scatter."""
     b, dtype = builder.b, statement.buffer.dtype
     value, pointer = builder.operand(statement.value), builder.address(statement.buffer, statement.index)
     if dtype == "bool":
         value = b.convert("zext", value, "i8")
-    if statement.valid == 1:  # LLVM makes of a masked store of a truncated vector a store of the wide lane
+    if statement.valid == 1:  # LLVM turns a masked store of a truncated vector into a store of the wide lane
         value = b.extract(value, 0)
     lanes, size = value.lanes, ITEM_BYTES[dtype]
     if lanes == 1 or (statement.valid is None and statement.stride == 1):
@@ -65,7 +65,7 @@ def store(builder: FunctionBuilder, statement: Store) -> None:
 
 
 def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, offset: int) -> str:
-    """Where a row's element or a column's first lane lies at step k + offset."""
+    """Return the address of a row's element, or of a column's first lane, at step k + offset."""
     buffer, index = place
     kind = LLVM_TYPES[element_of(buffer.dtype)]
     constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index
@@ -73,15 +73,15 @@ def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, 
     if k != "0":
         step = builder.combine("mul", k, builder.index(stride)) if stride != 1 else k
         pointer = builder.fixed(builder.pointer(kind, pointer, step))
-    behind = constant + stride * offset
-    if behind != 0:
-        onward = isinstance(behind, int) and ascends(index) and ascends(behind) and ascends(stride)
-        pointer = builder.pointer(kind, pointer, builder.index(behind), onward)
+    offset_elements = constant + stride * offset
+    if offset_elements != 0:
+        onward = isinstance(offset_elements, int) and ascends(index) and ascends(offset_elements) and ascends(stride)
+        pointer = builder.pointer(kind, pointer, builder.index(offset_elements), onward)
     return pointer
 
 
 def _first_lanes(builder: FunctionBuilder, valid: Valid, lanes: int) -> Handle:
-    """The mask of the lanes that are in bounds."""
+    """Return the mask of valid lanes."""
     b = builder.b
     if not isinstance(valid, Size):
         return b.first_lanes(lanes if valid is None else valid, lanes)
@@ -90,7 +90,7 @@ def _first_lanes(builder: FunctionBuilder, valid: Valid, lanes: int) -> Handle:
 
 
 def _lanes_at(builder: FunctionBuilder, kind: str, pointer: str, stride: Index, lanes: int) -> str:
-    """A vector of pointers, ``stride`` elements apart."""
+    """Return a vector of pointers, ``stride`` elements apart."""
     b = builder.b
     kind_of_index = builder.index_kind
     distance = b.splat(Handle(builder.index(stride), kind_of_index, 1), lanes)

@@ -1,7 +1,7 @@
-"""From loop IR to LLVM IR text: modules, functions, and their statements and loops.
+"""From loop IR to LLVM IR text: modules, functions, statements and loops.
 
-Explicit vectors, no calls but of our own functions, no fast-math flags. ``function_builder`` holds a function in the
-making; ``load_store`` and ``register_tile`` write loads, stores and tiles into it.
+Vectors are explicit, only our own functions are called, and there are no fast-math flags. ``function_builder`` holds a
+function under construction; ``load_store`` and ``register_tile`` write into it.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from .register_tile import contract
 
 
 def module_text(functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str) -> str:
-    """The whole LLVM module as text, which knows nothing of the script."""
+    """Return the whole LLVM module as text, without origins."""
     return str.__str__(module_lines(functions, entries, target, name, False))
 
 
 def module_lines(
     functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str, with_origins: bool = True
 ) -> StageText:  # fmt: skip
-    """The lines of a module, each with the origins that it comes from."""
+    """Return the lines of a module with their origins."""
     intrinsics: dict[str, str] = {}
     helpers: dict[str, str] = {}
 
@@ -96,7 +96,7 @@ _STACK = "\n".join(
 
 
 class _FunctionWriter(FunctionBuilder):
-    """Writes the statements of one function."""
+    """Writer of the statements of one function."""
 
     def __init__(
         self, function: Function, target: Target, intrinsics: dict[str, str], helpers: dict[str, str],
@@ -109,7 +109,7 @@ class _FunctionWriter(FunctionBuilder):
 
     def internal(self) -> list[StageLine]:
         function = self.function
-        # Where there is a barrier others write to the same memory while the function runs.
+        # A function with a barrier shares its memory with other workers.
         serial = "" if has_barrier(function.body) else " noalias"
         parameters = [f"ptr{serial} %{buffer.name}" for buffer in function.buffers]
         parameters += [f"{self.index_kind} %{name}" for name in function.sizes]
@@ -120,8 +120,8 @@ class _FunctionWriter(FunctionBuilder):
         return self._lines([*head, f"define internal void @{function.name}({', '.join(parameters)}) #0 {{"], True)
 
     def _lines(self, head: Sequence[str], is_internal: bool) -> list[StageLine]:
-        """The whole function. What it does for all that it computes is at its first line; an entry is of no layer."""
-        if self.statement_origins is None:  # nobody asks for a line by itself
+        """Return the whole function. Its own code is at its first line; an entry belongs to no layer."""
+        if self.statement_origins is None:  # no origins are needed
             return [StageLine("\n".join([*head, "entry:", *self.lines, "  ret void", "}", ""]))]
         every = self.statement_origins.all
         self.own = every[:1] if is_internal else tuple(origin.of("") for origin in every[:1])
@@ -135,7 +135,7 @@ class _FunctionWriter(FunctionBuilder):
         position = {name: number for number, name in enumerate(entry.slots)}
         slots: dict[str, str] = {}
         pointer_slots = {slot for slot, _ in entry.places.values()}
-        kind = self.index_kind  # of a slot's 8 bytes the lower ones, which come first on all targets
+        kind = self.index_kind  # the lower bytes of an 8-byte slot, which come first on all targets
         for name, number in position.items():
             place = self.b.emit(f"getelementptr i64, ptr %arguments, i64 {number}", "i64", 1, "slot").text
             if name in pointer_slots:
@@ -278,21 +278,21 @@ class _FunctionWriter(FunctionBuilder):
             self.values[result.name] = self.values[item.name]
 
     def _call(self, call: Call) -> None:
-        given = [f"ptr {self.address(buffer, index)}" for buffer, index in call.buffers]
-        given += [f"{self.index_kind} {self.index(size)}" for size in call.sizes]
+        arguments = [f"ptr {self.address(buffer, index)}" for buffer, index in call.buffers]
+        arguments += [f"{self.index_kind} {self.index(size)}" for size in call.sizes]
         if call.comment:
             self.lines.append(f"  ; {call.comment}")
-        self.lines.append(f"  call void @{call.function}({', '.join(given)})")
+        self.lines.append(f"  call void @{call.function}({', '.join(arguments)})")
 
     def _barrier(self, barrier: Barrier) -> None:
         self.b.helpers["barrier"] = barrier_text(self.target)
         self.b.intrinsics["pause"] = pause(self.target)[1]
         awaited = 1 if barrier.one_way else barrier.workers
-        given = (f"i64 {self.wide_index(item).text}" for item in (barrier.worker, barrier.workers, awaited))
-        self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {', '.join(given)})")
+        arguments = (f"i64 {self.wide_index(item).text}" for item in (barrier.worker, barrier.workers, awaited))
+        self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {', '.join(arguments)})")
 
     def _pipeline(self, pipeline: Pipeline) -> None:
-        """Workers claim one stage after another for its next chunk, until none has chunks left."""
+        """Let workers claim stages for their next chunk until no chunks are left."""
         number = sum(name.startswith("stages") for name in self.b.helpers)
         self.b.helpers[f"stages{number}"] = stages_text(number, pipeline.stages)
         self.b.helpers["claim"] = claim_text(self.target)
@@ -372,7 +372,7 @@ class _FunctionWriter(FunctionBuilder):
 
 
 def _across(b: Instructions, op: str, x: Handle) -> Handle:
-    """All lanes as one, in halves: the order is fixed by the number of lanes."""
+    """Reduce all lanes to one by halving, in an order that depends only on the number of lanes."""
     while x.lanes > 1:
         low, high = b.halves(x)
         x = elementwise.emit(b, op, (low, high), low.element, {})

@@ -1,6 +1,6 @@
-"""A register tile as LLVM text: its sums stay in registers while k runs, each added to in the order of k.
+"""Register tile as LLVM text. Its sums stay in registers while k runs, and each has the order of k.
 
-Sums by accumulator lie side by side: of each row first those of accumulator 0, by column, then those of accumulator 1.
+Partial sums of each row are adjacent: first those of accumulator 0, by column, then those of accumulator 1.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .load_store import read, step_pointer
 from .transposed_columns import are_transposed, read_together, transposed_columns
 
 Sums = list[list[Handle]]
-"""The sums of a tile: of each row one for each column and accumulator."""
+"""Sums of a tile: for each row, one for each column and accumulator."""
 
 
 def contract(builder: FunctionBuilder, tile: Contract) -> None:
-    """The sums of a tile over all k."""
+    """Write a tile over all k."""
     if are_transposed(tile):
         together = read_together(tile)
         tile = replace(tile, unroll=-(-tile.unroll // together) * together)
@@ -35,7 +35,7 @@ def contract(builder: FunctionBuilder, tile: Contract) -> None:
 
 
 def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
-    """The sums over one product after the other: a loop that hands pointers to the operands on."""
+    """Sum over one product after the other, in a loop that carries pointers to the operands."""
     bases, places = _shared_bases([(*left, *right) for left, right in tile.factors])
     pointers = [[Handle(builder.address(*place), "ptr", 1) for place in base] for base in zip(*bases, strict=True)]
 
@@ -43,37 +43,37 @@ def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
         (first, *others), sums = carried[: len(pointers)], carried[len(pointers) :]
         buffers = [Buffer(pointer.text, base[0][0].dtype) for pointer, base in zip(first, bases, strict=True)]
         builder.pointers.update((buffer, buffer.name) for buffer in buffers)
-        found = [(buffers[number], distance) for number, distance in places]
-        left, right = tuple(found[: len(tile.left)]), tuple(found[len(tile.left) :])
+        operands = [(buffers[number], distance) for number, distance in places]
+        left, right = tuple(operands[: len(tile.left)]), tuple(operands[len(tile.left) :])
         return [*others, first, *_product(builder, replace(tile, left=left, right=right, behind=()), sums)]
 
     return _loop(builder, "product", 0, len(tile.factors), 1, [*pointers, *starts], next_product)[len(pointers) :]
 
 
 def _shared_bases(products: Sequence[Sequence[Place]]) -> tuple[list[Sequence[Place]], list[tuple[int, int]]]:
-    """Few places, in each of the products, from which all others are at distances that don't depend on the product; and
-    of each place the number of such a base, and the distance.
+    """Return base addresses in each product, and for all operands the index of a base and a constant distance from
+    it.
     """
     bases: list[Sequence[Place]] = []
-    found: list[tuple[int, int]] = []
+    places: list[tuple[int, int]] = []
     for place in zip(*products, strict=True):
         for number, base in enumerate(bases):
-            apart = {
+            distances = {
                 index - start if buffer == of else None
                 for (buffer, index), (of, start) in zip(place, base, strict=True)
             }
-            distance = apart.pop()
-            if not apart and isinstance(distance, int):
-                found.append((number, distance))
+            distance = distances.pop()
+            if not distances and isinstance(distance, int):
+                places.append((number, distance))
                 break
         else:
-            found.append((len(bases), 0))
+            places.append((len(bases), 0))
             bases.append(place)
-    return bases, found
+    return bases, places
 
 
 def _product(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
-    """The sums of one product, from ``starts`` on."""
+    """Return the sums of one product, added to ``starts``."""
     columns = len(tile.results[0])
     begin = [[*row, *[builder.b.constant(0.0, row[0])] * (columns * (tile.accumulators - 1))] for row in starts]
     depth, rest = tile.depth, 0
@@ -91,10 +91,10 @@ def _total(builder: FunctionBuilder, accumulators: Sequence[Handle]) -> Handle:
 
 
 def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:
-    """Sums over one block of k after the other, added up in order. LLVM keeps totals in memory while a block runs."""
+    """Sum over one block of k after the other, added in order. LLVM keeps totals in memory meanwhile."""
     _hoist_addresses(builder, tile)
     zeros = [[builder.b.constant(0.0, item) for item in row] for row in starts]
-    # -0.0 adds nothing to any number, itself among them.
+    # -0.0 is the exact neutral element of addition
     nothing = [[builder.b.constant(-0.0, item) for item in row] for row in starts]
 
     def block(first: Index, last: Index, totals: Sums, begin: Sums, rest: int = 0) -> Sums:
@@ -116,9 +116,10 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
 
 
 def _over(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
-    """Sums over steps of k from first to last, by a loop that is unrolled; all steps at once where they are few.
+    """Sum over k from first to last by an unrolled loop, or fully unrolled if there are few.
 
-    rest: narrow numbers, several of which are a step, behind the last whole one.
+    Args:
+        rest: Number of narrow numbers after the last whole step.
     """
     unroll, steps = tile.unroll, last - first
     if not isinstance(steps, int):
@@ -135,20 +136,20 @@ def _over(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, la
 
 
 def _named(builder: FunctionBuilder, let: LetIndex) -> Size:
-    """What ``let`` computes, under a name that no other tile has."""
+    """Compute ``let`` under a unique name."""
     builder.b.count += 1
     builder.let_index(let := replace(let, name=f"{let.name}.{builder.b.count}"))
     return size(let.name)
 
 
 def _hoist_addresses(builder: FunctionBuilder, tile: Contract) -> None:
-    """Makes the pointers that do not move with k, before a loop over it."""
+    """Compute the pointers that do not depend on k before a loop over it."""
     for buffer, index in (*tile.left, *tile.right):
         builder.address(buffer, index)
 
 
 def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, stop: Index, unroll: int) -> Sums:
-    """A loop over k from start to stop, ``unroll`` steps a turn."""
+    """Write a loop over k from start to stop, ``unroll`` steps a turn."""
     _hoist_addresses(builder, tile)
 
     def turn(k: Index, carried: Sums) -> Sums:
@@ -160,7 +161,7 @@ def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, 
 
 
 def _prefetch(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) -> None:
-    """Asks for a line of the weights that come next."""
+    """Prefetch a line of the next weights."""
     buffer, index = tile.right[0]
     of_step = ALIGNMENT // ITEM_BYTES[buffer.dtype] // tile.unroll
     builder.b.prefetch(step_pointer(builder, (buffer, index + ahead), builder.index(k), of_step, 0))
@@ -175,7 +176,7 @@ def _loop(
     starts: Sums,
     turn: Callable[[Index, Sums], Sums],
 ) -> Sums:
-    """A loop that carries sums: of its variable and what they are, ``turn`` makes the next ones."""
+    """Write a loop that carries sums; ``turn`` returns the next sums from its index and the present ones."""
     first, last = builder.index(start), builder.index(stop)
     head, body, end = builder.labels(f"{name}.head", f"{name}.body", f"{name}.end")
     number, before = builder.b.count, builder.label
@@ -213,9 +214,10 @@ def _loop(
 def _steps(
     builder: FunctionBuilder, tile: Contract, accumulators: Sums, first: Index, offsets: range, rest: int = 0
 ) -> Sums:
-    """The steps first + offset, in order, of every accumulator; first is a multiple of their number.
+    """Write the steps first + offset, in order, for every accumulator; first is a multiple of their number.
 
-    rest: of narrow numbers, how many a last step has.
+    Args:
+        rest: Number of narrow numbers in a last step.
     """
     b = builder.b
     sums = [list(row) for row in accumulators]
@@ -255,7 +257,7 @@ def _steps(
 
     for offset in offsets:
         strand = offset % tile.accumulators * len(columns)
-        # What there is less of is held in registers, and the others come one after the other.
+        # Hold the smaller side in registers, and stream the other.
         if len(rows) > len(columns):
             weights = []
             for j in columns:
@@ -277,13 +279,15 @@ def _steps(
 
 
 def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: int) -> Handle:
-    """All k of a row of a short tile in one vector. Frozen, as LLVM would make a load of each that is spread."""
+    """Load all k of a row of a short tile as one vector. It is frozen, because LLVM would turn each broadcast into a
+    load.
+    """
     vector = read(builder, pointer, tile.left[row][0].dtype, int(str(tile.depth)), None, 1, "a")
     return builder.b.emit(f"freeze {vector.type} {vector.text}", vector.element, vector.lanes, "a")
 
 
 def _widened(builder: FunctionBuilder, x: Handle) -> Handle:
-    """Narrow weights beside float32 activations, as float32."""
+    """Convert narrow weights beside float32 activations to float32."""
     b = builder.b
     if x.element == "i8":
         return b.convert("sitofp", x, "f32")
@@ -293,7 +297,7 @@ def _widened(builder: FunctionBuilder, x: Handle) -> Handle:
 
 
 def _word(builder: FunctionBuilder, pointer: str, dtype: str, count: int, dot_width: int) -> Handle:
-    """``count`` narrow numbers of a row in one 32-bit word, zeros behind them; nothing behind them is read."""
+    """Load ``count`` narrow numbers of a row as one 32-bit word, padded with zeros, without reading beyond them."""
     b = builder.b
     if count == dot_width:
         return b.emit(f"load i32, ptr {pointer}, align {ITEM_BYTES[dtype]}", "i32", 1, "a")

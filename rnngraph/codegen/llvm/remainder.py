@@ -1,13 +1,17 @@
-"""The remainder of a division of floats, exact for all operands: Euclid's algorithm on significands.
+"""Remainder of a division of floats, exact for all operands: Euclid's algorithm on significands.
 
-Both operands are split into a significand in [1, 2) and an exponent. Each turn of a loop finds as many bits of the
-quotient as one float can: it multiplies the rest by that power of two, divides by the divisor's significand, rounds the
-quotient to the nearest whole number q, and subtracts q times the divisor.
+Both operands are split into a significand in [1, 2) and an exponent. Each turn of a loop computes as many bits of the
+quotient as one float can hold. It scales the remainder by that power of two, divides by the divisor's significand,
+rounds
+the quotient to the nearest integer q, and subtracts q times the divisor.
 
-Why no turn rounds: the rest is a multiple of the significand's last place u, and at most 5/8 of the divisor in size.
-So it has no more bits than a float. With fused multiply-add the difference is rounded once, to itself. Without, the
-divisor is split into two halves. q has so few bits that its products with both are exact, and the difference after the
-first subtraction is less than 2^(fraction bits + 1) times u.
+No turn rounds: the remainder is a multiple of the significand's last place u, and at most 5/8 of the divisor in size,
+so
+that it fits a float. With fused multiply-add the difference is rounded once, to itself. Without it, the divisor is
+split
+into two halves. q has so few bits that its products with both are exact, and the difference after the first subtraction
+is
+less than 2^(fraction bits + 1) times u.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from .vecmath_tables import FORMATS, Format
 
 
 def remainder_of_floats(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """``fmod``: x less the multiple of y next to it towards 0, with the sign of x."""
+    """Compute ``fmod``: x minus the multiple of y nearest to it towards 0, with the sign of x."""
     name = f"fmod_{x.element}_{x.lanes}"
     return b.helper(name, (x.element, x.lanes), [x, y], lambda inner, operands: _remainder(inner, *operands))
 
@@ -46,14 +50,14 @@ def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
 
     rest, _ = b.repeat([rest, gap], turn)
     rest = b.select(b.compare("olt", rest, b.constant(0.0, rest)), b.add(rest, unit), rest)
-    half = b.ashr(scale, 1)  # 2^scale alone may be no normal number
+    half = b.ashr(scale, 1)  # 2^scale alone may be denormal
     value = b.mul(b.mul(rest, _power_of_two(b, half, f)), _power_of_two(b, b.isub(scale, half), f))
     value = b.select(b.compare("slt", gap, zero), x, b.copysign(value, x))
     return b.select(is_defined, value, b.constant(float("nan"), value))
 
 
 def _parts(b: Instructions, x: Handle, f: Format) -> tuple[Handle, Handle]:
-    """The significand in [1, 2) and the exponent of a number above 0; of 0 an exponent below all others."""
+    """Return the significand in [1, 2) and the exponent of a positive number; 0 has an exponent below all others."""
     raised = f.fraction_bits + 1
     is_subnormal = b.compare("olt", x, b.constant(f.smallest_normal, x))
     i = b.bits(b.select(is_subnormal, b.mul(x, b.constant(2.0**raised, x)), x))
@@ -67,17 +71,17 @@ def _power_of_two(b: Instructions, exponent: Handle, f: Format) -> Handle:
 
 
 def _low_bits(f: Format) -> int:
-    """Bits of the lower half of a significand, which has one bit more than its fraction."""
+    """Return the bits of the lower half of a significand, which has one bit more than its fraction."""
     return (f.fraction_bits + 2) // 2
 
 
 def _bits_a_turn(b: Instructions, f: Format) -> int:
-    """Bits of the quotient that a turn finds. Its q is below twice 2^bits."""
+    """Return the bits of the quotient per turn. q is below twice 2^bits."""
     return f.fraction_bits - 3 if b.has_fma else f.fraction_bits - 2 - _low_bits(f)
 
 
 def _reduced(b: Instructions, rest: Handle, unit: Handle, f: Format) -> Handle:
-    """The rest less the nearest multiple of the divisor's significand."""
+    """Return the remainder minus the nearest multiple of the divisor's significand."""
     q = b.round_even(b.div(rest, unit))
     if b.has_fma:
         return b.fma(b.neg(q), unit, rest)

@@ -1,8 +1,8 @@
-"""Columns of a register tile whose k lie side by side: read by rows of memory, and transposed in registers.
+"""Columns of a register tile with contiguous k: loaded by rows of memory, and transposed in registers.
 
-The lanes of a vector are such rows. Of each, pieces of 16 bytes are read, several k together, and joined to vectors of
-which each 16 bytes are transposed by themselves: shuffles within 16 bytes are the cheapest everywhere. Nothing is read
-that is not there, and what is multiplied is the same as if the lanes lay side by side.
+The lanes of a vector are rows. Pieces of 16 bytes are loaded from each, several k at once, and combined to vectors that
+are transposed within 16 bytes, where shuffles are cheapest. No memory beyond the operands is read, and the products are
+the same as for contiguous lanes.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from .load_store import read, step_pointer
 
 PIECE_BYTES = 16
 FROM_ONE_POINTER = 8
-"""Rows that are reached from one pointer, by multiples of their distance: more would take registers for these."""
+"""Rows addressed from one pointer by multiples of their distance. More would need registers for the multiples."""
 
 
 def are_transposed(tile: Contract) -> bool:
-    """Whether the k of a tile's columns lie side by side, and their lanes don't."""
+    """True if the k of a tile's columns are contiguous, and their lanes are not."""
     is_float = tile.right[0][0].dtype in FLOATS
     return is_float and tile.right_stride == 1 and tile.lane_stride != 1 and tile.results[0][0].lanes > 1
 
 
 def read_together(tile: Contract) -> int:
-    """How many k are read together."""
+    """Return the number of k that are loaded together."""
     first = tile.results[0][0]
     return min(PIECE_BYTES // ITEM_BYTES[first.dtype], first.lanes)
 
@@ -34,7 +34,9 @@ def read_together(tile: Contract) -> int:
 def transposed_columns(
     builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int, count: int
 ) -> list[Handle]:
-    """Vectors of ``count`` k, the first of which is k + offset; lanes that are not there are 0, or as the last one."""
+    """Return vectors of ``count`` k, starting at k + offset. Lanes that do not exist are 0, or copies of the last
+    one.
+    """
     b, lanes, length = builder.b, tile.results[0][0].lanes, read_together(tile)
     dtype = tile.right[column][0].dtype
     valid = None if count == length else count
@@ -47,13 +49,13 @@ def transposed_columns(
 
 
 def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> list[str]:
-    """Where the rows lie, at k + offset: that of each lane, or of those lanes that there are."""
+    """Return the addresses of the rows at k + offset, for each lane that exists."""
     (buffer, index), valid, stride = tile.right[column], tile.valid[column], tile.lane_stride
     lanes = tile.results[0][0].lanes
     if isinstance(stride, int) and not isinstance(valid, Size):
         there = range(lanes if valid is None else valid)
         return [step_pointer(builder, (buffer, index + stride * lane), k, 1, offset) for lane in there]
-    kind, found = LLVM_TYPES[element_of(buffer.dtype)], []
+    kind, pointers = LLVM_TYPES[element_of(buffer.dtype)], []
     base = builder.frozen(step_pointer(builder, (buffer, index), k, 1, 0))
     for lane in range(lanes if valid is None or isinstance(valid, Size) else valid):
         number: Dim = lane
@@ -64,12 +66,12 @@ def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str,
         if isinstance(number, int):
             number %= FROM_ONE_POINTER
         row = builder.pointer(kind, base, builder.index(stride * number)) if number != 0 else base
-        found.append(builder.pointer(kind, row, str(offset)) if offset else row)
-    return found
+        pointers.append(builder.pointer(kind, row, str(offset)) if offset else row)
+    return pointers
 
 
 def _at_most(builder: FunctionBuilder, lane: int, last: Dim) -> Size:
-    """The number of a lane, or of the last one that is there; found once in a scope."""
+    """Return the index of a lane, or of the last that exists, once per scope."""
     key = ("lane", lane, last)
     for scope in builder.known:
         if key in scope:
@@ -81,7 +83,7 @@ def _at_most(builder: FunctionBuilder, lane: int, last: Dim) -> Size:
 
 
 def _joined(builder: FunctionBuilder, pieces: list[Handle]) -> Handle:
-    """Pieces side by side."""
+    """Concatenate pieces."""
     while len(pieces) > 1:
         wide = range(2 * pieces[0].lanes)
         pieces = [builder.b.shuffle(x, y, wide) for x, y in zip(pieces[::2], pieces[1::2], strict=True)]
