@@ -1,4 +1,4 @@
-"""Elementary functions as explicit vector code: polynomials, integer arithmetic on exponents, few divisions.
+"""Elementary functions as explicit vector code: polynomials, integer arithmetic on exponents, and few divisions.
 
 Each function takes a builder and a float vector of any lane count, float32 or float64, and returns a vector
 of the same type. There are no tables, no branches, no library calls, and no operation whose result LLVM could
@@ -42,11 +42,11 @@ from .vecmath_tables import Format
 
 
 def _quotient(b: VectorBuilder, numerator: Handle, denominator: Handle) -> Handle:
-    """numerator / denominator, 1/16 ulp worse than rounded correctly at most; of -0 the sign may be lost.
+    """Return numerator / denominator, at most 1/16 ulp worse than correctly rounded. The sign of -0 may be lost.
 
-    The denominator and its reciprocal are normal numbers. An estimate of the reciprocal, and a correction by what
-    the quotient leaves over, which is exact but for the estimate's error squared: a vector division keeps its unit
-    busy several times as long.
+    The denominator and its reciprocal must be normal. It uses an estimate of the reciprocal and one correction by the
+    remainder, which is exact up to the square of the estimate's error. A vector division would occupy its unit several
+    times as long.
     """
     estimate = b.reciprocal_estimate(denominator)
     if estimate is None:
@@ -57,10 +57,11 @@ def _quotient(b: VectorBuilder, numerator: Handle, denominator: Handle) -> Handl
 
 
 def exp(b: VectorBuilder, x: Handle) -> Handle:
-    """e^x for all x, denormal results included: 2^n·(1 + r·h(r)), n = round(x / ln2).
+    """Return e^x for all x, including denormal results: 2^n·(1 + r·h(r)), n = round(x / ln2).
 
-    The scale is applied in two halves: 2^n alone would leave the range at either end, and as the first
-    product is exact, a denormal result is rounded once.
+    The scale is applied in two halves. 2^n alone would be out of range at both ends, and as the first product is exact,
+    a
+    denormal result is rounded once.
     """
     f = format_of(b, x)
     x = at_least(b, at_most(b, x, f.exp_limits[1]), f.exp_limits[0])
@@ -71,10 +72,10 @@ def exp(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def expm1(b: VectorBuilder, x: Handle) -> Handle:
-    """e^x - 1 for all x, relatively exact near zero: 2^n·expm1(r) + (2^n - 1).
+    """Return e^x - 1 for all x, with a small relative error near zero: 2^n·expm1(r) + (2^n - 1).
 
-    Half of it is computed and doubled, since 2^n overflows shortly before the result does. Where |x| is less
-    than the type's resolution the result is x itself, which keeps -0 and denormal numbers.
+    Half of it is computed and doubled, because 2^n overflows shortly before the result. For |x| below the type's
+    resolution the result is x itself, which keeps -0 and denormal numbers.
     """
     f = format_of(b, x)
     held = at_least(b, at_most(b, x, f.exp_limits[1]), f.expm1_lower_limit)
@@ -86,13 +87,13 @@ def expm1(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def tanh(b: VectorBuilder, x: Handle) -> Handle:
-    """The hyperbolic tangent for all x: e/(e + 1), e = expm1(2|x|)/2, with the sign of x. One quotient.
+    """Return the hyperbolic tangent for all x: e/(e + 1), e = expm1(2|x|)/2, with the sign of x. One quotient.
 
-    For small x, e is x to first order, so denormal numbers and zeros come out unchanged. At most e is 1e17.
+    For small x, e is x to first order, so that denormal numbers and zeros are unchanged. The maximum of e is 1e17.
     """
     f = format_of(b, x)
     magnitude = at_most(b, b.abs(x), f.tanh_limit)
-    # One rounded ln2 will do: an error in n·ln2 is one relative to e, and counts for less the larger e is.
+    # One rounded ln2 is enough: an error in n·ln2 is relative to e, and matters less for larger e.
     r, biased = reduce_exponent(b, magnitude, 2.0, f.bias, (sum(f.ln2),))
     scale = power_of_two(b, biased, f)
     rest = b.fma(scale, b.constant(0.5, like=x), b.constant(-0.5, like=x))
@@ -101,23 +102,26 @@ def tanh(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def sigmoid(b: VectorBuilder, x: Handle) -> Handle:
-    """1/(1 + exp(-x)) for all x, relatively exact where it is small, denormal results included. One quotient.
+    """Return 1/(1 + exp(-x)) for all x, with a small relative error for small results, including denormal ones. One
+    quotient.
 
-    Computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow: the quotient rounds a denormal result
-    once, and neither |x| nor a choice between two forms is needed. c is 2^-64 in float32 and 2^-512 in float64,
-    and the denominator at most 2^87 and 2^565.
+    It is computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow. The quotient rounds a denormal result once,
+    and
+    neither |x| nor a choice between two forms is needed. c is 2^-64 in float32 and 2^-512 in float64, and the
+    denominator
+    at most 2^87 and 2^565.
     """
     f = format_of(b, x)
     scaling = (f.bias + 1) // 2
     x = at_least(b, at_most(b, x, f.sigmoid_upper_limit), f.exp_limits[0])
-    # With the factor -1 the reduction adds where it would subtract, and nothing needs negating.
+    # With the factor -1 the reduction adds instead of subtracting, so that nothing needs negation.
     r, biased = reduce_exponent(b, x, -1.0, f.bias - scaling, f.ln2)
     c = b.constant(2.0**-scaling, like=x)
     return _quotient(b, c, b.fma(exp_of_remainder(b, r, -1.0, f), power_of_two(b, biased, f), c))
 
 
 def _log_of_parts(b: VectorBuilder, fraction: Handle, exponent: Handle, f: Format) -> Handle:
-    """log((1 + fraction)·2^exponent), both floats, |fraction| <= 1/3."""
+    """Return log((1 + fraction)·2^exponent) for floats with |fraction| <= 1/3."""
     square = b.mul(fraction, fraction)
     q = polynomial(b, fraction, square, f.log1p)
     low = b.fma(square, q, b.mul(exponent, b.constant(f.ln2[1], like=fraction)))
@@ -125,7 +129,7 @@ def _log_of_parts(b: VectorBuilder, fraction: Handle, exponent: Handle, f: Forma
 
 
 def _log_domain(b: VectorBuilder, argument: Handle, result: Handle) -> Handle:
-    """The values of log outside the finite positive numbers: NaN below 0, -∞ at 0, ∞ at ∞, NaN at NaN."""
+    """Handle arguments of log other than finite positive numbers: NaN below 0, -∞ at 0, ∞ at ∞, NaN at NaN."""
     zero, infinity = b.constant(0.0, like=result), b.constant(float("inf"), like=result)
     result = b.select(b.compare("olt", argument, infinity), result, argument)
     pole, nan = b.constant(float("-inf"), like=result), b.constant(float("nan"), like=result)
@@ -134,10 +138,9 @@ def _log_domain(b: VectorBuilder, argument: Handle, result: Handle) -> Handle:
 
 
 def log(b: VectorBuilder, x: Handle) -> Handle:
-    """The natural logarithm for all x > 0, denormal numbers included: e·ln2 + log1p(m - 1), m in [2/3, 4/3).
+    """Return the natural logarithm for all x > 0, including denormal numbers: e·ln2 + log1p(m - 1), m in [2/3, 4/3).
 
-    The interval holds 1 inside, so the result is relatively exact near 1. log(±0) is -∞; below, it is NaN.
-    No division.
+    The interval contains 1, so that the relative error is small near 1. log(±0) is -∞; below it is NaN. No division.
     """
     f = format_of(b, x)
     mantissa, exponent = significand(b, x)
@@ -146,9 +149,10 @@ def log(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def log1p(b: VectorBuilder, x: Handle) -> Handle:
-    """log(1 + x) for all x > -1, relatively exact near zero; -∞ at -1, NaN below; -0 stays -0. No division.
+    """Return log(1 + x) for all x > -1, with a small relative error near zero; -∞ at -1, NaN below; -0 stays -0. No
+    division.
 
-    The exponent e is that of the rounded 1 + x, but the fraction, x·2^-e + (2^-e - 1), comes from x itself.
+    The exponent e is that of the rounded 1 + x, but the fraction, x·2^-e + (2^-e - 1), is computed from x itself.
     """
     f = format_of(b, x)
     total = b.add(x, b.constant(1.0, like=x))
@@ -156,7 +160,7 @@ def log1p(b: VectorBuilder, x: Handle) -> Handle:
     shifted = b.iadd(i, b.constant(f.one - f.two_thirds, like=i))
     exponent = exponent_as_float(b, shifted, b.constant(2.0**f.fraction_bits + f.bias, like=x), f)
     field = b.isub(b.and_(shifted, b.constant(f.infinity, like=i)), b.constant(f.one, like=i))
-    # 2^-e may be denormal, 4·2^-e is not. Where e isn't 0, x is a normal number, whose field can be lowered.
+    # 2^-e may be denormal, but 4·2^-e is not. If e is not 0, x is normal, and its exponent field can be lowered.
     four = b.constant(f.one + (2 << f.fraction_bits), like=i)
     rest = b.fma(b.from_bits(b.isub(four, field)), b.constant(0.25, like=x), b.constant(-1.0, like=x))
     fraction = b.add(b.from_bits(b.isub(b.bits(x), field)), rest)
@@ -164,10 +168,9 @@ def log1p(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def _sine_of_multiple(b: VectorBuilder, x: Handle, shift: float) -> Handle:
-    """(-1)^n · sin(x - (n + shift)·π), n the integer nearest to x/π - shift; the shift is 0 or -1/2.
+    """Return (-1)^n · sin(x - (n + shift)·π), n the integer nearest to x/π - shift; the shift is 0 or -1/2.
 
-    Reducing by π rather than π/2 makes the polynomial longer by a term or two, but there is one only, and no
-    selection between two.
+    Reduction by π rather than π/2 makes the polynomial a term or two longer, but there is only one, and no selection.
     """
     f = format_of(b, x)
     magic, inverse = b.constant(f.magic, like=x), b.constant(0.3183098861837907, like=x)
@@ -180,37 +183,39 @@ def _sine_of_multiple(b: VectorBuilder, x: Handle, shift: float) -> Handle:
     r = x
     for piece in f.pi:
         r = b.fma(n, b.constant(-piece, like=x), r)
-    # Only arguments far beyond the range that is promised leave a larger remainder.
+    # Only arguments far beyond the supported range leave a larger remainder.
     r = at_least(b, at_most(b, r, 1.6), -1.6)
     square = b.mul(r, r)
     s = polynomial(b, square, b.mul(square, square), f.sin)
-    # Near π/2 rounding may carry the sum one place beyond 1.
+    # Near π/2, rounding may exceed 1 by one place.
     sine = at_least(b, at_most(b, b.fma(b.mul(square, r), s, r), 1.0), -1.0)
     parity = b.shl(b.bits(shifted), f.sign_shift)
     return b.from_bits(b.xor(b.bits(sine), parity))
 
 
 def sin(b: VectorBuilder, x: Handle) -> Handle:
-    """The sine; the bound holds for |x| <= 1e5 (float32) and 1e6 (float64). NaN at ±∞; -0 stays -0.
+    """Return the sine. The error bound holds for |x| <= 1e5 (float32) and 1e6 (float64). NaN at ±∞; -0 stays -0.
 
-    Cody and Waite's reduction with π in pieces, then an odd polynomial on [-π/2, π/2]. Beyond the range, the
-    absolute error grows with |x|, as multiples of π are no longer exact, until the result means nothing; it
-    stays in [-1, 1].
+    Cody and Waite's reduction with π in pieces, then an odd polynomial on [-π/2, π/2]. Beyond the range, multiples of π
+    are
+    no longer exact, and the absolute error grows with |x| until the result is meaningless, but within [-1, 1].
     """
     sine = _sine_of_multiple(b, x, 0.0)
     return b.select(b.compare("oeq", x, b.constant(0.0, like=x)), x, sine)
 
 
 def cos(b: VectorBuilder, x: Handle) -> Handle:
-    """The cosine, as the sine of x + π/2; range and behaviour beyond it as for `sin`."""
+    """Return the cosine, as the sine of x + π/2. The range is that of `sin`."""
     return _sine_of_multiple(b, x, -0.5)
 
 
 def atan(b: VectorBuilder, x: Handle) -> Handle:
-    """The arc tangent for all x: t + t³·a(t²) for t = |x| <= 1, else π/2 less that for t = 1/|x|; then the sign of x.
+    """Return the arc tangent for all x: t + t³·a(t²) for t = |x| <= 1, else π/2 minus that for t = 1/|x|; with x's
+    sign.
 
-    One quotient. Its denominator is held at 2^64, where the result has long been π/2. For small x the result is x
-    itself, so denormal numbers and zeros come out unchanged.
+    One quotient. Its denominator is clamped to 2^64, where the result is π/2. For small x the result is x itself, so
+    that
+    denormal numbers and zeros are unchanged.
     """
     f = format_of(b, x)
     one = b.constant(1.0, like=x)
@@ -225,9 +230,9 @@ def atan(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def erf(b: VectorBuilder, x: Handle) -> Handle:
-    """The error function for all x: a + a·p(a²) for a = |x| < 1, else 1 - exp(l(a - 2)); then the sign of x.
+    """Return the error function for all x: a + a·p(a²) for a = |x| < 1, else 1 - exp(l(a - 2)); with x's sign.
 
-    l approximates log(erfc), which is smooth, and its absolute error counts for no more than erfc(a) <= 0.16.
+    l approximates log(erfc), which is smooth. Its absolute error is multiplied by erfc(a) <= 0.16.
     """
     f = format_of(b, x)
     one = b.constant(1.0, like=x)
@@ -245,9 +250,9 @@ FUNCTIONS: dict[str, Callable[..., Handle]] = {
     "sin": sin, "cos": cos, "atan": atan, "erf": erf, "power": power,
 }  # fmt: skip
 
-# Largest errors in units in the last place of the correctly rounded result, with fma or without, rounded up.
-# Measured at every float32 (|x| <= 1e5 for sin and cos) with fma, and without it for tanh, sigmoid, exp,
-# log and atan; the other functions without fma, and float64, were sampled.
+# Maximum errors in units in the last place of the correctly rounded result, with or without fma, rounded up. Measured
+# at every float32 (|x| <= 1e5 for sin and cos) with fma, and without it for tanh, sigmoid, exp, log and atan. The other
+# functions without fma, and float64, were sampled.
 ERROR_BOUNDS: dict[str, dict[str, float]] = {
     "tanh": {"float32": 2.7, "float64": 2.8},
     "sigmoid": {"float32": 2.6, "float64": 2.6},

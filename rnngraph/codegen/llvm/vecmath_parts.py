@@ -1,4 +1,4 @@
-"""What the elementary functions are made of: the builder that they write with, and the steps that several share."""
+"""Building blocks of elementary functions: the interface of their builder, and steps that several share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ Handle = object
 
 
 class VectorBuilder(Protocol):
-    """What these functions need of a code generator. Values are opaque; every operation returns a new one.
+    """Interface that these functions need of a code generator. Values are opaque, and every operation returns a new
+    one.
 
-    Float operations round once, to nearest even, and no flag permits reassociation or assumes that there is
-    no NaN. `fma(x, y, z)` is x·y + z, rounded once where the target can. Integers have the width of their
-    floats and wrap; `bits` and `from_bits` reinterpret. `compare` takes LLVM's names, such as "olt", and
-    gives masks, which only `select` takes. Shift counts are Python integers.
+    Float operations round once, to nearest even, without flags that permit reassociation or exclude NaN. `fma(x, y, z)`
+    is
+    x·y + z, rounded once if the target can. Integers have the width of their floats and wrap; `bits` and `from_bits`
+    reinterpret. `compare` takes LLVM's names, such as "olt", and returns masks, which only `select` takes. Shift counts
+    are
+    Python integers.
     """
 
     @property
@@ -55,7 +58,7 @@ class VectorBuilder(Protocol):
     # fmt: on
 
     def reciprocal_estimate(self, x: Handle, /) -> Handle | None:
-        """Return 1/x within 2^-14 of itself, for a normal x whose reciprocal is one; None where a division is due."""
+        """Return 1/x to within 2^-14, for a normal x with a normal reciprocal; None if a division is needed."""
         ...
 
 
@@ -74,14 +77,16 @@ def at_least(b: VectorBuilder, x: Handle, limit: float) -> Handle:
 
 
 def with_sign(b: VectorBuilder, magnitude: Handle, x: Handle) -> Handle:
-    """`copysign` for a magnitude whose sign bit is known to be clear: one instruction less."""
+    """Return `copysign` for a magnitude with a clear sign bit, with one instruction less."""
     i = b.bits(x)
     sign = b.and_(i, b.constant(-(1 << format_of(b, x).sign_shift), like=i))
     return b.from_bits(b.or_(b.bits(magnitude), sign))
 
 
 def polynomial(b: VectorBuilder, x: Handle, square: Handle, coefficients: tuple[float, ...]) -> Handle:
-    """Horner's scheme in x² over pairs of coefficients: as many operations as in x, half the latency."""
+    """Evaluate by Horner's scheme in x² over pairs of coefficients: as many operations as in x, with half the
+    latency.
+    """
     constants = [b.constant(c, like=x) for c in coefficients]
     pairs = [b.fma(odd, x, even) for even, odd in zip(constants[0::2], constants[1::2], strict=False)]
     terms = pairs + constants[len(pairs) * 2 :]
@@ -96,8 +101,9 @@ def reduce_exponent(
 ) -> tuple[Handle, Handle]:
     """Write exp(factor·x) as 2^n · exp(factor·r), |factor·r| <= ln2/2 (Cody and Waite).
 
-    Returns r and an integer whose low bits are n + offset; the caller knows that x is bounded. The factor, a
-    power of two up to sign, is moved into the constants: scaling ln2 instead of x saves a multiplication.
+    Return r and an integer whose low bits are n + offset, for a bounded x. The factor, a power of two up to sign, is
+    folded
+    into the constants: scaling ln2 instead of x saves a multiplication.
     """
     f = format_of(b, x)
     magic = b.constant(f.magic + offset, like=x)
@@ -110,36 +116,38 @@ def reduce_exponent(
 
 
 def power_of_two(b: VectorBuilder, biased: Handle, f: Format) -> Handle:
-    """2^n from an integer whose low bits are n + bias, in 1 … 2·bias; its higher bits are shifted out."""
+    """Return 2^n from an integer whose low bits are n + bias, in 1 … 2·bias. Its higher bits are shifted out."""
     return b.from_bits(b.shl(biased, f.fraction_bits))
 
 
 def scaled(coefficients: tuple[float, ...], factor: float) -> tuple[float, ...]:
-    """Turn p(r) into factor·p(factor·r); exact, as factor is a power of two up to sign."""
+    """Turn p(r) into factor·p(factor·r). This is exact, because the factor is a power of two up to sign."""
     return tuple(c * factor ** (k + 1) for k, c in enumerate(coefficients))
 
 
 def exp_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -> Handle:
-    """exp(factor·r) for a reduced r; 1 is added last, so that this rounding is nearly the only one."""
+    """Return exp(factor·r) for a reduced r. 1 is added last, so that this is nearly the only rounding."""
     h = polynomial(b, r, b.mul(r, r), scaled(f.exp, factor))
     return b.fma(r, h, b.constant(1.0, like=r))
 
 
 def expm1_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -> Handle:
-    """expm1(factor·r) / factor for a reduced r; relatively exact near zero, and r itself for a denormal r."""
+    """Return expm1(factor·r) / factor for a reduced r, with a small relative error near zero, and r for a denormal
+    r.
+    """
     square = b.mul(r, r)
     return b.fma(square, polynomial(b, r, square, scaled(f.expm1, factor)), r)
 
 
 def exponent_as_float(b: VectorBuilder, shifted: Handle, offset: Handle, f: Format) -> Handle:
-    """The exponent field of `shifted` less `offset`, as a float: it becomes the low bits of a large one."""
+    """Return the exponent field of `shifted` minus `offset` as a float, from the low bits of a large one."""
     field = b.lshr(shifted, f.fraction_bits)
     large = f.one + (f.fraction_bits << f.fraction_bits)  # bits of 2^fraction_bits
     return b.sub(b.from_bits(b.or_(field, b.constant(large, like=field))), offset)
 
 
 def significand(b: VectorBuilder, x: Handle) -> tuple[Handle, Handle]:
-    """Return m in [2/3, 4/3) and a whole float e with x = m·2^e, for a finite x > 0."""
+    """Return m in [2/3, 4/3) and an integral float e with x = m·2^e, for a finite x > 0."""
     f = format_of(b, x)
     raised = f.fraction_bits + 2
     denormal = b.compare("olt", x, b.constant(f.smallest_normal, like=x))

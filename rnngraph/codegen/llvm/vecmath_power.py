@@ -1,7 +1,7 @@
-"""Powers of floats: exp(y·log(x)), whose logarithm and product are numbers in two floats.
+"""Powers of floats: exp(y·log(x)), with the logarithm and the product in two floats.
 
-In one float the error of the logarithm, times the exponent, is an error of the result of as many units in the last
-place as |y·log(x)|, which goes up to 104 in float32 and 745 in float64.
+In one float, the error of the logarithm times the exponent would be an error of the result of |y·log(x)| ulp, which
+reaches 104 in float32 and 745 in float64.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .vecmath_parts import (
 )
 
 Pair = tuple[Handle, Handle]
-"""A number in two floats: its rounded value, and the rest."""
+"""A number in two floats: its rounded value, and the remainder."""
 
 
 def power(b: VectorBuilder, x: Handle, y: Handle) -> Handle:
-    """x to the y, for all numbers, as C and NumPy have it.
+    """Return x to the power of y for all numbers, with the values of C and NumPy.
 
-    Of a negative x there is a value where y is whole. x^0 and 1^y are 1, of NaN too.
+    A negative x has a value if y is integral. x^0 and 1^y are 1, also for NaN.
     """
     zero, one = b.constant(0.0, like=x), b.constant(1.0, like=x)
     infinity, nan = b.constant(float("inf"), like=x), b.constant(float("nan"), like=x)
@@ -43,14 +43,14 @@ def power(b: VectorBuilder, x: Handle, y: Handle) -> Handle:
 
 
 def _limited(b: VectorBuilder, y: Handle) -> Handle:
-    """The exponent within limits beyond which the result is 0, 1 or infinite, so that no product overflows."""
+    """Clamp the exponent to limits beyond which the result is 0, 1 or infinite, so that no product overflows."""
     f = format_of(b, y)
     limit = 2.0 ** (2 * f.fraction_bits)
     return at_least(b, at_most(b, y, limit), -limit)
 
 
 def _is_whole(b: VectorBuilder, y: Handle) -> Handle:
-    """The mask of whole numbers; infinities count as whole."""
+    """Return True for integers, including infinities."""
     f = format_of(b, y)
     large = b.constant(2.0**f.fraction_bits, like=y)
     magnitude = b.abs(y)
@@ -59,13 +59,13 @@ def _is_whole(b: VectorBuilder, y: Handle) -> Handle:
 
 
 def _sum_of(b: VectorBuilder, larger: Handle, smaller: Handle) -> Pair:
-    """The exact sum, where the first is 0 or not the smaller one in magnitude."""
+    """Return the exact sum, if the first operand is 0 or not smaller in magnitude."""
     total = b.add(larger, smaller)
     return total, b.sub(smaller, b.sub(total, larger))
 
 
 def _product(b: VectorBuilder, x: Handle, y: Handle) -> Pair:
-    """The product, exact but for what is far below the last place of the second float (Dekker 1971)."""
+    """Return the product, exact up to far below the last place of the second float (Dekker 1971)."""
     product = b.mul(x, y)
     if b.has_fma:
         return product, b.fma(x, y, b.neg(product))
@@ -75,7 +75,7 @@ def _product(b: VectorBuilder, x: Handle, y: Handle) -> Pair:
 
 
 def _halves(b: VectorBuilder, x: Handle) -> Pair:
-    """The upper bits of the significand, and the lower ones."""
+    """Return the upper and the lower bits of the significand."""
     i = b.bits(x)
     low_bits = (format_of(b, x).fraction_bits + 2) // 2
     high = b.from_bits(b.and_(i, b.constant(-(1 << low_bits), like=i)))
@@ -93,10 +93,11 @@ def _times(b: VectorBuilder, x: Pair, y: Handle) -> Pair:
 
 
 def _log_of(b: VectorBuilder, x: Handle) -> Pair:
-    """log(x) of a finite x > 0, to about 2^-11 of the last place of one float.
+    """Return log(x) of a finite x > 0, to about 2^-11 of the last place of one float.
 
-    e·ln2 + 2 atanh(s), s = (m - 1)/(m + 1), |s| <= 1/5; the latter is s·(2 + s²·(2/3 + s²·p(s²))). Terms up to the one
-    in s³ are in two floats; of the others one is enough.
+    It is e·ln2 + 2 atanh(s), s = (m - 1)/(m + 1), |s| <= 1/5; the latter is s·(2 + s²·(2/3 + s²·p(s²))). Terms up to s³
+    are
+    in two floats, and one is enough for the others.
     """
     f = format_of(b, x)
     one, two = b.constant(1.0, like=x), b.constant(2.0, like=x)
@@ -120,7 +121,7 @@ def _log_of(b: VectorBuilder, x: Handle) -> Pair:
 
 
 def _exp_of(b: VectorBuilder, x: Pair) -> Handle:
-    """e^x, with one rounding that counts: 2^n·(1 + r + r²·q(r)), where 1 + r is exact in two floats."""
+    """Return e^x with one significant rounding: 2^n·(1 + r + r²·q(r)), where 1 + r is exact in two floats."""
     f = format_of(b, x[0])
     one, zero = b.constant(1.0, like=x[0]), b.constant(0.0, like=x[0])
     held = at_least(b, at_most(b, x[0], f.exp_limits[1]), f.exp_limits[0])

@@ -1,4 +1,4 @@
-"""Constants of the elementary functions in `vecmath`, by type; made by `tests/codegen/llvm/derive_vecmath.py`."""
+"""Constants of the functions in `vecmath`, by type; derived by `tests/codegen/llvm/derive_vecmath.py`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Format:
-    """A floating-point type: its layout, the constants of argument reduction, limits and coefficients.
+    """Floating-point type: its layout, the constants of argument reduction, limits and coefficients.
 
-    Beyond a limit the result is known (0, ±1 or infinity after rounding), so arguments are held there. Pieces
-    add up to their constant; all but the last have so few bits that their product with any multiple that
-    occurs is exact. Coefficients have the lowest degree first.
+    Beyond a limit the rounded result is constant (0, ±1 or infinity), so that arguments are clamped to it. Pieces add
+    up to
+    their constant; all but the last have so few bits that their products with all occurring multiples are exact.
+    Coefficients have the lowest degree first.
     """
 
     fraction_bits: int
@@ -22,7 +23,7 @@ class Format:
     smallest_normal: float
     ln2: tuple[float, float]  # pieces
     pi: tuple[float, ...]  # pieces
-    half_pi: tuple[float, float]  # pieces of π/2, each as long as can be
+    half_pi: tuple[float, float]  # pieces of π/2, each as long as possible
     exp_limits: tuple[float, float]  # below: 0; above: infinity
     expm1_lower_limit: float  # below: -1
     sigmoid_upper_limit: float  # above: 1
@@ -40,12 +41,12 @@ class Format:
 
     @property
     def magic(self) -> float:
-        """Added to a small number, this rounds it to an integer, which lies in the low bits of the sum."""
+        """Number that rounds a small number to an integer when added. The integer is in the low bits of the sum."""
         return 1.5 * 2.0**self.fraction_bits
 
     @property
     def sign_shift(self) -> int:
-        """The place of the sign bit: 31 or 63."""
+        """Position of the sign bit: 31 or 63."""
         return self.fraction_bits + self.bias.bit_length() + 1
 
 

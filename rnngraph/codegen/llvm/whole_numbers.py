@@ -1,7 +1,7 @@
 """Quotients, remainders and powers of integers, as loops over bits.
 
-Not every processor divides integers, and none divides vectors of them: LLVM would call a library, or take lane after
-lane. A loop takes as many turns as the longest quotient of a vector has bits.
+Some processors cannot divide integers, and none divides vectors of them: LLVM would call a library, or divide lane by
+lane. A loop has as many turns as the longest quotient of a vector has bits.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from .instructions import Handle, Instructions
 
 
 def quotient(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """x / y, cut off towards 0; 0 where y is 0."""
+    """Return x / y rounded towards 0; 0 where y is 0."""
     return b.helper(f"div_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _quotient)
 
 
 def remainder_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """What is left of x / y, with the sign of x; 0 where y is 0."""
+    """Return the remainder of x / y with the sign of x; 0 where y is 0."""
     return b.helper(f"fmod_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _remainder)
 
 
 def power_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """x to the y, wrapping; of a y below 0 the quotient 1 / x^-y, cut off, which is 0 where x is 0."""
+    """Return x to the power of y, wrapping. For negative y it is 1 / x^-y rounded towards 0, and 0 where x is 0."""
     return b.helper(f"power_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _power)
 
 
 def _quotient(b: Instructions, operands: Sequence[Handle]) -> Handle:
     x, y = map(b.frozen, operands)
-    found, _ = _divided(b, x, y)
-    return _with_sign(b, found, b.xor(x, y))
+    magnitude, _ = _divided(b, x, y)
+    return _with_sign(b, magnitude, b.xor(x, y))
 
 
 def _remainder(b: Instructions, operands: Sequence[Handle]) -> Handle:
@@ -39,13 +39,13 @@ def _remainder(b: Instructions, operands: Sequence[Handle]) -> Handle:
 
 
 def _with_sign(b: Instructions, magnitude: Handle, sign: Handle) -> Handle:
-    """The magnitude, negated where ``sign`` is negative."""
+    """Negate the magnitude where ``sign`` is negative."""
     zero = b.constant(0, magnitude)
     return b.select(b.compare("slt", sign, zero), b.isub(zero, magnitude), magnitude)
 
 
 def _divided(b: Instructions, x: Handle, y: Handle) -> tuple[Handle, Handle]:
-    """Quotient and rest of magnitudes, without sign, by long division; both are 0 where y is 0."""
+    """Return quotient and remainder of the magnitudes by long division; both are 0 where y is 0."""
     zero, one = b.constant(0, x), b.constant(1, x)
     by_zero = b.compare("eq", y, zero)
     dividend = _with_sign(b, x, x)
@@ -54,21 +54,23 @@ def _divided(b: Instructions, x: Handle, y: Handle) -> tuple[Handle, Handle]:
     gap = b.select(b.compare("sgt", gap, zero), gap, zero)
 
     def turn(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
-        rest, shifted, found, left = values
+        rest, shifted, quotient_bits, left = values
         is_due = b.compare("sge", left, zero)
         fits = b.logical_and(is_due, b.compare("uge", rest, shifted))
         rest = b.select(fits, b.isub(rest, shifted), rest)
-        found = b.select(is_due, b.or_(b.shl(found, 1), b.convert("zext", fits, x.element)), found)
+        quotient_bits = b.select(
+            is_due, b.or_(b.shl(quotient_bits, 1), b.convert("zext", fits, x.element)), quotient_bits
+        )
         left = b.isub(left, one)
-        return [rest, b.lshr(shifted, 1), found, left], b.compare("sge", left, zero)
+        return [rest, b.lshr(shifted, 1), quotient_bits, left], b.compare("sge", left, zero)
 
     start = [dividend, b.binary("shl", divisor, gap), zero, gap]
-    rest, _, found, _ = b.repeat(start, turn)
-    return b.select(by_zero, zero, found), b.select(by_zero, zero, rest)
+    rest, _, quotient_bits, _ = b.repeat(start, turn)
+    return b.select(by_zero, zero, quotient_bits), b.select(by_zero, zero, rest)
 
 
 def _leading_zeros(b: Instructions, x: Handle) -> Handle:
-    """The number of zero bits above the highest one, of 0 all of them."""
+    """Return the number of leading zero bits."""
     return b.intrinsic("ctlz", x, x, Handle("false", "i1", 1))
 
 
@@ -76,7 +78,7 @@ def _power(b: Instructions, operands: Sequence[Handle]) -> Handle:
     x, exponent = map(b.frozen, operands)
     zero, one = b.constant(0, x), b.constant(1, x)
     is_below = b.compare("slt", exponent, zero)
-    # The base of a negative exponent is 1, -1 or irrelevant, and then its parity is all that counts.
+    # For a negative exponent, the base is 1, -1 or irrelevant, so that only its parity matters.
     count = b.select(is_below, b.and_(exponent, one), exponent)
 
     def turn(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:

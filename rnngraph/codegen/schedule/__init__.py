@@ -1,5 +1,5 @@
-"""The entry: what runs when, in three phases, each of which gives one frozen record.
+"""Scheduling of an entry in three phases, each of which returns one frozen record.
 
-``scheduler`` goes through them: ``analyse`` says what runs together and who computes what, ``plan`` where values lie
-and how kernels are tiled, ``emit`` writes what was planned. ``plan_text`` is ``show("plan")``. Knows no LLVM.
+``scheduler`` runs them: ``analyse`` decides what runs together and on which workers, ``plan`` places values and tiles
+kernels, and ``emit`` writes the plan. ``plan_text`` is ``show("plan")``. Nothing here knows LLVM.
 """

@@ -1,4 +1,4 @@
-"""The plan as text, which is what ``show("plan")`` gives: each kernel, its tile, and who computes what of it."""
+"""Plan as text, for ``show("plan")``: each kernel, its tile, and its division between workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .plan.scan_plan import ScanPlan
 
 
 def plan_text(plan: ScheduledEntry) -> StageText:
-    """Every fusion group with its kernels, in the order in which they run."""
+    """Return the text of every fusion group with its kernels, in order of execution."""
     return StageText(StageLine(line) if isinstance(line, str) else line for line in _lines(plan))
 
 
@@ -49,7 +49,7 @@ def _lines(plan: ScheduledEntry) -> Iterator[str | StageLine]:
 
 
 def _of(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[StageLine]:
-    """Lines that say how these nodes are computed."""
+    """Yield lines with the origins of these nodes."""
     origins = tuple(dict.fromkeys(node.where for node in nodes if node.where is not None))
     return (StageLine(line, origins) for line in lines)
 
@@ -145,9 +145,9 @@ def _rows(active: ActiveSteps | None, indent: str) -> Iterator[str]:
 
 
 def _counted(nodes: Sequence[Node]) -> Iterator[str]:
-    """Ops with the names of their values; equal ones once, with their number."""
-    found = Counter(" ".join(dict.fromkeys([node.op, node.name.rpartition("/")[2]])).strip() for node in nodes)
-    for text, count in found.items():
+    """Yield ops with the names of their values; equal ones once, with their number."""
+    counts = Counter(" ".join(dict.fromkeys([node.op, node.name.rpartition("/")[2]])).strip() for node in nodes)
+    for text, count in counts.items():
         yield text if count == 1 else f"{count} {text}"
 
 

@@ -1,8 +1,7 @@
-"""From a graph to loop IR, in three phases: what runs together is analysed, then planned, and then written.
+"""From a graph to loop IR in three phases: analysis, plan and emission.
 
-``analyse`` says which kernels there are, who computes each and whether several workers pay. ``plan_entry`` gives values
-memory and kernels their tiles: an ``EntryPlan`` is whole before the first statement is written. ``emit_entry`` writes
-the statements.
+``analyse`` determines the kernels, their workers, and whether several workers pay. ``plan_entry`` allocates memory and
+tiles kernels: an ``EntryPlan`` is complete before the first statement is written. ``emit_entry`` writes the statements.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ def schedule(
     timed: bool = False,
     max_chunk: int | None = None,
 ) -> ScheduledEntry:
-    """The entry of a graph whose sizes, but for lengths of scans, are known, cut for workers whether they pay or not.
+    """Return the entry of a graph whose sizes are known, except for lengths of scans, split for workers in any case.
 
     Args:
-        graph: the graph.
-        target: the processor.
-        name: of the entry.
-        parts: into how many parts kernels are cut, for as many workers at most.
-        alike: how another plan packs parameters, which this one then does too if it can.
-        timed: whether the entry counts what time its parts take.
-        max_chunk: steps of a chunk of time, at most.
+        graph: The graph.
+        target: The processor.
+        name: Name of the entry.
+        parts: Number of parts of a kernel, and maximum workers.
+        alike: Layouts of packed parameters of another plan, which are reused if possible.
+        timed: Count the time of the entry's parts.
+        max_chunk: Maximum steps of a chunk of time.
     """
     return scheduled(analyse(graph, target, parts, max_chunk), name, alike, timed)
 
@@ -44,5 +43,5 @@ def schedule(
 def scheduled(
     analysis: EntryAnalysis, name: str, alike: Sequence[PanelLayout] = (), timed: bool = False
 ) -> ScheduledEntry:
-    """The entry of a graph that was analysed."""
+    """Return the entry of an analysed graph."""
     return emit_entry(plan_entry(analysis, alike), name, timed)

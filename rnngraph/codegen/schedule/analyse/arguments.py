@@ -1,4 +1,4 @@
-"""What an entry's caller hands over: feeds, parameters, constants and memory for results, and where these lie."""
+"""Arguments of an entry: feeds, parameters, constants and memory for results, with their layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PREFIXES = {"input": "in", "parameter": "w", "constant": "const", "output": "ou
 
 @dataclass(frozen=True)
 class Argument:
-    """An array that the caller hands over: a feed, a parameter, a constant or a result."""
+    """Array that the caller passes: a feed, a parameter, a constant or a result."""
 
     name: str
     kind: str  # input, parameter, constant or output
@@ -32,11 +32,14 @@ class Argument:
 
 @dataclass(frozen=True)
 class EntryArguments:
-    """Arguments of an entry, and where they lie.
+    """Arguments of an entry and their layout.
 
-    strides: names of sizes that hold a feed's strides, by argument. replaced: by output the input whose memory it is
-    written over. leaves: views of feeds, parameters and constants. results: memory of results that are written where
-    they are computed. late: results that are copied at the end, in this order.
+    Attributes:
+        strides: Names of the sizes with a feed's strides, by argument.
+        replaced: For an output, the input whose memory it overwrites.
+        leaves: Views of feeds, parameters and constants.
+        results: Memory of results that are written in place.
+        late: Results that are copied at the end, in order.
     """
 
     items: tuple[Argument, ...]
@@ -53,20 +56,20 @@ class EntryArguments:
 
     @property
     def parameters(self) -> dict[Buffer, str]:
-        """Names of the parameters by their memory."""
+        """Names of the parameters by buffer."""
         return {item.buffer: item.name for item in self.items if item.kind == "parameter"}
 
 
 def arguments_of(graph: Graph, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]]) -> EntryArguments:
-    """The arguments of a graph's entry."""
-    found = _Arguments(graph)
-    leaves = found.leaves(fusion.free)
-    results, late = found.outputs(fusion, users, leaves)
-    return EntryArguments(tuple(found.items), found.strides, found.replaced, leaves, results, tuple(late))
+    """Return the arguments of a graph's entry."""
+    arguments = _Arguments(graph)
+    leaves = arguments.leaves(fusion.free)
+    results, late = arguments.outputs(fusion, users, leaves)
+    return EntryArguments(tuple(arguments.items), arguments.strides, arguments.replaced, leaves, results, tuple(late))
 
 
 class _Arguments:
-    """Arguments in the making."""
+    """Arguments under construction."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -75,7 +78,7 @@ class _Arguments:
         self.replaced: dict[str, Node] = {}
 
     def leaves(self, free: Collection[Node]) -> dict[Node, View]:
-        """Where feeds, parameters and constants lie, and views of them. free: nodes that no kernel computes."""
+        """Return views of feeds, parameters and constants. ``free`` are nodes that no kernel computes."""
         views: dict[Node, View] = {}
         for node in self.graph.nodes:
             if node.op == "input":
@@ -98,9 +101,9 @@ class _Arguments:
     def outputs(
         self, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]], views: Mapping[Node, View]
     ) -> tuple[dict[Node, list[View]], list[tuple[Node, View]]]:
-        """Memory for results that are written where they are computed, and the results that are copied at the end."""
+        """Return memory for results that are written in place, and the results that are copied at the end."""
         late: list[tuple[Node, View]] = []
-        last: list[tuple[Node, View]] = []  # these take the place of what others are copied from
+        last: list[tuple[Node, View]] = []  # these overwrite values that others are copied from
         buffers = OutputBuffers(self.graph, fusion, users)
         for name, node in self.graph.outputs:
             old = self.replaced.get(name)

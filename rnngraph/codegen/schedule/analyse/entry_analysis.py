@@ -1,6 +1,6 @@
-"""First phase: what runs together, who computes what, and what that is estimated to take. No memory is given out yet.
+"""First phase: what runs together, on which workers, at which estimated cost. No memory is allocated yet.
 
-The estimates say whether several workers pay before anything is planned. They never change what is computed.
+The estimates decide whether several workers pay before anything is planned. They never change values.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ from .scan_sharing import ScanSharing, share_blocks, share_scan
 
 @dataclass(frozen=True)
 class ScanAnalysis:
-    """The kernels of a scan's step, and who computes each. blocks: how the scan is cut, if it is: a step is then one of
-    a block. follows: whether each block runs right behind the same block of the scan before.
-    """
+    """Kernels of a scan's step, and how they are split. With ``blocks``, a step is that of one block."""
 
     fused: FusedKernels
     sharing: ScanSharing
@@ -39,18 +37,20 @@ class ScanAnalysis:
     follows: bool = False
 
     def body(self, scan: Node) -> Graph:
-        """The body of a step."""
+        """Return the body of a step."""
         body: Graph = scan["body"] if self.blocks is None else self.blocks.body
         return body
 
 
 @dataclass(frozen=True)
 class GroupAnalysis:
-    """A fusion group: who computes each of its kernels.
+    """Fusion group, with the partitions of its kernels.
 
-    partitions: of all kernels but scans. longest: steps of a chunk of time, where the group is a loop over such chunks.
-    is_first_short: whether the chunk that is short, if one is, is the first one. pipeline: of several workers, in place
-    of kernels that are cut.
+    Attributes:
+        partitions: Partitions of all kernels except scans.
+        longest: Maximum steps of a chunk, if the group is a loop over chunks of time.
+        is_first_short: A short chunk comes first.
+        pipeline: Pipeline for several workers, in place of split kernels.
     """
 
     kernels: GroupKernels
@@ -61,14 +61,14 @@ class GroupAnalysis:
     pipeline: PipelinePlan | None = None
 
     def in_pipeline(self, pipeline: PipelinePlan) -> GroupAnalysis:
-        """The group as a pipeline, each of whose kernels is one worker's."""
+        """Return the group as a pipeline, in which each kernel runs on one worker."""
         scans = {kernel: replace(scan, sharing=scan.sharing.made_serial()) for kernel, scan in self.scans.items()}
         return replace(self, partitions=dict.fromkeys(self.partitions, SERIAL), scans=scans, pipeline=pipeline)
 
 
 @dataclass(frozen=True)
 class SectionAnalysis:
-    """Groups that run as one: a single one, or several loops over time whose scans run beside each other."""
+    """Groups that run as one: a single group, or several loops over time with interleaved scans."""
 
     groups: tuple[GroupAnalysis, ...]
     interleaving: InterleavingPlan | None = None
@@ -76,10 +76,13 @@ class SectionAnalysis:
 
 @dataclass(frozen=True)
 class EntryAnalysis:
-    """All that is known of an entry before memory is given out.
+    """All that is known of an entry before memory is allocated.
 
-    workers: for whom it is cut. sections: in the order in which they run. max_chunk: steps of a chunk of time, at most.
-    is_step: whether all lengths of loops are known.
+    Attributes:
+        workers: Workers between which it is split.
+        sections: Sections in order of execution.
+        max_chunk: Maximum steps of a chunk of time.
+        is_step: All lengths of loops are known.
     """
 
     entry: EntryGraph
@@ -91,18 +94,18 @@ class EntryAnalysis:
     is_step: bool
 
     def for_one_worker(self) -> EntryAnalysis:
-        """The same graph for one worker."""
+        """Return the analysis of the same graph for one worker."""
         return _analysed(self.entry, self.target, 1, self.max_chunk)
 
 
 def analyse(graph: Graph, target: Target, parts: int, max_chunk: int | None = None) -> EntryAnalysis:
-    """Analyse a graph whose sizes, but for lengths of scans, are known.
+    """Analyse a graph whose sizes are known, except for lengths of scans.
 
     Args:
-        graph: the graph.
-        target: the processor.
-        parts: into how many parts kernels are cut, for as many workers at most.
-        max_chunk: steps of a chunk of time, at most.
+        graph: The graph.
+        target: The processor.
+        parts: Number of parts of a kernel, and maximum workers.
+        max_chunk: Maximum steps of a chunk of time.
     """
     return _analysed(EntryGraph.of(graph), target, parts, max_chunk)
 
@@ -115,9 +118,9 @@ def _analysed(entry: EntryGraph, target: Target, parts: int, max_chunk: int | No
 
 
 class _Analyst:
-    """Goes through the fusion groups of a graph, in order.
+    """Pass over the fusion groups of a graph, in order.
 
-    synchronized: values that are there for all workers, as a barrier stands behind what computes them.
+    ``synchronized`` has values that all workers can read, because a barrier follows their computation.
     """
 
     def __init__(self, entry: EntryGraph, target: Target, parts: int, max_chunk: int | None) -> None:
@@ -141,32 +144,32 @@ class _Analyst:
             yield from self._together(together)
 
     def _is_shared(self, node: Node) -> bool:
-        """Whether a value is there before kernels run that are cut by rows."""
+        """True if a value is complete before kernels that are split by rows run."""
         fusion = self.entry.fusion
         return node in fusion.free or node in self.synchronized or fusion.kind.get(node) == PREPARED
 
     def _synchronize(self, nodes: Iterable[Node], partition: Partition) -> None:
-        """Behind a kernel that is not cut by rows stands a barrier: what it gives may then be read whole."""
+        """Mark values as synchronized after a kernel that is not split by rows, because a barrier follows it."""
         if not partition.by_rows:
             self.synchronized.update(nodes)
 
     def _together(self, groups: Sequence[Numbered]) -> Iterable[SectionAnalysis]:
-        """One group, or several as one loop if that pays."""
+        """Yield one group, or several as one loop if that pays."""
         graph, late = self.entry.graph, self.entry.arguments.late_values
-        found = [group_kernels(self.entry, item, self.residency.sources) for item in groups]
-        for item in found:
+        kernels = [group_kernels(self.entry, item, self.residency.sources) for item in groups]
+        for item in kernels:
             check_blocks(set(item.group.nodes), self.entry.users, {node for _, node in graph.outputs} | late)
-        plan = self._interleaving(found) if self.workers.parts == 1 else None
+        plan = self._interleaving(kernels) if self.workers.parts == 1 else None
         if plan is None and len(groups) > 1:
             for single in groups:
                 yield from self._together([single])
             return
-        yield SectionAnalysis(tuple(self._group(item, plan) for item in found), plan)
-        for item in found:
+        yield SectionAnalysis(tuple(self._group(item, plan) for item in kernels), plan)
+        for item in kernels:
             self.residency.run(item.group, item.nodes, item.fused, item.leaving)
 
     def _interleaving(self, groups: Sequence[GroupKernels]) -> InterleavingPlan | None:
-        """How scans of groups run beside each other with one worker, if they do."""
+        """Return how the scans of groups are interleaved on one worker, if they are."""
         length = groups[0].group.kind.length
         scans = [scan for item in groups for scan in item.scans]
         if length is None or not may_pay(self.target, scans) or any(scan_blocks(self.target, scan) for scan in scans):
@@ -178,7 +181,7 @@ class _Analyst:
         return chunk_length(self.target, item.fused, item.leaving, length, self.max_chunk)
 
     def _gains(self, item: GroupKernels) -> list[float]:
-        """How many times as fast one worker, who runs scans beside each other, is than estimated of each kernel."""
+        """Return the speedups from interleaving for one worker, by kernel."""
         plan = self._interleaving([item]) if self.workers.parts > 1 else None
         if plan is None:
             return [1.0] * len(item.fused.kernels)
@@ -192,7 +195,7 @@ class _Analyst:
         return self._time_loop(item, interleaving)
 
     def _plain(self, item: GroupKernels) -> GroupAnalysis:
-        """Kernels that run once, one after the other."""
+        """Analyse kernels that run once, one after the other."""
         sharing, partitions = WorkSharing(self.target, self.workers), dict[Kernel, Partition]()
         for kernel in item.fused.kernels:
             partition = partitions[kernel] = sharing.partition(kernel)
@@ -224,7 +227,7 @@ class _Analyst:
     def _estimated(
         self, item: GroupKernels, time: TimeChunk, is_first_short: bool
     ) -> tuple[GroupAnalysis, list[StageCost]]:
-        """How each kernel of a loop would be cut, and what that takes, in order."""
+        """Return how each kernel of a loop would be split, and the costs, in order."""
         sharing, costs = WorkSharing(self.target, self.workers, time), list[StageCost]()
         partitions, scans = dict[Kernel, Partition](), dict[Kernel, ScanAnalysis]()
         for kernel in item.fused.kernels:
@@ -248,7 +251,7 @@ class _Analyst:
         return GroupAnalysis(item, partitions, scans, time.longest, is_first_short), costs
 
     def _computed(self, kernel: Kernel) -> Collection[Node]:
-        """The values that a kernel gives; of a scan its results."""
+        """Return the values that a kernel computes; for a scan, its results."""
         return self.entry.users[kernel.first] if kernel.kind == "scan" else kernel.members
 
 

@@ -1,4 +1,4 @@
-"""A fusion group before it is scheduled: its kernels, and what outlives it; and groups that may run as one loop."""
+"""Kernels of a fusion group and the values that outlive it; and groups that may share one loop."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ...machine.target import Target
 from .arguments import EntryArguments, arguments_of
 
 Numbered = tuple[int, FusionGroup]
-"""A group with its number among all."""
+"""Index of a group, and the group."""
 
 
 @dataclass(frozen=True)
 class EntryGraph:
-    """A graph that becomes an entry: who reads its values, its fusion groups, and the caller's arrays."""
+    """Graph of an entry with its readers of values, fusion groups and arguments."""
 
     graph: Graph
     users: Mapping[Node, Sequence[Node]]
@@ -39,7 +39,10 @@ class EntryGraph:
 
 @dataclass(frozen=True)
 class GroupKernels:
-    """The kernels of a fusion group. nodes: with the pure indices that they read. leaving: what outlives the group."""
+    """Kernels of a fusion group.
+
+    ``nodes`` includes the pure indices that they read. ``leaving`` values outlive the group.
+    """
 
     number: int
     group: FusionGroup
@@ -53,7 +56,7 @@ class GroupKernels:
 
     @cached_property
     def needs(self) -> tuple[Needs, ...]:
-        """What kernels of a loop over chunks of time need of each other within a chunk."""
+        """Dependencies between kernels of a loop over chunks of time, within a chunk."""
         return chunk_needs(self.fused.kernels, self.nodes)
 
 
@@ -62,7 +65,7 @@ def scans_of(group: FusionGroup) -> list[Node]:
 
 
 def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[Node]) -> GroupKernels:
-    """The kernels of a group. in_memory: values that lie in memory before it."""
+    """Cut a group into kernels. ``in_memory`` are values in memory before it."""
     number, group = numbered
     users, fusion, arguments = entry.users, entry.fusion, entry.arguments
     inside, outputs = set(group.nodes), {node for _, node in entry.graph.outputs} | arguments.late_values
@@ -74,7 +77,7 @@ def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[N
     nodes = fusion.closure(group.nodes)
     placed = _views_of_results(nodes, users, arguments)
     copies = {node for node in nodes if node not in placed and _must_copy(node, group, users, in_memory)}
-    for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
+    for node in reversed(group.nodes):  # if a view outlives the group, so does its source
         if node in leaving and is_view(node) and node not in copies:
             leaving.update(item for item in node.operands if item in inside)
     lazy_concats = fusion.lazy_concats.intersection(group.nodes) - leaving
@@ -100,25 +103,25 @@ def _blocks_late(kernels: tuple[Kernel, ...], nodes: Sequence[Node]) -> tuple[Ke
 def _views_of_results(
     nodes: Sequence[Node], users: Mapping[Node, Sequence[Node]], arguments: EntryArguments
 ) -> set[Node]:
-    """Views, read by nothing else, of what is computed where a result lies, if strides express them."""
+    """Return views of results in place that nothing else reads, if strides express them."""
     views = {node: places[0] for node, places in arguments.results.items()}
     for node in nodes:
         if is_view(node) and node not in views and node.operands[0] in views:
             view = view_through(node, views[node.operands[0]])
             if view is not None:
                 views[node] = view
-    found = set[Node]()
+    free_views = set[Node]()
     for node in reversed(nodes):
         readers = [user for user in users[node] if not (is_view(user) and not users[user])]  # beside the result itself
-        if node in views and node not in arguments.results and all(user in found for user in readers):
-            found.add(node)
-    return found
+        if node in views and node not in arguments.results and all(user in free_views for user in readers):
+            free_views.add(node)
+    return free_views
 
 
 def _must_copy(
     node: Node, group: FusionGroup, users: Mapping[Node, Sequence[Node]], in_memory: Collection[Node]
 ) -> bool:
-    """Movement ops that strides can't express, or that pick one step out of a chunked sequence."""
+    """True for movement ops that strides cannot express, or that slice one step from a chunked sequence."""
     if not is_view(node) or node in in_memory:
         return False
     if picks_step(node, group.kind.length):
@@ -132,35 +135,39 @@ def _must_copy(
 
 
 def _is_transposed_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
-    """Whether every step of a loop reads what is transposed so that its units lie apart, as an attention's keys."""
+    """True if every step of a loop reads a transpose with strided units, such as the keys of attention."""
     order = node["order"]
     scans = [user for user in users[node] if user.op == "scan"]
     return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in scans)
 
 
 def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
-    """The groups of a graph with their numbers, in order. Those of one time axis in both directions are together where
-    they need nothing of each other, and it may pay that their scans run beside each other.
+    """Return the groups of a graph with their indices, in order.
+
+    Groups of one time axis in both directions are combined if they are independent and interleaving may pay.
     """
     _meet(fusion, target)
-    found: list[list[Numbered]] = []
+    combined: list[list[Numbered]] = []
     known: dict[tuple[int, Dim], list[Numbered]] = {}
     for number, group in enumerate(fusion.groups()):
         scans, length = scans_of(group), group.kind.length
         if length is None or not scans:
-            found.append([(number, group)])
+            combined.append([(number, group)])
             continue
         other = known.setdefault((group.level, length), [])
         if not other or not may_pay(target, [*scans_of(other[0][1]), *scans]):
             other = known[group.level, length] = []
-            found.append(other)
+            combined.append(other)
         other.append((number, group))
-    return found
+    return combined
 
 
 def _meet(fusion: LoopFusion, target: Target) -> None:
-    """Moves scans of one direction a level up to those of the other, where these don't need them: what both read runs
-    in the loop of one of them, which would be first. What does need them is a level further then.
+    """Delay scans of one direction to the level of independent scans in the other.
+
+    Values that both read run in the loop of one of them, which would otherwise come first. Dependent values move a
+    level
+    further.
     """
     if any(node.get("blocks") is not None for node in fusion.graph.nodes):
         return  # what a block gives is there until the next one runs: whoever reads it stays where it is
@@ -186,6 +193,6 @@ def _meet(fusion: LoopFusion, target: Target) -> None:
 
 
 def _is_opposite(one: FusionGroup, other: FusionGroup, later: int) -> bool:
-    """Whether another group runs so many levels later, in the other direction."""
+    """True if another group runs ``later`` levels later, in the other direction."""
     same_axis = one.kind.length == other.kind.length and one.kind.reverse != other.kind.reverse
     return same_axis and other.level == one.level + later

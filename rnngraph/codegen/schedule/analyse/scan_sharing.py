@@ -1,4 +1,4 @@
-"""Who computes the kernels of a scan's step: one worker, several that wait for each other, or each its own rows."""
+"""Workers of a scan's step: one worker, several that synchronise, or each with its own rows."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from .scan_blocks import ScanBlocks
 
 @dataclass(frozen=True)
 class ScanSharing:
-    """Who computes a scan. estimate: of a step. workers: for whom its kernels are cut, each as its partition says.
+    """Division of a scan between workers.
 
-    shared_axis: the axis of its blocks that is cut between workers, each of whom runs all steps of its own.
+    Attributes:
+        estimate: Estimate of a step.
+        workers: Workers between which its kernels are split, each by its partition.
+        shared_axis: Axis of its blocks that is split between workers, each of which runs all steps of its own blocks.
     """
 
     estimate: Partition
@@ -28,20 +31,21 @@ class ScanSharing:
     shared_axis: int | None = None
 
     def made_serial(self) -> ScanSharing:
-        """The sharing where one worker runs every step."""
+        """Return the sharing in which one worker runs every step."""
         serial = self.estimate.serial_cycles
         return ScanSharing(Partition(None, serial, serial), ONE_WORKER, (SERIAL,) * len(self.partitions))
 
 
 def waits_between(one: Partition, other: Partition | None) -> bool:
-    """Whether workers wait between parts of a step that follow each other. other: None behind the last one."""
+    """True if workers wait between consecutive parts of a step. ``other`` is None after the last one."""
     alike = other is not None and ((one.by_rows and other.by_rows) or (one.serial and other.serial))
     return not alike
 
 
 def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Estimates a step. Its kernels are cut between workers unless waiting would cost more. Where all of them compute
-    row by row nobody waits for anybody; else workers wait before and behind those that don't.
+    """Split a step's kernels between workers, unless waiting would cost more.
+
+    If all kernels compute row by row, nobody waits. Otherwise workers wait before and after each other kernel.
     """
     rowwise, parts = workers.rowwise, workers.parts
     inside = None if rowwise is None else rowwise.inside(node, kernels)
@@ -61,7 +65,7 @@ def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[K
 
 
 def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Estimates a step of a scan in blocks. The axis of most blocks is cut, if each worker then has one at least."""
+    """Split a scan in blocks along the axis with the most blocks, if each worker then has at least one."""
     sharing = WorkSharing(target, ONE_WORKER, in_scan=True)
     counts = [_count(axis.size, size) for axis, size in zip(blocks.axes, blocks.sizes, strict=True)]
     cycles = sum(sharing.cycles(kernel) for kernel in kernels) * prod(counts)

@@ -1,7 +1,7 @@
-"""Third phase: the loop IR of an entry, as its plan says.
+"""Third phase: the loop IR of an entry, from its plan.
 
-``entry_emitter`` goes through the plan and gives a ``scheduled_entry``, through an ``entry_writer``, which finds equal
-functions and sets barriers. ``kernel_calls`` adds calls of kernels and copies, ``scan_writer`` loops over steps, in
-whose ``step_parts`` workers wait for each other, ``time_loop`` chunks of time and pipelines, ``interleaved_loop`` scans
-beside each other. ``ticks`` are what an entry counts that is profiled.
+``entry_emitter`` visits the plan and returns a ``scheduled_entry``, through an ``entry_writer``, which shares equal
+functions and adds barriers. ``kernel_calls`` adds calls of kernels and copies, ``scan_writer`` loops over steps, with
+barriers between ``step_parts``, ``time_loop`` writes chunks of time and pipelines, and ``interleaved_loop`` interleaved
+scans. ``ticks`` are the counters of a profiled entry.
 """

@@ -1,4 +1,4 @@
-"""Third phase: an entry's loop IR, as its plan says. Who computes what, and in which buffer, is decided before."""
+"""Third phase: an entry's loop IR, from its plan. All decisions have been made before."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .time_loop import add_loop, add_pipeline
 
 
 def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> ScheduledEntry:
-    """The functions of an entry. timed: whether it counts what time its parts take."""
+    """Write the functions of an entry. ``timed``: count the time of its parts."""
     writer = EntryWriter(plan.memory.panels, plan.parts, Ticks(plan.parts) if timed else None)
     for section in plan.sections:
         with writer.block.at(section.origin):
@@ -61,14 +61,14 @@ def _write_section(writer: EntryWriter, section: SectionPlan) -> None:
 
 
 def _write_kernels(writer: EntryWriter, group: GroupPlan) -> None:
-    """Kernels that run once, or copies at the end."""
+    """Write kernels that run once, or copies at the end."""
     _begin(writer, group)
     for number in range(len(group.kernels)):
         _run(writer, group, {}, number)
 
 
 def _write_loop(writer: EntryWriter, group: GroupPlan) -> None:
-    """A loop over chunks of time."""
+    """Write a loop over chunks of time."""
     loop = _time_loop(writer, group)
     kernels = [partial(loop.run, number) for number in range(len(group.kernels))]
     if loop.plan.pipeline is None:
@@ -89,7 +89,7 @@ def _time_loop(writer: EntryWriter, group: GroupPlan) -> TimeLoop:
 
 
 def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> None:
-    """Writes a kernel, of a loop for the present chunk."""
+    """Write a kernel; in a loop, for the present chunk."""
     kernel = group.kernels[number]
     if isinstance(kernel, ScanPlan):
         assert group.chunks is not None
@@ -109,7 +109,7 @@ def _following(group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -
 
 
 def _begin(writer: EntryWriter, group: GroupPlan) -> None:
-    """Writes what comes before a group's kernels."""
+    """Write the copies before a group's kernels."""
     before = before_loops(group.region)
     for copy in group.copies:
         if isinstance(copy, CopyPlan):
@@ -119,7 +119,7 @@ def _begin(writer: EntryWriter, group: GroupPlan) -> None:
 
 
 def _end(loop: TimeLoop) -> None:
-    """Writes what stands behind a loop."""
+    """Write the statements after a loop."""
     for scan in loop.scans.values():
         scan.end()
 
@@ -128,7 +128,7 @@ def _end(loop: TimeLoop) -> None:
 
 
 def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry:
-    """The entry, all of whose statements are there: temporaries get their places, and uses of memory are checked."""
+    """Return the finished entry: place its temporaries, and check its use of memory."""
     arguments, arena, panels, ticks = plan.entry.arguments, plan.memory.arena, plan.memory.panels, writer.ticks
     statements = tuple(writer.block.statements)
     arena.place(statements)
@@ -160,7 +160,9 @@ def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry
 
 
 def _timed_packing(plan: EntryPlan, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:
-    """Statements that pack, each counted for the first parameter that it packs; what reads none, with the next one."""
+    """Yield packing statements, each counted for the first parameter that it packs, with preceding statements that read
+    none.
+    """
     nodes = {str(node["label"]): node for node in plan.entry.graph.inputs if node.op == "parameter"}
     of = {buffer: nodes[name] for buffer, name in plan.entry.arguments.parameters.items()}
     for statement in statements:

@@ -1,4 +1,4 @@
-"""The entry in the making: kernels as functions, the calls of them, and the barriers between."""
+"""Entry under construction: functions of kernels, calls, and barriers in between."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from .ticks import Ticks, Timed
 
 
 class EntryWriter:
-    """Adds statements to an entry for workers who cut kernels into ``parts``, and collects the functions that it calls.
+    """Appends statements to an entry whose kernels are split into ``parts``, and collects the functions that it calls.
 
-    block: where statements go now. preparation: what runs when parameters change, which is one worker's.
-    unsynchronized: what kernels workers may still be in, since the last barrier: "", those by "rows", those that are
-    "serial", the first worker's, or any "other". ticks: of an entry that counts what time its parts take.
+    Attributes:
+        block: Block that receives statements.
+        preparation: Block that runs on one worker when parameters change.
+        unsynchronized: Kind of kernels that may still run since the last barrier: "", "rows", "serial" (on the first
+            worker), or "other".
+        ticks: Counters of an entry that measures its parts.
     """
 
     def __init__(self, panels: Panels, parts: int, ticks: Ticks | None = None) -> None:
@@ -36,7 +39,7 @@ class EntryWriter:
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
-        """Statements go to the preparation."""
+        """Add statements to the preparation in this context."""
         self.is_preparing = True
         with self.into(self.preparation):
             yield
@@ -44,19 +47,19 @@ class EntryWriter:
 
     @contextmanager
     def timing(self, timed: Timed) -> Iterator[None]:
-        """Times of what is called meanwhile count as ``timed``."""
+        """Count the time of calls in this context as ``timed``."""
         outer, self._timed = self._timed, timed
         yield
         self._timed = outer
 
     def count(self, slot: int | None = None) -> None:
-        """Counts the time since the last tick, in a slot or as what is being timed."""
+        """Count the time since the last tick, in a slot or for what is being timed."""
         if self.ticks is not None and not self.is_preparing:
-            found = slot if self._timed is None or slot is not None else self.ticks.of(self._timed)
-            self.block.add(self.ticks.count(self.ticks.rest if found is None else found))
+            counted_slot = slot if self._timed is None or slot is not None else self.ticks.of(self._timed)
+            self.block.add(self.ticks.count(self.ticks.rest if counted_slot is None else counted_slot))
 
     def synchronize(self, by_rows: bool = False, serial: bool = False) -> None:
-        """Lets all workers wait before a kernel that may read what others wrote, or write what they still read."""
+        """Add a barrier before a kernel that may read what other workers wrote, or overwrite what they still read."""
         if self.parts == 1 or self.is_preparing:
             return
         kind = "rows" if by_rows else "serial" if serial else "other"
@@ -78,53 +81,56 @@ class EntryWriter:
         serial: bool = False,
         origin: Where | None = None,
     ) -> None:
-        """A kernel that is a function of its own. origin: where it comes from, if not from where all around it does."""
+        """Add a kernel as its own function. ``origin`` is its line, by default the enclosing one."""
         self.synchronize(by_rows, serial)
         self.emit(emit, comment, origin)
 
     def emit(self, emit: Callable[[Block], None], comment: str, origin: Where | None = None) -> None:
-        """Adds a kernel, as a function of its own, before which no worker needs to wait."""
+        """Add a kernel as its own function, before which no worker needs to wait."""
         block = Block(origin=origin or self.block.origin)
         emit(block)
-        if self.is_preparing:  # a panel that the kernel reads must be filled before it runs
+        if self.is_preparing:  # fill the panels that the kernel reads before it runs
             self.panels.pack(self.block)
         self._call(block, comment, "fused")
 
     def function(self, block: Block, comment: str, kind: str, by_rows: bool = False, serial: bool = False) -> None:
-        """Calls a function with these statements. by_rows: it computes each row from that row alone; serial: the first
-        worker does it.
+        """Call a function with these statements.
+
+        Args:
+            by_rows: It computes each row from that row alone.
+            serial: It runs on the first worker.
         """
         self.synchronize(by_rows, serial)
         self._call(block, comment, kind)
 
     @contextmanager
     def into(self, block: Block) -> Iterator[None]:
-        """Statements go to another block."""
+        """Add statements to another block in this context."""
         outer, self.block = self.block, block
         yield
         self.block = outer
 
     def captured(self, emit: Callable[[], None]) -> list[Statement]:
-        """What ``emit`` writes into the entry, taken out of it."""
+        """Return the statements that ``emit`` writes, without adding them to the entry."""
         block = self.block.nested()
         with self.into(block):
             emit()
         return block.statements
 
     def captured_serial(self, emits: Sequence[Callable[[], None]]) -> list[list[Statement]]:
-        """What each of several calls of ``emit`` writes, all of it for one worker."""
+        """Return the statements that each ``emit`` writes for one worker."""
         parts, self.parts = self.parts, 1
-        found = [self.captured(emit) for emit in emits]
+        captured_parts = [self.captured(emit) for emit in emits]
         self.parts = parts
-        return found
+        return captured_parts
 
     def effects(self, statements: Sequence[Statement]) -> Effects:
-        """What statements of the entry read and write."""
+        """Return the effects of the entry's statements."""
         self._effects.add((*self.functions.values(), *self.panels.functions))
         return self._effects.of(statements)
 
     def _call(self, block: Block, comment: str, kind: str) -> None:
-        """Functions that do equal work are one."""
+        """Call a function, shared with equal work."""
         buffers, names = free(block.statements)
         formal = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(buffers)}
         symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(names)}

@@ -1,9 +1,9 @@
-"""Loops over chunks of time as one loop, whose scans run beside each other.
+"""Several loops over chunks of time as one, with interleaved scans.
 
-A turn of the loop runs each kernel once, for the chunk that it has come to: a layer's scan is a chunk behind that of
-the layer that it reads. What of a kernel's chunk is not there, before the first one and behind the last, is left out;
-the first turns, in which some kernels have nothing to do yet, stand before the loop. Steps of scans that are beside
-each other alternate in one function for as long as all of them have steps; each scan's others follow.
+A turn of the loop runs each kernel once, for its current chunk: a layer's scan is a chunk behind that of its input. A
+kernel does nothing before its first chunk and after its last. The first turns, in which some kernels have nothing to do
+yet, precede the loop. Steps of interleaved scans alternate in one function while all of them have steps; then each
+scan's other steps follow.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ from .time_loop import joined
 
 @dataclass(frozen=True, eq=False)
 class TimeLoop:
-    """A loop over chunks of time before it is written. scans: writers, by number of the kernel. run: writes the kernel
-    of a number for the present chunk.
+    """Loop over chunks of time before it is written.
+
+    Attributes:
+        scans: Writers of scans, by index of the kernel.
+        run: Writes a kernel for the present chunk, by index.
     """
 
     group: GroupPlan
@@ -57,9 +60,14 @@ class TimeLoop:
 
 @dataclass(frozen=True)
 class PlacedKernel:
-    """A kernel's place in a turn. number: in its loop. lagged: the chunk that it has come to. effects: on memory.
+    """Place of a kernel in a turn.
 
-    statements: of a chunk. scan: in their place, if others run beside it.
+    Attributes:
+        number: Index in its loop.
+        lagged: Its current chunk.
+        effects: Effects on memory.
+        statements: Statements of a chunk.
+        scan: Writer in place of statements, if the kernel is interleaved with others.
     """
 
     loop: TimeLoop
@@ -72,13 +80,15 @@ class PlacedKernel:
 
     @property
     def order(self) -> tuple[int, int, int]:
-        """By which kernels of one turn come before others. Those beside each other are equal."""
+        """Sort key of kernels in a turn. Interleaved kernels are equal."""
         return (*self.phase, 0 if self.scan is not None else self.number)
 
 
 def add_interleaved(writer: EntryWriter, plan: InterleavingPlan, loops: Sequence[TimeLoop]) -> None:
-    """Writes the loop; what comes before each of ``loops`` is there. Raises ``VerifyError`` where kernels of one turn,
-    or of several, would not see what they see one after the other.
+    """Write the loop, after what precedes each of ``loops``.
+
+    Raises:
+        VerifyError: Kernels of a turn, or of several, would not see the values of sequential execution.
     """
     written = _Writing(writer, plan, loops)
     check_order(written.placed)
@@ -86,7 +96,7 @@ def add_interleaved(writer: EntryWriter, plan: InterleavingPlan, loops: Sequence
 
 
 class _Writing:
-    """A loop with scans beside each other, in the making."""
+    """Loop with interleaved scans under construction."""
 
     def __init__(self, writer: EntryWriter, plan: InterleavingPlan, loops: Sequence[TimeLoop]) -> None:
         self.writer, self.plan, self.loops = writer, plan, loops
@@ -94,17 +104,17 @@ class _Writing:
         self.turn, self.first = f"turn{self.number}", f"first{self.number}"
         self.placed = list(self._placed())
         self.timed = {place: self._timed(place) for place in plan.gains}
-        # Turns before the loop and the loop's own call the same functions, for which the statements are written once.
+        # Turns before the loop and the loop itself call the same functions, whose statements are written once.
         self._alone: dict[int, list[Statement]] = {}
         self._zeros: dict[int, list[Statement]] = {}
         self._beside_others: dict[int, list[Statement]] = {}
 
     def _beside(self, place: int) -> list[ScanWriter]:
-        """The scans at a place in a turn."""
+        """Return the scans at a place in a turn."""
         return [item.scan for item in self.placed if item.scan is not None and item.phase[1] == place]
 
     def _timed(self, place: int) -> Timed:
-        """What a profile counts scans beside each other as."""
+        """Return the profile slot of interleaved scans."""
         scans = self._beside(place)
         names = ", ".join(dict.fromkeys(label_of(scan.node) for scan in scans))
         text = f"{len(scans)} scans beside each other: {names}  {scans[0].node.where}"
@@ -113,30 +123,30 @@ class _Writing:
         return Timed(WORK, nodes, text, memory=memory, scan=scans[0].node)
 
     def _placed(self) -> Iterator[PlacedKernel]:
-        """Every kernel, with the statements of its chunk."""
+        """Yield every kernel with the statements of its chunk."""
         for item, phases in zip(self.loops, self.plan.phases, strict=True):
             for number, phase in enumerate(phases):
                 scan = item.scans[number] if phase[1] % 2 else None
                 if scan is None:
-                    found = self.writer.captured(partial(item.run, number))
-                    statements = found
+                    captured = self.writer.captured(partial(item.run, number))
+                    statements = captured
                 else:
-                    found, statements = self._one_step(item, scan), []
-                effects = self.writer.effects(found)
+                    captured, statements = self._one_step(item, scan), []
+                effects = self.writer.effects(captured)
                 lagged = replace(item.chunks, lag=phase[0])
                 statements_of_chunk = _of_chunk(statements, item.chunks, lagged)
                 yield PlacedKernel(item, number, phase, lagged, statements_of_chunk, effects, scan)
 
     @staticmethod
     def _one_step(item: TimeLoop, scan: ScanWriter, block: Block | None = None, s: Index = 0) -> list[Statement]:
-        """A step of a scan in the present chunk."""
+        """Return a step of a scan in the present chunk."""
         own = Block() if block is None else block.nested()
         with own.at(scan.node.where):
             scan.add_step(own, s, size(item.chunks.chunk))
         return own.statements
 
     def add(self) -> None:
-        """Adds the first turns and the loop to the entry."""
+        """Add the first turns and the loop to the entry."""
         chunks, steps, last = self.loops[0].chunks, self.plan.steps, self.plan.last
         for turn in range(last):
             begin = turn * steps
@@ -148,7 +158,7 @@ class _Writing:
         self.writer.block.add(For(self.turn, last * steps, stop, steps, tuple(self._turn()), comment))
 
     def _turn(self, number: int | None = None) -> Iterator[Statement]:
-        """One turn: of this ``number``, in which only some kernels run, or any later one."""
+        """Yield one turn: the turn ``number``, in which only some kernels run, or any later one."""
         placed = [item for item in self.placed if number is None or item.phase[0] <= number]
         for lagged, depth in dict.fromkeys((item.lagged, self._depth(item.loop)) for item in placed):
             yield from self._head(lagged, depth)
@@ -170,44 +180,44 @@ class _Writing:
         return next(depth for other, depth in zip(self.loops, self.plan.depths, strict=True) if other is item)
 
     def _head(self, chunks: Chunks, depth: int) -> list[Statement]:
-        """The sizes of the chunk that kernels have come to. Its number of steps is negative behind the last one."""
+        """Return the sizes of kernels' current chunk. Its number of steps is negative after the last one."""
         steps = self.plan.steps
-        found: list[Statement] = [LetIndex(chunks.chunk, "max", size(self.turn) - chunks.lag * steps, 0)]
-        found += chunks.head(steps)
+        statements: list[Statement] = [LetIndex(chunks.chunk, "max", size(self.turn) - chunks.lag * steps, 0)]
+        statements += chunks.head(steps)
         if depth > 1:
             turn, before = f"turn_of_{chunks.chunk}", f"before_{chunks.chunk}"
-            found.append(LetIndex(turn, "divide", size(chunks.chunk), steps))
-            found.append(LetIndex(before, "floor", size(turn), depth))
-            found.append(LetIndex(chunks.slot, "max", size(turn) - size(before), 0))
-        return found
+            statements.append(LetIndex(turn, "divide", size(chunks.chunk), steps))
+            statements.append(LetIndex(before, "floor", size(turn), depth))
+            statements.append(LetIndex(chunks.slot, "max", size(turn) - size(before), 0))
+        return statements
 
     def _where_there(self, item: PlacedKernel, statements: Sequence[Statement]) -> Sequence[Statement]:
-        """Statements of a chunk, where there is one."""
+        """Guard the statements of a chunk by its existence."""
         if not self.plan.last or not statements:
             return statements
         return [When(size(item.lagged.steps), 1, LONGEST_CHUNK + 1, tuple(statements))]
 
     def _from(self, item: PlacedKernel, first: Index) -> tuple[Statement, ...]:
-        """A scan's steps from ``first`` on, alone."""
+        """Return a scan's steps from ``first`` on, not interleaved."""
         assert item.scan is not None
         run, done, timed = item.scan.run_from, size(item.loop.chunks.chunk), self.timed[item.phase[1]]
         if id(item) not in self._alone:
             self._alone[id(item)] = self.writer.captured(lambda: run(size(self.first), done, timed))
-        found = self._alone[id(item)]
-        return _renamed(_of_chunk(found, item.loop.chunks, item.lagged), {self.first: first})
+        statements = self._alone[id(item)]
+        return _renamed(_of_chunk(statements, item.loop.chunks, item.lagged), {self.first: first})
 
     def _ended(self, item: PlacedKernel) -> tuple[Statement, ...]:
-        """Writes what stands behind a scan's steps."""
+        """Return the statements after a scan's steps."""
         assert item.scan is not None
         if id(item) not in self._zeros:
             self._zeros[id(item)] = self.writer.captured(partial(item.scan.fill_ended, self.timed[item.phase[1]]))
         return _of_chunk(self._zeros[id(item)], item.loop.chunks, item.lagged)
 
     def _together(self, place: int, here: Sequence[PlacedKernel]) -> Iterator[Statement]:
-        """Scans beside each other: the steps that all of them have, and then what each has more."""
+        """Yield interleaved scans: the steps that all of them have, and then each one's remaining steps."""
         lengths = [_steps(item) for item in here]
         common, timed = lengths[0], self.timed[place]
-        # Chunks of one number are equally long in all loops, if all of their steps run.
+        # Chunks with the same index have equal lengths in all loops, if all of their steps run.
         differ = len({item.phase[0] for item in here}) > 1 or any(item.loop.chunks.active for item in here)
         for number, length in enumerate(lengths[1:] if differ else ()):
             name = f"common{self.number}_{place}_{number}"
@@ -228,29 +238,31 @@ class _Writing:
             yield When(length - common, 1, LONGEST_CHUNK + 1, self._from(item, common))
 
     def _step(self, block: Block, s: Index, place: int, here: Sequence[PlacedKernel]) -> None:
-        """A step of each scan."""
-        found = [
+        """Add a step of each scan."""
+        step_statements = [
             _of_chunk(self._one_step(item.loop, item.scan, block, s), item.loop.chunks, item.lagged)
             for item in here
             if item.scan is not None
         ]
-        block.statements += _alternating(found) if place in self.plan.by_statement else joined(found)
+        block.statements += (
+            _alternating(step_statements) if place in self.plan.by_statement else joined(step_statements)
+        )
 
 
 def _both(one: Memory, other: Memory) -> Memory:
-    """The views and stores of two memories together."""
+    """Merge the views and stores of two memories."""
     return replace(one, views={**one.views, **other.views}, stores={**one.stores, **other.stores})
 
 
 def _steps(item: PlacedKernel) -> Index:
-    """How many steps of its chunk a scan runs."""
+    """Return the number of steps of a chunk that a scan runs."""
     assert item.scan is not None
     names = map(size, _names(item.lagged))
     return substitute(item.scan.layout.time.steps, dict(zip(_names(item.loop.chunks), names, strict=True)))
 
 
 def _of_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: Chunks) -> tuple[Statement, ...]:
-    """Statements of the present chunk for the one that ``lagged`` is at."""
+    """Rename statements of the present chunk for the chunk of ``lagged``."""
     names = zip(_names(chunks), map(size, _names(lagged)), strict=True)
     return tuple(statements) if not lagged.lag else _renamed(statements, dict(names))
 
@@ -264,7 +276,7 @@ def _renamed(statements: Sequence[Statement], names: Mapping[str, Index]) -> tup
 
 
 def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
-    """The statements of all lists, each in its order, spread evenly."""
+    """Merge lists of statements evenly, each in its own order."""
     places = [
         ((place + 1) / len(statements), number, place)
         for number, statements in enumerate(lists)
@@ -274,9 +286,9 @@ def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
 
 
 def check_order(placed: Sequence[PlacedKernel]) -> None:
-    """Raises ``VerifyError`` unless kernels meet in memory as they do one after the other, chunk after chunk.
+    """Raise ``VerifyError`` unless kernels access shared memory as in sequential execution, chunk after chunk.
 
-    Shown by what they read and write, whatever the order was made of. The mistake is ours.
+    The check uses their reads and writes, independent of how the order was chosen. A failure is an internal error.
     """
     for one, other in combinations(placed, 2):
         (read, wrote, _), (read_by_other, wrote_by_other, _) = one.effects, other.effects
@@ -288,7 +300,7 @@ def check_order(placed: Sequence[PlacedKernel]) -> None:
         buffers = one.loop.plan.buffers
         if not one.order < other.order:
             _fail(one, other, common)
-        # A sequence's steps of another chunk are elsewhere, and so are those that are handed on, for some chunks.
+        # Other chunks use other parts of a sequence, and other slots within the buffer depth.
         for buffer in common - buffers.sequences - buffers.indices:
             ahead = buffers.depth if buffer in buffers.slots else 1
             lag, place, number = one.order

@@ -1,4 +1,4 @@
-"""A scan as loop IR, as its plan says: its loop over steps as a function of its own."""
+"""Scan as loop IR, from its plan: its loop over steps is a function."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from .ticks import COPY, WAIT, WORK, StepTicks, Timed
 
 
 class ScanWriter:
-    """Writes a scan: its loop over steps, and what stands behind them.
+    """Writer of a scan: its loop over steps, and the statements after them.
 
-    is_sampled: whether an entry that counts looks at single steps, which it can't where they run beside others'.
+    ``is_sampled``: a profiled entry samples single steps, which is impossible for interleaved ones.
     """
 
     def __init__(self, writer: EntryWriter, plan: ScanPlan, is_sampled: bool = True) -> None:
@@ -47,7 +47,7 @@ class ScanWriter:
     # In the entry --------------------------------------------------------------------------------
 
     def end(self) -> None:
-        """Write what is done behind the last step."""
+        """Write the statements after the last step."""
         for item in self.plan.final:
             if isinstance(item, Parity):
                 self.writer.block.add(LetIndex(item.name, "parity", item.position))
@@ -55,8 +55,9 @@ class ScanWriter:
                 call_row_copy(self.writer, self.layout.region, item)
 
     def run_from(self, first: Index, done: Index, timed: Timed) -> None:
-        """The loop over the steps of the present chunk from ``first`` on, as a function that counts as ``timed``; the
-        others run beside those of other scans.
+        """Write the loop over the present chunk's steps from ``first``, as a function counted as ``timed``.
+
+        The earlier steps are interleaved with those of other scans.
         """
         block = Block(origin=self.node.where)
         loop(block, "s", self.layout.time.steps, lambda inner, s: self.add_step(inner, s, done), first)
@@ -64,7 +65,7 @@ class ScanWriter:
             self.writer.function(block, self.plan.comment, "scan", serial=True)
 
     def fill_ended(self, timed: Timed) -> None:
-        """Zeros for what is emitted of rows that have ended, behind the steps that run beside others."""
+        """Write zeros for results of ended rows, after interleaved steps."""
         block = Block(origin=self.node.where)
         if self.table is not None:
             self._zeros(block, self.table)
@@ -73,8 +74,8 @@ class ScanWriter:
                 self.writer.function(block, self.plan.comment, "scan", serial=True)
 
     def run(self, done: Index, following: Sequence[ScanWriter] = ()) -> None:
-        """The loop over the steps of the present chunk, as a function of its own. done: steps of earlier chunks.
-        following: scans whose blocks run right behind those of this one.
+        """Write the loop over the steps of the present chunk as a function. ``done`` is the number of steps of earlier
+        chunks.
         """
         block, unroll = Block(origin=self.node.where), self.plan.step.unroll
         steps, blocks = self.layout.time.steps, self.layout.blocks
@@ -116,7 +117,7 @@ class ScanWriter:
     def _each_block(
         self, block: Block, blocks: ScanBlocks, starts: list[Index], body: Callable[[Block, list[Index]], None]
     ) -> None:
-        """Loops over the blocks of a scan, of which each worker takes some."""
+        """Loop over the blocks of a scan, which are distributed over workers."""
         place = len(starts)
         if place == len(blocks.axes):
             body(block, starts)
@@ -135,12 +136,12 @@ class ScanWriter:
         each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, extent, width)))
 
     def _all_steps(self, block: Block, starts: list[Index], done: Index) -> None:
-        """All steps of the present chunk, of one block."""
+        """Loop over all steps of the present chunk, for one block."""
         self._block = tuple(starts)
         loop(block, "s", self.layout.time.steps, lambda inner, s: self.add_step(inner, s, done))
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
-        """Writes zeros where rows that have ended would emit, if somebody reads them."""
+        """Write zeros for results of ended rows, if something reads them."""
         layout, chunk = self.layout, self.layout.chunk
         time, memory = chunk.time, chunk.memory
         assert time is not None
@@ -162,7 +163,7 @@ class ScanWriter:
             block.statements.extend(inner.statements)
 
     def _copy_zeros(self, region: Region, block: Block, index: int, places: Sequence[View]) -> None:
-        """Zeros in place of what a step gives."""
+        """Write zeros in place of a step's result."""
         zeros = zeros_like(self.layout.body.outputs[index][1])
         self._copy(region, block, zeros, places, self.plan.step.copies.zeros[index - len(self.layout.states)])
 
@@ -174,7 +175,9 @@ class ScanWriter:
     # Ticks ---------------------------------------------------------------------------------------
 
     def _step_ticks(self) -> StepTicks | None:
-        """What divides the time of an entry that counts between the kernels of a step, where there are several."""
+        """Return the sampling that divides the time of a profiled scan between the kernels of a step, if there are
+        several.
+        """
         ticks, plan = self.writer.ticks, self.plan
         alone = len(plan.kernels) == 1 and plan.sharing.workers.parts == 1
         if ticks is None or not self._is_sampled or alone or self.layout.blocks is not None:
@@ -182,14 +185,14 @@ class ScanWriter:
         if self._ticks is not None:
             return self._ticks
         whole, scan, active, memory = ticks.of(self._timed()), self.node, plan.active, plan.step.memory
-        found = [Timed(WORK, item.kernel.members, "", item, memory, scan, active, whole) for item in plan.kernels]
+        slots = [Timed(WORK, item.kernel.members, "", item, memory, scan, active, whole) for item in plan.kernels]
         copies = Timed(COPY, (scan,), "copies of results", scan=scan, whole=whole)
         waits = Timed(WAIT, (), "waits for other workers", scan=scan, whole=whole)
-        self._ticks = StepTicks(ticks, whole, [*found, copies, waits])
+        self._ticks = StepTicks(ticks, whole, [*slots, copies, waits])
         return self._ticks
 
     def _timed(self, following: Sequence[ScanWriter] = ()) -> Timed:
-        """What a profile counts the whole scan as: its kernel, if it has one alone."""
+        """Return the profile slot of the whole scan, or of its only kernel."""
         plan = self.plan
         if following:
             nodes = tuple(node for scan in (self, *following) for node in scan.layout.body.nodes)
@@ -202,7 +205,7 @@ class ScanWriter:
     # One step ------------------------------------------------------------------------------------
 
     def add_step(self, block: Block, s: Index, done: Index) -> None:
-        """One step of the present chunk, after ``s`` others of it and ``done`` of earlier chunks."""
+        """Write one step of the present chunk, after ``s`` others of it and ``done`` of earlier chunks."""
         at = self._moment(block, s, done)
         self._begin_block(block, at)
         views = self.layout.inputs(at)
@@ -220,7 +223,7 @@ class ScanWriter:
         block.add(When(size(runs), 0, 1, tuple(other.statements)))
 
     def _moment(self, block: Block, s: Index, done: Index) -> Moment:
-        """The step, with the parity of its turn where something depends on it."""
+        """Return the step, with the parity of its turn if something depends on it."""
         at = replace(self.layout.moment(s), block=self._block)
         if self.layout.alternates:
             position = at.absolute + 1 if self.node["reverse"] else at.absolute
@@ -232,7 +235,7 @@ class ScanWriter:
         return at
 
     def _begin_block(self, block: Block, at: Moment) -> None:
-        """At the first step of each block its own initial values are carried on, or what is carried is kept."""
+        """At the first step of each block, load the block's initial values, or save the carries."""
         layout, parts, chunk = self.layout, self.layout.parts, self.layout.chunk
         steps = parts.keeps if parts.blocks is None else parts.blocks
         if steps is None:
@@ -259,7 +262,7 @@ class ScanWriter:
         block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
 
     def _left_out(self, block: Block, views: Mapping[Node, View], at: Moment) -> None:
-        """A step that does not run: what is double-buffered moves on, and it emits zeros."""
+        """Write a step that does not run: it advances double buffers, and emits zeros."""
         layout = self.layout
         region = Region(layout.chunk.target, layout.memory(views), None, self.plan.sharing.workers)
         carried = zip(layout.parts.carries, layout.states, self.plan.step.copies.carried, strict=True)

@@ -1,4 +1,4 @@
-"""What scheduling gives: the functions of one compiled entry, its arguments and the memory that it needs."""
+"""Result of scheduling: the functions of one entry, its arguments and memory."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from .ticks import Ticks
 
 @dataclass(frozen=True)
 class ScheduledEntry:
-    """One entry as loop IR, and the plan that it was written from: all that code generation and the runtime need.
+    """One entry as loop IR, with its plan: all that code generation and the runtime need.
 
-    functions: those that ``main``, which is called from outside, and ``pack``, which packs parameters, call.
-    sizes: names of the graph's sizes. ticks: what the entry counts, if it does.
+    Attributes:
+        functions: Functions called by ``main``, the entry, and ``pack``, which packs parameters.
+        sizes: Names of the graph's sizes.
+        ticks: Counters of a profiled entry.
     """
 
     entry_plan: EntryPlan
@@ -40,12 +42,12 @@ class ScheduledEntry:
 
     @property
     def strides(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of slots that hold a feed's strides, by argument name, in elements; its last axis is contiguous."""
+        """Names of slots with a feed's strides, by argument, in elements. The last axis is contiguous."""
         return self.entry_plan.entry.arguments.strides
 
     @property
     def parts(self) -> int:
-        """Into how many kernels are cut, for as many workers at most."""
+        """Number of parts of a kernel, and maximum workers."""
         return self.entry_plan.parts
 
     @property
@@ -54,41 +56,41 @@ class ScheduledEntry:
 
     @property
     def groups(self) -> tuple[GroupPlan, ...]:
-        """Every fusion group, in the order in which they run."""
+        """All fusion groups in order of execution."""
         return self.entry_plan.groups
 
     @property
     def arena(self) -> Arena:
-        """Where temporaries lie."""
+        """Allocator of temporaries."""
         return self.entry_plan.memory.arena
 
     @property
     def residual_bytes(self) -> Dim:
-        """The part of the arena that holds values of all steps, made by one group and read by a later one, which is
-        what a derivative keeps.
+        """Bytes of the arena with values of all steps that one group saves for a later one, such as residuals of a
+        derivative.
         """
         return self.entry_plan.memory.residual_bytes
 
     @property
     def panel_bytes(self) -> int:
-        """Bytes of what packing gives."""
+        """Bytes of packed weights."""
         return self.entry_plan.memory.panels.total
 
     @cached_property
     def layouts(self) -> Mapping[str, PanelLayout]:
-        """How parameters are packed, by name of buffer."""
+        """Layouts of packed parameters, by buffer name."""
         return self.entry_plan.memory.panels.layouts()
 
     @property
     def shrinking(self) -> frozenset[str]:
-        """Names of buffers of packed weights of which, by what weights are, only the first part may be used, with zeros
-        behind.
+        """Names of buffers of packed weights of which only a first part may be used, depending on the weights; the rest
+        is zero.
         """
         return self.entry_plan.memory.panels.shrinking
 
     @property
     def arena_bytes(self) -> Dim:
-        """A formula in the run-time sizes."""
+        """Bytes of the arena, a formula of run-time sizes."""
         return self.arena.total
 
     @property
@@ -98,12 +100,12 @@ class ScheduledEntry:
 
     @property
     def memory_text(self) -> str:
-        """What memory the entry needs, in words."""
+        """Description of the entry's memory."""
         arena = f"{self.arena_bytes} bytes, of them kept from group to group: {self.residual_bytes}"
         return f"arena: {arena}; packed weights: {self.panel_bytes} bytes"
 
     def loops(self) -> StageText:
-        """The loop IR as text."""
+        """Loop IR as text."""
         lines = [StageLine(f"# {self.memory_text}")]
         for function in (*self.functions, self.main.function, self.pack.function):
             lines += [*function_text(function).lines, StageLine("")]

@@ -1,4 +1,4 @@
-"""The parts of a scan's step, one after the other, and where workers wait for each other between them."""
+"""Parts of a scan's step in order, with barriers in between."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .ticks import SampledStep
 
 
 class StepPart(NamedTuple):
-    """A kernel or a copy. computes: its values. number: among the parts that ticks tell apart."""
+    """A kernel or a copy: the values it ``computes``, and its ``number`` among the profile slots of a step."""
 
     computes: Sequence[Node]
     number: int
@@ -27,13 +27,13 @@ class StepPart(NamedTuple):
 
 @dataclass(frozen=True)
 class StepWaits:
-    """Writes parts of a step with the barriers that they need. waiting: the number under which ticks count waits."""
+    """Writer of a step's parts with the necessary barriers. ``waiting`` is the profile slot of waits."""
 
     sharing: ScanSharing
     waiting: int
 
     def add(self, block: Block, ticks: SampledStep | None = None) -> None:
-        """A barrier, if workers need any."""
+        """Add a barrier, if workers need any."""
         if self.sharing.workers.parts > 1 and not self.sharing.estimate.by_rows:
             block.add(Barrier(TEAM, WORKER, WORKERS))
             if ticks is not None:
@@ -42,8 +42,12 @@ class StepWaits:
     def step(
         self, block: Block, parts: Sequence[StepPart], overwritten: Node | None, ticks: SampledStep | None
     ) -> None:
-        """All parts. overwritten: the value in whose place lies what told that the step runs, if one does: a worker may
-        compute it only when all others have looked.
+        """Write all parts.
+
+        Args:
+            overwritten: Value that overwrites the condition of the step, if any. A worker may compute it only after all
+                others
+                have read the condition.
         """
         if overwritten is not None:
             place = next(number for number, part in enumerate(parts) if overwritten in part.computes)

@@ -1,8 +1,9 @@
-"""What an entry that is profiled counts: a slot for each kernel, copy and wait, with the time that workers spend in it.
+"""Counters of a profiled entry: a slot for each kernel, copy and wait, with the time that workers spend in it.
 
-A worker's time is cut into pieces without gaps: each tick adds all that has passed since the worker's last one to the
-slot of what ran in between. Kernels of a scan's step would be slowed down by that; there every ``SAMPLED``th step is
-looked at, with a clock of its own, and tells how the scan's time is divided.
+A worker's time is divided without gaps: each tick adds the time since the worker's last one to the slot of what ran in
+between. That would slow down the kernels of a scan's step, so every ``SAMPLED``th step is sampled with its own clock,
+and
+determines how the scan's time is divided.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from ...loop_ir.nodes import Buffer, Index, LetIndex, Tick, When
 from ...loop_ir.workers import WORKER
 
 COUNTERS = Buffer("counters", "int64")
-"""The memory of all slots of all workers."""
+"""Memory of all workers' slots."""
 LINE = 8
-"""Elements of a slot of one worker, so that no two workers write to one line of a cache: cycles, and how often."""
+"""Elements of a worker's slot, a whole cache line to avoid false sharing: cycles, and number of times."""
 SAMPLED = 16
 
 WORK, COPY, TABLE, PACK, WAIT, REST = "kernel", "copy", "table", "packing", "wait", "rest"
@@ -29,13 +30,20 @@ WORK, COPY, TABLE, PACK, WAIT, REST = "kernel", "copy", "table", "packing", "wai
 
 @dataclass(frozen=True, eq=False)
 class Timed:
-    """What a slot counts.
+    """Meaning of a slot.
 
-    kind: a ``kernel``, a ``copy`` of a value to where it is needed, a ``table`` of rows that end, the ``packing`` of
-    parameters, a ``wait`` for other workers, or the ``rest``. nodes: that it computes. text: in a few words, where
-    there are none. plan: of a kernel; memory: where its values lie. scan: in whose steps it runs. whole: of a sample
-    the slot of the scan that is divided. owner: the node that a copy belongs to. chunked: whether it runs once for
-    each chunk of time.
+    Attributes:
+        kind: ``kernel``, ``copy`` of a value to its place, ``table`` of rows that end, ``packing`` of parameters,
+            ``wait``
+            for other workers, or ``rest``.
+        nodes: Nodes that it computes.
+        text: Description.
+        plan: Plan of a kernel.
+        memory: Places of its values.
+        scan: Scan in whose steps it runs.
+        whole: For a sample, the slot of the scan that is divided.
+        owner: Node to which a copy belongs.
+        chunked: It runs once for each chunk of time.
     """
 
     kind: str
@@ -51,9 +59,9 @@ class Timed:
 
 
 class Ticks:
-    """The slots of one entry, for ``parts`` workers at most, and statements that count.
+    """Slots of one entry for at most ``parts`` workers, and statements that count.
 
-    Slot 0 holds the workers' clocks; ``rest`` is what lies between all else.
+    Slot 0 has the workers' clocks. ``rest`` is the time between all others.
     """
 
     def __init__(self, parts: int) -> None:
@@ -69,27 +77,27 @@ class Ticks:
         return len(self.timed) * self.parts * LINE
 
     def add(self, timed: Timed) -> int:
-        """A new slot."""
+        """Add a slot, and return its index."""
         self.timed.append(timed)
         return len(self.timed) - 1
 
     def of(self, timed: Timed) -> int:
-        """The slot of all that does the same."""
+        """Return the slot of equal work, adding it if necessary."""
         key = timed.kind, timed.nodes, timed.text, timed.scan
         if key not in self._known:
             self._known[key] = self.add(timed)
         return self._known[key]
 
     def begin(self, sample: bool = False) -> Tick:
-        """Sets the worker's clock."""
+        """Return a tick that starts the worker's clock."""
         return Tick(COUNTERS, self._clock(sample))
 
     def count(self, slot: Index, sample: bool = False) -> Tick:
-        """Counts what has passed in a slot."""
+        """Return a tick that adds the elapsed time to a slot."""
         return Tick(COUNTERS, self._clock(sample), self.place(slot, WORKER))
 
     def place(self, slot: Index, worker: Dim) -> Dim:
-        """The first element of a worker's slot."""
+        """Return the first element of a worker's slot."""
         return (slot * self.parts + worker) * LINE
 
     def _clock(self, sample: bool) -> Dim:
@@ -97,9 +105,7 @@ class Ticks:
 
 
 class StepTicks:
-    """Slots of what one step of a scan does, which functions that do the same for other scans count elsewhere: ``base``
-    is a size that the entry hands over.
-    """
+    """Slots of a scan's step. Functions shared by several scans add a ``base``, a size that the entry passes."""
 
     def __init__(self, ticks: Ticks, whole: int, parts: list[Timed]) -> None:
         self.ticks, self.whole = ticks, whole
@@ -108,11 +114,11 @@ class StepTicks:
             ticks.add(timed)
 
     def let(self) -> LetIndex:
-        """Gives the base its value, in the entry."""
+        """Return the statement that sets the base, in the entry."""
         return LetIndex(self.base, "max", self.first, 0)
 
     def step(self, block: Block, number: Index) -> SampledStep:
-        """The ticks of one step. number: of the step in its chunk."""
+        """Start the ticks of one step; ``number`` is its index in the chunk."""
         even = block.let_index("sampled", "floor", number, SAMPLED)
         step = SampledStep(self, block, number - even)
         step.add(self.ticks.begin(True))
@@ -121,7 +127,7 @@ class StepTicks:
 
 @dataclass(frozen=True)
 class SampledStep:
-    """One step. offset: 0 in those that are looked at."""
+    """One step. ``offset`` is 0 for sampled ones."""
 
     of: StepTicks
     block: Block
@@ -134,5 +140,5 @@ class SampledStep:
             self.block.add(When(self.offset, 0, 1, (tick,)))
 
     def count(self, part: int) -> None:
-        """Counts what has run since the last one."""
+        """Count the time since the last tick."""
         self.add(self.of.ticks.count(size(self.of.base) + part, True))

@@ -1,9 +1,10 @@
-"""Loops over chunks of time: one kernel after the other, or a pipeline whose stages workers take.
+"""Loops over chunks of time: sequential, or a pipeline of stages that workers claim.
 
-A stage is a run of the loop's kernels, as a layer's scan with the product that is hoisted for it. It does its chunks in
-order, and one at a time. What it hands on is multi-buffered, so that it may be ahead of who reads it.
-Nobody waits but who finds no stage whose next chunk can be done: there is no barrier, and a worker that comes late,
-or is slow, leaves more to the others.
+A stage is a range of the loop's kernels, such as a layer's scan with its hoisted product. It runs its chunks in order,
+one
+at a time. Its results are multi-buffered, so that it may be ahead of its readers. A worker waits only if no stage's
+next
+chunk can run: there are no barriers, and a late or slow worker leaves more work to the others.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from .entry_writer import EntryWriter
 
 
 def add_loop(writer: EntryWriter, chunks: Chunks, kernels: Sequence[Callable[[], None]]) -> None:
-    """Writes the loop: all kernels of one chunk one after the other, and then the next chunk."""
-    if writer.unsynchronized:  # what runs at the end of a chunk, the next one must not meet
+    """Write the loop: all kernels of one chunk in order, then the next chunk."""
+    if writer.unsynchronized:  # kernels at the end of a chunk must not overlap with the next chunk
         writer.barrier()
     body = writer.block.nested()
     with writer.into(body):
@@ -38,9 +39,11 @@ def add_loop(writer: EntryWriter, chunks: Chunks, kernels: Sequence[Callable[[],
 def add_pipeline(
     writer: EntryWriter, loop: TimeLoopPlan, begin: Callable[[], None], kernels: Sequence[Callable[[], None]]
 ) -> None:
-    """Writes the loop twice: plainly, for one worker, and as a pipeline for several.
+    """Write the loop twice: sequentially for one worker, and as a pipeline for several.
 
-    begin: writes what comes before; kernels: write a kernel each. All of that is one worker's at a time.
+    Args:
+        begin: Writes what precedes the loop.
+        kernels: Write one kernel each. Each runs on one worker at a time.
     """
     plan, chunks, memory = loop.pipeline, loop.chunks, loop.states
     assert plan is not None
@@ -50,19 +53,19 @@ def add_pipeline(
     before, *steps = writer.captured_serial([begin, *kernels])
     clear = [Store(Literal(0, "int64", 1), memory, place) for place in range(len(plan.stages))]
     writer.block.add(When(WORKER, 0, 1, (*clear, *before)))
-    # Before a call's first pipeline nobody but the first worker has done anything, and it need not wait until others
-    # are awake. A later one may use memory again that others still look at.
+    # Before a call's first pipeline only the first worker has done anything, and it need not wait for others to wake
+    # up. A later pipeline may reuse memory that others still read.
     writer.barrier(one_way=not has_barrier(writer.block.statements))
     whole = [LetIndex(chunks.slot, "max", 0, 0), *chunks.head(chunks.longest), *joined(steps)]
     writer.block.add(When(WORKERS, 1, 2, (chunks.loop(whole),)))
     bodies = [joined(steps[first:last]) for first, last in plan.stages]
-    if writer.ticks is not None:  # a stage begins when it was claimed
+    if writer.ticks is not None:  # a stage starts when it is claimed
         waited = writer.ticks.count(writer.ticks.wait)
         bodies = [[waited, *body] for body in bodies]
     writer.block.add(When(WORKERS, 2, MOST_WORKERS + 1, _shared(plan, chunks, bodies, loop.stage_needs, memory)))
     if writer.ticks is not None:
         writer.count(writer.ticks.wait)
-    writer.unsynchronized = "serial"  # who leaves the pipeline has seen that all is done
+    writer.unsynchronized = "serial"  # a worker that leaves the pipeline has seen that everything is done
 
 
 def _shared(
@@ -72,21 +75,21 @@ def _shared(
     needs: Sequence[Mapping[int, int]],
     states: Buffer,
 ) -> tuple[Statement, ...]:
-    """The pipeline. Its chunks' length follows from the sequence's."""
-    part, even, least, each, number, before = (
+    """Return the pipeline. The length of its chunks depends on that of the sequence."""
+    part, even, minimum, chunk_steps, number, before = (
         f"{name}_of_{chunks.chunk}" for name in ("part", "even", "least", "each", "number", "before")
     )
     cut = [
         LetIndex(part, "divide", chunks.length, ROUNDS),
         LetIndex(even, "floor", size(part), plan.grain),
-        LetIndex(least, "max", size(even), plan.grain),
-        LetIndex(each, "min", size(least), plan.most),
+        LetIndex(minimum, "max", size(even), plan.grain),
+        LetIndex(chunk_steps, "min", size(minimum), plan.most),
     ]
     head = [
-        LetIndex(chunks.chunk, "max", size(number) * size(each), 0),
+        LetIndex(chunks.chunk, "max", size(number) * size(chunk_steps), 0),
         LetIndex(before, "floor", size(number), BUFFER_DEPTH),
         LetIndex(chunks.slot, "max", size(number) - size(before), 0),
-        *chunks.head(size(each)),
+        *chunks.head(size(chunk_steps)),
     ]
     cycles = [cost * plan.grain for cost in plan.costs]
     stages = [
@@ -94,7 +97,7 @@ def _shared(
         for number, (body, needed) in enumerate(zip(bodies, needs, strict=True))
     ]
     comment = f"time, {chunks.way()}, by several workers"
-    step = size(each)
+    step = size(chunk_steps)
     return (*cut, Pipeline(number, chunks.length, step, tuple(stages), round(max(cycles)), states, TEAM, comment))
 
 

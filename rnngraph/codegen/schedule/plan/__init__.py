@@ -1,7 +1,7 @@
-"""Second phase: where values lie, how kernels are tiled, and what stages of pipelines need of each other.
+"""Second phase: places of values, tiles of kernels, and dependencies of pipeline stages.
 
-``planner`` goes through an analysis, in order, and gives the ``EntryPlan`` of ``entry_plan``. Of a group,
-``group_plan`` has the records, ``chunks`` the loop over chunks of time, ``row_tables`` the rows that are active, and
-``copy_plan`` what is copied; ``scan_plan`` plans a scan over the memory that ``scan_layout`` describes. No
-statement is written yet.
+``planner`` visits an analysis in order and returns the ``EntryPlan`` of ``entry_plan``. ``group_plan`` has the records
+of
+a group, ``chunks`` the loop over chunks of time, ``row_tables`` the active rows, and ``copy_plan`` the copies.
+``scan_plan`` plans a scan over the memory that ``scan_layout`` describes. No statement is written yet.
 """

@@ -1,4 +1,4 @@
-"""Chunks of time of one loop: the names of their sizes, their memory, and what stages of a pipeline need."""
+"""Chunks of time of one loop: names of their sizes, their memory, and the dependencies of pipeline stages."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from ...loop_ir.nodes import Buffer, For, Index, LetIndex, Statement
 
 @dataclass(frozen=True)
 class Chunks:
-    """A loop over chunks of ``longest`` steps of time, the last one first if ``reverse``, and the names of its sizes.
+    """Loop over chunks of ``longest`` time steps, backward if ``reverse``, with the names of its sizes.
 
-    In the entry's order: the first step of a chunk, how many it has, and the first one in time. active: of each mask
-    how many steps of the sequence have active rows, and the name of how many steps of a chunk have. is_first_short:
-    whether the chunk that is short, if one is, is the first one. lag: by how many chunks of the same loop this one is
-    behind the first.
+    In the entry, the sizes are the first step of a chunk in loop order, its number of steps, and its first step in
+    time.
+
+    Attributes:
+        active: For each mask, the steps of the sequence with active rows, and the name of those of a chunk.
+        is_first_short: A short chunk comes first.
+        lag: Number of chunks by which this one is behind the first of the same loop.
     """
 
     number: int
@@ -35,7 +38,7 @@ class Chunks:
 
     @property
     def time(self) -> TimeChunk:
-        """The present chunk, as kernels see it."""
+        """Present chunk, as kernels see it."""
         return TimeChunk(self.length, size(self.start), size(self.steps), self.reverse, self.longest)
 
     @property
@@ -57,12 +60,12 @@ class Chunks:
 
     @property
     def slot(self) -> str:
-        """The name of the number of the buffer into which a pipeline's stages put what they hand on."""
+        """Name of the index of the buffer that a pipeline's stages write."""
         return self._name("buffer")
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """How many steps of the chunk have active rows, by mask."""
+        """Names of the numbers of steps with active rows in the chunk, by mask."""
         return tuple(self._lagging(name) for _, name in self.active)
 
     def _name(self, of: str) -> str:
@@ -72,27 +75,27 @@ class Chunks:
         return f"{name}_{self.lag}" if self.lag else name
 
     def head(self, longest: Index) -> list[Statement]:
-        """The sizes of the present chunk."""
-        found: list[Statement] = []
+        """Return the sizes of the present chunk."""
+        statements: list[Statement] = []
         if self.is_first_short:
             whole, missing = f"whole{self.number}", size(f"whole{self.number}") - self.length
-            found.append(LetIndex(whole, "floor", self.length + (longest - 1), longest))
-            found.append(LetIndex(str(self.done), "max", size(self.chunk) - missing, 0))
+            statements.append(LetIndex(whole, "floor", self.length + (longest - 1), longest))
+            statements.append(LetIndex(str(self.done), "max", size(self.chunk) - missing, 0))
             longest = size(self.chunk) + longest - missing - self.done
-        left = self.length - self.done
-        first = left - size(self.steps) if self.reverse else self.done
-        found += [LetIndex(self.steps, "min", left, longest), LetIndex(self.start, "max", first, 0)]
+        remaining = self.length - self.done
+        first = remaining - size(self.steps) if self.reverse else self.done
+        statements += [LetIndex(self.steps, "min", remaining, longest), LetIndex(self.start, "max", first, 0)]
         for (span, _), run in zip(self.active, self.runs, strict=True):
-            found.append(LetIndex(f"{run}_", "min", span - size(self.start), size(self.steps)))
-            found.append(LetIndex(run, "max", size(f"{run}_"), 0))
-        return found
+            statements.append(LetIndex(f"{run}_", "min", span - size(self.start), size(self.steps)))
+            statements.append(LetIndex(run, "max", size(f"{run}_"), 0))
+        return statements
 
     def loop(self, body: Sequence[Statement]) -> For:
-        """The loop of all chunks."""
+        """Return the loop over all chunks."""
         return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.pace(self.longest)}")
 
     def pace(self, steps: int) -> str:
-        """The direction, and how many steps run together, in words."""
+        """Describe the direction and the steps per chunk."""
         return f"{self.way()}, {f'{steps} steps at a time' if steps < LONGEST_CHUNK else 'all steps at once'}"
 
     def way(self) -> str:
@@ -100,7 +103,12 @@ class Chunks:
 
 
 def loop_buffers(memory: GroupMemory, time: TimeChunk, free: Collection[Node], depth: int) -> LoopBuffers:
-    """The buffers of a loop. free: values that no kernel needs to compute. depth: of slots."""
+    """Return the buffers of a loop.
+
+    Args:
+        free: Values that no kernel needs to compute.
+        depth: Number of slots.
+    """
     sequences, slots = memory.buffers(time)
     same = (view.buffer for node, views in memory.stores.items() if node in free for view in views)
     return LoopBuffers(frozenset(sequences), frozenset(slots), frozenset(same), depth)
@@ -109,13 +117,13 @@ def loop_buffers(memory: GroupMemory, time: TimeChunk, free: Collection[Node], d
 def stage_needs(
     stages: Sequence[tuple[int, int]], needs: Sequence[Needs], memory: Memory, buffers: LoopBuffers
 ) -> tuple[Mapping[int, int], ...]:
-    """Return for each stage of a pipeline those that it waits for, and how many chunks more they must have done.
+    """Return for each stage of a pipeline the stages that it waits for, and the lead in chunks that they need.
 
     Args:
-        stages: from which kernel to which.
-        needs: of the kernels within a chunk.
-        memory: where values lie.
-        buffers: memory of the loop.
+        stages: First and last kernel of each stage.
+        needs: Dependencies of the kernels within a chunk.
+        memory: Places of values.
+        buffers: Memory of the loop.
     """
     stage_of = [number for number, (first, last) in enumerate(stages) for _ in range(first, last)]
     shared = dict[tuple[int, int], set[Buffer]]()
@@ -123,12 +131,12 @@ def stage_needs(
         for before, values in needed.items():
             if stage_of[before] != stage_of[later]:
                 views = [view for value in values for view in (memory.views[value], *memory.stores.get(value, ()))]
-                met = shared.setdefault((stage_of[later], stage_of[before]), set())
-                met.update(view.buffer for view in views)
-    found: list[dict[int, int]] = [{} for _ in stages]
-    for (later, before), met in shared.items():
-        found[later][before] = 1
-        ahead = buffers.chunks_ahead(met)
+                common = shared.setdefault((stage_of[later], stage_of[before]), set())
+                common.update(view.buffer for view in views)
+    leads: list[dict[int, int]] = [{} for _ in stages]
+    for (later, before), common in shared.items():
+        leads[later][before] = 1
+        ahead = buffers.chunks_ahead(common)
         if ahead is not None:
-            found[before][later] = 1 - ahead
-    return tuple(found)
+            leads[before][later] = 1 - ahead
+    return tuple(leads)

@@ -1,4 +1,4 @@
-"""Values that are written to other places, such as initial values of scans and results that are copied at the end."""
+"""Copies of values to other places, such as initial values of scans, and results that are copied at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BY_ROWS = Partition(0, 0.0, 0.0, by_rows=True)
 
 
 class Parity(NamedTuple):
-    """The parity of a position, under a name: which of two places in turn holds a value."""
+    """Parity of a position, under a name: it selects one of two places of a value."""
 
     name: str
     position: Index
@@ -25,10 +25,13 @@ class Parity(NamedTuple):
 
 @dataclass(frozen=True)
 class CopyPlan:
-    """A value that is written to another place.
+    """Copy of a value to another place.
 
-    what: in words. partition: between workers. owner: the node for which it is copied, where that is not the value's
-    own. parity: what the place needs.
+    Attributes:
+        what: Description.
+        partition: Division between workers.
+        owner: Node for which it is copied, if not the value itself.
+        parity: Parity on which the place depends.
     """
 
     what: str
@@ -41,9 +44,9 @@ class CopyPlan:
 
 @dataclass(frozen=True)
 class RowwiseCopyPlan:
-    """A carried value of rows that end at steps of their own.
+    """Copy of a carry whose rows end at different steps.
 
-    Each row of ``value`` goes where its row's end is; or what lies there goes ``to`` where all rows' end is.
+    Each row of ``value`` is copied to the place where the row ends; or from there ``to`` the common end of all rows.
     """
 
     what: str
@@ -56,7 +59,7 @@ class RowwiseCopyPlan:
 
     @staticmethod
     def partition_of(by_rows: bool) -> Partition:
-        """How rows are cut between workers of a scan whose steps are cut by rows, or are not."""
+        """Return how rows are split between the workers of a scan."""
         return BY_ROWS if by_rows else SERIAL
 
 
@@ -64,9 +67,7 @@ AnyCopyPlan = CopyPlan | RowwiseCopyPlan
 
 
 def before_loops(region: Region) -> Region:
-    """The region before its loop over chunks, whose values are not there yet: an index that it stores is computed
-    again.
-    """
+    """Return the region before its loop over chunks. Indices that the loop stores are recomputed there."""
     memory = region.memory
     later = {view.buffer for views in memory.stores.values() for view in views}
     known = {node: view for node, view in memory.views.items() if view.buffer not in later}

@@ -1,4 +1,4 @@
-"""Second phase: all that is decided of an entry before its first statement is written."""
+"""Second phase: all decisions for an entry, before its first statement is written."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from .group_plan import GroupPlan, SectionPlan
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The memory of an entry.
+    """Memory of an entry.
 
-    arena: temporaries, each with its size. panels: values that are computed when parameters change; the writers of
-    tiles add the packed weights that they read. residual_bytes: the part of the arena that holds values of all steps,
-    made by one group and read by a later one, which is what a derivative keeps.
+    Attributes:
+        arena: Temporaries with their sizes.
+        panels: Values computed when parameters change. Writers of tiles add the packed weights that they read.
+        residual_bytes: Bytes of the arena with values of all steps that one group saves for a later one, such as
+            residuals.
     """
 
     arena: Arena
@@ -28,9 +30,9 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class EntryPlan:
-    """An entry, whole: what runs in which order, who computes it, and where each value lies.
+    """Complete plan of an entry: the order, the workers, and the place of each value.
 
-    parts: into how many kernels are cut, for as many workers at most.
+    ``parts`` is the number of parts of a kernel, and the maximum of workers.
     """
 
     entry: EntryGraph
@@ -41,5 +43,5 @@ class EntryPlan:
 
     @property
     def groups(self) -> tuple[GroupPlan, ...]:
-        """Every fusion group, in the order in which they run."""
+        """All fusion groups in order of execution."""
         return tuple(group for section in self.sections for group in section.groups)

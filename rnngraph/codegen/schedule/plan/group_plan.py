@@ -1,4 +1,4 @@
-"""What is decided of a fusion group: its loop over time, and how each of its kernels is computed."""
+"""Plan of a fusion group: its loop over time, and the plans of its kernels."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from .scan_plan import ScanPlan
 
 @dataclass(frozen=True)
 class TimeLoopPlan:
-    """A loop over chunks of time.
+    """Loop over chunks of time.
 
-    buffers: memory of its values. pipeline: of several workers, in place of kernels that are cut; states: memory of its
-    stages' states; stage_needs: of each stage those that it waits for, and how many chunks more they must have done.
-    phases: of the kernels, where scans run beside each other.
+    Attributes:
+        buffers: Memory of its values.
+        pipeline: Pipeline for several workers, in place of split kernels.
+        states: Memory of its stages' states.
+        stage_needs: For each stage, the stages that it waits for, and the lead in chunks that they need.
+        phases: Phases of the kernels, if scans are interleaved.
     """
 
     chunks: Chunks
@@ -37,10 +40,12 @@ class TimeLoopPlan:
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """What runs together: when parameters change (``prepared``), once, or in a loop over chunks of time.
+    """Kernels that run together: when parameters change (``prepared``), once, or in a loop over chunks of time.
 
-    region: of all kernels but those of scans' steps. copies: of values to where they are needed, ahead of the kernels.
-    tables: of active rows, which are written ahead of all else.
+    Attributes:
+        region: Region of all kernels except those of scans' steps.
+        copies: Copies before the kernels.
+        tables: Tables of active rows, which are written first.
     """
 
     kernels: tuple[KernelPlan | ScanPlan, ...]
@@ -69,9 +74,9 @@ class GroupPlan:
 
 @dataclass(frozen=True)
 class SectionPlan:
-    """Groups that run as one: a single one, or several loops over time whose scans run beside each other.
+    """Groups that run as one: a single group, or several loops over time with interleaved scans.
 
-    origin: of what none of its nodes says where it comes from.
+    ``origin`` is the line of statements whose nodes have none.
     """
 
     groups: tuple[GroupPlan, ...]

@@ -1,7 +1,8 @@
-"""From an analysis to the plan of an entry: one fusion group after the other gets its memory and its kernels' plans.
+"""From an analysis to the plan of an entry: each fusion group gets its memory and its kernels' plans, in order.
 
-Inside, sequences lie as [time][row][padded units]. Feeds are read through their strides; results are written
-where the caller wants them. Temporaries live in one arena whose size is a formula.
+Sequences have the layout [time][row][padded units]. Feeds are read through their strides, and results are written to
+the
+caller's memory. Temporaries are in one arena whose size is a formula.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ from .scan_plan import ScanPlan, carried_states, final_views, initial_copies, pl
 
 
 def plan_entry(analysis: EntryAnalysis, alike: Sequence[PanelLayout] = ()) -> EntryPlan:
-    """The plan of an entry. alike: how another plan packs parameters, which this one then does too if it can."""
+    """Plan an entry. ``alike`` has layouts of packed parameters of another plan, which are reused if possible."""
     return _Planner(analysis, alike).plan()
 
 
 @dataclass(frozen=True)
 class _Slots:
-    """Buffers for what a chunk hands on: ``depth`` of ``steps`` each, instead of one of ``longest``."""
+    """Buffers for a chunk's values: ``depth`` of ``steps`` each, instead of one of ``longest``."""
 
     depth: int
     steps: int
@@ -56,7 +57,7 @@ class _Slots:
 
 @dataclass(frozen=True)
 class _LaidOut:
-    """A loop over time whose values have places, but for those of scans' steps. depth: of slots."""
+    """Loop over time whose values have places, except for those of scans' steps. ``depth`` is the number of slots."""
 
     analysis: GroupAnalysis
     chunks: Chunks
@@ -69,7 +70,7 @@ class _LaidOut:
 
 
 class _Planner:
-    """Goes through the sections of an analysis, in order."""
+    """Pass over the sections of an analysis, in order."""
 
     def __init__(self, analysis: EntryAnalysis, alike: Sequence[PanelLayout]) -> None:
         self.analysis, self.entry, self.target = analysis, analysis.entry, analysis.target
@@ -96,7 +97,7 @@ class _Planner:
         return EntryPlan(self.entry, self.analysis.workers.parts, tuple(sections), memory, self.analysis.work)
 
     def _region(self, group: GroupMemory | None = None) -> Region:
-        """The region of a group, as values lie now."""
+        """Return the region of a group with the present places of values."""
         memory, is_step = self.allocation.memory(group), self.analysis.is_step
         return Region(self.target, memory, workers=self.analysis.workers, is_step=is_step)
 
@@ -118,7 +119,7 @@ class _Planner:
         return self._plain(group) if kind.length is None else self._time_loop(group)
 
     def _prepared(self, group: GroupAnalysis) -> GroupPlan:
-        """What depends on parameters alone is computed when they change, into memory that stays."""
+        """Plan values that depend on parameters alone: computed when these change, in persistent memory."""
         item, panels = group.kernels, self.allocation.panels
         memory = self.allocation.allocate(item.fused, item.leaving, scratch=panels.prepared)
         self.allocation.add_views(item.nodes)
@@ -129,7 +130,7 @@ class _Planner:
         return GroupPlan(self._kernels(group, region), region, prepared=True)
 
     def _plain(self, group: GroupAnalysis) -> GroupPlan:
-        """Kernels that run once, one after the other."""
+        """Plan kernels that run once, in order."""
         item = group.kernels
         memory = self.allocation.allocate(item.fused, item.leaving)
         self.allocation.add_views(item.nodes)
@@ -149,7 +150,7 @@ class _Planner:
         return self._planned(self._laid_out(group, slots))
 
     def _interleaved(self, section: SectionAnalysis) -> Iterator[GroupPlan]:
-        """Several scans beside each other, of one group or of several."""
+        """Plan interleaved scans of one or several groups."""
         plan, loops = section.interleaving, list[_LaidOut]()
         assert plan is not None
         for group, depth in zip(section.groups, plan.depths, strict=True):
@@ -160,7 +161,7 @@ class _Planner:
             yield self._planned(laid_out, phases)
 
     def _laid_out(self, group: GroupAnalysis, slots: _Slots | None) -> _LaidOut:
-        """A loop over time whose values have places."""
+        """Return a loop over time whose values have places."""
         item, allocation = group.kernels, self.allocation
         number, kind, fused = item.number, item.group.kind, item.fused
         assert kind.length is not None
@@ -199,7 +200,7 @@ class _Planner:
         return found
 
     def _planned(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
-        """The plan of a loop over time, and views of what it leaves behind."""
+        """Return the plan of a loop over time, and add views of its final values."""
         group, region, chunks, memory = laid_out.analysis, laid_out.region, laid_out.chunks, laid_out.memory
         item = group.kernels
         kernels = tuple(
@@ -246,13 +247,13 @@ class _Planner:
         return replace(plan, follows=analysis.follows)
 
     def _active(self, kernel: Kernel, active: Active) -> ActiveSteps | None:
-        """The steps and rows that a kernel computes, where it need not compute all."""
+        """Return the steps and rows that a kernel computes, if not all."""
         mask = self.tables.mask_of(kernel)
         return None if mask is None else active.get(mask)
 
     @staticmethod
     def _copies(kernels: Sequence[KernelPlan | ScanPlan], region: Region) -> Iterator[AnyCopyPlan]:
-        """What comes before the first chunk: initial values, and zeros for sums over time."""
+        """Yield the copies before the first chunk: initial values, and zeros for sums over time."""
         before, stores = before_loops(region), region.memory.stores
         for scan in kernels:
             if isinstance(scan, ScanPlan):
@@ -263,7 +264,7 @@ class _Planner:
 
 
 def _cleared(node: Node, stores: Mapping[Node, Sequence[View]], before: Region) -> Iterator[CopyPlan]:
-    """Zeros, before the first chunk adds to a sum over time."""
+    """Yield zeros, before the first chunk adds to a sum over time."""
     zero = make("constant", value=np.zeros((), node.dtype))
     zeros = make("broadcast", zero, where=node.where, shape=node.shape, name=node.name)
     for view in stores[node]:

@@ -1,4 +1,6 @@
-"""Tables of a graph's length masks: planned with the first fusion group that needs them, and written before it."""
+"""Tables of a graph's length masks. Each is planned with the first fusion group that needs it, and written before
+it.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,18 @@ from ...kernels.values import is_emitted
 from ...loop_ir.nodes import Buffer
 
 Active = Mapping[LengthMask, ActiveSteps]
-"""By mask: what is known of it, and of the present chunk the steps at which some row is active."""
+"""Tables by mask, with the steps of the present chunk that have active rows."""
 
 
 @dataclass(frozen=True)
 class TablePlan:
-    """A table that is written. span: name of the steps at which some row is active. views: of what it is computed from.
-    cursor: scratch memory, where rows end at steps of their own. owner: the scan that it is for.
+    """Table to write.
+
+    Attributes:
+        span: Name of the number of steps with active rows.
+        views: Places of the operands.
+        cursor: Scratch memory, if rows end at different steps.
+        owner: Scan that needs it.
     """
 
     table: MaskTable
@@ -35,39 +42,39 @@ class TablePlan:
 
 
 class RowTables:
-    """The tables of active rows that an entry of these ``workers`` makes of a graph's masks."""
+    """Tables of active rows that an entry builds for a graph's masks, for these ``workers``."""
 
     def __init__(self, allocation: Allocation, lengths: RowLengths, workers: Workers) -> None:
         self.allocation, self.lengths, self.workers = allocation, lengths, workers
         self.tables: dict[LengthMask, TablePlan] = {}
 
     def of_group(self, number: int, kernels: Sequence[Kernel]) -> tuple[Active, tuple[TablePlan, ...]]:
-        """The masks that kernels of a fusion group follow, and those of their tables that there are not yet."""
-        known, found = len(self.tables), dict[LengthMask, ActiveSteps]()
+        """Return the masks that kernels of a fusion group follow, and the tables that do not exist yet."""
+        known, active = len(self.tables), dict[LengthMask, ActiveSteps]()
         for kernel in kernels:
             mask = self.mask_of(kernel)
-            if mask is not None and mask not in found and (mask in self.tables or self._is_there(mask.lengths)):
-                found[mask] = ActiveSteps(self._table(mask), f"run{number}_{len(found)}")
-        return found, tuple(self.tables.values())[known:]
+            if mask is not None and mask not in active and (mask in self.tables or self._is_there(mask.lengths)):
+                active[mask] = ActiveSteps(self._table(mask), f"run{number}_{len(active)}")
+        return active, tuple(self.tables.values())[known:]
 
     def mask_of(self, kernel: Kernel) -> LengthMask | None:
-        """The mask that says which rows a kernel need not compute, if there is one."""
+        """Return the mask of rows that a kernel need not compute, if there is one."""
         first = kernel.first
         if first.op == "scan" or first in self.lengths.sums:
             return self.lengths.scans.get(first) or self.lengths.sums.get(first)
-        found = {self.lengths.unread.get(node) if node.tensor.rank == 3 else None for node in kernel.members}
-        return found.pop() if len(found) == 1 else None
+        masks = {self.lengths.unread.get(node) if node.tensor.rank == 3 else None for node in kernel.members}
+        return masks.pop() if len(masks) == 1 else None
 
     def _is_there(self, node: Node) -> bool:
-        """Whether a value can be computed from what lies in memory before a group."""
-        pending, seen = [node], set[Node]()
+        """True if a value can be computed from memory available before a group."""
+        pending, visited = [node], set[Node]()
         while pending:
             item = pending.pop()
-            if item in seen or item in self.allocation.views:
+            if item in visited or item in self.allocation.views:
                 continue
             if not is_emitted(item):
                 return False
-            seen.add(item)
+            visited.add(item)
             pending += item.operands
         return True
 

@@ -1,4 +1,4 @@
-"""Where the values of a scan lie: what it carries, what its steps take and give, and what they compute on the way."""
+"""Places of a scan's values: carries, inputs and results of its steps, and temporaries."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Places = tuple[View, ...]
 
 @dataclass(frozen=True)
 class Moment:
-    """One step: its number in the chunk and in the sequence, and the parity of its turn.
+    """One step: its index in the chunk and in the sequence, and the parity of its turn.
 
-    block: where the block begins that it computes, along each axis that the scan is cut along.
+    ``block`` has the start of the present block along each divided axis.
     """
 
     local: Index
@@ -39,7 +39,7 @@ class Moment:
     block: tuple[Index, ...] = ()
 
     def of(self, view: View) -> View:
-        """A sequence's element at this step."""
+        """Return a sequence's element at this step."""
         return view.first_axis(self.step_in(view))
 
     def step_in(self, view: View) -> Index:
@@ -50,9 +50,9 @@ class Moment:
 class StepMemory(NamedTuple):
     """Memory of one step.
 
-    early, late: values that no kernel of the step writes to where they go, with their places. The early ones are inputs
-    of the step, or views of such, and are copied before the step overwrites them; the late ones are views of what the
-    step computes.
+    ``early`` and ``late`` are values that no kernel of the step writes to their final places. Early ones are inputs of
+    the
+    step, or views of them, and are copied before the step overwrites them. Late ones are views of results.
     """
 
     memory: Memory
@@ -62,11 +62,16 @@ class StepMemory(NamedTuple):
 
 @dataclass(frozen=True)
 class ScanLayout:
-    """The memory of a scan.
+    """Memory of a scan.
 
-    fused: the kernels of a step. states: where carried values lie. results: who reads what the scan gives, by index.
-    chunk: the region of a chunk of time. active: the steps and rows that are computed, where a mask leaves out others.
-    temporaries: where values of one step lie. blocks: how the scan is cut, if it is: a step is then one of a block.
+    Attributes:
+        fused: Kernels of a step.
+        states: Places of carries.
+        results: Readers of the scan's results, by index.
+        chunk: Region of a chunk of time.
+        active: Steps and rows that are computed, if a mask excludes others.
+        temporaries: Places of values of one step.
+        blocks: Division of the scan, if any; a step is then that of one block.
     """
 
     node: Node
@@ -84,41 +89,41 @@ class ScanLayout:
 
     @property
     def body(self) -> Graph:
-        """The body of a step."""
+        """Body of a step."""
         body: Graph = self.node["body"] if self.blocks is None else self.blocks.body
         return body
 
     @property
     def table(self) -> MaskTable | None:
-        """The rows that are active, where a mask leaves out others."""
+        """Active rows, if a mask excludes others."""
         return None if self.active is None else self.active.table
 
     @property
     def region(self) -> Region:
-        """The region of a chunk's steps that run."""
+        """Region of the steps of a chunk that run."""
         return self.chunk if self.active is None else self.chunk.within(self.active.size, None)
 
     @property
     def time(self) -> TimeChunk:
-        """The chunk of time, of which only the steps that run."""
+        """Chunk of time, restricted to the steps that run."""
         assert self.region.time is not None
         return self.region.time
 
     @cached_property
     def alternates(self) -> bool:
-        """True if some carried value lies in two places in turn."""
+        """True if a carry is double-buffered."""
         return any(state.kind == DOUBLE_BUFFERED for state in self.states)
 
     @cached_property
     def reads_much(self) -> bool:
-        """True if a step multiplies by more than the first cache holds."""
+        """True if a step's weights exceed the first cache."""
         weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op == "matmul")
         numbers = sum(product(item.shape) * ITEM_BYTES[item.dtype] for item in weights)
         return isinstance(numbers, int) and not self.chunk.target.keeps(numbers)
 
     @cached_property
     def overwrites_condition(self) -> Node | None:
-        """The value that takes the place of what told that the step runs, if one does."""
+        """Value that overwrites the condition of the step, if any."""
         pairs = zip(self.parts.carries, self.states, strict=True)
         return next(
             (carry.next for carry, state in pairs if carry.inside is self.parts.when and state.kind == IN_PLACE),
@@ -126,24 +131,24 @@ class ScanLayout:
         )
 
     def unplaced(self) -> list[Node]:
-        """Values of a step that lie in memory, and that the scan doesn't give."""
-        given = {value for _, value in self.body.outputs}
-        return [node for node in self.body.nodes if node in self.fused.stored and node not in given]
+        """Return the values of a step that are in memory and are not results of the scan."""
+        results = {value for _, value in self.body.outputs}
+        return [node for node in self.body.nodes if node in self.fused.stored and node not in results]
 
     # One step ------------------------------------------------------------------------------------
 
     def moment(self, s: Index) -> Moment:
-        """The step after ``s`` others of its chunk, but for the parity of its turn."""
+        """Return the step after ``s`` others of its chunk, without the parity of its turn."""
         local = self.time.steps - 1 - s if self.node["reverse"] else s
         return Moment(local, self.time.start + local)
 
     def carried(self, at: Moment) -> dict[Node, View]:
-        """Carried values at the start of a step."""
+        """Return the places of carries at the start of a step."""
         pairs = zip(self.parts.carries, self.states, strict=True)
         return {carry.inside: state.before(at.slot, at.step_in(state.view)) for carry, state in pairs}
 
     def inputs(self, at: Moment) -> dict[Node, View]:
-        """All that the body of a step takes."""
+        """Return the places of all inputs of a step's body."""
         outer, views = self.chunk.memory.views, self.carried(at)
         for binding in self.parts.sequences:
             views[binding.inside] = at.of(outer[binding.outside])
@@ -157,10 +162,10 @@ class ScanLayout:
         return {self.blocks.inside[node]: self.of_block(node, view, at) for node, view in views.items()}
 
     def step(self, inputs: Mapping[Node, View], at: Moment) -> StepMemory:
-        """Memory of a step that runs. inputs: of its body."""
+        """Return the memory of a step that runs, given the ``inputs`` of its body."""
         views, stores = dict(inputs), dict[Node, list[View]]()
         self._add_views(views)
-        given, passed = set(views), list[tuple[Node, Places]]()
+        available, passed = set(views), list[tuple[Node, Places]]()
         for index, (_, value) in enumerate(self.body.outputs):
             places = self.result_places(index, at)
             if value in self.fused.stored:
@@ -172,16 +177,16 @@ class ScanLayout:
                 stores[value] = [self.temporaries[value]]
             views[value] = _best(stores[value])
         self._add_views(views)
-        early = [item for item in passed if item[0] in given]
-        late = [item for item in passed if item[0] not in given]
+        early = [item for item in passed if item[0] in available]
+        late = [item for item in passed if item[0] not in available]
         return StepMemory(self.memory(views, stores), early, late)
 
     def memory(self, views: Mapping[Node, View], stores: Mapping[Node, Sequence[View]] | None = None) -> Memory:
-        """The chunk's memory with other values in it."""
+        """Return the chunk's memory with other values in it."""
         return replace(self.chunk.memory, views=views, stores=stores or {})
 
     def result_places(self, index: int, at: Moment) -> list[View]:
-        """Where a step writes what it gives."""
+        """Return the places to which a step writes a result."""
         if index < len(self.states):
             state = self.states[index]
             places = [state.after(at.slot, at.step_in(state.view))]
@@ -208,11 +213,11 @@ class ScanLayout:
 
 
 def zeros_like(node: Node) -> Node:
-    """Zeros of a value's shape."""
+    """Return zeros in a value's shape."""
     zero = make("constant", value=np.zeros((), node.dtype))
     return make("broadcast", zero, where=node.where, shape=node.shape)
 
 
 def _best(places: Sequence[View]) -> View:
-    """The copy of a value that is read: of several the padded one."""
+    """Return the copy of a value to read: a padded one, if there is one."""
     return next((view for view in places if view.room is not None), places[0])

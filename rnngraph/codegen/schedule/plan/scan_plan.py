@@ -1,4 +1,4 @@
-"""What is decided of a scan before it is written: who computes a step, where values lie, and how kernels are tiled."""
+"""Plan of a scan: workers of a step, places of values, and tiles of kernels."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ from .scan_layout import ScanLayout, zeros_like
 
 @dataclass(frozen=True)
 class StepCopies:
-    """How values that a step copies are cut between workers.
+    """Partitions of the copies of a step.
 
-    early, late: of those that are copied before and behind the kernels, in the order of ``StepMemory``. carried: of
-    carried values, where blocks begin with values of their own, are kept, or steps may not run. zeros: of what is
-    emitted where steps may not run, or rows have ended.
+    Attributes:
+        early: Copies before the kernels, in the order of ``StepMemory``; ``late`` those after them.
+        carried: Copies of carries, if blocks have initial values, carries are saved, or steps may not run.
+        zeros: Zero results, if steps may not run or rows have ended.
     """
 
     early: tuple[Partition, ...]
@@ -43,10 +44,12 @@ class StepCopies:
 
 @dataclass(frozen=True)
 class StepPlan:
-    """How a step is computed.
+    """Plan of a step.
 
-    kernels: in their order. unroll: steps of one turn of the loop over steps. memory: of any one step; in others,
-    values lie alike.
+    Attributes:
+        kernels: Kernels in order.
+        unroll: Steps per turn of the loop over steps.
+        memory: Memory of an arbitrary step; others have the same layout.
     """
 
     kernels: tuple[KernelPlan, ...]
@@ -57,11 +60,12 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class ScanPlan:
-    """How a scan is computed.
+    """Plan of a scan.
 
-    tag: of names in the entry. unread: values that nobody reads of rows that have ended. final: what is done behind the
-    last step, so that the scan's results lie where they are read. follows: whether each block runs right behind the
-    same block of the scan before.
+    Attributes:
+        tag: Suffix of names in the entry.
+        unread: Values that nothing reads at ended rows.
+        final: Statements after the last step that put results in their places.
     """
 
     layout: ScanLayout
@@ -78,17 +82,17 @@ class ScanPlan:
 
     @property
     def states(self) -> tuple[State, ...]:
-        """Where carried values lie."""
+        """Places of carries."""
         return self.layout.states
 
     @property
     def active(self) -> ActiveSteps | None:
-        """The steps and rows that are computed, where a mask leaves out others."""
+        """Steps and rows that are computed, if a mask excludes others."""
         return self.layout.active
 
     @property
     def kernels(self) -> tuple[KernelPlan, ...]:
-        """The kernels of a step."""
+        """Kernels of a step."""
         return self.step.kernels
 
     @property
@@ -102,10 +106,13 @@ class ScanPlan:
 def carried_states(
     allocation: Allocation, histories: Mapping[tuple[Node, int], View], node: Node, body: Graph, fused: FusedKernels
 ) -> tuple[State, ...]:
-    """Where carried values lie: in a history that is kept, in place where a step may overwrite them, else in two places
-    in turn. body, fused: of a step, and its kernels.
+    """Return the places of carries: a history if it is kept, in place if a step may overwrite them, else
+    double-buffered.
+
+    Args:
+        body: Body of a step; ``fused`` has its kernels.
     """
-    users, found = body.users(), list[State]()
+    users, states = body.users(), list[State]()
     outputs = [value for _, value in body.outputs]
     for index, (formal, following) in enumerate(zip(node["body"].inputs[: node["carries"]], outputs, strict=False)):
         view, kind = histories.get((node, index)), FULL_HISTORY
@@ -114,40 +121,40 @@ def carried_states(
             in_place = once and may_overwrite(fused, outputs, users, body.inputs[index], following)
             kind = IN_PLACE if in_place else DOUBLE_BUFFERED
             view = allocation.temporary(formal, formal.shape if in_place else (2, *formal.shape))
-        found.append(State(view, kind, node["length"], node["reverse"]))
-    return tuple(found)
+        states.append(State(view, kind, node["length"], node["reverse"]))
+    return tuple(states)
 
 
 # Steps -------------------------------------------------------------------------------------------
 
 
 def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolute: Index, parity: Index) -> Region:
-    """The region of a step at a position in the sequence."""
+    """Return the region of a step at a position in the sequence."""
     table = layout.table
     active = ActiveRows(table, absolute) if table is not None and table.by_rows else None
     return Region(layout.chunk.target, memory, None, sharing.workers, active, parity=parity)
 
 
 def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
-    """The plan of every step, as of one at a position that is not known."""
+    """Plan every step, at a symbolic position."""
     block = () if layout.blocks is None else tuple(size(f"block{axis}") for axis in range(len(layout.blocks.axes)))
     at = replace(layout.moment(size("s0")), slot=size("slot0") if layout.alternates else 0, block=block)
     memory, early, late = layout.step(layout.inputs(at), at)
     region = step_region(layout, sharing, memory, at.absolute, at.slot)
     kernels = zip(layout.fused.kernels, sharing.partitions, strict=True)
     plans = tuple(plan_kernel(region, kernel, partition) for kernel, partition in kernels)
-    before, behind = (tuple(copy_partition(region, value) for value, _ in passed) for passed in (early, late))
+    before, after = (tuple(copy_partition(region, value) for value, _ in passed) for passed in (early, late))
     parts = layout.parts
     carried, zeros = tuple[Partition, ...](), tuple[Partition, ...]()
     if parts.when is not None or parts.keeps is not None or parts.blocks is not None:
         carried = tuple(copy_partition(region, layout.of_step(carry.inside)) for carry in parts.carries)
     if parts.when is not None or layout.table is not None:
         zeros = tuple(copy_partition(region, zeros_like(value)) for _, value in parts.emits)
-    return StepPlan(plans, StepCopies(before, behind, carried, zeros), parts.unroll or 1, memory)
+    return StepPlan(plans, StepCopies(before, after, carried, zeros), parts.unroll or 1, memory)
 
 
 def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mapping[Node, LengthMask]) -> ScanPlan:
-    """The plan of a scan. unread: values that nobody reads of rows that have ended, by mask."""
+    """Plan a scan. ``unread`` has values that nothing reads at ended rows, by mask."""
     mask = None if layout.table is None else layout.table.mask
     ended = frozenset(node for node, other in unread.items() if mask is not None and other == mask)
     final = tuple(_final(layout, sharing, tag))
@@ -158,7 +165,7 @@ def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mappin
 
 
 def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
-    """Initial values, before the first step. before: the region as ``before_loops`` gives it."""
+    """Yield the copies of initial values. ``before`` is the region of ``before_loops``."""
     layout, table, node = plan.layout, plan.layout.table, plan.node
     if layout.parts.blocks is not None:  # each begins with values of its own
         return
@@ -175,13 +182,13 @@ def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
 
 
 def _at(state: State, position: Index, name: str) -> tuple[View, Parity | None]:
-    """Where a carried value lies at a position, and what tells that. name: of the place, in the entry."""
+    """Return the place of a carry at a position, and the parity that selects it, under ``name``."""
     parity = Parity(name, position) if state.kind == DOUBLE_BUFFERED else None
     return state.at(position, size(name)), parity
 
 
 def _final(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[RowwiseCopyPlan | Parity]:
-    """What is done behind the last step."""
+    """Yield the statements after the last step."""
     table = layout.table
     if table is None:
         if layout.alternates:
@@ -199,14 +206,14 @@ def _final(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[Rowwi
 
 
 def _last(layout: ScanLayout, table: MaskTable) -> Index:
-    """The position at which carried values lie once all steps have run, where rows end before the last step, or in
-    reverse begin after the first.
+    """Return the position of carries after all steps, if rows end before the last step, or in reverse start after the
+    first.
     """
     return 0 if layout.node["reverse"] else table.span
 
 
 def final_views(plan: ScanPlan) -> dict[Node, View]:
-    """Where final values lie behind the last step."""
+    """Return the places of final values after the last step."""
     layout, views = plan.layout, dict[Node, View]()
     for index, state in enumerate(layout.states):
         for user in layout.results.get(index, ()):
