@@ -22,6 +22,8 @@ from .basic import concat, reduce_max, reduce_sum, reshape, stack
 from .layers import owned
 from .padding import windows_over_time
 
+MIN_SIDE_BY_SIDE = 8
+"""Minimum groups of a convolution that are computed side by side in vectors; fewer are one product each."""
 PADDINGS = ("causal", "same", "valid", "reflect")
 Padding = str | tuple[int, int]
 
@@ -214,8 +216,8 @@ def convolved(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scope: S
     assert isinstance(size, int)
     assert isinstance(wide, int)
     assert isinstance(filters, int)
-    if groups == x.width > 1:
-        return _depthwise(windows.of(x, scope), kernel)
+    if groups >= MIN_SIDE_BY_SIDE or groups == x.width > 1:
+        return _side_by_side(x, kernel, windows, groups, scope)
     high = filters // groups
     outputs = [
         windows.side_by_side(x[:, :, part * wide : (part + 1) * wide], scope)
@@ -225,18 +227,32 @@ def convolved(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scope: S
     return concat(outputs) if groups > 1 else outputs[0]
 
 
-def _depthwise(windows: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve windows [batch, steps, size, width] with a kernel [size, 1, width * n], n filters for each unit."""
-    size, _, count = kernel.type.shape
+def _side_by_side(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scope: ScopeName) -> Tensor:
+    """Convolve all groups in one loop, in which the groups lie side by side in vectors.
+
+    Each filter of a group is a sum of products over the entries of its windows, as a depthwise convolution computes it.
+    """
+    size, wide, count = kernel.type.shape
     assert isinstance(size, int)
+    assert isinstance(wide, int)
     assert isinstance(count, int)
-    filters_per_unit = count // windows.width
-    filters = reshape(kernel, (size, windows.width, filters_per_unit))
-    outputs = [reduce_sum(windows * filters[:, :, number], 2) for number in range(filters_per_unit)]
-    if filters_per_unit == 1:
+    taps = windows.of(_groups_last(x, groups, wide), scope)  # [batch, steps, size, wide * groups]
+    taps = build("reshape", taps, shape=(*taps.type.shape[:2], size * wide, groups))
+    filters = reshape(kernel, (size * wide, groups, count // groups))
+    outputs = [reduce_sum(taps * filters[:, :, number], 2) for number in range(count // groups)]
+    if len(outputs) == 1:
         return outputs[0]
     side = stack(outputs, 3)
     return build("reshape", side, shape=(*side.type.shape[:2], count))
+
+
+def _groups_last(x: Tensor, groups: int, wide: int) -> Tensor:
+    """Reorder the width of x [batch, time, groups * wide] to [wide, groups]."""
+    if wide == 1:
+        return x
+    shape = x.type.shape
+    apart = build("reshape", x, shape=(*shape[:2], groups, wide))
+    return build("reshape", build("transpose", apart, order=(0, 1, 3, 2)), shape=shape)
 
 
 class Window(Cell):

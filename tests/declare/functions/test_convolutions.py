@@ -53,6 +53,17 @@ def check_convolution(size: int, padding: Padding, strides: int, dilation: int, 
         np.testing.assert_allclose(interpret(program.inference.graph, fed)["y"], expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("groups", "width", "filters"), [(8, 24, 8), (12, 24, 36), (7, 7, 21)])
+def test_many_groups_are_one_kernel(groups: int, width: int, filters: int) -> None:
+    x = rg.placeholder("x", (None, None, width), "float64")
+    program = rg.compile(rg.conv1d(x, filters, 3, "same", groups=groups, use_bias=False), seed=0)
+    assert str(program.inference.show("plan")).count("\n") < 60
+    for steps in (1, 2, 17):
+        fed = data(2, steps, width, seed=steps)
+        expected = reference.conv1d(program.parameters, "conv1d", fed, "same", 1, False, 1, groups)
+        np.testing.assert_allclose(program.inference(fed), expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("case", EVERY[::97], ids=str)
 def test_convolutions(case: Any) -> None:
     check_convolution(*case)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from read_modules import check, check_meaning
 
@@ -116,3 +117,41 @@ def test_what_can_not_be_read_is_listed_at_once() -> None:
     assert len(problems) == 3
     for word, problem in zip(("fold: of layers", "conv3d: of layers", "lgamma: no function"), problems, strict=True):
         assert word in problem
+
+
+# Groups, adaptive pools, strides along both axes ----------------------------------------------------------
+
+
+def narrow(channels: int, filters: int, stride: Any) -> list[Any]:
+    """Return a depthwise convolution and one of 1 x 1, each with batch normalization."""
+    return [
+        nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
+        nn.Conv2d(channels, filters, 1, bias=False), nn.BatchNorm2d(filters), nn.Hardswish(),
+    ]  # fmt: skip
+
+
+def read_across(m: Any, x: Any) -> Any:
+    return m[1](m[0](x).squeeze(2).permute(0, 2, 1))[0]
+
+
+FRONTS: dict[str, Any] = {
+    "depthwise": [nn.Conv2d(1, 8, 3, 2, 1), *narrow(8, 6, (2, 1)), *narrow(6, 7, 1), nn.AdaptiveAvgPool2d((1, None))],
+    "groups": [
+        nn.Conv2d(1, 8, 3, (2, 3), 1), nn.Conv2d(8, 16, (3, 5), (1, 2), (1, 2), groups=2), nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1, groups=8), nn.MaxPool2d(2, (2, 1)), nn.Conv2d(32, 7, 1),
+        nn.AdaptiveMaxPool2d((1, None)),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FRONTS)
+def test_an_open_width_of_small_convolutions(name: str) -> None:
+    torch.manual_seed(0)
+    m = module(read_across, nn.Sequential(*FRONTS[name]), nn.GRU(7, 5, batch_first=True)).eval()
+    net = rg.read_torch(m, normal(1, 1, 17, 50), open={"given_0": {3: "W"}})
+    assert net.sizes["given_0"] == {0: "B", 1: 1, 2: 17, 3: "W"}
+    program = net.program()
+    for rows, width in ((1, 17), (2, 25), (1, 64)):
+        x = normal(rows, 1, 17, width)
+        np.testing.assert_allclose(program.inference(x)["y"], m(x).detach().numpy(), atol=2e-5)
