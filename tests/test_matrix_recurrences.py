@@ -238,3 +238,37 @@ def test_a_derivative_reads_the_states_of_a_block_in_cache() -> None:
     memory = program.training.memory(batch=8, time=512)
     assert memory.arena < 60e6
     assert memory.arena < program.training.memory(batch=8, time=512, recompute=None).arena / 4
+
+
+@pytest.mark.parametrize("rule", [gated, delta], ids=lambda rule: rule.__name__)
+def test_rows_that_have_ended_are_not_computed(rule: Rule) -> None:
+    """Each row has the bits that it has alone, and what stands behind its end is not read."""
+    cell = MatrixCell(rule, 2, 32, 48)
+    x, first = rg.placeholder("x", (None, None, sum(cell.widths))), rg.placeholder("S", (None, 2 * 32 * 48))
+    lengths = rg.placeholder("lengths", (None,), "int64")
+    out, state = rg.dynamic_rnn(cell, x, initial_state=first, sequence_length=lengths)
+    program = rg.compile({"out": out, "S": state}, loss=rg.reduce_sum(rg.square(out)) + rg.reduce_sum(state))
+    ends = np.array([40, 0, 17, 33])
+    fed = feeds(cell, 4, 40) | {"lengths": ends}
+    for row, end in enumerate(ends):
+        fed["x"][row, end:] = np.nan
+    whole = program.inference(fed)
+    assert "active rows" in str(program.inference.show("plan"))
+    _, gradients = program.training.gradients(fed, wrt=["x", "S"])
+    _, kept = program.training.gradients(fed, wrt=["x", "S"], recompute=None)
+    for row, end in enumerate(ends):
+        alone = {name: array[row : row + 1] for name, array in fed.items()}
+        one = program.inference(alone)
+        assert_array_equal(one["out"][0], whole["out"][row])
+        assert_array_equal(one["S"][0], whole["S"][row])
+        assert not whole["out"][row, end:].any()
+        _, of_one = program.training.gradients(alone, wrt=["x", "S"])
+        for name in ("x", "S"):
+            assert_array_equal(of_one[name][0], gradients[name][row])
+            assert_array_equal(kept[name][row], gradients[name][row])
+        if end:
+            wanted, last = in_numpy(
+                cell, np.float64(fed["x"][row : row + 1, :end]), np.float64(fed["S"][row : row + 1])
+            )
+            assert_allclose(whole["S"][row], last[0], atol=1e-5 * np.abs(last).max())
+            assert_allclose(whole["out"][row, :end], wanted[0], atol=2e-5 * np.abs(wanted).max())

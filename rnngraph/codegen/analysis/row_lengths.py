@@ -38,8 +38,15 @@ class LengthMask:
 
 def length_mask(node: Node, length: Dim) -> LengthMask | None:
     """Return the mask in a sequence, possibly combined with other conditions; None if there is none."""
-    masks = (_length_mask(item, length) for item in implied(node))
+    masks = (_length_mask(item, length) for item in implied(node, _without_ones))
     return next((mask for mask in masks if mask is not None), None)
+
+
+def _without_ones(node: Node) -> Node:
+    """Return the value of which this one is a reshape that adds axes of one position behind time and rows."""
+    while node.op == "reshape" and node.operands[0].tensor.rank > 2 and in_front(node.operands[0], node):
+        node = node.operands[0]
+    return node
 
 
 def _length_mask(node: Node, length: Dim) -> LengthMask | None:
@@ -83,6 +90,8 @@ class RowLengths:
                     if mask is not None and node not in self.scans:
                         found.setdefault(mask, {}).setdefault(node, set()).add(formal)
         for mask, scans in found.items():
+            rows = {scan: names for scan, names in scans.items() if _carries_rows(scan)}
+            scans = rows or scans  # tables of rows serve the one kind, and blocks of rows the other
             self._settle(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})
 
     def follows_another(self, node: Node) -> bool:
@@ -211,6 +220,11 @@ class _SingleMask:
         if OPS[user.op].kind == "reduction":
             return bool(user["axes"] == (node.tensor.rank - 1,))
         return OPS[user.op].kind == "elementwise" or user.op in LEAVES_ROWS_OUT
+
+
+def _carries_rows(scan: Node) -> bool:
+    """True if all carries of a scan are rows of units."""
+    return all(carry.inside.tensor.rank == 2 for carry in ScanParts.of(scan).carries)
 
 
 def viewed(node: Node) -> Node:

@@ -86,7 +86,7 @@ def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
         yield f"    in blocks, all steps of each: {of_each}{', right behind the scan before' * scan.follows}"
     if parts > 1:
         yield f"    workers: {_workers(scan.sharing.estimate, parts)}"
-    yield from _rows(scan.active, "    ")
+    yield from _rows(scan.active, "    ", scan.layout.row_axis is not None)
 
 
 def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
@@ -137,10 +137,10 @@ def _workers(partition: Partition, parts: int) -> str:
     return f"{parts} along axis {partition.axis}{rows}{gain}"
 
 
-def _rows(active: ActiveSteps | None, indent: str) -> Iterator[str]:
+def _rows(active: ActiveSteps | None, indent: str, each_row: bool = False) -> Iterator[str]:
     if active is not None:
         mask = active.table.mask
-        which = "rows" if active.table.by_rows else "steps"
+        which = "rows" if each_row or active.table.by_rows else "steps"
         yield f"{indent}active {which}: where t < {label_of(mask.lengths)}, of {mask.rows} rows"
 
 

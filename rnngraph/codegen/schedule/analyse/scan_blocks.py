@@ -45,6 +45,14 @@ class ScanBlocks:
         cuts = enumerate(zip(self.axes, self.sizes, strict=True))
         return tuple(axis.places[node] for number, (axis, count) in cuts if count == 1 and number != shared)
 
+    def axis_of_rows(self, mask: Node) -> int | None:
+        """Return the number of the cut axis that holds the rows of a mask, if each block has one row.
+
+        mask: input of the scan's body, whose first axis is the rows.
+        """
+        cuts = enumerate(zip(self.axes, self.sizes, strict=True))
+        return next((number for number, (axis, count) in cuts if count == 1 and axis.places.get(mask) == 0), None)
+
 
 def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: ScanBlocks) -> bool:
     """Return whether all steps of a block can run right behind those of an earlier scan, before the next block begins.

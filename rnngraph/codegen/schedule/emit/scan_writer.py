@@ -13,7 +13,7 @@ from ...analysis.node_kinds import label_of
 from ...buffers.carried_state import DOUBLE_BUFFERED
 from ...buffers.views import View
 from ...cost_model.work_sharing import Partition
-from ...kernels.active_rows import ActiveRows, MaskTable
+from ...kernels.active_rows import ActiveRows, ActiveSteps, MaskTable, value_of
 from ...kernels.emit import copy_to, emit_kernel
 from ...kernels.loop_nests import each_slice, loop, single
 from ...kernels.region import Region
@@ -98,9 +98,8 @@ class ScanWriter:
 
             loop(block, "s", size("whole"), several, 0, unroll)
             loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done), size("whole"))
-        for scan in (self, *following):
-            if scan.table is not None:
-                scan._zeros(block, scan.table)
+        if self.table is not None and blocks is None:
+            self._zeros(block, self.table)
         sharing = self.plan.sharing
         serial = sharing.workers.parts == 1
         if self.writer.parts > 1 and serial and sharing.shared_axis is None:
@@ -136,29 +135,47 @@ class ScanWriter:
         each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, extent, width)))
 
     def _all_steps(self, block: Block, starts: list[Index], done: Index) -> None:
-        """Loop over all steps of the present chunk, for one block."""
-        self._block = tuple(starts)
+        """Loop over all steps of the present chunk, for one block. A row that ends has only those before its end."""
+        layout, self._block = self.layout, tuple(starts)
+        if layout.row_axis is not None:
+            self.layout = replace(layout, active=self._steps_of_row(block, starts[layout.row_axis]))
         loop(block, "s", self.layout.time.steps, lambda inner, s: self.add_step(inner, s, done))
+        if self.table is not None:
+            self._zeros(block, self.table)
+        self.layout = layout
+
+    def _steps_of_row(self, block: Block, row: Index) -> ActiveSteps:
+        """Return the steps of the present chunk at which a row is active."""
+        table, chunk = self.layout.table, self.layout.chunk
+        assert table is not None
+        assert chunk.time is not None
+        left = value_of(table.mask, block, chunk.memory.views, row) - chunk.time.start
+        within = block.let_index("left", "min", left, chunk.time.steps)
+        runs = block.fresh_index("runs")
+        block.add(LetIndex(runs, "max", within, 0))
+        return ActiveSteps(table, runs)
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
         """Write zeros for results of ended rows, if something reads them."""
         layout, chunk = self.layout, self.layout.chunk
-        time, memory = chunk.time, chunk.memory
+        time, memory, by_rows = chunk.time, chunk.memory, table.by_rows and layout.blocks is None
         assert time is not None
 
         def step(inner: Block, local: Index) -> None:
-            at = Moment(local, time.start + local)
-            rows = ActiveRows(table, at.absolute, ended=True) if table.by_rows else None
+            at = Moment(local, time.start + local, block=self._block)
+            rows = ActiveRows(table, at.absolute, ended=True) if by_rows else None
             # One step's values: that there may be as many rows as steps makes no row a step.
             region = Region(chunk.target, replace(memory, views={}), None, self.plan.sharing.workers, rows)
             for index, users in layout.results.items():
                 read = [user for user in users if user not in self.plan.unread]
                 places = [view for user in read for view in memory.stores.get(user, ())]
                 if len(layout.states) <= index < len(layout.body.outputs) and places:
-                    self._copy_zeros(region, inner, index, list(map(at.of, places)))
+                    value = self.node["body"].outputs[index][1]
+                    cut = [layout.of_block(value, at.of(view), at) for view in places]
+                    self._copy_zeros(region, inner, index, cut)
 
         inner = block.nested()
-        loop(inner, "s", time.steps, step, 0 if table.by_rows else layout.time.steps)
+        loop(inner, "s", time.steps, step, 0 if by_rows else layout.time.steps)
         if any(isinstance(item, For) and item.body for item in inner.statements):
             block.statements.extend(inner.statements)
 

@@ -14,7 +14,8 @@ from ....ir.scan import ScanParts
 from ....ir.types import ITEM_BYTES, product
 from ...analysis.kernel_fusion import FusedKernels
 from ...analysis.node_kinds import is_view
-from ...buffers.carried_state import DOUBLE_BUFFERED, IN_PLACE, State
+from ...analysis.row_lengths import length_mask
+from ...buffers.carried_state import DOUBLE_BUFFERED, FULL_HISTORY, IN_PLACE, State
 from ...buffers.memory import Memory
 from ...buffers.views import View, view_through
 from ...cost_model.chunk_length import TimeChunk
@@ -108,6 +109,23 @@ class ScanLayout:
         """Chunk of time, restricted to the steps that run."""
         assert self.region.time is not None
         return self.region.time
+
+    @cached_property
+    def row_axis(self) -> int | None:
+        """The axis of blocks that holds the rows of a mask, if each row can end at a step of its own.
+
+        A carried value must then lie at the same place after any step, or be read step by step alone.
+        """
+        if self.table is None or self.blocks is None:
+            return None
+        for index, state in enumerate(self.states):
+            is_read_by_step = state.kind == FULL_HISTORY and not state.reverse and index not in self.results
+            if state.kind != IN_PLACE and not state.view.local and not is_read_by_step:
+                return None
+        for binding in self.parts.sequences:
+            if length_mask(binding.outside, self.node["length"]) == self.table.mask:
+                return self.blocks.axis_of_rows(binding.inside)
+        return None
 
     @cached_property
     def alternates(self) -> bool:

@@ -131,7 +131,8 @@ def carried_states(
 def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolute: Index, parity: Index) -> Region:
     """Return the region of a step at a position in the sequence."""
     table = layout.table
-    active = ActiveRows(table, absolute) if table is not None and table.by_rows else None
+    by_rows = table is not None and table.by_rows and layout.blocks is None
+    active = ActiveRows(table, absolute) if table is not None and by_rows else None
     return Region(layout.chunk.target, memory, None, sharing.workers, active, parity=parity)
 
 
