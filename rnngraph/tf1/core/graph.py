@@ -76,6 +76,17 @@ class Count:
         return zeros((count,), "bool", "a size that a run computes")
 
 
+@dataclass(frozen=True)
+class Computed:
+    """Value of a placeholder that is not fed: that of another node, which a run computes first."""
+
+    node: Node
+
+    def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
+        """Return the array."""
+        return session.compute([self.node], fed, seed)[0]
+
+
 class Graph(Order):
     """``tf.Graph``: what was declared while it was current. It holds no values: sessions do.
 
@@ -110,7 +121,7 @@ class Graph(Order):
         self.scopes: dict[str, ScopeName] = {}
         self.opened: Counter[str] = Counter()
         self.cells: dict[Any, Any] = {}
-        self.derived: dict[Node, Derived | Count] = {}
+        self.derived: dict[Node, Derived | Count | Computed] = {}
         self.counts: dict[Node, Tensor] = {}
         self.apart: set[str] = set()
         self.unshared: set[str] = set()

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...declare.nest import flatten, fold, is_constant, is_leaf
 from ...declare.tensor import Tensor
-from ...ir.graph import Node
+from ...ir.graph import Node, topological
 from ...support.api_guard import api
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ArgumentError, DtypeError, StructureError, shown
@@ -125,7 +125,28 @@ class BaseSession(Holder):
                 self.set_value(variable, variable.drawn(seed))
         for variable in variables:
             if variable.initial is not None:
+                with self._borrowing(variable.initial.node, seed):
+                    array = self.compute([variable.initial.node], {}, self._seed())[0]
+                self.set_value(variable, array)
+
+    @contextmanager
+    def _borrowing(self, node: Node, seed: int) -> Iterator[None]:
+        """Give the variables that a node reads their initial values where they have none, until the block ends."""
+        read = [item["slot"] for item in topological([node]) if item.op == "parameter"]
+        needed = [self.graph.variables[slot] for slot in read if slot in self.graph.variables]
+        lent = [variable for variable in needed if variable.full not in self.initialized]
+        for variable in lent:
+            if variable.initial is None:
+                self.set_value(variable, variable.drawn(seed))
+        for variable in sorted((item for item in lent if item.initial is not None), key=lambda item: item.serial):
+            with self._borrowing(variable.initial.node, seed):
                 self.set_value(variable, self.compute([variable.initial.node], {}, self._seed())[0])
+        try:
+            yield
+        finally:
+            if lent:
+                self.initialized.difference_update(variable.full for variable in lent)
+                self.ready = set()
 
     # Runs ----------------------------------------------------------------------------------------
 

@@ -12,13 +12,14 @@ from ...declare.cell import Cell
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten
 from ...declare.placeholders import fed
-from ...declare.tensor import Tensor
+from ...declare.tensor import Tensor, build
+from ...ir.graph import topological
 from ...support.api_guard import api
 from ...support.arguments import entries
 from ...support.errors import DtypeError, ShapeError, shown
 from ..cells.subclassing import as_written, first_state
 from ..cells.variables import both_ways, driver_scope
-from ..core.graph import get_default_graph
+from ..core.graph import Computed, get_default_graph
 from ..core.names import dtype_name
 from ..core.operations import behind
 from ..core.tensors import as_tensorflow
@@ -37,15 +38,44 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
 
 @api
 def placeholder_with_default(input: Any, shape: Any, name: str | None = None) -> Tensor:
-    """A placeholder that has the value ``input``, a number or an array, where it is not fed."""
+    """Return a placeholder that has the value ``input``, a number, an array or a Tensor, where it is not fed."""
     if isinstance(input, Tensor) and input.node.op != "constant":
-        raise DtypeError(f"placeholder_with_default needs a constant as its default, not {input!r}")
-    default: np.ndarray = constant(input).node["value"]
-    sizes: Sequence[Any] = [None] * default.ndim if shape is None else entries(shape, "shape")
-    fits = len(sizes) == default.ndim
-    if not fits or any(size not in (None, have) for size, have in zip(sizes, default.shape, strict=True)):
-        raise ShapeError(f"a default of shape {default.shape} does not fit a placeholder of shape {tuple(sizes)}")
+        return _with_computed_default(input, shape, name)
+    default: np.ndarray = (input if isinstance(input, Tensor) else constant(input)).node["value"]
+    sizes = _fitting(default.shape, shape)
     return _fed("PlaceholderWithDefault", str(default.dtype), sizes, name, default=default)
+
+
+def _fitting(have: Sequence[Any], shape: Any) -> Sequence[Any]:
+    """Return the sizes of a placeholder. have: those of its default."""
+    sizes: Sequence[Any] = [None] * len(have) if shape is None else entries(_sizes(shape), "shape")
+    fits = len(sizes) == len(have)
+    if not fits or any(None not in (size, dim) and size != dim for size, dim in zip(sizes, have, strict=True)):
+        raise ShapeError(f"a default of shape {tuple(have)} does not fit a placeholder of shape {tuple(sizes)}")
+    return sizes
+
+
+def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Tensor:
+    """Return a Tensor of the default's value that can be fed; gradients pass through it.
+
+    Where its shape leaves a size open that the default has fixed, it is a placeholder, and a run computes the default
+    first. Gradients do not pass through such a placeholder.
+    """
+    have = default.type.shape
+    sizes = _fitting([dim if isinstance(dim, int) else None for dim in have], shape)
+    if all(size == dim or not isinstance(dim, int) for size, dim in zip(sizes, have, strict=True)):
+        wanted = tuple(dim if size is None else size for size, dim in zip(sizes, have, strict=True))
+        made: Tensor = as_tensorflow(build("reshape" if wanted == have else "ensure_shape", default, shape=wanted))
+        get_default_graph().name(name or "PlaceholderWithDefault", made)
+        return made
+    if any(node.op == "parameter" for node in topological([default.node])):
+        raise ShapeError(
+            f"a placeholder of shape {tuple(sizes)} has a default of shape {tuple(have)} that is made of variables; "
+            "leave the sizes in shape= as the default has them"
+        )
+    fed_placeholder = _fed("PlaceholderWithDefault", default.type.dtype, sizes, name)
+    get_default_graph().derived[fed_placeholder.node] = Computed(default.node)
+    return fed_placeholder
 
 
 def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any) -> Tensor:

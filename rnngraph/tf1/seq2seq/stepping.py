@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,14 +61,16 @@ class Stepping:
         following = [loop.following(value, formal, number) for number, (value, formal) in pairs]
         finished = loop.following(finished, done, "of finished rows")
         first = self.finished
-        bounds: list[Dim] = [*_bounds(finished.node, Counts({time.node: 0}))]
+        counts, inside = Counts({time.node: 0}), inside_of([finished.node], [time.node, *(item.node for item in formals)])
+        limits = [limit for end in _ends(finished.node, counts, inside) if (limit := end.limit()) is not None]
+        bounds: list[Dim] = [size for limit in limits if (size := known_size(limit.node)) is not None]
         if maximum is not None:
             most, size = _at_most(maximum, self.what)
             bounds += [] if size is None else [size]
             first = functions.logical_or(first, most <= 0)
             finished = functions.logical_or(finished, most <= time + 1)
         roots = [item.node for item in (*following, finished, *emits)]
-        roots, length = self._settled(roots, time, [*formals, done], bounds, maximum)
+        roots, length = self._settled(roots, time, [*formals, done], bounds, limits, maximum)
         *following, finished = map(Tensor, roots[: len(leaves) + 1])
         for formal, value, begins in zip(
             (*formals, done), (*following, finished), (*leaves, self.finished), strict=True
@@ -81,9 +83,13 @@ class Stepping:
         return pack(self.initial, finals[: len(leaves)]), emitted
 
     def _settled(
-        self, roots: list[Node], time: Tensor, formals: Sequence[Tensor], bounds: Sequence[Dim], maximum: Any
-    ) -> tuple[list[Node], Dim]:
-        """Values of a step in which what it reads by its number are sequences; and how many steps there are."""
+        self, roots: list[Node], time: Tensor, formals: Sequence[Tensor], bounds: Sequence[Dim],
+        limits: Sequence[Tensor], maximum: Any,
+    ) -> tuple[list[Node], Dim]:  # fmt: skip
+        """Return values of a step that reads sequences by its number, and how many steps there are.
+
+        bounds: numbers of steps that are known while declaring; limits: those that a run can compute before the loop.
+        """
         counts = Counts({time.node: 0})
         inside = inside_of(roots, [time.node, *(formal.node for formal in formals)])
         reads = {
@@ -92,12 +98,16 @@ class Stepping:
             if (first := counts.chosen(node)) in (0, 1) and node.operands[0] not in inside
         }
         length = _least([*(node.operands[0].shape[0] for node in reads), *bounds])
+        sources = [maximum]
+        if length is None:
+            sizes = {item: known_size(item.node, counted=True) for item in limits}
+            length, sources = _least([size for size in sizes.values() if size is not None]), [maximum, *limits]
         if length is None:
             raise NotOfferedError(
                 f"{self.what}: how many steps there are depends on values; give an int as the most that there may be, "
                 f"compare the step's number with a constant, or read a TensorArray by it ({GUIDE})"
             )
-        numbers = anchored(functions.cast(build("iota", size=length), "int32"), maximum)
+        numbers = anchored(functions.cast(build("iota", size=length), "int32"), sources)
         named = {time.node: self.loop.element(numbers).node}
         for node, first in reads.items():
             array = Tensor(node.operands[0])
@@ -113,18 +123,38 @@ def _from(array: Tensor, first: int) -> Tensor:
     return functions.concat([array[first:], zeros_like(array[:first])], 0)
 
 
-def _bounds(finished: Node, counts: Counts) -> Iterator[int]:
-    """After how many steps all rows are finished, from comparisons of the step's number with constants."""
+class _End(NamedTuple):
+    """A comparison of the step's number with values that are known before the loop, by which all rows are finished.
+
+    values: the numbers; first: the step's number at the first step, with what is added to it.
+    """
+
+    values: Node
+    first: int
+
+    def limit(self) -> Tensor | None:
+        """Return the number of steps that there are at most; None if the values are no ints."""
+        if self.values.op == "constant":
+            array = self.values["value"]
+            return constant(max(int(np.ceil(array.max())) - self.first + 1, 0)) if array.size else None
+        if self.values.tensor.dtype not in INTEGERS:
+            return None
+        last = Tensor(self.values) if not self.values.shape else functions.reduce_max(Tensor(self.values))
+        return functions.maximum(last - (self.first - 1), 0)
+
+
+def _ends(finished: Node, counts: Counts, inside: Container[Node]) -> Iterator[_End]:
+    """Yield the comparisons of the step's number that finish all rows. inside: nodes that depend on a step."""
     node = _source(finished)
     if node.op == "or":
         for operand in node.operands:
-            yield from _bounds(operand, counts)
+            yield from _ends(operand, counts, inside)
     if node.op not in ("less_equal", "less"):
         return
     low, high = (_source(operand) for operand in node.operands)
     number = counts.number(high)
-    if low.op == "constant" and isinstance(number, int) and low["value"].size:
-        yield max(int(np.ceil(low["value"].max())) - number + (1 if node.op == "less" else 0) + 1, 0)
+    if low not in inside and isinstance(number, int):
+        yield _End(low, number - (1 if node.op == "less" else 0))
 
 
 def _source(node: Node) -> Node:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from ....declare.cell import Scope
 from ....declare.parameters import ScopeName
 from ....declare.seq2seq import attention
 from ....declare.tensor import Tensor
-from ....support.api_guard import api
-from ....support.errors import NotOfferedError
+from ....support.api_guard import api, taking
+from ....support.errors import DtypeError, NotOfferedError, ShapeError, shown
+from ...cells.calls import within_step
 from ...core.graph import get_default_graph
 from ...core.names import dtype_name, refuse
 from ...core.scopes import layer_scope
+from ...core.tensors import as_tensorflow
 from ..regularizers import penalize_all
 from .cells import SignedCell
 from .signatures import constructor
@@ -68,5 +71,18 @@ class AttentionWrapper(SignedCell, attention.AttentionWrapper):
 
     def take(self, given: dict[str, Any]) -> None:
         refuse(self, _TAPS, alignment_history=given["alignment_history"] or None)
-        refuse(self, _OWN, **{name: given[name] for name in ("cell_input_fn", "attention_layer", "attention_fn")})
+        refuse(self, _OWN, **{name: given[name] for name in ("attention_layer", "attention_fn")})
         self.scope_name = given["name"]
+        self.cell_input_fn = given["cell_input_fn"]
+        if self.cell_input_fn is not None and not callable(self.cell_input_fn):
+            raise DtypeError(f"cell_input_fn is a function of (inputs, attention), not {shown(self.cell_input_fn)}")
+
+    def cell_input(self, p: Scope, x: Tensor, attention: Tensor) -> Tensor:
+        if self.cell_input_fn is None:
+            return super().cell_input(p, x, attention)
+        function = taking(self.cell_input_fn, "cell_input_fn", "inputs", "attention")
+        with within_step(p, p._path):
+            found = function(as_tensorflow(x), as_tensorflow(attention))
+        if not isinstance(found, Tensor) or found.rank != 2:
+            raise ShapeError(f"cell_input_fn gives a Tensor [batch, width], not {shown(found)}")
+        return found
