@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions.basic import cast, dimension, known_by, reduce_sum, reshape, stack
+from ...declare.functions.basic import cast, dimension, gather, known_by, reduce_sum, reshape, stack
+from ...declare.functions.elementary import remainders
 from ...declare.functions.indexing import clamped_slice, is_far
+from ...declare.functions.rounding import floor
 from ...declare.parameter_maps import RANDOM
 from ...declare.placeholders import fed
-from ...declare.tensor import Tensor, build, constant
+from ...declare.tensor import Tensor, build, constant, pair
 from ...ir.graph import Node, topological
+from ...ir.sizes.polynomial import floor_divide
 from ...ir.sizes.polynomial import size as size_named
 from ...ir.sizes.table import declaration_order
-from ...ir.types import INTEGERS, Dim, Size, TensorType
+from ...ir.types import FLOATS, INTEGERS, Dim, Size, TensorType
 from ...support.errors import ShapeError, shown
 from .graph import Count, get_default_graph
 
@@ -72,12 +75,42 @@ def _size(item: Any) -> Any:
 def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slice:
     """A slice of an axis of size ``dim``, whose end may be that very size."""
     stop = None if stop == dim and not (isinstance(step, int) and step < 0) else stop
+    if _is_computed(slice(start, stop, step), dim):
+        return slice(start, stop, step)
     if not all(item is None or isinstance(item, int) for item in (start, stop, step)):
         raise ShapeError(
             f"{what} takes ints, or as its end the size of the very axis that it cuts; cut what is fed with NumPy, or "
             "choose entries with tf.gather or a mask"
         )
     return slice(start, stop, step)
+
+
+def with_computed(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+    """Return a Tensor whose slices between numbers that a run computes were taken, and the index that is left.
+
+    Such numbers are sizes that are not the axis's own. A run checks that they lie within the axis.
+    """
+    taken = [item for item in index if item is not None]
+    axes, left = iter(_axes_of(x, taken)), list[Any]()
+    for item in index:
+        axis = None if item is None else next(axes)
+        if axis is None or not isinstance(item, slice) or not _is_computed(item, x.type.shape[axis]):
+            left.append(item)
+            continue
+        start = 0 if item.start is None else item.start
+        count = (x.type.shape[axis] if item.stop is None else item.stop) - start
+        places = build("iota", size=count) + dimension(start, "int64")
+        x = gather(x, places, axis)
+        left.append(slice(None))
+    return x, tuple(left)
+
+
+def _is_computed(item: slice, dim: Dim) -> bool:
+    """True if a bound of a slice is a size that is not the axis's own."""
+    start, stop = item.start, None if item.stop == dim else item.stop
+    if item.step not in (None, 1) or not (isinstance(start, Size) or isinstance(stop, Size)):
+        return False
+    return not any(isinstance(bound, int) and bound < 0 for bound in (start, stop))
 
 
 def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -172,6 +205,20 @@ def reshaped(x: Tensor, sizes: Sequence[Any], given: Any) -> Tensor:
     found = reshape(x, own)
     dims = [size if axis in computed else found.type.shape[axis] for axis, size in enumerate(sizes)]
     return anchored(build("ensure_shape", found, shape=tuple(dims)), given)
+
+
+def floor_quotient(x: Any, y: Any) -> Tensor:
+    """Return x / y, rounded down. The quotient of a size by a number is a size.
+
+    Of integers it is exact; of floats the quotient is rounded before, as TensorFlow does.
+    """
+    x, y = pair(x, y)
+    if x.dtype in FLOATS:
+        return floor(x / y)
+    size, by = known_size(x.node), known_size(y.node)
+    if size is not None and isinstance(by, int) and by > 0:
+        return anchored(dimension(floor_divide(size, by), x.dtype), x)
+    return remainders.floor_divide(x, y)
 
 
 def known_size(node: Node, counted: bool = False) -> Dim | None:

@@ -16,14 +16,14 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.nest import map_leaves
-from ...declare.tensor import Tensor, constant, holds_tensors
+from ...declare.tensor import Tensor, build, constant, holds_tensors
 from ...ir.types import FLOATS, INTEGERS
 from ...support.api_guard import api, handed_on
 from .elementwise import power
 from .graph import Graph, get_default_graph, present_session
 from .names import DType
 from .shapes import TensorShape
-from .sizes import slices_by_sizes, with_clamped
+from .sizes import anchored, floor_quotient, slices_by_sizes, with_clamped, with_computed
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
@@ -97,8 +97,12 @@ class TfTensor(Tensor, propagates=True):
         return TensorShape(self.shape)
 
     def set_shape(self, shape: Any) -> None:
-        """Checks sizes against those that are known; a Tensor is what it was declared."""
-        TensorShape(self.shape).assert_is_compatible_with(shape)
+        """Give sizes that are open while declaring; a run checks them. Raises ``ShapeError`` where known ones differ."""
+        sizes = TensorShape(shape).as_list() if shape is not None else [None] * self.rank
+        TensorShape(self.shape).assert_is_compatible_with(sizes)
+        dims = tuple(dim if size is None else size for size, dim in zip(sizes, self.type.shape, strict=True))
+        if dims != self.type.shape:
+            self._node = build("ensure_shape", Tensor(self.node), shape=dims).node
 
     def consumers(self) -> Sequence[Any]:
         """Not known: a Tensor does not know who reads it."""
@@ -116,6 +120,8 @@ class TfTensor(Tensor, propagates=True):
     __sub__, __rsub__ = _operator(Tensor.__sub__, True), _operator(Tensor.__rsub__, True)
     __mul__, __rmul__ = _operator(Tensor.__mul__, True), _operator(Tensor.__rmul__, True)
     __truediv__, __rtruediv__ = _operator(Tensor.__truediv__, True), _operator(Tensor.__rtruediv__, True)
+    __floordiv__ = _operator(floor_quotient, True)
+    __rfloordiv__ = _operator(lambda self, dividend: floor_quotient(dividend, self), True)
     __matmul__, __rmatmul__ = _operator(Tensor.__matmul__, True), _operator(Tensor.__rmatmul__, True)
     __lt__, __le__ = _operator(Tensor.__lt__, True), _operator(Tensor.__le__, True)
     __gt__, __ge__ = _operator(Tensor.__gt__, True), _operator(Tensor.__ge__, True)
@@ -127,8 +133,11 @@ class TfTensor(Tensor, propagates=True):
 
     @_operator
     def __getitem__(self, index: Any) -> Tensor:
-        tensor, index = with_clamped(self, index if isinstance(index, tuple) else (index,))
-        return Tensor.__getitem__(tensor, slices_by_sizes(tensor, index))
+        index = index if isinstance(index, tuple) else (index,)
+        bounds = [bound for item in index if isinstance(item, slice) for bound in (item.start, item.stop)]
+        tensor, index = with_clamped(self, index)
+        cut, index = with_computed(tensor, slices_by_sizes(tensor, index))
+        return Tensor.__getitem__(cut, index) if cut is tensor else anchored(Tensor.__getitem__(cut, index), bounds)
 
 
 # Conversion -------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from ...declare.tensor import Tensor, as_tensor, pair, take_slice
 from ...ir.types import FLOATS
 from ...support.errors import ArgumentError, ShapeError
 from ..core.operations import operation
-from ..core.sizes import sizes_in, slice_between
+from ..core.sizes import anchored, sizes_in, slice_between, with_computed
 from .functions import unary
 from .numbers import floordiv
 
@@ -75,8 +75,10 @@ def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Ten
         is_known = isinstance(start, int) and isinstance(count, int) and isinstance(dim, int)
         if is_known and not 0 <= start <= start + max(0, count) <= dim:
             raise ShapeError(f"tf.slice takes {count} entries from {start} on, of an axis of {dim}; take fewer")
-        index.append(slice_between("tf.slice", start, None if count == -1 else start + count, 1, dim))
-    return take_slice(x, tuple(index))
+        stop = None if count == -1 else start + count
+        index.append(slice_between("tf.slice", start, stop, 1, dim))
+    cut, left = with_computed(x, tuple(index))
+    return take_slice(x, left) if cut is x else anchored(take_slice(cut, left), _list(begin) + _list(size))
 
 
 @operation
@@ -98,7 +100,13 @@ def strided_slice(
     for axis, (start, stop, step, dim) in enumerate(zip(starts, ends, steps, x.type.shape, strict=False)):
         first, last = (None if mask >> axis & 1 else place for mask, place in ((begin_mask, start), (end_mask, stop)))
         index.append(slice_between("tf.strided_slice", first, last, step, dim))
-    return x[tuple(index)]
+    cut, left = with_computed(x, tuple(index))
+    return x[left] if cut is x else anchored(cut[left], _list(begin) + _list(end))
+
+
+def _list(given: Any) -> list[Any]:
+    """A vector, or a list of numbers and Tensors, as a list."""
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 @operation

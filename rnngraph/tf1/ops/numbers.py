@@ -18,22 +18,17 @@ from ...ir.types import FLOATS
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.names import dtype_name
 from ..core.operations import operation
+from ..core.sizes import floor_quotient
 from .functions import binary, identity, reduction, unary
 
 floor, ceil, round = unary(rounding.floor), unary(rounding.ceil), unary(rounding.round)
 is_nan, is_inf = unary(numbers.isnan, "is_nan"), unary(numbers.isinf, "is_inf")
 is_finite, log_sigmoid = unary(numbers.isfinite, "is_finite"), unary(activations.log_sigmoid)
+floordiv = binary(floor_quotient, "floordiv")
 floormod, truncatemod = binary(remainders.remainder, "floormod"), binary(remainders.fmod, "truncatemod")
 truncatediv, logical_xor = binary(remainders.trunc_divide, "truncatediv"), binary(functions.logical_xor)
 reduce_prod = reduction(statistics.reduce_prod)
 reduce_logsumexp = reduction(statistics.logsumexp, "reduce_logsumexp")
-
-
-@operation
-def floordiv(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y, rounded down: of integers exactly; of floats the quotient is rounded before, as TensorFlow does."""
-    x, y = pair(x, y)
-    return rounding.floor(x / y) if x.dtype in FLOATS else remainders.floor_divide(x, y)
 
 
 @operation
