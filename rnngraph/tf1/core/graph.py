@@ -210,6 +210,10 @@ class Graph(Order):
         with entered(CURRENT.graphs, self):
             yield self
 
+    def become(self, other: Graph) -> None:
+        """Have all that another graph has, now and later: both are one."""
+        self.__dict__ = other.__dict__
+
     @property
     def version(self) -> int:
         """Counts what owns variables."""

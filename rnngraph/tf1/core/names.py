@@ -78,6 +78,8 @@ class NarrowInt(DType):
 float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
 int8, uint8, int16, uint16 = (NarrowInt(name) for name in NARROW)
 bool_ = DType("bool")
+string = DType("string")
+"""Dtype of texts, which datasets carry. Of Tensors only the handle of a feedable iterator has it."""
 newaxis = None
 
 

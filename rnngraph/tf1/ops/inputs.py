@@ -16,13 +16,14 @@ from ...declare.tensor import Tensor, build
 from ...ir.graph import topological
 from ...support.api_guard import api
 from ...support.arguments import entries
-from ...support.errors import DtypeError, ShapeError, shown
+from ...support.errors import DtypeError, NotOfferedError, ShapeError, shown
 from ..cells.subclassing import as_written, first_state
 from ..cells.variables import both_ways, driver_scope
 from ..core.graph import Computed, get_default_graph
-from ..core.names import dtype_name
+from ..core.names import dtype_name, string
 from ..core.operations import behind
 from ..core.tensors import as_tensorflow
+from ..table.missing import GUIDE
 from .functions import constant
 
 
@@ -33,6 +34,10 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
     shape: a list of ints and None. Without one it is a scalar, as in ``keep_prob = tf.placeholder(tf.float32)``;
     anything else needs its shape.
     """
+    if dtype == string and isinstance(dtype, str):  # the handle of a feedable iterator
+        if shape not in (None, (), []):
+            raise NotOfferedError(f"a placeholder of texts is not offered; feed ids, as tf.int32 ({GUIDE})")
+        return _fed("Placeholder", "int64", (), name)
     return _fed("Placeholder", dtype_name(dtype), () if shape is None else shape, name)
 
 

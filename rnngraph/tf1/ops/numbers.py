@@ -14,7 +14,6 @@ from ...declare.functions.elementary import logarithms, numbers, remainders
 from ...declare.tensor import Tensor, as_tensor, constant, pair
 from ...formats.operators.backend import TensorBackend
 from ...formats.operators.elementwise import sign as sign_of
-from ...ir.types import FLOATS
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.names import dtype_name
 from ..core.operations import operation

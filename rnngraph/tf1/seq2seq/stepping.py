@@ -61,7 +61,10 @@ class Stepping:
         following = [loop.following(value, formal, number) for number, (value, formal) in pairs]
         finished = loop.following(finished, done, "of finished rows")
         first = self.finished
-        counts, inside = Counts({time.node: 0}), inside_of([finished.node], [time.node, *(item.node for item in formals)])
+        counts, inside = (
+            Counts({time.node: 0}),
+            inside_of([finished.node], [time.node, *(item.node for item in formals)]),
+        )
         limits = [limit for end in _ends(finished.node, counts, inside) if (limit := end.limit()) is not None]
         bounds: list[Dim] = [size for limit in limits if (size := known_size(limit.node)) is not None]
         if maximum is not None:

@@ -1,0 +1,136 @@
+"""Steps that datasets are made of, over Python iterators of elements: lists of arrays."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...support.errors import ShapeError
+from ..core.errors import InvalidArgumentError
+from .sources import Component
+
+Element = Sequence[np.ndarray]
+Stream = Iterator[Element]
+
+
+def in_batches(elements: Iterable[Element], size: int, drop_remainder: bool) -> Iterator[list[Element]]:
+    """Yield lists of ``size`` elements, and of those that are left."""
+    remaining = iter(elements)
+    while chosen := [*itertools.islice(remaining, size)]:
+        if len(chosen) == size or not drop_remainder:
+            yield chosen
+
+
+def stacked(elements: Sequence[Element]) -> list[np.ndarray]:
+    """Return a batch of elements of one shape."""
+    batch = []
+    for parts in zip(*elements, strict=True):
+        shapes = {np.shape(part) for part in parts}
+        if len(shapes) > 1:
+            raise InvalidArgumentError(
+                f"a batch has elements of the shapes {', '.join(map(str, sorted(shapes)))}; use padded_batch"
+            )
+        batch.append(np.stack(parts))
+    return batch
+
+
+def padded(
+    elements: Sequence[Element], shapes: Sequence[Sequence[int | None]], fillers: Sequence[Any]
+) -> list[np.ndarray]:
+    """Return a batch of elements that are padded at their ends.
+
+    shapes: sizes to pad to, for each component; None is the largest size in the batch.
+    """
+    batch = []
+    for parts, shape, filler in zip(zip(*elements, strict=True), shapes, fillers, strict=True):
+        first = np.asarray(parts[0])
+        if any(np.ndim(part) != len(shape) for part in parts):
+            raise ShapeError(f"padded_shapes gives {len(shape)} sizes for a component of {first.ndim} axes")
+        sizes = [
+            max(np.shape(part)[axis] for part in parts) if size is None else size for axis, size in enumerate(shape)
+        ]
+        rows = np.full((len(parts), *sizes), filler, first.dtype)
+        for row, part in enumerate(parts):
+            if any(have > size for have, size in zip(np.shape(part), sizes, strict=True)):
+                raise InvalidArgumentError(
+                    f"an element of the shape {np.shape(part)} is larger than its batch, {sizes}"
+                )
+            rows[(row, *(slice(0, size) for size in np.shape(part)))] = part
+        batch.append(rows)
+    return batch
+
+
+def shuffled(elements: Iterable[Element], buffer_size: int, draw: np.random.Generator) -> Stream:
+    """Yield elements in a random order: each time one of the next ``buffer_size``."""
+    remaining = iter(elements)
+    buffer = [*itertools.islice(remaining, buffer_size)]
+    for element in remaining:
+        place = int(draw.integers(len(buffer)))
+        chosen, buffer[place] = buffer[place], element
+        yield chosen
+    while buffer:
+        yield buffer.pop(int(draw.integers(len(buffer))))
+
+
+def repeated(begin: Callable[[], Stream], count: int | None) -> Stream:
+    """Yield the elements again and again, ``count`` times; None or -1: without an end, unless there are none."""
+    rounds = itertools.count() if count is None or count < 0 else range(count)
+    for _ in rounds:
+        is_empty = True
+        for element in begin():
+            is_empty = False
+            yield element
+        if is_empty:
+            return
+
+
+def interleaved(
+    elements: Iterable[Element], begin: Callable[[Element], Stream], cycle_length: int, block_length: int
+) -> Stream:
+    """Yield blocks of ``block_length`` elements of ``cycle_length`` datasets in turn, one for each element."""
+    remaining = iter(elements)
+    cycle: list[Stream | None] = [None] * cycle_length
+    is_over = False
+    while True:
+        progressed = False
+        for place in range(cycle_length):
+            if cycle[place] is None and not is_over:
+                element = next(remaining, None)
+                is_over = element is None
+                cycle[place] = None if element is None else begin(element)
+            current = cycle[place]
+            if current is None:
+                continue
+            progressed = True
+            block = [*itertools.islice(current, block_length)]
+            yield from block
+            if len(block) < block_length:
+                cycle[place] = None
+        if not progressed:
+            return
+
+
+def by_length(
+    elements: Iterable[Element], length_of: Callable[[Element], int], boundaries: Sequence[int],
+    batch_sizes: Sequence[int],
+) -> Iterator[tuple[int, list[Element]]]:  # fmt: skip
+    """Yield (number of the bucket, elements) of batches of elements of similar length."""
+    buckets: list[list[Element]] = [[] for _ in batch_sizes]
+    for element in elements:
+        length = length_of(element)
+        place = sum(length >= bound for bound in boundaries)
+        buckets[place].append(element)
+        if len(buckets[place]) == batch_sizes[place]:
+            yield place, buckets[place]
+            buckets[place] = []
+    for place, left in enumerate(buckets):
+        if left:
+            yield place, left
+
+
+def padded_component(component: Component, shape: Sequence[int | None]) -> Component:
+    """Return the component of a batch that is padded to a shape."""
+    return Component(component.dtype, tuple(shape)).batched(None)

@@ -1,0 +1,119 @@
+"""``tf.train.Coordinator``: says when a program's own threads are to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ...support.api_guard import api
+from ..core.errors import OutOfRangeError
+
+
+class Coordinator:
+    """``tf.train.Coordinator``."""
+
+    @api
+    def __init__(self, clean_stop_exception_types: Any = None) -> None:
+        self._clean = tuple(clean_stop_exception_types or (OutOfRangeError,))
+        self._stops = threading.Event()
+        self._raised: BaseException | None = None
+        self._threads: list[threading.Thread] = []
+
+    def should_stop(self) -> bool:
+        """Return True once ``request_stop`` was called."""
+        return self._stops.is_set()
+
+    def request_stop(self, ex: Any = None) -> None:
+        """Ask threads to stop. ex: an error that ``join`` raises, but for the end of data."""
+        error = ex[1] if isinstance(ex, tuple) else ex
+        if isinstance(error, BaseException) and not isinstance(error, self._clean) and self._raised is None:
+            self._raised = error
+        self._stops.set()
+
+    def clear_stop(self) -> None:
+        """Begin again."""
+        self._stops.clear()
+        self._raised = None
+
+    def wait_for_stop(self, timeout: float | None = None) -> bool:
+        """Wait until a stop is requested, and return whether it is."""
+        return self._stops.wait(timeout)
+
+    def register_thread(self, thread: threading.Thread) -> None:
+        """Note a thread that ``join`` waits for."""
+        self._threads.append(thread)
+
+    @contextmanager
+    def stop_on_exception(self) -> Iterator[None]:
+        """Within, an error asks for a stop."""
+        try:
+            yield
+        except BaseException as error:
+            self.request_stop(error)
+
+    def join(
+        self, threads: Sequence[threading.Thread] | None = None, stop_grace_period_secs: float = 120,
+        ignore_live_threads: bool = False,
+    ) -> None:  # fmt: skip
+        """Wait for threads, and raise the error for which a stop was requested."""
+        waiting = [*(threads or ()), *self._threads]
+        while any(item.is_alive() for item in waiting) and not self._stops.wait(0.01):
+            pass
+        ends = time.monotonic() + stop_grace_period_secs
+        for item in waiting:
+            item.join(max(0.0, ends - time.monotonic()))
+        self._threads.clear()
+        if self._raised is not None:
+            raise self._raised
+        if not ignore_live_threads and any(item.is_alive() for item in waiting):
+            raise RuntimeError(f"threads still run {stop_grace_period_secs} s after a stop was requested")
+
+    def raise_requested_exception(self) -> None:
+        """Raise the error for which a stop was requested, if any."""
+        if self._raised is not None:
+            raise self._raised
+
+    @property
+    def joined(self) -> bool:
+        """True if no thread is waited for."""
+        return not self._threads
+
+
+class LooperThread(threading.Thread):
+    """``tf.train.LooperThread``: calls a function at intervals until the coordinator stops."""
+
+    @api
+    def __init__(
+        self, coord: Coordinator, timer_interval_secs: float | None, target: Callable[..., Any] | None = None,
+        args: Any = None, kwargs: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(daemon=True)
+        self._coord, self._interval = coord, timer_interval_secs
+        self._call, self._arguments, self._keywords = target, args or (), kwargs or {}
+        coord.register_thread(self)
+
+    @staticmethod
+    def loop(
+        coord: Coordinator, timer_interval_secs: float | None, target: Callable[..., Any], args: Any = None,
+        kwargs: Any = None,
+    ) -> LooperThread:  # fmt: skip
+        """Return a thread that runs."""
+        made = LooperThread(coord, timer_interval_secs, target, args, kwargs)
+        made.start()
+        return made
+
+    def run_loop(self) -> None:
+        """Call the function once."""
+        if self._call is not None:
+            self._call(*self._arguments, **self._keywords)
+
+    def run(self) -> None:
+        """Call the function until the coordinator stops."""
+        with self._coord.stop_on_exception():
+            while not self._coord.should_stop():
+                self.run_loop()
+                if self._interval:
+                    self._coord.wait_for_stop(self._interval)

@@ -1,0 +1,433 @@
+"""``tf.data.Dataset``: elements that Python iterators give, one for each run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.nest import flatten, map_leaves, pack
+from ...declare.tensor import Tensor
+from ...support.api_guard import api
+from ...support.errors import DtypeError, ShapeError, StructureError, shown
+from ..core.graph import get_default_graph
+from ..core.names import DType
+from ..core.shapes import TensorShape
+from ..core.tensors import DTYPES
+from .batches import (
+    Element,
+    Stream,
+    by_length,
+    in_batches,
+    interleaved,
+    padded,
+    padded_component,
+    repeated,
+    shuffled,
+    stacked,
+)
+from .functions import ElementFunction
+from .iterators import Iterator, make_initializable_iterator, make_one_shot_iterator
+from .reading import Reading
+from .shapes import shapes_in
+from .sources import TEXT, Component, array_in, component_dtype
+
+Begin = Callable[[Reading], Stream]
+
+
+class Dataset:
+    """``tf.data.Dataset``. Elements are read by an iterator of ``make_one_shot_iterator`` and kin.
+
+    Attributes:
+        structure: Nest of the components of an element.
+        elements: Function of a reading that begins to read.
+        sources: Tensors that the dataset is made of.
+    """
+
+    def __init__(self, structure: Any, elements: Begin, sources: Sequence[Tensor] = ()) -> None:
+        self.structure, self.elements = structure, elements
+        self.sources = [item for item in sources if isinstance(item, Tensor) and item.node.op != "constant"]
+
+    def _then(self, structure: Any, elements: Begin, *beside: Any) -> Dataset:
+        """Return a dataset that is made of this one, and of numbers, Tensors or datasets beside it."""
+        inner = [source for item in beside if isinstance(item, Dataset) for source in item.sources]
+        given = [item for item in beside if isinstance(item, Tensor)]
+        return Dataset(structure, elements, [*self.sources, *inner, *given])
+
+    @property
+    def output_types(self) -> Any:
+        """Dtypes of the components."""
+        return map_leaves(lambda item: DType(TEXT) if item.dtype == TEXT else DTYPES[item.dtype], self.structure)
+
+    @property
+    def output_shapes(self) -> Any:
+        """Shapes of the components."""
+        return map_leaves(lambda item: TensorShape(item.shape or ()), self.structure)
+
+    # Where elements come from ---------------------------------------------------------------------
+
+    @staticmethod
+    @api
+    def from_tensors(tensors: Any) -> Dataset:
+        """Return a dataset of one element."""
+        nest, arrays = _arrays(tensors)
+        structure = pack(nest, [_component(item) for item in arrays])
+        return Dataset(structure, lambda reading: iter([[np.asarray(reading.value(item)) for item in arrays]]), arrays)
+
+    @staticmethod
+    @api
+    def from_tensor_slices(tensors: Any) -> Dataset:
+        """Return a dataset of the entries of the first axis of arrays."""
+        nest, arrays = _arrays(tensors)
+        components = [_component(item) for item in arrays]
+        if any(item.shape is not None and not item.shape for item in components):
+            raise ShapeError("from_tensor_slices takes entries of a first axis, and an array is a scalar")
+
+        def elements(reading: Reading) -> Stream:
+            values = [np.asarray(reading.value(item)) for item in arrays]
+            if len({len(item) for item in values}) > 1:
+                raise ShapeError(f"from_tensor_slices takes arrays of one length, not {[len(item) for item in values]}")
+            yield from zip(*values, strict=True)
+
+        return Dataset(pack(nest, [item.unbatched() for item in components]), elements, arrays)
+
+    @staticmethod
+    @api
+    def from_generator(generator: Any, output_types: Any, output_shapes: Any = None, args: Any = None) -> Dataset:
+        """Return a dataset of what a Python generator gives. generator: a function that begins one.
+
+        Where ``output_shapes`` are open, the first element says how many axes there are.
+        """
+        if not callable(generator):
+            raise DtypeError(f"from_generator takes a function that begins a generator, not {shown(generator)}")
+        dtypes = [component_dtype(item) for item in flatten(output_types)]
+        given = [array_in(item) if not isinstance(item, Tensor) else item for item in args or ()]
+
+        def elements(reading: Reading) -> Stream:
+            for item in generator(*(reading.value(part) for part in given)):
+                parts = flatten_like(output_types, item)
+                yield [array_in(part, dtype) for part, dtype in zip(parts, dtypes, strict=True)]
+
+        if output_shapes is None:
+            first = None if given else next(elements(Reading({}, 0)), None)
+            shapes = [None if first is None else (None,) * np.ndim(part) for part in first or dtypes]
+        else:
+            shapes = shapes_in(output_shapes, len(dtypes))
+        components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
+        return Dataset(pack(output_types, components), elements, given)
+
+    @staticmethod
+    @api
+    def range(*limits: Any) -> Dataset:
+        """Return a dataset of numbers, int64, as Python's ``range``."""
+
+        def elements(reading: Reading) -> Stream:
+            for number in range(*(reading.number(limit) for limit in limits)):
+                yield [np.asarray(number, "int64")]
+
+        return Dataset(Component("int64", ()), elements, limits)
+
+    @staticmethod
+    @api
+    def zip(datasets: Any) -> Dataset:
+        """Return a dataset of the elements of a nest of datasets side by side; the shortest ends it."""
+        parts: list[Dataset] = flatten(datasets)
+
+        def elements(reading: Reading) -> Stream:
+            for together in zip(*(part.elements(reading) for part in parts), strict=False):
+                yield [item for element in together for item in element]
+
+        structure = pack(datasets, [part.structure for part in parts])
+        return Dataset(structure, elements, [source for part in parts for source in part.sources])
+
+    def concatenate(self, dataset: Dataset) -> Dataset:
+        """Return a dataset with the elements of another behind its own."""
+        both = [
+            Component(a.dtype, _common(a.shape, b.shape))
+            for a, b in zip(flatten(self.structure), flatten(dataset.structure), strict=True)
+        ]
+        return self._then(
+            pack(self.structure, both),
+            lambda reading: itertools.chain(self.elements(reading), dataset.elements(reading)), dataset,
+        )  # fmt: skip
+
+    def make_one_shot_iterator(self) -> Iterator:
+        """Return an iterator that each session begins by itself."""
+        return make_one_shot_iterator(self)
+
+    def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator:
+        """Return an iterator that begins when its ``initializer`` runs."""
+        return make_initializable_iterator(self, shared_name)
+
+    # Order and number -----------------------------------------------------------------------------
+
+    def shuffle(self, buffer_size: Any, seed: Any = None, reshuffle_each_iteration: bool | None = None) -> Dataset:
+        """Return the elements in a random order, in each reading another one."""
+        graph = get_default_graph()
+        graph.draws += 1
+        serial, rounds = graph.draws, itertools.count()
+        again = reshuffle_each_iteration is not False
+
+        def elements(reading: Reading) -> Stream:
+            own = 0 if seed is None else reading.number(seed)
+            draw = np.random.default_rng([abs(reading.seed), abs(own) or serial, next(rounds) if again else 0])
+            return shuffled(self.elements(reading), reading.number(buffer_size), draw)
+
+        return self._then(self.structure, elements, buffer_size, seed)
+
+    def repeat(self, count: Any = None) -> Dataset:
+        """Return the elements ``count`` times; None or -1: without an end."""
+
+        def elements(reading: Reading) -> Stream:
+            return repeated(lambda: self.elements(reading), None if count is None else reading.number(count))
+
+        return self._then(self.structure, elements, count)
+
+    def take(self, count: Any) -> Dataset:
+        """Return the first ``count`` elements; -1: all."""
+
+        def elements(reading: Reading) -> Stream:
+            most = reading.number(count)
+            return itertools.islice(self.elements(reading), None if most < 0 else most)
+
+        return self._then(self.structure, elements, count)
+
+    def skip(self, count: Any) -> Dataset:
+        """Return the elements but for the first ``count``."""
+
+        def elements(reading: Reading) -> Stream:
+            return itertools.islice(self.elements(reading), reading.number(count), None)
+
+        return self._then(self.structure, elements, count)
+
+    def shard(self, num_shards: Any, index: Any) -> Dataset:
+        """Return every ``num_shards``-th element, from ``index`` on."""
+
+        def elements(reading: Reading) -> Stream:
+            return itertools.islice(self.elements(reading), reading.number(index), None, reading.number(num_shards))
+
+        return self._then(self.structure, elements, num_shards, index)
+
+    def prefetch(self, buffer_size: Any) -> Dataset:
+        """Return the dataset itself: elements are made when a run takes them."""
+        return self
+
+    def cache(self, filename: Any = "") -> Dataset:
+        """Return a dataset that keeps its elements in memory after the first reading."""
+        kept: list[Element] = []
+        is_whole: list[bool] = []
+
+        def elements(reading: Reading) -> Stream:
+            if is_whole:
+                yield from kept
+                return
+            read = []
+            for element in self.elements(reading):
+                read.append(element)
+                yield element
+            kept[:] = read
+            is_whole.append(True)
+
+        return self._then(self.structure, elements)
+
+    def with_options(self, options: Any) -> Dataset:
+        """Return the dataset itself."""
+        return self
+
+    def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
+        """Return what a function makes of the dataset."""
+        return transformation_func(self)
+
+    # Functions of elements ------------------------------------------------------------------------
+
+    def map(self, map_func: Callable[..., Any], num_parallel_calls: Any = None, **options: Any) -> Dataset:
+        """Return what a function of the components makes of each element."""
+        function = ElementFunction("Dataset.map", map_func, self.structure)
+
+        def elements(reading: Reading) -> Stream:
+            return map(function, self.elements(reading))
+
+        return self._then(self._result(function), elements)
+
+    def _result(self, function: ElementFunction) -> Any:
+        """Return the structure of what a function gives; that of texts is known by the first element."""
+        if function.is_plain:
+            first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
+            if first is None:
+                raise StructureError("Dataset.map of texts reads the first element, and there is none before a run")
+            function(first)
+            return map_leaves(lambda item: Component(item.dtype, (None,) * len(item.shape)), function.result)
+        return function.result
+
+    def filter(self, predicate: Callable[..., Any]) -> Dataset:
+        """Return the elements for which a function is true."""
+        function = ElementFunction("Dataset.filter", predicate, self.structure)
+        return self._then(
+            self.structure, lambda reading: (item for item in self.elements(reading) if bool(function(item)[0]))
+        )
+
+    def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
+        """Return the elements of the datasets that a function makes of each element, one behind the other."""
+        return self.interleave(map_func, 1, 1)
+
+    def interleave(
+        self, map_func: Callable[..., Any], cycle_length: Any = 1, block_length: Any = 1, num_parallel_calls: Any = None
+    ) -> Dataset:
+        """Return the elements of the datasets that a function makes of each element, by turns."""
+
+        def inner(element: Sequence[Any]) -> Dataset:
+            packed = pack(self.structure, list(element))
+            made = map_func(*packed) if type(self.structure) is tuple else map_func(packed)
+            if not isinstance(made, Dataset):
+                raise DtypeError(f"Dataset.flat_map takes a function that gives a dataset, not {shown(made)}")
+            return made
+
+        first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
+        if first is None:
+            raise StructureError("Dataset.flat_map reads the first element, and there is none before a run")
+
+        def elements(reading: Reading) -> Stream:
+            return interleaved(
+                self.elements(reading), lambda element: inner(element).elements(reading),
+                reading.number(cycle_length), reading.number(block_length),
+            )  # fmt: skip
+
+        structure = map_leaves(
+            lambda item: Component(item.dtype, None if item.shape is None else tuple(None for _ in item.shape)),
+            inner(first).structure,
+        )
+        return self._then(structure, elements)
+
+    def reduce(self, initial_state: Any, reduce_func: Callable[..., Any]) -> Any:
+        """Not offered."""
+        raise DtypeError("Dataset.reduce is not offered; read the elements, and add them up in the graph or in NumPy")
+
+    # Batches --------------------------------------------------------------------------------------
+
+    def batch(self, batch_size: Any, drop_remainder: Any = False) -> Dataset:
+        """Return batches of elements of one shape."""
+        size = int(batch_size) if drop_remainder and not isinstance(batch_size, Tensor) else None
+        return self._then(
+            map_leaves(lambda item: item.batched(size), self.structure),
+            lambda reading: map(
+                stacked, in_batches(self.elements(reading), reading.number(batch_size), bool(drop_remainder))
+            ),
+            batch_size,
+        )
+
+    def padded_batch(
+        self, batch_size: Any, padded_shapes: Any, padding_values: Any = None, drop_remainder: Any = False
+    ) -> Dataset:
+        """Return batches of elements that are padded at their ends.
+
+        padded_shapes: a nest of sizes; None or -1 pads to the longest of a batch.
+        """
+        components = flatten(self.structure)
+        shapes = shapes_in(padded_shapes, len(components))
+        fillers = self._fillers(padding_values)
+        size = int(batch_size) if drop_remainder and not isinstance(batch_size, Tensor) else None
+        batched = [
+            Component(item.dtype, tuple(shape)).batched(size) for item, shape in zip(components, shapes, strict=True)
+        ]
+
+        def elements(reading: Reading) -> Stream:
+            values = [reading.value(item) for item in fillers]
+            batches = in_batches(self.elements(reading), reading.number(batch_size), bool(drop_remainder))
+            return (padded(chosen, shapes, values) for chosen in batches)
+
+        return self._then(pack(self.structure, batched), elements, batch_size, *fillers)
+
+    def _fillers(self, given: Any) -> list[Any]:
+        """Return the values that components are padded with."""
+        components = flatten(self.structure)
+        if given is None:
+            return [b"" if item.dtype == TEXT else 0 for item in components]
+        leaves = flatten(given)
+        return leaves * len(components) if len(leaves) == 1 else leaves
+
+    def unbatch(self) -> Dataset:
+        """Return the entries of the first axis of each element."""
+        return self._then(
+            map_leaves(lambda item: item.unbatched(), self.structure),
+            lambda reading: (row for element in self.elements(reading) for row in zip(*element, strict=True)),
+        )
+
+    def by_length(
+        self, length_function: Any, boundaries: Sequence[int], batch_sizes: Sequence[int], padded_shapes: Any,
+        padding_values: Any, to_boundary: bool,
+    ) -> Dataset:  # fmt: skip
+        """Return padded batches of elements of similar length."""
+        length = ElementFunction("element_length_func", length_function, self.structure)
+        components = flatten(self.structure)
+        shapes: list[Any] = [item.shape or () for item in components]
+        if padded_shapes is not None:
+            shapes = shapes_in(padded_shapes, len(components))
+        fillers = self._fillers(padding_values)
+
+        def elements(reading: Reading) -> Stream:
+            read = self.elements(reading)
+            for place, chosen in by_length(read, lambda item: int(length(item)[0]), boundaries, batch_sizes):
+                sizes = shapes
+                if to_boundary:
+                    sizes = [[boundaries[place] - 1 if size is None else size for size in shape] for shape in shapes]
+                yield padded(chosen, sizes, [reading.value(item) for item in fillers])
+
+        batched = [padded_component(item, shape) for item, shape in zip(components, shapes, strict=True)]
+        return self._then(pack(self.structure, batched), elements)
+
+
+@api
+def text_line_dataset(filenames: Any, compression_type: Any = None, buffer_size: Any = None, **options: Any) -> Dataset:
+    """``tf.data.TextLineDataset``: the lines of files, as texts."""
+    paths = [filenames] if isinstance(filenames, str | bytes | os.PathLike) else list(filenames)
+
+    def elements(reading: Reading) -> Stream:
+        for path in paths:
+            with open(os.fsdecode(path), "rb") as file:
+                for line in file:
+                    yield [np.asarray(line.rstrip(b"\r\n"), object)]
+
+    return Dataset(Component(TEXT, ()), elements)
+
+
+def _component(item: Any) -> Component:
+    if isinstance(item, Tensor):
+        sizes = tuple(size if isinstance(size, int) else None for size in item.type.shape)
+        return Component(str(item.type.dtype), sizes)
+    return Component.of(item)
+
+
+def _arrays(nest: Any) -> tuple[Any, list[Any]]:
+    """Return a nest whose lists are arrays, and its leaves: arrays and Tensors."""
+    converted = _lists_as_arrays(nest)
+    return converted, flatten(converted)
+
+
+def _lists_as_arrays(nest: Any) -> Any:
+    if isinstance(nest, dict):
+        return {key: _lists_as_arrays(nest[key]) for key in sorted(nest)}
+    if isinstance(nest, tuple):
+        items = map(_lists_as_arrays, nest)
+        return type(nest)(*items) if hasattr(nest, "_fields") else tuple(items)
+    return nest if isinstance(nest, Tensor) else array_in(nest)
+
+
+def flatten_like(structure: Any, value: Any) -> list[Any]:
+    """Return the leaves of a value in the structure of a nest; what stands at a leaf stays whole, lists too."""
+    if isinstance(structure, dict):
+        return [leaf for key in structure for leaf in flatten_like(structure[key], value[key])]
+    if isinstance(structure, tuple | list):
+        if len(structure) != len(value):
+            raise StructureError(f"an element has {len(value)} parts, and output_types has {len(structure)}")
+        return [leaf for part, item in zip(structure, value, strict=True) for leaf in flatten_like(part, item)]
+    return [value]
+
+
+def _common(one: Any, other: Any) -> Any:
+    """Return the shape of which both are, with None where they differ."""
+    if one is None or other is None or len(one) != len(other):
+        return None
+    return tuple(a if a == b else None for a, b in zip(one, other, strict=True))

@@ -1,0 +1,214 @@
+"""Functions that a program gives a dataset, such as that of ``map``: declared once, and run for each element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...declare.nest import flatten, pack
+from ...declare.tensor import Tensor
+from ...ir.graph import Node
+from ...support.api_guard import api
+from ...support.errors import DtypeError, NotOfferedError, shown
+from ..core.graph import Graph, get_default_graph
+from ..core.names import DType
+from ..core.operations import Operation
+from ..core.session import Session
+from ..core.tensors import TfTensor, as_tensorflow
+from ..ops.inputs import placeholder
+from ..table.missing import GUIDE
+from .sources import TEXT, Component, Source, array_in, component_dtype, kind_of, pulled_tensor
+
+
+class ElementFunction:
+    """A function of the components of an element, which a graph of its own computes.
+
+    A function of texts, which no graph computes, is called with Python's values. It may not use Tensors.
+
+    Attributes:
+        result: Nest of what the function gives, with a ``Component``, or a dataset, at each leaf.
+    """
+
+    def __init__(self, what: str, function: Callable[..., Any], structure: Any) -> None:
+        if not callable(function):
+            raise DtypeError(f"{what} takes a function of the components of an element, not {shown(function)}")
+        self.what, self.function, self.structure = what, function, structure
+        components = flatten(structure)
+        self.is_plain = any(item.dtype == TEXT or item.shape is None for item in components)
+        self._leaves: list[Any] = []
+        self._places: list[Tensor] = []
+        self._session: Session | None = None
+        if not self.is_plain:
+            self._declare(components)
+
+    def _declare(self, components: Sequence[Component]) -> None:
+        graph = Graph()
+        graph.seed = get_default_graph().seed
+        with graph.as_default():
+            self._places = [placeholder(item.dtype, item.shape) for item in components]
+            result = self._called(pack(self.structure, self._places))
+            result = tuple(result) if isinstance(result, list) else result
+            self._leaves = [_leaf(leaf, self.what) for leaf in flatten(result)]
+        if any(isinstance(leaf, Tensor) and leaf.node.op == "parameter" for leaf in self._leaves):
+            raise NotOfferedError(f"{self.what}: its function reads variables; read them behind the dataset ({GUIDE})")
+        self.result = pack(result, [_component(leaf) for leaf in self._leaves])
+        self._session = Session(graph=graph)
+
+    def _called(self, arguments: Any) -> Any:
+        unpacked = type(self.structure) is tuple
+        return self.function(*arguments) if unpacked else self.function(arguments)
+
+    def __call__(self, element: Sequence[np.ndarray]) -> list[Any]:
+        """Return the leaves of the result for one element."""
+        if self._session is None:
+            result = self._called(pack(self.structure, [np.asarray(item).view(ElementValue) for item in element]))
+            result = tuple(result) if isinstance(result, list) else result
+            leaves = [leaf if hasattr(leaf, "elements") else array_in(leaf) for leaf in flatten(result)]
+            self.result = pack(result, [leaf if hasattr(leaf, "elements") else Component.of(leaf) for leaf in leaves])
+            return leaves
+        computed = [leaf for leaf in self._leaves if isinstance(leaf, Tensor)]
+        feeds: dict[Any, Any] = dict(zip(self._places, element, strict=True))
+        values = iter(self._run(computed, feeds))
+        return [next(values) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
+
+    def _run(self, tensors: Sequence[Tensor], feeds: Mapping[Any, Any]) -> list[np.ndarray]:
+        """Compute Tensors. What Python functions give and nothing else reads may have any number of axes."""
+        session = self._session
+        assert session is not None, "the function was declared"
+        by_node = {tensor.node: value for tensor, value in feeds.items()}
+        seed = session._seed()
+        calls = {item.node: session.graph.derived[item.node] for item in tensors if item.node in session.graph.derived}
+        fed = [item for item in tensors if item.node in by_node]
+        others = [item.node for item in tensors if item.node not in calls and item.node not in by_node]
+        computed = dict(zip(others, session.compute(others, by_node, seed) if others else [], strict=True))
+        return [
+            np.asarray(by_node[item.node]) if item in fed else
+            np.asarray(calls[item.node].value(session, by_node, seed)) if item.node in calls else computed[item.node]
+            for item in tensors
+        ]  # fmt: skip
+
+
+class ElementValue(np.ndarray):
+    """Array of an element for a function that no graph computes; ``tf.py_func`` calls its function at once."""
+
+
+def _leaf(leaf: Any, what: str) -> Any:
+    """Return a leaf of a function's result: a Tensor, a dataset or an array."""
+    if isinstance(leaf, Tensor) or hasattr(leaf, "elements"):
+        return leaf
+    if isinstance(leaf, Operation) or leaf is None:
+        raise DtypeError(f"{what}: its function gives Tensors, arrays or datasets, not {shown(leaf)}")
+    return array_in(leaf)
+
+
+def _component(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor):
+        if isinstance(leaf, PythonResult) and leaf.has_open_rank:
+            return Component(str(leaf.type.dtype), None)
+        return Component(
+            str(leaf.type.dtype), tuple(size if isinstance(size, int) else None for size in leaf.type.shape)
+        )
+    return leaf if hasattr(leaf, "elements") else Component.of(leaf)
+
+
+# tf.py_func -------------------------------------------------------------------------------------------
+
+
+class PythonResult(TfTensor):
+    """What a Python function gives: its number of axes is open until ``set_shape`` says it."""
+
+    __slots__ = ("has_open_rank", "value")
+
+    @staticmethod
+    def of(dtype: str, value: Any) -> PythonResult:
+        """Return the result of a dtype. value: what computes it."""
+        made = PythonResult(pulled_tensor(Component(dtype, ()), "PyFunc", value).node)
+        made.has_open_rank, made.value = True, value
+        return made
+
+    def set_shape(self, shape: Any) -> None:
+        """Say the sizes: ints, and None for open ones."""
+        if shape is None:
+            return
+        if not self.has_open_rank:
+            super().set_shape(shape)
+            return
+        sizes = [getattr(size, "value", size) for size in shape]
+        self._node = pulled_tensor(Component(self.type.dtype, tuple(sizes)), "PyFunc", self.value).node
+        self.has_open_rank = False
+
+
+class _Call(Source):
+    """Calls of a Python function, one a run, with values that the run computes."""
+
+    def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], dtypes: Sequence[str]) -> None:
+        super().__init__("tf.py_func")
+        self.function, self.inputs, self.dtypes = function, inputs, dtypes
+
+    def called(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+        """Return the function's results in a run."""
+        latest = self._latest.get(session)
+        if latest is not None and latest[0] == seed:
+            return latest[1]
+        nodes = [item.node for item in self.inputs if isinstance(item, Tensor) and item.node not in fed]
+        arrays = iter(session.compute(nodes, fed, seed) if nodes else [])
+        values = [
+            item if not isinstance(item, Tensor) else np.asarray(fed[item.node]) if item.node in fed else next(arrays)
+            for item in self.inputs
+        ]
+        given = self.function(*values)
+        several = list(given) if isinstance(given, list | tuple) else [given]
+        if len(several) != len(self.dtypes):
+            raise DtypeError(f"tf.py_func: the function gives {len(several)} arrays, and Tout has {len(self.dtypes)}")
+        found = []
+        for item, dtype in zip(several, self.dtypes, strict=True):
+            array = np.asarray(item)
+            if kind_of(array) != dtype and not (array.dtype.kind == "O" and dtype == TEXT):
+                raise DtypeError(f"tf.py_func: the function gives {array.dtype}, and Tout says {dtype}")
+            found.append(array_in(array, dtype))
+        self._latest[session] = seed, found
+        return found
+
+
+@dataclass(frozen=True)
+class _Result:
+    """Value of a Tensor that a Python function gives."""
+
+    call: _Call
+    number: int
+
+    def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
+        """Return the array."""
+        return self.call.called(session, fed, seed)[self.number]
+
+
+@api
+def py_func(
+    func: Callable[..., Any], inp: Sequence[Any], Tout: Any, stateful: bool = True, name: str | None = None
+) -> Any:
+    """Return Tensors that a Python function of arrays computes in each run. No gradient passes through them.
+
+    Tout: a dtype, or a list of them; of one dtype the result is one Tensor. Say the shapes with ``set_shape``, as they
+    are open: a Tensor without one is a scalar.
+    """
+    if not callable(func):
+        raise DtypeError(f"tf.py_func takes a function of arrays, not {shown(func)}")
+    several = isinstance(Tout, list | tuple) and not isinstance(Tout, DType)
+    dtypes = [component_dtype(item) for item in (Tout if several else [Tout])]
+    if any(isinstance(item, ElementValue) for item in inp):
+        given = func(*(np.asarray(item)[()] if isinstance(item, ElementValue) else item for item in inp))
+        results = [array_in(item, dtype) for item, dtype in zip(given if several else [given], dtypes, strict=True)]
+        return results if several else results[0]
+    inputs = [as_tensorflow(item) if isinstance(item, Tensor) else array_in(item) for item in inp]
+    call = _Call(func, inputs, dtypes)
+    found = [PythonResult.of(dtype, _Result(call, number)) for number, dtype in enumerate(dtypes)]
+    return found if several else found[0]
+
+
+@api
+def numpy_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
+    """``tf.py_func``."""
+    return py_func(func, inp, Tout)

@@ -1,0 +1,187 @@
+"""``tf.data.Iterator``: what gives the elements of datasets to runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.nest import flatten, map_leaves, pack
+from ...declare.tensor import Tensor
+from ...ir.graph import Node
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, StructureError, shown, user_line
+from ..core.errors import FailedPreconditionError, InvalidArgumentError
+from ..core.graph import get_default_graph
+from ..core.names import DType
+from ..core.operations import Operation
+from ..core.shapes import TensorShape
+from ..core.tensors import DTYPES
+from .reading import Reading
+from .shapes import shapes_in
+from .sources import TEXT, Component, Elements, Source, component_dtype
+
+
+class _Begin(Operation):
+    """Starts an iterator with the first element of a dataset."""
+
+    def __init__(self, iterator: Iterator, dataset: Any, name: str) -> None:
+        self.iterator, self.dataset = iterator, dataset
+        super().__init__(name)
+
+    def needs(self) -> list[Tensor]:
+        return list(self.dataset.sources)
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
+        nodes = [item.node for item in self.dataset.sources]
+        reading = Reading(dict(zip(nodes, values, strict=True)), session.graph.seed or 0)
+        self.iterator.source.start(session, iter(self.dataset.elements(reading)))
+
+
+class _Stream(Elements):
+    """Elements of an iterator. dataset: the one with which a session begins by itself, if any."""
+
+    def __init__(self, what: str, dataset: Any | None = None) -> None:
+        super().__init__(what)
+        self.dataset = dataset
+
+    def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
+        if not self.is_started(session):
+            if self.dataset is None:
+                raise FailedPreconditionError(
+                    f"{self.what} has not been initialized in this session; run its initializer first", user_line()
+                )
+            nodes = [item.node for item in self.dataset.sources]
+            values = session.compute(nodes, {}, session._seed()) if nodes else []
+            reading = Reading(dict(zip(nodes, values, strict=True)), session.graph.seed or 0)
+            self.start(session, iter(self.dataset.elements(reading)))
+        return super().next_element(session, fed)
+
+
+class Iterator:
+    """``tf.data.Iterator``. Each run that reads what ``get_next`` gives takes one element."""
+
+    def __init__(self, structure: Any, source: Source, dataset: Any = None) -> None:
+        self.structure, self.source, self.dataset = structure, source, dataset
+        self._initializer: Operation | None = None
+
+    @property
+    def initializer(self) -> Operation:
+        """An operation that begins with the first element. Raises ``ArgumentError`` where it begins by itself."""
+        if self._initializer is None:
+            raise ArgumentError("this iterator has no initializer; use make_initializable_iterator or make_initializer")
+        return self._initializer
+
+    def get_next(self, name: str | None = None) -> Any:
+        """Return the components of an element, in the structure of the dataset."""
+        components = self._components()
+        names = [f"{name or 'IteratorGetNext'}_{number}" if number else name or "IteratorGetNext"
+                 for number in range(len(components))]  # fmt: skip
+        return pack(self.structure, self.source.tensors(components, names))
+
+    def _components(self) -> list[Component]:
+        """Return the components. Open numbers of axes are read off the first element, where no run has to make it."""
+        components: list[Component] = flatten(self.structure)
+        dataset = self.dataset
+        if dataset is None or dataset.sources or all(item.shape is not None for item in components):
+            return components
+        first = next(iter(dataset.elements(Reading({}, 0))), None)
+        if first is None:
+            return components
+        return [
+            Component(item.dtype, (None,) * np.ndim(part)) if item.shape is None else item
+            for item, part in zip(components, first, strict=True)
+        ]
+
+    @api
+    def make_initializer(self, dataset: Any, name: str | None = None) -> Operation:
+        """Return an operation that begins with the first element of a dataset of the iterator's structure."""
+        if not hasattr(dataset, "elements"):
+            raise StructureError(f"make_initializer takes a dataset, not {shown(dataset)}")
+        kinds = [[item.dtype for item in flatten(nest)] for nest in (dataset.structure, self.structure)]
+        if kinds[0] != kinds[1]:
+            raise StructureError(f"the dataset gives {kinds[0]}, and the iterator {kinds[1]}")
+        return _Begin(self, dataset, name or "make_initializer")
+
+    def string_handle(self, name: str | None = None) -> Operation:
+        """Return an operation whose run gives what a feedable iterator is fed to read this one."""
+        return _Handle(self, name or "string_handle")
+
+    @property
+    def output_types(self) -> Any:
+        """Dtypes of the components."""
+        return map_leaves(lambda item: DType(TEXT) if item.dtype == TEXT else DTYPES[item.dtype], self.structure)
+
+    @property
+    def output_shapes(self) -> Any:
+        """Shapes of the components."""
+        return map_leaves(lambda item: TensorShape(item.shape or ()), self.structure)
+
+    @staticmethod
+    @api
+    def from_structure(
+        output_types: Any, output_shapes: Any = None, shared_name: str | None = None, output_classes: Any = None
+    ) -> Iterator:
+        """Return an iterator that ``make_initializer`` gives the elements of a dataset, or of several in turn."""
+        dtypes = [component_dtype(item) for item in flatten(output_types)]
+        shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, len(dtypes))
+        components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
+        return Iterator(pack(output_types, components), _Stream("tf.data.Iterator"))
+
+    @staticmethod
+    @api
+    def from_string_handle(
+        string_handle: Any, output_types: Any, output_shapes: Any = None, output_classes: Any = None
+    ) -> Iterator:
+        """Return an iterator that reads the one whose handle a run is fed."""
+        dtypes = [component_dtype(item) for item in flatten(output_types)]
+        shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, len(dtypes))
+        components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
+        return Iterator(pack(output_types, components), _Chosen(string_handle))
+
+
+@api
+def make_one_shot_iterator(dataset: Any) -> Iterator:
+    """Return an iterator over a dataset that each session begins by itself."""
+    return Iterator(dataset.structure, _Stream("the one-shot iterator", dataset), dataset)
+
+
+@api
+def make_initializable_iterator(dataset: Any, shared_name: str | None = None) -> Iterator:
+    """Return an iterator over a dataset that begins when its ``initializer`` runs."""
+    made = Iterator(dataset.structure, _Stream("the iterator"), dataset)
+    made._initializer = _Begin(made, dataset, "MakeIterator")
+    get_default_graph().collections["iterators"].append(made)
+    return made
+
+
+# Feedable iterators -----------------------------------------------------------------------------------
+
+
+class _Handle(Operation):
+    """Gives what a feedable iterator is fed."""
+
+    def __init__(self, iterator: Iterator, name: str) -> None:
+        self.iterator = iterator
+        super().__init__(name)
+        self.number = len(self.graph.collections["iterator_handles"])
+        self.graph.collections["iterator_handles"].append(iterator)
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> int:
+        return self.number
+
+
+class _Chosen(Source):
+    """The elements of the iterator whose handle is fed."""
+
+    def __init__(self, handle: Any) -> None:
+        super().__init__("the feedable iterator")
+        self.handle = handle
+
+    def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
+        node = self.handle.node
+        if node not in fed:
+            raise InvalidArgumentError("the handle of the feedable iterator is not fed", user_line())
+        chosen: Source = session.graph.collections["iterator_handles"][int(fed[node])].source
+        return chosen.next_element(session, fed)

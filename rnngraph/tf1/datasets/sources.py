@@ -1,0 +1,157 @@
+"""Streams of elements, of which every run that reads one takes the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ...declare.placeholders import fed
+from ...declare.tensor import Tensor
+from ...ir.graph import Node
+from ...support.errors import NotOfferedError, user_line
+from ..core.errors import OutOfRangeError
+from ..core.graph import get_default_graph
+from ..core.names import dtype_name
+from ..core.tensors import as_tensorflow
+from ..table.missing import GUIDE
+
+TEXT = "string"
+"""Dtype of texts, which datasets carry and Tensors do not."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """Dtype and shape of one part of an element. shape: ints and None for open sizes; None if the rank is open."""
+
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+    @staticmethod
+    def of(array: np.ndarray) -> Component:
+        """Return the component that an array is."""
+        return Component(kind_of(array), array.shape)
+
+    def batched(self, size: int | None) -> Component:
+        """Return the component with a first axis of ``size`` elements."""
+        return Component(self.dtype, None if self.shape is None else (size, *self.shape))
+
+    def unbatched(self) -> Component:
+        """Return the component without its first axis."""
+        return Component(self.dtype, None if self.shape is None else self.shape[1:])
+
+
+def kind_of(array: np.ndarray) -> str:
+    """Return the dtype of an array as Tensors have it: small integers are int32."""
+    if array.dtype.kind in "OSU":
+        return TEXT
+    if array.dtype.kind in "iu" and array.dtype.itemsize < 4:
+        return "int32"
+    return str(array.dtype)
+
+
+def array_in(value: Any, dtype: str | None = None) -> np.ndarray:
+    """Return a value as an array, as TensorFlow converts it: Python's ints are int32, its floats float32."""
+    plain = not isinstance(value, np.ndarray | np.generic)
+    found = np.asarray(value)
+    if dtype is not None:
+        return found.astype(object) if dtype == TEXT else np.asarray(found, dtype)
+    if found.dtype.kind in "OSU":
+        return found.astype(object)
+    if plain and found.dtype.kind in "fi":
+        return found.astype("float32" if found.dtype.kind == "f" else "int32")
+    return np.asarray(found, kind_of(found))
+
+
+def component_dtype(dtype: Any) -> str:
+    """Return the name of a dtype that a program gives for a component."""
+    if dtype in (str, bytes, TEXT) or getattr(dtype, "name", None) == TEXT:
+        return TEXT
+    return dtype_name(dtype)
+
+
+class Source:
+    """A stream of elements. Within one run all reads give the same element, and each run takes a new one.
+
+    A subclass gives ``next_element``.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._latest: WeakKeyDictionary[Any, tuple[int, Sequence[np.ndarray]]] = WeakKeyDictionary()
+
+    def element(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+        """Return the element of a run. fed: what it is fed; seed: the run's, which tells runs apart."""
+        latest = self._latest.get(session)
+        if latest is None or latest[0] != seed:
+            latest = self._latest[session] = seed, self.next_element(session, fed)
+        return latest[1]
+
+    def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
+        """Return the next element in a session. Raises ``OutOfRangeError`` at the end."""
+        raise NotImplementedError
+
+    def tensors(self, components: Sequence[Component], names: Sequence[str]) -> list[Tensor]:
+        """Return Tensors of which every run that reads them pulls the values."""
+        return [
+            pulled_tensor(component, name, Pulled(self, number))
+            for number, (component, name) in enumerate(zip(components, names, strict=True))
+        ]
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """Value of a Tensor that a run pulls: one component of the source's element."""
+
+    source: Source
+    number: int
+
+    def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
+        """Return the array."""
+        return self.source.element(session, fed, seed)[self.number]
+
+
+def pulled_tensor(component: Component, name: str, value: Any) -> Tensor:
+    """Return a placeholder that a run fills by itself. value: what computes it."""
+    if component.dtype == TEXT:
+        raise NotOfferedError(
+            f"{name} gives texts, and Tensors hold numbers; make ids of words with a dict, before the dataset or in its "
+            f"generator ({GUIDE})"
+        )
+    if component.shape is None:
+        raise NotOfferedError(f"{name} has an open number of axes; give its shape, such as output_shapes= ({GUIDE})")
+    graph = get_default_graph()
+    made: Tensor = as_tensorflow(fed(name, component.shape, component.dtype, unnamed=True))
+    graph.place(made, None)
+    graph.derived[made.node] = value
+    return made
+
+
+def at_end(what: str) -> OutOfRangeError:
+    """Return the error of a run for which there is no element left."""
+    return OutOfRangeError(f"End of sequence: {what} has no more elements", user_line())
+
+
+class Elements(Source):
+    """A source that is started in a session with a Python iterator."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self._running: WeakKeyDictionary[Any, Iterator[Sequence[np.ndarray]]] = WeakKeyDictionary()
+
+    def start(self, session: Any, elements: Iterator[Sequence[np.ndarray]]) -> None:
+        """Begin with the first of ``elements`` in a session."""
+        self._running[session] = elements
+        self._latest.pop(session, None)
+
+    def is_started(self, session: Any) -> bool:
+        """True if the source has elements in a session."""
+        return session in self._running
+
+    def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
+        for element in self._running[session]:
+            return element
+        raise at_end(self.what)

@@ -1,0 +1,196 @@
+"""``tf.Assert`` and kin: operations that fail where a condition does not hold."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions import basic as functions
+from ...declare.functions.statistics import reduce_all
+from ...declare.tensor import Tensor, as_tensor, pair
+from ...ir.types import FLOATS, INTEGERS
+from ...support.api_guard import api
+from ...support.errors import DtypeError, ShapeError, shown, user_line
+from ..core.errors import InvalidArgumentError
+from ..core.names import dtype_name
+from ..core.operations import Operation
+
+MAX_SHOWN = 3
+"""Numbers of an array that an error shows, as TensorFlow does by default."""
+
+
+class Check(Operation):
+    """Fails a run in which a condition does not hold.
+
+    condition: a bool Tensor; shown_values: Tensors whose values the error shows.
+    """
+
+    def __init__(self, condition: Tensor, message: str, shown_values: Sequence[Any], limit: int, name: str) -> None:
+        self.condition, self.message, self.limit = reduce_all(condition), message, limit
+        self.parts = list(shown_values)
+        super().__init__(name)
+
+    def needs(self) -> list[Tensor]:
+        return [self.condition, *(part for part in self.parts if isinstance(part, Tensor))]
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
+        if values[0]:
+            return
+        arrays = iter(values[1:])
+        texts = [_text(next(arrays), self.limit) if isinstance(part, Tensor) else str(part) for part in self.parts]
+        raise InvalidArgumentError(f"assertion failed: {self.message} {' '.join(texts)}".rstrip(), self.where)
+
+
+def _text(array: np.ndarray, limit: int) -> str:
+    flat = np.ravel(array)
+    return f"[{' '.join(map(str, flat[:limit].tolist()))}{' ...' if flat.size > limit else ''}]"
+
+
+@api
+def assert_that(condition: Any, data: Any, summarize: int | None = None, name: str | None = None) -> Operation:
+    """``tf.Assert``: fail where a condition does not hold, with the values of ``data``."""
+    parts = list(data) if isinstance(data, list | tuple) else [data]
+    return Check(as_tensor(condition), "", parts, summarize or MAX_SHOWN, name or "Assert")
+
+
+def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Callable[..., Operation]:
+    """Return the function that compares two Tensors, elementwise."""
+
+    def check(
+        x: Any, y: Any, data: Any = None, summarize: int | None = None, message: str | None = None,
+        name: str | None = None,
+    ) -> Operation:  # fmt: skip
+        one, other = pair(x, y)
+        return _checked(relation(one, other), words, [one, other], data, summarize, message, name or label)
+
+    return _named(check, label, f"Fail where x {words} y does not hold, elementwise.")
+
+
+def _sign(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Callable[..., Operation]:
+    """Return the function that compares a Tensor with 0."""
+
+    def check(
+        x: Any, data: Any = None, summarize: int | None = None, message: str | None = None, name: str | None = None
+    ) -> Operation:
+        one = as_tensor(x)
+        return _checked(relation(one, 0), f"{words} 0", [one], data, summarize, message, name or label)
+
+    return _named(check, label, f"Fail where x {words} 0 does not hold, elementwise.")
+
+
+def _named(function: Callable[..., Operation], label: str, text: str) -> Callable[..., Operation]:
+    function.__name__ = function.__qualname__ = label
+    function.__doc__ = text
+    checked: Callable[..., Operation] = api(function)
+    return checked
+
+
+def _checked(
+    condition: Tensor, words: str, operands: Sequence[Tensor], data: Any, limit: int | None, message: str | None, name: str
+) -> Operation:  # fmt: skip
+    """Return the operation. Raises ``InvalidArgumentError`` at once where constants fail."""
+    text = f"{message + ' ' if message else ''}Condition x {words}{' y' if len(operands) > 1 else ''} did not hold."
+    if all(item.node.op == "constant" for item in operands):
+        values = [item.node["value"] for item in operands]
+        outcome = _OF_CONSTANTS[words](*values, *([0] if len(values) == 1 else []))
+        if not np.all(outcome):
+            raise InvalidArgumentError(f"{text} x = {shown(values[0])}", user_line())
+    parts = operands if data is None else list(data)
+    return Check(condition, text, parts, limit or MAX_SHOWN, name)
+
+
+_OF_CONSTANTS: dict[str, Callable[..., Any]] = {
+    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+    "> 0": np.greater, "< 0": np.less, ">= 0": np.greater_equal, "<= 0": np.less_equal,
+}  # fmt: skip
+
+
+assert_equal = _comparison(functions.equal, "assert_equal", "==")
+assert_none_equal = _comparison(functions.not_equal, "assert_none_equal", "!=")
+assert_less = _comparison(functions.less, "assert_less", "<")
+assert_less_equal = _comparison(operator.le, "assert_less_equal", "<=")
+assert_greater = _comparison(functions.greater, "assert_greater", ">")
+assert_greater_equal = _comparison(operator.ge, "assert_greater_equal", ">=")
+assert_positive = _sign(functions.greater, "assert_positive", ">")
+assert_negative = _sign(functions.less, "assert_negative", "<")
+assert_non_negative = _sign(operator.ge, "assert_non_negative", ">=")
+assert_non_positive = _sign(operator.le, "assert_non_positive", "<=")
+
+
+# What is known while declaring ------------------------------------------------------------------------
+
+
+def _nothing(name: str) -> Operation:
+    return Check(as_tensor(np.asarray(True)), "", [], MAX_SHOWN, name)
+
+
+@api
+def assert_rank(
+    x: Any,
+    rank: Any,
+    data: Any = None,
+    summarize: int | None = None,
+    message: str | None = None,
+    name: str | None = None,
+) -> Operation:
+    """Raise ``ShapeError`` where a Tensor has another number of axes."""
+    if as_tensor(x).rank != int(rank):
+        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have rank {rank}".strip())
+    return _nothing(name or "assert_rank")
+
+
+@api
+def assert_rank_at_least(
+    x: Any,
+    rank: Any,
+    data: Any = None,
+    summarize: int | None = None,
+    message: str | None = None,
+    name: str | None = None,
+) -> Operation:
+    """Raise ``ShapeError`` where a Tensor has fewer axes."""
+    if as_tensor(x).rank < int(rank):
+        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have rank at least {rank}".strip())
+    return _nothing(name or "assert_rank_at_least")
+
+
+@api
+def assert_rank_in(
+    x: Any,
+    ranks: Any,
+    data: Any = None,
+    summarize: int | None = None,
+    message: str | None = None,
+    name: str | None = None,
+) -> Operation:
+    """Raise ``ShapeError`` where a Tensor's number of axes is not in a list."""
+    if as_tensor(x).rank not in [int(rank) for rank in ranks]:
+        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have a rank in {list(ranks)}".strip())
+    return _nothing(name or "assert_rank_in")
+
+
+@api
+def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> Operation:
+    """Raise ``DtypeError`` where a Tensor has another dtype."""
+    if as_tensor(tensor).dtype != dtype_name(tf_type):
+        raise DtypeError(f"{message or ''} {as_tensor(tensor)!r} must be of {dtype_name(tf_type)}".strip())
+    return _nothing(name or "assert_type")
+
+
+@api
+def assert_integer(
+    x: Any, message: str | None = None, name: str | None = None, data: Any = None, summarize: int | None = None
+) -> Operation:
+    """Raise ``DtypeError`` where a Tensor is not of ints."""
+    if as_tensor(x).dtype not in INTEGERS:
+        raise DtypeError(f"{message or ''} {as_tensor(x)!r} must be of ints".strip())
+    return _nothing(name or "assert_integer")
+
+
+@api
+def is_numeric_tensor(tensor: Any) -> bool:
+    """Return True for Tensors of numbers."""
+    return isinstance(tensor, Tensor) and tensor.dtype in (*FLOATS, *INTEGERS)

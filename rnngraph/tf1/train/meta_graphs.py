@@ -1,0 +1,46 @@
+"""``tf.train.export_meta_graph`` and ``import_meta_graph``, within one process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, NotOfferedError, shown
+from ..core.graph import Graph, get_default_graph
+from ..table.missing import GUIDE
+from .saver import Saver
+
+_IN_FILES = "a graph in a file is not offered; run the script that declares it, then tf.train.Saver().restore"
+
+
+class MetaGraph:
+    """A graph as ``export_meta_graph`` gives it, for ``import_meta_graph`` in the same process."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+
+@api
+def export_meta_graph(filename: Any = None, *arguments: Any, graph: Any = None, **options: Any) -> MetaGraph:
+    """Return a graph for ``import_meta_graph``. Raises ``NotOfferedError`` where it is to be written to a file."""
+    if filename is not None:
+        raise NotOfferedError(f"tf.train.export_meta_graph({shown(filename)}): {_IN_FILES} ({GUIDE})")
+    return MetaGraph(get_default_graph() if graph is None else graph)
+
+
+@api
+def import_meta_graph(
+    meta_graph_or_file: Any, clear_devices: bool = False, import_scope: str | None = None, **options: Any
+) -> Saver | None:
+    """Make the current graph, in which nothing is declared, the one that ``export_meta_graph`` gave: both are one.
+
+    Returns a saver of its variables, if there are any.
+    """
+    if not isinstance(meta_graph_or_file, MetaGraph):
+        raise NotOfferedError(f"tf.train.import_meta_graph({shown(meta_graph_or_file)}): {_IN_FILES} ({GUIDE})")
+    current, other = get_default_graph(), meta_graph_or_file.graph
+    if current is not other:
+        if import_scope is not None or current.owners or current.named:
+            raise ArgumentError("tf.train.import_meta_graph takes an empty graph, and no import_scope; use tf.Graph()")
+        current.become(other)
+    return Saver() if current.global_variables() else None

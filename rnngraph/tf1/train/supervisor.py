@@ -1,0 +1,389 @@
+"""Sessions that restore, initialize and save by themselves: ``tf.train.Supervisor``, ``MonitoredTrainingSession``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, RnnGraphError
+from ..core.errors import OutOfRangeError
+from ..core.graph import get_default_graph
+from ..core.session import Session
+from ..core.variables import global_variables_initializer, local_variables_initializer
+from ..datasets.coordinators import Coordinator
+from ..summary.event_file import FileWriter
+from ..summary.summaries import merge_all
+from .checkpoints import latest_checkpoint
+from .saver import Saver
+from .schedules import get_global_step
+
+USE_DEFAULT = 0
+"""Argument of ``Supervisor`` for which it makes the object itself."""
+
+
+class SavingSession(Session):
+    """A session that saves checkpoints and summaries between runs, when their time has come."""
+
+    def __init__(self, target: str = "", graph: Any = None, config: Any = None) -> None:
+        super().__init__(target, graph, config)
+        self._due: list[_Due] = []
+
+    def every(self, seconds: float, call: Any) -> None:
+        """Call a function now, and between two runs once ``seconds`` have passed."""
+        self._due.append(_Due(seconds, call))
+
+    def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
+        """Run, and call what is due."""
+        result = super().run(fetches, feed_dict, options, run_metadata)
+        due, self._due = self._due, []  # what they run is no run of the program
+        for item in due:
+            item.look()
+        self._due = due
+        return result
+
+
+class _Due:
+    """A function that is called at intervals."""
+
+    def __init__(self, seconds: float, call: Any) -> None:
+        self.seconds, self.call = seconds, call
+        self.last = time.monotonic()
+
+    def look(self) -> None:
+        """Call the function if its time has come."""
+        if time.monotonic() - self.last >= self.seconds:
+            self.call()
+            self.last = time.monotonic()
+
+
+class Supervisor:
+    """``tf.train.Supervisor``: begins a session with a checkpoint or with initial values, and saves at intervals.
+
+    Checkpoints and summaries are written between runs, so that no thread is needed.
+    """
+
+    USE_DEFAULT = USE_DEFAULT
+
+    @api
+    def __init__(
+        self, graph: Any = None, ready_op: Any = USE_DEFAULT, ready_for_local_init_op: Any = USE_DEFAULT,
+        is_chief: bool = True, init_op: Any = USE_DEFAULT, init_feed_dict: Any = None, local_init_op: Any = USE_DEFAULT,
+        logdir: str | None = None, summary_op: Any = USE_DEFAULT, saver: Any = USE_DEFAULT,
+        global_step: Any = USE_DEFAULT, save_summaries_secs: float = 120, save_model_secs: float = 600,
+        recovery_wait_secs: float = 30, stop_grace_secs: float = 120, checkpoint_basename: str = "model.ckpt",
+        session_manager: Any = None, summary_writer: Any = USE_DEFAULT, init_fn: Any = None, local_init_run_options: Any = None,
+    ) -> None:  # fmt: skip
+        self.graph = get_default_graph() if graph is None else graph
+        with self.graph.as_default():
+            self.init_op = global_variables_initializer() if _is_default(init_op) else init_op
+            self.local_init_op = local_variables_initializer() if _is_default(local_init_op) else local_init_op
+            self.summary_op = merge_all() if _is_default(summary_op) else summary_op
+            self.global_step = get_global_step() if _is_default(global_step) else global_step
+            has_variables = bool(self.graph.global_variables())
+            self.saver = (Saver() if has_variables else None) if _is_default(saver) else saver
+        self.is_chief, self.logdir = is_chief, os.fspath(logdir) if logdir else None
+        self.coord, self._init_feeds, self._init_fn = Coordinator(), init_feed_dict, init_fn
+        self.save_model_secs, self.save_summaries_secs = save_model_secs, save_summaries_secs
+        self.save_path = None if self.logdir is None else os.path.join(self.logdir, checkpoint_basename)
+        self.summary_writer = summary_writer
+        if _is_default(summary_writer):
+            self.summary_writer = None if self.logdir is None else FileWriter(self.logdir)
+
+    @property
+    def session_manager(self) -> Supervisor:
+        """The supervisor itself."""
+        return self
+
+    @contextmanager
+    def managed_session(
+        self, master: str = "", config: Any = None, start_standard_services: bool = True,
+        close_summary_writer: bool = True,
+    ) -> Iterator[Session]:  # fmt: skip
+        """A session that has values. The end of data ends the block without an error."""
+        session = self.prepare_or_wait_for_session(master, config, None, start_standard_services)
+        try:
+            with session.as_default():
+                yield session
+        except OutOfRangeError:
+            pass
+        finally:
+            self.stop(close_summary_writer=close_summary_writer)
+            session.close()
+
+    def prepare_or_wait_for_session(
+        self, master: str = "", config: Any = None, wait_for_checkpoint: bool = False, max_wait_secs: float = 7200,
+        start_standard_services: bool = True,
+    ) -> Session:  # fmt: skip
+        """Return a session whose variables have the values of the latest checkpoint, or initial ones."""
+        session = SavingSession(master, self.graph, config)
+        self.coord.clear_stop()
+        path = latest_checkpoint(self.logdir) if self.logdir is not None and self.saver is not None else None
+        if path is not None:
+            self.saver.restore(session, path)
+        else:
+            session.run(self.init_op, self._init_feeds)
+            if self._init_fn is not None:
+                self._init_fn(session)
+        if self.local_init_op is not None:
+            session.run(self.local_init_op)
+        if start_standard_services and self.logdir is not None:
+            self._start_services(session)
+        return session
+
+    PrepareSession = prepare_or_wait_for_session
+
+    def _start_services(self, session: SavingSession) -> None:
+        if self.summary_writer is not None:
+            self.summary_writer.add_graph(self.graph)
+        if self.saver is not None and self.save_model_secs:
+
+            def save() -> None:
+                self.saver.save(session, self.save_path, self.global_step)
+
+            save()
+            session.every(self.save_model_secs, save)
+        if self.summary_op is not None and self.save_summaries_secs:
+            session.every(
+                self.save_summaries_secs, lambda: self.summary_computed(session, session.run(self.summary_op))
+            )
+
+    def summary_computed(self, sess: Any, summary: Any, global_step: Any = None) -> None:
+        """Write a summary."""
+        if self.summary_writer is None:
+            raise ArgumentError("this supervisor writes no summaries; give it a logdir")
+        step = self.global_step if global_step is None else global_step
+        number = None if step is None else int(sess.run(step)) if hasattr(step, "node") else int(step)
+        self.summary_writer.add_summary(summary, number)
+
+    def start_queue_runners(self, sess: Any, queue_runners: Any = None) -> list[Any]:
+        """Return no threads: runs fill queues by themselves."""
+        return []
+
+    def start_standard_services(self, sess: Any) -> list[Any]:
+        """Save checkpoints and summaries at intervals from here on."""
+        if isinstance(sess, SavingSession) and self.logdir is not None:
+            self._start_services(sess)
+        return []
+
+    def loop(self, timer_interval_secs: float, target: Any, args: Any = None, kwargs: Any = None) -> Any:
+        """Call a function at intervals, in a thread of its own."""
+        from ..datasets.coordinators import LooperThread
+
+        return LooperThread.loop(self.coord, timer_interval_secs, target, args, kwargs)
+
+    def should_stop(self) -> bool:
+        """Return True once a stop was requested."""
+        return self.coord.should_stop()
+
+    def request_stop(self, ex: Any = None) -> None:
+        """Ask for a stop."""
+        self.coord.request_stop(ex)
+
+    def stop(self, threads: Any = None, close_summary_writer: bool = True, ignore_live_threads: bool = False) -> None:
+        """Stop, and close the file of summaries."""
+        self.coord.request_stop()
+        self.coord.join(threads or [])
+        if close_summary_writer and self.summary_writer is not None:
+            self.summary_writer.close()
+
+    Stop, ShouldStop, RequestStop, Loop = stop, should_stop, request_stop, loop
+
+
+def _is_default(given: Any) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given == USE_DEFAULT
+
+
+# Monitored sessions -----------------------------------------------------------------------------------
+
+
+class SessionRunArgs:
+    """``tf.train.SessionRunArgs``: what a hook fetches beside a run."""
+
+    @api
+    def __init__(self, fetches: Any, feed_dict: Any = None, options: Any = None) -> None:
+        self.fetches, self.feed_dict, self.options = fetches, feed_dict, options
+
+
+class SessionRunContext:
+    """``tf.train.SessionRunContext``: a run as its hooks see it."""
+
+    @api
+    def __init__(self, original_args: SessionRunArgs, session: Any) -> None:
+        self.original_args, self.session, self.stop_requested = original_args, session, False
+
+    def request_stop(self) -> None:
+        """Ask for a stop after the run."""
+        self.stop_requested = True
+
+
+class SessionRunValues:
+    """``tf.train.SessionRunValues``: what a hook's fetches gave."""
+
+    @api
+    def __init__(self, results: Any, options: Any = None, run_metadata: Any = None) -> None:
+        self.results, self.options, self.run_metadata = results, options, run_metadata
+
+
+class SessionRunHook:
+    """``tf.train.SessionRunHook``: what is called around the runs of a monitored session."""
+
+    @api
+    def __init__(self) -> None:
+        """Nothing to be given."""
+
+    def begin(self) -> None:
+        """Called before the session is made; may still declare."""
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        """Called when the variables have values."""
+
+    def before_run(self, run_context: SessionRunContext) -> Any:
+        """Return ``SessionRunArgs`` of what is fetched beside a run, or None."""
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Called after a run, with what was fetched beside it."""
+
+    def end(self, session: Any) -> None:
+        """Called at the end, while the session is open."""
+
+
+class StopAtStepHook(SessionRunHook):
+    """``tf.train.StopAtStepHook``: stops at a global step, or after a number of steps."""
+
+    @api
+    def __init__(self, num_steps: int | None = None, last_step: int | None = None) -> None:
+        if (num_steps is None) == (last_step is None):
+            raise ArgumentError("StopAtStepHook takes num_steps or last_step")
+        self._steps, self._last = num_steps, last_step
+
+    def begin(self) -> None:
+        self._step = get_global_step()
+        if self._step is None:
+            raise ArgumentError("StopAtStepHook needs a global step; use tf.train.get_or_create_global_step()")
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        if self._last is None:
+            self._last = int(session.run(self._step)) + int(self._steps or 0)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        if self._last is not None and int(run_context.session.run(self._step)) >= self._last:
+            run_context.request_stop()
+
+
+class MonitoredSession:
+    """``tf.train.MonitoredSession``: a session with hooks, which begins with the latest checkpoint of a directory.
+
+    Within ``with``, the end of data ends the block without an error.
+    """
+
+    def __init__(
+        self, directory: str | None, hooks: Sequence[Any], save_secs: float | None, save_steps: int | None,
+        summary_steps: int | None, config: Any = None,
+    ) -> None:  # fmt: skip
+        self._hooks = list(hooks or ())
+        for hook in self._hooks:
+            hook.begin()
+        self._supervisor = Supervisor(logdir=directory, save_model_secs=save_secs or 0, save_summaries_secs=0)
+        self._session = self._supervisor.prepare_or_wait_for_session(config=config)
+        self._save_steps, self._summary_steps, self._runs = save_steps, summary_steps, 0
+        for hook in self._hooks:
+            hook.after_create_session(self._session, self._supervisor.coord)
+        self._opened: Any = None
+
+    @property
+    def graph(self) -> Any:
+        """The graph."""
+        return self._session.graph
+
+    def should_stop(self) -> bool:
+        """Return True once a hook asked for a stop, or data ended."""
+        return self._supervisor.should_stop()
+
+    def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
+        """Run, with what hooks fetch beside it."""
+        context = SessionRunContext(SessionRunArgs(fetches, feed_dict), self._session)
+        asked = [hook.before_run(context) for hook in self._hooks]
+        beside = {
+            number: item.fetches for number, item in enumerate(asked) if item is not None and item.fetches is not None
+        }
+        feeds = dict(feed_dict or {})
+        for item in asked:
+            feeds.update((item.feed_dict or {}) if item is not None else {})
+        results = self._session.run({"caller": fetches, "hooks": beside}, feeds)
+        self._runs += 1
+        self._after(results["hooks"], context)
+        return results["caller"]
+
+    def _after(self, found: dict[int, Any], context: SessionRunContext) -> None:
+        for number, hook in enumerate(self._hooks):
+            hook.after_run(context, SessionRunValues(found.get(number)))
+        boss = self._supervisor
+        if boss.logdir is not None and boss.summary_op is not None and self._is_due(self._summary_steps):
+            boss.summary_computed(self._session, self._session.run(boss.summary_op))
+        if boss.save_path is not None and boss.saver is not None and self._is_due(self._save_steps):
+            boss.saver.save(self._session, boss.save_path, boss.global_step)
+        if context.stop_requested:
+            boss.request_stop()
+
+    def _is_due(self, steps: int | None) -> bool:
+        return bool(steps) and self._runs % (steps or 1) == 0
+
+    def run_step_fn(self, step_fn: Any) -> Any:
+        """Call a function of the session."""
+        return step_fn(SessionRunContext(SessionRunArgs(None), self._session))
+
+    def close(self) -> None:
+        """Call the hooks' ``end``, save, and close."""
+        boss = self._supervisor
+        for hook in self._hooks:
+            hook.end(self._session)
+        if boss.save_path is not None and boss.saver is not None and (boss.save_model_secs or self._save_steps):
+            boss.saver.save(self._session, boss.save_path, boss.global_step)
+        boss.stop()
+        self._session.close()
+
+    def __enter__(self) -> MonitoredSession:
+        self._opened = self._session.as_default()
+        self._opened.__enter__()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        is_end = isinstance(error, OutOfRangeError)
+        try:
+            if error is None or is_end:
+                self.close()
+            else:
+                self._session.close()
+        finally:
+            self._opened.__exit__(None, None, None)
+        return is_end
+
+
+@api
+def monitored_training_session(
+    master: str = "", is_chief: bool = True, checkpoint_dir: str | None = None, scaffold: Any = None, hooks: Any = None,
+    chief_only_hooks: Any = None, save_checkpoint_secs: Any = USE_DEFAULT, save_summaries_steps: Any = USE_DEFAULT,
+    save_summaries_secs: Any = USE_DEFAULT, config: Any = None, stop_grace_period_secs: float = 120,
+    log_step_count_steps: int = 100, max_wait_secs: float = 7200, save_checkpoint_steps: Any = USE_DEFAULT,
+    summary_dir: Any = None,
+) -> MonitoredSession:  # fmt: skip
+    """``tf.train.MonitoredTrainingSession``: checkpoints each 600 s and summaries each 100 steps, by default."""
+    steps = None if _is_default(save_checkpoint_steps) else save_checkpoint_steps
+    seconds = (600 if steps is None else None) if _is_default(save_checkpoint_secs) else save_checkpoint_secs
+    summaries = 100 if _is_default(save_summaries_steps) else save_summaries_steps
+    every = [*(hooks or ()), *(chief_only_hooks or ())]
+    return MonitoredSession(checkpoint_dir, every, seconds, steps, summaries, config)
+
+
+@api
+def monitored_session(
+    session_creator: Any = None, hooks: Any = None, stop_grace_period_secs: float = 120
+) -> MonitoredSession:
+    """``tf.train.MonitoredSession``, with variables that begin with their initial values."""
+    if session_creator is not None:
+        raise RnnGraphError("session_creator= is not offered; use tf.train.MonitoredTrainingSession(checkpoint_dir=…)")
+    return MonitoredSession(None, hooks or (), None, None, None)
