@@ -47,7 +47,7 @@ ROOMS = (
     "formats.torch.tracing", "formats.torch.composed", "formats.torch.meanings", "formats.torch",
     "sklearn",
     "tf1.table", "tf1.core.rolling", "tf1.core", "tf1.platform", "tf1.summary", "tf1.train", "tf1.cells",
-    "tf1.ops", "tf1.ops.recurrent", "tf1.flow",
+    "tf1.ops", "tf1.ops.recurrent", "tf1.datasets", "tf1.flow",
     "tf1.seq2seq", "tf1.labelling", "tf1.metric_streams", "tf1",
     "",
     "cli.commands", "cli", "__main__",

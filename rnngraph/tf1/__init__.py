@@ -8,7 +8,7 @@ which names what to use instead.
 import. ``core`` has graphs, scopes, variables and sessions, ``platform`` flags and files, ``summary`` logs, ``train``
 optimizers and checkpoints, ``cells`` what programs call and subclass, ``ops`` functions, layers and cells, ``flow``
 loops and branches, ``seq2seq`` encoders and decoders, ``labelling`` labels of sequences, ``metric_streams`` measures
-over runs. ``imports`` answers ``import tensorflow`` in scripts that stay unchanged.
+over runs, ``datasets`` data that runs pull. ``imports`` answers ``import tensorflow`` in scripts that stay unchanged.
 
 The names are read at run time; ``*.pyi`` files, which ``tools/write_tf1_stubs.py`` makes from the table, tell editors
 and type checkers what they are.

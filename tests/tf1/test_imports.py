@@ -30,7 +30,7 @@ with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     print(sess.run(outputs, {x: np.ones((2, 4, 2))}).shape, sys.argv[1:])
 if len(sys.argv) > 1:
-    tf.data.Dataset
+    tf.data.TFRecordDataset
 """
 
 
@@ -46,7 +46,7 @@ def test_a_script_runs_unchanged(tmp_path: Path) -> None:
     done = rnngraph(tmp_path, "run", "--tf1", "script.py", "more", "--flag")
     assert (done.returncode, done.stdout) == (1, "(2, 4, 3) ['more', '--flag']\n")
     assert done.stderr.startswith(
-        "rnngraph run: error: script.py:14: tf.data.Dataset is not offered; feed NumPy arrays"
+        "rnngraph run: error: script.py:14: tf.data.TFRecordDataset is not offered; read the files in Python"
     )
 
 

@@ -1,6 +1,7 @@
-"""Data that runs pull: ``tf.data``, queues and input producers, as Python iterators.
+"""Data that runs pull: ``tf.data``, queues and input producers, as Python iterators. No thread is needed.
 
-``sources`` has streams of elements of which every run takes one; ``functions`` runs a program's functions on single
-elements; ``dataset`` and ``batches`` are ``tf.data.Dataset``, ``iterators`` what reads it; ``queues`` and
-``producers`` are queues and what fills them, ``coordinators`` what waits for their threads, of which there are none.
+``sources`` has streams of elements, of which every run takes the next one. ``functions`` runs a program's functions on
+single elements. ``dataset`` is ``tf.data.Dataset``, made of the steps in ``batches``, with ``shapes`` as programs give
+them and ``transformations`` for ``Dataset.apply``; ``iterators`` begin a ``reading`` of it. ``queues`` hold elements,
+and ``producers`` fill them.
 """

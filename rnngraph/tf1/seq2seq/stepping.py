@@ -26,15 +26,17 @@ finished then, and what the step gives.
 
 
 class Stepping:
-    """Steps of a batch. what: names them in errors. initial: a nest of what is carried; finished: bool [batch]."""
+    """Steps of a batch. what: names them in errors. initial: a nest of what is carried; finished: bool [batch], or
+    [batch, beams].
+    """
 
     def __init__(self, what: str, initial: Any, finished: Any) -> None:
         self.what = what
         self.loop = Loop(what, "steps")
         self.initial = pack(initial, [self._tensor(leaf) for leaf in flatten(initial)])
         self.finished = as_tensor(finished)
-        if self.finished.dtype != "bool" or self.finished.rank != 1:
-            raise DtypeError(f"{what}: whether rows are finished is a bool Tensor [batch], not {shown(finished)}")
+        if self.finished.dtype != "bool" or self.finished.rank not in (1, 2):
+            raise DtypeError(f"{what}: finished is a bool Tensor [batch], or [batch, beams], not {shown(finished)}")
 
     def _tensor(self, leaf: Any) -> Tensor:
         if leaf is None or not isinstance(leaf, Tensor | int | float | np.ndarray | np.generic):
@@ -188,9 +190,9 @@ def _least(sizes: Sequence[Dim]) -> Dim | None:
 
 def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
     """``old`` in rows that are finished; what has no rows is passed on."""
-    if not new.rank:
+    if new.rank < finished.rank:
         return new
-    shape = (*finished.type.shape, *[1] * (new.rank - 1))
+    shape = (*finished.type.shape, *[1] * (new.rank - finished.rank))
     return functions.where(build("reshape", finished, shape=shape), old, new)
 
 

@@ -14,10 +14,10 @@ from ..core.errors import OutOfRangeError
 from ..core.graph import get_default_graph
 from ..core.session import Session
 from ..core.variables import global_variables_initializer, local_variables_initializer
-from ..datasets.coordinators import Coordinator
 from ..summary.event_file import FileWriter
 from ..summary.summaries import merge_all
 from .checkpoints import latest_checkpoint
+from .coordinators import Coordinator, LooperThread
 from .saver import Saver
 from .schedules import get_global_step
 
@@ -171,8 +171,6 @@ class Supervisor:
 
     def loop(self, timer_interval_secs: float, target: Any, args: Any = None, kwargs: Any = None) -> Any:
         """Call a function at intervals, in a thread of its own."""
-        from ..datasets.coordinators import LooperThread
-
         return LooperThread.loop(self.coord, timer_interval_secs, target, args, kwargs)
 
     def should_stop(self) -> bool:

@@ -1,0 +1,191 @@
+"""``tf.contrib.seq2seq.BeamSearchDecoder`` and ``tile_batch``."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ...declare.cell import Cell, check_cell
+from ...declare.functions import basic as functions
+from ...declare.functions.arrays.moves import repeat
+from ...declare.nest import flatten, map_leaves, pack
+from ...declare.seq2seq.beam import (
+    Beam,
+    Hypotheses,
+    attention_within,
+    backtraced,
+    continued,
+    first_hypotheses,
+    reordered,
+)
+from ...declare.tensor import Tensor, as_tensor, build
+from ...ir.types import product
+from ...support.api_guard import api
+from ...support.arguments import units
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
+from ..core.operations import operation
+from ..core.tensors import as_tensorflow
+from ..ops.functions import constant
+from .decoders import Decoder
+from .helpers import embedding_function
+
+
+@api
+class BeamSearchDecoderOutput(NamedTuple):
+    """What a step of a ``BeamSearchDecoder`` gives, [batch, beam_width] each, or all steps."""
+
+    scores: Any
+    predicted_ids: Any
+    parent_ids: Any
+
+
+@api
+class BeamSearchDecoderState(NamedTuple):
+    """What a ``BeamSearchDecoder`` carries from step to step."""
+
+    cell_state: Any
+    log_probs: Any
+    finished: Any
+    lengths: Any
+    accumulated_attention_probs: Any
+
+
+@api
+class FinalBeamSearchDecoderOutput(NamedTuple):
+    """What ``dynamic_decode`` gives of a search: whole hypotheses, and what its steps gave."""
+
+    predicted_ids: Any
+    beam_search_decoder_output: Any
+
+
+@operation
+def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
+    """Return each row of a nest of Tensors ``multiplier`` times, one behind the other."""
+    count = units(multiplier, "multiplier")
+
+    def tiled(leaf: Any) -> Tensor:
+        given = as_tensor(leaf)
+        if not given.rank:
+            raise ShapeError("tf.contrib.seq2seq.tile_batch repeats rows, and a scalar has none")
+        return repeat(given, count, axis=0)
+
+    return map_leaves(tiled, t)
+
+
+@operation
+def gather_tree(
+    step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any, name: str | None = None
+) -> Tensor:
+    """Return whole hypotheses [steps, batch, beam_width] of their last words and parents."""
+    return backtraced(as_tensor(step_ids), as_tensor(parent_ids), as_tensor(max_sequence_lengths), end_token)
+
+
+class BeamSearchDecoder(Decoder):
+    """Beam search with a cell (Wu et al. 2016).
+
+    Arguments are TensorFlow's. initial_state: of batch * beam_width rows, as ``tile_batch`` makes it.
+    """
+
+    tracks_own_finished = True
+
+    @api
+    def __init__(
+        self, cell: Cell, embedding: Any, start_tokens: Any, end_token: Any, initial_state: Any, beam_width: int,
+        output_layer: Any = None, length_penalty_weight: float = 0.0, coverage_penalty_weight: float = 0.0,
+        reorder_tensor_arrays: bool = True,
+    ) -> None:  # fmt: skip
+        self.cell: Any = check_cell(cell, "BeamSearchDecoder")
+        if output_layer is not None and not callable(output_layer):
+            raise DtypeError(f"output_layer is a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
+        tokens = as_tensor(start_tokens) if isinstance(start_tokens, Tensor) else constant(start_tokens, "int32")
+        if tokens.rank != 1:
+            raise ShapeError(f"start_tokens is a vector with a word for each row, not {tokens!r}")
+        self.embed, self.tokens, self.output_layer = embedding_function(embedding), tokens, output_layer
+        self.beam = Beam(beam_width, _end_of(end_token), length_penalty_weight, coverage_penalty_weight)
+        self.batch = tokens.type.shape[0]
+        self.initial_state = map_leaves(self._split, initial_state)
+
+    @property
+    def batch_size(self) -> Any:
+        """The number of rows."""
+        return functions.dimension(self.batch, "int32")
+
+    def _split(self, leaf: Tensor) -> Tensor:
+        """Return rows [batch * beam_width, …] as [batch, beam_width, …]."""
+        return build("reshape", leaf, shape=(self.batch, self.beam.width, *leaf.type.shape[1:]))
+
+    def _merged(self, leaf: Tensor) -> Tensor:
+        """Return [batch, beam_width, …] as rows."""
+        rows = product((self.batch, self.beam.width))
+        return as_tensorflow(build("reshape", leaf, shape=(rows, *leaf.type.shape[2:])))  # type: ignore[no-any-return]
+
+    def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
+        words = build("broadcast", functions.expand_dims(self.tokens, 1), shape=(self.batch, self.beam.width))
+        self._start = self.embed(as_tensorflow(words))
+        leaves = flatten(self.initial_state)
+        known = first_hypotheses(self.beam, self.batch, leaves[0].type.dtype, self._no_coverage(leaves))
+        state = BeamSearchDecoderState(
+            self.initial_state, known.log_probs, known.finished, known.lengths,
+            () if known.coverage is None else known.coverage,
+        )  # fmt: skip
+        return known.finished, self._start, state
+
+    def _no_coverage(self, leaves: list[Tensor]) -> Tensor | None:
+        """Return the coverage before the first step, if the search needs one."""
+        if self.beam.coverage_penalty == 0:
+            return None
+        mechanisms = [*_mechanisms(self.cell)]
+        if not mechanisms:
+            raise ArgumentError("coverage_penalty_weight must be 0.0, as no cell has attention")
+        entries = mechanisms[0].memory.type.shape[1]
+        return build(
+            "broadcast", as_tensor(0.0) if leaves[0].type.dtype == "float32" else functions.cast(0.0, leaves[0].type.dtype),
+            shape=(self.batch, self.beam.width, entries),
+        )  # fmt: skip
+
+    def step(self, time: Tensor, inputs: Any, state: Any, name: str | None = None) -> tuple[Any, Any, Any, Any]:
+        before = map_leaves(self._merged, state.cell_state)
+        outputs, after = self.cell(self._merged(inputs), before)
+        attention = self._attention([outputs, *flatten(after)], [self._merged(inputs), *flatten(before)])
+        logits = self._split(outputs)
+        logits = logits if self.output_layer is None else self.output_layer(as_tensorflow(logits))
+        if logits.rank != 3 or not isinstance(logits.type.shape[2], int):
+            raise ShapeError(f"a beam search needs scores of a fixed number of words, not {logits!r}")
+        covered = None if self.beam.coverage_penalty == 0 else state.accumulated_attention_probs
+        known = Hypotheses(state.log_probs, state.finished, state.lengths, covered)
+        chosen, known = continued(self.beam, logits, known, attention)
+        moved = [reordered(self._split(leaf), chosen.parents) for leaf in flatten(after)]
+        following = BeamSearchDecoderState(
+            pack(after, moved), known.log_probs, known.finished, known.lengths,
+            () if known.coverage is None else known.coverage,
+        )  # fmt: skip
+        output = BeamSearchDecoderOutput(chosen.scores, chosen.words, chosen.parents)
+        return output, following, self.embed(as_tensorflow(chosen.words)), known.finished
+
+    def _attention(self, step: list[Tensor], known: list[Tensor]) -> Tensor | None:
+        if self.beam.coverage_penalty == 0:
+            return None
+        found = attention_within([item.node for item in step], [item.node for item in known])
+        return None if found is None else self._split(found)
+
+    def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Tensor) -> tuple[Any, Any]:
+        longest = functions.reduce_max(final_state.lengths, 1)
+        words = backtraced(outputs.predicted_ids, outputs.parent_ids, longest, self.beam.end)
+        return FinalBeamSearchDecoderOutput(words, outputs), final_state
+
+
+def _end_of(end_token: Any) -> Any:
+    if isinstance(end_token, Tensor):
+        if end_token.node.op != "constant":
+            raise ArgumentError(f"end_token is an int, not {end_token!r}, which a run computes")
+        return int(end_token.node["value"])
+    return end_token
+
+
+def _mechanisms(cell: Any) -> Any:
+    """Yield the mechanisms of attention of a cell and of those inside."""
+    pending = [cell]
+    while pending:
+        item = pending.pop()
+        if hasattr(item, "attention") and hasattr(item.attention, "memory"):
+            yield item.attention
+        pending += [*([item.cell] if hasattr(item, "cell") else []), *getattr(item, "cells", ())]
