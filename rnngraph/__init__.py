@@ -155,7 +155,9 @@ from .declare.functions.statistics import (
 from .declare.parameters import parameter, with_update
 from .declare.placeholders import placeholder, state_placeholder
 from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
+from .declare.seq2seq.beam import Beam
 from .declare.seq2seq.decode import dynamic_decode
+from .declare.seq2seq.search import BeamSearch
 from .declare.state import joined, memory
 from .declare.structures import map_structure
 from .declare.taps import tap
@@ -245,9 +247,9 @@ _ROOMS = {"errors": "errors", "weights": "formats.weights", "sklearn": "sklearn"
 
 __all__ = [
     "SGD", "Adagrad", "Adam", "AdamW", "ArgumentError", "AttentionWrapper", "AttentionWrapperState",
-    "BahdanauAttention", "BasicLSTMCell", "BasicRNNCell", "CFNCell", "CallError", "Cell", "CosineDecay",
-    "CoupledInputForgetGateLSTMCell", "DropoutWrapper", "DtypeError", "ExponentialDecay", "FileError", "GRUCell",
-    "GraphError", "HighwayWrapper", "History", "IndRNNCell", "InputProjectionWrapper", "IntersectionRNNCell",
+    "BahdanauAttention", "BasicLSTMCell", "BasicRNNCell", "Beam", "BeamSearch", "CFNCell", "CallError", "Cell",
+    "CosineDecay", "CoupledInputForgetGateLSTMCell", "DropoutWrapper", "DtypeError", "ExponentialDecay", "FileError",
+    "GRUCell", "GraphError", "HighwayWrapper", "History", "IndRNNCell", "InputProjectionWrapper", "IntersectionRNNCell",
     "LSTMCell", "LSTMStateTuple", "LayerNormBasicLSTMCell", "LuongAttention", "Memory", "MemoryUsage", "MinimalRNNCell",
     "MissingExtraError", "MultiRNNCell", "NASCell", "NameLookupError", "Narrow", "Net", "NonFinite", "NonFiniteError",
     "NotOfferedError", "NotReadableError", "Optimizer", "OutOfMemoryError", "OutputProjectionWrapper",

@@ -2,10 +2,12 @@
 
 from rnngraph.tf1.core.scopes import AUTO_REUSE as AUTO_REUSE
 from rnngraph.tf1.train.gradients import AggregationMethod as AggregationMethod
+from rnngraph.tf1.ops.checks import assert_that as Assert
 from rnngraph.tf1.core.session import ConfigProto as ConfigProto
 from rnngraph.tf1.core.names import DType as DType
 from rnngraph.tf1.core.shapes import dimension as Dimension
 from rnngraph.tf1.summary.messages import Event as Event
+from rnngraph.tf1.datasets.queues import FIFOQueue as FIFOQueue
 from rnngraph.tf1.core.session import GPUOptions as GPUOptions
 from rnngraph.tf1.core.graph import Graph as Graph
 from rnngraph.tf1.core.graph import GraphKeys as GraphKeys
@@ -14,6 +16,9 @@ from rnngraph.tf1.summary.messages import HistogramProto as HistogramProto
 from rnngraph.tf1.core.session import InteractiveSession as InteractiveSession
 from rnngraph.tf1.core.operations import Operation as Operation
 from rnngraph.tf1.core.session import GPUOptions as OptimizerOptions
+from rnngraph.tf1.datasets.queues import PaddingFIFOQueue as PaddingFIFOQueue
+from rnngraph.tf1.datasets.queues import QueueBase as QueueBase
+from rnngraph.tf1.datasets.queues import RandomShuffleQueue as RandomShuffleQueue
 from rnngraph.tf1.core.session import GPUOptions as RunMetadata
 from rnngraph.tf1.core.session import GPUOptions as RunOptions
 from rnngraph.tf1.core.session import Session as Session
@@ -43,6 +48,21 @@ from rnngraph.tf1.ops.numbers import argmin as argmin
 from rnngraph.tf1.core.names import as_dtype as as_dtype
 from rnngraph.tf1.ops.functions import asin as asin
 from rnngraph.tf1.ops.functions import asinh as asinh
+from rnngraph.tf1.ops.checks import assert_equal as assert_equal
+from rnngraph.tf1.ops.checks import assert_greater as assert_greater
+from rnngraph.tf1.ops.checks import assert_greater_equal as assert_greater_equal
+from rnngraph.tf1.ops.checks import assert_integer as assert_integer
+from rnngraph.tf1.ops.checks import assert_less as assert_less
+from rnngraph.tf1.ops.checks import assert_less_equal as assert_less_equal
+from rnngraph.tf1.ops.checks import assert_negative as assert_negative
+from rnngraph.tf1.ops.checks import assert_non_negative as assert_non_negative
+from rnngraph.tf1.ops.checks import assert_non_positive as assert_non_positive
+from rnngraph.tf1.ops.checks import assert_none_equal as assert_none_equal
+from rnngraph.tf1.ops.checks import assert_positive as assert_positive
+from rnngraph.tf1.ops.checks import assert_rank as assert_rank
+from rnngraph.tf1.ops.checks import assert_rank_at_least as assert_rank_at_least
+from rnngraph.tf1.ops.checks import assert_rank_in as assert_rank_in
+from rnngraph.tf1.ops.checks import assert_type as assert_type
 from rnngraph.tf1.core.variables import assign as assign
 from rnngraph.tf1.core.variables import assign_add as assign_add
 from rnngraph.tf1.core.variables import assign_sub as assign_sub
@@ -76,6 +96,8 @@ from rnngraph.tf1.ops.functions import cos as cos
 from rnngraph.tf1.ops.functions import cosh as cosh
 from rnngraph.tf1.ops.numbers import count_nonzero as count_nonzero
 from rnngraph.tf1.ops.functions import cumsum as cumsum
+from rnngraph.tf1 import data as data
+from rnngraph.tf1 import debugging as debugging
 from rnngraph.tf1.core.scopes import device as device
 from rnngraph.tf1.ops.selection import diag as diag
 from rnngraph.tf1.ops.selection import diag_part as diag_part
@@ -140,6 +162,7 @@ from rnngraph.tf1 import io as io
 from rnngraph.tf1.ops.numbers import is_finite as is_finite
 from rnngraph.tf1.ops.numbers import is_inf as is_inf
 from rnngraph.tf1.ops.numbers import is_nan as is_nan
+from rnngraph.tf1.ops.checks import is_numeric_tensor as is_numeric_tensor
 from rnngraph.tf1.core.variables import is_variable_initialized as is_variable_initialized
 from rnngraph.tf1 import layers as layers
 from rnngraph.tf1.ops.functions import less as less
@@ -183,6 +206,7 @@ from rnngraph.tf1.core.operations import no_op as no_op
 from rnngraph.tf1.ops.regularizers import no_regularizer as no_regularizer
 from rnngraph.tf1.ops.numbers import norm as norm
 from rnngraph.tf1.ops.functions import not_equal as not_equal
+from rnngraph.tf1.datasets.functions import numpy_function as numpy_function
 from rnngraph.tf1.ops.functions import one_hot as one_hot
 from rnngraph.tf1.ops.functions import ones as ones
 from rnngraph.tf1.ops.initializers import ones_initializer as ones_initializer
@@ -194,6 +218,9 @@ from rnngraph.tf1.ops.functions import pad as pad
 from rnngraph.tf1.ops.inputs import placeholder as placeholder
 from rnngraph.tf1.ops.inputs import placeholder_with_default as placeholder_with_default
 from rnngraph.tf1.ops.functions import pow as pow
+from rnngraph.tf1.datasets.functions import py_func as py_func
+from rnngraph.tf1 import python as python
+from rnngraph.tf1 import queue as queue
 from rnngraph.tf1 import random as random
 from rnngraph.tf1.ops.random import random_normal as random_normal
 from rnngraph.tf1.ops.initializers import random_normal_initializer as random_normal_initializer
@@ -246,6 +273,7 @@ from rnngraph.tf1.ops.functions import squeeze as squeeze
 from rnngraph.tf1.ops.functions import stack as stack
 from rnngraph.tf1.ops.shapes import stop_gradient as stop_gradient
 from rnngraph.tf1.ops.arithmetic import strided_slice as strided_slice
+from rnngraph.tf1.core.names import string as string
 from rnngraph.tf1.ops.functions import subtract as sub
 from rnngraph.tf1.ops.functions import subtract as subtract
 from rnngraph.tf1 import summary as summary
@@ -254,6 +282,7 @@ from rnngraph.tf1.core.variables import tables_initializer as tables_initializer
 from rnngraph.tf1.ops.functions import tan as tan
 from rnngraph.tf1.ops.functions import tanh as tanh
 from rnngraph.tf1.ops.contractions import tensordot as tensordot
+from rnngraph.tf1 import test as test
 from rnngraph.tf1.ops.functions import tile as tile
 from rnngraph.tf1.ops.arithmetic import to_double as to_double
 from rnngraph.tf1.ops.functions import to_float as to_float

@@ -82,10 +82,7 @@ def test_every_module_of_tensorflow_imports_and_its_names_say_what_to_use() -> N
         for code, remedy in (
             ("from tensorflow.contrib.tensorboard.plugins import projector\nprojector.ProjectorConfig()", "np.savetxt"),
             ("from tensorflow.python import debug\ndebug.LocalCLIDebugWrapperSession", "rnngraph show"),
-            (
-                "from tensorflow.contrib.seq2seq.python.ops import beam_search_decoder as b\nb.BeamSearchDecoder",
-                "runs of",
-            ),
+            ("from tensorflow.contrib.seq2seq.python.ops import attention_wrapper as a\na.AttentionLayer", "step by step"),
             ("from tensorflow.python.ops import rnn_cell_impl\nrnn_cell_impl._Nothing", "rg.Cell"),
             ("import tensorflow as tf\ntf.keras.layers.LSTM", "tf.nn.rnn_cell"),
         ):
@@ -95,8 +92,8 @@ def test_every_module_of_tensorflow_imports_and_its_names_say_what_to_use() -> N
             with pytest.raises(rg.NotOfferedError, match=r" is not offered; .*docs/tf1\.md") as caught:
                 exec(lines[1], found)
             assert remedy in str(caught.value)
-        with pytest.raises(ImportError, match=r"tf\.train\.Supervisor is not offered; use tf\.Session"):
-            exec("from tensorflow.train import Supervisor")
+        with pytest.raises(ImportError, match=r"tf\.train\.Scaffold is not offered; use tf\.Session"):
+            exec("from tensorflow.train import Scaffold")
     assert (tf.__name__, tf.nn.__name__, tf.nn.__spec__) == ("rnngraph.tf1", "rnngraph.tf1.nn", None)
     assert tf.__spec__ is not None
     assert tf.__spec__.name == "rnngraph.tf1"

@@ -239,12 +239,12 @@ class AttentionWrapper(Wrapper):
     def _output(self) -> int | Cell:
         return (self.size or self.attention.width) if self.output_attention else self.cell
 
-    def cell_input(self, p: Scope, x: Tensor, attention: Tensor) -> Tensor:
+    def _cell_input(self, p: Scope, x: Tensor, attention: Tensor) -> Tensor:
         """Return the cell's input, made of the step's input and the attention of the step before."""
         return concat([x, attention])
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
-        output, cell_state = yield p.cell("", self.cell), self.cell_input(p, x, state["attention"]), state["cell_state"]
+        output, cell_state = yield p.cell("", self.cell), self._cell_input(p, x, state["attention"]), state["cell_state"]
         attention, _ = self.attention.context(p, output)
         if self.size is not None:
             both = concat([output, attention])

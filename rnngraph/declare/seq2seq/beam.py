@@ -135,13 +135,14 @@ def continued(
     if covered is not None and attention is not None:
         covered = covered + where(expand_dims(live, 2), attention, 0.0)
         scores = scores + expand_dims(_coverage_penalty(beam, covered, known.finished), 2)
-    best, places = top_k(build("reshape", scores, shape=(batch, width * words)), beam.width)  # type: ignore[operator]
+    best, places = top_k(build("reshape", scores, shape=(batch, width * words)), beam.width)
     parents, chosen = floor_divide(places, words), remainder(places, words)
     log_probs = take_along_axis(build("reshape", totals, shape=(batch, product((width, words)))), places, 1, False)
     ended = take_along_axis(known.finished, parents, 1, False)
     lengths = take_along_axis(known.lengths, parents, 1, False) + cast(logical_not(ended), "int64")
     following = Hypotheses(
-        log_probs, logical_or(ended, equal(chosen, beam.end)), lengths, None if covered is None else reordered(covered, parents)
+        log_probs, logical_or(ended, equal(chosen, beam.end)), lengths,
+        None if covered is None else reordered(covered, parents),
     )  # fmt: skip
     return Continuations(best, cast(chosen, "int32"), cast(parents, "int32")), following
 
@@ -161,7 +162,7 @@ def _coverage_penalty(beam: Beam, covered: Tensor, finished: Tensor) -> Tensor:
 def reordered(x: Tensor, parents: Tensor) -> Tensor:
     """Return states [batch, width, …] or [batch * width, …] of the hypotheses that ``parents`` [batch, width] name."""
     batch, width = parents.type.shape
-    first = build("reshape", build("iota", size=batch), shape=(batch, 1)) * width  # type: ignore[operator]
+    first = build("reshape", build("iota", size=batch), shape=(batch, 1)) * width
     places = cast(parents, "int64") + first
     is_flat = x.type.shape[0] == product((batch, width)) and (x.rank == 1 or x.type.shape[:2] != (batch, width))
     inner = x.type.shape[1:] if is_flat else x.type.shape[2:]
@@ -216,7 +217,7 @@ def backtraced(words: Tensor, parents: Tensor, longest: Tensor, end: Any) -> Ten
     counts = formal("is_within", (batch, 1), "bool")
     step = expand_dims(build("iota", size=steps), 1)
     within = expand_dims(step < expand_dims(cast(longest, "int64"), 0), 2)
-    first = build("broadcast", constant(np.arange(width), "int32"), shape=kind.shape)
+    first = build("broadcast", cast(build("iota", size=width), "int32"), shape=kind.shape)
     own = where(counts, take_along_axis(word, place, 1, False), end)
     following = where(counts, take_along_axis(parent, place, 1, False), place)
     *_, outputs = drive(

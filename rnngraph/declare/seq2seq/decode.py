@@ -24,6 +24,8 @@ from ..parameters import ScopeName
 from ..state import public
 from ..tensor import Tensor, build, class_within, constant, declared
 from ..trace import Trace, tracing
+from .beam import Beam
+from .search import BeamSearch, Search, check_beam
 
 NextInput = Callable[[Tensor, Tensor | None], Tensor]
 Stop = Callable[[Tensor], Tensor]
@@ -40,6 +42,7 @@ def dynamic_decode(
     stop: Stop | None = None,
     teacher: Tensor | None = None,
     teacher_prob: float | Tensor = 1.0,
+    beam: Beam | None = None,
 ) -> tuple[Tensor, Any, Tensor]:
     """Run a cell on its own outputs, as ``tf.contrib.seq2seq.dynamic_decode`` does with a helper.
 
@@ -50,8 +53,7 @@ def dynamic_decode(
         cell: Cell to run.
         first_input: float [batch, width], or [width] for all rows.
         next_input: Function of (output, x_t) that returns [batch, width]. ``output`` is the cell's output at step t,
-            and
-            x_t is ``inputs[:, t]``, or None without ``inputs``.
+            and x_t is ``inputs[:, t]``, or None without ``inputs``.
         max_steps: Maximum number of steps, an int. None: the length of ``inputs``.
         inputs: [batch, max_steps, features].
         initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. None: zeros, or the cell's own.
@@ -61,6 +63,10 @@ def dynamic_decode(
             ``next_input`` with probability ``teacher_prob`` for each row and step (scheduled sampling, Bengio et al.
             2015).
         teacher_prob: A float in [0, 1], or a scalar float placeholder.
+        beam: Beam search for the best words. The cell's output is a score for each word, ``next_input`` is a function
+            of (words, None) with words int64 [batch * width], and a memory that the cell attends to has ``beam.width``
+            rows for each row, as ``rg.repeat(memory, width, axis=0)`` returns. It excludes ``inputs``, ``stop`` and
+            ``teacher``, and the result is an ``rg.BeamSearch``: (words, scores, lengths).
 
     Returns:
         (outputs [batch, max_steps, output], final state, lengths). lengths: int64 [batch], the number of steps of each
@@ -75,6 +81,8 @@ def dynamic_decode(
     where = user_line()
     decode = _Decode(cell, first_input, inputs, teacher, max_steps, initial_state, where)
     with within(decode.scope.layer):
+        if beam is not None:
+            return decode.search(check_beam(beam, where, inputs=inputs, stop=stop, teacher=teacher), next_input)
         return decode.run(next_input, stop, teacher_prob)
 
 
@@ -164,6 +172,23 @@ class _Decode:
             if sequence is not None:
                 self._fits(sequence.type.shape[1], batch, f"{what} has {{}} rows, and the batch is {{}}")
         return batch
+
+    def search(self, beam: Beam, next_input: NextInput) -> BeamSearch:
+        """Declare a search with a beam."""
+        if self.batch_is_open:
+            raise ShapeError(
+                "dynamic_decode with a beam needs the number of rows: give first_input [batch, width] or an "
+                "initial_state",
+                self.where,
+            )
+        if not callable(next_input):
+            raise DtypeError(f"next_input must be a function of words, not {next_input!r}", self.where)
+        search = Search(
+            self.cell, beam, self.batch, self.length, self.first.dtype, self.scope, self.where, self._formal
+        )
+        self.batch = search.rows
+        taken = taking(next_input, "next_input", "words", "x_t", where=self.where)
+        return search.run(self.first, taken, self._checked_input, self.initial_state)
 
     def run(self, next_input: NextInput, stop: Stop | None, teacher_prob: Any) -> tuple[Tensor, Any, Tensor]:
         for function, what in ((next_input, "next_input"), (stop, "stop")):

@@ -97,7 +97,7 @@ class TfTensor(Tensor, propagates=True):
         return TensorShape(self.shape)
 
     def set_shape(self, shape: Any) -> None:
-        """Give sizes that are open while declaring; a run checks them. Raises ``ShapeError`` where known ones differ."""
+        """Give sizes that are open; a run checks them. Raises ``ShapeError`` where known ones differ."""
         sizes = TensorShape(shape).as_list() if shape is not None else [None] * self.rank
         TensorShape(self.shape).assert_is_compatible_with(sizes)
         dims = tuple(dim if size is None else size for size, dim in zip(sizes, self.type.shape, strict=True))

@@ -58,7 +58,8 @@ def padded(
                 raise InvalidArgumentError(
                     f"an element of the shape {np.shape(part)} is larger than its batch, {sizes}"
                 )
-            rows[(row, *(slice(0, size) for size in np.shape(part)))] = part
+            index: tuple[Any, ...] = (row, *(slice(0, size) for size in np.shape(part)))
+            rows[index] = part
         batch.append(rows)
     return batch
 

@@ -47,9 +47,11 @@ class Dataset:
         sources: Tensors that the dataset is made of.
     """
 
-    def __init__(self, structure: Any, elements: Begin, sources: Sequence[Tensor] = ()) -> None:
+    def __init__(self, structure: Any, elements: Begin, sources: Sequence[Any] = ()) -> None:
         self.structure, self.elements = structure, elements
-        self.sources = [item for item in sources if isinstance(item, Tensor) and item.node.op != "constant"]
+        self.sources: list[Tensor] = [
+            item for item in sources if isinstance(item, Tensor) and item.node.op != "constant"
+        ]
 
     def _then(self, structure: Any, elements: Begin, *beside: Any) -> Dataset:
         """Return a dataset that is made of this one, and of numbers, Tensors or datasets beside it."""

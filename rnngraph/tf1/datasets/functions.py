@@ -120,6 +120,8 @@ def _component(leaf: Any) -> Any:
 class PythonResult(TfTensor):
     """What a Python function gives: its number of axes is open until ``set_shape`` says it."""
 
+    has_open_rank: bool
+    value: Any
     __slots__ = ("has_open_rank", "value")
 
     @staticmethod

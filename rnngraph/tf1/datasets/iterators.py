@@ -62,7 +62,7 @@ class _Stream(Elements):
 class Iterator:
     """``tf.data.Iterator``. Each run that reads what ``get_next`` gives takes one element."""
 
-    def __init__(self, structure: Any, source: Source, dataset: Any = None) -> None:
+    def __init__(self, structure: Any, source: Any, dataset: Any = None) -> None:
         self.structure, self.source, self.dataset = structure, source, dataset
         self._initializer: Operation | None = None
 

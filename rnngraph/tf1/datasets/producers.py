@@ -72,8 +72,8 @@ def range_input_producer(
     count = as_tensor(limit) if isinstance(limit, Tensor) else as_tensor(np.asarray(limit, "int32"))
     value = _values(count)
     return _Producer(
-        lambda session: np.arange(int(value(session)), dtype=count.type.dtype), Component(count.type.dtype, ()), num_epochs,
-        shuffle, seed, name or "input_producer",
+        lambda session: np.arange(int(value(session)), dtype=count.type.dtype), Component(count.type.dtype, ()),
+        num_epochs, shuffle, seed, name or "input_producer",
     )  # fmt: skip
 
 
@@ -164,8 +164,8 @@ class _Batched(Source):
 
 
 def _batches(
-    tensors: Any, batch_size: Any, many: bool, pads: bool, smaller: bool, shapes: Any, name: str, least: int | None = None,
-    seed: int | None = None, keep: Any = None,
+    tensors: Any, batch_size: Any, many: bool, pads: bool, smaller: bool, shapes: Any, name: str,
+    least: int | None = None, seed: int | None = None, keep: Any = None,
 ) -> Any:  # fmt: skip
     names = sorted(tensors) if isinstance(tensors, dict) else None
     listed = [tensors[key] for key in names] if names is not None else tensors
@@ -187,9 +187,9 @@ def _batches(
 
 @api
 def batch(
-    tensors: Any, batch_size: Any, num_threads: int = 1, capacity: int = 32, enqueue_many: bool = False, shapes: Any = None,
-    dynamic_pad: bool = False, allow_smaller_final_batch: bool = False, shared_name: str | None = None,
-    name: str | None = None,
+    tensors: Any, batch_size: Any, num_threads: int = 1, capacity: int = 32, enqueue_many: bool = False,
+    shapes: Any = None, dynamic_pad: bool = False, allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None, name: str | None = None,
 ) -> Any:  # fmt: skip
     """Return batches of Tensors, which are computed anew for each element."""
     return _batches(tensors, batch_size, enqueue_many, dynamic_pad, allow_smaller_final_batch, shapes, name or "batch")
@@ -197,8 +197,8 @@ def batch(
 
 @api
 def maybe_batch(
-    tensors: Any, keep_input: Any, batch_size: Any, num_threads: int = 1, capacity: int = 32, enqueue_many: bool = False,
-    shapes: Any = None, dynamic_pad: bool = False, allow_smaller_final_batch: bool = False,
+    tensors: Any, keep_input: Any, batch_size: Any, num_threads: int = 1, capacity: int = 32,
+    enqueue_many: bool = False, shapes: Any = None, dynamic_pad: bool = False, allow_smaller_final_batch: bool = False,
     shared_name: str | None = None, name: str | None = None,
 ) -> Any:  # fmt: skip
     """Return batches of those elements of which ``keep_input`` is true."""

@@ -118,8 +118,8 @@ def pulled_tensor(component: Component, name: str, value: Any) -> Tensor:
     """Return a placeholder that a run fills by itself. value: what computes it."""
     if component.dtype == TEXT:
         raise NotOfferedError(
-            f"{name} gives texts, and Tensors hold numbers; make ids of words with a dict, before the dataset or in its "
-            f"generator ({GUIDE})"
+            f"{name} gives texts, and Tensors hold numbers; make ids of words with a dict, before the dataset or in "
+            f"its generator ({GUIDE})"
         )
     if component.shape is None:
         raise NotOfferedError(f"{name} has an open number of axes; give its shape, such as output_shapes= ({GUIDE})")

@@ -4,6 +4,6 @@
 for what ours write otherwise, ``shapes`` is of sizes, ``selection`` chooses entries, ``contractions`` are ``tensordot``
 and ``einsum``, ``nest`` is of nests, ``random`` draws. ``inputs`` has placeholders and drivers, ``layers`` what owns
 variables, ``windows`` convolutions and pools, ``batch_norms`` batch normalization, ``normalizers`` those of
-``tf.contrib.layers``, ``initializers`` and ``regularizers`` what these take, ``losses`` what is minimised, ``checks`` assertions; cells and
-attention are in ``recurrent``. ``table/names.txt`` lists their names.
+``tf.contrib.layers``, ``initializers`` and ``regularizers`` what these take, ``losses`` what is minimised, ``checks``
+assertions; cells and attention are in ``recurrent``. ``table/names.txt`` lists their names.
 """

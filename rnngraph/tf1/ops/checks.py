@@ -89,7 +89,8 @@ def _named(function: Callable[..., Operation], label: str, text: str) -> Callabl
 
 
 def _checked(
-    condition: Tensor, words: str, operands: Sequence[Tensor], data: Any, limit: int | None, message: str | None, name: str
+    condition: Tensor, words: str, operands: Sequence[Tensor], data: Any, limit: int | None, message: str | None,
+    name: str,
 ) -> Operation:  # fmt: skip
     """Return the operation. Raises ``InvalidArgumentError`` at once where constants fail."""
     text = f"{message + ' ' if message else ''}Condition x {words}{' y' if len(operands) > 1 else ''} did not hold."

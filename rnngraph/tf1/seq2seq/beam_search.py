@@ -18,6 +18,7 @@ from ...declare.seq2seq.beam import (
     reordered,
 )
 from ...declare.tensor import Tensor, as_tensor, build
+from ...declare.tensor import constant as numbers
 from ...ir.types import product
 from ...support.api_guard import api
 from ...support.arguments import units
@@ -116,7 +117,7 @@ class BeamSearchDecoder(Decoder):
     def _merged(self, leaf: Tensor) -> Tensor:
         """Return [batch, beam_width, …] as rows."""
         rows = product((self.batch, self.beam.width))
-        return as_tensorflow(build("reshape", leaf, shape=(rows, *leaf.type.shape[2:])))  # type: ignore[no-any-return]
+        return as_tensorflow(build("reshape", leaf, shape=(rows, *leaf.type.shape[2:])))
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
         words = build("broadcast", functions.expand_dims(self.tokens, 1), shape=(self.batch, self.beam.width))
@@ -138,7 +139,7 @@ class BeamSearchDecoder(Decoder):
             raise ArgumentError("coverage_penalty_weight must be 0.0, as no cell has attention")
         entries = mechanisms[0].memory.type.shape[1]
         return build(
-            "broadcast", as_tensor(0.0) if leaves[0].type.dtype == "float32" else functions.cast(0.0, leaves[0].type.dtype),
+            "broadcast", numbers(0.0, leaves[0].type.dtype),
             shape=(self.batch, self.beam.width, entries),
         )  # fmt: skip
 

@@ -75,7 +75,8 @@ class Supervisor:
         logdir: str | None = None, summary_op: Any = USE_DEFAULT, saver: Any = USE_DEFAULT,
         global_step: Any = USE_DEFAULT, save_summaries_secs: float = 120, save_model_secs: float = 600,
         recovery_wait_secs: float = 30, stop_grace_secs: float = 120, checkpoint_basename: str = "model.ckpt",
-        session_manager: Any = None, summary_writer: Any = USE_DEFAULT, init_fn: Any = None, local_init_run_options: Any = None,
+        session_manager: Any = None, summary_writer: Any = USE_DEFAULT, init_fn: Any = None,
+        local_init_run_options: Any = None,
     ) -> None:  # fmt: skip
         self.graph = get_default_graph() if graph is None else graph
         with self.graph.as_default():
@@ -84,7 +85,7 @@ class Supervisor:
             self.summary_op = merge_all() if _is_default(summary_op) else summary_op
             self.global_step = get_global_step() if _is_default(global_step) else global_step
             has_variables = bool(self.graph.global_variables())
-            self.saver = (Saver() if has_variables else None) if _is_default(saver) else saver
+            self.saver: Any = (Saver() if has_variables else None) if _is_default(saver) else saver
         self.is_chief, self.logdir = is_chief, os.fspath(logdir) if logdir else None
         self.coord, self._init_feeds, self._init_fn = Coordinator(), init_feed_dict, init_fn
         self.save_model_secs, self.save_summaries_secs = save_model_secs, save_summaries_secs
@@ -104,7 +105,7 @@ class Supervisor:
         close_summary_writer: bool = True,
     ) -> Iterator[Session]:  # fmt: skip
         """A session that has values. The end of data ends the block without an error."""
-        session = self.prepare_or_wait_for_session(master, config, None, start_standard_services)
+        session = self.prepare_or_wait_for_session(master, config, start_standard_services=start_standard_services)
         try:
             with session.as_default():
                 yield session

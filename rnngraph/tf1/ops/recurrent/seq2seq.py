@@ -77,9 +77,9 @@ class AttentionWrapper(SignedCell, attention.AttentionWrapper):
         if self.cell_input_fn is not None and not callable(self.cell_input_fn):
             raise DtypeError(f"cell_input_fn is a function of (inputs, attention), not {shown(self.cell_input_fn)}")
 
-    def cell_input(self, p: Scope, x: Tensor, attention: Tensor) -> Tensor:
+    def _cell_input(self, p: Scope, x: Tensor, attention: Tensor) -> Tensor:
         if self.cell_input_fn is None:
-            return super().cell_input(p, x, attention)
+            return super()._cell_input(p, x, attention)
         function = taking(self.cell_input_fn, "cell_input_fn", "inputs", "attention")
         with within_step(p, p._path):
             found = function(as_tensorflow(x), as_tensorflow(attention))

@@ -1,0 +1,145 @@
+"""dynamic_decode with a beam: several hypotheses of each row, of which the best go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ...ir.types import Dim, TensorType, product
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown
+from ..cell import Cell, InnerCell
+from ..driver import Carry, check_step, drive, initial_leaves, state_names
+from ..functions.arrays.moves import repeat
+from ..functions.basic import cast, logical_not, reduce_max, transpose
+from ..functions.statistics import reduce_all
+from ..nest import flatten, map_leaves, pack
+from ..state import public
+from ..tensor import Tensor, build, constant
+from ..trace import Trace, tracing
+from .beam import Beam, Hypotheses, attention_within, backtraced, continued, first_hypotheses, reordered
+
+
+@api
+class BeamSearch(NamedTuple):
+    """Result of ``rg.dynamic_decode`` with a beam, the best hypothesis of each row first.
+
+    Attributes:
+        words: Ids of the words, int32 [batch, width, max_steps]; past a hypothesis's end the end word.
+        scores: Scores of the hypotheses, float [batch, width].
+        lengths: Number of words, int64 [batch, width], the end word included.
+    """
+
+    words: Tensor
+    scores: Tensor
+    lengths: Tensor
+
+
+class Search:
+    """One search in the making. formal: makes a name in the step; check: checks the next input of all hypotheses."""
+
+    def __init__(
+        self, cell: Cell, beam: Beam, batch: Dim, length: Dim, dtype: str, scope: Any, where: Where | None,
+        formal: Callable[[str, TensorType], Tensor],
+    ) -> None:  # fmt: skip
+        self.cell, self.beam, self.batch, self.length, self.dtype = cell, beam, batch, length, dtype
+        self.scope, self.where, self.formal = scope, where, formal
+        self.rows = product((batch, beam.width))
+        self.pair = (batch, beam.width)
+
+    def run(
+        self, first: Tensor, next_input: Callable[[Tensor, None], Tensor], check: Callable[[Any], Tensor], initial: Any
+    ) -> BeamSearch:
+        """Declare the search."""
+        trace = Trace(self.dtype, self.where, self.scope.layer)
+        inner = InnerCell(trace, "", self.cell, self.scope.specs, "")
+        structure = public(self.cell)
+        kinds = [TensorType(self.dtype, (self.rows, leaf.width)) for leaf in flatten(structure)]
+        states = [self.formal(name, kind) for name, kind in zip(state_names(self.cell), kinds, strict=True)]
+        start = self._start(first)
+        fed = self.formal("fed", start.type)
+        with tracing(self.cell):
+            output, new = inner(fed, pack(structure, states))
+        after = flatten(new)
+        check_step(self.cell, output, after, kinds, self.where)
+        words = output.type.shape[-1]
+        if not isinstance(words, int) or words < self.beam.width or words <= self.beam.end:
+            raise ShapeError(
+                f"a beam of {self.beam.width} with the end word {self.beam.end} needs scores of at "
+                f"least as many words, and the cell gives {words}; its output is a "
+                "score for each word, as rg.OutputProjectionWrapper gives",
+                self.where,
+            )
+        attention = self._attention([output, *after], [fed, *states])
+        before = self._before(attention)
+        known = self._formals(before)
+        logits = build("reshape", output, shape=(*self.pair, words))
+        chosen, following = continued(self.beam, logits, known, attention)
+        moved = [reordered(leaf, chosen.parents) for leaf in after]
+        fed_next = check(next_input(cast(build("reshape", chosen.words, shape=(self.rows,)), "int64"), None))
+        runs, scores = self.formal("runs", TensorType("bool", ())), self.formal("scores", chosen.scores.type)
+        given = initial if initial is None else map_leaves(lambda leaf: self._repeated(leaf), initial)
+        begins = initial_leaves(self.cell, inner, given, kinds, self.where)
+        carried = [
+            *zip(states, moved, begins, strict=True), (fed, fed_next, start),
+            *zip(known[:3], following[:3], before[:3], strict=True), (scores, chosen.scores, before.log_probs),
+            (runs, logical_not(reduce_all(following.finished)), constant(True)),
+        ]  # fmt: skip
+        if known.coverage is not None and following.coverage is not None and before.coverage is not None:
+            carried.append((known.coverage, following.coverage, before.coverage))
+        items = drive(
+            self.cell, trace, self.scope, False, (self.length, 1), [], None,
+            [Carry(formal.node, value.node, begin) for formal, value, begin in carried], chosen.words.node, runs.node,
+            emits=[chosen.parents.node], has_rows=False, tensor_class=type(self.formal("result", start.type)),
+        )  # fmt: skip
+        count = len(states)
+        lengths, final_scores, (all_words, parents) = items[count + 3], items[count + 4], items[len(carried) :]
+        whole = backtraced(all_words, parents, reduce_max(lengths, 1), self.beam.end)
+        return BeamSearch(transpose(whole, (1, 2, 0)), final_scores, lengths)
+
+    def _start(self, first: Tensor) -> Tensor:
+        """Return the first input of all hypotheses."""
+        if first.rank == 2 and first.type.shape[0] != 1:
+            return repeat(first, self.beam.width, axis=0)
+        return build("broadcast", first, shape=(self.rows, first.type.shape[-1]))
+
+    def _repeated(self, leaf: Any) -> Any:
+        """Return a row's initial state for each of its hypotheses."""
+        if not isinstance(leaf, Tensor) or leaf.rank != 2 or leaf.type.shape[0] == 1:
+            return leaf
+        return repeat(leaf, self.beam.width, axis=0)
+
+    def _attention(self, step: list[Tensor], known: list[Tensor]) -> Tensor | None:
+        """Return the attention of a step, [batch, width, entries], where the search needs it."""
+        if self.beam.coverage_penalty == 0:
+            return None
+        found = attention_within([item.node for item in step], [item.node for item in known])
+        if found is None:
+            raise ArgumentError(
+                "coverage_penalty needs a cell that attends to a memory, such as rg.AttentionWrapper; leave it 0",
+                self.where,
+            )
+        return build("reshape", found, shape=(*self.pair, found.type.shape[1]))
+
+    def _before(self, attention: Tensor | None) -> Hypotheses:
+        """Return the hypotheses before the first step."""
+        covered = None
+        if attention is not None:
+            covered = build("broadcast", constant(0.0, attention.type.dtype), shape=attention.type.shape)
+        return first_hypotheses(self.beam, self.batch, self.dtype, covered)
+
+    def _formals(self, before: Hypotheses) -> Hypotheses:
+        """Return names in the step for what is known of hypotheses."""
+        labels = ("log_probs", "finished", "lengths", "coverage")
+        pairs = zip(labels, before, strict=True)
+        return Hypotheses(*(None if item is None else self.formal(label, item.type) for label, item in pairs))  # type: ignore[arg-type]
+
+
+def check_beam(beam: Any, where: Where | None, **others: Any) -> Beam:
+    """Return the beam. Raises ``ArgumentError`` for arguments that a search does not take."""
+    if not isinstance(beam, Beam):
+        raise DtypeError(f"beam is an rg.Beam(width, end), not {shown(beam)}", where)
+    for name, value in others.items():
+        if value is not None:
+            raise ArgumentError(f"dynamic_decode with a beam takes no {name}; leave it out", where)
+    return beam
