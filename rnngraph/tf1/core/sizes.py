@@ -91,6 +91,8 @@ def with_computed(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any,
     Such numbers are sizes that are not the axis's own. A run checks that they lie within the axis.
     """
     taken = [item for item in index if item is not None]
+    if len([item for item in taken if item is not Ellipsis]) > x.rank:
+        return x, index
     axes, left = iter(_axes_of(x, taken)), list[Any]()
     for item in index:
         axis = None if item is None else next(axes)
