@@ -82,7 +82,7 @@ def test_every_module_of_tensorflow_imports_and_its_names_say_what_to_use() -> N
         for code, remedy in (
             ("from tensorflow.contrib.tensorboard.plugins import projector\nprojector.ProjectorConfig()", "np.savetxt"),
             ("from tensorflow.python import debug\ndebug.LocalCLIDebugWrapperSession", "rnngraph show"),
-            ("from tensorflow.contrib.seq2seq.python.ops import attention_wrapper as a\na.AttentionLayer", "step by step"),
+            ("from tensorflow.contrib.seq2seq.python.ops import attention_wrapper\nattention_wrapper.A", "step by"),
             ("from tensorflow.python.ops import rnn_cell_impl\nrnn_cell_impl._Nothing", "rg.Cell"),
             ("import tensorflow as tf\ntf.keras.layers.LSTM", "tf.nn.rnn_cell"),
         ):

@@ -244,7 +244,8 @@ class AttentionWrapper(Wrapper):
         return concat([x, attention])
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
-        output, cell_state = yield p.cell("", self.cell), self._cell_input(p, x, state["attention"]), state["cell_state"]
+        joined = self._cell_input(p, x, state["attention"])
+        output, cell_state = yield p.cell("", self.cell), joined, state["cell_state"]
         attention, _ = self.attention.context(p, output)
         if self.size is not None:
             both = concat([output, attention])
