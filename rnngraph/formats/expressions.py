@@ -62,7 +62,9 @@ def attribute(name: str) -> ast.expr:
 
 
 def literal(value: Any) -> ast.expr:
-    """A number, text, slice, function of ``rg`` or list of such, as an expression."""
+    """A number, text, slice, function of ``rg``, or a list or dict of such, as an expression."""
+    if isinstance(value, dict):
+        return ast.Dict([literal(key) for key in value], [literal(item) for item in value.values()])
     if isinstance(value, slice):
         return ast.Slice(*(None if part is None else literal(part) for part in (value.start, value.stop, value.step)))
     if type(value) in (list, tuple):

@@ -180,7 +180,7 @@ class Script:
             wanted = set(names.values())
             self.parameters = {name: array for name, array in self.parameters.items() if name in wanted}
             return
-        given = _names(tensor for step in self._steps for tensor in tensors_in(step.thing))
+        given = parameters_in(self)
         found, lost = {}, []
         for spec, name in names.items():
             known = self._known(given[spec])
@@ -233,6 +233,11 @@ class Script:
 def _names(tensors: Iterable[Tensor]) -> dict[ParameterSpec, str]:
     """Parameters that these need, and what a program of them calls each."""
     return settle(topological(tensor.node for tensor in tensors), {}).specs
+
+
+def parameters_in(script: Script) -> dict[ParameterSpec, str]:
+    """Return the parameters of all steps so far, in the order of declaration, with the names of a program of them."""
+    return _names(tensor for step in script.steps for tensor in tensors_in(step.thing))
 
 
 def tensors_in(thing: Any) -> Iterator[Tensor]:

@@ -55,8 +55,10 @@ class Writer:
         lines = self.statements()
         compiled = ast.Call(attribute("rg.compile"), [self.expression(dict(self._outputs))], [])
         lines += ["", statement("program", compiled)]
-        imports = ["import rnngraph as rg", ""]
         all_steps = list(with_inner(self._steps))
+        own_modules = sorted({step.imports() for step in all_steps if step.imports is not None})
+        imports = ["import rnngraph as rg", ""]
+        imports += [*(f"from {module} import {name}" for module, name in own_modules), *[""] * bool(own_modules)]
         called = [item for step in all_steps if not step.defines for item in (step.key, *_functions(step))]
         own, texts = Own(called), [step.defines for step in self._steps if step.defines]
         defined = [line for text in texts for line in ("", text, "")]

@@ -41,6 +41,8 @@ class Step:
     """The text of a class that the script must hold."""
     inner: Sequence[Step] = ()
     """The steps that stand in that text."""
+    imports: Callable[[], tuple[str, str]] | None = None
+    """Returns the module and the name of a function of the user's that the script must import."""
     where: Where | None = None
     """The user's line that the step comes from."""
 

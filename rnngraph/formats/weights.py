@@ -114,12 +114,18 @@ def from_keras(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
     """
     kind = kind_of(cell)
     order = ORDERS["keras"][kind]
-    take = Taker(_by_name(arrays, "Keras"), "Keras' arrays")
+    named = _by_name(arrays, "Keras")
+    take = Taker(named, "Keras' arrays")
     kernel = take("kernel", (None, None))
     size = kernel.shape[1]
     _check_gates(size, order, "kernel")
     recurrent = take("recurrent_kernel", (size // len(order), size))
     after = isinstance(cell, GRUCell) and cell.reset_after
+    if "bias" in named and np.shape(named["bias"]) == (2 * size,):
+        raise ShapeError(
+            f"bias of Keras' arrays has {2 * size} entries where the kernel has {size} columns, as that of a CuDNNLSTM "
+            "or CuDNNGRU; take these arrays through rg.weights.from_cudnn"
+        )
     bias = take("bias", (2, size) if after else (size,)) if "bias" in take else np.zeros((2, size), kernel.dtype)
     take.check_all()
     rows = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])

@@ -187,3 +187,12 @@ def test_cudnn_layers_lie_transposed_gate_by_gate() -> None:
 def test_errors_say_what_to_give(call: Any, text: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=text):
         call()
+
+
+@pytest.mark.parametrize("cell", [rg.GRUCell(4, reset_after=True), rg.BasicLSTMCell(4)])
+def test_arrays_of_cudnn_name_their_function(cell: rg.Cell) -> None:
+    gates = 3 if isinstance(cell, rg.GRUCell) else 4
+    arrays = [np.zeros((3, 4 * gates)), np.zeros((4, 4 * gates)), np.zeros(8 * gates)]
+    with pytest.raises(rg.ShapeError, match=r"rg\.weights\.from_cudnn"):
+        rg.weights.from_keras(cell, arrays)
+    assert rg.weights.from_cudnn(cell, arrays)

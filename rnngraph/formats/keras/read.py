@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ...ir.node import Namer
@@ -32,6 +32,7 @@ from .core.archive import Opened, opened
 from .core.configuration import NETWORKS, Layer, Network, all_layers, network_of, references
 from .core.declaration import Declaration, Handler, Signal, Unreadable, dtype_of
 from .core.variables import arrays_of
+from .custom import Builder, CustomObjects, checked_builders
 from .network import Networks, groups_of, handlers_of, uses_of
 
 KEEPS_MASK = frozenset({
@@ -68,6 +69,7 @@ def read_keras(
     max_entries: int = MAX_ENTRIES,
     open: Mapping[str, Mapping[int, str]] | None = None,
     fixed: Mapping[str, Mapping[int, int]] | None = None,
+    custom_objects: Mapping[str, Callable[[dict[str, Any]], Any]] | None = None,
 ) -> Net:
     """The net of a ``.keras`` file, or of a legacy ``.h5`` file that ``model.save`` wrote; by Keras 3, Keras 2 or
     ``tf.keras``.
@@ -79,6 +81,9 @@ def read_keras(
         declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
     open: ``{input: {axis: name}}``, axes to which the file gives a size and that are read as open.
     fixed: ``{input: {axis: size}}``, open axes that are read as of one size.
+    custom_objects: ``{class: builder}`` for classes of your own. ``builder(config)`` returns an ``rg.Cell`` for a cell
+        or a recurrent layer, or a function of Tensors for another layer. The file's arrays become the parameters that
+        these declare, in the order of declaration; ``(cell, names)`` says which, in the order of the file.
 
     Raises ``NotReadableError`` with every layer that can't be read, ``FileError`` where the file is damaged,
     ``MissingExtraError`` where h5py is not installed.
@@ -86,9 +91,11 @@ def read_keras(
     with entries_up_to(max_entries) as most:
         file = opened(source)
         try:
-            net = network_of(file.description)
+            net, builders = network_of(file.description), checked_builders(custom_objects)
+            for layer in all_layers(net):
+                layer.is_custom = layer.kind in builders and not layer.is_operation
             request = _request(net, open, fixed)
-            script = read_with(request, file.name, lambda asked: _read(file, net, asked))
+            script = read_with(request, file.name, lambda asked: _read(file, net, asked, builders))
             check_sizes(file.name, script, most)
             return Net(script)
         except RecursionError:
@@ -103,14 +110,14 @@ def _request(net: Layer, open: Any, fixed: Any) -> AxisRequest:
     return AxisRequest.of(open, fixed, shapes)
 
 
-def _read(file: Opened, net: Layer, request: AxisRequest) -> Script:
+def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str, Builder]) -> Script:
     seen = list(_problems(net, file.version))
     problems, known = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in seen], {*dict(seen)}
     layers = [layer for layer in all_layers(net) if layer.network is None]
     hidden = {layer for layer in layers if not known.isdisjoint(all_layers(layer))}
     networks, found = Networks(hidden, KEEPS_SHAPE), None
     try:
-        found = _declared(file, net, networks, request) if net.network is not None else None
+        found = _declared(file, net, networks, request, builders) if net.network is not None else None
     except NotReadableError as error:
         networks.problems += error.problems
     except FileError:
@@ -121,20 +128,26 @@ def _read(file: Opened, net: Layer, request: AxisRequest) -> Script:
     return found
 
 
-def _declared(file: Opened, net: Layer, networks: Networks, request: AxisRequest) -> Script | None:
+def _declared(
+    file: Opened, net: Layer, networks: Networks, request: AxisRequest, builders: Mapping[str, Builder]
+) -> Script | None:  # fmt: skip
     """Return the net's script, or None where ``networks`` lists what can't be read."""
     assert net.network is not None
     uses = uses_of(net)
-    script = Script("A net that rnngraph read from a file of Keras.")
+    script, arrays = Script("A net that rnngraph read from a file of Keras."), arrays_of(file, net)
+    custom = CustomObjects(builders)
     b = Declaration(
-        script, file.version, file.minor, arrays_of(file, net), uses, {**_HANDLERS, **handlers_of(networks)},
+        script, file.version, file.minor, arrays, uses,
+        {**_HANDLERS, **handlers_of(networks), **dict.fromkeys(builders, custom.layer)},
         KEEPS_MASK if file.version >= 3 else KEEPS_MASK - SINCE_KERAS_3, groups_of(net.network, uses),
     )  # fmt: skip
+    b.custom_cell = custom.cell
     given = networks.run(b, net.network, [*_inputs(b, net, request)])
     if given is None or networks.problems:
         return None
     for name, signal in zip(_output_names(net.network, len(given)), given, strict=True):
         script.outputs[name] = signal.value
+    custom.own_arrays(script, arrays)
     return script
 
 
@@ -144,8 +157,8 @@ def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
         yield net, "a file holds a Sequential or a Functional model"
         return
     for layer in all_layers(net):
-        if layer.is_operation:
-            continue  # only if it is needed
+        if layer.is_operation or layer.is_custom:
+            continue  # an operation only if it is needed
         known = layer.kind in _HANDLERS or layer.kind in (*NETWORKS, "TimeDistributed") or layer.kind in recurrent.CELLS
         if layer.is_foreign:
             yield layer, "it is not of Keras' own classes"

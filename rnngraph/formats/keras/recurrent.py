@@ -15,6 +15,7 @@ from ..weights import from_cudnn, from_keras
 from .activations import cell_activation, number
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable, signals
+from .custom import state_parts
 from .plain import kept
 
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
@@ -57,11 +58,13 @@ def cells_of(layer: Layer) -> list[Layer]:
 
 
 def _is_lstm(layer: Layer) -> bool:
-    return "LSTM" in layer.kind
+    return "LSTM" in layer.kind and not layer.is_custom
 
 
 def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) -> Value:
     """A cell with its arrays. at: the scope that it is in."""
+    if layer.is_custom and b.custom_cell is not None:
+        return b.custom_cell(b, layer, at)
     units = layer.config.count("units", most=1 << 24)
     names: dict[str, Any] = {}
     gates = "hard_sigmoid" if b.version < 3 else "sigmoid"
@@ -100,7 +103,7 @@ def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at:
     found, drops_state = [], not _flag(layer, "return_state")
     for cell, place in zip(cells, places_in(at, len(cells))[0], strict=True):
         found.append(_cell(b, cell, width, place, drops_state))
-        width = cell.config.count("units")
+        width = found[-1].thing.output_size if cell.is_custom else cell.config.count("units")
     whole = stacked(b.script, found)
     if b.is_shared(layer):
         whole = b.kept[layer] = b.script.call(shared, whole, hint="cell")
@@ -113,7 +116,9 @@ def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at:
 def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
     """A driver's state in Keras' order."""
     for cell, part in zip(cells, [state] if len(cells) == 1 else list(state), strict=True):
-        if _is_lstm(cell):
+        if cell.is_custom:
+            yield from state_parts(part)
+        elif _is_lstm(cell):
             c, h = part
             yield from (h, c)
         else:
@@ -123,6 +128,8 @@ def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
 def _initial(cells: Sequence[Layer], given: Sequence[Signal]) -> Any:
     """Keras' states as a driver takes them."""
     left, found = list(given), list[Any]()
+    if any(cell.is_custom for cell in cells):
+        raise Unreadable("it is given initial states of a class of your own")
     for cell in cells:
         count = 2 if _is_lstm(cell) else 1
         taken, left = left[:count], left[count:]
@@ -184,7 +191,9 @@ def _recurrent(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     if _flag(layer, "return_sequences"):
         y = _reversed(b, outputs, 0 if major else 1) if back else outputs
         found = Signal(y, handed_on)
-    elif x.mask is not None and (given or zeroes):  # a row without steps gives 0, and its state is the initial one
+    elif cells[-1].is_custom or (
+        x.mask is not None and (given or zeroes)
+    ):  # a row without steps gives 0, and its state is the initial one
         found = Signal(b.script.item(outputs, slice(None), 0 if back else -1))
     else:
         found = Signal(ends[-2] if _is_lstm(cells[-1]) else ends[-1])

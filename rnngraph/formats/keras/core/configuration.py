@@ -42,7 +42,8 @@ class Layer:
     """A layer, or an operation among layers.
 
     kind: Keras' name of its class. config: its options. path: its name behind those of the networks that it is in.
-    is_foreign: of a class that is not Keras' own. inner: layers in it, by the option that holds them.
+    is_foreign: of a class that is not Keras' own. is_custom: of a class that the caller says how to declare. inner:
+    layers in it, by the option that holds them.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Layer:
     config: Record
     is_operation: bool = False
     is_foreign: bool = False
+    is_custom: bool = False
     calls: list[Call] = field(default_factory=list)
     inner: dict[str, list[Layer]] = field(default_factory=dict)
     network: Network | None = None

@@ -17,7 +17,7 @@ from ....support.errors import FileError, NotOfferedError, NotReadableError, Out
 from ...operators.errors import UnreadableError
 from ...script import Script
 from ...steps import Value
-from .configuration import Layer, leaves_of
+from .configuration import Layer, all_layers, leaves_of
 from .variables import Arrays, snake_case
 
 MOST_CALLS = 20_000
@@ -152,6 +152,8 @@ class Declaration:
         self._taken = Counter[str]()
         self._declared: dict[tuple[Layer, str], Value] = {}
         self._calls = 0
+        self.custom_cell: Callable[[Declaration, Layer, str], Value] | None = None
+        """Declares a cell of a user's class: of this, the layer and the cell's scope."""
         self.kept: dict[Layer, Any] = {}
         """What a handler made for a layer that is called again."""
         self.is_training: bool | None = None
@@ -191,6 +193,8 @@ class Declaration:
         except NotOfferedError as error:
             raise Unreadable(error.what) from None
         except RnnGraphError as error:
+            if any(part.is_custom for part in all_layers(layer)):  # the caller's own code says what is wrong
+                raise
             raise layer.config.error(f"{layer} does not fit what it is called on ({error.what})") from None
         finally:
             self.is_training = around

@@ -15,7 +15,7 @@ import numpy as np
 
 from ....support.errors import FileError
 from .archive import Opened
-from .configuration import Layer
+from .configuration import Layer, all_layers
 
 Arrays = dict[str, np.ndarray]
 OLD_LAYERS = "_layer_checkpoint_dependencies"
@@ -155,6 +155,9 @@ def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
 
 
 def _by_path(file: Opened, layer: Layer, path: str, found: dict[Layer, Arrays], missing: list[Layer]) -> None:
+    if layer.is_custom:
+        found[layer] = dict(_below(file, path))
+        return
     arrays, numbers = Arrays(), Counter[str]()
     for variable in own_variables(layer):
         number, numbers[variable.within] = numbers[variable.within], numbers[variable.within] + 1
@@ -170,6 +173,16 @@ def _by_path(file: Opened, layer: Layer, path: str, found: dict[Layer, Arrays], 
     for place, part in parts_of(layer):
         place = place if file.weights.has(_joined(path, "layers")) else place.replace("layers/", f"{OLD_LAYERS}/")
         _by_path(file, part, _joined(path, place), found, missing)
+
+
+def _below(file: Opened, path: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the arrays of a layer of the user's own by their places: first its own, then those of layers in it."""
+    numbers = sorted((name for name in file.weights.names(_joined(path, "vars"))), key=lambda name: (len(name), name))
+    for name in numbers:
+        yield name, file.weights.array(f"{_joined(path, 'vars')}/{name}")
+    for part in file.weights.names(path):
+        if part != "vars":
+            yield from ((f"{part}/{name}", array) for name, array in _below(file, _joined(path, part)))
 
 
 def _joined(path: str, part: str) -> str:
@@ -190,6 +203,12 @@ def _shared(file: Opened, found: dict[Layer, Arrays], missing: list[Layer]) -> N
 
 def _flat(file: Opened, layer: Layer, found: dict[Layer, Arrays]) -> None:
     """Those of a layer of the outermost network."""
+    custom = [part for part in all_layers(layer) if part.is_custom]
+    if custom:  # how many arrays it has is known from the file alone
+        group = _joined(file.root, layer.name)
+        names = file.weights.texts(group, "weight_names")
+        found[custom[0]] = {name: file.weights.array(f"{group}/{name}") for name in names}
+        return
     wanted = sorted(_in_order(layer, True), key=lambda item: not item[2])
     group = _joined(file.root, layer.name)
     names = file.weights.texts(group, "weight_names") if wanted else []

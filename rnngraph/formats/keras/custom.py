@@ -1,0 +1,210 @@
+"""Classes of users' own: cells and layers that a file names, declared by functions that the caller gives.
+
+``custom_objects={"MinGRU": builder}``: ``builder(config)`` returns an ``rg.Cell`` for a cell or a recurrent layer, or a
+function of Tensors for another layer. The arrays of the file become the parameters that these declare.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...declare.cell import Cell
+from ...declare.drivers import dynamic_rnn
+from ...declare.functions.arrays.moves import flip
+from ...declare.nest import flatten
+from ...declare.parameters import ParameterSpec
+from ...declare.tensor import Tensor
+from ...support.errors import ArgumentError, DtypeError, RnnGraphError, StructureError, shown
+from ..expressions import attribute, literal
+from ..layers import scope_of
+from ..script import Script, parameters_in
+from ..steps import Step, Value
+from .core.configuration import Layer
+from .core.declaration import Declaration, Inputs, Signal
+
+Builder = Callable[[dict[str, Any]], Any]
+
+
+def checked_builders(builders: Any) -> dict[str, Builder]:
+    """Check ``custom_objects``."""
+    if builders is None:
+        return {}
+    if not isinstance(builders, Mapping) or not all(isinstance(name, str) for name in builders):
+        raise DtypeError(f'custom_objects is a mapping such as {{"MinGRU": builder}}, not {shown(builders)}')
+    for name, builder in builders.items():
+        if not callable(builder):
+            raise DtypeError(f"custom_objects has {shown(builder)} for {name}; give a function of the layer's config")
+    return dict(builders)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Parameters that wait for a layer's arrays: those below a scope, or these.
+
+    Attributes:
+        layer: The layer.
+        names: Ends of the parameters' names in the order of the layer's arrays; None for the order of declaration.
+        prefix: Scope of the parameters, with a slash behind.
+        specs: The parameters, if they have no scope in common.
+    """
+
+    layer: Layer
+    names: Sequence[str] | None
+    prefix: str = ""
+    specs: Sequence[ParameterSpec] = ()
+
+
+class CustomObjects:
+    """Declares layers and cells by functions of the caller's.
+
+    Args:
+        builders: By class.
+    """
+
+    def __init__(self, builders: Mapping[str, Builder]) -> None:
+        self.builders = builders
+        self._owners: list[Owner] = []
+
+    def cell(self, b: Declaration, layer: Layer, at: str) -> Value:
+        """Declare a cell. at: its scope in the driver's."""
+        value, names = self._built(b, layer)
+        if not isinstance(value.thing, Cell):
+            raise StructureError(f"{_named(layer)} must return an rg.Cell, not {shown(value.thing)}")
+        self._owners.append(Owner(layer, names, prefix=f"{at}/{scope_of(value.thing)}/"))
+        return value
+
+    def layer(self, b: Declaration, layer: Layer, inputs: Inputs) -> Any:
+        """Declare a layer on its inputs."""
+        value, names = self._built(b, layer)
+        if isinstance(value.thing, Cell):
+            return self._recurrent(b, layer, inputs.one, value, names)
+        if not callable(value.thing):
+            raise StructureError(
+                f"{_named(layer)} must return an rg.Cell or a function of Tensors, not {shown(value.thing)}"
+            )
+        before = set(parameters_in(b.script))
+        operands = [value, *(signal.value for signal in inputs.several)]
+
+        def written(arguments: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
+            return ast.Call(arguments[0], arguments[1:], [])
+
+        result = value.thing(*(operand.thing for operand in operands[1:]))
+        made = b.script.kept(Step(result, operands, {}, written, "x", True))
+        if not isinstance(result, Tensor) and not (
+            isinstance(result, list | tuple) and all(isinstance(item, Tensor) for item in result)
+        ):
+            raise StructureError(f"the function of {_named(layer)} must return Tensors, not {shown(result)}")
+        new = [spec for spec in parameters_in(b.script) if spec not in before]
+        self._owners.append(Owner(layer, names, specs=new))
+        return Signal(made) if isinstance(result, Tensor) else [Signal(part) for part in made]
+
+    def _recurrent(
+        self, b: Declaration, layer: Layer, x: Signal, cell: Value, names: Sequence[str] | None
+    ) -> list[Signal]:
+        """Drive the cell of a recurrent layer over a sequence."""
+        flags = {name: layer.config.flag(name, False) for name in ("return_state", "go_backwards")}
+        is_back, scope = flags["go_backwards"], b.driver_scope(layer)
+        options: dict[str, Any] = {"mask": x.mask} if x.mask is not None else {}
+        options |= {"reverse": True} if is_back else {}
+        outputs, state = b.script.call(dynamic_rnn, cell, x.value, **options, scope=scope)
+        self._owners.append(Owner(layer, names, prefix=f"{scope}/{scope_of(cell.thing)}/"))
+        sequences = layer.config.flag("return_sequences", True)
+        if not sequences:
+            y = b.script.item(outputs, slice(None), 0 if is_back else -1)
+        else:
+            y = b.script.call(flip, outputs, 1) if is_back else outputs
+        states = [Signal(part) for part in state_parts(state)] if flags["return_state"] else []
+        return [Signal(y, x.mask if sequences else None), *states]
+
+    def _built(self, b: Declaration, layer: Layer) -> tuple[Value, Sequence[str] | None]:
+        """Return what a builder returns, as a value of the script, and the names of parameters."""
+        builder = self.builders[layer.kind]
+        config = {key: item for key, item in layer.config.entries.items() if _is_plain(item)}
+        try:
+            made = builder(dict(config))
+        except RnnGraphError:
+            raise
+        except Exception as error:
+            raise ArgumentError(f"{_named(layer)} raised {type(error).__name__}: {error}") from error
+        is_pair = isinstance(made, tuple) and len(made) == 2 and not isinstance(made[0], Tensor)
+        thing, names = made if is_pair else (made, None)
+        if names is not None and not (isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)):
+            raise StructureError(f"{_named(layer)} must return names of parameters behind the cell, not {shown(names)}")
+
+        def written(_: list[ast.expr], __: list[ast.keyword]) -> ast.expr:
+            call = ast.Call(attribute(imported_name(builder, layer.kind)), [literal(config)], [])
+            return ast.Subscript(call, ast.Constant(0), ast.Load()) if is_pair else call
+
+        step = Step(thing, (), {}, written, "cell" if isinstance(thing, Cell) else "layer", True)
+        step.imports = lambda: (builder.__module__, imported_name(builder, layer.kind))
+        return b.script.kept(step), names
+
+    def own_arrays(self, script: Script, arrays: Mapping[Layer, Mapping[str, np.ndarray]]) -> None:
+        """Take the arrays of all layers as parameters of the script."""
+        known = parameters_in(script)
+        for owner in self._owners:
+            names = [
+                name for spec, name in known.items()
+                if (name.startswith(owner.prefix) if owner.prefix else spec in owner.specs)
+            ]  # fmt: skip
+            shapes = {name: spec.type.shape for spec, name in known.items()}
+            given = [*arrays.get(owner.layer, {}).values()]
+            if owner.names is not None:
+                names = [_ending(owner, names, end) for end in owner.names]
+            if [shapes[name] for name in names] != [array.shape for array in given]:
+                declared = ", ".join(f"{name} {list(shapes[name])}" for name in names) or "none"
+                raise StructureError(
+                    f"the file has arrays {[list(array.shape) for array in given]} of {owner.layer}, and its builder "
+                    f"declares {declared}; return (cell, names) with the names in the order of the arrays"
+                )
+            script.parameters |= dict(zip(names, given, strict=True))
+
+
+def _ending(owner: Owner, names: Sequence[str], end: str) -> str:
+    found = [name for name in names if name == end or name.endswith(f"/{end}")]
+    if len(found) != 1:
+        raise StructureError(
+            f"the builder of {owner.layer} names the parameter {end!r}; there are {', '.join(names) or 'none'}"
+        )
+    return found[0]
+
+
+def _named(layer: Layer) -> str:
+    return f"the builder of {layer} in custom_objects"
+
+
+def imported_name(builder: Builder, kind: str) -> str:
+    """Return the name under which a script imports a builder."""
+    name = getattr(builder, "__qualname__", "<")
+    module = str(getattr(builder, "__module__", "__main__"))
+    if "<" in name or module == "__main__":
+        raise ArgumentError(
+            f"a script imports the builder of {kind}; move it to the top of a module, so that it can be imported"
+        )
+    return str(name)
+
+
+def _is_plain(item: Any) -> bool:
+    """True for what a script can write down; objects of Keras, such as dtypes, are left out."""
+    if isinstance(item, Mapping):
+        return "class_name" not in item and all(isinstance(key, str) and _is_plain(part) for key, part in item.items())
+    if isinstance(item, list):
+        return all(map(_is_plain, item))
+    return item is None or isinstance(item, str | int | float | bool)
+
+
+def state_parts(state: Value) -> Iterator[Value]:
+    """Yield the Tensors of a state in order."""
+    if isinstance(state.thing, dict):
+        for key, part in state.thing.items():
+            yield from state_parts(Value(part, state.step, (*state.path, key)))
+    elif isinstance(state.thing, tuple) and flatten(state.thing):
+        for part in state:
+            yield from state_parts(part)
+    else:
+        yield state
