@@ -3,6 +3,6 @@
 ``recurrent`` declare a layer each by its class, and ``operations`` functions among layers: ``operands`` finds what they
 are called on, ``axes`` has those that move entries, ``reductions`` those that fold axes or put entries in order,
 ``tensorflow`` says which of TensorFlow's are the same. ``custom`` declares classes of users' own by functions of the
-caller. ``network`` calls one layer after the other. Gates of recurrent layers are put in order by ``formats/weights`` and
-``formats/gates``. Keras is not needed, and nothing of a file is run.
+caller. ``network`` calls one layer after the other. Gates of recurrent layers are put in order by ``formats/weights``
+and ``formats/gates``. Keras is not needed, and nothing of a file is run.
 """
