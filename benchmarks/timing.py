@@ -15,10 +15,20 @@ Times = dict[str, list[float]]
 
 
 def measure(
-    calls: Mapping[str, Call], floors: Callable[[], Mapping[str, float]] | None, rounds: int, pause: float = 0.0
+    calls: Mapping[str, Call],
+    floors: Callable[[], Mapping[str, float]] | None,
+    rounds: int,
+    pause: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Times:
-    """Seconds a call by contender, one figure a round; ``floors`` probes the machine in that round. pause: seconds
-    before each turn, in which the threads of the one before go to sleep.
+    """Seconds a call by contender, one figure a round; ``floors`` probes the machine in that round.
+
+    Args:
+        calls: Contenders by name.
+        floors: Seconds by name that no contender can beat.
+        rounds: Turns of each contender.
+        pause: Seconds before each turn, in which the threads of the contender before go to sleep.
+        clock: Seconds since some moment. ``time.process_time`` leaves out what other processes take.
     """
     times: Times = {name: [] for name in calls}
     repeats = {name: _repeats(call) for name, call in calls.items()}
@@ -29,10 +39,10 @@ def measure(
             time.sleep(pause)
             if pause:
                 call()  # wakes its own
-            start = time.perf_counter()
+            start = clock()
             for _ in range(repeats[name]):
                 call()
-            times[name].append((time.perf_counter() - start) / repeats[name])
+            times[name].append((clock() - start) / repeats[name])
     return times
 
 

@@ -18,6 +18,8 @@ import peers
 import weights
 import workloads
 from groups import products
+from groups import recurrences as recurrent
+from recurrences import checks, floor, rows
 from workloads import Row
 
 KINDS = ("inference", "training", "one_step")
@@ -87,6 +89,54 @@ def test_products_of_torch_are_the_same(installed: dict[str, Any], turned: bool)
     row = products.Matrices(3, 7, 5, 17, turned)
     found = installed["torch"].matrices(*row.operands(), turned)().numpy()
     np.testing.assert_allclose(found, products.numpys(row)(), rtol=1e-4, atol=1e-5)
+
+
+def recurrences() -> list[Any]:
+    """Every recurrence in every call, at sizes that fill no vector."""
+    quick = {("minGRU", rows.STEP)}
+    cases = []
+    for kind in rows.KINDS:
+        for call in (rows.INFERENCE, rows.STEP, rows.TRAINING):
+            row = rows.Row(kind, call, 2, 1 if call == rows.STEP else 9, 3, 5)
+            heavy = call == rows.TRAINING and kind not in rows.DIAGONAL
+            marks = [] if (kind, call) in quick else [pytest.mark.exhaustive if heavy else pytest.mark.slow]
+            cases.append(pytest.param(row, id=row.name.replace(" ", "-"), marks=marks))
+    return cases
+
+
+@pytest.mark.filterwarnings("error:.*differs from float64")
+@pytest.mark.parametrize("row", recurrences())
+def test_recurrences_are_their_equations(row: rows.Row) -> None:
+    ways, _ = recurrent.contenders(row, ())
+    assert checks.agreeing(row, ways) == {name: list(calls) for name, calls in ways.items()}
+    assert 0 < floor.seconds(row)[floor.FLOOR] < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.peers
+@pytest.mark.filterwarnings("error:.*differs from float64")
+@pytest.mark.parametrize("kind", ["GLA", "GDN", "SSD", "RWKV-7", "mLSTM"])
+def test_recurrences_of_peers_are_their_equations(installed: dict[str, Any], kind: str) -> None:
+    for call in (rows.INFERENCE, rows.STEP, rows.TRAINING):
+        row = rows.Row(kind, call, 2, 1 if call == rows.STEP else 70, 3, 5)
+        ways = recurrent.of_peers(row, installed)
+        assert checks.agreeing(row, ways) == {name: list(calls) for name, calls in ways.items()}
+
+
+def test_another_recurrence_is_left_out() -> None:
+    row = rows.Row("minGRU", rows.INFERENCE, 2, 4, 1, 5)
+    right = checks.reference(row)["outputs"]
+    with pytest.warns(UserWarning, match="wrong, way 1, .* differs from float64"):
+        kept = checks.agreeing(row, {"right": [lambda: right], "wrong": [lambda: right + 0.01]})
+    assert [*kept] == ["right"]
+
+
+def test_words_name_heads_of_recurrences() -> None:
+    assert {(row.heads, row.size) for row in rows.rows(["GLA"])} == {(4, 64)}
+    assert {(row.heads, row.size) for row in rows.rows(["GLA 4x48", "3x40"])} == {(4, 48), (3, 40)}
+    names = [row.name for row in rows.rows()]
+    assert "inference: GLA 4x64 B1 T512" in names
+    assert len({*names}) == len(names) == 5 * len(rows.KINDS)
 
 
 class Other:

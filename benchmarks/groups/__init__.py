@@ -14,6 +14,7 @@ from . import (
     quantized,
     real_engines,
     recomputing,
+    recurrences,
     sparse,
 )
 from .basis import Group, Options, Record
@@ -57,6 +58,12 @@ GROUPS = (
     Group("calls", "Calls from Python, and the native calls that they make", alone.from_python, alone.calls_cells),
     Group("pools", "A step of some of 1,024 streams", pools.pools, pools.pools_cells),
     Group("profile", "Profiles, beside the calls that they are of", profiles.profiles, profiles.profiles_cells),
+    Group(
+        "recurrences",
+        "Recurrences with matrix states, and diagonal ones: seconds of the processor; memory of training's temporaries",
+        recurrences.recurrences,
+        recurrences.recurrences_cells,
+    ),
     Group("memory", "Memory of a training call, as it says itself", alone.memory, alone.memory_cells),
     Group(
         "recompute",

@@ -1,0 +1,88 @@
+"""Recurrences with matrix states and diagonal ones, beside fused C, onnxruntime's LinearAttention and chunks in torch.
+
+Figures are seconds of the processor, which neighbours on its core do not lengthen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container, Iterator, Sequence
+from functools import partial
+
+from recurrences import checks, floor, fused, linear_attention, own
+from recurrences.rows import STEP, TRAINING, Row, rows
+from timing import Times, fastest, measure, median, ratio, spread
+from workloads import Call
+
+from .basis import OWN, Options, Record, factor, microseconds, milliseconds
+
+FUSED, CHUNKS = "fused C", "chunked=64"
+RUNTIME, TORCH = "onnxruntime", "torch"
+
+
+def recurrences(options: Options) -> Iterator[Record]:
+    for row in rows(options.words):
+        if options.wants(row.name):
+            ways, figures = contenders(row, options.peers)
+            calls = {name: fastest(*several) for name, several in checks.agreeing(row, ways).items()}
+            if OWN in calls:
+                times = measure(calls, partial(floor.seconds, row), options.rounds, clock=time.process_time)
+                yield {"row": row.name, "figures": figures, "times": times}
+
+
+def contenders(row: Row, installed: Container[str]) -> tuple[dict[str, Sequence[Call]], dict[str, float]]:
+    """Return ways to make a call, by name, and of training the bytes of our temporaries.
+
+    Args:
+        row: The workload.
+        installed: Names of the peers that can be imported.
+    """
+    if row.call == TRAINING:
+        ways, figures = _training(row)
+    else:
+        ways, figures = {OWN: [getattr(own, row.call)(row)]}, {}
+        if fused.has(row):
+            ways[FUSED] = [getattr(fused, row.call)(row)]
+    return ways | of_peers(row, installed), figures
+
+
+def of_peers(row: Row, installed: Container[str]) -> dict[str, Sequence[Call]]:
+    """Return ways of onnxruntime's operator, but not of training, and of torch's chunks, but not of single steps."""
+    ways: dict[str, Sequence[Call]] = {}
+    if row.call != TRAINING and RUNTIME in installed and linear_attention.has(row):
+        ways[RUNTIME] = getattr(linear_attention, row.call)(row)
+    if row.call != STEP and TORCH in installed:
+        from recurrences import chunked  # imports torch
+
+        if chunked.has(row):
+            ways[TORCH] = getattr(chunked, row.call)(row)
+    return ways
+
+
+def _training(row: Row) -> tuple[dict[str, Sequence[Call]], dict[str, float]]:
+    """Return ways of ours, step by step and, of matrix states, in chunks, and the bytes of their temporaries."""
+    call, program = own.training(row)
+    ways: dict[str, Sequence[Call]] = {OWN: [call]}
+    figures = {OWN: float(program.training.memory(row.batch, row.time).arena)}
+    if len(row.states()[0]) == 3:
+        call, program = own.training(row, chunked=64)
+        ways[CHUNKS], figures[CHUNKS] = [call], float(program.training.memory(row.batch, row.time).arena)
+    return ways, figures
+
+
+def recurrences_cells(record: Record) -> dict[str, str]:
+    times: Times = record["times"]
+    text = microseconds if record["row"].startswith(STEP) else milliseconds
+    unit = "µs" if text is microseconds else "ms"
+    cells = {
+        OWN: f"{text(median(times, OWN))} {unit}",
+        "spread": f"{spread(times, OWN):.0%}",
+        "of floor": f"{ratio(times, OWN, floor.FLOOR):.2f}",
+        "of fused C": f"{ratio(times, OWN, FUSED):.2f}" if FUSED in times else "",
+    }
+    for name in times:
+        if name not in (OWN, floor.FLOOR):
+            cells[name] = f"{text(median(times, name))} {unit} ({factor(ratio(times, name, OWN))})"
+    for name, size in record["figures"].items():
+        cells["MB" if name == OWN else f"{name}: MB"] = f"{size / 1e6:,.1f}"
+    return cells

@@ -1,0 +1,45 @@
+"""rnngraph's side: one declaration, which is called whole, step by step, and for gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import machine
+import numpy as np
+from workloads import Call
+
+import rnngraph as rg
+
+from .cells import CELLS
+from .rows import Row
+
+
+def program(row: Row, **options: Any) -> rg.Program:
+    """The outputs, and as the loss the mean of their squares. options: of ``compile``."""
+    x = rg.placeholder("x", (None, None, sum(row.widths())))
+    outputs, _ = rg.dynamic_rnn(CELLS[row.kind](row), x)
+    return rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs)), target=machine.TARGET, **options)
+
+
+def inference(row: Row) -> Call:
+    compiled, x = program(row), row.inputs()
+    out = compiled.inference(x=x)
+    return lambda: compiled.inference(x=x, out=out)
+
+
+def step(row: Row) -> Call:
+    """A step of a stream; it takes the same input at every call."""
+    stream, x = program(row).inference.stream(row.batch), np.ascontiguousarray(row.inputs()[:, 0])
+    out = np.empty((row.batch, row.channels), np.float32)
+    return lambda: stream.step(x=x, out=out)
+
+
+def training(row: Row, **options: Any) -> tuple[Call, rg.Program]:
+    """A call that returns the loss and the gradients by name, the input's among them; and its program."""
+    compiled, x = program(row, **options), row.inputs()
+
+    def call() -> tuple[float, dict[str, np.ndarray]]:
+        loss, gradients = compiled.training.gradients(x=x, wrt=["x"])
+        return loss, {name.rsplit("/", 1)[-1]: values for name, values in gradients.items()}
+
+    return call, compiled
