@@ -6,8 +6,8 @@ Each step carries a matrix S [keys, values]. It looks up what stands at its key,
     q, k, v, b = projections of x;  q and k of length 1;  b = sigmoid(b)
     S' = S + b k (v - k S);  output = q S'
 
-A state is declared by its width, so the matrix lies flat in keys * values units; ``step`` gives it two axes again.
-Nothing else is special: the cell is dropped, stacked, streamed and differentiated like any other.
+``rg.memory((keys, values))`` declares the matrix. Nothing else is special: the cell is dropped, stacked, streamed and
+differentiated like any other.
 
 The task: a few pairs of symbols go by, then their first symbols come again, in another order, and the cell has to
 answer with the second ones. Run: python examples/matrix_state.py [--quick]
@@ -32,7 +32,7 @@ class DeltaRuleCell(rg.Cell):
         self.keys, self.values = keys, values
 
     def state(self) -> dict[str, Any]:
-        return {"S": rg.memory(self.keys * self.values)}
+        return {"S": rg.memory((self.keys, self.values))}
 
     @property
     def output_size(self) -> int:
@@ -43,10 +43,10 @@ class DeltaRuleCell(rg.Cell):
         sizes = [keys, keys, values, 1]
         q, k, v, b = rg.split(x @ p.kernel("kernel", (x.width, sum(sizes))) + p.bias("bias", (sum(sizes),)), sizes)
         q, k = (rg.expand_dims(self.unit(vector), 2) for vector in (q, k))  # [batch, keys, 1]
-        S = rg.reshape(state["S"], (None, keys, values))
+        S = state["S"]
         found = rg.reduce_sum(k * S, 1)
         S = S + k * rg.expand_dims(rg.sigmoid(b) * (v - found), 1)
-        return rg.reduce_sum(q * S, 1), {"S": rg.reshape(S, (None, keys * values))}
+        return rg.reduce_sum(q * S, 1), {"S": S}
 
     @staticmethod
     def unit(vector: rg.Tensor) -> rg.Tensor:

@@ -20,12 +20,6 @@ from .declare.cells.gated_variants import (
 from .declare.cells.lstm_variants import CoupledInputForgetGateLSTMCell, LayerNormBasicLSTMCell, NASCell
 from .declare.cells.projections import InputProjectionWrapper, OutputProjectionWrapper
 from .declare.cells.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
-from .declare.drivers import (
-    bidirectional_dynamic_rnn,
-    dynamic_rnn,
-    stack_bidirectional_dynamic_rnn,
-    static_rnn,
-)
 from .declare.functions.activations import (
     celu,
     elu,
@@ -154,11 +148,18 @@ from .declare.functions.statistics import (
 )
 from .declare.parameters import parameter, with_update
 from .declare.placeholders import placeholder, state_placeholder
+from .declare.running.drivers import (
+    bidirectional_dynamic_rnn,
+    dynamic_rnn,
+    stack_bidirectional_dynamic_rnn,
+    static_rnn,
+)
 from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
 from .declare.seq2seq.beam import Beam
 from .declare.seq2seq.decode import dynamic_decode
+from .declare.seq2seq.sampling import sample
 from .declare.seq2seq.search import BeamSearch
-from .declare.state import joined, memory
+from .declare.state import joined, memory, state
 from .declare.structures import map_structure
 from .declare.taps import tap
 from .declare.tensor import Tensor, constant
@@ -274,10 +275,10 @@ __all__ = [
     "read_keras", "read_nam", "read_onnx", "read_rtneural", "read_tf1_variables", "read_torch", "reciprocal",
     "reduce_all", "reduce_any", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_std", "reduce_sum",
     "reduce_var", "relu", "relu6", "remainder", "repeat", "reshape", "reverse_sequence", "rms_norm", "roll", "round",
-    "rsqrt", "selu", "shared", "sigmoid", "sigmoid_cross_entropy", "sign", "signbit", "sin", "sinc", "sinh",
+    "rsqrt", "sample", "selu", "shared", "sigmoid", "sigmoid_cross_entropy", "sign", "signbit", "sin", "sinc", "sinh",
     "soft_shrink", "softmax", "softmax_cross_entropy", "softplus", "softsign", "sort", "sparse_softmax_cross_entropy",
     "split", "sqrt", "square", "squeeze", "stack", "stack_bidirectional_dynamic_rnn", "standardize",
-    "state_placeholder", "static_rnn", "stop_gradient", "swapaxes", "swish", "take_along_axis", "tan", "tanh",
+    "state", "state_placeholder", "static_rnn", "stop_gradient", "swapaxes", "swish", "take_along_axis", "tan", "tanh",
     "tanh_shrink", "tap", "tensordot", "threshold", "tile", "top_k", "trace", "transpose", "tril", "triu", "trunc",
     "trunc_divide", "unstack", "vector_norm", "weights", "where", "with_update", "write_onnx", "xlogy", "zeros_like",
 ]  # fmt: skip

@@ -25,9 +25,9 @@ UNLISTED = "__init__.py"
 ROOMS = (
     "version", "support.display", "support", "errors",
     "ir.sizes", "ir.numbers", "ir", "ir.axes", "ir.text",
-    "declare", "declare.functions", "declare.functions.arrays", "declare.functions.elementary", "declare.cells",
-    "declare.seq2seq",
-    "passes.lowering", "passes.chunks", "passes.loops", "passes.affine", "passes.gradients", "passes.quantization",
+    "declare", "declare.running", "declare.functions", "declare.functions.arrays", "declare.functions.elementary",
+    "declare.cells", "declare.seq2seq",
+    "passes.lowering", "passes.loops", "passes.chunks", "passes.affine", "passes.gradients", "passes.quantization",
     "passes.shards", "passes.states", "passes", "passes.recomputation",
     "codegen.machine", "codegen.direct_calls", "codegen.loop_ir", "codegen.analysis", "codegen.threads",
     "codegen.cost_model", "codegen.buffers", "codegen.kernels",

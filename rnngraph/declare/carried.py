@@ -1,50 +1,140 @@
-"""Checks of a step's states against the cell's specification, and zero states."""
+"""Checks of what steps take and give: outputs, states against the cell's specification, and zero states."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from ..ir.node import Node
 from ..ir.sizes.table import open_size
-from ..ir.types import Dim
+from ..ir.types import FLOATS, Dim, TensorType
 from ..support.allocation import zeros
 from ..support.arguments import MOST_UNITS
-from ..support.errors import DtypeError, ShapeError, Where, shown
-from .nest import flatten, matched, pack
+from ..support.errors import DtypeError, ShapeError, StructureError, Where, shown
+from .nest import flatten, map_leaves, matched, pack, paths
 from .public_types import check_dtype
-from .state import Columns, named, public
+from .state import NARROW_STATES, Columns, named, public
 from .tensor import Tensor, build, constant, declared
 
 
 def with_rows(value: Tensor, batch: Dim) -> Tensor:
-    """Broadcast a value [1, width] that no row affects to [batch, width], so that outer cells can concatenate it."""
-    if value.rank != 2 or value.type.shape[0] != 1 or batch == 1:
+    """Broadcast a value [1, …] that no row affects to [batch, …], so that outer cells can concatenate it."""
+    if not value.rank or value.type.shape[0] != 1 or batch == 1:
         return value
-    return build("broadcast", value, shape=(batch, value.type.shape[1]))
+    return build("broadcast", value, shape=(batch, *value.type.shape[1:]))
+
+
+def with_batch(cell: Any, output: Any, batch: Dim, where: Where | None) -> Any:
+    """Return a step's output, every leaf of which has the rows of the batch.
+
+    Raises:
+        DtypeError: A leaf is no Tensor.
+        StructureError: The nest has no leaves.
+    """
+    if isinstance(output, Tensor):  # the fast path
+        return with_rows(output, batch)
+    if not flatten(output):
+        raise StructureError(f"{cell!r}.step gives no output; give one Tensor at least", where)
+    for path, leaf in paths(output):
+        if not isinstance(leaf, Tensor):
+            at = f" at {path}" if path else ""
+            raise DtypeError(f"{cell!r}.step must return (output, state); its output{at} is {shown(leaf)}", where)
+    return map_leaves(lambda leaf: with_rows(leaf, batch), output)
+
+
+def batch_of(x: Any) -> Dim:
+    """Return the number of rows of a step's input."""
+    first: Tensor = flatten(x)[0]
+    return first.type.shape[0]
+
+
+def types_of(x: Any) -> tuple[TensorType, ...]:
+    return (x.type,) if isinstance(x, Tensor) else tuple(leaf.type for leaf in flatten(x))
+
+
+def check_outputs(cell: Any, output: Any, where: Where | None) -> list[Tensor]:
+    """Return the leaves of a step's output. Raises ``ShapeError`` for one without a batch, or of open sizes."""
+    for path, leaf in paths(output):
+        if not leaf.rank or not all(isinstance(dim, int) for dim in leaf.type.shape[1:]):
+            at = f" {path}" if path else ""
+            line = "" if leaf.node.where is None else f", made at {leaf.node.where}"
+            raise ShapeError(
+                f"{cell!r}.step gives an output{at} {leaf!r}{line}; it must be [batch, …], of fixed sizes behind the "
+                "batch",
+                where,
+            )
+    leaves: list[Tensor] = flatten(output)
+    return leaves
+
+
+def columns_of_output(leaf: Tensor) -> Columns:
+    """Return the state in which a driver keeps an output."""
+    axes = tuple(int(str(dim)) for dim in leaf.type.shape[1:])
+    is_plain = leaf.dtype in FLOATS and len(axes) == 1
+    return Columns(((math.prod(axes), True),), None if len(axes) == 1 else axes, None if is_plain else leaf.dtype)
+
+
+# States -------------------------------------------------------------------------------------------
+
+
+def stored(value: Tensor, columns: Columns) -> Tensor:
+    """Round a float32 value to the dtype of a narrow state. Other states are returned unchanged."""
+    if not columns.is_narrow or _is_rounded(value, columns.dtype):
+        return value
+    return build("cast", build("cast", value, dtype=columns.dtype), dtype=value.dtype)
+
+
+def unrounded(node: Node) -> Node:
+    """Return the value that ``stored`` rounded, or the node itself."""
+    return node.operands[0].operands[0] if node.op == "cast" and node.operands[0].dtype in NARROW_STATES else node
+
+
+def _is_rounded(value: Tensor, dtype: str | None) -> bool:
+    return value.node.op == "cast" and value.node.operands[0].dtype == dtype
 
 
 def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[Tensor]:
     """Return the leaves of a state, matched with the cell's specification. ``what`` names the state in errors."""
     carried = named(cell)
     leaves = matched(carried, state, what, where)
-    expected: list[Columns] = flatten(carried)
-    for leaf, columns in zip(leaves, expected, strict=True):
+    expected: list[tuple[str, Columns]] = paths(carried)
+    for leaf, (path, columns) in zip(leaves, expected, strict=True):
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"{cell!r}: a state must be a Tensor, not {shown(leaf)}", where)
-        if leaf.rank < 1 or leaf.type.shape[-1] != columns.width:
+        if columns.axes is None and (leaf.rank < 1 or leaf.type.shape[-1] != columns.width):
             raise ShapeError(f"{cell!r} carries a state of width {columns.width} and is given {shown(leaf)}", where)
+        if columns.axes is not None and leaf.type.shape[1:] != columns.axes:
+            raise ShapeError(
+                f"{cell!r} carries a state {path} [batch, {', '.join(map(str, columns.axes))}] and is given "
+                f"{shown(leaf)}{_at(leaf)}",
+                where,
+            )
+        wanted = columns.type(1, leaf.dtype).dtype
+        if leaf.dtype != wanted:
+            raise DtypeError(
+                f"{cell!r} carries a state {path} of {wanted} and is given {shown(leaf)}{_at(leaf)}; convert with "
+                "rg.cast",
+                where,
+            )
     return leaves
+
+
+def _at(leaf: Tensor) -> str:
+    return "" if leaf.node.where is None else f", made at {leaf.node.where}"
 
 
 def zeros_of(cell: Any, batch_size: Any, dtype: Any) -> Any:
     """Return ``cell.zero_state(batch_size, dtype)``. The class of a Tensor ``batch_size`` may override it."""
-    leaf_widths = [leaf.width for leaf in flatten(public(cell))]
+    leaves: list[Columns] = flatten(public(cell))
     if isinstance(batch_size, Tensor) and (own := batch_size._of_cells.get("zero_state")):
         return own(cell, batch_size, dtype)
     if isinstance(batch_size, Tensor) and not batch_size.rank and batch_size.node.op != "constant":
-        rows, zero = open_size(next(declared)), batch_size._results(constant(0.0, check_dtype(dtype)).node)
-        return pack(public(cell), [build("broadcast", zero, shape=(rows, width)) for width in leaf_widths])
+        rows, kinds = open_size(next(declared)), [leaf.type(1, check_dtype(dtype)) for leaf in leaves]
+        zeros_ = [batch_size._results(constant(0, kind.dtype).node) for kind in kinds]
+        made = zip(zeros_, kinds, strict=True)
+        return pack(public(cell), [build("broadcast", zero, shape=(rows, *kind.shape[1:])) for zero, kind in made])
     if isinstance(batch_size, Tensor) and batch_size.node.op == "constant":
         batch_size = int(batch_size.node["value"])
     is_int = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
@@ -54,4 +144,5 @@ def zeros_of(cell: Any, batch_size: Any, dtype: Any) -> Any:
             "a driver without initial_state starts from zeros of any batch"
         )
     kind = check_dtype(dtype)
-    return pack(public(cell), [constant(zeros((batch_size, width), kind, "a zero state")) for width in leaf_widths])
+    rows_of = [((int(batch_size), *leaf.row), leaf.type(1, kind).dtype) for leaf in leaves]
+    return pack(public(cell), [constant(zeros(shape, own, "a zero state")) for shape, own in rows_of])

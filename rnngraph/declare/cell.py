@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
@@ -13,16 +12,17 @@ from ..support.api_guard import api, taking
 from ..support.arguments import checked_name
 from ..support.attribute_hints import Uncalled
 from ..support.errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
-from .carried import state_leaves, with_rows, zeros_of
+from .call_text import call_text, snake_case
+from .carried import batch_of, state_leaves, stored, types_of, with_batch, with_rows, zeros_of
 from .layer import joined, own_line, resumed_within, within
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import ParameterSpec, Specs, check_shape, parameter_node
 from .state import named, public, resolve, specification_of, stated, widths
 from .tensor import Tensor, class_within, constant
-from .trace import MOST_LEVELS, States, Trace, driven, of_inner_cells
+from .trace import MOST_LEVELS, Inputs, States, Trace, driven, of_inner_cells
 
-NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
+NestedStep = Generator[tuple["InnerCell", Any, Any], Any, tuple[Any, Any]]
 """Generator that yields (inner cell, x, state), receives (output, new state), and returns its own such pair."""
 
 NestedInitialState = Generator["InnerCell", Any, Any]
@@ -31,17 +31,12 @@ NestedInitialState = Generator["InnerCell", Any, Any]
 STEP = ("p", "x", "state")  # the parameters of ``step``, for errors about its signature
 
 
-def snake_case(name: str) -> str:
-    """Convert BasicLSTMCell to basic_lstm_cell, as in TensorFlow's variable names."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    return words.lower()
-
-
 class Cell(Uncalled):
     """Base class of all cells.
 
     A subclass defines ``state()``, which returns the state of one row as ``{name: width}``, and ``step(p, x, state)``,
-    which is traced once and returns (output, new state). ``p`` creates the cell's parameters. The optional
+    which is traced once and returns (output, new state). The input x and the output are each a Tensor [batch, …], or a
+    tuple or dict of Tensors. ``p`` creates the cell's parameters. The optional
     ``initial_state(p)`` returns a nest of Tensors [width] or [batch, width]. By default, the state starts as zeros.
 
     A cell around others may define ``nested_step(p, x, state)`` in place of ``step``, so that cells nest to any depth.
@@ -63,7 +58,7 @@ class Cell(Uncalled):
         def remember(self: Cell, *arguments: Any, **keywords: Any) -> None:
             if "where" not in self.__dict__:
                 self.where = user_line()
-                self.written = _call_text(type(self).__name__, arguments, keywords)
+                self.written = call_text(type(self).__name__, arguments, keywords)
             original(self, *arguments, **keywords)
 
         remember.__doc__, remember.__wrapped__ = original.__doc__, original  # type: ignore[attr-defined]
@@ -77,7 +72,7 @@ class Cell(Uncalled):
     def state(self) -> Any:
         raise ArgumentError(f"{type(self).__name__} does not say what it carries; give it a method state()")
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, p: Scope, x: Any, state: Any) -> tuple[Any, Any]:
         if type(self).nested_step is Cell.nested_step:
             raise ArgumentError(f"{type(self).__name__} has no equations; give it a method step(p, x, state)")
         steps = self.nested_step(p, x, state)
@@ -86,11 +81,11 @@ class Cell(Uncalled):
             try:
                 inner, below, before = steps.send(result)
             except StopIteration as stop:
-                done: tuple[Tensor, Any] = stop.value
+                done: tuple[Any, Any] = stop.value
                 return done
             result = inner(below, before)
 
-    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+    def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         raise NotImplementedError
 
     def initial_state(self, p: Scope) -> Any:
@@ -150,23 +145,6 @@ class Cell(Uncalled):
         return self.written or type(self).__name__
 
 
-def _call_text(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> str:
-    parts = [_argument_text(value) for value in arguments]
-    parts += [f"{key}={_argument_text(value)}" for key, value in keywords.items()]
-    return f"{name}({', '.join(parts)})"
-
-
-def _argument_text(value: Any) -> str:
-    if isinstance(value, Cell):
-        return type(value).__name__
-    if isinstance(value, list | tuple) and any(isinstance(item, Cell) for item in value):
-        return f"[{len(value)} cells]"
-    if isinstance(value, Tensor):
-        return value.name
-    text = getattr(value, "__name__", None) or shown(value)
-    return type(value).__name__ if text.startswith("<") else text  # such as <Attention object at 0x…>
-
-
 def _starts_from_zeros(cell: Cell) -> bool:
     """True if neither the cell nor its inner cells define an initial state."""
     pending = [cell]
@@ -216,7 +194,7 @@ class Wrapper(Cell):
             cell = cell.cell
         return cell.state_type or _named_like(cell)
 
-    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+    def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         return (yield p.cell(None, self.cell), x, state)
 
     @of_inner_cells
@@ -358,21 +336,22 @@ class InnerCell:
         self._layer = joined(trace.layer, path)
 
     @api
-    def __call__(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Run one step. The new state has the structure of ``state``."""
+    def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
+        """Run one step on a Tensor, or a tuple or dict of Tensors. The new state has the structure of ``state``."""
         if not self._is_nested:  # adds only this stack frame to each level of nesting
             key, own_state = self._enter(x, state)
             try:
                 with within(self._layer, self._cell.where, self._trace.where):
                     # not self._cell.step, because an attribute of the instance may be called "step"
-                    result = type(self._cell).step(self._cell, self._scope, x, own_state)
+                    given = Inputs(x) if type(x) is dict else x
+                    result = type(self._cell).step(self._cell, self._scope, given, own_state)
                     return self._leave(result, x, state)
             except TypeError:
                 taking(self._cell.step, f"{self._cell!r}.step", *STEP, where=self._trace.where)
                 raise
             finally:
                 self._trace.running.discard(key)
-        done: tuple[Tensor, Any] = driven(self._nested(x, state), lambda request: request[0]._nested(*request[1:]))
+        done: tuple[Any, Any] = driven(self._nested(x, state), lambda request: request[0]._nested(*request[1:]))
         return done
 
     @property
@@ -380,7 +359,7 @@ class InnerCell:
         kind = type(self._cell)
         return kind.step is Cell.step and kind.nested_step is not Cell.nested_step
 
-    def _nested(self, x: Tensor, state: Any) -> NestedStep:
+    def _nested(self, x: Any, state: Any) -> NestedStep:
         """Run one step as a generator, which yields inner steps and receives their results."""
         if not self._is_nested:
             return self(x, state)
@@ -395,11 +374,11 @@ class InnerCell:
         finally:
             self._trace.running.discard(key)
 
-    def _enter(self, x: Tensor, state: Any) -> tuple[tuple[int, TensorType], Any]:
+    def _enter(self, x: Any, state: Any) -> tuple[tuple[int, tuple[TensorType, ...]], Any]:
         """Mark the cell as running. Returns the mark, and the state in the structure that ``step`` takes."""
         cell, running = self._cell, self._trace.running
         self._trace.places |= {line.place for line in (cell.where, self._trace.where) if line is not None}
-        key = id(cell), x.type
+        key = id(cell), types_of(x)
         if key in running or len(running) >= MOST_LEVELS:
             others = "another one of the same cell" if key in running else f"others, {MOST_LEVELS} levels deep"
             remedy = "a cell that stands inside itself needs an object of its own for each place, and an end"
@@ -409,18 +388,17 @@ class InnerCell:
         running.add(key)
         return key, States(own_state) if isinstance(own_state, dict) else own_state
 
-    def _leave(self, result: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def _leave(self, result: Any, x: Any, state: Any) -> tuple[Any, Any]:
         """Check the result of a step. Returns it with the new state in the structure of ``state``."""
         cell, where = self._cell, self._trace.where
         if not isinstance(result, tuple) or len(result) != 2:
             raise DtypeError(f"{cell!r}.step must return (output, state), not {shown(result)}", where)
         output, new = result
-        if not isinstance(output, Tensor):
-            raise DtypeError(f"{cell!r}.step must return (output, state); its output is {shown(output)}", where)
-        batch = x.type.shape[0]
+        batch = batch_of(x)
         leaves = state_leaves(cell, new, f"{cell!r}: new state", where)
-        after = pack(named(cell), [with_rows(leaf, batch) for leaf in leaves])
-        return with_rows(output, batch), arranged(after, state)
+        carried = zip(leaves, flatten(named(cell)), strict=True)
+        after = pack(named(cell), [stored(with_rows(leaf, batch), columns) for leaf, columns in carried])
+        return with_batch(cell, output, batch, where), arranged(after, state)
 
     def initial_state(self) -> list[Tensor | None]:
         """Return the leaves of the cell's initial state, None for leaves that start as zeros."""

@@ -90,9 +90,10 @@ def state_placeholder(name: str, cell: Cell, dtype: Any = "float32") -> Any:
     if check_dtype(dtype) not in FLOATS:
         raise DtypeError(f"a state is of floats, not of {dtype}; give dtype='float32' or 'float64'")
     structure = public(cell)
+    kinds = [(path, leaf.type(1, check_dtype(dtype))) for path, leaf in paths(structure)]
     leaves = [
-        fed(".".join([name, *filter(None, path.split("/"))]), (None, leaf.width), dtype)
-        for path, leaf in paths(structure)
+        fed(".".join([name, *filter(None, path.split("/"))]), (None, *kind.shape[1:]), kind.dtype)
+        for path, kind in kinds
     ]
     return pack(structure, leaves)
 

@@ -1,8 +1,10 @@
-"""Specifications of a cell's state: a nest whose leaves are columns of a row, some of them memory."""
+"""Specifications of a cell's state: a nest whose leaves give the shape and dtype of one row."""
 
 from __future__ import annotations
 
+import math
 from collections import namedtuple
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from keyword import iskeyword
@@ -10,34 +12,120 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.attributes import MOST_AXES
+from ..ir.types import DTYPES, FLOATS, Dim, TensorType
 from ..support.api_guard import api, taking
 from ..support.arguments import MOST_UNITS, checked_name
 from ..support.attribute_hints import telling
-from ..support.errors import DtypeError, StructureError, shown
+from ..support.errors import DtypeError, ShapeError, StructureError, shown
 from .nest import children, flatten, fold, pack, rebuild
 
+NARROW_STATES = {"bfloat16": "float32"}
+"""Dtypes that states are rounded to after each step, and the dtype in which steps compute with them."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Columns:
-    """A leaf of a state: concatenated parts of (width, is memory). Dropout never applies to memory."""
+    """A leaf of a state: concatenated parts of (units, is memory). Dropout never applies to memory.
+
+    Attributes:
+        parts: Number of units of each part, and True for memory.
+        axes: Shape of one row. None: one axis of all units.
+        dtype: Dtype of the state. None: the dtype of the driver's inputs.
+    """
 
     parts: tuple[tuple[int, bool], ...]
+    axes: tuple[int, ...] | None = None
+    dtype: str | None = None
 
     @property
     def width(self) -> int:
+        """Number of units."""
         return sum(width for width, _ in self.parts)
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return (self.width,) if self.axes is None else self.axes
+
+    @property
+    def is_plain(self) -> bool:
+        """True for one axis of units in the dtype of the driver's inputs."""
+        return self.axes is None and self.dtype is None
+
+    @property
+    def is_narrow(self) -> bool:
+        return self.dtype in NARROW_STATES
+
+    def type(self, batch: Dim, dtype: str) -> TensorType:
+        """Return the type that steps compute with. ``dtype`` is that of the driver's inputs."""
+        own = dtype if self.dtype is None else NARROW_STATES.get(self.dtype, self.dtype)
+        return TensorType(own, (batch, *self.row))
+
+    def __repr__(self) -> str:
+        if len(self.parts) > 1:
+            return f"joined({', '.join(f'memory({width})' if still else str(width) for width, still in self.parts)})"
+        is_memory = self.parts[0][1] and (self.dtype is None or NARROW_STATES.get(self.dtype, self.dtype) in FLOATS)
+        shape = self.width if self.axes is None else self.axes
+        dtype = "" if self.dtype is None else f", dtype={self.dtype!r}"
+        return f"{'memory' if is_memory else 'state'}({shape}{dtype})"
 
 
 @api
-def memory(width: int) -> Columns:
-    """Declare a state of ``width`` units that is exempt from dropout, such as an LSTM's c."""
-    return Columns(((_width(width), True),))
+def state(shape: int | Sequence[int], dtype: Any = None) -> Columns:
+    """Declare a state of any shape and dtype in a cell's ``state()``.
+
+    ``{"S": rg.state((4, 64, 64)), "count": rg.state((), dtype="int64")}`` are Tensors [batch, 4, 64, 64] and [batch] in
+    ``step``. A tuple alone, ``(4, 64, 64)``, is three states, as in TensorFlow.
+
+    Args:
+        shape: Shape of one row, without the batch. An int is a width.
+        dtype: ``float32``, ``float64``, ``int32``, ``int64``, ``bool`` or ``bfloat16``. By default, the dtype of the
+            driver's inputs. A ``bfloat16`` state is float32 in ``step``. Its new value is rounded after each step.
+            Dropout never applies to states that are not floats.
+    """
+    return _leaf(shape, dtype, False)
+
+
+@api
+def memory(width: int | Sequence[int], dtype: Any = None) -> Columns:
+    """Declare a state that is exempt from dropout, such as an LSTM's c.
+
+    Args:
+        width: Number of units, or the shape of one row, such as ``(4, 64, 64)``.
+        dtype: As for ``rg.state``.
+    """
+    return _leaf(width, dtype, True)
 
 
 @api
 def joined(*leaves: Any) -> Columns:
     """Declare one state that concatenates several. Memory stays exempt from dropout."""
-    return Columns(tuple(part for leaf in leaves for part in columns_of(leaf).parts))
+    columns = [columns_of(leaf) for leaf in leaves]
+    for item in columns:
+        if not item.is_plain:
+            raise StructureError(
+                f"joined concatenates widths, and {item!r} has a shape or dtype of its own; give it a name of its own"
+            )
+    return Columns(tuple(part for item in columns for part in item.parts))
+
+
+def _leaf(shape: Any, dtype: Any, is_memory: bool) -> Columns:
+    own = None if dtype is None else _state_dtype(dtype)
+    is_memory = is_memory or (own is not None and NARROW_STATES.get(own, own) not in FLOATS)
+    if not isinstance(shape, tuple | list):
+        return Columns(((_width(shape), is_memory),), None, own)
+    axes = tuple(map(_width, shape))
+    if len(axes) >= MOST_AXES:
+        raise ShapeError(f"a state has {MOST_AXES - 1} axes at most beside the batch, not {len(axes)}")
+    return Columns(((_width(math.prod(axes)), is_memory),), None if len(axes) == 1 else axes, own)
+
+
+def _state_dtype(dtype: Any) -> str:
+    text = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or dtype
+    if text not in (*DTYPES, *NARROW_STATES):
+        raise DtypeError(f"a state can't be {shown(dtype)}; use one of {', '.join((*DTYPES, *NARROW_STATES))}")
+    return str(text)
 
 
 def _width(value: Any) -> int:
@@ -64,14 +152,15 @@ def named(specification: Any) -> Any:
 
 
 def _entries(item: Any) -> list[tuple[str, Any]] | None:
-    return [("state", stated(item))] if _is_cell(item) else children(item)
+    return [("state", stated(item))] if is_cell(item) else children(item)
 
 
 def _joined(item: Any, values: list[Any]) -> Any:
-    return values[0] if _is_cell(item) else rebuild(item, values)
+    return values[0] if is_cell(item) else rebuild(item, values)
 
 
-def _is_cell(specification: Any) -> bool:
+def is_cell(specification: Any) -> bool:
+    """True for cells, and for classes of cells."""
     return hasattr(specification, "state") and hasattr(specification, "step")
 
 
@@ -122,7 +211,7 @@ def public(cell: Any) -> Any:
 
 def _as_drivers_give(item: Any, values: list[Any]) -> Any:
     """Rebuild a nest from its converted entries. A cell becomes its public structure."""
-    if not _is_cell(item):
+    if not is_cell(item):
         return rebuild(item, values)
     (specification,) = values
     if not isinstance(specification, dict):
@@ -142,4 +231,5 @@ def _as_drivers_give(item: Any, values: list[Any]) -> Any:
 
 
 def widths(nest: Any) -> Any:
-    return pack(nest, [leaf.width for leaf in flatten(nest)])
+    """Return the leaves of a nest of ``Columns`` as widths. A leaf with a shape or dtype of its own stays as it is."""
+    return pack(nest, [leaf.width if leaf.is_plain else leaf for leaf in flatten(nest)])

@@ -30,6 +30,14 @@ class States(dict[str, Any]):
         raise NameLookupError(f"no state is named {shown(name)}{carried}")
 
 
+class Inputs(dict[str, Any]):
+    """Several inputs as ``step`` receives them: a dict that suggests similar names if a name is missing."""
+
+    def __missing__(self, name: str) -> Any:
+        given = did_you_mean(name, self) or f"; the driver is given {', '.join(self) or 'none'}"
+        raise NameLookupError(f"no input is named {shown(name)}{given}")
+
+
 MOST_LEVELS = 4000
 """Maximum nesting depth of cells. A step that creates a new cell in each call would otherwise never end."""
 
@@ -43,8 +51,8 @@ class Trace:
     layer: str = ""
     parameters: dict[ParameterSpec, str] = field(default_factory=dict)
     sites: list[str] = field(default_factory=list)
-    running: set[tuple[int, TensorType]] = field(default_factory=set)
-    """Cells whose step is running, as (id, type of the input)."""
+    running: set[tuple[int, tuple[TensorType, ...]]] = field(default_factory=set)
+    """Cells whose step is running, as (id, types of the inputs)."""
     places: set[tuple[str, int]] = field(default_factory=set)
     """Lines of the driver and of the cells' creation, which values get that have no line of their own."""
     unused: Namer = field(default_factory=Namer)

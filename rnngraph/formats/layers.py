@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.cell import Cell, shared, snake_case
+from ..declare.call_text import snake_case
+from ..declare.cell import Cell, shared
 from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
 from ..declare.cells.wrappers import MultiRNNCell
-from ..declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
 from ..declare.functions.layers import dense
 from ..declare.parameters import parameter
+from ..declare.running.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
 from .gates import Layer, parameters_of
 from .script import Script
 from .steps import Value

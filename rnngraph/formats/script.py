@@ -15,10 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn, static_rnn
 from ..declare.parameters import ParameterSpec
 from ..declare.placeholders import placeholder
 from ..declare.public_types import dtype_word
+from ..declare.running.drivers import (
+    bidirectional_dynamic_rnn,
+    dynamic_rnn,
+    stack_bidirectional_dynamic_rnn,
+    static_rnn,
+)
 from ..declare.tensor import Tensor
 from ..ir.graph import topological
 from ..passes.lowering.names import settle

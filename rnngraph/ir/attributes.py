@@ -68,6 +68,11 @@ def dtype(value: Any, node: Node) -> bool:
     return value in DTYPES
 
 
+def cast_dtype(value: Any, node: Node) -> bool:
+    """True for a dtype to cast to. The only narrow one rounds a float32, as states do."""
+    return dtype(value, node) or (value == "bfloat16" and node.operands[0].dtype == "float32")
+
+
 def within(value: Any, node: Node) -> bool:
     """True for the role of a checked comparison's numbers.
 
@@ -107,7 +112,9 @@ def shape(value: Any, node: Node) -> bool:
 
 def kind(value: Any, node: Node) -> bool:
     """True for a tensor type within the limits on rank and number of elements."""
-    if not isinstance(value, TensorType) or not dtype(value.dtype, node) or not shape(value.shape, node):
+    if not isinstance(value, TensorType) or not shape(value.shape, node):
+        return False
+    if not (cast_dtype if node.op == "cast" else dtype)(value.dtype, node):
         return False
     elements = 1
     for item in value.shape:  # of an axis of size 0, the other sizes still determine strides

@@ -14,7 +14,7 @@ from typing import Any
 from .build import broadcast_to, number, unbroadcast, zeros
 from .graph import make, topological
 from .node import OPS, Derivative, Node, OperandAdjoints
-from .types import FLOATS, Dim
+from .types import DIFFERENTIABLE, FLOATS, Dim
 
 
 def adjoints(node: Node, g: Node) -> OperandAdjoints:
@@ -83,8 +83,9 @@ def fma(node: Node, g: Node) -> OperandAdjoints:
 
 def cast(node: Node, g: Node) -> OperandAdjoints:
     source = node.operands[0]
-    both = source.dtype in FLOATS and node.dtype in FLOATS
-    return (_op("cast", g, dtype=source.dtype) if both else None,)
+    if source.dtype not in DIFFERENTIABLE or node.dtype not in DIFFERENTIABLE:
+        return (None,)
+    return (g if source.dtype not in FLOATS else _op("cast", g, dtype=source.dtype),)  # no adjoint is bfloat16
 
 
 def _swapped(node: Node) -> Node:

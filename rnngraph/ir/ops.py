@@ -69,7 +69,11 @@ _ANY = FLOATS + INTEGERS
 _row("input", "leaf", 0, rule.typed, axes_of.GIVEN, label=may.text, type=may.kind)
 _row("parameter", "leaf", 0, rule.typed, axes_of.GIVEN, label=may.text, type=may.kind)
 _row("constant", "leaf", 0, rule.constant, axes_of.GIVEN, lambda arrays, a: a["value"], value=may.anything)
-_row("iota", "leaf", 0, rule.iota, axes_of.GIVEN, lambda arrays, a: np.arange(a["size"], dtype=np.int64), size=may.dim)
+# If ``runs`` is set and the size counts steps, streams go on counting where the last step ended.
+_row(
+    "iota", "leaf", 0, rule.iota, axes_of.GIVEN, lambda arrays, a: np.arange(a["size"], dtype=np.int64),
+    optional=("runs",), size=may.dim, runs=may.flag,
+)  # fmt: skip
 _row(
     "dimension",
     "leaf",
@@ -77,7 +81,9 @@ _row(
     rule.dimension,
     axes_of.dimension,
     lambda arrays, a: np.asarray(a["size"], np.int64),
+    optional=("runs",),
     size=may.dim,
+    runs=may.flag,
 )
 
 _FLOATS, _NUMBERS, _TRUTHS = rule.elementwise(FLOATS), rule.elementwise(_ANY), rule.elementwise(("bool",))
@@ -105,7 +111,7 @@ _elementwise("stop_gradient", 1, _FLOATS, lambda arrays, a: arrays[0], derivativ
 _elementwise("not", 1, _TRUTHS, value.plain(np.logical_not), derivative.nothing, INSTRUCTION, False)
 _elementwise(
     "cast", 1, rule.cast, lambda arrays, a: narrow.cast(arrays[0], a["dtype"]), derivative.cast, INSTRUCTION, True,
-    as_numbers, dtype=may.dtype,
+    as_numbers, dtype=may.cast_dtype,
 )  # fmt: skip
 _elementwise("add", 2, _NUMBERS, value.plain(np.add), derivative.add, INSTRUCTION, True, in_all)
 _elementwise("sub", 2, _NUMBERS, value.plain(np.subtract), derivative.sub, INSTRUCTION, True, in_all)
@@ -145,7 +151,7 @@ _elementwise(
 # A select that ``guards`` the padding past a row's end is removed if no derivative is taken.
 _elementwise(
     "select", 3, rule.select, value.plain(np.where), derivative.select, INSTRUCTION, True,
-    jointly((1, 2)), optional=("guards",), guards=may.flag,
+    jointly((1, 2)), optional=("guards", "samples"), guards=may.flag, samples=may.flag,
 )  # fmt: skip
 _elementwise(
     "random_key", 3, rule.random_key, value.random_key, derivative.nothing, DRAW, False, random=True,
@@ -155,6 +161,14 @@ _elementwise(
     "random_uniform", 2, rule.random_uniform, value.plain(random.random_uniform), derivative.nothing, DRAW, False,
     random=True,
 )  # fmt: skip
+# Random numbers of samples: functions of (number of the stream, step), and of (key, unit). They are no random ops: the
+# inference graph admits them, because a stream's state holds all that they depend on.
+_elementwise(
+    "sample_key", 2, rule.random_key, value.sample_key, derivative.nothing, DRAW, False, site=may.text, salt=may.integer
+)
+_elementwise(
+    "sample_uniform", 2, rule.random_uniform, value.plain(random.random_uniform), derivative.nothing, DRAW, False
+)
 
 # Operands are floats of one dtype, bfloat16 accumulated in float32, or 8-bit integers accumulated exactly in int32.
 # The right operand is one matrix, or a batch of float matrices with the same leading axes as the left operand.
@@ -267,6 +281,8 @@ _row(
 )
 # Random numbers of the operand's shape; ``lower`` replaces it by random_key and random_uniform.
 _row("noise", "structured", 1, rule.noise, axes_of.noise, random=True, until="lower")
+# Random numbers of a sample, of the operand's shape; ``lower`` replaces it by sample_key and sample_uniform.
+_row("sample_noise", "structured", 1, rule.sample_noise, axes_of.noise, random=True, until="lower")
 # Identity that names an intermediate value; on request, ``lower`` makes the value an output.
 _row("tap", "structured", 1, lambda types, attributes, meet: types[0], axes_of.elementwise(in_all), until="lower")
 # (training, inference): ``split`` selects the operand of each graph.

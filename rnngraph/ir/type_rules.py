@@ -259,6 +259,11 @@ def random_uniform(types: Sequence[TensorType], attributes: Mapping[str, Any], m
     return TensorType("float32", broadcast_shapes([item.shape for item in types], meet))
 
 
+def sample_noise(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    _needs(types, FLOATS)
+    return TensorType("float32", types[0].shape)
+
+
 def typed(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     kind: TensorType = attributes["type"]
     return kind

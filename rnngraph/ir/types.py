@@ -27,6 +27,8 @@ NARROW = ("bfloat16", "int8", "uint8")
 SHORT_NAMES = dict(zip((*DTYPES, *NARROW), ("f32", "f64", "i32", "i64", "bool", "bf16", "i8", "u8"), strict=True))
 LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 FLOATS = ("float32", "float64")
+DIFFERENTIABLE = (*FLOATS, "bfloat16")
+"""Dtypes of values with adjoints. The adjoint of a bfloat16 value is float32."""
 INTEGERS = ("int32", "int64")
 ITEM_BYTES = {
     "float32": 4, "float64": 8, "int32": 4, "int64": 8, "bool": 1, "bfloat16": 2, "int8": 1, "uint8": 1,

@@ -6,7 +6,7 @@ from ..support.errors import VerifyError
 from .attributes import kind
 from .graph import Graph, Node
 from .ops import OPS
-from .types import TupleType, meet_strict
+from .types import TensorType, TupleType, meet_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
 DECLARED_ONLY = tuple(name for name, op in OPS.items() if op.until == "lower")
@@ -51,6 +51,9 @@ def verify_stored(graph: Graph) -> Graph:
         _verify(graph, (), set())
         for node in graph.walk():
             _attributes(node)
+            _rounding(node)
+        if any(node.dtype == "bfloat16" for _, node in graph.outputs):
+            raise ValueError("an output is bfloat16")
         _labels(graph)
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise ValueError(f"{error}") from error
@@ -75,6 +78,13 @@ def _attributes(node: Node) -> None:
         raise ValueError(f"{node.op} {node.name} has the size {node.type}, which is absurd")
     if not node.name.isprintable() or (node.where is not None and not node.where.file.isprintable()):
         raise ValueError(f"{node.op} {node.name!r} has a name, or a file, that can't stand in a line of text")
+
+
+def _rounding(node: Node) -> None:
+    """Check that a rounded value is read as float32 only."""
+    rounds = any(isinstance(item.type, TensorType) and item.dtype == "bfloat16" for item in node.operands)
+    if rounds and (node.op != "cast" or node.dtype != "float32"):
+        raise ValueError(f"{node.op} {node.name} reads a bfloat16, which is rounded to float32 at once")
 
 
 def _dropout(node: Node) -> None:

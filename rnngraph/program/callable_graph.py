@@ -12,9 +12,9 @@ import numpy as np
 
 from ..declare.nest import is_leaf, paths
 from ..ir.graph import Graph
-from ..ir.types import TensorType, evaluate
+from ..ir.types import TensorType, evaluate, symbols_of
 from ..passes.gradients.autodiff import PREFIX
-from ..passes.lowering.lowered import SEED_INPUTS, TAP
+from ..passes.lowering.lowered import NUMBER, SEED_INPUTS, TAP
 from ..runtime.calls.call_cache import MAX_SIGNATURES, DirectCache
 from ..runtime.calls.direct_call import DirectPlan, Draws, direct_call
 from ..runtime.calls.entry_blocks import EntryBlocks
@@ -217,8 +217,27 @@ class CallableGraph(Unindexed, Generic[Given]):
                 names = self.input_names()
                 hint = did_you_mean(name, names) or f"; it takes {', '.join(names) or 'none'}"
                 raise NameLookupError(f"the {self.kind} graph has no input {shown(name)}{hint}", where)
-            arrays[name] = convert(name, value, self._types[name], where)
+            kind = self._types[name]
+            if name == NUMBER and self._samples and np.ndim(value) == 0:
+                kind = kind.with_shape(())
+            arrays[name] = convert(name, value, kind, where)
+        self._spread_number(arrays, where)
         return arrays
+
+    @property
+    def _samples(self) -> bool:
+        """True if the declaration calls ``rg.sample``, so that ``number`` is that of rows' streams."""
+        default = self.parts.lowered.defaults.get(NUMBER)
+        return default is not None and not default.ndim and NUMBER in self._types and self._types[NUMBER].rank == 1
+
+    def _spread_number(self, arrays: dict[str, np.ndarray], where: Where | None) -> None:
+        """Give every row the number of streams that is given for all."""
+        if self._samples and NUMBER in arrays and not arrays[NUMBER].ndim:
+            others = {name: array for name, array in arrays.items() if name != NUMBER}
+            sizes = solve_sizes(others, self._types, where)
+            (rows,) = self._types[NUMBER].shape
+            if symbols_of(rows) <= sizes.keys():
+                arrays[NUMBER] = np.full(evaluate(rows, sizes), arrays[NUMBER])
 
     def input_types(self) -> dict[str, TensorType]:
         """The types of what a caller may feed, by name."""

@@ -99,15 +99,20 @@ class InferenceGraph(CallableGraph[Given]):
         return replace(profile, weights="; ".join(self._held_weights(self.parts.options)))
 
     @api
-    def stream(self, batch: int = 1) -> Stream[Given]:
+    def stream(self, batch: int = 1, number: Any = None) -> Stream[Given]:
         """A stream: the graph step by step or in chunks, with its state kept between calls.
 
         batch: rows, which have one state each.
+        number: of a program that calls ``rg.sample``, the number by which streams draw different classes: an int for
+            all rows, or one for each. Default: 0.
         """
         batch = whole_number(batch, "a stream's batch", 1)
         parts = self.parts
         found, reduced = self._step_graph(batch, user_line()), partial(parts.reduced, self.part)
-        return Stream(found, parts.parameters, parts.names, reduced)
+        stream: Stream[Given] = Stream(found, parts.parameters, parts.names, reduced)
+        if number is not None:
+            stream.set_number(number, user_line())
+        return stream
 
     @api
     def streams(self, capacity: int = 64) -> StreamPool[Given]:

@@ -10,7 +10,6 @@ import numpy as np
 from ..declare.cell import Cell
 from ..declare.cells.basic import BasicRNNCell, GRUCell, LSTMCell
 from ..declare.cells.wrappers import DropoutWrapper, MultiRNNCell
-from ..declare.drivers import dynamic_rnn, stack_bidirectional_dynamic_rnn
 from ..declare.functions.activations import softmax
 from ..declare.functions.basic import cast, concat, expand_dims, reduce_sum
 from ..declare.functions.layers import dense
@@ -18,6 +17,7 @@ from ..declare.functions.losses import mean_squared_error, sparse_softmax_cross_
 from ..declare.functions.sequences import gather_last
 from ..declare.parameters import parameter
 from ..declare.placeholders import placeholder
+from ..declare.running.drivers import dynamic_rnn, stack_bidirectional_dynamic_rnn
 from ..declare.tensor import Tensor
 from ..program.program import Program, compile
 from ..support.arguments import check_within, flag, one_of, units, whole_number

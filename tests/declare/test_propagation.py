@@ -52,7 +52,7 @@ NO_OPERATIONS = {
     "dynamic_rnn", "joined", "load", "loads", "loads_trainer", "map_structure", "memory", "parameter", "placeholder",
     "read_keras",
     "read_nam", "read_onnx", "read_rtneural", "read_tf1_variables", "read_torch", "stack_bidirectional_dynamic_rnn",
-    "state_placeholder", "static_rnn", "with_update", "write_onnx", "constant", "broadcast_to",
+    "state", "state_placeholder", "static_rnn", "with_update", "write_onnx", "constant", "broadcast_to",
 }  # fmt: skip
 """Functions that the tests below call with arguments of their own, or that make no Tensors of others."""
 

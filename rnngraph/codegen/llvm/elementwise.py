@@ -78,14 +78,22 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
         case "cast":
             return _cast(b, x[0], element)
         case "random_key":
-            word = random.site_word(attributes["site"], attributes["salt"])
-            site = b.literal(word - (1 << 32) if word >> 31 else word, "i32", x[0].lanes)
-            name = f"random_key_{x[0].lanes}"
-            return b.helper(name, ("i64", x[0].lanes), [*x, site], lambda inner, given: random_key(inner, given))
-        case "random_uniform":
+            return _key(b, x, attributes)
+        case "sample_key":
+            zero = b.literal(0, "i64", x[0].lanes)
+            return _key(b, [*x, zero], attributes)
+        case "random_uniform" | "sample_uniform":
             name = f"random_uniform_{x[0].lanes}"
             return b.helper(name, ("f32", x[0].lanes), x, lambda inner, given: random_uniform(inner, *given))
     raise ValueError(f"no native meaning for {op}")
+
+
+def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) -> Handle:
+    """The key of (seed, step, row) at a site."""
+    word = random.site_word(attributes["site"], attributes["salt"])
+    site = b.literal(word - (1 << 32) if word >> 31 else word, "i32", x[0].lanes)
+    name = f"random_key_{x[0].lanes}"
+    return b.helper(name, ("i64", x[0].lanes), [*x, site], lambda inner, given: random_key(inner, given))
 
 
 def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> Handle:

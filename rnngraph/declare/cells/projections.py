@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...support.arguments import units
+from ...support.errors import DtypeError, shown
 from ..cell import Cell, InnerCell, NestedInitialState, NestedStep, Scope, Wrapper
 from ..functions.activations import activation_function
 from ..tensor import Tensor
@@ -29,7 +30,13 @@ class _Projection(Wrapper):
     def nested_initial_state(self, p: Scope) -> NestedInitialState:
         return (yield self.inner(p))
 
-    def projected(self, p: Scope, x: Tensor) -> Tensor:
+    def projected(self, p: Scope, x: Any) -> Tensor:
+        if not isinstance(x, Tensor):
+            raise DtypeError(
+                f"{type(self).__name__} around {self.cell!r} projects one Tensor, not {shown(x)}; project each one in "
+                "a cell of your own",
+                self.where,
+            )
         kernel = p.kernel("kernel", (x.width, self.projected_width))
         return self.activation(x @ kernel + p.bias("bias", (self.projected_width,)))
 
@@ -49,7 +56,7 @@ class InputProjectionWrapper(_Projection):
     def __init__(self, cell: Cell, num_proj: int, activation: Activation = None) -> None:
         super().__init__(cell, num_proj, "num_proj", activation)
 
-    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+    def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         return (yield self.inner(p), self.projected(p, x), state)
 
 
@@ -72,6 +79,6 @@ class OutputProjectionWrapper(_Projection):
     def output_size(self) -> int:
         return self.projected_width
 
-    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+    def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         output, state = yield self.inner(p), x, state
         return self.projected(p, output), state

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
+from ...ir.types import FLOATS
 from ...support.arguments import flag, number
 from ...support.errors import DtypeError, ShapeError, StructureError
+from ..carried import unrounded
 from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper, check_cell
 from ..functions.basic import concat, sigmoid, split
 from ..functions.randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor, salt_of
-from ..nest import flatten, is_leaf, matched, pack
+from ..nest import flatten, is_leaf, map_leaves, matched, pack, paths
 from ..state import joined, named, public, resolve, specification_of, stated
 from ..tensor import Tensor
 from ..trace import of_inner_cells
@@ -22,7 +25,8 @@ class DropoutWrapper(Wrapper):
     """Apply dropout to a cell's input, output and new state, in the training graph only.
 
     Kept units are divided by the keep probability, so that the inference graph needs no scaling. A new mask is drawn
-    for each step, row and unit. Dropout never applies to memory, such as an LSTM's c.
+    for each step, row and unit. Dropout never applies to memory, such as an LSTM's c. If the cell has several inputs or
+    outputs, each one of floats has a mask of its own.
 
     Args:
         cell: Cell to wrap.
@@ -50,18 +54,23 @@ class DropoutWrapper(Wrapper):
         self.variational_recurrent = flag(variational_recurrent, "variational_recurrent")
         self.seed = salt_of(seed)
 
-    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+    def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         columns = flatten(resolve(stated(self.cell)))
         dropped = sum(not is_memory for leaf in columns for _, is_memory in leaf.parts)
         sites = {  # claim sites before the inner cell runs, so that site names are in order
             kind: iter([p.site(kind) for _ in range(count)])
-            for kind, count in (("input", 1), ("state", dropped), ("output", 1))
+            for kind, count in (("input", _count_floats(x)), ("state", dropped), ("output", 1))
             if not is_certain(self.keep[kind])
         }
-        x = self._drop(sites, "input", x)
+        x = self._drop_each(sites, "input", x)
         output, new = yield p.cell(None, self.cell), x, state
         leaves = [self._drop_state(sites, leaf, kind.parts) for leaf, kind in zip(flatten(new), columns, strict=True)]
-        return self._drop(sites, "output", output), pack(new, leaves)
+        if "output" in sites:  # how many there are is known only now
+            sites["output"] = chain(sites["output"], iter([p.site("output") for _ in range(1, _count_floats(output))]))
+        return self._drop_each(sites, "output", output), pack(new, leaves)
+
+    def _drop_each(self, sites: Sites, kind: str, nest: Any) -> Any:
+        return map_leaves(lambda leaf: self._drop(sites, kind, leaf) if leaf.dtype in FLOATS else leaf, nest)
 
     def _drop(self, sites: Sites, kind: str, x: Tensor) -> Tensor:
         if is_certain(self.keep[kind]):
@@ -83,8 +92,29 @@ class DropoutWrapper(Wrapper):
         )
 
 
+def _count_floats(nest: Any) -> int:
+    return sum(leaf.dtype in FLOATS for leaf in flatten(nest))
+
+
+def _pairs(wrapper: Wrapper, x: Any, output: Any, does: str) -> list[tuple[str, Tensor, Tensor]]:
+    """Return the path, the input and the output at each place of a cell whose output has the structure of its input."""
+    places = [path for path, _ in paths(x)]
+    what = f"{type(wrapper).__name__} needs outputs in the structure of the inputs; the output of {wrapper.cell!r}"
+    outputs = matched(x, output, what, wrapper.where)
+    pairs = [*zip(places, flatten(x), outputs, strict=True)]
+    for _, before, after in pairs:
+        _check_width(wrapper, before, after, f"{does} an input of width {{}} {'to' if does == 'adds' else 'with'}")
+    return pairs
+
+
 def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, does: str) -> None:
     """Raise ``ShapeError`` unless a cell's output is as wide as its input."""
+    if x.rank != output.rank:
+        raise ShapeError(
+            f"{type(wrapper).__name__} around {wrapper.cell!r} {does.format(x.type)} an output {output.type}; they "
+            "must have one shape",
+            wrapper.where,
+        )
     if x.width != output.width:
         raise ShapeError(
             f"{type(wrapper).__name__} around {wrapper.cell!r} {does.format(x.width)} an output of width "
@@ -94,18 +124,21 @@ def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, does: str) -> None
 
 
 class ResidualWrapper(Wrapper):
-    """Residual connection: output = x + cell(x), with an unchanged state (Wu et al. 2016)."""
+    """Residual connection: output = x + cell(x), with an unchanged state (Wu et al. 2016).
 
-    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+    Several inputs are added to the outputs of the same structure, each to its own.
+    """
+
+    def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         output, state = yield p.cell(None, self.cell), x, state
-        _check_width(self, x, output, "adds an input of width {} to")
-        return x + output, state
+        return pack(x, [before + after for _, before, after in _pairs(self, x, output, "adds")]), state
 
 
 class HighwayWrapper(Wrapper):
     """Highway connection: output = carry * x + transform * cell(x), with an unchanged state (Srivastava et al. 2015).
 
-    carry = sigmoid(x ``carry_w`` + ``carry_b``), and transform = 1 - carry. Kernels are [width, width].
+    carry = sigmoid(x ``carry_w`` + ``carry_b``), and transform = 1 - carry. Kernels are [width, width]. Of several
+    inputs and outputs of one structure, each has gates of its own, below its place.
 
     Args:
         cell: Cell to wrap.
@@ -119,13 +152,17 @@ class HighwayWrapper(Wrapper):
         self.couple_carry_transform_gates = flag(couple_carry_transform_gates, "couple_carry_transform_gates")
         self.carry_bias_init = number(carry_bias_init, "carry_bias_init")
 
-    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+    def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         output, state = yield p.cell(None, self.cell), x, state
-        _check_width(self, x, output, "mixes an input of width {} with")
-        carry = self._gate(p, x, "carry", self.carry_bias_init)
+        pairs = _pairs(self, x, output, "mixes")
+        return pack(x, [self._mixed(p, *item) for item in pairs]), state
+
+    def _mixed(self, p: Scope, place: str, x: Tensor, output: Tensor) -> Tensor:
+        below = f"{place}/" if place else ""
+        carry = self._gate(p, x, f"{below}carry", self.carry_bias_init)
         if self.couple_carry_transform_gates:
-            return x * carry + output * (1 - carry), state
-        return x * carry + output * self._gate(p, x, "transform", -self.carry_bias_init), state
+            return x * carry + output * (1 - carry)
+        return x * carry + output * self._gate(p, x, f"{below}transform", -self.carry_bias_init)
 
     def _gate(self, p: Scope, x: Tensor, name: str, bias: float) -> Tensor:
         kernel = p.kernel(f"{name}_w", (x.width, x.width))
@@ -137,8 +174,9 @@ class ZoneoutWrapper(Wrapper):
 
     In the training graph, a unit takes its new value with probability ``state_keep_prob``, drawn for each step, row and
     unit. Memory, such as an LSTM's c, is included. The inference graph computes the expected value, old +
-    state_keep_prob * (new - old). If the cell's output is one of its new states, such as an LSTM's h, the output is the
-    mixed state, as in the paper's equations. Otherwise it is the cell's output.
+    state_keep_prob * (new - old). States that are not floats take their new value. If the cell's output is one of its
+    new states, such as an LSTM's h, the output is the mixed state, as in the paper's equations. Otherwise it is the
+    cell's output.
 
     Args:
         cell: Cell to wrap.
@@ -158,15 +196,17 @@ class ZoneoutWrapper(Wrapper):
             check_keep_prob(value, "state_keep_prob")
         self.seed = salt_of(seed)
 
-    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
-        sites = [None if is_certain(keep) else p.site("zoneout") for keep in self.keep]
+    def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
+        floats = [leaf.type(1, p.dtype).dtype in FLOATS for leaf in flatten(resolve(stated(self.cell)))]
+        mixed = [is_float and not is_certain(keep) for is_float, keep in zip(floats, self.keep, strict=True)]
+        sites = [p.site("zoneout") if is_mixed else None for is_mixed in mixed]
         output, new = yield p.cell(None, self.cell), x, state
         before, after = flatten(state), flatten(new)
         leaves = [
             later if site is None else self._mixed(earlier, later, keep, site)
             for earlier, later, keep, site in zip(before, after, self.keep, sites, strict=True)
         ]
-        return _part_of(output, after, leaves), pack(new, leaves)
+        return map_leaves(lambda leaf: _part_of(leaf, after, leaves), output), pack(new, leaves)
 
     def _mixed(self, before: Tensor, after: Tensor, keep: KeepProb, site: str) -> Tensor:
         """Mix old and new state. Multiplying by ``keep`` undoes dropout's scaling of the change."""
@@ -177,12 +217,14 @@ class ZoneoutWrapper(Wrapper):
 def _part_of(output: Tensor, states: Sequence[Tensor], changed: Sequence[Tensor]) -> Tensor:
     """Return the changed value of ``output`` if it is a state or part of a concatenated state, else ``output``."""
     for state, now in reversed(list(zip(states, changed, strict=True))):
-        if state.node is output.node:
+        node = unrounded(state.node)
+        if node is output.node:
             return now
-        parts = state.node.operands if state.node.op == "concat" else ()
-        widths = [Tensor(part).width for part in parts]
+        parts = node.operands if node.op == "concat" else ()
         if output.node in parts:
-            return split(now, widths)[parts.index(output.node)]
+            axis = node["axis"]
+            sizes = [part.tensor.shape[axis] for part in parts]
+            return split(now, sizes, axis)[parts.index(output.node)]
     return output
 
 
@@ -221,7 +263,7 @@ class MultiRNNCell(Cell):
     def _output(self) -> int | Cell:
         return self.cells[-1]
 
-    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+    def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         if self.state_is_tuple:
             states = list(state)
         else:

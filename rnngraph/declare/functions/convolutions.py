@@ -13,9 +13,9 @@ from ...support.arguments import flag, one_of, whole_number
 from ...support.arguments import units as positive
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ..cell import Cell, Scope
-from ..drivers import run_steps
 from ..layer import within
 from ..parameters import ScopeName, scope_name
+from ..running.drivers import run_steps
 from ..tensor import Tensor, build, constant
 from .activations import activation_function
 from .basic import concat, reduce_max, reduce_sum, reshape, stack

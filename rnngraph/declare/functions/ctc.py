@@ -12,7 +12,7 @@ from ...support.api_guard import api
 from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, DtypeError, ShapeError
 from ..cell import Cell, Scope
-from ..drivers import dynamic_rnn
+from ..running.drivers import dynamic_rnn
 from ..tensor import Tensor, build, constant
 from .activations import log_softmax
 from .basic import cast, concat, equal, exp, expand_dims, log, maximum, reduce_max, reduce_sum, stop_gradient, where

@@ -13,8 +13,8 @@ from ...support.api_guard import api
 from ...support.arguments import flag
 from ...support.errors import DtypeError, Where, user_line
 from ..cell import Cell, Scope
-from ..drivers import run_steps
 from ..parameters import ScopeName
+from ..running.drivers import run_steps
 from ..tensor import Tensor, as_tensor, build, constant
 from .basic import (
     abs,

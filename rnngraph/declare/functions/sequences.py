@@ -105,11 +105,14 @@ def source_of(x: Tensor) -> Node:
 
 @api
 def positions(x: Tensor, axis: int = 0) -> Tensor:
-    """Return the indices 0, 1, 2, … along ``axis`` of ``x`` as int64 [size]. The size may be symbolic."""
+    """Return the indices 0, 1, 2, … along ``axis`` of ``x`` as int64 [size]. The size may be symbolic.
+
+    In a stream, indices along time go on from step to step. They are part of its state.
+    """
     if not isinstance(x, Tensor):
         raise DtypeError(f"positions needs a Tensor, not {shown(x)}")
     position = one_axis(x.rank, axis)
-    places = build("iota", size=x.type.shape[position])
+    places = build("iota", size=x.type.shape[position], runs=True)
     others = tuple(other for other in range(x.rank) if other != position)
     along = reduce_max(cast(x, "float32"), others) if others else cast(x, "float32")
     return known_by(along, places)

@@ -9,7 +9,7 @@ from ...ir.types import FLOATS
 from ...support.api_guard import api, taking
 from ...support.arguments import flag, units
 from ...support.attribute_hints import telling
-from ...support.errors import DtypeError, ShapeError, Where, user_line
+from ...support.errors import DtypeError, ShapeError, Where, shown, user_line
 from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper
 from ..functions.basic import (
     concat,
@@ -243,14 +243,20 @@ class AttentionWrapper(Wrapper):
         """Return the cell's input, made of the step's input and the attention of the step before."""
         return concat([x, attention])
 
-    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
-        joined = self._cell_input(p, x, state["attention"])
+    def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
+        joined = self._cell_input(p, self._one(x, "an input"), state["attention"])
         output, cell_state = yield p.cell("", self.cell), joined, state["cell_state"]
+        self._one(output, "an output")
         attention, _ = self.attention.context(p, output)
         if self.size is not None:
             both = concat([output, attention])
             attention = both @ p.kernel("attention_layer/kernel", (both.width, self.size))
         return attention if self.output_attention else output, {"cell_state": cell_state, "attention": attention}
+
+    def _one(self, value: Any, what: str) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise DtypeError(f"AttentionWrapper needs {what} of {self.cell!r} that is one Tensor, not {shown(value)}")
+        return value
 
     def nested_initial_state(self, p: Scope) -> NestedInitialState:
         cell_state = self.initial_cell_state

@@ -10,58 +10,67 @@ import numpy as np
 
 from ...ir.graph import Node, make, topological
 from ...ir.sizes.table import SizeTable, open_size
-from ...ir.types import FLOATS, Dim, TensorType, meet_declared, symbols_of
+from ...ir.types import FLOATS, Dim, TensorType, meet_declared, product, symbols_of
 from ...support.api_guard import api, taking
-from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, user_line
+from ...support.errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, user_line
+from ..carried import check_outputs, stored
 from ..cell import Cell, InnerCell, check_cell
 from ..driver import Carry, check_step, drive, initial_leaves, state_names
 from ..functions.basic import cast, known_by, logical_and, logical_not, reduce_max
 from ..functions.basic import where as choose
 from ..functions.randomness import by_graph, random_uniform
 from ..layer import within
-from ..nest import flatten, pack
+from ..nest import flatten, matched, pack, paths
 from ..parameters import ScopeName
-from ..state import public
+from ..running.inputs import time_first
+from ..state import Columns, named, public
 from ..tensor import Tensor, build, class_within, constant, declared
 from ..trace import Trace, tracing
 from .beam import Beam
 from .search import BeamSearch, Search, check_beam
 
-NextInput = Callable[[Tensor, Tensor | None], Tensor]
-Stop = Callable[[Tensor], Tensor]
+NextInput = Callable[[Any, Any], Any]
+Stop = Callable[[Any], Tensor]
+
+_Carried = tuple[Tensor, Tensor, Tensor]
+"""What a step carries: as the step reads it, its next value, and its initial value."""
 
 
 @api
 def dynamic_decode(
     cell: Cell,
-    first_input: Tensor,
+    first_input: Any,
     next_input: NextInput,
     max_steps: int | None,
-    inputs: Tensor | None = None,
+    inputs: Any = None,
     initial_state: Any = None,
     stop: Stop | None = None,
-    teacher: Tensor | None = None,
+    teacher: Any = None,
     teacher_prob: float | Tensor = 1.0,
     beam: Beam | None = None,
-) -> tuple[Tensor, Any, Tensor]:
-    """Run a cell on its own outputs, as ``tf.contrib.seq2seq.dynamic_decode`` does with a helper.
+) -> tuple[Any, Any, Tensor]:
+    """Run ``cell`` on its own outputs: step 0 reads ``first_input``, step t+1 what ``next_input`` makes of step t.
 
-    Step 0 reads ``first_input``, and step t+1 the value that ``next_input`` computes from step t. Parameters are under
-    ``decoder``. Gradients pass through the inputs that are fed back, but not through choices such as ``argmax``.
+    The step that stops a row is its last: its output and state count, later outputs are 0, and the state is unchanged.
+    The loop ends when all rows have stopped. The inference graph has neither ``teacher`` nor ``teacher_prob``.
+    Parameters are under ``decoder``. Gradients go through what is fed back; choices such as ``argmax`` have none. As
+    ``tf.contrib.seq2seq.dynamic_decode`` with a helper.
 
     Args:
         cell: Cell to run.
-        first_input: float [batch, width], or [width] for all rows.
-        next_input: Function of (output, x_t) that returns [batch, width]. ``output`` is the cell's output at step t,
-            and x_t is ``inputs[:, t]``, or None without ``inputs``.
+        first_input: float [batch, width], or [width] for all rows. For cells that take several inputs, a tuple or dict
+            of Tensors [batch, …], or [1, …] for all rows.
+        next_input: Function of (output, x_t) that returns what the next step reads, in the structure of
+            ``first_input``. ``output`` is the cell's at step t, and x_t is ``inputs[:, t]``, or None without
+            ``inputs``.
         max_steps: Maximum number of steps, an int. None: the length of ``inputs``.
-        inputs: [batch, max_steps, features].
-        initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. None: zeros, or the cell's own.
+        inputs: [batch, max_steps, …], or a tuple or dict of such Tensors.
+        initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own, or zeros.
         stop: Function of the output that returns a bool for each row. The step that stops a row is its last; later
             outputs are 0, and the state is held. The loop ends when all rows have stopped.
-        teacher: float [batch, max_steps, width]. In the training graph, ``teacher[:, t]`` replaces the value of
-            ``next_input`` with probability ``teacher_prob`` for each row and step (scheduled sampling, Bengio et al.
-            2015).
+        teacher: Inputs [batch, max_steps, …] in the structure of ``first_input``. In the training graph,
+            ``teacher[:, t]`` replaces the value of ``next_input`` with probability ``teacher_prob`` for each row and
+            step (scheduled sampling, Bengio et al. 2015).
         teacher_prob: A float in [0, 1], or a scalar float placeholder.
         beam: Beam search for the best words. The cell's output is a score for each word, ``next_input`` is a function
             of (words, None) with words int64 [batch * width], and a memory that the cell attends to has ``beam.width``
@@ -69,14 +78,14 @@ def dynamic_decode(
             ``teacher``, and the result is an ``rg.BeamSearch``: (words, scores, lengths).
 
     Returns:
-        (outputs [batch, max_steps, output], final state, lengths). lengths: int64 [batch], the number of steps of each
-        row, including the one that stopped it.
+        (outputs [batch, max_steps, …], final state, lengths). Outputs have the structure of the cell's. lengths: int64
+        [batch], the steps that each row took, the one that stopped it included, as ``sequence_length`` counts them.
 
     Raises:
         ShapeError: Shapes of the arguments, or of results of the functions, do not fit.
         DtypeError: An argument, or a result of a function, has the wrong type.
         ArgumentError: ``max_steps`` or ``teacher_prob`` is out of range.
-        StructureError: ``initial_state`` does not match the cell's state.
+        StructureError: ``initial_state``, ``teacher`` or a result of ``next_input`` has another structure.
     """
     where = user_line()
     decode = _Decode(cell, first_input, inputs, teacher, max_steps, initial_state, where)
@@ -87,50 +96,85 @@ def dynamic_decode(
 
 
 class _Decode:
-    """Decoder under construction. Its sequences are time-major."""
+    """One decoder under construction. Sequences are time-major here.
+
+    Attributes:
+        nest: Structure of what a step reads.
+        first: What step 0 reads: leaves of ``nest``, each with an axis of rows or one row.
+        inputs: Sequences [time, batch, …], leaves of ``inputs_nest``; None without ``inputs``.
+        teacher: Sequences like ``first``; None without ``teacher``.
+        tensor_class: Class of the Tensors in a step.
+    """
 
     def __init__(
-        self, cell: Cell, first_input: Any, inputs: Any, teacher: Any, max_steps: Any, initial_state: Any,
+        self,
+        cell: Cell,
+        first_input: Any,
+        inputs: Any,
+        teacher: Any,
+        max_steps: Any,
+        initial_state: Any,
         where: Where | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.cell, self.where = check_cell(cell, "dynamic_decode"), where
         self.scope = ScopeName("decoder", False, where)
         self.tensor_class = class_within([first_input, inputs, teacher, initial_state])
+        self.nest, self.inputs_nest = first_input, inputs
         self.first = self._first(first_input)
-        self.inputs, self.teacher = self._sequence(inputs, "inputs"), self._sequence(teacher, "teacher")
-        self.width = self.first.width
-        if self.teacher is not None and (self.teacher.dtype, self.teacher.width) != (self.first.dtype, self.width):
-            raise ShapeError(
-                f"teacher is {teacher!r}, and the input it replaces is {self.first.dtype} of width {self.width}", where
-            )
+        self.dtype = next((item.dtype for item in self.first if item.dtype in FLOATS), "float32")
+        self.inputs = None if inputs is None else self._sequences(inputs, "inputs")
+        self.teacher = None if teacher is None else self._taught(teacher)
         self.length = self._length(max_steps)
         self.batch_is_open = False
         self.batch = self._given_batch(initial_state)
         self.initial_state = initial_state
         self.sequences: list[tuple[Node, Tensor]] = []  # per-step inputs of the body
 
-    def _first(self, value: Any) -> Tensor:
-        if not isinstance(value, Tensor) or value.dtype not in FLOATS:
-            raise DtypeError(f"first_input must be a float Tensor [batch, width], not {value!r}", self.where)
-        if value.rank not in (1, 2) or not isinstance(value.type.shape[-1], int):
-            raise ShapeError(f"first_input must be [batch, width] with a fixed width, not {value!r}", self.where)
-        return value
+    def _first(self, given: Any) -> list[Tensor]:
+        if isinstance(given, Tensor) and given.dtype not in FLOATS:
+            raise DtypeError(f"first_input must be a float Tensor [batch, width], not {given!r}", self.where)
+        leaves = flatten(given)
+        for leaf in leaves:
+            if not isinstance(leaf, Tensor):
+                what = "a float Tensor [batch, width], or a tuple or dict of Tensors [batch, …]"
+                raise DtypeError(f"first_input must be {what}, not {leaf!r}", self.where)
+            sizes = leaf.type.shape if leaf.rank == 1 and leaf is given else leaf.type.shape[1:]
+            is_vector = leaf.rank in (1, 2) if leaf is given else leaf.rank > 0
+            if not is_vector or not all(isinstance(dim, int) for dim in sizes):
+                raise ShapeError(f"first_input must be [batch, width] with a fixed width, not {leaf!r}", self.where)
+        if isinstance(given, Tensor) and given.rank == 1:
+            return [build("reshape", given, shape=(1, *given.type.shape), where=self.where)]
+        if not leaves:
+            raise StructureError("first_input holds no Tensor; give one at least", self.where)
+        return leaves
 
-    def _sequence(self, value: Any, what: str) -> Tensor | None:
-        if value is None:
-            return None
-        if not isinstance(value, Tensor):
-            raise DtypeError(f"{what} must be a Tensor [batch, max_steps, features], not {value!r}", self.where)
-        if value.rank != 3 or not isinstance(value.type.shape[2], int):
-            raise ShapeError(f"{what} must be [batch, max_steps, features], not {value!r}", self.where)
-        return build("transpose", value, order=(1, 0, 2), where=self.where)
+    def _sequences(self, given: Any, what: str) -> list[Tensor]:
+        for leaf in flatten(given):
+            if not isinstance(leaf, Tensor):
+                raise DtypeError(f"{what} must be a Tensor [batch, max_steps, features], not {leaf!r}", self.where)
+            is_usual = leaf.rank == 3 if leaf is given else leaf.rank > 1
+            if not is_usual or not all(isinstance(dim, int) for dim in leaf.type.shape[2:]):
+                raise ShapeError(f"{what} must be [batch, max_steps, features], not {leaf!r}", self.where)
+        return [time_first(leaf, self.where) for leaf in flatten(given)]
+
+    def _taught(self, teacher: Any) -> list[Tensor]:
+        leaves = matched(self.nest, teacher, "teacher", self.where)
+        found = self._sequences(teacher if isinstance(teacher, Tensor) else leaves, "teacher")
+        for leaf, first in zip(found, self.first, strict=True):
+            if (leaf.dtype, leaf.type.shape[2:]) != (first.dtype, first.type.shape[1:]):
+                raise ShapeError(
+                    f"teacher is {leaf!r}, and the input it replaces is {first.dtype} of width "
+                    f"{', '.join(map(str, first.type.shape[1:]))}",
+                    self.where,
+                )
+        return found
 
     def _length(self, max_steps: Any) -> Dim:
         length: Dim
         if max_steps is None:
             if self.inputs is None:
                 raise ArgumentError("max_steps=None takes the length of inputs; give inputs, or an int", self.where)
-            length = self.inputs.type.shape[0]
+            length = self.inputs[0].type.shape[0]
         elif isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer):
             raise DtypeError(
                 f"max_steps must be an int, or None for the length of inputs, not {max_steps!r}", self.where
@@ -139,10 +183,15 @@ class _Decode:
             raise ArgumentError(f"max_steps={max_steps} must be positive", self.where)
         else:
             length = int(max_steps)
-        for what, sequence in (("inputs", self.inputs), ("teacher", self.teacher)):
-            if sequence is not None:
-                self._fits(sequence.type.shape[0], length, f"{what} has {{}} steps, and max_steps is {{}}")
+        for what, sequence in self._given_sequences():
+            self._fits(sequence.type.shape[0], length, f"{what} has {{}} steps, and max_steps is {{}}")
         return length
+
+    def _given_sequences(self) -> list[tuple[str, Tensor]]:
+        return [
+            *(("inputs", item) for item in self.inputs or ()),
+            *(("teacher", item) for item in self.teacher or ()),
+        ]
 
     def _fits(self, given: Dim, wanted: Dim, message: str) -> None:
         try:
@@ -151,30 +200,40 @@ class _Decode:
             raise ShapeError(message.format(given, wanted), self.where) from None
 
     def _given_batch(self, initial_state: Any) -> Dim:
-        """Return the batch of the arguments that have rows, or a new symbolic size if none has.
+        """Return the number of rows of what is given.
 
-        A single row of ``first_input`` broadcasts. With a new size, the step may still read a tensor with rows, such as
-        a
-        memory.
+        A single row of ``first_input`` is that of all. If nothing has rows, the batch is an open size, because a step
+        may read what has rows, such as a memory.
         """
-        sequences = [item.type.shape[1] for item in (self.inputs, self.teacher) if item is not None]
-        row_counts = [*([self.first.type.shape[0]] if self.first.rank == 2 else []), *sequences]
-        leaves = [] if initial_state is None else flatten(initial_state)
-        row_counts += [leaf.type.shape[0] for leaf in leaves if isinstance(leaf, Tensor) and leaf.rank == 2]
-        batch = next((dim for dim in row_counts if dim != 1), 1 if sequences else None)
+        sequences = [item.type.shape[1] for _, item in self._given_sequences()]
+        is_single = isinstance(self.nest, Tensor) and self.nest.rank == 1
+        found = [*([] if is_single else [item.type.shape[0] for item in self.first]), *sequences]
+        if initial_state is not None:
+            carried = named(self.cell)
+            leaves = matched(carried, initial_state, f"{self.cell!r}: initial_state", self.where)
+            given = zip(leaves, flatten(carried), strict=True)
+            found += [
+                leaf.type.shape[0]
+                for leaf, columns in given
+                if isinstance(leaf, Tensor) and leaf.rank == len(columns.row) + 1
+            ]
+        batch = next((dim for dim in found if dim != 1), 1 if sequences else None)
         if batch is None:
             self.batch_is_open = True
             return open_size(next(declared))
-        for dim in row_counts:
+        for dim in found:
             if dim != 1:
                 self._fits(dim, batch, "dynamic_decode is given {} rows and {} rows; they must be one batch")
-        for what, sequence in (("inputs", self.inputs), ("teacher", self.teacher)):
-            if sequence is not None:
-                self._fits(sequence.type.shape[1], batch, f"{what} has {{}} rows, and the batch is {{}}")
+        for what, sequence in self._given_sequences():
+            self._fits(sequence.type.shape[1], batch, f"{what} has {{}} rows, and the batch is {{}}")
         return batch
 
     def search(self, beam: Beam, next_input: NextInput) -> BeamSearch:
         """Declare a search with a beam."""
+        if not isinstance(self.nest, Tensor):
+            raise DtypeError(
+                f"dynamic_decode with a beam needs one Tensor as first_input, not {self.nest!r}", self.where
+            )
         if self.batch_is_open:
             raise ShapeError(
                 "dynamic_decode with a beam needs the number of rows: give first_input [batch, width] or an "
@@ -183,93 +242,115 @@ class _Decode:
             )
         if not callable(next_input):
             raise DtypeError(f"next_input must be a function of words, not {next_input!r}", self.where)
-        search = Search(
-            self.cell, beam, self.batch, self.length, self.first.dtype, self.scope, self.where, self._formal
-        )
+        search = Search(self.cell, beam, self.batch, self.length, self.dtype, self.scope, self.where, self._formal)
         self.batch = search.rows
         taken = taking(next_input, "next_input", "words", "x_t", where=self.where)
-        return search.run(self.first, taken, self._checked_input, self.initial_state)
+        return search.run(self.first[0], taken, lambda value: self._checked_inputs(value)[0], self.initial_state)
 
-    def run(self, next_input: NextInput, stop: Stop | None, teacher_prob: Any) -> tuple[Tensor, Any, Tensor]:
+    def run(self, next_input: NextInput, stop: Stop | None, teacher_prob: Any) -> tuple[Any, Any, Tensor]:
         for function, what in ((next_input, "next_input"), (stop, "stop")):
             if not callable(function) and not (function is None and what == "stop"):
                 raise DtypeError(f"{what} must be a function of Tensors, not {function!r}", self.where)
         next_input = taking(next_input, "next_input", "output", "x_t", where=self.where)
         stop = None if stop is None else taking(stop, "stop", "output", where=self.where)
         probability = self._probability(teacher_prob)
-        trace = Trace(self.first.dtype, self.where, self.scope.layer)
+        trace = Trace(self.dtype, self.where, self.scope.layer)
         inner = InnerCell(trace, "", self.cell, self.scope.specs, "")
         structure = public(self.cell)
-        kinds = [TensorType(self.first.dtype, (self.batch, leaf.width)) for leaf in flatten(structure)]
+        columns: list[Columns] = flatten(structure)
+        kinds = [leaf.type(self.batch, self.dtype) for leaf in columns]
         states = [self._formal(name, kind) for name, kind in zip(state_names(self.cell), kinds, strict=True)]
-        fed = self._formal("fed", TensorType(self.first.dtype, (self.batch, self.width)))
+        fed = [self._formal(name, self._row_type(item)) for name, item in zip(self._names(), self.first, strict=True)]
         with tracing(self.cell):
-            output, new = inner(fed, pack(structure, states))
+            output, new = inner(pack(self.nest, fed), pack(structure, states))
+        outputs = check_outputs(self.cell, output, self.where)
         after = flatten(new)
-        check_step(self.cell, output, after, kinds, self.where)
+        check_step(self.cell, after, kinds, self.where)
 
         live = None if stop is None else self._formal("live", TensorType("bool", (self.batch, 1)))
-        x_t, teacher_input = self._step("x", self.inputs, live), self._step("teacher", self.teacher, live)
-        following = self._checked_input(next_input(output, x_t))
-        if teacher_input is not None:
-            following = by_graph(training=_mixed(teacher_input, following, probability), inference=following)
+        x_t = None if self.inputs is None else pack(self.inputs_nest, self._steps("x", self.inputs, live))
+        taught = None if self.teacher is None else self._steps("teacher", self.teacher, live)
+        following = self._checked_inputs(next_input(output, x_t))
+        if taught is not None:
+            mixed = _mixed(taught, following, probability)
+            following = [by_graph(training=a, inference=b) for a, b in zip(mixed, following, strict=True)]
         still = None
         if stop is not None and live is not None:
             still = logical_and(live, logical_not(self._stopped(stop(output))))
         initial = initial_leaves(self.cell, inner, self.initial_state, kinds, self.where)
+        initial = [stored(*item) for item in zip(initial, columns, strict=True)]
         if self.batch_is_open:
-            results = [output, following, *after, *([] if still is None else [still])]
-            self.batch = _met([fed, *states], results, initial, self.batch)
-        own = [(fed, following, self._spread(self.first, (self.batch, self.width)))]
+            made = [*outputs, *following, *after, *([] if still is None else [still])]
+            self.batch = _met([*fed, *states], made, initial, self.batch)
+        begun = [self._spread(item, self._row_type(item).shape) for item in self.first]
+        own: list[_Carried] = [*zip(fed, following, begun, strict=True)]
         when: Node | None = None
         if still is not None and live is not None:
-            taken = self._formal("taken", TensorType("int64", (self.batch, 1)))
-            runs = self._formal("runs", TensorType("bool", ()))
-            after = [choose(live, item, state) for item, state in zip(after, states, strict=True)]
-            output = choose(live, output, 0.0)
-            own = [
-                (fed, choose(still, following, fed), own[0][2]),
-                (live, still, self._spread(constant(True), (self.batch, 1))),
-                (taken, taken + cast(live, "int64"), self._spread(constant(0), (self.batch, 1))),
-                (runs, reduce_max(cast(still, "int64")) > 0, constant(True)),
-            ]
-            when = runs.node
+            after = [choose(_per_row(live, item), item, state) for item, state in zip(after, states, strict=True)]
+            outputs = [choose(_per_row(live, item), item, constant(0, item.dtype)) for item in outputs]
+            own = [*((a, choose(_per_row(still, b), b, a), c) for a, b, c in own), *self._counted(live, still)]
+            when = own[-1][0].node
         carried = [*zip(states, after, initial, strict=True), *own]
         items = drive(
             self.cell, trace, self.scope, False, (self.length, self.batch), self.sequences, None,
-            [Carry(formal.node, value.node, begin) for formal, value, begin in carried], output.node, when,
-            None if live is None else live.node, tensor_class=class_within([output, *after, following]),
+            [Carry(formal.node, value.node, begin) for formal, value, begin in carried], outputs[0].node, when,
+            None if live is None else live.node, emits=[item.node for item in outputs[1:]], nest=output,
+            tensor_class=class_within([*outputs, *after, *following]),
         )  # fmt: skip
-        outputs = build("transpose", items[-1], order=(1, 0, 2), where=self.where)
-        if stop is None:
-            steps = self._spread(build("dimension", size=self.length, where=self.where), (self.batch,))
-            lengths = known_by(outputs[:, 0, 0], steps)
-        else:
-            lengths = build("reshape", items[len(states) + 2], shape=(self.batch,), where=self.where)
-        return outputs, pack(structure, items[: len(states)]), lengths
+        given = [time_first(item, self.where) for item in items[len(carried) :]]
+        lengths = self._lengths(given[0], None if stop is None else items[len(states) + len(fed) + 1])
+        return pack(output, given), pack(structure, items[: len(states)]), lengths
+
+    def _counted(self, live: Tensor, still: Tensor) -> list[_Carried]:
+        """Return what is carried of rows that stop: which ones run, steps that they took, and if any runs."""
+        taken = self._formal("taken", TensorType("int64", (self.batch, 1)))
+        runs = self._formal("runs", TensorType("bool", ()))
+        return [
+            (live, still, self._spread(constant(True), (self.batch, 1))),
+            (taken, taken + cast(live, "int64"), self._spread(constant(0), (self.batch, 1))),
+            (runs, reduce_max(cast(still, "int64")) > 0, constant(True)),
+        ]
+
+    def _lengths(self, output: Tensor, taken: Tensor | None) -> Tensor:
+        if taken is not None:
+            return build("reshape", taken, shape=(self.batch,), where=self.where)
+        steps = self._spread(build("dimension", size=self.length, where=self.where), (self.batch,))
+        return known_by(output[(slice(None), *(0 for _ in output.shape[1:]))], steps)
+
+    def _names(self) -> list[str]:
+        return [f"fed_{path.replace('/', '_')}" if path else "fed" for path, _ in paths(self.nest)]
+
+    def _row_type(self, first: Tensor) -> TensorType:
+        return first.type.with_shape((self.batch, *first.type.shape[1:]))
 
     def _formal(self, label: str, kind: TensorType) -> Tensor:
         return self.tensor_class(make("input", where=self.where, type=kind, label=label, body=True))
 
-    def _step(self, label: str, sequence: Tensor | None, live: Tensor | None) -> Tensor | None:
-        """Return the slice of a sequence at this step. Rows that have stopped read 0."""
-        if sequence is None:
-            return None
-        formal = self._formal(label, sequence.type.with_shape((self.batch, sequence.width)))
+    def _steps(self, label: str, sequences: Sequence[Tensor], live: Tensor | None) -> list[Tensor]:
+        names = [label] if len(sequences) == 1 else [f"{label}_{number}" for number in range(len(sequences))]
+        return [self._step(*item, live) for item in zip(names, sequences, strict=True)]
+
+    def _step(self, label: str, sequence: Tensor, live: Tensor | None) -> Tensor:
+        """Return a step of a sequence, which is 0 for rows that have stopped."""
+        formal = self._formal(label, sequence.type.with_shape((self.batch, *sequence.type.shape[2:])))
         self.sequences.append((formal.node, sequence))
         if live is None or sequence.dtype not in FLOATS:
             return formal
-        return build("select", live, formal, constant(0.0, sequence.dtype), where=self.where, guards=True)
+        zero, runs = constant(0.0, sequence.dtype), _per_row(live, formal)
+        return build("select", runs, formal, zero, where=self.where, guards=True)
 
-    def _checked_input(self, value: Any) -> Tensor:
-        """Check the result of ``next_input``."""
-        if not isinstance(value, Tensor) or value.dtype != self.first.dtype:
-            raise DtypeError(f"next_input must give a Tensor of {self.first.dtype}, not {value!r}", self.where)
-        if value.rank != 2 or value.type.shape[1] != self.width:
-            raise ShapeError(
-                f"next_input must give [batch, {self.width}], as first_input has it, not {value!r}", self.where
-            )
-        return self._rows(value, "next_input")
+    def _checked_inputs(self, value: Any) -> list[Tensor]:
+        """Return the leaves of what ``next_input`` returned, which the next step reads."""
+        leaves = matched(self.nest, value, "what next_input gives", self.where)
+        found = []
+        for leaf, first in zip(leaves, self.first, strict=True):
+            if not isinstance(leaf, Tensor) or leaf.dtype != first.dtype:
+                raise DtypeError(f"next_input must give a Tensor of {first.dtype}, not {leaf!r}", self.where)
+            if leaf.rank != first.rank or leaf.type.shape[1:] != first.type.shape[1:]:
+                wanted = ", ".join(map(str, ("batch", *first.type.shape[1:])))
+                raise ShapeError(f"next_input must give [{wanted}], as first_input has it, not {leaf!r}", self.where)
+            found.append(self._rows(leaf, "next_input"))
+        return found
 
     def _stopped(self, value: Any) -> Tensor:
         if not isinstance(value, Tensor) or value.dtype != "bool":
@@ -280,9 +361,9 @@ class _Decode:
         return self._rows(build("reshape", value, shape=(rows, 1), where=self.where), "stop")
 
     def _rows(self, value: Tensor, what: str) -> Tensor:
-        """Broadcast or check a value to have one row for each of the batch."""
+        """Return a value with a row for each of the batch."""
         if value.type.shape[0] == 1 and self.batch != 1:
-            return self._spread(value, (self.batch, value.width))
+            return self._spread(value, (self.batch, *value.type.shape[1:]))
         self._fits(value.type.shape[0], self.batch, f"{what} gives {{}} rows, and the batch is {{}}")
         return value
 
@@ -303,12 +384,24 @@ class _Decode:
         return float(value)
 
 
-def _mixed(taught: Tensor, own: Tensor, probability: float | Tensor) -> Tensor:
-    """Select the teacher's input with a probability, drawn for each row and step."""
+def _per_row(live: Tensor, value: Tensor) -> Tensor:
+    """Truth values [batch, 1] for a value of another rank."""
+    if value.rank == 2:
+        return live
+    return build("reshape", live, shape=(live.type.shape[0], *(1 for _ in range(value.rank - 1))))
+
+
+def _mixed(taught: list[Tensor], own: list[Tensor], probability: float | Tensor) -> list[Tensor]:
+    """Return the teacher's input with a probability, drawn once for each row and step."""
     if not isinstance(probability, Tensor) and probability in (0.0, 1.0):
         return taught if probability else own
-    probability_tensor = cast(probability, own.dtype) if isinstance(probability, Tensor) else probability
-    return choose(random_uniform(own[:, :1]) < probability_tensor, taught, own)
+    first = next((item for item in own if item.dtype in FLOATS), None)
+    first = cast(own[0], "float32") if first is None else first
+    if first.rank != 2:
+        first = build("reshape", first, shape=(first.type.shape[0], product(first.type.shape[1:])))
+    wanted = cast(probability, first.dtype) if isinstance(probability, Tensor) else probability
+    is_taught = random_uniform(first[:, :1]) < wanted
+    return [choose(_per_row(is_taught, b), a, b) for a, b in zip(taught, own, strict=True)]
 
 
 def _met(formals: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:

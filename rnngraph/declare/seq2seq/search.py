@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 from ...ir.types import Dim, TensorType, product
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown
+from ..carried import stored
 from ..cell import Cell, InnerCell
 from ..driver import Carry, check_step, drive, initial_leaves, state_names
 from ..functions.arrays.moves import repeat
 from ..functions.basic import cast, logical_not, reduce_max, transpose
 from ..functions.statistics import reduce_all
-from ..nest import flatten, map_leaves, pack
-from ..state import public
+from ..nest import flatten, matched, pack
+from ..state import Columns, named, public
 from ..tensor import Tensor, build, constant
 from ..trace import Trace, tracing
 from .beam import Beam, Hypotheses, attention_within, backtraced, continued, first_hypotheses, reordered
@@ -54,14 +55,17 @@ class Search:
         trace = Trace(self.dtype, self.where, self.scope.layer)
         inner = InnerCell(trace, "", self.cell, self.scope.specs, "")
         structure = public(self.cell)
-        kinds = [TensorType(self.dtype, (self.rows, leaf.width)) for leaf in flatten(structure)]
+        columns: list[Columns] = flatten(structure)
+        kinds = [leaf.type(self.rows, self.dtype) for leaf in columns]
         states = [self.formal(name, kind) for name, kind in zip(state_names(self.cell), kinds, strict=True)]
         start = self._start(first)
         fed = self.formal("fed", start.type)
         with tracing(self.cell):
             output, new = inner(fed, pack(structure, states))
         after = flatten(new)
-        check_step(self.cell, output, after, kinds, self.where)
+        check_step(self.cell, after, kinds, self.where)
+        if not isinstance(output, Tensor) or output.rank != 2:
+            raise ShapeError(f"{self.cell!r}.step gives an output {output!r}; a beam needs [batch, words]", self.where)
         words = output.type.shape[-1]
         if not isinstance(words, int) or words < self.beam.width or words <= self.beam.end:
             raise ShapeError(
@@ -78,8 +82,9 @@ class Search:
         moved = [reordered(leaf, chosen.parents) for leaf in after]
         fed_next = check(next_input(cast(build("reshape", chosen.words, shape=(self.rows,)), "int64"), None))
         runs, scores = self.formal("runs", TensorType("bool", ())), self.formal("scores", chosen.scores.type)
-        given = initial if initial is None else map_leaves(lambda leaf: self._repeated(leaf), initial)
+        given = None if initial is None else self._repeated(initial, columns)
         begins = initial_leaves(self.cell, inner, given, kinds, self.where)
+        begins = [stored(*item) for item in zip(begins, columns, strict=True)]
         carried = [
             *zip(states, moved, begins, strict=True), (fed, fed_next, start),
             *zip(known[:3], following[:3], before[:3], strict=True), (scores, chosen.scores, before.log_probs),
@@ -103,11 +108,20 @@ class Search:
             return repeat(first, self.beam.width, axis=0)
         return build("broadcast", first, shape=(self.rows, first.type.shape[-1]))
 
-    def _repeated(self, leaf: Any) -> Any:
-        """Return a row's initial state for each of its hypotheses."""
-        if not isinstance(leaf, Tensor) or leaf.rank != 2 or leaf.type.shape[0] == 1:
-            return leaf
-        return repeat(leaf, self.beam.width, axis=0)
+    def _repeated(self, initial: Any, columns: list[Columns]) -> Any:
+        """Return the rows' initial states for each of their hypotheses."""
+        carried = named(self.cell)
+        leaves = matched(carried, initial, f"{self.cell!r}: initial_state", self.where)
+        width = self.beam.width
+        return pack(
+            carried,
+            [
+                repeat(leaf, width, axis=0)
+                if isinstance(leaf, Tensor) and leaf.rank == len(kind.row) + 1 and leaf.type.shape[0] != 1
+                else leaf
+                for leaf, kind in zip(leaves, columns, strict=True)
+            ],
+        )
 
     def _attention(self, step: list[Tensor], known: list[Tensor]) -> Tensor | None:
         """Return the attention of a step, [batch, width, entries], where the search needs it."""

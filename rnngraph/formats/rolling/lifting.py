@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...declare.cell import Cell, shared
-from ...declare.drivers import dynamic_rnn, static_rnn
 from ...declare.functions import activations, basic
 from ...declare.functions.elementary import angles, hyperbolic, logarithms, normal, numbers, powers, remainders
 from ...declare.functions.layers import embedding
 from ...declare.functions.randomness import dropout
+from ...declare.running.drivers import dynamic_rnn, static_rnn
 from ...declare.tensor import Tensor
 from ...ir.types import Dim, Size, product
 from ...support.errors import RnnGraphError, read_from

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...declare.cell import Cell
-from ...declare.drivers import dynamic_rnn, static_rnn
 from ...declare.parameters import parameter
+from ...declare.running.drivers import dynamic_rnn, static_rnn
 from ..steps import Index, Step, Value, leaves_in
 
 DRIVERS = (static_rnn, dynamic_rnn)

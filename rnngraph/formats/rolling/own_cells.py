@@ -8,10 +8,11 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from ...declare.cell import Cell, shared, snake_case
-from ...declare.drivers import dynamic_rnn, static_rnn
+from ...declare.call_text import snake_case
+from ...declare.cell import Cell, shared
 from ...declare.functions import basic
 from ...declare.functions.arrays.moves import tile
+from ...declare.running.drivers import dynamic_rnn, static_rnn
 from ...declare.tensor import Tensor
 from ...ir.node import Namer
 from ...ir.types import Dim, Size, product

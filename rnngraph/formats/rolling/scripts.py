@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...declare.cell import Cell
-from ...declare.drivers import static_rnn
 from ...declare.functions.randomness import dropout
 from ...declare.functions.sequences import positions
 from ...declare.parameters import parameter
+from ...declare.running.drivers import static_rnn
 from ...ir.types import Dim
 from ..script import Script
 from ..steps import Index, Step, Value

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...declare.cell import snake_case
+from ...declare.call_text import snake_case
 from ...declare.description import Described
 from ...ir.node import Node
 from ...support.errors import Where

@@ -107,6 +107,11 @@ def random_key(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> n
     return random.random_key(seed, step, row, attributes["site"], attributes["salt"])
 
 
+def sample_key(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    number, step = arrays
+    return random.random_key(number, step, np.zeros((), np.int64), attributes["site"], attributes["salt"])
+
+
 def ensure_shape(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
     if arrays[0].shape != attributes["shape"]:
         raise ValueError(f"a value of shape {arrays[0].shape} is taken as one of {attributes['shape']}")

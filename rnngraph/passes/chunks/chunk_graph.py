@@ -14,10 +14,13 @@ from ...ir.scan import Binding, ScanParts
 from ...ir.sizes.polynomial import Dim, product, size
 from ...ir.types import TensorType
 from ...support.errors import GraphError, Where
+from ..lowering.lowered import NUMBER
 from .pace import Pace
-from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View
+from .row_positions import RowPositions
+from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, is_running
 
 STEPS = "state/steps"
+NUMBER_STATE = f"state/{NUMBER}"
 PAST = "state/past"
 
 
@@ -59,6 +62,7 @@ class _ChunkGraph:
         self.pasts: dict[Past, Node] = {}  # chunks with their past in front
         # chunks with their past, in which first entries are repeated before the first
         self.repeated: dict[tuple[Node, Repeat], Node] = {}
+        self.positions = RowPositions(rows, where)
         self.inputs: dict[Node, Node] = {}
         self.states: dict[str, tuple[Node, Node, Node]] = {}  # initial value, input and next value, by label
 
@@ -80,7 +84,7 @@ class _ChunkGraph:
         outputs = [(name, self._output(node)) for name, node in graph.outputs]
         if self.rests is None:
             outputs += [(label, after) for label, (_, _, after) in self.states.items()]
-        inputs = [self.inputs.get(node, node) for node in graph.inputs]
+        inputs = [self.inputs.get(node, node) for node in graph.inputs if not _is_number(node)]
         inputs += [present for _, present, _ in self.states.values()]
         chunk = Graph.of(graph.name, outputs, inputs, graph.comments)
         return Chunked(chunk, tuple((label, first) for label, (first, _, _) in self.states.items()))
@@ -143,14 +147,34 @@ class _ChunkGraph:
     def _remade(self, node: Node, delay: int) -> Node:
         if node.op == "get":
             return make("get", self.new[node.operands[0]], where=node.where, name=node.name, index=node["index"])
+        if is_running(node, self.timeline.tempo.lengths):
+            return self._number_of_steps(node, delay)
         operands = [self._at(item, delay) for item in node.operands]
         attributes = {
             key: self._sized(value, delay) if key in ("shape", "stop", "size") else value
             for key, value in node.attributes
         }
+        if any(item in self.positions.plain for item in operands):
+            return self.positions.made(node, operands, attributes)
         return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 
+    def _number_of_steps(self, node: Node, delay: int) -> Node:
+        """Numbers of a row's steps, [rows, entries], or how many there were, [rows]."""
+        pace = self._pace_of(node["size"])
+        plain = make(node.op, where=node.where, name=node.name, size=self._count(pace, delay))
+        before = make("mul", self._steps(pace), make("constant", value=np.asarray(pace.many, np.int64)))
+        before = before if node.op == "iota" else make("reshape", before, shape=(self.rows,))
+        value = make("add", before, plain, where=node.where, name=node.name)
+        late = make("constant", value=np.asarray(delay, np.int64))
+        value = make("sub", value, late, where=node.where) if delay and node.op == "iota" else value
+        return self.positions.add(value, plain)
+
     def _input(self, node: Node) -> Node:
+        if _is_number(node):  # of a stream, which its state holds
+            first = make("reshape", node, shape=(self.rows, 1))
+            present = self._state(NUMBER_STATE, (self.rows, 1), first, node)
+            self.states[NUMBER_STATE] = first, present, present
+            return make("reshape", present, where=node.where, name=node.name, shape=(self.rows,))
         shape = tuple(self._sized(dim, 0) for dim in node.shape)
         if shape == node.shape:
             return node
@@ -162,9 +186,9 @@ class _ChunkGraph:
         delay, scan = self.timeline.late(node), ScanParts.of(node)
         parts = replace(
             scan,
-            carries=[carry._replace(initial=self._at(carry.initial, 0)) for carry in scan.carries],
-            sequences=[Binding(item.inside, self._at(item.outside, delay)) for item in scan.sequences],
-            invariants=[Binding(item.inside, self._at(item.outside, 0)) for item in scan.invariants],
+            carries=[carry._replace(initial=self._plain(carry.initial, 0)) for carry in scan.carries],
+            sequences=[Binding(item.inside, self._plain(item.outside, delay)) for item in scan.sequences],
+            invariants=[Binding(item.inside, self._plain(item.outside, 0)) for item in scan.invariants],
             length=self._sized(scan.length, delay),
         )
         if delay:
@@ -176,11 +200,17 @@ class _ChunkGraph:
         runs = make("transpose", self._has_begun(pace, delay), order=(1, 0))
         runs = make("reshape", runs, shape=(*runs.shape, 1))
         inside = make("input", name="begun", label="begun", type=TensorType("bool", runs.shape[1:]))
-        carries = [
-            carry._replace(next=make("select", inside, carry.next, carry.inside, where=carry.next.where))
-            for carry in scan.carries
-        ]
+        carries = []
+        for carry in scan.carries:
+            rank = carry.next.tensor.rank
+            begun = inside if rank == 2 else make("reshape", inside, shape=(*inside.shape[:rank], *(1,) * (rank - 2)))
+            held = make("select", begun, carry.next, carry.inside, where=carry.next.where)
+            carries.append(carry._replace(next=held))
         return replace(scan, carries=carries, sequences=[*scan.sequences, Binding(inside, runs)])
+
+    def _plain(self, node: Node, delay: int) -> Node:
+        """A value that a loop reads, which has the axes that it has in the whole."""
+        return self.positions.check(self._at(node, delay), "a loop")
 
     # Values at other times -----------------------------------------------------------------------
 
@@ -282,6 +312,11 @@ class _ChunkGraph:
 
     def _indices(self, pace: Pace, count: Dim) -> Node:
         """Return int64 [rows, entries]: the index in the whole sequence of each entry of a chunk without delay."""
+        many = make("constant", value=np.asarray(pace.many, np.int64))
+        return make("add", make("iota", size=count), make("mul", self._steps(pace), many))
+
+    def _steps(self, pace: Pace) -> Node:
+        """Return the number of steps of each row before the chunk, [rows, 1]."""
         if STEPS not in self.states:
             zero = make("constant", value=np.zeros((), np.int64))
             steps = self._state(STEPS, (self.rows, 1), zero, zero)
@@ -289,8 +324,7 @@ class _ChunkGraph:
             if self.rests is None:
                 after = make("add", steps, make("dimension", size=size(pace.symbol)))
             self.states[STEPS] = zero, steps, after
-        many = make("constant", value=np.asarray(pace.many, np.int64))
-        return make("add", make("iota", size=count), make("mul", self.states[STEPS][1], many))
+        return self.states[STEPS][1]
 
     def _repeated(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
         """Replace the entries before the first by the ones that mirror or repeat it.
@@ -429,11 +463,15 @@ class _ChunkGraph:
     def _output(self, node: Node) -> Node:
         line = self.timeline
         if not line.has_time(node):
-            return self.new[node]
+            return self.positions.check(self.new[node], "an output")
         pace = self._pace(node)
         delay = line.delay * pace.many
-        value = self._at(node, delay)
+        value = self.positions.check(self._at(node, delay), "an output")
         return self._masked(value, node, NO_FILL, delay) if delay else value
+
+
+def _is_number(node: Node) -> bool:
+    return node.op == "input" and node["label"] == NUMBER
 
 
 def _transposed(node: Node, order: tuple[int, ...]) -> Node:

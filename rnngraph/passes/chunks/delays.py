@@ -11,7 +11,7 @@ from ...ir.types import Dim
 from .kept_pasts import joined_to_kept
 from .pace import Pace, Tempo
 from .pads_outward import value_of
-from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, time_axis
+from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, is_running, time_axis
 
 
 def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -> Timeline:
@@ -88,7 +88,12 @@ class _Walk:
             if not is_final(node):
                 line.delays[node] = line.delays[node.operands[0]]
             return ""
+        if is_running(node, self.tempo.lengths):
+            line.running.add(node)
         axis, timed = line.axis(node), [item for item in node.operands if line.has_time(item)]
+        is_cut = node.op in ("concat", "windows") or (node.op == "slice" and bool(timed) and self._is_cut(node))
+        if is_cut and line.running.intersection(timed):
+            return "running positions are cut or joined along time"
         if node.op == "slice" and timed and self._is_cut(node):
             return self._slice(node)
         if axis is None:
@@ -108,6 +113,8 @@ class _Walk:
             line.delays[node] = 0
             return f"{pace.over} of its steps belong to no step of a stream" if pace.over else ""
         line.delays[node] = self._together(node, timed) if timed else None
+        if timed and all(item in line.running for item in timed):
+            line.running.add(node)
         if any(line.pace(item) != pace for item in timed):
             return f"{node.op} gives other steps than it takes"
         return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from ...ir.axes.by_size import axis_of_names
+from ...ir.axes.by_size import axis_of_names, counts
 from ...ir.graph import Graph, Node
 from ...ir.types import TensorType
 from .pace import Pace, Tempo
@@ -75,6 +75,7 @@ class Timeline:
         resumed: Concatenations with the past of a kept state, and values computed from them as in the whole graph.
         delay: Delay of the outputs in steps of the stream.
         kept: Nodes that only the graph of a chunk can run.
+        running: Step numbers that streams continue, and nodes computed from them alone.
         refused: Reason why a node cannot be streamed.
     """
 
@@ -90,12 +91,13 @@ class Timeline:
     resumed: set[Node] = field(default_factory=set)
     delay: int = 0
     kept: set[Node] = field(default_factory=set)
+    running: set[Node] = field(default_factory=set)
     refused: dict[Node, str] = field(default_factory=dict)
 
     @property
     def is_causal(self) -> bool:
         """True if a chunk can run the graph unchanged."""
-        return not self.kept and not self.refused and self.tempo.rate == 1
+        return not self.kept and not self.running and not self.refused and self.tempo.rate == 1
 
     @property
     def owes(self) -> bool:
@@ -163,6 +165,11 @@ class Timeline:
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+
+def is_running(node: Node, lengths: Set[str]) -> bool:
+    """True for numbers of steps, on which streams go on."""
+    return node.op in ("iota", "dimension") and bool(node.get("runs")) and counts(node["size"], lengths)
 
 
 def time_axis(node: Node, lengths: Set[str]) -> int | None:

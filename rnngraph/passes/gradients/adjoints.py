@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ...ir.derivatives import adjoints
 from ...ir.graph import Node, make
-from ...ir.types import FLOATS
+from ...ir.types import DIFFERENTIABLE
 
 
 def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
@@ -19,7 +19,7 @@ def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
         if node.op in ("scan", "get"):
             if any(item in active for item in node.operands):
                 active.add(node)
-        elif node.dtype in FLOATS and any(item in active for item in node.operands):
+        elif node.dtype in DIFFERENTIABLE and any(item in active for item in node.operands):
             active.add(node)
     return active
 

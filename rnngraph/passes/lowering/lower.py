@@ -15,13 +15,13 @@ from ...declare.driver import Driver
 from ...declare.nest import flatten, pack, paths
 from ...declare.parameters import ParameterSpec, layer_of
 from ...declare.placeholders import RESERVED, placeholder_names
-from ...declare.state import named, public
+from ...declare.state import Columns, named, public
 from ...ir.graph import Graph, Node, topological, with_sizes
 from ...ir.text.source import assigned_names
 from ...ir.types import TensorType, symbols_of
 from ...support.errors import ArgumentError, GraphError, Where
 from .context import Context
-from .lowered import GIVEN, INNER, TAP, Lowered, kept_label
+from .lowered import GIVEN, INNER, NUMBER, TAP, Lowered, kept_label
 from .names import Layers, Names, settle
 from .random_nodes import RandomNodes, units_of
 from .scan_body import Body
@@ -70,11 +70,17 @@ def lower(
     lowered += state.keep({kept[path]: node for path, node in outputs if path in kept})
     lowered += [(f"{TAP}{name}", state.context.tapped[name]) for name in (taps or {}).values() if not moved]
     masks = [(site, state.random.masks[site]) for site in _sites(order, names) if site in state.random.masks]
+    if state.random.number is not None:
+        state.placeholders.append(state.random.number)
+        if NUMBER in labels.values():
+            raise ArgumentError(f"a placeholder can't be named {NUMBER!r} in a program that samples; rename it")
     sizes, inputs = state.nodes.final_sizes(state.placeholders), state.inputs()
     graph = with_sizes(Graph.of("declared", lowered, inputs), sizes)
     mask_graph = with_sizes(Graph.of("masks", masks, inputs if masks else []), sizes)
     initial = with_sizes(Graph.of("initial", state.initials, inputs), sizes)
     defaults = {name: node["default"] for node, name in labels.items() if node.get("default") is not None}
+    if state.random.number is not None:
+        defaults[NUMBER] = np.zeros((), np.int64)  # of every row
     keep_probs, nests = frozenset(state.random.keep_probs), (tuple(state.states), tuple(state.named))
     return Lowered(graph, mask_graph, names.specs, initial, *nests, labels, defaults, keep_probs, state.nodes.layers)
 
@@ -126,6 +132,8 @@ class Lowering:
                 self.new[node] = self._driver(node)
             case "dropout" | "noise":
                 self.new[node] = self._drawn(node, [self.new[operand] for operand in node.operands])
+            case "sample_noise":
+                self.new[node] = self._sampled(node, self.new[node.operands[0]])
             case "tap":
                 self.new[node] = self._tap(node, self.new[node.operands[0]])
             case _:
@@ -229,21 +237,25 @@ class Lowering:
             self.named.append(pack(driver.kept(named(driver.cell)), labels))
             self.initials += zip(labels, initial[:own], strict=True)
         if labels and self.show == GIVEN:
+            kinds = [TensorType(item.dtype, (batch, *item.shape[1:])) for item in initial[:own]]
             shown = [
-                self.make(
-                    "input",
-                    where=node.where,
-                    label=label,
-                    type=TensorType(item.dtype, (batch, item.shape[-1])),
-                )
-                for label, item in zip(labels, initial[:own], strict=True)
+                self.make("input", where=node.where, label=label, type=kind)
+                for label, kind in zip(labels, kinds, strict=True)
             ]
             self.placeholders += shown
-            operands = operands._replace(initial=[*shown, *initial[own:]])
+            carried = zip(shown, flatten(structure), strict=True)
+            operands = operands._replace(initial=[*(self._stored(*item) for item in carried), *initial[own:]])
         body = Body(self.context, driver, time, batch, where=node.where)
         scan = body.scan(operands, node.name)
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
+
+    def _stored(self, node: Node, columns: Columns) -> Node:
+        """A state that a caller gives, rounded to the dtype that the cell keeps it in."""
+        if not columns.is_narrow:
+            return node
+        narrow = self.make("cast", node, where=node.where, dtype=columns.dtype)
+        return self.make("cast", narrow, where=node.where, dtype=node.dtype)
 
     def keep(self, after: Mapping[str, Node]) -> list[tuple[str, Node]]:
         """Return the outputs that are next values of states. ``after`` maps placeholders' names to declared nodes."""
@@ -266,6 +278,28 @@ class Lowering:
             self.states.append(nest)
             self.named.append(nest)
         return outputs
+
+    def _sampled(self, node: Node, x: Node) -> Node:
+        """Noise of samples outside of cells: of [rows, steps, …] for each step, of [rows, units] at the last step."""
+        site, salt, rank = self.names.scopes[node["scope"]], node["salt"], x.tensor.rank
+        if rank == 1:
+            zero = self.random.constant(0)
+            return self.random.sampled(x, x.shape, site, salt, zero, zero, node.where)
+        number = self.nodes.with_size(self.random.numbers(x.shape[0]), 0, x.shape[0], node.where)
+        if rank == 2:
+            number = self.make("reshape", number, shape=(x.shape[0], 1))
+            return self.random.sampled(x, x.shape, site, salt, self._last_step(x), number, node.where)
+        number = self.make("reshape", number, shape=(x.shape[0], 1, 1))
+        steps = self.make("reshape", self.make("iota", size=x.shape[1], runs=True), shape=(x.shape[1], 1))
+        shape = (*x.shape[:2], units_of(x, 2))
+        return self.random.sampled(x, shape, site, salt, steps, number, node.where)
+
+    def _last_step(self, x: Node) -> Node:
+        """The number of the last step of the recurrence that a value depends on; 0 if it depends on none."""
+        lengths = [item["length"] for item in topological([x]) if item.op == "scan"]
+        if not lengths:
+            return self.random.constant(0)
+        return self.make("sub", self.make("dimension", size=lengths[-1], runs=True), self.random.constant(1))
 
     def _drawn(self, node: Node, operands: Sequence[Node]) -> Node:
         """Lower random numbers outside of cells. An array [rows, steps, …] has new ones for each step."""

@@ -12,6 +12,8 @@ from ...ir.graph import Graph, Node
 from .names import Layers
 
 SEED_INPUTS = ("seed", "first_row", "first_step")
+NUMBER = "number"
+"""Input of programs that sample: the number of each row's stream, 0 by default."""
 TAP = "tap:"
 INNER, SHOWN, GIVEN = "inner", "shown", "given"
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from ...ir.graph import Node, make, topological
 from ...ir.types import Dim, TensorType, product
+from ...support.errors import Where
+from .lowered import NUMBER
 from .sized_nodes import SizedNodes
 
 
@@ -18,6 +20,7 @@ class RandomNodes:
         masks: Mask of each dropout site.
         keep_probs: Inputs that dropout reads.
         inputs: Inputs other than placeholders, once something needs them.
+        number: Numbers of the streams of rows, once something samples.
     """
 
     def __init__(self, nodes: SizedNodes) -> None:
@@ -25,6 +28,7 @@ class RandomNodes:
         self.inputs: dict[str, Node] = {}
         self.masks: dict[str, Node] = {}
         self.keep_probs: set[str] = set()
+        self.number: Node | None = None
 
     @property
     def seed(self) -> Node:
@@ -43,6 +47,22 @@ class RandomNodes:
             drawn = self.make("random_uniform", key, self.make("iota", size=shape[-1]), where=where)
             drawn = drawn if x.dtype == drawn.dtype else self.make("cast", drawn, dtype=x.dtype)
         return drawn if drawn.shape == x.shape else self.make("reshape", drawn, shape=x.shape)
+
+    def sampled(
+        self, x: Node, shape: Sequence[Dim], site: str, salt: int, step: Node, number: Node, where: Where | None
+    ) -> Node:
+        """The noise of samples of ``x``: a function of the stream's number, the step and the unit."""
+        key = self.make("sample_key", number, step, where=where, site=site, salt=salt)
+        drawn = self.make("sample_uniform", key, self.make("iota", size=shape[-1]), where=where)
+        drawn = drawn if drawn.shape == tuple(shape) else self.make("broadcast", drawn, shape=tuple(shape))
+        return drawn if drawn.shape == x.shape else self.make("reshape", drawn, shape=x.shape)
+
+    def numbers(self, rows: Dim) -> Node:
+        """Numbers of the rows' streams, [rows], which a caller gives."""
+        if self.number is None:
+            kind = TensorType("int64", (rows,))
+            self.number = self.make("input", label=NUMBER, name=NUMBER, type=kind)
+        return self.number
 
     def kept(self, site: str, salt: int, keep: Node, step: Node, row: Node, shape: Sequence[Dim]) -> Node:
         """Return the float32 mask of a site, and record the input if the keep probability is one."""

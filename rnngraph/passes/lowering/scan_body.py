@@ -14,36 +14,18 @@ from ...ir.text.source import assigned_names
 from ...ir.types import Dim, TensorType
 from ...support.errors import GraphError, ShapeError, Where
 from .context import Context
-from .random_nodes import units_of
+from .step_draws import StepDraws
 
 
-class Steps:
-    """Nodes of a driver's steps. ``extent`` has the number of steps of each enclosing loop, its own last."""
-
-    extent: tuple[Dim, ...]
+class Steps(StepDraws):
+    """The nodes of a driver's step."""
 
     def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
-        self.context, self.driver, self.time, self.batch, self.where = context, driver, time, batch, where
-        self.nodes, self.random, self.make = context.nodes, context.random, context.nodes.make
+        super().__init__(context, driver, time, batch, where)
         self.assigned: Mapping[Node, str] = {}
         self.live: Node | None = None  # mask of running rows, if known
 
     # What steps differ in ------------------------------------------------------------------------
-
-    def seed(self) -> Node:
-        raise NotImplementedError
-
-    def number(self) -> Node:
-        """Return the number of the step among those of all enclosing loops."""
-        raise NotImplementedError
-
-    def rows(self) -> Node:
-        """Return the row indices."""
-        raise NotImplementedError
-
-    def whole(self, node: Node) -> Node:
-        """Return the value outside of all loops for one that no step changes."""
-        raise NotImplementedError
 
     def show(self, node: Node, value: Node, rows: int | None) -> None:
         """Record the value of a tap at this step. ``rows`` is its row axis; None if it has none."""
@@ -57,8 +39,8 @@ class Steps:
 
     def step(
         self, new: dict[Node, Node], before: Sequence[Node], within: Node | None, unmasked: Node | None
-    ) -> tuple[Node, list[Node]]:
-        """Lower one step. Return (output, next states).
+    ) -> tuple[list[Node], list[Node]]:
+        """Lower one step. Return (outputs, next states).
 
         Args:
             new: Inputs of the step; receives all its values.
@@ -74,7 +56,8 @@ class Steps:
             for formal in driver.sequences:
                 x = new[formal]
                 zero = self.make("constant", value=np.zeros((), x.dtype))
-                new[formal] = self.make("select", live, x, zero, where=self.where, name="real", guards=True)
+                runs = self._per_row(live, x.tensor.rank)
+                new[formal] = self.make("select", runs, x, zero, where=self.where, name="real", guards=True)
         inner = topological((driver.output, *driver.next_states, *driver.emits), known=new)
         self.assigned = assigned_names(inner, beside=driver.places)
         written: dict[Node, Sequence[Node]] = {}  # results of drivers within the step
@@ -91,20 +74,36 @@ class Steps:
                     new[node] = operands[0]  # only its result is read
                 case _:
                     new[node] = self._inner(node, operands)
-        output = self._full(new[driver.output])
+        given = len(driver.outputs)
+        outputs = [self._full(new[node]) for node in driver.outputs] + [new[node] for node in driver.emits[given - 1 :]]
         states = [self._full(new[node]) for node in driver.next_states]
         if not driver.has_rows:
             pairs = zip(states, before, strict=True)
             states = [self.nodes.in_type_of(after, first, "what a step carries", self.where) for after, first in pairs]
         if live is None:
-            return output, states
-        zero = self.make("constant", value=np.zeros((), output.dtype))
-        last = None if driver.last is None else new[driver.last]
-        output = self.make("select", live, output, zero if last is None else last, where=self.where)
+            return outputs, states
+        masked = [
+            self._masked(node, live, within, new[driver.last[number]] if driver.last else None)
+            for number, node in enumerate(outputs[:given])
+        ]
+        lives = [self._per_row(live, after.tensor.rank) for after in states]
+        chosen = zip(lives, states, before, strict=True)
+        return [*masked, *outputs[given:]], [self.make("select", *item, where=self.where) for item in chosen]
+
+    def _masked(self, output: Node, live: Node, within: Node | None, last: Node | None) -> Node:
+        """An output, which rows that don't run repeat from ``last`` or have as zeros."""
+        zero, rank = self.make("constant", value=np.zeros((), output.dtype)), output.tensor.rank
+        runs = self._per_row(live, rank)
+        output = self.make("select", runs, output, zero if last is None else last, where=self.where)
         if last is not None and within is not None:
-            output = self.make("select", within, output, zero, where=self.where)
-        pairs = zip(states, before, strict=True)
-        return output, [self.make("select", live, after, first, where=self.where) for after, first in pairs]
+            output = self.make("select", self._per_row(within, rank), output, zero, where=self.where)
+        return output
+
+    def _per_row(self, live: Node, rank: int) -> Node:
+        """A truth value of each row, [batch, 1], for values of another rank."""
+        if rank == 2 or not self.driver.has_rows:
+            return live
+        return self.make("reshape", live, where=live.where, shape=(self.batch, *(1 for _ in range(rank - 1))))
 
     def _full(self, node: Node) -> Node:
         """Broadcast an output or state that does not depend on the batch to all rows."""
@@ -143,19 +142,7 @@ class Steps:
         if node.op not in RANDOM:
             name = node.name or self.assigned.get(node, "")
             return self.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
-        x, scope = operands[0], node.get("scope")
-        site = self.context.scopes[scope] if scope else f"{self.context.scopes[self.driver.scope]}/{node['site']}"
-        variational = node.get("variational", False)
-        seed = self.seed()
-        step = self.random.constant(-1) if variational else self.number()
-        shape = (x.shape[0], units_of(x, 1)) if x.tensor.rank > 1 else (1, *x.shape)
-        if self._is_batch(shape[0]):
-            row = self.rows()
-        else:  # for example a kernel's
-            row = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
-        if node.op == "dropout":
-            self._mask(site, node["salt"], operands[1], variational, shape)
-        return self.random.draw(node, operands, shape, site, seed, step, row)
+        return self.drawn(node, operands)
 
     def _tap(self, node: Node, value: Node) -> Node:
         """Return a tapped value: it is recorded, or an input over all steps is added to it."""
@@ -175,29 +162,6 @@ class Steps:
         live = self.make("reshape", self.live, shape=shape)
         zero = self.make("constant", value=np.zeros((), value.dtype))
         return self.make("select", live, value, zero, where=value.where)
-
-    def _is_batch(self, rows: Dim) -> bool:
-        return self.nodes.resolve(rows) == self.nodes.resolve(self.batch)
-
-    def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
-        """Record the mask of a site for ``dropout_masks``, batch-major like the sequence to which it applies."""
-        rows = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
-        rows = self.random.rows(self.batch) if self._is_batch(shape[0]) else rows
-        outside = keep if keep.op == "constant" else self.whole(keep)
-        if variational:
-            self.random.masks[site] = self.random.kept(site, salt, outside, self.random.constant(-1), rows, shape)
-            return
-        loops, numbers = len(self.extent), self.random.steps(self.extent[0])
-        for size in self.extent[1:]:
-            one = self.make("reshape", numbers, shape=(*numbers.shape, 1))
-            numbers = self.make("add", self._scaled(one, size), self.make("iota", size=size))
-        steps = self.make("reshape", numbers, shape=(*self.extent, 1, 1))
-        drawn = self.random.kept(site, salt, outside, steps, rows, (*self.extent, *shape))
-        self.random.masks[site] = self.make("transpose", drawn, order=(loops, *range(loops), loops + 1))
-
-    def _scaled(self, number: Node, steps: Dim) -> Node:
-        """Return the index of the first of ``steps`` inner steps within this step."""
-        return self.make("mul", number, self.make("dimension", size=steps))
 
 
 class Body(Steps):
@@ -238,6 +202,21 @@ class Body(Steps):
     def rows(self) -> Node:
         return self.once("row", lambda: self.given("row", self.random.rows(self.batch)))
 
+    def clock(self) -> Node:
+        def over_rows() -> Node:
+            steps = self.make("iota", size=self.time, runs=True)
+            steps = self.make("reshape", steps, shape=(self.time, 1, 1))
+            return self.over("clock", self.make("broadcast", steps, shape=(self.time, self.batch, 1)))
+
+        return self.once("clock", over_rows)
+
+    def stream_number(self) -> Node:
+        def of_rows() -> Node:
+            numbers = self._fitting(self.random.numbers(self.batch), 0, self.batch, "the numbers of streams")
+            return self.given("number", self.make("reshape", numbers, shape=(self.batch, 1)))
+
+        return self.once("number", of_rows)
+
     def whole(self, node: Node) -> Node:
         return next(actual for formal, actual in self.invariants if formal is node)
 
@@ -259,14 +238,14 @@ class Body(Steps):
             new[node] = actual if is_number else self.given(label, actual)
         within = None if operands.lengths is None else self._live(operands.lengths)
         unmasked = None if operands.mask is None else self._unmasked(operands.mask)
-        output, states = self.step(new, carries, within, unmasked)
+        outputs, states = self.step(new, carries, within, unmasked)
         labels = (str(node["label"]) for node in driver.states)
         seen = [(self.context.taps[node], value) for node, value, _ in self.tapped]
         scan = ScanParts(
             carries=[*map(Carry, carries, initial, labels, states)],
             sequences=self.sequences,
             invariants=self.invariants,
-            emits=[("output", output), *(("output", new[node]) for node in driver.emits), *seen],
+            emits=[*(("output", node) for node in outputs), *seen],
             length=self.time,
             reverse=driver.reverse,
             when=None if driver.when is None else new[driver.when],
@@ -328,21 +307,20 @@ class WrittenOut(Steps):
         sequences, states = self._fed(operands)
         mask = None if operands.mask is None else self._fitting(operands.mask, 0, self.time, "its mask")
         mask = None if mask is None else self._fitting(mask, 1, self.batch, "its mask")
-        outputs: dict[int, list[Node]] = {}  # by step
+        every: dict[int, list[Node]] = {}  # outputs, by step
         for now in range(self.steps)[:: -1 if driver.reverse else 1]:
             self.now = now
             new = dict(zip(driver.captured, operands.captured, strict=True))
             new.update(zip(driver.sequences, map(self._at, sequences), strict=True))
             new.update(zip(driver.states, states, strict=True))
             within = None if operands.lengths is None else self._live(operands.lengths)
-            output, states = self.step(new, states, within, None if mask is None else self._at(mask))
-            outputs[now] = [output, *(new[node] for node in driver.emits)]
+            every[now], states = self.step(new, states, within, None if mask is None else self._at(mask))
         for tap, (rows, values) in self.tapped.items():
             self.outer.show(tap, self._joined(values), self._outer_rows(rows))
-        if not outputs:
+        if not every:
             return [*states, *map(self._nothing, (driver.output, *driver.emits))]
-        every = range(1 + len(driver.emits))
-        return [*states, *(self._joined({step: row[place] for step, row in outputs.items()}) for place in every)]
+        places = range(1 + len(driver.emits))
+        return [*states, *(self._joined({step: row[place] for step, row in every.items()}) for place in places)]
 
     def _at(self, sequence: Node) -> Node:
         """Return a sequence's element at this step."""
@@ -373,14 +351,25 @@ class WrittenOut(Steps):
     def number(self) -> Node:
         return self.make("add", self._scaled(self.outer.number(), self.steps), self.random.constant(self.now))
 
+    def clock(self) -> Node:
+        self._check_rows()
+        return self.make("add", self._scaled(self.outer.clock(), self.steps), self.random.constant(self.now))
+
+    def stream_number(self) -> Node:
+        self._check_rows()
+        return self.outer.stream_number()
+
     def rows(self) -> Node:
+        self._check_rows()
+        return self.outer.rows()
+
+    def _check_rows(self) -> None:
         if not self._has_outer_rows:
             raise GraphError(
                 f"{self.driver.cell!r} draws random numbers in a driver within a step, for rows other than the step's; "
                 "draw them outside of that driver",
                 self.where,
             )
-        return self.outer.rows()
 
     @property
     def _has_outer_rows(self) -> bool:

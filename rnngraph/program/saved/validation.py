@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from ...declare.nest import flatten
 from ...ir.types import FLOATS, TensorType
-from ...passes.lowering.lowered import SEED_INPUTS, TAP, Lowered, kept_label
+from ...passes.lowering.lowered import NUMBER, SEED_INPUTS, TAP, Lowered, kept_label
 from ...runtime.graph_source import TAPS, TAPS_INFERENCE
 from .json_form import check
 
@@ -45,7 +45,8 @@ def check_together(
     plain = next(iter(forms.values()))
     for name, array in plain.defaults.items():
         known = kinds.get(name)
-        fits = known is None or (known.dtype == array.dtype and known.rank == array.ndim)
+        of_rows = name == NUMBER and array.ndim == 0  # spread over the rows of a call
+        fits = known is None or (known.dtype == array.dtype and (of_rows or known.rank == array.ndim))
         check(fits, f"the default of {name} is {array.dtype}{list(array.shape)}")
     for name in plain.keep_probs:
         check(name in kinds and not kinds[name].rank and kinds[name].dtype in FLOATS, f"{name} is no probability")
@@ -88,9 +89,9 @@ def _check_states(form: Lowered, labels: Sequence[str], given: bool) -> None:
     before = {node["label"]: node.tensor for node in form.graph.inputs if node.op == "input"}
     for label in labels:
         kind = after[label].tensor
-        check(kind.rank == 2 and isinstance(kind.shape[1], int), f"the state {label} is {kind}")
+        row = kind.shape[1:]
+        check(kind.rank > 0 and all(isinstance(dim, int) for dim in row), f"the state {label} is {kind}")
         check(after[label].op == "get", f"the state {label} is given by no recurrence")
-        check(
-            (first[label].dtype, first[label].tensor.rank) == (kind.dtype, 2), f"{label} begins as {first[label].type}"
-        )
+        begun = first[label].tensor
+        check((begun.dtype, begun.rank) == (kind.dtype, kind.rank), f"{label} begins as {begun}")
         check(not given or before.get(label) == kind, f"the state {label} is taken as {before.get(label)}")

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ...declare.nest import flatten
 from ...support.forks import Order, fork_lock
 from ..native.argument_block import Weights
+from ..native.samples import check_samples
 from ..native.worker_pool import ThreadCount
 from .direct_call import CALLS_UNTIL_DIRECT, CALLS_UNTIL_RENEWED, DirectCall, DirectPlan, NativeTime
 from .prepared_call import SEED, CallSpec, PreparedCall
@@ -119,6 +121,8 @@ class Runner:
         self._idle: deque[PreparedCall] = deque()
         self._interrupt = nullcontext() if interrupt is None else interrupt
         self._sentinel = sentinel
+        self._samples = spec.entry.samples
+        direct = None if self._samples else direct  # the results of machine code are not checked
         self._direct_source: DirectSource | None = direct
         self._direct: DirectCall | None = None
         self._until_direct = 0 if direct is None else CALLS_UNTIL_DIRECT
@@ -193,6 +197,8 @@ class Runner:
             self._idle.append(call)
         if self._direct_source is not None:
             self._approach_direct(self._direct_source, block.version)
+        if self._samples:
+            check_samples(self._samples, self.spec.leaves, flatten(result)[: len(self.spec.leaves)])
         return result
 
     def _commit(self, call: PreparedCall, block: Block, commit: Commit) -> Any:

@@ -24,6 +24,7 @@ from .entry import MadeFor, NativeEntry
 from .object_cache import key_of
 from .optimized_graph import OptimizedGraph, ordered_sizes, tiled_sizes
 from .recomputation import AUTO, RecomputeOption, exceeds_share, steps_of
+from .samples import samples_of
 
 if TYPE_CHECKING:
     from ...codegen.schedule.emit.scheduled_entry import ScheduledEntry
@@ -59,6 +60,7 @@ class CompiledGraph(OptimizedGraph):
         self._entries: BoundedCache[EntryKey, NativeEntry] = BoundedCache(MOST_ENTRIES, lambda entry: entry.used)
         self._arenas: BoundedCache[EntryKey, Dim] = BoundedCache(MOST_ENTRIES)  # of code with rematerialisation
         self.last_sizes: dict[str, int] = {}
+        self._samples = samples_of(self.lowered)
         self.marks: list[mmap] = []  # mappings that announce the code to perf
 
     def entry(
@@ -158,6 +160,7 @@ class CompiledGraph(OptimizedGraph):
         parts = self.options.threads.parts
         made = NativeEntry(self._code(outputs, sizes, one_step, again, parts), self.options.target)
         made.made_for = MadeFor(outputs, dict(sizes), one_step, self._name(one_step), parts, again)
+        made.samples = self._samples
         self._entries[self._key(outputs, sizes, one_step, again)] = made
         return made
 

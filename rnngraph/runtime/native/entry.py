@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ...ir.types import evaluate
 from ...passes.recomputation.recompute import Recompute
 from ...support.allocation import LARGE, bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
+from ...support.errors import Where
 from ...support.forks import Order, fork_lock
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
@@ -60,9 +62,15 @@ class MadeFor:
 
 
 class NativeEntry:
-    """Machine code of one graph at specific sizes. Thread-safe."""
+    """Machine code of one graph at specific sizes. Thread-safe.
+
+    Attributes:
+        made_for: What it was compiled for.
+        samples: Outputs that are samples, with the lines that draw them.
+    """
 
     made_for: MadeFor
+    samples: Mapping[str, Where | None] = MappingProxyType({})
 
     def __init__(self, code: ObjectCode, target: Target) -> None:
         self._code = Code(code.binary, target)

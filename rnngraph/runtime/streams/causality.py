@@ -75,6 +75,8 @@ def check_states(graph: Graph, labels: Collection[str], kept: Collection[str], w
 
 
 def _is_of(node: Node, labels: Collection[str]) -> bool:
+    while node.op == "cast":  # rounds a narrow state
+        node = node.operands[0]
     return node.op == "input" and node["label"] in labels
 
 
@@ -89,6 +91,8 @@ def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
         return FINAL if is_final(node) else STEPS
     if any(map(timeline.tempo.grows, node.shape)):
         return STEPS
+    if node.op == "dimension" and counts(node["size"], timeline.tempo.lengths):
+        return FINAL
     return FINAL if any(roles[item] != APART for item in node.operands) else APART
 
 
@@ -106,7 +110,7 @@ def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
         return COMPARES
     if node.op == "scan":
         return _why_not_scan(node, lengths, roles) or timeline.refused.get(node, "")
-    if node.op in ("iota", "dimension") and counts(node["size"], lengths):
+    if node.op in ("iota", "dimension") and counts(node["size"], lengths) and not node.get("runs"):
         return "it counts the steps of a whole sequence (sequence_length, or a mean over time)"
     if node in timeline.kept or not node.operands or node.op == "get":
         return timeline.refused.get(node, "")

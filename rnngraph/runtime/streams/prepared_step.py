@@ -91,7 +91,7 @@ class StateBlocks:
     def _leave(self, others: ndarray, results: Sequence[ndarray], side: int) -> None:
         """Restore the previous states of the rows in the mask ``others``, and zero their results."""
         for new, old in zip(self._states.sides[1 - side], self._states.sides[side], strict=True):
-            np.copyto(new, old, where=others[:, None])
+            np.copyto(new, old, where=others.reshape(-1, *(1,) * (new.ndim - 1)))
         for name, array in zip(self._spec.leaves, results, strict=True):
             axis = self._row_axis[name]
             if axis is not None:

@@ -86,6 +86,7 @@ class RowSteps:
         self.checks = [
             check for check in graph.rows.compiled.range_preconditions(graph.outputs) if check.label in self.inputs
         ]
+        self.samples = entry.samples
         self._weights = entry.weights_of(parameters)
         self._threads, self._policy = graph.compiled.options.threads, SharingPolicy()
         self._jobs: list[_Job] = []

@@ -12,6 +12,7 @@ from numpy import ndarray
 from ..calls.prepared_call import CallSpec
 from ..calls.results import giver
 from ..calls.signatures import is_like
+from ..native.samples import check_samples
 from ..parameters import Parameters
 from .row_graph import RowPort
 from .row_steps import RowSteps
@@ -89,6 +90,7 @@ class SomeRows:
                 array[...] = 0
             _write(array, port, rows, steps.given[name][:count])
             self._queue.append(array)
+        check_samples(steps.samples, spec.leaves, [*self._queue])
         return self._give()
 
 

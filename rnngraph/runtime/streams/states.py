@@ -129,7 +129,11 @@ class StateForm:
     def ordered(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
         """Return copies of arrays by label, in order. Raise ``StructureError`` if they belong to another program."""
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
-        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._types.items()}
+        sizes = self._graph.sizes
+        mine = {
+            name: ((self._batch, *(evaluate(dim, sizes) for dim in kind.shape[1:])), kind.dtype)
+            for name, kind in self._types.items()
+        }
         if kinds != mine:
             raise StructureError(
                 f"the saved state is {kinds}, and this stream carries {mine}; load it into a stream of its own program",

@@ -23,6 +23,7 @@ from ...passes.chunks.pads_outward import pads_outward
 from ...passes.chunks.split_axes import split_axes
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
+from ...passes.lowering.lowered import NUMBER
 from ...passes.pipeline import forbidden, rounding, run
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
@@ -245,7 +246,11 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         left_out={name: _single(kind, time_axis[name], lengths) for name, kind in types.items()},
         output_left_out={name: _single(kind, output_axis[name], lengths) for name, kind in outputs_by_name.items()},
         sizes=sizes,
-        held={name: array for name, array in source.lowered.defaults.items() if time_axis.get(name, 0) is None},
+        held={
+            name: np.broadcast_to(array, tuple(evaluate(dim, sizes) for dim in types[name].shape))
+            for name, array in source.lowered.defaults.items()
+            if time_axis.get(name, 0) is None
+        },
         rate=step.timeline.tempo.rate,
         delay=step.timeline.delay,
         tail=step.tail,
@@ -273,13 +278,15 @@ def _of_chunks(
     compiled = CompiledGraph(chunked.graph, "inference", options, source.described, rounded=True)
     input_types = compiled.input_types()
     past_states = [
-        (label, make("broadcast", first, shape=(row, input_types[label].shape[1]))) for label, first in chunked.initial
+        (label, make("broadcast", first, shape=(row, *input_types[label].shape[1:])))
+        for label, first in chunked.initial
     ]
+    numbers = [node for node in whole.compiled.graph.inputs if node.op == "input" and node["label"] == NUMBER]
     before, labels = whole.initial, [label for label, _ in chunked.initial]
     nests = ({label.removeprefix("state/"): label for label in labels},) if labels else ()
     return _Recurrence(
         compiled,
-        Graph.of(before.name, (*before.outputs, *past_states), before.inputs, before.comments),
+        Graph.of(before.name, (*before.outputs, *past_states), (*before.inputs, *numbers), before.comments),
         [*whole.labels, *labels],
         (*whole.structures, *nests),
         (*whole.named, *nests),

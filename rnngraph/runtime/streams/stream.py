@@ -10,6 +10,7 @@ import numpy as np
 from ...declare.nest import paths
 from ...ir.axes.by_size import output_row_axes
 from ...ir.types import Size, evaluate, substitute
+from ...passes.lowering.lowered import NUMBER
 from ...support.api_guard import api, no_more
 from ...support.attribute_hints import Uncalled
 from ...support.errors import (
@@ -245,6 +246,8 @@ class Stream(Uncalled, Generic[Given]):
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
         kind = self._types[name]
+        if name == NUMBER and np.ndim(value) == 0 and kind.rank == 1:
+            value = np.full(self._batch, value)
         if one_step:
             shape = tuple(substitute(dim, dict.fromkeys(self._lengths, 1)) for dim in kind.shape)
             kind = kind.with_shape(without(shape, self._left_out[name]))
@@ -275,6 +278,12 @@ class Stream(Uncalled, Generic[Given]):
                 f"feed {name} has {count} entries over time, and a step of this stream takes {entries}; feed {what}",
                 where,
             )
+
+    def set_number(self, number: Any, where: Where | None) -> None:
+        """Set the number of each row's stream, by which samples differ. It counts from the next reset on."""
+        if NUMBER not in self._types or NUMBER in self._moving:
+            raise NameLookupError("the program calls no rg.sample, so that its streams take no number", where)
+        self._held[NUMBER] = np.array(self._converted(NUMBER, number, False, where), order="C")
 
     # The end -------------------------------------------------------------------------------------
 

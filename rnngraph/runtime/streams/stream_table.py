@@ -13,6 +13,7 @@ from ...support.errors import GraphError, ShapeError, user_line
 from ..calls.prepared_call import CallSpec, PreparedCall
 from ..calls.runner import Runner
 from ..native.argument_block import Weights
+from ..native.samples import check_samples
 from .row_graph import RowPort
 from .row_steps import RowSteps
 
@@ -85,7 +86,9 @@ class StreamTable:
         for name, array in arrays.items():
             steps.fed[name][:count] = array
         steps.run(count)
-        return [steps.outputs[name].rows_back(steps.given[name][:count]).copy() for name in outputs]
+        results = [steps.outputs[name].rows_back(steps.given[name][:count]).copy() for name in outputs]
+        check_samples(steps.samples, outputs, results)
+        return results
 
     def hold(self, row: int, held: Mapping[str, np.ndarray]) -> None:
         """Set the held feeds of a row: those without a time axis but with a row axis, as arrays of one row."""
@@ -217,6 +220,7 @@ def step_tables(
         for table, places in parts:
             whole[places] = table.steps.given[name][: len(every[places])]
         results.append(np.ascontiguousarray(port.rows_back(whole)))
+    check_samples(first.steps.samples, outputs, results)
     return results
 
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from ...declare.cell import Cell, InnerCell, Scope, Wrapper
-from ...declare.driver import Driver, Run
+from ...declare.driver import Driver
 from ...declare.nest import flatten, map_leaves, matched, pack
 from ...declare.parameters import ScopeName
+from ...declare.running.run import Run
 from ...declare.state import named, public
 from ...declare.tensor import Tensor, build, constant
 from ...ir.types import Size, product

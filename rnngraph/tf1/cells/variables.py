@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ...declare.cell import Cell, Scope, Wrapper, shared, snake_case
+from ...declare.call_text import snake_case
+from ...declare.cell import Cell, Scope, Wrapper, shared
 from ...declare.layer import joined
 from ...declare.parameters import ParameterSpec, ScopeName, Specs
 from ...ir.types import TensorType

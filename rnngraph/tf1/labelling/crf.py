@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ...declare.cell import Cell, Scope
-from ...declare.driver import Run
 from ...declare.functions import basic as functions
 from ...declare.functions.losses import real_steps
 from ...declare.functions.statistics import logsumexp
 from ...declare.parameters import ScopeName
+from ...declare.running.run import Run
 from ...declare.tensor import Tensor, as_tensor, build
 from ...ir.types import FLOATS, INTEGERS
 from ...support.api_guard import api

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...declare import drivers
 from ...declare.cell import Cell
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten
 from ...declare.placeholders import fed
+from ...declare.running import drivers
 from ...declare.tensor import Tensor, build
 from ...ir.graph import topological
 from ...support.api_guard import api

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...declare.cell import Cell, check_cell
-from ...declare.driver import Run
 from ...declare.functions import basic as functions
 from ...declare.functions.losses import real_steps
 from ...declare.nest import flatten, map_leaves, pack
 from ...declare.parameters import ScopeName
+from ...declare.running.run import Run
 from ...declare.tensor import Tensor, as_tensor, build
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown, user_line

@@ -11,8 +11,8 @@ import pytest
 import rnngraph as rg
 from rnngraph.declare.cell import shared
 from rnngraph.declare.cells.basic import BasicLSTMCell, GRUCell
-from rnngraph.declare.drivers import static_rnn
 from rnngraph.declare.functions.basic import concat, stack, tanh
+from rnngraph.declare.running.drivers import static_rnn
 from rnngraph.formats.layers import declare_parameter
 from rnngraph.formats.rolling.scripts import rolled_up, steps_left
 from rnngraph.formats.script import Script

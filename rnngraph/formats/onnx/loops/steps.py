@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ....declare.drivers import dynamic_rnn
 from ....declare.functions import basic
+from ....declare.running.drivers import dynamic_rnn
 from ....declare.tensor import constant
 from ....ir.types import FLOATS, Dim, Size, product
 from ...own_cell import ReadCell, StepScript, StepValues, declare_cell

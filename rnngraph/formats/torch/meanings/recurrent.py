@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import PackedSequence
 from ....declare.cell import shared
 from ....declare.cells.basic import LSTMStateTuple
 from ....declare.cells.wrappers import DropoutWrapper
-from ....declare.drivers import static_rnn
 from ....declare.functions import basic
+from ....declare.running.drivers import static_rnn
 from ...layers import (
     CellKind,
     drive,

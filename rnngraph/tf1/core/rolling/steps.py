@@ -131,7 +131,7 @@ def is_step(node: Node) -> bool:
     if node.op != "driver":
         return False
     driver: Driver = node["driver"]
-    guarded = driver.lengths or driver.mask or driver.when is not None or driver.last is not None
+    guarded = driver.lengths or driver.mask or driver.when is not None or driver.last or driver.emits
     return driver.length == 1 and len(driver.sequences) == 1 and not guarded
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from ..support.api_guard import api
-from ..support.errors import ShapeError, StructureError, Where, user_line
-from .cell import Cell, check_cell
-from .driver import Run
-from .parameters import ScopeName, scope_name
-from .tensor import Tensor, build, constant, take_slice
+from ...support.api_guard import api
+from ...support.errors import ShapeError, StructureError, Where, user_line
+from ..cell import Cell, check_cell
+from ..nest import flatten, map_leaves, matched, pack
+from ..parameters import ScopeName, scope_name
+from ..tensor import Tensor, build, constant, take_slice
+from .run import Run
 
 
 @api
 def dynamic_rnn(
     cell: Cell,
-    inputs: Tensor,
+    inputs: Any,
     sequence_length: Any = None,
     initial_state: Any = None,
     dtype: Any = None,
@@ -25,17 +27,19 @@ def dynamic_rnn(
     mask: Any = None,
     zero_output_for_mask: bool = False,
     reverse: bool = False,
-) -> tuple[Tensor, Any]:
+) -> tuple[Any, Any]:
     """Run ``cell`` over the time axis of ``inputs``.
 
     Args:
         cell: Cell to run.
-        inputs: float [batch, time, features], or [time, batch, features] with ``time_major``.
+        inputs: float [batch, time, features], or [time, batch, features] with ``time_major``. For cells that take
+            others, a Tensor [batch, time, …] of any rank, or a tuple or dict of such Tensors, ints among them.
         sequence_length: int [batch], each in 0..time. Beyond a row's length, the output is 0 and the state is
             unchanged.
         initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own initial state,
             or zeros.
-        dtype: Accepted as in TensorFlow. It must be the dtype of ``inputs``.
+        dtype: Accepted as in TensorFlow. It must be the dtype of the first float input, or says in which the cell
+            computes if none of several is.
         time_major: True if the first axis of ``inputs`` is time.
         scope: Replaces ``rnn`` in parameter names.
         mask: bool [batch, time], or [time, batch] with ``time_major``. A step where the mask is False is skipped: the
@@ -45,7 +49,7 @@ def dynamic_rnn(
             ``go_backwards`` returns them in the order of computation, which is ``outputs[:, ::-1]``.
 
     Returns:
-        (outputs, final state). Outputs have the layout of the inputs.
+        (outputs, final state). Outputs have the layout of the inputs, and the structure of the cell's output.
     """
     where = user_line()
     name = scope_name(scope, "rnn", where)
@@ -57,7 +61,7 @@ def dynamic_rnn(
 def bidirectional_dynamic_rnn(
     cell_fw: Cell,
     cell_bw: Cell,
-    inputs: Tensor,
+    inputs: Any,
     sequence_length: Any = None,
     initial_state_fw: Any = None,
     initial_state_bw: Any = None,
@@ -66,7 +70,7 @@ def bidirectional_dynamic_rnn(
     scope: str | None = None,
     mask: Any = None,
     zero_output_for_mask: bool = False,
-) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Run two independent cells over ``inputs``, one forward and one backward within each row's length.
 
     Args:
@@ -97,7 +101,7 @@ def bidirectional_dynamic_rnn(
 def stack_bidirectional_dynamic_rnn(
     cells_fw: Sequence[Cell],
     cells_bw: Sequence[Cell],
-    inputs: Tensor,
+    inputs: Any,
     initial_states_fw: Sequence[Any] | None = None,
     initial_states_bw: Sequence[Any] | None = None,
     dtype: Any = None,
@@ -106,7 +110,7 @@ def stack_bidirectional_dynamic_rnn(
     scope: str | None = None,
     mask: Any = None,
     zero_output_for_mask: bool = False,
-) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:
+) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     """Stack layers of ``bidirectional_dynamic_rnn``. Each layer reads the concatenated outputs of the layer below.
 
     Args:
@@ -142,8 +146,17 @@ def stack_bidirectional_dynamic_rnn(
             output, state = run.over(cell, initial, f"cell_{layer}/bidirectional_rnn/{suffix}", direction == 1)
             outputs.append(output)
             states[direction].append(state)
-        inputs = build("concat", *outputs, axis=2, where=where)
+        inputs = _concatenated(outputs, where)
     return inputs, tuple(states[0]), tuple(states[1])
+
+
+def _concatenated(outputs: Sequence[Any], where: Where | None) -> Any:
+    """Concatenate the outputs of both directions along their last axis, leaf by leaf."""
+    first, other = outputs
+    if not isinstance(other, Tensor):
+        other = pack(first, matched(first, other, "the output of a cell backward", where))
+    pairs = [*zip(flatten(first), flatten(other), strict=True)]
+    return pack(first, [build("concat", *pair, axis=pair[0].rank - 1, where=where) for pair in pairs])
 
 
 def _cells(cells: Any, what: str, where: Where | None) -> list[Cell]:
@@ -163,7 +176,7 @@ def _layer_states(states: Any, layers: int, where: Where | None) -> Sequence[Any
 @api
 def static_rnn(
     cell: Cell,
-    inputs: Sequence[Tensor],
+    inputs: Sequence[Any],
     initial_state: Any = None,
     dtype: Any = None,
     sequence_length: Any = None,
@@ -171,14 +184,15 @@ def static_rnn(
     mask: Any = None,
     zero_output_for_mask: bool = False,
     reverse: bool = False,
-) -> tuple[list[Tensor], Any]:
-    """Run ``dynamic_rnn`` over a list with one Tensor for each step.
+) -> tuple[list[Any], Any]:
+    """Run ``dynamic_rnn`` over a list with one Tensor for each step, or one tuple or dict of Tensors.
 
     The loop is compiled as for ``dynamic_rnn``; ``rg.compile(…, unroll="full")`` unrolls it.
 
     Args:
         cell: Cell to run.
-        inputs: List of float Tensors [batch, features], one for each step.
+        inputs: List of float Tensors [batch, features], one for each step. For cells that take others, a list of
+            tuples or dicts of Tensors [batch, …], all of one structure.
         initial_state: As for ``dynamic_rnn``.
         dtype: As for ``dynamic_rnn``.
         sequence_length: As for ``dynamic_rnn``.
@@ -188,7 +202,7 @@ def static_rnn(
         reverse: As for ``dynamic_rnn``.
 
     Returns:
-        (list of outputs [batch, width], final state).
+        (list of outputs, final state). An output has the structure of the cell's.
     """
     where = user_line()
     name = scope_name(scope, "rnn", where)
@@ -197,15 +211,30 @@ def static_rnn(
         raise StructureError(
             f"static_rnn needs a list of inputs, one a step, not {inputs!r}; use rg.dynamic_rnn for one Tensor", where
         )
-    for item in steps:
-        if not isinstance(item, Tensor) or item.rank != 2:
-            raise ShapeError(f"static_rnn needs inputs [batch, features], not {item!r}", where)
-    sequence = _joined(steps, where)
+    sequence = _sequence_of(steps, where)
     run = Run(
         sequence, sequence_length, _mask_over(mask, len(steps), where), zero_output_for_mask, dtype, True, name, where
     )
     outputs, state = run.over(cell, initial_state, reverse=reverse)
-    return [take_slice(outputs, (step,)) for step in range(len(steps))], state
+    return [map_leaves(partial(take_slice, index=(step,)), outputs) for step in range(len(steps))], state
+
+
+def _sequence_of(steps: Sequence[Any], where: Where | None) -> Any:
+    """Stack the inputs of single steps along a new first axis, leaf by leaf."""
+    first = steps[0]
+    if isinstance(first, Tensor):
+        for item in steps:
+            if not isinstance(item, Tensor) or item.rank < 1 or item.rank != first.rank:
+                raise ShapeError(f"static_rnn needs inputs [batch, features], all of one rank, not {item!r}", where)
+        return _joined(steps, where)
+    leaves = [matched(first, item, f"input {number} of static_rnn", where) for number, item in enumerate(steps)]
+    for step in leaves:
+        for leaf, like in zip(step, leaves[0], strict=True):
+            if not isinstance(leaf, Tensor) or leaf.rank < 1 or leaf.rank != like.rank:
+                raise ShapeError(
+                    f"static_rnn needs Tensors [batch, …] of one rank at each place of its inputs, not {leaf!r}", where
+                )
+    return pack(first, [_joined(list(items), where) for items in zip(*leaves, strict=True)])
 
 
 def run_steps(cell: Cell, steps: Tensor, scope: ScopeName, reverse: bool, where: Where | None) -> tuple[Tensor, Any]:

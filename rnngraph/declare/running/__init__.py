@@ -1,0 +1,1 @@
+"""Runs of cells over time: ``inputs`` checks what is fed, ``run`` traces a step, and ``drivers`` are the functions."""

@@ -1,0 +1,175 @@
+"""Runs of a cell over sequences: inputs, lengths and masks are checked, and one step is traced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...ir.graph import Node, make
+from ...ir.types import INTEGERS, Dim, TensorType, meet_declared
+from ...support.arguments import flag
+from ...support.errors import DtypeError, RnnGraphError, ShapeError, Where, shown
+from ..carried import check_outputs, stored
+from ..cell import Cell, InnerCell, check_cell
+from ..driver import Carry, check_step, drive, initial_leaves, state_names
+from ..layer import joined, within
+from ..nest import flatten, pack
+from ..parameters import ScopeName
+from ..state import Columns, public
+from ..tensor import Tensor, build, class_within, constant
+from ..trace import Trace, tracing
+from .inputs import Sequences, sequences_of, time_first
+
+
+@dataclass(frozen=True)
+class Run:
+    """Arguments of a driver that apply to all of its cells."""
+
+    inputs: Any
+    sequence_length: Any
+    mask: Any
+    zero_output_for_mask: bool
+    dtype: Any
+    time_major: bool
+    scope: ScopeName
+    where: Where | None
+
+    def over(self, cell: Cell, initial_state: Any, position: str = "", reverse: bool = False) -> tuple[Any, Any]:
+        """Run a cell at ``position`` below the scope, and return (outputs, final state)."""
+        with within(joined(self.scope.layer, position)):
+            return self._over(cell, initial_state, position, reverse)
+
+    def _over(self, cell: Cell, initial_state: Any, position: str, reverse: bool) -> tuple[Any, Any]:
+        where = self.where
+        check_cell(cell, "a driver")
+        fed = sequences_of(cell, self.inputs, self.dtype, flag(self.time_major, "time_major"), where)
+        time, batch = fed.time, fed.batch
+        lengths = _lengths(self.sequence_length, batch, where)
+        mask = _mask(self.mask, time, batch, self.time_major, where)
+        gives_zeros = flag(self.zero_output_for_mask, "zero_output_for_mask")
+
+        trace = Trace(fed.dtype, where, self.scope.layer)
+        inner = InnerCell(trace, position, cell, self.scope.specs, "")
+        with tracing(cell):
+            structure = public(cell)
+        leaves: list[Columns] = flatten(structure)
+        kinds = [leaf.type(batch, fed.dtype) for leaf in leaves]
+        steps = [_formal(name, kind, where) for name, kind in zip(fed.names, fed.kinds, strict=True)]
+        states = [_formal(name, kind, where) for kind, name in zip(kinds, state_names(cell), strict=True)]
+        step_class = class_within([*flatten(self.inputs), self.sequence_length, self.mask, initial_state])
+        x = pack(self.inputs, [step_class(node) for node in steps])
+        output, new = self._traced(inner, cell, x, pack(structure, [step_class(node) for node in states]))
+        following = flatten(new)
+        check_step(cell, following, kinds, where)
+        outputs = check_outputs(cell, output, where)
+
+        initial = initial_leaves(cell, inner, initial_state, kinds, where)
+        initial = [stored(*item) for item in zip(initial, leaves, strict=True)]
+        nodes = [item.node for item in following]
+        carried = [Carry(*item) for item in zip(states, nodes, initial, strict=True)]
+        last = [] if mask is None or gives_zeros else _last(outputs, carried, fed, where)
+        items = drive(
+            cell, trace, self.scope, flag(reverse, "reverse"), (time, batch),
+            [*zip(steps, fed.tensors, strict=True)], lengths, carried, outputs[0].node, mask=mask, last=last,
+            time_major=self.time_major, emits=[item.node for item in outputs[1:]], nest=output,
+            tensor_class=class_within([*outputs, following]),
+        )  # fmt: skip
+        given = [item if self.time_major else time_first(item, where) for item in items[len(carried) :]]
+        return pack(output, given), pack(structure, items[: len(states)])
+
+    def _traced(self, inner: InnerCell, cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
+        """Run the step. If it fails, and the inputs are not one Tensor of the usual rank, the error says so."""
+        with tracing(cell):
+            if (x.rank == 2) if isinstance(x, Tensor) else not _takes_one_tensor(cell):
+                return inner(x, state)
+            try:
+                return inner(x, state)
+            except RnnGraphError as error:
+                if isinstance(x, Tensor):
+                    what = f"inputs {self.inputs!r} of rank {self.inputs.rank}, of which a step takes {x!r}"
+                    remedy = "reshape, or add an axis with rg.expand_dims"
+                else:
+                    what = f"several inputs, {shown(self.inputs)}"
+                    remedy = "join them with rg.concat"
+                raise type(error)(
+                    f"{cell!r} is given {what}: {error.what}; most cells need one Tensor [batch, time, features]; "
+                    f"{remedy}",
+                    self.where,
+                ) from error
+
+
+def _takes_one_tensor(cell: Cell) -> bool:
+    """True if the cell that reads the inputs first is one of this package."""
+    first: Any = cell
+    while inner := getattr(first, "cell", None) or (getattr(first, "cells", None) or [None])[0]:
+        first = inner
+    return type(first).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _last(outputs: list[Tensor], carried: list[Carry], fed: Sequences, where: Where | None) -> list[Carry]:
+    """Return the states that hold the outputs of the last unmasked step. Those that are missing are added."""
+    if len(outputs) == 1:
+        node = outputs[0].node
+        same = next((item for item in carried if item.following is node and _is_zero(item.initial)), None)
+        if same is not None:
+            return [same]
+    added = []
+    for number, item in enumerate(outputs):
+        kind = item.type.with_shape((fed.batch, *item.type.shape[1:]))
+        zeros = build("broadcast", constant(0, item.dtype), shape=kind.shape, where=where)
+        label = "output" if len(outputs) == 1 else f"output_{number}"
+        added.append(Carry(_formal(label, kind, where), item.node, zeros))
+    carried += added
+    return added
+
+
+def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
+    if value is None:
+        return None
+    lengths = value if isinstance(value, Tensor) else constant(value)
+    if lengths.dtype not in INTEGERS or lengths.rank != 1:
+        raise DtypeError(f"sequence_length must be ints of shape [batch], not {lengths!r}", where)
+    try:
+        meet_declared(lengths.type.shape[0], batch)
+    except ValueError:
+        raise ShapeError(f"sequence_length {lengths!r} does not fit a batch of {batch}", where) from None
+    return lengths if lengths.dtype == "int64" else build("cast", lengths, dtype="int64", where=where)
+
+
+def _mask(value: Any, time: Dim, batch: Dim, time_major: bool, where: Where | None) -> Tensor | None:
+    """Return the mask as [time, batch, 1]."""
+    if value is None:
+        return None
+    axes = "[time, batch]" if time_major else "[batch, time]"
+    if isinstance(value, bool):
+        raise DtypeError(
+            f"mask must be a bool Tensor {axes}, not {value}; == and != compare Tensors as objects, so write "
+            "rg.reduce_any(rg.not_equal(x, 0), axis=2)",
+            where,
+        )
+    mask = value if isinstance(value, Tensor) else constant(value)
+    if mask.dtype != "bool" or mask.rank != 2:
+        raise DtypeError(
+            f"mask must be a bool Tensor {axes}, not {shown(mask)}; compare as in rg.not_equal(ids, 0)", where
+        )
+    try:
+        for have, want in zip(mask.type.shape, (time, batch) if time_major else (batch, time), strict=True):
+            meet_declared(have, want)
+    except ValueError:
+        raise ShapeError(
+            f"mask {mask!r} does not fit a batch of {batch} with {time} steps; it must be {axes}", where
+        ) from None
+    time_first = mask if time_major else build("transpose", mask, order=(1, 0), where=where)
+    return build("reshape", time_first, shape=(*time_first.type.shape, 1), where=where)
+
+
+def _formal(label: str, kind: TensorType, where: Where | None) -> Node:
+    return make("input", where=where, type=kind, label=label, body=True)
+
+
+def _is_zero(initial: Tensor) -> bool:
+    """True if a state is declared to start as zeros."""
+    node = initial.node
+    while node.op == "broadcast":
+        node = node.operands[0]
+    return node.op == "constant" and not node["value"].any()

@@ -1,0 +1,161 @@
+"""Samples of classes, in the training and the inference graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...ir.types import FLOATS
+from ...support.api_guard import api
+from ...support.arguments import number, whole_number
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown, user_line
+from ..functions.basic import (
+    argmax,
+    cast,
+    equal,
+    exp,
+    expand_dims,
+    log,
+    logical_or,
+    maximum,
+    not_equal,
+    reduce_max,
+    reduce_min,
+    reduce_sum,
+    stop_gradient,
+    where,
+)
+from ..functions.randomness import salt_of
+from ..parameters import ScopeName
+from ..tensor import Tensor, build, constant, floats, like
+
+MAX_COMPARED = 64
+"""Up to this many classes, all pairs are compared. Above it, thresholds are found by bisection."""
+ROUNDS = 32
+"""Halvings of an interval between logits, down to 2**-32 of it."""
+
+
+@api
+def sample(
+    logits: Tensor,
+    temperature: float | Tensor = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """Draw a class from softmax(logits / temperature), in the inference graph as well as in training.
+
+    The draw is a function of ``seed``, the place of the call in the declaration, the number of the step, and a number
+    that the caller gives with ``number=``, 0 by default: of a call an int or one for each row, of a stream when it is
+    opened. It depends on nothing else, such as the row of a batch. A whole call, chunks, steps, pools and exported nets
+    draw the same classes. Rows of one call with equal logits and numbers draw equal classes.
+
+    Args:
+        logits: float [batch, classes] in a cell's step, [batch, time, …, classes] outside of cells, or [batch, classes]
+            at the last step.
+        temperature: A float, or a scalar float Tensor. 0 takes the largest logit.
+        top_k: Draw from this many classes, those with the largest logits, and those equal to the least of them.
+        top_p: Draw from the most probable classes whose probabilities reach this sum, in (0, 1].
+        seed: Int that changes all draws.
+
+    Returns:
+        int64 without the last axis. -1 where a logit is NaN, which a call reports after it ran.
+
+    Raises:
+        ArgumentError: ``temperature`` is negative, ``top_k`` exceeds the classes, or ``top_p`` is outside (0, 1].
+    """
+    where_ = user_line()
+    logits = stop_gradient(_checked(logits))
+    classes = logits.type.shape[-1]
+    count = None if top_k is None else _count(top_k, classes)
+    share = None if top_p is None else _share(top_p)
+    warmth = _temperature(temperature)
+    salt = salt_of(seed)
+    largest = reduce_max(logits, -1, keepdims=True)
+    if warmth is None:
+        token = argmax(logits)
+    else:
+        drawn = _drawn(logits, largest, warmth, count, share)
+        noise = build("sample_noise", logits, scope=ScopeName("sample", False, where_), salt=salt, where=where_)
+        noise = -log(-log(maximum(noise, 2.0**-25)))
+        token = argmax(drawn + cast(noise, drawn.dtype))
+        if isinstance(warmth, Tensor):
+            token = where(warmth > 0, token, argmax(logits))
+    is_nan = not_equal(largest, largest)
+    return build("select", is_nan[..., 0], constant(-1), token, samples=True, where=where_)
+
+
+def _checked(logits: Any) -> Tensor:
+    if not isinstance(logits, Tensor):
+        raise DtypeError(f"sample needs logits as a float Tensor [batch, …, classes], not {shown(logits)}")
+    logits = floats(logits, "sample")
+    if not logits.rank or not isinstance(logits.type.shape[-1], int):
+        raise ShapeError(f"sample needs logits [batch, …, classes] with a fixed number of classes, not {logits!r}")
+    return logits
+
+
+def _count(top_k: Any, classes: Any) -> int | None:
+    count = whole_number(top_k, "top_k", 1)
+    if count > classes:
+        raise ArgumentError(f"top_k={count} of {classes} classes; give {classes} at most, or None for all")
+    return None if count == classes else count
+
+
+def _share(top_p: Any) -> float | None:
+    share = number(top_p, "top_p")
+    if not 0 < share <= 1:
+        raise ArgumentError(f"top_p={share:g} is outside (0, 1]; it is a sum of probabilities, and 1 keeps all classes")
+    return None if share == 1 else share
+
+
+def _temperature(value: Any) -> float | Tensor | None:
+    """Return the temperature, or None if it is 0."""
+    if isinstance(value, Tensor):
+        if value.rank or value.dtype not in FLOATS:
+            raise DtypeError(f"temperature must be a scalar float, not {value!r}")
+        return value
+    warmth = number(value, "temperature")
+    if not warmth >= 0:
+        raise ArgumentError(f"temperature={warmth:g} is negative; 0 takes the largest logit")
+    return warmth or None
+
+
+def _drawn(logits: Tensor, largest: Tensor, warmth: float | Tensor, count: int | None, share: float | None) -> Tensor:
+    """Return logits / temperature, and -inf for classes that ``top_k`` and ``top_p`` leave out."""
+    if isinstance(warmth, Tensor):
+        warmth = maximum(cast(warmth, logits.dtype), 1e-30)
+    scaled = (logits - largest) / warmth if isinstance(warmth, Tensor) or warmth != 1.0 else logits - largest
+    if count is not None:
+        scaled = where(_is_among(scaled, count), scaled, float("-inf"))
+    if share is not None:
+        scaled = where(_is_probable(scaled, share), scaled, float("-inf"))
+    return scaled
+
+
+def _is_among(x: Tensor, count: int) -> Tensor:
+    """True for the ``count`` largest entries of the last axis, and for those equal to the least of them."""
+    if x.width <= MAX_COMPARED:
+        above = cast(expand_dims(x, -2) > expand_dims(x, -1), "int64")
+        return reduce_sum(above, -1) < count
+    return x >= _threshold(x, lambda least: reduce_sum(cast(x >= least, "int64"), -1, keepdims=True) >= count)
+
+
+def _is_probable(x: Tensor, share: float) -> Tensor:
+    """True for the most probable entries of the last axis whose probabilities reach ``share``."""
+    weights = exp(x)  # of logits whose largest is 0
+    wanted = share * reduce_sum(weights, -1, keepdims=True)
+    if x.width <= MAX_COMPARED:
+        above = where(expand_dims(x, -2) > expand_dims(x, -1), expand_dims(weights, -2), 0.0)
+        return logical_or(reduce_sum(above, -1) < wanted, equal(x, 0.0))
+    return x >= _threshold(x, lambda least: reduce_sum(where(x >= least, weights, 0.0), -1, keepdims=True) >= wanted)
+
+
+def _threshold(x: Tensor, holds: Any) -> Tensor:
+    """Return the largest entry of the last axis for which ``holds``, which is true for the least ones."""
+    finite = where(x > float("-inf"), x, 0.0)  # the largest is 0
+    low, high = reduce_min(finite, -1, keepdims=True), like(0.0, x)
+    at_top = holds(high)
+    for _ in range(ROUNDS):
+        middle = 0.5 * (low + high)
+        does = holds(middle)
+        low, high = where(does, middle, low), where(does, high, middle)
+    return where(at_top, like(0.0, x), low)

@@ -1,0 +1,71 @@
+"""Running positions in chunks. They are the same for all rows of a whole sequence, and differ by row in a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...ir.graph import Node, make
+from ...ir.ops import OPS
+from ...ir.sizes.polynomial import Dim
+from ...support.errors import GraphError, Where
+from ..loops.lifting import lift
+
+
+class RowPositions:
+    """Values that have rows in front in a chunk's graph, and none in the whole: by value, as it would be without rows.
+
+    rows: their number. where: the user's line, for errors.
+    """
+
+    def __init__(self, rows: Dim, where: Where | None) -> None:
+        self.rows, self.where = rows, where
+        self.plain: dict[Node, Node] = {}
+
+    def add(self, value: Node, plain: Node) -> Node:
+        self.plain[value] = plain
+        return value
+
+    def check(self, value: Node, what: str) -> Node:
+        """Raise ``GraphError`` if a value has rows in front, where ``what`` takes none."""
+        if value in self.plain:
+            raise self._error(what, value.where)
+        return value
+
+    def made(self, node: Node, operands: Sequence[Node], attributes: dict[str, Any]) -> Node:
+        """An op, some of whose operands have rows in front."""
+
+        def same_op(*items: Node) -> Node:
+            return make(node.op, *items, where=node.where, name=node.name, **attributes)
+
+        if isinstance(self.rows, int):
+            raise self._error("a batch of fixed size; declare it as None", node.where)
+        places = [axis for axis, dim in enumerate(node.shape) if dim == self.rows]
+        if not places:
+            plain = same_op(*(self.plain.get(item, item) for item in operands))
+            lifted = lift(plain, [(item, item in self.plain) for item in operands], self.rows)
+            if lifted is None:
+                raise self._error(node.op, node.where)
+            return self.add(lifted, plain)
+        if len(places) > 1 or (OPS[node.op].kind != "elementwise" and node.op != "broadcast"):
+            raise self._error(node.op, node.where)
+        rank = node.tensor.rank
+        return same_op(*(self._among(item, places[0], rank, node) if item in self.plain else item for item in operands))
+
+    def _among(self, value: Node, axis: int, rank: int, node: Node) -> Node:
+        """A value with its rows at ``axis`` of an op of ``rank``, where it has an axis of 1 without them."""
+        plain = self.plain[value]
+        shape = (*(1 for _ in range(rank - plain.tensor.rank)), *plain.shape)
+        if shape[axis] != 1:
+            raise self._error(node.op, node.where)
+        value = make("reshape", value, where=value.where, shape=(self.rows, *shape))
+        order = (*range(1, axis + 1), 0, *range(axis + 1, rank + 1))
+        value = value if axis == 0 else make("transpose", value, where=value.where, order=order)
+        return make("reshape", value, where=value.where, shape=(*shape[:axis], self.rows, *shape[axis + 1 :]))
+
+    def _error(self, what: str, where: Where | None) -> GraphError:
+        return GraphError(
+            f"this graph can't be streamed: {what} takes running positions, which differ from row to row in a stream, "
+            f"declared at {where}; give them the axis of rows first, as by adding them to what has rows",
+            self.where,
+        )

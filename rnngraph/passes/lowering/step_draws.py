@@ -1,0 +1,104 @@
+"""Random numbers of a driver's step: masks of dropout, noise, and noise of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...declare.driver import Driver
+from ...ir.graph import Node
+from ...ir.types import Dim
+from ...support.errors import GraphError, Where
+from .context import Context
+from .random_nodes import units_of
+
+
+class StepDraws:
+    """What random numbers of a step depend on, and how they are made.
+
+    Attributes:
+        extent: Number of steps of each of the loops around them, its own last.
+    """
+
+    extent: tuple[Dim, ...]
+
+    def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
+        self.context, self.driver, self.time, self.batch, self.where = context, driver, time, batch, where
+        self.nodes, self.random, self.make = context.nodes, context.random, context.nodes.make
+
+    # What steps differ in ------------------------------------------------------------------------
+
+    def seed(self) -> Node:
+        raise NotImplementedError
+
+    def number(self) -> Node:
+        """The step's number, among those of all loops around it."""
+        raise NotImplementedError
+
+    def rows(self) -> Node:
+        """Numbers of the rows."""
+        raise NotImplementedError
+
+    def clock(self) -> Node:
+        """The step's number in its stream, [batch, 1]."""
+        raise NotImplementedError
+
+    def stream_number(self) -> Node:
+        """Numbers of the rows' streams, [batch, 1]."""
+        raise NotImplementedError
+
+    def whole(self, node: Node) -> Node:
+        """What stands outside of all loops for a value that no step changes."""
+        raise NotImplementedError
+
+    # Draws ---------------------------------------------------------------------------------------
+
+    def drawn(self, node: Node, operands: Sequence[Node]) -> Node:
+        """A random op of the step, drawn at every step, or once if it is variational."""
+        if node.op == "sample_noise":
+            return self._sampled(node, operands[0])
+        x, scope = operands[0], node.get("scope")
+        site = self.context.scopes[scope] if scope else f"{self.context.scopes[self.driver.scope]}/{node['site']}"
+        variational = node.get("variational", False)
+        seed = self.seed()
+        step = self.random.constant(-1) if variational else self.number()
+        shape = (x.shape[0], units_of(x, 1)) if x.tensor.rank > 1 else (1, *x.shape)
+        if self._is_batch(shape[0]):
+            row = self.rows()
+        else:  # such as a kernel's
+            row = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
+        if node.op == "dropout":
+            self._mask(site, node["salt"], operands[1], variational, shape)
+        return self.random.draw(node, operands, shape, site, seed, step, row)
+
+    def _sampled(self, node: Node, x: Node) -> Node:
+        if not x.tensor.rank or not self._is_batch(x.shape[0]):
+            raise GraphError(
+                f"rg.sample in a step needs logits [batch, …, classes], with a row for each of the batch, not {x.type}",
+                node.where,
+            )
+        site = self.context.scopes[node["scope"]]
+        shape = (x.shape[0], units_of(x, 1))
+        return self.random.sampled(x, shape, site, node["salt"], self.clock(), self.stream_number(), node.where)
+
+    def _is_batch(self, rows: Dim) -> bool:
+        return self.nodes.resolve(rows) == self.nodes.resolve(self.batch)
+
+    def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
+        """Records what ``dropout_masks`` gives for a site: batch-major, as the sequence that it drops."""
+        rows = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
+        rows = self.random.rows(self.batch) if self._is_batch(shape[0]) else rows
+        outside = keep if keep.op == "constant" else self.whole(keep)
+        if variational:
+            self.random.masks[site] = self.random.kept(site, salt, outside, self.random.constant(-1), rows, shape)
+            return
+        loops, numbers = len(self.extent), self.random.steps(self.extent[0])
+        for size in self.extent[1:]:
+            one = self.make("reshape", numbers, shape=(*numbers.shape, 1))
+            numbers = self.make("add", self._scaled(one, size), self.make("iota", size=size))
+        steps = self.make("reshape", numbers, shape=(*self.extent, 1, 1))
+        drawn = self.random.kept(site, salt, outside, steps, rows, (*self.extent, *shape))
+        self.random.masks[site] = self.make("transpose", drawn, order=(loops, *range(loops), loops + 1))
+
+    def _scaled(self, number: Node, steps: Dim) -> Node:
+        """The number of the first of so many steps within each step of this number."""
+        return self.make("mul", number, self.make("dimension", size=steps))

@@ -1,0 +1,235 @@
+"""``rg.sample``: the distribution, the same draws in calls, streams, pools, threads and exports, and errors."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import rnngraph as rg
+from rnngraph.ir.numbers.random import random_key, random_uniform
+
+CLASSES, BATCH, STEPS = 6, 3, 40
+SHARES = np.array([0.4, 0.25, 0.15, 0.1, 0.06, 0.04])
+
+
+class Drawn(rg.Cell):
+    """Draws of its input in several ways."""
+
+    def __init__(self, **ways: dict[str, Any]) -> None:
+        self.ways = ways
+
+    def state(self) -> Any:
+        return {"last": rg.state((), dtype="int64")}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[Any, Any]:
+        drawn = {name: rg.sample(x, **options) for name, options in self.ways.items()}
+        return drawn, {"last": next(iter(drawn.values()))}
+
+
+def frequencies(**ways: dict[str, Any]) -> dict[str, np.ndarray]:
+    """How often each class is drawn."""
+    count = 20_000
+    logits = rg.placeholder("logits", shape=(None, None, CLASSES))
+    outputs, _ = rg.dynamic_rnn(Drawn(**ways), logits)
+    drawn = rg.compile(outputs).inference(logits=np.tile(np.log(SHARES), (1, count, 1)))
+    return {name: np.bincount(array[0], minlength=CLASSES) / count for name, array in drawn.items()}
+
+
+@pytest.mark.slow
+def test_classes_are_drawn_as_often_as_they_are_probable() -> None:
+    found = frequencies(
+        warm={"temperature": 0.7}, three={"top_k": 3, "seed": 2}, half={"top_p": 0.6, "seed": 3},
+        best={"temperature": 0}, both={"top_k": 4, "top_p": 0.7, "seed": 4},
+    )  # fmt: skip
+    warm = SHARES ** (1 / 0.7)
+    expected = {
+        "warm": warm, "three": SHARES * [1, 1, 1, 0, 0, 0], "half": SHARES * [1, 1, 0, 0, 0, 0],
+        "best": [1, 0, 0, 0, 0, 0], "both": SHARES * [1, 1, 0, 0, 0, 0],
+    }  # fmt: skip
+    for name, weights in expected.items():
+        assert_allclose(found[name], weights / np.sum(weights), atol=0.012, err_msg=name)
+
+
+@pytest.mark.slow
+def test_thresholds_of_many_classes_are_those_of_sorted_ones() -> None:
+    classes, count = 300, 2000
+    logits = rg.placeholder("logits", shape=(None, None, classes))
+    program = rg.compile({"k": rg.sample(logits, top_k=5), "p": rg.sample(logits, top_p=0.5)})
+    values = 3 * np.random.default_rng(3).standard_normal(classes).astype("float32")
+    drawn = program.inference(logits=np.tile(values, (1, count, 1)))
+    order = np.argsort(-values)
+    assert {*drawn["k"][0].tolist()} == {*order[:5].tolist()}
+    shares = np.exp(values.astype(np.float64))
+    most = int(np.searchsorted(np.cumsum(shares[order]) / shares.sum(), 0.5)) + 1
+    assert {*drawn["p"][0].tolist()} == {*order[:most].tolist()}
+
+
+def net() -> rg.Program:
+    x = rg.placeholder("x", shape=(None, None, 4))
+    h, _ = rg.dynamic_rnn(rg.GRUCell(5), x)
+    logits = 3 * rg.dense(h, CLASSES)
+    return rg.compile({"token": rg.sample(logits, temperature=0.8, top_k=4, seed=1), "logits": logits}, seed=0)
+
+
+def fed() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((BATCH, STEPS, 4)).astype("float32")
+
+
+def test_a_draw_depends_on_step_and_number_alone() -> None:
+    program, x = net(), fed()
+    zero = program.inference(x=x)
+    scaled = zero["logits"].astype(np.float64) / np.float32(0.8)
+    scaled[scaled < np.sort(scaled)[..., -4:-3]] = -np.inf
+    key = random_key(np.int64(0), np.arange(STEPS)[:, None], np.int64(0), "sample", 1)
+    noise = np.maximum(random_uniform(key, np.arange(CLASSES)), 2.0**-25).astype(np.float64)
+    assert_array_equal(zero["token"], np.argmax(scaled - np.log(-np.log(noise)), -1))
+    apart = program.inference(x=x, number=[0, 1, 2])["token"]
+    assert_array_equal(apart[0], zero["token"][0])
+    assert not np.array_equal(apart[1], zero["token"][1])
+    assert_array_equal(program.inference(x=x[2:], number=2)["token"][0], apart[2])
+
+
+@pytest.mark.slow
+def test_streams_pools_chunks_and_threads_draw_the_same(tmp_path: Path) -> None:
+    program, x, numbers = net(), fed(), [0, 7, 2]
+    whole = program.inference(x=x, number=numbers)["token"]
+    stream = program.inference.stream(batch=BATCH, number=numbers)
+    drawn = [stream.step(x=x[:, step])["token"] for step in range(10)]
+    other = program.inference.stream(batch=BATCH)
+    other.load_state_bytes(stream.state_bytes())
+    drawn += [*other.process(x=x[:, 10:25])["token"].T]
+    again = pickle.loads(pickle.dumps(other))
+    drawn += [again.step(x=x[:, step])["token"] for step in range(25, STEPS)]
+    assert_array_equal(np.stack(drawn, 1), whole)
+    other.reset(rows=[1])
+    assert other.step(x=x[:, 0])["token"][1] == program.inference(x=x[1:2], number=0)["token"][0, 0]
+
+    pool = program.inference.streams(2)
+    first = pool.open(number=2)
+    alone = [pool.step_rows([first], x=x[2:, step])["token"][0] for step in range(5)]
+    second = pool.open(number=7)
+    for step in range(5, 20):
+        late, early = pool.step_rows([second, first], x=x[[1, 2], [step - 5, step]])["token"]
+        alone.append(early)
+        assert late == whole[1, step - 5]
+    assert_array_equal(alone, whole[2, :20])
+
+    program.save(tmp_path / "net.rnng")
+    loaded = rg.load(tmp_path / "net.rnng", threads=2)
+    assert_array_equal(loaded.inference(x=x, number=numbers)["token"], whole)
+    assert_array_equal(program.predict({"x": x})["token"], program.inference(x=x)["token"])
+
+
+class Fed(rg.Cell):
+    """Reads its own last draw."""
+
+    def state(self) -> Any:
+        return {"h": 4, "token": rg.state((), dtype="int64")}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[Any, Any]:
+        table = p.parameter("table", (CLASSES, 4), lambda shape, generator: generator.standard_normal(shape))
+        h = rg.tanh(state["h"] @ p.kernel("u", (4, 4)) + rg.gather(table, state["token"]) + x)
+        token = rg.sample(2 * h @ p.kernel("out", (4, CLASSES)))
+        return token, {"h": h, "token": token}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_cells_that_read_their_draws_and_exports(tmp_path: Path) -> None:
+    x = rg.placeholder("x", shape=(None, None, 4))
+    tokens, _ = rg.dynamic_rnn(Fed(), x)
+    program, values = rg.compile({"token": tokens}), fed()
+    whole = program.inference(x=values)["token"]
+    stream = program.inference.stream(batch=BATCH)
+    assert_array_equal(np.stack([stream.step(x=values[:, step])["token"] for step in range(STEPS)], 1), whole)
+    for made in (program, net()):
+        for options in ({"rows": 3},) if made is program else ({"batch": 2},):
+            made.inference.export(tmp_path, "net", **options)  # type: ignore[arg-type]
+            subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
+            done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
+            assert done.stdout.strip() == "ok, largest difference 0"
+
+
+@pytest.mark.slow
+def test_decoders_draw() -> None:
+    class Given(rg.Cell):
+        def state(self) -> Any:
+            return {"h": CLASSES}
+
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[Any, Any]:
+            h = rg.tanh(state["h"] @ p.kernel("u", (CLASSES, CLASSES)) + x)
+            return {"token": rg.sample(5 * h, seed=3), "h": h}, {"h": h}
+
+    first = rg.placeholder("first", shape=(None, CLASSES))
+    outputs, _, lengths = rg.dynamic_decode(
+        Given(),
+        first,
+        lambda out, x_t: rg.one_hot(out["token"], CLASSES),
+        9,
+        stop=lambda out: rg.equal(out["token"], 2),
+    )
+    program = rg.compile({"out": outputs, "lengths": lengths})
+    start = np.random.default_rng(1).standard_normal((4, CLASSES)).astype("float32")
+    together = program.inference(first=start, number=[0, 1, 2, 3])
+    for row in range(4):
+        alone = program.inference(first=start[row : row + 1], number=row)
+        assert_array_equal(alone["out"]["token"][0], together["out"]["token"][row])
+    assert len({tuple(row) for row in together["out"]["token"].tolist()}) > 1
+
+
+def logits() -> rg.Tensor:
+    return rg.placeholder("logits", shape=(None, None, CLASSES))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: rg.sample(logits(), temperature=-1), "temperature=-1 is negative; 0 takes the largest logit"),
+        (lambda: rg.sample(logits(), top_k=7), "top_k=7 of 6 classes"),
+        (lambda: rg.sample(logits(), top_k=0), "top_k must be at least 1"),
+        (lambda: rg.sample(logits(), top_p=0), r"top_p=0 is outside \(0, 1\]"),
+        (lambda: rg.sample([1.0]), "needs logits as a float Tensor"),
+        (lambda: rg.sample(rg.placeholder("i", (None, 3), "int64")), "needs floats"),
+        (lambda: rg.sample(rg.placeholder("i", (None, None))), "a fixed number of classes"),
+    ],
+)
+def test_wrong_arguments_are_errors_with_their_line(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(rg.RnnGraphError, match=message) as caught:
+        call()
+    assert "test_sampling.py" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_nan_logits_give_minus_one_which_calls_report() -> None:
+    program, x = net(), fed()
+    x[1, 7, 2] = np.nan
+    pool = program.inference.streams(2)
+    handle, stream = pool.open(), program.inference.stream(batch=BATCH)
+    calls: list[Callable[[], Any]] = [
+        lambda: program.inference(x=x),
+        lambda: stream.process(x=x),
+        lambda: pool.step_rows([handle], x=x[1:2, 7]),
+    ]
+    for call in calls:
+        with pytest.raises(rg.NonFiniteError, match=r"test_sampling.py.*output token samples NaN logits, and is -1"):
+            call()
+    out = {"token": np.zeros((BATCH, STEPS), np.int64), "logits": np.zeros((BATCH, STEPS, CLASSES), np.float32)}
+    with pytest.raises(rg.NonFiniteError):
+        program.inference(x=x, out=out)
+    assert (out["token"][1, 7:] == -1).all()
+    assert (out["token"][0] >= 0).all()
+
+
+def test_numbers_of_programs_that_draw_nothing() -> None:
+    x = rg.placeholder("x", shape=(None, None, 4))
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(5), x)[0])
+    with pytest.raises(rg.NameLookupError, match=r"calls no rg\.sample"):
+        program.inference.stream(number=3)

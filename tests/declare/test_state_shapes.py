@@ -1,0 +1,222 @@
+"""States of any shape and dtype: values, gradients, streams, pools, exports, saved programs, and errors."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import rnngraph as rg
+
+BATCH, STEPS, WIDTH = 3, 7, 5
+
+
+class Mixed(rg.Cell):
+    """A matrix, a count, truth values and a narrow state."""
+
+    output_size = 6  # type: ignore[assignment]
+
+    def state(self) -> Any:
+        return {
+            "S": rg.memory((2, 3, 4)),
+            "count": rg.state((), dtype="int64"),
+            "seen": rg.state(WIDTH, dtype="bool"),
+            "b": rg.state((2, 3), dtype="bfloat16"),
+        }
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        q, k = (rg.reshape(part, (None, 2, 3, 1)) for part in rg.split(x @ p.kernel("w", (x.width, 12)), 2))
+        S = 0.9 * state["S"] + k * rg.reshape(x[:, :4], (None, 1, 1, 4))
+        y = rg.reduce_sum(q * S, 3)
+        b = rg.tanh(0.5 * state["b"] + y)
+        count = state["count"] + 1
+        output = rg.reshape(b + y, (None, 6)) * rg.expand_dims(rg.cast(count, "float32"), 1)
+        return output, {"S": S, "count": count, "seen": rg.logical_or(state["seen"], x[:, :5] > 1), "b": b}
+
+
+def rounded(x: np.ndarray) -> np.ndarray:
+    """Nearest bfloat16, ties to even."""
+    bits = x.astype(np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
+
+
+def expected(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Outputs of one row [time, features] and its final state, in float64."""
+    S, b, outputs = np.zeros((2, 3, 4)), np.zeros((2, 3)), []
+    for number, now in enumerate(x.astype(np.float64), 1):
+        q, k = (part.reshape(2, 3, 1) for part in np.split(now @ w, 2))
+        S = 0.9 * S + k * now[:4]
+        y = (q * S).sum(2)
+        after = np.tanh(0.5 * b + y)
+        outputs.append((after + y).reshape(6) * number)
+        b = rounded(after)
+    return np.array(outputs), {"S": S, "b": b, "count": np.int64(len(x)), "seen": (x > 1).any(0)}
+
+
+def program(wrap: Callable[[rg.Cell], rg.Cell] = lambda cell: cell) -> rg.Program:
+    x = rg.placeholder("x", shape=(None, None, WIDTH))
+    outputs, state = rg.dynamic_rnn(wrap(Mixed()), x)
+    return rg.compile({"y": outputs, "state": state}, loss=rg.reduce_mean(rg.square(outputs)))
+
+
+def feeds() -> np.ndarray:
+    return np.random.default_rng(3).standard_normal((BATCH, STEPS, WIDTH)).astype("float32")
+
+
+def test_values_and_dtypes_are_those_of_the_equations() -> None:
+    x = rg.placeholder("x", shape=(None, None, WIDTH))
+    lengths = rg.placeholder("lengths", shape=(None,), dtype="int64")
+    outputs, state = rg.dynamic_rnn(Mixed(), x, sequence_length=lengths)
+    made = rg.compile({"y": outputs, "state": state})
+    fed, w = feeds(), np.asarray(made.parameters["rnn/mixed/w"], np.float64)
+    result = made.inference(x=fed, lengths=[7, 4, 0])
+    kinds = {name: (array.shape, array.dtype.name) for name, array in result["state"]._asdict().items()}
+    assert kinds == {
+        "S": ((3, 2, 3, 4), "float32"), "count": ((3,), "int64"), "seen": ((3, 5), "bool"), "b": ((3, 2, 3), "float32"),
+    }  # fmt: skip
+    for row, length in enumerate([7, 4, 0]):
+        y, after = expected(fed[row, :length], w)
+        assert_allclose(result["y"][row, :length], y.reshape(length, 6), rtol=2e-5, atol=2e-6)
+        assert not result["y"][row, length:].any()
+        for name, value in after.items():
+            assert_allclose(getattr(result["state"], name)[row], value, rtol=2e-5, atol=2e-6)
+    assert_array_equal(result["state"].b, rounded(result["state"].b))
+
+
+@pytest.mark.slow
+def test_streams_and_pools_have_the_bits_of_the_whole() -> None:
+    made, fed = program(), feeds()
+    whole = made.inference(x=fed)
+    stream = made.inference.stream(batch=BATCH)
+    outputs = [stream.step(x=fed[:, step])["y"] for step in range(3)]
+    other = made.inference.stream(batch=BATCH)
+    other.load_state_bytes(stream.state_bytes())
+    outputs += [*other.process(x=fed[:, 3:])["y"].swapaxes(0, 1)]
+    assert_array_equal(np.stack(outputs, 1), whole["y"])
+    for mine, wanted in zip(other.state, whole["state"], strict=True):
+        assert_array_equal(mine, wanted, strict=True)
+    stream.state = whole["state"]
+    assert_array_equal(stream.state.S, whole["state"].S)
+    pool = made.inference.streams(2)
+    handles = [pool.open() for _ in range(BATCH)]
+    for step in range(STEPS):
+        assert_array_equal(pool.step_rows(handles, x=fed[:, step])["y"], whole["y"][:, step])
+
+
+@pytest.mark.slow
+def test_gradients_pass_a_narrow_state_as_if_it_were_not_rounded() -> None:
+    torch = pytest.importorskip("torch")
+    made, fed = program(), feeds()
+    _, gradients = made.training.gradients(x=fed)
+    w = torch.tensor(np.asarray(made.parameters["rnn/mixed/w"]), dtype=torch.float64, requires_grad=True)
+    S = torch.zeros(BATCH, 2, 3, 4, dtype=torch.float64)
+    b, outputs = torch.zeros(BATCH, 2, 3, dtype=torch.float64), []
+    for number, now in enumerate(torch.tensor(fed, dtype=torch.float64).unbind(1), 1):
+        q, k = (part.reshape(BATCH, 2, 3, 1) for part in (now @ w).split(6, 1))
+        S = 0.9 * S + k * now[:, None, None, :4]
+        y = (q * S).sum(3)
+        after = torch.tanh(0.5 * b + y)
+        outputs.append((after + y).reshape(BATCH, 6) * number)
+        b = after + (after.float().bfloat16().double() - after).detach()
+    torch.stack(outputs, 1).square().mean().backward()
+    wanted = w.grad.numpy()
+    assert_allclose(gradients["rnn/mixed/w"], wanted, atol=2e-6 * abs(wanted).max())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_a_saved_program_and_an_exported_net(tmp_path: Path) -> None:
+    made, fed = program(), feeds()
+    made.save(tmp_path / "net.rnng")
+    again = rg.load(tmp_path / "net.rnng").inference(x=fed)
+    for mine, wanted in zip(again["state"], made.inference(x=fed)["state"], strict=True):
+        assert_array_equal(mine, wanted, strict=True)
+    made.inference.export(tmp_path, "net", batch=2)
+    subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
+    done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "ok, largest difference 0"
+
+
+@pytest.mark.slow
+def test_wrappers_leave_alone_what_is_memory_or_no_float() -> None:
+    def dropped(cell: rg.Cell) -> rg.Cell:
+        return rg.DropoutWrapper(cell, state_keep_prob=0.5)
+
+    def kept(cell: rg.Cell) -> rg.Cell:
+        return rg.ZoneoutWrapper(cell, state_keep_prob=0.5)
+
+    fed = feeds()
+    whole = program().inference(x=fed)["state"]
+    after = program(dropped).training(x=fed, seed=1)["state"]
+    assert_array_equal(after.count, whole.count)
+    assert_array_equal(after.S != 0, whole.S != 0)
+    assert (after.b == 0).any()
+    assert_array_equal(after.b, rounded(after.b))
+    assert_array_equal(program(kept).training(x=fed, seed=1)["state"].count, whole.count)
+
+
+class Given(rg.Cell):
+    """A cell whose new state a test chooses."""
+
+    output_size = WIDTH  # type: ignore[assignment]
+
+    def __init__(self, new: Callable[[Any], Any]) -> None:
+        self.new = new
+
+    def state(self) -> Any:
+        return {"S": rg.state((2, 3)), "n": rg.state((), dtype="int32")}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        return x, self.new(state)
+
+
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        (
+            lambda s: {**s, "S": rg.transpose(s["S"], (0, 2, 1))},
+            r"a state S \[batch, 2, 3\] and is given .*3,2\]>, made",
+        ),
+        (lambda s: {**s, "S": s["S"][:, 0]}, r"a state S \[batch, 2, 3\] and is given .*\?,3\]>"),
+        (lambda s: {**s, "n": rg.cast(s["n"], "float32")}, r"a state n of int32 and is given .* with rg.cast"),
+    ],
+)
+def test_a_step_that_changes_a_state_is_an_error_with_its_line(new: Callable[[Any], Any], message: str) -> None:
+    x = rg.placeholder("x", shape=(None, None, WIDTH))
+    with pytest.raises((rg.ShapeError, rg.DtypeError), match=message) as caught:
+        rg.dynamic_rnn(Given(new), x)
+    assert "test_state_shapes.py" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: rg.state((2, 0)), "must be a positive int, not 0"),
+        (lambda: rg.state((2, None)), "must be a positive int, not None"),
+        (lambda: rg.state(2, dtype="float16"), "can't be 'float16'; use one of .*bfloat16"),
+        (lambda: rg.joined(3, rg.state((2, 2))), r"state\(\(2, 2\)\) has a shape or dtype of its own"),
+    ],
+)
+def test_wrong_states_are_errors(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises((rg.DtypeError, rg.StructureError), match=message):
+        call()
+
+
+def test_initial_states_of_any_shape() -> None:
+    cell, x = Given(lambda s: s), rg.placeholder("x", shape=(None, None, WIDTH))
+    begun = {"S": np.arange(6, dtype="float32").reshape(2, 3), "n": np.int32(4)}
+    _, state = rg.dynamic_rnn(cell, x, initial_state=begun)
+    result = rg.compile({"state": state}).inference(x=np.zeros((2, 1, WIDTH)))["state"]
+    assert_array_equal(result.S, np.stack([begun["S"]] * 2), strict=True)
+    assert_array_equal(result.n, np.array([4, 4], np.int32), strict=True)
+    with pytest.raises(rg.ShapeError, match=r"give \[batch, 2, 3\] or \[2, 3\]"):
+        rg.dynamic_rnn(cell, x, initial_state={**begun, "S": np.zeros((4, 6), "float32")})
+    assert cell.zero_state(2).n.dtype == "int32"
+    assert cell.state_size.n == rg.state((), dtype="int32")
+    assert rg.state_placeholder("begun", cell).S.shape == (None, 2, 3)
