@@ -6,5 +6,6 @@
 - ``streams``: execution step by step.
 - ``parameters``: the weights of a net.
 - ``graph_source``: the declaration behind a program's graphs.
+- ``samples``: outputs that are samples, and the error for NaN logits.
 - ``class_names``: names of the classes that outputs score.
 """

@@ -14,14 +14,10 @@ from ...ir.scan import Binding, ScanParts
 from ...ir.sizes.polynomial import Dim, product, size
 from ...ir.types import TensorType
 from ...support.errors import GraphError, Where
-from ..lowering.lowered import NUMBER
+from .chunk_states import PAST, ChunkStates, is_number
 from .pace import Pace
 from .row_positions import RowPositions
 from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, is_running
-
-STEPS = "state/steps"
-NUMBER_STATE = f"state/{NUMBER}"
-PAST = "state/past"
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ class _ChunkGraph:
         self.repeated: dict[tuple[Node, Repeat], Node] = {}
         self.positions = RowPositions(rows, where)
         self.inputs: dict[Node, Node] = {}
-        self.states: dict[str, tuple[Node, Node, Node]] = {}  # initial value, input and next value, by label
+        self.states = ChunkStates(rows, rests is not None)
 
     def made(self) -> Chunked:
         try:
@@ -83,11 +79,11 @@ class _ChunkGraph:
                 self.new[node] = self._lowered(node)
         outputs = [(name, self._output(node)) for name, node in graph.outputs]
         if self.rests is None:
-            outputs += [(label, after) for label, (_, _, after) in self.states.items()]
-        inputs = [self.inputs.get(node, node) for node in graph.inputs if not _is_number(node)]
-        inputs += [present for _, present, _ in self.states.values()]
+            outputs += [(label, after) for label, (_, _, after) in self.states.by_label.items()]
+        inputs = [self.inputs.get(node, node) for node in graph.inputs if not is_number(node)]
+        inputs += [present for _, present, _ in self.states.by_label.values()]
         chunk = Graph.of(graph.name, outputs, inputs, graph.comments)
-        return Chunked(chunk, tuple((label, first) for label, (first, _, _) in self.states.items()))
+        return Chunked(chunk, tuple((label, first) for label, (first, _, _) in self.states.by_label.items()))
 
     # Sizes ---------------------------------------------------------------------------------------
 
@@ -148,7 +144,9 @@ class _ChunkGraph:
         if node.op == "get":
             return make("get", self.new[node.operands[0]], where=node.where, name=node.name, index=node["index"])
         if is_running(node, self.timeline.tempo.lengths):
-            return self._number_of_steps(node, delay)
+            pace = self._pace_of(node["size"])
+            plain = make(node.op, where=node.where, name=node.name, size=self._count(pace, delay))
+            return self.positions.add(self.states.running(node, plain, pace, delay), plain)
         operands = [self._at(item, delay) for item in node.operands]
         attributes = {
             key: self._sized(value, delay) if key in ("shape", "stop", "size") else value
@@ -158,23 +156,9 @@ class _ChunkGraph:
             return self.positions.made(node, operands, attributes)
         return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 
-    def _number_of_steps(self, node: Node, delay: int) -> Node:
-        """Numbers of a row's steps, [rows, entries], or how many there were, [rows]."""
-        pace = self._pace_of(node["size"])
-        plain = make(node.op, where=node.where, name=node.name, size=self._count(pace, delay))
-        before = make("mul", self._steps(pace), make("constant", value=np.asarray(pace.many, np.int64)))
-        before = before if node.op == "iota" else make("reshape", before, shape=(self.rows,))
-        value = make("add", before, plain, where=node.where, name=node.name)
-        late = make("constant", value=np.asarray(delay, np.int64))
-        value = make("sub", value, late, where=node.where) if delay and node.op == "iota" else value
-        return self.positions.add(value, plain)
-
     def _input(self, node: Node) -> Node:
-        if _is_number(node):  # of a stream, which its state holds
-            first = make("reshape", node, shape=(self.rows, 1))
-            present = self._state(NUMBER_STATE, (self.rows, 1), first, node)
-            self.states[NUMBER_STATE] = first, present, present
-            return make("reshape", present, where=node.where, name=node.name, shape=(self.rows,))
+        if is_number(node):
+            return self.states.number(node)
         shape = tuple(self._sized(dim, 0) for dim in node.shape)
         if shape == node.shape:
             return node
@@ -273,7 +257,7 @@ class _ChunkGraph:
         wide = tuple(chunk.shape[place] for place in others)
         flat = (self.rows, kept * product(wide))
         number_of_past = [other for other, count in self.timeline.pasts.items() if count].index(past)
-        present = self._state(f"{PAST}/{number_of_past}", flat, fill, base)
+        present = self.states.make(f"{PAST}/{number_of_past}", flat, fill, base)
         order = (rows, axis, *others)
         before = make("reshape", present, where=base.where, shape=(self.rows, kept, *wide))
         before = _transposed(before, tuple(order.index(place) for place in range(len(order))))
@@ -282,7 +266,7 @@ class _ChunkGraph:
         if self.rests is None:
             after = _transposed(self._cut(joined, base, self._count(self._pace(base), 0), kept), order)
             after = make("reshape", after, where=base.where, shape=flat)
-        self.states[str(present["label"])] = fill, present, after
+        self.states.by_label[str(present["label"])] = fill, present, after
         return joined
 
     def _row_axis(self, node: Node) -> int:
@@ -292,11 +276,6 @@ class _ChunkGraph:
             return usual
         candidates = (place for place, dim in enumerate(node.shape) if dim == self.rows and place != axis)
         return next(candidates, usual)
-
-    def _state(self, label: str, shape: tuple[Dim, ...], fill: Node, like: Node) -> Node:
-        return make(
-            "input", where=like.where, name=label.replace("/", "_"), label=label, type=TensorType(fill.dtype, shape)
-        )
 
     def _fill(self, fill: bytes, like: Node) -> Node:
         if fill == NO_FILL:
@@ -308,23 +287,7 @@ class _ChunkGraph:
     def _has_begun(self, pace: Pace, delay: int) -> Node:
         """Return bool [rows, entries]: False for entries of a chunk that lie before the first of the sequence."""
         late = make("constant", value=np.asarray(delay, np.int64))
-        return make("less_equal", late, self._indices(pace, self._count(pace, delay)))
-
-    def _indices(self, pace: Pace, count: Dim) -> Node:
-        """Return int64 [rows, entries]: the index in the whole sequence of each entry of a chunk without delay."""
-        many = make("constant", value=np.asarray(pace.many, np.int64))
-        return make("add", make("iota", size=count), make("mul", self._steps(pace), many))
-
-    def _steps(self, pace: Pace) -> Node:
-        """Return the number of steps of each row before the chunk, [rows, 1]."""
-        if STEPS not in self.states:
-            zero = make("constant", value=np.zeros((), np.int64))
-            steps = self._state(STEPS, (self.rows, 1), zero, zero)
-            after = steps
-            if self.rests is None:
-                after = make("add", steps, make("dimension", size=size(pace.symbol)))
-            self.states[STEPS] = zero, steps, after
-        return self.states[STEPS][1]
+        return make("less_equal", late, self.states.indices(pace, self._count(pace, delay)))
 
     def _repeated(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
         """Replace the entries before the first by the ones that mirror or repeat it.
@@ -336,7 +299,7 @@ class _ChunkGraph:
         joined = _with_size(joined, rows, self.rows)
         count = joined.shape[axis]
         offset = make("constant", value=np.asarray(kept + self.timeline.late(base), np.int64))
-        index = make("sub", self._indices(self._pace(base), count), offset)
+        index = make("sub", self.states.indices(self._pace(base), count), offset)
         source = make("neg", index) if repeat is Repeat.MIRRORED else number(0, index)
         place = make("add", make("iota", size=count), make("sub", make("maximum", index, source), index))
         row = make("mul", make("iota", size=self.rows), make("dimension", size=count))
@@ -468,10 +431,6 @@ class _ChunkGraph:
         delay = line.delay * pace.many
         value = self.positions.check(self._at(node, delay), "an output")
         return self._masked(value, node, NO_FILL, delay) if delay else value
-
-
-def _is_number(node: Node) -> bool:
-    return node.op == "input" and node["label"] == NUMBER
 
 
 def _transposed(node: Node, order: tuple[int, ...]) -> Node:

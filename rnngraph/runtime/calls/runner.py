@@ -16,8 +16,8 @@ import numpy as np
 from ...declare.nest import flatten
 from ...support.forks import Order, fork_lock
 from ..native.argument_block import Weights
-from ..native.samples import check_samples
 from ..native.worker_pool import ThreadCount
+from ..samples import check_samples
 from .direct_call import CALLS_UNTIL_DIRECT, CALLS_UNTIL_RENEWED, DirectCall, DirectPlan, NativeTime
 from .prepared_call import SEED, CallSpec, PreparedCall
 

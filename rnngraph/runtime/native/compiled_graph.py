@@ -19,12 +19,12 @@ from ...passes.recomputation.recompute import Recompute
 from ...support.allocation import bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError
+from ..samples import samples_of
 from .compile_options import CompileOptions
 from .entry import MadeFor, NativeEntry
 from .object_cache import key_of
 from .optimized_graph import OptimizedGraph, ordered_sizes, tiled_sizes
 from .recomputation import AUTO, RecomputeOption, exceeds_share, steps_of
-from .samples import samples_of
 
 if TYPE_CHECKING:
     from ...codegen.schedule.emit.scheduled_entry import ScheduledEntry

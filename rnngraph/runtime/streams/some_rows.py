@@ -12,8 +12,8 @@ from numpy import ndarray
 from ..calls.prepared_call import CallSpec
 from ..calls.results import giver
 from ..calls.signatures import is_like
-from ..native.samples import check_samples
 from ..parameters import Parameters
+from ..samples import check_samples
 from .row_graph import RowPort
 from .row_steps import RowSteps
 from .states import States

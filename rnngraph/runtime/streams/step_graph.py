@@ -17,7 +17,8 @@ from ...declare.nest import flatten
 from ...ir.axes.by_size import axis_of_names, lengths_of, rows_of_feeds, time_sizes
 from ...ir.graph import Graph, make, with_sizes
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
-from ...passes.chunks.chunk_graph import STEPS, chunk_graph, tail_graph
+from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
+from ...passes.chunks.chunk_states import STEPS
 from ...passes.chunks.delays import timeline_of
 from ...passes.chunks.pads_outward import pads_outward
 from ...passes.chunks.split_axes import split_axes
@@ -246,11 +247,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         left_out={name: _single(kind, time_axis[name], lengths) for name, kind in types.items()},
         output_left_out={name: _single(kind, output_axis[name], lengths) for name, kind in outputs_by_name.items()},
         sizes=sizes,
-        held={
-            name: np.broadcast_to(array, tuple(evaluate(dim, sizes) for dim in types[name].shape))
-            for name, array in source.lowered.defaults.items()
-            if time_axis.get(name, 0) is None
-        },
+        held=_held(source.lowered.defaults, types, time_axis, sizes),
         rate=step.timeline.tempo.rate,
         delay=step.timeline.delay,
         tail=step.tail,
@@ -305,6 +302,20 @@ def _with_axes_apart(
     if apart is not compiled.graph:
         compiled = CompiledGraph(apart, "inference", options, source.described)
     return compiled, names
+
+
+def _held(
+    defaults: Mapping[str, np.ndarray], types: Mapping[str, TensorType], time_axis: Mapping[str, int | None],
+    sizes: Mapping[str, int],
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Return the defaults of inputs without a time axis, the numbers of streams for each row."""
+    shapes = {name: types[name].shape for name in defaults if time_axis.get(name, 0) is None}
+    return {
+        name: np.broadcast_to(defaults[name], tuple(evaluate(dim, sizes) for dim in shape))
+        if defaults[name].ndim < len(shape)
+        else defaults[name]
+        for name, shape in shapes.items()
+    }
 
 
 def _without(structure: Any, names: Container[str]) -> Any:

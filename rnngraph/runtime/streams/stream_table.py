@@ -13,7 +13,7 @@ from ...support.errors import GraphError, ShapeError, user_line
 from ..calls.prepared_call import CallSpec, PreparedCall
 from ..calls.runner import Runner
 from ..native.argument_block import Weights
-from ..native.samples import check_samples
+from ..samples import check_samples
 from .row_graph import RowPort
 from .row_steps import RowSteps
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...ir.graph import Graph, Node
-from ...ir.scan import ScanParts
-from ...support.errors import NonFiniteError, Where
+from ..ir.graph import Graph, Node
+from ..ir.scan import ScanParts
+from ..support.errors import NonFiniteError, Where
 
 _MOVED = ("reshape", "transpose", "broadcast", "slice", "ensure_shape", "tap")
 """Ops whose result has values of their operand only."""

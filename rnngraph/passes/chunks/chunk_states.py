@@ -1,0 +1,75 @@
+"""States of a chunk's graph beside those of loops: the past, the steps so far, and the number of the stream."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...ir.graph import Node, make
+from ...ir.sizes.polynomial import Dim, size
+from ...ir.types import TensorType
+from ..lowering.lowered import NUMBER
+from .pace import Pace
+
+STEPS = "state/steps"
+PAST = "state/past"
+NUMBER_STATE = f"state/{NUMBER}"
+
+
+def is_number(node: Node) -> bool:
+    """True for the input of the streams' numbers, by which samples differ."""
+    return node.op == "input" and node["label"] == NUMBER
+
+
+class ChunkStates:
+    """States by label: the initial value, the value before the chunk, and the value after it.
+
+    Attributes:
+        rows: Number of rows.
+        is_tail: True at the end of a sequence, where no steps follow.
+    """
+
+    def __init__(self, rows: Dim, is_tail: bool) -> None:
+        self.rows, self.is_tail = rows, is_tail
+        self.by_label: dict[str, tuple[Node, Node, Node]] = {}
+
+    def make(self, label: str, shape: tuple[Dim, ...], fill: Node, like: Node) -> Node:
+        """Make the input of a state. The caller adds it to ``by_label``."""
+        kind = TensorType(fill.dtype, shape)
+        return make("input", where=like.where, name=label.replace("/", "_"), label=label, type=kind)
+
+    def steps(self, pace: Pace) -> Node:
+        """Return the number of steps of each row before the chunk, [rows, 1]."""
+        if STEPS not in self.by_label:
+            zero = make("constant", value=np.zeros((), np.int64))
+            steps = self.make(STEPS, (self.rows, 1), zero, zero)
+            after = steps if self.is_tail else make("add", steps, make("dimension", size=size(pace.symbol)))
+            self.by_label[STEPS] = zero, steps, after
+        return self.by_label[STEPS][1]
+
+    def indices(self, pace: Pace, count: Dim) -> Node:
+        """Return int64 [rows, entries]: the index in the whole sequence of each entry of a chunk without delay."""
+        many = make("constant", value=np.asarray(pace.many, np.int64))
+        return make("add", make("iota", size=count), make("mul", self.steps(pace), many))
+
+    def running(self, node: Node, plain: Node, pace: Pace, delay: int) -> Node:
+        """Return the step numbers of each row, [rows, entries], or how many there were, [rows].
+
+        Args:
+            node: ``iota`` or ``dimension`` of the whole graph.
+            plain: The same op over the entries of the chunk.
+            pace: Pace of its size.
+            delay: Delay of the entries.
+        """
+        before = make("mul", self.steps(pace), make("constant", value=np.asarray(pace.many, np.int64)))
+        if node.op == "dimension":
+            return make("add", make("reshape", before, shape=(self.rows,)), plain, where=node.where, name=node.name)
+        value = make("add", before, plain, where=node.where, name=node.name)
+        late = make("constant", value=np.asarray(delay, np.int64))
+        return make("sub", value, late, where=node.where) if delay else value
+
+    def number(self, node: Node) -> Node:
+        """Return the numbers of the rows' streams, [rows]. A stream begins with those of the input ``node``."""
+        first = make("reshape", node, shape=(self.rows, 1))
+        present = self.make(NUMBER_STATE, (self.rows, 1), first, node)
+        self.by_label[NUMBER_STATE] = first, present, present
+        return make("reshape", present, where=node.where, name=node.name, shape=(self.rows,))
