@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from ...declare.cell import Cell
-from ...declare.drivers import dynamic_rnn
 from ...declare.functions.arrays.moves import flip
 from ...declare.nest import flatten
 from ...declare.parameters import ParameterSpec
+from ...declare.running.drivers import dynamic_rnn
 from ...declare.tensor import Tensor
 from ...support.errors import ArgumentError, DtypeError, RnnGraphError, StructureError, shown
 from ..expressions import attribute, literal
