@@ -32,7 +32,13 @@ class FunctionBuilder:
         """Start a function. ``statements`` has the origins of statements, if lines need them."""
         self.lines: list[str] = []
         self.b = Instructions(
-            self.lines, target.has_fma, target.has_estimates, intrinsics, helpers, absent=target.absent
+            self.lines,
+            target.has_fma,
+            target.has_estimates,
+            intrinsics,
+            helpers,
+            absent=target.absent,
+            has_scale=target.has_scale,
         )
         self.target = target
         self.index_kind, self.reach = f"i{target.pointer_bits}", 1 << target.pointer_bits - 1

@@ -63,6 +63,7 @@ class Instructions(IRBuilder):
     Attributes:
         has_fma: The target has a fused multiply-add.
         has_estimates: The target estimates reciprocals to 14 bits.
+        has_scale: The target scales by a power of two in one instruction.
         absent: Missing operations, as in ``Target``.
         intrinsics: Declarations that the module needs, by name; ``helpers`` are functions.
     """
@@ -75,9 +76,10 @@ class Instructions(IRBuilder):
         intrinsics: dict[str, str],
         helpers: dict[str, str] | None = None,
         absent: tuple[str, ...] = (),
+        has_scale: bool = False,
     ) -> None:
         super().__init__(lines)
-        self.has_fma, self.has_estimates, self.absent = has_fma, has_estimates, absent
+        self.has_fma, self.has_estimates, self.has_scale, self.absent = has_fma, has_estimates, has_scale, absent
         self.intrinsics, self.helpers = intrinsics, {} if helpers is None else helpers
 
     def emit(self, text: str, element: str, lanes: int, name: str = "v") -> Handle:
@@ -109,7 +111,13 @@ class Instructions(IRBuilder):
         kind = vector_type(*result)
         if name not in self.helpers:
             inner = Instructions(
-                [], self.has_fma, self.has_estimates, self.intrinsics, self.helpers, absent=self.absent
+                [],
+                self.has_fma,
+                self.has_estimates,
+                self.intrinsics,
+                self.helpers,
+                absent=self.absent,
+                has_scale=self.has_scale,
             )
             formal = [Handle(f"%x{number}", item.element, item.lanes) for number, item in enumerate(arguments)]
             value = body(inner, formal)
@@ -214,6 +222,26 @@ class Instructions(IRBuilder):
             narrow = self._estimate(self.wider(x, 4))
             return self.extract(narrow, 0) if x.lanes == 1 else self.shuffle(narrow, narrow, (0, 1))
         return self._estimate(x)
+
+    def scale(self, x: Handle, exponent: Handle) -> Handle | None:
+        """Scale by a power of two whose exponent is an integral float. Few lanes use a part of the smallest vector."""
+        if not self.has_scale:
+            return None
+        least = 4 if x.element == "f32" else 2
+        if x.lanes >= least:
+            return self._scale(x, exponent)
+        narrow = self._scale(self.wider(x, least), self.wider(exponent, least))
+        return self.extract(narrow, 0) if x.lanes == 1 else self.shuffle(narrow, narrow, range(x.lanes))
+
+    def _scale(self, x: Handle, exponent: Handle) -> Handle:
+        kind, bits = ("ps", 32) if x.element == "f32" else ("pd", 64)
+        name, mask = f"llvm.x86.avx512.mask.scalef.{kind}.{bits * x.lanes}", f"i{max(8, x.lanes)}"
+        is_whole = bits * x.lanes == 512  # only the widest takes a rounding mode: 4 is the present one
+        types = [x.type, x.type, x.type, mask, *(["i32"] * is_whole)]
+        self.intrinsics[name] = f"declare {x.type} @{name}({', '.join(types)})"
+        values = [x.text, exponent.text, "zeroinitializer", "-1", *(["4"] * is_whole)]
+        operands = ", ".join(f"{of} {value}" for of, value in zip(types, values, strict=True))
+        return self.emit(f"call {x.type} @{name}({operands})", x.element, x.lanes, "scale")
 
     def _estimate(self, x: Handle) -> Handle:
         name = f"llvm.x86.avx512.rcp14.ps.{32 * x.lanes}"

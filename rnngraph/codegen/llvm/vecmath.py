@@ -35,6 +35,7 @@ from .vecmath_parts import (
     power_of_two,
     reduce_exponent,
     significand,
+    times_power_of_two,
     with_sign,
 )
 from .vecmath_power import power
@@ -57,18 +58,11 @@ def _quotient(b: VectorBuilder, numerator: Handle, denominator: Handle) -> Handl
 
 
 def exp(b: VectorBuilder, x: Handle) -> Handle:
-    """Return e^x for all x, including denormal results: 2^n·(1 + r·h(r)), n = round(x / ln2).
-
-    The scale is applied in two halves. 2^n alone would be out of range at both ends, and as the first product is exact,
-    a
-    denormal result is rounded once.
-    """
+    """Return e^x for all x, including denormal results: 2^n·(1 + r·h(r)), n = round(x / ln2)."""
     f = format_of(b, x)
     x = at_least(b, at_most(b, x, f.exp_limits[1]), f.exp_limits[0])
-    r, biased = reduce_exponent(b, x, 1.0, 2 * f.bias, f.ln2)
-    half = b.lshr(biased, 1)
-    first, second = power_of_two(b, half, f), power_of_two(b, b.isub(biased, half), f)
-    return b.mul(b.mul(exp_of_remainder(b, r, 1.0, f), first), second)
+    r, n, biased = reduce_exponent(b, x, 1.0, 2 * f.bias, f.ln2)
+    return times_power_of_two(b, exp_of_remainder(b, r, 1.0, f), n, biased, f)
 
 
 def expm1(b: VectorBuilder, x: Handle) -> Handle:
@@ -79,7 +73,7 @@ def expm1(b: VectorBuilder, x: Handle) -> Handle:
     """
     f = format_of(b, x)
     held = at_least(b, at_most(b, x, f.exp_limits[1]), f.expm1_lower_limit)
-    r, biased = reduce_exponent(b, held, 1.0, f.bias - 1, f.ln2)
+    r, _, biased = reduce_exponent(b, held, 1.0, f.bias - 1, f.ln2)
     scale = power_of_two(b, biased, f)
     half = b.fma(scale, expm1_of_remainder(b, r, 1.0, f), b.sub(scale, b.constant(0.5, like=x)))
     tiny = b.compare("olt", b.abs(x), b.constant(2.0 ** -(f.fraction_bits + 2), like=x))
@@ -94,7 +88,7 @@ def tanh(b: VectorBuilder, x: Handle) -> Handle:
     f = format_of(b, x)
     magnitude = at_most(b, b.abs(x), f.tanh_limit)
     # One rounded ln2 is enough: an error in n·ln2 is relative to e, and matters less for larger e.
-    r, biased = reduce_exponent(b, magnitude, 2.0, f.bias, (sum(f.ln2),))
+    r, _, biased = reduce_exponent(b, magnitude, 2.0, f.bias, (sum(f.ln2),))
     scale = power_of_two(b, biased, f)
     rest = b.fma(scale, b.constant(0.5, like=x), b.constant(-0.5, like=x))
     e = b.fma(scale, expm1_of_remainder(b, r, 2.0, f), rest)
@@ -115,7 +109,7 @@ def sigmoid(b: VectorBuilder, x: Handle) -> Handle:
     scaling = (f.bias + 1) // 2
     x = at_least(b, at_most(b, x, f.sigmoid_upper_limit), f.exp_limits[0])
     # With the factor -1 the reduction adds instead of subtracting, so that nothing needs negation.
-    r, biased = reduce_exponent(b, x, -1.0, f.bias - scaling, f.ln2)
+    r, _, biased = reduce_exponent(b, x, -1.0, f.bias - scaling, f.ln2)
     c = b.constant(2.0**-scaling, like=x)
     return _quotient(b, c, b.fma(exp_of_remainder(b, r, -1.0, f), power_of_two(b, biased, f), c))
 
@@ -240,7 +234,7 @@ def erf(b: VectorBuilder, x: Handle) -> Handle:
     square = b.mul(a, a)
     small = b.fma(a, polynomial(b, square, b.mul(square, square), f.erf_small), a)
     t = b.sub(a, b.constant(2.0, like=x))
-    r, biased = reduce_exponent(b, polynomial(b, t, b.mul(t, t), f.erf_large), 1.0, f.bias, f.ln2)
+    r, _, biased = reduce_exponent(b, polynomial(b, t, b.mul(t, t), f.erf_large), 1.0, f.bias, f.ln2)
     complement = b.mul(exp_of_remainder(b, r, 1.0, f), power_of_two(b, biased, f))
     return with_sign(b, b.select(b.compare("olt", a, one), small, b.sub(one, complement)), x)
 

@@ -61,6 +61,10 @@ class VectorBuilder(Protocol):
         """Return 1/x to within 2^-14, for a normal x with a normal reciprocal; None if a division is needed."""
         ...
 
+    def scale(self, x: Handle, exponent: Handle, /) -> Handle | None:
+        """Return x·2^exponent for an integral float, rounded once; None if the target has no such instruction."""
+        ...
+
 
 def format_of(b: VectorBuilder, x: Handle) -> Format:
     return FORMATS[b.dtype_of(x)]
@@ -98,12 +102,11 @@ def polynomial(b: VectorBuilder, x: Handle, square: Handle, coefficients: tuple[
 
 def reduce_exponent(
     b: VectorBuilder, x: Handle, factor: float, offset: int, ln2: tuple[float, ...]
-) -> tuple[Handle, Handle]:
+) -> tuple[Handle, Handle, Handle]:
     """Write exp(factor·x) as 2^n · exp(factor·r), |factor·r| <= ln2/2 (Cody and Waite).
 
-    Return r and an integer whose low bits are n + offset, for a bounded x. The factor, a power of two up to sign, is
-    folded
-    into the constants: scaling ln2 instead of x saves a multiplication.
+    Return r, n as a float, and an integer whose low bits are n + offset, for a bounded x. The factor, a power of two up
+    to sign, is folded into the constants: scaling ln2 instead of x saves a multiplication.
     """
     f = format_of(b, x)
     magic = b.constant(f.magic + offset, like=x)
@@ -112,7 +115,20 @@ def reduce_exponent(
     r = x
     for piece in ln2:
         r = b.fma(n, b.constant(-piece / factor, like=x), r)
-    return r, b.bits(shifted)
+    return r, n, b.bits(shifted)
+
+
+def times_power_of_two(b: VectorBuilder, x: Handle, n: Handle, biased: Handle, f: Format) -> Handle:
+    """Return x·2^n for x in [1/2, 2] from n and an integer whose low bits are n + 2·bias, rounded once.
+
+    Without an instruction for it the scale is applied in two halves. 2^n alone would be out of range at both ends, and
+    as the first product is exact, a denormal result is rounded once.
+    """
+    scaled = b.scale(x, n)
+    if scaled is not None:
+        return scaled
+    half = b.lshr(biased, 1)
+    return b.mul(b.mul(x, power_of_two(b, half, f)), power_of_two(b, b.isub(biased, half), f))
 
 
 def power_of_two(b: VectorBuilder, biased: Handle, f: Format) -> Handle:

@@ -13,9 +13,9 @@ from .vecmath_parts import (
     at_most,
     format_of,
     polynomial,
-    power_of_two,
     reduce_exponent,
     significand,
+    times_power_of_two,
 )
 
 Pair = tuple[Handle, Handle]
@@ -126,10 +126,9 @@ def _exp_of(b: VectorBuilder, x: Pair) -> Handle:
     one, zero = b.constant(1.0, like=x[0]), b.constant(0.0, like=x[0])
     held = at_least(b, at_most(b, x[0], f.exp_limits[1]), f.exp_limits[0])
     rest = b.select(b.compare("oeq", held, x[0]), x[1], zero)
-    r, biased = reduce_exponent(b, held, 1.0, 2 * f.bias, f.ln2)
+    r, n, biased = reduce_exponent(b, held, 1.0, 2 * f.bias, f.ln2)
     r, rest = _sum_of(b, r, rest)
     total, total_rest = _sum_of(b, one, r)
     square = b.mul(r, r)
     value = b.add(total, b.fma(square, polynomial(b, r, square, f.expm1), b.add(total_rest, rest)))
-    half = b.lshr(biased, 1)
-    return b.mul(b.mul(value, power_of_two(b, half, f)), power_of_two(b, b.isub(biased, half), f))
+    return times_power_of_two(b, value, n, biased, f)

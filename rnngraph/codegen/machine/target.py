@@ -86,6 +86,11 @@ class Target:
         return self.triple.startswith(("x86_64", "amd64"))
 
     @property
+    def has_scale(self) -> bool:
+        """True if one instruction scales by a power of two and rounds once, as AVX-512's does."""
+        return self.takes_operands_from_memory and self.vector_bits == 512
+
+    @property
     def prefetches(self) -> bool:
         """True if tiles prefetch weights.
 

@@ -31,7 +31,8 @@ class Value:
 class TextBuilder:
     """A `VectorBuilder` that appends lines of LLVM IR.
 
-    Without `fused`, fma is a product and a sum; with `estimates`, reciprocals are estimated by AVX-512.
+    Without `fused`, fma is a product and a sum. With `estimates`, AVX-512 estimates reciprocals and scales by powers of
+    two.
     """
 
     def __init__(self, lanes: int, fused: bool = True, estimates: bool = False) -> None:
@@ -112,6 +113,18 @@ class TextBuilder:
         name = f"@llvm.x86.avx512.rcp14.ps.{32 * self.lanes}"
         self.intrinsics.add(f"declare {kind} {name}({kind}, {kind}, {mask})")
         return self.emit(f"call {kind} {name}({kind} {value.text}, {kind} zeroinitializer, {mask} -1)", "float")
+
+    def scale(self, x: Handle, exponent: Handle) -> Handle | None:
+        value, power = self._value(x), self._value(exponent)
+        kind, bits = ("ps", 32) if value.element == "float" else ("pd", 64)
+        if not self.estimates:
+            return None
+        is_whole = bits * self.lanes == 512
+        name = f"@llvm.x86.avx512.mask.scalef.{kind}.{bits * self.lanes}"
+        vector, mask = self.type_of(value.element), f"i{max(8, self.lanes)}"
+        self.intrinsics.add(f"declare {vector} {name}({vector}, {vector}, {vector}, {mask}{', i32' * is_whole})")
+        given = f"{vector} {value.text}, {vector} {power.text}, {vector} zeroinitializer, {mask} -1"
+        return self.emit(f"call {vector} {name}({given}{', i32 4' * is_whole})", value.element)
 
     def fma(self, x: Handle, y: Handle, z: Handle) -> Handle:
         return self._intrinsic("fma", x, y, z) if self.fused else self.add(self.mul(x, y), z)
