@@ -272,3 +272,47 @@ def test_rows_that_have_ended_are_not_computed(rule: Rule) -> None:
             )
             assert_allclose(whole["S"][row], last[0], atol=1e-5 * np.abs(last).max())
             assert_allclose(whole["out"][row, :end], wanted[0], atol=2e-5 * np.abs(wanted).max())
+
+
+class ChannelCell(rg.Cell):
+    """Mamba's recurrence: some states of each channel, which decay and are read out; and the largest of them."""
+
+    def __init__(self, channels: int, states: int) -> None:
+        self.channels, self.states = channels, states
+
+    def state(self) -> Any:
+        return {"h": rg.memory(self.channels * self.states)}
+
+    @property
+    def output_size(self) -> int:
+        return 2 * self.channels
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        u, dt, b, c = rg.split(x, [self.channels, self.channels, self.states, self.states], 1)
+        h = rg.reshape(state["h"], (None, self.channels, self.states))
+        u, dt = rg.reshape(u, (None, self.channels, 1)), rg.reshape(dt, (None, self.channels, 1))
+        b, c = rg.reshape(b, (None, 1, self.states)), rg.reshape(c, (None, 1, self.states))
+        h = rg.exp(-rg.exp(dt)) * h + u * b
+        read = rg.concat([rg.reduce_sum(h * c, 2), rg.reduce_max(h, 2)], 1)
+        return read, {"h": rg.reshape(h, (None, self.channels * self.states))}
+
+
+@pytest.mark.parametrize("target", ["host", "x86-64-v3", "x86-64-v2"])
+@pytest.mark.parametrize(("channels", "states"), [(7, 16), (17, 32), (4, 4), (3, 48), (9, 5)])
+def test_a_channel_has_the_same_bits_at_every_place(channels: int, states: int, target: str) -> None:
+    """Neighbouring rows are summed over their units together, each in the order of a row alone."""
+    generator = np.random.default_rng(channels)
+    u, dt = generator.normal(size=(2, 2, 6, channels)).astype(np.float32)
+    b, c = generator.normal(size=(2, 2, 6, states)).astype(np.float32)
+    cell, x = ChannelCell(channels, states), rg.placeholder("x", (None, None, 2 * channels + 2 * states))
+    program = rg.compile(rg.dynamic_rnn(cell, x)[0], target=target)
+    every = program.inference(np.concatenate([u, dt, b, c], 2)).reshape(2, 6, 2, channels)
+    for shift in range(1, channels):
+        rolled = [np.roll(u, shift, 2), np.roll(dt, shift, 2), b, c]
+        moved = program.inference(np.concatenate(rolled, 2)).reshape(2, 6, 2, channels)
+        assert_array_equal(np.roll(moved, -shift, 3), every)
+    h, decay = np.zeros((2, channels, states)), np.exp(-np.exp(np.float64(dt)))
+    for t in range(6):
+        h = decay[:, t, :, None] * h + u[:, t, :, None] * np.float64(b[:, t, None])
+        assert_allclose(every[:, t, 0], (h * c[:, t, None]).sum(2), atol=1e-5)
+        assert_allclose(every[:, t, 1], h.max(2), atol=1e-5)

@@ -20,6 +20,9 @@ from .reductions import FOLDED_AT_ONCE, combining_op, interleaved_vectors, neutr
 from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter
 
+ROWS_TOGETHER = 4
+"""Neighbouring rows whose sums across lanes are taken together."""
+
 
 def fused_reductions(region: Region, block: Block, kernel: Kernel, share: WorkerSlice | None = None) -> None:
     """Computes and stores a kernel's elementwise values, and folds its reductions."""
@@ -66,16 +69,26 @@ class _Fold:
         return found
 
     def total(self, block: Block, carried: Sequence[Operand]) -> Operand:
-        """One number of the accumulators: vectors by halves, across their lanes, then with single units."""
-        vectors, units = [item for item in carried if item.lanes > 1], [item for item in carried if item.lanes == 1]
-        if not vectors:
+        """Return one number of the accumulators: vectors by halves, across their lanes, then with single units."""
+        units = [item for item in carried if item.lanes == 1]
+        vector = self._one_vector(block, carried)
+        if vector is None:
             return units[0]
+        total = block.let("across", [vector], self.node.dtype, 1, combine=combining_op(self.node))
+        return self._combine(block, total, units[0]) if units else total
+
+    def totals(self, block: Block, rows: Sequence[Sequence[Operand]]) -> Operand:
+        """Return one number for each of several rows whose accumulators are vectors, each as ``total`` gives it."""
+        vectors = [vector for row in rows if (vector := self._one_vector(block, row)) is not None]
+        return block.let("across", vectors, self.node.dtype, len(rows), combine=combining_op(self.node))
+
+    def _one_vector(self, block: Block, carried: Sequence[Operand]) -> Operand | None:
+        vectors = [item for item in carried if item.lanes > 1]
         while len(vectors) > 1:
             half = len(vectors) // 2
             pairs = zip(vectors[:half], vectors[half : 2 * half], strict=True)
             vectors = [*(self._combine(block, one, other) for one, other in pairs), *vectors[2 * half :]]
-        total = block.let("across", [vectors[0]], self.node.dtype, 1, combine=combining_op(self.node))
-        return self._combine(block, total, units[0]) if units else total
+        return vectors[0] if vectors else None
 
     def _combine(self, block: Block, one: Operand, other: Operand) -> Operand:
         return block.let(combining_op(self.node), [one, other], self.node.dtype, one.lanes)
@@ -92,17 +105,39 @@ class _Pass:
         self.values = [node for node in kernel.members if node not in nodes]
         self.stored = [node for node in self.values if node in region.memory.stores]
         self.lanes = lanes_for(region.target, [*nodes, *self.values], kernel.shape[-1])
+        self.several = self._rows_together()
+
+    def _rows_together(self) -> int:
+        """Return how many neighbouring rows are folded over their units together: their sums across lanes share
+        instructions.
+        """
+        axis, width = self.last - 1, self.shape[-1]
+        if axis < 0 or self.lanes < ROWS_TOGETHER or not isinstance(width, int) or width % self.lanes:
+            return 1
+        is_cut = self.region.active is not None or (self.share is not None and self.share.axis == axis)
+        if is_cut or self.region.is_time(self.shape, axis) or not isinstance(self.shape[axis], int):
+            return 1
+        return ROWS_TOGETHER if any(fold.is_over_units and not fold.rows for fold in self.folds) else 1
 
     def emit(self, block: Block) -> None:
         members = set(self.values)
         everywhere = ValueEmitter(block, self.region.memory.views, computed=members.__contains__)
+        origin: list[Coordinate] = [0] * len(self.shape)
 
         def place(inner: Block, at: list[Coordinate]) -> None:
             emitter = everywhere.within(inner, tuple(at[axis] for axis in self.outer))
             for nested, strips in self._strips(inner):
                 self._rows(emitter.within(nested), at, strips)
 
-        over_axes(self.region, block, self.shape, self.outer, [0] * len(self.shape), place, self.share)
+        def rows(inner: Block, at: list[Coordinate]) -> None:
+            emitter = everywhere.within(inner, tuple(at[axis] for axis in self.outer[:-1]))
+            for nested, strips in self._strips(inner):
+                self._over(emitter.within(nested), at, [self.last - 1], strips, [], [])
+
+        if self.several > 1 and self.outer[-1:] == [self.last - 1] and not self.rows:
+            over_axes(self.region, block, self.shape, self.outer[:-1], origin, rows, self.share)
+        else:
+            over_axes(self.region, block, self.shape, self.outer, origin, place, self.share)
 
     def _strips(self, block: Block) -> Iterator[tuple[Block, list[Strip]]]:
         """The strips of a row that are computed together: all of them if a reduction folds them, and then the units
@@ -138,20 +173,61 @@ class _Pass:
         carrying: Sequence[_Fold], carried: Sequence[Operand],
     ) -> list[Operand]:  # fmt: skip
         if not axes:
-            return self._row(emitter, at, strips, carrying, carried)
+            carried, folded = self._row(emitter, at, strips, carrying, carried)
+            for fold, own in folded.items():
+                self._store(emitter, fold, at, strips, own)
+            return carried
         axis, rest = axes[0], axes[1:]
 
         def turn(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
             inner = emitter.within(nested, (index,))
             return self._over(inner, [*at[:axis], index, *at[axis + 1 :]], rest, strips, carrying, before)
 
-        return folds(emitter.block, carried, self.shape[axis], 1, turn)
+        def several(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
+            return self._several_rows(emitter.within(nested, (index,)), at, index, strips, carrying, before)
+
+        extent = self.shape[axis]
+        if self.several == 1 or axis != self.last - 1 or not isinstance(extent, int):
+            return folds(emitter.block, carried, extent, 1, turn)
+        whole = extent // self.several * self.several
+        if whole:
+            carried = folds(emitter.block, carried, whole, self.several, several)
+        return folds(emitter.block, carried, extent, 1, turn, whole) if whole < extent else [*carried]
+
+    def _several_rows(
+        self,
+        emitter: ValueEmitter,
+        at: list[Coordinate],
+        first: Index,
+        strips: Sequence[Strip],
+        carrying: Sequence[_Fold],
+        carried: Sequence[Operand],
+    ) -> list[Operand]:
+        """Compute neighbouring rows, and their sums over units together."""
+        axis, of_rows = self.last - 1, list[dict[_Fold, list[Operand]]]()
+        for number in range(self.several):
+            place = [*at[:axis], first + number, *at[axis + 1 :]]
+            carried, folded = self._row(emitter, place, strips, carrying, carried)
+            of_rows.append(folded)
+        for fold in of_rows[0]:
+            if fold.is_over_units:
+                total = fold.totals(emitter.block, [folded[fold] for folded in of_rows])
+                place = [*at[:axis], Strip(first, self.several), 0]
+                self._store_at(emitter, fold, place, total)
+                continue
+            for number, folded in enumerate(of_rows):
+                place = [*at[:axis], first + number, *at[axis + 1 :]]
+                self._store(emitter, fold, place, strips, folded[fold])
+        return [*carried]
 
     def _row(
         self, emitter: ValueEmitter, at: list[Coordinate], strips: Sequence[Strip], carrying: Sequence[_Fold],
         carried: Sequence[Operand],
-    ) -> list[Operand]:  # fmt: skip
-        """One row: all of its values are computed before any is stored, as one may lie where another was read."""
+    ) -> tuple[list[Operand], dict[_Fold, list[Operand]]]:  # fmt: skip
+        """Compute one row. All of its values are computed before any is stored, as one may lie where another was read.
+
+        Return the accumulators of ``carrying``, and those of the other reductions.
+        """
         places = [(*at[:-1], strip) for strip in strips]
         stored = [(node, place, emitter.value(node, place)) for place in places for node in self.stored]
         folded = dict[_Fold, list[Operand]]()
@@ -164,20 +240,21 @@ class _Pass:
             with emitter.block.at(node.where):
                 for view in self.region.memory.stores[node]:
                     emitter.store(value, view, place)
-        for fold in self.folds:
-            if fold not in carrying:
-                self._store(emitter, fold, at, strips, folded[fold])
-        return [item for fold in carrying for item in folded[fold]]
+        others = {fold: own for fold, own in folded.items() if fold not in carrying}
+        return [item for fold in carrying for item in folded[fold]], others
 
     def _store(
         self, emitter: ValueEmitter, fold: _Fold, at: Sequence[Coordinate], strips: Sequence[Strip],
         carried: Sequence[Operand],
     ) -> None:  # fmt: skip
         results = [(0, fold.total(emitter.block, carried))] if fold.is_over_units else zip(strips, carried, strict=True)
+        for unit, value in results:
+            self._store_at(emitter, fold, (*at[:-1], unit), value)
+
+    def _store_at(self, emitter: ValueEmitter, fold: _Fold, at: Sequence[Coordinate], value: Operand) -> None:
         with emitter.block.at(fold.node.where):
-            for unit, value in results:
-                for view in self.region.memory.stores[fold.node]:
-                    emitter.store(value, view, self._result_at(fold, (*at[:-1], unit)))
+            for view in self.region.memory.stores[fold.node]:
+                emitter.store(value, view, self._result_at(fold, tuple(at)))
 
     def _result_at(self, fold: _Fold, at: Coordinates) -> Coordinates:
         axes = fold.node["axes"]

@@ -365,18 +365,34 @@ class _FunctionWriter(FunctionBuilder):
             case "shuffle":
                 result = b.shuffle(operands[0], operands[1], attributes["order"])
             case "across":
-                result = _across(b, attributes["combine"], operands[0])
+                result = _across(b, attributes["combine"], operands)
             case _:
                 result = elementwise.emit(b, let.op, operands, element, attributes)
         self.values[let.value.name] = result
 
 
-def _across(b: Instructions, op: str, x: Handle) -> Handle:
-    """Reduce all lanes to one by halving, in an order that depends only on the number of lanes."""
-    while x.lanes > 1:
-        low, high = b.halves(x)
-        x = elementwise.emit(b, op, (low, high), low.element, {})
-    return x
+def _across(b: Instructions, op: str, rows: Sequence[Handle]) -> Handle:
+    """Reduce all lanes of each of 2^n vectors to one by halving, in an order that depends only on the number of lanes.
+
+    Several vectors become one, which holds a part of the lanes of each. Halves of all parts are combined at once.
+    """
+    lanes = rows[0].lanes  # of a vector that belong to the same row
+    while lanes > 1:
+        lanes //= 2
+        pairs = [*zip(rows[::2], rows[1::2], strict=True)] if len(rows) > 1 else [(rows[0], rows[0])]
+        rows = [_halves_combined(b, op, one, other, lanes, len(rows) > 1) for one, other in pairs]
+    return rows[0]
+
+
+def _halves_combined(b: Instructions, op: str, one: Handle, other: Handle, half: int, are_two: bool) -> Handle:
+    """Combine the lower and the upper half of each part of one or two vectors. A part has 2·half lanes."""
+    if one.lanes == 2 and not are_two:
+        low, high = b.halves(one)
+    else:
+        starts = range(0, one.lanes * (2 if are_two else 1), 2 * half)
+        low = b.shuffle(one, other, [start + lane for start in starts for lane in range(half)])
+        high = b.shuffle(one, other, [start + half + lane for start in starts for lane in range(half)])
+    return elementwise.emit(b, op, (low, high), low.element, {})
 
 
 def _plain(name: str) -> str:
