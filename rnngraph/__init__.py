@@ -196,6 +196,7 @@ if TYPE_CHECKING:
     from .formats.onnx.writing.model import write_onnx
     from .formats.rtneural import read_rtneural
     from .formats.tensorflow.variables import read_tf1_variables
+    from .formats.tf1_graph.read import read_tf1_graph
     from .formats.torch.read import read_torch
     from .inspection.profile.profile import Profile
     from .program.memory_report import Memory, MemoryUsage
@@ -223,6 +224,7 @@ _LATER = {
     "formats.onnx.read": ("read_onnx",),
     "formats.onnx.writing.model": ("write_onnx",),
     "formats.rtneural": ("read_rtneural",),
+    "formats.tf1_graph.read": ("read_tf1_graph",),
     "formats.tensorflow.variables": ("read_tf1_variables",),
     "formats.torch.read": ("read_torch",),
     "inspection.profile.profile": ("Profile",),
@@ -272,15 +274,16 @@ __all__ = [
     "max_pool1d", "maximum", "mean_squared_error", "median", "memory", "minimum", "mish", "moveaxis", "nan_to_num",
     "nanquantile", "ndtr", "norm", "normalize", "not_equal", "one_hot", "ones_like", "outer", "pad", "parameter",
     "placeholder", "positions", "power", "put_along_axis", "quantile", "rad2deg", "random_normal", "random_uniform",
-    "read_keras", "read_nam", "read_onnx", "read_rtneural", "read_tf1_variables", "read_torch", "reciprocal",
-    "reduce_all", "reduce_any", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_std", "reduce_sum",
-    "reduce_var", "relu", "relu6", "remainder", "repeat", "reshape", "reverse_sequence", "rms_norm", "roll", "round",
-    "rsqrt", "sample", "selu", "shared", "sigmoid", "sigmoid_cross_entropy", "sign", "signbit", "sin", "sinc", "sinh",
-    "soft_shrink", "softmax", "softmax_cross_entropy", "softplus", "softsign", "sort", "sparse_softmax_cross_entropy",
-    "split", "sqrt", "square", "squeeze", "stack", "stack_bidirectional_dynamic_rnn", "standardize",
-    "state", "state_placeholder", "static_rnn", "stop_gradient", "swapaxes", "swish", "take_along_axis", "tan", "tanh",
-    "tanh_shrink", "tap", "tensordot", "threshold", "tile", "top_k", "trace", "transpose", "tril", "triu", "trunc",
-    "trunc_divide", "unstack", "vector_norm", "weights", "where", "with_update", "write_onnx", "xlogy", "zeros_like",
+    "read_keras", "read_nam", "read_onnx", "read_rtneural", "read_tf1_graph", "read_tf1_variables", "read_torch",
+    "reciprocal", "reduce_all", "reduce_any", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_std",
+    "reduce_sum", "reduce_var", "relu", "relu6", "remainder", "repeat", "reshape", "reverse_sequence", "rms_norm",
+    "roll", "round", "rsqrt", "sample", "selu", "shared", "sigmoid", "sigmoid_cross_entropy", "sign", "signbit", "sin",
+    "sinc", "sinh", "soft_shrink", "softmax", "softmax_cross_entropy", "softplus", "softsign", "sort",
+    "sparse_softmax_cross_entropy", "split", "sqrt", "square", "squeeze", "stack", "stack_bidirectional_dynamic_rnn",
+    "standardize", "state", "state_placeholder", "static_rnn", "stop_gradient", "swapaxes", "swish", "take_along_axis",
+    "tan", "tanh", "tanh_shrink", "tap", "tensordot", "threshold", "tile", "top_k", "trace", "transpose", "tril",
+    "triu", "trunc", "trunc_divide", "unstack", "vector_norm", "weights", "where", "with_update", "write_onnx", "xlogy",
+    "zeros_like",
 ]  # fmt: skip
 
 

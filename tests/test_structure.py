@@ -44,6 +44,7 @@ ROOMS = (
     "formats", "formats.operators", "formats.keras.core", "formats.keras", "formats.tensorflow", "formats.rolling",
     "formats.onnx.core", "formats.onnx.recurrent", "formats.onnx.ops", "formats.onnx.loops", "formats.onnx",
     "formats.onnx.writing.recognition", "formats.onnx.writing",
+    "formats.tf1_graph",
     "formats.torch.tracing", "formats.torch.composed", "formats.torch.meanings", "formats.torch",
     "sklearn",
     "tf1.table", "tf1.core.rolling", "tf1.core", "tf1.platform", "tf1.summary", "tf1.train", "tf1.cells",

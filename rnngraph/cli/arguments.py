@@ -8,7 +8,7 @@ from typing import Any
 
 from .commands.file_kinds import fixed_input
 
-_FIXED = "the value of an input of an ONNX file on which its graph depends; may be repeated"
+_FIXED = "the value of an input of a .onnx or .pb file on which its graph depends; may be repeated"
 
 
 def add_output(command: argparse.ArgumentParser, metavar: str, text: str, *former: str) -> None:
@@ -23,7 +23,7 @@ def add_sizes(command: argparse.ArgumentParser) -> None:
 
 
 def add_fixed(command: argparse.ArgumentParser) -> None:
-    """Add ``--fixed``, the values of an ONNX file's inputs."""
+    """Add ``--fixed``, the values of a file's inputs."""
     command.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
 
 

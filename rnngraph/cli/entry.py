@@ -49,7 +49,7 @@ SCRIPT_NAME = "graph_script"
 MIN_CALLS = 5
 
 _SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved or an imported one"
-_FILE = "a .onnx, .keras, .h5 or .nam file, or .json of RTNeural, AIDA-X or GuitarML"
+_FILE = "a .onnx, .keras, .h5, .pb or .nam file, a SavedModel, or .json of RTNeural, AIDA-X or GuitarML"
 _PROFILED = "step: of the script's trainer, or of Adam"
 
 

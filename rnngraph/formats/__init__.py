@@ -14,6 +14,7 @@ steps that are written out.
 ``operators`` defines foreign operations once, for all front ends, over a facade of their values.
 
 Above them one file, or one room, a format: ``nam`` (Neural Amp Modeler), ``rtneural`` (with AIDA-X and GuitarML),
-``keras``, ``tensorflow`` (checkpoints), ``onnx``, which is written, too, and ``torch``. Readers declare with the public
+``keras``, ``tensorflow`` (checkpoints), ``onnx``, which is written, too, ``tf1_graph`` (graphs of TensorFlow 1.x, by
+way of ONNX's reader) and ``torch``. Readers declare with the public
 API and execute nothing of what they read.
 """

@@ -9,18 +9,23 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 import rnngraph as rg
 
 from ...formats.net import SCRIPT
 from ...storage.read_file import open_file
 from .command_error import CommandError
+from .weight_files import ZIP, weights_in
 
-ONNX, KERAS, NAM, RTNEURAL = "ONNX", "Keras", "Neural Amp Modeler", "RTNeural"
-SUFFIXES = {".onnx": ONNX, ".keras": KERAS, ".h5": KERAS, ".hdf5": KERAS, ".nam": NAM, ".json": RTNEURAL}
-_READERS = {ONNX: "read_onnx", KERAS: "read_keras", NAM: "read_nam", RTNEURAL: "read_rtneural"}
-ZIP = b"PK\x03\x04"
+ONNX, KERAS, NAM, RTNEURAL, TF1 = "ONNX", "Keras", "Neural Amp Modeler", "RTNeural", "TensorFlow 1.x"
+SUFFIXES = {
+    ".onnx": ONNX, ".keras": KERAS, ".h5": KERAS, ".hdf5": KERAS, ".nam": NAM, ".json": RTNEURAL, ".pb": TF1,
+    ".meta": TF1,
+}  # fmt: skip
+_READERS = {
+    ONNX: "read_onnx", KERAS: "read_keras", NAM: "read_nam", RTNEURAL: "read_rtneural", TF1: "read_tf1_graph",
+}  # fmt: skip
+SAVED_MODEL = "saved_model.pb"
 _MAGIC_NUMBERS = ((b"\x89HDF\r\n\x1a\n", KERAS), (ZIP, KERAS))
 MAX_JSON_BYTES = 1 << 28
 """Maximum size of a JSON file that is inspected, in bytes."""
@@ -32,7 +37,9 @@ def script_of(path: Path) -> Path:
 
 
 def kind_of(path: Path) -> str:
-    """Return a file's format. Raise ``CommandError`` if no reader supports it."""
+    """Return the format of a file, or of a SavedModel's folder. Raise ``CommandError`` if no reader supports it."""
+    if (path / SAVED_MODEL).is_file():
+        return TF1
     try:
         with open_file(path, "a net") as file:
             begin = file.read(64)
@@ -41,11 +48,8 @@ def kind_of(path: Path) -> str:
         raise CommandError(error.what) from None
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror or error}") from None
-    if begin.startswith(ZIP) and _is_torchs(path):
-        raise CommandError(
-            f"{path}: is a file of torch, which says how to make a module by its code alone; in Python, load it, and "
-            "rg.read_torch(module, example) reads the module with its weights"
-        )
+    if what := weights_in(path, begin):
+        raise CommandError(f"{path}: {what}")
     for mark, kind in _MAGIC_NUMBERS:
         if begin.startswith(mark):
             return kind
@@ -54,19 +58,10 @@ def kind_of(path: Path) -> str:
     kind = SUFFIXES.get(path.suffix.lower(), "")
     if not kind:
         raise CommandError(
-            f"{path}: is of no format that is read; these are: .onnx, .keras and .h5 of Keras, .nam, and .json of "
-            "RTNeural, AIDA-X and GuitarML"
+            f"{path}: is of no format that is read; these are: .onnx, .keras and .h5 of Keras, .pb, .meta and "
+            "SavedModels of TensorFlow 1.x, .nam, and .json of RTNeural, AIDA-X and GuitarML"
         )
     return kind
-
-
-def _is_torchs(path: Path) -> bool:
-    """True if a zip is a file of ``torch.save``. Nothing is unpacked."""
-    try:
-        with ZipFile(path) as archive:
-            return any(name.endswith("/data.pkl") for name in archive.namelist())
-    except (BadZipFile, OSError):  # the reader gives a better error
-        return False
 
 
 def _entries(text: bytes) -> Any:
@@ -83,15 +78,15 @@ def read_file(path: Path, fixed: Mapping[str, Any], max_entries: int | None = No
 
     Args:
         path: The file.
-        fixed: Values of inputs; only for ONNX files.
+        fixed: Values of inputs; only for files of ONNX and TensorFlow.
         max_entries: Maximum size of an array in the file; None for the reader's default.
 
     Raises:
         CommandError: The format is not supported, or an option does not apply to it.
     """
     kind = kind_of(path)
-    if fixed and kind != ONNX:
-        raise CommandError(f"--fixed is for inputs of ONNX files, and {path} is a file of {kind}")
+    if fixed and kind not in (ONNX, TF1):
+        raise CommandError(f"--fixed is for inputs of ONNX files and of TensorFlow's, and {path} is a file of {kind}")
     options: dict[str, Any] = {"fixed": dict(fixed)} if fixed else {}
     if max_entries is not None:
         if kind not in (ONNX, KERAS):

@@ -13,11 +13,18 @@ from rich.table import Column, Table
 
 from ...formats.net import SCRIPT, Net
 from ...formats.script_writer import WEIGHTS
-from .file_kinds import read_file
+from .command_error import CommandError
+from .file_kinds import kind_of, read_file
+from .weight_files import MAX_ROWS, tensors_in, weights_in
 
 
 def import_net(file: Path, folder: Path, fixed: Mapping[str, Any], max_entries: int | None) -> None:
-    """Read a file, save its net to a folder, and print a summary."""
+    """Read a file, save its net to a folder, and print a summary. Of a file of weights list the tensors."""
+    try:
+        kind_of(file)
+    except CommandError:
+        _list_weights(file)
+        raise
     kind, net = read_file(file, fixed, max_entries)
     net.save(folder)
     console = Console(highlight=False, force_terminal=sys.stdout.isatty())
@@ -27,6 +34,23 @@ def import_net(file: Path, folder: Path, fixed: Mapping[str, Any], max_entries: 
         console.print(note, markup=False, soft_wrap=True)
     for name in (SCRIPT, WEIGHTS):
         print(folder / name)
+
+
+def _list_weights(file: Path) -> None:
+    """List the tensors of a file that holds weights alone."""
+    if not file.is_file():
+        return
+    with file.open("rb") as opened:
+        if weights_in(file, opened.read(64)) is None:
+            return
+    rows = tensors_in(file)
+    if isinstance(rows, str):
+        print(f"{file}: {rows}")
+        return
+    for name, dtype, shape in rows[:MAX_ROWS]:
+        print(f"{name if name.isprintable() else repr(name)}  {dtype}{shape}")
+    if len(rows) > MAX_ROWS:
+        print(f"… and {len(rows) - MAX_ROWS:,} more")
 
 
 def _table(net: Net) -> Table:

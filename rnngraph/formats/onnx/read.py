@@ -83,8 +83,16 @@ def read_onnx(
     The package onnx is not needed. Raises ``NotReadableError`` with every node that can't be read, and ``FileError``
     where the file is damaged.
     """
+    with entries_up_to(max_entries):
+        return net_of_model(model_of(source), fixed, open, max_entries)
+
+
+def net_of_model(
+    model: Model, fixed: Mapping[str, Any] | None = None, open: Mapping[str, Mapping[int, str]] | None = None,
+    max_entries: int = MAX_ENTRIES,
+) -> Net:  # fmt: skip
+    """The net of a model that is taken apart. The arguments are those of ``read_onnx``."""
     with entries_up_to(max_entries) as most:
-        model = model_of(source)
         inputs, values, axes = model.graph.inputs, *_axes_and_values(fixed)
         shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape is not None}
         request = AxisRequest.of(open, axes, shapes)
@@ -220,7 +228,7 @@ def _read(
     """Reads all that the outputs need, and gives these by name. shared: places of kernels that are parameters.
     anchored: sizes that inputs must give by what is computed of them.
     """
-    tensors = Tensors(Script("A net that rnngraph read from an ONNX file."), shared, anchored)
+    tensors = Tensors(Script(model.about), shared, anchored)
     reading = Reading(model, tensors, stacks or {}, choices or {})
     given: dict[str, Any] = {}
     sizes = _SizeNames(settled)

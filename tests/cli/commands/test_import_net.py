@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import runpy
 from pathlib import Path
@@ -15,6 +16,7 @@ import rnngraph as rg
 from rnngraph.cli import main
 from rnngraph.cli.commands.command_error import CommandError
 from rnngraph.cli.commands.file_kinds import KERAS, NAM, ONNX, RTNEURAL, fixed_input, kind_of
+from rnngraph.storage.array_file import write_arrays
 
 
 def amp(hidden: int = 3) -> dict[str, Any]:
@@ -67,6 +69,43 @@ def test_files_of_torch_are_told_from_those_of_keras(tmp_path: Path, capsys: pyt
     assert main(["import", str(tmp_path / "net.pt")]) == 2
     assert "is a file of torch" in (said := capsys.readouterr().err)
     assert "rg.read_torch(module, example)" in said
+
+
+def test_weights_are_listed_and_no_code_of_a_file_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    torch.save({"rnn": {"weight": torch.zeros(2, 3)}, "step": 4}, tmp_path / "state.pt")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
+    torch.save({"w": torch.zeros(1)}, tmp_path / "old.pkl", _use_new_zipfile_serialization=False)
+    assert main(["import", str(tmp_path / "state.pt")]) == 2
+    assert capsys.readouterr().out == "rnn.weight  float32[2, 3]\n"
+    assert main(["import", str(tmp_path / "module.pth")]) == 2
+    assert "holds more than tensors, such as a whole module, and is not opened" in capsys.readouterr().out
+    assert main(["import", str(tmp_path / "old.pkl")]) == 2
+    said = capsys.readouterr()
+    assert said.out == "w  float32[1]\n"
+    assert "is a pickle of torch's" in said.err
+
+
+def test_weights_of_safetensors_are_listed_by_their_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_arrays(tmp_path / "w.safetensors", {"gru/kernel": np.zeros((2, 3), "float32")}, "weights")
+    assert main(["import", str(tmp_path / "w.safetensors")]) == 2
+    said = capsys.readouterr()
+    assert said.out == "gru/kernel  F32[2, 3]\n"
+    assert "holds weights alone" in said.err
+    assert "rg.weights.from_torch(cell, arrays)" in said.err
+    (tmp_path / "bad.safetensors").write_bytes(b"\xff" * 20)
+    assert main(["import", str(tmp_path / "bad.safetensors")]) == 2
+    assert "its header is damaged" in capsys.readouterr().out
+
+
+def test_a_graph_of_tensorflow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(__file__).parents[2] / "fixtures" / "tf1_graphs"
+    (tmp_path / "net.pb").write_bytes(gzip.decompress((folder / "dropout.pb.gz").read_bytes()))
+    assert main(["import", str(tmp_path / "net.pb"), "-o", str(tmp_path / "net"), "--fixed", "keep_prob=1.0"]) == 0
+    assert "TensorFlow 1.x" in capsys.readouterr().out
+    assert "dynamic_rnn(" in (tmp_path / "net" / "net.py").read_text()
+    assert main(["import", str(folder / "saved"), "-o", str(tmp_path / "saved")]) == 0
+    assert "sequence" in capsys.readouterr().out
 
 
 def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

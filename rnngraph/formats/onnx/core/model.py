@@ -79,12 +79,13 @@ class Graph:
 
 @dataclass(eq=False)
 class Model:
-    """A whole file. opsets: versions by domain. name: of the file, for errors."""
+    """A whole file. opsets: versions by domain. name: of the file, for errors. about: the first line of the script."""
 
     name: str
     graph: Graph
     opsets: Mapping[str, int]
     arrays: ArrayReader
+    about: str = "A net that rnngraph read from an ONNX file."
 
 
 def model_of(source: Any) -> Model:

@@ -135,7 +135,11 @@ def _binary(call: Call) -> Outputs:
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
     """An op of two values."""
-    left, right = _plain(call, left, right), _plain(call, right, left)
+    if isinstance(left, Expanded) and isinstance(right, Expanded) and left.shape == right.shape:
+        inner = combined(call, op, left.source, right.source)
+        return inner if isinstance(inner, Expanded) else Expanded(inner, left.shape)
+    left = _plain(call, left, right)
+    right = _plain(call, right, left)
     if isinstance(left, Known) and isinstance(right, Known) and folds(op) and not _is_number(left, right):
         return folded(op, [left, right])
     if isinstance(left, Known) and isinstance(right, Known):

@@ -1,0 +1,86 @@
+"""Files of weights alone: list their tensors, and say how a net is made of them. Code in a file is never run."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+from ...storage.read_file import open_file
+
+ZIP = b"PK\x03\x04"
+PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
+MAX_HEADER = 100_000_000
+"""Maximum size of a safetensors header in bytes, as in the format's own library."""
+MAX_ROWS, MAX_DEPTH = 1000, 20
+_HOW = (
+    "in Python, make the module, load the weights into it, call module.eval(), and rg.read_torch(module, example) "
+    "reads the module with its weights; rg.weights.from_torch(cell, arrays) converts those of one recurrent layer"
+)
+Row = tuple[str, str, list[int]]
+"""Name, dtype and shape of a tensor."""
+
+
+def weights_in(path: Path, begin: bytes) -> str | None:
+    """Return what a file of weights is, as the start of an error; None for all other files. begin: its first bytes."""
+    if begin.startswith(ZIP) and _is_torchs(path):
+        return f"is a file of torch, which says how to make a module by its code alone; {_HOW}"
+    suffix = path.suffix.lower()
+    if suffix in PICKLES and begin.startswith(b"\x80"):
+        return f"is a pickle of torch's, which says how to make a module by its code alone; {_HOW}"
+    if suffix == ".safetensors":
+        return f"holds weights alone, and does not say which net they are of; {_HOW}"
+    return None
+
+
+def _is_torchs(path: Path) -> bool:
+    """True if a zip is a file of ``torch.save``. Nothing is unpacked."""
+    try:
+        with ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (BadZipFile, OSError):  # the reader gives a better error
+        return False
+
+
+def tensors_in(path: Path) -> list[Row] | str:
+    """Return the tensors of a file of weights, or why they can't be listed."""
+    if path.suffix.lower() == ".safetensors":
+        return _of_safetensors(path)
+    try:
+        torch: Any = import_module("torch")
+    except ImportError:
+        return "torch is not installed, which could list its tensors"
+    try:
+        loaded = torch.load(path, map_location="meta", weights_only=True)
+    except Exception as error:  # an untrusted pickle; what torch raises is of several kinds
+        return f"it holds more than tensors, such as a whole module, and is not opened ({type(error).__name__})"
+    return [(name, str(item.dtype).removeprefix("torch."), [*item.shape]) for name, item in _leaves("", loaded, torch)]
+
+
+def _leaves(name: str, item: Any, torch: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Yield the tensors of nested mappings and lists with their paths."""
+    if isinstance(item, torch.Tensor):
+        yield name or "tensor", item
+    elif isinstance(item, Mapping) and depth < MAX_DEPTH:
+        for key, part in item.items():
+            yield from _leaves(f"{name}.{key}" if name else str(key), part, torch, depth + 1)
+    elif isinstance(item, list | tuple) and depth < MAX_DEPTH:
+        for number, part in enumerate(item):
+            yield from _leaves(f"{name}[{number}]", part, torch, depth + 1)
+
+
+def _of_safetensors(path: Path) -> list[Row] | str:
+    with open_file(path, "a file of weights") as file:
+        begin = file.read(8)
+        size = struct.unpack("<Q", begin)[0] if len(begin) == 8 else MAX_HEADER + 1
+        text = file.read(size) if size <= MAX_HEADER else b""
+    try:
+        header = json.loads(text)
+        entries = {name: item for name, item in header.items() if name != "__metadata__"}
+        return [(name, str(item["dtype"]), [int(size) for size in item["shape"]]) for name, item in entries.items()]
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return "its header is damaged"

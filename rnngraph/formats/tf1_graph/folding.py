@@ -1,0 +1,56 @@
+"""Nodes of known numbers, computed while a graph is translated: orders of axes, sizes, and whether a switch is on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+MAX_ENTRIES = 1 << 12
+"""Entries of an array that is computed here; others are the reader's of ONNX."""
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arrays, **_: function(*arrays)
+
+
+def _of_one_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Whole numbers stay whole, as TensorFlow divides them."""
+    return lambda *arrays, **_: np.asarray(function(*arrays)).astype(arrays[0].dtype)
+
+
+def _sum(array: np.ndarray, axes: np.ndarray | None = None, keepdims: int = 1, **_: Any) -> Any:
+    return array.sum(None if axes is None else tuple(axes.tolist()), keepdims=bool(keepdims), dtype=array.dtype)
+
+
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "Add": _of_one_dtype(np.add), "Sub": _of_one_dtype(np.subtract), "Mul": _of_one_dtype(np.multiply),
+    "Div": _of_one_dtype(np.divide), "Neg": _of_one_dtype(np.negative), "Max": _of_one_dtype(np.maximum),
+    "Min": _of_one_dtype(np.minimum), "Less": _plain(np.less), "LessOrEqual": _plain(np.less_equal),
+    "Greater": _plain(np.greater), "GreaterOrEqual": _plain(np.greater_equal), "Equal": _plain(np.equal),
+    "And": _plain(np.logical_and), "Or": _plain(np.logical_or), "Not": _plain(np.logical_not),
+    "Range": lambda first, end, step, **_: np.arange(first, end, step, dtype=first.dtype),
+    "Concat": lambda *arrays, axis=0, **_: np.concatenate(arrays, axis),
+    "Unsqueeze": lambda array, axes, **_: np.expand_dims(array, tuple(axes.tolist())),
+    "Gather": lambda array, index, axis=0, **_: np.take(array, index, axis),
+    "Shape": lambda array, **_: np.array(array.shape, np.int64),
+    "ReduceSum": _sum,
+    "ReduceProd": lambda array, axes=None, keepdims=1, **_: array.prod(
+        None if axes is None else tuple(axes), keepdims=bool(keepdims), dtype=array.dtype
+    ),
+}  # fmt: skip
+"""NumPy's functions for nodes of ONNX, of their inputs and attributes."""
+
+
+def folded(op: str, arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray | None:
+    """Return what a node gives of known numbers; None where it is not computed here."""
+    function = FUNCTIONS.get(op)
+    if function is None or sum(array.size for array in arrays) > MAX_ENTRIES:
+        return None
+    if op == "Range" and not all(array.size == 1 for array in arrays):
+        return None
+    if op == "Range" and (not arrays[2] or abs((arrays[1] - arrays[0]) / arrays[2]) > MAX_ENTRIES):
+        return None
+    found = np.asarray(function(*arrays, **attributes))
+    return found if found.size <= MAX_ENTRIES else None

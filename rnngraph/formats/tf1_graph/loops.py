@@ -1,0 +1,282 @@
+"""While-loop frames as Loop nodes, tensor arrays as what their steps read and give, and conditions as choices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from ..onnx.core.model import Graph, Kind
+from ..onnx.core.model import Node as OnnxNode
+from ..operators.errors import UnreadableError
+from .order import Frame, is_state
+from .source import Node, Ref
+from .translation import PASSING, Translation, translates
+
+MAX_DEPTH = 10_000
+"""Nodes through which the condition of a choice is looked for."""
+
+
+@translates(*(op for op in PASSING if op not in ("Switch", "RefSwitch")))
+def _passing(t: Translation, node: Node) -> list[str | None]:
+    _carry_on(t, node)
+    return [t.names.get(ref) for ref in node.inputs]
+
+
+def _carry_on(t: Translation, node: Node) -> None:
+    """Note what a tensor array holds that a node hands on."""
+    for ref in node.inputs[:1]:
+        if ref in t.sequences:
+            for place in (0, 1):
+                t.sequences[node.name, place] = t.sequences[ref]
+
+
+@translates("Enter")
+def _enter(t: Translation, node: Node) -> list[str | None]:
+    _carry_on(t, node)
+    return [t.names.get(node.inputs[0])]
+
+
+@translates("Switch", "RefSwitch")
+def _switch(t: Translation, node: Node) -> list[str | None]:
+    _carry_on(t, node)
+    return [t.names.get(node.inputs[0])] * 2
+
+
+@translates("Merge", "RefMerge")
+def _merge(t: Translation, node: Node) -> list[str | None]:
+    if is_state(node, t.source.nodes):
+        return _state(t, node)
+    return _choice(t, node)
+
+
+# Loops --------------------------------------------------------------------------------------------------
+
+
+def _state(t: Translation, node: Node) -> list[str | None]:
+    frame = t.frames[node.name]
+    if not frame.is_placed:
+        frame.parent = t.home([name for enter in frame.enters if (name := t.names.get(enter.inputs[0]))])
+        frame.is_placed = True
+    enter = _enter_of(t, node)
+    if enter in t.sequences and t.resolved(_next_of(t, node)) == (node.name, 0):  # is only read
+        t.sequences[node.name, 0] = t.sequences[enter]
+        return []
+    if _is_flow(t, enter):
+        return []
+    t.homes[node.name] = frame
+    dtype = node.dtype("T")
+    counts = dtype in ("int32", "int64")  # ONNX numbers steps in int64
+    return [t.cast(node.name, dtype) if dtype and counts else node.name]
+
+
+def _enter_of(t: Translation, merge: Node) -> Ref:
+    return next(ref for ref in merge.inputs if t.source.nodes[ref[0]].op.endswith("Enter"))
+
+
+def _next_of(t: Translation, merge: Node) -> Ref:
+    return next(ref for ref in merge.inputs if t.source.nodes[ref[0]].op.endswith("NextIteration"))
+
+
+def _is_flow(t: Translation, enter: Ref) -> bool:
+    """True if a loop begins with a tensor array in which nothing is."""
+    source = t.source.nodes[enter[0]].inputs[0]
+    for _ in range(MAX_DEPTH):
+        node = t.source.nodes[source[0]]
+        if node.op not in PASSING and not node.op.endswith("Enter"):
+            return node.op == "TensorArrayV3"
+        source = node.inputs[0]
+    return False
+
+
+@translates("Exit", "RefExit")
+def _exit(t: Translation, node: Node) -> list[str | None]:
+    frame = t.frames[node.name]
+    merge = t.source.nodes[t.source.nodes[node.inputs[0][0]].inputs[0][0]]
+    if (merge.name, 0) in t.sequences:
+        t.sequences[node.name, 0] = t.sequences[merge.name, 0]
+        return []
+    final = f"{merge.name}/final"
+    if final not in t.homes and final not in t.graph.makers:
+        _close(t, frame)
+    if (merge.name, 0) not in t.names:
+        t.sequences[node.name, 0] = final
+        return []
+    return [final]
+
+
+def _close(t: Translation, frame: Frame) -> None:
+    """Write the Loop node of a frame, all of whose nodes are written."""
+    carried = [merge for merge in frame.merges if (merge.name, 0) in t.names]
+    written = [merge for merge in frame.merges if (merge.name, 0) not in t.names and (merge.name, 0) not in t.sequences]
+    following = {merge.name: t.name(_next_of(t, merge)) for merge in carried}
+    emitted = [_written(t, merge) for merge in written]
+    nodes = t.lists.get(frame, [])
+    if frame.condition is None:
+        raise UnreadableError("its loop has no condition")
+    condition, more = _after(t.name(frame.condition.inputs[0]), nodes, following)
+    number, holds = f"{frame.name}/step~", f"{frame.name}/condition~"
+    body = Graph([*nodes, *more], outputs=[condition, *following.values(), *emitted])
+    body.inputs = {number: Kind("int64", ()), holds: Kind("bool", ())} | {name: Kind(None, None) for name in following}
+    body.makers = {name: item for item in body.nodes for name in item.outputs}
+    initial = [t.name(t.source.nodes[_enter_of(t, merge)[0]].inputs[0]) for merge in carried]
+    outputs = tuple(f"{merge.name}/final" for merge in (*carried, *written))
+    node = OnnxNode("Loop", "", frame.name.strip("/"), ("", "", *initial), outputs, {"body": body})
+    t.write(node, frame.parent)
+
+
+def _after(condition: str, nodes: list[OnnxNode], following: dict[str, str]) -> tuple[str, list[OnnxNode]]:
+    """Return a condition on states as one on the states behind a step, and the nodes that compute it."""
+    makers = {name: node for node in nodes for name in node.outputs}
+    renamed, more = dict(following), list[OnnxNode]()
+
+    def moves(name: str, depth: int = 0) -> bool:
+        """True if a value is made of states; it is written again."""
+        if name in renamed:
+            return True
+        node = makers.get(name)
+        if node is None:
+            return False
+        if depth > 100 or "body" in node.attributes:
+            raise UnreadableError("the condition of its loop is made of too much")
+        if not [item for item in node.inputs if moves(item, depth + 1)]:
+            return False
+        outputs = tuple(f"{item}/next~" for item in node.outputs)
+        renamed.update(zip(node.outputs, outputs, strict=True))
+        more.append(replace(node, inputs=tuple(renamed.get(item, item) for item in node.inputs), outputs=outputs))
+        return True
+
+    moves(condition)
+    return renamed.get(condition, condition), more
+
+
+# Tensor arrays --------------------------------------------------------------------------------------------
+
+
+@translates("TensorArrayV3")
+def _array(t: Translation, node: Node) -> list[str | None]:
+    return []
+
+
+@translates("TensorArrayScatterV3")
+def _scattered(t: Translation, node: Node) -> list[str | None]:
+    _, indices, value, _ = node.inputs
+    if not _counts_up(t, indices):
+        raise UnreadableError("it puts arrays at other places than one behind the other")
+    t.sequences[node.name, 0] = t.name(value)
+    return []
+
+
+@translates("TensorArrayReadV3")
+def _read(t: Translation, node: Node) -> str:
+    _, _, flow = node.inputs
+    return t.emit("Gather", [_held(t, flow), t.input(node, 1)], axis=0)
+
+
+@translates("TensorArrayGatherV3")
+def _gathered(t: Translation, node: Node) -> str:
+    _, indices, flow = node.inputs
+    if not _counts_up(t, indices):
+        return t.emit("Gather", [_held(t, flow), t.input(node, 1)], axis=0)
+    return _held(t, flow)
+
+
+@translates("TensorArraySizeV3")
+def _size(t: Translation, node: Node) -> str | list[str | None]:
+    flow = node.inputs[1]
+    if flow not in t.sequences:
+        return []  # of one in which nothing is yet
+    shape = t.emit("Shape", [_held(t, flow)])
+    first = t.emit("Gather", [shape, t.constant(0, "int64")], axis=0)
+    return t.cast(first, "int32")
+
+
+@translates("TensorArrayWriteV3")
+def _write(t: Translation, node: Node) -> list[str | None]:
+    return []
+
+
+@translates("TensorArrayCloseV3")
+def _closed(t: Translation, node: Node) -> list[str | None]:
+    return []
+
+
+def _held(t: Translation, flow: Ref) -> str:
+    found = t.sequences.get(flow) or t.sequences.get(t.resolved(flow))
+    if found is None:
+        raise UnreadableError("it reads a tensor array that the same loop writes")
+    return found
+
+
+def _counts_up(t: Translation, ref: Ref) -> bool:
+    """True for places 0, 1, 2 and so on."""
+    node = t.source.nodes[t.resolved(ref)[0]]
+    if node.op == "Const":
+        array = t.arrays.get(t.name((node.name, 0)))
+        return array is not None and array.ndim == 1 and bool(np.array_equal(array, np.arange(array.size)))
+    if node.op != "Range":
+        return False
+    first, step = (t.arrays.get(t.names.get(node.inputs[place], "")) for place in (0, 2))
+    return first is not None and step is not None and int(first) == 0 and int(step) == 1
+
+
+def _written(t: Translation, merge: Node) -> str:
+    """Return what each step writes to a tensor array at its own place."""
+    source = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
+    if source.op != "TensorArrayWriteV3" or t.resolved(source.inputs[3]) != (merge.name, 0):
+        raise UnreadableError(f"{source} does more with a tensor array than to write one entry a step")
+    place = t.source.nodes[t.resolved(source.inputs[1])[0]]
+    if not is_state(place, t.source.nodes) or not _is_counter(t, place):
+        raise UnreadableError(f"{source} writes at another place than that of the step")
+    return t.name(source.inputs[2])
+
+
+def _is_counter(t: Translation, merge: Node) -> bool:
+    """True for a state that is 0, 1, 2 and so on."""
+    first = t.arrays.get(t.name(t.source.nodes[_enter_of(t, merge)[0]].inputs[0]))
+    add = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
+    if first is None or first.size != 1 or int(first) != 0 or add.op not in ("Add", "AddV2"):
+        return False
+    resolved = [t.resolved(ref) for ref in add.inputs]
+    others = [ref for ref in resolved if ref != (merge.name, 0)]
+    number = t.arrays.get(t.names.get(others[0], "")) if len(others) == 1 else None
+    return number is not None and number.size == 1 and int(number) == 1
+
+
+# Conditions -----------------------------------------------------------------------------------------------
+
+
+def _choice(t: Translation, node: Node) -> list[str | None]:
+    """A ``tf.cond``: its values are those of the branch for False and of the one for True."""
+    if len(node.inputs) != 2:
+        raise UnreadableError(f"it chooses among {len(node.inputs)} values")
+    condition = next((ref for item in node.inputs for ref in _conditions(t, item[0])), None)
+    if condition is None:
+        raise UnreadableError("nothing says by which condition it chooses")
+    name, other, chosen = t.name(condition), *node.inputs
+    known = t.arrays.get(name)
+    if known is not None:
+        return [t.name(chosen if bool(known.reshape(-1)[0]) else other)]
+    return [t.emit("Where", [name, t.name(chosen), t.name(other)])]
+
+
+def _conditions(t: Translation, start: str) -> Iterator[Ref]:
+    """Yield the conditions of the switches that a branch goes through, but for those of choices within it."""
+    pending, seen = [(start, 0)], set[tuple[str, int]]()
+    while pending and len(seen) < MAX_DEPTH:
+        name, depth = pending.pop()
+        if (name, depth) in seen:
+            continue
+        seen.add((name, depth))
+        node = t.source.nodes.get(name)
+        if node is None or node.op.endswith("Enter"):
+            continue
+        if node.op == "Switch" and t.source.nodes[node.inputs[1][0]].op != "LoopCond":
+            if depth == 0:
+                yield node.inputs[1]
+                continue
+            depth -= 1
+        elif node.op == "Merge" and not is_state(node, t.source.nodes):
+            depth += 1
+        pending += [(other, depth) for other in (*(ref[0] for ref in node.inputs), *node.controls)]

@@ -1,0 +1,140 @@
+"""TensorFlow's messages of graphs and SavedModels, as far as a net is read from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...storage.protobuf import Kind, Message, array, integer, message, messages, raw, raws, real, text, texts, view
+
+
+@dataclass(eq=False)
+class Dim(Message):
+    """``TensorShapeProto.Dim``; -1 where the size is open."""
+
+    size: int = integer(1)
+
+
+@dataclass(eq=False)
+class Shape(Message):
+    """``TensorShapeProto``."""
+
+    dim: list[Dim] = messages(2, lambda: Dim)
+    unknown_rank: int = integer(3)
+
+
+@dataclass(eq=False)
+class Tensor(Message):
+    """``TensorProto``: its bytes, or a list of numbers in the field of its type, of which the last is repeated."""
+
+    dtype: int = integer(1)
+    tensor_shape: Shape | None = message(2, lambda: Shape)
+    tensor_content: memoryview | None = view(4)
+    float_val: np.ndarray = array(5, Kind.FLOAT)
+    double_val: np.ndarray = array(6, Kind.DOUBLE)
+    int_val: np.ndarray = array(7, Kind.INTEGER)
+    int64_val: np.ndarray = array(10, Kind.INTEGER)
+    bool_val: np.ndarray = array(11, Kind.INTEGER)
+    half_val: np.ndarray = array(13, Kind.INTEGER)
+
+
+@dataclass(eq=False)
+class ListValue(Message):
+    """``AttrValue.ListValue``."""
+
+    s: list[bytes] = raws(2)
+    i: np.ndarray = array(3, Kind.INTEGER)
+
+
+@dataclass(eq=False)
+class AttrValue(Message):
+    """``AttrValue``: one of these."""
+
+    list: ListValue | None = message(1, lambda: ListValue)
+    s: bytes | None = raw(2, optional=True)
+    i: int | None = integer(3, optional=True)
+    f: float | None = real(4, optional=True)
+    b: int | None = integer(5, optional=True)
+    type: int | None = integer(6, optional=True)
+    shape: Shape | None = message(7, lambda: Shape)
+    tensor: Tensor | None = message(8, lambda: Tensor)
+
+
+@dataclass(eq=False)
+class AttrEntry(Message):
+    """An entry of ``NodeDef.attr``."""
+
+    key: str = text(1)
+    value: AttrValue | None = message(2, lambda: AttrValue)
+
+
+@dataclass(eq=False)
+class NodeDef(Message):
+    """``NodeDef``. input: ``name``, ``name:1``, and ``^name`` for an order without a value."""
+
+    name: str = text(1)
+    op: str = text(2)
+    input: list[str] = texts(3)
+    attr: list[AttrEntry] = messages(5, lambda: AttrEntry)
+
+
+@dataclass(eq=False)
+class GraphDef(Message):
+    """``GraphDef``."""
+
+    node: list[NodeDef] = messages(1, lambda: NodeDef)
+
+
+@dataclass(eq=False)
+class TensorInfo(Message):
+    """``TensorInfo``: a tensor of a signature."""
+
+    name: str = text(1)
+
+
+@dataclass(eq=False)
+class TensorInfoEntry(Message):
+    """An entry of ``SignatureDef.inputs`` and ``outputs``."""
+
+    key: str = text(1)
+    value: TensorInfo | None = message(2, lambda: TensorInfo)
+
+
+@dataclass(eq=False)
+class SignatureDef(Message):
+    """``SignatureDef``."""
+
+    inputs: list[TensorInfoEntry] = messages(1, lambda: TensorInfoEntry)
+    outputs: list[TensorInfoEntry] = messages(2, lambda: TensorInfoEntry)
+
+
+@dataclass(eq=False)
+class SignatureEntry(Message):
+    """An entry of ``MetaGraphDef.signature_def``."""
+
+    key: str = text(1)
+    value: SignatureDef | None = message(2, lambda: SignatureDef)
+
+
+@dataclass(eq=False)
+class MetaInfo(Message):
+    """``MetaGraphDef.MetaInfoDef``."""
+
+    tags: list[str] = texts(4)
+
+
+@dataclass(eq=False)
+class MetaGraph(Message):
+    """``MetaGraphDef``."""
+
+    meta_info_def: MetaInfo | None = message(1, lambda: MetaInfo)
+    graph_def: GraphDef | None = message(2, lambda: GraphDef)
+    signature_def: list[SignatureEntry] = messages(5, lambda: SignatureEntry)
+
+
+@dataclass(eq=False)
+class SavedModel(Message):
+    """``SavedModel``."""
+
+    meta_graphs: list[MetaGraph] = messages(2, lambda: MetaGraph)

@@ -1,0 +1,60 @@
+"""Readers of ops that ONNX has no node for, or whose meaning hangs on the shapes of what they are given."""
+
+from __future__ import annotations
+
+from ...declare.functions import basic
+from ...declare.functions.elementary import numbers, powers, remainders
+from ...ir.types import FLOATS
+from ..onnx.core.known import Known, dtype_of, shape_of
+from ..onnx.core.table import Call, Outputs, reads
+from .translation import DOMAIN
+
+_ELEMENTS = {
+    "Expm1": basic.expm1, "Log1p": basic.log1p, "Rsqrt": powers.rsqrt, "Square": basic.square,
+    "IsFinite": numbers.isfinite, "IsInf": numbers.isinf,
+}  # fmt: skip
+
+
+@reads(*_ELEMENTS, domain=DOMAIN)
+def _elements(call: Call) -> Outputs:
+    return call.script.call(_ELEMENTS[call.op], call.value(0))
+
+
+@reads("FloorDiv", domain=DOMAIN)
+def _floor_divide(call: Call) -> Outputs:
+    x, y = call.input(0), call.input(1)
+    if isinstance(x, Known) and isinstance(y, Known) and dtype_of(x) not in FLOATS:  # sizes, which are not below 0
+        return call.of("Div", [x, y])
+    return call.script.call(remainders.floor_divide, call.value(0), call.value(1))
+
+
+@reads("FloorMod", domain=DOMAIN)
+def _remainder(call: Call) -> Outputs:
+    x, y = call.input(0), call.input(1)
+    if isinstance(x, Known) and isinstance(y, Known):
+        return call.of("Mod", [x, y])
+    return call.script.call(remainders.remainder, call.value(0), call.value(1))
+
+
+@reads("SquaredDifference", domain=DOMAIN)
+def _squared_difference(call: Call) -> Outputs:
+    return call.script.call(basic.square, call.script.operation("-", call.value(0), call.value(1)))
+
+
+@reads("Select", domain=DOMAIN)
+def _select(call: Call) -> Outputs:
+    """A condition of one axis chooses among rows."""
+    condition, rank = call.input(0), call.rank(1)
+    if call.rank(0) == 1 and rank > 1:
+        condition = call.tensors.expand_dims(condition, list(range(1, rank)))
+    return call.of("Where", [condition, call.input(1), call.input(2)])
+
+
+@reads("BatchMatMul", domain=DOMAIN)
+def _batch_matmul(call: Call) -> Outputs:
+    items = []
+    for place, key in enumerate(("a", "b")):
+        x = call.input(place)
+        rank = len(shape_of(x))
+        items.append(call.tensors.transpose(x, (*range(rank - 2), rank - 1, rank - 2)) if call.whole(key, 0) else x)
+    return call.of("MatMul", items)

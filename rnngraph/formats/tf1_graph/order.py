@@ -1,0 +1,110 @@
+"""Nodes that outputs need, and the order in which they are translated: while-loop frames before their exits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ...support.errors import FileError, shown
+from .source import Node
+
+
+@dataclass(eq=False)
+class Frame:
+    """A while loop. merges: its states. parent: the loop around it, once that is known."""
+
+    name: str
+    enters: list[Node] = field(default_factory=list)
+    merges: list[Node] = field(default_factory=list)
+    condition: Node | None = None
+    parent: Frame | None = None
+    is_placed: bool = False
+
+    @property
+    def depth(self) -> int:
+        return 1 if self.parent is None else 1 + self.parent.depth
+
+
+def is_state(node: Node, nodes: Mapping[str, Node]) -> bool:
+    """True for a Merge whose value is carried from step to step of a loop."""
+    return node.op in ("Merge", "RefMerge") and any(nodes[name].op.endswith("NextIteration") for name, _ in node.inputs)
+
+
+def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves: Iterable[str]) -> list[Node]:
+    """Return the nodes whose values outputs are made of. leaves: nodes whose own inputs are not needed."""
+    found: dict[str, Node] = {}
+    pending, ends = list(outputs), set(leaves)
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        if name not in nodes:
+            raise FileError(f"{file} is damaged: nothing makes {shown(name)}")
+        node = found[name] = nodes[name]
+        pending += [] if name in ends else [other for other, _ in node.inputs]
+    return list(found.values())
+
+
+def frames_of(file: str, found: Iterable[Node], nodes: Mapping[str, Node]) -> dict[str, Frame]:
+    """Return the loops of needed nodes, by the names of their nodes Enter, Merge and Exit."""
+    frames: dict[str, Frame] = {}
+    of_nodes: dict[str, Frame] = {}
+    found = list(found)
+    for node in found:
+        if node.op.endswith("Enter"):
+            name = node.text("frame_name")
+            frame = of_nodes[node.name] = frames.setdefault(name, Frame(name))
+            frame.enters.append(node)
+    for node in found:
+        if is_state(node, nodes):
+            enter = next((name for name, _ in node.inputs if name in of_nodes), None)
+            if enter is None:
+                raise FileError(f"{file} is damaged: {node} has no first value")
+            frame = of_nodes[node.name] = of_nodes[enter]
+            frame.merges.append(node)
+    for node in found:
+        if node.op in ("Switch", "RefSwitch") and nodes[node.inputs[1][0]].op == "LoopCond":
+            merge = node.inputs[0][0]
+            if merge in of_nodes:
+                of_nodes[merge].condition = nodes[node.inputs[1][0]]
+    for node in found:
+        if node.op.endswith("Exit"):
+            merge = nodes[node.inputs[0][0]].inputs[0][0]
+            if merge not in of_nodes:
+                raise FileError(f"{file} is damaged: {node} leaves no loop")
+            of_nodes[node.name] = of_nodes[merge]
+    return of_nodes
+
+
+def in_order(file: str, found: list[Node], frames: Mapping[str, Frame], leaves: Iterable[str]) -> list[Node]:
+    """Return needed nodes, each behind all that it is made of; an exit is made of all of its loop."""
+    by_name, ends = {node.name: node for node in found}, set(leaves)
+
+    def behind(node: Node) -> list[str]:
+        if node.name in ends:
+            return []
+        frame = frames.get(node.name)
+        if frame is None or node.op.endswith("Enter"):
+            return [name for name, _ in node.inputs]
+        if node.op.endswith("Exit"):
+            steps = [name for merge in frame.merges for name, _ in merge.inputs if name in by_name]
+            return [*steps, *([] if frame.condition is None else [frame.condition.name])]
+        return [enter.name for enter in frame.enters]
+
+    done: dict[str, Node] = {}
+    for node in found:
+        pending, open_ones = [(node.name, False)], set[str]()
+        while pending:
+            name, is_ready = pending.pop()
+            if name in done:
+                continue
+            if is_ready:
+                done[name] = by_name[name]
+                open_ones.discard(name)
+                continue
+            if name in open_ones:
+                raise FileError(f"{file} is damaged: {shown(name)} is made of itself")
+            open_ones.add(name)
+            pending.append((name, True))
+            pending += [(other, False) for other in behind(by_name[name]) if other not in done]
+    return list(done.values())

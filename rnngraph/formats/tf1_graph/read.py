@@ -1,0 +1,229 @@
+"""The way in: a graph of TensorFlow 1.x as a ``Net``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...support.api_guard import api
+from ...support.arguments import array_of
+from ...support.errors import (
+    ArgumentError,
+    DtypeError,
+    NameLookupError,
+    NotReadableError,
+    RnnGraphError,
+    did_you_mean,
+    listed,
+    shown,
+)
+from ..net import Net
+from ..onnx.core.model import ArrayReader, Kind, Model
+from ..onnx.read import net_of_model
+from ..operators.errors import UnreadableError
+from ..reading import not_readable
+from . import loops, moves, operators, ops
+from .order import frames_of, in_order, is_state, needed
+from .source import Node, Source, ref_of, source_of
+from .translation import TABLE, Translation
+
+FILES = (loops, moves, operators, ops)
+"""Files whose functions translate and read ops."""
+OPSET = 13
+PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
+_FUNCTIONAL = ("While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall")
+_NO_OUTPUTS = ("NoOp", "Assert", "Const", "Assign", "SaveV2", "RestoreV2", *PLACEHOLDERS)
+_TROUBLE = (UnreadableError, RnnGraphError, ArithmeticError, LookupError, TypeError, ValueError)
+
+
+@api
+def read_tf1_graph(
+    source: str | os.PathLike[str] | bytes,
+    outputs: str | Sequence[str] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    open: Mapping[str, Mapping[int, str]] | None = None,
+) -> Net:
+    """Return the net of a graph of TensorFlow 1.x. TensorFlow is not needed.
+
+    While loops, such as those of ``tf.nn.dynamic_rnn``, become drivers. Dropout goes where ``keep_prob`` is fixed to 1,
+    and branches that a fixed switch does not take.
+
+    Args:
+        source: A frozen graph (``graph.pb``), the folder of a SavedModel, a ``.meta`` file beside its checkpoint, or
+            the bytes of a frozen graph.
+        outputs: Names of tensors, such as ``"softmax"`` or ``"logits:0"``. By default those of the signature, or of a
+            frozen graph all that no other node reads.
+        fixed: Values of placeholders, ``{"keep_prob": 1.0}``, and numbers for open axes, ``{"x": {0: 1}}``.
+        open: Names of axes, ``{"x": {0: "B", 1: "T"}}``; axes of one name have one size.
+
+    Returns:
+        A net whose inputs have the placeholders' names, or those of the signature.
+
+    Raises:
+        NotReadableError: Some nodes have no counterpart; the message lists them.
+        FileError: The file is missing or damaged.
+        NameLookupError: A name in ``outputs`` or ``fixed`` does not exist.
+    """
+    graph = source_of(source)
+    wanted = _outputs(graph, outputs)
+    values, axes = _fixed(graph, fixed)
+    found = needed(graph.name, graph.nodes, [ref_of(text)[0] for text in wanted.values()], values)
+    unknown = [f"{node}{_hint(node)}" for node in found if node.op not in TABLE and node.name not in values]
+    if unknown:
+        raise not_readable(graph.name, unknown)
+    t, problems = _translated(graph, found, values)
+    if any(ref_of(text) not in t.names for text in wanted.values()):
+        raise not_readable(graph.name, problems or ["its outputs are no tensors of numbers"])
+    model = _model(t, found, wanted)
+    return _read(model, axes, _opened(graph, open, model))
+
+
+def _read(model: Model, axes: Mapping[str, Any], open: Any) -> Net:
+    """Read the model with sizes of its inputs as open as they can be.
+
+    TensorFlow does not say which axes count the same: where not all inputs can have sizes of their own, they have one
+    batch size, along their first axes or, of sequences whose first axis is time, along the second.
+    """
+    try:
+        return net_of_model(model, axes, open)
+    except NotReadableError as error:
+        for equal in () if open else _equal_axes(model):
+            try:
+                return net_of_model(model, axes, equal)
+            except NotReadableError:
+                continue
+        raise error
+
+
+def _equal_axes(model: Model) -> Iterator[dict[str, dict[int, str]]]:
+    """Yield axes of inputs that may count rows."""
+    shapes = {name: kind.shape for name, kind in model.graph.inputs.items() if kind.shape}
+    for place in (0, 1):
+        axes = {name: min(place, len(shape) - 1) for name, shape in shapes.items()}
+        rows = {name: {axis: "B"} for name, axis in axes.items() if shapes[name][axis] is None}
+        if len(rows) > 1:
+            yield rows
+
+
+def _translated(graph: Source, found: list[Node], values: Mapping[str, np.ndarray]) -> tuple[Translation, list[str]]:
+    """Return what is translated, and the nodes that can't be; branches that are not taken may have such."""
+    frames = frames_of(graph.name, found, graph.nodes)
+    t = Translation(graph, frames, values)
+    problems, exits, failed = list[str](), list[str](), set[str]()
+    for node in in_order(graph.name, found, frames, values):
+        chooses = node.op in ("Merge", "RefMerge") and not is_state(node, graph.nodes)
+        if any(name in failed for name, _ in node.inputs) and node.name not in values and not chooses:
+            failed.add(node.name)
+            continue
+        try:
+            t.translate(node)
+        except _TROUBLE as error:
+            failed.add(node.name)
+            text = f"{node}: {error.what if isinstance(error, RnnGraphError) else error}"
+            (exits if node.op == "Exit" or chooses else problems).append(text)
+    return t, problems or exits
+
+
+def _hint(node: Node) -> str:
+    if node.op in _FUNCTIONAL:
+        return ": it is a function of TensorFlow 2; export with tf.compat.v1.disable_control_flow_v2(), or to ONNX"
+    return ""
+
+
+def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
+    """Tensors by the names of the net's outputs."""
+    if outputs is None:
+        if graph.outputs:
+            return dict(graph.outputs)
+        read = {name for node in graph.nodes.values() for name in (*(ref[0] for ref in node.inputs), *node.controls)}
+        ends = [node.name for node in graph.nodes.values() if node.name not in read and node.op not in _NO_OUTPUTS]
+        if not ends:
+            raise ArgumentError(f"{graph.name} has no end; name its outputs with outputs=")
+        return {name: name for name in ends}
+    names = [outputs] if isinstance(outputs, str) else list(outputs)
+    found = {}
+    for name in names:
+        if not isinstance(name, str):
+            raise DtypeError(f"outputs are names of tensors, not {shown(name)}")
+        tensor = graph.outputs.get(name, name)
+        if ref_of(tensor)[0] not in graph.nodes:
+            hint = did_you_mean(name, graph.nodes)
+            raise NameLookupError(f"{graph.name} has no node {shown(name)}{hint}")
+        found[name.removesuffix(":0")] = tensor
+    if not found:
+        raise ArgumentError("outputs is empty; name a tensor")
+    return found
+
+
+def _fixed(graph: Source, fixed: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(values by the names of placeholders, axes by the names of inputs)."""
+    if not isinstance(fixed, Mapping | None):
+        raise DtypeError(f"fixed is a mapping from names of placeholders to values, not {shown(fixed)}")
+    values, axes = dict[str, np.ndarray](), dict[str, Any]()
+    for name, item in (fixed or {}).items():
+        node = _placeholder(graph, name)
+        if isinstance(item, Mapping):
+            axes[_names_of(graph).get(node.name, node.name)] = item
+            continue
+        array = array_of(item, f"the value for {shown(name)} is no array")
+        dtype = node.dtype("dtype")
+        if dtype is None or array.dtype.kind not in "fiub":
+            raise DtypeError(f"the value for {shown(name)} is {shown(item)}, which is not of {dtype}")
+        values[node.name] = array.astype("float32" if dtype == "float16" else dtype)
+    return values, axes
+
+
+def _placeholder(graph: Source, name: Any) -> Node:
+    tensor = ref_of(graph.inputs.get(name, name))[0] if isinstance(name, str) else name
+    node = graph.nodes.get(tensor) if isinstance(tensor, str) else None
+    if node is None or node.op not in PLACEHOLDERS:
+        there = [item.name for item in graph.nodes.values() if item.op in PLACEHOLDERS]
+        raise NameLookupError(f"{graph.name} has no placeholder {shown(name)}; there are {listed(there)}")
+    return node
+
+
+def _opened(graph: Source, open: Any, model: Model) -> Any:
+    """Axes by the names of inputs, without those of placeholders that the outputs do not need."""
+    if not isinstance(open, Mapping):
+        return open
+    names, nodes = _names_of(graph), {name: _placeholder(graph, name).name for name in open}
+    own = {names.get(nodes[name], nodes[name]): item for name, item in open.items()}
+    return {name: item for name, item in own.items() if name in model.graph.inputs}
+
+
+def _names_of(graph: Source) -> dict[str, str]:
+    """The signature's names of placeholders."""
+    return {ref_of(tensor)[0]: name for name, tensor in graph.inputs.items()}
+
+
+def _model(t: Translation, found: Sequence[Node], wanted: Mapping[str, str]) -> Model:
+    """The translated graph as a model of ONNX."""
+    names = _names_of(t.source)
+    for node in found:
+        if node.op in PLACEHOLDERS[:2] and node.name not in t.fixed:
+            own = names.get(node.name, node.name)
+            t.graph.inputs[own] = _kind(node)
+            if own != node.name:
+                t.names[node.name, 0] = own
+                t.emit("Identity", [own], [node.name])
+    for name, tensor in wanted.items():
+        own = f"{name}"
+        made = t.names[ref_of(tensor)]
+        if made != own and own not in t.graph.makers and own not in t.graph.inputs and own not in t.graph.arrays:
+            t.emit("Identity", [made], [own])
+        elif made != own:
+            raise ArgumentError(f"output {shown(name)} has the name of another tensor; give outputs= other names")
+        t.graph.outputs.append(own)
+    about = "A net that rnngraph read from a graph of TensorFlow 1.x."
+    return Model(t.source.name, t.graph, {"": OPSET}, ArrayReader(t.source.name, None), about)
+
+
+def _kind(node: Node) -> Kind:
+    value = node.attributes.get("shape")
+    shape = value.shape if value else None
+    if shape is None or shape.unknown_rank:
+        return Kind(node.dtype("dtype"), None)
+    return Kind(node.dtype("dtype"), tuple(dim.size if dim.size >= 0 else None for dim in shape.dim))

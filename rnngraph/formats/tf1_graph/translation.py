@@ -1,0 +1,178 @@
+"""A graph of TensorFlow 1.x as a graph of ONNX: a node at a time, in the list of the loop that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...support.errors import shown
+from ..onnx.core import messages as onnx
+from ..onnx.core.model import Attribute, Graph, number_of_dtype
+from ..onnx.core.model import Node as OnnxNode
+from ..operators.errors import UnreadableError
+from .folding import folded
+from .order import Frame
+from .source import Node, Ref, Source, array_of
+
+Translate = Callable[["Translation", Node], Any]
+TABLE: dict[str, Translate] = {}
+"""How nodes are translated, by their ops: a function returns the name of a value, or of each output."""
+DOMAIN = "tensorflow"
+"""The domain of ops that ONNX has no node for."""
+
+
+def translates(*ops: str) -> Callable[[Translate], Translate]:
+    """Say that a function translates nodes of these ops."""
+
+    def register(function: Translate) -> Translate:
+        TABLE.update(dict.fromkeys(ops, function))
+        return function
+
+    return register
+
+
+class Translation:
+    """Graphs of ONNX that are being written, one for each loop and one around them."""
+
+    def __init__(self, source: Source, frames: Mapping[str, Frame], fixed: Mapping[str, np.ndarray]) -> None:
+        self.source, self.frames, self.fixed = source, frames, fixed
+        self.graph = Graph()
+        self.lists: dict[Frame | None, list[OnnxNode]] = {None: self.graph.nodes}
+        self.arrays: dict[str, np.ndarray] = {}
+        """Numbers that are known, by the values' names."""
+        self.names: dict[Ref, str] = {}
+        """The value that an output is."""
+        self.homes: dict[str, Frame] = {}
+        """The loop that a value is computed in; a value that stands in no loop is not here."""
+        self.sequences: dict[Ref, str] = {}
+        """The value whose entries a tensor array holds, by the output that carries it on."""
+        self.is_uniform: set[str] = set()
+        """Values that are drawn evenly from 0 to 1, 1 not among them."""
+        self.is_from_one: set[str] = set()
+        """Values that are drawn from 1 to 2, 2 not among them."""
+        loops = {id(frame): frame for frame in frames.values()}.values()
+        self._carried = {name for frame in loops for merge in frame.merges for name, _ in merge.inputs}
+        """Nodes that give states their values."""
+        self._node: Node | None = None
+        self._made = 0
+
+    # Inputs -------------------------------------------------------------------------------------------
+
+    def resolved(self, ref: Ref) -> Ref:
+        """Return an output without what only hands on: identities, entries of loops, switches."""
+        for _ in range(len(self.source.nodes) + 1):
+            node = self.source.nodes[ref[0]]
+            hands_on = node.op in PASSING or (node.op == "Enter" and node.name not in self._carried)
+            if not hands_on or node.name in self.fixed or not node.inputs:
+                return ref
+            ref = node.inputs[0]
+        raise UnreadableError("its input is made of itself")
+
+    def name(self, ref: Ref) -> str:
+        """Return the value that an output is."""
+        found = self.names.get(ref)
+        if found is None:
+            raise UnreadableError(f"{shown(ref[0])} gives nothing that can be computed with")
+        return found
+
+    def input(self, node: Node, number: int) -> str:
+        if number >= len(node.inputs):
+            raise UnreadableError(f"it lacks input {number}")
+        return self.name(node.inputs[number])
+
+    def known(self, node: Node, number: int, what: str) -> np.ndarray:
+        """Return an input that the file must have. what: it, in an error."""
+        found = self.arrays.get(self.input(node, number))
+        if found is None:
+            raise UnreadableError(f"{what} is computed at run time; it must be in the file")
+        return found
+
+    def ints(self, node: Node, number: int, what: str) -> list[int]:
+        return [int(entry) for entry in self.known(node, number, what).reshape(-1)]
+
+    # Writing ------------------------------------------------------------------------------------------
+
+    def constant(self, array: Any, dtype: str | None = None) -> str:
+        """Return the name of known numbers."""
+        return self.keep(np.asarray(array, dtype), self._new("constant"))
+
+    def keep(self, array: np.ndarray, name: str) -> str:
+        array = np.array(array, order="C")
+        proto = onnx.Tensor(
+            np.array(array.shape, np.int64), number_of_dtype(str(array.dtype)), name=name,
+            raw_data=memoryview(array.tobytes()),
+        )  # fmt: skip
+        self.arrays[name] = array
+        self.graph.arrays[name] = proto
+        return name
+
+    def emit(
+        self, op: str, inputs: Sequence[str], outputs: Sequence[str] | None = None, domain: str = "", **attributes: Any
+    ) -> str:
+        """Write a node, and return the name of its first output."""
+        if not domain and all(name in self.arrays for name in inputs):
+            array = folded(op, [self.arrays[name] for name in inputs], attributes)
+            if array is not None:
+                return self.constant(array)
+        names = tuple(outputs or [self._new(op)])
+        found: dict[str, Attribute | None] = {key: item for key, item in attributes.items() if item is not None}
+        of = self._node.name if self._node is not None else op
+        self.write(OnnxNode(op, domain, of, tuple(inputs), names, found), self.home(inputs))
+        return names[0]
+
+    def write(self, node: OnnxNode, frame: Frame | None) -> None:
+        self.lists.setdefault(frame, []).append(node)
+        if frame is None:
+            self.graph.makers |= dict.fromkeys(node.outputs, node)
+        else:
+            self.homes |= dict.fromkeys(node.outputs, frame)
+
+    def home(self, names: Iterable[str]) -> Frame | None:
+        """Return the innermost loop that values are computed in."""
+        frames = [self.homes[name] for name in names if name in self.homes]
+        return max(frames, key=lambda frame: frame.depth, default=None)
+
+    def _new(self, base: str) -> str:
+        self._made += 1
+        of = self._node.name if self._node is not None else "graph"
+        return f"{of}/{base}~{self._made}"
+
+    def cast(self, name: str, dtype: str) -> str:
+        known = self.arrays.get(name)
+        if known is not None:
+            return self.constant(known.astype(dtype))
+        return self.emit("Cast", [name], to=number_of_dtype(dtype))
+
+    def int64(self, name: str) -> str:
+        """Return whole numbers as ONNX takes sizes and places."""
+        known = self.arrays.get(name)
+        if known is not None and known.dtype == np.int64:
+            return name
+        return self.cast(name, "int64")
+
+    # A node -------------------------------------------------------------------------------------------
+
+    def translate(self, node: Node) -> None:
+        """Write a node, and note what its outputs are. Raises ``UnreadableError``."""
+        self._node = node
+        if node.name in self.fixed:
+            self.names[node.name, 0] = self.keep(self.fixed[node.name], node.name)
+            return
+        found = TABLE[node.op](self, node)
+        names = [found] if isinstance(found, str) else found or []
+        for place, name in enumerate(names):
+            if name is not None:
+                self.names[node.name, place] = name
+
+    def constant_of(self, node: Node) -> np.ndarray:
+        return array_of(self.source.name, node)
+
+
+PASSING = (
+    "Identity", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape", "Snapshot", "NextIteration",
+    "RefNextIteration", "RefIdentity", "LoopCond", "ReadVariableOp", "Switch", "RefSwitch", "RefEnter", "IdentityN",
+    "TensorArrayIdentity",
+)  # fmt: skip
+"""Ops whose first output is their first input."""

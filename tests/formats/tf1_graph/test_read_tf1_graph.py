@@ -1,0 +1,131 @@
+"""Graphs that TensorFlow 1.15 wrote: its own numbers at any sizes, drivers for all loops, and errors that say what is
+missing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import rnngraph as rg
+from rnngraph.formats.tf1_graph import messages
+from rnngraph.storage.protobuf import decode, encode
+
+FOLDER = Path(__file__).parents[2] / "fixtures" / "tf1_graphs"
+NUMBERS = np.load(FOLDER / "numbers.npz")
+FIXED = {"dropout": {"keep_prob": 1.0}}
+SIZES = {
+    "dropout": {"x": ["size_0", "size_1", 3]},
+    "lengths": {"ids": ["B", "size_0"], "n": ["B"]},
+    "both_ways": {"x": ["B", "size_0", 3], "n": ["B"]},
+    "time_major": {"x": ["size_0", "B", 3], "n": ["B"]},
+    "switched": {"x": ["size_0", 5, 3]},
+    "unrolled": {"x": ["size_0", 12, 3]},
+    "loop": {"x": ["size_0", "size_1", 3]},
+    "picture": {"x": ["size_0", 16, "size_1", 1]},
+}
+
+
+def graph(name: str) -> bytes:
+    return gzip.decompress((FOLDER / f"{name}.pb.gz").read_bytes())
+
+
+def recorded(name: str, call: int, kind: str) -> dict[str, np.ndarray]:
+    start = f"{name}/{call}/{kind}/"
+    return {key.removeprefix(start): NUMBERS[key] for key in NUMBERS if key.startswith(start)}
+
+
+def check(net: Any, name: str, calls: tuple[int, ...] = (0, 1)) -> None:
+    program = net.program()
+    for call in calls:
+        found = program.inference({key: item for key, item in recorded(name, call, "in").items() if key in net.inputs})
+        wanted = recorded(name, call, "out")
+        for key, array in found.items():
+            assert (array.shape, array.dtype) == (wanted[key].shape, wanted[key].dtype), key
+            assert_allclose(array, wanted[key], rtol=1e-5, atol=1e-5, err_msg=key)
+
+
+HEAVY = ("dropout", "both_ways", "lengths")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in HEAVY)) for name in SIZES])
+def test_nets_have_tensorflows_numbers(name: str) -> None:
+    net = rg.read_tf1_graph(graph(name), fixed=FIXED.get(name))
+    assert {key: [*item.shape] for key, item in net.inputs.items()} == SIZES[name]
+    assert set(net.outputs) == set(recorded(name, 0, "out"))
+    assert "dynamic_rnn(" in net.script()
+    check(net, name)
+
+
+@pytest.mark.slow
+def test_functions_have_tensorflows_numbers() -> None:
+    same = {name: {0: "B"} for name in ("x", "p", "s", "i")}
+    net = rg.read_tf1_graph(graph("functions"), open=same)
+    assert len(net.outputs) == len(recorded("functions", 0, "out"))
+    check(net, "functions")
+
+
+def test_a_saved_model_is_read_by_its_signature(tmp_path: Path) -> None:
+    net = rg.read_tf1_graph(FOLDER / "saved")
+    assert (list(net.inputs), list(net.outputs)) == (["sequence"], ["scores"])
+    feeds, wanted = ({call: recorded("saved", call, kind) for call in (0, 1)} for kind in ("in", "out"))
+    program = net.program()
+    for call in (0, 1):
+        (expected,) = wanted[call].values()
+        assert_allclose(program.inference({"sequence": feeds[call]["x"]})["scores"], expected, atol=1e-6)
+    saved = decode(messages.SavedModel, (FOLDER / "saved" / "saved_model.pb").read_bytes())
+    for end in ("index", "data-00000-of-00001"):
+        shutil.copy(FOLDER / "saved" / "variables" / f"variables.{end}", tmp_path / f"model.ckpt.{end}")
+    (tmp_path / "model.ckpt.meta").write_bytes(encode(saved.meta_graphs[0]))
+    beside = rg.read_tf1_graph(tmp_path / "model.ckpt.meta", "head/BiasAdd")
+    (expected,) = wanted[0].values()
+    assert_allclose(beside.program().inference({"sequence": feeds[0]["x"]})["head/BiasAdd"], expected, atol=1e-6)
+
+
+def test_axes_can_be_named_and_fixed() -> None:
+    net = rg.read_tf1_graph(graph("loop"), "h", open={"x": {0: "N", 1: "T"}})
+    assert (net.inputs["x"].shape, list(net.outputs)) == (("N", "T", 3), ["h"])
+    net = rg.read_tf1_graph(graph("loop"), ["h:0"], fixed={"x": {0: 1}})
+    assert net.inputs["x"].shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        ({"outputs": "nothing"}, rg.NameLookupError, "has no node 'nothing'"),
+        ({"fixed": {"keep": 1.0}}, rg.NameLookupError, "has no placeholder 'keep'; there are x, keep_prob"),
+        ({"fixed": 3}, rg.DtypeError, "fixed is a mapping"),
+        ({"outputs": []}, rg.ArgumentError, "outputs is empty"),
+        ({}, rg.NotReadableError, "it draws random numbers; fix its keep_prob"),
+    ],
+)
+def test_errors_say_what_is_wrong(given: dict[str, Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        rg.read_tf1_graph(graph("dropout"), **given)
+
+
+def test_ops_that_are_not_read_are_listed() -> None:
+    proto = decode(messages.GraphDef, graph("unrolled"))
+    for node in proto.node:
+        node.op = {"Tanh": "StatefulPartitionedCall", "MatMul": "Betainc"}.get(node.op, node.op)
+    with pytest.raises(rg.NotReadableError, match=r"\(Betainc\).*disable_control_flow_v2"):
+        rg.read_tf1_graph(encode(proto))
+
+
+def test_a_variable_without_a_value() -> None:
+    saved = decode(messages.SavedModel, (FOLDER / "saved" / "saved_model.pb").read_bytes())
+    assert saved.meta_graphs[0].graph_def is not None
+    with pytest.raises(rg.NotReadableError, match="a variable without a value; freeze the graph"):
+        rg.read_tf1_graph(encode(saved.meta_graphs[0].graph_def), "head/BiasAdd")
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense", graph("loop")[:-20], graph("loop")[:1000]])
+def test_damaged_files(data: bytes) -> None:
+    with pytest.raises(rg.FileError):
+        rg.read_tf1_graph(data)
