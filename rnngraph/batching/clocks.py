@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..ir.types import Dim, dim_text, size, symbols_of
 from ..support.errors import ShapeError, Where
+from ..support.records import dataclass
 from .examples import Examples, Listed
 
 

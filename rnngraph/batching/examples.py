@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..runtime.calls.feeds import cast, convert
 from ..support.allocation import zeros
 from ..support.arguments import refuse_mask
 from ..support.errors import RnnGraphError, ShapeError, Where
+from ..support.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ A correct result for the row is the same in all variants.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from ..support.records import dataclass
 from .batches import Batch
 
 Feeds = dict[str, np.ndarray]

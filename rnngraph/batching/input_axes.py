@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..declare.tensor import Tensor
@@ -20,6 +20,7 @@ from ..ir.types import Dim, Size, TensorType
 from ..runtime.calls.feed_names import FeedNames
 from ..runtime.native.optimized_graph import OptimizedGraph
 from ..support.errors import ArgumentError, Where
+from ..support.records import dataclass
 from .examples import Layout, as_array
 
 

@@ -8,7 +8,7 @@ not padded. A missing rule therefore costs time, never correctness.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..ir.ops import OPS
 from ..ir.scan import ScanParts, split_inputs
 from ..ir.types import Dim, Shape, product, symbols_of
 from ..passes.simplify import is_number
+from ..support.records import dataclass
 from .clocks import clock_of
 
 ZERO, LOW, TRUE = "zero", "low", "true"

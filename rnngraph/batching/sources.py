@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
 
 from ..support.arguments import whole_number
 from ..support.errors import ArgumentError, DtypeError, RnnGraphError, StructureError, Where
+from ..support.records import dataclass
 from .batches import Batch, Batches, Layout
 from .input_axes import ProgramInputs, lengths_placeholder
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..ir.node import Namer, Node, topological
 from ..ir.printer import is_literal, operand_text
 from ..ir.text.source import assigned_names
 from ..support.errors import Where
+from ..support.records import dataclass
 from ..support.stage_text import StageLine, StageText
 from .cell import Cell, Wrapper
 from .driver import Driver

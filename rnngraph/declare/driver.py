@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from ..ir.graph import Node, make, topological
 from ..ir.types import Dim, TensorType, TupleType, meet_declared
 from ..support.attribute_hints import telling
 from ..support.errors import DtypeError, GraphError, ShapeError, Where
+from ..support.records import dataclass
 from .call_text import snake_case
 from .carried import columns_of_output
 from .cell import Cell, InnerCell

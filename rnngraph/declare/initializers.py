@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from ..support.api_guard import taking
 from ..support.arguments import refuse_mask
 from ..support.errors import ArgumentError, DtypeError, GraphError, RnnGraphError, Where, shown
+from ..support.records import dataclass
 from .public_types import dtype_word
 
 Initializer = Callable[[tuple[int, ...], np.random.Generator], Any]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..support.errors import Where
+from ..support.records import dataclass
 
 Result = TypeVar("Result")
 

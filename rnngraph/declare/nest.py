@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
 from operator import itemgetter
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import StructureError, Where, did_you_mean
+from ..support.records import dataclass
 
 SHALLOW = 16
 """Maximum height of nests that are built recursively, which is faster than with an explicit stack."""

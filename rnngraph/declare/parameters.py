@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..ir.types import TensorType
 from ..support.api_guard import api
 from ..support.arguments import MOST_UNITS, checked_name, entries, flag
 from ..support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
+from ..support.records import dataclass
 from .initializers import Initializer, initializer_of
 from .public_types import check_dtype
 from .tensor import Tensor, build, declared, like

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 from ..ir.node import Namer
 from ..ir.types import TensorType
 from ..support.errors import NameLookupError, StructureError, Where, did_you_mean, raised_line, shown
+from ..support.records import dataclass
 from .parameters import ParameterSpec
 
 Method = TypeVar("Method", bound=Callable[..., Any])

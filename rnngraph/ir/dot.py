@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..support.records import dataclass
 from .node import OPS, Node, walk
 from .printer import Outputs, is_literal, names_of, scan_inputs
 

@@ -8,9 +8,9 @@ their values are compiled in.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from ..support.errors import Where
+from ..support.records import dataclass
 from .graph import Graph
 from .types import Dim, Size, dim_text, evaluate, product, size, substitute, symbols_of
 

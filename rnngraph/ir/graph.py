@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..support.display.html import code
 from ..support.errors import Where
+from ..support.records import dataclass
 from ..support.stage_text import StageText
 from .dot import dot_text
 from .node import OPS, walk

@@ -12,10 +12,11 @@ A scan runs its body once for each step. The printed form and this module use th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from ..support.errors import Where
+from ..support.records import dataclass
 from .graph import Graph, Node, make
 from .types import Dim
 

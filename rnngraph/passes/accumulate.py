@@ -11,11 +11,12 @@ Law: values are unchanged up to rounding of a reordered sum.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..ir.graph import Graph, Node, dependents, make, remake, rewrite, with_body
 from ..ir.scan import ScanParts
 from ..ir.types import FLOATS
+from ..support.records import dataclass
 
 
 @dataclass(frozen=True)

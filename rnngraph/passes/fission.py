@@ -9,9 +9,8 @@ Law: values are unchanged, bit for bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..ir.graph import Graph, Node, remake, rewrite
+from ..support.records import dataclass
 from .loops.pieces import ScanPieces
 
 

@@ -9,11 +9,11 @@ Law: values are unchanged up to the rounding that an fma saves.
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
 
 from ..ir.graph import Graph, Node, make, rewrite, with_body
 from ..ir.ops import OPS
 from ..ir.types import FLOATS
+from ..support.records import dataclass
 
 
 @dataclass(frozen=True)

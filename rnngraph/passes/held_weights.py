@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from ..ir.graph import Graph
+from ..support.records import dataclass
 from .pipeline import ORDER, run
 from .quantization.reduced_weights import ReducedWeights
 

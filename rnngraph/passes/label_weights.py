@@ -9,11 +9,10 @@ Law: the loss is that of ``weights=w[class]`` times the declared weights. All el
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, remake, rewrite
+from ..support.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ Law: values are unchanged, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..ir.graph import Graph, Node, make, rewrite, topological
 from ..ir.ops import OPS
+from ..support.records import dataclass
 from .simplify import simplified_once
 
 Order = tuple[int, ...]

@@ -9,13 +9,13 @@ Law: entry k of every output equals, up to rounding, the output of the graph wit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, remake
 from ..ir.scan import ScanParts, is_final, split_inputs, step_condition
 from ..support.errors import GraphError
+from ..support.records import dataclass
 from .loops.lifting import Lifted, lift, over_time
 
 BETWEEN_SEEDS = 1 << 32

@@ -6,7 +6,7 @@ Law: values are unchanged, bit for bit. No rule may change a NaN, an infinity or
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..ir.node import Attributes
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts
 from ..ir.types import NARROW
+from ..support.records import dataclass
 
 LARGEST_FOLD = 4096  # elements: a folded constant may not bloat the program
 

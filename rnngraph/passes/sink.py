@@ -9,12 +9,13 @@ Law: values are unchanged, bit for bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ..ir.graph import Graph, Node, make, remake, rewrite, topological
 from ..ir.ops import OPS
 from ..ir.scan import Binding, ScanParts
 from ..ir.types import FLOATS
+from ..support.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ Law: finite values are unchanged up to the sign of zero. A skipped block does no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..ir.graph import Graph, Node, make, rewrite, with_body
 from ..ir.scan import ScanParts
+from ..support.records import dataclass
 from .quantization.reduced_weights import made_of
 
 

@@ -7,13 +7,14 @@ its value for the graph. Parameters and the layout of states are the same in bot
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, map_bodies, rewrite
 from ..ir.ops import OPS
 from ..support.errors import GraphError
+from ..support.records import dataclass
 from .lowering.random_nodes import converted
 from .simplify import drop_dead
 

@@ -9,7 +9,7 @@ Law: values are unchanged up to the rounding of one additional sum for each conc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..ir.axes.walk import kept_at
 from ..ir.build import column_slice, row_slice
@@ -17,6 +17,7 @@ from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.ops import OPS
 from ..ir.scan import Carry, ScanParts
 from ..ir.types import Dim
+from ..support.records import dataclass
 from .simplify import Simplify
 
 MAX_STEPS, MIN_UNITS = 64, 16

@@ -7,10 +7,9 @@ Law: values are unchanged, bit for bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..ir.graph import Graph, Node, make, rewrite
 from ..ir.ops import OPS
+from ..support.records import dataclass
 from .simplify import Simplify
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import reduce
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ..ir.graph import Graph, Node, make, topological, with_lines
 from ..ir.types import TensorType
 from ..support.errors import GraphError, Where
+from ..support.records import dataclass
 from .gradients.autodiff import PREFIX
 
 NEW, SLOT, NUMBER, SUM, MET = "new/", "slot/", "number/", "sum/", "met/"

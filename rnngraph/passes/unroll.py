@@ -6,13 +6,13 @@ Law: values are unchanged, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, with_attributes
 from ..ir.scan import ScanParts
 from ..support.errors import GraphError
+from ..support.records import dataclass
 
 
 @dataclass(frozen=True)

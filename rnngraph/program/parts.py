@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypedDict
 
 from ..ir.graph import Graph
@@ -14,6 +14,7 @@ from ..runtime.graph_source import GraphSource
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.weight_options import Weights
 from ..runtime.parameters import Parameters
+from ..support.records import dataclass
 from .seeds import SeedGenerator
 
 Reduced = tuple[Callable[..., Any], tuple[Any, ...]]

@@ -7,7 +7,6 @@ what padding gave is cut away. Results lie in the order of the examples, whateve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
@@ -27,6 +26,7 @@ from ..ir.types import Dim, Size, evaluate, symbols_of
 from ..runtime.calls.results import result_of
 from ..support.allocation import empty, reserve
 from ..support.errors import GraphError, ShapeError, Where, shown
+from ..support.records import dataclass
 from .example_inputs import example_inputs
 from .inference_graph import InferenceGraph
 from .training_graph import TrainingGraph

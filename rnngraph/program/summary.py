@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..codegen.machine.target import Target
@@ -15,6 +14,7 @@ from ..passes.held_weights import held_weights
 from ..passes.pipeline import reducing, run
 from ..runtime.native.compile_options import declared_recurrences
 from ..support.display.html import code, table
+from ..support.records import dataclass
 
 if TYPE_CHECKING:
     from ..runtime.parameters import Parameters

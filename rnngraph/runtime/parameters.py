@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import c_int64
-from dataclasses import dataclass
 from typing import Any, Never
 
 import numpy as np
@@ -30,6 +29,7 @@ from ..support.errors import (
     shown,
 )  # fmt: skip
 from ..support.forks import Order, fork_lock
+from ..support.records import dataclass
 
 
 class Changes:

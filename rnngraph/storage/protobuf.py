@@ -16,13 +16,13 @@ from __future__ import annotations
 import dataclasses
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from ..support.allocation import reserve
+from ..support.records import dataclass
 
 MAX_DEPTH = 100
 """Maximum nesting depth of messages, as in protobuf's own parsers."""

@@ -15,10 +15,10 @@ import stat
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..support.errors import FileError
+from ..support.records import dataclass
 from .locks import locked_directory
 from .read_file import open_file
 

@@ -8,12 +8,13 @@ needs it.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
 from ...ir.scan import REDUCTIONS
 from ...ir.types import FLOATS, Dim, Shape
+from ...support.records import dataclass
 from .node_kinds import (
     contracted,
     folds_operand,

@@ -7,7 +7,7 @@ stay in cache, and inference memory does not grow with the length.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...ir.axes.walk import adds_up, keeps, kept_at, reads_whole
 from ...ir.graph import Graph, Node, symbols_of_node
@@ -15,6 +15,7 @@ from ...ir.ops import OPS
 from ...ir.scan import is_final, runs_backward, split_inputs
 from ...ir.types import Dim
 from ...support.errors import VerifyError
+from ...support.records import dataclass
 from .directions import settled_directions
 from .node_kinds import (
     contracted,

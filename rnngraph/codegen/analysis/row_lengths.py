@@ -10,13 +10,13 @@ alike, however the mask was written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from ...ir.axes.walk import keeps
 from ...ir.graph import Graph, Node, implied
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, is_final, is_kept, split_inputs, step_condition
 from ...ir.types import Dim
+from ...support.records import dataclass
 from .node_kinds import is_batched_product
 
 ZERO = "zero"

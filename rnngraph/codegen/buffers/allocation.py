@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ...ir.graph import Graph, Node
 from ...ir.scan import is_final, is_kept
 from ...ir.types import Dim, Shape, product
+from ...support.records import dataclass
 from ..analysis.kernel_fusion import FusedKernels
 from ..analysis.node_kinds import is_view, label_of
 from ..cost_model.chunk_length import TimeChunk

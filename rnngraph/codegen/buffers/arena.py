@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from heapq import heappop, heappush
 
 from ...ir.types import Dim, Size, dim_text
 from ...support.errors import VerifyError
+from ...support.records import dataclass
 from ..loop_ir.effects import has_barrier
 from ..loop_ir.memory_check import Extent
 from ..loop_ir.nodes import Barrier, Buffer, Statement

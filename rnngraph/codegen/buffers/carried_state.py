@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ...ir.graph import Node
 from ...ir.scan import is_kept, step_condition
 from ...ir.types import Dim
+from ...support.records import dataclass
 from ..loop_ir.nodes import Index
 from .views import View
 

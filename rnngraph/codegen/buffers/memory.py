@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...ir.graph import Node
 from ...ir.types import Dim
+from ...support.records import dataclass
 from ..loop_ir.nodes import Buffer
 from .packing import Panels
 from .views import View

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...ir.types import ITEM_BYTES, Dim, Shape, size
 from ...support.errors import Where
+from ...support.records import dataclass
 from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
 from ..loop_ir.nodes import Buffer, Call, For, Index, LetIndex, Literal, Load, Operand, Place, Store, Value, When

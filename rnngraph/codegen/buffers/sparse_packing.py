@@ -12,10 +12,11 @@ must not depend on how many others are zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...ir.types import size
 from ...support.errors import Where
+from ...support.records import dataclass
 from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
 from ..loop_ir.nodes import Buffer, Call, For, Index, Literal, Operand, Store, When

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 from ...ir.graph import Node
 from ...ir.sizes.polynomial import ceil_divide
 from ...ir.types import Dim, Shape, product, quotient
+from ...support.records import dataclass
 from ..loop_ir.nodes import Buffer, Index
 
 

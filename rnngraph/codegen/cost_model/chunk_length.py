@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...ir.graph import Node
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product
+from ...support.records import dataclass
 from ..analysis.kernel_fusion import FusedKernels
 from ..machine.target import Target
 from .register_tiles import OPEN_ROWS

@@ -8,7 +8,6 @@ each one chunk behind its input. Estimates decide what runs together, and never 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from ...ir.node import DIVISION, DRAW
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, step_condition
 from ...ir.types import ITEM_BYTES, Dim
+from ...support.records import dataclass
 from ..analysis.chunk_needs import Needs
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_view

@@ -6,9 +6,9 @@ Estimates decide who computes what, and never change values.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...ir.types import Dim
+from ...support.records import dataclass
 from .chunk_length import LONGEST_CHUNK
 from .register_tiles import OPEN_ROWS
 from .work_sharing import Partition

@@ -13,11 +13,12 @@ single height take half as long to compile.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from ...ir.graph import Node
 from ...ir.types import FLOATS, ITEM_BYTES, NARROW, Dim
+from ...support.records import dataclass
 from ..machine.target import Target
 
 FMA_LATENCY = 4.0

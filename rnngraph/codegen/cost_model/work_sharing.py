@@ -7,12 +7,12 @@ change values.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...ir.graph import Node
 from ...ir.node import DRAW
 from ...ir.ops import OPS
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, symbols_of
+from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_batched_product
 from ..analysis.row_independence import Rowwise

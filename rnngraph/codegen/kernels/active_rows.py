@@ -7,10 +7,10 @@ the first ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from ...ir.graph import Node
 from ...ir.types import Shape, size
+from ...support.records import dataclass
 from ..analysis.row_lengths import LengthMask
 from ..buffers.views import View
 from ..loop_ir.builder import Block

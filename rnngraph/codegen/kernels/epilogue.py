@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from ...ir.graph import Node
 from ...ir.node import FUNCTION
 from ...ir.ops import OPS
+from ...support.records import dataclass
 from ..analysis.node_kinds import label_of
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Index, Store, When

@@ -7,10 +7,10 @@ vectors. Each reduction folds in the order of ``reductions``: its bits are those
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from ...ir.graph import Node
+from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...ir.graph import Node
 from ...ir.types import ITEM_BYTES, product
+from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_sparse, pieces_of
 from ..buffers.memory import Memory

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from ...ir.types import Dim, size
+from ...support.records import dataclass
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Fold, For, Index, Operand, Valid, Value, When
 from ..loop_ir.workers import WORKER, WORKERS

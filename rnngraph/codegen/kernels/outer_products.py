@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...ir.graph import Node
 from ...ir.types import ITEM_BYTES, Dim, Shape, size
+from ...support.records import dataclass
 from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, lanes_for

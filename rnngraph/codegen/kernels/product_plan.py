@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...ir.graph import Node, topological
 from ...ir.types import ITEM_BYTES, NARROW, Dim, Size
+from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_batched_product
 from ..buffers.packing import DOT_WIDTH

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...ir.graph import Node
 from ...ir.ops import OPS
 from ...ir.types import FLOATS, Dim
+from ...support.records import dataclass
 from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
 from ..cost_model.register_tiles import lanes_for

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...ir.types import Dim, Shape
+from ...support.records import dataclass
 from ..buffers.memory import Memory
 from ..cost_model.chunk_length import TimeChunk
 from ..cost_model.work_sharing import ONE_WORKER, Workers, WorkSharing

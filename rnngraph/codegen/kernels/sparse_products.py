@@ -8,9 +8,9 @@ has found few zeros, tiles compute everything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from ...ir.graph import Node
+from ...support.records import dataclass
 from ..analysis.node_kinds import label_of
 from ..buffers.sparse_packing import DENSE, FIRST, LAST, ROW, SparseLayout, SparsePanel
 from ..loop_ir.builder import Block

@@ -7,11 +7,12 @@ strip is computed once, as a scalar, and broadcast where it is combined with vec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ...ir.graph import Node
 from ...ir.ops import OPS
 from ...ir.types import Dim, Shape, size
+from ...support.records import dataclass
 from ..analysis.node_kinds import is_view, label_of, lies_in_operand
 from ..buffers.views import View
 from ..loop_ir.builder import Block

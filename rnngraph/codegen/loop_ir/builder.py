@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from ...ir.types import Dim, size
 from ...support.errors import Where
+from ...support.records import dataclass
 from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Valid, Value
 
 

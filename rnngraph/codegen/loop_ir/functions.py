@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ...ir.types import Dim
 from ...support.errors import Where
+from ...support.records import dataclass
 from .nodes import Buffer, Contract, Statement
 
 

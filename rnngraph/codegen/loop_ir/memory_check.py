@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 
 from ...support.errors import VerifyError
+from ...support.records import dataclass
 from .effects import CallEffects, has_barrier, running_bodies
 from .functions import Function
 from .nodes import Barrier, Buffer, Call, Pipeline, Statement

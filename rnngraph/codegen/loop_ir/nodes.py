@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, NamedTuple
 
 from ...ir.types import Dim, Size
 from ...support.errors import Where
+from ...support.records import dataclass
 
 Index = Dim
 Place = tuple["Buffer", Index]  # an element of a buffer
@@ -21,16 +22,14 @@ Valid = Index | None
 """Number of lanes of a vector that are in bounds, from the first; None: all."""
 
 
-@dataclass(frozen=True)
-class Buffer:
+class Buffer(NamedTuple):
     """Memory passed to a function: elements of one dtype behind one pointer."""
 
     name: str
     dtype: str
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A named value of ``lanes`` elements; one lane is a scalar."""
 
     name: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from ...ir.types import Dim, Shape
+from ...support.records import dataclass
 
 
 @dataclass(frozen=True)

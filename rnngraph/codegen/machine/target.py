@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import llvmlite.binding as llvm
 
 from ...support.errors import ArgumentError
+from ...support.records import dataclass
 
 _LEVELS = {
     "x86-64-v2": ("x86-64-v2", "", 128, 16, False),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ...ir.attributes import MOST_DIVISOR
@@ -12,6 +11,7 @@ from ...support.api_guard import api
 from ...support.arguments import flag, one_of, whole_number
 from ...support.arguments import units as positive
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
+from ...support.records import dataclass
 from ..cell import Cell, Scope
 from ..layer import within
 from ..parameters import ScopeName, scope_name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from ...ir.types import FLOATS, INTEGERS, Dim, product
 from ...support.api_guard import api
 from ...support.arguments import flag
 from ...support.errors import DtypeError, Where, user_line
+from ...support.records import dataclass
 from ..cell import Cell, Scope
 from ..parameters import ScopeName
 from ..running.drivers import run_steps

@@ -7,9 +7,9 @@ position before it starts the next position, so that the state of each position 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ...support.records import dataclass
 from ..axis_maps import Dropped, Kept, Spread
 from ..graph import Graph, Node, make
 from ..node import OPS

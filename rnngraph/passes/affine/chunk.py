@@ -10,7 +10,6 @@ Law: values are equal up to rounding.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from ...ir.graph import Graph, Node, make, remake, rewrite, topological
 from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.sizes.polynomial import ceil_divide
 from ...ir.types import Dim, product
+from ...support.records import dataclass
 from ..loops.lifting import Lifted, lift, over_time
 from ..loops.pieces import ScanPieces
 from .chunk_products import ChunkColumn, ChunkSteps, added, chunk_of, concat, sliced

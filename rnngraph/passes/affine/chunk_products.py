@@ -20,13 +20,13 @@ substitution. Steps are the last axis of values along keys, [..., keys, C], and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ...ir.build import zeros
 from ...ir.graph import Node, make
 from ...ir.types import Dim, Shape
+from ...support.records import dataclass
 from .views import shaped, transposed
 
 

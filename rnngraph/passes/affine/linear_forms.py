@@ -13,13 +13,13 @@ function of readouts, or of the whole state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from ...ir.graph import Node, make
 from ...ir.types import Shape
+from ...support.records import dataclass
 from .views import (
     UnknownAxisError,
     View,

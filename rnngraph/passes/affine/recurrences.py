@@ -10,11 +10,12 @@ low-rank part, and all others B. A chunk of steps also needs a state with keys a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...ir.graph import Graph, Node, dependents, topological
 from ...ir.scan import ScanParts
 from ...ir.types import FLOATS, Shape, dim_text, product
+from ...support.records import dataclass
 from ..loops.cycles import cycles
 from .linear_forms import STATE, Linear, LinearForms, Opaque, Probe, Term
 from .views import UnknownAxisError, finest, spans, without_ones

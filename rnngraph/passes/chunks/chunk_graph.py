@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ...ir.scan import Binding, ScanParts
 from ...ir.sizes.polynomial import Dim, product, size
 from ...ir.types import TensorType
 from ...support.errors import GraphError, Where
+from ...support.records import dataclass
 from .chunk_states import PAST, ChunkStates, is_number
 from .pace import Pace
 from .row_positions import RowPositions

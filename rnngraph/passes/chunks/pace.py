@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from ...ir.axes.by_size import counts
 from ...ir.sizes.polynomial import Dim, evaluate, floors_of, size, substitute, symbols_of, terms_of
+from ...support.records import dataclass
 
 MAX_ENTRIES = 1 << 16
 """Maximum entries per step. If a common step needs more, one entry is a step, and other sizes have no pace."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import NamedTuple
 
 from ...ir.axes.by_size import axis_of_names, counts
 from ...ir.graph import Graph, Node
 from ...ir.types import TensorType
+from ...support.records import dataclass
 from .pace import Pace, Tempo
 
 NO_FILL = b""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...ir.derivatives import adjoints
 from ...ir.graph import Node, make
 from ...ir.types import DIFFERENTIABLE
+from ...support.records import dataclass
 
 
 def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:

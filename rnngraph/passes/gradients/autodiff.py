@@ -6,7 +6,7 @@ Reverse accumulation over the nodes, with one rule for each op. Scans have their
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ...ir.build import zeros
 from ...ir.derivatives import adjoints
 from ...ir.graph import Graph, Node, make, remake, topological, with_lines
 from ...ir.types import TensorType
+from ...support.records import dataclass
 from .adjoints import Adjoints
 from .scan_derivative import ScanDerivative
 

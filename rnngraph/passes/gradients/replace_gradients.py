@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...ir.graph import Graph, Node, remake
+from ...support.records import dataclass
 from .autodiff import PREFIX
 
 APPLIED, AT = "applied/", "at/"

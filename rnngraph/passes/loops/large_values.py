@@ -10,12 +10,12 @@ loop, too, and reduces them where the backward loop reads them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ...ir.graph import Node
 from ...ir.node import OPS
 from ...ir.types import Dim, TensorType, evaluate, product, symbols_of
+from ...support.records import dataclass
 
 Loop = TypeVar("Loop")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...declare.parameters import ScopeName
 from ...ir.graph import Node
 from ...ir.types import TensorType
+from ...support.records import dataclass
 from .lowered import TAP
 from .random_nodes import RandomNodes
 from .sized_nodes import SizedNodes

@@ -6,7 +6,7 @@ Streams keep them as [rows, width], like drivers' states. Callers see them as de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ...ir.axes.by_size import axis_of_names, axis_of_sizes, rows_of_feeds, stat
 from ...ir.graph import Graph, Node, make, remake
 from ...ir.types import Dim, Shape, TensorType, product, symbols_of
 from ...support.errors import ShapeError, Where
+from ...support.records import dataclass
 from .lowered import Lowered, kept_label
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
 from ...declare.parameters import ParameterSpec
 from ...ir.graph import Graph, Node
+from ...support.records import dataclass
 from .names import Layers
 
 SEED_INPUTS = ("seed", "first_row", "first_step")

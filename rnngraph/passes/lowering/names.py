@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...declare.driver import Driver
 from ...declare.layer import joined
@@ -11,6 +11,7 @@ from ...declare.parameters import ParameterSpec, ScopeName
 from ...ir.graph import Node
 from ...ir.node import Namer
 from ...support.errors import ArgumentError, Where
+from ...support.records import dataclass
 
 
 @dataclass

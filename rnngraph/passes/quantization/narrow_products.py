@@ -24,7 +24,6 @@ A row or a column that contains NaN or an infinity results in NaN and infinities
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ import numpy as np
 from ...ir.build import column_slice, row_slice
 from ...ir.graph import Node, make
 from ...ir.types import Dim
+from ...support.records import dataclass
 
 SMALLEST = 1e-30
 """Minimum of the largest magnitude of a row or column, so that the reciprocal of its scale is finite."""

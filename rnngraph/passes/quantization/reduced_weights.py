@@ -11,11 +11,11 @@ are ``split``). Other values keep their bits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 
 from ...ir.graph import Graph, Node, rewrite, symbols_of_node, with_body
 from ...ir.scan import ScanParts
 from ...ir.types import ITEM_BYTES
+from ...support.records import dataclass
 from .narrow_products import BFloat16, Bytes, Int8, Narrowing, Weight, Widened
 
 MAX_DEPTH = 1 << 16

@@ -8,11 +8,11 @@ block, and memory for the residuals of one block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from ...ir.graph import Graph
 from ...ir.scan import derivatives_of, scans_behind
+from ...support.records import dataclass
 from .both_ways import BothWays
 from .large_states import recompute_large_states
 from .one_way import OneWay

@@ -6,7 +6,6 @@ Any op not known to keep rows separate, or to sum them, mixes them.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from itertools import combinations
 
 from ...ir.axes.by_size import counts
@@ -17,6 +16,7 @@ from ...ir.ops import OPS
 from ...ir.scan import ScanParts, ends_of_loop
 from ...ir.types import Dim, Shape, Size, product
 from ...support.errors import GraphError
+from ...support.records import dataclass
 
 FIRST_ROW = "first_row"
 LOOP_OVER_ROWS = "a loop over the rows of a batch mixes them, and so it can't be computed in shards"

@@ -11,7 +11,7 @@ whole graph up to rounding. Rows of other outputs equal the whole graph's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ...ir.axes.walk import linear_in
 from ...ir.graph import Graph, Node, make, remake
 from ...ir.types import Dim, Size, TensorType
 from ...support.errors import GraphError
+from ...support.records import dataclass
 from .kinds import Kind, Numbers, Rows, Summed, Whole, factors_of, kind_of, scan_kinds
 
 TOTAL, FIRST = "total/", "first_shard"

@@ -10,12 +10,13 @@ Law: values are unchanged, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...ir.graph import Graph, Node, make, remake, rewrite
 from ...ir.ops import OPS
 from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.types import Shape
+from ...support.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ Law: values are unchanged, bit for bit, except for the order of sums over the ax
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...ir.graph import Graph, Node, make, map_bodies, rewrite
 from ...ir.ops import OPS
+from ...support.records import dataclass
 
 MIN_AXES = 4
 """Minimum rank of a column for each row and head. Values of lower rank are unchanged."""

@@ -6,7 +6,6 @@ This is what pickles hold. It is read as files are: checked, and nothing of it i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from ...runtime.graph_source import GraphSource
 from ...runtime.parameters import Parameters
 from ...storage.checkpoint_file import packed, unpacked
 from ...support.errors import DtypeError, FileError, GraphError, OutOfMemoryError, RnnGraphError, Where
+from ...support.records import dataclass
 from ...version import __version__
 from .json_form import is_int
 from .save_load import VERSION, WEIGHTS, WRONG, SavedSettings, SavedSource, files_of, source_from, weights_file

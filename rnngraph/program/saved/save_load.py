@@ -10,7 +10,6 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,6 +40,7 @@ from ...storage.atomic_file import as_path
 from ...storage.versioned_directory import read_directory, write_directory
 from ...support.allocation import reserve
 from ...support.errors import FileError, GraphError, OutOfMemoryError
+from ...support.records import dataclass
 from ...version import __version__
 from .json_form import (
     check,

@@ -7,7 +7,7 @@ of large arrays. ``give`` returns the results.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy import ndarray
 
 from ...support.allocation import bytes_of, empty, maker
+from ...support.records import dataclass
 from ..native.aligned_memory import address, writable_address
 from ..native.argument_block import UNREAD, ArgumentBlock
 from ..native.entry import NativeEntry, Sized

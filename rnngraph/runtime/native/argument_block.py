@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ctypes import c_int64, c_void_p
-from dataclasses import dataclass
 from functools import partial
 from weakref import ref
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from ...codegen.machine.engine import Native
 from ...codegen.machine.interface import Interface
+from ...support.records import dataclass
 from .aligned_memory import address
 
 WORKER, WORKERS = c_int64(0), c_int64(1)  # constants, because ctypes would convert ints at every call

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ...passes.pipeline import SPLIT, forbidden, run
 from ...passes.quantization.reduced_weights import ReducedWeights
 from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, GraphError, Where, shown
+from ...support.records import dataclass
 from .notices import Notices
 from .object_cache import Cache
 from .weight_options import FLOAT32, WeightRules, reduction

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -18,6 +17,7 @@ from ...support.allocation import LARGE, bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import Where
 from ...support.forks import Order, fork_lock
+from ...support.records import dataclass
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
 from .aligned_memory import address, aligned_bytes

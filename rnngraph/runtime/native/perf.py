@@ -13,11 +13,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ...codegen.machine.line_table import ObjectLines, Row, Symbol, read_lines
 from ...support.errors import FileError, GraphError, Where
+from ...support.records import dataclass
 from .compiled_graph import CompiledGraph
 from .entry import NativeEntry
 

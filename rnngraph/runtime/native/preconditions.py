@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from ...ir.equal_sizes import equalities_of
 from ...ir.graph import Graph, Node
 from ...ir.types import INTEGERS, Dim, Size, TensorType, TupleType, dim_text, evaluate, symbols_of
 from ...support.errors import ShapeError, Where
+from ...support.records import dataclass
 
 Places = tuple[tuple[str, tuple[int, ...]], ...]
 """Feeds with some of their axes."""

@@ -7,7 +7,6 @@ Kernels are correct for all sizes, including 0, except those checked here: count
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ...ir.attributes import MOST_ELEMENTS, MOST_STEPS
@@ -16,6 +15,7 @@ from ...ir.sizes.polynomial import floors_of
 from ...ir.type_rules import parted
 from ...ir.types import Dim, Size, TupleType, dim_text, evaluate, symbols_of
 from ...support.errors import ShapeError, Where
+from ...support.records import dataclass
 
 MAX_OVER_STEPS = 1 << 48
 """Maximum number of elements of a value over all steps that compute it, as if every step were saved."""

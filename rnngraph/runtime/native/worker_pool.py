@@ -10,13 +10,14 @@ import ctypes
 import os
 import threading
 from ctypes import c_int64, c_void_p
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from ...codegen.machine.engine import Code, object_code
 from ...codegen.machine.target import host
 from ...codegen.threads.pool_functions import JOB_WORD, LINES, MOST_WORKERS, pool_text, semaphore_line
+from ...support.records import dataclass
 from .aligned_memory import LINE, address, aligned_bytes
 
 FEWEST_CYCLES = 100_000

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from ...ir.types import TensorType, evaluate, substitute
+from ...support.records import dataclass
 from ..calls.prepared_call import without
 from ..native.compiled_graph import CompiledGraph
 from ..native.entry import NativeEntry

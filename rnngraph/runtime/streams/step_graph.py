@@ -7,7 +7,7 @@ past entries that it needs among its states.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from ...passes.lowering.lowered import NUMBER
 from ...passes.pipeline import forbidden, rounding, run
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
+from ...support.records import dataclass
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ...ir.graph import Node
 from ...passes.gradients.replace_gradients import APPLIED, AT, ReplaceGradients
 from ...passes.train_step import MET, NUMBER
+from ...support.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

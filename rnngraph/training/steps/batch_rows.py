@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from ...ir.types import Dim, Size, size
 from ...program.example_inputs import example_inputs
 from ...program.program import Program
 from ...support.errors import ArgumentError, GraphError, ShapeError, Where
+from ...support.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ....ir.graph import Graph, Node
 from ....ir.types import Shape, size
+from ....support.records import dataclass
 from ...analysis.loop_fusion import LoopFusion
 from ...analysis.node_kinds import is_view, label_of
 from ...buffers.output_buffers import OutputBuffers

@@ -6,12 +6,13 @@ The estimates decide whether several workers pay before anything is planned. The
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 from ....ir.axes.by_size import lengths_of
 from ....ir.graph import Graph, Node
 from ....ir.types import Dim
+from ....support.records import dataclass
 from ...analysis.directions import check_blocks
 from ...analysis.kernel_fusion import FusedKernels, Kernel, fuse_body
 from ...analysis.loop_fusion import PLAIN, PREPARED

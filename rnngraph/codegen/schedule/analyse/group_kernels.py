@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from ....ir.graph import Graph, Node, dependents
 from ....ir.scan import split_inputs
 from ....ir.types import Dim
+from ....support.records import dataclass
 from ...analysis.chunk_needs import Needs, chunk_needs
 from ...analysis.kernel_fusion import FusedKernels, Kernel, fuse
 from ...analysis.loop_fusion import FusionGroup, LoopFusion

@@ -6,12 +6,12 @@ The state of a block stays in the first cache, where that of all rows and heads 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ....ir.axes.unmixed import UnmixedAxis, restricted, unmixed_axes
 from ....ir.graph import Graph, Node
 from ....ir.scan import ScanParts
 from ....ir.types import ITEM_BYTES, Dim, evaluate, product
+from ....support.records import dataclass
 from ...analysis.node_kinds import source_of
 from ...buffers.views import View
 from ...loop_ir.nodes import Index

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 
 from ....ir.graph import Node
 from ....ir.types import Dim
+from ....support.records import dataclass
 from ...analysis.kernel_fusion import Kernel
 from ...cost_model.register_tiles import OPEN_ROWS
 from ...cost_model.work_sharing import BARRIER_CYCLES, ONE_WORKER, SERIAL, Partition, Workers, WorkSharing

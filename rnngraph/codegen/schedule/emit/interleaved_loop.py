@@ -9,13 +9,14 @@ scan's other steps follow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial, reduce
 from itertools import combinations
 
 from ....ir.graph import Node
 from ....ir.types import size, substitute
 from ....support.errors import VerifyError
+from ....support.records import dataclass
 from ...analysis.node_kinds import label_of
 from ...buffers.memory import Memory
 from ...cost_model.chunk_length import LONGEST_CHUNK

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from ....ir.types import Dim
+from ....support.records import dataclass
 from ....support.stage_text import StageLine, StageText
 from ...buffers.arena import Arena
 from ...buffers.packing import PanelLayout

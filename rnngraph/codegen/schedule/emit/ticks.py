@@ -8,10 +8,11 @@ determines how the scan's time is divided.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ....ir.graph import Node
 from ....ir.types import Dim, size
+from ....support.records import dataclass
 from ...buffers.memory import Memory
 from ...kernels.active_rows import ActiveSteps
 from ...kernels.kernel_plan import KernelPlan

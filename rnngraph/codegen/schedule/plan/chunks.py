@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from ....ir.graph import Node
 from ....ir.types import Dim, size
+from ....support.records import dataclass
 from ...analysis.chunk_needs import Needs
 from ...buffers.allocation import GroupMemory
 from ...buffers.memory import Memory

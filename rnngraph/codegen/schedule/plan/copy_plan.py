@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from ....ir.graph import Node
+from ....support.records import dataclass
 from ...buffers.carried_state import State
 from ...buffers.views import View
 from ...cost_model.work_sharing import SERIAL, Partition

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ....ir.types import Dim
+from ....support.records import dataclass
 from ...buffers.arena import Arena
 from ...buffers.packing import Panels
 from ...cost_model.work_sharing import Work

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ....support.errors import Where
+from ....support.records import dataclass
 from ...cost_model.interleaving import InterleavingPlan, Phase
 from ...cost_model.pipelining import PipelinePlan
 from ...kernels.kernel_plan import KernelPlan

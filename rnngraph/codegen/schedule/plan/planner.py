@@ -8,7 +8,7 @@ caller's memory. Temporaries are in one arena whose size is a formula.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +17,7 @@ from ....ir.axes.walk import adds_up
 from ....ir.graph import Node, make
 from ....ir.scan import ScanParts
 from ....ir.types import size
+from ....support.records import dataclass
 from ...analysis.kernel_fusion import Kernel
 from ...analysis.node_kinds import label_of
 from ...analysis.row_lengths import RowLengths

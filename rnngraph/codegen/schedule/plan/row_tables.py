@@ -5,10 +5,10 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ....ir.graph import Node
 from ....ir.types import size
+from ....support.records import dataclass
 from ...analysis.kernel_fusion import Kernel
 from ...analysis.row_independence import row_by_row
 from ...analysis.row_lengths import LengthMask, RowLengths

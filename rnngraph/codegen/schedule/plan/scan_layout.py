@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 from ....ir.graph import Graph, Node, make
 from ....ir.scan import ScanParts
 from ....ir.types import ITEM_BYTES, product
+from ....support.records import dataclass
 from ...analysis.kernel_fusion import FusedKernels
 from ...analysis.node_kinds import is_view
 from ...analysis.row_lengths import length_mask

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ....ir.graph import Graph, Node
 from ....ir.types import size
+from ....support.records import dataclass
 from ...analysis.kernel_fusion import FusedKernels
 from ...analysis.node_kinds import label_of
 from ...analysis.row_lengths import LengthMask

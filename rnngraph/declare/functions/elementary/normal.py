@@ -7,10 +7,10 @@ For x >= 0.5, erfc(x) = exp(-x²) c(t) / (1 + 2x) with t = (x - k)/(x + k) and a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from ....support.api_guard import api
+from ....support.records import dataclass
 from ...tensor import Tensor, as_tensor
 from ..basic import clip, erf, exp, where
 from ..rounding import round

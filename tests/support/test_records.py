@@ -1,0 +1,104 @@
+"""The compiler's own data classes behave as those of the standard library."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rnngraph.support import records
+
+
+def _classes(dataclass: Callable[..., Any]) -> dict[str, Any]:
+    @dataclass(frozen=True)
+    class Point:
+        x: int
+        y: int = 2
+        names: tuple[str, ...] = dataclasses.field(default=(), compare=False, repr=False)
+        state: dict[str, int] = dataclasses.field(default_factory=dict, compare=False)
+
+    @dataclass
+    class Changing:
+        items: list[int] = dataclasses.field(default_factory=list)
+        total: int = dataclasses.field(init=False, default=0)
+        scale: float = dataclasses.field(default=1.0, kw_only=True)
+
+        def __post_init__(self) -> None:
+            self.total = sum(self.items)
+
+    @dataclass(frozen=True)
+    class Inherits(Point):
+        z: int = 5
+
+        def __repr__(self) -> str:
+            return "own"
+
+    @dataclass(frozen=True, eq=False)
+    class Identity:
+        x: int
+
+    @dataclass(frozen=True)
+    class Empty:
+        pass
+
+    @dataclass(frozen=True)
+    class Hashed:
+        x: int
+
+        def __hash__(self) -> int:
+            return 11
+
+    return {item.__name__: item for item in (Point, Changing, Inherits, Identity, Empty, Hashed)}
+
+
+EXPRESSIONS = """
+Point(1) == Point(1, 2, ("a",)); Point(1) == Point(2); Point(1) == Inherits(1); Point(1) == 1; Point(1) != Point(1)
+hash(Point(1)) == hash(Point(1, 2, ("b",))); {Point(1): 3}[Point(1)]; Point.__match_args__; Point(y=3, x=1)
+Changing([1, 2]); Changing(scale=2.0) == Changing(); Changing([1]).total; Changing().items is Changing().items
+Point(1, state={"x": 4}).state
+hash(Changing()); Changing(1, 2); Changing([1], total=2); Point(); Point(1, 2, (), 4); Point(1, a=2); Point(1).a
+Inherits(1); Inherits(1) == Inherits(1); Inherits(1).z; Inherits(1, z=6).z; Identity(1) == Identity(1); {Empty(): 1}
+Empty() == Empty(); Empty(); hash(Hashed(1)); Hashed(1) == Hashed(1); setattr(Point(1), "x", 2); delattr(Point(1), "x")
+dataclasses.replace(Point(1), y=7); dataclasses.asdict(Inherits(1)); [f.name for f in dataclasses.fields(Changing)]
+copy.deepcopy(Changing([1])).total; Hashed(1) and str(inspect.signature(Hashed)); isinstance(Inherits(1), Point)
+"""
+
+
+@pytest.mark.parametrize(
+    "expression", [item.strip() for item in EXPRESSIONS.replace("\n", ";").split(";") if item.strip()]
+)
+def test_as_the_standard_librarys(expression: str) -> None:
+    def outcome(dataclass: Callable[..., Any]) -> str:
+        try:
+            value = eval(
+                expression, {**_classes(dataclass), "dataclasses": dataclasses, "copy": copy, "inspect": inspect}
+            )
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return repr(value)
+
+    assert outcome(records.dataclass) == outcome(dataclasses.dataclass)
+
+
+@records.dataclass(frozen=True)
+class Pickled:
+    x: int
+
+
+def test_pickles() -> None:
+    assert pickle.loads(pickle.dumps(Pickled(3))) == Pickled(3)
+
+
+def test_methods_of_an_instance_are_compiled_once() -> None:
+    point = _classes(records.dataclass)["Point"]
+    assert point.__init__.__name__ == "init"
+    point(1)
+    compiled = point.__init__
+    point(2)
+    assert point.__init__ is compiled
+    assert compiled.__qualname__.endswith("Point.__init__")
