@@ -14,6 +14,7 @@ from .sizes.polynomial import dim_text as dim_text
 from .sizes.polynomial import evaluate as evaluate
 from .sizes.polynomial import product as product
 from .sizes.polynomial import quotient as quotient
+from .sizes.polynomial import rename as rename
 from .sizes.polynomial import size as size
 from .sizes.polynomial import substitute as substitute
 from .sizes.polynomial import symbols_of as symbols_of

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from ..ir.graph import Graph, Node, make, rewrite, topological
 from ..ir.ops import OPS
 from ..support.records import dataclass
-from .simplify import simplified_once
+from .simplify import to_fixed_point
 
 Order = tuple[int, ...]
 
@@ -31,11 +31,7 @@ class Layout:
     between: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
-        previous = None
-        while graph is not previous:
-            previous = graph
-            graph = simplified_once(rewrite(graph, _Rule(graph, self.between)))
-        return graph
+        return to_fixed_point(graph, lambda graph: rewrite(graph, _Rule(graph, self.between)))
 
 
 class _Rule:

@@ -28,20 +28,34 @@ class Simplify:
     name: str = "simplify"
 
     def __call__(self, graph: Graph) -> Graph:
-        previous = None
-        while graph is not previous:
-            previous = graph
-            graph = simplified_once(graph)
-        return graph
+        return to_fixed_point(graph)
 
 
-def simplified_once(graph: Graph) -> Graph:
-    """Apply all rules once, for passes that iterate themselves."""
-    return drop_dead(join_equal(rewrite(map_bodies(graph, _once), _rule)))
+def to_fixed_point(graph: Graph, change: Callable[[Graph], Graph] | None = None) -> Graph:
+    """Return the graph that neither ``change`` nor a round of simplification alters any more.
+
+    The rules see a scan's body once more only if it has changed since they left it as it was.
+    """
+    settled: set[Graph] = set()
+    previous = None
+    while graph is not previous:
+        previous = graph
+        graph = _simplified_once(graph if change is None else change(graph), settled)
+    return graph
 
 
-def _once(body: Graph) -> Graph:
-    return join_equal(rewrite(body, _rule))
+def _simplified_once(graph: Graph, settled: set[Graph]) -> Graph:
+    """Return the graph after one round of all rules. ``settled`` has bodies to which no rule applies."""
+
+    def once(body: Graph) -> Graph:
+        if body in settled:
+            return body
+        simplified = join_equal(rewrite(body, _rule))
+        if simplified is body:
+            settled.add(body)
+        return simplified
+
+    return drop_dead(join_equal(rewrite(map_bodies(graph, once), _rule)))
 
 
 def is_number(node: Node, value: float) -> bool:
@@ -49,7 +63,10 @@ def is_number(node: Node, value: float) -> bool:
 
 
 def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    if not operands or any(item.op != "constant" for item in operands):
+    for item in operands:
+        if item.op != "constant":
+            return None
+    if not operands:
         return None
     row = OPS[node.op]
     foldable = row.kind in ("elementwise", "reduction") and not row.random
@@ -213,6 +230,8 @@ def join_equal(graph: Graph) -> Graph:
 
 def drop_dead(graph: Graph) -> Graph:
     """Remove results, carries, sequences and invariants of scans that nothing reads."""
+    if graph.live and all(node.op != "scan" for node in graph.nodes):
+        return graph
     needed: dict[Node, set[int]] = {}
     for node in graph.nodes:
         if node.op == "get" and node.operands[0].op == "scan":

@@ -18,7 +18,7 @@ from ..ir.ops import OPS
 from ..ir.scan import Carry, ScanParts
 from ..ir.types import Dim
 from ..support.records import dataclass
-from .simplify import Simplify
+from .simplify import to_fixed_point
 
 MAX_STEPS, MIN_UNITS = 64, 16
 """Limits for windows that a product reads in place, because each step of a window has its own code."""
@@ -31,11 +31,7 @@ class SplitConcats:
     name: str = "split_concats"
 
     def __call__(self, graph: Graph) -> Graph:
-        previous, simplify = None, Simplify()
-        while graph is not previous:
-            previous = graph
-            graph = simplify(_separate(map_bodies(rewrite(graph, _split_carries), _separate)))
-        return graph
+        return to_fixed_point(graph, lambda graph: _separate(map_bodies(rewrite(graph, _split_carries), _separate)))
 
 
 def _separate(graph: Graph) -> Graph:

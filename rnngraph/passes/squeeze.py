@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..ir.graph import Graph, Node, make, rewrite
 from ..ir.ops import OPS
 from ..support.records import dataclass
-from .simplify import Simplify
+from .simplify import to_fixed_point
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,7 @@ class Squeeze:
     name: str = "squeeze"
 
     def __call__(self, graph: Graph) -> Graph:
-        previous, simplify = None, Simplify()
-        while graph is not previous:
-            previous = graph
-            graph = simplify(_squeezed_once(graph))
-        return graph
+        return to_fixed_point(graph, _squeezed_once)
 
 
 def _squeezed_once(graph: Graph) -> Graph:

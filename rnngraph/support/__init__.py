@@ -8,6 +8,7 @@
 - ``numpy_names``: NumPy's functions, and those here that compute the same.
 - ``allocation``: checked allocation of large arrays.
 - ``bounded_cache``: dicts that evict entries.
+- ``garbage``: pauses of the garbage collector.
 - ``records``: a decorator for data classes that are cheap to declare.
 - ``forks``: locks that are safe across ``fork``.
 - ``stage_text``: the text of a compiler stage, with the source lines of each of its lines.

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import FrameType
 from typing import Any, Literal, Self
 
@@ -82,10 +83,9 @@ class Where:
         if number := _cell_of(self.file):
             return f"In [{number}]"
         try:
-            relative = os.path.relpath(self.file)
-        except (ValueError, OSError):  # another drive on Windows, or a deleted working directory
-            relative = self.file
-        return self.file if relative.startswith("..") else relative
+            return _shown(self.file, os.getcwd())
+        except OSError:  # a deleted working directory
+            return self.file
 
     @property
     def place(self) -> tuple[str, int]:
@@ -112,6 +112,16 @@ def read_from(where: Where | None) -> Iterator[None]:
         yield
     finally:
         _read_line.reset(token)
+
+
+@lru_cache(maxsize=256)
+def _shown(file: str, directory: str) -> str:
+    """Return the path relative to ``directory`` if the file lies below it."""
+    try:
+        relative = os.path.relpath(file, directory)
+    except ValueError:  # another drive on Windows
+        return file
+    return file if relative.startswith("..") else relative
 
 
 def user_line() -> Where | None:

@@ -13,25 +13,41 @@ other in the loop's direction, therefore does not depend on the division into bl
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
 from ...ir.graph import Node
-from ...ir.types import ITEM_BYTES, Dim, Shape, size
+from ...ir.types import ITEM_BYTES, Dim, Shape, Size, size
 from ...support.records import dataclass
 from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, lanes_for
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Prefetch, Store, Valid, Value
+from ..loop_ir.nodes import (
+    Buffer,
+    Call,
+    Contract,
+    Index,
+    LetIndex,
+    Literal,
+    Load,
+    Operand,
+    Prefetch,
+    Store,
+    Valid,
+    Value,
+)
 from .active_rows import MaskTable
 from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, fold, groups, loop, strips
 from .region import Region
 from .values import Strip, ValueEmitter, place
 
-WriteKernel = Callable[[Block, Callable[[Block], None]], None]
-"""Adds the statements of a function to a block: in place, or as a call of a function shared by equal work."""
+WriteKernel = Callable[[Block, Callable[[Block], None]], Call | None]
+"""Adds the statements of a function to a block: in place, or as a call of a function shared by equal work.
+
+It returns the call if a call with other arguments may stand for equal work.
+"""
 
 
 def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
@@ -113,6 +129,22 @@ class _Left:
             return self
         first = block.let_index("first", "max", self.first, 0)
         return replace(self, first=first, place=block.let_index("piece", "max", _offset(self.view, at), 0))
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    """What differs between calls for equal work: buffers, and indices that are names. work: equal for such calls."""
+
+    buffers: tuple[Buffer, ...]
+    indices: tuple[Index, ...]
+    work: Hashable
+
+    def in_place_of(self, other: _Arguments, call: Call) -> Call:
+        """Return the call with these arguments, given one with others."""
+        buffers = dict(zip(other.buffers, self.buffers, strict=True))
+        sizes = dict(zip(other.indices, self.indices, strict=True))
+        places = tuple((buffers.get(buffer, buffer), index) for buffer, index in call.buffers)
+        return replace(call, buffers=places, sizes=tuple(sizes.get(item, item) for item in call.sizes))
 
 
 class _Sum:
@@ -202,6 +234,7 @@ class _Sum:
         if self.left_panel is not None:
             self.kernel(block, pack)
         begin = [*at, first + count - 1 if self.region.reverse else first, *[0] * (len(self.leading) - 1 - self.axis)]
+        calls: dict[Hashable, tuple[_Arguments, Call]] = {}
         for left in [left.of_block(block, begin) for left in self.lefts]:
             offset = 0
             for view in self.right:
@@ -213,8 +246,28 @@ class _Sum:
                 def tiles(inner: Block, left: _Left = left, view: View = view, column: Index = column) -> None:
                     self._columns(inner, at, first, count, left, view, column)
 
-                self.kernel(block, tiles)
+                arguments = self._arguments(left, view, column)
+                if (alike := calls.get(arguments.work)) is not None:
+                    block.add(arguments.in_place_of(*alike))
+                elif (call := self.kernel(block, tiles)) is not None:
+                    calls[arguments.work] = arguments, call
                 offset += int(str(view.shape[-1]))
+
+    def _arguments(self, left: _Left, view: View, column: Index) -> _Arguments:
+        """Return that by which the tiles over one left and one right piece differ from those over other pieces."""
+        shared = [self.right_panel, *(store.buffer for store in self.region.memory.stores[self.node])]
+        if left.view is None:
+            assert self.left_panel is not None
+            buffers = (self.left_panel, view.buffer)
+        else:
+            buffers = (left.view.buffer, view.buffer)
+        indices = left.first, left.place, view.offset, column
+        aliases = tuple([*shared, *buffers].index(buffer) for buffer in (*shared, *buffers))
+        forms = tuple("name" if isinstance(index, Size) and index.symbol else index for index in indices)
+        layouts = [
+            piece and replace(piece, buffer=piece.buffer._replace(name=""), offset=0) for piece in (left.view, view)
+        ]
+        return _Arguments(buffers, indices, (left.rows, left.stride, *layouts, forms, aliases))
 
     def _each_row(
         self, block: Block, at: list[Index], first: Index, count: Index,

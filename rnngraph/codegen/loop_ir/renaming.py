@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
-from ...ir.types import Size, substitute
+from ...ir.types import Size, rename, substitute
 from .functions import Function
 from .nodes import Buffer, Index, LetIndex, Literal, Renaming, Statement, Value
 
@@ -40,13 +40,15 @@ def renamed(
 ) -> tuple[Statement, ...]:
     """Return statements over other sizes, and optionally other buffers."""
     known: dict[Index, Index] = {}
+    symbols = {old: new.symbol for old, new in names.items() if isinstance(new, Size) and new.symbol is not None}
+    injective = len(set(symbols.values())) == len(names)
 
     def index(value: Index) -> Index:
         if isinstance(value, int):
             return value
         replacement = known.get(value)
         if replacement is None:
-            replacement = known[value] = substitute(value, names)
+            replacement = known[value] = rename(value, symbols) if injective else substitute(value, names)
         return replacement
 
     def many(inner: Sequence[Statement]) -> tuple[Statement, ...]:

@@ -148,6 +148,22 @@ def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
     return total
 
 
+def rename(dim: Dim, names: Mapping[str, str]) -> Dim:
+    """Return ``dim`` with other names for its symbols. Different symbols must get different names."""
+    if not isinstance(dim, Size):
+        return dim
+    terms = [(tuple(sorted([_renamed(name, names) for name in monomial])), factor) for monomial, factor in dim.terms]
+    return Size(tuple(sorted(terms)))
+
+
+def _renamed(name: str, names: Mapping[str, str]) -> str:
+    if not isinstance(name, Floor):
+        return names.get(name, name)
+    inner = rename(name.dim, names)
+    assert isinstance(inner, Size)
+    return Floor(inner, name.by)
+
+
 def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
     result = substitute(dim, values)
     if isinstance(result, Size):

@@ -19,6 +19,7 @@ from ...passes.recomputation.recompute import Recompute
 from ...support.allocation import bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError
+from ...support.garbage import collector_paused
 from ..samples import samples_of
 from .compile_options import CompileOptions
 from .entry import MadeFor, NativeEntry
@@ -222,7 +223,7 @@ class CompiledGraph(OptimizedGraph):
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, name: str,
         parts: int,
     ) -> ObjectCode:  # fmt: skip
-        with self.options.notices.compiling():
+        with self.options.notices.compiling(), collector_paused():
             from ...codegen.compile import compile_graph  # slow to import, and not needed on a cache hit
 
             return compile_graph(self.sized(outputs, sizes, one_step, again), self.options.target, name, parts)

@@ -85,13 +85,13 @@ class EntryWriter:
         self.synchronize(by_rows, serial)
         self.emit(emit, comment, origin)
 
-    def emit(self, emit: Callable[[Block], None], comment: str, origin: Where | None = None) -> None:
-        """Add a kernel as its own function, before which no worker needs to wait."""
+    def emit(self, emit: Callable[[Block], None], comment: str, origin: Where | None = None) -> Call:
+        """Add a call of a kernel as its own function, before which no worker needs to wait."""
         block = Block(origin=origin or self.block.origin)
         emit(block)
         if self.is_preparing:  # fill the panels that the kernel reads before it runs
             self.panels.pack(self.block)
-        self._call(block, comment, "fused")
+        return self._call(block, comment, "fused")
 
     def function(self, block: Block, comment: str, kind: str, by_rows: bool = False, serial: bool = False) -> None:
         """Call a function with these statements.
@@ -129,8 +129,8 @@ class EntryWriter:
         self._effects.add((*self.functions.values(), *self.panels.functions))
         return self._effects.of(statements)
 
-    def _call(self, block: Block, comment: str, kind: str) -> None:
-        """Call a function, shared with equal work."""
+    def _call(self, block: Block, comment: str, kind: str) -> Call:
+        """Add a call of a function, shared with equal work."""
         buffers, names = free(block.statements)
         formal = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(buffers)}
         symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(names)}
@@ -142,5 +142,7 @@ class EntryWriter:
         if function is not named:
             function = self.functions[work] = function.beside(origins_in(statements))
         places, sizes = tuple((buffer, 0) for buffer in buffers), tuple(map(size, names))
-        self.block.add(Call(function.name, places, sizes, comment, origin=block.origin))
+        call = Call(function.name, places, sizes, comment, origin=block.origin)
+        self.block.add(call)
         self.count()
+        return call

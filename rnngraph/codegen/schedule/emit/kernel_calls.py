@@ -17,7 +17,7 @@ from ...kernels.outer_products import add_outer_sum, clear
 from ...kernels.region import Region
 from ...kernels.values import ValueEmitter
 from ...loop_ir.builder import Block
-from ...loop_ir.nodes import Index, LetIndex
+from ...loop_ir.nodes import Call, Index, LetIndex
 from ..plan.copy_plan import CopyPlan, RowwiseCopyPlan
 from ..plan.row_tables import TablePlan
 from .entry_writer import EntryWriter
@@ -116,10 +116,11 @@ def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comme
     """
     node, axis, parts, block = plan.kernel.first, plan.partition.axis, region.workers.parts, writer.block
 
-    def kernel(inner: Block, emit: Callable[[Block], None]) -> None:
+    def kernel(inner: Block, emit: Callable[[Block], None]) -> Call | None:
         whole = emit if axis is not None else lambda one: single(parts, one, emit)
         with writer.into(inner):
-            writer.emit(whole, comment, node.where)
+            call = writer.emit(whole, comment, node.where)
+        return call if writer.ticks is None else None  # else a tick follows each call
 
     if region.time is None:
 
