@@ -21,6 +21,10 @@ SUFFIXES = {
 }  # fmt: skip
 
 
+_LONG = 16
+"""Number of float32 lanes from which LLVM takes long to choose an instruction for a shuffle."""
+
+
 class Handle(NamedTuple):
     """A value in LLVM text, such as ``%tanh.3``, with its element type and number of lanes."""
 
@@ -81,6 +85,7 @@ class Instructions(IRBuilder):
         super().__init__(lines)
         self.has_fma, self.has_estimates, self.has_scale, self.absent = has_fma, has_estimates, has_scale, absent
         self.intrinsics, self.helpers = intrinsics, {} if helpers is None else helpers
+        self.pairs_of: dict[str, Handle] = {}  # shuffled floats as doubles, by the name of the floats
 
     def emit(self, text: str, element: str, lanes: int, name: str = "v") -> Handle:
         return Handle(self.value(text, name), element, lanes)
@@ -356,9 +361,23 @@ class Instructions(IRBuilder):
 
     def shuffle(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
         """Select lanes of two vectors, those of ``x`` first."""
+        if x.element == "f32" and x.lanes == len(order) == _LONG and _moves_pairs(order):
+            return self._shuffle_pairs(x, y, [place // 2 for place in order[::2]])
         places = ", ".join(f"i32 {place}" for place in order)
         text = f"shufflevector {x.type} {x.text}, {y.type} {y.text}, <{len(order)} x i32> <{places}>"
         return self.emit(text, x.element, len(order), "shuffle")
+
+    def _shuffle_pairs(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
+        """Shuffle pairs of floats as doubles: LLVM finds the same instruction in half the time."""
+        wide = vector_type("f64", len(order))
+        pairs = [
+            self.pairs_of.get(item.text) or self.emit(f"bitcast {item.type} {item.text} to {wide}", "f64", len(order))
+            for item in (x, y)
+        ]
+        shuffled = self.shuffle(pairs[0], pairs[1], order)
+        result = self.emit(f"bitcast {wide} {shuffled.text} to {x.type}", x.element, x.lanes, "shuffle")
+        self.pairs_of[result.text] = shuffled
+        return result
 
     def halves(self, x: Handle) -> tuple[Handle, Handle]:
         """Return the lower and the upper half of the lanes."""
@@ -382,6 +401,10 @@ class Instructions(IRBuilder):
         if x.lanes == 1:
             return x
         return self.emit(f"extractelement {x.type} {x.text}, i64 {lane}", x.element, 1, "lane")
+
+
+def _moves_pairs(order: Sequence[int]) -> bool:
+    return all(even % 2 == 0 and odd == even + 1 for even, odd in zip(order[::2], order[1::2], strict=True))
 
 
 def overload_suffix(element: str, lanes: int) -> str:
