@@ -6,32 +6,32 @@ axes of the operand allow the dependence. Sizes may be symbolic, so each map hol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from ..support.records import dataclass
 from .types import Dim
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kept:
     """Position i of the result's ``axis`` reads position i."""
 
     axis: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Spread:
     """All positions of the result's ``axis`` read position 0: a broadcast axis of size 1."""
 
     axis: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dropped:
     """An axis of size 1 that the result does not have. The whole result reads position 0."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Merged:
     """A reshape maps the axis to ``axes`` of the result, between ``outer`` and ``inner`` positions of other axes.
 
@@ -44,7 +44,7 @@ class Merged:
     inner: Dim
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shifted:
     """Position i of the result's ``axis`` reads a window of ``size`` positions with the given ``dilation``.
 
@@ -58,14 +58,14 @@ class Shifted:
     dilation: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Overlapped:
     """An overlap-add: positions of windows are summed into the result's ``axis`` at the position they came from."""
 
     axis: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reduced:
     """A reduction over all positions: a sum, or a maximum or minimum (``extreme``).
 
@@ -77,17 +77,17 @@ class Reduced:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Indexed:
     """Another operand holds the indices of the positions to read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mixed:
     """Any position of the result may read any position of the operand."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bound:
     """The axis continues as ``axis`` of input ``number`` of a scan's body."""
 

@@ -207,7 +207,7 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
 def _key(attributes: Attributes) -> Any:
     """Return a key of attributes, with arrays compared bit by bit."""
     return tuple([
-        (key, str(value.dtype), value.shape, value.tobytes()) if isinstance(value, np.ndarray) else (key, value)
+        (key, value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else (key, value)
         for key, value in attributes
     ])  # fmt: skip
 

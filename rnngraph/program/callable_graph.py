@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple
 
@@ -68,7 +68,6 @@ class CallableGraph(Unindexed, Generic[Given]):
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         self.parts, self.structure, self.loss = parts, parts.source.structure, parts.source.loss
         self.compiled = CompiledGraph(lowered, self.kind, parts.options, parts.source.described)
-        self._types = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
         self._known = EntryCache()
         self._calls: DirectCache = DirectCache()
@@ -77,6 +76,10 @@ class CallableGraph(Unindexed, Generic[Given]):
         self._caches: BoundedCache[Any, DirectCache] = BoundedCache(MAX_SIGNATURES)
         self._draw: Callable[[], int] | None = None  # gives seeds, where there are masks
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
+
+    @cached_property
+    def _types(self) -> dict[str, TensorType]:
+        return {str(node["label"]): node.tensor for node in self.compiled.lowered.inputs if node.op == "input"}
 
     @property
     def part(self) -> str:

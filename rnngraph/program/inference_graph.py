@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Never
 
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
 from ..ir.graph import Graph
+from ..ir.types import TensorType
 from ..passes.held_weights import held_text, held_weights
 from ..runtime.calls.direct_call import DIRECT
 from ..runtime.calls.results import Given
@@ -47,8 +48,11 @@ class InferenceGraph(CallableGraph[Given]):
 
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         super().__init__(parts, lowered)
-        self._types = self.compiled.input_types()  # inputs that only dropout read are gone
         self._step_graphs: BoundedCache[int, StepGraph] = BoundedCache(MOST_BATCHES)
+
+    @cached_property
+    def _types(self) -> dict[str, TensorType]:
+        return self.compiled.input_types()  # inputs that only dropout read are gone
 
     def __call__(
         self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, out: Any = None, **named: Any

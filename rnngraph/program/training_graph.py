@@ -201,7 +201,8 @@ class TrainingGraph(CallableGraph[Given]):
         again = checked_recompute(recompute, where)
         if output_gradients is None and self.loss is None:
             raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
-        given = given_gradients(self.structure, dict(self.compiled.graph.outputs), output_gradients, where)
+        declared = {} if output_gradients is None else dict(self.compiled.graph.outputs)
+        given = given_gradients(self.structure, declared, output_gradients, where)
         states, extra = self._gradients.asked(wrt, where)
         compiled = self._gradients.checked_graph(extra, tuple(given), again, where)
         arrays = self.gather(feeds, named, where)

@@ -91,7 +91,8 @@ def _first_init(cls: Any, frozen: bool) -> Method:
 
 
 def _compiled_init(cls: Any, frozen: bool) -> Method:
-    names: dict[str, Any] = {"_MISSING": dataclasses.MISSING}
+    # By the module's name, reports of users' lines see that the method is this package's.
+    names: dict[str, Any] = {"__name__": cls.__module__, "_MISSING": dataclasses.MISSING}
     by_position = ["self"]
     by_keyword: list[str] = []
     lines = ["_into = self.__dict__"] if frozen else []

@@ -46,17 +46,24 @@ def _sources() -> str | None:
 
 def _digest_of(package: Path, rooms: Sequence[str]) -> str:
     """Return the digest of the paths and contents of all sources in these folders, recursively."""
-    digest = hashlib.sha256()
-    paths = sorted(path for room in rooms for path in (package / room).rglob("*.py"))
+    paths = [
+        os.path.join(folder, name)
+        for room in rooms
+        for folder, _, names in os.walk(package / room)
+        for name in names
+        if name.endswith(".py")
+    ]
     if not paths:
         raise FileNotFoundError(f"{package} holds no sources")
-    for path in paths:
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(package).as_posix()}\n{len(content)}\n".encode() + content)
+    digest, start = hashlib.sha256(), len(os.path.join(package, ""))
+    for path in sorted(paths):
+        with open(path, "rb", buffering=0) as file:
+            content = file.read()
+        digest.update(f"{path[start:]}\n{len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-# Computed at import (1 ms), because later edits do not affect this process.
+# Computed at import (4 ms), because later edits do not affect this process.
 _SOURCES = _sources()
 
 

@@ -13,7 +13,7 @@ from ...ir.attributes import MOST_ELEMENTS, MOST_STEPS
 from ...ir.graph import Graph, Node
 from ...ir.sizes.polynomial import floors_of
 from ...ir.type_rules import parted
-from ...ir.types import Dim, Size, TupleType, dim_text, evaluate, symbols_of
+from ...ir.types import Dim, Shape, Size, TensorType, TupleType, dim_text, evaluate, symbols_of
 from ...support.errors import ShapeError, Where
 from ...support.records import dataclass
 
@@ -122,16 +122,19 @@ def _most(graph: Graph) -> Iterator[Most]:
         current, steps = pending.pop()
         limit = MAX_OVER_STEPS if steps else MOST_ELEMENTS
         for node in current.nodes:
-            found = [Most((*steps, *shape), limit, f"elements of {kind}", node.where) for kind, shape in _shapes(node)]
-            floors = (floor for dim in _dims(node) for floor in floors_of(dim))
-            found += [Most((floor.dim,), MAX_DIVIDED, "a size that is divided", node.where) for floor in floors]
-            if node.op == "dimension":
-                found.append(Most((node["size"],), MAX_OVER_STEPS, "a number made of sizes", node.where))
+            for kind, shape in _shapes(node):
+                if not _is_sure((*steps, *shape), limit):
+                    yield Most((*steps, *shape), limit, f"elements of {kind}", node.where)
+            for dim in _dims(node):
+                for floor in floors_of(dim):
+                    yield Most((floor.dim,), MAX_DIVIDED, "a size that is divided", node.where)
+            if node.op == "dimension" and not _is_sure((node["size"],), MAX_OVER_STEPS):
+                yield Most((node["size"],), MAX_OVER_STEPS, "a number made of sizes", node.where)
             if node.op == "scan":
                 inside = (*steps, node["length"])
-                found.append(Most(inside, MOST_STEPS, f"steps of {node.name or 'a loop'}", node.where))
+                if not _is_sure(inside, MOST_STEPS):
+                    yield Most(inside, MOST_STEPS, f"steps of {node.name or 'a loop'}", node.where)
                 pending.append((node["body"], inside))
-            yield from (item for item in found if not _is_sure(item))
 
 
 def _dims(node: Node) -> Iterator[Dim]:
@@ -144,18 +147,19 @@ def _dims(node: Node) -> Iterator[Dim]:
             pending += value
 
 
-def _shapes(node: Node) -> Iterator[tuple[str, tuple[Dim, ...]]]:
+def _shapes(node: Node) -> Iterator[tuple[TensorType, Shape]]:
     for item in node.type.items if isinstance(node.type, TupleType) else (node.type,):
-        yield str(item), item.shape
+        yield item, item.shape
 
 
-def _is_sure(item: Most) -> bool:
+def _is_sure(dims: Shape, limit: int) -> bool:
+    """True if the product is below the limit for all sizes."""
     total = 1
-    for dim in item.dims:
+    for dim in dims:
         if not isinstance(dim, int):
             return False
         total *= dim
-    return total <= item.limit
+    return total <= limit
 
 
 def _of(dims: tuple[Dim, ...], sizes: Mapping[str, int]) -> str:
