@@ -102,7 +102,7 @@ class Ticks:
         return (slot * self.parts + worker) * LINE
 
     def _clock(self, sample: bool) -> Dim:
-        return self.place(0, WORKER) + sample
+        return self.place(0, WORKER) + int(sample)
 
 
 class StepTicks:
