@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from keyword import iskeyword
 from typing import Any
@@ -17,7 +18,6 @@ from ..support.api_guard import api, taking
 from ..support.arguments import MOST_UNITS, checked_name
 from ..support.attribute_hints import telling
 from ..support.errors import DtypeError, ShapeError, StructureError, shown
-from ..support.records import dataclass
 from .nest import children, flatten, fold, pack, rebuild
 
 NARROW_STATES = {"bfloat16": "float32"}

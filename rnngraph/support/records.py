@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
 else:
 
-    def dataclass(cls: type | None = None, /, *, frozen: bool = False, eq: bool = True) -> Any:
+    def dataclass(cls: type | None = None, /, *, frozen: bool = False, eq: bool = True, **others: Any) -> Any:
         """Return a class with the fields, methods and errors that ``dataclasses.dataclass`` would give it.
 
         It is for classes that users don't construct: ``inspect.signature`` knows the arguments once there is an
-        instance. A frozen class of the standard library's decorator cannot inherit from a class of this one.
+        instance. A frozen class of the standard library's decorator cannot inherit from a class of this one. Other
+        options, such as ``slots``, are the standard library's.
         """
+        if others:
+            return dataclasses.dataclass(cls, frozen=frozen, eq=eq, **others)
 
         def declare(cls: type) -> type:
             own = set(cls.__dict__)
