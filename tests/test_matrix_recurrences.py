@@ -316,3 +316,16 @@ def test_a_channel_has_the_same_bits_at_every_place(channels: int, states: int, 
         h = decay[:, t, :, None] * h + u[:, t, :, None] * np.float64(b[:, t, None])
         assert_allclose(every[:, t, 0], (h * c[:, t, None]).sum(2), atol=1e-5)
         assert_allclose(every[:, t, 1], h.max(2), atol=1e-5)
+
+
+def test_a_chunk_counts_rows_of_products_where_weights_are_large() -> None:
+    """Heads are no rows of a product: weights that no cache holds are read once for many steps."""
+    cell = MatrixCell(gated, 8, 16, 16)
+    x = rg.placeholder("x", (None, None, 64))
+    outputs = []
+    for units in (64, 1024):
+        wide = rg.dense(rg.dense(x, units, name=f"a_{units}"), sum(cell.widths), name=f"b_{units}")
+        outputs.append(rg.dense(rg.dynamic_rnn(cell, wide, scope=f"rnn_{units}")[0], 3, name=f"c_{units}"))
+    small, large = (str(rg.compile(out, target="x86-64-v3").inference.show("plan")) for out in outputs)
+    assert "forward, 16 steps at a time" in small
+    assert "forward, 128 steps at a time" in large

@@ -6,6 +6,7 @@ from ...ir.graph import Node
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import FusedKernels
+from ..analysis.node_kinds import is_batched_product
 from ..machine.target import Target
 from .register_tiles import OPEN_ROWS
 
@@ -47,17 +48,31 @@ def chunk_length(
         leaving: Values that outlive the chunk.
         most: Maximum steps for whose temporaries there is memory.
     """
-    rows = 0
-    for node in fused.stored:
-        if node.op != "scan" and node not in leaving and node.tensor.rank > 1:
-            open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
-            rows = max(rows, 1, evaluate(product(node.shape[1:-1]), open_sizes))
-    if not rows:
+    temporaries = [node for node in fused.stored if node.op != "scan" and node not in leaving and node.tensor.rank > 1]
+    if not temporaries:
         return LONGEST_CHUNK
-    sums = [kernel.first for kernel in fused.kernels if kernel.kind == "outer_sum"]
-    far = sum(evaluate(product(node.shape), {}) * ITEM_BYTES[node.dtype] for node in sums)
+    products = [node for kernel in fused.kernels for node in kernel.members if _has_weights(node)]
+    weights = sum(map(_bytes, dict.fromkeys(node.operands[1] for node in products)))
+    is_read_from_afar = weights > target.second_cache // 2  # then temporaries cost less than weights, however many rows
+    rows = max(map(_rows, products if is_read_from_afar else temporaries))
+    far = sum(_bytes(kernel.first) for kernel in fused.kernels if kernel.kind == "outer_sum")
     wanted = ROWS_OF_A_CHUNK * (2 if far > target.second_cache // 4 else 1)
     steps = -(-wanted // rows)
     steps = steps // 8 * 8 if steps >= 8 else steps
     steps = steps if most is None else min(steps, most)
     return min(steps, length) if isinstance(length, int) and length > 0 else steps
+
+
+def _has_weights(node: Node) -> bool:
+    """True for a product whose right operand is the same for all rows."""
+    return node.op == "matmul" and not is_batched_product(node)
+
+
+def _rows(node: Node) -> int:
+    """Return the rows of one step, at an assumed number for open sizes."""
+    open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
+    return max(1, evaluate(product(node.shape[1:-1]), open_sizes))
+
+
+def _bytes(node: Node) -> int:
+    return evaluate(product(node.shape), dict.fromkeys(node.tensor.symbols, OPEN_ROWS)) * ITEM_BYTES[node.dtype]
