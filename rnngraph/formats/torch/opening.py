@@ -18,6 +18,8 @@ from ..script import Script
 from ..steps import Step
 from .tracing.sizes import Sizes
 
+LONG = 16
+"""Sizes from which on a second run of the module is not twice as long as the first: loops are traced step by step."""
 MAX_GROUPS = 16
 """Maximum number of groups of sizes that are tried as one size."""
 
@@ -107,6 +109,10 @@ class _Opening:
 
     def opened(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
         found = self._settled(known, {})
+        rest = [name for name in self.examples if name not in found.known]
+        others = {name: _another(self.examples[name]) + place for place, name in enumerate(rest)}
+        if rest and self._holds(others, found):  # no two of them alike, as sizes that must be equal would be
+            return found
         for name in sorted(self.examples, key=lambda name: name not in request.names):
             if name not in found.known:
                 found = self._loosest(name, found)
@@ -155,29 +161,40 @@ class _Opening:
         no larger ones, as by a table of positions.
         """
         count, self.reason = self.examples[name], None
-        for another in (2 * count + 3, 2 * count, count - 1, count - 2):
+        for another in (_another(count), 2 * count, count - 1, count - 2):
             if another < 2:
                 break
-            examples = {**self.examples, name: another}
-            sizes = Sizes(examples, settled.known)
-            for other, dim in settled.known.items():
-                if isinstance(dim, Size) and sizes.open(other) == size(name):
-                    examples[other] = another
-            try:
-                found = self.runs.settled(examples, settled.known)
-            except RnnGraphError as error:
-                self.reason = self.reason or error.where
-                continue
-            if found.known != settled.known:
-                self.reason = next(
-                    (found.sizes.line_of(other) for other in found.known.keys() - settled.known.keys()), None
-                )
-                return False
-            if found.script.text() == settled.script.text() and _same_arrays(settled.script, found.script):
-                return True
-            self.reason = settled.sizes.line_of_entries(name) or _first_difference(settled.script, found.script)
-            return False
+            holds = self._holds({name: another}, settled)
+            if holds is not None:
+                return holds
         return False
+
+    def _holds(self, changed: Mapping[str, int], settled: Settled) -> bool | None:
+        """True if the script is the same for other values of sizes; None if the module does not take them."""
+        examples = {**self.examples, **changed}
+        sizes = Sizes(examples, settled.known)
+        for other, dim in settled.known.items():
+            if isinstance(dim, Size) and str(dim := sizes.open(other)) in changed:
+                examples[other] = changed[str(dim)]
+        try:
+            found = self.runs.settled(examples, settled.known)
+        except RnnGraphError as error:
+            self.reason = self.reason or error.where
+            return None
+        if found.known != settled.known:
+            more = found.known.keys() - settled.known.keys()
+            self.reason = next((found.sizes.line_of(other) for other in more), None)
+            return False
+        if found.script.text() == settled.script.text() and _same_arrays(settled.script, found.script):
+            return True
+        lines = [line for name in changed if (line := settled.sizes.line_of_entries(name))]
+        self.reason = lines[0] if lines else _first_difference(settled.script, found.script)
+        return False
+
+
+def _another(count: int) -> int:
+    """Return another value for a size, which is no multiple of it, and not much larger for long loops."""
+    return 2 * count + 3 if count < LONG else count + count // 2 + 1
 
 
 def _same_arrays(script: Script, other: Script) -> bool:

@@ -14,6 +14,7 @@ from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, i
 from ..expressions import identifier, input_name
 from ..open_axes import AxisRequest, free_name
 from ..reading import not_readable
+from ..rolling.loops import takes_entries
 from ..rolling.scripts import made_anew, rolled_up, steps_left
 from ..script import Script
 from ..steps import Value
@@ -231,6 +232,10 @@ class Reader:
                 _line_of(error),
             ) from error
         self.draws |= random.getstate() != state
+        shared = self.shared | {key for key, count in tracer.uses.items() if count > 1}
+        if shared != self.shared and not tracer.problems:
+            self.shared = shared
+            raise SizesChanged  # what is used several times is declared by itself
         if tracer.undecided and not tracer.problems:  # nothing has said yet which axis of two is time
             dim, where = tracer.undecided[0]
             tracer.sizes.fix(dim, where)
@@ -249,7 +254,8 @@ class Reader:
             raise not_readable(self.what(), ["forward gives no tensor"])
         tracer.script.drop_unused_inputs()
         script = rolled_up(tracer.script, tracer.sizes.value)
-        if script is not tracer.script and not tracer.keeps_filled:
+        may_have_loops = script is not tracer.script or takes_entries(script)
+        if may_have_loops and tracer.wrote_numbers and not tracer.keeps_filled:
             script = self._with_equal_rounds(tracer, script)
         if script is tracer.script and tracer.has_assumed:
             script = made_anew(script)
@@ -262,15 +268,17 @@ class Reader:
         return script
 
     def _with_equal_rounds(self, tracer: Tracer, script: Script) -> Script:
-        """The script of a run in which zeros that a loop begins with are states like those of later rounds, where that
-        is shorter: what is written as a number makes the first round another one than the rest.
+        """Return the script of a run in which constant initial states are states like those of later rounds, if more
+        of it is rolled up or it is shorter. A state written as a number makes the first round differ from the rest.
         """
         sizes = self._sizes(tracer.sizes.examples, tracer.sizes.known)
         try:
             other = self._run(self._tracer(sizes, tracer.cut_axes, True))
         except (SizesChanged, RnnGraphError):
             return script
-        return min(script, other, key=lambda found: found.text().count("\n"))
+        for found in (script, other):
+            found.drop_unused_steps()
+        return min(script, other, key=lambda found: (takes_entries(found), found.text().count("\n")))
 
     def _input(self, tracer: Tracer, name: str, tensor: torch.Tensor) -> Traced:
         dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]

@@ -200,3 +200,40 @@ def test_einops() -> None:
     net = check_meaning(module(heads, nn.Linear(3, 8), nn.Linear(8, 5)), *((normal(*size, 3),) for size in CALLS))
     assert [*net.sizes["given_0"].values()][2] == 3
     assert all(isinstance(net.sizes["given_0"][axis], str) for axis in (0, 1))
+
+
+# Runs ------------------------------------------------------------------------------------------------
+
+
+def decoder(m: Any, memory: Any, ids: Any) -> Any:
+    states, h = m[0](memory)
+    h, outputs = h[0], []
+    for t in range(ids.size(1)):
+        h = m[2](m[1](ids[:, t]), h)
+        weights = torch.softmax((states * h[:, None]).sum(-1), -1)
+        outputs.append(m[3](torch.cat([h, (weights[..., None] * states).sum(1)], -1)))
+    return torch.stack(outputs, 1)
+
+
+def test_a_loop_is_traced_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rnngraph.formats.torch.tracing.tracer import Tracer
+
+    runs, run = [], Tracer.run
+    monkeypatch.setattr(Tracer, "run", lambda *given: (runs.append(1), run(*given))[1])
+    m = module(decoder, nn.GRU(3, 4, batch_first=True), nn.Embedding(9, 3), nn.GRUCell(3, 4), nn.Linear(8, 9))
+    net = rg.read_torch(m, (normal(2, 7, 3), torch.zeros(2, 9, dtype=torch.long)))
+    assert [net.sizes[name][1] for name in net.inputs] == ["T", "T_1"]
+    assert len(runs) <= 8
+
+
+@pytest.mark.parametrize("steps", [3, 4, 7])
+def test_a_constant_state_scaled_by_a_number(steps: int) -> None:
+    def scaled(m: Any, x: Any) -> Any:
+        h, outputs = torch.ones(x.size(0), 4), []
+        for t in range(x.size(1)):
+            h = torch.tanh(m[0](x[:, t]) + h * 0.5)
+            outputs.append(h)
+        return torch.stack(outputs, 1)
+
+    net = check_meaning(module(scaled, nn.Linear(3, 4)), (normal(2, steps, 3),), *((normal(*s, 3),) for s in CALLS))
+    assert net.sizes["given_0"] == {0: "B", 1: "T", 2: 3}

@@ -51,11 +51,10 @@ from .values import Filled, Lazy, Packed, Positions, Repeated, Stacked, Unknown,
 class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
     """One run of a module.
 
-    root: the module. sizes: what is known of open sizes. shared: ids of parameters that are used more than once, and
-    of recurrent modules, which earlier runs found. keeps_filled: whether tensors of one number stay tensors where
-    they meet others, as states do that a loop begins with. cut_axes: how those are treated that torch cuts to the
-    longest row; cuts: these, in the order of this run. uses: how often each was used in this run. must_open: names of
-    sizes that the caller wants open.
+    root: the module. sizes: facts about open sizes. shared: ids of parameters used more than once, and of recurrent
+    modules, from earlier runs. keeps_filled: tensors of one number stay tensors, as initial states of loops do.
+    cut_axes: treatment of axes that torch cuts to the longest row; cuts: these axes, in the order of this run. uses:
+    how often each was used in this run. must_open: names of sizes that the caller wants open.
     """
 
     def __init__(
@@ -85,8 +84,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         self.expected: Any = None
         """What torch gives for the call that is read: its shape and dtype."""
         self.times: dict[str, None] = {}
-        self.has_assumed = False
-        """Whether the script has values of open size that only a driver gives."""
+        self.wrote_numbers = False  # for tensors of one number, as states are that a loop begins with
+        self.has_assumed = False  # values of open size that only a driver gives
         self.must_open = must_open
         self.undecided: list[tuple[Dim, Where | None]] = []
         """Sizes of axes beside another that is open, of which one must be a number, with the line that says so."""
@@ -354,8 +353,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
 
     def is_number(self, item: object) -> TypeGuard[Filled]:
         """Whether it is one number everywhere and may be written as that number."""
-        kept = self.keeps_filled and isinstance(item, Filled) and item.dtype.startswith("float") and len(item.shape) > 1
-        return isinstance(item, Filled) and not kept
+        is_state = isinstance(item, Filled) and item.dtype.startswith("float") and len(item.shape) > 1
+        self.wrote_numbers |= is_state
+        return isinstance(item, Filled) and not (is_state and self.keeps_filled)
 
     def number(self, number: Any, dtype: str) -> Any:
         """A size as a number that a call computes, or what code computes of sizes."""
