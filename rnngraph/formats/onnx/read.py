@@ -45,14 +45,15 @@ from .ops import (
     sequences,
     shapes,
 )
+from .recurrent import linear_attention
 from .recurrent.stacks import stacks_in
 
 if TYPE_CHECKING:
     import onnx
 
 FILES = (
-    choosing, convolutions, elementwise, fused, loop, moving, normalizing, products, qlinear, quantized, reducing,
-    resizing, scan, scattering, sequences, shapes,
+    choosing, convolutions, elementwise, fused, linear_attention, loop, moving, normalizing, products, qlinear,
+    quantized, reducing, resizing, scan, scattering, sequences, shapes,
 )  # fmt: skip
 """Files whose functions read ops, beside those that the reader of graphs imports itself."""
 MOST_CHOICES = 5

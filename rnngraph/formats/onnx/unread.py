@@ -36,8 +36,8 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
 BY_RECORDED_BODY = ("AffineGrid", "BlackmanWindow", "HammingWindow", "HannWindow", "SwiGLU")
 """Ops that are read by the functions that the standard defines them by, which ``function_bodies.json`` holds."""
 BY_BUILT_BODY = (
-    "Attention", "CausalConvWithState", "CenterCropPad", "DepthToSpace", "LinearAttention",
-    "NegativeLogLikelihoodLoss", "RotaryEmbedding", "SoftmaxCrossEntropyLoss", "SpaceToDepth",
+    "Attention", "CenterCropPad", "DepthToSpace", "NegativeLogLikelihoodLoss", "RotaryEmbedding",
+    "SoftmaxCrossEntropyLoss", "SpaceToDepth",
 )  # fmt: skip
 """Ops whose functions the package onnx builds; of two of them in the newest versions of the standard alone."""
 _NEEDS_PACKAGE = (

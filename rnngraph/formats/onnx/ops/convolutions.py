@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ....declare.functions import basic
+from ....declare.functions import activations, basic
 from ....ir.types import Dim
 from ...operators.convolutions import convolution, owned, transposed_convolution
 from ...operators.pools import max_pool, mean_pool
@@ -35,6 +35,38 @@ def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | Non
     ]
     convolve = owned(b, call.script.scope("conv1d"), bias, groups)
     return _first(b, convolution(b, _last(b, x), _channels_last(kernel), windows, groups, convolve))
+
+
+@reads("CausalConvWithState")
+@reads("CausalConvWithState", domain="com.microsoft")
+def _causal(call: Call) -> Outputs:
+    """Return convolutions, channel by channel, of past and input joined along time, and the last entries of both."""
+    kernel, bias = call.array(1, "its kernel"), _bias(call)
+    last, others = bool(call.whole("channels_last", 0)), ("state_window", "state_update_capacity", "state_length")
+    if call.rank() != 3 or kernel.ndim != 3 or kernel.shape[1] != 1:
+        raise UnreadableError(f"its input {texts(call.shape())} and kernel {list(kernel.shape)} are not along one axis")
+    for name in (*others, "input_channels", "input_channel_offset"):
+        if call.whole(name, 0):
+            raise UnreadableError(f"it is read without {name}")
+    activation = call.text("activation", "none")
+    if activation not in ("none", "silu", "swish"):
+        raise UnreadableError(f"activation {activation!r}")
+    channels, _, size = kernel.shape
+    _check_bias(bias, channels)
+    b, dilation = OnnxBackend(call), call.whole("dilation", 1)
+    span = (size - 1) * dilation
+    x, past = (item if item is None or last else _last(b, item) for item in (call.input(0), call.maybe(3)))
+    assert x is not None
+    if past is not None and shape_of(past)[1:] != (span, channels):
+        raise UnreadableError(f"its state {texts(shape_of(past))} does not hold {span} steps of {channels} channels")
+    joined = b.pad(x, {1: (span, 0)}) if past is None else b.concat([past, x], 1)
+    source, sides = (x, (span, 0)) if past is None else (joined, (0, 0))
+    convolve = owned(b, call.script.scope("conv1d"), bias, channels)
+    window = Window.along(shape_of(source)[1], size, 1, dilation, sides)
+    y = convolution(b, source, _channels_last(kernel), [window], channels, convolve)
+    y = y if activation == "none" else b.call(activations.swish, y)
+    given = [y, b.item(joined, slice(None), slice(-span, None))] if span else [y]
+    return given if last else [_first(b, item) for item in given]
 
 
 @reads("ConvTranspose")
