@@ -65,8 +65,8 @@ def _causal(call: Call) -> Outputs:
     window = Window.along(shape_of(source)[1], size, 1, dilation, sides)
     y = convolution(b, source, _channels_last(kernel), [window], channels, convolve)
     y = y if activation == "none" else b.call(activations.swish, y)
-    given = [y, b.item(joined, slice(None), slice(-span, None))] if span else [y]
-    return given if last else [_first(b, item) for item in given]
+    present = b.item(joined, slice(None), slice(-span, None) if span else slice(0, 0))
+    return [y, present] if last else [_first(b, item) for item in (y, present)]
 
 
 @reads("ConvTranspose")
