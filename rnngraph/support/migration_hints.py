@@ -115,7 +115,7 @@ NAMES: dict[str, str] = {
     "array": "rg.constant(value)", "as_tensor": "rg.constant(value)", "convert_to_tensor": "rg.constant(value)",
     "Variable": 'rg.parameter("name", shape)', "get_variable": 'rg.parameter("name", shape)',
     "Parameter": 'rg.parameter("name", shape)', "detach": "rg.stop_gradient(x)", "cond": "rg.where(condition, a, b)",
-    "to_categorical": "rg.one_hot(indices, depth)", "rand": "rg.random_uniform(like)",
+    "to_categorical": "rg.one_hot(indices, depth)", "rand": "rg.random_uniform(like)", "multinomial": "rg.sample(logits)",
     "randn": "rg.random_normal(like)", "arange": "rg.positions(x, axis)",
     "masked_fill": "rg.where(mask, value, x)",
     "glorot_uniform": _INITIAL, "xavier_uniform": _INITIAL, "orthogonal": _INITIAL, "xavier_uniform_": _INITIAL,
