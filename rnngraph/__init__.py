@@ -47,7 +47,7 @@ from .declare.functions.activations import (
 )
 from .declare.functions.arrays.contractions import einsum, tensordot
 from .declare.functions.arrays.filling import full_like, ones_like, zeros_like
-from .declare.functions.arrays.matrices import diag_embed, diagonal, outer, trace, tril, triu
+from .declare.functions.arrays.matrices import diag_embed, diagonal, outer, trace, triangular_solve, tril, triu
 from .declare.functions.arrays.moves import flip, moveaxis, repeat, roll, swapaxes, tile, unstack
 from .declare.functions.basic import (
     abs,
@@ -281,8 +281,8 @@ __all__ = [
     "sinc", "sinh", "soft_shrink", "softmax", "softmax_cross_entropy", "softplus", "softsign", "sort",
     "sparse_softmax_cross_entropy", "split", "sqrt", "square", "squeeze", "stack", "stack_bidirectional_dynamic_rnn",
     "standardize", "state", "state_placeholder", "static_rnn", "stop_gradient", "swapaxes", "swish", "take_along_axis",
-    "tan", "tanh", "tanh_shrink", "tap", "tensordot", "threshold", "tile", "top_k", "trace", "transpose", "tril",
-    "triu", "trunc", "trunc_divide", "unstack", "vector_norm", "weights", "where", "with_update", "write_onnx", "xlogy",
+    "tan", "tanh", "tanh_shrink", "tap", "tensordot", "threshold", "tile", "top_k", "trace", "transpose",
+    "triangular_solve", "tril", "triu", "trunc", "trunc_divide", "unstack", "vector_norm", "weights", "where", "with_update", "write_onnx", "xlogy",
     "zeros_like",
 ]  # fmt: skip
 

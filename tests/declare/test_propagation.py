@@ -45,7 +45,7 @@ ARGUMENTS = [
     (PLAIN, LENGTHS), (X, 2, 3), (X, 4, 2), (X, 1.0, 2.0), (X, 0.5), (PLAIN, IDS),
     (X, (2, 1, 1)), (X, (0, 2, 1)), (FLAGS, FLAGS), (X, "float64"),
     (X[:, 0] > 0, PLAIN[:, 0], 0.0), (IDS, X), ("name", X), (X, (2, 3, 4, 3)), (X, rg.transpose(PLAIN, (0, 2, 1))),
-    ("bti->bt", X), (X, POSITIONS, 1), (X, POSITIONS, PLAIN, 1), (X, STATE[0, :3], STATE[0, :3]),
+    ("bti->bt", X), (X[:, :3], X[:, :3]), (X, POSITIONS, 1), (X, POSITIONS, PLAIN, 1), (X, STATE[0, :3], STATE[0, :3]),
 ]  # fmt: skip
 NO_OPERATIONS = {
     "accuracy", "bidirectional_dynamic_rnn", "by_graph", "compile", "ctc_loss", "dumps", "dynamic_decode",

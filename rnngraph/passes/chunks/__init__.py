@@ -4,6 +4,6 @@
 delay of each value and how much of its past is kept, which ``delays`` computes. ``chunk_graph`` makes the graph of a
 chunk, and that of a sequence's end. Streams run both. ``chunk_states`` has its states beside those of loops, and
 ``row_positions`` the values that step numbers make differ from row to row.
-Before that ``split_axes`` keeps rows and steps apart that a reshape merges, and ``pads_outward`` moves padding behind
-what is computed of each step.
+Before that ``cut_axes`` makes windows of reshapes that cut time, ``split_axes`` keeps rows and steps apart that a
+reshape merges, and ``pads_outward`` moves padding behind what is computed of each step.
 """

@@ -148,7 +148,8 @@ class _ChunkGraph:
             pace = self._pace_of(node["size"])
             plain = make(node.op, where=node.where, name=node.name, size=self._count(pace, delay))
             return self.positions.add(self.states.running(node, plain, pace, delay), plain)
-        operands = [self._at(item, delay) for item in node.operands]
+        piece = self.timeline.joins.get(node, 1)  # of entries that are one entry of the operand
+        operands = [self._at(item, delay // piece) for item in node.operands]
         attributes = {
             key: self._sized(value, delay) if key in ("shape", "stop", "size") else value
             for key, value in node.attributes

@@ -112,11 +112,30 @@ class _Walk:
         if node.op == "input":
             line.delays[node] = 0
             return f"{pace.over} of its steps belong to no step of a stream" if pace.over else ""
+        if (piece := self._piece(node, timed, pace)) is not None:
+            return self._join_pieces(node, timed[0], piece)
         line.delays[node] = self._together(node, timed) if timed else None
         if timed and all(item in line.running for item in timed):
             line.running.add(node)
         if any(line.pace(item) != pace for item in timed):
             return f"{node.op} gives other steps than it takes"
+        return ""
+
+    def _piece(self, node: Node, timed: Sequence[Node], pace: Pace) -> int | None:
+        """Return how many entries a reshape makes of each one of its operand; None for other nodes."""
+        if node.op != "reshape" or not timed or self.line.axis(timed[0]) != self.line.axis(node):
+            return None
+        before = self._pace(timed[0])
+        piece, rest = divmod(pace.many, before.many)
+        return piece if not rest and piece > 1 and pace.over == piece * before.over else None
+
+    def _join_pieces(self, node: Node, pieces: Node, piece: int) -> str:
+        line = self.line
+        if pieces in line.running:
+            return "running positions are cut or joined along time"
+        late = self._whole(pieces)
+        line.joins[node] = piece
+        line.delays[node] = None if late is None else piece * late
         return ""
 
     def _resumed(self, node: Node) -> str:
@@ -286,6 +305,8 @@ class _Walk:
                 line.delays[node] = max(line.late(node), wanted.get(node, 0))
             for item in node.operands if node in line.resumed else self.read.get(node, ()):
                 want(item, line.late(node))
+            if node in line.joins:
+                want(node.operands[0], line.late(node) // line.joins[node])
             if node in line.windows:
                 base = line.windows[node].view.base
                 want(base, line.late(base))

@@ -76,6 +76,7 @@ class Timeline:
         resumed: Concatenations with the past of a kept state, and values computed from them as in the whole graph.
         delay: Delay of the outputs in steps of the stream.
         kept: Nodes that only the graph of a chunk can run.
+        joins: Reshapes that join pieces of time, with the number of entries in a piece.
         running: Step numbers that streams continue, and nodes computed from them alone.
         refused: Reason why a node cannot be streamed.
     """
@@ -92,13 +93,14 @@ class Timeline:
     resumed: set[Node] = field(default_factory=set)
     delay: int = 0
     kept: set[Node] = field(default_factory=set)
+    joins: dict[Node, int] = field(default_factory=dict)
     running: set[Node] = field(default_factory=set)
     refused: dict[Node, str] = field(default_factory=dict)
 
     @property
     def is_causal(self) -> bool:
         """True if a chunk can run the graph unchanged."""
-        return not self.kept and not self.running and not self.refused and self.tempo.rate == 1
+        return not self.kept and not self.joins and not self.running and not self.refused and self.tempo.rate == 1
 
     @property
     def owes(self) -> bool:
@@ -138,6 +140,11 @@ class Timeline:
     def late(self, node: Node) -> int:
         """Return the delay of a value in its own entries; 0 if it has none."""
         return self.delays.get(node) or 0
+
+    def keeps_pace(self, node: Node) -> bool:
+        """True if the sizes that ``ensure_shape`` compares are equal after any number of whole steps."""
+        pairs = zip(node.operands[0].shape, node.shape, strict=True)
+        return all(a == b or (self.tempo.pace(a) == self.tempo.pace(b) is not None) for a, b in pairs)
 
     def holds_past(self, node: Node) -> bool:
         """True if a value has more entries than a chunk, because it starts with the past of a kept state."""

@@ -19,6 +19,7 @@ from ...ir.graph import Graph, make, with_sizes
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
 from ...passes.chunks.chunk_states import STEPS
+from ...passes.chunks.cut_axes import cut_axes
 from ...passes.chunks.delays import timeline_of
 from ...passes.chunks.pads_outward import pads_outward
 from ...passes.chunks.split_axes import split_axes
@@ -296,10 +297,13 @@ def _of_chunks(
 def _with_axes_apart(
     graph: Graph, has_kept: bool, options: CompileOptions, source: GraphSource
 ) -> tuple[CompiledGraph, Set[str]]:
-    """Return the graph with rows and steps that are merged and parted again kept apart, and the sizes of time."""
+    """Return the graph whose time axes are apart, and the sizes of time.
+
+    Rows and steps that are merged and parted again are kept apart, and steps are cut in pieces as windows.
+    """
     compiled = CompiledGraph(graph, "inference", options, source.described)
     names = lengths_of(compiled.graph) if has_kept else time_sizes(compiled.graph)
-    apart = split_axes(compiled.graph, names)
+    apart = split_axes(cut_axes(compiled.graph, names), names)
     if apart is not compiled.graph:
         compiled = CompiledGraph(apart, "inference", options, source.described)
     return compiled, names

@@ -177,3 +177,34 @@ def test_rows_turned_round_with_time_first() -> None:
     ]
     np.testing.assert_array_equal(found[:3, 0], X[0, 2::-1])
     np.testing.assert_array_equal(found[:, 1], X[1, ::-1])
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_triangular_systems(lower: bool) -> None:
+    linalg = pytest.importorskip("scipy.linalg")
+    generator = np.random.default_rng(1)
+    matrices, right = generator.normal(size=(2, 7, 7)) + 4 * np.eye(7), generator.normal(size=(2, 7, 3))
+    a, b = rg.placeholder("a", (None, 7, 7), "float64"), rg.placeholder("b", (None, 7, 3), "float64")
+    x = rg.triangular_solve(a, b, lower)
+    program = rg.compile(
+        {"x": x, "vectors": rg.triangular_solve(a, b[..., 0], lower)}, loss=rg.reduce_sum(rg.square(x))
+    )
+    result = program.inference(a=matrices, b=right)
+    expected = np.stack([linalg.solve_triangular(*item, lower=lower) for item in zip(matrices, right, strict=True)])
+    np.testing.assert_allclose(result["x"], expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(result["vectors"], expected[..., 0], rtol=1e-12, atol=1e-13)
+    _, gradients = program.training.gradients(a=matrices, b=right, wrt=["a", "b"])
+    adjoint = np.stack(
+        [linalg.solve_triangular(m.T, 2 * y, lower=not lower) for m, y in zip(matrices, expected, strict=True)]
+    )
+    np.testing.assert_allclose(gradients["b"], adjoint, rtol=1e-10, atol=1e-12)
+    whole = -adjoint @ expected.transpose(0, 2, 1)
+    np.testing.assert_allclose(gradients["a"], np.tril(whole) if lower else np.triu(whole), rtol=1e-10, atol=1e-12)
+
+
+def test_systems_that_do_not_fit_are_errors() -> None:
+    a = rg.placeholder("a", (None, 3, 3))
+    with pytest.raises(rg.ShapeError, match=r"takes b \[..., 3, columns\]"):
+        rg.triangular_solve(a, rg.placeholder("b", (None, 4, 2)))
+    with pytest.raises(rg.ShapeError, match="takes square matrices"):
+        rg.triangular_solve(rg.placeholder("c", (None, 3, 4)), a)

@@ -1,4 +1,4 @@
-"""Functions of matrices without products: triangles, diagonals, outer products."""
+"""Functions of matrices: triangles, diagonals, outer products, triangular systems."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 from ....ir.types import Dim, product
 from ....support.api_guard import api
-from ....support.arguments import whole_number
+from ....support.arguments import flag, whole_number
 from ....support.errors import ShapeError
-from ...tensor import Tensor, as_tensor, build, like, pair
-from ..basic import cast, equal, reduce_sum, where
+from ...tensor import Tensor, as_tensor, build, floats, like, pair
+from ..basic import cast, concat, equal, expand_dims, reduce_sum, where
+from ..matching import matrix_product
 from ..padding import padded, part
 from .moves import moved_order
 
@@ -152,3 +153,48 @@ def outer(a: Any, b: Any) -> Tensor:
     a, b = pair(a, b)
     sizes = (product(a.type.shape), product(b.type.shape))
     return build("reshape", a, shape=(sizes[0], 1)) * build("reshape", b, shape=(1, sizes[1]))
+
+
+MAX_SOLVED = 512
+"""Largest triangular matrix that ``triangular_solve`` takes. Each of its rows is code of its own."""
+
+
+@api
+def triangular_solve(a: Any, b: Any, lower: bool = True) -> Tensor:
+    """Return x of ``a @ x = b`` for triangular matrices, as ``scipy.linalg.solve_triangular`` does.
+
+    Substitution by halves: rows of one half are solved, and taken from the other one by a product of matrices. Only the
+    triangle of ``a`` is read. Gradients reach it and ``b``. A zero on the diagonal gives infinities or NaN.
+
+    Args:
+        a: Floats [..., n, n], n an int.
+        b: Floats [..., n, columns], or vectors [..., n] with one axis less than ``a``.
+        lower: True for a lower triangle, False for an upper one.
+
+    Raises:
+        ShapeError: ``a`` is not square, or ``b`` has another number of rows.
+    """
+    a, b = _matrices(floats(a, "triangular_solve"), "triangular_solve"), floats(b, "triangular_solve")
+    rows, columns = a.type.shape[-2:]
+    if not isinstance(rows, int) or rows != columns or not 0 < rows <= MAX_SOLVED:
+        raise ShapeError(f"triangular_solve takes square matrices [..., n, n] with n up to {MAX_SOLVED}, not {a!r}")
+    is_vector = b.rank == a.rank - 1
+    right = expand_dims(b, -1) if is_vector else b
+    if right.rank < 2 or right.type.shape[-2] != rows:
+        raise ShapeError(f"triangular_solve of {a!r} takes b [..., {rows}, columns], not {b!r}")
+    solved = _substituted(a, right, flag(lower, "lower"))
+    return build("reshape", solved, shape=solved.type.shape[:-1]) if is_vector else solved
+
+
+def _substituted(a: Tensor, b: Tensor, lower: bool) -> Tensor:
+    size = a.width
+    if size == 1:
+        return b / a
+    half = size // 2
+    first, other = slice(0, half), slice(half, size)
+    if not lower:
+        first, other = other, first
+    solved = _substituted(a[..., first, first], b[..., first, :], lower)
+    rest = b[..., other, :] - matrix_product(a[..., other, first], solved)
+    following = _substituted(a[..., other, other], rest, lower)
+    return concat([solved, following] if lower else [following, solved], -2)

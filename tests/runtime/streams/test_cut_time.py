@@ -1,0 +1,86 @@
+"""Open time that is cut in pieces and joined again: checked at calls, and streamed at the rate."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import rnngraph as rg
+
+PIECE, WIDTH, STEPS = 4, 3, 24
+
+
+def net(names: tuple[str | None, str | None] = (None, None), ahead: bool = False) -> rg.Program:
+    """A recurrence over pieces, with the sequence beside it; with ``ahead``, convolutions that wait for later steps."""
+    x = rg.placeholder("x", shape=(*names, WIDTH))
+    seen = rg.conv1d(x, WIDTH, 3, padding="same") if ahead else x
+    pieces = rg.reshape(seen, (None, -1, PIECE * WIDTH))
+    if ahead:
+        pieces = rg.conv1d(pieces, 6, 3, padding="same")
+    h, _ = rg.dynamic_rnn(rg.GRUCell(5), pieces)
+    joined = rg.reshape(rg.dense(h, PIECE * WIDTH), (None, -1, WIDTH))
+    return rg.compile({"h": h, "joined": joined, "both": joined + x}, loss=rg.reduce_mean(rg.square(joined)), seed=0)
+
+
+def fed(rows: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((rows, STEPS, WIDTH)).astype("float32")
+
+
+def test_values_are_those_of_reshaped_arrays() -> None:
+    program, x = net(), fed()
+    h = rg.placeholder("pieces", shape=(None, None, PIECE * WIDTH))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(5), h)
+    plain = rg.compile({"h": outputs})
+    plain.parameters.load({name: array for name, array in program.parameters.items() if name.startswith("rnn/")})
+    result = program.inference(x=x)
+    wanted = plain.inference(pieces=x.reshape(2, -1, PIECE * WIDTH))["h"]
+    assert_allclose(result["h"], wanted, rtol=1e-6, atol=1e-7)
+    assert_array_equal(result["both"], result["joined"] + x)
+    with pytest.raises(rg.ShapeError, match=r"both must be equal"):
+        program.inference(x=x[:, : STEPS - 2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [(None, None), ("B", "T")])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_streams_take_pieces_and_have_the_bits_of_the_whole(names: tuple[Any, Any], ahead: bool) -> None:
+    program, x = net(names, ahead), fed()
+    whole = program.inference(x=x)
+    stream = program.inference.stream(batch=2)
+    assert (stream.rate, stream.delay) == (PIECE, 2 if ahead else 0)
+    parts = [stream.process(x=x[:, start : start + PIECE]) for start in range(0, 8, PIECE)]
+    parts += [stream.process(x=x[:, 8:]), stream.flush()]
+    for name, wanted in whole.items():
+        entries = 1 if name == "h" else PIECE
+        streamed = np.concatenate([part[name] for part in parts], 1)[:, entries * stream.delay :]
+        assert_array_equal(streamed, wanted, err_msg=name)
+    with pytest.raises(rg.ShapeError, match="a step of this stream takes 4"):
+        stream.process(x=x[:, :6])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_gradients_pools_and_exports(tmp_path: Path) -> None:
+    program, x = net(), fed()
+    whole = program.inference(x=x)
+    pool = program.inference.streams(2)
+    handles = [pool.open(), pool.open()]
+    for step in range(STEPS // PIECE):
+        given = pool.step_rows(handles, x=x[:, step * PIECE : (step + 1) * PIECE])
+        assert_array_equal(given["h"], whole["h"][:, step])
+    program.inference.export(tmp_path, "net")
+    subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
+    done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "ok, largest difference 0"
+
+    _, gradients = program.training.gradients(x=x, wrt=["x"])
+    change = np.zeros_like(x, np.float64)
+    change[1, 9, 2] = 1e-2
+    ends = [program.training(x=x + sign * change)["loss"] for sign in (1, -1)]
+    assert_allclose(gradients["x"][1, 9, 2], (float(ends[0]) - float(ends[1])) / 2e-2, rtol=2e-2, atol=1e-5)
