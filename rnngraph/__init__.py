@@ -282,8 +282,8 @@ __all__ = [
     "sparse_softmax_cross_entropy", "split", "sqrt", "square", "squeeze", "stack", "stack_bidirectional_dynamic_rnn",
     "standardize", "state", "state_placeholder", "static_rnn", "stop_gradient", "swapaxes", "swish", "take_along_axis",
     "tan", "tanh", "tanh_shrink", "tap", "tensordot", "threshold", "tile", "top_k", "trace", "transpose",
-    "triangular_solve", "tril", "triu", "trunc", "trunc_divide", "unstack", "vector_norm", "weights", "where", "with_update", "write_onnx", "xlogy",
-    "zeros_like",
+    "triangular_solve", "tril", "triu", "trunc", "trunc_divide", "unstack", "vector_norm", "weights", "where",
+    "with_update", "write_onnx", "xlogy", "zeros_like",
 ]  # fmt: skip
 
 
