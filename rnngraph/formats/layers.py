@@ -15,7 +15,7 @@ from ..declare.call_text import snake_case
 from ..declare.cell import Cell, shared
 from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
 from ..declare.cells.wrappers import MultiRNNCell
-from ..declare.functions.layers import dense
+from ..declare.functions.layers import batch_normalization, dense
 from ..declare.parameters import parameter
 from ..declare.running.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
 from .gates import Layer, parameters_of
@@ -49,6 +49,24 @@ def declare_parameter(script: Script, base: str, array: np.ndarray, hint: str, t
     options: dict[str, Any] = {} if array.dtype == np.float32 else {"dtype": str(array.dtype)}
     options |= {} if trainable else {"initializer": "zeros", "trainable": False}
     return script.call(parameter, name, array.shape, **options, hint=hint)
+
+
+def declare_batch_normalization(
+    script: Script,
+    x: Value,
+    arrays: Mapping[str, np.ndarray],
+    scope: str,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+    momentum: float = 0.99,
+) -> Value:
+    """Batch normalization. arrays: its statistics, and ``gamma`` and ``beta`` unless it has none. scope: its own."""
+    script.own(scope, arrays)
+    options: dict[str, Any] = {} if axis in (-1, x.tensor.rank - 1) else {"axis": axis}
+    options |= {} if momentum == 0.99 else {"momentum": momentum}
+    options |= {} if epsilon == 1e-3 else {"epsilon": epsilon}
+    options |= {key: False for key, name in (("center", "beta"), ("scale", "gamma")) if name not in arrays}
+    return script.call(batch_normalization, x, **options, name=scope)
 
 
 # Cells --------------------------------------------------------------------------------------------------

@@ -15,11 +15,19 @@ import numpy as np
 
 from ..declare.functions.activations import ACTIVATIONS, leaky_relu
 from ..declare.functions.convolutions import conv1d
-from ..declare.functions.layers import batch_normalization
 from ..support.api_guard import api
 from ..support.errors import FileError
 from .gates import ORDERS, Layer, gates_of
-from .layers import CellKind, declare_dense, declare_parameter, declare_stack, gru_cell, lstm_cell, rnn_cell
+from .layers import (
+    CellKind,
+    declare_batch_normalization,
+    declare_dense,
+    declare_parameter,
+    declare_stack,
+    gru_cell,
+    lstm_cell,
+    rnn_cell,
+)
 from .net import Net
 from .reading import Record, bytes_of_file, json_of, not_readable, numbers
 from .script import Script
@@ -168,10 +176,8 @@ def _batch_normalization(script: Script, x: Value, layer: Record) -> Value:
     epsilon = float(numbers(layer, f"{layer.at}.epsilon", layer.get("epsilon"), ()))
     if epsilon < 0:
         raise layer.error(f"{layer.at}.epsilon is {epsilon}")
-    scope = script.scope("batch_normalization")
-    script.own(scope, dict(zip(names, arrays, strict=True)))
-    options: dict[str, Any] = {"center": False, "scale": False} if plain else {}
-    return script.call(batch_normalization, x, epsilon=epsilon, **options, name=scope)
+    own = dict(zip(names, arrays, strict=True))
+    return declare_batch_normalization(script, x, own, script.scope("batch_normalization"), epsilon=epsilon)
 
 
 def _only_activation(script: Script, x: Value, layer: Record) -> Value:

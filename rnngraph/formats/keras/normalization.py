@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions.layers import batch_normalization
 from ...declare.functions.normalization import group_norm, layer_norm, normalize, rms_norm, standardize
+from ..layers import declare_batch_normalization
 from .activations import number
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
@@ -46,13 +46,7 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     if b.is_shared(layer) or is_frozen or not b.drops(1.0):  # what it does by the batch is of training, like dropout
         return _frozen(b, layer, x, arrays, axis, epsilon)
     momentum = number(layer.config, "momentum", 0.99)
-    options: dict[str, Any] = {} if axis == x.rank - 1 else {"axis": axis}
-    options |= {} if momentum == 0.99 else {"momentum": momentum}
-    options |= {} if epsilon == 1e-3 else {"epsilon": epsilon}
-    options |= {key: False for key, name in (("center", "beta"), ("scale", "gamma")) if name not in arrays}
-    scope = b.scope(layer)
-    b.script.own(scope, arrays)
-    return Signal(b.script.call(batch_normalization, x.value, **options, name=scope))
+    return Signal(declare_batch_normalization(b.script, x.value, arrays, b.scope(layer), axis, epsilon, momentum))
 
 
 def _frozen(

@@ -11,7 +11,6 @@ import numpy as np
 from ...declare.functions.basic import (
     cast,
     expand_dims,
-    less,
     not_equal,
     one_hot,
     reduce_max,
@@ -24,6 +23,8 @@ from ...declare.functions.layers import dense, embedding
 from ...declare.functions.padding import pad
 from ...declare.functions.randomness import by_graph, dropout, random_normal
 from ...declare.functions.statistics import reduce_any
+from ..operators.backend import ScriptBackend
+from ..operators.dropouts import alpha_dropout, shared_dropout
 from ..steps import Value
 from .activations import activation, number
 from .core.configuration import Layer
@@ -124,16 +125,12 @@ def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _alpha_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    b.drops(_rate(layer))
-    return Signal(inputs.one.value)
+    x, rate = inputs.one, b.drops(_rate(layer))
+    return Signal(alpha_dropout(ScriptBackend(b.script), x.value, kept(rate))) if rate else Signal(x.value)
 
 
 def _dropped_alike(b: Declaration, x: Value, rate: float, axes: Sequence[int]) -> Signal:
-    """x times one mask for all entries of these axes."""
-    first = b.script.item(x, *(slice(0, 1) if axis in axes else slice(None) for axis in range(x.tensor.rank)))
-    never = b.script.call(less, first, float("-inf"))
-    mask = b.script.call(dropout, b.script.call(where, never, first, 1.0), kept(rate), hint="mask")
-    return _noise(b, x, b.script.operation("*", x, mask))
+    return Signal(shared_dropout(ScriptBackend(b.script), x, kept(rate), axes))
 
 
 def _noise(b: Declaration, x: Value, noisy: Value) -> Signal:

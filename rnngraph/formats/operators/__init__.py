@@ -34,5 +34,5 @@ What users could want, too, is no operator but a public function of ``rg``, and 
 are what needs a backend: arrays of weights, sizes that only a front end can write, or a meaning that NumPy has not.
 
 Read ``errors``, ``backend``, then ``windows`` (what an output reads along an axis), ``planes`` (two axes, one of them
-written out), ``convolutions``, ``pools``, ``attention``, ``moves`` (parts of axes) and ``elementwise``.
+written out), ``convolutions``, ``pools``, ``attention``, ``dropouts``, ``moves`` (parts of axes) and ``elementwise``.
 """

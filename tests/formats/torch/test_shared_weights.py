@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -60,3 +61,15 @@ def test_a_weight_is_one_parameter(name: str) -> None:
     with torch.no_grad():
         wanted = module(x).numpy()
     np.testing.assert_allclose(net.program().inference({"x": x.numpy()})["y"], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_of_recurrent_layers_that_others_use_are_copied_with_a_warning() -> None:
+    found = Layers(lambda m, x: m.rnn(x)[0] + m.head(x), rnn=nn.GRU(3, 9), head=nn.Linear(3, 9))
+    found.head.weight = nn.Parameter(found.rnn.weight_ih_l0[:9].detach().clone())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rg.read_torch(found.eval(), (torch.zeros(4, 3),))
+    cells = Layers(lambda m, x: m.last(x, m.first(x)), first=nn.GRUCell(3, 3), last=nn.GRUCell(3, 3))
+    cells.last.weight_ih = cells.first.weight_ih
+    with pytest.warns(UserWarning, match="weight_ih of GRUCell is used elsewhere, too"):
+        rg.read_torch(cells.eval(), (torch.zeros(4, 3),))

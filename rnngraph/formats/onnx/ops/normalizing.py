@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ....declare.functions import basic
 from ....declare.functions.arrays.moves import repeat
-from ....declare.functions.layers import batch_normalization
 from ....declare.functions.normalization import group_norm, layer_norm, rms_norm, standardize
 from ....declare.functions.norms import vector_norm
+from ...layers import declare_batch_normalization
 from ...steps import Value
 from ..core.known import Known, Operand, number_like, shape_of
 from ..core.sizes import UnreadableError, axis_of
@@ -39,9 +39,7 @@ def _batch_normalization(call: Call) -> Outputs:
     arrays = {name: array.array for name, array in zip(names, weights, strict=True) if isinstance(array, Known)}
     if any(array.shape != (size,) for array in arrays.values()):
         raise UnreadableError(f"its arrays are not of the {size} channels")
-    call.script.own(scope, arrays)
-    axis = {} if order[1] == rank - 1 else {"axis": order[1]}
-    made = call.script.call(batch_normalization, source, **axis, epsilon=epsilon, name=scope)
+    made = declare_batch_normalization(call.script, source, arrays, scope, order[1], epsilon)
     return [tensors.turned(made, order)]
 
 

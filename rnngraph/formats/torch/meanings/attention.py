@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -28,7 +28,7 @@ def attended(
     query: Value,
     key: Value,
     value: Value,
-    masks: list[Any],
+    masks: Sequence[Value],
     scale: float | None,
     keep: float,
     is_zero: bool = True,
@@ -65,7 +65,7 @@ def _scaled(
     tracer: Tracer,
     query: Operand,
     key: Operand,
-    value: Any,
+    value: Operand,
     attn_mask: Operand | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
@@ -87,13 +87,13 @@ def _multihead(
     found: nn.MultiheadAttention,
     query: Operand,
     key: Operand,
-    value: Any,
+    value: Operand,
     key_padding_mask: Operand | None = None,
     need_weights: bool = True,
     attn_mask: Operand | None = None,
     average_attn_weights: bool = True,
     is_causal: bool = False,
-) -> Any:
+) -> tuple[Value, Value | None]:
     if found.bias_k is not None or found.add_zero_attn:
         raise UnreadableError("it is read without add_bias_kv and add_zero_attn")
     query, key, value = map(tracer.value, (query, key, value))

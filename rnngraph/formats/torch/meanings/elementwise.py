@@ -8,7 +8,6 @@ import torch
 
 from ....declare.functions import activations, basic
 from ....declare.functions.elementary import angles, hyperbolic, logarithms, normal, numbers, powers, remainders
-from ....declare.functions.randomness import dropout as drop
 from ....declare.functions.rounding import ceil, floor
 from ....declare.functions.rounding import round as nearest
 from ....declare.tensor import constant
@@ -351,13 +350,6 @@ def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Ope
 @meaning("masked_fill")
 def _masked_fill(tracer: Tracer, x: Argument, mask: Argument, value: Any) -> Result:
     return choose(tracer, mask, value, x)
-
-
-@meaning("dropout", "alpha_dropout", "feature_dropout", "dropout1d", "dropout2d", "feature_alpha_dropout")
-def _dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
-    if p == 0 or isinstance(x, Filled):
-        return x
-    return tracer.call(drop, tracer.value(x), 1 - float(p))
 
 
 @meaning("to", "type_as", "float", "double", "long", "int", "bool", "half", "bfloat16", "cpu", "cuda", "contiguous",

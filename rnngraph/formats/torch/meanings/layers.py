@@ -1,4 +1,4 @@
-"""Meanings of torch's layers: embeddings, adaptive pools, interpolation, normalizations."""
+"""Meanings of torch's layers: embeddings, adaptive pools, interpolation, dropout, normalizations."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from torch import nn
 
 from ....declare.functions import basic
 from ....declare.functions.arrays.moves import repeat
-from ....declare.functions.layers import batch_normalization, embedding
+from ....declare.functions.layers import embedding
 from ....declare.functions.normalization import group_norm, layer_norm, rms_norm, standardize
+from ....declare.functions.randomness import dropout as drop
+from ...layers import declare_batch_normalization
+from ...operators.dropouts import alpha_dropout, shared_dropout
 from ...operators.pools import adaptive_pool
 from ...steps import Value
 from ..composed.axes import between
 from ..tracing.calls import array_of
-from ..tracing.kinds import Function, Operand, Result
+from ..tracing.kinds import Argument, Function, Operand, Result
 from ..tracing.moved_axes import untransposed
 from ..tracing.numbers import Extent
 from ..tracing.registry import UnreadableError, meaning, module
 from ..tracing.tracer import Tracer
-from ..tracing.values import dtype_of, shape_of
+from ..tracing.values import Filled, dtype_of, shape_of
 from .backend import TorchBackend
 from .products import layer_of
 from .shapes import axis_of
@@ -124,6 +127,44 @@ for _axes in (1, 2):
     meaning(f"adaptive_max_pool{_axes}d")(_adaptive(_axes, True))
 
 
+# Dropout --------------------------------------------------------------------------------------------
+
+
+def _channel_dropout(function: Function, unbatched: int | None = None) -> Function:
+    """A mask for each channel. unbatched: the rank of what has no batch."""
+
+    def mean(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
+        if p == 0 or isinstance(x, Filled):
+            return x
+        value = tracer.value(x)
+        rank = len(shape_of(value))
+        axes = range(1 if rank == unbatched else 2, rank)
+        return function(TorchBackend(tracer), value, 1 - float(p), axes)
+
+    return mean
+
+
+meaning("feature_dropout", "dropout2d")(_channel_dropout(shared_dropout))
+meaning("dropout1d")(_channel_dropout(shared_dropout, 2))
+meaning("feature_alpha_dropout")(_channel_dropout(alpha_dropout))
+
+
+@meaning("alpha_dropout")
+def _alpha_dropout(
+    tracer: Tracer, x: Argument, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Result:
+    if p == 0 or isinstance(x, Filled):
+        return x
+    return alpha_dropout(TorchBackend(tracer), tracer.value(x), 1 - float(p))
+
+
+@meaning("dropout")
+def _dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
+    if p == 0 or isinstance(x, Filled):
+        return x
+    return tracer.call(drop, tracer.value(x), 1 - float(p))
+
+
 # Normalizations -------------------------------------------------------------------------------------
 
 
@@ -158,16 +199,12 @@ def batch_norm(
     path = tracer.path_of(running_mean, "running_mean")
     scope = tracer.script.scope(path.rpartition("/")[0] or "batch_normalization")
     arrays = {"moving_mean": running_mean, "moving_variance": running_var, "gamma": weight, "beta": bias}
-    tracer.script.own(scope, {name: array_of(item) for name, item in arrays.items() if item is not None})
+    own = {name: array_of(item) for name, item in arrays.items() if item is not None}
     inner, order = untransposed(x)
     is_last = order == (0, 2, 1)  # channels are, before axes were moved
-    options: dict[str, Any] = {"axis": 1} if len(shape_of(x)) > 2 and not is_last else {}
-    options |= {"momentum": 1 - momentum, "epsilon": float(eps)}
-    options |= {"scale": False} if weight is None else {}
-    options |= {"center": False} if bias is None else {}
-    if is_last:
-        return tracer.call(basic.transpose, tracer.call(batch_normalization, inner, **options, name=scope), order)
-    return tracer.call(batch_normalization, x, **options, name=scope)
+    source, axis = (inner, 2) if is_last else (x, 1)
+    made = declare_batch_normalization(tracer.script, source, own, scope, axis, float(eps), 1 - momentum)
+    return tracer.call(basic.transpose, made, order) if is_last else made
 
 
 def _by_parameters(

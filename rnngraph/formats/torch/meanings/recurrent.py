@@ -5,8 +5,9 @@ modules of one step drivers over one, until equal steps are rolled up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
@@ -16,6 +17,7 @@ from ....declare.cells.basic import LSTMStateTuple
 from ....declare.cells.wrappers import DropoutWrapper
 from ....declare.functions import basic
 from ....declare.running.drivers import static_rnn
+from ....ir.types import Dim
 from ...layers import (
     CellKind,
     drive,
@@ -33,13 +35,25 @@ from ..tracing.calls import array_of
 from ..tracing.kinds import Operand
 from ..tracing.registry import UnreadableError, module
 from ..tracing.tracer import Tracer
-from ..tracing.values import Filled, Packed, Sorted, Stacked, dtype_of, shape_of
+from ..tracing.values import Filled, Lazy, Packed, Sorted, Stacked, dtype_of, shape_of
 from .products import same_dtype
 from .shapes import reshaped
 
+Given: TypeAlias = Operand | Sequence[Operand]
+"""States as torch takes them: h, or (h, c)."""
+State: TypeAlias = Value | tuple[Value, Value]
+"""A cell's state: h, or (c, h)."""
+Final: TypeAlias = Stacked | Sorted | tuple[Stacked | Sorted, ...]
+"""h_n, or (h_n, c_n)."""
+
+
+_COPIED = "the net that is read has a copy, which trains by itself; to train both alike, give each use its own weights"
+
 
 @module(nn.RNN, nn.LSTM, nn.GRU)
-def _layers(tracer: Tracer, found: nn.RNNBase, x: Operand, hx: Any = None) -> Any:
+def _layers(
+    tracer: Tracer, found: nn.RNNBase, x: Operand | PackedSequence, hx: Given | None = None
+) -> tuple[Any, Final]:
     return _Reading(tracer, found).of(x, hx)
 
 
@@ -54,7 +68,7 @@ class _Reading:
         path = tracer.paths.get(id(found), "").replace(".", "/")
         self.scope = tracer.script.scope(path or type(found).__name__.lower())
 
-    def of(self, x: Operand, hx: Operand) -> Any:
+    def of(self, x: Operand | PackedSequence, hx: Given | None) -> tuple[Any, Final]:
         """(outputs, states) as torch gives them."""
         tracer, packed = self.tracer, x if isinstance(x, PackedSequence) else None
         options: dict[str, Any] = {}
@@ -92,11 +106,11 @@ class _Reading:
 
     # States ---------------------------------------------------------------------------------------
 
-    def _initial(self, hx: Any, has_batch: bool, batch: Any) -> list[Any] | None:
+    def _initial(self, hx: Given | None, has_batch: bool, batch: Dim) -> list[State] | None:
         """A state of each layer and direction, layers first; None for zeros."""
         if hx is None:
             return None
-        given = list(hx) if self.is_lstm else [hx]
+        given = _leaves(hx, self.is_lstm)
         if all(isinstance(item, Filled) and item.number == 0 for item in given):
             return None
         count = self.found.num_layers * self.directions
@@ -109,10 +123,10 @@ class _Reading:
             self.tracer.sizes.meet(_shape(item)[-1], width)
             parts.append([self._one(item, number, has_batch) for number in range(count)])
         if not self.is_lstm:
-            return parts[0]
+            return [*parts[0]]
         return [(c, h) for h, c in zip(*parts, strict=True)]
 
-    def _one(self, item: Any, number: int, has_batch: bool) -> Value:
+    def _one(self, item: Operand, number: int, has_batch: bool) -> Value:
         tracer = self.tracer
         if isinstance(item, Stacked) and item.axis == 0 and len(item.items) > number:
             value = tracer.value(item.items[number])
@@ -120,7 +134,7 @@ class _Reading:
             value = tracer.script.item(tracer.value(item), number)
         return value if has_batch else tracer.value(reshaped(tracer, value, [1, *shape_of(value)]))
 
-    def _final(self, states: list[Any], has_batch: bool) -> Any:
+    def _final(self, states: Sequence[Value], has_batch: bool) -> Final:
         """h_n, or (h_n, c_n)."""
         fields = ("h", "c") if self.is_lstm else (None,)
         found = []
@@ -145,11 +159,8 @@ class _Reading:
             self.tracer.cached[key] = cell
         return cell, True
 
-    def _arrays(self, layer: int, direction: int) -> dict[str, Any]:
-        suffix = f"_l{layer}" + ("_reverse" if direction else "")
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-        given = {name: getattr(self.found, name + suffix, None) for name in names}
-        return {name: array_of(array) for name, array in given.items() if array is not None}
+    def _arrays(self, layer: int, direction: int) -> dict[str, np.ndarray]:
+        return _arrays_of(self.tracer, self.found, f"_l{layer}" + ("_reverse" if direction else ""))
 
     def _placed(self, layer: int, direction: int, place: str) -> Value:
         """A cell at its scope, with its parameters and the dropout behind it."""
@@ -179,7 +190,7 @@ class _Reading:
             own_cell_weights(self.tracer.script, place, cell, arrays)
         return cell
 
-    def _driven(self, x: Value, initial: list[Any] | None, options: dict[str, Any]) -> tuple[Value, list[Any]]:
+    def _driven(self, x: Value, initial: list[State] | None, options: dict[str, Any]) -> tuple[Value, list[Value]]:
         """(outputs, a state of each layer and direction)."""
         count = self.directions
         columns = [
@@ -202,14 +213,37 @@ def _kind_of(found: nn.RNNBase | nn.RNNCellBase) -> CellKind:
     return rnn_cell(found.hidden_size, found.nonlinearity)
 
 
-def _shape(item: Any) -> Any:
+def _leaves(hx: Given, is_lstm: bool) -> list[Operand]:
+    """h alone, or h and c."""
+    is_pair = not isinstance(hx, Value | Lazy | torch.Tensor)
+    if is_pair is not is_lstm:
+        raise UnreadableError("an LSTM's state is a tuple (h, c), and those of other layers are one tensor")
+    return [hx] if isinstance(hx, Value | Lazy | torch.Tensor) else [*hx]
+
+
+def _arrays_of(tracer: Tracer, found: nn.RNNBase | nn.RNNCellBase, suffix: str = "") -> dict[str, np.ndarray]:
+    """A layer's arrays by torch's names, with a warning of those that other layers have, too."""
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+    given = {name: array for name in names if (array := getattr(found, name + suffix, None)) is not None}
+    for name, array in given.items():
+        if tracer.use(array):
+            text = f"{name}{suffix} of {type(found).__name__} is used elsewhere, too; {_COPIED}"
+            tracer.warnings[text, tracer.sizes.place(), UserWarning] = None
+    return {name: array_of(array) for name, array in given.items()}
+
+
+def _shape(item: Operand) -> tuple[Dim, ...]:
     return tuple(item.shape) if isinstance(item, torch.Tensor) else shape_of(item)
 
 
-def _sorted(final: Any, lengths: Any) -> Any:
+def _sorted(final: Final, lengths: Operand) -> Final:
     """States [layers, rows, width] of rows that the module has put in the order of their lengths."""
     if isinstance(final, tuple):
-        return tuple(_sorted(item, lengths) for item in final)
+        return tuple(_sorted_rows(item, lengths) for item in final)
+    return _sorted_rows(final, lengths)
+
+
+def _sorted_rows(final: Stacked | Sorted, lengths: Operand) -> Sorted:
     return Sorted("rows", final, lengths, final.shape, final.dtype, 1)
 
 
@@ -223,17 +257,17 @@ def _field(state: Value, name: str) -> Value:
 
 
 @module(nn.RNNCell, nn.LSTMCell, nn.GRUCell)
-def _step(tracer: Tracer, found: nn.RNNCellBase, x: Operand, hx: Any = None) -> Any:
+def _step(tracer: Tracer, found: nn.RNNCellBase, x: Operand, hx: Given | None = None) -> Value | tuple[Value, ...]:
     """A step: a driver over one, until equal steps are rolled up."""
     is_lstm = isinstance(found, nn.LSTMCell)
     x = tracer.value(x)
     has_batch = len(shape_of(x)) == 2
-    rows: Any = x if has_batch else tracer.value(reshaped(tracer, x, [1, *shape_of(x)]))
+    rows = x if has_batch else tracer.value(reshaped(tracer, x, [1, *shape_of(x)]))
     tracer.sizes.meet(shape_of(rows)[1], found.input_size)
     same_dtype(rows, found.weight_ih)
     cell, scope = _cell_of(tracer, found)
     options: dict[str, Any] = {}
-    given = [] if hx is None else list(hx) if is_lstm else [hx]
+    given = [] if hx is None else _leaves(hx, is_lstm)
     if given and not all(tracer.is_number(item) and item.number == 0 for item in given):
         leaves = [tracer.value(item) for item in given]
         for leaf in leaves:
@@ -256,10 +290,7 @@ def _cell_of(tracer: Tracer, found: nn.RNNCellBase) -> tuple[Value, str]:
     if key in tracer.cached:
         return tracer.cached[key], scope
     cell = _kind_of(found).declare(tracer.script)
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    given = {name: getattr(found, name) for name in names if getattr(found, name) is not None}
-    arrays = {name: array_of(array) for name, array in given.items()}
-    own_cell_weights(tracer.script, scope, cell, torch_layer(cell.thing, arrays))
+    own_cell_weights(tracer.script, scope, cell, torch_layer(cell.thing, _arrays_of(tracer, found)))
     if is_shared:
         cell = tracer.call(shared, cell, hint="cell")
         tracer.cached[key] = cell

@@ -1,0 +1,39 @@
+"""Dropout whose mask several entries share, and alpha dropout. Both act in the training graph alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from ...declare.functions.basic import less, where
+from ...declare.functions.randomness import by_graph, dropout
+from .backend import Backend, Item
+
+ALPHA = 1.7580993408473766
+"""Minus SELU's value at minus infinity."""
+
+
+def shared_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int]) -> Item:
+    """Return x times one mask for all entries of ``axes``. keep: the probability that an entry is kept."""
+    return b.call(by_graph, training=b.operation("*", x, _mask(b, x, keep, axes)), inference=x)
+
+
+def alpha_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int] = ()) -> Item:
+    """Return x with dropped entries at SELU's lower bound, scaled to x's mean and deviation (Klambauer et al. 2017).
+
+    axes: Those whose entries share a mask.
+    """
+    rate = 1 - keep
+    scale = 1 / math.sqrt(keep * (1 + rate * ALPHA**2))
+    kept = b.operation("*", _mask(b, x, keep, axes), keep)
+    raised = b.operation("*", b.operation("+", x, ALPHA), kept)
+    noisy = b.operation("*", b.operation("-", raised, ALPHA * keep), scale)
+    return b.call(by_graph, training=noisy, inference=x)
+
+
+def _mask(b: Backend[Item], x: Item, keep: float, axes: Collection[int]) -> Item:
+    """Return 0 or 1 / keep, of size 1 along ``axes``."""
+    rank = len(b.shape(x))
+    first = b.item(x, *(slice(0, 1) if axis in axes else slice(None) for axis in range(rank))) if axes else x
+    never = b.call(less, first, float("-inf"))
+    return b.call(dropout, b.call(where, never, first, 1.0), keep)
