@@ -16,7 +16,7 @@ from ..support.allocation import bytes_of, reserve
 from ..support.errors import ArgumentError, FileError, OutOfMemoryError
 from .atomic_file import as_path, replace_file
 from .read_file import open_file, read_file
-from .sealed_safetensors import is_intact, metadata_of, seal
+from .sealed_safetensors import arrays_in, is_intact, metadata_of, seal
 
 _END_BYTES = 22 + 0xFFFF
 """Maximum size in bytes of a zip's end-of-central-directory record, with the longest comment."""
@@ -81,13 +81,11 @@ def read_arrays(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray
 
 
 def _read_safetensors(path: os.PathLike[str]) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load  # slower to import than all of storage
-
-    data = read_file(path, "an .npz or .safetensors file", copies=2)
+    data = read_file(path, "an .npz or .safetensors file")
     metadata = metadata_of(data)
     if (MARK in metadata or DIGEST in metadata) and not is_intact(data, DIGEST):
         raise ValueError(f"its {len(data):,} bytes are not those that were written")
-    return dict(load(data))
+    return arrays_in(data)
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

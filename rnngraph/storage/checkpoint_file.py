@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load
 
 from ..support.allocation import reserve
 from ..support.errors import DtypeError, FileError
 from .atomic_file import as_path, replace_file
 from .read_file import read_file
-from .sealed_safetensors import has_header, is_intact, metadata_of, seal
+from .sealed_safetensors import arrays_in, has_header, is_intact, metadata_of, seal
 
 FORMAT = "rnngraph checkpoint"
 VERSION = 1
@@ -88,7 +87,7 @@ def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], 
         )
     if header["kind"] != kind:
         raise FileError(f"{shown} is a checkpoint of a {header['kind']}, not of a {kind}; give it to its own kind")
-    document, arrays = json.loads(header["document"]), load(raw)
+    document, arrays = json.loads(header["document"]), arrays_in(raw)
     return {name: arrays[name] for name in document["names"]}, document["text"]
 
 

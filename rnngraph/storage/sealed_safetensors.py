@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 _BLANK = b"0" * 64
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "|u1",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1",
+}  # fmt: skip
+"""NumPy's dtype of the bytes of each of safetensors' dtypes."""
 
 
 def seal(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], key: str) -> tuple[bytes | memoryview, ...]:
@@ -32,6 +38,57 @@ def seal(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], key: st
     assert place is not None
     before, after, data = head[:place], head[place + len(_BLANK) :], saved[end:]
     return before, _digest(before, after, data), after, data
+
+
+def arrays_in(raw: bytes) -> dict[str, np.ndarray]:
+    """Return the arrays of a safetensors file by name, which share its memory. Numbers of bfloat16 become float32.
+
+    Raises:
+        ValueError: The header is damaged, does not describe the data, or names an unknown dtype.
+    """
+    data = memoryview(raw)
+    begin = _end_of_header(data)
+    header = json.loads(bytes(data[8:begin])) if begin <= len(data) else None
+    if not isinstance(header, dict):
+        raise ValueError("it has no header")
+    entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    behind, arrays = 0, dict[str, np.ndarray]()
+    for name, entry in sorted(entries.items(), key=lambda item: _place(*item)):
+        dtype, shape, (first, stop) = _DTYPES.get(entry["dtype"]), _shape(entry["shape"]), _place(name, entry)
+        if dtype is None:
+            raise ValueError(f"{name} has the unknown dtype {entry['dtype']}")
+        if first != behind or stop - first != math.prod(shape) * np.dtype(dtype).itemsize or begin + stop > len(data):
+            raise ValueError(f"its header does not describe {name}")
+        behind = stop
+        arrays[name] = _array(data[begin + first : begin + stop], entry["dtype"], dtype).reshape(shape)
+    if begin + behind != len(data):
+        raise ValueError("there is more in it than its header describes")
+    return {name: arrays[name] for name in entries}
+
+
+def _place(name: str, entry: Any) -> tuple[int, int]:
+    place = entry.get("data_offsets") if isinstance(entry, dict) else None
+    if not isinstance(place, list) or len(place) != 2 or not all(type(item) is int for item in place):
+        raise ValueError(f"its header has no place of {name}")
+    return place[0], place[1]
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, list) or not all(type(dim) is int and dim >= 0 for dim in shape):
+        raise ValueError(f"{shape} is no shape")
+    return tuple(shape)
+
+
+def _array(data: memoryview, kind: str, dtype: str) -> np.ndarray:
+    array = np.frombuffer(data, dtype)
+    if kind == "BF16":
+        array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    elif kind == "BOOL":
+        array = array != 0
+    elif not array.flags.aligned:
+        array = array.copy()
+    array.flags.writeable = False
+    return array
 
 
 def is_intact(raw: bytes, key: str) -> bool | None:

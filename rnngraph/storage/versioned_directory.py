@@ -185,7 +185,7 @@ def _read(path: Path, facts: Mapping[str, Any]) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size != facts["bytes"]:
             raise ValueError(f"{path.name} has {size} bytes instead of {facts['bytes']}")
-        reserve(2 * size, f"what {path.name} holds")
+        reserve(size, f"what {path.name} holds")
         data = file.read(size)
     if _digest(data) != facts["sha256"]:
         raise ValueError(f"the bytes of {path.name} are not those that were written")

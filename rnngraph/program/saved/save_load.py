@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load as arrays_from
 from safetensors.numpy import save as arrays_text
 
 from ...declare.description import Described
@@ -37,6 +36,7 @@ from ...runtime.native.weight_options import (
 )
 from ...runtime.parameters import Parameters
 from ...storage.atomic_file import as_path
+from ...storage.sealed_safetensors import arrays_in
 from ...storage.versioned_directory import read_directory, write_directory
 from ...support.allocation import reserve
 from ...support.errors import FileError, GraphError, OutOfMemoryError
@@ -93,7 +93,7 @@ class SavedSource:
     def __init__(self, files: Mapping[str, bytes]) -> None:
         """files: as ``files_of`` gives them. Raises ``ValueError`` and its like where they are not."""
         text = json.loads(files[DOCUMENT])
-        arrays, weights = _arrays(files[ARRAYS]), _arrays(files[WEIGHTS])
+        arrays, weights = arrays_in(files[ARRAYS]), arrays_in(files[WEIGHTS])
         self.settings = _settings(text)
         self._described = described_from(text["declared"])
         named = dict(slot_from(item, arrays) for item in text["parameters"])
@@ -183,14 +183,6 @@ def _lowered(
     nests, with_names = (tuple(nest_from(nest, str) for nest in item) for item in (states, named))
     check([*map(flatten, nests)] == [*map(flatten, with_names)], f"{named!r} are other states than {states!r}")
     return Lowered(graph=graph, masks=masks, initial=initial, states=nests, named=with_names, **rest)
-
-
-def _arrays(data: bytes) -> dict[str, np.ndarray]:
-    """Arrays in memory of their own, read-only."""
-    arrays = {name: np.array(array, order="C") for name, array in arrays_from(data).items()}
-    for array in arrays.values():
-        array.flags.writeable = False
-    return arrays
 
 
 def files_of(source: GraphSource, parameters: Parameters, settings: SavedSettings) -> dict[str, bytes]:
