@@ -72,7 +72,7 @@ def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def two_steps(*arguments: Any) -> int:
         longest = original(*arguments)
-        return longest if longest == chunks.LONGEST_CHUNK else min(longest, 2)
+        return longest if longest == chunks.MAX_CHUNK else min(longest, 2)
 
     monkeypatch.setattr(entry_analysis, "chunk_length", two_steps)
     monkeypatch.setattr(overwriting, "MIN_STEPS", 1)

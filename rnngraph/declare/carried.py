@@ -11,7 +11,7 @@ from ..ir.node import Node
 from ..ir.sizes.table import open_size
 from ..ir.types import FLOATS, Dim, TensorType
 from ..support.allocation import zeros
-from ..support.arguments import MOST_UNITS
+from ..support.arguments import MAX_UNITS
 from ..support.errors import DtypeError, ShapeError, StructureError, Where, shown
 from .nest import flatten, map_leaves, matched, pack, paths
 from .public_types import check_dtype
@@ -138,7 +138,7 @@ def zeros_of(cell: Any, batch_size: Any, dtype: Any) -> Any:
     if isinstance(batch_size, Tensor) and batch_size.node.op == "constant":
         batch_size = int(batch_size.node["value"])
     is_int = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-    if isinstance(batch_size, Tensor) or not is_int or not 0 < batch_size <= MOST_UNITS:
+    if isinstance(batch_size, Tensor) or not is_int or not 0 < batch_size <= MAX_UNITS:
         raise DtypeError(
             f"zero_state needs a positive int as batch size, not {shown(batch_size)}; "
             "a driver without initial_state starts from zeros of any batch"

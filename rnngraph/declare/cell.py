@@ -20,7 +20,7 @@ from .parameter_maps import ParameterMap
 from .parameters import ParameterSpec, Specs, check_shape, parameter_node
 from .state import named, public, resolve, specification_of, stated, widths
 from .tensor import Tensor, class_within, constant
-from .trace import MOST_LEVELS, Inputs, States, Trace, driven, of_inner_cells
+from .trace import MAX_LEVELS, Inputs, States, Trace, driven, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Any, Any], Any, tuple[Any, Any]]
 """Generator that yields (inner cell, x, state), receives (output, new state), and returns its own such pair."""
@@ -379,8 +379,8 @@ class InnerCell:
         cell, running = self._cell, self._trace.running
         self._trace.places |= {line.place for line in (cell.where, self._trace.where) if line is not None}
         key = id(cell), types_of(x)
-        if key in running or len(running) >= MOST_LEVELS:
-            others = "another one of the same cell" if key in running else f"others, {MOST_LEVELS} levels deep"
+        if key in running or len(running) >= MAX_LEVELS:
+            others = "another one of the same cell" if key in running else f"others, {MAX_LEVELS} levels deep"
             remedy = "a cell that stands inside itself needs an object of its own for each place, and an end"
             raise StructureError(f"a step of {cell!r} runs {others}, and so has no end; {remedy}")
         leaves = state_leaves(cell, state, f"{cell!r}: given state", self._trace.where)

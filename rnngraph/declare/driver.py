@@ -22,7 +22,7 @@ from .state import named, public, specification_of
 from .tensor import Tensor, build, class_within, constant, declared
 from .trace import Trace, tracing
 
-MOST_INNER_STEPS = 1000
+MAX_INNER_STEPS = 1000
 """Maximum steps of nested drivers within one step. Each has machine code of its own, because they are unrolled."""
 
 
@@ -205,10 +205,10 @@ def drive(
                 "the driver, over the whole sequence",
                 item.where,
             )
-    if inner_steps > MOST_INNER_STEPS:
+    if inner_steps > MAX_INNER_STEPS:
         raise GraphError(
             f"{inner_steps} steps of drivers stand inside of one step, each of them as code of its own, and there may "
-            f"be {MOST_INNER_STEPS}; run fewer, or run the driver before or after the other one",
+            f"be {MAX_INNER_STEPS}; run fewer, or run the driver before or after the other one",
             nested[0].where,
         )
     scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.attributes import MOST_AXES
+from ..ir.attributes import MAX_AXES
 from ..ir.graph import Node, make
 from ..ir.types import TensorType
 from ..support.api_guard import api
-from ..support.arguments import MOST_UNITS, checked_name, entries, flag
+from ..support.arguments import MAX_UNITS, checked_name, entries, flag
 from ..support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ..support.records import dataclass
 from .initializers import Initializer, initializer_of
@@ -106,10 +106,10 @@ def parameter_node(spec: ParameterSpec, label: str) -> Node:
 
 def check_shape(name: Any, shape: Sequence[int]) -> tuple[int, ...]:
     dims = entries(shape, f"the shape of parameter {name}")
-    if len(dims) > MOST_AXES:
-        raise ShapeError(f"parameter {name} has {len(dims)} axes, and a Tensor has {MOST_AXES} at most")
+    if len(dims) > MAX_AXES:
+        raise ShapeError(f"parameter {name} has {len(dims)} axes, and a Tensor has {MAX_AXES} at most")
     is_int = [isinstance(dim, int | np.integer) and not isinstance(dim, bool) for dim in dims]
-    if not all(is_int) or not all(0 < dim <= MOST_UNITS for dim in dims):
+    if not all(is_int) or not all(0 < dim <= MAX_UNITS for dim in dims):
         raise ShapeError(f"parameter {name} needs a shape of positive ints, not {shown(shape)}")
     return tuple(map(int, dims))
 

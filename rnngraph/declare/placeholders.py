@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.attributes import MOST_AXES
+from ..ir.attributes import MAX_AXES
 from ..ir.graph import Node, make
 from ..ir.node import Namer
 from ..ir.sizes.table import open_size
 from ..ir.types import DTYPES, FLOATS, Dim, TensorType, size
 from ..support.api_guard import api
-from ..support.arguments import MOST_CHARACTERS, checked_name, entries
+from ..support.arguments import MAX_CHARACTERS, checked_name, entries
 from ..support.errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from .cell import Cell, check_cell
 from .nest import pack, paths
@@ -115,8 +115,8 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
         sizes = entries(shape, "shape")
     except DtypeError as error:
         raise ShapeError(f"placeholder {name}: {error.what}", where) from None
-    if len(sizes) > MOST_AXES:
-        raise ShapeError(f"placeholder {name} has {len(sizes)} axes, and a Tensor has {MOST_AXES} at most", where)
+    if len(sizes) > MAX_AXES:
+        raise ShapeError(f"placeholder {name} has {len(sizes)} axes, and a Tensor has {MAX_AXES} at most", where)
     serial = next(declared)
     for axis, entry in enumerate(sizes):
         if entry is None:
@@ -128,7 +128,7 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
         else:
             which = "a name that is an identifier"
             if isinstance(entry, str):
-                which += f" of at most {MOST_CHARACTERS} characters a-z, A-Z, 0-9 and _, and no word of Python's"
+                which += f" of at most {MAX_CHARACTERS} characters a-z, A-Z, 0-9 and _, and no word of Python's"
             raise ShapeError(
                 f"placeholder {name}: {shown(entry)} is no size; use an int, None or {which}",
                 where,
@@ -139,7 +139,7 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
 
 def can_name_size(word: str) -> bool:
     """True if a size can have this name. Printed sizes are parsed as Python expressions."""
-    plain = word.isidentifier() and word.isascii() and len(word) <= MOST_CHARACTERS
+    plain = word.isidentifier() and word.isascii() and len(word) <= MAX_CHARACTERS
     return plain and not keyword.iskeyword(word) and not word.startswith("_")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.attributes import MOST_DIVISOR
+from ..ir.attributes import MAX_DIVISOR
 from ..ir.types import DTYPES, SHORT_NAMES, Dim, TupleType, Type, dim_text
 from ..support.errors import DtypeError, ShapeError, Where, shown
 
@@ -65,8 +65,8 @@ def bounds_of(item: slice, dim: Dim, where: Where | None) -> tuple[Dim, Dim, int
     step = 1 if item.step is None else int(item.step)
     if step == 0:
         raise ShapeError("a slice's step can't be 0", where)
-    if abs(step) > MOST_DIVISOR:
-        raise ShapeError(f"a slice with step {step}; the step must lie within -{MOST_DIVISOR}..{MOST_DIVISOR}", where)
+    if abs(step) > MAX_DIVISOR:
+        raise ShapeError(f"a slice with step {step}; the step must lie within -{MAX_DIVISOR}..{MAX_DIVISOR}", where)
     if isinstance(dim, int):
         start, stop, step = item.indices(dim)
         if step > 0:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.attributes import MOST_AXES
+from ..ir.attributes import MAX_AXES
 from ..ir.types import DTYPES, FLOATS, Dim, TensorType
 from ..support.api_guard import api, taking
-from ..support.arguments import MOST_UNITS, checked_name
+from ..support.arguments import MAX_UNITS, checked_name
 from ..support.attribute_hints import telling
 from ..support.errors import DtypeError, ShapeError, StructureError, shown
 from .nest import children, flatten, fold, pack, rebuild
@@ -116,8 +116,8 @@ def _leaf(shape: Any, dtype: Any, is_memory: bool) -> Columns:
     if not isinstance(shape, tuple | list):
         return Columns(((_width(shape), is_memory),), None, own)
     axes = tuple(map(_width, shape))
-    if len(axes) >= MOST_AXES:
-        raise ShapeError(f"a state has {MOST_AXES - 1} axes at most beside the batch, not {len(axes)}")
+    if len(axes) >= MAX_AXES:
+        raise ShapeError(f"a state has {MAX_AXES - 1} axes at most beside the batch, not {len(axes)}")
     return Columns(((_width(math.prod(axes)), is_memory),), None if len(axes) == 1 else axes, own)
 
 
@@ -129,7 +129,7 @@ def _state_dtype(dtype: Any) -> str:
 
 
 def _width(value: Any) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 < value <= MOST_UNITS:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 < value <= MAX_UNITS:
         raise DtypeError(f"a state's width must be a positive int, not {shown(value)}")
     return int(value)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Never
 
 import numpy as np
 
-from ..ir.attributes import MOST_AXES
+from ..ir.attributes import MAX_AXES
 from ..ir.graph import Node, make
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, meet_declared
 from ..support.allocation import reserve
@@ -230,8 +230,8 @@ def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None
     where = in_layer(where or user_line())
     try:
         node = make(op, *(item.node for item in operands), where=where, name=name, meet=meet_declared, **attributes)
-        if isinstance(node.type, TensorType) and node.type.rank > MOST_AXES:
-            raise ValueError(f"it has {node.type.rank} axes, and a Tensor has {MOST_AXES} at most")
+        if isinstance(node.type, TensorType) and node.type.rank > MAX_AXES:
+            raise ValueError(f"it has {node.type.rank} axes, and a Tensor has {MAX_AXES} at most")
     except RnnGraphError:
         raise
     except TypeError as error:

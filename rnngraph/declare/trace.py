@@ -39,7 +39,7 @@ class Inputs(dict[str, Any]):
         raise NameLookupError(f"no input is named {shown(name)}{given}")
 
 
-MOST_LEVELS = 4000
+MAX_LEVELS = 4000
 """Maximum nesting depth of cells. A step that creates a new cell in each call would otherwise never end."""
 
 

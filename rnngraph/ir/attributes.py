@@ -12,22 +12,22 @@ from .node import Node
 from .sizes.polynomial import CLAMPED, Floor, floors_of
 from .types import DTYPES, FLOATS, Dim, Size, TensorType, TupleType
 
-MOST_ELEMENTS = 1 << 40
+MAX_ELEMENTS = 1 << 40
 """Maximum number of elements of a tensor, and the largest coefficient in a size.
 
 In a file, symbolic sizes count as 1. At a call they have their run-time values.
 """
 
-MOST_AXES = 32
+MAX_AXES = 32
 """Maximum rank of an array that every supported NumPy version can hold."""
 
-MOST_DIVISOR = 1 << 20
+MAX_DIVISOR = 1 << 20
 """Maximum step of a slice or a window. Divisors in a size may be larger, up to ``CLAMPED``."""
 
-MOST_STEPS = (1 << 31) - 1
+MAX_STEPS = (1 << 31) - 1
 """Maximum product of the step counts of nested loops in one call."""
 
-MOST_UNROLLED = 1024
+MAX_UNROLLED = 1024
 """Maximum unroll factor of a loop. Each unrolled step has machine code of its own."""
 
 
@@ -53,15 +53,15 @@ def positive(value: Any, node: Node) -> bool:
 
 
 def divisor(value: Any, node: Node) -> bool:
-    return positive(value, node) and value <= MOST_DIVISOR
+    return positive(value, node) and value <= MAX_DIVISOR
 
 
 def length(value: Any, node: Node) -> bool:
-    return dim(value, node) and (isinstance(value, Size) or value <= MOST_STEPS)
+    return dim(value, node) and (isinstance(value, Size) or value <= MAX_STEPS)
 
 
 def unrolled(value: Any, node: Node) -> bool:
-    return is_int(value) and 0 < value <= MOST_UNROLLED
+    return is_int(value) and 0 < value <= MAX_UNROLLED
 
 
 def dtype(value: Any, node: Node) -> bool:
@@ -102,8 +102,8 @@ def dim(value: Any, node: Node) -> bool:
         parts = [value, *(floor.dim for floor in floors_of(value))]
         numbers = (factor for part in parts for _, factor in part.terms)
         fits = all(floor.by <= CLAMPED for floor in floors_of(value))
-        return fits and all(abs(number) <= MOST_ELEMENTS for number in numbers)
-    return is_int(value) and 0 <= value <= MOST_ELEMENTS
+        return fits and all(abs(number) <= MAX_ELEMENTS for number in numbers)
+    return is_int(value) and 0 <= value <= MAX_ELEMENTS
 
 
 def shape(value: Any, node: Node) -> bool:
@@ -119,7 +119,7 @@ def kind(value: Any, node: Node) -> bool:
     elements = 1
     for item in value.shape:  # of an axis of size 0, the other sizes still determine strides
         elements *= max(1, _at_one(item))
-    return elements <= MOST_ELEMENTS and len(value.shape) <= MOST_AXES
+    return elements <= MAX_ELEMENTS and len(value.shape) <= MAX_AXES
 
 
 def _at_one(dim: Dim) -> int:

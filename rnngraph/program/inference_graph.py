@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..runtime.calls.non_finite import NonFinite
     from ..runtime.streams.pool import StreamPool
 
-MOST_BATCHES = 16
+MAX_BATCHES = 16
 """Step graphs that are kept, one for each batch, so that new streams find code."""
 
 
@@ -48,7 +48,7 @@ class InferenceGraph(CallableGraph[Given]):
 
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         super().__init__(parts, lowered)
-        self._step_graphs: BoundedCache[int, StepGraph] = BoundedCache(MOST_BATCHES)
+        self._step_graphs: BoundedCache[int, StepGraph] = BoundedCache(MAX_BATCHES)
 
     @cached_property
     def _types(self) -> dict[str, TensorType]:

@@ -11,9 +11,9 @@ from ..support.arguments import whole_number
 from ..support.bounded_cache import BoundedCache
 from ..support.errors import ArgumentError, GraphError, Where
 
-MOST_SAMPLES = 2**32
+MAX_SAMPLES = 2**32
 
-MOST_NUMBERS = 16
+MAX_NUMBERS = 16
 """Numbers of draws in a call for which graphs are kept."""
 
 
@@ -22,7 +22,7 @@ class SampledGraphs:
 
     def __init__(self) -> None:
         self._graphs: BoundedCache[tuple[int, CompiledGraph, tuple[str, ...]], CompiledGraph | None]
-        self._graphs = BoundedCache(MOST_NUMBERS)
+        self._graphs = BoundedCache(MAX_NUMBERS)
 
     def graph(
         self, samples: int, compiled: CompiledGraph, outputs: tuple[str, ...], where: Where | None
@@ -31,8 +31,8 @@ class SampledGraphs:
         count = whole_number(samples, "samples")
         if count < 1:
             raise ArgumentError(f"samples={count} must be 1 or more", where)
-        if count > MOST_SAMPLES:
-            raise ArgumentError(f"samples={count} is more than the {MOST_SAMPLES} draws that a seed has", where)
+        if count > MAX_SAMPLES:
+            raise ArgumentError(f"samples={count} is more than the {MAX_SAMPLES} draws that a seed has", where)
         key = (count, compiled, outputs)
         found: CompiledGraph | Literal[False] | None = self._graphs.get(key, False)
         if found is False:

@@ -12,19 +12,19 @@ import numpy as np
 
 from .errors import ArgumentError, DtypeError, RnnGraphError, ShapeError, Where, shown
 
-MOST_UNITS = 2**31 - 1
+MAX_UNITS = 2**31 - 1
 MOST = 2**63 - 1
-MOST_CHARACTERS = 200
+MAX_CHARACTERS = 200
 Word = TypeVar("Word", bound=str)
 
 
 def units(value: Any, what: str) -> int:
-    """Return a width as an int: positive, at most ``MOST_UNITS``."""
+    """Return a width as an int: positive, at most ``MAX_UNITS``."""
     width = whole_number(value, what)
     if width <= 0:
         raise ArgumentError(f"{what} must be positive, not {width}")
-    if width > MOST_UNITS:
-        raise ArgumentError(f"{what} must be at most {MOST_UNITS}, not {width}")
+    if width > MAX_UNITS:
+        raise ArgumentError(f"{what} must be at most {MAX_UNITS}, not {width}")
     return width
 
 
@@ -43,7 +43,7 @@ def checked_name(value: Any, what: str, where: Where | None = None, any_text: bo
     """Return a user's name for printed graphs, files and machine code, after checking it.
 
     Args:
-        value: The name, 1 to ``MOST_CHARACTERS`` characters.
+        value: The name, 1 to ``MAX_CHARACTERS`` characters.
         what: The named thing, for errors.
         where: The user's line, for errors.
         any_text: Also accept characters that cannot be printed, such as line ends.
@@ -52,9 +52,9 @@ def checked_name(value: Any, what: str, where: Where | None = None, any_text: bo
         raise DtypeError(f"{what} needs a name, not {shown(value)}", where)
     if not value:
         raise ArgumentError(f"{what} needs a name of at least one character", where)
-    if len(value) > MOST_CHARACTERS:
+    if len(value) > MAX_CHARACTERS:
         raise ArgumentError(
-            f"{what} needs a name of at most {MOST_CHARACTERS} characters, and {shown(value)} has {len(value)}; "
+            f"{what} needs a name of at most {MAX_CHARACTERS} characters, and {shown(value)} has {len(value)}; "
             "give a shorter one",
             where,
         )

@@ -33,7 +33,7 @@ torch does so while one of its modules is traced, the others while they convert 
 NO_LINE = (__file__, 0)
 """File and line of warnings without a user's line, such as those of a command."""
 
-MOST_CHARACTERS = 900
+MAX_CHARACTERS = 900
 """Maximum length of an error message, without its line.
 
 Longer messages lose their middle: the beginning says what is wrong, the end what to write.
@@ -187,7 +187,7 @@ class RnnGraphError(Exception):
         where: The user's line; None if unknown.
     """
 
-    most_characters = MOST_CHARACTERS
+    most_characters = MAX_CHARACTERS
     any_arguments: tuple[Any, ...] = ("",)  # valid arguments of __init__, for unpickling
 
     def __init__(self, what: str, where: Where | None = None) -> None:
@@ -223,7 +223,7 @@ def _restored(kind: type[RnnGraphError], arguments: tuple[Any, ...], state: dict
 # Texts -----------------------------------------------------------------------------------------------
 
 
-def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+def shortened(text: str, most: int = MAX_CHARACTERS) -> str:
     """Return text, without its middle if it is longer than ``most`` characters."""
     if len(text) <= most:
         return text

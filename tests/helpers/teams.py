@@ -85,7 +85,7 @@ def share_everything(
     monkeypatch.setattr(pipeline, "FAR_CYCLES", 0.0)
     monkeypatch.setattr(sharing.Work, "pays", lambda work: True)
     monkeypatch.setattr(rowwise, "MIN_ROWS", fewest_rows)
-    monkeypatch.setattr(native, "FEWEST_CYCLES", 0)
+    monkeypatch.setattr(native, "MIN_CYCLES", 0)
     monkeypatch.setattr(pool, "cores", lambda: parts)
     monkeypatch.setattr(adaptive_threads, "TRIALS", 0)  # always shared
 

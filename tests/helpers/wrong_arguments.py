@@ -29,7 +29,7 @@ from rnngraph.support.errors import Where
 
 SECONDS, ASLEEP = 60.0, 3600.0
 """Of the processor's time, after which a call counts as one that never ends; of any, in which it does nothing."""
-MOST_CHARACTERS = 1000
+MAX_CHARACTERS = 1000
 MODULES = (
     "contrib", "crf", "flags", "framework", "gfile", "initializers", "layers",
     "legacy_seq2seq", "linalg", "logging", "losses", "math", "nest", "nn", "random", "rnn", "rnn_cell", "seq2seq",
@@ -529,7 +529,7 @@ def finding(call: Call) -> str | None:
     if not isinstance(error, rg.RnnGraphError):
         return f"{call}\n  raises {type(error).__name__}: {str(error)[:300]}{_last_line(error)}"
     text = str(error)
-    if len(text) > MOST_CHARACTERS + len(str(error.where)):
+    if len(text) > MAX_CHARACTERS + len(str(error.where)):
         return f"{call}\n  says {len(text)} characters: {text[:200]}"
     if not isinstance(error.where, Where) or not text.startswith(f"{error.where}: ") or error.where.file != __file__:
         return f"{call}\n  does not begin with the line at fault: {text[:200]}"

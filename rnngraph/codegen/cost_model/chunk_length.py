@@ -10,7 +10,7 @@ from ..analysis.node_kinds import is_batched_product
 from ..machine.target import Target
 from .register_tiles import OPEN_ROWS
 
-LONGEST_CHUNK = 1 << 30  # all steps, in numbers of 32 bits too
+MAX_CHUNK = 1 << 30  # all steps, in numbers of 32 bits too
 ROWS_OF_A_CHUNK = 128
 
 
@@ -34,7 +34,7 @@ class TimeChunk:
     @property
     def estimated_steps(self) -> int:
         """Number of steps that estimates assume."""
-        return OPEN_ROWS if self.longest >= LONGEST_CHUNK else self.longest
+        return OPEN_ROWS if self.longest >= MAX_CHUNK else self.longest
 
 
 def chunk_length(
@@ -50,7 +50,7 @@ def chunk_length(
     """
     temporaries = [node for node in fused.stored if node.op != "scan" and node not in leaving and node.tensor.rank > 1]
     if not temporaries:
-        return LONGEST_CHUNK
+        return MAX_CHUNK
     products = [node for kernel in fused.kernels for node in kernel.members if _has_weights(node)]
     weights = sum(map(_bytes, dict.fromkeys(node.operands[1] for node in products)))
     is_read_from_afar = weights > target.second_cache // 2  # then temporaries cost less than weights, however many rows

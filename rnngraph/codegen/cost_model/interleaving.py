@@ -22,7 +22,7 @@ from ..analysis.chunk_needs import Needs
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_view
 from ..machine.target import Target
-from .chunk_length import LONGEST_CHUNK, TimeChunk
+from .chunk_length import MAX_CHUNK, TimeChunk
 from .register_tiles import FMA_LATENCY, OPEN_ROWS, accumulators, lanes_for
 from .work_sharing import LONG_OPS, ONE_WORKER, WorkSharing, per_chunk_overhead
 
@@ -232,7 +232,7 @@ def _depth(phases: Sequence[Phase], needs: Sequence[Needs]) -> int:
 
 def _grain(target: Target, kernels: Sequence[Kernel], length: Dim) -> int:
     """Return the steps of a chunk."""
-    sharing = WorkSharing(target, ONE_WORKER, TimeChunk(length, 0, 0, False, LONGEST_CHUNK))
+    sharing = WorkSharing(target, ONE_WORKER, TimeChunk(length, 0, 0, False, MAX_CHUNK))
     tiles = [sharing.tile_steps(kernel) for kernel in kernels]
     grain = min(range(FEWEST, 2 * FEWEST), key=lambda steps: (sum(steps % tile for tile in tiles) / steps, steps))
     return 2 * grain if any(map(per_chunk_overhead, kernels)) else grain

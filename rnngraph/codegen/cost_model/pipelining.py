@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ...ir.types import Dim
 from ...support.records import dataclass
-from .chunk_length import LONGEST_CHUNK
+from .chunk_length import MAX_CHUNK
 from .register_tiles import OPEN_ROWS
 from .work_sharing import Partition
 
@@ -89,7 +89,7 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
     overheads = [
         CLAIM_CYCLES + sum(kernel.per_chunk_overhead for kernel in kernels[first:last]) for first, last in stages
     ]
-    most = max(MOST, longest // BUFFER_DEPTH if longest < LONGEST_CHUNK else 0)
+    most = max(MOST, longest // BUFFER_DEPTH if longest < MAX_CHUNK else 0)
     grains = _grains(kernels, serial / len(costs), most)
     cycles, grain = min((_cycles(costs, overheads, steps, workers), steps) for steps in grains)
     cut = sum(kernel.partition.cycles + kernel.partition.barriers * FAR_CYCLES for kernel in kernels)

@@ -26,7 +26,7 @@ PER_CYCLE = 2.0
 SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
 OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
 EVEN = 1.03  # how much longer tiles of one height may take than tiles of two
-FEWEST_CUT, MOST_CUT = 8, 64  # steps of k from which, and steps and columns up to which, a sum is cut in two
+MIN_CUT, MAX_CUT = 8, 64  # steps of k from which, and steps and columns up to which, a sum is cut in two
 SUM_BLOCK = 512  # steps of k after which a float's sum begins anew, and is added to those before: it rounds less
 TRANSPOSED_TOGETHER = 4  # k of a block of float32 that a tile transposes as it reads them
 LARGE = 16  # sums
@@ -79,7 +79,7 @@ def accumulators(target: Target, depth: Dim, width: Dim) -> int:
     """
     if not isinstance(depth, int) or not isinstance(width, int) or target.registers <= 16:
         return 1
-    return 2 if FEWEST_CUT <= depth <= MOST_CUT and width <= MOST_CUT else 1
+    return 2 if MIN_CUT <= depth <= MAX_CUT and width <= MAX_CUT else 1
 
 
 def sum_block(depth: Dim, dtype: str) -> int:

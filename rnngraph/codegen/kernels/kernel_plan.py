@@ -19,7 +19,7 @@ from .active_rows import ActiveRows, ActiveSteps
 from .product_plan import ProductPlan, plan_products, plan_sparse
 from .region import Region
 
-FEWEST_PACKED, MOST_PACKED = 64, 512  # rows of k in a block: each block reads and writes the result once
+MIN_PACKED, MAX_PACKED = 64, 512  # rows of k in a block: each block reads and writes the result once
 
 
 @dataclass(frozen=True)
@@ -122,4 +122,4 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
     """Return the rows of k that are packed at a time: the left panel fills a part of the second cache."""
     rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
-    return max(FEWEST_PACKED, min(MOST_PACKED, rows // 16 * 16))
+    return max(MIN_PACKED, min(MAX_PACKED, rows // 16 * 16))

@@ -9,12 +9,12 @@ from ..machine.target import Target
 from .barrier import LINE
 from .spin_wait import SPINS, pause, write_pause
 
-MOST_WORKERS = 64
-_JOB = 1 + MOST_WORKERS
+MAX_WORKERS = 64
+_JOB = 1 + MAX_WORKERS
 JOB_WORD = 8 * _JOB
 """Index of the 8-byte word with a job's entry; its arguments and number of workers follow."""
 _FIRST = _JOB + 1
-LINES = _FIRST + 3 * MOST_WORKERS
+LINES = _FIRST + 3 * MAX_WORKERS
 """Lines of a pool's memory: a team's, one for the job, three for each worker (jobs assigned, jobs done, semaphore)."""
 
 

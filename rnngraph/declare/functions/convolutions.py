@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...ir.attributes import MOST_DIVISOR
+from ...ir.attributes import MAX_DIVISOR
 from ...ir.types import FLOATS
 from ...support.api_guard import api
 from ...support.arguments import flag, one_of, whole_number
@@ -150,8 +150,8 @@ class Windows:
         else:
             padding = _pair(padding, where)
         size, stride, apart = positive(size, what), positive(stride, "strides"), positive(apart, "dilation")
-        if stride > MOST_DIVISOR:
-            raise ArgumentError(f"strides must be at most {MOST_DIVISOR}, not {stride}", where)
+        if stride > MAX_DIVISOR:
+            raise ArgumentError(f"strides must be at most {MAX_DIVISOR}, not {stride}", where)
         return Windows(size, stride, apart, padding)
 
     def of(self, x: Tensor, scope: ScopeName, fill: float = 0) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.attributes import MOST_DIVISOR
+from ...ir.attributes import MAX_DIVISOR
 from ...ir.sizes.polynomial import CLAMPED, least
 from ...ir.types import INTEGERS, Dim, product
 from ...support.api_guard import api
@@ -87,9 +87,9 @@ def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None 
     x = as_tensor(x)
     place = one_axis(x.rank, axis)
     stride = whole_number(step, "step")
-    if not 0 < abs(stride) <= MOST_DIVISOR:
+    if not 0 < abs(stride) <= MAX_DIVISOR:
         raise ShapeError(
-            f"a slice with step {stride}; the step must lie within -{MOST_DIVISOR}..{MOST_DIVISOR}, and not be 0"
+            f"a slice with step {stride}; the step must lie within -{MAX_DIVISOR}..{MAX_DIVISOR}, and not be 0"
         )
     first, last = (
         None if bound is None else max(-CLAMPED, min(CLAMPED, whole_number(bound, name)))

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...codegen.cost_model.chunk_length import LONGEST_CHUNK
+from ...codegen.cost_model.chunk_length import MAX_CHUNK
 from ...codegen.machine.alignment import ALIGNMENT, padded
 from ...codegen.machine.target import Target
 from ...ir.types import Dim, evaluate
@@ -217,7 +217,7 @@ class ExportedStream(ExportedNet):
         """Steps whose temporaries a block holds at once."""
         groups = () if self.block is None else self.block.plan.groups
         longest = [group.chunks.longest for group in groups if group.chunks is not None]
-        return max((steps for steps in longest if steps < LONGEST_CHUNK), default=1)
+        return max((steps for steps in longest if steps < MAX_CHUNK), default=1)
 
 
 @dataclass(frozen=True)

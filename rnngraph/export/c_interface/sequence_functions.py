@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...codegen.machine.ir_builder import signature
-from ...ir.attributes import MOST_ELEMENTS
+from ...ir.attributes import MAX_ELEMENTS
 from ...ir.types import Shape
 from .llvm_text import WrapperBuilder
 from .nets import ExportedSequence
@@ -52,7 +52,7 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
     def _need(self) -> str:
         """The function that gives the bytes of scratch for sizes, -1 for those that the net can't take."""
         exported, f = self.exported, WrapperBuilder()
-        reach = min(MOST_ELEMENTS, 1 << exported.target.pointer_bits - SPARE_BITS)
+        reach = min(MAX_ELEMENTS, 1 << exported.target.pointer_bits - SPARE_BITS)
         bounded = Bounded(f, {name: f"%n_{name}" for name in self._names})
         wrong = [f.value(f"icmp ugt i64 %n_{name}, {reach}", "wrong") for name in self._names]
         for size in exported.sizes:
@@ -62,7 +62,7 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
             wrong.append(f.value(f"icmp slt i64 {bounded.number(dim)}, 0", "wrong"))
         for most in exported.bounds.most:
             total = bounded.product(map(bounded.number, most.dims))
-            limit = most.limit if most.limit > MOST_ELEMENTS else min(most.limit, reach)
+            limit = most.limit if most.limit > MAX_ELEMENTS else min(most.limit, reach)
             wrong.append(f.value(f"icmp ugt i64 {total}, {limit}", "wrong"))
         parts: list[tuple[Shape, Shape]] = [((item.rows,), item.indices) for item in exported.bounds.tables]
         parts += [(item.entries, item.results) for item in exported.bounds.choices]

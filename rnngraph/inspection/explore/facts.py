@@ -16,7 +16,7 @@ from ..profile.profile import Profile
 from .places import Places
 
 BINS = 32
-MOST_COUNTED = 1 << 20
+MAX_COUNTED = 1 << 20
 """Elements of an array that its histogram counts: of a larger one, evenly spaced ones."""
 
 
@@ -48,8 +48,8 @@ def array_facts(name: str, array: np.ndarray, places: Places, layer: str = "") -
     """Name, type, bytes and histogram of a parameter or a tap. layer: whose places belong to it."""
     wheres = [where for where in places.known if layer and where.layer == layer]
     numbers = array.reshape(-1)
-    if numbers.size > MOST_COUNTED:
-        numbers = numbers[:: -(-numbers.size // MOST_COUNTED)]
+    if numbers.size > MAX_COUNTED:
+        numbers = numbers[:: -(-numbers.size // MAX_COUNTED)]
     numbers = numbers.astype(np.float64)
     finite = numbers[np.isfinite(numbers)]
     counts = np.histogram(finite, BINS)[0] if finite.size else np.zeros(BINS, np.int64)

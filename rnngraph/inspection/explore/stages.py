@@ -16,7 +16,7 @@ from ...runtime.native.stages import NATIVE_STAGES, NativeStages
 from ...support.errors import RnnGraphError
 from ...support.stage_text import StageLine
 
-MOST_COMPARED = 20_000
+MAX_COMPARED = 20_000
 """Lines of two texts that are compared one by one; of longer ones, those that are the same at both ends stay."""
 
 ABOUT = {
@@ -107,7 +107,7 @@ def changes_between(before: Sequence[str], after: Sequence[str]) -> list[Change]
     ends = len(names) - tail, len(others) - tail
     changes: list[Change] = [("equal", 0, same, 0, same)] if same else []
     middle, other = names[same : ends[0]], others[same : ends[1]]
-    if len(middle) + len(other) > MOST_COMPARED:
+    if len(middle) + len(other) > MAX_COMPARED:
         changes.append(("replace", same, ends[0], same, ends[1]))
     else:
         matcher = SequenceMatcher(None, middle, other, autojunk=False)

@@ -17,10 +17,10 @@ from .expressions import equations, in_inference, in_training, needed, passing, 
 from .nesting import HeldCells, nested
 from .node_texts import layer_of, short_name, type_text
 
-MOST_IN_GROUP = 40
+MAX_IN_GROUP = 40
 """Ops that share one box as they come from one line."""
 
-MOST_NAMES = 3
+MAX_NAMES = 3
 """Names of outputs that are written out."""
 
 _UNDRAWN = frozenset(("get", "transpose", "broadcast", "reshape", "cast", "iota", "dimension", "ensure_shape"))
@@ -136,7 +136,7 @@ class _Reader:
         rows = equations(group, leaving, self.names, lambda _: 0, self.training, self.inference)
         layer = self._own_layer(first)
         called = {node: name for name, node in self.graph.outputs}
-        named = dict.fromkeys(node.name or called.get(node, node.op) for node in leaving[-MOST_NAMES:])
+        named = dict.fromkeys(node.name or called.get(node, node.op) for node in leaving[-MAX_NAMES:])
         title = layer or ", ".join(named)
         # A box without anything that inference has is inference's no more, though a value passes through it.
         inference = inference and any(row.inference for row in rows)
@@ -180,8 +180,8 @@ class _Reader:
             joined.setdefault((source, name.partition("/")[0]), []).append((name, node))
         for number, ((source, first), outputs) in enumerate(joined.items()):
             names = [name for name, _ in outputs]
-            left_out = len(names) - MOST_NAMES
-            title = ", ".join(names if left_out <= 1 else [*names[: MOST_NAMES - 1], f"… {names[-1]}"])
+            left_out = len(names) - MAX_NAMES
+            title = ", ".join(names if left_out <= 1 else [*names[: MAX_NAMES - 1], f"… {names[-1]}"])
             is_loss = first == "loss"
             label = type_text(outputs[0][1].type)
             box = Box(
@@ -229,7 +229,7 @@ def _groups(
         for number in read:
             behind |= before[number] | 1 << number
         mine = latest.get(key, len(groups))
-        fits = mine < len(groups) and len(groups[mine]) < MOST_IN_GROUP
+        fits = mine < len(groups) and len(groups[mine]) < MAX_IN_GROUP
         if not fits or any(before[number] >> mine & 1 for number in read if number != mine):
             mine = latest[key] = len(groups)
             groups.append([])

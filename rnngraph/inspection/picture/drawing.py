@@ -24,7 +24,7 @@ PADDING, GAP, JOIN = 10.0, 6.0, 24.0
 LOOP, MARGIN, APART, LEAST_WIDTH = 26.0, 16.0, 48.0, 200.0
 """Pixels: of a recurrence beside its box, around the picture, between two graphs, and of a picture at least."""
 
-MOST_ROWS, MOST_TITLES, MOST_CHARACTERS = 24, 8, 72
+MAX_ROWS, MAX_TITLES, MAX_CHARACTERS = 24, 8, 72
 """Equations that are written out in a box, lines of its head, and characters of a line of text."""
 
 
@@ -92,12 +92,12 @@ def _moved(shape: Shape, by: float) -> Shape:
 
 def _titles(box: Box) -> tuple[str, ...]:
     """The lines of a box's head; of very many wrappers around each other the outermost."""
-    left_out = len(box.titles) - MOST_TITLES
-    return box.titles if left_out <= 0 else (*box.titles[: MOST_TITLES - 1], f"… {left_out + 1} more")
+    left_out = len(box.titles) - MAX_TITLES
+    return box.titles if left_out <= 0 else (*box.titles[: MAX_TITLES - 1], f"… {left_out + 1} more")
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"
 
 
 @dataclass
@@ -228,7 +228,7 @@ def _parts(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
         places = "place" if count == 1 else "places"
         return [_Row(None, f"dropout at {count} {places}", True)] if count else []
     rows = [item for item in box.items if isinstance(item, Equation)]
-    shown = rows[:MOST_ROWS] if detail == "equations" else [row for row in rows if row.is_dropout][:MOST_ROWS]
+    shown = rows[:MAX_ROWS] if detail == "equations" else [row for row in rows if row.is_dropout][:MAX_ROWS]
     found = {id(row) for row in shown}
     parts: list[_Sized | _Row] = []
     for item in box.items:

@@ -14,7 +14,7 @@ from ...ir.types import dim_text
 WIDEST = 56
 """Characters of an equation's right side, beyond which a part of it gets a line of its own."""
 
-MOST_NAMES = 6
+MAX_NAMES = 6
 """Operands that are named; of more the rest is counted."""
 
 _INFIX = {
@@ -215,8 +215,8 @@ def _text(node: Node, operands: Sequence[tuple[str, int]]) -> tuple[str, int]:
 
 
 def _few(texts: Sequence[str]) -> list[str]:
-    left_out = len(texts) - MOST_NAMES
-    return [*texts[:MOST_NAMES], f"{left_out} more"] if left_out > 1 else [*texts]
+    left_out = len(texts) - MAX_NAMES
+    return [*texts[:MAX_NAMES], f"{left_out} more"] if left_out > 1 else [*texts]
 
 
 def _bracketed(operand: tuple[str, int], binds: int) -> str:

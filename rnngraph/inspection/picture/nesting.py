@@ -16,7 +16,7 @@ from .boxes import Box, State
 from .expressions import Equation
 from .node_texts import layer_of, type_text
 
-MOST_NESTED = 40
+MAX_NESTED = 40
 """Boxes within each other; what lies deeper stands in the innermost one."""
 
 
@@ -85,7 +85,7 @@ def _held(name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[s
             into.cells.append(held)
         held.titles.append(str(fact["label"]))
         held.wheres += [where] if isinstance(where, Where) else []
-        if depth < MOST_NESTED or held.kind == "wrapper":
+        if depth < MAX_NESTED or held.kind == "wrapper":
             pending += [(child, held, depth + (held is not into)) for child in inner.get(name, ())]
     return top.cells[0]
 

@@ -15,14 +15,14 @@ from .limits import limits_of
 from .measure import Call, measure
 from .profile import Profile
 
-MOST_SECONDS = 3600.0
+MAX_SECONDS = 3600.0
 
 
 def checked_seconds(seconds: Any, where: Where | None) -> float:
     """The time to spend. Raises ``ArgumentError`` for what is no positive number."""
     is_number = isinstance(seconds, int | float | np.integer | np.floating) and not isinstance(seconds, bool)
-    if not is_number or not 0 < seconds <= MOST_SECONDS:
-        what = f"seconds={shown(seconds)} must be above 0 and at most {MOST_SECONDS:.0f}: the time to spend on calls"
+    if not is_number or not 0 < seconds <= MAX_SECONDS:
+        what = f"seconds={shown(seconds)} must be above 0 and at most {MAX_SECONDS:.0f}: the time to spend on calls"
         raise ArgumentError(what, where)
     return float(seconds)
 

@@ -27,7 +27,7 @@ READS = 8
 """Vectors that a turn of the loop of reads adds up, each to a sum of its own."""
 READ_BYTES = 16 << 20
 """That one measurement of reads takes at least."""
-MOST_READ = 64 << 20
+MAX_READ = 64 << 20
 """Bytes of the largest block of memory that is measured."""
 TURNS = 100_000
 DRAWN = "random_uniform"
@@ -68,7 +68,7 @@ class Limits:
 
     def read(self, count: int) -> float:
         """Bytes a second that are read, over and over, out of ``count`` bytes."""
-        rounded = max(PAGE, min(MOST_READ, 1 << max(0, count - 1).bit_length()))
+        rounded = max(PAGE, min(MAX_READ, 1 << max(0, count - 1).bit_length()))
         if rounded not in self._reads:
             repeats = self.repeats if rounded <= READ_BYTES else 2
             self._reads[rounded] = read_rate(rounded, self.target, repeats)

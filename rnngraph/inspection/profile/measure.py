@@ -18,7 +18,7 @@ from ...codegen.schedule.emit.ticks import Ticks
 Call = Callable[[], object]
 WARM_UP = 3
 BATCH_SECONDS = 0.5e-3
-FEWEST_BATCHES, MOST_BATCHES = 4, 4000
+MIN_BATCHES, MAX_BATCHES = 4, 4000
 KEPT = 4
 """One batch of so many is kept."""
 
@@ -54,7 +54,7 @@ def measure(run: Call, plain: Call, ticks: Ticks, counters: np.ndarray, seconds:
     plains: list[float] = []
     batches: list[tuple[float, np.ndarray]] = []
     start, first = time.perf_counter(), clock.now()
-    while len(batches) < FEWEST_BATCHES or (time.perf_counter() < start + seconds and len(batches) < MOST_BATCHES):
+    while len(batches) < MIN_BATCHES or (time.perf_counter() < start + seconds and len(batches) < MAX_BATCHES):
         plains.append(_timed(plain, repeats))
         counters[1:] = 0
         took = _timed(run, repeats)

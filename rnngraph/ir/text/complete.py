@@ -14,10 +14,10 @@ import numpy as np
 from ..graph import Graph, Node
 from ..printer import braces, constant_text, identifier, names_of, right_side, scan_inputs, scan_outputs
 
-MOST_WRITTEN = 16
+MAX_WRITTEN = 16
 """Maximum elements of a constant that is written as text."""
 
-MOST_FILLED = 1 << 20
+MAX_FILLED = 1 << 20
 """Maximum elements of a constant that is written as ``full(…)``."""
 
 
@@ -81,8 +81,8 @@ class _Writer:
 
     def constant(self, node: Node) -> str:
         value: np.ndarray = node["value"]
-        text = constant_text(value) if value.size <= MOST_WRITTEN else ""
-        if not text and value.size <= MOST_FILLED and _is_filled(value):
+        text = constant_text(value) if value.size <= MAX_WRITTEN else ""
+        if not text and value.size <= MAX_FILLED and _is_filled(value):
             text = constant_text(value)
         if text and not _odd_nan(value):
             return text

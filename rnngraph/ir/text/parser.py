@@ -31,10 +31,10 @@ _STORED = re.compile(r"""stored\(('.*'|".*")\)$""")
 _FILE = re.compile(r"""(file|layer) ('.*'|".*")$""")
 _WORD_OR_COMMENT = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|\s*#.*$""")
 
-MOST_SHOWN = 400
+MAX_SHOWN = 400
 """Maximum characters of a line that an error quotes."""
 
-MOST_FILLED = 1 << 28
+MAX_FILLED = 1 << 28
 """Maximum elements of a constant written as ``full(…)``."""
 
 
@@ -90,7 +90,7 @@ def _bound(text: str, default: Dim) -> Dim:
 @contextmanager
 def _reading(line: str) -> Iterator[None]:
     """Convert errors in the block to ``ParseError`` that quotes the line."""
-    line = line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}…"
+    line = line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…"
     try:
         yield
     except ParseError as error:
@@ -205,7 +205,7 @@ class _Parser:
         value = _value(syntax_of(fill[1] if fill else text))
         if not fill:
             return np.array(value, kind.dtype).reshape(shape)
-        if not 0 <= int(str(product(shape))) <= MOST_FILLED:
+        if not 0 <= int(str(product(shape))) <= MAX_FILLED:
             raise ParseError(f"a constant of {kind} is too large")
         filled = empty(shape, kind.dtype, f"a constant of {kind}")
         filled[...] = value

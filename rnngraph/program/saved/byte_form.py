@@ -25,7 +25,7 @@ FILE, BESIDE = "file/", "beside/"
 PARTS = ("program", "inference", "evaluation", "training")
 MADE_OF = ("inference", "evaluation")
 """Graphs of which something can be made, such as a stream."""
-MOST_THREADS = 2**31 - 1
+MAX_THREADS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def from_bytes(data: Any, where: Where | None) -> Pickled:
     is_direct = text.get("direct_calls", True)
     if not (
         isinstance(part, str) and part in PARTS and isinstance(made, dict) and isinstance(target, str)
-        and isinstance(threads, int) and is_int(threads, 1, MOST_THREADS) and isinstance(cache, bool)
+        and isinstance(threads, int) and is_int(threads, 1, MAX_THREADS) and isinstance(cache, bool)
         and isinstance(is_direct, bool) and (not made or part in MADE_OF)
     ):  # fmt: skip
         raise FileError(f"{SHOWN} can't be read: it does not say what it is of; pickle it again", where)

@@ -20,7 +20,7 @@ from ...ir.types import DTYPES, TensorType
 from ...support.errors import Where
 
 INITIAL = "initializer/"
-MOST_NESTED = 32
+MAX_NESTED = 32
 """Levels of a nest that is written as a nest: Python's JSON takes a few calls for each."""
 
 
@@ -60,7 +60,7 @@ def where_from(text: Any) -> Where | None:
 def nest_text(nest: Any, leaf: Callable[[Any], Any]) -> Any:
     """A nest with its kinds of containers; ``leaf`` gives the text of one."""
     depth = fold(nest, lambda item: 0, lambda item, depths: 1 + max(depths, default=0))
-    if depth > MOST_NESTED:
+    if depth > MAX_NESTED:
         entries: list[Any] = []
         fold(
             nest,

@@ -17,7 +17,7 @@ from safetensors.numpy import save as arrays_text
 
 from ...declare.description import Described
 from ...declare.nest import flatten, paths
-from ...ir.attributes import MOST_UNROLLED
+from ...ir.attributes import MAX_UNROLLED
 from ...ir.graph import Graph, Node
 from ...ir.text.complete import complete_text, same_graph
 from ...ir.text.parser import parse
@@ -156,7 +156,7 @@ class SavedSource:
 def _settings(text: Mapping[str, Any]) -> SavedSettings:
     seed, unroll = text["seed"], text["unroll"]
     check(is_int(seed, -(2**63), 2**64 - 1), f"{seed!r} is no seed")
-    check(unroll in (None, "full") or is_int(unroll, 1, MOST_UNROLLED), f"can't unroll {unroll!r}")
+    check(unroll in (None, "full") or is_int(unroll, 1, MAX_UNROLLED), f"can't unroll {unroll!r}")
     activations = text.get("activations", "float32")
     check(activations in ACTIVATIONS, f"{activations!r} is no kind of activations")
     weights = weights_from_text(text.get("weights", "float32"))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...codegen.machine.target import Target
-from ...ir.attributes import MOST_UNROLLED
+from ...ir.attributes import MAX_UNROLLED
 from ...ir.graph import Graph
 from ...passes.affine.recurrences import Recurrence, recurrences_in
 from ...passes.pipeline import SPLIT, forbidden, run
@@ -66,8 +66,8 @@ def steps_per_turn(unroll: Any) -> int | None:
         return None
     if not isinstance(unroll, int | np.integer) or isinstance(unroll, bool) or unroll < 1:
         raise ArgumentError(f'unroll={shown(unroll)} must be a positive int, None or "full"')
-    if unroll > MOST_UNROLLED:
-        raise ArgumentError(f"unroll={unroll} is more than the {MOST_UNROLLED} steps that a turn may have")
+    if unroll > MAX_UNROLLED:
+        raise ArgumentError(f"unroll={unroll} is more than the {MAX_UNROLLED} steps that a turn may have")
     return int(unroll)
 
 

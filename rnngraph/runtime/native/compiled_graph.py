@@ -34,9 +34,9 @@ Fixed = tuple[tuple[str, Dim | None], ...]
 """Values compiled in for each named size: a number or another size; None for a size that is unused or left open."""
 EntryKey = tuple[tuple[str, ...], Fixed, bool, int, Recompute | None]
 """(outputs, sizes, is one step, parts of kernels, rematerialisation or None)."""
-MOST_ENTRIES = 32
+MAX_ENTRIES = 32
 """Maximum number of native entries of a graph. Each holds some 70 kB of code, and its packed weights."""
-MOST_SPECIAL = 4
+MAX_SPECIAL = 4
 """Maximum number of sizes with specialised code; further ones share generic code."""
 ADDRESSED = 1 << 47
 """Size of a process's address space, in bytes."""
@@ -58,8 +58,8 @@ class CompiledGraph(OptimizedGraph):
         super().__init__(lowered, kind, options, wrt, differentiated, then, first, rounded)
         self.declared, self.recompute = declared, recompute
         self._clock = count()
-        self._entries: BoundedCache[EntryKey, NativeEntry] = BoundedCache(MOST_ENTRIES, lambda entry: entry.used)
-        self._arenas: BoundedCache[EntryKey, Dim] = BoundedCache(MOST_ENTRIES)  # of code with rematerialisation
+        self._entries: BoundedCache[EntryKey, NativeEntry] = BoundedCache(MAX_ENTRIES, lambda entry: entry.used)
+        self._arenas: BoundedCache[EntryKey, Dim] = BoundedCache(MAX_ENTRIES)  # of code with rematerialisation
         self.last_sizes: dict[str, int] = {}
         self._samples = samples_of(self.lowered)
         self.marks: list[mmap] = []  # mappings that announce the code to perf
@@ -176,12 +176,12 @@ class CompiledGraph(OptimizedGraph):
         if parts > 1 or self.equalities(outputs)[0]:
             return sizes
         alike = [key[1] for key in self._entries if (key[0], *key[2:]) == (outputs, False, parts, again)]
-        if len(alike) < MOST_SPECIAL:
+        if len(alike) < MAX_SPECIAL:
             return sizes
         graph = self.optimized(outputs)
         kept = self.lengths(outputs) | ordered_sizes(graph) | tiled_sizes(graph)
         special = sum(all(value is not None for name, value in fixed if name not in kept) for fixed in alike)
-        if special < MOST_SPECIAL:
+        if special < MAX_SPECIAL:
             return sizes
         return {name: value for name, value in sizes.items() if name in kept}
 

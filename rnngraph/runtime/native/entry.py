@@ -22,9 +22,9 @@ from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
 from .aligned_memory import address, aligned_bytes
 from .argument_block import WORKER, WORKERS, ArgumentBlock, Weights
-from .worker_pool import FEWEST_CYCLES, POOL
+from .worker_pool import MIN_CYCLES, POOL
 
-MOST_SIZES = 1024
+MAX_SIZES = 1024
 """Maximum number of run-time sizes whose shapes and byte counts an entry caches."""
 PACKED, TEMPORARIES = "the memory for packed weights", "the memory for a call's temporaries"
 
@@ -90,7 +90,7 @@ class NativeEntry:
             self._template[slot] = address(value)
         self._template[interface.team] = POOL.address if interface.parts > 1 else 0
         self._weight_slots = np.array([*interface.parameters.values(), interface.panels], np.intp)
-        self._sized: BoundedCache[tuple[tuple[str, int], ...], Sized] = BoundedCache(MOST_SIZES)
+        self._sized: BoundedCache[tuple[tuple[str, int], ...], Sized] = BoundedCache(MAX_SIZES)
         self.used = 0  # logical time of the last use, by its graph's clock
         self._weights: Weights | None = None
         self._lock = fork_lock(Order.ENTRY)
@@ -151,7 +151,7 @@ class NativeEntry:
     def _at(self, sizes: Mapping[str, int]) -> Sized:
         interface, run = self._interface, self.single
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
-        if interface.parts > 1 and (cycles := self.cycles(sizes)) >= FEWEST_CYCLES:
+        if interface.parts > 1 and (cycles := self.cycles(sizes)) >= MIN_CYCLES:
             run = AdaptiveEntry(self.single, self.address, interface.parts, self._policy, max(1, cycles))
         results = sum(bytes_of(shape, item.dtype) for item, shape in zip(self.outputs, shapes, strict=True))
         return Sized(dict(sizes), shapes, max(1, evaluate(interface.arena_bytes, sizes)), results, run)

@@ -25,7 +25,7 @@ from ...storage.locks import locked_byte
 from ...support.errors import ArgumentError, DtypeError, Where, shown, warn
 from .object_file import from_bytes, to_bytes
 
-MOST_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 LOCKS = ".locks"
 """Lock file; a locked byte marks a key that some process is compiling."""
 PAGES = ".pages"
@@ -121,7 +121,7 @@ class Cache:
         most_bytes: Maximum size of all files. The least recently used ones are evicted.
     """
 
-    def __init__(self, directory: Path, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, directory: Path, most_bytes: int = MAX_BYTES) -> None:
         self.directory, self.most_bytes = directory, most_bytes
 
     def problem(self, create: bool) -> str:

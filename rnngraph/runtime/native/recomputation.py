@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from ...ir.attributes import MOST_DIVISOR
+from ...ir.attributes import MAX_DIVISOR
 from ...support.allocation import LARGE, limits
 from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, Where, shown
@@ -26,8 +26,8 @@ def checked_recompute(value: Any, where: Where | None) -> RecomputeOption:
     if isinstance(value, str | bool | float):
         raise ArgumentError(f'recompute={shown(value)} must be a number of steps, "auto" or None', where)
     steps = whole_number(value, "recompute", 1)
-    if steps > MOST_DIVISOR:
-        raise ArgumentError(f"recompute={steps} is more steps than a block has; {MOST_DIVISOR} at most", where)
+    if steps > MAX_DIVISOR:
+        raise ArgumentError(f"recompute={steps} is more steps than a block has; {MAX_DIVISOR} at most", where)
     return steps
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...ir.attributes import MOST_ELEMENTS, MOST_STEPS
+from ...ir.attributes import MAX_ELEMENTS, MAX_STEPS
 from ...ir.graph import Graph, Node
 from ...ir.sizes.polynomial import floors_of
 from ...ir.type_rules import parted
@@ -120,7 +120,7 @@ def _most(graph: Graph) -> Iterator[Most]:
     pending: list[tuple[Graph, tuple[Dim, ...]]] = [(graph, ())]
     while pending:
         current, steps = pending.pop()
-        limit = MAX_OVER_STEPS if steps else MOST_ELEMENTS
+        limit = MAX_OVER_STEPS if steps else MAX_ELEMENTS
         for node in current.nodes:
             for kind, shape in _shapes(node):
                 if not _is_sure((*steps, *shape), limit):
@@ -132,8 +132,8 @@ def _most(graph: Graph) -> Iterator[Most]:
                 yield Most((node["size"],), MAX_OVER_STEPS, "a number made of sizes", node.where)
             if node.op == "scan":
                 inside = (*steps, node["length"])
-                if not _is_sure(inside, MOST_STEPS):
-                    yield Most(inside, MOST_STEPS, f"steps of {node.name or 'a loop'}", node.where)
+                if not _is_sure(inside, MAX_STEPS):
+                    yield Most(inside, MAX_STEPS, f"steps of {node.name or 'a loop'}", node.where)
                 pending.append((node["body"], inside))
 
 

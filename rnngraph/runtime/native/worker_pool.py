@@ -16,11 +16,11 @@ import numpy as np
 
 from ...codegen.machine.engine import Code, object_code
 from ...codegen.machine.target import host
-from ...codegen.threads.pool_functions import JOB_WORD, LINES, MOST_WORKERS, pool_text, semaphore_line
+from ...codegen.threads.pool_functions import JOB_WORD, LINES, MAX_WORKERS, pool_text, semaphore_line
 from ...support.records import dataclass
 from .aligned_memory import LINE, address, aligned_bytes
 
-FEWEST_CYCLES = 100_000
+MIN_CYCLES = 100_000
 """Minimum cost of a shared call, in cycles. Waking a sleeping worker takes about half as long."""
 
 
@@ -47,7 +47,7 @@ class ThreadCount:
     word: c_int64 = field(default_factory=lambda: c_int64(1), repr=False, compare=False)
 
     def set(self, count: int) -> None:
-        self.count, self.parts = count, max(1, min(count, cores(), MOST_WORKERS if POOL.offered else 1))
+        self.count, self.parts = count, max(1, min(count, cores(), MAX_WORKERS if POOL.offered else 1))
         self.word.value = self.parts
 
 

@@ -25,7 +25,7 @@ from ..native.aligned_memory import address, aligned_bytes
 from ..native.argument_block import WORKER, WORKERS, Weights
 from ..native.entry import TEMPORARIES, NativeEntry, Sized
 from ..native.preconditions import check_preconditions
-from ..native.worker_pool import FEWEST_CYCLES
+from ..native.worker_pool import MIN_CYCLES
 from ..parameters import Parameters
 from .row_graph import RowPort
 from .step_graph import StepGraph
@@ -210,7 +210,7 @@ class RowSteps:
         parts = min(self._threads.parts, count // MIN_ROWS)
         if parts < 2:
             return 1
-        return parts if self._cycles(count) >= FEWEST_CYCLES else 1
+        return parts if self._cycles(count) >= MIN_CYCLES else 1
 
     def _cycles(self, count: int) -> int:
         """Estimate the cycles of a call on one worker."""

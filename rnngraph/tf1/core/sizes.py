@@ -22,7 +22,7 @@ from ...ir.types import FLOATS, INTEGERS, Dim, Size, TensorType
 from ...support.errors import ShapeError, shown
 from .graph import Count, get_default_graph
 
-MOST_AXES, LARGEST = 32, 1 << 62
+MAX_AXES, LARGEST = 32, 1 << 62
 """Axes of an array, and what a size may be."""
 
 
@@ -49,8 +49,8 @@ def sizes_in(given: Any) -> list[Any]:
     if isinstance(given, int | np.integer) or not hasattr(given, "__iter__") or getattr(given, "ndim", 1) == 0:
         return [_size(given)]
     found = [_size(item) for item in given]
-    if len(found) > MOST_AXES:
-        raise ShapeError(f"a shape of {len(found)} sizes; arrays have {MOST_AXES} axes at most")
+    if len(found) > MAX_AXES:
+        raise ShapeError(f"a shape of {len(found)} sizes; arrays have {MAX_AXES} axes at most")
     return found
 
 

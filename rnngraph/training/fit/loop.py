@@ -27,7 +27,7 @@ from .padding_check import PaddingCheck
 from .position import Position
 from .progress import FitProgress
 
-MOST_EXAMPLES_SHOWN = 8
+MAX_EXAMPLES_SHOWN = 8
 
 EpochHook = Callable[[dict[str, float]], Any]
 
@@ -307,8 +307,8 @@ def _examples_text(rows: np.ndarray, finding: NonFinite | None) -> str:
     """Which of the user's examples to look at: that of the finding's row in the batch, or all of the batch."""
     if finding is not None and finding.row is not None:
         return f"example {rows[finding.row]}, row {finding.row} of that batch"
-    shown = ", ".join(map(str, rows[:MOST_EXAMPLES_SHOWN]))
-    return f"the batch's examples: {shown}{', …' if len(rows) > MOST_EXAMPLES_SHOWN else ''}"
+    shown = ", ".join(map(str, rows[:MAX_EXAMPLES_SHOWN]))
+    return f"the batch's examples: {shown}{', …' if len(rows) > MAX_EXAMPLES_SHOWN else ''}"
 
 
 def _epochs(count: int) -> str:

@@ -18,7 +18,7 @@ from ...support.bounded_cache import BoundedCache
 from ...support.errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown, user_line
 
 FETCH = "fetch/"
-MOST_FETCHES = 64
+MAX_FETCHES = 64
 
 
 class Fetch:
@@ -64,8 +64,8 @@ class Fetches:
     def __init__(self, program: Program) -> None:
         self._program = program
         # By identity, which takes no walk over nests.
-        self._recent: BoundedCache[Any, tuple[tuple[Any, ...], Fetch]] = BoundedCache(MOST_FETCHES)
-        self._known: BoundedCache[Any, Fetch] = BoundedCache(MOST_FETCHES)
+        self._recent: BoundedCache[Any, tuple[tuple[Any, ...], Fetch]] = BoundedCache(MAX_FETCHES)
+        self._known: BoundedCache[Any, Fetch] = BoundedCache(MAX_FETCHES)
 
     def of(self, given: Any) -> Fetch:
         """What was checked before, or is now. Raises where it is no mapping of Tensors and outputs' paths."""

@@ -12,7 +12,7 @@ from native_calls import call_native
 
 import rnngraph as rg
 from rnngraph.codegen.compile import compile_graph
-from rnngraph.codegen.kernels.kernel_plan import FEWEST_PACKED, MOST_PACKED, rows_of_a_block
+from rnngraph.codegen.kernels.kernel_plan import MAX_PACKED, MIN_PACKED, rows_of_a_block
 from rnngraph.codegen.machine.target import host, target_of
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.graph import Graph, Node, make
@@ -56,7 +56,7 @@ widths = st.lists(st.sampled_from([1, 3, 13, 14, 16, 17, 32, 40]), min_size=1, m
 
 @settings(max_examples=25)
 @given(
-    st.sampled_from([(1,), (7,), (MOST_PACKED + 3,), (3, 5), (2, MOST_PACKED + 1), (2, 3, 4)]),
+    st.sampled_from([(1,), (7,), (MAX_PACKED + 3,), (3, 5), (2, MAX_PACKED + 1), (2, 3, 4)]),
     widths,
     widths,
     st.sampled_from(["float32", "float64"]),
@@ -77,7 +77,7 @@ def test_neither_joins_nor_strides_change_a_bit(left: tuple[int, ...]) -> None:
 def test_terms_are_added_in_order() -> None:
     """A block of k ends somewhere; what comes after it is added to what came before it."""
     big, small = np.float32(2**24), np.float32(1)
-    rows = MOST_PACKED * 2
+    rows = MAX_PACKED * 2
     a = make("input", label="a", type=TensorType("float32", (rows, 1)))
     b = make("input", label="b", type=TensorType("float32", (rows, 1)))
     graph = Graph.of("sum", [("sum", make("outer_sum", a, b))], [a, b])
@@ -92,7 +92,7 @@ def test_terms_are_added_in_order() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("width", [1, 100, 512, 100_000])
 def test_blocks_of_rows(level: str, width: int) -> None:
-    assert FEWEST_PACKED <= rows_of_a_block(target_of(level), width, "float32") <= MOST_PACKED
+    assert MIN_PACKED <= rows_of_a_block(target_of(level), width, "float32") <= MAX_PACKED
 
 
 @pytest.mark.parametrize(("rows", "width", "is_packed"), [(1, 32, False), (2, 32, True), (1, 1, True)])

@@ -91,7 +91,7 @@ def test_code_that_counts_gives_the_bits_of_code_that_does_not(name: str) -> Non
 def shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """All calls are shared with workers, however short they are."""
     monkeypatch.setattr(adaptive_threads, "TRIALS", 0)
-    monkeypatch.setattr(native, "FEWEST_CYCLES", 0)
+    monkeypatch.setattr(native, "MIN_CYCLES", 0)
     monkeypatch.setattr("rnngraph.runtime.native.worker_pool.cores", lambda: 2)
 
 

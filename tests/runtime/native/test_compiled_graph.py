@@ -35,8 +35,8 @@ def entries(program: rg.Program) -> BoundedCache[compiled.EntryKey, compiled.Nat
 
 def test_ragged_batches_share_code_and_give_the_same_bits(program: rg.Program, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [program.inference(x=X[:rows]) for rows in range(1, BATCHES + 1)]
-    assert len(entries(program)) == compiled.MOST_SPECIAL + 1
-    monkeypatch.setattr(compiled, "MOST_SPECIAL", BATCHES)
+    assert len(entries(program)) == compiled.MAX_SPECIAL + 1
+    monkeypatch.setattr(compiled, "MAX_SPECIAL", BATCHES)
     other = rg.compile(declared()[0], cache=False)
     other.parameters.load(dict(program.parameters))
     for rows in (5, 17, BATCHES):
@@ -48,7 +48,7 @@ def test_ragged_batches_share_code_and_give_the_same_bits(program: rg.Program, m
 @pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 def test_gradients_are_the_same_bits_where_code_is_shared(program: rg.Program, monkeypatch: pytest.MonkeyPatch) -> None:
     value, gradients = program.training.gradients(x=X[:7])
-    monkeypatch.setattr(compiled, "MOST_SPECIAL", 0)
+    monkeypatch.setattr(compiled, "MAX_SPECIAL", 0)
     other = rg.compile(*declared(), cache=False)
     other.parameters.load(dict(program.parameters))
     same, shared = other.training.gradients(x=X[:7])
@@ -62,7 +62,7 @@ def test_the_order_of_a_sum_keeps_its_size(monkeypatch: pytest.MonkeyPatch) -> N
     program = rg.compile({"sum": rg.reduce_sum(x), "twice": x * 2}, cache=False)
     numbers = np.random.default_rng(1).standard_normal(1000).astype(np.float32)
     found = [program.inference(x=numbers[:count])["sum"] for count in range(60, 90)]
-    monkeypatch.setattr(compiled, "MOST_SPECIAL", 1000)
+    monkeypatch.setattr(compiled, "MAX_SPECIAL", 1000)
     other = rg.compile({"sum": rg.reduce_sum(x)}, cache=False)
     assert [other.inference(x=numbers[:count])["sum"] for count in range(60, 90)] == found
 

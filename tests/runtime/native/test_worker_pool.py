@@ -24,7 +24,7 @@ from rnngraph.runtime.native import adaptive_threads, entry
 from rnngraph.runtime.native import worker_pool as pool
 
 pool.cores = lambda: 3
-entry.FEWEST_CYCLES = adaptive_threads.TRIALS = 0
+entry.MIN_CYCLES = adaptive_threads.TRIALS = 0
 x = rg.placeholder("x", (None, None, 64))
 outputs, _ = rg.dynamic_rnn(rg.GRUCell(128), x)
 program = rg.compile(outputs, threads=3, cache=False)

@@ -147,7 +147,7 @@ def test_equal_fetches_share_one_graph() -> None:
 
 
 def test_what_is_kept_of_many_fetches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetches, "MOST_FETCHES", 4)
+    monkeypatch.setattr(fetches, "MAX_FETCHES", 4)
     monkeypatch.setattr(stepper, "MAX_VARIANTS", 2)
     net = Declared()
     trainer = rg.Trainer(net.program())

@@ -19,7 +19,7 @@ from ....support.errors import VerifyError
 from ....support.records import dataclass
 from ...analysis.node_kinds import label_of
 from ...buffers.memory import Memory
-from ...cost_model.chunk_length import LONGEST_CHUNK
+from ...cost_model.chunk_length import MAX_CHUNK
 from ...cost_model.interleaving import InterleavingPlan, Phase
 from ...kernels.kernel_plan import KernelPlan
 from ...kernels.loop_nests import loop
@@ -153,7 +153,7 @@ class _Writing:
             begin = turn * steps
             first = For(self.turn, begin, begin + 1, 1, tuple(self._turn(turn)), f"time, {chunks.way()}, turn {turn}")
             self.writer.block.add(first)
-        pace = f"{steps} steps at a time" if steps < LONGEST_CHUNK else "all steps at once"
+        pace = f"{steps} steps at a time" if steps < MAX_CHUNK else "all steps at once"
         comment = f"time, {', '.join(item.chunks.way() for item in self.loops)}, scans beside each other, {pace}"
         stop = chunks.length + last * steps
         self.writer.block.add(For(self.turn, last * steps, stop, steps, tuple(self._turn()), comment))
@@ -196,7 +196,7 @@ class _Writing:
         """Guard the statements of a chunk by its existence."""
         if not self.plan.last or not statements:
             return statements
-        return [When(size(item.lagged.steps), 1, LONGEST_CHUNK + 1, tuple(statements))]
+        return [When(size(item.lagged.steps), 1, MAX_CHUNK + 1, tuple(statements))]
 
     def _from(self, item: PlacedKernel, first: Index) -> tuple[Statement, ...]:
         """Return a scan's steps from ``first`` on, not interleaved."""
@@ -236,7 +236,7 @@ class _Writing:
                 self._beside_others[place] = self.writer.captured(call)
         yield from self._beside_others[place]
         for item, length in zip(here, lengths, strict=True) if differ else ():
-            yield When(length - common, 1, LONGEST_CHUNK + 1, self._from(item, common))
+            yield When(length - common, 1, MAX_CHUNK + 1, self._from(item, common))
 
     def _step(self, block: Block, s: Index, place: int, here: Sequence[PlacedKernel]) -> None:
         """Add a step of each scan."""

@@ -16,7 +16,7 @@ from ...cost_model.pipelining import BUFFER_DEPTH, ROUNDS, PipelinePlan
 from ...loop_ir.effects import has_barrier
 from ...loop_ir.nodes import Buffer, LetIndex, Literal, Pipeline, PipelineStage, Statement, Store, When
 from ...loop_ir.workers import TEAM, WORKER, WORKERS
-from ...threads.pool_functions import MOST_WORKERS
+from ...threads.pool_functions import MAX_WORKERS
 from ..plan.chunks import Chunks
 from ..plan.group_plan import TimeLoopPlan
 from .entry_writer import EntryWriter
@@ -62,7 +62,7 @@ def add_pipeline(
     if writer.ticks is not None:  # a stage starts when it is claimed
         waited = writer.ticks.count(writer.ticks.wait)
         bodies = [[waited, *body] for body in bodies]
-    writer.block.add(When(WORKERS, 2, MOST_WORKERS + 1, _shared(plan, chunks, bodies, loop.stage_needs, memory)))
+    writer.block.add(When(WORKERS, 2, MAX_WORKERS + 1, _shared(plan, chunks, bodies, loop.stage_needs, memory)))
     if writer.ticks is not None:
         writer.count(writer.ticks.wait)
     writer.unsynchronized = "serial"  # a worker that leaves the pipeline has seen that everything is done

@@ -10,7 +10,7 @@ from ....support.records import dataclass
 from ...analysis.chunk_needs import Needs
 from ...buffers.allocation import GroupMemory
 from ...buffers.memory import Memory
-from ...cost_model.chunk_length import LONGEST_CHUNK, TimeChunk
+from ...cost_model.chunk_length import MAX_CHUNK, TimeChunk
 from ...loop_ir.memory_check import LoopBuffers
 from ...loop_ir.nodes import Buffer, For, Index, LetIndex, Statement
 
@@ -96,7 +96,7 @@ class Chunks:
 
     def pace(self, steps: int) -> str:
         """Describe the direction and the steps per chunk."""
-        return f"{self.way()}, {f'{steps} steps at a time' if steps < LONGEST_CHUNK else 'all steps at once'}"
+        return f"{self.way()}, {f'{steps} steps at a time' if steps < MAX_CHUNK else 'all steps at once'}"
 
     def way(self) -> str:
         return "backward" if self.reverse else "forward"
