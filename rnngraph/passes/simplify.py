@@ -31,16 +31,26 @@ class Simplify:
         return to_fixed_point(graph)
 
 
-def to_fixed_point(graph: Graph, change: Callable[[Graph], Graph] | None = None) -> Graph:
-    """Return the graph that neither ``change`` nor a round of simplification alters any more.
+def to_fixed_point(graph: Graph, change: Callable[[Graph], Graph] | None = None, *, between: bool = False) -> Graph:
+    """Return the graph that neither ``change`` nor simplification alters any more.
 
     The rules see a scan's body once more only if it has changed since they left it as it was.
+
+    Args:
+        graph: Graph to change.
+        change: Change that alternates with simplification.
+        between: Simplify to a fixed point between two changes, not once. Values then keep the names of what they stand
+            for.
     """
     settled: set[Graph] = set()
     previous = None
     while graph is not previous:
         previous = graph
         graph = _simplified_once(graph if change is None else change(graph), settled)
+        if between:
+            before = None
+            while graph is not before:
+                before, graph = graph, _simplified_once(graph, settled)
     return graph
 
 

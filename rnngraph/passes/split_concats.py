@@ -31,7 +31,12 @@ class SplitConcats:
     name: str = "split_concats"
 
     def __call__(self, graph: Graph) -> Graph:
-        return to_fixed_point(graph, lambda graph: _separate(map_bodies(rewrite(graph, _split_carries), _separate)))
+        return to_fixed_point(graph, _separate_bodies, between=True)
+
+
+def _separate_bodies(graph: Graph) -> Graph:
+    """Split carries, and separate what is concatenated in bodies and around them."""
+    return _separate(map_bodies(rewrite(graph, _split_carries), _separate))
 
 
 def _separate(graph: Graph) -> Graph:

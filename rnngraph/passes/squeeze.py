@@ -20,7 +20,7 @@ class Squeeze:
     name: str = "squeeze"
 
     def __call__(self, graph: Graph) -> Graph:
-        return to_fixed_point(graph, _squeezed_once)
+        return to_fixed_point(graph, _squeezed_once, between=True)
 
 
 def _squeezed_once(graph: Graph) -> Graph:
