@@ -6,7 +6,7 @@ A reader sees a complete file or gets an error; a killed writer leaves the previ
 - ``versioned_directory``: replace a directory of several files.
 - ``shared_folder``: write several files into a user's folder.
 - ``array_file``: arrays as ``.npz`` or ``.safetensors``.
-- ``checkpoint_file``: arrays with a JSON document.
+- ``checkpoint_file``: arrays with a JSON document; trainers, pickled programs and compiled code are such files.
 - ``sealed_safetensors``: safetensors files with a digest.
 - ``read_file``: bounded reading of regular files.
 - ``protobuf``: Protocol Buffers' wire format.

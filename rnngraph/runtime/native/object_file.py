@@ -1,10 +1,8 @@
-"""File format of compiled code: a digest, a JSON document of the interface, constants, and the object file."""
+"""Files of compiled code: a checkpoint of the object file and the constants, with the interface as its document."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -13,10 +11,12 @@ import numpy as np
 from ...codegen.machine.interface import Interface, ObjectCode, Output
 from ...ir.sizes.text import parse_dim
 from ...ir.types import Dim, Size
+from ...storage.checkpoint_file import packed, unpacked
+from ...support.errors import FileError
 
-MAGIC = b"rnngraph object code\n"
+KIND, SHOWN = "object code", "compiled code"
+BINARY = "binary"
 _FORMULAS = ("arena_bytes", "cycles")
-_DIGEST, _COUNT = hashlib.sha256().digest_size, 8
 
 
 def to_bytes(key: str, code: ObjectCode) -> bytes:
@@ -27,45 +27,36 @@ def to_bytes(key: str, code: ObjectCode) -> bytes:
     document["outputs"] = [
         [item.name, item.dtype, [_from_dim(dim) for dim in item.shape], item.slot] for item in interface.outputs
     ]
-    document["constants"] = [[slot, value.dtype.str, value.shape] for slot, value in interface.constants]
+    document["constants"] = [slot for slot, _ in interface.constants]
     for name in _FORMULAS:
         document[name] = _from_dim(document[name])
-    text = json.dumps(document).encode()
-    parts = [len(text).to_bytes(_COUNT, "little"), text, *(value.tobytes() for _, value in interface.constants)]
-    body = b"".join([*parts, code.binary])
-    return MAGIC + hashlib.sha256(body).digest() + body
+    arrays = {str(slot): value for slot, value in interface.constants}
+    arrays[BINARY] = np.frombuffer(code.binary, np.uint8)
+    return b"".join(packed(KIND, arrays, document, SHOWN))
 
 
 def from_bytes(key: str, data: bytes) -> ObjectCode | None:
     """Return the code in ``data``; None if it is damaged or has another key."""
-    begin = len(MAGIC) + _DIGEST
-    body = memoryview(data)[begin:]
-    if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : begin] != hashlib.sha256(body).digest():
-        return None
     try:
-        return _code(key, body)
+        arrays, document = unpacked(data, KIND, SHOWN)
+        return _code(key, arrays, document)
+    except FileError:
+        return None
     except (ValueError, TypeError, LookupError, AttributeError):  # intact, but of another version
         return None
 
 
-def _code(key: str, body: memoryview) -> ObjectCode | None:
-    end = _COUNT + int.from_bytes(body[:_COUNT], "little")
-    document = json.loads(bytes(body[_COUNT:end]))
+def _code(key: str, arrays: Mapping[str, np.ndarray], document: dict[str, Any]) -> ObjectCode | None:
     if document.pop("key") != key:
         return None
-    constants = []
-    for slot, dtype, shape in document["constants"]:
-        count = math.prod(shape)
-        constants.append((slot, np.frombuffer(body, dtype, count, end).reshape(shape).copy()))
-        end += count * np.dtype(dtype).itemsize
-    document["constants"] = tuple(constants)
+    document["constants"] = tuple((slot, arrays[str(slot)].copy()) for slot in document["constants"])
     document["inputs"] = {name: (slot, tuple(strides)) for name, (slot, strides) in document["inputs"].items()}
     document["outputs"] = tuple(
         Output(name, dtype, tuple(map(_to_dim, shape)), slot) for name, dtype, shape, slot in document["outputs"]
     )
     for name in _FORMULAS:
         document[name] = _to_dim(document[name])
-    return ObjectCode(Interface(**document), bytes(body[end:]))
+    return ObjectCode(Interface(**document), arrays[BINARY].tobytes())
 
 
 def _from_dim(dim: Dim) -> Any:

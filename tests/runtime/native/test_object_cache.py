@@ -26,7 +26,8 @@ from rnngraph.codegen.machine.interface import Interface, ObjectCode, Output
 from rnngraph.ir.types import size
 from rnngraph.runtime.native import object_cache as caches
 from rnngraph.runtime.native.object_cache import Cache
-from rnngraph.runtime.native.object_file import MAGIC, from_bytes, to_bytes
+from rnngraph.runtime.native.object_file import KIND, from_bytes, to_bytes
+from rnngraph.storage.checkpoint_file import packed
 
 PACKAGE = Path(rg.__file__).parent
 KEY = "ab" * 32
@@ -344,8 +345,14 @@ def test_a_file_that_is_cut_flipped_or_of_another_key_gives_nothing() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\0" * 8, b"\2" + b"\0" * 7 + b"[]", b"\2" + b"\0" * 7 + b"{}", b"\xff" * 99])
-def test_a_whole_file_of_another_make_gives_nothing(body: bytes) -> None:
-    assert from_bytes(KEY, MAGIC + caches.hashlib.sha256(body).digest() + body) is None
+def test_a_file_of_another_form_gives_nothing(body: bytes) -> None:
+    assert from_bytes(KEY, body) is None
+
+
+@pytest.mark.parametrize("document", [{}, {"key": KEY}, {"key": KEY, "constants": [3]}, {"key": KEY, "constants": 3}])
+@pytest.mark.parametrize("kind", [KIND, "trainer"])
+def test_a_whole_file_of_another_make_gives_nothing(document: dict[str, Any], kind: str) -> None:
+    assert from_bytes(KEY, b"".join(packed(kind, {}, document, "a file"))) is None
 
 
 def cut(path: Path) -> None:
