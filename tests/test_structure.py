@@ -79,7 +79,6 @@ LATE = {
     ("runtime.native.stages", "codegen.llvm.module"): "the compiler",
     ("runtime.native.stages", "codegen.schedule.plan_text"): "the compiler",
     ("runtime.direct.direct_code", "codegen.direct_calls.module"): "text: code that is on disk needs none of it",
-    ("runtime.streams.states", "storage.checkpoint_file"): "safetensors: few keep the state of a stream",
     ("program.callable_graph", "program.memory_report"): "the compiler's plans: few ask for them",
     ("program.callable_graph", "runtime.calls.non_finite"): "the interpreter: few look for a NaN",
     ("program.callable_graph", "runtime.native.perf"): "few ask for it",

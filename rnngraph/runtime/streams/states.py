@@ -10,6 +10,7 @@ import numpy as np
 
 from ...declare.nest import flatten, matched
 from ...ir.types import evaluate
+from ...storage.checkpoint_file import packed, unpacked
 from ...support.errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
 from ..calls.entry_blocks import run_once
 from ..calls.feeds import convert, solve_sizes
@@ -99,8 +100,6 @@ class StateForm:
 
     def to_bytes(self, arrays: Sequence[np.ndarray]) -> bytes:
         """Pack the states into bytes, with names, shapes and a digest."""
-        from ...storage.checkpoint_file import packed
-
         by_label = dict(zip(self._labels, arrays, strict=True))
         return b"".join(packed(STATE, by_label, {"batch": self._batch}, "the state of a stream"))
 
@@ -112,8 +111,6 @@ class StateForm:
             StructureError: The states are those of another program.
             ShapeError: The states are those of another batch size.
         """
-        from ...storage.checkpoint_file import unpacked
-
         if not isinstance(data, bytes | bytearray | memoryview):
             raise DtypeError(
                 f"load_state_bytes takes bytes, not {type(data).__name__}; pass the result of state_bytes", where
