@@ -67,8 +67,6 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray]
 
 def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return (arrays, document) of a checkpoint's bytes. Raise ``FileError`` if damaged or of another kind."""
-    from safetensors.numpy import load  # slower to import than all of storage
-
     is_whole = is_intact(raw, DIGEST)
     if is_whole is None and has_header(raw):
         raise FileError(
