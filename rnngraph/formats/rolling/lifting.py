@@ -59,6 +59,8 @@ class Rolling:
         self.final: dict[Place, Value] = {}
         """What the last round gives, where it is known apart."""
         self.hoisted: set[int] = set()
+        self.has_cells = True
+        """Whether recurrent cells become drivers of their own where they can."""
         self.needed = _needed(loop)
         """Steps of a round that what stands behind the loop hangs on: some give more than is read."""
         self.taken: list[tuple[Entries, Value]] = []
@@ -185,12 +187,20 @@ class Rolling:
         self._hoist()
         self._lift()
         core = self._core(self._left())
+        if core and not self._carries(core):  # steps behind a cell that can't be lifted: the cell is one of them
+            self.lifted, self.final, self.has_cells = {}, {}, False
+            self._lift()
+            core = self._core(self._left())
         if core:
             with read_from(self.loop.first[core[0]].where):
                 Core(self, core).drive()
             self._lift()
             if self._left():
                 raise NotRolledError
+
+    def _carries(self, places: Sequence[int]) -> bool:
+        """True if some step reads what a step of the round before gave."""
+        return any(isinstance(item, Carried) for place in places for item in self.loop.operands[place])
 
     def _hoist(self) -> None:
         """Steps that are the same in all rounds are made once."""
@@ -319,7 +329,7 @@ class Rolling:
 
     def _can_lift(self, step: Step) -> bool:
         if step.key is static_rnn or step.key is dynamic_rnn:
-            return True
+            return self.has_cells or step.key is dynamic_rnn
         if isinstance(step.thing, Tensor) and batch_axis(step.thing.type.shape):
             return False
         if step.key is basic.concat:
@@ -330,7 +340,8 @@ class Rolling:
     def _lift_one(self, place: int, step: Step) -> None:
         operands = self.loop.operands[place]
         if step.key is static_rnn:
-            self._lift_cell(place, step)
+            if self.has_cells:
+                self._lift_cell(place, step)
             return
         if not self._can_lift(step) or isinstance(step.thing, tuple):
             return
