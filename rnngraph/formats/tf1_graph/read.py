@@ -25,12 +25,12 @@ from ..onnx.core.model import ArrayReader, Kind, Model
 from ..onnx.read import net_of_model
 from ..operators.errors import UnreadableError
 from ..reading import not_readable
-from . import loops, moves, operators, ops
+from . import cells, loops, moves, operators, ops
 from .order import frames_of, in_order, is_state, needed
 from .source import Node, Source, ref_of, source_of
 from .translation import TABLE, Translation
 
-FILES = (loops, moves, operators, ops)
+FILES = (cells, loops, moves, operators, ops)
 """Files whose functions translate and read ops."""
 OPSET = 13
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")

@@ -28,6 +28,7 @@ SIZES = {
     "switched": {"x": ["size_0", 5, 3]},
     "unrolled": {"x": ["size_0", 12, 3]},
     "loop": {"x": ["size_0", "size_1", 3]},
+    "fused": {"x": ["size_0", "size_1", 3]},
     "picture": {"x": ["size_0", 16, "size_1", 1]},
 }
 
@@ -51,7 +52,7 @@ def check(net: Any, name: str, calls: tuple[int, ...] = (0, 1)) -> None:
             assert_allclose(array, wanted[key], rtol=1e-5, atol=1e-5, err_msg=key)
 
 
-HEAVY = ("dropout", "both_ways", "lengths")
+HEAVY = ("dropout", "both_ways", "lengths", "fused")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in HEAVY)) for name in SIZES])
