@@ -173,7 +173,10 @@ def quantile(x: Any, q: float, axis: Axis = None, keepdims: bool = False, method
 
 @api
 def nanquantile(x: Any, q: float, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Tensor:
-    """Return the quantile of the entries that are not NaN; NaN if all are. Arguments are as for ``quantile``."""
+    """Return the quantile of the entries that are not NaN; NaN if all are.
+
+    ``q`` and ``method`` are as for ``quantile``.
+    """
     return _quantile(x, q, axis, keepdims, method, True)
 
 

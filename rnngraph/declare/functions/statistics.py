@@ -120,6 +120,12 @@ def reduce_var(x: Any, axis: Axis = None, keepdims: bool = False, correction: fl
 def reduce_std(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
     """Return the standard deviation over ``axis``, the root of ``reduce_var``. Its gradient is 0 where all entries are
     equal.
+
+    Args:
+        x: Tensor of any shape.
+        axis: Axis or axes; None for all.
+        keepdims: Keep reduced axes with size 1.
+        correction: As for ``reduce_var``.
     """
     return _variance(x, axis, keepdims, correction, "reduce_std", root)
 

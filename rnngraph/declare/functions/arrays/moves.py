@@ -110,7 +110,7 @@ def unstack(x: Any, axis: int = 0) -> list[Tensor]:
 
 @api
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
-    """Exchange two axes, as ``numpy.swapaxes`` does."""
+    """Exchange ``axis1`` and ``axis2``, as ``numpy.swapaxes`` does."""
     x = as_tensor(x)
     return build("transpose", x, order=swapped_order(x.rank, axis1, axis2))
 
