@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from ...ir.axes.by_size import counts
+from ...ir.axes.walk import fate
+from ...ir.axis_maps import Shifted
 from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim
@@ -91,8 +93,7 @@ class _Walk:
         if is_running(node, self.tempo.lengths):
             line.running.add(node)
         axis, timed = line.axis(node), [item for item in node.operands if line.has_time(item)]
-        is_cut = node.op in ("concat", "windows") or (node.op == "slice" and bool(timed) and self._is_cut(node))
-        if is_cut and line.running.intersection(timed):
+        if line.running.intersection(timed) and self._moves_steps(node):
             return "running positions are cut or joined along time"
         if node.op == "slice" and timed and self._is_cut(node):
             return self._slice(node)
@@ -120,6 +121,12 @@ class _Walk:
         if any(line.pace(item) != pace for item in timed):
             return f"{node.op} gives other steps than it takes"
         return ""
+
+    def _moves_steps(self, node: Node) -> bool:
+        """True if entries of a result are entries of other steps."""
+        timed = [(number, item) for number, item in enumerate(node.operands) if self.line.has_time(item)]
+        axes = [(number, self.line.axis(item)) for number, item in timed]
+        return any(axis is not None and isinstance(fate(node, number, axis), Shifted) for number, axis in axes)
 
     def _piece(self, node: Node, timed: Sequence[Node], pace: Pace) -> int | None:
         """Return how many entries a reshape makes of each one of its operand; None for other nodes."""
