@@ -221,7 +221,9 @@ def _bare(node: Node) -> Node:
 
 def _held(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | None, Node]:
     """Return the condition under which a step changes the state, and the next value if it does."""
-    if following.op == "select" and following.operands[0] not in dependent and following.operands[2] is state:
+    if following.op != "select" or following.operands[2] is not state:
+        return None, following
+    if following.operands[0] not in dependent and following.operands[1] in dependent:
         return following.operands[0], following.operands[1]
     return None, following
 

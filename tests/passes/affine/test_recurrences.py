@@ -31,6 +31,13 @@ def test_kinds(name: str) -> None:
     assert found.plan is not None
 
 
+def test_a_delay_that_lengths_hold() -> None:
+    """A state whose next value reads no state, but in rows that have ended."""
+    found = found_in(declared(CHUNKED["mixed"](), lengths=True)[0])
+    assert found["before"].plan is None
+    assert found["S"].kind == KINDS["mixed"]
+
+
 def test_states_beside_each_other() -> None:
     found = found_in(declared(CHUNKED["stabilised"]())[0])
     assert found["C"].kind == found["n"].kind == "scalar"

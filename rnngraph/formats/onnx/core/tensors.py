@@ -119,7 +119,7 @@ class Tensors(Values):
             return Known(x.array.reshape(target), x.dtype)  # type: ignore[arg-type]
         if isinstance(x, Expanded):
             if isinstance(x.source, Known) and x.source.array.size == 1:
-                return Expanded(x.source, target)
+                return Expanded(Known(x.source.array.reshape(()), x.source.dtype), target)
             x = self._repeated(x)
         return self._reshaped(x, target)
 

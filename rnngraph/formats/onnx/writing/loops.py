@@ -7,16 +7,18 @@ from dataclasses import replace
 
 from ....ir.graph import Graph, Node, make, topological
 from ....ir.scan import Binding, ScanParts
+from .linear_attention import write_linear_attention
 from .operators import Writer, hint_of
 from .recognition.layer import RecurrentLayer
+from .recognition.linear_attention import LinearAttention
 from .recurrent import make_one_node, write_layers
 from .scope import Body
 
 Loop = Callable[[Writer, Node], list[str]]
 
 
-def loop_writer(layers: Mapping[Node, RecurrentLayer]) -> Loop:
-    """What writes the scans of a graph. layers: those that are recurrent layers.
+def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[LinearAttention] = ()) -> Loop:
+    """What writes the scans of a graph. layers: those that are recurrent layers. attentions: known by their bodies.
 
     Two directions over the same sequence are one node, if neither begins with what the other one gives.
     """
@@ -34,6 +36,9 @@ def loop_writer(layers: Mapping[Node, RecurrentLayer]) -> Loop:
     def write(writer: Writer, node: Node) -> list[str]:
         if node in written:
             return written[node]
+        attention = next((item for item in attentions if item.body is node["body"]), None)
+        if attention is not None:
+            return write_linear_attention(writer, node, attention)
         if node not in layers:
             return write_scan(writer, node)
         other = partner(node)

@@ -18,15 +18,17 @@ from ....support.allocation import reserve
 from ....support.api_guard import api
 from ....support.arguments import whole_number
 from ....support.errors import ArgumentError, DtypeError, FileError, GraphError, Where, shown, user_line
+from .linear_attention import SINCE
 from .loops import loop_writer
 from .operators import Writer
 from .protobuf import HEAD, serialized
+from .recognition.linear_attention import with_linear_attention
 from .recognition.separate import separated
 from .scope import Model, Operator, Scope
 from .sizes import Sizes
 from .tidy import keep_needed, named
 
-FIRST_OPSET, LAST_OPSET = 13, 22
+FIRST_OPSET, LAST_OPSET = 13, 27
 MOST_BYTES = (1 << 31) - (1 << 20)
 """Of a file: what protobuf can hold, without what stands beside the arrays."""
 MOST_NAMED = 40
@@ -39,13 +41,14 @@ def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLi
 
     program: a Program, or one of its graphs without dropout, such as ``program.evaluation``.
     path: of the file.
-    opset: the version of ONNX's operators, 13 to 22.
+    opset: the version of ONNX's operators, 13 to 27.
 
     An earlier file of this function's is replaced, once the new one is whole.
 
     Inputs and outputs have the names of placeholders and outputs, open sizes stay open. Layers that are ONNX's LSTM,
-    GRU or RNN become such nodes, with their weights in ONNX's order; other loops become Scan nodes. Weights are
-    float32, also where the program multiplies by narrower ones.
+    GRU or RNN become such nodes, with their weights in ONNX's order. From opset 27 on, states of linear attention,
+    gated or by the delta rule, become LinearAttention nodes. Other loops become Scan nodes. Weights are float32, also
+    where the program multiplies by narrower ones.
 
     Raises ``GraphError`` with all that can't be written and its lines, ``FileError`` where the file can't be written or
     another one is in the way.
@@ -125,6 +128,7 @@ def written(
     for name, (_, node) in zip(names, graph.outputs, strict=True):
         if (name, node) not in inputs and model.names(name) != name:
             model.problems.append((node.where, f"output {name} has the name of an input, and is another; rename one"))
+    graph, attentions = with_linear_attention(graph) if opset >= SINCE else (graph, [])
     graph, layers = separated(graph, parameters)
     layers = {node: layers[node] for node in graph.nodes if node in layers}
     for node in graph.inputs:
@@ -136,7 +140,7 @@ def written(
         else:
             scope.values[node] = model.initializer(parameters[label], label)
     sizes = Sizes(scope, [node for _, node in inputs])
-    Writer(scope, sizes, loop_writer(layers)).write(graph)
+    Writer(scope, sizes, loop_writer(layers, attentions)).write(graph)
     outputs = list(zip(names, (node for _, node in graph.outputs), strict=True))
     operators = named(scope, outputs)
     if model.problems:

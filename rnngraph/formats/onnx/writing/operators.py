@@ -300,6 +300,9 @@ def _reverse(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _transpose(writer: Writer, node: Node, operands: Operands) -> str:
+    rows_first = writer.scope.model.rows_first
+    if operands[0] in rows_first and node["order"] == (1, 0, 2):
+        return rows_first[operands[0]]
     return writer.add("Transpose", operands[0], hint=hint_of(node), perm=list(node["order"]))
 
 

@@ -18,7 +18,23 @@ from .scope import Body, Model, Operator
 PRODUCER = "rnngraph"
 HEAD = bytes([0x12, len(PRODUCER)]) + PRODUCER.encode()
 """The beginning of every file, behind its version: field 2 of a model, the producer's name."""
-_IR_VERSIONS = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
+_IR_VERSIONS = {
+    13: 7,
+    14: 7,
+    15: 8,
+    16: 8,
+    17: 8,
+    18: 8,
+    19: 9,
+    20: 9,
+    21: 10,
+    22: 10,
+    23: 11,
+    24: 12,
+    25: 13,
+    26: 13,
+    27: 13,
+}
 """The lowest version of the format for a version of the operators (onnx/docs/Versioning.md)."""
 
 

@@ -40,13 +40,14 @@ class Model:
     """What a graph and its bodies share.
 
     opset: the version of ONNX's operators. initializers: constant tensors, by name.
-    problems: what can't be written, with its line.
+    problems: what can't be written, with its line. rows_first: values by the names of their transposes, time first.
     """
 
     opset: int
     names: Namer = field(default_factory=Namer)
     initializers: dict[str, np.ndarray] = field(default_factory=dict)
     problems: list[tuple[Where | None, str]] = field(default_factory=list)
+    rows_first: dict[str, str] = field(default_factory=dict)
     _constants: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
 
     def initializer(self, array: np.ndarray, hint: str) -> str:

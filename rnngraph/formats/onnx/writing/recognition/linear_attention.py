@@ -1,0 +1,247 @@
+"""Recurrences that are ONNX's LinearAttention become scans of their own, whose inputs are those of the operator.
+
+The rest of a step moves out of the loop, or stays in loops of its own, as in fission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from .....ir.graph import Graph, Node, make, remake, rewrite, topological
+from .....ir.scan import Binding, Carry, ScanParts
+from .....ir.types import Dim
+from .....passes.affine.recurrences import ChunkPlan, Recurrence, recurrences_of
+from .....passes.affine.views import gathered, shaped, spread, transposed
+from .....passes.loops.lifting import Lifted, lift, over_time
+from .....passes.loops.pieces import ScanPieces
+from .....passes.simplify import Simplify
+from .linear_terms import LinearTerms, in_order, linear_terms
+
+
+@dataclass(frozen=True, eq=False)
+class LinearAttention:
+    """The operator that a scan is.
+
+    Attributes:
+        body: The scan's body, by which it is known.
+        rule: ``update_rule`` of the operator. It says which inputs there are after q, k, v: decays, rates.
+        heads: Number of heads.
+    """
+
+    body: Graph
+    rule: str
+    heads: int
+
+
+def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
+    """Return the graph with such recurrences as scans of their own, and what these are."""
+    pieces: dict[Node, _Pieces] = {}
+    operators: list[LinearAttention] = []
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op == "scan":
+            scan = remake(node, operands)
+            known = [(item, terms) for item in recurrences_of(scan) if (terms := linear_terms(item)) is not None]
+            if not known:
+                return None
+            pieces[node] = _Pieces(scan, known, operators)
+            return scan  # dead once every ``get`` is replaced
+        if node.op == "get" and node.operands[0] in pieces:
+            return pieces[node.operands[0]].result(node["index"], node)
+        return None
+
+    separated = rewrite(graph, rule)
+    return (Simplify()(separated) if operators else graph), operators
+
+
+class _Pieces(ScanPieces):
+    """Pieces of a scan, in which each recurrence that is the operator is a piece of its own."""
+
+    def __init__(
+        self, scan: Node, known: Sequence[tuple[Recurrence, LinearTerms]], operators: list[LinearAttention]
+    ) -> None:
+        super().__init__(scan)
+        for recurrence, terms in known:
+            assert recurrence.plan is not None
+            for node in [node for node, loop in self.loops.items() if recurrence.carry in loop.members]:
+                del self.loops[node]
+            loop = _Loop(self, recurrence, recurrence.plan, terms, operators)
+            for node in loop.members:
+                self.loops[node] = loop
+        self.whole = False
+
+
+class _Loop:
+    """The scan of one recurrence.
+
+    Attributes:
+        members: Values of the body that read the state.
+    """
+
+    def __init__(
+        self,
+        pieces: ScanPieces,
+        recurrence: Recurrence,
+        plan: ChunkPlan,
+        terms: LinearTerms,
+        operators: list[LinearAttention],
+    ) -> None:
+        self.pieces, self.plan, self.terms, self.operators = pieces, plan, terms, operators
+        self.carry, self.scan = recurrence.carry, recurrence.scan
+        self.members = [self.carry, terms.readout[0]]
+        self.axes = plan.forms.axes
+        self.inputs = self._inputs()
+        self._built: tuple[Node, Node] | None = None
+
+    def needed(self) -> Sequence[Node]:
+        """Return the body's values that the inputs read; none once the scan is built."""
+        return () if self._built is not None else self._sources(self.inputs.values())
+
+    def final(self, carry: Node, like: Node) -> Node:
+        """Return the state after the last step."""
+        return self._results()[0]
+
+    def emitted(self, node: Node) -> Node:
+        """Return the readout for all steps."""
+        return self._results()[1]
+
+    # Inputs --------------------------------------------------------------------------------------
+
+    def _inputs(self) -> dict[str, Node]:
+        """Inputs of a step [rows, width] by name."""
+        plan, terms = self.plan, self.terms
+        inputs = {
+            "q": self._laid_out(terms.query, plan.keys),
+            "k": self._laid_out(terms.key, plan.keys),
+            "v": self._laid_out(terms.value, plan.values),
+        }
+        if terms.decay is not None:
+            inputs["g"] = self._laid_out(terms.decay, plan.keys, may_be_one=True)
+        if terms.rate is not None:
+            inputs["b"] = self._laid_out(terms.rate, ())
+        return inputs
+
+    def _laid_out(self, value: Node, along: Sequence[int], may_be_one: bool = False) -> Node:
+        """Return a value with axes for rows, and for heads and ``along`` together. Steps that are held take 0."""
+        rank, plan = len(self.axes), self.plan
+        if not value.tensor.rank:
+            value = shaped(value, (1,) * rank)
+        if plan.hold is not None:
+            zero = make("constant", value=np.zeros((), value.dtype))
+            value = make("select", spread(plan.hold, plan.forms.view, self.axes), value, zero, where=value.where)
+        if may_be_one and all(value.shape[axis] == 1 for axis in along):
+            along = ()
+        kept = (*plan.batch, *along)
+        full = tuple(size if axis in kept else 1 for axis, size in enumerate(self.axes))
+        if value.shape != full:
+            value = make("broadcast", value, where=value.where, shape=full)
+        others = [axis for axis in range(rank) if axis not in kept]
+        separated = in_order(transposed(value, (*kept, *others)))
+        shape = self.axes[plan.batch[0]], self._size(kept[1:])
+        return make("reshape", separated, where=value.where, name=value.name, shape=shape)
+
+    def _size(self, axes: Iterable[int]) -> int:
+        return prod(int(str(self.axes[axis])) for axis in axes)
+
+    def _sources(self, roots: Iterable[Node]) -> list[Node]:
+        """Return the values of the body from which these values are computed."""
+        body, sources, visited, pending = set(self.pieces.body.nodes), dict[Node, None](), set[Node](), [*roots]
+        while pending:
+            node = pending.pop()
+            if node in visited:
+                continue
+            visited.add(node)
+            if node in body:
+                sources[node] = None
+            else:
+                pending += node.operands
+        return [*sources]
+
+    def _over_steps(self, roots: Sequence[Node], values: dict[Node, Lifted]) -> list[Node]:
+        """Return values of a step as sequences. values: what is known over all steps."""
+        length = self.pieces.length
+        for node in topological(roots, known=values):
+            operands = [values[item] for item in node.operands]
+            if any(has_time for _, has_time in operands):
+                lifted = lift(node, operands, length)
+                assert lifted is not None, node.op
+                values[node] = lifted, True
+            else:
+                values[node] = remake(node, [item for item, _ in operands]), False
+        return [over_time(*values[root], length) for root in roots]
+
+    # The scan ------------------------------------------------------------------------------------
+
+    def _results(self) -> tuple[Node, Node]:
+        if self._built is None:
+            self._built = self._build()
+        return self._built
+
+    def _build(self) -> tuple[Node, Node]:
+        sources = self._sources(self.inputs.values())
+        self.pieces.take_out(sources)
+        values = {source: self.pieces.outside(source) for source in sources}
+        sequences = self._over_steps([*self.inputs.values()], values)
+        plan, where, name = self.plan, self.scan.where, self.scan.name
+        heads, keys, width = (self._size(axes) for axes in (plan.batch[1:], plan.keys, plan.values))
+        shape = self.axes[plan.batch[0]], heads, keys, width
+        order = (*plan.batch, *plan.keys, *plan.values)
+        initial = shaped(transposed(shaped(self.pieces.initial[self.carry], self.axes), order), shape)
+        state = _formal("S", initial, shape)
+        formals = {
+            label: _formal(label, sequence, sequence.shape[1:])
+            for label, sequence in zip(self.inputs, sequences, strict=True)
+        }
+        following, output = _step(state, formals, heads)
+        bindings = [Binding(formals[label], item) for label, item in zip(self.inputs, sequences, strict=True)]
+        parts = ScanParts(
+            [Carry(state, initial, "S", following)], bindings, [], [("y", output)], self.pieces.length, False
+        )
+        scan = parts.made(where, name)
+        rule = "_".join(["gated"] * ("g" in formals) + ["delta"] * ("b" in formals)) or "linear"
+        self.operators.append(LinearAttention(scan["body"], rule, heads))
+        last = make("get", scan, where=where, name="S", index=0)
+        separated = shaped(last, tuple(self.axes[axis] for axis in order))
+        inverse = [order.index(axis) for axis in range(len(self.axes))]
+        readout = make("get", scan, where=where, name="y", index=1)
+        return shaped(transposed(separated, inverse), self.carry.shape), self._as_read(readout, heads, width)
+
+    def _as_read(self, readout: Node, heads: int, width: int) -> Node:
+        """Return the operator's outputs [time, rows, heads · values] as the body has them, over all steps."""
+        node, view = self.terms.readout
+        plan = self.plan
+        one = _formal("y", readout, readout.shape[1:])
+        kept = (*plan.batch, *plan.values)
+        separated = shaped(one, tuple(self.axes[axis] for axis in kept))
+        separated = transposed(separated, sorted(range(len(kept)), key=kept.__getitem__))
+        whole = shaped(separated, tuple(1 if axis in plan.keys else size for axis, size in enumerate(self.axes)))
+        result = shaped(in_order(gathered(whole, view, node.shape, self.axes)), node.shape)
+        return self._over_steps([result], {one: (readout, True)})[0]
+
+
+def _formal(label: str, like: Node, shape: Sequence[Dim]) -> Node:
+    return make("input", where=like.where, name=label, label=label, type=like.tensor.with_shape(tuple(shape)))
+
+
+def _step(state: Node, inputs: dict[str, Node], heads: int) -> tuple[Node, Node]:
+    """Return the next state [rows, heads, keys, values] and the output [rows, heads · values] of a step."""
+    rows, _, _, values = state.shape
+
+    def column(label: str) -> Node:
+        item = inputs[label]
+        return make("reshape", item, shape=(rows, heads, int(str(item.shape[1])) // heads, 1))
+
+    def read(weights: Node, matrix: Node) -> Node:
+        return make("reduce_sum", make("mul", weights, matrix), axes=(2,), keepdims=True)
+
+    key, row = column("k"), make("reshape", inputs["v"], shape=(rows, heads, 1, values))
+    if "g" in inputs:
+        state = make("mul", make("exp", column("g")), state)
+    if "b" in inputs:
+        row = make("mul", column("b"), make("sub", row, read(key, state)))
+    state = make("add", state, make("mul", key, row))
+    return state, make("reshape", read(column("q"), state), shape=(rows, heads * int(str(values))))

@@ -1,0 +1,214 @@
+"""Terms of an affine recurrence, by the names that ONNX's LinearAttention has for them.
+
+The operator computes ``S' = a S + b k (v - k a S)``, or ``S' = a S + k v``, and gives ``q S'``. It takes the logarithm
+of the decay a, which is one number of a head or of each key, and the rate b, one number of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .....ir.graph import Node, dependents, make, remake
+from .....ir.scan import ScanParts
+from .....passes.affine.linear_forms import Linear, LinearForms, Probe, View, constant, product_of
+from .....passes.affine.recurrences import ChunkPlan, Column, Recurrence
+from .....passes.affine.views import UnknownAxisError, spans
+from .patterns import is_filled
+
+MOVES = ("reshape", "transpose", "broadcast", "ensure_shape")
+
+
+@dataclass(frozen=True)
+class LinearTerms:
+    """Values of a step, with one axis for each axis of the state.
+
+    Attributes:
+        readout: The body's value that is q S', and its view of the axes of the state.
+        decay: Logarithms of decays; None if nothing decays.
+        rate: Rates of the delta rule; None for the rule without them.
+    """
+
+    readout: tuple[Node, View]
+    query: Node
+    key: Node
+    value: Node
+    decay: Node | None
+    rate: Node | None
+
+
+def linear_terms(recurrence: Recurrence) -> LinearTerms | None:
+    """Return the terms of a recurrence that the operator computes; None for any other."""
+    plan = recurrence.plan
+    if plan is None or recurrence.scan["reverse"] or recurrence.carry.dtype != "float32" or not plan.batch:
+        return None
+    if len(plan.boundary) != 1 or len(plan.columns) != 1 or len(plan.decay) != 1:
+        return None
+    sizes = [plan.forms.axes[axis] for axis in (*plan.batch[1:], *plan.keys, *plan.values)]
+    if plan.batch[0] != 0 or not all(isinstance(size, int) for size in sizes):
+        return None
+    outside = dict(ScanParts.of(recurrence.scan).invariants)
+    logs = [log_of(factor, outside) for factor in plan.decay[0]]
+    update = _update(plan, plan.columns[0])
+    query = _query(recurrence, plan)
+    if None in logs or update is None or query is None:
+        return None
+    decay = _sum(item for item in logs if item is not None) if logs else None
+    key, (value, rate) = product_of(plan.columns[0].keys, "float32"), update
+    readout, weights = query
+    return LinearTerms(readout, weights, key, value, decay, rate)
+
+
+def log_of(node: Node, outside: Mapping[Node, Node]) -> Node | None:
+    """Return the logarithm of a value that is positive by what computes it; None for others.
+
+    outside: values from outside of the loop, by the inputs of its body.
+    """
+    if node.op == "input" and node in outside and outside[node].op == "constant":
+        node = outside[node]
+    match node.op:
+        case "exp":
+            return node.operands[0]
+        case "sigmoid":
+            return make("log", node, where=node.where)
+        case "constant" if (node["value"] > 0).all():
+            return make("constant", value=np.log(node["value"]))
+        case "mul":
+            logs = [log_of(item, outside) for item in node.operands]
+            return None if None in logs else _sum(item for item in logs if item is not None)
+        case op if op in MOVES:
+            inner = log_of(node.operands[0], outside)
+            return None if inner is None else remake(node, [inner])
+    return None
+
+
+def _sum(items: Iterable[Node]) -> Node:
+    first, *others = items
+    for item in others:
+        first = make("add", first, item, where=item.where)
+    return first
+
+
+# The update ---------------------------------------------------------------------------------------------
+
+
+def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
+    """Return the row that is added and the rate of the delta rule. The row is without the rate, which scales both."""
+    if not column.free:
+        return None
+    if not column.read:
+        return _sum(product_of(factors, "float32") for factors in column.free), None
+    if len(column.read) > 1 or plan.readouts[0] not in column.read:
+        return None
+    ((probe, scales),) = column.read.items()
+    if len(scales) != 1 or probe.axes != frozenset(plan.keys):
+        return None
+    removed = _without([*scales[0], *probe.weights], [*column.keys, *plan.decay[0]])
+    if removed is None:
+        return None
+    number, rates = _numbers(removed)
+    along = frozenset(plan.batch)
+    if any(spans(item) - along for item in rates):
+        return None
+    rows: list[Node] = []
+    for factors in column.free:
+        rest = _without(factors, rates)
+        if rest is None:
+            return None
+        scale, others = _numbers(rest)
+        rows.append(product_of([*others, constant(scale / -number, "float32")], "float32"))
+    return _sum(rows), product_of([*rates, constant(-number, "float32")], "float32")
+
+
+def _without(factors: Sequence[Node], others: Sequence[Node]) -> list[Node] | None:
+    """Return factors without others, each of which must be among them."""
+    rest = list(factors)
+    for other in others:
+        place = next((place for place, item in enumerate(rest) if _same(item, other)), None)
+        if place is None:
+            return None
+        del rest[place]
+    return rest
+
+
+def _same(one: Node, other: Node) -> bool:
+    """True if two values are computed alike from the same values, up to moves that keep the order of their numbers."""
+    if one is other:
+        return True
+    if one.shape != other.shape:
+        return False
+    one, other = in_order(one), in_order(other)
+    if one is other:
+        return True
+    if one.op == "constant" and other.op == "constant":
+        return bool(np.array_equal(one["value"], other["value"]))
+    alike = one.op == other.op and one.op != "input" and one.attributes == other.attributes and bool(one.operands)
+    return alike and all(_same(a, b) for a, b in zip(one.operands, other.operands, strict=True))
+
+
+def in_order(node: Node) -> Node:
+    """Return the source of a value that has the same numbers in the same order."""
+    while node.op in ("reshape", "ensure_shape") or (node.op == "transpose" and _keeps_order(node)):
+        node = node.operands[0]
+    return node
+
+
+def _keeps_order(node: Node) -> bool:
+    moved = [axis for axis in node["order"] if node.operands[0].shape[axis] != 1]
+    return moved == sorted(moved)
+
+
+def _numbers(factors: Sequence[Node]) -> tuple[float, list[Node]]:
+    """Return the product of the constants that are one number, and the other factors."""
+    numbers = [float(item["value"]) for item in factors if _is_number(item)]
+    return float(np.prod(numbers)), [item for item in factors if not _is_number(item)]
+
+
+def _is_number(node: Node) -> bool:
+    return node.op == "constant" and not node.tensor.rank and not is_filled(node, 0)
+
+
+# The readout --------------------------------------------------------------------------------------------
+
+
+def _query(recurrence: Recurrence, plan: ChunkPlan) -> tuple[tuple[Node, View], Node] | None:
+    """Return the readout with its view, and its weights, if it reads the state behind the update along its keys."""
+    (readout,), body = plan.boundary, recurrence.scan["body"]
+    state = body.outputs[recurrence.index][1]
+    if plan.hold is not None:
+        state = state.operands[1]
+    while state.op == "reshape":
+        state = state.operands[0]
+    reached = dependents([state], body.nodes)
+    if readout not in reached or _reads_before(readout, recurrence.carry, state):
+        return None
+    try:
+        forms = LinearForms(state, plan.forms.axes, reached, set())
+    except UnknownAxisError:
+        return None
+    for node in body.nodes:
+        if node in reached and node not in forms.forms:
+            forms.add(node)
+    form = forms.forms[readout]
+    if not isinstance(form, Linear) or len(form.terms) != 1:
+        return None
+    (term,) = form.terms
+    if not isinstance(term.read, Probe) or term.read.axes != frozenset(plan.keys):
+        return None
+    query = product_of([*term.read.weights, *term.factors], "float32")
+    return None if spans(query) & frozenset(plan.values) else ((readout, form.view), query)
+
+
+def _reads_before(node: Node, carry: Node, state: Node) -> bool:
+    """True if a value reads the state before the update other than through the state behind it."""
+    pending, visited = [node], {state}
+    while pending:
+        current = pending.pop()
+        if current is carry:
+            return True
+        if current not in visited:
+            visited.add(current)
+            pending += current.operands
+    return False
