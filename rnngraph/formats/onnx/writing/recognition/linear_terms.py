@@ -13,9 +13,9 @@ import numpy as np
 
 from .....ir.graph import Node, dependents, make, remake
 from .....ir.scan import ScanParts
-from .....passes.affine.linear_forms import Linear, LinearForms, Probe, View, constant, product_of
+from .....passes.affine.linear_forms import Linear, LinearForms, Probe, constant, product_of
 from .....passes.affine.recurrences import ChunkPlan, Column, Recurrence
-from .....passes.affine.views import UnknownAxisError, spans
+from .....passes.affine.views import UnknownAxisError, View, spans
 from .patterns import is_filled
 
 MOVES = ("reshape", "transpose", "broadcast", "ensure_shape")
