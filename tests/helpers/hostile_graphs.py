@@ -357,6 +357,9 @@ class Draw:
         seed, step, row = (self.pick(lambda node: node.dtype == "int64" and node in self.exact) for _ in range(3))
         key = self.node("random_key", seed, step, row, site=f"site{self.line[0]}", salt=0)
         numbers = self.node("random_uniform", key, self.node("iota", size=self.dim()))
+        if self.chance(0.3):  # those of samples are in both graphs
+            key = self.node("sample_key", seed, step, site=f"site{self.line[0]}", salt=1)
+            return self.node("sample_uniform", key, self.node("iota", size=self.dim()))
         zero = self.node("constant", value=np.zeros((), np.float32))
         return self.node("by_graph", numbers, self.node("broadcast", zero, shape=numbers.shape))
 

@@ -36,8 +36,10 @@ def elementwise(op: str) -> list[Case]:
         ]  # fmt: skip
     if op == "random_key":
         return [([(L, a), (L, b), (L, c)], {"site": "s", "salt": 3}) for a, b, c in TRIPLES]
-    if op == "random_uniform":
+    if op in ("random_uniform", "sample_uniform"):
         return [([(L, a), (L, b)], {}) for a, b in PAIRS]
+    if op == "sample_key":
+        return [([(L, a), (L, b)], {"site": "s", "salt": 3}) for a, b in PAIRS]
     dtypes = (B,) if op in ("and", "or", "not") else (F, I) if op in ("div", "mul", *COMPARED) else (F,)
     shapes: Any = {1: [((2, 3),), ((),)], 2: PAIRS, 3: TRIPLES}[row.arity[0]]
     return [([(dtype, shape) for shape in case], {}) for dtype in dtypes for case in shapes]

@@ -32,7 +32,8 @@ OPERANDS: dict[str, list[np.ndarray]] = {
     "fma": [FLOATS, POSITIVE, FLOATS],
     "select": [BOOLS, FLOATS, POSITIVE],
     "random_key": [np.asarray(7), np.arange(2)[:, None], np.arange(3)],
-    "random_uniform": [INTEGERS, np.arange(3)],
+    **{op: [INTEGERS, np.arange(3)] for op in ("random_uniform", "sample_uniform")},
+    "sample_key": [np.arange(2)[:, None], np.arange(3)],
     "matmul": [FLOATS, FLOATS.T.copy(), POSITIVE[:, :2]],
     "outer_sum": [FLOATS, POSITIVE],
     "broadcast": [FLOATS],
@@ -46,7 +47,7 @@ OPERANDS: dict[str, list[np.ndarray]] = {
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     **{op: {"axes": (1,), "keepdims": False} for op in ("reduce_sum", "reduce_max", "reduce_min")},
     "cast": {"dtype": "int32"},
-    "random_key": {"site": "rnn/input", "salt": 3},
+    **{op: {"site": "rnn/input", "salt": 3} for op in ("random_key", "sample_key")},
     "slice": {"start": (1, 0), "stop": (2, 3), "step": (1, 2)},
     "reverse": {"axis": 1},
     "transpose": {"order": (1, 0)},

@@ -182,6 +182,7 @@ def test_forbidden_ops_are_named_with_their_line(op: str) -> None:
         "random_uniform": make("random_uniform", key, unit, where=where),
         "dropout": make("dropout", h, keep, site="s", salt=0, where=where),
         "noise": make("noise", h, where=where),
+        "sample_noise": make("sample_noise", h, where=where),
     }[op]
     value_of = make("cast", node, dtype="float32") if op == "random_key" else node
     inner = make("mul", h, value_of)
