@@ -27,6 +27,10 @@ MOST_TOGETHER = 3
 """Elementwise ops that may be named side by side elsewhere: what holds of more is a fact of their rows."""
 
 
+SAMPLES = ("sample_key", "sample_uniform")
+"""Ops that draw of their operands alone, and so in the inference graph, too."""
+
+
 @pytest.mark.parametrize("row", OPS.values(), ids=OPS)
 def test_a_row_has_what_ops_of_its_kind_have(row: Op) -> None:
     assert (row.derivative is not None) == (row.kind in DIFFERENTIATED)
@@ -35,7 +39,7 @@ def test_a_row_has_what_ops_of_its_kind_have(row: Op) -> None:
     assert row.evaluate is not None or row.kind in ("leaf", "structured")
     assert row.optional <= row.attributes.keys()
     if row.cost == DRAW:
-        assert row.random
+        assert row.random or row.name in SAMPLES
 
 
 @pytest.mark.parametrize("name", [name for name, row in OPS.items() if row.kind == "elementwise" and not row.random])
@@ -45,7 +49,7 @@ def test_what_keeps_zero_does_and_no_other_op_does(name: str) -> None:
     assert row.evaluate is not None
     zeros = [np.zeros(3)] * row.arity[0]
     zeros[:1] = [np.zeros(3, bool)] if name == "select" else zeros[:1]
-    value = row.evaluate(zeros, {"dtype": "float64"})
+    value = row.evaluate(zeros, {"dtype": "float64", "site": "s", "salt": 0})
     assert row.keeps_zero == (value.dtype != bool and bool((value == 0).all()))
 
 

@@ -85,17 +85,22 @@ class Run:
             try:
                 return inner(x, state)
             except RnnGraphError as error:
-                if isinstance(x, Tensor):
-                    what = f"inputs {self.inputs!r} of rank {self.inputs.rank}, of which a step takes {x!r}"
-                    remedy = "reshape, or add an axis with rg.expand_dims"
-                else:
-                    what = f"several inputs, {shown(self.inputs)}"
-                    remedy = "join them with rg.concat"
-                raise type(error)(
-                    f"{cell!r} is given {what}: {error.what}; most cells need one Tensor [batch, time, features]; "
-                    f"{remedy}",
-                    self.where,
-                ) from error
+                raise self._misfit(cell, x, error) from error
+
+    def _misfit(self, cell: Cell, x: Any, error: RnnGraphError) -> RnnGraphError:
+        """Return the error for a step that fails on inputs that are not one Tensor of the usual rank."""
+        remedy = "reshape, or add an axis with rg.expand_dims"
+        if not isinstance(x, Tensor):
+            given, remedy = f"several inputs, {shown(self.inputs)}", "join them with rg.concat"
+        elif _takes_one_tensor(cell):
+            what = f"{cell!r} needs inputs [batch, time, features], not {self.inputs!r} of rank {self.inputs.rank}"
+            return ShapeError(f"{what}; {remedy}", self.where)
+        else:
+            given = f"inputs {self.inputs!r} of rank {self.inputs.rank}, of which a step takes {x!r}"
+        return type(error)(
+            f"{cell!r} is given {given}: {error.what}; most cells need one Tensor [batch, time, features]; {remedy}",
+            self.where,
+        )
 
 
 def _takes_one_tensor(cell: Cell) -> bool:
