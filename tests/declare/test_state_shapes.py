@@ -220,3 +220,20 @@ def test_initial_states_of_any_shape() -> None:
     assert cell.zero_state(2).n.dtype == "int32"
     assert cell.state_size.n == rg.state((), dtype="int32")
     assert rg.state_placeholder("begun", cell).S.shape == (None, 2, 3)
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(0, 2), (2, 0)])
+def test_calls_without_rows_or_steps(rows: int, steps: int) -> None:
+    class Kept(rg.Cell):
+        def state(self) -> Any:
+            return {"S": rg.state((2, 2))}
+
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+            S = 0.5 * state["S"] + rg.reshape(x, (None, 2, 2))
+            return S, {"S": S}
+
+    x = rg.placeholder("x", shape=(None, None, 4))
+    outputs, state = rg.dynamic_rnn(Kept(), x)
+    result = rg.compile({"y": outputs, "state": state}).inference(x=np.ones((rows, steps, 4)))
+    assert result["y"].shape == (rows, steps, 2, 2)
+    assert_array_equal(result["state"], np.zeros((rows, 2, 2), np.float32))

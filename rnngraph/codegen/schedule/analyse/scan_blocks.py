@@ -94,7 +94,7 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
     axes, sizes = list[UnmixedAxis](), list[int]()
     for axis in unmixed_axes(scan):
         if axis.places[state] == last:
-            width = _width(target, axis.size, limit // -(-left // _count(axis.size)))
+            width = _width(target, axis.size, limit // max(1, -(-left // _count(axis.size))))
             if left > limit and width:
                 axes.append(axis)
                 sizes.append(width)
@@ -116,7 +116,8 @@ def _width(target: Target, size: Dim, most: int) -> int:
 
 
 def _count(size: Dim) -> int:
-    return size if isinstance(size, int) else 1
+    """Return a size as a divisor, 1 for open and empty axes."""
+    return max(1, size) if isinstance(size, int) else 1
 
 
 def _bytes(node: Node) -> int:
