@@ -15,7 +15,7 @@ from dataclasses import replace
 from ...ir.graph import Graph, Node, make, remake, rewrite
 from ...ir.ops import OPS
 from ...ir.scan import Binding, Carry, ScanParts
-from ...ir.types import Shape
+from ...ir.types import Shape, TensorType
 from ...support.records import dataclass
 
 
@@ -148,6 +148,8 @@ def _is_entrywise(node: Node, formal: Node) -> bool:
 
 def _is_one_per_row(node: Node, formal: Node) -> bool:
     """True if a value is one number per row, or a scalar."""
+    if not isinstance(node.type, TensorType):
+        return False
     rank = node.tensor.rank
     return rank == 0 or (rank == formal.tensor.rank and all(dim == 1 for dim in node.shape[1:]))
 
