@@ -19,7 +19,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from .commands.file_kinds import SUFFIXES, script_of
 from .commands.progress import progress
 from .commands.show import show_change, show_stage
 from .commands.weight_arguments import add_weights, with_weights
+from .older_numpy import older_names_of_numpy
 from .warnings_of import warnings_of
 
 SCRIPT_NAME = "graph_script"
@@ -122,6 +123,7 @@ def _add_show(show: argparse.ArgumentParser) -> None:
 
 def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--tf1", action="store_true", help="a script of TensorFlow 1.x: its imports get rnngraph.tf1")
+    run.add_argument("--numpy1", action="store_true", help="give the script names of NumPy 1, such as np.float")
     run.add_argument("script", type=Path)
     run.add_argument("arguments", nargs=argparse.REMAINDER, help="handed to the script")
     run.set_defaults(command=_run)
@@ -256,12 +258,13 @@ def _print_from_script(error: Exception, script: Path) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if not options.tf1:
-        _execute(options.script, "__main__", options.arguments)
-        return
-    from ..tf1.imports import answering_tensorflow  # imports all of tf1, which only --tf1 needs
+    with ExitStack() as opened:
+        if options.numpy1:
+            opened.enter_context(older_names_of_numpy(options.script))
+        if options.tf1:
+            from ..tf1.imports import answering_tensorflow  # imports all of tf1, which only --tf1 needs
 
-    with answering_tensorflow():
+            opened.enter_context(answering_tensorflow())
         _execute(options.script, "__main__", options.arguments)
 
 
