@@ -30,10 +30,11 @@ from tensorflow_cells import PROGRAMS as CELLS  # noqa: E402
 from tensorflow_flow import PROGRAMS as FLOW  # noqa: E402
 from tensorflow_habits import PROGRAMS as HABITS  # noqa: E402
 from tensorflow_names import PROGRAMS as NAMES  # noqa: E402
+from tensorflow_pipelines import PROGRAMS as PIPELINES  # noqa: E402
 from tensorflow_programs import CASES, DTYPES, PROGRAMS, Run  # noqa: E402
 
 RECORDED = {path.stem for path in (FIXTURES / "tensorflow_programs").glob("*.npz")}
-LATER = [(name, dtype) for name in FLOW | CELLS | NAMES | HABITS for dtype in DTYPES]
+LATER = [(name, dtype) for name in FLOW | CELLS | NAMES | HABITS | PIPELINES for dtype in DTYPES]
 EVERY = [*CASES, *((name, dtype) for name, dtype in LATER if f"{name}_{dtype}" in RECORDED)]
 
 
@@ -69,7 +70,7 @@ def once(tf: Any, name: str, dtype: str) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(folder, values)
         began = time.perf_counter()
-        (PROGRAMS | FLOW | CELLS | NAMES | HABITS)[name](tf, run, dtype)
+        (PROGRAMS | FLOW | CELLS | NAMES | HABITS | PIPELINES)[name](tf, run, dtype)
         seconds = time.perf_counter() - began
     limits = np.concatenate([np.full(item.size, np.abs(item).max(initial=0.0)) for item in run.noted])
     return float(np.max(np.abs(run.result() - wanted) / np.maximum(limits, 1e-2))), seconds

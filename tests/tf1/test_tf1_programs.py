@@ -10,6 +10,7 @@ from fixtures.tensorflow_cells import PROGRAMS as CELLS
 from fixtures.tensorflow_flow import PROGRAMS as FLOW
 from fixtures.tensorflow_habits import PROGRAMS as HABITS
 from fixtures.tensorflow_names import PROGRAMS as NAMES
+from fixtures.tensorflow_pipelines import PROGRAMS as PIPELINES
 from fixtures.tensorflow_programs import CASES, DTYPES, PROGRAMS, SINGLE, Run
 
 from rnngraph import tf1 as tf
@@ -18,8 +19,8 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 QUICK = {("linear", "float32"), ("embeddings", "float64"), ("sessions", "float32"), ("language_model", "float64"),
          ("loops", "float64"), ("folds", "float32"), ("averages", "float64"), ("conversions", "float32"),
          ("open_rows", "float64"), ("memories", "float64"), ("kept_states", "float32"),
-         ("measures", "float32"), ("running_means", "float64")}  # fmt: skip
-LATER = [(name, dtype) for name in FLOW | CELLS | NAMES | HABITS for dtype in DTYPES]
+         ("measures", "float32"), ("running_means", "float64"), ("queues", "float64")}  # fmt: skip
+LATER = [(name, dtype) for name in FLOW | CELLS | NAMES | HABITS | PIPELINES for dtype in DTYPES]
 ALL = [*CASES, *(case for case in LATER if case[0] not in SINGLE or case[1] == "float32")]
 TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
 
@@ -48,7 +49,7 @@ def test_numbers_are_tensorflows(name: str, dtype: str, tmp_path: Path) -> None:
     """
     values, wanted = recorded(name, dtype)
     run = Run(str(tmp_path), values or [{}])
-    (PROGRAMS | FLOW | CELLS | NAMES | HABITS)[name](tf, run, dtype)
+    (PROGRAMS | FLOW | CELLS | NAMES | HABITS | PIPELINES)[name](tf, run, dtype)
     found = run.result()
     assert found.shape == wanted.shape
     limits = np.concatenate([np.full(item.size, np.abs(item).max(initial=0.0)) for item in run.noted])
