@@ -66,7 +66,9 @@ def older_names_of_numpy(script: Path) -> Iterator[None]:
         level: int = 0,
     ) -> Any:  # fmt: skip
         found = original(name, globals, locals, fromlist or (), level)
-        is_own = name == "numpy" and os.path.dirname(os.path.abspath(str((globals or {}).get("__file__", "")))) == folder
+        is_own = (
+            name == "numpy" and os.path.dirname(os.path.abspath(str((globals or {}).get("__file__", "")))) == folder
+        )
         return older if is_own else found
 
     builtins.__import__ = import_module

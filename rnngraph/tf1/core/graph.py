@@ -22,6 +22,7 @@ from ...support.errors import ArgumentError, DtypeError, NameLookupError, did_yo
 from .errors import InvalidArgumentError
 from .order import Order
 from .rolling.cuts import Cut
+from .rolling.rolled import Rolled
 
 TRAINABLE_VARIABLES, GLOBAL_VARIABLES, LOCAL_VARIABLES = "trainable_variables", "variables", "local_variables"
 
@@ -197,7 +198,8 @@ class Graph(Order):
         there is nothing that does.
         """
         if self._compiled != len(self.owners):  # names that were settled stay
-            outputs = {str(number): self.cut().tensor(owner) for number, owner in enumerate(self.owners)}
+            rolled = Rolled(self.cut(), [owner.node for owner in self.owners])
+            outputs = {str(number): rolled.tensor(owner) for number, owner in enumerate(self.owners)}
             self._program = compile_beside(outputs, None, self._program, self.seed or 0)
             self._compiled = len(self.owners)
         return self._program

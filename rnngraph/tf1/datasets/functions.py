@@ -158,7 +158,11 @@ class _Call(Source):
         nodes = [item.node for item in self.inputs if isinstance(item, Tensor) and item.node not in fed]
         arrays = iter(session.compute(nodes, fed, seed) if nodes else [])
         values = [
-            item if not isinstance(item, Tensor) else np.asarray(fed[item.node]) if item.node in fed else next(arrays)
+            item
+            if not isinstance(item, Tensor)
+            else np.asarray(fed[item.node], item.type.dtype)
+            if item.node in fed
+            else next(arrays)
             for item in self.inputs
         ]
         given = self.function(*values)

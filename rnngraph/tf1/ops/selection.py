@@ -11,11 +11,13 @@ from ...declare.functions import orders, sequences
 from ...declare.functions.arrays import matrices, moves
 from ...declare.functions.statistics import reduce_all
 from ...declare.tensor import Tensor, as_tensor, build, constant
+from ...ir.types import product
 from ...support.api_guard import api
 from ...support.arguments import array_of
 from ...support.errors import ArgumentError, NotOfferedError, ShapeError, shown
 from ..core.names import dtype_name
 from ..core.operations import operation
+from ..core.sizes import anchored, known_size
 from ..table.missing import GUIDE
 from .functions import gather
 
@@ -55,22 +57,42 @@ def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = No
 
 @operation
 def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int | None = None) -> Tensor:
-    """The entries of an axis, the first by default, at which a constant mask holds. One that a run computes is refused:
-    how many entries it leaves would be data.
+    """Return the entries at which a mask holds, of one axis or of several that become one.
+
+    How many entries there are is a number that a run computes before the call. In steps of loops, and of masks that
+    are drawn, that is refused.
     """
     x = as_tensor(tensor)
     given = mask.node["value"] if isinstance(mask, Tensor) and mask.node.op == "constant" else mask
-    if isinstance(given, Tensor):
+    chosen = given if isinstance(given, Tensor) else array_of(given, "tf.boolean_mask takes a mask of bools")
+    place, rank = functions.one_axis(x.rank, 0 if axis is None else axis), len(chosen.shape)
+    if chosen.dtype != "bool" or not 0 < rank <= x.rank - place:
+        raise ShapeError(f"tf.boolean_mask of {x!r} takes a mask of bools over its axes, not {shown(mask)}")
+    have = x.type.shape[place : place + rank]
+    if isinstance(chosen, Tensor):
+        corner = x[(0,) * place + (slice(None),) * rank + (0,) * (x.rank - place - rank)]
+        everywhere = functions.known_by(corner, build("broadcast", constant(True), shape=have))
+        count = functions.reduce_sum(functions.cast(chosen, "int32"))
+        chosen = functions.logical_and(chosen, everywhere)  # so that both have the same sizes
+        flat = build("reshape", x, shape=(*x.type.shape[:place], product(have), *x.type.shape[place + rank :]))
+        return gather(flat, _places(functions.reshape(chosen, [-1]), count), axis=place)
+    if chosen.shape != have:
+        raise ShapeError(f"tf.boolean_mask takes a mask of the shape {have}, not {chosen.shape}")
+    flat = build("reshape", x, shape=(*x.type.shape[:place], chosen.size, *x.type.shape[place + rank :]))
+    return gather(flat, constant(np.flatnonzero(chosen), "int64"), axis=place)
+
+
+def _places(mask: Tensor, count: Tensor) -> Tensor:
+    """Return the places [count] of a vector at which it holds, in order."""
+    size = known_size(count.node, counted=True)
+    if size is None:
         raise NotOfferedError(
-            "tf.boolean_mask of a mask that a run computes is not offered, as how many entries there are is data then; "
-            "keep all: use tf.where(mask, x, tf.zeros_like(x)), for a mean tf.reduce_sum(x * weights) / "
-            f"tf.reduce_sum(weights) ({GUIDE})"
+            "tf.boolean_mask of this mask is not offered, as how many entries there are is data that no run knows "
+            "before the call; keep all: use tf.where(mask, x, tf.zeros_like(x)), for a mean "
+            f"tf.reduce_sum(x * weights) / tf.reduce_sum(weights) ({GUIDE})"
         )
-    chosen = array_of(given, "tf.boolean_mask takes a constant mask")
-    place = functions.one_axis(x.rank, 0 if axis is None else axis)
-    if chosen.dtype != bool or chosen.ndim != 1 or chosen.shape[0] != x.type.shape[place]:
-        raise ShapeError(f"tf.boolean_mask takes a constant mask [{x.type.shape[place]}] of bools, not {shown(mask)}")
-    return gather(x, constant(np.flatnonzero(chosen), "int64"), axis=place)
+    order = orders.argsort(functions.where(mask, 0, 1))
+    return anchored(functions.gather(order, build("iota", size=size)), count)
 
 
 @operation

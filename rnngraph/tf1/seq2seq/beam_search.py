@@ -104,6 +104,8 @@ class BeamSearchDecoder(Decoder):
         self.beam = Beam(beam_width, _end_of(end_token), length_penalty_weight, coverage_penalty_weight)
         self.batch = tokens.type.shape[0]
         self.initial_state = map_leaves(self._split, initial_state)
+        words = build("broadcast", functions.expand_dims(tokens, 1), shape=(self.batch, self.beam.width))
+        self._start = self.embed(as_tensorflow(words))
 
     @property
     def batch_size(self) -> Any:
@@ -120,8 +122,6 @@ class BeamSearchDecoder(Decoder):
         return as_tensorflow(build("reshape", leaf, shape=(rows, *leaf.type.shape[2:])))
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
-        words = build("broadcast", functions.expand_dims(self.tokens, 1), shape=(self.batch, self.beam.width))
-        self._start = self.embed(as_tensorflow(words))
         leaves = flatten(self.initial_state)
         known = first_hypotheses(self.beam, self.batch, leaves[0].type.dtype, self._no_coverage(leaves))
         state = BeamSearchDecoderState(
