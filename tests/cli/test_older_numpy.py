@@ -15,8 +15,10 @@ import json, beside
 import numpy as np
 from numpy import Inf
 rows = np.array([[1, 2], [3]])
-found = [np.arange(3).astype(np.float).dtype.name, np.Inf == Inf, rows.dtype.name, beside.width,
-         np.asscalar(np.ones(1)), np.array([1.0], copy=False).tolist(), isinstance(rows, np.ndarray), np.random.RandomState(0).randint(5)]
+found = [
+    np.arange(3).astype(np.float).dtype.name, np.Inf == Inf, rows.dtype.name, beside.width, np.asscalar(np.ones(1)),
+    np.array([1.0], copy=False).tolist(), isinstance(rows, np.ndarray), np.random.RandomState(0).randint(5),
+]
 """
 
 
