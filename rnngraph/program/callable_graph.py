@@ -1,4 +1,4 @@
-"""What a program's two graphs share: feeds in, a native entry for their sizes, results out."""
+"""Base of a program's two graphs: takes feeds, looks up a native entry for their sizes, and returns results."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 
 
 class CallForm(NamedTuple):
-    """What a call computes and gives. leaves: of its ``outputs``, in the order of the structure."""
+    """What a call computes, and the structure of its results. ``leaves`` are its ``outputs`` in the structure's
+    order.
+    """
 
     compiled: CompiledGraph
     outputs: tuple[str, ...]
@@ -54,16 +56,16 @@ class CallForm(NamedTuple):
 
 
 def by_name(compiled: CompiledGraph, outputs: tuple[str, ...]) -> CallForm:
-    """The form of a call that gives these outputs by their names."""
+    """Return the form of a call that returns these outputs by name."""
     return CallForm(compiled, outputs, dict.fromkeys(outputs), outputs)
 
 
 class CallableGraph(Unindexed, Generic[Given]):
-    """What the two graphs of a program share: calling, printing, compiling ahead."""
+    """Base class of a program's graphs: calls, text of stages, compilation ahead."""
 
     kind = "inference"
     is_direct = False
-    """Whether machine code may stand for ``__call__``."""
+    """True if machine code may replace ``__call__``."""
 
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         self.parts, self.structure, self.loss = parts, parts.source.structure, parts.source.loss
@@ -71,11 +73,11 @@ class CallableGraph(Unindexed, Generic[Given]):
         self._output_names: tuple[str, ...] | None = None
         self._known = EntryCache()
         self._calls: DirectCache = DirectCache()
-        self._direct: DirectPlan | None = None  # what machine code runs, in place of a call in Python
-        # Of calls that give something else, by what that is.
+        self._direct: DirectPlan | None = None  # plan that machine code runs in place of a Python call
+        # Calls with other results, by form.
         self._caches: BoundedCache[Any, DirectCache] = BoundedCache(MAX_SIGNATURES)
-        self._draw: Callable[[], int] | None = None  # gives seeds, where there are masks
-        self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
+        self._draw: Callable[[], int] | None = None  # draws seeds, if there are masks
+        self._tapped: CompiledGraph | Literal[False] | None = None  # False if there are no taps
 
     @cached_property
     def _types(self) -> dict[str, TensorType]:
@@ -83,7 +85,7 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     @property
     def part(self) -> str:
-        """The program's name for this graph."""
+        """Program's name for this graph."""
         return self.compiled.lowered.name
 
     def __repr__(self) -> str:
@@ -103,28 +105,45 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """What ``show`` can show, in the order in which it comes to be."""
+        """Stages that ``show`` can show, in order of compilation."""
         return stages_of(self.full_graph())
 
     @api
     def show(self, stage: str = "graph") -> StageText:
-        """The text of one stage. Its ``lines`` know from which lines of the script, layers and phases they come."""
+        """Return the text of one stage.
+
+        Args:
+            stage: One of ``stages``.
+
+        Returns:
+            A str whose ``lines`` have the script's lines, layers and phases from which they come.
+
+        Raises:
+            ArgumentError: There is no such stage.
+        """
         return stage_text(self.full_graph(), stage)
 
     @api
     def perf_map(self, jitdump: bool = False) -> Path:
-        """Tells Linux' `perf` of the code that calls of this graph have compiled so far: its functions, by layers.
+        """Describe the code compiled so far by calls of this graph to Linux' `perf`: its functions, by layer.
 
-        jitdump: writes ``jit-PID.dump`` to the working directory in place of ``perf-PID.map`` beside temporary files:
-        with the script's lines, for ``perf record -k mono`` and ``perf inject --jit``. Returns the path. Raises
-        ``GraphError`` where nothing was called yet, or where there is no `perf`.
+        Args:
+            jitdump: Write ``jit-PID.dump`` to the working directory instead of ``perf-PID.map`` to the temporary
+                directory. It
+                includes the script's lines, for ``perf record -k mono`` and ``perf inject --jit``.
+
+        Returns:
+            Path of the file.
+
+        Raises:
+            GraphError: Nothing was called yet, or the system has no `perf`.
         """
         from ..runtime.native.perf import write_perf_map
 
         return write_perf_map(self.compiled, flag(jitdump, "jitdump"), user_line())
 
     def full_graph(self) -> CompiledGraph:
-        """The graph with all that it can give, which ``graph`` and ``show`` are about."""
+        """Return the graph with everything it can compute, to which ``graph`` and ``show`` refer."""
         return self.compiled
 
     def _names(self) -> tuple[str, ...]:
@@ -135,7 +154,15 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     @api
     def prepare(self, batch: int | Sequence[int] | None = None, **sizes: int) -> None:
-        """Compiles ahead for batch sizes, or for the values of named sizes."""
+        """Compile ahead.
+
+        Args:
+            batch: A batch size, or several. None: 1.
+            **sizes: Values of named sizes.
+
+        Raises:
+            NameLookupError: No size has this name.
+        """
         names = self._names()
         batches: Sequence[Any] = [1] if batch is None else batch if isinstance(batch, list | tuple) else [batch]
         for count in batches:
@@ -143,11 +170,12 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     @api
     def memory(self, batch: int = 1, time: int = 1, **sizes: int) -> MemoryUsage:
-        """Bytes that a call needs at these sizes; of the training graph, a call of ``gradients``.
+        """Return the bytes that a call needs at these sizes; for the training graph, a call of ``gradients``.
 
-        batch: of every size that is not a length.
-        time: of every length.
-        sizes: others, by name.
+        Args:
+            batch: Value of every size that is not a length.
+            time: Value of every length.
+            **sizes: Values of other sizes, by name.
         """
         return self._memory_of(self.full_graph(), batch, time, sizes)
 
@@ -177,7 +205,7 @@ class CallableGraph(Unindexed, Generic[Given]):
     taps_form = TAPS_INFERENCE
 
     def _with_taps(self) -> CompiledGraph | None:
-        """The graph that also gives the values of taps; made when it is first asked for."""
+        """Return the graph that also returns taps, built on first use."""
         if self._tapped is None:
             source = self.parts.source
             lowered = source.tapped(self.taps_form)
@@ -200,7 +228,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         return Result({name.removeprefix(TAP): found[name] for name in outputs})
 
     def _only_of_the_loss(self, compiled: CompiledGraph, name: str, arrays: Mapping[str, np.ndarray]) -> bool:
-        """Whether a tap reads what only the loss reads and what is not fed, as a loss that is left out does."""
+        """True if a tap depends on inputs that only the loss reads, and that are not fed."""
         without = tuple(output for output, _ in self.compiled.graph.outputs if output != "loss")
         others = self.compiled.needed(without)
         return any(label not in arrays and label not in others for label in compiled.needed((name,)))
@@ -210,12 +238,12 @@ class CallableGraph(Unindexed, Generic[Given]):
     def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
     ) -> dict[str, np.ndarray]:
-        """What a call is fed, by name, converted to the declared dtypes."""
+        """Return a call's feeds by name, converted to the declared dtypes."""
         if feeds is not None and not isinstance(feeds, Mapping):
             feeds, named = None, self.parts.names.with_input(feeds, named, where)
-        given = self.parts.names.by_placeholder(feeds, named, where)
+        values = self.parts.names.by_placeholder(feeds, named, where)
         arrays = {name: array for name, array in self.parts.lowered.defaults.items() if name in self._types}
-        for name, value in given.items():
+        for name, value in values.items():
             if name not in self._types or name in SEED_INPUTS:
                 names = self.input_names()
                 hint = did_you_mean(name, names) or f"; it takes {', '.join(names) or 'none'}"
@@ -243,21 +271,18 @@ class CallableGraph(Unindexed, Generic[Given]):
                 arrays[NUMBER] = np.full(evaluate(rows, sizes), arrays[NUMBER])
 
     def input_types(self) -> dict[str, TensorType]:
-        """The types of what a caller may feed, by name."""
+        """Return the types of the inputs that a caller may feed, by name."""
         return {name: self._types[name] for name in self.input_names()}
 
     def input_names(self) -> list[str]:
-        """Names of what a caller may feed."""
+        """Return the names of the inputs that a caller may feed."""
         return [name for name in self._types if name not in SEED_INPUTS]
 
     def sizes(
         self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph,
         own: frozenset[str] = frozenset(),
     ) -> dict[str, int]:  # fmt: skip
-        """The size of every axis, after all checks of shapes.
-
-        own: inputs that do not come from the caller.
-        """
+        """Check all shapes, and return the value of each size. ``own`` are inputs that the caller does not feed."""
         needed = compiled.needed(outputs)
         missing = [name for name in needed if name not in arrays and name not in own]
         if missing:
@@ -272,7 +297,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         return sizes
 
     def _lengths_hint(self, missing: Sequence[str], outputs: tuple[str, ...]) -> str:
-        """Say what lengths are, where they are among the missing feeds."""
+        """Explain lengths, if they are among the missing feeds."""
         read = self.full_graph().preconditions(outputs)
         lengths = next((item.label for item in read if item.text == "sequence_length" and item.label in missing), None)
         return (
@@ -280,35 +305,37 @@ class CallableGraph(Unindexed, Generic[Given]):
         )
 
     def values(self, feeds: Mapping[str, Any], outputs: tuple[str, ...], where: Where | None) -> dict[str, np.ndarray]:
-        """These outputs by their paths, of a call with these feeds."""
+        """Return these outputs by path, for a call with these feeds."""
         arrays = self.gather(feeds, {}, where)
-        found: dict[str, np.ndarray] = self._run(by_name(self.compiled, outputs), arrays, where)
-        return found
+        results: dict[str, np.ndarray] = self._run(by_name(self.compiled, outputs), arrays, where)
+        return results
 
     def _run(
         self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, out: Any = None,
         calls: DirectCache | None = None, feeds: Any = (), named: Mapping[str, Any] | None = None,
     ) -> Any:  # fmt: skip
-        """A call on the slow path: finds or makes what runs the calls like it, and runs that.
+        """Run a call on the slow path: look up or prepare the runner for its signature, and run it.
 
-        arrays: all inputs. calls: those that give the same; None: those of the form, to which all inputs are fed.
-        feeds, named: as they were given, where later ``calls`` may have their signature and all else is as in this one.
+        Args:
+            arrays: All inputs.
+            calls: Cache of calls with the same results; None: that of the form, to which all inputs are fed.
+            feeds: Feeds and keywords as the caller passed them, if later calls may have the same signature.
         """
         if calls is None:
             calls, feeds = self._cache(form[:2]), ()
-        runner, given = calls.prepared(
+        runner, converted = calls.prepared(
             feeds, named or {}, arrays, lambda key: self.parts.names.name_of(key, None),
             self._types | form.compiled.input_types(),
             lambda names: self._runner(form, names, arrays, where),
         )  # fmt: skip
-        result = runner.run(given, int(arrays.get(SEED, 0)), None, runner.outs.checked(out, where))
+        result = runner.run(converted, int(arrays.get(SEED, 0)), None, runner.outs.checked(out, where))
         assert result is not None, "what was converted has the signature that was looked for"
         return result
 
     def _runner(
         self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], where: Where | None,
     ) -> Runner:  # fmt: skip
-        """Prepared calls of inputs like these. names: by what they are fed by."""
+        """Prepare calls for inputs like these. ``names`` maps the caller's keys to names."""
         compiled, outputs = form.compiled, form.outputs
         entry, sized = self._known.entry(
             (compiled, outputs), arrays, compiled, outputs, lambda: self.sizes(arrays, outputs, where, compiled)
@@ -319,7 +346,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], entry: NativeEntry,
         sized: Sized,
     ) -> Runner:  # fmt: skip
-        """The same of calls that this entry runs."""
+        """Prepare calls for inputs like these, run by this entry."""
         spec = spec_of(
             entry, sized, names, arrays, form.structure, form.leaves, self._draw is not None,
             form.compiled.range_preconditions(form.outputs), also=("loss",),
@@ -336,7 +363,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, seconds: float,
         plain: Callable[[Mapping[str, np.ndarray]], object],
     ) -> Profile:  # fmt: skip
-        """A profile of calls of a form. arrays: all inputs. plain: the same call, told what is fed."""
+        """Profile calls of a form. ``plain`` runs the same call from feeds."""
         from ..inspection.profile.calls import checked_seconds, profile_of
 
         spent, sizes = checked_seconds(seconds, where), self.sizes(arrays, form.outputs, where, form.compiled)
@@ -351,7 +378,7 @@ class CallableGraph(Unindexed, Generic[Given]):
                 fed, {}, arrays, lambda key: self.parts.names.name_of(key, None), types,
                 lambda names: self._runner_of(form, names, arrays, entry, sized),
             )  # fmt: skip
-            if self.is_direct:  # then so are plain calls, and a twin's go their way
+            if self.is_direct:  # then plain calls are direct, too, and so are profiled ones
                 twin: Any = copy(self)
                 twin._calls, twin._direct = calls, None
                 return partial(twin, fed)
@@ -363,16 +390,16 @@ class CallableGraph(Unindexed, Generic[Given]):
         )  # fmt: skip
 
     def _cache(self, key: Any) -> DirectCache:
-        """Calls that give one thing, which ``key`` tells from others."""
-        found = self._caches.get(key)
-        if found is None:
-            found = self._caches[key] = DirectCache()
-        return found
+        """Return the cache of calls with one form, by key."""
+        cache = self._caches.get(key)
+        if cache is None:
+            cache = self._caches[key] = DirectCache()
+        return cache
 
     def _checked(
         self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph
     ) -> NonFinite | None:
-        from ..runtime.calls.non_finite import first_non_finite  # and with it the interpreter, which nothing else needs
+        from ..runtime.calls.non_finite import first_non_finite  # imports the interpreter, which nothing else needs
 
         sizes = self.sizes(arrays, outputs, where, compiled)
         graph = compiled.pruned(outputs)
@@ -383,9 +410,9 @@ class CallableGraph(Unindexed, Generic[Given]):
         return first_non_finite(graph, {**arrays, **parameters}, sizes)
 
     def _form(self, outputs: tuple[str, ...]) -> CallForm:
-        """The form of a call that gives these outputs in the declared structure, the loss beside it if it is one.
+        """Return the form of a call with these outputs in the declared structure, plus the loss.
 
-        Where the graph has a loss, one bare Tensor stands beside it as ``output``.
+        If the graph has a loss, a single bare Tensor is named ``output``.
         """
         structure, leaves = self.structure, [path for path, _ in paths(self.structure)]
         if self.loss is not None and self.part != "inference":

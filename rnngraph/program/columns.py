@@ -1,4 +1,4 @@
-"""Calls with tables of columns, of which a graph takes its own: what data engines hand to a function."""
+"""Calls with tables of columns, as data engines pass them to functions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from .parts import ProgramParts, Reduced
 
 
 class ColumnCall(Generic[Given]):
-    """The inference graph as a function of one mapping from column to array, which may have further columns.
+    """The inference graph as a function of a mapping from column to array, which may have other columns. It can be
+    pickled.
 
-    columns: which column is fed to which input. keep: columns that go along into the result. It pickles as the graph
-    does.
+    Attributes:
+        columns: Column that is fed to each input.
+        keep: Columns that are copied to the result.
     """
 
     def __init__(
@@ -24,9 +26,14 @@ class ColumnCall(Generic[Given]):
         self.columns, self.keep = dict(columns), tuple(keep)
 
     def __call__(self, table: Mapping[str, Any]) -> Given:
-        """What the graph gives for these columns, and beside it the columns that are kept.
+        """Run the graph on these columns. Return its results and the columns to keep.
 
-        Raises ``NameLookupError`` where the table lacks a column.
+        Args:
+            table: Mapping from column to array.
+
+        Raises:
+            NameLookupError: The table lacks a column.
+            DtypeError: The table is not a mapping.
         """
         if not isinstance(table, Mapping):
             raise DtypeError(

@@ -1,4 +1,4 @@
-"""What a program's graphs take, as ``batching`` needs it to read examples."""
+"""Inputs of a program's graphs, as ``batching`` needs them to read examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .callable_graph import CallableGraph
 def example_inputs(
     inference: CallableGraph[Any], evaluation: CallableGraph[Any], training: CallableGraph[Any]
 ) -> ProgramInputs:
-    """The inputs of the three graphs of one program."""
+    """Return the inputs of the three graphs of one program."""
     first, second, third = (
         GraphInputs(graph.compiled, graph.input_types()) for graph in (inference, evaluation, training)
     )

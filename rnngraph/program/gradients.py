@@ -1,4 +1,4 @@
-"""The graphs that give gradients: by trainable parameters, and by the placeholders and taps that a caller asks for."""
+"""Graphs of gradients with respect to trainable parameters, and to placeholders and taps of ``wrt=``."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from ..support.errors import ArgumentError, DtypeError, GraphError, NameLookupEr
 from .parts import ProgramParts
 
 MAX_GRAPHS = 64
-"""Choices of what is differentiated, and by what, for which a program keeps a graph."""
+"""Maximum cached graphs, one for each choice of outputs and ``wrt``."""
 
 
 class GradientGraphs:
-    """Graphs by what they differentiate, and by what. Each is made when it is first needed.
+    """Graphs by what they differentiate with respect to what, built on first use.
 
-    types: of what the training graph is fed. trainable: names of the parameters that all of them give
-    gradients for.
+    Attributes:
+        types: Types of the training graph's feeds.
+        trainable: Names of the parameters, for which all graphs return gradients.
     """
 
     def __init__(self, parts: ProgramParts, lowered: Graph, types: Mapping[str, TensorType]) -> None:
@@ -42,22 +43,24 @@ class GradientGraphs:
         self._warned = False
 
     def asked(self, wrt: Sequence[str | Tensor], where: Where | None) -> tuple[list[str], tuple[str, ...]]:
-        """Names in ``wrt`` that stand for a state, and the names of all placeholders that are asked for."""
+        """Return the names in ``wrt`` that are states, and the names of all placeholders in ``wrt``."""
         if isinstance(wrt, str | Tensor) or not isinstance(wrt, Sequence):
             raise DtypeError(f"wrt= must be a list of placeholders or of their names, not {shown(wrt)}", where)
         names = [self._parts.names.name_of(item, where) for item in wrt]
         states = [name for name in names if name not in self._types and names_under(name, self._types)]
-        found: list[str] = []
+        placeholders: list[str] = []
         for name in names:
-            found += names_under(name, self._types) if name in states else [name]
-        return states, tuple(dict.fromkeys(found))
+            placeholders += names_under(name, self._types) if name in states else [name]
+        return states, tuple(dict.fromkeys(placeholders))
 
     def checked_graph(
         self, extra: tuple[str, ...], given: tuple[str, ...], recompute: RecomputeOption, where: Where | None
     ) -> CompiledGraph:
-        """The graph that gives gradients for these placeholders too, of the loss or of ``given`` outputs.
+        """Return the graph of gradients with respect to these placeholders, too, of the loss or of ``given`` outputs.
 
-        Raises ``ArgumentError`` for what has no gradient, ``GraphError`` where there is nothing to differentiate by.
+        Raises:
+            ArgumentError: A placeholder has no gradient.
+            GraphError: There is nothing to differentiate with respect to.
         """
         for name in extra:
             kind = self.tap_types().get(name) if name.startswith(TAP) else self._types.get(name)
@@ -67,7 +70,7 @@ class GradientGraphs:
                 what = "tap" if name.startswith(TAP) else "placeholder"
                 raise ArgumentError(f"wrt={shown(name)} is no float {what} of the training graph{hint}", where)
         if not (self.trainable or extra):
-            raise GraphError("there is nothing to differentiate by: no parameter is trainable; give wrt=", where)
+            raise GraphError("no parameter is trainable, so there are no gradients; give wrt=", where)
         compiled = self.graph(extra, given, recompute)
         if not self._warned and not given:
             self._warned = True
@@ -79,9 +82,9 @@ class GradientGraphs:
     def graph(
         self, extra: tuple[str, ...] = (), given: tuple[str, ...] = (), recompute: RecomputeOption = AUTO
     ) -> CompiledGraph:
-        """The graph that ``checked_graph`` gives, without its checks."""
+        """Return the graph of ``checked_graph`` without checks."""
 
-        def made() -> CompiledGraph:
+        def build() -> CompiledGraph:
             parts, lowered = self._parts, self._lowered
             if any(name.startswith(TAP) for name in extra):
                 moved = parts.source.tapped(TAPS_MOVED)
@@ -98,12 +101,12 @@ class GradientGraphs:
                 recompute=recompute,
             )
 
-        return self._graphs.get_or_make((extra, given, recompute), made)
+        return self._graphs.get_or_make((extra, given, recompute), build)
 
     def zeros_for_taps(
         self, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> dict[str, np.ndarray]:
-        """Zeros for the inputs that are added to taps, whose gradients are those of the taps."""
+        """Return zeros for the inputs that are added to taps, so that their gradients are those of the taps."""
         types = compiled.input_types()
         sizes = solve_sizes(arrays, self._types, where)
         labels = [name for name in types if name.startswith(TAP)]
@@ -116,7 +119,7 @@ class GradientGraphs:
         }
 
     def tap_types(self) -> dict[str, TensorType]:
-        """The types of what is added to taps, by label."""
+        """Return the types of the inputs that are added to taps, by label."""
         if self._moved is None:
             moved = self._parts.source.tapped(TAPS_MOVED)
             inputs = () if moved is None else moved.graph.inputs

@@ -1,4 +1,4 @@
-"""The warning that a kind of weights was asked for and changes nothing."""
+"""Warning for a requested kind of weights that has no effect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNMULTIPLIED = Held(objections=("no product multiplies activations by it",))
 
 
 Spelling = Callable[[str, Narrow], str]
-"""A rule of ``weights=``, a pattern of names and a kind, as the user writes it."""
+"""Formats a rule of ``weights=``, a pattern of names and a kind, as the user would write it."""
 
 
 def _option(pattern: str, asked: Narrow) -> str:
@@ -33,10 +33,11 @@ def warn_of_kinds_without_effect(
     option: Spelling = _option,
     forced: Spelling = _forced,
 ) -> None:
-    """Warn of each kind of ``weights=`` in which inference holds no weight, and say why parameters stay float32.
+    """Warn of each kind of ``weights=`` in which inference holds no weight, and explain why parameters stay float32.
 
-    option: a rule as it was given.
-    forced: the rule that makes small parameters narrow, too.
+    Args:
+        option: Formats a rule as given.
+        forced: Formats the rule that also narrows small parameters.
     """
     if options.reduced is None:
         return
@@ -57,7 +58,7 @@ def warn_of_kinds_without_effect(
 
 
 def _would_help(graph: InferenceGraph, options: CompileOptions, own: dict[str, Held]) -> bool:
-    """True if parameters become narrow where kinds are forced."""
+    """True if forced kinds would narrow some parameters."""
     rules = tuple((pattern, replace(narrow, force=True)) for pattern, narrow in options.weights)
     forced = held_weights(graph.graph, replace(options, weights=rules).reduced, own)
     return any(item.is_narrow for item in forced.values())

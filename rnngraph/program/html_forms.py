@@ -1,4 +1,4 @@
-"""How a program looks in a notebook."""
+"""HTML form of a program in a notebook."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class TwoGraphs(NamedTuple):
-    """What a program makes of one declaration."""
+    """Both graphs of a program."""
 
     inference: CallableGraph[Any]
     training: CallableGraph[Any]
 
 
 def program_html(program: ProgramParts, graphs: TwoGraphs, summary: Summary) -> str:
-    """The declaration as a picture and as text, what differs between the two graphs, parameters and layers."""
-    from ..inspection.picture.pictures import svg  # few draw
+    """Return the declaration as a picture and text, the differences between the two graphs, parameters and layers."""
+    from ..inspection.picture.pictures import svg  # rarely needed
 
     options, gone = program.options, graphs.inference.graph.comments
     parameters = {name: spec.type for spec, name in program.lowered.slots.items()}
@@ -43,7 +43,7 @@ def program_html(program: ProgramParts, graphs: TwoGraphs, summary: Summary) -> 
 
 
 def _differences(graphs: TwoGraphs) -> list[tuple[str, str, str]]:
-    """Rows of a table: a fact, and what it is of either graph."""
+    """Return the rows of a table of properties of both graphs."""
 
     def row(fact: str, of: Callable[[CallableGraph[Any]], Iterable[str]]) -> tuple[str, str, str]:
         inference, training = (", ".join(of(graph)) or "none" for graph in graphs)
@@ -58,14 +58,14 @@ def _differences(graphs: TwoGraphs) -> list[tuple[str, str, str]]:
 
 
 def _outputs(graph: Graph) -> list[str]:
-    """Names of outputs; gradients, of which every parameter has one, are counted."""
+    """Return the names of outputs. Gradients, one for each parameter, are only counted."""
     names = [name for name, _ in graph.outputs]
     own = [name for name in names if not name.startswith(PREFIX)]
     return own if len(own) == len(names) else [*own, f"{len(names) - len(own)} gradients"]
 
 
 def _sites(graph: Graph) -> list[str]:
-    """Names of the places where a graph draws random numbers, in order, each once."""
+    """Return the distinct sites of random numbers in a graph, in order."""
     return [*dict.fromkeys(str(node["site"]) for node in graph.walk() if node.get("site"))]
 
 

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from ..runtime.streams.pool import StreamPool
 
 MAX_BATCHES = 16
-"""Step graphs that are kept, one for each batch, so that new streams find code."""
+"""Maximum cached step graphs, one for each batch, whose code new streams share."""
 
 
 class InferenceGraph(CallableGraph[Given]):
-    """The inference graph: no dropout, no random op, no loss."""
+    """The inference graph, without dropout, random ops and loss."""
 
     kind = "inference"
     is_direct = True
@@ -52,7 +52,7 @@ class InferenceGraph(CallableGraph[Given]):
 
     @cached_property
     def _types(self) -> dict[str, TensorType]:
-        return self.compiled.input_types()  # inputs that only dropout read are gone
+        return self.compiled.input_types()  # without inputs that only dropout read
 
     def __call__(
         self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, out: Any = None, **named: Any
@@ -60,8 +60,17 @@ class InferenceGraph(CallableGraph[Given]):
         """Run the graph.
 
         Args:
-            feeds: Placeholders by keyword, one mapping, or the array of the only input that is not fed by keyword.
-            out: Arrays for the results.
+            feeds: Values by placeholder or name; or one value, for a graph with one other input.
+            out: Arrays by output name, which receive the results.
+            **named: Values by name.
+
+        Returns:
+            Results in the structure of the declared outputs.
+
+        Raises:
+            NameLookupError: A feed is missing or unknown.
+            ShapeError: Shapes do not fit.
+            DtypeError: A value cannot be converted.
         """
         if excess:
             no_more("inference", excess, self.input_names())
@@ -79,23 +88,39 @@ class InferenceGraph(CallableGraph[Given]):
 
     @api
     def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
-        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is."""
+        """Run the graph node by node in the interpreter, and return the first value that is NaN or infinite; None if
+        all are finite.
+
+        Args:
+            feeds: As for a call.
+            **named: As for a call.
+        """
         where = user_line()
         return self._checked(self.gather(feeds, named, where), self._names(), where, self.compiled)
 
     @api
     def taps(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> dict[str, np.ndarray]:
-        """{name: array} of all that ``rg.tap`` names and the outputs read, in the order of declaration."""
+        """Return {name: array} of all values named by ``rg.tap`` on which the outputs depend, in order of declaration.
+
+        Args:
+            feeds: As for a call.
+            **named: As for a call.
+        """
         where = user_line()
         arrays = self.gather(feeds, named, where)
         return self._tap_values(arrays, lambda form: self._run(form, arrays, where))
 
     @api
     def profile(self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, **named: Any) -> Profile:
-        """What calls with these feeds take, by layer, kernel and line of the script, and what bounds each.
+        """Measure calls with these feeds, by layer, kernel and line of the script, with what bounds each.
 
-        seconds: to spend on calls, half of them without counting. Raises ``GraphError`` where the program's code does
-        not run here, or the processor has no counter.
+        Args:
+            feeds: As for a call.
+            seconds: Seconds to spend on calls, half of them without counters.
+            **named: As for a call.
+
+        Raises:
+            GraphError: The program's code does not run on this machine, or its processor has no counter.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)
@@ -104,81 +129,94 @@ class InferenceGraph(CallableGraph[Given]):
 
     @api
     def stream(self, batch: int = 1, number: Any = None) -> Stream[Given]:
-        """A stream: the graph step by step or in chunks, with its state kept between calls.
+        """Return a stream, which runs the graph step by step or in chunks and keeps its state between calls.
 
-        batch: rows, which have one state each.
-        number: of a program that calls ``rg.sample``, the number by which streams draw different classes: an int for
-            all rows, or one for each. Default: 0.
+        Args:
+            batch: Number of rows, each with its own state.
+            number: Number by which streams draw different classes of ``rg.sample``: an int for all rows, or one for
+                each; None: 0.
+
+        Raises:
+            GraphError: The graph cannot run step by step.
         """
         batch = whole_number(batch, "a stream's batch", 1)
         parts = self.parts
-        found, reduced = self._step_graph(batch, user_line()), partial(parts.reduced, self.part)
-        stream: Stream[Given] = Stream(found, parts.parameters, parts.names, reduced)
+        graph, reduced = self._step_graph(batch, user_line()), partial(parts.reduced, self.part)
+        stream: Stream[Given] = Stream(graph, parts.parameters, parts.names, reduced)
         if number is not None:
             stream.set_number(number, user_line())
         return stream
 
     @api
     def streams(self, capacity: int = 64) -> StreamPool[Given]:
-        """A pool of streams that join and leave, of which each call steps those that have input.
+        """Return a pool of streams that join and leave. Each call steps the streams that have input.
 
-        capacity: streams for which there is memory at first.
+        Args:
+            capacity: Initial capacity in streams.
         """
         capacity = whole_number(capacity, "a pool's capacity", 1)
         parts = self.parts
         from ..runtime.streams.pool import StreamPool
 
-        found = self._step_graph(1, user_line())
-        return StreamPool(found, parts.parameters, parts.names, capacity)
+        graph = self._step_graph(1, user_line())
+        return StreamPool(graph, parts.parameters, parts.names, capacity)
 
     def _step_graph(self, batch: int, where: Where | None) -> StepGraph:
         parts = self.parts
-        found = self._step_graphs.get(batch)
-        if found is None:  # streams of one batch share their code, and keep it when it is evicted
-            found = self._step_graphs.setdefault(batch, step_graph(parts.source, parts.options, batch, where))
-        return found
+        graph = self._step_graphs.get(batch)
+        if graph is None:  # streams of one batch share code, and keep it if the graph is evicted
+            graph = self._step_graphs.setdefault(batch, step_graph(parts.source, parts.options, batch, where))
+        return graph
 
     @api
     def on_columns(
         self, *columns: str | Tensor | Mapping[Any, str], keep: Sequence[str] = ()
     ) -> ColumnCall[Given]:  # fmt: skip
-        """The graph as a function of a table: a mapping from column to array that may have further columns.
+        """Return the graph as a function of a table: a mapping from column to array, which may have other columns.
 
-        columns: inputs that are fed from the columns of their names, or a mapping from input to column; none for all
-            inputs.
-        keep: columns that go along into the result.
+        Args:
+            *columns: Inputs that are fed from columns of their names, or mappings from input to column. None: all
+                inputs.
+            keep: Columns to copy to the result.
 
-        The function pickles.
+        Returns:
+            A function that can be pickled.
 
-        Raises ``NameLookupError`` for what is no input, ``ArgumentError`` where a result has a column's name.
+        Raises:
+            NameLookupError: A name is not an input.
+            ArgumentError: A result has the name of a column to keep.
         """
         where = user_line()
-        given = chain.from_iterable(
+        pairs = chain.from_iterable(
             item.items() if isinstance(item, Mapping) else [(item, item)] for item in columns or self.input_names()
         )
-        chosen: dict[str, str] = {}
-        for key, column in given:
+        column_of: dict[str, str] = {}
+        for key, column in pairs:
             name = self.parts.names.name_of(key, where)
             if name not in self.input_names():
                 hint = did_you_mean(name, self.input_names()) or f"; it takes {', '.join(self.input_names())}"
                 raise NameLookupError(f"the {self.kind} graph has no input {shown(name)}{hint}", where)
-            chosen[name] = name if isinstance(column, Tensor) else checked_name(column, "a column", where, True)
+            column_of[name] = name if isinstance(column, Tensor) else checked_name(column, "a column", where, True)
         kept = [checked_name(column, "a column", where, True) for column in entries(keep, "keep")]
         names = {"output"} if is_leaf(self.structure) else {*self.structure, "loss"}
         if taken := sorted(names & {*kept}):
             what = f"keep={shown(kept)}: the result has {', '.join(taken)} itself; rename the column"
             raise ArgumentError(what, where)
-        return ColumnCall(self, self.parts, self.part, chosen, kept)
+        return ColumnCall(self, self.parts, self.part, column_of, kept)
 
     def made(self, made: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: Where | None) -> Any:
-        """What pickled as made of this graph: a stream with ``arrays`` as its state, or a function of columns."""
+        """Restore an object pickled from this graph: a stream with ``arrays`` as its state, or a function of
+        columns.
+        """
         if made.keys() == {"columns", "keep"}:
             return self.on_columns(made["columns"], keep=made["keep"])
         if made.keys() == {"batch"}:
             stream = self.stream(made["batch"])
             stream.restore(arrays, where)
             return stream
-        raise FileError("a pickled graph can't be read: it is made to be what this version does not know", where)
+        raise FileError(
+            "a pickled graph has a form that this version does not know; use the version that wrote it", where
+        )
 
     @api
     def export(
@@ -186,31 +224,35 @@ class InferenceGraph(CallableGraph[Given]):
         target: str | None = None, weights: str = "embedded", dispatch: bool = False, link: bool = True,
         form: str = "stream", debug: bool = False, rows: int = 1, max_block: int | None = None,
     ) -> Export:  # fmt: skip
-        """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
+        """Write the graph as an object file with a C interface, and related files, to a directory.
 
-        directory: None for ``NAME-export``. Files that no export wrote, or that were changed since, are never replaced:
-            then nothing is written.
-        name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``, ``NAME_test.c``, ``NAME.json``,
-            ``CMakeLists.txt``, ``NAME_net.cmake``, ``rnngraph-export.json``; and where the tools for the target are
-            found a static and a shared library, with a Python module that loads it (for WebAssembly ``NAME.wasm``).
-        batch: rows of a stream's instance, None for one; of sequences, None for any number.
-        target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
-        weights: ``embedded`` in the object as they are now, or ``external``, given at run time.
-        dispatch: code for x86-64-v2, v3 and v4 in one object, chosen at run time.
-        link: whether libraries are made.
-        form: ``stream``, run step by step, or ``sequence``, which takes whole sequences and can be made of any graph.
-        debug: whether debuggers and profilers find the script's lines and layers in the object, whose instructions are
-        the same.
-        rows: how many streams ``NAME_step_rows`` steps at once, as one batch that reads weights once; an instance's
-            memory has room for them.
-        max_block: how many steps ``NAME_process`` computes at once, at most, whatever it is given: an instance has room
-            for what lies between layers. Less takes less memory and more time; results are the same. None for about
-            128 rows of steps, 1 for single steps.
+        Args:
+            directory: None: ``NAME-export``. Files that were changed, or not written by an export, are never replaced:
+                nothing
+                is written then.
+            name: Prefix of all C names and of the files ``NAME.o``, ``NAME.h``, ``NAME_test.c``, ``NAME.json`` and
+                ``NAME_net.cmake``; beside them ``CMakeLists.txt`` and ``rnngraph-export.json``. With the target's tools
+                also a
+                static and a shared library with a Python module (for WebAssembly ``NAME.wasm``).
+            batch: Rows of a stream's instance, None: 1; of sequences, None: any number.
+            target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
+            weights: ``embedded`` with their present values, or ``external``, passed at run time.
+            dispatch: Code for x86-64-v2, v3 and v4 in one object, selected at run time.
+            link: Make libraries.
+            form: ``stream``, run step by step, or ``sequence``, which takes whole sequences and supports every graph.
+            debug: Add the script's lines and layers for debuggers and profilers. Instructions are the same.
+            rows: Number of streams that ``NAME_step_rows`` steps as one batch, which reads weights once.
+            max_block: Maximum steps that ``NAME_process`` computes at once. Fewer need less memory and more time;
+                results are
+                the same. None: about 128 rows of steps, 1: single steps.
 
-        Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for sizes that have to be
-        known, ``ArgumentError`` for what is not offered, ``FileError`` where files can't be written or are in the way.
+        Raises:
+            GraphError: The graph cannot run step by step; the error names the line.
+            ShapeError: A size must be known.
+            ArgumentError: An argument is invalid.
+            FileError: Files cannot be written, or are in the way.
         """
-        from ..export.native_code import ExportSource  # few ask for it
+        from ..export.native_code import ExportSource  # rarely needed
         from ..export.write_net import export
 
         parts = self.parts
@@ -223,16 +265,22 @@ class InferenceGraph(CallableGraph[Given]):
     def export_plugin(
         self, directory: str | os.PathLike[str] | None = None, name: str = "net", max_block: int | None = None
     ) -> dict[str, Export]:
-        """Write the graph as a stream for Linux, Windows and macOS, with a C++ class and a target of CMake.
+        """Write the graph as a stream for Linux, Windows and macOS, with a C++ class and a CMake target.
 
-        directory: None for ``NAME-plugin``. Each system has a folder in it, as ``export`` writes one: x86-64 of Linux,
-            Windows and macOS with code for x86-64-v2, v3 and, but on macOS, v4, chosen at run time, and arm64 of macOS.
-        name: begins all names in C, names the target of CMake, and the namespace of the class ``Net`` in ``NAME.hpp``.
-        max_block: as for ``export``.
+        Args:
+            directory: None: ``NAME-plugin``. It gets a folder for each system, as ``export`` writes one: x86-64 for
+                Linux,
+                Windows and macOS, with code for x86-64-v2, v3 and (not on macOS) v4, and arm64 for macOS.
+            name: Prefix of all C names, CMake target, and namespace of the class ``Net`` in ``NAME.hpp``.
+            max_block: As for ``export``.
 
-        Gives what was written, by folder. Raises what ``export`` does.
+        Returns:
+            The exports, by folder.
+
+        Raises:
+            GraphError, ShapeError, ArgumentError, FileError: As for ``export``.
         """
-        from ..export.native_code import ExportSource  # few ask for it
+        from ..export.native_code import ExportSource  # rarely needed
         from ..export.write_plugin import export_plugin
 
         parts = self.parts
@@ -240,7 +288,7 @@ class InferenceGraph(CallableGraph[Given]):
         return export_plugin(source, directory, name, max_block, user_line())
 
     def _held_weights(self, options: CompileOptions) -> list[str]:
-        """Return how inference holds parameters, as texts; none where no weights were asked to be narrow."""
+        """Return texts on how inference holds parameters; none if no weights should be narrow."""
         reduced = options.reduced
         return [] if reduced is None else held_text(held_weights(self.graph, reduced, options.parameters))
 

@@ -1,4 +1,4 @@
-"""What a program's placeholders take, as ``program.inputs`` shows it."""
+"""Shapes and dtypes of a program's placeholders and outputs, for ``program.inputs``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..support.attribute_hints import Named
 
 
 class InputSpec(NamedTuple):
-    """What a placeholder takes, or an output gives. shape: as it was declared, an open size as None."""
+    """Shape, as declared, with None for a symbolic size, and dtype of a placeholder or output."""
 
     shape: tuple[int | str | None, ...]
     dtype: str
 
 
 class InputSpecs(Named):
-    """That of each placeholder or output, by name."""
+    """Specs of placeholders or outputs, by name."""
 
     __slots__ = ()
     _title = "the program"
@@ -33,9 +33,9 @@ def output_specs(graph: Graph, shapes: Mapping[str, tuple[int | str | None, ...]
         bare: Name of an output without one.
     """
     named = {dim for shape in shapes.values() for dim in shape if isinstance(dim, str)}
-    found = {}
+    specs = {}
     for path, node in graph.outputs:
         texts = [dim if isinstance(dim, int) else dim_text(dim) for dim in node.shape]
         shape = tuple(text if isinstance(text, int) or text in named else None for text in texts)
-        found[path or bare] = InputSpec(shape, node.dtype)
-    return InputSpecs(found)
+        specs[path or bare] = InputSpec(shape, node.dtype)
+    return InputSpecs(specs)

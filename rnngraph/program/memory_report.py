@@ -1,4 +1,4 @@
-"""What a call needs of memory, as its schedule says before anything is compiled."""
+"""Memory of a call, from its schedule, before anything is compiled."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from ..support.display.html import table
 class MemoryUsage(Unindexed):
     """Bytes of one call; ``str()`` is a table.
 
-    arena: all temporaries, of which residuals are what the forward part keeps for the derivative.
-    panels: packed weights and what else is computed from parameters when they change.
-    parameters: the parameters themselves.
-    feeds, results: the caller's arrays, none of which is copied.
+    Attributes:
+        residuals: The part of ``arena`` that the forward pass saves for the derivative.
+        arena: All temporaries.
+        panels: Packed weights, and other values computed when parameters change.
+        parameters: The parameters themselves.
+        feeds: The caller's feeds, which are not copied.
+        results: The caller's results, which are not copied.
     """
 
     residuals: int
@@ -46,11 +49,11 @@ class MemoryUsage(Unindexed):
 
 
 Memory = MemoryUsage
-"""An older name of ``MemoryUsage``."""
+"""Deprecated alias of ``MemoryUsage``."""
 
 
 def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> MemoryUsage:
-    """The memory of a call that gives ``outputs``, at run-time sizes that are all known."""
+    """Return the memory of a call that returns ``outputs``, at these run-time sizes."""
     options = compiled.options
     graph = compiled.sized(outputs, sizes, again=compiled.rematerialisation(outputs, sizes))
     plan = planned(graph, options.target, compiled.kind, options.threads.parts)

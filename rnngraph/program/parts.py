@@ -1,4 +1,4 @@
-"""The parts that the graphs of one program share."""
+"""Parts that the graphs of one program share."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ from ..support.records import dataclass
 from .seeds import SeedGenerator
 
 Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
-"""What ``__reduce__`` gives: a function, and what it makes the object of."""
+"""Result of ``__reduce__``: a function and its arguments."""
 
 
 @dataclass(frozen=True)
 class ProgramParts:
-    """source: where the graphs come from. options: of the compiler. names: of feeds. seeds: of masks.
+    """Shared parts of a program's graphs.
 
-    reduce: how the program, or one of its graphs, pickles: by its name, and what is made of it. kept: of the program as
-    bytes what parameters don't change, once it pickled.
+    Attributes:
+        source: Source of the graphs.
+        options: Compiler options.
+        names: Names of feeds.
+        seeds: Generator of seeds of masks.
+        reduce: Pickles the program, or an object made from one of its graphs.
+        kept: Cached bytes of the pickled program that do not depend on parameters.
     """
 
     source: GraphSource
@@ -39,25 +44,27 @@ class ProgramParts:
 
     @property
     def lowered(self) -> Lowered:
-        """The declaration as calls run it."""
+        """Declaration, lowered for calls."""
         return self.source.lowered
 
     def reduced(
         self, part: str, made: Mapping[str, Any] | None = None, arrays: Mapping[str, Any] | None = None
     ) -> Reduced:
-        """What ``__reduce__`` of ``part`` gives. made, arrays: what is made of the part, as text and arrays."""
+        """Return the result of ``__reduce__`` for ``part``, or for an object made from it with these arguments and
+        arrays.
+        """
         return self.reduce(self, part, made or {}, arrays or {})
 
 
 def without_output(graph: Graph, name: str) -> Graph:
-    """Return a graph without one output and what only it reads."""
+    """Return a graph without one output and the nodes that only it reads."""
     kept = [(key, node) for key, node in graph.outputs if key != name]
     whole = Graph.of(graph.name, kept, graph.inputs)
     return Graph.of(graph.name, kept, whole.read_inputs(), graph.comments)
 
 
 def renamed(graph: Graph, name: str) -> Graph:
-    """Return a graph of another name."""
+    """Return a graph with another name."""
     return Graph.of(name, graph.outputs, graph.inputs, graph.comments)
 
 

@@ -1,7 +1,7 @@
-"""predict: the inference graph over examples, whose results are as if each of them had been run alone.
+"""Inference over many examples, with the results of running each example alone.
 
-Examples that share a batch have one length, or else the graph is told how long each row is: then they are padded, and
-what padding gave is cut away. Results lie in the order of the examples, whatever the order in which these were run.
+Examples in a batch have equal lengths, or the graph reads the length of each row. Then they are padded, and results of
+padding are cut off. Results are in the order of the examples, whatever the order of execution.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def predict(
     inference: InferenceGraph[Any], evaluation: InferenceGraph[Any], training: TrainingGraph[Any], given: Any,
     lengths: Any, batch_size: Any, where: Where | None,
 ) -> Any:  # fmt: skip
-    """``Program.predict`` with the program's three graphs: the others say what ``inference`` leaves aside."""
+    """Implement ``Program.predict`` with the program's three graphs. The others tell which feeds ``inference``
+    ignores.
+    """
     inputs = example_inputs(inference, evaluation, training)
     layout = layout_of(inputs, only_run=True)
     declared = _declared_batch(layout, where)
@@ -71,7 +73,7 @@ def predict(
 
 @dataclass(frozen=True)
 class Output:
-    """What the graph gives under one path, and which axis of it numbers rows; None: it is the same for all examples."""
+    """Output of the graph with the axis that numbers rows; None if it is the same for all examples."""
 
     name: str
     node: Node
@@ -79,33 +81,33 @@ class Output:
 
     @property
     def example_shape(self) -> tuple[Dim, ...]:
-        """The shape of one example's result."""
+        """Shape of one example's result."""
         return tuple(dim for axis, dim in enumerate(self.node.shape) if axis != self.batch_axis)
 
     @cached_property
     def uncut(self) -> set[str]:
-        """Sizes in axes that are no plain number of steps, so that nobody can tell which part of them is padding."""
+        """Sizes of axes that are not a plain number of steps, whose padding is unknown."""
         dims = [dim for dim in self.example_shape if isinstance(dim, Size) and not _is_steps(dim)]
         return {name for dim in dims for name in symbols_of(dim)}
 
 
 def _is_steps(dim: Dim) -> bool:
-    """Whether an axis is as long as a clock has steps, or some more or fewer."""
+    """True if an axis has the length of a clock, plus or minus a constant."""
     return len(symbols_of(dim)) == 1 and clock_of(dim).name in symbols_of(dim)
 
 
 def outputs_of(inference: InferenceGraph[Any], layout: Layout, where: Where | None) -> list[Output]:
-    """All outputs. Raises ``GraphError`` for one that can't be told apart by examples."""
+    """Return all outputs. Raise ``GraphError`` for one that mixes examples."""
     compiled = inference.compiled
     axes = {name: layout.batch_axis.get(name) for name in layout.types}
     batches = _batch_dims(layout)
     differ = {name for name, axis in axes.items() if axis is not None or layout.time_axis.get(name) is not None}
-    found = []
+    outputs = []
     for name, node in compiled.graph.outputs:
         read = [label for label in compiled.needed((name,)) if label in differ]
         axis = axis_of_sizes(node.shape, batches)
         if not read and (axis is None or isinstance(node.shape[axis], int)):
-            found.append(Output(name, node, None))
+            outputs.append(Output(name, node, None))
             continue
         rest = {name for other, dim in enumerate(node.shape) if other != axis for name in symbols_of(dim)}
         if axis is None or rest & _batch_symbols(layout):
@@ -115,12 +117,12 @@ def outputs_of(inference: InferenceGraph[Any], layout: Layout, where: Where | No
                 "what is compiled, or call program.inference with what belongs together",
                 where,
             )
-        found.append(Output(name, node, axis))
-    return found
+        outputs.append(Output(name, node, axis))
+    return outputs
 
 
 def _batch_dims(layout: Layout) -> set[Dim]:
-    """The sizes of the axes that number examples."""
+    """Return the sizes of the axes that number examples."""
     axes = {name: layout.batch_axis.get(name) for name in layout.types}
     return {layout.types[name].shape[axis] for name, axis in axes.items() if axis is not None}
 
@@ -130,7 +132,7 @@ def _batch_symbols(layout: Layout) -> set[str]:
 
 
 class Collected:
-    """The results of one output, row by row, until all are there."""
+    """Results of one output, row by row."""
 
     def __init__(self, output: Output) -> None:
         self.output = output
@@ -138,8 +140,13 @@ class Collected:
         self._purpose = f"what predict gives as {shown(output.name)}"
 
     def put(self, rows: np.ndarray, found: np.ndarray, steps: Mapping[str, np.ndarray], left: int) -> None:
-        """Results of a batch. rows: which examples these are; steps: how many each of them has, by clock. left: how
-        many examples are to come, whose results have to find room, too.
+        """Add the results of a batch.
+
+        Args:
+            rows: Indices of the examples.
+            found: Results.
+            steps: Steps of each row, by clock.
+            left: Number of remaining examples, for which memory is reserved.
         """
         assert self.output.batch_axis is not None
         block = np.moveaxis(found, self.output.batch_axis, 0)[: len(rows)]
@@ -150,17 +157,17 @@ class Collected:
             return
         for place, row in enumerate(rows):
             cut = block[place][tuple(slice(int(end[place])) for end in ends)]
-            self._blocks.append((row[None], cut[None].copy()))  # without what it is cut from
+            self._blocks.append((row[None], cut[None].copy()))  # a copy, so that the padded array can be freed
 
     def _ends(self, axis: int, dim: Dim, block: np.ndarray, steps: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The place at which each row's part of an axis ends."""
+        """Return the end of each row's part of an axis."""
         clock = clock_of(dim)
         if not _is_steps(dim) or clock.name not in steps:
             return np.full(len(block), block.shape[axis])
         return steps[clock.name] + clock.offset
 
     def result(self, count: int, sizes: Mapping[str, int]) -> np.ndarray | list[np.ndarray]:
-        """An array whose first axis numbers the examples, or a list of arrays where they differ in shape."""
+        """Return an array whose first axis numbers the examples, or a list of arrays of different shapes."""
         shapes = {block.shape[1:] for _, block in self._blocks}
         if len(shapes) > 1:
             items: list[Any] = [None] * count
@@ -180,7 +187,7 @@ class Collected:
 
 
 def _parts(source: BatchSource) -> Iterator[Batches]:
-    """All examples at once, or batch by batch."""
+    """Yield all examples at once, or batch by batch."""
     if isinstance(source, Batches):
         yield source
         return
@@ -191,10 +198,14 @@ def _parts(source: BatchSource) -> Iterator[Batches]:
 def _ordered(
     steps: Mapping[str, np.ndarray], apart: set[str], count: int, size: int, declared: int | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The rows of each batch, similar lengths together, and these filled up with rows that nobody looks at.
+    """Yield the rows of each batch, of similar lengths, filled up with rows whose results are ignored.
 
-    apart: clocks of which a batch has just one number of steps. To compute a few rows in vain takes less than to
-    compile for another size: the last batch of several takes rows again, and small groups are filled up to powers of 2.
+    Computing a few redundant rows is cheaper than compiling for another size. The last of several batches repeats rows,
+    and
+    small groups are filled up to powers of 2.
+
+    Args:
+        apart: Clocks that need one number of steps in a batch.
     """
     keys = [known for clock, known in steps.items() if clock in apart]
     others = [known for clock, known in steps.items() if clock not in apart]
@@ -212,8 +223,9 @@ def _ordered(
 
 
 def _declared_batch(layout: Layout, where: Where | None) -> int | None:
-    """The number of rows that the graph is declared for, if it is."""
-    found = {dim for dim in _batch_dims(layout) if isinstance(dim, int)}
-    if len(found) > 1:
-        raise ShapeError(f"placeholders are declared for batches of {', '.join(map(str, sorted(found)))}", where)
-    return found.pop() if found else None
+    """Return the declared number of rows, if there is one."""
+    batches = {dim for dim in _batch_dims(layout) if isinstance(dim, int)}
+    if len(batches) > 1:
+        sizes = ", ".join(map(str, sorted(batches)))
+        raise ShapeError(f"placeholders are declared for different batches, {sizes}; declare one", where)
+    return batches.pop() if batches else None

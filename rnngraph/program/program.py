@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 PROGRAM = "program"
-"""What pickled, where it is all of a program and not one of its graphs."""
+"""Name of a pickled part that is a whole program."""
 
 
 @overload
@@ -79,35 +79,31 @@ def compile(  # the field's name for it
     direct_calls: bool = True,
     chunked: int | None = None,
 ) -> Program[Any]:
-    """Compiles one declaration into a training and an inference program with one set of parameters.
+    """Compile a declaration into a training and an inference graph with one set of parameters.
 
-    outputs: a Tensor, or a mapping from names to (nests of) Tensors, such as the ``outputs`` of a net that was read.
-    loss: a scalar Tensor.
-    seed: of initial values and of masks drawn without a seed.
-    target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
-    threads: how many may share a call, with the same results.
-    unroll: steps per turn, or ``"full"`` for int lengths.
-    weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights, or
-        ``rg.Narrow(kind, force=True)``, by small ones too; training does not see it. A mapping from patterns of
-        parameters' names to kinds, such as ``{"head/*": "bfloat16", "*": "int8"}``, of which the first that matches
-        counts. A warning says where a kind changes nothing; ``summary()`` says how each parameter is held.
-    activations: the kind of narrow weights, which is faster and rounds activations to 8 bits; else 16 bits or more.
-    sparse: whether inference leaves out blocks of weights that are zero, such as a trainer's ``Prune`` makes. They are
-        looked for when parameters change. Results are as without; what is left out spreads no NaN.
-    parameters: a Program or its parameters; nodes declared once keep its names and arrays, new ones are added with a
-        warning. Raises ``GraphError`` where there are new ones only.
-    cache: whether compiled code is kept for later processes, in the user's cache directory or in the one given here.
-    states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
-        files. Streams and what is exported of them keep such states by themselves, from the placeholder's default or
-        zeros on; calls take and give them as before.
-    classes: {path of an output: names of the entries of its last axis}, or the names alone where there is one output.
-        They are in ``program.classes``, in saved programs and in what is exported.
-    direct_calls: whether frequent calls of ``program.inference``, ``stream.step`` and ``stream.process`` skip Python.
-        With False each runs their Python functions, for debuggers and profilers; the results are the same.
-    chunked: steps, at most, that training takes together of affine recurrences, up to rounding as single steps;
-        ``summary()`` says of which. Raises ``GraphError`` where none is affine.
+    Args:
+        outputs: A Tensor, or a mapping from names to (nests of) Tensors, such as ``outputs`` of a net from a file.
+        loss: Scalar Tensor.
+        seed: Seed of initial values, and of masks drawn without a seed.
+        target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
+        threads: Maximum threads of a call, without effect on results.
+        unroll: Steps per turn of a loop, or ``"full"`` for int lengths.
+        weights: Kind of large weights in inference: ``float32``, ``bfloat16``, ``int8``, or
+            ``rg.Narrow(kind, force=True)`` for small ones, too. Or a mapping from patterns of parameters' names to
+            kinds, ``{"head/*": "bfloat16", "*": "int8"}``: the first match counts.
+        activations: ``int8`` rounds activations beside narrow weights to 8 bits, which is faster than 16 or more.
+        sparse: Skip blocks of zero weights in inference, such as those of ``Prune``. Skipped blocks propagate no NaN.
+        parameters: A Program, or its parameters, to share where declarations do. A warning names added ones.
+        cache: Keep compiled code for later processes, in the user's cache directory or in this one.
+        states: {name of an output: placeholder, or its name} if an output is a placeholder's next value, as in nets of
+            files. Streams and exports keep such states, initially the placeholder's default or zeros.
+        classes: {path of an output: names along its last axis}, or the names alone for one output.
+        direct_calls: Run frequent calls without their Python functions, which debuggers and profilers see.
+        chunked: Maximum steps that training takes together in affine recurrences. Rounding differs.
 
-    Raises ``ArgumentError`` for other values, ``DtypeError`` where weights are to be narrow and a parameter is float64.
+    Raises:
+        DtypeError: Weights should be narrow, and a parameter is float64.
+        GraphError: ``parameters`` has nothing in common, or no recurrence is affine for ``chunked``.
     """
     known, other = shared(parameters)
     source = DeclaredSource(outputs, loss, known, states, classes)
@@ -133,17 +129,18 @@ def load(
     sparse: bool | None = None,
     direct_calls: bool = True,
 ) -> Program[Any]:
-    """The program that ``program.save(path)`` wrote. It does all that the saved one did, without its declaration.
+    """Load the program that ``program.save(path)`` wrote, without its declaration. Nothing in the files is executed.
 
-    threads, target, cache, direct_calls: as for ``compile``.
-    weights, activations: likewise; without ``weights`` both are as saved.
-    sparse: likewise; None as saved.
+    Args:
+        path: Directory.
+        weights: As for ``compile``; None: as saved, with the saved ``activations``.
+        sparse: As for ``compile``; None: as saved.
+        threads, target, cache, activations, direct_calls: As for ``compile``.
 
-    Needs none of the user's classes, and executes nothing of what it reads.
-
-    Raises ``FileError`` where ``path`` holds no program, a damaged one, or one of a later version.
+    Raises:
+        FileError: ``path`` is not a program, is damaged, or has a later version.
     """
-    from .saved.save_load import read_program  # the parser and what checks files: few load or save
+    from .saved.save_load import read_program  # parser and file checks, rarely needed
 
     is_direct = flag(direct_calls, "direct_calls")
     program = _of_source(read_program(path), threads, target, cache, weights, activations, sparse, is_direct)
@@ -154,35 +151,38 @@ def load(
 
 @api
 def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> Any:
-    """What ``rg.dumps`` wrote, and what is called to unpickle: a program, one of its graphs, or a stream.
+    """Restore a program, one of its graphs, or a stream from the bytes of ``rg.dumps``. Nothing in them is executed.
 
-    It shares nothing with the one that was written.
+    Args:
+        data: The bytes.
+        cache: As for ``compile``; None: as it was.
 
-    cache: as for ``compile``; None as it was written.
-
-    Executes nothing of what it reads.
-
-    Raises ``FileError`` where ``data`` is damaged, of another version, or anything else.
+    Raises:
+        FileError: ``data`` is damaged, of another version, or something else.
     """
-    from .saved.byte_form import from_bytes  # the parser and what checks files: few load or save
+    from .saved.byte_form import from_bytes  # parser and file checks, rarely needed
 
     where = user_line()
-    found = from_bytes(data, where)
+    pickled = from_bytes(data, where)
     program = _of_source(
-        found.source, found.threads, found.target, found.cache if cache is None else cache,
-        direct_calls=found.direct_calls,
+        pickled.source, pickled.threads, pickled.target, pickled.cache if cache is None else cache,
+        direct_calls=pickled.direct_calls,
     )  # fmt: skip
-    if found.part == PROGRAM:
+    if pickled.part == PROGRAM:
         return program
-    graph: InferenceGraph[Any] = getattr(program, found.part)
-    return graph.made(found.made, found.arrays, where) if found.made else graph
+    graph: InferenceGraph[Any] = getattr(program, pickled.part)
+    return graph.made(pickled.made, pickled.arrays, where) if pickled.made else graph
 
 
 @api
 def dumps(thing: Any) -> bytes:
-    """A program, one of its graphs, or a stream as bytes for ``rg.loads``, which trusts nothing that it reads.
+    """Return a program, one of its graphs, or a stream as bytes, for ``rg.loads`` or as ``pickle`` stores them.
 
-    They are what ``pickle`` keeps. Raises ``DtypeError`` for anything else.
+    Args:
+        thing: The object.
+
+    Raises:
+        DtypeError: ``thing`` is something else.
     """
     if not isinstance(thing, Program | CallableGraph | ColumnCall | Stream):
         raise DtypeError(f"dumps takes a Program, one of its graphs or a Stream, not {shown(thing)}")
@@ -210,9 +210,7 @@ def _of_source(
 
 
 def _reduced(parts: ProgramParts, part: str, made: Mapping[str, Any], arrays: Mapping[str, Any]) -> Reduced:
-    """How a program pickles, or what is made of it. Where compiled code is kept is no part of the bytes: they may come
-    from anyone, and code is run.
-    """
+    """Pickle a program or an object made from it. The cache's directory stays outside, as bytes may be untrusted."""
     from .saved.byte_form import to_bytes
     from .saved.save_load import settings_of
 
@@ -228,7 +226,7 @@ def _reduced(parts: ProgramParts, part: str, made: Mapping[str, Any], arrays: Ma
 
 @api
 class Program(Uncalled, Generic[Given, Trained]):
-    """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
+    """Compiled declaration: ``inference``, ``training`` and their ``parameters``."""
 
     if not TYPE_CHECKING:  # one parameter will do, as a default is known to type checkers alone
         __class_getitem__ = classmethod(GenericAlias)
@@ -266,12 +264,12 @@ class Program(Uncalled, Generic[Given, Trained]):
 
     @property
     def seed(self) -> int:
-        """The seed of initial values, of masks drawn without a seed, and of the order of examples."""
+        """Seed of initial values, of masks drawn without a seed, and of the order of examples."""
         return self.parts.seeds.seed
 
     @property
     def threads(self) -> int:
-        """Worker threads of a call; results do not depend on it."""
+        """Worker threads of a call. Results do not depend on it."""
         return self.options.threads.count
 
     @threads.setter
@@ -280,31 +278,31 @@ class Program(Uncalled, Generic[Given, Trained]):
 
     @property
     def target(self) -> Target:
-        """What the program is compiled for."""
+        """Processor for which the program is compiled."""
         return self.options.target
 
     @property
     def declared(self) -> nx.DiGraph[str]:
-        """The declaration: cells, wrappers, stacks, drivers and tensors as nodes."""
+        """Return the declaration as a graph of cells, wrappers, stacks, drivers and tensors."""
         return self.parts.source.described().graph()
 
     def declared_text(self) -> str:
         return self.parts.source.described().text()
 
     @api
-    def plot(
-        self, path: str | os.PathLike[str], graphs: str = "both", detail: str | None = None
-    ) -> None:  # fmt: skip
-        """Draws the declaration: layers, the cells and wrappers in them with their equations, recurrences as loops.
+    def plot(self, path: str | os.PathLike[str], graphs: str = "both", detail: str | None = None) -> None:
+        """Draw the declaration: layers, their cells and wrappers with equations, and recurrences as loops.
 
-        path: of an .svg file, or with matplotlib of a .png file.
-        graphs: ``both`` side by side, ``training`` or ``inference``; dropout and the loss stand in training alone.
-        detail: ``layers``, also ``cells`` and wrappers, or also ``equations``; None: as much as is not too high.
+        Args:
+            path: An .svg file, or with matplotlib a .png file.
+            graphs: ``both``, ``training`` or ``inference``. Dropout and the loss are only in training.
+            detail: ``layers``, ``cells`` or ``equations``; None: as much as fits.
 
-        Raises ``ArgumentError`` for other values, ``FileError`` where it can't be written, ``MissingExtraError`` for
-        .png without matplotlib.
+        Raises:
+            FileError: The file cannot be written.
+            MissingExtraError: A .png needs matplotlib.
         """
-        from ..inspection.picture.pictures import write_picture  # few draw
+        from ..inspection.picture.pictures import write_picture  # rarely needed
 
         write_picture(self.parts.source, path, graphs, detail)
 
@@ -313,18 +311,18 @@ class Program(Uncalled, Generic[Given, Trained]):
         self, path: str | os.PathLike[str] | None = None, feeds: Mapping[Any, Any] | None = None,
         profile: Profile | Sequence[Profile] | None = None, title: str = "",
     ) -> Page:  # fmt: skip
-        """A page that shows the net at every level: script, declaration, each stage of both graphs, parameters. What
-        belongs together lights up in all of them. It is one HTML file that needs no network and no server.
+        """Return an HTML page that shows the net at every level, with linked highlights, for use offline.
 
-        path: where it is written; None: nowhere.
-        feeds: of a call of ``inference``, whose taps are shown.
-        profile: what ``inference.profile`` or ``training.profile`` gave, or several: times as heat.
-        title: of the page; the script's name where there is none.
+        Args:
+            path: File to write; None: none.
+            feeds: Feeds of a call of ``inference``, whose taps are shown.
+            profile: Result of ``inference.profile`` or ``training.profile``, or several, shown as heat.
+            title: Title of the page; by default the script's name.
 
-        Gives the page's text, which a notebook shows as the page. Raises ``FileError`` where it can't be written,
-        ``DtypeError`` for other values.
+        Raises:
+            FileError: The file cannot be written.
         """
-        from ..inspection.explore.page import checked_profiles, page_text  # few look
+        from ..inspection.explore.page import checked_profiles, page_text  # rarely needed
 
         target = None if path is None else as_path(path)
         profiles, name = checked_profiles(profile), checked_name(title, "a page", any_text=True) if title else ""
@@ -339,7 +337,11 @@ class Program(Uncalled, Generic[Given, Trained]):
     def evaluate(
         self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, out: Any = None, **named: Any
     ) -> Result:
-        """Outputs and ``"loss"``, without dropout; written to ``out``, if it is given."""
+        """Return the outputs and ``"loss"`` without dropout. Arguments are as for ``inference``.
+
+        Raises:
+            GraphError: The program has no loss.
+        """
         if excess:
             no_more("evaluate", excess, self.evaluation.input_names())
         if self.loss is None:
@@ -350,50 +352,49 @@ class Program(Uncalled, Generic[Given, Trained]):
 
     @api
     def predict(self, examples: Any, *, lengths: Any = None, batch_size: int = 32) -> Any:
-        """What ``inference`` gives, over any number of examples: as if each had been run alone, bit for bit.
+        """Run ``inference`` over any number of examples, with the bits of running each one alone.
 
-        examples, lengths: as for ``Trainer.fit``, or for a graph with one input its array or list alone; what only
-            training takes is left aside.
-        batch_size: how many run together, which has no effect on results; batches of an iterable are run as they come.
+        Args:
+            examples: As for ``Trainer.fit``; or for one input, its array or list. Feeds of training only are ignored.
+            lengths: As for ``Trainer.fit``.
+            batch_size: Examples that run together, without effect on results. Batches of an iterable run as they come.
 
-        The first axis of every result numbers the examples, in their order. Where an open length of time gave them
-        different shapes it is a list of arrays instead, each cut to its own example. What is the same for all examples
-        is given once. Raises ``GraphError`` for an output that mixes examples and has no axis for them.
+        Returns:
+            Results whose first axis is the examples; a list of arrays if their lengths differ. A result that is the
+            same for all examples is returned once.
+
+        Raises:
+            GraphError: An output mixes examples.
         """
-        from .predict import predict  # and with it batches, which calls do without
+        from .predict import predict  # imports batching, which calls do not need
 
         graphs = self.inference, self.evaluation, self.training
         return predict(*graphs, examples, lengths, batch_size, user_line())
 
     @property
     def inputs(self) -> dict[str, InputSpec]:
-        """{name: shape and dtype} of all placeholders; an open size without a name is None."""
+        """{name: shape and dtype} of all placeholders, with None for an unnamed symbolic size."""
         shapes = self.parts.source.shapes
         kinds = self.training.input_types()
         return InputSpecs({name: InputSpec(shapes[name], kind.dtype) for name, kind in kinds.items()})
 
     @property
     def outputs(self) -> dict[str, InputSpec]:
-        """{path: shape and dtype} of what inference gives; an open size without a name is None.
-
-        One bare Tensor is ``output``.
-        """
+        """{path: shape and dtype} of inference's outputs, as in ``inputs``. A bare Tensor is ``output``."""
         return output_specs(self.inference.compiled.lowered, self.parts.source.shapes, BARE)
 
     @property
     def classes(self) -> Classes:
-        """{path of an output: names of its classes}, as ``rg.compile`` was given them; a bare Tensor is ``output``."""
+        """{path of an output: names of its classes}, as passed to ``rg.compile``. A bare Tensor is ``output``."""
         return MappingProxyType({path or BARE: names for path, names in self.parts.source.classes.items()})
 
     @api
     def initialize(self, seed: int) -> None:
-        """Draws all parameters anew, by ``seed``."""
+        """Draw all parameters again, from ``seed``."""
         self.parameters.initialize(seed)
 
     def with_outputs(self, outputs: Any) -> Program:
-        """A program of other outputs of the declaration, with this one's parameters, target, threads and cache, whose
-        compiling is told together with this one's.
-        """
+        """Return a program of other outputs with this one's parameters and options."""
         known, parameters = shared(self)
         source, options = DeclaredSource(outputs, None, known), self.options
         own = Parameters(source.lowered.slots, self.seed, parameters)
@@ -404,10 +405,13 @@ class Program(Uncalled, Generic[Given, Trained]):
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the program to a directory, whole or not at all: declaration and graphs as text, weights as arrays.
+        """Write the program to a directory, atomically: declaration and graphs as text, weights as arrays.
 
-        ``load`` needs nothing else. An earlier program there is replaced. Raises ``FileError`` where it can't be
-        written or ``path`` holds anything else.
+        Args:
+            path: Directory for ``load``. An earlier program in it is replaced.
+
+        Raises:
+            FileError: It cannot be written, or ``path`` has other contents.
         """
         from .saved.save_load import settings_of, write_program
 
@@ -427,14 +431,12 @@ class Program(Uncalled, Generic[Given, Trained]):
 
     @api
     def summary(self) -> Summary:
-        """Layer by layer: parameters, their bytes, multiply-adds of products, and about how long a step takes.
+        """Return a table by layer: parameters, their bytes, multiply-adds, and estimated seconds of a step.
 
-        A step is the inference graph with every open size 1: one row and one step, as a stream runs them; a
-        declared length counts in full. The time is estimated from counts: the longer of multiplying at the target's
-        vector width and of reading the weights from the cache that holds them all, and the elementwise ops, at 3 GHz.
-        Bytes are those that inference reads, fewer in 16 or 8 bits. More rows share the reading; ``rnngraph bench``
-        measures. With ``weights=`` a line for each parameter says how it is held, and why it stays float32 where it
-        does. Below stand affine recurrences; with ``chunked=`` all, and how training runs them.
+        A step is the inference graph with every symbolic size 1, as a stream runs it; declared lengths count in full.
+        The time is the larger of arithmetic at the target's vector width and of reading weights from the cache that
+        holds them, plus elementwise ops, at 3 GHz. More rows share the reading; ``rnngraph bench`` measures. With
+        ``weights=``, a line for each parameter explains its kind. Affine recurrences follow.
         """
         from .summary import summary_of
 
@@ -442,7 +444,7 @@ class Program(Uncalled, Generic[Given, Trained]):
 
 
 def compile_beside(outputs: Mapping[str, Any], loss: Tensor | None, other: Program[Any] | None, seed: int) -> Program:
-    """Compile outputs with the parameters of a program, as far as it has them."""
+    """Compile outputs with the parameters that a program already has."""
     known, parameters = shared(other)
     source = DeclaredSource(outputs, loss, known)
     return Program(source, Parameters(source.lowered.slots, seed_number(seed), parameters), seed, None, 1, None)

@@ -1,4 +1,4 @@
-"""Training graphs that make several draws in a call (``samples=``)."""
+"""Training graphs with several draws in a call (``samples=``)."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from ..support.errors import ArgumentError, GraphError, Where
 
 MAX_SAMPLES = 2**32
 
-MAX_NUMBERS = 16
-"""Numbers of draws in a call for which graphs are kept."""
+MAX_GRAPHS = 16
+"""Maximum cached graphs, one for each number of draws."""
 
 
 class SampledGraphs:
-    """Graphs by the number of draws, the graph that makes one, and its outputs."""
+    """Cache of graphs by the number of draws, the graph of one draw, and its outputs."""
 
     def __init__(self) -> None:
         self._graphs: BoundedCache[tuple[int, CompiledGraph, tuple[str, ...]], CompiledGraph | None]
-        self._graphs = BoundedCache(MAX_NUMBERS)
+        self._graphs = BoundedCache(MAX_GRAPHS)
 
     def graph(
         self, samples: int, compiled: CompiledGraph, outputs: tuple[str, ...], where: Where | None
     ) -> CompiledGraph | None:
-        """A graph for several draws, made when it is first asked for; None where they can't be drawn at once."""
+        """Return a graph for several draws, built on first use; None if they cannot be drawn in one call."""
         count = whole_number(samples, "samples")
         if count < 1:
             raise ArgumentError(f"samples={count} must be 1 or more", where)
         if count > MAX_SAMPLES:
             raise ArgumentError(f"samples={count} is more than the {MAX_SAMPLES} draws that a seed has", where)
         key = (count, compiled, outputs)
-        found: CompiledGraph | Literal[False] | None = self._graphs.get(key, False)
-        if found is False:
-            found = self._graphs[key] = self._made(count, compiled, outputs)
-        return found or None
+        cached: CompiledGraph | Literal[False] | None = self._graphs.get(key, False)
+        if cached is False:
+            cached = self._graphs[key] = self._made(count, compiled, outputs)
+        return cached or None
 
     def _made(self, count: int, compiled: CompiledGraph, outputs: tuple[str, ...]) -> CompiledGraph | None:
         made = CompiledGraph(

@@ -1,4 +1,4 @@
-"""The seeds of masks that calls draw where none is given."""
+"""Seeds of masks, drawn for calls without a seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..support.forks import Order, fork_lock
 
 
 class SeedGenerator:
-    """Draws seeds, the same ones for the same ``seed`` of a program. Safe to use from any thread."""
+    """Generator of seeds, deterministic for a program's ``seed``. Safe to use from any thread."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -20,21 +20,22 @@ class SeedGenerator:
         self._lock = fork_lock(Order.LAST)
 
     def draw(self) -> int:
-        """What ``integers(0, 2**63)`` of the generator gives, in a tenth of the time."""
+        """Return the value of the generator's ``integers(0, 2**63)``, in a tenth of its time."""
         with self._lock:
             return int(self._generator.bit_generator.random_raw()) >> 1
 
     @property
     def source(self) -> tuple[int, int]:
-        """Where the function lies that draws 64 bits, and what it is called with: for machine code that holds Python's
-        lock, and takes the upper 63 of them.
+        """Return the address of the function that draws 64 bits, and its argument, for machine code that holds the GIL.
+
+        The seed is the upper 63 bits.
         """
         generator = self._generator.bit_generator.ctypes
         return ctypes.cast(generator.next_uint64, ctypes.c_void_p).value or 0, generator.state_address
 
     @property
     def state(self) -> dict[str, Any]:
-        """The generator's state, as what JSON can hold."""
+        """State of the generator, as JSON values."""
         with self._lock:
             return _plain(self._generator.bit_generator.state)
 
@@ -45,7 +46,7 @@ class SeedGenerator:
 
 
 def _plain(state: Any) -> Any:
-    """A bit generator's state with lists for arrays."""
+    """Return a bit generator's state with arrays as lists."""
     if isinstance(state, Mapping):
         return {key: _plain(value) for key, value in state.items()}
     return state.tolist() if isinstance(state, np.ndarray) else state

@@ -1,4 +1,4 @@
-"""What a program is made of, layer by layer: parameters, bytes, products a step, and about how long a step takes."""
+"""Summary of a program by layer: parameters, bytes, multiply-adds of a step, and estimated seconds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ REST = "(no parameters)"
 
 @dataclass
 class Layer:
-    """One layer's counts. multiply_adds: of products; operations: elementwise; in a call whose open sizes are 1."""
+    """Counts of one layer for a call with symbolic sizes of 1: ``multiply_adds`` of products, and elementwise
+    ``operations``.
+    """
 
     parameters: int = 0
     bytes: int = 0
@@ -39,9 +41,10 @@ class Layer:
     item_bytes: int = 4
 
     def seconds(self, target: Target, weights: int) -> float:
-        """The longer of multiplying and of reading this layer's weights, and what is elementwise after it.
+        """Return the larger of arithmetic and reading this layer's weights, plus elementwise ops.
 
-        weights: bytes of all parameters, which decide where they are read from.
+        Args:
+            weights: Bytes of all parameters, which determine the cache that holds them.
         """
         lanes = target.lanes(self.item_bytes) * PORTS * CLOCK
         multiplying = self.multiply_adds / lanes * (1 if target.has_fma else 2)
@@ -54,11 +57,13 @@ HEAD = ("layer", "parameters", "bytes", "FMAs a step", "about")
 
 
 class Summary(str):
-    """The table of layers as text; a notebook shows it as a table, with the shapes of each layer's parameters.
+    """Table of layers as text; a notebook shows it as a table, with the shapes of each layer's parameters.
 
-    rows: of the table, a tuple of texts each, the sum last. shapes: of parameters by layer. held: by layer a line for
-    each parameter, which says how inference holds it; empty where all are float32 and nothing else was asked for.
-    recurrences: a line for each state whose next value is affine in it; with ``chunked=``, for each state.
+    Attributes:
+        rows: Rows of the table, the total last.
+        shapes: Shapes of parameters by layer.
+        held: By layer, a line for each parameter on how inference holds it; empty if all are float32 by default.
+        recurrences: A line for each affine recurrence; with ``chunked=``, for each recurrence.
     """
 
     __slots__ = ("held", "recurrences", "rows", "shapes")
@@ -95,7 +100,7 @@ class Summary(str):
 
 
 def summary_of(graph: Graph, parts: ProgramParts) -> Summary:
-    """The table that ``Program.summary`` gives. graph: inference, before it is optimised."""
+    """Return the table of ``Program.summary`` for the inference graph before optimisation."""
     parameters, target, reduced = parts.parameters, parts.options.target, parts.options.reduced
     layers = layers_of(graph, parameters)
     if reduced is not None:
@@ -125,14 +130,16 @@ def summary_of(graph: Graph, parts: ProgramParts) -> Summary:
 
 def recurrence_lines(lowered: Graph, chunked: int | None) -> Iterator[str]:
     """Yield a line for each affine recurrence; with ``chunked``, for each recurrence, how training runs it."""
-    for found in declared_recurrences(lowered):
+    for recurrence in declared_recurrences(lowered):
         if chunked is None:
-            if found.is_affine:
-                yield str(found)
-        elif found.plan is not None:
-            yield f"{found}; training runs chunks of {steps_of(found.plan, chunked)} steps"
+            if recurrence.is_affine:
+                yield str(recurrence)
+        elif recurrence.plan is not None:
+            yield f"{recurrence}; training runs chunks of {steps_of(recurrence.plan, chunked)} steps"
         else:
-            yield f"{found}; training runs it by steps" + (f": {found.reason}" if found.is_affine else "")
+            yield f"{recurrence}; training runs it by steps" + (
+                f": {recurrence.reason}" if recurrence.is_affine else ""
+            )
 
 
 def _row(name: str, layer: Layer, seconds: float) -> tuple[str, ...]:
@@ -141,7 +148,7 @@ def _row(name: str, layer: Layer, seconds: float) -> tuple[str, ...]:
 
 
 def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
-    """Counts by layer, in the order in which parameters were made."""
+    """Return counts by layer, in the order in which parameters were created."""
     layers: dict[str, Layer] = {}
     for name, array in parameters.items():
         layer = layers.setdefault(parameters.layer(name), Layer())
@@ -161,11 +168,11 @@ def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
 
 
 def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
-    """By layer the bytes that narrow weights save, less the scales of their columns."""
+    """Return by layer the bytes that narrow weights save, minus the scales of their columns."""
     saved: dict[tuple[Node, object], int] = {}
 
     def walk(part: Graph, made_of: dict[Node, Node]) -> None:
-        """made_of: nodes that are made of one parameter alone, and that parameter."""
+        """Walk a graph. ``made_of`` maps nodes that depend on one parameter alone to that parameter."""
         for node in part.nodes:
             found = {made_of[item] for item in node.operands if item in made_of}
             if len(found) == 1 and all(item in made_of or item.op == "constant" for item in node.operands):
@@ -187,7 +194,7 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
 
 
 def _behind(node: Node) -> Iterator[Node]:
-    """What a node's value is made of, one operand after the other, first operands last."""
+    """Yield the nodes from which a value is computed, first operands last."""
     pending = [node]
     while pending:
         item = pending.pop()
@@ -202,10 +209,13 @@ def _elements(shape: Sequence[Dim], sizes: Mapping[str, int]) -> int:
 def _counted(
     graph: Graph, layers: dict[Node, str], weights: set[Node], sizes: Mapping[str, int]
 ) -> Iterator[tuple[Node, str, int]]:
-    """(node, its layer, how often it runs) of products and elementwise ops.
+    """Yield (node, its layer, number of runs) for products and elementwise ops.
 
-    A node's layer is that of the weights that it reads, else of the last of what it reads. layers: those of inputs.
-    weights: inputs that are parameters or made of them alone.
+    A node belongs to the layer of the weights that it reads, else to that of its last operand.
+
+    Args:
+        layers: Layers of inputs.
+        weights: Inputs that are parameters, or depend on parameters alone.
     """
     order = {node: number for number, node in enumerate(graph.nodes)}
     for node in graph.nodes:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class TrainingGraph(CallableGraph[Given]):
-    """The training graph: masks drawn from a seed, and the loss where its placeholders are fed."""
+    """The training graph: with masks drawn from a seed, and the loss if its placeholders are fed."""
 
     kind = "training"
     taps_form = TAPS_TRAINING
@@ -69,15 +69,18 @@ class TrainingGraph(CallableGraph[Given]):
         self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, seed: int | None = None,
         out: Any = None, samples: int | None = None, first_row: int = 0, first_step: int = 0, **named: Any,
     ) -> Given:  # fmt: skip
-        """Runs the graph with dropout. The same seed gives the same masks, bit for bit.
+        """Run the graph with dropout. The same seed gives the same masks, bit for bit.
 
-        feeds: placeholders by keyword, one mapping, or the array of the only input beside what is fed by keyword.
-
-        samples: this many draws, stacked on a new first axis of every result, the loss too; entry k has the masks of
-        ``seed=seed + k * 2**32`` (modulo 2**64). What no mask touches is computed once.
-
-        seed: an int; None draws the next from the program's own generator. first_row, first_step: where this
-        call's rows and steps begin in a larger whole, so that a split call draws the whole's masks.
+        Args:
+            feeds: Values by placeholder or name; or one value, for a graph with one other input.
+            seed: An int; None: the next one from the program's generator.
+            out: Arrays by output name, which receive the results.
+            samples: Number of draws, stacked on a new first axis of every result, including the loss. Draw k has the
+                masks of
+                ``seed=seed + k * 2**32`` (modulo 2**64). Values that depend on no mask are computed once.
+            first_row: Index of the call's first row in a larger batch, so that its parts draw the masks of the whole.
+            first_step: Index of the call's first step, likewise.
+            **named: Values by name.
         """
         if excess:
             no_more("training", excess, self.input_names())
@@ -99,10 +102,18 @@ class TrainingGraph(CallableGraph[Given]):
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None, samples: int | None = None,
         first_row: int = 0, first_step: int = 0, **named: Any,
     ) -> dict[str, np.ndarray]:  # fmt: skip
-        """{name: array} of all that ``rg.tap`` names, in the order of declaration, as a call with these arguments has
-        them: of several ``samples`` stacked.
+        """Return {name: array} of all values named by ``rg.tap``, in order of declaration, as in a call with these
+        arguments.
 
-        What only the loss reads is left out where the loss is not fed.
+        Taps on which only the loss depends are omitted if the loss is not fed.
+
+        Args:
+            feeds: As for a call.
+            seed: As for a call.
+            samples: As for a call; taps are stacked.
+            first_row: As for a call.
+            first_step: As for a call.
+            **named: As for a call.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)
@@ -113,7 +124,7 @@ class TrainingGraph(CallableGraph[Given]):
         self, samples: int | None, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None,
         out: Any = None,
     ) -> Any:  # fmt: skip
-        """What one draw gives, or several together."""
+        """Return the results of one draw, or of several."""
         if samples is None:
             return self._run(form, arrays, where, out)
         together = self._sampled.graph(samples, form.compiled, form.outputs, where)
@@ -124,17 +135,17 @@ class TrainingGraph(CallableGraph[Given]):
     def _one_by_one(
         self, samples: int, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, out: Any
     ) -> Any:
-        """Several draws of a graph that makes one at a time."""
+        """Run several draws of a graph that computes one at a time."""
         seeds = arrays[SEED] + np.arange(samples, dtype=np.int64) * BETWEEN_SEEDS
         each = [self._run(by_name(*form[:2]), {**arrays, SEED: seed}, where) for seed in map(np.asarray, seeds)]
         stacked = [np.stack([one[name] for one in each]) for name in form.leaves]
         kinds, takes = [(array.shape, array.dtype) for array in stacked], [array.copy for array in stacked]
-        given = OutSpec(form.structure, kinds, ("loss",)).checked(out, where)
+        out_arrays = OutSpec(form.structure, kinds, ("loss",)).checked(out, where)
         writer = ResultWriter(form.structure, stacked, takes)
-        return writer.give() if given is None else writer.give_into(given)
+        return writer.give() if out_arrays is None else writer.give_into(out_arrays)
 
     def run_form(self, form: CallForm, feeds: Mapping[str, np.ndarray], seed: int) -> Any:
-        """A call of another form, over the same inputs and parameters."""
+        """Run another form over the same inputs and parameters."""
         calls = self._cache(form[:2])
         if (result := calls.attempt(feeds, {}, seed)) is not None:
             return result
@@ -142,7 +153,7 @@ class TrainingGraph(CallableGraph[Given]):
         return self._run(form, {**self.gather(feeds, {}, where), **self.counters(seed)}, where, None, calls, feeds)
 
     def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-        """The outputs; the loss among them only where its placeholders are fed."""
+        """Return the outputs, with the loss only if its placeholders are fed."""
         outputs = self._names()
         if self.loss is None:
             return outputs
@@ -155,11 +166,19 @@ class TrainingGraph(CallableGraph[Given]):
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
         first_row: int = 0, first_step: int = 0, **named: Any,
     ) -> NonFinite | None:  # fmt: skip
-        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is.
+        """Run the graph node by node in the interpreter, and return the first value that is NaN or infinite; None if
+        all are finite.
 
-        Where the loss is fed, its gradients with respect to the trainable parameters are checked too. The masks
-        are those that a call with the same seed applies. What is found past a row's end may have spoilt nothing:
-        compiled code leaves such rows out where it can.
+        If the loss is fed, its gradients are checked, too. A finding beyond a row's end may be harmless, because
+        compiled code
+        skips such rows where possible.
+
+        Args:
+            feeds: As for a call.
+            seed: As for a call.
+            first_row: As for a call.
+            first_step: As for a call.
+            **named: As for a call.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)
@@ -175,18 +194,25 @@ class TrainingGraph(CallableGraph[Given]):
         wrt: Sequence[str | Tensor] = (), output_gradients: Any = None, first_row: int = 0, first_step: int = 0,
         recompute: RecomputeOption = AUTO, **named: Any,
     ) -> tuple[Any, dict[str, np.ndarray]]:  # fmt: skip
-        """(loss, {name: gradient}) of every trainable parameter, and of the float placeholders in ``wrt``, where
-        ``"tap:name"`` is a float tap.
+        """Return (loss, {name: gradient}) for every trainable parameter.
 
-        output_gradients: gradients of outputs, by name or in their structure, for a loss that is computed outside;
-        what it leaves out counts as zero, a declared loss too. Then the first result is what the call gives.
+        Args:
+            feeds: As for a call.
+            seed: As for a call.
+            wrt: Float placeholders, or ``"tap:name"`` of float taps, whose gradients are returned, too.
+            output_gradients: Gradients of outputs, by name or in their structure, for a loss that is computed outside.
+                Missing
+                ones are zero, that of a declared loss, too. The first result is then that of the call.
+            first_row: As for a call.
+            first_step: As for a call.
+            recompute: Number of steps in a block to rematerialise instead of saving all residuals: the same bits in
+                less memory,
+                for about a third more time. ``"auto"``: if temporaries would exceed a quarter of the free memory; None:
+                never.
+            **named: As for a call.
 
-        recompute: steps that are computed again, a block at a time, in place of all that gradients need being kept of
-        every step: the same bits in less memory, for about a third more time. ``"auto"`` does so where temporaries
-        would take more than a quarter of the memory that is left; None never.
-
-        The masks are those that a call with the same seed applies. Raises ``GraphError`` with neither a loss nor
-        ``output_gradients``, and where a number of steps is given and steps can't be computed again.
+        Raises:
+            GraphError: There is neither a loss nor ``output_gradients``, or steps cannot be rematerialised.
         """
         if excess:
             no_more("gradients", excess, self.input_names())
@@ -247,12 +273,18 @@ class TrainingGraph(CallableGraph[Given]):
     def profile(
         self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, *, seed: int | None = None, **named: Any
     ) -> Profile:  # fmt: skip
-        """What calls with these feeds take, by layer, kernel, pass and line of the script, and what bounds each: those
-        of ``gradients`` where the loss is fed, else of the graph.
+        """Measure calls with these feeds, by layer, kernel, pass and line of the script, with what bounds each.
 
-        seconds: to spend on calls, half of them without counting.
-        seed: of the masks; None for 0.
-        Raises ``GraphError`` where the program's code does not run here, or the processor has no counter.
+        The calls are those of ``gradients`` if the loss is fed, else of the graph.
+
+        Args:
+            feeds: As for a call.
+            seconds: Seconds to spend on calls, half of them without counters.
+            seed: Seed of the masks; None: 0.
+            **named: As for a call.
+
+        Raises:
+            GraphError: The program's code does not run on this machine, or its processor has no counter.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)
@@ -267,32 +299,32 @@ class TrainingGraph(CallableGraph[Given]):
         return self._profiled(form, arrays, where, seconds, lambda fed: self.gradients(fed, seed=drawn))
 
     def _gradient_calls(self, wrt: Any, output_gradients: Any, recompute: Any) -> DirectCache | None:
-        """Prepared calls that give these gradients; None where ``wrt`` is no list of what can be looked up."""
+        """Return prepared calls of these gradients; None if ``wrt`` is not hashable."""
         key = (tuple(wrt) if type(wrt) is list else wrt), output_gradients is None, recompute, type(recompute)
         try:
             return self._cache(key) if type(key[0]) is tuple else None
-        except TypeError:  # what has no hash is no placeholder
+        except TypeError:  # an unhashable object is not a placeholder
             return None
 
     def _with_given(self, gradients: Any, feeds: Any, named: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-        """A call's mapping and keywords, joined with the gradients of outputs; where they can't be, an empty tuple, for
-        which no call is prepared.
+        """Join a call's feeds with gradients of outputs; an empty tuple if that is impossible, for which no call is
+        prepared.
         """
-        given = {self.compiled.graph.outputs[0][0]: gradients} if is_leaf(self.structure) else gradients
+        gradients_by_name = {self.compiled.graph.outputs[0][0]: gradients} if is_leaf(self.structure) else gradients
         together = named if feeds is None else feeds
-        if type(given) is not dict or type(together) is not dict:
+        if type(gradients_by_name) is not dict or type(together) is not dict:
             return (), {}
-        more = {OUTPUT_GRADIENT + str(name): gradient for name, gradient in given.items()}
+        more = {OUTPUT_GRADIENT + str(name): gradient for name, gradient in gradients_by_name.items()}
         if together.keys() & more.keys():
             return (), {}
         return (None, {**named, **more}) if feeds is None else ({**feeds, **more}, named)
 
     def full_graph(self) -> CompiledGraph:
-        """The graph with masks, loss and gradients."""
+        """Return the graph with masks, loss and gradients."""
         return self.compiled if self.loss is None or not self._gradients.trainable else self._gradients.graph()
 
     def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:
-        """The inputs that masks are drawn from; without a seed the program's generator gives the next."""
+        """Return the inputs from which masks are drawn. Without a seed, the program's generator draws one."""
         drawn = self.parts.seeds.draw() if seed is None else seed_number(seed)
         wrapped = drawn - 2**64 if drawn >= 2**63 else drawn
         values = {"seed": wrapped, "first_row": first_row, "first_step": first_step}
@@ -313,10 +345,20 @@ class TrainingGraph(CallableGraph[Given]):
         first_step: int = 0,
         **named: Any,
     ) -> dict[str, np.ndarray]:
-        """{site: 0/1 array}: exactly what a call with this seed applies, in the order of declaration.
+        """Return {site: 0/1 array}: the masks of a call with this seed, in order of declaration.
 
-        A step mask is shaped like the sequence it drops, a variational one [batch, width]; with ``samples`` those of
-        each draw, stacked.
+        A mask of all steps has the shape of its sequence, and a variational one is [batch, width].
+
+        Args:
+            feeds: As for a call.
+            seed: As for a call.
+            samples: As for a call; masks are stacked.
+            first_row: As for a call.
+            first_step: As for a call.
+            **named: As for a call.
+
+        Raises:
+            NameLookupError: A feed that determines a size is missing.
         """
         where = user_line()
         seed = seed_number(seed)
@@ -342,7 +384,7 @@ class TrainingGraph(CallableGraph[Given]):
 
 
 def _are_plain(seed: Any, first_row: Any, first_step: Any) -> bool:
-    """Whether a seed fits a prepared call, and rows and steps begin at 0."""
+    """True if a seed fits a prepared call, and rows and steps start at 0."""
     return (
         (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         and type(first_row) is type(first_step) is int

@@ -1,3 +1,5 @@
-"""Programs as files: ``save_load`` writes and reads, ``byte_form`` has all of them in bytes, for pickles, ``json_form``
-is what is neither graph nor array, ``validation`` refuses what does not fit together.
+"""Programs in files.
+
+``save_load`` writes and reads, ``byte_form`` packs everything into bytes for pickles, ``json_form`` converts what is
+neither graph nor array, and ``validation`` rejects inconsistent files.
 """

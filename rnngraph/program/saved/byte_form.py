@@ -1,6 +1,6 @@
-"""Programs as bytes: the files of a saved program, and what is made of it, in one checkpoint.
+"""Programs as bytes, for pickles: the files of a saved program and an object made from it, in one checkpoint.
 
-This is what pickles hold. It is read as files are: checked, and nothing of it is executed.
+They are read like files: everything is checked, and nothing is executed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ SHOWN = "a pickled program"
 FILE, BESIDE = "file/", "beside/"
 PARTS = ("program", "inference", "evaluation", "training")
 MADE_OF = ("inference", "evaluation")
-"""Graphs of which something can be made, such as a stream."""
+"""Graphs from which objects can be made, such as streams."""
 MAX_THREADS = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Pickled:
-    """What bytes hold. part: the program, or one of its graphs by name; made, arrays: what was made of that graph, if
-    anything was. threads, target, cache, direct_calls: as for ``compile``.
+    """Contents of the bytes.
+
+    Attributes:
+        part: The program, or the name of one of its graphs.
+        made: Arguments of an object made from that graph; ``arrays`` are its arrays.
+        threads, target, cache, direct_calls: As for ``compile``.
     """
 
     source: SavedSource
@@ -48,12 +52,13 @@ def to_bytes(
     source: GraphSource, parameters: Parameters, settings: SavedSettings, text: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray], kept: dict[Any, Any],
 ) -> bytes:  # fmt: skip
-    """A program with what ``Pickled`` says beside it. kept: the files as they were written last, to be used again.
+    """Pack a program with the other fields of ``Pickled``. ``kept`` caches the files for repeated calls.
 
-    Raises ``GraphError`` for what can't be read back.
+    Raises:
+        GraphError: Something could not be read back.
     """
     try:
-        last = kept.get(KIND)  # one entry: another thread may pickle the program, too
+        last = kept.get(KIND)  # one entry, because another thread may pickle the program, too
         if last is not None and last[0] == settings:
             files = {**last[1], WEIGHTS: weights_file(parameters)}
         else:
@@ -62,7 +67,7 @@ def to_bytes(
     except RnnGraphError:
         raise
     except WRONG as error:
-        raise GraphError(f"the program does not pickle: {error}; change what the declaration has there") from error
+        raise GraphError(f"the program does not pickle: {error}; change this part of the declaration") from error
     tensors = {FILE + name: np.frombuffer(data, np.uint8) for name, data in sorted(files.items())}
     tensors |= {BESIDE + name: array for name, array in arrays.items()}
     text = {**text, "version": VERSION, "rnngraph": __version__}
@@ -70,18 +75,18 @@ def to_bytes(
 
 
 def from_bytes(data: Any, where: Where | None) -> Pickled:
-    """What ``to_bytes`` wrote, checked. Raises ``FileError`` for anything else."""
+    """Unpack and check the bytes of ``to_bytes``. Raise ``FileError`` for anything else."""
     if not isinstance(data, bytes | bytearray | memoryview):
         raise DtypeError(f"a pickled program is bytes, not {type(data).__name__}", where)
     try:
         tensors, text = unpacked(bytes(data), KIND, SHOWN)
     except (FileError, OutOfMemoryError):
         raise
-    except Exception as error:  # of bytes that are whole, but were not written by this library
+    except Exception as error:  # consistent bytes, but not written by this library
         raise FileError(f"{SHOWN} can't be read: {type(error).__name__}; pickle it again", where) from error
     if not isinstance(text, dict) or text.get("version") != VERSION:
-        found = text.get("rnngraph") if isinstance(text, dict) else None
-        by = f" by rnngraph {found}" if isinstance(found, str) else ""
+        checkpoint_text = text.get("rnngraph") if isinstance(text, dict) else None
+        by = f" by rnngraph {checkpoint_text}" if isinstance(checkpoint_text, str) else ""
         raise FileError(
             f"{SHOWN} was written{by} in another form than this rnngraph {__version__} reads; have one version on all "
             "machines",

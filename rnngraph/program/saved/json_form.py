@@ -1,6 +1,6 @@
-"""What belongs to a program beside its graphs and arrays, as what JSON can hold, and back.
+"""Parts of a program other than graphs and arrays, as JSON values and back.
 
-Whatever is read is checked: these texts may have been written by anyone. What is wrong is a ``ValueError``.
+Everything that is read is checked, because it may be untrusted. Invalid text raises ``ValueError``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...support.errors import Where
 
 INITIAL = "initializer/"
 MAX_NESTED = 32
-"""Levels of a nest that is written as a nest: Python's JSON takes a few calls for each."""
+"""Maximum depth of a nest that is written as a nest, because Python's JSON recurses for each level."""
 
 
 def is_int(value: Any, low: int, high: int) -> bool:
@@ -58,7 +58,7 @@ def where_from(text: Any) -> Where | None:
 
 
 def nest_text(nest: Any, leaf: Callable[[Any], Any]) -> Any:
-    """A nest with its kinds of containers; ``leaf`` gives the text of one."""
+    """Return a nest with its kinds of containers as JSON. ``leaf`` converts the leaves."""
     depth = fold(nest, lambda item: 0, lambda item, depths: 1 + max(depths, default=0))
     if depth > MAX_NESTED:
         entries: list[Any] = []
@@ -80,7 +80,7 @@ def _container_text(nest: Any, items: list[Any]) -> dict[str, Any]:
 
 
 def nest_from(text: Any, leaf: Callable[[Any], Any]) -> Any:
-    """The nest of which ``nest_text`` gave ``text``; a namedtuple of the same name and fields for one of a user's."""
+    """Return the nest from ``nest_text``. A user's namedtuple becomes one with the same name and fields."""
     match text:
         case {"leaf": value}:
             return leaf(value)
@@ -95,18 +95,18 @@ def nest_from(text: Any, leaf: Callable[[Any], Any]) -> Any:
 
 
 def _nest_of_entries(entries: list[Any], leaf: Callable[[Any], Any]) -> Any:
-    """A nest deeper than JSON takes: each container stands after its entries, with their number."""
-    made: list[Any] = []
+    """Build a nest that is too deep for JSON: each container follows its entries, with their number."""
+    stack: list[Any] = []
     for entry in entries:
         check(isinstance(entry, dict), f"{entry!r} is no entry of a nest")
         if "leaf" in entry:
-            made.append(leaf(entry["leaf"]))
+            stack.append(leaf(entry["leaf"]))
             continue
-        check(is_int(entry["count"], 0, len(made)), f"{entry!r} has more entries than there are")
-        first = len(made) - entry["count"]
-        made[first:] = [_container(entry, made[first:])]
-    check(len(made) == 1, "entries are of no one nest")
-    return made[0]
+        check(is_int(entry["count"], 0, len(stack)), f"{entry!r} has more entries than there are")
+        first = len(stack) - entry["count"]
+        stack[first:] = [_container(entry, stack[first:])]
+    check(len(stack) == 1, "entries are of no one nest")
+    return stack[0]
 
 
 def _container(text: dict[str, Any], values: list[Any]) -> Any:
@@ -132,7 +132,7 @@ def _container(text: dict[str, Any], values: list[Any]) -> Any:
 
 
 def slot_text(name: str, slot: ParameterSpec, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """A parameter's declaration. An initial value that is an array is added to ``arrays``."""
+    """Return a parameter's declaration as JSON. An initial value that is an array is added to ``arrays``."""
     facts = {
         "name": name,
         "within": slot.within,
@@ -175,7 +175,7 @@ def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Paramet
 
 
 def generator_from(text: Any) -> dict[str, Any]:
-    """The state of a Philox generator. NumPy takes what it is given, so every number is checked."""
+    """Return the state of a Philox generator. Every number is checked, because NumPy does not check them."""
     word = 1 << 64
     arrays = ((text["state"]["counter"], 4), (text["state"]["key"], 2), (text["buffer"], 4))
     fits = text["bit_generator"] == "Philox" and all(

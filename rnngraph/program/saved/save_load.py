@@ -1,7 +1,6 @@
-"""Programs as files: the graphs and the declaration as text, arrays as safetensors.
+"""Programs in files: graphs and declaration as text, arrays as safetensors.
 
-A stored program is the source of a program as a declaration is: it has the same graphs, node by node, for every
-purpose that a declaration is lowered for.
+A stored program is a source of graphs like a declaration. It has the same graphs, node by node, for every purpose.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ VERSION = 1
 
 PLAIN, STREAM = "plain", "stream"
 FORMS = (PLAIN, STREAM, SHOWN, GIVEN)
-"""What a declaration is lowered for: calls, streams, and training that shows or is given states."""
+"""Purposes of lowering: calls, streams, and training that returns or takes states."""
 
 DOCUMENT, WEIGHTS, ARRAYS = "declaration.json", "weights.safetensors", "arrays.safetensors"
 CONSTANT, DEFAULT = "constant/", "default/"
@@ -69,7 +68,7 @@ CONSTANT, DEFAULT = "constant/", "default/"
 
 @dataclass(frozen=True)
 class SavedSettings:
-    """What a program is beside its graphs and parameters. generator: the state of its generator of seeds."""
+    """Settings of a program, with the state of its generator of seeds."""
 
     seed: int
     unroll: int | str | None
@@ -81,17 +80,17 @@ class SavedSettings:
 
 
 def settings_of(options: CompileOptions, seed: int, generator: Mapping[str, Any]) -> SavedSettings:
-    """Return what is saved of a program's options. generator: state of its generator of seeds."""
+    """Return the settings to save, from a program's options and the state of its generator of seeds."""
     return SavedSettings(
         seed, options.unroll, options.weights, options.activations, options.sparse, options.chunked, generator
     )
 
 
 class SavedSource:
-    """A program from files: a source of graphs, and what the program had beside them."""
+    """Source of graphs from files, with the program's settings and arrays."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        """files: as ``files_of`` gives them. Raises ``ValueError`` and its like where they are not."""
+        """Read the files of ``files_of``. Raise ``ValueError`` or similar if they are invalid."""
         text = json.loads(files[DOCUMENT])
         arrays, weights = arrays_in(files[ARRAYS]), arrays_in(files[WEIGHTS])
         self.settings = _settings(text)
@@ -176,7 +175,7 @@ def _kept(text: Any) -> dict[str, str]:
 def _lowered(
     text: str, constants: Mapping[str, np.ndarray], states: Any, named: Any, rest: Mapping[str, Any]
 ) -> Lowered:
-    """A declaration as lowered for one purpose, of which nothing is taken for granted."""
+    """Restore a lowered declaration, with all checks."""
     parts = re.split(r"(?m)^(?=graph )", text)[1:]
     graph, masks, initial = (verify_stored(parse(part, constants)) for part in parts)
     check(isinstance(states, list) and isinstance(named, list), f"{states!r}, {named!r} are no states")
@@ -186,7 +185,7 @@ def _lowered(
 
 
 def files_of(source: GraphSource, parameters: Parameters, settings: SavedSettings) -> dict[str, bytes]:
-    """All that a program is, as files by name. What can't be read back raises one of ``WRONG``."""
+    """Return all files of a program by name. Contents that could not be read back raise one of ``WRONG``."""
     reserve(2 * sum(array.nbytes for array in parameters.values()), "the bytes of a saved program")
     forms = {PLAIN: source.lowered, STREAM: source.stateful()}
     forms |= {states: source.with_states(states) for states in (SHOWN, GIVEN)}
@@ -230,7 +229,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
 
 
 def weights_file(parameters: Parameters) -> bytes:
-    """Of the files of a program the one that a change of parameters changes."""
+    """Return the one file of a program that depends on parameters' values."""
     _, weights = parameters.snapshot()
     return _safetensors(weights)
 
@@ -245,13 +244,13 @@ def _safetensors(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 WRONG = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError)
-"""Errors that reading damaged files raises."""
+"""Errors that reading damaged files may raise."""
 
 
 def write_program(
     source: GraphSource, parameters: Parameters, settings: SavedSettings, path: str | os.PathLike[str]
 ) -> None:
-    """Writes all that a program is. What can't be read back is not written."""
+    """Write a program. Nothing is written if it could not be read back."""
     as_path(path)
     try:
         files = files_of(source, parameters, settings)
@@ -265,17 +264,17 @@ def write_program(
 
 
 def read_program(path: str | os.PathLike[str]) -> SavedSource:
-    """The program that was written to ``path``. Raises ``FileError``."""
+    """Read the program at ``path``. Raise ``FileError`` if there is none."""
     return source_from(read_directory(path, KIND, VERSION), os.fspath(path))
 
 
 def source_from(files: Mapping[str, bytes], shown: str) -> SavedSource:
-    """The program that these files are. shown: what errors call them. Raises ``FileError``."""
+    """Return the source from these files; ``shown`` names them in errors. Raise ``FileError`` if they are invalid."""
     try:
         return SavedSource(files)
     except (FileError, OutOfMemoryError):
         raise
-    except Exception as error:  # of files that are whole, but were not written by this library
+    except Exception as error:  # consistent files, but not written by this library
         raise FileError(f"{shown} is no program that can be read: {_in_one_line(error)}; save it again") from error
 
 

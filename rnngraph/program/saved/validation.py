@@ -1,6 +1,6 @@
-"""Whether the graphs of a stored program fit together: native code relies on all that is checked here.
+"""Consistency checks of a stored program's graphs, on which native code relies.
 
-A graph by itself is the verifier's matter. What is wrong is a ``ValueError``.
+The verifier checks each graph by itself. An inconsistency is a ``ValueError``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ STREAM, GIVEN = "stream", "given"
 def check_together(
     forms: Mapping[str, Lowered], outputs: Sequence[str], loss: TensorType | None, kept: Mapping[str, str]
 ) -> None:
-    """forms: a program's graphs, by purpose. outputs: their paths. loss: the type of the loss, if there is one. kept:
-    by path of an output the placeholder whose next value it is.
+    """Check that graphs fit together.
+
+    Args:
+        forms: A program's graphs by purpose.
+        outputs: Paths of the outputs.
+        loss: Type of the loss, if there is one.
+        kept: For the path of an output, the placeholder whose next value it is.
     """
     check({*kept} < {*outputs} or not kept, f"{[*kept]} are kept, and outputs are {outputs}")
     if loss is not None:
@@ -53,7 +58,7 @@ def check_together(
 
 
 def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:
-    """One label is one type in all graphs: what is fed is converted once. ``kinds`` gets those that are new."""
+    """Check that a label has one type in all graphs, because feeds are converted once. Add new types to ``kinds``."""
     slots = {name: slot.type for slot, name in form.slots.items()}
     for node in (*form.graph.inputs, *form.masks.inputs, *form.initial.inputs):
         label, kind = node["label"], node.tensor
@@ -66,7 +71,7 @@ def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:
 
 
 def _check_updates(form: Lowered) -> None:
-    """A parameter that a step updates is not one that gradients train, too."""
+    """Check that a parameter that a step updates is not trained by gradients, too."""
     trained = {name for slot, name in form.slots.items() if slot.trainable}
     for node in form.graph.nodes:
         if node.op == "with_update":
@@ -75,16 +80,16 @@ def _check_updates(form: Lowered) -> None:
 
 
 def _check_kept(form: Lowered, labels: Sequence[str]) -> None:
-    """A state that is kept by name may be of any shape, and is taken as it is given."""
+    """Check that a state kept by name has one type as input, output and initial value."""
     after, first = dict(form.graph.outputs), dict(form.initial.outputs)
     before = {node["label"]: node.tensor for node in form.graph.inputs if node.op == "input"}
     for label in labels:
-        found = before.get(label), after[label].tensor, first[label].tensor
-        check(len({*found}) == 1, f"the state {label} is taken, given and begun as {', '.join(map(str, found))}")
+        types = before.get(label), after[label].tensor, first[label].tensor
+        check(len({*types}) == 1, f"the state {label} is taken, given and begun as {', '.join(map(str, types))}")
 
 
 def _check_states(form: Lowered, labels: Sequence[str], given: bool) -> None:
-    """A state that a graph gives is what it takes the next time."""
+    """Check that a state that a graph returns is what it takes in the next call."""
     after, first = dict(form.graph.outputs), dict(form.initial.outputs)
     before = {node["label"]: node.tensor for node in form.graph.inputs if node.op == "input"}
     for label in labels:
