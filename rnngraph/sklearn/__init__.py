@@ -1,6 +1,8 @@
-"""scikit-learn's estimators for sequences: ``sequences`` reads what users give as X, by ``checks`` of scikit-learn's,
-``network`` declares the net that their parameters describe, ``estimators`` are ``SequenceClassifier`` and
-``SequenceRegressor``, which fit it with a ``Trainer``. Uses what users can use, and nothing below knows of it.
+"""scikit-learn estimators for sequences.
+
+``sequences`` reads a user's X with scikit-learn's ``checks``, ``network`` declares the net of an estimator's
+parameters, and ``estimators`` are ``SequenceClassifier`` and ``SequenceRegressor``, which fit it with a ``Trainer``.
+The room uses the public API only.
 """
 
 from ..support.errors import MissingExtraError

@@ -1,4 +1,4 @@
-"""scikit-learn's checks of X and y, whose errors are ours: its words, with the user's line."""
+"""scikit-learn's checks of X and y, with errors of this package that name the user's line."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ..support.errors import ArgumentError, DtypeError, RnnGraphError, user_line
 NO_NUMBERS = ("could not convert string to float", "float() argument must be")
 REMEDY = "; give arrays of numbers, and of words their ids, as in array.astype(np.float32)"
 MOST = 600
-"""Characters of what scikit-learn says: it may print all of an array."""
+"""Maximum characters of a message of scikit-learn, which may print a whole array."""
 
 
 def _ours(check: Callable[..., Any]) -> Callable[..., Any]:
-    """The same check. Raises ``ArgumentError``, or ``DtypeError`` where scikit-learn raises a ``TypeError``."""
+    """Wrap a check so that it raises ``ArgumentError``, or ``DtypeError`` for scikit-learn's ``TypeError``."""
 
     @wraps(check)
     def call(*arguments: Any, **named: Any) -> Any:
         try:
-            with np.errstate(over="ignore"):  # numbers too large for float32 are an error below, not a warning too
+            with np.errstate(over="ignore"):  # numbers too large for float32 are an error below, without a warning
                 return check(*arguments, **named)
         except RnnGraphError:
             raise
-        except Exception as error:  # also what users' own objects raise
+        except Exception as error:  # includes exceptions of users' own objects
             kind = DtypeError if isinstance(error, TypeError) else ArgumentError
             text = str(error) or type(error).__name__
             text = text if len(text) <= MOST else f"{text[:MOST]} …"

@@ -1,4 +1,4 @@
-"""SequenceClassifier and SequenceRegressor: scikit-learn's estimators around one recurrent net each."""
+"""SequenceClassifier and SequenceRegressor: scikit-learn estimators, each with a recurrent net."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ from .sequences import (
 
 OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSProp, "sgd": SGD, "adagrad": Adagrad}
 PARTS = (*Body._fields, "standardize", "optimizer", "clip_norm")
-"""Parameters of which a net and its trainer are made."""
+"""Parameters that define a net and its trainer."""
 
 
 class Examples(NamedTuple):
-    """What a fit is given. weights: how much each counts; None: all alike."""
+    """Arguments of a fit. ``weights`` are of the loss of each example; None: all 1."""
 
     sequences: Sequences
     targets: np.ndarray
@@ -53,30 +53,32 @@ class Examples(NamedTuple):
 
 
 class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
-    """What both estimators share. X: an array [examples, time, features], a list of arrays [time, features] of several
-    lengths, or an array [examples, time] of one feature.
+    """Base of both estimators.
 
-    cell: ``gru``, ``lstm``, ``rnn``, or what makes an ``rg.Cell`` of a width, such as ``rg.UGRNNCell``.
-    units, layers: the width of a layer, and how many there are.
-    dropout: the share of each layer's outputs that training drops.
-    bidirectional: whether layers run in both directions.
-    pooling: what stands for a sequence: the ``last`` output of each direction, or the ``mean`` of all.
-    standardize: whether features (and a regressor's targets) are brought to mean 0 and scale 1, by those of the first
-        fit, within the net.
-    epochs, batch_size, clip_norm: as for ``Trainer``.
-    learning_rate: a number, or a schedule.
-    optimizer: ``adam``, ``adamw``, ``rmsprop``, ``sgd``, ``adagrad``, or an ``rg.Optimizer`` with a rate of its own.
-    validation_fraction: the share of the examples that is put apart to measure each epoch by; the parameters of the
-        best are kept.
-    patience: epochs without a better loss before the fit ends.
-    random_state: of first values, masks, order, and what is put apart.
-    warm_start: whether ``fit`` goes on with the net of the last one, whose parameters may change in what is no part of
-        it.
-    verbose: whether there is a bar of progress.
-    threads: as for ``rg.compile``.
+    X is an array [examples, time, features], a list of arrays [time, features], or an array [examples, time].
 
-    Fitted: ``program_``, the ``rg.Program``; ``history_``, the ``rg.History`` of the last fit; ``n_features_in_``, the
-    features of a step, or the columns of an array [examples, time].
+    Args:
+        cell: ``gru``, ``lstm``, ``rnn``, or a function from a width to an ``rg.Cell``, such as ``rg.UGRNNCell``.
+        units: Width of a layer.
+        layers: Number of layers.
+        dropout: Share of each layer's outputs that training drops.
+        bidirectional: Run layers in both directions.
+        pooling: Vector of a sequence: the ``last`` output of each direction, or the ``mean`` of all outputs.
+        standardize: Bring features and a regressor's targets to mean 0 and scale 1, as of the first fit, in the net.
+        epochs, batch_size, clip_norm: As for ``Trainer``.
+        learning_rate: A number, or a schedule.
+        optimizer: ``adam``, ``adamw``, ``rmsprop``, ``sgd``, ``adagrad``, or an ``rg.Optimizer`` with its own rate.
+        validation_fraction: Share of examples to measure each epoch; the parameters of the best epoch are kept.
+        patience: Epochs without a better loss before the fit ends.
+        random_state: Seed of initial values, masks, order and validation.
+        warm_start: Continue ``fit`` with the last net; parameters that do not define the net may change.
+        verbose: Show progress.
+        threads: As for ``rg.compile``.
+
+    Attributes:
+        program_: The ``rg.Program``.
+        history_: The ``rg.History`` of the last fit.
+        n_features_in_: Features of a step, or columns of an array [examples, time].
     """
 
     def __init__(
@@ -95,9 +97,10 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
 
     @api
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Trains a new net, or the last one if ``warm_start`` asks for it. Gives the estimator itself.
+        """Train a new net, or the last one with ``warm_start``, and return the estimator.
 
-        sample_weight: how much the loss of each example counts, an array [examples].
+        Args:
+            sample_weight: Weight of each example's loss [examples].
         """
         goes_on = self.warm_start and hasattr(self, "_trainer")
         examples = self._examples(X, y, sample_weight, None if goes_on else y)
@@ -109,7 +112,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         return self
 
     def _go_on(self, X: Any, y: Any, sample_weight: Any, targets_to_come: Any) -> Self:
-        """One epoch over these examples, with the net that is there or a new one."""
+        """Train one epoch with these examples, with the present net or a new one."""
         first = not hasattr(self, "_trainer")
         examples = self._examples(X, y, sample_weight, targets_to_come if first else None)
         if first:
@@ -123,14 +126,14 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
 
     @property
     def program_(self) -> Program:
-        """The trained net: inputs ``x`` and ``lengths``."""
+        """Trained net, with inputs ``x`` and ``lengths``."""
         check_is_fitted(self)
         return self._trainer.program
 
     # Examples ------------------------------------------------------------------------------------
 
     def _examples(self, X: Any, y: Any, sample_weight: Any, to_come: Any) -> Examples:
-        """What a fit is given, checked. to_come: what targets there will be, of a new net; None: as there were."""
+        """Return a fit's checked examples. ``to_come``: all targets of a new net; None: those of the first fit."""
         self._check_parameters()
         where = user_line()
         if y is None:
@@ -147,7 +150,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         return Examples(sequences, targets, weights)
 
     def _sequences(self, X: Any, reset: bool, where: Where | None) -> Sequences:
-        """X, whose width and columns become the estimator's, or have to be those."""
+        """Return X checked, and set or check the estimator's width and columns."""
         refuse_mask(X, "X", where)
         refuse_text(X, where)
         X = without_index(X)
@@ -173,8 +176,8 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _of_inference(self, X: Any, name: str) -> np.ndarray:
         check_is_fitted(self)
         sequences = self._sequences(X, False, user_line())
-        found = self.program_.predict({"x": sequences.values}, batch_size=self.batch_size)[name]
-        return np.asarray(found, np.float64)
+        values = self.program_.predict({"x": sequences.values}, batch_size=self.batch_size)[name]
+        return np.asarray(values, np.float64)
 
     # Training ------------------------------------------------------------------------------------
 
@@ -192,7 +195,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         return Body(self.cell, self.units, self.layers, self.dropout, self.bidirectional, self.pooling)
 
     def _start(self, examples: Examples) -> None:
-        """A new net with its trainer."""
+        """Make a new net and its trainer."""
         self._random = check_random_state(self.random_state)
         width = examples.sequences.width
         mean, scale = np.zeros(width, np.float32), np.ones(width, np.float32)
@@ -206,7 +209,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self._made_of = {name: getattr(self, name) for name in (*PARTS, "learning_rate")}
 
     def _continue(self, examples: Examples) -> None:
-        """The net that is there goes on with parameters that are no part of it as they are now."""
+        """Continue the present net with the present values of parameters that do not define it."""
         for name in PARTS:
             mine, now = self._made_of[name], getattr(self, name)
             if mine is not now and mine != now:
@@ -239,14 +242,14 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
 
     def _apart(self, targets: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of the examples to train by, and of those that are put apart."""
+        """Return the indices of examples for training and for validation."""
         try:
             rows, apart = train_test_split(
                 np.arange(len(targets)), test_size=share, random_state=self._random, stratify=self._strata(targets)
             )
         except ValueError as error:
             raise ArgumentError(
-                f"validation_fraction={share} of {len(targets)} examples can't be put apart: {error}", user_line()
+                f"validation_fraction={share} of {len(targets)} examples can't be split off: {error}", user_line()
             ) from None
         return rows, apart
 
@@ -257,24 +260,24 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         return fed
 
     def _weighed(self, examples: Examples) -> np.ndarray:
-        """What each example counts in the loss."""
+        """Return the weight of each example in the loss."""
         return np.ones(len(examples.targets)) if examples.weights is None else examples.weights
 
     _target_name = TARGETS
 
     def _begin(self, y: Any) -> None:
-        """Learns what targets there are."""
+        """Set what the targets determine."""
         raise NotImplementedError
 
     def _targets(self, y: Any, where: Where | None) -> np.ndarray:
-        """y as the net takes it, checked."""
+        """Return y checked, in the net's form."""
         raise NotImplementedError
 
     def _declared(self, mean: np.ndarray, scale: np.ndarray, examples: Examples, seed: int) -> Program:
         raise NotImplementedError
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
-        """Groups of which as large a share is put apart as of all."""
+        """Return the group of each example, if validation takes the same share of each."""
         return None
 
     def _fit_options(self, targets: np.ndarray) -> dict[str, Any]:
@@ -291,10 +294,10 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
 
 @api
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
-    """One class for each sequence. Other parameters as ``SequenceEstimator`` says.
+    """Classifier of sequences, with y of labels of any kind. ``classes_`` are all labels, sorted.
 
-    class_weight: ``balanced``, or a mapping from label to the weight of its loss.
-    y: labels of any kind, strings too. ``classes_`` are all of them, in order.
+    Args:
+        class_weight: ``balanced``, or a mapping from label to the weight of its loss.
     """
 
     _target_name = LABELS
@@ -316,10 +319,11 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
 
     @api
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """One epoch over these examples.
+        """Train one epoch with these examples, and return the estimator.
 
-        classes: at the first call all labels that will come, if y lacks some.
-        sample_weight: as for ``fit``.
+        Args:
+            classes: At the first call all labels, if y lacks some.
+            sample_weight: As for ``fit``.
         """
         if classes is not None and hasattr(self, "_trainer") and not self._are_all(classes):
             raise ArgumentError(
@@ -331,35 +335,35 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
 
     @api
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities [examples, classes], in the order of ``classes_``."""
-        found = self._of_inference(X, SCORES)
-        return found / found.sum(axis=1, keepdims=True)
+        """Return probabilities [examples, classes], in the order of ``classes_``."""
+        scores = self._of_inference(X, SCORES)
+        return scores / scores.sum(axis=1, keepdims=True)
 
     @api
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """The logarithm of ``predict_proba``."""
+        """Return the logarithm of ``predict_proba``."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     @api
     def predict(self, X: Any) -> np.ndarray:
-        """The most likely label of each sequence."""
+        """Return the most likely label of each sequence."""
         scores = self._of_inference(X, SCORES)
         labels: np.ndarray = self.classes_[scores.argmax(axis=1)]
         return labels
 
     def _are_all(self, classes: Any) -> bool:
-        """Whether these are the labels of the first call."""
+        """True if these are the labels of the first call."""
         try:
             return {*array_of(classes, "classes are labels").ravel().tolist()} == {*self.classes_.tolist()}
-        except TypeError:  # of what has no hash, so that it is no label
+        except TypeError:  # unhashable, hence no label
             return False
 
     def _begin(self, y: Any) -> None:
         try:
             check_classification_targets(y)
             self.classes_ = np.unique(column_or_1d(y))
-        except TypeError as error:  # None or numbers beside text
+        except TypeError as error:  # None or numbers mixed with text
             text = error.what if isinstance(error, RnnGraphError) else str(error)
             raise ArgumentError(f"labels need an order, and {text}; give them all as text or as numbers") from None
 
@@ -384,7 +388,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         return targets if np.bincount(targets)[targets].min() > 1 else None
 
     def _fit_options(self, targets: np.ndarray) -> dict[str, Any]:
-        if WEIGHTS in self.program_.inputs:  # which class_weight is part of
+        if WEIGHTS in self.program_.inputs:  # which includes class_weight
             return {}
         weights = self._weights_of_classes(targets)
         return {"class_weights": weights} if weights else {}
@@ -394,7 +398,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         return super()._weighed(examples) * [weights.get(label, 1.0) for label in examples.targets.tolist()]
 
     def _weights_of_classes(self, targets: np.ndarray) -> dict[int, float]:
-        """By the number of a label; empty where all count alike."""
+        """Return {index of a label: weight}; empty if all have the same."""
         if self.class_weight is None:
             return {}
         there = np.unique(targets)
@@ -404,21 +408,18 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
 
 @api
 class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
-    """One number, or several, for each sequence. Parameters as ``SequenceEstimator`` says.
-
-    y: an array [examples], or [examples, outputs].
-    """
+    """Regressor of one or several numbers of a sequence, with y [examples] or [examples, outputs]."""
 
     @api
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """One epoch over these examples. sample_weight: as for ``fit``."""
+        """Train one epoch with these examples, and return the estimator. ``sample_weight`` is as for ``fit``."""
         return self._go_on(X, y, sample_weight, y)
 
     @api
     def predict(self, X: Any) -> np.ndarray:
-        """An array [examples], or [examples, outputs], as y was in the fit."""
-        found = self._of_inference(X, OUTPUT)
-        return found[:, 0] if self._is_single else found
+        """Return predictions [examples] or [examples, outputs], as y was in the fit."""
+        values = self._of_inference(X, OUTPUT)
+        return values[:, 0] if self._is_single else values
 
     def _begin(self, y: Any) -> None:
         numbers = targets_of(y)

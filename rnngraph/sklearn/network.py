@@ -1,4 +1,4 @@
-"""The net that an estimator's parameters describe: layers of one cell, a vector of each sequence, and outputs of it."""
+"""Net of an estimator's parameters: layers of one cell, a vector of each sequence, and outputs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SCORES, OUTPUT, LABELS, TARGETS, WEIGHTS = "probabilities", "prediction", "label
 
 
 class Body(NamedTuple):
-    """What a net is, up to its outputs: an estimator's parameters of the same names."""
+    """Net up to its outputs, by the estimator's parameters of the same names."""
 
     cell: Any
     units: int
@@ -39,9 +39,11 @@ class Body(NamedTuple):
     pooling: str
 
     def check(self) -> None:
-        """Raises ``ArgumentError`` or ``DtypeError`` for what can't be."""
+        """Raise ``ArgumentError`` or ``DtypeError`` for invalid parameters."""
         if isinstance(self.cell, Cell):
-            raise DtypeError(f"cell={shown(self.cell)} is one cell; give what makes one of a width, such as its class")
+            raise DtypeError(
+                f"cell={shown(self.cell)} is one cell; give a function from a width to a cell, such as its class"
+            )
         if not callable(self.cell):
             one_of(self.cell, "cell", tuple(CELLS))
         units(self.units, "units")
@@ -51,7 +53,9 @@ class Body(NamedTuple):
         one_of(self.pooling, "pooling", POOLINGS)
 
     def of(self, mean: np.ndarray, scale: np.ndarray) -> Tensor:
-        """One vector for each row of ``x`` [batch, time, features] with its ``lengths``. mean, scale: of a feature."""
+        """Declare a vector for each row of ``x`` [batch, time, features] with ``lengths``, standardized by mean and
+        scale.
+        """
         x, lengths = placeholder("x", (None, None, len(mean))), placeholder("lengths", (None,), "int64")
         steps = (x - _kept("input/mean", mean)) / _kept("input/scale", scale)
         if self.bidirectional:
@@ -64,7 +68,7 @@ class Body(NamedTuple):
             return reduce_sum(outputs, axis=1) / expand_dims(cast(lengths, "float32"), -1)
         if not self.bidirectional:
             return gather_last(outputs, lengths)
-        middle = outputs.width // 2  # where each direction ended
+        middle = outputs.width // 2  # last output of each direction
         return concat([gather_last(outputs[:, :, :middle], lengths), outputs[:, 0, middle:]], -1)
 
     def _cells(self) -> list[Cell]:
@@ -72,25 +76,26 @@ class Body(NamedTuple):
         cells = [make(self.units) for _ in range(self.layers)]
         for cell in cells:
             if not isinstance(cell, Cell):
-                raise DtypeError(f"cell={shown(self.cell)} gives {shown(cell)} for a width, and no rg.Cell")
+                raise DtypeError(f"cell={shown(self.cell)} returns {shown(cell)} for a width; return an rg.Cell")
         return [DropoutWrapper(cell, output_keep_prob=1.0 - self.dropout) if self.dropout else cell for cell in cells]
 
 
 def _kept(name: str, value: np.ndarray) -> Tensor:
-    """Numbers of the examples that no gradient changes, and which are saved with the program."""
+    """Declare statistics of the examples as a saved parameter without gradient."""
     return parameter(name, value.shape, value, trainable=False)
 
 
 def _weights(weighted: bool) -> Tensor | float:
-    """Of a loss: fed as ``weight`` [batch], or none."""
+    """Return the weights of a loss: a placeholder ``weight`` [batch], or 1."""
     return placeholder(WEIGHTS, (None,)) if weighted else 1.0
 
 
 def classifier(
     body: Body, mean: np.ndarray, scale: np.ndarray, classes: np.ndarray, weighted: bool, seed: int, threads: int
 ) -> Program:  # fmt: skip
-    """A program that gives ``probabilities`` [batch, classes], trained by ``label`` [batch], from 0. classes: labels of
-    any kind. weighted: and by a ``weight`` of each.
+    """Compile a net with ``probabilities`` [batch, classes], trained with ``label`` [batch] of int64 indices.
+
+    ``weighted`` adds a ``weight`` [batch]. ``classes`` are labels of any kind.
     """
     logits = dense(body.of(mean, scale), len(classes))
     loss = sparse_softmax_cross_entropy(placeholder(LABELS, (None,), "int64"), logits, _weights(weighted))
@@ -101,8 +106,9 @@ def regressor(
     body: Body, mean: np.ndarray, scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray, weighted: bool,
     seed: int, threads: int,
 ) -> Program:  # fmt: skip
-    """A program that gives a ``prediction`` [batch, outputs], trained by ``target`` of the same shape: the loss is the
-    mean square of what they differ by, in units of the targets' scale. weighted: and by a ``weight`` of each.
+    """Compile a net with a ``prediction`` [batch, outputs], trained with ``target`` of that shape.
+
+    The loss is the mean squared error in units of the targets' scale. ``weighted`` adds a ``weight`` [batch].
     """
     middle, unit = _kept("target/mean", target_mean), _kept("target/scale", target_scale)
     guess = dense(body.of(mean, scale), len(target_mean))

@@ -1,4 +1,4 @@
-"""What estimators take as X: arrays [examples, time, features], lists of sequences, arrays [examples, time]."""
+"""Reads X: arrays [examples, time, features], lists of sequences, or arrays [examples, time]."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..support.errors import ArgumentError, DtypeError, ShapeError, Where, shown
 from .checks import REMEDY, check_array
 
 TOGETHER = 1024
-"""Examples of an array that are looked at together."""
+"""Examples of an array in one part of a sum."""
 FORMS = "an array [examples, time, features], an array [examples, time], or a list of arrays [time, features]"
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Examples. values: an array [examples, time, width], or a list of arrays [time, width]; float32."""
+    """Examples: an array [examples, time, width], or a list of arrays [time, width], float32."""
 
     values: np.ndarray | list[np.ndarray]
     width: int
@@ -29,18 +29,20 @@ class Sequences:
         return len(self.values)
 
     def some(self, rows: np.ndarray) -> np.ndarray | list[np.ndarray]:
-        """The examples of these numbers."""
+        """Return the examples at these indices."""
         return self.values[rows] if isinstance(self.values, np.ndarray) else [self.values[row] for row in rows]
 
     def mean_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each feature over all steps of all examples; the scale of one that never changes is 1."""
+        """Return the mean and scale of each feature over all steps of all examples; the scale of a constant feature is
+        1.
+        """
         count = sum(len(part) for part in self._parts())
         mean = np.asarray(sum(part.sum(axis=0, dtype=np.float64) for part in self._parts())) / count
         variance = np.asarray(sum(np.square(part - mean).sum(axis=0) for part in self._parts())) / count
         return as_float32(mean), as_float32(scale_of(variance, mean))
 
     def _parts(self) -> Iterator[np.ndarray]:
-        """All steps [steps, width], some examples after the other, so that float64 takes little memory."""
+        """Yield all steps [steps, width], by a few examples, to use little memory in float64."""
         if not isinstance(self.values, np.ndarray):
             yield from self.values
             return
@@ -49,7 +51,7 @@ class Sequences:
 
 
 def scale_of(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """The square root; 1 where there is nothing but rounding."""
+    """Return the square root; 1 where only rounding remains."""
     scale = np.sqrt(variance)
     return np.where(scale > 1e-7 * np.abs(mean), scale, 1.0)
 
@@ -66,20 +68,22 @@ def targets_of(y: Any) -> np.ndarray:
     return numbers
 
 
-def weights_of(given: Any, count: int, where: Where | None) -> np.ndarray:
-    """A weight for each of so many examples, float64. Raises ``ArgumentError``, ``DtypeError`` or ``ShapeError``."""
-    weights = array_of(given, "sample_weight is no array")
+def weights_of(sample_weight: Any, count: int, where: Where | None) -> np.ndarray:
+    """Return a float64 weight for each of ``count`` examples. Raise ``ArgumentError``, ``DtypeError`` or
+    ``ShapeError``.
+    """
+    weights = array_of(sample_weight, "sample_weight is no array")
     if weights.dtype.kind not in "fiub":
-        raise DtypeError(f"sample_weight is of {weights.dtype}, not of numbers; give one for each example", where)
+        raise DtypeError(f"sample_weight is of {weights.dtype}, not of numbers; give a number for each example", where)
     if weights.shape != (count,):
         raise ShapeError(f"sample_weight has shape {weights.shape}, not ({count},); give one for each example", where)
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-        raise ArgumentError("sample_weight must hold numbers of 0 or more, and is not zero for all examples", where)
+        raise ArgumentError("sample_weight must be numbers of 0 or more, not all of them 0", where)
     return weights.astype(np.float64)
 
 
 def without_index(X: Any) -> Any:
-    """A Series of sequences as a list of them; all else as it is."""
+    """Return a Series of sequences as a list; anything else unchanged."""
     return list(X) if not isinstance(X, np.ndarray) and _rank(X) == 1 and X.dtype == np.dtype(object) else X
 
 
@@ -90,14 +94,14 @@ def refuse_text(X: Any, where: Where | None) -> None:
 
 
 def is_table(X: Any) -> bool:
-    """Whether X has one row an example and one column a step, so that scikit-learn checks it."""
+    """True if X has a row for each example and a column for each step, which scikit-learn checks."""
     if isinstance(X, list | tuple):
         return not _is_ragged(X)
     return not (isinstance(X, np.ndarray) and (X.ndim > 2 or _is_ragged(X)))
 
 
 def _is_ragged(X: Any) -> bool:
-    """Whether X holds sequences by themselves: arrays of several lengths, of one feature each if they have one axis."""
+    """True if X holds separate sequences: arrays of several lengths, with one feature each if they have one axis."""
     if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim != 1):
         return False
     items = [item for item in X if isinstance(item, list | tuple) or _rank(item)]
@@ -110,19 +114,20 @@ def _holds_lists(items: Sequence[Any]) -> bool:
 
 
 def _rank(item: Any) -> int:
-    """Axes of what is an array to NumPy, such as a DataFrame; 0 of all else."""
+    """Return the number of axes of an array-like object such as a DataFrame; 0 for anything else."""
     return getattr(item, "ndim", 0) if hasattr(item, "__array__") else 0
 
 
 def of_table(table: np.ndarray) -> Sequences:
-    """An array [examples, time], checked, as sequences of one feature."""
+    """Return a checked array [examples, time] as sequences of one feature."""
     return Sequences(as_float32(table)[:, :, None], 1)
 
 
 def of_sequences(X: Any, where: Where | None) -> Sequences:
-    """An array [examples, time, features], or sequences that stand by themselves.
+    """Return an array [examples, time, features], or separate sequences, checked.
 
-    Raises ``ShapeError`` for other shapes, and as scikit-learn does for what is not finite.
+    Raises:
+        ShapeError: The shape is another one. Numbers that are not finite raise scikit-learn's error.
     """
     if isinstance(X, np.ndarray) and X.dtype != object:
         if X.ndim != 3:
@@ -140,7 +145,7 @@ def _listed(items: Sequence[Any], where: Where | None) -> Sequences:
         if array.ndim != 2 or array.shape[1] != arrays[0].shape[1]:
             raise ShapeError(
                 f"X[{number}] has shape {array.shape}, and X[0] {arrays[0].shape}; sequences are arrays [time, "
-                "features], all of as many features",
+                "features], all with the same number of features",
                 where,
             )
         if not len(array):
@@ -152,7 +157,7 @@ def _listed(items: Sequence[Any], where: Where | None) -> Sequences:
 
 
 def _numbers(array: np.ndarray, what: str, where: Where | None) -> np.ndarray:
-    """Return an array of numbers, also where Python's objects hold them. Raise ``DtypeError`` for all else."""
+    """Return an array of numbers, also from Python objects. Raise ``DtypeError`` for anything else."""
     if array.dtype.kind in "fiub":
         return array
     others = [item for item in array.flat if not isinstance(item, Real | np.bool_)] if array.dtype == object else []
@@ -164,5 +169,5 @@ def _numbers(array: np.ndarray, what: str, where: Where | None) -> np.ndarray:
 
 def _width(shape: tuple[int, ...], where: Where | None) -> int:
     if 0 in shape:
-        raise ShapeError(f"X has shape {shape}: there must be a step and a feature", where)
+        raise ShapeError(f"X has shape {shape}; give at least one step and one feature", where)
     return shape[-1]
