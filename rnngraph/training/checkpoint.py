@@ -1,4 +1,4 @@
-"""A trainer as arrays and text in a file, and back."""
+"""Stores a trainer in a file as arrays and text, and restores it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ COUNTS = ("updates", "skipped", "pending", "epochs")
 
 
 def save(state: TrainState, position: Position | None, path: str | os.PathLike[str]) -> None:
-    """Writes all that the next step depends on. Raises before anything is written where a file can't hold it."""
+    """Write all state of the next step. Errors come before anything is written."""
     write(path, KIND, *contents(state, position))
 
 
 def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """All that the next step depends on, as arrays and text. Raises ``ArgumentError`` where these can't hold it."""
+    """Return all state of the next step as arrays and text. Raise ``ArgumentError`` if they cannot represent it."""
     program = state.program
     _, parameters = program.parameters.snapshot()
     arrays = {PARAMETER + name: array for name, array in parameters.items()}
@@ -63,15 +63,13 @@ def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np
 
 
 class Checkpoint:
-    """What ``save`` wrote, for a program that has the same parameters. Nothing changes before ``restore``."""
+    """Contents of a file, for a program with the same parameters. Nothing changes before ``restore``."""
 
     def __init__(self, source: str | os.PathLike[str] | bytes, program: Program, where: Where | None) -> None:
-        """source: a path, or the bytes of such a file. Raises ``FileError`` where they are damaged, or of another
-        program.
-        """
+        """Read a path, or the bytes of such a file. Raise ``FileError`` if they are damaged or of another program."""
         self._path = "a pickled trainer" if isinstance(source, bytes) else os.fspath(source)
-        found, self._text = unpacked(source, KIND, self._path) if isinstance(source, bytes) else read(source, KIND)
-        self._arrays = {name: array.copy() for name, array in found.items()}  # memory of their own, to write into
+        arrays, self._text = unpacked(source, KIND, self._path) if isinstance(source, bytes) else read(source, KIND)
+        self._arrays = {name: array.copy() for name, array in arrays.items()}  # own writable memory
         self._where = where
         self._parameters = _part(self._arrays, PARAMETER)
         for name, array in program.parameters.items():
@@ -80,25 +78,29 @@ class Checkpoint:
                 has = "no such parameter" if given is None else f"{given.dtype}{list(given.shape)}"
                 raise FileError(
                     f"{self._path} is of another program: {name} is {array.dtype}{list(array.shape)} here, and the "
-                    f"file has {has}; load it into the program that it was saved from",
+                    f"file has {has}; load it for the program that it was saved from",
                     where,
                 )
         if extra := [name for name in self._parameters if name not in program.parameters]:
-            raise FileError(f"{self._path} is of another program: this one has no parameter {', '.join(extra)}", where)
+            raise FileError(
+                f"{self._path} is of another program: this one has no parameter {', '.join(extra)}; load "
+                "it for the program that was saved",
+                where,
+            )
 
     def digest(self) -> int:
-        """Of all that it holds: what tells two of them apart that processes load by mistake."""
-        found = zlib.crc32(repr(self._text).encode())
+        """Return a checksum of all contents, to detect processes that load different files."""
+        checksum = zlib.crc32(repr(self._text).encode())
         for name in sorted(self._arrays):
-            found = zlib.crc32(self._arrays[name].tobytes(), zlib.crc32(name.encode(), found))
-        return found
+            checksum = zlib.crc32(self._arrays[name].tobytes(), zlib.crc32(name.encode(), checksum))
+        return checksum
 
     def optimizer(self) -> Optimizer:
-        """Raises ``ArgumentError`` for one that this version does not have."""
+        """Return the optimizer. Raise ``ArgumentError`` if this version does not have it."""
         return optimizer_from(self._text["optimizer"])
 
     def options(self) -> dict[str, Any]:
-        """The other arguments of a trainer, by name."""
+        """Return the other arguments of a trainer, by name."""
         text = self._text
         kept = {name: text[name] for name in ("clip_norm", "clip_value", "accumulate")}
         kept |= {"shards": text.get("shards"), "skip_non_finite": text.get("skip_non_finite", True)}
@@ -106,8 +108,8 @@ class Checkpoint:
         return {**kept, "only": text["trained"], "prune": prune_from(text.get("prune"))}
 
     def restore(self, state: TrainState) -> Position | None:
-        """Sets a trainer's state, the program's parameters and its generator of seeds: all or nothing. Gives where an
-        interrupted fit was.
+        """Set a trainer's state, the program's parameters and its generator of seeds; on errors nothing. Return the
+        position of an interrupted fit.
         """
         text, arrays, program = self._text, self._arrays, state.program
         slots = {name: arrays[name] for name in state.slots if name in arrays}
@@ -139,7 +141,7 @@ class Checkpoint:
 
 
 def _meaning(program: Program) -> str:
-    """What the loss is without dropout: another rate of dropout is no other network, as other wiring is."""
+    """Return the fingerprint of the loss without dropout, whose rate may differ."""
     return fingerprint(program.evaluation.compiled.pruned(("loss",)))
 
 

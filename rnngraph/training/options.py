@@ -1,4 +1,4 @@
-"""The arguments of a trainer, checked, and the state that it begins with."""
+"""Checks the arguments of a trainer, and makes its initial state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def checked_state(
     program: Any, ranks: Ranks, where: Where | None, optimizer: Any, only: Any, clip_norm: Any, clip_value: Any,
     accumulate: Any, skip_non_finite: Any, prune: Any, shards: Any, recompute: Any,
 ) -> TrainState:  # fmt: skip
-    """A new trainer's state, of its arguments."""
+    """Return the state of a new trainer."""
     if not isinstance(program, Program):
         raise DtypeError(f"a Trainer takes a Program of rg.compile, not {type(program).__name__}", where)
     if program.loss is None:

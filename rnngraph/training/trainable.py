@@ -1,4 +1,4 @@
-"""Which parameters a trainer trains."""
+"""Selects the parameters that a trainer trains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .optimization.pruning import is_named
 
 
 def trained_names(program: Program, only: str | Sequence[str] | None, where: Where | None) -> tuple[str, ...]:
-    """Names of the parameters to train, in order."""
+    """Return the names of the parameters to train, in order."""
     parameters = program.parameters
     trainable = [name for name in parameters if parameters.slot(name).trainable]
     if only is None:
@@ -36,7 +36,7 @@ def trained_names(program: Program, only: str | Sequence[str] | None, where: Whe
     idle = [name for name in chosen if name in apart]
     if len(idle) == len(chosen):
         raise ArgumentError(
-            "there is nothing to train: the loss reads no parameter that is trainable and chosen", where
+            "there is nothing to train: the loss reads no trainable parameter of only=; choose others", where
         )
     if idle:
         warn(f"the loss does not depend on {', '.join(idle)}; they are not trained", where)

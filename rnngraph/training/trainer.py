@@ -1,4 +1,4 @@
-"""Training: a loss, its gradients, clipping and the optimizer's update as one native call."""
+"""Trainer: a loss, its gradients, clipping and the optimizer's update as one native call."""
 
 from __future__ import annotations
 
@@ -48,10 +48,14 @@ PICKLED = "pickled trainer"
 
 @api
 def loads_trainer(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> Trainer:
-    """What is called to unpickle a trainer: it comes with a program of its own, and goes on bit for bit.
+    """Unpickle a trainer with its own program. Nothing in the bytes is executed.
 
-    cache: as for ``compile``; None as it was written. Executes nothing of what it reads. Raises ``FileError`` where
-    ``data`` is damaged, of another version, or anything else.
+    Args:
+        data: The bytes.
+        cache: As for ``compile``; None: as it was.
+
+    Raises:
+        FileError: ``data`` is damaged, of another version, or something else.
     """
     where = user_line()
     if not isinstance(data, bytes | bytearray | memoryview):
@@ -63,37 +67,33 @@ def loads_trainer(data: bytes, cache: bool | str | os.PathLike[str] | None = Non
         return Trainer._restored(checkpoint, program, "a pickled trainer", where)
     except RnnGraphError:
         raise
-    except Exception as error:  # of bytes that are whole, but were not written by this library
+    except Exception as error:  # of undamaged bytes that this library did not write
         raise FileError(f"a pickled trainer can't be read: {type(error).__name__}; pickle it again", where) from error
 
 
 @api
 class Trainer(Uncalled):
-    """Trains a program's parameters; both of its graphs, and its live streams, use the new values at once.
+    """Trains a program's parameters. Its graphs and live streams use the new values immediately.
 
-    optimizer: ``Adam(1e-3)`` by default.
-    clip_norm: the norm of all gradients together is at most this (Pascanu et al. 2013).
-    clip_value: each element of a gradient is within ±clip_value, before the norm.
-    only: names of the parameters to train, or patterns such as ``"rnn/*"``; None trains all that are trainable.
-    accumulate: steps whose gradients are averaged for one update.
+    A step whose loss or update is not finite changes nothing, and ``step`` returns the loss as it is; with
+    ``skip_non_finite=False`` it is applied, as in TensorFlow 1.
 
-    prune: how blocks of weights become zero as the training goes on.
-    comm: a communicator of mpi4py whose processes train together, each with this same call; all feed the same batches.
-    shards: equal parts into which each batch is cut, whose gradients are computed apart and added up in one order; by
-    default as many as processes. What a step gives depends on the batch and on ``shards``, and not on how many
-    processes there are. A loss must then be a sum over rows, divided by what depends on feeds alone: raises
-    ``GraphError``, with the line, where it mixes rows otherwise.
+    Args:
+        program: Program with a loss.
+        optimizer: ``Adam(1e-3)`` by default.
+        clip_norm: Maximum norm of all gradients together (Pascanu et al. 2013).
+        only: Names of the parameters to train, or patterns such as ``"rnn/*"``; None: all trainable ones.
+        clip_value: Maximum of each element of a gradient, applied before the norm.
+        accumulate: Steps whose gradients are averaged for one update.
+        prune: Schedule of pruning.
+        comm: mpi4py communicator of processes that train together, each with this same call and the same batches.
+        shards: Parts of each batch whose gradients are added in a fixed order, by default one for each process. Results
+            depend on ``shards``, and not on the number of processes. The loss must then be a sum over rows, divided by
+            what depends on feeds only.
+        recompute: As for ``program.training.gradients``: steps of a sequence to compute again to save memory.
 
-    recompute: steps of a sequence that are computed again, a block at a time, in place of all that gradients need being
-    kept of every step; ``"auto"``, or None for never; as for ``program.training.gradients``. Parameters are the same.
-
-    An update that would not be finite is left out: ``step`` gives the loss as it is, parameters stay; with
-    ``skip_non_finite=False`` it is made, as TensorFlow 1 does.
-
-    updates, skipped: steps' updates that were made, and that were left out.
-    epochs: of all fits.
-    gradient_norm: of the last step's gradients together, after ``clip_value`` and before ``clip_norm``.
-    trained: names of the parameters that updates change.
+    Raises:
+        GraphError: With ``shards``, a loss mixes rows otherwise.
     """
 
     _instead, _program = OF_TRAINERS, "trainer.program"
@@ -115,9 +115,9 @@ class Trainer(Uncalled):
     ) -> None:
         where = user_line()
         self._ranks, self._session = comm if isinstance(comm, Ranks) else Ranks(comm, where), FitSession()
-        given = optimizer, only, clip_norm, clip_value, accumulate, skip_non_finite, prune, shards, recompute
+        options = optimizer, only, clip_norm, clip_value, accumulate, skip_non_finite, prune, shards, recompute
         with self._ranks.together():
-            self.state = checked_state(program, self._ranks, where, *given)
+            self.state = checked_state(program, self._ranks, where, *options)
         self._stepper = stepper_of(self.state, self._ranks, where)
 
     # Steps ---------------------------------------------------------------------------------------
@@ -136,14 +136,16 @@ class Trainer(Uncalled):
         self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, carry: bool = False,
         seed: int | None = None, fetch: Mapping[str, Any] | None = None, **named: Any,
     ) -> Any:  # fmt: skip
-        """One batch: forward, backward, clip and update. Gives the loss before the update.
+        """Train on one batch, and return the loss before the update.
 
-        feeds: as in ``program.training``.
-        carry: states start where the last step's ended, and no gradient passes to that step; without one they start as
-            declared.
-        seed: of the masks; None draws the next from the program's generator.
-        fetch: a mapping of (nests of) Tensors of the declaration, or paths of the program's outputs: the step gives
-            (loss, {the same with arrays}), as this very call computed them before the update.
+        Args:
+            feeds: As in ``program.training``.
+            carry: Start from the final states of the last step, without gradient to it; at first from the declared
+                ones.
+            seed: Seed of masks; None: the next of the program's generator.
+            fetch: Mapping of (nests of) declared Tensors, or paths of outputs. The step then returns (loss, {the same
+                with
+                arrays}), of this call before the update.
         """
         if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
             feeds, named = None, self.program.parts.names.with_input(feeds, named, user_line())
@@ -169,13 +171,15 @@ class Trainer(Uncalled):
     def profile(
         self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, *, seed: int | None = None, **named: Any
     ) -> Profile:  # fmt: skip
-        """What steps with these feeds take, by layer, kernel, pass (forward, backward, update) and line of the script.
+        """Return where steps with these feeds spend time, by layer, kernel, pass and line. They change nothing.
 
-        They come to no effect: parameters, the optimizer and seeds stay as they are.
+        Args:
+            feeds: As for ``step``.
+            seconds: Seconds to run steps, half of them before measuring.
+            seed: Seed of masks; None: 0.
 
-        seconds: to spend on steps, half of them without counting.
-        seed: of the masks; None for 0.
-        Raises ``GraphError`` where the program's code does not run here, or the processor has no counter.
+        Raises:
+            GraphError: The code does not run here, or the processor has no counter.
         """
         from .steps.profiled_step import profile_step
 
@@ -184,7 +188,7 @@ class Trainer(Uncalled):
 
     @api
     def flush(self) -> None:
-        """Makes an update of the gradients that were accumulated so far, if there are any."""
+        """Update with the gradients accumulated so far, if any."""
         self._stepper.flush()
 
     # Fitting -------------------------------------------------------------------------------------
@@ -215,43 +219,43 @@ class Trainer(Uncalled):
         resume: bool = True,
         progress: bool = True,
     ) -> History:
-        """Trains for ``epochs`` passes over the examples; gives their history, which can be plotted.
+        """Train for ``epochs`` passes over the examples, and return their history, which has ``plot``.
 
-        examples: by placeholder or name, an array whose first axis numbers examples, or a list of arrays that may
-        differ in time; batches are padded, and with ``bucket`` made of examples of similar lengths. What has no
-        batch axis is fed whole. Or a tuple (x, y), of what inference takes and what only the loss does; or an iterable
-        of batches in these forms, of which ``steps_per_epoch`` make an epoch, or one passage does.
-        lengths: the placeholder of each row's steps, which is filled in, or an array of them; None finds the
-        placeholder by its use as ``sequence_length``, if there is just one.
+        Args:
+            examples: By placeholder or name an array whose first axis is examples, or a list of arrays of different
+                lengths. Feeds without a batch axis are fed whole. Or a tuple (x, y) of inference's input and the loss'
+                one.
+                Or an iterable of batches in these forms.
+            batch_size: Examples of an update.
+            epochs: Number of passes.
+            lengths: Placeholder of each row's steps, which is filled in, or an array of them; None: the placeholder
+                that is
+                used as ``sequence_length``, if there is one.
+            validation: Examples, or the share of examples (the last ones), on which loss and metrics are measured
+                without
+                dropout.
+            metrics: By name declared Tensors, or functions of (result, feeds) that return a number, or one for each
+                row.
+                Without validation they are measured on the examples.
+            window: Steps of truncated backpropagation through time; a batch's windows carry states.
+            warm_up: First steps of each sequence, which run forward only.
+            shuffle: Draw a new order for each epoch, by the program's seed.
+            bucket: Make batches of examples of similar lengths.
+            patience: Epochs without a better ``monitor`` before the fit stops.
+            monitor: Column of the history; by default the loss, of validation if there is one.
+            mode: ``min``, or ``max`` if more is better.
+            keep_best: Restore the parameters of the best epoch at the end; by default with a validation or patience.
+            callbacks: Functions of (trainer, row of the history), called after each epoch. True stops the fit.
+            class_weights: {label: weight} in the loss, but not in validation; 1 by default. ``"balanced"``: inverse to
+                the labels' frequencies.
+            steps_per_epoch: Batches of an epoch of an iterable; None: all of them.
+            checkpoint: File to save after each epoch, and after every ``checkpoint_every`` updates.
+            checkpoint_every: Updates between saves; None: epochs only.
+            resume: Continue a fit that was interrupted, here or before ``load``; ``epochs`` counts from its beginning.
+            progress: Show progress on standard error.
 
-        batch_size: examples of an update.
-        shuffle: whether their order is drawn anew for each epoch, by the program's seed.
-        window: steps of truncated backpropagation through time; states are carried from window to window of a batch.
-        warm_up: first steps of each sequence that run forward only.
-
-        class_weights: {label: weight}, by which the loss counts labels of that class, as if it had been declared with
-        ``weights=``; 1 where one is left out. ``"balanced"``: inverse to how often the examples have each class.
-        A validation counts all alike.
-
-        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics are
-            measured on them without dropout.
-        metrics: by name, Tensors of the declaration, or functions of (result, feeds) that give a number, or one a row;
-            without a validation they are measured on the examples.
-
-        patience: epochs without a better ``monitor`` before the fit stops.
-        monitor: the loss, of validation if there is one, or another column of the history; ``mode`` is ``"min"`` or
-            ``"max"``.
-        keep_best: whether the parameters of the best epoch are put back at the end; by default where there is a
-            validation or a patience.
-        callbacks: called after each epoch with (trainer, row of the history); one that gives True stops the fit, and
-            one that gives False or None does not. They can't call ``fit`` of this trainer.
-
-        checkpoint: a file to save to after each epoch, and after every ``checkpoint_every`` updates.
-        resume: whether a fit that was interrupted, here or before ``load``, goes on where it was; ``epochs`` then
-            counts from its beginning.
-        progress: whether a bar, or a line an epoch where there is no terminal, goes to standard error.
-
-        Raises ``NonFiniteError`` at a loss or gradient that is not finite; the parameters are those before it.
+        Raises:
+            NonFiniteError: A loss or gradient is not finite. Parameters are those before it.
         """
         options = dict(locals())
         del options["self"]
@@ -270,18 +274,21 @@ class Trainer(Uncalled):
         self, examples: GivenExamples, *, metrics: Mapping[str, Metric] | None = None, lengths: Any = None,
         batch_size: int = 32,
     ) -> dict[str, float]:  # fmt: skip
-        """{name: value} of the loss and of metrics without dropout, as ``fit`` measures a validation.
+        """Return {name: value} of the loss and metrics without dropout, as ``fit`` measures validation.
 
-        examples, metrics, lengths, batch_size: as for ``fit``.
+        Arguments are as for ``fit``.
         """
         return Result(evaluate(self.program, self._session, user_line(), examples, metrics, lengths, batch_size))
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes parameters, optimizer, generator of seeds and position in the epoch to a file at ``path``, whole.
+        """Write parameters, optimizer, generator of seeds and position to a file, atomically, on rank 0 only.
 
-        Of several processes rank 0 writes, and the others do nothing. Raises ``ArgumentError`` where the optimizer or
-        its schedule is code of the user's own.
+        Args:
+            path: File.
+
+        Raises:
+            ArgumentError: The optimizer or schedule is the user's code.
         """
         if not self._ranks.is_first:
             return
@@ -291,13 +298,17 @@ class Trainer(Uncalled):
     @classmethod
     @api
     def load(cls, path: str | os.PathLike[str], program: Program, *, comm: Any = None) -> Trainer:
-        """The trainer that ``save`` wrote, for a program of the same declaration, whose parameters are set too.
+        """Load the trainer that ``save`` wrote, and its program's parameters. It continues with the same bits.
 
-        comm: as for ``Trainer``; the number of shards is in the file, so that any number of processes goes on alike.
+        A warning says if the loss differs, dropout apart, with parameters of the same names and shapes.
 
-        It goes on bit for bit on the same target. Warns where the program computes its loss otherwise, dropout apart,
-        with parameters of the same names and shapes. Raises ``FileError`` for a file that is damaged, is no
-        trainer's, or belongs to another program; nothing has changed then.
+        Args:
+            path: File.
+            program: Program of the same declaration.
+            comm: As for ``Trainer``; may have another number of processes.
+
+        Raises:
+            FileError: The file is damaged, is no trainer's, or is of another program. Nothing has changed then.
         """
         where, ranks = user_line(), Ranks(comm)
 
@@ -323,7 +334,7 @@ class Trainer(Uncalled):
         return trainer
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Its program and its checkpoint, as bytes."""
+        """Return its program and checkpoint as bytes."""
         with self._stepper.lock:
             _, (program, *cache) = self.program.__reduce__()
             checkpoint = b"".join(packed(KIND, *contents(self.state, self._session.position), PICKLED))
@@ -347,22 +358,22 @@ class Trainer(Uncalled):
 
     @property
     def program(self) -> Program:
-        """The program whose parameters are trained."""
+        """Program whose parameters are trained."""
         return self.state.program
 
     @property
     def optimizer(self) -> Optimizer:
-        """The optimizer, with the learning rate that it has now."""
+        """Optimizer, with its present learning rate."""
         return self.state.optimizer
 
     @property
     def clip_norm(self) -> float | None:
-        """The largest norm of all gradients together."""
+        """Maximum norm of all gradients together."""
         return self.state.clip_norm
 
     @property
     def clip_value(self) -> float | None:
-        """The largest element of a gradient."""
+        """Maximum element of a gradient."""
         return self.state.clip_value
 
     @property
@@ -372,12 +383,12 @@ class Trainer(Uncalled):
 
     @property
     def prune(self) -> Prune | None:
-        """How blocks of weights become zero."""
+        """Schedule of pruning."""
         return self.state.prune
 
     @property
     def shards(self) -> int | None:
-        """Parts into which each batch is cut; None: it is computed as a whole."""
+        """Number of parts of each batch; None: it is not split."""
         return self.state.shards
 
     @property
@@ -387,12 +398,12 @@ class Trainer(Uncalled):
 
     @property
     def updates(self) -> int:
-        """Updates that were made."""
+        """Number of updates."""
         return self.state.updates
 
     @property
     def skipped(self) -> int:
-        """Updates that were left out, as they would not have been finite."""
+        """Number of updates that were skipped, as they were not finite."""
         return self.state.skipped
 
     @property
@@ -402,12 +413,12 @@ class Trainer(Uncalled):
 
     @property
     def gradient_norm(self) -> float:
-        """The norm of the last step's gradients together, after ``clip_value`` and before ``clip_norm``."""
+        """Norm of the last step's gradients, after ``clip_value`` and before ``clip_norm``."""
         return self.state.gradient_norm
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next update. Set it to a number or a schedule to change it from here on."""
+        """Learning rate of the next update. Set it to a number or a schedule to change it."""
         return self.state.learning_rate
 
     @learning_rate.setter
@@ -417,22 +428,22 @@ class Trainer(Uncalled):
 
     @api
     def reset(self) -> None:
-        """Forgets the states that ``carry=True`` would start from."""
+        """Drop the states from which ``carry=True`` would start."""
         self._stepper.reset()
 
     @property
     def graph(self) -> Graph:
-        """The graph of a step: masks, loss, gradients and updates; ``str()`` prints it."""
+        """Graph of a step: masks, loss, gradients and updates; ``str()`` prints it."""
         return self._stepper.variant(SHOWN).native.compiled.graph
 
     @api
     def perf_map(self, jitdump: bool = False) -> Path:
-        """Tells `perf` of the code of the steps so far, as ``program.training.perf_map``."""
+        """Describe the compiled steps to `perf`, as ``program.training.perf_map``."""
         from ..runtime.native.perf import write_perf_map
 
         return write_perf_map(self._stepper.variant(SHOWN).native.compiled, flag(jitdump, "jitdump"), user_line())
 
     @api
     def show(self, stage: str = "graph") -> StageText:
-        """The text of one stage of a step, as ``program.training.show``."""
+        """Return the text of one stage of a step, as ``program.training.show``."""
         return stage_text(self._stepper.variant(SHOWN).native.compiled, stage)

@@ -1,4 +1,7 @@
-"""``Trainer.fit``: ``plan`` makes of its arguments what the ``loop`` follows from a ``position``; ``evaluation``
-measures, ``padding_check`` finds padding that shows, ``class_weights`` weigh labels, ``callback_list`` checks
-callbacks, ``history`` is what is kept, ``progress`` and ``progress_bars`` what is shown. Knows steps, and no facade.
+"""``Trainer.fit``.
+
+``plan`` checks its arguments for the ``loop``, which starts at a ``position``. ``evaluation`` measures,
+``padding_check`` detects dependence on padding, ``class_weights`` weigh labels, ``callback_list`` checks callbacks,
+``history`` has measurements, and ``progress`` and ``progress_bars`` show progress. The room knows steps, and no
+trainer.
 """

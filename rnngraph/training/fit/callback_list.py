@@ -1,4 +1,4 @@
-"""Callbacks of ``fit``, as users give them."""
+"""Checks callbacks of ``fit``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from ...support.errors import DtypeError, Where, shown
 
 
-def callback_list(given: Any, where: Where | None) -> list[Callable[..., Any]]:
-    """Return the callbacks of an iterable. Raises ``DtypeError`` for what is no function."""
-    if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
-        raise DtypeError(f"callbacks={shown(given)} must be functions of (trainer, row), in a list", where)
-    items = [*given]
+def callback_list(callbacks: Any, where: Where | None) -> list[Callable[..., Any]]:
+    """Return callbacks as a list. Raise ``DtypeError`` for other objects."""
+    if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | bytes | Mapping):
+        raise DtypeError(f"callbacks={shown(callbacks)} must be a list of functions of (trainer, row)", where)
+    items = [*callbacks]
     for index, item in enumerate(items):
         if not callable(item):
             raise DtypeError(f"callback {index} is {shown(item)}{_instead(item)}", where)
@@ -20,7 +20,7 @@ def callback_list(given: Any, where: Where | None) -> list[Callable[..., Any]]:
 
 
 def _instead(item: Any) -> str:
-    """Return the remedy for what is no function, such as a callback of another framework."""
+    """Return the remedy for an object that is no function, such as a callback of another framework."""
     from ...support.migration_hints import name_instead  # for an error only
 
     if instead := name_instead(type(item).__name__):

@@ -1,4 +1,4 @@
-"""From ``class_weights`` of ``fit`` to a weight for each class of the loss."""
+"""Converts ``class_weights`` of ``fit`` to a weight for each class of the loss."""
 
 from __future__ import annotations
 
@@ -25,31 +25,36 @@ APART = (
 
 
 BALANCED = "balanced"
-"""Weights that are inverse to how often each class occurs."""
+"""Weights inverse to the frequency of each class."""
 
 
-def label_weights(graph: Graph, given: Any, source: BatchSource, where: Where | None) -> tuple[float, ...]:
-    """One weight for each class of the graph's loss, 1 for those that are not given; empty where none are.
+def label_weights(graph: Graph, class_weights: Any, source: BatchSource, where: Where | None) -> tuple[float, ...]:
+    """Return a weight for each class of the graph's loss, 1 for absent ones; empty for None.
 
-    source: the examples, whose labels ``"balanced"`` counts.
+    Args:
+        graph: Graph with the loss.
+        class_weights: Mapping from label to weight, or ``"balanced"``.
+        source: Examples whose labels ``"balanced"`` counts.
+        where: The user's call.
 
-    Raises ``GraphError`` where the loss has not just one part whose labels are classes.
+    Raises:
+        GraphError: The loss does not have exactly one part whose labels are classes.
     """
-    if given is None:
+    if class_weights is None:
         return ()
-    if isinstance(given, str) and given == BALANCED:
+    if isinstance(class_weights, str) and class_weights == BALANCED:
         loss = _labelled_loss(graph, where)
         return _balanced(_counts(loss, _classes(loss, where), source, where))
-    if not isinstance(given, Mapping):
+    if not isinstance(class_weights, Mapping):
         raise DtypeError(
             "class_weights= must be a mapping such as {0: 1.0, 1: 5.0}, from label to weight, or "
-            f'"balanced", and is of type {type(given).__name__}: {shown(given)}',
+            f'"balanced", and is of type {type(class_weights).__name__}: {shown(class_weights)}',
             where,
         )
     classes = _classes(_labelled_loss(graph, where), where)
     last = classes - 1
     weights = [1.0] * classes
-    for label, weight in given.items():
+    for label, weight in class_weights.items():
         if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < classes:
             raise ArgumentError(f"class_weights has {shown(label)}, and the labels of the loss are 0 to {last}", where)
         if not is_number(weight) or weight < 0:
@@ -58,18 +63,18 @@ def label_weights(graph: Graph, given: Any, source: BatchSource, where: Where | 
             )
         weights[int(label)] = float(weight)
     if not any(weights):
-        raise ArgumentError("class_weights are all 0, so nothing would be trained", where)
+        raise ArgumentError("class_weights are all 0, so nothing would be trained; give one above 0", where)
     return tuple(weights)
 
 
 def _balanced(counts: np.ndarray) -> tuple[float, ...]:
-    """Return scikit-learn's weights: labels over the number of classes times the labels of each; 1 for no label."""
+    """Return scikit-learn's weights: labels / (classes × labels of the class); 1 for a class without labels."""
     occurring = np.count_nonzero(counts)
     return tuple(np.where(counts > 0, counts.sum() / (max(occurring, 1) * np.maximum(counts, 1)), 1.0).tolist())
 
 
 def _counts(loss: Labelled, classes: int, source: BatchSource, where: Where | None) -> np.ndarray:
-    """Return how many labels of the examples each class has, of real steps alone."""
+    """Return the number of labels of each class in real steps of the examples."""
     if not isinstance(source, Batches):
         raise ArgumentError(
             'class_weights="balanced" counts labels before the first step, and examples come batch by batch; give '
@@ -91,9 +96,9 @@ def _counts(loss: Labelled, classes: int, source: BatchSource, where: Where | No
 
 
 def _placeholder(labels: Node) -> str | None:
-    """Return the name of the placeholder whose values labels are, in any shape; None where they are computed.
+    """Return the name of the placeholder that labels are fed to, in any shape; None if they are computed.
 
-    Labels past a row's end are a constant, selected in place of what is fed.
+    Labels after a row's end are a constant, selected in place of fed values.
     """
     while labels.op in ("reshape", "broadcast", "cast") or _is_cut(labels):
         labels = labels.operands[1 if labels.op == "select" else 0]
@@ -105,29 +110,29 @@ def _is_cut(node: Node) -> bool:
 
 
 def _labelled_loss(graph: Graph, where: Where | None) -> Labelled:
-    """Return the one part of the loss whose labels are classes."""
+    """Return the part of the loss whose labels are classes."""
     loss = Graph.of(graph.name, [("loss", graph.output("loss"))], graph.inputs)
-    found = labelled_losses(loss)
-    if not found:
+    losses = labelled_losses(loss)
+    if not losses:
         raise GraphError(
             "class_weights need a loss whose labels are classes: rg.sparse_softmax_cross_entropy, "
             f"rg.softmax_cross_entropy, or rg.sigmoid_cross_entropy of one label a row; {REMEDY}",
             where,
         )
-    if len(found) > 1:
-        lines = ", ".join(str(item.weighted.where) for item in found)
-        raise GraphError(f"class_weights could be those of {len(found)} losses (declared at {lines}); {REMEDY}", where)
-    if not found[0].has_a_label_each:
+    if len(losses) > 1:
+        lines = ", ".join(str(item.weighted.where) for item in losses)
+        raise GraphError(f"class_weights could be those of {len(losses)} losses (declared at {lines}); {REMEDY}", where)
+    if not losses[0].has_a_label_each:
         raise GraphError(
-            f"the loss (declared at {found[0].read.where}) has several labels in each row, each true or false by "
+            f"the loss (declared at {losses[0].read.where}) has several labels in each row, each true or false by "
             f"itself, and class_weights={{0: …, 1: …}} weigh rows; {APART}",
             where,
         )
-    return found[0]
+    return losses[0]
 
 
 def _classes(loss: Labelled, where: Where | None) -> int:
-    """Return how many labels a loss knows."""
+    """Return the number of classes of a loss."""
     classes = loss.classes
     if classes is None:
         raise GraphError(f"class_weights need a declared number of classes; {REMEDY}", where)

@@ -1,4 +1,4 @@
-"""Losses and metrics over examples, without dropout."""
+"""Measures losses and metrics over examples, without dropout."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .history import VALIDATION
 from .padding_check import PaddingCheck
 
 Metric = Tensor | Callable[[Any, Any], Any]
-"""A Tensor of the declaration, or a function of (result of ``evaluate``, feeds)."""
+"""A declared Tensor, or a function of (result of ``evaluate``, feeds)."""
 
 TAKEN = ("epoch", "loss", "learning_rate", "seconds")
-"""Columns of the history that are not metrics."""
+"""Columns of the history that metrics cannot have."""
 
 
 def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
-    """Metrics as a call gives them; None: there are none."""
+    """Return metrics as a mapping, empty for None."""
     if metrics is not None and not isinstance(metrics, Mapping):
         raise DtypeError(
             f"metrics must be a mapping from names to Tensors or functions, not {shown(metrics)}; "
@@ -35,7 +35,7 @@ def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
 
 
 class Evaluation:
-    """The loss and metrics over all examples: each batch's value counts as often as the batch has rows."""
+    """Loss and metrics over all examples, weighted by the rows of each batch."""
 
     def __init__(
         self, program: Program, source: BatchSource, metrics: Mapping[str, Metric], padding: PaddingCheck,
@@ -47,7 +47,9 @@ class Evaluation:
         tensors: dict[str, Tensor] = {}
         for name, metric in metrics.items():
             if not isinstance(name, str) or name in TAKEN or name.startswith(VALIDATION):
-                raise ArgumentError(f"a metric can't be named {shown(name)}; the history has that itself", where)
+                raise ArgumentError(
+                    f"a metric can't be named {shown(name)}, a column of every history; choose another name", where
+                )
             if isinstance(metric, Tensor):
                 tensors[name] = metric
             elif callable(metric):
@@ -65,11 +67,12 @@ class Evaluation:
             self._padding.append(PaddingCheck(self._measured, self._measured.inference, named, where))
 
     def _check_measured(self, measured: Program, metrics: Mapping[str, Tensor], where: Where | None) -> None:
-        """Metrics must read what the program has: its trained parameters, and what the examples are fed to."""
+        """Check that metrics read only trained parameters and fed inputs of the program."""
         names = ", ".join(metrics)
         if new := [name for name in measured.parameters if name not in self._program.parameters]:
             raise GraphError(
-                f"a metric ({names}) reads {', '.join(new)}, which the program does not have, so nothing trains it",
+                f"a metric ({names}) reads {', '.join(new)}, which the program does not have; "
+                "use parameters that the loss trains",
                 where,
             )
         takes = self._program.training.input_names()
@@ -81,7 +84,7 @@ class Evaluation:
             )
 
     def run(self) -> dict[str, float]:
-        """``loss`` and every metric."""
+        """Return ``loss`` and every metric."""
         sums: dict[str, float] = {}
         count = 0
         for batch in self._source.restarted().epoch(0):
@@ -90,18 +93,18 @@ class Evaluation:
             feeds, rows = batch.feeds(), len(batch.rows)
             count += rows
             result = self._program.evaluate({name: feeds[name] for name in self._inputs if name in feeds})
-            found: dict[str, Any] = {"loss": result["loss"]}
+            values: dict[str, Any] = {"loss": result["loss"]}
             if self._measured is not None:
                 taken = self._measured.inference.input_names()
-                found |= self._measured.inference({name: feeds[name] for name in taken if name in feeds})
-            found |= {name: function(result, feeds) for name, function in self._functions.items()}
-            for name, value in found.items():
+                values |= self._measured.inference({name: feeds[name] for name in taken if name in feeds})
+            values |= {name: function(result, feeds) for name, function in self._functions.items()}
+            for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + _number(name, value) * rows
         return {name: value / count for name, value in sums.items()}
 
 
 def _number(name: str, value: Any) -> float:
-    """A metric's value for a batch: a number, or the mean of an array with one number a row."""
+    """Return a metric's value for a batch: a number, or the mean of one number for each row."""
     array = as_array(f"what metric {shown(name)} gives", value, None)
     if array.dtype.kind not in "fiub" or not array.size:
         raise ShapeError(f"metric {shown(name)} gives {shown(value)}; it must give a number, or an array of numbers")

@@ -1,4 +1,4 @@
-"""What a fit measured: one row an epoch, columns by name."""
+"""Measurements of a fit: a row for each epoch, columns by name."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ ROWS_SHOWN = 12
 
 
 class Row(Named):
-    """What an epoch measured, by column."""
+    """Measurements of an epoch, by column."""
 
     __slots__ = ()
     _title = "the epoch"
 
 
 def default_monitor(columns: Collection[str]) -> str:
-    """What is looked at where nothing is named: the loss, of validation if there is one."""
+    """Return the column to monitor by default: the loss, of validation if it is measured."""
     return VALIDATION + "loss" if VALIDATION + "loss" in columns else "loss"
 
 
@@ -44,7 +44,7 @@ def default_monitor(columns: Collection[str]) -> str:
 class History(Telling, Mapping[str, np.ndarray]):
     """Mapping from column (``"epoch"``, ``"loss"``, ``"validation_loss"``, a metric, …) to float64 [epochs].
 
-    ``stopped`` says why the fit ended, ``""`` while it goes on.
+    ``stopped`` is the reason why the fit ended, ``""`` until then.
     """
 
     _instead = OF_HISTORIES
@@ -55,9 +55,10 @@ class History(Telling, Mapping[str, np.ndarray]):
         self.stopped = ""
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Adds an epoch. A column that begins late, or that an epoch has not measured, holds NaN there.
+        """Add an epoch. NaN fills values that were not measured.
 
-        row: values by columns.
+        Args:
+            row: Values by column.
         """
         values = {name: float(value) for name, value in row.items()}
         for name in values:
@@ -82,14 +83,18 @@ class History(Telling, Mapping[str, np.ndarray]):
 
     @property
     def epochs(self) -> int:
-        """How many epochs have been measured."""
+        """Number of measured epochs."""
         return self._rows
 
     @api
     def row(self, epoch: int) -> dict[str, float]:
-        """One epoch by column, as callbacks get it.
+        """Return one epoch by column, as callbacks get it.
 
-        epoch: as the column ``"epoch"`` counts, or -1 for the last.
+        Args:
+            epoch: Value of the column ``"epoch"``, or -1 for the last.
+
+        Raises:
+            ArgumentError: There is no such epoch.
         """
         number = whole_number(epoch, "an epoch")
         known = self._epochs()
@@ -103,17 +108,28 @@ class History(Telling, Mapping[str, np.ndarray]):
 
     @api
     def best(self, column: str = "validation_loss", mode: str = "min") -> int:
-        """The epoch in which ``column`` is least, or greatest with ``mode="max"``, as the column ``"epoch"`` counts:
-        the 16th is 16, and ``row(best)`` is what it measured. The first of equals, never a NaN.
+        """Return the epoch with the best value: the first one of equal values, never NaN.
+
+        Args:
+            column: Column to compare.
+            mode: ``min`` or ``max``.
+
+        Returns:
+            The value of the column ``"epoch"``, for ``row(best)``.
+
+        Raises:
+            ArgumentError: The column has only NaN.
         """
         one_of(mode, "mode", MODES)
         values = self[column]
         if np.isnan(values).all():
-            raise ArgumentError(f"the history's column {column} holds no number, so no epoch is the best")
+            raise ArgumentError(
+                f"the history's column {column} has no number, so no epoch is the best; give another column"
+            )
         return self._epochs()[int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))]
 
     def _epochs(self) -> list[int]:
-        """The number of each row's epoch; of rows without one, their places from 1 on."""
+        """Return the number of each row's epoch; for rows without one their position, from 1."""
         named = self._columns.get("epoch", [math.nan] * self._rows)
         return [place if math.isnan(value) else int(value) for place, value in enumerate(named, 1)]
 
@@ -125,7 +141,7 @@ class History(Telling, Mapping[str, np.ndarray]):
 
     @api
     def to_text(self) -> str:
-        """JSON that ``from_text`` reads back exactly. NaN and infinities, which JSON lacks, are strings."""
+        """Return JSON for ``from_text``, exact. NaN and infinities, which JSON lacks, are strings."""
         columns = {
             name: [value if math.isfinite(value) else str(value) for value in column]
             for name, column in self._columns.items()
@@ -135,9 +151,13 @@ class History(Telling, Mapping[str, np.ndarray]):
     @classmethod
     @api
     def from_text(cls, text: str) -> History:
-        """The history that ``to_text`` wrote. Raises ``ArgumentError`` where it is damaged.
+        """Return the history that ``to_text`` wrote.
 
-        text: as ``to_text`` gave it.
+        Args:
+            text: Result of ``to_text``.
+
+        Raises:
+            ArgumentError: ``text`` is damaged.
         """
         history = cls()
         try:
@@ -146,9 +166,11 @@ class History(Telling, Mapping[str, np.ndarray]):
             history._rows = int(parts["epochs"])
             history._columns = {name: list(map(float, column)) for name, column in parts["columns"].items()}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ArgumentError(f"this is no history: {error!r}") from None
+            raise ArgumentError(f"the text is no history ({error!r}); give what to_text wrote") from None
         if any(len(column) != history._rows for column in history._columns.values()):
-            raise ArgumentError(f"this is no history: a column has not {history._rows} rows")
+            raise ArgumentError(
+                f"the text is no history (a column does not have {history._rows} rows); give what to_text wrote"
+            )
         return history
 
     def __repr__(self) -> str:
@@ -172,10 +194,16 @@ class History(Telling, Mapping[str, np.ndarray]):
 
     @api
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draws the loss and each metric over epochs, those of training and validation in one panel.
+        """Draw the loss and each metric over epochs, with training and validation in one panel.
 
-        path: where the picture is written (``.png``, ``.svg``, ``.pdf``); needs no display. Gives the figure.
-        Raises ``MissingExtraError`` without matplotlib.
+        Args:
+            path: File to write (``.png``, ``.svg``, ``.pdf``), without a display; None: none.
+
+        Returns:
+            The figure.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed.
         """
         try:
             from matplotlib.figure import Figure
@@ -184,7 +212,7 @@ class History(Telling, Mapping[str, np.ndarray]):
             raise MissingExtraError("plot needs matplotlib; pip install matplotlib") from None
         panels = self._panels()
         if not panels:
-            raise ArgumentError("the history is empty, so there is nothing to plot; fit first")
+            raise ArgumentError("the history is empty; fit before plotting")
         figure = Figure(figsize=(6.4, 1.2 + 2.4 * len(panels)), layout="constrained")
         if path is not None:
             _check_format(as_path(path), figure)
@@ -221,7 +249,7 @@ class History(Telling, Mapping[str, np.ndarray]):
         return headed("History", note, *parts)
 
     def _panels(self) -> dict[str, list[str]]:
-        """Columns that one panel draws, by what they measure; the loss comes first."""
+        """Return the columns of each panel by measure, the loss first."""
         panels: dict[str, list[str]] = {}
         for name in self._columns:
             measure = name.removeprefix(VALIDATION)

@@ -1,4 +1,4 @@
-"""fit: epochs over examples, with validation, early stopping, checkpoints, and a position that can be resumed."""
+"""Loop of ``fit``: epochs over examples, with validation, early stopping, checkpoints and a position to resume."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ EpochHook = Callable[[dict[str, float]], Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a call of ``fit`` asks for, checked.
+    """Checked arguments of a call of ``fit``.
 
-    callbacks: called after each epoch with its row of the history. save: writes a checkpoint; None: there is no file.
-    padding: check of the batches.
+    ``callbacks`` are called after each epoch with its row of the history. ``save`` writes a checkpoint; None: no file.
+    ``padding`` checks batches.
     """
 
     source: BatchSource
@@ -61,8 +61,9 @@ class Plan:
 class Fit:
     """One fit, from a position to its end.
 
-    An exception may end it anywhere, a Ctrl-C too: parameters, position and all that belongs to them change together,
-    so that another call goes on as if nothing had been.
+    An exception, such as a Ctrl-C, may end it at any time. Parameters, position and related state change together, so
+    that
+    another call continues without a difference.
     """
 
     def __init__(self, stepper: Stepper, plan: Plan, position: Position, ranks: Ranks) -> None:
@@ -76,7 +77,7 @@ class Fit:
             with self.ranks.all_along():
                 self._run()
         except BaseException:
-            self.position.done = False  # also where it was cut off while the last checkpoint was written
+            self.position.done = False  # also if it was interrupted while the last checkpoint was written
             self.position.seconds = time.perf_counter() - self._began
             raise
         finally:
@@ -88,7 +89,7 @@ class Fit:
         last = position.first + plan.epochs
         notices = self.state.program.options.notices
         with FitProgress(last, plan.progress and self.ranks.is_first) as progress, notices.told_to(progress.compiling):
-            self._call_back()  # those that an interruption left out
+            self._call_back()  # callbacks that an interruption left out
             while position.epoch < last and not position.stopping:
                 self._epoch(progress)
                 row = self.ranks.agreed(self._row)
@@ -114,22 +115,25 @@ class Fit:
 
     def _epoch(self, progress: FitProgress) -> None:
         source, position, state = self.plan.source, self.position, self.state
-        state.interrupt.watch()  # in each epoch, as callbacks may handle a Ctrl-C themselves
+        state.interrupt.watch()  # in each epoch, as callbacks may handle Ctrl-C themselves
         self._began = time.perf_counter() - position.seconds
         steps, done = source.steps_of_epoch(position.epoch, position.batch, self.plan.warm_up)
         progress.begin_epoch(position.epoch, steps, done + position.window)
         batches = source.epoch(position.epoch, position.batch)
-        while (found := self._next(batches)) is not None:
-            self._batch(*found, progress)
+        while (piece := self._next(batches)) is not None:
+            self._batch(*piece, progress)
             with state.interrupt:
                 position.batch, position.window, position.warmed = position.batch + 1, 0, False
         if not position.weight:
-            raise ArgumentError(f"warm_up={self.plan.warm_up} leaves no step to train on in any batch", self.plan.where)
-        self.stepper.flush()  # the average of gradients that were finite is finite
+            raise ArgumentError(
+                f"warm_up={self.plan.warm_up} leaves no step to train on in any batch; give a smaller one",
+                self.plan.where,
+            )
+        self.stepper.flush()  # the average of finite gradients is finite
 
     def _next(self, batches: Iterator[Batch]) -> tuple[Batch, slice, dict[str, np.ndarray]] | None:
-        """The next batch, which of its rows this process reads, and these; None behind the last one. Where reading
-        fails, or gives other batches than elsewhere, all processes raise.
+        """Return the next batch, the rows that this process reads, and their arrays; None at the end. If reading fails
+        or batches differ, all processes raise.
         """
 
         def read() -> tuple[Any, Any]:
@@ -145,7 +149,7 @@ class Fit:
         return self.ranks.together_alike(read, problem, self.plan.where)
 
     def _batch(self, batch: Batch, own: slice, feeds: Mapping[str, np.ndarray], progress: FitProgress) -> None:
-        """Steps over the windows of a batch that are left. own, feeds: the rows that this process reads."""
+        """Train on the remaining windows of a batch. ``own`` are the rows in ``feeds``."""
         plan, position, stepper = self.plan, self.position, self.stepper
         examples, rows = batch
         cuts = examples.window is not None or plan.warm_up > 0
@@ -191,9 +195,9 @@ class Fit:
     def _not_finite(
         self, loss: float, arrays: Mapping[str, np.ndarray], rows: np.ndarray, first: int
     ) -> NonFiniteError:
-        """Says what was found; the check starts from the declared states, so of a carried step it may find nothing.
+        """Return the error of a loss that is not finite. ``arrays`` are of the batch's rows from ``first``.
 
-        arrays: of the batch's rows from ``first`` on.
+        The check starts from the declared states, and may find nothing in a step with carried ones.
         """
         training, position = self.state.program.training, self.position
         counters = ("seed", "first_row", "first_step")
@@ -205,13 +209,13 @@ class Fit:
             finding = None
         if finding is not None and finding.row is not None:
             finding = replace(finding, row=first + finding.row)
-        finding = next((found for found in self.ranks.exchanged(finding) if found is not None), None)
+        finding = next((item for item in self.ranks.exchanged(finding) if item is not None), None)
         what = f"the loss is {loss:g}"
         if math.isfinite(loss):
             what = "the loss is finite, and the norm of its gradients is not"
-        found = f": {finding}" if finding is not None else ", which running it again from the first state did not show"
+        place = f": {finding}" if finding is not None else ", which running it again from the first state did not show"
         text = (
-            f"{what} in epoch {position.epoch + 1}, batch {position.batch + 1}{found}; parameters are those before "
+            f"{what} in epoch {position.epoch + 1}, batch {position.batch + 1}{place}; parameters are those before "
             f"it: lower the learning rate, set clip_norm, or look at {_examples_text(rows, finding)}"
         )
         return NonFiniteError(text, self.plan.where, finding)
@@ -231,7 +235,7 @@ class Fit:
         return row | {"learning_rate": rate, "seconds": time.perf_counter() - self._began}
 
     def _end_epoch(self, row: Mapping[str, float]) -> None:
-        """The epoch counts, with all that is kept of it."""
+        """Count the epoch and keep its results."""
         position, state = self.position, self.state
         with state.interrupt:
             position.history.append(row)
@@ -244,21 +248,21 @@ class Fit:
         self._began = time.perf_counter()
 
     def _reduce(self, row: Mapping[str, float]) -> None:
-        """A schedule that follows measurements takes note of the epoch."""
+        """Pass the epoch's measurement to a schedule that depends on it."""
         rate = self.state.optimizer.learning_rate
         plateau = plateau_of(rate)
         if plateau is not None and isinstance(rate, Schedule):
             self.state.learning_rate = rate.measured(row[plateau.monitor or default_monitor(row)])
 
     def _call_back(self) -> None:
-        """Calls back for the epoch that was counted last; a call that was cut off is made again by the next fit."""
+        """Call the callbacks of the last epoch. The next fit repeats an interrupted call."""
         position, interrupt = self.position, self.state.interrupt
         if position.calling is None:
             return
         row, optimizer = position.history.row(-1), self.state.optimizer
         for number, callback in enumerate(self.plan.callbacks[position.calling :], position.calling):
             try:
-                position.calling = number + 1  # what it saves holds what it did
+                position.calling = number + 1  # its checkpoint includes what it did
                 answer = self.ranks.agreed(partial(_answer, callback, row, self.plan.where))
                 with interrupt:
                     position.stopping |= answer
@@ -272,7 +276,7 @@ class Fit:
             take_changes(self.state, self.ranks, optimizer)
 
     def _judge(self, row: Mapping[str, float]) -> bool:
-        """Keeps the best parameters; whether the fit has waited long enough for better ones."""
+        """Keep the best parameters, and return whether patience has run out."""
         plan, position = self.plan, self.position
         if not plan.keep_best and plan.patience is None:
             return False
@@ -292,19 +296,19 @@ class Fit:
 
 
 def _answer(callback: EpochHook, row: dict[str, float], where: Where | None) -> bool:
-    """Return whether a callback stops the fit. Raise ``DtypeError`` where its answer is no truth value."""
+    """Return whether a callback stops the fit. Raise ``DtypeError`` unless it returns a truth value or None."""
     answer = callback(row)
     if answer is None or isinstance(answer, bool | np.bool_):
         return bool(answer)
     raise DtypeError(
-        f"a callback gives {shown(answer)}, which says neither that the fit stops nor that it goes on; return True to "
-        "stop it, else False or nothing",
+        f"a callback returns {shown(answer)}, which means neither that the fit stops nor that it continues; "
+        "return True to stop it, else False or nothing",
         where,
     )
 
 
 def _examples_text(rows: np.ndarray, finding: NonFinite | None) -> str:
-    """Which of the user's examples to look at: that of the finding's row in the batch, or all of the batch."""
+    """Return which of the user's examples to look at: the row that was found, or all of the batch."""
     if finding is not None and finding.row is not None:
         return f"example {rows[finding.row]}, row {finding.row} of that batch"
     shown = ", ".join(map(str, rows[:MAX_EXAMPLES_SHOWN]))

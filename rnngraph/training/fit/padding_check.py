@@ -1,7 +1,7 @@
-"""Check that padding does not show in a loss or in metrics, by the first padded batch.
+"""Checks that padding does not change a loss or metrics, with the first padded batch.
 
-Where the compiler can't prove it, they are computed for the batch's shortest row alone, and again with padding. What
-is right is the same then, with any values of parameters.
+If the compiler cannot prove it, they are computed for the batch's shortest row with and without padding, which must
+agree for any values of parameters.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ...runtime.parameters import Parameters
 from ...support.errors import GraphError, RnnGraphError, Where
 
 TOLERANCE = 3e-5
-"""Relative difference that rounding explains: sums over more steps may be added in another order."""
+"""Relative difference due to rounding, as sums over more steps may be added in another order."""
 NOISE = 0.3
-"""Relative change of parameters. Biases that are 0 at first would hide padding that is 0."""
+"""Relative change of parameters, as biases of 0 would hide padding of 0."""
 MAX_LINES = 3
 
 
@@ -32,9 +32,9 @@ class PaddingCheck:
     """Check of outputs of one graph, once for each clock.
 
     Args:
-        program: Program that has the graph.
+        program: Program of the graph.
         graph: Graph without dropout.
-        names: Outputs of it that are numbers, with what messages call them.
+        names: Its scalar outputs, and their descriptions for messages.
         where: The user's call.
     """
 
@@ -45,7 +45,7 @@ class PaddingCheck:
         self._trial: InferenceGraph | None = None
 
     def check(self, batch: Batch) -> None:
-        """Raise ``GraphError`` if padding shows in this batch, unless an earlier one settled it."""
+        """Raise ``GraphError`` if padding changes an output in this batch, unless an earlier batch settled it."""
         for clock in batch.examples.real_steps(batch.rows[:1]).keys() - self._settled:
             row = padded_row(batch, clock)
             if row is None:
@@ -55,20 +55,20 @@ class PaddingCheck:
                 if breaks and (values := self._differing(name, row)) is not None:
                     raise GraphError(self._text(what, row, values, breaks), self.where)
             self._settled.add(clock)
-            self._trial = None  # and with it the other parameters
+            self._trial = None  # frees the other parameters
 
     def _clocks(self, sequences: Mapping[str, TimeAxes]) -> set[str]:
-        """Return the graph's names of the size of time that these inputs have."""
+        """Return the graph's names of the time size of these inputs."""
         types = self._graph.input_types()
         return {clock_of(types[name].shape[axes.time]).name for name, axes in sequences.items() if name in types}
 
     def _breaks(self, name: str, sequences: Mapping[str, TimeAxes]) -> list[Node]:
-        """Return the nodes at which the proof breaks off that an output does not depend on padding."""
+        """Return the nodes at which the proof of independence from padding fails."""
         graph = self._graph.compiled.graph
         return [node for clock in self._clocks(sequences) for node in unproven(graph, (name,), clock, self._counts)]
 
     def _differing(self, name: str, row: PaddedRow) -> tuple[float, float] | None:
-        """Return an output for a row alone and with padding, if it differs; None where it is the same."""
+        """Return an output for a row alone and with padding if they differ; otherwise None."""
         for graph in (self._perturbed(), self._graph):
             values = [self._value(graph, name, feeds) for feeds in (row.alone(), row.feeds, row.padded_further())]
             known = [value for value in values if value is not None]
@@ -88,7 +88,7 @@ class PaddingCheck:
         return known[0], known[1]
 
     def _value(self, graph: InferenceGraph, name: str, feeds: Feeds) -> float | None:
-        """Return an output; None where such a batch can't be computed, as where steps have numbers up to a limit."""
+        """Return an output; None if the batch cannot be computed, such as beyond a limit of steps."""
         takes = graph.input_names()
         fed = {key: array for key, array in feeds.items() if key in takes}
         try:
@@ -97,7 +97,7 @@ class PaddingCheck:
             return None
 
     def _perturbed(self) -> InferenceGraph:
-        """Return the graph with other values of parameters, in float32."""
+        """Return the graph with changed parameters, in float32."""
         if self._trial is None:
             parts = self._program.parts
             generator = np.random.default_rng(0)
@@ -137,12 +137,12 @@ def _close(values: Sequence[float]) -> bool:
 
 
 def _is_mean(values: Sequence[float], sizes: Sequence[int], same: bool) -> bool:
-    """True if values differ as a mean over all steps does to which padding adds nothing.
+    """True if values differ like a mean over all steps to which padding adds nothing.
 
     Args:
         values: Values with padding of several lengths.
-        sizes: Steps that they are means over.
-        same: Whether other numbers as padding give the same.
+        sizes: Numbers of steps of the means.
+        same: Other padding values have the same results.
     """
     if min(sizes) < 1:
         return False

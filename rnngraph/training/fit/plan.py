@@ -1,4 +1,4 @@
-"""From the arguments of ``Trainer.fit`` to a plan, and to the position that it begins or goes on from."""
+"""Checks the arguments of ``Trainer.fit`` and makes a plan, with the position to start or resume."""
 
 from __future__ import annotations
 
@@ -38,9 +38,11 @@ def fit(
     stepper: Stepper, session: FitSession, save: Callable[[Any], None], hook: Callable[[Any], EpochHook],
     ranks: Ranks, where: Where | None, **options: Any,
 ) -> History:  # fmt: skip
-    """``Trainer.fit``: checks all arguments before anything runs, of all processes.
+    """Check all arguments of ``Trainer.fit`` in all processes, then run it.
 
-    save: writes a checkpoint to a path. hook: makes of a user's callback what is called with the row of an epoch.
+    Args:
+        save: Writes a checkpoint to a path.
+        hook: Converts a user's callback to a function of an epoch's row.
     """
 
     def make() -> tuple[tuple[Plan, Position], Any]:
@@ -109,11 +111,11 @@ def _planned(
 
 
 def _alike(plan: Plan, position: Position, state: TrainState) -> dict[str, Any]:
-    """What all processes must have alike, so that they go through as many examples, as often, and stop together."""
+    """Return all that must be the same in all processes, so that they take the same steps and stop together."""
     names = ("epochs", "monitor", "mode", "patience", "keep_best", "checkpoint_every")
-    found = {**position.data, **{name: getattr(plan, name) for name in names}}
-    found |= {"callbacks": len(plan.callbacks), "checkpoint": plan.save is not None, "updates": state.updates}
-    return {**found, "learning_rate": state.learning_rate, "at": (position.epoch, position.batch, position.window)}
+    values = {**position.data, **{name: getattr(plan, name) for name in names}}
+    values |= {"callbacks": len(plan.callbacks), "checkpoint": plan.save is not None, "updates": state.updates}
+    return {**values, "learning_rate": state.learning_rate, "at": (position.epoch, position.batch, position.window)}
 
 
 def _inputs(program: Program) -> ProgramInputs:
@@ -121,12 +123,18 @@ def _inputs(program: Program) -> ProgramInputs:
 
 
 def evaluate(
-    program: Program, session: FitSession, where: Where | None, given: Any, metrics: Any, lengths: Any, batch_size: Any
-) -> Any:  # fmt: skip
-    """``Trainer.evaluate``: {name: value} of the loss and the metrics."""
+    program: Program,
+    session: FitSession,
+    where: Where | None,
+    examples: Any,
+    metrics: Any,
+    lengths: Any,
+    batch_size: Any,
+) -> Any:
+    """Return {name: value} of the loss and the metrics, for ``Trainer.evaluate``."""
     inputs = _inputs(program)
     layout = without_training(layout_of(inputs), inputs)
-    source = source_of(Reader(inputs, layout, lengths, where, {"shuffle": False}), given, batch_size)
+    source = source_of(Reader(inputs, layout, lengths, where, {"shuffle": False}), examples, batch_size)
     padding = session.padding_check(program, where)
     return Evaluation(program, source, checked_metrics(metrics, where), padding, where).run()
 
@@ -134,8 +142,8 @@ def evaluate(
 def _sources(
     program: Program, seed: int, where: Where | None, options: Mapping[str, Any]
 ) -> tuple[BatchSource, BatchSource]:
-    """The batches to train on, and those to measure: the same where there is no validation."""
-    inputs, given, validation = _inputs(program), options["examples"], options["validation"]
+    """Return the batches to train on and those to measure: the same without validation."""
+    inputs, data, validation = _inputs(program), options["examples"], options["validation"]
     batch_size, per_epoch = whole_number(options["batch_size"], "batch_size", 1), options["steps_per_epoch"]
     layout = layout_of(inputs)
     order = {"shuffle": flag(options["shuffle"], "shuffle"), "bucket": flag(options["bucket"], "bucket")}
@@ -144,24 +152,24 @@ def _sources(
         reader, layout=without_training(layout, inputs), lengths=_named_only(options["lengths"]),
         options={"shuffle": False},
     )  # fmt: skip
-    if are_batches(given):
+    if are_batches(data):
         if is_number(validation):
             raise ArgumentError(
-                f"validation={shown(validation)} is a share of examples, and these come batch by batch; give "
+                f"validation={shown(validation)} is a share of examples, which come in batches here; give "
                 "examples apart",
                 where,
             )
-        source = source_of(reader, given, batch_size)
+        source = source_of(reader, data, batch_size)
         assert isinstance(source, Iterated)
         source.steps_per_epoch = None if per_epoch is None else whole_number(per_epoch, "steps_per_epoch", 1)
         return source, source if validation is None else _apart(apart, validation, batch_size, where)
     if per_epoch is not None:
         raise ArgumentError(
-            "steps_per_epoch is for examples that come batch by batch; of arrays and lists an epoch is all of them",
+            "steps_per_epoch is for an iterable of batches; an epoch of arrays and lists is all of them; leave it out",
             where,
         )
-    examples = reader.named(given)
-    name = lengths_placeholder(inputs, layout, options["lengths"], examples, where)  # an array joins the examples
+    examples = reader.named(data)
+    name = lengths_placeholder(inputs, layout, options["lengths"], examples, where)  # an array is added to the examples
     reader = replace(reader, lengths=_named_only(options["lengths"]))
     if is_number(validation):
         examples, last = _parted(examples, layout.batch_axis, validation, where)
@@ -177,7 +185,7 @@ def _sources(
 
 
 def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None) -> BatchSource:
-    """The batches of a validation that is given as examples."""
+    """Return the batches of a validation that is given as examples."""
     if not are_examples(validation):
         raise DtypeError(
             f"validation= must be examples, or a share between 0 and 1, and is of type {type(validation).__name__}",
@@ -187,7 +195,7 @@ def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None
 
 
 def _check_lengths(name: str, validation: Mapping[str, Any], layout: Layout, where: Where | None) -> None:
-    """Where the examples come with lengths, arrays of a validation are padded too, and don't tell how far."""
+    """Check that padded validation arrays come with lengths if the examples do."""
     sequences = [value for key, value in validation.items() if layout.time_axis.get(key) is not None]
     if name not in validation and not any(isinstance(value, list | tuple) for value in sequences):
         raise ArgumentError(
@@ -198,14 +206,14 @@ def _check_lengths(name: str, validation: Mapping[str, Any], layout: Layout, whe
 
 
 def _named_only(lengths: Any) -> Any:
-    """``lengths`` where it names a placeholder; an array of them is that of the examples alone."""
+    """Return ``lengths`` if it names a placeholder; an array belongs to the examples only."""
     return lengths if isinstance(lengths, str | Tensor) else None
 
 
 def _check_passages(
     source: BatchSource, epochs: int, measured: BatchSource, metrics: bool, where: Where | None
 ) -> None:
-    """What can be gone through once only must not be needed again."""
+    """Check that an iterator that cannot restart is needed once only."""
     again = "give an iterable that can begin again, such as a list of batches or an object whose __iter__ makes one"
     if isinstance(source, Iterated) and not source.cursor.restarts:
         if source.steps_per_epoch is None and epochs > 1:
@@ -220,21 +228,21 @@ def _check_passages(
                 where,
             )
     if measured is not source and isinstance(measured, Iterated) and not measured.cursor.restarts and epochs > 1:
-        raise ArgumentError(f"the validation is an iterator that can be gone through once; {again}", where)
+        raise ArgumentError(f"the validation is an iterator, which can be read once only; {again}", where)
 
 
 def _monitored(what: str, column: Any, names: Sequence[str], where: Where | None) -> str:
-    """A column of the history that will be measured; None stands for the loss, of validation if there is one."""
-    found = default_monitor(names) if column is None else column
-    if not isinstance(found, str) or found not in names:
+    """Return the column of the history to monitor; by default the loss, of validation if there is one."""
+    name = default_monitor(names) if column is None else column
+    if not isinstance(name, str) or name not in names:
         raise NameLookupError(f"{what}={shown(column)} is not measured; there are {', '.join(names)}", where)
-    return found
+    return name
 
 
 def _position(
     stepper: Stepper, known: Position | None, data: dict[str, Any], resume: bool, where: Where | None
 ) -> Position:
-    """Where an interrupted fit was, or a new beginning."""
+    """Return the position of an interrupted fit, or a new one."""
     if known is None or known.done or not known.begun or not resume:
         stepper.reset()
         return Position(stepper.state.epochs, stepper.state.epochs, data)
@@ -250,14 +258,14 @@ def _position(
 
 
 def _columns(evaluation: Evaluation | None, validates: bool) -> list[str]:
-    """What an evaluation adds to a row of the history."""
+    """Return the columns that an evaluation adds to a row of the history."""
     if evaluation is None:
         return []
     return [VALIDATION + name for name in evaluation.names] if validates else list(evaluation.names[1:])
 
 
 def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
-    """Finds out now, and not after the first epoch, that there is no such place."""
+    """Raise ``FileError`` before the first epoch if a file cannot be written there."""
     as_path(path)
     if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.realpath(path))):
         raise FileError(f"can't write {os.fspath(path)}: give the path of a file, in a directory that exists", where)
@@ -266,7 +274,7 @@ def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
 def _parted(
     examples: Mapping[str, Any], batch_axis: Mapping[str, int | None], share: float, where: Where | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The first examples to train on, the last ones to validate on."""
+    """Return the first examples, to train on, and the last ones, to validate on."""
     each = {name: _counted(name, value, where) for name, value in examples.items() if batch_axis.get(name) is not None}
     counts = [len(value) for value in each.values()]
     apart = round(counts[0] * share) if counts and 0 < share < 1 else 0
@@ -282,7 +290,7 @@ def _parted(
 
 
 def _counted(name: str, value: Any, where: Where | None) -> Any:
-    """Examples that have a number, and can be cut."""
+    """Return examples that can be counted and sliced."""
     value = value if isinstance(value, list | tuple) else as_array(f"what is given for {name}", value, where)
     if isinstance(value, np.ndarray) and not value.ndim:
         raise ShapeError(

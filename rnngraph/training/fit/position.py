@@ -1,4 +1,4 @@
-"""How far a fit has come, and what outlives one that is interrupted."""
+"""Position of a fit, and state that outlives an interrupted one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,25 @@ from .padding_check import PaddingCheck
 
 @dataclass
 class Position:
-    """How far a fit has come: what a checkpoint holds of it.
+    """Position of a fit, as a checkpoint has it.
 
-    first, epoch: epochs of the trainer, when the fit began and now. data: what must be the same for the rest.
-    batch, window: the next of this epoch; warmed: whether the batch's warm-up is done. loss, weight, seconds: of
-    this epoch so far. waited: epochs since the best. calling: which callback is to be called next for the epoch
-    before; None: all were. stopping: whether no epoch follows; done: whether the fit has come to its end.
+    Args:
+        first: Epoch of the trainer at which the fit began.
+        epoch: Present epoch of the trainer.
+        data: Values that must be the same to resume.
+        batch: Next batch of this epoch.
+        window: Next window of that batch.
+        warmed: The batch's warm-up is done.
+        loss: Sum of this epoch so far.
+        weight: Its weight.
+        seconds: Seconds of this epoch so far.
+        waited: Epochs since the best.
+        best_value: Best value so far.
+        calling: Index of the next callback of the last epoch; None: all were called.
+        stopping: No epoch follows.
+        done: The fit has ended.
+        best: Best parameters.
+        history: Measurements so far.
     """
 
     first: int
@@ -46,19 +59,22 @@ class Position:
 
     @property
     def begun(self) -> bool:
-        """Whether anything was trained."""
+        """True if anything was trained."""
         return self.epoch > self.first or self.batch > 0 or self.window > 0 or self.warmed
 
     def numbers(self) -> dict[str, Any]:
-        """All but arrays and history, as JSON takes it."""
+        """Return all but arrays and history, for JSON."""
         return {name: value for name, value in vars(self).items() if name not in ("best", "history")}
 
 
 @dataclass
 class FitSession:
-    """What another call of ``fit`` goes on from.
+    """State from which another call of ``fit`` continues.
 
-    cursor: where an interrupted one is in an iterable of batches. running: the line of the call that has not returned.
+    Args:
+        position: Position of the last fit.
+        cursor: Place of an interrupted one in an iterable of batches.
+        running: Process and line of the call that has not returned.
     """
 
     position: Position | None = None
@@ -68,7 +84,7 @@ class FitSession:
 
     @contextmanager
     def alone(self, where: Where | None) -> Iterator[None]:
-        """Raise ``CallError`` where another call of ``fit`` has not returned, as in a callback or in another thread."""
+        """Raise ``CallError`` if another call of ``fit`` is running, such as in a callback or another thread."""
         process = os.getpid()  # a child that was forked during a call of another thread may call, too
         if self.running is not None and self.running[0] == process:
             raise CallError(

@@ -1,4 +1,4 @@
-"""What a fit shows while it goes on: a bar on a terminal and in a notebook, a line an epoch anywhere else."""
+"""Shows the progress of a fit: a bar on a terminal and in a notebook, otherwise a line for each epoch."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 REDRAW_SECONDS = 0.2
-"""So seldom that drawing, some milliseconds, costs steps next to nothing."""
+"""Seconds between draws, each of which takes milliseconds."""
 
 NOT_TOLD = ("epoch", "seconds", "learning_rate", "rows_per_second")
-"""Columns of an epoch's row that its line leaves out, or tells in words of its own."""
+"""Columns of an epoch's row that its line omits or shows otherwise."""
 
 COMPILING = "compiling"
 
 
 class FitProgress:
-    """Shows how far a fit has come; a context manager.
+    """Context manager that shows the progress of a fit.
 
-    epochs: how many the fit has in all. shown: False keeps silent. console: where to; standard error by
-    default, so that a script's own output stays clean. clock: seconds.
+    A terminal or notebook has one line, which is redrawn: epoch, steps, mean loss of the epoch so far, rows a second,
+    and
+    time left of the fit, or that code is being compiled. Elsewhere there is a line for each epoch. Speed and time left
+    exclude steps in which something was compiled.
 
-    On a terminal and in a notebook one line is redrawn: epoch, steps, mean loss of the epoch so far, rows a second and
-    time left of the whole fit, or that code is being compiled. Anywhere else nothing but a line an epoch is written.
-    Speed and time left are those of steady steps: a step in which something was compiled counts in neither.
+    Args:
+        epochs: Number of epochs of the fit.
+        shown: False: show nothing.
+        console: Destination; by default standard error, which keeps a script's output clean.
+        clock: Returns seconds.
     """
 
     def __init__(
@@ -42,7 +46,7 @@ class FitProgress:
     ) -> None:
         self._epochs, self._shown, self._clock = epochs, shown, clock
         if console is None:
-            from rich.console import Console  # only a fit that begins pays for it
+            from rich.console import Console  # imported when a fit begins
 
             console = Console(stderr=True)
         self._console = console
@@ -72,7 +76,9 @@ class FitProgress:
             self._bar = None
 
     def begin_epoch(self, epoch: int, steps: int | None, done: int = 0) -> None:
-        """epoch: counted from 0. steps: how many it has, None: not known; done: how many of them an earlier run did."""
+        """Start an epoch, counted from 0. ``steps`` is its number of steps, if known, and ``done`` those of an earlier
+        run.
+        """
         self._epoch, self._steps_of_epoch = epoch, steps
         self._steps = done
         self._unsteady += self._take_compiled()
@@ -82,8 +88,8 @@ class FitProgress:
         self._draw()
 
     def step(self, loss: float, rows: int, weight: float | None = None) -> None:
-        """Counts a step of ``rows`` rows whose mean loss is ``loss``; it counts ``weight`` in that of the epoch, or as
-        many as its rows.
+        """Count a step of ``rows`` rows with a mean loss. ``weight`` is its weight in the epoch's mean, by default its
+        rows.
         """
         weight = rows if weight is None else weight
         self._steps += 1
@@ -104,26 +110,26 @@ class FitProgress:
             self._draw()
 
     def compiling(self, begins: bool) -> None:
-        """Code is being compiled from here on, or no longer; may nest."""
+        """Note that compilation begins or ends; may nest."""
         self._nested += 1 if begins else -1
         if begins and self._nested == 1:
             self._compiling_since = self._clock()
             self._draw()
         elif not self._nested:
             self._compiled += self._clock() - self._compiling_since
-            self._next_draw = self._clock()  # what comes next is told at once
+            self._next_draw = self._clock()  # show what follows immediately
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
-        """Writes the line of an epoch. row: what the history keeps of it."""
+        """Write the line of an epoch, from its row of the history."""
         if not self._shown:
             return
         seconds = self._clock() - self._epoch_begun
-        told = [f"{name} {value:.4g}" for name, value in row.items() if name not in NOT_TOLD]
-        line = f"epoch {self._epoch + 1}/{self._epochs}: {', '.join([*told, self._speed(), _duration(seconds)])}"
+        columns = [f"{name} {value:.4g}" for name, value in row.items() if name not in NOT_TOLD]
+        line = f"epoch {self._epoch + 1}/{self._epochs}: {', '.join([*columns, self._speed(), _duration(seconds)])}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _take_compiled(self) -> float:
-        """Seconds of compiling since this was asked last."""
+        """Return seconds of compilation since the last call."""
         seconds, self._compiled = self._compiled, 0.0
         return seconds
 
@@ -140,14 +146,14 @@ class FitProgress:
         self._bar.draw(f"{self._epoch + 1}/{self._epochs}", self._steps, self._steps_of_epoch, "  ".join(parts))
 
     def _seconds_left(self) -> float | None:
-        """As long as steady steps take, with what stands between epochs; None as long as there were none."""
+        """Return the time left, by steady steps and what is between epochs; None before there are any."""
         if not self._steady_steps or self._steps_of_epoch is None:
             return None
         steps = self._steps_of_epoch * (self._epochs - self._epoch) - self._steps
         return (self._last_step - self._begun - self._unsteady) / self._steady_steps * steps
 
     def _speed(self) -> str:
-        """Of the epoch's steady steps, whatever follows them; where all compiled, of the rest of their time."""
+        """Return rows a second in the epoch's steady steps; without any, in its time outside compilation."""
         rows, seconds = self._steady_rows, self._steady_seconds
         if not rows:
             rows, seconds = self._rows, self._last_step - self._epoch_begun - self._compiled_of_epoch

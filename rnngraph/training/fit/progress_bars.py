@@ -1,4 +1,4 @@
-"""Where a fit's one moving line is drawn: on a terminal, or in a notebook's cell."""
+"""The line of a fit's progress, on a terminal or in a notebook's cell."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ WIDTH = 30
 
 
 class Bar(Protocol):
-    """One line that is drawn again and again."""
+    """One line that is redrawn."""
 
     def draw(self, epoch: str, done: int, steps: int | None, status: str) -> None:
-        """epoch: such as ``3/10``. steps: of the epoch, None where it is not known how many there will be."""
+        """Draw the line. ``epoch`` is text such as ``3/10``, and ``steps`` the epoch's number of steps, if known."""
 
     def stop(self) -> None:
-        """The line goes, and what it stood on is as it was."""
+        """Remove the line and restore the screen."""
 
 
 class TerminalBar:
-    """Drawn by rich, which keeps lines that are printed meanwhile above it."""
+    """A line drawn by rich, which keeps other printed lines above it."""
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
@@ -31,7 +31,7 @@ class TerminalBar:
             BarColumn(bar_width=WIDTH),
             TextColumn("{task.fields[count]}  {task.fields[status]}"),
             console=console,
-            auto_refresh=False,  # no thread: a step that is due draws
+            auto_refresh=False,  # no thread; steps draw when due
             transient=True,
         )
         self._progress.start()
@@ -48,7 +48,7 @@ class TerminalBar:
 
 
 class NotebookBar:
-    """One output of the cell that runs, written over by IPython's own means: front ends need nothing else."""
+    """One output of the running cell, replaced by IPython, which needs nothing of the front end."""
 
     def __init__(self) -> None:
         self._handle: Any = None

@@ -1,3 +1,3 @@
-"""How updates are computed: ``schedules`` are learning rates by update, ``optimizers`` equations of a parameter and its
-gradient, ``pruning`` makes blocks of weights zero behind an update. Knows no trainer.
+"""Computes updates: ``schedules`` are learning rates by update, ``optimizers`` are equations of a parameter and its
+gradient, and ``pruning`` sets blocks of weights to zero after an update. The room knows no trainer.
 """

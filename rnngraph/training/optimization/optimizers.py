@@ -1,6 +1,6 @@
-"""Optimizers: how a parameter moves, as equations of Tensors. The compiler makes one native update of them.
+"""Optimizers: equations of Tensors for a parameter's update, which are compiled to native code.
 
-An optimizer of your own is a dataclass with the same three methods; it is compiled as the built-in ones are.
+A user's optimizer is a dataclass with the same three methods, compiled as the built-in ones are.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from .schedules import Schedule, rate_of, schedule_from, schedule_text
 
 Slots = Mapping[str, Tensor]
 DOUBTFUL_BETA = 0.3
-"""A beta1 below it is more likely the weight decay, which Keras' AdamW takes second."""
+"""A smaller beta1 is probably the weight decay, which is the second argument of Keras' AdamW."""
 Rate = float | Schedule | Callable[[int], float]
 
 
 @api
 @dataclass(frozen=True)
 class Optimizer:
-    """Base of optimizers.
+    """Base class of optimizers.
 
-    learning_rate: a number, a schedule, or a function from the update's number (0, 1, …) to a number.
+    Args:
+        learning_rate: A number, a schedule, or a function from the update's number (0, 1, …) to a number.
     """
 
     learning_rate: Rate
@@ -37,15 +38,26 @@ class Optimizer:
         rate_of(self.learning_rate, 0)
 
     def slots(self) -> Mapping[str, float]:
-        """What each parameter keeps between updates: names, and the value that all elements begin with."""
+        """Return the state of each parameter between updates: names, and the initial value of all elements."""
         return {}
 
     def numbers(self, update: int) -> Mapping[str, float]:
-        """Numbers that change from update to update, computed in float64; the first update is 0."""
+        """Return numbers that change from update to update, in float64.
+
+        Args:
+            update: Index of the update, from 0.
+        """
         return {"rate": rate_of(self.learning_rate, update)}
 
     def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> tuple[Tensor, Slots]:
-        """(parameter, slots) after an update. Traced once for each parameter; numbers are scalars of its dtype."""
+        """Return (parameter, slots) after an update. It is traced once for each parameter.
+
+        Args:
+            parameter: The parameter.
+            gradient: Its gradient.
+            slots: Its present state, by name.
+            numbers: Scalars of its dtype, by name.
+        """
         raise NotImplementedError
 
 
@@ -54,44 +66,49 @@ METHODS = {"slots": (), "numbers": ("update",), "update": ("parameter", "gradien
 
 
 def check_methods(optimizer: Optimizer, where: Where | None) -> None:
-    """Raises ``CallError`` where a method of an optimizer of the user's own does not take what it is given."""
-    for name, given in METHODS.items():
-        taking(getattr(optimizer, name), f"{type(optimizer).__name__}.{name}", *given, where=where)
+    """Raise ``CallError`` if a method of a user's optimizer does not accept its arguments."""
+    for name, arguments in METHODS.items():
+        taking(getattr(optimizer, name), f"{type(optimizer).__name__}.{name}", *arguments, where=where)
 
 
 def is_own(optimizer: Optimizer) -> bool:
-    """Whether an optimizer is of the user's own, whose numbers may be anything."""
+    """True for a user's optimizer, whose numbers must be checked."""
     return not type(optimizer).__module__.startswith(_OURS)
 
 
-def _check_named(given: Any, what: str) -> None:
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) and is_number(given[name]) for name in given):
-        raise DtypeError(f"{what} is {shown(given)}; give a mapping from names to finite numbers")
+def _check_named(numbers: Any, what: str) -> None:
+    if not isinstance(numbers, Mapping) or not all(
+        isinstance(name, str) and is_number(numbers[name]) for name in numbers
+    ):
+        raise DtypeError(f"{what} is {shown(numbers)}; give a mapping from names to finite numbers")
 
 
 def slots_of(optimizer: Optimizer) -> Mapping[str, float]:
-    """What ``slots`` gives. Raises ``DtypeError`` where that is no mapping from names to numbers."""
-    given = optimizer.slots()
+    """Return an optimizer's slots. Raise ``DtypeError`` unless they are a mapping from names to numbers."""
+    slots = optimizer.slots()
     if is_own(optimizer):
-        _check_named(given, f"{type(optimizer).__name__}.slots()")
-    return given
+        _check_named(slots, f"{type(optimizer).__name__}.slots()")
+    return slots
 
 
 def numbers_of(optimizer: Optimizer, update: int, names: Collection[str] = ()) -> Mapping[str, float]:
-    """What ``numbers`` gives for an update. Of an optimizer of the user's own raises ``DtypeError`` where that is no
-    mapping from names to numbers, and ``StructureError`` where the names are not those that it gave before.
+    """Return an optimizer's numbers of an update.
+
+    Raises:
+        DtypeError: A user's optimizer does not return a mapping from names to numbers.
+        StructureError: The names differ from those before.
     """
-    given = optimizer.numbers(update)
+    numbers = optimizer.numbers(update)
     if not is_own(optimizer):
-        return given
+        return numbers
     what = f"{type(optimizer).__name__}.numbers({update})"
-    _check_named(given, what)
-    if names and given.keys() != set(names):
+    _check_named(numbers, what)
+    if names and numbers.keys() != set(names):
         raise StructureError(
-            f"{what} has the names {', '.join(given) or 'none'}, and before {', '.join(names)}; give the same ones for "
-            "each update"
+            f"{what} has the names {', '.join(numbers) or 'none'}, and before {', '.join(names)}; give the same "
+            "ones for each update"
         )
-    return given
+    return numbers
 
 
 def _decayed(gradient: Tensor, parameter: Tensor, weight_decay: float) -> Tensor:
@@ -101,9 +118,15 @@ def _decayed(gradient: Tensor, parameter: Tensor, weight_decay: float) -> Tensor
 @api
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """b = momentum · b + g; p = p − rate · b; with ``nesterov`` p = p − rate · (g + momentum · b).
+    """Stochastic gradient descent (Sutskever et al. 2013, in torch's form).
 
-    Sutskever et al. 2013, in the form that torch uses. weight_decay adds weight_decay · p to the gradient.
+    b = momentum · b + g; p = p − rate · b; with ``nesterov`` p = p − rate · (g + momentum · b).
+
+    Args:
+        learning_rate: As for ``Optimizer``.
+        momentum: Factor of the sum of earlier gradients, 0 to 1.
+        nesterov: Use Nesterov's momentum.
+        weight_decay: Adds weight_decay · p to the gradient.
     """
 
     learning_rate: Rate
@@ -133,18 +156,21 @@ class SGD(Optimizer):
 @api
 @dataclass(frozen=True)
 class RMSProp(Optimizer):
-    """v = decay · v + (1 − decay) · g²; p = p − rate · g / (√v + epsilon).
+    """RMSProp (Tieleman & Hinton 2012).
 
-    Tieleman & Hinton 2012.
+    v = decay · v + (1 − decay) · g²; p = p − rate · g / (√v + epsilon). TensorFlow 1's has ``initial_square=1``,
+    ``epsilon_in_root=True``, ``rate_in_momentum=True`` and ``epsilon=1e-10``.
 
-    centered: v − (mean of g)² under the root (Graves 2013, eq. 38); momentum as in torch: b = momentum · b + g / (√v +
-        epsilon), p = p − rate · b.
-
-    initial_square: what v begins with.
-    epsilon_in_root: √(v + epsilon) in place of √v + epsilon.
-    rate_in_momentum: b = momentum · b + rate · g / …, p = p − b, which differs where the rate changes.
-
-    TensorFlow 1's optimizer is that with initial_square=1, both of these and epsilon=1e-10.
+    Args:
+        learning_rate: As for ``Optimizer``.
+        decay: Share of v that is kept.
+        momentum: As in torch: b = momentum · b + g / (√v + epsilon), p = p − rate · b.
+        epsilon: Added to the divisor.
+        centered: Take v − (mean of g)² under the root (Graves 2013, eq. 38).
+        weight_decay: As for ``SGD``.
+        initial_square: Initial value of v.
+        epsilon_in_root: √(v + epsilon) instead of √v + epsilon.
+        rate_in_momentum: b = momentum · b + rate · g / …, p = p − b, which differs if the rate changes.
     """
 
     learning_rate: Rate
@@ -177,7 +203,7 @@ class RMSProp(Optimizer):
         under = new["square"]
         if self.centered:
             new["mean"] = slots["mean"] + (gradient - slots["mean"]) * (1 - self.decay)
-            under = maximum(under - square(new["mean"]), 0.0)  # of steady gradients rounding leaves less than 0
+            under = maximum(under - square(new["mean"]), 0.0)  # rounding of steady gradients can leave less than 0
         root = sqrt(under + self.epsilon) if self.epsilon_in_root else sqrt(under) + self.epsilon
         step, rate = gradient / root, numbers["rate"]
         if not self.momentum:
@@ -193,11 +219,14 @@ class RMSProp(Optimizer):
 @api
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
-    """s = s + g²; p = p − rate · g / (√s + epsilon) (Duchi et al. 2011).
+    """Adagrad (Duchi et al. 2011): s = s + g²; p = p − rate · g / (√s + epsilon).
 
-    rate_decay: the rate of update n (from 0) is divided by 1 + n · rate_decay.
-
-    initial_accumulator: what s begins with.
+    Args:
+        learning_rate: As for ``Optimizer``.
+        initial_accumulator: Initial value of s.
+        epsilon: Added to the divisor.
+        rate_decay: The rate of update n (from 0) is divided by 1 + n · rate_decay.
+        weight_decay: As for ``SGD``.
     """
 
     learning_rate: Rate
@@ -228,11 +257,16 @@ class Adagrad(Optimizer):
 @api
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """m = β₁m + (1 − β₁)g; v = β₂v + (1 − β₂)g²; p = p − rate · m̂ / (√v̂ + epsilon), m̂ = m/(1 − β₁ᵗ), v̂ likewise.
+    """Adam (Kingma & Ba 2015, algorithm 1).
 
-    Kingma & Ba 2015, algorithm 1. weight_decay adds weight_decay · p to the gradient; see ``AdamW``.
+    m = β₁m + (1 − β₁)g; v = β₂v + (1 − β₂)g²; p = p − rate · m̂ / (√v̂ + epsilon), m̂ = m/(1 − β₁ᵗ), v̂ likewise.
 
-    beta1, beta2: β₁ and β₂, how much of m and v stays.
+    Args:
+        learning_rate: As for ``Optimizer``.
+        beta1: β₁, share of m that is kept.
+        beta2: β₂, share of v that is kept.
+        epsilon: Added to the divisor.
+        weight_decay: Adds weight_decay · p to the gradient; see ``AdamW``.
     """
 
     learning_rate: Rate = 1e-3
@@ -273,11 +307,9 @@ class Adam(Optimizer):
 @api
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam whose weight decay is apart from the gradient: p is first multiplied by 1 − rate · weight_decay.
+    """Adam with weight decay apart from the gradient (Loshchilov & Hutter 2019, algorithm 2).
 
-    Loshchilov & Hutter 2019, algorithm 2.
-
-    beta1, beta2: as for ``Adam``.
+    p is first multiplied by 1 − rate · weight_decay. Other arguments are as for ``Adam``.
     """
 
     weight_decay: float = 0.01
@@ -302,10 +334,11 @@ OPTIMIZERS: tuple[type[Optimizer], ...] = (SGD, RMSProp, Adagrad, Adam, AdamW)
 
 
 def optimizer_text(optimizer: Optimizer) -> dict[str, Any]:
-    """An optimizer as what JSON can hold. Raises ``ArgumentError`` for code of the user's own."""
+    """Return an optimizer as JSON values. Raise ``ArgumentError`` for a user's own."""
     if type(optimizer) not in OPTIMIZERS:
         raise ArgumentError(
-            f"can't save: {type(optimizer).__name__} is an optimizer of yours, code that a file can't hold"
+            f"can't save the optimizer {type(optimizer).__name__}, which is your code; use one of rnngraph, such "
+            "as rg.Adam"
         )
     named = {item.name: getattr(optimizer, item.name) for item in fields(optimizer)}
     return {
@@ -316,10 +349,12 @@ def optimizer_text(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def optimizer_from(text: Mapping[str, Any]) -> Optimizer:
-    """What ``optimizer_text`` wrote."""
+    """Return the optimizer that ``optimizer_text`` described."""
     kinds = {kind.__name__: kind for kind in OPTIMIZERS}
     if text["optimizer"] not in kinds:
-        raise ArgumentError(f"the file names an optimizer {text['optimizer']!r} that this version does not have")
+        raise ArgumentError(
+            f"the file has an unknown optimizer {text['optimizer']!r}; load it with the version that saved it"
+        )
     named = {key: value for key, value in text.items() if key != "optimizer"}
     named["learning_rate"] = schedule_from(named["learning_rate"])
     return kinds[text["optimizer"]](**named)

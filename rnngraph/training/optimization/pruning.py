@@ -1,4 +1,4 @@
-"""Pruning: weights that become zero while a net is trained, whole blocks of them, the smallest first."""
+"""Pruning: sets whole blocks of weights to zero during training, the smallest first."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from ...support.errors import ArgumentError, DtypeError, NameLookupError, Where,
 @api
 @dataclass(frozen=True)
 class Prune:
-    """Sets blocks of weights to zero, those with the least sum of squares first, and keeps them there.
+    """Sets blocks of weights to zero, those with the least sum of squares first, and keeps them zero.
 
-    density: the share of blocks that are left in the end.
-    block: (rows, columns) of one; those at the edges may be smaller. Blocks of 4 x 8 are what ``compile(sparse=True)``
-        leaves out.
-    begin, end: updates between which the share falls from 1 to ``density``, by a cubic that is steep at first (Zhu and
-        Gupta 2017); nothing is pruned before, and no more behind.
-    only: names of parameters, or patterns such as ``"rnn/*"``; None prunes all trained matrices.
-    diagonal: whether elements on the diagonals of the last square blocks of rows stay, as in a matrix
-        [inputs + units, gates · units] a unit's weight of its own state does.
+    Args:
+        density: Final share of blocks that are not zero.
+        block: (rows, columns) of a block; smaller at the edges. ``compile(sparse=True)`` skips blocks of 4 x 8.
+        begin: Update at which pruning begins.
+        end: Update at which the share is ``density``, after a cubic that is steep at first (Zhu and Gupta 2017).
+        only: Names of parameters, or patterns such as ``"rnn/*"``; None: all trained matrices.
+        diagonal: Size of the last square blocks of rows whose diagonals stay, such as weights of a unit's own state in
+            a
+            matrix [inputs + units, gates · units]; None: none.
     """
 
     density: float
@@ -40,11 +41,11 @@ class Prune:
         check_within("density", self.density, 0, 1)
         block = self.block
         if not isinstance(block, tuple | list) or len(block) != 2:
-            raise DtypeError(f"block={shown(block)} must be (rows, columns)")
+            raise DtypeError(f"block={shown(block)} must be (rows, columns), such as (4, 8)")
         object.__setattr__(self, "block", tuple(whole_number(size, "block", 1) for size in block))
         begin, end = whole_number(self.begin, "begin", 0), whole_number(self.end, "end", 0)
         if end < begin:
-            raise ArgumentError(f"end={end} comes before begin={begin}; give the update from which no more is pruned")
+            raise ArgumentError(f"end={end} comes before begin={begin}; give the update after which pruning stops")
         if self.diagonal is not None:
             whole_number(self.diagonal, "diagonal", 1)
         if self.only is not None and not isinstance(self.only, str):
@@ -53,7 +54,11 @@ class Prune:
             object.__setattr__(self, "only", tuple(self.only))
 
     def density_after(self, update: int) -> float:
-        """The share of blocks that are left after an update, which are counted from 0."""
+        """Return the share of blocks that are not zero after an update.
+
+        Args:
+            update: Index of the update, from 0.
+        """
         if update < self.begin:
             return 1.0
         if update >= self.end:
@@ -62,9 +67,14 @@ class Prune:
         return self.density + (1 - self.density) * left**3
 
     def names(self, shapes: Mapping[str, Sequence[int]], where: Where | None) -> tuple[str, ...]:
-        """Which of the trained parameters are pruned.
+        """Return the names of pruned parameters.
 
-        shapes: of all that are trained, by name.
+        Args:
+            shapes: Shapes of all trained parameters, by name.
+            where: The user's call, for errors.
+
+        Raises:
+            NameLookupError: A pattern matches no trained matrix.
         """
         matrices = [name for name, shape in shapes.items() if len(shape) == 2]
         patterns = ("*",) if self.only is None else (self.only,) if isinstance(self.only, str) else self.only
@@ -77,9 +87,15 @@ class Prune:
         return tuple(name for name in matrices if any(is_named(name, pattern) for pattern in patterns))
 
     def left(self, weights: np.ndarray, before: np.ndarray | None, update: int) -> np.ndarray:
-        """Which blocks are left after an update: bool [blocks of rows, blocks of columns].
+        """Return which blocks are not zero after an update.
 
-        before: those that were; what is zero once stays so.
+        Args:
+            weights: The matrix.
+            before: Earlier result; zero blocks stay zero.
+            update: Index of the update, from 0.
+
+        Returns:
+            bool [blocks of rows, blocks of columns].
         """
         if before is not None and update > self.end:
             return before
@@ -88,12 +104,12 @@ class Prune:
             sizes[~before] = -1
         count = round(self.density_after(update) * sizes.size)
         order = np.argsort(-sizes, axis=None, kind="stable")[:count]
-        found = np.zeros(sizes.shape, np.bool_)
-        found.flat[order] = True
-        return found if before is None else found & before
+        remaining = np.zeros(sizes.shape, np.bool_)
+        remaining.flat[order] = True
+        return remaining if before is None else remaining & before
 
     def zeros(self, left: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Which elements of a matrix are zero, where these blocks are left."""
+        """Return which elements of a matrix are zero for these blocks."""
         rows, columns = self.block
         kept = np.repeat(np.repeat(left, rows, 0), columns, 1)[: shape[0], : shape[1]]
         if self.diagonal is not None and self.diagonal <= shape[0] and shape[1] % self.diagonal == 0:
@@ -103,22 +119,22 @@ class Prune:
         return ~kept
 
     def _in_blocks(self, matrix: np.ndarray) -> np.ndarray:
-        """[blocks, rows of one, blocks, columns of one], zeros where a block at an edge is smaller."""
+        """Return [blocks, rows of a block, blocks, columns of a block], filled with zeros at edges."""
         rows, columns = self.block
         padded = np.pad(matrix, [(0, -matrix.shape[0] % rows), (0, -matrix.shape[1] % columns)])
         return padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns)
 
 
 def prune_text(prune: Prune | None) -> dict[str, Any] | None:
-    """What JSON can hold of it."""
+    """Return JSON values of it."""
     return None if prune is None else asdict(prune)
 
 
 def prune_from(text: Mapping[str, Any] | None) -> Prune | None:
-    """What ``prune_text`` wrote."""
+    """Return what ``prune_text`` described."""
     return None if text is None else Prune(**text)
 
 
 def is_named(name: str, pattern: str) -> bool:
-    """Whether a pattern such as ``"rnn/*"`` means a parameter."""
+    """True if a pattern such as ``"rnn/*"`` matches a parameter's name."""
     return name == pattern or fnmatchcase(name, pattern)

@@ -1,4 +1,4 @@
-"""Learning rates that change from update to update, as objects that a checkpoint can hold as text."""
+"""Learning rates by update, as objects that a checkpoint can store as text."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ...support.errors import ArgumentError, DtypeError, shown, user_line, warn
 @api
 @dataclass(frozen=True)
 class Schedule:
-    """Base of schedules, learning rates by update: ``schedule(0)`` is that of the first one.
+    """Base class of schedules: ``schedule(0)`` is the learning rate of the first update.
 
-    A function of the update's number does as well where nothing is saved: a checkpoint holds these classes only.
+    A function of the update's index works too, but checkpoints store only these classes.
     """
 
     def __post_init__(self) -> None:
@@ -37,11 +37,15 @@ class Schedule:
         raise NotImplementedError
 
     def plateau(self) -> ReduceOnPlateau | None:
-        """What of this schedule follows measurements, if anything does."""
+        """Return the part of this schedule that follows measurements, if any."""
         return None
 
     def measured(self, value: float) -> Schedule:
-        """The schedule after an epoch in which what ``plateau`` monitors was ``value``."""
+        """Return the schedule after an epoch.
+
+        Args:
+            value: Measurement of the column that ``plateau`` monitors.
+        """
         return self
 
 
@@ -50,7 +54,11 @@ class Schedule:
 class ExponentialDecay(Schedule):
     """initial · decay_rate^(update / decay_steps), as ``tf.train.exponential_decay``.
 
-    staircase: the exponent is rounded down, so that the rate falls in steps.
+    Args:
+        initial: Rate of the first update.
+        decay_steps: Updates after which the rate has been multiplied by ``decay_rate``.
+        decay_rate: Factor.
+        staircase: Round the exponent down, so that the rate falls in steps.
     """
 
     initial: float
@@ -73,7 +81,7 @@ class ExponentialDecay(Schedule):
 @api
 @dataclass(frozen=True)
 class PolynomialDecay(Schedule):
-    """From initial to final over decay_steps updates, along (1 - update / decay_steps)^power; then final."""
+    """From initial to final over decay_steps updates, along (1 - update / decay_steps)^power; constant afterwards."""
 
     initial: float
     decay_steps: int
@@ -96,7 +104,7 @@ class PolynomialDecay(Schedule):
 @api
 @dataclass(frozen=True)
 class CosineDecay(Schedule):
-    """From initial to final along half a cosine over decay_steps updates; then final.
+    """From initial to final over decay_steps updates along half a cosine; constant afterwards.
 
     Loshchilov & Hutter 2017, eq. 5, without restarts.
     """
@@ -147,7 +155,7 @@ class PiecewiseConstant(Schedule):
                 f"{len(self.boundaries)} boundaries need {len(self.boundaries) + 1} values, not {len(self.values)}"
             )
         if list(self.boundaries) != sorted(set(self.boundaries)):
-            raise ArgumentError(f"boundaries must rise: {self.boundaries}")
+            raise ArgumentError(f"boundaries={self.boundaries} must rise")
 
     def __call__(self, update: int) -> float:
         return float(self.values[sum(update > boundary for boundary in self.boundaries)])
@@ -156,7 +164,9 @@ class PiecewiseConstant(Schedule):
 @api
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """Rises evenly to the rate of ``after`` over ``steps`` updates, then follows ``after`` from its beginning."""
+    """Rises linearly to the first rate of ``after`` over ``steps`` updates, then follows ``after`` from its
+    beginning.
+    """
 
     steps: int
     after: float | Schedule
@@ -181,21 +191,24 @@ class WarmUp(Schedule):
 @api
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
-    """The rate is multiplied by factor after patience epochs in which what is monitored did not improve.
+    """Multiplies the rate by factor after patience epochs without an improvement, as Keras' ``ReduceLROnPlateau``.
 
-    ``fit`` puts the schedule that follows in this one's place after each epoch. In a loop of your own do the same:
+    ``fit`` replaces the schedule by its successor after each epoch. In your own loop write
     ``trainer.learning_rate = schedule = schedule.measured(value)``.
 
-    monitor: a column of the history; None: the loss, of validation if there is one.
-    mode: ``"min"``, or ``"max"`` where more is better.
-    min_delta: an improvement is larger than this.
-    cooldown: epochs after a reduction that do not count towards the next.
-    final: the rate never falls below.
-
-    The arithmetic is that of Keras's ``ReduceLROnPlateau``.
-
-    rate, best, waited, resting: where it stands: the present rate (``initial`` to begin with), the best value so far,
-    epochs since, and epochs of the cooldown that are left.
+    Args:
+        initial: Initial rate.
+        factor: Factor of a reduction, below 1.
+        patience: Epochs without an improvement before a reduction.
+        monitor: Column of the history; None: the loss, of validation if it is measured.
+        mode: ``min``, or ``max`` if more is better.
+        min_delta: Minimum improvement.
+        cooldown: Epochs after a reduction that do not count towards the next.
+        final: Minimum rate.
+        rate: Present rate; None: ``initial``.
+        best: Best value so far.
+        waited: Epochs since the best.
+        resting: Remaining epochs of the cooldown.
     """
 
     initial: float
@@ -235,7 +248,11 @@ class ReduceOnPlateau(Schedule):
         return self
 
     def measured(self, value: float) -> ReduceOnPlateau:
-        """The schedule after an epoch in which what it monitors was ``value``. One that is no number is no better."""
+        """Return the schedule after an epoch. NaN is no improvement.
+
+        Args:
+            value: Measurement of the monitored column.
+        """
         resting = max(0, self.resting - 1)
         if self._is_better(value):
             return replace(self, best=float(value), waited=0, resting=resting)
@@ -258,7 +275,7 @@ SCHEDULES: tuple[type[Schedule], ...] = (
 
 
 def plateau_of(rate: Any) -> ReduceOnPlateau | None:
-    """What of a learning rate follows measurements, if anything does."""
+    """Return the part of a learning rate that follows measurements, if any."""
     return rate.plateau() if isinstance(rate, Schedule) else None
 
 
@@ -270,12 +287,12 @@ def _called(rate: Any, update: int) -> Any:
     except OverflowError:
         return math.inf
     except TypeError:
-        return taking(rate, "the learning rate", "update")(update)  # says what is wrong if it is the call
+        return taking(rate, "the learning rate", "update")(update)  # explains the call if it is at fault
 
 
 def rate_of(rate: Any, update: int) -> float:
-    """The learning rate of an update, counted from 0. Raises ``ArgumentError`` if it is no finite number."""
-    if type(rate) is float and 0 <= rate < math.inf:  # of most updates
+    """Return the learning rate of an update, from 0. Raise ``ArgumentError`` unless it is finite."""
+    if type(rate) is float and 0 <= rate < math.inf:  # the case of most updates
         return rate
     value = _called(rate, update) if callable(rate) else rate
     if not is_number(value) or value < 0:
@@ -284,24 +301,24 @@ def rate_of(rate: Any, update: int) -> float:
 
 
 def schedule_text(rate: Any) -> Any:
-    """A learning rate as what JSON can hold. Raises ``ArgumentError`` for a function of the user's own."""
+    """Return a learning rate as JSON values. Raise ``ArgumentError`` for a user's function."""
     if type(rate) in SCHEDULES:
         named = {item.name: schedule_text(getattr(rate, item.name)) for item in fields(rate)}
         return {"schedule": type(rate).__name__, **named}
     if callable(rate):
         raise ArgumentError(
-            f"can't save: the learning rate is {shown(rate)}, code of yours that a file can't hold; use a schedule of "
+            f"can't save the learning rate {shown(rate)}, which is your code; use a schedule of "
             f"rnngraph ({', '.join(kind.__name__ for kind in SCHEDULES)})"
         )
     return rate
 
 
 def schedule_from(text: Any) -> Any:
-    """What ``schedule_text`` wrote."""
+    """Return the learning rate that ``schedule_text`` described."""
     if not isinstance(text, dict):
         return tuple(text) if isinstance(text, list) else text
     kinds = {kind.__name__: kind for kind in SCHEDULES}
     name = text["schedule"]
     if name not in kinds:
-        raise ArgumentError(f"the file names a schedule {name!r} that this version does not have")
+        raise ArgumentError(f"the file has an unknown schedule {name!r}; load it with the version that saved it")
     return kinds[name](**{key: schedule_from(value) for key, value in text.items() if key != "schedule"})

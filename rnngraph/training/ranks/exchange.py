@@ -1,7 +1,7 @@
-"""What processes tell each other: each gives a value and has those of all.
+"""Exchanges values between processes: each sends one and receives all.
 
-A process whose script ends tells so, too, in the place of a value. Else those that go on would wait for it for ever:
-MPI lets no process end before all do, whatever exception ended its script.
+A process whose script ends says so in place of a value. The others would otherwise wait for it forever, as MPI lets no
+process end before all do, whatever exception ended its script.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from typing import Any
 
 
 class Exchange:
-    """comm: a duplicate of the user's communicator, so that no message meets the user's own. left: ranks whose scripts
-    have ended; nothing is exchanged then. is_alone: whether this process is in what is not of all together.
+    """Values of all processes.
+
+    Args:
+        comm: Duplicate of the user's communicator, to keep messages apart.
+        left: Ranks whose scripts have ended; nothing is exchanged then.
+        is_alone: This process runs code that the others do not.
     """
 
     def __init__(self, comm: Any) -> None:
@@ -25,18 +29,18 @@ class Exchange:
 
     @staticmethod
     def of(comm: Any) -> Exchange:
-        """All trainings over one communicator take turns in one exchange: who leaves it leaves all of them."""
+        """Return the exchange of a communicator, which all its trainings share: leaving it leaves all of them."""
         if id(comm) not in _MADE:
             _MADE[id(comm)] = comm, Exchange(comm)
         return _MADE[id(comm)][1]
 
     def all(self, value: Any) -> list[Any]:
-        """The values of all ranks, in their order; none where one has ``left``."""
+        """Return the values of all ranks, in order; none if one has left."""
         if self.left:
             return []
-        found = self.comm.allgather((value,))
-        self.left = [rank for rank, item in enumerate(found) if item is None]
-        return [] if self.left else [item for (item,) in found]
+        values = self.comm.allgather((value,))
+        self.left = [rank for rank, item in enumerate(values) if item is None]
+        return [] if self.left else [item for (item,) in values]
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -47,20 +51,20 @@ class Exchange:
             self.is_alone = before
 
     def leave(self) -> None:
-        """Waits until all others leave, too, or exchange something."""
+        """Wait until all others leave or exchange something."""
         library = sys.modules.get(type(self.comm).__module__)
-        has_ended = getattr(library, "Is_finalized", lambda: True)()  # by the user; without one it is no MPI
+        has_ended = getattr(library, "Is_finalized", lambda: True)()  # by the user; a module without it is no MPI
         if not self.left and not has_ended and self._process == os.getpid():
             self.comm.allgather(None)
 
 
 _MADE: dict[int, tuple[Any, Exchange]] = {}
-"""By the identity of the user's communicator, which is kept so that no other has it."""
+"""Exchanges by the id of the user's communicator, which is kept so that no other object gets the id."""
 
 
 @atexit.register
 def _leave() -> None:
-    if hasattr(sys, "last_value") and "mpi4py.run" in sys.modules:  # which ends all at once
+    if hasattr(sys, "last_value") and "mpi4py.run" in sys.modules:  # which ends all processes together
         return
     for _, exchange in reversed(_MADE.values()):
         exchange.leave()

@@ -1,4 +1,4 @@
-"""Arrays of several shapes in one array a dtype: what is added up and sent is few arrays."""
+"""Packs arrays of several shapes into one array for each dtype, so that few arrays are added and sent."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from ...support.allocation import empty
 
 ALIGNED = 64
-"""Bytes: a value begins where a vector does."""
+"""Alignment of values in bytes, that of vectors."""
 
 
 class Place(NamedTuple):
-    """A value's shape, dtype and elements in the array of that dtype."""
+    """A value's shape, dtype and range of elements in the array of that dtype."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -23,10 +23,10 @@ class Place(NamedTuple):
 
 
 class Packing:
-    """Where each of some arrays lies in the array of its dtype."""
+    """Places of values in the arrays of their dtypes."""
 
     def __init__(self, kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> None:
-        """kinds: shape and dtype by name."""
+        """``kinds`` are shapes and dtypes by name."""
         self.places: dict[str, Place] = {}
         self._sizes: dict[np.dtype, int] = {}
         for name, (shape, given) in kinds.items():
@@ -39,24 +39,24 @@ class Packing:
         self._free: list[Packed] = []
 
     def room(self) -> Packed:
-        """Memory for values that are added up: of an earlier step if there is some, as fresh pages take longer to touch
-        than to add up.
+        """Return memory for sums, reused from earlier steps, as the first access to fresh pages takes longer than
+        adding.
         """
         return self._free.pop() if self._free else self.make()
 
     def give_back(self, packed: Packed) -> None:
-        """Gives ``room`` back, for the next step."""
+        """Return memory of ``room`` for the next step."""
         self._free.append(packed)
 
     def make(self) -> Packed:
         whole = {dtype: empty((size,), dtype, "gradients of a shard") for dtype, size in self._sizes.items()}
         for array in whole.values():
-            array[...] = 0  # between the values, too
+            array[...] = 0  # includes the gaps between values
         return Packed(whole, self.places)
 
 
 class Packed:
-    """whole: one array a dtype; views: each value within it, by name."""
+    """Packed values: ``whole`` has one array for each dtype, ``views`` has each value by name."""
 
     def __init__(self, whole: Mapping[np.dtype, np.ndarray], places: Mapping[str, Place]) -> None:
         self.whole = list(whole.values())

@@ -1,6 +1,4 @@
-"""The processes of one training, by the communicator that the user gives: what they agree on, and how one's error
-becomes everyone's.
-"""
+"""Processes of a training: they agree on values, and an error of one ends all."""
 
 from __future__ import annotations
 
@@ -20,10 +18,15 @@ ENDED = "its script has ended, and those of others go on; all must make the same
 
 
 class Ranks:
-    """comm: an intracommunicator of mpi4py, of which a duplicate is used so that no message meets the user's own; None:
-    this process is the only one. Where there are several, all call the same in the same order.
+    """Processes of a communicator. All of them call the same methods in the same order.
 
-    rank, size: as MPI has them. interrupt: what puts a Ctrl-C off while others wait for this process.
+    Args:
+        comm: Intracommunicator of mpi4py, which is duplicated to keep messages apart; None: this process only.
+
+    Attributes:
+        rank: MPI's rank.
+        size: Number of processes.
+        interrupt: Defers a Ctrl-C while others wait for this process.
     """
 
     def __init__(self, comm: Any, where: Where | None = None) -> None:
@@ -39,11 +42,11 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is rank 0, which alone validates, calls back, shows progress and writes."""
+        """True for rank 0, which alone validates, calls back, shows progress and writes."""
         return self.rank == 0
 
     def agreed(self, make: Callable[[], T]) -> T:
-        """What ``make`` gives on rank 0, on all. What it raises there is raised there, and told to the others."""
+        """Return to all ranks what ``make`` returns on rank 0. Its exceptions are raised on all ranks."""
         if self._comm is None:
             return make()
         failure: BaseException | None = None
@@ -58,9 +61,7 @@ class Ranks:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """A part that each rank computes by itself: behind it, either all go on or all raise. One part must not lie in
-        another.
-        """
+        """Run a part that each rank computes alone; then all continue, or all raise. Parts do not nest."""
         failure: BaseException | None = None
         try:
             with self._alone():
@@ -71,7 +72,7 @@ class Ranks:
 
     @contextmanager
     def all_along(self) -> Iterator[None]:
-        """Many parts, and what lies between them: what one rank raises there ends it for all, too. A Ctrl-C of one rank
+        """Run many parts and the code between them, where an exception of one rank ends all, too. A Ctrl-C of a rank
         comes where all meet.
         """
         if self._comm is None:
@@ -92,7 +93,7 @@ class Ranks:
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
-        """Several parts: a Ctrl-C of one rank comes where all meet, or at the end."""
+        """Run several parts. A Ctrl-C of one rank comes where all meet, or at the end."""
         if self._comm is None:
             yield
             return
@@ -112,20 +113,22 @@ class Ranks:
             yield
 
     def together_alike(self, make: Callable[[], tuple[T, Any]], problem: str, where: Where | None) -> T:
-        """The same for what gives (its value, what must be equal on all ranks), as of ``check_same``."""
+        """Run ``make`` on each rank and return its value. Its second result must be equal on all, as of
+        ``check_same``.
+        """
         failure: BaseException | None = None
-        found: T | None = None
+        value: T | None = None
         alike: Any = None
         try:
             with self._alone():
-                found, alike = make()
+                value, alike = make()
         except BaseException as error:
             failure = error
         self.check_same(alike, problem, where, failure)
-        return cast(T, found)
+        return cast(T, value)
 
     def exchanged(self, value: T, failure: BaseException | None = None) -> list[T]:
-        """What each rank gives, in the order of ranks; where one has failed, all raise. failure: this rank's."""
+        """Return the values of all ranks in order; raise if one has failed. ``failure`` is this rank's."""
         everyone: list[tuple[T, str | None]] = [(value, None)]
         left: list[int] = []
         if self._exchange is not None:
@@ -148,9 +151,13 @@ class Ranks:
         raise failure
 
     def check_same(self, value: Any, problem: str, where: Where | None, failure: BaseException | None = None) -> None:
-        """Raises ``ArgumentError`` on all ranks where not all have the same ``value``. failure: this rank's.
+        """Raise ``ArgumentError`` on all ranks unless all have the same ``value``.
 
-        problem: the message, of ``{rank}``, what it has (``{other}``), and what rank 0 has (``{first}``).
+        Args:
+            value: This rank's value.
+            problem: Message with the fields ``{rank}``, ``{other}`` (its value) and ``{first}`` (rank 0's value).
+            where: The user's call.
+            failure: This rank's exception.
         """
         values = self.exchanged(value, failure)
         other = next((rank for rank, item in enumerate(values) if item != values[0]), None)
@@ -167,14 +174,14 @@ class Ranks:
             self._comm.Recv(array, source=rank)
 
     def share(self, arrays: list[np.ndarray]) -> None:
-        """Gives everyone what rank 0 has, in place."""
+        """Copy rank 0's arrays to all ranks, in place."""
         if self._comm is not None:
             for array in arrays:
                 self._comm.Bcast(array, root=0)
 
 
 def _differing(first: Any, other: Any) -> tuple[Any, Any]:
-    """The entries in which two mappings differ, as text; of anything else all of it."""
+    """Return the differing entries of two mappings as text; otherwise both values."""
     if not isinstance(first, dict) or not isinstance(other, dict):
         return first, other
     names = [name for name in {**first, **other} if first.get(name) != other.get(name)]

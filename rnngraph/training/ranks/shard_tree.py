@@ -1,9 +1,9 @@
-"""Sums over the shards of a batch, in an order that does not know how many processes compute them.
+"""Adds up results of a batch's shards in an order that does not depend on the number of processes.
 
-Shards are the leaves of a binary tree: 0 and 1 are added, 2 and 3, and these two sums, and so on; where there is no
-right one, the left one goes up as it is. A process has neighbouring shards. It adds what lies within them; above that
-the sum that is on the right is sent to the process that has the left one. Rank 0 ends with the whole, and sends it to
-all. Each of ``log2(ranks)`` levels takes one message, and so does each of the way back.
+Shards are leaves of a binary tree: 0 and 1 are added, 2 and 3, then these two sums, and so on; a left node without a
+right one moves up unchanged. A process has neighbouring shards and adds what they complete. Above that, the right
+sum is sent to the process that has the left one. Rank 0 has the total and sends it to all. Each of ``log2(ranks)``
+levels takes one message in each direction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .ranks import Ranks
 
 
 class ShardTree:
-    """shards: leaves. mine: those of this process."""
+    """Tree over ``shards`` leaves, of which ``mine`` are of this process."""
 
     def __init__(self, shards: int, ranks: Ranks) -> None:
         self.shards, self._ranks = shards, ranks
@@ -23,13 +23,16 @@ class ShardTree:
         self.mine = range(self._bounds[ranks.rank], self._bounds[ranks.rank + 1])
         self._owners = [rank for rank in range(ranks.size) for _ in range(self._bounds[rank], self._bounds[rank + 1])]
 
-    def add(self, leaves: Iterable[tuple[int, Packed]], count: int, packing: Packing, given: Packed) -> None:
-        """Puts the sum into ``given``, on all ranks.
+    def add(self, leaves: Iterable[tuple[int, Packed]], count: int, packing: Packing, total: Packed) -> None:
+        """Write the sum to ``total``, on all ranks.
 
-        leaves: (shard, its values) of those of ``mine`` that count, in order; the values are read before the next is
-        asked for. count: shards that count, which are the first ones, of all ranks.
+        Args:
+            leaves: (shard, values) of ``mine`` that count, in order. Values are read before the next pair is requested.
+            count: Number of shards that count, the first ones of all ranks.
+            packing: Places of the values.
+            total: Result.
         """
-        held: dict[tuple[int, int], Packed] = {}  # by level and place in it
+        held: dict[tuple[int, int], Packed] = {}  # by level and position
         for shard, leaf in leaves:
             value, level, place = leaf, 0, shard
             while place % 2 and (level, place - 1) in held:
@@ -46,12 +49,12 @@ class ShardTree:
             self._join(held, height, first, second, packing)
         if self._ranks.is_first:
             (root,) = held.values()
-            given.take(root)
+            total.take(root)
             packing.give_back(root)
-        self._ranks.share(given.whole)
+        self._ranks.share(total.whole)
 
     def _joints(self, count: int) -> Iterator[tuple[int, int, int | None]]:
-        """(level, left, right) of each sum, lower levels first; no right where there is nothing to add."""
+        """Yield (level, left, right) of each sum, lower levels first; right is None if there is nothing to add."""
         level, nodes = 0, count
         while nodes > 1:
             for left in range(0, nodes, 2):
@@ -68,7 +71,7 @@ class ShardTree:
             sent = held.pop((level, right))
             self._ranks.send(sent.whole, owner)
             packing.give_back(sent)
-        if rank != owner or (level, left) not in held:  # which was added already where all of it is this rank's
+        if rank != owner or (level, left) not in held:  # already added if all of it is this rank's
             return
         value = held.pop((level, left))
         if right is not None:

@@ -1,4 +1,4 @@
-"""What the shards of a step compute: their parts of its sums, totals that these divide by, and rows of states."""
+"""What shards of a step compute: their parts of sums, totals as divisors, and rows of states."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ LOSS = "loss"
 
 
 class Shard(NamedTuple):
-    """One of the shards of a step. arrays: what it is fed."""
+    """A shard of a step, with its feeds."""
 
     number: int
     arrays: dict[str, np.ndarray]
 
 
 class ShardMemory:
-    """What native steps of a shard know of a trainer: their gradients go into one place, and the tree takes them."""
+    """Memory of native steps of shards, which write gradients to the same place for the tree."""
 
     def __init__(self, state: TrainState, gradients: Packed) -> None:
         self.program, self.interrupt, self._gradients = state.program, state.interrupt, gradients
@@ -44,8 +44,8 @@ class ShardMemory:
 
 
 class ShardCalls:
-    """Native calls of one graph with the feeds of shards, prepared for those of shapes that were met. own: inputs that
-    do not come from the caller.
+    """Prepared native calls of one graph with the feeds of shards. ``own`` are inputs that do not come from the
+    caller.
     """
 
     def __init__(self, state: TrainState, native: NativeStep, own: frozenset[str]) -> None:
@@ -55,30 +55,33 @@ class ShardCalls:
     def run(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
         compiled, outputs = self._native.compiled, self._native.outputs
         given = {name: arrays[name] for name in compiled.needed(outputs) if name in arrays}
-        found: dict[str, np.ndarray] | None = self._calls.run(given, {})
-        if found is not None:
-            return found
-        sizes = self._training.sizes(given, outputs, where, compiled, self._own)  # raises what is wrong with the feeds
+        results: dict[str, np.ndarray] | None = self._calls.run(given, {})
+        if results is not None:
+            return results
+        sizes = self._training.sizes(given, outputs, where, compiled, self._own)  # raises errors of the feeds
         entry, types = compiled.entry(outputs, sizes), compiled.input_types()
 
         def made(names: Mapping[Any, str]) -> Runner:
             return self._native.prepared(entry, entry.sized(sizes), names, given)
 
         runner, fed = self._calls.prepared(given, {}, given, str, types, made)
-        found = runner.run(fed)
-        assert found is not None, "it was prepared for these inputs"
-        return found
+        results = runner.run(fed)
+        assert results is not None, "it was prepared for these inputs"
+        return results
 
 
 class ShardVariant:
-    """One variant of a step, as shards compute it.
+    """A variant of a step, as shards compute it.
 
-    summed: names of what is added up beside gradients: the loss, and of what is fetched; apart: names of what shards
-    have rows of, or have alike. leaf: where a shard's gradients and sums lie; given: the sums of all.
+    ``summed`` are names of values that are added up besides gradients: the loss, and fetched ones. ``apart`` are names
+    of
+    values whose rows shards have, or that all have. ``leaf`` is memory of a shard's gradients and sums, ``given`` of
+    the
+    total.
     """
 
     def __init__(self, state: TrainState, variant: StepVariant, sharded: Sharded, rows: Set[str]) -> None:
-        """rows: names of the sizes that count them."""
+        """``rows`` are names of the sizes that count rows."""
         self.step, self.kinds, self.totals = variant, sharded.kinds, Totals(state, sharded)
         compiled, outputs = variant.native.compiled, variant.native.outputs
         types = {name: node.tensor for name, node in compiled.graph.outputs}
@@ -90,7 +93,7 @@ class ShardVariant:
             if isinstance(kind, Rows) and not kind.is_outermost(rows):
                 where = compiled.graph.output(name).where
                 raise GraphError(
-                    "what is fetched has steps before rows in one axis; fetch it before they are joined", where
+                    "a fetched value has an axis of steps and rows together; fetch it before they are joined", where
                 )
         gradients = [name for name in types if name.startswith(SUM)]
         self.packing = Packing({name: _place(types[name]) for name in (*self.summed, *gradients)})
@@ -99,24 +102,24 @@ class ShardVariant:
         self._calls = ShardCalls(state, NativeStep(memory, compiled, outputs), variant.own)
 
     def compute(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
-        """A shard's results; its gradients and what is added up lie in ``leaf``."""
-        found = self._calls.run(arrays, where)
+        """Return a shard's results. Its gradients and sums are in ``leaf``."""
+        results = self._calls.run(arrays, where)
         for name in self.summed:
-            self.leaf.views[name][...] = found[name]
-        return found
+            self.leaf.views[name][...] = results[name]
+        return results
 
     def joined(
         self, everyone: Sequence[Sequence[Mapping[str, np.ndarray]]], names: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """States and what is fetched of all rows. everyone: what each rank's shards have."""
+        """Return states and fetched values of all rows, from those of each rank's shards."""
         pieces = [piece for own in everyone for piece in own]
         return {name: _whole(self.kinds[name], [piece[name] for piece in pieces]) for name in names}
 
 
 class Parts:
-    """What the shards of this process give in one step.
+    """Results of this process's shards in one step. ``apart`` are values that are not added up.
 
-    apart: what is not added up, of each. failure: what was raised; no other rank then waits for what does not come.
+    ``failure`` is an exception; the process still takes part in the exchange, so that no other waits.
     """
 
     def __init__(self, variant: ShardVariant, where: Where | None) -> None:
@@ -125,19 +128,19 @@ class Parts:
         self.failure: BaseException | None = None
 
     def computed(self, shards: Sequence[Shard]) -> Iterator[tuple[int, Packed]]:
-        """Each shard's part of the sum, which stays until the next is asked for."""
+        """Yield each shard's part of the sum, which is valid until the next one."""
         for shard in shards:
             if self.failure is None:
                 try:
-                    found = self._variant.compute(shard.arrays, self._where)
-                    self.apart.append({name: found[name] for name in self._variant.apart})
+                    results = self._variant.compute(shard.arrays, self._where)
+                    self.apart.append({name: results[name] for name in self._variant.apart})
                 except BaseException as error:
                     self.failure = error
             yield shard.number, self._variant.leaf
 
 
 class Stage(NamedTuple):
-    """Totals that are computed together. leaf: where a shard's lie, given: the sums of all, from step to step."""
+    """Totals that are computed together. ``leaf`` is memory of a shard's, ``given`` of all, reused in each step."""
 
     calls: ShardCalls
     packing: Packing
@@ -146,7 +149,7 @@ class Stage(NamedTuple):
 
 
 class Totals:
-    """What a loss divides by, and the like: computed of each shard's feeds and added up, before any shard's loss."""
+    """Divisors of a loss and other totals, computed from each shard's feeds and added up before any shard's loss."""
 
     def __init__(self, state: TrainState, sharded: Sharded) -> None:
         types = {name: node.tensor for name, node in sharded.totals.outputs}
@@ -160,26 +163,26 @@ class Totals:
             self._stages.append(Stage(calls, packing, packing.make(), packing.make()))
 
     def add(self, shards: Sequence[Shard], count: int, tree: ShardTree, ranks: Ranks, where: Where | None) -> None:
-        """Feeds each shard the totals over all shards, of which ``count`` have rows."""
+        """Add the totals over all shards, of which ``count`` have rows, to each shard's feeds."""
         for stage in self._stages:
             with ranks.together():
-                found = [stage.calls.run(shard.arrays, where) for shard in shards]
-            tree.add(_packed(shards, found, stage.leaf), count, stage.packing, stage.given)
+                results = [stage.calls.run(shard.arrays, where) for shard in shards]
+            tree.add(_packed(shards, results, stage.leaf), count, stage.packing, stage.given)
             for shard in shards:
                 shard.arrays.update(stage.given.views)
 
 
 def _packed(
-    shards: Sequence[Shard], found: Sequence[Mapping[str, np.ndarray]], leaf: Packed
+    shards: Sequence[Shard], results: Sequence[Mapping[str, np.ndarray]], leaf: Packed
 ) -> Iterator[tuple[int, Packed]]:
-    for shard, arrays in zip(shards, found, strict=True):
+    for shard, arrays in zip(shards, results, strict=True):
         for name, view in leaf.views.items():
             view[...] = arrays[name]
         yield shard.number, leaf
 
 
 def _stages(totals: Graph) -> list[tuple[str, ...]]:
-    """Names of totals that are computed together: a later stage reads earlier ones."""
+    """Return the names of totals that are computed together. Later stages read earlier ones."""
     stages: list[tuple[str, ...]] = []
     left = dict(totals.outputs)
     while left:
@@ -193,12 +196,12 @@ def _stages(totals: Graph) -> list[tuple[str, ...]]:
 
 
 def _whole(kind: Kind, pieces: Sequence[np.ndarray]) -> np.ndarray:
-    """A value of the whole batch, of what its shards have."""
+    """Return a value of the whole batch from those of its shards."""
     return np.concatenate(pieces, kind.axis) if isinstance(kind, Rows) else pieces[0]
 
 
 def _place(kind: TensorType) -> tuple[tuple[int, ...], np.dtype]:
     sizes = [dim for dim in kind.shape if isinstance(dim, int)]
     if len(sizes) < kind.rank:
-        raise GraphError("what is added up over shards has a size that only a call can tell; declare it, or fetch rows")
+        raise GraphError("a value that is added up over shards has a symbolic size; declare the size, or fetch rows")
     return tuple(sizes), np.dtype(kind.dtype)

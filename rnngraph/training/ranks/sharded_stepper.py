@@ -1,7 +1,7 @@
-"""Steps whose batch is cut in shards: each shard's gradients are computed apart, here or by another process, and added
-up in one order.
+"""Steps whose batch is split into shards. Gradients of each are computed here or in another process, and added in
+order.
 
-The bits of a step depend on the batch and on the number of shards, and not on how many processes share them.
+The bits of a step depend on the batch and the number of shards, and not on the number of processes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from .shard_variant import LOSS, Parts, Shard, ShardCalls, ShardVariant
 
 
 class Batch(NamedTuple):
-    """What a process has of a batch: rows from ``first`` on, at least those of its shards. rows: of the whole batch;
-    None: ``arrays`` have them all.
+    """A process's part of a batch: rows from ``first``, at least those of its shards. ``rows`` are of the whole batch;
+    None: ``arrays`` have all.
     """
 
     arrays: dict[str, np.ndarray]
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 
 
 class ShardedStepper(Stepper):
-    """The steps of one trainer whose batches are cut in shards, over one process or several."""
+    """Steps of a trainer whose batches are split into shards, over one or several processes."""
 
     def __init__(self, state: TrainState, ranks: Ranks, shards: int, where: Where | None) -> None:
         super().__init__(state)
@@ -58,7 +58,7 @@ class ShardedStepper(Stepper):
                 "can't be cut in shards; train without shards",
                 where,
             )
-        self._variant(SHOWN, (), None)  # raises here where the loss mixes rows
+        self._variant(SHOWN, (), None)  # raises if the loss mixes rows
 
     def step(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
@@ -106,8 +106,8 @@ class ShardedStepper(Stepper):
         variant.totals.add(shards, used, self.tree, ranks, where)
         parts = Parts(variant, where)
         self.tree.add(parts.computed(shards), used, variant.packing, variant.given)
-        found = variant.joined(ranks.exchanged(parts.apart, parts.failure), variant.apart)
-        return self._commit(variant, found, seed, on_commit, fetch)
+        results = variant.joined(ranks.exchanged(parts.apart, parts.failure), variant.apart)
+        return self._commit(variant, results, seed, on_commit, fetch)
 
     def warm_up(
         self, feeds: Mapping[str, Any], own: slice, count: int, where: Where | None, committed: Callable[[], None]
@@ -130,20 +130,22 @@ class ShardedStepper(Stepper):
 
     def _variant(self, states: str, label_weights: tuple[float, ...], fetch: Fetch | None) -> ShardVariant:
         key = states, label_weights, fetch
-        found = self._sharded.get(key)
-        if found is None:
-            found = ShardVariant(self.state, *shard_of(self.state, *key, self._rows), self._rows.names)
-            self._sharded[key] = found
-        return found
+        variant = self._sharded.get(key)
+        if variant is None:
+            variant = ShardVariant(self.state, *shard_of(self.state, *key, self._rows), self._rows.names)
+            self._sharded[key] = variant
+        return variant
 
     def _each(self, count: int) -> int:
-        """Rows of a shard."""
+        """Return the rows of a shard."""
         return max(1, -(-count // self.tree.shards))
 
     def _cut(
         self, variant: ShardVariant, batch: Batch, seed: int, states: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[list[Shard], int]:
-        """(this rank's shards that have rows, rows of the whole batch): equal parts, but for the last."""
+        """Return (this rank's shards with rows, rows of the whole batch). Shards have equal numbers of rows, except the
+        last.
+        """
         count = self._rows.count(batch.arrays, where) if batch.rows is None else batch.rows
         arrays = {**batch.arrays, **self.state.program.training.counters(seed)}
         for name in states:
@@ -172,17 +174,17 @@ class ShardedStepper(Stepper):
         return shards, count
 
     def _check_alike(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """That all ranks step the same batch: at first each time, later now and then, as it takes reading all."""
+        """Check that all ranks have the same batch: in each of the first steps, then rarely, as it reads all data."""
         self._steps += 1
         if self.ranks.size == 1 or self._steps & (self._steps - 1):
             return
 
         def digest() -> tuple[None, int]:
-            found = 0
+            checksum = 0
             for name, array in arrays.items():
-                found = zlib.crc32(repr((name, array.shape)).encode(), found)
-                found = zlib.crc32(array.tobytes(), found)
-            return None, found
+                checksum = zlib.crc32(repr((name, array.shape)).encode(), checksum)
+                checksum = zlib.crc32(array.tobytes(), checksum)
+            return None, checksum
 
         self.ranks.together_alike(
             digest,
@@ -192,7 +194,7 @@ class ShardedStepper(Stepper):
         )
 
     def _commit(
-        self, variant: ShardVariant, found: dict[str, np.ndarray], seed: int | None, on_commit: OnCommit | None,
+        self, variant: ShardVariant, results: dict[str, np.ndarray], seed: int | None, on_commit: OnCommit | None,
         fetch: Fetch | None,
     ) -> Any:  # fmt: skip
         state, views = self.state, variant.given.views
@@ -201,17 +203,17 @@ class ShardedStepper(Stepper):
             self._take(loss, {name: array for name, array in views.items() if name.startswith(SUM)})
             counts = state.skipped == skipped
             if counts:
-                state.carried = {name: found[name] for name in variant.step.states} or None
+                state.carried = {name: results[name] for name in variant.step.states} or None
             if seed is None:
                 state.drawn = None
             if on_commit is not None:
                 on_commit(loss, counts)
         if fetch is None:
             return loss
-        return loss, fetch.pack({**found, **{name: views[name].copy() for name in variant.summed}})
+        return loss, fetch.pack({**results, **{name: views[name].copy() for name in variant.summed}})
 
     def _take(self, loss: float, sums: dict[str, np.ndarray]) -> None:
-        """An update by these sums over shards, or one more step whose gradients wait for one."""
+        """Update with these sums over shards, or add them to gradients that wait for an update."""
         state = self.state
         if not state.accepts(loss):
             return

@@ -1,4 +1,4 @@
-"""How processes begin a training: that they have one program, and that they start from the same values."""
+"""Starts a training over processes: checks that they have the same program, and gives them the same values."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .ranks import Ranks
 from .sharded_stepper import ShardedStepper
 
 
-def shards_of(given: int | None, ranks: Ranks, where: Where | None) -> int | None:
-    """How many parts a batch is cut in; None: it is one."""
-    if given is None:
+def shards_of(shards: int | None, ranks: Ranks, where: Where | None) -> int | None:
+    """Return the number of shards of a batch; None: it is computed as a whole."""
+    if shards is None:
         return ranks.size if ranks.size > 1 else None
-    count = whole_number(given, "shards", 1)
+    count = whole_number(shards, "shards", 1)
     if count < ranks.size:
         raise ArgumentError(
             f"shards={count} leaves some of {ranks.size} processes without any; give at least as many as processes",
@@ -27,9 +27,9 @@ def shards_of(given: int | None, ranks: Ranks, where: Where | None) -> int | Non
 
 
 def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
-    """What makes the steps. Raises where the processes' programs are not one and the same.
+    """Return the stepper of a trainer. Raise if the processes' programs differ.
 
-    Parameters, and what seeds are drawn from, become those of rank 0.
+    Parameters and the state of seeds become those of rank 0.
     """
     if state.shards is None:
         return Stepper(state)
@@ -45,7 +45,7 @@ def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
 
 
 def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
-    """What callbacks on rank 0 may have changed becomes that of all: parameters, and the optimizer, which was
+    """Copy what callbacks on rank 0 may have changed to all ranks: parameters, and the optimizer, which was
     ``before``.
     """
     if ranks.size == 1:
@@ -58,8 +58,8 @@ def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
         raise
     except Exception as error:  # of the communicator, before anything is sent
         raise DtypeError(
-            f"what a callback set can't be sent to other processes ({error}); set learning_rate to a number, a "
-            "schedule such as rg.CosineDecay, or a function of a module",
+            f"the optimizer that a callback set can't be sent to other processes ({error}); set learning_rate to a "
+            "number, a schedule such as rg.CosineDecay, or a function of a module",
             state.where,
         ) from error
     if optimizer is not None:
@@ -67,7 +67,7 @@ def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
 
 
 def take_parameters(state: TrainState, ranks: Ranks) -> None:
-    """Parameters become those of rank 0."""
+    """Copy rank 0's parameters to all ranks."""
     parameters = state.program.parameters
     with ranks.together():
         shared = {name: array.copy() for name, array in parameters.items()}
@@ -76,7 +76,7 @@ def take_parameters(state: TrainState, ranks: Ranks) -> None:
 
 
 def _text(optimizer: Optimizer) -> str:
-    """What tells optimizers apart, as far as one of the user's own can be told."""
+    """Return text that distinguishes optimizers, as far as a user's own allows."""
     try:
         return str(optimizer_text(optimizer))
     except ArgumentError:

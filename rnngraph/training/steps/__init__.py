@@ -1,9 +1,9 @@
-"""Native steps of a trainer: ``train_state`` is what the next step depends on, ``step_variants`` makes the graph of a
-step, ``step_runner`` gives its calls argument blocks in memory of ``step_buffers``, ``updates`` bring it into effect,
-and ``stepper`` is the entrance. ``batch_rows`` says which axis numbers examples, ``fetches`` are what a step gives
-beside its loss, ``applied_gradients`` what updates apply in place of gradients.
+"""Native steps of a trainer.
 
-``prepared_train_step`` runs calls that change parameters. ``double_buffer`` has room for new values,
-``deferred_interrupt`` keeps a Ctrl-C out of what must change as one, and ``profiled_step`` is a profile of steps that
-come to no effect. Knows neither examples nor files.
+``stepper`` is the entrance. ``train_state`` is the state of the next step, ``step_variants`` makes the graph of a step,
+``step_runner`` prepares its calls with memory of ``step_buffers``, ``prepared_train_step`` runs them, and ``updates``
+commits their results. ``batch_rows`` finds the axis of examples, ``fetches`` are results besides the loss, and
+``applied_gradients`` replace gradients in updates. ``double_buffer`` has memory for new values, ``deferred_interrupt``
+defers a Ctrl-C while values change together, and ``profiled_step`` profiles steps without committing them. The room
+knows neither examples nor files.
 """

@@ -1,4 +1,4 @@
-"""Which axis of what a program is fed numbers the examples of a batch, and how a batch is cut along it."""
+"""Finds the axis of a program's feeds that numbers examples, and slices a batch along it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True)
 class BatchRows:
-    """names: of the sizes that count rows. likely: what other names stand for. axes: of rows, by input; None: it has
-    none, and each part of a batch takes all of it.
+    """Axes of rows.
+
+    ``names`` are of sizes that count rows, ``likely`` the meanings of other names, and ``axes`` the axis of rows by
+    input;
+    None: it has none, and each part of a batch has all of it.
     """
 
     names: frozenset[str]
@@ -28,7 +31,7 @@ class BatchRows:
 
     @staticmethod
     def of(program: Program, where: Where | None) -> BatchRows:
-        """Raises ``GraphError`` where a batch can't be cut, as its size is declared."""
+        """Return a program's axes of rows. Raise ``GraphError`` if the declared size of a batch prevents splitting."""
         inputs = example_inputs(program.inference, program.evaluation, program.training)
         layout, likely = layout_of(inputs), likely_names(inputs.training.optimized)
         dims = {layout.types[name].shape[axis] for name, axis in layout.batch_axis.items() if axis is not None}
@@ -38,8 +41,8 @@ class BatchRows:
         if not dims or len(names) < len(dims):
             declared = ", ".join(sorted(str(dim) for dim in dims if not isinstance(dim, Size) or dim.symbol is None))
             raise GraphError(
-                f"a batch of {declared or 'no'} rows can't be cut in shards; declare the batch axis of what is fed as "
-                "None",
+                f"a batch of {declared or 'no'} rows can't be split into shards; declare the batch axis of "
+                "placeholders as None",
                 where,
             )
         counted = frozenset(str(name) for name in names)
@@ -49,19 +52,19 @@ class BatchRows:
         )
 
     def count(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> int:
-        """Rows of what is fed."""
+        """Return the number of rows of feeds."""
         counts = {
             name: array.shape[axis] for name, array in arrays.items() if (axis := self.axes.get(name)) is not None
         }
         if not counts:
-            raise ArgumentError("nothing that is fed has a batch axis, and so there is nothing to cut in shards", where)
+            raise ArgumentError("no feed has a batch axis to split into shards; train without shards", where)
         if len(set(counts.values())) > 1:
             each = ", ".join(f"{name} {count}" for name, count in counts.items())
-            raise ArgumentError(f"what is fed has different numbers of rows: {each}", where)
+            raise ArgumentError(f"feeds have different numbers of rows: {each}; give the same number", where)
         return next(iter(counts.values()))
 
     def cut(self, arrays: Mapping[str, np.ndarray], first: int, stop: int) -> dict[str, np.ndarray]:
-        """Rows ``first`` to ``stop`` of what is fed."""
+        """Return rows ``first`` to ``stop`` of feeds."""
         return {
             name: array if (axis := self.axes.get(name)) is None else rows_of(array, axis, first, stop)
             for name, array in arrays.items()
@@ -73,7 +76,7 @@ def rows_of(array: np.ndarray, axis: int, first: int, stop: int) -> np.ndarray:
 
 
 def require_rows(program: Program, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
-    """Raise ``ShapeError`` if an array that is fed has a batch axis without rows."""
+    """Raise ``ShapeError`` if a fed array has a batch axis without rows."""
     if all(array.size for array in arrays.values()):
         return
     axes = layout_of(example_inputs(program.inference, program.evaluation, program.training)).batch_axis

@@ -1,4 +1,4 @@
-"""A Ctrl-C is deferred while something changes that must change as one."""
+"""Defers a Ctrl-C while values change that must change together."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 
 class DeferredInterrupt:
-    """What changes within ``with interrupt:`` changes as one: a Ctrl-C that is watched for comes before or after it.
+    """Context in which values change together: a watched Ctrl-C comes before or after it.
 
-    Blocks nest. Handlers of signals run in the main thread only, so in any other there is nothing to put off.
+    Contexts nest. Python runs handlers of signals in the main thread only, so other threads have nothing to defer.
     """
 
     def __init__(self) -> None:
@@ -22,9 +22,9 @@ class DeferredInterrupt:
         self._came: tuple[int, FrameType | None] | None = None
 
     def watch(self) -> None:
-        """Takes the place of Python's handler, once for many blocks: that costs as much as a small step."""
+        """Replace Python's handler, once for many contexts, as that costs as much as a small step."""
         before = signal.getsignal(signal.SIGINT)
-        if before == self._note or not callable(before):  # not callable: ignored, or no business of Python's
+        if before == self._note or not callable(before):  # not callable: ignored, or not a Python handler
             return
         self._before = before  # first, as the signal may come from the next line on
         try:
@@ -33,7 +33,7 @@ class DeferredInterrupt:
             return
 
     def release(self) -> None:
-        """Gives the place back, unless somebody else has taken it meanwhile."""
+        """Restore the handler, unless someone else has replaced it meanwhile."""
         if signal.getsignal(signal.SIGINT) == self._note:
             try:
                 signal.signal(signal.SIGINT, self._before)
@@ -47,7 +47,7 @@ class DeferredInterrupt:
         try:
             self._before(number, frame)
         except BaseException:
-            self.release()  # now: what it raises may leave no chance to, as where it comes on the way into ``release``
+            self.release()  # now, as the exception may leave no later chance, such as on the way into ``release``
             raise
 
     def __enter__(self) -> None:
@@ -66,7 +66,7 @@ class DeferredInterrupt:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Within, a Ctrl-C waits until somebody asks for what is ``due``, or for the end."""
+        """Defer a Ctrl-C until someone asks for what is ``due``, or to the end."""
         before, self._held = self._held, True
         try:
             yield
@@ -76,7 +76,7 @@ class DeferredInterrupt:
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
-        """Within, a Ctrl-C that would be ``held`` comes at once."""
+        """Deliver a Ctrl-C immediately that would be ``held``."""
         before, self._held = self._held, False
         try:
             yield
@@ -84,7 +84,7 @@ class DeferredInterrupt:
             self._held = before
 
     def due(self) -> BaseException | None:
-        """What a Ctrl-C that came meanwhile raises, which then is the caller's to raise."""
+        """Return the exception of a deferred Ctrl-C, for the caller to raise."""
         if self._came is None:
             return None
         came, self._came = self._came, None

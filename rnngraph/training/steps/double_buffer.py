@@ -1,4 +1,4 @@
-"""Double buffers for values that steps replace, and values that are written over where nobody else holds them."""
+"""Double buffers for values that steps replace, and copies of values that others hold before they are overwritten."""
 
 from __future__ import annotations
 
@@ -16,26 +16,24 @@ def _holders(arrays: dict[str, np.ndarray], name: str) -> int:
 
 
 _UNSHARED = _holders({"": np.empty(0)}, "")
-"""Holders of an array that only the dictionary knows, as this Python counts them."""
+"""Reference count of an array that only a dictionary holds, in this Python."""
 
 
 def _is_shared(arrays: dict[str, np.ndarray], name: str) -> bool:
-    """True if someone else may hold an array. One that lies in another's memory counts as shared: views of it hold
-    the other.
-    """
+    """True if someone else may hold an array. Parts of another array count as shared, as views of it hold the other."""
     array = arrays[name]  # as in ``_holders``
     return array.base is not None or sys.getrefcount(array) > _UNSHARED
 
 
 def copy_shared(arrays: dict[str, np.ndarray]) -> None:
-    """Copy the arrays that someone else holds, before all are overwritten: others keep theirs."""
+    """Copy the arrays that someone else holds, before all are overwritten."""
     for name in arrays:
         if _is_shared(arrays, name):
             arrays[name] = np.array(arrays[name], order="C")
 
 
 class DoubleBuffer:
-    """The second array of each value, for the next one to be written into. What someone else holds is left to them."""
+    """Second array of each value, to write the next value. Arrays that someone else holds are replaced."""
 
     def __init__(self) -> None:
         self._arrays: dict[str, np.ndarray] = {}
@@ -46,7 +44,7 @@ class DoubleBuffer:
         return self._arrays[name]
 
     def swap(self, present: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What was written for these names. Their ``present`` arrays are the next targets."""
+        """Return the written arrays of these names. Their ``present`` arrays are the next targets."""
         written = {name: self._arrays[name] for name in present}
         self._arrays.update(present)
         return written

@@ -1,4 +1,4 @@
-"""What a step gives beside its loss: Tensors of the declaration, as the same native call computes them."""
+"""Results of a step besides its loss: declared Tensors, computed by the same native call."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ MAX_FETCHES = 64
 
 
 class Fetch:
-    """One ``fetch=``, checked.
+    """A checked ``fetch=``.
 
-    declared: by label of an output of the step's graph, the node of a Tensor; outputs: the path of one of the program's
-    outputs, by label. structure, labels: of what it gives, and of its leaves in order.
+    ``declared`` are nodes of Tensors by output label of the step's graph, ``outputs`` paths of the program's outputs by
+    label, ``structure`` and ``labels`` the nest of results and its leaves in order.
     """
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
+    def __init__(self, fetch: Mapping[str, Any]) -> None:
         self.declared: dict[str, Node] = {}
         self.outputs: dict[str, str] = {}
-        leaves = flatten(dict(given))
-        self.structure = map_leaves(lambda leaf: None, dict(given))
+        leaves = flatten(dict(fetch))
+        self.structure = map_leaves(lambda leaf: None, dict(fetch))
         self.labels = [f"{FETCH}{number}" for number in range(len(leaves))]
         for label, leaf in zip(self.labels, leaves, strict=True):
             if isinstance(leaf, Tensor):
@@ -43,13 +43,13 @@ class Fetch:
         self._give = giver(self.structure, [partial(self._array, label) for label in self.labels])
 
     def labelled(self, graph: Graph) -> list[tuple[str, Node]]:
-        """What is fetched by label, of a lowered graph with ``declared`` among its outputs."""
+        """Return fetched nodes by label, in a lowered graph with ``declared`` among its outputs."""
         sources = {label: label for label in self.declared} | self.outputs
         return [(label, graph.output(name)) for label, name in sources.items()]
 
-    def pack(self, found: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """A step's results in the structure that was asked for."""
-        self._found = found
+    def pack(self, results: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Return a step's results in the requested structure."""
+        self._found = results
         packed: dict[str, Any] = self._give()
         self._found = {}
         return packed
@@ -59,35 +59,35 @@ class Fetch:
 
 
 class Fetches:
-    """Every ``fetch=`` that a trainer met, so that equal ones are steps of one graph."""
+    """Cache of a trainer's ``fetch=`` values, so that equal ones share a graph."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        # By identity, which takes no walk over nests.
+        # by identity, without a walk over nests
         self._recent: BoundedCache[Any, tuple[tuple[Any, ...], Fetch]] = BoundedCache(MAX_FETCHES)
         self._known: BoundedCache[Any, Fetch] = BoundedCache(MAX_FETCHES)
 
-    def of(self, given: Any) -> Fetch:
-        """What was checked before, or is now. Raises where it is no mapping of Tensors and outputs' paths."""
-        if type(given) is dict and (recent := self._recent.get((*given, *map(id, given.values())))) is not None:
+    def of(self, fetch: Any) -> Fetch:
+        """Return a checked ``fetch=``. Raise unless it is a mapping of Tensors and paths of outputs."""
+        if type(fetch) is dict and (recent := self._recent.get((*fetch, *map(id, fetch.values())))) is not None:
             return recent[1]
         where = user_line()
-        if not isinstance(given, Mapping) or not given:
-            raise StructureError(f'fetch takes a mapping such as {{"logits": logits}}, not {shown(given)}', where)
-        values = tuple(given.values())
-        leaves = flatten(dict(given))
+        if not isinstance(fetch, Mapping) or not fetch:
+            raise StructureError(f'fetch takes a mapping such as {{"logits": logits}}, not {shown(fetch)}', where)
+        values = tuple(fetch.values())
+        leaves = flatten(dict(fetch))
         for leaf in leaves:
             self._check(leaf, where)
-        shape = repr(map_leaves(lambda leaf: None, dict(given)))
+        shape = repr(map_leaves(lambda leaf: None, dict(fetch)))
         named = shape, tuple(leaf.node if isinstance(leaf, Tensor) else leaf for leaf in leaves)
         known = self._known.get(named)
         if known is None:
             if is_leaf(self._program.structure):  # whose path is empty
-                given = map_leaves(lambda leaf: "" if isinstance(leaf, str) else leaf, dict(given))
-            known = self._known[named] = Fetch(given)
+                fetch = map_leaves(lambda leaf: "" if isinstance(leaf, str) else leaf, dict(fetch))
+            known = self._known[named] = Fetch(fetch)
         if all(map(is_constant, values)):
-            # With the values, so that their ids stay theirs.
-            self._recent[*given, *map(id, values)] = values, known
+            # the values are kept, so that their ids stay theirs
+            self._recent[*fetch, *map(id, values)] = values, known
         return known
 
     def _check(self, leaf: Any, where: Where | None) -> None:

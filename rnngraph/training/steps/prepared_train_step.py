@@ -1,4 +1,4 @@
-"""Steps with feeds of a signature that was met before."""
+"""Steps with feeds of a signature that occurred before."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .updates import OnCommit, Updates
 
 
 class PreparedTrainStep:
-    """Steps of one variant, with feeds of one signature. The trainer lets one run at a time."""
+    """Steps of one variant with feeds of one signature. The trainer runs one at a time."""
 
     def __init__(self, updates: Updates, variant: StepVariant, runner: Runner) -> None:
-        """runner: is fed the states, too, if the variant carries them on."""
+        """``runner`` also takes the states if the variant carries them."""
         self._updates, self._variant, self._runner = updates, variant, runner
 
     @property
@@ -23,16 +23,15 @@ class PreparedTrainStep:
         """False once the number of threads has changed."""
         return self._runner.is_current
 
-    def run(self, given: Mapping[Any, Any], seed: int | None, out: Any, on_commit: OnCommit | None = None) -> Any:
-        """Return the loss of a step, with what it fetches if it does.
-
-        None, with nothing done, if only the slow path takes its feeds or states.
+    def run(self, feeds: Mapping[Any, Any], seed: int | None, out: Any, on_commit: OnCommit | None = None) -> Any:
+        """Return the loss of a step, with fetched results if any; None, with nothing done, if only the slow path
+        accepts its feeds.
         """
         variant, updates = self._variant, self._updates
         if variant.given:
             carried = updates.state.carried or {}
-            given = {**given, **{name: carried[name] for name in variant.given if name in carried}}
-        found = self._runner.run(given, seed, commit=partial(updates.commit, variant, seed, on_commit))
-        if found is None or variant.fetch is None:
-            return None if found is None else float(found["loss"])
-        return float(found["loss"]), variant.fetch.pack(found)
+            feeds = {**feeds, **{name: carried[name] for name in variant.given if name in carried}}
+        results = self._runner.run(feeds, seed, commit=partial(updates.commit, variant, seed, on_commit))
+        if results is None or variant.fetch is None:
+            return None if results is None else float(results["loss"])
+        return float(results["loss"]), variant.fetch.pack(results)

@@ -1,4 +1,4 @@
-"""A profile of a trainer's steps, which come to no effect: parameters, optimizer and generator stay as they are."""
+"""Profiles a trainer's steps without committing them: parameters, optimizer and generator do not change."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ from .stepper import Stepper
 def profile_step(
     stepper: Stepper, arrays: dict[str, np.ndarray], seed: int | None, seconds: float, where: Where | None
 ) -> Profile:  # fmt: skip
-    """What steps with these feeds take: forward, backward and update, and packing the weights anew.
+    """Return the profile of steps with these feeds: forward, backward, update, and packing of the weights.
 
-    arrays: converted feeds, to which the counters of masks are added. Of a trainer that accumulates, the update of what
-    was added up is not among them. Raises ``ArgumentError`` for one with shards.
+    Args:
+        arrays: Converted feeds, to which the counters of masks are added.
+
+    Raises:
+        ArgumentError: The trainer has shards.
     """
     state, program, spent = stepper.state, stepper.state.program, checked_seconds(seconds, where)
     if state.shards is not None:
         raise ArgumentError(
-            "a step of a trainer with shards is a call for each of them, and can't be profiled; profile a trainer "
+            "a step of a trainer with shards is one call for each shard and can't be profiled; profile a trainer "
             "without shards=, on as many rows as a shard has",
             where,
         )
@@ -37,7 +40,7 @@ def profile_step(
         variant = stepper.variant(SHOWN)
         compiled, outputs = variant.native.compiled, variant.native.outputs
         plain, sized = variant.entry(state, arrays, where)
-        step = NativeStep(state, compiled, outputs, state.inputs)  # with memory that goes when all is measured
+        step = NativeStep(state, compiled, outputs, state.inputs)  # whose memory is freed after all measurements
         shares = [name for name in arrays if name in program.parts.lowered.keep_probs]
 
         def calls(entry: NativeEntry) -> Callable[[], object]:

@@ -1,4 +1,4 @@
-"""Memory of native steps: argument blocks that are filled in once, as values take turns in few places."""
+"""Memory of native steps: argument blocks that are filled once, as values alternate between few arrays."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ MAX_BLOCKS = 8
 
 
 class StepTarget(Protocol):
-    """Owner of what native steps replace.
+    """Owner of the values that native steps replace.
 
-    program: whose parameters steps read. interrupt: context that defers a Ctrl-C.
+    ``program`` has the parameters that steps read. ``interrupt`` is a context that defers a Ctrl-C.
     """
 
     @property
@@ -38,7 +38,7 @@ class StepTarget(Protocol):
 
 
 class StepMemory:
-    """What the calls of one entry share, of which there is never more than one at a time."""
+    """Memory that the calls of one entry share, of which only one runs at a time."""
 
     def __init__(self, entry: NativeEntry) -> None:
         self._entry, self._panels, self._arena = entry, entry.panels(), aligned_bytes(1)
@@ -53,18 +53,18 @@ class StepMemory:
         parameters: Mapping[str, np.ndarray],
         own: Mapping[str, np.ndarray],
     ) -> ArgumentBlock:
-        """The argument block of a call for these parameters, the inputs of the trainer's own, and what replaces them.
+        """Return the argument block of a call for these parameters, the trainer's own inputs and the outputs' targets.
 
-        It holds none of them: who calls holds the parameters until the call ends, as others may replace them.
+        It holds none of them: the caller holds the parameters until the call ends, as others may replace them.
         """
         if self._arena.size < call.spec.sized.arena_bytes:
-            self._blocks.clear()  # first: they hold the address of the arena that goes
+            self._blocks.clear()  # first, as they hold the address of the old arena
             self._arena = aligned_bytes(call.spec.sized.arena_bytes, TEMPORARIES)
         targets = [*map(target.target, self._replacing)]
         arrays = [*map(parameters.__getitem__, self._entry.parameter_slots), *own.values(), *targets]
         key = tuple(map(id, arrays))
         block, held = self._blocks.get(key, (None, ()))
-        # One that is gone may have left its id to another.
+        # the id of a freed array may belong to another one
         if block is None or not all(map(is_, [known() for known in held], arrays)):
             block = self._block_of(parameters, own, dict(zip(self._replacing, targets, strict=True)))
             self._blocks[key] = block, [ref(array) for array in arrays]
@@ -75,7 +75,7 @@ class StepMemory:
     def _block_of(
         self, parameters: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray]
     ) -> ArgumentBlock:
-        """An argument block in which all is set but what calls feed and are given. targets: by output."""
+        """Return an argument block with everything set except feeds and results. ``targets`` are by output."""
         block, entry = self._entry.block(), self._entry
         block.set_parameters(parameters, self._panels)
         block.set_arena(self._arena)

@@ -1,4 +1,4 @@
-"""Native steps: the graph of one variant of a step, its entries by the sizes that they meet, and their runners."""
+"""Native steps: the graph of a variant of a step, its entries by sizes, and their runners."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from .step_buffers import StepMemory, StepTarget
 from .train_state import TrainState
 
 MAX_MEMORIES = 8
-"""Entries for which a trainer keeps memory: packed weights and temporaries of each."""
+"""Maximum entries whose memory a trainer keeps: packed weights and temporaries."""
 
 
 class NativeStep:
-    """One graph of a trainer, and the source of argument blocks of its calls: they write in place of what they replace.
+    """Graph of a trainer, and source of argument blocks of its calls, which write over the values they replace.
 
-    Each call packs the weights again. own: returns what a call reads beside parameters and feeds.
+    Each call packs the weights again. ``own`` returns inputs besides parameters and feeds.
     """
 
     is_shared = False
@@ -57,12 +57,12 @@ class NativeStep:
         shares: Sequence[str] = (),
         draw: Callable[[], int] | None = None,
     ) -> Runner:
-        """Return a runner of calls with inputs like these, which give all results but those that replace something.
+        """Return a runner of calls with inputs like these, which return all results except replaced values.
 
         Args:
-            names: of what is fed, by what it is fed by.
-            seeded, shares: as for ``CallSpec``.
-            draw: gives the seed of a call that is given none, whether it has masks or not.
+            names: Names of inputs, by the feed's key.
+            seeded, shares: As for ``CallSpec``.
+            draw: Returns the seed of a call without one, with masks or not.
         """
         leaves = [name for name in entry.output_slots if not name.startswith((NEW, SUM, SLOT))]
         ranges = self.compiled.range_preconditions(self.outputs)
@@ -73,19 +73,19 @@ class NativeStep:
     def once(
         self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], commit: Commit | None = None
     ) -> dict[str, np.ndarray]:
-        """Return the results of a single call, whose inputs were checked."""
+        """Return the results of a single call with checked inputs."""
         entry = self.compiled.entry(self.outputs, sizes)
         runner = self.prepared(entry, entry.sized(sizes), {name: name for name in arrays}, arrays)
-        found: dict[str, np.ndarray] | None = runner.run(arrays, commit=commit)
-        assert found is not None, "it was prepared for these inputs"
-        return found
+        results: dict[str, np.ndarray] | None = runner.run(arrays, commit=commit)
+        assert results is not None, "it was prepared for these inputs"
+        return results
 
     def memory(self, entry: NativeEntry) -> StepMemory:
         """Return the memory of an entry's calls."""
-        found = self._memory.get(entry)
-        if found is None:
-            found = self._memory[entry] = StepMemory(entry)
-        return found
+        kept = self._memory.get(entry)
+        if kept is None:
+            kept = self._memory[entry] = StepMemory(entry)
+        return kept
 
     def call(self, spec: CallSpec) -> PreparedCall:
         return PreparedCall(spec)
@@ -99,23 +99,25 @@ class NativeStep:
         return block, parameters
 
     def ran(self, call: PreparedCall, arrays: list[Any] | None, held: object) -> None:
-        """Do nothing: what a call replaces takes effect when its results are committed."""
+        """Do nothing: values are replaced when results are committed."""
 
 
 class StepVariant:
-    """One variant of a step: with states as declared, or carried on from the step before."""
+    """Variant of a step: with declared initial states, or carried from the step before."""
 
     def __init__(
         self, state: TrainState, lowered: Lowered, compiled: CompiledGraph, states: str, fed: Collection[str],
         fetch: Fetch | None,
     ) -> None:  # fmt: skip
-        """states: shown or given. fed: names of what callers feed. fetch: what a step gives beside the loss."""
+        """``states`` are shown or given. ``fed`` are names of callers' feeds. ``fetch`` is what a step returns besides
+        the loss.
+        """
         self.fetch = fetch
         graph = compiled.graph
         declared = compiled.lowered
         reached = set(topological([declared.output("loss")]))
         labels = [label for nest in lowered.states for label in flatten(nest)]
-        # Only what the loss depends on is carried, and only forward in time.
+        # only states that the loss depends on are carried, and only forward in time
         scans = {label: declared.output(label).operands[0] for label in labels}
         scans = {label: scan for label, scan in scans.items() if scan in reached}
         self.backward = [scan.where for scan in scans.values() if scan["reverse"]]
@@ -140,17 +142,17 @@ class StepVariant:
             )
         if apart := [label for label in self._unstarted if label not in self.states]:
             raise GraphError(
-                f"carry=True can't begin {', '.join(apart)}, on which what is fetched depends and the loss does not; "
-                "fetch what the loss is made of",
+                f"carry=True can't begin {', '.join(apart)}, on which a fetched value depends and the loss does not; "
+                "fetch values that the loss depends on",
                 where,
             )
         if not self.states:
-            raise GraphError("carry=True has no state to carry: the loss depends on no recurrence", where)
+            raise GraphError("carry=True has no state to carry: the loss depends on no recurrence; leave it out", where)
 
     def entry(
         self, state: TrainState, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[NativeEntry, Sized]:
-        """The entry for these feeds, which are checked."""
+        """Return the entry for these feeds, which are checked."""
         compiled, outputs = self.native.compiled, self.native.outputs
 
         def sizes() -> Mapping[str, int]:

@@ -1,4 +1,4 @@
-"""The graphs that a trainer runs: one for each variant of a step, and the update of summed gradients."""
+"""Makes a trainer's graphs: one for each variant of a step, and the update from summed gradients."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ from .train_state import TrainState
 def variant_of(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None = None
 ) -> StepVariant:
-    """A step with states shown or given. label_weights: one for each class, by which the loss counts its labels.
-    fetch: what it gives beside the loss.
+    """Return a step with states shown or given.
+
+    Args:
+        label_weights: Weight of each class in the loss.
+        fetch: Results besides the loss.
     """
     lowered, graph, wrt, then = _step(state, states, label_weights, fetch)
     then = (*then, AddGradients(state.where) if state.accumulate > 1 else _train_step(state))
@@ -41,7 +44,7 @@ def variant_of(
 def shard_of(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None, rows: BatchRows
 ) -> tuple[StepVariant, Sharded]:
-    """A shard's part of a step, which gives the gradients themselves. rows: what counts them."""
+    """Return a shard's part of a step, which returns gradients. ``rows`` are names of the sizes that count rows."""
     lowered, graph, wrt, _ = _step(state, states, label_weights, fetch)
     sharded = shard(with_sizes(graph, rows.likely), rows.names)
     compiled = _compiled(state, sharded.graph, wrt, (GiveGradients(),))
@@ -52,7 +55,7 @@ def shard_of(
 def _step(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None
 ) -> tuple[Lowered, Graph, tuple[str, ...], tuple[Pass, ...]]:
-    """(lowering, graph without gradients, names of what these are of, passes behind differentiation)."""
+    """Return (lowering, graph without gradients, names whose gradients it needs, passes after differentiation)."""
     beside = [] if fetch is None else [*fetch.declared.items()]
     applied = [] if state.applied is None else state.applied.declared()
     lowered = state.program.parts.source.with_states(states, [*beside, *applied])
@@ -69,14 +72,16 @@ def _step(
 
 
 def update_of(state: TrainState) -> NativeStep:
-    """An update of the gradients that steps have summed up."""
+    """Return the update from gradients that steps have summed."""
     graph = update_graph(_parameter_types(state, state.trained), _lines(state))
     compiled = _compiled(state, graph, (), (_train_step(state),))
     return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
 
 
 def adding_of(state: TrainState, given: Callable[[], Mapping[str, np.ndarray]]) -> NativeStep:
-    """Adds gradients that ``given`` has, as ``gradient/<label>``, to the sums that wait for an update."""
+    """Return the step that adds gradients of ``given``, named ``gradient/<label>``, to the sums that wait for an
+    update.
+    """
     graph = gradients_graph(_parameter_types(state, state.trained))
     compiled = _compiled(state, graph, (), (AddGradients(state.where),))
     names = tuple(name for name, _ in compiled.graph.outputs)
@@ -91,7 +96,7 @@ def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: tuple
 
 
 def _changed(wrt: tuple[str, ...], state: TrainState) -> tuple[str, ...]:
-    """Names of parameters that a step changes, or whose gradients are computed."""
+    """Return the names of parameters that a step changes, or whose gradients are computed."""
     return tuple(name for name in dict.fromkeys((*wrt, *state.updated)) if name in state.program.parameters)
 
 
@@ -102,10 +107,11 @@ def _parameter_types(state: TrainState, names: tuple[str, ...]) -> dict[str, Ten
 def _needed_to_train(
     lowered: Lowered, fetched: Sequence[tuple[str, Node]], parameters: Mapping[str, TensorType]
 ) -> Graph:
-    """The loss, what is fetched and the states, without what the user wanted to see: its names may be those of new
-    values; and the values of parameters that the declaration updates.
+    """Return the loss, fetched values, states and updates of parameters, without the user's outputs, whose names may
+    clash.
 
-    parameters: by label, those that change; with states given the graph may not read all (a learned initial state).
+    ``parameters`` are those that change, by label. With given states the graph may not read all, such as a learned
+    initial state.
     """
     states = sum(len(flatten(nest)) for nest in lowered.states)
     graph = lowered.graph
@@ -115,18 +121,16 @@ def _needed_to_train(
 
 
 def _like(parameter: Node, value: object, what: str) -> Node:
-    """The node of what an update gives in place of a parameter, or of a slot, whose memory it is written to."""
+    """Return the node of a new parameter or slot, which is written to the old one's memory."""
     if not isinstance(value, Tensor):
-        raise DtypeError(f"{what} gives {shown(value)} for {parameter['label']}; give a Tensor")
+        raise DtypeError(f"{what} returns {shown(value)} for {parameter['label']}; return a Tensor")
     if value.type != parameter.tensor:
-        raise ShapeError(
-            f"{what} gives {value.type} for {parameter['label']}, which is {parameter.tensor}; give as much"
-        )
+        raise ShapeError(f"{what} returns {value.type} for {parameter['label']}; return {parameter.tensor}")
     return value.node
 
 
 def _train_step(state: TrainState) -> TrainStep:
-    """The pass that makes gradients new parameters, as the trainer's optimizer does."""
+    """Return the pass that updates parameters from gradients with the trainer's optimizer."""
     optimizer = state.optimizer
 
     def update(
@@ -140,11 +144,11 @@ def _train_step(state: TrainState) -> TrainStep:
             {name: Tensor(node) for name, node in numbers.items()},
         )
         if not isinstance(given, tuple) or len(given) != 2:
-            raise StructureError(f"{what} gives {shown(given)}; give (parameter, slots), both as they are afterwards")
+            raise StructureError(f"{what} returns {shown(given)}; return (parameter, slots), both after the update")
         after, kept = given
         values = matched(dict.fromkeys(slots), kept, f"{what}: new slots")
         made = [_like(parameter, item, what) for item in (after, *values)]
-        if not is_own(optimizer):  # the line at which the first step happens to be asked for says nothing
+        if not is_own(optimizer):  # the line of the first step is unrelated
             made = with_lines(made, [parameter, gradient, *slots.values(), *numbers.values()], lambda _: None)
         return made[0], dict(zip(slots, made[1:], strict=True))
 
@@ -161,7 +165,7 @@ def _train_step(state: TrainState) -> TrainStep:
 
 
 def _lines(state: TrainState) -> dict[str, Where]:
-    """By name of a parameter the line of its update, which is the trainer's, in the parameter's layer."""
+    """Return the source line of each parameter's update, which is the trainer's, in the parameter's layer."""
     parameters, where = state.program.parameters, state.where
     if where is None:
         return {}

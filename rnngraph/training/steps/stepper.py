@@ -1,4 +1,4 @@
-"""Steps of a trainer, with feeds of any kind: what finds, makes and prepares the native calls that run them."""
+"""Steps of a trainer with any feeds: finds or prepares the native calls that run them."""
 
 from __future__ import annotations
 
@@ -22,15 +22,13 @@ from .train_state import TrainState
 from .updates import OnCommit, Updates
 
 MAX_PREPARED = 512
-"""Signatures for which a trainer keeps prepared steps: a fit over sequences meets many, and of each step only small
-feeds and states are copied.
-"""
+"""Maximum signatures whose prepared steps a trainer keeps. A fit over sequences has many, each with little memory."""
 
 MAX_VARIANTS = 64
-"""Variants of a step for which a trainer keeps graphs and prepared steps; each other ``fetch=`` is one more."""
+"""Maximum variants of a step that a trainer keeps; each different ``fetch=`` is one."""
 
 Kind = tuple[bool, bool, tuple[float, ...], Fetch | None]
-"""Flags of a step (states carried on, states present, weights of labels) and what it fetches."""
+"""Flags of a step (states carried, states present, weights of labels) and what it fetches."""
 
 
 class Stepper:
@@ -48,7 +46,7 @@ class Stepper:
     def attempt(
         self, feeds: Any, named: Mapping[str, Any], seed: int | None, carry: bool, fetch: Fetch | None
     ) -> Any:  # fmt: skip
-        """What a step gives that is like one before; None, and nothing done, where it takes the slow path."""
+        """Run a step like an earlier one; return None, with nothing done, if it takes the slow path."""
         states = self.state.carried if carry else None
         return self._calls((carry, states is not None, (), fetch)).run(feeds, named, seed)
 
@@ -57,11 +55,13 @@ class Stepper:
         on_commit: OnCommit | None = None, label_weights: tuple[float, ...] = (),
         feeds: Any = (), named: Mapping[str, Any] | None = None, fetch: Fetch | None = None,
     ) -> Any:  # fmt: skip
-        """A step on the slow path: finds or makes what runs the steps like it, and runs that.
+        """Run a step on the slow path, which finds or prepares the calls of steps like it.
 
-        arrays: feeds that are converted already, to which the counters of masks are added. label_weights: one for each
-        class, by which the loss counts its labels. feeds, named: what ``arrays`` were made of, where steps may look for
-        its signature. fetch: what is given beside the loss; None gives the loss alone.
+        Args:
+            arrays: Converted feeds, to which the counters of masks are added.
+            label_weights: Weight of each class in the loss.
+            feeds, named: The unconverted feeds, by which later steps are recognized.
+            fetch: Results besides the loss; None: return the loss only.
         """
         state, program = self.state, self.state.program
         with self.lock:
@@ -91,21 +91,21 @@ class Stepper:
             return loss
 
     def own_rows(self, count: int) -> slice:
-        """Which of a batch's rows this process reads in a fit: all."""
+        """Return the rows of a batch that this process reads in a fit: all."""
         return slice(count)
 
     def step_of_fit(
         self, arrays: dict[str, np.ndarray], own: slice, count: int, carry: bool, where: Where | None,
         on_commit: OnCommit, label_weights: tuple[float, ...],
     ) -> float:  # fmt: skip
-        """The loss of a step. arrays: rows ``own`` of a batch of ``count``."""
+        """Return the loss of a step. ``arrays`` are rows ``own`` of a batch of ``count``."""
         loss: float = self.step(arrays, None, carry, where, on_commit, label_weights)
         return loss
 
     def warm_up(
         self, feeds: Mapping[str, Any], own: slice, count: int, where: Where | None, committed: Callable[[], None]
     ) -> None:  # fmt: skip
-        """Steps forward only, from the declared states: those it ends in are what ``carry=True`` starts from."""
+        """Run forward from the declared states, and keep the final states for ``carry=True``."""
         state, training = self.state, self.state.program.training
         arrays = training.gather(feeds, {}, where)
         with self.lock:
@@ -121,26 +121,26 @@ class Stepper:
                 committed()
 
     def flush(self) -> None:
-        """Makes an update of the gradients that were accumulated so far, if there are any."""
+        """Update with the gradients accumulated so far, if any."""
         with self.lock:
             self._updates.flush()
 
     def reset(self) -> None:
-        """Forgets carried states."""
+        """Drop carried states."""
         with self.lock:
             self.state.carried = None
 
     def variant(self, states: str, label_weights: tuple[float, ...] = (), fetch: Fetch | None = None) -> StepVariant:
-        """One variant of a step, made when it is first asked for. states: only shown, or given too."""
+        """Return a variant of a step, made on first use. ``states`` are shown or given."""
         key = states, label_weights, fetch
-        found = self._variants.get(key)
-        if found is None:
-            found = self._variants[key] = variant_of(self.state, states, label_weights, fetch)
-        return found
+        known = self._variants.get(key)
+        if known is None:
+            known = self._variants[key] = variant_of(self.state, states, label_weights, fetch)
+        return known
 
     def _calls(self, kind: Kind) -> CallCache[PreparedTrainStep]:
-        """Return the steps of a kind that ran before."""
-        found = self._prepared.get(kind)
-        if found is None:
-            found = self._prepared[kind] = CallCache(MAX_PREPARED)
-        return found
+        """Return the prepared steps of a kind."""
+        calls = self._prepared.get(kind)
+        if calls is None:
+            calls = self._prepared[kind] = CallCache(MAX_PREPARED)
+        return calls

@@ -1,4 +1,4 @@
-"""All that the next step of a trainer depends on, and where its updates are written."""
+"""State of a trainer's next step, and memory to which updates are written."""
 
 from __future__ import annotations
 
@@ -24,18 +24,27 @@ from .double_buffer import DoubleBuffer, copy_shared
 class TrainState:
     """Options, counters and arrays of one trainer.
 
-    trained: names of the parameters that updates change; updated: of those that every step changes, as the declaration
-    says. skip_non_finite: whether updates that are not finite are left out. seed: of the order of examples. where: the
-    line at which the trainer was made.
-    updates, skipped: updates that were made, and that were left out; pending: steps whose gradients wait for an update;
-    epochs: of all fits.
-    gradient_norm: of the last step. slots: what the optimizer keeps of each parameter; sums: of gradients that wait.
-    carried: states at the end of the last step; None: steps begin as declared. drawn: a seed for a step that has not
-    come about. applied: what updates apply in place of gradients; None: these. shards: parts of a
-    batch whose gradients are computed apart; None: it is one. recompute: steps that are computed again in place of
-    being kept. prune: how blocks of weights become zero;
-    pruned: names of parameters in which they do; left: blocks of them that are not zero. interrupt: defers a
-    Ctrl-C while something here changes.
+    Attributes:
+        trained: Names of parameters that updates change.
+        updated: Names of parameters that every step changes, as declared.
+        skip_non_finite: Skip updates that are not finite.
+        seed: Seed of the order of examples.
+        where: Line of the trainer.
+        updates, skipped: Numbers of updates made, and skipped.
+        pending: Steps whose gradients wait for an update.
+        epochs: Epochs of all fits.
+        gradient_norm: Norm of the last step's gradients.
+        slots: The optimizer's state of each parameter.
+        sums: Sums of gradients that wait for an update.
+        carried: States at the end of the last step; None: steps start as declared.
+        drawn: Seed drawn for a step that did not complete.
+        applied: Replacements of gradients in updates; None: none.
+        shards: Number of parts of a batch whose gradients are computed separately; None: not split.
+        recompute: Steps to compute again instead of keeping them.
+        prune: Schedule of pruning.
+        pruned: Names of pruned parameters.
+        left: Their blocks that are not zero.
+        interrupt: Defers a Ctrl-C while this state changes.
     """
 
     def __init__(
@@ -64,14 +73,14 @@ class TrainState:
         self.prune: Prune | None = None
         self.pruned: tuple[str, ...] = ()
         self.left: dict[str, np.ndarray] = {}
-        self._zeros: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # of which blocks are left which elements are zero
+        self._zeros: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # which elements are zero, by which blocks are not
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next update."""
+        """Learning rate of the next update."""
         return numbers_of(self.optimizer, self.updates)["rate"]
 
     @learning_rate.setter
@@ -79,7 +88,7 @@ class TrainState:
         self.optimizer = replace(self.optimizer, learning_rate=rate)
 
     def seed_of_step(self, seed: int | None) -> int:
-        """The seed of masks. One that was drawn for a step that did not come about is that of the next."""
+        """Return the seed of masks. One drawn for a step that did not complete is used again."""
         if seed is not None:
             return seed
         with self.interrupt:
@@ -90,22 +99,22 @@ class TrainState:
     # What a step reads and writes ----------------------------------------------------------------
 
     def inputs(self) -> dict[str, np.ndarray]:
-        """What a step reads beside feeds and states."""
+        """Return a step's inputs besides feeds and states."""
         return self.present_sums() if self.accumulate > 1 else self.update_inputs()
 
     def update_inputs(self) -> dict[str, np.ndarray]:
-        """What an update reads beside gradients: slots, which it writes over, and numbers."""
+        """Return an update's inputs besides gradients: slots, which it overwrites, and numbers."""
         copy_shared(self.slots)
         return {**self.slots, **self._numbers()}
 
     def flush_inputs(self) -> dict[str, np.ndarray]:
-        """What an update of summed gradients reads."""
+        """Return the inputs of an update from summed gradients."""
         share = self._number_arrays.setdefault(SHARE, np.zeros(()))
         share[...] = 1 / self.pending
         return {**self.present_sums(), **self.update_inputs()}
 
     def present_sums(self) -> dict[str, np.ndarray]:
-        """The sums of gradients, zeros where none wait."""
+        """Return the sums of gradients, zeros if none wait."""
         if not self.sums:
             parameters = self.program.parameters
             self.sums = {
@@ -125,7 +134,7 @@ class TrainState:
         return arrays
 
     def target(self, name: str) -> np.ndarray:
-        """Where new parameters and sums are written."""
+        """Return the array for a new parameter or sum."""
         if name.startswith(NEW):
             label = name.removeprefix(NEW)
             return self._new_parameters.target(label, self.program.parameters[label])
@@ -133,24 +142,24 @@ class TrainState:
 
     # What a step changes -------------------------------------------------------------------------
 
-    def count(self, loss: float, found: Mapping[str, np.ndarray]) -> bool:
-        """Count a step. True if what it computed may take effect, by its loss and the norm of all gradients."""
-        self.gradient_norm = float(found[NORM])
+    def count(self, loss: float, results: Mapping[str, np.ndarray]) -> bool:
+        """Count a step. True if its results may be committed, by its loss and the norm of all gradients."""
+        self.gradient_norm = float(results[NORM])
         return self.accepts(loss, self.gradient_norm)
 
     def accepts(self, *numbers: float) -> bool:
-        """True if a step with these numbers takes effect. Steps that are not finite are skipped, where asked for."""
+        """True if a step with these numbers is committed. Steps that are not finite are skipped if requested."""
         counts = not self.skip_non_finite or all(map(math.isfinite, numbers))
         self.skipped += not counts
         return counts
 
     def take_parameters(self) -> None:
-        """The new parameters become the present ones; the slots were written over."""
+        """Make the new parameters the present ones. Slots were overwritten."""
         self._take(self.trained if self.accumulate > 1 else self.trained + self.updated)
         self.updates += 1
 
     def take_sums(self) -> None:
-        """The new sums of gradients become the present ones."""
+        """Make the new sums of gradients the present ones."""
         self._take(self.updated)
         self.sums = self._new_sums.swap(self.present_sums())
         self.pending += 1
@@ -167,5 +176,5 @@ class TrainState:
             left = self.left[name] = prune.left(array, self.left.get(name), self.updates)
             if name not in self._zeros or self._zeros[name][0] is not left:
                 self._zeros[name] = left, prune.zeros(left, array.shape)
-            array.flags.writeable = True  # until it is a parameter, whose arrays take turns with these
+            array.flags.writeable = True  # until it is a parameter; parameters and these arrays alternate
             np.copyto(array, 0, where=self._zeros[name][1])

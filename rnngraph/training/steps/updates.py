@@ -1,4 +1,4 @@
-"""How steps come into effect: new parameters, sums of gradients and carried states, all in one moment."""
+"""Commits steps: new parameters, sums of gradients and carried states change together."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .step_variants import update_of
 from .train_state import TrainState
 
 OnCommit = Callable[[float, bool], None]
-"""Called with the loss of a step, and whether the step counts, in the very moment in which it comes into effect."""
+"""Called with the loss of a step, and whether the step counts, as part of its commit."""
 
 
 class Updates:
-    """Brings the steps of one trainer into effect. The caller has the trainer's lock."""
+    """Commits the steps of one trainer. The caller holds the trainer's lock."""
 
     def __init__(self, state: TrainState) -> None:
         self.state = state
@@ -24,7 +24,7 @@ class Updates:
     def commit(
         self, variant: StepVariant, seed: int | None, on_commit: OnCommit | None, found: Mapping[str, np.ndarray]
     ) -> None:
-        """Brings what a step gave into effect. seed: that of its masks; None: the one that was drawn for it."""
+        """Commit a step's results. ``seed`` is of its masks; None: the one that was drawn for it."""
         state = self.state
         skipped, loss = state.skipped, float(found["loss"])
         self._take(loss, found, variant)
@@ -46,7 +46,7 @@ class Updates:
             self.flush()
 
     def flush(self) -> None:
-        """Makes an update of the gradients that were accumulated so far, if there are any."""
+        """Update with the gradients accumulated so far, if any."""
         state = self.state
         if not state.pending:
             return

@@ -51,7 +51,7 @@ def test_a_batch_normalization_is_refused_in_training() -> None:
 def test_a_batch_of_a_declared_size_is_refused() -> None:
     fixed = rg.placeholder("fixed", (6, None, 3))
     _, last = rg.dynamic_rnn(rg.GRUCell(4), fixed)
-    with pytest.raises(rg.GraphError, match="declare the batch axis of what is fed as None"):
+    with pytest.raises(rg.GraphError, match="declare the batch axis of placeholders as None"):
         rg.Trainer(rg.compile(last, rg.reduce_mean(rg.square(last))), shards=2)
 
 

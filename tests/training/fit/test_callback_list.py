@@ -44,9 +44,9 @@ def test_functions_come_in_any_iterable() -> None:
         ([EarlyStopping()], "callback 0 is .*EarlyStopping.*; patience= of the fit of an rg.Trainer"),
         ([Watcher()], r"callback 0 is .*Watcher.*; write a function of \(trainer, row\)"),
         ([None], r"callback 0 is None; give functions of \(trainer, row\)"),
-        (print, r"callbacks=.* must be functions of \(trainer, row\), in a list"),
-        ("early", r"callbacks='early' must be functions of \(trainer, row\), in a list"),
-        ({"a": 1}, "callbacks=.* must be functions"),
+        (print, r"callbacks=.* must be a list of functions of \(trainer, row\)"),
+        ("early", r"callbacks='early' must be a list of functions of \(trainer, row\)"),
+        ({"a": 1}, "callbacks=.* must be a list of functions"),
     ],
     ids=["known", "another", "none", "alone", "text", "mapping"],
 )

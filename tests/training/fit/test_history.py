@@ -55,7 +55,7 @@ def test_best() -> None:
     with pytest.raises(rg.NameLookupError, match="'validation_loss'; it has none"):
         History().best()
     history.append({"broken": math.nan})
-    with pytest.raises(rg.ArgumentError, match="broken holds no number"):
+    with pytest.raises(rg.ArgumentError, match="broken has no number"):
         history.best("broken")
 
 
@@ -114,7 +114,7 @@ def test_text_reads_back_exactly(rows: list[dict[str, float]], stopped: str) -> 
     ],
 )
 def test_damaged_text(text: str) -> None:
-    with pytest.raises(rg.ArgumentError, match="this is no history"):
+    with pytest.raises(rg.ArgumentError, match="the text is no history"):
         History.from_text(text)
 
 
@@ -156,7 +156,7 @@ def test_plot_says_what_it_can_not_do(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     with pytest.raises(rg.ArgumentError, match=r"can't plot \.doc; use .*png"):
         example().plot(tmp_path / "history.doc")
-    with pytest.raises(rg.ArgumentError, match="nothing to plot; fit first"):
+    with pytest.raises(rg.ArgumentError, match="fit before plotting"):
         History().plot()
     assert os.listdir(tmp_path) == []
 

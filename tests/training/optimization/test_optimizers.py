@@ -444,9 +444,9 @@ def test_a_file_of_another_version_is_refused() -> None:
         optimizer_from({"optimizer": "Lion", "learning_rate": 0.1})
     with pytest.raises(rg.ArgumentError, match="does not have"):
         schedule_from({"schedule": "Sine"})
-    with pytest.raises(rg.ArgumentError, match="code of yours"):
+    with pytest.raises(rg.ArgumentError, match="which is your code"):
         schedule_text(rg.WarmUp(3, lambda update: 0.1))
-    with pytest.raises(rg.ArgumentError, match="an optimizer of yours"):
+    with pytest.raises(rg.ArgumentError, match="which is your code"):
         optimizer_text(SignDescent(0.1))
 
 
