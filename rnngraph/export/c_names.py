@@ -1,4 +1,4 @@
-"""Names of C for arrays and sizes of an exported net."""
+"""C names of an exported net's arrays and sizes."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ C_WORDS = (
     "thread_local throw true try typedef typeid typename typeof typeof_unqual union unix unsigned using virtual void "
     "volatile wchar_t weights while xor xor_eq"
 )
-"""Names that C, C++, their headers or the functions of an exported net use themselves."""
+"""Names used by C, C++, their headers or the functions of an exported net."""
 
 
 def symbols_of_names(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
-    """A C name for each. No two are alike, nor are their macros, which are in upper case. taken: further names of the
-    net's functions.
+    """Return a C name for each name; all differ, as do their upper-case macros. ``taken`` are other functions'
+    names.
     """
-    found: list[str] = []
+    symbols: list[str] = []
     macros: set[str] = set()
     words = {*C_WORDS.split(), *taken}
     for name in names:
         plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "output"
         plain = f"_{plain}" if plain[0].isdigit() else plain
-        is_taken = plain in words or plain.isupper()  # in upper case are macros, the net's own among them
+        is_taken = plain in words or plain.isupper()  # upper case is for macros
         symbol, count = f"{plain}_" if is_taken else plain, 1
         while symbol.upper() in macros:
             symbol, count = f"{plain}_{count}", count + 1
         macros.add(symbol.upper())
-        found.append(symbol)
-    return found
+        symbols.append(symbol)
+    return symbols

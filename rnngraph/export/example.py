@@ -1,4 +1,4 @@
-"""What the self-test of an exported net is fed, and what it expects: at sizes and with numbers that tell all apart."""
+"""Feeds and expected results of an exported net's self-test, with sizes and numbers that distinguish all."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .sequence_form import BATCH, STEPS, SequenceForm
 from .stream_form import StreamForm
 
 TEXT_BYTES = 64
-"""Bytes that a number of the self-test takes while it is written: as an array and as text, in pieces and whole."""
+"""Bytes of memory for a number of the self-test while it is written, as array and text."""
 ROWS, OTHERS = 3, 5
 LENGTHS = (STEPS_TESTED, 17, 40, 100, 400, 1600)
-"""Steps that are tried, as a graph may need some: a window without padding does."""
+"""Numbers of steps to try, as graphs such as windows without padding need some."""
 
 
-def stream_example(found: StreamForm, given: ExportSource, values: Arrays) -> Example:
-    """Feeds of a few steps, and what the whole sequences give."""
-    exported = found.exported
+def stream_example(form: StreamForm, source: ExportSource, values: Arrays) -> Example:
+    """Return feeds of a few steps, and results of the whole sequences."""
+    exported = form.exported
     sizes = {str(STEPS): STEPS_TESTED + exported.delay}
     _look((*exported.inputs, *exported.initial_inputs, *exported.outputs, *exported.states), sizes)
-    feeds = _feeds((*exported.inputs, *exported.initial_inputs), sizes, found.limits())
-    results = dict(found.expected(given, values, feeds, STEPS_TESTED))
+    feeds = _feeds((*exported.inputs, *exported.initial_inputs), sizes, form.limits())
+    results = dict(form.expected(source, values, feeds, STEPS_TESTED))
     owed: dict[str, np.ndarray] = {}
     for port in exported.outputs if exported.tail is not None else ():
         axis, whole = port.time_axis, results[port.name]
@@ -43,33 +43,33 @@ def stream_example(found: StreamForm, given: ExportSource, values: Arrays) -> Ex
     return Example(sizes, feeds, results, owed)
 
 
-def sequence_examples(found: SequenceForm, given: ExportSource, values: Arrays) -> list[Example]:
-    """Calls of several rows and of one."""
-    exported = found.exported
+def sequence_examples(form: SequenceForm, source: ExportSource, values: Arrays) -> list[Example]:
+    """Return calls of several rows and of one."""
+    exported = form.exported
     examples: list[Example] = []
     for rows, others in ((ROWS, OTHERS), (1, 2)):
-        sizes = _sizes(found, rows, others)
+        sizes = _sizes(form, rows, others)
         if any(sizes == example.sizes for example in examples):
             continue
         _look((*exported.inputs, *exported.outputs), sizes)
-        feeds = _feeds(exported.inputs, sizes, found.limits(sizes))
-        examples.append(Example(sizes, feeds, found.expected(given, values, feeds), {}))
+        feeds = _feeds(exported.inputs, sizes, form.limits(sizes))
+        examples.append(Example(sizes, feeds, form.expected(source, values, feeds), {}))
     return examples
 
 
-def _sizes(found: SequenceForm, rows: int, others: int) -> dict[str, int]:
-    """Sizes that the graph can take, where it can be of no empty array. Raises ``ShapeError`` where none are found."""
-    ports = (*found.exported.inputs, *found.exported.outputs)
+def _sizes(form: SequenceForm, rows: int, others: int) -> dict[str, int]:
+    """Return sizes that the graph accepts, without empty arrays if possible. Raise ``ShapeError`` if none are found."""
+    ports = (*form.exported.inputs, *form.exported.outputs)
     possible: list[dict[str, int]] = []
     for steps in LENGTHS:
         usual = {BATCH: rows, STEPS: steps}
         sizes = {
             size.name: usual.get(size.name, others if steps == STEPS_TESTED else steps) if size.fixed is None
             else size.fixed
-            for size in found.exported.sizes
+            for size in form.exported.sizes
         }  # fmt: skip
         try:
-            found.check(sizes)
+            form.check(sizes)
         except ShapeError:
             if steps == LENGTHS[-1] and not possible:
                 raise
@@ -81,7 +81,7 @@ def _sizes(found: SequenceForm, rows: int, others: int) -> dict[str, int]:
 
 
 def _look(ports: Sequence[Port], sizes: Mapping[str, int]) -> None:
-    """Raises ``OutOfMemoryError`` where there is no memory for the numbers as text."""
+    """Raise ``OutOfMemoryError`` if there is no memory for the numbers as text."""
     numbers = sum(math.prod(_shape(port, sizes)) for port in ports)
     reserve(numbers * TEXT_BYTES, "the example in the self-test of an exported net")
 
@@ -96,7 +96,7 @@ def _shape(port: Port, sizes: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def _different(generator: np.random.Generator, port: Port, shape: tuple[int, ...], highest: int | None) -> np.ndarray:
-    """What a port is fed: numbers that differ as far as dtype and limit let them."""
+    """Return a feed of numbers that differ as far as dtype and limit allow."""
     if port.dtype.startswith("float"):
         return generator.standard_normal(shape).astype(port.dtype)
     count = 2 if port.dtype == "bool" else math.prod(shape) if highest is None else highest + 1

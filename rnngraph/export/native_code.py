@@ -1,4 +1,4 @@
-"""Plans for a target as native code of this machine: by it weights are packed, and expected results computed."""
+"""Plans for a target as native code of this machine, to pack weights and compute expected results."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class ExportSource:
-    """What is exported: the declaration that the graph is of, its parameters, and how it is compiled.
+    """Source of an export: the declaration of the graph, its parameters and compile options.
 
-    held_weights: texts that say how code of some options holds parameters; none where all are float32.
+    ``held_weights`` returns text on how code of some options stores parameters; none if all are float32.
     """
 
     source: GraphSource
@@ -40,9 +40,7 @@ class ExportSource:
 
 
 def entry_of(plan: ScheduledEntry, target: Target, values: Arrays, embedded: bool) -> ExportedEntry:
-    """A plan, with its packed weights where they are embedded. Equal weights are equal bytes: zeros stand where nothing
-    is packed.
-    """
+    """Return a plan with its packed weights, if embedded. Equal weights give equal bytes, as gaps are zeros."""
     if not embedded:
         return ExportedEntry(plan)
     entry = _native(plan, target)
@@ -53,7 +51,7 @@ def entry_of(plan: ScheduledEntry, target: Target, values: Arrays, embedded: boo
 
 
 def results_of(plan: ScheduledEntry, target: Target, values: Arrays, sizes: Mapping[str, int]) -> Arrays:
-    """What a call without feeds gives, with a target's bits, computed on this machine. values: of the parameters."""
+    """Return the results of a call without feeds, with a target's bits, from values of the parameters."""
     entry = _native(plan, target)
     return run_once(entry, entry.packed(0, values, entry.panels()), {}, sizes)
 
@@ -62,11 +60,13 @@ def whole_sequence(
     graph: Graph, outputs: tuple[str, ...], options: CompileOptions, target: Target, values: Arrays, feeds: Arrays,
     kept: Mapping[str, str], calls: int,
 ) -> Arrays:  # fmt: skip
-    """Outputs of an inference graph as declared, for whole sequences of known sizes, with the target's bits.
+    """Return outputs of an inference graph for whole sequences of known sizes, with the target's bits.
 
-    kept: by path of an output the input that it is fed to in the next call. calls: how many; given are the last one's
-    outputs. What exported code computes is held to this, so nothing here knows of steps, which axis is time, or open
-    sizes.
+    Exported code is compared to them, so this code knows neither steps, time axes nor symbolic sizes.
+
+    Args:
+        kept: Input that an output is fed to in the next call, by the output's path.
+        calls: Number of calls; the last one's outputs are returned.
     """
     whole = OptimizedGraph(graph, "inference", options)
     sizes = solve_sizes(feeds, whole.input_types(), None)
@@ -74,9 +74,9 @@ def whole_sequence(
     entry = _native(plan, target)
     weights, arrays = entry.packed(0, values, entry.panels()), dict(feeds)
     for _ in range(calls):
-        found = run_once(entry, weights, {name: arrays[name] for name in whole.needed(outputs)}, sizes)
-        arrays |= {name: found[path] for path, name in kept.items()}
-    return found
+        values_of = run_once(entry, weights, {name: arrays[name] for name in whole.needed(outputs)}, sizes)
+        arrays |= {name: values_of[path] for path, name in kept.items()}
+    return values_of
 
 
 def _native(plan: ScheduledEntry, target: Target) -> NativeEntry:

@@ -1,4 +1,4 @@
-"""A program's inference graph as a net that takes whole sequences: a plan for a target in open sizes, and ports."""
+"""Net of whole sequences, from an inference graph: a plan for a target with symbolic sizes, and ports."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ _JAVASCRIPT_WORDS = (
     "arguments await debugger delete eval export finally function in instanceof let null super var void with yield"
 )
 _OTHER_WORDS = (*keyword.kwlist, *_JAVASCRIPT_WORDS.split())
-"""Names that sizes can't have in the modules of Python and JavaScript."""
+"""Reserved words of the Python and JavaScript modules."""
 
 
 @dataclass(frozen=True)
 class SequenceForm:
-    """An exported net, and the graph that it was made of.
+    """Exported net, and its graph.
 
-    names: C's name of each open size, by the graph's. likely: what a call takes sizes to be that only it can tell.
+    ``names`` are C names of symbolic sizes, by the graph's names. ``likely`` are assumed values of sizes that only a
+    call
+    determines.
     """
 
     exported: ExportedSequence
@@ -48,35 +50,38 @@ class SequenceForm:
         return tuple(port.name for port in self.exported.outputs)
 
     def graph_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """Sizes by the graph's names. sizes: by C's."""
-        found = {name: sizes[symbol] for name, symbol in self.names.items()}
-        return found | {name: evaluate(dim, found) for name, dim in self.likely.items()}
+        """Return sizes by the graph's names, from sizes by C names."""
+        known = {name: sizes[symbol] for name, symbol in self.names.items()}
+        return known | {name: evaluate(dim, known) for name, dim in self.likely.items()}
 
     def check(self, sizes: Mapping[str, int]) -> None:
-        """Raises ``ShapeError`` where the graph can't take these sizes."""
+        """Raise ``ShapeError`` if the graph does not accept these sizes."""
         self.about.check(self._outputs, {}, self.graph_sizes(sizes), None)
 
     def limits(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """By name, the highest number that fed integers may have."""
+        """Return the maximum of fed integers, by input."""
         ranges = self.about.range_preconditions(self._outputs)
         return {check.label: evaluate(check.low, self.graph_sizes(sizes)) for check in ranges}
 
-    def expected(self, given: ExportSource, values: Arrays, feeds: Arrays) -> Arrays:
-        """What the inference graph gives for feeds, by code for their sizes alone."""
-        graph, options = given.source.lowered.graph, self.about.options
+    def expected(self, source: ExportSource, values: Arrays, feeds: Arrays) -> Arrays:
+        """Return the inference graph's results for feeds, by code for their sizes."""
+        graph, options = source.source.lowered.graph, self.about.options
         return whole_sequence(graph, self._outputs, options, self.exported.target, values, feeds, {}, 1)
 
 
 def sequence_form(
-    given: ExportSource, values: Arrays, batch: int | None, target: Target, embedded: bool, where: Where | None
+    source: ExportSource, values: Arrays, batch: int | None, target: Target, embedded: bool, where: Where | None
 ) -> SequenceForm:
-    """A net for a target that takes whole sequences, of ``batch`` rows or, for None, of any number.
+    """Return a net of whole sequences for a target, with ``batch`` rows or, for None, any number.
 
-    values: all parameters as they are at one moment, as another thread may be training them. Raises ``ShapeError``
-    with the line of a size that has to be known.
+    Args:
+        values: All parameters of one moment, as another thread may be training them.
+
+    Raises:
+        ShapeError: A size must be declared.
     """
-    about = OptimizedGraph(given.source.lowered.graph, "inference", replace(given.options, target=target))
-    outputs = tuple(name for name, node in about.graph.outputs if name != "loss" or given.source.loss is None)
+    about = OptimizedGraph(source.source.lowered.graph, "inference", replace(source.options, target=target))
+    outputs = tuple(name for name, node in about.graph.outputs if name != "loss" or source.source.loss is None)
     graph = about.pruned(outputs)
     likely = _likely(about, outputs)
     rows, steps = (dim if dim is None else substitute(dim, likely) for dim in rows_and_steps(graph))
@@ -97,7 +102,7 @@ def sequence_form(
     exported = ExportedSequence(
         target=target,
         inputs=tuple(
-            _port(name, next(symbols), types[name], in_c, given.source.lowered.defaults.get(name)) for name in fed
+            _port(name, next(symbols), types[name], in_c, source.source.lowered.defaults.get(name)) for name in fed
         ),
         outputs=tuple(_port(name, next(symbols), results[name], in_c) for name in outputs),
         parameters={name: values[name] for name in values if name in used},
@@ -113,28 +118,28 @@ def sequence_form(
 
 
 def _likely(about: OptimizedGraph, outputs: tuple[str, ...]) -> Mapping[str, Dim]:
-    """What stands for names of sizes so that those which only a call can tell are one formula."""
+    """Return replacements of names of sizes, so that equal sizes have one formula."""
     equalities, likely = about.equalities(outputs)
     for item in equalities:
         if not item.holds(likely):
             raise ShapeError(
                 f"{dim_text(item.have)} must be equal to {dim_text(item.want)} (declared at {item.where}), which an "
-                "exported net can't look at; give equal sizes one name, as in shape=('batch', 'steps', 3)",
+                "exported net can't check; give equal sizes one name, as in shape=('batch', 'steps', 3)",
                 item.where,
             )
     return likely if equalities else {}
 
 
 def _names(open_sizes: list[str], rows: Dim | None, steps: Dim | None) -> dict[str, str]:
-    """C's name of each open size: ``batch`` and ``steps``, and of further ones their own."""
-    found: dict[str, str] = {}
+    """Return the C name of each symbolic size: ``batch``, ``steps``, and further ones by their own names."""
+    names: dict[str, str] = {}
     for dim, symbol in ((rows, BATCH), (steps, STEPS)):
         if isinstance(dim, Size) and dim.symbol is not None and dim.symbol in open_sizes:
-            found.setdefault(dim.symbol, symbol)
-    others = [name for name in open_sizes if name not in found]
+            names.setdefault(dim.symbol, symbol)
+    others = [name for name in open_sizes if name not in names]
     plain = [name.lower() if name.isupper() else name for name in others]
     symbols = symbols_of_names([BATCH, STEPS, *plain], ("net", "scratch", *_OTHER_WORDS))[2:]
-    return found | dict(zip(others, symbols, strict=True))
+    return names | dict(zip(others, symbols, strict=True))
 
 
 def _arguments(
@@ -154,22 +159,24 @@ def _port(
 
 
 def _differences(about: OptimizedGraph, outputs: tuple[str, ...], in_c: Mapping[str, Dim]) -> tuple[Dim, ...]:
-    """Differences in sizes that must not be negative, and could be."""
-    found = (substitute(item.value, in_c) for item in about.preconditions(outputs) if item.kind == "size")
-    return tuple(dict.fromkeys(dim for dim in found if isinstance(dim, Size) and any(n < 0 for _, n in dim.terms)))
+    """Return differences of sizes that could be negative."""
+    differences = (substitute(item.value, in_c) for item in about.preconditions(outputs) if item.kind == "size")
+    return tuple(
+        dict.fromkeys(dim for dim in differences if isinstance(dim, Size) and any(n < 0 for _, n in dim.terms))
+    )
 
 
 def _bounds(graph: Graph, in_c: Mapping[str, Dim]) -> Bounds:
-    """What must hold of a call's sizes, by C's names. Of numbers of elements that differ by a factor the larger one is
-    enough.
+    """Return the conditions of a call's sizes, by C names. Of proportional numbers of elements, the larger one
+    suffices.
     """
-    found = bounds_of(graph)
+    bounds = bounds_of(graph)
 
     def named(dims: tuple[Dim, ...]) -> tuple[Dim, ...]:
         return tuple(substitute(dim, in_c) for dim in dims)
 
     largest: dict[object, tuple[int, Most]] = {}
-    for most in found.most:
+    for most in bounds.most:
         total = product(dims := named(most.dims))
         terms = total.terms if isinstance(total, Size) else (((), total),)
         single = len(terms) == 1
@@ -180,8 +187,8 @@ def _bounds(graph: Graph, in_c: Mapping[str, Dim]) -> Bounds:
     return Bounds(
         dims=(),
         most=tuple(most for _, most in largest.values()),
-        tables=tuple(replace(item, rows=named((item.rows,))[0], indices=named(item.indices)) for item in found.tables),
+        tables=tuple(replace(item, rows=named((item.rows,))[0], indices=named(item.indices)) for item in bounds.tables),
         choices=tuple(
-            replace(item, entries=named(item.entries), results=named(item.results)) for item in found.choices
+            replace(item, entries=named(item.entries), results=named(item.results)) for item in bounds.choices
         ),
     )

@@ -1,4 +1,4 @@
-"""A program's inference graph as a net that runs step by step: plans for a target, packed weights, ports."""
+"""Net that runs step by step, from an inference graph: plans for a target, packed weights, ports."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ from .native_code import Arrays, ExportSource, entry_of, results_of, whole_seque
 
 @dataclass(frozen=True)
 class StreamForm:
-    """An exported net, and the step graph that it was made of."""
+    """Exported net, and its step graph."""
 
     exported: ExportedStream
     about: StepGraph
 
     def limits(self) -> dict[str, int]:
-        """By name, the highest number that fed integers may have."""
+        """Return the maximum of fed integers, by input."""
         ranges = self.about.compiled.range_preconditions(self.about.outputs)
         return {check.label: evaluate(check.low, self.about.sizes) for check in ranges}
 
-    def expected(self, given: ExportSource, values: Arrays, feeds: Arrays, steps: int) -> Arrays:
-        """What the inference graph gives for feeds of so many steps; of a graph that is a step itself, the last one."""
-        source, about, target = given.source, self.about, self.exported.target
+    def expected(self, exported_from: ExportSource, values: Arrays, feeds: Arrays, steps: int) -> Arrays:
+        """Return the inference graph's results for feeds of ``steps``; of a graph that is a step itself, the last
+        ones.
+        """
+        source, about, target = exported_from.source, self.about, self.exported.target
         kept = source.kept
         outputs = (*(port.name for port in self.exported.outputs), *kept)
         if kept:
@@ -51,15 +53,20 @@ class StreamForm:
 
 
 def stream_form(
-    given: ExportSource, values: Arrays, batch: int, rows: int, target: Target, embedded: bool, max_block: int | None,
+    source: ExportSource, values: Arrays, batch: int, rows: int, target: Target, embedded: bool, max_block: int | None,
     where: Where | None,
 ) -> StreamForm:  # fmt: skip
-    """A net of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step.
+    """Return a net of ``batch`` rows for a target.
 
-    rows: the most streams that are stepped at once. max_block: steps that a block computes at once, at most. values:
-        all parameters as they are at one moment, as another thread may be training them.
+    Args:
+        values: All parameters of one moment, as another thread may be training them.
+        rows: Maximum streams that step together.
+        max_block: Maximum steps that a block computes together.
+
+    Raises:
+        GraphError: An operation can't run step by step; with its line.
     """
-    about = step_graph(given.source, replace(given.options, target=target), batch, where)
+    about = step_graph(source.source, replace(source.options, target=target), batch, where)
     fed = [name for name in about.compiled.needed(about.outputs) if name in about.types]
     first = _initial_inputs(about)
     shown = [name for name in about.outputs if name not in about.labels]
@@ -124,7 +131,7 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
         return evaluate(dim, about.sizes)
     except KeyError:
         raise ShapeError(
-            f"{name} has the open size {dim}, which is neither the batch nor time; an exported net takes arrays of "
+            f"{name} has the symbolic size {dim}, which is neither the batch nor time; an exported net takes arrays of "
             "fixed sizes: declare the placeholder with an int in its place",
             where,
         ) from None
@@ -133,9 +140,9 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
 def _entries(
     about: StepGraph, values: Arrays, target: Target, embedded: bool, max_block: int | None
 ) -> tuple[ExportedEntry, ExportedEntry | None]:  # fmt: skip
-    """The entries of a step and, if its memory doesn't grow with its length, of a block of steps.
+    """Return the entry of a step and, if its memory does not grow with steps, of a block of steps.
 
-    Both read the same large panels, where tiles can be found for it that take about as long.
+    Both read the same large panels, if tiles for that take about as long.
     """
     one_step = about.compiled.sized(about.outputs, {**about.sizes, **dict.fromkeys(about.lengths, 1)}, one_step=True)
 
@@ -161,18 +168,18 @@ def _together(
     about: StepGraph, values: Arrays, target: Target, embedded: bool, step: ExportedEntry, most: int,
     ports: tuple[tuple[Port, ...], tuple[Port, ...]], where: Where | None,
 ) -> RowBatch:  # fmt: skip
-    """The entry of a step of up to ``most`` streams. It reads the large panels of a step where it can.
+    """Return the entry of a step of up to ``most`` streams, which reads a step's large panels if possible.
 
-    ports: inputs and outputs of one stream. Raises ``GraphError`` where streams can't step side by side.
+    ``ports`` are inputs and outputs of one stream. Raise ``GraphError`` if streams cannot step together.
     """
     rows = about.rows
     if not rows.is_open:
-        raise GraphError(f"rows={most} streams can't step as one batch, as they would not be apart; use rows=1", where)
+        raise GraphError(f"rows={most} streams can't step as one batch, as it would mix them; use rows=1", where)
     kinds = {**about.types, **{name: node.tensor for name, node in about.compiled.graph.outputs}}
     left_out = {**about.left_out, **about.output_left_out}
     for port in (item for both in ports for item in both):
-        found = rows.port(port.name, kinds[port.name], left_out[port.name], {})
-        if found.axis is None or found.pieces != 1 or port.default is not None:
+        left_out_of = rows.port(port.name, kinds[port.name], left_out[port.name], {})
+        if left_out_of.axis is None or left_out_of.pieces != 1 or port.default is not None:
             raise GraphError(
                 f"rows={most} streams can't step as one batch, as {port.shown} {kinds[port.name]} does not begin with "
                 "an axis of them, or has a default; use rows=1",
@@ -193,8 +200,8 @@ def _tail(
     about: StepGraph, values: Arrays, target: Target, embedded: bool, step: ExportedEntry, outputs: tuple[Port, ...],
     where: Where | None,
 ) -> tuple[ExportedEntry | None, tuple[Port, ...]]:  # fmt: skip
-    """The entry of what is owed at the end, and the outputs in its shapes; none where nothing is. It reads the large
-    panels of a step where it can.
+    """Return the entry of outputs at the end of sequences, and these outputs; None without any. It reads a step's large
+    panels if possible.
     """
     if about.tail is None or not about.tail.timeline.owes:
         return None, ()
@@ -211,19 +218,19 @@ def _tail(
 
 
 def _large_layouts(plan: ScheduledEntry, values: Arrays, target: Target) -> tuple[PanelLayout, ...]:
-    """The layouts of large panels that another entry should share."""
+    """Return the layouts of large panels, for another entry to share."""
     return tuple(layout for layout in plan.layouts.values() if _bytes_of(layout, values) > target.first_cache)
 
 
 def _bytes_of(layout: PanelLayout, values: Arrays) -> int:
-    """How large a panel is. Weights that don't stay in the first cache come from further away in any order, and twice
-    they would be most of the object; smaller ones are packed as each entry reads them fastest.
+    """Return the bytes of a panel. Large ones, which exceed the first cache, would double the object; smaller ones are
+    packed for each entry.
     """
     return sum(int(str(product(view.shape))) * values[view.parameter].itemsize for view in layout.views)
 
 
 def _common_layout(layout: PanelLayout, other: ScheduledEntry) -> PanelLayout:
-    """A layout in the largest groups that both its own plan's tiles and another plan's can read."""
+    """Return a layout in the largest groups that tiles of its own plan and another can read."""
     own = (*other.layouts.values(), layout)
     readers = [(found.views, found.blocks) for found in own if {*found.views} <= {*layout.views}]
     for blocks in range(layout.blocks, 1, -1):
@@ -236,7 +243,7 @@ def _common_layout(layout: PanelLayout, other: ScheduledEntry) -> PanelLayout:
 def _initial(
     about: StepGraph, values: Arrays, target: Target, embedded: bool
 ) -> ExportedEntry | Mapping[str, np.ndarray]:
-    """The state that a net begins with, as an entry or as arrays."""
+    """Return the initial state, as an entry or as arrays."""
     names = tuple(name for name, _ in about.initial.graph.outputs)
     if not names:
         return {}

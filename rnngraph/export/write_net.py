@@ -1,4 +1,4 @@
-"""``export``: an inference graph as files that need neither Python nor rnngraph."""
+"""``export``: writes an inference graph as files that need neither Python nor rnngraph."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _TAKEN = (
     "signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string test tgmath threads time "
     "uchar wchar wctype"
 )
-"""Headers and libraries of C, modules that ``NAME.py`` imports, and targets that CMake keeps for itself."""
+"""Names of C headers and libraries, modules that ``NAME.py`` imports, and CMake's own targets."""
 
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 OTHER_LEVELS = {
@@ -47,7 +47,7 @@ OTHER_LEVELS = {
     "x86-64-windows": ("x86-64-windows", "x86-64-v3-windows", "x86-64-v4-windows"),
     "x86-64-macos": ("x86-64-macos", "x86-64-v3-macos"),
 }
-"""Levels that one object holds, by the least of them."""
+"""Levels in one object, by the lowest."""
 WEIGHTS = ("embedded", "external")
 FORMS = ("stream", "sequence")
 
@@ -62,14 +62,17 @@ EXPORTS = Writer(
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
+    """Written files.
 
-    files: paths, by their names.
-    state_size: bytes of an instance's memory, 0 of a net for whole sequences.
-    block_size: those of them that are there for blocks of steps alone; ``max_block=1`` does without.
-    max_block: steps that a block computes at once.
-    net: what files were made of.
-    needs: which processor runs the code.
+    Attributes:
+        directory: Folder of the files.
+        files: Paths by file name.
+        state_size: Bytes of an instance's memory, 0 for whole sequences.
+        object_size: Bytes of the object file.
+        needs: Processor that runs the code.
+        block_size: Bytes of an instance for blocks of steps only; 0 with ``max_block=1``.
+        max_block: Maximum steps that a block computes together.
+        net: Description of the net.
     """
 
     directory: Path
@@ -83,14 +86,14 @@ class Export:
 
 
 def export(
-    given: ExportSource, directory: str | os.PathLike[str] | None, name: str, batch: int | None, target: str | None,
+    source: ExportSource, directory: str | os.PathLike[str] | None, name: str, batch: int | None, target: str | None,
     weights: str, dispatch: bool, link: bool, form: str, debug: bool, rows: int, max_block: int | None,
     where: Where | None,
 ) -> Export:  # fmt: skip
-    """Writes the files of a net. Nothing of it is there before all of it is made."""
+    """Write the files of a net, all or none."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise ArgumentError(
-            f"{shown(name)} can't begin C names; use letters, digits and underscores, a letter first", where
+            f"name={shown(name)} can't begin C names; use letters, digits and underscores, a letter first", where
         )
     if name in _TAKEN.split() or keyword.iskeyword(name):
         raise ArgumentError(f"files named {name} would hide those of C, Python or CMake; give another name", where)
@@ -107,10 +110,10 @@ def export(
             raise ArgumentError(f"max_block={max_block} is of streams; leave it out, or form=", where)
     one_of(weights, "weights", WEIGHTS)
     dispatch, link, debug = flag(dispatch, "dispatch"), flag(link, "link"), flag(debug, "debug")
-    targets = _targets(given.options.target.name if target is None else target, dispatch, where)
-    _, values = given.parameters.snapshot()
-    net, test = _made(given, values, form, name, batch, rows, targets, weights == "embedded", max_block, where)
-    held = given.held_weights(replace(given.options, target=targets[0]))
+    targets = _targets(source.options.target.name if target is None else target, dispatch, where)
+    _, values = source.parameters.snapshot()
+    net, test = _made(source, values, form, name, batch, rows, targets, weights == "embedded", max_block, where)
+    held = source.held_weights(replace(source.options, target=targets[0]))
     net = replace(net, held_weights=tuple(held))
     code = exported_code(net.variants, name, debug)
     suffix = "obj" if "windows" in targets[0].triple else "o"
@@ -126,22 +129,22 @@ def export(
 
 
 def _made(
-    given: ExportSource, values: Arrays, form: str, name: str, batch: int | None, rows: int,
+    source: ExportSource, values: Arrays, form: str, name: str, batch: int | None, rows: int,
     targets: Sequence[Target], embedded: bool, max_block: int | None, where: Where | None,
 ) -> tuple[Description, str]:  # fmt: skip
-    """A net for all targets, and its self-test, which expects what the last one gives."""
+    """Return a net for all targets, and its self-test, which expects the last target's results."""
     if form == "sequence":
-        sequences = [sequence_form(given, values, batch, target, embedded, where) for target in targets]
-        net = Description(name, batch, tuple(item.exported for item in sequences), given.source.classes)
-        return net, sequence_self_test(net, sequence_examples(sequences[-1], given, values))
+        sequences = [sequence_form(source, values, batch, target, embedded, where) for target in targets]
+        net = Description(name, batch, tuple(item.exported for item in sequences), source.source.classes)
+        return net, sequence_self_test(net, sequence_examples(sequences[-1], source, values))
     assert batch is not None
     try:
-        streams = [stream_form(given, values, batch, rows, target, embedded, max_block, where) for target in targets]
+        streams = [stream_form(source, values, batch, rows, target, embedded, max_block, where) for target in targets]
     except GraphError as error:
         remedy = 'a net for whole sequences needs no steps: form="sequence", or --form sequence of rnngraph export'
         raise GraphError(f"{error.what}; {remedy}", error.where) from None
-    net = Description(name, batch, tuple(item.exported for item in streams), given.source.classes)
-    return net, stream_self_test(net, stream_example(streams[-1], given, values))
+    net = Description(name, batch, tuple(item.exported for item in streams), source.source.classes)
+    return net, stream_self_test(net, stream_example(streams[-1], source, values))
 
 
 def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:

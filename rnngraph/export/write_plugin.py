@@ -1,4 +1,4 @@
-"""Exports of one net for the systems that audio plugins run on, with a C++ class and a target of CMake."""
+"""Exports a net for the systems of audio plugins, with a C++ class and a CMake target."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ PLUGINS = Writer(
 
 
 def export_plugin(
-    given: ExportSource, directory: str | os.PathLike[str] | None, name: str, max_block: int | None, where: Where | None
+    source: ExportSource,
+    directory: str | os.PathLike[str] | None,
+    name: str,
+    max_block: int | None,
+    where: Where | None,
 ) -> dict[str, Export]:
-    """Write the files of all platforms, each into a folder of its own, and those that choose among them."""
+    """Write the files of all platforms, each in its own folder, and those that select one."""
     if name in {*C_WORDS.split(), "std"}:
-        raise ArgumentError(f"{name} can't name a namespace of C++; give another name", where)
+        raise ArgumentError(f"name={name!r} can't be a namespace of C++; give another name", where)
     folder = Path(f"{name}-plugin") if directory is None else as_path(directory)
     exports = {
         platform.folder: export(
-            given, folder / platform.folder, name, None, platform.target, "embedded", platform.dispatch, False,
+            source, folder / platform.folder, name, None, platform.target, "embedded", platform.dispatch, False,
             "stream", False, 1, max_block, where,
         )
         for platform in PLATFORMS

@@ -447,7 +447,7 @@ def test_what_cannot_be_exported_says_why(tmp_path: Path) -> None:
     memory = rg.placeholder("memory", shape=(None, None, 4))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
     program = program_of(outputs + rg.expand_dims(rg.reduce_sum(memory, 1), 1))
-    with pytest.raises(rg.RnnGraphError, match=r"memory has the open size .*declare the placeholder with an int"):
+    with pytest.raises(rg.RnnGraphError, match=r"memory has the symbolic size .*declare the placeholder with an int"):
         program.inference.export(tmp_path, "net")
     assert list(tmp_path.iterdir()) == []
 

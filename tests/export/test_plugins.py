@@ -105,5 +105,5 @@ def test_objects_of_all_systems_need_nothing(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_words_of_cpp_name_no_plugin() -> None:
-    with pytest.raises(rg.ArgumentError, match="new can't name a namespace"):
+    with pytest.raises(rg.ArgumentError, match="name='new' can't be a namespace"):
         effect().inference.export_plugin("never", "new")

@@ -278,7 +278,8 @@ def test_texts_as_targets() -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"cell": "transformer"}, "cell='transformer' is not offered"), ({"cell": lambda units: units}, "return an rg.Cell"),
+        ({"cell": "transformer"}, "cell='transformer' is not offered"),
+        ({"cell": lambda units: units}, "return an rg.Cell"),
         ({"cell": rg.GRUCell(3)}, "one cell"),
         ({"units": 0}, "units"), ({"layers": 0}, "layers"), ({"dropout": 1.0}, "dropout"), ({"epochs": 0}, "epochs"),
         ({"pooling": "max"}, "pooling"), ({"optimizer": "lbfgs"}, "optimizer"), ({"batch_size": 2.5}, "batch_size"),

@@ -1,7 +1,7 @@
-"""Object code with C functions: ``ports`` are the arrays that callers see, ``nets`` what is exported in either form.
-``llvm_text`` has the builder and the data that functions are written with. ``wrapper`` fills an argument
-block and calls an entry, as ``stream_functions`` and ``sequence_functions`` do, of which the latter also say how much
-memory a call needs; ``sizes`` are formulas of a call.
-``weights`` come later, where ``tensor_search`` finds them, ``dispatch`` chooses by processor, and ``object_code`` puts
-all together.
+"""Object code with C functions.
+
+``ports`` are a caller's arrays, and ``nets`` the two forms of an exported net. ``llvm_text`` writes functions and data.
+``wrapper`` fills an argument block and calls an entry, for ``stream_functions`` and ``sequence_functions``; ``sizes``
+are formulas of a call. ``weights`` can be passed at run time, found by ``tensor_search``. ``dispatch`` selects code by
+processor, and ``object_code`` makes the object.
 """

@@ -1,7 +1,7 @@
-"""Several variants of one net in one object: which of them runs is decided by what the processor can do.
+"""Selects one of several variants of a net in an object by the processor.
 
-Of x86-64 levels only. An instance's header says which variant it is, and its functions look there. Functions without an
-instance ask the processor.
+Only for x86-64 levels. An instance's header has its variant, which the instance's functions read. Functions without an
+instance query the processor.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ def _bits(*places: int) -> int:
 
 _V3 = {"ecx1": _bits(12, 22, 27, 29), "ebx7": _bits(3, 5, 8), "more": _bits(5), "mask": 0x6}
 _NEEDED = {"x86-64-v3": _V3, "x86-64-v4": {**_V3, "ebx7": _V3["ebx7"] | _bits(16, 17, 28, 30, 31), "mask": 0xE6}}
-"""Bits of what ``cpuid`` tells in leaves 1 (FMA, MOVBE, OSXSAVE, F16C), 7 (BMI1, AVX2, BMI2; AVX-512 F, DQ, CD, BW, VL)
-and 0x80000001 (LZCNT, which does something else where it is not known), and of the registers that the operating system
-keeps.
+"""Bits of ``cpuid`` leaves 1 (FMA, MOVBE, OSXSAVE, F16C), 7 (BMI1, AVX2, BMI2; AVX-512 F, DQ, CD, BW, VL) and
+0x80000001 (LZCNT, which others take for another instruction), and of the registers that the system saves.
 """
 
 
 def dispatchers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
-    """The functions that callers see, and the one that chooses. wrappers: from the least demanding variant on."""
+    """Return the public functions, and the function that selects a variant. ``wrappers`` start with the least demanding
+    variant.
+    """
     first = wrappers[0]
     texts = [_choose(wrappers), *(_by_header(wrappers, prefix, what) for what in first.by_header)]
     texts += [_by_choice(wrappers, prefix, what, first.parameters(what)) for what in first.by_choice]
@@ -52,15 +53,15 @@ def _by_choice(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str
 
 
 def _by_maximum(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str) -> str:
-    """Sizes that are enough for every variant: asking the processor takes longer than all of them."""
+    """Return the function of a size that suffices for every variant, as querying the processor takes longer."""
     f, first = WrapperBuilder(), wrappers[0]
-    kind, given = first.result(what), signature(first.parameters(what))
+    kind, parameters = first.result(what), signature(first.parameters(what))
     largest = ""
     for wrapper in wrappers:
-        size = f.value(f"call {kind} @{wrapper.name(what)}({given})", "size")
+        size = f.value(f"call {kind} @{wrapper.name(what)}({parameters})", "size")
         more = f.value(f"icmp ugt {kind} {size}, {largest}", "more") if largest else ""
         largest = f.value(f"select i1 {more}, {kind} {size}, {kind} {largest}", "largest") if largest else size
-    head = f"define {kind} @{prefix}_{what}({given}) #0 {{"
+    head = f"define {kind} @{prefix}_{what}({parameters}) #0 {{"
     return "\n".join([head, "entry:", *f.lines, f"  ret {kind} {largest}", "}", ""])
 
 
@@ -93,13 +94,13 @@ def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
     f.do(f"br label %{before}")
     f.start(before)
     f.do(f"br i1 {saved}, label %{asks}, label %{done}")
-    f.start(asks)  # the instruction exists only where the system uses it
+    f.start(asks)  # the instruction exists only if the system uses it
     pair = f.value('call { i32, i32 } asm "xgetbv", "={ax},={dx},{cx},~{dirflag},~{fpsr},~{flags}"(i32 0)', "xcr")
     low = f.value(f"extractvalue {{ i32, i32 }} {pair}, 0", "low")
     f.do(f"br label %{done}")
     f.start(done)
     mask = f.value(f"phi i32 [ 0, %{before} ], [ {low}, %{asks} ]", "mask")
-    found = {"ecx1": ecx1, "ebx7": ebx7, "more": more, "mask": mask}
+    wanted = {"ecx1": ecx1, "ebx7": ebx7, "more": more, "mask": mask}
     variant = "0"
     for number, wrapper in enumerate(wrappers):
         needed = _NEEDED.get(re.sub("-(windows|macos)$", "", wrapper.exported.target.name))
@@ -107,14 +108,14 @@ def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
             continue
         fits = "true"
         for name, bits in needed.items():
-            has = f.value(f"icmp eq i32 {f.value(f'and i32 {found[name]}, {bits}')}, {bits}", "has")
+            has = f.value(f"icmp eq i32 {f.value(f'and i32 {wanted[name]}, {bits}')}, {bits}", "has")
             fits = f.value(f"and i1 {fits}, {has}", "fits")
         variant = f.value(f"select i1 {fits}, i64 {number}, i64 {variant}", "variant")
     return "\n".join(["define internal i64 @choose() #0 {", "entry:", *f.lines, f"  ret i64 {variant}", "}", ""])
 
 
 def _cpuid(f: WrapperBuilder, leaf: int) -> list[str]:
-    """eax, ebx, ecx, edx of a leaf, or of its first part."""
+    """Return eax, ebx, ecx, edx of a leaf, or of its first part."""
     kind = "{ i32, i32, i32, i32 }"
     text = 'asm "cpuid", "={ax},={bx},={cx},={dx},{ax},{cx},~{dirflag},~{fpsr},~{flags}"'
     result = f.value(f"call {kind} {text}(i32 {leaf}, i32 0)", "cpuid")

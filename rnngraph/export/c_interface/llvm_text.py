@@ -1,4 +1,4 @@
-"""LLVM text of the wrapper around an exported entry: lines, addresses, copies, data."""
+"""LLVM text of the functions around an exported entry: lines, addresses, copies, data."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from ...codegen.machine.ir_builder import IRBuilder
 from ...ir.types import Dim, evaluate, product, size
 
 STEPS = size("steps")
-"""In a port's shape, the axis of time."""
+"""Size of the time axis in a port's shape."""
 ROWS = size("rows")
-"""In the shape of one that several streams share, the axis of these."""
+"""Size of the axis of streams in the shape of a port that several streams share."""
 
 _TABLE = [chr(byte) if 32 <= byte < 127 and byte not in (34, 92) else f"\\{byte:02X}" for byte in range(256)]
 
 
 def data_text(data: bytes) -> str:
-    """Bytes as LLVM spells them."""
+    """Return bytes in LLVM's notation."""
     return "".join(map(_TABLE.__getitem__, data))
 
 
 class Data:
-    """Constants of a module, each set of bytes once. They have no symbol."""
+    """Constants of a module without symbols; equal bytes are stored once."""
 
     def __init__(self) -> None:
         self.names: dict[bytes, str] = {}
 
     def name(self, data: bytes) -> str:
-        """What stands for bytes that begin at a cache line."""
+        """Return the name of bytes that begin at a cache line."""
         return self.names.setdefault(data, f"@data.{len(self.names)}")
 
     def array(self, array: np.ndarray) -> str:
@@ -43,15 +43,15 @@ class Data:
 
 
 class WrapperBuilder(IRBuilder):
-    """Builds one function around exported entries. Numbers are i64 throughout."""
+    """Builder of a function around exported entries. Numbers are i64."""
 
     def aligned(self, pointer: str) -> str:
-        """Return the first cache line from ``pointer`` on: the caller's memory may begin anywhere."""
+        """Return the first cache line from ``pointer``, as a caller's memory has any alignment."""
         number = self.value(f"ptrtoint ptr {pointer} to i64", "address")
         return self.moved(pointer, self.value(f"and i64 {self.value(f'sub i64 0, {number}')}, 63", "gap"))
 
     def copy(self, source: str, to: str, count: int | str, item: int = 1) -> None:
-        """Copy ``count`` items of ``item`` bytes, 1, 4 or 8, from places that are aligned to them."""
+        """Copy ``count`` items of ``item`` bytes, 1, 4 or 8, between addresses aligned to them."""
         kind = f"i{8 * item}"
         with self.loop(count, "copy") as number:
             there = self.value(f"getelementptr {kind}, ptr {source}, i64 {number}", "from")
@@ -65,8 +65,8 @@ class WrapperBuilder(IRBuilder):
         """Call an entry with an argument block.
 
         Args:
-            values: of the block's slots, null for those that have none.
-            numbers: slots that hold no pointer.
+            values: Values of the block's slots; others are null.
+            numbers: Slots that are no pointers.
         """
         block = self.alloca(len(slots))
         for place, slot in enumerate(slots):
@@ -74,17 +74,17 @@ class WrapperBuilder(IRBuilder):
         self.do(f"call void @{entry}(ptr {block}, i64 0, i64 1)")
 
     def clear(self, pointer: str, count: int) -> None:
-        """Write zeros to so many bytes, a multiple of 8, from a cache line on."""
+        """Write zeros to ``count`` bytes, a multiple of 8, from a cache line."""
         with self.loop(count // 8, "clear") as number:
             here = self.value(f"getelementptr i64, ptr {pointer}, i64 {number}", "to")
             self.do(f"store i64 0, ptr {here}, align 8")
 
 
 def elements(shape: Sequence[Dim]) -> int:
-    """How many an array has in one step."""
+    """Return the number of elements of an array in one step."""
     return evaluate(product(shape), {str(STEPS): 1})
 
 
 def attributes_text(group: int = 0, processor: str = "") -> str:
-    """The attributes of functions around entries: those of group 0 run on every processor of the target's kind."""
+    """Return the attributes of functions around entries. Group 0 runs on every processor of the target's kind."""
     return f'attributes #{group} = {{ nounwind "no-builtins" {processor} }}'

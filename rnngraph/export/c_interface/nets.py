@@ -1,4 +1,4 @@
-"""What is exported for one target: a net that runs step by step, or one that takes whole sequences."""
+"""Exported nets for one target: a net that runs step by step, or one of whole sequences."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ...runtime.native.size_bounds import Bounds
 from .ports import ExportedEntry, Port
 
 HEADER = 64
-"""Bytes before an instance's states: which of the two copies is the present one, the variant, and where weights lie."""
+"""Bytes before an instance's states: index of the present copy, variant, and address of weights."""
 
 
 @dataclass(frozen=True)
 class ExportedNet:
-    """parameters: all, in canonical order; embedded: whether their values are part of the code."""
+    """Exported net. ``parameters`` are in canonical order; if ``embedded``, the code has their values."""
 
     target: Target
     inputs: tuple[Port, ...]
@@ -39,7 +39,7 @@ class ExportedNet:
 
     @cached_property
     def canonical_places(self) -> dict[str, int]:
-        """Where each parameter lies in the canonical layout, one behind the other."""
+        """Offset of each parameter in the canonical layout, one after another."""
         places, total = {}, 0
         for name, array in self.parameters.items():
             places[name] = total
@@ -57,45 +57,45 @@ class ExportedNet:
 
     @property
     def raw_places(self) -> dict[str, int]:
-        """Where parameters that are read as they are lie in the memory of packed weights."""
+        """Offsets of unpacked parameters in the memory of packed weights."""
         return self._raw[0]
 
     @property
     def panels_place(self) -> int:
-        """Where packed weights begin there."""
+        """Offset of packed weights in that memory."""
         return self._raw[1]
 
     @cached_property
     def _panels(self) -> tuple[dict[str, dict[str, int]], int]:
         places: dict[object, int] = {}
-        found: dict[str, dict[str, int]] = {}
+        offsets: dict[str, dict[str, int]] = {}
         total = 0
         for entry in self.entries:
-            mine = found.setdefault(entry.plan.main.name, {})
+            mine = offsets.setdefault(entry.plan.main.name, {})
             for name, (_, count) in entry.panel_places.items():
                 key = entry.plan.layouts.get(name, (entry.plan.main.name, name))
                 if key not in places:
                     places[key] = total
                     total += count
                 mine[name] = places[key]
-        return found, total
+        return offsets, total
 
     @property
     def panel_offsets(self) -> dict[str, dict[str, int]]:
-        """By name of an entry and of a buffer, where in packed weights it lies: what is packed alike lies once."""
+        """Offsets in packed weights, by names of an entry and a buffer. Identically packed weights share an offset."""
         return self._panels[0]
 
     @property
     def weights_bytes(self) -> int:
-        """Bytes of packed weights, with what is lost to alignment."""
+        """Bytes of packed weights, with space for alignment."""
         return self.panels_place + self._panels[1] + ALIGNMENT
 
 
 @dataclass(frozen=True)
 class RowBatch:
-    """The entry of a step of several streams at once, side by side, each as if it were alone.
+    """Entry of a step of several independent streams at once.
 
-    most: how many there may be. ports: inputs and states, which begin with the axis of streams.
+    ``most`` is their maximum number. ``ports`` are inputs and states, whose first axis is the streams.
     """
 
     entry: ExportedEntry
@@ -109,12 +109,19 @@ class RowBatch:
 
 @dataclass(frozen=True)
 class ExportedStream(ExportedNet):
-    """A net that runs step by step.
+    """Net that runs step by step.
 
-    rate: entries of sequences in a step. delay: steps after which the results of the first one come. tail: the entry
-    that gives what is owed when sequences end, and owed: the outputs as it gives them. block: None where a block of
-    steps is a loop of single ones. together: None where steps of several streams are such a loop. initial: the entry
-    that gives the initial state, or the state itself, by name, where it depends on no feed and weights are embedded.
+    Args:
+        rate: Sequence entries in a step.
+        delay: Steps from the first one to its results.
+        owed: Outputs at the end of sequences.
+        states: States.
+        initial_inputs: Inputs of the initial state.
+        step: Entry of a step.
+        block: Entry of several steps; None: a loop of single steps.
+        together: Entry of several streams; None: a loop over them.
+        tail: Entry of outputs at the end of sequences.
+        initial: Entry of the initial state, or its values if they are constants.
     """
 
     rate: int
@@ -139,9 +146,9 @@ class ExportedStream(ExportedNet):
 
     @property
     def _of_one(self) -> list[ExportedEntry]:
-        """The entries for one stream."""
-        found = [self.step, self.block, self.tail, self.initial]
-        return [entry for entry in found if isinstance(entry, ExportedEntry)]
+        """Entries for one stream."""
+        candidates = [self.step, self.block, self.tail, self.initial]
+        return [entry for entry in candidates if isinstance(entry, ExportedEntry)]
 
     @cached_property
     def _states(self) -> tuple[dict[str, int], int]:
@@ -149,7 +156,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def state_places(self) -> dict[str, int]:
-        """Where each state lies within a copy of all."""
+        """Offset of each state in a copy of all."""
         return self._states[0]
 
     @property
@@ -159,7 +166,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def packed_bytes(self) -> int:
-        """Bytes of all states one behind the other, as callers get and set them."""
+        """Bytes of all states one after another, as callers get and set them."""
         return sum(port.step_bytes for port in self.states)
 
     @cached_property
@@ -169,7 +176,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def scratch_places(self) -> dict[str, int]:
-        """Where a single step's results lie that have to be moved to their place in a block."""
+        """Offsets of a step's results that are then moved to a block."""
         return self._scratch[0]
 
     @cached_property
@@ -179,17 +186,17 @@ class ExportedStream(ExportedNet):
 
     @property
     def streams_place(self) -> int:
-        """Where states of several streams lie side by side, twice: as a step reads them, and as it writes them."""
+        """Offset of states of several streams side by side, in two copies: read and written ones."""
         return HEADER + 2 * self.copy_bytes + self._scratch[1]
 
     @property
     def streams_places(self) -> dict[str, int]:
-        """Where each state of all streams lies in one of the two."""
+        """Offset of each state of all streams in one copy."""
         return self._streams[0]
 
     @property
     def streams_bytes(self) -> int:
-        """Bytes of one of the two."""
+        """Bytes of one copy."""
         return self._streams[1]
 
     @property
@@ -198,23 +205,23 @@ class ExportedStream(ExportedNet):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of an instance, with what is lost to alignment."""
+        """Bytes of an instance, with space for alignment."""
         return self._bytes_for(self._of_one)
 
     def _bytes_for(self, entries: Sequence[ExportedEntry]) -> int:
-        """Bytes of an instance for some of the entries of one stream, and for several streams."""
+        """Return the bytes of an instance for some entries of one stream, and for several streams."""
         arenas = [int(str(entry.plan.arena_bytes)) for entry in entries]
         arenas += [] if self.together is None else [self.together.arena_bytes]
         return self.arena_place + max(arenas) + ALIGNMENT
 
     @property
     def block_bytes(self) -> int:
-        """Bytes of an instance that are there for blocks of steps alone."""
+        """Bytes of an instance for blocks of steps only."""
         return self.memory_bytes - self._bytes_for([entry for entry in self._of_one if entry is not self.block])
 
     @property
     def max_block(self) -> int:
-        """Steps whose temporaries a block holds at once."""
+        """Maximum steps that a block computes at once."""
         groups = () if self.block is None else self.block.plan.groups
         longest = [group.chunks.longest for group in groups if group.chunks is not None]
         return max((steps for steps in longest if steps < MAX_CHUNK), default=1)
@@ -222,7 +229,7 @@ class ExportedStream(ExportedNet):
 
 @dataclass(frozen=True)
 class SizeArgument:
-    """A size that callers give: its name in C, and the number that it must be, None where it is any."""
+    """Size that callers pass: its C name, and its value if it is fixed."""
 
     name: str
     fixed: int | None = None
@@ -230,11 +237,14 @@ class SizeArgument:
 
 @dataclass(frozen=True)
 class ExportedSequence(ExportedNet):
-    """A net that takes whole sequences.
+    """Net of whole sequences.
 
-    sizes: what callers give, batch and steps first; by their names in C all formulas here are written. slots: by name
-    in the entry's argument block, the size's name in C. arena_bytes: of temporaries. differences: sizes that must not
-    be negative. bounds: what else must hold of sizes.
+    Args:
+        sizes: Callers' sizes, batch and steps first. Their C names are the variables of all formulas here.
+        slots: C name of a size by slot of the entry's argument block.
+        arena_bytes: Bytes of temporaries.
+        differences: Sizes that must not be negative.
+        bounds: Other conditions of sizes.
     """
 
     sizes: tuple[SizeArgument, ...]
@@ -250,12 +260,12 @@ class ExportedSequence(ExportedNet):
 
     @property
     def scratch_bytes(self) -> Dim:
-        """Bytes of the caller's memory, with what is lost to alignment."""
+        """Bytes of the caller's memory, with space for alignment."""
         return self.arena_bytes + ALIGNMENT
 
 
 def places_of(sizes: Mapping[str, int]) -> tuple[dict[str, int], int]:
-    """Where arrays of so many bytes lie one behind the other, each at a cache line, and the bytes of all."""
+    """Return offsets of arrays one after another, each at a cache line, and their total bytes."""
     places, total = {}, 0
     for name, count in sizes.items():
         places[name] = total

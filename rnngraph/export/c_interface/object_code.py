@@ -1,4 +1,4 @@
-"""An object file with a C interface: the entries of a net, its data, and the functions around them."""
+"""Object file with a C interface: entries of a net, their data, and functions around them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ from .wrapper import CWrapper
 
 ABI_VERSION = 1
 LAST_ZEROS = 256
-"""Bytes that a block of weights without zeros has at most."""
+"""Maximum bytes of a block of weights without zeros."""
 
 
 def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = False) -> bytes:
-    """The object code of a net for its target, or for several levels of one processor, the least demanding first.
+    """Return the object code of a net for its target, or for several levels of one processor, the least demanding
+    first.
 
-    prefix: of all names that the object defines. debug: whether it tells lines of the script to debuggers.
+    Args:
+        prefix: Prefix of all symbols.
+        debug: Include lines of the script for debuggers.
     """
     return linked_code(*exported_text(variants, prefix, debug), variants[0].target)
 
@@ -41,7 +44,7 @@ def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = Fa
 def exported_text(
     variants: Sequence[ExportedNet], prefix: str, debug: bool = False
 ) -> tuple[list[str], str, list[str]]:  # fmt: skip
-    """LLVM modules of the entries, the module of the functions around them, and the names that others see."""
+    """Return the LLVM modules of the entries, the module of the functions around them, and the public names."""
     whole = Where("", 0)
     data = Data()
     modules: list[str] = []
@@ -70,7 +73,7 @@ def exported_text(
     attributes = [attributes_text()]
     attributes += [attributes_text(wrapper.group, _said(wrapper.exported.target)) for wrapper in wrappers if several]
     around = "\n".join([*head, data.text(), "", functions, *declared, "", *attributes, ""])
-    if debug:  # what is called from C is at the net's first line
+    if debug:  # functions called from C have the net's first line
         around = str.__str__(with_debug_info(StageText(map(StageLine, around.split("\n"))), own=(whole,)))
     return modules, around, names
 
@@ -83,7 +86,7 @@ def _wrapper(exported: ExportedNet, *about: Any) -> CWrapper[ExportedNet]:
 
 
 def _functions(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
-    """All functions around the entries."""
+    """Return all functions around the entries."""
     first = wrappers[0]
     texts = [text for wrapper in wrappers for text in wrapper.functions()]
     if isinstance(first, SequenceWrapper):
@@ -98,14 +101,14 @@ def _functions(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[s
 
 
 def _shown(text: str, names: Sequence[str]) -> str:
-    """Functions as a WebAssembly module exports them: a linker keeps those that say so themselves."""
+    """Mark functions as exported in WebAssembly's way."""
     for name in names:
         text = re.sub(rf"^(define \w+ @{name}\(.*\)) #0 {{", rf'\1 "wasm-export-name"="{name}" #0 {{', text, flags=re.M)
     return text
 
 
 def _used(wrapper: CWrapper[ExportedNet]) -> list[str]:
-    """Entries that the functions call: packing runs here where weights come later."""
+    """Return the entries that the functions call, with packing if weights come at run time."""
     mains = [wrapper.entries[entry.plan.main.name] for entry in wrapper.exported.entries]
     packs = (
         []
@@ -116,7 +119,7 @@ def _used(wrapper: CWrapper[ExportedNet]) -> list[str]:
 
 
 def _public(wrapper: CWrapper[ExportedNet]) -> tuple[str, ...]:
-    """The names that callers see, without the prefix."""
+    """Return the public names without the prefix."""
     names = ("abi_version", *wrapper.numbers([wrapper.exported]))
     names = (*names, *wrapper.by_choice, *wrapper.by_header, *wrapper.by_maximum)
     if wrapper.exported.embedded:
@@ -126,7 +129,7 @@ def _public(wrapper: CWrapper[ExportedNet]) -> tuple[str, ...]:
 
 
 def _numbers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
-    """Functions that give a number each."""
+    """Return functions that return a number each."""
     variants = [wrapper.exported for wrapper in wrappers]
     sizes = wrappers[0].numbers(variants)
     if not variants[0].embedded:
@@ -138,9 +141,7 @@ def _numbers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str
 
 
 def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
-    """Where the packed weights of every entry lie in one image, in which what is alike lies once; and the image, empty
-    where weights are not embedded.
-    """
+    """Return the offsets of each entry's packed weights in one image, and the image; empty without embedded weights."""
     if not exported.embedded:
         return exported.panel_offsets, b""
     places: dict[bytes, int] = {}
@@ -165,7 +166,7 @@ def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
 
 
 def _without_end(part: bytes) -> bytes:
-    """Packed weights without the zeros at their end, but for those that their last block may have."""
+    """Return packed weights without final zeros, except those of a last block."""
     return part[: padded(len(part.rstrip(b"\0")) + LAST_ZEROS)]
 
 
@@ -173,7 +174,7 @@ def _entries_text(
     entry: ExportedEntry, offsets: Mapping[str, Mapping[str, int]], exported: ExportedNet, main: str, pack: str,
     debug: bool,
 ) -> StageText:  # fmt: skip
-    """The module of one entry, with its entries under names of their own."""
+    """Return the module of one entry, with its functions renamed."""
     mine, functions = offsets[entry.plan.main.name], entry.plan.functions
     entries = [replace(entry.placed(entry.plan.main, mine), name=main)]
     if not exported.embedded:
@@ -182,11 +183,11 @@ def _entries_text(
 
 
 def _for_processor(text: str, target: Target) -> str:
-    """A module whose functions say which processor they are for, as variants in one object have to."""
+    """Return a module whose functions name their processor, for variants in one object."""
     head, mark, flags = text.rpartition("attributes #0 = {")
     return f"{head}{mark} {_said(target)}{flags}"
 
 
 def _said(target: Target) -> str:
-    """How a function says which processor it is for."""
+    """Return the attributes of a function that name its processor."""
     return f'"target-cpu"="{target.processor}"' + (f' "target-features"="{target.features}"' if target.features else "")

@@ -1,4 +1,4 @@
-"""The arrays that callers see, and the entries of exported code: what both forms of an exported net are made of."""
+"""Callers' arrays and entries of exported code, the parts of both forms of an exported net."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from .llvm_text import STEPS, elements
 
 @dataclass(frozen=True)
 class Port:
-    """An array at the C interface. shape: sizes in the arguments of a call, such as ``STEPS``, or ``2 * STEPS`` of an
-    axis of time that has two entries for each step. default: what a null pointer stands for.
+    """Array of the C interface.
+
+    ``shape`` has the call's sizes, such as ``STEPS``, or ``2 * STEPS`` for two entries in each step. ``default``
+    replaces
+    a null pointer.
     """
 
     name: str
@@ -30,7 +33,7 @@ class Port:
 
     @property
     def shown(self) -> str:
-        """Its name for callers: a graph's only output may have none."""
+        """Name for callers; a graph's only output may have none."""
         return self.name or "output"
 
     @property
@@ -39,38 +42,38 @@ class Port:
 
     @property
     def time_axis(self) -> int | None:
-        """The axis that grows with steps."""
+        """Axis that grows with steps."""
         return axis_of_names(self.shape, symbols_of(STEPS))
 
     @property
     def around(self) -> tuple[int, int]:
-        """Elements of the axes before that of time, and of one step in those from it on."""
+        """Elements of the axes before time, and of one step in the others."""
         axis = self.time_axis or 0
         return elements(self.shape[:axis]), elements(self.shape[axis:])
 
     @property
     def is_scattered(self) -> bool:
-        """Whether the results of one step don't lie together in those of a block."""
+        """True if the results of one step are not contiguous in those of a block."""
         return self.time_axis is not None and self.around[0] != 1
 
 
 @dataclass(frozen=True)
 class ExportedEntry:
-    """An entry of the exported code, and its packed weights where they are embedded."""
+    """Entry of the exported code, and its packed weights if they are embedded."""
 
     plan: ScheduledEntry
     panels: bytes = b""
 
     @cached_property
     def panel_places(self) -> dict[str, tuple[int, int]]:
-        """By name of buffer its offset in the packed weights and the bytes up to the next one."""
+        """Return {name of a buffer: (offset in the packed weights, bytes)}."""
         places = {**self.plan.pack.places, **self.plan.main.places}
-        found = {buffer.name: int(str(offset)) for buffer, (slot, offset) in places.items() if slot == "panels"}
-        ends = [*sorted({*found.values(), self.plan.panel_bytes})]
-        return {name: (start, ends[ends.index(start) + 1] - start) for name, start in found.items()}
+        starts = {buffer.name: int(str(offset)) for buffer, (slot, offset) in places.items() if slot == "panels"}
+        ends = [*sorted({*starts.values(), self.plan.panel_bytes})]
+        return {name: (start, ends[ends.index(start) + 1] - start) for name, start in starts.items()}
 
     def placed(self, entry: Entry, offsets: Mapping[str, int]) -> Entry:
-        """One of the plan's entries with packed weights at other offsets, by name of buffer."""
+        """Return an entry of the plan with packed weights at other offsets, by name of buffer."""
         places = {
             buffer: (slot, offsets[buffer.name] if slot == "panels" else offset)
             for buffer, (slot, offset) in entry.places.items()
@@ -79,11 +82,11 @@ class ExportedEntry:
 
     @property
     def arguments(self) -> list[Argument]:
-        """What the main entry reads and writes: no weights and constants that are read packed alone."""
+        """Arguments of the main entry, without weights and constants that are only read packed."""
         used = {slot for slot, _ in self.plan.main.places.values()}
         return [item for item in self.plan.arguments if item.buffer.name in used]
 
     @property
     def raw_parameters(self) -> list[str]:
-        """Names of the parameters that the main entry reads as they are, not packed."""
+        """Names of parameters that the main entry reads unpacked."""
         return [item.name for item in self.arguments if item.kind == "parameter"]

@@ -1,7 +1,7 @@
-"""The C functions of a net that takes whole sequences, as LLVM text.
+"""C functions of a net of whole sequences, as LLVM text.
 
-Nothing is kept between calls: a call reads its arrays and weights, and writes its results and scratch. Sizes are held
-against their bounds first, so that no sizes, whatever they are, lead to memory that isn't there.
+A call keeps nothing: it reads its arrays and weights, and writes its results and scratch memory. Sizes are checked
+against bounds first, so that no sizes access memory outside.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from .sizes import Bounded
 from .wrapper import CWrapper
 
 WRONG_SIZES = 1
-"""What ``run`` returns where it does nothing."""
+"""Result of ``run`` if it does nothing."""
 SPARE_BITS = 4
-"""An address less so many bits counts elements of 8 bytes in half of memory."""
+"""Bits by which an address is shifted to count elements of 8 bytes in half of memory."""
 
 
 class SequenceWrapper(CWrapper[ExportedSequence]):
-    """Writes the functions of one variant of a net for sequences."""
+    """Writer of the functions of one variant of a net for sequences."""
 
     by_choice = ("run",)
     by_maximum = ("scratch_size",)
@@ -50,7 +50,7 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
         return [size.name for size in self.exported.sizes]
 
     def _need(self) -> str:
-        """The function that gives the bytes of scratch for sizes, -1 for those that the net can't take."""
+        """Return the function that returns bytes of scratch memory for sizes, -1 for invalid ones."""
         exported, f = self.exported, WrapperBuilder()
         reach = min(MAX_ELEMENTS, 1 << exported.target.pointer_bits - SPARE_BITS)
         bounded = Bounded(f, {name: f"%n_{name}" for name in self._names})
@@ -82,8 +82,8 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
         return "\n".join([head, "entry:", *f.lines, f"  ret i64 {result}", "}", ""])
 
     def _needed(self, f: WrapperBuilder, sizes: dict[str, str]) -> str:
-        given = ", ".join(f"i64 {value}" for value in sizes.values())
-        return f.value(f"call i64 @{self.name('need')}({given})", "need")
+        arguments = ", ".join(f"i64 {value}" for value in sizes.values())
+        return f.value(f"call i64 @{self.name('need')}({arguments})", "need")
 
     def _sizes(self, f: WrapperBuilder) -> dict[str, str]:
         return {name: self.wide(f, f"%n_{name}") for name in self._names}

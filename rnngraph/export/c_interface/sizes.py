@@ -1,4 +1,4 @@
-"""Sizes of a call as LLVM text: formulas in what callers give, as they are or held against bounds without overflow."""
+"""Sizes of a call as LLVM text: formulas of callers' sizes, unchecked or bounded without overflow."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ...ir.sizes.polynomial import Dim, Floor, Monomial, Size
 from .llvm_text import WrapperBuilder
 
 Number = int | str
-"""A number, or the name of what holds an i64."""
+"""A number, or the name of an i64 value."""
 MOST = 1 << 62
-"""What stands for all numbers that are as large or larger."""
+"""Number that replaces all larger ones."""
 
 PRODUCT = f"""\
 ; a * b, or {MOST} where that is less; both are not above it
@@ -36,7 +36,7 @@ define internal i64 @product(i64 %a, i64 %b) #0 {{
   ret i64 %result
 }}
 """
-"""A multiplication that needs no more than 64 bits: some processors would call a library for the upper half."""
+"""A multiplication within 64 bits, as some processors call a library for the upper half."""
 
 QUOTIENT = """\
 ; a / b, bit by bit; both are positive, and b is less than 2**62
@@ -64,11 +64,11 @@ done:
   ret i64 %found
 }
 """
-"""A division for processors that would call a library for one of 64 bits. It is done once or twice a call."""
+"""A division for processors that call a library for 64 bits, run once or twice a call."""
 
 
 def quotient_text(f: WrapperBuilder, number: Number, by: int) -> Number:
-    """The floor of a number that is not negative, divided by ``by``."""
+    """Write the floor of a nonnegative number divided by ``by``."""
     if isinstance(number, int):
         return number // by
     if by & (by - 1) == 0:
@@ -77,7 +77,7 @@ def quotient_text(f: WrapperBuilder, number: Number, by: int) -> Number:
 
 
 def size_text(f: WrapperBuilder, dim: Dim, values: Mapping[str, Number]) -> Number:
-    """A size of a call that is known to be within bounds."""
+    """Write a call's size that is known to be within bounds."""
     if not isinstance(dim, Size):
         return dim
     total: Number = 0
@@ -94,7 +94,7 @@ def size_text(f: WrapperBuilder, dim: Dim, values: Mapping[str, Number]) -> Numb
 
 
 def strides_of(f: WrapperBuilder, shape: Iterable[Dim], values: Mapping[str, Number]) -> list[Number]:
-    """Elements from one index of an axis to the next, in a C-contiguous array."""
+    """Write elements from one index of an axis to the next, in a C-contiguous array."""
     strides: list[Number] = []
     total: Number = 1
     for dim in reversed([*shape]):
@@ -104,9 +104,9 @@ def strides_of(f: WrapperBuilder, shape: Iterable[Dim], values: Mapping[str, Num
 
 
 class Bounded:
-    """Sizes of a call that may be any: numbers that would be above ``MOST`` are ``MOST``.
+    """Sizes of a call that may have any values: numbers above ``MOST`` become ``MOST``.
 
-    values: of names, not above ``MOST``.
+    ``values`` are of names, up to ``MOST``.
     """
 
     def __init__(self, f: WrapperBuilder, values: Mapping[str, Number]) -> None:
@@ -114,7 +114,7 @@ class Bounded:
         self._known: dict[Dim, Number] = {}
 
     def number(self, dim: Dim) -> Number:
-        """A size. It may be negative where some of its terms are."""
+        """Write a size, which is negative if negative terms prevail."""
         if not isinstance(dim, Size):
             return min(dim, MOST)
         if dim not in self._known:
@@ -124,7 +124,7 @@ class Bounded:
         return self._known[dim]
 
     def product(self, numbers: Iterable[Number]) -> Number:
-        """Of numbers that are not negative."""
+        """Write the product of nonnegative numbers."""
         total: Number = 1
         for number in numbers:
             if 1 in (total, number):
@@ -134,7 +134,7 @@ class Bounded:
         return total
 
     def _factor(self, name: str) -> Number:
-        """A name, or a floor, which is ``MOST`` where what is divided is."""
+        """Write a name, or a floor, which is ``MOST`` if its operand is."""
         if not isinstance(name, Floor):
             return self.values[name]
         whole = self.number(name.dim)

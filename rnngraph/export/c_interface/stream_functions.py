@@ -1,8 +1,8 @@
-"""The C functions of a net that runs step by step, as LLVM text.
+"""C functions of a net that runs step by step, as LLVM text.
 
-An instance is memory of the caller's: a header, two copies of all states, of which a step reads one and writes the
-other, room for results that have to be moved and for states of several streams, and the arena. Nothing else is written,
-so that any number of instances run side by side.
+An instance is the caller's memory: a header, two copies of all states, of which a step reads one and writes the other,
+space for results to move and for states of several streams, and the arena. Nothing else is written, so that any
+number of instances run in parallel.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .sizes import Number
 from .wrapper import CWrapper
 
 TURN, VARIANT, WEIGHTS = 0, 8, 16
-"""Offsets in the header."""
+"""Offsets in an instance's header."""
 
 
 class StreamWrapper(CWrapper[ExportedStream]):
-    """Writes the functions of one variant of a stream."""
+    """Writer of the functions of one variant of a stream."""
 
     by_choice = ("init",)
 
@@ -39,7 +39,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
     @staticmethod
     def numbers(variants: Sequence[ExportedStream]) -> dict[str, int]:
-        """Memory is enough for every variant."""
+        """Return bytes of memory that suffice for every variant."""
         return {"state_size": max(exported.memory_bytes for exported in variants)}
 
     def parameters(self, what: str) -> dict[str, str]:
@@ -65,7 +65,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return f, f.aligned("%memory")
 
     def _copies(self, f: WrapperBuilder, base: str, turn: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Pointers to the present and to the next states."""
+        """Write pointers to the present and next states."""
         size = self.exported.copy_bytes
         before = f.moved(f.moved(base, HEADER), f.times(turn, size))
         after = f.moved(f.moved(base, HEADER), f.times(f.value(f"xor i64 {turn}, 1"), size))
@@ -77,7 +77,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         self, f: WrapperBuilder, entry: ExportedEntry, base: str, pointers: Mapping[tuple[str, str], str],
         ports: Sequence[Port], count: Number, dims: Mapping[str, Number],
     ) -> None:  # fmt: skip
-        """Calls an entry. count: of the call's steps, or streams; dims: sizes of the arrays that callers gave."""
+        """Write the call of an entry. ``count`` is of steps or streams; ``dims`` are sizes of the caller's arrays."""
         arena = f.moved(base, self.exported.arena_place)
         weights = "" if self.exported.embedded else f.load("ptr", base, WEIGHTS)
         self.call(f, entry, arena, weights, pointers, ports, dict.fromkeys(entry.plan.sizes, count), dims)
@@ -90,8 +90,8 @@ class StreamWrapper(CWrapper[ExportedStream]):
         f.store("i64", self.variant, base, VARIANT)
         if not self.exported.embedded:
             f.store("ptr", f.aligned("%weights"), base, WEIGHTS)
-        given = signature({name: kind for name, kind in self.parameters("reset").items() if name != "memory"})
-        f.do(f"call void @{self.name('reset')}({', '.join(filter(None, ['ptr %memory', given]))})")
+        arguments = signature({name: kind for name, kind in self.parameters("reset").items() if name != "memory"})
+        f.do(f"call void @{self.name('reset')}({', '.join(filter(None, ['ptr %memory', arguments]))})")
         return self.function("init", f, "0")
 
     def _reset(self) -> str:
@@ -120,7 +120,9 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return self.function("step", f)
 
     def _step_rows(self) -> str:
-        """A step of some of many saved states, each moved to the instance and back: ``step`` alone holds its code."""
+        """Write a step of some saved states, each copied to the instance and back, so that only ``step`` has the step's
+        code.
+        """
         if self.exported.together is not None:
             return self._step_together(self.exported.together)
         f, base = self._begin()
@@ -133,14 +135,14 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return self.function("step_rows", f)
 
     def _step_together(self, together: RowBatch) -> str:
-        """A step of some of many saved states, several at a time: they are moved to where the entry reads them side by
-        side, and back from where it writes them. What is fed and given lies side by side already.
+        """Write a step of some saved states, several at a time. They are copied to the entry's inputs and back from its
+        outputs; feeds and results are contiguous already.
         """
         f, base = self._begin()
         exported, count = self.exported, self.wide(f, "%count")
         before = f.moved(base, exported.streams_place)
         after = f.moved(before, exported.streams_bytes)
-        room = f.alloca(1)  # how many streams are moved so far
+        room = f.alloca(1)  # number of streams copied so far
         f.store("i64", 0, room)
         with f.loop(count, "number") as number:
             moved = f.load("i64", room)
@@ -164,27 +166,29 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return self.function("step_rows", f)
 
     def _saved(self, f: WrapperBuilder, number: Number) -> str:
-        """Where the saved state of one of the rows that are stepped lies."""
+        """Write the address of the saved state of a row."""
         place = f.value(f"getelementptr {self.size}, ptr %rows, i64 {number}", "place")
         row = f.value(f"load {self.size}, ptr {place}, align {self.exported.target.pointer_bits // 8}", "row")
         return f.moved("%states", f.times(self.wide(f, row), self.exported.packed_bytes))
 
     def _of_stream(self, f: WrapperBuilder, place: str, stream: Number) -> dict[str, str]:
-        """Pointers to the states of one of several streams, of those that lie at a place."""
+        """Write pointers to the states of one of several streams at an address."""
         places, sizes = self.exported.streams_places, {port.name: port.step_bytes for port in self.exported.states}
         return {name: f.moved(f.moved(place, places[name]), f.times(stream, sizes[name])) for name in places}
 
     def _move_states(self, f: WrapperBuilder, base: str, state: str, back: bool, by_items: bool = True) -> None:
-        """Copies a saved state to the present one, or ``back``. by_items: whether saved states are aligned as items."""
+        """Write a copy of a saved state to the present one, or ``back``. ``by_items``: saved states are aligned to
+        items.
+        """
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
         self._move(f, state, present, back, by_items)
 
     def _move(
         self, f: WrapperBuilder, state: str, present: Mapping[str, str], back: bool, by_items: bool = True
     ) -> None:  # fmt: skip
-        """Copies a saved state to where states lie, or ``back``."""
+        """Write a copy of a saved state to states, or ``back``."""
         sizes, place = {ITEM_BYTES[port.dtype] for port in self.exported.states}, 0
-        item = sizes.pop() if by_items and len(sizes) == 1 else 1  # of several sizes some may lie anywhere
+        item = sizes.pop() if by_items and len(sizes) == 1 else 1  # with several sizes some may be unaligned
         for port in self.exported.states:
             saved, own = f.moved(state, place), present[port.name]
             source, to = (own, saved) if back else (saved, own)
@@ -195,7 +199,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         self, f: WrapperBuilder, entry: ExportedEntry, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
         steps: Number, whole: Number,
     ) -> None:  # fmt: skip
-        """Runs an entry, after which the other copy of the states is the present one."""
+        """Write a run of an entry, after which the other copy of the states is the present one."""
         turn = f.load("i64", base, TURN)
         before, after = self._copies(f, base, turn)
         pointers = {("input", name): pointer for name, pointer in {**inputs, **before}.items()}
@@ -217,7 +221,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
     def _steps(
         self, f: WrapperBuilder, base: str, steps: str, inputs: Mapping[str, str], outputs: Mapping[str, str]
     ) -> None:
-        """A block as one step after the other."""
+        """Write a block as a loop of steps."""
         exported = self.exported
         scratch = f.moved(base, HEADER + 2 * exported.copy_bytes)
         with f.loop(steps, "step") as number:
@@ -230,18 +234,18 @@ class StreamWrapper(CWrapper[ExportedStream]):
                     self._scatter(f, port, room[port.name], given[port.name], steps)
 
     def _scatter(self, f: WrapperBuilder, port: Port, source: str, to: str, steps: str) -> None:
-        """Moves one step's results to where they lie in a block's."""
+        """Write a copy of one step's results to their place in a block."""
         (before, after), size = port.around, ITEM_BYTES[port.dtype]
         with f.loop(before, "row") as row:
             row_bytes = f.times(row, after * size)
             f.copy(f.moved(source, row_bytes), f.moved(to, f.times(row_bytes, steps)), after, size)
 
     def _flush(self, tail: ExportedEntry) -> str:
-        """What is owed at the end. The states are read, and stay as they are."""
+        """Write the computation of outputs at the end. States are read only."""
         f, base = self._begin()
         exported = self.exported
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
-        fed = {port.name: base for port in exported.inputs}  # no entry is left of what has time
+        fed = {port.name: base for port in exported.inputs}  # time inputs have no entries left
         fed |= self.given(f, exported.held_inputs)
         pointers = {("input", name): pointer for name, pointer in {**fed, **present}.items()}
         pointers |= {("output", port.name): f"%p_{port.symbol}" for port in exported.owed}
@@ -249,14 +253,14 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return self.function("flush", f)
 
     def _state(self, what: str) -> str:
-        """``get_state`` or ``set_state``: all states one behind the other, from an instance or to it."""
+        """Write ``get_state`` or ``set_state``, which copy all states from or to an instance."""
         f, base = self._begin()
         self._move_states(f, base, "%state", back=what == "get_state", by_items=False)
         return self.function(what, f)
 
 
 def _of_row(f: WrapperBuilder, port: Port, number: str) -> str:
-    """Where the array of one of several rows begins; a null pointer stays one."""
+    """Write the address of the array of one of several rows; a null pointer stays null."""
     moved = f.moved(f"%p_{port.symbol}", f.times(number, port.step_bytes))
     if port.default is None:
         return moved
@@ -265,7 +269,7 @@ def _of_row(f: WrapperBuilder, port: Port, number: str) -> str:
 
 
 def _at_step(f: WrapperBuilder, port: Port, pointer: str, number: str) -> str:
-    """Where a step's part of a block begins."""
+    """Write the address of a step's part of a block."""
     if port.time_axis is None:
         return pointer
     return f.moved(pointer, f.times(number, port.around[1] * ITEM_BYTES[port.dtype]))

@@ -1,4 +1,4 @@
-"""Functions that find a tensor in the bytes of a safetensors file, as LLVM's text."""
+"""Functions that find a tensor in the bytes of a safetensors file, as LLVM text."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NOTHING = "{ i64, i64 } { i64 0, i64 -1 }"
 
 
 def tensor_search_text() -> str:
-    """The function ``find_tensor``, and what it calls."""
+    """Return the function ``find_tensor``, and the functions that it calls."""
     return "\n".join([_same_text(), _find_text(), _read_number(), _find_tensor(), _CONSTANTS])
 
 
 def _same_text() -> str:
-    """True if the same bytes stand at two places."""
+    """Return the function that compares bytes."""
     f = IRBuilder()
     with f.loop("%length") as number:
         one = f.value(f"load i8, ptr {f.moved('%one', number)}", "one")
@@ -29,7 +29,7 @@ def _same_text() -> str:
 
 
 def _find_text() -> str:
-    """The first place from which ``text`` stands in ``count`` bytes, -1 if nowhere."""
+    """Return the function that finds ``text`` in ``count`` bytes: its index, or -1."""
     f = IRBuilder()
     last = f.value("sub i64 %count, %length", "last")
 
@@ -44,7 +44,7 @@ def _find_text() -> str:
 
 
 def _read_number() -> str:
-    """A number, after what is no digit, and the place behind it, -1 if there is none."""
+    """Return the function that reads a number after other characters, and returns the index after it, or -1."""
     f = IRBuilder()
 
     def digit(at: str) -> tuple[str, str]:
@@ -81,8 +81,8 @@ def _read_number() -> str:
 
 
 def _find_object(f: IRBuilder, text: str, described: str) -> str:
-    """Find what the tensor's name is the key of. Returns the place of the colon before it."""
-    found: list[str] = []
+    """Write the search for the object with the tensor's name as key, and return the address of the colon before it."""
+    places: list[str] = []
     again, value = f.labels("again", "object")
 
     def search(start: str) -> list[str]:
@@ -92,7 +92,7 @@ def _find_object(f: IRBuilder, text: str, described: str) -> str:
         past = f.value(f"add i64 {start}, {f.value(f'add i64 {at}, %length', 'named')}", "past")
 
         def blank(place: str) -> list[str]:
-            found[:] = [place]
+            places[:] = [place]
             f.return_unless(f.icmp("slt", "i64", place, described), "ptr null")
             mark = f.value(f"load i8, ptr {f.moved(text, place)}", "mark")
             f.branch_if(f.icmp("eq", "i8", mark, _COLON), value)
@@ -108,11 +108,11 @@ def _find_object(f: IRBuilder, text: str, described: str) -> str:
 
     f.endless_loop([("i64", 0)], search)
     f.start(value)
-    return found[0]
+    return places[0]
 
 
 def _find_tensor() -> str:
-    """Where the tensor begins that has this name, dtype and number of bytes; or null."""
+    """Return the function that returns the address of a tensor by name, dtype and number of bytes, or null."""
     f = IRBuilder()
     f.return_unless(f.icmp("uge", "i64", "%count", 8), "ptr null")
     described = f.load("i64", "%image")

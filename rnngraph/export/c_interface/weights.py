@@ -1,6 +1,6 @@
-"""Weights that are given at run time, as LLVM text: found in what the caller hands over, and packed.
+"""Weights passed at run time, as LLVM text: found in the caller's memory, and packed.
 
-The caller hands over all parameters one behind the other in canonical order, or the bytes of a safetensors file.
+The caller passes all parameters in canonical order, or the bytes of a safetensors file.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from .stream_functions import WEIGHTS
 from .wrapper import CWrapper
 
 MISALIGNED, UNKNOWN = 1, 2
-"""What ``set_weights`` returns where it packs nothing."""
+"""Results of ``set_weights`` if it packs nothing."""
 
 SAFETENSORS_NAMES = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "bool": "BOOL"}
 
 
 def weights_parameters(wrapper: CWrapper[ExportedNet]) -> dict[str, str]:
-    """Names and LLVM types of what ``set_weights`` takes."""
+    """Return names and LLVM types of the parameters of ``set_weights``."""
     return {"weights": "ptr", "image": "ptr", "bytes": wrapper.size}
 
 
 def set_weights(wrapper: CWrapper[ExportedNet]) -> str:
-    """The function that packs parameters into memory of the caller's, from which any number of instances read."""
+    """Return the function that packs parameters into the caller's memory, which any number of instances read."""
     exported = wrapper.exported
     f = WrapperBuilder()
     count = wrapper.wide(f, "%bytes")
@@ -86,7 +86,7 @@ def _pack(
 
 
 def use_weights(prefix: str) -> str:
-    """The function that gives an instance other weights: one word is written."""
+    """Return the function that sets an instance's weights by writing one word."""
     f = WrapperBuilder()
     f.store("ptr", f.aligned("%weights"), f.aligned("%memory"), WEIGHTS)
     head = f"define void @{prefix}_use_weights"

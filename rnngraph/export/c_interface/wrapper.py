@@ -1,4 +1,4 @@
-"""What the C functions around entries have in common: their names and attributes, and how they call an entry."""
+"""Common parts of C functions around entries: names, attributes and calls of an entry."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from .ports import ExportedEntry, Port
 from .sizes import Number, strides_of
 
 Pointers = Mapping[tuple[str, str], str]
-"""What an argument of a plan points to, by kind and name."""
+"""Pointers of a plan's arguments, by kind and name."""
 Net = TypeVar("Net", bound=ExportedNet, covariant=True)
 
 
 @dataclass
 class CWrapper(Generic[Net]):
-    """Writes the functions of one variant.
+    """Writer of the functions of one variant.
 
-    panels: what embedded packed weights are called; None where weights are given at run time. entries: what a plan's
-    entries are called here. suffix: behind the functions' names, where there are several variants. variant: its number.
+    Args:
+        panels: Name of embedded packed weights; None: weights come at run time.
+        entries: Names of a plan's entries here.
+        suffix: Suffix of functions if there are several variants.
+        variant: Index of the variant.
     """
 
     exported: Net
@@ -35,57 +38,57 @@ class CWrapper(Generic[Net]):
     variant: int
 
     by_choice: ClassVar[tuple[str, ...]]
-    """Those that ask the processor."""
+    """Functions that query the processor."""
     by_maximum: ClassVar[tuple[str, ...]] = ()
-    """Those that give the largest size of all variants."""
+    """Functions that return the largest size of all variants."""
 
     @property
     def by_header(self) -> tuple[str, ...]:
-        """Functions, of those that depend on the variant, to which an instance says which it is."""
+        """Functions that read the variant from an instance's header."""
         return ()
 
     @abstractmethod
     def functions(self) -> list[str]:
-        """All functions but those that give a number and those that take weights."""
+        """Return all functions except those of a number and of weights."""
 
     @abstractmethod
     def parameters(self, what: str) -> dict[str, str]:
-        """Names and LLVM types of what a function takes."""
+        """Return names and LLVM types of a function's parameters."""
 
     def result(self, what: str) -> str:
-        """The LLVM type of what a function gives."""
+        """Return the LLVM type of a function's result."""
         return "i32" if what in ("init", "run", "set_weights") else self.size if what == "scratch_size" else "void"
 
     @staticmethod
     @abstractmethod
     def numbers(variants: Sequence[Net]) -> dict[str, int]:
-        """Numbers of the whole net, by the name of the function that gives them."""
+        """Return numbers of the net, by the name of the function that returns them."""
 
     @property
     def size(self) -> str:
-        """LLVM's type of C's ``size_t``."""
+        """LLVM type of C's ``size_t``."""
         return f"i{self.exported.target.pointer_bits}"
 
     @property
     def group(self) -> int:
-        """The number of the functions' attributes: entries are inlined into functions for the same processor only."""
+        """Index of the functions' attributes; entries are inlined into functions for the same processor only."""
         return self.variant + 1 if self.suffix else 0
 
     def name(self, what: str) -> str:
         return f"{self.prefix}_{what}{self.suffix}"
 
     def function(self, what: str, f: WrapperBuilder, value: Number = "") -> str:
-        """A function for callers that ends by returning ``value``."""
+        """Return a public function that ends by returning ``value``."""
         linkage, given, result = "internal " if self.suffix else "", signature(self.parameters(what)), self.result(what)
         head = f"define {linkage}{result} @{self.name(what)}({given}) #{self.group} {{"
         return "\n".join([head, "entry:", *f.allocas, *f.lines, f"  ret {result} {value}".rstrip(), "}", ""])
 
     def wide(self, f: WrapperBuilder, size: str) -> str:
-        """A ``size_t`` as a number of 64 bits."""
+        """Write a ``size_t`` as a 64-bit number."""
         return size if self.size == "i64" else f.value(f"zext {self.size} {size} to i64", "size")
 
     def given(self, f: WrapperBuilder, ports: Sequence[Port]) -> dict[str, str]:
-        """Pointers to what the caller feeds, defaults in place of null."""
+        """Write pointers to the caller's feeds, with defaults for null."""
         found = {}
         for port in ports:
             found[port.name] = f"%p_{port.symbol}"
@@ -99,8 +102,12 @@ class CWrapper(Generic[Net]):
         self, f: WrapperBuilder, entry: ExportedEntry, arena: str, weights: str, pointers: Pointers,
         ports: Sequence[Port], sizes: Mapping[str, Number], dims: Mapping[str, Number],
     ) -> None:  # fmt: skip
-        """Calls an entry. weights: the memory of packed ones, which embedded ones don't need. sizes: of the plan;
-        dims: those that ports' shapes are made of.
+        """Write a call of an entry.
+
+        Args:
+            weights: Memory of packed weights; unused for embedded ones.
+            sizes: Sizes of the plan.
+            dims: Sizes in ports' shapes.
         """
         plan, exported = entry.plan, self.exported
         values: dict[str, Number] = {"arena": arena}

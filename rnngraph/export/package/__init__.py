@@ -1,7 +1,7 @@
-"""The files around exported code. All are written from one ``description``, whichever of the two forms a net has.
+"""Files around exported code, written from one ``description`` for both forms of a net.
 
-``header`` is C's. ``self_test`` is what the self-tests have in common, ``stream_self_test`` checks a net that runs step
-by step, ``sequence_self_test`` one that takes whole sequences. ``build_files`` are for other build systems,
-``plugin_files`` for audio plugins on several systems, ``linking`` makes libraries, ``python_module`` and
-``javascript_module`` load the code and run it. All of these fill in files of ``templates``, by ``template``.
+``header`` is for C. ``stream_self_test`` and ``sequence_self_test`` check the two forms, with common parts in
+``self_test``. ``build_files`` are for other build systems, ``plugin_files`` for audio plugins. ``linking`` makes
+libraries, ``python_module`` and ``javascript_module`` load and run the code. All fill in ``templates``, by
+``template``.
 """

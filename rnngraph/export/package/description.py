@@ -1,4 +1,4 @@
-"""An exported net as its files describe it."""
+"""Description of an exported net for its files."""
 
 from __future__ import annotations
 
@@ -23,9 +23,14 @@ C_TYPES = {"float32": "float", "float64": "double", "int32": "int32_t", "int64":
 
 @dataclass(frozen=True)
 class Description:
-    """name: prefix of all names. batch: rows that are compiled in, None where callers say how many there are. variants:
-    of the code, for one target or several levels of one processor. classes: names of classes, by an output's name.
-    held_weights: how parameters are held, where some were asked to be narrow.
+    """Exported net, as its files describe it.
+
+    Args:
+        name: Prefix of all names.
+        batch: Compiled number of rows; None: callers pass it.
+        variants: Code for one target, or for several levels of one processor.
+        classes: Names of classes, by output name.
+        held_weights: How parameters are stored, if some should be narrow.
     """
 
     name: str
@@ -40,13 +45,13 @@ class Description:
 
     @property
     def stream(self) -> ExportedStream:
-        """The first variant of a net that runs step by step."""
+        """First variant of a net that runs step by step."""
         assert isinstance(self.first, ExportedStream)
         return self.first
 
     @property
     def sequence(self) -> ExportedSequence:
-        """The first variant of a net that takes whole sequences."""
+        """First variant of a net of whole sequences."""
         assert isinstance(self.first, ExportedSequence)
         return self.first
 
@@ -64,33 +69,33 @@ class Description:
 
     @property
     def needs(self) -> str:
-        """Which processor runs the code."""
+        """Processor that runs the code."""
         kinds = [needed_processor(exported.target) for exported in self.variants]
         return kinds[0] if len(kinds) == 1 else f"{kinds[0]}; at run time the best of {self.targets} is taken"
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of the caller's memory for one instance; 0 of nets without any."""
+        """Bytes of the caller's memory for one instance; 0 for nets without instances."""
         return max(exported.memory_bytes if isinstance(exported, ExportedStream) else 0 for exported in self.variants)
 
     @property
     def block_bytes(self) -> int:
-        """Bytes of the caller's memory for one instance that are there for blocks of steps alone."""
+        """Bytes of the caller's memory for one instance that only blocks of steps need."""
         return self.stream.block_bytes if self.is_stream else 0
 
     @property
     def max_block(self) -> int:
-        """Steps whose temporaries a block holds at once; 1 of nets without blocks."""
+        """Maximum steps that a block computes at once; 1 for nets without blocks."""
         return self.stream.max_block if self.is_stream else 1
 
     @property
     def latency(self) -> int:
-        """Entries of the sequences from an input to the result that belongs to it."""
+        """Sequence entries from an input to its result."""
         return 0 if self.stream.tail is None else self.stream.delay * self.stream.rate
 
     @property
     def weights_bytes(self) -> int:
-        """Bytes of the caller's memory for packed weights; 0 where they are embedded."""
+        """Bytes of the caller's memory for packed weights; 0 if they are embedded."""
         return 0 if self.first.embedded else max(exported.weights_bytes for exported in self.variants)
 
     def macro_of(self, port: Port) -> str:
@@ -98,7 +103,7 @@ class Description:
 
     @property
     def classified(self) -> list[tuple[Port, tuple[Label, ...]]]:
-        """The outputs whose classes have names."""
+        """Return the outputs whose classes have names."""
         return [(port, self.classes[port.name]) for port in self.first.outputs if port.name in self.classes]
 
     def owed_macro_of(self, port: Port) -> str:
@@ -106,7 +111,7 @@ class Description:
 
     def as_json(self, code_hash: str, files: Sequence[str]) -> dict[str, Any]:
         first = self.first
-        found: dict[str, Any] = {
+        described: dict[str, Any] = {
             "name": self.name,
             "format": 1,
             "form": "stream" if self.is_stream else "sequence",
@@ -130,17 +135,17 @@ class Description:
             "files": list(files),
         }
         if self.classified:
-            found["classes"] = {port.shown: [*names] for port, names in self.classified}
+            described["classes"] = {port.shown: [*names] for port, names in self.classified}
         if self.held_weights:
-            found["held_weights"] = list(self.held_weights)
+            described["held_weights"] = list(self.held_weights)
         if not first.embedded:
-            found["weights_size"] = self.weights_bytes
-            found["parameters"] = [
+            described["weights_size"] = self.weights_bytes
+            described["parameters"] = [
                 {"name": name, "dtype": array.dtype.name, "shape": list(array.shape), "offset": offset}
                 for (name, array), offset in zip(first.parameters.items(), first.canonical_places.values(), strict=True)
             ]
-            found["parameters_bytes"] = first.canonical_bytes
-        return found
+            described["parameters_bytes"] = first.canonical_bytes
+        return described
 
     def _of_stream(self) -> dict[str, Any]:
         return {
@@ -165,20 +170,20 @@ class Description:
 
 def _port(port: Port) -> dict[str, Any]:
     shape = [dim if isinstance(dim, int) else dim_text(dim) for dim in port.shape]
-    found: dict[str, Any] = {"name": port.shown, "symbol": port.symbol, "dtype": port.dtype, "shape": shape}
+    described: dict[str, Any] = {"name": port.shown, "symbol": port.symbol, "dtype": port.dtype, "shape": shape}
     if port.default is not None:
-        found["default"] = np.asarray(port.default).tolist()
-    return found
+        described["default"] = np.asarray(port.default).tolist()
+    return described
 
 
 def in_comment(name: str) -> str:
-    """A name that a user chose, as it may stand within a comment of C."""
+    """Return a user's name in a form for C comments."""
     plain = "".join("?" if letter == "\\" or not letter.isprintable() else letter for letter in name)
     return plain.replace("*/", "* /").replace("/*", "/ *")
 
 
 def in_string(text: str) -> str:
-    """Return text as a literal of C, in UTF-8; octal escapes end after three digits."""
+    """Return text as a C literal, in UTF-8, with octal escapes, which end after three digits."""
     plain = {byte: chr(byte) for byte in range(32, 127) if chr(byte) not in '"\\?'}
     return '"' + "".join(plain.get(byte, f"\\{byte:03o}") for byte in text.encode()) + '"'
 
@@ -191,9 +196,9 @@ def module_text(text: str, net: Description, described: Mapping[str, Any], flush
     """Return the text of a module that runs the net from another language.
 
     Args:
-        text: the module's template.
-        flush: template of the method of nets that owe something at the end; it is inserted where the module says so.
+        text: The module's template.
+        flush: Template of the method for outputs at the end of sequences, if the net has any.
     """
     end = filled(flush, name=net.name) + "\n" if described.get("owed") else ""
-    told = json.dumps(described, indent=1)
-    return filled(text, name=net.name, version=__version__, description=told, flush=end, **words)
+    description = json.dumps(described, indent=1)
+    return filled(text, name=net.name, version=__version__, description=description, flush=end, **words)

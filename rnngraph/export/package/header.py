@@ -1,4 +1,4 @@
-"""The C header of an exported net."""
+"""C header of an exported net."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .description import C_TYPES, Description, in_comment, in_string, shape_text
 
 
 def header(net: Description) -> str:
-    """``NAME.h``, for C99 and C++."""
+    """Return ``NAME.h``, for C99 and C++."""
     macro = net.macro
     about = _STREAM if net.is_stream else _SEQUENCE
     of_form = [*_stream_macros(net), "", *_stream_ports(net), ""] if net.is_stream else _sequence_macros(net)
@@ -75,7 +75,7 @@ _SEQUENCE = (
 
 
 def _held_weights(net: Description) -> list[str]:
-    """How the code holds each parameter, where some were asked to be narrow."""
+    """Return how the code stores each parameter, if some should be narrow."""
     if not net.held_weights:
         return []
     return [" *", " * Weights:", *(f" *   {in_comment(line)}" for text in net.held_weights for line in _wrapped(text))]
@@ -90,7 +90,7 @@ def _array(port: Port) -> str:
 
 
 def _classes(net: Description) -> list[str]:
-    """Arrays of the names of classes."""
+    """Return arrays of the names of classes."""
     lines = []
     for port, names in net.classified:
         macro = f"{net.macro}_{port.symbol.upper()}_CLASSES"
@@ -137,14 +137,14 @@ def _stream_macros(net: Description) -> list[str]:
 
 
 def _for_blocks(net: Description) -> str:
-    """Which part of an instance's memory is there for blocks."""
+    """Return which part of an instance's memory is for blocks."""
     if not net.block_bytes:
         return ""
     return f", {net.block_bytes} of them for blocks of {net.max_block} steps at once: max_block= makes it less"
 
 
 def _stream_ports(net: Description) -> list[str]:
-    """What each array is, as a comment."""
+    """Return a comment that describes each array."""
     stream = net.stream
     lines = ["/* Arrays, in the order of arguments (a step is one of the steps of a block):"]
     for role, ports, held in (
@@ -222,7 +222,7 @@ def _flush(net: Description) -> list[str]:
 
 
 def _sequence_macros(net: Description) -> list[str]:
-    """Elements of each array as macros of the sizes, and what the arrays are, as a comment."""
+    """Return macros of each array's elements by sizes, and a comment that describes the arrays."""
     sequence = net.sequence
     sizes = ", ".join(size.name for size in sequence.sizes)
     ports = [("input", port) for port in sequence.inputs] + [("output", port) for port in sequence.outputs]
@@ -239,7 +239,7 @@ def _sequence_macros(net: Description) -> list[str]:
 
 
 def elements_in_c(shape: Shape) -> str:
-    """Elements of an array as an expression of C in ``size_t``, whose sizes are macros' arguments."""
+    """Return the elements of an array as a C expression of ``size_t``, whose sizes are macros' arguments."""
     return " * ".join(map(_size_in_c, shape)) or "(size_t)1"
 
 
@@ -247,7 +247,8 @@ def _size_in_c(dim: Dim) -> str:
     if not isinstance(dim, Size):
         return f"(size_t){dim}"
     text = ""
-    for names, factor in sorted(dim.terms, key=lambda term: term[1] < 0):  # what is added first: no number is negative
+    # positive terms first, so that no intermediate value is negative
+    for names, factor in sorted(dim.terms, key=lambda term: term[1] < 0):
         parts = [
             *([f"(size_t){abs(factor)}"] if abs(factor) != 1 or not names else []),
             *(f"({_size_in_c(n.dim)} / {n.by})" if isinstance(n, Floor) else f"(size_t)({n})" for n in names),

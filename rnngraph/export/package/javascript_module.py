@@ -1,4 +1,4 @@
-"""A JavaScript module that runs exported WebAssembly: in browsers, audio worklets and Node.js."""
+"""JavaScript module that runs exported WebAssembly in browsers, audio worklets and Node.js."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SEQUENCE_USAGE = """\
 
 
 def javascript_module(net: Description, described: dict[str, Any]) -> str:
-    """``NAME.mjs``."""
+    """Return ``NAME.mjs``."""
     form, usage, unit = ("stream", _STREAM_USAGE, "block") if net.is_stream else ("sequence", _SEQUENCE_USAGE, "call")
     names = ("net_head.mjs.in", f"{form}_net.mjs.in", "net_tail.mjs.in", f"{form}_count.mjs.in")
     shapes = "" if net.is_stream else _shapes(net)
@@ -26,7 +26,7 @@ def javascript_module(net: Description, described: dict[str, Any]) -> str:
 
 
 def _shapes(net: Description) -> str:
-    """Shapes of all arrays as functions of sizes."""
+    """Return shapes of all arrays as functions of sizes."""
     sizes = ", ".join(size.name for size in net.sequence.sizes)
     ports = (*net.sequence.inputs, *net.sequence.outputs)
     dims = {port.symbol: ", ".join(map(_size_in_javascript, port.shape)) for port in ports}
@@ -34,7 +34,7 @@ def _shapes(net: Description) -> str:
 
 
 def _size_in_javascript(dim: Dim) -> str:
-    """A size as an expression, in which divisions have no floor of their own."""
+    """Return a size as an expression, with explicit floors of divisions."""
     terms = []
     for names, factor in terms_of(dim):
         floors = [f"Math.floor(({_size_in_javascript(n.dim)}) / {n.by})" if isinstance(n, Floor) else n for n in names]

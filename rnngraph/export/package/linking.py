@@ -1,4 +1,4 @@
-"""Libraries made of an object file, where the tools for its target are found."""
+"""Makes libraries of an object file, if tools for its target are found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECONDS = 120
 
 @dataclass(frozen=True)
 class Tools:
-    """Commands of one target, in order of preference: linkers of shared libraries, and archivers."""
+    """Commands for one target, in order of preference: linkers of shared libraries, and archivers."""
 
     linkers: tuple[tuple[str, ...], ...]
     archivers: tuple[str, ...]
@@ -27,10 +27,10 @@ _LLD = ("ld.lld", "-shared", "-znoexecstack")
 
 
 def tools_for(target: Target, is_host: bool) -> Tools:
-    """What could link and archive for a target."""
+    """Return linkers and archivers for a target."""
     triple = target.triple
     if triple.startswith("wasm"):
-        # What lies below __heap_base is the module's own; an instance's memory is taken from there on.
+        # memory below __heap_base is the module's own; instances take memory from there on
         flags = ("--no-entry", "--gc-sections", "-zstack-size=65536", "--export=__heap_base")
         return Tools((("wasm-ld", *flags),), (), "{name}.wasm")
     cross = {
@@ -39,7 +39,7 @@ def tools_for(target: Target, is_host: bool) -> Tools:
         "riscv64-unknown-linux": "riscv64-linux-gnu-",
         "x86_64-unknown-linux": "x86_64-linux-gnu-",
     }
-    prefix = next((found for start, found in cross.items() if triple.startswith(start)), None)
+    prefix = next((tools for start, tools in cross.items() if triple.startswith(start)), None)
     if is_host and "linux" in triple:
         names = [("cc", *_SHARED), ("gcc", *_SHARED), ("clang", *_SHARED), _LLD]
         return Tools(tuple(names), ("ar", "llvm-ar"), "lib{name}.so")
@@ -51,7 +51,7 @@ def tools_for(target: Target, is_host: bool) -> Tools:
 
 
 def shared_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:
-    """A shared library beside an object file; None where no linker for its target is found."""
+    """Make a shared library in the object file's folder; return None if no linker for its target is found."""
     tools = tools_for(target, is_host)
     for command in tools.linkers:
         if shutil.which(command[0]):
@@ -62,7 +62,7 @@ def shared_library(object_file: Path, name: str, target: Target, is_host: bool) 
 
 
 def static_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:
-    """An archive beside an object file; None where no archiver is found."""
+    """Make an archive in the object file's folder; return None if no archiver is found."""
     for command in tools_for(target, is_host).archivers:
         if shutil.which(command):
             path = object_file.with_name(f"lib{name}.a")
@@ -75,8 +75,6 @@ def _run(command: list[str]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise FileError(f"{command[0]} could not be run: {error}; export with link=False to do without it") from None
+        raise FileError(f"{command[0]} could not be run: {error}; export with link=False") from None
     if done.returncode:
-        raise FileError(
-            f"{command[0]} failed ({done.returncode}): {done.stderr.strip()[:500]}; use link=False to do without"
-        )
+        raise FileError(f"{command[0]} failed ({done.returncode}): {done.stderr.strip()[:500]}; export with link=False")

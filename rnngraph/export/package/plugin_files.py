@@ -1,4 +1,4 @@
-"""What stands around the exports of one net for several systems: a header that chooses, a C++ class, CMake's file."""
+"""Files around exports for several systems: a header that selects one, a C++ class, and a CMake file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .template import filled, template
 
 @dataclass(frozen=True)
 class Platform:
-    """A system and processor that plugins run on.
+    """System and processor of plugins.
 
     Attributes:
         folder: Folder of its files.
         target: Target of its code.
-        dispatch: Whether its object has all levels of x86-64.
-        compiler: Condition of C's preprocessor that holds on it.
-        cmake: Condition of CMake that holds where it is compiled for.
+        dispatch: Its object has all levels of x86-64.
+        compiler: Preprocessor condition of the platform.
+        cmake: CMake condition of compiling for it.
     """
 
     folder: str
@@ -67,10 +67,10 @@ def plugin_cmake(name: str, suffixes: dict[str, str]) -> str:
 
 
 def cpp_class(net: Description) -> str:
-    """Return ``NAME.hpp``: an instance of the net as a class of C++11."""
+    """Return ``NAME.hpp``: an instance of the net as a C++11 class."""
     stream, name, macro = net.stream, net.name, net.macro
     arrays = [*arguments(stream.inputs, True), *arguments(stream.outputs, False)]
-    given = ", ".join(port.symbol for port in (*stream.inputs, *stream.outputs))
+    arguments_text = ", ".join(port.symbol for port in (*stream.inputs, *stream.outputs))
     start = ", ".join(arguments(stream.initial_inputs, True))
     begun = "".join(f", {port.symbol}" for port in stream.initial_inputs)
     return filled(
@@ -82,5 +82,5 @@ def cpp_class(net: Description) -> str:
         begun=begun,
         arrays=", ".join(arrays),
         steps=", ".join(["std::size_t steps", *arrays]),
-        given=given,
+        given=arguments_text,
     )

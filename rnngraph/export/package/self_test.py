@@ -1,4 +1,4 @@
-"""What the self-tests of exported nets have in common: arrays described as data for C's harness, in ``templates``."""
+"""Common parts of exported nets' self-tests: arrays described as data for the C harness in ``templates``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from .description import C_TYPES, Description
 from .template import template
 
 _KINDS = {"float32": "f", "float64": "d", "int32": "i", "int64": "l", "bool": "u"}
-"""Letters by which the harness knows types of elements."""
+"""The harness' letters for types of elements."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """Feeds, those of an initial state among them, and results, by name, at sizes by their names in C. owed: results
-    that come at the end; of outputs without time these alone are known.
+    """Feeds, with those of an initial state, and results, by name, at sizes by C name.
+
+    ``owed`` are results at the end, the only known ones of outputs without time.
     """
 
     sizes: Mapping[str, int]
@@ -28,12 +29,12 @@ class Example:
 
 
 def self_test(net: Description, about: str, data: Sequence[str], harness: str) -> str:
-    """Return ``NAME_test.c``, which needs the C library alone.
+    """Return ``NAME_test.c``, which needs only the C library.
 
     Args:
-        about: what the program checks.
-        data: declarations that the harness reads.
-        harness: file of ``templates`` that checks a net of this form.
+        about: What the program checks.
+        data: Declarations that the harness reads.
+        harness: File of ``templates`` that checks a net of this form.
     """
     weights = [] if net.first.embedded else [
         f'#define WEIGHTS_FILE "{net.name}.safetensors"',
@@ -48,7 +49,7 @@ def self_test(net: Description, about: str, data: Sequence[str], harness: str) -
 
 
 def function(head: str, *body: str) -> list[str]:
-    """Return a function of C for the harness to call."""
+    """Return a C function for the harness to call."""
     return [f"static {head}", "{", *(f"    {line}" for line in body), "}", ""]
 
 
@@ -60,14 +61,14 @@ def described(
     memory: Mapping[str, str] | None = None,
     around: tuple[int, int] = (0, 0),
 ) -> str:
-    """Return an array's description as an initializer of C.
+    """Return an array's description as a C initializer.
 
     Args:
-        bytes_text: bytes of a step, or of an array without an axis of steps.
-        count: elements of what is given.
-        given: array of what is fed or expected.
-        memory: arrays that the harness writes to, by the names of ``Array``.
-        around: slices before the axis of steps, and elements of a step in each; zeros if there is no such axis.
+        bytes_text: Bytes of a step, or of an array without time.
+        count: Number of given elements.
+        given: Array of feeds or expected results.
+        memory: Arrays that the harness writes, by the names of ``Array``.
+        around: Slices before the axis of steps, and elements of a step in each; zeros without such an axis.
     """
     item, (before, after) = f"sizeof({C_TYPES[port.dtype]})", around
     places = [(memory or {}).get(name, "NULL") for name in ("one", "two", "stepped", "block")]
@@ -76,13 +77,13 @@ def described(
 
 
 def table(name: str, rows: Sequence[str]) -> list[str]:
-    """Return a table of descriptions, which has a last row that nothing reads, as C has no empty arrays."""
+    """Return a table of descriptions, with an unused last row, as C has no empty arrays."""
     nothing = "{NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL}"
     return [f"static const Array {name}[] = {{", *(f"    {row}," for row in (*rows, nothing)), "};"]
 
 
 def array_text(name: str, port: Port, array: np.ndarray) -> str:
-    """Numbers of an array as a constant of C."""
+    """Return an array as a C constant."""
     numbers = [_number(item) for item in np.ravel(array).tolist()] or ["0"]  # C has no empty arrays
     rows = [", ".join(numbers[first : first + 8]) for first in range(0, len(numbers), 8)]
     body = ",\n    ".join(rows)
@@ -97,5 +98,5 @@ def _number(value: float | int | bool) -> str:
             return "INFINITY" if value > 0 else "-INFINITY"
         return repr(value)
     if value == -(2**63):
-        return "-9223372036854775807 - 1"  # C has no negative literals, and the positive number is none
+        return "-9223372036854775807 - 1"  # C has no negative literals, and the positive number does not fit
     return str(int(value))

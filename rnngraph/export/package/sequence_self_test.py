@@ -1,4 +1,4 @@
-"""A C program that checks a net that takes whole sequences, at several sizes and at such as no memory holds."""
+"""C program that checks a net of whole sequences, at several sizes and at sizes beyond memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sequence_self_test(net: Description, examples: Sequence[Example]) -> str:
 
 
 def _arrays(net: Description, example: Example, number: int) -> list[str]:
-    """Feeds and results of one call."""
+    """Return feeds and results of one call."""
     lines, inputs, outputs = list[str](), list[str](), list[str]()
     for port in net.sequence.inputs:
         array, name = example.feeds[port.name], f"in{number}_{port.symbol}"
@@ -53,19 +53,19 @@ def _arrays(net: Description, example: Example, number: int) -> list[str]:
 
 
 def _calls(net: Description) -> list[str]:
-    """Functions through which the harness calls the net, whatever its sizes and arrays are."""
+    """Return functions through which the harness calls the net, independent of sizes and arrays."""
     name, sequence = net.name, net.sequence
     sizes = [f"n[{number}]" for number in range(len(sequence.sizes))]
     arrays = [f"in[{number}]" for number in range(len(sequence.inputs))]
     arrays += [f"out[{number}]" for number in range(len(sequence.outputs))]
-    given = ", ".join(["NULL" if net.first.embedded else "weights", *sizes, *arrays, "room"])
+    arguments = ", ".join(["NULL" if net.first.embedded else "weights", *sizes, *arrays, "room"])
     run = "int run_net(const void *weights, const size_t *n, const void *const *in, void *const *out, void *room)"
     needed = f"{name}_scratch_size({', '.join(sizes)})"
     unused = ["(void)weights;", "(void)n;", "(void)in;", "(void)out;"]
     return [
         *function("int versions_differ(void)", f"return {name}_abi_version() != {net.macro}_ABI_VERSION;"),
         *function("size_t scratch_size(const size_t *n)", "(void)n;", f"return {needed};"),
-        *function(run, *unused, f"return {name}_run({given});"),
+        *function(run, *unused, f"return {name}_run({arguments});"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""A C program that checks a net that runs step by step: single steps, a block, and what follows a saved state."""
+"""C program that checks a net that runs step by step: single steps, a block, and steps after a saved state."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _inputs(net: Description, example: Example) -> list[str]:
 def _outputs(net: Description, example: Example) -> list[str]:
     lines, rows = list[str](), list[str]()
     for port in net.stream.outputs:
-        # Without an axis of steps an output changes once what is owed has come.
+        # an output without time changes once more at the end
         is_known = net.stream.tail is None or port.time_axis is not None
         result, names = example.results[port.name], ("one", "two", "stepped", "block")
         if is_known:
@@ -85,7 +85,7 @@ def _owed(net: Description, example: Example) -> list[str]:
 
 
 def _calls(net: Description) -> list[str]:
-    """Functions through which the harness calls the net, whatever its arrays are."""
+    """Return functions through which the harness calls the net, independent of its arrays."""
     stream, name = net.stream, net.name
     starts = [f"start_{port.symbol}" for port in stream.initial_inputs]
     arrays = [f"in[{number}]" for number in range(len(stream.inputs))]

@@ -1,4 +1,4 @@
-"""Files that exports are made of, with words between ``@`` for what differs from net to net."""
+"""Template files of exports, with words between ``@`` for the parts that differ."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def template(name: str) -> str:
 
 
 def filled(text: str, **words: str) -> str:
-    """Return a text with the given word in place of each ``@word@``."""
-    return re.sub(r"@(\w+)@", lambda found: words[found[1]], text)
+    """Return text with each ``@word@`` replaced."""
+    return re.sub(r"@(\w+)@", lambda match: words[match[1]], text)

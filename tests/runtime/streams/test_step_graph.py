@@ -148,7 +148,7 @@ def test_rows_are_counted_by_what_is_fed(tmp_path: Path) -> None:
         with pytest.raises(rg.ShapeError, match="declared for a batch of 4, not 1"):
             make()
     wide = program_of(rg.dense(sequence("x", (None, None, None, WIDTH)), 2))
-    with pytest.raises(rg.ShapeError, match="x has the open size x_2, which is neither the batch nor time"):
+    with pytest.raises(rg.ShapeError, match="x has the symbolic size x_2, which is neither the batch nor time"):
         wide.inference.export(tmp_path / "out", "net")
     x = normal(BATCH, TIME, 5, WIDTH)
     assert_array_equal(wide.inference.stream(batch=BATCH).process(x=x), wide.inference(x=x))
