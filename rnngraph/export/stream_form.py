@@ -34,11 +34,11 @@ class StreamForm:
         ranges = self.about.compiled.range_preconditions(self.about.outputs)
         return {check.label: evaluate(check.low, self.about.sizes) for check in ranges}
 
-    def expected(self, exported_from: ExportSource, values: Arrays, feeds: Arrays, steps: int) -> Arrays:
+    def expected(self, export_source: ExportSource, values: Arrays, feeds: Arrays, steps: int) -> Arrays:
         """Return the inference graph's results for feeds of ``steps``; of a graph that is a step itself, the last
         ones.
         """
-        source, about, target = exported_from.source, self.about, self.exported.target
+        source, about, target = export_source.source, self.about, self.exported.target
         kept = source.kept
         outputs = (*(port.name for port in self.exported.outputs), *kept)
         if kept:

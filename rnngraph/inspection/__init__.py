@@ -1,3 +1,4 @@
-"""Views of a program: ``picture`` draws a declaration, ``profile`` measures where the time of calls goes, and
-``explore`` puts every stage of a net on one HTML page. They draw on a ``surface``.
+"""Views of a program: ``picture`` draws a declaration, ``profile`` measures where calls spend time, and ``explore``
+shows
+every stage of a net on an HTML page. They draw on a ``surface``.
 """

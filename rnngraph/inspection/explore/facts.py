@@ -1,4 +1,4 @@
-"""What the page says beside texts: the lines of the script, arrays with histograms, and where time goes."""
+"""Facts of the page besides texts: lines of the script, arrays with histograms, and times."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from .places import Places
 
 BINS = 32
 MAX_COUNTED = 1 << 20
-"""Elements of an array that its histogram counts: of a larger one, evenly spaced ones."""
+"""Maximum elements of an array in its histogram; larger arrays are sampled evenly."""
 
 
 def shown_files(places: Places, are_read: bool) -> list[dict[str, Any]]:
-    """The files of all places, with their lines. are_read: whether lines are looked at; a file from elsewhere can name
-    any file, and its pages are for others to read.
+    """Return the files of all places, with their lines. Unless ``are_read``, lines are omitted, as a received file
+    could name any file.
     """
-    found: list[dict[str, Any]] = []
+    files: list[dict[str, Any]] = []
     for file in places.files:
         lines = [line.rstrip("\n") for line in linecache.getlines(file)] if are_read else []
         name = Where(file, 1).shown_file
-        found.append({"name": Path(name).name if os.path.isabs(name) else name, "lines": lines or None})
-    return found
+        files.append({"name": Path(name).name if os.path.isabs(name) else name, "lines": lines or None})
+    return files
 
 
 def lines_of_files(places: Places) -> list[list[tuple[int, int]]]:
-    """For each file its lines that something comes from, with the sets of their places."""
+    """Return for each file the lines with places, and the sets of these places."""
     lines: dict[tuple[str, int], list[Where]] = {}
     for where in places.known:
         lines.setdefault((where.file, where.line), []).append(where)
     numbers = {file: number for number, file in enumerate(places.files)}
-    found: list[list[tuple[int, int]]] = [[] for _ in numbers]
+    lines_of: list[list[tuple[int, int]]] = [[] for _ in numbers]
     for (file, line), wheres in sorted(lines.items()):
-        found[numbers[file]].append((line, places.set(wheres)))
-    return found
+        lines_of[numbers[file]].append((line, places.set(wheres)))
+    return lines_of
 
 
 def array_facts(name: str, array: np.ndarray, places: Places, layer: str = "") -> dict[str, Any]:
-    """Name, type, bytes and histogram of a parameter or a tap. layer: whose places belong to it."""
+    """Return name, type, bytes and histogram of a parameter or tap. Places of ``layer`` belong to it."""
     wheres = [where for where in places.known if layer and where.layer == layer]
     numbers = array.reshape(-1)
     if numbers.size > MAX_COUNTED:
@@ -67,12 +67,12 @@ def array_facts(name: str, array: np.ndarray, places: Places, layer: str = "") -
 def all_array_facts(
     arrays: Mapping[str, np.ndarray], places: Places, layers: Mapping[str, str]
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Those of all arrays. layers: by name, where one is known."""
+    """Return the facts of all arrays. ``layers`` are by name, if known."""
     return [array_facts(name, np.asarray(array), places, layers.get(name, "")) for name, array in arrays.items()]
 
 
 def time_facts(profile: Profile, places: Places) -> dict[str, Any]:
-    """Where the time of a call goes: the share of each place, and of each kernel its share and what bounds it."""
+    """Return the time of a call: the share of each place, and of each kernel with its bound."""
     heat: dict[int, float] = {}
     rows: list[dict[str, Any]] = []
     for kernel in profile.kernels:

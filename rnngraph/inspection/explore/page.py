@@ -1,4 +1,4 @@
-"""The page: all that is known of a program, in one file."""
+"""Page: a program with all stages in one file."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("light.js", "texts.js", "panes.js", "folds.js", "picture.js", "tables.js", "main.js")
 GRAPHS: tuple[Graphs, ...] = ("training", "inference")
 TIMED = {"step": "training", "evaluation": "inference"}
-"""Where the times of other graphs are shown."""
+"""Graphs in which the times of other graphs are shown."""
 
 FRAME = 720
-"""Pixels of the page's height in a notebook."""
+"""Height of the page in a notebook, in pixels."""
 
 HIGHEST = {"equations": 2000, "cells": 4000}
-"""Pixels of pictures that are shown with so much detail at first."""
+"""Maximum height of a picture in pixels, by its initial detail."""
 
 
 class Page(str):
-    """The text of a page, which a notebook shows as the page."""
+    """Text of a page, which a notebook shows as a page."""
 
     __slots__ = ()
 
@@ -55,24 +55,25 @@ def page_text(
     source: GraphSource, graphs: Mapping[str, CompiledGraph], parameters: Parameters, taps: Mapping[str, Any],
     profiles: Sequence[Profile] = (), title: str = "",
 ) -> Page:  # fmt: skip
-    """The text of the page.
+    """Return the text of the page.
 
-    source, parameters: the program's.
-    graphs: by name, with all that each can give; the last one is shown first.
-    taps: by name, of a batch.
-    profiles: of graphs, or of a trainer's step.
-    title: of the page; the name of the script where there is none.
+    Args:
+        source, parameters: The program's.
+        graphs: Compiled graphs by name; the last one is shown first.
+        taps: Taps of a batch, by name.
+        profiles: Profiles of graphs, or of a trainer's step.
+        title: Title; by default the script's name.
     """
     places, declaration = Places(), declared(source)
     texts: dict[str, str] = {}
-    told = [_graph_facts(name, compiled, places, texts) for name, compiled in graphs.items()]
+    graph_facts = [_graph_facts(name, compiled, places, texts) for name, compiled in graphs.items()]
     boxes = {box.key: _box_facts(box, places) for outer in declaration.boxes for box in outer.walk()}
-    # A trainer's step is computed by the training graph, and what follows of it.
+    # the training graph computes a trainer's step, with additions
     times = {TIMED.get(profile.graph, profile.graph): time_facts(profile, places) for profile in profiles}
     lines = lines_of_files(places)
     files = shown_files(places, isinstance(source, DeclaredSource))
     facts = {
-        "graphs": told, "boxes": boxes, "lines": lines, "files": files, "times": times,
+        "graphs": graph_facts, "boxes": boxes, "lines": lines, "files": files, "times": times,
         "details": [*reversed(DETAILS)], "detail": _first_detail(declaration),
         "parameters": all_array_facts(parameters, places, {name: parameters.layer(name) for name in parameters}),
         "taps": all_array_facts(taps, places, {}), **places.table(),
@@ -80,7 +81,7 @@ def page_text(
     script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}}})();'
     digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
-    # What would stand in the texts of strangers does not run, and nothing is asked of a network.
+    # texts of strangers do not run as code, and nothing is loaded from a network
     policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; base-uri 'none'"
     style = (ASSETS / "page.css").read_text(encoding="utf-8") + style_text(':root[data-theme="dark"]')
     named = title or (Path(files[0]["name"]).name if files else "A recurrent net")
@@ -92,16 +93,16 @@ def page_text(
 
 
 def checked_profiles(given: Any) -> list[Profile]:
-    """One profile, or several. Raises ``DtypeError`` for anything else."""
+    """Return one or several profiles as a list. Raise ``DtypeError`` for anything else."""
     profiles: list[Any] = [*given] if isinstance(given, list | tuple) else [] if given is None else [given]
     for profile in profiles:
         if not isinstance(profile, Profile):
-            raise DtypeError(f"explore takes profiles, as program.inference.profile gives them, not {shown(profile)}")
+            raise DtypeError(f"explore takes profiles, as program.inference.profile returns them, not {shown(profile)}")
     return profiles
 
 
 def _graph_facts(name: str, compiled: CompiledGraph, places: Places, texts: dict[str, str]) -> dict[str, Any]:
-    """What is told of a graph's stages; their texts go to ``texts``, by their ids."""
+    """Return the facts of a graph's stages, and add their texts to ``texts``, by id."""
     stages: list[dict[str, Any]] = []
     for stage in stages_of_graph(compiled):
         sets = [places.set(line.origins) for line in stage.lines]
@@ -114,25 +115,27 @@ def _graph_facts(name: str, compiled: CompiledGraph, places: Places, texts: dict
 
 
 def _box_facts(box: Box, places: Places) -> dict[str, int]:
-    """Places by which a box is lit, and those that it selects: not the lines that cells of other layers share."""
+    """Return the places that highlight a box, and those that it selects, without lines of cells that other layers
+    share.
+    """
     inner = [where for one in box.walk() for where in one.wheres]
     layered = [where for where in inner if where.layer]
     return {"own": places.set(box.wheres), "all": places.set(layered or inner)}
 
 
 def _first_detail(declaration: Declaration) -> Detail:
-    """The most detail that is not too high to be looked at."""
+    """Return the most detail whose picture is not too high."""
     high = {detail: drawing_of(declaration, "training", detail).height for detail in DETAILS}
     return next((detail for detail in DETAILS if high[detail] <= HIGHEST.get(detail, high[detail])), DETAILS[-1])
 
 
 def _pictures(declaration: Declaration, graphs: Sequence[str]) -> str:
-    """Each graph with all its equations; the script shows one or both, and closes boxes."""
+    """Return each graph with all its equations; the page's script shows one or both, and closes boxes."""
     drawings = {graph: drawing_of(declaration, graph, "equations", True) for graph in GRAPHS if graph in graphs}
     nets = (f'<div class="net" data-graph="{name}">{svg_text(one, False)}</div>' for name, one in drawings.items())
     return f'<div class="nets">{"".join(nets)}</div>'
 
 
 def _harmless(facts: Any) -> str:
-    """JSON in which no text can end the element that it stands in."""
+    """Return JSON in which no text can end its HTML element."""
     return json.dumps(facts, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")

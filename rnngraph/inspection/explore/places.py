@@ -1,4 +1,4 @@
-"""What lines of text and boxes come from, numbered: lines of the script with their layers and phases."""
+"""Numbers the source places of texts and boxes: lines of the script with their layers and phases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...support.errors import Where
 
 
 class Places:
-    """A table of places, and one of sets of places, which many lines of text share. Set 0 is empty."""
+    """Table of places, and of sets of places, which many lines of text share. Set 0 is empty."""
 
     def __init__(self) -> None:
         self._places: dict[Where, int] = {}
@@ -17,26 +17,26 @@ class Places:
         self._files: dict[str, int] = {}
 
     def place(self, where: Where) -> int:
-        """The number of one place."""
+        """Return the number of a place."""
         self._files.setdefault(where.file, len(self._files))
         return self._places.setdefault(where, len(self._places))
 
     def set(self, wheres: Iterable[Where]) -> int:
-        """The number of a set of places."""
-        found = tuple(sorted({self.place(where) for where in wheres}))
-        return self._sets.setdefault(found, len(self._sets))
+        """Return the number of a set of places."""
+        members = tuple(sorted({self.place(where) for where in wheres}))
+        return self._sets.setdefault(members, len(self._sets))
 
     @property
     def known(self) -> list[Where]:
-        """Places, by their numbers."""
+        """Places, by number."""
         return [*self._places]
 
     @property
     def files(self) -> list[str]:
-        """Files, by their numbers."""
+        """Files, by number."""
         return [*self._files]
 
     def table(self) -> dict[str, Any]:
-        """Both tables for the page: a place is [number of its file, line, layer, phase]."""
+        """Return both tables for the page; a place is [number of its file, line, layer, phase]."""
         places = [[self._files[where.file], where.line, where.layer, where.phase] for where in self._places]
         return {"places": places, "sets": [*self._sets]}

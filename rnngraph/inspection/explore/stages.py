@@ -1,4 +1,4 @@
-"""Every stage of a graph: its text with the places that its lines come from, and of passes what they changed."""
+"""Stages of a graph: texts with source places of their lines, and the changes of each pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...support.errors import RnnGraphError
 from ...support.stage_text import StageLine
 
 MAX_COMPARED = 20_000
-"""Lines of two texts that are compared one by one; of longer ones, those that are the same at both ends stay."""
+"""Maximum lines of two texts that are compared; of longer texts only equal ends are found."""
 
 ABOUT = {
     "declared": "What the script declares: tensors, drivers, and the cells that they run.",
@@ -29,15 +29,17 @@ ABOUT = {
 }
 
 Change = tuple[str, int, int, int, int]
-"""``equal``, ``numbered`` (equal but for numbers at the end of names), ``replace``, ``delete`` or ``insert``; from and
-to of the lines before, and of those after.
+"""``equal``, ``numbered`` (equal except numbers at the end of names), ``replace``, ``delete`` or ``insert``; ranges of
+the lines before, and after.
 """
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage. law: what a pass promises. seconds: that it took. before: the stage that a pass began with. changes:
-    from that one's text; of an unchanged text None.
+    """A stage.
+
+    ``law`` is what a pass guarantees, ``seconds`` its time, ``before`` the stage it started from, and ``changes`` the
+    differences to that; None: the text is unchanged.
     """
 
     name: str
@@ -51,7 +53,7 @@ class Stage:
 
 @dataclass
 class _Passes:
-    """What passes give, one after the other, and how long each takes with its verification."""
+    """Results of passes in order, and their times with verification."""
 
     found: list[Stage]
     passes: dict[str, Pass]
@@ -67,12 +69,12 @@ class _Passes:
 
 
 def stages_of_graph(compiled: CompiledGraph) -> list[Stage]:
-    """All stages, from the declaration to the processor's instructions. What can't be compiled says why instead."""
+    """Return all stages, from the declaration to machine instructions. Failed stages say why."""
     declared = compiled.declared().text().lines if compiled.declared is not None else ()
     lowered = Stage("lowered", compiled.lowered.text().lines, ABOUT["lowered"])
     passes = _Passes([lowered], {single.name: single for single in compiled.pipeline})
     run(compiled.lowered, compiled.pipeline, forbidden(compiled.kind), passes.seen)
-    found = [Stage("declared", declared, ABOUT["declared"]), *passes.found]
+    stages = [Stage("declared", declared, ABOUT["declared"]), *passes.found]
     native = NativeStages(compiled)
     for name in NATIVE_STAGES:
         began = time.perf_counter()
@@ -80,12 +82,12 @@ def stages_of_graph(compiled: CompiledGraph) -> list[Stage]:
             lines = native.text(name).lines
         except RnnGraphError as error:
             lines = (StageLine(f"# {error}"),)
-        found.append(Stage(name, lines, ABOUT[name], seconds=time.perf_counter() - began))
-    return found
+        stages.append(Stage(name, lines, ABOUT[name], seconds=time.perf_counter() - began))
+    return stages
 
 
 def _docstring(single: Pass) -> tuple[str, str]:
-    """(what the pass does, its law), of the docstrings of its file and its class."""
+    """Return (what the pass does, its law), from the docstrings of its file and class."""
     module = (sys.modules[type(single).__module__].__doc__ or "").partition("\n\n")[0]
     about = " ".join(module.split())
     law = " ".join((type(single).__doc__ or "").partition("Law:")[2].partition("\n\n")[0].split())
@@ -95,8 +97,8 @@ def _docstring(single: Pass) -> tuple[str, str]:
 
 
 def changes_between(before: Sequence[str], after: Sequence[str]) -> list[Change] | None:
-    """What turns one text into the other, line by line; None where nothing does. Comments take no part, as they move
-    with the widths of columns.
+    """Return the changes from one text to the other, line by line; None if they are equal. Comments are ignored, as
+    they move with the widths of columns.
     """
     old, new = [_bare(line) for line in before], [_bare(line) for line in after]
     if old == new:
@@ -118,7 +120,7 @@ def changes_between(before: Sequence[str], after: Sequence[str]) -> list[Change]
 
 
 def _with_numbers(change: Change, old: Sequence[str], new: Sequence[str]) -> list[Change]:
-    """A change; what is equal, cut where names are numbered anew."""
+    """Split an ``equal`` change at lines whose names are numbered anew."""
     tag, first, last, other, _ = change
     if tag != "equal":
         return [change]
@@ -133,7 +135,7 @@ def _with_numbers(change: Change, old: Sequence[str], new: Sequence[str]) -> lis
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many lines are the same at the beginning of both."""
+    """Return the number of equal lines at the beginning of both."""
     return next(
         (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )

@@ -1,4 +1,4 @@
-"""Arrows between boxes, and the texts beside them where no other arrow crosses them."""
+"""Arrows between boxes, with labels where no other arrow crosses them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .shapes import LINE, SMALL, Figure, Line, Shape, Text
 def arrows_of(
     declaration: Declaration, graph: str, routes: Mapping[Edge, Sequence[tuple[float, float]]]
 ) -> Iterator[Figure]:  # fmt: skip
-    """The arrows between boxes that one of the graphs has. routes: points of each, by its boxes."""
+    """Yield the arrows of one graph. ``routes`` are their points, by boxes."""
     missing = {box.key for box in declaration.boxes if box.passes and graph == "inference"}
     ends: dict[str, tuple[float, float]] = {}
     shown = [arrow for arrow in declaration.arrows if getattr(arrow, graph)]
@@ -21,7 +21,7 @@ def arrows_of(
     near: dict[str, list[Line]] = {}
     for arrow in shown:
         points = [*routes[arrow.source, arrow.target]]
-        if arrow.source in ends:  # a box that is not there, which the arrow goes through
+        if arrow.source in ends:  # an absent box, which the arrow passes through
             points.insert(0, ends[arrow.source])
         if arrow.target in missing:
             ends[arrow.target] = points[-1]
@@ -38,29 +38,29 @@ def arrows_of(
 
 
 def label_of(line: Line, text: str, others: Sequence[Line] = ()) -> Text:
-    """The text beside an arrow: to its right at its beginning, or where no other arrow crosses it."""
+    """Return the label of an arrow, at the position with the fewest crossing arrows."""
     places = [_beside(line, text, late, left) for late in (False, True) for left in (False, True)]
     return min(places, key=lambda place: sum(_crosses(place, other) for other in (line, *others)))
 
 
 def _beside(line: Line, text: str, late: bool, left: bool) -> Text:
-    """A label in the middle between two layers. late: of the last two that the arrow passes, near its end."""
+    """Return a label halfway between two layers: the arrow's first two, or the last two if ``late``."""
     (x, y), (beyond, below) = line.points[-2:] if late else line.points[:2]
     at = x + _on_curve(0.75 if late else 0.25)[0] * (beyond - x)
     return Text(at + (-6 if left else 6), y + 0.5 * (below - y) + 4, text, "label", left)
 
 
 def _on_curve(share: float) -> tuple[float, float]:
-    """How much of its way across and down an arrow has gone at a share of its curve from layer to layer."""
+    """Return how far across and down an arrow is at a share of its curve between layers."""
     return share * share * (3 - 2 * share), 1.5 * share * (1 - share) + share**3
 
 
 CURVE = [_on_curve(step / 24) for step in range(25)]
-"""Places of an arrow at which it may cross a text."""
+"""Points of an arrow that are tested against labels."""
 
 
 def _crosses(label: Text, line: Line) -> bool:
-    """Whether an arrow runs through a label."""
+    """True if an arrow runs through a label."""
     wide = SMALL * len(label.text)
     left, right = (label.x - wide, label.x) if label.ends else (label.x, label.x + wide)
     return any(

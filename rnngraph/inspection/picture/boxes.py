@@ -1,4 +1,4 @@
-"""What is drawn of a declaration: boxes, what they compute, and arrows between them."""
+"""Contents of a declaration's picture: boxes, their computations, and arrows between them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .expressions import Equation
 
 @dataclass(frozen=True)
 class State:
-    """What a cell carries to its next step. width: units of a row."""
+    """State of a cell, with ``width`` units in a row."""
 
     name: str
     width: str
@@ -19,12 +19,17 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """One box. kind: ``input``, ``output``, ``loss``, ``layer``, ``driver``, ``stack``, ``wrapper`` or ``cell``.
+    """A box.
 
-    titles: lines of its head, the outermost of nested wrappers first. note: the line of the script, or how a driver
-    runs. layer: as parameters' names begin. items: equations and boxes in the order in which they are computed. joins:
-    by number of a box in ``items`` the type of what it takes from the one before. training, inference: which of the two
-    graphs has it. passes: whether inference, which has it not, hands on what goes into it.
+    Args:
+        kind: ``input``, ``output``, ``loss``, ``layer``, ``driver``, ``stack``, ``wrapper`` or ``cell``.
+        titles: Lines of its head, the outermost of nested wrappers first.
+        note: Line of the script, or how a driver runs.
+        layer: Prefix of its parameters' names.
+        items: Equations and boxes in order of computation.
+        joins: Type of what a box takes from the one before, by its index in ``items``.
+        training, inference: The graph has it.
+        passes: Inference, which does not have it, passes its input on.
     """
 
     key: str
@@ -41,7 +46,7 @@ class Box:
     passes: bool = False
 
     def walk(self) -> Iterable[Box]:
-        """The box and all in it."""
+        """Yield the box and all inside."""
         pending = [self]
         while pending:
             box = pending.pop()
@@ -51,7 +56,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """What one box gives another. label: the type of the value."""
+    """Value from one box to another, with its type as ``label``."""
 
     source: str
     target: str
@@ -62,14 +67,14 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Declaration:
-    """All that is drawn of a declaration; boxes in topological order."""
+    """Contents of a picture; boxes are in topological order."""
 
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
 
     @property
     def differs(self) -> bool:
-        """Whether the two graphs are not the same."""
+        """True if the two graphs differ."""
         inner = [box for outer in self.boxes for box in outer.walk()]
         rows = [item for box in inner for item in box.items if isinstance(item, Equation)]
         return any(not box.inference for box in inner) or any(item.training != item.inference for item in rows)

@@ -1,4 +1,6 @@
-"""A lowered declaration as boxes: nodes of one layer or one line share a box, a scan is a driver with its cells."""
+"""Makes boxes of a lowered declaration: nodes of one layer or line share a box, and a scan is a driver with its
+cells.
+"""
 
 from __future__ import annotations
 
@@ -18,31 +20,34 @@ from .nesting import HeldCells, nested
 from .node_texts import layer_of, short_name, type_text
 
 MAX_IN_GROUP = 40
-"""Ops that share one box as they come from one line."""
+"""Maximum ops of one line in a box."""
 
 MAX_NAMES = 3
-"""Names of outputs that are written out."""
+"""Maximum names of outputs that are shown."""
 
 _UNDRAWN = frozenset(("get", "transpose", "broadcast", "reshape", "cast", "iota", "dimension", "ensure_shape"))
-"""Ops beside a driver, of its line, that bring a sequence into its form."""
+"""Ops of a driver's line that rearrange its sequence."""
 
 
 def declaration_of(graph: Graph, described: Described, with_source: bool) -> Declaration:
-    """The picture of a lowered declaration. described: the cells of its drivers. with_source: whether lines of the
-    script are read and shown; what a file from elsewhere calls its script can be any file.
+    """Return the contents of a declaration's picture.
+
+    Args:
+        described: Cells of its drivers.
+        with_source: Show lines of the script; False for received files, which could name any file.
     """
     return _Reader(graph, described, with_source).declaration()
 
 
 class _Reader:
-    """One lowered graph on its way to boxes."""
+    """A lowered graph and its boxes."""
 
     def __init__(self, graph: Graph, described: Described, with_source: bool) -> None:
         self.graph, self.held, self.with_source = graph, HeldCells(described), with_source
         without_loss = [node for name, node in graph.outputs if name != "loss"]
         self.training = needed((node for _, node in graph.outputs), in_training)
         self.inference = needed(without_loss, in_inference)
-        self.alive = needed(without_loss, passing)  # and dropout that its values go through
+        self.alive = needed(without_loss, passing)  # and dropout that its values pass through
         self.names = names_of(node for node in graph.nodes)
         self.names |= {node: short_name(node) for node in graph.nodes if node.op == "parameter"}
         self.layers = {str(node["label"]).rpartition("/")[0] for node in graph.nodes if node.op == "parameter"}
@@ -51,13 +56,13 @@ class _Reader:
         for node in self.drawn:
             for operand in read_by(node):
                 self.users.setdefault(operand, []).append(node)
-        self.given: set[Node] = set()  # what does not follow from sizes and seeds alone
+        self.given: set[Node] = set()  # nodes that depend on more than sizes and seeds
         for node in self.drawn:
             is_fed = node.op == "input" and str(node["label"]) not in SEED_INPUTS
             is_made = node.op in ("parameter", "scan", "driver") or (node.op == "constant" and not is_literal(node))
             if is_fed or is_made or not self.given.isdisjoint(node.operands):
                 self.given.add(node)
-        for node in self.drawn:  # what is not drawn is called what it was made of
+        for node in self.drawn:  # nodes that are not drawn have the name of their operand
             if self._is_undrawn(node) and node.operands and not is_literal(node.operands[0]) and not node.name:
                 self.names[node] = self.names.get(node.operands[0], node.op)
 
@@ -77,18 +82,18 @@ class _Reader:
         return self._with_outputs(boxes, arrows, number_of)
 
     def _key(self, node: Node) -> object:
-        """What nodes of one box share: their layer, else their line. A scan or an input stands alone."""
+        """Return the key that nodes of one box share: their layer, or their line. A scan or input is alone."""
         if node.op in ("scan", "input") or node.where is None:
             return node
         return self._own_layer(node) or (node.where.file, node.where.line)
 
     def _own_layer(self, node: Node) -> str:
-        """The layer of a node that has parameters; what follows on a layer is told apart by its line."""
+        """Return the layer of a node with parameters; later nodes are grouped by line."""
         layer = layer_of(node)
         return layer if layer in self.layers else ""
 
     def _is_undrawn(self, node: Node) -> bool:
-        """Whether arrows go through a node: parameters and numbers, and what brings sequences into a driver's form."""
+        """True if arrows pass through a node: parameters, numbers, and ops that rearrange a driver's sequence."""
         if node.op in ("parameter", "get", "by_graph", "with_update") or is_literal(node):
             return True
         if node not in self.given:
@@ -104,16 +109,18 @@ class _Reader:
         return any(item.op == "scan" and item.where and _line(item) == _line(node) for item in near)
 
     def _sources(self, node: Node, stands_for: Callable[[Node], Node] = in_training) -> dict[Node, Node]:
-        """The drawn nodes that ``node`` reads, each with the value that arrives of it. stands_for: in which graph."""
-        found: dict[Node, Node] = {}
+        """Return the drawn nodes that ``node`` reads, each with the value that it takes. ``stands_for`` selects the
+        graph.
+        """
+        sources: dict[Node, Node] = {}
         pending = [(operand, operand) for operand in read_by(node, stands_for)]
         while pending:
             operand, value = pending.pop()
             if not self._is_undrawn(operand):
-                found.setdefault(operand, value)
+                sources.setdefault(operand, value)
                 continue
             pending += [(other, value if operand.op != "get" else operand) for other in operand.operands]
-        return found
+        return sources
 
     def _box(self, group: Sequence[Node], key: str, number_of: Mapping[Node, int]) -> Box:
         first = group[0]
@@ -138,7 +145,7 @@ class _Reader:
         called = {node: name for name, node in self.graph.outputs}
         named = dict.fromkeys(node.name or called.get(node, node.op) for node in leaving[-MAX_NAMES:])
         title = layer or ", ".join(named)
-        # A box without anything that inference has is inference's no more, though a value passes through it.
+        # inference does not have a box without nodes of its own, though a value passes through it
         inference = inference and any(row.inference for row in rows)
         passes = not inference and any(node in self.alive for node in group)
         note = _source_line(wheres) if self.with_source else ""
@@ -172,7 +179,7 @@ class _Reader:
     def _with_outputs(
         self, boxes: list[Box], arrows: dict[tuple[str, str], Arrow], number_of: Mapping[Node, int]
     ) -> Declaration:  # fmt: skip
-        """Boxes of outputs at the end; those of one nest that come from one box share one."""
+        """Add boxes of outputs at the end; outputs of one nest from one box share a box."""
         joined: dict[tuple[str, str], list[tuple[str, Node]]] = {}
         for name, node in self.graph.outputs:
             drawn = [node] if not self._is_undrawn(node) else list(self._sources(node))
@@ -204,7 +211,7 @@ def _width(node: Node) -> str:
 
 
 def _add(arrows: dict[tuple[str, str], Arrow], arrow: Arrow) -> None:
-    """One arrow from box to box, of all graphs that have it."""
+    """Merge an arrow with the one between the same boxes, if any."""
     key = arrow.source, arrow.target
     old = arrows.get(key)
     if old is None:
@@ -217,9 +224,9 @@ def _add(arrows: dict[tuple[str, str], Arrow], arrow: Arrow) -> None:
 def _groups(
     nodes: Sequence[Node], sources: Callable[[Node], Collection[Node]], key_of: Callable[[Node], object]
 ) -> list[list[Node]]:  # fmt: skip
-    """Nodes in groups of one key each, such that groups depend on each other in one direction only, in that order."""
+    """Return nodes grouped by key, in an order in which groups depend only on earlier ones."""
     groups: list[list[Node]] = []
-    before: list[int] = []  # for each group the set of those that it depends on, as bits
+    before: list[int] = []  # for each group the set of groups that it depends on, as bits
     number_of: dict[Node, int] = {}
     latest: dict[object, int] = {}
     for node in nodes:
@@ -244,14 +251,14 @@ def _groups(
 
 
 def _in_order(groups: list[list[Node]], before: Sequence[int]) -> list[list[Node]]:
-    """Groups such that each comes after those it depends on; bits of ``before`` are closed under that."""
+    """Return groups in an order of dependence; bits of ``before`` are transitively closed."""
     return [
         groups[number] for number in sorted(range(len(groups)), key=lambda number: (before[number].bit_count(), number))
     ]
 
 
 def _source_line(wheres: Sequence[Where]) -> str:
-    """The one line of a script that all of it comes from, where it can be read."""
+    """Return the line of the script, if all places are on one that can be read."""
     lines = {(where.file, where.line) for where in wheres}
     if len(lines) != 1:
         return ""

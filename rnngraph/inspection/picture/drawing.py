@@ -1,6 +1,4 @@
-"""Boxes and arrows as lines and texts at their places. Both graphs have one layout, so that what one of them has not
-leaves its place empty.
-"""
+"""Boxes and arrows as lines and texts. Both graphs have one layout, in which absent parts leave gaps."""
 
 from __future__ import annotations
 
@@ -19,18 +17,18 @@ Detail = Literal["layers", "cells", "equations"]
 DETAILS: tuple[Detail, ...] = ("equations", "cells", "layers")
 
 PADDING, GAP, JOIN = 10.0, 6.0, 24.0
-"""Pixels: inside of boxes, between what lies in a box, and where an arrow joins two."""
+"""Pixels inside boxes, between their items, and between two items joined by an arrow."""
 
 LOOP, MARGIN, APART, LEAST_WIDTH = 26.0, 16.0, 48.0, 200.0
-"""Pixels: of a recurrence beside its box, around the picture, between two graphs, and of a picture at least."""
+"""Pixels of a recurrence beside its box, around the picture, between two graphs, and minimum width."""
 
 MAX_ROWS, MAX_TITLES, MAX_CHARACTERS = 24, 8, 72
-"""Equations that are written out in a box, lines of its head, and characters of a line of text."""
+"""Maximum equations in a box, lines of its head, and characters of a line."""
 
 
 def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_closed: bool = False) -> Drawing:
-    """The drawing of one of the graphs, or of both side by side. with_closed: whether figures have a closed form too,
-    for which there is room beside them.
+    """Return the drawing of one graph, or of both side by side. ``with_closed`` adds a closed form of boxes, and space
+    for it.
     """
     sized = {box.key: _sized(box, detail, with_closed) for box in declaration.boxes}
     sizes = {key: (item.outer, item.height) for key, item in sized.items()}
@@ -57,7 +55,7 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_cl
 
 
 def _cropped(drawing: Drawing) -> Drawing:
-    """A drawing without what is empty at its left and right, where the other graph has more."""
+    """Remove empty space at the left and right, where the other graph has more."""
     drawn = [figure for figure in drawing.figures if figure.box or figure.source]
     shapes = [shape for figure in drawn for shape in (*figure.shapes, *figure.closed)]
     boxes = [shape for shape in shapes if isinstance(shape, Rectangle)]
@@ -91,7 +89,7 @@ def _moved(shape: Shape, by: float) -> Shape:
 
 
 def _titles(box: Box) -> tuple[str, ...]:
-    """The lines of a box's head; of very many wrappers around each other the outermost."""
+    """Return the lines of a box's head; of very many nested wrappers the outermost."""
     left_out = len(box.titles) - MAX_TITLES
     return box.titles if left_out <= 0 else (*box.titles[: MAX_TITLES - 1], f"… {left_out + 1} more")
 
@@ -102,8 +100,11 @@ def _shortened(text: str) -> str:
 
 @dataclass
 class _Sized:
-    """A box and what is in it, with sizes. states: what it carries, in words. outer: with the recurrence beside it.
-    head: height of the titles. tag: the layer, which stands behind the title. closed: the box without what is in it.
+    """A box and its contents with sizes.
+
+    ``states`` are texts of what it carries, ``outer`` is the width with the recurrence, ``head`` the height of the
+    titles,
+    ``tag`` the layer shown after the title, and ``closed`` the box without contents.
     """
 
     box: Box
@@ -118,7 +119,7 @@ class _Sized:
     closed: _Sized | None = None
 
     def figures(self, x: float, y: float, graph: str) -> Iterator[Figure]:
-        """The box at this place, as one of the graphs has it, and all that lies in it."""
+        """Yield the box at this place and all inside, as in one graph."""
         box = self.box
         inner: list[Figure] = []
         above, before = y, x + PADDING + self.width
@@ -143,7 +144,7 @@ class _Sized:
         yield from inner
 
     def alone(self, x: float, y: float, graph: str) -> Iterator[Shape]:
-        """The box at this place without boxes in it."""
+        """Yield the box at this place without boxes inside."""
         yield Rectangle(x, y, self.width, self.height, self.box.kind)
         yield from self._titles(x, y)
         yield from self._loops(x, y)
@@ -152,7 +153,7 @@ class _Sized:
                 yield from part.shapes(x + PADDING, y + offset, self.width - 2 * PADDING, graph)
 
     def visible(self, x: float, y: float, graph: str) -> Rectangle:
-        """What there is of the box, at this place, in one of the graphs: of one that it has not, what is in it."""
+        """Return the visible part of the box in one graph: its contents if the graph does not have it."""
         inner = [
             part.visible(x + PADDING, y + offset, graph)
             for part, offset in zip(self.parts, self.offsets, strict=True)
@@ -174,7 +175,7 @@ class _Sized:
             yield Text(x + PADDING, at + LINE - 4, _shortened(self.box.note), "note")
 
     def _loops(self, x: float, y: float) -> Iterator[Shape]:
-        """The recurrence: from the end of the box back to its beginning, with what is carried."""
+        """Yield the recurrence, from the end of the box to its beginning, with its states."""
         if not self.states:
             return
         right, out = x + self.width, x + self.width + LOOP / 2
@@ -186,8 +187,8 @@ class _Sized:
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of text in a box. item: an equation; None: ``more`` than is shown. is_dropout: whether only the training
-    graph has it.
+    """A line of text in a box: an equation, or for None ``more`` than is shown. ``is_dropout``: only training has
+    it.
     """
 
     item: Equation | None
@@ -197,8 +198,8 @@ class _Row:
     def text(self, graph: str) -> str:
         if self.item is None:
             return "" if self.is_dropout and graph == "inference" else self.more
-        found = getattr(self.item, graph)
-        return _shortened(f"{self.item.name} = {found}") if found else ""
+        expression = getattr(self.item, graph)
+        return _shortened(f"{self.item.name} = {expression}") if expression else ""
 
     @property
     def width(self) -> float:
@@ -214,14 +215,14 @@ class _Row:
 
 
 def _state_texts(states: Sequence[State], shown: int) -> list[str]:
-    """What a box carries; of more states than it has room for, the first and the last."""
+    """Return the texts of states; of too many the first and the last."""
     texts = [f"{state.name} [{state.width}]" for state in states]
     fitting = max(3, shown + 2)
     return texts if len(texts) <= fitting else [*texts[: fitting - 2], f"… {len(texts) - fitting + 1} more", texts[-1]]
 
 
 def _parts(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
-    """As much of what is in a box as ``detail`` says. Boxes nest as deep as cells are declared in each other."""
+    """Return a box's contents at this detail."""
     if detail == "layers":
         inner = [item for one in box.walk() for item in one.items if isinstance(item, Equation)]
         count = sum(row.is_dropout for row in inner)
@@ -229,12 +230,12 @@ def _parts(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
         return [_Row(None, f"dropout at {count} {places}", True)] if count else []
     rows = [item for item in box.items if isinstance(item, Equation)]
     shown = rows[:MAX_ROWS] if detail == "equations" else [row for row in rows if row.is_dropout][:MAX_ROWS]
-    found = {id(row) for row in shown}
+    contents = {id(row) for row in shown}
     parts: list[_Sized | _Row] = []
     for item in box.items:
         if isinstance(item, Box):
             parts.append(_sized(item, detail, with_closed))
-        elif id(item) in found:
+        elif id(item) in contents:
             parts.append(_Row(item, "", item.is_dropout))
     if detail == "equations" and len(rows) > len(shown):
         parts.append(_Row(None, f"… {len(rows) - len(shown)} more"))
@@ -242,46 +243,46 @@ def _parts(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
 
 
 def _tag(box: Box, detail: Detail) -> str:
-    """What the user calls the layer of a cell, without its class: ``cell_0`` of ``rnn/multi_rnn_cell/cell_0/gru_cell``.
-    Of several cells, none.
+    """Return the user's name of a cell's layer: ``cell_0`` of ``rnn/multi_rnn_cell/cell_0/gru_cell``; of several cells
+    none.
     """
     cells = [one for one in (box.walk() if detail == "layers" else [box]) if one.kind == "cell" and one.layer]
     return _shortened(cells[0].layer.rpartition("/")[0].rpartition("/")[2]) if len(cells) == 1 else ""
 
 
 def _sized(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
-    """The sizes of a box."""
+    """Return a box with sizes."""
     parts = _parts(box, detail, with_closed)
-    # Of a box that is closed the recurrences in it are its own.
+    # recurrences in a closed box are its own
     states = [state for inner in (box.walk() if detail == "layers" else [box]) for state in inner.states]
-    made = _Sized(box, parts, _state_texts(states, len(parts)), tag=_tag(box, detail))
+    sized = _Sized(box, parts, _state_texts(states, len(parts)), tag=_tag(box, detail))
     texts = [_shortened(text) for text in (*_titles(box), box.note)]
-    made.head = PADDING / 2 + LINE * sum(map(bool, texts)) + PADDING / 2
+    sized.head = PADDING / 2 + LINE * sum(map(bool, texts)) + PADDING / 2
     widths = [CHARACTER * len(text) for text in texts]
-    widths.append(CHARACTER * (len(_titles(box)[-1]) + 1 + len(made.tag)) if made.tag else 0.0)
-    at, before = made.head, False
+    widths.append(CHARACTER * (len(_titles(box)[-1]) + 1 + len(sized.tag)) if sized.tag else 0.0)
+    at, before = sized.head, False
     for part in parts:
         is_joined = before and isinstance(part, _Sized) and box.items.index(part.box) in box.joins
         is_box = isinstance(part, _Sized)
         if is_box or before:
             at += JOIN if is_joined else GAP
         before = is_box
-        made.offsets.append(at)
+        sized.offsets.append(at)
         at += part.height if isinstance(part, _Sized) else LINE
         widths.append(part.outer if isinstance(part, _Sized) else part.width)
-    made.width = max(60.0, *widths) + 2 * PADDING
-    made.height = at + (PADDING if parts else 0.0)
-    made.outer = made.width
+    sized.width = max(60.0, *widths) + 2 * PADDING
+    sized.height = at + (PADDING if parts else 0.0)
+    sized.outer = sized.width
     if states:
-        made.height = max(made.height, LINE * (len(made.states) + 1))
-        made.outer += LOOP + SMALL * max(map(len, made.states))
+        sized.height = max(sized.height, LINE * (len(sized.states) + 1))
+        sized.outer += LOOP + SMALL * max(map(len, sized.states))
     if with_closed and parts and detail != "layers":
-        _close(made)
-    return made
+        _close(sized)
+    return sized
 
 
 def _close(open_box: _Sized) -> None:
-    """Gives a box its closed form, if that is lower: as wide as it is, with what is carried in it beside it."""
+    """Give a box its closed form, if that is lower: of the same width, with its states beside it."""
     closed = _sized(open_box.box, "layers")
     if closed.height >= open_box.height:
         return

@@ -1,4 +1,4 @@
-"""Nodes as equations, as one would write them by hand: ``h′ = tanh([x, h] @ kernel + bias)``."""
+"""Writes nodes as equations, as by hand: ``h′ = tanh([x, h] @ kernel + bias)``."""
 
 from __future__ import annotations
 
@@ -12,28 +12,25 @@ from ...ir.scan import ScanParts
 from ...ir.types import dim_text
 
 WIDEST = 56
-"""Characters of an equation's right side, beyond which a part of it gets a line of its own."""
+"""Maximum characters of an equation's right side; parts of longer ones have their own lines."""
 
 MAX_NAMES = 6
-"""Operands that are named; of more the rest is counted."""
+"""Maximum operands that are named; others are counted."""
 
 _INFIX = {
     "add": ("+", 1), "sub": ("−", 1), "mul": ("·", 2), "div": ("/", 2), "matmul": ("@", 3), "less": ("<", 0),
     "less_equal": ("≤", 0), "equal": ("=", 0), "not_equal": ("≠", 0), "and": ("and", 0), "or": ("or", 0),
 }  # fmt: skip
 _WHOLE = 9
-"""The precedence of what never needs brackets."""
+"""Precedence of expressions that never need brackets."""
 
 _AS_IT_IS = frozenset(("broadcast", "cast", "ensure_shape", "get", "stop_gradient"))
-"""Ops that an equation leaves out: they change the form of a value and not what it is."""
+"""Ops that equations omit, as they change only the form of a value."""
 
 
 @dataclass(frozen=True)
 class Equation:
-    """What one node is in each of the two graphs; "" where a graph does not have it.
-
-    reads: nodes that it names.
-    """
+    """A node in both graphs; "" if a graph does not have it. ``reads`` are the nodes that it names."""
 
     node: Node
     name: str
@@ -47,7 +44,7 @@ class Equation:
 
 
 def in_inference(node: Node) -> Node:
-    """What stands for ``node`` in the inference graph, as the pass ``split`` has it."""
+    """Return the node that replaces ``node`` in the inference graph, as by the pass ``split``."""
     while (other := _passed(node)) is not node:
         node = other
     return node
@@ -60,22 +57,22 @@ def _passed(node: Node) -> Node:
 
 
 def in_training(node: Node) -> Node:
-    """What stands for ``node`` in the training graph, in which dropout is drawn as it is declared."""
+    """Return the node that replaces ``node`` in the training graph, in which dropout is drawn as declared."""
     while node.op in ("by_graph", "with_update"):
         node = node.operands[0]
     return node
 
 
 def passing(node: Node) -> Node:
-    """What stands for ``node`` in the inference graph, but for dropout, which hands on its operand: that is itself."""
+    """Return the node that replaces ``node`` in the inference graph, except that dropout replaces itself."""
     while node.op != "dropout" and (other := _passed(node)) is not node:
         node = other
     return node
 
 
 def read_by(node: Node, stands_for: Callable[[Node], Node] = in_training) -> Sequence[Node]:
-    """The operands that a reader cares for: of dropout its value, and its keep_prob where that is computed; of a scan
-    what its steps care for.
+    """Return the operands that a reader cares about: of dropout the value, and a computed keep_prob; of a scan those of
+    its steps.
     """
     if node.op == "dropout":
         return [operand for operand in node.operands[:2] if not is_literal(operand)]
@@ -93,27 +90,31 @@ def _read_by_steps(scan: Node, stands_for: Callable[[Node], Node]) -> Sequence[N
 
 
 def needed(roots: Iterable[Node], stands_for: Callable[[Node], Node], known: Collection[Node] = ()) -> set[Node]:
-    """All that ``roots`` need in one of the graphs. stands_for: as ``in_training``. known: where to stop."""
-    found: set[Node] = set()
+    """Return all nodes that ``roots`` need in one of the graphs, up to ``known``. ``stands_for`` is as
+    ``in_training``.
+    """
+    nodes: set[Node] = set()
     pending = [stands_for(root) for root in roots]
     while pending:
         node = pending.pop()
-        if node in found:
+        if node in nodes:
             continue
-        found.add(node)
+        nodes.add(node)
         if node not in known:
             pending += [stands_for(operand) for operand in read_by(node, stands_for)]
-    return found
+    return nodes
 
 
 def equations(
     nodes: Sequence[Node], roots: Collection[Node], names: Mapping[Node, str], part_of: Callable[[Node], object],
     training: Collection[Node], inference: Collection[Node],
 ) -> list[Equation]:  # fmt: skip
-    """The equations of ``nodes``, which are in topological order.
+    """Return the equations of ``nodes``, which are in topological order.
 
-    roots: those that are read from elsewhere. part_of: what a node belongs to; an equation lies within one part.
-    training, inference: the nodes that each graph has.
+    Args:
+        roots: Nodes that others read.
+        part_of: Part of a node; an equation is within one part.
+        training, inference: Nodes of each graph.
     """
     own, users = set(roots), dict[Node, list[Node]]()
     inside = set(nodes)
@@ -122,11 +123,12 @@ def equations(
             users.setdefault(in_training(operand), []).append(node)
     for node in nodes:
         read = users.get(node, [])
-        is_handed_on = any(_passed(user) is not user for user in read)  # to the inference graph, by what that has not
+        # passed on to the inference graph by a node that it does not have
+        is_handed_on = any(_passed(user) is not user for user in read)
         if len(read) != 1 or node.op == "dropout" or node.name or part_of(read[0]) != part_of(node) or is_handed_on:
             own.add(node)
     count = 0
-    while count != len(own):  # what is too wide in one graph has a line of its own in both
+    while count != len(own):  # a part that is too wide in one graph has its own line in both
         count = len(own)
         texts = _texts(nodes, inside, own, names, in_training)
         plain = _texts(nodes, inside, own, names, in_inference)
@@ -141,16 +143,16 @@ def equations(
 
 
 def _read_through(node: Node, inside: Collection[Node], own: Collection[Node]) -> tuple[Node, ...]:
-    """What an equation reads by name."""
-    found: dict[Node, None] = {}
+    """Return the nodes that an equation names."""
+    reads: dict[Node, None] = {}
     pending = [*read_by(node)]
     while pending:
         operand = in_training(pending.pop())
         if operand in inside and operand not in own:
             pending += read_by(operand)
         else:
-            found[operand] = None
-    return tuple(found)
+            reads[operand] = None
+    return tuple(reads)
 
 
 def _is_hidden(node: Node) -> bool:
@@ -161,7 +163,7 @@ def _texts(
     nodes: Sequence[Node], inside: Collection[Node], own: set[Node], names: Mapping[Node, str],
     stands_for: Callable[[Node], Node],
 ) -> dict[Node, str]:  # fmt: skip
-    """The right side of every node. What makes one too wide is added to ``own``."""
+    """Return the right side of every node, and add parts of too wide ones to ``own``."""
     texts: dict[Node, tuple[str, int]] = {}
 
     def operand_of(node: Node) -> tuple[str, int]:
@@ -174,26 +176,26 @@ def _texts(
         return names.get(node, node.op), _WHOLE
 
     for node in nodes:
-        made = _text(node, [operand_of(operand) for operand in node.operands])
+        written = _text(node, [operand_of(operand) for operand in node.operands])
         inlined = [stands_for(operand) for operand in node.operands]
         inlined = [item for item in inlined if item in inside and item not in own and not is_literal(item)]
         for longest in sorted(inlined, key=lambda item: -len(texts[item][0])):
-            if len(made[0]) <= WIDEST:
+            if len(written[0]) <= WIDEST:
                 break
             if len(texts[longest][0]) > len(names.get(longest, longest.op)):
                 own.add(longest)
-                made = _text(node, [operand_of(operand) for operand in node.operands])
-        texts[node] = made
+                written = _text(node, [operand_of(operand) for operand in node.operands])
+        texts[node] = written
     return {node: text for node, (text, _) in texts.items()}
 
 
 def _text(node: Node, operands: Sequence[tuple[str, int]]) -> tuple[str, int]:
-    """(text, precedence) of a node over the texts of its operands."""
+    """Return (text, precedence) of a node from the texts of its operands."""
     plain = [text for text, _ in operands]
     if node.op in _INFIX and len(operands) == 2:
         sign, binds = _INFIX[node.op]
         left, right = operands
-        # A chain on the right keeps its brackets: floating-point sums are not associative.
+        # chains on the right keep brackets, as floating-point sums are not associative
         return f"{_bracketed(left, binds)} {sign} {_bracketed(right, binds + 1)}", binds
     if node.op in _AS_IT_IS and operands:
         return operands[0]
@@ -225,12 +227,12 @@ def _bracketed(operand: tuple[str, int], binds: int) -> str:
 
 
 def _bounds(node: Node) -> list[str]:
-    """A slice's bounds, axis by axis; whole axes at the front are ``:``, at the end nothing."""
-    found: list[str] = []
+    """Return a slice's bounds by axis; whole axes are ``:`` in front, and omitted at the end."""
+    bounds: list[str] = []
     for start, stop, step, size in zip(node["start"], node["stop"], node["step"], node.operands[0].shape, strict=True):
         first = "" if start == 0 else dim_text(start)
         last = "" if stop == size else dim_text(stop)
-        found.append(f"{first}:{last}" + (f":{step}" if step != 1 else ""))
-    while len(found) > 1 and found[-1] == ":":
-        found.pop()
-    return found
+        bounds.append(f"{first}:{last}" + (f":{step}" if step != 1 else ""))
+    while len(bounds) > 1 and bounds[-1] == ":":
+        bounds.pop()
+    return bounds

@@ -1,6 +1,7 @@
-"""A layered layout of boxes that depend on each other, from the top down (K. Sugiyama and others, *Methods for visual
-understanding of hierarchical system structures*, 1981): layers by longest paths, orders by barycenters, places by
-least squares.
+"""Layered layout of boxes that depend on each other, from the top down.
+
+K. Sugiyama et al., *Methods for visual understanding of hierarchical system structures*, 1981: layers by longest paths,
+orders by barycenters, positions by least squares.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ Edge = tuple[Key, Key]
 Point = tuple[float, float]
 
 BESIDE, BELOW, DUMMY = 28.0, 46.0, 10.0
-"""Pixels between boxes of a layer, between layers, and what an edge takes that passes a layer."""
+"""Pixels between boxes of a layer, between layers, and of an edge through a layer."""
 
 PORTS_APART = 76.0
-"""Pixels between edges that end at one box, where it is that wide: labels fit between."""
+"""Pixels between edges at one box, if it is wide enough, to fit labels."""
 
 ORDER_SWEEPS, PLACE_SWEEPS = 12, 12
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The upper left corner of each box, the points of each edge from box to box, and the size of it all."""
+    """Upper left corner of each box, points of each edge, and the total size."""
 
     places: dict[Key, Point]
     routes: dict[Edge, list[Point]]
@@ -36,10 +37,12 @@ class Layout:
 def layered(
     sizes: Mapping[Any, tuple[float, float]], edges: Sequence[tuple[Any, Any]], ports: Mapping[Any, float]
 ) -> Layout:  # fmt: skip
-    """Places boxes.
+    """Arrange boxes.
 
-    sizes: (width, height) of each box, in topological order. edges: pairs of keys, from the one before. ports: how much
-    of each box's width, from its left, edges may end at.
+    Args:
+        sizes: (width, height) of each box, in topological order.
+        edges: Pairs of keys, from the earlier one.
+        ports: Width of each box, from its left, at which edges may end.
     """
     edges = [*dict.fromkeys((source, target) for source, target in edges if source != target)]
     ranks = _ranks([*sizes], edges)
@@ -80,7 +83,9 @@ def layered(
 
 
 def _ranks(keys: Sequence[Key], edges: Sequence[Edge]) -> dict[Key, int]:
-    """The layer of each box: below all that it depends on, and what depends on nothing just above its first user."""
+    """Return the layer of each box: below all that it depends on; boxes that depend on nothing are just above their
+    first user.
+    """
     before: dict[Key, list[Key]] = {key: [] for key in keys}
     after: dict[Key, list[Key]] = {key: [] for key in keys}
     for source, target in edges:
@@ -96,7 +101,7 @@ def _ranks(keys: Sequence[Key], edges: Sequence[Edge]) -> dict[Key, int]:
 
 
 def _chain(edge: Edge, ranks: Mapping[Key, int]) -> list[Key]:
-    """An edge as keys of neighbouring layers: its ends, and a dummy in each layer between."""
+    """Return an edge as keys of neighbouring layers: its ends, and a dummy in each layer between."""
     source, target = edge
     return [source, *((*edge, rank) for rank in range(ranks[source] + 1, ranks[target])), target]
 
@@ -104,7 +109,7 @@ def _chain(edge: Edge, ranks: Mapping[Key, int]) -> list[Key]:
 def _ordered(
     rows: list[list[Key]], above: Mapping[Key, list[Key]], below: Mapping[Key, list[Key]]
 ) -> list[list[Key]]:  # fmt: skip
-    """Layers in an order with few crossings: each by the mean place of its neighbours, to and fro."""
+    """Return layers in an order with few crossings: each by the mean position of its neighbours, down and up."""
     best, fewest = rows, _crossings(rows, below)
     for sweep in range(ORDER_SWEEPS):
         if not fewest:
@@ -129,7 +134,7 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
 
 
 def _crossings(rows: Sequence[Sequence[Key]], below: Mapping[Key, list[Key]]) -> int:
-    """How many pairs of edges cross: of each two layers, inversions of the lower ends in the order of the upper."""
+    """Return the number of pairs of edges that cross: inversions of lower ends in the order of upper ones."""
     count = 0
     for upper, lower in pairwise(rows):
         places = {key: place for place, key in enumerate(lower)}
@@ -151,7 +156,7 @@ def _centres(
     rows: Sequence[Sequence[Key]], wide: Mapping[Key, float], above: Mapping[Key, list[Key]],
     below: Mapping[Key, list[Key]],
 ) -> dict[Key, float]:  # fmt: skip
-    """The middle of each key: as near to its neighbours' as order and widths allow."""
+    """Return the center of each key, as near to its neighbours' as order and widths allow."""
     centres: dict[Key, float] = {}
     for row in rows:
         at = 0.0
@@ -168,8 +173,8 @@ def _centres(
 
 
 def _separated(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
-    """The places nearest to those that are ``wanted``, in this order and not over each other: an isotonic regression,
-    by pooling neighbours.
+    """Return the nearest positions to ``wanted`` in this order without overlap: an isotonic regression by pooling
+    neighbours.
     """
     offsets, at = [], 0.0
     for number, width in enumerate(widths):
@@ -180,7 +185,7 @@ def _separated(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
 
 
 def _rising(wanted: Sequence[float]) -> list[float]:
-    """The numbers nearest to those that are ``wanted`` of which none is less than the one before."""
+    """Return the nearest nondecreasing numbers to ``wanted``."""
     pools: list[tuple[float, int]] = []  # mean, count
     for place in wanted:
         mean, count = place, 1
@@ -195,8 +200,8 @@ def _port_places(
     chains: Mapping[Edge, Sequence[Key]], places: Mapping[Key, Point], ports: Mapping[Any, float],
     middles: Mapping[Key, float],
 ) -> tuple[dict[Edge, float], dict[Edge, float]]:  # fmt: skip
-    """Where each edge leaves its box, and where it enters the other: straight below and above if that can be, and apart
-    from other edges.
+    """Return where each edge leaves its box, and where it enters the other: straight if possible, and apart from other
+    edges.
     """
     wanted: list[dict[Edge, float]] = [{}, {}]
     for edge, chain in chains.items():
@@ -204,7 +209,7 @@ def _port_places(
         straight = places[narrow][0] + ports[narrow] / 2
         wanted[0][edge] = middles[chain[1]] if len(chain) > 2 else straight
         wanted[1][edge] = middles[chain[-2]] if len(chain) > 2 else straight
-    found: list[dict[Edge, float]] = [{}, {}]
+    places_of: list[dict[Edge, float]] = [{}, {}]
     for end in (0, 1):
         of_box: dict[Key, list[Edge]] = {}
         for edge in chains:
@@ -217,5 +222,5 @@ def _port_places(
             rising = _rising([wanted[end][edge] - apart * number for number, edge in enumerate(edges)])
             last = high - apart * (len(edges) - 1)
             for number, (edge, place) in enumerate(zip(edges, rising, strict=True)):
-                found[end][edge] = min(max(place, low), last) + apart * number
-    return found[0], found[1]
+                places_of[end][edge] = min(max(place, low), last) + apart * number
+    return places_of[0], places_of[1]

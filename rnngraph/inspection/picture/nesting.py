@@ -1,6 +1,4 @@
-"""Which cell an equation belongs to: the cells of a driver as they are declared, matched with the layers of what its
-steps compute.
-"""
+"""Finds the cell of an equation: matches a driver's declared cells with the layers of its step's computations."""
 
 from __future__ import annotations
 
@@ -17,12 +15,12 @@ from .expressions import Equation
 from .node_texts import layer_of, type_text
 
 MAX_NESTED = 40
-"""Boxes within each other; what lies deeper stands in the innermost one."""
+"""Maximum depth of boxes; deeper contents are in the innermost one."""
 
 
 @dataclass(eq=False)
 class Held:
-    """A cell, or a wrapper with those around it. layer: of its equations, where that is found."""
+    """A cell, or a wrapper with those around it. ``layer`` is of its equations, if found."""
 
     kind: str
     titles: list[str]
@@ -32,7 +30,7 @@ class Held:
     rows: list[Equation] = field(default_factory=list)
 
     def walk(self) -> Iterator[Held]:
-        """It and all that it holds, each before its parts."""
+        """Yield it and all inside, each before its parts."""
         pending = [self]
         while pending:
             held = pending.pop()
@@ -41,7 +39,7 @@ class Held:
 
 
 class HeldCells:
-    """The outermost cell of every driver, which a scan of its line takes in the order of declaration."""
+    """Outermost cells of all drivers, which scans of their lines take in order of declaration."""
 
     def __init__(self, described: Described) -> None:
         facts = dict(described.nodes)
@@ -55,7 +53,7 @@ class HeldCells:
                 self._left.append((fact["where"], _held(inner[name][0], facts, inner)))
 
     def take(self, scan: Node) -> Held | None:
-        """The cell that ``scan`` runs; None where no driver stands at its line."""
+        """Return the cell that ``scan`` runs; None if no driver is at its line."""
         for place, (where, held) in enumerate(self._left):
             if _line(where) == _line(scan.where):
                 del self._left[place]
@@ -68,15 +66,15 @@ def _line(where: Where | None) -> tuple[str, int] | None:
 
 
 def _held(name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[str, Sequence[str]]) -> Held:
-    """A cell with those inside it; a wrapper right around another is one with it. What a file says may hold itself."""
+    """Return a cell with those inside. Directly nested wrappers are one. Cells in a file may contain themselves."""
     top = Held("", [], [])
     pending: list[tuple[str, Held, int]] = [(name, top, 0)]
-    seen: set[str] = set()
+    visited: set[str] = set()
     while pending:
         name, into, depth = pending.pop(0)
-        if name in seen:
+        if name in visited:
             continue
-        seen.add(name)
+        visited.add(name)
         fact, where = facts[name], facts[name]["where"]
         if into.kind == "wrapper" == fact["kind"]:
             held = into
@@ -94,10 +92,14 @@ def nested(
     root: Held | None, key: str, title: str, note: str, rows: Sequence[Equation], states: Mapping[Node, State],
     where: Where | None, inference: bool,
 ) -> Box:  # fmt: skip
-    """The box of a driver.
+    """Return the box of a driver.
 
-    root: its cell. title: where it has none that is a stack. rows: equations of a step, in order. states: by the node
-    of its next value, what is carried. inference: whether that graph has it.
+    Args:
+        root: Its cell.
+        title: Title unless the cell is a stack.
+        rows: Equations of a step, in order.
+        states: Carried states, by the node of the next value.
+        inference: The inference graph has it.
     """
     top = Held("driver", [title] if title else [], [where] if where else [], [root] if root else [])
     if root is not None and root.kind == "stack":
@@ -110,15 +112,15 @@ def nested(
 
 
 def _find_layers(top: Held, rows: Sequence[Equation]) -> None:
-    """Gives each cell the first layer of its class's name, within that of the cell around it, that no other has."""
+    """Give each cell the first free layer with its class's name, inside the layer of the cell around it."""
     free = dict.fromkeys(layer for row in rows if (layer := layer_of(row.node)))
     around: list[tuple[Held, str]] = [(top, "")]
     while around:
         held, outer = around.pop()
         wanted = snake_case(held.titles[-1].partition("(")[0]) if held.kind in ("cell", "stack") and held.titles else ""
         for layer in free if wanted else ():
-            found = re.sub(r"_\d+$", "", layer.rpartition("/")[2])
-            if found == wanted and layer.startswith(outer):
+            match = re.sub(r"_\d+$", "", layer.rpartition("/")[2])
+            if match == wanted and layer.startswith(outer):
                 held.layer = layer
                 del free[layer]
                 break
@@ -126,25 +128,25 @@ def _find_layers(top: Held, rows: Sequence[Equation]) -> None:
 
 
 def _place_of(row: Equation, top: Held) -> Held:
-    """The innermost box that an equation belongs to: a cell of its layer, else what holds only cells within it."""
-    layer, found = layer_of(row.node), top
+    """Return the innermost box of an equation: a cell of its layer, or the box around only cells of it."""
+    layer, place = layer_of(row.node), top
     while layer:
-        for cell in found.cells:
+        for cell in place.cells:
             layers = [held.layer for held in cell.walk() if held.layer]
             if any(layer == own or layer.startswith(f"{own}/") for own in layers):
                 break
-            if layers and all(own.startswith(f"{layer}/") for own in layers) and found.kind != "wrapper":
+            if layers and all(own.startswith(f"{layer}/") for own in layers) and place.kind != "wrapper":
                 break
         else:
             break
-        found = cell
-        if found.layer == layer or (not found.layer and found.kind == "wrapper" and not _is_below(layer, found)):
+        place = cell
+        if place.layer == layer or (not place.layer and place.kind == "wrapper" and not _is_below(layer, place)):
             break
-    return found
+    return place
 
 
 def _is_below(layer: str, wrapper: Held) -> bool:
-    """Whether ``layer`` is one of the cells in a wrapper, and not around them."""
+    """True if ``layer`` belongs to a cell in a wrapper."""
     return any(layer == held.layer or layer.startswith(f"{held.layer}/") for held in wrapper.walk() if held.layer)
 
 
@@ -155,14 +157,14 @@ class _Nest:
         self.order, self.states, self.inference = order, dict(states), inference
 
     def box(self, held: Held, key: str, note: str = "") -> Box:
-        """The box of ``held``; whatever no equation has handed on is carried by the driver itself."""
+        """Return the box of ``held``. The driver has all states that no equation computes."""
         cells = [self.box(cell, f"{key}.{number}") for number, cell in enumerate(held.cells)]
         items: list[Equation | Box] = [*held.rows, *cells]
         items.sort(key=self._first)
         states = [self.states.pop(row.node) for row in held.rows if row.node in self.states]
         if held.kind == "driver":
             states += self.states.values()
-        # A wrapper that computes nothing in inference is not there.
+        # a wrapper that computes nothing in inference is absent
         is_idle = held.kind == "wrapper" and held.rows and not any(row.inference for row in held.rows)
         inference = self.inference and not is_idle
         wheres = dict.fromkeys([*held.wheres, *(row.node.where for row in held.rows if row.node.where)])
@@ -177,13 +179,13 @@ class _Nest:
         return min((self.order[row.node] for row in _rows(item)), default=len(self.order))
 
     def _joins(self, items: Sequence[Equation | Box]) -> dict[int, str]:
-        """By number of a box the type of what it takes of the box right before it."""
+        """Return {index of a box: type of what it takes from the box directly before it}."""
         joins: dict[int, str] = {}
         for number in range(1, len(items)):
             before, after = items[number - 1], items[number]
             if isinstance(before, Box) and isinstance(after, Box):
-                made = {row.node for row in _rows(before)}
-                taken = [node for row in _rows(after) for node in row.reads if node in made]
+                computed = {row.node for row in _rows(before)}
+                taken = [node for row in _rows(after) for node in row.reads if node in computed]
                 if taken:
                     joins[number] = type_text(taken[0].type)
         return joins

@@ -1,4 +1,4 @@
-"""What pictures write of nodes: types, layers, names of parameters."""
+"""Texts of nodes in pictures: types, layers, names of parameters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ...ir.types import SHORT_NAMES, TensorType, TupleType, dim_text
 
 
 def type_text(kind: TensorType | TupleType) -> str:
-    """A type as pictures have it: float32 goes without saying."""
+    """Return a type's text in pictures, without float32."""
     if isinstance(kind, TupleType):
         return ", ".join(map(type_text, kind.items))
     dtype = "" if kind.dtype == "float32" else SHORT_NAMES[kind.dtype]
@@ -15,10 +15,10 @@ def type_text(kind: TensorType | TupleType) -> str:
 
 
 def layer_of(node: Node) -> str:
-    """The layer that a node belongs to; "" where there is none."""
+    """Return the layer of a node; "" for none."""
     return node.where.layer if node.where else ""
 
 
 def short_name(parameter: Node) -> str:
-    """A parameter's name within its layer."""
+    """Return a parameter's name within its layer."""
     return str(parameter["label"]).rpartition("/")[2]

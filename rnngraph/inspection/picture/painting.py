@@ -1,4 +1,4 @@
-"""Shapes of a picture, painted on a surface."""
+"""Paints the shapes of a picture on a surface."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .palette import BOLD, COLOURS, INKS, LINE_WIDTHS, SIZES
 from .shapes import Line, Rectangle, Shape, Text
 
 CORNER = 9.0
-"""Pixels by which corners of arrows are cut."""
+"""Radius of arrows' corners, in pixels."""
 
 
 def paint_shapes(surface: Surface, shapes: Iterable[Shape]) -> None:
@@ -37,7 +37,7 @@ def _box_paint(style: str) -> Paint:
 
 
 def _commands(line: Line) -> Commands:
-    """Return round corners for a line that turns at right angles, long curves for one from box to box."""
+    """Return round corners for a line with right angles, long curves for one between boxes."""
     points = line.points
     commands: list[tuple[str, Sequence[Point]]] = [("M", points[:1])]
     if line.style == "loop":
@@ -51,14 +51,14 @@ def _commands(line: Line) -> Commands:
 
 
 def _towards(start: Point, end: Point) -> Point:
-    """Return the point by ``CORNER`` on the way from one point to another, half the way at most."""
+    """Return the point ``CORNER`` away from one point towards another, at most halfway."""
     x, y = end[0] - start[0], end[1] - start[1]
     share = min(0.5, CORNER / (abs(x) + abs(y))) if x or y else 0.0
     return start[0] + share * x, start[1] + share * y
 
 
 def _arrow_head(line: Line) -> list[Point]:
-    """Return the triangle at the end of a line: downward, or to the left where it returns to its box."""
+    """Return the triangle at the end of a line: downward, or to the left if it returns to its box."""
     x, y = line.points[-1]
     if line.style == "loop":
         return [(x, y), (x + 8, y - 4), (x + 8, y + 4)]

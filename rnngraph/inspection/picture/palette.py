@@ -1,4 +1,4 @@
-"""Colours, sizes of text and widths of lines of pictures, by day and in the dark."""
+"""Colours, sizes of text and line widths of pictures, light and dark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ COLOURS = {
     "wrapper": ("#fdf6e6", "#b58a3f"), "cell": ("#ffffff", "#7a68b3"), "dropout": ("#ffd9a8", "#c86f12"),
     "ground": ("#ffffff", "none"),
 }  # fmt: skip
-"""(fill, line) of each kind of box, and of what is behind them, by day."""
+"""(fill, line) of each kind of box and of the background, light."""
 
 DARK = {
     "input": ("#16283a", "#6ea3d8"), "output": ("#15301f", "#6cbf8a"), "loss": ("#3a1a18", "#e08a84"),
@@ -30,4 +30,4 @@ MONOSPACE = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 SIZES = {"heading": 15, "label": 11, "state": 11, "note": 11}
 BOLD = frozenset(("heading", "title"))
 LINE_WIDTHS = {"box": 1.2, "arrow": 1.3, "loop": 1.8}
-"""Pixels."""
+"""Widths of lines in pixels."""

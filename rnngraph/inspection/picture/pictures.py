@@ -1,4 +1,4 @@
-"""The door: what a program declares, as SVG text or as a file."""
+"""Entrance: a program's declaration as SVG text or as a file."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ from .svg import svg_text
 
 GRAPHS: tuple[Graphs, ...] = ("both", "training", "inference")
 HIGHEST = 4000
-"""Pixels of a picture with all equations; a higher one is drawn with less, unless more is asked for."""
+"""Maximum height of a picture in pixels; higher ones show less detail, unless requested."""
 
 
 def svg(source: GraphSource, graphs: Graphs = "both", detail: Detail | None = None, styled: bool = True) -> str:
-    """The declaration of a program as SVG text.
+    """Return the declaration of a program as SVG text.
 
-    source: ``program.parts.source``. graphs: ``training`` and ``inference`` side by side, or one of them. detail:
-    ``layers``, also ``cells`` and wrappers in them, or also ``equations``; None: as much as is not too high. styled:
-    whether the style sheet is in it.
+    Args:
+        source: ``program.parts.source``.
+        graphs: ``training``, ``inference``, or ``both`` side by side.
+        detail: ``layers``, ``cells`` or ``equations``; None: as much as fits.
+        styled: Include the style sheet.
     """
     return svg_text(drawing(declared(source), graphs, detail), styled)
 
 
 def declared(source: GraphSource) -> Declaration:
-    """What there is to draw of a program."""
+    """Return the contents of a program's picture."""
     return declaration_of(source.lowered.graph, source.described(), isinstance(source, DeclaredSource))
 
 
 def drawing(declaration: Declaration, graphs: Graphs = "both", detail: Detail | None = None) -> Drawing:
-    """The drawing of one of the graphs, or of both; of as much detail as is not too high where None is said."""
+    """Return the drawing of one graph, or of both; None: as much detail as fits."""
     if detail is not None:
         return drawing_of(declaration, graphs, detail)
-    drawings = (drawing_of(declaration, graphs, found) for found in DETAILS)
+    drawings = (drawing_of(declaration, graphs, level) for level in DETAILS)
     last = None
     for last in drawings:
         if last.height <= HIGHEST:
@@ -50,10 +52,12 @@ def drawing(declaration: Declaration, graphs: Graphs = "both", detail: Detail | 
 def write_picture(
     source: GraphSource, path: str | os.PathLike[str], graphs: str = "both", detail: str | None = None
 ) -> None:  # fmt: skip
-    """Writes the declaration as .svg, or as .png.
+    """Write the declaration as .svg or .png.
 
-    Raises ``ArgumentError`` for other values, ``FileError`` where it can't be written, ``MissingExtraError`` for .png
-    without matplotlib.
+    Raises:
+        ArgumentError: An argument is invalid.
+        FileError: The file cannot be written.
+        MissingExtraError: A .png needs matplotlib.
     """
     graph = one_of(graphs, "graphs", GRAPHS)
     level = None if detail is None else one_of(detail, "detail", DETAILS)

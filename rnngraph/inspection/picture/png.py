@@ -1,4 +1,4 @@
-"""A drawing as PNG."""
+"""Drawings as PNG."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .shapes import Drawing
 
 
 def png_bytes(drawing: Drawing) -> bytes:
-    """Return the file. Raises ``MissingExtraError`` without matplotlib."""
+    """Return the file. Raise ``MissingExtraError`` without matplotlib."""
     surface = PngSurface(drawing.width, drawing.height)
     for figure in drawing.figures:
         paint_shapes(surface, figure.shapes)

@@ -1,4 +1,4 @@
-"""What a drawing is made of: rectangles, lines of text and polylines at their places, in figures."""
+"""Shapes of a drawing: rectangles, lines of text and polylines, in figures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from .boxes import Box
 
 CHARACTER, SMALL, LINE = 7.3, 6.7, 17.0
-"""Pixels: widths of a character of text and of small text, of fonts of 12 and 11 pixels, and height of a line."""
+"""Pixels of a character of text (12 px) and of small text (11 px), and of a line's height."""
 
 
 @dataclass(frozen=True)
 class Rectangle:
-    """style: the kind of its box, or ``dropout``."""
+    """Rectangle, in the style of its kind of box, or ``dropout``."""
 
     x: float
     y: float
@@ -34,7 +34,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Line:
-    """A polyline. style: ``arrow``, or ``loop`` with round corners. headed: whether an arrow head is at its end."""
+    """A polyline in the style ``arrow``, or ``loop`` with round corners. ``headed``: with an arrow head."""
 
     points: tuple[tuple[float, float], ...]
     style: str
@@ -46,10 +46,9 @@ Shape = Rectangle | Text | Line
 
 @dataclass(frozen=True)
 class Figure:
-    """What belongs together: a box with its texts, or an arrow.
+    """A box with its texts, or an arrow.
 
-    source, target: keys of an arrow's boxes. closed: the box without what is in it, at the same place, where it can be
-    closed.
+    ``source`` and ``target`` are keys of an arrow's boxes. ``closed`` is the box without contents, at the same place.
     """
 
     graph: str
@@ -62,7 +61,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Figures in the order in which they are drawn, those behind first."""
+    """Figures in drawing order, background first."""
 
     figures: tuple[Figure, ...]
     width: float

@@ -1,4 +1,4 @@
-"""A drawing as SVG."""
+"""Drawings as SVG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from .shapes import Drawing, Figure, Line, Shape
 
 
 def style_text(dark: str | None = None) -> str:
-    """The style sheet of pictures: light, and dark within the selector ``dark``; None: where the reader's system is."""
+    """Return the style sheet of pictures: light, and dark within the selector ``dark``; None: by the reader's
+    system.
+    """
     light = _rules(COLOURS, INKS, ".rg-net ")
     shared = [f".rg-net text {{ font: 12px {MONOSPACE}; }}"]
     shared += [f".rg-net .{name} {{ font-size: {size}px; }}" for name, size in SIZES.items()]
@@ -37,7 +39,7 @@ def _rules(boxes: dict[str, tuple[str, str]], inks: dict[str, str], scope: str) 
 
 
 def svg_text(drawing: Drawing, styled: bool = True) -> str:
-    """The drawing as an ``<svg>``. styled: with its style sheet, which a page may have once for all."""
+    """Return the drawing as ``<svg>``. ``styled``: with its style sheet, which a page may have once for all."""
     width, height = f"{drawing.width:.0f}", f"{drawing.height:.0f}"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="rg-net" width="{width}" height="{height}" '
@@ -45,7 +47,8 @@ def svg_text(drawing: Drawing, styled: bool = True) -> str:
     ]
     if styled:
         lines.append(f"<style>{style_text()}</style>")
-        lines.append(f'<rect class="ground" width="{width}" height="{height}"/>')  # viewers have one of any colour
+        # viewers have backgrounds of any colour
+        lines.append(f'<rect class="ground" width="{width}" height="{height}"/>')
     for figure in drawing.figures:
         lines += _figure(figure)
     return "\n".join([*lines, "</svg>"]) + "\n"

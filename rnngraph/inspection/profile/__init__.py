@@ -1,8 +1,8 @@
-"""Profiles: where the time of calls goes, by layer, kernel, phase and line, and how far each is from its floor.
+"""Profiles: where calls spend time, by layer, kernel, phase and line, compared with lower bounds.
 
-``limits`` measures what this machine can do at best; ``work`` counts what a kernel does, ``floors`` says what that
-takes at least, and in words what bounds it. ``measure`` runs an entry that counts, which
-``codegen/schedule/emit/ticks.py`` is about; ``breakdown`` makes kernels, layers and lines of what was counted;
-``page`` and ``picture`` draw them; ``profile`` is what users hold, ``calls`` makes one of calls that are given. Knows
-neither programs nor trainers.
+``limits`` measures this machine's maximum rates; ``work`` counts a kernel's operations and bytes, and ``floors``
+computes their minimum time and the bound. ``measure`` runs an entry with counters, which
+``codegen/schedule/emit/ticks.py`` adds; ``breakdown`` converts counts to kernels, layers and lines; ``page`` and
+``picture`` draw them; ``profile`` is the user's object, and ``calls`` makes it. The room knows neither programs nor
+trainers.
 """

@@ -1,7 +1,7 @@
-"""From what slots counted to kernels, and from kernels to layers, phases and lines.
+"""Converts counts of slots to kernels, and kernels to layers, phases and lines.
 
-Kernels are measured. Where one computes several lines or layers, each has the share of its time that its ops have of
-the kernel's cost, as ``floors`` estimates it; operations and bytes are counted op by op.
+Kernels are measured. If one computes several lines or layers, its time is divided by the costs of their ops, as
+``floors`` estimates them; operations and bytes are counted op by op.
 """
 
 from __future__ import annotations
@@ -25,21 +25,26 @@ from .work import Feeds, Sizes, Work, necessary, work_of
 
 NO_LAYER, NO_LINE = "(no layer)", "(no line)"
 APART = {WAIT: "(waits)", PACK: "(packing)"}
-"""Where time goes that is no layer's, by kind of slot."""
+"""Names of time outside layers, by kind of slot."""
 BETWEEN = "(between kernels)"
 OWNED = (WORK, COPY, TABLE, PACK)
-"""Kinds of slots that have lines and layers."""
+"""Kinds of slots with lines and layers."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a kernel, a layer, a phase or a line of the script takes of an average call.
+    """Cost of a kernel, layer, phase or line of the script in an average call.
 
-    seconds: in native code; of several workers their time, divided by how many were at it. share: of all of that.
-    runs: how often, such as once a step; of several kernels together 0. flops: floating-point operations; bytes: read
-    and written. floor: seconds that no code can beat on this machine, with as many workers.
-    bound: what bounds it, in words; of several kernels that of the longest. estimated: whether it is a share of a
-    kernel that computes more, rather than measured.
+    Attributes:
+        name: Name of the kernel, layer, phase or line.
+        seconds: Seconds in native code; of several workers their average.
+        share: Share of all these seconds.
+        runs: Executions, such as one for each step; 0 for several kernels together.
+        flops: Floating-point operations.
+        bytes: Bytes read and written.
+        floor: Minimum seconds on this machine with as many workers.
+        bound: Bound of the kernel, in words; of several the longest one's.
+        estimated: Share of a kernel by a model of cost, not measured.
     """
 
     name: str
@@ -64,16 +69,18 @@ class Part:
 
     @property
     def over_floor(self) -> float:
-        """How many times as long as the floor it takes; NaN where nothing is known of that."""
+        """Time divided by the floor; NaN if unknown."""
         return max(1.0, self.seconds / self.floor) if self.floor and self.seconds else float("nan")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What a kernel computes for one line of the script.
+    """A kernel's part for one line of the script.
 
-    share: fraction of the kernel's time, as a model of its cost divides it.
-    flops, bytes: counted, of a call.
+    Attributes:
+        where: The line.
+        share: Fraction of the kernel's time, by a model of cost.
+        flops, bytes: Counts of a call.
     """
 
     where: Where | None
@@ -84,7 +91,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class KernelPart(Part):
-    """A kernel, and its ``pieces``, one for each line of the script that it computes."""
+    """A kernel, and its ``pieces``, one for each line of the script."""
 
     kind: str = WORK
     pieces: tuple[Piece, ...] = ()
@@ -110,9 +117,9 @@ class KernelPart(Part):
 def kernels_of(
     ticks: Ticks, measured: Measured, sizes: Sizes, feeds: Feeds, limits: Limits, arrays: Collection[Buffer]
 ) -> tuple[KernelPart, ...]:  # fmt: skip
-    """Return a part for each slot that ran, in the order in which they run.
+    """Return a part for each slot that ran, in execution order.
 
-    Which slots are listed, and what they count, does not depend on measured time. arrays: buffers of the caller.
+    Slots and counts do not depend on measured time. ``arrays`` are buffers of the caller.
     """
     works = [work_of(timed, sizes, feeds) for timed in ticks.timed]
     floors = []
@@ -148,9 +155,9 @@ def kernels_of(
 
 
 def _shares(ticks: Ticks, measured: Measured, floors: Sequence[Floor]) -> dict[int, float]:
-    """Return the share of all workers' time of each slot that ran, by its number.
+    """Return the share of all workers' time of each slot that ran, by its index.
 
-    The time of a scan whose steps are sampled is divided among the samples, which stand in its place.
+    Samples replace the scan whose steps they sample, and divide its time.
     """
     ran = [number for number, times in enumerate(measured.times.sum(1)) if times > 0]
     seconds = measured.seconds.sum(1)
@@ -166,7 +173,7 @@ def _shares(ticks: Ticks, measured: Measured, floors: Sequence[Floor]) -> dict[i
 def _divided(numbers: Sequence[int], seconds: np.ndarray, floors: Sequence[Floor]) -> Iterator[float]:
     """Yield the share of each slot in the time of all of them.
 
-    Slots shorter than one reading of the counter have no measured time. If all have none, their floors divide it.
+    Slots shorter than one reading of the counter have no measured time. If all have none, floors divide the time.
     """
     weights = [float(seconds[number]) for number in numbers]
     if not any(weights):
@@ -177,13 +184,13 @@ def _divided(numbers: Sequence[int], seconds: np.ndarray, floors: Sequence[Floor
 
 
 def _is_same_step(ticks: Ticks, one: int, other: int) -> bool:
-    """True if two slots are of one step of a scan, or are the same slot."""
+    """True if two slots are of one step of a scan, or the same slot."""
     first, second = ticks.timed[one], ticks.timed[other]
     return one == other or (first.whole is not None and first.whole == second.whole)
 
 
 def name_of(timed: Timed) -> str:
-    """What a slot is called in tables: what it computes, in a few words."""
+    """Return a slot's name in tables: its computation in a few words."""
     if timed.kind != WORK or timed.plan is None:
         return timed.text.partition("  ")[0]
     nodes = timed.nodes
@@ -196,19 +203,19 @@ def name_of(timed: Timed) -> str:
 
 
 def lines_of_users(ticks: Ticks) -> dict[Node, Where]:
-    """By value the line of what is computed from it: of values that passes made, such as those that masks count in."""
-    found: dict[Node, Where] = {}
+    """Return lines of values' users, for values without a line, such as counters of masks."""
+    lines: dict[Node, Where] = {}
     for node in reversed(topological(node for timed in ticks.timed for node in timed.nodes)):
-        where = node.where or found.get(node)
+        where = node.where or lines.get(node)
         if where is not None:
-            found |= {operand: where for operand in node.operands if operand not in found}
-    return found
+            lines |= {operand: where for operand in node.operands if operand not in lines}
+    return lines
 
 
 def pieces_of(timed: Timed, floor: Floor, work: Work, users: Mapping[Node, Where]) -> Iterator[Piece]:
     """Yield the pieces of a slot, one for each line of the script.
 
-    Nodes that no line is known of go with the others in proportion, or with the line that uses the slot's value.
+    Nodes without a line are divided in proportion to the others, or belong to the line that uses the slot's value.
     """
     costs = _by_line(floor.costs)
     total = sum(costs.values())
@@ -224,7 +231,7 @@ def pieces_of(timed: Timed, floor: Floor, work: Work, users: Mapping[Node, Where
 
 
 def _by_line(values: Mapping[Node, float]) -> dict[Where, float]:
-    """Return the sums by line, of nodes that have one."""
+    """Return sums by line, of nodes with a line."""
     sums: dict[Where, float] = {}
     for node, value in values.items():
         if node.where is not None:
@@ -233,7 +240,7 @@ def _by_line(values: Mapping[Node, float]) -> dict[Where, float]:
 
 
 def _apportioned(counts: Mapping[Node, float], shares: Mapping[Where, float]) -> dict[Where, float]:
-    """Return counts by line. Those of nodes without a line are divided in proportion to the lines' own."""
+    """Return counts by line. Those of nodes without a line are divided in proportion."""
     sums = _by_line(counts)
     known, total = sum(sums.values()), sum(counts.values())
     if not known:
@@ -242,38 +249,38 @@ def _apportioned(counts: Mapping[Node, float], shares: Mapping[Where, float]) ->
 
 
 def _nearest(timed: Timed, users: Mapping[Node, Where]) -> Where | None:
-    """The line of what a slot belongs to, of what is computed from it, or of what it is computed from."""
+    """Return the line of a slot's owner, of its users, or of its operands."""
     for node in (timed.owner, timed.scan, *timed.nodes):
         if node is not None and (node.where is not None or node in users):
             return node.where or users[node]
     pending = list(timed.nodes)
-    seen: set[Node] = set()
+    visited: set[Node] = set()
     while pending:
         node = pending.pop(0)
         if node.where is not None:
             return node.where
-        if node not in seen:
-            seen.add(node)
+        if node not in visited:
+            visited.add(node)
             pending += node.operands
     return None
 
 
 def layer_of(kernel: KernelPart, where: Where | None) -> str:
-    """The layer of a piece of a kernel; in parentheses where it is none's."""
+    """Return the layer of a piece of a kernel, or a name in parentheses."""
     if kernel.kind in OWNED:
         return (where.layer if where is not None else "") or NO_LAYER
     return APART.get(kernel.kind, BETWEEN)
 
 
 def phase_of(kernel: KernelPart, where: Where | None) -> str:
-    """The phase of a piece of a kernel; in parentheses where it is none's."""
+    """Return the phase of a piece of a kernel, or a name in parentheses."""
     if kernel.kind in (WORK, COPY, TABLE):
         return where.phase if where is not None else NO_LINE
     return APART.get(kernel.kind, BETWEEN)
 
 
 def line_of(kernel: KernelPart, where: Where | None) -> str:
-    """The line of a piece of a kernel."""
+    """Return the line of a piece of a kernel."""
     if where is not None:
         return str(where)
     return NO_LINE if kernel.kind in OWNED else APART.get(kernel.kind, BETWEEN)
@@ -282,7 +289,7 @@ def line_of(kernel: KernelPart, where: Where | None) -> str:
 def grouped(
     kernels: Iterable[KernelPart], name: Callable[[KernelPart, Where | None], str]
 ) -> Mapping[str, Part]:  # fmt: skip
-    """Kernels' pieces by name, such as by layer; those of one name are added up."""
+    """Return the sums of kernels' pieces by name, such as by layer."""
     parts: dict[str, Part] = {}
     longest: dict[str, float] = {}
     for kernel in kernels:
@@ -310,7 +317,7 @@ def grouped(
 
 
 def unowned(kernels: Iterable[KernelPart]) -> float:
-    """The share of time that no line of the script owns; waits for other workers, of which none could, apart."""
+    """Return the share of time without a line of the script, except waits for other workers."""
     return sum(
         kernel.share * piece.share
         for kernel in kernels

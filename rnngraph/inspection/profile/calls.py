@@ -1,4 +1,4 @@
-"""Makes a profile of calls: told how the same call runs by code that counts, and by code that doesn't."""
+"""Makes a profile of calls by code with counters and by code without them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_SECONDS = 3600.0
 
 
 def checked_seconds(seconds: Any, where: Where | None) -> float:
-    """The time to spend. Raises ``ArgumentError`` for what is no positive number."""
+    """Return the time to spend. Raise ``ArgumentError`` unless it is a positive number."""
     is_number = isinstance(seconds, int | float | np.integer | np.floating) and not isinstance(seconds, bool)
     if not is_number or not 0 < seconds <= MAX_SECONDS:
         what = f"seconds={shown(seconds)} must be above 0 and at most {MAX_SECONDS:.0f}: the time to spend on calls"
@@ -31,10 +31,15 @@ def profile_of(
     name: str, compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int],
     feeds: Mapping[str, np.ndarray], calls: Callable[[NativeEntry], Call], plain: Call, seconds: float,
 ) -> Profile:  # fmt: skip
-    """A profile of calls that give ``outputs`` at ``sizes``.
+    """Return a profile of calls that return ``outputs`` at ``sizes``.
 
-    calls: makes a call of an entry that counts. plain: the same call, which doesn't. seconds: to spend on both.
-    Raises ``GraphError`` for a processor without a counter, or code for another one.
+    Args:
+        calls: Makes a call of an entry with counters.
+        plain: The same call without counters.
+        seconds: Seconds to spend on both.
+
+    Raises:
+        GraphError: The processor has no counter, or the code is for another one.
     """
     entry, plan, counters = compiled.timed_entry(outputs, sizes)
     ticks = plan.ticks

@@ -1,8 +1,8 @@
-"""What no code for a kernel can beat on this machine, and words for what bounds the one that is there.
+"""Minimum time of a kernel on this machine, and its bound in words.
 
-The floor is the longer of computing (multiply-adds and elementwise ops at their rates, one after the other) and of
-moving (weights from the cache that holds those of a step, all else from where it fits). What a run takes beyond it, it
-waits: for sums that begin with the one before, or for the step before; what is short has loops that start and end.
+The floor is the larger of computing time (multiply-adds and elementwise ops at their rates, one after another) and
+memory time (weights from the cache that holds a step's, everything else from where it fits). The rest of a run is
+waiting: for sums that depend on earlier ones, or for the step before; short kernels start and end loops.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .work import Work
 
 MULTIPLYING = "multiply-adds"
 FAR = 1.5
-"""How many times its floor a kernel takes that is bound by something else."""
+"""Ratio of time to floor above which a kernel has another bound."""
 SHORT = 0.5e-6
-"""Seconds of a run in which starts and ends of loops count."""
+"""Maximum seconds of a run in which starts and ends of loops matter."""
 
 
 @dataclass(frozen=True)
 class Floor:
-    """seconds: of a call. terms: what they are made of, in words. costs: of each node, of one run."""
+    """Minimum seconds of a call, with their ``terms`` by name, and ``costs`` of each node in one run."""
 
     seconds: float
     terms: Mapping[str, float]
@@ -35,13 +35,16 @@ class Floor:
 
     @property
     def largest(self) -> str:
-        """What bounds the kernel at its floor; "" where it does nothing that is counted."""
+        """Bound of a kernel at its floor; "" if it does nothing that counts."""
         return max(self.terms, key=self.terms.__getitem__, default="")
 
 
 def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Floor:
-    """step_weights: bytes that are read before the same weights come again. chunked: whether what is moved may lie in a
-    cache, as chunks of time are as long as fits there.
+    """Return the minimum time of a kernel's work.
+
+    Args:
+        step_weights: Bytes read before the same weights are read again.
+        chunked: Moved data may be in a cache, as chunks of time fit there.
     """
     costs: dict[Node, float] = {}
     products = functions = arithmetic = 0.0
@@ -75,7 +78,7 @@ def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Fl
 
 
 def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Limits) -> str:
-    """What bounds a kernel that takes ``seconds`` of a call, in words."""
+    """Return the bound of a kernel that takes ``seconds`` of a call, in words."""
     if not floor.terms:
         return "moves values" if timed.nodes else ""
     each = seconds / max(1.0, work.times)
@@ -94,7 +97,9 @@ def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Lim
 
 
 def _cycles_of_sums(timed: Timed, limits: Limits) -> tuple[float, float]:
-    """Cycles in which a register tile starts the multiply-adds of a step of k, and those until their sums are there."""
+    """Return the cycles in which a register tile starts the multiply-adds of a step of k, and those until their sums
+    are done.
+    """
     products = None if timed.plan is None else timed.plan.products
     if products is None:
         return 1.0, 1.0
@@ -111,7 +116,7 @@ def _functions(work: Work) -> str:
 
 
 def _is_function(op: str) -> bool:
-    """Whether an op takes longer than an instruction."""
+    """True if an op takes longer than an instruction."""
     return OPS[op].cost != INSTRUCTION
 
 

@@ -1,5 +1,5 @@
-"""A machine's own limits, measured with code from our own engine: multiply-adds, elementary functions, and reads by the
-size of what is read.
+"""A machine's maximum rates, measured with code of our own engine: multiply-adds, elementary functions, and reads by
+size.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from ...runtime.native.aligned_memory import address, aligned_bytes
 
 PAGE = 4096
 READS = 8
-"""Vectors that a turn of the loop of reads adds up, each to a sum of its own."""
+"""Vectors, each with its own sum, in an iteration of the loop of reads."""
 READ_BYTES = 16 << 20
-"""That one measurement of reads takes at least."""
+"""Minimum bytes of one measurement of reads."""
 MAX_READ = 64 << 20
-"""Bytes of the largest block of memory that is measured."""
+"""Maximum bytes of a measured block of memory."""
 TURNS = 100_000
 DRAWN = "random_uniform"
-"""The op that stands for all that draw random numbers."""
+"""Op measured for all that draw random numbers."""
 FUNCTION_ELEMENTS, FUNCTION_TURNS = 1024, 16
-"""Of what elementary functions are measured on, which the first cache holds, and how often."""
+"""Numbers for measuring elementary functions, which fit the first cache, and repetitions."""
 
 
 class Limits:
-    """What one core of this machine does at best with code for ``target``. Each limit is measured when it is first
-    asked for, in some milliseconds, as the best of ``repeats`` runs.
+    """Maximum rates of one core of this machine with code for ``target``. Each is measured on first use, in
+    milliseconds, as the best of ``repeats`` runs.
     """
 
     def __init__(self, target: Target, repeats: int = 5) -> None:
@@ -49,14 +49,14 @@ class Limits:
         self._functions: dict[tuple[str, str], float] = {}
 
     def flops(self, dtype: str = "float32") -> float:
-        """Floating-point operations a second: a multiply-add is two."""
+        """Return floating-point operations a second; a multiply-add is two."""
         if self._flops is None:
             self._flops = multiply_rate(self.target, self.repeats)
         return self._flops * 4 / max(4, ITEM_BYTES[dtype])
 
     @property
     def clock(self) -> float:
-        """Cycles a second, as multiply-adds tell that wait for each other."""
+        """Cycles a second, from dependent multiply-adds."""
         return FMA_LATENCY / self.wait
 
     @property
@@ -67,7 +67,7 @@ class Limits:
         return self._wait
 
     def read(self, count: int) -> float:
-        """Bytes a second that are read, over and over, out of ``count`` bytes."""
+        """Return bytes a second of repeated reads from ``count`` bytes."""
         rounded = max(PAGE, min(MAX_READ, 1 << max(0, count - 1).bit_length()))
         if rounded not in self._reads:
             repeats = self.repeats if rounded <= READ_BYTES else 2
@@ -75,7 +75,7 @@ class Limits:
         return self._reads[rounded]
 
     def level(self, count: int) -> str:
-        """Where ``count`` bytes lie that are read over and over, in words."""
+        """Return the location of ``count`` bytes that are read repeatedly, in words."""
         third = cache_bytes().get(3)
         for name, held in (("first", self.target.first_cache), ("second", self.target.second_cache), ("third", third)):
             if held is not None and count <= held:
@@ -83,8 +83,8 @@ class Limits:
         return "memory"
 
     def seconds(self, op: str, dtype: str) -> float:
-        """Seconds that an elementwise op takes for an element."""
-        if OPS[op].cost == INSTRUCTION:  # as a multiply-add is
+        """Return the seconds of an elementwise op for one element."""
+        if OPS[op].cost == INSTRUCTION:  # like a multiply-add
             return 2 / self.flops(dtype)
         key = (DRAWN, "float32") if OPS[op].cost == DRAW else (op, dtype)
         if key not in self._functions:
@@ -93,11 +93,11 @@ class Limits:
 
 
 limits_of: Callable[[Target], Limits] = lru_cache(maxsize=8)(Limits)
-"""Those of a target, measured once by this process."""
+"""Limits of a target, measured once in this process."""
 
 
 def multiply_rate(target: Target | None = None, repeats: int = 7) -> float:
-    """Floating-point operations a second of one core, at best of a few short runs. target: None for this machine."""
+    """Return floating-point operations a second of one core, the best of a few short runs. None: for this machine."""
     target = target or host()
     run, data = _code(target).entry("multiply"), np.zeros(64, np.float32)
     seconds = _best(lambda: run(address(data), TURNS, 0), repeats)
@@ -105,13 +105,13 @@ def multiply_rate(target: Target | None = None, repeats: int = 7) -> float:
 
 
 def chain_seconds(target: Target, repeats: int = 7) -> float:
-    """Seconds of one multiply-add in a chain, in which each waits for the sum of the one before."""
+    """Return the seconds of one multiply-add in a chain of dependent ones."""
     run, data = _code(target).entry("chain"), np.zeros(64, np.float32)
     return _best(lambda: run(address(data), TURNS, 0), repeats) / TURNS
 
 
 def read_rate(size_bytes: int, target: Target | None = None, repeats: int = 7) -> float:
-    """Bytes a second that one core reads, over and over, out of a block of ``size_bytes``, 4 KiB or more."""
+    """Return bytes a second that one core reads repeatedly from a block of ``size_bytes``, 4 KiB or more."""
     run, data = _code(target or host()).entry("read"), _block(max(PAGE, size_bytes) // 1024 * 1024)
     times = max(1, READ_BYTES // data.nbytes)
     run(address(data), data.size, 1)
@@ -119,7 +119,7 @@ def read_rate(size_bytes: int, target: Target | None = None, repeats: int = 7) -
 
 
 def function_seconds(op: str, dtype: str, target: Target, repeats: int = 7) -> float:
-    """Of one element, in a loop over numbers that the first cache holds, none of which waits for another."""
+    """Return the seconds for one element, in a loop over independent numbers in the first cache."""
     lanes, block, turns = target.lanes(ITEM_BYTES[dtype]), Block(), "turns"
     source, result = Buffer("source", "int64" if op == DRAWN else dtype), Buffer("result", dtype)
     operands = [block.load("x", source, size("i"), lanes) for _ in range(OPS[op].arity[0])]
@@ -145,15 +145,15 @@ def _best(run: Callable[[], object], repeats: int) -> float:
 
 
 def _sums(target: Target) -> int:
-    """Chains of multiply-adds that run at once: enough that none waits, and no more than there are registers."""
+    """Return the number of independent chains of multiply-adds: enough to avoid waiting, within the registers."""
     return 12 if target.registers > 16 else 10
 
 
 def _block(size_bytes: int) -> np.ndarray:
-    """Written memory that begins a page.
+    """Return written memory that begins at a page.
 
-    Pages that nobody wrote to are all one page of zeros, which the first cache holds, and a vector across two cache
-    lines is read at half the rate.
+    Unwritten pages share one page of zeros, which the first cache holds, and vectors across two cache lines are read at
+    half the rate.
     """
     whole = aligned_bytes(size_bytes + PAGE, "the memory to measure reads with")
     whole.fill(1)
@@ -167,7 +167,9 @@ def _code(target: Target) -> Code:
 
 
 def _module(target: Target) -> str:
-    """``multiply(data, turns)``, ``chain``, the same with one sum, and ``read(data, elements, times)``."""
+    """Return the functions ``multiply(data, turns)``, ``chain``, the same with one sum, and ``read(data, elements,
+    times)``.
+    """
     lanes = target.lanes(4)
     kind = f"<{lanes} x float>" if lanes > 1 else "float"
     suffix = f"v{lanes}f32" if lanes > 1 else "f32"
@@ -184,7 +186,7 @@ def _multiply(name: str, kind: str, fma: str, sums: int) -> list[str]:
         f"define void @{name}(ptr %a, i64 %n, i64 %unused) {{",
         "entry:",
         f"  %x = load {kind}, ptr %a, align 4",
-        # Every chain begins with a value of its own: equal chains would be merged into one.
+        # chains start with different values, as equal ones would be merged
         *(f"  %y{j} = fadd {kind} %x, {begin.format(float(j + 1))}" for j in range(sums)),
         "  br label %loop",
         "loop:",
@@ -233,7 +235,7 @@ def _read(kind: str, lanes: int) -> list[str]:
 
 
 def _end(kind: str, sums: int) -> list[str]:
-    """Adds up what loops computed, so that nothing of it is left out."""
+    """Return code that adds up all results, so that nothing is optimized away."""
     totals = ["%t0", *(f"%u{j}" for j in range(1, sums))]
     adds = [f"  {totals[j]} = fadd {kind} {totals[j - 1]}, %t{j}" for j in range(1, sums)]
     return ["end:", *adds, f"  store {kind} {totals[-1]}, ptr %a, align 4", "  ret void", "}"]

@@ -1,7 +1,7 @@
-"""Runs an entry that counts, beside the plain one, and gives what an average call took.
+"""Runs an entry with counters and a plain one, and returns the time of an average call.
 
-Machines that others use too stop a call now and then, for as long as a hundred calls take. Calls are made in batches,
-the plain and the counting ones in turn, and of each those of the fastest quarter are looked at.
+Shared machines sometimes stop a call for as long as a hundred calls. Calls run in batches, plain and counting ones in
+turn, and only the fastest quarter of each is used.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ WARM_UP = 3
 BATCH_SECONDS = 0.5e-3
 MIN_BATCHES, MAX_BATCHES = 4, 4000
 KEPT = 4
-"""One batch of so many is kept."""
+"""Divisor of the number of batches, of which the fastest are used."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What an average call took.
+    """Measurements of an average call.
 
-    seconds: by slot and worker, without what counting takes itself. times: how often each ended, likewise. native:
-    seconds of native code, as the caller spends them; outside: of all else that a call does: Python, and where there
-    are workers, giving them work. ratio: of the two together to a call that counts nothing. calls: that were counted.
+    Attributes:
+        seconds: Seconds by slot and worker, without the time of counting.
+        times: Executions by slot and worker.
+        native: Seconds of native code for the caller.
+        outside: Seconds of everything else in a call: Python, and starting workers.
+        ratio: Sum of both, divided by the time of a call without counters.
+        calls: Number of counted calls.
     """
 
     seconds: np.ndarray
@@ -41,8 +45,12 @@ class Measured:
 
 
 def measure(run: Call, plain: Call, ticks: Ticks, counters: np.ndarray, seconds: float) -> Measured:
-    """run: a call of the entry that counts in ``counters`` [slot, worker, …]; plain: the same call of the plain entry.
-    seconds: to spend.
+    """Measure calls.
+
+    Args:
+        run: Call of the entry that counts in ``counters`` [slot, worker, …].
+        plain: The same call of the plain entry.
+        seconds: Seconds to spend.
     """
     clock = counter()
     for _ in range(WARM_UP):
@@ -66,7 +74,7 @@ def measure(run: Call, plain: Call, ticks: Ticks, counters: np.ndarray, seconds:
     counted[0] = 0.0  # clocks
     cycles = np.maximum(0.0, counted[:, :, 0] - _own_cycles(ticks, counted, clock.cost))
     outer = [number for number, timed in enumerate(ticks.timed) if timed.whole is None]
-    native, whole = (float(found[outer, 0].sum()) / rate for found in (cycles, counted[:, :, 0]))
+    native, whole = (float(best[outer, 0].sum()) / rate for best in (cycles, counted[:, :, 0]))
     took = float(np.mean([batch[0] for batch in kept]))
     outside = max(0.0, took - whole)
     ratio = (native + outside) / float(np.mean(sorted(plains)[: len(kept)]))
@@ -81,11 +89,11 @@ def _timed(call: Call, repeats: int) -> float:
 
 
 def _own_cycles(ticks: Ticks, counted: np.ndarray, cost: float) -> np.ndarray:
-    """What counting itself takes, by slot and worker: each reading ends one piece and begins the next."""
+    """Return the cycles of counting, by slot and worker: each reading ends one piece and begins the next."""
     own = counted[:, :, 1] * cost
     steps: dict[int, np.ndarray] = {}
     for number, timed in enumerate(ticks.timed):
-        if timed.whole is not None:  # within a scan, which is counted as a whole, too
+        if timed.whole is not None:  # part of a scan, which is also counted as a whole
             own[timed.whole] += counted[number, :, 1] * cost
             known = steps.get(timed.whole, np.zeros(counted.shape[1]))
             steps[timed.whole] = np.maximum(known, counted[number, :, 1])

@@ -1,4 +1,4 @@
-"""A profile as HTML, as notebooks show it."""
+"""Profile as HTML, for notebooks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from .breakdown import Part
 
 Column = tuple[str, bool, Callable[[Any], str]]
-"""A heading, whether it stands to the right, and a part's text."""
+"""A heading, whether it is aligned right, and a function of a part's text."""
 Titled = tuple[str, Sequence[Column], Sequence[Part]]
-"""A table: its title, its columns and its rows."""
+"""Title, columns and rows of a table."""
 
 BAR = "background:linear-gradient(90deg,rgba(80,140,220,.35) {0:.1f}%,transparent {0:.1f}%)"
 
 
 def html_of(headline: str, tables: Iterable[Titled]) -> str:
-    """A profile's tables, each part's share as a bar behind its name."""
-    found = [f"<p>{escape(headline)}</p>"]
+    """Return a profile's tables, with each part's share as a bar behind its name."""
+    lines = [f"<p>{escape(headline)}</p>"]
     for title, columns, parts in tables:
         heads = "".join(f'<th style="text-align:{_side(right)}">{escape(head)}</th>' for head, right, _ in columns)
         rows = []
@@ -29,8 +29,8 @@ def html_of(headline: str, tables: Iterable[Titled]) -> str:
                 for number, (_, right, text) in enumerate(columns)
             ]
             rows.append(f"<tr>{''.join(cells)}</tr>")
-        found.append(f"<p><b>{title}</b></p><table><tr>{heads}</tr>{''.join(rows)}</table>")
-    return "".join(found)
+        lines.append(f"<p><b>{title}</b></p><table><tr>{heads}</tr>{''.join(rows)}</table>")
+    return "".join(lines)
 
 
 def _side(right: bool) -> str:

@@ -1,4 +1,4 @@
-"""A profile as a picture: the machine's roofline with a dot a layer, and a bar a layer."""
+"""Profile as a picture: the machine's roofline with a dot for each layer, and bars of layers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .breakdown import Part
 from .limits import Limits
 
 WIDTH, ROOF, BAR, GAP, MARGIN = 760, 300, 22, 4, 56
-"""Pixels: of the picture, of the roofline's height, from bar to bar, between them, and around."""
+"""Pixels of the picture's width, the roofline's height, a bar with its gap, the gap, and the margin."""
 LONGEST = 100
-"""Characters beside a bar that the picture is wide enough for; names of layers differ most at their ends."""
+"""Maximum characters beside a bar; names of layers differ most at their ends."""
 OPACITY = 0.7
-"""Of dots, which may lie on each other."""
+"""Opacity of dots, which may overlap."""
 INTENSITY, RATE = (-3, 3), (-2, 3)
-"""Powers of ten that the axes reach over: operations a byte, and GFLOP/s."""
+"""Ranges of the axes as powers of ten: operations a byte, and GFLOP/s."""
 COLOURS = ("#3b6fb6", "#c4603a", "#4a9a5a", "#8a5fb0", "#b89a2a", "#4aa3a8", "#b04a7a", "#707070")
 
 
 @dataclass(frozen=True)
 class Text:
-    """One line of text. anchor: which part of its baseline is at (x, y), as SVG calls it."""
+    """One line of text. ``anchor`` is the part of its baseline at (x, y), as in SVG."""
 
     x: float
     y: float
@@ -36,7 +36,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Line:
-    """A straight one. width: pixels."""
+    """A straight line of ``width`` pixels."""
 
     x: float
     y: float
@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Dot:
-    """A disk. title: what is said where one points at it."""
+    """A disk, whose title is shown under the pointer."""
 
     x: float
     y: float
@@ -59,7 +59,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar that begins at the margin; y: of its upper edge."""
+    """A bar from the margin; ``y`` is of its upper edge."""
 
     y: float
     width: float
@@ -72,14 +72,14 @@ Mark = Text | Line | Dot | Bar
 
 @dataclass(frozen=True)
 class Picture:
-    """Marks in the order in which they are drawn, ``WIDTH`` by ``height`` pixels."""
+    """Marks in drawing order, ``WIDTH`` by ``height`` pixels."""
 
     marks: tuple[Mark, ...]
     height: int
 
 
 def picture_of(layers: Sequence[Part], limits: Limits) -> Picture:
-    """The picture of a profile's layers on a machine of these limits."""
+    """Return the picture of a profile's layers on a machine with these limits."""
     marks = (*_axes(), *_roofs(limits), *_dots(layers), *_bars(layers, ROOF + 2 * MARGIN))
     return Picture(marks, ROOF + BAR * len(layers) + 3 * MARGIN)
 
@@ -99,7 +99,7 @@ def svg_of(picture: Picture) -> str:
 
 
 def png_of(picture: Picture) -> bytes:
-    """Raises ``MissingExtraError`` without matplotlib."""
+    """Return the picture as PNG. Raise ``MissingExtraError`` without matplotlib."""
     surface = PngSurface(WIDTH, picture.height)
     _draw(surface, picture)
     return surface.bytes()
@@ -146,7 +146,7 @@ def _axes() -> Iterator[Mark]:
 
 
 def _roofs(limits: Limits) -> Iterator[Mark]:
-    """What multiply-adds reach at most, and what reads from each cache allow."""
+    """Yield the maximum rate of multiply-adds, and the rates that reads from each cache allow."""
     target, peak = limits.target, limits.flops() / 1e9
     yield Line(_x(10.0 ** INTENSITY[0]), _y(peak), _x(10.0 ** INTENSITY[1]), _y(peak), "#333", 1.5)
     yield Text(WIDTH - MARGIN, _y(peak) - 6, f"{peak:.0f} GFLOP/s, one core", "end")
@@ -168,7 +168,7 @@ def _dots(layers: Sequence[Part]) -> Iterator[Mark]:
 
 
 def _bars(layers: Sequence[Part], top: float) -> Iterator[Mark]:
-    """The share of each layer, and in it what the floor would take."""
+    """Yield the share of each layer, and in it that of the floor."""
     room = WIDTH - 2 * MARGIN
     for number, part in enumerate(layers):
         y = top + number * BAR
@@ -176,9 +176,9 @@ def _bars(layers: Sequence[Part], top: float) -> Iterator[Mark]:
         if part.floor and part.seconds:
             least = room * part.share * min(1.0, part.floor / part.seconds)
             yield Bar(y, max(0.5, least), _colour(number), 0.8)
-        told = f"  {part.share:.1%}  {part.bound}"
-        name = part.name if len(part.name + told) <= LONGEST else f"…{part.name[len(told) + 1 - LONGEST :]}"
-        yield Text(MARGIN + 6, y + 14, f"{name}{told}")
+        label = f"  {part.share:.1%}  {part.bound}"
+        name = part.name if len(part.name + label) <= LONGEST else f"…{part.name[len(label) + 1 - LONGEST :]}"
+        yield Text(MARGIN + 6, y + 14, f"{name}{label}")
     yield Text(MARGIN, top - 8, "share of native time; dark: what the floor of this machine would take")
 
 

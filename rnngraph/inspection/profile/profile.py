@@ -1,4 +1,4 @@
-"""A profile: what calls took, by layer, kernel, phase and line. Prints as tables, in notebooks too, and plots."""
+"""Profile: times of calls by layer, kernel, phase and line. It prints as tables, also in notebooks, and plots."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from .page import Column, Titled, html_of
 from .picture import picture_of, png_of, svg_of
 
 WIDTH = 160
-"""Columns of text, where there is no terminal."""
+"""Columns of text without a terminal."""
 SMALL = 0.001
-"""Share of kernels that a table puts together."""
+"""Share below which kernels are combined in one row."""
 ESTIMATED = "~"
-"""Stands ahead of figures that are a share of a kernel, as a model of its cost divides it."""
+"""Prefix of figures that a model of cost divides, rather than measured ones."""
 
 
 PICTURES = (".svg", ".png")
-"""Suffixes of files that a profile is drawn as."""
+"""Suffixes of a profile's pictures."""
 
 
 @dataclass(frozen=True, eq=False)
 class Profile(Telling, Mapping[str, Part]):
-    """What calls of a graph took: a mapping from layer to ``Part``, the one that takes most first.
+    """Times of a graph's calls: a mapping from layer to ``Part``, in descending order of time.
 
-    graph: ``inference``, ``training`` or ``step``.
-    sizes: those of the calls, by name.
-    kernels: in the order in which they run.
-    seconds: of an average call in native code, which the shares of each table add up to.
-    python: seconds of all else that a call takes.
-    ratio: of the two together to the same call where nothing is counted, as it was timed in turn; near 1 where counting
-        disturbs little.
-    calls: that were counted.
-    workers: that shared them.
-    limits: of this machine.
-    weights: how the calls hold parameters, where some were asked to be narrow.
+    Attributes:
+        graph: ``inference``, ``training`` or ``step``.
+        sizes: Sizes of the calls, by name.
+        kernels: Kernels in execution order.
+        seconds: Seconds of an average call in native code, which each table's shares divide.
+        python: Seconds of the rest of a call.
+        ratio: Sum of both, divided by the time of a call without counters; near 1 if counters disturb little.
+        calls: Number of counted calls.
+        workers: Number of workers.
+        limits: Maximum rates of this machine.
+        weights: How the calls store parameters, if some should be narrow.
     """
 
     graph: str
@@ -81,38 +81,38 @@ class Profile(Telling, Mapping[str, Part]):
 
     @cached_property
     def layers(self) -> dict[str, Part]:
-        """By layer; what is none's stands in parentheses."""
+        """Parts by layer; names in parentheses are of time outside layers."""
         return _ordered(grouped(self.kernels, layer_of))
 
     @cached_property
     def phases(self) -> dict[str, Part]:
-        """By ``forward``, ``backward`` and ``update``."""
+        """Parts by ``forward``, ``backward`` and ``update``."""
         return _ordered(grouped(self.kernels, phase_of))
 
     @cached_property
     def lines(self) -> dict[str, Part]:
-        """By line of the script, such as ``net.py:12``."""
+        """Parts by line of the script, such as ``net.py:12``."""
         return _ordered(grouped(self.kernels, line_of))
 
     @property
     def floor(self) -> float:
-        """Seconds that no code for these kernels can beat on this machine, with as many workers; Python apart."""
+        """Minimum seconds of these kernels on this machine with as many workers, without Python."""
         return sum(kernel.floor for kernel in self.kernels)
 
     @property
     def unowned(self) -> float:
-        """The share of native time that no line of the script owns."""
+        """Share of native time without a line of the script."""
         return unowned(self.kernels)
 
     @property
     def call(self) -> float:
-        """Seconds of a call where nothing is counted."""
+        """Seconds of a call without counters."""
         return (self.seconds + self.python) / self.ratio
 
     # Text ----------------------------------------------------------------------------------------
 
     def headline(self) -> str:
-        """The call in a line or two."""
+        """Return a summary of the call in a line or two."""
         sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
         outside = self.python / ((self.python + self.seconds) or 1.0)
         workers = f", {self.workers} workers" if self.workers > 1 else ""
@@ -125,7 +125,7 @@ class Profile(Telling, Mapping[str, Part]):
         )
 
     def tables(self) -> Iterator[Titled]:
-        """Title, columns and rows of each table."""
+        """Yield title, columns and rows of each table."""
         yield "layers", [("layer", False, _name), *FIGURES], [*self.layers.values()]
         passes = [("pass", False, _of_kernel(lambda kernel: kernel.phases))] if self._has_passes else []
         around = self._around()
@@ -140,7 +140,7 @@ class Profile(Telling, Mapping[str, Part]):
         return len([name for name in self.phases if not name.startswith("(")]) > 1
 
     def _around(self) -> str:
-        """What the paths of all layers begin with."""
+        """Return the common prefix of all layers' paths."""
         paths = [name.split("/")[:-1] for name in self.layers if "/" in name]
         shared = [names[0] for names in zip(*paths, strict=False)] if paths else []
         while shared and any(path[: len(shared)] != shared for path in paths):
@@ -148,7 +148,7 @@ class Profile(Telling, Mapping[str, Part]):
         return "/".join([*shared, ""]) if shared else ""
 
     def _shown_kernels(self) -> list[KernelPart]:
-        """All but the small ones, which are one row at the end."""
+        """Return all kernels, with small ones combined in a row at the end."""
         large = [kernel for kernel in self.kernels if kernel.share >= SMALL]
         small = [kernel for kernel in self.kernels if kernel.share < SMALL]
         if small:
@@ -162,7 +162,7 @@ class Profile(Telling, Mapping[str, Part]):
     def __str__(self) -> str:
         file = io.StringIO()
         width = Console().width if sys.stdout.isatty() else WIDTH
-        # In a notebook rich would show the text at once, and give none.
+        # in a notebook rich would display the text immediately, and return none
         console = Console(file=file, width=width, highlight=False, color_system=None, force_jupyter=False)
         self.print_to(console)
         return file.getvalue().rstrip()
@@ -170,12 +170,12 @@ class Profile(Telling, Mapping[str, Part]):
     __repr__ = __str__
 
     def print_to(self, console: Console) -> None:
-        """Prints all to a console of rich."""
+        """Print all to a console of rich."""
         console.print(self.headline(), markup=False, soft_wrap=True)
         self.print_tables(console, ("layers", "kernels", "passes", "lines"))
 
     def print_tables(self, console: Console, only: Sequence[str]) -> None:
-        """Prints the tables of these titles, as far as there are such."""
+        """Print the tables with these titles, if there are any."""
         for title, columns, parts in self.tables():
             if title in only:
                 table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -192,16 +192,23 @@ class Profile(Telling, Mapping[str, Part]):
 
     @api
     def plot(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Draws the machine's roofline with each layer, and a bar a layer. Gives the picture as SVG.
+        """Draw the machine's roofline with each layer, and bars of layers.
 
-        path: where it is written, a ``.svg`` file, or with matplotlib a ``.png``.
-        Raises ``ArgumentError`` for other kinds of files, ``MissingExtraError`` for a ``.png`` without matplotlib.
+        Args:
+            path: File to write, ``.svg``, or with matplotlib ``.png``; None: none.
+
+        Returns:
+            The picture as SVG.
+
+        Raises:
+            ArgumentError: The file has another suffix.
+            MissingExtraError: A ``.png`` needs matplotlib.
         """
         target, picture = None if path is None else as_path(path), picture_of([*self.layers.values()], self.limits)
         text, kind = svg_of(picture), ".svg" if target is None else target.suffix.lower()
         if kind not in PICTURES:
             raise ArgumentError(
-                f"can't plot {kind or 'a file without suffix'}; a profile is drawn as {' or '.join(PICTURES)}"
+                f"can't plot {kind or 'a file without suffix'}; give a path that ends in {' or '.join(PICTURES)}"
             )
         if target is not None:
             data = text.encode() if kind == ".svg" else png_of(picture)
@@ -211,7 +218,7 @@ class Profile(Telling, Mapping[str, Part]):
 
 
 def duration(seconds: float) -> str:
-    """Seconds in a unit that fits."""
+    """Return seconds in a suitable unit."""
     for unit, factor in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= factor:
             return f"{seconds / factor:.3g} {unit}" if seconds < 1000 * factor else f"{seconds / factor:,.0f} {unit}"

@@ -1,7 +1,7 @@
-"""What a kernel does in a call, at the call's sizes: multiply-adds, elementwise ops, bytes that it reads and writes.
+"""Counts a kernel's work in a call, at the call's sizes: multiply-adds, elementwise ops, bytes read and written.
 
-Counts are of what the values need, and not of how the code goes about it: weights are read once for each step of a
-scan, and once where all steps are computed together. ``necessary`` leaves of them what no plan can avoid.
+Counts are of what the values need, not of the code: weights are read once for each step of a scan, and once if all
+steps are computed together. ``necessary`` keeps what no plan can avoid.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ from ...ir.ops import OPS
 from ...ir.types import ITEM_BYTES, Dim, TensorType, evaluate, product
 
 PRODUCTS = ("matmul", "outer_sum")
-"""Ops whose multiply-adds are their work; other contractions add up what they read."""
+"""Ops whose work is multiply-adds; other contractions add up what they read."""
 PICKS = ("slice", "gather")
-"""Ops that read of their first operand what they give."""
+"""Ops that read only their result's elements of the first operand."""
 Sizes = Mapping[str, int]
 Feeds = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Products:
-    """One product of a kernel. flops: of one run; a multiply-add is two. weights: bytes of its right operand,
-    where that is the same for all rows. dot_width: how many numbers an instruction multiplies in each lane.
+    """One product of a kernel.
+
+    Attributes:
+        flops: Operations of one run; a multiply-add is two.
+        weights: Bytes of its right operand, if that is the same for all rows.
+        dot_width: Numbers that an instruction multiplies in each lane.
     """
 
     node: Node
@@ -44,14 +48,15 @@ class Products:
 
 @dataclass(frozen=True)
 class Work:
-    """The operations and bytes of a kernel in one call.
+    """Operations and bytes of a kernel in one call.
 
-    runs: executions, such as one for each step of a scan.
-    share: fraction of rows and steps that are computed; the others have ended.
-    products: matrix products of one run.
-    elements: (node, elements) of each elementwise op of one run; a reduction has the elements that it adds up.
-    transfers: (node, bytes) that one run reads or writes for a node, weights apart.
-    places: (buffer, bytes) of the same, by where they lie.
+    Attributes:
+        runs: Executions, such as one for each step of a scan.
+        share: Fraction of rows and steps that are computed; the others have ended.
+        products: Matrix products of one run.
+        elements: (node, elements) of each elementwise op of one run; a reduction has the elements that it adds up.
+        transfers: (node, bytes) that one run reads or writes for a node, without weights.
+        places: (buffer, bytes) of the same, by buffer.
     """
 
     runs: float = 1.0
@@ -63,12 +68,12 @@ class Work:
 
     @property
     def times(self) -> float:
-        """Runs, of which each computes all rows."""
+        """Runs over all rows."""
         return self.runs * self.share
 
     @cached_property
     def flops_by_node(self) -> Mapping[Node, float]:
-        """Floating-point operations of a call by node; an elementwise op counts as one, a multiply-add as two."""
+        """Floating-point operations of a call by node; an elementwise op is one, a multiply-add two."""
         counts: dict[Node, float] = {}
         for item in self.products:
             counts[item.node] = counts.get(item.node, 0.0) + self.times * item.flops
@@ -78,7 +83,7 @@ class Work:
 
     @cached_property
     def bytes_by_node(self) -> Mapping[Node, float]:
-        """Bytes of a call by the node that reads or writes them; weights are read in each run."""
+        """Bytes of a call by the node that reads or writes them; each run reads weights."""
         counts: dict[Node, float] = {}
         for item in self.products:
             counts[item.node] = counts.get(item.node, 0.0) + self.runs * item.weights
@@ -98,17 +103,17 @@ class Work:
 
     @property
     def moved(self) -> int:
-        """Bytes that one run reads and writes, weights apart."""
+        """Bytes that one run reads and writes, without weights."""
         return sum(count for _, count in self.transfers)
 
     @property
     def bytes(self) -> float:
-        """Bytes of a call: the weights of all runs, and all that is read and written besides."""
+        """Bytes of a call: weights of all runs, and all other reads and writes."""
         return sum(self.bytes_by_node.values())
 
 
 def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
-    """What the kernel or copy of a slot does in a call of these sizes. feeds: tell which rows end early."""
+    """Return the work of a slot's kernel or copy in a call of these sizes. ``feeds`` determine which rows end early."""
     runs = float(max(0, evaluate(timed.scan["length"], sizes))) if timed.scan is not None else 1.0
     share = active_share(timed.active, sizes, feeds)
     if timed.kind == PACK:
@@ -135,16 +140,17 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
 
 
 def necessary(works: Iterable[Work], arrays: Collection[Buffer]) -> list[Work]:
-    """Return what no plan of the same graph can avoid: each operation once, and each of the caller's arrays once.
+    """Return the work that no plan of the same graph can avoid: each operation once, and each of the caller's arrays
+    once.
 
-    Values in between can stay in registers, or in a cache beside what is computed there.
+    Intermediate values could stay in registers, or in a cache near their use.
 
     Args:
-        works: Those of a call, in order.
-        arrays: Buffers that the caller hands over.
+        works: Work of a call's kernels, in order.
+        arrays: Buffers of the caller.
     """
     computed, moved = set[Node](), set[Buffer]()
-    found = []
+    remaining = []
     for work in works:
         elements = tuple((node, count) for node, count in work.elements if node not in computed)
         products = tuple(item for item in work.products if item.node not in computed)
@@ -153,23 +159,23 @@ def necessary(works: Iterable[Work], arrays: Collection[Buffer]) -> list[Work]:
         moved |= {buffer for buffer, _ in places}
         total = sum(count for _, count in places)
         transfers = tuple((node, total) for node, _ in work.transfers[:1] if total)
-        found.append(replace(work, products=products, elements=elements, transfers=transfers, places=places))
-    return found
+        remaining.append(replace(work, products=products, elements=elements, transfers=transfers, places=places))
+    return remaining
 
 
 def _computed(nodes: Sequence[Node], memory: Memory) -> list[Node]:
-    """What a kernel computes: its ops, and values that lie nowhere and are computed where they are used."""
-    found = dict.fromkeys(nodes)
+    """Return the nodes that a kernel computes: its ops, and values that are computed where they are used."""
+    computed = dict.fromkeys(nodes)
     pending = [item for node in nodes for item in node.operands]
     for node in pending:  # which grows
-        if node not in found and node not in memory.views:
-            found[node] = None
+        if node not in computed and node not in memory.views:
+            computed[node] = None
             pending += node.operands
-    return [node for node in found if _is_tensor(node)]
+    return [node for node in computed if _is_tensor(node)]
 
 
 def active_share(active: ActiveSteps | None, sizes: Sizes, feeds: Feeds) -> float:
-    """The share of rows and steps that are computed; 1 where lengths are not fed."""
+    """Return the share of rows and steps that are computed; 1 if lengths are not fed."""
     if active is None:
         return 1.0
     mask = active.table.mask
@@ -194,7 +200,7 @@ def _products(nodes: Iterable[Node], sizes: Sizes) -> Iterable[Products]:
         if node.op == "outer_sum":
             yield Products(node, 2.0 * count * _count(left.shape[:-1], sizes), 0)
             continue
-        again = right in read  # of parts of one row, which are multiplied at once
+        again = right in read  # again: products of parts of one row, which are multiplied together
         weights = _bytes(right, sizes) if right.tensor.rank == 2 and not again else 0
         read.add(right)
         yield Products(node, 2.0 * count * _count(left.shape[-1:], sizes), weights, dot_width_of(node))

@@ -1,3 +1,1 @@
-"""The one surface that pictures and profiles are drawn on: ``surface`` says what can be drawn, ``svg`` writes it as
-text, ``png`` as an image.
-"""
+"""Surface for pictures and profiles: ``surface`` is the protocol, ``svg`` writes text, ``png`` an image."""

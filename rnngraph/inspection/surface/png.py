@@ -1,4 +1,4 @@
-"""A surface that makes a PNG, by matplotlib."""
+"""Surface that makes a PNG with matplotlib."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ...support.errors import MissingExtraError
 from .surface import POINT, Commands, Paint, Point
 
 DOTS = 144
-"""Dots an inch; a pixel of a drawing is a ninety-sixth of an inch."""
+"""Dots an inch; a drawing has 96 pixels an inch."""
 MAX_DOTS = 20_000
-"""Dots of a side; larger drawings are made coarser."""
+"""Maximum dots of a side; larger drawings are coarser."""
 _ALIGNMENTS = {None: "left", "start": "left", "middle": "center", "end": "right"}
 
 
 class PngSurface:
-    """An image of so many pixels. Raises ``MissingExtraError`` without matplotlib."""
+    """Image of ``width`` by ``height`` pixels. Raises ``MissingExtraError`` without matplotlib."""
 
     def __init__(self, width: float, height: float) -> None:
         try:
@@ -33,7 +33,7 @@ class PngSurface:
         self._count = 0
 
     def bytes(self) -> bytes:
-        """Return the image's file."""
+        """Return the PNG file."""
         data = io.BytesIO()
         self._figure.savefig(data, format="png")
         return data.getvalue()
@@ -82,6 +82,6 @@ class PngSurface:
         self._axes.add_patch(patch)
 
     def _order(self) -> int:
-        """Return what puts a shape above all before, of whatever kind they are."""
+        """Return the order of a shape above all earlier ones of any kind."""
         self._count += 1
         return self._count

@@ -1,4 +1,4 @@
-"""What can be drawn, and how it looks."""
+"""Protocol of surfaces, and the look of shapes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 Point = tuple[float, float]
 Commands = Sequence[tuple[str, Sequence[Point]]]
-"""A path: commands of SVG (M, L, Q and C, all absolute) with their points."""
+"""A path of SVG commands (M, L, Q and C, all absolute) with their points."""
 
 POINT = 0.75
 """Typographic points in a pixel."""
@@ -18,8 +18,11 @@ POINT = 0.75
 class Paint:
     """Look of a shape.
 
-    name: class of the SVG's style sheet, which then says all else. fill, line: colours. width: of lines, in pixels.
-    size, family: of text.
+    Args:
+        name: Class in the SVG's style sheet, which then defines the rest.
+        fill, line: Colours.
+        width: Width of lines, in pixels.
+        size, family: Font of text.
     """
 
     name: str = ""
@@ -34,12 +37,12 @@ class Paint:
 
 
 class Surface(Protocol):
-    """What shapes are drawn on, those behind first. Places and sizes are pixels, with y downward."""
+    """Destination of shapes, background first. Coordinates are pixels, with y downward."""
 
     def rectangle(self, x: float, y: float, width: float, height: float, paint: Paint, radius: float = 0) -> None: ...
 
     def text(self, x: float, y: float, text: str, paint: Paint, anchor: str | None = None) -> None:
-        """Draw one line. anchor: which part of its baseline is at the place, as SVG calls it; None: the start."""
+        """Draw one line. ``anchor`` is the part of its baseline at (x, y), as in SVG; None: the start."""
 
     def segment(self, start: Point, end: Point, paint: Paint) -> None:
         """Draw a straight line."""
@@ -49,4 +52,4 @@ class Surface(Protocol):
     def polygon(self, points: Sequence[Point], paint: Paint) -> None: ...
 
     def disk(self, x: float, y: float, radius: float, paint: Paint, title: str) -> None:
-        """Draw a disk. title: shown where one points at it."""
+        """Draw a disk, whose title is shown under the pointer."""

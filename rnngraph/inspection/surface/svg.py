@@ -1,4 +1,4 @@
-"""A surface that writes SVG. Texts of scripts and files are escaped, and never markup."""
+"""Surface that writes SVG. Texts of scripts and files are escaped, never markup."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .surface import Commands, Paint, Point
 
 
 def plain(text: str) -> str:
-    """Return text for markup: escaped, and without characters that XML does not have."""
+    """Return text for markup: escaped, without characters that XML lacks."""
     return escape(re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
 
 
 class SvgSurface:
-    """Elements of an SVG, in the order in which they are drawn. lines: of text."""
+    """Elements of an SVG in drawing order, as ``lines`` of text."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -47,9 +47,9 @@ class SvgSurface:
         self, tag: str, facts: Sequence[tuple[str, object]], look: Sequence[tuple[str, object]], paint: Paint,
         inside: str = "",
     ) -> None:  # fmt: skip
-        """Add an element. facts: of its place. look: attributes where no style sheet says them."""
-        given = [("class", paint.name), *facts] if paint.name else [*facts, *look]
-        text = " ".join(f'{name}="{_number(value)}"' for name, value in given)
+        """Add an element. ``facts`` are attributes of its place, ``look`` those without a style sheet."""
+        attributes = [("class", paint.name), *facts] if paint.name else [*facts, *look]
+        text = " ".join(f'{name}="{_number(value)}"' for name, value in attributes)
         self.lines.append(f"<{tag} {text}>{inside}</{tag}>" if inside else f"<{tag} {text}/>")
 
 
