@@ -440,9 +440,9 @@ def test_every_optimizer_and_schedule_is_known() -> None:
 
 
 def test_a_file_of_another_version_is_refused() -> None:
-    with pytest.raises(rg.ArgumentError, match="does not have"):
+    with pytest.raises(rg.ArgumentError, match="unknown"):
         optimizer_from({"optimizer": "Lion", "learning_rate": 0.1})
-    with pytest.raises(rg.ArgumentError, match="does not have"):
+    with pytest.raises(rg.ArgumentError, match="unknown"):
         schedule_from({"schedule": "Sine"})
     with pytest.raises(rg.ArgumentError, match="which is your code"):
         schedule_text(rg.WarmUp(3, lambda update: 0.1))
@@ -520,7 +520,7 @@ def test_updates_of_ones_own_are_of_the_parameters_type(what: str, guarded: bool
 
     w = rg.parameter("w", (3,), "ones")
     program = rg.compile(w, loss=rg.reduce_sum(rg.square(w)))
-    with pytest.raises(kind, match=r"test_optimizers\.py:\d+: Wrong\.update gives "):
+    with pytest.raises(kind, match=r"test_optimizers\.py:\d+: Wrong\.update returns "):
         rg.Trainer(program, Wrong(0.1), skip_non_finite=guarded).step()
     assert_array_equal(program.parameters["w"], [1, 1, 1])
 
