@@ -164,7 +164,8 @@ def test_examples_count_by_their_weights() -> None:
     ("weights", "match"),
     [
         (np.ones(31), r"shape \(31,\), not \(32,\)"), (np.ones((32, 1)), r"\(32, 1\)"), (-np.ones(32), "0 or more"),
-        (np.full(32, np.nan), "0 or more"), (np.zeros(32), "not all of them 0"), (["much"] * 32, "not of numbers"), (2.0, "shape"),
+        (np.full(32, np.nan), "0 or more"), (np.zeros(32), "not all of them 0"),
+        (["much"] * 32, "not of numbers"), (2.0, "shape"),
     ],
 )  # fmt: skip
 def test_weights_that_can_not_be(weights: Any, match: str) -> None:
