@@ -1,13 +1,10 @@
 """Shapes of register tiles, from a small model of the processor.
 
 A tile has rows x columns vector accumulators; a column is one block of lanes of one gate. The cost of a step of k is
-the
-maximum of three: its multiply-adds at two a cycle; its loads, a broadcast for each row and a vector for each column, at
-two a cycle, or at the rate of the second cache if a panel exceeds the first; and the latency of a multiply-add, on
-which
-the next step of k depends. Tiles that would spill registers are not considered. Of tiles with similar cost, those with
-a
-single height take half as long to compile.
+the maximum of three: its multiply-adds at two a cycle; its loads, a broadcast for each row and a vector for each
+column, at two a cycle, or at the rate of the second cache if a panel exceeds the first; and the latency of a multiply-add, on
+which the next step of k depends. Tiles that would spill registers are not considered. Of tiles with similar cost, those
+with a single height take half as long to compile.
 """
 
 from __future__ import annotations
@@ -47,6 +44,37 @@ class TileShape:
     unroll: int
 
 
+@dataclass(frozen=True)
+class ProductShape:
+    """Shape of the products of one kernel.
+
+    Attributes:
+        gates: Gates of a unit, each of which has a column of its own.
+        blocks: Blocks of units, a vector each.
+        rows: Rows, which may be open.
+        depth: Maximum steps of k.
+        parts: Products for each row, unit and gate, with separate left operands.
+        accumulators: Partial sums of each product.
+        groups: Preferred divisors of the width of a single row's tile, by which weights are already packed.
+    """
+
+    gates: int
+    blocks: int
+    rows: Dim
+    depth: int
+    parts: int = 1
+    accumulators: int = 1
+    groups: tuple[int, ...] = ()
+
+    @property
+    def row_count(self) -> int:
+        return self.rows if isinstance(self.rows, int) else OPEN_ROWS
+
+    def sums(self, height: int, width: int) -> tuple[int, int]:
+        """Return the rows and columns of sums of a tile of ``height`` rows and ``width`` blocks."""
+        return height * self.parts, width * self.gates
+
+
 def for_signed_bytes(target: Target) -> Target:
     """Return the target without the registers that products of signed bytes need in addition."""
     return replace(target, registers=target.registers - BESIDE_BYTES.get(target.signed_dots, 0))
@@ -72,10 +100,8 @@ def accumulators(target: Target, depth: Dim, width: Dim) -> int:
     """Return the number of partial sums of a product with ``depth`` steps of k and ``width`` columns, by shape alone.
 
     A multiply-add waits for the previous one, and a row of few units has few other sums in the meantime. With more
-    partial
-    sums, a tile has fewer rows. That does not pay with few registers, or if weights exceed the first cache and are
-    reloaded
-    for each tile of rows.
+    partial sums, a tile has fewer rows. That does not pay with few registers, or if weights exceed the first cache and
+    are reloaded for each tile of rows.
     """
     if not isinstance(depth, int) or not isinstance(width, int) or target.registers <= 16:
         return 1
@@ -104,37 +130,27 @@ def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulato
     return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / accumulators)
 
 
-def tile_shape(
-    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, accumulators: int = 1,
-    groups: tuple[int, ...] = (),
-) -> TileShape:  # fmt: skip
-    """Return the cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, with up to
-    ``depth`` k.
-
-    Args:
-        parts: Products for each row, unit and gate, with separate left operands.
-        groups: Preferred divisors of the width of a single row's tile, by which weights are already packed.
-    """
-    return cheapest(target, gates, blocks, rows, depth, parts, accumulators, groups)[0]
+def tile_shape(target: Target, product: ProductShape) -> TileShape:
+    """Return the cheapest tile."""
+    return cheapest(target, product)[0]
 
 
 @lru_cache(maxsize=4096)
-def cheapest(
-    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, accumulators: int = 1,
-    groups: tuple[int, ...] = (),
-) -> tuple[TileShape, float]:  # fmt: skip
+def cheapest(target: Target, product: ProductShape) -> tuple[TileShape, float]:
     """Return the cheapest tile, and its cycles for a step of k over all rows and blocks."""
-    count = rows if isinstance(rows, int) else OPEN_ROWS
     best, cost = TileShape(1, 1, 4), float("inf")
-    for height in range(1, min(count, target.registers) + 1):
-        for width in range(1, blocks + 1):
-            if not fits(target, height * parts, width * gates, accumulators) and (height, width) != (1, 1):
+    for height in range(1, min(product.row_count, target.registers) + 1):
+        for width in range(1, product.blocks + 1):
+            if not fits(target, *product.sums(height, width), product.accumulators) and (height, width) != (1, 1):
                 break
-            total = _cycles(target, count, height, blocks, width, gates, depth, parts, accumulators)
+            total = _cycles(target, product, height, width)
             if total < cost * 0.999:
-                steps = unroll(target, height * parts, width * gates, accumulators)
-                best, cost = TileShape(height, width, steps), total
-    return _evened(target, count, best, blocks, gates, depth, parts, accumulators, groups), cost
+                best, cost = _tile(target, product, height, width), total
+    return _evened(target, product, best), cost
+
+
+def _tile(target: Target, product: ProductShape, height: int, width: int) -> TileShape:
+    return TileShape(height, width, unroll(target, *product.sums(height, width), product.accumulators))
 
 
 def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileShape | None:
@@ -151,8 +167,7 @@ def unroll(target: Target, rows: int, columns: int, accumulators: int) -> int:
     """Return the steps of k per turn of a tile, a multiple of the accumulators.
 
     Counting k takes issue slots of multiply-adds on some processors. For a large tile, of which few turns are in
-    flight, two
-    steps a turn are up to 4 % faster, if registers suffice.
+    flight, two steps a turn are up to 4 % faster, if registers suffice.
     """
     sums = rows * columns
     minimum = 1 if sums <= LARGE else 2
@@ -166,61 +181,54 @@ def _beside(target: Target, rows: int, columns: int) -> int:
     return (min(rows, columns) if target.registers > 16 else rows) + 1
 
 
-def _evened(
-    target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, accumulators: int,
-    groups: tuple[int, ...],
-) -> TileShape:  # fmt: skip
+def _evened(target: Target, product: ProductShape, tile: TileShape) -> TileShape:
     """Return the tile, or a smaller one of similar cost and less code.
 
     Compile time is mostly spent on tiles, and tiles of a second height are separate code. Rereading weights that stay
-    in the
-    first cache is neglected.
+    in the first cache is neglected.
     """
+    rows = product.row_count
     if rows == 1:
-        return _narrowed(target, tile, blocks, gates, depth, parts, accumulators, groups)
-    if depth * tile.blocks * gates * target.vector_bits // 8 > target.first_cache:
+        return _narrowed(target, product, tile)
+    if product.depth * tile.blocks * product.gates * target.vector_bits // 8 > target.first_cache:
         return tile
     height = next((height for height in range(tile.rows, 1, -1) if rows % height == 0), tile.rows)
+    cached = replace(product, depth=0)
 
     def cycles(most: int) -> float:
-        return _cycles(target, rows, most, blocks, tile.blocks, gates, 0, parts, accumulators)
+        return _cycles(target, cached, most, tile.blocks)
 
     if height == tile.rows or cycles(height) > EVEN * cycles(tile.rows):
         return tile
-    return TileShape(height, tile.blocks, unroll(target, height * parts, tile.blocks * gates, accumulators))
+    return _tile(target, product, height, tile.blocks)
 
 
-def _narrowed(
-    target: Target, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, accumulators: int,
-    groups: tuple[int, ...],
-) -> TileShape:  # fmt: skip
-    """Return a single row's tile: of similarly fast widths that ``groups`` divide, if any, the one with the fewest
-    blocks.
+def _narrowed(target: Target, product: ProductShape, tile: TileShape) -> TileShape:
+    """Return a single row's tile: of widths that are similarly fast, the one with the fewest blocks.
+
+    Widths that ``groups`` divide come first.
     """
 
     def cycles(width: int) -> float:
-        return _cycles(target, 1, 1, blocks, width, gates, depth, parts, accumulators)
+        return _cycles(target, product, 1, width)
 
     close = [width for width in range(1, tile.blocks + 1) if cycles(width) <= EVEN * cycles(tile.blocks)]
-    shared = [width for width in close if not any(width % group for group in groups)]
-    width = min(shared or close, key=lambda width: (width + blocks % width, -width))
-    return TileShape(1, width, unroll(target, parts, width * gates, accumulators))
+    shared = [width for width in close if not any(width % group for group in product.groups)]
+    return _tile(target, product, 1, min(shared or close, key=lambda width: (width + product.blocks % width, -width)))
 
 
-def _cycles(
-    target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int, parts: int,
-    accumulators: int,
-) -> float:  # fmt: skip
-    """Return the cycles for one step of k over all rows and blocks."""
-    tiles = balanced(rows, height)
+def _cycles(target: Target, product: ProductShape, height: int, width: int) -> float:
+    """Return the cycles of a step of k over all rows and blocks, in tiles of ``height`` rows and ``width`` blocks."""
+    tiles, blocks = balanced(product.row_count, height), product.blocks
     groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
     vector_bytes = target.vector_bits // 8
     several = sum(number for _, number in tiles) > 1  # the next tile of rows reads the same panel again
     total = 0.0
     for size, number in tiles:
         for columns, times in groups:
-            reread = depth * gates * vector_bytes * (columns if several else blocks)
-            total += number * times * step_cycles(target, size * parts, columns * gates, reread, accumulators)
+            reread = product.depth * product.gates * vector_bytes * (columns if several else blocks)
+            rows, sums = product.sums(size, columns)
+            total += number * times * step_cycles(target, rows, sums, reread, product.accumulators)
     return total
 
 

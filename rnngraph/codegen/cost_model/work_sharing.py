@@ -18,7 +18,7 @@ from ..analysis.node_kinds import is_batched_product
 from ..analysis.row_independence import Rowwise
 from ..machine.target import Target
 from .chunk_length import TimeChunk
-from .register_tiles import OPEN_DEPTH, OPEN_ROWS, PER_CYCLE, cheapest, lanes_for
+from .register_tiles import OPEN_DEPTH, OPEN_ROWS, PER_CYCLE, ProductShape, cheapest, lanes_for
 
 BARRIER_CYCLES = 500.0
 """Cycles of a barrier on cores that share a cache: about 0.15 microseconds. On others it takes several times as long,
@@ -170,7 +170,8 @@ class WorkSharing:
         if any(self._extent(shape, axis) > 1 for axis in range(1, len(shape) - 1)):
             return 1
         blocks = -(-self._extent(shape, len(shape) - 1) // self._lanes(kernel, shape))
-        return cheapest(self.target, _gates(products), blocks, OPEN_ROWS, max(map(_depth, products)))[0].rows
+        product = ProductShape(_gates(products), blocks, OPEN_ROWS, max(map(_depth, products)))
+        return cheapest(self.target, product)[0].rows
 
     def _columns(self, node: Node) -> Partition:
         """Return the partition of a sum of outer products by columns."""
@@ -214,7 +215,7 @@ class WorkSharing:
             inner = extents[-2] if len(extents) > 1 else 1
             if inner == 1 and len(extents) > 2 and not any(map(is_batched_product, products)):
                 inner = rows
-            _, cycles = cheapest(self.target, gates, blocks, max(1, inner), max(depths))
+            _, cycles = cheapest(self.target, ProductShape(gates, blocks, max(1, inner), max(depths)))
             total += cycles * sum(depths) / gates * (rows // max(1, inner))
         return float(total)
 

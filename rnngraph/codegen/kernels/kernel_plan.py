@@ -11,7 +11,7 @@ from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import is_sparse, pieces_of
 from ..buffers.memory import Memory
 from ..buffers.sparse_packing import SparseLayout
-from ..cost_model.register_tiles import TileShape, lanes_for, tile_shape
+from ..cost_model.register_tiles import ProductShape, TileShape, lanes_for, tile_shape
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.nodes import Buffer
 from ..machine.target import Target
@@ -116,7 +116,8 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
         most = max(1, min(most, region.time.longest * inner))
     parts = 1 if partition.serial else region.workers.parts
     widest = max(int(str(piece.shape[-1])) for piece in right)
-    return OuterSumPlan(tile_shape(region.target, 1, -(-widest // (lanes * parts)), rows, most), lanes, most)
+    product = ProductShape(1, -(-widest // (lanes * parts)), rows, most)
+    return OuterSumPlan(tile_shape(region.target, product), lanes, most)
 
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:

@@ -16,6 +16,7 @@ from ..buffers.sparse_packing import SparseLayout
 from ..cost_model.register_tiles import (
     OPEN_DEPTH,
     OPEN_ROWS,
+    ProductShape,
     TileShape,
     accumulators,
     for_signed_bytes,
@@ -103,11 +104,16 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
         target = for_signed_bytes(target)
 
     def tile_of(depth: int) -> TileShape:
-        return tile_shape(
-            target, _gates(contractions, products), blocks, rows, depth,
-            max(len(item.lefts) for item in contractions), split,
-            region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
-        )  # fmt: skip
+        product = ProductShape(
+            _gates(contractions, products),
+            blocks,
+            rows,
+            depth,
+            parts=max(len(item.lefts) for item in contractions),
+            accumulators=split,
+            groups=region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
+        )
+        return tile_shape(target, product)
 
     tile, by_matrix = tile_of(depth), any(map(is_batched_product, products))
     if by_matrix and isinstance(rows, int) and rows:

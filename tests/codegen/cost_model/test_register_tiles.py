@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnngraph.codegen.cost_model.register_tiles import OPEN_ROWS, balanced, fits, step_cycles, tile_shape, unroll
+from rnngraph.codegen.cost_model.register_tiles import (
+    OPEN_ROWS,
+    ProductShape,
+    balanced,
+    fits,
+    step_cycles,
+    tile_shape,
+    unroll,
+)
 from rnngraph.codegen.machine.target import Target, target_of
 from rnngraph.ir.types import size
 
@@ -20,7 +28,7 @@ depths = st.integers(1, 2048)
 
 @given(targets, gates, blocks, st.integers(0, 200), depths)
 def test_tiles_keep_to_what_there_is(target: Target, gates: int, blocks: int, rows: int, depth: int) -> None:
-    shape = tile_shape(target, gates, blocks, rows, depth)
+    shape = tile_shape(target, ProductShape(gates, blocks, rows, depth))
     assert 1 <= shape.rows <= max(1, rows)
     assert 1 <= shape.blocks <= blocks
     assert 1 <= shape.unroll <= 4
@@ -52,7 +60,7 @@ def test_balanced_tiles_add_up(rows: int, most: int) -> None:
 @pytest.mark.parametrize("rows", [8, 16, 32])
 def test_rows_are_cut_into_tiles_of_one_height_where_that_costs_little(gates: int, rows: int) -> None:
     """Each further height is code that has to be compiled."""
-    shape = tile_shape(target_of("x86-64-v4"), gates, 7, rows, 100)
+    shape = tile_shape(target_of("x86-64-v4"), ProductShape(gates, 7, rows, 100))
     assert len(balanced(rows, shape.rows)) == 1
     assert shape.rows * shape.blocks * gates >= 12  # as many sums as hide the latency of a multiply-add
 
@@ -61,17 +69,18 @@ def test_rows_are_cut_into_tiles_of_one_height_where_that_costs_little(gates: in
 @pytest.mark.parametrize("gates", [1, 2, 3, 4])
 @pytest.mark.parametrize("rows", [8, 16, 32, 64, size("B")], ids=str)
 def test_batches_share_a_panel_among_rows(target: Target, gates: int, rows: int) -> None:
-    assert tile_shape(target, gates, 8, rows, 256).rows > 1
+    assert tile_shape(target, ProductShape(gates, 8, rows, 256)).rows > 1
 
 
 @given(targets, gates, blocks, depths)
 def test_one_row_is_one_row(target: Target, gates: int, blocks: int, depth: int) -> None:
-    assert tile_shape(target, gates, blocks, 1, depth).rows == 1
+    assert tile_shape(target, ProductShape(gates, blocks, 1, depth)).rows == 1
 
 
 @given(targets, gates, blocks, depths)
 def test_open_rows_are_many(target: Target, gates: int, blocks: int, depth: int) -> None:
-    assert tile_shape(target, gates, blocks, size("B"), depth) == tile_shape(target, gates, blocks, OPEN_ROWS, depth)
+    shapes = [tile_shape(target, ProductShape(gates, blocks, rows, depth)) for rows in (size("B"), OPEN_ROWS)]
+    assert shapes[0] == shapes[1]
 
 
 @given(targets, st.integers(1, 8), st.integers(1, 8))
@@ -86,14 +95,14 @@ def test_more_work_never_costs_less(target: Target, rows: int, columns: int) -> 
 @pytest.mark.parametrize("target", TARGETS, ids=LEVELS)
 def test_a_row_alone_hides_the_latency(target: Target) -> None:
     """One accumulator would wait for itself at every step of k."""
-    shape = tile_shape(target, 1, 16, 1, 64)
+    shape = tile_shape(target, ProductShape(1, 16, 1, 64))
     assert shape.rows * shape.blocks > 1
 
 
 @pytest.mark.parametrize("gates", [3, 4])
 def test_a_row_alone_has_no_more_columns_than_gain_time(gates: int) -> None:
     """Each of them is code that has to be compiled, with all that follows from a sum."""
-    shape = tile_shape(target_of("x86-64-v4"), gates, 7, 1, 100)
+    shape = tile_shape(target_of("x86-64-v4"), ProductShape(gates, 7, 1, 100))
     assert shape.blocks + 7 % shape.blocks <= 4
 
 
