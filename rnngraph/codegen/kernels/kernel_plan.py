@@ -116,8 +116,8 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
         most = max(1, min(most, region.time.longest * inner))
     parts = 1 if partition.serial else region.workers.parts
     widest = max(int(str(piece.shape[-1])) for piece in right)
-    product = ProductShape(1, -(-widest // (lanes * parts)), rows, most)
-    return OuterSumPlan(tile_shape(region.target, product), lanes, most)
+    shape = ProductShape(1, -(-widest // (lanes * parts)), rows, most)
+    return OuterSumPlan(tile_shape(region.target, shape), lanes, most)
 
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
