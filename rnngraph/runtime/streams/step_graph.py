@@ -26,7 +26,7 @@ from ...passes.chunks.split_axes import split_axes
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.lowering.lowered import NUMBER
-from ...passes.pipeline import forbidden, rounding, run
+from ...passes.pipeline import forbidden, meaning, rounding, run
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
 from ...support.records import dataclass
@@ -201,19 +201,20 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     kept: dict[str, KeptState] = {}
     if source.kept:
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
+    begin = run(lowered.initial, meaning("inference"), forbidden("inference"))  # without reads of sizes alone
     compiled, time_symbols = _with_axes_apart(lowered.graph, bool(kept), options, source)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     timeline = timeline_of(compiled.graph, time_symbols, kept.keys())
     lengths = timeline.tempo.lengths
     is_call = bool(kept) and not lengths
     if not is_call:
-        check_streamable(compiled.graph, lowered.initial, timeline, where)
+        check_streamable(compiled.graph, begin, timeline, where)
         check_states(compiled.graph, labels, kept, where)
     input_types = compiled.input_types()
     fed = [kind.shape for name, kind in input_types.items() if name not in labels]
     rows = [input_types[name].shape[0] for name in labels] or rows_of_feeds(fed, lengths)
     sizes = _fixed_sizes(rows, batch, where)
-    step = _Recurrence(compiled, lowered.initial, labels, lowered.states, lowered.named, timeline)
+    step = _Recurrence(compiled, begin, labels, lowered.states, lowered.named, timeline)
     if not timeline.is_causal:
         step = _of_chunks(step, rows, options, source, kept.keys(), where)
     for _, node in step.initial.outputs:  # the initial states have as many rows

@@ -237,3 +237,21 @@ def test_a_constant_state_scaled_by_a_number(steps: int) -> None:
 
     net = check_meaning(module(scaled, nn.Linear(3, 4)), (normal(2, steps, 3),), *((normal(*s, 3),) for s in CALLS))
     assert net.sizes["given_0"] == {0: "B", 1: "T", 2: 3}
+
+
+def test_a_learned_state_of_all_rows_streams() -> None:
+    def learned(m: Any, x: Any) -> Any:
+        h, outputs = m[1].weight[:1].expand(x.size(0), -1), []
+        for u in x.unbind(1):
+            z, c = m[0](u).chunk(2, -1)
+            h = (1 - torch.sigmoid(z)) * h + torch.sigmoid(z) * c
+            outputs.append(h)
+        return torch.stack(outputs, 1)
+
+    net = check_meaning(module(learned, nn.Linear(3, 8), nn.Linear(4, 2)), *((normal(*size, 3),) for size in CALLS))
+    assert "rg.stack" not in net.script()
+    assert net.sizes["given_0"] == {0: "B", 1: "T", 2: 3}
+    program, x = net.program(), normal(2, 5, 3).numpy()
+    stream = program.inference.stream(batch=2)
+    found = [np.asarray(stream.step(x[:, step])["y"]) for step in range(5)]
+    np.testing.assert_array_equal(np.stack(found, 1), program.inference(x)["y"])

@@ -38,7 +38,8 @@ def operand(tracer: Tracer, x: Argument, dtype: str, shape: Any = None) -> Opera
     if tracer.is_number(x) and (shape is None or tracer.sizes.broadcast(x.shape, shape) == tuple(shape)):
         return operand(tracer, x.number, dtype)
     if isinstance(x, Repeated) and shape is not None and tracer.sizes.broadcast(shape_of(x.of), shape) == x.shape:
-        return tracer.value(x.of, dtype)
+        tracer.wrote_numbers = True  # of one row for all, as of a learned state that a loop begins with
+        return tracer.value(x if tracer.keeps_filled else x.of, dtype)
     if isinstance(x, torch.Tensor) and x.numel() == 1 and not isinstance(x, torch.nn.Parameter) and x.dim() == 0:
         return operand(tracer, x.item(), dtype)
     return tracer.value(x, dtype)
