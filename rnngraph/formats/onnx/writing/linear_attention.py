@@ -31,7 +31,7 @@ def write_linear_attention(writer: Writer, node: Node, operator: LinearAttention
         update_rule=operator.rule,
     )
     turned = writer.add("Transpose", y, hint=f"{hint_of(node)}/y", perm=[1, 0, 2])
-    scope.model.rows_first[turned] = y
+    scope.model.turned[turned] = y, (1, 0, 2)
     return [state, turned]
 
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from ....ir.graph import Graph, Node
 from ....ir.types import FLOATS, INTEGERS, Dim, Size, product
-from . import arithmetic
-from .recognition.convolutions import Windows, convolution_of, pool_of
+from . import arithmetic, convolutions
 from .scope import Scope
 from .sizes import Sizes, size_problem
 
@@ -174,48 +173,8 @@ def _cast(writer: Writer, node: Node, operands: Operands) -> str:
 # Products and sums ----------------------------------------------------------------------------------
 
 
-def _matmul(writer: Writer, node: Node, operands: Operands) -> str:
-    found = convolution_of(node)
-    if found is None:
-        value = writer.add("MatMul", *operands[:2], hint=hint_of(node))
-    else:
-        value = _convolution(writer, node, found, operands[1])
-    return value if len(operands) == 2 else writer.add("Add", value, operands[2], hint=hint_of(node))
-
-
-def _add(writer: Writer, node: Node, operands: Operands) -> str:
-    """Of a convolution and a bias, the convolution that has it."""
-    for inner, bias in (node.operands, node.operands[::-1]):
-        found = convolution_of(inner) if inner.op == "matmul" and len(inner.operands) == 2 else None
-        if found is not None and bias.shape == inner.shape[-1:]:
-            values = writer.scope.values
-            return _convolution(writer, node, found, values[inner.operands[1]], values[bias])
-    return writer.add("Add", *operands, hint=hint_of(node))
-
-
-def _convolution(writer: Writer, node: Node, found: Windows, kernel: str, *bias: str) -> str:
-    """ONNX has kernels [filters, width, size]."""
-    width = found.source.shape[2]
-    assert isinstance(width, int)
-    apart = writer.scope.reshape(kernel, (found.size, width, -1))
-    return _over_windows(writer, node, "Conv", found, writer.add("Transpose", apart, perm=[2, 1, 0]), *bias)
-
-
-def _over_windows(writer: Writer, node: Node, op: str, found: Windows, *weights: str) -> str:
-    """ONNX has [batch, width, time]."""
-    padding = {"auto_pad": "SAME_UPPER"} if found.padding is None else {"pads": list(found.padding)}
-    value = writer.add(
-        op, writer.add("Transpose", writer.scope.values[found.source], perm=[0, 2, 1]), *weights,
-        kernel_shape=[found.size], strides=[found.stride], dilations=[found.dilation], **padding,
-    )  # fmt: skip
-    return writer.add("Transpose", value, hint=hint_of(node), perm=[0, 2, 1])
-
-
 def _reduce_max(writer: Writer, node: Node, operands: Operands) -> str:
-    found = pool_of(node)
-    if found is None:
-        return _reduce("ReduceMax", 18)(writer, node, operands)
-    return _over_windows(writer, node, "MaxPool", found)
+    return convolutions.largest(writer.scope, node) or _reduce("ReduceMax", 18)(writer, node, operands)
 
 
 def _reduce(op: str, axes_since: int) -> Expression:
@@ -233,8 +192,10 @@ def _reduce(op: str, axes_since: int) -> Expression:
 
 
 def _reduce_sum(writer: Writer, node: Node, operands: Operands) -> str:
-    """Of one number that is repeated along all axes that are added up, the number times how many there are."""
-    source = node.operands[0]
+    """A number that is repeated along all axes that are added up is multiplied by their size."""
+    source, convolution = node.operands[0], convolutions.total(writer.scope, node)
+    if convolution is not None:
+        return convolution
     if source.op != "broadcast" or source.operands[0].tensor.rank or node.tensor.rank:
         return _reduce("ReduceSum", 13)(writer, node, operands)
     count = writer.scalar(product(source.shape), node)
@@ -246,6 +207,8 @@ def _reduce_sum(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _slice(writer: Writer, node: Node, operands: Operands) -> str:
+    if (state := convolutions.last_steps(writer.scope, node)) is not None:
+        return state
     dims = node.operands[0].shape
     bounds = zip(node["start"], node["stop"], node["step"], dims, strict=True)
     cut = [
@@ -300,9 +263,9 @@ def _reverse(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _transpose(writer: Writer, node: Node, operands: Operands) -> str:
-    rows_first = writer.scope.model.rows_first
-    if operands[0] in rows_first and node["order"] == (1, 0, 2):
-        return rows_first[operands[0]]
+    source, order = writer.scope.model.turned.get(operands[0], ("", ()))
+    if order == node["order"]:
+        return source
     return writer.add("Transpose", operands[0], hint=hint_of(node), perm=list(node["order"]))
 
 
@@ -377,7 +340,7 @@ EXPRESSIONS: dict[str, Expression] = {
     "ensure_shape": _passed,
     "not": _same("Not"),
     "cast": _cast,
-    "add": _add,
+    "add": _arithmetic(convolutions.sum_with_bias),
     "sub": _same("Sub"),
     "mul": _same("Mul"),
     "div": _arithmetic(arithmetic.quotient),
@@ -393,7 +356,7 @@ EXPRESSIONS: dict[str, Expression] = {
     "and": _same("And"),
     "or": _same("Or"),
     "select": _select,
-    "matmul": _matmul,
+    "matmul": _arithmetic(convolutions.product),
     "reduce_sum": _reduce_sum,
     "reduce_max": _reduce_max,
     "reduce_min": _reduce("ReduceMin", 18),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ....ir.graph import Node
 from ....ir.node import Namer
 from ....ir.types import TensorType
 from ....support.errors import Where
+from .recognition.convolutions import Past
 
 
 @dataclass
@@ -35,19 +36,29 @@ class Body:
     operators: list[Operator]
 
 
+class Present(NamedTuple):
+    """The state that a convolution with a past gives: the last steps of the past and what follows it."""
+
+    past: Past
+    name: str
+
+
 @dataclass
 class Model:
     """What a graph and its bodies share.
 
     opset: the version of ONNX's operators. initializers: constant tensors, by name.
-    problems: what can't be written, with its line. rows_first: values by the names of their transposes, time first.
+    problems: what can't be written, with its line.
+    turned: values by the names of their transposes, and the order of these, which is its own inverse.
+    presents: states that convolutions give, by the past and what follows it, joined.
     """
 
     opset: int
     names: Namer = field(default_factory=Namer)
     initializers: dict[str, np.ndarray] = field(default_factory=dict)
     problems: list[tuple[Where | None, str]] = field(default_factory=list)
-    rows_first: dict[str, str] = field(default_factory=dict)
+    turned: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    presents: dict[Node, Present] = field(default_factory=dict)
     _constants: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
 
     def initializer(self, array: np.ndarray, hint: str) -> str:
@@ -55,6 +66,10 @@ class Model:
         name = self.names(hint)
         self.initializers[name] = array
         return name
+
+    def keep_present(self, past: Past, name: str) -> None:
+        """Note the name of a state [batch, width, steps] that a convolution gives."""
+        self.presents[past.joined] = Present(past, name)
 
     def constant(self, array: np.ndarray, hint: str) -> str:
         """The name of a constant tensor; equal ones are one."""

@@ -1,4 +1,4 @@
-"""Which products of windows are ONNX's Conv, and which maxima its MaxPool."""
+"""Products of windows that are ONNX's Conv, also behind a past, and maxima that are its MaxPool."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from .....declare.functions.padding import same_padding
 from .....ir.graph import Node
 from .....ir.types import Dim
-from .patterns import is_filled
+from .patterns import in_order, is_filled
 
 
 class Windows(NamedTuple):
@@ -47,6 +47,46 @@ def pool_of(largest: Node) -> Windows | None:
     if largest["axes"] != (2,) or largest["keepdims"]:
         return None
     return _windows(windows, -np.inf)
+
+
+def channels_of(total: Node) -> tuple[Windows, Node] | None:
+    """Return the windows and the kernel [size, width] of a convolution channel by channel; None for other sums."""
+    product = total.operands[0]
+    if total.dtype != "float32" or product.op != "mul" or total["axes"] != (2,) or total["keepdims"]:
+        return None
+    for one, kernel in (product.operands, product.operands[::-1]):
+        windows = in_order(one)
+        if windows.op != "windows" or windows["axis"] != 1 or windows.tensor.rank != 4:
+            continue
+        if one.shape == windows.shape and kernel.shape == windows.shape[2:]:
+            return _windows(windows, 0.0), kernel
+    return None
+
+
+class Past(NamedTuple):
+    """A past and the sequence that follows it, joined along time, which is an axis of them."""
+
+    joined: Node
+    axis: int
+
+
+def past_of(windows: Windows) -> Past | None:
+    """Return the past that a convolution reads whole, with the first step that follows; None if there is none."""
+    if (windows.stride, windows.dilation, windows.padding) != (1, 1, (0, 0)) or windows.size < 2:
+        return None
+    joined, axis = windows.source, 1
+    if joined.op == "transpose" and joined["order"] == (0, 2, 1):
+        joined, axis = joined.operands[0], 2
+    if joined.op != "concat" or joined["axis"] != axis or len(joined.operands) != 2:
+        return None
+    return Past(joined, axis) if joined.operands[0].shape[axis] == windows.size - 1 else None
+
+
+def is_last_of(part: Node, past: Past) -> bool:
+    """True if a slice is the last steps of a past and its sequence, as many as the past has."""
+    shape = past.joined.shape
+    start = tuple(past.joined.operands[1].shape[axis] if axis == past.axis else 0 for axis in range(3))
+    return bool(part["start"] == start and part["stop"] == shape and part["step"] == (1, 1, 1))
 
 
 def _windows(windows: Node, fill: float) -> Windows:

@@ -19,7 +19,8 @@ from .....passes.affine.views import gathered, shaped, spread, transposed
 from .....passes.loops.lifting import Lifted, lift, over_time
 from .....passes.loops.pieces import ScanPieces
 from .....passes.simplify import Simplify
-from .linear_terms import LinearTerms, in_order, linear_terms
+from .linear_terms import LinearTerms, linear_terms
+from .patterns import in_order
 
 
 @dataclass(frozen=True, eq=False)

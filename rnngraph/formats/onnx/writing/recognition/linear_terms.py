@@ -16,7 +16,7 @@ from .....ir.scan import ScanParts
 from .....passes.affine.linear_forms import Linear, LinearForms, Probe, constant, product_of
 from .....passes.affine.recurrences import ChunkPlan, Column, Recurrence
 from .....passes.affine.views import UnknownAxisError, View, spans
-from .patterns import is_filled
+from .patterns import in_order, is_filled
 
 MOVES = ("reshape", "transpose", "broadcast", "ensure_shape")
 
@@ -146,18 +146,6 @@ def _same(one: Node, other: Node) -> bool:
         return bool(np.array_equal(one["value"], other["value"]))
     alike = one.op == other.op and one.op != "input" and one.attributes == other.attributes and bool(one.operands)
     return alike and all(_same(a, b) for a, b in zip(one.operands, other.operands, strict=True))
-
-
-def in_order(node: Node) -> Node:
-    """Return the source of a value that has the same numbers in the same order."""
-    while node.op in ("reshape", "ensure_shape") or (node.op == "transpose" and _keeps_order(node)):
-        node = node.operands[0]
-    return node
-
-
-def _keeps_order(node: Node) -> bool:
-    moved = [axis for axis in node["order"] if node.operands[0].shape[axis] != 1]
-    return moved == sorted(moved)
 
 
 def _numbers(factors: Sequence[Node]) -> tuple[float, list[Node]]:

@@ -119,3 +119,15 @@ def is_filled(node: Node, fill: float) -> bool:
     while node.op in ("broadcast", "reshape", "slice", "transpose"):
         node = node.operands[0]
     return node.op == "constant" and bool((node["value"] == fill).all())
+
+
+def in_order(node: Node) -> Node:
+    """Return the source of a value that has the same numbers in the same order."""
+    while node.op in ("reshape", "ensure_shape") or (node.op == "transpose" and _keeps_order(node)):
+        node = node.operands[0]
+    return node
+
+
+def _keeps_order(node: Node) -> bool:
+    moved = [axis for axis in node["order"] if node.operands[0].shape[axis] != 1]
+    return moved == sorted(moved)

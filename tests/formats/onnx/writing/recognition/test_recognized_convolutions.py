@@ -60,3 +60,59 @@ def test_causal_convolutions_before_a_layer() -> None:
     assert ops(model).count("Conv") == 2
     feeds = {"x": np.random.default_rng(0).standard_normal((2, 7, 4)).astype(np.float32)}
     assert_same(by_reference(model, feeds), ours(program, feeds))
+
+
+def channel_by_channel(with_past: bool = False, channels_first: bool = False, size: int = 4) -> rg.Program:
+    """A depthwise convolution of 9 channels, behind zeros, or behind a past whose next value is given, too."""
+    x = rg.placeholder("x", (None, 9, None) if channels_first else (None, None, 9))
+    if not with_past:
+        return spread(rg.compile({"y": rg.conv1d(x, 9, size, groups=9)}))
+    axis = 2 if channels_first else 1
+    past = rg.placeholder("past", (None, 9, 3) if channels_first else (None, 3, 9))
+    joined = rg.concat([past, x], axis=axis)
+    order = (0, 2, 1)
+    rows = rg.transpose(joined, order) if channels_first else joined
+    y = rg.conv1d(rows, 9, size, groups=9, padding="valid")
+    given = {"y": rg.transpose(y, order) if channels_first else y}
+    return spread(rg.compile({**given, "next": joined[:, :, -3:] if channels_first else joined[:, -3:]}))
+
+
+def check_channels(program: rg.Program, opset: int, channels_first: bool, op: str, run: Any) -> None:
+    model = written(program, opset)
+    assert (ops(model).count(op), ops(model).count("Mul"), ops(model).count("Add")) == (1, 0, 0)
+    random = np.random.default_rng(2)
+    for time in (2, 8):
+        feeds = {"x": random.standard_normal((2, time, 9)), "past": random.standard_normal((2, 3, 9))}
+        feeds = {
+            name: np.ascontiguousarray(array.transpose(0, 2, 1) if channels_first else array, np.float32)
+            for name, array in feeds.items()
+            if name == "x" or "past" in [item.name for item in model.graph.input]
+        }
+        assert_same(run(model, feeds), ours(program, feeds))
+
+
+def test_convolutions_channel_by_channel() -> None:
+    program = channel_by_channel()
+    assert attributes(node(written(program), "Conv"))["group"] == 9
+    check_channels(program, 17, False, "Conv", by_reference)
+
+
+@pytest.mark.slow
+@pytest.mark.peers
+@pytest.mark.parametrize("channels_first", [False, True])
+def test_convolutions_with_a_past(channels_first: bool) -> None:
+    """One node gives the outputs and the next past; before version 27 of the operators it is a Conv."""
+    pytest.importorskip("onnxruntime")
+    program = channel_by_channel(True, channels_first)
+    check_channels(program, 27, channels_first, "CausalConvWithState", by_onnxruntime)
+    check_channels(program, 26, channels_first, "Conv", by_onnxruntime)
+    assert ops(written(program, 27)).count("Concat") == 0
+    again = rg.read_onnx(written(program, 27)).program()
+    check_channels(again, 27, channels_first, "CausalConvWithState", by_onnxruntime)
+
+
+@pytest.mark.slow
+@pytest.mark.peers
+def test_windows_that_leave_steps_of_the_past_out() -> None:
+    pytest.importorskip("onnxruntime")
+    check_channels(channel_by_channel(True, size=3), 27, False, "Conv", by_onnxruntime)
