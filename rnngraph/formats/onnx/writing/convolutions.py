@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ....ir.graph import Node
 from .recognition.convolutions import Past, Windows, channels_of, convolution_of, is_last_of, past_of, pool_of
@@ -76,7 +77,7 @@ def _convolution(scope: Scope, node: Node, windows: Windows, kernel: str, *bias:
     return _over_windows(scope, node, "Conv", windows, scope.add("Transpose", apart, perm=[2, 1, 0]), *bias)
 
 
-def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights: str, **options: int) -> str:
+def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights: str, **options: Any) -> str:
     """ONNX has [batch, width, time]."""
     padding = {"auto_pad": "SAME_UPPER"} if windows.padding is None else {"pads": list(windows.padding)}
     value = scope.add(
