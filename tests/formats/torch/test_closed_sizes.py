@@ -255,3 +255,9 @@ def test_a_learned_state_of_all_rows_streams() -> None:
     stream = program.inference.stream(batch=2)
     found = [np.asarray(stream.step(x[:, step])["y"]) for step in range(5)]
     np.testing.assert_array_equal(np.stack(found, 1), program.inference(x)["y"])
+
+
+def test_a_cell_that_steps_is_used_once(recwarn: pytest.WarningsRecorder) -> None:
+    m = module(decoder, nn.GRU(3, 4, batch_first=True), nn.Embedding(9, 3), nn.GRUCell(3, 4), nn.Linear(8, 9))
+    rg.read_torch(m, (normal(2, 5, 3), torch.zeros(2, 6, dtype=torch.long)))
+    assert [str(item.message) for item in recwarn if "is used elsewhere" in str(item.message)] == []

@@ -290,7 +290,10 @@ def _cell_of(tracer: Tracer, found: nn.RNNCellBase) -> tuple[Value, str]:
     if key in tracer.cached:
         return tracer.cached[key], scope
     cell = _kind_of(found).declare(tracer.script)
-    own_cell_weights(tracer.script, scope, cell, torch_layer(cell.thing, _arrays_of(tracer, found)))
+    arrays = ("arrays", id(found))  # of one module, however often it steps
+    if arrays not in tracer.cached:
+        tracer.cached[arrays] = _arrays_of(tracer, found)
+    own_cell_weights(tracer.script, scope, cell, torch_layer(cell.thing, tracer.cached[arrays]))
     if is_shared:
         cell = tracer.call(shared, cell, hint="cell")
         tracer.cached[key] = cell
