@@ -74,8 +74,7 @@ def state_placeholder(name: str, cell: Cell, dtype: Any = "float32") -> Any:
 
     ``initial_state=rg.state_placeholder("state0", cell)`` is fed as ``state0=nest``, such as the state that another
     call returned. The nest has the structure of the state, or is made of plain tuples. Each leaf has a name of its own,
-    too:
-    ``state0.c``, or ``state0.1.h`` in a stack. The only state of a cell is ``state0`` itself.
+    too: ``state0.c``, or ``state0.1.h`` in a stack. The only state of a cell is ``state0`` itself.
 
     Args:
         name: Name of the state.

@@ -203,8 +203,7 @@ def public(cell: Any) -> Any:
     """Return the structure of the state that drivers return for a cell, with ``Columns`` as leaves.
 
     A single state is a leaf. Several states are a namedtuple in the order of ``state()``, or the class's
-    ``state_type``. A
-    ``state()`` that is a tuple stays a tuple.
+    ``state_type``. A ``state()`` that is a tuple stays a tuple.
     """
     return resolve(cell)
 

@@ -36,8 +36,7 @@ class SequenceForm:
     """Exported net, and its graph.
 
     ``names`` are C names of symbolic sizes, by the graph's names. ``likely`` are assumed values of sizes that only a
-    call
-    determines.
+    call determines.
     """
 
     exported: ExportedSequence

@@ -1,4 +1,3 @@
 """Views of a program: ``picture`` draws a declaration, ``profile`` measures where calls spend time, and ``explore``
-shows
-every stage of a net on an HTML page. They draw on a ``surface``.
+shows every stage of a net on an HTML page. They draw on a ``surface``.
 """

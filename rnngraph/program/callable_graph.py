@@ -129,8 +129,7 @@ class CallableGraph(Unindexed, Generic[Given]):
 
         Args:
             jitdump: Write ``jit-PID.dump`` to the working directory instead of ``perf-PID.map`` to the temporary
-                directory. It
-                includes the script's lines, for ``perf record -k mono`` and ``perf inject --jit``.
+                directory. It includes the script's lines, for ``perf record -k mono`` and ``perf inject --jit``.
 
         Returns:
             Path of the file.

@@ -228,12 +228,10 @@ class InferenceGraph(CallableGraph[Given]):
 
         Args:
             directory: None: ``NAME-export``. Files that were changed, or not written by an export, are never replaced:
-                nothing
-                is written then.
+                nothing is written then.
             name: Prefix of all C names and of the files ``NAME.o``, ``NAME.h``, ``NAME_test.c``, ``NAME.json`` and
                 ``NAME_net.cmake``; beside them ``CMakeLists.txt`` and ``rnngraph-export.json``. With the target's tools
-                also a
-                static and a shared library with a Python module (for WebAssembly ``NAME.wasm``).
+                also a static and a shared library with a Python module (for WebAssembly ``NAME.wasm``).
             batch: Rows of a stream's instance, None: 1; of sequences, None: any number.
             target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
             weights: ``embedded`` with their present values, or ``external``, passed at run time.
@@ -269,8 +267,7 @@ class InferenceGraph(CallableGraph[Given]):
 
         Args:
             directory: None: ``NAME-plugin``. It gets a folder for each system, as ``export`` writes one: x86-64 for
-                Linux,
-                Windows and macOS, with code for x86-64-v2, v3 and (not on macOS) v4, and arm64 for macOS.
+                Linux, Windows and macOS, with code for x86-64-v2, v3 and (not on macOS) v4, and arm64 for macOS.
             name: Prefix of all C names, CMake target, and namespace of the class ``Net`` in ``NAME.hpp``.
             max_block: As for ``export``.
 

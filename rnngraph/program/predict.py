@@ -201,8 +201,7 @@ def _ordered(
     """Yield the rows of each batch, of similar lengths, filled up with rows whose results are ignored.
 
     Computing a few redundant rows is cheaper than compiling for another size. The last of several batches repeats rows,
-    and
-    small groups are filled up to powers of 2.
+    and small groups are filled up to powers of 2.
 
     Args:
         apart: Clocks that need one number of steps in a batch.

@@ -76,8 +76,7 @@ class TrainingGraph(CallableGraph[Given]):
             seed: An int; None: the next one from the program's generator.
             out: Arrays by output name, which receive the results.
             samples: Number of draws, stacked on a new first axis of every result, including the loss. Draw k has the
-                masks of
-                ``seed=seed + k * 2**32`` (modulo 2**64). Values that depend on no mask are computed once.
+                masks of ``seed=seed + k * 2**32`` (modulo 2**64). Values that depend on no mask are computed once.
             first_row: Index of the call's first row in a larger batch, so that its parts draw the masks of the whole.
             first_step: Index of the call's first step, likewise.
             **named: Values by name.
@@ -170,8 +169,7 @@ class TrainingGraph(CallableGraph[Given]):
         all are finite.
 
         If the loss is fed, its gradients are checked, too. A finding beyond a row's end may be harmless, because
-        compiled code
-        skips such rows where possible.
+        compiled code skips such rows where possible.
 
         Args:
             feeds: As for a call.
@@ -201,14 +199,12 @@ class TrainingGraph(CallableGraph[Given]):
             seed: As for a call.
             wrt: Float placeholders, or ``"tap:name"`` of float taps, whose gradients are returned, too.
             output_gradients: Gradients of outputs, by name or in their structure, for a loss that is computed outside.
-                Missing
-                ones are zero, that of a declared loss, too. The first result is then that of the call.
+                Missing ones are zero, that of a declared loss, too. The first result is then that of the call.
             first_row: As for a call.
             first_step: As for a call.
             recompute: Number of steps in a block to rematerialise instead of saving all residuals: the same bits in
-                less memory,
-                for about a third more time. ``"auto"``: if temporaries would exceed a quarter of the free memory; None:
-                never.
+                less memory, for about a third more time. ``"auto"``: if temporaries would exceed a quarter of the free
+                memory; None: never.
             **named: As for a call.
 
         Raises:

@@ -144,8 +144,7 @@ class Trainer(Uncalled):
                 ones.
             seed: Seed of masks; None: the next of the program's generator.
             fetch: Mapping of (nests of) declared Tensors, or paths of outputs. The step then returns (loss, {the same
-                with
-                arrays}), of this call before the update.
+                with arrays}), of this call before the update.
         """
         if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
             feeds, named = None, self.program.parts.names.with_input(feeds, named, user_line())
@@ -224,19 +223,15 @@ class Trainer(Uncalled):
         Args:
             examples: By placeholder or name an array whose first axis is examples, or a list of arrays of different
                 lengths. Feeds without a batch axis are fed whole. Or a tuple (x, y) of inference's input and the loss'
-                one.
-                Or an iterable of batches in these forms.
+                one. Or an iterable of batches in these forms.
             batch_size: Examples of an update.
             epochs: Number of passes.
             lengths: Placeholder of each row's steps, which is filled in, or an array of them; None: the placeholder
-                that is
-                used as ``sequence_length``, if there is one.
+                that is used as ``sequence_length``, if there is one.
             validation: Examples, or the share of examples (the last ones), on which loss and metrics are measured
-                without
-                dropout.
+                without dropout.
             metrics: By name declared Tensors, or functions of (result, feeds) that return a number, or one for each
-                row.
-                Without validation they are measured on the examples.
+                row. Without validation they are measured on the examples.
             window: Steps of truncated backpropagation through time; a batch's windows carry states.
             warm_up: First steps of each sequence, which run forward only.
             shuffle: Draw a new order for each epoch, by the program's seed.

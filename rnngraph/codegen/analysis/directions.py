@@ -43,8 +43,7 @@ def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
     """Settle values beside recurrences in both directions.
 
     A sum over time runs with the last recurrence whose steps it reads, and forward if there are two. Recomputed blocks
-    run
-    no later than their readers. Values read only by these, or only by scans that keep states for them, run along.
+    run no later than their readers. Values read only by these, or only by scans that keep states for them, run along.
     """
     depth: dict[Node, int] = {}
     last: dict[Node, tuple[int, bool]] = {}

@@ -119,8 +119,7 @@ class LoopFusion:
         """Run recomputed blocks in the groups of their readers.
 
         A block's values exist until the next block runs. Blocks read together therefore run at the last level at which
-        one of
-        them is read.
+        one of them is read.
         """
         blocks = [node for node in self.graph.nodes if node.op == "scan" and node.get("blocks") is not None]
         readers = {scan: self._readers_along(scan, users) for scan in blocks}
@@ -202,8 +201,7 @@ class LoopFusion:
         """True for a view of a free node.
 
         A reshape that merges or splits axes needs a contiguous source. An index or number that is broadcast needs
-        memory if it
-        is read as a whole.
+        memory if it is read as a whole.
         """
         if not is_view(node) or node.operands[0] not in self.free:
             return False

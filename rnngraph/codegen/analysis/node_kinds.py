@@ -116,8 +116,7 @@ def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
     """True if a concatenation of columns needs no memory, because its readers take it piece by piece.
 
     Readers are sums of outer products and sums over other axes. In the right operand of an outer product, all pieces
-    but
-    the last must have whole lines.
+    but the last must have whole lines.
     """
     if node.op != "concat" or node["axis"] != node.tensor.rank - 1 or not users:
         return False

@@ -115,8 +115,7 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     """Return the first and last statement at which each buffer holds a value that is still needed.
 
     Workers may be ahead of each other until they meet at a barrier, so that all statements before a barrier count as
-    one.
-    So do all stages of a pipeline, and the statements that the first worker runs before others start.
+    one. So do all stages of a pipeline, and the statements that the first worker runs before others start.
     """
     at: dict[Buffer, list[int]] = {}
     loops: list[Span] = []  # inner loops first

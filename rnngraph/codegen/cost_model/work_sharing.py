@@ -109,8 +109,7 @@ class WorkSharing:
     Attributes:
         time: Chunk in which the region runs, if any.
         in_scan: The kernels are those of a scan's step, each part of one function. A sum of outer products, which is
-            cleared
-            first, is then not split.
+            cleared first, is then not split.
     """
 
     target: Target

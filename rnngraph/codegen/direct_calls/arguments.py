@@ -93,10 +93,8 @@ def arguments() -> str:
     """Find the feeds, by index in the plan, and ``out`` among a call's arguments: by keyword, or in one mapping.
 
     Return False for anything else, or for a duplicate feed. Errors of comparing keys may remain set. Each feed is held
-    as
-    soon as it is found, even if the call is declined, because comparing keys may run users' code that removes it from
-    the
-    mapping.
+    as soon as it is found, even if the call is declined, because comparing keys may run users' code that removes it
+    from the mapping.
     """
     f = ObjectBuilder()
     count, feeds = f.entry("%plan", Plan.FEEDS), f.entry("%plan", Plan.FEED_LIST, "ptr")

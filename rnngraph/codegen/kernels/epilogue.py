@@ -30,8 +30,7 @@ class TileRows:
     Attributes:
         at: Returns the coordinates of row ``number`` without its units.
         active: Number of active rows, in an order in which the tile starts at ``first``. Other rows are not stored.
-            None:
-            all are active.
+            None: all are active.
     """
 
     count: int
@@ -44,10 +43,8 @@ class Epilogue:
     """Ops of a kernel that follow its products.
 
     If products have no narrow parts, the epilogue may be a loop over a tile's rows that reads sums from memory.
-    Registers do
-    not hold all sums beside the operands of the epilogue, so that most are spilled in any case. Unrolled over all rows,
-    the
-    epilogue would be most of a kernel's code and compile time.
+    Registers do not hold all sums beside the operands of the epilogue, so that most are spilled in any case. Unrolled
+    over all rows, the epilogue would be most of a kernel's code and compile time.
     """
 
     def __init__(self, region: Region, plan: KernelPlan, share: WorkerSlice | None) -> None:

@@ -47,8 +47,7 @@ class Tiles:
         """Write all tiles.
 
         Weights of one group of blocks stay in the caches for all rows. Matrices with their own right operand, which is
-        not read
-        again, are computed one after the other.
+        not read again, are computed one after the other.
         """
         share = self.share if self.units_shared else None
 

@@ -110,8 +110,7 @@ class _Left:
     """Left operands of tiles, for ``rows`` of the result from ``first``.
 
     They are the whole panel; or one piece that is read in place, the first row at ``place`` of ``view``, with
-    ``stride``
-    elements between k.
+    ``stride`` elements between k.
     """
 
     first: Index

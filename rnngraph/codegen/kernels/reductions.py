@@ -237,8 +237,7 @@ class _Units:
     """Reduction over the last axis, and axes around it, in several vector accumulators to hide latency.
 
     The number of accumulators depends on the shape alone. Units that do not fill a vector are reduced one by one or,
-    for a
-    symbolic width, as a masked vector.
+    for a symbolic width, as a masked vector.
     """
 
     node: Node

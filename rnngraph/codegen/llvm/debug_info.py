@@ -28,8 +28,7 @@ def with_debug_info(
     Args:
         own: Origins of functions that have none, and are not called by code that has.
         numbered: Receives a number for the origins of each line. It is the column of locations, which identifies them
-            in
-            assembly.
+            in assembly.
     """
     lines = _with_those_of_callers(text.lines, own)
     writer = _Metadata(lines, numbered)

@@ -144,8 +144,7 @@ class FunctionBuilder:
         absorb.
 
         LLVM's loop strength reduction tries to share sums of all pointers in a loop. That takes a quarter of compile
-        time, and
-        gains nothing with addressing modes as rich as those of x86. There the varying part is frozen.
+        time, and gains nothing with addressing modes as rich as those of x86. There the varying part is frozen.
         """
         constant = next((factor for names, factor in index.terms if not names), 0) if isinstance(index, Size) else index
         kind = LLVM_TYPES[memory_element(buffer.dtype)]
@@ -162,8 +161,7 @@ class FunctionBuilder:
 
         Args:
             onward: The move is upward within the buffer, so that addresses do not wrap. WebAssembly needs this to fold
-                an
-                offset into a load; elsewhere it has no effect.
+                an offset into a load; elsewhere it has no effect.
         """
         key = (kind, pointer, offset)
         for scope in self.known:

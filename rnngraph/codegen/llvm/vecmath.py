@@ -100,10 +100,8 @@ def sigmoid(b: VectorBuilder, x: Handle) -> Handle:
     quotient.
 
     It is computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow. The quotient rounds a denormal result once,
-    and
-    neither |x| nor a choice between two forms is needed. c is 2^-64 in float32 and 2^-512 in float64, and the
-    denominator
-    at most 2^87 and 2^565.
+    and neither |x| nor a choice between two forms is needed. c is 2^-64 in float32 and 2^-512 in float64, and the
+    denominator at most 2^87 and 2^565.
     """
     f = format_of(b, x)
     scaling = (f.bias + 1) // 2
@@ -191,8 +189,7 @@ def sin(b: VectorBuilder, x: Handle) -> Handle:
     """Return the sine. The error bound holds for |x| <= 1e5 (float32) and 1e6 (float64). NaN at ±∞; -0 stays -0.
 
     Cody and Waite's reduction with π in pieces, then an odd polynomial on [-π/2, π/2]. Beyond the range, multiples of π
-    are
-    no longer exact, and the absolute error grows with |x| until the result is meaningless, but within [-1, 1].
+    are no longer exact, and the absolute error grows with |x| until the result is meaningless, but within [-1, 1].
     """
     sine = _sine_of_multiple(b, x, 0.0)
     return b.select(b.compare("oeq", x, b.constant(0.0, like=x)), x, sine)
@@ -208,8 +205,7 @@ def atan(b: VectorBuilder, x: Handle) -> Handle:
     sign.
 
     One quotient. Its denominator is clamped to 2^64, where the result is π/2. For small x the result is x itself, so
-    that
-    denormal numbers and zeros are unchanged.
+    that denormal numbers and zeros are unchanged.
     """
     f = format_of(b, x)
     one = b.constant(1.0, like=x)

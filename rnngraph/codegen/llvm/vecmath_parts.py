@@ -14,11 +14,9 @@ class VectorBuilder(Protocol):
     one.
 
     Float operations round once, to nearest even, without flags that permit reassociation or exclude NaN. `fma(x, y, z)`
-    is
-    x·y + z, rounded once if the target can. Integers have the width of their floats and wrap; `bits` and `from_bits`
+    is x·y + z, rounded once if the target can. Integers have the width of their floats and wrap; `bits` and `from_bits`
     reinterpret. `compare` takes LLVM's names, such as "olt", and returns masks, which only `select` takes. Shift counts
-    are
-    Python integers.
+    are Python integers.
     """
 
     @property

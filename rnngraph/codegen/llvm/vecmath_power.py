@@ -96,8 +96,7 @@ def _log_of(b: VectorBuilder, x: Handle) -> Pair:
     """Return log(x) of a finite x > 0, to about 2^-11 of the last place of one float.
 
     It is e·ln2 + 2 atanh(s), s = (m - 1)/(m + 1), |s| <= 1/5; the latter is s·(2 + s²·(2/3 + s²·p(s²))). Terms up to s³
-    are
-    in two floats, and one is enough for the others.
+    are in two floats, and one is enough for the others.
     """
     f = format_of(b, x)
     one, two = b.constant(1.0, like=x), b.constant(2.0, like=x)

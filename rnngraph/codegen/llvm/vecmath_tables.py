@@ -10,8 +10,7 @@ class Format:
     """Floating-point type: its layout, the constants of argument reduction, limits and coefficients.
 
     Beyond a limit the rounded result is constant (0, ±1 or infinity), so that arguments are clamped to it. Pieces add
-    up to
-    their constant; all but the last have so few bits that their products with all occurring multiples are exact.
+    up to their constant; all but the last have so few bits that their products with all occurring multiples are exact.
     Coefficients have the lowest degree first.
     """
 

@@ -194,9 +194,8 @@ class LetIndex(BaseStatement):
     """``name = op(base, factor)`` in index arithmetic.
 
     The op is ``parity`` (base & 1), ``floor`` (down to a multiple of factor), ``divide`` (rounded down), ``min``,
-    ``max``,
-    ``of`` (the integer scalar ``source``, clamped to 0..factor-1), or ``read`` (``source`` itself, which packing
-    wrote).
+    ``max``, ``of`` (the integer scalar ``source``, clamped to 0..factor-1), or ``read`` (``source`` itself, which
+    packing wrote).
     """
 
     name: str
@@ -223,8 +222,7 @@ class Contract(BaseStatement):
         valid: Lanes of each column that are in bounds.
         dot_width: Adjacent narrow numbers, in a row and in each zero-padded lane of a panel, that one step multiplies.
         accumulators: Partial sums of each sum. The first takes the k that are a multiple of it, from the start; the
-            second
-            the following ones, from 0; and so on. They are added at the end, in order.
+            second the following ones, from 0; and so on. They are added at the end, in order.
         block: Number of k that are summed first, so that rounding errors grow less with the depth. 0: one sum over all.
         behind: Operands of further products with the same strides, depth and lanes, each accumulated onto the previous.
         spread: Load left operands, whose k are contiguous, as one vector and broadcast from a register.

@@ -17,8 +17,7 @@ def padded_bytes(elements: Dim, dtype: str) -> Dim:
     """Return the bytes of ``elements``, rounded up so that the next place is aligned.
 
     The alignment is 64 bytes, or that of the largest element for a formula that need not be a multiple of 64. Some
-    processors
-    do not support unaligned access.
+    processors do not support unaligned access.
     """
     size_bytes = elements * ITEM_BYTES[dtype]
     if not isinstance(size_bytes, Size):

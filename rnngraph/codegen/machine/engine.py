@@ -136,10 +136,8 @@ def _inlining_single_calls(module: llvm.ModuleRef) -> str:
     """Return the module's text with ``alwaysinline`` on internal functions that have a single call.
 
     A step of a small net costs as much as a few calls that fill and read an argument block. Both functions must be for
-    the
-    same processor. No instruction between floats changes. The attribute is added as text, because older llvmlite adds
-    it to
-    the result instead of the function.
+    the same processor. No instruction between floats changes. The attribute is added as text, because older llvmlite
+    adds it to the result instead of the function.
     """
     functions = {function.name: function for function in module.functions if not function.is_declaration}
     callers: dict[str, list[str]] = {}

@@ -36,18 +36,15 @@ class Target:
         has_fma: It has a fused multiply-add.
         first_cache: Bytes of a core's first cache; ``second_cache`` those of the second.
         has_estimates: Code may use the estimates of reciprocals of AVX-512, which each vendor defines differently.
-            Levels,
-            which promise the same bits everywhere, may not.
+            Levels, which promise the same bits everywhere, may not.
         dots: Narrow types, ``int8`` and ``bfloat16``, with instructions for dot products.
         signed_dots: How signed bytes are multiplied and summed, one of ``codegen/llvm/dot_products.py``; empty if
-            floats
-            are as fast.
+            floats are as fast.
         pointer_bits: Width of an address, and of index arithmetic.
         relocation: LLVM's relocation model.
         abi: ABI of object files, if the triple does not determine it.
         absent: Operations without an instruction, for which LLVM would call a library: ``float64``, or ``float64
-            vectors``;
-            ``rounding`` to an integral float; ``wide conversion``, of 64-bit integers from and to floats.
+            vectors``; ``rounding`` to an integral float; ``wide conversion``, of 64-bit integers from and to floats.
     """
 
     name: str
@@ -214,8 +211,7 @@ def _dots(has: Mapping[str, bool], wide: bool, processor: str) -> tuple[str, ...
     """Return the dot products of AVX-512, which exist at every width, or AVX-VNNI's for bytes on narrower vectors.
 
     Those of bfloat16 are used on AMD only, where they are as fast as a multiply-add. On Intel they take four times as
-    long,
-    so that float32 products of widened weights are faster.
+    long, so that float32 products of widened weights are faster.
     """
     needed = {"int8": "avx512vnni" if wide else "avxvnni"}
     if wide and processor.startswith("znver"):

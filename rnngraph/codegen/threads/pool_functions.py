@@ -28,8 +28,7 @@ def pool_text(target: Target) -> str:
 
     Worker x runs ``pool_serve`` forever. ``pool_share`` runs the job in the job's line with its workers, including the
     caller. The other words of the first line are the C library's ``sem_wait`` and ``sem_post``. A worker without a job
-    spins
-    for a while, and then sleeps. It adopts the caller's floating-point mode.
+    spins for a while, and then sleeps. It adopts the caller's floating-point mode.
     """
     is_x86 = bool(pause(target)[0])
     declared = [pause(target)[1], *(f"declare void @llvm.x86.sse.{name}(ptr)" for name in ("stmxcsr", "ldmxcsr"))]

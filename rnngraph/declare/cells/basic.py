@@ -237,8 +237,8 @@ class GRUCell(Cell):
 
     With ``reset_after=False``, c = a([x; r h] K + b), with ``gates/kernel`` [inputs + units, 2 units] (columns r, u),
     ``gates/bias`` (initially 1), ``candidate/kernel`` and ``candidate/bias``. With ``reset_after=True``, as in cuDNN
-    and
-    torch, c = a(x W + b + r (h R + b_R)), with ``candidate/input_projection/*`` and ``candidate/hidden_projection/*``.
+    and torch, c = a(x W + b + r (h R + b_R)), with ``candidate/input_projection/*`` and
+    ``candidate/hidden_projection/*``.
 
     Args:
         num_units: Width of the state.

@@ -93,9 +93,8 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
         c' = s(f + forget_bias + w_f c) c + (1 - s(f + forget_bias + w_f c)) a(j);  h' = s(o + w_o c') a(c')
 
     Parameters: ``W_0`` [inputs + hidden, 3 units] with columns j, f, o, and ``B`` [3 units]; with peepholes
-    ``W_F_diag``
-    and ``W_O_diag`` [units]; with num_proj ``W_P_0`` [units, num_proj]. State: LSTMStateTuple(c [units], h [num_proj or
-    units]).
+    ``W_F_diag`` and ``W_O_diag`` [units]; with num_proj ``W_P_0`` [units, num_proj]. State: LSTMStateTuple(c [units], h
+    [num_proj or units]).
 
     Args:
         num_units: Width of c.

@@ -163,8 +163,7 @@ def batch_normalization(
     large.
 
     Parameters, each with the size of ``axis``: ``batch_normalization/gamma``, ``beta``, and the untrained
-    ``moving_mean``
-    and ``moving_variance``; for the next layer ``batch_normalization_1/…``.
+    ``moving_mean`` and ``moving_variance``; for the next layer ``batch_normalization_1/…``.
 
     Args:
         x: float [batch, …].

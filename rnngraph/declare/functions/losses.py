@@ -158,8 +158,7 @@ def sigmoid_cross_entropy(
         lengths: As for ``mean_squared_error``.
         reduction: As for ``mean_squared_error``.
         pos_weight: Weight of the loss where a label is 1, which broadcasts with the labels. It does not change the
-            divisor
-            of the mean.
+            divisor of the mean.
     """
     _check_order(labels, logits)
     labels, logits = compared(labels, logits)

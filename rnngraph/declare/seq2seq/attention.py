@@ -201,8 +201,7 @@ class AttentionWrapper(Wrapper):
         attention_layer_size: Width of the attention layer A. None: attention is the context.
         output_attention: Output attention'. False: output y.
         initial_cell_state: Nest like the cell's state of Tensors [batch, width], such as an encoder's final state.
-            None:
-            the cell's own initial state. The initial attention is zero.
+            None: the cell's own initial state. The initial attention is zero.
 
     Raises:
         DtypeError: ``attention`` is not an attention mechanism.

@@ -21,8 +21,7 @@ class Port:
     """Array of the C interface.
 
     ``shape`` has the call's sizes, such as ``STEPS``, or ``2 * STEPS`` for two entries in each step. ``default``
-    replaces
-    a null pointer.
+    replaces a null pointer.
     """
 
     name: str

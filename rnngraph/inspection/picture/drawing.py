@@ -103,8 +103,7 @@ class _Sized:
     """A box and its contents with sizes.
 
     ``states`` are texts of what it carries, ``outer`` is the width with the recurrence, ``head`` the height of the
-    titles,
-    ``tag`` the layer shown after the title, and ``closed`` the box without contents.
+    titles, ``tag`` the layer shown after the title, and ``closed`` the box without contents.
     """
 
     box: Box

@@ -75,8 +75,7 @@ def resolved(view: View, shape: Sequence[Dim], axes: Shape) -> View:
     """Complete a view, so that every axis of a size other than 1 is known.
 
     A new axis of the value is the only axis of the state that has its size and is not in the view. If there are
-    several,
-    it is the one between its neighbours.
+    several, it is the one between its neighbours.
     """
     groups = list(view)
     for place, dim in enumerate(shape):

@@ -146,8 +146,7 @@ class Lowering:
         """Return the line of a node, with a layer if it has none.
 
         The layer is the scope of a parameter that it reads, as in ``x @ rg.parameter("a/w", …)``; ``loss``, if only the
-        loss
-        needs the node; else that of an operand.
+        loss needs the node; else that of an operand.
         """
         where = node.where
         if where is None or where.layer:
@@ -183,8 +182,7 @@ class Lowering:
         """Return the placeholders in the order of lowering.
 
         The leaves of one state, such as ``state0.c`` and ``state0.h``, are in the order of declaration, so that a state
-        can be
-        fed as a plain tuple.
+        can be fed as a plain tuple.
         """
         serials = {self.new[node]: node["serial"] for node in self.labels if node in self.new}
         states: dict[str, list[Node]] = {}

@@ -18,8 +18,7 @@ class SizedNodes:
 
     Attributes:
         roles: Name of each declared size in the graph: ``T`` and ``B`` for a driver's time and rows, else the
-            placeholder
-            and the axis.
+            placeholder and the axis.
     """
 
     def __init__(self, layers: Layers) -> None:

@@ -104,8 +104,7 @@ class Builder:
 
         Args:
             as_one: If all values of the weight are integer multiples of one step, use one scale for all columns, so
-                that a
-                weight quantized with one scale keeps its values.
+                that a weight quantized with one scale keeps its values.
         """
         largest, finite = self.magnitude(weight, 0, keepdims=False)
         if as_one:

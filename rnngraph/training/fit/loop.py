@@ -62,8 +62,7 @@ class Fit:
     """One fit, from a position to its end.
 
     An exception, such as a Ctrl-C, may end it at any time. Parameters, position and related state change together, so
-    that
-    another call continues without a difference.
+    that another call continues without a difference.
     """
 
     def __init__(self, stepper: Stepper, plan: Plan, position: Position, ranks: Ranks) -> None:

@@ -26,8 +26,7 @@ class Prune:
         end: Update at which the share is ``density``, after a cubic that is steep at first (Zhu and Gupta 2017).
         only: Names of parameters, or patterns such as ``"rnn/*"``; None: all trained matrices.
         diagonal: Size of the last square blocks of rows whose diagonals stay, such as weights of a unit's own state in
-            a
-            matrix [inputs + units, gates · units]; None: none.
+            a matrix [inputs + units, gates · units]; None: none.
     """
 
     density: float

@@ -74,10 +74,8 @@ class ShardVariant:
     """A variant of a step, as shards compute it.
 
     ``summed`` are names of values that are added up besides gradients: the loss, and fetched ones. ``apart`` are names
-    of
-    values whose rows shards have, or that all have. ``leaf`` is memory of a shard's gradients and sums, ``given`` of
-    the
-    total.
+    of values whose rows shards have, or that all have. ``leaf`` is memory of a shard's gradients and sums, ``given`` of
+    the total.
     """
 
     def __init__(self, state: TrainState, variant: StepVariant, sharded: Sharded, rows: Set[str]) -> None:

@@ -167,8 +167,7 @@ def _meet(fusion: LoopFusion, target: Target) -> None:
     """Delay scans of one direction to the level of independent scans in the other.
 
     Values that both read run in the loop of one of them, which would otherwise come first. Dependent values move a
-    level
-    further.
+    level further.
     """
     if any(node.get("blocks") is not None for node in fusion.graph.nodes):
         return  # what a block gives is there until the next one runs: whoever reads it stays where it is

@@ -46,8 +46,7 @@ class StepWaits:
 
         Args:
             overwritten: Value that overwrites the condition of the step, if any. A worker may compute it only after all
-                others
-                have read the condition.
+                others have read the condition.
         """
         if overwritten is not None:
             place = next(number for number, part in enumerate(parts) if overwritten in part.computes)

@@ -35,8 +35,7 @@ class Timed:
 
     Attributes:
         kind: ``kernel``, ``copy`` of a value to its place, ``table`` of rows that end, ``packing`` of parameters,
-            ``wait``
-            for other workers, or ``rest``.
+            ``wait`` for other workers, or ``rest``.
         nodes: Nodes that it computes.
         text: Description.
         plan: Plan of a kernel.

@@ -53,8 +53,7 @@ class StepMemory(NamedTuple):
     """Memory of one step.
 
     ``early`` and ``late`` are values that no kernel of the step writes to their final places. Early ones are inputs of
-    the
-    step, or views of them, and are copied before the step overwrites them. Late ones are views of results.
+    the step, or views of them, and are copied before the step overwrites them. Late ones are views of results.
     """
 
     memory: Memory

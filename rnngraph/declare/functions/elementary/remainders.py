@@ -31,8 +31,7 @@ def floor_divide(a: Any, b: Any) -> Tensor:
     """Return floor(a / b), exactly, elementwise. Also written ``a // b``. No gradient passes.
 
     Values are those of ``numpy.floor_divide``: NaN for an infinite a, an infinity for a float divided by 0, and 0 for
-    an
-    integer divided by 0.
+    an integer divided by 0.
     """
     a, b = pair(a, b)
     rest = build("fmod", a, b)
