@@ -499,3 +499,17 @@ def test_a_branch_on_a_size_of_one_is_told() -> None:
     ]  # fmt: skip
     net = rg.read_onnx(model(nodes, {"x": ["B", "T"]}, ["y"], {"one": np.array(1)}))
     assert "T is not 1, as node 'y: the If' (If) takes it" in str(net)
+
+
+def test_a_number_that_is_repeated_changes_its_shape() -> None:
+    """To one of fewer axes than the array has that is repeated; then the axes change places."""
+    arrays = {"two": array(1, 1, 1), "wide": np.array([1, 2, 3]), "flat": np.array([0, 6]), "first": np.array([0])}
+    nodes = [
+        node("Shape", "x", "shape"), node("Gather", "shape,first", "rows", axis=0),
+        node("Concat", "rows,wide", "sizes", axis=0), node("Expand", "two,sizes", "repeated"),
+        node("Reshape", "repeated,flat", "reshaped"), node("Transpose", "reshaped", "turned", perm=[1, 0]),
+        node("Add", "x,turned", "y"),
+    ]  # fmt: skip
+    net = rg.read_onnx(model(nodes, {"x": ["n", "n"]}, ["y"], arrays))
+    x = array(6, 6)
+    assert_allclose(net.program().inference(x=x)["y"], x + arrays["two"].item(), rtol=1e-6)
