@@ -19,9 +19,14 @@ from .node import OPS, Node, walk
 from .printer import Outputs, is_literal, names_of, scan_inputs
 
 _FILLS = {
-    "input": "#cfe3f7", "parameter": "#f6e3b4", "contraction": "#f3c9a5", "reduction": "#dcd3ee",
-    "movement": "#eeeeee", "random": "#f4c6d4", "carried": "#c9ead0",
-}  # fmt: skip
+    "input": "#cfe3f7",
+    "parameter": "#f6e3b4",
+    "contraction": "#f3c9a5",
+    "reduction": "#dcd3ee",
+    "movement": "#eeeeee",
+    "random": "#f4c6d4",
+    "carried": "#c9ead0",
+}
 """Fill colour by kind of node or op; other boxes are white."""
 
 WIDEST = 20

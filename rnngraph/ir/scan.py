@@ -126,10 +126,17 @@ class ScanParts:
         options = {"unroll": self.unroll, "keeps": self.keeps, "blocks": self.blocks}
         optional |= {name: value for name, value in options.items() if value is not None}
         return make(
-            "scan", *self.operands, where=where, name=name, body=Graph.of("body", self.outputs, params),
-            carries=len(self.carries), sequences=len(self.sequences), length=self.length, reverse=self.reverse,
+            "scan",
+            *self.operands,
+            where=where,
+            name=name,
+            body=Graph.of("body", self.outputs, params),
+            carries=len(self.carries),
+            sequences=len(self.sequences),
+            length=self.length,
+            reverse=self.reverse,
             **optional,
-        )  # fmt: skip
+        )
 
 
 def split_inputs(scan: Node, items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item], Sequence[Item]]:

@@ -83,9 +83,12 @@ def cast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet)
 
 
 _NARROW_PRODUCTS = {
-    ("bfloat16", "bfloat16"): "float32", ("uint8", "int8"): "int32", ("int8", "int8"): "int32",
-    ("float32", "bfloat16"): "float32", ("float32", "int8"): "float32",
-}  # fmt: skip
+    ("bfloat16", "bfloat16"): "float32",
+    ("uint8", "int8"): "int32",
+    ("int8", "int8"): "int32",
+    ("float32", "bfloat16"): "float32",
+    ("float32", "int8"): "float32",
+}
 
 
 def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:

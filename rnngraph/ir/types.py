@@ -32,8 +32,15 @@ DIFFERENTIABLE = (*FLOATS, "bfloat16")
 """Dtypes of values with adjoints. The adjoint of a bfloat16 value is float32."""
 INTEGERS = ("int32", "int64")
 ITEM_BYTES = {
-    "float32": 4, "float64": 8, "int32": 4, "int64": 8, "bool": 1, "bfloat16": 2, "int8": 1, "uint8": 1,
-}  # fmt: skip
+    "float32": 4,
+    "float64": 8,
+    "int32": 4,
+    "int64": 8,
+    "bool": 1,
+    "bfloat16": 2,
+    "int8": 1,
+    "uint8": 1,
+}
 
 
 @dataclass(frozen=True, slots=True)

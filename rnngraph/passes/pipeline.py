@@ -88,9 +88,12 @@ def rounding(reduced: ReducedWeights | None = None) -> tuple[Pass, ...]:
 
 
 def optimization(
-    unroll: int | str | None = None, reduced: ReducedWeights | None = None, rounded: bool = False,
-    differentiated: bool = False, sparse: bool = False,
-) -> tuple[Pass, ...]:  # fmt: skip
+    unroll: int | str | None = None,
+    reduced: ReducedWeights | None = None,
+    rounded: bool = False,
+    differentiated: bool = False,
+    sparse: bool = False,
+) -> tuple[Pass, ...]:
     """Return the passes that optimise a graph, in order.
 
     Args:
@@ -107,7 +110,7 @@ def optimization(
 
 def pipeline(
     kind: str, unroll: int | str | None = None, wrt: tuple[str, ...] = (), reduced: ReducedWeights | None = None
-) -> tuple[Pass, ...]:  # fmt: skip
+) -> tuple[Pass, ...]:
     """Return all passes of the ``training`` or the ``inference`` graph, in order."""
     return (*meaning(kind, wrt), *optimization(unroll, reduced, differentiated=bool(wrt)))
 

@@ -172,9 +172,14 @@ def _slice_of_concat(node: Node, inner: Node) -> Node | None:
             start, stop = list(node["start"]), list(node["stop"])
             start[axis], stop[axis] = first - offset, last - offset
             return make(
-                "slice", piece, where=node.where, name=node.name,
-                start=tuple(start), stop=tuple(stop), step=node["step"],
-            )  # fmt: skip
+                "slice",
+                piece,
+                where=node.where,
+                name=node.name,
+                start=tuple(start),
+                stop=tuple(stop),
+                step=node["step"],
+            )
         offset += width
     return None
 
@@ -216,10 +221,12 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
 
 def _key(attributes: Attributes) -> Any:
     """Return a key of attributes, with arrays compared bit by bit."""
-    return tuple([
-        (key, value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else (key, value)
-        for key, value in attributes
-    ])  # fmt: skip
+    return tuple(
+        [
+            (key, value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else (key, value)
+            for key, value in attributes
+        ]
+    )
 
 
 def join_equal(graph: Graph) -> Graph:

@@ -127,7 +127,11 @@ def step_of(sequence: Node, step: int) -> Node:
     """Return one step of a sequence, without its time axis."""
     shape = sequence.shape
     row = make(
-        "slice", sequence, where=sequence.where,
-        start=(step, *(0 for _ in shape[1:])), stop=(step + 1, *shape[1:]), step=(1,) * len(shape),
-    )  # fmt: skip
+        "slice",
+        sequence,
+        where=sequence.where,
+        start=(step, *(0 for _ in shape[1:])),
+        stop=(step + 1, *shape[1:]),
+        step=(1,) * len(shape),
+    )
     return make("reshape", row, where=sequence.where, shape=shape[1:])

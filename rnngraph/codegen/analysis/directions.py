@@ -65,7 +65,7 @@ def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
 
 def _of_sums(
     graph: Graph, scans: Sequence[Node], derivatives: Sequence[Node], behind: Mapping[Node, frozenset[Node]]
-) -> dict[Node, bool]:  # fmt: skip
+) -> dict[Node, bool]:
     """Settle sums over time beside recurrences in one direction.
 
     A sum that no recurrence and no derivative reads runs with the derivative, any other with the forward recurrence.

@@ -45,7 +45,7 @@ def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
 
 def within_pieces(
     vectors: list[Vector], lanes: int, shuffle: Callable[[Vector, Vector, Sequence[int]], Vector], width: int = 1
-) -> list[Vector]:  # fmt: skip
+) -> list[Vector]:
     """Transpose each piece of as many vectors as a piece has elements.
 
     From the first halves of pieces, then from the second ones, groups of ``width`` elements of two vectors alternate.

@@ -95,9 +95,11 @@ class Panels:
     """
 
     def __init__(
-        self, parameters: Mapping[Buffer, str], alike: Sequence[PanelLayout] = (),
+        self,
+        parameters: Mapping[Buffer, str],
+        alike: Sequence[PanelLayout] = (),
         origins: Mapping[Buffer, Where] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.parameters, self.names = set(parameters), dict(parameters)
         self.buffers = {name: buffer for buffer, name in parameters.items()}
         self.alike, self.origins = alike, dict(origins or {})
@@ -219,9 +221,7 @@ class Panels:
                     block.add(When(is_dense, 1, 2, tuple(inner.statements)))
                 self.filled.add(panel.buffer)
 
-    def _fill(
-        self, block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel
-    ) -> None:  # fmt: skip
+    def _fill(self, block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel) -> None:
         """Add a call of a function that panels with equally laid out weights share, such as those of equal layers."""
         starts: dict[Buffer, Index] = {}
         for view in views:
@@ -248,9 +248,14 @@ class Panels:
 
 
 def _pack(
-    block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel,
+    block: Block,
+    views: tuple[View, ...],
+    width: int,
+    lanes: int,
+    blocks: int,
+    panel: Panel,
     transposing: TransposingPackers,
-) -> None:  # fmt: skip
+) -> None:
     total = -(-width // lanes)
     first = 0
     while first < total:
@@ -266,9 +271,17 @@ def _pack(
 
 
 def _groups(
-    block: Block, views: tuple[View, ...], width: int, lanes: int, first: int, count: int, whole: int,
-    ends_short: bool, panel: Panel, transposing: TransposingPackers,
-) -> None:  # fmt: skip
+    block: Block,
+    views: tuple[View, ...],
+    width: int,
+    lanes: int,
+    first: int,
+    count: int,
+    whole: int,
+    ends_short: bool,
+    panel: Panel,
+    transposing: TransposingPackers,
+) -> None:
     group_name = block.fresh_index("group")
     group = size(group_name)
     per_k = len(views) * count * lanes * panel.dot_width
@@ -338,9 +351,16 @@ class TransposingPackers:
         self.functions: dict[tuple[str, int, int], Function] = {}
 
     def transpose(
-        self, block: Block, source: Place, target: Place, distance: Index, per_k: int, lanes: int, valid: Index,
+        self,
+        block: Block,
+        source: Place,
+        target: Place,
+        distance: Index,
+        per_k: int,
+        lanes: int,
+        valid: Index,
         depth: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Add a call that transposes a slice.
 
         Args:

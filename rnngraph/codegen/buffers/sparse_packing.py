@@ -154,9 +154,12 @@ class SparsePanels:
                 inner = Block(origin=where)
                 _Packing(inner, formal, SparsePanel(layout, blocks, numbers)).pack()
                 self._fillers[key] = Function(
-                    f"gather{len(self._fillers)}", (formal.buffer, blocks, numbers), (), tuple(inner.statements),
+                    f"gather{len(self._fillers)}",
+                    (formal.buffer, blocks, numbers),
+                    (),
+                    tuple(inner.statements),
                     "gathers blocks that are not zero",
-                )  # fmt: skip
+                )
             places = ((view.buffer, view.offset), (panel.blocks, 0), (panel.numbers, 0))
             block.add(Call(self._fillers[key].name, places, (), origin=where))
 
@@ -283,9 +286,15 @@ class _Packing:
         self._add(block, ROWS, block.let("mul", [some, _number(steps)], "int32", 1))
 
     def _over_blocks(
-        self, block: Block, first: Index, last: Index, height: int, low: int, high: int,
+        self,
+        block: Block,
+        first: Index,
+        last: Index,
+        height: int,
+        low: int,
+        high: int,
         body: Callable[[Block, Index, Index], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Call ``body`` for each block of whole height in a range of k and columns."""
         lanes = self.layout.lanes
 

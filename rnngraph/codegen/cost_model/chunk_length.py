@@ -37,9 +37,7 @@ class TimeChunk:
         return OPEN_ROWS if self.longest >= MAX_CHUNK else self.longest
 
 
-def chunk_length(
-    target: Target, fused: FusedKernels, leaving: set[Node], length: Dim, most: int | None = None
-) -> int:  # fmt: skip
+def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length: Dim, most: int | None = None) -> int:
     """Return the steps of a chunk; all steps if there are no temporaries.
 
     A chunk has enough rows to amortise reloading the weights, and sums over time that exceed the second cache.

@@ -9,12 +9,32 @@ from .instructions import ObjectBuilder
 from .plan import API_WORDS, BEGIN, TRAMPOLINE, TRAMPOLINES, Api
 
 _PARTS = (
-    arguments.alike, arguments.fits, arguments.from_mapping, arguments.from_keyword, arguments.arguments,
-    arguments.writable, arguments.apart, arguments.outs,
-    arrays.gather, arrays.feed, arrays.within, arrays.make_arrays, arrays.build, arrays.release,
-    call.guarded, call.all_fit, call.fill, call.place_results, call.give, call.draw_seed, call.compute, call.attempt,
-    call.call_python, call.call_method, call.try_call,
-)  # fmt: skip
+    arguments.alike,
+    arguments.fits,
+    arguments.from_mapping,
+    arguments.from_keyword,
+    arguments.arguments,
+    arguments.writable,
+    arguments.apart,
+    arguments.outs,
+    arrays.gather,
+    arrays.feed,
+    arrays.within,
+    arrays.make_arrays,
+    arrays.build,
+    arrays.release,
+    call.guarded,
+    call.all_fit,
+    call.fill,
+    call.place_results,
+    call.give,
+    call.draw_seed,
+    call.compute,
+    call.attempt,
+    call.call_python,
+    call.call_method,
+    call.try_call,
+)
 
 
 def direct_calls_text(target: Target) -> str:
@@ -24,13 +44,19 @@ def direct_calls_text(target: Target) -> str:
     ``direct_try`` is a function of (tuple with a plan, mapping of feeds, ``out``), which returns None for a declined
     call.
     """
-    return "\n".join([
-        f'source_filename = "direct_calls"\ntarget triple = "{target.triple}"\n',
-        f"@api = internal global [{API_WORDS} x i64] zeroinitializer\n",
-        "declare float @llvm.fabs.f32(float)\ndeclare double @llvm.fabs.f64(double)\n",
-        COPY, _begin(), *(part() for part in _PARTS), *map(_trampoline, range(TRAMPOLINES)),
-        'attributes #0 = { nounwind "no-builtins" }', "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f'source_filename = "direct_calls"\ntarget triple = "{target.triple}"\n',
+            f"@api = internal global [{API_WORDS} x i64] zeroinitializer\n",
+            "declare float @llvm.fabs.f32(float)\ndeclare double @llvm.fabs.f64(double)\n",
+            COPY,
+            _begin(),
+            *(part() for part in _PARTS),
+            *map(_trampoline, range(TRAMPOLINES)),
+            'attributes #0 = { nounwind "no-builtins" }',
+            "",
+        ]
+    )
 
 
 def _begin() -> str:

@@ -89,9 +89,12 @@ class ActiveRows:
         return axis == (1 if self.step is None else len(shape) - 2) and shape[axis] == self.table.mask.rows
 
     def each_range(
-        self, block: Block, at: Sequence[Coordinate], share: WorkerSlice | None,
+        self,
+        block: Block,
+        at: Sequence[Coordinate],
+        share: WorkerSlice | None,
         body: Callable[[Block, WorkerSlice, Index, Index], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Call ``body`` for each part, or for ``share``, with the part and the range of its active rows in the
         order.
         """

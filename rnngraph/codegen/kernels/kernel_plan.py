@@ -62,9 +62,7 @@ class KernelPlan:
         return region.within(self.active.size, ActiveRows(table) if table.by_rows else None)
 
 
-def plan_kernel(
-    region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None
-) -> KernelPlan:  # fmt: skip
+def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None) -> KernelPlan:
     """Decide how a kernel is computed whose values are in the region's memory."""
     # rows are independent, so they form no vector
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
@@ -78,9 +76,16 @@ def plan_kernel(
     writes = [view.buffer for node in kernel.members for view in memory.stores.get(node, ())]
     reads = [memory.views[node].buffer for node in values_read(kernel.members, memory)]
     return KernelPlan(
-        kernel, partition, lanes, products, outer_sum, sparse, active,
-        tuple(dict.fromkeys(reads)), tuple(dict.fromkeys(writes)),
-    )  # fmt: skip
+        kernel,
+        partition,
+        lanes,
+        products,
+        outer_sum,
+        sparse,
+        active,
+        tuple(dict.fromkeys(reads)),
+        tuple(dict.fromkeys(writes)),
+    )
 
 
 def _lanes(region: Region, kernel: Kernel) -> int:

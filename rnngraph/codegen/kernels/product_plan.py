@@ -278,7 +278,7 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
 
 def plan_sparse(
     region: Region, kernel: Kernel, products: ProductPlan, lanes: int, partition: Partition
-) -> SparseLayout | None:  # fmt: skip
+) -> SparseLayout | None:
     """Return the division of the product's weights into blocks; None if they are not packed ahead.
 
     Every sum has the order of tiles.

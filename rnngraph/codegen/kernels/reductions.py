@@ -71,7 +71,7 @@ class _Reduction:
 
     def __init__(
         self, region: Region, block: Block, node: Node, source: Node, stores: Sequence[View], share: WorkerSlice | None
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.region, self.block, self.node, self.source, self.stores = region, block, node, source, stores
         self.share, self.axes, self.last = share, node["axes"], source.tensor.rank - 1
         self.kept = [axis for axis in range(self.last) if axis not in self.axes]
@@ -158,9 +158,13 @@ class _Reduction:
         return emitter.spread(emitter.value(self.node, at), lanes)
 
     def _folded(
-        self, inner: Block, at: list[Coordinate], here: Sequence[tuple[Coordinate | None, Coordinate]],
-        remaining: list[int], starts: Sequence[Operand],
-    ) -> list[Operand]:  # fmt: skip
+        self,
+        inner: Block,
+        at: list[Coordinate],
+        here: Sequence[tuple[Coordinate | None, Coordinate]],
+        remaining: list[int],
+        starts: Sequence[Operand],
+    ) -> list[Operand]:
         """Combine ``starts`` with all values under the ``remaining`` axes, in order. ``here`` has the row and units of
         each.
         """

@@ -93,9 +93,11 @@ def over_axes(
     if active is not None and active.cuts(shape, axis):
         row = active.table.row
         active.each_range(
-            block, at, share if share is not None and share.axis == axis else None,
+            block,
+            at,
+            share if share is not None and share.axis == axis else None,
             lambda nested, _, low, high: loop(nested, "i", high, lambda one, i: inner(one, row(one, i)), low),
-        )  # fmt: skip
+        )
         return
     if share is not None and share.axis == axis:
         first, stop = share.range(block, stop)

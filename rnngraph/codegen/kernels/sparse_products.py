@@ -27,7 +27,7 @@ MAX_ROWS = 4
 
 def sparse_product(
     region: Region, block: Block, plan: KernelPlan, layout: SparseLayout, share: WorkerSlice | None
-) -> None:  # fmt: skip
+) -> None:
     """Write the product of a kernel, by blocks or by tiles, as packing decided."""
     memory = region.memory
     panel = memory.panels.sparse.panel(memory.views[plan.kernel.first.operands[1]], layout)
@@ -70,9 +70,7 @@ class _Blocks:
         self.room = -(-layout.room // plan.lanes) * plan.lanes
         parts = 1 if share is None else share.parts
         rows = self.together * parts
-        self.buffers = [
-            self.memory.scratch("sums", node.dtype, self.room * self.copies * rows) for node in self.nodes
-        ]  # fmt: skip
+        self.buffers = [self.memory.scratch("sums", node.dtype, self.room * self.copies * rows) for node in self.nodes]
 
     def _axis_of_rows(self) -> int | None:
         """Return the axis of which several rows are computed at once; None for one row at a time."""
@@ -191,13 +189,21 @@ class _Blocks:
             afters = [(Value(block.fresh(label_of(sums.node)), sums.node.dtype, layout.lanes),) for sums in rows]
             block.add(
                 Contract(
-                    tuple(afters), tuple(befores),
+                    tuple(afters),
+                    tuple(befores),
                     tuple((buffer, index + (k + number) * stride) for buffer, index, stride in lefts),
-                    lefts[0][2] * layout.dot_width * split, height // split,
-                    ((panel.blocks, (row + number) * layout.row),), layout.row * split, 1, (None,),
-                    steps, "", layout.dot_width, spread=spread,
+                    lefts[0][2] * layout.dot_width * split,
+                    height // split,
+                    ((panel.blocks, (row + number) * layout.row),),
+                    layout.row * split,
+                    1,
+                    (None,),
+                    steps,
+                    "",
+                    layout.dot_width,
+                    spread=spread,
                 )
-            )  # fmt: skip
+            )
             for (after,), target in zip(afters, targets, strict=True):
                 block.add(Store(after, *target))
 

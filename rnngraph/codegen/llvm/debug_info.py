@@ -20,9 +20,7 @@ MAX_COLUMN = 65535
 """Maximum column number of LLVM. Origins with a larger number appear as the function's own."""
 
 
-def with_debug_info(
-    text: StageText, numbered: dict[Origins, int] | None = None, own: Origins = ()
-) -> StageText:  # fmt: skip
+def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None, own: Origins = ()) -> StageText:
     """Return a module's text with the origins of its lines as metadata.
 
     Args:
@@ -78,7 +76,7 @@ def _with_those_of_callers(lines: Iterable[StageLine], own: Origins) -> list[Sta
 
 def _of_callers(
     function: str, callers: dict[str, dict[str, None]], of_calls: dict[str, Origins], known: set[str]
-) -> Origins:  # fmt: skip
+) -> Origins:
     """Return the origins of all calls of a function, possibly through others like it."""
     origins, pending, visited = dict.fromkeys(of_calls.get(function, ())), [function], set[str]()
     while pending:

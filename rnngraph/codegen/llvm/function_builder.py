@@ -26,9 +26,12 @@ class FunctionBuilder:
     """
 
     def __init__(
-        self, target: Target, intrinsics: dict[str, str], helpers: dict[str, str],
+        self,
+        target: Target,
+        intrinsics: dict[str, str],
+        helpers: dict[str, str],
         statements: StatementOrigins | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Start a function. ``statements`` has the origins of statements, if lines need them."""
         self.lines: list[str] = []
         self.b = Instructions(

@@ -10,15 +10,31 @@ from ...ir.types import SHORT_NAMES
 from ..machine.ir_builder import IRBuilder
 
 LLVM_TYPES = {
-    "f32": "float", "f64": "double", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "i16": "i16",
-    "bf16": "i16", "bfloat": "bfloat", "ptr": "ptr",
-}  # fmt: skip
+    "f32": "float",
+    "f64": "double",
+    "i32": "i32",
+    "i64": "i64",
+    "i1": "i1",
+    "i8": "i8",
+    "u8": "i8",
+    "i16": "i16",
+    "bf16": "i16",
+    "bfloat": "bfloat",
+    "ptr": "ptr",
+}
 """LLVM types of elements. A bfloat16 is stored as bits, because LLVM converts the type by calls on some processors;
 ``bfloat`` is the operand type of dot products.
 """
 SUFFIXES = {
-    "f32": "f32", "f64": "f64", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "bf16": "i16",
-}  # fmt: skip
+    "f32": "f32",
+    "f64": "f64",
+    "i32": "i32",
+    "i64": "i64",
+    "i1": "i1",
+    "i8": "i8",
+    "u8": "i8",
+    "bf16": "i16",
+}
 
 
 _LONG = 16

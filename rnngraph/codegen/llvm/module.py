@@ -48,7 +48,7 @@ def module_text(functions: Sequence[Function], entries: Sequence[Entry], target:
 
 def module_lines(
     functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str, with_origins: bool = True
-) -> StageText:  # fmt: skip
+) -> StageText:
     """Return the lines of a module with their origins."""
     intrinsics: dict[str, str] = {}
     helpers: dict[str, str] = {}
@@ -99,9 +99,13 @@ class _FunctionWriter(FunctionBuilder):
     """Writer of the statements of one function."""
 
     def __init__(
-        self, function: Function, target: Target, intrinsics: dict[str, str], helpers: dict[str, str],
+        self,
+        function: Function,
+        target: Target,
+        intrinsics: dict[str, str],
+        helpers: dict[str, str],
         with_origins: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(target, intrinsics, helpers, StatementOrigins(function) if with_origins else None)
         self.function = function
 

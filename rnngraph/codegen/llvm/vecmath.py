@@ -236,9 +236,18 @@ def erf(b: VectorBuilder, x: Handle) -> Handle:
 
 
 FUNCTIONS: dict[str, Callable[..., Handle]] = {
-    "tanh": tanh, "sigmoid": sigmoid, "exp": exp, "expm1": expm1, "log": log, "log1p": log1p,
-    "sin": sin, "cos": cos, "atan": atan, "erf": erf, "power": power,
-}  # fmt: skip
+    "tanh": tanh,
+    "sigmoid": sigmoid,
+    "exp": exp,
+    "expm1": expm1,
+    "log": log,
+    "log1p": log1p,
+    "sin": sin,
+    "cos": cos,
+    "atan": atan,
+    "erf": erf,
+    "power": power,
+}
 
 # Maximum errors in units in the last place of the correctly rounded result, with or without fma, rounded up. Measured
 # at every float32 (|x| <= 1e5 for sin and cos) with fma, and without it for tanh, sigmoid, exp, log and atan. The other

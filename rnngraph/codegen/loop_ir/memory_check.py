@@ -112,7 +112,7 @@ class _Memory:
 
     def _use(
         self, statement: Statement, reads: Iterable[Buffer], uses: Iterable[Buffer], writes: Iterable[Buffer]
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Check one statement: reads precede its writes, and no worker has done either before others do."""
         for buffer in reads:
             if buffer in self.extents and buffer not in self.holding:

@@ -44,9 +44,14 @@ def _machine(target: Target) -> llvm.TargetMachine:
     _initialize()
     llvm_target = llvm.Target.from_triple(target.triple)
     return llvm_target.create_target_machine(
-        cpu=target.processor, features=target.features, opt=3, reloc=target.relocation, codemodel="small", jit=False,
+        cpu=target.processor,
+        features=target.features,
+        opt=3,
+        reloc=target.relocation,
+        codemodel="small",
+        jit=False,
         abiname=target.abi,
-    )  # fmt: skip
+    )
 
 
 def versions() -> tuple[str, ...]:

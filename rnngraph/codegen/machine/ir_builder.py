@@ -241,7 +241,7 @@ class IRBuilder:
 
     def _close_loop(
         self, head: str, before: str, place: int, names: Sequence[str], phis: Sequence[tuple[str, int | str, int | str]]
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write the phis of a loop into its first block, and branch back. ``phis`` has type, initial and next value of
         each.
         """

@@ -133,9 +133,15 @@ def _rows(data: bytes, starts: Mapping[int, int]) -> Iterator[Row]:
 
 
 def _run(
-    reader: _Bytes, end: int, shortest: int, base: int, span: int, special: int, files: list[str],
+    reader: _Bytes,
+    end: int,
+    shortest: int,
+    base: int,
+    span: int,
+    special: int,
+    files: list[str],
     starts: Mapping[int, int],
-) -> Iterator[Row]:  # fmt: skip
+) -> Iterator[Row]:
     address, file, line, column = 0, 1, 1, 0
     while reader.position < end:
         code = reader.number("B")

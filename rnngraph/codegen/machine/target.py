@@ -122,40 +122,85 @@ _OTHERS = {
         Target("aarch64-linux", "aarch64-unknown-linux-gnu", "generic", "+neon", 128, 32, True),
         # Most since 2018: Cortex-A76, Neoverse N1 and what came after them.
         Target(
-            "aarch64-linux-dotprod", "aarch64-unknown-linux-gnu", "generic", "+neon,+dotprod", 128, 32, True,
+            "aarch64-linux-dotprod",
+            "aarch64-unknown-linux-gnu",
+            "generic",
+            "+neon,+dotprod",
+            128,
+            32,
+            True,
             signed_dots="sdot",
         ),
         Target("aarch64-macos", "arm64-apple-macosx11.0.0", "apple-m1", "", 128, 32, True, signed_dots="sdot"),
         # Cortex-A8 and A9 are the least of these: 16 vector registers, neither fused multiply-add nor division.
         Target(
-            "armv7-linux", "armv7-unknown-linux-gnueabihf", "generic", "+neon,-vfp4,-hwdiv,-hwdiv-arm", 128, 16, False,
-            pointer_bits=32, absent=("float64 vectors", *_ARM32),
+            "armv7-linux",
+            "armv7-unknown-linux-gnueabihf",
+            "generic",
+            "+neon,-vfp4,-hwdiv,-hwdiv-arm",
+            128,
+            16,
+            False,
+            pointer_bits=32,
+            absent=("float64 vectors", *_ARM32),
         ),
         # Cortex-M4F and M7: 32 single-precision registers, one float each. Small memories, and no second cache.
         Target(
-            "thumbv7em-none-eabihf", "thumbv7em-unknown-none-eabihf", "cortex-m4", "+strict-align", 32, 32, True,
-            16 * 1024, 128 * 1024, signed_dots="smlad", pointer_bits=32, relocation="static",
+            "thumbv7em-none-eabihf",
+            "thumbv7em-unknown-none-eabihf",
+            "cortex-m4",
+            "+strict-align",
+            32,
+            32,
+            True,
+            16 * 1024,
+            128 * 1024,
+            signed_dots="smlad",
+            pointer_bits=32,
+            relocation="static",
             absent=("float64", *_ARM32),
         ),
         Target("wasm32", _WASM, "mvp", _PLAIN, 32, 32, False, pointer_bits=32, relocation="static"),
         Target(
-            "wasm32-simd128", _WASM, "mvp", f"{_PLAIN},+simd128", 128, 16, False, signed_dots="i32x4.dot",
-            pointer_bits=32, relocation="static",
+            "wasm32-simd128",
+            _WASM,
+            "mvp",
+            f"{_PLAIN},+simd128",
+            128,
+            16,
+            False,
+            signed_dots="i32x4.dot",
+            pointer_bits=32,
+            relocation="static",
         ),
         Target("riscv64", "riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 32, 32, True, abi="lp64d"),
         *_other_systems(),
     )
-}  # fmt: skip
+}
 NAMES = ("host", *_LEVELS, *_OTHERS)
 """Names of all targets."""
 
 
 _MEANT = {
-    "arm64": "aarch64", "aarch64": "aarch64", "armv8": "aarch64", "apple": "aarch64-macos", "m1": "aarch64-macos",
-    "macos": "macos", "darwin": "macos", "osx": "macos", "win": "windows", "arm": "armv7", "cortex-m": "thumb",
-    "amd64": "x86-64", "x86_64": "x86-64", "x64": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4", "wasm": "wasm",
+    "arm64": "aarch64",
+    "aarch64": "aarch64",
+    "armv8": "aarch64",
+    "apple": "aarch64-macos",
+    "m1": "aarch64-macos",
+    "macos": "macos",
+    "darwin": "macos",
+    "osx": "macos",
+    "win": "windows",
+    "arm": "armv7",
+    "cortex-m": "thumb",
+    "amd64": "x86-64",
+    "x86_64": "x86-64",
+    "x64": "x86-64",
+    "avx2": "x86-64-v3",
+    "avx512": "x86-64-v4",
+    "wasm": "wasm",
     "riscv": "riscv",
-}  # fmt: skip
+}
 """Parts of other tools' names of processors and systems, longer ones first, with the part of our names for each."""
 
 
@@ -199,10 +244,18 @@ def host() -> Target:
         wide = all(has.get(name, False) for name in ("avx512f", "avx512vl", "avx512dq", "avx512bw"))
         bits = 512 if wide else 256 if has.get("avx2", False) else 128
         return Target(
-            "host", triple, llvm.get_host_cpu_name(), f"{features},-prefer-256-bit", bits, 32 if wide else 16,
-            bool(has.get("fma", False)), *caches, wide, _dots(has, wide, llvm.get_host_cpu_name()),
+            "host",
+            triple,
+            llvm.get_host_cpu_name(),
+            f"{features},-prefer-256-bit",
+            bits,
+            32 if wide else 16,
+            bool(has.get("fma", False)),
+            *caches,
+            wide,
+            _dots(has, wide, llvm.get_host_cpu_name()),
             _SIGNED_DOTS[bits] if has.get("ssse3", False) else "",
-        )  # fmt: skip
+        )
     signed = "sdot" if has.get("dotprod", False) else ""
     return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches, signed_dots=signed)
 
@@ -268,7 +321,13 @@ def twin(target: Target) -> Target:
     if target.name == here.name:
         return target
     return replace(
-        target, name=f"{target.name} on this machine", triple=here.triple, processor=here.processor,
-        features=here.features, pointer_bits=64, relocation=here.relocation, abi=here.abi,
+        target,
+        name=f"{target.name} on this machine",
+        triple=here.triple,
+        processor=here.processor,
+        features=here.features,
+        pointer_bits=64,
+        relocation=here.relocation,
+        abi=here.abi,
         signed_dots="plain" if target.signed_dots else "",
-    )  # fmt: skip
+    )

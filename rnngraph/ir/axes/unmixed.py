@@ -111,9 +111,12 @@ def restricted(body: Graph, axes: Sequence[tuple[UnmixedAxis, int]]) -> tuple[Gr
     for node in body.nodes:
         if node not in new:
             new[node] = make(
-                node.op, *(new[item] for item in node.operands), where=node.where, name=node.name,
+                node.op,
+                *(new[item] for item in node.operands),
+                where=node.where,
+                name=node.name,
                 **_attributes(node, axes),
-            )  # fmt: skip
+            )
     outputs = [(name, new[value]) for name, value in body.outputs]
     return Graph.of(body.name, outputs, [new[node] for node in inputs]), new
 

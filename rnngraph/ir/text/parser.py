@@ -100,9 +100,16 @@ def _reading(line: str) -> Iterator[None]:
 
 
 _WRONG = (
-    LookupError, SyntaxError, TypeError, ValueError, AttributeError, AssertionError, ArithmeticError, RecursionError,
+    LookupError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    RecursionError,
     MemoryError,
-)  # fmt: skip
+)
 
 
 def _is_type(node: Node, text: str) -> bool:

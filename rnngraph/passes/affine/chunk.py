@@ -278,11 +278,12 @@ class _Sequences:
         inside = {value: self._laid_out(value, values, is_step, steps) for value in self.filling}
         columns = [
             ChunkColumn(
-                inside[column.keys], None if column.row is None else inside[column.row],
+                inside[column.keys],
+                None if column.row is None else inside[column.row],
                 {number: inside[scale] for number, scale in column.scales.items()},
             )
             for column in self.columns
-        ]  # fmt: skip
+        ]
         return ChunkSteps(steps, inside[self.decay], [inside[item] for item in self.weights], columns)
 
     def given(self, node: Node, values: dict[Node, Lifted], steps: int) -> Node:
@@ -346,7 +347,7 @@ class _Sequences:
 
     def _of(
         self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True, is_row: bool = False
-    ) -> Node:  # fmt: skip
+    ) -> Node:
         """Return a value with the batch's axes and one axis for ``axes``, which is 1 if the value is constant along
         them.
 

@@ -223,9 +223,14 @@ class LinearForms:
         terms: list[Term] = []
         for number, item in enumerate(choices):
             own = self._free_terms(item, view) if self._is_free(item) else self._linear(item).terms
-            terms += [Term(tuple(self.where(mask, factor, number) for factor in term.factors) or (
-                self.where(mask, constant(1.0, node.dtype), number),), self._read_where(mask, term.read, number))
-                for term in own]  # fmt: skip
+            terms += [
+                Term(
+                    tuple(self.where(mask, factor, number) for factor in term.factors)
+                    or (self.where(mask, constant(1.0, node.dtype), number),),
+                    self._read_where(mask, term.read, number),
+                )
+                for term in own
+            ]
         return Linear(tuple(terms), view)
 
     def where(self, condition: Node, value: Node, other: int, otherwise: float = 0.0) -> Node:

@@ -236,7 +236,7 @@ def _held_everywhere(parts: ScanParts, state: Node, hold: Node, dependent: set[N
         (value.op == "select" and _bare(value.operands[0]) is _bare(hold) and value.operands[2] in later | {state})
         or (value.op == "select" and _bare(value.operands[0]) is _bare(hold) and value.operands[2] not in dependent)
         for value in values
-    )  # fmt: skip
+    )
 
 
 # Kinds ------------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[N
 
 def _keys(
     axes: Shape, readouts: Sequence[Probe], form: Linear, diagonal: frozenset[int]
-) -> tuple[tuple[int, ...], str]:  # fmt: skip
+) -> tuple[tuple[int, ...], str]:
     """Return the axes along which the state is read, or if no step reads it, an axis along which columns are added."""
     every = {probe.axes for probe in readouts}
     if len(every) > 1:

@@ -235,9 +235,14 @@ class ScanDerivative:
             first = self.received.get(self.carried.index(carry)) or zeros(carry.shape, carry)
             carries.append(Carry(self.carry_in[carry], first, f"d_{carry['label']}", new[total]))
         return ScanParts(
-            carries, sequences, invariants, [(f"emit_{number}", new[node]) for number, node in enumerate(emits)],
-            self.given.length, not self.given.reverse, None if condition is None else new[condition],
-        ).made(self.scan.where, f"d_{self.scan.name}")  # fmt: skip
+            carries,
+            sequences,
+            invariants,
+            [(f"emit_{number}", new[node]) for number, node in enumerate(emits)],
+            self.given.length,
+            not self.given.reverse,
+            None if condition is None else new[condition],
+        ).made(self.scan.where, f"d_{self.scan.name}")
 
 
 def _is_cheap(node: Node) -> bool:

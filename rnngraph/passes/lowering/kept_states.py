@@ -73,7 +73,7 @@ class KeptState:
 
 def by_rows(
     lowered: Lowered, names: Sequence[str], lengths: set[str], batch: int, where: Where | None
-) -> tuple[Lowered, dict[str, KeptState]]:  # fmt: skip
+) -> tuple[Lowered, dict[str, KeptState]]:
     """Return a lowering whose kept states are [rows, width], and their declarations by label.
 
     Args:

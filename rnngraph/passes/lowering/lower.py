@@ -100,9 +100,16 @@ class Lowering:
     """Lowering in progress."""
 
     def __init__(
-        self, names: Names, labels: Mapping[Node, str], assigned: Mapping[Node, str], show: str,
-        taps: Mapping[Node, str], moved: bool, kept: Set[str], of_loss: Set[Node],
-    ) -> None:  # fmt: skip
+        self,
+        names: Names,
+        labels: Mapping[Node, str],
+        assigned: Mapping[Node, str],
+        show: str,
+        taps: Mapping[Node, str],
+        moved: bool,
+        kept: Set[str],
+        of_loss: Set[Node],
+    ) -> None:
         """Set up. ``of_loss`` has the nodes that only the loss needs."""
         self.names = names
         self.labels = labels

@@ -54,9 +54,14 @@ class SizedNodes:
             return a
 
     def _ensured(
-        self, op: str, operands: Sequence[Node], attributes: Mapping[str, Any], have: Dim, want: Dim,
+        self,
+        op: str,
+        operands: Sequence[Node],
+        attributes: Mapping[str, Any],
+        have: Dim,
+        want: Dim,
         where: Where | None,
-    ) -> list[Node]:  # fmt: skip
+    ) -> list[Node]:
         """Return the operands of an op in which two sizes were compared, with one replaced by the other."""
         first = operands[0]
         if op == "reshape":  # the numbers of elements are compared

@@ -184,7 +184,7 @@ class Narrowing:
 
     def combined(
         self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
-    ) -> Node:  # fmt: skip
+    ) -> Node:
         """Return the product of both."""
         return build("matmul", *row, *weight, *([start] if start else []), name=name)
 
@@ -215,7 +215,7 @@ class Widened(Narrowing):
 
     def combined(
         self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
-    ) -> Node:  # fmt: skip
+    ) -> Node:
         if self.form == "bfloat16":
             return super().combined(build, row, weight, start, name)
         (left, *steps), (narrow, scale) = row, weight
@@ -243,7 +243,7 @@ class BFloat16(Narrowing):
 
     def combined(
         self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
-    ) -> Node:  # fmt: skip
+    ) -> Node:
         parts = [build("matmul", part, *weight) for part in row]
         total = build("add", *parts) if self.split else parts[0]
         return build("add", start, total, name=name) if start else total
@@ -266,7 +266,7 @@ class Int8(Narrowing):
 
     def combined(
         self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
-    ) -> Node:  # fmt: skip
+    ) -> Node:
         (high, low, largest), (narrow, sums, scale) = row, weight
         parts = [build.wide(build("matmul", high, narrow, sums)), build.wide(build("matmul", low, narrow))]
         return build.scaled_twice(build("fma", parts[0], 256.0, parts[1]), scale, largest, start, name)
@@ -293,7 +293,7 @@ class Bytes(Narrowing):
 
     def combined(
         self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
-    ) -> Node:  # fmt: skip
+    ) -> Node:
         (left, zero, step), (narrow, sums, scale) = row, weight
         total = build.wide(build("matmul", left, narrow, build("mul", zero, sums)))
         return build.scaled_twice(total, scale, step, start, name)
