@@ -12,7 +12,9 @@ from ..codegen.compile import planned
 from ..codegen.machine.target import Target
 from ..codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from ..ir.types import Dim, TensorType, evaluate, product, substitute
-from ..passes.lowering.lowered import kept_label
+from ..passes.chunks.chunk_states import NUMBER_STATE
+from ..passes.chunks.chunk_states import STEPS as STEPS_SO_FAR
+from ..passes.lowering.lowered import NUMBER, kept_label
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..support.errors import GraphError, ShapeError, Where
 from .c_interface.llvm_text import ROWS, STEPS
@@ -48,8 +50,16 @@ class StreamForm:
             begun = {name: about.kept[label].declared_array(first[label]) for name, label in labels.items()}
             feeds = {**feeds, **begun}
         calls = steps if kept and not about.lengths else 1
-        options = about.compiled.options
-        return whole_sequence(source.lowered.graph, outputs, options, target, values, feeds, kept, calls)
+        options, graph = about.compiled.options, source.lowered.graph
+        if calls > 1 and STEPS_SO_FAR in about.labels:  # what samples is another graph at each call
+            graph, kept = about.compiled.graph, {label: label for label in about.labels}
+            taken = about.compiled.input_types()
+            begun = {label: first[label] for label in labels.values()}
+            begun |= {STEPS_SO_FAR: np.zeros((about.batch, 1), np.int64)}
+            begun |= {NUMBER_STATE: feeds[NUMBER].reshape(about.batch, 1)}
+            feeds = {name: array for name, array in {**feeds, **begun}.items() if name in taken}
+            outputs = (*(port.name for port in self.exported.outputs), *kept)
+        return whole_sequence(graph, outputs, options, target, values, feeds, kept, calls)
 
 
 def stream_form(

@@ -145,6 +145,8 @@ class _ChunkGraph:
         if node.op == "get":
             return make("get", self.new[node.operands[0]], where=node.where, name=node.name, index=node["index"])
         if is_running(node, self.timeline.tempo.lengths):
+            if not self.timeline.tempo.lengths:
+                return self.positions.add(self.states.calls(node), node)
             pace = self._pace_of(node["size"])
             plain = make(node.op, where=node.where, name=node.name, size=self._count(pace, delay))
             return self.positions.add(self.states.running(node, plain, pace, delay), plain)

@@ -46,6 +46,14 @@ class ChunkStates:
             self.by_label[STEPS] = zero, steps, after
         return self.by_label[STEPS][1]
 
+    def calls(self, one: Node) -> Node:
+        """Return the number of calls so far, [rows], this one included. ``one`` is the number in a call alone."""
+        zero = make("constant", value=np.zeros((), np.int64))
+        if STEPS not in self.by_label:
+            calls = self.make(STEPS, (self.rows, 1), zero, zero)
+            self.by_label[STEPS] = zero, calls, make("add", calls, one)
+        return make("add", make("reshape", self.by_label[STEPS][1], shape=(self.rows,)), one, where=one.where)
+
     def indices(self, pace: Pace, count: Dim) -> Node:
         """Return int64 [rows, entries]: the index in the whole sequence of each entry of a chunk without delay."""
         many = make("constant", value=np.asarray(pace.many, np.int64))

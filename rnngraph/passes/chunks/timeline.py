@@ -103,6 +103,11 @@ class Timeline:
         return not self.kept and not self.joins and not self.running and not self.refused and self.tempo.rate == 1
 
     @property
+    def has_tail(self) -> bool:
+        """True if the end of a sequence has a graph of its own: more than numbers of steps makes chunks differ."""
+        return bool(self.kept or self.joins) or self.tempo.rate > 1 or self.owes
+
+    @property
     def owes(self) -> bool:
         """True if some entries are due only at the end of sequences of whole steps."""
         read = [node.operands[0] for node in self.ends] + [
@@ -176,8 +181,10 @@ class Timeline:
 
 
 def is_running(node: Node, lengths: Set[str]) -> bool:
-    """True for numbers of steps, on which streams go on."""
-    return node.op in ("iota", "dimension") and bool(node.get("runs")) and counts(node["size"], lengths)
+    """True for numbers of steps, on which streams go on. Where nothing recurs over time, each call is a step."""
+    if node.op not in ("iota", "dimension") or not node.get("runs"):
+        return False
+    return counts(node["size"], lengths) or (not lengths and node.op == "dimension" and bool(node["size"] == 1))
 
 
 def time_axis(node: Node, lengths: Set[str]) -> int | None:

@@ -300,11 +300,10 @@ class Lowering:
         return self.random.sampled(x, shape, site, salt, steps, number, node.where)
 
     def _last_step(self, x: Node) -> Node:
-        """The number of the last step of the recurrence that a value depends on; 0 if it depends on none."""
+        """Return the number of the last step of the recurrence that a value depends on; without one, of the call."""
         lengths = [item["length"] for item in topological([x]) if item.op == "scan"]
-        if not lengths:
-            return self.random.constant(0)
-        return self.make("sub", self.make("dimension", size=lengths[-1], runs=True), self.random.constant(1))
+        steps = next((dim for dim in reversed(lengths) if not isinstance(dim, int)), 1)
+        return self.make("sub", self.make("dimension", size=steps, runs=True), self.random.constant(1))
 
     def _drawn(self, node: Node, operands: Sequence[Node]) -> Node:
         """Lower random numbers outside of cells. An array [rows, steps, …] has new ones for each step."""

@@ -206,6 +206,9 @@ class Body(Steps):
         def over_rows() -> Node:
             steps = self.make("iota", size=self.time, runs=True)
             steps = self.make("reshape", steps, shape=(self.time, 1, 1))
+            if isinstance(self.time, int):  # the whole loop may be a part of one step of a stream
+                calls = self.make("sub", self.make("dimension", size=1, runs=True), self.random.constant(1))
+                steps = self.make("add", steps, self.make("mul", calls, self.random.constant(self.time)))
             return self.over("clock", self.make("broadcast", steps, shape=(self.time, self.batch, 1)))
 
         return self.once("clock", over_rows)

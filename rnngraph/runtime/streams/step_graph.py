@@ -229,7 +229,8 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     types |= {name: initial_types[name] for name in only_initial}
     outputs_by_name = {name: node.tensor for name, node in step.compiled.graph.outputs}
     outputs = tuple(outputs_by_name)
-    moving = frozenset(name for name, kind in types.items() if (kind.rank if is_call else time_axis[name] is not None))
+    fed_anew = (name for name, kind in types.items() if (kind.rank if is_call else time_axis[name] is not None))
+    moving = frozenset(fed_anew).difference(only_initial)
     output_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in outputs_by_name.items()}
     return StepGraph(
         batch=batch,
@@ -273,7 +274,8 @@ def _of_chunks(
     rounded = run(with_sizes(whole.compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
     lengths = whole.timeline.tempo.lengths
     timeline = timeline_of(pads_outward(rounded, lengths), lengths, kept)
-    check_streamable(timeline.graph, whole.initial, timeline, where)
+    if lengths:
+        check_streamable(timeline.graph, whole.initial, timeline, where)
     chunked = chunk_graph(timeline, row, where)
     compiled = CompiledGraph(chunked.graph, "inference", options, source.described, rounded=True)
     input_types = compiled.input_types()
@@ -291,7 +293,7 @@ def _of_chunks(
         (*whole.structures, *nests),
         (*whole.named, *nests),
         timeline,
-        Tail(timeline, row, options, source),
+        Tail(timeline, row, options, source) if timeline.has_tail else None,
     )
 
 

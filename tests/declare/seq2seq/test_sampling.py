@@ -159,6 +159,32 @@ def test_cells_that_read_their_draws_and_exports(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_nets_of_one_step_count_their_calls(tmp_path: Path) -> None:
+    h, token = rg.placeholder("h", (None, 5)), rg.placeholder("token", (None,), dtype="int64")
+    table = rg.parameter("table", (CLASSES, 5), lambda shape, generator: generator.standard_normal(shape))
+    after = rg.tanh(rg.dense(rg.concat([h, rg.gather(table, token)]), 5))
+    drawn = rg.sample(3 * rg.dense(after, CLASSES), seed=4)
+    program = rg.compile({"drawn": drawn, "after": after, "last": drawn}, states={"after": "h", "last": "token"})
+    stream = program.inference.stream(batch=2, number=[0, 3])
+    steps = np.stack([stream.step()["drawn"] for _ in range(12)], 1)
+    assert len({*steps[0].tolist()}) > 1
+    pool = program.inference.streams(2)
+    handle = pool.open(number=3)
+    assert_array_equal([pool.step_rows([handle])["drawn"][0] for _ in range(12)], steps[1])
+    other = program.inference.stream(batch=2, number=[0, 3])
+    for _ in range(5):
+        other.step()
+    again = program.inference.stream(batch=2)
+    again.load_state_bytes(other.state_bytes())
+    assert_array_equal(again.step()["drawn"], steps[:, 5])
+    program.inference.export(tmp_path, "net")
+    subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
+    done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "ok, largest difference 0"
+
+
+@pytest.mark.slow
 def test_decoders_draw() -> None:
     class Given(rg.Cell):
         def state(self) -> Any:
