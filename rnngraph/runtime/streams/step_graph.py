@@ -229,8 +229,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     types |= {name: initial_types[name] for name in only_initial}
     outputs_by_name = {name: node.tensor for name, node in step.compiled.graph.outputs}
     outputs = tuple(outputs_by_name)
-    fed_anew = (name for name, kind in types.items() if (kind.rank if is_call else time_axis[name] is not None))
-    moving = frozenset(fed_anew).difference(only_initial)
+    moving = _moving(types, None if is_call else time_axis, only_initial)
     output_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in outputs_by_name.items()}
     return StepGraph(
         batch=batch,
@@ -310,6 +309,14 @@ def _with_axes_apart(
     if apart is not compiled.graph:
         compiled = CompiledGraph(apart, "inference", options, source.described)
     return compiled, names
+
+
+def _moving(
+    types: Mapping[str, TensorType], time_axis: Mapping[str, int | None] | None, only_initial: Sequence[str]
+) -> frozenset[str]:  # fmt: skip
+    """Return the inputs that each step is fed anew. ``time_axis`` is None if a step is a call."""
+    names = (name for name, kind in types.items() if (kind.rank if time_axis is None else time_axis[name] is not None))
+    return frozenset(names).difference(only_initial)
 
 
 def _held(
