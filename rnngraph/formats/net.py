@@ -107,6 +107,9 @@ class Net(Uncalled):
                 notes.append(f"{name}: {'; '.join(parts)}")
         for (dim, number), where in self._script.unequal.items():
             notes.append(f"{dim} is not {number}{', as ' + where + ' takes it' if where else ''}")
+        if self._script.narrow:
+            options = ", ".join(f'{name}="{kind}"' for name, kind in self._script.narrow.items())
+            notes.append(f'programs have {options}, as the file is quantized; weights="float32" computes in float32')
         return notes
 
     def __repr__(self) -> str:
@@ -121,7 +124,12 @@ class Net(Uncalled):
         """``rg.compile(net.outputs, **options)``, with the file's weights.
 
         states: {output: input} by the file's names, of states that streams keep by themselves.
+
+        A quantized file of ONNX gives a program of 8-bit weights and activations, unless one of ``weights`` and
+        ``activations`` is given; ``weights="float32"`` computes in float32.
         """
+        if not options.keys() & {"weights", "activations"}:
+            options = {**self._script.narrow, **options}
         if isinstance(states := options.get("states"), Mapping):
             options["states"] = {output: self.inputs.get(name, name) for output, name in states.items()}
         program: Program[Any] = handed_on(compile_outputs, [self.outputs], options)

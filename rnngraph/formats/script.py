@@ -56,7 +56,8 @@ class Script:
 
     inputs, outputs: by the names that the file has for them. parameters: arrays of the file by the names of the
     program's parameters. replaced: names of those in whose place Tensors stand. closed_at: places that closed axes of
-    inputs, by input and axis. unequal: places that take open sizes not to be a number, by size and number.
+    inputs, by input and axis. unequal: places that take open sizes not to be a number, by size and number. narrow:
+    options of ``rg.compile`` by which a program computes with the bits of a quantized file.
     """
 
     def __init__(self, title: str) -> None:
@@ -68,6 +69,7 @@ class Script:
         self.replaced: set[str] = set()
         self.closed_at: dict[tuple[str, int], str] = {}
         self.unequal: dict[tuple[str, int], str] = {}
+        self.narrow: dict[str, str] = {}
         self._steps: list[Step] = []
         self._scopes: Counter[str] = Counter()
 

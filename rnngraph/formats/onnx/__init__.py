@@ -8,5 +8,6 @@ To add an op: a function with ``@reads("Op")`` of ``core.table``, in the file of
 where that is computed at run time, ``Known`` where it follows from the file and from sizes alone, None where an output
 is not offered. It raises ``UnreadableError`` with the reason for what has no counterpart here. A new file of ops is
 named in ``read``. ``Call.opset`` is the version of the operator. A graph within a node is read with ``Call.branch``.
+``quantized_files`` says with which bits a program computes what a quantized file holds.
 ``unread`` has the ops that no function reads, with the reason; an op that becomes one that is read goes from there.
 """

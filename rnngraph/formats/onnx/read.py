@@ -45,6 +45,7 @@ from .ops import (
     sequences,
     shapes,
 )
+from .quantized_files import narrow_options
 from .recurrent import linear_attention
 from .recurrent.stacks import stacks_in
 
@@ -81,6 +82,8 @@ def read_onnx(
         declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
     open: ``{input: {axis: name}}``, axes to which the file gives a size and that are read as open.
 
+    A program of a quantized file has 8-bit weights and activations, unless ``net.program`` is given others.
+
     The package onnx is not needed. Raises ``NotReadableError`` with every node that can't be read, and ``FileError``
     where the file is damaged.
     """
@@ -99,6 +102,8 @@ def net_of_model(
         request = AxisRequest.of(open, axes, shapes)
         script = read_with(request, model.name, lambda asked: _script_of(_asked_of(model, asked), values, asked))
         check_sizes(model.name, script, most)
+        script.settle_parameters()
+        script.narrow = narrow_options(model, script)
         return Net(script)
 
 

@@ -172,3 +172,54 @@ def test_a_scale_that_is_no_finite_number_is_refused() -> None:
     for scale in (np.inf, np.nan):
         with pytest.raises(rg.NotReadableError, match="no finite number"):
             rg.read_onnx(model_of(there_and_back, ["B", 3], xs=np.float32(scale)))
+
+
+# Programs in 8 bits -------------------------------------------------------------------------------------
+
+
+def wide_model(dynamic: bool) -> tuple[Any, np.ndarray]:
+    """Return a model of a product by 64 x 96 bytes, and the floats of which these are made."""
+    weights = (RANDOM.standard_normal((64, 96)) / 8).astype(np.float32)
+    scale = np.float32(np.abs(weights).max() / 127)
+    arrays = {"w": np.rint(weights / scale).astype(np.int8), "w_scale": scale, "w_zero": np.int8(0)}
+    if dynamic:
+        nodes: Nodes = [
+            ("DynamicQuantizeLinear", ["x"], ["q", "q_scale", "q_zero"], {}),
+            ("MatMulInteger", ["q", "w", "q_zero", "w_zero"], ["whole"], {}),
+            ("Cast", ["whole"], ["float"], {"to": TensorProto.FLOAT}),
+            ("Mul", ["q_scale", "w_scale"], ["both"], {}),
+            ("Mul", ["float", "both"], ["y"], {}),
+        ]
+    else:
+        nodes = [
+            ("DequantizeLinear", ["w", "w_scale", "w_zero"], ["back"], {}),
+            ("MatMul", ["x", "back"], ["y"], {}),
+        ]
+    return model_of(nodes, ["B", "T", 64], **arrays), weights
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_programs_of_quantized_files_have_the_files_bits(dynamic: bool) -> None:
+    model, weights = wide_model(dynamic)
+    net = rg.read_onnx(model)
+    x = floats(2, 7, 64)
+    theirs, exact = by_onnxruntime(model, {"x": x})["y"], x @ weights
+    own_error = np.abs(theirs - exact).max()
+    program = net.program()
+    assert "int8" in str(program.summary())
+    activations = ', activations="int8"' if dynamic else ""
+    assert f'programs have weights="int8"{activations}, as the file is quantized' in str(net)
+    assert np.abs(np.asarray(program.inference(x)["y"]) - exact).max() <= 1.5 * own_error
+    plain = net.program(weights="float32")
+    assert "int8" not in str(plain.summary())
+    assert np.abs(np.asarray(plain.inference(x)["y"]) - exact).max() <= 1.5 * own_error
+
+
+def test_small_and_float_files_stay_float32() -> None:
+    for nodes, arrays in (
+        ([("DequantizeLinear", ["v", "ws", "wz"], ["w"], {}), ("MatMul", ["x", "w"], ["y"], {})], {"v": whole(4, 3)}),
+        ([("MatMul", ["x", "w"], ["y"], {})], {"w": floats(4, 2000)}),
+    ):
+        net = rg.read_onnx(model_of(nodes, ["B", "T", 4], **arrays))
+        assert "programs have" not in str(net)
+        assert "int8" not in str(net.program().summary())

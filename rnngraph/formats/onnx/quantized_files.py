@@ -1,0 +1,36 @@
+"""Files that hold quantized nets, and the options by which a program computes with their bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..script import Script
+from .core.model import Graph, Model, Node, subgraphs
+
+OF_WEIGHTS = frozenset(("DequantizeLinear", "DynamicQuantizeLSTM"))
+"""Ops that say that weights are quantized, and nothing of activations."""
+OF_BOTH = frozenset((
+    "ConvInteger", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QGemm",
+    "QLinearConv", "QLinearMatMul", "QuantizeLinear",
+))  # fmt: skip
+"""Ops that say that activations are quantized, too."""
+MIN_DEPTH, MIN_WEIGHTS = 32, 4096
+"""Minimum rows and elements of a weight that 8 bits make faster."""
+
+
+def narrow_options(model: Model, script: Script) -> dict[str, str]:
+    """Return the options of ``rg.compile`` for a quantized file; none for other files, or where they change nothing."""
+    ops = {node.op for node in _nodes(model.graph)}
+    weights = [array for array in script.parameters.values() if array.ndim > 1]
+    is_wide = any(array.shape[-2] >= MIN_DEPTH and array.size >= MIN_WEIGHTS for array in weights)
+    is_float32 = all(array.dtype != "float64" for array in script.parameters.values())
+    if not is_wide or not is_float32 or not ops & (OF_WEIGHTS | OF_BOTH):
+        return {}
+    return {"weights": "int8", "activations": "int8"} if ops & OF_BOTH else {"weights": "int8"}
+
+
+def _nodes(graph: Graph) -> Iterator[Node]:
+    for node in graph.nodes:
+        yield node
+        for inner in subgraphs(node):
+            yield from _nodes(inner)
