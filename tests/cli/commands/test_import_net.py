@@ -71,6 +71,7 @@ def test_files_of_torch_are_told_from_those_of_keras(tmp_path: Path, capsys: pyt
     assert "rg.read_torch(module, example)" in said
 
 
+@pytest.mark.slow
 def test_weights_are_listed_and_no_code_of_a_file_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch = pytest.importorskip("torch", exc_type=ImportError)
     torch.save({"rnn": {"weight": torch.zeros(2, 3)}, "step": 4}, tmp_path / "state.pt")
@@ -98,6 +99,7 @@ def test_weights_of_safetensors_are_listed_by_their_header(tmp_path: Path, capsy
     assert "its header is damaged" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_graph_of_tensorflow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(__file__).parents[2] / "fixtures" / "tf1_graphs"
     (tmp_path / "net.pb").write_bytes(gzip.decompress((folder / "dropout.pb.gz").read_bytes()))

@@ -52,6 +52,7 @@ CASES: dict[str, Callable[[], Layers]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", CASES)
 def test_a_weight_is_one_parameter(name: str) -> None:
     module = CASES[name]().eval()
@@ -63,6 +64,7 @@ def test_a_weight_is_one_parameter(name: str) -> None:
     np.testing.assert_allclose(net.program().inference({"x": x.numpy()})["y"], wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_weights_of_recurrent_layers_that_others_use_are_copied_with_a_warning() -> None:
     found = Layers(lambda m, x: m.rnn(x)[0] + m.head(x), rnn=nn.GRU(3, 9), head=nn.Linear(3, 9))
     found.head.weight = nn.Parameter(found.rnn.weight_ih_l0[:9].detach().clone())
