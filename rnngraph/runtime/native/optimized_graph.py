@@ -22,6 +22,7 @@ from ...passes.unroll import unroll_fully
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
 from ...support.forks import Order, fork_lock
+from ...support.garbage import collector_paused
 from .compile_options import CompileOptions
 from .preconditions import Precondition, check_preconditions, preconditions_of
 from .size_bounds import Bounds, bounds_of
@@ -103,7 +104,7 @@ class OptimizedGraph:
         """Return the graph after the split, with its gradients, before optimisation."""
         with self._lock:
             if self._split is None:
-                with self.options.notices.compiling():
+                with self.options.notices.compiling(), collector_paused():
                     self._split = run(self.lowered, self._meaning, forbidden(self.kind))
             return self._split
 
