@@ -296,3 +296,14 @@ def test_a_program_compiled_as_rg_compiles() -> None:
     outputs, _ = tf.nn.dynamic_rnn(rg.GRUCell(2), x, dtype=tf.float32)
     program = rg.compile({"y": outputs})
     assert program.inference(x=np.ones((2, 4, 3)))["y"].shape == (2, 4, 2)
+
+
+def test_quotients_that_are_rounded_down_are_tensorflows() -> None:
+    """The quotient of floats is rounded to a float first: 1.0 // 0.1 is 10. A size over a number is a size."""
+    x = tf.placeholder(tf.float32, [None])
+    half = tf.zeros([tf.shape(x)[0] // 2, 3])
+    with tf.Session() as session:
+        floats, ints, zeros = session.run([x // 0.1, tf.constant([-7, 7]) // 2, half], {x: [1.0, -0.25, 3.0]})
+    assert floats.tolist() == [10, -3, 30]
+    assert ints.tolist() == [-4, 3]
+    assert zeros.shape == (1, 3)
