@@ -1,15 +1,15 @@
 """state_shapes: carry a flat state in the shape in which its steps compute.
 
 Cells that store a matrix as one row begin and end a step with a ``reshape``. Both leave the loop, so that a step
-updates
-its state in place, and later passes see its axes. So do reshapes of states that a backward loop reads step by step.
+updates its state in place, and later passes see its axes. So do reshapes of states that a backward loop reads step by
+step.
 
 Law: values are unchanged, bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ...ir.graph import Graph, Node, make, remake, rewrite
@@ -49,7 +49,7 @@ def _with_shaped_states(scan: Node) -> Node:
     """Return the scan with each state in the shape in which its steps compute."""
     parts, body = ScanParts.of(scan), scan["body"]
     users = body.users()
-    states = {carry.inside: _flat_state(carry, body) for carry in parts.carries}
+    states = {carry.inside: _flat_state(carry, users) for carry in parts.carries}
     flat = {formal: state for formal, state in states.items() if state is not None and formal is not parts.when}
     sequences = {
         item.inside: shape for item in parts.sequences if (shape := _read_shape(item.inside, users[item.inside]))
@@ -107,10 +107,10 @@ def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
     return shape if len(shape) > formal.tensor.rank > 1 and shape[:1] == formal.shape[:1] else None
 
 
-def _flat_state(carry: Carry, body: Graph) -> _FlatState | None:
+def _flat_state(carry: Carry, users: Mapping[Node, Sequence[Node]]) -> _FlatState | None:
     """Return how a state is reshaped; None unless each step reshapes it to a higher rank, and its next value back."""
-    formal, users = carry.inside, body.users()
-    readers = _entrywise_readers(formal, body)
+    formal = carry.inside
+    readers = _entrywise_readers(formal, users)
     shapes = {user.shape for node in (formal, *readers) for user in users[node] if user.op == "reshape"}
     if len(shapes) != 1:
         return None
@@ -132,14 +132,18 @@ def _flat_state(carry: Carry, body: Graph) -> _FlatState | None:
     return _FlatState(carry, shape, frozenset(entrywise)) if is_computed else None
 
 
-def _entrywise_readers(formal: Node, body: Graph) -> list[Node]:
+def _entrywise_readers(formal: Node, users: Mapping[Node, Sequence[Node]]) -> set[Node]:
     """Return the values that are computed entry by entry from a state and from numbers of its rows alone."""
-    entrywise = [formal]
-    for node in body.nodes:
-        per_row = [item for item in node.operands if _is_one_per_row(item, formal)]
-        if _is_entrywise(node, formal) and all(item in entrywise or item in per_row for item in node.operands):
-            entrywise += [node] if len(per_row) < len(node.operands) else []
-    return entrywise[1:]
+    entrywise, pending = {formal}, [*users[formal]]
+    while pending:
+        node = pending.pop()
+        if node in entrywise or not _is_entrywise(node, formal):
+            continue
+        others = [item for item in node.operands if not _is_one_per_row(item, formal)]
+        if others and all(item in entrywise for item in others):
+            entrywise.add(node)
+            pending += users[node]  # a reader that was refused may be one now
+    return entrywise - {formal}
 
 
 def _is_entrywise(node: Node, formal: Node) -> bool:
