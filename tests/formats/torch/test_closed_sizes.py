@@ -261,3 +261,15 @@ def test_a_cell_that_steps_is_used_once(recwarn: pytest.WarningsRecorder) -> Non
     m = module(decoder, nn.GRU(3, 4, batch_first=True), nn.Embedding(9, 3), nn.GRUCell(3, 4), nn.Linear(8, 9))
     rg.read_torch(m, (normal(2, 5, 3), torch.zeros(2, 6, dtype=torch.long)))
     assert [str(item.message) for item in recwarn if "is used elsewhere" in str(item.message)] == []
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_convolution_that_is_called_twice_is_one_layer(groups: int) -> None:
+    def twice(m: Any, x: Any) -> Any:
+        y = m[0](torch.tanh(m[0](x.transpose(1, 2))))
+        return y.transpose(1, 2) + m[0].bias + (m[0].weight ** 2).sum()
+
+    torch.manual_seed(0)
+    m = module(twice, nn.Conv1d(4, 4, 3, padding=1, groups=groups))
+    net = check_meaning(m, *((normal(*size, 4),) for size in ((2, 5), (1, 3), (3, 17))))
+    assert {*net.parameters} == {"m/0/weight", "m/0/bias"}

@@ -12,7 +12,7 @@ from torch import nn
 from ....declare.functions import basic
 from ....declare.functions.padding import pad as padded
 from ....ir.types import Dim
-from ...operators.convolutions import Convolve, convolution, owned, transposed_convolution
+from ...operators.convolutions import Convolve, convolution, owned, shared, transposed_convolution
 from ...operators.planes import written_axis
 from ...operators.pools import max_pool, mean_pool
 from ...operators.windows import Padding, Window
@@ -111,8 +111,8 @@ def _operands(
     """
     if not isinstance(weight, torch.Tensor):
         raise UnreadableError("it is read with a weight of the module's")
-    tracer.use(weight)
-    if id(weight) in tracer.shared:
+    is_line = place == 1 and weight.dim() == 3  # a convolution along one axis
+    if tracer.use(weight) and not is_line:
         raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
     b = TorchBackend(tracer)
     y, has_batch = _channels_last(b, x, weight.dim() - 2)
@@ -142,6 +142,10 @@ def _kernel(weight: torch.Tensor) -> np.ndarray:
 
 
 def _layer(b: TorchBackend, weight: torch.Tensor, bias: Operand, groups: int) -> Convolve[Value]:
+    if id(weight) in b.tracer.shared:  # one parameter, in torch's own layout
+        declared = b.tracer.parameter(weight)
+        held = None if bias is None else b.tracer.value(bias)
+        return shared(b, lambda _: b.transpose(declared, (2, 1, 0)), held, groups)
     scope = b.script.scope(layer_of(b.tracer.path_of(weight)))
     return owned(b, scope, None if bias is None else array_of(bias), groups)
 
