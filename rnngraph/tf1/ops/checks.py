@@ -182,9 +182,7 @@ def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str
 
 
 @api
-def assert_integer(
-    x: Any, message: str | None = None, name: str | None = None, data: Any = None, summarize: int | None = None
-) -> Operation:
+def assert_integer(x: Any, message: str | None = None, name: str | None = None) -> Operation:
     """Raise ``DtypeError`` where a Tensor is not of ints."""
     if as_tensor(x).dtype not in INTEGERS:
         raise DtypeError(f"{message or ''} {as_tensor(x)!r} must be of ints".strip())
