@@ -71,6 +71,8 @@ def test_weights_of_recurrent_layers_that_others_use_are_copied_with_a_warning()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rg.read_torch(found.eval(), (torch.zeros(4, 3),))
+        again = Layers(lambda m, x: m.cell(x, m.cell(x)), cell=nn.GRUCell(3, 3))
+        rg.read_torch(again.eval(), (torch.zeros(4, 3),))
     cells = Layers(lambda m, x: m.last(x, m.first(x)), first=nn.GRUCell(3, 3), last=nn.GRUCell(3, 3))
     cells.last.weight_ih = cells.first.weight_ih
     with pytest.warns(UserWarning, match="weight_ih of GRUCell is used elsewhere, too"):

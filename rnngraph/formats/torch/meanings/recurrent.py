@@ -225,8 +225,11 @@ def _arrays_of(tracer: Tracer, found: nn.RNNBase | nn.RNNCellBase, suffix: str =
     """A layer's arrays by torch's names, with a warning of those that other layers have, too."""
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
     given = {name: array for name in names if (array := getattr(found, name + suffix, None)) is not None}
+    key = "weights", id(found), suffix
+    is_first = key not in tracer.cached  # a module that is called again uses no weight of another's
+    tracer.cached[key] = True
     for name, array in given.items():
-        if tracer.use(array):
+        if is_first and tracer.use(array):
             text = f"{name}{suffix} of {type(found).__name__} is used elsewhere, too; {_COPIED}"
             tracer.warnings[text, tracer.sizes.place(), UserWarning] = None
     return {name: array_of(array) for name, array in given.items()}
