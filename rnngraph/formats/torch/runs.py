@@ -278,7 +278,7 @@ class Reader:
             return script
         for found in (script, other):
             found.drop_unused_steps()
-        return min(script, other, key=lambda found: (takes_entries(found), found.text().count("\n")))
+        return min(script, other, key=lambda found: (takes_entries(found), found.text().count("\n"), len(found.steps)))
 
     def _input(self, tracer: Tracer, name: str, tensor: torch.Tensor) -> Traced:
         dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]
