@@ -250,7 +250,7 @@ def test_a_long_chain_of_operations_compiles() -> None:
         (lambda x, p: p.inference.prepare(rows=3), KeyError, "no size is named rows"),
         (lambda x, p: rg.compile({3: x}), TypeError, "an output needs a name"),
         (lambda x, p: rg.one_hot(x, 3), TypeError, "one_hot needs ints"),
-        (lambda x, p: rg.placeholder("seed", ()), ValueError, "the name is reserved"),
+        (lambda x, p: rg.placeholder("seed", ()), ValueError, "which is reserved"),
         (lambda x, p: x @ rg.placeholder("w", (6, 3)), ValueError, r"f32\[\?,\?,3\] and f32\[6,3\]"),
     ],
 )

@@ -372,9 +372,12 @@ class Batches:
     def check_windows(self, where: Where | None) -> None:
         """Raise ``ArgumentError`` unless the sequences can be cut into windows."""
         if not self._clocks:
-            raise ArgumentError("there is nothing to cut into windows: nothing that is fed has a time axis", where)
+            raise ArgumentError(
+                "there is nothing to cut into windows: no feed has a time axis; leave window= out", where
+            )
         if not self._one_clock(self._clocks):
-            raise ArgumentError(f"windows cut sequences of the same steps only: {self._clocks_text()}", where)
+            text = f"windows cut sequences of the same steps only: {self._clocks_text()}; leave window= out"
+            raise ArgumentError(text, where)
         name, clock = next(iter(self._clocks.items()))
         if clock.fixed:
             raise ArgumentError(

@@ -206,5 +206,5 @@ def draw(
             raise
         raise ArgumentError(f"the initializer of {name} gives no array of shape {shape}: {error}", where) from error
     if value.shape != shape:
-        raise ArgumentError(f"the initializer of {name} gave shape {value.shape}, not {shape}", where)
+        raise ArgumentError(f"the initializer of {name} returns shape {value.shape}; return {shape}", where)
     return np.asarray(value, order="C")  # ascontiguousarray would give a scalar an axis

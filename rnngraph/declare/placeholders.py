@@ -65,7 +65,7 @@ def _check_order(name: Any, shape: Any, dtype: Any) -> None:
 def _check_name(name: Any) -> None:
     checked_name(name, "a placeholder")
     if name in RESERVED:
-        raise ArgumentError(f"a placeholder can't be named {name}; the name is reserved")
+        raise ArgumentError(f"a placeholder can't be named {name}, which is reserved; rename it")
 
 
 @api

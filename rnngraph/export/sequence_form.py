@@ -85,7 +85,7 @@ def sequence_form(
     likely = _likely(about, outputs)
     rows, steps = (dim if dim is None else substitute(dim, likely) for dim in rows_and_steps(graph))
     if batch is not None and isinstance(rows, int) and rows != batch:
-        raise ShapeError(f"the graph is declared for a batch of {rows}, not {batch}", where)
+        raise ShapeError(f"the graph is declared for a batch of {rows}, not {batch}; give batch={rows}", where)
     fixed = {rows.symbol: batch} if batch is not None and isinstance(rows, Size) and rows.symbol else {}
     names = _names([name for name in graph.symbols if name not in likely], rows, steps)
     plan_graph = with_sizes(about.optimized(outputs), {**likely, **fixed})

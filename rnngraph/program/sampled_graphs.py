@@ -32,7 +32,9 @@ class SampledGraphs:
         if count < 1:
             raise ArgumentError(f"samples={count} must be 1 or more", where)
         if count > MAX_SAMPLES:
-            raise ArgumentError(f"samples={count} is more than the {MAX_SAMPLES} draws that a seed has", where)
+            raise ArgumentError(
+                f"samples={count} is more than the {MAX_SAMPLES} draws that a seed has; draw fewer", where
+            )
         key = (count, compiled, outputs)
         cached: CompiledGraph | Literal[False] | None = self._graphs.get(key, False)
         if cached is False:

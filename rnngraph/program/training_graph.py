@@ -326,7 +326,7 @@ class TrainingGraph(CallableGraph[Given]):
         values = {"seed": wrapped, "first_row": first_row, "first_step": first_step}
         for name in ("first_row", "first_step"):
             if not 0 <= whole_number(values[name], name) < 2**32:
-                raise ArgumentError(f"{name}={values[name]} is outside 0..2**32-1, what masks are counted in")
+                raise ArgumentError(f"{name}={values[name]} is outside 0..2**32-1; give a number of this range")
         return {name: np.asarray(value, np.int64) for name, value in values.items() if name in self._types}
 
     @api

@@ -58,7 +58,9 @@ def _labels(path: str, names: Any, output: Node) -> tuple[Label, ...]:
             "for each entry of its last axis"
         )
     if len({*labels}) != len(labels):
-        raise ArgumentError(f"classes= of {path or 'the output'} has a name twice: {shown([*labels])}")
+        raise ArgumentError(
+            f"classes= of {path or 'the output'} has a name twice, {shown([*labels])}; make names different"
+        )
     return labels
 
 

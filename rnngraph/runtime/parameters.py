@@ -140,9 +140,11 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         current = self[name]
         array = array_of(value, f"parameter {name}: no array")
         if array.dtype.kind not in "fiub":
-            raise DtypeError(f"parameter {name} is {current.dtype}, and {array.dtype} does not convert")
+            raise DtypeError(f"parameter {name} is {current.dtype}, and {array.dtype} does not convert; give numbers")
         if array.shape != current.shape:
-            raise ShapeError(f"parameter {name} has shape {current.shape}, not {array.shape}")
+            raise ShapeError(
+                f"parameter {name} has shape {current.shape}, not {array.shape}; give an array of its shape"
+            )
         reserve(current.nbytes, f"the new value of parameter {name}")
         return _frozen(np.array(array, dtype=current.dtype, order="C"))
 
@@ -253,7 +255,9 @@ def _by_our_names(arrays: Mapping[str, Any], names: Mapping[str, str]) -> dict[s
     for key, value in arrays.items():
         name = names.get(key, key)
         if name in renamed:
-            raise NameLookupError(f"two arrays are given for {shown(name)}: {shown(sources[name])} and {shown(key)}")
+            raise NameLookupError(
+                f"two arrays are given for {shown(name)}: {shown(sources[name])} and {shown(key)}; drop one"
+            )
         renamed[name], sources[name] = value, key
     return renamed
 

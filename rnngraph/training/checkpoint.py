@@ -115,7 +115,9 @@ class Checkpoint:
         slots = {name: arrays[name] for name in state.slots if name in arrays}
         if list(state.trained) != text["trained"] or slots.keys() != state.slots.keys():
             raise FileError(
-                f"{self._path} is of another program: the loss of this one reads other parameters", self._where
+                f"{self._path} is of another program: the loss of this one reads other parameters; load it for "
+                "the program that was saved",
+                self._where,
             )
         state.slots = slots
         state.sums = {name: array for name, array in arrays.items() if name.startswith("sum/")}

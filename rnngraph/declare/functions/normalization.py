@@ -127,7 +127,7 @@ def group_norm(
     shape = x.type.shape
     channels = shape[place]
     if place == 0 or not isinstance(channels, int) or channels % count:
-        raise ShapeError(f"group_norm: axis {place} of {x!r} does not divide into {count} groups of channels")
+        raise ShapeError(f"group_norm: axis {place} of {x!r} does not divide into {count} groups; give a divisor of it")
     parts = build("reshape", x, shape=(*shape[:place], count, channels // count, *shape[place + 1 :]))
     reduced_axes = tuple(other for other in range(1, parts.rank) if other != place)
     scaled = build("reshape", layer_norm(parts, epsilon=epsilon, axis=reduced_axes), shape=shape)

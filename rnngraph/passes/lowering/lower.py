@@ -171,7 +171,7 @@ class Lowering:
             )
         label = self.labels[node]
         if label in RESERVED:
-            raise ArgumentError(f"a placeholder can't be named {label}; the name is reserved", node.where)
+            raise ArgumentError(f"a placeholder can't be named {label}, which is reserved; rename it", node.where)
         if any(other["label"] == label for other in self.placeholders):
             raise ArgumentError(f"two placeholders are named {label!r}; rename one", node.where)
         is_kept, name = label in self.kept_labels, label.replace(".", "_")
@@ -272,7 +272,8 @@ class Lowering:
                     f"no output depends on {name}, so it cannot be a kept state; leave it out of states", where
                 )
             if label in self.labels.values():
-                raise ArgumentError(f"a placeholder can't be named {label!r} where the state {name} is kept", where)
+                text = f"a placeholder can't be named {label!r}, as the state {name} is kept by this name; rename it"
+                raise ArgumentError(text, where)
             node = self.nodes.in_type_of(self.new[declared], before, f"the next value of {name}", where)
             default = next((item.get("default") for item, of in self.labels.items() if of == name), None)
             first = self.make("constant", value=np.zeros((), before.dtype) if default is None else default)

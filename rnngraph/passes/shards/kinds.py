@@ -19,7 +19,9 @@ from ...support.errors import GraphError
 from ...support.records import dataclass
 
 FIRST_ROW = "first_row"
-LOOP_OVER_ROWS = "a loop over the rows of a batch mixes them, and so it can't be computed in shards"
+LOOP_OVER_ROWS = (
+    "a loop over the rows of a batch mixes them, and so it can't be computed in shards; train without shards"
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
         found = _moved(node, kinds, names)
     if found is None:
         raise GraphError(
-            f"{node.op} mixes the rows of a batch, and so the batch can't be computed in shards", node.where
+            f"{node.op} mixes the rows of a batch, and so the batch can't be computed in shards; train without shards",
+            node.where,
         )
     return found
 
@@ -110,7 +113,9 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
     for carry in parts.carries:
         if carry.inside is not parts.when and not _alike(inner[carry.inside], inner[carry.next]):
             raise GraphError(
-                f"{carry.name} mixes the rows of a batch from step to step", carry.next.where or scan.where
+                f"{carry.name} mixes the rows of a batch from step to step, and so it can't be computed in shards; "
+                "train without shards",
+                carry.next.where or scan.where,
             )
     emitted = [inner[node] for _, node in parts.emits]
     shifted = [Rows(kind.axis + 1, kind.factors) if isinstance(kind, Rows) else kind for kind in emitted]
@@ -133,7 +138,8 @@ def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
     kind = kind_of(node, kinds, names)
     if isinstance(kind, Summed):
         raise GraphError(
-            f"{node.op} mixes the rows of a batch at each step, and so the batch can't be computed in shards",
+            f"{node.op} mixes the rows of a batch at each step, and so the batch can't be computed in shards; train "
+            "without shards",
             node.where,
         )
     return kind

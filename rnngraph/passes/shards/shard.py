@@ -123,7 +123,10 @@ class _Sharding:
             return Whole()
         dim = node.shape[axes[0]]
         if len(axes) > 1 or not isinstance(dim, Size) or dim.symbol not in self.rows:
-            raise GraphError(f"{node.name} has rows of a batch on several axes, and can't be cut in shards", node.where)
+            text = (
+                f"{node.name} has rows of a batch on several axes, and can't be split into shards; train without shards"
+            )
+            raise GraphError(text, node.where)
         return Rows(axes[0], (dim,))
 
     # Numbers of rows ------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ class FeedNames:
             return key if isinstance(key, str) else shown(key)
         name = self._lowered.placeholders.get(key.node)
         if name is None and (key.node.op != "input" or key.node.get("unnamed")):
-            raise NameLookupError(f"{shown(key)} is fed, but is no placeholder of this program", where)
+            raise NameLookupError(f"{shown(key)} is fed, but is no placeholder of this program; feed its own", where)
         return name or key.name
 
     def given(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:

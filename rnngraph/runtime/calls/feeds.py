@@ -39,7 +39,7 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
                 "or give the list to program.predict, trainer.fit or trainer.evaluate, which pad",
                 where,
             ) from None
-        raise ShapeError(f"feed {name} is no array: {error}", where) from None
+        raise ShapeError(f"feed {name} is no array ({error}); give numbers in rows of equal lengths", where) from None
     wanted = np.dtype(kind.dtype)
     have = array.dtype
     if array.ndim != len(kind.shape):

@@ -49,7 +49,7 @@ def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) 
     """
     machine = next((number for name, number in _MACHINES.items() if compiled.options.target.triple.startswith(name)), 0)
     if not machine or "linux" not in compiled.options.target.triple:
-        raise GraphError("perf reads maps of code on Linux, on x86-64 and AArch64", where)
+        raise GraphError("perf reads maps of code on Linux only, on x86-64 and AArch64; use profile instead", where)
     loaded = [_twin(compiled, entry) for entry in compiled.native_entries()]
     if not loaded:
         raise GraphError(f"the {compiled.kind} graph has no code yet; call it first, or prepare it", where)

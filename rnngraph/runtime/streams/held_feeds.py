@@ -95,7 +95,9 @@ class HeldFeeds:
         found, whole = {}, False
         for name, value in given.items():
             if self._graph.time_axis.get(name) is None:
-                raise NameLookupError(f"flush takes what is left of sequences, and {shown(name)} is none", where)
+                raise NameLookupError(
+                    f"flush takes what is left of sequences, and {shown(name)} is none; leave it out", where
+                )
             kind, axis = self._graph.types[name], self._row_axis(name)
             whole = whole or rank_of(value) == len(kind.shape)
             found[name] = _with_one_row(name, value, kind, axis, where)

@@ -349,5 +349,5 @@ def _fixed_sizes(rows: Sequence[Dim], batch: int, where: Where | None) -> dict[s
     """Return the batch for each symbol that counts rows."""
     for dim in rows:
         if isinstance(dim, int) and dim != batch:
-            raise ShapeError(f"the graph is declared for a batch of {dim}, not {batch}", where)
+            raise ShapeError(f"the graph is declared for a batch of {dim}, not {batch}; give batch={dim}", where)
     return dict.fromkeys([name for dim in rows for name in symbols_of(dim)], batch)

@@ -282,7 +282,9 @@ class Stream(Uncalled, Generic[Given]):
     def set_number(self, number: Any, where: Where | None) -> None:
         """Set the number of each row's stream, by which samples differ. It counts from the next reset on."""
         if NUMBER not in self._types or NUMBER in self._moving:
-            raise NameLookupError("the program calls no rg.sample, so that its streams take no number", where)
+            raise NameLookupError(
+                "the program calls no rg.sample, so that its streams take no number; leave it out", where
+            )
         self._held[NUMBER] = np.array(self._converted(NUMBER, number, False, where), order="C")
 
     # The end -------------------------------------------------------------------------------------

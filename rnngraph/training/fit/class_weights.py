@@ -56,7 +56,9 @@ def label_weights(graph: Graph, class_weights: Any, source: BatchSource, where: 
     weights = [1.0] * classes
     for label, weight in class_weights.items():
         if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < classes:
-            raise ArgumentError(f"class_weights has {shown(label)}, and the labels of the loss are 0 to {last}", where)
+            raise ArgumentError(
+                f"class_weights has {shown(label)}; give labels of the loss, which are 0 to {last}", where
+            )
         if not is_number(weight) or weight < 0:
             raise ArgumentError(
                 f"class_weights has {shown(weight)} for label {label}; it must be a number, 0 or more", where

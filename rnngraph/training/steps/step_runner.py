@@ -137,7 +137,7 @@ class StepVariant:
         if self.backward:
             raise GraphError(
                 f"carry=True can't carry a backward recurrence (declared at {self.backward[0]}): its state comes from "
-                "the end of the sequence",
+                "the end of the sequence; leave it out",
                 where,
             )
         if apart := [label for label in self._unstarted if label not in self.states]:

@@ -225,7 +225,7 @@ def test_labels_of_which_several_are_true_say_what_to_do() -> None:
 
 WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "kind": ([1, 2], rg.DtypeError, "must be a mapping such as {0: 1.0, 1: 5.0}, .* of type list"),
-    "label": ({3: 1.0}, rg.ArgumentError, "class_weights has 3, and the labels of the loss are 0 to 2"),
+    "label": ({3: 1.0}, rg.ArgumentError, "class_weights has 3; give labels of the loss, which are 0 to 2"),
     "name": ({"cat": 1.0}, rg.ArgumentError, "class_weights has 'cat'"),
     "truth": ({True: 1.0}, rg.ArgumentError, "class_weights has True"),
     "negative": ({0: -1.0}, rg.ArgumentError, "class_weights has -1.0 for label 0"),
