@@ -1,8 +1,10 @@
-"""Files of Keras: ``read`` is the door. ``core`` opens a file and reads what it describes. ``activations``, ``plain``,
-``normalization``, ``convolutions`` and along two axes ``planes``, ``merging``, ``products``, ``attention`` and
-``recurrent`` declare a layer each by its class, and ``operations`` functions among layers: ``operands`` finds what they
-are called on, ``axes`` has those that move entries, ``reductions`` those that fold axes or put entries in order,
-``tensorflow`` says which of TensorFlow's are the same. ``custom`` declares classes of users' own by functions of the
-caller. ``network`` calls one layer after the other. Gates of recurrent layers are put in order by ``formats/weights``
-and ``formats/gates``. Keras is not needed, and nothing of a file is run.
+"""Reads Keras files.
+
+``read`` is the entrance, and ``core`` opens and describes a file. ``activations``, ``plain``, ``normalization``,
+``convolutions`` and ``planes`` (along two axes), ``merging``, ``products``, ``attention`` and ``recurrent`` declare
+layers by class. ``operations`` declares functions among layers, whose ``operands`` are values or options: ``axes``
+moves entries, ``reductions`` reduces or sorts axes, ``tensorflow`` maps TensorFlow's names. ``custom`` declares users'
+classes by the caller's functions. ``network`` calls the layers in order. ``formats/weights`` and ``formats/gates``
+order
+gates of recurrent layers. Keras is not needed, and nothing in a file is executed.
 """

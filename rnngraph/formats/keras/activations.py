@@ -1,4 +1,4 @@
-"""Activations: by the names that ``rg`` has for them, or written out."""
+"""Activations, by rg's names or declared with operations."""
 
 from __future__ import annotations
 
@@ -27,41 +27,41 @@ _NAMES: Mapping[str, str] = {
         )
     },
 }  # fmt: skip
-"""Keras' names, and those here; hard_sigmoid depends on the version."""
+"""rg's names by Keras' names; hard_sigmoid depends on the version."""
 
 
 def name_of(version: int, name: str) -> str | None:
-    """The name here, ``""`` for the identity, None where there is none."""
+    """Return rg's name, ``""`` for the identity, None if there is none."""
     if name == "hard_sigmoid":
         return "hard_sigmoid_keras3" if version >= 3 else "hard_sigmoid"
     return _NAMES.get(name)
 
 
 def problem_of(version: int, layer: Layer) -> str | None:
-    """What of a layer's activations can't be read."""
+    """Return which of a layer's activations cannot be read."""
     in_cell = layer.kind.removesuffix("Cell") in ("LSTM", "GRU", "SimpleRNN")
     for key in ("activation", "recurrent_activation"):
-        given = layer.config.get(key, None)
-        if isinstance(given, str) and name_of(version, given) is None:
-            return f"{key} {given!r}"
-        if isinstance(given, Mapping) and (in_cell or given.get("class_name") not in LAYERS):
-            return f"{key} of class {given.get('class_name')!r}"
+        option = layer.config.get(key, None)
+        if isinstance(option, str) and name_of(version, option) is None:
+            return f"{key} {option!r}"
+        if isinstance(option, Mapping) and (in_cell or option.get("class_name") not in LAYERS):
+            return f"{key} of class {option.get('class_name')!r}"
     return None
 
 
 def cell_activation(b: Declaration, layer: Layer, key: str, default: str) -> str:
-    """An activation of a cell, by its name here."""
+    """Return rg's name of a cell's activation."""
     return name_of(b.version, layer.config.text(key, default)) or "linear"
 
 
 def activation(b: Declaration, layer: Layer) -> tuple[str | None, Callable[[Value], Value]]:
-    """(the name that a layer here takes, what is to be declared behind it)."""
-    given = layer.config.get("activation", None)
-    if isinstance(given, Mapping):
+    """Return (rg's name for a layer's argument, function to declare after it)."""
+    option = layer.config.get("activation", None)
+    if isinstance(option, Mapping):
         record = layer.config.record("activation")
         inner = Layer(record.text("class_name"), layer.name, layer.path, record.record("config"))
         return None, lambda x: b.call(inner, Inputs((Signal(x),)))[0].value
-    name = "" if given is None else name_of(b.version, layer.config.text("activation"))
+    name = "" if option is None else name_of(b.version, layer.config.text("activation"))
     return name or None, lambda x: x
 
 
@@ -79,16 +79,16 @@ def _activation(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def number(record: Record, key: str, default: float) -> float:
-    """An option that is a number; None stands for the default."""
-    found = record.get(key, default)
-    found = default if found is None else found
-    if isinstance(found, bool) or not isinstance(found, int | float):
+    """Return an option that is a number; None means the default."""
+    value = record.get(key, default)
+    value = default if value is None else value
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise record.error(f"{record.at}.{key} is no number")
-    return float(found)
+    return float(value)
 
 
 def _relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """max_value above it, x above the threshold, slope (x - threshold) below; at the threshold 0."""
+    """Declare max_value above it, x above the threshold, and slope (x - threshold) below it; 0 at the threshold."""
     x = inputs.one.value
     limit = layer.config.get("max_value", None)
     slope, threshold = number(layer.config, "negative_slope", 0.0), number(layer.config, "threshold", 0.0)

@@ -26,19 +26,19 @@ from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .plain import kept
 
 FAR = 1e9
-"""What is taken from the scores of steps that don't count."""
+"""Number subtracted from the scores of masked steps."""
 
 
 def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
-    """(query, value, key) of a list."""
-    found = inputs.several
-    if len(found) not in (2, 3) or any(x.rank != 3 for x in found):
+    """Return (query, value, key) of a list."""
+    tensors = inputs.several
+    if len(tensors) not in (2, 3) or any(x.rank != 3 for x in tensors):
         raise Unreadable("it is called on something else than sequences [query, value] or [query, value, key]")
-    return found[0], found[1], found[-1]
+    return tensors[0], tensors[1], tensors[-1]
 
 
 def _attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-    """Luong's, by products or, with the score mode ``concat``, by sums."""
+    """Declare Luong's attention, by products or, in the mode ``concat``, by sums."""
     query, _, key = _parts(inputs)
     of = b.script.operation
     scale = b.parameter(layer, "scale", b.array(layer, "scale")) if "scale" in b.arrays(layer) else None
@@ -54,7 +54,7 @@ def _attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
 
 
 def _additive_attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-    """Bahdanau's."""
+    """Declare Bahdanau's attention."""
     query, _, key = _parts(inputs)
     of = b.script.operation
     both = of("+", b.script.call(expand_dims, query.value, 2), b.script.call(expand_dims, key.value, 1))
@@ -65,7 +65,7 @@ def _additive_attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Si
 
 
 def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> list[Signal]:
-    """The value's steps, weighed by scores [batch, query's steps, value's steps]."""
+    """Declare the value's steps, weighted by scores [batch, query's steps, value's steps]."""
     query, value, _ = _parts(inputs)
     counts = None if value.mask is None else b.script.call(expand_dims, value.mask, 1)
     if inputs.keywords.get("use_causal_mask", layer.config.get("causal", False)):
@@ -74,14 +74,12 @@ def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> lis
     y, weights = attend(ScriptBackend(b.script), scores, value.value, weigh, _keep(b, layer))
     if query.mask is not None:
         y = b.script.call(where, b.script.call(expand_dims, query.mask, -1), y, 0)
-    given = [Signal(y, query.mask)]
-    return [*given, Signal(weights)] if inputs.keywords.get("return_attention_scores", False) else given
+    value_mask = [Signal(y, query.mask)]
+    return [*value_mask, Signal(weights)] if inputs.keywords.get("return_attention_scores", False) else value_mask
 
 
 def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool = False) -> Value:
-    """Softmax of the scores where they count. zeroes: whether it is 0 elsewhere where none counts, too, and not the
-    same for all.
-    """
+    """Declare the softmax of scores that count. ``zeroes``: 0 if none count, instead of equal weights."""
     if counts is None:
         return b.script.call(softmax, scores)
     if zeroes:
@@ -91,13 +89,13 @@ def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool =
 
 
 def _keep(b: Declaration, layer: Layer) -> float:
-    """The share of weights that dropout keeps."""
+    """Return the share of weights that dropout keeps."""
     rate = b.drops(number(layer.config, "dropout", 0.0))
     return kept(rate) if 0 < rate < 1 else 1.0
 
 
 def _causal(b: Declaration, query: Signal, value: Signal) -> Value:
-    """bool [1, query's steps, value's steps]: not later."""
+    """Declare bool [1, query's steps, value's steps]: not later."""
     places = (b.script.call(positions, x.value, 1) for x in (query, value))
     return b.script.call(expand_dims, not_later(ScriptBackend(b.script), *places), 0)
 
@@ -109,7 +107,7 @@ def _both(b: Declaration, one: Value | None, other: Value | None) -> Value | Non
 
 
 def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-    """Attention of several heads (Vaswani et al. 2017)."""
+    """Declare attention of several heads (Vaswani et al. 2017)."""
     query, value = inputs.one, inputs.keyword("value", 1)
     key = inputs.keyword("key", 2)
     key = value if key is None else key
@@ -130,7 +128,7 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     if b.version >= 3:
         b.take_masks(query, value, key)
     gives_scores = inputs.keywords.get("return_attention_scores", False)
-    is_explicit = gives_scores or number(layer.config, "dropout", 0.0) > 0  # else it is a function of the backend's
+    is_explicit = gives_scores or number(layer.config, "dropout", 0.0) > 0  # otherwise a backend's function computes it
     zeroes = is_explicit and (b.version, b.minor) >= (3, 14)
     weigh = partial(_weights, b, counts=_counting(b, inputs, query, value, key), zeroes=zeroes)
     mixed, weights = attend(backend, product_scores(backend, scaled, k), v, weigh, _keep(b, layer))
@@ -143,7 +141,7 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
 
 
 def _of_heads(b: Declaration, layer: Layer, name: str, x: Signal, count: int, size: int) -> Value:
-    """A projection as [batch, heads, steps, size]."""
+    """Declare a projection as [batch, heads, steps, size]."""
     kernel = b.array(layer, f"{name}/kernel", x.width, count, size).reshape(x.width, count * size)
     bias = b.array(layer, f"{name}/bias", count, size).reshape(-1) if layer.config.flag("use_bias", True) else None
     y = _affine(b, layer, name, x.value, kernel, bias)
@@ -156,7 +154,7 @@ def _affine(b: Declaration, layer: Layer, name: str, x: Value, kernel: np.ndarra
 
 
 def _counting(b: Declaration, inputs: Inputs, query: Signal, value: Signal, key: Signal) -> Value | None:
-    """bool [batch, 1, query's steps or 1, value's steps]: which scores count, None for all."""
+    """Declare bool [batch, 1, query's steps or 1, value's steps], the scores that count; None for all."""
     total: Value | None = None
     for name, x, axis in (("query_mask", query, 2), ("value_mask", value, 1), ("key_mask", key, 1)):
         given = inputs.keywords.get(name) if b.version < 3 or x is not query else None

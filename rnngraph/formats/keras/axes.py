@@ -1,4 +1,4 @@
-"""Functions among layers that move, join, repeat and pick entries."""
+"""Functions among layers that move, join, repeat and select entries."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from .core.declaration import Declaration, Inputs, Signal, Unreadable, dtype_of
 from .operands import Operation, alike, axis_of, one_axis, operands, option, plain
 
 MOST_COPIES = 1 << 12
-"""Of entries that an operation repeats, and of entries that it picks."""
+"""Maximum repetitions of an operation, and entries that it selects."""
 
 
 def _many(function: Callable[..., Any]) -> Operation:
-    """Of a list of tensors along an axis, the first if none is given."""
+    """Return the reader of a function of a list of tensors along an axis, by default the first."""
 
     def join(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         given = inputs.arguments[0] if inputs.arguments else None
@@ -95,13 +95,13 @@ def _flip(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
-    """Parts of one axis: so many equal ones, or of Keras by where they begin, of TensorFlow by their sizes."""
+    """Declare parts of an axis: a number of equal ones, or by Keras' start indices, or by TensorFlow's sizes."""
     (x,) = operands(b, inputs, 1)
     axis = one_axis(option(layer, inputs, "axis", 2, 0), x.tensor.rank)
     given = option(layer, inputs, "indices_or_sections", 1, inputs.keywords.get("num_or_size_splits"))
     size = x.tensor.type.shape[axis]
     if not isinstance(size, int):
-        raise Unreadable("it splits an axis of open size")
+        raise Unreadable("it splits an axis of symbolic size")
     if isinstance(given, list | tuple) and given and all(type(entry) is int for entry in given):
         bounds = [0, *given, size]
         widths = [stop - start for start, stop in pairwise(bounds)] if "indices_or_sections" in layer.config else given
@@ -118,7 +118,7 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
 
 
 def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """All of an axis so many times."""
+    """Declare repetitions of whole axes."""
     (x,) = operands(b, inputs, 1)
     given = option(layer, inputs, "repeats", 1)
     counts = [given] if type(given) is int else list(given) if isinstance(given, list | tuple) else []
@@ -128,7 +128,7 @@ def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _repeat(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Each entry of an axis so many times, or of all axes in a row."""
+    """Declare repetitions of each entry along an axis, or of all in sequence."""
     (x,) = operands(b, inputs, 1)
     count, axis = option(layer, inputs, "repeats", 1), axis_of(option(layer, inputs, "axis", 2))
     if type(count) is not int or not 0 < count <= MOST_COPIES:
@@ -153,7 +153,7 @@ def _pad(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _roll(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """The last entries of an axis in front, or of all axes in a row."""
+    """Declare a rotation of an axis, or of all entries in sequence."""
     (x,) = operands(b, inputs, 1)
     axis, shift = axis_of(option(layer, inputs, "axis", 2)), option(layer, inputs, "shift", 1)
     if type(shift) is not int:
@@ -162,7 +162,7 @@ def _roll(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Entries of an axis by numbers of the file, or by a tensor."""
+    """Declare a selection along an axis by the file's indices, or by a tensor."""
     (x,) = operands(b, inputs, 1)
     axis = one_axis(option(layer, inputs, "axis", 2), x.tensor.rank)
     chosen = inputs.keyword("indices", 1)
@@ -170,13 +170,13 @@ def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         return b.script.call(gather, x, b.script.call(axis_indices, chosen.value, x, axis), axis)
     places = chosen if isinstance(chosen, list | tuple) else [chosen]
     if not 0 < len(places) <= MOST_COPIES or not all(type(place) is int for place in places):
-        raise Unreadable("it takes entries by something else than numbers")
+        raise Unreadable("it takes entries by other indices than numbers")
     numbers = np.array(chosen, np.int64)
     return take(ScriptBackend(b.script), x, numbers, axis, lambda ids: b.script.call(constant, ids.tolist()))
 
 
 def _take_along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Entries of an axis by indices of their own for each place of the others."""
+    """Declare a selection along an axis by separate indices for each position of the other axes."""
     x, chosen = operands(b, inputs, 2)
     if not isinstance(x, Value) or not isinstance(chosen, Value):
         raise Unreadable("its operands are no tensors")
@@ -197,7 +197,7 @@ def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
 
 
 def _triangle(function: Callable[..., Any]) -> Operation:
-    """A matrix with 0 beyond a diagonal."""
+    """Return the reader of a function that sets a matrix to 0 beyond a diagonal."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         offset = option(layer, inputs, "k", 1, 0)
@@ -209,7 +209,7 @@ def _triangle(function: Callable[..., Any]) -> Operation:
 
 
 def _on_diagonal(function: Callable[..., Any]) -> Operation:
-    """The diagonal of matrices, or its sum."""
+    """Return the reader of the diagonal of matrices, or of its sum."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         keys = {"offset": 0, "axis1": 0, "axis2": 1}

@@ -1,4 +1,4 @@
-"""Convolutions and pools along one axis and two, and what adds, repeats and takes away steps."""
+"""Convolutions and pools along one and two axes, and layers that add, repeat and remove steps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .plain import sizes
 
 
 def problem_of(layer: Layer) -> str | None:
-    """What can't be read of a layer's options."""
+    """Return which of a layer's options cannot be read."""
     if layer.config.get("data_format", None) == "channels_first" and not layer.kind.startswith("Global"):
         return "data_format 'channels_first'"
     return None
@@ -43,7 +43,7 @@ def _padding_of(layer: Layer) -> str:
 
 
 def _option(layer: Layer, key: str, default: Sequence[int]) -> Sequence[int]:
-    """An option with one whole number for each axis."""
+    """Return an option with a whole number for each axis."""
     return default if layer.config.get(key, None) is None else sizes(layer, key, len(default))
 
 
@@ -53,12 +53,12 @@ def _check_rank(x: Signal, axes: int) -> None:
 
 
 def _windows(layer: Layer, x: Signal, kernel: Sequence[int], strides: Sequence[int]) -> list[Window]:
-    """Return the windows along each axis. strides: where the layer has none."""
+    """Return the windows along each axis. ``strides`` are the default."""
     _check_rank(x, len(kernel))
     steps, apart = _option(layer, "strides", strides), _option(layer, "dilation_rate", [1] * len(kernel))
     padding = _padding_of(layer)
-    given = zip(x.shape[1:-1], kernel, steps, apart, strict=True)
-    return [Window.along(size, one, step, dilation, padding) for size, one, step, dilation in given]
+    axes = zip(x.shape[1:-1], kernel, steps, apart, strict=True)
+    return [Window.along(size, one, step, dilation, padding) for size, one, step, dilation in axes]
 
 
 # Convolutions -------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def _convolution(axes: int) -> Handler:
 
 
 def _depthwise_kernel(b: Declaration, layer: Layer, x: Signal, name: str, axes: int) -> np.ndarray:
-    """[*sizes, width, many] as [*sizes, 1, width * many]."""
+    """Return a kernel [*sizes, width, many] as [*sizes, 1, width * many]."""
     many, size = layer.config.count("depth_multiplier", 1, most=1 << 16), sizes(layer, "kernel_size", axes)
     return b.array(layer, name, *size, x.width, many).reshape(*size, 1, -1)
 
@@ -96,7 +96,7 @@ def _depthwise(axes: int) -> Handler:
 
 
 def _separable(axes: int) -> Handler:
-    """Each channel by itself, then all of each place."""
+    """Return the reader of a convolution of separate channels, followed by one over channels."""
 
     def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x = inputs.one
@@ -117,7 +117,7 @@ def _of_layer(
     b: Declaration, layer: Layer, x: Signal, kernel: np.ndarray, groups: int, windows: list[Window] | None = None,
     part: str = "",
 ) -> Signal:  # fmt: skip
-    """A layer's convolution with its bias and activation. part: of the layer, if it is made of several."""
+    """Declare a layer's convolution with bias and activation. ``part`` is its name if the layer has several."""
     if windows is None:
         windows = _windows(layer, x, kernel.shape[:-2], [1] * (kernel.ndim - 2))
     convolve, behind = _layer(b, layer, kernel.shape[-1], groups, part)
@@ -127,7 +127,7 @@ def _of_layer(
 def _layer(
     b: Declaration, layer: Layer, filters: int, groups: int, part: str = ""
 ) -> tuple[Convolve[Value], Callable[[Value], Value]]:
-    """Return the convolution along one axis, and what is to be declared behind it."""
+    """Return the convolution along one axis, and the function to declare after it."""
     bias = b.array(layer, "bias", filters) if layer.config.flag("use_bias", True) else None
     name, behind = activation(b, layer)
     backend = ScriptBackend(b.script)
@@ -186,7 +186,7 @@ def _global_max(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """The mean of the steps that count."""
+    """Declare the mean over steps that count."""
     x, axis, of = inputs.one, _axis(layer), b.script.operation
     if x.mask is None:
         return Signal(b.script.call(reduce_mean, x.value, axis=axis, **_options(layer)))
@@ -199,7 +199,7 @@ def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _adaptive(axes: int, is_max: bool) -> Handler:
-    """Windows that divide axes into so many parts."""
+    """Return the reader of pools with a number of windows for each axis."""
 
     def pool(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, backend = inputs.one, ScriptBackend(b.script)
@@ -225,7 +225,7 @@ def _cropping(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _up_sampling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Each step so many times."""
+    """Declare repetitions of each step."""
     x = inputs.one
     (count,) = sizes(layer, "size", 1)
     return Signal(b.script.call(repeat, x.value, count, 1) if count > 1 else x.value)

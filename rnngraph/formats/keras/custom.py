@@ -1,7 +1,7 @@
-"""Classes of users' own: cells and layers that a file names, declared by functions that the caller gives.
+"""Users' cells and layers in a file, declared by the caller's functions.
 
-``custom_objects={"MinGRU": builder}``: ``builder(config)`` returns an ``rg.Cell`` for a cell or a recurrent layer, or a
-function of Tensors for another layer. The arrays of the file become the parameters that these declare.
+With ``custom_objects={"MinGRU": builder}``, ``builder(config)`` returns an ``rg.Cell`` for a cell or a recurrent layer,
+or a function of Tensors for another layer. The file's arrays become the parameters that these declare.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class CustomObjects:
         self._owners: list[Owner] = []
 
     def cell(self, b: Declaration, layer: Layer, at: str) -> Value:
-        """Declare a cell. at: its scope in the driver's."""
+        """Declare a cell. ``at`` is its scope in the driver's."""
         value, names = self._built(b, layer)
         if not isinstance(value.thing, Cell):
             raise StructureError(f"{_named(layer)} must return an rg.Cell, not {shown(value.thing)}")

@@ -1,4 +1,4 @@
-"""Layers that make one tensor of several, and the masks that come of it."""
+"""Layers that merge tensors, and the resulting masks."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 
 
 def _aligned(b: Declaration, inputs: Inputs) -> list[Value]:
-    """The tensors, those of fewer axes with axes of 1 behind the batch."""
-    found, rank = [], max(x.rank for x in inputs.several)
+    """Return the tensors, with axes of 1 after the batch to equalize ranks."""
+    values, rank = [], max(x.rank for x in inputs.several)
     for x in inputs.several:
         value = x.value
         for _ in range(rank - x.rank):
             value = b.script.call(expand_dims, value, 1)
-        found.append(value)
-    return found
+        values.append(value)
+    return values
 
 
 def _summed(sign: str) -> Handler:
@@ -49,32 +49,32 @@ def _summed(sign: str) -> Handler:
 
 
 def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """In Keras 3 what is masked counts as 1, and gives 0 where all is."""
-    values, given = _aligned(b, _at_least_one(layer, inputs)), inputs.several
-    masks = [_beside(b, x) if b.version >= 3 else None for x in given]
+    """Declare a product. In Keras 3 masked entries are 1, and the result is 0 if all are masked."""
+    values, signals = _aligned(b, _at_least_one(layer, inputs)), inputs.several
+    masks = [_beside(b, x) if b.version >= 3 else None for x in signals]
     total: Value | None = None
     for value, mask in zip(values, masks, strict=True):
         counted = value if mask is None else b.script.call(where, mask, value, 1)
         total = counted if total is None else b.script.operation("*", total, counted)
     assert total is not None
-    mask = _mask(b, given)
+    mask = _mask(b, signals)
     if mask is not None and b.version >= 3:
         total = b.script.call(where, b.script.call(expand_dims, mask, -1), total, 0)
     return Signal(total, mask)
 
 
 def _beside(b: Declaration, x: Signal) -> Value | None:
-    """The mask of a tensor as it meets its entries."""
+    """Declare a tensor's mask in a form for its entries."""
     return None if x.mask is None else b.script.call(expand_dims, x.mask, -1)
 
 
 def _extreme(function: Callable[..., Any]) -> Handler:
     def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         """In Keras 3 what is masked gives way to the other one."""
-        given = _at_least_one(layer, inputs).several
+        signals = _at_least_one(layer, inputs).several
         total: Value | None = None
         counts: Value | None = None
-        for value, x in zip(_aligned(b, inputs), given, strict=True):
+        for value, x in zip(_aligned(b, inputs), signals, strict=True):
             mask = _beside(b, x) if b.version >= 3 else None
             if total is None:
                 total, counts = value, mask
@@ -84,7 +84,7 @@ def _extreme(function: Callable[..., Any]) -> Handler:
             total = b.script.call(function, first, other)
             counts = b.script.call(logical_or, counts, mask) if counts is not None and mask is not None else None
         assert total is not None
-        return Signal(total, _mask(b, given))
+        return Signal(total, _mask(b, signals))
 
     return merge
 
@@ -95,10 +95,10 @@ def _at_least_one(layer: Layer, inputs: Inputs) -> Inputs:
     return inputs
 
 
-def _mask(b: Declaration, given: list[Signal]) -> Value | None:
-    """Keras 3: true where one of the masks is, if all have one. Keras 2: where all of those are that there are."""
-    masks = [x.mask for x in given if x.mask is not None]
-    if not masks or (b.version >= 3 and len(masks) < len(given)):
+def _mask(b: Declaration, signals: list[Signal]) -> Value | None:
+    """Declare the mask: in Keras 3 true if any mask is, if all have one; in Keras 2 if all present ones are."""
+    masks = [x.mask for x in signals if x.mask is not None]
+    if not masks or (b.version >= 3 and len(masks) < len(signals)):
         return None
     total, both = masks[0], logical_or if b.version >= 3 else logical_and
     for mask in masks[1:]:
@@ -107,32 +107,32 @@ def _mask(b: Declaration, given: list[Signal]) -> Value | None:
 
 
 def _concatenate(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    given, axis = _at_least_one(layer, inputs).several, layer.config.get("axis", -1)
-    if not isinstance(axis, int) or isinstance(axis, bool) or not -given[0].rank <= axis < given[0].rank:
+    signals, axis = _at_least_one(layer, inputs).several, layer.config.get("axis", -1)
+    if not isinstance(axis, int) or isinstance(axis, bool) or not -signals[0].rank <= axis < signals[0].rank:
         raise layer.config.error(f"axis of {layer} is no axis of its inputs")
-    value = b.script.call(concat, [x.value for x in given], axis)
-    return Signal(value, _mask_of_parts(b, given, axis % given[0].rank))
+    value = b.script.call(concat, [x.value for x in signals], axis)
+    return Signal(value, _mask_of_parts(b, signals, axis % signals[0].rank))
 
 
-def _mask_of_parts(b: Declaration, given: list[Signal], axis: int) -> Value | None:
-    """The masks side by side, those of the last axis over one another."""
-    if all(x.mask is None for x in given):
+def _mask_of_parts(b: Declaration, signals: list[Signal], axis: int) -> Value | None:
+    """Declare the masks side by side; for the last axis their combination."""
+    if all(x.mask is None for x in signals):
         return None
-    if axis == 1 and all(x.rank > 2 for x in given):  # steps behind steps
-        parts = [x.mask or all_true(b, b.script.item(x.value, ..., 0)) for x in given]
+    if axis == 1 and all(x.rank > 2 for x in signals):  # steps are joined
+        parts = [x.mask or all_true(b, b.script.item(x.value, ..., 0)) for x in signals]
         return b.script.call(concat, parts, 1, hint="mask")
-    if axis != given[0].rank - 1 or given[0].rank < 3:
+    if axis != signals[0].rank - 1 or signals[0].rank < 3:
         raise Unreadable("it joins masked inputs along an axis that is neither time nor the last one")
-    if any(x.mask is None for x in given):  # where nothing is masked one entry is always true
+    if any(x.mask is None for x in signals):  # without a mask one entry is always true
         if b.version >= 3:
-            first = next(x.mask for x in given if x.mask is not None)
+            first = next(x.mask for x in signals if x.mask is not None)
             return b.script.call(logical_or, first, b.script.call(logical_not, first), hint="mask")
-        given = [x for x in given if x.mask is not None]
-    return _mask(b, given)
+        signals = [x for x in signals if x.mask is not None]
+    return _mask(b, signals)
 
 
 def all_true(b: Declaration, like: Value) -> Value:
-    """True in the shape of a float tensor."""
+    """Declare true in the shape of a float tensor."""
     return b.script.call(ones_like, like, "bool")
 
 
@@ -140,38 +140,38 @@ def all_true(b: Declaration, like: Value) -> Value:
 
 
 def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Products along one axis of each of two tensors, row by row."""
-    given, axes = inputs.several, layer.config.get("axes")
-    if len(given) != 2:
-        raise layer.config.error(f"{layer} is called on {len(given)} tensors and not on 2")
+    """Declare products along one axis of each of two tensors, row by row."""
+    signals, axes = inputs.several, layer.config.get("axes")
+    if len(signals) != 2:
+        raise layer.config.error(f"{layer} is called on {len(signals)} tensors and not on 2")
     pair = [axes, axes] if isinstance(axes, int) else axes
     if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
         raise layer.config.error(f"axes of {layer} are no two whole numbers")
-    if any(x.rank not in (2, 3) or not -x.rank <= axis < x.rank for x, axis in zip(given, pair, strict=True)):
+    if any(x.rank not in (2, 3) or not -x.rank <= axis < x.rank for x, axis in zip(signals, pair, strict=True)):
         raise Unreadable("it multiplies tensors of other ranks than 2 and 3")
-    places = [axis % x.rank for x, axis in zip(given, pair, strict=True)]
+    places = [axis % x.rank for x, axis in zip(signals, pair, strict=True)]
     if 0 in places:
         raise Unreadable("it multiplies along the batch")
-    values = [x.value for x in given]
+    values = [x.value for x in signals]
     if layer.config.get("normalize", False):
         options = {} if b.version >= 3 else {"epsilon": 1e-6}
         pairs = zip(values, places, strict=True)
         values = [b.script.call(normalize, value, axis=place, **options) for value, place in pairs]
     left, right = values
-    if given[0].rank == 2:
+    if signals[0].rank == 2:
         left = b.script.call(expand_dims, left, 1)
     elif places[0] == 1:
         left = b.script.call(transpose, left, (0, 2, 1))
-    if given[1].rank == 2:
+    if signals[1].rank == 2:
         right = b.script.call(expand_dims, right, 2)
     elif places[1] == 2:
         right = b.script.call(transpose, right, (0, 2, 1))
     y = b.script.call(matmul, left, right)
-    if given[0].rank == 2 and given[1].rank == 2:
+    if signals[0].rank == 2 and signals[1].rank == 2:
         return Signal(b.script.call(reshape, y, (None, 1)))
-    if given[0].rank == 2:
+    if signals[0].rank == 2:
         return Signal(b.script.item(y, slice(None), 0))
-    return Signal(b.script.item(y, ..., 0) if given[1].rank == 2 else y)
+    return Signal(b.script.item(y, ..., 0) if signals[1].rank == 2 else y)
 
 
 LAYERS: Mapping[str, Handler] = {

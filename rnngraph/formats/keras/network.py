@@ -1,4 +1,4 @@
-"""Networks: layers in the order in which they are called, layers over each step, and what is one stack."""
+"""Networks: layers in call order, layers over each step, and layers that are one stack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .recurrent import is_stack
 
 @dataclass(frozen=True)
 class _Missing:
-    """In place of tensors that could not be declared. problem: why, ``""`` where that is listed already."""
+    """Placeholder of tensors that could not be declared. ``problem`` is the reason, ``""`` if it is listed already."""
 
     problem: str = ""
 
@@ -26,9 +26,9 @@ Given = list[Signal] | _Missing
 
 
 class Networks:
-    """Declares networks, and lists what can't be read of them.
+    """Declares networks, and lists what cannot be read.
 
-    known: layers that are listed elsewhere. keeps_shape: classes whose output has the shape of their input.
+    ``known`` are layers listed elsewhere. ``keeps_shape`` are classes whose output has the shape of their input.
     """
 
     def __init__(self, known: Container[Layer], keeps_shape: Container[str]) -> None:
@@ -36,13 +36,13 @@ class Networks:
         self._known, self._keeps_shape = known, keeps_shape
 
     def run(self, b: Declaration, network: Network, inputs: list[Signal]) -> list[Signal] | None:
-        """What a network gives for its inputs, both in Keras' order; None where it can't be told."""
+        """Return a network's outputs for inputs, both in Keras' order; None if unknown."""
         if network.is_sequential:
             return self._sequence(b, network, inputs)
         return _Run(self, b, network, inputs).outputs()
 
     def layer(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-        """A network within another one."""
+        """Declare a network within another one."""
         assert layer.network is not None
         given = self.run(b, layer.network, inputs.several)
         if given is None:
@@ -50,13 +50,13 @@ class Networks:
         return given
 
     def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Given:
-        """What a layer gives, or why not, which of an operation is listed only if it is needed."""
+        """Return a layer's outputs, or the reason against them, which for an operation is listed only if needed."""
         problem = ""
         if layer not in self._known:
             try:
                 return b.call(layer, inputs)
             except Unreadable as reason:
-                is_around = layer.network is not None or layer.kind == "TimeDistributed"  # what is within is listed
+                is_around = layer.network is not None or layer.kind == "TimeDistributed"  # layers inside are listed
                 problem = f"{layer}: {reason}" if str(reason) else "" if is_around else str(layer)
         if layer.is_operation:
             return _Missing(problem)
@@ -72,14 +72,14 @@ class Networks:
         for layer in network.layers:
             if layer.kind == "InputLayer" or b.waits(layer):
                 continue
-            given = self.called(b, layer, Inputs((inputs[0] if len(inputs) == 1 else inputs,)))
-            if isinstance(given, _Missing):
+            result = self.called(b, layer, Inputs((inputs[0] if len(inputs) == 1 else inputs,)))
+            if isinstance(result, _Missing):
                 return None
-            inputs = given
+            inputs = result
         return inputs
 
     def time_distributed(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-        """A layer on each step: on the last axes as they are, else on steps and rows as one axis."""
+        """Declare a layer on each step: unchanged on last axes, otherwise with steps and rows as one axis."""
         x, inner = inputs.one, layer.inner.get("layer", [])
         if len(inner) != 1:
             raise layer.config.error(f"{layer} has no layer in it")
@@ -97,14 +97,14 @@ class Networks:
         return [Signal(one.value, mask) for one in given]
 
     def _within(self, b: Declaration, inner: Layer, x: Signal) -> list[Signal]:
-        """What the layer within another one gives, which is listed where that can't be told."""
+        """Return the outputs of a layer inside another one, which is listed if unknown."""
         found = self.called(b, inner, Inputs((x,)))
         if isinstance(found, _Missing):
             raise Unreadable("")
         return found
 
     def _folded_mask(self, b: Declaration, mask: Value, inner: Layer) -> Value | None:
-        if mask.tensor.rank > 2 or inner.network is not None:  # whose layers look for themselves
+        if mask.tensor.rank > 2 or inner.network is not None:  # whose layers check for themselves
             return _folded(b, mask)
         if inner.kind in _LOOKS_AT_MASKS:
             raise Unreadable("the layer in it is given a mask of whole steps")
@@ -123,7 +123,7 @@ _BY_STEP = (
     "GaussianNoise",
     "Embedding",
 )
-"""Layers that don't look beyond the last axis."""
+"""Layers that compute along the last axis only."""
 _LAST_AXIS = ("LayerNormalization", "BatchNormalization", "UnitNormalization", "Softmax")
 _LOOKS_AT_MASKS = (
     "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "GlobalAveragePooling1D", "Softmax", "TimeDistributed",
@@ -131,30 +131,30 @@ _LOOKS_AT_MASKS = (
 
 
 def is_by_step(layer: Layer) -> bool:
-    """Whether a layer gives the same of all steps at once as of each one."""
+    """True if a layer has the same results for all steps together as for each one."""
     return layer.kind in _BY_STEP or (layer.kind in _LAST_AXIS and layer.config.get("axis", -1) in (-1, [-1]))
 
 
 def _folded(b: Declaration, x: Value) -> Value:
-    """[batch, time, …] as [batch * time, …]."""
+    """Declare [batch, time, …] as [batch * time, …]."""
     return b.script.call(reshape, x, (-1, *_entries(b, x.tensor.type.shape[2:])))
 
 
 def _unfolded(b: Declaration, x: Value, shape: tuple[Dim, ...]) -> Value:
-    """Back. shape: what was folded."""
+    """Declare the inverse of ``_folded`` for this shape."""
     return b.script.call(reshape, x, tuple(_entries(b, (*shape[:2], *x.tensor.type.shape[1:]), may_guess=True)))
 
 
 def _entries(b: Declaration, shape: tuple[Dim, ...], may_guess: bool = False) -> list[int | str]:
-    """A shape in a reshape. may_guess: one size may be what is left."""
-    found = [b.entry(size) for size in shape]
-    if found.count(None) > (1 if may_guess else 0):
-        raise Unreadable("sizes of its input are open that have no name")
-    return [-1 if entry is None else entry for entry in found]
+    """Return a shape for reshape. ``may_guess``: one size may be -1."""
+    entries = [b.entry(size) for size in shape]
+    if entries.count(None) > (1 if may_guess else 0):
+        raise Unreadable("its input has symbolic sizes without names")
+    return [-1 if entry is None else entry for entry in entries]
 
 
 class _Run:
-    """One run through a network that is no sequence."""
+    """A run through a network that is no sequence."""
 
     def __init__(self, networks: Networks, b: Declaration, network: Network, inputs: list[Signal]) -> None:
         self._networks, self._b, self._network = networks, b, network
@@ -180,7 +180,7 @@ class _Run:
         return self._network.layers[0].config.error(what) if self._network.layers else Unreadable(what)
 
     def _order(self) -> Iterator[tuple[Layer, int]]:
-        """Calls behind all that they read, else in the order of the file."""
+        """Yield calls after those that they read, otherwise in file order."""
         calls = [
             (layer, number) for layer in self._network.layers for number in range(len(layer.calls))
             if (layer.name, number) not in self._given
@@ -201,11 +201,14 @@ class _Run:
                 if not waits[reader]:
                     ready.append(reader)
         if done < len(calls):
-            raise self._error("calls of layers read one another in a circle, or what is not there")
+            raise self._error("calls of layers depend on one another in a circle, or on missing layers")
 
     def _as_keras_runs_them(self, calls: list[tuple[Layer, int]]) -> list[tuple[Layer, int]]:
-        """Calls that are the most calls away from an output first, all of a layer like its farthest one, and of equally
-        far ones those that lead to later outputs first: it matters where a layer takes masks off what others read, too.
+        """Return calls in Keras' order, which matters for layers that remove masks of others' inputs.
+
+        Calls farthest from an output come first, with all calls of a layer like its farthest one, and at equal distance
+        those
+        that lead to later outputs.
         """
         far: dict[tuple[str, int], int] = {}
         farthest = Counter[str]()
@@ -221,21 +224,21 @@ class _Run:
         return [(known[place], place[1]) for place in ordered]
 
     def _from_outputs(self, known: Mapping[tuple[str, int], Layer]) -> list[tuple[str, int]]:
-        """Calls, each behind those that it reads, as a search finds them that goes from output to output."""
-        found: dict[tuple[str, int], None] = {}
+        """Return calls after those that they read, in the order of a search from each output."""
+        order: dict[tuple[str, int], None] = {}
         for output in references(self._network.outputs):
             pending = [(output.layer, output.call)]
             while pending:
                 place = pending[-1]
-                before = [] if place in found or place not in known else [*_read(known[place].calls[place[1]])]
-                missing = [(one.layer, one.call) for one in before if (one.layer, one.call) not in found]
+                before = [] if place in order or place not in known else [*_read(known[place].calls[place[1]])]
+                missing = [(one.layer, one.call) for one in before if (one.layer, one.call) not in order]
                 missing = [one for one in missing if one in known]
                 pending += reversed(missing)
                 if not missing:
                     pending.pop()
                     if place in known:
-                        found.setdefault(place)
-        return [*found]
+                        order.setdefault(place)
+        return [*order]
 
     def _call(self, layer: Layer, call: Call) -> Given:
         read = [self._tensor(reference) for reference in _read(call)]
@@ -270,22 +273,22 @@ def _read(call: Call) -> Iterator[Reference]:
 
 
 def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[Layer]]:
-    """Layers that make stacks, by the uppermost one; those of networks within too."""
-    found: dict[Layer, list[Layer]] = {}
+    """Return layers that form stacks, by the uppermost one, including networks within."""
+    groups: dict[Layer, list[Layer]] = {}
     below_of = {above: below for below, above in _chained(network) if uses[below] == uses[above] == 1}
     for layer in network.layers:
         if layer.network is not None:
-            found |= groups_of(layer.network, uses)
+            groups |= groups_of(layer.network, uses)
     for above in set(below_of) - set(below_of.values()):
         group = [above]
         while group[-1] in below_of and len(group) <= len(network.layers):
             group.append(below_of[group[-1]])
-        found[above] = group[::-1]
-    return found
+        groups[above] = group[::-1]
+    return groups
 
 
 def _chained(network: Network) -> Iterator[tuple[Layer, Layer]]:
-    """(layer, the only one that reads it), if they can be one stack."""
+    """Yield (layer, its only reader) if they can be one stack."""
     if network.is_sequential:
         for below, above in zip(network.layers, network.layers[1:], strict=False):
             if is_stack(below, above):
@@ -307,11 +310,11 @@ def _chained(network: Network) -> Iterator[tuple[Layer, Layer]]:
 
 
 def uses_of(net: Layer) -> Counter[Layer]:
-    """How often each layer is called in all."""
-    found = Counter[Layer]()
+    """Return how often each layer is called in total."""
+    counts = Counter[Layer]()
 
     def count(layer: Layer, times: int) -> None:
-        found[layer] += times
+        counts[layer] += times
         if layer.network is not None:
             for inner in layer.network.layers:
                 count(inner, times if layer.network.is_sequential else times * len(inner.calls))
@@ -320,10 +323,10 @@ def uses_of(net: Layer) -> Counter[Layer]:
                 count(inner, times)
 
     count(net, 1)
-    return found
+    return counts
 
 
 def handlers_of(networks: Networks) -> dict[str, Handler]:
-    """What declares networks, and layers on each step."""
-    found: dict[str, Handler] = dict.fromkeys(("Sequential", "Functional", "Model"), networks.layer)
-    return found | {"TimeDistributed": networks.time_distributed}
+    """Return the readers of networks, and of layers on each step."""
+    handlers: dict[str, Handler] = dict.fromkeys(("Sequential", "Functional", "Model"), networks.layer)
+    return handlers | {"TimeDistributed": networks.time_distributed}

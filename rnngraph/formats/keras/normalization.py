@@ -16,9 +16,9 @@ from .core.variables import own_variables
 
 
 def _axes(layer: Layer, rank: int, default: Any = -1) -> list[int]:
-    """The option ``axis``, from the front."""
-    given = layer.config.get("axis", default)
-    axes = [given] if isinstance(given, int) else given
+    """Return the option ``axis`` as nonnegative axes."""
+    option = layer.config.get("axis", default)
+    axes = [option] if isinstance(option, int) else option
     if not isinstance(axes, list) or not all(isinstance(axis, int) and -rank <= axis < rank for axis in axes):
         raise layer.config.error(f"axis of {layer} is no axis of its input")
     return sorted({axis % rank for axis in axes})
@@ -38,12 +38,12 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     axis = _one_axis(layer, x.rank)
     size = x.shape[axis]
     if not isinstance(size, int):
-        raise Unreadable("the size along its axis is open")
+        raise Unreadable("the size along its axis is symbolic")
     names = [variable.name for variable in own_variables(layer)]
     arrays = {name: b.array(layer, name, size) for name in names}
     epsilon = number(layer.config, "epsilon", 1e-3)
     is_frozen = layer.config.get("trainable", True) is False
-    if b.is_shared(layer) or is_frozen or not b.drops(1.0):  # what it does by the batch is of training, like dropout
+    if b.is_shared(layer) or is_frozen or not b.drops(1.0):  # what it does by the batch is for training, like dropout
         return _frozen(b, layer, x, arrays, axis, epsilon)
     momentum = number(layer.config, "momentum", 0.99)
     return Signal(declare_batch_normalization(b.script, x.value, arrays, b.scope(layer), axis, epsilon, momentum))
@@ -52,7 +52,7 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
 def _frozen(
     b: Declaration, layer: Layer, x: Signal, arrays: Mapping[str, np.ndarray], axis: int, epsilon: float
 ) -> Signal:
-    """By the moving averages in both graphs."""
+    """Declare normalization by the moving averages in both graphs."""
     own = {name: b.parameter(layer, name, arrays[name], trainable=not name.startswith("moving")) for name in arrays}
     statistics = own.pop("moving_mean"), own.pop("moving_variance")
     options = {} if axis == x.rank - 1 else {"axis": axis}
@@ -65,7 +65,7 @@ def _layer_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
         raise Unreadable("it has rms_scaling")
     axes, epsilon = _axes(layer, x.rank), number(layer.config, "epsilon", 1e-3)
     if axes != [*range(axes[0], x.rank)] or not all(isinstance(x.shape[axis], int) for axis in axes):
-        raise Unreadable("its axes are not the last ones, or of open size")
+        raise Unreadable("its axes are not the last ones, or of symbolic size")
     sizes = [size for size in x.shape[axes[0] :] if isinstance(size, int)]
     own = {one.name: b.parameter(layer, one.name, b.array(layer, one.name, *sizes)) for one in own_variables(layer)}
     options = {} if len(axes) == 1 else {"axis": tuple(axes)}
@@ -73,7 +73,7 @@ def _layer_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
 
 
 def _group_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Over all steps, and the units of a group."""
+    """Declare normalization over all steps and the units of a group."""
     x, groups = inputs.one, layer.config.get("groups", 32)
     if x.rank != 3 or _axes(layer, x.rank) != [2]:
         raise Unreadable("its axis is not the last one of three")
@@ -94,7 +94,7 @@ def _rms_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _unit_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """x over its length, which counts as 1e-12 (Keras 3) or 1e-6 at least."""
+    """Declare x divided by its length, which is at least 1e-12 (Keras 3) or 1e-6."""
     x = inputs.one
     axes = tuple(_axes(layer, x.rank))
     options = {} if b.version >= 3 else {"epsilon": 1e-6}
@@ -102,7 +102,7 @@ def _unit_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """(x - mean) / deviation, by numbers that are not trained."""
+    """Declare (x - mean) / deviation, with numbers that are not trained."""
     x, of = inputs.one, b.script.operation
     mean, variance = _moments(b, layer)
     axis = layer.config.get("axis", -1)
@@ -122,9 +122,9 @@ def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _moments(b: Declaration, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    found = b.arrays(layer)
-    if "mean" in found:
-        return found["mean"], found["variance"]
+    arrays = b.arrays(layer)
+    if "mean" in arrays:
+        return arrays["mean"], arrays["variance"]
     try:
         mean, variance = (np.asarray(layer.config.get(key), np.float32) for key in ("mean", "variance"))
     except (ValueError, TypeError, OverflowError):

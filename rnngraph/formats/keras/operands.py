@@ -1,4 +1,4 @@
-"""What functions among layers are called on: operands and options, wherever Keras wrote them."""
+"""Operands and options of functions among layers, wherever Keras wrote them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Operation = Callable[[Declaration, Layer, Inputs], Value | list[Value]]
 
 
 def plain(b: Declaration, item: Any) -> Any:
-    """An operand: a tensor, a number, or an array of numbers as a constant."""
+    """Return an operand: a tensor, a number, or an array of numbers as a constant."""
     if isinstance(item, Signal):
         return item.value
     if isinstance(item, list):
@@ -27,35 +27,37 @@ def plain(b: Declaration, item: Any) -> Any:
 
 
 def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
-    """So many operands, of which one at least is a tensor."""
+    """Return operands, at least one of which is a tensor."""
     if len(inputs.arguments) < count or not any(isinstance(item, Signal) for item in inputs.arguments[:count]):
         raise Unreadable(f"it is called on {len(inputs.arguments)} operands")
     return [plain(b, item) for item in inputs.arguments[:count]]
 
 
-def alike(b: Declaration, given: list[Any], least: str = "bool") -> list[Any]:
-    """Operands of one dtype, the widest of them, as Keras 3 has it; numbers of Python make ints of truth values and
-    floats of ints. least: the narrowest dtype that will do.
+def alike(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
+    """Return operands of the widest dtype among them, as Keras 3 does; Python's numbers make ints of bools and floats
+    of ints.
+
+    ``least`` is the narrowest allowed dtype.
     """
-    widest = max([least, *(item.tensor.dtype for item in given if isinstance(item, Value))], key=_WIDENING.index)
-    for item in given:
+    widest = max([least, *(item.tensor.dtype for item in items if isinstance(item, Value))], key=_WIDENING.index)
+    for item in items:
         kind = "float32" if type(item) is float else "int32" if type(item) is int else "bool"
         widest = max(widest, kind, key=_WIDENING.index)
     return [
         b.script.call(cast, item, widest) if isinstance(item, Value) and item.tensor.dtype != widest else item
-        for item in given
+        for item in items
     ]  # fmt: skip
 
 
 def option(layer: Layer, inputs: Inputs, key: str, place: int, default: Any = None) -> Any:
-    """What the operation was made with, or is called with."""
+    """Return an option of the operation or of its call."""
     if key in layer.config and not layer.kind.endswith("OpLambda"):
         return layer.config.get(key)
     return inputs.keyword(key, place, default)
 
 
 def axis_of(value: Any) -> Any:
-    """An option that is an axis, several or None."""
+    """Return an option that is an axis, several or None."""
     if isinstance(value, list | tuple):
         value = tuple(value)
         if all(isinstance(item, int) for item in value):
@@ -66,7 +68,7 @@ def axis_of(value: Any) -> Any:
 
 
 def one_axis(value: Any, rank: int | None = None) -> int:
-    """An option that is one axis; with a rank, from the front."""
+    """Return an option that is one axis; with a rank, nonnegative."""
     axis = axis_of(value)
     if isinstance(axis, tuple) and len(axis) == 1:
         axis = axis[0]

@@ -1,4 +1,4 @@
-"""Functions among layers, by the names that ``keras.ops`` of Keras 3 has for them."""
+"""Functions among layers, by their names in Keras 3's ``keras.ops``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _binary(function: Callable[..., Any]) -> Operation:
 
 
 def _truth(b: Declaration, x: Any) -> Any:
-    """An operand as truth values: what is not 0 is true, NaN too."""
+    """Return an operand as truth values: true unless 0, also for NaN."""
     return x if not isinstance(x, Value) or x.tensor.dtype == "bool" else b.script.call(basic.not_equal, x, 0)
 
 
@@ -50,7 +50,7 @@ def _of_truths(function: Callable[..., Any], count: int) -> Operation:
 
 
 def _of_floats(function: Callable[..., Any]) -> Operation:
-    """A function that gives floats for whole numbers too."""
+    """Return the reader of a function that returns floats for whole numbers, too."""
 
     def compute(b: Declaration, _: Layer, inputs: Inputs) -> Value:
         (x,) = operands(b, inputs, 1)
@@ -60,7 +60,7 @@ def _of_floats(function: Callable[..., Any]) -> Operation:
 
 
 def _comparison(function: Callable[..., Any]) -> Operation:
-    """Truth values are compared as whole numbers."""
+    """Return the reader of a comparison, which compares truth values as whole numbers."""
     return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2), "int32"))
 
 
@@ -86,7 +86,7 @@ def _where(b: Declaration, _: Layer, inputs: Inputs) -> Value:
 
 
 def _filled(function: Callable[..., Any]) -> Operation:
-    """A number in the shape of a tensor."""
+    """Return the reader of a constant in a tensor's shape."""
 
     def fill(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         kind = dtype_of(option(layer, inputs, "dtype", 1))
@@ -96,14 +96,14 @@ def _filled(function: Callable[..., Any]) -> Operation:
 
 
 def _with_number(function: Callable[..., Any], key: str, usual: float) -> Operation:
-    """An activation with a number."""
+    """Return the reader of an activation with a number."""
     return lambda b, layer, inputs: b.script.call(
         function, *operands(b, inputs, 1), float(option(layer, inputs, key, 1, usual))
     )
 
 
 def _gelu(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """With the error function, or what is near to it by tanh."""
+    """Declare gelu by the error function, or by an approximation with tanh."""
     options = {"approximate": True} if option(layer, inputs, "approximate", 1, True) else {}
     return b.script.call(act.gelu, *operands(b, inputs, 1), **options)
 
@@ -111,8 +111,8 @@ def _gelu(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 def _without_nan(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     keys = {"nan": 0.0, "posinf": None, "neginf": None}
     options = {key: option(layer, inputs, key, place, usual) for place, (key, usual) in enumerate(keys.items(), 1)}
-    given = {key: float(number) for key, number in options.items() if number is not None}
-    return b.script.call(numbers.nan_to_num, *operands(b, inputs, 1), **given)
+    replacements = {key: float(number) for key, number in options.items() if number is not None}
+    return b.script.call(numbers.nan_to_num, *operands(b, inputs, 1), **replacements)
 
 
 def _threshold(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -177,7 +177,7 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def declared(operation: Operation) -> Handler:
-    """What declares an operation as a layer."""
+    """Return the reader of an operation as a layer."""
 
     def declare(b: Declaration, layer: Layer, inputs: Inputs) -> Signal | list[Signal]:
         found = operation(b, layer, inputs)

@@ -1,4 +1,4 @@
-"""Layers without time: dense ones, embeddings, masks, noise, and what moves axes."""
+"""Layers without time: dense layers, embeddings, masks, noise, and moves of axes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _embedding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Whole numbers as rows with a 1 for each, or with how often each is there."""
+    """Declare whole numbers as rows with a 1 for each, or with counts."""
     x, depth = inputs.one, layer.config.count("num_tokens", most=1 << 24)
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
@@ -100,7 +100,7 @@ def _rate(layer: Layer) -> float:
 
 
 def kept(rate: float) -> float:
-    """The probability to keep what is dropped at a rate."""
+    """Return the keep probability of a dropout rate."""
     return round(1 - rate, 12)
 
 
@@ -117,7 +117,7 @@ def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Each unit of a row at all steps or places, or at none."""
+    """Declare dropout of each unit of a row at all steps or places together."""
     x, rate = inputs.one, b.drops(_rate(layer))
     if layer.config.get("data_format", None) == "channels_first":
         raise Unreadable("its data_format is channels_first")
@@ -130,6 +130,7 @@ def _alpha_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _dropped_alike(b: Declaration, x: Value, rate: float, axes: Sequence[int]) -> Signal:
+    """Declare x times one mask for all entries of these axes."""
     return Signal(shared_dropout(ScriptBackend(b.script), x, kept(rate), axes))
 
 
@@ -157,7 +158,7 @@ def _gaussian_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def sizes(layer: Layer, key: str, count: int | None, least: int = 1, most: int = 1 << 24) -> list[int]:
-    """An option that is so many whole numbers; one may stand for all."""
+    """Return an option of whole numbers; one number may apply to all."""
     given = layer.config.get(key)
     found = [given] * (count or 1) if isinstance(given, int) else given
     if not isinstance(found, list) or not all(
@@ -204,7 +205,7 @@ def _rescaling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _rescaling_factor(b: Declaration, layer: Layer, key: str, default: float, width: Any) -> Any:
-    """A number, or numbers along the last axis, which are not trained."""
+    """Declare a number, or numbers along the last axis, which are not trained."""
     found = layer.config.get(key, default)
     if not isinstance(found, list):
         return number(layer.config, key, default)
@@ -230,7 +231,7 @@ LAYERS: Mapping[str, Handler] = {
 
 
 def input_shape(layer: Layer) -> tuple[list[Any], str]:
-    """(sizes without the batch, dtype here) of an input."""
+    """Return (sizes without the batch, dtype) of an input."""
     config = layer.config
     shape = config.get("batch_shape", None) or config.get("batch_input_shape", None)
     kind = dtype_of(config.get("dtype", "float32"))

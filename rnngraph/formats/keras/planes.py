@@ -1,4 +1,4 @@
-"""Reductions over two axes, and what stands around them or is cut off."""
+"""Reductions over two axes, and padding and cropping."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .plain import sizes
 
 
 def _whole(function: Callable[..., Any]) -> Handler:
-    """Over both axes at once."""
+    """Return the reader of a reduction over both axes."""
 
     def reduce(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         axes = (2, 3) if layer.config.get("data_format", None) == "channels_first" else (1, 2)
@@ -27,12 +27,12 @@ def _whole(function: Callable[..., Any]) -> Handler:
 
 
 def _sides(layer: Layer, key: str) -> list[tuple[int, int]]:
-    """(before, after) of both axes."""
-    given = layer.config.get(key)
-    if isinstance(given, list) and len(given) == 2 and all(isinstance(pair, list) for pair in given):
-        counts = [count for pair in given for count in pair]
-        if all(len(pair) == 2 for pair in given) and all(type(n) is int and 0 <= n < 1 << 24 for n in counts):
-            return [(first, second) for first, second in given]
+    """Return (before, after) of both axes."""
+    option = layer.config.get(key)
+    if isinstance(option, list) and len(option) == 2 and all(isinstance(pair, list) for pair in option):
+        counts = [count for pair in option for count in pair]
+        if all(len(pair) == 2 for pair in option) and all(type(n) is int and 0 <= n < 1 << 24 for n in counts):
+            return [(first, second) for first, second in option]
     return [(count, count) for count in sizes(layer, key, 2, least=0)]
 
 

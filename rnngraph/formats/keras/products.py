@@ -1,4 +1,4 @@
-"""Products by equations of einsum: a layer, and functions among layers."""
+"""Products by einsum equations: a layer, and functions among layers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .operands import Operation, operands, option
 
 
 def _terms(equation: object, ranks: list[int]) -> tuple[list[str], str]:
-    """Letters of the operands' axes, and of the result's."""
-    found = letters_of(equation, ranks) if isinstance(equation, str) else None
-    if found is None or any(len(set(term)) < len(term) for term in found[0]):
+    """Return the letters of the operands' axes, and of the result's."""
+    letters = letters_of(equation, ranks) if isinstance(equation, str) else None
+    if letters is None or any(len(set(term)) < len(term) for term in letters[0]):
         raise Unreadable(f"its equation {equation!r}")
-    return found
+    return letters
 
 
 def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """A dense layer on any axes: x [lead, inner] @ kernel [inner, units], each of which may be several axes."""
+    """Declare a dense layer on any axes: x [lead, inner] @ kernel [inner, units], each of which may be several axes."""
     x = inputs.one
     kernel = b.array(layer, "kernel", *(None,) * b.arrays(layer)["kernel"].ndim)
     (first, second), output = _terms(layer.config.text("equation"), [x.rank, kernel.ndim])
@@ -51,7 +51,7 @@ def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _flat(b: Declaration, x: Value, lead: int, inner: int) -> Value:
-    """The last axes as one."""
+    """Declare the last axes as one."""
     return x if inner == 1 else b.script.call(reshape, x, (*(None,) * lead, -1))
 
 
@@ -75,7 +75,7 @@ def _tensordot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """NumPy's: along the last axis of one and of a vector, or the last but one of a matrix."""
+    """Declare NumPy's dot: along the last axis of one, and of a vector, or the last but one of a matrix."""
     one, other = operands(b, inputs, 2)
     ranks = [item.tensor.rank if isinstance(item, Value) else np.ndim(item) for item in (one, other)]
     if 0 in ranks:

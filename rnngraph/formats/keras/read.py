@@ -1,4 +1,4 @@
-"""``read_keras``: from a file to a net."""
+"""``read_keras``: reads a net from a file."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ KEEPS_MASK = frozenset({
     "BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Rescaling",
     "Normalization",
 })  # fmt: skip
-"""Classes that support masks; others, but for those that make masks of their own, give none."""
+"""Classes that pass masks on; others return none, except those that make masks."""
 SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
-"""Those of them that did not in Keras 2."""
+"""Classes of these that did not in Keras 2."""
 KEEPS_SHAPE = KEEPS_MASK - {"Dense"}
-"""Classes whose output is as their input: where one can't be read, its input stands for it, so that all are listed."""
+"""Classes whose output has the input's shape; if one can't be read, its input replaces it, so that all are listed."""
 REMEDY = (
     "Put layers that are read in their place, which docs/keras.md lists, and save the model again, or declare the net "
     "and take the arrays of recurrent layers through rg.weights.from_keras"
@@ -71,22 +71,30 @@ def read_keras(
     fixed: Mapping[str, Mapping[int, int]] | None = None,
     custom_objects: Mapping[str, Callable[[dict[str, Any]], Any]] | None = None,
 ) -> Net:
-    """The net of a ``.keras`` file, or of a legacy ``.h5`` file that ``model.save`` wrote; by Keras 3, Keras 2 or
-    ``tf.keras``.
+    """Read a ``.keras`` file, or a legacy ``.h5`` file of ``model.save``, of Keras 3, Keras 2 or ``tf.keras``.
 
-    source: a path, or what the file holds. Inputs and outputs have Keras' names and layout, [batch, time, features];
-    the batch is open (``B``), and time where the file leaves it so (``T``). Dropout is in the training graph only.
-    Where a layer is stateful, a call starts from zeros and a stream keeps the state.
-    max_entries: entries of an array, open sizes counted as 1, and rounds of a loop, which few bytes of a file can
-        declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
-    open: ``{input: {axis: name}}``, axes to which the file gives a size and that are read as open.
-    fixed: ``{input: {axis: size}}``, open axes that are read as of one size.
-    custom_objects: ``{class: builder}`` for classes of your own. ``builder(config)`` returns an ``rg.Cell`` for a cell
-        or a recurrent layer, or a function of Tensors for another layer. The file's arrays become the parameters that
-        these declare, in the order of declaration; ``(cell, names)`` says which, in the order of the file.
+    Inputs and outputs have Keras' names and layout, [batch, time, features], with symbolic sizes ``B`` and, unless the
+    file
+    declares it, ``T``. Dropout is in the training graph only. Calls of stateful layers start from zeros, and streams
+    keep
+    the state.
 
-    Raises ``NotReadableError`` with every layer that can't be read, ``FileError`` where the file is damaged,
-    ``MissingExtraError`` where h5py is not installed.
+    Args:
+        source: A path, or the file's bytes.
+        max_entries: Maximum entries of an array, with symbolic sizes as 1, and iterations of a loop, which few bytes of
+            a
+            file can declare; at least four times those of its largest input or weight.
+        open: ``{input: {axis: name}}``, axes with a size in the file to read as symbolic ones.
+        fixed: ``{input: {axis: size}}``, symbolic axes to read with this size.
+        custom_objects: ``{class: builder}`` for your own classes. ``builder(config)`` returns an ``rg.Cell`` for a cell
+            or
+            a recurrent layer, or a function of Tensors for another layer. The file's arrays become the parameters that
+            these declare, in order of declaration; return ``(cell, names)`` for another order.
+
+    Raises:
+        NotReadableError: Layers can't be read; it lists all of them.
+        FileError: The file is damaged.
+        MissingExtraError: h5py is not installed.
     """
     with entries_up_to(max_entries) as most:
         file = opened(source)
@@ -103,7 +111,7 @@ def read_keras(
 
 
 def _request(net: Layer, open: Any, fixed: Any) -> AxisRequest:
-    """Check the axes that are asked for, by the names of the net's inputs."""
+    """Check the requested axes by the names of the net's inputs."""
     if not (open or fixed) or net.network is None:
         return AxisRequest.of(None, None, {})
     shapes = {input_name(name): [None, *_input_shape(layer)[0]] for name, layer in _input_layers(net.network)}
@@ -115,23 +123,23 @@ def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str,
     problems, known = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in seen], {*dict(seen)}
     layers = [layer for layer in all_layers(net) if layer.network is None]
     hidden = {layer for layer in layers if not known.isdisjoint(all_layers(layer))}
-    networks, found = Networks(hidden, KEEPS_SHAPE), None
+    networks, script = Networks(hidden, KEEPS_SHAPE), None
     try:
-        found = _declared(file, net, networks, request, builders) if net.network is not None else None
+        script = _declared(file, net, networks, request, builders) if net.network is not None else None
     except NotReadableError as error:
         networks.problems += error.problems
     except FileError:
         if not problems:
-            raise  # else it may be what can't be read that does not fit
-    if found is None or problems:
+            raise  # otherwise an unreadable layer may be the cause
+    if script is None or problems:
         raise not_readable(file.name, [*problems, *networks.problems], remedy=REMEDY)
-    return found
+    return script
 
 
 def _declared(
     file: Opened, net: Layer, networks: Networks, request: AxisRequest, builders: Mapping[str, Builder]
 ) -> Script | None:  # fmt: skip
-    """Return the net's script, or None where ``networks`` lists what can't be read."""
+    """Return the net's script; None if ``networks`` lists what can't be read."""
     assert net.network is not None
     uses = uses_of(net)
     script, arrays = Script("A net that rnngraph read from a file of Keras."), arrays_of(file, net)
@@ -152,7 +160,7 @@ def _declared(
 
 
 def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
-    """What can be seen to be unreadable without declaring anything: (layer, why)."""
+    """Yield (layer, reason) of what is unreadable without declaring anything."""
     if net.network is None:
         yield net, "a file holds a Sequential or a Functional model"
         return
@@ -181,7 +189,7 @@ def _dtype_problem(layer: Layer) -> str | None:
 
 
 def _inputs(b: Declaration, net: Layer, request: AxisRequest) -> Iterator[Signal]:
-    """Declare the placeholders: rows are B, other open sizes T, T_1 and on."""
+    """Declare the placeholders: rows are B, other symbolic sizes T, T_1 and so on."""
     assert net.network is not None
     names = {*request.names.values(), "B"}
     for name, layer in _input_layers(net.network):
@@ -199,7 +207,7 @@ def _inputs(b: Declaration, net: Layer, request: AxisRequest) -> Iterator[Signal
 
 
 def _input_shape(layer: Layer) -> tuple[list[Any], str]:
-    """Return the sizes behind the batch and the dtype of an input."""
+    """Return the sizes after the batch, and the dtype, of an input."""
     try:
         return plain.input_shape(layer)
     except Unreadable as reason:
@@ -207,7 +215,7 @@ def _input_shape(layer: Layer) -> tuple[list[Any], str]:
 
 
 def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:
-    """The layers that tell of the inputs, by the inputs' names."""
+    """Yield the layers that describe the inputs, by the inputs' names."""
     if not network.is_sequential:
         by_name = {layer.name: layer for layer in network.layers}
         for reference in references(network.inputs):
@@ -227,7 +235,7 @@ def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:
 
 
 def _output_names(network: Network, count: int) -> list[str]:
-    """Keras' names: of the layers that give the outputs, where one gives several with a number; or of a mapping."""
+    """Return Keras' names: of the layers with the outputs, numbered if one has several; or of a mapping."""
     if isinstance(network.outputs, dict) and len(list(references(network.outputs))) == len(network.outputs):
         return sorted(network.outputs)
     sequential = [network.layers[-1].name] * count

@@ -1,4 +1,4 @@
-"""Recurrent layers: cells, stacks of them and both directions, with masks, initial states and dropout."""
+"""Recurrent layers: cells, stacks and both directions, with masks, initial states and dropout."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .plain import kept
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "RNN")
 _SAME = ("units", "activation", "recurrent_activation", "dropout", "recurrent_dropout", "reset_after", "dtype")
-"""Options that equal layers share."""
+"""Options that layers of a stack have in common."""
 
 
 def problem_of(layer: Layer) -> str | None:
-    """What can't be read of what is in a recurrent layer."""
+    """Return which part of a recurrent layer cannot be read."""
     if layer.kind == "RNN" and not (layer.inner.get("cell") or layer.inner.get("cells")):
         return "a cell that is not described"
     if layer.kind == "Bidirectional":
@@ -47,7 +47,7 @@ def _goes_back(layer: Layer) -> bool:
 
 
 def cells_of(layer: Layer) -> list[Layer]:
-    """The cells of a recurrent layer, or of a cell, the first that is run first; by layers that have their options."""
+    """Return the cells of a recurrent layer, or of a cell, lowest first, as the layers with their options."""
     inner = layer.inner.get("cell", []) + layer.inner.get("cells", [])
     if not inner:
         return [layer]
@@ -62,7 +62,7 @@ def _is_lstm(layer: Layer) -> bool:
 
 
 def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) -> Value:
-    """A cell with its arrays. at: the scope that it is in."""
+    """Declare a cell with its arrays in the scope ``at``."""
     if layer.is_custom and b.custom_cell is not None:
         return b.custom_cell(b, layer, at)
     units = layer.config.count("units", most=1 << 24)
@@ -86,7 +86,9 @@ def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) 
 
 
 def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) -> Value:
-    """Keras' masks are the same at all steps. Where h is read by products only, dropping it there is dropping it."""
+    """Wrap a cell in dropout with Keras' masks, which are the same at all steps. If only products read h, dropping it
+    there is the same.
+    """
     rates = {"input_keep_prob": b.drops(number(layer.config, "dropout", 0.0))}
     recurrent = b.drops(number(layer.config, "recurrent_dropout", 0.0))
     if drops_state and "GRU" not in layer.kind:
@@ -96,15 +98,15 @@ def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) 
 
 
 def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at: str) -> Value:
-    """Cells above one another as one, which further calls of the layer share."""
+    """Declare stacked cells as one, which further calls of the layer share."""
     if layer in b.kept:
         kept_cell: Value = b.kept[layer]
         return kept_cell
-    found, drops_state = [], not _flag(layer, "return_state")
+    column, drops_state = [], not _flag(layer, "return_state")
     for cell, place in zip(cells, places_in(at, len(cells))[0], strict=True):
-        found.append(_cell(b, cell, width, place, drops_state))
-        width = found[-1].thing.output_size if cell.is_custom else cell.config.count("units")
-    whole = stacked(b.script, found)
+        column.append(_cell(b, cell, width, place, drops_state))
+        width = column[-1].thing.output_size if cell.is_custom else cell.config.count("units")
+    whole = stacked(b.script, column)
     if b.is_shared(layer):
         whole = b.kept[layer] = b.script.call(shared, whole, hint="cell")
     return whole
@@ -114,7 +116,7 @@ def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at:
 
 
 def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
-    """A driver's state in Keras' order."""
+    """Yield a driver's state in Keras' order."""
     for cell, part in zip(cells, [state] if len(cells) == 1 else list(state), strict=True):
         if cell.is_custom:
             yield from state_parts(part)
@@ -126,7 +128,7 @@ def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
 
 
 def _initial(cells: Sequence[Layer], given: Sequence[Signal]) -> Any:
-    """Keras' states as a driver takes them."""
+    """Return Keras' states in a driver's form."""
     left, found = list(given), list[Any]()
     if any(cell.is_custom for cell in cells):
         raise Unreadable("it is given initial states of a class of your own")
@@ -142,10 +144,9 @@ def _initial(cells: Sequence[Layer], given: Sequence[Signal]) -> Any:
 
 
 def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[Signal], Value | None]:
-    """(the sequence, the initial states, the mask to hand on).
+    """Return (the sequence, the initial states, the mask to pass on).
 
-    Keras 2 has states in one list with the sequence. In Keras 3 a layer that is given them looks at no mask but one
-    that its call names.
+    Keras 2 has states in a list with the sequence. In Keras 3 a layer with states uses only a mask that its call names.
     """
     if not inputs.several:
         raise Unreadable("it is called on no tensor")
@@ -166,7 +167,7 @@ def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[
 
 
 def _options(layer: Layer, x: Signal, zeroes: bool) -> dict[str, Any]:
-    """What drivers take of masks. zeroes: whether what is masked gives 0."""
+    """Return a driver's options for masks. ``zeroes``: masked outputs are 0."""
     if x.mask is None:
         return {}
     if _flag(layer, "time_major"):
@@ -211,7 +212,7 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
     x, given, handed_on = _inputs(b, layer, inputs)
     group = b.group(layer)
     ahead, back = ([one.inner[key][0] for one in group] for key in ("layer", "backward_layer"))
-    is_turned = _goes_back(ahead[0])  # the first layer is the one that begins at the end
+    is_turned = _goes_back(ahead[0])  # the first layer is the one that starts at the end
     ahead, back = (back, ahead) if is_turned else (ahead, back)
     top = ahead[-1]
     if any(_flag(one, "time_major") for one in (*ahead, *back)):
@@ -248,7 +249,9 @@ def _both_ways(
     initial: list[list[Any] | None],
     options: dict[str, Any],
 ) -> tuple[list[Value], list[Value]]:
-    """(outputs, final states of the last layer) of layers in both directions; outputs of several are side by side."""
+    """Return (outputs, final states of the last layer) of layers in both directions; outputs of several are side by
+    side.
+    """
     count, width = len(columns[0]), x.width
     at = b.scope(b.group(layer)[0])
     cells: list[list[Value]] = [[], []]
@@ -282,7 +285,7 @@ def _merged(b: Declaration, layer: Layer, both: list[Value]) -> list[Value]:
 
 
 def is_stack(below: Layer, above: Layer) -> bool:
-    """Whether two layers of which one reads the other are layers of one stack: equal, and in one direction or both."""
+    """True if two layers, one of which reads the other, are equal layers of a stack, in one direction or both."""
     if below.kind != above.kind or below.kind not in ("LSTM", "GRU", "SimpleRNN", "Bidirectional"):
         return False
     if below.kind == "Bidirectional":

@@ -1,4 +1,4 @@
-"""Functions among layers that fold axes, put entries in order, or run along an axis."""
+"""Functions among layers that reduce or sort axes, or compute along an axis."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from .operands import Operation, axis_of, one_axis, operands, option, plain
 
 
 def _floats(b: Declaration, inputs: Inputs) -> Value:
-    """The operand; whole numbers and truth values as float32, as Keras has their means."""
+    """Return the operand; whole numbers and truth values as float32, as in Keras' means."""
     (x,) = operands(b, inputs, 1)
     return x if x.tensor.dtype.startswith("float") else b.script.call(cast, x, "float32")
 
 
 def _numbers(b: Declaration, inputs: Inputs) -> Value:
-    """The operand; truth values as int32."""
+    """Return the operand; truth values as int32."""
     (x,) = operands(b, inputs, 1)
     return b.script.call(cast, x, "int32") if x.tensor.dtype == "bool" else x
 
 
 def _truths(b: Declaration, inputs: Inputs) -> Value:
-    """The operand; of numbers what is not 0."""
+    """Return the operand as truth values: true unless 0."""
     (x,) = operands(b, inputs, 1)
     return x if x.tensor.dtype == "bool" else b.script.call(basic.not_equal, x, 0)
 
 
 def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
-    """Along which axes a reduction goes, and whether they stay."""
+    """Return the axes of a reduction, and whether they are kept."""
     if any(option(layer, inputs, key, 9) is not None for key in ("dtype", "initial", "where")):
         raise Unreadable("it has a dtype or a beginning of its own")
     keeps = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
@@ -64,7 +64,7 @@ def _extreme(function: Callable[..., Any], of_truths: Callable[..., Any]) -> Ope
 
 
 def _place(function: Callable[..., Any]) -> Operation:
-    """The index of an extreme."""
+    """Return the reader of an extreme's index."""
 
     def place(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         options = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
@@ -87,7 +87,7 @@ def _average(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _norm(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Of vectors or of matrices, as NumPy has it."""
+    """Declare a norm of vectors or matrices, as in NumPy."""
     order = option(layer, inputs, "ord", 9)
     if order is not None and not isinstance(order, int | float | str):
         raise Unreadable(f"its ord is {order!r}")
@@ -97,7 +97,7 @@ def _norm(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """x over its length."""
+    """Declare x divided by its length."""
     x, order = _floats(b, inputs), option(layer, inputs, "order", 2, 2)
     if not isinstance(order, int | float):
         raise Unreadable(f"its order is {order!r}")
@@ -109,7 +109,7 @@ def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _with_axis(function: Callable[..., Any]) -> Operation:
-    """A function along the last axis by default."""
+    """Return the reader of a function along an axis, by default the last."""
 
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         axis = axis_of(option(layer, inputs, "axis", 1, -1))
@@ -152,7 +152,7 @@ def _median(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _quantile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """At a number, or at several on a first axis."""
+    """Declare a quantile, or several on a first axis."""
     share, over = inputs.keyword("q", 1), _over(layer, inputs)
     method = option(layer, inputs, "method", 3, "linear")
     over |= {} if method == "linear" else {"method": method}
@@ -160,8 +160,8 @@ def _quantile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     if not shares or not all(isinstance(one, int | float) for one in shares):
         raise Unreadable("its q is no number")
     x = _floats(b, inputs)
-    found = [b.script.call(orders.quantile, x, one, **over) for one in shares]
-    return b.script.call(basic.stack, found) if isinstance(share, list | tuple) else found[0]
+    quantiles = [b.script.call(orders.quantile, x, one, **over) for one in shares]
+    return b.script.call(basic.stack, quantiles) if isinstance(share, list | tuple) else quantiles[0]
 
 
 OPERATIONS: Mapping[str, Operation] = {

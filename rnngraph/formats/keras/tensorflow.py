@@ -10,7 +10,7 @@ from .core.declaration import Declaration, Handler, Inputs, Unreadable
 from .operations import OPERATIONS, declared
 
 _PLACES = ("x", "input_tensor", "input", "a", "features", "logits", "values", "value", "tensor", "t", "condition")
-"""What TensorFlow calls the first operand."""
+"""TensorFlow's names of the first operand."""
 _RENAMED = {
     "shape": "newshape", "perm": "axes", "clip_value_min": "x_min", "clip_value_max": "x_max", "multiples": "repeats",
 }  # fmt: skip
@@ -38,11 +38,11 @@ _FUNCTIONS: Mapping[str, str] = {
         "reduce_variance": "Var", "rsqrt": "Rsqrt", "cumsum": "Cumsum",
     }.items()},
 }  # fmt: skip
-"""TensorFlow's functions, and Keras 3's operations that are the same."""
+"""Keras 3's operations by TensorFlow's equal functions."""
 
 
 def problem_of(layer: Layer) -> str | None:
-    """What can't be read of a function of TensorFlow's."""
+    """Return which function of TensorFlow cannot be read."""
     name = layer.config.get("function", None)
     if layer.kind in LAYERS and (not isinstance(name, str) or name not in _FUNCTIONS):
         return f"function {name!r}"

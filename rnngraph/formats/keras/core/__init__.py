@@ -1,5 +1,6 @@
-"""What all of Keras' layers are declared with. In the order of the work: ``archive`` and ``hdf5`` open a file, with
-``object_header``, which says how long its texts are before there is room made for them; ``configuration`` reads the
-layers and their calls, ``variables`` finds their arrays; ``declaration`` holds the script, and tensors with their
-masks. Of a class of layers it knows its arrays, and no more.
+"""Common parts of Keras' layers, in order of use.
+
+``archive`` and ``hdf5`` open a file; ``object_header`` reads the lengths of its texts before memory is allocated.
+``configuration`` reads the layers and their calls, ``variables`` finds their arrays, and ``declaration`` has the script
+and tensors with their masks. The room knows the arrays of layer classes, and nothing else of them.
 """

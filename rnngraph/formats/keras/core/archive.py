@@ -1,7 +1,7 @@
-"""Files of Keras, opened: what net they describe, for which version of Keras, and where the weights lie.
+"""Opens Keras files: the description of the net, Keras' version, and the location of weights.
 
-A ``.keras`` file is a zip of ``metadata.json``, ``config.json`` and ``model.weights.h5``. A legacy ``.h5`` file holds
-the description as an attribute, beside the weights.
+A ``.keras`` file is a zip of ``metadata.json``, ``config.json`` and ``model.weights.h5``. A legacy ``.h5`` file has the
+description as an attribute, besides the weights.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ from .hdf5 import SIGNATURE, Hdf5
 
 WHAT = "a file of Keras"
 MOST_TEXT = 256 << 20
-"""Bytes of a description."""
+"""Maximum bytes of a description."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A file.
+    """An open file.
 
-    name: in errors. description: the net, an object with ``class_name`` and ``config``. version, minor: of Keras, whose
-    major version is 2 or 3. weights: the file with arrays. by_path: whether they lie by layers' places in the net, as
-    in a ``.keras`` file, or by layers' names below ``root``.
+    Args:
+        name: Name for errors.
+        description: The net, an object with ``class_name`` and ``config``.
+        version: Keras' major version, 2 or 3.
+        minor: Minor version.
+        weights: File with arrays.
+        by_path: Arrays are stored by layers' places in the net, as in ``.keras`` files, or by layers' names below
+            ``root``.
+        root: Group of the layers.
     """
 
     name: str
@@ -42,7 +48,7 @@ class Opened:
 
 
 def opened(source: str | os.PathLike[str] | bytes) -> Opened:
-    """The file at a path, or in bytes."""
+    """Open a file, by path or bytes."""
     name, data = bytes_of_file(source, WHAT)
     return _legacy(name, data) if data[: len(SIGNATURE)] == SIGNATURE else _zipped(name, data)
 
@@ -52,7 +58,7 @@ def _zipped(name: str, data: bytes) -> Opened:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError):
         raise FileError(
-            f"{name} is damaged or no file of Keras, which is a zip (.keras) or HDF5 (.h5, .hdf5)"
+            f"{name} is damaged or no Keras file, which is a zip (.keras) or HDF5 (.h5, .hdf5); save the model again"
         ) from None
     described = json_of(name, _member(name, archive, "config.json", MOST_TEXT), WHAT)
     metadata = Record(name, json_of(name, _member(name, archive, "metadata.json", MOST_TEXT), WHAT))
@@ -61,24 +67,24 @@ def _zipped(name: str, data: bytes) -> Opened:
 
 
 def _member(name: str, archive: zipfile.ZipFile, member: str, most: int) -> bytes:
-    """The bytes of a member, at most so many, whatever the archive says of their number."""
+    """Return the bytes of a member, up to ``most``, independent of the archive's claim."""
     try:
         info = archive.getinfo(member)
     except KeyError:
-        raise FileError(f"{name} is damaged or no file of Keras: it has no {member}") from None
+        raise FileError(f"{name} is damaged or no Keras file, as it has no {member}; save the model again") from None
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise FileError(f"{member} of {name} is compressed in a way that Keras does not use")
+        raise FileError(f"{member} of {name} has a compression that Keras does not use; save the model again")
     if info.file_size > most:
         raise FileError(f"{member} of {name} has {info.file_size:,} bytes; {most:,} at most are read")
     reserve(info.file_size, f"{member} of {name}")
     try:
         with archive.open(info) as file:
-            found = file.read(info.file_size + 1)
+            data = file.read(info.file_size + 1)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
         raise FileError(f"{member} of {name} is damaged: {error}") from None
-    if len(found) != info.file_size:
-        raise FileError(f"{member} of {name} is damaged: {info.file_size:,} bytes were to come")
-    return found
+    if len(data) != info.file_size:
+        raise FileError(f"{member} of {name} is damaged: it does not have {info.file_size:,} bytes")
+    return data
 
 
 def _legacy(name: str, data: bytes) -> Opened:
@@ -98,6 +104,6 @@ def _legacy(name: str, data: bytes) -> Opened:
 
 
 def _version(version: str) -> tuple[int, int]:
-    """The major version, 2 for all before 3, else 3; and the minor one, 0 where it is not told."""
+    """Return the major version, 2 for all before 3, otherwise 3; and the minor one, by default 0."""
     number = re.match(r"(\d{1,9})(?:\.(\d{1,9}))?", version)
     return 3 if number and int(number[1]) >= 3 else 2, int(number[2] or 0) if number else 0

@@ -1,7 +1,7 @@
-"""What a file of Keras describes: networks of layers, which layer is called on what, and layers within layers.
+"""Contents of a Keras file: networks of layers, their calls, and layers within layers.
 
-Two ways of writing calls are read. Keras 3 writes ``{"args": […], "kwargs": {…}}`` with tensors as objects; Keras 2
-writes ``[[layer, call, tensor, kwargs], …]``.
+Keras 3 writes calls as ``{"args": […], "kwargs": {…}}`` with tensors as objects, Keras 2 as
+``[[layer, call, tensor, kwargs], …]``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_LAYERS, DEEPEST = 20_000, 40
 
 @dataclass(frozen=True)
 class Reference:
-    """A tensor: the one of this number that a layer gave when it was called for this time, both from 0 on."""
+    """A tensor: a layer's name, and indices of its call and output, from 0."""
 
     layer: str
     call: int
@@ -31,7 +31,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Call:
-    """What a layer is called on: nests with ``Reference``s in them, numbers and text."""
+    """Arguments of a layer's call: nests with ``Reference``, numbers and text."""
 
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any]
@@ -64,22 +64,22 @@ class Layer:
 
     @property
     def key(self) -> str:
-        """Its class, told apart from a layer's of the same name where it is an operation."""
+        """Class name, with a prefix for operations, which may share a layer's."""
         return f"ops.{self.kind}" if self.is_operation else self.kind
 
     @property
     def parts(self) -> list[Layer]:
-        """The layers in it."""
+        """Layers inside."""
         within = self.network.layers if self.network else []
         return [*within, *(layer for layers in self.inner.values() for layer in layers)]
 
 
 @dataclass(eq=False)
 class Network:
-    """Layers, and how they are called.
+    """Layers and their calls.
 
-    inputs, outputs: nests of ``Reference``s, None in a Sequential, whose layers follow one another. input_shape: of a
-    Sequential that has no layer for its input, if the file tells it.
+    ``inputs`` and ``outputs`` are nests of ``Reference``, None in a Sequential, whose layers follow one another.
+    ``input_shape`` is of a Sequential without an input layer, if the file has it.
     """
 
     layers: list[Layer]
@@ -93,7 +93,7 @@ class Network:
 
 
 def network_of(description: Record) -> Layer:
-    """The whole file's net as a layer."""
+    """Return the file's net as a layer."""
     whole = _Reader().layer(description, "", 0)
     if whole.network is None and whole.kind in NETWORKS:
         raise description.error("it has no layers")
@@ -101,27 +101,27 @@ def network_of(description: Record) -> Layer:
 
 
 def all_layers(layer: Layer) -> Iterator[Layer]:
-    """A layer and all within it, outer ones first."""
+    """Yield a layer and all layers within, outer ones first."""
     yield layer
     for part in layer.parts:
         yield from all_layers(part)
 
 
 class _Reader:
-    """Counts what it reads, as a small file may describe much."""
+    """Reader that limits what it reads, as a small file may describe much."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def layer(self, described: Record, path: str, depth: int, is_network: bool = True) -> Layer:
-        """path: of what is around it."""
+        """Read a layer. ``path`` is of the layers around."""
         self._count += 1
         if self._count > MOST_LAYERS or depth > DEEPEST:
             raise described.error(f"it describes more than {MOST_LAYERS} layers, or more than {DEEPEST} in one another")
         kind, config = described.text("class_name"), _config_of(described)
         name = config.get("name", None) or described.get("name", None) or kind
         if not isinstance(name, str):
-            raise described.error(f"{described.at}.config.name is no text")
+            raise described.error(f"{described.at}.config.name is not a string")
         module = described.get("module", None)
         layer = Layer(
             kind, name, f"{path}/{name}" if path else name, config,
@@ -142,7 +142,7 @@ class _Reader:
         return layer
 
     def _within(self, outer: Layer, described: Record, depth: int) -> Layer:
-        """A layer that another one is made around; it goes by the other's name."""
+        """Read a layer that another one wraps, and give it the other's name."""
         inner = self.layer(described, "", depth + 1)
         inner.path = outer.path
         return inner
@@ -161,7 +161,7 @@ class _Reader:
             by_name[layer.name] = layer
             nodes = record.get("inbound_nodes", [])
             if not isinstance(nodes, list):
-                raise record.error(f"{record.at}.inbound_nodes is no list")
+                raise record.error(f"{record.at}.inbound_nodes is not a list")
             layer.calls = [_call(record, node) for node in nodes]
         is_old = any(isinstance(call, _OldCall) for layer in layers for call in layer.calls)
         numbering = _Numbering(config, by_name, is_old)
@@ -174,22 +174,22 @@ class _Reader:
 
 
 def _config_of(described: Record) -> Record:
-    """The options; of a Sequential of the first versions a bare list of layers."""
-    found = described.get("config")
-    if isinstance(found, list) and described.text("class_name") == "Sequential":
-        found = {"name": "sequential", "layers": found}
-    return Record(described.name, found, f"{described.at}.config" if described.at else "config")
+    """Return the options; a Sequential of early versions has a bare list of layers."""
+    config = described.get("config")
+    if isinstance(config, list) and described.text("class_name") == "Sequential":
+        config = {"name": "sequential", "layers": config}
+    return Record(described.name, config, f"{described.at}.config" if described.at else "config")
 
 
 def _backwards(described: Record) -> Record:
-    """The same recurrent layer in the other direction."""
+    """Return the same recurrent layer in the other direction."""
     config = described.record("config")
     turned = {**config.entries, "go_backwards": not config.flag("go_backwards", False)}
     return Record(described.name, {**described.entries, "config": turned}, described.at)
 
 
 def _is_operation(config: Record, module: Any) -> bool:
-    """Whether it is a function of ``keras.ops``, which has a name that a layer may have too."""
+    """True for a function of ``keras.ops``, whose name may be a layer's, too."""
     if isinstance(module, str):
         return ".ops." in f"{module}." or ".activations." in f"{module}."
     is_layer = any(key in config for key in ("trainable", "layers", "batch_shape", "batch_input_shape", "rate"))
@@ -197,12 +197,12 @@ def _is_operation(config: Record, module: Any) -> bool:
 
 
 class _Numbering:
-    """Numbers of calls from 0 on. Of a network within a network Keras counts one before the first, but for tensors in
-    the calls of Keras 3.
+    """Numbers of calls from 0. Keras counts one earlier call of a network inside a network, except in calls of
+    Keras 3.
     """
 
     def __init__(self, config: Record, by_name: Mapping[str, Layer], is_old: bool) -> None:
-        """is_old: whether Keras 2 wrote the calls."""
+        """``is_old``: Keras 2 wrote the calls."""
         self._config, self._by_name, self._is_old = config, by_name, is_old
 
     def call(self, call: Call) -> Call:
@@ -210,7 +210,7 @@ class _Numbering:
         return Call(arguments, {key: mapped(item, self._of_call) for key, item in call.keywords.items()})
 
     def end(self, reference: Reference) -> Reference:
-        """A tensor that the network takes or gives."""
+        """Return a tensor that the network takes or returns."""
         network = self._layer(reference).network
         if network is None or not self._counts_from_one(network):
             return reference
@@ -227,7 +227,7 @@ class _Numbering:
         return layer
 
     def _counts_from_one(self, network: Network) -> bool:
-        """Whether the network was made with a call on its own inputs, which is the first."""
+        """True if the network was made by a call on its own inputs, which is the first."""
         if not network.is_sequential:
             return True
         return self._is_old and bool(network.layers) and network.layers[0].kind == "InputLayer"
@@ -263,7 +263,7 @@ def _call(record: Record, node: Any) -> Call:
 
 
 def revived(record: Record, value: Any) -> Any:
-    """Keras 3's objects in JSON: tensors, slices, tuples and arrays; others stay as they are."""
+    """Convert Keras 3's objects in JSON, such as tensors, slices, tuples and arrays."""
     if isinstance(value, list):
         return [revived(record, item) for item in value]
     if not isinstance(value, Mapping):
@@ -313,7 +313,7 @@ def _is_reference(value: Any) -> bool:
 
 
 def _legacy_keyword(value: Any) -> Any:
-    """An argument of a call as Keras 2 writes it: tensors are lists of a name and two numbers."""
+    """Convert an argument of Keras 2, in which tensors are lists of a name and two numbers."""
     if _is_reference(value) and len(value) == 3:
         return Reference(*value)
     if isinstance(value, list):
@@ -322,7 +322,7 @@ def _legacy_keyword(value: Any) -> Any:
 
 
 def _ends(value: Any, by_name: Mapping[str, Layer]) -> Any:
-    """The ends of a network: a nest of tensors."""
+    """Convert the inputs or outputs of a network, a nest of tensors."""
     if _is_reference(value) and value[0] in by_name:
         return Reference(*value[:3])
     if isinstance(value, Mapping):
@@ -331,7 +331,7 @@ def _ends(value: Any, by_name: Mapping[str, Layer]) -> Any:
 
 
 def mapped(nest: Any, function: Any) -> Any:
-    """A nest with ``function`` of each ``Reference``."""
+    """Return a nest with ``function`` applied to each ``Reference``."""
     if isinstance(nest, Reference):
         return function(nest)
     if isinstance(nest, dict):
@@ -340,12 +340,12 @@ def mapped(nest: Any, function: Any) -> Any:
 
 
 def references(nest: Any) -> Iterator[Reference]:
-    """All of a nest."""
+    """Yield all references of a nest."""
     return leaves_of(nest, Reference)
 
 
 def leaves_of(nest: Any, kind: type[Leaf]) -> Iterator[Leaf]:
-    """What is of a kind in a nest; of mappings in the order of their keys, as Keras takes them."""
+    """Yield a nest's items of one kind, in mappings by sorted keys, as Keras does."""
     if isinstance(nest, kind):
         yield nest
     elif isinstance(nest, dict):

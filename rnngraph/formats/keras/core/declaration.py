@@ -1,4 +1,4 @@
-"""What layers are declared with: the script, their arrays and names, and tensors with the masks that travel along."""
+"""Common parts of layers' declarations: the script, arrays and names, and tensors with masks."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ LONGEST_NAME = 120
 
 
 Unreadable = UnreadableError
-"""The error of an option that has no counterpart; it is listed beside others."""
+"""Error of an option without a counterpart, which is listed with others."""
 
 
 @dataclass(frozen=True)
 class Signal:
     """A tensor between layers.
 
-    mask: bool [batch, time], False where consumers shall not look; None where all counts. unzeroed: what it was before
-    a Masking layer put zeros where the mask is False, for consumers that don't look there.
+    ``mask`` is bool [batch, time], False for entries to ignore; None: none. ``unzeroed`` is the value before a Masking
+    layer
+    set masked entries to 0, for consumers that ignore them.
     """
 
     value: Value
@@ -50,10 +51,10 @@ class Signal:
 
     @property
     def width(self) -> int:
-        """The last size. Raises ``Unreadable`` where it is open."""
+        """The last size. Raises ``Unreadable`` if it is symbolic."""
         size = self.shape[-1] if self.rank else None
         if not isinstance(size, int):
-            raise Unreadable("the last size of its input is open")
+            raise Unreadable("the last size of its input is symbolic")
         return size
 
     @property
@@ -63,14 +64,14 @@ class Signal:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a layer is called on: nests of ``Signal``s and plain values."""
+    """Arguments of a layer's call: nests of ``Signal`` and plain values."""
 
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def one(self) -> Signal:
-        """The tensor, where there is one."""
+        """The only tensor."""
         found = self.several
         if len(found) != 1:
             raise Unreadable(f"it is called on {len(found)} tensors")
@@ -78,18 +79,18 @@ class Inputs:
 
     @property
     def several(self) -> list[Signal]:
-        """The tensors of the first argument."""
+        """Tensors of the first argument."""
         return list(signals(self.arguments[:1]))
 
     def keyword(self, name: str, place: int, default: Any = None) -> Any:
-        """An argument by its name or place."""
+        """Return an argument by name or position."""
         if name in self.keywords:
             return self.keywords[name]
         return self.arguments[place] if place < len(self.arguments) else default
 
 
 def signals(nest: Any) -> Iterator[Signal]:
-    """All tensors of a nest."""
+    """Yield all tensors of a nest."""
     return leaves_of(nest, Signal)
 
 
@@ -97,13 +98,13 @@ _GIVES_ITS_INPUT = frozenset({
     "Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianNoise", "GaussianDropout", "Identity",
     "ActivityRegularization",
 })  # fmt: skip
-"""Classes that give the very tensor that they are called on, when the net predicts."""
+"""Classes that return their input unchanged in inference."""
 _FIRST = ("inputs", "sequences", "query")
 _OPERANDS = ("condition", "x", "x1", "x2", "xs")
 
 
 def _with_first(layer: Layer, inputs: Inputs) -> Inputs:
-    """The same where a call names what others give by its place."""
+    """Return inputs with positional arguments that the call passes by name."""
     given = dict(inputs.keywords)
     if layer.is_operation:
         more = [given.pop(key) for key in _OPERANDS if key in given]
@@ -113,20 +114,20 @@ def _with_first(layer: Layer, inputs: Inputs) -> Inputs:
 
 
 def _masked(inputs: Inputs) -> tuple[Any, ...]:
-    """The arguments, of which the first have the masks that the call names."""
-    given: Any = inputs.keywords.get("mask")
+    """Return the arguments, with masks that the call passes."""
+    masks: Any = inputs.keywords.get("mask")
     first: Any
     first, *rest = inputs.arguments or (None,)
-    if isinstance(first, Signal) and isinstance(given, Signal):
-        return (Signal(first.value, given.value), *rest)
-    if type(first) in (list, tuple) and type(given) in (list, tuple) and len(first) == len(given):
-        both = zip(first, given, strict=True)
+    if isinstance(first, Signal) and isinstance(masks, Signal):
+        return (Signal(first.value, masks.value), *rest)
+    if type(first) in (list, tuple) and type(masks) in (list, tuple) and len(first) == len(masks):
+        both = zip(first, masks, strict=True)
         return ([Signal(x.value, m.value) if isinstance(m, Signal) else x for x, m in both], *rest)
     return inputs.arguments
 
 
 Handler = Callable[["Declaration", Layer, Inputs], Any]
-"""Declares a layer on its inputs and gives a nest of ``Signal``s."""
+"""Function that declares a layer on its inputs and returns a nest of ``Signal``."""
 
 
 class Declaration:
@@ -161,21 +162,23 @@ class Declaration:
         self._left: dict[int, Value | None] = {}
         """Masks that calls left on tensors, or took off them, by ``_tensor``."""
         self._same: dict[int, int] = {}
-        self._named: list[Value] = []  # so that no other object gets their numbers
+        self._named: list[Value] = []  # so that no other object gets their ids
 
     # Calls ---------------------------------------------------------------------------------------
 
     def call(self, layer: Layer, inputs: Inputs) -> list[Signal]:
-        """A layer on its inputs.
+        """Call a layer on its inputs.
 
-        Raises ``Unreadable``, or ``FileError`` where what the file says of the layer makes no sense.
+        Raises:
+            Unreadable: The layer has no counterpart.
+            FileError: The file's description of the layer is inconsistent.
         """
         self._calls += 1
         if self._calls > MOST_CALLS:
             raise layer.config.error(f"its layers are called more than {MOST_CALLS} times")
         inputs = _with_first(layer, inputs)
         arguments = _masked(inputs)
-        if layer.network is not None:  # which leaves the mask that it is called with on what it is called on
+        if layer.network is not None:  # which leaves the call's mask on its arguments
             for before, now in zip(signals(inputs.arguments), signals(arguments), strict=True):
                 if now is not before:
                     self._leave(before, now.mask)
@@ -184,7 +187,7 @@ class Declaration:
         if handler is None:
             raise Unreadable("")
         around, said = self.is_training, inputs.keywords.get("training")
-        if self.version < 3 and said is not None:  # Keras 3 goes by how the whole net is called
+        if self.version < 3 and said is not None:  # Keras 3 goes by the call of the whole net
             self.is_training = bool(said)
         try:
             given = [*signals(handler(self, layer, inputs))]
@@ -193,9 +196,9 @@ class Declaration:
         except NotOfferedError as error:
             raise Unreadable(error.what) from None
         except RnnGraphError as error:
-            if any(part.is_custom for part in all_layers(layer)):  # the caller's own code says what is wrong
+            if any(part.is_custom for part in all_layers(layer)):  # the caller's own code explains its error
                 raise
-            raise layer.config.error(f"{layer} does not fit what it is called on ({error.what})") from None
+            raise layer.config.error(f"{layer} does not fit its input ({error.what})") from None
         finally:
             self.is_training = around
         first = next(iter(signals(inputs.arguments)), None)
@@ -206,7 +209,7 @@ class Declaration:
         return given
 
     def _cast(self, layer: Layer, nest: Any) -> Any:
-        """Floats as the layer computes with them: 64 bits, or 32 for all that is shorter."""
+        """Cast floats to the layer's precision: 64 bits, or 32 for anything shorter."""
         kind = dtype_of(layer.config.get("dtype", None))
         if kind not in FLOATS or layer.network is not None:
             return nest
@@ -218,9 +221,9 @@ class Declaration:
 
         return as_kind(nest)
 
-    def take_masks(self, *given: Signal) -> None:
-        """Takes the masks off tensors: whoever is called on them later gets none."""
-        for x in given:
+    def take_masks(self, *tensors: Signal) -> None:
+        """Remove masks from tensors for later calls."""
+        for x in tensors:
             if x.mask is not None:
                 self._leave(x, None)
 
@@ -228,12 +231,12 @@ class Declaration:
         self._left[self._tensor(x)] = mask
 
     def as_left(self, x: Signal) -> Signal:
-        """A tensor as the layers that were called so far left it."""
+        """Return a tensor with the mask that earlier calls left."""
         tensor = self._tensor(x)
         return Signal(x.value, self._left[tensor]) if tensor in self._left else x
 
     def _tensor(self, x: Signal) -> int:
-        """A number for what is one tensor in Keras when it predicts."""
+        """Return a number that identifies a tensor in Keras' inference."""
         self._named.append(x.value)
         number = id(x.value)
         while self._same.get(number, number) != number:
@@ -241,9 +244,10 @@ class Declaration:
         return number
 
     def drops(self, rate: float) -> float:
-        """A rate of dropout, or what else is of training alone, as a call has it: 0 where it says that it trains not.
+        """Return a rate of dropout, or of other training-only effects, in this call: 0 with training=False.
 
-        Raises ``Unreadable`` where it says that it trains always, too when the net predicts.
+        Raises:
+            Unreadable: The call has training=True, which applies to inference, too.
         """
         if rate and self.is_training:
             raise Unreadable("it is called with training=True, which holds when the net predicts, too")
@@ -252,25 +256,25 @@ class Declaration:
     # Names and arrays ----------------------------------------------------------------------------
 
     def group(self, layer: Layer) -> list[Layer]:
-        """The layers that are declared with this one, the first that is run first."""
+        """Return the layers that are declared with this one, the lowest first."""
         return self._groups.get(layer, [layer])
 
     def waits(self, layer: Layer) -> bool:
-        """Whether a layer is declared with one above it, and hands on what it is called on."""
+        """True if a layer is declared with one above it, and passes its input on."""
         return layer in self._waiting
 
     def is_shared(self, layer: Layer) -> bool:
-        """Whether a layer is called more than once."""
+        """True if a layer is called more than once."""
         return self._uses.get(layer, 1) > 1
 
     def scope(self, layer: Layer) -> str:
-        """The name under which the layer's parameters stand."""
+        """Return the scope of the layer's parameters."""
         if layer not in self._scopes:
             self._scopes[layer] = self._free(clean(layer.path, layer.kind), own=True)
         return self._scopes[layer]
 
     def driver_scope(self, layer: Layer) -> str:
-        """The name under which a driver of a layer stands: the layer's own, and for further calls another one."""
+        """Return the scope of a layer's driver: the layer's, and another one for further calls."""
         scope = self.scope(layer)
         if layer not in self._driven:
             self._driven.add(layer)
@@ -286,7 +290,7 @@ class Declaration:
         return name
 
     def array(self, layer: Layer, name: str, *shape: int | None) -> np.ndarray:
-        """An array of the layer's, of this shape. None: any size."""
+        """Return an array of the layer with this shape, in which None is any size."""
         array = self._arrays.get(layer, {}).get(name)
         if array is None:
             raise layer.config.error(f"{layer} has no array {name!r}")
@@ -300,7 +304,7 @@ class Declaration:
         return self._arrays.get(layer, {})
 
     def parameter(self, layer: Layer, name: str, array: np.ndarray, trainable: bool = True) -> Value:
-        """A parameter that stands by itself, once for all calls of the layer."""
+        """Declare a separate parameter, once for all calls of the layer."""
         if (layer, name) not in self._declared:
             scope = f"{self.scope(layer)}/{name}"
             self.script.parameters[scope] = np.array(array, order="C")
@@ -312,11 +316,11 @@ class Declaration:
         return self._declared[layer, name]
 
     def activated(self, x: Value, name: str) -> Value:
-        """An activation by its name here."""
+        """Declare an activation by rg's name."""
         return self.script.call(ACTIVATIONS[name], x)
 
     def entry(self, size: Dim) -> int | str | None:
-        """A size in a ``reshape``; None where it has no name."""
+        """Return a size for ``reshape``; None if it has no name."""
         if isinstance(size, int):
             return size
         name = size.symbol if isinstance(size, Size) else None
@@ -324,14 +328,14 @@ class Declaration:
 
 
 def clean(path: str, kind: str) -> str:
-    """A layer's path as a name, or its class where it can't be one."""
+    """Return a layer's path as a name, or its class if the path is unusable."""
     if path and path.isprintable() and len(path) <= LONGEST_NAME:
         return path
     return snake_case(kind)[:LONGEST_NAME] or "layer"
 
 
 def dtype_of(policy: Any) -> str:
-    """The dtype here of a dtype or a policy of Keras, such as ``mixed_float16``; ``""`` of what is none."""
+    """Return the dtype of a Keras dtype or policy such as ``mixed_float16``; ``""`` for anything else."""
     if isinstance(policy, Mapping):
         config = policy.get("config")
         policy = config.get("name") if isinstance(config, Mapping) else None

@@ -1,4 +1,4 @@
-"""HDF5 files of strangers, read with h5py: what lies in the file itself, within bounds, and nothing else."""
+"""Reads HDF5 files of strangers with h5py: only data in the file itself, within bounds."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ from ...reading import MOST_BYTES
 from .object_header import lengths_of_texts
 
 MOST_PARTS = 100_000
-"""Pieces in which a dataset may lie."""
+"""Maximum pieces of a dataset."""
 MOST_NAMES = 100_000
 MOST_DEFLATED = 1100
-"""How many bytes of zeros deflate can make of one."""
+"""Maximum bytes that deflate can make of one."""
 FILTERS = {1, 2, 3, 32000}
-"""Deflate, shuffle, checksums and LZF: what HDF5 and h5py have in themselves."""
+"""Deflate, shuffle, checksums and LZF, which HDF5 and h5py have built in."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 Found = TypeVar("Found")
 
 
 class Hdf5:
-    """An open file. Groups are given by their paths, ``""`` being the root.
+    """An open file, whose groups have paths; ``""`` is the root.
 
-    Links that lead out of the file or elsewhere in it, data that lies in other files or is made of them, and filters
-    that h5py would have to load are errors.
+    Links, data in or from other files, and filters that h5py would have to load are errors.
     """
 
     def __init__(self, name: str, data: bytes) -> None:
-        """name: the file's in errors. Raises ``MissingExtraError`` where h5py is not installed."""
+        """``name`` is for errors. Raises ``MissingExtraError`` if h5py is not installed."""
         self.name = name
         try:
             import h5py
@@ -49,11 +48,11 @@ class Hdf5:
         return FileError(f"{self.name} is damaged: {what}; take the file as it was written")
 
     def has(self, path: str) -> bool:
-        """Whether there is a group or dataset."""
+        """True if there is a group or dataset."""
         return self._guarded(lambda: self._at(path) is not None)
 
     def names(self, path: str) -> list[str]:
-        """What a group holds; of what is no group, nothing."""
+        """Return the names in a group; none if it is no group."""
         group = self._guarded(lambda: self._at(path))
         if not isinstance(group, self._h5py.Group):
             return []
@@ -63,7 +62,7 @@ class Hdf5:
         return self._guarded(lambda: list(group))
 
     def text(self, path: str, attribute: str, default: Any = ...) -> str:
-        """An attribute of a group that is text."""
+        """Return a text attribute of a group."""
         value = self._attribute(path, attribute)
         if value is None and default is not ...:
             return default
@@ -75,20 +74,20 @@ class Hdf5:
         return str(value)
 
     def texts(self, path: str, attribute: str) -> list[str]:
-        """An attribute of a group that is a list of texts, which may be cut into ``attribute0``, ``attribute1`` …"""
+        """Return a list attribute of a group, which may be split into ``attribute0``, ``attribute1`` …"""
         whole = self._attribute(path, attribute)
         if whole is not None:
             return self._listed(path, attribute, whole)
-        found: list[str] = []
+        pieces: list[str] = []
         for number in range(MOST_NAMES):
             piece = self._attribute(path, f"{attribute}{number}")
             if piece is None:
                 break
-            found += self._listed(path, attribute, piece)
-        return found
+            pieces += self._listed(path, attribute, piece)
+        return pieces
 
     def array(self, path: str) -> np.ndarray:
-        """A dataset of numbers, as float32, or float64 if it is that."""
+        """Return a dataset of numbers as float32, or float64 if it is that."""
         dataset = self._guarded(lambda: self._at(path))
         if not isinstance(dataset, self._h5py.Dataset):
             raise self.error(f"there is no array {path!r}")
@@ -103,23 +102,23 @@ class Hdf5:
     # How -----------------------------------------------------------------------------------------
 
     def _at(self, path: str) -> Any:
-        """What lies at a path, step by step, so that each link is seen; None where there is nothing."""
-        found: Any = self._file
+        """Return the object at a path, checking each link; None if there is none."""
+        place: Any = self._file
         for part in path.split("/") if path else ():
             if not part:
                 continue
-            if part in (".", "..") or not isinstance(found, self._h5py.Group):
+            if part in (".", "..") or not isinstance(place, self._h5py.Group):
                 return None
-            link = found.get(part, getlink=True) if part in found.keys() else None  # noqa: SIM118  no path is followed
+            link = place.get(part, getlink=True) if part in place.keys() else None  # noqa: SIM118  no path is followed
             if link is None:
                 return None
             if not isinstance(link, self._h5py.HardLink):
                 raise self.error(f"{path!r} is a link to elsewhere")
-            found = found[part]
-        return found
+            place = place[part]
+        return place
 
     def _attribute(self, path: str, name: str) -> Any:
-        """The value of an attribute, None where there is none."""
+        """Return an attribute's value; None if there is none."""
 
         def read() -> Any:
             holder = self._at(path)
@@ -145,15 +144,15 @@ class Hdf5:
         if kind.hasobject or kind.fields or kind.subdtype or not kind.itemsize:
             raise self.error(f"{path!r} is of {kind} and no array of numbers")
         if dataset.is_virtual or properties.get_external_count():
-            raise self.error(f"the numbers of {path!r} lie in other files")
+            raise self.error(f"the numbers of {path!r} are in other files")
         filters = {properties.get_filter(number)[0] for number in range(properties.get_nfilters())}
         if not filters <= FILTERS:
-            raise self.error(f"{path!r} needs a filter that is not offered")
+            raise self.error(f"{path!r} needs a filter that HDF5 does not have built in")
         pieces = dataset.chunks and math.prod(
             -(-size // piece) for size, piece in zip(dataset.shape, dataset.chunks, strict=True)
         )
         if (pieces or 0) > MOST_PARTS:
-            raise self.error(f"{path!r} lies in {pieces:,} pieces")
+            raise self.error(f"{path!r} has {pieces:,} pieces, too many")
         size = math.prod(dataset.shape) * kind.itemsize
         stored = min(self._size, dataset.id.get_storage_size())
         whole = math.prod(dataset.chunks) * kind.itemsize if dataset.chunks else 0
@@ -164,7 +163,7 @@ class Hdf5:
         return np.asarray(dataset[()])
 
     def _guarded(self, function: Callable[[], Found]) -> Found:
-        """What a function gives; what h5py raises, as an error of ours."""
+        """Call a function, and convert h5py's exceptions to errors of this package."""
         try:
             return function()
         except FileError:

@@ -1,8 +1,7 @@
-"""How long the texts of an HDF5 attribute are, as its file says, before the library makes room for them.
+"""Lengths of the texts in an HDF5 attribute, read before the library allocates memory for them.
 
-A text of any length lies in a heap, and the attribute holds (length, place) of it. The library takes the length on
-trust, up to 4 GB. Read is what h5py and Keras write: object headers of version 1 (HDF5's file format specification,
-IV.A).
+A text of any length is stored in a heap, and the attribute has (length, place). The library trusts the length, up to
+4 GB. This reads what h5py and Keras write: object headers of version 1 (HDF5's file format specification, IV.A).
 """
 
 from __future__ import annotations
@@ -16,20 +15,21 @@ MOST_BLOCKS = 1000
 
 
 def lengths_of_texts(data: bytes, address: int, name: str) -> list[int]:
-    """Of an attribute of the object whose header is at ``address``. Raises ``ValueError`` where that can't be told.
+    """Return the lengths of an attribute of the object with its header at ``address``; none for another type.
 
-    An attribute of another type has none.
+    Raises:
+        ValueError: The file stores the attribute in another way.
     """
     for kind, start, size in _messages(data, address):
         if kind == ATTRIBUTE:
-            found = _lengths(data[start : start + size], name.encode())
-            if found is not None:
-                return found
+            lengths = _lengths(data[start : start + size], name.encode())
+            if lengths is not None:
+                return lengths
     raise ValueError(f"the attribute {name!r} lies in a way that Keras does not use")
 
 
 def _messages(data: bytes, address: int) -> Iterator[tuple[int, int, int]]:
-    """(type, start, bytes) of what a header holds."""
+    """Yield (type, start, bytes) of a header's messages."""
     version, _, count, _, size = _unpacked("<BBHII", data, address)
     if version != 1:
         raise ValueError(f"an object header has version {version}, which Keras does not use")
@@ -47,7 +47,7 @@ def _messages(data: bytes, address: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _lengths(message: bytes, name: bytes) -> list[int] | None:
-    """The lengths of an attribute's texts; None if it is another attribute."""
+    """Return the lengths of an attribute's texts; None for another attribute."""
     version, _, *sizes = _unpacked("<BBHHH", message, 0)
     if version not in (1, 2, 3):
         raise ValueError(f"an attribute has version {version}")

@@ -1,7 +1,7 @@
-"""Which arrays a layer has, and where a file keeps them.
+"""Finds the arrays of a layer in a file.
 
-A ``.keras`` file keeps them by the layers' places: ``layers/lstm_1/cell/vars/0``, where ``lstm_1`` is the second LSTM.
-A legacy ``.h5`` file has a flat list for each layer of the outermost network: first what is trained, then the rest.
+A ``.keras`` file stores them by the layers' places: ``layers/lstm_1/cell/vars/0``, in which ``lstm_1`` is the second
+LSTM. A legacy ``.h5`` file has a flat list for each layer of the outermost network: trained ones first.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .configuration import Layer, all_layers
 
 Arrays = dict[str, np.ndarray]
 OLD_LAYERS = "_layer_checkpoint_dependencies"
-"""What the first versions that wrote ``.keras`` files call ``layers``."""
+"""Name of ``layers`` in early ``.keras`` files."""
 
 
 @dataclass(frozen=True)
 class Variable:
-    """An array of a layer. within: the path of a part of the layer that holds it, in ``.keras`` files."""
+    """An array of a layer. ``within`` is the path of the layer's part that has it, in ``.keras`` files."""
 
     name: str
     is_trained: bool = True
@@ -52,7 +52,7 @@ def _in_cell(layer: Layer) -> list[Variable]:
 
 
 def _normalization(layer: Layer) -> list[Variable]:
-    """gamma and beta, as far as there are such."""
+    """Return gamma and beta, if present."""
     wanted = {"gamma": _flag(layer, "scale"), "beta": _flag(layer, "center")}
     return [Variable(name) for name, is_there in wanted.items() if is_there]
 
@@ -62,7 +62,7 @@ def _batch_normalization(layer: Layer) -> list[Variable]:
 
 
 def _moments(layer: Layer) -> list[Variable]:
-    """Of a Normalization whose numbers are not among its options."""
+    """Return the arrays of a Normalization whose numbers are not options."""
     if layer.config.get("mean", None) is not None:
         return []
     return [Variable(name, False) for name in ("mean", "variance", "count")]
@@ -96,23 +96,23 @@ _OWN: Mapping[str, Callable[[Layer], list[Variable]]] = {
     "GRUCell": _CELL, "SimpleRNNCell": _CELL, "CuDNNLSTM": _named("kernel", "recurrent_kernel", "bias"),
     "CuDNNGRU": _named("kernel", "recurrent_kernel", "bias"),
 }  # fmt: skip
-"""Variables of layers' own, in Keras' order."""
+"""Own variables of layers, in Keras' order."""
 _PARTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "TimeDistributed": (("layer", "layer"),),
     "Bidirectional": (("layer", "forward_layer"), ("backward_layer", "backward_layer")),
     "RNN": (("cell", "cell"), ("cells", "cell/cells")),
     "StackedRNNCells": (("cells", "cells"),),
 }
-"""Layers within layers: the option that holds them, and where ``.keras`` files have what is theirs."""
+"""Layers within layers: the option that has them, and the place of their arrays in ``.keras`` files."""
 
 
 def own_variables(layer: Layer) -> list[Variable]:
-    """What a layer has beside what is in it."""
+    """Return a layer's own variables, without those of layers inside."""
     return _OWN[layer.kind](layer) if layer.kind in _OWN and not layer.is_operation else []
 
 
 def parts_of(layer: Layer) -> Iterator[tuple[str, Layer]]:
-    """The layers in a layer in Keras' order, and where ``.keras`` files have what is theirs."""
+    """Yield (place of arrays in ``.keras`` files, layer) of the layers inside, in Keras' order."""
     if layer.network is not None:
         yield from _numbered("layers", [part for part in layer.network.layers if not part.is_operation])
     for option, place in _PARTS.get(layer.kind, ()):
@@ -124,31 +124,31 @@ def parts_of(layer: Layer) -> Iterator[tuple[str, Layer]]:
 
 
 def _numbered(place: str, layers: list[Layer]) -> Iterator[tuple[str, Layer]]:
-    """Places by classes: ``dense``, ``dense_1`` …"""
-    seen = Counter[str]()
+    """Yield places by classes: ``dense``, ``dense_1`` …"""
+    counts = Counter[str]()
     for layer in layers:
         base = snake_case(layer.kind)
-        yield f"{place}/{base}_{seen[base]}" if seen[base] else f"{place}/{base}", layer
-        seen[base] += 1
+        yield f"{place}/{base}_{counts[base]}" if counts[base] else f"{place}/{base}", layer
+        counts[base] += 1
 
 
 def snake_case(kind: str) -> str:
-    """Keras' way from ``MaxPooling1D`` to ``max_pooling1d``."""
+    """Convert ``MaxPooling1D`` to ``max_pooling1d``, as Keras does."""
     plain = re.sub(r"\W+", "", kind)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", plain)).lower()
 
 
 def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
-    """The arrays of all layers that have some, by their names."""
-    found: dict[Layer, Arrays] = {}
+    """Return the arrays of all layers that have any, by name."""
+    arrays: dict[Layer, Arrays] = {}
     if file.by_path:
         missing: list[Layer] = []
-        _by_path(file, net, "", found, missing)
-        _shared(file, found, missing)
+        _by_path(file, net, "", arrays, missing)
+        _shared(file, arrays, missing)
     elif net.network is not None:
         for layer in net.network.layers:
-            _flat(file, layer, found)
-    return found
+            _flat(file, layer, arrays)
+    return arrays
 
 
 # By places ----------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def _joined(path: str, part: str) -> str:
 
 
 def _shared(file: Opened, found: dict[Layer, Arrays], missing: list[Layer]) -> None:
-    """Arrays of layers that stand in several networks, of which Keras writes those of the first one only."""
+    """Add arrays of layers in several networks, of which Keras writes only the first network's."""
     for layer in missing:
         twins = [other for other in found if other.kind == layer.kind and other.name == layer.name]
         if len(twins) != 1 or twins[0].config.entries != layer.config.entries:
@@ -202,9 +202,9 @@ def _shared(file: Opened, found: dict[Layer, Arrays], missing: list[Layer]) -> N
 
 
 def _flat(file: Opened, layer: Layer, found: dict[Layer, Arrays]) -> None:
-    """Those of a layer of the outermost network."""
+    """Add the arrays of a layer of the outermost network."""
     custom = [part for part in all_layers(layer) if part.is_custom]
-    if custom:  # how many arrays it has is known from the file alone
+    if custom:  # the number of its arrays is known from the file only
         group = _joined(file.root, layer.name)
         names = file.weights.texts(group, "weight_names")
         found[custom[0]] = {name: file.weights.array(f"{group}/{name}") for name in names}
@@ -222,7 +222,7 @@ def _flat(file: Opened, layer: Layer, found: dict[Layer, Arrays]) -> None:
 
 
 def _in_order(layer: Layer, is_trained: bool) -> Iterator[tuple[Layer, str, bool]]:
-    """All variables of a layer and of what is in it, and whether they are trained."""
+    """Yield (layer, name, is trained) of all variables of a layer and those inside."""
     is_trained = is_trained and layer.config.get("trainable", True) is not False
     for variable in own_variables(layer):
         yield layer, variable.name, is_trained and variable.is_trained
