@@ -228,7 +228,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "a Tensor that is fed": (lambda: program().inference(x=sequence()), TypeError, "feed x is <Tensor x"),
     "a mask of no axis": (lambda: tf1.boolean_mask(0, [True]), ValueError, "axis 0"),
-    "a ragged mask": (lambda: tf1.boolean_mask([1, 2], RAGGED), ValueError, "takes a constant mask"),
+    "a ragged mask": (lambda: tf1.boolean_mask([1, 2], RAGGED), ValueError, "takes a mask of bools"),
     "no handle": (lambda: program().inference.streams().step_async(x=1), TypeError, "needs handle"),
 }  # fmt: skip
 
