@@ -1,13 +1,13 @@
-"""ONNX files. ``writing`` makes them of programs; all else reads them. ``core`` has what readers of ops are made of,
-``recurrent``, ``ops`` and ``loops`` the ops; ``fusing`` and ``graph_reader`` read the nodes that are needed, in their
-order, and ``bodies`` has the functions by which ONNX defines ops that no function here reads; ``read`` is the way in,
-which has steps that are written out rolled up.
+"""Reads and writes ONNX files.
 
-To add an op: a function with ``@reads("Op")`` of ``core.table``, in the file of ``ops`` that it belongs to. It takes a
-``Call``, which has the node's inputs and attributes, and gives what the node's outputs are: a ``Value`` of the script
-where that is computed at run time, ``Known`` where it follows from the file and from sizes alone, None where an output
-is not offered. It raises ``UnreadableError`` with the reason for what has no counterpart here. A new file of ops is
-named in ``read``. ``Call.opset`` is the version of the operator. A graph within a node is read with ``Call.branch``.
-``quantized_files`` says with which bits a program computes what a quantized file holds.
-``unread`` has the ops that no function reads, with the reason; an op that becomes one that is read goes from there.
+``writing`` makes files of programs; all else reads them. ``core`` has the common parts of readers of ops, which are in
+``recurrent``, ``ops`` and ``loops``. ``unread`` lists ops that no function reads, with the reason. ``fusing`` and
+``graph_reader`` read the needed nodes in order, and ``bodies`` has ONNX's definitions of other ops. ``read`` is the
+entrance, which also rolls up unrolled steps.
+
+To add an op, write a function with ``@reads("Op")`` of ``core.table`` in a file of ``ops``; a new file is imported by
+``read``. The function takes a ``Call`` with the node's inputs and attributes, and returns the node's outputs: a
+``Value`` of the script for what is computed at run time, ``Known`` for what follows from the file and from sizes, None
+for an output without a counterpart. It raises ``UnreadableError`` with the reason if there is no counterpart.
+``Call.opset`` is the operator's version. ``Call.branch`` reads a graph in an attribute. Remove the op from ``unread``.
 """

@@ -1,7 +1,8 @@
-"""Operators that no function here reads, by the functions that ONNX's standard defines them by.
+"""Operators that no function here reads, by the functions of ONNX's standard that define them.
 
-Bodies that are the same for all nodes are recorded in ``function_bodies.json``. Those that depend on a node's
-attributes and on the types of its inputs are built by the package onnx, where it is installed.
+Bodies that are the same for all nodes are in ``function_bodies.json``. The package onnx, if installed, builds those
+that
+depend on a node's attributes and types.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from .core.model import MAIN_DOMAINS, Graph, Node, graph_of, number_of_dtype
 
 FILE = Path(__file__).with_name("function_bodies.json")
 DOMAIN = "rnngraph.body"
-"""The domain of a call of a body, which no file has."""
+"""Domain of a body's call, which no file has."""
 
 
 def body_of(node: Node, inputs: Sequence[Operand | Deferred | None], opset: int) -> Graph | None:
-    """The graph of a node's body, whose inputs and outputs have the node's names; None where there is none."""
+    """Return the graph of a node's body, with the node's names for inputs and outputs; None if there is none."""
     if node.domain not in MAIN_DOMAINS:
         return None
     call = messages.Node(
@@ -60,7 +61,7 @@ def _table() -> Mapping[str, Mapping[str, str]]:
 
 
 def _recorded(op: str, opset: int) -> messages.Function | None:
-    """The newest body of an operator that is not newer than a version."""
+    """Return an operator's newest body up to a version."""
     versions = [int(version) for version in _table().get(op, {}) if int(version) <= opset]
     return decode(messages.Function, base64.b64decode(_table()[op][str(max(versions))])) if versions else None
 
@@ -68,7 +69,7 @@ def _recorded(op: str, opset: int) -> messages.Function | None:
 def _built(
     call: messages.Node, inputs: Sequence[Operand | Deferred | None], opset: int
 ) -> messages.Function | None:  # fmt: skip
-    """The body that the package onnx builds for a node."""
+    """Return the body that the package onnx builds for a node."""
     try:
         from onnx import defs
     except ImportError:
@@ -86,7 +87,7 @@ def _built(
 
 
 def _type(operand: Any) -> messages.Type:
-    """The type of an input; open sizes are left open."""
+    """Return the type of an input; symbolic sizes have no value."""
     if operand is None or (not hasattr(operand, "dtype") and not hasattr(operand, "tensor")):
         return messages.Type()
     dtype = operand.tensor.dtype if hasattr(operand, "tensor") else str(np.dtype(operand.dtype))

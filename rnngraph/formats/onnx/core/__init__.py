@@ -1,5 +1,7 @@
-"""What readers of ops are made of. Read ``model``, which takes a file apart by ``messages``, with
-``inlining`` of its functions; ``sizes`` and ``known``: what follows from
-a file and from open sizes; ``values`` and ``tensors``, which declare all else; ``ranges``: indices that count along an
-axis; ``table``: ops, and what their readers are given; ``functions`` that ONNX names and rnngraph doesn't. Knows no op.
+"""Common parts of readers of ops; no op itself.
+
+``model`` parses a file by ``messages``, with ``inlining`` of its functions. ``sizes`` and ``known`` are values that
+follow from a file and symbolic sizes; ``values`` and ``tensors`` declare all others. ``ranges`` are indices that count
+along an axis, ``table`` has the readers of ops and their arguments, and ``functions`` those that ONNX has and rnngraph
+lacks.
 """

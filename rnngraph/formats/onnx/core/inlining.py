@@ -1,4 +1,4 @@
-"""Functions of a file written out: the nodes of their bodies in place of the nodes that call them."""
+"""Inlines functions of a file: nodes of their bodies replace the nodes that call them."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from ....support.errors import FileError, shown
 from . import messages
 
 MAX_NODES = 1_000_000
-"""Nodes of a model, its functions written out."""
+"""Maximum nodes of a model with inlined functions."""
 Key = tuple[str, str, str]
-"""The domain, name and overload of a function."""
+"""Domain, name and overload of a function."""
 
 
 @dataclass(eq=False)
 class Inlined(messages.Node):
-    """A node of a function's body. opsets: the versions of operators for which the body is written."""
+    """A node of a function's body. ``opsets`` are the operators' versions in the body."""
 
     opsets: Mapping[str, int] | None = None
 
 
 def inline_functions(name: str, model: messages.Model) -> None:
-    """Write all calls of the model's functions out. name: of the file, for errors. Raises ``FileError``."""
+    """Inline all calls of the model's functions. ``name`` is the file's, for errors. Raise ``FileError``."""
     if model.functions and model.graph is not None:
         _Inliner(name, model).graph(model.graph)
 
 
 def key_of(node: messages.Node) -> Key:
-    """The function that a node would call."""
+    """Return the key of the function that a node would call."""
     return node.domain, node.op_type, node.overload
 
 
 class _Inliner:
-    """Writes calls out, bodies before the functions that call them."""
+    """Inlines calls, innermost functions first."""
 
     def __init__(self, name: str, model: messages.Model) -> None:
         self._name = name
@@ -46,12 +46,12 @@ class _Inliner:
         self._left = MAX_NODES
 
     def graph(self, graph: messages.Graph) -> None:
-        """Write the calls of a graph out, those of graphs within it too."""
+        """Inline the calls of a graph, including graphs inside."""
         self._prepare(key for node in _all_nodes(graph.node) if (key := key_of(node)) in self._functions)
         graph.node = self._written(graph.node)
 
     def _prepare(self, keys: Iterable[Key]) -> None:
-        """Write the calls in the bodies of these functions out, inner ones first and without recursion."""
+        """Inline the calls in these functions' bodies, innermost first, without recursion."""
         pending = [(key, False) for key in dict.fromkeys(keys)]
         open_ones: set[Key] = set()
         while pending:
@@ -77,7 +77,7 @@ class _Inliner:
                     pending.append((other, False))
 
     def _written(self, nodes: Iterable[messages.Node]) -> list[messages.Node]:
-        """Nodes with calls written out."""
+        """Return nodes with inlined calls."""
         written: list[messages.Node] = []
         for node in nodes:
             for attribute in node.attribute:
@@ -90,7 +90,7 @@ class _Inliner:
     def _call(
         self, node: messages.Node, function: messages.Function, body: Sequence[messages.Node]
     ) -> list[messages.Node]:
-        """The body of a function with the names of a call."""
+        """Return the body of a function with the names of a call."""
         self._left -= len([*_all_nodes(body)])
         if self._left < 0:
             raise FileError(f"{self._name} has more than {MAX_NODES:,} nodes when its functions are written out")
@@ -115,7 +115,7 @@ class _Inliner:
 
 
 class _Copy:
-    """A copy of nodes with other names. names: by those of the original. attributes: of the call."""
+    """Copies nodes with new names, by the original ones. ``attributes`` are of the call."""
 
     def __init__(
         self, names: dict[str, str], attributes: Mapping[str, messages.Attribute], new_name: Callable[[str], str]
@@ -165,12 +165,12 @@ class _Copy:
 
 
 def _inlined(node: messages.Node, opsets: Mapping[str, int]) -> messages.Node:
-    """A node that is read by the versions of the function in which it stands, the innermost one."""
+    """Return a node that keeps the operators' versions of its innermost function."""
     return node if isinstance(node, Inlined) else Inlined(**vars(node), opsets=opsets)
 
 
 def _all_nodes(nodes: Iterable[messages.Node]) -> Iterator[messages.Node]:
-    """Nodes and those of graphs within them."""
+    """Yield nodes and those of graphs inside."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
@@ -179,7 +179,7 @@ def _all_nodes(nodes: Iterable[messages.Node]) -> Iterator[messages.Node]:
 
 
 def _names(graph: messages.Graph) -> Iterator[str]:
-    """All names of values, those of graphs within too."""
+    """Yield all names of values, including graphs inside."""
     yield from _own_names(graph)
     yield from (item.name for item in graph.output)
     for node in _all_nodes(graph.node):
@@ -191,7 +191,7 @@ def _names(graph: messages.Graph) -> Iterator[str]:
 
 
 def _own_names(graph: messages.Graph) -> Iterator[str]:
-    """Names of a graph's inputs and arrays."""
+    """Yield names of a graph's inputs and arrays."""
     yield from (item.name for item in graph.input)
     yield from (item.name for item in graph.initializer)
     yield from (item.name for item in graph.sparse_initializer)

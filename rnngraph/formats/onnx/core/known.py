@@ -1,4 +1,4 @@
-"""What is known of a value when a file is read: arrays of the file, and arrays that are made of sizes."""
+"""Values known when a file is read: arrays of the file, and arrays computed from sizes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """An array of the file, or one that follows from sizes: then its entries are objects, formulas among them.
+    """An array of the file, or one of sizes, whose entries are then objects, such as formulas.
 
-    dtype: what the file says, as NumPy's name; of a formula ``int64`` mostly.
+    ``dtype`` is the file's, as NumPy's name; mostly ``int64`` for formulas.
     """
 
     array: np.ndarray
@@ -33,15 +33,15 @@ class Known:
         return self.array.shape
 
     def numbers(self, what: str) -> np.ndarray:
-        """The array, where all of it is numbers."""
+        """Return the array if all of it is numbers."""
         if self.is_symbolic:
-            raise UnreadableError(f"{what} depends on sizes that are open")
+            raise UnreadableError(f"{what} depends on symbolic sizes")
         return self.array
 
 
 @dataclass(frozen=True, eq=False)
 class Expanded:
-    """A value, repeated along axes, some of which may be of open size: most ops repeat by themselves."""
+    """A value repeated along axes, which may have symbolic sizes; most ops broadcast by themselves."""
 
     source: Known | Value
     shape: tuple[Dim, ...]
@@ -49,9 +49,9 @@ class Expanded:
 
 @dataclass(frozen=True, eq=False)
 class Unrounded:
-    """What a file quantizes, as it was before: only what moves such numbers or takes them back to floats may read it.
+    """A value before the file's quantization. Only ops that move such numbers or dequantize them may read it.
 
-    scale, zero: a number of the file stands for (number - zero) * scale; None where a call computes them.
+    A number of the file means (number - zero) * scale; None if a call computes these.
     """
 
     source: Operand
@@ -61,39 +61,39 @@ class Unrounded:
 
 @dataclass(frozen=True, eq=False)
 class Listed:
-    """A sequence of arrays, which ops of sequences alone may read."""
+    """A sequence of arrays, for ops of sequences only."""
 
     items: tuple[Known | Expanded | Value, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """A sequence of as many arrays as a size says, side by side along a first axis."""
+    """A sequence of arrays along a first axis, whose size is the sequence's length."""
 
     items: Known | Expanded | Value
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The places [rank, how many] at which a mask holds, or [how many, rank], which only what writes there may read."""
+    """Indices [rank, count] at which a mask is true, or [count, rank], for ops that write there only."""
 
     mask: Value
     is_turned: bool = False
 
 
 Deferred = Unrounded | Listed | Stacked | Found
-"""What is none of the script's values; ops that know what comes of it may read it."""
+"""A value that the script does not have; ops that know its use may read it."""
 Operand = Known | Expanded | Value
-"""What a value of a file is."""
+"""A value of a file."""
 
 
 def place_of(array: np.ndarray) -> tuple[Any, ...]:
-    """What two arrays have in common that are the same numbers of the file, laid out alike."""
+    """Return a key that is equal for arrays of the same memory and layout."""
     return array.__array_interface__["data"][0], array.shape, array.strides
 
 
 def known(array: Any, dtype: str | None = None) -> Known:
-    """An array as ``Known``: objects that are all numbers become numbers."""
+    """Return an array as ``Known``; objects become numbers if all are."""
     array = np.asarray(array)
     if array.dtype == object and all(isinstance(entry, int | bool | np.integer) for entry in array.reshape(-1)):
         array = array.astype(dtype or np.int64)
@@ -105,14 +105,14 @@ def known(array: Any, dtype: str | None = None) -> Known:
 
 
 def of_sizes(shape: Sequence[Dim]) -> Known:
-    """Sizes as a vector."""
+    """Return sizes as a vector."""
     array = np.empty(len(shape), object)
     array[:] = list(shape)
     return known(array, "int64")
 
 
 def number_like(number: float, x: Operand) -> Known:
-    """A number of x's dtype."""
+    """Return a number with x's dtype."""
     return Known(np.array(number, dtype_of(x)), dtype_of(x))
 
 
@@ -127,7 +127,7 @@ def dtype_of(x: Operand) -> str:
 
 
 def all_are(x: Operand, entry: Dim) -> bool:
-    """Whether all entries of x are this size."""
+    """True if all entries of x are this size."""
     source = x.source if isinstance(x, Expanded) else x
     if not isinstance(source, Known) or source.dtype not in INTEGERS:
         return False
@@ -135,13 +135,13 @@ def all_are(x: Operand, entry: Dim) -> bool:
 
 
 def is_zero(x: Operand) -> bool:
-    """Whether all entries of x are known, and 0."""
+    """True if all entries of x are known to be 0."""
     source = x.source if isinstance(x, Expanded) else x
     return isinstance(source, Known) and not source.is_symbolic and not source.array.any()
 
 
 def check_count(count: int) -> int:
-    """Raise ``UnreadableError`` for arrays that no net has."""
+    """Raise ``UnreadableError`` for larger arrays than nets have."""
     if count > max_folded():
         raise UnreadableError(
             f"an array of {count:,} entries would be made while the file is read; if you trust the file, give "
@@ -163,7 +163,7 @@ _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "
 
 
 def compared(op: str, left: Known, right: Known) -> Known | None:
-    """A comparison of sizes that the file has made floats of, if it holds for all sizes or for none."""
+    """Return a comparison of sizes that the file has cast to float, if it holds for all sizes or none."""
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
     try:
@@ -174,7 +174,7 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
 
 
 def whole(op: str, *items: Known) -> Known | None:
-    """An op of sizes that the file has made floats of, if it gives whole numbers: as torch counts a range."""
+    """Return an op of sizes that the file has cast to float, if the result is whole numbers, as in torch's ranges."""
     entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
     if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):
         return None
@@ -188,17 +188,17 @@ def whole(op: str, *items: Known) -> Known | None:
 
 
 def _whole_numbers(item: Known) -> np.ndarray:
-    """Sizes, and numbers without a fraction, which may be larger than any dtype has them."""
+    """Return sizes and whole numbers, which may exceed any dtype."""
     return item.array if item.is_symbolic else np.asarray(np.frompyfunc(int, 1, 1)(item.array), object)
 
 
 def folds(op: str) -> bool:
-    """Whether an elementwise op is computed while a file is read, where all that it takes is known."""
+    """True if an elementwise op is computed while a file is read, if its operands are known."""
     return op in _NUMPY or op == "Div"
 
 
 def folded(op: str, items: Sequence[Known]) -> Known:
-    """An elementwise op of known arrays."""
+    """Return an elementwise op of known arrays."""
     if len(items) > 2:
         return folded(op, [folded(op, items[:2]), *items[2:]])
     shape = np.broadcast_shapes(*(item.array.shape for item in items))
@@ -206,7 +206,7 @@ def folded(op: str, items: Sequence[Known]) -> Known:
     dtype = "bool" if op in _TRUTHS else items[0].dtype
     if any(item.is_symbolic for item in items):
         if any(np.dtype(item.dtype).kind not in "iub" for item in items):
-            raise UnreadableError("open sizes are computed with as floats")
+            raise UnreadableError("it computes with symbolic sizes as floats")
         return known(_of_entries(op, [item.array.astype(object) for item in items]), dtype)
     with np.errstate(all="ignore"):
         if op == "Div":
@@ -224,18 +224,18 @@ def _divided(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The same where entries are formulas."""
+    """Return an elementwise op of formulas."""
     if op == "Not":
         return np.asarray(np.frompyfunc(inverted, 1, 1)(arrays[0]), object)
     if op == "Neg":
         return np.asarray(np.frompyfunc(lambda entry: checked(entry * -1), 1, 1)(arrays[0]), object)
     if op not in BINARY:
-        raise UnreadableError("it is computed of sizes that are open")
+        raise UnreadableError("it is computed from symbolic sizes")
     return np.asarray(np.frompyfunc(BINARY[op], 2, 1)(*arrays), object)
 
 
 def chosen(condition: Known, a: Known, b: Known) -> Known:
-    """Entries of a or b."""
+    """Return entries of a or b by a condition."""
     if any(isinstance(entry, Undecided) for entry in condition.array.reshape(-1)):
         raise UnreadableError("it depends on which sizes are equal")
     if a.dtype != b.dtype:
@@ -248,7 +248,7 @@ def chosen(condition: Known, a: Known, b: Known) -> Known:
 
 
 def cast(x: Known, dtype: str) -> Known:
-    """Another dtype. Formulas stay whole numbers, and are truth values where they can't be 0."""
+    """Return x in another dtype. Formulas stay whole numbers, and are true if they cannot be 0."""
     if not x.is_symbolic:
         with np.errstate(all="ignore"):
             return known(x.array.astype(dtype), dtype)

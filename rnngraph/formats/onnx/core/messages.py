@@ -1,4 +1,4 @@
-"""ONNX's messages (onnx/onnx.proto), as far as a net is read from them and written to them."""
+"""ONNX's messages (onnx/onnx.proto), with the fields that are read and written."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ class ValueInfo(Message):
 
 @dataclass(eq=False)
 class Tensor(Message):
-    """``TensorProto``. raw_data: the numbers' bytes, where they do not stand in a list. data_location: 1 for a file."""
+    """``TensorProto``. ``raw_data`` are the numbers' bytes, unless a list has them. ``data_location`` is 1 for a
+    file.
+    """
 
     dims: np.ndarray = array(1, Kind.INTEGER, is_packed=False)
     data_type: int = integer(2)
@@ -99,19 +101,19 @@ class Tensor(Message):
 
 @dataclass(eq=False)
 class SparseTensor(Message):
-    """``SparseTensorProto``, of which the name is read."""
+    """``SparseTensorProto``, of which only the name is read."""
 
     values: Tensor | None = message(1, lambda: Tensor)
 
     @property
     def name(self) -> str:
-        """The name, which stands with the values."""
+        """Name, which is in the values."""
         return self.values.name if self.values else ""
 
 
 @dataclass(eq=False)
 class Attribute(Message):
-    """``AttributeProto``. ref_attr_name: in a function, the attribute of its call that is taken."""
+    """``AttributeProto``. ``ref_attr_name`` is the attribute of a function's call that replaces it."""
 
     name: str = text(1)
     f: float | None = real(2, optional=True)
@@ -156,7 +158,7 @@ class Graph(Message):
 
 @dataclass(eq=False)
 class Function(Message):
-    """``FunctionProto``: an op that is defined by nodes. attribute_proto: attributes that have defaults."""
+    """``FunctionProto``: an op defined by nodes. ``attribute_proto`` are attributes with defaults."""
 
     name: str = text(1)
     input: list[str] = texts(4)
@@ -183,7 +185,7 @@ class Model(Message):
 
 
 def attribute(name: str, value: float | int | str | list[Any] | Tensor | Graph) -> Attribute:
-    """The attribute of a value."""
+    """Return a value as an attribute."""
     match value:
         case Tensor():
             return Attribute(name, t=value, type=TENSOR)

@@ -1,4 +1,4 @@
-"""A model file, taken apart: graphs of nodes, and arrays within bounds. Nothing of it is trusted."""
+"""Parses a model file without trusting it: graphs of nodes, and arrays within bounds."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .inlining import MAX_NODES, Inlined, inline_functions
 
 WHAT = "an ONNX file"
 DEEPEST = 40
-"""Graphs within graphs."""
+"""Maximum depth of graphs within graphs."""
 MAIN_DOMAINS = ("", "ai.onnx")
 
 Array = messages.Tensor | messages.SparseTensor
 Attribute: TypeAlias = "float | int | str | list[Any] | Array | Graph"
-"""Values of attributes: lists are of numbers or of texts."""
+"""Value of an attribute; lists are of numbers or of texts."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What the file says of a value. dtype: NumPy's name. shape: ints, names, or None where nothing is said; None
-    where even the rank is open.
+    """The file's type of a value: NumPy's dtype, and a shape of ints, names, or None if unknown; None for an unknown
+    rank.
     """
 
     dtype: str | None
@@ -41,10 +41,7 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One node. inputs: "" where one that may lack does.
-
-    opsets: versions of operators by domain, where they are not the file's.
-    """
+    """A node. Absent inputs are "". ``opsets`` are operators' versions by domain, if they differ from the file's."""
 
     op: str
     domain: str
@@ -61,25 +58,25 @@ class Node:
 
 
 def _plain(text: str) -> str:
-    """A name of the file's, as it can stand in an error."""
+    """Return a name of the file for errors."""
     return text if text.isprintable() and len(text) < 80 else shown(text)
 
 
 @dataclass(eq=False)
 class Graph:
-    """One graph. inputs: {name: what the file says of it}, without those that have arrays."""
+    """A graph. ``inputs`` are the file's types by name, without those that have arrays."""
 
     nodes: list[Node] = field(default_factory=list)
     inputs: dict[str, Kind] = field(default_factory=dict)
     outputs: list[str] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     makers: dict[str, Node] = field(default_factory=dict)
-    """The node that makes a value."""
+    """Node of each value."""
 
 
 @dataclass(eq=False)
 class Model:
-    """A whole file. opsets: versions by domain. name: of the file, for errors. about: the first line of the script."""
+    """A file. ``opsets`` are versions by domain. ``name`` is for errors."""
 
     name: str
     graph: Graph
@@ -89,7 +86,7 @@ class Model:
 
 
 def model_of(source: Any) -> Model:
-    """The model in a path, bytes or ``onnx.ModelProto``. Raises ``FileError``."""
+    """Return the model of a path, bytes or ``onnx.ModelProto``. Raise ``FileError``."""
     folder = None
     if hasattr(source, "SerializeToString") and hasattr(source, "graph"):
         name, data = "this model", _serialized(source)
@@ -112,7 +109,7 @@ def model_of(source: Any) -> Model:
 
 
 def _serialized(source: Any) -> bytes:
-    """The bytes of a model that the package onnx holds."""
+    """Return the bytes of a model of the package onnx."""
     try:
         data: bytes = source.SerializeToString()
     except Exception as error:  # what protobuf's implementations raise is of several kinds
@@ -123,7 +120,7 @@ def _serialized(source: Any) -> bytes:
 
 
 class _Graphs:
-    """Graphs of messages. name: of the file, for errors."""
+    """Converts graphs of messages. ``name`` is the file's, for errors."""
 
     def __init__(self, name: str) -> None:
         self._name, self._nodes = name, 0
@@ -151,7 +148,7 @@ class _Graphs:
         return found
 
     def _attribute(self, entry: messages.Attribute, depth: int) -> Attribute | None:
-        """The value of an attribute; None for kinds that no op that is read has."""
+        """Return the value of an attribute; None for kinds that no op here has."""
         match entry.type:
             case messages.FLOAT:
                 return entry.f or 0.0
@@ -173,7 +170,7 @@ class _Graphs:
 
 
 def _kind(proto: messages.Type | None) -> Kind:
-    """The dtype and shape that a file says."""
+    """Return the file's dtype and shape."""
     tensor = proto.tensor_type if proto else None
     if tensor is None:
         return Kind(None, None)
@@ -190,17 +187,17 @@ def _kind(proto: messages.Type | None) -> Kind:
 
 
 def graph_of(name: str, proto: messages.Graph) -> Graph:
-    """A graph of messages. name: of what it is, for errors."""
+    """Return a graph of messages. ``name`` is for errors."""
     return _Graphs(name).graph(proto, 0)
 
 
 def number_of_dtype(dtype: str) -> int:
-    """The element type of NumPy's name; 0 where there is none."""
+    """Return ONNX's element type of NumPy's name; 0 if there is none."""
     return next((number for number, name in _DTYPES.items() if name == dtype), 0)
 
 
 def dtype_name(number: int) -> str | None:
-    """NumPy's name of an element type; None for texts and types that NumPy lacks."""
+    """Return NumPy's name of an element type; None for texts and types that NumPy lacks."""
     return _DTYPES.get(number)
 
 
@@ -211,7 +208,7 @@ _DTYPES: Mapping[int, str] = {
 
 
 class ArrayReader:
-    """Arrays of a file, and of files that it names, which lie in its folder. folder: None where there is none."""
+    """Reads arrays of a file, and of files in its ``folder``; None: there is none."""
 
     def __init__(self, name: str, folder: Path | None) -> None:
         self._name, self._folder = name, folder
@@ -219,7 +216,9 @@ class ArrayReader:
         """Arrays by their messages: a model may be read several times."""
 
     def array(self, proto: Array) -> np.ndarray:
-        """A message's array, the same object each time; float16 and bfloat16 become float32. Raises ``FileError``."""
+        """Return a message's array, the same object each time, with float16 and bfloat16 as float32. Raise
+        ``FileError``.
+        """
         if proto not in self._decoded:
             array = self._array(proto)
             array.flags.writeable = False
@@ -252,7 +251,7 @@ class ArrayReader:
         return flat.astype(np.float32 if dtype == "float16" else flat.dtype.newbyteorder("=")).reshape(shape)
 
     def _listed(self, proto: messages.Tensor, dtype: str) -> np.ndarray:
-        """Numbers that stand one by one in a message."""
+        """Return numbers that a message lists one by one."""
         field_name = {
             "float32": "float_data", "float64": "double_data", "int64": "int64_data",
             "uint32": "uint64_data", "uint64": "uint64_data",
@@ -266,7 +265,7 @@ class ArrayReader:
         return numbers.astype(dtype)
 
     def _beside(self, proto: messages.Tensor, what: str) -> bytes:
-        """The bytes of a file in the model's folder."""
+        """Return the bytes of a file in the model's folder."""
         entries = {entry.key: entry.value for entry in proto.external_data}
         location = entries.get("location", "")
         if self._folder is None:
@@ -296,5 +295,5 @@ class ArrayReader:
 
 
 def subgraphs(node: Node) -> Iterator[Graph]:
-    """The graphs in a node's attributes."""
+    """Yield the graphs in a node's attributes."""
     return (value for value in node.attributes.values() if isinstance(value, Graph))

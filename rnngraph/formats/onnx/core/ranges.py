@@ -1,4 +1,4 @@
-"""What arrays of indices are that exporters make of sizes: one number everywhere, or a count along one axis."""
+"""Recognizes arrays of indices that exporters compute from sizes: a constant, or a count along one axis."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _RESHAPES = (basic.reshape, basic.expand_dims, basic.squeeze)
 
 @dataclass(frozen=True)
 class Range:
-    """``first``, and 1 more at each later entry of ``axis``; the same everywhere where axis is None."""
+    """``first``, plus 1 for each later entry of ``axis``; None: constant."""
 
     first: Dim
     axis: int | None
 
 
 def range_of(tensors: Tensors, x: Any) -> Range | None:
-    """What whole numbers x are, if they are that."""
+    """Return the range that whole numbers are, if they are one."""
     if isinstance(x, int):
         return Range(x, None)
     if isinstance(x, Known):
@@ -73,7 +73,7 @@ def _of_step(tensors: Tensors, x: Value) -> Range | None:
 
 
 def _behind(found: Range | None, axes: int) -> Range | None:
-    """The same behind so many more axes."""
+    """Return the range after more leading axes."""
     return found if found is None or found.axis is None else replace(found, axis=found.axis + axes)
 
 
@@ -104,7 +104,7 @@ def _of_known(x: Known) -> Range | None:
 
 
 def parts_of(tensors: Tensors, x: Operand) -> list[Operand] | None:
-    """The entries of the last axis of x side by side, each with the other axes alone, or None if that is not known."""
+    """Return the entries of the last axis of x as separate values, or None if they are unknown."""
     *ahead, count = shape_of(x)
     if count == 1 or isinstance(x, Known):
         return [tensors.taken(x, [*[slice(None)] * len(ahead), entry]) for entry in range(count)]  # type: ignore[arg-type]

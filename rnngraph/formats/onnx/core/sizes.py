@@ -1,7 +1,7 @@
-"""Arithmetic of sizes, as exporters write it down: shapes taken apart, computed with, and put together again.
+"""Arithmetic of sizes as exporters write it: shapes split into sizes, computed with, and joined.
 
-A size that is open is a formula of names, each of which stands for 1 or more. What can't be told of all sizes is
-``UnreadableError``, but for the question whether two sizes are equal, which may wait as ``Undecided``.
+A symbolic size is a formula of names of 1 or more. Questions without one answer for all sizes raise
+``UnreadableError``, except whether two sizes are equal, which can wait as ``Undecided``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MOST_TERMS = 12
 
 
 class ForcedSizeError(UnreadableError):
-    """A node that can be read for one value of a size alone that the file calls open, as exporters leave it that write
-    the example's sizes down.
+    """A node that can be read for one value of a symbolic size only, such as the example's size that an exporter
+    wrote.
     """
 
     def __init__(self, what: str, name: str, value: int) -> None:
@@ -34,7 +34,7 @@ class ForcedSizeError(UnreadableError):
 
 @dataclass(frozen=True)
 class Undecided:
-    """Whether two sizes are equal, or are not, which only a call can tell."""
+    """Equality of two sizes, or its negation, which only a call determines."""
 
     left: Dim
     right: Dim
@@ -48,14 +48,14 @@ Entry = int | bool | Size | Undecided
 
 
 def checked(dim: Dim) -> Dim:
-    """The size, where its formula is of a length that real nets have."""
+    """Return a size if its formula has a realistic length."""
     if len(terms_of(dim)) > MOST_TERMS or any(len(names) > MOST_TERMS for names, _ in terms_of(dim)):
         raise UnreadableError("sizes are made of sizes by long formulas")
     return dim
 
 
 def equal(left: Entry, right: Entry) -> bool | Undecided:
-    """Whether two entries are equal."""
+    """Return whether two entries are equal."""
     if isinstance(left, Undecided) or isinstance(right, Undecided):
         raise UnreadableError("whether sizes are equal is compared again")
     found: bool | Undecided = ARITHMETIC.compare(operator.eq, left, right)
@@ -63,7 +63,7 @@ def equal(left: Entry, right: Entry) -> bool | Undecided:
 
 
 def inverted(entry: Entry) -> Entry:
-    """Not the entry."""
+    """Return the negation of an entry."""
     if isinstance(entry, Undecided):
         return Undecided(entry.left, entry.right, not entry.negated)
     if isinstance(entry, Size):
@@ -72,7 +72,7 @@ def inverted(entry: Entry) -> Entry:
 
 
 class _Proving:
-    """The policy of ONNX's reader: whether sizes are equal may wait for the call, all else must hold for all sizes."""
+    """Policy of ONNX's reader: equality of sizes may wait for the call; all else must hold for all sizes."""
 
     def quotient(self, left: Dim, right: Dim) -> Dim:
         raise UnreadableError(f"{dim_text(left)} is divided by {dim_text(right)}")
@@ -87,7 +87,7 @@ ARITHMETIC = Arithmetic(_Proving())
 
 
 def divided(left: Dim, right: Dim) -> Dim:
-    """left / right, cut off."""
+    """Return left / right, truncated."""
     try:
         found = ARITHMETIC.divide(left, right)
     except ZeroDivisionError:
@@ -96,7 +96,7 @@ def divided(left: Dim, right: Dim) -> Dim:
 
 
 def remainder(left: Dim, right: Dim) -> Dim:
-    """left modulo right."""
+    """Return left modulo right."""
     try:
         return ARITHMETIC.remainder(left, right)
     except ZeroDivisionError:
@@ -104,7 +104,7 @@ def remainder(left: Dim, right: Dim) -> Dim:
 
 
 def _both(left: Entry, right: Entry) -> Entry:
-    """left and right, of truth values."""
+    """Return left and right, of truth values."""
     for entry, other in ((left, right), (right, left)):
         if isinstance(entry, bool):
             return other if entry else False
@@ -112,7 +112,7 @@ def _both(left: Entry, right: Entry) -> Entry:
 
 
 def plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A function of sizes that refuses what is undecided."""
+    """Return a function of sizes that rejects undecided ones."""
 
     def of_sizes(left: Any, right: Any) -> Any:
         if isinstance(left, Undecided) or isinstance(right, Undecided):
@@ -139,7 +139,7 @@ BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "And": _both,
     "Or": lambda a, b: inverted(_both(inverted(a), inverted(b))),
 }
-"""What is computed of two entries of which one is a formula."""
+"""Functions of two entries, at least one of which is a formula."""
 
 
 def total(shape: tuple[Dim, ...]) -> Dim:
@@ -147,7 +147,9 @@ def total(shape: tuple[Dim, ...]) -> Dim:
 
 
 def part_of(dim: Dim) -> tuple[str, slice] | None:
-    """A size with a name, and the slice of as many entries that takes ``dim`` of them: all but 3, or every second."""
+    """Return a named size, and the slice of that many entries that has ``dim`` of them, such as all but 3, or every
+    second.
+    """
     if not isinstance(dim, Size) or dim.symbol is not None:
         return None
     for name in names_of(dim):
@@ -165,7 +167,7 @@ def part_of(dim: Dim) -> tuple[str, slice] | None:
 
 
 def forced(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[str, int] | None:
-    """The one size, and its value, for which an array of one shape has as many entries as another shape."""
+    """Return the only size, and its value, for which two shapes have equal numbers of entries."""
     left, right = (product(dims) for dims in uncommon(own, target))
     for name in sorted(names_of(left) & names_of(right)):  # such as of B, T and of 2 B, 6
         less, fewer = quotient(left, size(name)), quotient(right, size(name))
@@ -184,7 +186,7 @@ def names_of(dim: Dim) -> frozenset[str]:
 
 
 def axis_of(axis: int, rank: int) -> int:
-    """A position from the front."""
+    """Return a nonnegative axis."""
     if not -rank <= axis < rank:
         raise UnreadableError(f"axis {axis} of an array of rank {rank}")
     return axis % rank

@@ -1,4 +1,4 @@
-"""Ops that can be read, and what their readers are given."""
+"""Readers of ops, and their arguments."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ OpReader = Callable[["Call"], Outputs]
 Function = TypeVar("Function", bound=OpReader)
 
 OPS: dict[tuple[str, str], OpReader] = {}
-"""The reader of an op, by its domain and name."""
+"""Readers of ops by domain and name."""
 
 MISSING: Any = object()
 _CONSTANTS = {"value_float": "float32", "value_floats": "float32", "value_int": "int64", "value_ints": "int64"}
 
 
 def reads(*ops: str, domain: str = "") -> Callable[[Function], Function]:
-    """Says that a function reads ops of these names."""
+    """Register a function as the reader of ops."""
 
     def register(function: Function) -> Function:
         for op in ops:
@@ -39,25 +39,22 @@ def reads(*ops: str, domain: str = "") -> Callable[[Function], Function]:
 
 
 def reader_of(node: Node) -> OpReader | None:
-    """The reader of a node, or None where its op can't be read."""
+    """Return the reader of a node, or None."""
     return OPS.get(("" if node.domain in MAIN_DOMAINS else node.domain, node.op))
 
 
 class Branches(Protocol):
-    """What reads graphs within nodes."""
+    """Reader of graphs within nodes."""
 
     def branch(self, graph: Graph, given: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
-        """The outputs of a graph whose inputs are ``given``. tensors: what declares within, if another does."""
+        """Return the outputs of a graph with inputs ``given``. ``tensors`` declares inside, if another one does."""
 
     def decide(self, node: Node, entry: Undecided) -> bool:
-        """What is taken of a condition that only a call can tell."""
+        """Return the assumed value of a condition that only a call determines."""
 
 
 class Call:
-    """One node with its inputs.
-
-    inputs: None where one lacks. tensors: functions of values. opset: the version of the node's domain.
-    """
+    """One node with its inputs, of which absent ones are None. ``opset`` is the version of the node's domain."""
 
     def __init__(
         self, node: Node, inputs: Sequence[Operand | Deferred | None], opset: int, tensors: Tensors,
@@ -75,14 +72,14 @@ class Call:
         return self.tensors.script
 
     def input(self, number: int) -> Operand:
-        """An input that must be there."""
+        """Return a required input."""
         found = self.maybe(number)
         if found is None:
             raise UnreadableError(f"it lacks input {number}")
         return found
 
     def maybe(self, number: int) -> Operand | None:
-        """An input that may lack."""
+        """Return an optional input."""
         found = self.inputs[number] if number < len(self.inputs) else None
         if isinstance(found, Unrounded):
             raise UnreadableError("it computes with numbers that were quantized at run time")
@@ -93,47 +90,47 @@ class Call:
         return found
 
     def found(self, number: int) -> Found | None:
-        """An input that is the places at which a mask holds, or None where it is something else."""
+        """Return an input if it is the indices at which a mask is true."""
         given = self.inputs[number] if number < len(self.inputs) else None
         return given if isinstance(given, Found) else None
 
     def stacked(self, number: int) -> Operand | None:
-        """The arrays of a sequence along a first axis, where a size says how many there are."""
+        """Return the arrays of a sequence along a first axis, if its length is a size."""
         found = self.inputs[number] if number < len(self.inputs) else None
         return found.items if isinstance(found, Stacked) else None
 
     def items(self, number: int) -> tuple[Operand, ...]:
-        """The arrays of an input that is a sequence."""
+        """Return the arrays of a sequence."""
         found = self.inputs[number] if number < len(self.inputs) else None
         if not isinstance(found, Listed):
             raise UnreadableError("it reads no sequence that the file has made")
         return found.items
 
     def quantized(self, number: int) -> Operand | Unrounded:
-        """An input of numbers that are quantized: in the file, or at run time."""
+        """Return an input of quantized numbers, in the file or at run time."""
         found = self.inputs[number] if number < len(self.inputs) else None
         return found if isinstance(found, Unrounded) else self.input(number)
 
     def of(self, op: str, inputs: Sequence[Operand | Deferred | None], opset: int = 13) -> Outputs:
-        """What a node of ONNX's own with these inputs and this node's attributes gives."""
+        """Return the outputs of another op of ONNX with these inputs and this node's attributes."""
         node = replace(self.node, op=op, domain="")
         reader = reader_of(node)
         assert reader is not None, op
         return reader(Call(node, inputs, opset, self.tensors, self._arrays, self._branches))
 
     def value(self, number: int, base: str = "weight") -> Value:
-        """An input as a value of the script."""
+        """Return an input as a value of the script."""
         return self.tensors.value(self.input(number), base)
 
     def array(self, number: int, what: str) -> np.ndarray:
-        """An input that the file must have. what: it, in an error."""
+        """Return an input that the file must have. ``what`` is its name in an error."""
         found = self.input(number)
         if not isinstance(found, Known):
             raise UnreadableError(f"{what} is computed at run time; it must be in the file")
         return found.numbers(what)
 
     def sizes(self, number: int, what: str) -> list[Any]:
-        """An input of whole numbers, formulas of sizes among them, as a flat list."""
+        """Return an input of whole numbers or formulas as a flat list."""
         found = self.input(number)
         if not isinstance(found, Known):
             raise UnreadableError(f"{what} are computed at run time; they must follow from the file and from sizes")
@@ -142,7 +139,7 @@ class Call:
         return [entry if found.is_symbolic else entry.item() for entry in found.array.reshape(-1)]
 
     def ints(self, number: int, what: str) -> list[int]:
-        """An input of numbers that the file must have, as a flat list."""
+        """Return an input of numbers that the file must have, as a flat list."""
         return [int(entry) for entry in self.array(number, what).reshape(-1)]
 
     # Attributes --------------------------------------------------------------------------------------
@@ -176,14 +173,14 @@ class Call:
         return found
 
     def entries(self, name: str, default: Sequence[Any] | None = None) -> list[Any] | None:
-        """A list of numbers or texts, or None."""
+        """Return a list of numbers or texts, or None."""
         found = self.node.attributes.get(name)
         if found is not None and not isinstance(found, list):
             raise UnreadableError(f"attribute {name} is no list")
         return list(default) if found is None and default is not None else found
 
     def known_attribute(self, name: str) -> Known | None:
-        """An array among the attributes."""
+        """Return an array among the attributes."""
         found = self.node.attributes.get(name)
         if found is None:
             return None
@@ -192,7 +189,7 @@ class Call:
         return known(self._arrays.array(found))
 
     def axes(self, number: int, default: Sequence[int] | None = None) -> list[int] | None:
-        """``axes``, an attribute in old opsets and an input, by ``number``, in new ones."""
+        """Return ``axes``, an attribute in old opsets and the input ``number`` in new ones."""
         if self.maybe(number) is not None:
             return self.ints(number, "axes")
         return self.entries("axes", default)
@@ -207,7 +204,7 @@ class Call:
         return len(self.shape(number))
 
     def constant(self, node: Node) -> np.ndarray:
-        """The array of a Constant node: this one, or one of a graph within."""
+        """Return the array of a Constant node: this one, or one of a graph within."""
         for name, dtype in _CONSTANTS.items():
             if name in node.attributes:
                 return np.asarray(node.attributes[name], dtype)
@@ -227,9 +224,11 @@ class Call:
     def branch(
         self, graph: Graph, given: Mapping[str, Operand] | None = None, tensors: Tensors | None = None
     ) -> list[Operand]:
-        """The outputs of a graph within, whose inputs are ``given``. tensors: what declares within, if another does."""
+        """Return the outputs of a graph within, with inputs ``given``. ``tensors`` declares inside, if another one
+        does.
+        """
         return self._branches.branch(graph, given or {}, tensors)
 
     def decide(self, entry: Undecided) -> bool:
-        """What is taken of a condition that only a call can tell."""
+        """Return the assumed value of a condition that only a call determines."""
         return self._branches.decide(self.node, entry)

@@ -1,7 +1,7 @@
-"""Functions of values of a file, whichever they are: what is known is computed, all else is declared in the script.
+"""Functions of a file's values: known ones are computed, others declared in the script.
 
-Exporters turn axes to and fro around recurrent layers and convolutions. What was turned, reshaped or joined is noted
-with the step that did it, so that what undoes it gives what was there before.
+Exporters transpose around recurrent layers and convolutions. Notes record transposed, reshaped and joined values with
+their steps, so that the inverse returns the original value.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from .values import Values
 class Note:
     """How a value was made of others.
 
-    kind: ``transpose`` (by: the order), ``reshape``, ``stack`` and ``concat`` (by: the axis), ``slice`` (by: the axis
-    and where it begins), ``sorted`` (by: the axis along which entries were put in the order of the second part), and
-    what ``say`` was told.
+    ``kind`` is ``transpose`` (``by`` is the order), ``reshape``, ``stack`` or ``concat`` (``by`` is the axis),
+    ``slice``
+    (``by`` is the axis and its start), ``sorted`` (``by`` is the axis whose entries are in the order of the second
+    part), or
+    a kind of ``say``.
     """
 
     kind: str
@@ -36,7 +38,7 @@ class Note:
 
 
 class Tensors(Values):
-    """Declares in a script."""
+    """Functions that declare in a script."""
 
     def __init__(
         self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
@@ -50,7 +52,7 @@ class Tensors(Values):
     # Moving ------------------------------------------------------------------------------------------
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
-        """x with its axes in this order."""
+        """Return x with its axes in this order."""
         order = tuple(axis % len(shape_of(x)) for axis in order)
         if sorted(order) != list(range(len(shape_of(x)))):
             raise UnreadableError(f"an order of axes {list(order)} for shape {texts(shape_of(x))}")
@@ -63,7 +65,7 @@ class Tensors(Values):
         return self.turned(x, order)
 
     def turned(self, x: Value, order: tuple[int, ...]) -> Value:
-        """x with its axes in this order, all of them from the front."""
+        """Return x with its axes in this order of nonnegative axes."""
         if order == tuple(range(len(order))):
             return x
         note = self.note(x)
@@ -84,7 +86,7 @@ class Tensors(Values):
         return made
 
     def joint(self, parts: Sequence[Value]) -> Value | None:
-        """What joins these parts on the last axis, if something does."""
+        """Return the value that joins these parts on the last axis, if there is one."""
         rank = len(shape_of(parts[0]))
         return self._wholes.get((rank - 1, *((part.step, part.path) for part in parts)))
 
@@ -92,12 +94,12 @@ class Tensors(Values):
         return self._notes.get((x.step, x.path))
 
     def turned_from(self, x: Operand) -> tuple[Value, tuple[int, ...]] | None:
-        """What x is with its axes in another order, if it is that."""
+        """Return the value, and the order, of which x is the transpose, if it is one."""
         note = self.note(x) if isinstance(x, Value) else None
         return (note.parts[0], note.by) if note is not None and note.kind == "transpose" else None
 
     def reshape(self, x: Operand, shape: Sequence[Dim]) -> Operand:
-        """x in another shape; -1 stands for what is left."""
+        """Return x in another shape, in which -1 is the remaining size."""
         own, wanted = shape_of(x), list(shape)
         if wanted.count(-1) > 1:
             raise UnreadableError("a shape holds -1 more than once")
@@ -142,7 +144,7 @@ class Tensors(Values):
         return made
 
     def rows_apart(self, x: Value) -> Value | None:
-        """What x [rows, n] was before several axes, such as steps and batch, became its rows."""
+        """Return the value before several axes, such as steps and batch, became the rows of x [rows, n]."""
         note = self.note(x)
         if note is None or note.kind != "reshape":
             return None
@@ -151,7 +153,7 @@ class Tensors(Values):
         return note.parts[0] if is_flat else None
 
     def _as_written(self, x: Value, own: tuple[Dim, ...], shape: tuple[Dim, ...]) -> Value:
-        """A reshape by the function that says it best."""
+        """Declare a reshape by the function that describes it best."""
         if len(shape) == len(own) + 1:
             for axis in range(len(shape)):
                 if shape[axis] == 1 and (*shape[:axis], *shape[axis + 1 :]) == own:
@@ -173,7 +175,7 @@ class Tensors(Values):
         return self.script.call(basic.reshape, x, tuple(entries))
 
     def expand_dims(self, x: Operand, axes: Sequence[int]) -> Operand:
-        """x with axes of 1. axes: where they are in the result."""
+        """Return x with axes of 1 at these positions of the result."""
         own = list(shape_of(x))
         rank = len(own) + len(axes)
         places = sorted(axis_of(axis, rank) for axis in axes)
@@ -184,7 +186,7 @@ class Tensors(Values):
         return self.reshape(x, own)
 
     def squeeze(self, x: Operand, axes: Sequence[int] | None) -> Operand:
-        """x without axes of 1: these, or all that are known to be."""
+        """Return x without these axes of 1, or without all known ones."""
         own = shape_of(x)
         places = [axis for axis, dim in enumerate(own) if dim == 1]
         if axes is not None:
@@ -198,7 +200,7 @@ class Tensors(Values):
         return self.reshape(x, [dim for axis, dim in enumerate(own) if axis not in places])
 
     def concat(self, items: Sequence[Operand], axis: int) -> Operand:
-        """Joined along an axis."""
+        """Return the values joined along an axis."""
         rank = len(shape_of(items[0]))
         axis = axis_of(axis, rank)
         if len(items) == 1:
@@ -230,7 +232,7 @@ class Tensors(Values):
         return known(np.concatenate([item.array for item in items], axis), items[0].dtype)
 
     def _joined_expanded(self, items: Sequence[Expanded], axis: int) -> Expanded | None:
-        """Arrays that all repeat one number."""
+        """Return the join of arrays that all repeat one number, or None."""
         sources = [item.source for item in items]
         first = sources[0]
         if not isinstance(first, Known) or first.array.size != 1:
@@ -245,7 +247,7 @@ class Tensors(Values):
         return Expanded(first, tuple(whole))
 
     def _parts_along(self, x: Value, axis: int) -> list[Value] | None:
-        """What was stacked along an axis to make x, if it was."""
+        """Return the values that were joined along an axis to make x, if it was."""
         note = self.note(x)
         if note is None:
             return None
@@ -273,7 +275,7 @@ class Tensors(Values):
         return made
 
     def _alike(self, items: Sequence[Value]) -> list[Note] | None:
-        """How all of these were made, if all were turned, or sorted, in one way."""
+        """Return the notes of values that were all transposed, or sorted, in one way."""
         notes = [note for item in items if (note := self.note(item)) is not None]
         first = notes[0] if len(notes) == len(items) else None
         if first is None or any(note.kind != first.kind or note.by != first.by for note in notes):
@@ -282,12 +284,12 @@ class Tensors(Values):
         return notes if first.kind == "transpose" or (first.kind == "sorted" and is_one_order) else None
 
     def note_concat(self, x: Value, parts: Sequence[Value], axis: int) -> None:
-        """Says that x is these parts side by side."""
+        """Record that x is these parts side by side."""
         self._notes[x.step, x.path] = Note("concat", tuple(parts), axis)
         self._wholes[(axis, *((part.step, part.path) for part in parts))] = x
 
     def stack(self, items: list[Value], axis: int) -> Value:
-        """Joined along a new axis."""
+        """Return the values joined along a new axis."""
         if len(items) == 1:
             return self._reshaped(items[0], (*shape_of(items[0])[:axis], 1, *shape_of(items[0])[axis:]))
         notes = self._alike(items)
@@ -299,7 +301,7 @@ class Tensors(Values):
         return made
 
     def taken(self, x: Operand, index: Sequence[Any]) -> Operand:
-        """x[index] of NumPy's basic indexing; whole numbers take an axis away."""
+        """Return x[index] as in NumPy's basic indexing; whole numbers remove an axis."""
         index = [*index, *(slice(None),) * (len(shape_of(x)) - len(index))]
         if isinstance(x, Known):
             return Known(np.asarray(x.array[tuple(index)]), x.dtype)
@@ -347,7 +349,7 @@ class Tensors(Values):
     # Rows in another order -------------------------------------------------------------------------------
 
     def sorted(self, x: Value, order: Value, axis: int) -> Value:
-        """Entries along an axis in the order that indices give."""
+        """Return entries along an axis in the order of indices."""
         made = self.rows_at(x, order, axis)
         self._notes[made.step, made.path] = Note("sorted", (x, order), axis)
         return made
@@ -357,32 +359,32 @@ class Tensors(Values):
         return self.script.call(basic.gather, x, indices, *([axis] if axis else []))
 
     def cast(self, x: Value, dtype: str) -> Value:
-        """x in another dtype."""
+        """Return x in another dtype."""
         note = self.note(x)
         if note is not None and note.kind == "sorted" and x.tensor.dtype != dtype:
             return self.sorted(super().cast(note.parts[0], dtype), note.parts[1], note.by)
         return super().cast(x, dtype)
 
     def say(self, x: Value, kind: str, *parts: Value) -> Value:
-        """x, of which is noted what it is: an ``order`` of indices, the ``inverse`` of one, a ``count`` from 0 on."""
+        """Record what x is: an ``order`` of indices, its ``inverse``, or a ``count`` from 0; return x."""
         self._notes[x.step, x.path] = Note(kind, parts)
         return x
 
     def is_a(self, x: Any, kind: str, *parts: Value) -> bool:
-        """Whether that is noted of x. parts: of what it must be made."""
+        """True if that is recorded of x. ``parts`` are those it must be made of."""
         note = self.note(x) if isinstance(x, Value) else None
         if note is None or note.kind != kind or len(note.parts) < len(parts):
             return False
         return all(one is other for one, other in zip(note.parts, parts, strict=False))
 
     def sorted_from(self, x: Operand) -> tuple[Value, Value, int] | None:
-        """What x was before its entries were put in order, the order, and the axis."""
+        """Return the value before its entries were sorted to x, the order, and the axis."""
         note = self.note(x) if isinstance(x, Value) else None
         return (*note.parts, note.by) if note is not None and note.kind == "sorted" else None
 
 
 def _moved_axis(own: Sequence[Dim], shape: Sequence[Dim], axis: int) -> int | None:
-    """Where an axis is in a shape that differs by axes of 1 alone."""
+    """Return the position of an axis in a shape that differs only in axes of 1."""
     if [dim for dim in own if dim != 1] != [dim for dim in shape if dim != 1] or own[axis] == 1:
         return None
     number = sum(dim != 1 for dim in own[:axis])
@@ -395,7 +397,7 @@ def _source(x: Operand) -> Known | Value:
 
 
 def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
-    """What to do where a shape has a number in place of an open size, as it was in an example."""
+    """Return the remedy for a shape with an example's number in place of a symbolic size."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or not have.symbol or not isinstance(want, int) or want < 1:
         return ""
@@ -403,7 +405,7 @@ def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
 
 
 def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
-    """Raises where -1 would stand for a size of its own if another were the number that stands in its place."""
+    """Raise if -1 would be another size of the array, because a number replaces it."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or have.symbol is None or not isinstance(want, int) or want < 1:
         return
@@ -414,7 +416,7 @@ def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
 
 
 def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
-    """The size that -1 stands for."""
+    """Return the size for -1."""
     left, divisors = uncommon(own, [dim for dim in target if dim != -1])
     divisor = total(tuple(divisors))
     if divisor == 0:
