@@ -4,6 +4,7 @@
 ``recurrent``, ``ops`` and ``loops``. ``unread`` lists ops that no function reads, with the reason. ``fusing`` and
 ``graph_reader`` read the needed nodes in order, and ``bodies`` has ONNX's definitions of other ops. ``read`` is the
 entrance, which also rolls up unrolled steps.
+``quantized_files`` says with which bits a program computes what a quantized file has.
 
 To add an op, write a function with ``@reads("Op")`` of ``core.table`` in a file of ``ops``; a new file is imported by
 ``read``. The function takes a ``Call`` with the node's inputs and attributes, and returns the node's outputs: a
