@@ -309,7 +309,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with weight decay apart from the gradient (Loshchilov & Hutter 2019, algorithm 2).
 
-    p is first multiplied by 1 − rate · weight_decay. Other arguments are as for ``Adam``.
+    p is first multiplied by 1 − rate · weight_decay. ``beta1``, ``beta2`` and other arguments are as for ``Adam``.
     """
 
     weight_decay: float = 0.01

@@ -108,7 +108,7 @@ class Prune:
         return remaining if before is None else remaining & before
 
     def zeros(self, left: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Return which elements of a matrix are zero for these blocks."""
+        """Return which elements of a matrix are zero if these blocks are ``left``."""
         rows, columns = self.block
         kept = np.repeat(np.repeat(left, rows, 0), columns, 1)[: shape[0], : shape[1]]
         if self.diagonal is not None and self.diagonal <= shape[0] and shape[1] % self.diagonal == 0:
