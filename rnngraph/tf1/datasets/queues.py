@@ -144,7 +144,7 @@ class QueueBase:
         while len(content.elements) < count + self.least_left and not content.is_closed:
             if self.fill:
                 self._refill(session, content)
-            elif threading.active_count() > 1:
+            elif _may_be_filled_by_threads():
                 time.sleep(_WAIT_S)
             else:
                 raise FailedPreconditionError(
@@ -161,6 +161,12 @@ class QueueBase:
             session.run(self.fill)
         except OutOfRangeError:
             content.is_closed = True
+
+
+def _may_be_filled_by_threads() -> bool:
+    """True if there are threads beside this one and rnngraph's own, which add nothing to queues."""
+    own = threading.current_thread()
+    return any(thread is not own and not thread.name.startswith("rnngraph") for thread in threading.enumerate())
 
 
 class FIFOQueue(QueueBase):
