@@ -19,6 +19,8 @@ GUIDES = Path(__file__).resolve().parents[1] / "guides"
 
 HEAD = """# Words of other frameworks
 
+For those who know a thing by another framework's name. At the end you have its name here.
+
 What Keras, torch, TensorFlow, JAX and NumPy call a thing, and what is written here. The same tables answer mistakes:
 `rg.LSTM` and `rg.dense(x, units, bias=False)` raise errors that say what to write. Ways in for programs and files:
 

@@ -299,7 +299,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], Options, type[Exception], str]] = {
     "batch_size": ({"x": OK}, {"batch_size": 0}, rg.ArgumentError, "batch_size must be at least 1, not 0"),
     "batch_size_kind": ({"x": OK}, {"batch_size": 2.0}, rg.DtypeError, "batch_size must be an int"),
     "window": ({"x": OK}, {"window": 0}, rg.ArgumentError, "window must be at least 1, not 0"),
-    "window_without_time": ({"y": [1]}, {"window": 2}, rg.ArgumentError, "nothing that is fed has a time axis"),
+    "window_without_time": ({"y": [1]}, {"window": 2}, rg.ArgumentError, "no feed has a time axis"),
     "window_of_two": (
         {"x": OK, "target": [[1], [2], [3]]}, {"window": 2}, rg.ArgumentError, "x has T, target has S"
     ),

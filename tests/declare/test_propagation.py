@@ -50,8 +50,8 @@ ARGUMENTS = [
 NO_OPERATIONS = {
     "accuracy", "bidirectional_dynamic_rnn", "by_graph", "compile", "ctc_loss", "dumps", "dynamic_decode",
     "dynamic_rnn", "joined", "load", "loads", "loads_trainer", "map_structure", "memory", "parameter", "placeholder",
-    "read_keras",
-    "read_nam", "read_onnx", "read_rtneural", "read_tf1_variables", "read_torch", "stack_bidirectional_dynamic_rnn",
+    "read_keras", "read_nam", "read_onnx", "read_rtneural", "read_tf1_graph", "read_tf1_variables", "read_torch",
+    "stack_bidirectional_dynamic_rnn",
     "state", "state_placeholder", "static_rnn", "with_update", "write_onnx", "constant", "broadcast_to",
 }  # fmt: skip
 """Functions that the tests below call with arguments of their own, or that make no Tensors of others."""

@@ -461,7 +461,7 @@ def test_what_cannot_be_exported_says_why(tmp_path: Path) -> None:
         ({"name": "net\n"}, "can't begin C names"),
         ({"batch": 0}, "at least 1"),
         ({"batch": True}, "must be an int"),
-        ({"target": "pdp11"}, "not known"),
+        ({"target": "pdp11"}, "unknown target"),
         ({"weights": "bfloat16"}, "not offered"),
         ({"dispatch": True, "target": "x86-64-v3"}, "leave target out"),
         ({"directory": 3}, "no path"),

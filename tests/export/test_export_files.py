@@ -320,7 +320,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     for wrong, words in (
         (["--name", "9"], "can't begin C names"),
         (["--name", "test"], "would hide"),
-        (["--target", "pdp11"], "not known"),
+        (["--target", "pdp11"], "unknown target"),
     ):
         assert main([*given, *wrong]) != 0
         complaint = capsys.readouterr().err

@@ -530,7 +530,7 @@ def test_sizes_of_which_nothing_is_likely_are_refused(tmp_path: Path) -> None:
         ({"form": None}, "form"),
         ({"form": "sequence", "batch": 0}, "at least 1"),
         ({"form": "sequence", "batch": 1.5}, "must be an int"),
-        ({"form": "sequence", "target": "pdp11"}, "not known"),
+        ({"form": "sequence", "target": "pdp11"}, "unknown target"),
     ],
 )
 def test_wrong_arguments(options: dict[str, Any], words_of_error: str, tmp_path: Path) -> None:

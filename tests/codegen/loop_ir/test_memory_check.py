@@ -136,7 +136,7 @@ def test_places_that_are_formulas_are_compared_for_all_sizes() -> None:
     T = size("T")
     statements = [call(WRITES, A), call(WRITES, B), call(READS, A)]
     check(statements, {A: (0, 64 * T), B: (64 * T, 64 * T + 64)})
-    with pytest.raises(VerifyError, match=r"the place of b ends at 64\*T, behind 32\*T"):
+    with pytest.raises(VerifyError, match=r"the place of b ends at 64\*T, after 32\*T"):
         check(statements, {A: (0, 64 * T), B: (32 * T, 64 * T)})
     with pytest.raises(VerifyError, match="reads a, which holds nothing"):
         check(statements, {A: (0, 64 * T), B: (0, 64 * T)})
@@ -273,12 +273,12 @@ def test_all_statements_are_found_at_any_depth() -> None:
 
 
 def test_a_statement_that_does_not_say_what_it_uses_cannot_be_made() -> None:
-    with pytest.raises(TypeError, match="Silent doesn't say"):
+    with pytest.raises(TypeError, match="Silent must define uses and renamed"):
 
         class Silent(BaseStatement):
             pass
 
-    with pytest.raises(TypeError, match="Half doesn't say"):
+    with pytest.raises(TypeError, match="Half must define uses and renamed"):
 
         class Half(BaseStatement):
             def uses(self) -> Uses:

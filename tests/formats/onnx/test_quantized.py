@@ -200,6 +200,7 @@ def wide_model(dynamic: bool) -> tuple[Any, np.ndarray]:
 
 @pytest.mark.parametrize("dynamic", [True, False])
 def test_programs_of_quantized_files_have_the_files_bits(dynamic: bool) -> None:
+    pytest.importorskip("onnxruntime")
     model, weights = wide_model(dynamic)
     net = rg.read_onnx(model)
     x = floats(2, 7, 64)

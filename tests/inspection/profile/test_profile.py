@@ -261,7 +261,7 @@ def test_text_html_and_picture_show_every_layer(tmp_path: Path) -> None:
     dots = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
     root = ET.fromstring(picture)
     assert dots == pytest.approx([1.5 * int(root.attrib[side]) for side in ("width", "height")], abs=1)
-    with pytest.raises(rg.ArgumentError, match=re.escape("can't plot .pdf; a profile is drawn as .svg or .png")):
+    with pytest.raises(rg.ArgumentError, match=re.escape("can't plot .pdf; give a path that ends in .svg or .png")):
         profile.plot(tmp_path / "profile.pdf")
     with pytest.raises(rg.NameLookupError, match="no layer 'densee'; did you mean dense"):
         profile["densee"]
