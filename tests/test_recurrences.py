@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from recurrences import CELLS, D, H
+from recurrence_cells import CELLS, D, H
 
 import rnngraph as rg
 

@@ -231,6 +231,13 @@ def test_tests_need_no_working_directory() -> None:
     assert not [path.name for path in tests if by_package.search(path.read_text())]
 
 
+def test_helpers_have_names_of_their_own() -> None:
+    """Tests import benchmarks and helpers by bare names, in one process."""
+    root = ROOT.parent
+    helpers = {path.stem for path in (root / "tests" / "helpers").glob("*.py")}
+    assert helpers.isdisjoint(path.stem for path in (root / "benchmarks").glob("[!_]*") if path.suffix in ("", ".py"))
+
+
 @pytest.mark.parametrize("room", [path for path in FILES if path.name == "__init__.py"], ids=name_of)
 def test_a_room_says_what_it_is_for(room: Path) -> None:
     assert len(ast.get_docstring(ast.parse(room.read_text())) or "") > 60
