@@ -98,8 +98,8 @@ def recurrences() -> list[Any]:
     for kind in rows.KINDS:
         for call in (rows.INFERENCE, rows.STEP, rows.TRAINING):
             row = rows.Row(kind, call, 2, 1 if call == rows.STEP else 9, 3, 5)
-            heavy = call == rows.TRAINING and kind not in rows.DIAGONAL
-            marks = [] if (kind, call) in quick else [pytest.mark.exhaustive if heavy else pytest.mark.slow]
+            slow = call == rows.INFERENCE and kind in ("GLA", "GDN")
+            marks = [] if (kind, call) in quick else [pytest.mark.slow if slow else pytest.mark.exhaustive]
             cases.append(pytest.param(row, id=row.name.replace(" ", "-"), marks=marks))
     return cases
 

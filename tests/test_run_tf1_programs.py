@@ -22,7 +22,7 @@ def test_a_folder_of_scripts(tmp_path: Path) -> None:
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "whole.py").write_text(WHOLE)
-    (programs / "refused.py").write_text("import tensorflow as tf\ntf.data.Dataset\n")
+    (programs / "refused.py").write_text("import tensorflow as tf\ntf.data.TFRecordDataset\n")
     (programs / "_helper.py").write_text("raise ValueError\n")
     expected = tmp_path / "expected.txt"
 
@@ -34,7 +34,7 @@ def test_a_folder_of_scripts(tmp_path: Path) -> None:
     done = run("whole.py\tsum\t3.0\n")
     lines = done.stdout.splitlines()
     assert (done.returncode, len(lines)) == (0, 3)
-    assert lines[0].startswith("refused.py: rnngraph run: error: refused.py:2: tf.data.Dataset is not offered; ")
+    assert lines[0].startswith("refused.py: rnngraph run: error: refused.py:2: tf.data.TFRecordDataset is not offered; ")
     assert lines[1].startswith("whole.py: runs whole (")
     assert lines[2] == "1 of 2 run whole"
     assert not (programs / "written.txt").exists()
