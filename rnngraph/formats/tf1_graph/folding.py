@@ -21,7 +21,9 @@ def _of_one_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _sum(array: np.ndarray, axes: np.ndarray | None = None, keepdims: int = 1, **_: Any) -> Any:
-    return array.sum(None if axes is None else tuple(axes.tolist()), keepdims=bool(keepdims), dtype=array.dtype)
+    where = tuple(range(array.ndim) if axes is None else axes.tolist())
+    total = array.sum(where, array.dtype, keepdims=True)
+    return total if keepdims else total.squeeze(where)
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
