@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...storage.protobuf import Kind, Message, array, fixed, integer, message, messages, raw, raws, text
+from ...storage.protobuf import Kind, Message, array, fixed, integer, message, messages, raws, text, view
 
 
 @dataclass(eq=False)
 class Dim(Message):
-    """``TensorShapeProto.Dim``."""
+    """``TensorShapeProto.Dim``; -1 where the size is open."""
 
     size: int = integer(1)
 
@@ -21,6 +21,7 @@ class TensorShape(Message):
     """``TensorShapeProto``."""
 
     dim: list[Dim] = messages(2, lambda: Dim)
+    unknown_rank: int = integer(3)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -97,7 +98,9 @@ class ObjectGraph(Message):
 class TensorProto(Message):
     """``TensorProto``: its bytes, or a list of numbers in the field of its type."""
 
-    tensor_content: bytes = raw(4)
+    dtype: int = integer(1)
+    tensor_shape: TensorShape | None = message(2, lambda: TensorShape)
+    tensor_content: memoryview | None = view(4)
     float_val: np.ndarray = array(5, Kind.FLOAT)
     double_val: np.ndarray = array(6, Kind.DOUBLE)
     int_val: np.ndarray = array(7, Kind.INTEGER)

@@ -23,15 +23,11 @@ from ..reading import bytes_of_file, not_readable
 from . import sorted_table
 from .checksums import masked_crc
 from .messages import Entry, Header, ObjectGraph, TensorProto, TensorSlices
+from .tensors import array_of_bytes, array_of_tensor
 
 WHAT = "a TensorFlow checkpoint"
 OBJECT_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
-STRING, BFLOAT16 = 7, 14
-DTYPES: Mapping[int, str] = {
-    1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 8: "<c8", 9: "<i8", 10: "?", BFLOAT16: "<u2",
-    17: "<u2", 18: "<c16", 19: "<f2", 22: "<u4", 23: "<u8",
-}  # fmt: skip
-"""NumPy's types by the numbers of TensorFlow's ``DataType``."""
+STRING = 7
 MOST_SHARDS = 1 << 16
 Extents = list[tuple[int, int]]
 """(start, count) of a slice along each axis; a count of -1 is the whole axis."""
@@ -120,7 +116,7 @@ class _Shards:
         reserve(2 * entry.size, f"the variable {label}")
         data = self.bytes_of(entry, label)
         _check(entry.crc, masked_crc(data), label)
-        return _array(data, entry.dtype, entry.shape if shape is None else shape, label)
+        return array_of_bytes(data, entry.dtype, entry.shape if shape is None else shape, label)
 
     def texts(self, entry: Entry, label: str) -> bytes:
         """The texts of a tensor of strings, one behind the other. Raises ``ValueError`` as ``array`` does."""
@@ -258,7 +254,7 @@ def _version_1(table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
         if dtype == STRING:
             continue
         counts, place = slice_of(extents, shape)
-        part = _of_tensor(tensor, dtype, counts, label)
+        part = array_of_tensor(tensor, dtype, counts, label)
         found.setdefault(label, _Slices(label, shape)).add(place, part)
     arrays: dict[str, np.ndarray] = {}
     lacking = []
@@ -281,44 +277,6 @@ def _saved_slices(table: Mapping[bytes, bytes]) -> Iterator[tuple[str, Extents, 
         if saved is not None:
             label, extents = slice_key(key)
             yield label, extents, saved.data or TensorProto()
-
-
-_VALUES = {
-    1: "float_val", 2: "double_val", 3: "int_val", 4: "int_val", 5: "int_val", 6: "int_val", 9: "int64_val",
-    10: "bool_val", 17: "int_val", 19: "half_val", BFLOAT16: "half_val",
-}  # fmt: skip
-"""The field of a ``TensorProto`` in which numbers of a type stand."""
-
-
-def _of_tensor(tensor: TensorProto, dtype: int, shape: tuple[int, ...], label: str) -> np.ndarray:
-    """The array of a ``TensorProto``. The last number of a list stands for all that follow."""
-    if tensor.tensor_content:
-        return _array(tensor.tensor_content, dtype, shape, label)
-    if dtype not in _VALUES:
-        raise ValueError(f"{label} is of TensorFlow's type {dtype}, which is not read")
-    numbers: np.ndarray = getattr(tensor, _VALUES[dtype])
-    count = math.prod(shape)
-    if numbers.size > count or (count and not numbers.size):
-        raise ValueError(f"{label} has {numbers.size} numbers for shape {shape}")
-    reserve(8 * count, f"the variable {label}")
-    whole = np.concatenate([numbers, np.repeat(numbers[-1:], count - numbers.size)])
-    if _VALUES[dtype] == "half_val":  # 16 bits of a float each
-        return _array(whole.astype("<u2").tobytes(), dtype, shape, label)
-    return whole.astype(DTYPES[dtype]).reshape(shape)
-
-
-# Arrays ----------------------------------------------------------------------------------------------
-
-
-def _array(data: bytes, dtype: int, shape: tuple[int, ...], label: str) -> np.ndarray:
-    if dtype not in DTYPES:
-        raise ValueError(f"{label} is of TensorFlow's type {dtype}, which is not read")
-    if any(size < 0 for size in shape) or math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize != len(data):
-        raise ValueError(f"{label} has {len(data)} bytes, which are none of shape {list(shape)}")
-    array = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
-    if dtype == BFLOAT16:
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    return array.astype(array.dtype.newbyteorder("="))
 
 
 def _check(stored: int, computed: int, label: str) -> None:

@@ -13,7 +13,7 @@ from ...support.errors import DtypeError
 from .checksums import masked_crc
 from .messages import Dim, Entry, Header, TensorShape, Version
 from .sorted_table import MAGIC, PLAIN
-from .variables import DTYPES
+from .tensors import DTYPES
 
 NUMBERS = {np.dtype(kind): number for number, kind in DTYPES.items() if number not in (14,)}
 BLOCK, RESTART = 1 << 18, 16

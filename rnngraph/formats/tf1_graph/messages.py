@@ -6,37 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...storage.protobuf import Kind, Message, array, integer, message, messages, raw, raws, real, text, texts, view
-
-
-@dataclass(eq=False)
-class Dim(Message):
-    """``TensorShapeProto.Dim``; -1 where the size is open."""
-
-    size: int = integer(1)
-
-
-@dataclass(eq=False)
-class Shape(Message):
-    """``TensorShapeProto``."""
-
-    dim: list[Dim] = messages(2, lambda: Dim)
-    unknown_rank: int = integer(3)
-
-
-@dataclass(eq=False)
-class Tensor(Message):
-    """``TensorProto``: its bytes, or a list of numbers in the field of its type, of which the last is repeated."""
-
-    dtype: int = integer(1)
-    tensor_shape: Shape | None = message(2, lambda: Shape)
-    tensor_content: memoryview | None = view(4)
-    float_val: np.ndarray = array(5, Kind.FLOAT)
-    double_val: np.ndarray = array(6, Kind.DOUBLE)
-    int_val: np.ndarray = array(7, Kind.INTEGER)
-    int64_val: np.ndarray = array(10, Kind.INTEGER)
-    bool_val: np.ndarray = array(11, Kind.INTEGER)
-    half_val: np.ndarray = array(13, Kind.INTEGER)
+from ...storage.protobuf import Kind, Message, array, integer, message, messages, raw, raws, real, text, texts
+from ..tensorflow.messages import TensorProto, TensorShape
 
 
 @dataclass(eq=False)
@@ -57,8 +28,8 @@ class AttrValue(Message):
     f: float | None = real(4, optional=True)
     b: int | None = integer(5, optional=True)
     type: int | None = integer(6, optional=True)
-    shape: Shape | None = message(7, lambda: Shape)
-    tensor: Tensor | None = message(8, lambda: Tensor)
+    shape: TensorShape | None = message(7, lambda: TensorShape)
+    tensor: TensorProto | None = message(8, lambda: TensorProto)
 
 
 @dataclass(eq=False)

@@ -7,21 +7,24 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from ...storage.protobuf import DecodeError, Message, decode
 from ...support.errors import FileError, shown
 from ..reading import MOST_BYTES, bytes_of_file
+from ..tensorflow import tensors
+from ..tensorflow.tensors import array_of_tensor
 from ..tensorflow.variables import read_tf1_variables
 from . import messages
 
 WHAT = "a graph of TensorFlow 1.x"
 DTYPES: Mapping[int, str] = {
-    1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 9: "int64", 10: "bool", 17: "uint16",
-    19: "float16", 22: "uint32", 23: "uint64",
-}  # fmt: skip
+    number: np.dtype(kind).name
+    for number, kind in tensors.DTYPES.items()
+    if np.dtype(kind).kind != "c" and number != tensors.BFLOAT16
+}
 """NumPy's names of ``DataType``. Reference types are these and 100."""
 MAX_NODES = 1_000_000
 SERVING = "serving_default"
@@ -154,31 +157,13 @@ def array_of(name: str, node: Node) -> np.ndarray:
     """Return the array of a constant. Raises ``FileError``."""
     value = node.attributes.get("value")
     proto = value.tensor if value else None
-    dtype = DTYPES.get(proto.dtype) if proto else None
-    if proto is None or dtype is None:
+    if proto is None or proto.dtype not in DTYPES:
         raise FileError(f"{name}: {node} holds no array of numbers")
-    shape = tuple(dim.size for dim in proto.tensor_shape.dim) if proto.tensor_shape else ()
-    count = math.prod(shape)
-    if any(size < 0 for size in shape) or count > MOST_BYTES or len(shape) > 32:
+    shape = proto.tensor_shape.sizes if proto.tensor_shape else ()
+    if any(size < 0 for size in shape) or math.prod(shape) > MOST_BYTES or len(shape) > 32:
         raise FileError(f"{name} is damaged: {node} has shape {shown(list(shape))}")
-    if proto.tensor_content is not None and len(proto.tensor_content):
-        stored = np.dtype(dtype).newbyteorder("<")
-        if len(proto.tensor_content) != count * stored.itemsize:
-            raise FileError(f"{name} is damaged: {node} holds {len(proto.tensor_content)} bytes for {list(shape)}")
-        return _held(np.frombuffer(proto.tensor_content, stored).reshape(shape))
-    listed: Any = {
-        "float32": proto.float_val, "float64": proto.double_val, "int64": proto.int64_val, "bool": proto.bool_val,
-        "float16": proto.half_val,
-    }.get(dtype, proto.int_val)  # fmt: skip
-    numbers = listed.astype(np.uint16).view(np.float16) if dtype == "float16" else listed.astype(dtype)
-    if numbers.size > count:
-        raise FileError(f"{name} is damaged: {node} holds {numbers.size} numbers for {list(shape)}")
-    whole = np.zeros(count, dtype)
-    whole[: numbers.size] = numbers
-    whole[numbers.size :] = numbers[-1] if numbers.size else 0
-    return _held(whole.reshape(shape))
-
-
-def _held(array: np.ndarray) -> np.ndarray:
-    """In native byte order; float16 as float32, as all is computed here."""
-    return array.astype(np.float32 if array.dtype == np.float16 else array.dtype.newbyteorder("="))
+    try:
+        array = array_of_tensor(proto, proto.dtype, shape, str(node), default=0)
+    except ValueError as error:
+        raise FileError(f"{name} is damaged: {error}") from None
+    return array.astype(np.float32) if array.dtype == np.float16 else array  # as all is computed here
