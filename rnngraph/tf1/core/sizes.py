@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,19 +90,32 @@ def with_computed(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any,
 
     Such numbers are sizes that are not the axis's own. A run checks that they lie within the axis.
     """
-    taken = [item for item in index if item is not None]
-    if len([item for item in taken if item is not Ellipsis]) > x.rank:
-        return x, index
-    axes, left = iter(_axes_of(x, taken)), list[Any]()
-    for item in index:
-        axis = None if item is None else next(axes)
-        if axis is None or not isinstance(item, slice) or not _is_computed(item, x.type.shape[axis]):
-            left.append(item)
-            continue
+
+    def taken(x: Tensor, axis: int, item: slice) -> Tensor | None:
+        if not _is_computed(item, x.type.shape[axis]):
+            return None
         start = 0 if item.start is None else item.start
         count = (x.type.shape[axis] if item.stop is None else item.stop) - start
-        places = build("iota", size=count) + dimension(start, "int64")
-        x = gather(x, places, axis)
+        return gather(x, build("iota", size=count) + dimension(start, "int64"), axis)
+
+    return _with_taken(x, index, taken)
+
+
+def _with_taken(
+    x: Tensor, index: tuple[Any, ...], take: Callable[[Tensor, int, slice], Tensor | None]
+) -> tuple[Tensor, tuple[Any, ...]]:
+    """Return a Tensor whose slices were taken, and the index that is left. take: gives None for slices that stay."""
+    named = [item for item in index if item is not None]
+    if len([item for item in named if item is not Ellipsis]) > x.rank:
+        return x, index
+    axes, left = iter(_axes_of(x, named)), list[Any]()
+    for item in index:
+        axis = None if item is None else next(axes)
+        taken = take(x, axis, item) if axis is not None and isinstance(item, slice) else None
+        if taken is None:
+            left.append(item)
+            continue
+        x = taken
         left.append(slice(None))
     return x, tuple(left)
 
@@ -147,19 +160,16 @@ def _axes_of(x: Tensor, taken: Sequence[Any]) -> list[int]:
 
 
 def with_clamped(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """A Tensor whose slices with bounds far from an end of an open axis were taken, and the index that is left."""
-    taken = [item for item in index if item is not None]
-    if len([item for item in taken if item is not Ellipsis]) > x.rank:
-        return x, index
-    axes, left = iter(_axes_of(x, taken)), list[Any]()
-    for item in index:
-        axis = None if item is None else next(axes)
-        if axis is None or not isinstance(item, slice) or not _is_far(item, x.type.shape[axis]):
-            left.append(item)
-            continue
-        x = clamped_slice(x, axis, item.start, item.stop, 1 if item.step is None else item.step)
-        left.append(slice(None))
-    return x, tuple(left)
+    """Return a Tensor whose slices with bounds far from an end of an open axis were taken, and the index that is
+    left.
+    """
+
+    def taken(x: Tensor, axis: int, item: slice) -> Tensor | None:
+        if not _is_far(item, x.type.shape[axis]):
+            return None
+        return clamped_slice(x, axis, item.start, item.stop, 1 if item.step is None else item.step)
+
+    return _with_taken(x, index, taken)
 
 
 def _is_far(item: slice, dim: Dim) -> bool:

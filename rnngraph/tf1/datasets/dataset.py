@@ -14,9 +14,6 @@ from ...declare.tensor import Tensor
 from ...support.api_guard import api
 from ...support.errors import DtypeError, ShapeError, StructureError, shown
 from ..core.graph import get_default_graph
-from ..core.names import DType
-from ..core.shapes import TensorShape
-from ..core.tensors import DTYPES
 from .batches import (
     Element,
     Stream,
@@ -33,12 +30,12 @@ from .functions import ElementFunction
 from .iterators import Iterator, make_initializable_iterator, make_one_shot_iterator
 from .reading import Reading
 from .shapes import shapes_in
-from .sources import TEXT, Component, array_in, component_dtype
+from .sources import TEXT, Component, Structured, array_in, component_dtype
 
 Begin = Callable[[Reading], Stream]
 
 
-class Dataset:
+class Dataset(Structured):
     """``tf.data.Dataset``. Elements are read by an iterator of ``make_one_shot_iterator`` and kin.
 
     Attributes:
@@ -58,16 +55,6 @@ class Dataset:
         inner = [source for item in beside if isinstance(item, Dataset) for source in item.sources]
         given = [item for item in beside if isinstance(item, Tensor)]
         return Dataset(structure, elements, [*self.sources, *inner, *given])
-
-    @property
-    def output_types(self) -> Any:
-        """Dtypes of the components."""
-        return map_leaves(lambda item: DType(TEXT) if item.dtype == TEXT else DTYPES[item.dtype], self.structure)
-
-    @property
-    def output_shapes(self) -> Any:
-        """Shapes of the components."""
-        return map_leaves(lambda item: TensorShape(item.shape or ()), self.structure)
 
     # Where elements come from ---------------------------------------------------------------------
 

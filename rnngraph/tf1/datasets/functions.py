@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from ..core.session import Session
 from ..core.tensors import TfTensor, as_tensorflow
 from ..ops.inputs import placeholder
 from ..table.missing import GUIDE
-from .sources import TEXT, Component, Source, array_in, component_dtype, kind_of, pulled_tensor
+from .sources import TEXT, Component, Pulled, Source, array_in, component_dtype, kind_of, pulled_tensor
 
 
 class ElementFunction:
@@ -150,11 +149,8 @@ class _Call(Source):
         super().__init__("tf.py_func")
         self.function, self.inputs, self.dtypes = function, inputs, dtypes
 
-    def called(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+    def element_of_run(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
         """Return the function's results in a run."""
-        latest = self._latest.get(session)
-        if latest is not None and latest[0] == seed:
-            return latest[1]
         nodes = [item.node for item in self.inputs if isinstance(item, Tensor) and item.node not in fed]
         arrays = iter(session.compute(nodes, fed, seed) if nodes else [])
         values = [
@@ -175,20 +171,7 @@ class _Call(Source):
             if kind_of(array) != dtype and not (array.dtype.kind == "O" and dtype == TEXT):
                 raise DtypeError(f"tf.py_func: the function gives {array.dtype}, and Tout says {dtype}")
             found.append(array_in(array, dtype))
-        self._latest[session] = seed, found
         return found
-
-
-@dataclass(frozen=True)
-class _Result:
-    """Value of a Tensor that a Python function gives."""
-
-    call: _Call
-    number: int
-
-    def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Return the array."""
-        return self.call.called(session, fed, seed)[self.number]
 
 
 @api
@@ -210,7 +193,7 @@ def py_func(
         return results if several else results[0]
     inputs = [as_tensorflow(item) if isinstance(item, Tensor) else array_in(item) for item in inp]
     call = _Call(func, inputs, dtypes)
-    found = [PythonResult.of(dtype, _Result(call, number)) for number, dtype in enumerate(dtypes)]
+    found = [PythonResult.of(dtype, Pulled(call, number)) for number, dtype in enumerate(dtypes)]
     return found if several else found[0]
 
 

@@ -7,20 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.nest import flatten, map_leaves, pack
+from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor
 from ...ir.graph import Node
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, StructureError, shown, user_line
 from ..core.errors import FailedPreconditionError, InvalidArgumentError
 from ..core.graph import get_default_graph
-from ..core.names import DType
 from ..core.operations import Operation
-from ..core.shapes import TensorShape
-from ..core.tensors import DTYPES
 from .reading import Reading
 from .shapes import shapes_in
-from .sources import TEXT, Component, Elements, Source, component_dtype
+from .sources import Component, Elements, Source, Structured, component_dtype
 
 
 class _Begin(Operation):
@@ -59,7 +56,7 @@ class _Stream(Elements):
         return super().next_element(session, fed)
 
 
-class Iterator:
+class Iterator(Structured):
     """``tf.data.Iterator``. Each run that reads what ``get_next`` gives takes one element."""
 
     def __init__(self, structure: Any, source: Any, dataset: Any = None) -> None:
@@ -107,16 +104,6 @@ class Iterator:
     def string_handle(self, name: str | None = None) -> Operation:
         """Return an operation whose run gives what a feedable iterator is fed to read this one."""
         return _Handle(self, name or "string_handle")
-
-    @property
-    def output_types(self) -> Any:
-        """Dtypes of the components."""
-        return map_leaves(lambda item: DType(TEXT) if item.dtype == TEXT else DTYPES[item.dtype], self.structure)
-
-    @property
-    def output_shapes(self) -> Any:
-        """Shapes of the components."""
-        return map_leaves(lambda item: TensorShape(item.shape or ()), self.structure)
 
     @staticmethod
     @api

@@ -9,14 +9,16 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ...declare.nest import map_leaves
 from ...declare.placeholders import fed
 from ...declare.tensor import Tensor
 from ...ir.graph import Node
 from ...support.errors import NotOfferedError, user_line
 from ..core.errors import OutOfRangeError
 from ..core.graph import get_default_graph
-from ..core.names import dtype_name
-from ..core.tensors import as_tensorflow
+from ..core.names import DType, dtype_name
+from ..core.shapes import TensorShape
+from ..core.tensors import DTYPES, as_tensorflow
 from ..table.missing import GUIDE
 
 TEXT = "string"
@@ -73,10 +75,30 @@ def component_dtype(dtype: Any) -> str:
     return dtype_name(dtype)
 
 
+class Structured:
+    """What has elements of one structure.
+
+    Attributes:
+        structure: Nest of the components of an element.
+    """
+
+    structure: Any
+
+    @property
+    def output_types(self) -> Any:
+        """Dtypes of the components."""
+        return map_leaves(lambda item: DType(TEXT) if item.dtype == TEXT else DTYPES[item.dtype], self.structure)
+
+    @property
+    def output_shapes(self) -> Any:
+        """Shapes of the components."""
+        return map_leaves(lambda item: TensorShape(item.shape or ()), self.structure)
+
+
 class Source:
     """A stream of elements. Within one run all reads give the same element, and each run takes a new one.
 
-    A subclass gives ``next_element``.
+    A subclass gives ``next_element``, or ``element_of_run`` where it depends on the run.
     """
 
     def __init__(self, what: str) -> None:
@@ -87,8 +109,12 @@ class Source:
         """Return the element of a run. fed: what it is fed; seed: the run's, which tells runs apart."""
         latest = self._latest.get(session)
         if latest is None or latest[0] != seed:
-            latest = self._latest[session] = seed, self.next_element(session, fed)
+            latest = self._latest[session] = seed, self.element_of_run(session, fed, seed)
         return latest[1]
+
+    def element_of_run(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+        """Return the element of a run that has none yet. Arguments are those of ``element``."""
+        return self.next_element(session, fed)
 
     def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
         """Return the next element in a session. Raises ``OutOfRangeError`` at the end."""

@@ -124,6 +124,13 @@ assert_non_positive = _sign(operator.le, "assert_non_positive", "<=")
 # What is known while declaring ------------------------------------------------------------------------
 
 
+def _known(is_right: bool, x: Any, wanted: str, message: str | None, name: str) -> Operation:
+    """Return an operation that does nothing. Raises ``ShapeError`` at once where a Tensor is not as wanted."""
+    if not is_right:
+        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {wanted}".strip())
+    return _nothing(name)
+
+
 def _nothing(name: str) -> Operation:
     return Check(as_tensor(np.asarray(True)), "", [], MAX_SHOWN, name)
 
@@ -138,9 +145,8 @@ def assert_rank(
     name: str | None = None,
 ) -> Operation:
     """Raise ``ShapeError`` where a Tensor has another number of axes."""
-    if as_tensor(x).rank != int(rank):
-        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have rank {rank}".strip())
-    return _nothing(name or "assert_rank")
+    is_right = as_tensor(x).rank == int(rank)
+    return _known(is_right, x, f"rank {rank}", message, name or "assert_rank")
 
 
 @api
@@ -153,9 +159,8 @@ def assert_rank_at_least(
     name: str | None = None,
 ) -> Operation:
     """Raise ``ShapeError`` where a Tensor has fewer axes."""
-    if as_tensor(x).rank < int(rank):
-        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have rank at least {rank}".strip())
-    return _nothing(name or "assert_rank_at_least")
+    is_right = as_tensor(x).rank >= int(rank)
+    return _known(is_right, x, f"rank at least {rank}", message, name or "assert_rank_at_least")
 
 
 @api
@@ -168,9 +173,8 @@ def assert_rank_in(
     name: str | None = None,
 ) -> Operation:
     """Raise ``ShapeError`` where a Tensor's number of axes is not in a list."""
-    if as_tensor(x).rank not in [int(rank) for rank in ranks]:
-        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have a rank in {list(ranks)}".strip())
-    return _nothing(name or "assert_rank_in")
+    is_right = as_tensor(x).rank in [int(rank) for rank in ranks]
+    return _known(is_right, x, f"a rank in {list(ranks)}", message, name or "assert_rank_in")
 
 
 @api
