@@ -73,12 +73,7 @@ class ChunkedPieces(ScanPieces):
         for recurrence in planned:
             plan = recurrence.plan
             assert plan is not None
-            for node in [node for node, loop in self.loops.items() if recurrence.carry in loop.members]:
-                del self.loops[node]
-            loop = ChunkLoop(self, recurrence, plan, steps_of(plan, steps))
-            for node in loop.members:
-                self.loops[node] = loop
-        self.whole = False
+            self.replace_loop(recurrence.carry, ChunkLoop(self, recurrence, plan, steps_of(plan, steps)))
 
 
 class ChunkLoop:

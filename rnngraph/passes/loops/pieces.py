@@ -118,6 +118,13 @@ class ScanPieces:
     def _number(node: Node) -> bool:
         return node.op in ("constant", "iota", "dimension")
 
+    def replace_loop(self, carry: Node, loop: LoopPiece) -> None:
+        """Let another piece compute a carry, in place of the loop of which the carry is a member."""
+        for node in [node for node, known in self.loops.items() if carry in known.members]:
+            del self.loops[node]
+        self.loops.update(dict.fromkeys(loop.members, loop))
+        self.whole = False
+
     def result(self, index: int, like: Node) -> Node:
         value = self.body.outputs[index][1]
         if index < self.carries:

@@ -68,12 +68,7 @@ class _Pieces(ScanPieces):
         super().__init__(scan)
         for recurrence, terms in known:
             assert recurrence.plan is not None
-            for node in [node for node, loop in self.loops.items() if recurrence.carry in loop.members]:
-                del self.loops[node]
-            loop = _Loop(self, recurrence, recurrence.plan, terms, operators)
-            for node in loop.members:
-                self.loops[node] = loop
-        self.whole = False
+            self.replace_loop(recurrence.carry, _Loop(self, recurrence, recurrence.plan, terms, operators))
 
 
 class _Loop:
