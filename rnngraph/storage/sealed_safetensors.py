@@ -58,9 +58,8 @@ def arrays_in(raw: bytes) -> dict[str, np.ndarray]:
         ValueError: The header is damaged, does not describe the data, or names an unknown dtype.
     """
     data = memoryview(raw)
-    begin = _end_of_header(data)
-    header = json.loads(bytes(data[8:begin])) if begin <= len(data) else None
-    if not isinstance(header, dict):
+    begin, header = _end_of_header(data), _header(data)
+    if header is None or begin > len(data):
         raise ValueError("it has no header")
     entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
     behind, arrays = 0, dict[str, np.ndarray]()
@@ -113,22 +112,22 @@ def is_intact(raw: bytes, key: str) -> bool | None:
 
 def metadata_of(raw: bytes) -> dict[str, Any]:
     """Return the texts of ``__metadata__``; an empty dict if they are missing or the header is damaged."""
-    data = memoryview(raw)
-    try:
-        header = json.loads(bytes(data[8 : _end_of_header(data)]))
-    except (ValueError, RecursionError):
-        return {}
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    metadata = (_header(raw) or {}).get("__metadata__")
     return metadata if isinstance(metadata, dict) else {}
 
 
 def has_header(raw: bytes) -> bool:
     """True if the bytes begin with a safetensors header."""
-    data = memoryview(raw)
+    return _header(raw) is not None
+
+
+def _header(raw: bytes | memoryview) -> dict[str, Any] | None:
+    """Return the entries of the header; None if the bytes do not begin with one."""
     try:
-        return isinstance(json.loads(bytes(data[8 : _end_of_header(data)])), dict)
+        header = json.loads(bytes(memoryview(raw)[8 : _end_of_header(raw)]))
     except (ValueError, RecursionError):
-        return False
+        return None
+    return header if isinstance(header, dict) else None
 
 
 def _in_order(header: bytes) -> bytes:
