@@ -92,6 +92,12 @@ def test_every_public_name_is_in_the_api() -> None:
     assert [name for name in rg.__all__ if name not in words] == []
 
 
+def test_decisions_have_numbers_of_their_own() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+    titles = [int(page.read_text().removeprefix("# ").partition(".")[0]) for page in pages]
+    assert titles == [int(page.name[:4]) for page in pages] == [*range(1, len(pages) + 1)]
+
+
 def test_quick_start_is_two_commands() -> None:
     section = re.search(r"^## Quick start\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
     assert section is not None
