@@ -343,7 +343,7 @@ def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory(2, 1000, recompute="auto").arena == again
     made.training.gradients(feeds_of(made, 2, 1000))
     entries = made.training.full_graph().native_entries()
-    assert [entry.made_for.again for entry in entries] == [Recompute(None, large_states_only=True), Recompute(32)]
+    assert [entry.made_for.again for entry in entries] == [Recompute(None), Recompute(32)]
 
 
 def test_memory_does_not_decide_against_what_can_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,10 @@ class TensorType:
         """Symbols outside of floor divisions. Only they can be solved for, given a concrete shape."""
         return frozenset(name for dim in self.shape if isinstance(dim, Size) for name in dim.plain_symbols)
 
+    def bytes_at(self, open_size: int) -> int:
+        """Return the bytes of a value, with this number for every open size."""
+        return evaluate(product(self.shape), dict.fromkeys(self.symbols, open_size)) * ITEM_BYTES[self.dtype]
+
     def with_shape(self, shape: Shape) -> TensorType:
         return TensorType(self.dtype, shape)
 

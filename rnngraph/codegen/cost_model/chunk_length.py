@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...ir.graph import Node
-from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product
+from ...ir.types import Dim, Shape, evaluate, product
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import FusedKernels
 from ..analysis.node_kinds import is_batched_product
@@ -50,10 +50,10 @@ def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length
     if not temporaries:
         return MAX_CHUNK
     products = [node for kernel in fused.kernels for node in kernel.members if _has_weights(node)]
-    weights = sum(map(_bytes, dict.fromkeys(node.operands[1] for node in products)))
+    weights = sum(node.tensor.bytes_at(OPEN_ROWS) for node in {node.operands[1] for node in products})
     is_read_from_afar = weights > target.second_cache // 2  # then temporaries cost less than weights, however many rows
     rows = max(map(_rows, products if is_read_from_afar else temporaries))
-    far = sum(_bytes(kernel.first) for kernel in fused.kernels if kernel.kind == "outer_sum")
+    far = sum(kernel.first.tensor.bytes_at(OPEN_ROWS) for kernel in fused.kernels if kernel.kind == "outer_sum")
     wanted = ROWS_OF_A_CHUNK * (2 if far > target.second_cache // 4 else 1)
     steps = -(-wanted // rows)
     steps = steps // 8 * 8 if steps >= 8 else steps
@@ -70,7 +70,3 @@ def _rows(node: Node) -> int:
     """Return the rows of one step, at an assumed number for open sizes."""
     open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
     return max(1, evaluate(product(node.shape[1:-1]), open_sizes))
-
-
-def _bytes(node: Node) -> int:
-    return evaluate(product(node.shape), dict.fromkeys(node.tensor.symbols, OPEN_ROWS)) * ITEM_BYTES[node.dtype]

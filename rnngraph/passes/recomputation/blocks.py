@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...ir.graph import Graph, Node, make
 from ...ir.scan import ScanParts, is_final
-from ...ir.types import FLOATS, ITEM_BYTES, Dim, Shape, evaluate, product
+from ...ir.types import FLOATS, Dim
 
 LEAVES = ("input", "parameter", "constant")
 
@@ -22,12 +22,14 @@ def has_steps(node: Node, length: Dim) -> bool:
 
 def state_bytes(scan: Node) -> int:
     """Return the bytes of the largest value that a scan carries, at one of each open size."""
-    return max((_bytes_of(carry.inside, carry.inside.shape) for carry in ScanParts.of(scan).carries), default=0)
+    return max((carry.inside.tensor.bytes_at(1) for carry in ScanParts.of(scan).carries), default=0)
 
 
 def is_much_smaller(get: Node) -> bool:
     """True if what a scan emits at a step is much smaller than its state."""
-    return not is_final(get) and SMALL * _bytes_of(get, get.shape[1:]) <= state_bytes(get.operands[0])
+    return not is_final(get) and SMALL * get.tensor.with_shape(get.shape[1:]).bytes_at(1) <= state_bytes(
+        get.operands[0]
+    )
 
 
 def is_had_again(node: Node, length: Dim) -> bool:
@@ -60,7 +62,3 @@ def _copied(body: Graph) -> Graph:
     for node in body.nodes:
         new[node] = replace(node, operands=tuple(new[item] for item in node.operands))
     return Graph.of(body.name, [(name, new[node]) for name, node in body.outputs], [new[node] for node in body.inputs])
-
-
-def _bytes_of(node: Node, shape: Shape) -> int:
-    return evaluate(product(shape), dict.fromkeys(node.tensor.symbols, 1)) * ITEM_BYTES[node.dtype]

@@ -12,7 +12,7 @@ from math import prod
 from ...ir.axes.unmixed import unmixed_axes
 from ...ir.graph import Graph, Node, make, remake
 from ...ir.scan import ScanParts, derivatives_of, is_final, is_kept, scans_behind, split_inputs
-from ...ir.types import ITEM_BYTES, Dim, evaluate, product
+from ...ir.types import Dim
 from ..simplify import drop_dead
 from .blocks import again, is_much_smaller, keeping, state_bytes
 
@@ -34,17 +34,16 @@ def large_histories(graph: Graph, length: Dim) -> dict[Node, list[Node]]:
     return histories
 
 
-def recompute_large_states(graph: Graph, length: Dim, steps: int | None = None) -> Graph:
-    """Recompute the large states of recurrences over ``length``, ``steps`` steps at a time.
+def recompute_large_states(graph: Graph, length: Dim) -> Graph:
+    """Recompute the large states of recurrences over ``length``.
 
-    Without ``steps``, a block has as many steps as have their states in cache, of one position of independent axes.
+    A block has as many steps as have their states in cache, of one position of independent axes.
     """
     histories = large_histories(graph, length)
     if not histories:
         return graph
-    steps = steps or _steps_in_cache(
-        [user for gets in histories.values() for get in gets for user in graph.users()[get]]
-    )
+    users = graph.users()
+    steps = _steps_in_cache([user for gets in histories.values() for get in gets for user in users[get]])
     large = {get for gets in histories.values() for get in gets}
     new, repeated = dict[Node, Node](), dict[Node, Node]()
     for node in graph.nodes:
@@ -77,7 +76,7 @@ def _is_cheap(scan: Node) -> bool:
         return False
     if any(node.op in ("matmul", "scan") for node in scan["body"].nodes):
         return False
-    read = sum(_bytes(binding.inside) for binding in parts.sequences)
+    read = sum(binding.inside.tensor.bytes_at(1) for binding in parts.sequences)
     return 4 * read <= state_bytes(scan)
 
 
@@ -96,7 +95,3 @@ def _only_derivatives_read(
             if get in (*initial, *invariants):
                 return False
     return True
-
-
-def _bytes(node: Node) -> int:
-    return evaluate(product(node.shape), dict.fromkeys(node.tensor.symbols, 1)) * ITEM_BYTES[node.dtype]

@@ -23,12 +23,11 @@ class Recompute:
     """Law: values are unchanged, bit for bit.
 
     Attributes:
-        steps: Steps of a block. None: as many as have their states in cache.
-        large_states_only: Recompute only states that are much larger than all else a step reads or gives.
+        steps: Steps of a block. None: recompute only states that are much larger than all else a step reads or gives,
+            as many steps at a time as have their states in cache.
     """
 
     steps: int | None
-    large_states_only: bool = False
     name: ClassVar[str] = "recompute"
 
     def __call__(self, graph: Graph) -> Graph:
@@ -36,8 +35,8 @@ class Recompute:
             scans = [node for node in graph.nodes if node.op == "scan" and node["length"] == length]
             if any(scan.get("blocks") is not None for scan in scans):
                 continue
-            if self.large_states_only or self.steps is None:
-                graph = recompute_large_states(graph, length, self.steps)
+            if self.steps is None:
+                graph = recompute_large_states(graph, length)
                 continue
             behind = scans_behind(graph.nodes, scans)
             backward = derivatives_of(scans, behind)

@@ -89,7 +89,7 @@ class CompiledGraph(OptimizedGraph):
     def _first_choice(self) -> Recompute | None:
         """Return what is recomputed where memory suffices."""
         if self.recompute == AUTO:
-            return Recompute(None, large_states_only=True)
+            return Recompute(None)
         return None if self.recompute is None else Recompute(self.recompute)
 
     def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> Recompute | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from ....ir.axes.unmixed import UnmixedAxis, restricted, unmixed_axes
 from ....ir.graph import Graph, Node
 from ....ir.scan import ScanParts
-from ....ir.types import ITEM_BYTES, Dim, evaluate, product
+from ....ir.types import Dim
 from ....support.records import dataclass
 from ...analysis.node_kinds import source_of
 from ...buffers.views import View
@@ -87,10 +87,10 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
     parts, body = ScanParts.of(scan), scan["body"]
     if parts.when is not None or not parts.carries or any(node.op in ("matmul", "scan") for node in body.nodes):
         return None
-    state = max((carry.inside for carry in parts.carries), key=_bytes)
+    state = max((carry.inside for carry in parts.carries), key=lambda node: node.tensor.bytes_at(1))
     if state.tensor.rank < 3:
         return None
-    last, left, limit = state.tensor.rank - 1, _bytes(state), target.first_cache // 2
+    last, left, limit = state.tensor.rank - 1, state.tensor.bytes_at(1), target.first_cache // 2
     axes, sizes = list[UnmixedAxis](), list[int]()
     for axis in unmixed_axes(scan):
         if axis.places[state] == last:
@@ -118,8 +118,3 @@ def _width(target: Target, size: Dim, most: int) -> int:
 def _count(size: Dim) -> int:
     """Return a size as a divisor, 1 for open and empty axes."""
     return max(1, size) if isinstance(size, int) else 1
-
-
-def _bytes(node: Node) -> int:
-    """Bytes of a value, at one of each open size."""
-    return evaluate(product(node.shape), dict.fromkeys(node.tensor.symbols, 1)) * ITEM_BYTES[node.dtype]

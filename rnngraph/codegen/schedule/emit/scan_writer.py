@@ -108,10 +108,10 @@ class ScanWriter:
             block = one
         if self._ticks is not None:
             self.writer.block.add(self._ticks.let())
-        comment = ", ".join(scan.plan.comment for scan in (self, *following))
-        with self.writer.timing(self._timed(following)):
+        timed = self._timed(following)
+        with self.writer.timing(timed):
             is_serial = serial and sharing.shared_axis is None
-            self.writer.function(block, comment, "scan", sharing.estimate.by_rows, is_serial)
+            self.writer.function(block, timed.text, "scan", sharing.estimate.by_rows, is_serial)
 
     def _each_block(
         self, block: Block, blocks: ScanBlocks, starts: list[Index], body: Callable[[Block, list[Index]], None]
