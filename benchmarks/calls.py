@@ -72,8 +72,11 @@ def _with_a_knob(step: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
 def _trainer_steps(program: rg.Program, outputs: rg.Tensor, fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
     """The native call is the one that the trainer made last, over again: packing and Adam's update are in it."""
     kinds: dict[str, dict[str, Any]] = {
-        "": {}, ", seed=": {"seed": 3}, ", fetch=": {"fetch": {"outputs": outputs}}, ", carry=True": {"carry": True},
-    }  # fmt: skip
+        "": {},
+        ", seed=": {"seed": 3},
+        ", fetch=": {"fetch": {"outputs": outputs}},
+        ", carry=True": {"carry": True},
+    }
     for name, options in kinds.items():
         trainer = rg.Trainer(program)
         if "carry" in options:
@@ -113,10 +116,11 @@ def _runs_of_sessions(fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
         "a step, loss and state": (lambda train: [train, loss, state], {x: fed}),
         "a step, loss and state, state fed": (lambda train: [train, loss, state], {x: fed, begin: (c, h)}),
         "a dict, c and h fed": (
-            lambda train: {"loss": loss, "state": state, "train": train}, {x: fed, begin.c: c, begin.h: h},
+            lambda train: {"loss": loss, "state": state, "train": train},
+            {x: fed, begin.c: c, begin.h: h},
         ),
         "a step alone": (lambda train: train, {x: fed}),
-    }  # fmt: skip
+    }
     for name, (fetched, feed) in runs.items():
         train = tf.train.AdamOptimizer(0.01).minimize(loss, count)
         session.run(tf.global_variables_initializer())

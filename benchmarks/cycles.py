@@ -52,12 +52,16 @@ def _x86(name: str) -> Processor:
 
 
 PROCESSORS = (
-    _arm("neoverse-v2"), _arm("apple-m1"), _arm("cortex-a72"),
+    _arm("neoverse-v2"),
+    _arm("apple-m1"),
+    _arm("cortex-a72"),
     Processor(
         "cortex-m7", "thumbv7em-none-eabihf", "thumb", r"v(?:fma|mla)\.f32\s+(s\d+)", "vfma.f32 s{0}, s30, s31", 30
     ),
-    _x86("haswell"), _x86("skylake"), _x86("znver3"),
-)  # fmt: skip
+    _x86("haswell"),
+    _x86("skylake"),
+    _x86("znver3"),
+)
 
 
 def _layer(cell: rg.Cell, batch: int, inputs: int) -> rg.Tensor:
@@ -76,12 +80,10 @@ NETS: dict[str, Callable[[], rg.Tensor]] = {
     "GRU 100, 8 rows": lambda: _layer(rg.GRUCell(100), 8, 25),
     "dense 128 to 100, 32 rows": lambda: rg.dense(rg.placeholder("x", (32, 128)), 100),
     "convolution of 3 steps, 64": lambda: rg.conv1d(rg.placeholder("x", (8, 100, 64)), 64, 3, "valid"),
-    "matrices [32,25,64] [32,64,25]": lambda: (
-        rg.placeholder("a", (32, 25, 64)) @ rg.placeholder("b", (32, 64, 25))
-    ),
+    "matrices [32,25,64] [32,64,25]": lambda: rg.placeholder("a", (32, 25, 64)) @ rg.placeholder("b", (32, 64, 25)),
     "keys, [128,1,64] [128,100,64]": lambda: _keys(128, 1, 64, 100),
     "keys, [32,100,64] [32,100,64]": lambda: _keys(32, 100, 64, 100),
-}  # fmt: skip
+}
 
 
 def main() -> None:

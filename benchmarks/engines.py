@@ -79,9 +79,13 @@ def dask(program: rg.Program, workers: int) -> Iterator[Run]:
     from dask.bag import from_sequence
     from distributed import Client, LocalCluster
 
-    with tempfile.TemporaryDirectory() as folder, LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None, local_directory=folder
-    ) as cluster, Client(cluster):  # fmt: skip
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address=None, local_directory=folder
+        ) as cluster,
+        Client(cluster),
+    ):
         yield lambda parts: counted(from_sequence(parts, npartitions=len(parts)).map(program.inference).compute())
 
 
@@ -101,9 +105,12 @@ def ray(program: rg.Program, workers: int, actors: bool) -> Iterator[Run]:
         rows = data.from_numpy([part["x"] for part in parts]).rename_columns(["x"])
         if actors:
             found = rows.map_batches(
-                Scorer, fn_constructor_args=(program,), compute=data.ActorPoolStrategy(size=workers), batch_size=PART,
+                Scorer,
+                fn_constructor_args=(program,),
+                compute=data.ActorPoolStrategy(size=workers),
+                batch_size=PART,
                 batch_format="numpy",
-            )  # fmt: skip
+            )
         else:
             found = rows.map_batches(program.inference, batch_size=PART, batch_format="numpy")
         return int(found.materialize().count())
@@ -147,9 +154,10 @@ def travelling(folder: Path) -> list[tuple[str, str]]:
     loaded = pickle.loads(data)
     found = seconds(lambda: loaded.inference(feeds))
     times = [
-        ("pickle, again", lambda: pickle.dumps(program)), ("unpickle", lambda: pickle.loads(data)),
+        ("pickle, again", lambda: pickle.dumps(program)),
+        ("unpickle", lambda: pickle.loads(data)),
         ("a call", lambda: loaded.inference(feeds)),
-    ]  # fmt: skip
+    ]
     rows = [("bytes of the pickle", f"{len(data):,}"), ("first call, compiling", f"{1e3 * compiling:.0f} ms")]
     rows.append(("first call, code on disk", f"{1e3 * found:.0f} ms"))
     return rows + [(name, f"{1e3 * min(seconds(run) for _ in range(5)):.1f} ms") for name, run in times]

@@ -57,9 +57,15 @@ def load(name: str) -> tuple[Part, Part]:
 
 def rnngraph(train: Part, test: Part, seed: int, epochs: int, pooling: str = "last") -> np.ndarray:
     model = SequenceClassifier(
-        units=UNITS, bidirectional=True, pooling=pooling, epochs=epochs, batch_size=BATCH, learning_rate=RATE,
-        clip_norm=None, random_state=seed,
-    )  # fmt: skip
+        units=UNITS,
+        bidirectional=True,
+        pooling=pooling,
+        epochs=epochs,
+        batch_size=BATCH,
+        learning_rate=RATE,
+        clip_norm=None,
+        random_state=seed,
+    )
     found: np.ndarray = model.fit(*train).predict(test.X)
     return found
 
@@ -120,9 +126,12 @@ def fitted(model: Any, train: Part, test: Part) -> np.ndarray:
 
 
 CONTENDERS: dict[str, Contender] = {
-    "rnngraph": rnngraph, "rnngraph, mean": partial(rnngraph, pooling="mean"), "keras": keras,
-    "aeon MiniRocket": mini_rocket, "aeon 1-NN DTW": dtw_neighbour,
-}  # fmt: skip
+    "rnngraph": rnngraph,
+    "rnngraph, mean": partial(rnngraph, pooling="mean"),
+    "keras": keras,
+    "aeon MiniRocket": mini_rocket,
+    "aeon 1-NN DTW": dtw_neighbour,
+}
 
 
 def measured(contender: Contender, train: Part, test: Part, seeds: int, epochs: int) -> tuple[list[float], list[float]]:
@@ -151,9 +160,14 @@ def main() -> None:
     if importlib.util.find_spec("aeon") is None:
         parser.error("the data sets are in aeon's package; pip install aeon")
     table = Table(
-        "data set", "train × steps × features", "contender", "accuracy", "least to most", "seconds",
+        "data set",
+        "train × steps × features",
+        "contender",
+        "accuracy",
+        "least to most",
+        "seconds",
         box=box.MARKDOWN if options.markdown else box.SIMPLE,
-    )  # fmt: skip
+    )
     for name in options.sets:
         train, test = load(name)
         lengths = sorted({len(item) for item in train.X})

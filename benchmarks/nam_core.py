@@ -61,9 +61,14 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     table = Table(
-        "net", "rnngraph ns a sample", "core ns", "its over ours", "its fast tanh over ours", "largest difference",
+        "net",
+        "rnngraph ns a sample",
+        "core ns",
+        "its over ours",
+        "its fast tanh over ours",
+        "largest difference",
         box=box.MARKDOWN if options.markdown else box.SIMPLE,
-    )  # fmt: skip
+    )
     core, eigen = options.core, options.eigen or options.core / "Dependencies" / "eigen"
     includes = [f"-I{folder}" for folder in (core, core / "Dependencies" / "nlohmann", eigen)]
     with tempfile.TemporaryDirectory() as made:

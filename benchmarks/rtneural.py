@@ -115,10 +115,21 @@ def compiled(net: Net, folder: Path, name: str, compiler: list[str]) -> Path | N
     words = [f"-D{name}={value}" for name, value in sizes.items()]
     half = program.with_suffix(".part")
     done = subprocess.run(
-        [*compiler, "-std=c++17", "-march=native", *words, f"-I{folder}", str(Path(__file__).with_suffix(".cpp")),
-         str(folder / "net.o"), "-o", str(half)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            *compiler,
+            "-std=c++17",
+            "-march=native",
+            *words,
+            f"-I{folder}",
+            str(Path(__file__).with_suffix(".cpp")),
+            str(folder / "net.o"),
+            "-o",
+            str(half),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         warnings.warn(f"{name} of {net.name} doesn't compile: {done.stderr[:300]}", stacklevel=2)
         return None
@@ -181,9 +192,13 @@ def show(nets: list[Net], programs: dict[Net, dict[str, Path]], options: argpars
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     table = Table(
-        "net", "rnngraph ns", "RTNeural ns", "its over ours", "its best build",
+        "net",
+        "rnngraph ns",
+        "RTNeural ns",
+        "its over ours",
+        "its best build",
         box=box.MARKDOWN if options.markdown else box.SIMPLE,
-    )  # fmt: skip
+    )
     for net in nets:
         found = [timed(program, name, options.rounds) for name, program in programs[net].items()]
         best = min(filter(None, found), key=lambda item: item.theirs)

@@ -20,9 +20,17 @@ release = version = __version__
 extensions = ["myst_parser", "sphinx_copybutton", "reference", "explorers", "whole"]
 root_doc = "docs/index"
 include_patterns = [
-    "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/benchmarks/*.md", "docs/decisions/*.md",
-    "docs/guides/*.md", "docs/reference/*.md", "examples/**/README.md", "benchmarks/README.md",
-]  # fmt: skip
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/*.md",
+    "docs/benchmarks/*.md",
+    "docs/decisions/*.md",
+    "docs/guides/*.md",
+    "docs/reference/*.md",
+    "examples/**/README.md",
+    "benchmarks/README.md",
+]
 exclude_patterns = [".*", "**/.*", "build", "site", "rnngraph", "tests", "venv", "**/node_modules"]
 
 myst_enable_extensions = ["fieldlist"]

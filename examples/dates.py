@@ -20,9 +20,19 @@ from rich.console import Console
 import rnngraph as rg
 
 MONTHS = (
-    "january", "february", "march", "april", "may", "june",
-    "july", "august", "september", "october", "november", "december",
-)  # fmt: skip
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FIRST, LAST, FIRST_SHORT = datetime.date(1930, 1, 1), datetime.date(2029, 12, 31), 1950
 LETTERS = " " + "".join(sorted({*"0123456789", *"".join(MONTHS), *"".join(DAYS)}))

@@ -37,9 +37,14 @@ def mechanism(memory: rg.Tensor, lengths: rg.Tensor | None, kind: str, **options
 
 
 def declared(
-    kind: str, layer: int | None = None, output_attention: bool = True, lengths: bool = True, dtype: str = "float64",
-    cell: rg.Cell | None = None, **options: Any,
-) -> rg.Program:  # fmt: skip
+    kind: str,
+    layer: int | None = None,
+    output_attention: bool = True,
+    lengths: bool = True,
+    dtype: str = "float64",
+    cell: rg.Cell | None = None,
+    **options: Any,
+) -> rg.Program:
     x = rg.placeholder("x", (None, None, INPUTS), dtype)
     memory = rg.placeholder("memory", (None, None, WIDTH), dtype)
     limit = rg.placeholder("lengths", (None,), "int64") if lengths else None
@@ -55,9 +60,15 @@ def declared(
 
 
 def expected(
-    parameters: Any, feeds: Arrays, kind: str, layer: int | None = None, output_attention: bool = True,
-    lengths: bool = True, normalize: bool = False, scale: bool = False,
-) -> np.ndarray:  # fmt: skip
+    parameters: Any,
+    feeds: Arrays,
+    kind: str,
+    layer: int | None = None,
+    output_attention: bool = True,
+    lengths: bool = True,
+    normalize: bool = False,
+    scale: bool = False,
+) -> np.ndarray:
     """Outputs [batch, time, width], a row at a time."""
     p = {name: np.asarray(array, np.float64) for name, array in parameters.items()}
     scope = "rnn/attention_wrapper"
@@ -200,9 +211,11 @@ def test_a_decoder_starts_where_its_encoder_ended() -> None:
     assert isinstance(state, rg.AttentionWrapperState)
     zeros = rg.constant(np.zeros(UNITS))
     given, _ = rg.dynamic_rnn(
-        rg.shared(rg.AttentionWrapper(stack, rg.LuongAttention(UNITS, memory, n))), y, scope="given",
+        rg.shared(rg.AttentionWrapper(stack, rg.LuongAttention(UNITS, memory, n))),
+        y,
+        scope="given",
         initial_state=rg.AttentionWrapperState(final, zeros),
-    )  # fmt: skip
+    )
     program = rg.compile(
         {"outputs": outputs, "given": given, "state": state}, loss=rg.reduce_sum(outputs) + rg.reduce_sum(given)
     )

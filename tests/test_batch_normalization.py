@@ -45,9 +45,18 @@ def normalized(
     return np.asarray(gamma * (x - mean) / np.sqrt(variance + epsilon) + beta)
 
 
-@pytest.mark.parametrize(("shape", "axis"), [
-    ((7, 3), -1), ((17, 1), 1), ((3, 25, 7), -1), ((2, 7, 25), 1), ((1, 63, 17), 2), ((2, 3, 7, 2), -3), ((25, 3), 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((7, 3), -1),
+        ((17, 1), 1),
+        ((3, 25, 7), -1),
+        ((2, 7, 25), 1),
+        ((1, 63, 17), 2),
+        ((2, 3, 7, 2), -3),
+        ((25, 3), 0),
+    ],
+)
 @pytest.mark.parametrize("options", [{}, {"center": False, "scale": False, "epsilon": 0.1}])
 def test_both_forms(shape: tuple[int, ...], axis: int, options: dict[str, Any]) -> None:
     dtype = "float64" if shape[0] == 7 else "float32"
@@ -362,17 +371,22 @@ MISTAKES = {
     "center": (lambda: rg.batch_normalization(placed(None, 3), center=2), rg.DtypeError, "center"),
     "a cell": (lambda: rg.compile(rg.dynamic_rnn(Normalizes(), placed(None, None, 3))[0]), rg.GraphError, "layer_norm"),
     "a trained one": (
-        lambda: rg.with_update(placed(2, 3), rg.parameter("w", (3,)), 0.0), rg.ArgumentError, "trainable=False"
+        lambda: rg.with_update(placed(2, 3), rg.parameter("w", (3,)), 0.0),
+        rg.ArgumentError,
+        "trainable=False",
     ),
     "no parameter": (lambda: rg.with_update(placed(2, 3), placed(3), 0.0), rg.ArgumentError, "rg.parameter"),
     "another shape": (
         lambda: rg.with_update(placed(2, 3), rg.parameter("w", (3,), trainable=False), placed(2)),
-        rg.ShapeError, "can't become",
+        rg.ShapeError,
+        "can't become",
     ),
     "no tensor": (
-        lambda: rg.with_update(1.0, rg.parameter("w", (3,), trainable=False), 0.0), rg.DtypeError, "passes on a Tensor"
+        lambda: rg.with_update(1.0, rg.parameter("w", (3,), trainable=False), 0.0),
+        rg.DtypeError,
+        "passes on a Tensor",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -419,10 +433,16 @@ def test_tensorflows_arguments() -> None:
     assert not np.array_equal(program.parameters["frozen/beta"], np.zeros(3))
 
 
-@pytest.mark.parametrize("options", [
-    {"renorm": True}, {"virtual_batch_size": 2}, {"trainable": False}, {"reuse": True},
-    {"gamma_regularizer": 1},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"renorm": True},
+        {"virtual_batch_size": 2},
+        {"trainable": False},
+        {"reuse": True},
+        {"gamma_regularizer": 1},
+    ],
+)
 def test_tensorflows_arguments_that_are_not_offered(options: dict[str, Any]) -> None:
     x = tf.placeholder(tf.float32, [None, 3], name="x")
     with pytest.raises(rg.ArgumentError, match=next(iter(options))):

@@ -58,9 +58,10 @@ def check_values(seed: int) -> None:
     arrays = [np.ascontiguousarray(swapped(x)) if turn else x for x, turn in zip((left, right), turned, strict=True)]
     feeds = {"a": arrays[0], "b": arrays[1], "c": start}
     many = draw.choice([0, len(leading)])
-    a, b = (swapped(x) if turn else x for x, turn in zip(
-        (declared(name, feeds[name], many) for name in "ab"), turned, strict=True
-    ))  # fmt: skip
+    a, b = (
+        swapped(x) if turn else x
+        for x, turn in zip((declared(name, feeds[name], many) for name in "ab"), turned, strict=True)
+    )
     c = declared("c", start, many if start.ndim > 1 else 0)
     program = rg.compile({"y": rg.tanh(a @ b * depth**-0.5 + c), "plain": rg.matmul(a, b)}, threads=draw.choice([1, 2]))
     found = program.inference(feeds)
@@ -71,10 +72,21 @@ def check_values(seed: int) -> None:
     np.testing.assert_allclose(meant["plain"], expected, **CLOSE[dtype])
 
 
-@pytest.mark.parametrize(("left", "right"), [
-    ((3, 1, 2, 5), (4, 5, 6)), ((2, 5), (4, 5, 6)), ((4, 2, 5), (1, 5, 6)), ((1, 2, 5), (4, 5, 6)), ((5,), (4, 5, 6)),
-    ((5,), (2, 3, 5, 1)), ((2, 5), (1, 1, 5, 6)), ((4, 3, 2, 5), (3, 5, 6)), ((3, 4, 5), (5, 6)), ((5,), (5, 6)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((3, 1, 2, 5), (4, 5, 6)),
+        ((2, 5), (4, 5, 6)),
+        ((4, 2, 5), (1, 5, 6)),
+        ((1, 2, 5), (4, 5, 6)),
+        ((5,), (4, 5, 6)),
+        ((5,), (2, 3, 5, 1)),
+        ((2, 5), (1, 1, 5, 6)),
+        ((4, 3, 2, 5), (3, 5, 6)),
+        ((3, 4, 5), (5, 6)),
+        ((5,), (5, 6)),
+    ],
+)
 def test_leading_axes_are_numpys(left: tuple[int, ...], right: tuple[int, ...]) -> None:
     feeds = {"a": normal(0, left), "b": normal(1, right)}
     a, b = (declared(name, array) for name, array in feeds.items())
@@ -89,8 +101,11 @@ def test_axes_without_entries() -> None:
     a, b = normal(0, (3, 4, 5)), normal(1, (3, 5, 6))
     x, y = declared("a", a), declared("b", b)
     outputs = {
-        "matrices": x[:0] @ y[:0], "rows": x[:, :0] @ y, "depth": x[:, :, :0] @ y[:, :0], "columns": x @ y[:, :, :0],
-    }  # fmt: skip
+        "matrices": x[:0] @ y[:0],
+        "rows": x[:, :0] @ y,
+        "depth": x[:, :, :0] @ y[:, :0],
+        "columns": x @ y[:, :, :0],
+    }
     loss = rg.reduce_sum(rg.concat([rg.reshape(value, (-1,)) for value in outputs.values()], 0) + rg.reduce_sum(x * 2))
     program = rg.compile(outputs, loss=loss)
     found = program.inference(a=a, b=b)
@@ -237,9 +252,11 @@ def test_torchs_products(seed: int) -> None:
     torch, draw = pytest.importorskip("torch"), random.Random(seed)
     count, rows, depth, columns = draw.choice((1, 2, 3, 7)), *(draw.choice(SIZES) for _ in range(3))
     heads = draw.random() < 0.5
-    shapes = [(count, rows, 3, depth), (count, columns, 3, depth)] if heads else [
-        (count, rows, depth), (count, depth, columns)
-    ]  # fmt: skip
+    shapes = (
+        [(count, rows, 3, depth), (count, columns, 3, depth)]
+        if heads
+        else [(count, rows, depth), (count, depth, columns)]
+    )
     feeds = {name: normal(seed + i, shape) for i, (name, shape) in enumerate(zip("ab", shapes, strict=True))}
     theirs = [torch.tensor(array, requires_grad=True) for array in feeds.values()]
     value = torch.einsum("bqhd,bkhd->bhqk", *theirs) if heads else torch.bmm(*theirs)
@@ -352,11 +369,17 @@ def test_text_is_read_back() -> None:
     np.testing.assert_allclose(next(iter(interpret(again, {"x": fed}).values())), expected, **CLOSE["float32"])
 
 
-@pytest.mark.parametrize(("left", "right", "words"), [
-    ((3, 2, 5), (4, 5, 6), "leading axes must be equal or 1"), ((3, 2, 5), (3, 4, 6), "4 rows"),
-    ((2, 3, 2, 5), (4, 3, 5, 6), "leading axes must be equal or 1"), ((), (3, 4, 6), "rank"), ((3, 2, 5), (5,), "rank"),
-    (("n", 2, 5), (4, 7, 6), "7 rows"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [
+        ((3, 2, 5), (4, 5, 6), "leading axes must be equal or 1"),
+        ((3, 2, 5), (3, 4, 6), "4 rows"),
+        ((2, 3, 2, 5), (4, 3, 5, 6), "leading axes must be equal or 1"),
+        ((), (3, 4, 6), "rank"),
+        ((3, 2, 5), (5,), "rank"),
+        (("n", 2, 5), (4, 7, 6), "7 rows"),
+    ],
+)
 def test_errors_say_where(left: tuple[Any, ...], right: tuple[Any, ...], words: str) -> None:
     a, b = rg.placeholder("a", left), rg.placeholder("b", right)
     with pytest.raises(rg.ShapeError, match=words) as error:

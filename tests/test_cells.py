@@ -346,7 +346,7 @@ def test_tensorflows_arguments_by_position(name: str) -> None:
         (lambda: tf1.contrib.rnn.CoupledInputForgetGateLSTMCell(7, num_unit_shards=2), rg.RnnGraphError, "one array"),
         (lambda: tf1.contrib.rnn.SRUCell(7, reuse=True), rg.RnnGraphError, "rg.shared"),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments(build: Callable[[], Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error) as caught:
         build()

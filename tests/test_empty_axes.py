@@ -74,11 +74,16 @@ def test_calls_and_predict(kind: str, threads: int) -> None:
 def test_reductions_over_none(threads: int) -> None:
     x, i = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("i", (None, None), "int32")
     outputs = {
-        "sum": rg.reduce_sum(x, 1), "mean": rg.reduce_mean(x, 1), "max": rg.reduce_max(x, 1),
-        "min": rg.reduce_min(x, 1), "flat": rg.reduce_sum(rg.reshape(x, (-1, WIDTH)), 0),
-        "of_all": rg.reduce_sum(x), "largest": rg.reduce_max(i, 1),
-        "smallest": rg.reduce_min(i, 1), "rows": rg.reduce_sum(x, 0),
-    }  # fmt: skip
+        "sum": rg.reduce_sum(x, 1),
+        "mean": rg.reduce_mean(x, 1),
+        "max": rg.reduce_max(x, 1),
+        "min": rg.reduce_min(x, 1),
+        "flat": rg.reduce_sum(rg.reshape(x, (-1, WIDTH)), 0),
+        "of_all": rg.reduce_sum(x),
+        "largest": rg.reduce_max(i, 1),
+        "smallest": rg.reduce_min(i, 1),
+        "rows": rg.reduce_sum(x, 0),
+    }
     program = rg.compile(outputs, threads=threads)
     found = program.inference(x=np.ones((2, 0, WIDTH)), i=np.ones((2, 0), np.int32))
     wanted = {"sum": 0.0, "mean": np.nan, "max": -np.inf, "min": np.inf, "of_all": 0.0, "flat": 0.0}

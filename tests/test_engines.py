@@ -20,8 +20,9 @@ COUNT, BATCH, WIDTH = 90, 30, 4
 COMPILER = "rnngraph.codegen.compile"
 """The module that a process imports when it compiles, and no sooner."""
 LENGTHS = np.arange(COUNT) % 7 + 1
-SEQUENCES = [np.random.default_rng(number).normal(size=(steps, WIDTH)).astype(np.float32)
-             for number, steps in enumerate(LENGTHS)]  # fmt: skip
+SEQUENCES = [
+    np.random.default_rng(number).normal(size=(steps, WIDTH)).astype(np.float32) for number, steps in enumerate(LENGTHS)
+]
 PADDED = np.stack([np.pad(item, ((0, 7 - len(item)), (0, 0))) for item in SEQUENCES])
 
 
@@ -80,9 +81,9 @@ def scores(rows: list[dict[str, Any]]) -> np.ndarray:
 
 
 def test_ray_takes_the_inference_graph(ray_data: Any, net: Net) -> None:
-    plain = table(ray_data).drop_columns(["id"]).map_batches(
-        net.program.inference, batch_format="numpy", batch_size=BATCH
-    )  # fmt: skip
+    plain = (
+        table(ray_data).drop_columns(["id"]).map_batches(net.program.inference, batch_format="numpy", batch_size=BATCH)
+    )
     found = np.stack([row["scores"] for row in plain.take_all()])
     assert_array_equal(np.sort(found, axis=0), np.sort(net.expected, axis=0))
     call = net.program.inference.on_columns("x", "n", keep=["id"])
@@ -102,9 +103,12 @@ def test_rays_actors(ray_data: Any, net: Net) -> None:
             return {**found, "compiler": np.full(len(batch["id"]), COMPILER in sys.modules)}
 
     found = table(ray_data).map_batches(
-        Scorer, fn_constructor_args=(net.program,), compute=ray_data.ActorPoolStrategy(size=2), batch_format="numpy",
+        Scorer,
+        fn_constructor_args=(net.program,),
+        compute=ray_data.ActorPoolStrategy(size=2),
+        batch_format="numpy",
         batch_size=BATCH,
-    )  # fmt: skip
+    )
     rows = found.take_all()
     assert_array_equal(scores(rows), net.expected)
     assert not any(row["compiler"] for row in rows)
@@ -122,9 +126,12 @@ def test_rays_ragged_columns(actors: bool, ray_data: Any, net: Net) -> None:
     rows = ray_data.from_items([{"x": item, "id": number} for number, item in enumerate(SEQUENCES)])
     if actors:
         found = rows.map_batches(
-            Scorer, fn_constructor_args=(net.program,), compute=ray_data.ActorPoolStrategy(size=2),
-            batch_format="numpy", batch_size=COUNT,
-        )  # fmt: skip
+            Scorer,
+            fn_constructor_args=(net.program,),
+            compute=ray_data.ActorPoolStrategy(size=2),
+            batch_format="numpy",
+            batch_size=COUNT,
+        )
     else:
         found = rows.map_batches(Scorer(net.program).__call__, batch_format="numpy", batch_size=COUNT)
     assert_array_equal(scores(found.take_all()), net.expected)
@@ -145,9 +152,13 @@ def dask_scheduler(request: pytest.FixtureRequest) -> Iterator[Any]:
             yield request.param
         return
     distributed = pytest.importorskip("distributed", reason="pip install distributed")
-    with tempfile.TemporaryDirectory() as folder, distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=folder
-    ) as cluster, distributed.Client(cluster):  # fmt: skip
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=folder
+        ) as cluster,
+        distributed.Client(cluster),
+    ):
         yield "cluster"
 
 
@@ -172,9 +183,14 @@ def test_dasks_blocks(dask_scheduler: str, tmp_path: Path) -> None:
     expected = program.predict(PADDED, batch_size=BATCH)
     blocks = arrays.from_array(PADDED, chunks=(BATCH, -1, -1))
     found = blocks.map_blocks(
-        program.predict, batch_size=BATCH, dtype=np.float32, chunks=(BATCH, 5), drop_axis=[1, 2], new_axis=[1],
+        program.predict,
+        batch_size=BATCH,
+        dtype=np.float32,
+        chunks=(BATCH, 5),
+        drop_axis=[1, 2],
+        new_axis=[1],
         meta=np.empty((0, 0), np.float32),
-    )  # fmt: skip
+    )
     assert_array_equal(found.compute(), expected)
 
 

@@ -26,6 +26,9 @@ def test_entries_are_those_that_calls_compile() -> None:
     names = {name.split(", ")[1]: ["@inference(" in text, "@training(" in text] for name, (text,) in texts.items()}
     of_inference, of_training = [True, False], [False, True]
     assert names == {
-        "inference": of_inference, "training": of_training, "gradients": of_training, "evaluate": of_inference,
-    }  # fmt: skip
+        "inference": of_inference,
+        "training": of_training,
+        "gradients": of_training,
+        "evaluate": of_inference,
+    }
     assert len({text for (text,) in texts.values()}) == 4

@@ -35,8 +35,12 @@ def labels(*axes: Any) -> Feed:
 CASES: dict[str, tuple[dict[str, Feed], list[str]]] = {
     "labels and weights": (
         {"a": A, "y": labels("B", "T"), "m": Feed(("B", "T"), "float64")},
-        [GRU, LOGITS, "y, m = rg.reshape(y, [-1]), rg.reshape(m * m + 1, [-1])",
-         "loss = rg.sparse_softmax_cross_entropy(y, logits, weights=m)"],
+        [
+            GRU,
+            LOGITS,
+            "y, m = rg.reshape(y, [-1]), rg.reshape(m * m + 1, [-1])",
+            "loss = rg.sparse_softmax_cross_entropy(y, logits, weights=m)",
+        ],
     ),
     "labels by time": (
         {"y": labels("T", "B"), "a": A},
@@ -52,8 +56,10 @@ CASES: dict[str, tuple[dict[str, Feed], list[str]]] = {
     ),
     "other factors": (
         {"a": Feed(("B", "T", 6), "float64"), "y": Feed(("2*B", "T", 3), "float64")},
-        ["o, s = rg.dynamic_rnn(rg.GRUCell(6), a)",
-         "loss = outputs['loss_'] = rg.mean_squared_error(rg.reshape(y, [-1]), rg.reshape(o, [-1]))"],
+        [
+            "o, s = rg.dynamic_rnn(rg.GRUCell(6), a)",
+            "loss = outputs['loss_'] = rg.mean_squared_error(rg.reshape(y, [-1]), rg.reshape(o, [-1]))",
+        ],
     ),
     "a number": ({"a": A}, [GRU, f"f = rg.reshape(o, [-1, 5]) * np.arange({B * T}.0).reshape(-1, 1)", SQUARED]),
     "reshape to declared axes": ({"a": A}, [GRU, f"f = rg.reshape(o, [{B * T // 2}, 10])", SQUARED]),
@@ -71,8 +77,11 @@ CASES: dict[str, tuple[dict[str, Feed], list[str]]] = {
     ),
     "rows": (
         dict.fromkeys("abcd", A),
-        ["f, g = (rg.concat([rg.reshape(x, [-1, 5]), rg.reshape(y, [-1, 5])], 0) for x, y in ((a, b), (c, d)))",
-         "f = rg.dense(f, 5) * g", SQUARED],
+        [
+            "f, g = (rg.concat([rg.reshape(x, [-1, 5]), rg.reshape(y, [-1, 5])], 0) for x, y in ((a, b), (c, d)))",
+            "f = rg.dense(f, 5) * g",
+            SQUARED,
+        ],
     ),
     "product": (
         {"a": A, "c": A},
@@ -80,8 +89,11 @@ CASES: dict[str, tuple[dict[str, Feed], list[str]]] = {
     ),
     "rows of a recurrence": (
         {"a": STEPS, "c": Feed(("B", "T", 4), "float64"), "n": Feed(("B", "T"), "int32", 3)},
-        ["c, n = rg.reshape(c, [-1, 4]), rg.reshape(n, [-1])",
-         "f, s = rg.dynamic_rnn(rg.GRUCell(4), rg.reshape(a, [-1, 3, 5]), n, initial_state=c)", SQUARED],
+        [
+            "c, n = rg.reshape(c, [-1, 4]), rg.reshape(n, [-1])",
+            "f, s = rg.dynamic_rnn(rg.GRUCell(4), rg.reshape(a, [-1, 3, 5]), n, initial_state=c)",
+            SQUARED,
+        ],
     ),
     "beside a step": (
         {"a": STEPS, "c": Feed(("B", "T", 4), "float64")},
@@ -89,21 +101,31 @@ CASES: dict[str, tuple[dict[str, Feed], list[str]]] = {
     ),
     "steps of a recurrence": (
         {"a": STEPS, "c": Feed(("B", "T", 3, 4), "float64")},
-        ["a, c = rg.reshape(a, [-1, 3, 5]), rg.reshape(c, [-1, 3, 4])",
-         "o, s = rg.dynamic_rnn(rg.GRUCell(4), a, time_major=True)",
-         "f, s = rg.dynamic_rnn(rg.GRUCell(4), rg.concat([o * c, c], 2), time_major=True)", SQUARED],
+        [
+            "a, c = rg.reshape(a, [-1, 3, 5]), rg.reshape(c, [-1, 3, 4])",
+            "o, s = rg.dynamic_rnn(rg.GRUCell(4), a, time_major=True)",
+            "f, s = rg.dynamic_rnn(rg.GRUCell(4), rg.concat([o * c, c], 2), time_major=True)",
+            SQUARED,
+        ],
     ),
     "two lengths": (
         {"a": A, "c": A},
-        [GRU, "q, s = rg.dynamic_rnn(rg.BasicRNNCell(5), c)", "f = rg.reshape(o, [-1, 5]) * rg.reshape(q, [-1, 5])",
-         SQUARED],
+        [
+            GRU,
+            "q, s = rg.dynamic_rnn(rg.BasicRNNCell(5), c)",
+            "f = rg.reshape(o, [-1, 5]) * rg.reshape(q, [-1, 5])",
+            SQUARED,
+        ],
     ),
     "rows of a table": (
         {"a": A, "i": Feed(("B", "T"), "int32", 8)},
-        ["e = rg.gather(rg.parameter('table', (9, 5), dtype='float64'), rg.reshape(i, [-1]))",
-         "f = e * rg.reshape(a, [-1, 5])", SQUARED],
+        [
+            "e = rg.gather(rg.parameter('table', (9, 5), dtype='float64'), rg.reshape(i, [-1]))",
+            "f = e * rg.reshape(a, [-1, 5])",
+            SQUARED,
+        ],
     ),
-}  # fmt: skip
+}
 
 
 def declaration(name: str) -> Declaration:
@@ -277,9 +299,13 @@ def test_code_for_sizes_that_differ_is_never_made(programs: dict[str, rg.Program
 def forged(size: str) -> Graph:
     """A graph as from a file, which takes 4 elements for ``size`` of them."""
     lines = (
-        "graph inference", "  x = input : f32[4]", "  z = input : f32[T]",
-        f"  y = ensure_shape x {{shape=({size},)}} : f32[{size}]", f"  exp = exp y : f32[{size}]", "  output 'r' = exp",
-    )  # fmt: skip
+        "graph inference",
+        "  x = input : f32[4]",
+        "  z = input : f32[T]",
+        f"  y = ensure_shape x {{shape=({size},)}} : f32[{size}]",
+        f"  exp = exp y : f32[{size}]",
+        "  output 'r' = exp",
+    )
     return verify_stored(parse("\n".join(lines) + "\n"))
 
 
@@ -315,12 +341,14 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         r"size B meets size B\*_\d+_1",
     ),
     "a divisor that is none": (
-        lambda: rg.reshape(rg.placeholder("x", (None, 2)), [-1]) + rg.constant([1.0] * 13), "size 2.* meets size 13"
+        lambda: rg.reshape(rg.placeholder("x", (None, 2)), [-1]) + rg.constant([1.0] * 13),
+        "size 2.* meets size 13",
     ),
     "a size that nothing has": (
-        lambda: rg.reshape(rg.placeholder("x", (None, None, 5)), ["m", "n", 5]), "no placeholder has the size m, n"
+        lambda: rg.reshape(rg.placeholder("x", (None, None, 5)), ["m", "n", 5]),
+        "no placeholder has the size m, n",
     ),
-}  # fmt: skip
+}
 
 
 def _labels(x: rg.Tensor, y: rg.Tensor) -> rg.Tensor:

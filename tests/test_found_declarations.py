@@ -267,30 +267,36 @@ def test_numbers_of_rows_that_a_loop_over_rows_takes_are_read_by_indices_too(bat
     [
         pytest.param(
             ("B", "T", 7),
-            ('x = rg.placeholder("x", (None, None, 7))',
-             "o, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), x, sequence_length=n)",
-             "r, _ = rg.dynamic_rnn(own.DeltaCell(2), o)",
-             "loss = rg.reduce_sum(rg.square(r))"),
+            (
+                'x = rg.placeholder("x", (None, None, 7))',
+                "o, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), x, sequence_length=n)",
+                "r, _ = rg.dynamic_rnn(own.DeltaCell(2), o)",
+                "loss = rg.reduce_sum(rg.square(r))",
+            ),
             id="matrix of a state",
         ),
         pytest.param(
             (3, "T", "B", 7),
-            ('x = rg.placeholder("x", (3, 3, None, 7))',
-             "o, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), x[0], sequence_length=n, time_major=True)",
-             "s = rg.reduce_sum(rg.tanh(o * x), 0)",
-             "r, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), s, sequence_length=n, time_major=True)",
-             "loss = rg.reduce_sum(rg.square(r))"),
+            (
+                'x = rg.placeholder("x", (3, 3, None, 7))',
+                "o, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), x[0], sequence_length=n, time_major=True)",
+                "s = rg.reduce_sum(rg.tanh(o * x), 0)",
+                "r, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), s, sequence_length=n, time_major=True)",
+                "loss = rg.reduce_sum(rg.square(r))",
+            ),
             id="axis before time",
         ),
         pytest.param(
             (3, "T", "B", 7),
-            ('x = rg.placeholder("x", (3, 3, 3, 7))',
-             "r, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), x[0], sequence_length=n, time_major=True)",
-             "loss = rg.reduce_sum(rg.square(rg.dense(r * x, 3)))"),
+            (
+                'x = rg.placeholder("x", (3, 3, 3, 7))',
+                "r, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), x[0], sequence_length=n, time_major=True)",
+                "loss = rg.reduce_sum(rg.square(rg.dense(r * x, 3)))",
+            ),
             id="values before time",
         ),
     ],
-)  # fmt: skip
+)
 def test_other_axes_as_long_as_rows(axes: tuple[Axis, ...], lines: tuple[str, ...]) -> None:
     """What has as many entries as there are rows, or steps, is no row: here rows went uncomputed, and were read."""
     lines = ('n = rg.placeholder("n", (None,), "int64")', *lines, 'outputs["r"] = r')

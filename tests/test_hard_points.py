@@ -40,8 +40,10 @@ def test_values_are_the_same_when_they_are_written_and_read(tmp_path: Path) -> N
     arrays = {
         "y0": np.array([[0.0, -0.0, np.nan], [np.inf, -np.inf, 1e-45]], np.float32),
         "y1": np.float64(0.1) + np.zeros(()),
-        "y2": np.zeros((3, 0)), "y3": np.array([True, False]), "y4": np.array([-(2**63), 2**63 - 1, 3, 3]),
-    }  # fmt: skip
+        "y2": np.zeros((3, 0)),
+        "y3": np.array([True, False]),
+        "y4": np.array([-(2**63), 2**63 - 1, 3, 3]),
+    }
     text = text_of("some framework", {"f(x) | reals float32": ("0123abcd", arrays), "g(x) | rows int64": ("0", None)})
     path = tmp_path / "some.txt"
     path.write_text(text, encoding="utf-8")

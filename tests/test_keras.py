@@ -159,14 +159,16 @@ def test_a_stack_gives_the_last_output_where_the_mask_is_false(keras: Any) -> No
 
 def test_a_bidirectional_lstm_behind_masking_with_dense_after(keras: Any) -> None:
     """The mask is computed of the inputs; then mean pooling over the steps that count, and a loss."""
-    model = keras.Sequential([
-        keras.Input((None, INPUTS)),
-        keras.layers.Masking(0.0),
-        keras.layers.Bidirectional(keras.layers.LSTM(5, return_sequences=True)),
-        keras.layers.GRU(4, reset_after=True, return_sequences=True),
-        keras.layers.GlobalAveragePooling1D(),
-        keras.layers.Dense(3, activation="softmax"),
-    ])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((None, INPUTS)),
+            keras.layers.Masking(0.0),
+            keras.layers.Bidirectional(keras.layers.LSTM(5, return_sequences=True)),
+            keras.layers.GRU(4, reset_after=True, return_sequences=True),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
     for layer in model.layers:
         shaken(layer)
     both, gru, dense = (model.layers[place] for place in (1, 2, 4))

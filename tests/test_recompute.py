@@ -157,11 +157,29 @@ def convolved_behind() -> rg.Tensor:
 NETS: dict[str, Callable[[], rg.Tensor]] = {
     made.__name__: made
     for made in (
-        each_step, stack, last_step, last_step_of_stack, two_steps, last_state, pooled, embedded, convolved,
-        backward, weighted, joined, encoder_and_decoder, both_ways, layers_of_both_ways, states_of_both_ways,
-        shared_both_ways, back_and_forth, attended_both_ways, cumulated, convolved_behind,
+        each_step,
+        stack,
+        last_step,
+        last_step_of_stack,
+        two_steps,
+        last_state,
+        pooled,
+        embedded,
+        convolved,
+        backward,
+        weighted,
+        joined,
+        encoder_and_decoder,
+        both_ways,
+        layers_of_both_ways,
+        states_of_both_ways,
+        shared_both_ways,
+        back_and_forth,
+        attended_both_ways,
+        cumulated,
+        convolved_behind,
     )
-}  # fmt: skip
+}
 QUICK = ("stack", "pooled", "last_step_of_stack", "both_ways")
 SIZES = ((1, 1), (3, 7), (2, 25), (17, 9))
 STEPS = (1, 4, 7, 100)

@@ -20,8 +20,10 @@ ROWS, WIDTH = 1000, 17
 
 
 def node(rows: int, *shapes: tuple[int, ...], dtypes: tuple[str, str] = ("int32", "float32")) -> Node:
-    operands = [make("input", label=f"x{number}", type=TensorType(dtype, shape))
-                for number, (dtype, shape) in enumerate(zip(dtypes, shapes, strict=True))]  # fmt: skip
+    operands = [
+        make("input", label=f"x{number}", type=TensorType(dtype, shape))
+        for number, (dtype, shape) in enumerate(zip(dtypes, shapes, strict=True))
+    ]
     return make("scatter_add", *operands, rows=rows)
 
 

@@ -62,8 +62,12 @@ def turned_weights(dtype: str = "float32") -> dict[str, rg.Tensor]:
 
 
 CASES: dict[str, Callable[..., dict[str, rg.Tensor]]] = {
-    "alone": alone, "recurrent": recurrent, "causal": causal, "memory": memory, "one matrix": turned_weights,
-}  # fmt: skip
+    "alone": alone,
+    "recurrent": recurrent,
+    "causal": causal,
+    "memory": memory,
+    "one matrix": turned_weights,
+}
 
 
 def feeds_of(program: rg.Program, rows: int, steps: int, entries: int = 7) -> dict[str, np.ndarray]:

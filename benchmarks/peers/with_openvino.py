@@ -63,8 +63,10 @@ def _request(row: Row, carried: bool) -> Any:
 
 def _compiled(row: Row, carried: bool) -> Any:
     options = {
-        "INFERENCE_NUM_THREADS": peers.THREADS, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": peers.THREADS,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
-    }  # fmt: skip
+    }
     core = openvino.Core()
     return core.compile_model(core.read_model(onnx_nets.model(row, carried)), "CPU", options)

@@ -22,49 +22,71 @@ OBJECTS = {
 }
 HIDDEN = {
     "graph": "of make walk read_inputs users output with_comments live",
-    "program.inference": "gather made sizes values", "program.training": "gather made run_form sizes values",
-    "Stream": "restore", "Tensor": "eval", "Profile": "print_tables print_to", "Scope": "site",
+    "program.inference": "gather made sizes values",
+    "program.training": "gather made run_form sizes values",
+    "Stream": "restore",
+    "Tensor": "eval",
+    "Profile": "print_tables print_to",
+    "Scope": "site",
     "BahdanauAttention": "context memory_scope",
     "LuongAttention": "context memory_scope",
-}  # fmt: skip
+}
 """Methods that are the compiler's own."""
 
 
 GIVEN = (
-    "Memory", "MemoryUsage", "Net", "NonFinite", "Profile", "Program", "Result", "Scope", "Stream", "StreamHandle",
-    "StreamPool", "Tensor",
-)  # fmt: skip
+    "Memory",
+    "MemoryUsage",
+    "Net",
+    "NonFinite",
+    "Profile",
+    "Program",
+    "Result",
+    "Scope",
+    "Stream",
+    "StreamHandle",
+    "StreamPool",
+    "Tensor",
+)
 """Public classes whose objects are given as well, so that how they are made is nothing to read."""
 
 
 COMMON = {
     "a": "a Tensor or a number",
-    "activation": "of the candidate: its name, such as `\"tanh\"`, or a function of a Tensor",
+    "activation": 'of the candidate: its name, such as `"tanh"`, or a function of a Tensor',
     "axis": "counted from 0, or from the last by negative numbers; None: all, where that is the default",
     "batch_size": "examples a step, or a call",
-    "b": "a Tensor or a number, of a shape that goes with that of `a`", "cell": "a cell, or a wrapper around one",
-    "dtype": "`\"float32\"`, `\"float64\"`, of values that are no floats also `\"int64\"` or `\"bool\"`",
+    "b": "a Tensor or a number, of a shape that goes with that of `a`",
+    "cell": "a cell, or a wrapper around one",
+    "dtype": '`"float32"`, `"float64"`, of values that are no floats also `"int64"` or `"bool"`',
     "epsilon": "added before a root is taken or something divided by it",
     "feeds": "arrays by the names of placeholders",
     "examples": "as for `Trainer.fit`",
     "first_row": "number of the first row among those that share the seed",
     "first_step": "number of the first step among those that share the seed",
-    "forget_bias": "added to the forget gate before its activation", "gradient": "of the parameter",
-    "handle": "of the stream, as `open` gave it", "handles": "of streams, as `open` gave them, none twice",
-    "initializer": "a function from a shape and a generator to an array, or a name such as `\"zeros\"`",
+    "forget_bias": "added to the forget gate before its activation",
+    "gradient": "of the parameter",
+    "handle": "of the stream, as `open` gave it",
+    "handles": "of streams, as `open` gave them, none twice",
+    "initializer": 'a function from a shape and a generator to an array, or a name such as `"zeros"`',
     "inputs": "[batch, time, features], or [time, batch, features] if `time_major`",
     "jitdump": "whether `perf` is told of instructions and lines, too",
-    "keepdims": "whether reduced axes stay, with size 1", "labels": "what should come out",
+    "keepdims": "whether reduced axes stay, with size 1",
+    "labels": "what should come out",
     "learning_rate": "a number, or a schedule",
     "lengths": "how many steps of each row count, or of a fit the placeholder for that",
-    "logits": "scores before softmax or sigmoid", "mask": "bool[batch, time]: steps at which the state is not held",
-    "name": "of the layer; parameters' names begin with it", "num_units": "width of the state",
+    "logits": "scores before softmax or sigmoid",
+    "mask": "bool[batch, time]: steps at which the state is not held",
+    "name": "of the layer; parameters' names begin with it",
+    "num_units": "width of the state",
     "numbers": "what `numbers(update)` gave",
     "out": "arrays by names of outputs, which are written to and given",
     "parameter": "its value before the update",
-    "path": "of a file, or of a folder where the text says so", "predictions": "what came out",
-    "recurrent_activation": "of the gates: `\"sigmoid\"` or `\"hard_sigmoid\"`, or a function of a Tensor",
-    "reduction": "`\"mean\"` over what counts, `\"sum\"`, or `\"none\"`", "scope": "how names of parameters begin",
+    "path": "of a file, or of a folder where the text says so",
+    "predictions": "what came out",
+    "recurrent_activation": 'of the gates: `"sigmoid"` or `"hard_sigmoid"`, or a function of a Tensor',
+    "reduction": '`"mean"` over what counts, `"sum"`, or `"none"`',
+    "scope": "how names of parameters begin",
     "seed": "of the random numbers; None: a new one each time",
     "sequence_length": "how many steps each row has, int64[batch]; None: all",
     "shape": "sizes, None or -1 for one that is open",
@@ -74,13 +96,17 @@ COMMON = {
     "tensors": "of one dtype, of shapes that go together",
     "thing": "a program, one of its graphs, or a stream",
     "threads": "how many may share a call; results do not depend on it",
-    "time_major": "whether time is the first axis and not the second", "trainable": "whether a Trainer changes it",
-    "units": "width of the state, or of the result", "update": "number of the update, from 0",
+    "time_major": "whether time is the first axis and not the second",
+    "trainable": "whether a Trainer changes it",
+    "units": "width of the state, or of the result",
+    "update": "number of the update, from 0",
     "weight_decay": "how strongly parameters are drawn to 0, as the text says",
-    "weights": "of examples or steps, float; None: 1", "what": "what is wrong, and what to write instead",
-    "where": "the line that is named", "x": "a Tensor, or what is made one",
+    "weights": "of examples or steps, float; None: 1",
+    "what": "what is wrong, and what to write instead",
+    "where": "the line that is named",
+    "x": "a Tensor, or what is made one",
     "zero_output_for_mask": "whether outputs are 0 where the mask is false, and not the last one's",
-}  # fmt: skip
+}
 """Arguments that mean the same wherever a text says nothing else of them."""
 
 
@@ -162,9 +188,10 @@ def untold(signature: inspect.Signature | None, arguments: list[tuple[str, str]]
     return [
         (item.name, COMMON.get(item.name, "see above"))
         for item in items
-        if item.name not in told and not item.name.startswith("_")
+        if item.name not in told
+        and not item.name.startswith("_")
         and item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)
-    ]  # fmt: skip
+    ]
 
 
 def markdown(text: str) -> str:
@@ -223,9 +250,11 @@ def members(name: str, kind: type) -> list[str]:
         for base in reversed(kind.__mro__)
         if base.__module__.startswith("rnngraph") and (base is kind or base not in public)
         for member, value in vars(base).items()
-        if not member.startswith("_") and member not in hidden and getattr(value, "__doc__", None)
+        if not member.startswith("_")
+        and member not in hidden
+        and getattr(value, "__doc__", None)
         and (callable(value) or isinstance(value, property | classmethod | staticmethod))
-    ]  # fmt: skip
+    ]
     return [*dict.fromkeys(found)]
 
 

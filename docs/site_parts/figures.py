@@ -47,9 +47,7 @@ def in_words() -> list[list[str]]:
     for words, name, workload in IN_WORDS:
         heads, *found = files[name]
         cells = next(dict(zip(heads, row, strict=True)) for row in found if row[0] == workload)
-        ratios = [
-            next((ratio_of(cell) for head, cell in cells.items() if head.startswith(peer)), "") for peer in PEERS
-        ]  # fmt: skip
+        ratios = [next((ratio_of(cell) for head, cell in cells.items() if head.startswith(peer)), "") for peer in PEERS]
         rows.append([words, *ratios, "" if " T1 " in workload else cells["of floor"]])
     return rows
 

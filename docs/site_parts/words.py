@@ -34,11 +34,17 @@ This page is written by `python docs/site_parts/words.py`.
 """
 
 TITLES = {
-    "cell": "Arguments of cells", "optimizer": "Arguments of optimizers", "driver": "Arguments of drivers",
-    "loss": "Arguments of losses", "Trainer": "Arguments of `Trainer`", "fit": "Arguments of `fit`",
-    "compile": "Arguments of `compile`", "predict": "Arguments of `predict`", "evaluate": "Arguments of `evaluate`",
+    "cell": "Arguments of cells",
+    "optimizer": "Arguments of optimizers",
+    "driver": "Arguments of drivers",
+    "loss": "Arguments of losses",
+    "Trainer": "Arguments of `Trainer`",
+    "fit": "Arguments of `fit`",
+    "compile": "Arguments of `compile`",
+    "predict": "Arguments of `predict`",
+    "evaluate": "Arguments of `evaluate`",
     "wrapper": "Arguments of wrappers",
-}  # fmt: skip
+}
 
 
 def pages() -> dict[Path, str]:

@@ -22,9 +22,18 @@ import rnngraph as rg
 HERE = Path(__file__).parent
 STEPS = 8
 FLAGS = (
-    "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-std=c11", "-O2", "-Wall", "-Wextra",
-    "-ffreestanding", "-nostdlib", "-Wl,-z,noexecstack",
-)  # fmt: skip
+    "-mcpu=cortex-m4",
+    "-mthumb",
+    "-mfloat-abi=hard",
+    "-mfpu=fpv4-sp-d16",
+    "-std=c11",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-ffreestanding",
+    "-nostdlib",
+    "-Wl,-z,noexecstack",
+)
 
 
 def level() -> str | None:

@@ -60,9 +60,14 @@ def main() -> None:
     else:
         trainer = rg.Trainer(program, rg.Adam(3e-3), clip_norm=1.0, comm=world, shards=options.shards)
     history = trainer.fit(
-        examples("train"), batch_size=48, epochs=2 if options.quick else 40, validation=examples("test"), patience=10,
-        metrics={"accuracy": accuracy}, checkpoint=options.checkpoint,
-    )  # fmt: skip
+        examples("train"),
+        batch_size=48,
+        epochs=2 if options.quick else 40,
+        validation=examples("test"),
+        patience=10,
+        metrics={"accuracy": accuracy},
+        checkpoint=options.checkpoint,
+    )
     if world.Get_rank() == 0:
         best = history.row(history.best())
         digest = hashlib.sha256(b"".join(array.tobytes() for _, array in sorted(program.parameters.items())))

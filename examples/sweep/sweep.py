@@ -86,9 +86,13 @@ def train(setting: Setting, epochs: int) -> Outcome:
     program = rg.compile({"logits": logits}, loss=loss, seed=0, threads=1)
     trainer = rg.Trainer(program, rg.Adam(setting.rate), clip_norm=1.0)
     history = trainer.fit(
-        {**examples(), "keep": setting.keep_prob}, epochs=epochs, validation=0.3, patience=8,
-        metrics={"accuracy": rg.accuracy(y, logits)}, progress=False,
-    )  # fmt: skip
+        {**examples(), "keep": setting.keep_prob},
+        epochs=epochs,
+        validation=0.3,
+        patience=8,
+        metrics={"accuracy": rg.accuracy(y, logits)},
+        progress=False,
+    )
     best = history.row(history.best())
     return Outcome(setting, best["validation_accuracy"], history.epochs, time.process_time() - start, os.getpid())
 

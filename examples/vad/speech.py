@@ -142,7 +142,7 @@ def noise(kind: str, generator: np.random.Generator, samples: int, voices: Seque
 
 def mixture(
     generator: np.random.Generator, voices: Sequence[Floats], seconds: float, kind: str, ratio: float
-) -> Mixture:  # fmt: skip
+) -> Mixture:
     """Return recordings with pauses between them, in noise of a kind, `ratio` decibels below the speech."""
     samples = round(seconds * RATE) // HOP * HOP
     clean, speech = np.zeros(samples), np.zeros(samples // HOP, bool)
@@ -158,9 +158,7 @@ def mixture(
     return Mixture(sound * generator.uniform(0.05, 0.7) / np.abs(sound).max(), speech, kind, ratio)
 
 
-def mixtures(
-    seed: int, count: int, voices: Sequence[Floats], seconds: float, ratios: Sequence[float]
-) -> list[Mixture]:  # fmt: skip
+def mixtures(seed: int, count: int, voices: Sequence[Floats], seconds: float, ratios: Sequence[float]) -> list[Mixture]:
     """Return as many mixtures of each noise at each ratio, up to one."""
     cases = [(kind, ratio) for kind in NOISES for ratio in ratios]
     return [

@@ -108,10 +108,13 @@ def report(judged: Sequence[Mixture], known: Sequence[Mixture], console: Console
         rows = np.array(chosen)
         p, e, t = probability[rows].ravel(), energy[rows].ravel(), truth[rows].ravel()
         table.add_row(
-            name, f"{t.size:,}",
-            f"{area_under_curve(p, t):.3f}", f"{area_under_curve(e, t):.3f}",
-            f"{((p > 0.5) != t).mean():.1%}", f"{((e > threshold) != t).mean():.1%}",
-        )  # fmt: skip
+            name,
+            f"{t.size:,}",
+            f"{area_under_curve(p, t):.3f}",
+            f"{area_under_curve(e, t):.3f}",
+            f"{((p > 0.5) != t).mean():.1%}",
+            f"{((e > threshold) != t).mean():.1%}",
+        )
     console.print(table)
     console.print(f"{truth.mean():.0%} of the frames are speech; energy decides at {threshold:.1f} dB, net at 0.5")
 

@@ -82,7 +82,7 @@ async def answering(detector: Detector, max_batch: int, max_wait: float) -> Asyn
 
 async def run_server(
     detector: Detector, port: int, max_batch: int, max_wait: float, ready: asyncio.Event | None = None
-) -> None:  # fmt: skip
+) -> None:
     """Serves until it is cancelled."""
     serve = import_module("websockets.asyncio.server").serve
     closed = import_module("websockets.exceptions").ConnectionClosed

@@ -13,12 +13,34 @@ from typing import Any
 import numpy as np
 
 OLDER: Mapping[str, Any] = {
-    "float": float, "int": int, "bool": bool, "object": object, "str": str, "complex": complex, "unicode": str,
-    "long": int, "float_": np.float64, "complex_": np.complex128, "unicode_": np.str_, "string_": np.bytes_,
-    "Inf": np.inf, "Infinity": np.inf, "infty": np.inf, "PINF": np.inf, "NINF": -np.inf, "NaN": np.nan, "NAN": np.nan,
-    "product": np.prod, "cumproduct": np.cumprod, "sometrue": np.any, "alltrue": np.all, "round_": np.round,
-    "asscalar": lambda a: a.item(), "row_stack": np.vstack, "mat": np.asmatrix,
-}  # fmt: skip
+    "float": float,
+    "int": int,
+    "bool": bool,
+    "object": object,
+    "str": str,
+    "complex": complex,
+    "unicode": str,
+    "long": int,
+    "float_": np.float64,
+    "complex_": np.complex128,
+    "unicode_": np.str_,
+    "string_": np.bytes_,
+    "Inf": np.inf,
+    "Infinity": np.inf,
+    "infty": np.inf,
+    "PINF": np.inf,
+    "NINF": -np.inf,
+    "NaN": np.nan,
+    "NAN": np.nan,
+    "product": np.prod,
+    "cumproduct": np.cumprod,
+    "sometrue": np.any,
+    "alltrue": np.all,
+    "round_": np.round,
+    "asscalar": lambda a: a.item(),
+    "row_stack": np.vstack,
+    "mat": np.asmatrix,
+}
 """Names that NumPy 2 lacks, or has for something else, with what they were."""
 
 
@@ -62,9 +84,12 @@ def older_names_of_numpy(script: Path) -> Iterator[None]:
     folder, older, original = os.path.dirname(os.path.abspath(script)), OlderNumPy(), builtins.__import__
 
     def import_module(
-        name: str, globals: Mapping[str, Any] | None = None, locals: Any = None, fromlist: Sequence[str] | None = (),
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Any = None,
+        fromlist: Sequence[str] | None = (),
         level: int = 0,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         found = original(name, globals, locals, fromlist or (), level)
         is_own = (
             name == "numpy" and os.path.dirname(os.path.abspath(str((globals or {}).get("__file__", "")))) == folder

@@ -68,7 +68,7 @@ class Described:
 
 def described(
     outputs: Sequence[tuple[str, Node]], settled: Callable[[Where | None], Where | None] = lambda where: where
-) -> Described:  # fmt: skip
+) -> Described:
     """Describe the declaration of ``outputs``.
 
     Args:

@@ -33,9 +33,11 @@ def is_leaf(nest: Any) -> bool:
 
 
 def fold(
-    nest: Any, leaf: Callable[[Any], Any], join: Callable[[Any, list[Any]], Any],
+    nest: Any,
+    leaf: Callable[[Any], Any],
+    join: Callable[[Any, list[Any]], Any],
     entries_of: Callable[[Any], list[tuple[str, Any]] | None] = children,
-) -> Any:  # fmt: skip
+) -> Any:
     """Reduce a nest in post-order: a leaf to ``leaf(leaf)``, and a container to ``join(container, results)``.
 
     Raises:
@@ -291,9 +293,7 @@ def _is_array(given: Sequence[Any]) -> bool:
     return all(map(is_part, given))
 
 
-def _misfit(
-    wanted: Sequence[str], names: Sequence[str] | None, entries: Sequence[Any] | None, given: Any
-) -> str:  # fmt: skip
+def _misfit(wanted: Sequence[str], names: Sequence[str] | None, entries: Sequence[Any] | None, given: Any) -> str:
     """Explain why ``given`` does not have the entries ``wanted``, with all unknown and missing names."""
     if entries is None:
         return f"takes a nest {_names_text(wanted)}, not {type(given).__name__}"

@@ -48,9 +48,13 @@ def _drawn_once(tensor: Tensor, since: int) -> Tensor:
         scope = node.get("scope")
         if node.op in RANDOM and scope is not None and scope.serial > since:
             new[node] = make(
-                node.op, *operands, where=node.where, name=node.name, meet=meet_declared,
+                node.op,
+                *operands,
+                where=node.where,
+                name=node.name,
+                meet=meet_declared,
                 **{**dict(node.attributes), "variational": True},
-            )  # fmt: skip
+            )
         elif all(a is b for a, b in zip(operands, node.operands, strict=True)):
             new[node] = node
         else:

@@ -27,9 +27,29 @@ def public_type(kind: Type) -> str:
 
 
 DTYPE_WORDS = frozenset(
-    ("float", "double", "half", "int", "bool", "string", "bfloat16", "float16", "float32", "float64", "int8", "int16",
-     "int32", "int64", "uint8", "uint16", "uint32", "uint64", "complex64", "complex128")
-)  # fmt: skip
+    (
+        "float",
+        "double",
+        "half",
+        "int",
+        "bool",
+        "string",
+        "bfloat16",
+        "float16",
+        "float32",
+        "float64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "complex64",
+        "complex128",
+    )
+)
 """Names of dtypes in NumPy, TensorFlow and torch."""
 
 

@@ -64,10 +64,11 @@ def _sizes(form: SequenceForm, rows: int, others: int) -> dict[str, int]:
     for steps in LENGTHS:
         usual = {BATCH: rows, STEPS: steps}
         sizes = {
-            size.name: usual.get(size.name, others if steps == STEPS_TESTED else steps) if size.fixed is None
+            size.name: usual.get(size.name, others if steps == STEPS_TESTED else steps)
+            if size.fixed is None
             else size.fixed
             for size in form.exported.sizes
-        }  # fmt: skip
+        }
         try:
             form.check(sizes)
         except ShapeError:

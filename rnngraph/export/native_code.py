@@ -57,9 +57,15 @@ def results_of(plan: ScheduledEntry, target: Target, values: Arrays, sizes: Mapp
 
 
 def whole_sequence(
-    graph: Graph, outputs: tuple[str, ...], options: CompileOptions, target: Target, values: Arrays, feeds: Arrays,
-    kept: Mapping[str, str], calls: int,
-) -> Arrays:  # fmt: skip
+    graph: Graph,
+    outputs: tuple[str, ...],
+    options: CompileOptions,
+    target: Target,
+    values: Arrays,
+    feeds: Arrays,
+    kept: Mapping[str, str],
+    calls: int,
+) -> Arrays:
     """Return outputs of an inference graph for whole sequences of known sizes, with the target's bits.
 
     Exported code is compared to them, so this code knows neither steps, time axes nor symbolic sizes.

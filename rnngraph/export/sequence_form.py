@@ -150,9 +150,7 @@ def _arguments(
     return (*first, *others)
 
 
-def _port(
-    name: str, symbol: str, kind: TensorType, in_c: Mapping[str, Dim], default: np.ndarray | None = None
-) -> Port:  # fmt: skip
+def _port(name: str, symbol: str, kind: TensorType, in_c: Mapping[str, Dim], default: np.ndarray | None = None) -> Port:
     shape = tuple(substitute(dim, in_c) for dim in kind.shape)
     return Port(name, symbol, kind.dtype, shape, default if default is not None and default.shape == shape else None)
 

@@ -63,9 +63,15 @@ class StreamForm:
 
 
 def stream_form(
-    source: ExportSource, values: Arrays, batch: int, rows: int, target: Target, embedded: bool, max_block: int | None,
+    source: ExportSource,
+    values: Arrays,
+    batch: int,
+    rows: int,
+    target: Target,
+    embedded: bool,
+    max_block: int | None,
     where: Where | None,
-) -> StreamForm:  # fmt: skip
+) -> StreamForm:
     """Return a net of ``batch`` rows for a target.
 
     Args:
@@ -128,7 +134,7 @@ def _used(*entries: ExportedEntry | Mapping[str, np.ndarray] | None) -> set[str]
 
 def _port(
     name: str, symbol: str, kind: TensorType, time_axis: int | None, about: StepGraph, where: Where | None
-) -> Port:  # fmt: skip
+) -> Port:
     dims, steps = enumerate(kind.shape), dict.fromkeys(about.lengths, STEPS)
     shape = tuple(
         substitute(dim, steps) if place == time_axis else _fixed(name, dim, about, where) for place, dim in dims
@@ -149,7 +155,7 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
 
 def _entries(
     about: StepGraph, values: Arrays, target: Target, embedded: bool, max_block: int | None
-) -> tuple[ExportedEntry, ExportedEntry | None]:  # fmt: skip
+) -> tuple[ExportedEntry, ExportedEntry | None]:
     """Return the entry of a step and, if its memory does not grow with steps, of a block of steps.
 
     Both read the same large panels, if tiles for that take about as long.
@@ -175,9 +181,15 @@ def _entries(
 
 
 def _together(
-    about: StepGraph, values: Arrays, target: Target, embedded: bool, step: ExportedEntry, most: int,
-    ports: tuple[tuple[Port, ...], tuple[Port, ...]], where: Where | None,
-) -> RowBatch:  # fmt: skip
+    about: StepGraph,
+    values: Arrays,
+    target: Target,
+    embedded: bool,
+    step: ExportedEntry,
+    most: int,
+    ports: tuple[tuple[Port, ...], tuple[Port, ...]],
+    where: Where | None,
+) -> RowBatch:
     """Return the entry of a step of up to ``most`` streams, which reads a step's large panels if possible.
 
     ``ports`` are inputs and outputs of one stream. Raise ``GraphError`` if streams cannot step together.
@@ -207,9 +219,14 @@ def _together(
 
 
 def _tail(
-    about: StepGraph, values: Arrays, target: Target, embedded: bool, step: ExportedEntry, outputs: tuple[Port, ...],
+    about: StepGraph,
+    values: Arrays,
+    target: Target,
+    embedded: bool,
+    step: ExportedEntry,
+    outputs: tuple[Port, ...],
     where: Where | None,
-) -> tuple[ExportedEntry | None, tuple[Port, ...]]:  # fmt: skip
+) -> tuple[ExportedEntry | None, tuple[Port, ...]]:
     """Return the entry of outputs at the end of sequences, and these outputs; None without any. It reads a step's large
     panels if possible.
     """

@@ -86,10 +86,20 @@ class Export:
 
 
 def export(
-    source: ExportSource, directory: str | os.PathLike[str] | None, name: str, batch: int | None, target: str | None,
-    weights: str, dispatch: bool, link: bool, form: str, debug: bool, rows: int, max_block: int | None,
+    source: ExportSource,
+    directory: str | os.PathLike[str] | None,
+    name: str,
+    batch: int | None,
+    target: str | None,
+    weights: str,
+    dispatch: bool,
+    link: bool,
+    form: str,
+    debug: bool,
+    rows: int,
+    max_block: int | None,
     where: Where | None,
-) -> Export:  # fmt: skip
+) -> Export:
     """Write the files of a net, all or none."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise ArgumentError(
@@ -129,9 +139,17 @@ def export(
 
 
 def _made(
-    source: ExportSource, values: Arrays, form: str, name: str, batch: int | None, rows: int,
-    targets: Sequence[Target], embedded: bool, max_block: int | None, where: Where | None,
-) -> tuple[Description, str]:  # fmt: skip
+    source: ExportSource,
+    values: Arrays,
+    form: str,
+    name: str,
+    batch: int | None,
+    rows: int,
+    targets: Sequence[Target],
+    embedded: bool,
+    max_block: int | None,
+    where: Where | None,
+) -> tuple[Description, str]:
     """Return a net for all targets, and its self-test, which expects the last target's results."""
     if form == "sequence":
         sequences = [sequence_form(source, values, batch, target, embedded, where) for target in targets]
@@ -163,7 +181,7 @@ def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
 
 def _write(
     folder: Path, net: Description, contents: dict[str, bytes], target: Target, link: bool, code: bytes
-) -> Export:  # fmt: skip
+) -> Export:
     name = net.name
     with files_into(folder, name, EXPORTS) as inner:
         for file, data in contents.items():

@@ -34,11 +34,22 @@ def export_plugin(
     folder = Path(f"{name}-plugin") if directory is None else as_path(directory)
     exports = {
         platform.folder: export(
-            source, folder / platform.folder, name, None, platform.target, "embedded", platform.dispatch, False,
-            "stream", False, 1, max_block, where,
+            source,
+            folder / platform.folder,
+            name,
+            None,
+            platform.target,
+            "embedded",
+            platform.dispatch,
+            False,
+            "stream",
+            False,
+            1,
+            max_block,
+            where,
         )
         for platform in PLATFORMS
-    }  # fmt: skip
+    }
     suffixes = {
         key: next(end for end in (".o", ".obj") if f"{name}{end}" in made.files) for key, made in exports.items()
     }

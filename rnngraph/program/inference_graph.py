@@ -169,9 +169,7 @@ class InferenceGraph(CallableGraph[Given]):
         return graph
 
     @api
-    def on_columns(
-        self, *columns: str | Tensor | Mapping[Any, str], keep: Sequence[str] = ()
-    ) -> ColumnCall[Given]:  # fmt: skip
+    def on_columns(self, *columns: str | Tensor | Mapping[Any, str], keep: Sequence[str] = ()) -> ColumnCall[Given]:
         """Return the graph as a function of a table: a mapping from column to array, which may have other columns.
 
         Args:
@@ -220,10 +218,19 @@ class InferenceGraph(CallableGraph[Given]):
 
     @api
     def export(
-        self, directory: str | os.PathLike[str] | None = None, name: str = "net", batch: int | None = None,
-        target: str | None = None, weights: str = "embedded", dispatch: bool = False, link: bool = True,
-        form: str = "stream", debug: bool = False, rows: int = 1, max_block: int | None = None,
-    ) -> Export:  # fmt: skip
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        name: str = "net",
+        batch: int | None = None,
+        target: str | None = None,
+        weights: str = "embedded",
+        dispatch: bool = False,
+        link: bool = True,
+        form: str = "stream",
+        debug: bool = False,
+        rows: int = 1,
+        max_block: int | None = None,
+    ) -> Export:
         """Write the graph as an object file with a C interface, and related files, to a directory.
 
         Args:
@@ -255,9 +262,20 @@ class InferenceGraph(CallableGraph[Given]):
 
         parts = self.parts
         return export(
-            ExportSource(parts.source, parts.parameters, parts.options, self._held_weights), directory, name, batch,
-            target, weights, dispatch, link, form, debug, rows, max_block, user_line(),
-        )  # fmt: skip
+            ExportSource(parts.source, parts.parameters, parts.options, self._held_weights),
+            directory,
+            name,
+            batch,
+            target,
+            weights,
+            dispatch,
+            link,
+            form,
+            debug,
+            rows,
+            max_block,
+            user_line(),
+        )
 
     @api
     def export_plugin(

@@ -33,9 +33,14 @@ from .training_graph import TrainingGraph
 
 
 def predict(
-    inference: InferenceGraph[Any], evaluation: InferenceGraph[Any], training: TrainingGraph[Any], given: Any,
-    lengths: Any, batch_size: Any, where: Where | None,
-) -> Any:  # fmt: skip
+    inference: InferenceGraph[Any],
+    evaluation: InferenceGraph[Any],
+    training: TrainingGraph[Any],
+    given: Any,
+    lengths: Any,
+    batch_size: Any,
+    where: Where | None,
+) -> Any:
     """Implement ``Program.predict`` with the program's three graphs. The others tell which feeds ``inference``
     ignores.
     """

@@ -43,9 +43,12 @@ class SampledGraphs:
 
     def _made(self, count: int, compiled: CompiledGraph, outputs: tuple[str, ...]) -> CompiledGraph | None:
         made = CompiledGraph(
-            compiled.lowered, "training", compiled.options, compiled.declared,
+            compiled.lowered,
+            "training",
+            compiled.options,
+            compiled.declared,
             first=(SplitConcats("split_concats_again"), Samples(count)),
-        )  # fmt: skip
+        )
         try:
             made.optimized(outputs)
         except GraphError:

@@ -74,9 +74,11 @@ class Summary(str):
 
     @staticmethod
     def of(
-        rows: Sequence[tuple[str, ...]], shapes: Mapping[str, str], held: Mapping[str, Sequence[str]] | None = None,
+        rows: Sequence[tuple[str, ...]],
+        shapes: Mapping[str, str],
+        held: Mapping[str, Sequence[str]] | None = None,
         recurrences: Sequence[str] = (),
-    ) -> Summary:  # fmt: skip
+    ) -> Summary:
         width, under = max(len(name) for name, *_ in rows), held or {}
         lines = []
         for name, *cells in (HEAD, *rows):

@@ -66,9 +66,17 @@ class TrainingGraph(CallableGraph[Given]):
         return arrays
 
     def __call__(
-        self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, seed: int | None = None,
-        out: Any = None, samples: int | None = None, first_row: int = 0, first_step: int = 0, **named: Any,
-    ) -> Given:  # fmt: skip
+        self,
+        feeds: Mapping[Any, Any] | ArrayLike | None = None,
+        /,
+        *excess: Never,
+        seed: int | None = None,
+        out: Any = None,
+        samples: int | None = None,
+        first_row: int = 0,
+        first_step: int = 0,
+        **named: Any,
+    ) -> Given:
         """Run the graph with dropout. The same seed gives the same masks, bit for bit.
 
         Args:
@@ -98,9 +106,16 @@ class TrainingGraph(CallableGraph[Given]):
 
     @api
     def taps(
-        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None, samples: int | None = None,
-        first_row: int = 0, first_step: int = 0, **named: Any,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
+        self,
+        feeds: Mapping[Any, Any] | None = None,
+        /,
+        *,
+        seed: int | None = None,
+        samples: int | None = None,
+        first_row: int = 0,
+        first_step: int = 0,
+        **named: Any,
+    ) -> dict[str, np.ndarray]:
         """Return {name: array} of all values named by ``rg.tap``, in order of declaration, as in a call with these
         arguments.
 
@@ -120,9 +135,13 @@ class TrainingGraph(CallableGraph[Given]):
         return self._tap_values(arrays, lambda form: self._drawn(samples, form, arrays, where))
 
     def _drawn(
-        self, samples: int | None, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None,
+        self,
+        samples: int | None,
+        form: CallForm,
+        arrays: Mapping[str, np.ndarray],
+        where: Where | None,
         out: Any = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Return the results of one draw, or of several."""
         if samples is None:
             return self._run(form, arrays, where, out)
@@ -162,9 +181,15 @@ class TrainingGraph(CallableGraph[Given]):
 
     @api
     def check(
-        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
-        first_row: int = 0, first_step: int = 0, **named: Any,
-    ) -> NonFinite | None:  # fmt: skip
+        self,
+        feeds: Mapping[Any, Any] | None = None,
+        /,
+        *,
+        seed: int | None = None,
+        first_row: int = 0,
+        first_step: int = 0,
+        **named: Any,
+    ) -> NonFinite | None:
         """Run the graph node by node in the interpreter, and return the first value that is NaN or infinite; None if
         all are finite.
 
@@ -188,10 +213,18 @@ class TrainingGraph(CallableGraph[Given]):
         return self._checked(arrays, outputs, where, compiled)
 
     def gradients(
-        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, seed: int | None = None,
-        wrt: Sequence[str | Tensor] = (), output_gradients: Any = None, first_row: int = 0, first_step: int = 0,
-        recompute: RecomputeOption = AUTO, **named: Any,
-    ) -> tuple[Any, dict[str, np.ndarray]]:  # fmt: skip
+        self,
+        feeds: Mapping[Any, Any] | None = None,
+        /,
+        *excess: Never,
+        seed: int | None = None,
+        wrt: Sequence[str | Tensor] = (),
+        output_gradients: Any = None,
+        first_row: int = 0,
+        first_step: int = 0,
+        recompute: RecomputeOption = AUTO,
+        **named: Any,
+    ) -> tuple[Any, dict[str, np.ndarray]]:
         """Return (loss, {name: gradient}) for every trainable parameter.
 
         Args:
@@ -248,9 +281,7 @@ class TrainingGraph(CallableGraph[Given]):
         return first, gradients
 
     @api
-    def memory(
-        self, batch: int = 1, time: int = 1, *, recompute: RecomputeOption = AUTO, **sizes: int
-    ) -> MemoryUsage:  # fmt: skip
+    def memory(self, batch: int = 1, time: int = 1, *, recompute: RecomputeOption = AUTO, **sizes: int) -> MemoryUsage:
         """Return the bytes that a call of ``gradients`` needs at these sizes.
 
         Args:
@@ -268,7 +299,7 @@ class TrainingGraph(CallableGraph[Given]):
     @api
     def profile(
         self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, *, seed: int | None = None, **named: Any
-    ) -> Profile:  # fmt: skip
+    ) -> Profile:
         """Measure calls with these feeds, by layer, kernel, pass and line of the script, with what bounds each.
 
         The calls are those of ``gradients`` if the loss is fed, else of the graph.

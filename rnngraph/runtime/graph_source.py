@@ -94,9 +94,13 @@ class DeclaredSource:
     """Live declaration, lowered separately for each purpose."""
 
     def __init__(
-        self, outputs: Any, loss: Tensor | None, known: Mapping[ParameterSpec, str],
-        states: Mapping[str, Any] | None = None, classes: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        outputs: Any,
+        loss: Tensor | None,
+        known: Mapping[ParameterSpec, str],
+        states: Mapping[str, Any] | None = None,
+        classes: Any = None,
+    ) -> None:
         """Lower a declaration.
 
         Args:

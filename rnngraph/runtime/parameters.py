@@ -27,7 +27,7 @@ from ..support.errors import (
     ShapeError,
     did_you_mean,
     shown,
-)  # fmt: skip
+)
 from ..support.forks import Order, fork_lock
 from ..support.records import dataclass
 
@@ -63,9 +63,12 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     _instead = OF_PARAMETERS
 
     def __init__(
-        self, slots: Mapping[ParameterSpec, str], seed: int, other: Parameters | None = None,
+        self,
+        slots: Mapping[ParameterSpec, str],
+        seed: int,
+        other: Parameters | None = None,
         given: Mapping[str, np.ndarray] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Initialise the parameters. ``given`` holds values, by name, in place of drawn ones."""
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: Changes = other._changes if other is not None else Changes()

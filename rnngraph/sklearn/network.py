@@ -92,7 +92,7 @@ def _weights(weighted: bool) -> Tensor | float:
 
 def classifier(
     body: Body, mean: np.ndarray, scale: np.ndarray, classes: np.ndarray, weighted: bool, seed: int, threads: int
-) -> Program:  # fmt: skip
+) -> Program:
     """Compile a net with ``probabilities`` [batch, classes], trained with ``label`` [batch] of int64 indices.
 
     ``weighted`` adds a ``weight`` [batch]. ``classes`` are labels of any kind.
@@ -103,9 +103,15 @@ def classifier(
 
 
 def regressor(
-    body: Body, mean: np.ndarray, scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray, weighted: bool,
-    seed: int, threads: int,
-) -> Program:  # fmt: skip
+    body: Body,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    target_mean: np.ndarray,
+    target_scale: np.ndarray,
+    weighted: bool,
+    seed: int,
+    threads: int,
+) -> Program:
     """Compile a net with a ``prediction`` [batch, outputs], trained with ``target`` of that shape.
 
     The loss is the mean squared error in units of the targets' scale. ``weighted`` adds a ``weight`` [batch].

@@ -17,9 +17,19 @@ from .trainable import trained_names
 
 
 def checked_state(
-    program: Any, ranks: Ranks, where: Where | None, optimizer: Any, only: Any, clip_norm: Any, clip_value: Any,
-    accumulate: Any, skip_non_finite: Any, prune: Any, shards: Any, recompute: Any,
-) -> TrainState:  # fmt: skip
+    program: Any,
+    ranks: Ranks,
+    where: Where | None,
+    optimizer: Any,
+    only: Any,
+    clip_norm: Any,
+    clip_value: Any,
+    accumulate: Any,
+    skip_non_finite: Any,
+    prune: Any,
+    shards: Any,
+    recompute: Any,
+) -> TrainState:
     """Return the state of a new trainer."""
     if not isinstance(program, Program):
         raise DtypeError(f"a Trainer takes a Program of rg.compile, not {type(program).__name__}", where)

@@ -217,8 +217,11 @@ def test_what_is_given_is_converted_as_feeds_are() -> None:
     )
     feeds = made.feeds([1, 0])
     assert {name: str(array.dtype) for name, array in feeds.items()} == {
-        "x": "float32", "small": "int32", "features": "float32", "y": "int64"
-    }  # fmt: skip
+        "x": "float32",
+        "small": "int32",
+        "features": "float32",
+        "y": "int64",
+    }
     assert feeds["small"].tolist() == [[5, 6, 7, 8], [1, 2, 3, 4]]
     assert feeds["features"].tolist() == [[3.5, 4], [1, 2]]
     assert feeds["y"].tolist() == [4, 3]
@@ -289,20 +292,22 @@ MISTAKES: dict[str, tuple[dict[str, Any], Options, type[Exception], str]] = {
     "empty_one": ({"x": [OK[0], OK[0, :0]]}, {}, rg.ShapeError, "example 1 of x .*axis 0 of an example is empty"),
     "ragged": ({"x": sequences([4, 4, 3])}, {}, rg.ShapeError, "differ in length: 4 steps, then 3; .*sequence_length"),
     "apart": (
-        {"x": sequences([4, 3]), "tokens": [[1] * 4, [1] * 2]}, LENGTHS, rg.ShapeError,
+        {"x": sequences([4, 3]), "tokens": [[1] * 4, [1] * 2]},
+        LENGTHS,
+        rg.ShapeError,
         r"example 1 has 3 steps in x \(T\) and 2 in tokens \(T\)",
     ),
     "shifted_apart": (
-        {"tokens": [[1, 2], [1, 2, 3]], "shifted": [[2], [3]]}, {}, rg.ShapeError,
+        {"tokens": [[1, 2], [1, 2, 3]], "shifted": [[2], [3]]},
+        {},
+        rg.ShapeError,
         r"example 1 has 3 steps in tokens \(T\) and 1 in shifted \(T-1\)",
     ),
     "batch_size": ({"x": OK}, {"batch_size": 0}, rg.ArgumentError, "batch_size must be at least 1, not 0"),
     "batch_size_kind": ({"x": OK}, {"batch_size": 2.0}, rg.DtypeError, "batch_size must be an int"),
     "window": ({"x": OK}, {"window": 0}, rg.ArgumentError, "window must be at least 1, not 0"),
     "window_without_time": ({"y": [1]}, {"window": 2}, rg.ArgumentError, "no feed has a time axis"),
-    "window_of_two": (
-        {"x": OK, "target": [[1], [2], [3]]}, {"window": 2}, rg.ArgumentError, "x has T, target has S"
-    ),
+    "window_of_two": ({"x": OK, "target": [[1], [2], [3]]}, {"window": 2}, rg.ArgumentError, "x has T, target has S"),
     "window_of_fixed": ({"x_fixed": np.zeros((2, 6, 3))}, {"window": 2}, rg.ArgumentError, "declared with 6 steps"),
     "longer_than_fixed": ({"x_fixed": sequences([6, 7])}, {}, rg.ShapeError, "example 1 of x_fixed has 7 steps"),
     "unknown": ({"x": OK, "z": OK}, {}, rg.NameLookupError, "no input 'z'; it takes x"),
@@ -311,7 +316,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], Options, type[Exception], str]] = {
     "lengths_kind": ({"x": OK, "features": np.zeros((3, 2))}, {"lengths": "features"}, rg.DtypeError, r"int \[batch\]"),
     "lengths_of_nothing": ({"y": [1, 2]}, LENGTHS, rg.ArgumentError, "leave lengths= out"),
     "lengths_of_two": (
-        {"x": OK, "target": [[1], [2, 3], [4]]}, LENGTHS, rg.ArgumentError, "x has T, target has S; give n among"
+        {"x": OK, "target": [[1], [2, 3], [4]]},
+        LENGTHS,
+        rg.ArgumentError,
+        "x has T, target has S; give n among",
     ),
     "length_zero": ({"x": OK, "n": [5, 0, 1]}, LENGTHS, rg.ShapeError, r"example 1 of n is a length of 0"),
     "length_long": ({"x": OK, "n": [5, 2, 6]}, LENGTHS, rg.ShapeError, r"example 2 of n is a length of 6.*in 1\.\.5"),
@@ -326,7 +334,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], Options, type[Exception], str]] = {
     "column": ({"x": OK, "y": [[0], [1], [0]]}, {"more": "y"}, rg.ShapeError, r"give \[examples\], as array\[:, 0\]"),
     "single": ({"x": OK[0]}, {}, rg.ShapeError, r"give \[examples,T,3\]; a single example .* \[example\]"),
     "no_array": ({"x": [[[1, 2, 3], [4]]]}, {}, rg.ShapeError, "example 0 of x is no array"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -273,7 +273,10 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "once": (lambda: iter(batches()), {"epochs": 2}, rg.ArgumentError, "gone through once, and epochs=2; .*per_epoch"),
     "metrics": (lambda: iter(batches()), {"metrics": {"a": abs}}, rg.ArgumentError, "gone through once; .*validation="),
     "validation": (
-        lambda: EXAMPLES, {"validation": iter(batches()), "epochs": 2}, rg.ArgumentError, "validation is an iterator",
+        lambda: EXAMPLES,
+        {"validation": iter(batches()), "epochs": 2},
+        rg.ArgumentError,
+        "validation is an iterator",
     ),
     "share": (batches, {"validation": 0.5}, rg.ArgumentError, "share of examples, which come in batches here"),
     "none": (lambda: iter(()), {}, rg.ArgumentError, "gave none"),
@@ -284,16 +287,24 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "warm_up": (batches, {"warm_up": 6}, rg.ArgumentError, "warm_up=6 leaves no step to train on in any batch"),
     "three": (lambda: EXAMPLES, {"validation": (1, 2, 3)}, rg.StructureError, r"a tuple of examples is \(x, y\)"),
     "copy": (
-        lambda: EXAMPLES | {"x": ENDLESS}, {}, rg.OutOfMemoryError, "a copy of the array of examples of x takes",
+        lambda: EXAMPLES | {"x": ENDLESS},
+        {},
+        rg.OutOfMemoryError,
+        "a copy of the array of examples of x takes",
     ),
     "copy of a batch": (
-        lambda: iter([EXAMPLES | {"x": ENDLESS}]), {}, rg.OutOfMemoryError,
+        lambda: iter([EXAMPLES | {"x": ENDLESS}]),
+        {},
+        rg.OutOfMemoryError,
         "batch 1 of the iterator: a copy of the array of examples of x takes",
     ),
     "large": (
-        lambda: EXAMPLES, {"validation": 3j}, rg.DtypeError, "must be examples, or a share .* is of type complex"
+        lambda: EXAMPLES,
+        {"validation": 3j},
+        rg.DtypeError,
+        "must be examples, or a share .* is of type complex",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WRONG)

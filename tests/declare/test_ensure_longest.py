@@ -72,9 +72,11 @@ def test_a_last_step_among_other_entries_is_no_mask() -> None:
     of_time = rg.expand_dims(rg.equal(last, rg.positions(x, 1)), -1)
     of_three = rg.expand_dims(rg.cast(rg.equal(last, rg.constant(np.arange(3))), "float32"), 1)
     outputs = {
-        "last": rg.reduce_sum(rg.where(of_time, x, 0), 1), "all": rg.reduce_sum(x * of_three, 1),
-        "flat": rg.reshape(x, (-1, 3)), "each": rg.reshape(rg.tanh(rg.reshape(x, (-1, 3))), (-1, "T", 3)),
-    }  # fmt: skip
+        "last": rg.reduce_sum(rg.where(of_time, x, 0), 1),
+        "all": rg.reduce_sum(x * of_three, 1),
+        "flat": rg.reshape(x, (-1, 3)),
+        "each": rg.reshape(rg.tanh(rg.reshape(x, (-1, 3))), (-1, "T", 3)),
+    }
     graph = rg.compile(outputs).inference.compiled.graph
     proven = [name for name in outputs if not unproven(graph, [name], "T", {"lengths": size("T")}, nonempty=True)]
     assert proven == ["last", "each"]

@@ -24,19 +24,23 @@ FUNCTIONS: dict[str, tuple[Any, Function]] = {
 }
 CELLS: dict[str, tuple[Callable[..., rg.Cell], reference.Spec]] = {
     "basic_lstm": (rg.BasicLSTMCell, reference.LSTM(5, name="basic_lstm_cell")),
-    "lstm": (lambda n, **gate: rg.LSTMCell(n, use_peepholes=True, num_proj=3, cell_clip=0.9, **gate),
-             reference.LSTM(5, True, 0.9, 3)),
+    "lstm": (
+        lambda n, **gate: rg.LSTMCell(n, use_peepholes=True, num_proj=3, cell_clip=0.9, **gate),
+        reference.LSTM(5, True, 0.9, 3),
+    ),
     "gru": (rg.GRUCell, reference.GRU(5)),
     "gru_after": (lambda n, **gate: rg.GRUCell(n, reset_after=True, **gate), reference.GRU(5, reset_after=True)),
     "layer_norm": (rg.LayerNormBasicLSTMCell, cells.LayerNormLSTM(5)),
-    "coupled": (lambda n, **gate: rg.CoupledInputForgetGateLSTMCell(n, True, num_proj=2, **gate),
-                cells.CoupledLSTM(5, True, 2)),
+    "coupled": (
+        lambda n, **gate: rg.CoupledInputForgetGateLSTMCell(n, True, num_proj=2, **gate),
+        cells.CoupledLSTM(5, True, 2),
+    ),
     "ugrnn": (rg.UGRNNCell, cells.UGRNN(5)),
     "intersection": (lambda n, **gate: rg.IntersectionRNNCell(n, n, **gate), cells.Intersection(5)),
     "sru": (rg.SRUCell, cells.SRU(5)),
     "minimal": (rg.MinimalRNNCell, cells.Minimal(5)),
     "cfn": (rg.CFNCell, cells.CFN(5)),
-}  # fmt: skip
+}
 
 
 def declared(cell: rg.Cell) -> rg.Program:

@@ -13,10 +13,14 @@ X = np.arange(8, dtype=np.float32).reshape(2, 4)
 def test_indices_below_0_count_from_the_end() -> None:
     x, i = rg.placeholder("x", (None, 4)), rg.placeholder("i", (None, None), "int64")
     of_rows, of_columns = rg.axis_indices(i, x), rg.axis_indices(i, x, -1)
-    program = rg.compile({
-        "rows": rg.gather(x, of_rows), "columns": rg.gather(rg.transpose(x), of_columns),
-        "number": rg.axis_indices(i, 4), "computed": rg.gather(x, rg.axis_indices(i * 1, x)),
-    })  # fmt: skip
+    program = rg.compile(
+        {
+            "rows": rg.gather(x, of_rows),
+            "columns": rg.gather(rg.transpose(x), of_columns),
+            "number": rg.axis_indices(i, 4),
+            "computed": rg.gather(x, rg.axis_indices(i * 1, x)),
+        }
+    )
     given = np.array([[0, -1], [1, -2]])
     for _ in range(40):  # in machine code, too
         found = program.inference(x=X, i=given)

@@ -72,9 +72,7 @@ def words_in_numpy(
     for word in range(x.shape[1]):
         letters, count = x[:, word, :-1].reshape(len(x), LETTERS, WIDTH), x[:, word, -1].astype(int)
         applied = None if masks is None else {site: mask[:, word] for site, mask in masks.items()}
-        given, last = reference.dynamic_rnn(
-            spec, parameters, letters, count, scope="rnn/rnn", masks=applied, **options
-        )  # fmt: skip
+        given, last = reference.dynamic_rnn(spec, parameters, letters, count, scope="rnn/rnn", masks=applied, **options)
         read = np.concatenate([given.sum(axis=1), flatten(last)[-1]], axis=1)
         output, state = reference.run_cell(reference.GRU(UNITS), parameters, "rnn/words/word", read, state)
         outputs.append(output)
@@ -216,13 +214,17 @@ def test_masks_both_directions_and_drivers_within_drivers() -> None:
             reference.GRU(3), program.parameters, letters[:, word], scope="rnn/bidirectional_rnn/fw", **options
         )
         back, _ = reference.dynamic_rnn(
-            reference.GRU(2), program.parameters, letters[:, word], scope="rnn/bidirectional_rnn/bw", backwards=True,
+            reference.GRU(2),
+            program.parameters,
+            letters[:, word],
+            scope="rnn/bidirectional_rnn/bw",
+            backwards=True,
             **options,
-        )  # fmt: skip
+        )
         both = np.repeat(np.concatenate([ahead, back], axis=2), 3, axis=1)
         deep, last = reference.dynamic_rnn(
             reference.GRU(2), thrice, both, scope="deep", runs=np.repeat(runs, 3, axis=1)
-        )  # fmt: skip
+        )
         output = np.tanh(np.cumsum(deep[:, 2::3], axis=1).sum(axis=1) + h)
         assert_allclose(result["outputs"][:, word], output, rtol=1e-11, atol=1e-12)
         h = last

@@ -109,9 +109,16 @@ def check_equations(name: str, reverse: bool, every: bool, batch: int = BATCH) -
         for result, applied in ((program.inference(fed), None), (program.training(fed, seed=3), masks)):
             for key, (zero, lengths) in cases.items():
                 wanted, final = reference.dynamic_rnn(
-                    spec, program.parameters, fed["x"], fed["n"] if lengths else None, scope=key, masks=applied,
-                    runs=fed["m"], zero_output_for_mask=zero, backwards=reverse,
-                )  # fmt: skip
+                    spec,
+                    program.parameters,
+                    fed["x"],
+                    fed["n"] if lengths else None,
+                    scope=key,
+                    masks=applied,
+                    runs=fed["m"],
+                    zero_output_for_mask=zero,
+                    backwards=reverse,
+                )
                 assert_allclose(result[key][0], wanted, rtol=1e-11, atol=1e-12)
                 for found, expected in zip(flatten(result[key][1]), flatten(final), strict=True):
                     assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
@@ -133,9 +140,15 @@ def test_other_drivers(time_major: bool) -> None:
 
     def wanted(spec: Any, sequence: Any, scope: str, backwards: bool, zero: bool = False) -> tuple[Any, Any]:
         return reference.dynamic_rnn(
-            spec, program.parameters, sequence, fed["n"], scope=scope, runs=fed["m"], zero_output_for_mask=zero,
+            spec,
+            program.parameters,
+            sequence,
+            fed["n"],
+            scope=scope,
+            runs=fed["m"],
+            zero_output_for_mask=zero,
             backwards=backwards,
-        )  # fmt: skip
+        )
 
     def turned(array: np.ndarray) -> np.ndarray:
         return array.swapaxes(0, 1) if time_major else array
@@ -148,10 +161,15 @@ def test_other_drivers(time_major: bool) -> None:
     sequence = fed["x"]
     for layer, units in enumerate(((2, 3), (3, 1))):
         found = [
-            wanted(reference.GRU(count), sequence, f"stack_bidirectional_rnn/cell_{layer}/bidirectional_rnn/{suffix}",
-                   suffix == "bw", True)[0]
+            wanted(
+                reference.GRU(count),
+                sequence,
+                f"stack_bidirectional_rnn/cell_{layer}/bidirectional_rnn/{suffix}",
+                suffix == "bw",
+                True,
+            )[0]
             for count, suffix in zip(units, ("fw", "bw"), strict=True)
-        ]  # fmt: skip
+        ]
         sequence = np.concatenate(found, axis=2)
     assert_allclose(turned(result["layers"][0]), sequence, rtol=1e-11, atol=1e-12)
 

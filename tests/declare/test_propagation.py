@@ -40,20 +40,78 @@ LENGTHS, STATE, PLAIN = (
 )
 POSITIONS = placed("positions", (None, 4, 3), "int32")
 ARGUMENTS = [
-    (X,), (X, X), (IDS,), (FLAGS,), (X, PLAIN), (PLAIN, X), (X, 1), (X, 0, 1), (X, [1]), (IDS, 5), (IDS, 5, 2),
-    (X, -1, 1), ([X, PLAIN],), ([PLAIN, X],), (X, IDS), (X, [[0, 0]] * 3), (X, (-1, 3)), (X, LENGTHS),
-    (PLAIN, LENGTHS), (X, 2, 3), (X, 4, 2), (X, 1.0, 2.0), (X, 0.5), (PLAIN, IDS),
-    (X, (2, 1, 1)), (X, (0, 2, 1)), (FLAGS, FLAGS), (X, "float64"),
-    (X[:, 0] > 0, PLAIN[:, 0], 0.0), (IDS, X), ("name", X), (X, (2, 3, 4, 3)), (X, rg.transpose(PLAIN, (0, 2, 1))),
-    ("bti->bt", X), (X[:, :3], X[:, :3]), (X, POSITIONS, 1), (X, POSITIONS, PLAIN, 1), (X, STATE[0, :3], STATE[0, :3]),
-]  # fmt: skip
+    (X,),
+    (X, X),
+    (IDS,),
+    (FLAGS,),
+    (X, PLAIN),
+    (PLAIN, X),
+    (X, 1),
+    (X, 0, 1),
+    (X, [1]),
+    (IDS, 5),
+    (IDS, 5, 2),
+    (X, -1, 1),
+    ([X, PLAIN],),
+    ([PLAIN, X],),
+    (X, IDS),
+    (X, [[0, 0]] * 3),
+    (X, (-1, 3)),
+    (X, LENGTHS),
+    (PLAIN, LENGTHS),
+    (X, 2, 3),
+    (X, 4, 2),
+    (X, 1.0, 2.0),
+    (X, 0.5),
+    (PLAIN, IDS),
+    (X, (2, 1, 1)),
+    (X, (0, 2, 1)),
+    (FLAGS, FLAGS),
+    (X, "float64"),
+    (X[:, 0] > 0, PLAIN[:, 0], 0.0),
+    (IDS, X),
+    ("name", X),
+    (X, (2, 3, 4, 3)),
+    (X, rg.transpose(PLAIN, (0, 2, 1))),
+    ("bti->bt", X),
+    (X[:, :3], X[:, :3]),
+    (X, POSITIONS, 1),
+    (X, POSITIONS, PLAIN, 1),
+    (X, STATE[0, :3], STATE[0, :3]),
+]
 NO_OPERATIONS = {
-    "accuracy", "bidirectional_dynamic_rnn", "by_graph", "compile", "ctc_loss", "dumps", "dynamic_decode",
-    "dynamic_rnn", "joined", "load", "loads", "loads_trainer", "map_structure", "memory", "parameter", "placeholder",
-    "read_keras", "read_nam", "read_onnx", "read_rtneural", "read_tf1_graph", "read_tf1_variables", "read_torch",
+    "accuracy",
+    "bidirectional_dynamic_rnn",
+    "by_graph",
+    "compile",
+    "ctc_loss",
+    "dumps",
+    "dynamic_decode",
+    "dynamic_rnn",
+    "joined",
+    "load",
+    "loads",
+    "loads_trainer",
+    "map_structure",
+    "memory",
+    "parameter",
+    "placeholder",
+    "read_keras",
+    "read_nam",
+    "read_onnx",
+    "read_rtneural",
+    "read_tf1_graph",
+    "read_tf1_variables",
+    "read_torch",
     "stack_bidirectional_dynamic_rnn",
-    "state", "state_placeholder", "static_rnn", "with_update", "write_onnx", "constant", "broadcast_to",
-}  # fmt: skip
+    "state",
+    "state_placeholder",
+    "static_rnn",
+    "with_update",
+    "write_onnx",
+    "constant",
+    "broadcast_to",
+}
 """Functions that the tests below call with arguments of their own, or that make no Tensors of others."""
 
 
@@ -74,11 +132,29 @@ def test_functions_of_a_marked_tensor_give_one(name: str) -> None:
 def test_operators_and_functions_of_other_kinds_of_arguments() -> None:
     array = np.ones(3, "float32")
     for value in (
-        X + 1, 1 - X, X * PLAIN, PLAIN / X, array + X, X @ np.ones((3, 2), "float32"), -X, abs(X), X < 0, PLAIN > X,
-        X ** 2, X // 2, divmod(X, 2), X[:, 0], X[:, ::-1], X[:, IDS[0, 0]], rg.broadcast_to(X[0, 0], (2, 3)),
-        rg.by_graph(training=PLAIN, inference=X), rg.accuracy(IDS, X), np.add(array, X),
-        rg.ctc_loss(IDS, X), rg.with_update(X, rg.parameter("count", (), trainable=False), 1.0),
-    ):  # fmt: skip
+        X + 1,
+        1 - X,
+        X * PLAIN,
+        PLAIN / X,
+        array + X,
+        X @ np.ones((3, 2), "float32"),
+        -X,
+        abs(X),
+        X < 0,
+        PLAIN > X,
+        X**2,
+        X // 2,
+        divmod(X, 2),
+        X[:, 0],
+        X[:, ::-1],
+        X[:, IDS[0, 0]],
+        rg.broadcast_to(X[0, 0], (2, 3)),
+        rg.by_graph(training=PLAIN, inference=X),
+        rg.accuracy(IDS, X),
+        np.add(array, X),
+        rg.ctc_loss(IDS, X),
+        rg.with_update(X, rg.parameter("count", (), trainable=False), 1.0),
+    ):
         assert classes(value) == {Marked}
 
 
@@ -95,19 +171,23 @@ def test_a_class_that_does_not_propagate_gives_what_its_base_gives() -> None:
 
 
 CELLS = [
-    rg.BasicRNNCell(5), rg.GRUCell(5),
+    rg.BasicRNNCell(5),
+    rg.GRUCell(5),
     rg.MultiRNNCell([rg.LSTMCell(5), rg.DropoutWrapper(rg.LSTMCell(5), input_keep_prob=0.5)]),
     rg.OutputProjectionWrapper(rg.ZoneoutWrapper(rg.LSTMCell(5), state_keep_prob=0.5), 2),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_drivers_give_what_any_of_their_arguments_is(cell: rg.Cell) -> None:
     width = cell.state_size if isinstance(cell.state_size, int) else None
     arguments: list[dict[str, Any]] = [
-        {"inputs": X}, {"inputs": PLAIN, "sequence_length": LENGTHS}, {"inputs": PLAIN, "mask": FLAGS},
-        {"inputs": X, "reverse": True, "time_major": True}, {"inputs": X, "zero_output_for_mask": True, "mask": FLAGS},
-    ]  # fmt: skip
+        {"inputs": X},
+        {"inputs": PLAIN, "sequence_length": LENGTHS},
+        {"inputs": PLAIN, "mask": FLAGS},
+        {"inputs": X, "reverse": True, "time_major": True},
+        {"inputs": X, "zero_output_for_mask": True, "mask": FLAGS},
+    ]
     if width:
         arguments.append({"inputs": PLAIN, "initial_state": STATE})
     for given in arguments:

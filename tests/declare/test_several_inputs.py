@@ -171,8 +171,11 @@ def test_wrappers_and_stacks() -> None:
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([Sums(), rg.HighwayWrapper(Sums())]), two())
     program = rg.compile({"y": outputs})
     assert sorted(name.rpartition("cell_1/")[2] for name in program.parameters) == [
-        "0/carry_b", "0/carry_w", "1/carry_b", "1/carry_w",
-    ]  # fmt: skip
+        "0/carry_b",
+        "0/carry_w",
+        "1/carry_b",
+        "1/carry_w",
+    ]
     both = two()
     (forward, backward), _ = rg.bidirectional_dynamic_rnn(Sums(), Sums(), both)
     result = rg.compile({"f": forward, "b": backward}).inference(x=fed)

@@ -152,9 +152,9 @@ def test_a_wrapper_with_states_of_its_own_does_not_take_the_fields_of_the_cell()
 def test_states_in_stacks_and_wrappers_are_matched_by_their_keys(given: Callable[[Any, Any], Any]) -> None:
     cells = [rg.DropoutWrapper(TwoSpeeds(given), state_keep_prob=0.5), rg.GRUCell(4), TwoSpeeds(given)]
     stack = rg.MultiRNNCell([rg.ResidualWrapper(cells[0]), rg.OutputProjectionWrapper(cells[1], UNITS), cells[2]])
-    plain = rg.MultiRNNCell([
-        rg.ResidualWrapper(TwoSpeeds()), rg.OutputProjectionWrapper(rg.GRUCell(4), UNITS), TwoSpeeds()
-    ])  # fmt: skip
+    plain = rg.MultiRNNCell(
+        [rg.ResidualWrapper(TwoSpeeds()), rg.OutputProjectionWrapper(rg.GRUCell(4), UNITS), TwoSpeeds()]
+    )
     h = normal(BATCH, 4)
     first, third = given(EARLY, LATE), given(LATE, EARLY)
     ours = compiled(stack, (first, {"h": h}, third)).inference(x=X)
@@ -243,7 +243,7 @@ STACKS: dict[str, tuple[Callable[[], rg.Cell], Callable[[Any], list[Any]]]] = {
         lambda: rg.MultiRNNCell([rg.ResidualWrapper(rg.GRUCell(4)), rg.LSTMCell(4)]),
         lambda h: [(h, (h, h)), [{"h": h}, {"c": h, "h": h}], {"0": {"h": h}, "1": rg.LSTMStateTuple(h, h)}],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("saved", [False, True])
@@ -371,8 +371,12 @@ def test_names_that_positions_lack_go_by_position() -> None:
 def test_matching() -> None:
     tree = {"a": {"x": 0, "y": 0}, "b": 0}
     for given in (
-        {"b": 3, "a": {"y": 2, "x": 1}}, ((1, 2), 3), [1, 2, 3], {"a": (1, 2), "b": 3}, ({"y": 2, "x": 1}, 3),
-    ):  # fmt: skip
+        {"b": 3, "a": {"y": 2, "x": 1}},
+        ((1, 2), 3),
+        [1, 2, 3],
+        {"a": (1, 2), "b": 3},
+        ({"y": 2, "x": 1}, 3),
+    ):
         assert matched(tree, given, "it") == [1, 2, 3]
     assert arranged({"a": {"x": 1, "y": 2}, "b": 3}, {"b": 0, "a": {"y": 0, "x": 0}}) == {"b": 3, "a": {"y": 2, "x": 1}}
     assert matched({"only": 0}, 1, "it") == matched({"only": 0}, (1,), "it") == matched(0, 1, "it") == [1]

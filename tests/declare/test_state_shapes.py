@@ -78,8 +78,11 @@ def test_values_and_dtypes_are_those_of_the_equations() -> None:
     result = made.inference(x=fed, lengths=[7, 4, 0])
     kinds = {name: (array.shape, array.dtype.name) for name, array in result["state"]._asdict().items()}
     assert kinds == {
-        "S": ((3, 2, 3, 4), "float32"), "count": ((3,), "int64"), "seen": ((3, 5), "bool"), "b": ((3, 2, 3), "float32"),
-    }  # fmt: skip
+        "S": ((3, 2, 3, 4), "float32"),
+        "count": ((3,), "int64"),
+        "seen": ((3, 5), "bool"),
+        "b": ((3, 2, 3), "float32"),
+    }
     for row, length in enumerate([7, 4, 0]):
         y, after = expected(fed[row, :length], w)
         assert_allclose(result["y"][row, :length], y.reshape(length, 6), rtol=2e-5, atol=2e-6)

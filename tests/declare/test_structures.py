@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[rg.RnnGraphError], str]] = {
     "arguments": (lambda: rg.map_structure(lambda a: a, 1, 2), rg.CallError, "leaf"),
     "endless": (lambda: rg.map_structure(max, endless), rg.StructureError, "no end"),
     "endless second": (lambda: rg.map_structure(max, [[1]], endless), rg.StructureError, "list of 1"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG)

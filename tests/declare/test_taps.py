@@ -198,9 +198,13 @@ def test_gradients_of_taps_by_differences_in_a_decoder() -> None:
 
     def declared(look: Callable[[rg.Tensor, Any], rg.Tensor]) -> rg.Tensor:
         outputs, _, _ = rg.dynamic_decode(
-            cell, first, lambda y, move: look(y * 0.5, move), TIME, inputs=moves,
+            cell,
+            first,
+            lambda y, move: look(y * 0.5, move),
+            TIME,
+            inputs=moves,
             stop=lambda y: rg.reduce_max(y, axis=1) > 0.9,
-        )  # fmt: skip
+        )
         return rg.reduce_sum(rg.square(outputs))
 
     loss, other = declared(lambda y, move: rg.tap("fed", y + 0.0 * move)), declared(lambda y, move: y + move)

@@ -232,8 +232,11 @@ def test_sizes_are_arguments_by_their_names(exported: Exported) -> None:
     sizes, shapes = described(exported("translation")[1])
     assert sizes == [{"name": "batch"}, {"name": "steps"}, {"name": "steps_out"}]
     assert shapes == {
-        "x": ["batch", "steps", 5], "n": ["batch"], "z": ["batch", "steps_out", 4], "y": ["batch", "steps_out", 3],
-    }  # fmt: skip
+        "x": ["batch", "steps", 5],
+        "n": ["batch"],
+        "z": ["batch", "steps_out", 4],
+        "y": ["batch", "steps_out", 3],
+    }
 
 
 def test_sizes_that_are_numbers_stay_arguments(tmp_path: Path) -> None:

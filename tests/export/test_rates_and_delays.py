@@ -87,10 +87,14 @@ def test_the_header_says_how_much_a_step_takes_and_when_results_come(tmp_path: P
     program.inference.export(tmp_path, "net", batch=BATCH, link=False)
     header = (tmp_path / "net.h").read_text()
     for line in (
-        "#define NET_RATE 4 ", "#define NET_DELAY 2 ", "#define NET_LATENCY 8 ",
-        "#define NET_X_STEP 24 ", "#define NET_Y_OWED 20 ",
-        "input  x: float [2][4*steps][3]", "void net_flush(void *memory, float *y);",
-    ):  # fmt: skip
+        "#define NET_RATE 4 ",
+        "#define NET_DELAY 2 ",
+        "#define NET_LATENCY 8 ",
+        "#define NET_X_STEP 24 ",
+        "#define NET_Y_OWED 20 ",
+        "input  x: float [2][4*steps][3]",
+        "void net_flush(void *memory, float *y);",
+    ):
         assert line in header
 
 

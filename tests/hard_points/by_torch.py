@@ -35,8 +35,7 @@ def _written(x: Any, index: Any, value: Any) -> Any:
 
 def evaluated(expression: str, arguments: Mapping[str, Any]) -> list[Any]:
     """Return the tensors that an expression gives."""
-    names = {"torch": torch, "F": functional, "math": math, "inf": math.inf, "nan": math.nan,
-             "written": _written}  # fmt: skip
+    names = {"torch": torch, "F": functional, "math": math, "inf": math.inf, "nan": math.nan, "written": _written}
     return list(_leaves(eval(expression, {**names, **arguments})))
 
 

@@ -21,8 +21,17 @@ class _Graph(dict[str, Any]):
 
     def __init__(self, arguments: Mapping[str, np.ndarray], dtype: str, names: tuple[str, ...]) -> None:
         used = {name: array for name, array in arguments.items() if name in names}
-        super().__init__({**{name: _Output(name) for name in used}, "inf": math.inf, "nan": math.nan, "array": np.array,
-                          "T": dtype, "f32": "float32", "node": self.node})  # fmt: skip
+        super().__init__(
+            {
+                **{name: _Output(name) for name in used},
+                "inf": math.inf,
+                "nan": math.nan,
+                "array": np.array,
+                "T": dtype,
+                "f32": "float32",
+                "node": self.node,
+            }
+        )
         self.arguments, self.nodes, self.held, self.opset = used, [], [], NEWEST
 
     def __missing__(self, op: str) -> Any:
@@ -60,9 +69,10 @@ def model_of(entry: Entry) -> ModelProto:
     graph = _Graph(arrays_of(entry.points, entry.dtype), entry.dtype, code.co_names)
     found = eval(code, {"__builtins__": {}}, graph)
     results = list(found) if isinstance(found, list | tuple) else [found]
-    nodes = [*graph.nodes, *(
-        helper.make_node("Identity", [item.name], [f"y{place}"]) for place, item in enumerate(results)
-    )]  # fmt: skip
+    nodes = [
+        *graph.nodes,
+        *(helper.make_node("Identity", [item.name], [f"y{place}"]) for place, item in enumerate(results)),
+    ]
     inputs = [
         helper.make_tensor_value_info(
             name, helper.np_dtype_to_tensor_dtype(array.dtype), [f"rows of {name}", *array.shape[1:]]

@@ -41,9 +41,13 @@ def _floats(dtype: str) -> Dict[str, float]:
     kind: Any = np.finfo(dtype)
     smallest = np.nextafter(np.zeros((), dtype), np.ones((), dtype))
     return {
-        "subnormal": float(smallest), "tiny": float(kind.tiny), "max": float(kind.max), "eps": float(kind.eps),
-        "small": 1e-30 if dtype == "float32" else 1e-300, "large": 1e30 if dtype == "float32" else 1e300,
-    }  # fmt: skip
+        "subnormal": float(smallest),
+        "tiny": float(kind.tiny),
+        "max": float(kind.max),
+        "eps": float(kind.eps),
+        "small": 1e-30 if dtype == "float32" else 1e-300,
+        "large": 1e30 if dtype == "float32" else 1e300,
+    }
 
 
 @points(*FLOATS)
@@ -51,10 +55,49 @@ def reals(dtype: str) -> Arrays:
     """Zeros, subnormals, halves, whole numbers, bounds of exp and of whole numbers, the largest, infinities, NaN."""
     f = _floats(dtype)
     above = [
-        0.0, f["subnormal"], f["tiny"] / 2, f["tiny"], f["small"], 1e-20, 1e-8, 1e-4, 0.01, 0.1, 0.25, 0.3, 0.5, 0.7,
-        1 - f["eps"] / 2, 1.0, 1 + f["eps"], 1.5, 2.0, 2.5, 3.0, 3.5, np.pi, 6.0, 10.0, 20.5, 88.5, 89.5, 103.5, 150.0,
-        710.0, 745.5, 1000.0, 65504.0, 8388607.5, 16777217.0, 4503599627370495.5, 1e10, 1e20, f["large"], f["max"], INF,
-    ]  # fmt: skip
+        0.0,
+        f["subnormal"],
+        f["tiny"] / 2,
+        f["tiny"],
+        f["small"],
+        1e-20,
+        1e-8,
+        1e-4,
+        0.01,
+        0.1,
+        0.25,
+        0.3,
+        0.5,
+        0.7,
+        1 - f["eps"] / 2,
+        1.0,
+        1 + f["eps"],
+        1.5,
+        2.0,
+        2.5,
+        3.0,
+        3.5,
+        np.pi,
+        6.0,
+        10.0,
+        20.5,
+        88.5,
+        89.5,
+        103.5,
+        150.0,
+        710.0,
+        745.5,
+        1000.0,
+        65504.0,
+        8388607.5,
+        16777217.0,
+        4503599627370495.5,
+        1e10,
+        1e20,
+        f["large"],
+        f["max"],
+        INF,
+    ]
     return {"x": np.array(above + [-value for value in above] + [NAN], dtype)}
 
 
@@ -69,14 +112,51 @@ def middling(dtype: str) -> Arrays:
 def pairs(dtype: str) -> Arrays:
     """All pairs of hard numbers, and exact and nearly exact quotients."""
     f = _floats(dtype)
-    each = [0.0, -0.0, f["subnormal"], f["small"], 0.1, -0.5, 1.0, -1.0, 2.0, -2.5, 3.0, -3.0, 1e20, f["max"], INF,
-            -INF, NAN]  # fmt: skip
+    each = [
+        0.0,
+        -0.0,
+        f["subnormal"],
+        f["small"],
+        0.1,
+        -0.5,
+        1.0,
+        -1.0,
+        2.0,
+        -2.5,
+        3.0,
+        -3.0,
+        1e20,
+        f["max"],
+        INF,
+        -INF,
+        NAN,
+    ]
     apart = [
-        (5.0, 0.1), (-5.0, 0.1), (1.0, 0.1), (0.7, 0.1), (0.3, 0.1), (8.4, 0.1), (-8.4, -0.1), (6.0, 3.0), (-6.0, 4.0),
-        (7.5, 2.5), (1e20, 0.7), (1e10, 3.0), (16777217.0, 2.0), (1.0, f["small"]), (-8.0, 1 / 3), (2.0, 0.5),
-        (-2.0, 5.0), (-2.0, 4.0), (1.5, 2.5), (0.1, 10.0), (10.0, -3.0), (1 + f["eps"], 1.0), (0.25, -2.0),
+        (5.0, 0.1),
+        (-5.0, 0.1),
+        (1.0, 0.1),
+        (0.7, 0.1),
+        (0.3, 0.1),
+        (8.4, 0.1),
+        (-8.4, -0.1),
+        (6.0, 3.0),
+        (-6.0, 4.0),
+        (7.5, 2.5),
+        (1e20, 0.7),
+        (1e10, 3.0),
+        (16777217.0, 2.0),
+        (1.0, f["small"]),
+        (-8.0, 1 / 3),
+        (2.0, 0.5),
+        (-2.0, 5.0),
+        (-2.0, 4.0),
+        (1.5, 2.5),
+        (0.1, 10.0),
+        (10.0, -3.0),
+        (1 + f["eps"], 1.0),
+        (0.25, -2.0),
         (2.0, 100.0),
-    ]  # fmt: skip
+    ]
     x, y = zip(*([(a, b) for a in each for b in each] + apart))
     return {"x": np.array(x, dtype), "y": np.array(y, dtype)}
 
@@ -91,18 +171,46 @@ def triples(dtype: str) -> Arrays:
 
 def _rows(dtype: str) -> np.ndarray:
     f = _floats(dtype)
-    return np.array([
-        [0.0, 0.0, 0.0, 0.0], [-0.0, -0.0, -0.0, -0.0], [0.0, -0.0, 0.0, -0.0], [-0.0, 0.0, -0.0, 0.0],
-        [1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0], [2.0, 1.0, 2.0, 1.0], [1.0, 2.0, 1.0, 2.0], [3.0, 3.0, 3.0, 3.0],
-        [-1.0, -2.0, -3.0, -4.0], [0.5, -0.25, 1.5, -3.0], [NAN, 1.0, 2.0, 3.0], [1.0, NAN, 2.0, 0.0],
-        [3.0, 2.0, 1.0, NAN], [NAN, NAN, NAN, NAN], [NAN, INF, -INF, NAN], [INF, 1.0, 2.0, 3.0], [-INF, 1.0, 2.0, 3.0],
-        [1.0, INF, -INF, 2.0], [INF, INF, INF, INF], [-INF, -INF, -INF, -INF], [INF, INF, 0.0, 1.0],
-        [-INF, 0.0, -INF, 0.0], [f["large"], 1.0, 1.0, 1.0], [f["max"], f["max"], 0.0, 0.0],
-        [f["max"], -f["max"], 0.0, 0.0], [-f["max"], -f["max"], -f["max"], -f["max"]],
-        [f["subnormal"], 0.0, 0.0, f["subnormal"]], [f["small"], f["small"], 0.0, 0.0], [1e-8, 1.0, -1.0, 0.0],
-        [300.0, 0.0, 0.0, -300.0], [1000.0, 1000.0, 999.0, 0.0], [-1000.0, -1000.0, -999.0, -1000.0],
-        [88.0, 89.0, 90.0, -90.0], [1e-30, 1e-20, 1e10, -1e10],
-    ], dtype)  # fmt: skip
+    return np.array(
+        [
+            [0.0, 0.0, 0.0, 0.0],
+            [-0.0, -0.0, -0.0, -0.0],
+            [0.0, -0.0, 0.0, -0.0],
+            [-0.0, 0.0, -0.0, 0.0],
+            [1.0, 2.0, 3.0, 4.0],
+            [4.0, 3.0, 2.0, 1.0],
+            [2.0, 1.0, 2.0, 1.0],
+            [1.0, 2.0, 1.0, 2.0],
+            [3.0, 3.0, 3.0, 3.0],
+            [-1.0, -2.0, -3.0, -4.0],
+            [0.5, -0.25, 1.5, -3.0],
+            [NAN, 1.0, 2.0, 3.0],
+            [1.0, NAN, 2.0, 0.0],
+            [3.0, 2.0, 1.0, NAN],
+            [NAN, NAN, NAN, NAN],
+            [NAN, INF, -INF, NAN],
+            [INF, 1.0, 2.0, 3.0],
+            [-INF, 1.0, 2.0, 3.0],
+            [1.0, INF, -INF, 2.0],
+            [INF, INF, INF, INF],
+            [-INF, -INF, -INF, -INF],
+            [INF, INF, 0.0, 1.0],
+            [-INF, 0.0, -INF, 0.0],
+            [f["large"], 1.0, 1.0, 1.0],
+            [f["max"], f["max"], 0.0, 0.0],
+            [f["max"], -f["max"], 0.0, 0.0],
+            [-f["max"], -f["max"], -f["max"], -f["max"]],
+            [f["subnormal"], 0.0, 0.0, f["subnormal"]],
+            [f["small"], f["small"], 0.0, 0.0],
+            [1e-8, 1.0, -1.0, 0.0],
+            [300.0, 0.0, 0.0, -300.0],
+            [1000.0, 1000.0, 999.0, 0.0],
+            [-1000.0, -1000.0, -999.0, -1000.0],
+            [88.0, 89.0, 90.0, -90.0],
+            [1e-30, 1e-20, 1e10, -1e10],
+        ],
+        dtype,
+    )
 
 
 @points(*FLOATS)
@@ -135,11 +243,20 @@ def nothing(dtype: str) -> Arrays:
 def matrices(dtype: str) -> Arrays:
     """Matrices of three rows and three columns."""
     f = _floats(dtype)
-    x = np.array([
-        [[1, 2, 3], [4, 5, 6], [7, 8, 10]], [[-1, 0, 2], [3, -4, 0], [0, 0, -0.0]], np.eye(3), np.zeros((3, 3)),
-        [[2, 1, 1], [1, 2, 1], [1, 1, 2]], [[NAN, 1, 2], [3, 4, 5], [6, 7, 8]], [[1, INF, 2], [3, 4, 5], [6, 7, 8]],
-        [[f["large"], 0, 0], [0, 1, 0], [0, 0, 1]], [[f["small"], 0, 0], [0, f["small"], 0], [0, 0, 0]],
-    ], dtype)  # fmt: skip
+    x = np.array(
+        [
+            [[1, 2, 3], [4, 5, 6], [7, 8, 10]],
+            [[-1, 0, 2], [3, -4, 0], [0, 0, -0.0]],
+            np.eye(3),
+            np.zeros((3, 3)),
+            [[2, 1, 1], [1, 2, 1], [1, 1, 2]],
+            [[NAN, 1, 2], [3, 4, 5], [6, 7, 8]],
+            [[1, INF, 2], [3, 4, 5], [6, 7, 8]],
+            [[f["large"], 0, 0], [0, 1, 0], [0, 0, 1]],
+            [[f["small"], 0, 0], [0, f["small"], 0], [0, 0, 0]],
+        ],
+        dtype,
+    )
     return {"x": x, "y": x[::-1].copy()}
 
 
@@ -210,8 +327,13 @@ def attention(dtype: str) -> Arrays:
     line = np.arange(2 * 3 * 4).reshape(2, 3, 4)
     q, k, v = np.sin(line * 1.7), np.cos(line * 2.3), np.sin(line * 0.9 + 1)
     c = np.array([[[1, 1, 0], [0, 0, 0], [1, 0, 0]], [[1, 1, 1], [0, 1, 0], [0, 0, 0]]], bool)
-    return {"q": q.astype(dtype), "k": k.astype(dtype), "v": v.astype(dtype), "c": c,
-            "m": np.where(c, 0.0, -INF).astype(dtype)}  # fmt: skip
+    return {
+        "q": q.astype(dtype),
+        "k": k.astype(dtype),
+        "v": v.astype(dtype),
+        "c": c,
+        "m": np.where(c, 0.0, -INF).astype(dtype),
+    }
 
 
 @points(*FLOATS)
@@ -246,12 +368,40 @@ def picked(dtype: str) -> Arrays:
 @points(*FLOATS)
 def logits(dtype: str) -> Arrays:
     """Logits far from each other, classes, and weights of the classes."""
-    x = np.array([
-        [0, 0, 0], [1, 2, 3], [100, 0, -100], [1000, -1000, 0], [-1000, -1000, -1000], [INF, 0, 0], [-INF, 0, 0],
-        [-INF, -INF, 0], [NAN, 0, 0], [1e-8, 0, 0], [3e38, -3e38, 0], [88.5, 0, 89.5],
-    ], dtype)  # fmt: skip
-    y = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0], [0.2, 0.3, 0.5], [1, 0, 0], [0, 1, 0], [0, 0, 1],
-                  [0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype)  # fmt: skip
+    x = np.array(
+        [
+            [0, 0, 0],
+            [1, 2, 3],
+            [100, 0, -100],
+            [1000, -1000, 0],
+            [-1000, -1000, -1000],
+            [INF, 0, 0],
+            [-INF, 0, 0],
+            [-INF, -INF, 0],
+            [NAN, 0, 0],
+            [1e-8, 0, 0],
+            [3e38, -3e38, 0],
+            [88.5, 0, 89.5],
+        ],
+        dtype,
+    )
+    y = np.array(
+        [
+            [1, 0, 0],
+            [0, 1, 0],
+            [0, 0, 1],
+            [0.5, 0.5, 0],
+            [0.2, 0.3, 0.5],
+            [1, 0, 0],
+            [0, 1, 0],
+            [0, 0, 1],
+            [0, 1, 0],
+            [1, 0, 0],
+            [0, 1, 0],
+            [0, 0, 1],
+        ],
+        dtype,
+    )
     return {"x": x, "y": y, "i": np.array([0, 1, 2, 0, 1, 0, 0, 2, 1, 0, 1, 2], "int64")}
 
 

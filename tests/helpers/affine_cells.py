@@ -210,9 +210,16 @@ class EquationCell(MatrixCell):
 
 
 CHUNKED: dict[str, type[MatrixCell]] = {
-    "gated": GatedCell, "products": ProductCell, "shared": SharedCell, "delta": DeltaCell, "twice": TwiceCell,
-    "mixed": MixedCell, "stabilised": StabilisedCell, "later": LaterCell, "equation": EquationCell,
-}  # fmt: skip
+    "gated": GatedCell,
+    "products": ProductCell,
+    "shared": SharedCell,
+    "delta": DeltaCell,
+    "twice": TwiceCell,
+    "mixed": MixedCell,
+    "stabilised": StabilisedCell,
+    "later": LaterCell,
+    "equation": EquationCell,
+}
 
 
 def declared(cell: MatrixCell, reverse: bool = False, lengths: bool = False) -> tuple[Any, rg.Tensor, rg.Tensor]:

@@ -17,9 +17,16 @@ from typing import Any
 
 SECONDS = 120
 FLAGS = (
-    "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-    "disable-component-update", "disable-sync", "window-size=900,700",
-)  # fmt: skip
+    "headless",
+    "no-sandbox",
+    "disable-gpu",
+    "disable-quic",
+    "no-first-run",
+    "disable-background-networking",
+    "disable-component-update",
+    "disable-sync",
+    "window-size=900,700",
+)
 
 
 is_there = all(map(shutil.which, ("chromium", "chromedriver")))

@@ -11,10 +11,15 @@ import random
 from declarations import SIZES, Axis, Declaration, Feed, Generator, Value
 
 LENGTHS = (
-    "{n}", "rg.maximum({n} - 1, 0)", "rg.minimum({n}, 2)", "rg.maximum({n} - 2, 1) - 1",
-    'rg.reduce_sum(rg.cast({x}[:, :, 0] > 0, "{dtype}"), 1)', "rg.minimum({n} + 1, 3)",
-    "rg.where({n} > 1, {n}, {n} * 0)", 'rg.cast(rg.reduce_sum(rg.cast({x}[:, :, -1] < 0.5, "float32"), 1), "{dtype}")',
-)  # fmt: skip
+    "{n}",
+    "rg.maximum({n} - 1, 0)",
+    "rg.minimum({n}, 2)",
+    "rg.maximum({n} - 2, 1) - 1",
+    'rg.reduce_sum(rg.cast({x}[:, :, 0] > 0, "{dtype}"), 1)',
+    "rg.minimum({n} + 1, 3)",
+    "rg.where({n} > 1, {n}, {n} * 0)",
+    'rg.cast(rg.reduce_sum(rg.cast({x}[:, :, -1] < 0.5, "float32"), 1), "{dtype}")',
+)
 
 
 class Chain(Generator):

@@ -121,5 +121,15 @@ def _opset(model: onnx.ModelProto, draw: np.random.Generator) -> None:
 
 
 _CHANGES: tuple[Callable[[onnx.ModelProto, np.random.Generator], None], ...] = (
-    _number, _number, _held, _held, _op, _name, _name, _without_node, _without_attribute, _input, _opset,
-)  # fmt: skip
+    _number,
+    _number,
+    _held,
+    _held,
+    _op,
+    _name,
+    _name,
+    _without_node,
+    _without_attribute,
+    _input,
+    _opset,
+)

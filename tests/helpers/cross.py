@@ -41,9 +41,16 @@ class Machine:
 
 _C = ("-O1", "-Wall", "-Werror", "-o", "{folder}/program", "{folder}/runner.c", "{folder}/entry.o")
 _CORTEX = (
-    "arm-none-eabi-gcc", "-mthumb", "-mfloat-abi=hard", "--specs=rdimon.specs",
-    "-T", "{folder}/memory.ld", "{folder}/start.S", "-lc", "-lrdimon",
-)  # fmt: skip
+    "arm-none-eabi-gcc",
+    "-mthumb",
+    "-mfloat-abi=hard",
+    "--specs=rdimon.specs",
+    "-T",
+    "{folder}/memory.ld",
+    "{folder}/start.S",
+    "-lc",
+    "-lrdimon",
+)
 _BOARD = (
     "-nographic",
     "-monitor",
@@ -54,9 +61,16 @@ _BOARD = (
     "{folder}/program",
 )
 _WASM = (
-    "wasm-ld", "--no-entry", "--export=entry", "--export=entry_pack", "--export=__heap_base",
-    f"--initial-memory={MEMORY}", "-o", "{folder}/program", "{folder}/entry.o",
-)  # fmt: skip
+    "wasm-ld",
+    "--no-entry",
+    "--export=entry",
+    "--export=entry_pack",
+    "--export=__heap_base",
+    f"--initial-memory={MEMORY}",
+    "-o",
+    "{folder}/program",
+    "{folder}/entry.o",
+)
 _NODE = Machine(_WASM, ("node", "{folder}/runner.cjs"))
 MACHINES: dict[str, Machine] = {
     "aarch64-linux": Machine(("aarch64-linux-gnu-gcc", "-static", *_C), ("qemu-aarch64", "{folder}/program")),
@@ -79,9 +93,13 @@ MACHINES: dict[str, Machine] = {
 
 
 def call(
-    machine: Machine, folder: Path, code: ObjectCode, parameters: Mapping[str, np.ndarray],
-    feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int],
-) -> Arrays:  # fmt: skip
+    machine: Machine,
+    folder: Path,
+    code: ObjectCode,
+    parameters: Mapping[str, np.ndarray],
+    feeds: Mapping[str, np.ndarray],
+    sizes: Mapping[str, int],
+) -> Arrays:
     """One call of a program's code: its outputs, by name."""
     interface = code.interface
     assert (interface.main, interface.pack) == ("entry", "entry_pack")

@@ -34,14 +34,25 @@ def _heads(dtype: str) -> dict[str, Any]:
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), rg.placeholder("x", (None, None, 3), dtype))
     z = rg.dense(outputs, 5)
     return {
-        "softmax": rg.softmax(z), "exp": rg.exp(z), "log": rg.log(rg.abs(z) + 0.5), "gelu": rg.gelu(z),
-        "waves": rg.sin(z) + rg.cos(z), "log1p": rg.log1p(rg.exp(z)), "elu": rg.elu(z), "erf": rg.erf(z),
-        "atan": rg.atan(z * 3), "squashed": rg.tanh(z) * rg.sigmoid(z) + rg.expm1(z),
-        "powers": rg.power(rg.abs(z), z) + z**9, "left": rg.fmod(z, 0.1) + z % 0.3,
+        "softmax": rg.softmax(z),
+        "exp": rg.exp(z),
+        "log": rg.log(rg.abs(z) + 0.5),
+        "gelu": rg.gelu(z),
+        "waves": rg.sin(z) + rg.cos(z),
+        "log1p": rg.log1p(rg.exp(z)),
+        "elu": rg.elu(z),
+        "erf": rg.erf(z),
+        "atan": rg.atan(z * 3),
+        "squashed": rg.tanh(z) * rg.sigmoid(z) + rg.expm1(z),
+        "powers": rg.power(rg.abs(z), z) + z**9,
+        "left": rg.fmod(z, 0.1) + z % 0.3,
         "signs": rg.copysign(z, -z),
-        "root": rg.sqrt(rg.square(z) + 1), "sums": rg.reduce_sum(z, 0) / (1 + rg.reduce_max(rg.abs(z))),
-        "mean": rg.reduce_mean(z, 1), "least": rg.reduce_min(z, -1), "clipped": rg.relu6(z) + rg.clip(z, -0.1, 0.2),
-    }  # fmt: skip
+        "root": rg.sqrt(rg.square(z) + 1),
+        "sums": rg.reduce_sum(z, 0) / (1 + rg.reduce_max(rg.abs(z))),
+        "mean": rg.reduce_mean(z, 1),
+        "least": rg.reduce_min(z, -1),
+        "clipped": rg.relu6(z) + rg.clip(z, -0.1, 0.2),
+    }
 
 
 def _whole(dtype: str) -> dict[str, Any]:
@@ -56,12 +67,23 @@ def _whole(dtype: str) -> dict[str, Any]:
     large = words * 1234567 * lengths[:, None] - 77777777777
     wide = rg.cast(large, dtype)
     return {
-        "last": rg.gather_last(joined, lengths), "state": state, "best": best, "hot": rg.one_hot(best, 10, dtype),
-        "large": large, "wide": wide, "back": rg.cast(wide, "int64"), "narrow": rg.cast(wide * 1e-3, "int32"),
-        "beyond": rg.cast(wide * 1e12, "int64"), "parts": rg.cast(joined * 100, "int64"),
-        "quotient": large // (words * 77 - 5), "left": large % (best + words), "power": (words - 3) ** best,
-        "equal": rg.equal(best, words), "more": rg.greater(joined, 0.0), "sum": rg.reduce_sum(words, 1),
-    }  # fmt: skip
+        "last": rg.gather_last(joined, lengths),
+        "state": state,
+        "best": best,
+        "hot": rg.one_hot(best, 10, dtype),
+        "large": large,
+        "wide": wide,
+        "back": rg.cast(wide, "int64"),
+        "narrow": rg.cast(wide * 1e-3, "int32"),
+        "beyond": rg.cast(wide * 1e12, "int64"),
+        "parts": rg.cast(joined * 100, "int64"),
+        "quotient": large // (words * 77 - 5),
+        "left": large % (best + words),
+        "power": (words - 3) ** best,
+        "equal": rg.equal(best, words),
+        "more": rg.greater(joined, 0.0),
+        "sum": rg.reduce_sum(words, 1),
+    }
 
 
 def _matrices(dtype: str) -> dict[str, Any]:
@@ -76,10 +98,13 @@ def _matrices(dtype: str) -> dict[str, Any]:
     every = rg.transpose(outputs, (1, 0, 2))
     shares = rg.softmax(every @ rg.transpose(every, (0, 2, 1)))
     return {
-        "read": score @ parts, "own": rg.tanh(parts @ own), "last": parts[:, :, -1:] @ rg.tanh(own),
-        "steps": shares @ every, "largest": rg.reduce_max(shares, 2),
+        "read": score @ parts,
+        "own": rg.tanh(parts @ own),
+        "last": parts[:, :, -1:] @ rg.tanh(own),
+        "steps": shares @ every,
+        "largest": rg.reduce_max(shares, 2),
         "few": outputs[:, :1] @ rg.transpose(outputs, (0, 2, 1)),
-    }  # fmt: skip
+    }
 
 
 def _front(dtype: str) -> dict[str, Any]:

@@ -35,20 +35,52 @@ ACTIVATIONS = [
     "sin",
 ]
 UNARY = (
-    "rg.tanh({0})", "rg.sigmoid({0})", "rg.relu({0})", "rg.exp(rg.clip({0}, -3, 2))", "rg.abs({0})",
-    "rg.square(rg.tanh({0}))", "rg.sin({0})", "rg.cos({0})", "rg.softplus({0})", "rg.erf({0})", "rg.gelu({0})",
+    "rg.tanh({0})",
+    "rg.sigmoid({0})",
+    "rg.relu({0})",
+    "rg.exp(rg.clip({0}, -3, 2))",
+    "rg.abs({0})",
+    "rg.square(rg.tanh({0}))",
+    "rg.sin({0})",
+    "rg.cos({0})",
+    "rg.softplus({0})",
+    "rg.erf({0})",
+    "rg.gelu({0})",
     "rg.atan({0} * 2)",
-    "rg.sqrt(rg.abs({0}) + 0.25)", "rg.log(rg.abs({0}) + 0.5)", "rg.log1p(rg.abs({0}))",
-    "rg.expm1(rg.clip({0}, -2, 2))", "rg.elu({0})", "rg.selu({0})", "rg.softsign({0})", "rg.hard_sigmoid({0})",
-    "rg.leaky_relu({0}, 0.3)", "rg.relu6({0})", "rg.swish({0})", "-{0}", "1 - {0}", "{0} * 0.5 - 1",
-    "rg.clip({0}, -0.5, 0.75)", "rg.where({0} > 0, {0}, {0} * 0.25)", "rg.tanh({0}) ** 3", "1 / (1 + rg.abs({0}))",
-    "(rg.abs({0}) + 0.5) ** 0.5", "rg.identity({0})",
-)  # fmt: skip
+    "rg.sqrt(rg.abs({0}) + 0.25)",
+    "rg.log(rg.abs({0}) + 0.5)",
+    "rg.log1p(rg.abs({0}))",
+    "rg.expm1(rg.clip({0}, -2, 2))",
+    "rg.elu({0})",
+    "rg.selu({0})",
+    "rg.softsign({0})",
+    "rg.hard_sigmoid({0})",
+    "rg.leaky_relu({0}, 0.3)",
+    "rg.relu6({0})",
+    "rg.swish({0})",
+    "-{0}",
+    "1 - {0}",
+    "{0} * 0.5 - 1",
+    "rg.clip({0}, -0.5, 0.75)",
+    "rg.where({0} > 0, {0}, {0} * 0.25)",
+    "rg.tanh({0}) ** 3",
+    "1 / (1 + rg.abs({0}))",
+    "(rg.abs({0}) + 0.5) ** 0.5",
+    "rg.identity({0})",
+)
 BINARY = (
-    "{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} / (rg.abs({1}) + 1)", "rg.maximum({0}, {1})",
-    "rg.minimum({0}, {1})", "rg.power(rg.abs({0}) + 0.5, {1})", "rg.copysign({0}, {1} * 2)",
-    "rg.where({0} < {1}, {0}, {1})", "{0} * 0.5 + {1} * 0.25", "{0} - {1} * {0}",
-)  # fmt: skip
+    "{0} + {1}",
+    "{0} - {1}",
+    "{0} * {1}",
+    "{0} / (rg.abs({1}) + 1)",
+    "rg.maximum({0}, {1})",
+    "rg.minimum({0}, {1})",
+    "rg.power(rg.abs({0}) + 0.5, {1})",
+    "rg.copysign({0}, {1} * 2)",
+    "rg.where({0} < {1}, {0}, {1})",
+    "{0} * 0.5 + {1} * 0.25",
+    "{0} - {1} * {0}",
+)
 
 Axis = int | str  # a fixed size, or a formula of B (rows) and T (steps)
 
@@ -309,10 +341,19 @@ class Generator:
 
     def variant(self, n: int, activation: str, gates: str) -> tuple[str, int]:
         """A cell of ``tf.contrib.rnn``."""
-        name = self.draw.choice([
-            "LayerNormBasicLSTM", "CoupledInputForgetGateLSTM", "NAS", "UGRNN", "IntersectionRNN", "IndRNN", "SRU",
-            "MinimalRNN", "CFN",
-        ])  # fmt: skip
+        name = self.draw.choice(
+            [
+                "LayerNormBasicLSTM",
+                "CoupledInputForgetGateLSTM",
+                "NAS",
+                "UGRNN",
+                "IntersectionRNN",
+                "IndRNN",
+                "SRU",
+                "MinimalRNN",
+                "CFN",
+            ]
+        )
         options, out = "" if name in ("NAS", "IntersectionRNN") else activation, n
         options += "" if name in ("NAS", "IndRNN") else gates
         if name == "IntersectionRNN":
@@ -352,13 +393,15 @@ class Generator:
             for _ in range(self.draw.randint(1, 3)):
                 out = self.draw.choice(SIZES)
                 cells.append(
-                    self.draw.choice([
-                        f"rg.GRUCell({out})",
-                        f"rg.BasicLSTMCell({out}, state_is_tuple=False)",
-                        f"rg.BasicRNNCell({out})",
-                        f"rg.DropoutWrapper(rg.BasicLSTMCell({out}, state_is_tuple=False), state_keep_prob=0.6)",
-                    ])
-                )  # fmt: skip
+                    self.draw.choice(
+                        [
+                            f"rg.GRUCell({out})",
+                            f"rg.BasicLSTMCell({out}, state_is_tuple=False)",
+                            f"rg.BasicRNNCell({out})",
+                            f"rg.DropoutWrapper(rg.BasicLSTMCell({out}, state_is_tuple=False), state_keep_prob=0.6)",
+                        ]
+                    )
+                )
             return f"rg.MultiRNNCell([{', '.join(cells)}], state_is_tuple=False)", out
         cells, out = [], width
         for _ in range(self.draw.randint(1, 3)):
@@ -370,9 +413,14 @@ class Generator:
 
     def driver(self) -> None:
         sequence = self.some(
-            lambda v: v.kind == "float" and v.rank == 3 and isinstance(v.axes[2], int) and v.axes[2] < 80
-            and all(isinstance(axis, str) for axis in v.axes[:2])
-        )  # fmt: skip
+            lambda v: (
+                v.kind == "float"
+                and v.rank == 3
+                and isinstance(v.axes[2], int)
+                and v.axes[2] < 80
+                and all(isinstance(axis, str) for axis in v.axes[:2])
+            )
+        )
         if sequence is None:
             sequence = self.placeholder(("B", "T", self.draw.choice(SIZES)))
         rows, steps = sequence.axes[:2]
@@ -560,8 +608,9 @@ class Generator:
     def step_inputs(self, steps: Axis) -> Value | None:
         if self.chance(0.5):
             return None
-        found = self.some(lambda v: v.kind == "float" and v.rank == 3 and v.axes[:2] == ("B", steps)
-                          and isinstance(v.width, int))  # fmt: skip
+        found = self.some(
+            lambda v: v.kind == "float" and v.rank == 3 and v.axes[:2] == ("B", steps) and isinstance(v.width, int)
+        )
         return found or self.placeholder(("B", steps, self.draw.choice(SIZES)))
 
     def teacher(self, steps: Axis, width: int) -> str:
@@ -574,8 +623,9 @@ class Generator:
 
     def stop(self) -> str:
         bound = self.draw.choice(["0.05", "0.3", "-0.1", "-1e9"])
-        test = self.draw.choice(["y[:, 0] > {0}", "rg.reduce_max(y, 1, keepdims=True) > {0}",
-                                 "rg.reduce_mean(y, 1) < {0}"]).format(bound)  # fmt: skip
+        test = self.draw.choice(
+            ["y[:, 0] > {0}", "rg.reduce_max(y, 1, keepdims=True) > {0}", "rg.reduce_mean(y, 1) < {0}"]
+        ).format(bound)
         return f"lambda y: rg.by_graph(training=False, inference={test})" if self.chance(0.2) else f"lambda y: {test}"
 
     def following(self, out: int, width: int, read: Value | None) -> str:
@@ -585,8 +635,13 @@ class Generator:
             self.lines.append(f'{name} = rg.parameter("{name}", ({out}, {width}), dtype="{self.dtype}")')
             text = self.draw.choice(["y @ {0}", "rg.tanh(y @ {0})"]).format(name)
         else:
-            text = "y" if out == width else f"y[:, :{width}]" if out > width else \
-                f"rg.concat([y] * {-(-width // out)})[:, :{width}]"  # fmt: skip
+            text = (
+                "y"
+                if out == width
+                else f"y[:, :{width}]"
+                if out > width
+                else f"rg.concat([y] * {-(-width // out)})[:, :{width}]"
+            )
             text = self.draw.choice(["{0}", "{0} * 0.5", "rg.sin({0})"]).format(text)
         if read is None or self.chance(0.2):
             return f"lambda y, _: {text}"
@@ -599,11 +654,30 @@ class Generator:
     # Ops on values -------------------------------------------------------------------------------
 
     def op(self) -> None:
-        self.draw.choice([
-            self.unary, self.unary, self.binary, self.binary, self.reduce, self.reduce, self.dense, self.dense,
-            self.softmax, self.join, self.cut, self.cut, self.move, self.move, self.integers, self.integers,
-            self.normalise, self.choose, self.along_time, self.random,
-        ])()  # fmt: skip
+        self.draw.choice(
+            [
+                self.unary,
+                self.unary,
+                self.binary,
+                self.binary,
+                self.reduce,
+                self.reduce,
+                self.dense,
+                self.dense,
+                self.softmax,
+                self.join,
+                self.cut,
+                self.cut,
+                self.move,
+                self.move,
+                self.integers,
+                self.integers,
+                self.normalise,
+                self.choose,
+                self.along_time,
+                self.random,
+            ]
+        )()
 
     def float_value(self) -> Value:
         value = self.some(lambda v: v.kind == "float")
@@ -731,12 +805,13 @@ class Generator:
             return
         axis = self.draw.randrange(a.rank)
         matches = [
-            v for v in self.values
+            v
+            for v in self.values
             if v.kind == "float"
             and v.rank == a.rank
             and v.axes[:axis] == a.axes[:axis]
             and v.axes[axis + 1 :] == a.axes[axis + 1 :]
-        ]  # fmt: skip
+        ]
         parts = [a, *(self.draw.choice(matches) for _ in range(self.draw.randint(1, 2)))]
         names = ", ".join(item.name for item in parts)
         apart = all(item.apart for item in parts) and _rowless(a.axes[axis])
@@ -748,8 +823,11 @@ class Generator:
         total = _sum([item.axes[axis] for item in parts])
         if self.chance(0.15):
             times = tuple(2 if a_ == axis else 1 for a_ in range(a.rank))
-            self.add(f"rg.tile({a.name}, {times})", (*a.axes[:axis], _sum([a.axes[axis]] * 2), *a.axes[axis + 1 :]),
-                     apart=a.apart and _rowless(a.axes[axis]))  # fmt: skip
+            self.add(
+                f"rg.tile({a.name}, {times})",
+                (*a.axes[:axis], _sum([a.axes[axis]] * 2), *a.axes[axis + 1 :]),
+                apart=a.apart and _rowless(a.axes[axis]),
+            )
             return
         self.add(f"rg.concat([{names}], {axis})", (*a.axes[:axis], total, *a.axes[axis + 1 :]), apart=apart)
 
@@ -816,8 +894,11 @@ class Generator:
                 self.add(f"rg.reshape({x.name}, (-1, {width}))", (rows, width), apart=False)
         elif x.rank >= 1 and isinstance(x.width, int) and x.width % 3 == 0:
             kept = ", ".join(["None"] * (x.rank - 1))
-            self.add(f"rg.reshape({x.name}, ({kept}{', ' if kept else ''}3, {x.width // 3}))",
-                     (*x.axes[:-1], 3, x.width // 3), apart=x.apart)  # fmt: skip
+            self.add(
+                f"rg.reshape({x.name}, ({kept}{', ' if kept else ''}3, {x.width // 3}))",
+                (*x.axes[:-1], 3, x.width // 3),
+                apart=x.apart,
+            )
         elif x.rank >= 3 and all(isinstance(dim, int) for dim in x.axes[-2:]):
             width = int(x.axes[-1]) * int(x.axes[-2])
             kept = ", ".join(["None"] * (x.rank - 2))
@@ -838,9 +919,13 @@ class Generator:
             self.add(text, (), apart=False)
             return
         other = f"rg.reshape({name}, (-1, 1))"
-        text = self.flattens.choice([
-            f"{flat} * {other}", f"rg.concat([{other}, {flat}], 1)[:, :{x.width}]", f"rg.where({other} > 0, {flat}, 0)",
-        ])  # fmt: skip
+        text = self.flattens.choice(
+            [
+                f"{flat} * {other}",
+                f"rg.concat([{other}, {flat}], 1)[:, :{x.width}]",
+                f"rg.where({other} > 0, {flat}, 0)",
+            ]
+        )
         self.add(text, (_product(x.axes[:2]), x.width), apart=False)
 
     def batch_norm(self) -> None:
@@ -856,19 +941,29 @@ class Generator:
         x = self.some(lambda v: v.kind == "float" and v.rank >= 3)
         if x is None:
             return
-        alike = self.some(lambda v: v.kind == "float" and v.axes[:-2] == x.axes[:-2] and v.axes[-1:] == x.axes[-1:]
-                          and v.rank == x.rank)  # fmt: skip
+        alike = self.some(
+            lambda v: (
+                v.kind == "float" and v.axes[:-2] == x.axes[:-2] and v.axes[-1:] == x.axes[-1:] and v.rank == x.rank
+            )
+        )
         y = alike or x
         order = (*range(x.rank - 2), x.rank - 1, x.rank - 2)
         apart = x.apart and y.apart and all(map(_rowless, (*x.axes[-2:], *y.axes[-2:])))
         score = f"({x.name} @ rg.transpose({y.name}, {order})) * 0.2"
-        text, axes = self.products.choice([
-            (f"rg.tanh({score})", (*x.axes[:-1], y.axes[-2])),
-            (f"rg.softmax({score}) @ {y.name}", x.axes),
-            (f"rg.tanh((rg.transpose({x.name}, {order}) @ {x.name}) * 0.1)", (*x.axes[:-2], x.axes[-1], x.axes[-1])),
-            (f"rg.tanh((rg.tanh({x.name}[..., :1, :]) @ rg.transpose({y.name}, {order})) * 0.2)",
-             (*x.axes[:-2], 1, y.axes[-2])),
-        ])  # fmt: skip
+        text, axes = self.products.choice(
+            [
+                (f"rg.tanh({score})", (*x.axes[:-1], y.axes[-2])),
+                (f"rg.softmax({score}) @ {y.name}", x.axes),
+                (
+                    f"rg.tanh((rg.transpose({x.name}, {order}) @ {x.name}) * 0.1)",
+                    (*x.axes[:-2], x.axes[-1], x.axes[-1]),
+                ),
+                (
+                    f"rg.tanh((rg.tanh({x.name}[..., :1, :]) @ rg.transpose({y.name}, {order})) * 0.2)",
+                    (*x.axes[:-2], 1, y.axes[-2]),
+                ),
+            ]
+        )
         self.add(text, axes, apart=apart)
 
     def integers(self) -> None:
@@ -877,8 +972,12 @@ class Generator:
             x = self.some(lambda v: v.fed and v.kind == "float" and v.rank > 0)
             if x is not None:
                 axis = self.draw.randrange(x.rank)
-                self.add(f"rg.argmax({x.name}, {axis})", (*x.axes[:axis], *x.axes[axis + 1 :]), "int",
-                         apart=_rowless(x.axes[axis]))  # fmt: skip
+                self.add(
+                    f"rg.argmax({x.name}, {axis})",
+                    (*x.axes[:axis], *x.axes[axis + 1 :]),
+                    "int",
+                    apart=_rowless(x.axes[axis]),
+                )
         elif roll < 0.6:
             axes = self.draw.choice([("B",), ("B", "T"), ("T",)])
             depth, n = self.draw.choice(SIZES), self.draw.choice(SIZES)
@@ -915,8 +1014,15 @@ class Generator:
     # Losses --------------------------------------------------------------------------------------
 
     def loss(self) -> None:
-        x = self.some(lambda v: v.kind == "float" and v.axes[:1] == ("B",) and isinstance(v.width, int)
-                      and v.rank in (2, 3) and (v.rank == 2 or v.axes[1] == "T"))  # fmt: skip
+        x = self.some(
+            lambda v: (
+                v.kind == "float"
+                and v.axes[:1] == ("B",)
+                and isinstance(v.width, int)
+                and v.rank in (2, 3)
+                and (v.rank == 2 or v.axes[1] == "T")
+            )
+        )
         if x is None:
             return
         assert isinstance(x.width, int)

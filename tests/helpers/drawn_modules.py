@@ -123,10 +123,7 @@ def _bmm(d: Drawn) -> None:
     n = d.next_width()
     each = n // HEADS
     w, p = d.layer(f"nn.Linear({d.width}, {n})"), d.parameter(HEADS, each, each)
-    step = (
-        f"v = {w}(u).reshape(-1, {HEADS}, {each}).transpose(0, 1)\n"
-        f"h = torch.tanh(v + torch.bmm(h, {p}))"
-    )  # fmt: skip
+    step = f"v = {w}(u).reshape(-1, {HEADS}, {each}).transpose(0, 1)\nh = torch.tanh(v + torch.bmm(h, {p}))"
     first = f"torch.zeros({HEADS}, x.size(0), {each})"
     _loop(d, first, step, f"h.transpose(0, 1).reshape(-1, {n})", "torch.stack(outputs, 1)")
     d.width = n
@@ -203,12 +200,17 @@ def _layers(d: Drawn) -> None:
 def _merged(d: Drawn) -> None:
     n = d.next_width()
     w = d.layer(f"nn.Linear({d.width}, {n})")
-    d.add(d.draw.choice((
-        f"b, t, _ = x.shape\nx = torch.relu({w}(x.reshape(-1, x.size(-1)))).view(b, t, -1)",
-        f"x = {w}(x.flatten(0, 1)).unflatten(0, (x.size(0), x.size(1)))",
-        f"y = x.transpose(0, 1)\nt, b, _ = y.shape\nx = {w}(y.reshape(t * b, -1)).view(t, b, -1).transpose(0, 1)",
-        f"b, t, c = x.shape\nx = {w}(x.contiguous().view(b * t, c)).reshape(b, t, {n})",
-    )))  # fmt: skip
+    d.add(
+        d.draw.choice(
+            (
+                f"b, t, _ = x.shape\nx = torch.relu({w}(x.reshape(-1, x.size(-1)))).view(b, t, -1)",
+                f"x = {w}(x.flatten(0, 1)).unflatten(0, (x.size(0), x.size(1)))",
+                f"y = x.transpose(0, 1)\nt, b, _ = y.shape\n"
+                f"x = {w}(y.reshape(t * b, -1)).view(t, b, -1).transpose(0, 1)",
+                f"b, t, c = x.shape\nx = {w}(x.contiguous().view(b * t, c)).reshape(b, t, {n})",
+            )
+        )
+    )
     d.width = n
 
 
@@ -216,11 +218,15 @@ def _norms(d: Drawn) -> None:
     each = d.width // HEADS
     group = d.layer(f"nn.GroupNorm({HEADS}, {d.width})")
     norm = d.layer(f"nn.LayerNorm({each})")
-    d.add(d.draw.choice((
-        f"b, t, c = x.shape\nx = {group}(x.reshape(b * t, c)).view(b, t, c)",
-        f"b, t, c = x.shape\nx = {norm}(x.reshape(b, t, {HEADS}, {each})).flatten(2)",
-        f"b, t, c = x.shape\nx = F.normalize(x.reshape(b * t * {HEADS}, {each}), dim=-1).reshape(b, t, c)",
-    )))  # fmt: skip
+    d.add(
+        d.draw.choice(
+            (
+                f"b, t, c = x.shape\nx = {group}(x.reshape(b * t, c)).view(b, t, c)",
+                f"b, t, c = x.shape\nx = {norm}(x.reshape(b, t, {HEADS}, {each})).flatten(2)",
+                f"b, t, c = x.shape\nx = F.normalize(x.reshape(b * t * {HEADS}, {each}), dim=-1).reshape(b, t, c)",
+            )
+        )
+    )
 
 
 def _attention(d: Drawn) -> None:
@@ -253,10 +259,15 @@ def _branch(d: Drawn) -> None:
 
 
 def _summed(d: Drawn) -> None:
-    d.add(d.draw.choice((
-        "x = x.cumsum(1) / (1 + x.abs().cumsum(1))", "x = torch.exp(x - torch.logcumsumexp(x, 1))",
-        "x = x - torch.cummax(x, 1)[0]",
-    )))  # fmt: skip
+    d.add(
+        d.draw.choice(
+            (
+                "x = x.cumsum(1) / (1 + x.abs().cumsum(1))",
+                "x = torch.exp(x - torch.logcumsumexp(x, 1))",
+                "x = x - torch.cummax(x, 1)[0]",
+            )
+        )
+    )
 
 
 def _averaged(d: Drawn) -> None:
@@ -283,7 +294,22 @@ def _rows(d: Drawn) -> None:
 
 
 _BLOCKS = (
-    _twice, _scaled_heads, _bmm, _einsum, _minimal, _outer, _cell, _attending, _layers, _merged, _norms, _attention,
-    _convolution, _chomped, _branch, _summed, _averaged,
-)  # fmt: skip
+    _twice,
+    _scaled_heads,
+    _bmm,
+    _einsum,
+    _minimal,
+    _outer,
+    _cell,
+    _attending,
+    _layers,
+    _merged,
+    _norms,
+    _attention,
+    _convolution,
+    _chomped,
+    _branch,
+    _summed,
+    _averaged,
+)
 _EINOPS_BLOCKS = (_heads, _rows, _rows)

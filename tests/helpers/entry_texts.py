@@ -150,9 +150,13 @@ def large() -> Iterator[Entry]:
             for kind in ("inference", "gradients", "trainer", "stream"):
 
                 def call(
-                    cells: Any = cells, units: int = units, more: Any = more, batch: int = batch,
-                    threads: int = threads, kind: str = kind,
-                ) -> None:  # fmt: skip
+                    cells: Any = cells,
+                    units: int = units,
+                    more: Any = more,
+                    batch: int = batch,
+                    threads: int = threads,
+                    kind: str = kind,
+                ) -> None:
                     program = rg.compile(**net(cells, units, *more), cache=False, threads=threads)
                     x, lens = np.ones((batch, 25, units), np.float32), np.full(batch, 20, np.int32)
                     called(program, kind, {"x": x, "lens": lens}, batch)

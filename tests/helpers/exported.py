@@ -134,9 +134,14 @@ class Sequence:
     """
 
     def __init__(
-        self, directory: Path, name: str, target: Target, weights: bytes | None = None, odd: int = 0,
+        self,
+        directory: Path,
+        name: str,
+        target: Target,
+        weights: bytes | None = None,
+        odd: int = 0,
         room: Callable[[int], np.ndarray] = aligned,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.about = json.loads((directory / f"{name}.json").read_text())
         self.name, self.odd, self.room = name, odd, room
         self.code = Code((directory / f"{name}.o").read_bytes(), target)

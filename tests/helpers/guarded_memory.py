@@ -158,10 +158,17 @@ def two_directions(guard: Guard, size: int, dtype: str = "float32") -> None:
     (fw, bw), states = rg.bidirectional_dynamic_rnn(*cells, x, sequence_length=n, mask=m)
     both = rg.concat([fw, bw], -1)
     outputs = {
-        "both": both, "states": states, "turned": rg.transpose(both, (2, 0, 1)), "late": both[:, 1:, size // 2 :],
-        "sum": rg.reduce_sum(both, 1), "largest": rg.reduce_max(both, -1), "shares": rg.softmax(fw, 1),
-        "flat": rg.reshape(bw, (-1, size)), "flipped": both[:, ::-1, ::2], "best": rg.argmax(fw),
-    }  # fmt: skip
+        "both": both,
+        "states": states,
+        "turned": rg.transpose(both, (2, 0, 1)),
+        "late": both[:, 1:, size // 2 :],
+        "sum": rg.reduce_sum(both, 1),
+        "largest": rg.reduce_max(both, -1),
+        "shares": rg.softmax(fw, 1),
+        "flat": rg.reshape(bw, (-1, size)),
+        "flipped": both[:, ::-1, ::2],
+        "best": rg.argmax(fw),
+    }
     program = guarded_program(guard, outputs)
     for batch, time in ((2, 1), (3, 4)):
         feeds = {"x": _normal((batch, time, size), dtype), "n": np.arange(batch) % (time + 1)}
@@ -172,10 +179,16 @@ def variants(guard: Guard, size: int, dtype: str = "float32") -> None:
     """The further cells, in one stack."""
     x, y = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("y", (None, size), dtype)
     cells = [
-        rg.LayerNormBasicLSTMCell(size, dropout_keep_prob=0.8), rg.UGRNNCell(size), rg.IntersectionRNNCell(size),
-        rg.NASCell(size, num_proj=max(1, size - 2)), rg.IndRNNCell(size), rg.SRUCell(size), rg.MinimalRNNCell(size),
-        rg.CFNCell(size), rg.CoupledInputForgetGateLSTMCell(size, use_peepholes=True),
-    ]  # fmt: skip
+        rg.LayerNormBasicLSTMCell(size, dropout_keep_prob=0.8),
+        rg.UGRNNCell(size),
+        rg.IntersectionRNNCell(size),
+        rg.NASCell(size, num_proj=max(1, size - 2)),
+        rg.IndRNNCell(size),
+        rg.SRUCell(size),
+        rg.MinimalRNNCell(size),
+        rg.CFNCell(size),
+        rg.CoupledInputForgetGateLSTMCell(size, use_peepholes=True),
+    ]
     outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
     loss = rg.mean_squared_error(y, outputs[:, -1])
     program = guarded_program(guard, {"outputs": outputs, "states": states}, loss)
@@ -243,9 +256,14 @@ def matrices(guard: Guard, size: int, dtype: str = "float32") -> None:
     c = rg.placeholder("c", (None, "steps", size), dtype)
     seen = rg.softmax(c @ rg.transpose(c, (0, 2, 1)))
     outputs = {
-        "score": score, "read": rg.tanh(score) @ b, "row": a[:, :1] @ turned, "own": b @ own, "steps": seen @ c,
-        "least": rg.reduce_min(seen, -1), "beside": b[:, :, :1] @ rg.transpose(c[..., :1], (0, 2, 1)),
-    }  # fmt: skip
+        "score": score,
+        "read": rg.tanh(score) @ b,
+        "row": a[:, :1] @ turned,
+        "own": b @ own,
+        "steps": seen @ c,
+        "least": rg.reduce_min(seen, -1),
+        "beside": b[:, :, :1] @ rg.transpose(c[..., :1], (0, 2, 1)),
+    }
     loss = sum((rg.reduce_sum(value) for value in outputs.values()), rg.reduce_sum(rg.transpose(a, (0, 2, 1)) @ a))
     program = guarded_program(guard, outputs, loss)
     for steps in (1, 5, 33):
@@ -258,9 +276,12 @@ def convolved(guard: Guard, size: int, dtype: str = "float32") -> None:
     x = rg.placeholder("x", (None, None, size), dtype)
     front = rg.conv1d(x, size, 3, "same", strides=2) + rg.conv1d(x, size, 2, dilation=2, groups=size, strides=2)
     outputs = {
-        "front": front, "last": rg.conv1d(x[:, ::-2], 5, 2, "valid"), "largest": rg.max_pool1d(x, 3, 2, "same"),
-        "means": rg.average_pool1d(front, 2, padding="same"), "edges": rg.pad(x, ((0, 0), (1, 2), (1, 0)), "edge"),
-    }  # fmt: skip
+        "front": front,
+        "last": rg.conv1d(x[:, ::-2], 5, 2, "valid"),
+        "largest": rg.max_pool1d(x, 3, 2, "same"),
+        "means": rg.average_pool1d(front, 2, padding="same"),
+        "edges": rg.pad(x, ((0, 0), (1, 2), (1, 0)), "edge"),
+    }
     program = guarded_program(guard, outputs, rg.reduce_sum(rg.square(outputs["means"])) + rg.reduce_sum(front))
     for batch, time in ((2, 3), (1, 8), (3, 5)):
         run_all(guard, program, {"x": _normal((batch, time, size), dtype)}, False)
@@ -271,9 +292,11 @@ def late(guard: Guard, size: int, dtype: str = "float32") -> None:
     x = rg.placeholder("x", (None, None, size), dtype)
     front = rg.conv1d(x, size, 4, (1, 2), strides=2) + rg.dense(x[:, ::2], size, name="beside")
     outputs = {
-        "loop": rg.dynamic_rnn(rg.GRUCell(size), front)[0], "all": rg.conv1d(x, 3, 3, (1, 1), groups=1) * x[:, :, :1],
-        "largest": rg.max_pool1d(front, 2, 3), "last": rg.conv1d(x, 2, 3, (2, 1))[:, -1],
-    }  # fmt: skip
+        "loop": rg.dynamic_rnn(rg.GRUCell(size), front)[0],
+        "all": rg.conv1d(x, 3, 3, (1, 1), groups=1) * x[:, :, :1],
+        "largest": rg.max_pool1d(front, 2, 3),
+        "last": rg.conv1d(x, 2, 3, (2, 1))[:, -1],
+    }
     program = guarded_program(guard, outputs)
     for batch, time in ((2, 12), (1, 20), (3, 13)):
         run_all(guard, program, {"x": _normal((batch, time, size), dtype)}, True)
@@ -407,9 +430,21 @@ def _normal(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 CASES: dict[str, Callable[[Guard], None]] = {}
 for _size in SIZES:
     for _function in (
-        recurrent, two_directions, variants, memories, tables, flattened, edges, matrices, convolved, late, sequences,
-        again, beside, often,
-    ):  # fmt: skip
+        recurrent,
+        two_directions,
+        variants,
+        memories,
+        tables,
+        flattened,
+        edges,
+        matrices,
+        convolved,
+        late,
+        sequences,
+        again,
+        beside,
+        often,
+    ):
         CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
 for _size in (3, 25):
     for _function in (recurrent, two_directions, variants, memories):

@@ -40,10 +40,15 @@ def files_for(hostile: Hostile, template: Mapping[str, bytes]) -> dict[str, byte
     updated = {node.operands[1]["label"] for node in hostile.graph.nodes if node.op == "with_update"}
     trained = hostile.parameters.keys() - (updated if hostile.seed % 10 else set())  # else it is refused
     document["parameters"] = [
-        {**document["parameters"][0], "name": name, "dtype": str(array.dtype), "shape": list(array.shape),
-         "trainable": name in trained}
+        {
+            **document["parameters"][0],
+            "name": name,
+            "dtype": str(array.dtype),
+            "shape": list(array.shape),
+            "trainable": name in trained,
+        }
         for name, array in hostile.parameters.items()
-    ]  # fmt: skip
+    ]
     files = dict(template)
     stream = Graph.of("declared", [item for item in hostile.graph.outputs if item[0] != "loss"])
     for form in ("plain", "stream", "shown", "given"):
@@ -63,9 +68,11 @@ def template() -> dict[str, bytes]:
 
 
 def differences(
-    found: Mapping[str, np.ndarray], graph: Graph, feeds: Mapping[str, np.ndarray],
+    found: Mapping[str, np.ndarray],
+    graph: Graph,
+    feeds: Mapping[str, np.ndarray],
     sizes: Mapping[str, int] | None = None,
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Outputs that are not what the interpreter says, by more than the rounding that the graph magnifies."""
     with np.errstate(all="ignore"):
         narrow = interpret(graph, feeds, sizes=sizes)
@@ -88,7 +95,7 @@ class Run:
 
     def __init__(
         self, copy: Callable[[Any], np.ndarray], hostile: Hostile, files: Mapping[str, bytes], threads: int = 1
-    ) -> None:  # fmt: skip
+    ) -> None:
         """copy: gives arrays the memory that native code is to read them from."""
         self.hostile = hostile
         self.found: list[str] = []

@@ -21,9 +21,21 @@ from rnngraph.support.errors import Where
 NAMES = ("B", "T", "S")
 FIXED = (0, 1, 1, 2, 3, 5, 8, 17)
 UNARY = (
-    "neg", "abs", "exp", "expm1", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "sqrt", "log", "log1p",
+    "neg",
+    "abs",
+    "exp",
+    "expm1",
+    "tanh",
+    "sigmoid",
+    "sin",
+    "cos",
+    "atan",
+    "erf",
+    "sqrt",
+    "log",
+    "log1p",
     "stop_gradient",
-)  # fmt: skip
+)
 BINARY = ("add", "sub", "mul", "maximum", "minimum")
 ROUNDED = ("div", "power")
 JUMPING = {"float": ("fmod", "copysign"), "int": ("fmod", "div", "power")}
@@ -129,11 +141,38 @@ class Draw:
     @cached_property
     def moves(self) -> list[Callable[[], Node]]:
         plain = [
-            self.unary, self.binary, self.binary, self.compared, self.selected, self.fused, self.cast, self.leaf,
-            self.product, self.product, self.outer, self.scatter, self.gather, self.gather, self.reduced, self.reduced,
-            self.sliced, self.sliced, self.windowed, self.overlapped, self.moved, self.reshaped, self.ensured,
-            self.spread, self.joined, self.joined, self.logic, self.by_graph, self.updated, self.dropped, self.random,
-        ]  # fmt: skip
+            self.unary,
+            self.binary,
+            self.binary,
+            self.compared,
+            self.selected,
+            self.fused,
+            self.cast,
+            self.leaf,
+            self.product,
+            self.product,
+            self.outer,
+            self.scatter,
+            self.gather,
+            self.gather,
+            self.reduced,
+            self.reduced,
+            self.sliced,
+            self.sliced,
+            self.windowed,
+            self.overlapped,
+            self.moved,
+            self.reshaped,
+            self.ensured,
+            self.spread,
+            self.joined,
+            self.joined,
+            self.logic,
+            self.by_graph,
+            self.updated,
+            self.dropped,
+            self.random,
+        ]
         return plain + ([self.scan] * 4 if self.depth < 2 else [])
 
     def leaf(self) -> Node:
@@ -380,10 +419,11 @@ class Draw:
         constants = [self.pick(lambda node: True) for _ in range(int(self.rng.integers(0, 3)))]
         operands = [*carried, *sequences, *constants]
         kinds = [
-            node.tensor.with_shape(node.shape[1:]) if len(carried) <= position < len(carried) + len(sequences)
+            node.tensor.with_shape(node.shape[1:])
+            if len(carried) <= position < len(carried) + len(sequences)
             else node.tensor
             for position, node in enumerate(operands)
-        ]  # fmt: skip
+        ]
         formals = [inner.input(kind.dtype, kind.shape) for kind in kinds]
         for position, (formal, actual) in enumerate(zip(formals, operands, strict=True)):
             if position < len(carried) or actual not in self.exact:  # a carry's bits after many steps
@@ -401,9 +441,15 @@ class Draw:
         more = {"when": self.one(flags)} if flags and self.chance(0.7) else {}
         body = Graph.of("body", outputs, formals)
         scan = self.node(
-            "scan", *operands, body=body, carries=len(carried), sequences=len(sequences), length=length,
-            reverse=self.chance(0.4), **more,
-        )  # fmt: skip
+            "scan",
+            *operands,
+            body=body,
+            carries=len(carried),
+            sequences=len(sequences),
+            length=length,
+            reverse=self.chance(0.4),
+            **more,
+        )
         results = []
         for index, (_, value) in enumerate(outputs):
             if self.chance(0.8) or index == len(outputs) - 1:

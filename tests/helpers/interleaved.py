@@ -14,7 +14,7 @@ from rnngraph.codegen.schedule.emit import entry_emitter
 
 def interleave_everything(
     monkeypatch: pytest.MonkeyPatch, steps: int = 2, by_statement: bool = False
-) -> list[InterleavingPlan]:  # fmt: skip
+) -> list[InterleavingPlan]:
     """Every two scans that can are beside each other, where one is behind another by chunks of so many ``steps``.
 
     Gives the plans of all that is compiled from now on.

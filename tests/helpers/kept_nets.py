@@ -149,9 +149,7 @@ def drawn(seed: int) -> tuple[Net, tuple[int, ...], int | None]:
     if form == "one step":
         outputs, state = rg.dynamic_rnn(rg.MultiRNNCell(cells), x[:, None], initial_state=nest)
     else:
-        outputs, state = rg.dynamic_rnn(
-            rg.MultiRNNCell(cells), x, initial_state=nest, time_major=form == "time first"
-        )  # fmt: skip
+        outputs, state = rg.dynamic_rnn(rg.MultiRNNCell(cells), x, initial_state=nest, time_major=form == "time first")
     after = rg.stack([leaf for layer in state for leaf in (layer if kind is rg.LSTMCell else (layer,))])
     outs = {"next": rg.transpose(after, order), "y": rg.dense(outputs, 2) + 0.5, "shown": after[0]}
     step = shape[1:] if form in ("declared length", "one step") else (width,)

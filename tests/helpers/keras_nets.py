@@ -130,25 +130,41 @@ class RandomNet:
             lambda: layers.Dense(self.size(), activation=self.activation(), use_bias=self.chance(0.7)),
             lambda: layers.Activation(self.pick(self.activation(), "softmax", "gelu", "swish", "exponential")),
             lambda: layers.TimeDistributed(layers.Dense(self.size(), activation=self.activation())),
-            lambda: layers.ReLU(max_value=self.pick(None, 6.0, 1.5), negative_slope=self.pick(0.0, 0.2),
-                                threshold=self.pick(0.0, 0.5)),
-            lambda: layers.LeakyReLU(0.2), lambda: layers.ELU(self.pick(1.0, 0.5)),
+            lambda: layers.ReLU(
+                max_value=self.pick(None, 6.0, 1.5), negative_slope=self.pick(0.0, 0.2), threshold=self.pick(0.0, 0.5)
+            ),
+            lambda: layers.LeakyReLU(0.2),
+            lambda: layers.ELU(self.pick(1.0, 0.5)),
             lambda: layers.PReLU(shared_axes=[1]),
             lambda: layers.LayerNormalization(center=self.chance(0.7), scale=self.chance(0.7)),
             lambda: layers.BatchNormalization(center=self.chance(0.7), scale=self.chance(0.7), epsilon=1e-2),
-            lambda: layers.UnitNormalization(), lambda: layers.Rescaling(0.5, self.pick(0.0, 1.0)),
-            lambda: layers.Dropout(0.3), lambda: layers.SpatialDropout1D(0.3), lambda: layers.GaussianNoise(0.1),
+            lambda: layers.UnitNormalization(),
+            lambda: layers.Rescaling(0.5, self.pick(0.0, 1.0)),
+            lambda: layers.Dropout(0.3),
+            lambda: layers.SpatialDropout1D(0.3),
+            lambda: layers.GaussianNoise(0.1),
             lambda: layers.GaussianDropout(0.2),
-        )()  # fmt: skip
+        )()
 
     def steps_layer(self) -> Any:
         """A layer from steps to steps, which may change how many there are."""
         return self.pick(
-            self.recurrent, self.recurrent, self.bidirectional, self.bidirectional, self.by_step, self.by_step,
-            self.by_step, self.convolution, self.separate, self.spread, self.pool, self.nested,
+            self.recurrent,
+            self.recurrent,
+            self.bidirectional,
+            self.bidirectional,
+            self.by_step,
+            self.by_step,
+            self.by_step,
+            self.convolution,
+            self.separate,
+            self.spread,
+            self.pool,
+            self.nested,
             lambda: self.layers.ZeroPadding1D(self.pick(1, (2, 1))),
-            lambda: self.layers.Cropping1D(self.pick(1, (0, 2))), lambda: self.layers.UpSampling1D(2),
-        )()  # fmt: skip
+            lambda: self.layers.Cropping1D(self.pick(1, (0, 2))),
+            lambda: self.layers.UpSampling1D(2),
+        )()
 
     def nested(self) -> Any:
         """A network on steps that keeps their number."""
@@ -184,8 +200,9 @@ class RandomNet:
         if self.chance(0.5):
             layer = self.pick(
                 lambda: self.layers.Attention(use_scale=self.chance(0.5), dropout=0.1),
-                lambda: self.layers.Attention(score_mode="concat"), lambda: self.layers.AdditiveAttention(),
-            )()  # fmt: skip
+                lambda: self.layers.Attention(score_mode="concat"),
+                lambda: self.layers.AdditiveAttention(),
+            )()
             return layer([x, other], use_causal_mask=self.chance(0.3))
         layer = self.layers.MultiHeadAttention(self.pick(1, 2), 3, value_dim=self.pick(None, 2))
         return layer(x, other, use_causal_mask=self.chance(0.3))
@@ -194,9 +211,14 @@ class RandomNet:
         """Functions among layers."""
         y = self.layers.Dense(x.shape[-1])(x)
         return self.pick(
-            lambda: x + y, lambda: x * 2.0 - y, lambda: 1.0 - x, lambda: x[:, ::2], lambda: x[:, :, :1] * y,
-            lambda: self._joined(x, y), lambda: self._mean(x),
-        )()  # fmt: skip
+            lambda: x + y,
+            lambda: x * 2.0 - y,
+            lambda: 1.0 - x,
+            lambda: x[:, ::2],
+            lambda: x[:, :, :1] * y,
+            lambda: self._joined(x, y),
+            lambda: self._mean(x),
+        )()
 
     def _joined(self, x: Any, y: Any) -> Any:
         if self.is_new:
@@ -217,10 +239,13 @@ class RandomNet:
     def rows(self, x: Any) -> Any:
         layers = self.layers
         return self.pick(
-            lambda: self.recurrent(sequences=False)(x), lambda: self.bidirectional(sequences=False)(x),
-            lambda: layers.GlobalAveragePooling1D()(x), lambda: layers.GlobalMaxPooling1D()(x), lambda: x[:, -1],
+            lambda: self.recurrent(sequences=False)(x),
+            lambda: self.bidirectional(sequences=False)(x),
+            lambda: layers.GlobalAveragePooling1D()(x),
+            lambda: layers.GlobalMaxPooling1D()(x),
+            lambda: x[:, -1],
             lambda: self._with_state(x),
-        )()  # fmt: skip
+        )()
 
     def _with_state(self, x: Any) -> Any:
         """Encoder and decoder."""
@@ -302,10 +327,12 @@ class RandomNet:
 def fill(model: Any, draw: Draw) -> None:
     """Weights that show what is permuted, doubled or forgotten."""
     bounds = [(0.5, 2.0) if "variance" in weight.name else (-0.8, 0.8) for weight in model.weights]
-    model.set_weights([
-        draw.uniform(*bound, tuple(weight.shape)).astype(np.float32)
-        for bound, weight in zip(bounds, model.weights, strict=True)
-    ])  # fmt: skip
+    model.set_weights(
+        [
+            draw.uniform(*bound, tuple(weight.shape)).astype(np.float32)
+            for bound, weight in zip(bounds, model.weights, strict=True)
+        ]
+    )
 
 
 def numbers(keras: Any, model: Any, feeds: list[np.ndarray]) -> list[np.ndarray]:

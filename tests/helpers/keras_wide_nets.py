@@ -48,9 +48,11 @@ class WideNet(RandomNet):
         options = super().recurrent_options(kind)
         if self.chance(0.2):
             options |= self.pick(
-                {"kernel_initializer": "zeros"}, {"kernel_regularizer": "l2"}, {"bias_constraint": "max_norm"},
+                {"kernel_initializer": "zeros"},
+                {"kernel_regularizer": "l2"},
+                {"bias_constraint": "max_norm"},
                 {"recurrent_initializer": "glorot_uniform"},
-            )  # fmt: skip
+            )
         if self.chance(0.2):
             options["activation"] = self.pick("gelu", "selu", "elu", "softplus", "swish", None)
         return options
@@ -78,13 +80,35 @@ class WideNet(RandomNet):
             return super().on_steps(x)
         self.nested_width = x.shape[-1]
         drawn = self.pick(
-            self.stacked_cells, self.backwards_pair, self.handed_over, self.from_rows, self.by_own_mask,
-            self.by_step_each, self.wide_convolution, self.wide_norm, self.moved, self.joined_in_time, self.dotted,
-            self.attended_by_key, self.headed, self.network_of_several, self.called_again, self.functions,
-            self.functions, self.residual, self.all_directions, self.turned_pair,
-            self.masked_again, self.highway, self.of_each_step, self.stacked_late, self.over_planes, self.over_planes,
-            self.planes_of_each_step, self.by_equation,
-        )  # fmt: skip
+            self.stacked_cells,
+            self.backwards_pair,
+            self.handed_over,
+            self.from_rows,
+            self.by_own_mask,
+            self.by_step_each,
+            self.wide_convolution,
+            self.wide_norm,
+            self.moved,
+            self.joined_in_time,
+            self.dotted,
+            self.attended_by_key,
+            self.headed,
+            self.network_of_several,
+            self.called_again,
+            self.functions,
+            self.functions,
+            self.residual,
+            self.all_directions,
+            self.turned_pair,
+            self.masked_again,
+            self.highway,
+            self.of_each_step,
+            self.stacked_late,
+            self.over_planes,
+            self.over_planes,
+            self.planes_of_each_step,
+            self.by_equation,
+        )
         self.pieces.append(drawn.__name__)
         return drawn(x)
 
@@ -167,11 +191,17 @@ class WideNet(RandomNet):
         """Layers over each step."""
         layers = self.layers
         inner = self.pick(
-            lambda: layers.LayerNormalization(), lambda: layers.BatchNormalization(), lambda: layers.Dropout(0.2),
-            lambda: layers.Dense(self.size(), activation=self.activation()), lambda: layers.Activation("softmax"),
-            lambda: layers.LeakyReLU(0.1), lambda: layers.Reshape((x.shape[-1], 1)), lambda: layers.RepeatVector(3),
-            lambda: layers.Flatten(), lambda: layers.PReLU(),
-        )()  # fmt: skip
+            lambda: layers.LayerNormalization(),
+            lambda: layers.BatchNormalization(),
+            lambda: layers.Dropout(0.2),
+            lambda: layers.Dense(self.size(), activation=self.activation()),
+            lambda: layers.Activation("softmax"),
+            lambda: layers.LeakyReLU(0.1),
+            lambda: layers.Reshape((x.shape[-1], 1)),
+            lambda: layers.RepeatVector(3),
+            lambda: layers.Flatten(),
+            lambda: layers.PReLU(),
+        )()
         y = layers.TimeDistributed(inner, **self.common())(x)
         return layers.TimeDistributed(layers.Flatten())(y) if len(y.shape) == 4 else y
 
@@ -180,14 +210,17 @@ class WideNet(RandomNet):
         layers, width = self.layers, x.shape[-1]
         y = layers.TimeDistributed(layers.Reshape((width, 1)))(x)
         inner = self.pick(
-            lambda: layers.LSTM(3), lambda: layers.Bidirectional(layers.GRU(2)),
+            lambda: layers.LSTM(3),
+            lambda: layers.Bidirectional(layers.GRU(2)),
             lambda: layers.GRU(2, return_sequences=True),
-            lambda: layers.Conv1D(3, 1, activation=self.activation()), lambda: layers.GlobalMaxPooling1D(),
-            lambda: layers.Conv1D(2, 2, padding="same"), lambda: layers.SimpleRNN(2, go_backwards=True),
-            lambda: self.keras.Sequential([
-                self.keras.Input((width, 1)), layers.Conv1D(2, 1), layers.GlobalAveragePooling1D()
-            ]),
-        )()  # fmt: skip
+            lambda: layers.Conv1D(3, 1, activation=self.activation()),
+            lambda: layers.GlobalMaxPooling1D(),
+            lambda: layers.Conv1D(2, 2, padding="same"),
+            lambda: layers.SimpleRNN(2, go_backwards=True),
+            lambda: self.keras.Sequential(
+                [self.keras.Input((width, 1)), layers.Conv1D(2, 1), layers.GlobalAveragePooling1D()]
+            ),
+        )()
         y = layers.TimeDistributed(inner)(y)
         return layers.TimeDistributed(layers.Flatten())(y) if len(y.shape) == 4 else y
 
@@ -207,7 +240,7 @@ class WideNet(RandomNet):
             lambda: layers.Conv1DTranspose(
                 self.size(), self.pick(1, 2, 3, 5), padding=narrow, **self.pick({}, {"strides": 2}, rate), **more
             ),
-        )()(x)  # fmt: skip
+        )()(x)
 
     def over_planes(self, x: Any) -> Any:
         """Steps and units as a picture of one channel or two."""
@@ -222,10 +255,12 @@ class WideNet(RandomNet):
             y = getattr(layers, kind)(size, strides=self.pick(None, 1, (2, 1)), padding=padding)(y)
         if self.chance(0.4):
             y = self.pick(
-                lambda: layers.BatchNormalization(), lambda: layers.ReLU(), lambda: layers.SpatialDropout2D(0.2),
+                lambda: layers.BatchNormalization(),
+                lambda: layers.ReLU(),
+                lambda: layers.SpatialDropout2D(0.2),
                 lambda: layers.ZeroPadding2D(self.pick(1, ((0, 1), (2, 0)))),
                 lambda: layers.Cropping2D(((1, 0), (0, 0))),
-            )()(y)  # fmt: skip
+            )()(y)
         if self.chance(0.4):
             y = self.plane_layer()(y)
         if self.chance(0.2):
@@ -245,7 +280,7 @@ class WideNet(RandomNet):
                 lambda: layers.Conv2D(self.pick(1, 4), size, **options),
                 lambda: layers.DepthwiseConv2D(size, depth_multiplier=self.pick(1, 2), **options),
                 lambda: layers.SeparableConv2D(self.size(), size, **options),
-            )()  # fmt: skip
+            )()
         return layers.Conv2D(self.pick(1, 4), size, **options)
 
     def planes_of_each_step(self, x: Any) -> Any:
@@ -277,16 +312,21 @@ class WideNet(RandomNet):
             lambda: layers.BatchNormalization(momentum=0.9, **self.common()),
             lambda: layers.Normalization(mean=[0.1] * width, variance=[0.5] * width),
             lambda: layers.Normalization(axis=None, mean=0.5, variance=2.0),
-            lambda: layers.Rescaling(self.pick(2.0, 1 / 3), 0.25), lambda: layers.Softmax(),
-            lambda: layers.ActivityRegularization(l2=0.1), lambda: layers.AlphaDropout(0.2),
-        ]  # fmt: skip
+            lambda: layers.Rescaling(self.pick(2.0, 1 / 3), 0.25),
+            lambda: layers.Softmax(),
+            lambda: layers.ActivityRegularization(l2=0.1),
+            lambda: layers.AlphaDropout(0.2),
+        ]
         if self.is_new:
             drawn += [lambda: layers.RMSNormalization(epsilon=self.pick(1e-6, 1e-3)), lambda: layers.Identity()]
         if self.steps and x.shape[1]:
             drawn += [
-                lambda: layers.LayerNormalization(axis=[1, 2]), lambda: layers.BatchNormalization(axis=1),
-                lambda: layers.PReLU(), lambda: layers.Softmax(axis=1), lambda: layers.UnitNormalization(axis=[1, 2]),
-            ]  # fmt: skip
+                lambda: layers.LayerNormalization(axis=[1, 2]),
+                lambda: layers.BatchNormalization(axis=1),
+                lambda: layers.PReLU(),
+                lambda: layers.Softmax(axis=1),
+                lambda: layers.UnitNormalization(axis=[1, 2]),
+            ]
         layer = self.pick(*drawn)()
         if isinstance(layer, layers.Softmax):
             x = layers.ZeroPadding1D(0)(x)  # which takes a mask off: Keras fails with one
@@ -299,9 +339,11 @@ class WideNet(RandomNet):
             return layers.Reshape((-1, width))(layers.ZeroPadding1D(1)(x))
         return self.pick(
             lambda: layers.Permute((2, 1))(layers.Dense(steps)(layers.Permute((2, 1))(x))),
-            lambda: layers.Reshape((steps * width, 1))(x), lambda: layers.Reshape((-1, 1, width))(x)[:, :, 0],
-            lambda: layers.RepeatVector(3)(layers.Flatten()(x)), lambda: layers.Permute((2, 1))(x),
-        )()  # fmt: skip
+            lambda: layers.Reshape((steps * width, 1))(x),
+            lambda: layers.Reshape((-1, 1, width))(x)[:, :, 0],
+            lambda: layers.RepeatVector(3)(layers.Flatten()(x)),
+            lambda: layers.Permute((2, 1))(x),
+        )()
 
     def joined_in_time(self, x: Any) -> Any:
         """Steps behind steps, masks with them."""
@@ -328,9 +370,14 @@ class WideNet(RandomNet):
 
     def headed(self, x: Any) -> Any:
         layer = self.layers.MultiHeadAttention(
-            self.pick(1, 2, 3), self.pick(2, 4), value_dim=self.pick(None, 3), use_bias=self.chance(0.7),
-            dropout=self.pick(0.0, 0.1), output_shape=self.pick(None, 5), **self.common(),
-        )  # fmt: skip
+            self.pick(1, 2, 3),
+            self.pick(2, 4),
+            value_dim=self.pick(None, 3),
+            use_bias=self.chance(0.7),
+            dropout=self.pick(0.0, 0.1),
+            output_shape=self.pick(None, 5),
+            **self.common(),
+        )
         key = self.layers.Dense(x.shape[-1])(x)
         if self.chance(0.3):
             y, scores = layer(x, x, key=key, return_attention_scores=True)
@@ -374,8 +421,9 @@ class WideNet(RandomNet):
         names = self.chance(0.4)
         inner = self.keras.Model(
             {"one": one, "two": other} if names else [one, other],
-            {"z": z, "last": last} if names and self.chance(0.5) else [z, last], **self.common(),
-        )  # fmt: skip
+            {"z": z, "last": last} if names and self.chance(0.5) else [z, last],
+            **self.common(),
+        )
         second = layers.Dense(width)(x)
         given = inner({"one": x, "two": second} if names else [x, second])
         found = given["z"] if isinstance(given, dict) else given[0]
@@ -385,23 +433,29 @@ class WideNet(RandomNet):
     def by_step_same(self, width: int) -> Any:
         """A layer on each step that keeps the width."""
         return self.pick(
-            lambda: self.layers.Dense(width), lambda: self.layers.LayerNormalization(),
-            lambda: self.layers.BatchNormalization(), lambda: self.layers.Activation("tanh"),
-        )()  # fmt: skip
+            lambda: self.layers.Dense(width),
+            lambda: self.layers.LayerNormalization(),
+            lambda: self.layers.BatchNormalization(),
+            lambda: self.layers.Activation("tanh"),
+        )()
 
     def called_again(self, x: Any) -> Any:
         """A layer or network that is called more than once."""
         layers, width = self.layers, x.shape[-1]
         layer = self.pick(
-            lambda: layers.LSTM(width, return_sequences=True), lambda: layers.GRU(width, return_sequences=True),
+            lambda: layers.LSTM(width, return_sequences=True),
+            lambda: layers.GRU(width, return_sequences=True),
             lambda: layers.Bidirectional(layers.LSTM(width, return_sequences=True), merge_mode="sum"),
-            lambda: layers.Conv1D(width, 3, padding=self.pick("same", "causal")), lambda: layers.Dense(width),
-            lambda: layers.TimeDistributed(layers.Dense(width)), lambda: layers.LayerNormalization(),
+            lambda: layers.Conv1D(width, 3, padding=self.pick("same", "causal")),
+            lambda: layers.Dense(width),
+            lambda: layers.TimeDistributed(layers.Dense(width)),
+            lambda: layers.LayerNormalization(),
             lambda: layers.RNN([layers.LSTMCell(width), layers.GRUCell(width)], return_sequences=True),
             lambda: self.keras.Sequential([layers.Dense(width), layers.SimpleRNN(width, return_sequences=True)]),
             lambda: self.keras.Sequential([self.keras.Input((None, width)), layers.GRU(width, return_sequences=True)]),
-            lambda: layers.PReLU(shared_axes=[1]), lambda: layers.BatchNormalization(),
-        )()  # fmt: skip
+            lambda: layers.PReLU(shared_axes=[1]),
+            lambda: layers.BatchNormalization(),
+        )()
         y = layer(layer(x))
         return layers.Add()([layer(y), x]) if self.chance(0.5) else y
 
@@ -413,35 +467,57 @@ class WideNet(RandomNet):
         k = self.keras.ops
         y = self.layers.Dense(x.shape[-1])(x)
         return self.pick(
-            lambda: k.concatenate([x, k.flip(y, axis=1)], axis=-1), lambda: k.stack([x, y], axis=2)[:, :, 1],
-            lambda: k.where(y > 0, x, 0.0), lambda: k.maximum(x, 0.0) * k.sigmoid(y),
+            lambda: k.concatenate([x, k.flip(y, axis=1)], axis=-1),
+            lambda: k.stack([x, y], axis=2)[:, :, 1],
+            lambda: k.where(y > 0, x, 0.0),
+            lambda: k.maximum(x, 0.0) * k.sigmoid(y),
             lambda: k.cumsum(x, axis=1) / 9.0,
-            lambda: k.split(k.concatenate([x, y], axis=-1), 2, axis=-1)[1], lambda: k.expand_dims(x[:, -1], 1) + y,
-            lambda: k.squeeze(k.expand_dims(x, 1), 1), lambda: x / (1.0 + k.absolute(y)), lambda: -x, lambda: x**2,
-            lambda: k.mean(x, axis=-1, keepdims=True) * y, lambda: k.max(x, axis=1, keepdims=True) - y,
-            lambda: k.transpose(k.transpose(x, (0, 2, 1)), (0, 2, 1)), lambda: k.softmax(x, axis=-1),
+            lambda: k.split(k.concatenate([x, y], axis=-1), 2, axis=-1)[1],
+            lambda: k.expand_dims(x[:, -1], 1) + y,
+            lambda: k.squeeze(k.expand_dims(x, 1), 1),
+            lambda: x / (1.0 + k.absolute(y)),
+            lambda: -x,
+            lambda: x**2,
+            lambda: k.mean(x, axis=-1, keepdims=True) * y,
+            lambda: k.max(x, axis=1, keepdims=True) - y,
+            lambda: k.transpose(k.transpose(x, (0, 2, 1)), (0, 2, 1)),
+            lambda: k.softmax(x, axis=-1),
             lambda: k.sqrt(x * x + 1.0),
-            lambda: k.matmul(x, k.transpose(y, (0, 2, 1))) @ y, lambda: k.clip(x, -0.5, 0.5),
+            lambda: k.matmul(x, k.transpose(y, (0, 2, 1))) @ y,
+            lambda: k.clip(x, -0.5, 0.5),
             lambda: k.log(1.0 + k.exp(x)),
-            lambda: k.reshape(x, (-1, x.shape[1], x.shape[2])) if x.shape[1] else x, lambda: x[:, 1:] - x[:, :-1],
-            lambda: k.std(x, axis=-1, keepdims=True) + x, lambda: k.relu(x) + k.silu(y),
-            lambda: x[..., ::-1], lambda: x[:, -3:],
-            lambda: k.tile(x, (1, 1, 2)), lambda: k.repeat(x, 2, axis=1), lambda: k.pad(x, ((0, 0), (1, 2), (0, 0))),
-            lambda: k.roll(x, 1, axis=1), lambda: k.einsum("btd,bsd->bts", x, y) @ y,
+            lambda: k.reshape(x, (-1, x.shape[1], x.shape[2])) if x.shape[1] else x,
+            lambda: x[:, 1:] - x[:, :-1],
+            lambda: k.std(x, axis=-1, keepdims=True) + x,
+            lambda: k.relu(x) + k.silu(y),
+            lambda: x[..., ::-1],
+            lambda: x[:, -3:],
+            lambda: k.tile(x, (1, 1, 2)),
+            lambda: k.repeat(x, 2, axis=1),
+            lambda: k.pad(x, ((0, 0), (1, 2), (0, 0))),
+            lambda: k.roll(x, 1, axis=1),
+            lambda: k.einsum("btd,bsd->bts", x, y) @ y,
             lambda: k.norm(x, axis=-1, keepdims=True) * y,
             lambda: k.logsumexp(x, axis=-1, keepdims=True) + y,
-            lambda: k.amax(x, axis=-1, keepdims=True) - y, lambda: k.square(x) * k.sign(y),
+            lambda: k.amax(x, axis=-1, keepdims=True) - y,
+            lambda: k.square(x) * k.sign(y),
             lambda: k.gelu(x, approximate=False),
-            lambda: k.gelu(x), lambda: k.one_hot(k.argmax(x, axis=-1), x.shape[-1]),
+            lambda: k.gelu(x),
+            lambda: k.one_hot(k.argmax(x, axis=-1), x.shape[-1]),
             lambda: k.take(x, [0], axis=-1) + y,
-            lambda: k.floor(x) + y, lambda: k.elu(x) + k.selu(y), lambda: k.normalize(x, axis=-1),
+            lambda: k.floor(x) + y,
+            lambda: k.elu(x) + k.selu(y),
+            lambda: k.normalize(x, axis=-1),
             lambda: k.average(x, axis=1, keepdims=True) + y,
-            lambda: k.log_softmax(x), lambda: k.cast(x > 0.1, "float32") * y,
+            lambda: k.log_softmax(x),
+            lambda: k.cast(x > 0.1, "float32") * y,
             lambda: k.swapaxes(k.swapaxes(x, 1, 2), 1, 2),
-            lambda: k.zeros_like(x) + y, lambda: k.ones_like(x) - y, lambda: k.logical_and(x > 0, y > 0) * 1.0 + x,
+            lambda: k.zeros_like(x) + y,
+            lambda: k.ones_like(x) - y,
+            lambda: k.logical_and(x > 0, y > 0) * 1.0 + x,
             lambda: k.dot(x, k.ones((x.shape[-1], 2))),
             lambda: k.multiply(x, k.convert_to_tensor([0.5] * x.shape[-1])),
-        )()  # fmt: skip
+        )()
 
     # Models --------------------------------------------------------------------------------------
 

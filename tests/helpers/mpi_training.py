@@ -289,8 +289,11 @@ def leaves(folder: Path) -> None:
 def long(folder: Path) -> dict[str, Any]:
     net, path = sharded_nets.classifier, folder / "trainer"
     program = net().program
-    trainer = (rg.Trainer.load(path, program, comm=WORLD) if path.exists()
-               else rg.Trainer(program, rg.Adam(1e-2), comm=WORLD, shards=SHARDS))  # fmt: skip
+    trainer = (
+        rg.Trainer.load(path, program, comm=WORLD)
+        if path.exists()
+        else rg.Trainer(program, rg.Adam(1e-2), comm=WORLD, shards=SHARDS)
+    )
     (folder / f"pid{WORLD.Get_rank()}").write_text(str(os.getpid()))
     trainer.fit(examples(net), batch_size=5, epochs=12, progress=False, checkpoint=path, checkpoint_every=1)
     return {"parameters": digest(program)}

@@ -14,9 +14,12 @@ Arrays = dict[str, np.ndarray]
 
 
 def call_native(
-    entry: NativeEntry, weights: Parameters | Weights | Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray],
-    sizes: Mapping[str, int], results: Sequence[np.ndarray] | None = None,
-) -> Arrays:  # fmt: skip
+    entry: NativeEntry,
+    weights: Parameters | Weights | Mapping[str, np.ndarray],
+    feeds: Mapping[str, np.ndarray],
+    sizes: Mapping[str, int],
+    results: Sequence[np.ndarray] | None = None,
+) -> Arrays:
     """The outputs by name. weights: as a program holds them, packed, or by name. results: memory for the outputs."""
     if isinstance(weights, Parameters):
         weights = entry.weights(weights)

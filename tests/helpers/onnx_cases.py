@@ -53,8 +53,10 @@ def outcome(case: Any) -> str:
         [onnx.numpy_helper.to_array(item) if isinstance(item, onnx.TensorProto) else item for item in items]
         for items in case.data_sets[0]
     )
-    if not all(isinstance(array, np.ndarray | np.generic) and np.asarray(array).dtype.kind in "fiub"
-               for array in (*inputs, *wanted)):  # fmt: skip
+    if not all(
+        isinstance(array, np.ndarray | np.generic) and np.asarray(array).dtype.kind in "fiub"
+        for array in (*inputs, *wanted)
+    ):
         return "no arrays of numbers"
     reason = ""
     for model in (case.model, with_arrays(case.model, list(inputs)) if inputs else None):
@@ -78,8 +80,11 @@ def outcome(case: Any) -> str:
             assert result[name].shape == array.shape, case.name
             loose = array.dtype == np.float16  # else as onnx's own runner compares: some numbers have four digits
             np.testing.assert_allclose(
-                np.asarray(result[name], np.float64), np.asarray(array, np.float64),
-                rtol=2e-3 if loose else case.rtol, atol=2e-3 if loose else 1e-5, err_msg=case.name,
-            )  # fmt: skip
+                np.asarray(result[name], np.float64),
+                np.asarray(array, np.float64),
+                rtol=2e-3 if loose else case.rtol,
+                atol=2e-3 if loose else 1e-5,
+                err_msg=case.name,
+            )
         return "passed"
     return reason

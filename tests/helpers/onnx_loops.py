@@ -130,13 +130,15 @@ def _started(draw: np.random.Generator) -> tuple[Body, dict[str, int], dict[str,
 
 def _model(
     nodes: Sequence[Any], shapes: Mapping[str, Sequence[Any]], outputs: Sequence[str], arrays: Mapping[str, Array]
-) -> onnx.ModelProto:  # fmt: skip
+) -> onnx.ModelProto:
     before = [helper.make_node("Tanh", ["outer"], ["outer_e"])] if "outer" in shapes else []
     graph = helper.make_graph(
-        [*before, *nodes], "net", [_info(name, shape) for name, shape in shapes.items()],
+        [*before, *nodes],
+        "net",
+        [_info(name, shape) for name, shape in shapes.items()],
         [_info(name, None) for name in outputs],  # type: ignore[arg-type]
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
-    )  # fmt: skip
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 

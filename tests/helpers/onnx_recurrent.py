@@ -26,9 +26,13 @@ ACTIVATIONS: Mapping[str, Callable[[Array, float, float], Array]] = {
     "Softplus": lambda x, a, b: np.log1p(np.exp(x)),
 }
 DEFAULTS = {
-    "Affine": (0.0, 0.0), "LeakyRelu": (0.01, 0.0), "ThresholdedRelu": (0.0, 0.0), "ScaledTanh": (0.0, 0.0),
-    "HardSigmoid": (0.2, 0.5), "Elu": (1.0, 0.0),
-}  # fmt: skip
+    "Affine": (0.0, 0.0),
+    "LeakyRelu": (0.01, 0.0),
+    "ThresholdedRelu": (0.0, 0.0),
+    "ScaledTanh": (0.0, 0.0),
+    "HardSigmoid": (0.2, 0.5),
+    "Elu": (1.0, 0.0),
+}
 """What alpha and beta are where a node lacks them, as onnxruntime has it."""
 WITH_ALPHA = tuple(DEFAULTS)
 WITH_BETA = ("Affine", "ScaledTanh", "HardSigmoid")
@@ -63,9 +67,10 @@ class RandomNode:
         node = helper.make_node(self.op, self.names, self.outputs, name="recurrence", **self.attributes)
         layout = self.attributes.get("layout", 0)
         kinds = {
-            "X": ["batch", "time", None] if layout else ["time", "batch", None], "sequence_lens": ["batch"],
+            "X": ["batch", "time", None] if layout else ["time", "batch", None],
+            "sequence_lens": ["batch"],
             "initial_h": ["batch", None, None] if layout else [None, "batch", None],
-        }  # fmt: skip
+        }
         kinds["initial_c"] = kinds["initial_h"]
         inputs, held = [], []
         for name in filter(None, self.names):
@@ -114,10 +119,14 @@ def random_node(op: str, seed: int, layouts: tuple[int, ...] = (0, 1)) -> Random
     state = (batch, count, units) if layout else (count, batch, units)
     arrays: dict[str, Array | None] = {
         "X": array(batch, time, inputs) if layout else array(time, batch, inputs),
-        "W": array(count, many * units, inputs), "R": array(count, many * units, units),
-        "B": array(count, 2 * many * units), "initial_h": array(*state), "initial_c": array(*state),
-        "sequence_lens": draw.integers(1, time + 1, batch).astype(np.int32), "P": array(count, 3 * units),
-    }  # fmt: skip
+        "W": array(count, many * units, inputs),
+        "R": array(count, many * units, units),
+        "B": array(count, 2 * many * units),
+        "initial_h": array(*state),
+        "initial_c": array(*state),
+        "sequence_lens": draw.integers(1, time + 1, batch).astype(np.int32),
+        "P": array(count, 3 * units),
+    }
     for name in ("B", "initial_h", "initial_c", "sequence_lens", "P"):
         if draw.random() < 0.4:
             arrays[name] = None
@@ -194,9 +203,13 @@ def _functions(op: str, attributes: Mapping[str, Any], count: int) -> list[list[
 
 
 def _step(
-    op: str, attributes: Mapping[str, Any], functions: list[Callable[[Array], Array]],
-    weights: Mapping[str, Array | None], x: Array, state: list[Array],
-) -> list[Array]:  # fmt: skip
+    op: str,
+    attributes: Mapping[str, Any],
+    functions: list[Callable[[Array], Array]],
+    weights: Mapping[str, Array | None],
+    x: Array,
+    state: list[Array],
+) -> list[Array]:
     """One step of one row."""
     many, units = GATES[op], len(state[0])
     limit = attributes.get("clip")

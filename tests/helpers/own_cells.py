@@ -280,9 +280,19 @@ class WiredCell(rg.Cell):
 
 
 OWN_CELLS: tuple[Callable[..., rg.Cell], ...] = (
-    GatedCell, NormCell, UnusedStateCell, PassThroughCell, DelayCell, LateReadCell, SwapCell, RotateCell, DeepCell,
-    LearnedStartCell, ConstantCell, DeltaCell,
-)  # fmt: skip
+    GatedCell,
+    NormCell,
+    UnusedStateCell,
+    PassThroughCell,
+    DelayCell,
+    LateReadCell,
+    SwapCell,
+    RotateCell,
+    DeepCell,
+    LearnedStartCell,
+    ConstantCell,
+    DeltaCell,
+)
 
 
 class WeightDrop(rg.Wrapper):

@@ -58,9 +58,12 @@ def decoder() -> rg.Program:
     attention = rg.LuongAttention(4, memory, memory_sequence_length=lengths)
     cell = rg.AttentionWrapper(rg.GRUCell(4), attention, attention_layer_size=4)
     scores, _, steps = rg.dynamic_decode(
-        cell, table[0], lambda out, _: rg.gather(table, rg.argmax(out)), 5,
+        cell,
+        table[0],
+        lambda out, _: rg.gather(table, rg.argmax(out)),
+        5,
         teacher=rg.gather(table, wanted),
-    )  # fmt: skip
+    )
     loss = rg.reduce_mean(scores)
     return rg.compile({"scores": scores, "steps": steps}, loss=loss, cache=False)
 

@@ -23,9 +23,15 @@ from rnngraph.codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from rnngraph.ir.types import ITEM_BYTES, size
 
 POISON = {
-    "float32": np.nan, "float64": np.nan, "int64": -(1 << 40) - 3, "int32": -(1 << 30) - 3, "int8": -77, "uint8": 177,
-    "bool": True, "bfloat16": np.nan,
-}  # fmt: skip
+    "float32": np.nan,
+    "float64": np.nan,
+    "int64": -(1 << 40) - 3,
+    "int32": -(1 << 30) - 3,
+    "int8": -77,
+    "uint8": 177,
+    "bool": True,
+    "bfloat16": np.nan,
+}
 
 
 def poisoned(plan: ScheduledEntry) -> ScheduledEntry:

@@ -576,9 +576,17 @@ def stack_bidirectional(
     states = []
     for layer in range(layers):
         outputs, final = bidirectional(
-            forward[layer], backward[layer], parameters, x, lengths, first_forward[layer], first_backward[layer],
-            f"{scope}/cell_{layer}/bidirectional_rnn", None, time_major,
-        )  # fmt: skip
+            forward[layer],
+            backward[layer],
+            parameters,
+            x,
+            lengths,
+            first_forward[layer],
+            first_backward[layer],
+            f"{scope}/cell_{layer}/bidirectional_rnn",
+            None,
+            time_major,
+        )
         x = np.concatenate(outputs, axis=2)
         states.append(final)
     return x, tuple(state for state, _ in states), tuple(state for _, state in states)
@@ -592,9 +600,15 @@ def cumsum(x: Array, axis: int = 0, exclusive: bool = False, reverse: bool = Fal
 
 
 def conv1d(
-    parameters: Arrays, scope: str, x: Array, padding: str | tuple[int, int] = "valid", dilation: int = 1,
-    use_bias: bool = True, strides: int = 1, groups: int = 1,
-) -> Array:  # fmt: skip
+    parameters: Arrays,
+    scope: str,
+    x: Array,
+    padding: str | tuple[int, int] = "valid",
+    dilation: int = 1,
+    use_bias: bool = True,
+    strides: int = 1,
+    groups: int = 1,
+) -> Array:
     """One window after the other, one tap of the kernel after the other, one group after the other."""
     x, kernel = (np.asarray(array, dtype=np.float64) for array in (x, parameters[f"{scope}/kernel"]))
     x = padded_for_windows(x, len(kernel), dilation, strides, padding, 0.0)
@@ -611,7 +625,7 @@ def conv1d(
 
 def padded_for_windows(
     x: Array, size: int, dilation: int, strides: int, padding: str | tuple[int, int], fill: float
-) -> Array:  # fmt: skip
+) -> Array:
     """Time with what stands around it; "same" and "reflect" as TensorFlow has the former."""
     steps, reach = x.shape[1], dilation * (size - 1) + 1
     missing = max((-(-steps // strides) - 1) * strides + reach - steps, 0)

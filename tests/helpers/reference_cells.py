@@ -116,8 +116,10 @@ class CoupledLSTM(Variant):
         new, forget, out = np.hsplit(rows, 3)
         if self.layer_norm:
             new, forget, out = (
-                normalized(p, "transform", new), normalized(p, "forget", forget), normalized(p, "output", out)
-            )  # fmt: skip
+                normalized(p, "transform", new),
+                normalized(p, "forget", forget),
+                normalized(p, "output", out),
+            )
         peep = p["W_F_diag"] * c if self.use_peepholes else 0.0
         kept = logistic(forget + peep + self.forget_bias)
         c = act(new) + kept * (c - act(new))
@@ -148,13 +150,21 @@ class NAS(Variant):
         a = np.hsplit(x @ p["kernel"], 8)
         b = np.hsplit(h @ p["recurrent_kernel"] + (p["bias"] if self.use_bias else 0.0), 8)
         first = [
-            logistic(a[0] + b[0]), rectified(a[1] + b[1]), logistic(a[2] + b[2]), rectified(a[3] * b[3]),
-            np.tanh(a[4] + b[4]), logistic(a[5] + b[5]), np.tanh(a[6] + b[6]), logistic(a[7] + b[7]),
-        ]  # fmt: skip
+            logistic(a[0] + b[0]),
+            rectified(a[1] + b[1]),
+            logistic(a[2] + b[2]),
+            rectified(a[3] * b[3]),
+            np.tanh(a[4] + b[4]),
+            logistic(a[5] + b[5]),
+            np.tanh(a[6] + b[6]),
+            logistic(a[7] + b[7]),
+        ]
         second = [
-            np.tanh(first[0] * first[1]), np.tanh(first[2] + first[3]),
-            np.tanh(first[4] * first[5]), logistic(first[6] + first[7]),
-        ]  # fmt: skip
+            np.tanh(first[0] * first[1]),
+            np.tanh(first[2] + first[3]),
+            np.tanh(first[4] * first[5]),
+            logistic(first[6] + first[7]),
+        ]
         c = np.tanh(second[0] + c) * second[1]
         h = np.tanh(c * np.tanh(second[2] + second[3]))
         h = h if self.num_proj is None else h @ p["projection_weights"]

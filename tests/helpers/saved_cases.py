@@ -233,9 +233,21 @@ def small_program() -> rg.Program:
 CASES: dict[str, Callable[[], Case]] = {
     case.__name__: case
     for case in (
-        stack_with_dropout, both_directions_with_lengths, lengths_in_float64, own_state_type, own_cells_in_one_stack,
-        shared_and_several_drivers, parameters_of_another, embedded_ids_with_defaults, unrolled, fully_unrolled,
-        one_tensor_without_a_loss, one_tensor_with_a_loss, nothing_recurrent, constants_of_all_kinds,
-        initial_values_of_all_kinds, losses,
+        stack_with_dropout,
+        both_directions_with_lengths,
+        lengths_in_float64,
+        own_state_type,
+        own_cells_in_one_stack,
+        shared_and_several_drivers,
+        parameters_of_another,
+        embedded_ids_with_defaults,
+        unrolled,
+        fully_unrolled,
+        one_tensor_without_a_loss,
+        one_tensor_with_a_loss,
+        nothing_recurrent,
+        constants_of_all_kinds,
+        initial_values_of_all_kinds,
+        losses,
     )
-}  # fmt: skip
+}

@@ -90,5 +90,9 @@ def _values(graph: Graph, whole: Graph, part: Arrays, program: rg.Program) -> Ma
 
 def feeds_of_part(graph: Graph, part: Arrays, program: rg.Program) -> dict[str, np.ndarray]:
     first = {"first_row": part["first_row"]} if "first_row" in part else {}
-    return {**feeds_of(graph, part, program), **{key: np.asarray(value) for key, value in first.items()
-                                                 if any(node["label"] == key for node in graph.inputs)}}  # fmt: skip
+    return {
+        **feeds_of(graph, part, program),
+        **{
+            key: np.asarray(value) for key, value in first.items() if any(node["label"] == key for node in graph.inputs)
+        },
+    }

@@ -113,8 +113,16 @@ class Drawn:
         groups = self.draw.choice([1, x.width])
         filters = x.width * self.draw.randint(1, 2)
         activation = self.draw.choice([None, "tanh"])
-        return rg.conv1d(x, min(filters, 8) if groups == 1 else filters, size, padding, apart, activation,
-                         strides=self.stride(), groups=groups)  # fmt: skip
+        return rg.conv1d(
+            x,
+            min(filters, 8) if groups == 1 else filters,
+            size,
+            padding,
+            apart,
+            activation,
+            strides=self.stride(),
+            groups=groups,
+        )
 
     def pool(self, x: rg.Tensor) -> rg.Tensor:
         function = self.draw.choice([rg.max_pool1d, rg.average_pool1d])

@@ -108,9 +108,15 @@ def claim_in_order(target: Target, reverse: bool) -> str:
 
 
 def in_turns(
-    monkeypatch: pytest.MonkeyPatch, graph: Graph, parameters: Parameters, feeds: Mapping[str, np.ndarray],
-    sizes: Mapping[str, int], parts: int, reverse: bool, target: Target | None = None,
-) -> dict[str, np.ndarray]:  # fmt: skip
+    monkeypatch: pytest.MonkeyPatch,
+    graph: Graph,
+    parameters: Parameters,
+    feeds: Mapping[str, np.ndarray],
+    sizes: Mapping[str, int],
+    parts: int,
+    reverse: bool,
+    target: Target | None = None,
+) -> dict[str, np.ndarray]:
     """A sized graph's outputs, computed by ``parts`` workers of whom one runs at a time."""
     target = target or host()
     with monkeypatch.context() as patch:

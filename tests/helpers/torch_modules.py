@@ -12,9 +12,21 @@ from torch.nn import functional as f
 
 BT, BCT, B = {0: "batch", 1: "time"}, {0: "batch", 2: "time"}, {0: "batch"}
 ACTIVATIONS = (
-    f.gelu, f.silu, f.elu, f.hardtanh, f.softplus, f.mish, f.hardswish, f.selu, f.leaky_relu, f.logsigmoid, f.relu6,
-    f.hardsigmoid, f.softsign, f.celu,
-)  # fmt: skip
+    f.gelu,
+    f.silu,
+    f.elu,
+    f.hardtanh,
+    f.softplus,
+    f.mish,
+    f.hardswish,
+    f.selu,
+    f.leaky_relu,
+    f.logsigmoid,
+    f.relu6,
+    f.hardsigmoid,
+    f.softsign,
+    f.celu,
+)
 
 
 @dataclass
@@ -135,9 +147,13 @@ def _others() -> list[Case]:
     gru = nn.GRU(5, 7, batch_first=True)
     strided, dilated = nn.Conv1d(5, 6, 5, stride=2, padding=2), nn.Conv1d(6, 8, 3, dilation=2)
     images = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d((1, 2)),
-        nn.Conv2d(4, 6, 3, padding=1, stride=(2, 1)), nn.MaxPool2d(2),
-    )  # fmt: skip
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d((1, 2)),
+        nn.Conv2d(4, 6, 3, padding=1, stride=(2, 1)),
+        nn.MaxPool2d(2),
+    )
 
     def convolved(s: Any, x: Any) -> Any:
         return s.l(s.b(torch.relu(s.d(f.pad(torch.relu(s.c(x)), (4, 0))))).transpose(1, 2))[0]
@@ -148,14 +164,30 @@ def _others() -> list[Case]:
     parts = {"c": nn.Conv1d(5, 6, 3), "p": nn.MaxPool1d(2), "q": nn.AvgPool1d(2), "i": nn.InstanceNorm1d(5)}
     return [
         Case("embedding", lambda s, i: s.l(s.e(i))[0], [ids], {"e": nn.Embedding(11, 5), "l": gru}),
-        Case("positions", lambda s, x: s.l(x + s.e(torch.arange(x.size(1))))[0], [x],
-             {"e": nn.Embedding(20, 5), "l": gru}),
-        Case("heads", lambda s, x: s.a(x, x, x, need_weights=False)[0], [heads],
-             {"a": nn.MultiheadAttention(8, 2, batch_first=True)}),
-        Case("convolutions", convolved, [wide],
-             {"c": strided, "d": dilated, "b": nn.BatchNorm1d(8), "l": nn.GRU(8, 7, batch_first=True)}),
+        Case(
+            "positions",
+            lambda s, x: s.l(x + s.e(torch.arange(x.size(1))))[0],
+            [x],
+            {"e": nn.Embedding(20, 5), "l": gru},
+        ),
+        Case(
+            "heads",
+            lambda s, x: s.a(x, x, x, need_weights=False)[0],
+            [heads],
+            {"a": nn.MultiheadAttention(8, 2, batch_first=True)},
+        ),
+        Case(
+            "convolutions",
+            convolved,
+            [wide],
+            {"c": strided, "d": dilated, "b": nn.BatchNorm1d(8), "l": nn.GRU(8, 7, batch_first=True)},
+        ),
         Case("pools", pools, [(torch.randn(2, 5, 9), B)], parts | {"g": nn.GroupNorm(2, 6)}),
-        Case("images", lambda s, x: s.l(s.c(x[:, None]).transpose(1, 2).flatten(2))[0], [(torch.randn(2, 9, 8), BT)],
-             {"c": images, "l": nn.GRU(12, 7, batch_first=True)}),
+        Case(
+            "images",
+            lambda s, x: s.l(s.c(x[:, None]).transpose(1, 2).flatten(2))[0],
+            [(torch.randn(2, 9, 8), BT)],
+            {"c": images, "l": nn.GRU(12, 7, batch_first=True)},
+        ),
         Case("activations", lambda s, x: sum(function(x) for function in ACTIVATIONS), [x]),
-    ]  # fmt: skip
+    ]

@@ -32,8 +32,9 @@ def elementwise(op: str) -> list[Case]:
         return [([(B, a), (F, b), (F, c)], {}) for a, b, c in TRIPLES]
     if op == "cast":
         return [([(F, (2, 3))], {"dtype": dtype}) for dtype in ("float64", "int32")] + [
-            ([(B, (2, 3))], {"dtype": "float32"}), ([(I, (2,))], {"dtype": "float64"}),
-        ]  # fmt: skip
+            ([(B, (2, 3))], {"dtype": "float32"}),
+            ([(I, (2,))], {"dtype": "float64"}),
+        ]
     if op == "random_key":
         return [([(L, a), (L, b), (L, c)], {"site": "s", "salt": 3}) for a, b, c in TRIPLES]
     if op in ("random_uniform", "sample_uniform"):
@@ -285,8 +286,14 @@ def test_a_scan_hands_axes_to_its_body() -> None:
     """Axes of a sequence lie one further to the front there, and its steps are taken one after another."""
     scan = next(node for node in parse(SCAN).nodes if node.op == "scan")
     assert [use.fate for use in fates(scan)] == [
-        Bound(0, 0), Bound(0, 1), MIXED, Bound(1, 0), Bound(1, 1), Bound(2, 0), Bound(2, 1),
-    ]  # fmt: skip
+        Bound(0, 0),
+        Bound(0, 1),
+        MIXED,
+        Bound(1, 0),
+        Bound(1, 1),
+        Bound(2, 0),
+        Bound(2, 1),
+    ]
 
 
 def test_what_adds_up_over_steps() -> None:

@@ -36,9 +36,14 @@ def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Loa
 
     def add(column: AxisColumn) -> None:
         row = Op(
-            "running_sum", request.param, (1, 1), lambda types, attributes, meet: types[0],
-            lambda arrays, attributes: np.cumsum(arrays[0], -1, arrays[0].dtype), lambda node, g: (None,), column,
-        )  # fmt: skip
+            "running_sum",
+            request.param,
+            (1, 1),
+            lambda types, attributes, meet: types[0],
+            lambda arrays, attributes: np.cumsum(arrays[0], -1, arrays[0].dtype),
+            lambda node, g: (None,),
+            column,
+        )
         monkeypatch.setitem(OPS, "running_sum", row)
 
     return add

@@ -242,14 +242,17 @@ def stored(line: str) -> str:
 """
 
 
-@pytest.mark.parametrize("line", [
-    "y = broadcast x {shape=(7, B, 3)} : f32[7,B,3]",
-    "y = broadcast half {shape=(B, 3)} : f32[B,3]",
-    "y = dropout x, half, n, n, n {site='s', salt=0} : f32[B,3]",
-    "y = scatter_add ids, ids_as_rows {rows=0} : f32[0,2]",
-    LOOP.replace("LENGTH", "T, unroll=1024"),
-    LOOP.replace("LENGTH", str((1 << 31) - 1)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "y = broadcast x {shape=(7, B, 3)} : f32[7,B,3]",
+        "y = broadcast half {shape=(B, 3)} : f32[B,3]",
+        "y = dropout x, half, n, n, n {site='s', salt=0} : f32[B,3]",
+        "y = scatter_add ids, ids_as_rows {rows=0} : f32[0,2]",
+        LOOP.replace("LENGTH", "T, unroll=1024"),
+        LOOP.replace("LENGTH", str((1 << 31) - 1)),
+    ],
+)
 def test_what_a_file_may_hold(line: str) -> None:
     """The same within its bounds; a table without rows too, as a call may read none of it."""
     line = f"ids_as_rows = broadcast f32(1.0) {{shape=(5, 1, 2)}} : f32[5,1,2]\n  {line}"

@@ -58,8 +58,9 @@ def test_parameters_that_are_all_there_are_taken_in_silence(tmp_path: Path) -> N
         rg.compile({"state": net.state}, parameters=program)
         rg.compile({"twice": net.x * 2.0}, parameters=program)  # which reads none
         program.with_outputs({"shown": net.shown, "size": rg.reduce_sum(net.shown)})
-        rg.Trainer(program).fit({"x": X, "y": np.zeros((2, 2))}, metrics={"size": rg.reduce_sum(net.shown)},
-                                progress=False)  # fmt: skip
+        rg.Trainer(program).fit(
+            {"x": X, "y": np.zeros((2, 2))}, metrics={"size": rg.reduce_sum(net.shown)}, progress=False
+        )
 
 
 # Structure ---------------------------------------------------------------------------------------

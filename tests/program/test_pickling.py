@@ -338,8 +338,14 @@ def test_a_pickle_calls_one_function_of_bytes() -> None:
             return super().find_class(module, name)
 
     program = tagger(threads=2)
-    things = (program, program.inference, program.training, program.inference.on_columns("x", "n"),
-              listener()[0].inference.stream(2), rg.Trainer(program))  # fmt: skip
+    things = (
+        program,
+        program.inference,
+        program.training,
+        program.inference.on_columns("x", "n"),
+        listener()[0].inference.stream(2),
+        rg.Trainer(program),
+    )
     for thing in things:
         called.clear()
         data = pickle.dumps(thing)
@@ -372,16 +378,29 @@ def test_damage_is_found() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"version": 99}, {"version": None}, {"part": "masks"}, {"part": "__class__"}, {"part": ["inference"]},
-        {"made": {"batch": 2}, "part": "training"}, {"made": {"batch": -1}, "part": "inference"},
-        {"made": {"batch": "2"}, "part": "inference"}, {"made": {"stream": 1}, "part": "inference"}, {"made": 3},
+        {"version": 99},
+        {"version": None},
+        {"part": "masks"},
+        {"part": "__class__"},
+        {"part": ["inference"]},
+        {"made": {"batch": 2}, "part": "training"},
+        {"made": {"batch": -1}, "part": "inference"},
+        {"made": {"batch": "2"}, "part": "inference"},
+        {"made": {"stream": 1}, "part": "inference"},
+        {"made": 3},
         {"made": {"columns": 3, "keep": []}, "part": "inference"},
         {"made": {"columns": {"q": "x"}, "keep": []}, "part": "inference"},
-        {"made": {"columns": {"x": 5}, "keep": []}, "part": "inference"}, {"threads": 0}, {"threads": True},
-        {"threads": 1e9}, {"target": 3}, {"target": "z80"}, {"cache": "/tmp/elsewhere"}, {"cache": 1},
+        {"made": {"columns": {"x": 5}, "keep": []}, "part": "inference"},
+        {"threads": 0},
+        {"threads": True},
+        {"threads": 1e9},
+        {"target": 3},
+        {"target": "z80"},
+        {"cache": "/tmp/elsewhere"},
+        {"cache": 1},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_bytes_of_someone_else(changes: dict[str, Any], ours: bytes) -> None:
     """With a right digest: what they say is checked all the same, and no directory is theirs to choose."""
     arrays, text = unpacked(ours, "pickled program", "here")
@@ -398,9 +417,11 @@ def test_a_state_of_another_program_is_refused() -> None:
     states = [name for name in arrays if name.startswith("beside/state/")]
     assert len(states) == 3
     for change in (
-        {states[0]: arrays[states[0]][:1]}, {"beside/held/x": np.zeros((2, 3, 4), np.float32)},
-        {"beside/held/gain": np.zeros((3, 1), np.float32)}, {"beside/state/other": np.zeros((2, 3), np.float32)},
-    ):  # fmt: skip
+        {states[0]: arrays[states[0]][:1]},
+        {"beside/held/x": np.zeros((2, 3, 4), np.float32)},
+        {"beside/held/gain": np.zeros((3, 1), np.float32)},
+        {"beside/state/other": np.zeros((2, 3), np.float32)},
+    ):
         with pytest.raises(rg.RnnGraphError):
             rg.loads(b"".join(packed("pickled program", {**arrays, **change}, text, "there")))
 

@@ -107,8 +107,9 @@ def test_no_example_gives_empty_arrays(ragged: rg.Program, given: Any) -> None:
     found = ragged.predict(given)
     steps = 5 if isinstance(given, np.ndarray) else 0
     assert {name: (array.shape, str(array.dtype)) for name, array in found.items()} == {
-        "shown": ((0, steps, 2), "float32"), "states": ((0, 4), "float32"),
-    }  # fmt: skip
+        "shown": ((0, steps, 2), "float32"),
+        "states": ((0, 4), "float32"),
+    }
 
 
 def test_an_example_may_have_no_step(ragged: rg.Program) -> None:
@@ -191,13 +192,29 @@ def network_of(case: str) -> tuple[rg.Program, dict[str, Any]]:
 
 
 PADDED = (
-    "both directions", "last", "labels", "mean over steps", "differences", "the end at the beginning", "neighbours",
-    "attention", "sums so far",
-)  # fmt: skip
+    "both directions",
+    "last",
+    "labels",
+    "mean over steps",
+    "differences",
+    "the end at the beginning",
+    "neighbours",
+    "attention",
+    "sums so far",
+)
 NOT_PADDED = (
-    "masked by a product", "no lengths", "mean over padding", "largest", "reversed", "the end", "two after another",
-    "the end at the end", "neighbours twice", "nothing recurs", "attention without lengths",
-)  # fmt: skip
+    "masked by a product",
+    "no lengths",
+    "mean over padding",
+    "largest",
+    "reversed",
+    "the end",
+    "two after another",
+    "the end at the end",
+    "neighbours twice",
+    "nothing recurs",
+    "attention without lengths",
+)
 
 
 @pytest.mark.parametrize("case", [*PADDED, *NOT_PADDED])
@@ -281,9 +298,12 @@ def test_rows_that_meet_in_a_product_are_run_one_by_one_and_matrices_of_rows_tog
 ) -> None:
     x = rg.placeholder("x", (None, 4, 3))
     row = x[:, 0]
-    program = rg.compile({
-        "met": row @ rg.transpose(row, (1, 0)) @ row, "apart": x @ rg.transpose(x, (0, 2, 1)) @ x,
-    })  # fmt: skip
+    program = rg.compile(
+        {
+            "met": row @ rg.transpose(row, (1, 0)) @ row,
+            "apart": x @ rg.transpose(x, (0, 2, 1)) @ x,
+        }
+    )
     given = np.random.default_rng(0).standard_normal((5, 4, 3)).astype(np.float32)
     found = program.predict(given, batch_size=2)
     for name in ("met", "apart"):
@@ -321,18 +341,24 @@ def test_rows_that_are_reversed_each_by_itself_are_run_together() -> None:
 def test_a_decoder_that_stops_when_all_rows_have_keeps_them_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     thought = rg.placeholder("thought", (None, 4))
     outputs, _, lengths = rg.dynamic_decode(
-        rg.GRUCell(4), rg.parameter("go", (4,)), lambda output, _: output, 6, initial_state=thought,
+        rg.GRUCell(4),
+        rg.parameter("go", (4,)),
+        lambda output, _: output,
+        6,
+        initial_state=thought,
         stop=lambda output: rg.reduce_sum(output, -1) > 0.3,
-    )  # fmt: skip
+    )
     program = rg.compile({"outputs": outputs, "lengths": lengths})
     given = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
     alone = [program.inference(thought=row[None]) for row in given]
     assert len({int(item["lengths"][0]) for item in alone}) > 1
     monkeypatch.setattr(
-        program.inference, "values", lambda feeds, *rest, run=program.inference.values: (
+        program.inference,
+        "values",
+        lambda feeds, *rest, run=program.inference.values: (
             run(feeds, *rest) if len(feeds["thought"]) == 5 else pytest.fail("not together")
         ),
-    )  # fmt: skip
+    )
     found = program.predict(given)
     for name in ("outputs", "lengths"):
         same(found[name], [item[name] for item in alone])
@@ -396,7 +422,9 @@ def test_inputs_are_shapes_and_dtypes_as_declared() -> None:
     logits = rg.dense(rg.dynamic_rnn(cell, x)[0][:, -1], 2)
     program = rg.compile({"logits": logits}, loss=rg.sparse_softmax_cross_entropy(y, logits))
     assert program.inputs == {
-        "x": ((None, "steps", 6), "float32"), "y": ((None,), "int64"), "keep": ((), "float32"),
-    }  # fmt: skip
+        "x": ((None, "steps", 6), "float32"),
+        "y": ((None,), "int64"),
+        "keep": ((), "float32"),
+    }
     assert program.inputs["x"].shape == (None, "steps", 6)
     assert program.inputs["y"].dtype == "int64"

@@ -72,14 +72,15 @@ def fitted() -> SequenceClassifier:
         *(
             pytest.param(options, marks=pytest.mark.engines)
             for options in (
-                {"cell": "lstm", "bidirectional": True, "layers": 2}, {"cell": "rnn", "pooling": "mean"},
+                {"cell": "lstm", "bidirectional": True, "layers": 2},
+                {"cell": "rnn", "pooling": "mean"},
                 {"cell": rg.UGRNNCell, "dropout": 0.2, "optimizer": "rmsprop"},
                 {"bidirectional": True, "pooling": "mean", "optimizer": rg.Adam(0.02), "clip_norm": None},
             )
         ),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_directions_are_told_apart(options: dict[str, Any]) -> None:
     model = quick(**options)
     assert model.fit(*waves()) is model
@@ -163,11 +164,15 @@ def test_examples_count_by_their_weights() -> None:
 @pytest.mark.parametrize(
     ("weights", "match"),
     [
-        (np.ones(31), r"shape \(31,\), not \(32,\)"), (np.ones((32, 1)), r"\(32, 1\)"), (-np.ones(32), "0 or more"),
-        (np.full(32, np.nan), "0 or more"), (np.zeros(32), "not all of them 0"),
-        (["much"] * 32, "not of numbers"), (2.0, "shape"),
+        (np.ones(31), r"shape \(31,\), not \(32,\)"),
+        (np.ones((32, 1)), r"\(32, 1\)"),
+        (-np.ones(32), "0 or more"),
+        (np.full(32, np.nan), "0 or more"),
+        (np.zeros(32), "not all of them 0"),
+        (["much"] * 32, "not of numbers"),
+        (2.0, "shape"),
     ],
-)  # fmt: skip
+)
 def test_weights_that_can_not_be(weights: Any, match: str) -> None:
     for estimator, y in ((quick(), waves(32)[1]), (SequenceRegressor(), np.ones(32))):
         with pytest.raises(rg.RnnGraphError, match=f"sample_weight .*{match}") as found:
@@ -228,15 +233,24 @@ def test_one_feature() -> None:
 @pytest.mark.parametrize(
     ("X", "match"),
     [
-        (np.zeros((4, 2, 2, 2)), "examples, time, features"), (np.zeros((4, 3, 1)), "1 features.*expecting 2"),
-        (np.zeros((4, 3)), "1 features.*expecting 2"), ([np.zeros((3, 2)), np.zeros((3, 3))], r"X\[1\] has shape"),
-        ([np.zeros((3, 2)), np.zeros((0, 2))], r"X\[1\] has no step"), ([], "Expected 2D|minimum|empty|no example"),
-        ([np.array([["a", "b"]])], "not of numbers"), ([np.zeros((2, 2, 2))], r"X\[0\] has shape"),
-        (np.full((1, 2, 2), np.nan), "NaN"), ([np.array([[1.0, np.inf]])], "infinity"), ([[[1], [2, 3]]], "no seq"),
-        ([np.array([[1e300, 0.0]])], "too large"), ("text", "convert"), (None, "Expected 2D"), (3.0, "Expected 2D"),
+        (np.zeros((4, 2, 2, 2)), "examples, time, features"),
+        (np.zeros((4, 3, 1)), "1 features.*expecting 2"),
+        (np.zeros((4, 3)), "1 features.*expecting 2"),
+        ([np.zeros((3, 2)), np.zeros((3, 3))], r"X\[1\] has shape"),
+        ([np.zeros((3, 2)), np.zeros((0, 2))], r"X\[1\] has no step"),
+        ([], "Expected 2D|minimum|empty|no example"),
+        ([np.array([["a", "b"]])], "not of numbers"),
+        ([np.zeros((2, 2, 2))], r"X\[0\] has shape"),
+        (np.full((1, 2, 2), np.nan), "NaN"),
+        ([np.array([[1.0, np.inf]])], "infinity"),
+        ([[[1], [2, 3]]], "no seq"),
+        ([np.array([[1e300, 0.0]])], "too large"),
+        ("text", "convert"),
+        (None, "Expected 2D"),
+        (3.0, "Expected 2D"),
         ([None, None], "float|Expected"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_sequence(X: Any, match: str, fitted: SequenceClassifier) -> None:
     with pytest.raises((ValueError, TypeError), match=match):
         fitted.predict(X)
@@ -248,13 +262,17 @@ TEXTS = np.full((4, 3, 2), "a")
 @pytest.mark.parametrize(
     ("X", "match"),
     [
-        (TEXTS, r"X is of <U1, not of numbers"), (np.full((4, 3, 2), "1.5"), r"X is of <U3, not of numbers"),
-        (TEXTS.astype(object), r"X\[0\] holds 'a', which is no number"), (["the cat"] * 4, "could not convert string"),
-        (np.full((4, 3, 2), None), r"X\[0\] holds None, which is no number"), (TEXTS.tolist(), r"X\[0\] is of <U1"),
+        (TEXTS, r"X is of <U1, not of numbers"),
+        (np.full((4, 3, 2), "1.5"), r"X is of <U3, not of numbers"),
+        (TEXTS.astype(object), r"X\[0\] holds 'a', which is no number"),
+        (["the cat"] * 4, "could not convert string"),
+        (np.full((4, 3, 2), None), r"X\[0\] holds None, which is no number"),
+        (TEXTS.tolist(), r"X\[0\] is of <U1"),
         (np.full((4, 3, 2), "2020-01-01", "M8[D]"), r"X is of datetime64\[D\]"),
-        ([["the", "cat"]] * 4, "could not convert string"), (np.array([["the", "cat"]] * 4), "X is of <U3"),
+        ([["the", "cat"]] * 4, "could not convert string"),
+        (np.array([["the", "cat"]] * 4), "X is of <U3"),
     ],
-)  # fmt: skip
+)
 def test_texts_and_objects_are_no_numbers(X: Any, match: str, fitted: SequenceClassifier) -> None:
     wanted = rf"test_sklearn\.py:\d+: {match}.*; give arrays of numbers, and of words their ids, as in array\.astype"
     for call in (fitted.predict, lambda X: quick(epochs=1).fit(X, ["up", "down"] * 2)):
@@ -282,13 +300,22 @@ def test_texts_as_targets() -> None:
         ({"cell": "transformer"}, "cell='transformer' is not offered"),
         ({"cell": lambda units: units}, "return an rg.Cell"),
         ({"cell": rg.GRUCell(3)}, "one cell"),
-        ({"units": 0}, "units"), ({"layers": 0}, "layers"), ({"dropout": 1.0}, "dropout"), ({"epochs": 0}, "epochs"),
-        ({"pooling": "max"}, "pooling"), ({"optimizer": "lbfgs"}, "optimizer"), ({"batch_size": 2.5}, "batch_size"),
-        ({"validation_fraction": 1.0}, "validation_fraction"), ({"learning_rate": -1.0}, "learning rate"),
-        ({"patience": -1}, "patience"), ({"bidirectional": 1}, "bidirectional"), ({"threads": 0}, "threads"),
-        ({"class_weight": {"up": -1.0, "down": 1.0}}, "weight"), ({"clip_norm": 0.0}, "clip_norm"),
+        ({"units": 0}, "units"),
+        ({"layers": 0}, "layers"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"epochs": 0}, "epochs"),
+        ({"pooling": "max"}, "pooling"),
+        ({"optimizer": "lbfgs"}, "optimizer"),
+        ({"batch_size": 2.5}, "batch_size"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+        ({"learning_rate": -1.0}, "learning rate"),
+        ({"patience": -1}, "patience"),
+        ({"bidirectional": 1}, "bidirectional"),
+        ({"threads": 0}, "threads"),
+        ({"class_weight": {"up": -1.0, "down": 1.0}}, "weight"),
+        ({"clip_norm": 0.0}, "clip_norm"),
     ],
-)  # fmt: skip
+)
 def test_parameters_that_can_not_be(options: dict[str, Any], match: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=match) as found:
         quick(**{"epochs": 1, **options}).fit(*waves(32))

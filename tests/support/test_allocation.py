@@ -115,15 +115,20 @@ def left_by(folder: Path, cgroup: str, files: dict[str, str]) -> int:
 def test_the_least_of_the_machine_and_the_control_groups_counts(tmp_path: Path) -> None:
     assert left_by(tmp_path / "none", "0::/\n", {}) == 8_000_000 * 1024
     inner = {
-        "a/b/memory.max": "max\n", "a/b/memory.current": "7\n",
-        "a/memory.max": "5000\n", "a/memory.current": "3000\n", "a/memory.stat": "anon 2\ninactive_file 500\n",
-    }  # fmt: skip
+        "a/b/memory.max": "max\n",
+        "a/b/memory.current": "7\n",
+        "a/memory.max": "5000\n",
+        "a/memory.current": "3000\n",
+        "a/memory.stat": "anon 2\ninactive_file 500\n",
+    }
     assert left_by(tmp_path / "two", "0::/a/b\n", inner) == 5000 - 3000 + 500
     first = {
-        "memory/a/memory.limit_in_bytes": "6000\n", "memory/a/memory.usage_in_bytes": "2000\n",
+        "memory/a/memory.limit_in_bytes": "6000\n",
+        "memory/a/memory.usage_in_bytes": "2000\n",
         "memory/a/memory.stat": "total_inactive_file 1000\n",
-        "memory/memory.limit_in_bytes": "9223372036854771712\n", "memory/memory.usage_in_bytes": "1\n",
-    }  # fmt: skip
+        "memory/memory.limit_in_bytes": "9223372036854771712\n",
+        "memory/memory.usage_in_bytes": "1\n",
+    }
     assert left_by(tmp_path / "one", "4:cpu,memory:/a\n0::/\n", first) == 5000
     container = {"memory.max": "300\n", "memory.current": "400\n"}
     assert left_by(tmp_path / "container", "0::/outer/path\n", container) == 0

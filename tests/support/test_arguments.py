@@ -72,10 +72,13 @@ def made() -> SimpleNamespace:
     fed = {**data(5), "n": np.array([1, 2, 3, 6, 6]), "keep": np.float32(0.5)}
     running, _ = rg.dynamic_rnn(rg.GRUCell(4), rg.placeholder("z", (None, None, 3)))
     return SimpleNamespace(
-        p=program, shown=shown, fed=fed, given={name: fed[name] for name in ("x", "n")},
+        p=program,
+        shown=shown,
+        fed=fed,
+        given={name: fed[name] for name in ("x", "n")},
         streams=rg.compile({"running": running, "twice": running * 2}),
         values={name: np.array(array) for name, array in program.parameters.items()},
-    )  # fmt: skip
+    )
 
 
 def trainer(**options: Any) -> rg.Trainer:
@@ -321,8 +324,20 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "plot": (lambda v: history().plot(v), NONE),
     "text": (lambda v: rg.History.from_text(v), set()),
 }
-UNHASHABLE = {"list", "none in a list", "ragged", "dict", "other keys", "set", "array", "words", "complex", "objects",
-              "dates", "records"}  # fmt: skip
+UNHASHABLE = {
+    "list",
+    "none in a list",
+    "ragged",
+    "dict",
+    "other keys",
+    "set",
+    "array",
+    "words",
+    "complex",
+    "objects",
+    "dates",
+    "records",
+}
 LEFT_OUT = {
     # can't be a key of a mapping; else names like others
     "a metric's name": UNHASHABLE | {"word", "no text", "zero byte", "surrogate"},

@@ -31,9 +31,11 @@ from rnngraph.support.attribute_hints import (
 )
 
 NAM = {
-    "version": "0.5.0", "architecture": "LSTM", "config": {"input_size": 1, "hidden_size": 2, "num_layers": 1},
+    "version": "0.5.0",
+    "architecture": "LSTM",
+    "config": {"input_size": 1, "hidden_size": 2, "num_layers": 1},
     "weights": [0.1] * 39,
-}  # fmt: skip
+}
 
 
 @cache
@@ -42,14 +44,21 @@ def things() -> dict[str, Any]:
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
     program = rg.compile({"y": outputs}, loss=rg.reduce_sum(outputs))
     return {
-        "Program": program, "InferenceGraph": program.inference, "TrainingGraph": program.training,
-        "Trainer": rg.Trainer(program), "Stream": program.inference.stream(),
-        "StreamPool": program.inference.streams(), "Net": rg.read_nam(json.dumps(NAM).encode()), "Tensor": x,
-        "Serving": program.inference.streams().serve(), "MemoryUsage": program.inference.memory(),
-        "Cell": rg.GRUCell(3), "Parameters": program.parameters,
+        "Program": program,
+        "InferenceGraph": program.inference,
+        "TrainingGraph": program.training,
+        "Trainer": rg.Trainer(program),
+        "Stream": program.inference.stream(),
+        "StreamPool": program.inference.streams(),
+        "Net": rg.read_nam(json.dumps(NAM).encode()),
+        "Tensor": x,
+        "Serving": program.inference.streams().serve(),
+        "MemoryUsage": program.inference.memory(),
+        "Cell": rg.GRUCell(3),
+        "Parameters": program.parameters,
         "Arrays": rg.read_nam(json.dumps(NAM).encode()).parameters,
         "Result": program.inference(x=np.ones((1, 2, 3), np.float32)),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -107,7 +116,7 @@ FIRST_LINES: dict[str, Callable[[Any, Any, Any], object]] = {
     "session.get_inputs()": lambda p, n, r: n.get_inputs(),
     "model.score(x, y)": lambda p, n, r: p.score(1, 2),
     "compile(net)": lambda p, n, r: rg.compile(n),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("words", FIRST_LINES)
@@ -166,10 +175,19 @@ def test_operators_that_tensors_lack_lead_on() -> None:
         x[0] = 1.0
 
     calls: list[Callable[[], object]] = [
-        set_entry, lambda: round(x), lambda: np.asarray(x), lambda: np.array([x, x]), lambda: np.float32(x),
-        lambda: f"{x:.3f}", lambda: x == 0, lambda: x != 1.5, lambda: x == np.float32(2),
-        lambda: (x > 0) & (x < 1), lambda: ~x, lambda: 1 | x,
-    ]  # fmt: skip
+        set_entry,
+        lambda: round(x),
+        lambda: np.asarray(x),
+        lambda: np.array([x, x]),
+        lambda: np.float32(x),
+        lambda: f"{x:.3f}",
+        lambda: x == 0,
+        lambda: x != 1.5,
+        lambda: x == np.float32(2),
+        lambda: (x > 0) & (x < 1),
+        lambda: ~x,
+        lambda: 1 | x,
+    ]
     for call in calls:
         with pytest.raises(rg.DtypeError, match=r"test_attribute_hints.py:[0-9]+: a Tensor (has no|never|is ==)"):
             call()
@@ -225,10 +243,14 @@ def test_mappings_within_results_lead_on() -> None:
     fed, trainer = np.ones((1, 2, 3), np.float32), rg.Trainer(program, rg.SGD(0.0))
     stream, fetch = program.inference.stream(), {"deep": {"state": state}}
     calls: list[Callable[[], Any]] = [
-        lambda: program.inference(x=fed), lambda: program.training(x=fed), lambda: program.evaluate(x=fed),
-        lambda: program.predict(fed), lambda: stream.process(x=fed), lambda: stream.step(x=fed[:, 0]),
+        lambda: program.inference(x=fed),
+        lambda: program.training(x=fed),
+        lambda: program.evaluate(x=fed),
+        lambda: program.predict(fed),
+        lambda: stream.process(x=fed),
+        lambda: stream.step(x=fed[:, 0]),
         lambda: trainer.step(x=fed, fetch=fetch)[1],
-    ]  # fmt: skip
+    ]
     for call in calls:
         for _ in range(20):  # machine code takes over
             result = call()
@@ -246,9 +268,14 @@ def test_names_of_all_that_is_given_by_name_lead_on() -> None:
     for _ in range(20):
         gradients = program.training.gradients(x=fed)[1]
     mappings: list[Any] = [
-        gradients, program.inputs, program.inference.taps(x=fed), program.training.taps(x=fed),
-        program.training.dropout_masks(x=fed, seed=0), history.row(1), rg.Trainer(program).evaluate(fed),
-    ]  # fmt: skip
+        gradients,
+        program.inputs,
+        program.inference.taps(x=fed),
+        program.training.taps(x=fed),
+        program.training.dropout_masks(x=fed, seed=0),
+        history.row(1),
+        rg.Trainer(program).evaluate(fed),
+    ]
     for mapping in mappings:
         with pytest.raises(rg.NameLookupError, match="has no 'nothing_like_it'; it has "):
             mapping["nothing_like_it"]

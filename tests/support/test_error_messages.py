@@ -97,20 +97,22 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "index by an array": (lambda: sequence()[:, np.array([0, 1])], TypeError, "rg.gather"),
     "dtype": (lambda: rg.placeholder("x", (3,), dtype=float), TypeError, "write float32"),
     "driver in a step": (
-        lambda: rg.dynamic_rnn(
-            Nested(lambda x: rg.dynamic_rnn(rg.GRUCell(3), rg.expand_dims(x, 0))[0][0]), sequence()
-        ),
-        ValueError, "over an axis of open size inside of a cell's step; declare that size",
+        lambda: rg.dynamic_rnn(Nested(lambda x: rg.dynamic_rnn(rg.GRUCell(3), rg.expand_dims(x, 0))[0][0]), sequence()),
+        ValueError,
+        "over an axis of open size inside of a cell's step; declare that size",
     ),
     "long driver in a step": (
         lambda: rg.dynamic_rnn(
             Nested(lambda x: rg.dynamic_rnn(rg.GRUCell(3), rg.tile(rg.expand_dims(x, 1), (1, 1001, 1)))[0][:, 0]),
             sequence(),
         ),
-        ValueError, "1001 steps of drivers stand inside of one step",
+        ValueError,
+        "1001 steps of drivers stand inside of one step",
     ),
     "cumsum in a step": (
-        lambda: rg.dynamic_rnn(Nested(lambda x: rg.cumsum(x, axis=0)), sequence()), ValueError, "cumsum runs over",
+        lambda: rg.dynamic_rnn(Nested(lambda x: rg.cumsum(x, axis=0)), sequence()),
+        ValueError,
+        "cumsum runs over",
     ),
     "name of a placeholder": (lambda: rg.placeholder(LONG, (3,)), ValueError, "at most 200 characters"),
     "name of a parameter": (lambda: rg.parameter(LONG, (3,)), ValueError, "at most 200 characters"),
@@ -129,7 +131,9 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "rename": (lambda: program().parameters.load({"a": 1}, rename=int), ValueError, "rename=<class 'int'> raises"),
     "initializer": (lambda: rg.parameter("w", (3,), initializer=sequence()), TypeError, "an initializer is a name"),
     "initial shape": (
-        lambda: program(y=rg.parameter("w", (3,), initializer=np.ones(4))), ValueError, "w gives no array",
+        lambda: program(y=rg.parameter("w", (3,), initializer=np.ones(4))),
+        ValueError,
+        "w gives no array",
     ),
     "split in no parts": (lambda: rg.split(rg.constant([1, 2]), 0), ValueError, "parts must be at least 1"),
     "tile by halves": (lambda: rg.tile(rg.constant([1, 2]), [0.5]), TypeError, "a multiple must be an int"),
@@ -139,14 +143,20 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "what has no repr": (lambda: rg.GRUCell(Rude()), TypeError, "num_units must be an int, not an object of Rude"),
     "what has no repr, of any kind": (lambda: rg.matmul(sequence(), Rude()), TypeError, "objects"),
     "what has no repr, asked for a gradient": (
-        lambda: trainer().program.training.gradients(x=np.ones((2, 3, 3)), wrt=[Rude()]), ValueError, "no float",
+        lambda: trainer().program.training.gradients(x=np.ones((2, 3, 3)), wrt=[Rude()]),
+        ValueError,
+        "no float",
     ),
     "a share beyond all": (
-        lambda: trainer().fit({"x": np.ones((8, 3, 3))}, validation=1e308, progress=False), ValueError, "share between",
+        lambda: trainer().fit({"x": np.ones((8, 3, 3))}, validation=1e308, progress=False),
+        ValueError,
+        "share between",
     ),
     "ragged constant": (lambda: tf1.constant([[1], [2, 3]]), ValueError, "not a constant"),
     "words for logits": (
-        lambda: tf1.nn.sigmoid_cross_entropy_with_logits(labels=sequence(), logits="mean"), TypeError, "not of text",
+        lambda: tf1.nn.sigmoid_cross_entropy_with_logits(labels=sequence(), logits="mean"),
+        TypeError,
+        "not of text",
     ),
     "annotated": (lambda: rg.split(sequence(), None), TypeError, "parts must be"),
     "ragged variable": (lambda: tf1.Variable(RAGGED), ValueError, "a variable begins as"),
@@ -170,18 +180,26 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a bound beyond all": (lambda: rg.random_uniform(sequence(), low=10**400), ValueError, "must be a finite number"),
     "a mean that is none": (lambda: rg.random_normal(sequence(), mean="0"), TypeError, "mean must be a number"),
     "a reshape that can never be": (
-        lambda: rg.reshape(rg.placeholder("k", (1, "n", 1)), (1, None, 128)), ValueError, "can't reshape f32[1,n,1]"
+        lambda: rg.reshape(rg.placeholder("k", (1, "n", 1)), (1, None, 128)),
+        ValueError,
+        "can't reshape f32[1,n,1]",
     ),
     "a flag of a driver": (
-        lambda: rg.dynamic_rnn(rg.GRUCell(2), sequence(), time_major="scope"), TypeError, "time_major must be True or"
+        lambda: rg.dynamic_rnn(rg.GRUCell(2), sequence(), time_major="scope"),
+        TypeError,
+        "time_major must be True or",
     ),
     "a flag of a layer": (lambda: rg.dense(sequence(), 2, use_bias=None), TypeError, "use_bias must be True or False"),
     "a flag of a parameter": (lambda: rg.parameter("w", (3,), trainable=1), TypeError, "trainable must be True or"),
     "a flag of a cell's parameter": (
-        lambda: rg.compile(rg.dynamic_rnn(Own(trainable="no"), sequence())[0]), TypeError, "trainable must be True or"
+        lambda: rg.compile(rg.dynamic_rnn(Own(trainable="no"), sequence())[0]),
+        TypeError,
+        "trainable must be True or",
     ),
     "a scope that is no name": (
-        lambda: rg.dynamic_rnn(rg.GRUCell(2), sequence(), scope=0), TypeError, "a scope needs a name, not 0"
+        lambda: rg.dynamic_rnn(rg.GRUCell(2), sequence(), scope=0),
+        TypeError,
+        "a scope needs a name, not 0",
     ),
     "a layer's name that is none": (lambda: rg.dense(sequence(), 2, name=[]), TypeError, "a scope needs a name, not"),
     "a text as a shape": (lambda: rg.reshape(sequence(), "abc"), TypeError, "the shape must be a sequence, not 'abc'"),
@@ -190,25 +208,34 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "in a Tensor": (lambda: 1 in sequence(), TypeError, "no entries to look through"),
     "a shift": (lambda: sequence() << 1, TypeError, "a Tensor has no & | ^ ~ << >>"),
     "a name that is renamed in vain": (
-        lambda: program().parameters.load({}, rename={"there": "dense/kernel"}), KeyError, "rename= has 'there'"
+        lambda: program().parameters.load({}, rename={"there": "dense/kernel"}),
+        KeyError,
+        "rename= has 'there'",
     ),
     "an array of torch's that no layer has": (
-        lambda: rg.weights.from_torch(rg.BasicRNNCell(3), TORCH | {"bias_i": np.ones(3)}), KeyError,
+        lambda: rg.weights.from_torch(rg.BasicRNNCell(3), TORCH | {"bias_i": np.ones(3)}),
+        KeyError,
         "torch's arrays hold bias_i, which this layer has not; did you mean bias_ih?",
     ),
     "an array of Keras' that no layer has": (
-        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), KERAS | {"biases": np.ones(3)}), KeyError, "you mean bias?"
+        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), KERAS | {"biases": np.ones(3)}),
+        KeyError,
+        "you mean bias?",
     ),
     "arrays of two layers of Keras'": (
-        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), KERAS | {"other/kernel": 1}), ValueError, "of several layers"
+        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), KERAS | {"other/kernel": 1}),
+        ValueError,
+        "of several layers",
     ),
     "an array of ONNX' that no node has": (
         lambda: rg.weights.from_onnx(rg.BasicRNNCell(3), {"W": np.ones((3, 2)), "R": np.ones((3, 3)), "b": np.ones(6)}),
-        KeyError, "ONNX's arrays hold b, which",
+        KeyError,
+        "ONNX's arrays hold b, which",
     ),
     "a parameter that no cell has": (
         lambda: rg.weights.to_keras(rg.BasicRNNCell(3), {"kernel": np.ones((5, 3)), "bias": np.ones(3), "gain": 1}),
-        KeyError, "hold gain, which this layer has not; it has bias, kernel",
+        KeyError,
+        "hold gain, which this layer has not; it has bias, kernel",
     ),
     "masked": (lambda: program().inference(x=masked(2)), ValueError, "feed x hides entries by a mask"),
     "masked examples": (lambda: trainer().fit({"x": masked(2)}, progress=False), ValueError, "hides entries by a mask"),
@@ -218,19 +245,25 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "masked constants": (lambda: rg.constant([masked(), masked()]), ValueError, "a constant hides entries by a mask"),
     "a masked beginning": (lambda: rg.parameter("w", (3, 3), masked()), ValueError, "an initializer hides entries"),
     "masked beginnings": (
-        lambda: rg.compile(rg.parameter("w", (3, 3), lambda _, __: masked())), ValueError, "of w gives hides entries"
+        lambda: rg.compile(rg.parameter("w", (3, 3), lambda _, __: masked())),
+        ValueError,
+        "of w gives hides entries",
     ),
     "a masked parameter": (
-        lambda: program().parameters.load({"dense/kernel": masked()}, strict=False), ValueError, "it hides entries"
+        lambda: program().parameters.load({"dense/kernel": masked()}, strict=False),
+        ValueError,
+        "it hides entries",
     ),
     "masked weights": (
-        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), [masked()] * 2), ValueError, "it hides entries by a mask"
+        lambda: rg.weights.from_keras(rg.BasicRNNCell(3), [masked()] * 2),
+        ValueError,
+        "it hides entries by a mask",
     ),
     "a Tensor that is fed": (lambda: program().inference(x=sequence()), TypeError, "feed x is <Tensor x"),
     "a mask of no axis": (lambda: tf1.boolean_mask(0, [True]), ValueError, "axis 0"),
     "a ragged mask": (lambda: tf1.boolean_mask([1, 2], RAGGED), ValueError, "takes a mask of bools"),
     "no handle": (lambda: program().inference.streams().step_async(x=1), TypeError, "needs handle"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -268,15 +301,27 @@ def test_numbers_and_dtypes_of_numpy_do_where_those_of_python_do() -> None:
 def test_operators_of_arrays_are_operators_of_tensors() -> None:
     x, a = rg.placeholder("x", (2, 2)), np.array([[1, 2], [3, 4]], np.float32)
     outputs = {
-        "add": a + x, "sub": a - x, "mul": np.float32(3) * x, "div": a / x, "matmul": a @ x, "pow": a**x, "less": a < x,
+        "add": a + x,
+        "sub": a - x,
+        "mul": np.float32(3) * x,
+        "div": a / x,
+        "matmul": a @ x,
+        "pow": a**x,
+        "less": a < x,
         "greater_equal": a >= x,
-    }  # fmt: skip
+    }
     given = np.array([[2, 1], [4, 3]], np.float32)
     found = rg.compile(outputs).inference(x=given)
     expected = {
-        "add": a + given, "sub": a - given, "mul": 3 * given, "div": a / given, "matmul": a @ given, "pow": a**given,
-        "less": a < given, "greater_equal": a >= given,
-    }  # fmt: skip
+        "add": a + given,
+        "sub": a - given,
+        "mul": 3 * given,
+        "div": a / given,
+        "matmul": a @ given,
+        "pow": a**given,
+        "less": a < given,
+        "greater_equal": a >= given,
+    }
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-6)
 
@@ -352,11 +397,14 @@ def test_check_refuses_what_native_code_refuses() -> None:
 @pytest.mark.parametrize("value", [np.zeros((300, 300)), [0.5] * 10**5, "a" * 10**5, {i: i for i in range(10**4)}])
 def test_messages_are_short(value: Any) -> None:
     for call in (
-        lambda: rg.GRUCell(value), lambda: rg.dense(sequence(), 2, activation=value),
+        lambda: rg.GRUCell(value),
+        lambda: rg.dense(sequence(), 2, activation=value),
         lambda: rg.dropout(sequence(), value),
-        lambda: rg.placeholder("x", [value]), lambda: program().inference.stream(value),
-        lambda: program().parameters.load({"a": 1}, rename=value), lambda: rg.dense(sequence(), 2, name=value),
-    ):  # fmt: skip
+        lambda: rg.placeholder("x", [value]),
+        lambda: program().inference.stream(value),
+        lambda: program().parameters.load({"a": 1}, rename=value),
+        lambda: rg.dense(sequence(), 2, name=value),
+    ):
         with pytest.raises(rg.RnnGraphError) as caught:
             call()
         assert len(caught.value.what) <= 1000

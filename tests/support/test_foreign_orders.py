@@ -73,23 +73,33 @@ DOUBTED: list[tuple[Call, str]] = [
     ),
 ]
 TAKEN: list[Call] = [
-    lambda: rg.placeholder("int32", [None], "float32"), lambda: rg.placeholder("string", [None], dtype="int64"),
-    lambda: rg.state_placeholder("float32", rg.GRUCell(3)), lambda: rg.parameter("w", (3,), 1),
-    lambda: rg.dropout(floats(2, 3), 0.5), lambda: rg.BasicLSTMCell(28, 5), lambda: rg.BasicLSTMCell(28, 128.0),
-    lambda: rg.LSTMCell(64, True, None, 32, 3.0), lambda: rg.AdamW(1e-3, 0.5), lambda: rg.AdamW(1e-3, 0.0),
-    lambda: rg.CosineDecay(1e-3, 100, 1e-3), lambda: rg.pad(floats(2, 3), (1, 1)),
+    lambda: rg.placeholder("int32", [None], "float32"),
+    lambda: rg.placeholder("string", [None], dtype="int64"),
+    lambda: rg.state_placeholder("float32", rg.GRUCell(3)),
+    lambda: rg.parameter("w", (3,), 1),
+    lambda: rg.dropout(floats(2, 3), 0.5),
+    lambda: rg.BasicLSTMCell(28, 5),
+    lambda: rg.BasicLSTMCell(28, 128.0),
+    lambda: rg.LSTMCell(64, True, None, 32, 3.0),
+    lambda: rg.AdamW(1e-3, 0.5),
+    lambda: rg.AdamW(1e-3, 0.0),
+    lambda: rg.CosineDecay(1e-3, 100, 1e-3),
+    lambda: rg.pad(floats(2, 3), (1, 1)),
     lambda: rg.pad(floats(None, 3), {-1: (1, 1)}),
-    lambda: rg.pad(floats(None, 3), [(1, 1)]), lambda: rg.pad(floats(None), (1, 1)),
+    lambda: rg.pad(floats(None, 3), [(1, 1)]),
+    lambda: rg.pad(floats(None), (1, 1)),
     lambda: rg.layer_norm(floats(2, 3), np.ones(3, np.float32), rg.constant(0.0)),
     lambda: rg.huber_loss(floats(None, 3), floats(None, 3), 1.0, 0.5),
     lambda: rg.huber_loss(floats(None, 3), floats(None, 3), 0.5, reduction="sum"),
     lambda: rg.softmax_cross_entropy(made_of_parameters(), made_of_parameters()),
     lambda: rg.softmax_cross_entropy(floats(None, 3), floats(None, 3)),
     lambda: rg.sigmoid_cross_entropy(floats(None, 3), made_of_parameters()),
-    lambda: started(("c0", "h0")), lambda: started(("first", "second")), lambda: started(("h0", "h1")),
+    lambda: started(("c0", "h0")),
+    lambda: started(("first", "second")),
+    lambda: started(("h0", "h1")),
     lambda: started(("h0", "c0"), lambda states: {"h": states[0], "c": states[1]}),
     lambda: started(("h0", "c0"), lambda states: rg.LSTMStateTuple(*states)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("call", "words"), REFUSED)

@@ -83,8 +83,10 @@ def test_steps_go_on_bit_for_bit(kind: str, carry: bool, tmp_path: Path) -> None
         same(everything(second), everything(whole))
         assert first.optimizer == second.optimizer
         assert (first.trained, first.clip_norm, first.clip_value) == (
-            second.trained, second.clip_norm, second.clip_value,
-        )  # fmt: skip
+            second.trained,
+            second.clip_norm,
+            second.clip_value,
+        )
 
 
 # Fits ---------------------------------------------------------------------------------------------

@@ -97,9 +97,14 @@ def test_arrays_that_are_held_keep_their_values() -> None:
         program.parameters.replace({name: np.concatenate([array.reshape(-1)] * 2)[: array.size].reshape(array.shape)})
     trainer = rg.Trainer(program, rg.Adam(0.1))
     holders: tuple[Callable[[np.ndarray], Any], ...] = (
-        lambda a: a[...], lambda a: a, lambda a: a.T[1:], lambda a: a.reshape(-1)[::2], memoryview,
-        lambda a: np.asarray(a)[None][:, :], lambda a: {"a": a},
-    )  # fmt: skip
+        lambda a: a[...],
+        lambda a: a,
+        lambda a: a.T[1:],
+        lambda a: a.reshape(-1)[::2],
+        memoryview,
+        lambda a: np.asarray(a)[None][:, :],
+        lambda a: {"a": a},
+    )
     held: list[tuple[Any, np.ndarray]] = []
     for step in range(3 * len(holders)):
         holder = holders[step % len(holders)]

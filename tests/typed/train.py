@@ -28,9 +28,16 @@ with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "run.safetensors"
     trainer = rg.Trainer(program, rg.Adam(1e-3), clip_norm=1.0, only="rnn/*")
     history = trainer.fit(
-        {x: sequences, y: labels}, epochs=2, batch_size=2, validation=0.5, patience=2, callbacks=[seldom],
-        metrics={"accuracy": rg.accuracy(y, logits)}, checkpoint=path, progress=False,
-    )  # fmt: skip
+        {x: sequences, y: labels},
+        epochs=2,
+        batch_size=2,
+        validation=0.5,
+        patience=2,
+        callbacks=[seldom],
+        metrics={"accuracy": rg.accuracy(y, logits)},
+        checkpoint=path,
+        progress=False,
+    )
     trainer.save(path)
     again = rg.Trainer.load(path, program)
     program.save(Path(folder) / "model")

@@ -19,12 +19,22 @@ from .weight_files import ZIP, weights_in
 
 ONNX, KERAS, NAM, RTNEURAL, TF1 = "ONNX", "Keras", "Neural Amp Modeler", "RTNeural", "TensorFlow 1.x"
 SUFFIXES = {
-    ".onnx": ONNX, ".keras": KERAS, ".h5": KERAS, ".hdf5": KERAS, ".nam": NAM, ".json": RTNEURAL, ".pb": TF1,
+    ".onnx": ONNX,
+    ".keras": KERAS,
+    ".h5": KERAS,
+    ".hdf5": KERAS,
+    ".nam": NAM,
+    ".json": RTNEURAL,
+    ".pb": TF1,
     ".meta": TF1,
-}  # fmt: skip
+}
 _READERS = {
-    ONNX: "read_onnx", KERAS: "read_keras", NAM: "read_nam", RTNEURAL: "read_rtneural", TF1: "read_tf1_graph",
-}  # fmt: skip
+    ONNX: "read_onnx",
+    KERAS: "read_keras",
+    NAM: "read_nam",
+    RTNEURAL: "read_rtneural",
+    TF1: "read_tf1_graph",
+}
 SAVED_MODEL = "saved_model.pb"
 _MAGIC_NUMBERS = ((b"\x89HDF\r\n\x1a\n", KERAS), (ZIP, KERAS))
 MAX_JSON_BYTES = 1 << 28

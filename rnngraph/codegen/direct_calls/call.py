@@ -172,9 +172,7 @@ def call_python() -> str:
     """Call the Python function of a method, with the method's arguments."""
     f = ObjectBuilder()
     stack = f.alloca(_MAX_ON_STACK)
-    keys = f.either(
-        "i64", f.is_null("%names"), lambda: "0", lambda: f.call(Api.PyTuple_Size, "ptr %names", "i64")
-    )  # fmt: skip
+    keys = f.either("i64", f.is_null("%names"), lambda: "0", lambda: f.call(Api.PyTuple_Size, "ptr %names", "i64"))
     given = f.value(f"add i64 %count, {keys}", "given")
     places = f.value(f"add i64 {given}, 1", "places")
     is_many = f.icmp("ugt", "i64", places, _MAX_ON_STACK)
@@ -207,9 +205,7 @@ def call_method() -> str:
         f.act(Api.PyErr_Clear)
         f.branch("python")
     f.branch_if(f.icmp("eq", "ptr", held, f.api(Api.NONE)), "left")
-    result = f.value(
-        f"call ptr @attempt(ptr {held}, ptr %arguments, i64 %count, ptr %names, ptr null)", "result"
-    )  # fmt: skip
+    result = f.value(f"call ptr @attempt(ptr {held}, ptr %arguments, i64 %count, ptr %names, ptr null)", "result")
     f.branch_unless(f.is_null(result), "done")
     f.branch_if(f.is_null(f.call(Api.PyErr_Occurred)), "left")
     f.branch("done")

@@ -169,9 +169,14 @@ class _Pass:
             self._store(emitter, fold, at, strips, own)
 
     def _over(
-        self, emitter: ValueEmitter, at: list[Coordinate], axes: Sequence[int], strips: Sequence[Strip],
-        carrying: Sequence[_Fold], carried: Sequence[Operand],
-    ) -> list[Operand]:  # fmt: skip
+        self,
+        emitter: ValueEmitter,
+        at: list[Coordinate],
+        axes: Sequence[int],
+        strips: Sequence[Strip],
+        carrying: Sequence[_Fold],
+        carried: Sequence[Operand],
+    ) -> list[Operand]:
         if not axes:
             carried, folded = self._row(emitter, at, strips, carrying, carried)
             for fold, own in folded.items():
@@ -221,9 +226,13 @@ class _Pass:
         return [*carried]
 
     def _row(
-        self, emitter: ValueEmitter, at: list[Coordinate], strips: Sequence[Strip], carrying: Sequence[_Fold],
+        self,
+        emitter: ValueEmitter,
+        at: list[Coordinate],
+        strips: Sequence[Strip],
+        carrying: Sequence[_Fold],
         carried: Sequence[Operand],
-    ) -> tuple[list[Operand], dict[_Fold, list[Operand]]]:  # fmt: skip
+    ) -> tuple[list[Operand], dict[_Fold, list[Operand]]]:
         """Compute one row. All of its values are computed before any is stored, as one may lie where another was read.
 
         Return the accumulators of ``carrying``, and those of the other reductions.
@@ -244,9 +253,13 @@ class _Pass:
         return [item for fold in carrying for item in folded[fold]], others
 
     def _store(
-        self, emitter: ValueEmitter, fold: _Fold, at: Sequence[Coordinate], strips: Sequence[Strip],
+        self,
+        emitter: ValueEmitter,
+        fold: _Fold,
+        at: Sequence[Coordinate],
+        strips: Sequence[Strip],
         carried: Sequence[Operand],
-    ) -> None:  # fmt: skip
+    ) -> None:
         results = [(0, fold.total(emitter.block, carried))] if fold.is_over_units else zip(strips, carried, strict=True)
         for unit, value in results:
             self._store_at(emitter, fold, (*at[:-1], unit), value)

@@ -190,9 +190,15 @@ def _pair(padding: Any, where: Where | None) -> tuple[int, int]:
 
 
 def convolution(
-    x: Tensor, filters: int, windows: Windows, groups: int, activation: str | Callable[[Any], Tensor] | None,
-    use_bias: bool, scope: ScopeName, initializers: tuple[Any, Any] = ("glorot_uniform", "zeros"),
-) -> Tensor:  # fmt: skip
+    x: Tensor,
+    filters: int,
+    windows: Windows,
+    groups: int,
+    activation: str | Callable[[Any], Tensor] | None,
+    use_bias: bool,
+    scope: ScopeName,
+    initializers: tuple[Any, Any] = ("glorot_uniform", "zeros"),
+) -> Tensor:
     """Convolve over any windows, and create the parameters with these initializers of kernel and bias."""
     line = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:

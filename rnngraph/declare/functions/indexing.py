@@ -196,9 +196,7 @@ def take_along_axis(x: Any, indices: Any, axis: int, negative: bool = True) -> T
 
 
 @api
-def put_along_axis(
-    x: Any, indices: Any, values: Any, axis: int, mode: str = "set", negative: bool = True
-) -> Tensor:  # fmt: skip
+def put_along_axis(x: Any, indices: Any, values: Any, axis: int, mode: str = "set", negative: bool = True) -> Tensor:
     """Return x with values written along an axis, at separate indices for each position along the other axes.
 
     The values are those of ``numpy.put_along_axis``. Every index is compared with every entry of the axis.

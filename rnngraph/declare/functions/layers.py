@@ -21,9 +21,13 @@ from .randomness import by_graph
 
 
 def owned(
-    scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initializer: str | Initializer,
+    scope: ScopeName,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    initializer: str | Initializer,
     trainable: bool = True,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return a parameter of a layer. The first layer of a scope creates it, and later ones share it."""
     kind = TensorType(dtype, shape)
     spec = scope.specs.get(name)
@@ -186,9 +190,13 @@ def batch_normalization(
 
 
 def normalized(
-    x: Tensor, axis: int, momentum: float, epsilon: float, scope: ScopeName,
+    x: Tensor,
+    axis: int,
+    momentum: float,
+    epsilon: float,
+    scope: ScopeName,
     initializers: Mapping[str, str | Initializer],
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Build batch normalization whose moving averages are updated by steps of a ``Trainer``."""
     return normalized_with(x, axis, momentum, epsilon, scope, initializers, True)[0]
 
@@ -230,9 +238,14 @@ def normalized_with(
 
 
 def _normalized(
-    x: Tensor, place: int, size: int, momentum: float, epsilon: float, own: Mapping[str, Tensor],
+    x: Tensor,
+    place: int,
+    size: int,
+    momentum: float,
+    epsilon: float,
+    own: Mapping[str, Tensor],
     training: bool | Tensor,
-) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:  # fmt: skip
+) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
     """Compute the normalization from the existing parameters ``own``."""
     reduced_axes = tuple(other for other in range(x.rank) if other != place)
 

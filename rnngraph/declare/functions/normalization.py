@@ -52,7 +52,7 @@ def normalize(x: Any, ord: float = 2, axis: Axis = -1, epsilon: float = 1e-12) -
 @api
 def standardize(
     x: Any, mean: Any, variance: Any, gamma: Any = None, beta: Any = None, axis: int = -1, epsilon: float = 1e-5
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return (x - mean) / sqrt(variance + epsilon) along ``axis``, times gamma, plus beta.
 
     With moving averages as mean and variance, it is ``batch_normalization`` at inference.
@@ -104,7 +104,7 @@ def rms_norm(x: Any, gamma: Any = None, axis: Axis = -1, epsilon: float = 1e-6) 
 @api
 def group_norm(
     x: Any, groups: int, gamma: Any = None, beta: Any = None, axis: int = -1, epsilon: float = 1e-5
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Normalize each row and group of channels, times gamma, plus beta (Wu and He 2018).
 
     Mean and variance are taken over the channels of a group and all axes but the first.

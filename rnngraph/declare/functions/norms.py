@@ -63,9 +63,7 @@ def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bo
 
 
 @api
-def matrix_norm(
-    x: Any, ord: float | str = "fro", axis: Sequence[int] = (-2, -1), keepdims: bool = False
-) -> Tensor:  # fmt: skip
+def matrix_norm(x: Any, ord: float | str = "fro", axis: Sequence[int] = (-2, -1), keepdims: bool = False) -> Tensor:
     """Return a norm of matrices.
 
     Args:

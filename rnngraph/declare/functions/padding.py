@@ -72,9 +72,7 @@ def _whole(given: Any, shape: tuple[int, ...], line: Where | None) -> Any:
     return repeated.tolist()
 
 
-def padded(
-    x: Tensor, axis: int, before: Dim, after: Dim, mode: str, value: Any, where: Where | None
-) -> Tensor:  # fmt: skip
+def padded(x: Tensor, axis: int, before: Dim, after: Dim, mode: str, value: Any, where: Where | None) -> Tensor:
     """Pad one axis of x. For symbolic sizes, each call checks that the axis is long enough for the mode."""
     size = x.type.shape[axis]
     for count in (before, after):
@@ -134,9 +132,15 @@ def same_padding(steps: Dim, span: int, stride: int) -> tuple[Dim, Dim]:
 
 
 def windows_over_time(
-    what: str, x: Tensor, size: int, stride: int, apart: int, padding: str | tuple[int, int], fill: float,
+    what: str,
+    x: Tensor,
+    size: int,
+    stride: int,
+    apart: int,
+    padding: str | tuple[int, int],
+    fill: float,
     where: Where | None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return the windows of x [batch, time, width] as [batch, windows, size, width].
 
     Args:

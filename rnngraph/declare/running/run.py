@@ -69,11 +69,22 @@ class Run:
         carried = [Carry(*item) for item in zip(states, nodes, initial, strict=True)]
         last = [] if mask is None or gives_zeros else _last(outputs, carried, fed, where)
         items = drive(
-            cell, trace, self.scope, flag(reverse, "reverse"), (time, batch),
-            [*zip(steps, fed.tensors, strict=True)], lengths, carried, outputs[0].node, mask=mask, last=last,
-            time_major=self.time_major, emits=[item.node for item in outputs[1:]], nest=output,
+            cell,
+            trace,
+            self.scope,
+            flag(reverse, "reverse"),
+            (time, batch),
+            [*zip(steps, fed.tensors, strict=True)],
+            lengths,
+            carried,
+            outputs[0].node,
+            mask=mask,
+            last=last,
+            time_major=self.time_major,
+            emits=[item.node for item in outputs[1:]],
+            nest=output,
             tensor_class=class_within([*outputs, following]),
-        )  # fmt: skip
+        )
         given = [item if self.time_major else time_first(item, where) for item in items[len(carried) :]]
         return pack(output, given), pack(structure, items[: len(states)])
 

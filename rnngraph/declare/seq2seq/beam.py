@@ -100,9 +100,11 @@ def first_hypotheses(beam: Beam, batch: Dim, dtype: str, coverage: Tensor | None
     first = np.arange(beam.width) == 0
     shape = (batch, beam.width)
     return Hypotheses(
-        _spread(constant(np.where(first, 0.0, -np.inf), dtype), shape), _spread(constant(~first), shape),
-        _spread(constant(0), shape), coverage,
-    )  # fmt: skip
+        _spread(constant(np.where(first, 0.0, -np.inf), dtype), shape),
+        _spread(constant(~first), shape),
+        _spread(constant(0), shape),
+        coverage,
+    )
 
 
 def _spread(value: Tensor, shape: tuple[Dim, ...]) -> Tensor:
@@ -141,9 +143,11 @@ def continued(
     ended = take_along_axis(known.finished, parents, 1, False)
     lengths = take_along_axis(known.lengths, parents, 1, False) + cast(logical_not(ended), "int64")
     following = Hypotheses(
-        log_probs, logical_or(ended, equal(chosen, beam.end)), lengths,
+        log_probs,
+        logical_or(ended, equal(chosen, beam.end)),
+        lengths,
         None if covered is None else reordered(covered, parents),
-    )  # fmt: skip
+    )
     return Continuations(best, cast(chosen, "int32"), cast(parents, "int32")), following
 
 
@@ -221,9 +225,16 @@ def backtraced(words: Tensor, parents: Tensor, longest: Tensor, end: Any) -> Ten
     own = where(counts, take_along_axis(word, place, 1, False), end)
     following = where(counts, take_along_axis(parent, place, 1, False), place)
     *_, outputs = drive(
-        _Back(), trace, scope, True, (steps, 1),
-        [(word.node, words), (parent.node, parents), (counts.node, within)], None,
-        [Carry(place.node, following.node, first)], own.node, has_rows=False,
-    )  # fmt: skip
+        _Back(),
+        trace,
+        scope,
+        True,
+        (steps, 1),
+        [(word.node, words), (parent.node, parents), (counts.node, within)],
+        None,
+        [Carry(place.node, following.node, first)],
+        own.node,
+        has_rows=False,
+    )
     ended = cast(equal(outputs, end), "int32")
     return where(cumsum(ended, 0, exclusive=True) > 0, end, outputs)

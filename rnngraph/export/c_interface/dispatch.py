@@ -66,9 +66,13 @@ def _by_maximum(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: st
 
 
 def _switch(
-    f: WrapperBuilder, wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str, parameters: dict[str, str],
+    f: WrapperBuilder,
+    wrappers: Sequence[CWrapper[ExportedNet]],
+    prefix: str,
+    what: str,
+    parameters: dict[str, str],
     variant: str,
-) -> str:  # fmt: skip
+) -> str:
     result = wrappers[0].result(what)
     labels = [f.labels("variant")[0] for _ in wrappers]
     cases = " ".join(f"i64 {number}, label %{label}" for number, label in enumerate(labels))

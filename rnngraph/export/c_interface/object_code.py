@@ -43,7 +43,7 @@ def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = Fa
 
 def exported_text(
     variants: Sequence[ExportedNet], prefix: str, debug: bool = False
-) -> tuple[list[str], str, list[str]]:  # fmt: skip
+) -> tuple[list[str], str, list[str]]:
     """Return the LLVM modules of the entries, the module of the functions around them, and the public names."""
     whole = Where("", 0)
     data = Data()
@@ -171,9 +171,13 @@ def _without_end(part: bytes) -> bytes:
 
 
 def _entries_text(
-    entry: ExportedEntry, offsets: Mapping[str, Mapping[str, int]], exported: ExportedNet, main: str, pack: str,
+    entry: ExportedEntry,
+    offsets: Mapping[str, Mapping[str, int]],
+    exported: ExportedNet,
+    main: str,
+    pack: str,
     debug: bool,
-) -> StageText:  # fmt: skip
+) -> StageText:
     """Return the module of one entry, with its functions renamed."""
     mine, functions = offsets[entry.plan.main.name], entry.plan.functions
     entries = [replace(entry.placed(entry.plan.main, mine), name=main)]

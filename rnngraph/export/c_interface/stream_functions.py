@@ -74,9 +74,15 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return first, second
 
     def _call(
-        self, f: WrapperBuilder, entry: ExportedEntry, base: str, pointers: Mapping[tuple[str, str], str],
-        ports: Sequence[Port], count: Number, dims: Mapping[str, Number],
-    ) -> None:  # fmt: skip
+        self,
+        f: WrapperBuilder,
+        entry: ExportedEntry,
+        base: str,
+        pointers: Mapping[tuple[str, str], str],
+        ports: Sequence[Port],
+        count: Number,
+        dims: Mapping[str, Number],
+    ) -> None:
         """Write the call of an entry. ``count`` is of steps or streams; ``dims`` are sizes of the caller's arrays."""
         arena = f.moved(base, self.exported.arena_place)
         weights = "" if self.exported.embedded else f.load("ptr", base, WEIGHTS)
@@ -185,7 +191,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
     def _move(
         self, f: WrapperBuilder, state: str, present: Mapping[str, str], back: bool, by_items: bool = True
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write a copy of a saved state to states, or ``back``."""
         sizes, place = {ITEM_BYTES[port.dtype] for port in self.exported.states}, 0
         item = sizes.pop() if by_items and len(sizes) == 1 else 1  # with several sizes some may be unaligned
@@ -196,9 +202,15 @@ class StreamWrapper(CWrapper[ExportedStream]):
             place += port.step_bytes
 
     def _run(
-        self, f: WrapperBuilder, entry: ExportedEntry, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
-        steps: Number, whole: Number,
-    ) -> None:  # fmt: skip
+        self,
+        f: WrapperBuilder,
+        entry: ExportedEntry,
+        base: str,
+        inputs: Mapping[str, str],
+        outputs: Mapping[str, str],
+        steps: Number,
+        whole: Number,
+    ) -> None:
         """Write a run of an entry, after which the other copy of the states is the present one."""
         turn = f.load("i64", base, TURN)
         before, after = self._copies(f, base, turn)

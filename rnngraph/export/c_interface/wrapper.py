@@ -99,9 +99,16 @@ class CWrapper(Generic[Net]):
         return found
 
     def call(
-        self, f: WrapperBuilder, entry: ExportedEntry, arena: str, weights: str, pointers: Pointers,
-        ports: Sequence[Port], sizes: Mapping[str, Number], dims: Mapping[str, Number],
-    ) -> None:  # fmt: skip
+        self,
+        f: WrapperBuilder,
+        entry: ExportedEntry,
+        arena: str,
+        weights: str,
+        pointers: Pointers,
+        ports: Sequence[Port],
+        sizes: Mapping[str, Number],
+        dims: Mapping[str, Number],
+    ) -> None:
         """Write a call of an entry.
 
         Args:

@@ -148,8 +148,9 @@ def _stream_ports(net: Description) -> list[str]:
     stream = net.stream
     lines = ["/* Arrays, in the order of arguments (a step is one of the steps of a block):"]
     for role, ports, held in (
-        ("input", stream.inputs, ", the same at all steps"), ("output", stream.outputs, ", after the last step"),
-    ):  # fmt: skip
+        ("input", stream.inputs, ", the same at all steps"),
+        ("output", stream.outputs, ", after the last step"),
+    ):
         for port in ports:
             lines.append(f" *   {role:6} {_array(port)}{held if port.time_axis is None else ''}{_default(port)}")
     for port in stream.initial_inputs:
@@ -172,11 +173,16 @@ def _stream_functions(net: Description) -> list[str]:
         f"size_t {name}_state_size(void);",
         "",
         *_weights_functions(net, "init and use_weights"),
-        *([] if stream.embedded else [
-            "/* Gives an instance other packed weights from its next step on: one word is written, the state stays. */",
-            f"void {name}_use_weights(void *memory, const void *weights);",
-            "",
-        ]),
+        *(
+            []
+            if stream.embedded
+            else [
+                "/* Gives an instance other packed weights from its next step on: one word is written, "
+                "the state stays. */",
+                f"void {name}_use_weights(void *memory, const void *weights);",
+                "",
+            ]
+        ),
         "/* Makes memory an instance, in its initial state. Returns 0. */",
         f"int {name}_init({', '.join(init)});",
         "",
@@ -199,7 +205,7 @@ def _stream_functions(net: Description) -> list[str]:
         f"/* Copies all states from and to {net.macro}_STATE_BYTES bytes of the caller's. */",
         f"void {name}_get_state(const void *memory, void *state);",
         f"void {name}_set_state(void *memory, const void *state);",
-    ]  # fmt: skip
+    ]
 
 
 def _at_once(net: Description) -> str:

@@ -32,15 +32,16 @@ class Platform:
 _ARM, _X86 = 'CPU MATCHES "^(arm64|aarch64)$"', 'CPU MATCHES "^(x86_64|amd64)$"'
 PLATFORMS = (
     Platform(
-        "linux-x86_64", "x86-64-v2", True, "defined(__linux__) && defined(__x86_64__)",
+        "linux-x86_64",
+        "x86-64-v2",
+        True,
+        "defined(__linux__) && defined(__x86_64__)",
         f'CMAKE_SYSTEM_NAME STREQUAL "Linux" AND {_X86}',
     ),
     Platform("windows-x86_64", "x86-64-windows", True, "defined(_WIN64) && !defined(_M_ARM64)", f"WIN32 AND {_X86}"),
     Platform("macos-arm64", "aarch64-macos", False, "defined(__APPLE__) && defined(__aarch64__)", f"APPLE AND {_ARM}"),
-    Platform(
-        "macos-x86_64", "x86-64-macos", True, "defined(__APPLE__) && defined(__x86_64__)", f"APPLE AND {_X86}"
-    ),
-)  # fmt: skip
+    Platform("macos-x86_64", "x86-64-macos", True, "defined(__APPLE__) && defined(__x86_64__)", f"APPLE AND {_X86}"),
+)
 
 
 def platform_header(name: str) -> str:

@@ -36,12 +36,18 @@ def self_test(net: Description, about: str, data: Sequence[str], harness: str) -
         data: Declarations that the harness reads.
         harness: File of ``templates`` that checks a net of this form.
     """
-    weights = [] if net.first.embedded else [
-        f'#define WEIGHTS_FILE "{net.name}.safetensors"',
-        f"#define WEIGHTS_SIZE {net.macro}_WEIGHTS_SIZE",
-        *function("int set_weights(void *weights, const void *image, size_t bytes)",
-                  f"return {net.name}_set_weights(weights, image, bytes);"),
-    ]  # fmt: skip
+    weights = (
+        []
+        if net.first.embedded
+        else [
+            f'#define WEIGHTS_FILE "{net.name}.safetensors"',
+            f"#define WEIGHTS_SIZE {net.macro}_WEIGHTS_SIZE",
+            *function(
+                "int set_weights(void *weights, const void *image, size_t bytes)",
+                f"return {net.name}_set_weights(weights, image, bytes);",
+            ),
+        ]
+    )
     head = f"/* Checks {net.name} against what the compiled program computed: {about}. Needs the C\n"
     head += " * library alone. Prints ok and the largest difference; exit code 0 if all is well. */"
     declared = [f'#include "{net.name}.h"', "", *data, *weights]

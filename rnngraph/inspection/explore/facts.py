@@ -66,7 +66,7 @@ def array_facts(name: str, array: np.ndarray, places: Places, layer: str = "") -
 
 def all_array_facts(
     arrays: Mapping[str, np.ndarray], places: Places, layers: Mapping[str, str]
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     """Return the facts of all arrays. ``layers`` are by name, if known."""
     return [array_facts(name, np.asarray(array), places, layers.get(name, "")) for name, array in arrays.items()]
 
@@ -81,10 +81,15 @@ def time_facts(profile: Profile, places: Places) -> dict[str, Any]:
             number = places.place(where)
             heat[number] = heat.get(number, 0.0) + kernel.share * part
         far = f"{kernel.over_floor:.1f} × the floor" if math.isfinite(kernel.over_floor) else ""
-        rows.append({
-            "name": kernel.name, "layers": [*kernel.layers], "share": kernel.share,
-            "microseconds": 1e6 * kernel.seconds,
-            "bound": ", ".join(filter(None, (kernel.bound, far))), "set": places.set(where for where, _ in known),
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": kernel.name,
+                "layers": [*kernel.layers],
+                "share": kernel.share,
+                "microseconds": 1e6 * kernel.seconds,
+                "bound": ", ".join(filter(None, (kernel.bound, far))),
+                "set": places.set(where for where, _ in known),
+            }
+        )
     rows.sort(key=lambda row: -row["share"])
     return {"places": [*heat.items()], "rows": rows, "microseconds": 1e6 * profile.seconds}

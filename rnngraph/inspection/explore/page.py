@@ -52,9 +52,13 @@ class Page(str):
 
 
 def page_text(
-    source: GraphSource, graphs: Mapping[str, CompiledGraph], parameters: Parameters, taps: Mapping[str, Any],
-    profiles: Sequence[Profile] = (), title: str = "",
-) -> Page:  # fmt: skip
+    source: GraphSource,
+    graphs: Mapping[str, CompiledGraph],
+    parameters: Parameters,
+    taps: Mapping[str, Any],
+    profiles: Sequence[Profile] = (),
+    title: str = "",
+) -> Page:
     """Return the text of the page.
 
     Args:
@@ -73,11 +77,17 @@ def page_text(
     lines = lines_of_files(places)
     files = shown_files(places, isinstance(source, DeclaredSource))
     facts = {
-        "graphs": graph_facts, "boxes": boxes, "lines": lines, "files": files, "times": times,
-        "details": [*reversed(DETAILS)], "detail": _first_detail(declaration),
+        "graphs": graph_facts,
+        "boxes": boxes,
+        "lines": lines,
+        "files": files,
+        "times": times,
+        "details": [*reversed(DETAILS)],
+        "detail": _first_detail(declaration),
         "parameters": all_array_facts(parameters, places, {name: parameters.layer(name) for name in parameters}),
-        "taps": all_array_facts(taps, places, {}), **places.table(),
-    }  # fmt: skip
+        "taps": all_array_facts(taps, places, {}),
+        **places.table(),
+    }
     script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}}})();'
     digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
@@ -85,11 +95,17 @@ def page_text(
     policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; base-uri 'none'"
     style = (ASSETS / "page.css").read_text(encoding="utf-8") + style_text(':root[data-theme="dark"]')
     named = title or (Path(files[0]["name"]).name if files else "A recurrent net")
-    return Page(Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
-        title=plain(named), policy=policy, style=style, pictures=_pictures(declaration, [*graphs]), script=script,
-        texts="\n".join(f'<script type="text/plain" id="{key}">{data}</script>' for key, data in texts.items()),
-        facts=_harmless(facts),
-    ))  # fmt: skip
+    return Page(
+        Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
+            title=plain(named),
+            policy=policy,
+            style=style,
+            pictures=_pictures(declaration, [*graphs]),
+            script=script,
+            texts="\n".join(f'<script type="text/plain" id="{key}">{data}</script>' for key, data in texts.items()),
+            facts=_harmless(facts),
+        )
+    )
 
 
 def checked_profiles(given: Any) -> list[Profile]:
@@ -107,10 +123,17 @@ def _graph_facts(name: str, compiled: CompiledGraph, places: Places, texts: dict
     for stage in stages_of_graph(compiled):
         sets = [places.set(line.origins) for line in stage.lines]
         texts[f"text-{name}-{stage.name}"] = packed([line.text for line in stage.lines], sets)
-        stages.append({
-            "name": stage.name, "about": stage.about, "law": stage.law, "seconds": round(stage.seconds, 6),
-            "before": stage.before, "changes": stage.changes, "count": len(stage.lines),
-        })  # fmt: skip
+        stages.append(
+            {
+                "name": stage.name,
+                "about": stage.about,
+                "law": stage.law,
+                "seconds": round(stage.seconds, 6),
+                "before": stage.before,
+                "changes": stage.changes,
+                "count": len(stage.lines),
+            }
+        )
     return {"name": name, "stages": stages}
 
 

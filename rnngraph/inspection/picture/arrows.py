@@ -12,7 +12,7 @@ from .shapes import LINE, SMALL, Figure, Line, Shape, Text
 
 def arrows_of(
     declaration: Declaration, graph: str, routes: Mapping[Edge, Sequence[tuple[float, float]]]
-) -> Iterator[Figure]:  # fmt: skip
+) -> Iterator[Figure]:
     """Yield the arrows of one graph. ``routes`` are their points, by boxes."""
     missing = {box.key for box in declaration.boxes if box.passes and graph == "inference"}
     ends: dict[str, tuple[float, float]] = {}

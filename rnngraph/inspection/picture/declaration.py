@@ -133,13 +133,14 @@ class _Reader:
             name = str(first["label"])
             return Box(
                 key, "input", (name,), type_text(first.type), wheres=wheres, training=training, inference=inference
-            )  # fmt: skip
+            )
         number = number_of[first]
         outside = {node for _, node in self.graph.outputs}
         leaving = [
-            node for node in group
+            node
+            for node in group
             if node in outside or any(number_of.get(user) != number for user in self.users.get(node, ()))
-        ]  # fmt: skip
+        ]
         rows = equations(group, leaving, self.names, lambda _: 0, self.training, self.inference)
         layer = self._own_layer(first)
         called = {node: name for name, node in self.graph.outputs}
@@ -150,9 +151,17 @@ class _Reader:
         passes = not inference and any(node in self.alive for node in group)
         note = _source_line(wheres) if self.with_source else ""
         return Box(
-            key, "layer", (title or first.op,), note, layer, tuple(rows), wheres=wheres,
-            training=training, inference=inference, passes=passes,
-        )  # fmt: skip
+            key,
+            "layer",
+            (title or first.op,),
+            note,
+            layer,
+            tuple(rows),
+            wheres=wheres,
+            training=training,
+            inference=inference,
+            passes=passes,
+        )
 
     def _driver(self, scan: Node, key: str, in_training_graph: bool, in_inference_graph: bool) -> Box:
         parts = ScanParts.of(scan)
@@ -178,7 +187,7 @@ class _Reader:
 
     def _with_outputs(
         self, boxes: list[Box], arrows: dict[tuple[str, str], Arrow], number_of: Mapping[Node, int]
-    ) -> Declaration:  # fmt: skip
+    ) -> Declaration:
         """Add boxes of outputs at the end; outputs of one nest from one box share a box."""
         joined: dict[tuple[str, str], list[tuple[str, Node]]] = {}
         for name, node in self.graph.outputs:
@@ -192,10 +201,13 @@ class _Reader:
             is_loss = first == "loss"
             label = type_text(outputs[0][1].type)
             box = Box(
-                f"output{number}", "loss" if is_loss else "output", (title or "output",),
+                f"output{number}",
+                "loss" if is_loss else "output",
+                (title or "output",),
                 label if len(outputs) == 1 else f"{len(outputs)} of {label}",
-                wheres=tuple({node.where: None for _, node in outputs if node.where}), inference=not is_loss,
-            )  # fmt: skip
+                wheres=tuple({node.where: None for _, node in outputs if node.where}),
+                inference=not is_loss,
+            )
             boxes.append(box)
             if source:
                 _add(arrows, Arrow(source, box.key, "", True, not is_loss))
@@ -223,7 +235,7 @@ def _add(arrows: dict[tuple[str, str], Arrow], arrow: Arrow) -> None:
 
 def _groups(
     nodes: Sequence[Node], sources: Callable[[Node], Collection[Node]], key_of: Callable[[Node], object]
-) -> list[list[Node]]:  # fmt: skip
+) -> list[list[Node]]:
     """Return nodes grouped by key, in an order in which groups depend only on earlier ones."""
     groups: list[list[Node]] = []
     before: list[int] = []  # for each group the set of groups that it depends on, as bits

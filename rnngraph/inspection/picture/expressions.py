@@ -18,9 +18,18 @@ MAX_NAMES = 6
 """Maximum operands that are named; others are counted."""
 
 _INFIX = {
-    "add": ("+", 1), "sub": ("−", 1), "mul": ("·", 2), "div": ("/", 2), "matmul": ("@", 3), "less": ("<", 0),
-    "less_equal": ("≤", 0), "equal": ("=", 0), "not_equal": ("≠", 0), "and": ("and", 0), "or": ("or", 0),
-}  # fmt: skip
+    "add": ("+", 1),
+    "sub": ("−", 1),
+    "mul": ("·", 2),
+    "div": ("/", 2),
+    "matmul": ("@", 3),
+    "less": ("<", 0),
+    "less_equal": ("≤", 0),
+    "equal": ("=", 0),
+    "not_equal": ("≠", 0),
+    "and": ("and", 0),
+    "or": ("or", 0),
+}
 _WHOLE = 9
 """Precedence of expressions that never need brackets."""
 
@@ -106,9 +115,13 @@ def needed(roots: Iterable[Node], stands_for: Callable[[Node], Node], known: Col
 
 
 def equations(
-    nodes: Sequence[Node], roots: Collection[Node], names: Mapping[Node, str], part_of: Callable[[Node], object],
-    training: Collection[Node], inference: Collection[Node],
-) -> list[Equation]:  # fmt: skip
+    nodes: Sequence[Node],
+    roots: Collection[Node],
+    names: Mapping[Node, str],
+    part_of: Callable[[Node], object],
+    training: Collection[Node],
+    inference: Collection[Node],
+) -> list[Equation]:
     """Return the equations of ``nodes``, which are in topological order.
 
     Args:
@@ -134,12 +147,15 @@ def equations(
         plain = _texts(nodes, inside, own, names, in_inference)
     return [
         Equation(
-            node, names.get(node, node.op), texts[node] if node in training else "",
-            plain[node] if node in inference and node.op != "dropout" else "", _read_through(node, inside, own),
+            node,
+            names.get(node, node.op),
+            texts[node] if node in training else "",
+            plain[node] if node in inference and node.op != "dropout" else "",
+            _read_through(node, inside, own),
         )
         for node in nodes
         if node in own and (node in training or node in inference) and not _is_hidden(node)
-    ]  # fmt: skip
+    ]
 
 
 def _read_through(node: Node, inside: Collection[Node], own: Collection[Node]) -> tuple[Node, ...]:
@@ -160,9 +176,12 @@ def _is_hidden(node: Node) -> bool:
 
 
 def _texts(
-    nodes: Sequence[Node], inside: Collection[Node], own: set[Node], names: Mapping[Node, str],
+    nodes: Sequence[Node],
+    inside: Collection[Node],
+    own: set[Node],
+    names: Mapping[Node, str],
     stands_for: Callable[[Node], Node],
-) -> dict[Node, str]:  # fmt: skip
+) -> dict[Node, str]:
     """Return the right side of every node, and add parts of too wide ones to ``own``."""
     texts: dict[Node, tuple[str, int]] = {}
 

@@ -36,7 +36,7 @@ class Layout:
 
 def layered(
     sizes: Mapping[Any, tuple[float, float]], edges: Sequence[tuple[Any, Any]], ports: Mapping[Any, float]
-) -> Layout:  # fmt: skip
+) -> Layout:
     """Arrange boxes.
 
     Args:
@@ -106,9 +106,7 @@ def _chain(edge: Edge, ranks: Mapping[Key, int]) -> list[Key]:
     return [source, *((*edge, rank) for rank in range(ranks[source] + 1, ranks[target])), target]
 
 
-def _ordered(
-    rows: list[list[Key]], above: Mapping[Key, list[Key]], below: Mapping[Key, list[Key]]
-) -> list[list[Key]]:  # fmt: skip
+def _ordered(rows: list[list[Key]], above: Mapping[Key, list[Key]], below: Mapping[Key, list[Key]]) -> list[list[Key]]:
     """Return layers in an order with few crossings: each by the mean position of its neighbours, down and up."""
     best, fewest = rows, _crossings(rows, below)
     for sweep in range(ORDER_SWEEPS):
@@ -153,9 +151,11 @@ def _crossings(rows: Sequence[Sequence[Key]], below: Mapping[Key, list[Key]]) ->
 
 
 def _centres(
-    rows: Sequence[Sequence[Key]], wide: Mapping[Key, float], above: Mapping[Key, list[Key]],
+    rows: Sequence[Sequence[Key]],
+    wide: Mapping[Key, float],
+    above: Mapping[Key, list[Key]],
     below: Mapping[Key, list[Key]],
-) -> dict[Key, float]:  # fmt: skip
+) -> dict[Key, float]:
     """Return the center of each key, as near to its neighbours' as order and widths allow."""
     centres: dict[Key, float] = {}
     for row in rows:
@@ -197,9 +197,11 @@ def _rising(wanted: Sequence[float]) -> list[float]:
 
 
 def _port_places(
-    chains: Mapping[Edge, Sequence[Key]], places: Mapping[Key, Point], ports: Mapping[Any, float],
+    chains: Mapping[Edge, Sequence[Key]],
+    places: Mapping[Key, Point],
+    ports: Mapping[Any, float],
     middles: Mapping[Key, float],
-) -> tuple[dict[Edge, float], dict[Edge, float]]:  # fmt: skip
+) -> tuple[dict[Edge, float], dict[Edge, float]]:
     """Return where each edge leaves its box, and where it enters the other: straight if possible, and apart from other
     edges.
     """

@@ -89,9 +89,15 @@ def _held(name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[s
 
 
 def nested(
-    root: Held | None, key: str, title: str, note: str, rows: Sequence[Equation], states: Mapping[Node, State],
-    where: Where | None, inference: bool,
-) -> Box:  # fmt: skip
+    root: Held | None,
+    key: str,
+    title: str,
+    note: str,
+    rows: Sequence[Equation],
+    states: Mapping[Node, State],
+    where: Where | None,
+    inference: bool,
+) -> Box:
     """Return the box of a driver.
 
     Args:
@@ -169,9 +175,17 @@ class _Nest:
         inference = self.inference and not is_idle
         wheres = dict.fromkeys([*held.wheres, *(row.node.where for row in held.rows if row.node.where)])
         return Box(
-            key, held.kind, tuple(held.titles), note, held.layer, tuple(items), self._joins(items), tuple(states),
-            tuple(wheres), inference=inference,
-        )  # fmt: skip
+            key,
+            held.kind,
+            tuple(held.titles),
+            note,
+            held.layer,
+            tuple(items),
+            self._joins(items),
+            tuple(states),
+            tuple(wheres),
+            inference=inference,
+        )
 
     def _first(self, item: Equation | Box) -> int:
         if isinstance(item, Equation):

@@ -51,7 +51,7 @@ def drawing(declaration: Declaration, graphs: Graphs = "both", detail: Detail | 
 
 def write_picture(
     source: GraphSource, path: str | os.PathLike[str], graphs: str = "both", detail: str | None = None
-) -> None:  # fmt: skip
+) -> None:
     """Write the declaration as .svg or .png.
 
     Raises:

@@ -116,7 +116,7 @@ class KernelPart(Part):
 
 def kernels_of(
     ticks: Ticks, measured: Measured, sizes: Sizes, feeds: Feeds, limits: Limits, arrays: Collection[Buffer]
-) -> tuple[KernelPart, ...]:  # fmt: skip
+) -> tuple[KernelPart, ...]:
     """Return a part for each slot that ran, in execution order.
 
     Slots and counts do not depend on measured time. ``arrays`` are buffers of the caller.
@@ -286,9 +286,7 @@ def line_of(kernel: KernelPart, where: Where | None) -> str:
     return NO_LINE if kernel.kind in OWNED else APART.get(kernel.kind, BETWEEN)
 
 
-def grouped(
-    kernels: Iterable[KernelPart], name: Callable[[KernelPart, Where | None], str]
-) -> Mapping[str, Part]:  # fmt: skip
+def grouped(kernels: Iterable[KernelPart], name: Callable[[KernelPart, Where | None], str]) -> Mapping[str, Part]:
     """Return the sums of kernels' pieces by name, such as by layer."""
     parts: dict[str, Part] = {}
     longest: dict[str, float] = {}

@@ -28,9 +28,15 @@ def checked_seconds(seconds: Any, where: Where | None) -> float:
 
 
 def profile_of(
-    name: str, compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int],
-    feeds: Mapping[str, np.ndarray], calls: Callable[[NativeEntry], Call], plain: Call, seconds: float,
-) -> Profile:  # fmt: skip
+    name: str,
+    compiled: CompiledGraph,
+    outputs: tuple[str, ...],
+    sizes: Mapping[str, int],
+    feeds: Mapping[str, np.ndarray],
+    calls: Callable[[NativeEntry], Call],
+    plain: Call,
+    seconds: float,
+) -> Profile:
     """Return a profile of calls that return ``outputs`` at ``sizes``.
 
     Args:

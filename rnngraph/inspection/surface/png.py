@@ -45,10 +45,18 @@ class PngSurface:
 
     def text(self, x: float, y: float, text: str, paint: Paint, anchor: str | None = None) -> None:
         self._axes.text(
-            x, y, text, color=paint.fill, fontsize=POINT * paint.size, family=paint.family,
-            weight="bold" if paint.is_bold else "normal", ha=_ALIGNMENTS[anchor], va="baseline", parse_math=False,
+            x,
+            y,
+            text,
+            color=paint.fill,
+            fontsize=POINT * paint.size,
+            family=paint.family,
+            weight="bold" if paint.is_bold else "normal",
+            ha=_ALIGNMENTS[anchor],
+            va="baseline",
+            parse_math=False,
             zorder=self._order(),
-        )  # fmt: skip
+        )
 
     def segment(self, start: Point, end: Point, paint: Paint) -> None:
         look = {"color": paint.line, "linewidth": POINT * paint.width, "zorder": self._order()}
@@ -75,10 +83,13 @@ class PngSurface:
 
     def _patch(self, patch: Any, paint: Paint) -> None:
         patch.set(
-            facecolor=paint.fill or "none", edgecolor=paint.line or "none", alpha=paint.opacity,
-            linewidth=POINT * paint.width if paint.line else 0, linestyle=(0, (4, 3)) if paint.is_dashed else "solid",
+            facecolor=paint.fill or "none",
+            edgecolor=paint.line or "none",
+            alpha=paint.opacity,
+            linewidth=POINT * paint.width if paint.line else 0,
+            linestyle=(0, (4, 3)) if paint.is_dashed else "solid",
             zorder=self._order(),
-        )  # fmt: skip
+        )
         self._axes.add_patch(patch)
 
     def _order(self) -> int:

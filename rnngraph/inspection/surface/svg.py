@@ -44,9 +44,13 @@ class SvgSurface:
         self._add("circle", facts, _filled(paint), paint, f"<title>{plain(title)}</title>")
 
     def _add(
-        self, tag: str, facts: Sequence[tuple[str, object]], look: Sequence[tuple[str, object]], paint: Paint,
+        self,
+        tag: str,
+        facts: Sequence[tuple[str, object]],
+        look: Sequence[tuple[str, object]],
+        paint: Paint,
         inside: str = "",
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Add an element. ``facts`` are attributes of its place, ``look`` those without a style sheet."""
         attributes = [("class", paint.name), *facts] if paint.name else [*facts, *look]
         text = " ".join(f'{name}="{_number(value)}"' for name, value in attributes)

@@ -49,9 +49,13 @@ class Pickled:
 
 
 def to_bytes(
-    source: GraphSource, parameters: Parameters, settings: SavedSettings, text: Mapping[str, Any],
-    arrays: Mapping[str, np.ndarray], kept: dict[Any, Any],
-) -> bytes:  # fmt: skip
+    source: GraphSource,
+    parameters: Parameters,
+    settings: SavedSettings,
+    text: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    kept: dict[Any, Any],
+) -> bytes:
     """Pack a program with the other fields of ``Pickled``. ``kept`` caches the files for repeated calls.
 
     Raises:
@@ -95,10 +99,16 @@ def from_bytes(data: Any, where: Where | None) -> Pickled:
     part, made, threads, target, cache = (text.get(name) for name in ("part", "made", "threads", "target", "cache"))
     is_direct = text.get("direct_calls", True)
     if not (
-        isinstance(part, str) and part in PARTS and isinstance(made, dict) and isinstance(target, str)
-        and isinstance(threads, int) and is_int(threads, 1, MAX_THREADS) and isinstance(cache, bool)
-        and isinstance(is_direct, bool) and (not made or part in MADE_OF)
-    ):  # fmt: skip
+        isinstance(part, str)
+        and part in PARTS
+        and isinstance(made, dict)
+        and isinstance(target, str)
+        and isinstance(threads, int)
+        and is_int(threads, 1, MAX_THREADS)
+        and isinstance(cache, bool)
+        and isinstance(is_direct, bool)
+        and (not made or part in MADE_OF)
+    ):
         raise FileError(f"{SHOWN} can't be read: it does not say what it is of; pickle it again", where)
     files = {name.removeprefix(FILE): array.tobytes() for name, array in tensors.items() if name.startswith(FILE)}
     beside = {name.removeprefix(BESIDE): array for name, array in tensors.items() if name.startswith(BESIDE)}

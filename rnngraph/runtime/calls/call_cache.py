@@ -66,9 +66,14 @@ class CallCache(Generic[Kept]):
             return None
 
     def prepared(
-        self, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name_of: Callable[[Any], str],
-        types: Mapping[str, TensorType], make: Callable[[Mapping[Any, str]], Kept],
-    ) -> tuple[Kept, Mapping[Any, Any]]:  # fmt: skip
+        self,
+        feeds: Any,
+        named: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        name_of: Callable[[Any], str],
+        types: Mapping[str, TensorType],
+        make: Callable[[Mapping[Any, str]], Kept],
+    ) -> tuple[Kept, Mapping[Any, Any]]:
         """Return the prepared call for these feeds, and the feeds in the form that it takes.
 
         The form is the caller's own, or ``arrays`` if some feeds had to be converted.

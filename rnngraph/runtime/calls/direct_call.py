@@ -74,10 +74,18 @@ class DirectCall:
     """
 
     def __init__(
-        self, call: PreparedCall, blocks: Sequence[ArgumentBlock], keys: Mapping[str, Any], changes: Changes,
-        threads: ThreadCount, also: Sequence[Any], releases: bool, side: c_int64 | None = None,
-        optional: Mapping[str, np.ndarray] | None = None, draws: Draws | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        call: PreparedCall,
+        blocks: Sequence[ArgumentBlock],
+        keys: Mapping[str, Any],
+        changes: Changes,
+        threads: ThreadCount,
+        also: Sequence[Any],
+        releases: bool,
+        side: c_int64 | None = None,
+        optional: Mapping[str, np.ndarray] | None = None,
+        draws: Draws | None = None,
+    ) -> None:
         """Build the plan of a prepared call.
 
         Args:
@@ -108,18 +116,27 @@ class DirectCall:
         ]
         plan = np.zeros(len(Plan), np.int64)
         for word, value in {
-            Plan.ENTRY: spec.entry.address, Plan.FIRST_BLOCK: address(blocks[0].numbers),
-            Plan.SECOND_BLOCK: address(blocks[-1].numbers), Plan.BUSY: addressof(self._busy),
-            Plan.SIDE: addressof(still if side is None else side), Plan.FLIPS: side is not None,
+            Plan.ENTRY: spec.entry.address,
+            Plan.FIRST_BLOCK: address(blocks[0].numbers),
+            Plan.SECOND_BLOCK: address(blocks[-1].numbers),
+            Plan.BUSY: addressof(self._busy),
+            Plan.SIDE: addressof(still if side is None else side),
+            Plan.FLIPS: side is not None,
             Plan.RELEASES: releases,
-            Plan.GUARDS: self._guards.size // 2, Plan.GUARD_LIST: address(self._guards),
-            Plan.FEEDS: len(feeds), Plan.NEEDED: call.count, Plan.FEED_LIST: self._words(np.array(feeds)),
-            Plan.RESULTS: len(results), Plan.RESULT_LIST: self._words(np.array(results)),
+            Plan.GUARDS: self._guards.size // 2,
+            Plan.GUARD_LIST: address(self._guards),
+            Plan.FEEDS: len(feeds),
+            Plan.NEEDED: call.count,
+            Plan.FEED_LIST: self._words(np.array(feeds)),
+            Plan.RESULTS: len(results),
+            Plan.RESULT_LIST: self._words(np.array(results)),
             Plan.STRUCTURE: self._structure(spec.structure),
-            Plan.DRAW: 0 if draws is None else draws.function, Plan.GENERATOR: 0 if draws is None else draws.generator,
-            Plan.SEED: address(seed), Plan.SEED_FEED: len(feeds) - 1,
+            Plan.DRAW: 0 if draws is None else draws.function,
+            Plan.GENERATOR: 0 if draws is None else draws.generator,
+            Plan.SEED: address(seed),
+            Plan.SEED_FEED: len(feeds) - 1,
             Plan.WEIGHTS: id(None),
-        }.items():  # fmt: skip
+        }.items():
             plan[word] = value
         self._words_of_plan = plan
         self._kept += [self._busy, still, self._guards, seed]
@@ -154,18 +171,31 @@ class DirectCall:
         return self._record(feed.shape, feed.dtype, call.inputs.get(name), slot, name, key, check, high or 0)
 
     def _record(
-        self, shape: Sequence[int], dtype: Any, memory: np.ndarray | None, slot: int, name: Any = "", key: Any = None,
-        check: int = FREE, high: int = 0,
-    ) -> list[int]:  # fmt: skip
+        self,
+        shape: Sequence[int],
+        dtype: Any,
+        memory: np.ndarray | None,
+        slot: int,
+        name: Any = "",
+        key: Any = None,
+        check: int = FREE,
+        high: int = 0,
+    ) -> list[int]:
         kind, name = np.dtype(dtype), sys.intern(name) if isinstance(name, str) else name
         record = dict.fromkeys(Record, 0) | {
-            Record.DTYPE: self._object(kind), Record.AXES: len(shape), Record.SHAPE: self._words(np.array(shape)),
-            Record.BYTES: bytes_of(shape, kind), Record.MEMORY: 0 if memory is None else address(memory),
-            Record.SLOT: slot, Record.NAME: self._object(name), Record.ITEM: kind.itemsize,
-            Record.CHECKED: check, Record.HIGH: high,
+            Record.DTYPE: self._object(kind),
+            Record.AXES: len(shape),
+            Record.SHAPE: self._words(np.array(shape)),
+            Record.BYTES: bytes_of(shape, kind),
+            Record.MEMORY: 0 if memory is None else address(memory),
+            Record.SLOT: slot,
+            Record.NAME: self._object(name),
+            Record.ITEM: kind.itemsize,
+            Record.CHECKED: check,
+            Record.HIGH: high,
             Record.KEY: 0 if key is None else self._object(key),
             Record.NUMBER: kind.itemsize if not len(shape) and kind.name in ("float32", "float64") else 0,
-        }  # fmt: skip
+        }
         return [int(record[word]) for word in Record]
 
     def _structure(self, structure: Any) -> int:
@@ -188,9 +218,13 @@ class DirectCall:
 
     def _node(self, kind: int, parts: list[int], maker: int, keys: list[int], container: int = 0) -> int:
         words = {
-            Node.KIND: kind, Node.COUNT: len(parts), Node.MAKER: maker, Node.KEYS: self._words(np.array(keys)),
-            Node.PARTS: self._words(np.array(parts)), Node.CONTAINER: container,
-        }  # fmt: skip
+            Node.KIND: kind,
+            Node.COUNT: len(parts),
+            Node.MAKER: maker,
+            Node.KEYS: self._words(np.array(keys)),
+            Node.PARTS: self._words(np.array(parts)),
+            Node.CONTAINER: container,
+        }
         return self._words(np.array([words[word] for word in Node]))
 
 
@@ -200,9 +234,13 @@ def is_ready(options: CompileOptions) -> bool:
 
 
 def direct_call(
-    spec: CallSpec, keys: Mapping[str, Any], changes: Changes, options: CompileOptions, draws: Draws | None,
+    spec: CallSpec,
+    keys: Mapping[str, Any],
+    changes: Changes,
+    options: CompileOptions,
+    draws: Draws | None,
     time: NativeTime,
-) -> DirectCall | None:  # fmt: skip
+) -> DirectCall | None:
     """Return a direct call with its own memory; None if such calls cannot be direct.
 
     ``time`` is the duration of earlier calls.

@@ -31,9 +31,7 @@ class EntryBlocks:
     def call(self, spec: CallSpec) -> PreparedCall:
         return PreparedCall(spec)
 
-    def block(
-        self, call: PreparedCall, arrays: list[Any] | None
-    ) -> tuple[ArgumentBlock, tuple[np.ndarray, Weights]]:  # fmt: skip
+    def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[ArgumentBlock, tuple[np.ndarray, Weights]]:
         weights, block, entry, sized = self._weights(), call.block, self._entry, self._sized
         if block.version != weights.version:
             block.set_weights(weights)
@@ -50,7 +48,7 @@ class EntryBlocks:
 
 def run_once(
     entry: NativeEntry, weights: Weights, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]
-) -> dict[str, np.ndarray]:  # fmt: skip
+) -> dict[str, np.ndarray]:
     """Run a single call on validated inputs, and return its outputs by name."""
     outputs = [*entry.output_slots]
     spec = spec_of(entry, entry.sized(sizes), {name: name for name in arrays}, arrays, dict.fromkeys(outputs), outputs)

@@ -22,9 +22,13 @@ class EntryCache:
         self._known: BoundedCache[Any, tuple[ref[NativeEntry], ref[Sized]]] = BoundedCache(MAX_SHAPES)
 
     def entry(
-        self, key: Any, arrays: Mapping[str, np.ndarray], compiled: CompiledGraph, outputs: tuple[str, ...],
+        self,
+        key: Any,
+        arrays: Mapping[str, np.ndarray],
+        compiled: CompiledGraph,
+        outputs: tuple[str, ...],
         sizes: Callable[[], Mapping[str, int]],
-    ) -> tuple[NativeEntry, Sized]:  # fmt: skip
+    ) -> tuple[NativeEntry, Sized]:
         """Return the entry for these feeds. Values of feeds are not checked here.
 
         Args:

@@ -31,9 +31,7 @@ class _Nest(NamedTuple):
 class OutSpec:
     """Expected content of ``out=`` in calls with results of fixed structure and shapes."""
 
-    def __init__(
-        self, structure: Any, kinds: Sequence[tuple[tuple[int, ...], Any]], also: Sequence[str] = ()
-    ) -> None:  # fmt: skip
+    def __init__(self, structure: Any, kinds: Sequence[tuple[tuple[int, ...], Any]], also: Sequence[str] = ()) -> None:
         """Describe the results.
 
         Args:
@@ -196,7 +194,7 @@ def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
 
 def given_gradients(
     structure: Any, outputs: Mapping[str, Node], output_gradients: Any, where: Where | None
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Return the gradients by output name, validated."""
     if output_gradients is None:
         return {}

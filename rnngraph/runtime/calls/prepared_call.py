@@ -78,10 +78,17 @@ class CallSpec:
 
 
 def spec_of(
-    entry: NativeEntry, sized: Sized, names: Mapping[Any, str], arrays: Mapping[str, ndarray], structure: Any,
-    leaves: Sequence[str], seeded: bool = False, ranges: Sequence[Precondition] = (), copied: int = SMALL,
+    entry: NativeEntry,
+    sized: Sized,
+    names: Mapping[Any, str],
+    arrays: Mapping[str, ndarray],
+    structure: Any,
+    leaves: Sequence[str],
+    seeded: bool = False,
+    ranges: Sequence[Precondition] = (),
+    copied: int = SMALL,
     **options: Any,
-) -> CallSpec:  # fmt: skip
+) -> CallSpec:
     """Return the spec of calls with inputs of the shapes and layouts of ``arrays``."""
     feeds = {name: feed_of(arrays[name], copied) for name in names.values()}
     apart = {*feeds, SEED} if seeded else {*feeds}
@@ -228,7 +235,7 @@ class PreparedCall:
 def _filler(
     feeds: Sequence[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray | None]],
     strides: Mapping[Any, tuple[int, ...] | None],
-) -> Callable[[Mapping[Any, Any]], bool]:  # fmt: skip
+) -> Callable[[Mapping[Any, Any]], bool]:
     """Return the ``fill`` function of a prepared call.
 
     It returns False for a missing feed or another signature, and ignores other feeds.

@@ -63,10 +63,14 @@ def table_of(out: str, result: type) -> dict[Api, int]:
         result: Mapping type of results.
     """
     objects = {
-        Api.NONE: id(None), Api.ARRAY: id(np.ndarray), Api.DICT: id(dict), Api.FLOAT: id(float),
+        Api.NONE: id(None),
+        Api.ARRAY: id(np.ndarray),
+        Api.DICT: id(dict),
+        Api.FLOAT: id(float),
         Api.OUT: id(out),
-        Api.RESULT: id(result), Api.HEAD: _head(),
-    }  # fmt: skip
+        Api.RESULT: id(result),
+        Api.HEAD: _head(),
+    }
     functions = {
         item: _address(item.name) for item in Api if item.name.startswith("Py") and not item.name.startswith("PyArray")
     }

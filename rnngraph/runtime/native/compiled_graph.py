@@ -51,10 +51,18 @@ class CompiledGraph(OptimizedGraph):
     """
 
     def __init__(
-        self, lowered: Graph, kind: str, options: CompileOptions, declared: Callable[[], Described] | None = None,
-        wrt: tuple[str, ...] = (), differentiated: tuple[str, ...] = (), then: tuple[Pass, ...] = (),
-        first: tuple[Pass, ...] = (), rounded: bool = False, recompute: RecomputeOption = None,
-    ) -> None:  # fmt: skip
+        self,
+        lowered: Graph,
+        kind: str,
+        options: CompileOptions,
+        declared: Callable[[], Described] | None = None,
+        wrt: tuple[str, ...] = (),
+        differentiated: tuple[str, ...] = (),
+        then: tuple[Pass, ...] = (),
+        first: tuple[Pass, ...] = (),
+        rounded: bool = False,
+        recompute: RecomputeOption = None,
+    ) -> None:
         super().__init__(lowered, kind, options, wrt, differentiated, then, first, rounded)
         self.declared, self.recompute = declared, recompute
         self._clock = count()
@@ -127,7 +135,7 @@ class CompiledGraph(OptimizedGraph):
 
     def timed_entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int]
-    ) -> tuple[NativeEntry, ScheduledEntry, np.ndarray]:  # fmt: skip
+    ) -> tuple[NativeEntry, ScheduledEntry, np.ndarray]:
         """Compile code as for ``entry`` that also times its parts; see ``compile_timed``. It is not cached."""
         from ...codegen.compile import compile_timed
 
@@ -142,7 +150,7 @@ class CompiledGraph(OptimizedGraph):
 
     def _key(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None
-    ) -> EntryKey:  # fmt: skip
+    ) -> EntryKey:
         return outputs, self._fixed(outputs, sizes), one_step, self.options.threads.parts, again
 
     def _found_or_made(
@@ -167,7 +175,7 @@ class CompiledGraph(OptimizedGraph):
 
     def _shared_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: Recompute | None
-    ) -> Mapping[str, int]:  # fmt: skip
+    ) -> Mapping[str, int]:
         """Return the sizes to compile in: fewer once enough other sizes of these outputs have specialised code.
 
         Workers split kernels by the rows of a batch, whose number must be known.
@@ -220,9 +228,14 @@ class CompiledGraph(OptimizedGraph):
         return code
 
     def _compiled(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, name: str,
+        self,
+        outputs: tuple[str, ...],
+        sizes: Mapping[str, int],
+        one_step: bool,
+        again: Recompute | None,
+        name: str,
         parts: int,
-    ) -> ObjectCode:  # fmt: skip
+    ) -> ObjectCode:
         with self.options.notices.compiling(), collector_paused():
             from ...codegen.compile import compile_graph  # slow to import, and not needed on a cache hit
 

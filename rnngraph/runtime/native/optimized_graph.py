@@ -73,10 +73,16 @@ class OptimizedGraph:
     """
 
     def __init__(
-        self, lowered: Graph, kind: str, options: CompileOptions, wrt: tuple[str, ...] = (),
-        differentiated: tuple[str, ...] = (), then: tuple[Pass, ...] = (), first: tuple[Pass, ...] = (),
+        self,
+        lowered: Graph,
+        kind: str,
+        options: CompileOptions,
+        wrt: tuple[str, ...] = (),
+        differentiated: tuple[str, ...] = (),
+        then: tuple[Pass, ...] = (),
+        first: tuple[Pass, ...] = (),
         rounded: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.lowered, self.kind, self.options = lowered, kind, options
         self.wrt, self.differentiated, self.first, self.rounded = wrt, differentiated, first, rounded
         self.reduced = options.reduced if kind == "inference" else None

@@ -90,7 +90,7 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
 
 def _range(
     index: Node, outside: Mapping[Node, Node], low: Dim, behind: Dim, node: Node, text: str
-) -> list[Precondition]:  # fmt: skip
+) -> list[Precondition]:
     """Return the precondition that a fed ``index`` lies in ``low..behind - 1``; none if it is computed."""
     label, part = _fed(index, outside), _part_of_feed(index, outside)
     return [Precondition("range", behind - 1, low, label, node.where, text, part=part)] if label else []

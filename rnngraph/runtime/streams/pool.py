@@ -313,9 +313,7 @@ class StreamPool(Uncalled, Generic[Given]):
             self._places = frozenset(self._tables.values())
         return found
 
-    def _fed(
-        self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], serving: Serving | None = None
-    ) -> Fed:  # fmt: skip
+    def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], serving: Serving | None = None) -> Fed:
         """What one stream is fed, after all checks. Changes nothing. serving: runs what it was fed before."""
         table = self._table_of(handle, None)
         if feeds is not None and not isinstance(feeds, Mapping):

@@ -157,7 +157,7 @@ class PreparedStep(Runner):
 
     def run_rows(
         self, feeds: Mapping[str, Any] | None, kept: ndarray, out: Any, arrays: list[Any] | None = None
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Run a step of the rows in the mask ``kept``; otherwise like ``run``."""
         some = self._some_rows
         if some is None or feeds is None or not self.is_current:

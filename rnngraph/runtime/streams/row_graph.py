@@ -76,9 +76,13 @@ class RowGraph:
     """
 
     def __init__(
-        self, compiled: CompiledGraph, outputs: tuple[str, ...], names: frozenset[str], lengths: frozenset[str],
+        self,
+        compiled: CompiledGraph,
+        outputs: tuple[str, ...],
+        names: frozenset[str],
+        lengths: frozenset[str],
         moving: frozenset[str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._compiled, self.outputs, self.names, self.lengths = compiled, outputs, names, lengths
         self._moving = moving
 

@@ -27,9 +27,13 @@ class SequenceEnd:
         return self._graph.tail is None
 
     def owed(
-        self, held: Mapping[str, np.ndarray], left: Mapping[str, np.ndarray], states: Sequence[np.ndarray],
-        chosen: np.ndarray, where: Where | None,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
+        self,
+        held: Mapping[str, np.ndarray],
+        left: Mapping[str, np.ndarray],
+        states: Sequence[np.ndarray],
+        chosen: np.ndarray,
+        where: Where | None,
+    ) -> dict[str, np.ndarray]:
         """Return the outputs, by name, that no step has returned yet.
 
         Args:

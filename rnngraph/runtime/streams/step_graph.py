@@ -84,7 +84,7 @@ class Tail:
 
     def check_lengths(
         self, states: Mapping[str, np.ndarray], rows: np.ndarray, rests: Mapping[str, int], where: Where | None
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Raise ``ShapeError`` if a sequence that ends is shorter than the graph allows.
 
         Args:
@@ -109,9 +109,8 @@ class Tail:
         """Preconditions that depend on lengths alone."""
         checks = preconditions_of(self.timeline.graph)
         return [
-            check for check in checks
-            if check.kind == "size" and symbols_of(check.value) <= self.timeline.tempo.lengths
-        ]  # fmt: skip
+            check for check in checks if check.kind == "size" and symbols_of(check.value) <= self.timeline.tempo.lengths
+        ]
 
     def graph(self, rests: Mapping[str, int], where: Where | None) -> CompiledGraph:
         """Return the graph for these numbers of remaining entries, by length symbol.
@@ -259,9 +258,13 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
 
 
 def _of_chunks(
-    whole: _Recurrence, rows: Sequence[Dim], options: CompileOptions, source: GraphSource, kept: Set[str],
+    whole: _Recurrence,
+    rows: Sequence[Dim],
+    options: CompileOptions,
+    source: GraphSource,
+    kept: Set[str],
     where: Where | None,
-) -> _Recurrence:  # fmt: skip
+) -> _Recurrence:
     """Return the graph of a chunk, whose states include the past entries that it reads.
 
     Args:
@@ -313,16 +316,18 @@ def _with_axes_apart(
 
 def _moving(
     types: Mapping[str, TensorType], time_axis: Mapping[str, int | None] | None, only_initial: Sequence[str]
-) -> frozenset[str]:  # fmt: skip
+) -> frozenset[str]:
     """Return the inputs that each step is fed anew. ``time_axis`` is None if a step is a call."""
     names = (name for name, kind in types.items() if (kind.rank if time_axis is None else time_axis[name] is not None))
     return frozenset(names).difference(only_initial)
 
 
 def _held(
-    defaults: Mapping[str, np.ndarray], types: Mapping[str, TensorType], time_axis: Mapping[str, int | None],
+    defaults: Mapping[str, np.ndarray],
+    types: Mapping[str, TensorType],
+    time_axis: Mapping[str, int | None],
     sizes: Mapping[str, int],
-) -> dict[str, np.ndarray]:  # fmt: skip
+) -> dict[str, np.ndarray]:
     """Return the defaults of inputs without a time axis, the numbers of streams for each row."""
     shapes = {name: types[name].shape for name in defaults if time_axis.get(name, 0) is None}
     return {

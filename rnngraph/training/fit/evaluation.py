@@ -38,9 +38,13 @@ class Evaluation:
     """Loss and metrics over all examples, weighted by the rows of each batch."""
 
     def __init__(
-        self, program: Program, source: BatchSource, metrics: Mapping[str, Metric], padding: PaddingCheck,
+        self,
+        program: Program,
+        source: BatchSource,
+        metrics: Mapping[str, Metric],
+        padding: PaddingCheck,
         where: Where | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._program, self._source = program, source
         self._inputs = program.evaluation.input_names()
         self._functions: dict[str, Any] = {}

@@ -105,9 +105,15 @@ class PaddingCheck:
             parameters = Parameters(parts.lowered.slots, 0, given=values)
             options = parts.options
             program: Program = Program(
-                parts.source, parameters, 0, options.target.name, options.threads.count, None, options.cache or False,
+                parts.source,
+                parameters,
+                0,
+                options.target.name,
+                options.threads.count,
+                None,
+                options.cache or False,
                 notices=options.notices,
-            )  # fmt: skip
+            )
             self._trial = getattr(program, self._graph.part)
         return self._trial
 

@@ -270,8 +270,13 @@ class ReduceOnPlateau(Schedule):
 
 
 SCHEDULES: tuple[type[Schedule], ...] = (
-    ExponentialDecay, PolynomialDecay, CosineDecay, PiecewiseConstant, WarmUp, ReduceOnPlateau,
-)  # fmt: skip
+    ExponentialDecay,
+    PolynomialDecay,
+    CosineDecay,
+    PiecewiseConstant,
+    WarmUp,
+    ReduceOnPlateau,
+)
 
 
 def plateau_of(rate: Any) -> ReduceOnPlateau | None:

@@ -185,9 +185,10 @@ def _stages(totals: Graph) -> list[tuple[str, ...]]:
     left = dict(totals.outputs)
     while left:
         waiting = {
-            name for name, node in left.items()
+            name
+            for name, node in left.items()
             if any(item.op == "input" and item["label"] in left for item in topological([node]))
-        }  # fmt: skip
+        }
         stages.append(tuple(name for name in left if name not in waiting))
         left = {name: node for name, node in left.items() if name in waiting}
     return stages

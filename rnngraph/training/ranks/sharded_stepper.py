@@ -61,10 +61,17 @@ class ShardedStepper(Stepper):
         self._variant(SHOWN, (), None)  # raises if the loss mixes rows
 
     def step(
-        self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
-        on_commit: OnCommit | None = None, label_weights: tuple[float, ...] = (),
-        feeds: Any = (), named: Mapping[str, Any] | None = None, fetch: Fetch | None = None,
-    ) -> Any:  # fmt: skip
+        self,
+        arrays: dict[str, np.ndarray],
+        seed: int | None,
+        carry: bool,
+        where: Where | None,
+        on_commit: OnCommit | None = None,
+        label_weights: tuple[float, ...] = (),
+        feeds: Any = (),
+        named: Mapping[str, Any] | None = None,
+        fetch: Fetch | None = None,
+    ) -> Any:
         with self.lock:
             self._check_alike(arrays)
             return self._step(Batch(arrays, 0, None), seed, carry, where, on_commit, label_weights, fetch)
@@ -74,9 +81,15 @@ class ShardedStepper(Stepper):
         return slice(min(mine.start * each, count), min(mine.stop * each, count))
 
     def step_of_fit(
-        self, arrays: dict[str, np.ndarray], own: slice, count: int, carry: bool, where: Where | None,
-        on_commit: OnCommit, label_weights: tuple[float, ...],
-    ) -> float:  # fmt: skip
+        self,
+        arrays: dict[str, np.ndarray],
+        own: slice,
+        count: int,
+        carry: bool,
+        where: Where | None,
+        on_commit: OnCommit,
+        label_weights: tuple[float, ...],
+    ) -> float:
         with self.lock:
             loss: float = self._step(
                 Batch(arrays, own.start, count), None, carry, where, on_commit, label_weights, None
@@ -84,9 +97,15 @@ class ShardedStepper(Stepper):
             return loss
 
     def _step(
-        self, batch: Batch, seed: int | None, carry: bool, where: Where | None, on_commit: OnCommit | None,
-        label_weights: tuple[float, ...], fetch: Fetch | None,
-    ) -> Any:  # fmt: skip
+        self,
+        batch: Batch,
+        seed: int | None,
+        carry: bool,
+        where: Where | None,
+        on_commit: OnCommit | None,
+        label_weights: tuple[float, ...],
+        fetch: Fetch | None,
+    ) -> Any:
         state, ranks = self.state, self.ranks
         states = state.carried if carry else None
 
@@ -111,7 +130,7 @@ class ShardedStepper(Stepper):
 
     def warm_up(
         self, feeds: Mapping[str, Any], own: slice, count: int, where: Where | None, committed: Callable[[], None]
-    ) -> None:  # fmt: skip
+    ) -> None:
         state, training = self.state, self.state.program.training
         with self.lock:
             pieces: list[dict[str, np.ndarray]] = []
@@ -194,9 +213,13 @@ class ShardedStepper(Stepper):
         )
 
     def _commit(
-        self, variant: ShardVariant, results: dict[str, np.ndarray], seed: int | None, on_commit: OnCommit | None,
+        self,
+        variant: ShardVariant,
+        results: dict[str, np.ndarray],
+        seed: int | None,
+        on_commit: OnCommit | None,
         fetch: Fetch | None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         state, views = self.state, variant.given.views
         loss, skipped = float(views[LOSS]), state.skipped
         with state.interrupt:

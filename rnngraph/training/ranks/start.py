@@ -90,9 +90,18 @@ def _check(state: TrainState, ranks: Ranks, where: Where | None) -> None:
         (str(program.target), "the target", 'give all processes the same target=, such as "x86-64-v3"'),
         (fingerprint(program.training.compiled.graph), "the program", "run one script on all processes"),
         (tuple(state.trained), "only", "give all the same"),
-        ((_text(state.optimizer), state.clip_norm, state.clip_value, state.accumulate, state.skip_non_finite,
-          prune_text(state.prune)),
-         "the trainer's options", "give all the same"),
-    ):  # fmt: skip
+        (
+            (
+                _text(state.optimizer),
+                state.clip_norm,
+                state.clip_value,
+                state.accumulate,
+                state.skip_non_finite,
+                prune_text(state.prune),
+            ),
+            "the trainer's options",
+            "give all the same",
+        ),
+    ):
         problem = f"{what} of rank {{rank}} differs from that of rank 0; {remedy}"
         ranks.check_same(value, problem, where)

@@ -19,7 +19,7 @@ from .stepper import Stepper
 
 def profile_step(
     stepper: Stepper, arrays: dict[str, np.ndarray], seed: int | None, seconds: float, where: Where | None
-) -> Profile:  # fmt: skip
+) -> Profile:
     """Return the profile of steps with these feeds: forward, backward, update, and packing of the weights.
 
     Args:

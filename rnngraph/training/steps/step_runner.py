@@ -106,9 +106,14 @@ class StepVariant:
     """Variant of a step: with declared initial states, or carried from the step before."""
 
     def __init__(
-        self, state: TrainState, lowered: Lowered, compiled: CompiledGraph, states: str, fed: Collection[str],
+        self,
+        state: TrainState,
+        lowered: Lowered,
+        compiled: CompiledGraph,
+        states: str,
+        fed: Collection[str],
         fetch: Fetch | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """``states`` are shown or given. ``fed`` are names of callers' feeds. ``fetch`` is what a step returns besides
         the loss.
         """

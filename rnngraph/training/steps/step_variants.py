@@ -92,7 +92,7 @@ def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: tuple
     parts = state.program.parts
     return CompiledGraph(
         graph, "training", parts.options, parts.source.described, wrt, then=then, recompute=state.recompute
-    )  # fmt: skip
+    )
 
 
 def _changed(wrt: tuple[str, ...], state: TrainState) -> tuple[str, ...]:

@@ -43,18 +43,23 @@ class Stepper:
         self._variants = BoundedCache(MAX_VARIANTS)
         self._forward: NativeStep | None = None
 
-    def attempt(
-        self, feeds: Any, named: Mapping[str, Any], seed: int | None, carry: bool, fetch: Fetch | None
-    ) -> Any:  # fmt: skip
+    def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, carry: bool, fetch: Fetch | None) -> Any:
         """Run a step like an earlier one; return None, with nothing done, if it takes the slow path."""
         states = self.state.carried if carry else None
         return self._calls((carry, states is not None, (), fetch)).run(feeds, named, seed)
 
     def step(
-        self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
-        on_commit: OnCommit | None = None, label_weights: tuple[float, ...] = (),
-        feeds: Any = (), named: Mapping[str, Any] | None = None, fetch: Fetch | None = None,
-    ) -> Any:  # fmt: skip
+        self,
+        arrays: dict[str, np.ndarray],
+        seed: int | None,
+        carry: bool,
+        where: Where | None,
+        on_commit: OnCommit | None = None,
+        label_weights: tuple[float, ...] = (),
+        feeds: Any = (),
+        named: Mapping[str, Any] | None = None,
+        fetch: Fetch | None = None,
+    ) -> Any:
         """Run a step on the slow path, which finds or prepares the calls of steps like it.
 
         Args:
@@ -82,9 +87,13 @@ class Stepper:
                 return PreparedTrainStep(self._updates, variant, runner)
 
             step, given = self._calls((carry, states is not None, label_weights, fetch)).prepared(
-                feeds, named or {}, arrays, lambda key: program.parts.names.name_of(key, None),
-                program.training.input_types(), made,
-            )  # fmt: skip
+                feeds,
+                named or {},
+                arrays,
+                lambda key: program.parts.names.name_of(key, None),
+                program.training.input_types(),
+                made,
+            )
             wrapped = None if seed is None else int(arrays.get(SEED, 0))
             loss = step.run(given, wrapped, None, on_commit)
             assert loss is not None, "what was converted has the signature that was looked for"
@@ -95,16 +104,22 @@ class Stepper:
         return slice(count)
 
     def step_of_fit(
-        self, arrays: dict[str, np.ndarray], own: slice, count: int, carry: bool, where: Where | None,
-        on_commit: OnCommit, label_weights: tuple[float, ...],
-    ) -> float:  # fmt: skip
+        self,
+        arrays: dict[str, np.ndarray],
+        own: slice,
+        count: int,
+        carry: bool,
+        where: Where | None,
+        on_commit: OnCommit,
+        label_weights: tuple[float, ...],
+    ) -> float:
         """Return the loss of a step. ``arrays`` are rows ``own`` of a batch of ``count``."""
         loss: float = self.step(arrays, None, carry, where, on_commit, label_weights)
         return loss
 
     def warm_up(
         self, feeds: Mapping[str, Any], own: slice, count: int, where: Where | None, committed: Callable[[], None]
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Run forward from the declared states, and keep the final states for ``carry=True``."""
         state, training = self.state, self.state.program.training
         arrays = training.gather(feeds, {}, where)

@@ -48,9 +48,16 @@ class TrainState:
     """
 
     def __init__(
-        self, program: Program, optimizer: Optimizer, trained: tuple[str, ...], clip_norm: float | None,
-        clip_value: float | None, accumulate: int, where: Where | None, skip_non_finite: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        program: Program,
+        optimizer: Optimizer,
+        trained: tuple[str, ...],
+        clip_norm: float | None,
+        clip_value: float | None,
+        accumulate: int,
+        where: Where | None,
+        skip_non_finite: bool = True,
+    ) -> None:
         self.program, self.optimizer, self.trained = program, optimizer, trained
         self.updated = tuple(updates_of(program.parts.lowered.graph))
         self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate

@@ -44,7 +44,7 @@ def test_a_file_becomes_a_script_and_a_table(tmp_path: Path, capsys: pytest.Capt
 
 def test_other_commands_take_what_was_written_and_say_so_of_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+) -> None:
     (tmp_path / "amp.nam").write_text(json.dumps(amp()))
     assert main(["import", str(tmp_path / "amp.nam"), "-o", str(tmp_path / "net")]) == 0
     capsys.readouterr()
@@ -150,8 +150,10 @@ def test_other_files_are_of_no_format(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_fixed_inputs_are_numbers_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [fixed_input(text) for text in ("sr=16000", "a=b=0.5"[2:], "on=true")] == [
-        ("sr", 16000), ("b", 0.5), ("on", True),
-    ]  # fmt: skip
+        ("sr", 16000),
+        ("b", 0.5),
+        ("on", True),
+    ]
     for text in ("sr", "=3", "sr=fast", "sr=[1]", "sr="):
         with pytest.raises(SystemExit):
             main(["import", "a.onnx", "-o", "net", "--fixed", text])

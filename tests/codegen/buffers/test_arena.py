@@ -69,9 +69,10 @@ def first_fit(wanted: list[tuple[int, int, int]]) -> list[int]:
     places: list[int] = []
     for number, (first, _, size_bytes) in enumerate(wanted):
         living = sorted(
-            (place, place + other) for place, (_, last, other) in zip(places, wanted[:number], strict=True)
+            (place, place + other)
+            for place, (_, last, other) in zip(places, wanted[:number], strict=True)
             if last >= first
-        )  # fmt: skip
+        )
         begin = 0
         for low, high in living:
             if low - begin >= size_bytes:

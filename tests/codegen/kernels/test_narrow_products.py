@@ -34,7 +34,7 @@ def with_dots(form: str) -> Target:
 
 def run(
     graph: Graph, feeds: dict[str, np.ndarray], weights: dict[str, np.ndarray], target: Target | None = None
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """The graph's only output, by native code."""
     target = target or host()
     entry = NativeEntry(compile_graph(graph, target, "product"), target)
@@ -74,9 +74,11 @@ def test_sums_of_bytes_are_exact(depth: int, width: int) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-WAYS = [("plain", 128), ("plain", 512), *(
-    (way, bits) for bits in (128, 256, 512) for way in ("maddubs", "maddwd") if (way, bits) != ("maddubs", 512)
-)]  # fmt: skip
+WAYS = [
+    ("plain", 128),
+    ("plain", 512),
+    *((way, bits) for bits in (128, 256, 512) for way in ("maddubs", "maddwd") if (way, bits) != ("maddubs", 512)),
+]
 
 
 @pytest.mark.parametrize(("way", "bits"), WAYS)

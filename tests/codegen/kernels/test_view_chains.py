@@ -37,9 +37,12 @@ def viewed(draw: np.random.Generator, value: Node) -> Node:
             return make("reshape", value, shape=(*shape[:axis], 1, *shape[axis:]))
     start, step = int(draw.integers(sizes[axis])), int(draw.integers(1, 4))
     return make(
-        "slice", value, start=tuple(start if a == axis else 0 for a in range(len(shape))), stop=shape,
+        "slice",
+        value,
+        start=tuple(start if a == axis else 0 for a in range(len(shape))),
+        stop=shape,
         step=tuple(step if a == axis else 1 for a in range(len(shape))),
-    )  # fmt: skip
+    )
 
 
 def drawn(seed: int) -> tuple[Graph, np.ndarray]:

@@ -29,9 +29,13 @@ def greedy(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
     """Each word is fed back, until one of six."""
     table = rg.parameter("table", (WORDS, 4))
     return rg.dynamic_decode(
-        Speller(rg.GRUCell(units), WORDS), table[2], lambda output, _: rg.gather(table, rg.argmax(output)), steps,
-        initial_state=rg.placeholder("state", (None, units)), stop=lambda output: rg.less(rg.argmax(output), 6),
-    )  # fmt: skip
+        Speller(rg.GRUCell(units), WORDS),
+        table[2],
+        lambda output, _: rg.gather(table, rg.argmax(output)),
+        steps,
+        initial_state=rg.placeholder("state", (None, units)),
+        stop=lambda output: rg.less(rg.argmax(output), 6),
+    )
 
 
 def attending(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
@@ -40,18 +44,24 @@ def attending(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
     layers = rg.MultiRNNCell([rg.LSTMCell(units), rg.GRUCell(units)])
     return rg.dynamic_decode(
         rg.AttentionWrapper(layers, rg.LuongAttention(units, memory), units),
-        rg.placeholder("first", (None, 3)), lambda output, _: output[:, :3] + memory[:, 0, :3], steps,
+        rg.placeholder("first", (None, 3)),
+        lambda output, _: output[:, :3] + memory[:, 0, :3],
+        steps,
         stop=lambda output: rg.greater(rg.reduce_sum(output, 1), 0.1),
-    )  # fmt: skip
+    )
 
 
 def fed(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
     """Numbers are fed back, beside what is read step by step."""
     inputs = rg.placeholder("inputs", (None, steps, 3))
     return rg.dynamic_decode(
-        rg.BasicLSTMCell(units), rg.placeholder("first", (None, 3)), lambda output, x: output[:, :3] + x, None, inputs,
+        rg.BasicLSTMCell(units),
+        rg.placeholder("first", (None, 3)),
+        lambda output, x: output[:, :3] + x,
+        None,
+        inputs,
         stop=lambda output: rg.reduce_max(output, 1) > 0.4,
-    )  # fmt: skip
+    )
 
 
 DECODERS: dict[str, Callable[[int, int], Any]] = {"greedy": greedy, "attending": attending, "fed": fed}

@@ -107,10 +107,16 @@ def test_entries_along_an_axis(dtype: str) -> None:
     np.testing.assert_array_equal(found, np.take_along_axis(X, np.broadcast_to(INDEX, (2, 5, 3)), 2))
 
 
-@pytest.mark.parametrize(("mode", "meet"), [
-    ("set", lambda old, new: new), ("add", np.add), ("multiply", np.multiply), ("minimum", np.minimum),
-    ("maximum", np.maximum),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("mode", "meet"),
+    [
+        ("set", lambda old, new: new),
+        ("add", np.add),
+        ("multiply", np.multiply),
+        ("minimum", np.minimum),
+        ("maximum", np.maximum),
+    ],
+)
 def test_entries_that_are_put(mode: str, meet: Callable[[Any, Any], Any]) -> None:
     """One after the other, so that of several for one entry the last is set."""
     wanted, values = X.copy(), X[:, :, :3] * 2

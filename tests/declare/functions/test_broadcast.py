@@ -28,9 +28,16 @@ def test_the_gradient_of_what_was_repeated_is_a_sum() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "error"),
-    [((2, 4), rg.ShapeError), ((3,), rg.ShapeError), (None, rg.RnnGraphError), ((2, -1), rg.ShapeError),
-     ((2, "a b"), rg.ShapeError), ((None, 2, 3), rg.ShapeError), ("ab", rg.DtypeError)],
-)  # fmt: skip
+    [
+        ((2, 4), rg.ShapeError),
+        ((3,), rg.ShapeError),
+        (None, rg.RnnGraphError),
+        ((2, -1), rg.ShapeError),
+        ((2, "a b"), rg.ShapeError),
+        ((None, 2, 3), rg.ShapeError),
+        ("ab", rg.DtypeError),
+    ],
+)
 def test_what_can_t_be_repeated_is_an_error(shape: object, error: type[Exception]) -> None:
     with pytest.raises(error):
         rg.compile(rg.broadcast_to(rg.placeholder("x", (2, 3)), shape))  # type: ignore[arg-type]

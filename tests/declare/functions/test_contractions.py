@@ -11,11 +11,23 @@ SHAPES = {"x": (2, 3, 4), "y": (4, 5), "m": (3, 4), "v": (4,), "q": (2, 4, 4)}
 FEEDS = {name: np.random.default_rng(len(name)).normal(size=shape).astype(np.float32) for name, shape in SHAPES.items()}
 
 
-@pytest.mark.parametrize(("equation", "names"), [
-    ("btd,de->bte", "xy"), ("btd,de->ebt", "xy"), ("btd,bsd->bts", "xx"), ("btd,btd->bt", "xx"), ("...d,d", "xv"),
-    ("btd->db", "x"), ("td,btd,de->be", "mxy"), ("btd,te->b", "xm"), ("i,j->ji", "vv"), ("bii->b", "q"),
-    ("bii,i->bi", "qv"), ("btd,tde->be", "xz"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("equation", "names"),
+    [
+        ("btd,de->bte", "xy"),
+        ("btd,de->ebt", "xy"),
+        ("btd,bsd->bts", "xx"),
+        ("btd,btd->bt", "xx"),
+        ("...d,d", "xv"),
+        ("btd->db", "x"),
+        ("td,btd,de->be", "mxy"),
+        ("btd,te->b", "xm"),
+        ("i,j->ji", "vv"),
+        ("bii->b", "q"),
+        ("bii,i->bi", "qv"),
+        ("btd,tde->be", "xz"),
+    ],
+)
 def test_products_by_letters(equation: str, names: str) -> None:
     feeds = {**FEEDS, "z": FEEDS["x"].swapaxes(0, 1).swapaxes(1, 2)}
     arrays = [feeds[name] for name in names]

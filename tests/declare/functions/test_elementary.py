@@ -18,33 +18,95 @@ from rnngraph.codegen.llvm.vecmath import ERROR_BOUNDS
 Array = np.ndarray[Any, Any]
 INFINITY, NAN = math.inf, math.nan
 MAGNITUDES = (
-    0.0, 1e-8, 1e-4, 1e-3, 0.1, 0.25, 0.5, 0.6, 0.75, 0.9, 0.999999, 1.0, 1.0000001, 1.5, 2.0, 2.5, 3.0, 7.0, 8.0, 10.0,
-    20.0, 80.5, 88.0, 89.0, 89.4, 100.0, 300.0, 709.0, 710.4, 1000.0, 1024.0, 1e5, 1e10, 1.8e19, 1e20, 1e30,
-    3.4028235e38, 1e-20, 1e-30, 1.1754944e-38, 1e-40, 1e-45, 1.7976931348623157e308, 5e-324, INFINITY, NAN,
-)  # fmt: skip
+    0.0,
+    1e-8,
+    1e-4,
+    1e-3,
+    0.1,
+    0.25,
+    0.5,
+    0.6,
+    0.75,
+    0.9,
+    0.999999,
+    1.0,
+    1.0000001,
+    1.5,
+    2.0,
+    2.5,
+    3.0,
+    7.0,
+    8.0,
+    10.0,
+    20.0,
+    80.5,
+    88.0,
+    89.0,
+    89.4,
+    100.0,
+    300.0,
+    709.0,
+    710.4,
+    1000.0,
+    1024.0,
+    1e5,
+    1e10,
+    1.8e19,
+    1e20,
+    1e30,
+    3.4028235e38,
+    1e-20,
+    1e-30,
+    1.1754944e-38,
+    1e-40,
+    1e-45,
+    1.7976931348623157e308,
+    5e-324,
+    INFINITY,
+    NAN,
+)
 NAMES: dict[str, tuple[Callable[[Any], Any], float]] = {
-    "sinh": (mpmath.sinh, 4), "cosh": (mpmath.cosh, 4), "tan": (mpmath.tan, 8), "asin": (mpmath.asin, 5),
-    "acos": (mpmath.acos, 5), "asinh": (mpmath.asinh, 4), "acosh": (mpmath.acosh, 4), "atanh": (mpmath.atanh, 4),
-    "exp2": (lambda x: mpmath.mpf(2) ** x, 1.2), "log2": (lambda x: mpmath.log(x, 2), 3),
-    "log10": (mpmath.log10, 3), "erfc": (lambda x: mpmath.erfc(max(min(x, 1000), -1000)), 6),
+    "sinh": (mpmath.sinh, 4),
+    "cosh": (mpmath.cosh, 4),
+    "tan": (mpmath.tan, 8),
+    "asin": (mpmath.asin, 5),
+    "acos": (mpmath.acos, 5),
+    "asinh": (mpmath.asinh, 4),
+    "acosh": (mpmath.acosh, 4),
+    "atanh": (mpmath.atanh, 4),
+    "exp2": (lambda x: mpmath.mpf(2) ** x, 1.2),
+    "log2": (lambda x: mpmath.log(x, 2), 3),
+    "log10": (mpmath.log10, 3),
+    "erfc": (lambda x: mpmath.erfc(max(min(x, 1000), -1000)), 6),
     "ndtr": (lambda x: mpmath.ncdf(max(min(x, 1000), -1000)), 7),
-    "logit": (lambda x: mpmath.log(x / (1 - x)), 4), "entr": (lambda x: -x * mpmath.log(x), 3),
-    "rsqrt": (lambda x: 1 / mpmath.sqrt(x), 1.5), "reciprocal": (lambda x: 1 / x, 0.5),
-    "deg2rad": (lambda x: x * mpmath.pi / 180, 1.1), "rad2deg": (lambda x: x * 180 / mpmath.pi, 1.1),
+    "logit": (lambda x: mpmath.log(x / (1 - x)), 4),
+    "entr": (lambda x: -x * mpmath.log(x), 3),
+    "rsqrt": (lambda x: 1 / mpmath.sqrt(x), 1.5),
+    "reciprocal": (lambda x: 1 / x, 0.5),
+    "deg2rad": (lambda x: x * mpmath.pi / 180, 1.1),
+    "rad2deg": (lambda x: x * 180 / mpmath.pi, 1.1),
     "log_sigmoid": (lambda x: -mpmath.log1p(mpmath.exp(-x)), 4),
-}  # fmt: skip
+}
 """Functions of one number, and how many units in the last place they may be off."""
 SPECIAL: dict[str, dict[float, float]] = {
-    "sinh": {INFINITY: INFINITY, -INFINITY: -INFINITY}, "cosh": {INFINITY: INFINITY, -INFINITY: INFINITY},
-    "asinh": {INFINITY: INFINITY, -INFINITY: -INFINITY}, "acosh": {INFINITY: INFINITY},
-    "atanh": {1.0: INFINITY, -1.0: -INFINITY}, "exp2": {INFINITY: INFINITY, -INFINITY: 0.0},
-    "log2": {0.0: -INFINITY, INFINITY: INFINITY}, "log10": {0.0: -INFINITY, INFINITY: INFINITY},
-    "erfc": {INFINITY: 0.0, -INFINITY: 2.0}, "ndtr": {INFINITY: 1.0, -INFINITY: 0.0},
-    "logit": {0.0: -INFINITY, 1.0: INFINITY}, "entr": {0.0: 0.0, INFINITY: -INFINITY, -INFINITY: -INFINITY},
-    "rsqrt": {INFINITY: 0.0}, "reciprocal": {INFINITY: 0.0, -INFINITY: -0.0},
-    "deg2rad": {INFINITY: INFINITY, -INFINITY: -INFINITY}, "rad2deg": {INFINITY: INFINITY, -INFINITY: -INFINITY},
+    "sinh": {INFINITY: INFINITY, -INFINITY: -INFINITY},
+    "cosh": {INFINITY: INFINITY, -INFINITY: INFINITY},
+    "asinh": {INFINITY: INFINITY, -INFINITY: -INFINITY},
+    "acosh": {INFINITY: INFINITY},
+    "atanh": {1.0: INFINITY, -1.0: -INFINITY},
+    "exp2": {INFINITY: INFINITY, -INFINITY: 0.0},
+    "log2": {0.0: -INFINITY, INFINITY: INFINITY},
+    "log10": {0.0: -INFINITY, INFINITY: INFINITY},
+    "erfc": {INFINITY: 0.0, -INFINITY: 2.0},
+    "ndtr": {INFINITY: 1.0, -INFINITY: 0.0},
+    "logit": {0.0: -INFINITY, 1.0: INFINITY},
+    "entr": {0.0: 0.0, INFINITY: -INFINITY, -INFINITY: -INFINITY},
+    "rsqrt": {INFINITY: 0.0},
+    "reciprocal": {INFINITY: 0.0, -INFINITY: -0.0},
+    "deg2rad": {INFINITY: INFINITY, -INFINITY: -INFINITY},
+    "rad2deg": {INFINITY: INFINITY, -INFINITY: -INFINITY},
     "log_sigmoid": {INFINITY: 0.0, -INFINITY: -INFINITY},
-}  # fmt: skip
+}
 ODD = ("sinh", "tan", "asin", "asinh", "atanh", "deg2rad", "rad2deg", "reciprocal")
 
 
@@ -163,8 +225,10 @@ def test_of_integers(name: str, dtype: str) -> None:
     generator, limits = np.random.default_rng(6), np.iinfo(dtype)
     hard = [0, 1, -1, 2, -2, 3, 7, -7, 10, limits.max, limits.min, limits.max - 1, limits.min + 1]
     a, b = (item.ravel() for item in np.meshgrid(np.array(hard, dtype), np.array(hard, dtype)))
-    drawn = [generator.integers(limits.min, limits.max, 20_000, dtype) >> generator.integers(0, limits.bits, 20_000)
-             for _ in range(2)]  # fmt: skip
+    drawn = [
+        generator.integers(limits.min, limits.max, 20_000, dtype) >> generator.integers(0, limits.bits, 20_000)
+        for _ in range(2)
+    ]
     a, b = (np.concatenate([item, more.astype(dtype)]) for item, more in zip((a, b), drawn, strict=True))
     if name == "power":
         b = b % 70
@@ -207,8 +271,12 @@ def test_powers_of_hard_points_are_numpys(dtype: str, target: str | None) -> Non
 def test_powers_of_float32_hold_their_bound(target: str | None) -> None:
     generator, count = np.random.default_rng(7), 500_000
     with np.errstate(all="ignore"):
-        for x in (np.exp(generator.uniform(-87, 88, count)), generator.uniform(0.5, 2, count),
-                  1 + generator.normal(0, 1e-3, count), generator.integers(1, 50, count)):  # fmt: skip
+        for x in (
+            np.exp(generator.uniform(-87, 88, count)),
+            generator.uniform(0.5, 2, count),
+            1 + generator.normal(0, 1e-3, count),
+            generator.integers(1, 50, count),
+        ):
             base = x.astype(np.float32)
             exponent = (generator.uniform(-103, 88.7, count) / np.log(base.astype(float))).astype(np.float32)
             wanted = np.power(base.astype(float), exponent.astype(float))
@@ -243,14 +311,21 @@ def test_exponents_that_are_numbers() -> None:
         np.testing.assert_allclose(computed(lambda y: (-2.0) ** y, x), np.power(np.float32(-2.0), x), rtol=3e-7)
         np.testing.assert_allclose(
             computed(lambda x: x ** rg.constant([2.0, 3, 0, 2, 0, 3, 0, 2, 1]), x),
-            np.power(x, np.float32([2, 3, 0, 2, 0, 3, 0, 2, 1])), rtol=3e-7,
-        )  # fmt: skip
+            np.power(x, np.float32([2, 3, 0, 2, 0, 3, 0, 2, 1])),
+            rtol=3e-7,
+        )
 
 
 PAIRS: dict[str, Callable[[Any, Any], Any]] = {
-    "atan2": np.arctan2, "hypot": np.hypot, "logaddexp": np.logaddexp, "logaddexp2": np.logaddexp2,
-    "copysign": np.copysign, "heaviside": np.heaviside, "fmax": np.fmax, "fmin": np.fmin,
-}  # fmt: skip
+    "atan2": np.arctan2,
+    "hypot": np.hypot,
+    "logaddexp": np.logaddexp,
+    "logaddexp2": np.logaddexp2,
+    "copysign": np.copysign,
+    "heaviside": np.heaviside,
+    "fmax": np.fmax,
+    "fmin": np.fmin,
+}
 
 
 @pytest.mark.parametrize("name", PAIRS)

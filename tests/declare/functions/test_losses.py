@@ -95,10 +95,18 @@ def test_what_does_not_fit() -> None:
 
 
 OF_PREDICTIONS = [
-    rg.mean_squared_error, rg.absolute_difference, rg.huber_loss, rg.sigmoid_cross_entropy, rg.softmax_cross_entropy,
-    tf.losses.mean_squared_error, tf.losses.absolute_difference, tf.losses.huber_loss, tf.losses.log_loss,
-    tf.losses.hinge_loss, lambda y, x: tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x),
-]  # fmt: skip
+    rg.mean_squared_error,
+    rg.absolute_difference,
+    rg.huber_loss,
+    rg.sigmoid_cross_entropy,
+    rg.softmax_cross_entropy,
+    tf.losses.mean_squared_error,
+    tf.losses.absolute_difference,
+    tf.losses.huber_loss,
+    tf.losses.log_loss,
+    tf.losses.hinge_loss,
+    lambda y, x: tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x),
+]
 
 
 @pytest.mark.parametrize("number", range(len(OF_PREDICTIONS)))
@@ -117,10 +125,14 @@ def test_a_call_finds_labels_that_would_be_repeated() -> None:
     wide = {"x": np.ones((4, 5, 3)), "y": np.zeros((4, 1), int), "one": np.ones((4, 1)), "open": np.ones((4, 5))}
     narrow = {"x": np.ones((1, 1, 3)), "y": [[0]], "one": np.ones((4, 1)), "open": np.ones((4, 1))}
     for made in (
-        rg.sparse_softmax_cross_entropy(y, x), rg.accuracy(y, x), rg.mean_squared_error(open_width, one),
-        rg.gather_last(x, length), rg.reverse_sequence(x, length), rg.accuracy(rg.argmax(x), x, lengths=length),
+        rg.sparse_softmax_cross_entropy(y, x),
+        rg.accuracy(y, x),
+        rg.mean_squared_error(open_width, one),
+        rg.gather_last(x, length),
+        rg.reverse_sequence(x, length),
+        rg.accuracy(rg.argmax(x), x, lengths=length),
         rg.ctc_loss(rg.constant([[1, 1]]), x),
-    ):  # fmt: skip
+    ):
         program = rg.compile({"made": made})
         with pytest.raises(rg.ShapeError, match="must be equal"):
             program.inference({name: (wide | {"length": [1]})[name] for name in program.inputs})

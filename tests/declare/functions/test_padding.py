@@ -9,8 +9,14 @@ import rnngraph as rg
 
 SHAPE = (3, 5, 4)
 GIVEN: list[Any] = [
-    0, 2, (1, 2), [(0, 2)], ((0, 0), (3, 1), (0, 2)), [[1], [0], [3]], np.array([[2, 0], [0, 0], [1, 1]]),
-]  # fmt: skip
+    0,
+    2,
+    (1, 2),
+    [(0, 2)],
+    ((0, 0), (3, 1), (0, 2)),
+    [[1], [0], [3]],
+    np.array([[2, 0], [0, 0], [1, 1]]),
+]
 
 
 @pytest.mark.filterwarnings("ignore:.*pads all 3 axes")
@@ -28,9 +34,10 @@ def test_every_mode(mode: str, shape: tuple[int | None, ...]) -> None:
 def test_numbers_around_and_axes_by_number() -> None:
     x, ids = rg.placeholder("x", (None, 4)), rg.placeholder("ids", (None, None), "int32")
     outputs = {
-        "last": rg.pad(x, {-1: (1, 2), 0: 1}, value=-np.inf), "ids": rg.pad(ids, {1: (0, 3)}, value=7),
+        "last": rg.pad(x, {-1: (1, 2), 0: 1}, value=-np.inf),
+        "ids": rg.pad(ids, {1: (0, 3)}, value=7),
         "truths": rg.pad(ids > 2, [(0, 1)], value=True),
-    }  # fmt: skip
+    }
     a, b = np.ones((2, 4), "f"), np.arange(6, dtype="int32").reshape(2, 3)
     result = rg.compile(outputs).inference(x=a, ids=b)
     np.testing.assert_array_equal(result["last"], np.pad(a, ((1, 1), (1, 2)), constant_values=-np.inf))

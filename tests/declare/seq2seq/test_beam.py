@@ -44,9 +44,13 @@ def program(penalty: float) -> Any:
     table = rg.parameter("table", (WORDS, 4), dtype="float64")
     thought = rg.placeholder("thought", (None, WORDS), dtype="float64")
     found = rg.dynamic_decode(
-        rg.GRUCell(WORDS), table[1], lambda words, _: rg.gather(table, words), STEPS, initial_state=thought,
+        rg.GRUCell(WORDS),
+        table[1],
+        lambda words, _: rg.gather(table, words),
+        STEPS,
+        initial_state=thought,
         beam=rg.Beam(WIDTH, END, length_penalty=penalty),
-    )  # fmt: skip
+    )
     made = rg.compile(found._asdict())
     draw = np.random.default_rng(3)
     for name in made.parameters:
@@ -83,13 +87,21 @@ def test_the_best_hypothesis_is_at_least_as_likely_as_the_greedy_one() -> None:
     thought = rg.placeholder("thought", (None, WORDS), dtype="float64")
     cell = rg.shared(rg.GRUCell(WORDS))
     best = rg.dynamic_decode(
-        cell, table[1], lambda words, _: rg.gather(table, words), STEPS, initial_state=thought,
+        cell,
+        table[1],
+        lambda words, _: rg.gather(table, words),
+        STEPS,
+        initial_state=thought,
         beam=rg.Beam(WORDS, END),
-    )  # fmt: skip
+    )
     scores, _, lengths = rg.dynamic_decode(
-        cell, table[1], lambda scores, _: rg.gather(table, rg.argmax(scores)), STEPS, initial_state=thought,
+        cell,
+        table[1],
+        lambda scores, _: rg.gather(table, rg.argmax(scores)),
+        STEPS,
+        initial_state=thought,
         stop=lambda scores: rg.equal(rg.argmax(scores), END),
-    )  # fmt: skip
+    )
     made = rg.compile({"best": best.scores, "scores": scores, "lengths": lengths})
     draw = np.random.default_rng(7)
     for name in made.parameters:

@@ -215,8 +215,9 @@ def test_sampling_is_scheduled_by_row_and_step(fed: bool) -> None:
         np.testing.assert_allclose(result[:, step], h, atol=1e-12)
         if step + 1 < STEPS:  # whichever of the two it was
             options = [h * 2, feeds["teacher"][:, step]]
-            outcomes = [reference.gru_step(reference.GRU(3), program.parameters, "decoder", option, h)[0]
-                        for option in options]  # fmt: skip
+            outcomes = [
+                reference.gru_step(reference.GRU(3), program.parameters, "decoder", option, h)[0] for option in options
+            ]
             errors = [abs(outcome - result[:, step + 1]).max(axis=1) for outcome in outcomes]
             chosen.append(errors[1] < errors[0])
             x = np.where(chosen[-1][:, None], options[1], options[0])
@@ -224,8 +225,12 @@ def test_sampling_is_scheduled_by_row_and_step(fed: bool) -> None:
     assert 0.35 < drawn.mean() < 0.65
     assert not (drawn == drawn[:1]).all()
     assert not (drawn == drawn[:, :1]).all()
-    halves = [program.training({**feeds, "first": feeds["first"][rows], "teacher": feeds["teacher"][rows]}, seed=4,
-                               first_row=rows.start)["outputs"] for rows in (slice(0, 12), slice(12, 25))]  # fmt: skip
+    halves = [
+        program.training(
+            {**feeds, "first": feeds["first"][rows], "teacher": feeds["teacher"][rows]}, seed=4, first_row=rows.start
+        )["outputs"]
+        for rows in (slice(0, 12), slice(12, 25))
+    ]
     np.testing.assert_array_equal(np.concatenate(halves), result)
     if fed:
         with pytest.raises(rg.NameLookupError, match="'p'"):
@@ -319,9 +324,13 @@ def test_every_pass_keeps_what_it_means(name: str) -> None:
 def test_unrolled_steps_are_the_same(unroll: int | str) -> None:
     table = rg.parameter("table", (WORDS, 4))
     made = rg.dynamic_decode(
-        Speller(rg.GRUCell(UNITS), WORDS), table[2], lambda y, _: rg.gather(table, rg.argmax(y)), STEPS,
-        initial_state=rg.placeholder("state", (None, UNITS)), stop=lambda y: rg.equal(rg.argmax(y), STOP),
-    )  # fmt: skip
+        Speller(rg.GRUCell(UNITS), WORDS),
+        table[2],
+        lambda y, _: rg.gather(table, rg.argmax(y)),
+        STEPS,
+        initial_state=rg.placeholder("state", (None, UNITS)),
+        stop=lambda y: rg.equal(rg.argmax(y), STOP),
+    )
     results, loss = {"outputs": made[0], "final": made[1], "lengths": made[2]}, rg.reduce_sum(rg.square(made[0]))
     plain = randomised(rg.compile(results, loss=loss), 5)
     other = rg.compile(results, loss=loss, unroll=unroll, parameters=plain)
@@ -357,9 +366,13 @@ def test_a_decoder_is_trained() -> None:
     wanted = rg.placeholder("wanted", (None, 6), "int64")
     lengths = rg.placeholder("lengths", (None,), "int64")
     outputs, _, taken = rg.dynamic_decode(
-        rg.GRUCell(6, activation="identity"), first, lambda y, _: rg.one_hot(rg.argmax(y), 6), 6, teacher=teacher,
+        rg.GRUCell(6, activation="identity"),
+        first,
+        lambda y, _: rg.one_hot(rg.argmax(y), 6),
+        6,
+        teacher=teacher,
         stop=lambda y: rg.by_graph(training=False, inference=rg.equal(rg.argmax(y), 0)),
-    )  # fmt: skip
+    )
     loss = rg.sparse_softmax_cross_entropy(wanted, outputs * 3.0, lengths=lengths)
     program = rg.compile({"words": rg.argmax(outputs), "taken": taken}, loss=loss, seed=1)
     eye, starts = np.eye(6, dtype=np.float32), np.arange(1, 6)
@@ -379,8 +392,11 @@ def test_a_decoder_is_trained() -> None:
 def declared(**changes: Any) -> Any:
     first = rg.placeholder("first", (None, 3))
     arguments: dict[str, Any] = {
-        "cell": rg.BasicRNNCell(3), "first_input": first, "next_input": lambda y, _: y, "max_steps": 4
-    }  # fmt: skip
+        "cell": rg.BasicRNNCell(3),
+        "first_input": first,
+        "next_input": lambda y, _: y,
+        "max_steps": 4,
+    }
     return rg.dynamic_decode(**{**arguments, **changes})
 
 

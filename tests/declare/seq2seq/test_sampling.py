@@ -46,14 +46,20 @@ def frequencies(**ways: dict[str, Any]) -> dict[str, np.ndarray]:
 @pytest.mark.slow
 def test_classes_are_drawn_as_often_as_they_are_probable() -> None:
     found = frequencies(
-        warm={"temperature": 0.7}, three={"top_k": 3, "seed": 2}, half={"top_p": 0.6, "seed": 3},
-        best={"temperature": 0}, both={"top_k": 4, "top_p": 0.7, "seed": 4},
-    )  # fmt: skip
+        warm={"temperature": 0.7},
+        three={"top_k": 3, "seed": 2},
+        half={"top_p": 0.6, "seed": 3},
+        best={"temperature": 0},
+        both={"top_k": 4, "top_p": 0.7, "seed": 4},
+    )
     warm = SHARES ** (1 / 0.7)
     expected = {
-        "warm": warm, "three": SHARES * [1, 1, 1, 0, 0, 0], "half": SHARES * [1, 1, 0, 0, 0, 0],
-        "best": [1, 0, 0, 0, 0, 0], "both": SHARES * [1, 1, 0, 0, 0, 0],
-    }  # fmt: skip
+        "warm": warm,
+        "three": SHARES * [1, 1, 1, 0, 0, 0],
+        "half": SHARES * [1, 1, 0, 0, 0, 0],
+        "best": [1, 0, 0, 0, 0, 0],
+        "both": SHARES * [1, 1, 0, 0, 0, 0],
+    }
     for name, weights in expected.items():
         assert_allclose(found[name], weights / np.sum(weights), atol=0.012, err_msg=name)
 

@@ -51,8 +51,10 @@ def show(browser: Browser, path: Path, place: str = "") -> None:
 
 def settle(browser: Browser) -> None:
     """Waits until what can wait is done: a dozen frames."""
-    browser.run("let frames = 0; delete document.body.dataset.settled; const next = () => (++frames < 12 ?"
-                "requestAnimationFrame(next) : (document.body.dataset.settled = 'yes')); next();")  # fmt: skip
+    browser.run(
+        "let frames = 0; delete document.body.dataset.settled; const next = () => (++frames < 12 ?"
+        "requestAnimationFrame(next) : (document.body.dataset.settled = 'yes')); next();"
+    )
     browser.until("return document.body.dataset.settled === 'yes'")
 
 
@@ -105,8 +107,10 @@ def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path
         assert browser.run(LIT), name
     # And back: a line of a stage selects what its box does.
     stage(browser, "lowered")
-    browser.run("[...document.querySelectorAll('#panes .line')].find((line) =>"
-                "line.textContent.includes('cell_2/basic_rnn_cell/kernel')).id = 'line'")  # fmt: skip
+    browser.run(
+        "[...document.querySelectorAll('#panes .line')].find((line) =>"
+        "line.textContent.includes('cell_2/basic_rnn_cell/kernel')).id = 'line'"
+    )
     browser.pointer("#line span:last-child", click=True)
     settle(browser)
     assert browser.run("return location.hash").startswith("#inference/lowered/")
@@ -144,9 +148,11 @@ def test_graphs_are_switched_and_differ_in_the_dropout(browser: Browser, tmp_pat
     folded = browser.run("return document.querySelector('#stages details summary').textContent")
     assert folded.endswith("nothing")
     browser.run("document.getElementById('beside').click()")
-    nets = browser.run(f"return [...document.querySelectorAll('{SHOWN}')].map((net) => [net.dataset.graph,"
-                       "net.querySelectorAll('g:not(.closed) > rect.dropout').length,"
-                       "net.getBoundingClientRect().width > 80])")  # fmt: skip
+    nets = browser.run(
+        f"return [...document.querySelectorAll('{SHOWN}')].map((net) => [net.dataset.graph,"
+        "net.querySelectorAll('g:not(.closed) > rect.dropout').length,"
+        "net.getBoundingClientRect().width > 80])"
+    )
     assert nets == [["training", 3, True], ["inference", 0, True]]
     assert said(browser) == []
 
@@ -380,7 +386,7 @@ def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) ->
     nodes = browser.run(
         "return Math.max(...JSON.parse(document.getElementById('facts').textContent).graphs[0].stages"
         ".filter((one) => one.before).map((one) => one.count))"
-    )  # fmt: skip
+    )
     assert nodes > 3000
 
     def run(command: str, **parameters: Any) -> Any:

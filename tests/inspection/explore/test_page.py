@@ -161,10 +161,11 @@ def test_changes_of_drawn_texts(seed: int) -> None:
 def test_boxes_are_lit_by_their_places_and_select_their_layer(page: str) -> None:
     facts = read(page).facts
     cells = {
-        layer: box for box in facts["boxes"].values()
+        layer: box
+        for box in facts["boxes"].values()
         for layer in {facts["places"][place][2] for place in facts["sets"][box["all"]]}
         if layer.endswith("basic_rnn_cell") and len(facts["sets"][box["all"]]) < 4
-    }  # fmt: skip
+    }
     assert [*cells] == [f"rnn/multi_rnn_cell/cell_{number}/basic_rnn_cell" for number in range(2)]
     one, other = (set(facts["sets"][box["all"]]) for box in cells.values())
     assert not one & other
@@ -212,10 +213,36 @@ def test_taps_are_those_of_the_batch() -> None:
 
 
 TAGS = {
-    "html", "head", "meta", "title", "style", "body", "noscript", "header", "h1", "div", "label", "input", "span",
-    "button", "dl", "dt", "dd", "main", "section", "select", "nav", "footer", "script", "svg", "g", "rect", "text",
-    "path", "polygon",
-}  # fmt: skip
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "noscript",
+    "header",
+    "h1",
+    "div",
+    "label",
+    "input",
+    "span",
+    "button",
+    "dl",
+    "dt",
+    "dd",
+    "main",
+    "section",
+    "select",
+    "nav",
+    "footer",
+    "script",
+    "svg",
+    "g",
+    "rect",
+    "text",
+    "path",
+    "polygon",
+}
 """Elements that pages have."""
 
 
@@ -292,7 +319,7 @@ program = rg.compile({"y": outputs}, cache=False)
 
 def test_the_command_takes_scripts_and_files_of_other_formats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "net.py").write_text(SCRIPT)

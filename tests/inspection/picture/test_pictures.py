@@ -40,9 +40,12 @@ def rows(declaration: Declaration) -> list[Equation]:
 
 def texts(drawn: Drawing, graph: str) -> list[str]:
     return [
-        shape.text for figure in drawn.figures if figure.graph == graph for shape in figure.shapes
+        shape.text
+        for figure in drawn.figures
+        if figure.graph == graph
+        for shape in figure.shapes
         if isinstance(shape, Text)
-    ]  # fmt: skip
+    ]
 
 
 def titled(declaration: Declaration, beginning: str) -> list[Box]:
@@ -85,19 +88,30 @@ def test_dropout_and_the_loss_are_drawn_in_training_alone() -> None:
     assert any(text.startswith("state_1′ = tanh([dropout_1, state_1]") for text in training)
     for graph, count in (("training", 3), ("inference", 0)):
         marks = [
-            shape for figure in drawn.figures if figure.graph == graph for shape in figure.shapes
+            shape
+            for figure in drawn.figures
+            if figure.graph == graph
+            for shape in figure.shapes
             if isinstance(shape, Rectangle) and shape.style == "dropout"
-        ]  # fmt: skip
+        ]
         assert len(marks) == count
 
 
 def test_shapes_stand_on_arrows_and_recurrences_are_loops() -> None:
     drawn = drawing_of(of(dropped_stack()), "training", "equations")
-    labels = [shape.text for figure in drawn.figures for shape in figure.shapes
-              if isinstance(shape, Text) and shape.style == "label"]  # fmt: skip
+    labels = [
+        shape.text
+        for figure in drawn.figures
+        for shape in figure.shapes
+        if isinstance(shape, Text) and shape.style == "label"
+    ]
     assert {"[T, B, 5]", "[T, B, 7]", "[B, 7]", "[B, 3]", "i64[B]"} <= set(labels)
-    loops = [shape for figure in drawn.figures for shape in figure.shapes
-             if isinstance(shape, Line) and shape.style == "loop"]  # fmt: skip
+    loops = [
+        shape
+        for figure in drawn.figures
+        for shape in figure.shapes
+        if isinstance(shape, Line) and shape.style == "loop"
+    ]
     assert len(loops) == 3
     assert all(loop.points[0][1] > loop.points[-1][1] for loop in loops)
 
@@ -108,8 +122,9 @@ def test_both_directions_and_what_passes_by_the_dropout() -> None:
     assert notes == ["for t = 0 … T−1", "for t = T−1 … 0, backward in time"]
     (wrapper, _) = titled(declaration, "ResidualWrapper(")
     assert [title.partition("(")[0] for title in wrapper.titles] == ["ResidualWrapper", "DropoutWrapper"]
-    (dropout,) = (box for box in declaration.boxes if any(item.is_dropout for item in box.items
-                                                          if isinstance(item, Equation)))  # fmt: skip
+    (dropout,) = (
+        box for box in declaration.boxes if any(item.is_dropout for item in box.items if isinstance(item, Equation))
+    )
     assert (dropout.training, dropout.inference, dropout.passes) == (True, False, True)
     near = [arrow for arrow in declaration.arrows if dropout.key in (arrow.source, arrow.target)]
     assert len(near) == 2
@@ -144,15 +159,29 @@ def test_equations_are_what_the_cell_computes() -> None:
 def test_brackets_stand_where_the_order_needs_them() -> None:
     a, b, c = (rg.placeholder(name, shape=(None,)) for name in "abc")
     outputs = {
-        "p": a - (b - c), "q": (a - b) - c, "r": (a + b) * c, "s": a / (b * c), "t": -(a + b), "u": a * b / c,
-        "v": rg.concat([a, b], axis=0)[1:], "w": rg.where(a < b, a, c), "y": rg.reduce_sum(a * b, axis=0),
-    }  # fmt: skip
+        "p": a - (b - c),
+        "q": (a - b) - c,
+        "r": (a + b) * c,
+        "s": a / (b * c),
+        "t": -(a + b),
+        "u": a * b / c,
+        "v": rg.concat([a, b], axis=0)[1:],
+        "w": rg.where(a < b, a, c),
+        "y": rg.reduce_sum(a * b, axis=0),
+    }
     declaration = of(rg.compile(outputs, cache=False))
     found = {row.training for row in rows(declaration)}
     assert {
-        "a − (b − c)", "a − b − c", "(a + b) · c", "a / (b · c)", "−(a + b)", "a · b / c", "[a, b][1:]",
-        "where(a < b, a, c)", "reduce_sum(a · b, axis 0)",
-    } <= found  # fmt: skip
+        "a − (b − c)",
+        "a − b − c",
+        "(a + b) · c",
+        "a / (b · c)",
+        "−(a + b)",
+        "a · b / c",
+        "[a, b][1:]",
+        "where(a < b, a, c)",
+        "reduce_sum(a · b, axis 0)",
+    } <= found
 
 
 def test_a_saved_program_is_drawn_alike_and_reads_no_file(tmp_path: Path) -> None:

@@ -82,13 +82,23 @@ def test_what_all_terms_share_is_divided_out() -> None:
 @pytest.mark.parametrize(
     ("a", "b", "may"),
     [
-        (B * T, size("L") * size("M"), True), (B * T, 12, True), (2 * B * T, 3 * size("L") * size("M"), True),
-        (B * T, B, False), (20 * B, 20, False), (2 * B * T, 13, False), (B * T + 1, 0, False), (B, B + 1, False),
-        (ceil_divide(T, 2), T, False), (ceil_divide(T, 2), B, True), (ceil_divide(T, 2), T - 7, True),
-        (floor_divide(T, 3) + 5, 4, False), (B * floor_divide(T, 2), B, False), (2 * ceil_divide(T, 2), T, True),
+        (B * T, size("L") * size("M"), True),
+        (B * T, 12, True),
+        (2 * B * T, 3 * size("L") * size("M"), True),
+        (B * T, B, False),
+        (20 * B, 20, False),
+        (2 * B * T, 13, False),
+        (B * T + 1, 0, False),
+        (B, B + 1, False),
+        (ceil_divide(T, 2), T, False),
+        (ceil_divide(T, 2), B, True),
+        (ceil_divide(T, 2), T - 7, True),
+        (floor_divide(T, 3) + 5, 4, False),
+        (B * floor_divide(T, 2), B, False),
+        (2 * ceil_divide(T, 2), T, True),
         (floor_divide(floor_divide(T, 2) + B, 3), T + B, False),
     ],
-)  # fmt: skip
+)
 def test_what_can_be_equal_for_sizes_above_one(a: Dim, b: Dim, may: bool) -> None:
     assert SizeTable().may_meet(a, b) is SizeTable().may_meet(b, a) is may
 
@@ -127,5 +137,9 @@ def test_what_is_solved_for_does_not_hang_on_how_much_was_declared_before() -> N
             table = SizeTable()
             assert table.meet(a, b) == older
     assert sorted(["_10_2", "time", "_9_10", "B", "_10_11"], key=declaration_order) == [
-        "B", "_9_10", "_10_2", "_10_11", "time",
-    ]  # fmt: skip
+        "B",
+        "_9_10",
+        "_10_2",
+        "_10_11",
+        "time",
+    ]

@@ -51,11 +51,19 @@ def test_the_very_graph_comes_back() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("0.5", "0.25"), ("where=(1, 44)", "where=(1, 45)"), ("name='goal'", "name='aim'"), ("it's #1", "it's #2"),
-        ("reverse=False", "reverse=True"), ("label='net/x #1'", "label='net/x #2'"), ("'h/0'", "'h/1'"),
-        ("-0.0", "0.0"), ("graph declared", "graph declined"), ("net.py", "not.py"), ("B,20", "C,20"),
+        ("0.5", "0.25"),
+        ("where=(1, 44)", "where=(1, 45)"),
+        ("name='goal'", "name='aim'"),
+        ("it's #1", "it's #2"),
+        ("reverse=False", "reverse=True"),
+        ("label='net/x #1'", "label='net/x #2'"),
+        ("'h/0'", "'h/1'"),
+        ("-0.0", "0.0"),
+        ("graph declared", "graph declined"),
+        ("net.py", "not.py"),
+        ("B,20", "C,20"),
     ],
-)  # fmt: skip
+)
 def test_any_fact_that_differs_is_seen(old: str, new: str) -> None:
     graph, arrays = a_graph(), {}
     text = complete_text(graph, arrays)

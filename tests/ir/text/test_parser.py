@@ -55,12 +55,23 @@ def test_commentary_is_not_read() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        np.float32(0.1), np.float64(0.1), np.float32(-0.0), np.float32(np.inf), np.int64(-(2**63)), np.bool_(True),
-        np.float32(1e-45), np.array([[0.1, -0.0], [np.nan, -np.inf]], np.float32), np.arange(6).reshape(1, 2, 3),
-        np.full((2, 2), -0.0), np.full(3, True), np.zeros((0, 3)), np.zeros((2, 0)), np.array([0.0, -0.0]),
+        np.float32(0.1),
+        np.float64(0.1),
+        np.float32(-0.0),
+        np.float32(np.inf),
+        np.int64(-(2**63)),
+        np.bool_(True),
+        np.float32(1e-45),
+        np.array([[0.1, -0.0], [np.nan, -np.inf]], np.float32),
+        np.arange(6).reshape(1, 2, 3),
+        np.full((2, 2), -0.0),
+        np.full(3, True),
+        np.zeros((0, 3)),
+        np.zeros((2, 0)),
+        np.array([0.0, -0.0]),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_constants_keep_their_bits(value: np.ndarray) -> None:
     node = make("constant", value=np.asarray(value))
     again = parse(str(Graph.of("g", [("y", node)]))).output("y")

@@ -18,10 +18,15 @@ def found_in(outputs: Any) -> dict[str, Recurrence]:
 
 
 KINDS = {
-    "gated": "diagonal", "products": "diagonal", "shared": "scalar", "delta": "scalar plus rank 1",
-    "twice": "diagonal plus rank 2", "mixed": "diagonal plus rank 1", "later": "scalar plus rank 1",
+    "gated": "diagonal",
+    "products": "diagonal",
+    "shared": "scalar",
+    "delta": "scalar plus rank 1",
+    "twice": "diagonal plus rank 2",
+    "mixed": "diagonal plus rank 1",
+    "later": "scalar plus rank 1",
     "equation": "diagonal plus rank 1",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -32,18 +32,20 @@ NETS: dict[str, tuple[Net, int]] = {
     "transposed": (lambda x: window(turned(rg.pad(turned(recurrent(x)), {2: (2, 0)}))), 0),
     "transposed input": (lambda x: recurrent(window(turned(rg.pad(turned(x), {2: (2, 0)})))), 0),
     "behind a causal convolution": (
-        lambda x: window(rg.pad(rg.conv1d(recurrent(x), 6, 3, padding="causal", name="first"), {1: (2, 0)})), 0,
+        lambda x: window(rg.pad(rg.conv1d(recurrent(x), 6, 3, padding="causal", name="first"), {1: (2, 0)})),
+        0,
     ),
     "before a pool": (lambda x: rg.max_pool1d(rg.pad(recurrent(x), {1: (3, 0)}), 4, 1, padding="valid"), 0),
     "an activation between": (lambda x: window(rg.tanh(rg.pad(recurrent(x), {1: (2, 0)}) * 2.0)), 0),
     "a gate of both": (lambda x: (lambda y: window(y * rg.relu(y)))(rg.pad(recurrent(x), {1: (2, 0)})), 0),
     "two of them": (
-        lambda x: window(rg.pad(rg.relu(window(rg.pad(recurrent(x), {1: (4, 0)}), 2, "wide")), {1: (2, 0)})), 0,
+        lambda x: window(rg.pad(rg.relu(window(rg.pad(recurrent(x), {1: (4, 0)}), 2, "wide")), {1: (2, 0)})),
+        0,
     ),
     "cut behind": (lambda x: turned(turned(window(rg.pad(recurrent(x), {1: (2, 2)})))[:, :, :-2]), 0),
     "another number": (lambda x: window(rg.pad(recurrent(x), {1: (2, 0)}, value=0.5) + 1.0), 0),
     "both sides": (lambda x: window(turned(rg.pad(turned(recurrent(x)), {2: (1, 1)}))), 1),
-}  # fmt: skip
+}
 
 
 def program_of(net: Net) -> rg.Program[Any]:

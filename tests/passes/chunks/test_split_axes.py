@@ -61,8 +61,14 @@ def symbols(x: rg.Tensor) -> rg.Tensor:
 
 
 NETS: tuple[Net, ...] = (
-    dense, by_heads, heads_among_the_rows, steps_first, a_frame_each, products_by_heads, symbols,
-)  # fmt: skip
+    dense,
+    by_heads,
+    heads_among_the_rows,
+    steps_first,
+    a_frame_each,
+    products_by_heads,
+    symbols,
+)
 
 
 def program_of(net: Net) -> rg.Program[Any]:

@@ -260,19 +260,23 @@ HOSTILE = {
     "code as a constant": ("plain.txt", replaced("constant 1.0", "constant open('hacked','w')")),
     "a line within a name": ("plain.txt", replaced("name=''", "name='a\\nb'")),
     "a constant that is absurd": (
-        "plain.txt", matched(r"(  x = input .*\n)", r"\1  big = constant full(1.0) : f32[99999,99999,99999]\n")
+        "plain.txt",
+        matched(r"(  x = input .*\n)", r"\1  big = constant full(1.0) : f32[99999,99999,99999]\n"),
     ),
     "nesting without an end": ("plain.txt", replaced("{index=1", "{index=" + "-" * 20000 + "1")),
     "a number without an end": ("plain.txt", replaced("{index=1", "{index=" + "9" * 20000)),
     "fewer graphs": ("plain.txt", lambda text: text[: text.index("graph masks")]),
     "no document": ("declaration.json", lambda text: "[]"),
     "a nest without an end": ("declaration.json", matched(r'"leaf": "outputs"', '"dict": ' + "[" * 5000 + "]" * 5000)),
-    "a class that is none": ("declaration.json", lambda text: _with(text, ["structure"], {"namedtuple": "f(g)",
-        "fields": ["a"], "items": [{"leaf": "state"}]})),
+    "a class that is none": (
+        "declaration.json",
+        lambda text: _with(text, ["structure"], {"namedtuple": "f(g)", "fields": ["a"], "items": [{"leaf": "state"}]}),
+    ),
     "outputs that are none": ("declaration.json", lambda text: _with(text, ["structure"], {"leaf": "state"})),
     "a generator that is none": ("declaration.json", lambda text: _with(text, ["generator", "buffer_pos"], -9)),
     "an initializer that is none": (
-        "declaration.json", lambda text: _with(text, ["parameters", 0, "initializer"], {"name": "system"})
+        "declaration.json",
+        lambda text: _with(text, ["parameters", 0, "initializer"], {"name": "system"}),
     ),
     "a probability that is none": ("declaration.json", lambda text: _with(text, ["keep_probs"], ["x"])),
     "a default that is none": ("declaration.json", lambda text: _with(text, ["defaults"], ["x"])),
@@ -280,7 +284,7 @@ HOSTILE = {
     "an unrolling that is none": ("declaration.json", lambda text: _with(text, ["unroll"], -1)),
     "an edge to nowhere": ("declaration.json", lambda text: _with(text, ["declared", "edges", 0, 1], "nowhere")),
     "no array at all": ("declaration.json", lambda text: _with(text, ["parameters", 0, "name"], "other")),
-}  # fmt: skip
+}
 
 
 def _with(text: str, way: list[Any], value: Any) -> str:

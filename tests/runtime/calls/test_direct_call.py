@@ -384,10 +384,13 @@ def test_hot_calls_take_few_steps_in_python() -> None:
     program = rg.compile({"outputs": outputs}, rg.reduce_sum(outputs * outputs))
     trainer, fed, fetch = rg.Trainer(program), data(1, 2, WIDTH), {"outputs": outputs}
     for most, call in (
-        (0, lambda: program.inference(x=fed)), (4, lambda: program.training(x=fed)),
-        (6, lambda: program.training.gradients(x=fed)), (65, lambda: trainer.step(x=fed)),
-        (66, lambda: trainer.step(x=fed, seed=3, fetch=fetch)), (66, lambda: trainer.step(x=fed, carry=True)),
-    ):  # fmt: skip
+        (0, lambda: program.inference(x=fed)),
+        (4, lambda: program.training(x=fed)),
+        (6, lambda: program.training.gradients(x=fed)),
+        (65, lambda: trainer.step(x=fed)),
+        (66, lambda: trainer.step(x=fed, seed=3, fetch=fetch)),
+        (66, lambda: trainer.step(x=fed, carry=True)),
+    ):
         heated(call)
         assert frames(call) <= most
 
@@ -412,9 +415,25 @@ def test_nothing_is_held_and_nothing_is_let_go() -> None:
 
     held = program.inference._direct
     watched = [
-        step, fed, step.dtype, None, True, out, *flatten(out), stream, program.inference, held, type(out), float,
-        type(out["state"]), np.ndarray, "x", "out", stream._direct_step, program.inference.compiled,
-    ]  # fmt: skip
+        step,
+        fed,
+        step.dtype,
+        None,
+        True,
+        out,
+        *flatten(out),
+        stream,
+        program.inference,
+        held,
+        type(out),
+        float,
+        type(out["state"]),
+        np.ndarray,
+        "x",
+        "out",
+        stream._direct_step,
+        program.inference.compiled,
+    ]
     round_of_calls()
     gc.collect()
     before = [sys.getrefcount(item) for item in watched]

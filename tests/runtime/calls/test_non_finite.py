@@ -110,8 +110,16 @@ def test_the_first_step_comes_before_the_first_row(graph: str, options: dict[str
     given = {"x": x} if graph == "inference" else feeds(x=x)
     found = assert_at(
         getattr(program, graph).check(**given),
-        "logarithm", op="log", node="log", value="-inf", step=3, row=1, index=(1, 2), phase="forward", name=None,
-    )  # fmt: skip
+        "logarithm",
+        op="log",
+        node="log",
+        value="-inf",
+        step=3,
+        row=1,
+        index=(1, 2),
+        phase="forward",
+        name=None,
+    )
     assert str(found).endswith("log gives -inf in the forward pass at step 3, row 1 (node log)")
     x[1, 1, 3] = -1
     assert_at(getattr(program, graph).check(given), "logarithm", value="nan", step=1, row=1, index=(1, 3))
@@ -165,8 +173,14 @@ def test_rows_of_a_table_that_overflow_together() -> None:
     assert program.training.check(ids=[0, 1, 2], scale=large) is None
     assert_at(
         program.training.check(ids=[0, 3, 3], scale=large),
-        "rows", op="scatter_add", value="inf", phase="backward", step=None, row=None, index=(3, 0),
-    )  # fmt: skip
+        "rows",
+        op="scatter_add",
+        value="inf",
+        phase="backward",
+        step=None,
+        row=None,
+        index=(3, 0),
+    )
     infinite = np.full((3, 2), INF, np.float32)
     assert_at(program.training.check(ids=[0, 3, 3], scale=infinite), "scale", phase="feed")
 

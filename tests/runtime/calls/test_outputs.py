@@ -304,8 +304,10 @@ def test_other_batches_in_turn() -> None:
         out = outs.setdefault(rows, empty(expected))
         same(program.inference(**feeds, out=out), expected)
         with pytest.raises(rg.ShapeError):
-            program.inference(**feeds, out=empty(general(program.inference, {k: v[:, :4] if k == "x" else v
-                                                                              for k, v in feeds.items()})))  # fmt: skip
+            program.inference(
+                **feeds,
+                out=empty(general(program.inference, {k: v[:, :4] if k == "x" else v for k, v in feeds.items()})),
+            )
 
 
 def test_several_threads_write_to_arrays_of_their_own() -> None:

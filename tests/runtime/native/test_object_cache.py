@@ -313,14 +313,24 @@ def test_sources_of_rooms_within_rooms_count(tmp_path: Path) -> None:
 
 CODE = ObjectCode(
     Interface(
-        main="a", pack="a_pack", slots=9, inputs={"x/é": (0, (4, 5)), "seed": (1, ())}, parameters={"w": 2},
+        main="a",
+        pack="a_pack",
+        slots=9,
+        inputs={"x/é": (0, (4, 5)), "seed": (1, ())},
+        parameters={"w": 2},
         outputs=(Output("y", "float32", (size("T") * 2 - 1, 3), 3), Output("z", "bool", (), 6)),
         constants=((7, np.array([[1.0, -0.0, np.nan]], np.float32)), (8, np.array([True, False]))),
-        sizes={"T": 4}, arena=5, panels=6, arena_bytes=size("T") * size("B") * 64 + 128, panel_bytes=256,
-        parts=2, team=8, cycles=size("T") * 5000 + 7,
+        sizes={"T": 4},
+        arena=5,
+        panels=6,
+        arena_bytes=size("T") * size("B") * 64 + 128,
+        panel_bytes=256,
+        parts=2,
+        team=8,
+        cycles=size("T") * 5000 + 7,
     ),
     bytes(range(256)) * 3,
-)  # fmt: skip
+)
 
 
 def test_a_file_gives_back_what_was_written() -> None:

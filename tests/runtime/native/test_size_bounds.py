@@ -205,9 +205,10 @@ def test_columns_of_a_product_are_open() -> None:
     generator = np.random.default_rng(0)
     for steps in (3, 0, 9):
         feeds: dict[str, Any] = {
-            "x": generator.normal(size=(steps, 3, 5)), "y": generator.normal(size=(2, steps)),
+            "x": generator.normal(size=(steps, 3, 5)),
+            "y": generator.normal(size=(2, steps)),
             "z": generator.normal(size=(6, 2)),
-        }  # fmt: skip
+        }
         found = program.inference(feeds)["scores"]
         np.testing.assert_allclose(found, feeds["z"] @ feeds["y"], rtol=1e-5, atol=1e-5)
         _, gradients = program.training.gradients(feeds, wrt=["y"])
@@ -274,10 +275,11 @@ def test_a_size_that_is_divided_fits_whole() -> None:
 @pytest.mark.parametrize(
     ("dim", "fits"),
     [
-        (floor_divide(size("T"), CLAMPED), True), (floor_divide(size("T"), CLAMPED + 1), False),
+        (floor_divide(size("T"), CLAMPED), True),
+        (floor_divide(size("T"), CLAMPED + 1), False),
         (floor_divide(floor_divide(size("T"), 3) + size("B"), 2 * CLAMPED), False),
         (floor_divide(size("T"), 3) * (1 << 41), False),
     ],
-)  # fmt: skip
+)
 def test_numbers_in_a_size_of_a_file(dim: Dim, fits: bool) -> None:
     assert dim_rule(dim, make("iota", size=3)) is fits

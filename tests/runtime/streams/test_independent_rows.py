@@ -76,8 +76,13 @@ def test_rows_that_are_mixed(case: str) -> None:
 def test_the_axis_of_rows() -> None:
     batch = size("B")
     shapes: list[tuple[Any, int | None]] = [
-        ((batch, 3), 0), ((2, batch, 3), 1), ((2, 3), None), ((batch, batch), None), ((batch + 1, 3), None),
-        ((2 * batch, batch), None), ((), None),
-    ]  # fmt: skip
+        ((batch, 3), 0),
+        ((2, batch, 3), 1),
+        ((2, 3), None),
+        ((batch, batch), None),
+        ((batch + 1, 3), None),
+        ((2 * batch, batch), None),
+        ((), None),
+    ]
     for shape, axis in shapes:
         assert row_axis(shape, {"B"}) == axis

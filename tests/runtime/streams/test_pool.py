@@ -44,9 +44,11 @@ def knobs() -> rg.Program:
 
 def held(row: int, places: int = 4, knob: float = 0.5) -> dict[str, Any]:
     return {
-        "knob": knob, "gain": data(UNITS, seed=row), "memory": data(places, UNITS, seed=row),
+        "knob": knob,
+        "gain": data(UNITS, seed=row),
+        "memory": data(places, UNITS, seed=row),
         "first": data(UNITS, seed=row + 50),
-    }  # fmt: skip
+    }
 
 
 def alone(program: rg.Program, given: dict[str, Any], x: Array) -> list[Array]:

@@ -103,10 +103,12 @@ def test_errors_reach_who_waits_and_nobody_else() -> None:
         pool.close(closed)
         gone = pool.submit(closed, x=x[2, 2])
         for future, kind, text in (
-            (misfit, rg.ShapeError, "a step of one stream|rank"), (unknown, rg.NameLookupError, "no input 'z'"),
-            (late[0], rg.ArgumentError, "was closed before"), (late[1], rg.ArgumentError, "was closed before"),
+            (misfit, rg.ShapeError, "a step of one stream|rank"),
+            (unknown, rg.NameLookupError, "no input 'z'"),
+            (late[0], rg.ArgumentError, "was closed before"),
+            (late[1], rg.ArgumentError, "was closed before"),
             (gone, rg.ArgumentError, "any more"),
-        ):  # fmt: skip
+        ):
             with pytest.raises(kind, match=text):
                 future.result(60)
     np.testing.assert_array_equal(good.result(60), whole[0, 0])
@@ -125,10 +127,15 @@ def test_frames_of_a_stream_hold_what_was_fed_before_them() -> None:
         futures = [
             pool.submit(handle, x=[1.0], weights=[1.0] * places, **held)
             for places, held in (
-                (1, {"gain": 2.0}), (1, {"shift": 5.0}), (3, {"memory": [[10.0]] * 3}), (3, {}), (3, {"gain": 3.0}),
-                (1, {"memory": [[0.0]]}), (1, {}),
+                (1, {"gain": 2.0}),
+                (1, {"shift": 5.0}),
+                (3, {"memory": [[10.0]] * 3}),
+                (3, {}),
+                (3, {"gain": 3.0}),
+                (1, {"memory": [[0.0]]}),
+                (1, {}),
             )
-        ]  # fmt: skip
+        ]
         assert futures[5].cancel()
     assert [float(future.result(60)[0]) for future in futures[:5]] == [2.0, 7.0, 37.0, 37.0, 38.0]
     with pytest.raises(rg.ShapeError, match="feed weights has shape"):  # for which the one before was needed

@@ -64,9 +64,10 @@ def test_a_held_feed_stays_until_it_is_given_again() -> None:
     same(stream.step(x=x[:, 5]), changed[1])
     stream.step(x=x[:, 5], knob=np.float32(0.5))
     stream.state = middle
-    same(stream.process(x=x[:, 4:], memory=held()["memory"]), {
-        "outputs": whole["outputs"][:, 4:], "more": {"scores": whole["more"]["scores"][:, 4:]}
-    })  # fmt: skip
+    same(
+        stream.process(x=x[:, 4:], memory=held()["memory"]),
+        {"outputs": whole["outputs"][:, 4:], "more": {"scores": whole["more"]["scores"][:, 4:]}},
+    )
     with pytest.raises(rg.ShapeError):
         stream.step(x=x[:, 0], memory=data(BATCH, 6, UNITS + 1))
     with pytest.raises(rg.NameLookupError, match="the stream needs knob, memory"):
@@ -308,8 +309,11 @@ def test_wrong_rows(rows: Any) -> None:
     stream = program.inference.stream(batch=BATCH)
     stream.step(x=x[:, 0], **held())
     before = flat(stream.state)
-    for call in (lambda: stream.step(x=x[:, 1], rows=rows), lambda: stream.process(x=x, rows=rows),
-                 lambda: stream.reset(rows=rows)):  # fmt: skip
+    for call in (
+        lambda: stream.step(x=x[:, 1], rows=rows),
+        lambda: stream.process(x=x, rows=rows),
+        lambda: stream.reset(rows=rows),
+    ):
         with pytest.raises(rg.ShapeError, match="does not index a batch of 5") as raised:
             call()
         assert "test_stream.py:" in str(raised.value)

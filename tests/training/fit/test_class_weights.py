@@ -179,9 +179,16 @@ def losses_of(kind: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("kind", "over_time", "own_mean"),
-    [("classes", False, False), ("classes", True, False), ("classes", False, True), ("column", False, False),
-     ("column", True, False), ("column", False, True), ("row", False, False)],
-)  # fmt: skip
+    [
+        ("classes", False, False),
+        ("classes", True, False),
+        ("classes", False, True),
+        ("column", False, False),
+        ("column", True, False),
+        ("column", False, True),
+        ("row", False, False),
+    ],
+)
 def test_labels_that_are_probabilities_weigh_what_their_class_does(kind: str, over_time: bool, own_mean: bool) -> None:
     """Of classes the most likely, the first of two that are, and of truths what they round to, as in Keras."""
     generator = np.random.default_rng(3)
@@ -252,8 +259,11 @@ def test_losses_without_int_labels_or_with_several_say_what_to_do() -> None:
     }
     for text, loss in losses.items():
         made = rg.Trainer(rg.compile({"logits": logits}, loss=loss), rg.SGD(0.1))
-        given = {name: value for name, value in {"x": np.eye(4), "y": [0, 1, 2, 0]}.items()
-                 if name in made.program.training.input_names()}  # fmt: skip
+        given = {
+            name: value
+            for name, value in {"x": np.eye(4), "y": [0, 1, 2, 0]}.items()
+            if name in made.program.training.input_names()
+        }
         with pytest.raises(rg.GraphError, match=rf"{text}.*give the loss weights=rg\.gather"):
             made.fit(given, class_weights={0: 2}, progress=False)
 

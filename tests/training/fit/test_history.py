@@ -29,9 +29,7 @@ def example() -> History:
 
 def test_columns() -> None:
     history = example()
-    assert list(history) == [
-        "epoch", "loss", "seconds", "validation_loss", "accuracy", "validation_accuracy"
-    ]  # fmt: skip
+    assert list(history) == ["epoch", "loss", "seconds", "validation_loss", "accuracy", "validation_accuracy"]
     assert history.epochs == 4
     assert all(column.shape == (4,) and column.dtype == np.float64 for column in history.values())
     np.testing.assert_array_equal(history["validation_loss"], [np.nan, 1.75, 1.25, 1.25])

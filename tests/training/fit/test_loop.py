@@ -160,9 +160,11 @@ def test_what_only_training_takes_is_not_needed_to_validate() -> None:
     examples = {"x": data(ROWS)["x"], "keep": 0.5}
     seen = []
     history = quiet(
-        rg.Trainer(program, rg.SGD(0.1)), examples, validation=0.3,
+        rg.Trainer(program, rg.SGD(0.1)),
+        examples,
+        validation=0.3,
         metrics={"seen": lambda result, feeds: float(seen.append(set(feeds)) is None)},
-    )  # fmt: skip
+    )
     assert history["validation_seen"] == 1
     assert seen == [{"x", "keep"}]
     assert_allclose(history["validation_loss"], [program.evaluate(x=examples["x"][5:])["loss"]], rtol=1e-6)
@@ -192,9 +194,15 @@ def test_patience_waits_for_better_epochs_and_the_best_is_put_back(
     program, kept = network(), []
     trainer = rg.Trainer(program, rg.SGD(0.1))
     history = quiet(
-        trainer, data(4), epochs=5, metrics=scripted(values), monitor="scripted", mode=mode, patience=2,
+        trainer,
+        data(4),
+        epochs=5,
+        metrics=scripted(values),
+        monitor="scripted",
+        mode=mode,
+        patience=2,
         callbacks=[lambda trainer, row: kept.append(copies(trainer.program.parameters))],
-    )  # fmt: skip
+    )
     assert history.epochs == len(kept) == epochs
     same(copies(program.parameters), kept[(epochs if best is None else best) - 1])
     wanted = "scripted has not improved for 2 epochs" if epochs < 5 else "5 epochs are done"
@@ -214,9 +222,13 @@ def test_keep_best_is_for_validation_by_default_and_can_be_left_out() -> None:
         program, kept = network(), []
         validated = {"validation": data(3, seed=1)} if "patience" not in options else {}
         history = quiet(
-            rg.Trainer(program, rg.SGD(8.0)), data(4), epochs=3, **validated, **options,
+            rg.Trainer(program, rg.SGD(8.0)),
+            data(4),
+            epochs=3,
+            **validated,
+            **options,
             callbacks=[lambda trainer, row, kept=kept: kept.append(copies(trainer.program.parameters))],
-        )  # fmt: skip
+        )
         column = history["validation_loss" if validated else "loss"]
         assert np.argmin(column) != 2  # such a rate makes it worse
         same(copies(program.parameters), kept[int(np.argmin(column))] if restored else kept[2])
@@ -379,10 +391,16 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "metric_name": (EXAMPLES, {"metrics": {"loss": abs}}, rg.ArgumentError, "can't be named 'loss'"),
     "metric_name_2": (EXAMPLES, {"metrics": {"validation_a": abs}}, rg.ArgumentError, "can't be named"),
     "metric_parameter": (
-        EXAMPLES, {"metrics": {"a": rg.reduce_mean(rg.parameter("other", (3,)))}}, rg.GraphError, "reads other",
+        EXAMPLES,
+        {"metrics": {"a": rg.reduce_mean(rg.parameter("other", (3,)))}},
+        rg.GraphError,
+        "reads other",
     ),
     "metric_placeholder": (
-        EXAMPLES, {"metrics": {"a": rg.reduce_mean(rg.placeholder("z", (None,)))}}, rg.NameLookupError, "reads z",
+        EXAMPLES,
+        {"metrics": {"a": rg.reduce_mean(rg.placeholder("z", (None,)))}},
+        rg.NameLookupError,
+        "reads z",
     ),
     "metric_text": (EXAMPLES, {"metrics": {"a": lambda result, feeds: "b"}}, rg.ShapeError, "must give a number"),
     "monitor": (EXAMPLES, {"monitor": "a"}, rg.NameLookupError, "monitor='a' is not measured; there are loss"),
@@ -395,7 +413,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "every_none": (EXAMPLES, {"checkpoint_every": 0, "checkpoint": "a"}, rg.ArgumentError, "every must be at least 1"),
     "checkpoint": (EXAMPLES, {"checkpoint": "/no/such/directory/a"}, rg.FileError, "directory that exists"),
     "checkpoint_kind": (EXAMPLES, {"checkpoint": 3}, rg.DtypeError, "3 is no path"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -36,9 +36,16 @@ def sgd(p: Any, g: Any, kept: Kept, rate: float, t: int, momentum: float = 0, ne
 
 
 def rmsprop(
-    p: Any, g: Any, kept: Kept, rate: float, t: int, decay: float = 0.9, momentum: float = 0, epsilon: float = 1e-8,
+    p: Any,
+    g: Any,
+    kept: Kept,
+    rate: float,
+    t: int,
+    decay: float = 0.9,
+    momentum: float = 0,
+    epsilon: float = 1e-8,
     centered: bool = False,
-) -> Any:  # fmt: skip
+) -> Any:
     kept["v"] = decay * kept.get("v", 0) + (1 - decay) * g**2
     kept["m"] = decay * kept.get("m", 0) + (1 - decay) * g
     kept["b"] = momentum * kept.get("b", 0) + g / (np.sqrt(kept["v"] - centered * kept["m"] ** 2) + epsilon)
@@ -46,9 +53,15 @@ def rmsprop(
 
 
 def adagrad(
-    p: Any, g: Any, kept: Kept, rate: float, t: int, initial_accumulator: float = 0, epsilon: float = 1e-10,
+    p: Any,
+    g: Any,
+    kept: Kept,
+    rate: float,
+    t: int,
+    initial_accumulator: float = 0,
+    epsilon: float = 1e-10,
     rate_decay: float = 0,
-) -> Any:  # fmt: skip
+) -> Any:
     kept["s"] = kept.get("s", initial_accumulator) + g * g
     return p - rate / (1 + (t - 1) * rate_decay) * g / (np.sqrt(kept["s"]) + epsilon)
 
@@ -109,8 +122,13 @@ CASES = {
     "sgd_nesterov": Case(rg.SGD, sgd, "SGD", {"momentum": 0.8, "nesterov": True}, scheduled=True, clip_value=0.5),
     "rmsprop": Case(rg.RMSProp, rmsprop, "RMSprop", {"decay": 0.8}, RMS, weight_decay=0.1),
     "rmsprop_all": Case(
-        rg.RMSProp, rmsprop, "RMSprop", {"decay": 0.7, "momentum": 0.5, "epsilon": 1e-3, "centered": True}, RMS,
-        scheduled=True, clip_norm=1e9,
+        rg.RMSProp,
+        rmsprop,
+        "RMSprop",
+        {"decay": 0.7, "momentum": 0.5, "epsilon": 1e-3, "centered": True},
+        RMS,
+        scheduled=True,
+        clip_norm=1e9,
     ),
     "adagrad": Case(rg.Adagrad, adagrad, "Adagrad", {}, GRAD, weight_decay=0.1, clip_norm=1e-3),
     "adagrad_decay": Case(
@@ -118,11 +136,16 @@ CASES = {
     ),
     "adam": Case(rg.Adam, adam, "Adam", {}, {"epsilon": "eps"}, weight_decay=0.1, scheduled=True),
     "adam_betas": Case(
-        rg.Adam, adam, "Adam", {"beta1": 0.5, "beta2": 0.8, "epsilon": 1e-2}, {"epsilon": "eps"},
-        clip_norm=2.0, clip_value=0.7,
+        rg.Adam,
+        adam,
+        "Adam",
+        {"beta1": 0.5, "beta2": 0.8, "epsilon": 1e-2},
+        {"epsilon": "eps"},
+        clip_norm=2.0,
+        clip_value=0.7,
     ),
     "adamw": Case(rg.AdamW, adam, "AdamW", {}, {}, weight_decay=0.3, apart=True, scheduled=True),
-}  # fmt: skip
+}
 
 # A program whose gradients are what is fed --------------------------------------------------------
 
@@ -180,15 +203,18 @@ def close(program: rg.Program, expected: Arrays) -> None:
 def test_an_optimizer_is_its_formula(program: rg.Program, name: str) -> None:
     case, expected, kept = CASES[name], start(program), {}
     for step, (gradients, _, trainer) in enumerate(steps(program, case)):
-        norm = {label: g if case.clip_value is None else np.clip(g, -case.clip_value, case.clip_value)
-                for label, g in gradients.items()}  # fmt: skip
+        norm = {
+            label: g if case.clip_value is None else np.clip(g, -case.clip_value, case.clip_value)
+            for label, g in gradients.items()
+        }
         assert_allclose(trainer.gradient_norm, math.sqrt(sum((g**2).sum() for g in norm.values())), rtol=1e-6)
         for label, g in case.clipped(gradients).items():
             expected[label] = case.after(expected[label], g, kept.setdefault(label, {}), step)
         close(program, expected)
         assert trainer.updates == step + 1
-        assert_allclose(trainer.learning_rate, case.rate(step + 1) / (1 + (step + 1) * getattr(
-            trainer.optimizer, "rate_decay", 0)))  # fmt: skip
+        assert_allclose(
+            trainer.learning_rate, case.rate(step + 1) / (1 + (step + 1) * getattr(trainer.optimizer, "rate_decay", 0))
+        )
 
 
 @pytest.mark.peers
@@ -466,11 +492,17 @@ class Odd(rg.Optimizer):
 @pytest.mark.parametrize(
     ("given", "kind"),
     [
-        (3, rg.DtypeError), ([("rate", 0.1)], rg.DtypeError), ({"rate": "0.1"}, rg.DtypeError),
-        ({"rate": np.zeros(3)}, rg.DtypeError), ({"rate": math.nan}, rg.DtypeError), ({"rate": 10**400}, rg.DtypeError),
-        ({1: 0.1}, rg.DtypeError), ({"rate": 0.1, "more": 1.0}, rg.StructureError), ({}, rg.StructureError),
+        (3, rg.DtypeError),
+        ([("rate", 0.1)], rg.DtypeError),
+        ({"rate": "0.1"}, rg.DtypeError),
+        ({"rate": np.zeros(3)}, rg.DtypeError),
+        ({"rate": math.nan}, rg.DtypeError),
+        ({"rate": 10**400}, rg.DtypeError),
+        ({1: 0.1}, rg.DtypeError),
+        ({"rate": 0.1, "more": 1.0}, rg.StructureError),
+        ({}, rg.StructureError),
     ],
-)  # fmt: skip
+)
 def test_numbers_of_ones_own_are_checked_at_each_step(
     given: Any, kind: type[Exception], steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

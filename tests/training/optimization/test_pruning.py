@@ -27,8 +27,12 @@ def batch(step: int) -> dict[str, np.ndarray]:
 
 
 def blocks_left(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    return np.array([[matrix[a : a + rows, b : b + columns].any() for b in range(0, matrix.shape[1], columns)]
-                     for a in range(0, matrix.shape[0], rows)])  # fmt: skip
+    return np.array(
+        [
+            [matrix[a : a + rows, b : b + columns].any() for b in range(0, matrix.shape[1], columns)]
+            for a in range(0, matrix.shape[0], rows)
+        ]
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"accumulate": 2}, {"shards": 2}])
@@ -47,8 +51,9 @@ def test_blocks_go_by_the_cubic_and_do_not_come_back(options: dict[str, Any]) ->
         assert left.sum() == min(before.sum(), round(share * 100))
         assert not (left & ~before).any()
         if (before & ~left).any() and not options:  # those that went were the smallest, up to one update
-            size = np.array([[np.square(weights[8 * a : 8 * a + 8, 4 * b : 4 * b + 4]).sum() for b in range(25)]
-                             for a in range(4)])  # fmt: skip
+            size = np.array(
+                [[np.square(weights[8 * a : 8 * a + 8, 4 * b : 4 * b + 4]).sum() for b in range(25)] for a in range(4)]
+            )
             assert size[before & ~left].max() < 1.5 * size[left].min()
         before, update = left, update + 1
     assert update == 8
@@ -82,12 +87,18 @@ def test_a_checkpoint_goes_on_bit_for_bit(tmp_path: Path) -> None:
         assert_array_equal(again.parameters[name], array)
 
 
-@pytest.mark.parametrize(("made", "text"), [
-    (lambda: rg.Prune(1.5), "density"), (lambda: rg.Prune(0.5, 8), "block"), (lambda: rg.Prune(0.5, (8, 0)), "block"),
-    (lambda: rg.Prune(0.5, begin=5, end=2), "end=2 comes before"), (lambda: rg.Prune(0.5, only=3), "only"),
-    (lambda: rg.Trainer(declared(), prune=0.5), "rg.Prune"),
-    (lambda: rg.Trainer(declared(), prune=rg.Prune(0.5, only="lstm")), "names no trained matrix"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (lambda: rg.Prune(1.5), "density"),
+        (lambda: rg.Prune(0.5, 8), "block"),
+        (lambda: rg.Prune(0.5, (8, 0)), "block"),
+        (lambda: rg.Prune(0.5, begin=5, end=2), "end=2 comes before"),
+        (lambda: rg.Prune(0.5, only=3), "only"),
+        (lambda: rg.Trainer(declared(), prune=0.5), "rg.Prune"),
+        (lambda: rg.Trainer(declared(), prune=rg.Prune(0.5, only="lstm")), "names no trained matrix"),
+    ],
+)
 def test_mistakes_are_errors(made: Any, text: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=text):
         made()

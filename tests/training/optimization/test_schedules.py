@@ -28,9 +28,15 @@ class StopError(Exception):
 
 
 def keras(
-    rate: float, values: list[float], factor: float, patience: int, mode: str, min_delta: float, cooldown: int,
+    rate: float,
+    values: list[float],
+    factor: float,
+    patience: int,
+    mode: str,
+    min_delta: float,
+    cooldown: int,
     final: float,
-) -> list[float]:  # fmt: skip
+) -> list[float]:
     """Rates after each epoch, as ``tf.keras.callbacks.ReduceLROnPlateau.on_epoch_end`` of 2.15 sets them."""
     best = math.inf if mode == "min" else -math.inf
     wait = resting = 0
@@ -53,9 +59,13 @@ def keras(
 @settings(max_examples=100)
 @given(
     st.lists(st.sampled_from([1.0, 0.95, 0.5, 2.0, 3.0, math.nan]), max_size=20),
-    st.sampled_from([0.5, 0.1]), st.integers(1, 3), st.sampled_from(["min", "max"]), st.sampled_from([0.0, 0.1]),
-    st.integers(0, 3), st.sampled_from([0.0, 0.01]),
-)  # fmt: skip
+    st.sampled_from([0.5, 0.1]),
+    st.integers(1, 3),
+    st.sampled_from(["min", "max"]),
+    st.sampled_from([0.0, 0.1]),
+    st.integers(0, 3),
+    st.sampled_from([0.0, 0.01]),
+)
 def test_rates_are_those_of_keras(
     values: list[float], factor: float, patience: int, mode: str, min_delta: float, cooldown: int, final: float
 ) -> None:

@@ -119,9 +119,21 @@ def test_sums_are_in_one_order_on_any_number_of_ranks(size: int, shards: int, us
         assert given.views["b"] == integers.sum()
 
 
-@pytest.mark.parametrize(("size", "shards", "longest"), [
-    (1, 8, 0), (2, 8, 1), (3, 3, 2), (3, 8, 4), (3, 12, 2), (4, 4, 2), (4, 8, 2), (5, 5, 3), (8, 8, 3), (8, 32, 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "shards", "longest"),
+    [
+        (1, 8, 0),
+        (2, 8, 1),
+        (3, 3, 2),
+        (3, 8, 4),
+        (3, 12, 2),
+        (4, 4, 2),
+        (4, 8, 2),
+        (5, 5, 3),
+        (8, 8, 3),
+        (8, 32, 3),
+    ],
+)
 def test_as_many_messages_come_one_after_the_other_as_the_model_says(size: int, shards: int, longest: int) -> None:
     """One for each level between processes, where their shards are whole parts of the tree."""
     packing = Packing({"a": ((1,), np.dtype("float32"))})

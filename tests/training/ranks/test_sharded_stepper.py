@@ -25,15 +25,21 @@ def trained(net: Any, rows: int, shards: int | None, carry: bool = False, **opti
 FORMS = [(10, 4, {}), (3, 8, {"accumulate": 3}), (7, 3, {"clip_norm": 0.1, "carry": True})]
 SOME = [(sharded_nets.tagger, *FORMS[0]), (sharded_nets.forecaster, *FORMS[1])]
 OTHERS = [
-    (net, *form) for net in sharded_nets.NETS for form in FORMS
+    (net, *form)
+    for net in sharded_nets.NETS
+    for form in FORMS
     if (net, *form) not in SOME and (net in sharded_nets.CARRIED or "carry" not in form[-1])
-]  # fmt: skip
+]
 
 
 @pytest.mark.filterwarnings("ignore:.*keeps few units:UserWarning")
-@pytest.mark.parametrize(("net", "rows", "shards", "options"), [
-    *SOME, *(pytest.param(*item, marks=pytest.mark.exhaustive) for item in OTHERS),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("net", "rows", "shards", "options"),
+    [
+        *SOME,
+        *(pytest.param(*item, marks=pytest.mark.exhaustive) for item in OTHERS),
+    ],
+)
 def test_shards_add_up_to_the_whole_batch(net: Any, rows: int, shards: int, options: dict[str, Any]) -> None:
     losses, parameters = trained(net, rows, None, **options)
     found, cut = trained(net, rows, shards, **options)
@@ -63,8 +69,10 @@ def test_what_is_fetched_is_of_all_rows() -> None:
 def test_fit_saves_and_goes_on_bit_for_bit(tmp_path: Any) -> None:
     def fitted(epochs: int, interrupted: bool) -> rg.Program:
         program, feeds = sharded_nets.forecaster()
-        data = {name: np.moveaxis(array, 1, 0) if array.ndim > 1 else array
-                for name, array in feeds(np.random.default_rng(2), 13).items()}  # fmt: skip
+        data = {
+            name: np.moveaxis(array, 1, 0) if array.ndim > 1 else array
+            for name, array in feeds(np.random.default_rng(2), 13).items()
+        }
         path, trainer = tmp_path / "trainer", rg.Trainer(program, rg.Adam(1e-2), shards=4)
         options: dict[str, Any] = {"batch_size": 5, "window": 4, "progress": False, "checkpoint": path}
         if interrupted:
@@ -82,9 +90,14 @@ def test_fit_saves_and_goes_on_bit_for_bit(tmp_path: Any) -> None:
         assert_array_equal(twice.parameters[name], array, err_msg=name)
 
 
-@pytest.mark.parametrize(("options", "error"), [
-    ({"shards": 0}, rg.ArgumentError), ({"shards": 2.5}, rg.DtypeError), ({"comm": "world"}, rg.DtypeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"shards": 0}, rg.ArgumentError),
+        ({"shards": 2.5}, rg.DtypeError),
+        ({"comm": "world"}, rg.DtypeError),
+    ],
+)
 def test_wrong_arguments_are_refused(options: dict[str, Any], error: type[Exception]) -> None:
     program = rg.compile(*_net())
     with pytest.raises(error, match=r"test_sharded_stepper\.py"):

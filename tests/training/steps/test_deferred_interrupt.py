@@ -228,9 +228,11 @@ def test_callbacks_that_came_later_see_nothing_of_the_past() -> None:
     first: list[float] = []
     second: list[float] = []
     trainer.fit(
-        data(), progress=False, epochs=3,
+        data(),
+        progress=False,
+        epochs=3,
         callbacks=[lambda trainer, row: first.append(row["epoch"]), lambda trainer, row: second.append(row["epoch"])],
-    )  # fmt: skip
+    )
     assert (first, second) == ([2, 3], [1, 2, 3])
 
 

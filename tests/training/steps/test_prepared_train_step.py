@@ -144,8 +144,10 @@ def test_mistakes_change_nothing(steps: int) -> None:
     }
     for name, (change, kind) in wrong.items():
         messages = []
-        for made, call in ((ours, lambda given: ours.step(**given, carry=True)),
-                           (theirs, lambda given: general(theirs, given, carry=True))):  # fmt: skip
+        for made, call in (
+            (ours, lambda given: ours.step(**given, carry=True)),
+            (theirs, lambda given: general(theirs, given, carry=True)),
+        ):
             with pytest.raises(kind) as raised:
                 call({**feeds, **change})
             assert "test_prepared_train_step.py" in str(raised.value)
