@@ -1,4 +1,4 @@
-"""Names and arguments of torch 2.13 and Keras 3.15 that ``rnngraph/support/migration_hints.py`` answers, for the pages
+"""Names and arguments of torch 2.13 and Keras 3.15 that ``rnngraph/support/hints/`` answers, for the pages
 that compare words.
 
 NAMES: of modules, classes and functions. ARGUMENTS: by what takes them here.

@@ -1,5 +1,5 @@
 """Writes ``docs/guides/words.md``, and the tables of ``from_torch.md`` and ``from_keras.md`` beside it, from
-``rnngraph/support/migration_hints.py``: ``python docs/site_parts/words.py``.
+``rnngraph/support/hints/``: ``python docs/site_parts/words.py``.
 
 The tables there answer mistakes at run time; here they are to be read. ``tests/test_site.py`` holds the page to them.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import frameworks
 
-from rnngraph.support.migration_hints import _COMMON, KEYWORDS, NAMES
+from rnngraph.support.migration_hints import COMMON, KEYWORDS, NAMES
 from rnngraph.support.numpy_names import NUMPY
 
 GUIDES = Path(__file__).resolve().parents[1] / "guides"
@@ -62,7 +62,7 @@ def words_of(framework: str) -> str:
     """The tables of one framework's words."""
     parts = [_table({name: NAMES[name] for name in frameworks.NAMES[framework].split()})]
     for group, names in frameworks.ARGUMENTS[framework].items():
-        known = {**_COMMON, **KEYWORDS[group]}
+        known = {**COMMON, **KEYWORDS[group]}
         parts += [f"### {_title(group)}\n", _table({name: known[name] for name in names.split()})]
     return "\n".join(parts)
 
@@ -72,7 +72,7 @@ def page() -> str:
     parts = [HEAD, "## Names\n", _table(NAMES), "## NumPy's functions of arrays\n"]
     parts += ["Of Tensors these are written with `rg.`.\n", _table({k: f"rg.{v}" for k, v in NUMPY.items() if k != v})]
     same = ", ".join(f"`{name}`" for name, ours in NUMPY.items() if name == ours)
-    parts += [f"By the same name: {same}.\n", "## Arguments of everything\n", _table(_COMMON)]
+    parts += [f"By the same name: {same}.\n", "## Arguments of everything\n", _table(COMMON)]
     for group, words in KEYWORDS.items():
         parts += [f"## {_title(group)}\n", _table(words)]
     return "\n".join(parts)

@@ -60,6 +60,12 @@ def resumed_within(
         answer = yield request
 
 
+def driver_of_step() -> str:
+    """Return the layer of the driver whose cell's step is being declared; "" outside of steps."""
+    now = _declaring.get()
+    return now.layer.partition("/")[0] if now.driver is not None else ""
+
+
 def in_layer(where: Where | None) -> Where | None:
     """Return a line with the current layer, unless it has a layer already."""
     layer, line = _declaring.get().layer, own_line(where)

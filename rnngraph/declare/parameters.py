@@ -16,6 +16,7 @@ from ..support.arguments import MAX_UNITS, checked_name, entries, flag
 from ..support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ..support.records import dataclass
 from .initializers import Initializer, initializer_of
+from .layer import driver_of_step
 from .public_types import check_dtype
 from .tensor import Tensor, build, declared, like
 
@@ -69,7 +70,13 @@ class Specs(dict[str, ParameterSpec]):
 class ScopeName:
     """A scope name that compilation makes unique: the first unnamed ``rnn`` stays, and the second becomes ``rnn_1``.
 
-    ``specs`` has the parameters in the scope by path, so that later declarations in the scope share them.
+    Attributes:
+        base: Name, or the name that compilation numbers.
+        explicit: True if the user chose the name.
+        where: Line of the declaration.
+        specs: Parameters in the scope by path, which later declarations in the scope share.
+        serial: Position in the order of declaration.
+        outer: Layer of the driver in whose scope this one lies, for a named layer within a cell's step.
     """
 
     base: str
@@ -77,6 +84,7 @@ class ScopeName:
     where: Where | None
     specs: Specs = field(default_factory=Specs)
     serial: int = field(default_factory=lambda: next(declared))
+    outer: str = ""
 
     def __post_init__(self) -> None:
         checked_name(self.base, "a scope", self.where)
@@ -91,8 +99,8 @@ def scope_name(scope: Any, base: str, where: Where | None) -> ScopeName:
     """Return a scope of the user's name, or an unnamed scope of ``base``. A scope is returned unchanged."""
     if isinstance(scope, ScopeName):
         return scope
-    is_given = scope is not None and not (isinstance(scope, str) and not scope)  # TensorFlow takes "" for none, too
-    return ScopeName(scope if is_given else base, scope is not None, where)
+    is_named = scope is not None and not (isinstance(scope, str) and not scope)  # TensorFlow takes "" for none, too
+    return ScopeName(scope if is_named else base, scope is not None, where, outer=driver_of_step() if is_named else "")
 
 
 def layer_of(spec: ParameterSpec, label: str) -> str:

@@ -5,6 +5,7 @@
 - ``api_guard``: decorator of public functions that explains calls with wrong arguments.
 - ``attribute_hints``: replacements for attributes that this package's objects lack.
 - ``migration_hints``: replacements for names and keywords of Keras, torch, TensorFlow and JAX.
+- ``hint_tables``: reader of these replacements' tables in ``hints/``.
 - ``numpy_names``: NumPy's functions, and those here that compute the same.
 - ``allocation``: checked allocation of large arrays.
 - ``bounded_cache``: dicts that evict entries.

@@ -359,3 +359,23 @@ def test_random_numbers_for_other_rows_than_the_steps_are_refused_with_their_lin
     with pytest.raises(rg.GraphError, match="rows other") as found:
         rg.compile(rg.dynamic_rnn(Rows(), x)[0])
     assert "test_inner_drivers.py" in str(found.value)
+
+
+def test_a_named_layer_of_a_step_lies_in_the_scope_of_its_driver() -> None:
+    class Projected(rg.Cell):
+        def state(self) -> dict[str, int]:
+            return {"h": 2}
+
+        def step(self, p: Any, x: Any, state: Any) -> tuple[Any, Any]:
+            h = rg.tanh(rg.dense(x, 2, name="inner") + rg.dense(state["h"], 2))
+            return h, {"h": h}
+
+    x = rg.placeholder("x", (None, None, 2))
+    outputs = {scope: rg.dynamic_rnn(Projected(), x, scope=scope)[0] for scope in ("enc", "dec")}
+    outputs["twice"], _ = rg.dynamic_rnn(rg.MultiRNNCell([Projected(), Projected()]), x)
+    outputs["top"] = rg.dense(x, 2, name="inner")
+    program = rg.compile(outputs)
+    names = {name for name in program.parameters if name.endswith("kernel") and not name.startswith("dense")}
+    assert names == {f"{scope}/kernel" for scope in ("enc/inner", "dec/inner", "rnn/inner", "rnn/inner_1", "inner")}
+    where = {node.where.layer for node in program.inference.graph.nodes if node.where and "inner" in node.where.layer}
+    assert "enc/inner" in where

@@ -42,7 +42,7 @@ class Layers:
 def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
     """Name everything declared in ``order``. Parameters in ``known`` keep their names, which no new scope takes."""
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
-    above: dict[ScopeName, ScopeName] = {}  # for a driver within a step, the scope of the driver that runs the step
+    above: dict[ScopeName, ScopeName] = {}  # of a driver or a named layer within a step: the scope of the step's driver
     layers: set[ScopeName] = set()
     for node in order:
         if node.op == "driver":
@@ -63,9 +63,12 @@ def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
         if node.op == "parameter" and node.get("scope") is not None:
             above.pop(node["scope"], None)
     owners.sort(key=lambda owner: owner[0])
+    scopes = dict.fromkeys(scope for _, scope, _ in owners if scope is not None)
+    drivers = {scope.layer: scope for scope in scopes}
+    above.update({scope: drivers[scope.outer] for scope in scopes if scope.outer in drivers})
 
     names = Names()
-    _scopes(names, dict.fromkeys(scope for _, scope, _ in owners if scope is not None), above, layers, owners, known)
+    _scopes(names, scopes, above, layers, owners, known)
     taken = {known[spec]: spec for _, _, specs in owners for spec, _ in specs if spec in known}
     for _, scope, specs in owners:
         for spec, path in specs:
@@ -107,10 +110,15 @@ def _scopes(
     earlier = {name[:end] for name in known.values() for end, letter in enumerate(name) if letter == "/"}
     namer = Namer({*taken, *earlier})
     shared = {id(scope.specs): name for scope, name in names.scopes.items() if scope in layers}
-    for scope in scopes:
+
+    def name_of(scope: ScopeName) -> str:
         if scope not in names.scopes:
-            base = f"{names.scopes[above[scope]]}/{scope.base}" if scope in above else scope.base
+            base = f"{name_of(above[scope])}/{scope.base}" if scope in above else scope.base
             reused = shared.get(id(scope.specs)) if scope in layers else None
             names.scopes[scope] = reused or namer(base)
             if scope in layers:
                 shared[id(scope.specs)] = names.scopes[scope]
+        return names.scopes[scope]
+
+    for scope in scopes:
+        name_of(scope)
