@@ -43,8 +43,8 @@ def test_the_command_works_while_an_op_is_half_written(tmp_path: Path) -> None:
     for path in sorted({place.path for place in CHECKLIST["PLACES"]}):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text((root / path).read_text(encoding="utf-8"), encoding="utf-8")
-    row = '_elementwise("sech", 1, _FLOATS, _plain(lambda x: 1 / np.cosh(x)), derivative.sech, FUNCTION, False)\n'
-    with open(tmp_path / "rnngraph/ir/ops.py", "a", encoding="utf-8") as rows:
+    row = 'elementwise("sech", 1, _FLOATS, _plain(lambda x: 1 / np.cosh(x)), derivative.sech, FUNCTION, False)\n'
+    with open(tmp_path / "rnngraph/ir/elementwise_ops.py", "a", encoding="utf-8") as rows:
         rows.write(row)
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools/new_op.py").write_text(SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
@@ -62,12 +62,12 @@ def test_the_command_works_while_an_op_is_half_written(tmp_path: Path) -> None:
 
 def test_a_place_that_is_gone_is_an_error() -> None:
     with pytest.raises(LookupError, match="defines no NO_SUCH_NAME"):
-        CHECKLIST["code_of"]("rnngraph/ir/ops.py", "NO_SUCH_NAME")
+        CHECKLIST["code_of"]("rnngraph/ir/elementwise_ops.py", "NO_SUCH_NAME")
 
 
 def test_the_command_prints_the_places_and_fails() -> None:
     done = subprocess.run([sys.executable, SCRIPT, "sech"], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert "rnngraph/ir/ops.py: a row" in done.stdout
+    assert "rnngraph/ir/elementwise_ops.py: a row" in done.stdout
     assert "ERROR_BOUNDS" in done.stdout
     assert subprocess.run([sys.executable, SCRIPT], capture_output=True, check=False).returncode == 2

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ROWS = "rnngraph/ir/ops.py"
+ROWS = "rnngraph/ir/elementwise_ops.py"
 INSTRUCTION, DIVISION, FUNCTION = "INSTRUCTION", "DIVISION", "FUNCTION"
 """Names of costs in a row. A row's cost is its sixth argument."""
 VECTOR_TESTS = "tests/codegen/llvm/test_vecmath.py"
@@ -55,7 +55,7 @@ class Place:
 
 
 PLACES = (
-    Place(ROWS, "", "a row; say in which operands the op is linear, if in any", pattern=r'_elementwise\(\s*"{op}"'),
+    Place(ROWS, "", "a row; say in which operands the op is linear, if in any", pattern=r'elementwise\(\s*"{op}"'),
     Place("rnngraph/ir/derivatives.py", "", "the derivative", (DIVISION, FUNCTION), r"(?m)^{op} = |^def {op}\("),
     Place("rnngraph/codegen/llvm/vecmath.py", "FUNCTIONS", "the vector function", (FUNCTION,)),
     Place("rnngraph/codegen/llvm/vecmath.py", "ERROR_BOUNDS", "a bound for each dtype, in ulp", (FUNCTION,)),
@@ -143,7 +143,7 @@ def rows() -> dict[str, tuple[int, str]]:
     found = {}
     for statement in tree.body:
         call = getattr(statement, "value", None)
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "_elementwise":
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "elementwise":
             name, arity, cost = call.args[0], call.args[1], call.args[5]
             assert isinstance(name, ast.Constant), ast.dump(name)
             assert isinstance(arity, ast.Constant), ast.dump(arity)

@@ -1,7 +1,7 @@
 """The graph IR that all other packages share: types and sizes, the table of ops, nodes and graphs.
 
-Read ``sizes``, ``types`` and ``node`` first. Then read ``ops``, the table with one row for each op. The columns of a
-row come from these modules:
+Read ``sizes``, ``types`` and ``node`` first. Then read ``ops``, the table with one row for each op, and
+``elementwise_ops``. The columns of a row come from these modules:
 
 - ``type_rules``: type inference;
 - ``attributes``: valid attribute values;

@@ -88,7 +88,46 @@ class Op:
 
 
 OPS: dict[str, Op] = {}
-"""The closed table of ops by name. ``ops`` fills it."""
+"""The closed table of ops by name. ``ops`` and ``elementwise_ops`` fill it."""
+
+
+def row(
+    name: str,
+    kind: str,
+    arity: int | tuple[int, int],
+    infer: Infer,
+    column: AxisColumn | None = None,
+    evaluate: Evaluate | None = None,
+    derivative: Derivative | None = None,
+    cost: str = INSTRUCTION,
+    keeps_zero: bool = False,
+    random: bool = False,
+    until: str = "",
+    optional: tuple[str, ...] = (),
+    **attributes: AttributeRule,
+) -> None:
+    """Add a row to the table. ``column`` is the axis column, which is required."""
+    if not isinstance(column, AxisColumn):
+        raise TypeError(
+            f"the row of {name} does not say what the op does to the axes of its operands; "
+            "put a column of ir/axis_rules.py behind the type rule"
+        )
+    bounds = (arity, arity) if isinstance(arity, int) else arity
+    OPS[name] = Op(
+        name,
+        kind,
+        bounds,
+        infer,
+        evaluate,
+        derivative,
+        column,
+        cost,
+        keeps_zero,
+        random,
+        until,
+        attributes,
+        frozenset(optional),
+    )
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -16,7 +16,7 @@ from rnngraph.ir.node import DIVISION, DRAW, FUNCTION, INSTRUCTION, OPS, Op
 PACKAGE = Path(rnngraph.__file__).parent
 DIFFERENTIATED = ("elementwise", "contraction", "reduction", "movement")
 BY_OP = {
-    "ir/ops.py": "the table itself",
+    "ir/elementwise_ops.py": "the table itself",
     "codegen/llvm/vecmath.py": "vector functions, and their bounds",
     "codegen/llvm/elementwise.py": "single instructions",
     "passes/simplify.py": "rules of rewriting, which an op may do without",

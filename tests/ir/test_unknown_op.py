@@ -59,7 +59,7 @@ def summed(*shape: object) -> tuple[Node, Graph]:
 def test_a_row_without_axes_does_not_load(column: object) -> None:
     """The function of its value stands where the column should, if that was forgotten."""
     with pytest.raises(TypeError, match="the row of running_sum does not say what the op does to the axes"):
-        ops._row("running_sum", "movement", 1, lambda types, attributes, meet: types[0], column)  # type: ignore[arg-type]
+        ops.row("running_sum", "movement", 1, lambda types, attributes, meet: types[0], column)  # type: ignore[arg-type]
     assert "running_sum" not in OPS
 
 
