@@ -17,9 +17,14 @@ from .declare.cells.gated_variants import (
     SRUCell,
     UGRNNCell,
 )
+from .declare.cells.linear_attention import DeltaNetCell, GatedDeltaNetCell, GatedLinearAttentionCell, RWKV7Cell
 from .declare.cells.lstm_variants import CoupledInputForgetGateLSTMCell, LayerNormBasicLSTMCell, NASCell
+from .declare.cells.mamba import mamba, mamba2
+from .declare.cells.minimal import MinGRUCell, MinLSTMCell
 from .declare.cells.projections import InputProjectionWrapper, OutputProjectionWrapper
+from .declare.cells.state_spaces import LRUCell, RGLRUCell, S6Cell, SSDCell
 from .declare.cells.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
+from .declare.cells.xlstm import MLSTMCell, SLSTMCell
 from .declare.functions.activations import (
     celu,
     elu,
@@ -271,23 +276,30 @@ __all__ = [
     "Cell",
     "CosineDecay",
     "CoupledInputForgetGateLSTMCell",
+    "DeltaNetCell",
     "DropoutWrapper",
     "DtypeError",
     "ExponentialDecay",
     "FileError",
     "GRUCell",
+    "GatedDeltaNetCell",
+    "GatedLinearAttentionCell",
     "GraphError",
     "HighwayWrapper",
     "History",
     "IndRNNCell",
     "InputProjectionWrapper",
     "IntersectionRNNCell",
+    "LRUCell",
     "LSTMCell",
     "LSTMStateTuple",
     "LayerNormBasicLSTMCell",
     "LuongAttention",
+    "MLSTMCell",
     "Memory",
     "MemoryUsage",
+    "MinGRUCell",
+    "MinLSTMCell",
     "MinimalRNNCell",
     "MissingExtraError",
     "MultiRNNCell",
@@ -307,13 +319,18 @@ __all__ = [
     "Profile",
     "Program",
     "Prune",
+    "RGLRUCell",
     "RMSProp",
+    "RWKV7Cell",
     "RanksError",
     "ReduceOnPlateau",
     "ResidualWrapper",
     "Result",
     "RnnGraphError",
+    "S6Cell",
+    "SLSTMCell",
     "SRUCell",
+    "SSDCell",
     "Schedule",
     "Scope",
     "ShapeError",
@@ -433,6 +450,8 @@ __all__ = [
     "logical_xor",
     "logit",
     "logsumexp",
+    "mamba",
+    "mamba2",
     "map_structure",
     "masked_softmax",
     "matmul",

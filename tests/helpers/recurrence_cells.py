@@ -1,4 +1,4 @@
-"""Thirteen recurrences of 2024 to 2026, with heads, as cells that take several inputs and carry states of any shape."""
+"""Recurrences of 2024 to 2026: the ready cells, two cells as a user writes them, and all in torch from their papers."""
 
 from __future__ import annotations
 
@@ -8,173 +8,227 @@ import numpy as np
 
 import rnngraph as rg
 
-H, D, N = 2, 4, 3  # heads, width of a head, states of a channel
+H, D, V, N = 2, 4, 3, 3  # heads, width of a key, width of a value, states of a channel
 W = H * D
 Shapes = dict[str, tuple[int, ...]]
 
 
-def ones(x: rg.Tensor, *axes: int) -> rg.Tensor:
-    """A tensor with further axes of 1."""
-    for axis in axes:
-        x = rg.expand_dims(x, axis)
-    return x
+class RetNet(rg.Cell):
+    """Retention: one constant decay of each head. The cell takes several inputs."""
 
+    shapes: ClassVar[Shapes] = dict.fromkeys("qkv", (H, D))
 
-def spread(low: float, high: float, *shape: int) -> Any:
-    return lambda _, generator: np.linspace(low, high, int(np.prod(shape))).reshape(shape).astype("float32")
-
-
-class Recurrence(rg.Cell):
-    """``shapes``: of one step's inputs, by name; ``states``: of one row's state."""
-
-    shapes: ClassVar[Shapes]
-    states: ClassVar[Shapes] = {"S": (H, D, D)}
+    def parts(self) -> Shapes:
+        return self.shapes
 
     def state(self) -> Any:
-        return {name: rg.memory(shape) for name, shape in self.states.items()}
+        return {"S": rg.memory((H, D, D))}
+
+    @property
+    def output_size(self) -> int:
+        return W
 
     def step(self, p: rg.Scope, x: Any, state: Any) -> tuple[Any, Any]:
-        y, *new = self.rule(p, *x.values(), *state.values())
-        return y, dict(zip(state, new, strict=True))
-
-    def rule(self, p: rg.Scope, *values: rg.Tensor) -> tuple[rg.Tensor, ...]:
-        raise NotImplementedError
-
-
-class MinGRU(Recurrence):
-    shapes, states = {"z": (W,), "c": (W,)}, {"h": (W,)}
-
-    def rule(self, p, z, c, h):
-        h = h + rg.sigmoid(z) * (c - h)
-        return h, h
+        q, k, v = (x[name] for name in "qkv")
+        decay = rg.constant((1 - 2.0 ** (-5 - np.arange(H))).astype("float32").reshape(H, 1, 1))
+        S = decay * state["S"] + rg.einsum("bhk,bhv->bhkv", k, v)
+        return rg.reshape(rg.einsum("bhk,bhkv->bhv", q, S), (None, W)), {"S": S}
 
 
-class MinLSTM(Recurrence):
-    shapes, states = {"f": (W,), "i": (W,), "c": (W,)}, {"h": (W,)}
+class S6T(rg.S6Cell):
+    """The selective state space with channels last in its state."""
 
-    def rule(self, p, f, i, c, h):
-        f, i = rg.sigmoid(f), rg.sigmoid(i)
-        h = (f * h + i * c) / (f + i)
-        return h, h
+    def state(self) -> Any:
+        return {"h": rg.memory((self.state_dim, self.num_units))}
 
-
-class RGLRU(Recurrence):
-    shapes, states = {"r": (W,), "i": (W,), "u": (W,)}, {"h": (W,)}
-
-    def rule(self, p, r, i, u, h):
-        log_a = -8.0 * rg.softplus(p.parameter("lam", (W,), spread(-2, 1, W))) * rg.sigmoid(r)
-        h = rg.exp(log_a) * h + rg.sqrt(-rg.expm1(2.0 * log_a)) * rg.sigmoid(i) * u
-        return h, h
-
-
-class LRU(Recurrence):
-    shapes, states = {"real": (W,), "imag": (W,)}, {"re": (W,), "im": (W,)}
-
-    def rule(self, p, real, imag, re, im):
-        nu, theta = p.parameter("nu", (W,), spread(-4, -1, W)), p.parameter("theta", (W,), spread(-3, 1, W))
-        size, angle = rg.exp(-rg.exp(nu)), rg.exp(theta)
-        a, b = size * rg.cos(angle), size * rg.sin(angle)
-        re, im = a * re - b * im + real, a * im + b * re + imag
-        return re + 0.5 * im, re, im
-
-
-class S6(Recurrence):
-    shapes, states = {"u": (W,), "dt": (W,), "B": (N,), "C": (N,)}, {"h": (W, N)}
-
-    def rule(self, p, u, dt, B, C, h):
-        dt, A = rg.softplus(dt), -rg.exp(p.parameter("A_log", (W, N), spread(0, 1, W, N)))
-        h = rg.exp(ones(dt, 2) * A) * h + ones(dt * u, 2) * ones(B, 1)
-        return rg.reduce_sum(h * ones(C, 1), 2) + p.parameter("D", (W,), "ones") * u, h
-
-
-class S6T(S6):
-    """The same with the channels of its state behind."""
-
-    states: ClassVar[Shapes] = {"h": (N, W)}
-
-    def rule(self, p, u, dt, B, C, h):
-        dt, A = rg.softplus(dt), -rg.exp(rg.transpose(p.parameter("A_log", (W, N), spread(0, 1, W, N)), (1, 0)))
-        h = rg.exp(ones(dt, 1) * A) * h + ones(dt * u, 1) * ones(B, 2)
-        return rg.reduce_sum(h * ones(C, 2), 1) + p.parameter("D", (W,), "ones") * u, h
-
-
-class SSD(Recurrence):
-    shapes: ClassVar[Shapes] = {"u": (H, D), "dt": (H,), "log_a": (H,), "B": (D,), "C": (D,)}
-
-    def rule(self, p, u, dt, log_a, B, C, S):
-        dt = rg.softplus(dt)
-        S = ones(rg.exp(-dt * rg.exp(log_a)), 2, 3) * S + ones(B, 1, 3) * ones(ones(dt, 2) * u, 2)
-        return rg.reduce_sum(ones(C, 1, 3) * S, 2), S
-
-
-class RetNet(Recurrence):
-    shapes = dict.fromkeys("qkv", (H, D))
-
-    def rule(self, p, q, k, v, S):
-        S = rg.constant((1 - 2.0 ** (-5 - np.arange(H))).astype("float32").reshape(H, 1, 1)) * S + ones(k, 3) * ones(
-            v, 2
+    def _recurrence(self, p, state, x, dt, B, C):  # type: ignore[no-untyped-def]
+        A = -rg.exp(
+            rg.transpose(p.parameter("A_log", (W, N), lambda *_: np.linspace(0, 1, W * N).reshape(W, N)), (1, 0))
         )
-        return rg.reduce_sum(ones(q, 3) * S, 2), S
+        row, column = (lambda part: rg.expand_dims(part, 1)), (lambda part: rg.expand_dims(part, 2))
+        h = rg.exp(row(dt) * A) * state["h"] + row(dt * x) * column(B)
+        return rg.reduce_sum(h * column(C), 1) + p.parameter("D", (W,), "ones") * x, {"h": h}
 
 
-class GLA(Recurrence):
-    shapes = dict.fromkeys("qkvg", (H, D))
-
-    def rule(self, p, q, k, v, g, S):
-        S = ones(rg.exp(-rg.softplus(-g) / 16.0), 3) * S + ones(k, 3) * ones(v, 2)
-        return rg.reduce_sum(ones(q, 3) * S, 2), S
-
-
-def unit(x: rg.Tensor) -> rg.Tensor:
-    return x / rg.sqrt(rg.reduce_sum(rg.square(x), 2, keepdims=True) + 1e-6)
-
-
-class GDN(Recurrence):
-    shapes: ClassVar[Shapes] = {**dict.fromkeys("qkv", (H, D)), "b": (H,), "g": (H,)}
-
-    def rule(self, p, q, k, v, b, g, S):
-        q, k, S = unit(q), unit(k), ones(rg.exp(-rg.softplus(-g) / 4.0), 2, 3) * S
-        S = S + ones(k, 3) * ones(ones(rg.sigmoid(b), 2) * (v - rg.reduce_sum(ones(k, 3) * S, 2)), 2)
-        return rg.reduce_sum(ones(q, 3) * S, 2), S
-
-
-class RWKV7(Recurrence):
-    shapes = dict.fromkeys("rwkva", (H, D))
-
-    def rule(self, p, r, w, k, v, a, S):
-        w, a, kk = rg.exp(-0.606531 * rg.sigmoid(w)), rg.sigmoid(a), unit(k)
-        read = rg.reduce_sum(ones(kk, 3) * S, 2)
-        S = ones(w, 3) * S - ones(kk * a, 3) * ones(read, 2) + ones(k, 3) * ones(v, 2)
-        return rg.reduce_sum(ones(r, 3) * S, 2), S
-
-
-class MLSTM(Recurrence):
-    shapes: ClassVar[Shapes] = {**dict.fromkeys("qkv", (H, D)), "i": (H,), "f": (H,)}
-    states: ClassVar[Shapes] = {"C": (H, D, D), "n": (H, D), "m": (H,)}
-
-    def rule(self, p, q, k, v, i, f, C, n, m):
-        k, kept = k * D**-0.5, m - rg.softplus(-f)
-        m = rg.maximum(kept, i)
-        f, i = ones(rg.exp(kept - m), 2), ones(rg.exp(i - m), 2)
-        C, n = ones(f, 3) * C + ones(i * k, 3) * ones(v, 2), f * n + i * k
-        below = rg.maximum(rg.abs(rg.reduce_sum(q * n, 2)), rg.exp(-m))
-        return rg.reduce_sum(ones(q, 3) * C, 2) / ones(below, 2), C, n, m
-
-
-class SLSTM(Recurrence):
-    shapes, states = {"x": (H, 4 * D)}, dict.fromkeys("hcnm", (H, D))
-
-    def rule(self, p, x, h, c, n, m):
-        R = p.parameter("R", (H, D, 4 * D), lambda shape, generator: 0.1 * generator.standard_normal(shape))
-        z, i, f, o = rg.split(x + rg.einsum("bhd,hde->bhe", h, R), 4, 2)
-        kept = m - rg.softplus(-f)
-        m = rg.maximum(kept, i)
-        f, i = rg.exp(kept - m), rg.exp(i - m)
-        c, n = f * c + i * rg.tanh(z), f * n + i
-        h = rg.sigmoid(o) * c / rg.maximum(n, 1e-6)
-        return h, h, c, n, m
-
-
-CELLS = {
-    cell.__name__: cell for cell in (MinGRU, MinLSTM, RGLRU, LRU, S6, S6T, SSD, RetNet, GLA, GDN, RWKV7, MLSTM, SLSTM)
+CELLS: dict[str, Any] = {
+    "MinGRU": lambda: rg.MinGRUCell(W),
+    "MinLSTM": lambda: rg.MinLSTMCell(W, activation="tanh"),
+    "LRU": lambda: rg.LRUCell(W, 5, r_min=0.3, r_max=0.9),
+    "RGLRU": lambda: rg.RGLRUCell(W),
+    "RGLRUBlocks": lambda: rg.RGLRUCell(W, H),
+    "S6": lambda: rg.S6Cell(W, N, 2),
+    "S6T": lambda: S6T(W, N, 2),
+    "SSD": lambda: rg.SSDCell(4, 2, N, 2),
+    "RetNet": RetNet,
+    "GLA": lambda: rg.GatedLinearAttentionCell(H, D, V, gate_rank=3),
+    "DeltaNet": lambda: rg.DeltaNetCell(H, D, V),
+    "GDN": lambda: rg.GatedDeltaNetCell(H, D, V),
+    "RWKV7": lambda: rg.RWKV7Cell(H, D, 3, 2, 3),
+    "SLSTM": lambda: rg.SLSTMCell(H, D),
+    "MLSTM": lambda: rg.MLSTMCell(H, D, V),
 }
+OF_PARTS = [name for name in CELLS if name != "LRU"]
+READY = [name for name in CELLS if name not in ("S6T", "RetNet")]
+
+
+class Peers:
+    """One step of each recurrence in torch: ``NAME(parts…, states…, parameters…)`` returns (output, states)."""
+
+    def __init__(self, torch: Any) -> None:
+        self.torch, self.F = torch, torch.nn.functional
+
+    def MinGRU(self, z, c, h):
+        h = (1 - z) * h + z * c
+        return h, (h,)
+
+    def MinLSTM(self, f, i, c, h):
+        h = f / (f + i) * h + i / (f + i) * c
+        return h, (h,)
+
+    def LRU(self, x, real, imag, nu_log, theta_log, gamma_log, B_re, B_im, C_re, C_im, D):
+        torch = self.torch
+        lam = torch.exp(torch.complex(-nu_log.exp(), theta_log.exp()))
+        into = torch.complex(x @ B_re, x @ B_im)
+        s = lam * torch.complex(real, imag) + gamma_log.exp() * into
+        y = (s @ torch.complex(C_re, C_im)).real
+        return y + (x * D if D.dim() == 1 else x @ D), (s.real, s.imag)
+
+    def RGLRU(self, g, x, h):
+        a = g.exp()
+        h = a * h + (1 - a**2).sqrt() * x
+        return h, (h,)
+
+    RGLRUBlocks = RGLRU
+
+    def S6(self, x, dt, B, C, h, A_log, D):
+        h = (dt[:, :, None] * -A_log.exp()).exp() * h + (dt * x)[:, :, None] * B[:, None]
+        return (h * C[:, None]).sum(2) + D * x, (h,)
+
+    def S6T(self, x, dt, B, C, h, A_log, D):
+        y, (h,) = self.S6(x, dt, B, C, h.transpose(1, 2), A_log, D)
+        return y, (h.transpose(1, 2),)
+
+    def SSD(self, x, dt, B, C, S, A_log, D):
+        B, C = (part.repeat_interleave(x.shape[1] // part.shape[1], 1) for part in (B, C))
+        a = (-dt * A_log.exp()).exp()
+        S = a[..., None, None] * S + B[..., None] * (dt[..., None] * x)[:, :, None]
+        return (C[..., None] * S).sum(2) + D[:, None] * x, (S,)
+
+    def RetNet(self, q, k, v, S):
+        decay = self.torch.tensor(1 - 2.0 ** (-5 - np.arange(H))).to(q).reshape(1, H, 1, 1)
+        S = decay * S + k[..., None] * v[:, :, None]
+        return (q[..., None] * S).sum(2), (S,)
+
+    def GLA(self, q, k, v, g, S):
+        S = g.exp()[..., None] * S + k[..., None] * v[:, :, None]
+        return self.torch.einsum("bhk,bhkv->bhv", q, S), (S,)
+
+    def DeltaNet(self, q, k, v, beta, S):
+        S = S + k[..., None] * (beta[..., None] * (v - (k[..., None] * S).sum(2)))[:, :, None]
+        return (q[..., None] * S).sum(2), (S,)
+
+    def GDN(self, q, k, v, beta, g, S):
+        return self.DeltaNet(q, k, v, beta, g.exp()[..., None, None] * S)
+
+    def RWKV7(self, r, w, k, v, kappa, a, x, S):
+        torch = self.torch
+        change = torch.diag_embed(w.exp()) - kappa[..., None] * (a * kappa)[..., None, :]
+        S = change.transpose(2, 3) @ S + k[..., None] * v[:, :, None]
+        return torch.einsum("bhk,bhkv->bhv", r, S), (x, S)
+
+    def SLSTM(self, z, i, f, o, c, n, m, h, recurrent_kernel):
+        torch = self.torch
+        recurrent = torch.einsum("bhd,hde->bhe", h, recurrent_kernel).split(D, 2)
+        z, i, f, o = (part + own for part, own in zip((z, i, f, o), recurrent, strict=True))
+        log_f = self.F.logsigmoid(f)
+        new = i if (n == 0).all() else torch.maximum(log_f + m, i)
+        f, i = (log_f + m - new).exp(), (i - new).exp()
+        c, n = f * c + i * z.tanh(), f * n + i
+        h = o.sigmoid() * c / n
+        return h, (c, n, new, h)
+
+    def MLSTM(self, q, k, v, o, i, f, C, n, m):
+        k, log_f = k / D**0.5, self.F.logsigmoid(f)
+        new = self.torch.maximum(log_f + m, i)
+        f, i = (log_f + m - new).exp(), (i - new).exp()
+        C = f[..., None, None] * C + i[..., None, None] * (k[..., None] * v[:, :, None])
+        n = f[..., None] * n + i[..., None] * k
+        below = self.torch.maximum((q * n).sum(2).abs(), (-new).exp())
+        return o.sigmoid() * (q[..., None] * C).sum(2) / below[..., None], (C, n, new)
+
+
+class Projections(Peers):
+    """One step of each ready cell of a whole input: ``of(name, x, states, parameters)``."""
+
+    def of(self, name: str, x: Any, states: Any, P: Any) -> Any:
+        if "in_projection/kernel" in P:
+            x = x @ P["in_projection/kernel"]
+        if name == "RWKV7":
+            return self.time_mixing(x, *states, P)
+        parts = [x] if name == "LRU" else getattr(self, f"of_{name}")(x, P)
+        own = {key: P[key] for key in ("A_log", "D", "recurrent_kernel") if key in P and name != "GDN"}
+        return getattr(self, name)(*parts, *states, **(P if name == "LRU" else own))
+
+    def heads(self, *tensors: Any, of: int = H) -> Any:
+        return [x.reshape(x.shape[0], of, -1) for x in tensors]
+
+    def of_MinGRU(self, x, P):
+        z, c = (x @ P["kernel"] + P["bias"]).split(W, 1)
+        return z.sigmoid(), c
+
+    def of_MinLSTM(self, x, P):
+        f, i, c = (x @ P["kernel"] + P["bias"]).split(W, 1)
+        return f.sigmoid(), i.sigmoid(), c.tanh()
+
+    def of_RGLRU(self, x, P):
+        r, i = (x @ P["gates/kernel"] + P["gates/bias"]).sigmoid().split(W, 1)
+        return -8 * self.F.softplus(P["a"]) * r, i * x
+
+    def of_RGLRUBlocks(self, x, P):
+        gates = self.torch.einsum("bhi,hij->bhj", self.heads(x)[0], P["gates/kernel"]) + P["gates/bias"]
+        r, i = (part.reshape(x.shape).sigmoid() for part in gates.split(W // H, 2))
+        return -8 * self.F.softplus(P["a"]) * r, i * x
+
+    def of_S6(self, x, P):
+        B, C = (x @ P["kernel"]).split(N, 1)
+        return x, self.F.softplus(x @ P["dt/down"] @ P["dt/up"] + P["dt/bias"]), B, C
+
+    def of_SSD(self, x, P):
+        x, dt, B, C = (x @ P["kernel"]).split([8, 4, 2 * N, 2 * N], 1)
+        return *self.heads(x, of=4), self.F.softplus(dt + P["dt/bias"]), *self.heads(B, C, of=2)
+
+    def of_GLA(self, x, P):
+        g = self.F.logsigmoid(x @ P["gate/down"] @ P["gate/up"] + P["gate/bias"]) / 16
+        return self.heads(*(x @ P["kernel"]).split([W, W, H * V], 1), g)
+
+    def of_DeltaNet(self, x, P):
+        q, k, v, beta = (x @ P["kernel"]).split([W, W, H * V, H], 1)
+        q, k, v = self.heads(q, k, v)
+        return self.F.normalize(q, dim=-1), self.F.normalize(k, dim=-1), v, beta.sigmoid()
+
+    def of_GDN(self, x, P):
+        dt = self.F.softplus((x @ P["kernel"])[:, -H:] + P["gate/bias"])
+        return *self.of_DeltaNet(x, {"kernel": P["kernel"][:, :-H]}), -P["A_log"].exp() * dt
+
+    def of_SLSTM(self, x, P):
+        return self.heads(*(x @ P["kernel"] + P["bias"]).split(W, 1))
+
+    def of_MLSTM(self, x, P):
+        *vectors, i, f = (x @ P["kernel"] + P["bias"]).split([W, W, H * V, H * V, H, H], 1)
+        return *self.heads(*vectors), i, f
+
+    def time_mixing(self, x, before, S, P):
+        F = self.F
+        mixed = {name: x + (before - x) * P[f"mix/{name}"] for name in "rwkvag"}
+        r, k, v = (mixed[name] @ P[name] for name in "rkv")
+        w = -F.softplus(-((mixed["w"] @ P["w/down"]).tanh() @ P["w/up"] + P["w/bias"])) - 0.5  # as its code has it
+        a = (mixed["a"] @ P["a/down"] @ P["a/up"] + P["a/bias"]).sigmoid()
+        gate = (mixed["g"] @ P["gate/down"]).sigmoid() @ P["gate/up"]
+        (kappa,) = self.heads(k * P["removal"])
+        k = k * (1 + (a - 1) * P["replacement"])
+        r, w, k, v, a = self.heads(r, -w.exp(), k, v, a)
+        y, (_, S) = self.RWKV7(r, w, k, v, F.normalize(kappa, dim=-1), a, x, S)
+        gamma, beta = P["group_norm/gamma"], P["group_norm/beta"]
+        y = F.group_norm(y.reshape(-1, W), H, gamma, beta, 64e-5)
+        y = y + ((r * P["bonus"].reshape(H, D) * k).sum(2, keepdim=True) * v).reshape(-1, W)
+        return (y * gate) @ P["output"], (x, S)

@@ -237,9 +237,11 @@ def _sequence_of(steps: Sequence[Any], where: Where | None) -> Any:
     return pack(first, [_joined(list(items), where) for items in zip(*leaves, strict=True)])
 
 
-def run_steps(cell: Cell, steps: Tensor, scope: ScopeName, reverse: bool, where: Where | None) -> tuple[Tensor, Any]:
-    """Run a cell over [time, batch, features], for functions that are defined by a recurrence."""
-    return Run(steps, None, None, False, None, True, scope, where).over(cell, None, reverse=reverse)
+def run_steps(
+    cell: Cell, steps: Any, scope: ScopeName, reverse: bool, where: Where | None, time_major: bool = True
+) -> tuple[Tensor, Any]:
+    """Run a cell over [time, batch, …], for functions that are defined by a recurrence."""
+    return Run(steps, None, None, False, None, time_major, scope, where).over(cell, None, reverse=reverse)
 
 
 def _joined(steps: Sequence[Tensor], where: Where | None) -> Tensor:

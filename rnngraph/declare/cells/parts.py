@@ -1,0 +1,109 @@
+"""Base class of cells that read projections of their input, and the pieces that these cells share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...support.errors import ShapeError, StructureError
+from ..cell import Cell, Scope
+from ..functions.basic import expand_dims, reduce_sum, reshape, split
+from ..tensor import Tensor
+
+SHORTEST_STEP, LONGEST_STEP, MIN_STEP = 1e-3, 1e-1, 1e-4
+"""Range from which step sizes of state spaces are drawn, and their minimum (Gu and Dao 2023, section 3.6)."""
+
+
+class PartsCell(Cell):
+    """Base class of cells that read one Tensor, which they project, or the parts that a projection yields.
+
+    A subclass defines ``parts``, ``_projected`` and ``_recurrence``.
+    """
+
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each part of one row, by name."""
+        raise NotImplementedError
+
+    def _projected(self, p: Scope, x: Tensor) -> Sequence[Tensor]:
+        """Return the parts of an input [batch, width], in the order of ``parts``."""
+        raise NotImplementedError
+
+    def _recurrence(self, p: Scope, state: Any, *args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
+        """Return (output, new state) of the parts."""
+        raise NotImplementedError
+
+    def step(self, p: Scope, x: Any, state: Any) -> tuple[Tensor, Any]:
+        values = self._projected(p, x) if isinstance(x, Tensor) else self._checked(x)
+        output, new = self._recurrence(p, state, *values)
+        return reshape(output, (None, self.output_size)), new
+
+    def _checked(self, x: Any) -> list[Tensor]:
+        """Return the parts of a dict or tuple in their order. Raises an error if one is missing or misshapen."""
+        shapes = self.parts()
+        items = x if isinstance(x, Mapping) else dict(zip(shapes, x, strict=False))
+        if items.keys() != shapes.keys() or len(x) != len(shapes):
+            needs = ", ".join(f"{name} {[*shape]}" for name, shape in shapes.items())
+            has = ", ".join(map(str, x)) if isinstance(x, Mapping) else f"{len(x)} Tensors"
+            raise StructureError(f"{self!r} reads one Tensor [batch, width], or {needs}; it gets {has}", self.where)
+        for name, shape in shapes.items():
+            if items[name].type.shape[1:] != shape:
+                raise ShapeError(f"{self!r} reads {name} as [batch, {', '.join(map(str, shape))}], not {items[name]!r}")
+        return [items[name] for name in shapes]
+
+
+def product(p: Scope, x: Tensor, widths: Sequence[int], use_bias: bool = False) -> list[Tensor]:
+    """Multiply x by ``kernel``, add ``bias`` if there is one, and split the result."""
+    total = sum(widths)
+    y = x @ p.kernel("kernel", (x.width, total))
+    return split(y + p.bias("bias", (total,)) if use_bias else y, widths)
+
+
+def low_rank(p: Scope, name: str, x: Tensor, rank: int, width: int, activation: Any = None) -> Tensor:
+    """Return activation(x down) up, with ``name/down`` [inputs, rank] and ``name/up`` [rank, width]."""
+    y = x @ p.kernel(f"{name}/down", (x.width, rank))
+    return (y if activation is None else activation(y)) @ p.kernel(f"{name}/up", (rank, width))
+
+
+def of_width(p: Scope, x: Tensor, width: int) -> Tensor:
+    """Return x if it has this width. Otherwise, multiply it by ``in_projection/kernel`` [inputs, width]."""
+    return x if x.width == width else x @ p.kernel("in_projection/kernel", (x.width, width))
+
+
+def by_heads(heads: int, *tensors: Tensor) -> list[Tensor]:
+    """Reshape Tensors [batch, heads · width] to [batch, heads, width]."""
+    return [reshape(x, (None, heads, x.width // heads)) for x in tensors]
+
+
+def column(x: Tensor) -> Tensor:
+    """Return x [..., n] as columns [..., n, 1]."""
+    return expand_dims(x, -1)
+
+
+def row(x: Tensor) -> Tensor:
+    """Return x [..., n] as rows [..., 1, n]."""
+    return expand_dims(x, -2)
+
+
+def scalar(x: Tensor) -> Tensor:
+    """Return x [...] as matrices [..., 1, 1]."""
+    return expand_dims(expand_dims(x, -1), -1)
+
+
+def read(state: Tensor, key: Tensor) -> Tensor:
+    """Return key · state of matrices [..., keys, values], which is [..., values]."""
+    return reduce_sum(column(key) * state, -2)
+
+
+def log_of_uniform(low: float, high: float) -> Any:
+    """Return an initializer: the logarithm of numbers that are uniform on [low, high)."""
+    return lambda shape, generator: np.log(generator.uniform(low, high, shape))
+
+
+def inverse_softplus_of_steps(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+    """Initialize a bias whose softplus is a step size, log-uniform between the shortest and the longest."""
+    low, high = math.log(SHORTEST_STEP), math.log(LONGEST_STEP)
+    steps = np.maximum(np.exp(generator.uniform(low, high, shape)), MIN_STEP)
+    return steps + np.log(-np.expm1(-steps))
