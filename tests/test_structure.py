@@ -24,6 +24,7 @@ UNLISTED = "__init__.py"
 
 ROOMS = (
     "version",
+    "support.system",
     "support.display",
     "support",
     "errors",
@@ -412,6 +413,12 @@ def test_nothing_reads_the_environment_or_pickles() -> None:
     assert re.findall(r"os\.environ.*|os\.getenv.*|import pickle|allow_pickle=True", text) == [
         'os.environ.get("XDG_CACHE_HOME", "")'
     ]
+
+
+def test_one_room_knows_the_operating_system() -> None:
+    pattern = r"\bsys\.platform\b|\bos\.name\b|import (?:fcntl|resource|msvcrt|termios|winreg)\b|\bWinDLL\b"
+    users = {path.parent for path in FILES if re.search(pattern, path.read_text())}
+    assert users == {ROOT / "support" / "system"}
 
 
 def test_what_is_seldom_needed_is_imported_where_it_is_used() -> None:

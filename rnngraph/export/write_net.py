@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from ..codegen.machine.target import Target, host, target_of
+from ..codegen.machine.target import Target, for_files, host, target_of
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
 from ..support.arguments import flag, one_of, whole_number
@@ -167,7 +167,7 @@ def _made(
 
 def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
     if not dispatch:
-        return [target_of(target)]
+        return [for_files(target_of(target))]
     if target in OTHER_LEVELS:
         return [target_of(level) for level in OTHER_LEVELS[target]]
     if target != "host" or not host().triple.startswith("x86_64"):
@@ -176,7 +176,7 @@ def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
             f"{' or '.join(OTHER_LEVELS)}",
             where,
         )
-    return [target_of(level) for level in LEVELS]
+    return [for_files(target_of(level)) for level in LEVELS]
 
 
 def _write(
@@ -187,12 +187,12 @@ def _write(
         for file, data in contents.items():
             (inner / file).write_bytes(data)
         object_file = inner / next(iter(contents))
-        is_host = target.triple == host().triple
+        is_host = target.triple == for_files(host()).triple
         if link:
             shared = shared_library(object_file, name, target, is_host)
             static = static_library(object_file, name, target, is_host)
             if static or (shared and shared.suffix == ".so"):  # WebAssembly has no library to link with
-                (inner / f"{name}.pc").write_text(pkg_config(net))
+                (inner / f"{name}.pc").write_bytes(pkg_config(net).encode())
         files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json", EXPORTS.manifest])
         described = net.as_json(hashlib.sha256(code).hexdigest(), files)
         for library, module, text in (
@@ -202,7 +202,7 @@ def _write(
             if (inner / library).exists():
                 files.append(module)
                 described["files"] = sorted(files)
-                (inner / module).write_text(text(net, described))
-        (inner / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n")
+                (inner / module).write_bytes(text(net, described).encode())
+        (inner / f"{name}.json").write_bytes(f"{json.dumps(described, indent=1)}\n".encode())
     paths = {file: folder / file for file in sorted(files)}
     return Export(folder, paths, net.state_bytes, len(code), net.needs, net.block_bytes, net.max_block, net)

@@ -56,7 +56,7 @@ def export_plugin(
     net = next(iter(exports.values())).net
     assert net is not None
     with files_into(folder, name, PLUGINS) as inner:
-        (inner / f"{name}.hpp").write_text(cpp_class(net))
-        (inner / f"{name}_platform.h").write_text(platform_header(name))
-        (inner / "CMakeLists.txt").write_text(plugin_cmake(name, suffixes))
+        (inner / f"{name}.hpp").write_bytes(cpp_class(net).encode())
+        (inner / f"{name}_platform.h").write_bytes(platform_header(name).encode())
+        (inner / "CMakeLists.txt").write_bytes(plugin_cmake(name, suffixes).encode())
     return exports

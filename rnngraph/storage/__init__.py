@@ -10,5 +10,5 @@ A reader sees a complete file or gets an error; a killed writer leaves the previ
 - ``sealed_safetensors``: safetensors files with a digest.
 - ``read_file``: bounded reading of regular files.
 - ``protobuf``: Protocol Buffers' wire format.
-- ``locks``: locks between processes.
+- ``locks``: locks on bytes of files, between processes.
 """

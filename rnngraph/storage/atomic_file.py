@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..support.errors import ArgumentError, DtypeError, FileError, shown
-from .locks import try_lock
+from ..support.system import open_own, replace, set_mode, sync_directory, try_lock
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:
@@ -59,10 +59,10 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
             yield file
             file.flush()
             with contextlib.suppress(FileNotFoundError):
-                os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
+                set_mode(file.fileno(), target.stat().st_mode & 0o777)
             if lasting:
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
+            replace(temporary, target)
         if lasting:
             sync_directory(target.parent)
     except BaseException as error:
@@ -77,7 +77,7 @@ def _create_temporary(target: Path, mode: int) -> tuple[BinaryIO, Path]:
     """Create a temporary file next to ``target``. It is locked while open, which tells others that its writer lives."""
     while True:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        descriptor = open_own(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             mine = try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
         except OSError:  # a file system without locks, on which leftovers are never removed either
@@ -95,21 +95,12 @@ def _remove_leftovers(target: Path) -> None:
         if not entry.name.startswith(prefix) or not suffix.fullmatch(entry.name, len(prefix)):
             continue
         with contextlib.suppress(OSError):  # removed meanwhile, or owned by another user
-            descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = open_own(entry.path, os.O_RDONLY)
             try:
                 if try_lock(descriptor):
                     os.unlink(entry.path)
             finally:
                 os.close(descriptor)
-
-
-def sync_directory(directory: Path) -> None:
-    """Wait until a directory's entries, such as a renaming, are on the disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cannot_write(path: str | os.PathLike[str], error: OSError) -> FileError:

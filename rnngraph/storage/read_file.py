@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from ..support.allocation import reserve
 from ..support.errors import FileError
+from ..support.system import open_for_reading
 from .atomic_file import as_path
 
 _KINDS = (
@@ -34,7 +35,7 @@ def open_file(path: str | os.PathLike[str], what: str = "a file") -> BinaryIO:
         OSError: The system cannot open it.
     """
     check_regular(os.stat(path).st_mode, path, what)  # first, because opening a device may have side effects
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = open_for_reading(path)
     try:
         check_regular(os.fstat(descriptor).st_mode, path, what)
         return os.fdopen(descriptor, "rb")

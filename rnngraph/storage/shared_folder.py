@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import stat
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from ..support.errors import FileError
 from ..support.records import dataclass
-from .locks import locked_directory
+from ..support.system import locked_directory, replace
 from .read_file import open_file
 
 MAX_MANIFEST_BYTES = 1 << 26
@@ -99,7 +98,7 @@ def _move_into(folder: Path, staging: Path, name: str, writer: Writer) -> None:
         listed[name] = before | {file: [*before.get(file, []), digest] for file, digest in new.items()}
         _write(folder, staging, listed, writer)
         for file in new:
-            os.replace(staging / file, folder / file)
+            replace(staging / file, folder / file)
         for file in stale:
             (folder / file).unlink(missing_ok=True)
         listed[name] = {file: [digest] for file, digest in new.items()}
@@ -160,5 +159,5 @@ def _write(folder: Path, staging: Path, listed: Digests, writer: Writer) -> None
         "format": 1,
         "nets": {net: dict(sorted(listed[net].items())) for net in sorted(listed)},
     }
-    (staging / writer.manifest).write_text(json.dumps(text, indent=1) + "\n")
-    os.replace(staging / writer.manifest, folder / writer.manifest)
+    (staging / writer.manifest).write_bytes(f"{json.dumps(text, indent=1)}\n".encode())
+    replace(staging / writer.manifest, folder / writer.manifest)

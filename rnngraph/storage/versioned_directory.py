@@ -19,8 +19,8 @@ from typing import Any
 
 from ..support.allocation import reserve
 from ..support.errors import FileError
-from .atomic_file import as_path, replace_file, sync_directory
-from .locks import locked_directory
+from ..support.system import locked_directory, sync_directory
+from .atomic_file import as_path, replace_file
 from .read_file import open_file
 
 MANIFEST = "manifest.json"

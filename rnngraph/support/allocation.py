@@ -8,7 +8,6 @@ allocation.
 from __future__ import annotations
 
 import math
-import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .errors import OutOfMemoryError, Where
+from .system import free_memory, process_limits
 
 LARGE = 64 << 20
 """Minimum size of a large request, in bytes."""
@@ -87,11 +87,10 @@ def limits(process: Path = PROCESS, groups: Path = GROUPS) -> Iterator[tuple[int
     available = _table(process / "meminfo").get("MemAvailable")
     if available is not None:
         yield available, "available on this machine"
-    for kind, name, what in ((resource.RLIMIT_AS, "VmSize", "address space"), (resource.RLIMIT_DATA, "VmData", "data")):
-        limit, _ = resource.getrlimit(kind)
-        if limit != resource.RLIM_INFINITY:
-            used = _table(process / "self" / "status").get(name, 0)
-            yield max(0, limit - used), f"left of this process's limit of {what}"
+    yield from free_memory()
+    for limit, line, what in process_limits():
+        used = _table(process / "self" / "status").get(line, 0)
+        yield max(0, limit - used), f"left of this process's limit of {what}"
     for folder, (limit_file, usage_file, cache_key) in _groups(process, groups):
         group_limit, used = _number(folder / limit_file), _number(folder / usage_file) or 0
         if group_limit is not None and group_limit < UNLIMITED:
@@ -119,7 +118,7 @@ def _groups(process: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str,
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except OSError:  # another operating system, or no permission
         return []
 

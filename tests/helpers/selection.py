@@ -12,7 +12,6 @@ tests, and ``python tools/time_tests.py FOLDER`` writes the file from what was t
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,8 +61,8 @@ def evenly_spaced(count: int, most: int) -> set[int]:
 
 def used_seconds() -> float:
     """CPU seconds of this process and of the processes that it started and waited for."""
-    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def note_time(folder: str, item: pytest.Item, seconds: float) -> None:

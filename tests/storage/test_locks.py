@@ -13,21 +13,22 @@ import pytest
 
 from rnngraph.storage import locks
 from rnngraph.storage.locks import locked_byte
+from rnngraph.support.system import PrivateDirectory
 
 HOLDER = """
-import os, sys
+import pathlib, sys
 from rnngraph.storage.locks import locked_byte
-with locked_byte("locks", os.open(sys.argv[1], os.O_RDONLY), int(sys.argv[2]), 5.0):
+from rnngraph.support.system import PrivateDirectory
+with locked_byte("locks", PrivateDirectory(pathlib.Path(sys.argv[1])), int(sys.argv[2]), 5.0):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[int]:
-    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    yield descriptor
-    os.close(descriptor)
+def folder(tmp_path: Path) -> Iterator[PrivateDirectory]:
+    with PrivateDirectory(tmp_path) as opened:
+        yield opened
 
 
 @contextmanager
@@ -42,7 +43,9 @@ def held(path: Path, place: int) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def waits(folder: int, place: int, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None) -> int:
+def waits(
+    folder: PrivateDirectory, place: int, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None
+) -> int:
     """How often a process that wants this byte sleeps; ``then`` happens in the second time."""
     slept: list[float] = []
 
@@ -58,7 +61,7 @@ def waits(folder: int, place: int, monkeypatch: pytest.MonkeyPatch, then: Callab
     return len(slept)
 
 
-def test_a_byte_is_one_process_s(tmp_path: Path, folder: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_byte_is_one_process_s(tmp_path: Path, folder: PrivateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     with held(tmp_path, 2**60 - 1):
         assert waits(folder, 2**60 - 1, monkeypatch) == 5  # and then begins all the same
         assert waits(folder, 7, monkeypatch) == 0
@@ -67,7 +70,7 @@ def test_a_byte_is_one_process_s(tmp_path: Path, folder: int, monkeypatch: pytes
     assert (tmp_path / "locks").stat().st_size == 0
 
 
-def test_a_killed_process_lets_go(tmp_path: Path, folder: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_lets_go(tmp_path: Path, folder: PrivateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     with held(tmp_path, 3) as process:
 
         def end() -> None:
@@ -77,15 +80,15 @@ def test_a_killed_process_lets_go(tmp_path: Path, folder: int, monkeypatch: pyte
         assert waits(folder, 3, monkeypatch, end) == 2
 
 
-def test_without_locks_nobody_waits(folder: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_locks_nobody_waits(folder: PrivateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(38, "no locks here")
 
-    monkeypatch.setattr(locks.fcntl, "lockf", refuse)
+    monkeypatch.setattr(locks, "try_lock_byte", refuse)
     assert waits(folder, 3, monkeypatch) == 0
 
 
-def test_a_link_is_no_file_of_locks(tmp_path: Path, folder: int) -> None:
+def test_a_link_is_no_file_of_locks(tmp_path: Path, folder: PrivateDirectory) -> None:
     (tmp_path / "locks").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match=r"symbolic|links"), locked_byte("locks", folder, 3, 5.0):
         pass

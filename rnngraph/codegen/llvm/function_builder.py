@@ -155,7 +155,7 @@ class FunctionBuilder:
         varying = index - constant
         if varying != 0:
             pointer = self.pointer(kind, pointer, self.index(varying))
-            if self.target.triple.startswith(("x86_64", "amd64")):
+            if self.target.is_x86_64:
                 pointer = self.frozen(pointer)
         return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -11,6 +10,7 @@ import llvmlite.binding as llvm
 
 from ...support.errors import ArgumentError
 from ...support.records import dataclass
+from ...support.system.processor import arm_features, cache_sizes
 
 _LEVELS = {
     "x86-64-v2": ("x86-64-v2", "", 128, 16, False),
@@ -24,7 +24,24 @@ _NEEDS = {
     "x86-64-v3": ("avx2", "fma", "bmi2"),
     "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
 }
-_WINDOWS, _MACOS = "x86_64-pc-windows-gnu", "x86_64-apple-macosx10.15.0"
+_WINDOWS, _MACOS, _MACOS_ARM = "x86_64-pc-windows-gnu", "x86_64-apple-macosx10.15.0", "arm64-apple-macosx11.0.0"
+_ARM_CACHES = {
+    "cortex-a53": (32, 512),  # Raspberry Pi 3
+    "cortex-a72": (32, 1024),  # Raspberry Pi 4
+    "cortex-a76": (64, 512),  # Raspberry Pi 5
+    "neoverse-n1": (64, 1024),  # Graviton 2, Ampere Altra
+    "neoverse-v1": (64, 1024),  # Graviton 3
+    "neoverse-n2": (64, 1024),
+    "neoverse-v2": (64, 2048),  # Graviton 4
+    "ampere1": (64, 2048),  # AmpereOne
+    "ampere1a": (64, 2048),
+    "apple-m1": (128, 12288),
+}
+"""KiB of the first data cache and of the second cache, by LLVM's names of processors, from their data sheets.
+
+Virtual machines and boards often do not tell them. All have vectors of 128 bits, or no more arithmetic in wider ones:
+Neoverse V1 has four units of 128 bits for NEON, which together are two of 256 for SVE.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,7 +98,15 @@ class Target:
     @property
     def takes_operands_from_memory(self) -> bool:
         """True if instructions can have a memory operand, which needs no register."""
+        return self.is_x86_64
+
+    @property
+    def is_x86_64(self) -> bool:
         return self.triple.startswith(("x86_64", "amd64"))
+
+    @property
+    def is_arm64(self) -> bool:
+        return self.triple.startswith(("aarch64", "arm64"))
 
     @property
     def has_scale(self) -> bool:
@@ -131,7 +156,7 @@ _OTHERS = {
             True,
             signed_dots="sdot",
         ),
-        Target("aarch64-macos", "arm64-apple-macosx11.0.0", "apple-m1", "", 128, 32, True, signed_dots="sdot"),
+        Target("aarch64-macos", _MACOS_ARM, "apple-m1", "", 128, 32, True, signed_dots="sdot"),
         # Cortex-A8 and A9 are the least of these: 16 vector registers, neither fused multiply-add nor division.
         Target(
             "armv7-linux",
@@ -228,16 +253,31 @@ def target_of(name: str | None) -> Target:
     if name in _OTHERS:
         return _OTHERS[name]
     processor, features, bits, registers, fma = _LEVELS[name]
-    triple = llvm.get_process_triple()
+    triple = _process_triple()
     if not triple.startswith("x86_64"):
         triple = "x86_64-unknown-linux-gnu"
     return Target(name, triple, processor, features, bits, registers, fma, signed_dots=_SIGNED_DOTS[bits])
 
 
+def _process_triple() -> str:
+    """Return the triple of code for this process. On Windows, LLVM's linker in memory reads ELF objects only."""
+    triple = str(llvm.get_process_triple())
+    return f"{triple}-elf" if "-windows" in triple else triple
+
+
+def for_files(target: Target) -> Target:
+    """Return ``target`` with the triple of object files, which system linkers and debuggers read."""
+    if target.triple.endswith("-elf"):
+        return replace(target, triple=_WINDOWS)
+    if "-apple-darwin" in target.triple:
+        return replace(target, triple=_MACOS_ARM if target.is_arm64 else _MACOS)
+    return target
+
+
 @lru_cache(maxsize=1)
 def host() -> Target:
-    """Return this machine, as LLVM detects it."""
-    triple = llvm.get_process_triple()
+    """Return this machine, as LLVM and the system detect it."""
+    triple = _process_triple()
     has = llvm.get_host_cpu_features()
     features, caches = has.flatten(), (cache_bytes()[1], cache_bytes()[2])
     if triple.startswith(("x86_64", "amd64")):
@@ -256,7 +296,9 @@ def host() -> Target:
             _dots(has, wide, llvm.get_host_cpu_name()),
             _SIGNED_DOTS[bits] if has.get("ssse3", False) else "",
         )
-    signed = "sdot" if has.get("dotprod", False) else ""
+    also = arm_features()
+    features = ",".join([features, *(f"+{name}" for name in sorted(also) if not has.get(name, False))])
+    signed = "sdot" if has.get("dotprod", False) or "dotprod" in also else ""
     return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches, signed_dots=signed)
 
 
@@ -293,23 +335,12 @@ def needed_processor(target: Target) -> str:
 
 @lru_cache(maxsize=1)
 def cache_bytes() -> dict[int, int]:
-    """Return the bytes of the first (data), second and possibly third cache, from the system or by a conservative
-    guess.
+    """Return the bytes of the first (data), second and possibly third cache.
+
+    The system tells them; else they are those of the processor's data sheet, or a conservative guess.
     """
-    found = {1: 32 * 1024, 2: 512 * 1024}
-    for folder in glob.glob("/sys/devices/system/cpu/cpu0/cache/index*"):
-        try:
-            with (
-                open(f"{folder}/level") as level,
-                open(f"{folder}/type") as kind,
-                open(f"{folder}/size") as size,
-            ):
-                number, text = int(level.read()), size.read().strip()
-                if kind.read().strip() != "Instruction" and number in (1, 2, 3):
-                    found[number] = int(text.rstrip("KM")) * {"K": 1024, "M": 1 << 20}.get(text[-1], 1)
-        except (OSError, ValueError):
-            continue
-    return found
+    first, second = _ARM_CACHES.get(llvm.get_host_cpu_name(), (32, 512))
+    return {1: first << 10, 2: second << 10, **cache_sizes()}
 
 
 def twin(target: Target) -> Target:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from ..machine.ir_builder import IRBuilder
 from ..machine.target import Target
 from .barrier import LINE
+from .floating_point_mode import floating_point_mode
+from .semaphore_calls import semaphore_calls
 from .spin_wait import SPINS, pause, write_pause
 
 MAX_WORKERS = 64
@@ -27,13 +29,12 @@ def pool_text(target: Target) -> str:
     """Return the module of a pool's two entries, both of (memory, x, y).
 
     Worker x runs ``pool_serve`` forever. ``pool_share`` runs the job in the job's line with its workers, including the
-    caller. The other words of the first line are the C library's ``sem_wait`` and ``sem_post``. A worker without a job
-    spins for a while, and then sleeps. It adopts the caller's floating-point mode.
+    caller. The other words of the first line are the system's functions that wait for a semaphore and post it. A worker
+    without a job spins for a while, and then sleeps. It adopts the caller's floating-point mode.
     """
-    is_x86 = bool(pause(target)[0])
-    declared = [pause(target)[1], *(f"declare void @llvm.x86.sse.{name}(ptr)" for name in ("stmxcsr", "ldmxcsr"))]
+    declared = [pause(target)[1], *floating_point_mode(target).declarations]
     head = f'source_filename = "pool"\ntarget triple = "{target.triple}"\n'
-    functions = [_serve(target), _share(target), *(declared if is_x86 else [])]
+    functions = [_serve(target), _share(target), *filter(None, declared)]
     return "\n".join([head, *functions, 'attributes #0 = { nounwind "no-builtins" }', ""])
 
 
@@ -52,12 +53,6 @@ def _worker(f: IRBuilder, number: str) -> _Worker:
     return _Worker(given, f.moved(given, 64), f.moved(given, 72), f.moved(given, 128))
 
 
-def _move_mode(f: IRBuilder, target: Target, name: str, job: str) -> None:
-    """Store or load the floating-point mode, on processors that keep it in a register of threads."""
-    if pause(target)[0]:
-        f.do(f"call void @llvm.x86.sse.{name}(ptr {f.place(job, 3)})")
-
-
 def _serve(target: Target) -> str:
     """Return a worker's endless loop: poll for a job, sleep if there is none for a while, and run the job."""
     f = IRBuilder()
@@ -67,7 +62,7 @@ def _serve(target: Target) -> str:
         f.do(f"store atomic i64 1, ptr {mine.asleep} seq_cst, align 8")
         seen = f.value(f"load atomic i64, ptr {mine.given} seq_cst, align 8", "seen")
         with f.when(f.icmp("eq", "i64", seen, last)):
-            f.value(f"call i32 {wait}(ptr {mine.semaphore})", "slept")
+            semaphore_calls(target).wait(f, wait, mine.semaphore)
         f.do(f"store atomic i64 0, ptr {mine.asleep} seq_cst, align 8")
         return "0"
 
@@ -86,7 +81,7 @@ def _serve(target: Target) -> str:
         f.start(begin)
         number = f.value(f"load atomic i64, ptr {mine.given} acquire, align 8", "number")
         function = f.entry(job, 0, "ptr")
-        _move_mode(f, target, "ldmxcsr", job)
+        floating_point_mode(target).adopt(f, f.place(job, 3))
         arguments, workers = f.entry(job, 1, "ptr"), f.entry(job, 2)
         f.do(f"call void {function}(ptr {arguments}, i64 %worker, i64 {workers})")
         f.do(f"store atomic i64 {number}, ptr {mine.done} release, align 8")
@@ -102,7 +97,7 @@ def _share(target: Target) -> str:
     """
     f = IRBuilder()
     job = f.moved("%pool", 64 * _JOB)
-    _move_mode(f, target, "stmxcsr", job)
+    floating_point_mode(target).save(f, f.place(job, 3))
     function, arguments, workers = f.entry(job, 0, "ptr"), f.entry(job, 1, "ptr"), f.entry(job, 2)
     give_up, post = f.entry("%pool", 0, "ptr"), f.entry("%pool", 2, "ptr")
     others = f.value(f"sub i64 {workers}, 1", "others")
@@ -114,7 +109,7 @@ def _share(target: Target) -> str:
         f.do(f"store atomic i64 {number}, ptr {its.given} seq_cst, align 8")
         slept = f.value(f"atomicrmw xchg ptr {its.asleep}, i64 0 seq_cst", "slept")
         with f.when(f.icmp("eq", "i64", slept, 1)):
-            f.value(f"call i32 {post}(ptr {its.semaphore})", "posted")
+            semaphore_calls(target).post(f, post, its.semaphore)
     f.do(f"call void {function}(ptr {arguments}, i64 0, i64 {workers})")
     with f.loop(others, "join") as other:
         its = _worker(f, f.value(f"add i64 {other}, 1", "worker"))

@@ -56,7 +56,7 @@ def body_of(node: Node, inputs: Sequence[Operand | Deferred | None], opset: int)
 
 @cache
 def _table() -> Mapping[str, Mapping[str, str]]:
-    table: Mapping[str, Mapping[str, str]] = json.loads(FILE.read_text())
+    table: Mapping[str, Mapping[str, str]] = json.loads(FILE.read_text(encoding="utf-8"))
     return table
 
 

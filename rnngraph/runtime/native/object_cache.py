@@ -23,6 +23,7 @@ from ...codegen.machine.interface import ObjectCode
 from ...storage.atomic_file import as_path, replace_file
 from ...storage.locks import locked_byte
 from ...support.errors import ArgumentError, DtypeError, Where, shown, warn
+from ...support.system import PrivateDirectory, create_private_directory, user_cache
 from .object_file import from_bytes, to_bytes
 
 MAX_BYTES = 256 << 20
@@ -106,12 +107,13 @@ def option_of(cache: Cache | None) -> bool | str:
 
 
 def _user_directory() -> Path | None:
-    """Return the platform's cache directory (XDG Base Directory Specification); None without a home."""
+    """Return the platform's cache directory; None without a home.
+
+    ``XDG_CACHE_HOME`` has precedence on every system (XDG Base Directory Specification).
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):
-        return Path(base) / "rnngraph"
-    home = os.path.expanduser("~")
-    return Path(home) / ".cache" / "rnngraph" if os.path.isabs(home) else None
+    folder = Path(base) if os.path.isabs(base) else user_cache()
+    return None if folder is None else folder / "rnngraph"
 
 
 class Cache:
@@ -128,23 +130,16 @@ class Cache:
         """Return why the directory must not be used, or "". ``create`` creates it and also reports other failures."""
         try:
             if create:
-                self._create()
-            folder = self._open()
+                create_private_directory(self.directory)
+            with PrivateDirectory(self.directory) as folder:
+                return folder.danger()
         except OSError as error:
             return f"{error.strerror or error}" if create else ""
-        try:
-            return _danger(os.fstat(folder))
-        finally:
-            os.close(folder)
 
     def load(self, key: str) -> ObjectCode | None:
         """Return the stored code; None if it is missing, damaged or not the user's own file."""
-        with contextlib.suppress(OSError):
-            folder = self._checked()
-            try:
-                return self._load(key, folder)
-            finally:
-                os.close(folder)
+        with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
+            return self._load(key, _checked(folder))
         return None
 
     def store(self, key: str, code: ObjectCode) -> None:
@@ -153,75 +148,55 @@ class Cache:
         if len(data) > self.most_bytes:
             return
         with contextlib.suppress(OSError):
-            self._create()
-            folder = self._checked()
-            try:
+            create_private_directory(self.directory)
+            with PrivateDirectory(self.directory) as folder:
+                _checked(folder)
                 with replace_file(self.directory / f"{key}.code", mode=0o600, lasting=False) as file:
                     file.write(data)
                 if _grown(folder, len(data)) > self.most_bytes:
                     _shrink(folder, self.most_bytes)
-            finally:
-                os.close(folder)
 
     @contextlib.contextmanager
     def compiling(self, key: str) -> Iterator[None]:
         """Context manager for compiling a key. It waits while another process compiles it, up to a timeout."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                self._create()
-                folder = self._checked()
-                stack.callback(os.close, folder)
+                create_private_directory(self.directory)
+                folder = _checked(stack.enter_context(PrivateDirectory(self.directory)))
                 place = int(key[:15], 16)
                 stack.enter_context(locked_byte(LOCKS, folder, place, LOCK_TIMEOUT_S))
             yield
 
-    def _load(self, key: str, folder: int) -> ObjectCode | None:
+    def _load(self, key: str, folder: PrivateDirectory) -> ObjectCode | None:
         name = f"{key}.code"
         data = _read(name, folder, self.most_bytes)
         code = None if data is None else from_bytes(key, data)
         if code is None:  # else it would hand on its permissions to what takes its place
-            os.unlink(name, dir_fd=folder)
+            folder.remove(name)
         return code
 
-    def _create(self) -> None:
-        self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.directory.mkdir(mode=0o700, exist_ok=True)
 
-    def _open(self) -> int:
-        return os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def _checked(self) -> int:
-        """Return a descriptor of the checked directory, immune to later renaming. Raise ``OSError`` on failure."""
-        folder = self._open()
-        if problem := _danger(os.fstat(folder)):
-            os.close(folder)
-            raise PermissionError(problem)
-        return folder
+def _checked(folder: PrivateDirectory) -> PrivateDirectory:
+    """Raise ``PermissionError`` if others may have written to the directory."""
+    if problem := folder.danger():
+        raise PermissionError(problem)
+    return folder
 
 
-def _danger(status: os.stat_result) -> str:
-    """Return why others may have written to a file or directory, or ""."""
-    if status.st_uid != os.geteuid():
-        return "it belongs to another user"
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return "others may write to it; take that away with chmod go-w"
-    return ""
-
-
-def _read(name: str, folder: int, most_bytes: int) -> bytes | None:
+def _read(name: str, folder: PrivateDirectory, most_bytes: int) -> bytes | None:
     """Return the bytes of a regular file of the user's own; None for any other. Updates its time of use."""
     try:
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        file = folder.open(name, os.O_RDONLY)
     except OSError as error:
         if error.errno == errno.ELOOP:  # a link
             return None
         raise
     try:
         status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode) or _danger(status) or status.st_size > most_bytes:
+        if not stat.S_ISREG(status.st_mode) or folder.danger_of(file) or status.st_size > most_bytes:
             return None
         with contextlib.suppress(OSError):  # a read-only file system
-            os.utime(file)
+            folder.note_use(name, file)
         with open(file, "rb", closefd=False) as opened:
             return opened.read()
     finally:
@@ -232,14 +207,10 @@ def _pages(size: int) -> int:
     return -(-size // _PAGE)
 
 
-def _open_pages(folder: int, flags: int) -> int:
-    return os.open(PAGES, flags | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, mode=0o600, dir_fd=folder)
-
-
-def _grown(folder: int, added: int) -> int:
+def _grown(folder: PrivateDirectory, added: int) -> int:
     """Add to the counter, and return an upper bound on the bytes of all files; without a count, a huge number."""
     try:
-        file = _open_pages(folder, os.O_APPEND)
+        file = folder.open(PAGES, os.O_WRONLY | os.O_APPEND)
     except FileNotFoundError:
         return sys.maxsize
     try:
@@ -249,27 +220,21 @@ def _grown(folder: int, added: int) -> int:
         os.close(file)
 
 
-def _shrink(folder: int, most_bytes: int) -> None:
+def _shrink(folder: PrivateDirectory, most_bytes: int) -> None:
     """Remove the least recently used files and leftovers of killed writers, if the total exceeds the limit.
 
     An eighth is freed, so that not every addition to a full directory has to list it.
     """
-    found = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if _OURS.fullmatch(entry.name):
-                with contextlib.suppress(OSError):  # removed meanwhile
-                    status = entry.stat(follow_symlinks=False)
-                    found.append((status.st_mtime_ns, entry.name, _pages(status.st_size)))
-    pages, most = sum(size for _, _, size in found), most_bytes // _PAGE
+    files = [(time, name, _pages(size)) for name, size, time in folder.sizes_and_times() if _OURS.fullmatch(name)]
+    pages, most = sum(size for _, _, size in files), most_bytes // _PAGE
     if pages > most:
-        for _, name, size in sorted(found):
+        for _, name, size in sorted(files):
             if pages <= most - most // 8:
                 break
             with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=folder)
+                folder.remove(name)
             pages -= size
-    file = _open_pages(folder, os.O_CREAT)
+    file = folder.open(PAGES, os.O_WRONLY | os.O_CREAT)
     try:
         os.ftruncate(file, pages)
     finally:

@@ -6,18 +6,19 @@ Running code has no debug information. A debug build with identical instructions
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
 import struct
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from mmap import mmap
 from pathlib import Path
 
 from ...codegen.machine.line_table import ObjectLines, Row, Symbol, read_lines
 from ...support.errors import FileError, GraphError, Where
 from ...support.records import dataclass
+from ...support.system import executable_page
 from .compiled_graph import CompiledGraph
 from .entry import NativeEntry
 
@@ -59,7 +60,7 @@ def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) 
         if jitdump:
             compiled.marks.append(_dumped(path, loaded, machine))
         else:
-            with path.open("a") as file:
+            with path.open("a", encoding="utf-8") as file:
                 file.writelines(_symbols(loaded))
     except OSError as error:
         raise FileError(f"{path} can't be written: {error.strerror}", where) from error
@@ -83,7 +84,7 @@ def _symbols(loaded: list[_Loaded]) -> Iterator[str]:
             yield f"{item.base + function.address:x} {function.size:x} {item.title(function)}\n"
 
 
-def _dumped(path: Path, loaded: list[_Loaded], machine: int) -> mmap.mmap:
+def _dumped(path: Path, loaded: list[_Loaded], machine: int) -> mmap:
     """Write a jitdump. Return a memory mapping of it, by which ``perf record`` discovers the file."""
     is_new = not path.exists()
     with path.open("ab+") as file:
@@ -96,7 +97,7 @@ def _dumped(path: Path, loaded: list[_Loaded], machine: int) -> mmap.mmap:
                 file.write(_record(_LOAD, _code_of(item, function, count)))
                 count += 1
         file.flush()
-        return mmap.mmap(file.fileno(), mmap.PAGESIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
+        return executable_page(file.fileno())
 
 
 def _record(kind: int, content: bytes) -> bytes:

@@ -6,7 +6,6 @@ next one and then sleep. The process exits without waiting for them, and a forke
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from ctypes import c_int64, c_void_p
@@ -18,18 +17,11 @@ from ...codegen.machine.engine import Code, object_code
 from ...codegen.machine.target import host
 from ...codegen.threads.pool_functions import JOB_WORD, LINES, MAX_WORKERS, pool_text, semaphore_line
 from ...support.records import dataclass
+from ...support.system import cores, semaphores
 from .aligned_memory import LINE, address, aligned_bytes
 
 MIN_CYCLES = 100_000
 """Minimum cost of a shared call, in cycles. Waking a sleeping worker takes about half as long."""
-
-
-def cores() -> int:
-    """Return the number of processors that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not available on every system
-        return os.cpu_count() or 1
 
 
 @dataclass
@@ -55,8 +47,7 @@ class Pool:
     """Worker threads, and the memory that passes work to them. Serves one call at a time."""
 
     def __init__(self) -> None:
-        self._library = ctypes.CDLL(None) if os.name == "posix" else None
-        self.offered = all(hasattr(self._library, name) for name in ("sched_yield", "sem_wait", "sem_post", "sem_init"))
+        self.offered = semaphores.are_offered()
         self._memory = aligned_bytes(LINES * LINE).view(np.int64)
         self.address = address(self._memory)
         self._code: Code | None = None
@@ -88,13 +79,9 @@ class Pool:
             self._code = Code(object_code(pool_text(host()), host()), host())
             self._share = self._code.entry("pool_share")
         serve = self._code.entry("pool_serve")
-        library = self._library
-        assert library is not None
-        for word, name in enumerate(("sched_yield", "sem_wait", "sem_post")):
-            self._memory[word] = ctypes.cast(getattr(library, name), c_void_p).value or 0
+        self._memory[:3] = semaphores.addresses()
         for worker in range(self._started, workers):
-            if library.sem_init(c_void_p(self.address + LINE * semaphore_line(worker)), 0, 0):
-                raise OSError("the system has no semaphore left for a worker thread")
+            semaphores.create(self.address + LINE * semaphore_line(worker))
             threading.Thread(
                 target=serve, args=(self.address, worker, 0), daemon=True, name=f"rnngraph worker {worker}"
             ).start()

@@ -1,0 +1,47 @@
+"""Rounding mode and flush-to-zero of a thread, which workers adopt from their caller."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..machine.ir_builder import IRBuilder
+from ..machine.target import Target
+
+
+class FloatingPointMode(NamedTuple):
+    """Access to the control register of a kind of processor. Without ``declarations``, threads have no mode.
+
+    Attributes:
+        declarations: LLVM intrinsics that read and write the register.
+        by_value: They return and take the register's value, instead of moving it to and from memory.
+    """
+
+    declarations: tuple[str, ...] = ()
+    by_value: bool = False
+
+    def save(self, f: IRBuilder, place: str) -> None:
+        """Write a store of the thread's mode to memory."""
+        if self.by_value:
+            f.do(f"store i64 {f.value('call i64 @llvm.aarch64.get.fpcr()', 'mode')}, ptr {place}")
+        elif self.declarations:
+            f.do(f"call void @llvm.x86.sse.stmxcsr(ptr {place})")
+
+    def adopt(self, f: IRBuilder, place: str) -> None:
+        """Write a load of the thread's mode from memory."""
+        if self.by_value:
+            f.do(f"call void @llvm.aarch64.set.fpcr(i64 {f.value(f'load i64, ptr {place}', 'mode')})")
+        elif self.declarations:
+            f.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {place})")
+
+
+_X86 = FloatingPointMode(("declare void @llvm.x86.sse.stmxcsr(ptr)", "declare void @llvm.x86.sse.ldmxcsr(ptr)"))
+_ARM64 = FloatingPointMode(
+    ("declare i64 @llvm.aarch64.get.fpcr()", "declare void @llvm.aarch64.set.fpcr(i64)"), by_value=True
+)
+
+
+def floating_point_mode(target: Target) -> FloatingPointMode:
+    """Return access to the mode of threads on ``target``."""
+    if target.is_x86_64:
+        return _X86
+    return _ARM64 if target.is_arm64 else FloatingPointMode()

@@ -1,0 +1,49 @@
+"""Calls of the operating system's semaphores from machine code. ``support/system/semaphores`` has their addresses."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..machine.ir_builder import IRBuilder
+from ..machine.target import Target
+
+
+class SemaphoreCalls(NamedTuple):
+    """Types and arguments of a system's functions.
+
+    Attributes:
+        result: LLVM type that both functions return.
+        waits_with: Further arguments of the function that waits, each after a comma.
+        posts_with: Further arguments of the function that posts.
+        by_handle: Memory holds the semaphore's handle instead of the semaphore.
+    """
+
+    result: str = "i32"
+    waits_with: str = ""
+    posts_with: str = ""
+    by_handle: bool = False
+
+    def wait(self, f: IRBuilder, function: str, semaphore: str) -> None:
+        """Write a call that waits until the semaphore's count is above 0, and takes one off."""
+        self._call(f, function, semaphore, self.waits_with)
+
+    def post(self, f: IRBuilder, function: str, semaphore: str) -> None:
+        """Write a call that adds one to the semaphore's count."""
+        self._call(f, function, semaphore, self.posts_with)
+
+    def _call(self, f: IRBuilder, function: str, semaphore: str, others: str) -> None:
+        first = f.value(f"load ptr, ptr {semaphore}", "handle") if self.by_handle else semaphore
+        f.value(f"call {self.result} {function}(ptr {first}{others})", "code")
+
+
+_POSIX = SemaphoreCalls()
+_WINDOWS = SemaphoreCalls("i32", ", i32 -1", ", i32 1, ptr null", by_handle=True)
+_MACOS = SemaphoreCalls("i64", ", i64 -1", by_handle=True)
+"""Windows and macOS take -1 as "wait forever"."""
+
+
+def semaphore_calls(target: Target) -> SemaphoreCalls:
+    """Return how code for ``target`` calls its system's semaphores."""
+    if "-windows" in target.triple:
+        return _WINDOWS
+    return _MACOS if "-apple-" in target.triple else _POSIX

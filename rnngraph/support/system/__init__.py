@@ -1,0 +1,67 @@
+"""Services of the operating system, as the same functions on Linux, macOS and Windows.
+
+No other room asks on which system it runs.
+
+- ``posix``, ``windows``: files, locks, private directories, and limits of memory. This package exports the functions
+  of the system that it runs on.
+- ``windows_api``: declarations of Windows' own functions; ``windows_security``: owners and access control lists.
+- ``semaphores``: semaphores that machine code waits for.
+- ``processor``: sizes of caches, and features of the processor that LLVM does not report.
+"""
+
+import sys
+
+if sys.platform == "win32":
+    from .windows import (
+        PrivateDirectory,
+        cores,
+        create_private_directory,
+        executable_page,
+        free_memory,
+        locked_directory,
+        open_for_reading,
+        open_own,
+        process_limits,
+        replace,
+        set_mode,
+        sync_directory,
+        try_lock,
+        try_lock_byte,
+        user_cache,
+    )
+else:
+    from .posix import (
+        PrivateDirectory,
+        cores,
+        create_private_directory,
+        executable_page,
+        free_memory,
+        locked_directory,
+        open_for_reading,
+        open_own,
+        process_limits,
+        replace,
+        set_mode,
+        sync_directory,
+        try_lock,
+        try_lock_byte,
+        user_cache,
+    )
+
+__all__ = [
+    "PrivateDirectory",
+    "cores",
+    "create_private_directory",
+    "executable_page",
+    "free_memory",
+    "locked_directory",
+    "open_for_reading",
+    "open_own",
+    "process_limits",
+    "replace",
+    "set_mode",
+    "sync_directory",
+    "try_lock",
+    "try_lock_byte",
+    "user_cache",
+]

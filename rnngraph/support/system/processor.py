@@ -1,0 +1,79 @@
+"""Sizes of the processor's caches, and features that LLVM does not report, as the operating system tells them."""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+if sys.platform == "win32":
+    from .windows import cache_records
+
+CPU_INFO, CACHES = Path("/proc/cpuinfo"), "/sys/devices/system/cpu/cpu0/cache/index*"
+_LINUX_FEATURES = {"asimddp": "dotprod", "i8mm": "i8mm", "bf16": "bf16"}
+_APPLE_FEATURES = {"FEAT_DotProd": "dotprod", "FEAT_I8MM": "i8mm", "FEAT_BF16": "bf16"}
+"""Features of ARM processors by the system's names, with LLVM's names."""
+_APPLE_CACHES = {
+    1: ("hw.perflevel0.l1dcachesize", "hw.l1dcachesize"),
+    2: ("hw.perflevel0.l2cachesize", "hw.l2cachesize"),
+    3: ("hw.l3cachesize",),
+}
+"""Names of cache sizes by level; those of the fast cores first."""
+
+
+def cache_sizes() -> Mapping[int, int]:
+    """Return the bytes of each data cache by level, 1 to 3, as far as the system tells them."""
+    if sys.platform == "win32":
+        return cache_records()
+    if sys.platform == "darwin":
+        sizes = {level: next(filter(None, map(_sysctl, names)), 0) for level, names in _APPLE_CACHES.items()}
+        return {level: size for level, size in sizes.items() if size}
+    return _of_linux(CACHES)
+
+
+def _of_linux(pattern: str) -> Mapping[int, int]:
+    sizes: dict[int, int] = {}
+    for folder in map(Path, glob.glob(pattern)):
+        try:
+            level, kind = int(_text(folder / "level")), _text(folder / "type")
+            size = _text(folder / "size")
+            if kind != "Instruction" and level in (1, 2, 3):
+                sizes[level] = int(size.rstrip("KM")) * {"K": 1 << 10, "M": 1 << 20}.get(size[-1:], 1)
+        except (OSError, ValueError):
+            continue
+    return sizes
+
+
+def arm_features() -> frozenset[str]:
+    """Return the features ``dotprod``, ``i8mm`` and ``bf16`` of an ARM processor, as far as it has them.
+
+    LLVM does not report them on Linux. Every core must have a feature, because threads move between cores.
+    """
+    if sys.platform == "darwin":
+        return frozenset(ours for name, ours in _APPLE_FEATURES.items() if _sysctl(f"hw.optional.arm.{name}"))
+    if sys.platform == "linux":
+        return _features_of_linux(CPU_INFO)
+    return frozenset()
+
+
+def _features_of_linux(path: Path) -> frozenset[str]:
+    try:
+        lines = _text(path).splitlines()
+    except OSError:
+        return frozenset()
+    cores = [{*line.partition(":")[2].split()} for line in lines if line.startswith("Features")]
+    common = set.intersection(*cores) if cores else set()
+    return frozenset(ours for name, ours in _LINUX_FEATURES.items() if name in common)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _sysctl(name: str) -> int:
+    """Return a number of macOS's ``sysctl``; 0 if it has none of this name."""
+    number, size = ctypes.c_int64(), ctypes.c_size_t(8)
+    error = ctypes.CDLL(None).sysctlbyname(name.encode(), ctypes.byref(number), ctypes.byref(size), None, 0)
+    return 0 if error else number.value

@@ -1,0 +1,48 @@
+# Functions that the scripts of this folder share. Sourced, with bash.
+# Everything is put into $root: Debian's packages and wheels, unpacked; nothing is installed on the machine.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+checkout=$(cd "$here/../.." && pwd)
+root=${XDG_CACHE_HOME:-$HOME/.cache}/rnngraph-platforms
+python=${PYTHON:-python3}
+
+# Mirror of Debian that apt uses on this machine.
+mirror() {
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
+        grep -m 1 -E '/debian/?$' || echo http://deb.debian.org/debian
+}
+
+# unpack_tools PACKAGE...: unpack packages of this machine's Debian into $root/host.
+unpack_tools() {
+    local folder
+    folder=$(mktemp -d)
+    (cd "$folder" && apt-get download "$@")
+    mkdir -p "$root/host"
+    for package in "$folder"/*.deb; do dpkg -x "$package" "$root/host"; done
+    rm -r "$folder"
+}
+
+# make_root FOLDER ARCHITECTURE SUITE PACKAGES [OPTION...]: a folder with a Debian of its own, unpacked, not configured.
+make_root() {
+    [[ -d $root/host/usr/share/doc/mmdebstrap ]] || unpack_tools mmdebstrap
+    rm -rf "${root:?}/$1.part"
+    PATH=$root/host/usr/bin:$PATH perl "$root/host/usr/bin/mmdebstrap" --quiet --mode=root --variant=extract \
+        --architectures="$2" --include="$4" --format=directory "${@:5}" "$3" "$root/$1.part" "$(mirror)"
+    for name in lib bin sbin; do
+        [[ -e $root/$1.part/$name ]] || ln -s "usr/$name" "$root/$1.part/$name"
+    done
+    mv "$root/$1.part" "$root/$1"
+}
+
+# download_wheels FOLDER VERSION PLATFORMS WHEEL...: wheels for another machine, unpacked into a folder, since pip
+# refuses to install them. PLATFORMS is a list with commas.
+download_wheels() {
+    local folder options=()
+    folder=$(mktemp -d)
+    for platform in ${3//,/ }; do options+=(--platform "$platform"); done
+    "$python" -m pip download --quiet --only-binary=:all: --no-deps --python-version "$2" "${options[@]}" \
+        --dest "$folder" "${@:4}"
+    "$python" "$here/unpack_wheels.py" "$folder" "$root/$1"
+    rm -r "$folder"
+}

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Windows x64 on this machine: CPython 3.11 for Windows under wine, in a Debian of its own.
+#   tools/platforms/windows.sh setup            make the root, once (some minutes, 2 GB)
+#   tools/platforms/windows.sh run COMMAND...   run a command in it, in the checkout, such as: python -m pytest -q tests/ir
+# Needs Debian with apt, Python 3.11 with pip, and root. CPython's DLLs for Windows come from the wheel of panda3d, which
+# ships them for programs that embed Python; the library's Python files are those of PYTHON, which must be 3.11.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+packages=wine,wine64,gcc-mingw-w64-x86-64-posix,libz-mingw-w64,bash,coreutils,dash
+# NumPy 2.2 and later call a function of C (crealf) that wine 10 lacks.
+wheels=('numpy<2.2' llvmlite networkx safetensors rich markdown-it-py mdurl pygments pytest iniconfig pluggy packaging
+    colorama hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes h5py absl-py
+    pytest-xdist execnet)
+
+setup() {
+    "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {
+        echo "PYTHON must be Python 3.11, whose library is used" >&2
+        exit 1
+    }
+    [[ -d $root/windows ]] || make_root windows amd64 trixie "$packages"
+    [[ -d $root/windows/python ]] || make_python
+    if [[ ! -d $root/site-windows ]]; then
+        download_wheels site-windows.part 311 win_amd64 "${wheels[@]}"
+        mv "$root/site-windows.part" "$root/site-windows"
+    fi
+    [[ -d $root/windows/root/prefix ]] || in_root /usr/lib/wine/wine64 wineboot --init
+}
+
+# /python of the root: python.exe, DLLs and the library.
+make_python() {
+    local part=$root/windows/python.part mingw=$root/windows/usr/x86_64-w64-mingw32/lib
+    rm -rf "$part" "$root/panda3d"
+    mkdir -p "$part/DLLs"
+    download_wheels panda3d 311 win_amd64 panda3d==1.10.16
+    cp "$root"/panda3d/deploy_libs/* "$part/DLLs/"
+    rm -r "$root/panda3d"
+    cp -r "$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" "$part/Lib"
+    rm -rf "$part"/Lib/{site-packages,lib-dynload,test}
+    cp "$part"/DLLs/{python311,vcruntime140,vcruntime140_1,libffi-8}.dll "$part/" 2>/dev/null || true
+    find "$mingw" "$root/windows/usr/x86_64-w64-mingw32" -name zlib1.dll -exec cp {} "$part/" \;
+    cp "$here/windows_python.c" "$part/python.c"
+    # python3.dll, which modules of the stable ABI load, forwards all that python311.dll exports.
+    {
+        echo EXPORTS
+        chroot "$root/windows" x86_64-w64-mingw32-objdump -p /python.part/python311.dll |
+            sed -nE 's/^.*\+base\[ *[0-9]+\] +[0-9a-f]+ (_?Py\w*)$/\1=python311.\1/p'
+    } >"$part/python3.def"
+    chroot "$root/windows" /bin/bash -euc '
+        cd /python.part
+        x86_64-w64-mingw32-gcc-posix -municode -O1 -o python.exe python.c
+        x86_64-w64-mingw32-dlltool -d python3.def -D python3.dll -l python3.a -e python3.o
+        x86_64-w64-mingw32-gcc-posix -shared -nostdlib -Wl,--entry=0 -o python3.dll python3.def python3.o'
+    mv "$part" "$root/windows/python"
+}
+
+in_root() {
+    mkdir -p "$root"/windows/{proc,sys,dev,checkout,site,tmp} "$root/site-windows"
+    unshare --mount bash -euc '
+        root=$1 checkout=$2
+        shift 2
+        mount -t proc proc "$root/windows/proc"
+        mount --rbind /sys "$root/windows/sys"
+        mount --rbind /dev "$root/windows/dev"
+        mount --bind "$checkout" "$root/windows/checkout"
+        mount --bind "$root/site-windows" "$root/windows/site"
+        exec chroot "$root/windows" /usr/bin/env -i PATH=/usr/bin:/usr/sbin HOME=/root XDG_RUNTIME_DIR=/tmp \
+            WINEPREFIX=/root/prefix WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES="mscoree,mshtml,explorer.exe,winemenubuilder.exe=" \
+            WINEPATH="Z:\\python;Z:\\python\\DLLs" PYTHONHOME="Z:\\python" \
+            PYTHONPATH="Z:\\python\\DLLs;Z:\\checkout;Z:\\site" \
+            /bin/bash -c "cd /checkout && exec \"\$@\"" run "$@"
+    ' unshare "$root" "$checkout" "$@"
+}
+
+run() {
+    if [[ $1 == python ]]; then
+        in_root /usr/lib/wine/wine64 'Z:\python\python.exe' "${@:2}"
+    else
+        in_root "$@"
+    fi
+}
+
+case ${1-} in
+    setup) setup ;;
+    run) setup && run "${@:2}" ;;
+    *) sed -n '2,7s/^# \?//p' "$0" >&2 && exit 2 ;;
+esac
