@@ -1,4 +1,4 @@
-"""What a run asks for, compiled once and kept: one native call for all Tensors of a run."""
+"""Programs of fetches, compiled once and kept: one native call computes all Tensors of a run."""
 
 from __future__ import annotations
 
@@ -21,16 +21,20 @@ from .schedule import Phase, Schedule, earlier_of
 from .variable import ExtraVariable
 
 MAX_CUTS = 256
-"""Cuts of a graph for which a program keeps where fed values go."""
+"""Maximum number of cuts for which a program keeps where fed values go."""
 Values = Mapping[Node, Any]
-"""What a run is fed, by the declared node."""
+"""Feeds of a run by declared node."""
 
 
 class Asked:
-    """Tensors that are asked for together, and the Tensors that are fed in their stead.
+    """Set of Tensors that are fetched together, and of Tensors that are fed in place of computed values.
 
-    nodes: declared ones, each once. fed: those that are fed and are no placeholders; cut: the declaration over these.
-    reads: placeholders that they depend on, gradients' stand-ins too; derivative: what the first of these stands for.
+    Attributes:
+        nodes: Declared nodes, each once.
+        fed: Nodes that are fed and are not placeholders.
+        cut: The declaration with placeholders in place of ``fed``.
+        reads: Placeholders on which the nodes depend, including stand-ins of gradients.
+        derivative: Derivative for which the first stand-in stands.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], fed: Iterable[Node]) -> None:
@@ -47,14 +51,14 @@ class Asked:
         self._program: FetchProgram | None = None
 
     def program(self) -> FetchProgram:
-        """What computes them in one call."""
+        """Return the program that computes them in one call."""
         if self._program is None:
             self._program = FetchProgram(self.graph, self.tensors)
         return self._program
 
 
 class Run:
-    """One kind of run: what it fetches, and what is compiled for it."""
+    """One kind of run: its fetches, and the code that is compiled for it."""
 
     def __init__(self, graph: Graph, leaves: Sequence[Any], fed: Sequence[Node]) -> None:
         self.graph, self.version, self.where = graph, graph.version, user_line()
@@ -95,7 +99,10 @@ class Run:
                 node["gradient"].raise_if_fed(made)
 
     def _direct_places(self) -> list[int] | None:
-        """Where each leaf is among what the native call gives, -1 for an operation; None if there is more to do."""
+        """Return the position of each leaf in the native call's results, -1 for an operation.
+
+        None if a result needs more than its position.
+        """
         if not self.leaves or len(self.calls) != 1 or self.constants or self.variables or not self.calls[0].is_native:
             return None
         places = {node: number for number, node in enumerate(self.calls[0].asked.nodes)}
@@ -110,7 +117,7 @@ class Run:
         return found
 
     def shape(self, fetches: Any) -> None:
-        """Gives results in the structure of ``fetches``."""
+        """Return results in the structure of ``fetches``."""
         if is_leaf(fetches):
             self.give = lambda results: results[0]
         elif type(fetches) is list and all(map(is_leaf, fetches)):
@@ -132,12 +139,15 @@ class Run:
         results: dict[int, Any] = {}
         for call in self.calls:
             call(session, values, seed, found, results)
-        for node, variable in self.variables.items():  # fetched, it has the value after what the run did to it
+        for (
+            node,
+            variable,
+        ) in self.variables.items():  # a fetched variable has its value from after the run's operations
             found[node] = session.value(variable).copy()
         return [self._result(leaf, found, values, results, session) for leaf in self.leaves]
 
     def one(self, node: Node, found: Mapping[Node, Any], values: Mapping[Node, Any], session: Any) -> Any:
-        """The value of a node: as it was computed, as it is now of a variable, or as it was fed."""
+        """Return the value of a node: as computed, the present value of a variable, or as fed."""
         if node in self.variables and node not in self.fed:
             return session.value(self.variables[node]).copy()
         return found[node] if node in found else as_fed(values[node], np.dtype(node.dtype), node)
@@ -153,9 +163,11 @@ class Run:
 
 
 class _Call:
-    """A phase of a run, with what is compiled for it.
+    """One phase of a run, with its compiled code.
 
-    reads: Tensors that are variables at this time; asked: the others, which one native call computes.
+    Attributes:
+        reads: Tensors that are variables at this time.
+        asked: The other Tensors, which one native call computes.
     """
 
     def __init__(self, run: Run, phase: Phase) -> None:
@@ -167,7 +179,7 @@ class _Call:
         self.is_native = not self.reads and not phase.saved and (phase.fused or phase.operation is None)
 
     def native(self, session: Any, values: Values, seed: int) -> Sequence[np.ndarray]:
-        """What is asked for."""
+        """Run the native call, and return the requested values."""
         if self.phase.fused:
             step: Any = self.phase.operation
             found: Sequence[np.ndarray] = step.step(session, self.asked, values, seed)
@@ -195,12 +207,12 @@ class _Call:
 
 
 def _given(array: Any) -> Any:
-    """An array as a run gives it: scalars as NumPy's own."""
+    """Return an array as a run returns it: scalars as NumPy scalars."""
     return array if array.ndim else array[()]
 
 
 class FetchProgram:
-    """A compiled program for Tensors by name, and what it is fed."""
+    """Compiled program for Tensors by name, with the rules for its feeds."""
 
     def __init__(self, graph: Graph, outputs: Mapping[str, Tensor], loss: Tensor | None = None) -> None:
         self.graph = graph
@@ -212,16 +224,16 @@ class FetchProgram:
         self.inputs = {
             node: (name, np.dtype(types[name].dtype)) for node, name in placeholders.items() if name in takes
         }
-        # By cut and node, what was found.
+        # Results of searches, by cut and node.
         self._takes: BoundedCache[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = BoundedCache(MAX_CUTS)
-        # Inputs that are random, and those that stand for gradients, once they are asked for.
+        # Inputs that are random, and stand-ins of gradients, filled on demand.
         self._drawn: list[tuple[str, np.dtype[Any], Any]] | None = None
         self._stand_ins: list[Node] = []
         self.variables = tuple(self.program.parameters)
         self.draws = bool(self.program.parts.lowered.masks.outputs)
 
     def feeds(self, session: Any, cut: Any, values: Values, seed: int) -> dict[str, np.ndarray]:
-        """What a run's values are to the program."""
+        """Return the feeds of the program, from the values of a run."""
         given: dict[str, np.ndarray] = {}
         takes = self._takes.get(cut)
         if takes is None:
@@ -237,7 +249,7 @@ class FetchProgram:
     def _more(
         self, session: Any, cut: Any, values: Values, seed: int, given: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """What was given, and what is made of it or drawn."""
+        """Return the feeds, with those that are derived or drawn."""
         for node, derived in session.graph.derived.items():
             found = self.inputs.get(cut.fed_by(node))
             if found is not None and found[0] not in given:
@@ -247,7 +259,7 @@ class FetchProgram:
                 (*item, node["drawn"]) for node, item in self.inputs.items() if node.get("drawn") is not None
             ]
             self._stand_ins = [node for node in self.inputs if node.get("gradient") is not None]
-        if self._stand_ins:  # for gradients of other losses, which this one is made of
+        if self._stand_ins:  # gradients of other losses from which this one is computed
             missing = [node for node in self._stand_ins if self.inputs[node][0] not in given]
             arrays = self._stand_ins[0]["gradient"].ahead(session, missing, values, seed)
             given.update((self.inputs[node][0], array) for node, array in arrays.items())
@@ -257,8 +269,9 @@ class FetchProgram:
         return given
 
     def check(self, session: Any, names: Collection[str] | None = None) -> None:
-        """Raises ``FailedPreconditionError`` where a variable has no value in a session. names: others than its own,
-        which are hashed.
+        """Raise ``FailedPreconditionError`` if a variable has no value in a session.
+
+        names: variables to check instead of the program's own. Hashable.
         """
         of = self if names is None else names
         if of in session.ready:
@@ -271,14 +284,14 @@ class FetchProgram:
         raise FailedPreconditionError(uninitialized(missing, self.graph), user_line())
 
     def run(self, session: Any, cut: Any, values: Values, seed: int) -> list[np.ndarray]:
-        """The outputs in order, of one native call."""
+        """Return the outputs in order, from one native call."""
         self.check(session)
         self.tell()
         found = self.program.training(self.feeds(session, cut, values, seed), seed=seed)
         return list(found.values())
 
     def tell(self) -> None:
-        """Says once in a graph that dropout is part of every run."""
+        """Warn once in a graph that dropout is part of every run."""
         if self.draws and "dropout" not in self.graph.told:
             self.graph.told.add("dropout")
             warn(
@@ -290,7 +303,7 @@ class FetchProgram:
 
 
 def uninitialized(names: Sequence[str], graph: Graph) -> str:
-    """What is wrong where variables of a graph have no value."""
+    """Return the message for variables of a graph that have no value."""
     if local := [name for name in names if name in graph.apart]:
         return f"{', '.join(local[:5])} {'has' if len(local) == 1 else 'have'} no value in this session; run " + (
             "tf.local_variables_initializer() made after the last measure of tf.metrics"
@@ -303,7 +316,7 @@ def uninitialized(names: Sequence[str], graph: Graph) -> str:
 
 
 def as_fed(value: Any, kind: np.dtype[Any], node: Node) -> np.ndarray:
-    """A feed in the dtype of what it is fed to, as TensorFlow converts it: floats to ints are cut off."""
+    """Convert a feed to the dtype of its node, as TensorFlow does: floats for ints are truncated."""
     if type(value) is np.ndarray and value.dtype == kind:
         return value
     if isinstance(value, Tensor):

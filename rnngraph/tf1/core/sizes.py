@@ -1,4 +1,4 @@
-"""Sizes as Tensors, and back: ``tf.shape(x)`` is a Tensor like others, and where a size is wanted it is read again."""
+"""Dynamic shapes: ``tf.shape(x)`` as a Tensor, and Tensors of sizes read back as sizes."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from ...support.errors import ShapeError, shown
 from .graph import Count, get_default_graph
 
 MAX_AXES, LARGEST = 32, 1 << 62
-"""Axes of an array, and what a size may be."""
+"""Maximum rank of an array, and maximum size of an axis."""
 
 
 def shape_tensor(x: Tensor, dtype: str) -> Tensor:
-    """The sizes of x as a vector."""
+    """Return the shape of x as a vector."""
     if not x.rank:
         return constant(np.zeros(0, dtype))
     return stack([size_tensor(x, size, dtype) for size in x.type.shape])
 
 
 def size_tensor(x: Tensor, size: Dim, dtype: str) -> Tensor:
-    """A size of x as a number. It is read off x, so that a run knows it by what x is made of."""
+    """Return a size of x as a scalar that reads x, so that a run can compute it from the operands of x."""
     found = dimension(size, dtype)
     return found if isinstance(size, int) else known_by(reduce_sum(cast(x, "float32")), found)
 
 
 def sizes_in(given: Any) -> list[Any]:
-    """A shape as a program gives it, as sizes: ints, None, -1, or open sizes of Tensors.
+    """Return a program's shape as sizes: ints, None, -1, or open sizes of Tensors.
 
-    given: a list of ints, None, ``tf.Dimension`` and scalar Tensors, or a vector that is made of sizes.
+    given: a list of ints, None, ``tf.Dimension`` and scalar Tensors, or a vector of sizes.
     """
     if isinstance(given, Tensor):
         return [as_dim(item) for item in _read(given).reshape(-1)]
@@ -73,7 +73,7 @@ def _size(item: Any) -> Any:
 
 
 def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slice:
-    """A slice of an axis of size ``dim``, whose end may be that very size."""
+    """Return a slice of an axis of size ``dim``; its end may be that size."""
     stop = None if stop == dim and not (isinstance(step, int) and step < 0) else stop
     if _is_computed(slice(start, stop, step), dim):
         return slice(start, stop, step)
@@ -86,9 +86,9 @@ def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slic
 
 
 def with_computed(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """Return a Tensor whose slices between numbers that a run computes were taken, and the index that is left.
+    """Apply slices whose bounds a run computes. Returns the Tensor and the remaining index.
 
-    Such numbers are sizes that are not the axis's own. A run checks that they lie within the axis.
+    Such bounds are sizes other than the axis's own. A run checks that they lie within the axis.
     """
 
     def taken(x: Tensor, axis: int, item: slice) -> Tensor | None:
@@ -104,7 +104,10 @@ def with_computed(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any,
 def _with_taken(
     x: Tensor, index: tuple[Any, ...], take: Callable[[Tensor, int, slice], Tensor | None]
 ) -> tuple[Tensor, tuple[Any, ...]]:
-    """Return a Tensor whose slices were taken, and the index that is left. take: gives None for slices that stay."""
+    """Apply slices by ``take``.
+
+    Returns the Tensor and the remaining index. take: returns None for slices that remain.
+    """
     named = [item for item in index if item is not None]
     if len([item for item in named if item is not Ellipsis]) > x.rank:
         return x, index
@@ -121,7 +124,7 @@ def _with_taken(
 
 
 def _is_computed(item: slice, dim: Dim) -> bool:
-    """True if a bound of a slice is a size that is not the axis's own."""
+    """True if a bound of a slice is a size other than the axis's own."""
     start, stop = item.start, None if item.stop == dim else item.stop
     if item.step not in (None, 1) or not (isinstance(start, Size) or isinstance(stop, Size)):
         return False
@@ -129,7 +132,7 @@ def _is_computed(item: slice, dim: Dim) -> bool:
 
 
 def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """An index whose slices may have what ``tf.shape`` gives."""
+    """Return an index whose slices may have entries of ``tf.shape`` as bounds."""
     bounds = [part for item in index if isinstance(item, slice) for part in (item.start, item.stop)]
     taken = [item for item in index if item is not None]
     if (
@@ -153,16 +156,14 @@ def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _axes_of(x: Tensor, taken: Sequence[Any]) -> list[int]:
-    """The axis of each entry of an index without new axes."""
+    """Return the axis of each entry of an index without new axes."""
     places = list(range(len(taken)))
     first = next((place for place, item in enumerate(taken) if item is Ellipsis), len(taken))
     return [place if place < first else x.rank - len(taken) + place for place in places]
 
 
 def with_clamped(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """Return a Tensor whose slices with bounds far from an end of an open axis were taken, and the index that is
-    left.
-    """
+    """Apply slices of open axes whose bounds may lie beyond an end. Returns the Tensor and the remaining index."""
 
     def taken(x: Tensor, axis: int, item: slice) -> Tensor | None:
         if not _is_far(item, x.type.shape[axis]):
@@ -178,14 +179,12 @@ def _is_far(item: slice, dim: Dim) -> bool:
 
 
 def as_dim(item: Any) -> Dim:
-    """A size that was computed, as an int or as an open one."""
+    """Return a computed size as an int or an open size."""
     return item if isinstance(item, Size) else int(item)
 
 
 def anchored(value: Tensor, given: Any) -> Tensor:
-    """A Tensor whose sizes were read off those that are given: a run knows these by what they are made of, also where
-    nothing else reads it.
-    """
+    """Return a Tensor that also reads the Tensors of its sizes, so that a run can compute them."""
     counts, sources = get_default_graph().counts, list[Tensor]()
     for item in given if isinstance(given, list | tuple) else [given]:
         if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
@@ -197,10 +196,9 @@ def anchored(value: Tensor, given: Any) -> Tensor:
 
 
 def reshaped(x: Tensor, sizes: Sequence[Any], given: Any) -> Tensor:
-    """x in a shape of ints, None, -1 and sizes, as it is given.
+    """Reshape x to ints, None, -1 and open sizes.
 
-    Sizes that are numbers which a run computes are what is left, or what the same axis of x is a multiple of; a run
-    checks that they are.
+    A size that a run computes is the remaining one, or divides the same axis of x. A run checks it.
     """
     numbers = {made.type.shape[0] for made in get_default_graph().counts.values()}
     computed = [axis for axis, size in enumerate(sizes) if size in numbers]
@@ -220,9 +218,9 @@ def reshaped(x: Tensor, sizes: Sequence[Any], given: Any) -> Tensor:
 
 
 def floor_quotient(x: Any, y: Any) -> Tensor:
-    """Return x / y, rounded down. The quotient of a size by a number is a size.
+    """Return x / y, rounded down. The quotient of a size and a number is a size.
 
-    Of integers it is exact; of floats the quotient is rounded before, as TensorFlow does.
+    Quotients of integers are exact. Quotients of floats are rounded first, as TensorFlow does.
     """
     x, y = pair(x, y)
     if x.dtype in FLOATS:
@@ -234,7 +232,7 @@ def floor_quotient(x: Any, y: Any) -> Tensor:
 
 
 def known_size(node: Node, counted: bool = False) -> Dim | None:
-    """The size that a scalar is; None where it is none. counted: a number that a run computes is one, too."""
+    """Return the size that a scalar is, or None. counted: also accept numbers that a run computes."""
     if node.shape:
         return None
     found = _elements(node, counted)
@@ -243,7 +241,7 @@ def known_size(node: Node, counted: bool = False) -> Dim | None:
 
 
 def _read(tensor: Tensor) -> np.ndarray:
-    """The elements of a Tensor that is made of sizes and numbers."""
+    """Return the elements of a Tensor of sizes and numbers."""
     found = _elements(tensor.node, True)
     if found is None:
         raise ShapeError(
@@ -254,11 +252,12 @@ def _read(tensor: Tensor) -> np.ndarray:
 
 
 def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
-    """What a node is made of: sizes and numbers; None where it is made of others. counted: numbers that a run computes
-    are sizes, too.
+    """Return the elements of a node of sizes and numbers; None if it has others.
+
+    counted: also accept numbers that a run computes.
     """
     found: dict[Node, np.ndarray | None] = {}
-    pending = [node]  # a stack of its own: long chains would exhaust Python's
+    pending = [node]  # an explicit stack: long chains would exceed Python's recursion limit
     while pending:
         item = pending[-1]
         missing = [part for part in _parts(item) if part not in found]
@@ -274,8 +273,9 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
 
 
 def counted_size(node: Node) -> Size | None:
-    """A number that a run computes, as a size: that of a placeholder with so many entries. None where it is no scalar
-    int, is drawn, or belongs to a step of a loop.
+    """Return a number that a run computes as a size: that of a placeholder with this many entries.
+
+    None if it is no scalar int, is random, or belongs to a step of a loop.
     """
     graph = get_default_graph()
     if not isinstance(node.type, TensorType) or node.shape or node.type.dtype not in INTEGERS:
@@ -291,7 +291,7 @@ def counted_size(node: Node) -> Size | None:
 
 
 def _parts(node: Node) -> tuple[Node, ...]:
-    """The operands that decide of what a node is made."""
+    """Return the operands that determine the elements of a node."""
     if node.op == "select" and node.operands[0].op == "constant" and not np.any(node.operands[0]["value"]):
         return node.operands[2:]
     return node.operands

@@ -1,4 +1,4 @@
-"""Variables as programs make, find, change and list them."""
+"""Variables: creation, look-up, assignment and lists."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from .variable import Variable as GraphVariable
 
 
 class _AnyVariable(type):
-    """Whatever is a variable is an instance of ``tf.Variable``."""
+    """Metaclass by which every variable is an instance of ``tf.Variable``."""
 
     def __instancecheck__(cls, item: Any) -> bool:
         return isinstance(item, GraphVariable | ExtraVariable)
 
 
 class Variable(metaclass=_AnyVariable):
-    """``tf.Variable(initial_value)``: a variable under the name scope that is open."""
+    """``tf.Variable(initial_value)``: a variable under the open name scope."""
 
     @api
     def __new__(  # type: ignore[misc]
@@ -61,10 +61,10 @@ def get_variable(
     validate_shape: bool = True, use_resource: Any = None, custom_getter: Any = None, constraint: Any = None,
     synchronization: Any = None, aggregation: Any = None,
 ) -> GraphVariable:  # fmt: skip
-    """The variable of a name under the variable scope that is open: made, or found where the scope reuses."""
+    """Return a variable under the open variable scope: a new one, or an existing one if the scope reuses."""
     graph, scope = get_default_graph(), present_scope()
     full = scope.under(checked_name(name, "a variable"))
-    if scope.reuse or scope.name in graph.scopes:  # a layer's, whose variables a name may be one of
+    if scope.reuse or scope.name in graph.scopes:  # the name may be that of a layer's variable
         graph.name_new_variables()
     found = graph.shared_variable(full)
     if found is not None:
@@ -86,7 +86,7 @@ def get_variable(
         settled = _initial(start, kind)
     else:
         settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
-    is_taken = full in graph.by_name  # by a tf.Variable, which only its own name knows
+    is_taken = full in graph.by_name  # of a tf.Variable, which get_variable does not find
     made = _made(own if is_taken else full, *settled, trainable is not False, collections)
     if is_taken:
         graph.shared[full] = made
@@ -95,7 +95,7 @@ def get_variable(
 
 
 def _reused(found: GraphVariable, full: str, reuse: Any, shape: Any, dtype: Any) -> GraphVariable:
-    """The variable that there is. Raises ``ArgumentError`` where the scope does not reuse, or the kinds differ."""
+    """Return an existing variable. Raises ``ArgumentError`` if the scope does not reuse, or shape or dtype differ."""
     if not reuse:
         raise ArgumentError(
             f"the variable {full} already exists, made at {found.spec.where}, and its scope does not reuse it; did you "
@@ -110,7 +110,7 @@ def _reused(found: GraphVariable, full: str, reuse: Any, shape: Any, dtype: Any)
 
 @api
 def get_local_variable(name: str, shape: Any = None, *arguments: Any, **options: Any) -> GraphVariable:
-    """``get_variable`` of a variable that is local: it is not trained, and not saved."""
+    """Return a local variable: as ``get_variable``, but neither trained nor saved."""
     options |= {"trainable": False, "collections": [GraphKeys.LOCAL_VARIABLES]}
     made: GraphVariable = get_variable(name, shape, *arguments, **options)
     return made
@@ -119,7 +119,7 @@ def get_local_variable(name: str, shape: Any = None, *arguments: Any, **options:
 def cell_variable(
     full: str, kind: TensorType, initializer: Any, trainable: bool, reuse: Any, where: Where | None
 ) -> ParameterSpec:
-    """The parameter of a cell by its full name: made, or found where the scope of the cell reuses."""
+    """Return the parameter of a cell by its full name: a new one, or an existing one if the cell's scope reuses."""
     graph = get_default_graph()
     if reuse:
         graph.name_new_variables()
@@ -146,7 +146,10 @@ def cell_variable(
 
 
 def penalize(made: Tensor, penalty: Any, where: Where | None = None) -> None:
-    """Collects the penalty of a variable. penalty: a function of it, or None. where: of an error."""
+    """Collect the penalty of a variable.
+
+    penalty: function of the variable, or None. where: line for errors.
+    """
     if penalty is None:
         return
     if not callable(penalty):
@@ -160,7 +163,7 @@ Settled = tuple[TensorType, Initializer, Tensor | None]
 
 
 def _initial(value: Any, dtype: Any) -> Settled:
-    """The type of a variable, its initializer, and the Tensor that gives its value where that takes a run."""
+    """Return (type, initializer, Tensor of the initial value or None) of a variable."""
     if isinstance(value, Tensor):
         shape = tuple(value.shape)
         if not all(isinstance(size, int) for size in shape):
@@ -190,7 +193,7 @@ def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
 
 
 def array_initializer(given: Any) -> Initializer:
-    """An initializer of a program's as layers and cells take it: of (shape, generator)."""
+    """Wrap an initializer of a program's for layers and cells: a function of (shape, generator)."""
     start = initializer_from(given)
     if not callable(start) or (arguments := _tensorflow_arguments(start, "float32")) is None:
         return initializer_of(start)
@@ -205,7 +208,7 @@ def array_initializer(given: Any) -> Initializer:
 
 
 def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, Any] | None:
-    """What TensorFlow gives an initializer of a program's own beside the shape; None for one of ours."""
+    """Return the arguments that TensorFlow passes to a program's initializer beside the shape; None for one of ours."""
     try:
         names = inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -216,7 +219,7 @@ def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, 
 
 
 def added_variable(name: str, kind: TensorType, start: Initializer, initial: Tensor | None) -> GraphVariable:
-    """A variable that is not trained, of a free name. initial: the Tensor whose value it begins with, if any."""
+    """Return a variable that is not trained, under a free name. initial: Tensor of its initial value, if any."""
     graph = get_default_graph()
     full = graph.unique(name)
     graph.unshared.add(full)
@@ -253,19 +256,19 @@ def _variables(found: Any, what: str) -> list[Any]:
 def assign(
     ref: Any, value: Any, validate_shape: Any = None, use_locking: Any = None, name: str | None = None
 ) -> Operation:
-    """An operation that sets a variable, and gives its new value."""
+    """Return an operation that sets a variable, and returns its new value."""
     return Assign(ref, value, None, name or "Assign")
 
 
 @api
 def assign_add(ref: Any, value: Any, use_locking: Any = None, name: str | None = None) -> Operation:
-    """An operation that adds to a variable, and gives its new value."""
+    """Return an operation that adds to a variable, and returns its new value."""
     return Assign(ref, value, np.add, name or "AssignAdd")
 
 
 @api
 def assign_sub(ref: Any, value: Any, use_locking: Any = None, name: str | None = None) -> Operation:
-    """An operation that subtracts from a variable, and gives its new value."""
+    """Return an operation that subtracts from a variable, and returns its new value."""
     return Assign(ref, value, np.subtract, name or "AssignSub")
 
 
@@ -274,55 +277,55 @@ def assign_sub(ref: Any, value: Any, use_locking: Any = None, name: str | None =
 
 @api
 def global_variables_initializer() -> Operation:
-    """An operation that gives all variables that there are by now their initial values."""
+    """Return an operation that sets all present variables to their initial values."""
     return Initialize(get_default_graph().global_variables(), "init")
 
 
 @api
 def variables_initializer(var_list: Sequence[Any], name: str = "init") -> Operation:
-    """An operation that gives these variables their initial values."""
+    """Return an operation that sets variables to their initial values."""
     return Initialize(_variables(var_list, "tf.variables_initializer"), name)
 
 
 @api
 def local_variables_initializer() -> Operation:
-    """An operation that gives all local variables that there are by now their initial values."""
+    """Return an operation that sets all present local variables to their initial values."""
     return Initialize(local_variables(), "init_local")
 
 
 @api
 def tables_initializer(name: str = "init_all_tables") -> Operation:
-    """Does nothing: there are no lookup tables."""
+    """Return an operation that does nothing: there are no lookup tables."""
     return Group([], name)
 
 
 @api
 def global_variables(scope: str | None = None) -> list[Any]:
-    """All variables, in the order of creation."""
+    """Return all variables, in the order of creation."""
     return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
 
 
 @api
 def trainable_variables(scope: str | None = None) -> list[Any]:
-    """The variables that are trained, in the order of creation."""
+    """Return the trainable variables, in the order of creation."""
     return get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
 
 
 @api
 def local_variables(scope: str | None = None) -> list[Any]:
-    """The variables of the collection of local ones, which are not saved, such as those of ``tf.metrics``."""
+    """Return the local variables, which are not saved, such as those of ``tf.metrics``."""
     return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
 
 
 @api
 def is_variable_initialized(variable: Any) -> Operation:
-    """An operation whose run says whether a variable has a value."""
+    """Return an operation whose run tells if a variable has a value."""
     return _HasValue(_variables([variable], "tf.is_variable_initialized"), "IsVariableInitialized")
 
 
 @api
 def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Operation:
-    """An operation whose run gives the names of variables without a value."""
+    """Return an operation whose run returns the names of variables without a value."""
     found = get_default_graph().all_variables() if var_list is None else var_list
     return _Missing(_variables(found, "tf.report_uninitialized_variables"), name)
 
@@ -336,7 +339,7 @@ class _HasValue(Operation):
         return not self.missing(session)
 
     def missing(self, session: Any) -> list[bytes]:
-        """Names of those without a value."""
+        """Return the names of variables without a value."""
         return [item.full.encode() for item in self.variables if item.full not in session.initialized]
 
 
@@ -347,7 +350,7 @@ class _Missing(_HasValue):
 
 @api
 def analyze_vars(variables: Sequence[Any], print_info: bool = False) -> tuple[int, int]:
-    """Return (number of elements of variables, their bytes). print_info: print a line for each, too."""
+    """Return (number of elements, bytes) of variables. print_info: also print a line for each."""
     total = size = 0
     for variable in variables:
         shape = variable.get_shape().as_list()

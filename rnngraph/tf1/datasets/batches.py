@@ -1,4 +1,4 @@
-"""Steps that datasets are made of, over Python iterators of elements: lists of arrays."""
+"""Transformations of datasets, over Python iterators of elements: lists of arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Stream = Iterator[Element]
 
 
 def in_batches(elements: Iterable[Element], size: int, drop_remainder: bool) -> Iterator[list[Element]]:
-    """Yield lists of ``size`` elements, and of those that are left."""
+    """Yield lists of ``size`` elements, and a shorter list of the rest."""
     remaining = iter(elements)
     while chosen := [*itertools.islice(remaining, size)]:
         if len(chosen) == size or not drop_remainder:
@@ -40,7 +40,7 @@ def stacked(elements: Sequence[Element]) -> list[np.ndarray]:
 def padded(
     elements: Sequence[Element], shapes: Sequence[Sequence[int | None]], fillers: Sequence[Any]
 ) -> list[np.ndarray]:
-    """Return a batch of elements that are padded at their ends.
+    """Return a batch of elements, each padded at its end.
 
     shapes: sizes to pad to, for each component; None is the largest size in the batch.
     """
@@ -77,7 +77,7 @@ def shuffled(elements: Iterable[Element], buffer_size: int, draw: np.random.Gene
 
 
 def repeated(begin: Callable[[], Stream], count: int | None) -> Stream:
-    """Yield the elements again and again, ``count`` times; None or -1: without an end, unless there are none."""
+    """Yield the elements ``count`` times in a row. With None or -1, repeat without an end, unless there are none."""
     rounds = itertools.count() if count is None or count < 0 else range(count)
     for _ in rounds:
         is_empty = True
@@ -118,7 +118,7 @@ def by_length(
     elements: Iterable[Element], length_of: Callable[[Element], int], boundaries: Sequence[int],
     batch_sizes: Sequence[int],
 ) -> Iterator[tuple[int, list[Element]]]:  # fmt: skip
-    """Yield (number of the bucket, elements) of batches of elements of similar length."""
+    """Yield (bucket, elements) of batches of elements of similar length. Buckets are numbered."""
     buckets: list[list[Element]] = [[] for _ in batch_sizes]
     for element in elements:
         length = length_of(element)
@@ -133,5 +133,5 @@ def by_length(
 
 
 def padded_component(component: Component, shape: Sequence[int | None]) -> Component:
-    """Return the component of a batch that is padded to a shape."""
+    """Return the component of a batch, padded to a shape."""
     return Component(component.dtype, tuple(shape)).batched(None)

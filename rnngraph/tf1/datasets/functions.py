@@ -1,4 +1,4 @@
-"""Functions that a program gives a dataset, such as that of ``map``: declared once, and run for each element."""
+"""Functions of a program for datasets, such as that of ``map``: declared once, and run for each element."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .sources import TEXT, Component, Pulled, Source, array_in, component_dtype,
 
 
 class ElementFunction:
-    """A function of the components of an element, which a graph of its own computes.
+    """Function of the components of an element, compiled as a graph of its own.
 
-    A function of texts, which no graph computes, is called with Python's values. It may not use Tensors.
+    A function of strings, which no graph can compute, is called with Python values. It may not use Tensors.
 
     Attributes:
-        result: Nest of what the function gives, with a ``Component``, or a dataset, at each leaf.
+        result: Nest of results, with a ``Component`` or a dataset at each leaf.
     """
 
     def __init__(self, what: str, function: Callable[..., Any], structure: Any) -> None:
@@ -74,7 +74,7 @@ class ElementFunction:
         return [next(values) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
 
     def _run(self, tensors: Sequence[Tensor], feeds: Mapping[Any, Any]) -> list[np.ndarray]:
-        """Compute Tensors. What Python functions give and nothing else reads may have any number of axes."""
+        """Compute Tensors. Results of Python functions that no other operation reads may have any rank."""
         session = self._session
         assert session is not None, "the function was declared"
         by_node = {tensor.node: value for tensor, value in feeds.items()}
@@ -91,7 +91,7 @@ class ElementFunction:
 
 
 class ElementValue(np.ndarray):
-    """Array of an element for a function that no graph computes; ``tf.py_func`` calls its function at once."""
+    """Array of an element for a function that no graph computes. ``tf.py_func`` calls its function at once."""
 
 
 def _leaf(leaf: Any, what: str) -> Any:
@@ -117,7 +117,7 @@ def _component(leaf: Any) -> Any:
 
 
 class PythonResult(TfTensor):
-    """What a Python function gives: its number of axes is open until ``set_shape`` says it."""
+    """Result of a Python function. Its rank is open until ``set_shape``."""
 
     has_open_rank: bool
     value: Any
@@ -125,13 +125,13 @@ class PythonResult(TfTensor):
 
     @staticmethod
     def of(dtype: str, value: Any) -> PythonResult:
-        """Return the result of a dtype. value: what computes it."""
+        """Return the result of a dtype. value: the object that computes it."""
         made = PythonResult(pulled_tensor(Component(dtype, ()), "PyFunc", value).node)
         made.has_open_rank, made.value = True, value
         return made
 
     def set_shape(self, shape: Any) -> None:
-        """Say the sizes: ints, and None for open ones."""
+        """Set the sizes: ints, and None for open ones."""
         if shape is None:
             return
         if not self.has_open_rank:
@@ -143,7 +143,7 @@ class PythonResult(TfTensor):
 
 
 class _Call(Source):
-    """Calls of a Python function, one a run, with values that the run computes."""
+    """Calls of a Python function, one a run."""
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], dtypes: Sequence[str]) -> None:
         super().__init__("tf.py_func")
@@ -180,8 +180,9 @@ def py_func(
 ) -> Any:
     """Return Tensors that a Python function of arrays computes in each run. No gradient passes through them.
 
-    Tout: a dtype, or a list of them; of one dtype the result is one Tensor. Say the shapes with ``set_shape``, as they
-    are open: a Tensor without one is a scalar.
+    Their shapes are open; set them with ``set_shape``. A Tensor without a shape is a scalar.
+
+    Tout: a dtype for one result, or a list of dtypes.
     """
     if not callable(func):
         raise DtypeError(f"tf.py_func takes a function of arrays, not {shown(func)}")

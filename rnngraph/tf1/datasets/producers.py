@@ -1,4 +1,4 @@
-"""Queues that are filled by themselves: ``tf.train.range_input_producer``, ``tf.train.batch`` and kin."""
+"""Queues that fill themselves: ``tf.train.range_input_producer``, ``tf.train.batch`` and kin."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from .sources import Component, Source, array_in, at_end
 
 
 class _Producer(FIFOQueue):
-    """A queue of one component that gives the entries of an array, epoch by epoch.
+    """Queue of one component that yields the entries of an array, epoch by epoch.
 
-    begin: gives the entries in a session; epochs: how often, None without an end.
+    Args:
+        begin: Function of a session that returns the entries.
+        epochs: Number of epochs; None is without an end.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class _Producer(FIFOQueue):
 
 
 def _values(tensor: Tensor) -> Callable[[Any], np.ndarray]:
-    """Return what computes a Tensor in a session."""
+    """Return the object that computes a Tensor in a session."""
     if tensor.node.op == "constant":
         return lambda session: np.asarray(tensor.node["value"])
     return lambda session: np.asarray(session.compute([tensor.node], {}, session._seed())[0])
@@ -95,7 +97,7 @@ def slice_input_producer(
     tensor_list: Any, num_epochs: int | None = None, shuffle: bool = True, seed: int | None = None,
     capacity: int = 32, shared_name: str | None = None, name: str | None = None,
 ) -> list[Tensor]:  # fmt: skip
-    """Return one entry of the first axis of each array, at the same place, epoch by epoch."""
+    """Return one entry of the first axis of each array, at the same index, epoch by epoch."""
     rows = [item if isinstance(item, Tensor) else as_tensor(array_in(item)) for item in tensor_list]
     if not rows or not all(item.rank for item in rows):
         raise StructureError(
@@ -108,11 +110,11 @@ def slice_input_producer(
     return [gather(item, place) for item in rows]
 
 
-# Batches of what single elements are computed from ------------------------------------------------------
+# Batches of single elements -----------------------------------------------------------------------------
 
 
 class _Batched(Source):
-    """Batches of Tensors that are computed for each element of a batch anew."""
+    """Batches of Tensors that are computed anew for each element."""
 
     def __init__(
         self, tensors: Sequence[Tensor], size: int, many: bool, pads: bool, smaller: bool,
@@ -201,7 +203,7 @@ def maybe_batch(
     enqueue_many: bool = False, shapes: Any = None, dynamic_pad: bool = False, allow_smaller_final_batch: bool = False,
     shared_name: str | None = None, name: str | None = None,
 ) -> Any:  # fmt: skip
-    """Return batches of those elements of which ``keep_input`` is true."""
+    """Return batches of the elements for which ``keep_input`` is true."""
     return _batches(
         tensors, batch_size, enqueue_many, dynamic_pad, allow_smaller_final_batch, shapes, name or "batch",
         keep=keep_input,
@@ -214,7 +216,7 @@ def shuffle_batch(
     enqueue_many: bool = False, shapes: Any = None, allow_smaller_final_batch: bool = False,
     shared_name: str | None = None, name: str | None = None,
 ) -> Any:  # fmt: skip
-    """Return batches of Tensors in a random order, drawn from ``min_after_dequeue`` elements and more."""
+    """Return batches in a random order, drawn from at least ``min_after_dequeue`` elements."""
     return _batches(
         tensors, batch_size, enqueue_many, False, allow_smaller_final_batch, shapes, name or "shuffle_batch",
         int(min_after_dequeue), seed,

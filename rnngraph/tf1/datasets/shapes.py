@@ -1,4 +1,4 @@
-"""Shapes as programs give them for the components of elements."""
+"""Shapes of the components of elements, as programs write them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..core.shapes import TensorShape
 
 
 def shapes_in(given: Any, count: int) -> list[Any]:
-    """Return shapes of a nest of them: lists, tuples and ``tf.TensorShape``."""
+    """Return a list of shapes from a nest of lists, tuples and ``tf.TensorShape``."""
     found = [*_each_shape(given)]
     if len(found) != count:
         raise ShapeError(f"{shown(given)} has {len(found)} shapes, and an element has {count} components")

@@ -1,4 +1,4 @@
-"""``tf.cond`` and ``tf.case`` as selections: what all branches give is computed, and one of it is taken."""
+"""``tf.cond`` and ``tf.case`` as selections: all branches are computed, and one result is selected."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def cond(
     pred: Any, true_fn: Function | None = None, false_fn: Function | None = None, strict: bool = False,
     name: str | None = None, fn1: Function | None = None, fn2: Function | None = None,
 ) -> Any:  # fmt: skip
-    """What ``true_fn`` gives where ``pred`` holds, what ``false_fn`` gives elsewhere; both are computed.
+    """Return the result of ``true_fn`` if ``pred`` holds, else that of ``false_fn``. Both are computed.
 
-    pred: a scalar bool Tensor; a Python bool chooses while declaring.
+    pred: a scalar bool Tensor. A Python bool chooses at declaration.
     """
     first, second = (true_fn if fn1 is None else fn1), (false_fn if fn2 is None else fn2)
     if isinstance(pred, bool | np.bool_):
@@ -38,7 +38,10 @@ def case(
     pred_fn_pairs: Any, default: Function | None = None, exclusive: bool = False, strict: bool = False,
     name: str = "case",
 ) -> Any:  # fmt: skip
-    """What the function of the first condition that holds gives, or ``default``, or the last; all are computed."""
+    """Return the result of the function of the first true condition, else of ``default``, else of the last function.
+
+    All are computed.
+    """
     pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, Mapping) else pred_fn_pairs
     if not isinstance(pairs, list | tuple) or not pairs or not all(_is_pair(pair) for pair in pairs):
         raise DtypeError(f"tf.case takes pairs of a condition and a function, not {shown(pred_fn_pairs)}")
@@ -47,7 +50,7 @@ def case(
     truths = [_truth(pred, "tf.case") for pred, _ in pairs]
     if not truths:
         return called(last, "default")
-    others = list(accumulate(map(functions.logical_not, truths), functions.logical_and))  # that none so far holds
+    others = list(accumulate(map(functions.logical_not, truths), functions.logical_and))  # no condition so far holds
     taken = [truths[0], *map(functions.logical_and, others, truths[1:])]
     found = branch(last, "default", others[-1])
     for truth, (_, function), here in reversed(list(zip(truths, pairs, taken, strict=True))):
@@ -57,7 +60,10 @@ def case(
 
 @gives_tensors
 def switch_case(branch_index: Any, branch_fns: Any, default: Function | None = None, name: str | None = None) -> Any:
-    """What the function of a number gives, or ``default``, or the last function; all are computed."""
+    """Return the result of the function of a number, else of ``default``, else of the last function.
+
+    All are computed.
+    """
     given = branch_fns.items() if isinstance(branch_fns, Mapping) else branch_fns
     if not isinstance(branch_fns, list | tuple | Mapping) or not branch_fns:
         raise DtypeError(f"tf.switch_case takes functions, or pairs of an int and a function, not {shown(branch_fns)}")
@@ -81,7 +87,7 @@ def _truth(pred: Any, what: str) -> Tensor:
 
 
 def _chosen(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
-    """One of two nests."""
+    """Select one of two nests."""
     first, second = _unwrapped(one, strict), _unwrapped(other, strict)
     leaves, others = flatten(first), flatten(second)
     if len(leaves) != len(others):
@@ -100,5 +106,5 @@ def _chosen(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
 
 
 def _unwrapped(nest: Any, strict: bool) -> Any:
-    """A list of one Tensor is that Tensor, as in TensorFlow."""
+    """Return the Tensor of a list of one, as TensorFlow does; else the nest itself."""
     return nest[0] if not strict and isinstance(nest, list | tuple) and len(nest) == 1 else nest

@@ -1,4 +1,4 @@
-"""``tf.scan``, ``tf.map_fn``, ``tf.foldl`` and ``tf.foldr``: a function over the entries of a first axis."""
+"""``tf.scan``, ``tf.map_fn``, ``tf.foldl`` and ``tf.foldr``: functions over the entries of a first axis."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ def scan(
     fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
     swap_memory: bool = False, infer_shape: bool = True, reverse: bool = False, name: str | None = None,
 ) -> Any:  # fmt: skip
-    """All that ``fn`` made of what it had made before and of each entry, along a first axis.
+    """Return all results of ``fn`` along a first axis, each computed from the previous result and an entry.
 
-    fn: of (what it gave before, entry), each in its nest. elems: a nest of Tensors [steps, …]. initializer: what is
-    before the first entry; by default the first entry, which then is the first result.
+    Args:
+        fn: Function of (previous result, entry), each in its nest.
+        elems: Nest of Tensors [steps, …].
+        initializer: Result before the first entry. By default the first entry, which is then the first result.
     """
     fold = _Fold("tf.scan", fn, elems, initializer, reverse)
     fold.declare()
@@ -34,7 +36,10 @@ def foldl(
     fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
     swap_memory: bool = False, name: str | None = None,
 ) -> Any:  # fmt: skip
-    """What ``fn`` made of what it had made before and of the last entry; arguments as of ``tf.scan``."""
+    """Return the last result of ``fn``, computed from the previous result and each entry.
+
+    Arguments are ``tf.scan``'s.
+    """
     return _Fold("tf.foldl", fn, elems, initializer, reverse=False).last()
 
 
@@ -43,7 +48,7 @@ def foldr(
     fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
     swap_memory: bool = False, name: str | None = None,
 ) -> Any:  # fmt: skip
-    """As ``tf.foldl``, from the last entry to the first."""
+    """Return the result of ``tf.foldl`` over the entries from the last to the first."""
     return _Fold("tf.foldr", fn, elems, initializer, reverse=True).last()
 
 
@@ -52,9 +57,11 @@ def map_fn(
     fn: Function, elems: Any, dtype: Any = None, parallel_iterations: int | None = None, back_prop: bool = True,
     swap_memory: bool = False, infer_shape: bool = True, name: str | None = None,
 ) -> Any:  # fmt: skip
-    """What ``fn`` makes of each entry, along a first axis.
+    """Return the results of ``fn`` of each entry, along a first axis.
 
-    fn: of an entry, in the nest of elems. dtype: a nest of the dtypes of what it gives, where that is another nest.
+    Args:
+        fn: Function of an entry, in the nest of ``elems``.
+        dtype: Nest of the dtypes of the results, if it differs from that of ``elems``.
     """
     what = "tf.map_fn"
     sequences = _elements(elems, what)
@@ -79,10 +86,12 @@ def map_fn(
 
 
 class _Fold:
-    """A function of what it gave before and of an entry.
+    """Fold of a function of (previous result, entry).
 
-    added: what stands before the results of steps, where the first entry is what the function begins with. every: the
-    results of all steps. structure: the nest of what the function gives.
+    Attributes:
+        added: Entries before the results of steps, if the first entry is the initial result.
+        every: Results of all steps.
+        structure: Nest of the function's results.
     """
 
     def __init__(self, what: str, fn: Any, elems: Any, initializer: Any, reverse: Any) -> None:
@@ -102,7 +111,7 @@ class _Fold:
         self.every: list[Tensor] = []
 
     def declare(self) -> list[Tensor]:
-        """Final values."""
+        """Declare the loop, and return the final values."""
         if isinstance(self.length, int) and self.length < 0:
             raise ArgumentError(f"{self.what} runs over no entries; give an initializer")
         loop = Loop(self.what, self.what.removeprefix("tf."))
@@ -124,7 +133,7 @@ class _Fold:
         return finals
 
     def last(self) -> Any:
-        """What the function gave last, in its nest."""
+        """Return the function's last result, in its nest."""
         return pack(self.structure, self.declare())
 
 

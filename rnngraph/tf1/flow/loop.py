@@ -1,4 +1,4 @@
-"""A loop whose step is a function: declared once, and run by a driver as a cell is, with states of any shape."""
+"""Loop whose step is a function: declared once, and run by a driver as a cell is, with states of any shape."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..table.missing import GUIDE
 
 
 class LoopStep(Cell):
-    """The step of a loop that a program gives as functions. It carries nothing as cells do."""
+    """Step of a loop that a program writes as functions. Unlike a cell, it declares no states of its own."""
 
     adds_scope = False
 
@@ -41,9 +41,13 @@ class LoopStep(Cell):
 
 
 class Loop:
-    """One loop in the making. what: names it in errors.
+    """Loop under construction.
 
-    sequences, carried, emits: what its steps read, hand on and give, of which each has a name in the step.
+    Attributes:
+        what: Name of the loop in errors.
+        sequences: Inputs that steps read, one entry each, by parameter of the step.
+        carried: Values that steps hand on, by parameter of the step.
+        emits: Results of the steps.
     """
 
     def __init__(self, what: str, base: str) -> None:
@@ -56,25 +60,25 @@ class Loop:
         self._owners: list[Tensor] = []
 
     def formal(self, label: str, kind: TensorType) -> Tensor:
-        """A name in the step."""
+        """Return a parameter of the step."""
         return TfTensor(make("input", where=self.where, type=kind, label=label, body=True))
 
     def element(self, sequence: Tensor) -> Tensor:
-        """What a step reads of a sequence [steps, …]."""
+        """Return the entry that a step reads of a sequence [steps, …]."""
         made = self.formal("x", sequence.type.with_shape(sequence.type.shape[1:]))
         self.sequences.append((made.node, sequence))
         return made
 
     def carry(self, formal: Tensor, following: Tensor, initial: Tensor) -> None:
-        """Hands a value on from step to step."""
+        """Carry a value from step to step."""
         self.carried.append(Carry(formal.node, following.node, initial))
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Within it, functions of the program declare a step."""
+        """Enter the step: functions of the program declare it."""
         graph = get_default_graph()
         outer, graph.within = graph.within, self._owners
-        graph.steps.append(Scope(self.trace, "", "", Specs(), ""))  # cells that are called are parts of the step
+        graph.steps.append(Scope(self.trace, "", "", Specs(), ""))  # cells that are called become parts of the step
         try:
             with graph.own_order(), tracing(self.what):
                 yield
@@ -83,7 +87,7 @@ class Loop:
             graph.steps.pop()
 
     def following(self, value: Any, formal: Tensor, place: Any) -> Tensor:
-        """What a step makes of a value that it hands on, which keeps dtype and shape. place: names it in errors."""
+        """Return the next value of a carried one. It must keep dtype and shape. place: its name in errors."""
         found = as_value(value, formal.dtype, f"{self.what}: what its step makes of variable {place}")
         if found.dtype != formal.dtype or not fits(found, formal):
             raise ShapeError(
@@ -95,9 +99,9 @@ class Loop:
     def declared(
         self, length: Dim, reverse: bool = False, when: Node | None = None
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Final values of what is carried, and what steps gave, each with a first axis of steps.
+        """Return the final values of carried ones, and the steps' results, each with a first axis of steps.
 
-        when: the name of what is carried that says whether a step runs.
+        when: parameter of the step that tells if it runs.
         """
         self._check()
         output, *others = self.emits or [constant(0.0).node]
@@ -122,7 +126,7 @@ class Loop:
 
 
 def as_value(value: Any, dtype: Any, what: str) -> Tensor:
-    """A Tensor of what a function of the program gave; numbers take ``dtype``, if it is not None."""
+    """Return a Tensor from a result of the program's function. Numbers take ``dtype``, if it is not None."""
     if isinstance(value, Operation):
         raise DtypeError(
             f"{what} is the operation {value.full}; loops and branches give Tensors, and run no operations ({GUIDE})"
@@ -135,7 +139,7 @@ def as_value(value: Any, dtype: Any, what: str) -> Tensor:
 
 
 def called(function: Any, what: str, *arguments: Any) -> Any:
-    """What a function of the program gives."""
+    """Call a function of the program, and return its result."""
     if not callable(function):
         raise DtypeError(f"{what} is a function, not {shown(function)}")
     names = [f"argument_{number}" for number in range(1, len(arguments) + 1)]
@@ -143,7 +147,7 @@ def called(function: Any, what: str, *arguments: Any) -> Any:
 
 
 def branch(function: Any, what: str, taken: Tensor) -> Any:
-    """What a function gives whose value a condition chooses. An operation that it makes runs before nothing."""
+    """Call the function of a branch. Operations that it creates run before nothing."""
     graph = get_default_graph()
     outer = graph.branch
     everywhere = taken if outer is None else functions.logical_and(outer.taken, taken)
@@ -155,7 +159,7 @@ def branch(function: Any, what: str, taken: Tensor) -> Any:
 
 
 def fits(one: Tensor, other: Tensor) -> bool:
-    """Whether shapes can be one."""
+    """True if two shapes can be equal."""
     if one.rank != other.rank:
         return False
     try:
@@ -167,7 +171,7 @@ def fits(one: Tensor, other: Tensor) -> bool:
 
 
 def substituted(roots: Sequence[Node], new: Mapping[Node, Node]) -> list[Node]:
-    """Nodes with others in place of some that they are made of."""
+    """Return nodes with some of their operands replaced."""
     made = dict(new)
     for node in topological(roots, known=made):
         made[node] = remake(node, [made[item] for item in node.operands], meet_declared)
@@ -175,7 +179,7 @@ def substituted(roots: Sequence[Node], new: Mapping[Node, Node]) -> list[Node]:
 
 
 def inside_of(roots: Sequence[Node], formals: Sequence[Node]) -> set[Node]:
-    """Nodes that depend on names of a step."""
+    """Return the nodes that depend on parameters of a step."""
     inside = set(formals)
     for node in topological(roots):
         if any(operand in inside for operand in node.operands):
@@ -184,7 +188,7 @@ def inside_of(roots: Sequence[Node], formals: Sequence[Node]) -> set[Node]:
 
 
 def first_axis(tensors: Sequence[Tensor], what: str) -> Dim:
-    """The size of the first axis, which all have in common."""
+    """Return the common size of the first axes."""
     for item in tensors:
         if not item.rank:
             raise ShapeError(f"{what} runs over the first axis, and {item!r} has none")

@@ -1,4 +1,4 @@
-"""``tf.TensorArray``: entries that are written one by one, or a Tensor of all of them, and read by their number."""
+"""``tf.TensorArray``: entries that are written one by one, or a whole Tensor, and read by index."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .loop import fits
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """What an array holds: ``array`` [size, …] if it is a Tensor, else ``written`` entries by their numbers.
+    """Content of an array: ``array`` [size, …] if it is a Tensor, else ``written`` entries by index.
 
-    changed: within a step of a loop, (number, value) of what the step wrote, by Tensors as numbers; outside of it is
-    what the array was before the loop.
+    changed: within a step of a loop, the (index, value) that the step wrote, as Tensors. The other fields are then the
+    content from before the loop.
     """
 
     array: Tensor | None = None
@@ -34,10 +34,13 @@ class Entries:
 
 
 class TensorArray:
-    """``tf.TensorArray``. It never changes: what writes gives another one, which has to be used from there on.
+    """``tf.TensorArray``, an immutable array: methods that write return the new one.
 
-    count: the number of entries, which may be an open size; given: what was given for it. origin: within a step of a
-    loop, the array that the step was given, and was_read whether steps read it.
+    Attributes:
+        count: Number of entries, which may be an open size.
+        given: The ``size`` argument of the program.
+        origin: Within a step of a loop, the array at the step's begin.
+        was_read: True if steps read ``origin``.
     """
 
     @api
@@ -59,7 +62,7 @@ class TensorArray:
 
     @classmethod
     def of(cls, array: Tensor) -> TensorArray:
-        """Of all entries, which stand along the first axis of a Tensor."""
+        """Return the array of the entries of a Tensor's first axis."""
         made: TensorArray = cls.__new__(cls)
         made._dtype, made.count, made.grows, made.origin = array.dtype, array.type.shape[0], False, None
         made.given = array
@@ -68,7 +71,7 @@ class TensorArray:
         return made
 
     def with_entries(self, entries: Entries, count: Dim | None = None) -> TensorArray:
-        """The same array with other entries."""
+        """Return the array with another content."""
         made: TensorArray = TensorArray.__new__(TensorArray)
         made._dtype, made.grows, made.entries, made.origin = self._dtype, self.grows, entries, self.origin
         made.given, made.was_read = self.given, False
@@ -76,31 +79,31 @@ class TensorArray:
         return made
 
     def within_step(self) -> TensorArray:
-        """The array as a step of a loop is given it."""
+        """Return the array as a step of a loop receives it."""
         made = self.with_entries(replace(self.entries, changed=()))
         made.origin = made
         return made
 
     @property
     def dtype(self) -> str:
-        """The dtype of entries."""
+        """Dtype of the entries."""
         return self._dtype
 
     @property
     def flow(self) -> TensorArray:
-        """The array itself: there is no other order than that in which writes give arrays."""
+        """The array itself: results of writes carry the order."""
         return self
 
     handle = flow
 
     @property
     def element_shape(self) -> Any:
-        """Sizes of an entry; None where nothing was written."""
+        """Shape of an entry; None if nothing was written."""
         kind = self.element()
         return None if kind is None else kind.shape
 
     def element(self) -> Tensor | None:
-        """An entry, for its type."""
+        """Return one of the entries, for its type."""
         held = self.entries
         if held.changed:
             return held.changed[0][1]
@@ -109,18 +112,18 @@ class TensorArray:
         return next(iter((held.written or {}).values()), None)
 
     def size(self, name: str | None = None) -> Tensor:
-        """The number of entries."""
+        """Return the number of entries."""
         array = self.entries.array
         if array is not None and array.rank:
             return size_tensor(array, self.count, "int32")
         return anchored(functions.dimension(self.count, "int32"), self.given)
 
     def identity(self) -> TensorArray:
-        """The array itself."""
+        """Return the array itself."""
         return self
 
     def close(self, name: str | None = None) -> None:
-        """Nothing has to be given back."""
+        """Do nothing."""
 
     def grad(self, source: str, flow: Any = None, name: str | None = None) -> Any:
         """Not offered."""
@@ -130,7 +133,7 @@ class TensorArray:
 
     @gives_tensors
     def read(self, index: Any, name: str | None = None) -> Tensor:
-        """An entry by its number, an int or a scalar Tensor."""
+        """Return an entry by its index, an int or a scalar Tensor."""
         number = self._number(index)
         for place, value in self.entries.changed:
             if isinstance(number, Tensor) and place.node is number.node:
@@ -153,7 +156,7 @@ class TensorArray:
 
     @api
     def write(self, index: Any, value: Any, name: str | None = None) -> TensorArray:
-        """The array with an entry set. Use what it gives from there on."""
+        """Return the array with an entry set."""
         number, entry = self._number(index), self._entry(value)
         known = self.element()
         if known is not None and not fits(known, entry):
@@ -190,7 +193,7 @@ class TensorArray:
         return found
 
     def _apart(self) -> Mapping[int, Tensor]:
-        """Entries one by one."""
+        """Return the entries one by one."""
         if self.entries.array is None:
             return self.entries.written or {}
         if not isinstance(self.count, int):
@@ -202,7 +205,7 @@ class TensorArray:
 
     @gives_tensors
     def stack(self, name: str | None = None) -> Tensor:
-        """All entries along a new first axis; those that were not written are zeros."""
+        """Stack all entries along a new first axis. Entries that were not written are zeros."""
         held = self.entries
         if held.array is not None and not held.changed:
             return held.array
@@ -219,7 +222,7 @@ class TensorArray:
 
     @api
     def unstack(self, value: Any, name: str | None = None) -> TensorArray:
-        """The array whose entries stand along the first axis of a Tensor."""
+        """Return the array of the entries of a Tensor's first axis."""
         array = self._entry(value)
         if not array.rank:
             raise ShapeError(f"tf.TensorArray.unstack takes a Tensor with an axis of entries, not {array!r}")
@@ -227,12 +230,12 @@ class TensorArray:
 
     @gives_tensors
     def gather(self, indices: Any, name: str | None = None) -> Tensor:
-        """Entries by their numbers, along a new first axis."""
+        """Return entries by their indices, along a new first axis."""
         return functions.gather(self.stack(), indices)
 
     @api
     def scatter(self, indices: Any, value: Any, name: str | None = None) -> TensorArray:
-        """The array with the entries at these numbers set to those along the first axis of a Tensor."""
+        """Return the array with the entries at ``indices`` set to those of the first axis of a Tensor."""
         array, made = self._entry(value), self
         numbers = np.asarray(indices.node["value"] if isinstance(indices, Tensor) and indices.node.op == "constant"
                              else [] if isinstance(indices, Tensor) else indices).reshape(-1)  # fmt: skip
@@ -244,7 +247,7 @@ class TensorArray:
 
     @gives_tensors
     def concat(self, name: str | None = None) -> Tensor:
-        """All entries along their own first axis."""
+        """Concatenate all entries along their first axis."""
         array = self.stack()
         if array.rank < 2:
             raise ShapeError(f"tf.TensorArray.concat joins entries with an axis, and has {array!r}")
@@ -253,7 +256,7 @@ class TensorArray:
 
     @api
     def split(self, value: Any, lengths: Any, name: str | None = None) -> TensorArray:
-        """The array whose entries are parts of a Tensor, of one length each."""
+        """Return the array whose entries are equal parts of a Tensor."""
         array, sizes = self._entry(value), sizes_in(lengths)
         if not sizes or any(size != sizes[0] for size in sizes):
             raise ArgumentError("tf.TensorArray.split is into parts of one length; entries have one shape")
@@ -270,7 +273,7 @@ class TensorArray:
 
 
 def written(array: TensorArray, first: Dim, values: Tensor) -> TensorArray:
-    """The array after a loop that wrote ``values`` [steps, …] from the entry ``first`` on."""
+    """Return the array after a loop that wrote ``values`` [steps, …] from the entry ``first`` on."""
     steps = values.type.shape[0]
     end = steps + first
     whole = values if first == 0 and (end == array.count or array.grows) else _placed(array, first, end, values)
@@ -295,7 +298,7 @@ def _placed(array: TensorArray, first: Dim, end: Dim, values: Tensor) -> Tensor:
 
 
 def _blank(before: Tensor | None, begin: Dim, end: Dim, values: Tensor) -> Tensor:
-    """Entries that the loop did not write: those of before it, or zeros."""
+    """Return entries that the loop did not write: those of before it, or zeros."""
     if before is not None:
         last = None if end == before.type.shape[0] else end
         return before[slice(begin, last)]

@@ -1,4 +1,4 @@
-"""``tf.while_loop`` as a driver: of as many steps as its condition counts, or of as many as there may be at most."""
+"""``tf.while_loop`` as a driver, with as many steps as its condition allows, or masked up to a bound."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ def while_loop(
     back_prop: bool = True, swap_memory: bool = False, name: str | None = None, maximum_iterations: Any = None,
     return_same_structure: bool = False,
 ) -> Any:  # fmt: skip
-    """Runs ``body`` as long as ``cond`` holds, on what the step before gave.
+    """Run ``body`` while ``cond`` holds, and return the final variables.
 
-    cond: of the variables, a scalar bool. body: of the variables, their next values, of the same dtypes and shapes.
-    loop_vars: a nest of Tensors, numbers and ``tf.TensorArray``. maximum_iterations: the most steps there are.
+    The number of steps must follow from ``cond``, as where it compares a counter with an int or a size. Otherwise it
+    needs a bound: ``maximum_iterations``, a part of ``cond``, or an array with one entry a step.
 
-    How many steps there are must follow from ``cond``, as where it compares a number that counts steps with an int or
-    a size; or there must be a bound to it: ``maximum_iterations``, a part of ``cond``, or an array of one entry a step.
+    Args:
+        cond: Function of the variables that returns a scalar bool.
+        body: Function of the variables that returns their next values, of the same dtypes and shapes.
+        loop_vars: Nest of Tensors, numbers and ``tf.TensorArray``.
+        maximum_iterations: Maximum number of steps.
     """
     several = isinstance(loop_vars, list | tuple) and not hasattr(loop_vars, "_fields")
     nest = list(loop_vars) if several else [loop_vars]
@@ -46,7 +49,7 @@ def while_loop(
 
 
 class _While:
-    """One loop. formals: of each leaf of the variables its name in the step."""
+    """One loop. formals: the parameter of the step for each leaf of the variables."""
 
     def __init__(self, nest: list[Any], maximum: Any) -> None:
         self.loop = Loop(_WHAT, "while")
@@ -84,14 +87,14 @@ class _While:
         return self._declared(condition, following, carried, {place: item for place, item in writes.items() if item})
 
     def _pair(self, place: int) -> tuple[Tensor, Tensor]:
-        """A variable within a step, and what it begins with."""
+        """Return a variable within a step, and its initial value."""
         formal, initial = self.formals[place], self.leaves[place]
         assert isinstance(formal, Tensor), "it is no array"
         assert isinstance(initial, Tensor), "it is no array"
         return formal, initial
 
     def _array(self, place: int) -> TensorArray:
-        """An array before the loop."""
+        """Return an array from before the loop."""
         found = self.leaves[place]
         assert isinstance(found, TensorArray), "it is no Tensor"
         return found
@@ -103,7 +106,7 @@ class _While:
         return self._pair(place)[1].node
 
     def _results(self, results: Any) -> list[Any]:
-        """What the step makes of each leaf."""
+        """Return the step's next value of each leaf."""
         if len(self.nest) == 1 and not (isinstance(results, list | tuple) and len(results) == 1):
             results = [results]
         nest = list(results) if isinstance(results, list | tuple) else results
@@ -123,7 +126,7 @@ class _While:
     def _settled(
         self, after: Sequence[Any], tensors: Sequence[int], condition: Node, unchanged: dict[Node, Node]
     ) -> tuple[dict[int, Node], Node]:
-        """Next values and the condition, with what steps leave unchanged as what it is; so are arrays' entries."""
+        """Replace variables and array entries that steps leave unchanged by their initial values."""
         self.entries = {
             place: item.entries.changed for place, item in enumerate(after) if isinstance(item, TensorArray)
         }
@@ -141,7 +144,7 @@ class _While:
         return following, next(new)
 
     def _write(self, place: int, array: TensorArray) -> tuple[Dim, Node] | None:
-        """(entry at the first step, value) of what each step writes to an array; None where it writes nothing."""
+        """Return (index at the first step, value) of the step's writes to an array; None if it writes nothing."""
         formal, before = self.formals[place], self._array(place)
         assert isinstance(formal, TensorArray), "arrays stay arrays"
         changed = self.entries[place]
@@ -213,7 +216,7 @@ class _While:
         return pack(self.nest, [anchored(item, sources) if isinstance(item, Tensor) else item for item in found])
 
     def _while_it_holds(self, condition: Node, following: dict[int, Node]) -> Node:
-        """The name of whether a step runs: at first by what the variables begin with, then by their next values."""
+        """Return the parameter that tells if a step runs, computed from the initial values, then from the next ones."""
         loop, counts = self.loop, self.counts
         taken = loop.formal("taken", TensorType("int64", ()))
         after = {self._node(place): node for place, node in following.items()}
@@ -229,13 +232,13 @@ class _While:
         return runs.node
 
     def _last(self, begins: Dim, length: Dim, taken: Tensor | None, dtype: str, items: Sequence[Tensor]) -> Tensor:
-        """What counts steps, after the last one."""
+        """Return a counter's value after the last step."""
         if taken is not None:
             return functions.cast(taken + functions.dimension(begins, "int64"), dtype)
         return functions.dimension(begins + length, dtype)
 
     def _by_number(self, roots: list[Node], length: Dim) -> list[Node]:
-        """Values of a step, in which numbers that count steps, and what is chosen by them, are sequences."""
+        """Return values of a step, with counters and look-ups by them as sequences."""
         loop, counts = self.loop, self.counts
         names = [formal.node for formal in self.formals if isinstance(formal, Tensor)]
         inside = inside_of(roots, names)
@@ -252,7 +255,7 @@ class _While:
         return substituted(roots, self.named)
 
     def _by_entries(self, roots: Sequence[Node], writes: dict[int, tuple[Dim, Node]]) -> Dim | None:
-        """The most steps that there may be where steps read or write an entry each, else None."""
+        """Return the maximum number of steps if each step reads or writes an entry of its own; else None."""
         for place, (begins, _) in writes.items():
             array = self.leaves[place]
             if isinstance(array, TensorArray) and not array.grows:

@@ -1,7 +1,6 @@
-"""Connectionist temporal classification under TensorFlow 1.x's names: ``tf.nn.ctc_loss`` and ``ctc_greedy_decoder``
-(Graves et al. 2006), and ``tf.edit_distance``.
+"""Connectionist temporal classification (Graves et al. 2006): ``tf.nn.ctc_loss``, ``ctc_greedy_decoder``.
 
-The sum over all alignments is a loop over time, as long as its input, whose state is as wide as the longest label is.
+Also ``tf.edit_distance``. The sum over all alignments is a loop over time, whose state is as wide as the longest label.
 """
 
 from __future__ import annotations
@@ -27,11 +26,16 @@ def ctc_loss(
     ctc_merge_repeated: bool = True, ignore_longer_outputs_than_inputs: bool = False, time_major: bool = True,
     logits: Any = None,
 ) -> Tensor:  # fmt: skip
-    """-log of the probability of each row's labels over all alignments [batch]; the last class is the blank.
+    """Return the negative log-likelihood of each row's labels, over all alignments [batch]. The last class is the
+    blank.
 
-    labels: a sparse int Tensor [batch, longest], such as a ``tf.sparse_placeholder``. inputs: logits [time, batch,
-    classes], or [batch, time, classes]. sequence_length: int [batch]. Labels that don't fit into their row's time have
-    an infinite loss, and 0 with ``ignore_longer_outputs_than_inputs``; neither has a gradient.
+    Labels that don't fit into their row's time have an infinite loss, or 0 with ``ignore_longer_outputs_than_inputs``.
+    Neither has a gradient.
+
+    Args:
+        labels: Sparse int Tensor [batch, longest], such as a ``tf.sparse_placeholder``.
+        inputs: Logits [time, batch, classes], or [batch, time, classes] with ``time_major=False``.
+        sequence_length: int [batch].
     """
     refuse(
         "tf.nn.ctc_loss", "drop repeated labels before they are fed",
@@ -46,10 +50,14 @@ def ctc_loss(
 
 
 def _alignments(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
-    """log of the sum over all alignments [batch]. labels: int [batch, longest]; scores: [time, batch, classes].
+    """Return log of the sum over all alignments [batch].
 
-    What is carried are the ways to each blank [batch, longest + 1], before, between and behind labels, and to each
-    label [batch, longest] (Graves et al. 2006, eq. 6).
+    The state has the forward variables of each blank [batch, longest + 1], before, between and after labels, and of
+    each label [batch, longest] (Graves et al. 2006, eq. 6).
+
+    Args:
+        labels: int [batch, longest].
+        scores: [time, batch, classes].
     """
     steps, rows, classes = scores.type.shape
     longest, kind = labels.type.shape[1], scores.dtype
@@ -85,7 +93,7 @@ def _alignments(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor)
 
 
 def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
-    """log of the sum of exp, the largest taken out; its own derivative cancels."""
+    """Return log of the sum of exp, computed relative to the largest, whose own derivative cancels."""
     largest = logarithms[0]
     for item in logarithms[1:]:
         largest = functions.maximum(largest, item)
@@ -100,9 +108,9 @@ def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
 def ctc_greedy_decoder(
     inputs: Tensor, sequence_length: Any, merge_repeated: bool = True
 ) -> tuple[list[Sparse], Tensor]:  # fmt: skip
-    """([the likeliest class of each step, without blanks and repeats], minus the sum of its logits [batch, 1]).
+    """Return ([best class of each step, without blanks and repeats], negative sum of their logits [batch, 1]).
 
-    inputs: logits [time, batch, classes], of which the last class is the blank.
+    inputs: logits [time, batch, classes]. The last class is the blank.
     """
     logits, lengths = _time_major(inputs, True), _lengths(sequence_length)
     rows = functions.transpose(logits, (1, 0, 2))
@@ -120,8 +128,10 @@ def ctc_greedy_decoder(
 
 @operation
 def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str | None = None) -> Tensor:
-    """Insertions, deletions and substitutions between rows of sparse Tensors [batch], divided by the truth's length
-    unless ``normalize=False`` (Levenshtein 1966).
+    """Return the edit distance of rows of sparse Tensors [batch] (Levenshtein 1966).
+
+    The distance counts insertions, deletions and substitutions. It is divided by the truth's length unless
+    ``normalize=False``.
     """
     what = "tf.edit_distance"
     ids, taken = check_sparse(hypothesis, what).steps()

@@ -1,7 +1,7 @@
-"""Sparse Tensors in which labels are fed and decoded classes fetched: ``tf.SparseTensor`` and kin.
+"""Sparse Tensors, in which labels are fed and decoded classes fetched: ``tf.SparseTensor`` and kin.
 
-What a run computes with are the labels of each row side by side, and how many these are; they are made of the three
-parts of a sparse Tensor when it is fed.
+The graph itself computes with the packed labels of each row, and their number. When a sparse Tensor is fed, they are
+computed from its three parts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..table.missing import GUIDE
 
 @api
 class SparseTensorValue(NamedTuple):
-    """What a sparse Tensor is fed, and what a run gives of one: places [n, 2], values [n] and the dense shape [2]."""
+    """Feed or fetch of a sparse Tensor: indices [n, 2], values [n] and the dense shape [2]."""
 
     indices: Any
     values: Any
@@ -39,28 +39,28 @@ class SparseTensorValue(NamedTuple):
 
 
 class Sparse(Operation):
-    """A matrix [rows, columns] of which some places have values."""
+    """Matrix [rows, columns] of which some entries have values."""
 
     dtype: str
 
     def packed(self) -> tuple[Tensor, Tensor]:
-        """(values of each row side by side [rows, longest], how many each row has, int64 [rows])."""
+        """Return (packed values [rows, longest], number of values in each row, int64 [rows])."""
         raise NotImplementedError
 
     def steps(self) -> tuple[Tensor, Tensor]:
-        """(values in order [rows, places], whether each place has one)."""
+        """Return (values in order [rows, places], mask of the places that have one)."""
         raise NotImplementedError
 
     def cast_to(self, dtype: str) -> Sparse:
-        """The same with values of another dtype."""
+        """Return the matrix with values of another dtype."""
         raise NotImplementedError
 
     def dense(self, default: Any) -> Any:
-        """All places, ``default`` where there is no value."""
+        """Return the dense matrix, ``default`` where there is no value."""
         raise NotImplementedError
 
     def part(self, number: int) -> Any:
-        """Its indices, values or dense shape."""
+        """Return its indices, values or dense shape."""
         raise NotImplementedError
 
     indices = property(lambda self: self.part(0), doc="Places of values [n, 2].")
@@ -85,7 +85,7 @@ class SparseTensor(Sparse):
         super().__init__(name or "SparseTensor")
 
     def places(self, value: Any) -> Iterator[tuple[Tensor, Any]]:
-        """(placeholder, array) of each part of what is fed."""
+        """Return (placeholder, array) of each part of a feed."""
         if not isinstance(value, list | tuple) or len(value) != 3:
             raise InvalidArgumentError(
                 f"{self.full} is fed a tf.SparseTensorValue, or (indices, values, dense_shape), not {shown(value)}"
@@ -121,7 +121,7 @@ class SparseTensor(Sparse):
         return self._derived("dense", [None, None], self.dtype, lambda parts: _dense(parts, default))
 
     def _derived(self, what: str, shape: list[Any], dtype: str, function: Any) -> Tensor:
-        """A Tensor that is made of the parts when these are fed."""
+        """Return a Tensor that is computed from the parts when they are fed."""
         if all(item.node.op == "constant" for item in self.parts):
             return constant(function([item.node["value"] for item in self.parts]), dtype)
         made: Tensor = as_tensorflow(fed(f"{self.full}_{what}".replace("/", "_"), shape, dtype, unnamed=True))
@@ -132,7 +132,7 @@ class SparseTensor(Sparse):
 
 
 class Taken(Sparse):
-    """What a run takes of a dense matrix: the values of each row where ``taken`` holds, side by side."""
+    """Sparse matrix of the entries of a dense one where ``taken`` holds, in packed rows."""
 
     def __init__(self, ids: Tensor, taken: Tensor, dtype: str = "int64") -> None:
         self._ids, self._taken, self.dtype = ids, taken, dtype
@@ -169,7 +169,7 @@ class Taken(Sparse):
 
 
 class _Made(Operation):
-    """What a run makes of a sparse Tensor, to be fetched."""
+    """Fetch of a sparse matrix that a run computes."""
 
     def __init__(self, sparse: Taken, function: Any) -> None:
         self._sparse, self._function = sparse, function
@@ -184,7 +184,7 @@ class _Made(Operation):
 
 @api
 def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> SparseTensor:
-    """A sparse matrix that is fed: as a ``tf.SparseTensorValue``, or as (indices, values, dense_shape)."""
+    """Return a sparse matrix that is fed: as a ``tf.SparseTensorValue``, or as (indices, values, dense_shape)."""
     base = name or "SparsePlaceholder"
     kinds = ("indices", "int64", [None, 2]), ("values", dtype_name(dtype), [None]), ("shape", "int64", [2])
     indices, values, dense_shape = (
@@ -197,12 +197,15 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
 def sparse_tensor_to_dense(
     sp_input: Any, default_value: Any = 0, validate_indices: bool = True, name: str | None = None
 ) -> Any:
-    """All places of a sparse Tensor, ``default_value`` where it has none. Of what a decoder gives it can be fetched."""
+    """Return a sparse matrix as a dense one, ``default_value`` where it has no value.
+
+    That of a decoder can be fetched.
+    """
     return check_sparse(sp_input, "tf.sparse_tensor_to_dense").dense(default_value)
 
 
 def check_sparse(given: Any, what: str) -> Sparse:
-    """A sparse Tensor of ints."""
+    """Return a sparse Tensor of ints. Raise if it is another object."""
     if isinstance(given, SparseTensorValue):
         given = SparseTensor(*given)
     if not isinstance(given, Sparse):
@@ -215,11 +218,11 @@ def check_sparse(given: Any, what: str) -> Sparse:
     return given
 
 
-# What is fed, as arrays ------------------------------------------------------------------------------
+# Feeds, as arrays ------------------------------------------------------------------------------------
 
 
 def _checked(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """Places, values and the shape, once they fit each other."""
+    """Return indices, values and the shape. Raise if they do not fit each other."""
     try:
         places, values, shape = (np.asarray(item) for item in parts)
         places = places.astype(np.int64).reshape(-1, 2) if places.size else np.zeros((0, 2), np.int64)
@@ -238,7 +241,7 @@ def _checked(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, i
 
 
 def _packed(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Values of each row side by side, and how many there are."""
+    """Return the packed values of each row, and their number."""
     places, values, (rows, _) = _checked(parts)
     order = np.lexsort((places[:, 1], places[:, 0]))
     places, values = places[order], values[order]

@@ -1,4 +1,4 @@
-"""How classes were taken over many runs: how often rightly, and what was taken for what."""
+"""Measures of classes over many runs: accuracy, precision, recall and confusion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def accuracy(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """How often predictions are the labels."""
+    """Return the share of predictions that equal their label."""
     right = _right(labels, predictions)
     return averaged(right, weights, metrics_collections, updates_collections, name or "accuracy")
 
@@ -33,7 +33,7 @@ def _right(labels: Any, predictions: Any) -> Tensor:
 
 
 def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, bool], name: str) -> Total:
-    """How often (label, prediction) were ``which``."""
+    """Return how often (label, prediction) were ``which``."""
     with name_scope(name):
         a, b = (truth(item) for item in alike(labels, predictions))
         a, b = (item if wanted else functions.logical_not(item) for item, wanted in zip((a, b), which, strict=True))
@@ -65,7 +65,7 @@ def precision(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The share of predictions other than 0 whose label is other than 0."""
+    """Return the precision: of the predictions other than 0, the share whose label is not 0."""
     with name_scope(name or "precision"):
         right = _counted(labels, predictions, weights, (True, True), "true_positives")
         wrong = _counted(labels, predictions, weights, (False, True), "false_positives")
@@ -77,7 +77,7 @@ def recall(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The share of labels other than 0 whose prediction is other than 0."""
+    """Return the recall: of the labels other than 0, the share whose prediction is not 0."""
     with name_scope(name or "recall"):
         right = _counted(labels, predictions, weights, (True, True), "true_positives")
         wrong = _counted(labels, predictions, weights, (True, False), "false_negatives")
@@ -92,7 +92,7 @@ def mean_per_class_accuracy(
     labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The mean of the accuracies of each class; what adds gives these, [num_classes]."""
+    """Return the mean of the accuracies of each class. The updating Tensor has these accuracies, [num_classes]."""
     with name_scope(name or "mean_accuracy"):
         a, b = (functions.reshape(item, [-1]) for item in alike(labels, predictions))
         given = None if weights is None else functions.reshape(floats(weights), [-1])
@@ -114,9 +114,9 @@ def mean_iou(
     labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The mean over classes of: how often label and prediction are the class, over how often one of them is.
+    """Return the mean intersection over union: of the rows in which label or prediction is a class, the share of both.
 
-    What adds gives the confusion matrix, float64 [num_classes, num_classes].
+    The updating Tensor has the confusion matrix, float64 [num_classes, num_classes].
     """
     with name_scope(name or "mean_iou"):
         a, b = (functions.reshape(as_tensor(item), [-1]) for item in alike(labels, predictions))

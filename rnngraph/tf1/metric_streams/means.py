@@ -12,7 +12,7 @@ from .accumulating import Measure, alike, floats, measure, ratio, then, total, w
 
 
 def averaged(values: Any, weights: Any, metrics: Any, updates: Any, name: str) -> Measure:
-    """The mean of values, in a name scope."""
+    """Return the mean of values, in a name scope."""
     with name_scope(name):
         given, factors = weighted(floats(values), weights)
         totals = [total("total", functions.reduce_sum(given)), total("count", functions.reduce_sum(factors))]
@@ -24,7 +24,7 @@ def mean(
     values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
     name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The mean of all values, and what adds those of a run to it."""
+    """Return the mean of all values, and the Tensor that adds those of a run."""
     return averaged(values, weights, metrics_collections, updates_collections, name or "mean")
 
 
@@ -33,7 +33,7 @@ def mean_tensor(
     values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
     name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The mean of each entry of a Tensor of fixed shape over the runs."""
+    """Return the mean of each entry of a Tensor of fixed shape over the runs."""
     with name_scope(name or "mean"):
         given, factors = weighted(floats(values), weights)
         totals = [total("total_tensor", given), total("count_tensor", factors)]
@@ -45,7 +45,7 @@ def percentage_below(
     values: Any, threshold: float, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The share of values below a threshold."""
+    """Return the share of values below a threshold."""
     below = functions.less(as_tensor(values), threshold)
     title = name or "percentage_below_threshold"
     return averaged(below, weights, metrics_collections, updates_collections, title)
@@ -56,7 +56,7 @@ def mean_absolute_error(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The mean of |predictions - labels|."""
+    """Return the mean of |predictions - labels|."""
     errors = functions.abs(_difference(labels, predictions))
     return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_absolute_error")
 
@@ -66,7 +66,7 @@ def mean_squared_error(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The mean of (predictions - labels)^2."""
+    """Return the mean of (predictions - labels)^2."""
     errors = functions.square(_difference(labels, predictions))
     return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_squared_error")
 
@@ -76,7 +76,7 @@ def root_mean_squared_error(
     labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The root of the mean of (predictions - labels)^2."""
+    """Return the root of the mean of (predictions - labels)^2."""
     errors = functions.square(_difference(labels, predictions))
     title = name or "root_mean_squared_error"
     return then(averaged(errors, weights, metrics_collections, updates_collections, title), functions.sqrt)
@@ -87,7 +87,7 @@ def mean_relative_error(
     labels: Any, predictions: Any, normalizer: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The mean of |labels - predictions| / normalizer, 0 where the normalizer is."""
+    """Return the mean of |labels - predictions| / normalizer, with 0 where the normalizer is 0."""
     by = floats(normalizer)
     nothing = functions.equal(by, 0.0)
     errors = functions.abs(_difference(labels, predictions)) / functions.where(nothing, 1.0, by)
@@ -100,7 +100,7 @@ def mean_cosine_distance(
     labels: Any, predictions: Any, dim: int, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """1 less the mean product of unit vectors, which stand along an axis."""
+    """Return 1 minus the mean dot product of unit vectors along an axis."""
     a, b = alike(labels, predictions)
     products = functions.reduce_sum(floats(a) * floats(b), dim, True)
     title = name or "mean_cosine_distance"

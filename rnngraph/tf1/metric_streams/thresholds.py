@@ -1,4 +1,4 @@
-"""Two classes told apart by a threshold, for many thresholds at once: the area under curves, and what is on them."""
+"""Measures of binary classification at many thresholds: areas under curves, and points on them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..core.tensors import gives_tensors
 from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted
 
 _MARGIN = 1e-7
-"""How far the outer thresholds lie beyond 0 and 1, and what keeps quotients finite on single thresholds."""
+"""Distance of the outer thresholds from 0 and 1, and constant that keeps quotients finite."""
 _NAMES = {"tp": "true_positives", "fn": "false_negatives", "tn": "true_negatives", "fp": "false_positives"}
 
 
 def _counts(
     labels: Any, predictions: Any, thresholds: Sequence[float], weights: Any, which: Sequence[str]
 ) -> list[Total]:
-    """How often (label, prediction above the threshold) were what ``which`` says, for each threshold."""
+    """Return how often (label, prediction above the threshold) were ``which``, for each threshold."""
     a, b = (functions.reshape(item, [1, -1]) for item in alike(labels, predictions))
     sides = functions.reshape(constant(np.asarray(thresholds, np.float32)), [-1, 1])
     above, label = functions.greater(floats(b), sides), truth(a)
@@ -39,7 +39,7 @@ def _counts(
 
 
 def _spread(count: int) -> list[float]:
-    """So many thresholds from below 0 to above 1."""
+    """Return ``count`` thresholds from below 0 to above 1."""
     number = whole_number(count, "num_thresholds", 2)
     return [-_MARGIN, *((place + 1) / (number - 1) for place in range(number - 2)), 1.0 + _MARGIN]
 
@@ -50,9 +50,11 @@ def auc(
     updates_collections: Any = None, curve: str = "ROC", name: str | None = None,
     summation_method: str = "trapezoidal", thresholds: Any = None,
 ) -> Measure:  # fmt: skip
-    """The area under a curve: of the true over the false positives' shares, or of precision over recall.
+    """Return the area under the ROC curve, or under precision over recall.
 
-    curve: "ROC" or "PR". summation_method: "trapezoidal", "minoring", "majoring", or "careful_interpolation".
+    Args:
+        curve: "ROC" or "PR".
+        summation_method: "trapezoidal", "minoring", "majoring", or "careful_interpolation".
     """
     if curve not in ("ROC", "PR"):
         raise ArgumentError(f'tf.metrics.auc: the curve is "ROC" or "PR", not {shown(curve)}')
@@ -80,7 +82,7 @@ def auc(
 
 
 def _interpolated(tp: Tensor, fn: Tensor, fp: Tensor) -> Tensor:
-    """The area under precision over recall, interpolated as Davis and Goadrich do (2006)."""
+    """Return the area under precision over recall, interpolated as in Davis & Goadrich 2006."""
     hits, found = tp[:-1] - tp[1:], tp + fp
     slope = ratio(hits, found[:-1] - found[1:])
     begins = tp[1:] - slope * found[1:]
@@ -94,7 +96,7 @@ def precision_at_thresholds(
     labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The precision at each threshold, [thresholds]."""
+    """Return the precision at each threshold, [thresholds]."""
     with name_scope(name or "precision_at_thresholds"):
         counts = _counts(labels, predictions, thresholds, weights, ("tp", "fp"))
         return measure(counts, lambda tp, fp: tp / (tp + fp + _MARGIN), metrics_collections, updates_collections)
@@ -105,7 +107,7 @@ def recall_at_thresholds(
     labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
     updates_collections: Any = None, name: str | None = None,
 ) -> Measure:  # fmt: skip
-    """The recall at each threshold, [thresholds]."""
+    """Return the recall at each threshold, [thresholds]."""
     with name_scope(name or "recall_at_thresholds"):
         counts = _counts(labels, predictions, thresholds, weights, ("tp", "fn"))
         return measure(counts, lambda tp, fn: tp / (tp + fn + _MARGIN), metrics_collections, updates_collections)

@@ -29,10 +29,12 @@ from .functions import constant
 
 @api
 def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tensor:
-    """What is fed at run time, under ``name``, or as ``Placeholder``, ``Placeholder_1`` … in order of declaration.
+    """Return a Tensor that is fed in runs.
 
-    shape: a list of ints and None. Without one it is a scalar, as in ``keep_prob = tf.placeholder(tf.float32)``;
-    anything else needs its shape.
+    Without a name it is ``Placeholder``, ``Placeholder_1``, … in order of declaration.
+
+    shape: a list of ints and None. Without a shape it is a scalar, as in ``keep_prob = tf.placeholder(tf.float32)``.
+    Other placeholders need a shape.
     """
     if dtype == string and isinstance(dtype, str):  # the handle of a feedable iterator
         if shape not in (None, (), []):
@@ -43,7 +45,7 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
 
 @api
 def placeholder_with_default(input: Any, shape: Any, name: str | None = None) -> Tensor:
-    """Return a placeholder that has the value ``input``, a number, an array or a Tensor, where it is not fed."""
+    """Return a placeholder whose value is ``input`` if it is not fed: a number, an array or a Tensor."""
     if isinstance(input, Tensor) and input.node.op != "constant":
         return _with_computed_default(input, shape, name)
     default: np.ndarray = (input if isinstance(input, Tensor) else constant(input)).node["value"]
@@ -61,10 +63,10 @@ def _fitting(have: Sequence[Any], shape: Any) -> Sequence[Any]:
 
 
 def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Tensor:
-    """Return a Tensor of the default's value that can be fed; gradients pass through it.
+    """Return a Tensor of the default's value that can be fed. Gradients pass through it.
 
-    Where its shape leaves a size open that the default has fixed, it is a placeholder, and a run computes the default
-    first. Gradients do not pass through such a placeholder.
+    If its shape opens a size that the default fixes, it is a placeholder, and a run computes the default first.
+    Gradients do not pass through such a placeholder.
     """
     have = default.type.shape
     sizes = _fitting([dim if isinstance(dim, int) else None for dim in have], shape)
@@ -94,7 +96,7 @@ def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any)
 
 
 def _sizes(shape: Any) -> Any:
-    """A shape, in which a size may be a ``tf.Dimension``."""
+    """Return a shape whose sizes may be ``tf.Dimension``s."""
     if isinstance(shape, int | np.integer):
         return [int(shape)]
     return [getattr(size, "value", size) for size in shape] if isinstance(shape, list | tuple) else shape
@@ -106,7 +108,7 @@ def dynamic_rnn(
     parallel_iterations: int | None = None, swap_memory: bool = False, time_major: bool = False,
     scope: Any = None,
 ) -> tuple[Tensor, Any]:  # fmt: skip
-    """``rg.dynamic_rnn`` with TensorFlow's arguments."""
+    """Run ``rg.dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     start = first_state(cell, initial_state, inputs, kind, time_major, scope, "rnn")
     within: Any = driver_scope(cell, "rnn", scope)
@@ -120,7 +122,7 @@ def bidirectional_dynamic_rnn(
     initial_state_bw: Any = None, dtype: Any = None, parallel_iterations: int | None = None,
     swap_memory: bool = False, time_major: bool = False, scope: Any = None,
 ) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:  # fmt: skip
-    """``rg.bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
+    """Run ``rg.bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     within: Any
     within, forward, backward = both_ways(cell_fw, cell_bw, "bidirectional_rnn", scope)
@@ -138,7 +140,7 @@ def stack_bidirectional_dynamic_rnn(
     parallel_iterations: int | None = None, time_major: bool = False, scope: Any = None,
     swap_memory: bool = False,
 ) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:  # fmt: skip
-    """``rg.stack_bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
+    """Run ``rg.stack_bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     return _owned(
         drivers.stack_bidirectional_dynamic_rnn(
@@ -153,7 +155,7 @@ def static_rnn(
     cell: Cell, inputs: Sequence[Tensor], initial_state: Any = None, dtype: Any = None, sequence_length: Any = None,
     scope: Any = None,
 ) -> tuple[list[Tensor], Any]:  # fmt: skip
-    """``rg.static_rnn`` with TensorFlow's arguments."""
+    """Run ``rg.static_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     within: Any = driver_scope(cell, "rnn", scope)
     return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, within))
@@ -164,7 +166,7 @@ def static_bidirectional_rnn(
     cell_fw: Cell, cell_bw: Cell, inputs: Sequence[Tensor], initial_state_fw: Any = None, initial_state_bw: Any = None,
     dtype: Any = None, sequence_length: Any = None, scope: Any = None,
 ) -> tuple[list[Tensor], Any, Any]:  # fmt: skip
-    """``bidirectional_dynamic_rnn`` over a list of steps: (outputs of both side by side, state_fw, state_bw)."""
+    """Run ``bidirectional_dynamic_rnn`` over a list of steps. Returns (joined outputs, state_fw, state_bw)."""
     if not isinstance(inputs, list | tuple) or not inputs:
         raise DtypeError(f"tf.nn.static_bidirectional_rnn takes a list of Tensors, one a step, not {shown(inputs)}")
     (forward, backward), (state_fw, state_bw) = bidirectional_dynamic_rnn(
@@ -176,7 +178,7 @@ def static_bidirectional_rnn(
 
 
 def _owned(result: Any) -> Any:
-    """What a driver gives, noted as the owner of its cells' variables."""
+    """Record a driver's results as the owner of its cells' variables."""
     outputs = result[0]
     get_default_graph().own(*(outputs if isinstance(outputs, tuple) else flatten(outputs)[:1]))
     return result

@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's layers: what owns variables."""
+"""TensorFlow 1.x's layers, which own variables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def dense(
     bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
     bias_constraint: Any = None, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """activation(inputs kernel + bias) on the last axis; owns ``dense/kernel`` and ``dense/bias``."""
+    """Return activation(inputs kernel + bias) over the last axis. Owns ``dense/kernel`` and ``dense/bias``."""
     refuse(
         "tf.layers.dense", PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
         bias_constraint=bias_constraint,
@@ -48,9 +48,9 @@ def dense(
 
 
 class Dense:
-    """``tf.layers.Dense``: a layer that can be called again and again, with one set of variables.
+    """``tf.layers.Dense``: a layer that can be called repeatedly, with one set of variables.
 
-    Its scope is ``dense``, or ``name``, under the variable scope in which it is first called.
+    Its scope is ``dense``, or ``name``, under the variable scope of its first call.
     """
 
     @api
@@ -73,12 +73,12 @@ class Dense:
 
     @property
     def name(self) -> str:
-        """The name of its scope."""
+        """Name of its scope."""
         return self._name or "dense"
 
     @gives_tensors
     def __call__(self, inputs: Tensor, scope: Any = None) -> Tensor:
-        """activation(inputs kernel + bias) on the last axis."""
+        """Return activation(inputs kernel + bias) over the last axis."""
         first = self._scope is None
         if self._scope is None:
             given = self._given or scope or present_scope().free(self.name)
@@ -92,7 +92,7 @@ class Dense:
 
     @property
     def variables(self) -> list[Any]:
-        """Its variables; none before it is first called."""
+        """Variables; empty before the first call."""
         graph = get_default_graph()
         graph.all_variables()
         return [] if self._scope is None else [graph.variables[spec] for spec in self._scope.specs.values()]
@@ -101,12 +101,12 @@ class Dense:
 
     @property
     def kernel(self) -> Any:
-        """The kernel [inputs, units]."""
+        """Kernel [inputs, units]."""
         return self.variables[0]
 
     @property
     def bias(self) -> Any:
-        """The bias [units]; None without."""
+        """Bias [units]; None without one."""
         return self.variables[1] if self.use_bias else None
 
 
@@ -118,11 +118,11 @@ def fully_connected(
     variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
     scope: Any = None,
 ) -> Tensor:  # fmt: skip
-    """activation_fn(inputs weights + biases), relu unless said otherwise; ``biases_initializer=None``: no biases.
-
-    normalizer_fn: such as ``tf.contrib.layers.layer_norm``, of the products, in the place of biases.
+    """Return activation_fn(inputs weights + biases), by default with relu. ``biases_initializer=None`` omits biases.
 
     Owns ``fully_connected/weights`` and ``fully_connected/biases``.
+
+    normalizer_fn: function of the products in place of biases, such as ``tf.contrib.layers.layer_norm``.
     """
     what = "tf.contrib.layers.fully_connected"
     if normalizer_fn is not None:
@@ -155,7 +155,7 @@ fully_connected_relu, fully_connected_relu6 = (
 
 
 def starts_of(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
-    """Return the initializers of a kernel and a bias: those that are given, of the scope, or usual."""
+    """Return the initializers of a kernel and a bias: explicit ones, those of the scope, or defaults."""
     kernel = present_scope().initializer if kernel is None else kernel
     return _start(kernel, "glorot_uniform"), _start(bias, "zeros")
 
@@ -165,7 +165,7 @@ def _start(given: Any, usual: str) -> Initializer:
 
 
 def activated(x: Tensor, activation: Activation) -> Tensor:
-    """An activation of TensorFlow's, a function of a Tensor, or none."""
+    """Apply an activation: a name, a function of a Tensor, or None."""
     if activation is None:
         return x
     if not callable(activation):
@@ -174,7 +174,7 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
 
 
 def own_layer(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
-    """What a layer gives, noted as the owner of its variables. penalties: functions of these, by name."""
+    """Record a layer's result as the owner of its variables. penalties: functions of variables, by name."""
     get_default_graph().own(made)
     penalize_all(scope, penalties)
     return made
@@ -190,11 +190,13 @@ def batch_normalization(
     renorm: bool = False, renorm_clipping: Any = None, renorm_momentum: float = 0.99, fused: bool | None = None,
     virtual_batch_size: int | None = None, adjustment: Any = None,
 ) -> Tensor:  # fmt: skip
-    """``rg.batch_normalization`` with TensorFlow's arguments.
+    """Apply ``rg.batch_normalization`` with TensorFlow's arguments.
 
-    training: a bool, or a scalar bool Tensor that is fed. Operations of the collection ``tf.GraphKeys.UPDATE_OPS`` move
-    the averages. Of what ``rg.compile`` makes, with True the training graph normalises by its batch, a ``Trainer``'s
-    steps move the averages by themselves, and the inference graph takes these.
+    The operations in the collection ``tf.GraphKeys.UPDATE_OPS`` update the averages. Programs that ``rg.compile`` makes
+    don't need them: with ``training=True`` the training graph normalises by its batch, a ``Trainer``'s steps update the
+    averages, and the inference graph uses them.
+
+    training: a bool, or a scalar bool Tensor that is fed.
     """
     what = "tf.layers.batch_normalization"
     refuse(
@@ -215,7 +217,7 @@ def batch_normalization(
 
 @gives_tensors
 def flatten(inputs: Tensor, name: str | None = None, data_format: str = "channels_last") -> Tensor:
-    """[batch, ...] as [batch, product of the rest]."""
+    """Reshape [batch, …] to [batch, product of the rest]."""
     usual = data_format == "channels_last"
     refuse("tf.layers.flatten", "transpose the inputs", data_format=None if usual else data_format)
     return reshape(inputs, [None, -1])
@@ -223,7 +225,7 @@ def flatten(inputs: Tensor, name: str | None = None, data_format: str = "channel
 
 @gives_tensors
 def contrib_flatten(inputs: Tensor, outputs_collections: Any = None, scope: Any = None) -> Tensor:
-    """[batch, ...] as [batch, product of the rest]."""
+    """Reshape [batch, …] to [batch, product of the rest]."""
     return reshape(inputs, [None, -1])
 
 
@@ -231,7 +233,7 @@ def contrib_flatten(inputs: Tensor, outputs_collections: Any = None, scope: Any 
 def normalized(
     x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float, name: str | None = None
 ) -> Tensor:
-    """(x - mean) / sqrt(variance + variance_epsilon), times scale, plus offset, where these are given."""
+    """Return (x - mean) / sqrt(variance + variance_epsilon), times ``scale`` if any, plus ``offset`` if any."""
     x = basic.identity(x)
     mean, variance = (_beside(value, x) for value in (mean, variance))
     found = (x - mean) / basic.sqrt(variance + variance_epsilon)
@@ -240,7 +242,7 @@ def normalized(
 
 
 def _beside(value: Any, x: Tensor) -> Tensor:
-    """A Tensor, or numbers in the dtype of x."""
+    """Return a Tensor, or numbers in the dtype of x."""
     return value if isinstance(value, Tensor) else constant(value, x.dtype)
 
 
@@ -249,7 +251,7 @@ def layer_dropout(
     inputs: Tensor, rate: KeepProb = 0.5, noise_shape: Any = None, seed: int | None = None, training: Any = False,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """``tf.layers.dropout``: drops where ``training`` holds, a bool or a scalar bool Tensor that is fed."""
+    """``tf.layers.dropout``: drop while ``training`` holds, a bool or a scalar bool Tensor that is fed."""
     if isinstance(training, Tensor):
         return dropout(inputs, basic.where(training, 1.0 - basic.identity(rate), 1.0), noise_shape, seed)
     if not flag(training, "training"):

@@ -1,4 +1,4 @@
-"""``tf.contrib.layers``: what normalises, looks up and regularises, with the variables' names of TensorFlow 1.15."""
+"""``tf.contrib.layers``: normalisation, embedding and dropout, with TensorFlow 1.15's variable names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def layer_norm(
     variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
     begin_norm_axis: int = 1, begin_params_axis: int = -1, scope: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Each row over its mean and deviation, from axis ``begin_norm_axis`` on; owns ``LayerNorm/beta`` and ``gamma``."""
+    """Normalise each row from axis ``begin_norm_axis`` on by its mean and deviation. Owns ``LayerNorm/beta`` and
+    ``gamma``.
+    """
     what, x = "tf.contrib.layers.layer_norm", as_tensor(inputs)
     refuse(what, _TRAINED, trainable=None if trainable else False)
     if x.dtype not in FLOATS or x.rank < 2:
@@ -58,10 +60,12 @@ def batch_norm(
     scope: Any = None, renorm: bool = False, renorm_clipping: Any = None, renorm_decay: float = 0.99,
     adjustment: Any = None,
 ) -> Tensor:  # fmt: skip
-    """``tf.layers.batch_normalization`` with this function's arguments; owns ``BatchNorm/beta``, ``moving_mean`` and
-    ``moving_variance``, with ``scale`` also ``gamma``.
+    """Apply ``tf.layers.batch_normalization`` with the arguments of ``tf.contrib.layers``.
 
-    updates_collections: of the operations that move the averages. None: each run that computes the output moves them.
+    Owns ``BatchNorm/beta``, ``moving_mean`` and ``moving_variance``, with ``scale`` also ``gamma``.
+
+    updates_collections: collection of the operations that update the averages. With None, each run that computes the
+    output updates them.
     """
     what = "tf.contrib.layers.batch_norm"
     refuse(what, _TRAINED, trainable=None if trainable else False)
@@ -91,7 +95,7 @@ def embed_sequence(
     ids: Any, vocab_size: int | None = None, embed_dim: int | None = None, unique: bool = False,
     initializer: Any = None, regularizer: Any = None, trainable: bool = True, scope: Any = None, reuse: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time]."""
+    """Return rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time]."""
     what = "tf.contrib.layers.embed_sequence"
     if (reuse is None or reuse is False) and not (isinstance(vocab_size, int) and isinstance(embed_dim, int)):
         raise ArgumentError(f"{what} needs vocab_size= and embed_dim=, ints")
@@ -106,7 +110,7 @@ def dropout(
     inputs: Tensor, keep_prob: Any = 0.5, noise_shape: Any = None, is_training: Any = True,
     outputs_collections: Any = None, scope: Any = None, seed: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """Drops where ``is_training`` holds, a bool or a scalar bool Tensor that is fed."""
+    """Drop while ``is_training`` holds, a bool or a scalar bool Tensor that is fed."""
     if isinstance(is_training, Tensor):
         return drop(inputs, functions.where(is_training, functions.identity(keep_prob), 1.0), noise_shape, seed)
     return drop(inputs, keep_prob, noise_shape, seed) if flag(is_training, "is_training") else as_tensor(inputs)
@@ -117,7 +121,7 @@ def one_hot_encoding(
     labels: Any, num_classes: int | None = None, on_value: float = 1.0, off_value: float = 0.0,
     outputs_collections: Any = None, scope: Any = None,
 ) -> Tensor:  # fmt: skip
-    """on_value at each label, off_value elsewhere, float32."""
+    """Return ``on_value`` at each label, ``off_value`` elsewhere, as float32."""
     if num_classes is None:
         raise ArgumentError("tf.contrib.layers.one_hot_encoding needs num_classes=")
     return functions.one_hot(labels, num_classes, "float32", -1, on_value, off_value)
@@ -125,7 +129,7 @@ def one_hot_encoding(
 
 @gives_tensors
 def unit_norm(inputs: Tensor, dim: int, epsilon: float = 1e-7, scope: Any = None) -> Tensor:
-    """Entries over their euclidean norm along an axis."""
+    """Divide by the Euclidean norm along an axis."""
     check_positive("epsilon", epsilon)
     x = as_tensor(inputs)
     squares = functions.reduce_sum(functions.square(x), dim, keepdims=True)
@@ -138,7 +142,7 @@ def bias_add(
     reuse: Any = None, variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
     data_format: Any = None, scope: Any = None,
 ) -> Tensor:  # fmt: skip
-    """inputs + ``BiasAdd/biases`` along the last axis."""
+    """Return inputs + ``BiasAdd/biases`` along the last axis."""
     x = as_tensor(inputs)
     refuse("tf.contrib.layers.bias_add", "transpose the inputs", data_format=data_format)
     with variable_scope(scope, "BiasAdd", reuse=reuse):

@@ -1,7 +1,7 @@
 """Random tensors, drawn anew in each run, and as initial values of variables.
 
-Numbers of a fixed size are drawn by NumPy and fed. Where sizes are open, and within a step of a loop, the graph draws
-them, as it draws masks: a graph that ``rg.compile`` makes to predict has the mean in their place.
+Numbers of fixed size are drawn by NumPy and fed. With open sizes, and in a step of a loop, the graph draws them, as it
+draws masks. The inference graph of ``rg.compile`` has their mean instead.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from ..core.operations import operation
 from ..core.sizes import anchored, sizes_in
 
 _BETWEEN = math.erf(math.sqrt(2.0))
-"""The share of normal numbers that lie within two deviations."""
+"""Share of normal numbers that lie within two deviations."""
 _INVERSE_ERF = (
     2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
     0.246640727, 1.50140941,
 )  # fmt: skip
-"""Of the inverse of erf near 0, in -log(1 - x²) - 2.5, the highest power first (Giles 2012)."""
+"""Coefficients of the inverse of erf near 0, in -log(1 - x²) - 2.5, the highest power first (Giles 2012)."""
 
 
 class Drawn:
-    """Random numbers of a run, by the graph's seed, the operation's, and the run's. serial: its place in the graph."""
+    """Random numbers of a run, seeded by the graph, the operation and the run. serial: number of the operation."""
 
     def __init__(self, initializer: Initializer, shape: tuple[int, ...], seed: int, serial: int) -> None:
         self.initializer, self._shape, self._seed, self.serial = initializer, shape, seed, serial
@@ -49,7 +49,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class WholeNumbers:
-    """Whole numbers in [low, high)."""
+    """Initializer of whole numbers in [low, high)."""
 
     low: int
     high: int
@@ -60,7 +60,7 @@ class WholeNumbers:
 
 @dataclass(frozen=True)
 class Below:
-    """Numbers in [0, 1), also where they are rounded to float32."""
+    """Initializer of numbers in [0, 1), also after rounding to float32."""
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         return generator.integers(0, 1 << 24, shape) / (1 << 24)
@@ -68,14 +68,14 @@ class Below:
 
 @dataclass(frozen=True)
 class Permutation:
-    """The numbers below the size, each once."""
+    """Initializer of a permutation of the numbers below the size."""
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         return generator.permutation(shape[0])
 
 
 def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...], str]], seed: Any) -> list[Tensor]:
-    """Tensors of fixed sizes and dtypes that are parts of one draw: their initializers see the same numbers."""
+    """Return Tensors of fixed types that are parts of one draw: their initializers see the same generator state."""
     graph = get_default_graph()
     graph.draws += 1
     salt = salt_of(seed)
@@ -86,7 +86,7 @@ def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...]
 
 
 def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str, seed: Any) -> Tensor:
-    """Of a fixed size: what a run is fed by itself."""
+    """Return a Tensor of fixed size that a run feeds by itself."""
     graph = get_default_graph()
     graph.draws += 1
     if 0 in sizes:
@@ -96,14 +96,14 @@ def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str
 
 
 def started(initializer: Initializer, sizes: Sequence[int], dtype: str) -> Tensor:
-    """What an initializer gives: numbers that each run draws anew, or those that it always gives."""
+    """Return the values of an initializer: a new draw in each run, or a constant."""
     if initializer in (zeros, ones) or isinstance(initializer, Constant):
         return constant(np.array(initializer(tuple(sizes), np.random.default_rng(0))), dtype)
     return _drawn("Initializer", initializer, sizes, dtype, None)
 
 
 def fixed_sizes(what: str, shape: Any) -> list[int]:
-    """Sizes that are known."""
+    """Return a shape of known sizes. Raise if one is open."""
     sizes = [size for size in _sizes(what, shape) if isinstance(size, int)]
     if len(sizes) != len(_sizes(what, shape)):
         raise ShapeError(f"tf.{what} needs sizes that are ints, not {shown(shape)}")
@@ -111,7 +111,7 @@ def fixed_sizes(what: str, shape: Any) -> list[int]:
 
 
 def _uniform(what: str, sizes: Sequence[Dim], dtype: str, seed: Any) -> Tensor:
-    """In [0, 1), drawn by the graph."""
+    """Return uniform numbers in [0, 1) that the graph draws."""
     where = user_line()
     shape = tuple(sizes) or (1,)
     like = build("broadcast", constant(0.0, dtype), shape=shape, where=where)
@@ -128,17 +128,17 @@ def _sizes(what: str, shape: Any) -> list[Dim]:
 
 
 def _is_fed(sizes: Sequence[Dim]) -> bool:
-    """Whether a run is fed what it draws; in a step of a loop every step draws anew."""
+    """True if the run draws and feeds the numbers; False in a step of a loop, where every step draws."""
     return get_default_graph().within is None and all(isinstance(size, int) for size in sizes)
 
 
 def _normal(u: Tensor, v: Tensor) -> Tensor:
-    """By the transform of Box and Muller (1958)."""
+    """Return a normal number from two uniform ones (Box & Muller 1958)."""
     return functions.sqrt(-2.0 * functions.log1p(-u)) * functions.cos(v * (2.0 * math.pi))
 
 
 def _cut_normal(u: Tensor) -> Tensor:
-    """Within two deviations, by the inverse of the distribution."""
+    """Return a normal number within two deviations, by the inverse of the distribution function."""
     x = (u * 2.0 - 1.0) * _BETWEEN
     w = -functions.log1p(-(x * x)) - 2.5
     total: Any = _INVERSE_ERF[0]
@@ -148,7 +148,7 @@ def _cut_normal(u: Tensor) -> Tensor:
 
 
 def _scaled(drawn: Tensor, mean: Any, deviation: Any) -> Tensor:
-    """With another mean and deviation, which may be Tensors."""
+    """Shift and scale numbers to a mean and deviation, which may be Tensors."""
     return drawn * _number(deviation, drawn, "stddev") + _number(mean, drawn, "mean")
 
 
@@ -186,7 +186,10 @@ def random_normal(
     shape: Sequence[Any], mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Normal numbers. shape: of ints, or of ``tf.shape``. mean, stddev: numbers or Tensors."""
+    """Return normal numbers.
+
+    shape: ints, or entries of ``tf.shape``. mean, stddev: numbers or Tensors.
+    """
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
         pair = (_uniform(f"random_normal/{part}", sizes, kind, seed) for part in ("radius", "angle"))
@@ -200,7 +203,7 @@ def truncated_normal(
     shape: Sequence[Any], mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Normal numbers, what is more than two deviations away drawn again."""
+    """Return normal numbers; those beyond two deviations are redrawn."""
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
         return _cut_normal(_uniform("truncated_normal", sizes, kind, seed))
@@ -213,7 +216,7 @@ def random_uniform(
     shape: Sequence[Any], minval: Any = 0, maxval: Any = None, dtype: Any = "float32", seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Numbers in [minval, maxval), by default [0, 1); whole numbers where the dtype is of ints."""
+    """Return numbers in [minval, maxval), by default [0, 1). For integer dtypes they are whole numbers."""
     what = "random_uniform"
     sizes, kind = _sizes(what, shape), dtype_name(dtype)
     if kind not in (*FLOATS, *INTEGERS):
@@ -254,7 +257,10 @@ def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str,
 def multinomial(
     logits: Any, num_samples: Any, seed: int | None = None, name: str | None = None, output_dtype: Any = None
 ) -> Tensor:
-    """Classes by their probabilities, softmax(logits): ints [batch, num_samples]. logits: [batch, classes]."""
+    """Draw classes by their probabilities softmax(logits): ints [batch, num_samples].
+
+    logits: [batch, classes].
+    """
     given = as_tensor(logits)
     if given.rank != 2 or given.dtype not in FLOATS:
         raise ShapeError(f"tf.multinomial takes logits [batch, classes], not {given!r}")
@@ -273,13 +279,13 @@ def multinomial(
 def categorical(
     logits: Any, num_samples: Any, dtype: Any = None, seed: int | None = None, name: str | None = None
 ) -> Tensor:
-    """``tf.random.categorical``: as ``tf.multinomial``."""
+    """``tf.random.categorical``: ``tf.multinomial`` under its new name."""
     return multinomial(logits, num_samples, seed, None, dtype)
 
 
 @operation
 def random_shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
-    """The entries of the first axis in another order."""
+    """Shuffle the entries of the first axis."""
     x = as_tensor(value)
     count = x.type.shape[0] if x.rank else None
     if not isinstance(count, int) or get_default_graph().within is not None:

@@ -1,6 +1,6 @@
-"""TensorFlow 1.x's convolutions and pools along one axis and two: ``tf.layers`` own their kernels, ``tf.nn`` take them.
+"""TensorFlow 1.x's convolutions and pools over one axis or two: ``tf.layers`` with variables, ``tf.nn`` without.
 
-They are the operators of ``formats/operators`` on live Tensors.
+They apply the operators of ``formats/operators`` to live Tensors.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _AXES = {1: "[batch, time, width]", 2: "[batch, height, width, channels]"}
 
 @contextmanager
 def _readable(what: str) -> Any:
-    """Say in an error of an operator what was asked for."""
+    """Add the function's name to errors of operators."""
     try:
         yield
     except UnreadableError as error:
@@ -44,7 +44,7 @@ def _readable(what: str) -> Any:
 
 
 def _windows(what: str, x: Any, sizes: Any, strides: Any, dilation: Any, padding: Any, layout: Any) -> list[Window]:
-    """Return the windows along the axes of x, of as many sizes as it has axes between the first and the last."""
+    """Return the windows along the inner axes of x."""
     count = len(sizes)
     refuse(what, f"transpose the input to {_AXES[count]}", data_format=None if layout in _LAST[count] else layout)
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
@@ -61,7 +61,7 @@ def _windows(what: str, x: Any, sizes: Any, strides: Any, dilation: Any, padding
 
 
 def _several(given: Any, count: int) -> Numbers:
-    """Return a number for each axis of one number, or of as many."""
+    """Repeat one number for each axis, or return several as they are."""
     numbers = [given] * count if not isinstance(given, list | tuple) else list(given)
     if len(numbers) == 1:
         numbers *= count
@@ -71,7 +71,7 @@ def _several(given: Any, count: int) -> Numbers:
 
 
 def _inner(given: Any, count: int, what: str) -> Numbers:
-    """Return the numbers for the inner axes, of one number, of as many, or of those for all axes."""
+    """Return the numbers for the inner axes, from one number, one for each, or those of all axes."""
     if isinstance(given, list | tuple) and len(given) == count + 2:
         if given[0] != 1 or given[-1] != 1:
             raise ShapeError(f"{what} is 1 along the batch and the channels, not {shown(given)}")
@@ -107,7 +107,7 @@ def _layer(
     dilation_rate: Any, activation: Activation, use_bias: bool, starts: tuple[Any, Any], penalties: tuple[Any, Any],
     name: str | None, reuse: bool | None,
 ) -> Tensor:  # fmt: skip
-    """Return a layer along so many axes."""
+    """Return a convolution layer over ``count`` axes."""
     what = f"tf.layers.conv{count}d"
     scope = layer_scope(f"conv{count}d", name, reuse)
     entries, steps, apart = (_several(item, count) for item in (kernel_size, strides, dilation_rate))
@@ -132,7 +132,7 @@ def conv1d(
     bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
     bias_constraint: Any = None, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return a convolution over time; owns ``conv1d/kernel`` and ``conv1d/bias``."""
+    """Convolve over time. Owns ``conv1d/kernel`` and ``conv1d/bias``."""
     _refuse("tf.layers.conv1d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
     return _layer(
         1, inputs, filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
@@ -149,7 +149,7 @@ def conv2d(
     kernel_constraint: Any = None, bias_constraint: Any = None, trainable: bool = True, name: str | None = None,
     reuse: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return a convolution over two axes, one of fixed size; owns ``conv2d/kernel`` and ``conv2d/bias``."""
+    """Convolve over two axes, one of fixed size. Owns ``conv2d/kernel`` and ``conv2d/bias``."""
     _refuse("tf.layers.conv2d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
     return _layer(
         2, inputs, filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
@@ -167,7 +167,7 @@ def nn_conv1d(
     value: Any = None, filters: Any = None, stride: Any = None, padding: Any = None, use_cudnn_on_gpu: Any = None,
     data_format: Any = None, name: str | None = None, input: Any = None, dilations: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Return the convolution of [batch, time, width] with ``filters`` [size, width, filters]."""
+    """Convolve [batch, time, width] with ``filters`` [size, width, filters]."""
     given = value if input is None else input
     return _with_kernel("tf.nn.conv1d", 1, given, filters, stride, padding, data_format or "NWC", dilations)
 
@@ -177,7 +177,7 @@ def nn_conv2d(
     input: Any, filter: Any = None, strides: Any = None, padding: Any = None, use_cudnn_on_gpu: Any = True,
     data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None, filters: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Return the convolution of [batch, height, width, channels] with a kernel [height, width, channels, filters]."""
+    """Convolve [batch, height, width, channels] with a kernel [height, width, channels, filters]."""
     kernel = filter if filters is None else filters
     return _with_kernel("tf.nn.conv2d", 2, input, kernel, strides, padding, data_format, dilations)
 

@@ -1,4 +1,4 @@
-"""``tf.gfile``: files and directories of this machine, by ``pathlib``."""
+"""``tf.gfile``: local files and directories, by ``pathlib``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MODES = {letters + binary for letters in ("r", "w", "a", "r+", "w+", "a+") for 
 
 
 def _path(name: Any) -> Path:
-    """Return a path of this machine."""
+    """Return a local path. Raise for other file systems."""
     given = os.fsdecode(name) if isinstance(name, bytes) else name
     if isinstance(given, str):
         given = given.removeprefix("file://")
@@ -32,7 +32,7 @@ def _path(name: Any) -> Path:
 
 @contextmanager
 def _at(path: Path) -> Iterator[None]:
-    """Turn errors of the system into ours."""
+    """Convert errors of the system to rnngraph's."""
     try:
         yield
     except FileNotFoundError as error:
@@ -44,7 +44,7 @@ def _at(path: Path) -> Iterator[None]:
 
 
 class GFile:
-    """``tf.gfile.GFile``: an open file. mode: as of ``open``; texts are UTF-8."""
+    """``tf.gfile.GFile``: an open file. mode: as in ``open``; text is UTF-8."""
 
     @api
     def __init__(self, name: Any, mode: str = "r") -> None:
@@ -57,7 +57,7 @@ class GFile:
 
     @property
     def name(self) -> str:
-        """The path."""
+        """Path of the file."""
         return str(self._path)
 
     def __getattr__(self, name: str) -> Any:
@@ -75,11 +75,11 @@ class GFile:
             raise ArgumentError(f"{self._path}, opened with mode {self.mode!r}: {error}") from None
 
     def seek(self, offset: int = 0, whence: int = 0, position: int | None = None) -> None:
-        """Go to a place."""
+        """Go to a position."""
         self._call(self._file.seek, offset if position is None else position, whence)
 
     def size(self) -> int:
-        """Return how many bytes there are."""
+        """Return the size in bytes."""
         return stat(self._path).length
 
     def __enter__(self) -> GFile:
@@ -101,13 +101,13 @@ class GFile:
 
 @api
 def exists(path: Any) -> bool:
-    """Return whether there is a file or directory."""
+    """True if a file or directory exists."""
     return _path(path).exists()
 
 
 @api
 def isdir(dirname: Any) -> bool:
-    """Return whether there is a directory."""
+    """True if a directory exists."""
     return _path(dirname).is_dir()
 
 
@@ -120,7 +120,7 @@ def mkdir(dirname: Any) -> None:
 
 @api
 def makedirs(dirname: Any) -> None:
-    """Make a directory, and those that it lies in, unless it is there."""
+    """Make a directory and its parents, if they do not exist."""
     with _at(path := _path(dirname)):
         path.mkdir(parents=True, exist_ok=True)
 
@@ -134,7 +134,7 @@ def listdir(dirname: Any) -> list[str]:
 
 @api
 def glob(filename: Any) -> list[str]:
-    """Return the paths that fit a pattern, or several."""
+    """Return the paths that match a pattern, or several patterns."""
     patterns = filename if isinstance(filename, list | tuple) else [filename]
     return [found for pattern in patterns for found in sorted(paths_of(str(_path(pattern))))]
 
@@ -148,7 +148,7 @@ def remove(filename: Any) -> None:
 
 @api
 def rmtree(dirname: Any) -> None:
-    """Remove a directory with all that is in it."""
+    """Remove a directory and its content."""
     with _at(path := _path(dirname)):
         shutil.rmtree(path)
 
@@ -178,7 +178,7 @@ def _move(function: Any, old: Any, new: Any, overwrite: bool) -> None:
 
 @api
 def stat(filename: Any) -> SimpleNamespace:
-    """Return ``length`` in bytes, ``mtime_nsec``, ``is_directory``."""
+    """Return ``length`` in bytes, ``mtime_nsec`` and ``is_directory``."""
     with _at(path := _path(filename)):
         found = path.stat()
     return SimpleNamespace(length=found.st_size, mtime_nsec=found.st_mtime_ns, is_directory=path.is_dir())
@@ -186,5 +186,5 @@ def stat(filename: Any) -> SimpleNamespace:
 
 @api
 def walk(top: Any, in_order: bool = True) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
-    """Return (directory, directories in it, files in it) of all under a directory."""
+    """Yield (directory, its directories, its files) of all directories under one."""
     return os.walk(_path(top), topdown=bool(in_order))

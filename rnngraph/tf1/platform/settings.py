@@ -16,7 +16,7 @@ _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class HParams:
-    """Settings as attributes. Each keeps the type that it began with: a number, bool or text, or a list of these."""
+    """Settings as attributes. Each keeps its initial type: a number, bool or string, or a list of these."""
 
     @api
     def __init__(self, hparam_def: Any = None, model_structure: Any = None, **settings: Any) -> None:
@@ -42,7 +42,7 @@ class HParams:
 
     @api
     def add_hparam(self, name: str, value: Any) -> None:
-        """A new setting."""
+        """Add a setting."""
         if not isinstance(name, str) or not name.isidentifier() or hasattr(type(self), name) or name in self._values:
             raise ArgumentError(f"{shown(name)} can't be a new setting; it is there already, or is no name")
         if value is None:
@@ -51,7 +51,7 @@ class HParams:
 
     @api
     def set_hparam(self, name: str, value: Any) -> None:
-        """Another value of the setting's own type."""
+        """Set a setting. The value must have the setting's type."""
         before = getattr(self, name)
         if isinstance(before, list) != isinstance(value, list | tuple):
             raise DtypeError(f"the setting {name} is {shown(before)}, and can't be {shown(value)}")
@@ -63,12 +63,12 @@ class HParams:
 
     @api
     def del_hparam(self, name: str) -> None:
-        """Takes a setting away, if it is there."""
+        """Remove a setting, if it exists."""
         self._values.pop(name, None)
 
     @api
     def parse(self, values: str) -> HParams:
-        """Sets what a text such as ``"units=128,rates=[0.1, 0.2],sizes[1]=3"`` says."""
+        """Parse settings such as ``"units=128,rates=[0.1, 0.2],sizes[1]=3"``."""
         place = 0
         while place < len(values.rstrip()):
             found = _PART.match(values, place)
@@ -91,14 +91,14 @@ class HParams:
 
     @api
     def override_from_dict(self, values_dict: Mapping[str, Any]) -> HParams:
-        """Sets what a mapping says."""
+        """Set the settings of a mapping."""
         for name, value in values_dict.items():
             self.set_hparam(name, value)
         return self
 
     @api
     def parse_json(self, values_json: str) -> HParams:
-        """Sets what an object of JSON says."""
+        """Set the settings of a JSON object."""
         try:
             found = json.loads(values_json)
         except ValueError as error:
@@ -109,18 +109,18 @@ class HParams:
 
     @api
     def to_json(self, indent: Any = None, separators: Any = None, sort_keys: bool = False) -> str:
-        """All settings that have a text, as an object of JSON."""
+        """Return all settings that JSON can express, as a JSON object."""
         values = {name: value for name, value in self._values.items() if not callable(value)}
         return json.dumps(values, indent=indent, separators=separators, sort_keys=sort_keys)
 
     @api
     def values(self) -> dict[str, Any]:
-        """All settings by name."""
+        """Return all settings by name."""
         return dict(self._values)
 
     @api
     def get(self, key: str, default: Any = None) -> Any:
-        """A setting, or ``default`` where there is none."""
+        """Return a setting, or ``default`` if it does not exist."""
         return self._values.get(key, default)
 
     def __contains__(self, name: object) -> bool:
@@ -134,7 +134,7 @@ class HParams:
 
 
 def _converted(name: str, value: Any, like: Any) -> Any:
-    """A value, or its text, in the type of the setting's."""
+    """Convert a value or its text to the type of the setting."""
     kind = type(like)
     if kind is bool:
         found = value if isinstance(value, bool) else _WORDS.get(str(value).lower())

@@ -32,7 +32,7 @@ from .helpers import embedding_function
 
 @api
 class BeamSearchDecoderOutput(NamedTuple):
-    """What a step of a ``BeamSearchDecoder`` gives, [batch, beam_width] each, or all steps."""
+    """Result of a step of a ``BeamSearchDecoder``, [batch, beam_width] each, or of all steps."""
 
     scores: Any
     predicted_ids: Any
@@ -41,7 +41,7 @@ class BeamSearchDecoderOutput(NamedTuple):
 
 @api
 class BeamSearchDecoderState(NamedTuple):
-    """What a ``BeamSearchDecoder`` carries from step to step."""
+    """State that a ``BeamSearchDecoder`` carries from step to step."""
 
     cell_state: Any
     log_probs: Any
@@ -52,7 +52,7 @@ class BeamSearchDecoderState(NamedTuple):
 
 @api
 class FinalBeamSearchDecoderOutput(NamedTuple):
-    """What ``dynamic_decode`` gives of a search: whole hypotheses, and what its steps gave."""
+    """Result of ``dynamic_decode`` for a beam search: whole hypotheses, and the results of its steps."""
 
     predicted_ids: Any
     beam_search_decoder_output: Any
@@ -60,7 +60,7 @@ class FinalBeamSearchDecoderOutput(NamedTuple):
 
 @operation
 def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
-    """Return each row of a nest of Tensors ``multiplier`` times, one behind the other."""
+    """Repeat each row of a nest of Tensors ``multiplier`` times, next to each other."""
     count = units(multiplier, "multiplier")
 
     def tiled(leaf: Any) -> Tensor:
@@ -76,14 +76,14 @@ def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
 def gather_tree(
     step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any, name: str | None = None
 ) -> Tensor:
-    """Return whole hypotheses [steps, batch, beam_width] of their last words and parents."""
+    """Return whole hypotheses [steps, batch, beam_width], traced back by the parents of their last words."""
     return backtraced(as_tensor(step_ids), as_tensor(parent_ids), as_tensor(max_sequence_lengths), end_token)
 
 
 class BeamSearchDecoder(Decoder):
     """Beam search with a cell (Wu et al. 2016).
 
-    Arguments are TensorFlow's. initial_state: of batch * beam_width rows, as ``tile_batch`` makes it.
+    Arguments are TensorFlow's. initial_state: state of batch * beam_width rows, as ``tile_batch`` returns it.
     """
 
     tracks_own_finished = True
@@ -109,15 +109,15 @@ class BeamSearchDecoder(Decoder):
 
     @property
     def batch_size(self) -> Any:
-        """The number of rows."""
+        """Number of rows."""
         return functions.dimension(self.batch, "int32")
 
     def _split(self, leaf: Tensor) -> Tensor:
-        """Return rows [batch * beam_width, …] as [batch, beam_width, …]."""
+        """Reshape rows [batch * beam_width, …] to [batch, beam_width, …]."""
         return build("reshape", leaf, shape=(self.batch, self.beam.width, *leaf.type.shape[1:]))
 
     def _merged(self, leaf: Tensor) -> Tensor:
-        """Return [batch, beam_width, …] as rows."""
+        """Reshape [batch, beam_width, …] to rows."""
         rows = product((self.batch, self.beam.width))
         return as_tensorflow(build("reshape", leaf, shape=(rows, *leaf.type.shape[2:])))
 
@@ -131,7 +131,7 @@ class BeamSearchDecoder(Decoder):
         return known.finished, self._start, state
 
     def _no_coverage(self, leaves: list[Tensor]) -> Tensor | None:
-        """Return the coverage before the first step, if the search needs one."""
+        """Return the coverage before the first step, if the search uses coverage."""
         if self.beam.coverage_penalty == 0:
             return None
         mechanisms = [*_mechanisms(self.cell)]
@@ -183,7 +183,7 @@ def _end_of(end_token: Any) -> Any:
 
 
 def _mechanisms(cell: Any) -> Any:
-    """Yield the mechanisms of attention of a cell and of those inside."""
+    """Yield the attention mechanisms of a cell and its inner cells."""
     pending = [cell]
     while pending:
         item = pending.pop()

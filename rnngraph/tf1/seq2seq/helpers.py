@@ -1,4 +1,4 @@
-"""What decoders of ``tf.contrib.seq2seq`` read next: the helpers, which choose a step's sample and the next input."""
+"""Helpers of decoders of ``tf.contrib.seq2seq``: they choose a step's sample and the next input."""
 
 from __future__ import annotations
 
@@ -20,38 +20,41 @@ NOT_SAMPLED = -1
 
 
 class Helper:
-    """Base of helpers, for a program's own too.
+    """Base of helpers, also for subclasses of a program.
 
-    ``initialize()`` gives (finished [batch], first inputs); ``sample(time, outputs, state)`` a step's sample, and
-    ``next_inputs(time, outputs, state, sample_ids)`` gives (finished, next inputs, next state).
+    ``initialize()`` returns (finished [batch], first inputs). ``sample(time, outputs, state)`` returns a step's sample,
+    and ``next_inputs(time, outputs, state, sample_ids)`` returns (finished, next inputs, next state).
     """
 
     @api
     def __init__(self) -> None:
-        """Nothing to be given."""
+        """Do nothing; there are no arguments."""
 
     batch_size: Any = None
     sample_ids_dtype: Any = "int32"
     sample_ids_shape: Any = ()
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any]:
-        """(whether each row is finished, first inputs)."""
+        """Return (mask of finished rows, first inputs)."""
         raise ArgumentError(f"{type(self).__name__} does not say how it begins; give it a method initialize()")
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Any:
-        """A step's sample."""
+        """Return a step's sample."""
         raise ArgumentError(f"{type(self).__name__} does not sample; give it a method sample(time, outputs, state)")
 
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
     ) -> tuple[Any, Any, Any]:
-        """(whether each row is finished, next inputs, next state)."""
+        """Return (mask of finished rows, next inputs, next state)."""
         raise ArgumentError(f"{type(self).__name__} has no next_inputs(time, outputs, state, sample_ids)")
 
 
 class TrainingHelper(Helper):
-    """Reads inputs as they are given. inputs: [batch, time, width], or [time, batch, width] with ``time_major``;
-    sequence_length: int [batch]. The sample is the likeliest class.
+    """Helper that reads a sequence of inputs. The sample is the most likely class.
+
+    Args:
+        inputs: [batch, time, width], or [time, batch, width] with ``time_major``.
+        sequence_length: int [batch].
     """
 
     @api
@@ -84,8 +87,9 @@ class TrainingHelper(Helper):
 
 
 class ScheduledEmbeddingTrainingHelper(TrainingHelper):
-    """Reads the embedding of a sample of its own in place of an input, with a probability for each row and step (Bengio
-    et al. 2015).
+    """Helper that replaces an input by the embedding of its own sample, with a probability for each row and step.
+
+    See Bengio et al. 2015, scheduled sampling.
     """
 
     @api
@@ -114,9 +118,11 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
 
 
 class ScheduledOutputTrainingHelper(TrainingHelper):
-    """Reads its own output in place of an input, with a probability for each row and step.
+    """Helper that replaces an input by its own output, with a probability for each row and step.
 
-    next_inputs_fn: makes an input of an output. auxiliary_inputs: joined with every input.
+    Args:
+        next_inputs_fn: Function from an output to an input.
+        auxiliary_inputs: Tensor that is concatenated with every input.
     """
 
     @api
@@ -149,9 +155,12 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
 
 
 class GreedyEmbeddingHelper(Helper):
-    """Reads the embedding of its own likeliest class, until that is ``end_token``.
+    """Helper that reads the embedding of the most likely class, until that class is ``end_token``.
 
-    embedding: a table, or a function of ids. start_tokens: int [batch]. end_token: an int.
+    Args:
+        embedding: A table, or a function of ids.
+        start_tokens: int [batch].
+        end_token: An int.
     """
 
     @api
@@ -179,9 +188,9 @@ class GreedyEmbeddingHelper(Helper):
 
 
 class SampleEmbeddingHelper(GreedyEmbeddingHelper):
-    """Reads the embedding of a class that it draws by its probability, until that is ``end_token``.
+    """Helper that reads the embedding of a class drawn by its probability, until that class is ``end_token``.
 
-    softmax_temperature: what logits are divided by, a float or a scalar Tensor.
+    softmax_temperature: divisor of the logits, a float or a scalar Tensor.
     """
 
     @api
@@ -198,8 +207,10 @@ class SampleEmbeddingHelper(GreedyEmbeddingHelper):
 
 
 class CustomHelper(Helper):
-    """A helper of three functions: ``initialize_fn()``, ``sample_fn(time, outputs, state)`` and ``next_inputs_fn(time,
-    outputs, state, sample_ids)``.
+    """Helper of three functions.
+
+    They are ``initialize_fn()``, ``sample_fn(time, outputs, state)`` and ``next_inputs_fn(time, outputs, state,
+    sample_ids)``.
     """
 
     @api
@@ -224,8 +235,10 @@ class CustomHelper(Helper):
 
 
 class InferenceHelper(Helper):
-    """Reads what functions make of its own samples: ``sample_fn(outputs)``, ``end_fn(sample_ids)`` and
-    ``next_inputs_fn(sample_ids)``, without which samples are inputs.
+    """Helper whose functions compute samples and the next inputs.
+
+    They are ``sample_fn(outputs)``, ``end_fn(sample_ids)`` and ``next_inputs_fn(sample_ids)``. Without the last one,
+    samples are inputs.
     """
 
     @api
@@ -251,7 +264,7 @@ class InferenceHelper(Helper):
 
 
 def embedding_function(embedding: Any) -> Callable[[Any], Tensor]:
-    """A function of ids from one, or from a table."""
+    """Return a function of ids from a function or a table."""
     return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
 
 
@@ -263,5 +276,5 @@ def _probability(given: Any) -> Tensor:
 
 
 def _chosen(outputs: Tensor, probability: Tensor, seed: int | None) -> Tensor:
-    """Which rows read what they gave: bool [batch]."""
+    """Draw the rows that read their own output: bool [batch]."""
     return functions.less(random_uniform([outputs.type.shape[0]], seed=seed), probability)

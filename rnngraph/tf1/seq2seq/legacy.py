@@ -1,4 +1,4 @@
-"""``tf.contrib.legacy_seq2seq``: encoders and decoders over lists of one Tensor a step."""
+"""``tf.contrib.legacy_seq2seq``: encoders and decoders over lists with one Tensor a step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..ops.shapes import stop_gradient, xw_plus_b
 from .losses import Loss, check_lists, legacy_sequence_loss, sequence_loss_by_example
 
 Next = Callable[[Tensor, int], Tensor] | None
-"""A loop function: of a step's output and the next step's number, the next step's input."""
+"""Loop function: from a step's output and the next step's number to the next step's input."""
 
 Steps = Sequence[Tensor]
 Decoded = tuple[list[Tensor], Any]
@@ -32,8 +32,11 @@ Decoded = tuple[list[Tensor], Any]
 
 
 def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> Callable[[Tensor, int], Tensor]:
-    """The embedding of a step's likeliest symbol. projection: (weights, biases) from outputs to symbols. update:
-    whether gradients pass to the embedding.
+    """Return a loop function: the embedding of a step's most likely symbol.
+
+    Args:
+        projection: (weights, biases) from outputs to symbols.
+        update: True if gradients pass to the embedding.
     """
 
     def following(previous: Tensor, step: int) -> Tensor:
@@ -48,7 +51,10 @@ def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> 
 def rnn_decoder(
     decoder_inputs: Steps, initial_state: Any, cell: Cell, loop_function: Next = None, scope: Any = None
 ) -> Decoded:
-    """A cell over a list of inputs [batch, width], or with ``loop_function`` over what that makes of its outputs."""
+    """Run a cell over a list of inputs [batch, width].
+
+    With ``loop_function``, later inputs are computed from outputs.
+    """
     check_lists("rnn_decoder", decoder_inputs=decoder_inputs)
     check_cell(cell, "rnn_decoder")
     call: Any = cell
@@ -70,7 +76,7 @@ def rnn_decoder(
 def basic_rnn_seq2seq(
     encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, dtype: Any = "float32", scope: Any = None
 ) -> Decoded:
-    """An encoder, and a decoder that begins with its state; each has variables of its own."""
+    """Run an encoder, and a decoder that begins with its final state. Their variables are separate."""
     with variable_scope(scope or "basic_rnn_seq2seq"):
         _, state = static_rnn(copy.deepcopy(cell), list(encoder_inputs), dtype=dtype)
         return rnn_decoder(decoder_inputs, state, cell)
@@ -81,7 +87,7 @@ def tied_rnn_seq2seq(
     encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, loop_function: Next = None, dtype: Any = "float32",
     scope: Any = None,
 ) -> Decoded:  # fmt: skip
-    """An encoder, and a decoder with the same variables that begins with its state."""
+    """Run an encoder, and a decoder with the same variables that begins with its final state."""
     with variable_scope("combined_tied_rnn_seq2seq"):
         name = scope or "tied_rnn_seq2seq"
         _, state = static_rnn(cell, list(encoder_inputs), dtype=dtype, scope=name)
@@ -95,7 +101,7 @@ def embedding_rnn_decoder(
     output_projection: Any = None, feed_previous: bool = False, update_embedding_for_previous: bool = True,
     scope: Any = None,
 ) -> Decoded:  # fmt: skip
-    """``rnn_decoder`` over symbols: ints [batch], one a step."""
+    """Run ``rnn_decoder`` over symbols: ints [batch], one a step."""
     check_lists("embedding_rnn_decoder", decoder_inputs=decoder_inputs)
     with variable_scope(scope or "embedding_rnn_decoder"):
         embedding = get_variable("embedding", [num_symbols, embedding_size])
@@ -105,7 +111,7 @@ def embedding_rnn_decoder(
 
 
 def encoded(cell: Cell, inputs: Steps, symbols: int, size: int, dtype: str) -> Decoded:
-    """An encoder over symbols, by the names of a cell in TensorFlow's ``EmbeddingWrapper``."""
+    """Return an encoder over symbols, with the variable names of TensorFlow's ``EmbeddingWrapper``."""
     check_lists("an encoder", encoder_inputs=inputs)
     with variable_scope("rnn"), variable_scope("embedding_wrapper"):
         usual = random_uniform_initializer(-(3**0.5), 3**0.5)
@@ -122,8 +128,11 @@ def embedding_rnn_seq2seq(
     embedding_size: int, output_projection: Any = None, feed_previous: Any = False, dtype: Any = None,
     scope: Any = None,
 ) -> Decoded:  # fmt: skip
-    """An encoder of symbols, and a decoder that begins with its state; outputs are logits of symbols, or the cell's
-    where ``output_projection`` is given. feed_previous: whether the decoder reads its own symbols, a bool or a Tensor.
+    """Run an encoder of symbols, and a decoder that begins with its final state.
+
+    Outputs are logits of symbols, or the cell's outputs if ``output_projection`` is set.
+
+    feed_previous: True if the decoder reads its own symbols; a bool or a Tensor.
     """
     with variable_scope(scope or "embedding_rnn_seq2seq", dtype=None if dtype is None else dtype_name(dtype)) as within:
         _, state = encoded(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
@@ -144,7 +153,7 @@ def embedding_tied_rnn_seq2seq(
     num_decoder_symbols: int | None = None, output_projection: Any = None, feed_previous: Any = False,
     dtype: Any = None, scope: Any = None,
 ) -> Decoded:  # fmt: skip
-    """``embedding_rnn_seq2seq`` with one embedding and one cell for both."""
+    """Run ``embedding_rnn_seq2seq`` with one embedding and one cell for encoder and decoder."""
     check_lists("embedding_tied_rnn_seq2seq", encoder_inputs=encoder_inputs)
     check_lists("embedding_tied_rnn_seq2seq", decoder_inputs=decoder_inputs)
     kind = None if dtype is None else dtype_name(dtype)
@@ -163,8 +172,11 @@ def embedding_tied_rnn_seq2seq(
 
 
 def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decoded:
-    """What a decoder gives that reads its own outputs, or what is fed. decode: of whether it does, and of whether the
-    embedding of what it reads is trained. Where a run alone knows, both are computed, with the same variables.
+    """Return the result of a decoder that reads its own outputs, or its inputs.
+
+    If ``feed_previous`` is a Tensor, both are computed with the same variables, and one is selected.
+
+    decode: function of (True if it reads its outputs, True if their embedding is trained).
     """
     if not isinstance(feed_previous, Tensor):
         return decode(bool(feed_previous), True)
@@ -188,9 +200,11 @@ def model_with_buckets(
     seq2seq: Callable[[Steps, Steps], Decoded], softmax_loss_function: Loss = None, per_example_loss: bool = False,
     name: str | None = None,
 ) -> tuple[list[list[Tensor]], list[Tensor]]:  # fmt: skip
-    """One model for several lengths, with one set of variables: (outputs, losses), of each bucket.
+    """Build one model for several lengths, with one set of variables. Returns (outputs, losses) of each bucket.
 
-    buckets: (steps of the encoder, steps of the decoder). seq2seq: a function of both lists of inputs.
+    Args:
+        buckets: (steps of the encoder, steps of the decoder) of each.
+        seq2seq: Function of both lists of inputs.
     """
     if not isinstance(buckets, list | tuple) or not buckets:
         raise DtypeError(f"buckets is a list of (encoder's steps, decoder's steps), not {shown(buckets)}")

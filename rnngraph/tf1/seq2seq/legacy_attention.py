@@ -25,7 +25,7 @@ from .losses import check_lists
 
 
 def _linear(values: Sequence[Tensor], width: int) -> Tensor:
-    """[values] kernel + bias, variables of the scope that is open."""
+    """Return [values] kernel + bias, with variables of the open scope."""
     joined = values[0] if len(values) == 1 else concat(list(values), 1)
     kernel = get_variable("kernel", [joined.width, width], joined.dtype)
     bias = get_variable("bias", [width], joined.dtype, zeros_initializer())
@@ -34,7 +34,7 @@ def _linear(values: Sequence[Tensor], width: int) -> Tensor:
 
 
 class _Heads:
-    """What attends: contexts of a state, one for each head. Variables are of the scope that is open."""
+    """Attention with several heads: one context of a state for each. Its variables are in the open scope."""
 
     def __init__(self, states: Tensor, count: int, dtype: str) -> None:
         self.states, self.size, self.count = states, states.width, count
@@ -45,11 +45,11 @@ class _Heads:
             self._heads.append((keys, get_variable(f"AttnV_{head}", [self.size], dtype)))
 
     def none(self, rows: Any) -> list[Tensor]:
-        """Contexts before the first step."""
+        """Return zeros, the contexts before the first step."""
         return [zeros([rows, self.size], self.states.dtype) for _ in self._heads]
 
     def contexts(self, state: Any) -> list[Tensor]:
-        """Contexts [batch, size]."""
+        """Return the contexts [batch, size] of a state."""
         leaves = flatten(state)
         query = leaves[0] if len(leaves) == 1 else concat(leaves, 1)
         found = []
@@ -62,7 +62,7 @@ class _Heads:
 
 
 class _Attending(RNNCell):
-    """A step of a decoder that attends. Its state is the cell's, and the contexts of the step before."""
+    """Step of a decoder with attention. Its state is the cell's, and the contexts of the previous step."""
 
     def __init__(self, cell: Any, heads: _Heads, width: int, has_attended: bool) -> None:
         super().__init__()
@@ -91,11 +91,14 @@ def attention_decoder(
     num_heads: int = 1, loop_function: Next = None, dtype: Any = None, scope: Any = None,
     initial_state_attention: bool = False,
 ) -> Decoded:  # fmt: skip
-    """A cell over a list of inputs that attends to ``attention_states`` [batch, entries, width] at every step.
+    """Run a cell over a list of inputs, with attention to ``attention_states`` [batch, entries, width] at every step.
 
-    Each step reads its input joined with the contexts of the step before, and gives a projection of its output joined
-    with its own. loop_function: makes the next input of an output. initial_state_attention: whether the first step has
-    contexts, of the initial state.
+    Each step reads its input joined with the contexts of the previous step. Its result is a projection of the cell's
+    output joined with its own contexts.
+
+    Args:
+        loop_function: Function from an output to the next input.
+        initial_state_attention: True if the first step has the contexts of the initial state, instead of zeros.
     """
     check_lists("attention_decoder", decoder_inputs=decoder_inputs)
     check_cell(cell, "attention_decoder")
@@ -131,7 +134,7 @@ def embedding_attention_decoder(
     feed_previous: bool = False, update_embedding_for_previous: bool = True, dtype: Any = None, scope: Any = None,
     initial_state_attention: bool = False,
 ) -> Decoded:  # fmt: skip
-    """``attention_decoder`` over symbols: ints [batch], one a step."""
+    """Run ``attention_decoder`` over symbols: ints [batch], one a step."""
     check_lists("embedding_attention_decoder", decoder_inputs=decoder_inputs)
     kind = None if dtype is None else dtype_name(dtype)
     with variable_scope(scope or "embedding_attention_decoder", dtype=kind):
@@ -150,7 +153,7 @@ def embedding_attention_seq2seq(
     embedding_size: int, num_heads: int = 1, output_projection: Any = None, feed_previous: Any = False,
     dtype: Any = None, scope: Any = None, initial_state_attention: bool = False,
 ) -> Decoded:  # fmt: skip
-    """``embedding_rnn_seq2seq`` whose decoder attends to the encoder's outputs."""
+    """Run ``embedding_rnn_seq2seq`` with a decoder that attends to the encoder's outputs."""
     kind = None if dtype is None else dtype_name(dtype)
     with variable_scope(scope or "embedding_attention_seq2seq", dtype=kind) as within:
         outputs, state = encoded(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)

@@ -1,4 +1,4 @@
-"""``tf.nn.raw_rnn``: a cell whose inputs, states and outputs a function of the program's own makes."""
+"""``tf.nn.raw_rnn``: a cell whose inputs, states and outputs a function of the program computes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ def raw_rnn(
     cell: Any, loop_fn: Callable[..., Any], parallel_iterations: int | None = None, swap_memory: bool = False,
     scope: Any = None,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
-    """(a TensorArray of what steps gave, or a nest of them, final state, final loop state).
+    """Run a cell. Returns (TensorArray of the steps' outputs, or a nest of them; final state; final loop state).
 
-    loop_fn: a function of (time, cell_output, cell_state, loop_state) that gives (finished [batch], next input, next
-    state, what the step gives, next loop state). At time 0 the last three of what it takes are None; there it gives the
-    initial state, and zeros like what each step gives, or None where that is the cell's output. There are as many steps
-    as a TensorArray has entries that it reads at ``time``, or as a constant that it compares ``time`` with.
+    The number of steps is the number of entries of a TensorArray that ``loop_fn`` reads at ``time``, or the constant
+    that it compares ``time`` with.
+
+    Args:
+        loop_fn: Function of (time, cell_output, cell_state, loop_state) that returns (finished [batch], next input,
+            next
+            state, output of the step, next loop state). At time 0 the last three arguments are None. It then returns
+                the
+            initial state, and zeros like a step's output, or None if that is the cell's output.
     """
     check_cell(cell, _WHAT)
     loop_fn = taking(loop_fn, "loop_fn", "time", "cell_output", "cell_state", "loop_state")
@@ -71,7 +76,7 @@ def _five(given: Any) -> tuple[Any, Any, Any, Any, Any]:
 
 
 def _blank(cell: Any, inputs: Any, structure: Any) -> list[Tensor]:
-    """What finished rows give."""
+    """Return the output of finished rows."""
     first = flatten(inputs)[0]
     rows = first.type.shape[0]
     if structure is None:

@@ -1,4 +1,4 @@
-"""Steps that go on until every row of a batch is finished: what ``raw_rnn`` and ``dynamic_decode`` share."""
+"""Loops that run until every row of a batch is finished, for ``raw_rnn`` and ``dynamic_decode``."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ from ..flow.loop import Loop, inside_of, substituted
 from ..table.missing import GUIDE
 
 Body = Callable[[Tensor, Tensor, Any], tuple[Any, Tensor, Sequence[Tensor]]]
-"""Of a step's number, of whether each row is finished and of what is carried: what is carried on, whether each row is
-finished then, and what the step gives.
+"""Step function of (step number, mask of finished rows, carried values).
+
+It returns (next carried values, next mask of finished rows, results of the step).
 """
 
 
 class Stepping:
-    """Steps of a batch. what: names them in errors. initial: a nest of what is carried; finished: bool [batch], or
-    [batch, beams].
+    """Loop over a batch.
+
+    Attributes:
+        what: Name of the loop in errors.
+        initial: Nest of the initial carried values.
+        finished: Initial mask of finished rows: bool [batch], or [batch, beams].
     """
 
     def __init__(self, what: str, initial: Any, finished: Any) -> None:
@@ -44,10 +49,11 @@ class Stepping:
         return as_tensor(leaf)
 
     def run(self, body: Body, maximum: Any = None) -> tuple[Any, list[Tensor]]:
-        """What is carried after the last step, and what steps gave, [steps, …] each, 0 past the last step.
+        """Run the loop. Returns (carried values after the last step, the steps' results [steps, …], 0 past the last
+        step).
 
-        maximum: the most steps that there may be. Without it steps must read an entry of a TensorArray each, or be
-        finished by their number.
+        maximum: maximum number of steps. Without it, each step must read an entry of a TensorArray, or compare its
+        number with a bound to finish.
         """
         loop = self.loop
         time = loop.formal("time", TensorType("int32", ()))
@@ -91,9 +97,11 @@ class Stepping:
         self, roots: list[Node], time: Tensor, formals: Sequence[Tensor], bounds: Sequence[Dim],
         limits: Sequence[Tensor], maximum: Any,
     ) -> tuple[list[Node], Dim]:  # fmt: skip
-        """Return values of a step that reads sequences by its number, and how many steps there are.
+        """Return the values of a step that reads sequences by its number, and the number of steps.
 
-        bounds: numbers of steps that are known while declaring; limits: those that a run can compute before the loop.
+        Args:
+            bounds: Numbers of steps that are known at declaration.
+            limits: Numbers of steps that a run can compute before the loop.
         """
         counts = Counts({time.node: 0})
         inside = inside_of(roots, [time.node, *(formal.node for formal in formals)])
@@ -122,23 +130,25 @@ class Stepping:
 
 
 def _from(array: Tensor, first: int) -> Tensor:
-    """Entries from ``first`` on, with zeros behind, which steps read once all rows are finished."""
+    """Return entries from ``first`` on, followed by zeros, which steps read when all rows are finished."""
     if not first:
         return array
     return functions.concat([array[first:], zeros_like(array[:first])], 0)
 
 
 class _End(NamedTuple):
-    """A comparison of the step's number with values that are known before the loop, by which all rows are finished.
+    """Comparison of the step number with values known before the loop, by which all rows finish.
 
-    values: the numbers; first: the step's number at the first step, with what is added to it.
+    Attributes:
+        values: Values that are compared with.
+        first: Step number at the first step, including an added constant.
     """
 
     values: Node
     first: int
 
     def limit(self) -> Tensor | None:
-        """Return the number of steps that there are at most; None if the values are no ints."""
+        """Return the maximum number of steps; None if the values are not ints."""
         if self.values.op == "constant":
             array = self.values["value"]
             return constant(max(int(np.ceil(array.max())) - self.first + 1, 0)) if array.size else None
@@ -149,7 +159,7 @@ class _End(NamedTuple):
 
 
 def _ends(finished: Node, counts: Counts, inside: Container[Node]) -> Iterator[_End]:
-    """Yield the comparisons of the step's number that finish all rows. inside: nodes that depend on a step."""
+    """Yield the comparisons of the step number that finish all rows. inside: nodes that depend on a step."""
     node = _source(finished)
     if node.op == "or":
         for operand in node.operands:
@@ -163,7 +173,7 @@ def _ends(finished: Node, counts: Counts, inside: Container[Node]) -> Iterator[_
 
 
 def _source(node: Node) -> Node:
-    """What a value repeats."""
+    """Return the node that a node repeats."""
     while True:
         if node.op in ("broadcast", "reshape", "cast"):
             node = node.operands[0]
@@ -174,7 +184,7 @@ def _source(node: Node) -> Node:
 
 
 def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
-    """The most steps as a scalar, and as a size where it is one."""
+    """Return the maximum number of steps as a scalar, and as a size if it is one."""
     found = as_tensor(maximum)
     if found.rank or found.dtype not in INTEGERS:
         raise DtypeError(f"{what}: the most steps that there may be are a scalar int, not {shown(maximum)}")
@@ -182,14 +192,14 @@ def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
 
 
 def _least(sizes: Sequence[Dim]) -> Dim | None:
-    """The least of ints; else the first open size, which the others are beside."""
+    """Return the smallest int, else the first open size. The others must equal it."""
     open_ones = [size for size in sizes if not isinstance(size, int)]
     fixed = [size for size in sizes if isinstance(size, int)]
     return open_ones[0] if open_ones else min(fixed, default=None)
 
 
 def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
-    """``old`` in rows that are finished; what has no rows is passed on."""
+    """Return ``old`` in finished rows, ``new`` elsewhere. Values without rows are ``new``."""
     if new.rank < finished.rank:
         return new
     shape = (*finished.type.shape, *[1] * (new.rank - finished.rank))
@@ -197,10 +207,10 @@ def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
 
 
 def held(finished: Tensor, old: Any, new: Any) -> Any:
-    """``selected`` for nests."""
+    """Apply ``selected`` to nests."""
     return pack(new, [selected(finished, a, b) for a, b in zip(flatten(old), flatten(new), strict=True)])
 
 
 def zeros_like(nest: Any) -> Any:
-    """Zeros in the shapes of a nest's Tensors."""
+    """Return zeros in the shapes of a nest's Tensors."""
     return map_leaves(lambda leaf: build("broadcast", constant(0, leaf.dtype), shape=leaf.type.shape), nest)

@@ -1,4 +1,4 @@
-"""A graph as TensorBoard draws it (``GraphDef``), and numbers as pictures (PNG)."""
+"""Graphs for TensorBoard (``GraphDef``), and arrays as pictures (PNG)."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ class ListValue(Message):
 
 
 class AttrValue(Message):
-    """An attribute: a list of shapes."""
+    """Value of an attribute: a list of shapes."""
 
     FIELDS = {"list": message(1, ListValue)}  # noqa: RUF012
 
 
 class Attr(Message):
-    """An attribute and its name."""
+    """Attribute with its name."""
 
     FIELDS = {"key": text(1), "value": message(2, AttrValue)}  # noqa: RUF012
 
 
 class NodeDef(Message):
-    """A node."""
+    """Node of a graph."""
 
     FIELDS = {"name": text(1), "op": text(2), "input": raws(3), "attr": messages(5, Attr)}  # noqa: RUF012
 
 
 class GraphDef(Message):
-    """A graph."""
+    """Graph as TensorBoard reads it."""
 
     FIELDS = {"node": messages(1, NodeDef)}  # noqa: RUF012
 
 
 def graph_def(graph: Graph) -> bytes:
-    """What a graph declares, node by node, as TensorBoard reads it. Names are the program's where it gave some."""
+    """Return a graph's declarations, node by node, for TensorBoard. Names are the program's where it set some."""
     given, roots = _named(graph)
     order = [node for node in topological(roots) if node.op != "get"]
     names: dict[Node, str] = {}
@@ -71,7 +71,7 @@ def graph_def(graph: Graph) -> bytes:
 
 
 def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
-    """Names of nodes, and nodes that all others are reached from."""
+    """Return the names of nodes, and the nodes from which all others are reached."""
     variables: dict[Any, str] = {item.spec: item.full for item in graph.all_variables() if isinstance(item, Variable)}
     tensors: list[Tensor] = [*graph.owners, *(item for item in graph.named.values() if isinstance(item, Tensor))]
     tensors += [tensor for item in graph.named.values() if isinstance(item, Operation) for tensor in item.needs()]
@@ -84,7 +84,7 @@ def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
 
 
 def _source(node: Node) -> Node:
-    """What gives a value: of a driver's results the driver."""
+    """Return the node of a value; of a driver's result, the driver."""
     return node.operands[0] if node.op == "get" else node
 
 
@@ -102,7 +102,7 @@ def _shapes(node: Node) -> list[Shape]:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """A picture [height, width, 1, 3 or 4] of bytes as a PNG file (ISO/IEC 15948)."""
+    """Return a picture of bytes [height, width, 1, 3 or 4] as a PNG file (ISO/IEC 15948)."""
     height, width, channels = pixels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, width * channels)], 1)
     head = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)

@@ -1,4 +1,4 @@
-"""``tf.train.ExponentialMovingAverage``: variables that follow others."""
+"""``tf.train.ExponentialMovingAverage``: moving averages of variables."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ..core.variables import added_variable
 
 
 class ExponentialMovingAverage:
-    """average = average - (1 - decay) (average - variable), at each run of what ``apply`` gives.
+    """average = average - (1 - decay) (average - variable), at each run of the operation that ``apply`` returns.
 
-    num_updates: a number or a variable; the decay is then min(decay, (1 + num_updates) / (10 + num_updates)).
+    num_updates: a number or a variable. The decay is then min(decay, (1 + num_updates) / (10 + num_updates)).
     """
 
     @api
@@ -40,12 +40,12 @@ class ExponentialMovingAverage:
 
     @property
     def name(self) -> str:
-        """The last part of averages' names."""
+        """Last part of the averages' names."""
         return self._name
 
     @api
     def apply(self, var_list: Sequence[Any] | None = None) -> Operation:
-        """An operation that moves the averages of variables, of all that are trained by default."""
+        """Return an operation that updates the averages of variables, by default of all trainable ones."""
         graph = get_default_graph()
         found = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(var_list)
         for item in found:
@@ -62,19 +62,19 @@ class ExponentialMovingAverage:
 
     @api
     def average(self, var: Any) -> Variable | None:
-        """The variable that is a variable's average; None where there is none."""
+        """Return the average of a variable, or None."""
         return self._averages.get(getattr(var, "full", ""))
 
     @api
     def average_name(self, var: Any) -> str:
-        """The name of a variable's average."""
+        """Return the name of a variable's average."""
         if not isinstance(var, Variable):
             raise DtypeError(f"averages are of variables, not of {shown(var)}")
         return f"{var.full}/{self._name}"
 
     @api
     def variables_to_restore(self, moving_avg_variables: Sequence[Any] | None = None) -> dict[str, Any]:
-        """Variables by names in a checkpoint, for a ``Saver`` that restores averages in their place."""
+        """Return variables by their names in a checkpoint, for a ``Saver`` that restores averages in their place."""
         graph = get_default_graph()
         chosen = moving_avg_variables
         if chosen is None:
@@ -87,7 +87,7 @@ class ExponentialMovingAverage:
 
 
 class _Move(Operation):
-    """pairs: variables and their averages."""
+    """Operation that updates averages. pairs: (variable, average) of each."""
 
     def __init__(self, pairs: Sequence[tuple[Variable, Variable]], decay: float, updates: Any, name: str) -> None:
         self._pairs, self._decay, self._updates = list(pairs), decay, updates
@@ -100,7 +100,7 @@ class _Move(Operation):
         return specs_of(average for _, average in self._pairs)
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
-        decay = np.float32(self._decay)  # in float32 for all, as TensorFlow has it
+        decay = np.float32(self._decay)  # in float32 for all dtypes, as in TensorFlow
         if self._updates is not None:
             updates = np.float32(values[0] if values else self._updates)
             decay = np.minimum(decay, (1 + updates) / (10 + updates))

@@ -1,4 +1,4 @@
-"""Gradients as Tensors: placeholders that stand for them, which a run replaces by what they are."""
+"""Gradients as Tensors: placeholders that stand for derivatives, which a run computes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ FOUND = "found/"
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """What a stand-in stands for: the derivative of a scalar by a variable, or by any other node of a declaration."""
+    """Derivative for which a stand-in stands: of a scalar by a variable or by any other node."""
 
     loss: Tensor
     target: Node
 
     def name(self, graph: Any) -> str | None:
-        """The full name of the variable."""
+        """Return the full name of the variable."""
         found = graph.variables.get(self.target["slot"]) if self.target.op == "parameter" else None
         return None if found is None else found.full
 
@@ -54,7 +54,7 @@ class Derivative:
                 )
 
     def compute(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """What is asked for, in one native call; where gradients are of several losses, in one for each, and one."""
+        """Return the requested values. One loss takes one native call; several losses take one each, and a last one."""
         by_loss = _by_loss(asked.reads)
         if len(by_loss) == 1:
             ((loss, stand_ins),) = by_loss.items()
@@ -65,7 +65,7 @@ class Derivative:
 
     @staticmethod
     def ahead(session: Any, stand_ins: Sequence[Node], values: Values, seed: int) -> dict[Node, np.ndarray]:
-        """What stand-ins stand for, in one native call for each loss."""
+        """Return the values of stand-ins, with one native call for each loss."""
         graph, found = session.graph, dict[Node, np.ndarray]()
         fed = [node for node in values if node.op != "input"]
         for loss, group in _by_loss(stand_ins).items():
@@ -76,7 +76,7 @@ class Derivative:
 
 
 def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:
-    """Placeholders among nodes that stand for gradients."""
+    """Return the stand-ins of gradients on which nodes depend."""
     return [node for node in nodes if node.op == "input" and node.get("gradient") is not None]
 
 
@@ -88,7 +88,7 @@ def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
 
 
 def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, str | Node]:
-    """What stand-ins stand for, by them: names of variables, or nodes over the placeholders of a cut."""
+    """Return the targets of stand-ins: names of variables, or nodes over the placeholders of a cut."""
     found: dict[Node, str | Node] = {}
     for node in stand_ins:
         derivative: Derivative = node["gradient"]
@@ -107,7 +107,7 @@ def _gradient_program(graph: Any, loss: Tensor, stand_ins: Sequence[Node], asked
 
 
 class GradientProgram(FetchProgram):
-    """Tensors that are made of gradients of one loss, as arrays. targets: what these are of, by their stand-ins."""
+    """Program of Tensors that depend on gradients of one loss. targets: targets of the gradients, by stand-in."""
 
     def __init__(
         self, graph: Any, loss: Tensor, targets: Mapping[Node, str | Node], asked: Mapping[str, Tensor]
@@ -128,7 +128,7 @@ class GradientProgram(FetchProgram):
         self._form = by_name(compiled, self._names)
 
     def values(self, session: Any, cut: Any, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """What was asked for, in order."""
+        """Return the requested arrays, in order."""
         self.check(session)
         self.tell()
         found = self.program.training.run_form(self._form, self.feeds(session, cut, values, seed), seed)
@@ -144,7 +144,7 @@ def gradients(
     gate_gradients: Any = False, aggregation_method: Any = None, stop_gradients: Any = None,
     unconnected_gradients: Any = None,
 ) -> list[Tensor | None]:  # fmt: skip
-    """The derivative of ys, or of their sum, by each of xs; None by what they do not depend on."""
+    """Return the derivative of the sum of ys by each of xs; None for those on which they do not depend."""
     if grad_ys is not None or stop_gradients is not None:
         raise ArgumentError("tf.gradients takes no grad_ys and no stop_gradients; multiply ys, or use tf.stop_gradient")
     losses = list(ys) if isinstance(ys, list | tuple) else [ys]
@@ -168,7 +168,7 @@ def gradients(
 
 
 def stand_in(loss: Tensor, target: Node) -> Tensor:
-    """The Tensor that stands for a derivative: one for each loss and target of a graph."""
+    """Return the Tensor that stands for a derivative: one for each loss and target of a graph."""
     graph = get_default_graph()
     key = "stand-in", loss.node, target["slot"] if target.op == "parameter" else target
     if key not in graph.plans:
@@ -181,7 +181,7 @@ def stand_in(loss: Tensor, target: Node) -> Tensor:
 
 
 def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSpec]]:
-    """What variables nodes are, and which ones their drivers' cells read."""
+    """Return the parameters that nodes are, or that cells of drivers among them read."""
     own: set[ParameterSpec] = set()
     driven: set[ParameterSpec] = set()
     for node in nodes:
@@ -193,7 +193,7 @@ def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSp
 
 
 def reached_by(loss: Tensor) -> Reached:
-    """What a loss depends on, found once in a graph."""
+    """Return the dependencies of a loss, computed once in a graph."""
     plans = get_default_graph().plans
     if ("reached", loss.node) not in plans:
         plans["reached", loss.node] = Reached(loss)
@@ -202,7 +202,7 @@ def reached_by(loss: Tensor) -> Reached:
 
 
 def _differentiated(loss: Node) -> list[Node]:
-    """The nodes through which a derivative passes."""
+    """Return the nodes through which a derivative passes."""
     found, waiting = {loss: None}, [loss]
     while waiting:
         node = waiting.pop()
@@ -213,7 +213,7 @@ def _differentiated(loss: Node) -> list[Node]:
 
 
 class Reached:
-    """What a loss depends on."""
+    """Dependencies of a loss."""
 
     def __init__(self, loss: Tensor) -> None:
         self.nodes = dict.fromkeys(topological([loss.node]))
@@ -225,12 +225,12 @@ class Reached:
         self.own, self.driven = specs_of(self.nodes)
 
     def has(self, target: Tensor) -> bool:
-        """Whether it depends on a Tensor or variable."""
+        """True if the loss depends on a Tensor or variable."""
         node = target.node
         return node["slot"] in self.own | self.driven if node.op == "parameter" else node in self.nodes
 
     def gathers(self, target: Node) -> list[Node]:
-        """The lookups by which alone it depends on a variable; none where it depends on it otherwise."""
+        """Return the look-ups by which the loss depends on a variable; empty if it depends on it in another way."""
         if target.op != "parameter" or target["slot"] in self.driven:
             return []
         tables = {node for node in self.nodes if node.op == "parameter" and node["slot"] is target["slot"]}
@@ -239,16 +239,16 @@ class Reached:
         return users if lookups else []
 
 
-# Sizes of gradients ----------------------------------------------------------------------------------
+# Norms and limits of gradients ---------------------------------------------------------------------------
 
 
 def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
-    """(lookup, its gradient) of what TensorFlow keeps as ``IndexedSlices``: a row for each look-up of an embedding.
+    """Return (look-up, its gradient) for gradients that are ``IndexedSlices`` in TensorFlow: a row for each look-up.
 
-    Norms and limits are of these rows, in which an id that occurs twice counts twice.
+    Norms and limits use these rows, in which an id that occurs twice counts twice.
     """
     node, after = gradient.node, get_default_graph().after
-    if node.op == "reshape" and node in after:  # declared behind operations
+    if node.op == "reshape" and node in after:  # declared after operations
         node = node.operands[0]
     derivative = node.get("gradient") if node.op == "input" else None
     if derivative is None:
@@ -258,7 +258,7 @@ def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
 
 
 def _still(gradient: Tensor, limited: Tensor) -> Tensor:
-    """What was made of a gradient that TensorFlow keeps row by row, and keeps so."""
+    """Mark a function of a gradient as ``IndexedSlices`` as well."""
     rows = _rows_of(gradient)
     if rows:
         get_default_graph().plans["rows", limited.node] = rows
@@ -266,13 +266,16 @@ def _still(gradient: Tensor, limited: Tensor) -> Tensor:
 
 
 def _rows_of(gradient: Tensor) -> list[Node]:
-    """The look-ups of whose rows TensorFlow's ``IndexedSlices`` are; none where the gradient is an array."""
+    """Return the look-ups whose rows form TensorFlow's ``IndexedSlices``; empty if the gradient is an array."""
     found: list[Node] = [node for node, _ in _slices(gradient)]
     return found or get_default_graph().plans.get(("rows", gradient.node), [])
 
 
 def met_rows(gradient: Tensor) -> Tensor | None:
-    """Which rows of a table a step looks up, as bool [rows, 1, …]; None where the gradient is an array."""
+    """Return a mask of the rows of a table that a step looks up: bool [rows, 1, …].
+
+    None if the gradient is an array.
+    """
     total: Any = None
     for lookup in _rows_of(gradient):
         table, ids = lookup.operands
@@ -292,7 +295,7 @@ def _sum_of_squares(gradient: Tensor) -> Tensor:
 
 @gives_tensors
 def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
-    """The norm of all Tensors together."""
+    """Return the norm of all Tensors together."""
     total: Any = None
     for tensor in _given(t_list):
         squares = _sum_of_squares(tensor)
@@ -303,11 +306,11 @@ def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
 
 
 class AggregationMethod:
-    """``tf.AggregationMethod``: taken, and of no effect; gradients are added up in one fixed order."""
+    """``tf.AggregationMethod``: accepted and ignored. Gradients are summed in one fixed order."""
 
     @api
     def __init__(self) -> None:
-        """Nothing to be had: the names are the class's own."""
+        """Do nothing: the names are attributes of the class."""
 
     ADD_N = DEFAULT = 0
     EXPERIMENTAL_TREE, EXPERIMENTAL_ACCUMULATE_N = 1, 2
@@ -317,7 +320,7 @@ class AggregationMethod:
 def clip_by_global_norm(
     t_list: Sequence[Any], clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
-    """Tensors made smaller together where their norm is above ``clip_norm``, and that norm."""
+    """Scale Tensors together so that their global norm is at most ``clip_norm``. Returns them and the norm before."""
     _check_limit(clip_norm)
     norm = global_norm(t_list) if use_norm is None else as_tensor(use_norm)
     scale = clip_norm * functions.minimum(1.0 / norm, 1.0 / clip_norm)
@@ -327,7 +330,7 @@ def clip_by_global_norm(
 
 @gives_tensors
 def clip_by_norm(t: Tensor, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
-    """A Tensor made smaller where its norm is above ``clip_norm``."""
+    """Scale a Tensor so that its norm is at most ``clip_norm``."""
     t = as_tensor(t)
     _check_limit(clip_norm)
     if axes is None:
@@ -343,9 +346,9 @@ def _check_limit(clip_norm: Any) -> None:
 
 
 def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
-    """A Tensor within limits, of which the lower one wins; the gradient of an embedding row by row of its look-ups.
+    """Clamp a Tensor. The lower limit wins. The gradient of an embedding is clamped row by row of its look-ups.
 
-    Equal to a limit, it has the gradient.
+    A value equal to a limit has the gradient.
     """
     slices = _slices(t) if isinstance(t, Tensor) else []
     if not slices:

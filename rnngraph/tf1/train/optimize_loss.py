@@ -1,4 +1,4 @@
-"""``tf.contrib.layers.optimize_loss``: an optimizer by its name, clipping, decay and summaries in one call."""
+"""``tf.contrib.layers.optimize_loss``: an optimizer by name, with clipping, decay and summaries, in one call."""
 
 from __future__ import annotations
 
@@ -45,12 +45,14 @@ def optimize_loss(
     update_ops: Any = None, variables: Any = None, name: str | None = None, summaries: Sequence[str] | None = None,
     colocate_gradients_with_ops: bool = False, increment_global_step: bool = True,
 ) -> Tensor:  # fmt: skip
-    """The loss, whose run takes a step; it is of before the step.
+    """Return the loss from before the step; fetching it takes a step.
 
-    learning_rate: a number, which becomes a variable, or a Tensor. optimizer: a name, such as "Adam", an optimizer, its
-    class, or a function of the rate that makes one. gradient_multipliers: factors by variable or by its name.
-    clip_gradients: the largest norm of all gradients together, or a function of (gradient, variable) pairs.
-    learning_rate_decay_fn: a function of the rate and of ``global_step``.
+    Args:
+        learning_rate: A number, which becomes a variable, or a Tensor.
+        optimizer: A name such as "Adam", an optimizer, its class, or a function of the rate.
+        gradient_multipliers: Factors by variable or by its name.
+        clip_gradients: Maximum global norm, or a function of (gradient, variable) pairs.
+        learning_rate_decay_fn: Function of the rate and of ``global_step``.
     """
     if gradient_noise_scale is not None:
         raise ArgumentError("optimize_loss: gradient_noise_scale is not offered; leave it out")
@@ -91,7 +93,7 @@ def _made(optimizer: Any, rate: Any) -> Optimizer:
             raise ArgumentError(f"optimize_loss: there is no optimizer {shown(optimizer)}; there are {names}")
         return OPTIMIZER_CLS_NAMES[optimizer](learning_rate=rate)
     found = optimizer
-    if callable(optimizer):  # a class, or a function
+    if callable(optimizer):  # a class or a function
         given = {} if rate is None else {"learning_rate": rate}
         found = taking(optimizer, "optimize_loss: optimizer", *given)(*given.values())
     if not isinstance(found, Optimizer):
@@ -100,7 +102,7 @@ def _made(optimizer: Any, rate: Any) -> Optimizer:
 
 
 def _scaled(gradient: Any, variable: Any, factors: Any) -> Any:
-    """A gradient times the factor of its variable, if it has one."""
+    """Return a gradient times the factor of its variable, if it has one."""
     known = [factors[key] for key in (variable.full, variable.name) if key in factors] if factors else []
     known += [factor for key, factor in (factors or {}).items() if key is variable]
     return gradient if gradient is None or not known else gradient * known[0]

@@ -24,9 +24,9 @@ Pair = tuple[Any, Any]
 
 
 class Optimizer:
-    """``tf.train.Optimizer``. A subclass gives a rule, and the numbers of it that may be Tensors.
+    """``tf.train.Optimizer``. A subclass defines a rule, and those of its numbers that may be Tensors.
 
-    slot_names: what TensorFlow calls the rule's slots, by ours.
+    slot_names: TensorFlow's names of the rule's slots, by ours.
     """
 
     GATE_NONE, GATE_OP, GATE_GRAPH = 0, 1, 2
@@ -40,19 +40,21 @@ class Optimizer:
         self._kept: dict[Any, Kept] = {}
 
     def get_name(self) -> str:
-        """Its name, which its variables have."""
+        """Return its name, which begins its variables' names."""
         return self._name
 
     def rule(self) -> Rule:
-        """The equations of an update."""
+        """Return the update equations."""
         raise GraphError("subclass rg.Optimizer for equations of your own, or use an optimizer of tf.train")
 
     def numbers(self) -> dict[str, Any]:
-        """What the equations read beside variables: numbers, functions of nothing, or Tensors."""
+        """Return the numbers that the equations read beside variables: numbers, functions without arguments, or
+        Tensors.
+        """
         return {}
 
     def powers(self) -> dict[str, float]:
-        """Numbers that begin as these, and are multiplied by them with each update."""
+        """Return numbers that each update multiplies by their initial values."""
         return {}
 
     @api
@@ -61,7 +63,7 @@ class Optimizer:
         aggregation_method: Any = None, colocate_gradients_with_ops: bool = False, name: str | None = None,
         grad_loss: Any = None,
     ) -> Operation:  # fmt: skip
-        """An operation that takes a step: the gradients of a loss, applied."""
+        """Return an operation that takes a step: computes and applies the gradients of a loss."""
         pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss)
         if all(gradient is None for gradient, _ in pairs):
             raise GraphError(f"the loss {loss!r} depends on none of the variables that are to be trained")
@@ -72,7 +74,7 @@ class Optimizer:
         self, loss: Tensor, var_list: Any = None, gate_gradients: int = 1, aggregation_method: Any = None,
         colocate_gradients_with_ops: bool = False, grad_loss: Any = None,
     ) -> list[Pair]:  # fmt: skip
-        """(gradient, variable) of each variable; the gradient is None where the loss does not depend on it."""
+        """Return (gradient, variable) of each variable. The gradient is None if the loss does not depend on it."""
         graph = get_default_graph()
         found = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
         for variable in found:
@@ -86,7 +88,7 @@ class Optimizer:
     def apply_gradients(
         self, grads_and_vars: Iterable[Pair], global_step: Any = None, name: str | None = None
     ) -> Operation:
-        """An operation that takes a step with these gradients, or what was made of them."""
+        """Return an operation that takes a step with gradients, or with functions of them."""
         pairs = [(gradient, variable) for gradient, variable in grads_and_vars if gradient is not None]
         if not pairs:
             raise GraphError("there are no gradients to apply: all are None")
@@ -109,23 +111,23 @@ class Optimizer:
         return made
 
     def get_slot_names(self) -> list[str]:
-        """Names of what it keeps of each variable."""
+        """Return the names of its slots."""
         return sorted(self.slot_names.get(slot, slot) for slot in self.rule().slots())
 
     def get_slot(self, var: Any, name: str) -> Any:
-        """What it keeps of a variable under a name; None where it keeps nothing."""
+        """Return the slot of a variable under a name, or None."""
         ours = {theirs: slot for slot, theirs in self.slot_names.items()}.get(name, name)
         kept = self._kept.get(get_default_graph())
         return None if kept is None else kept.variables.get((var.full, ours))
 
     def variables(self) -> list[Any]:
-        """What it keeps of all variables."""
+        """Return all its variables."""
         kept = self._kept.get(get_default_graph())
         return [] if kept is None else kept.all_variables()
 
 
 class GradientDescentOptimizer(Optimizer):
-    """p = p − rate · g."""
+    """Gradient descent: p = p − rate · g."""
 
     @api
     def __init__(self, learning_rate: Any, use_locking: bool = False, name: str = "GradientDescent") -> None:
@@ -140,7 +142,7 @@ class GradientDescentOptimizer(Optimizer):
 
 
 class MomentumOptimizer(Optimizer):
-    """Momentum, or Nesterov's, as TensorFlow has it."""
+    """Momentum, or Nesterov's momentum, in TensorFlow's form."""
 
     slot_names: Mapping[str, str] = {"accumulator": "momentum"}
 
@@ -160,7 +162,7 @@ class MomentumOptimizer(Optimizer):
 
 
 class AdamOptimizer(Optimizer):
-    """Adam, whose epsilon is added to the root before it is corrected."""
+    """Adam. Epsilon is added to the root before the bias correction."""
 
     slot_names: Mapping[str, str] = {"mean": "m", "square": "v"}
 
@@ -191,7 +193,7 @@ class AdamOptimizer(Optimizer):
 
 
 class RMSPropOptimizer(Optimizer):
-    """RMSProp, whose mean of squares begins with 1 and whose epsilon stands under the root."""
+    """RMSProp. The mean of squares begins with 1, and epsilon is under the root."""
 
     slot_names: Mapping[str, str] = {"square": "rms", "mean": "mg"}
 
@@ -286,7 +288,7 @@ class FtrlOptimizer(Optimizer):
 
 
 class ProximalGradientDescentOptimizer(Optimizer):
-    """Gradient descent with penalties of both norms."""
+    """Gradient descent with proximal L1 and L2 penalties."""
 
     @api
     def __init__(
@@ -305,7 +307,7 @@ class ProximalGradientDescentOptimizer(Optimizer):
 
 
 class ProximalAdagradOptimizer(Optimizer):
-    """Adagrad with penalties of both norms."""
+    """Adagrad with proximal L1 and L2 penalties."""
 
     slot_names: Mapping[str, str] = {"sum": "accumulator"}
 
@@ -358,7 +360,7 @@ def _above(value: Any, what: str) -> float:
 
 
 def _strength(what: str, value: Any) -> float:
-    """A penalty's, as TensorFlow rounds it."""
+    """Return the strength of a penalty, rounded as TensorFlow does."""
     check_within(f"{what}_regularization_strength", value, 0, float("inf"))
     return rounded(value)
 

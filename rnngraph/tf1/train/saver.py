@@ -1,4 +1,4 @@
-"""``tf.train.Saver``: values of variables in files that TensorFlow reads and writes."""
+"""``tf.train.Saver``: values of variables in files of TensorFlow's format."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from .checkpoints import checkpoint_exists, get_checkpoint_state, update_checkpo
 
 
 class Saver:
-    """Writes and reads checkpoints of TensorFlow's own format, an optimizer's variables included.
+    """Writes and reads checkpoints of TensorFlow's format, including an optimizer's variables.
 
-    var_list: variables, or {name in the file: variable}; None: all that there are when the saver is made. max_to_keep:
-    how many of the newest checkpoints stay; 0 or None: all.
+    Args:
+        var_list: Variables, or {name in the file: variable}. None: all variables that exist then.
+        max_to_keep: Number of newest checkpoints that stay. 0 or None: all.
     """
 
     @api
@@ -51,15 +52,15 @@ class Saver:
 
     @property
     def last_checkpoints(self) -> list[str]:
-        """Prefixes of those that are kept, the oldest first."""
+        """Prefixes of the checkpoints that are kept, the oldest first."""
         return list(self._kept)
 
     def set_last_checkpoints(self, last_checkpoints: Any) -> None:
-        """Prefixes of those that are kept, as another saver left them."""
+        """Set the prefixes of the checkpoints that are kept, from another saver."""
         self._kept = [item[0] if isinstance(item, tuple) else item for item in last_checkpoints]
 
     def recover_last_checkpoints(self, checkpoint_paths: Any) -> None:
-        """Keeps those of these checkpoints that there are."""
+        """Keep those of these checkpoints that exist."""
         self._kept = [path for path in checkpoint_paths if checkpoint_exists(path)]
 
     @api
@@ -68,9 +69,9 @@ class Saver:
         meta_graph_suffix: str = "meta", write_meta_graph: bool = True, write_state: bool = True,
         strip_default_attrs: bool = False, save_debug_info: bool = False,
     ) -> str:  # fmt: skip
-        """Writes a checkpoint; gives its prefix, with ``-global_step`` at its end where that is given.
+        """Write a checkpoint. Returns its prefix, which ends with ``-global_step`` if that is set.
 
-        No ``.meta`` file is written, as there is no graph of TensorFlow's.
+        No ``.meta`` file is written, because there is no graph of TensorFlow's.
         """
         session, path = present_session(sess), os.fspath(as_path(save_path))
         if global_step is not None:
@@ -96,7 +97,7 @@ class Saver:
 
     @api
     def restore(self, sess: Any, save_path: str | None) -> None:
-        """Gives variables the values that a checkpoint has, of TensorFlow's or of ours: all or none."""
+        """Set variables to the values of a checkpoint, of TensorFlow or of rnngraph: all or none."""
         session = present_session(sess)
         if save_path is None:
             raise ArgumentError("can't restore from None; tf.train.latest_checkpoint found no checkpoint")
@@ -123,7 +124,7 @@ class Saver:
             session.set_value(variable, found[name])
 
     def _take_shared(self, session: Any, found: dict[str, np.ndarray], path: str) -> None:
-        """Add variables of copies of a cell, of which the checkpoint has one set, as TensorFlow 1.2 and later write."""
+        """Add variables of copies of a cell. Checkpoints of TensorFlow 1.2 and later have one set for all copies."""
         copies = session.graph.copies
         taken = []
         for name in self._variables:

@@ -1,4 +1,4 @@
-"""Variables that an optimizer keeps beside those that it trains: slots of each variable, and powers of numbers."""
+"""Variables of an optimizer beside those that it trains: slots of each variable, and powers of numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SlotArrays:
         self.variables: dict[str, Slot] = {}
 
     def add(self, key: str, full: str, start: np.ndarray) -> Slot:
-        """Make the variable of a slot."""
+        """Create the variable of a slot."""
         self.arrays[key] = start.copy()
         self.variables[key] = Slot(self, key, full, start)
         return self.variables[key]
@@ -44,8 +44,9 @@ class Slot(ExtraVariable):
 class Kept:
     """Slots and powers of an optimizer in one graph, shared by all its training operations.
 
-    variables: slots by variable and name. powers: numbers that each update multiplies by ``factors``, such as β₁ᵗ, in
-    float32, as TensorFlow has them.
+    Attributes:
+        variables: Slots by variable and name.
+        powers: Numbers that each update multiplies by ``factors``, such as β₁ᵗ, in float32 as in TensorFlow.
     """
 
     def __init__(self, graph: Any, factors: Mapping[str, float]) -> None:
@@ -57,19 +58,19 @@ class Kept:
         self.power_variables = [self._add_power(name) for name in self._factors]
 
     def all_variables(self) -> list[ExtraVariable]:
-        """Powers and slots, by name."""
+        """Return powers and slots, by name."""
         return sorted([*self.power_variables, *self.variables.values()], key=lambda item: item.full)
 
     def advance(self) -> None:
-        """Go on to the powers of the next update."""
+        """Advance to the powers of the next update."""
         for name, factor in self._factors.items():
-            power = np.float32(self.powers[name] * factor)  # the product is exact before it is rounded
+            power = np.float32(self.powers[name] * factor)  # the product is exact before rounding
             self.powers[name] = float(power)
 
     def add_slots(self, rule: Rule, variable: Variable, name: str) -> None:
-        """Make or find the slots of a variable under the variable scope that is open, where there are none yet.
+        """Create or find the slots of a variable under the open variable scope, if there are none yet.
 
-        name: the optimizer's.
+        name: name of the optimizer.
         """
         for slot, value in rule.slots().items():
             if (variable.full, slot) not in self.variables:
@@ -109,7 +110,7 @@ class Kept:
         return made
 
     def _shared(self, key: str, known: Any) -> Slot:
-        """The slot of another optimizer, which updates of both read and write."""
+        """Return the slot of another optimizer. Updates of both then read and write it."""
         if not isinstance(known, Slot) or known.key != key:
             raise NotOfferedError(
                 f"{known!r} is a slot of another kind of optimizer, or of another variable; give this optimizer a "

@@ -22,11 +22,11 @@ from .saver import Saver
 from .schedules import get_global_step
 
 USE_DEFAULT = 0
-"""Argument of ``Supervisor`` for which it makes the object itself."""
+"""Value of an argument of ``Supervisor`` for its default object."""
 
 
 class SavingSession(Session):
-    """A session that saves checkpoints and summaries between runs, when their time has come."""
+    """Session that saves checkpoints and summaries between runs, when they are due."""
 
     def __init__(self, target: str = "", graph: Any = None, config: Any = None) -> None:
         super().__init__(target, graph, config)
@@ -37,9 +37,9 @@ class SavingSession(Session):
         self._due.append(_Due(seconds, call))
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Run, and call what is due."""
+        """Run, then call due functions."""
         result = super().run(fetches, feed_dict, options, run_metadata)
-        due, self._due = self._due, []  # what they run is no run of the program
+        due, self._due = self._due, []  # their runs are not runs of the program
         for item in due:
             item.look()
         self._due = due
@@ -47,23 +47,23 @@ class SavingSession(Session):
 
 
 class _Due:
-    """A function that is called at intervals."""
+    """Function that is called at intervals."""
 
     def __init__(self, seconds: float, call: Any) -> None:
         self.seconds, self.call = seconds, call
         self.last = time.monotonic()
 
     def look(self) -> None:
-        """Call the function if its time has come."""
+        """Call the function if it is due."""
         if time.monotonic() - self.last >= self.seconds:
             self.call()
             self.last = time.monotonic()
 
 
 class Supervisor:
-    """``tf.train.Supervisor``: begins a session with a checkpoint or with initial values, and saves at intervals.
+    """``tf.train.Supervisor``: starts a session from a checkpoint or initial values, and saves at intervals.
 
-    Checkpoints and summaries are written between runs, so that no thread is needed.
+    Checkpoints and summaries are written between runs, so no thread is needed.
     """
 
     USE_DEFAULT = USE_DEFAULT
@@ -104,7 +104,7 @@ class Supervisor:
         self, master: str = "", config: Any = None, start_standard_services: bool = True,
         close_summary_writer: bool = True,
     ) -> Iterator[Session]:  # fmt: skip
-        """A session that has values. The end of data ends the block without an error."""
+        """Open a session whose variables have values. The end of data ends the block without an error."""
         session = self.prepare_or_wait_for_session(master, config, start_standard_services=start_standard_services)
         try:
             with session.as_default():
@@ -161,7 +161,7 @@ class Supervisor:
         self.summary_writer.add_summary(summary, number)
 
     def start_queue_runners(self, sess: Any, queue_runners: Any = None) -> list[Any]:
-        """Return no threads: runs fill queues by themselves."""
+        """Return no threads: runs fill queues themselves."""
         return []
 
     def start_standard_services(self, sess: Any) -> list[Any]:
@@ -179,7 +179,7 @@ class Supervisor:
         return self.coord.should_stop()
 
     def request_stop(self, ex: Any = None) -> None:
-        """Ask for a stop."""
+        """Request a stop."""
         self.coord.request_stop(ex)
 
     def stop(self, threads: Any = None, close_summary_writer: bool = True, ignore_live_threads: bool = False) -> None:
@@ -200,7 +200,7 @@ def _is_default(given: Any) -> bool:
 
 
 class SessionRunArgs:
-    """``tf.train.SessionRunArgs``: what a hook fetches beside a run."""
+    """``tf.train.SessionRunArgs``: fetches that a hook adds to a run."""
 
     @api
     def __init__(self, fetches: Any, feed_dict: Any = None, options: Any = None) -> None:
@@ -215,12 +215,12 @@ class SessionRunContext:
         self.original_args, self.session, self.stop_requested = original_args, session, False
 
     def request_stop(self) -> None:
-        """Ask for a stop after the run."""
+        """Request a stop after the run."""
         self.stop_requested = True
 
 
 class SessionRunValues:
-    """``tf.train.SessionRunValues``: what a hook's fetches gave."""
+    """``tf.train.SessionRunValues``: values of a hook's fetches."""
 
     @api
     def __init__(self, results: Any, options: Any = None, run_metadata: Any = None) -> None:
@@ -228,23 +228,23 @@ class SessionRunValues:
 
 
 class SessionRunHook:
-    """``tf.train.SessionRunHook``: what is called around the runs of a monitored session."""
+    """``tf.train.SessionRunHook``: methods that are called around the runs of a monitored session."""
 
     @api
     def __init__(self) -> None:
-        """Nothing to be given."""
+        """Do nothing; there are no arguments."""
 
     def begin(self) -> None:
-        """Called before the session is made; may still declare."""
+        """Called before the session is created; may still declare."""
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         """Called when the variables have values."""
 
     def before_run(self, run_context: SessionRunContext) -> Any:
-        """Return ``SessionRunArgs`` of what is fetched beside a run, or None."""
+        """Return ``SessionRunArgs`` of the hook's fetches, or None."""
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Called after a run, with what was fetched beside it."""
+        """Called after a run, with the values of the hook's fetches."""
 
     def end(self, session: Any) -> None:
         """Called at the end, while the session is open."""
@@ -274,9 +274,9 @@ class StopAtStepHook(SessionRunHook):
 
 
 class MonitoredSession:
-    """``tf.train.MonitoredSession``: a session with hooks, which begins with the latest checkpoint of a directory.
+    """``tf.train.MonitoredSession``: a session with hooks, which starts from the latest checkpoint of a directory.
 
-    Within ``with``, the end of data ends the block without an error.
+    Inside ``with``, the end of data ends the block without an error.
     """
 
     def __init__(
@@ -295,15 +295,15 @@ class MonitoredSession:
 
     @property
     def graph(self) -> Any:
-        """The graph."""
+        """Graph of the session."""
         return self._session.graph
 
     def should_stop(self) -> bool:
-        """Return True once a hook asked for a stop, or data ended."""
+        """True after a hook requested a stop, or data ended."""
         return self._supervisor.should_stop()
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Run, with what hooks fetch beside it."""
+        """Run, with the fetches of hooks."""
         context = SessionRunContext(SessionRunArgs(fetches, feed_dict), self._session)
         asked = [hook.before_run(context) for hook in self._hooks]
         beside = {
@@ -370,7 +370,7 @@ def monitored_training_session(
     log_step_count_steps: int = 100, max_wait_secs: float = 7200, save_checkpoint_steps: Any = USE_DEFAULT,
     summary_dir: Any = None,
 ) -> MonitoredSession:  # fmt: skip
-    """``tf.train.MonitoredTrainingSession``: checkpoints each 600 s and summaries each 100 steps, by default."""
+    """``tf.train.MonitoredTrainingSession``: by default saves checkpoints every 600 s and summaries every 100 steps."""
     steps = None if _is_default(save_checkpoint_steps) else save_checkpoint_steps
     seconds = (600 if steps is None else None) if _is_default(save_checkpoint_secs) else save_checkpoint_secs
     summaries = 100 if _is_default(save_summaries_steps) else save_summaries_steps
@@ -382,7 +382,7 @@ def monitored_training_session(
 def monitored_session(
     session_creator: Any = None, hooks: Any = None, stop_grace_period_secs: float = 120
 ) -> MonitoredSession:
-    """``tf.train.MonitoredSession``, with variables that begin with their initial values."""
+    """``tf.train.MonitoredSession``, with variables that start from their initial values."""
     if session_creator is not None:
         raise RnnGraphError("session_creator= is not offered; use tf.train.MonitoredTrainingSession(checkpoint_dir=…)")
     return MonitoredSession(None, hooks or (), None, None, None)

@@ -1,4 +1,4 @@
-"""Training operations: a step of a Trainer, which computes what a run fetches beside it in the same native call."""
+"""Training operations: a step of a Trainer, which also computes the run's other fetches in the same native call."""
 
 from __future__ import annotations
 
@@ -25,16 +25,19 @@ from .rules import EveryRow, Rule, rounded
 from .slots import Kept
 
 MAX_PROGRAMS = 64
-"""Sets of fed Tensors for which a training operation keeps a program."""
+"""Maximum number of sets of fed Tensors for which a training operation keeps a program."""
 MAX_FETCHES = 256
-"""Runs, by what they fetch, of which a program keeps what they read."""
+"""Maximum number of sets of fetches for which a program keeps their dependencies."""
 
 
 class TrainOp(Step):
     """``optimizer.apply_gradients``: one update of its variables.
 
-    rule: the equations. numbers: of every update, rates and others, as numbers, functions or Tensors. kept: what the
-    optimizer keeps. declared: scalar Tensors among the numbers, which the update's native call computes.
+    Attributes:
+        rule: The equations.
+        numbers: Numbers of every update, such as rates: numbers, functions or Tensors.
+        kept: Slots and powers of the optimizer.
+        declared: Scalar Tensors among the numbers, which the update's native call computes.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class TrainOp(Step):
 
     @property
     def slot_names(self) -> list[str]:
-        """Full names of the slots that an update reads."""
+        """Return the full names of the slots that an update reads."""
         return [
             self.kept.variables[variable.full, slot].full for _, variable in self.pairs for slot in self.rule.slots()
         ]
@@ -105,7 +108,7 @@ class TrainOp(Step):
         return found
 
     def set_open_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
-        """Give the rule those numbers of the next update that the step's call does not compute."""
+        """Set the rule's numbers of the next update that the step's call does not compute."""
         for name, item in self._open.items():
             self.rule.present[name] = self._number(item, session, values, seed)
 
@@ -122,7 +125,7 @@ class TrainOp(Step):
 
 
 class AppliedStep:
-    """The update of a training operation with gradients that other calls of the run computed."""
+    """Update of a training operation with gradients that other calls of the run computed."""
 
     def __init__(self, op: TrainOp) -> None:
         self.op = op
@@ -150,10 +153,10 @@ class AppliedStep:
 
 
 class TrainProgram:
-    """The steps of one training operation where certain nodes are fed."""
+    """Steps of one training operation for one set of fed nodes."""
 
     def __init__(self, op: TrainOp | AppliedStep, asked: Asked, earlier: TrainProgram | None) -> None:
-        """earlier: one that lacks what is asked for."""
+        """Compile the steps. earlier: program for the same feeds that lacks some fetches."""
         graph = op.graph
         self.op, self.version = op, graph.version
         assert op.loss is not None, "a step of its own call has one loss"
@@ -186,11 +189,11 @@ class TrainProgram:
         self._fetched: BoundedCache[Asked, dict[str, Tensor]] = BoundedCache(MAX_FETCHES)
 
     def knows(self, asked: Asked) -> bool:
-        """Whether all that is asked for reads what the program has."""
+        """True if the program has everything that the fetches read."""
         return self.version == self.op.graph.version and (asked in self._reads or {*asked.reads} <= {*self.places})
 
     def step(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """A step; gives what is asked for."""
+        """Run a step, and return the requested values."""
         needed = self._reads.get(asked)
         if needed is None:
             nodes = [tensor.node for tensor in asked.tensors.values()]
@@ -211,7 +214,9 @@ class TrainProgram:
 
 
 def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
-    """The loss, which also reads what an update changes by gradients of other variables, such as of a copy."""
+    """Return the loss, with a dependence on values that an update changes by gradients of other variables, such as of a
+    copy.
+    """
     read = _variables(graph, [loss.node])
     for _, variable in op.pairs:
         if variable.full not in read:
@@ -220,7 +225,7 @@ def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
 
 
 def _counting(loss: Tensor, global_step: Variable | None) -> Tensor:
-    """The loss, with which a step adds 1 to the variable that counts updates."""
+    """Return the loss, with an increment of the variable that counts updates."""
     if global_step is None:
         return loss
     one = functions.cast(constant(1), global_step.type.dtype)
@@ -228,14 +233,14 @@ def _counting(loss: Tensor, global_step: Variable | None) -> Tensor:
 
 
 def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:
-    """Full names of variables that nodes read."""
+    """Return the full names of variables that nodes read."""
     own, driven = specs_of(topological(nodes))
     graph.all_variables()
     return {graph.variables[spec].full for spec in own | driven}
 
 
 def _loss_of(pairs: Sequence[tuple[Tensor, Variable]]) -> Tensor | None:
-    """The one loss of which gradients are made; None where these are made of several, or of none."""
+    """Return the one loss of the gradients; None if they have several or none."""
     found: dict[Node, Tensor] = {}
     for gradient, _ in pairs:
         for node in stand_ins_of(topological([gradient.node])):

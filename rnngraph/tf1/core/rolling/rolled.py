@@ -1,6 +1,6 @@
-"""Steps that a program wrote out in a loop of Python's, made one driver where each goes on from the one before.
+"""Rolls steps that a program wrote out in a Python loop into one driver, if each continues the one before.
 
-Law: values unchanged, but for what is drawn. A loop of 25 steps is then compiled as one step.
+Law: values unchanged, except drawn ones. A loop of 25 steps then compiles as one step.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .steps import Step, Steps, at_step, equal
 
 
 class Rolled:
-    """A declaration over the placeholders of a cut, in which chains of equal steps are drivers of several steps.
+    """Declaration over the placeholders of a cut, in which chains of equal steps are drivers of several steps.
 
-    roots: nodes that are to be computed. kept: nodes that must stay apart, such as those by which is differentiated.
+    roots: nodes to compute. kept: nodes that must remain, such as those by which a run differentiates.
     """
 
     def __init__(self, cut: Cut, roots: Iterable[Node], kept: Iterable[Node] = ()) -> None:
@@ -32,29 +32,29 @@ class Rolled:
             self._stages.append(Replaced(found))
 
     def __call__(self, root: Node) -> Node:
-        """A node as it is computed."""
+        """Return a node as it is computed."""
         node = self._cut(root)
         for stage in self._stages:
             node = stage(node)
         return node
 
     def tensor(self, tensor: Tensor) -> Tensor:
-        """``__call__`` for a Tensor."""
+        """Apply ``__call__`` to a Tensor."""
         node = self(tensor.node)
         return tensor if node is tensor.node else Tensor(node)
 
     def fed_by(self, node: Node) -> Node:
-        """What a feed of a declared node goes to."""
+        """Return the node that receives the feed of a declared node."""
         return self._cut.fed_by(node)
 
 
 class _Search(Steps):
-    """Looks for chains among what some roots need."""
+    """Search for chains of steps among the nodes that some roots need."""
 
     def replaced(self, single: set[Node]) -> dict[Node, Node]:
-        """What stands in place of the values of the first chain of two or more steps; nothing where there is none.
+        """Return replacements of the values of the first chain of two or more steps; empty if there is none.
 
-        single: drivers that are known to begin none.
+        single: drivers that are known to begin no chain.
         """
         for first in self.steps if len(self.steps) > 1 else ():
             if first in single:
@@ -73,8 +73,9 @@ class _Search(Steps):
         return _joined(chain) if len(chain) > 1 else {}
 
     def _following(self, node: Node, values: dict[int, Node]) -> Node | None:
-        """The step that goes on from all states of this one, where nothing else reads a state that only a last step
-        gives.
+        """Return the step that continues from all states of this one.
+
+        None if another node reads a state that only a last step returns.
         """
         driver: Driver = node["driver"]
         found = self.next_step(node, values)
@@ -92,7 +93,7 @@ class _Search(Steps):
 
 
 def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
-    """What stands in place of the values of a chain's steps."""
+    """Return replacements of the values of a chain's steps."""
     count, (first, _) = len(chain), chain[0]
     driver: Driver = first["driver"]
     given = driver.given(first.operands)

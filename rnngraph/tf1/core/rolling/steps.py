@@ -1,4 +1,4 @@
-"""Steps that a program wrote out: what reads their values, which one goes on from which, and whether they are equal."""
+"""Steps that a program wrote out: their readers, the step that continues each, and whether two are equal."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NAMES = {"site", "scope", "serial", "label"}
 
 
 Step = tuple[Node, dict[int, Node]]
-"""A driver of one step, and the nodes that are its values: states first, the output last."""
+"""Driver of one step, with the nodes that are its values: states first, the output last."""
 
 
 class Steps:
-    """The steps among what some roots need. kept: nodes that must stay apart."""
+    """Steps among the nodes that some roots need. kept: nodes that must remain."""
 
     def __init__(self, roots: Sequence[Node], kept: Collection[Node]) -> None:
         self.kept, self.roots = kept, set(roots)
@@ -34,11 +34,11 @@ class Steps:
                 self.users[operand].append(node)
 
     def values(self, step: Node) -> dict[int, Node]:
-        """The values of a step that something reads, by their places."""
+        """Return the values of a step that another node reads, by their positions."""
         return {user["index"]: user for user in self.users[step] if user.op == "get"}
 
     def descendants(self, first: Node) -> set[Node]:
-        """What depends on a node, and itself."""
+        """Return a node and all that depend on it."""
         found, pending = set[Node](), [first]
         while pending:
             node = pending.pop()
@@ -48,14 +48,14 @@ class Steps:
         return found
 
     def readers(self, node: Node) -> list[Node]:
-        """What reads a node, or what repeats it."""
+        """Return the readers of a node, or of nodes that repeat it."""
         found: list[Node] = []
         for user in self.users[node]:
             found += self.readers(user) if source(user) is node else [user]
         return found
 
     def next_step(self, step: Node, values: dict[int, Node]) -> Node | None:
-        """The step that begins with all states in which this one ends."""
+        """Return the step that begins with all states in which this one ends."""
         driver: Driver = step["driver"]
         if not driver.states or any(index not in values for index in range(len(driver.states))):
             return None
@@ -66,11 +66,11 @@ class Steps:
         return found
 
 
-# Whether steps are equal -----------------------------------------------------------------------------
+# Equality of steps -----------------------------------------------------------------------------------
 
 
 def equal(first: Node, other: Node) -> bool:
-    """Whether two drivers compute the same of their sequences and states."""
+    """True if two drivers compute the same function of their sequences and states."""
     a, b = first["driver"], other["driver"]
     sizes = [(len(driver.states), len(driver.captured)) for driver in (a, b)]
     if sizes[0] != sizes[1]:
@@ -85,7 +85,10 @@ def equal(first: Node, other: Node) -> bool:
 
 
 def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: bool) -> bool:
-    """Whether nodes compute the same in pairs. known: pairs that do. drawn: whether they may draw."""
+    """True if the nodes of each pair compute the same value.
+
+    known: pairs that do. drawn: True if random nodes may match.
+    """
     pending = list(pairs)
     while pending:
         a, b = pending.pop()
@@ -105,7 +108,7 @@ def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: boo
 
 
 def same_attributes(a: Node, b: Node) -> bool:
-    """But for names."""
+    """True if two nodes have equal attributes, apart from names."""
     ours, theirs = ({key: value for key, value in node.attributes if key not in NAMES} for node in (a, b))
     return ours.keys() == theirs.keys() and all(_same_value(ours[key], theirs[key]) for key in ours)
 
@@ -116,18 +119,18 @@ def _same_value(a: Any, b: Any) -> bool:
         return kinds[0] == kinds[1] and np.array_equal(a, b)
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(_same_value(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b) or (isinstance(a, Size) and isinstance(b, Size))  # steps that follow each other have one batch
+    return bool(a == b) or (isinstance(a, Size) and isinstance(b, Size))  # consecutive steps have one batch
 
 
 def alike(a: Any, b: Any) -> bool:
-    """Whether types are the same, where open sizes may be any."""
+    """True if two types are the same; open sizes match any open size."""
     if not isinstance(a, TensorType) or not isinstance(b, TensorType):
         return bool(a == b)
     return a.dtype == b.dtype and _same_value(tuple(a.shape), tuple(b.shape))
 
 
 def is_step(node: Node) -> bool:
-    """Whether a node is a driver of one step, to which nothing else belongs."""
+    """True if a node is a driver of one step, with no further parts."""
     if node.op != "driver":
         return False
     driver: Driver = node["driver"]
@@ -136,13 +139,13 @@ def is_step(node: Node) -> bool:
 
 
 def source(node: Node) -> Node:
-    """What a node repeats, if it is of the same shape."""
+    """Return the node that a node of the same shape repeats."""
     while node.op == "broadcast" and alike(node.type, node.operands[0].type):
         node = node.operands[0]
     return node
 
 
 def at_step(outputs: Tensor, step: int, kind: TensorType) -> Node:
-    """The output of a step, as [1, batch, width] or as [batch, width]."""
+    """Return the output of a step, as [1, batch, width] or as [batch, width]."""
     found = outputs[step : step + 1]
     return found.node if found.rank == kind.rank else build("reshape", found, shape=found.type.shape[1:]).node

@@ -1,4 +1,4 @@
-"""The cells with TensorFlow 1.15's arguments, under their own names: ``tf.nn.rnn_cell`` and ``tf.contrib.rnn``."""
+"""Cells with TensorFlow 1.15's arguments and names: ``tf.nn.rnn_cell`` and ``tf.contrib.rnn``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .signatures import LAYER, SIGNATURES, constructor
 
 
 class _Initialized(Scope):
-    """A scope whose kernels and biases start as the user of the cell said."""
+    """Scope that overrides the initializers of kernels and biases by those of the cell."""
 
     def __init__(self, scope: Scope, kernel: Any, bias: Any) -> None:
         self.__dict__.update(scope.__dict__)
@@ -39,29 +39,29 @@ class _Initialized(Scope):
 
 
 class SignedCell(TfCell):
-    """Cell of TensorFlow's, whose constructor has the signature of the table."""
+    """Base of cells whose constructor has its signature from the table."""
 
     keywords: ClassVar[Sequence[str]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         if cls.__name__ in SIGNATURES and cls.__module__.startswith(__package__):
-            cls.__init__ = constructor(cls, cls.keywords)  # type: ignore[method-assign]  # the very point
+            cls.__init__ = constructor(cls, cls.keywords)  # type: ignore[method-assign]  # the table replaces the constructor
         super().__init_subclass__(**options)
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        raise NotImplementedError  # a subclass has that of the table
+        raise NotImplementedError  # a subclass inherits the constructor
 
     def adapt(self, given: dict[str, Any]) -> None:
-        """Change arguments into those of the class of ours."""
+        """Convert arguments to those of rnngraph's class."""
 
     def take(self, given: dict[str, Any]) -> None:
-        """Take the arguments that the class of ours does not have."""
+        """Store the arguments that rnngraph's class lacks."""
 
 
 class TensorFlowCell(SignedCell):
-    """Cell that takes ``reuse``, ``name``, ``dtype`` and initializers beside the arguments of ours.
+    """Cell with the arguments ``reuse``, ``name``, ``dtype`` and initializers beside those of rnngraph's class.
 
-    A subclass of a program's own may give ``call(inputs, state)``, which may call this one's.
+    A program's subclass may override ``call(inputs, state)``, and call this one's.
     """
 
     keywords = LAYER
@@ -101,7 +101,7 @@ class TensorFlowCell(SignedCell):
         return output, new
 
     def call(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step, of which that of a subclass is made."""
+        """Run one step. A subclass may override it."""
         steps = get_default_graph().steps
         if not steps:
             raise ArgumentError(f"{self!r}.call belongs to a step; call the cell itself: cell(inputs, state)")
@@ -115,7 +115,7 @@ class TensorFlowCell(SignedCell):
 
 
 def _start(given: Any) -> Any:
-    """An initializer of a program's, or None."""
+    """Return an initializer of a program's, or None."""
     return None if given is None else array_initializer(given)
 
 
@@ -128,7 +128,7 @@ class BasicLSTMCell(TensorFlowCell, cells.BasicLSTMCell):
 
 
 class LSTMCell(TensorFlowCell, cells.LSTMCell):
-    """``rg.LSTMCell`` with TensorFlow's arguments. ``initializer``: of kernels, peepholes and projection."""
+    """``rg.LSTMCell`` with TensorFlow's arguments. ``initializer`` is used for kernels, peepholes and projection."""
 
 
 class GRUCell(TensorFlowCell, cells.GRUCell):
@@ -136,15 +136,15 @@ class GRUCell(TensorFlowCell, cells.GRUCell):
 
 
 class MultiRNNCell(SignedCell, wrappers.MultiRNNCell):
-    """``rg.MultiRNNCell``, called step by step too."""
+    """``rg.MultiRNNCell``, which can also be called step by step."""
 
 
 class HighwayWrapper(SignedCell, wrappers.HighwayWrapper):
-    """``rg.HighwayWrapper``, called step by step too."""
+    """``rg.HighwayWrapper``, which can also be called step by step."""
 
 
 class DropoutWrapper(SignedCell, wrappers.DropoutWrapper):
-    """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` are found without being given."""
+    """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` are not needed."""
 
     def take(self, given: dict[str, Any]) -> None:
         name = "dropout_state_filter_visitor"
@@ -152,7 +152,9 @@ class DropoutWrapper(SignedCell, wrappers.DropoutWrapper):
 
 
 class ResidualWrapper(SignedCell, wrappers.ResidualWrapper):
-    """``rg.ResidualWrapper`` with TensorFlow's arguments. ``residual_fn``: of (input, output), instead of their sum."""
+    """``rg.ResidualWrapper`` with TensorFlow's arguments. ``residual_fn``: function of (input, output), by default the
+    sum.
+    """
 
     residual_fn: Callable[[Tensor, Tensor], Tensor] | None
 

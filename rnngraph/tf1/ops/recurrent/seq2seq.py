@@ -24,17 +24,17 @@ _TAPS = 'leave it out: program.inference.taps(…)["alignments"] has the alignme
 
 
 class _Mechanism:
-    """Base of both kinds of attention: TensorFlow's arguments, and where variables are."""
+    """Base of both kinds of attention: TensorFlow's arguments, and the scope of variables."""
 
     keys: Tensor
     _scope: ScopeName
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.__init__ = constructor(cls)  # type: ignore[method-assign]  # with the signature of the table
+        cls.__init__ = constructor(cls)  # type: ignore[method-assign]  # the table replaces the constructor
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        raise NotImplementedError  # a subclass has that of the table
+        raise NotImplementedError  # a subclass inherits the constructor
 
     def memory_scope(self, where: Any) -> ScopeName:
         self._scope = layer_scope("memory_layer", None)
@@ -44,7 +44,7 @@ class _Mechanism:
         """Change nothing: both classes take the same arguments."""
 
     def take(self, given: dict[str, Any]) -> None:
-        """Take the arguments that attention of ours does not have. ``name`` is that of no variable."""
+        """Store the arguments that rnngraph's attention lacks. ``name`` names no variable."""
         get_default_graph().own(self.keys)
         penalize_all(self._scope)
         dtype = given.pop("dtype")
@@ -64,7 +64,10 @@ class LuongAttention(_Mechanism, attention.LuongAttention):
 
 
 class AttentionWrapper(SignedCell, attention.AttentionWrapper):
-    """``rg.AttentionWrapper`` with TensorFlow's arguments. ``name`` replaces ``attention_wrapper`` in names."""
+    """``rg.AttentionWrapper`` with TensorFlow's arguments.
+
+    ``name`` replaces ``attention_wrapper`` in variable names.
+    """
 
     def adapt(self, given: dict[str, Any]) -> None:
         given["attention"] = given.pop("attention_mechanism")
