@@ -1,8 +1,7 @@
-"""Operators that no function here reads, by the functions of ONNX's standard that define them.
+"""Expands operators without a reader by the function bodies of ONNX's standard.
 
-Bodies that are the same for all nodes are in ``function_bodies.json``. The package onnx, if installed, builds those
-that
-depend on a node's attributes and types.
+``function_bodies.json`` holds the bodies that are the same for all nodes. The package onnx, if installed, builds those
+that depend on a node's attributes and types.
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ def _built(
             return None
         types = [encode(_type(item)) for item in inputs]
         data: bytes = schema.get_context_dependent_function_with_opset_version(max(versions), encode(call), types)
-    except Exception:  # of the package's C++ library: an operator that it does not know, attributes that do not fit
+    except Exception:  # raised by the package's C++ library: unknown operators, invalid attributes
         return None
     return decode(messages.Function, data) if data else None
 

@@ -1,4 +1,4 @@
-"""The way in: a file, its inputs and outputs, and how often it is read until it is known what its layers are."""
+"""Entry point of the reader: inputs, outputs, and repeated readings of a file until its layers are known."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ FILES = (
     choosing, convolutions, elementwise, fused, linear_attention, loop, moving, normalizing, products, qlinear,
     quantized, reducing, resizing, scan, scattering, sequences, shapes,
 )  # fmt: skip
-"""Files whose functions read ops, beside those that the reader of graphs imports itself."""
+"""Modules that register readers of ops, beside those that ``graph_reader`` imports."""
 MOST_CHOICES = 5
-"""Conditions on sizes of which all combinations are tried."""
+"""Maximum conditions on sizes of which all combinations are tried."""
 MOST_FORCED = 8
-"""Times that a file is read anew with sizes that its nodes turned out to be made for."""
+"""Maximum readings of a file with values of open sizes that its nodes require."""
 
 
 @api
@@ -68,24 +68,29 @@ def read_onnx(
     source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: Mapping[str, Any] | None = None,
     max_entries: int = MAX_ENTRIES, open: Mapping[str, Mapping[int, str]] | None = None,
 ) -> Net:  # fmt: skip
-    """The net of an ONNX file, with the file's inputs, outputs, names and layouts.
+    """Read an ONNX file as a net with the file's inputs, outputs, names and layouts.
 
-    Sizes that the file leaves open stay open: one program serves all batches and lengths. Numbers of 16 bits become
-    float32, whole numbers of less than 32 bits int32. Inputs that no output needs are left out. Where a graph hangs on
-    whether an open size is 1, it is read for sizes that are not, unless it can be read for 1 alone. A size that nodes
-    have written down as a number, which exporters do that trace an example, is that number.
+    Open sizes of the file stay open: one program serves all batches and lengths. 16-bit floats become float32, integers
+    below 32 bits int32. Inputs that no output needs are omitted. If the graph depends on an open size being 1, it is
+    read for other sizes, unless it can be read for 1 only. An open size for which nodes contain a number, as exporters
+    that trace an example write, becomes that number.
 
-    source: a path, what the file holds, or a model. Arrays that lie beside a file are read from its folder alone.
-    fixed: {name: value} of inputs, such as ``{"sr": 16000}``, which are then none of the net's: an ``If`` may hang on
-        them; and of sizes that the file names, or of axes: ``{"x": {1: 200}}``.
-    max_entries: entries of an array, open sizes counted as 1, and rounds of a loop, which few bytes of a file can
-        declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
-    open: ``{input: {axis: name}}``, axes to which the file gives a size and that are read as open.
+    A program of a quantized file has 8-bit weights and activations, unless ``net.program`` sets others. The package
+    onnx is not needed.
 
-    A program of a quantized file has 8-bit weights and activations, unless ``net.program`` is given others.
+    Args:
+        source: A path, the bytes of a file, or a model. Further files of arrays must be in the file's folder.
+        fixed: ``{name: value}`` of inputs, such as ``{"sr": 16000}``. The net lacks these inputs, and an ``If`` may
+            depend
+            on them. Also ``{name: number}`` of the file's named sizes, and sizes of axes: ``{"x": {1: 200}}``.
+        max_entries: Maximum entries of an array, with open sizes counted as 1, and maximum steps of a loop. Larger ones
+            are
+            refused, because a few bytes of a file can declare them, unless an input or a weight has a quarter as many.
+        open: ``{input: {axis: name}}``: axes that are read as open although the file gives a size.
 
-    The package onnx is not needed. Raises ``NotReadableError`` with every node that can't be read, and ``FileError``
-    where the file is damaged.
+    Raises:
+        NotReadableError: Nodes cannot be read; lists all of them.
+        FileError: The file is damaged.
     """
     with entries_up_to(max_entries):
         return net_of_model(model_of(source), fixed, open, max_entries)
@@ -95,7 +100,7 @@ def net_of_model(
     model: Model, fixed: Mapping[str, Any] | None = None, open: Mapping[str, Mapping[int, str]] | None = None,
     max_entries: int = MAX_ENTRIES,
 ) -> Net:  # fmt: skip
-    """The net of a model that is taken apart. The arguments are those of ``read_onnx``."""
+    """Return the net of a parsed model. The arguments are those of ``read_onnx``."""
     with entries_up_to(max_entries) as most:
         inputs, values, axes = model.graph.inputs, *_axes_and_values(fixed)
         shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape is not None}
@@ -108,7 +113,7 @@ def net_of_model(
 
 
 def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Split what is fixed into values and sizes by name, and axes of inputs."""
+    """Split ``fixed`` into values and sizes by name, and sizes of inputs' axes."""
     if not isinstance(fixed, Mapping):
         return fixed, None
     axes = {input_name(name): item for name, item in fixed.items() if isinstance(item, Mapping)}
@@ -116,7 +121,7 @@ def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
 
 
 def _asked_of(model: Model, request: AxisRequest) -> Model:
-    """Return a model whose inputs have the sizes that a caller asks for."""
+    """Return the model with the sizes of inputs that the caller requests."""
     inputs = {
         name: kind if kind.shape is None else replace(kind, shape=tuple(request.shape(input_name(name), kind.shape)))
         for name, kind in model.graph.inputs.items()
@@ -125,7 +130,7 @@ def _asked_of(model: Model, request: AxisRequest) -> Model:
 
 
 def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
-    """Read the model until it is known what its layers are."""
+    """Read the model repeatedly, until its layers are known."""
     settled = _settled(model, fixed)
     reading, values = _chosen(model, settled)
     first, forced_by, names = (
@@ -160,7 +165,7 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
 def _note_sizes(
     script: Script, model: Model, reading: Reading, forced_by: Mapping[str, str], request: AxisRequest
 ) -> None:  # fmt: skip
-    """Note what closed axes of inputs, and numbers that open sizes must not be."""
+    """Record closed axes of inputs, and numbers that open sizes must not be."""
     for name, kind in model.graph.inputs.items():
         own = input_name(name)
         for axis, dim in enumerate(kind.shape or () if own in script.inputs else ()):
@@ -174,7 +179,7 @@ def _note_sizes(
 
 
 def _chosen(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str, Any]]:
-    """Reads all, with the first choices by which all of it can be read."""
+    """Read the whole model with the first choices by which it can be read."""
     reading, values = _read(model, settled)
     for choices in _choices(reading):
         reading, values = _read(model, settled, choices=choices)
@@ -184,18 +189,18 @@ def _chosen(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str
 
 
 def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
-    """What else could be taken of conditions on sizes, where something can't be read."""
+    """Yield alternative choices of conditions on sizes, if nodes cannot be read."""
     if reading.problems and reading.undecided:
         asked = list(reading.undecided)
         yield dict.fromkeys(asked, True)
         for combination in itertools.product((False, True), repeat=min(len(asked), MOST_CHOICES)):
             if any(combination) and not all(combination):
                 yield dict(zip(asked, combination, strict=False))
-        yield {}  # what is said is of the plain way
+        yield {}  # errors are those of the default choices
 
 
 def _settled(model: Model, fixed: Any) -> dict[str, Any]:
-    """Values for inputs as ``Known``, and sizes as ints."""
+    """Return values of inputs as ``Known``, and sizes as ints."""
     if not isinstance(fixed, Mapping | None):
         raise DtypeError(f"fixed is a mapping from names of inputs to values, not {shown(fixed)}")
     names = {name for kind in model.graph.inputs.values() for name in kind.shape or () if isinstance(name, str)}
@@ -231,8 +236,11 @@ def _read(
     choices: Mapping[Node, bool] | None = None, shared: frozenset[Any] = frozenset(),
     anchored: frozenset[str] = frozenset(),
 ) -> tuple[Reading, dict[str, Any]]:  # fmt: skip
-    """Reads all that the outputs need, and gives these by name. shared: places of kernels that are parameters.
-    anchored: sizes that inputs must give by what is computed of them.
+    """Read the nodes of all outputs, and return these by name.
+
+    Args:
+        shared: Places of kernels that are parameters.
+        anchored: Sizes that inputs must determine, through values computed from them.
     """
     tensors = Tensors(Script(model.about), shared, anchored)
     reading = Reading(model, tensors, stacks or {}, choices or {})
@@ -249,7 +257,7 @@ def _read(
 
 
 class _SizeNames:
-    """Names for sizes of inputs: the file's, where they can stand in a script, and else our own."""
+    """Names for sizes of inputs: the file's if a script can have them, else new ones."""
 
     def __init__(self, settled: Mapping[str, Any]) -> None:
         self._settled = settled
@@ -283,11 +291,11 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
 
 
 def _lost(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
-    """Sizes that outputs need, and that only inputs have of which nothing but sizes is read."""
+    """Return sizes that outputs need and that only inputs have of which nothing but sizes is read."""
     script, found = tensors.script, dict[str, Value]()
     try:
         found = {name: tensors.value(value) for name, value in values.items()}
-    except (UnreadableError, AttributeError):  # which is said when the script is finished
+    except (UnreadableError, AttributeError):  # reported when the script is finished
         return frozenset()
     steps = set(with_inner(wanted_steps(script.steps, found)))
     needed = {symbol for step in steps for tensor in tensors_in(step.thing) for symbol in tensor.type.plain_symbols}
@@ -297,7 +305,7 @@ def _lost(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
-    """The script with its outputs, and with what they need alone."""
+    """Return the script with its outputs, reduced to the steps that they need."""
     script = tensors.script
     problems = []
     for name, value in values.items():
@@ -314,7 +322,7 @@ def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Scri
     if problems:
         raise not_readable(model.name, problems)
     if tensors.shared or takes_entries(script):
-        script.drop_unused_steps()  # entries that were written over are none of a loop's
+        script.drop_unused_steps()  # overwritten entries are not those of a loop
         script = rolled_up(script)
     script.drop_unused_inputs()
     return script

@@ -1,6 +1,6 @@
-"""Ops of ONNX that no function reads, with the reason, or with the body by which they are read.
+"""Ops of ONNX without a reader, with the reason, or with the function body by which they are read.
 
-A test holds the lists against onnx's own, and docs/api.md has them.
+A test compares the lists with onnx's own, and docs/api.md shows them.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
     "it writes to places that only a call knows": ("TensorScatter",),
     "no function here computes it": ("Det", "EyeLike"),
 }  # fmt: skip
-"""Ops by why they can't be read. Of those that can, nodes may still be refused by what they are given."""
+"""Ops by the reason why they cannot be read. Nodes of other ops may still be refused for their operands."""
 
 
 BY_RECORDED_BODY = ("AffineGrid", "BlackmanWindow", "HammingWindow", "HannWindow", "SwiGLU")
-"""Ops that are read by the functions that the standard defines them by, which ``function_bodies.json`` holds."""
+"""Ops that are read by function bodies of the standard, which ``function_bodies.json`` holds."""
 BY_BUILT_BODY = (
     "Attention", "CenterCropPad", "DepthToSpace", "NegativeLogLikelihoodLoss", "RotaryEmbedding",
     "SoftmaxCrossEntropyLoss", "SpaceToDepth",
 )  # fmt: skip
-"""Ops whose functions the package onnx builds; of two of them in the newest versions of the standard alone."""
+"""Ops whose function bodies the package onnx builds; two of them only in the newest versions of the standard."""
 _NEEDS_PACKAGE = (
     "the function that ONNX defines it by is built by the package onnx, of a version that knows the op; "
     "pip install -U onnx"
@@ -50,11 +50,11 @@ BY_DOMAIN: Mapping[str, str] = {
     "com.microsoft.nchwc": "its numbers lie as the processor wants them that optimized the file; let onnxruntime "
     "optimize with ORT_ENABLE_EXTENDED at most",
 }
-"""Why no op of a domain can be read."""
+"""Domains of which no op can be read, with the reason."""
 
 
 def reason_for(op: str, domain: str) -> str:
-    """Why an op can't be read that no function reads."""
+    """Return the reason why an op without a reader cannot be read."""
     if domain in BY_DOMAIN:
         return BY_DOMAIN[domain]
     if op in BY_BUILT_BODY:

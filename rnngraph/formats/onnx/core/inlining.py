@@ -17,7 +17,7 @@ Key = tuple[str, str, str]
 
 @dataclass(eq=False)
 class Inlined(messages.Node):
-    """A node of a function's body. ``opsets`` are the operators' versions in the body."""
+    """Node of a function's body. ``opsets`` are the operators' versions in the body."""
 
     opsets: Mapping[str, int] | None = None
 
@@ -101,7 +101,7 @@ class _Inliner:
         copied = copy.nodes(body)
         made = {output for item in copied for output in item.output}
         for inner, outer in zip(function.output, node.output, strict=False):
-            if inner in function.input and outer and outer not in made:  # an input that is an output, too
+            if inner in function.input and outer and outer not in made:  # an input that is also an output
                 position = function.input.index(inner)
                 source = node.input[position] if position < len(node.input) else ""
                 copied.append(messages.Node(input=[source], output=[outer], op_type="Identity"))
@@ -115,7 +115,7 @@ class _Inliner:
 
 
 class _Copy:
-    """Copies nodes with new names, by the original ones. ``attributes`` are of the call."""
+    """Copier of nodes: maps the original names to new ones. ``attributes`` are those of the call."""
 
     def __init__(
         self, names: dict[str, str], attributes: Mapping[str, messages.Attribute], new_name: Callable[[str], str]

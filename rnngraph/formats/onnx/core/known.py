@@ -16,9 +16,9 @@ from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """An array of the file, or one of sizes, whose entries are then objects, such as formulas.
+    """Array of the file, or array of sizes, whose entries are objects such as formulas.
 
-    ``dtype`` is the file's, as NumPy's name; mostly ``int64`` for formulas.
+    ``dtype`` is the file's, as NumPy's name; usually ``int64`` for formulas.
     """
 
     array: np.ndarray
@@ -33,7 +33,7 @@ class Known:
         return self.array.shape
 
     def numbers(self, what: str) -> np.ndarray:
-        """Return the array if all of it is numbers."""
+        """Return the array, if all entries are numbers."""
         if self.is_symbolic:
             raise UnreadableError(f"{what} depends on symbolic sizes")
         return self.array
@@ -41,7 +41,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Expanded:
-    """A value repeated along axes, which may have symbolic sizes; most ops broadcast by themselves."""
+    """Value repeated along axes, which may have symbolic sizes. Most ops broadcast by themselves."""
 
     source: Known | Value
     shape: tuple[Dim, ...]
@@ -49,9 +49,9 @@ class Expanded:
 
 @dataclass(frozen=True, eq=False)
 class Unrounded:
-    """A value before the file's quantization. Only ops that move such numbers or dequantize them may read it.
+    """Value before the file's quantization. Only ops that move or dequantize its numbers may read it.
 
-    A number of the file means (number - zero) * scale; None if a call computes these.
+    A number n of the file stands for (n - zero) * scale. Scale and zero are None if they are computed at run time.
     """
 
     source: Operand
@@ -61,30 +61,30 @@ class Unrounded:
 
 @dataclass(frozen=True, eq=False)
 class Listed:
-    """A sequence of arrays, for ops of sequences only."""
+    """Sequence of arrays, for ops on sequences only."""
 
     items: tuple[Known | Expanded | Value, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """A sequence of arrays along a first axis, whose size is the sequence's length."""
+    """Sequence of arrays stacked along a first axis, whose size is the sequence's length."""
 
     items: Known | Expanded | Value
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Indices [rank, count] at which a mask is true, or [count, rank], for ops that write there only."""
+    """Indices [rank, count] or [count, rank] at which a mask is true, for ops that write there only."""
 
     mask: Value
     is_turned: bool = False
 
 
 Deferred = Unrounded | Listed | Stacked | Found
-"""A value that the script does not have; ops that know its use may read it."""
+"""Value that the script cannot have. Only ops that know its use may read it."""
 Operand = Known | Expanded | Value
-"""A value of a file."""
+"""Value of a file."""
 
 
 def place_of(array: np.ndarray) -> tuple[Any, ...]:
@@ -105,7 +105,7 @@ def known(array: Any, dtype: str | None = None) -> Known:
 
 
 def of_sizes(shape: Sequence[Dim]) -> Known:
-    """Return sizes as a vector."""
+    """Return sizes as a 1-D array."""
     array = np.empty(len(shape), object)
     array[:] = list(shape)
     return known(array, "int64")
@@ -141,7 +141,7 @@ def is_zero(x: Operand) -> bool:
 
 
 def check_count(count: int) -> int:
-    """Raise ``UnreadableError`` for larger arrays than nets have."""
+    """Raise ``UnreadableError`` for arrays larger than those of real nets."""
     if count > max_folded():
         raise UnreadableError(
             f"an array of {count:,} entries would be made while the file is read; if you trust the file, give "
@@ -163,7 +163,7 @@ _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "
 
 
 def compared(op: str, left: Known, right: Known) -> Known | None:
-    """Return a comparison of sizes that the file has cast to float, if it holds for all sizes or none."""
+    """Return a comparison of sizes that the file casts to float, if it has one answer for all sizes."""
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
     try:
@@ -174,7 +174,7 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
 
 
 def whole(op: str, *items: Known) -> Known | None:
-    """Return an op of sizes that the file has cast to float, if the result is whole numbers, as in torch's ranges."""
+    """Return an op of sizes that the file casts to float, if the result is integral, as in torch's ranges."""
     entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
     if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):
         return None
@@ -188,12 +188,12 @@ def whole(op: str, *items: Known) -> Known | None:
 
 
 def _whole_numbers(item: Known) -> np.ndarray:
-    """Return sizes and whole numbers, which may exceed any dtype."""
+    """Return sizes and integers, which may exceed any dtype."""
     return item.array if item.is_symbolic else np.asarray(np.frompyfunc(int, 1, 1)(item.array), object)
 
 
 def folds(op: str) -> bool:
-    """True if an elementwise op is computed while a file is read, if its operands are known."""
+    """True if an elementwise op of known operands is computed while the file is read."""
     return op in _NUMPY or op == "Div"
 
 
@@ -248,7 +248,7 @@ def chosen(condition: Known, a: Known, b: Known) -> Known:
 
 
 def cast(x: Known, dtype: str) -> Known:
-    """Return x in another dtype. Formulas stay whole numbers, and are true if they cannot be 0."""
+    """Return x in another dtype. Formulas remain integers; as booleans they must not be 0."""
     if not x.is_symbolic:
         with np.errstate(all="ignore"):
             return known(x.array.astype(dtype), dtype)

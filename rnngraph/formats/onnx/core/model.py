@@ -21,18 +21,19 @@ from .inlining import MAX_NODES, Inlined, inline_functions
 
 WHAT = "an ONNX file"
 DEEPEST = 40
-"""Maximum depth of graphs within graphs."""
+"""Maximum depth of nested graphs."""
 MAIN_DOMAINS = ("", "ai.onnx")
 
 Array = messages.Tensor | messages.SparseTensor
 Attribute: TypeAlias = "float | int | str | list[Any] | Array | Graph"
-"""Value of an attribute; lists are of numbers or of texts."""
+"""Value of an attribute; lists are of numbers or of strings."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The file's type of a value: NumPy's dtype, and a shape of ints, names, or None if unknown; None for an unknown
-    rank.
+    """Type of a value in the file: NumPy's dtype, and a shape of ints, names, or None if unknown.
+
+    The shape is None if the rank is unknown.
     """
 
     dtype: str | None
@@ -41,7 +42,7 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A node. Absent inputs are "". ``opsets`` are operators' versions by domain, if they differ from the file's."""
+    """Node. Absent inputs are "". ``opsets`` are operators' versions by domain, if they differ from the file's."""
 
     op: str
     domain: str
@@ -58,25 +59,25 @@ class Node:
 
 
 def _plain(text: str) -> str:
-    """Return a name of the file for errors."""
+    """Return a name of the file, printable in errors."""
     return text if text.isprintable() and len(text) < 80 else shown(text)
 
 
 @dataclass(eq=False)
 class Graph:
-    """A graph. ``inputs`` are the file's types by name, without those that have arrays."""
+    """Graph. ``inputs`` are the file's types by name, without those that have arrays."""
 
     nodes: list[Node] = field(default_factory=list)
     inputs: dict[str, Kind] = field(default_factory=dict)
     outputs: list[str] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     makers: dict[str, Node] = field(default_factory=dict)
-    """Node of each value."""
+    """Node that produces each value."""
 
 
 @dataclass(eq=False)
 class Model:
-    """A file. ``opsets`` are versions by domain. ``name`` is for errors."""
+    """File. ``opsets`` are versions by domain. ``name`` is for errors."""
 
     name: str
     graph: Graph
@@ -112,7 +113,7 @@ def _serialized(source: Any) -> bytes:
     """Return the bytes of a model of the package onnx."""
     try:
         data: bytes = source.SerializeToString()
-    except Exception as error:  # what protobuf's implementations raise is of several kinds
+    except Exception as error:  # implementations of protobuf raise several kinds
         raise FileError(
             f"this model can't be serialized: {shown(str(error))}; save it with its arrays beside it, and give the path"
         ) from None
@@ -120,7 +121,7 @@ def _serialized(source: Any) -> bytes:
 
 
 class _Graphs:
-    """Converts graphs of messages. ``name`` is the file's, for errors."""
+    """Converter of graphs from messages. ``name`` is the file's, for errors."""
 
     def __init__(self, name: str) -> None:
         self._name, self._nodes = name, 0
@@ -148,7 +149,7 @@ class _Graphs:
         return found
 
     def _attribute(self, entry: messages.Attribute, depth: int) -> Attribute | None:
-        """Return the value of an attribute; None for kinds that no op here has."""
+        """Return the value of an attribute; None for kinds that no reader uses."""
         match entry.type:
             case messages.FLOAT:
                 return entry.f or 0.0
@@ -181,7 +182,7 @@ def _kind(proto: messages.Type | None) -> Kind:
     for dim in tensor.shape.dim:
         if dim.dim_value is not None and dim.dim_value > 0:
             shape.append(dim.dim_value)
-        else:  # exporters write 0 or -1 where nothing is known
+        else:  # exporters write 0 or -1 for unknown sizes
             shape.append(dim.dim_param or None)
     return Kind(dtype, tuple(shape))
 
@@ -197,7 +198,7 @@ def number_of_dtype(dtype: str) -> int:
 
 
 def dtype_name(number: int) -> str | None:
-    """Return NumPy's name of an element type; None for texts and types that NumPy lacks."""
+    """Return NumPy's name of an element type; None for strings and types that NumPy lacks."""
     return _DTYPES.get(number)
 
 
@@ -208,7 +209,7 @@ _DTYPES: Mapping[int, str] = {
 
 
 class ArrayReader:
-    """Reads arrays of a file, and of files in its ``folder``; None: there is none."""
+    """Reader of arrays in a file, and in other files of its ``folder``. None: there is no folder."""
 
     def __init__(self, name: str, folder: Path | None) -> None:
         self._name, self._folder = name, folder
@@ -216,8 +217,9 @@ class ArrayReader:
         """Arrays by their messages: a model may be read several times."""
 
     def array(self, proto: Array) -> np.ndarray:
-        """Return a message's array, the same object each time, with float16 and bfloat16 as float32. Raise
-        ``FileError``.
+        """Return a message's array, the same object each time. float16 and bfloat16 become float32.
+
+        Raise ``FileError`` if the array is damaged.
         """
         if proto not in self._decoded:
             array = self._array(proto)
@@ -236,7 +238,7 @@ class ArrayReader:
         if any(size < 0 for size in shape) or math.prod(shape) > MOST_BYTES or len(shape) > 32:
             raise FileError(f"{self._name} is damaged: {what} has shape {shown(list(shape))}")
         stored = np.dtype("uint16" if dtype == "bfloat16" else dtype).newbyteorder("<")
-        if proto.data_location == 1:  # beside the file
+        if proto.data_location == 1:  # in another file of the folder
             flat = np.frombuffer(self._beside(proto, what), stored)
         elif proto.raw_data is not None:
             if len(proto.raw_data) != math.prod(shape) * stored.itemsize:
@@ -265,7 +267,7 @@ class ArrayReader:
         return numbers.astype(dtype)
 
     def _beside(self, proto: messages.Tensor, what: str) -> bytes:
-        """Return the bytes of a file in the model's folder."""
+        """Return the bytes of another file in the model's folder."""
         entries = {entry.key: entry.value for entry in proto.external_data}
         location = entries.get("location", "")
         if self._folder is None:

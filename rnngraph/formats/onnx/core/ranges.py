@@ -73,7 +73,7 @@ def _of_step(tensors: Tensors, x: Value) -> Range | None:
 
 
 def _behind(found: Range | None, axes: int) -> Range | None:
-    """Return the range after more leading axes."""
+    """Return the range after new leading axes."""
     return found if found is None or found.axis is None else replace(found, axis=found.axis + axes)
 
 

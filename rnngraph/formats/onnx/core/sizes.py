@@ -1,7 +1,7 @@
-"""Arithmetic of sizes as exporters write it: shapes split into sizes, computed with, and joined.
+"""Arithmetic of sizes as exporters write it: shapes are split into sizes, computed with, and joined.
 
 A symbolic size is a formula of names of 1 or more. Questions without one answer for all sizes raise
-``UnreadableError``, except whether two sizes are equal, which can wait as ``Undecided``.
+``UnreadableError``, except equality of two sizes, which can be deferred to the call as ``Undecided``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from ....ir.types import Dim, Size, dim_text, product, quotient, size, uncommon
 from ...operators.errors import UnreadableError as UnreadableError
 
 MOST_TERMS = 12
-"""Terms of a formula. Real nets have three; products of long ones would not end."""
+"""Maximum terms of a formula. Real nets have three; products of long ones would never end."""
 
 
 class ForcedSizeError(UnreadableError):
-    """A node that can be read for one value of a symbolic size only, such as the example's size that an exporter
-    wrote.
-    """
+    """A node can be read for one value of a symbolic size only, such as the example's size that an exporter wrote."""
 
     def __init__(self, what: str, name: str, value: int) -> None:
         super().__init__(f"{what}, which it can be where {name} is {value}; give read_onnx fixed={{{name!r}: {value}}}")
@@ -34,7 +32,7 @@ class ForcedSizeError(UnreadableError):
 
 @dataclass(frozen=True)
 class Undecided:
-    """Equality of two sizes, or its negation, which only a call determines."""
+    """Equality of two sizes, or its negation, that is known only in a call."""
 
     left: Dim
     right: Dim
@@ -55,7 +53,7 @@ def checked(dim: Dim) -> Dim:
 
 
 def equal(left: Entry, right: Entry) -> bool | Undecided:
-    """Return whether two entries are equal."""
+    """Return True, False or ``Undecided``: if two entries are equal."""
     if isinstance(left, Undecided) or isinstance(right, Undecided):
         raise UnreadableError("whether sizes are equal is compared again")
     found: bool | Undecided = ARITHMETIC.compare(operator.eq, left, right)
@@ -72,7 +70,7 @@ def inverted(entry: Entry) -> Entry:
 
 
 class _Proving:
-    """Policy of ONNX's reader: equality of sizes may wait for the call; all else must hold for all sizes."""
+    """Policy of ONNX's reader: equality of sizes may be deferred to a call; all else must hold for all sizes."""
 
     def quotient(self, left: Dim, right: Dim) -> Dim:
         raise UnreadableError(f"{dim_text(left)} is divided by {dim_text(right)}")
@@ -104,7 +102,7 @@ def remainder(left: Dim, right: Dim) -> Dim:
 
 
 def _both(left: Entry, right: Entry) -> Entry:
-    """Return left and right, of truth values."""
+    """Return left and right, as booleans."""
     for entry, other in ((left, right), (right, left)):
         if isinstance(entry, bool):
             return other if entry else False
@@ -147,9 +145,7 @@ def total(shape: tuple[Dim, ...]) -> Dim:
 
 
 def part_of(dim: Dim) -> tuple[str, slice] | None:
-    """Return a named size, and the slice of that many entries that has ``dim`` of them, such as all but 3, or every
-    second.
-    """
+    """Return (named size, slice of an axis of that size with ``dim`` entries), such as all but 3, or every second."""
     if not isinstance(dim, Size) or dim.symbol is not None:
         return None
     for name in names_of(dim):
@@ -167,7 +163,7 @@ def part_of(dim: Dim) -> tuple[str, slice] | None:
 
 
 def forced(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[str, int] | None:
-    """Return the only size, and its value, for which two shapes have equal numbers of entries."""
+    """Return (named size, its only value) for which two shapes have equally many entries."""
     left, right = (product(dims) for dims in uncommon(own, target))
     for name in sorted(names_of(left) & names_of(right)):  # such as of B, T and of 2 B, 6
         less, fewer = quotient(left, size(name)), quotient(right, size(name))

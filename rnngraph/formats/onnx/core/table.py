@@ -44,17 +44,20 @@ def reader_of(node: Node) -> OpReader | None:
 
 
 class Branches(Protocol):
-    """Reader of graphs within nodes."""
+    """Reader of graphs inside of nodes."""
 
     def branch(self, graph: Graph, given: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
-        """Return the outputs of a graph with inputs ``given``. ``tensors`` declares inside, if another one does."""
+        """Return the outputs of a graph with inputs ``given``.
+
+        ``tensors`` declares its values, if another object does.
+        """
 
     def decide(self, node: Node, entry: Undecided) -> bool:
-        """Return the assumed value of a condition that only a call determines."""
+        """Return the assumed value of a condition that is known only in a call."""
 
 
 class Call:
-    """One node with its inputs, of which absent ones are None. ``opset`` is the version of the node's domain."""
+    """Node with its inputs; absent ones are None. ``opset`` is the version of the node's domain."""
 
     def __init__(
         self, node: Node, inputs: Sequence[Operand | Deferred | None], opset: int, tensors: Tensors,
@@ -90,12 +93,12 @@ class Call:
         return found
 
     def found(self, number: int) -> Found | None:
-        """Return an input if it is the indices at which a mask is true."""
+        """Return an input if it is the indices at which a mask is true; else None."""
         given = self.inputs[number] if number < len(self.inputs) else None
         return given if isinstance(given, Found) else None
 
     def stacked(self, number: int) -> Operand | None:
-        """Return the arrays of a sequence along a first axis, if its length is a size."""
+        """Return the arrays of a sequence along a first axis, if its length is a size; else None."""
         found = self.inputs[number] if number < len(self.inputs) else None
         return found.items if isinstance(found, Stacked) else None
 
@@ -107,7 +110,7 @@ class Call:
         return found.items
 
     def quantized(self, number: int) -> Operand | Unrounded:
-        """Return an input of quantized numbers, in the file or at run time."""
+        """Return an input of quantized numbers, from the file or computed."""
         found = self.inputs[number] if number < len(self.inputs) else None
         return found if isinstance(found, Unrounded) else self.input(number)
 
@@ -123,14 +126,14 @@ class Call:
         return self.tensors.value(self.input(number), base)
 
     def array(self, number: int, what: str) -> np.ndarray:
-        """Return an input that the file must have. ``what`` is its name in an error."""
+        """Return an input that must be an array of the file. ``what`` is its name in an error."""
         found = self.input(number)
         if not isinstance(found, Known):
             raise UnreadableError(f"{what} is computed at run time; it must be in the file")
         return found.numbers(what)
 
     def sizes(self, number: int, what: str) -> list[Any]:
-        """Return an input of whole numbers or formulas as a flat list."""
+        """Return an input of integers or formulas as a flat list."""
         found = self.input(number)
         if not isinstance(found, Known):
             raise UnreadableError(f"{what} are computed at run time; they must follow from the file and from sizes")
@@ -139,7 +142,7 @@ class Call:
         return [entry if found.is_symbolic else entry.item() for entry in found.array.reshape(-1)]
 
     def ints(self, number: int, what: str) -> list[int]:
-        """Return an input of numbers that the file must have, as a flat list."""
+        """Return an input of numbers of the file as a flat list."""
         return [int(entry) for entry in self.array(number, what).reshape(-1)]
 
     # Attributes --------------------------------------------------------------------------------------
@@ -173,14 +176,14 @@ class Call:
         return found
 
     def entries(self, name: str, default: Sequence[Any] | None = None) -> list[Any] | None:
-        """Return a list of numbers or texts, or None."""
+        """Return an attribute of a list of numbers or strings, or None."""
         found = self.node.attributes.get(name)
         if found is not None and not isinstance(found, list):
             raise UnreadableError(f"attribute {name} is no list")
         return list(default) if found is None and default is not None else found
 
     def known_attribute(self, name: str) -> Known | None:
-        """Return an array among the attributes."""
+        """Return an array attribute."""
         found = self.node.attributes.get(name)
         if found is None:
             return None
@@ -204,7 +207,7 @@ class Call:
         return len(self.shape(number))
 
     def constant(self, node: Node) -> np.ndarray:
-        """Return the array of a Constant node: this one, or one of a graph within."""
+        """Return the array of a Constant node: this one, or one of an inner graph."""
         for name, dtype in _CONSTANTS.items():
             if name in node.attributes:
                 return np.asarray(node.attributes[name], dtype)
@@ -213,7 +216,7 @@ class Call:
             raise UnreadableError("a constant holds no array of numbers")
         return self._arrays.array(found)
 
-    # Graphs within -----------------------------------------------------------------------------------
+    # Inner graphs ------------------------------------------------------------------------------------
 
     def graph(self, name: str) -> Graph:
         found = self.attribute(name)
@@ -224,11 +227,11 @@ class Call:
     def branch(
         self, graph: Graph, given: Mapping[str, Operand] | None = None, tensors: Tensors | None = None
     ) -> list[Operand]:
-        """Return the outputs of a graph within, with inputs ``given``. ``tensors`` declares inside, if another one
-        does.
+        """Return the outputs of an inner graph with inputs ``given``. ``tensors`` declares its values, if another
+        object does.
         """
         return self._branches.branch(graph, given or {}, tensors)
 
     def decide(self, entry: Undecided) -> bool:
-        """Return the assumed value of a condition that only a call determines."""
+        """Return the assumed value of a condition that is known only in a call."""
         return self._branches.decide(self.node, entry)

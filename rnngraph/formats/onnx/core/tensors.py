@@ -1,7 +1,7 @@
 """Functions of a file's values: known ones are computed, others declared in the script.
 
-Exporters transpose around recurrent layers and convolutions. Notes record transposed, reshaped and joined values with
-their steps, so that the inverse returns the original value.
+Exporters transpose around recurrent layers and convolutions. Notes record how values were transposed, reshaped and
+joined, so that an inverse returns the original value.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from .values import Values
 
 @dataclass(frozen=True)
 class Note:
-    """How a value was made of others.
+    """Record of how a value was computed from others.
 
-    ``kind`` is ``transpose`` (``by`` is the order), ``reshape``, ``stack`` or ``concat`` (``by`` is the axis),
-    ``slice``
-    (``by`` is the axis and its start), ``sorted`` (``by`` is the axis whose entries are in the order of the second
-    part), or
-    a kind of ``say``.
+    ``kind`` is one of these, or a kind of ``say``:
+      ``transpose``: ``by`` is the order of the axes.
+      ``reshape``
+      ``stack`` or ``concat``: ``by`` is the axis.
+      ``slice``: ``by`` is the axis and its start.
+      ``sorted``: ``by`` is the axis whose entries are in the order of the second part.
     """
 
     kind: str
@@ -38,7 +39,7 @@ class Note:
 
 
 class Tensors(Values):
-    """Functions that declare in a script."""
+    """Functions that declare values in a script."""
 
     def __init__(
         self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
@@ -47,7 +48,7 @@ class Tensors(Values):
         self._notes: dict[tuple[Step, tuple[int | str, ...]], Note] = {}
         self._wholes: dict[Any, Value] = {}
         self.recurrences: list[Any] = []
-        """Drivers that were declared, in their order."""
+        """Declared drivers, in order."""
 
     # Moving ------------------------------------------------------------------------------------------
 
@@ -65,7 +66,7 @@ class Tensors(Values):
         return self.turned(x, order)
 
     def turned(self, x: Value, order: tuple[int, ...]) -> Value:
-        """Return x with its axes in this order of nonnegative axes."""
+        """Return x with its axes in this order. Axes are nonnegative."""
         if order == tuple(range(len(order))):
             return x
         note = self.note(x)
@@ -79,7 +80,7 @@ class Tensors(Values):
             return self.sorted(self.turned(note.parts[0], order), note.parts[1], order.index(note.by))
         shape = shape_of(x)
         long = [axis for axis in order if shape[axis] != 1]
-        if long == sorted(long):  # what moves are axes of 1
+        if long == sorted(long):  # only axes of size 1 move
             return self._reshaped(x, tuple(shape[axis] for axis in order))
         made = self.script.call(basic.transpose, x, order)
         self._notes[made.step, made.path] = Note("transpose", (x,), order)
@@ -94,12 +95,12 @@ class Tensors(Values):
         return self._notes.get((x.step, x.path))
 
     def turned_from(self, x: Operand) -> tuple[Value, tuple[int, ...]] | None:
-        """Return the value, and the order, of which x is the transpose, if it is one."""
+        """Return (source, order) of a transpose; None for other values."""
         note = self.note(x) if isinstance(x, Value) else None
         return (note.parts[0], note.by) if note is not None and note.kind == "transpose" else None
 
     def reshape(self, x: Operand, shape: Sequence[Dim]) -> Operand:
-        """Return x in another shape, in which -1 is the remaining size."""
+        """Return x in another shape. A size of -1 is the remaining one."""
         own, wanted = shape_of(x), list(shape)
         if wanted.count(-1) > 1:
             raise UnreadableError("a shape holds -1 more than once")
@@ -175,7 +176,7 @@ class Tensors(Values):
         return self.script.call(basic.reshape, x, tuple(entries))
 
     def expand_dims(self, x: Operand, axes: Sequence[int]) -> Operand:
-        """Return x with axes of 1 at these positions of the result."""
+        """Insert axes of size 1 into x, at these positions of the result."""
         own = list(shape_of(x))
         rank = len(own) + len(axes)
         places = sorted(axis_of(axis, rank) for axis in axes)
@@ -186,7 +187,7 @@ class Tensors(Values):
         return self.reshape(x, own)
 
     def squeeze(self, x: Operand, axes: Sequence[int] | None) -> Operand:
-        """Return x without these axes of 1, or without all known ones."""
+        """Remove these axes of size 1 from x, or all known ones."""
         own = shape_of(x)
         places = [axis for axis, dim in enumerate(own) if dim == 1]
         if axes is not None:
@@ -200,7 +201,7 @@ class Tensors(Values):
         return self.reshape(x, [dim for axis, dim in enumerate(own) if axis not in places])
 
     def concat(self, items: Sequence[Operand], axis: int) -> Operand:
-        """Return the values joined along an axis."""
+        """Concatenate values along an axis."""
         rank = len(shape_of(items[0]))
         axis = axis_of(axis, rank)
         if len(items) == 1:
@@ -232,7 +233,7 @@ class Tensors(Values):
         return known(np.concatenate([item.array for item in items], axis), items[0].dtype)
 
     def _joined_expanded(self, items: Sequence[Expanded], axis: int) -> Expanded | None:
-        """Return the join of arrays that all repeat one number, or None."""
+        """Return the concatenation of arrays that all repeat one number, or None."""
         sources = [item.source for item in items]
         first = sources[0]
         if not isinstance(first, Known) or first.array.size != 1:
@@ -247,7 +248,7 @@ class Tensors(Values):
         return Expanded(first, tuple(whole))
 
     def _parts_along(self, x: Value, axis: int) -> list[Value] | None:
-        """Return the values that were joined along an axis to make x, if it was."""
+        """Return the values that were concatenated along an axis to x, or None."""
         note = self.note(x)
         if note is None:
             return None
@@ -264,7 +265,7 @@ class Tensors(Values):
         if whole is not None:
             return whole
         notes = self._alike(items)
-        if notes is not None and notes[0].kind == "transpose":  # joined as they were before they were turned
+        if notes is not None and notes[0].kind == "transpose":  # concatenated before they were transposed
             order = notes[0].by
             return self.turned(self._joined([note.parts[0] for note in notes], order[axis]), order)
         if notes is not None and notes[0].kind == "sorted" and notes[0].by != axis:
@@ -275,7 +276,7 @@ class Tensors(Values):
         return made
 
     def _alike(self, items: Sequence[Value]) -> list[Note] | None:
-        """Return the notes of values that were all transposed, or sorted, in one way."""
+        """Return the notes of values that were all transposed, or all sorted, in the same order; else None."""
         notes = [note for item in items if (note := self.note(item)) is not None]
         first = notes[0] if len(notes) == len(items) else None
         if first is None or any(note.kind != first.kind or note.by != first.by for note in notes):
@@ -284,12 +285,12 @@ class Tensors(Values):
         return notes if first.kind == "transpose" or (first.kind == "sorted" and is_one_order) else None
 
     def note_concat(self, x: Value, parts: Sequence[Value], axis: int) -> None:
-        """Record that x is these parts side by side."""
+        """Record that x is the concatenation of these parts."""
         self._notes[x.step, x.path] = Note("concat", tuple(parts), axis)
         self._wholes[(axis, *((part.step, part.path) for part in parts))] = x
 
     def stack(self, items: list[Value], axis: int) -> Value:
-        """Return the values joined along a new axis."""
+        """Stack values along a new axis."""
         if len(items) == 1:
             return self._reshaped(items[0], (*shape_of(items[0])[:axis], 1, *shape_of(items[0])[axis:]))
         notes = self._alike(items)
@@ -301,7 +302,7 @@ class Tensors(Values):
         return made
 
     def taken(self, x: Operand, index: Sequence[Any]) -> Operand:
-        """Return x[index] as in NumPy's basic indexing; whole numbers remove an axis."""
+        """Return x[index] as in NumPy's basic indexing. Integers remove their axis."""
         index = [*index, *(slice(None),) * (len(shape_of(x)) - len(index))]
         if isinstance(x, Known):
             return Known(np.asarray(x.array[tuple(index)]), x.dtype)
@@ -346,7 +347,7 @@ class Tensors(Values):
                 self._notes[made.step, made.path] = Note("slice", (x,), (cut[0], entry.start or 0))
         return made
 
-    # Rows in another order -------------------------------------------------------------------------------
+    # Reordered rows --------------------------------------------------------------------------------------
 
     def sorted(self, x: Value, order: Value, axis: int) -> Value:
         """Return entries along an axis in the order of indices."""
@@ -366,25 +367,25 @@ class Tensors(Values):
         return super().cast(x, dtype)
 
     def say(self, x: Value, kind: str, *parts: Value) -> Value:
-        """Record what x is: an ``order`` of indices, its ``inverse``, or a ``count`` from 0; return x."""
+        """Record that x is an ``order`` of indices, its ``inverse``, or a ``count`` from 0. Return x."""
         self._notes[x.step, x.path] = Note(kind, parts)
         return x
 
     def is_a(self, x: Any, kind: str, *parts: Value) -> bool:
-        """True if that is recorded of x. ``parts`` are those it must be made of."""
+        """True if x is recorded as this kind, with these parts."""
         note = self.note(x) if isinstance(x, Value) else None
         if note is None or note.kind != kind or len(note.parts) < len(parts):
             return False
         return all(one is other for one, other in zip(note.parts, parts, strict=False))
 
     def sorted_from(self, x: Operand) -> tuple[Value, Value, int] | None:
-        """Return the value before its entries were sorted to x, the order, and the axis."""
+        """Return (value before sorting, order, axis) of sorted entries; None for other values."""
         note = self.note(x) if isinstance(x, Value) else None
         return (*note.parts, note.by) if note is not None and note.kind == "sorted" else None
 
 
 def _moved_axis(own: Sequence[Dim], shape: Sequence[Dim], axis: int) -> int | None:
-    """Return the position of an axis in a shape that differs only in axes of 1."""
+    """Return the position of an axis in a shape that differs only in axes of size 1."""
     if [dim for dim in own if dim != 1] != [dim for dim in shape if dim != 1] or own[axis] == 1:
         return None
     number = sum(dim != 1 for dim in own[:axis])
@@ -397,7 +398,7 @@ def _source(x: Operand) -> Known | Value:
 
 
 def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
-    """Return the remedy for a shape with an example's number in place of a symbolic size."""
+    """Return the remedy for a shape that has an example's number in place of a symbolic size."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or not have.symbol or not isinstance(want, int) or want < 1:
         return ""
@@ -405,7 +406,7 @@ def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
 
 
 def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
-    """Raise if -1 would be another size of the array, because a number replaces it."""
+    """Raise if -1 stands for another size of the array, because a number stands for that one."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or have.symbol is None or not isinstance(want, int) or want < 1:
         return
@@ -425,7 +426,9 @@ def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
     if found is None:
         _raise_forced(own, target)
         is_cut = sum(isinstance(dim, Size) for dim in left) == 1 and divisors == list(target[target.index(-1) + 1 :])
-        found = whole_quotient(total(tuple(left)), divisor) if is_cut else None  # into frames: a call checks that it is
+        found = (
+            whole_quotient(total(tuple(left)), divisor) if is_cut else None
+        )  # split into frames: a call checks divisibility
     if found is None:
         raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call{_remedy(own, target)}")
     return found

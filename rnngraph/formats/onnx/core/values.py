@@ -1,4 +1,4 @@
-"""Values of a file as values of a script: constants, parameters, sizes as numbers, repetitions."""
+"""Declares known values in a script: constants, parameters, sizes as numbers, repetitions."""
 
 from __future__ import annotations
 
@@ -20,36 +20,41 @@ from .known import Expanded, Known, Operand, known, place_of, shape_of
 from .sizes import UnreadableError, part_of
 
 MOST_WRITTEN = 16
-"""Entries of an array of whole numbers that stands in a script; longer ones go with the weights."""
+"""Maximum entries of an integer array that is written into a script; longer ones are stored with the weights."""
 HELD = {
     "float16": "float32", "bfloat16": "float32", "int8": "int32", "int16": "int32", "uint8": "int32",
     "uint16": "int32", "uint32": "int64", "uint64": "int64",
 }  # fmt: skip
-"""The dtype that values have here, of those that there are not."""
+"""Dtype in rnngraph for dtypes of a file that it lacks."""
 
 
 def held(dtype: str) -> str:
-    """The dtype that a value of the file's has here."""
+    """Return the dtype that a value of the file has in rnngraph."""
     return HELD.get(dtype, dtype)
 
 
 class Values:
-    """Declares what is known in a script."""
+    """Declares known values in a script."""
 
     def __init__(
         self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
     ) -> None:
-        """shared: places of arrays that several products take, each of which is one parameter. anchored: sizes that
-        no input would give which is computed with: what has such an axis hangs on an input that has one, too.
+        """Create an object that declares in ``script``.
+
+        Args:
+            shared: Places of arrays that are the right operand of several products. Each is one parameter.
+            anchored: Sizes that are computed with and that no input of the script would have otherwise. Values with
+                such an
+                axis depend on an input that has it.
         """
         self.script, self.shared, self.anchored = script, shared, anchored
         self._declared: dict[Any, tuple[Operand, Value]] = {}
-        """By what tells it apart, which must not go."""
+        """By an identity of the operand; the operand is kept alive."""
         self.products: dict[Any, list[np.ndarray]] = {}
-        """Arrays that are a product's right side, as often as they are, by their places."""
+        """Arrays that are the right operand of products, once for each product, by their places."""
 
     def value(self, x: Operand, base: str = "weight") -> Value:
-        """A value of the script. base: what a parameter is called that x becomes."""
+        """Return an operand as a value of the script. base: name of a new parameter."""
         if isinstance(x, Value):
             return x
         key = id(x) if isinstance(x, Expanded) or x.is_symbolic else (*place_of(x.array), x.dtype)
@@ -58,16 +63,16 @@ class Values:
         return self._declared[key][1]
 
     def declared_of(self, x: Value) -> Operand | None:
-        """What a value was declared of that is known, or that is repeated."""
+        """Return the known or repeated operand from which a value was declared; None for others."""
         return next((source for source, value in self._declared.values() if value is x), None)
 
     def known_as(self, x: Value) -> Known | None:
-        """The array of the file that a value was declared of."""
+        """Return the array of the file from which a value was declared; None for others."""
         found = self.declared_of(x)
         return found if isinstance(found, Known) and not found.is_symbolic else None
 
     def times(self, left: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:
-        """left @ kernel, plus a bias: a dense layer, or of a kernel that several products take a product."""
+        """Return left @ kernel, plus a bias: as a dense layer, or as a product if several products share the kernel."""
         place = place_of(kernel)
         self.products.setdefault(place, []).append(kernel)
         if place not in self.shared:
@@ -87,7 +92,7 @@ class Values:
         return self.script.call(constant, written(array), **dtype)
 
     def _sizes(self, x: Known) -> Value:
-        """Sizes as numbers: of an open one as many ones as there are, added up."""
+        """Declare sizes as numbers. An open size is the sum of as many ones."""
         dtype = held(x.dtype)
         flat = [self.cast(self._size_as_number(entry), dtype) for entry in x.array.reshape(-1)]
         whole = flat[0] if x.array.ndim == 0 else self.script.call(basic.stack, flat)
@@ -100,7 +105,7 @@ class Values:
         for names, factor in terms_of(entry):
             term: Any = float(factor)
             for name in names:
-                if isinstance(name, Floor):  # half a step away from where a quotient that is rounded could be wrong
+                if isinstance(name, Floor):  # half a step away from where a rounded quotient could be wrong
                     above = self.script.operation("+", self._size_as_number(name.dim), 0.5)
                     count = self.script.call(rounding.floor, self.script.operation("/", above, float(name.by)))
                 else:
@@ -124,7 +129,7 @@ class Values:
         return (number,) if dtype in ("float32", "int64", "bool") else (number, dtype)
 
     def broadcast(self, x: Value, shape: Sequence[Dim]) -> Value:
-        """x, repeated to a shape."""
+        """Broadcast x to a shape."""
         if shape_of(x) == tuple(shape):
             return x
         x = self._hanging_on_inputs(x, shape)
@@ -134,7 +139,7 @@ class Values:
         offset = len(shape) - len(own)
         for axis, dim in enumerate(shape):
             part = part_of(dim) if axis < offset or own[axis - offset] == 1 else None
-            if part is not None:  # of one with a name
+            if part is not None:  # an op with a name
                 name, index = part
                 whole = self.broadcast(x, [*shape[:axis], size(name), *shape[axis + 1 :]])
                 return self.script.item(whole, *(slice(None),) * axis, index)
@@ -144,7 +149,7 @@ class Values:
         return self.script.call(broadcast_to, x, tuple(entries))
 
     def _hanging_on_inputs(self, x: Value, shape: Sequence[Dim]) -> Value:
-        """x, repeated along axes of sizes that inputs must give by what is computed of them."""
+        """Broadcast x along axes of sizes that inputs determine, through values that depend on these inputs."""
         own = shape_of(x)
         for axis, dim in enumerate(shape, len(own) - len(shape)):
             if isinstance(dim, Size) and dim.symbol in self.anchored and (axis < 0 or own[axis] == 1):
@@ -158,7 +163,7 @@ class Values:
         return x
 
     def ones_along(self, dim: Size) -> Value:
-        """Ones [dim] that hang on an input which has an axis of this size."""
+        """Return ones [dim] that depend on an input with an axis of this size."""
         for value in self.script.inputs.values():
             shape = value.tensor.type.shape
             if dim in shape:
@@ -169,7 +174,7 @@ class Values:
         raise UnreadableError(f"no input has an axis of the size {dim}")
 
     def _entry(self, dim: Dim) -> int | str:
-        """A size, as it can be written."""
+        """Return a size in the form in which a script states it."""
         if isinstance(dim, int):
             return dim
         if dim.symbol is None or dim.symbol.startswith("_"):
@@ -181,12 +186,12 @@ class Values:
         return x if x.tensor.dtype == dtype else self.script.call(basic.cast, x, dtype)
 
     def inputs_behind(self, x: Value) -> list[str]:
-        """Names of the inputs that x is computed from."""
+        """Return the names of the inputs on which x depends."""
         steps = self.steps_behind(x)
         return [name for name, value in self.script.inputs.items() if value.step in steps]
 
     def steps_behind(self, x: Value) -> set[Step]:
-        """The step that made x, and all that it needs."""
+        """Yield the step that declared x, and all on which it depends."""
         seen, pending = {x.step}, [x.step]
         while pending:
             for value in values_read(pending.pop()):
@@ -196,7 +201,7 @@ class Values:
         return seen
 
     def beside(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
-        """An operand that stands beside a value of ``rank``: one number is written as that."""
+        """Return an operand for a value of ``rank``. A single number is written as a literal."""
         if isinstance(x, Known) and not x.is_symbolic and x.array.size == 1 and x.array.ndim <= rank:
             number = written(x.array.reshape(()))
             if held(x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
@@ -205,12 +210,12 @@ class Values:
 
 
 def written(array: np.ndarray) -> Any:
-    """Numbers as Python has them: of a float32 the shortest that is the same float32."""
+    """Return numbers as Python's. A float32 becomes the shortest decimal that rounds to it."""
     if array.dtype == np.float32:
         return np.vectorize(lambda number: float(str(number)), otypes=[object])(array).tolist() if array.size else []
     return array.tolist()
 
 
 def shortest(number: float) -> float:
-    """The number with the fewest digits that is the same float32."""
+    """Return the decimal with the fewest digits that rounds to the same float32."""
     return float(str(np.float32(number)))

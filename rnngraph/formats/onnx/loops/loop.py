@@ -1,7 +1,7 @@
-"""Loop nodes that run a number of steps which follows from the file and from sizes, such as over the steps of an input.
+"""Reads Loop nodes whose number of steps follows from the file and from sizes, such as loops over an input.
 
-What is chosen of an array by the number of the step is a sequence; what only counts steps, or never changes, is no
-state. That a condition lets the loop run to its end is read off the body.
+An entry that is selected by the step number becomes a sequence. Counters and constants are not states. The reader
+proves from the body that the condition does not end the loop earlier.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from .steps import Loop, Steps
 from .written import Places, counted_alone, places_of, writer_of
 
 ENDLESS = (1 << 31) - 1
-"""A number of steps that stands for no bound."""
+"""Trip count that stands for no bound."""
 LONGEST, DEEPEST = 1000, 16
-"""Nodes, and conditions or sums within each other, through which a number of steps is followed."""
+"""Maximum nodes, and maximum nested conditions or sums, through which a step number is traced."""
 _SAME = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape")
 """Ops whose value is their first input's, as a number."""
 _SUMS = ("Add", "Sub", "Mul")
-"""Ops by which a number of the step becomes another one."""
+"""Ops that compute a number from the step number."""
 
 
 @dataclass(frozen=True)
 class _Count:
-    """A number that is ``first`` at the first step and 1 more at each later one."""
+    """Number that is ``first`` at the first step and 1 more at each later one."""
 
     first: Dim
 
@@ -75,19 +75,19 @@ class _Reading:
             for place, name in enumerate(self.states)
             if isinstance(given := call.inputs[2 + place], Listed) and not given.items
         }
-        """What steps append to sequences that are empty before the first one, and whether at the front."""
+        """Values that steps append to sequences that are empty before the first step, with the end at which they do."""
         self.initial = {name: call.input(2 + place) for place, name in enumerate(self.states) if name not in self.lists}
         self.fixed = {name: item for name, item in self.initial.items() if self._passes(self.following[name]) == name}
         self.counts = {self.number: _Count(0), **dict(self._counters())}
         self.length = self._length()
         self.updates: dict[str, str] = {}
-        """What each step writes to a place of its own of a state that nothing reads."""
+        """Values that each step writes to its own place of a state that nothing reads."""
         self.places = dict(self._written())
         self.units: dict[str, list[int]] = {}
-        """Axes of 1 that the index gives what is chosen by the step's number."""
+        """Axes of size 1 that an index adds to what is selected by the step number."""
 
     def outputs(self) -> list[Operand | Deferred]:
-        """The states after the last step, then what the steps gave."""
+        """Return the states after the last step, then the steps' results."""
         beside = {*self.fixed, *self.counts, *self.places}
         carried = [name for name in self.initial if name not in beside]
         given_alone = [*self.emitted, *(item for item, _ in self.lists.values()), *self.updates.values()]
@@ -121,7 +121,7 @@ class _Reading:
         return [*(known_finals[name] for name in self.states), *emits[: len(self.emitted)]]
 
     def _appended(self, name: str) -> tuple[str, bool]:
-        """What each step puts at the end of a sequence, or before all others, and which of these."""
+        """Return (value that each step inserts into a sequence, True if at the front)."""
         node = self.body.makers.get(self._passes(self.following[name]))
         reads = [item for other in self.body.nodes for item in other.inputs]
         reads += [item for other in self.body.nodes for graph in subgraphs(other) for item in _read_within(graph)]
@@ -134,7 +134,7 @@ class _Reading:
         return node.inputs[1], place == 0
 
     def _written(self) -> Iterator[tuple[str, Places]]:
-        """States that steps write to, with where they do."""
+        """Return the states that steps write to, with their places."""
         for name in self.initial:
             node = writer_of(name, self.following[name], self.body, self._passes)
             if node is None or not self._follows(node.inputs[1]):
@@ -150,24 +150,25 @@ class _Reading:
                 yield name, places
 
     def _follows(self, name: str, others: Iterable[str] = ()) -> bool:
-        """Whether a value follows from the step's number, from shapes, and from what is the same at all steps. others:
-        states that it may be made of, too.
+        """True if a value depends only on the step number, on shapes, on constants of the loop, and on ``others``.
+
+        others: states on which it may also depend.
         """
         return counted_alone(name, self.body, [*self.counts, *self.fixed, *others])
 
     def _shapes(self, names: Iterable[str]) -> dict[str, Operand]:
-        """Zeros in the shapes of states, for what asks for these alone."""
+        """Return zeros in the shapes of states, for nodes that read only shapes."""
         return {name: Expanded(known(0, dtype_of(self.initial[name])), self._shape(name)) for name in names}
 
     def _numbered(self, step: int, names: Iterable[str]) -> dict[str, Operand]:
-        """What counts steps, as it is at one of them."""
+        """Return the values of counters at a step."""
         found = {}
         for name in names:
             shape = () if name == self.number else self._shape(name)
             found[name] = self.tensors.reshape(of_sizes([self.counts[name].first + step]), shape)
         return found
 
-    # How many steps ------------------------------------------------------------------------------------
+    # Number of steps ---------------------------------------------------------------------------------------
 
     def _length(self) -> Dim:
         bounds = [bound for bound in (self._given_length(), *self._bounds(self.body.outputs[0])) if bound is not None]
@@ -196,7 +197,7 @@ class _Reading:
         return None if isinstance(found, int) and found >= ENDLESS else found
 
     def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
-        """Numbers of steps after which a condition of the body, if it is one of these, ends the loop."""
+        """Return the numbers of steps after which parts of a condition end the loop."""
         if depth > DEEPEST:
             raise UnreadableError("its condition is made of too many conditions")
         source = self._source(name, ("Identity", "Cast"))
@@ -221,10 +222,10 @@ class _Reading:
             case _:
                 raise UnreadableError("it may end early")
 
-    # What counts steps -----------------------------------------------------------------------------------
+    # Counters --------------------------------------------------------------------------------------------
 
     def _counters(self) -> Iterator[tuple[str, _Count]]:
-        """States that are 1 more after each step."""
+        """Return the states that increase by 1 at each step."""
         for name in self.initial:
             node = self.body.makers.get(self._source(self.following[name]))
             if node is None or node.op != "Add" or len(node.inputs) != 2:
@@ -236,12 +237,12 @@ class _Reading:
                     break
 
     def _added(self, name: str) -> Dim | None:
-        """A number that is the same at all steps."""
+        """Return a number that is the same at all steps."""
         source = self._source(name)
         return _number(self._outer(source)) if self._is_outer(source) else None
 
     def _line(self, name: str, depth: int = 0) -> tuple[Dim, Dim] | None:
-        """What a name is at the first step, and how much more at each later one, where it is such a number."""
+        """Return (first value, increase per step) of a linear function of the step number; None for others."""
         source = self._source(name)
         if source in self.counts:
             return self.counts[source].first, 1
@@ -260,14 +261,14 @@ class _Reading:
         return None
 
     def _count(self, name: str) -> _Count | None:
-        """What counts steps under a name, some numbers added."""
+        """Return the counter of a name, with constants added; None for others."""
         line = self._line(name)
         return _Count(line[0]) if line is not None and line[1] == 1 else None
 
-    # What steps read -------------------------------------------------------------------------------------
+    # Inputs of steps -------------------------------------------------------------------------------------
 
     def _sequences(self, wanted: Sequence[str]) -> dict[str, Operand]:
-        """What the steps read, by names of the body."""
+        """Return the sequences that steps read, by names of the body."""
         sequences: dict[str, Operand] = {}
         pending, seen = list(wanted), set[str]()
         while pending:
@@ -305,8 +306,8 @@ class _Reading:
         return self.tensors.reshape(line, (self.length, *shape))
 
     def _chosen(self, node: Node) -> tuple[Operand, list[int]] | None:
-        """What a Gather takes of an array outside by the number of the step, along a first axis of steps, and where it
-        puts axes of 1.
+        """Return (what a Gather selects of an outer array by the step number, along a first axis of steps; its axes of
+        size 1).
         """
         if node.op not in ("Gather", "SequenceAt") or len(node.inputs) != 2:
             return None
@@ -331,13 +332,14 @@ class _Reading:
         return moved, list(range(axis, axis + self._index_rank(node.inputs[1])))
 
     def _taken_in_turn(self, array: Operand, axis: int, first: Dim, more: Dim) -> Operand | None:
-        """The entries of an axis that steps take, in the order of the steps; None where that is no slice. first, more:
-        the first one's place, and how far each is from the one before.
+        """Return the entries of an axis that steps read, in order; None if they form no slice.
+
+        first, more: index of the first one, and the distance between two.
         """
         ahead = [slice(None)] * axis
         if more == 1:
             return self._steps_of(array, axis, _Count(first))
-        if more == -1:  # from the last one on to the first
+        if more == -1:  # from the last to the first
             last = self._steps_of(array, axis, _Count(first - self.length + 1))
             return self.tensors.taken(last, [*ahead, slice(None, None, -1)])
         if isinstance(first, int) and isinstance(more, int) and first >= 0 and more > 1:
@@ -346,7 +348,7 @@ class _Reading:
         return None
 
     def _is_outer(self, name: str) -> bool:
-        """Whether a value is the same at all steps: made of nothing that they carry or count."""
+        """True if a value is the same at all steps: it depends on no state or counter."""
         pending, seen = [name], set[str]()
         while pending:
             item = pending.pop()
@@ -360,7 +362,7 @@ class _Reading:
         return True
 
     def _outer(self, name: str) -> Operand | Deferred:
-        """A value that is the same at all steps, declared before them."""
+        """Declare a value that is the same at all steps before the loop."""
         if name in self.fixed:
             return self.fixed[name]
         if name not in self.body.makers:
@@ -378,7 +380,7 @@ class _Reading:
         return self.tensors.taken(array, index)
 
     def _index_rank(self, name: str, depth: int = 0) -> int:
-        """Axes of 1 that an index by the step's number has."""
+        """Return the number of axes of size 1 of an index by the step number."""
         if depth > DEEPEST:
             raise UnreadableError("an index goes through too many nodes")
         node = self.body.makers.get(name)
@@ -405,7 +407,7 @@ class _Reading:
     # Names -----------------------------------------------------------------------------------------------
 
     def _source(self, name: str, ops: Sequence[str] = _SAME) -> str:
-        """The name of the value that ``name`` is but for shape and dtype."""
+        """Return the source of a value, through ops that change only shape and dtype."""
         for _ in range(LONGEST):
             node = self.body.makers.get(name)
             if node is None or node.op not in ops or not node.inputs:
@@ -414,11 +416,11 @@ class _Reading:
         raise UnreadableError("a number in it goes through too many nodes")
 
     def _passes(self, name: str) -> str:
-        """The name of the value that ``name`` is, unchanged."""
+        """Return the source of a value, through Identity nodes."""
         return self._source(name, ("Identity",))
 
     def _outside(self, name: str) -> Operand:
-        """A value of the graphs around the body, or an array of the body's."""
+        """Return a value of the surrounding graphs, or an array of the body."""
         return self.call.branch(Graph(arrays=self.body.arrays, outputs=[name]))[0]
 
 
@@ -434,7 +436,7 @@ def _is_true(item: Operand) -> bool:
 
 
 def _number(item: Operand | Deferred) -> Dim | None:
-    """A whole number, or a size, that is known."""
+    """Return a known integer or size."""
     if not isinstance(item, Known) or item.array.size != 1:
         return None
     entry = item.array.reshape(-1)[0]

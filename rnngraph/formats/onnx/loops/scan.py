@@ -1,4 +1,4 @@
-"""Scan nodes."""
+"""Reads Scan nodes."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def _flags(call: Call, name: str, count: int) -> list[bool]:
 
 
 def _first(tensors: Tensors, item: Operand, axis: int) -> Operand:
-    """With this axis in front."""
+    """Move an axis to the front."""
     others = [other for other in range(len(shape_of(item))) if other != axis]
     return tensors.transpose(item, (axis, *others)) if axis else item
 
 
 def _behind(tensors: Tensors, item: Operand, axis: int) -> Operand:
-    """With the first axis moved to this place."""
+    """Move the first axis to this position."""
     order = list(range(1, len(shape_of(item))))
     order.insert(axis, 0)
     return tensors.transpose(item, order) if axis else item

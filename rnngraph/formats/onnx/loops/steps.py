@@ -1,9 +1,9 @@
-"""Loops of a file as drivers of cells: what goes from step to step is laid out as rows, and so is all else.
+"""Turns loops of a file into drivers of cells: all values of a step are laid out as rows.
 
-A driver's cell reads one input [rows, width], carries states [rows, width] and gives one output, all of them floats. So
-what a loop reads at a step stands side by side in one sequence, truth values and whole numbers as floats, and the step
-takes it apart; whole numbers up to 2**24 are exact. Rows are the first axis that all values of the loop have, or else
-the one axis of open size that they have somewhere; a loop without one runs as one row.
+The cell of a driver reads one input [rows, width], carries states [rows, width] and returns one output, all floats.
+Inputs of a step are therefore joined in one sequence, booleans and integers as floats, and the step splits it. Integers
+up to 2**24 are exact. Rows are the first axis that all values of the loop share, or the only axis of open size. A loop
+without such an axis runs as one row.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ Shape = tuple[Dim, ...]
 
 @dataclass(frozen=True)
 class Part:
-    """A value of a step as columns of rows. shape: of the value. dtype: as it is held here. axis: which counts rows, if
-    one does.
+    """Value of a step as columns of rows.
+
+    Attributes:
+        shape: Shape of the value.
+        dtype: Its dtype in rnngraph.
+        axis: Axis of the rows; None if there is none.
     """
 
     shape: Shape
@@ -42,7 +46,7 @@ class Part:
 
     @property
     def in_front(self) -> Shape:
-        """The shape with rows first, but for axes of 1."""
+        """Shape with the axis of rows first, skipping leading axes of size 1."""
         return tuple(self.shape[axis] for axis in self._order())
 
     @property
@@ -53,14 +57,14 @@ class Part:
         return size
 
     def _order(self) -> list[int]:
-        """The axes, that of rows first. Behind axes of 1 alone it is first already, as a reshape sees it."""
+        """Order of the axes with that of rows first. A reshape ignores axes of size 1 before it."""
         places = list(range(len(self.shape)))
         if self.axis is not None and any(dim != 1 for dim in self.shape[: self.axis]):
             places.insert(0, places.pop(self.axis))
         return places
 
     def turned(self, tensors: Tensors, x: Operand, ahead: int = 0, back: bool = False) -> Operand:
-        """x with rows first, or from there back to where they are. ahead: further axes before those of the value."""
+        """Move the axis of rows of x to the front, or back. ahead: number of further leading axes."""
         order = self._order()
         order = [order.index(axis) for axis in range(len(order))] if back else order
         if order == list(range(len(order))):
@@ -70,9 +74,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of a file. initial: states by the names of the body. sequences: what a step reads, along a first axis of
-    steps. length: how many steps there are. about: the node, for the script's class. body: of what a step is given, the
-    next states and what the step gives.
+    """Loop of a file.
+
+    Attributes:
+        initial: Initial states, by names of the body.
+        sequences: Inputs of steps, along a first axis of steps.
+        length: Number of steps.
+        about: The node, for the name of the script's class.
+        body: Function from a step's values to its next states and results.
     """
 
     initial: Mapping[str, Operand]
@@ -83,7 +92,7 @@ class Loop:
 
 
 class StepTensors(Tensors):
-    """Declares in a step. Arrays of the file are declared outside of it."""
+    """Declares values within a step. Arrays of the file are declared outside of it."""
 
     def __init__(self, script: Script, outer: Tensors) -> None:
         super().__init__(script)
@@ -96,7 +105,7 @@ class StepTensors(Tensors):
 
 
 class Steps:
-    """One loop as a driver in the making."""
+    """Loop that is being turned into a driver."""
 
     def __init__(self, tensors: Tensors, loop: Loop) -> None:
         self.tensors, self.loop = tensors, loop
@@ -111,7 +120,7 @@ class Steps:
         self.steps = {name: self._part(shape_of(item)[1:], item) for name, item in loop.sequences.items()}
         self.keys = {name: "state" if not number else f"state_{number}" for number, name in enumerate(self.states)}
         self.given: list[Part] = []
-        """What a step gives, once it has been declared."""
+        """Results of a step, once it is declared."""
 
     def _part(self, shape: Shape, item: Operand) -> Part:
         return Part(shape, _held(item), self._axis_of_rows(shape))
@@ -124,7 +133,7 @@ class Steps:
         return axis if is_it else None
 
     def declared(self) -> tuple[list[Operand], list[Operand]]:
-        """The states after the last step, and what all steps gave, each with a first axis of steps."""
+        """Return the states after the last step, and the results of all steps, each with a first axis of steps."""
         tensors, script = self.tensors, self.tensors.script
         x, time_major = self._sequence(), True
         turned = tensors.turned_from(x)
@@ -150,17 +159,17 @@ class Steps:
         finals = [self._value(self.tensors, leaf, part) for leaf, part in pairs]
         return finals, self._outputs(outputs)
 
-    # Outside of the steps ------------------------------------------------------------------------------
+    # Outside of the steps -----------------------------------------------------------------------------
 
     def _sequence(self) -> Value:
-        """What steps read, as [steps, rows, width]."""
+        """Return the inputs of all steps as [steps, rows, width]."""
         parts = [self._columns(item, part, True) for item, part in self._sequences()]
         if not parts:
             parts = [Expanded(known(0.0, self.dtype), (self.loop.length, self.rows or 1, 1))]
         return self._anchored(self.tensors.value(self.tensors.concat(parts, 2)))
 
     def _anchored(self, x: Value) -> Value:
-        """x, of which inputs settle the sizes, also where steps read nothing that is fed."""
+        """Return x, with its sizes tied to inputs, even if steps read no input."""
         script = self.tensors.script
         if self.tensors.inputs_behind(x):
             return x
@@ -178,7 +187,7 @@ class Steps:
         return [(item, self.steps[name]) for name, item in self.loop.sequences.items()]
 
     def _columns(self, item: Operand, part: Part, has_steps: bool) -> Operand:
-        """A value of the file as [rows, width], behind an axis of steps if it has one."""
+        """Return a value of the file as [rows, width], after an axis of steps if it has one."""
         ahead = shape_of(item)[:1] if has_steps else ()
         floats = part.turned(self.tensors, self._as_float(self.tensors, item), len(ahead))
         rows = self.rows if part.has_rows and self.rows is not None else 1
@@ -198,7 +207,7 @@ class Steps:
         return tensors.cast(tensors.value(item), self.dtype)
 
     def _initial(self) -> object | None:
-        """The states before the first step, or None where all are zeros."""
+        """Return the states before the first step, or None if all are zeros."""
         items = list(self.loop.initial.values())
         if all(map(is_zero, items)):
             return None
@@ -212,7 +221,7 @@ class Steps:
         return tuple(leaves) if len(leaves) > 1 else leaves[0]
 
     def _outputs(self, outputs: Value) -> list[Operand]:
-        """What steps gave, apart again."""
+        """Split the outputs into the steps' results."""
         found: list[Operand] = []
         tensors, first = self.tensors, 0
         for part in self.given:
@@ -256,13 +265,13 @@ class Steps:
         return tensors.value(tensors.concat(columns_of, 1)), after
 
     def _value(self, tensors: Tensors, columns: Operand, part: Part) -> Operand:
-        """Rows [rows, width] as the file has the value."""
+        """Return rows [rows, width] in the shape and dtype of the file's value."""
         if self.rows is not None and not part.has_rows:
             columns = tensors.taken(columns, [slice(0, 1)])
         return _typed(tensors, part.turned(tensors, tensors.reshape(columns, part.in_front), back=True), part)
 
     def _laid(self, tensors: Tensors, item: Operand, part: Part) -> Value:
-        """What the step makes, as [rows, width]."""
+        """Return a value of the step as [rows, width]."""
         floats = tensors.value(part.turned(tensors, self._as_float(tensors, item)))
         rows: Dim = self.rows if self.rows is not None and part.has_rows else 1
         laid = tensors.value(tensors.reshape(floats, (rows, part.width)))
@@ -272,8 +281,9 @@ class Steps:
 
 
 def _rows(shapes: Sequence[Shape]) -> Dim | None:
-    """The size that counts rows: the first of all values that have two axes, or an open one; else the only open size
-    that there is. None: there is none.
+    """Return the number of rows.
+
+    It is the first size of all values that have two axes, or the only open size; None if there is neither.
     """
     found = {shape[0] for shape in shapes if len(shape) > 1 or (shape and isinstance(shape[0], Size))}
     vectors = {shape[0] for shape in shapes if len(shape) == 1}
@@ -292,7 +302,7 @@ def _held(item: Operand) -> str:
 
 
 def _typed(tensors: Tensors, item: Operand, part: Part) -> Operand:
-    """A float as the dtype that it stands for."""
+    """Convert a float back to the dtype for which it stands."""
     if part.dtype in FLOATS:
         return item
     value = tensors.value(item)
@@ -302,7 +312,7 @@ def _typed(tensors: Tensors, item: Operand, part: Part) -> Operand:
 
 
 def _same_but_names(one: Shape, other: Shape) -> bool:
-    """Whether shapes can be one: sizes of other names meet when the driver is declared."""
+    """True if two shapes can be equal. Sizes with different names are unified when the driver is declared."""
     return len(one) == len(other) and all(
         a == b or isinstance(a, Size) or isinstance(b, Size) for a, b in zip(one, other, strict=True)
     )

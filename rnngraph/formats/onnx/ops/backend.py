@@ -1,4 +1,4 @@
-"""Operators' values in this front end: ``Tensors``, which fold known arrays and cancel moves."""
+"""Backend of ``formats.operators`` for this front end: ``Tensors``, which folds known arrays and cancels moves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .padding import padded
 
 
 class OnnxBackend:
-    """Declares what is not known in the script of a node's net."""
+    """Backend that declares unknown values in the script of a node's net."""
 
     def __init__(self, call: Call) -> None:
         self._call, self._tensors = call, call.tensors

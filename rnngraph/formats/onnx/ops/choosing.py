@@ -1,4 +1,4 @@
-"""Ops that choose entries by indices."""
+"""Reads ops that select entries by indices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .backend import OnnxBackend
 from .shapes import counted, places
 
 MOST_CHOSEN = 256
-"""Entries of an axis of open size that are chosen one by one."""
+"""Maximum entries that are selected one by one from an axis of open size."""
 
 
 @reads("Gather")
@@ -52,7 +52,7 @@ def _gather(call: Call) -> Outputs:
 
 
 def _counting(call: Call, ids: Value) -> Value | None:
-    """Indices that count from 0 on, as rows of a table are counted; None of others."""
+    """Return indices that count from 0, with a check against the size of a table; None for others."""
     if call.tensors.is_a(ids, "count"):
         count = shape_of(ids)[0]
         return places(call.tensors, 0, count) if isinstance(count, Size) else None
@@ -64,7 +64,7 @@ def _counting(call: Call, ids: Value) -> Value | None:
 
 
 def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Operand:
-    """Entries from start to an open size, of an axis of fixed size."""
+    """Return the entries from ``start`` to an open size, of an axis of fixed size."""
     count = stop - start
     if not isinstance(count, Size):
         raise UnreadableError(f"a bound {stop} of an axis of {shape_of(x)[axis]}")
@@ -79,7 +79,7 @@ def _is_place(ids: Value) -> bool:
 
 
 def from_start(call: Call, ids: Value, size: Dim, x: Value, axis: int) -> Value:
-    """Indices into an axis of ``x`` of this size, counted from its start; a call checks those that are fed."""
+    """Return indices into an axis of ``x``, counted from its start. A call checks indices that are fed."""
     ids = call.tensors.cast(ids, "int64")
     if isinstance(size, int):
         return call.script.call(axis_indices, ids, size)
@@ -87,7 +87,7 @@ def from_start(call: Call, ids: Value, size: Dim, x: Value, axis: int) -> Value:
 
 
 def _taken_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
-    """Entries at indices of the file."""
+    """Return the entries at constant indices."""
     if isinstance(x, Known):
         size = x.array.shape[axis]
         check_count(int(index.size) * max(1, x.array.size // max(1, size)))
@@ -124,7 +124,7 @@ def _argmax(call: Call) -> Outputs:
     x, function = call.input(0), basic.argmax if call.op == "ArgMax" else basic.argmin
     if not call.whole("select_last_index", 0):
         return call.script.call(function, call.tensors.value(x), axis, **options)
-    back = call.tensors.taken(x, [*[slice(None)] * axis, slice(None, None, -1)])  # the first from behind
+    back = call.tensors.taken(x, [*[slice(None)] * axis, slice(None, None, -1)])  # the first index counts from the end
     found = call.script.call(function, call.tensors.value(back), axis, **options)
     size = call.shape()[axis]
     count = size if isinstance(size, int) else call.tensors.value(call.tensors.reshape(of_sizes([size]), ()))
@@ -154,8 +154,9 @@ def _one_hot(call: Call) -> Outputs:
 
 
 def _sorted(call: Call) -> Outputs | None:
-    """All numbers of a vector, the largest first, as lengths are sorted before sequences are packed; or the indices of
-    such an order, the smallest first, which gives where each stands in it.
+    """Sort a vector: return all its numbers in descending order, or the indices of such an order in ascending order.
+
+    Exporters sort lengths so before they pack sequences. The indices give the position of each row in the order.
     """
     given, shape, is_largest = call.maybe(1), call.shape(), bool(call.whole("largest", 1))
     if not isinstance(given, Known) or len(shape) != 1 or given.array.reshape(-1).tolist() != list(shape):
@@ -191,7 +192,7 @@ def _by_values(call: Call) -> Outputs:
     if call.op == "NonZero" and isinstance(items[0], Known):
         return known(np.stack(np.nonzero(items[0].numbers("an array"))).astype(np.int64))
     if call.op == "NonZero" and isinstance(items[0], Expanded) and len(items[0].shape) == 1:
-        source = items[0].source  # ones, as old exporters count to a size
+        source = items[0].source  # ones: old exporters count up to a size with them
         if isinstance(source, Known) and not source.is_symbolic and source.array.all():
             return call.tensors.expand_dims(counted(call.tensors, 0, items[0].shape[0]), [0])
     if call.op == "NonZero":

@@ -1,5 +1,7 @@
-"""If nodes. The graph that is taken follows from the file, from sizes, or from what the caller fixed; where only a call
-can tell, both are computed, and the truth value chooses of what they give.
+"""Reads If nodes.
+
+The taken graph follows from the file, from sizes, or from the caller's fixed values. If it is known only in a call,
+both graphs are computed, and the condition selects their results.
 """
 
 from __future__ import annotations
@@ -38,8 +40,9 @@ def _chosen(call: Call, condition: Value, then: Operand, other: Operand) -> Oper
 
 
 def taken(node: Node, condition: Operand, decide: Callable[[Undecided], bool], tensors: Tensors) -> list[Graph]:
-    """The graph that an If node takes, or both where a call chooses. decide: what to take of a condition on sizes that
-    only a call can tell.
+    """Return the graphs that an If node takes: one, or both if a call decides.
+
+    decide: function that assumes the value of a condition on sizes.
     """
     if isinstance(condition, Value):
         fed = [name for name in tensors.inputs_behind(condition) if not shape_of(tensors.script.inputs[name])]

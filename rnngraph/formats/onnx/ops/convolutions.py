@@ -1,4 +1,4 @@
-"""Convolutions and pools."""
+"""Reads convolutions and pools."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _conv(call: Call) -> Outputs:
 
 
 def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
-    """x with a kernel [filters, width / groups, size along each axis] and the node's windows."""
+    """Convolve x with a kernel [filters, width / groups, size along each axis] over the node's windows."""
     sizes, groups, b = shape_of(x)[2:], call.whole("group", 1), OnnxBackend(call)
     if kernel.ndim != len(sizes) + 2:
         raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {texts(shape_of(x))}")
@@ -40,7 +40,7 @@ def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | Non
 @reads("CausalConvWithState")
 @reads("CausalConvWithState", domain="com.microsoft")
 def _causal(call: Call) -> Outputs:
-    """Return convolutions, channel by channel, of past and input joined along time, and the last entries of both."""
+    """Return a depthwise convolution of past and input joined along time, and the last entries of both."""
     kernel, bias = call.array(1, "its kernel"), _bias(call)
     last, others = bool(call.whole("channels_last", 0)), ("state_window", "state_update_capacity", "state_length")
     if call.rank() != 3 or kernel.ndim != 3 or kernel.shape[1] != 1:
@@ -98,23 +98,23 @@ def _check_bias(bias: np.ndarray | None, filters: int) -> None:
 
 
 def _channels_last(kernel: np.ndarray) -> np.ndarray:
-    """[filters, width / groups, *sizes] as [*sizes, width / groups, filters]."""
+    """Transpose [filters, width / groups, *sizes] to [*sizes, width / groups, filters]."""
     return kernel.transpose(*range(2, kernel.ndim), 1, 0)
 
 
 def _last(b: OnnxBackend, x: Operand) -> Operand:
-    """x [batch, width, *axes] as [batch, *axes, width]."""
+    """Transpose x [batch, width, *axes] to [batch, *axes, width]."""
     return b.transpose(x, (0, *range(2, len(shape_of(x))), 1))
 
 
 def _first(b: OnnxBackend, x: Operand) -> Operand:
-    """x [batch, *axes, width] as [batch, width, *axes]."""
+    """Transpose x [batch, *axes, width] to [batch, width, *axes]."""
     rank = len(shape_of(x))
     return b.transpose(x, (0, rank - 1, *range(1, rank - 1)))
 
 
 def _windows(call: Call, sizes: Sequence[int]) -> list[tuple[int, int, int, Padding]]:
-    """Return the node's (size, stride, dilation, padding) along each axis. sizes: of the kernel."""
+    """Return the node's (size, stride, dilation, padding) along each axis. sizes: those of the kernel."""
     count = len(sizes)
 
     def of(name: str, default: Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Ops that compute entry by entry."""
+"""Reads elementwise ops."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _unary(call: Call) -> Outputs:
 
 
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
-    """A function of one value. What was only turned, or made rows, before is so behind it, where it may cancel out."""
+    """Apply an elementwise function. Transposes and merged rows move after it, where they may cancel."""
     x, tensors = call.input(0), call.tensors
     if isinstance(x, Known) and folds(call.op) and not (options or arguments or _is_number(x)):
         return folded(call.op, [x])
@@ -80,7 +80,10 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
 
 
 def _whole_quotient(call: Call, x: Value) -> Known | None:
-    """Sizes over a number, as floats, of which the node takes the whole part: as torch counts every second step."""
+    """Return sizes divided by a number, if they are floats of which the node takes the integral part.
+
+    torch counts every second step in this form.
+    """
     left, number = x.step.operands if not x.path and x.step.key == "/" else (None, None)
     sizes = call.tensors.declared_of(left) if isinstance(left, Value) else None
     if not isinstance(sizes, Known) or not sizes.is_symbolic:
@@ -99,7 +102,7 @@ def _is_infinite(call: Call) -> Outputs:
     x = call.value(0)
     signs = [bool(call.whole(f"detect_{name}", 1)) for name in ("negative", "positive")]
     if signs == [False, False]:
-        return call.script.operation("<", x, -float("inf"))  # which nothing is
+        return call.script.operation("<", x, -float("inf"))  # axis of size 0
     negative, positive = signs
     function = numbers.isinf if negative and positive else numbers.isposinf if positive else numbers.isneginf
     return call.script.call(function, x)
@@ -134,7 +137,7 @@ def _binary(call: Call) -> Outputs:
 
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
-    """An op of two values."""
+    """Apply an op to two values."""
     if isinstance(left, Expanded) and isinstance(right, Expanded) and left.shape == right.shape:
         inner = combined(call, op, left.source, right.source)
         return inner if isinstance(inner, Expanded) else Expanded(inner, left.shape)
@@ -154,13 +157,14 @@ def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
 
 
 def _is_number(*items: Known) -> bool:
-    """Whether open sizes are computed with as floats."""
+    """True if open sizes are computed with as floats."""
     return any(item.is_symbolic and item.dtype in FLOATS for item in items)
 
 
 def _plain(call: Call, x: Operand, other: Operand) -> Operand:
-    """x without a repetition that meeting the other value makes anyway. A state that steps written out begin with stays
-    one, so that the first step is like the others.
+    """Return x without a repetition that broadcasting performs anyway.
+
+    The initial state of steps that are written out remains repeated, so that all steps are equal.
     """
     if not isinstance(x, Expanded) or (call.tensors.shared and isinstance(other, Value)):
         return x
@@ -169,7 +173,7 @@ def _plain(call: Call, x: Operand, other: Operand) -> Operand:
 
 
 def _turned_alike(call: Call, left: Operand, right: Operand) -> tuple[Operand, Operand, tuple[int, ...]] | None:
-    """Both values as they were before they were turned the same way; a number is the same either way."""
+    """Return both values before an equal transpose. A scalar needs no transpose."""
     first, second = (call.tensors.turned_from(item) for item in (left, right))
     if first is not None and second is not None and first[1] == second[1]:
         return first[0], second[0], first[1]
@@ -207,7 +211,7 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
 
 
 def _divided(call: Call, op: str, left: Value, right: Operand, dtype: str) -> Value:
-    """Quotients of whole numbers, and what is left of divisions."""
+    """Return quotients and remainders of integers."""
     is_c = op == "Mod" and bool(call.whole("fmod", 0))
     function = remainders.trunc_divide if op == "Div" else remainders.fmod if is_c else remainders.remainder
     return call.script.call(function, left, call.tensors.value(right))
@@ -298,7 +302,7 @@ def _clip(call: Call) -> Outputs:
     return mapped(call, basic.clip, low, high)
 
 
-# Activations with numbers -------------------------------------------------------------------------------
+# Activations with parameters -------------------------------------------------------------------------
 
 
 def _numbers(call: Call, defaults: Mapping[str, float]) -> list[float]:
@@ -322,7 +326,7 @@ _PLAIN: Mapping[str, tuple[Sequence[float], Callable[..., Any]]] = {
     "Selu": ([1.6732632, 1.050701], activations.selu),
     "Swish": ([1.0], activations.swish),
 }
-"""What has a name of its own with these numbers."""
+"""Activations that have a name of their own for these parameters."""
 
 
 @reads(*_WITH_NUMBERS)

@@ -1,4 +1,4 @@
-"""Ops of onnxruntime's own that stand for several of ONNX's, as files have them that it has optimized."""
+"""Reads onnxruntime's fused ops, which stand for several of ONNX's in optimized files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def _activated(call: Call, x: Operand, numbers: list[Any]) -> Outputs:
-    """x behind the node's activation. numbers: what that is given."""
+    """Apply the node's activation to x. numbers: its parameters."""
     name = call.text("activation", "")
     if not name:
         return x
@@ -53,7 +53,7 @@ def _fused_gemm(call: Call) -> Outputs:
 
 @reads("FusedMatMul", domain=E)
 def _fused_matmul(call: Call) -> Outputs:
-    """The first axis may be the rows of matrices, and the others before the last be those of batches."""
+    """Read a product whose first axis may be the matrices' rows, with batch axes between it and the last."""
     tensors, sides = call.tensors, []
     for number, name in enumerate("AB"):
         side, rank = call.input(number), call.rank(number)
@@ -80,7 +80,7 @@ def _quick_gelu(call: Call) -> Outputs:
 
 @reads("SkipLayerNormalization", domain=E)
 def _skip_layer_normalization(call: Call) -> Outputs:
-    """Both inputs and a bias added up, normalized; the sum is the last output."""
+    """Return the normalized sum of both inputs and a bias. The last output is the sum."""
     x = combined(call, "Add", call.input(0), call.input(1))
     if call.maybe(4) is not None:
         x = combined(call, "Add", x, call.input(4))

@@ -1,4 +1,4 @@
-"""Ops that move entries: shapes, orders, parts, and entries around."""
+"""Reads ops that move entries: reshapes, transposes, slices and joins."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from .choosing import first_rows
 from .padding import padded
 
 FAR = (1 << 31) - 1
-"""From here on a bound of a slice means the end: the largest number of 32 bits."""
+"""Minimum bound of a slice that means the end: the largest 32-bit integer."""
 MOST_IN_GROUP = 32
-"""Entries of a group of which whole ones are taken."""
+"""Maximum entries of a group, for slices of whole groups."""
 
 
 @reads("Transpose")
@@ -77,7 +77,7 @@ def _concat(call: Call) -> Outputs:
 
 
 def _as_padding(call: Call, items: Sequence[Operand], axis: int) -> Operand | None:
-    """An array with a number that is repeated before or behind it: padding, of which no size has to be made."""
+    """Return a concatenation of an array and a repeated number as padding, which needs no size."""
     places = [place for place, item in enumerate(items) if isinstance(item, Value)]
     if len(places) != 1 or len(items) == 1:
         return None
@@ -143,8 +143,9 @@ def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
 
 
 def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Operand:
-    """``x[start::step]``, of a start and a step below 0. An axis that lacks the entry ``start`` gives its first one,
-    where Python's lists give none.
+    """Return ``x[start::step]`` for a negative start and step.
+
+    If the axis lacks the entry ``start``, the result is its first entry; Python's lists return none.
     """
     whole, script = call.tensors.value(x), call.script
     parts = [
@@ -155,7 +156,7 @@ def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Oper
 
 
 def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | None, int | None] | None:
-    """Bounds of an open axis that may lie beyond its ends; None of others."""
+    """Return the bounds of an open axis that may lie beyond its ends; None if they cannot."""
     if not isinstance(start, int) or not isinstance(stop, int) or isinstance(size, int):
         return None
     first, last = _near_or_none(start, step, True), _near_or_none(stop, step, False)
@@ -163,13 +164,13 @@ def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | 
 
 
 def _near_or_none(bound: int, step: int, is_start: bool) -> int | None:
-    """A bound of an open axis; None for the end of the axis that the slice begins or ends at anyway."""
+    """Return a bound of an open axis; None for the end at which the slice begins or ends by default."""
     is_near = (bound < 0) == (step > 0)  # the end at which a slice begins
     return None if abs(bound) >= FAR and is_near == is_start else bound
 
 
 def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
-    """How many entries a slice takes that begins an open size before the end of an axis of fixed size."""
+    """Return the number of entries of a slice that begins an open size before the end of an axis of fixed size."""
     if not isinstance(size, int) or not isinstance(start, Size) or not isinstance(stop, int) or stop < size:
         return None
     count = size - start if sign_of(start * -1) != 1 else start * -1
@@ -177,13 +178,13 @@ def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
 
 
 def _group(size: Dim, stop: Any) -> int:
-    """n of a bound ``size // n * n``; 0 of others."""
+    """Return n for a bound ``size // n * n``; 0 for others."""
     _, number = terms_of(stop)[0] if isinstance(stop, Size) else ((), 0)
     return number if 1 < number <= MOST_IN_GROUP and stop == floor_divide(size, number) * number else 0
 
 
 def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
-    """The entries of an axis that are in whole groups: the first of each, the second, and so on, side by side."""
+    """Return the entries of an axis that form whole groups: the first of each group, then the second, and so on."""
     tensors, shape = call.tensors, shape_of(x)
     ahead = [slice(None)] * axis
     parts = [tensors.taken(x, [*ahead, slice(first, first - group + 1 or None, group)]) for first in range(group)]
@@ -192,7 +193,7 @@ def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
 
 
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
-    """Bounds as Python has them; those past the ends mean these."""
+    """Return bounds as Python writes them. Bounds past an end become that end."""
     if step == 0:
         raise UnreadableError("its step is 0")
     first, last = _place(size, start, step, True), _place(size, stop, step, False)
@@ -200,7 +201,7 @@ def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
 
 
 def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
-    """A bound as an int, from the end where it is of an open size; None for the end that it lies at or past."""
+    """Return a bound as an int, counted from the end for an open size; None for the end itself or beyond."""
     if isinstance(size, int) and isinstance(bound, int):
         if is_start:
             bound = max(bound + size, 0) if bound < 0 else bound

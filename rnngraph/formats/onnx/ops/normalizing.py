@@ -1,4 +1,4 @@
-"""Ops that take means away and divide by deviations."""
+"""Reads ops that subtract means and divide by deviations."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ def _batch_normalization(call: Call) -> Outputs:
 
 
 def _by_arithmetic(call: Call, x: Operand, weights: Sequence[Operand], epsilon: float) -> Operand:
-    """Normalize by arrays of one number, as many as a size that is computed: a script can't name that size.
+    """Normalize by arrays of one repeated number, as many as a size that a call computes: a script cannot name that
+    size.
 
-    tf2onnx writes layer normalization so, over as many channels as there are rows and steps.
+    tf2onnx writes layer normalization so, with as many channels as there are rows and steps.
     """
     rank, tensors = call.rank(), call.tensors
     gamma, beta, mean, variance = (tensors.reshape(item, [*shape_of(item), *(1,) * (rank - 2)]) for item in weights)
@@ -77,7 +78,7 @@ def _layer_normalization(call: Call) -> Outputs:
 
 
 def _mean_and_deviation(call: Call, axes: Sequence[int], epsilon: float) -> list[Value]:
-    """What was taken away and what was multiplied by, where the node gives them."""
+    """Return the mean and the inverse deviation, if the node has them as outputs."""
     if not any(call.node.outputs[1:]):
         return []
     script, x = call.script, call.value(0)
@@ -96,7 +97,7 @@ def _normalized(
     call: Call, x: Value, axes: Sequence[int], epsilon: float, scale: Operand | None, shift: Operand | None,
     is_centred: bool = True,
 ) -> Operand:  # fmt: skip
-    """x with mean 0 and deviation 1 over axes, scaled and shifted."""
+    """Return x with mean 0 and deviation 1 over axes, scaled and shifted."""
     axis = axes[0] if len(axes) == 1 else tuple(axes)
     arrays = {"gamma": scale, **({"beta": shift} if is_centred else {})}
     options = {name: call.tensors.value(item, name) for name, item in arrays.items() if item is not None}

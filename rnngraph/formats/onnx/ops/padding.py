@@ -1,4 +1,4 @@
-"""Entries around what is there."""
+"""Reads Pad."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _pad(call: Call) -> Outputs:
 
 
 def padded(call: Call, x: Operand, pairs: Sequence[tuple[int, int]], mode: str, number: float) -> Operand:
-    """x with entries around it. Negative counts take entries away."""
+    """Pad x. Negative counts remove entries."""
     cut = [slice(-before if before < 0 else None, after if after < 0 else None) for before, after in pairs]
     x = call.tensors.taken(x, cut)
     added = [(max(before, 0), max(after, 0)) for before, after in pairs]

@@ -1,4 +1,4 @@
-"""Products of matrices."""
+"""Reads products of matrices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .elementwise import combined
 
 @reads("MatMul")
 def _matmul(call: Call) -> Outputs:
-    """A product, and with a third input what an ``Add`` behind it adds."""
+    """Read a product. A third input is the addend of a fused ``Add``."""
     left, right, added = call.input(0), call.input(1), call.maybe(2)
     left = call.tensors.value(left) if isinstance(left, Expanded) else left
     if isinstance(left, Value) and isinstance(right, Known) and isinstance(added, Known):
@@ -28,7 +28,7 @@ def _matmul(call: Call) -> Outputs:
 
 
 def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray | None = None) -> Operand:
-    """left @ right, plus a bias."""
+    """Return left @ right, plus a bias."""
     if isinstance(left, Known) and isinstance(right, Known) and bias is None:
         first, second = left.numbers("a matrix"), right.numbers("a matrix")
         if (
@@ -55,7 +55,7 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
 
 @reads("Gemm", "FusedMatMulBias")
 def gemm(call: Call) -> Operand:
-    """alpha A @ B + beta C, A and B turned or not."""
+    """Return alpha A @ B + beta C, with A and B transposed if the node says so."""
     tensors, left, right = call.tensors, call.input(0), call.input(1)
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
@@ -63,7 +63,7 @@ def gemm(call: Call) -> Operand:
     left = tensors.transpose(left, (1, 0)) if call.whole("transA", 0) else left
     left = tensors.value(left) if isinstance(left, Expanded) else left
     right = tensors.transpose(right, (1, 0)) if call.whole("transB", 0) else right
-    bias, added = (call.maybe(2) if beta else None), None  # what is not added may be anything, NaN too
+    bias, added = (call.maybe(2) if beta else None), None  # beta is 0: C may even be NaN
     if isinstance(right, Known):
         if alpha != 1:
             right = Known((right.numbers("a matrix") * np.asarray(alpha, right.array.dtype)), right.dtype)
@@ -84,7 +84,7 @@ def gemm(call: Call) -> Operand:
 
 @reads("Einsum")
 def _einsum(call: Call) -> Outputs:
-    """A product with a matrix of the file as that, all others as they are."""
+    """Read a product with a matrix of the file as a product of matrices, and any other equation as an einsum."""
     text = call.text("equation", "")
     letters = letters_of(text, [call.rank(number) for number in range(len(call.inputs))])
     if letters is None:

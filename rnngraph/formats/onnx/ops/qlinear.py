@@ -1,4 +1,4 @@
-"""Ops that take quantized numbers and give such, read as the ops of floats that they stand for."""
+"""Reads ops with quantized operands and results as the float ops for which they stand."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _OPERANDS: Mapping[str, tuple[str, tuple[int, ...], int]] = {
     "QLinearAveragePool": ("AveragePool", (0,), 3), "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,), 3),
     "QLinearSoftmax": ("Softmax", (0,), 3),
 }  # fmt: skip
-"""By op the one of floats, the operands, behind each of which stand its scale and zero point, and where the result's
-stand.
+"""For each op: the float op, its operands, each followed by scale and zero point, and the position of the result's
+scale.
 """
 
 
@@ -34,7 +34,7 @@ def _of_operands(call: Call) -> Outputs:
 
 
 def _channels_first(call: Call, x: Operand, is_last: bool) -> Operand:
-    """x with its last axis behind the first one, if that has the channels."""
+    """Move the last axis of x after the first one, if it has the channels."""
     rank = len(shape_of(x))
     return call.tensors.transpose(x, (0, rank - 1, *range(1, rank - 1))) if is_last else x
 
@@ -69,7 +69,7 @@ def _conv(call: Call) -> Outputs:
 
 
 def _bias(call: Call, number: int, factor: float = 1.0) -> Known | None:
-    """A bias of whole numbers, whose scale is that of the products. factor: by which these are multiplied, too."""
+    """Return an integer bias as floats. Its scale is that of the products, times ``factor``."""
     if call.maybe(number) is None:
         return None
     scales = (numbers_of(call.array(place, "its scale"), None)[0] for place in (1, 4))
@@ -106,7 +106,7 @@ def _where(call: Call) -> Outputs:
 
 
 def _only(found: Outputs) -> Operand:
-    """The first output of an op, where it is no sequence nor quantized."""
+    """Return the first output of an op, which must be neither a sequence nor quantized."""
     first = found[0] if isinstance(found, list | tuple) else found
     if first is None or isinstance(first, Unrounded):
         raise UnreadableError("it gives nothing that could be quantized")

@@ -1,5 +1,6 @@
-"""Quantized numbers, read as floats with the file's scales: what is rounded at run time is not rounded here. Numbers
-that are out of the bounds of what they are quantized to are these bounds.
+"""Reads quantized numbers as floats with the file's scales.
+
+Values that are rounded at run time are not rounded here. Values outside the quantized range saturate.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ def _dequantize(call: Call) -> Outputs:
 
 
 def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, axis: int = 1) -> Operand:
-    """An input of quantized numbers as floats. places: of its scale and its zero point among the inputs, where they are
-    not the next two. axis: which the scales are of, where there are several.
+    """Return an input of quantized numbers as floats.
+
+    Args:
+        places: Positions of its scale and zero point among the inputs, by default the next two.
+        axis: Axis of several scales.
     """
     x, (scale_at, zero_at) = call.quantized(number), places or (number + 1, number + 2)
     if isinstance(x, Unrounded) and x.scale is None:
@@ -59,7 +63,7 @@ def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, ax
 
 
 def _finite(scale: np.ndarray) -> np.ndarray:
-    if not np.isfinite(scale).all():  # as of a mask with -inf, of which quantization leaves nothing
+    if not np.isfinite(scale).all():  # such as a mask of -inf, which quantization cannot represent
         raise UnreadableError("its scale is no finite number; quantize the file without this node")
     return scale
 
@@ -70,7 +74,7 @@ def _check_blocks(call: Call) -> None:
 
 
 def _beside(shape: Sequence[Dim], count: int, axis: int) -> list[int]:
-    """The shape in which so many numbers of an axis stand beside an array."""
+    """Return the shape in which ``count`` numbers of an axis broadcast with an array."""
     place = axis_of(axis, len(shape)) if count > 1 else None
     ones = [dim if other == place else 1 for other, dim in enumerate(shape)]
     if not all(isinstance(dim, int) for dim in ones):
@@ -79,7 +83,7 @@ def _beside(shape: Sequence[Dim], count: int, axis: int) -> list[int]:
 
 
 def _rescaled(call: Call, x: Unrounded, scale: np.ndarray, zero: np.ndarray | None) -> Operand:
-    """What was quantized with one scale and is taken back with this one, which mostly is the same."""
+    """Return a value that was quantized with one scale and dequantized with another, usually the same."""
     assert x.scale is not None
     assert x.zero is not None
     factors, zeros = numbers_of(scale, zero)
@@ -93,7 +97,7 @@ def _rescaled(call: Call, x: Unrounded, scale: np.ndarray, zero: np.ndarray | No
 
 
 def numbers_of(scale: np.ndarray, zero: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Scales and zero points in float64, as many of one as of the other."""
+    """Return scales and zero points in float64, equally many of both."""
     factors = scale.astype(np.float64).reshape(-1)
     zeros = np.zeros(1) if zero is None else zero.astype(np.float64).reshape(-1)
     if zeros.size not in (1, factors.size):
@@ -105,7 +109,7 @@ _MOVING = (basic.gather, basic.transpose, basic.reshape, basic.expand_dims, basi
 
 
 def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value | None:
-    """What is taken of a table of the file by moving entries alone, taken of its floats; None of anything else."""
+    """Return the entries that are only moved out of a table of the file, from the table's floats; None for others."""
     table = call.tensors.known_as(x)
     if table is not None:
         return call.tensors.value(floats(table), "embedding")
@@ -122,7 +126,7 @@ def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value 
 
 
 def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, axis: int) -> np.ndarray:
-    """(array - zero) * scale, these being numbers or of an axis."""
+    """Return (array - zero) * scale, which are single numbers or one for each entry of an axis."""
 
     def spread(numbers: np.ndarray) -> np.ndarray:
         if numbers.size == 1:
@@ -144,10 +148,11 @@ def _quantize(call: Call) -> Outputs:
 
 
 def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand | Unrounded:
-    """x within the bounds of the numbers that it is quantized to, not rounded; an array of the file as these numbers.
+    """Return x clipped to the range of its quantization, not rounded. An array of the file becomes quantized numbers.
 
-    scale_at: the input that has its scale, behind which stands its zero point. What ends at a bound, as relu does at 0,
-    files do by the bound alone.
+    Files may express a bound, such as relu's at 0, by the range alone.
+
+    scale_at: position of the scale among the inputs, followed by the zero point.
     """
     x_scale, x_zero = call.maybe(scale_at), call.maybe(scale_at + 1)
     if not isinstance(x_scale, Known) or not (x_zero is None or isinstance(x_zero, Known)):
@@ -176,23 +181,23 @@ def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand |
 
 @reads("DynamicQuantizeLinear")
 def _dynamic(call: Call) -> Outputs:
-    """x, with scale 1 and zero point 0."""
+    """Return x, with scale 1 and zero point 0."""
     return [Unrounded(call.input(0), np.ones(1), np.zeros(1)), known(np.float32(1)), known(np.zeros((), np.uint8))]
 
 
-# What only moves numbers ----------------------------------------------------------------------------------
+# Ops that only move numbers -------------------------------------------------------------------------------
 
 MOVING = frozenset((
     "Concat", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "MaxPool", "Pad", "Reshape",
     "ReverseSequence", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
 ))  # fmt: skip
-"""Ops of ONNX's own that give entries of what they take, which may be quantized."""
+"""Ops of ONNX that only move entries, which may be quantized."""
 ASKING = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
-"""Ops of ONNX's own to which it is the same whether numbers are quantized."""
+"""Ops of ONNX whose result is the same for quantized numbers."""
 
 
 def of_floats(call: Call) -> Outputs | None:
-    """What a node that moves quantized numbers gives, found by what they were before; None of any other node."""
+    """Return the outputs of a node that moves quantized numbers, from the floats for which they stand; else None."""
     items = [item for item in call.inputs if isinstance(item, Unrounded)]
     if not items or call.node.domain not in MAIN_DOMAINS or call.op not in MOVING | ASKING:
         return None
@@ -219,7 +224,7 @@ def _is_alike(one: Unrounded, other: Unrounded) -> bool:
 
 
 def _before(item: Operand | Deferred | None, first: Unrounded, is_beside: bool) -> Operand | Deferred | None:
-    """An input as it was before it was quantized. is_beside: numbers of the file are quantized like the others."""
+    """Return an input as floats. is_beside: integers of the file are quantized like the others."""
     if isinstance(item, Unrounded):
         return item.source
     if not is_beside or item is None:
@@ -229,14 +234,16 @@ def _before(item: Operand | Deferred | None, first: Unrounded, is_beside: bool) 
     return known(dequantized(item.numbers("an array"), first.scale, first.zero, 0))
 
 
-# Products of whole numbers ----------------------------------------------------------------------------------
+# Products of integers --------------------------------------------------------------------------------------
 
 
 def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
-    """What an op of whole numbers takes, less its zero point, not rounded: scales are multiplied behind the op."""
+    """Return an operand of an integer op minus its zero point, not rounded. Scales are multiplied after the op."""
     x = call.quantized(number)
     zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
-    if isinstance(x, Value) and (zero is None or zero.size == 1):  # rows of a table in 8 bits, which floats hold
+    if isinstance(x, Value) and (
+        zero is None or zero.size == 1
+    ):  # rows of an 8-bit table, which floats represent exactly
         floats = call.tensors.cast(x, "float32")
         return floats if zero is None else combined(call, "Sub", floats, known(zero.reshape(()).astype(np.float32)))
     if not isinstance(x, Unrounded) or x.scale is None or x.scale.size > 1:
@@ -246,7 +253,7 @@ def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
 
 @reads("MatMulInteger")
 def _matmul_integer(call: Call) -> Outputs:
-    """A product of floats."""
+    """Read an integer product as a product of floats."""
     left, right = _steps_of(call, 0, 2), call.input(1)
     if not isinstance(right, Known):
         raise UnreadableError("it multiplies by a matrix that is not in the file")
@@ -258,7 +265,7 @@ def _matmul_integer(call: Call) -> Outputs:
 
 @reads("ConvInteger")
 def _conv_integer(call: Call) -> Outputs:
-    """A convolution of floats."""
+    """Read an integer convolution as a convolution of floats."""
     x, kernel = _steps_of(call, 0, 2), call.array(1, "its kernel").astype(np.float32)
     if call.maybe(3) is not None:
         kernel = kernel - _of_first_axis(call.array(3, "its zero point"), kernel.ndim)
@@ -266,7 +273,7 @@ def _conv_integer(call: Call) -> Outputs:
 
 
 def _of_first_axis(numbers: np.ndarray, rank: int) -> np.ndarray:
-    """One number, or one for each filter, beside kernels."""
+    """Return one number, or one for each filter, in a shape that broadcasts with kernels."""
     return numbers.astype(np.float32).reshape((-1, *(1,) * (rank - 1)) if numbers.size > 1 else ())
 
 
@@ -281,7 +288,7 @@ def _dynamic_matmul(call: Call) -> Outputs:
 
 @reads("DynamicQuantizeLSTM", domain=E)
 def _dynamic_lstm(call: Call) -> Outputs:
-    """Its W and R lie transposed, with scales and zero points of directions or of columns."""
+    """Read an LSTM whose W and R are transposed, with scales and zero points for each direction or column."""
     weights: dict[str, Operand] = {}
     for name, number, place in (("W", 1, 8), ("R", 2, 10)):
         array, scale = call.array(number, name), call.array(place, f"the scale of {name}")

@@ -1,4 +1,4 @@
-"""Ops that fold axes."""
+"""Reads reductions over axes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OF_TRUTHS = {"ReduceMax": reduce_any, "ReduceMin": reduce_all}
 _BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs}
 _BEHIND = {"ReduceLogSum": basic.log}
 _OF_NONE = {**_BEFORE, **_BEHIND, "ReduceL2": basic.abs}
-"""What an op does besides folding, where it folds nothing."""
+"""Function of a reduction over no axes."""
 _NUMPY: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod, "ReduceMean": np.mean,
     "ReduceL1": lambda x, **options: np.sum(np.abs(x), **options),
@@ -48,7 +48,7 @@ def _reduction(call: Call) -> Outputs:
     tensors = call.tensors
     value = tensors.value(x)
     turned = tensors.turned_from(value)
-    if turned is not None and keeps:  # where the axes were before they were turned
+    if turned is not None and keeps:  # the axes before the transpose
         source, order = turned
         found = _folded(call, source, tuple(sorted(order[place] for place in places)), True)
         return tensors.turned(found, order)

@@ -1,4 +1,4 @@
-"""Resize and Upsample, of which each entry is repeated a whole number of times."""
+"""Reads Resize and Upsample that repeat each entry an integral number of times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REPEATING = {
         ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric"), ("round_prefer_floor", "round_prefer_ceil")
     ),
 }  # fmt: skip
-"""Where a result's places are among those of the input, with the roundings that take the entry which they lie in."""
+"""Coordinate modes of such nodes, with the roundings that select the entry that contains the coordinate."""
 
 
 @reads("Resize", "Upsample")
@@ -35,7 +35,7 @@ def _resize(call: Call) -> Outputs:
 
 
 def _factors(call: Call) -> list[int]:
-    """How often each entry of an axis is repeated."""
+    """Return the number of repetitions of each entry along an axis."""
     own, first = call.shape(), 1 if call.op == "Upsample" or call.opset < 11 else 2
     axes = [axis_of(axis, len(own)) for axis in call.entries("axes") or range(len(own))]
     scales = call.maybe(first)

@@ -1,5 +1,7 @@
-"""Ops that write entries over others: parts of axes, as exporters have them of what is written in place; places of the
-file; and places that a call gives, one or a few along an axis.
+"""Reads ops that overwrite entries.
+
+These are slices of axes, by which exporters express in-place writes; constant indices; and indices that a call
+computes, one or a few along an axis.
 """
 
 from __future__ import annotations
@@ -21,15 +23,15 @@ from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
 
 MOST_ENTRIES = 256
-"""Entries of an axis that become a list of entries, one of which is written over."""
+"""Maximum entries of an axis that becomes a list, one entry of which is overwritten."""
 MOST_WRITTEN = 16
-"""Places along an axis that are written one after the other."""
+"""Maximum indices along an axis that are written one after the other."""
 _MODES = {"none": "set", "add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
 COMPUTED = "where it writes is computed at run time"
 
 
 Bounds = tuple[Dim, Dim]
-"""Where a part of an axis begins, and how long it is."""
+"""Begin and length of a part of an axis."""
 
 
 @reads("ScatterElements", "Scatter")
@@ -88,7 +90,7 @@ def _scatter_nd(call: Call) -> Outputs:
 
 
 def _where_found(call: Call, found: Found) -> Operand:
-    """One number where a mask holds."""
+    """Write one number where a mask holds."""
     number = call.input(2)
     source = number.source if isinstance(number, Expanded) else number
     is_plain = found.is_turned and shape_of(found.mask) == call.shape() and call.text("reduction", "none") == "none"
@@ -99,7 +101,7 @@ def _where_found(call: Call, found: Found) -> Operand:
 
 
 def _of_known(x: Known, index: Known, updates: Known) -> Known:
-    """Entries written over others, of the file alone."""
+    """Overwrite entries of known arrays."""
     found = (x.array.astype(object) if updates.is_symbolic else x.array).copy()
     places = index.numbers("indices")
     for place in np.ndindex(places.shape[:-1]):
@@ -108,7 +110,7 @@ def _of_known(x: Known, index: Known, updates: Known) -> Known:
 
 
 def region_of(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Sequence[Dim]) -> list[Bounds] | None:
-    """The part of each axis that is written, if places are all those of parts of axes, in their order."""
+    """Return the written part of each axis, if the indices are those of parts of axes, in order."""
     found: list[Bounds] = []
     last = -1
     for item in ranges:
@@ -123,7 +125,7 @@ def region_of(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Seque
 
 
 def written_over(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates: Operand) -> Operand:
-    """x with updates in the place of a part of it."""
+    """Return x with a region replaced by updates."""
     shape = shape_of(x)
     cut = [axis for axis, (first, count) in enumerate(region) if (first, count) != (0, shape[axis])]
     if not cut:
@@ -148,7 +150,7 @@ def written_over(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates
 
 
 def _is_list(tensors: Tensors, x: Operand, axis: int) -> bool:
-    """Whether x is a stack, or one number everywhere, so that an entry of it may be another value."""
+    """True if x is a stack or one repeated number, so that a single entry can be replaced."""
     size = shape_of(x)[axis]
     if not isinstance(size, int) or not 1 < size <= MOST_ENTRIES:
         return False
@@ -160,7 +162,7 @@ def _is_list(tensors: Tensors, x: Operand, axis: int) -> bool:
 
 
 def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
-    """Where a part of an axis begins and ends, as slices have it; None for the end of the axis."""
+    """Return the begin and end of a part of an axis, as a slice; None for the end of the axis."""
     if isinstance(first, Size) or (isinstance(first, int) and first < 0 and isinstance(size, int)):
         first = first - size if isinstance(first, Size) else first + size
     if not isinstance(first, int):
@@ -176,7 +178,7 @@ def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
 
 
 def _of_places(call: Call, index: np.ndarray, reduction: str) -> Operand:
-    """Entries at places of the file: of old and new ones side by side one for each place."""
+    """Overwrite entries at constant indices: gather from old and new entries joined."""
     tensors, depth = call.tensors, index.shape[-1]
     shape: list[Any] = list(call.shape())
     limits, rest = shape[:depth], shape[depth:]

@@ -1,4 +1,4 @@
-"""Ops of sequences: arrays by number, as files have them of tensors that were split, or gathered in a list."""
+"""Reads ops on sequences: lists of arrays, as files have them of split tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 
 MOST_ITEMS = 10_000
-"""Arrays of a sequence."""
+"""Maximum arrays of a sequence."""
 
 
 @reads("SplitToSequence")
@@ -17,7 +17,7 @@ def _split(call: Call) -> Outputs:
     rank, axis = call.rank(), call.axis(0, call.rank())
     size, keeps = call.shape()[axis], bool(call.whole("keepdims", 1))
     widths = call.array(1, "how it is split") if call.maybe(1) is not None else None
-    is_single = widths is None or (widths.ndim == 0 and int(widths) == 1)  # of which runtimes keep no axis, either
+    is_single = widths is None or (widths.ndim == 0 and int(widths) == 1)  # runtimes keep no axis in this case either
     if not isinstance(size, int) and is_single:
         moved = call.tensors.transpose(call.input(0), (axis, *(other for other in range(rank) if other != axis)))
         return Stacked(call.tensors.expand_dims(moved, [axis + 1]) if keeps else moved)
@@ -99,7 +99,7 @@ def _joined(call: Call) -> Outputs:
 
 
 def _joined_stack(call: Call, x: Operand) -> Operand:
-    """The first axis of x as one of its own among the others, or as parts of one of them."""
+    """Return the first axis of x as an axis among the others, or merged into one of them."""
     tensors, rank, is_new = call.tensors, len(shape_of(x)), bool(call.whole("new_axis", 0))
     axis = axis_of(call.whole("axis", 0), rank if is_new else rank - 1)
     order = list(range(1, rank))
@@ -112,7 +112,7 @@ def _joined_stack(call: Call, x: Operand) -> Operand:
 
 
 def _place(call: Call, number: int, otherwise: int | None, last: int) -> int:
-    """A place in a sequence, from the front. otherwise: where none is given."""
+    """Return an index into a sequence, from the front. otherwise: the default."""
     if otherwise is not None and call.maybe(number) is None:
         return max(otherwise, 0)
     place = call.ints(number, "the place in a sequence")[0]

@@ -1,4 +1,4 @@
-"""Ops that make arrays of sizes, and arrays of sizes' shapes."""
+"""Reads ops that compute arrays of sizes, and fill arrays of computed shapes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _constant_of_shape(call: Call) -> Outputs:
 
 
 def repeated(x: Known | Value, shape: list[Any]) -> Operand:
-    """x in a shape that it is repeated to."""
+    """Broadcast x to a shape."""
     if any(sign_of(dim) in (-1,) for dim in shape):
         raise UnreadableError(f"a shape with a negative size, {texts(shape)}")
     if isinstance(x, Known) and all(isinstance(dim, int) for dim in shape):
@@ -61,7 +61,7 @@ def repeated(x: Known | Value, shape: list[Any]) -> Operand:
 def _expand(call: Call) -> Outputs:
     x, count = call.input(0), call.input(1)
     if isinstance(count, Value) and shape_of(count) == (1,) and all(dim == 1 for dim in call.shape()):
-        only = call.tensors.reshape(x, ())  # one number, for each place at which a mask holds
+        only = call.tensors.reshape(x, ())  # one number for each entry at which a mask holds
         return Expanded(only.source if isinstance(only, Expanded) else only, (size("_found"),))
     wanted = call.sizes(1, "the sizes")
     own, source = call.shape(), x.source if isinstance(x, Expanded) else x
@@ -94,7 +94,7 @@ def _range(call: Call) -> Outputs:
 
 
 def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
-    """start, start + 1 and on, so many of them: a running sum of ones."""
+    """Return ``count`` consecutive numbers from ``start`` on: a cumulative sum of ones."""
     if not isinstance(start, int):
         raise UnreadableError("it counts from a size that is open")
     if isinstance(count, Size) and count.symbol is None:
@@ -102,7 +102,7 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
         if part is None:
             raise UnreadableError(f"it counts to the size {count}")
         name, index = part
-        if index.step is None:  # all but the last ones
+        if index.step is None:  # all but the last
             return tensors.script.item(counted(tensors, start, size(name)), index)
     ones = tensors.broadcast(tensors.script.call(basic.cast, 1.0, "float32"), (count,))
     sums = tensors.script.call(cumsum, ones, exclusive=True)
@@ -111,7 +111,7 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
 
 
 def places(tensors: Tensors, start: int, count: Size) -> Value:
-    """The same of rows of a table, where a call that asks for more than there are is refused."""
+    """Return consecutive indices of rows of a table. A call that asks for more than it has is refused."""
     part = part_of(count)
     if count.symbol is None and (part is None or part[1].step is not None):
         raise UnreadableError(f"it takes {count} rows of a table")

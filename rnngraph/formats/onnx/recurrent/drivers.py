@@ -1,4 +1,4 @@
-"""Recurrent nodes, one or several above each other, as a driver of cells."""
+"""Declares one recurrent node, or a stack of them, as a driver of cells."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .layer import Direction, Layer, layer_of
 
 @dataclass
 class Recurrence:
-    """A node that became a driver: what it reads, and what the directions give of all steps."""
+    """Node that became a driver: its input, and the outputs of its directions for all steps."""
 
     node: Node
     layer: Layer
@@ -41,14 +41,14 @@ def _recurrent(call: Call) -> Outputs:
 
 
 def stack_of(calls: Sequence[Call]) -> list[list[Operand | None]]:
-    """The outputs of nodes of which each reads the one before: layers of one stack."""
+    """Return the outputs of nodes that form the layers of one stack."""
     x = calls[0].value(0)
     layers = [layer_of(call, shape_of(x) if call is calls[0] else None) for call in calls]
     return declared(calls, layers, x)
 
 
 def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[list[Operand | None]]:
-    """Y, Y_h and Y_c of each node. Of all but the last Y is None: the layer above reads it within the driver."""
+    """Return Y, Y_h and Y_c of each node. Y is None except for the last: the layer above reads it within the driver."""
     tensors, first = calls[0].tensors, layers[0]
     batch, given_lengths = 0 if first.is_batch_major else 1, first.lengths
     order = _order(tensors, layers, x, batch)
@@ -72,13 +72,14 @@ def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[l
     found: list[list[Operand | None]] = []
     for number, (layer, of_layer) in enumerate(zip(layers, states, strict=True)):
         leaves = [tensors.stack(list(items), 1 if layer.is_batch_major else 0) for items in zip(*of_layer, strict=True)]
-        found.append([whole if number == len(layers) - 1 else None, *reversed(leaves)])  # c, h become h, c
+        found.append([whole if number == len(layers) - 1 else None, *reversed(leaves)])  # from (c, h) to (h, c)
     return found
 
 
 def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Value | None:
-    """The order that rows were put in, if those of the sequences and of their lengths were, and start from zeros: each
-    row gives the same in any order.
+    """Return the order in which rows were sorted, if sequences and lengths share it and initial states are zeros.
+
+    Each row then has the same result in any order.
     """
     rows, lengths = tensors.sorted_from(x), layers[0].lengths
     sorted_lengths = None if lengths is None else tensors.sorted_from(lengths)
@@ -97,7 +98,7 @@ def _unsorted(tensors: Tensors, x: Operand | None) -> Any:
 def _driven(
     tensors: Tensors, layers: Sequence[Layer], x: Value, given: dict[str, Any]
 ) -> tuple[list[Value], list[list[list[Value]]]]:
-    """Outputs by direction; states by layer, direction and state of the cell."""
+    """Return (outputs by direction, states by layer, direction and state of the cell)."""
     script, first = tensors.script, layers[0]
     directions = [[layer.directions[number] for layer in layers] for number in range(len(first.directions))]
     cells = [[_cell(tensors, direction) for direction in column] for column in directions]
@@ -119,7 +120,7 @@ def _driven(
 
 
 def _initial_states(tensors: Tensors, column: Sequence[Direction]) -> list[Any] | None:
-    """One state a layer, or None where all start from zeros."""
+    """Return one state for each layer, or None if all start from zeros."""
     if all(item is None for direction in column for item in direction.initial):
         return None
     found: list[Any] = []
@@ -146,7 +147,7 @@ def _cell(tensors: Tensors, direction: Direction) -> Value:
 
 
 def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> None:
-    """Keeps a cell's parameters, at its place."""
+    """Store a cell's parameters under its position."""
     if isinstance(cell.thing, GivenWeights):
         place = f"{position}/{scope_of(cell.thing.cell)}"
         tensors.script.replaced |= {f"{place}/{name}" for name in cell.thing.weights}
@@ -157,7 +158,7 @@ def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> 
 
 
 def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
-    """The arrays of a direction by gate. B and P may lack."""
+    """Return the arrays of a direction by gate. B and P are optional."""
     inputs, recurrent = (
         {gate: part.T for gate, part in gates_of(arrays[name], order, 0).items()} for name in ("W", "R")
     )
@@ -170,5 +171,5 @@ def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
 
 
 def _free(gates: Gates) -> dict[str, np.ndarray]:
-    """Parameters of a ``FreeLSTMCell``."""
+    """Return the parameters of a ``FreeLSTMCell``."""
     return arrays_in(LAYOUTS["lstm"], gates)

@@ -1,4 +1,4 @@
-"""Weights that are computed at run time, as the parameters of cells."""
+"""Weights that are computed at run time, as parameters of cells."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .layer import Direction
 
 
 def given_weights(tensors: Tensors, cell: Cell, direction: Direction) -> dict[str, Value]:
-    """Of a cell the Tensors that stand for its parameters, by their names."""
+    """Return the Tensors that replace a cell's parameters, by name."""
     take = _Gates(tensors, direction)
     layout = LAYOUTS["lstm"] if isinstance(cell, FreeLSTMCell) else layout_of(cell)
     found = {name: take(what, gates) for name, (what, gates) in layout.items()}
@@ -28,14 +28,14 @@ def given_weights(tensors: Tensors, cell: Cell, direction: Direction) -> dict[st
 
 
 class _Gates:
-    """The arrays of a direction, gate by gate."""
+    """Arrays of a direction, split by gate."""
 
     def __init__(self, tensors: Tensors, direction: Direction) -> None:
         self._tensors, self._direction = tensors, direction
         self._units = direction.kind.units
 
     def __call__(self, what: str, gates: str) -> Value:
-        """Arrays of gates side by side, as ``layout_of`` names them."""
+        """Return arrays of gates joined in the order of ``layout_of``."""
         match what:
             case "W" | "R":
                 return self._tensors.value(self._tensors.transpose(self._rows(what, 0, gates), (1, 0)))
@@ -48,7 +48,7 @@ class _Gates:
         return self._rows("B", 0 if what == "b" else len(self._direction.order), gates)
 
     def _rows(self, name: str, first: int, gates: str) -> Value:
-        """The rows of gates, in this order."""
+        """Return the rows of gates, in this order."""
         array, rank = self._direction.weights[name], len(shape_of(self._direction.weights[name]))
         parts = []
         for gate in gates:

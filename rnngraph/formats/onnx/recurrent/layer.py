@@ -1,4 +1,4 @@
-"""What RNN, LSTM and GRU nodes say: cells by direction, weights, initial states, lengths."""
+"""Parses RNN, LSTM and GRU nodes: cells by direction, weights, initial states, lengths."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False,
 class Direction:
     """One direction of a node.
 
-    order: of the gates in weights. weights: W [gates * units, inputs], R [gates * units, units], B [2 * gates * units]
-    and P [3 * units], of which the last two may lack. initial: the states in the order of the cell's; None stands for
-    zeros.
+    Attributes:
+        order: Order of the gates in the weights.
+        weights: W [gates * units, inputs], R [gates * units, units], optionally B [2 * gates * units] and P [3 *
+            units].
+        initial: Initial states in the order of the cell's; None is zeros.
     """
 
     kind: CellKind
@@ -38,7 +40,7 @@ class Direction:
 
 @dataclass
 class Layer:
-    """A node: its directions and what they share. lengths: None where all rows are as long as the time axis."""
+    """Parsed node: its directions and their common options. lengths: None if all rows are as long as the time axis."""
 
     op: str
     directions: list[Direction]
@@ -47,21 +49,21 @@ class Layer:
     is_batch_major: bool
 
     def is_like(self, other: Layer) -> bool:
-        """Whether both can be layers of one stack."""
+        """True if both can be layers of one stack."""
         kinds, others = ([direction.kind for direction in layer.directions] for layer in (self, other))
         alike = kinds == others and self.is_reverse == other.is_reverse and self.is_batch_major == other.is_batch_major
         return alike and self.lengths is other.lengths
 
 
 def layer_of(call: Call, x: tuple[Dim, ...] | None) -> Layer:
-    """A node's options and weights. x: the shape of what it reads, where that is known."""
+    """Return a node's options and weights. x: shape of its input, if it is known."""
     weights = {"W": call.input(1), "R": call.input(2)}
     weights |= {name: given for name, number in (("B", 3), ("P", 7)) if (given := call.maybe(number)) is not None}
     return layer_with(call, call.op, weights, x)
 
 
 def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim, ...] | None) -> Layer:
-    """The same with weights that were made of the node's inputs."""
+    """Return a node's options, with weights that were computed from its inputs."""
     reversals = _DIRECTIONS.get(call.text("direction", "forward"))
     if reversals is None:
         raise UnreadableError(f"direction {call.text('direction', '')!r} is not known")
@@ -115,7 +117,7 @@ def _at(shape: Sequence[Any], axis: int, number: int) -> list[Any]:
 
 
 def _initial(call: Call, place: int, number: int, count: int, units: int) -> Operand | None:
-    """What one direction starts from: [batch, units], or [units] where all rows start alike."""
+    """Return the initial state of one direction: [batch, units], or [units] if all rows have the same."""
     given = call.maybe(place)
     if given is None or is_zero(given):
         return None
@@ -127,14 +129,14 @@ def _initial(call: Call, place: int, number: int, count: int, units: int) -> Ope
     if isinstance(given, Expanded):
         source = given.source
         own = (*(1,) * (3 - len(shape_of(source))), *shape_of(source))
-        if own[1 - axis] == 1 and own[axis] == count and own[2] == units:  # all rows alike
+        if own[1 - axis] == 1 and own[axis] == count and own[2] == units:  # all rows have the same state
             whole = call.tensors.reshape(source, (count, units))
             return call.tensors.taken(whole, [number])
     return call.tensors.taken(given, _at(shape, axis, number))
 
 
 def _lengths(call: Call, time: Dim | None) -> Operand | None:
-    """``sequence_lens``, unless all rows are as long as the time axis."""
+    """Return ``sequence_lens``; None if all rows are as long as the time axis."""
     given = call.maybe(4)
     if given is None:
         return None
@@ -146,7 +148,7 @@ def _lengths(call: Call, time: Dim | None) -> Operand | None:
 
 
 def _kind(call: Call, op: str, units: int, own: Sequence[Activation], has_peepholes: bool) -> CellKind:
-    """The cell of a direction."""
+    """Return the cell of a direction."""
     limit = shortest(call.number("clip", 0.0)) or None
     if limit is not None and not limit > 0:
         raise UnreadableError(f"clip is {limit}")

@@ -1,4 +1,4 @@
-"""``LinearAttention`` of ONNX and of onnxruntime, as a driver of a cell whose state is a matrix for each head."""
+"""Reads ``LinearAttention`` of ONNX and of onnxruntime, as a driver of a cell with one matrix state for each head."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _linear_attention(call: Call) -> Outputs:
 
 
 def _size(call: Call, number: int, heads: int) -> int:
-    """Numbers of a head of an input [batch, time, width]."""
+    """Return the width of a head in an input [batch, time, width]."""
     shape = call.shape(number)
     width = shape[-1] if len(shape) == 3 else None
     if not isinstance(width, int) or width % heads:
@@ -118,7 +118,7 @@ def _size(call: Call, number: int, heads: int) -> int:
 
 
 def _gates(call: Call, number: int, name: str, rule: str) -> int:
-    """The width of decays or rates; 0 if the rule has none."""
+    """Return the width of decays or rates; 0 if the rule has none."""
     if name not in rule.split("_"):
         return 0
     if call.maybe(number) is None:

@@ -30,28 +30,30 @@ from .tidy import keep_needed, named
 
 FIRST_OPSET, LAST_OPSET = 13, 27
 MOST_BYTES = (1 << 31) - (1 << 20)
-"""Of a file: what protobuf can hold, without what stands beside the arrays."""
+"""Maximum bytes of a file: protobuf's limit, minus room for everything beside the arrays."""
 MOST_NAMED = 40
-"""Problems that an error lists; it counts the others."""
+"""Maximum problems that an error lists; it counts the others."""
 
 
 @api
 def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLike[str], opset: int = 17) -> None:
-    """Writes the inference graph as an ONNX file, which other runtimes load.
+    """Write the inference graph to an ONNX file, which other runtimes load.
 
-    program: a Program, or one of its graphs without dropout, such as ``program.evaluation``.
-    path: of the file.
-    opset: the version of ONNX's operators, 13 to 27.
+    Inputs and outputs have the names of placeholders and outputs; open sizes stay open. Layers that are ONNX's LSTM,
+    GRU or RNN become such nodes, with weights in ONNX's order. From opset 27 on, states of linear attention, gated or
+    with the delta rule, become LinearAttention nodes. Other loops become Scan nodes. Weights are float32, even if the
+    program multiplies by narrower ones.
 
-    An earlier file of this function's is replaced, once the new one is whole.
+    An earlier file of this function is replaced after the new one is complete.
 
-    Inputs and outputs have the names of placeholders and outputs, open sizes stay open. Layers that are ONNX's LSTM,
-    GRU or RNN become such nodes, with their weights in ONNX's order. From opset 27 on, states of linear attention,
-    gated or by the delta rule, become LinearAttention nodes. Other loops become Scan nodes. Weights are float32, also
-    where the program multiplies by narrower ones.
+    Args:
+        program: A Program, or one of its graphs without dropout, such as ``program.evaluation``.
+        path: Path of the file.
+        opset: Version of ONNX's operators, 13 to 27.
 
-    Raises ``GraphError`` with all that can't be written and its lines, ``FileError`` where the file can't be written or
-    another one is in the way.
+    Raises:
+        GraphError: Nodes cannot be written; lists all of them with their lines.
+        FileError: The file cannot be written, or a file of another origin exists.
     """
     where = user_line()
     target = as_path(path)
@@ -65,7 +67,7 @@ def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLi
 
 
 def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
-    """The file's bytes."""
+    """Return the file's bytes."""
     chosen = _graph_of(program, where)
     _, parameters = chosen.parts.parameters.snapshot()
     model, operators, inputs, outputs = written(chosen.graph, parameters, chosen.parts.lowered.defaults, opset, where)
@@ -93,7 +95,7 @@ def _graph_of(program: Any, where: Where | None) -> CallableGraph[Any]:
 
 
 def _refuse_others(target: Path, where: Where | None) -> None:
-    """Raises ``FileError`` where a file lies at ``target`` that this function did not write."""
+    """Raise ``FileError`` if ``target`` is a file that this function did not write."""
     try:
         with open_file(target, "a file to write") as file:
             head = file.read(2 * len(HEAD))
@@ -118,7 +120,10 @@ def written(
     graph: Graph, parameters: Mapping[str, np.ndarray], defaults: Mapping[str, np.ndarray], opset: int,
     where: Where | None,
 ) -> tuple[Model, list[Operator], Named, Named]:  # fmt: skip
-    """The graph in ONNX's operators, its inputs and its outputs. Raises ``GraphError`` with all problems at once."""
+    """Return the graph in ONNX's operators, with inputs and outputs.
+
+    Raises ``GraphError`` with all problems at once.
+    """
     model = Model(opset)
     scope = Scope(model)
     inputs = [(str(node["label"]), node) for node in graph.inputs if node.op == "input"]

@@ -1,4 +1,4 @@
-"""A recurrent layer as ONNX's LSTM, GRU or RNN node."""
+"""Writes a recurrent layer as ONNX's LSTM, GRU or RNN node."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .recognition.layer import Initial, RecurrentLayer
 
 
 def write_layers(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[list[str]]:
-    """For each layer the names of what its scan gives, in its order. layers: one, or the two directions of a node."""
+    """Write one layer, or both directions of a node. Returns the names of each scan's results, in order."""
     scope, first = writer.scope, layers[0]
     parts = [scope.values[node] for node in first.inputs]
     x = parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=2)
@@ -46,13 +46,13 @@ def _weights(writer: Writer, layers: Sequence[RecurrentLayer], base: str) -> lis
 
 
 def _array(writer: Writer, arrays: Sequence[np.ndarray | None], name: str) -> str:
-    """Arrays of the directions as one."""
+    """Stack the arrays of the directions."""
     known = [array for array in arrays if array is not None]
     return writer.scope.model.initializer(np.ascontiguousarray(np.stack(known), np.float32), name)
 
 
 def _initial(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[str]:
-    """The states that all directions begin with; "" where all of these are 0."""
+    """Write the initial states of all directions; "" if all are 0."""
     found = []
     for states in zip(*(layer.initial for layer in layers), strict=True):
         if all(item.is_zero for item in states):
@@ -66,7 +66,7 @@ def _initial(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[str]:
 def _results(
     writer: Writer, layer: RecurrentLayer, given: Mapping[str, str], lengths: str, place: int, directions: int
 ) -> list[str]:
-    """What a direction gives, in its scan's order. place: of the direction among them."""
+    """Write the results of a direction, in its scan's order. place: its position among the directions."""
 
     def part(name: str, axis: int) -> str:
         if directions == 1:
@@ -81,7 +81,7 @@ def _results(
 
 
 def make_one_node(one: RecurrentLayer, other: RecurrentLayer) -> bool:
-    """Whether two layers are the directions of one node, the forward one first."""
+    """True if two layers are the directions of one node, forward first."""
     alike = (
         one.op == other.op
         and one.units == other.units
@@ -103,7 +103,7 @@ def _attributes(layers: Sequence[RecurrentLayer]) -> dict[str, Any]:
         found["activations"] = [item.name for item in activations]
         for key in ("alpha", "beta"):
             numbers = [number for item in activations if (number := getattr(item, key)) is not None]
-            if numbers:  # taken one by one by the activations that have one
+            if numbers:  # activations that have parameters take them in order
                 found[f"activation_{key}"] = numbers
     if first.reset_after:
         found["linear_before_reset"] = 1
@@ -116,18 +116,18 @@ def _lengths(writer: Writer, layer: RecurrentLayer) -> str:
     lengths = writer.scope.values[node]
     if node.tensor.rank != 1:
         lengths = writer.scope.reshape(lengths, [-1])
-    if not is_fed(node, writer.sizes.inputs):  # what is fed is known to be no number of steps that there are not
+    if not is_fed(node, writer.sizes.inputs):  # a call checks that fed lengths are valid
         lengths = writer.within(lengths, layer.inputs[0].shape[0], node)
     return lengths if node.dtype == "int32" else writer.add("Cast", lengths, to=ELEMENT_TYPES["int32"])
 
 
 def _kept(writer: Writer, lengths: str, last: str, initial: Initial) -> str:
-    """A last state: of a row without steps the initial one, for which onnxruntime gives 0."""
+    """Write a last state; of a row without steps the initial one, where onnxruntime returns 0."""
     runs = writer.add("Less", writer.constant(0, "int32", "zero"), lengths)
     return writer.add("Where", writer.scope.unsqueeze(runs, 1), last, writer.scope.values[initial.value])
 
 
 def _common(parameters: Sequence[str]) -> str:
-    """What names of parameters begin with, up to the last slash."""
+    """Return the common prefix of names of parameters, up to the last slash."""
     scopes = zip(*(name.split("/")[:-1] for name in parameters), strict=False)
     return "".join(f"{parts[0]}/" for parts in takewhile(lambda parts: len(set(parts)) == 1, scopes))

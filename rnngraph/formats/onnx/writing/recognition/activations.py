@@ -1,6 +1,6 @@
-"""ONNX's activations of recurrent nodes, and which of them a value went through.
+"""ONNX's activations of recurrent nodes, as patterns.
 
-The pattern of each is what the language makes of the same function, so that a cell's own expression of it counts too.
+The pattern of each is what rnngraph's own function of that name declares, so that a cell's expressions match, too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ IDENTITY = Activation("Affine", 1.0, 0.0)
 
 @cache
 def _patterns() -> tuple[tuple[str, Pattern], ...]:
-    """More special ones come first."""
+    """Return the patterns, special ones first."""
     made = (
         ("Tanh", lambda x, alpha, beta: tanh(x)),
         ("Sigmoid", lambda x, alpha, beta: sigmoid(x)),
@@ -46,7 +46,7 @@ _TAKES = {
 
 
 def unwrapped(node: Node) -> Iterator[tuple[Activation, Node]]:
-    """Each activation that gives ``node``, and of what; the value itself last."""
+    """Yield each activation whose result is ``node``, with its operand; last the node itself."""
     for name, pattern in _patterns():
         for found in matches(pattern, node, {}):
             given = numbers(found)

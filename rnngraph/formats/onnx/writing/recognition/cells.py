@@ -1,4 +1,4 @@
-"""Whether a step is that of an LSTM, a GRU or a plain RNN, and the layer that its scan then is."""
+"""Matches a scan's step against LSTM, GRU and plain RNN."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ REPLACED: tuple[Pattern, ...] = (  # (1 - u) h + u n
 
 @dataclass(frozen=True)
 class Held:
-    """A scan's next values without what holds the rows that have ended. lengths: of those; None where none ends.
-    running: what says which rows run, over all steps.
+    """Next values of a scan, without the selections that hold ended rows.
+
+    Attributes:
+        lengths: Lengths of the rows; None if no row ends early.
+        running: Mask of running rows, over all steps.
     """
 
     following: Sequence[Node]
@@ -45,7 +48,10 @@ class Held:
 
 
 def layer_of(scan: Node, constants: Constants, quiet: Node | None) -> RecurrentLayer | None:
-    """The layer that a scan is, or None. quiet: lengths past which nothing reads what the scan's steps give."""
+    """Return the layer that a scan is, or None.
+
+    quiet: lengths after which nothing reads the scan's outputs.
+    """
     parts = ScanParts.of(scan)
     if parts.when is not None or not 1 <= len(parts.carries) <= 2 or not all(map(_is_state, parts.carries)):
         return None
@@ -65,7 +71,7 @@ def _is_state(carry: Carry) -> bool:
 
 
 def without_holding(parts: ScanParts) -> Held | None:
-    """None where states are held in a way that ONNX's nodes don't have."""
+    """Return a scan's next values without holding; None if it holds states in a way that ONNX's nodes cannot."""
     following = [carry.next for carry in parts.carries]
     if not all(item.op == "select" for item in following):
         return Held(following)
@@ -82,7 +88,7 @@ def without_holding(parts: ScanParts) -> Held | None:
 
 
 def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
-    """The rows' lengths, where a condition says that a step comes before a row's end."""
+    """Return the rows' lengths, if a condition compares the step number with them."""
     outside = dict((*parts.sequences, *parts.invariants))
     less = _source(condition, outside)
     if less.op != "less":
@@ -95,7 +101,7 @@ def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
 
 
 def _source(node: Node, outside: dict[Node, Node]) -> Node:
-    """What a value is but for its shape and width in bits, outside of the loop."""
+    """Return the source of a value outside of the loop, through changes of shape and width in bits."""
     while node in outside or node.op in ("reshape", "broadcast", "cast"):
         if node.op == "broadcast" and product(node.shape) != product(node.operands[0].shape):
             return node
@@ -106,7 +112,7 @@ def _source(node: Node, outside: dict[Node, Node]) -> Node:
 
 
 def quiet_lengths(scan: Node) -> Node | None:
-    """Lengths of rows past whose ends a scan gives zeros and holds all that it carries, whatever its steps compute."""
+    """Return lengths after which a scan outputs zeros and holds all states, whatever its steps compute."""
     parts = ScanParts.of(scan)
     if not parts.carries:
         return None
@@ -125,7 +131,7 @@ def quiet_lengths(scan: Node) -> Node | None:
 
 
 class _Cell:
-    """A scan as a layer of one kind."""
+    """Scan as a layer of one kind."""
 
     def __init__(self, parts: ScanParts, held: Held, constants: Constants) -> None:
         self.parts, self.held, self.constants = parts, held, constants
@@ -135,7 +141,7 @@ class _Cell:
         return Step(h.inside, None if c is None else c.inside, self.sequences, self.invariants, self.constants)
 
     def gates(self, step: Step, node: Node) -> Iterator[Gate]:
-        """Every way in which a value is an activation of a sum."""
+        """Yield every way in which a value is an activation of a sum."""
         for activation, inner in unwrapped(node):
             try:
                 yield activation, step.sum_of(inner)
@@ -143,14 +149,19 @@ class _Cell:
                 continue
 
     def gate(self, step: Step, node: Node) -> Gate | None:
-        """The first such way without a reset."""
+        """Return the first such way without a reset."""
         return next((item for item in self.gates(step, node) if item[1].reset is None), None)
 
     def made(
         self, op: str, sums: Sequence[Sum], activations: Sequence[Activation], states: Sequence[Carry],
         output: Node, reset_after: bool = False,
     ) -> RecurrentLayer | None:  # fmt: skip
-        """The layer of these gates, in ONNX's order. states: h, then c. output: h after the step."""
+        """Return the layer of gates in ONNX's order.
+
+        Args:
+            states: h, then c.
+            output: h after the step.
+        """
         names = {id(carry): name for carry, name in zip(states, ("Y_h", "Y_c"), strict=False)}
         results = [names[id(carry)] for carry in self.parts.carries]
         if any(value is not output for _, value in self.parts.emits):
@@ -174,7 +185,7 @@ class _Cell:
         )  # fmt: skip
 
     def _fit(self, sources: Sequence[Node]) -> bool:
-        """Whether sequences are [time, batch, width] and can be joined."""
+        """True if sequences are [time, batch, width] and can be joined."""
         batch = self.parts.carries[0].inside.shape[0]
         return bool(sources) and all(
             node.dtype == "float32" and node.shape[:2] == (self.parts.length, batch) and isinstance(node.shape[2], int)
@@ -236,7 +247,7 @@ class _OneState(_Cell):
         reset = self.gate(step, candidate[1].reset)
         if reset is None or reset[0] != update[0]:
             return None
-        if not is_kept and update[0].name != "Sigmoid":  # of which 1 - s(x) is s(-x)
+        if not is_kept and update[0].name != "Sigmoid":  # 1 - s(x) is s(-x)
             return None
         sums = [update[1] if is_kept else update[1].negated(), reset[1], candidate[1]]
         kinds = [update[0], candidate[0]]
@@ -247,7 +258,7 @@ class _OneState(_Cell):
 
 
 def _kernel(found: Sum, sources: Sequence[Node]) -> np.ndarray:
-    """[units, width of all sources]."""
+    """Return the kernel [units, width of all sources]."""
     parts = []
     for source in sources:
         width = source.shape[-1]
@@ -268,7 +279,7 @@ def _vector(value: np.ndarray | None, units: int) -> np.ndarray:
 
 
 def _peepholes(sums: Sequence[Sum]) -> np.ndarray | None:
-    """Of i, o and f."""
+    """Return the peepholes of i, o and f."""
     if all(item.peephole is None for item in sums):
         return None
     return np.concatenate([_vector(item.peephole, item.units) for item in sums[:3]])

@@ -1,4 +1,4 @@
-"""Loops that only keep what they read for a while, as causal convolutions do: they are windows of the sequence."""
+"""Recognises loops that only delay their inputs, as causal convolutions do: they are windows of the sequence."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .....support.errors import Where
 
 
 def without_loop(scan: Node) -> Sequence[Node] | None:
-    """What a scan gives, where each step puts what it reads behind what it kept, and keeps the last of that.
+    """Return the results of a scan whose steps append their input to a buffer and keep the buffer's end.
 
-    None where it does anything else.
+    None if it computes anything else.
     """
     parts = ScanParts.of(scan)
     if len(parts.carries) != 1 or len(parts.sequences) != 1 or parts.invariants or parts.reverse or parts.when:
@@ -41,7 +41,7 @@ def without_loop(scan: Node) -> Sequence[Node] | None:
 
 
 def turned(node: Node, where: Where | None) -> Node:
-    """Batch and time the other way round."""
+    """Swap batch and time."""
     if node.op == "transpose" and node["order"] == (1, 0, 2):
         return node.operands[0]
     return make("transpose", node, where=where, order=(1, 0, 2))

@@ -1,6 +1,6 @@
-"""Recurrences that are ONNX's LinearAttention become scans of their own, whose inputs are those of the operator.
+"""Turns recurrences that are ONNX's LinearAttention into scans of their own, whose inputs are the operator's.
 
-The rest of a step moves out of the loop, or stays in loops of its own, as in fission.
+The rest of a step moves out of the loop, or stays in loops of its own, as in loop fission.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .patterns import in_order
 
 @dataclass(frozen=True, eq=False)
 class LinearAttention:
-    """The operator that a scan is.
+    """LinearAttention operator that a scan is.
 
     Attributes:
-        body: The scan's body, by which it is known.
-        rule: ``update_rule`` of the operator. It says which inputs there are after q, k, v: decays, rates.
+        body: The scan's body, which identifies it.
+        rule: ``update_rule`` of the operator. It determines which inputs follow q, k, v: decays, rates.
         heads: Number of heads.
     """
 
@@ -39,7 +39,7 @@ class LinearAttention:
 
 
 def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
-    """Return the graph with such recurrences as scans of their own, and what these are."""
+    """Return the graph with such recurrences as scans of their own, and their operators."""
     pieces: dict[Node, _Pieces] = {}
     operators: list[LinearAttention] = []
 
@@ -60,7 +60,7 @@ def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
 
 
 class _Pieces(ScanPieces):
-    """Pieces of a scan, in which each recurrence that is the operator is a piece of its own."""
+    """Pieces of a scan: each recurrence that is the operator is one piece."""
 
     def __init__(
         self, scan: Node, known: Sequence[tuple[Recurrence, LinearTerms]], operators: list[LinearAttention]
@@ -102,7 +102,7 @@ class _Loop:
         return self._results()[0]
 
     def emitted(self, node: Node) -> Node:
-        """Return the readout for all steps."""
+        """Return the readouts of all steps."""
         return self._results()[1]
 
     # Inputs --------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class _Loop:
         return inputs
 
     def _laid_out(self, value: Node, along: Sequence[int], may_be_one: bool = False) -> Node:
-        """Return a value with axes for rows, and for heads and ``along`` together. Steps that are held take 0."""
+        """Return a value with an axis of rows, and one for heads and ``along`` together. Held steps take 0."""
         rank, plan = len(self.axes), self.plan
         if not value.tensor.rank:
             value = shaped(value, (1,) * rank)
@@ -158,7 +158,7 @@ class _Loop:
         return [*sources]
 
     def _over_steps(self, roots: Sequence[Node], values: dict[Node, Lifted]) -> list[Node]:
-        """Return values of a step as sequences. values: what is known over all steps."""
+        """Return values of a step as sequences. values: known values over all steps."""
         length = self.pieces.length
         for node in topological(roots, known=values):
             operands = [values[item] for item in node.operands]
@@ -207,7 +207,7 @@ class _Loop:
         return shaped(transposed(separated, inverse), self.carry.shape), self._as_read(readout, heads, width)
 
     def _as_read(self, readout: Node, heads: int, width: int) -> Node:
-        """Return the operator's outputs [time, rows, heads · values] as the body has them, over all steps."""
+        """Convert the operator's outputs [time, rows, heads · values] to the body's readout over all steps."""
         node, view = self.terms.readout
         plan = self.plan
         one = _formal("y", readout, readout.shape[1:])

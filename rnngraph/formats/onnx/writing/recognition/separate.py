@@ -1,4 +1,4 @@
-"""Scans taken apart into layers, of which some are recurrent layers that ONNX has a node for."""
+"""Splits scans into layers, some of which are recurrent layers of ONNX."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Change = Callable[[Graph], Graph]
 
 
 def separated(graph: Graph, parameters: Mapping[str, np.ndarray]) -> tuple[Graph, dict[Node, RecurrentLayer]]:
-    """The graph with its recurrent layers as scans of their own, and what each of these is.
+    """Return the graph with its recurrent layers as scans of their own, and these layers.
 
-    Other scans stay as they are declared, if no layer in them is one.
+    Other scans stay as declared, if they contain no such layer.
     """
     found = _Separation(Constants(parameters))
     return rewrite(graph, found.rule), found.layers
@@ -32,10 +32,10 @@ class _Separation:
     def __init__(self, constants: Constants) -> None:
         self.constants = constants
         self.layers: dict[Node, RecurrentLayer] = {}
-        self._results: dict[Node, Sequence[Node]] = {}  # of scans that came apart
+        self._results: dict[Node, Sequence[Node]] = {}  # of scans that were split
 
     def rule(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
-        """Replaces scans that come apart, and what reads their results."""
+        """Replace scans that can be split, and readers of their results."""
         if node.op == "scan":
             scan = remake(node, operands)
             results = self._layer_by_layer(scan)
@@ -49,7 +49,7 @@ class _Separation:
         return self._known_zeros(node, operands)
 
     def _layer_by_layer(self, scan: Node) -> Sequence[Node] | None:
-        """What a scan gives, where it has layers that ONNX knows or steps that need no loop."""
+        """Return the results of a scan that has layers of ONNX, or steps that need no loop; else None."""
         if scan.get("when") is not None:
             return None
         quiet, pieces = quiet_lengths(scan), list[bool]()
@@ -63,7 +63,7 @@ class _Separation:
         return results if any(pieces) or not pieces else None
 
     def _gate_by_gate(self, scan: Node, quiet: Node | None) -> Sequence[Node] | None:
-        """What a scan gives, where all that it consists of are layers that ONNX knows."""
+        """Return the results of a scan that consists entirely of layers of ONNX; else None."""
         known = list[bool]()
 
         def piece(inner: Node) -> Sequence[Node] | None:
@@ -79,8 +79,9 @@ class _Separation:
     def _taken_apart(
         self, scan: Node, change: Change, piece: Callable[[Node], Sequence[Node] | None]
     ) -> Sequence[Node]:
-        """What a scan gives after ``change``. piece: is told every scan of it, and gives what stands for its results,
-        if something else does.
+        """Return the results of a scan after ``change``.
+
+        piece: function that receives each resulting scan, and returns replacements of its results, or None.
         """
         formals = {
             operand: make("input", where=operand.where, name=operand.name, label=f"{place}", type=operand.type)
@@ -115,7 +116,7 @@ class _Separation:
         return [new[node] for _, node in local.outputs]
 
     def _known_zeros(self, node: Node, operands: Sequence[Node]) -> Node | None:
-        """What a layer's steps give past the rows' ends is 0 already."""
+        """Remove selections of zeros after the rows' ends: a layer's outputs are already 0 there."""
         if node.op != "select" or operands[1].op != "get" or not is_filled(operands[2], 0):
             return None
         layer = self.layers.get(operands[1].operands[0])
