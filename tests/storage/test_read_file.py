@@ -91,7 +91,7 @@ def test_readers_refuse_what_is_no_regular_file(reader: str, kind: str, tmp_path
     if kind == "made-up file" and reader in ("log", "state of checkpoints", "data of a checkpoint"):
         pytest.skip("read as far as it goes, which is bounded")
     path = no_file(kind, tmp_path, name)
-    wanted = r"by its size, and others are read|damaged|past its end|out of the model's folder"
+    wanted = r"by its size, and others are read|damaged|past its end|outside of the model's folder"
     with pytest.raises(rg.RnnGraphError, match=f"is a {kind}|is no file|no checkpoint|no file|{wanted}"):
         read(path)
 

@@ -28,8 +28,8 @@ def with_sums(graph: Graph) -> Mapping[str, Node]:
 
 def names_within(graph: Graph) -> list[str]:
     """Return the names that a graph reads, including those of its inner graphs."""
-    found = [name for node in graph.nodes for name in node.inputs]
+    names = [name for node in graph.nodes for name in node.inputs]
     for node in graph.nodes:
         for inner in subgraphs(node):
-            found += names_within(inner)
-    return [*found, *graph.outputs]
+            names += names_within(inner)
+    return [*names, *graph.outputs]

@@ -16,17 +16,17 @@ from ...support.errors import FileError, RnnGraphError, shown
 from ..steps import Value
 from .bodies import body_of
 from .core.known import Deferred, Operand, known, shape_of
-from .core.model import DEEPEST, Graph, Model, Node, subgraphs
+from .core.model import MAX_DEPTH, Graph, Model, Node, subgraphs
 from .core.sizes import ForcedSizeError, Undecided, UnreadableError, checked
 from .core.table import Call, reader_of
 from .core.tensors import Tensors
 from .fusing import with_sums
-from .ops.control import taken
+from .ops.control import taken_graphs
 from .ops.quantized import of_floats
 from .recurrent.drivers import stack_of
 from .unread import reason_for
 
-MOST_RANK = 16
+MAX_RANK = 16
 _TROUBLE = (RnnGraphError, UnreadableError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """Errors that readers of ops raise for damaged nodes: invalid arguments and arrays."""
 
@@ -87,33 +87,33 @@ class Reading:
 
 
 class GraphReader:
-    """Reader of one graph. given: values of its inputs. outer: reader of the surrounding graph."""
+    """Reader of one graph. inputs: values of its inputs. outer: reader of the surrounding graph."""
 
     def __init__(
-        self, reading: Reading, graph: Graph, given: Mapping[str, Operand], outer: GraphReader | None = None,
+        self, reading: Reading, graph: Graph, inputs: Mapping[str, Operand], outer: GraphReader | None = None,
         tensors: Tensors | None = None,
     ) -> None:  # fmt: skip
         """Create a reader. tensors: declares values; by default the object of the surrounding graph."""
         self._reading, self._graph, self._outer = reading, graph, outer
         self._tensors: Tensors = tensors or (reading.tensors if outer is None else outer._tensors)
         self._makers = with_sums(graph)
-        self._values: dict[str, Any] = dict(given)
+        self._values: dict[str, Any] = dict(inputs)
 
     def outputs(self) -> list[Any]:
         """Return the values of the graph's outputs."""
         self._reading.depth += 1
-        if self._reading.depth > DEEPEST:
-            raise FileError(f"{self._reading.model.name} has graphs within graphs, more than {DEEPEST} deep")
+        if self._reading.depth > MAX_DEPTH:
+            raise FileError(f"{self._reading.model.name} has graphs nested more than {MAX_DEPTH} deep")
         self._read(self._graph.outputs)
         self._reading.depth -= 1
         return [self._value(name) for name in self._graph.outputs]
 
-    def branch(self, graph: Graph, given: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
+    def branch(self, graph: Graph, inputs: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
         """Return the outputs of an inner graph. Errors inside have been recorded."""
-        found = GraphReader(self._reading, graph, given, self, tensors).outputs()
-        if FAILED in found:
+        outputs = GraphReader(self._reading, graph, inputs, self, tensors).outputs()
+        if FAILED in outputs:
             raise InnerError
-        return found
+        return outputs
 
     def decide(self, node: Node, entry: Undecided) -> bool:
         return self._reading.decide(node, entry)
@@ -127,14 +127,14 @@ class GraphReader:
         while reader is not None and not reader._is_own(name):
             reader = reader._outer
         if reader is None:
-            raise FileError(f"{self._reading.model.name} is damaged: nothing makes {shown(name)}")
+            raise FileError(f"{self._reading.model.name} is damaged: no node computes {shown(name)}")
         if name not in reader._values:
             reader._read([name])
-        found = reader._values[name]
-        if isinstance(found, Lacking):
-            self._reading.failed(found.node, UnreadableError(f"its output {shown(found.name)} is asked for"))
-            found = reader._values[name] = FAILED
-        return found
+        value = reader._values[name]
+        if isinstance(value, Lacking):
+            self._reading.failed(value.node, UnreadableError(f"its optional output {shown(value.name)} is used"))
+            value = reader._values[name] = FAILED
+        return value
 
     # Order ------------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class GraphReader:
                 self._read_node(node)
                 continue
             if stage == 0 and node in open_ones:
-                raise FileError(f"{self._reading.model.name} is damaged: {node} needs what it makes itself")
+                raise FileError(f"{self._reading.model.name} is damaged: {node} depends on its own output")
             open_ones.add(node)
             needed = self._inputs(node) if stage == 0 else self._captured(node)
             pending.append((name, stage + 1))
@@ -171,7 +171,7 @@ class GraphReader:
         graphs = list(subgraphs(node))
         if node.op == "If" and node.inputs:
             try:
-                graphs = taken(node, self._value(node.inputs[0]), partial(self.decide, node), self._tensors)
+                graphs = taken_graphs(node, self._value(node.inputs[0]), partial(self.decide, node), self._tensors)
             except UnreadableError:  # the reader of the op raises it again
                 return []
         return [name for graph in graphs for name in _read_by(graph) if self._is_own(name)]
@@ -180,18 +180,18 @@ class GraphReader:
 
     def _read_node(self, node: Node) -> None:
         nodes = self._reading.stacks.get(node, (node,))
-        found: list[list[Any]] = [[FAILED] * len(part.outputs) for part in nodes]
+        results: list[list[Any]] = [[FAILED] * len(part.outputs) for part in nodes]
         try:
-            found = self._outputs_of(nodes)
+            results = self._outputs_of(nodes)
         except InnerError:
             pass
         except FileError:
             raise
         except _TROUBLE as error:
             self._reading.failed(node, error)
-        for part, values in zip(nodes, found, strict=True):
-            given = [*values, *[None] * len(part.outputs)]
-            for name, value in zip(part.outputs, given, strict=False):
+        for part, values in zip(nodes, results, strict=True):
+            filled = [*values, *[None] * len(part.outputs)]
+            for name, value in zip(part.outputs, filled, strict=False):
                 if name:
                     self._values[name] = Lacking(part, name) if value is None else value
 
@@ -212,11 +212,11 @@ class GraphReader:
         reader = reader_of(nodes[0])
         assert reader is not None
         moved = of_floats(calls[0])
-        made = reader(calls[0]) if moved is None else moved
-        found: list[Any] = list(made) if isinstance(made, list | tuple) else [made]
-        for value in found:
+        result = reader(calls[0]) if moved is None else moved
+        outputs: list[Any] = list(result) if isinstance(result, list | tuple) else [result]
+        for value in outputs:
             _check(value)
-        return [found]
+        return [outputs]
 
     def _by_body(self, node: Node, inputs: Sequence[Any]) -> list[Any]:
         """Return the outputs of a node by the function body of its op."""
@@ -226,14 +226,14 @@ class GraphReader:
             raise UnreadableError(reason_for(node.op, node.domain))
         count = len(reading.problems)
         try:
-            found = iter(
+            outputs = iter(
                 self.branch(body, {name: item for name, item in zip(node.inputs, inputs, strict=True) if name})
             )
         except InnerError:
             inner = reading.problems[count:]
             del reading.problems[count:]
-            raise UnreadableError(f"of the function that ONNX defines it by, {inner[0]}") from None
-        return [next(found) if name else None for name in node.outputs]
+            raise UnreadableError(f"in its function body, {inner[0]}") from None
+        return [next(outputs) if name else None for name in node.outputs]
 
 
 def _check(value: Operand | Deferred | None) -> None:
@@ -241,8 +241,8 @@ def _check(value: Operand | Deferred | None) -> None:
     if value is None or isinstance(value, Deferred):
         return
     shape = shape_of(value)
-    if len(shape) > MOST_RANK:
-        raise UnreadableError(f"it gives an array of rank {len(shape)}")
+    if len(shape) > MAX_RANK:
+        raise UnreadableError(f"its output has rank {len(shape)}")
     for dim in shape if isinstance(value, Value) else ():
         if isinstance(dim, Size):
             checked(dim)

@@ -22,11 +22,11 @@ from ..rolling.loops import takes_entries
 from ..rolling.scripts import rolled_up
 from ..script import Script, tensors_in
 from ..steps import Value, wanted_steps, with_inner
-from .core.known import Found, Known, Listed, Stacked, Unrounded, known
+from .core.known import Dequantized, Known, Listed, NonZeroIndices, Stacked, known
 from .core.model import Kind, Model, Node, model_of
 from .core.sizes import UnreadableError
 from .core.tensors import Tensors
-from .core.values import HELD, held
+from .core.values import STORAGE_DTYPES, storage_dtype
 from .graph_reader import FAILED, GraphReader, Reading
 from .loops import loop, scan
 from .ops import (
@@ -57,9 +57,9 @@ FILES = (
     quantized, reducing, resizing, scan, scattering, sequences, shapes,
 )  # fmt: skip
 """Modules that register readers of ops, beside those that ``graph_reader`` imports."""
-MOST_CHOICES = 5
+MAX_CHOICES = 5
 """Maximum conditions on sizes of which all combinations are tried."""
-MOST_FORCED = 8
+MAX_FORCED = 8
 """Maximum readings of a file with values of open sizes that its nodes require."""
 
 
@@ -101,12 +101,14 @@ def net_of_model(
     max_entries: int = MAX_ENTRIES,
 ) -> Net:  # fmt: skip
     """Return the net of a parsed model. The arguments are those of ``read_onnx``."""
-    with entries_up_to(max_entries) as most:
+    with entries_up_to(max_entries) as limit:
         inputs, values, axes = model.graph.inputs, *_axes_and_values(fixed)
         shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape is not None}
         request = AxisRequest.of(open, axes, shapes)
-        script = read_with(request, model.name, lambda asked: _script_of(_asked_of(model, asked), values, asked))
-        check_sizes(model.name, script, most)
+        script = read_with(
+            request, model.name, lambda asked: _script_of(_with_requested_sizes(model, asked), values, asked)
+        )
+        check_sizes(model.name, script, limit)
         script.settle_parameters()
         script.narrow = narrow_options(model, script)
         return Net(script)
@@ -120,7 +122,7 @@ def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
     return {name: item for name, item in fixed.items() if not isinstance(item, Mapping)}, axes
 
 
-def _asked_of(model: Model, request: AxisRequest) -> Model:
+def _with_requested_sizes(model: Model, request: AxisRequest) -> Model:
     """Return the model with the sizes of inputs that the caller requests."""
     inputs = {
         name: kind if kind.shape is None else replace(kind, shape=tuple(request.shape(input_name(name), kind.shape)))
@@ -138,7 +140,7 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
         dict[str, str](),
         {size for kind in model.graph.inputs.values() for size in kind.shape or ()},
     )
-    for _ in range(MOST_FORCED):
+    for _ in range(MAX_FORCED):
         more = {
             name: size for name, (size, _) in reading.forced.items()
             if name in names and name not in settled and name not in request.names.values()
@@ -152,11 +154,11 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
         raise not_readable(model.name, first.problems)
     stacks = stacks_in(reading.tensors, values)
     shared = frozenset(place for place, arrays in reading.tensors.products.items() if len(arrays) > 1)
-    anchored = _lost(reading.tensors, values)
+    anchored = _unavailable_sizes(reading.tensors, values)
     if stacks or shared or anchored:
-        again, values_again = _read(model, settled, stacks, reading.choices, shared, anchored)
-        if not again.problems:
-            reading, values = again, values_again
+        reread, new_values = _read(model, settled, stacks, reading.choices, shared, anchored)
+        if not reread.problems:
+            reading, values = reread, new_values
     script = _finished(model, reading.tensors, values)
     _note_sizes(script, model, reading, forced_by, request)
     return script
@@ -172,8 +174,10 @@ def _note_sizes(
             if isinstance(script.inputs[own].tensor.type.shape[axis], int):
                 is_fixed = not isinstance(dim, int) or f"{own}_{axis}" in request.numbers
                 script.closed_at[own, axis] = forced_by.get(str(dim), "fixed=") if is_fixed else "the file"
-    for node, asked in reading.undecided.items():
-        left, right = (asked.left, asked.right) if isinstance(asked.left, Size) else (asked.right, asked.left)
+    for node, condition in reading.undecided.items():
+        left, right = (
+            (condition.left, condition.right) if isinstance(condition.left, Size) else (condition.right, condition.left)
+        )
         if not reading.choices.get(node) and isinstance(left, Size) and left.symbol and isinstance(right, int):
             script.unequal[left.symbol, right] = str(node)
 
@@ -191,44 +195,44 @@ def _chosen(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str
 def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
     """Yield alternative choices of conditions on sizes, if nodes cannot be read."""
     if reading.problems and reading.undecided:
-        asked = list(reading.undecided)
-        yield dict.fromkeys(asked, True)
-        for combination in itertools.product((False, True), repeat=min(len(asked), MOST_CHOICES)):
+        undecided = list(reading.undecided)
+        yield dict.fromkeys(undecided, True)
+        for combination in itertools.product((False, True), repeat=min(len(undecided), MAX_CHOICES)):
             if any(combination) and not all(combination):
-                yield dict(zip(asked, combination, strict=False))
+                yield dict(zip(undecided, combination, strict=False))
         yield {}  # errors are those of the default choices
 
 
 def _settled(model: Model, fixed: Any) -> dict[str, Any]:
     """Return values of inputs as ``Known``, and sizes as ints."""
     if not isinstance(fixed, Mapping | None):
-        raise DtypeError(f"fixed is a mapping from names of inputs to values, not {shown(fixed)}")
+        raise DtypeError(f"fixed must map names of inputs to values; it is {shown(fixed)}")
     names = {name for kind in model.graph.inputs.values() for name in kind.shape or () if isinstance(name, str)}
-    found: dict[str, Any] = {}
-    for name, given in (fixed or {}).items():
+    settled: dict[str, Any] = {}
+    for name, value in (fixed or {}).items():
         kind = model.graph.inputs.get(name)
-        array = array_of(given, f"the value for {shown(name)} is no array")
+        array = array_of(value, f"the value for {shown(name)} is no array")
         if kind is None and name in names:
             if array.ndim or array.dtype.kind not in "iu" or array < 1:
-                raise DtypeError(f"size {shown(name)} must be a whole number from 1 on, not {shown(given)}")
-            found[name] = int(array)
+                raise DtypeError(f"size {shown(name)} must be a whole number from 1 on, not {shown(value)}")
+            settled[name] = int(array)
             continue
         if kind is None:
             there = ", ".join(map(shown, [*model.graph.inputs, *sorted(names)])) or "none"
             raise NameLookupError(f"{model.name} has no input {shown(name)} to fix; there are {there}")
-        wanted = kind.shape if kind.shape is not None else array.shape
-        if array.size == 1 and all(isinstance(size, str | None) or size == 1 for size in wanted):
-            array = array.reshape((1,) * len(wanted))
-        fits = array.ndim == len(wanted) and all(
-            not isinstance(want, int) or want == have for want, have in zip(wanted, array.shape, strict=True)
+        sizes = kind.shape if kind.shape is not None else array.shape
+        if array.size == 1 and all(isinstance(size, str | None) or size == 1 for size in sizes):
+            array = array.reshape((1,) * len(sizes))
+        fits = array.ndim == len(sizes) and all(
+            not isinstance(want, int) or want == have for want, have in zip(sizes, array.shape, strict=True)
         )
         if not fits:
-            raise ShapeError(f"the value for {shown(name)} has shape {list(array.shape)}, and {list(wanted)} is needed")
+            raise ShapeError(f"the value for {shown(name)} has shape {list(array.shape)}, and {list(sizes)} is needed")
         if array.dtype.kind not in "fiub" or kind.dtype is None:
-            raise DtypeError(f"the value for {shown(name)} is {shown(given)}, which is not of {kind.dtype}")
-        dtype = HELD[kind.dtype] if kind.dtype in ("float16", "bfloat16") else kind.dtype
-        found[name] = known(array.astype(dtype))
-    return found
+            raise DtypeError(f"the value for {shown(name)} is {shown(value)}, which is not of {kind.dtype}")
+        dtype = STORAGE_DTYPES[kind.dtype] if kind.dtype in ("float16", "bfloat16") else kind.dtype
+        settled[name] = known(array.astype(dtype))
+    return settled
 
 
 def _read(
@@ -244,16 +248,16 @@ def _read(
     """
     tensors = Tensors(Script(model.about), shared, anchored)
     reading = Reading(model, tensors, stacks or {}, choices or {})
-    given: dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
     sizes = _SizeNames(settled)
     for name, kind in model.graph.inputs.items():
         try:
-            given[name] = settled[name] if isinstance(settled.get(name), Known) else _input(tensors, name, kind, sizes)
+            inputs[name] = settled[name] if isinstance(settled.get(name), Known) else _input(tensors, name, kind, sizes)
         except (UnreadableError, ValueError, TypeError) as error:
             reading.problems.append(f"input {shown(name)}: {error}")
-            given[name] = FAILED
-    found = GraphReader(reading, model.graph, given).outputs()
-    return reading, dict(zip(model.graph.outputs, found, strict=True))
+            inputs[name] = FAILED
+    outputs = GraphReader(reading, model.graph, inputs).outputs()
+    return reading, dict(zip(model.graph.outputs, outputs, strict=True))
 
 
 class _SizeNames:
@@ -282,26 +286,26 @@ class _SizeNames:
 
 def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
     if kind.dtype is None:
-        raise UnreadableError("it is no array of numbers")
+        raise UnreadableError("its dtype is not numeric")
     if kind.shape is None:
         raise UnreadableError(
-            "the file does not say how many axes it has; give it a shape, as onnx.tools.update_model_dims does"
+            "the file does not state its rank; set a shape, for example by onnx.tools.update_model_dims"
         )
-    return tensors.script.input(input_name(name), [sizes(size) for size in kind.shape], held(kind.dtype))
+    return tensors.script.input(input_name(name), [sizes(size) for size in kind.shape], storage_dtype(kind.dtype))
 
 
-def _lost(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
+def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
     """Return sizes that outputs need and that only inputs have of which nothing but sizes is read."""
-    script, found = tensors.script, dict[str, Value]()
+    script, outputs = tensors.script, dict[str, Value]()
     try:
-        found = {name: tensors.value(value) for name, value in values.items()}
+        outputs = {name: tensors.value(value) for name, value in values.items()}
     except (UnreadableError, AttributeError):  # reported when the script is finished
         return frozenset()
-    steps = set(with_inner(wanted_steps(script.steps, found)))
+    steps = set(with_inner(wanted_steps(script.steps, outputs)))
     needed = {symbol for step in steps for tensor in tensors_in(step.thing) for symbol in tensor.type.plain_symbols}
     read = (value.tensor for value in script.inputs.values() if value.step in steps)
-    given = {symbol for tensor in read for symbol in tensor.type.plain_symbols}
-    return frozenset(needed - given)
+    available = {symbol for tensor in read for symbol in tensor.type.plain_symbols}
+    return frozenset(needed - available)
 
 
 def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
@@ -310,12 +314,12 @@ def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Scri
     problems = []
     for name, value in values.items():
         try:
-            if isinstance(value, Unrounded):
+            if isinstance(value, Dequantized):
                 raise UnreadableError("it is quantized at run time")
             if isinstance(value, Listed | Stacked):
                 raise UnreadableError("it is a sequence")
-            if isinstance(value, Found):
-                raise UnreadableError("its size depends on numbers at run time")
+            if isinstance(value, NonZeroIndices):
+                raise UnreadableError("its size depends on the data")
             script.outputs[name] = tensors.value(value)
         except UnreadableError as error:
             problems.append(f"output {shown(name)}: {error}")

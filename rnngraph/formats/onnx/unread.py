@@ -61,5 +61,5 @@ def reason_for(op: str, domain: str) -> str:
         return _NEEDS_PACKAGE
     if op in BY_RECORDED_BODY:
         return "it is read by the function that ONNX defines it by"
-    found = next((reason for reason, ops in UNREAD.items() if op in ops), None)
-    return found or "the op is not one of ONNX's own that are known here"
+    text = next((reason for reason, ops in UNREAD.items() if op in ops), None)
+    return text or "the op is not one of ONNX's own that are known here"

@@ -300,7 +300,7 @@ def test_a_number_that_is_written_where_a_mask_holds() -> None:
     net = check(model_of(nodes, X, ["y"], low=np.float32(0), **KNOWN), {"x": floats(2, 3, 4)}, {"x": floats(1, 5, 4)})
     assert "rg.where(" in net.script()
     model = model_of([*nodes[:3], ("Cast", ["places"], ["y"], {"to": FLOAT})], X, ["y"], low=np.float32(0), **KNOWN)
-    with pytest.raises(rg.NotReadableError, match="it takes what NonZero gives"):
+    with pytest.raises(rg.NotReadableError, match="it reads the indices of NonZero"):
         rg.read_onnx(model)
 
 
@@ -450,7 +450,7 @@ def test_of_two_graphs_a_call_chooses_where_they_give_alike() -> None:
     x = floats(2, 3, 4)
     assert "rg.where(" in check(model, {"x": 0.1 * x}, {"x": 9 * np.abs(x)}).script()
     nodes[2][3]["then_branch"] = graph_of("Size", "a", "x")
-    with pytest.raises(rg.NotReadableError, match=r"computed at run time, and they give int64\[\] or float32\[B,T,4\]"):
+    with pytest.raises(rg.NotReadableError, match=r"computed at run time, and its graphs return int64\[\] or float32\[B,T,4\]"):
         rg.read_onnx(model_of(nodes, X, ["y"], bound=np.float32(1)))
 
 

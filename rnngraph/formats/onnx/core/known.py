@@ -48,7 +48,7 @@ class Expanded:
 
 
 @dataclass(frozen=True, eq=False)
-class Unrounded:
+class Dequantized:
     """Value before the file's quantization. Only ops that move or dequantize its numbers may read it.
 
     A number n of the file stands for (n - zero) * scale. Scale and zero are None if they are computed at run time.
@@ -74,14 +74,14 @@ class Stacked:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class NonZeroIndices:
     """Indices [rank, count] or [count, rank] at which a mask is true, for ops that write there only."""
 
     mask: Value
-    is_turned: bool = False
+    is_transposed: bool = False
 
 
-Deferred = Unrounded | Listed | Stacked | Found
+Deferred = Dequantized | Listed | Stacked | NonZeroIndices
 """Value that the script cannot have. Only ops that know its use may read it."""
 Operand = Known | Expanded | Value
 """Value of a file."""
@@ -144,7 +144,7 @@ def check_count(count: int) -> int:
     """Raise ``UnreadableError`` for arrays larger than those of real nets."""
     if count > max_folded():
         raise UnreadableError(
-            f"an array of {count:,} entries would be made while the file is read; if you trust the file, give "
+            f"reading the file would create an array of {count:,} entries; if you trust the file, give "
             f"max_entries={FOLDED_SHARE * count}"
         )
     return count
@@ -167,10 +167,10 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
     try:
-        found = folded(op, [Known(_whole_numbers(item), "int64") for item in (left, right)])
+        result = constant_fold(op, [Known(_whole_numbers(item), "int64") for item in (left, right)])
     except UnreadableError:
         return None
-    return None if found.is_symbolic else found
+    return None if result.is_symbolic else result
 
 
 def whole(op: str, *items: Known) -> Known | None:
@@ -183,8 +183,8 @@ def whole(op: str, *items: Known) -> Known | None:
     function = quotient if op == "Div" else BINARY[op] if op in ("Add", "Sub", "Mul") else None
     if function is None:
         return None
-    found = np.asarray(np.frompyfunc(function, 2, 1)(*map(_whole_numbers, items)), object)
-    return None if any(entry is None for entry in found.reshape(-1)) else known(found, items[0].dtype)
+    result = np.asarray(np.frompyfunc(function, 2, 1)(*map(_whole_numbers, items)), object)
+    return None if any(entry is None for entry in result.reshape(-1)) else known(result, items[0].dtype)
 
 
 def _whole_numbers(item: Known) -> np.ndarray:
@@ -192,21 +192,21 @@ def _whole_numbers(item: Known) -> np.ndarray:
     return item.array if item.is_symbolic else np.asarray(np.frompyfunc(int, 1, 1)(item.array), object)
 
 
-def folds(op: str) -> bool:
+def is_constant_foldable(op: str) -> bool:
     """True if an elementwise op of known operands is computed while the file is read."""
     return op in _NUMPY or op == "Div"
 
 
-def folded(op: str, items: Sequence[Known]) -> Known:
+def constant_fold(op: str, items: Sequence[Known]) -> Known:
     """Return an elementwise op of known arrays."""
     if len(items) > 2:
-        return folded(op, [folded(op, items[:2]), *items[2:]])
+        return constant_fold(op, [constant_fold(op, items[:2]), *items[2:]])
     shape = np.broadcast_shapes(*(item.array.shape for item in items))
     check_count(int(np.prod(shape, dtype=np.float64)))
     dtype = "bool" if op in _TRUTHS else items[0].dtype
     if any(item.is_symbolic for item in items):
         if any(np.dtype(item.dtype).kind not in "iub" for item in items):
-            raise UnreadableError("it computes with symbolic sizes as floats")
+            raise UnreadableError("it converts symbolic sizes to floats")
         return known(_of_entries(op, [item.array.astype(object) for item in items]), dtype)
     with np.errstate(all="ignore"):
         if op == "Div":
@@ -218,7 +218,7 @@ def _divided(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     if left.dtype.kind == "f":
         return np.asarray(left / right)
     if not np.all(right):
-        raise UnreadableError("whole numbers are divided by 0")
+        raise UnreadableError("it divides integers by 0")
     whole = np.abs(left) // np.abs(right)
     return np.where((left < 0) == (right < 0), whole, -whole).astype(left.dtype)
 
@@ -234,12 +234,12 @@ def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(np.frompyfunc(BINARY[op], 2, 1)(*arrays), object)
 
 
-def chosen(condition: Known, a: Known, b: Known) -> Known:
+def select(condition: Known, a: Known, b: Known) -> Known:
     """Return entries of a or b by a condition."""
     if any(isinstance(entry, Undecided) for entry in condition.array.reshape(-1)):
-        raise UnreadableError("it depends on which sizes are equal")
+        raise UnreadableError("its result depends on which sizes are equal")
     if a.dtype != b.dtype:
-        raise UnreadableError(f"entries of {a.dtype} or of {b.dtype} are chosen")
+        raise UnreadableError(f"it selects between {a.dtype} and {b.dtype}")
     check_count(
         int(np.prod(np.broadcast_shapes(condition.array.shape, a.array.shape, b.array.shape), dtype=np.float64))
     )

@@ -20,7 +20,7 @@ from . import messages
 from .inlining import MAX_NODES, Inlined, inline_functions
 
 WHAT = "an ONNX file"
-DEEPEST = 40
+MAX_DEPTH = 40
 """Maximum depth of nested graphs."""
 MAIN_DOMAINS = ("", "ai.onnx")
 
@@ -100,7 +100,7 @@ def model_of(source: Any) -> Model:
     except DecodeError as error:
         raise FileError(f"{name} is damaged or no {WHAT[3:]}: {error}") from None
     if proto.graph is None:
-        raise FileError(f"{name} is no {WHAT[3:]}: it holds no graph")
+        raise FileError(f"{name} is no {WHAT[3:]}: it has no graph")
     inline_functions(name, proto)
     graph = graph_of(name, proto.graph)
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
@@ -115,7 +115,7 @@ def _serialized(source: Any) -> bytes:
         data: bytes = source.SerializeToString()
     except Exception as error:  # implementations of protobuf raise several kinds
         raise FileError(
-            f"this model can't be serialized: {shown(str(error))}; save it with its arrays beside it, and give the path"
+            f"cannot serialize this model: {shown(str(error))}; save it with its arrays beside it, and give the path"
         ) from None
     return data
 
@@ -127,26 +127,26 @@ class _Graphs:
         self._name, self._nodes = name, 0
 
     def graph(self, proto: messages.Graph, depth: int) -> Graph:
-        if depth > DEEPEST:
-            raise FileError(f"{self._name} has graphs within graphs, more than {DEEPEST} deep")
+        if depth > MAX_DEPTH:
+            raise FileError(f"{self._name} has graphs nested more than {MAX_DEPTH} deep")
         self._nodes += len(proto.node)
         if self._nodes > MAX_NODES:
             raise FileError(f"{self._name} has more than {MAX_NODES:,} nodes")
-        found = Graph(outputs=[item.name for item in proto.output])
-        found.arrays |= {item.name: item for item in proto.initializer}
-        found.arrays |= {item.name: item for item in proto.sparse_initializer}
-        found.inputs = {item.name: _kind(item.type) for item in proto.input if item.name not in found.arrays}
+        parsed = Graph(outputs=[item.name for item in proto.output])
+        parsed.arrays |= {item.name: item for item in proto.initializer}
+        parsed.arrays |= {item.name: item for item in proto.sparse_initializer}
+        parsed.inputs = {item.name: _kind(item.type) for item in proto.input if item.name not in parsed.arrays}
         for item in proto.node:
             attributes = {entry.name: self._attribute(entry, depth) for entry in item.attribute}
             opsets = item.opsets if isinstance(item, Inlined) else None
             inputs, outputs = tuple(item.input), tuple(item.output)
             node = Node(item.op_type, item.domain, item.name, inputs, outputs, attributes, opsets)
-            found.nodes.append(node)
+            parsed.nodes.append(node)
             for output in filter(None, node.outputs):
-                if output in found.makers or output in found.inputs or output in found.arrays:
-                    raise FileError(f"{self._name} is damaged: {shown(output)} is made twice")
-                found.makers[output] = node
-        return found
+                if output in parsed.makers or output in parsed.inputs or output in parsed.arrays:
+                    raise FileError(f"{self._name} is damaged: {shown(output)} is defined twice")
+                parsed.makers[output] = node
+        return parsed
 
     def _attribute(self, entry: messages.Attribute, depth: int) -> Attribute | None:
         """Return the value of an attribute; None for kinds that no reader uses."""
@@ -279,7 +279,7 @@ class ArrayReader:
             folder = self._folder.resolve()
             path = (folder / location).resolve()
             if not location or not path.is_relative_to(folder):
-                raise FileError(f"{self._name}: {what} lies in {shown(location)}, out of the model's folder")
+                raise FileError(f"{self._name}: {what} lies in {shown(location)}, outside of the model's folder")
             with open_file(path, f"the file that holds {what}") as file:
                 whole = os.fstat(file.fileno()).st_size
                 length = int(entries.get("length") or whole - offset)

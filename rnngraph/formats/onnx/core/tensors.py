@@ -56,35 +56,35 @@ class Tensors(Values):
         """Return x with its axes in this order."""
         order = tuple(axis % len(shape_of(x)) for axis in order)
         if sorted(order) != list(range(len(shape_of(x)))):
-            raise UnreadableError(f"an order of axes {list(order)} for shape {texts(shape_of(x))}")
+            raise UnreadableError(f"it permutes axes by {list(order)} for shape {texts(shape_of(x))}")
         if isinstance(x, Known):
             return Known(np.transpose(x.array, order), x.dtype)
         if isinstance(x, Expanded):
             lacking = len(x.shape) - len(shape_of(x.source))
             source = self.reshape(x.source, (*(1,) * lacking, *shape_of(x.source)))
             return Expanded(_source(self.transpose(source, order)), tuple(x.shape[axis] for axis in order))
-        return self.turned(x, order)
+        return self.transposed(x, order)
 
-    def turned(self, x: Value, order: tuple[int, ...]) -> Value:
+    def transposed(self, x: Value, order: tuple[int, ...]) -> Value:
         """Return x with its axes in this order. Axes are nonnegative."""
         if order == tuple(range(len(order))):
             return x
         note = self.note(x)
         if note is not None and note.kind == "transpose":
-            return self.turned(note.parts[0], tuple(note.by[axis] for axis in order))
+            return self.transposed(note.parts[0], tuple(note.by[axis] for axis in order))
         if note is not None and note.kind == "stack":
             within = [axis for axis in order if axis != note.by]
             each = tuple(axis - (axis > note.by) for axis in within)
-            return self.stack([self.turned(part, each) for part in note.parts], order.index(note.by))
+            return self.stack([self.transposed(part, each) for part in note.parts], order.index(note.by))
         if note is not None and note.kind == "sorted":
-            return self.sorted(self.turned(note.parts[0], order), note.parts[1], order.index(note.by))
+            return self.sorted(self.transposed(note.parts[0], order), note.parts[1], order.index(note.by))
         shape = shape_of(x)
         long = [axis for axis in order if shape[axis] != 1]
         if long == sorted(long):  # only axes of size 1 move
             return self._reshaped(x, tuple(shape[axis] for axis in order))
-        made = self.script.call(basic.transpose, x, order)
-        self._notes[made.step, made.path] = Note("transpose", (x,), order)
-        return made
+        result = self.script.call(basic.transpose, x, order)
+        self._notes[result.step, result.path] = Note("transpose", (x,), order)
+        return result
 
     def joint(self, parts: Sequence[Value]) -> Value | None:
         """Return the value that joins these parts on the last axis, if there is one."""
@@ -94,31 +94,31 @@ class Tensors(Values):
     def note(self, x: Value) -> Note | None:
         return self._notes.get((x.step, x.path))
 
-    def turned_from(self, x: Operand) -> tuple[Value, tuple[int, ...]] | None:
+    def transpose_source(self, x: Operand) -> tuple[Value, tuple[int, ...]] | None:
         """Return (source, order) of a transpose; None for other values."""
         note = self.note(x) if isinstance(x, Value) else None
         return (note.parts[0], note.by) if note is not None and note.kind == "transpose" else None
 
     def reshape(self, x: Operand, shape: Sequence[Dim]) -> Operand:
         """Return x in another shape. A size of -1 is the remaining one."""
-        own, wanted = shape_of(x), list(shape)
-        if wanted.count(-1) > 1:
-            raise UnreadableError("a shape holds -1 more than once")
-        if -1 in wanted:
-            wanted[wanted.index(-1)] = _remaining(own, wanted)
-        target = tuple(checked(dim) for dim in wanted)
+        own, new_shape = shape_of(x), list(shape)
+        if new_shape.count(-1) > 1:
+            raise UnreadableError("a shape has -1 more than once")
+        if -1 in new_shape:
+            new_shape[new_shape.index(-1)] = _remaining(own, new_shape)
+        target = tuple(checked(dim) for dim in new_shape)
         if any(isinstance(dim, int) and dim < 0 for dim in target):
-            raise UnreadableError(f"a shape with a negative size, {texts(target)}")
+            raise UnreadableError(f"a shape has a negative size: {texts(target)}")
         if target == own:
             return x
         only = None if total(target) == total(own) else forced(own, target)
         if only is not None:
-            raise ForcedSizeError(f"{texts(own)} is reshaped to {texts(target)}", *only)
+            raise ForcedSizeError(f"it reshapes {texts(own)} to {texts(target)}", *only)
         if total(target) != total(own) and (remedy := _remedy(own, target)):
-            raise UnreadableError(f"{texts(own)} is reshaped to {texts(target)}{remedy}")
+            raise UnreadableError(f"it reshapes {texts(own)} to {texts(target)}{remedy}")
         if isinstance(x, Known):
             if not all(isinstance(dim, int) for dim in target):
-                raise UnreadableError(f"an array is reshaped to sizes that are open, {texts(target)}")
+                raise UnreadableError(f"it reshapes an array of the file to open sizes, {texts(target)}")
             return Known(x.array.reshape(target), x.dtype)  # type: ignore[arg-type]
         if isinstance(x, Expanded):
             if isinstance(x.source, Known) and x.source.array.size == 1:
@@ -140,11 +140,11 @@ class Tensors(Values):
             return self._joined(list(note.parts), len(shape) - 1)
         if note is not None and note.kind == "slice" and shape == own[: note.by[0]] + own[note.by[0] + 1 :]:
             return self._cut(note.parts[0], [*(slice(None),) * note.by[0], note.by[1]])  # one entry of an axis
-        made = self._as_written(x, own, shape)
-        self._notes[made.step, made.path] = Note("reshape", (x,))
-        return made
+        result = self._as_written(x, own, shape)
+        self._notes[result.step, result.path] = Note("reshape", (x,))
+        return result
 
-    def rows_apart(self, x: Value) -> Value | None:
+    def unmerged_rows(self, x: Value) -> Value | None:
         """Return the value before several axes, such as steps and batch, became the rows of x [rows, n]."""
         note = self.note(x)
         if note is None or note.kind != "reshape":
@@ -172,7 +172,7 @@ class Tensors(Values):
             else:
                 entries.append(self._entry(dim))
         if entries.count(-1) > 1:
-            raise UnreadableError(f"a reshape of {texts(own)} to {texts(shape)} has several sizes that are computed")
+            raise UnreadableError(f"it reshapes {texts(own)} to {texts(shape)}, where several sizes are computed")
         return self.script.call(basic.reshape, x, tuple(entries))
 
     def expand_dims(self, x: Operand, axes: Sequence[int]) -> Operand:
@@ -183,7 +183,7 @@ class Tensors(Values):
         for place in places:
             own.insert(place, 1)
         if len(set(places)) < len(places):
-            raise UnreadableError(f"axes {list(axes)} are inserted, one of them twice")
+            raise UnreadableError(f"it inserts axes {list(axes)}, one of them twice")
         return self.reshape(x, own)
 
     def squeeze(self, x: Operand, axes: Sequence[int] | None) -> Operand:
@@ -194,7 +194,7 @@ class Tensors(Values):
             places = [axis_of(axis, len(own)) for axis in axes]
         wrong = [axis for axis in places if isinstance(own[axis], int) and own[axis] != 1]
         if wrong:
-            raise UnreadableError(f"axis {wrong[0]} of shape {texts(own)} is not 1")
+            raise UnreadableError(f"it removes axis {wrong[0]} of shape {texts(own)}, whose size is not 1")
         open_ones = [axis for axis in places if own[axis] != 1]
         if open_ones:  # a call checks that it is 1
             return self.script.call(basic.squeeze, self.value(x), places[0] if len(places) == 1 else places)
@@ -210,7 +210,7 @@ class Tensors(Values):
             return self._joined_known([item for item in items if isinstance(item, Known)], axis)
         if len({len(shape_of(item)) for item in items}) > 1:
             raise UnreadableError(
-                f"arrays of several ranks are joined: {', '.join(texts(shape_of(item)) for item in items)}"
+                f"it concatenates arrays of different ranks: {', '.join(texts(shape_of(item)) for item in items)}"
             )
         items = [item for item in items if shape_of(item)[axis] != 0] or items[:1]
         if all(isinstance(item, Expanded) for item in items):
@@ -227,7 +227,7 @@ class Tensors(Values):
     def _joined_known(self, items: Sequence[Known], axis: int) -> Known:
         check_count(sum(item.array.size for item in items))
         if len({item.dtype for item in items}) > 1:
-            raise UnreadableError(f"arrays of {' and '.join(dict.fromkeys(item.dtype for item in items))} are joined")
+            raise UnreadableError(f"it concatenates arrays of {' and '.join(dict.fromkeys(item.dtype for item in items))}")
         if any(item.is_symbolic for item in items):
             return known(np.concatenate([item.array.astype(object) for item in items], axis), items[0].dtype)
         return known(np.concatenate([item.array for item in items], axis), items[0].dtype)
@@ -264,18 +264,18 @@ class Tensors(Values):
         whole = self._wholes.get((axis, *((item.step, item.path) for item in items)))
         if whole is not None:
             return whole
-        notes = self._alike(items)
+        notes = self._common_notes(items)
         if notes is not None and notes[0].kind == "transpose":  # concatenated before they were transposed
             order = notes[0].by
-            return self.turned(self._joined([note.parts[0] for note in notes], order[axis]), order)
+            return self.transposed(self._joined([note.parts[0] for note in notes], order[axis]), order)
         if notes is not None and notes[0].kind == "sorted" and notes[0].by != axis:
             joined = self._joined([note.parts[0] for note in notes], axis)
             return self.sorted(joined, notes[0].parts[1], notes[0].by)
-        made = self.script.call(basic.concat, items, axis=axis)
-        self.note_concat(made, items, axis)
-        return made
+        result = self.script.call(basic.concat, items, axis=axis)
+        self.note_concat(result, items, axis)
+        return result
 
-    def _alike(self, items: Sequence[Value]) -> list[Note] | None:
+    def _common_notes(self, items: Sequence[Value]) -> list[Note] | None:
         """Return the notes of values that were all transposed, or all sorted, in the same order; else None."""
         notes = [note for item in items if (note := self.note(item)) is not None]
         first = notes[0] if len(notes) == len(items) else None
@@ -293,15 +293,15 @@ class Tensors(Values):
         """Stack values along a new axis."""
         if len(items) == 1:
             return self._reshaped(items[0], (*shape_of(items[0])[:axis], 1, *shape_of(items[0])[axis:]))
-        notes = self._alike(items)
+        notes = self._common_notes(items)
         if notes is not None and notes[0].kind == "sorted":
             stacked = self.stack([note.parts[0] for note in notes], axis)
             return self.sorted(stacked, notes[0].parts[1], notes[0].by + (notes[0].by >= axis))
-        made = self.script.call(basic.stack, items, axis=axis)
-        self._notes[made.step, made.path] = Note("stack", tuple(items), axis)
-        return made
+        result = self.script.call(basic.stack, items, axis=axis)
+        self._notes[result.step, result.path] = Note("stack", tuple(items), axis)
+        return result
 
-    def taken(self, x: Operand, index: Sequence[Any]) -> Operand:
+    def index(self, x: Operand, index: Sequence[Any]) -> Operand:
         """Return x[index] as in NumPy's basic indexing. Integers remove their axis."""
         index = [*index, *(slice(None),) * (len(shape_of(x)) - len(index))]
         if isinstance(x, Known):
@@ -310,8 +310,8 @@ class Tensors(Values):
         if not cut:
             return x
         if isinstance(x, Expanded) and isinstance(x.source, Known) and x.source.array.size == 1:
-            made = self._cut(self.value(x), index)
-            return Expanded(x.source, shape_of(made))
+            result = self._cut(self.value(x), index)
+            return Expanded(x.source, shape_of(result))
         value = self.value(x)
         note = self.note(value)
         if note is not None and note.kind == "stack" and cut == [note.by]:
@@ -325,7 +325,7 @@ class Tensors(Values):
                 return self._reshaped(value, (*shape[:axis], *shape[axis + 1 :]))
         if note is not None and note.kind == "transpose" and all(isinstance(entry, slice) for entry in index):
             before = [index[note.by.index(axis)] for axis in range(len(note.by))]
-            return self.turned(self._cut(note.parts[0], before), note.by)
+            return self.transposed(self._cut(note.parts[0], before), note.by)
         if note is not None and note.kind == "slice" and cut == [note.by[0]] and isinstance(index[cut[0]], int):
             inner = list(index)
             inner[cut[0]] = range(shape_of(value)[cut[0]])[index[cut[0]]] + note.by[1]  # type: ignore[arg-type]
@@ -336,24 +336,24 @@ class Tensors(Values):
         entries = list(index)
         while entries and entries[-1] == slice(None):
             entries.pop()
-        made = self.script.item(x, *entries)
+        result = self.script.item(x, *entries)
         cut = [axis for axis, entry in enumerate(entries) if entry != slice(None)]
         entry = entries[cut[0]]
         if len(cut) == 1 and isinstance(entry, slice) and entry.step is None:
             size = shape_of(x)[cut[0]]
             if isinstance(size, int):
-                self._notes[made.step, made.path] = Note("slice", (x,), (cut[0], entry.indices(size)[0]))
-            elif shape_of(made)[cut[0]] == 1:
-                self._notes[made.step, made.path] = Note("slice", (x,), (cut[0], entry.start or 0))
-        return made
+                self._notes[result.step, result.path] = Note("slice", (x,), (cut[0], entry.indices(size)[0]))
+            elif shape_of(result)[cut[0]] == 1:
+                self._notes[result.step, result.path] = Note("slice", (x,), (cut[0], entry.start or 0))
+        return result
 
     # Reordered rows --------------------------------------------------------------------------------------
 
     def sorted(self, x: Value, order: Value, axis: int) -> Value:
         """Return entries along an axis in the order of indices."""
-        made = self.rows_at(x, order, axis)
-        self._notes[made.step, made.path] = Note("sorted", (x, order), axis)
-        return made
+        result = self.rows_at(x, order, axis)
+        self._notes[result.step, result.path] = Note("sorted", (x, order), axis)
+        return result
 
     def rows_at(self, x: Value, indices: Value, axis: int) -> Value:
         """Return entries of an axis at indices."""
@@ -411,9 +411,9 @@ def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
     if not isinstance(have, Size) or have.symbol is None or not isinstance(want, int) or want < 1:
         return
     left, divisors = uncommon([want if dim == have else dim for dim in own], [dim for dim in target if dim != -1])
-    found = quotient(total(tuple(left)), total(tuple(divisors)))
-    if found in own and found != have:
-        raise ForcedSizeError(f"{texts(own)} is reshaped to {texts(target)}", have.symbol, want)
+    rest = quotient(total(tuple(left)), total(tuple(divisors)))
+    if rest in own and rest != have:
+        raise ForcedSizeError(f"it reshapes {texts(own)} to {texts(target)}", have.symbol, want)
 
 
 def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
@@ -422,13 +422,13 @@ def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
     divisor = total(tuple(divisors))
     if divisor == 0:
         return 0
-    found = quotient(total(tuple(left)), divisor)
-    if found is None:
+    rest = quotient(total(tuple(left)), divisor)
+    if rest is None:
         _raise_forced(own, target)
         is_cut = sum(isinstance(dim, Size) for dim in left) == 1 and divisors == list(target[target.index(-1) + 1 :])
-        found = (
+        rest = (
             whole_quotient(total(tuple(left)), divisor) if is_cut else None
         )  # split into frames: a call checks divisibility
-    if found is None:
+    if rest is None:
         raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call{_remedy(own, target)}")
-    return found
+    return rest

@@ -19,18 +19,18 @@ from ...steps import Step, Value, values_read
 from .known import Expanded, Known, Operand, known, place_of, shape_of
 from .sizes import UnreadableError, part_of
 
-MOST_WRITTEN = 16
+MAX_WRITTEN = 16
 """Maximum entries of an integer array that is written into a script; longer ones are stored with the weights."""
-HELD = {
+STORAGE_DTYPES = {
     "float16": "float32", "bfloat16": "float32", "int8": "int32", "int16": "int32", "uint8": "int32",
     "uint16": "int32", "uint32": "int64", "uint64": "int64",
 }  # fmt: skip
 """Dtype in rnngraph for dtypes of a file that it lacks."""
 
 
-def held(dtype: str) -> str:
+def storage_dtype(dtype: str) -> str:
     """Return the dtype that a value of the file has in rnngraph."""
-    return HELD.get(dtype, dtype)
+    return STORAGE_DTYPES.get(dtype, dtype)
 
 
 class Values:
@@ -68,8 +68,8 @@ class Values:
 
     def known_as(self, x: Value) -> Known | None:
         """Return the array of the file from which a value was declared; None for others."""
-        found = self.declared_of(x)
-        return found if isinstance(found, Known) and not found.is_symbolic else None
+        source = self.declared_of(x)
+        return source if isinstance(source, Known) and not source.is_symbolic else None
 
     def times(self, left: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:
         """Return left @ kernel, plus a bias: as a dense layer, or as a product if several products share the kernel."""
@@ -77,30 +77,30 @@ class Values:
         self.products.setdefault(place, []).append(kernel)
         if place not in self.shared:
             return declare_dense(self.script, left, kernel, bias)
-        found = self.script.operation("@", left, self.value(known(kernel), "kernel"))
-        return found if bias is None else self.script.operation("+", found, self.value(known(bias), "bias"))
+        product = self.script.operation("@", left, self.value(known(kernel), "kernel"))
+        return product if bias is None else self.script.operation("+", product, self.value(known(bias), "bias"))
 
     def _constant(self, x: Known, base: str) -> Value:
         if x.is_symbolic:
             return self._sizes(x)
-        array = x.array.astype(held(x.dtype))
-        if array.size and (array.dtype.kind == "f" or array.size > MOST_WRITTEN) and array.ndim:
+        array = x.array.astype(storage_dtype(x.dtype))
+        if array.size and (array.dtype.kind == "f" or array.size > MAX_WRITTEN) and array.ndim:
             return declare_parameter(self.script, base, array, base, trainable=array.dtype.kind == "f")
         dtype = {} if str(array.dtype) in ("float32", "int64", "bool") else {"dtype": str(array.dtype)}
         if not array.size:
-            raise UnreadableError("it takes an array without entries")
+            raise UnreadableError("it reads an empty array")
         return self.script.call(constant, written(array), **dtype)
 
     def _sizes(self, x: Known) -> Value:
         """Declare sizes as numbers. An open size is the sum of as many ones."""
-        dtype = held(x.dtype)
+        dtype = storage_dtype(x.dtype)
         flat = [self.cast(self._size_as_number(entry), dtype) for entry in x.array.reshape(-1)]
         whole = flat[0] if x.array.ndim == 0 else self.script.call(basic.stack, flat)
         return whole if x.array.ndim < 2 else self.script.call(basic.reshape, whole, x.array.shape)
 
     def _size_as_number(self, entry: Any) -> Value:
         if not isinstance(entry, int | Size) or isinstance(entry, bool):
-            raise UnreadableError("whether sizes are equal is computed with as a number")
+            raise UnreadableError("it uses the equality of symbolic sizes as a number")
         total: Any = None
         for names, factor in terms_of(entry):
             term: Any = float(factor)
@@ -119,13 +119,13 @@ class Values:
         source = x.source
         if isinstance(source, Known) and source.array.size == 1 and not source.is_symbolic:
             number, *dtype = self._scalar(source)
-            found = self.broadcast(self.script.call(constant, number, *dtype), x.shape)
-            found.step.fill = float(number)
-            return found
+            repeated = self.broadcast(self.script.call(constant, number, *dtype), x.shape)
+            repeated.step.fill = float(number)
+            return repeated
         return self.broadcast(self.value(source), x.shape)
 
     def _scalar(self, x: Known) -> tuple[Any, ...]:
-        number, dtype = written(x.numbers("a number").reshape(())), held(x.dtype)
+        number, dtype = written(x.numbers("a number").reshape(())), storage_dtype(x.dtype)
         return (number,) if dtype in ("float32", "int64", "bool") else (number, dtype)
 
     def broadcast(self, x: Value, shape: Sequence[Dim]) -> Value:
@@ -154,8 +154,8 @@ class Values:
         for axis, dim in enumerate(shape, len(own) - len(shape)):
             if isinstance(dim, Size) and dim.symbol in self.anchored and (axis < 0 or own[axis] == 1):
                 line = self.ones_along(dim)
-                turned = self.script.call(basic.reshape, line, (None, *(1,) * (len(own) - axis - 1)))
-                line = turned if axis + 1 < len(own) else line
+                column = self.script.call(basic.reshape, line, (None, *(1,) * (len(own) - axis - 1)))
+                line = column if axis + 1 < len(own) else line
                 if x.tensor.dtype == "bool":
                     x = self.script.call(basic.logical_and, x, self.script.operation(">", line, 0.5))
                 else:
@@ -171,26 +171,26 @@ class Values:
                 line = value if len(shape) == 1 else self.script.item(value, *index)
                 dtype = {} if line.tensor.dtype == "float32" else {"dtype": "float32"}
                 return self.script.call(ones_like, line, **dtype)
-        raise UnreadableError(f"no input has an axis of the size {dim}")
+        raise UnreadableError(f"no input has an axis of size {dim}")
 
     def _entry(self, dim: Dim) -> int | str:
         """Return a size in the form in which a script states it."""
         if isinstance(dim, int):
             return dim
         if dim.symbol is None or dim.symbol.startswith("_"):
-            raise UnreadableError(f"a size that is computed, {dim_text(dim)}, is asked for by itself")
+            raise UnreadableError(f"it needs the value of the computed size {dim_text(dim)}")
         return dim.symbol
 
     def cast(self, x: Value, dtype: str) -> Value:
-        dtype = held(dtype)
+        dtype = storage_dtype(dtype)
         return x if x.tensor.dtype == dtype else self.script.call(basic.cast, x, dtype)
 
-    def inputs_behind(self, x: Value) -> list[str]:
+    def input_names_of(self, x: Value) -> list[str]:
         """Return the names of the inputs on which x depends."""
-        steps = self.steps_behind(x)
+        steps = self.steps_of(x)
         return [name for name, value in self.script.inputs.items() if value.step in steps]
 
-    def steps_behind(self, x: Value) -> set[Step]:
+    def steps_of(self, x: Value) -> set[Step]:
         """Yield the step that declared x, and all on which it depends."""
         seen, pending = {x.step}, [x.step]
         while pending:
@@ -204,7 +204,7 @@ class Values:
         """Return an operand for a value of ``rank``. A single number is written as a literal."""
         if isinstance(x, Known) and not x.is_symbolic and x.array.size == 1 and x.array.ndim <= rank:
             number = written(x.array.reshape(()))
-            if held(x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
+            if storage_dtype(x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
                 return number
         return self.value(x, base)
 

@@ -36,7 +36,7 @@ from .written import Places, counted_alone, places_of, writer_of
 
 ENDLESS = (1 << 31) - 1
 """Trip count that stands for no bound."""
-LONGEST, DEEPEST = 1000, 16
+MAX_NODES, MAX_DEPTH = 1000, 16
 """Maximum nodes, and maximum nested conditions or sums, through which a step number is traced."""
 _SAME = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape")
 """Ops whose value is their first input's, as a number."""
@@ -64,7 +64,7 @@ class _Reading:
         names = list(self.body.inputs)
         carried = len(call.inputs) - 2
         if len(names) != carried + 2 or len(self.body.outputs) < carried + 1:
-            raise UnreadableError("its body takes another number of values than the node has")
+            raise UnreadableError("the number of its inputs differs from that of its body")
         self.number, self.condition, *self.states = names
         self.following = dict(zip(self.states, self.body.outputs[1:], strict=False))
         self.emitted = self.body.outputs[1 + carried :]
@@ -73,7 +73,7 @@ class _Reading:
         self.lists = {
             name: self._appended(name)
             for place, name in enumerate(self.states)
-            if isinstance(given := call.inputs[2 + place], Listed) and not given.items
+            if isinstance(operand := call.inputs[2 + place], Listed) and not operand.items
         }
         """Values that steps append to sequences that are empty before the first step, with the end at which they do."""
         self.initial = {name: call.input(2 + place) for place, name in enumerate(self.states) if name not in self.lists}
@@ -91,27 +91,27 @@ class _Reading:
         beside = {*self.fixed, *self.counts, *self.places}
         carried = [name for name in self.initial if name not in beside]
         given_alone = [*self.emitted, *(item for item, _ in self.lists.values()), *self.updates.values()]
-        wanted = [*(self.following[name] for name in carried), *given_alone]
-        sequences = self._sequences(wanted)
+        step_outputs = [*(self.following[name] for name in carried), *given_alone]
+        sequences = self._sequences(step_outputs)
         shaped_alone = self._shapes(self.places) | self._numbered(
             0, [name for name in self.counts if name not in sequences]
         )
-        graph = replace(self.body, outputs=wanted)
+        graph = replace(self.body, outputs=step_outputs)
 
-        def step(tensors: Tensors, given: Mapping[str, Operand]) -> tuple[list[Operand], list[Operand]]:
-            shaped = {name: tensors.expand_dims(given[name], axes) for name, axes in self.units.items() if axes}
-            found = self.call.branch(graph, {**shaped_alone, **self.fixed, **given, **shaped}, tensors)
-            first = len(found) - len(self.places)
-            pairs = zip(found[first:], self.places.values(), strict=True)
+        def step(tensors: Tensors, inputs: Mapping[str, Operand]) -> tuple[list[Operand], list[Operand]]:
+            shaped = {name: tensors.expand_dims(inputs[name], axes) for name, axes in self.units.items() if axes}
+            results = self.call.branch(graph, {**shaped_alone, **self.fixed, **inputs, **shaped}, tensors)
+            first = len(results) - len(self.places)
+            pairs = zip(results[first:], self.places.values(), strict=True)
             written = [tensors.reshape(item, places.shape) for item, places in pairs]
-            return found[: len(carried)], [*found[len(carried) : first], *written]
+            return results[: len(carried)], [*results[len(carried) : first], *written]
 
         initial = {name: self.initial[name] for name in carried}
         finals, emits = Steps(self.tensors, Loop(initial, sequences, self.length, False, step)).declared()
         known_finals: dict[str, Operand | Deferred] = {**self.fixed, **dict(zip(carried, finals, strict=True))}
         appended = emits[len(self.emitted) :]
         for (name, (_, is_first)), item in zip(self.lists.items(), appended, strict=False):
-            known_finals[name] = Stacked(self.tensors.taken(item, [slice(None, None, -1)]) if is_first else item)
+            known_finals[name] = Stacked(self.tensors.index(item, [slice(None, None, -1)]) if is_first else item)
         for (name, place), item in zip(self.places.items(), appended[len(self.lists) :], strict=True):
             known_finals[name] = place.written(self.tensors, self.initial[name], item, self.length)
         for name, count in self.counts.items():
@@ -127,10 +127,10 @@ class _Reading:
         reads += [item for other in self.body.nodes for graph in subgraphs(other) for item in _read_within(graph)]
         is_insert = node is not None and node.op == "SequenceInsert" and reads.count(name) == 1
         if node is None or not is_insert or self._passes(node.inputs[0]) != name:
-            raise UnreadableError("its steps do more with a sequence than to put an array at its end, or before all")
+            raise UnreadableError("its steps change a sequence in another way than to insert one array at an end")
         place = self._added(node.inputs[2]) if any(node.inputs[2:]) else None
         if any(node.inputs[2:]) and place != 0:
-            raise UnreadableError("its steps put arrays into a sequence, and neither at its end nor before all others")
+            raise UnreadableError("its steps insert arrays into the middle of a sequence")
         return node.inputs[1], place == 0
 
     def _written(self) -> Iterator[tuple[str, Places]]:
@@ -162,49 +162,49 @@ class _Reading:
 
     def _numbered(self, step: int, names: Iterable[str]) -> dict[str, Operand]:
         """Return the values of counters at a step."""
-        found = {}
+        numbers = {}
         for name in names:
             shape = () if name == self.number else self._shape(name)
-            found[name] = self.tensors.reshape(of_sizes([self.counts[name].first + step]), shape)
-        return found
+            numbers[name] = self.tensors.reshape(of_sizes([self.counts[name].first + step]), shape)
+        return numbers
 
     # Number of steps ---------------------------------------------------------------------------------------
 
     def _length(self) -> Dim:
         bounds = [bound for bound in (self._given_length(), *self._bounds(self.body.outputs[0])) if bound is not None]
         if not bounds:
-            raise UnreadableError("nothing says how many steps it runs")
+            raise UnreadableError("it has neither a number of steps nor a condition")
         first = bounds[0]
         for bound in bounds[1:]:
             if bound != first:
                 if not isinstance(bound, int) or not isinstance(first, int):
-                    raise UnreadableError(f"it runs {first} or {bound} steps, whichever are fewer")
+                    raise UnreadableError(f"it runs the smaller of {first} and {bound} steps")
                 first = min(first, bound)
         if isinstance(first, int) and first < 1:
-            raise UnreadableError("it runs no step")
+            raise UnreadableError("it runs 0 steps")
         return first
 
     def _given_length(self) -> Dim | None:
         begins = self.call.maybe(1)
         if begins is not None and not _is_true(begins):
-            raise UnreadableError("whether it runs at all is computed at run time")
+            raise UnreadableError("its first condition is computed at run time")
         count = self.call.maybe(0)
         if count is None:
             return None
-        found = _number(count)
-        if found is None:
-            raise UnreadableError("how many steps it runs is computed at run time")
-        return None if isinstance(found, int) and found >= ENDLESS else found
+        length = _number(count)
+        if length is None:
+            raise UnreadableError("its number of steps is computed at run time")
+        return None if isinstance(length, int) and length >= ENDLESS else length
 
     def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
         """Return the numbers of steps after which parts of a condition end the loop."""
-        if depth > DEEPEST:
-            raise UnreadableError("its condition is made of too many conditions")
+        if depth > MAX_DEPTH:
+            raise UnreadableError("its condition combines too many conditions")
         source = self._source(name, ("Identity", "Cast"))
         node = self.body.makers.get(source)
         if node is None:
             if source != self.condition and not _is_true(self._outside(source)):
-                raise UnreadableError("it may end early")
+                raise UnreadableError("it may end before its last step")
             return
         match node.op:
             case "And":
@@ -217,10 +217,10 @@ class _Reading:
                 left, right = node.inputs if node.op == "Less" else node.inputs[::-1]
                 count, limit = self._count(left), self._added(right)
                 if count is None or limit is None:
-                    raise UnreadableError("it may end early")
+                    raise UnreadableError("it may end before its last step")
                 yield limit - count.first + 1
             case _:
-                raise UnreadableError("it may end early")
+                raise UnreadableError("it may end before its last step")
 
     # Counters --------------------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ class _Reading:
         if source in self.counts:
             return self.counts[source].first, 1
         node = self.body.makers.get(source)
-        if node is None or node.op not in _SUMS or len(node.inputs) != 2 or depth >= DEEPEST:
+        if node is None or node.op not in _SUMS or len(node.inputs) != 2 or depth >= MAX_DEPTH:
             return None
         for (one, other), sign in ((node.inputs, 1), (node.inputs[::-1], -1 if node.op == "Sub" else 1)):
             inner = self._line(one, depth + 1)
@@ -267,10 +267,10 @@ class _Reading:
 
     # Inputs of steps -------------------------------------------------------------------------------------
 
-    def _sequences(self, wanted: Sequence[str]) -> dict[str, Operand]:
+    def _sequences(self, names: Sequence[str]) -> dict[str, Operand]:
         """Return the sequences that steps read, by names of the body."""
         sequences: dict[str, Operand] = {}
-        pending, seen = list(wanted), set[str]()
+        pending, seen = list(names), set[str]()
         while pending:
             name = pending.pop()
             if name in seen:
@@ -282,9 +282,9 @@ class _Reading:
             node = self.body.makers.get(name)
             if node is None:
                 continue
-            chosen = self._chosen(node)
-            if chosen is not None:
-                sequences[name], self.units[name] = chosen
+            looked_up = self._chosen(node)
+            if looked_up is not None:
+                sequences[name], self.units[name] = looked_up
                 continue
             if node.op == "Shape" and self.places and self._follows(node.inputs[0], self.places):
                 continue
@@ -297,7 +297,7 @@ class _Reading:
 
     def _numbers(self, count: _Count, shape: tuple[Dim, ...]) -> Operand:
         if not isinstance(count.first, int):
-            raise UnreadableError("it counts from a size that is open")
+            raise UnreadableError("it counts from an open size")
         if isinstance(self.length, int):
             check_count(self.length)
             line: Operand = known(np.arange(count.first, count.first + self.length))
@@ -316,7 +316,7 @@ class _Reading:
             return None
         array = self._outer(data)
         if node.op == "SequenceAt":
-            items = self._taken_in_turn(array.items, 0, *line) if isinstance(array, Stacked) else None
+            items = self._entries_in_turn(array.items, 0, *line) if isinstance(array, Stacked) else None
             return None if items is None else (items, [])
         if not isinstance(array, Known | Expanded | Value):
             return None
@@ -325,13 +325,13 @@ class _Reading:
         if not isinstance(axis, int) or not rank:
             return None
         axis = axis_of(axis, rank)
-        steps = self._taken_in_turn(array, axis, *line)
+        steps = self._entries_in_turn(array, axis, *line)
         if steps is None:
             return None
         moved = self.tensors.transpose(steps, (axis, *(place for place in range(rank) if place != axis)))
         return moved, list(range(axis, axis + self._index_rank(node.inputs[1])))
 
-    def _taken_in_turn(self, array: Operand, axis: int, first: Dim, more: Dim) -> Operand | None:
+    def _entries_in_turn(self, array: Operand, axis: int, first: Dim, more: Dim) -> Operand | None:
         """Return the entries of an axis that steps read, in order; None if they form no slice.
 
         first, more: index of the first one, and the distance between two.
@@ -341,10 +341,10 @@ class _Reading:
             return self._steps_of(array, axis, _Count(first))
         if more == -1:  # from the last to the first
             last = self._steps_of(array, axis, _Count(first - self.length + 1))
-            return self.tensors.taken(last, [*ahead, slice(None, None, -1)])
+            return self.tensors.index(last, [*ahead, slice(None, None, -1)])
         if isinstance(first, int) and isinstance(more, int) and first >= 0 and more > 1:
-            found = self.tensors.taken(array, [*ahead, slice(first or None, None, more)])
-            return found if shape_of(found)[axis] == self.length else None
+            entries = self.tensors.index(array, [*ahead, slice(first or None, None, more)])
+            return entries if shape_of(entries)[axis] == self.length else None
         return None
 
     def _is_outer(self, name: str) -> bool:
@@ -377,17 +377,17 @@ class _Reading:
         if not isinstance(count.first, int) or not isinstance(left, int) or count.first < 0 or left < 0:
             raise UnreadableError(f"it reads {self.length} steps of an axis of {size}")
         index = [slice(None)] * axis + [slice(count.first or None, -left if left else None)]
-        return self.tensors.taken(array, index)
+        return self.tensors.index(array, index)
 
     def _index_rank(self, name: str, depth: int = 0) -> int:
         """Return the number of axes of size 1 of an index by the step number."""
-        if depth > DEEPEST:
-            raise UnreadableError("an index goes through too many nodes")
+        if depth > MAX_DEPTH:
+            raise UnreadableError("an index passes through too many nodes to be traced")
         node = self.body.makers.get(name)
         if name in self.counts:
             return 0 if name == self.number else len(self._shape(name))
         if node is None or node.op not in (*_SAME, *_SUMS):
-            raise UnreadableError("an index is made in a way that can't be followed")
+            raise UnreadableError("an index is computed in a way that cannot be traced")
         if node.op == "Reshape":
             shape = self._constant_of(node.inputs[1])
             return 0 if shape is None else len(shape)
@@ -401,19 +401,19 @@ class _Reading:
         node = self.body.makers.get(name)
         if node is not None:
             return np.asarray(self.call.constant(node)) if node.op == "Constant" else None
-        found = self._outside(name)
-        return found.array if isinstance(found, Known) else None
+        operand = self._outside(name)
+        return operand.array if isinstance(operand, Known) else None
 
     # Names -----------------------------------------------------------------------------------------------
 
     def _source(self, name: str, ops: Sequence[str] = _SAME) -> str:
         """Return the source of a value, through ops that change only shape and dtype."""
-        for _ in range(LONGEST):
+        for _ in range(MAX_NODES):
             node = self.body.makers.get(name)
             if node is None or node.op not in ops or not node.inputs:
                 return name
             name = node.inputs[0]
-        raise UnreadableError("a number in it goes through too many nodes")
+        raise UnreadableError("a number passes through too many nodes to be traced")
 
     def _passes(self, name: str) -> str:
         """Return the source of a value, through Identity nodes."""

@@ -39,7 +39,7 @@ class Places:
         moved = tensors.transpose(steps, [*range(1, axis + 1), 0, *range(axis + 1, len(self.region))])
         first = self.region[axis][0]
         if self.is_back:
-            moved = tensors.taken(moved, [slice(None)] * axis + [slice(None, None, -1)])
+            moved = tensors.index(moved, [slice(None)] * axis + [slice(None, None, -1)])
             first = first - length + 1
         whole = [*self.region[:axis], (first, length), *self.region[axis + 1 :]]
         return written_over(tensors, before, whole, moved)
@@ -89,16 +89,16 @@ def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Op
     for axis, move in moves.items():
         if len(moves) == 1 and move in (1, -1) and regions[0][axis][1] == regions[1][axis][1] == 1:
             return Places(regions[0], axis, move == -1)
-    raise UnreadableError("its steps write to places that do not follow each other along an axis")
+    raise UnreadableError("its steps write to indices that are not consecutive along an axis")
 
 
 def _region(tensors: Tensors, shape: Sequence[Dim], index: Operand) -> list[Bounds]:
     *ahead, depth = shape_of(index)
     parts = parts_of(tensors, index) if isinstance(depth, int) and 0 < depth <= len(shape) else None
-    found = None if parts is None else region_of([range_of(tensors, part) for part in parts], shape, ahead)
-    if found is None:
-        raise UnreadableError("where its steps write can't be followed")
-    return found
+    region = None if parts is None else region_of([range_of(tensors, part) for part in parts], shape, ahead)
+    if region is None:
+        raise UnreadableError("the indices to which its steps write cannot be traced")
+    return region
 
 
 def counted_alone(name: str, body: Graph, counts: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from ....ir.types import Dim
 from ..core.known import Expanded, Known, Operand, dtype_of, shape_of
 from ..core.table import Call
-from ..core.values import held
+from ..core.values import storage_dtype
 from .padding import padded
 
 
@@ -24,7 +24,7 @@ class OnnxBackend:
         return shape_of(x)
 
     def dtype(self, x: Operand) -> str:
-        return held(dtype_of(x))
+        return storage_dtype(dtype_of(x))
 
     def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Operand:
         return self._call.script.call(function, *map(self._operand, operands), **keywords)
@@ -33,7 +33,7 @@ class OnnxBackend:
         return self._call.script.operation(sign, self._operand(left), self._operand(right))
 
     def item(self, x: Operand, *index: Any) -> Operand:
-        return self._tensors.taken(x, index)
+        return self._tensors.index(x, index)
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         return self._tensors.transpose(x, order)

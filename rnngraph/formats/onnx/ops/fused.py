@@ -31,17 +31,17 @@ def _activated(call: Call, x: Operand, numbers: list[Any]) -> Outputs:
     if not name:
         return x
     if name not in _ACTIVATIONS:
-        raise UnreadableError(f"activation {name!r}")
+        raise UnreadableError(f"activation {name!r} is not supported")
     return call.script.call(_ACTIVATIONS[name], call.tensors.value(x), *map(shortest, numbers))
 
 
 @reads("FusedConv", domain=E)
 def _fused_conv(call: Call) -> Outputs:
     bias = call.array(2, "its bias") if call.maybe(2) is not None else None
-    found = convolved(call, call.input(0), call.array(1, "its kernel"), bias)
+    result = convolved(call, call.input(0), call.array(1, "its kernel"), bias)
     if call.maybe(3) is not None:
-        found = combined(call, "Add", found, call.input(3))
-    return _activated(call, found, call.entries("activation_params") or [])
+        result = combined(call, "Add", result, call.input(3))
+    return _activated(call, result, call.entries("activation_params") or [])
 
 
 @reads("FusedGemm", domain=E)
@@ -62,8 +62,8 @@ def _fused_matmul(call: Call) -> Outputs:
         if call.whole(f"trans{name}", 0) and rank > 1:
             side = tensors.transpose(side, (*range(rank - 2), rank - 1, rank - 2))
         sides.append(tensors.value(side) if isinstance(side, Expanded) else side)
-    found, alpha = product_of(tensors, sides[0], sides[1]), call.number("alpha", 1.0)
-    return found if alpha == 1 else combined(call, "Mul", found, number_like(alpha, found))
+    product, alpha = product_of(tensors, sides[0], sides[1]), call.number("alpha", 1.0)
+    return product if alpha == 1 else combined(call, "Mul", product, number_like(alpha, product))
 
 
 @reads("BiasGelu", "FastGelu", domain=E)
@@ -92,9 +92,9 @@ def _skip_layer_normalization(call: Call) -> Outputs:
 
 
 def _vector(call: Call, number: int) -> Value | None:
-    found = call.maybe(number)
-    if found is None:
+    vector = call.maybe(number)
+    if vector is None:
         return None
-    if not isinstance(found, Known) or len(shape_of(found)) != 1:
-        raise UnreadableError("what it scales by is no vector of the file")
-    return call.tensors.value(found, "gamma" if number == 2 else "beta")
+    if not isinstance(vector, Known) or len(shape_of(vector)) != 1:
+        raise UnreadableError("its scale is not a vector of the file")
+    return call.tensors.value(vector, "gamma" if number == 2 else "beta")

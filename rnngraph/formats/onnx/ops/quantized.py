@@ -14,7 +14,7 @@ from ....declare.functions import basic
 from ....declare.functions.layers import embedding
 from ....ir.types import FLOATS, Dim
 from ...steps import Value
-from ..core.known import Deferred, Known, Operand, Unrounded, dtype_of, known, number_like, shape_of
+from ..core.known import Deferred, Dequantized, Known, Operand, dtype_of, known, number_like, shape_of
 from ..core.model import MAIN_DOMAINS, dtype_name
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
@@ -41,12 +41,12 @@ def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, ax
         axis: Axis of several scales.
     """
     x, (scale_at, zero_at) = call.quantized(number), places or (number + 1, number + 2)
-    if isinstance(x, Unrounded) and x.scale is None:
+    if isinstance(x, Dequantized) and x.scale is None:
         return x.source
     _check_blocks(call)
     scale = _finite(call.array(scale_at, "its scale"))
     zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
-    if isinstance(x, Unrounded):
+    if isinstance(x, Dequantized):
         return _rescaled(call, x, scale, zero)
     if isinstance(x, Known):
         return known(dequantized(x.numbers("an array"), scale, zero, axis))
@@ -64,13 +64,13 @@ def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, ax
 
 def _finite(scale: np.ndarray) -> np.ndarray:
     if not np.isfinite(scale).all():  # such as a mask of -inf, which quantization cannot represent
-        raise UnreadableError("its scale is no finite number; quantize the file without this node")
+        raise UnreadableError("its scale is not finite; quantize the file without this node")
     return scale
 
 
 def _check_blocks(call: Call) -> None:
     if call.whole("block_size", 0):
-        raise UnreadableError("its scales are of blocks")
+        raise UnreadableError("it quantizes in blocks")
 
 
 def _beside(shape: Sequence[Dim], count: int, axis: int) -> list[int]:
@@ -78,11 +78,11 @@ def _beside(shape: Sequence[Dim], count: int, axis: int) -> list[int]:
     place = axis_of(axis, len(shape)) if count > 1 else None
     ones = [dim if other == place else 1 for other, dim in enumerate(shape)]
     if not all(isinstance(dim, int) for dim in ones):
-        raise UnreadableError("its scales are of an axis of open size")
+        raise UnreadableError("its scales belong to an axis of open size")
     return [int(str(dim)) for dim in ones]
 
 
-def _rescaled(call: Call, x: Unrounded, scale: np.ndarray, zero: np.ndarray | None) -> Operand:
+def _rescaled(call: Call, x: Dequantized, scale: np.ndarray, zero: np.ndarray | None) -> Operand:
     """Return a value that was quantized with one scale and dequantized with another, usually the same."""
     assert x.scale is not None
     assert x.zero is not None
@@ -90,10 +90,10 @@ def _rescaled(call: Call, x: Unrounded, scale: np.ndarray, zero: np.ndarray | No
     if np.array_equal(factors, x.scale) and np.array_equal(zeros, x.zero):
         return x.source
     if factors.size > 1 or x.scale.size > 1:
-        raise UnreadableError("it is quantized by other scales than it is taken back by")
-    found = combined(call, "Mul", x.source, number_like(float(factors[0] / x.scale[0]), x.source))
+        raise UnreadableError("its operand was quantized with other scales")
+    result = combined(call, "Mul", x.source, number_like(float(factors[0] / x.scale[0]), x.source))
     shift = float((x.zero[0] - zeros[0]) * factors[0])
-    return combined(call, "Add", found, number_like(shift, found)) if shift else found
+    return combined(call, "Add", result, number_like(shift, result)) if shift else result
 
 
 def numbers_of(scale: np.ndarray, zero: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +101,7 @@ def numbers_of(scale: np.ndarray, zero: np.ndarray | None) -> tuple[np.ndarray, 
     factors = scale.astype(np.float64).reshape(-1)
     zeros = np.zeros(1) if zero is None else zero.astype(np.float64).reshape(-1)
     if zeros.size not in (1, factors.size):
-        raise UnreadableError(f"{factors.size} scales and {zeros.size} zero points")
+        raise UnreadableError(f"it has {factors.size} scales but {zeros.size} zero points")
     return factors, np.broadcast_to(zeros, factors.shape)
 
 
@@ -116,13 +116,13 @@ def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value 
     step = x.step
     if x.path or step.key not in (embedding, *_MOVING):
         return None
-    given = list(step.operands)
+    operands = list(step.operands)
     at = 1 if step.key is embedding else 0
-    inner = _of_floats(call, given[at], floats) if at < len(given) and isinstance(given[at], Value) else None
+    inner = _of_floats(call, operands[at], floats) if at < len(operands) and isinstance(operands[at], Value) else None
     if inner is None:
         return None
-    given[at] = inner
-    return call.script.call(step.key, *given, **step.keywords)
+    operands[at] = inner
+    return call.script.call(step.key, *operands, **step.keywords)
 
 
 def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, axis: int) -> np.ndarray:
@@ -133,7 +133,7 @@ def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, a
             return numbers.reshape(())
         place = axis_of(axis, array.ndim)
         if numbers.shape != (array.shape[place],):
-            raise UnreadableError(f"scales of shape {list(numbers.shape)} along axis {axis} of {list(array.shape)}")
+            raise UnreadableError(f"scales of shape {list(numbers.shape)} do not fit axis {axis} of {list(array.shape)}")
         return numbers.reshape([-1 if other == place else 1 for other in range(array.ndim)])
 
     centred = array.astype(np.float64) - (0 if zero is None else spread(zero.astype(np.float64)))
@@ -147,7 +147,7 @@ def _quantize(call: Call) -> Outputs:
     return quantized(call, call.input(0), 1, call.whole("axis", 1))
 
 
-def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand | Unrounded:
+def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand | Dequantized:
     """Return x clipped to the range of its quantization, not rounded. An array of the file becomes quantized numbers.
 
     Files may express a bound, such as relu's at 0, by the range alone.
@@ -156,10 +156,10 @@ def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand |
     """
     x_scale, x_zero = call.maybe(scale_at), call.maybe(scale_at + 1)
     if not isinstance(x_scale, Known) or not (x_zero is None or isinstance(x_zero, Known)):
-        return Unrounded(x, None, None)
+        return Dequantized(x, None, None)
     kind = (dtype_name(call.whole("output_dtype", 0)) or "uint8") if x_zero is None else x_zero.dtype
     if np.dtype(kind).kind not in "iu":
-        raise UnreadableError(f"it quantizes to {kind}")
+        raise UnreadableError(f"it quantizes to {kind}, which is not supported")
     zero = None if x_zero is None else x_zero.numbers("its zero point")
     scale, zeros = numbers_of(_finite(x_scale.numbers("its scale")), zero)
     ones, limits = _beside(shape_of(x), scale.size, axis), np.iinfo(kind)
@@ -173,16 +173,16 @@ def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand |
         for limit in (limits.min, limits.max)
     )
     if scale.size > 1:
-        return Unrounded(combined(call, "Min", combined(call, "Max", x, low), high), scale, zeros)
+        return Dequantized(combined(call, "Min", combined(call, "Max", x, low), high), scale, zeros)
     within = call.of("Clip", [x, low, high])
     assert isinstance(within, Operand)
-    return Unrounded(within, scale, zeros)
+    return Dequantized(within, scale, zeros)
 
 
 @reads("DynamicQuantizeLinear")
 def _dynamic(call: Call) -> Outputs:
     """Return x, with scale 1 and zero point 0."""
-    return [Unrounded(call.input(0), np.ones(1), np.zeros(1)), known(np.float32(1)), known(np.zeros((), np.uint8))]
+    return [Dequantized(call.input(0), np.ones(1), np.zeros(1)), known(np.float32(1)), known(np.zeros((), np.uint8))]
 
 
 # Ops that only move numbers -------------------------------------------------------------------------------
@@ -198,39 +198,39 @@ ASKING = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
 
 def of_floats(call: Call) -> Outputs | None:
     """Return the outputs of a node that moves quantized numbers, from the floats for which they stand; else None."""
-    items = [item for item in call.inputs if isinstance(item, Unrounded)]
+    items = [item for item in call.inputs if isinstance(item, Dequantized)]
     if not items or call.node.domain not in MAIN_DOMAINS or call.op not in MOVING | ASKING:
         return None
     first = items[0]
     for item in items:
         if not _is_alike(first, item):
-            raise UnreadableError("it takes numbers that are quantized in several ways")
+            raise UnreadableError("its operands are quantized along different axes")
         if item.scale is not None and item.scale.size > 1:
-            raise UnreadableError("it takes numbers that are quantized by several scales")
+            raise UnreadableError("its operands are quantized with different scales")
     beside = range(len(call.inputs)) if call.op == "Concat" else (2,) if call.op == "Pad" else ()
-    made = call.of(
+    result = call.of(
         call.op, [_before(item, first, number in beside) for number, item in enumerate(call.inputs)], call.opset
     )
     if call.op in ASKING:
-        return made
-    found: list[Any] = list(made) if isinstance(made, list | tuple) else [made]
-    return [Unrounded(item, first.scale, first.zero) if isinstance(item, Operand) else item for item in found]
+        return result
+    outputs: list[Any] = list(result) if isinstance(result, list | tuple) else [result]
+    return [Dequantized(item, first.scale, first.zero) if isinstance(item, Operand) else item for item in outputs]
 
 
-def _is_alike(one: Unrounded, other: Unrounded) -> bool:
+def _is_alike(one: Dequantized, other: Dequantized) -> bool:
     if one.scale is None or other.scale is None or one.zero is None or other.zero is None:
         return one.scale is other.scale
     return np.array_equal(one.scale, other.scale) and np.array_equal(one.zero, other.zero)
 
 
-def _before(item: Operand | Deferred | None, first: Unrounded, is_beside: bool) -> Operand | Deferred | None:
+def _before(item: Operand | Deferred | None, first: Dequantized, is_beside: bool) -> Operand | Deferred | None:
     """Return an input as floats. is_beside: integers of the file are quantized like the others."""
-    if isinstance(item, Unrounded):
+    if isinstance(item, Dequantized):
         return item.source
     if not is_beside or item is None:
         return item
     if not isinstance(item, Known) or first.scale is None:
-        raise UnreadableError("it joins numbers that were quantized at run time with others")
+        raise UnreadableError("it joins values that are quantized at run time with others")
     return known(dequantized(item.numbers("an array"), first.scale, first.zero, 0))
 
 
@@ -246,8 +246,8 @@ def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
     ):  # rows of an 8-bit table, which floats represent exactly
         floats = call.tensors.cast(x, "float32")
         return floats if zero is None else combined(call, "Sub", floats, known(zero.reshape(()).astype(np.float32)))
-    if not isinstance(x, Unrounded) or x.scale is None or x.scale.size > 1:
-        raise UnreadableError("whole numbers are multiplied that were not quantized by one known scale")
+    if not isinstance(x, Dequantized) or x.scale is None or x.scale.size > 1:
+        raise UnreadableError("it multiplies integers that were not quantized with one known scale")
     return _rescaled(call, x, np.ones(1), zero)
 
 
@@ -256,7 +256,7 @@ def _matmul_integer(call: Call) -> Outputs:
     """Read an integer product as a product of floats."""
     left, right = _steps_of(call, 0, 2), call.input(1)
     if not isinstance(right, Known):
-        raise UnreadableError("it multiplies by a matrix that is not in the file")
+        raise UnreadableError("its right operand is not an array of the file")
     array = right.numbers("a matrix").astype(np.float32)
     if call.maybe(3) is not None:
         array = array - call.array(3, "its zero point").astype(np.float32)
@@ -281,9 +281,9 @@ def _of_first_axis(numbers: np.ndarray, rank: int) -> np.ndarray:
 def _dynamic_matmul(call: Call) -> Outputs:
     zero = call.array(3, "its zero point") if call.maybe(3) is not None else None
     right = dequantized(call.array(1, "its matrix"), call.array(2, "its scale"), zero, 1)
-    found = product_of(call.tensors, call.input(0), known(right))
+    product = product_of(call.tensors, call.input(0), known(right))
     bias = call.maybe(4)
-    return found if bias is None else combined(call, "Add", found, bias)
+    return product if bias is None else combined(call, "Add", product, bias)
 
 
 @reads("DynamicQuantizeLSTM", domain=E)
@@ -294,10 +294,10 @@ def _dynamic_lstm(call: Call) -> Outputs:
         array, scale = call.array(number, name), call.array(place, f"the scale of {name}")
         zero = call.array(place + 1, "its zero point") if call.maybe(place + 1) is not None else np.zeros_like(scale)
         if array.ndim != 3 or scale.shape[:1] != array.shape[:1] or zero.shape != scale.shape:
-            raise UnreadableError(f"{name} has shape {list(array.shape)} and scales {list(scale.shape)}")
+            raise UnreadableError(f"{name} of shape {list(array.shape)} does not fit scales {list(scale.shape)}")
         one = (scale.shape[0], 1, -1)
         floats = (array.astype(np.float64) - zero.reshape(one)) * scale.astype(np.float64).reshape(one)
         weights[name] = known(np.ascontiguousarray(floats.astype(np.float32).transpose(0, 2, 1)))
-    weights |= {name: given for name, number in (("B", 3), ("P", 7)) if (given := call.maybe(number)) is not None}
+    weights |= {name: operand for name, number in (("B", 3), ("P", 7)) if (operand := call.maybe(number)) is not None}
     x: Any = call.value(0)
     return declared([call], [layer_with(call, "LSTM", weights, shape_of(x))], x)[0]

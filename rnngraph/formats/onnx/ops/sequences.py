@@ -8,7 +8,7 @@ from ..core.known import Known, Listed, Operand, Stacked, of_sizes, shape_of
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 
-MOST_ITEMS = 10_000
+MAX_ITEMS = 10_000
 """Maximum arrays of a sequence."""
 
 
@@ -22,7 +22,7 @@ def _split(call: Call) -> Outputs:
         moved = call.tensors.transpose(call.input(0), (axis, *(other for other in range(rank) if other != axis)))
         return Stacked(call.tensors.expand_dims(moved, [axis + 1]) if keeps else moved)
     if not isinstance(size, int):
-        raise UnreadableError(f"an axis of open size {size} is split into a sequence")
+        raise UnreadableError(f"it splits an axis of open size {size} into a sequence")
     if widths is None:
         parts = [1] * size
     elif widths.ndim == 0:
@@ -30,13 +30,13 @@ def _split(call: Call) -> Outputs:
         parts = [min(each, size - start) for start in range(0, size, each)]
     else:
         parts = [int(width) for width in widths]
-    if sum(parts) != size or min(parts, default=0) < 0 or len(parts) > MOST_ITEMS:
-        raise UnreadableError(f"an axis of {size} is split into a sequence of {len(parts)}")
+    if sum(parts) != size or min(parts, default=0) < 0 or len(parts) > MAX_ITEMS:
+        raise UnreadableError(f"it splits an axis of size {size} into a sequence of {len(parts)}")
     items, start = [], 0
     for width in parts:
         index: list[slice | int] = [slice(None)] * rank
         index[axis] = start if is_single and not keeps else slice(start, start + width)
-        items.append(call.tensors.taken(call.input(0), index))
+        items.append(call.tensors.index(call.input(0), index))
         start += width
     return Listed(tuple(items))
 
@@ -55,8 +55,8 @@ def _empty(call: Call) -> Outputs:
 def _insert(call: Call) -> Outputs:
     items = call.items(0)
     place = _place(call, 2, len(items), len(items))
-    if len(items) >= MOST_ITEMS:
-        raise UnreadableError(f"a sequence of more than {MOST_ITEMS:,}")
+    if len(items) >= MAX_ITEMS:
+        raise UnreadableError(f"its sequence has more than {MAX_ITEMS:,} arrays")
     return Listed((*items[:place], call.input(1), *items[place:]))
 
 
@@ -71,7 +71,7 @@ def _erase(call: Call) -> Outputs:
 def _at(call: Call) -> Outputs:
     stacked = call.stacked(0)
     if stacked is not None:
-        return call.tensors.taken(stacked, [call.ints(1, "the place in a sequence")[0]])
+        return call.tensors.index(stacked, [call.ints(1, "the place in a sequence")[0]])
     items = call.items(0)
     return items[_place(call, 1, None, len(items) - 1)]
 
@@ -91,7 +91,7 @@ def _joined(call: Call) -> Outputs:
         return _joined_stack(call, stacked)
     items: list[Operand] = list(call.items(0))
     if not items:
-        raise UnreadableError("an empty sequence is joined")
+        raise UnreadableError("it joins an empty sequence")
     axis = call.whole("axis", 0)
     if call.whole("new_axis", 0):
         items = [call.tensors.expand_dims(item, [axis]) for item in items]
@@ -117,5 +117,5 @@ def _place(call: Call, number: int, otherwise: int | None, last: int) -> int:
         return max(otherwise, 0)
     place = call.ints(number, "the place in a sequence")[0]
     if not -last - 1 <= place <= last:
-        raise UnreadableError(f"place {place} of a sequence of {last + 1}")
+        raise UnreadableError(f"index {place} is out of range for a sequence of {last + 1}")
     return place % (last + 1)

@@ -62,6 +62,6 @@ def _activation(name: str, alphas: Iterator[float], betas: Iterator[float]) -> A
     small = name.lower()
     defaults = _DEFAULTS.get(small)
     if defaults is None:
-        raise UnreadableError(f"activation {name!r} is not known")
+        raise UnreadableError(f"activation {name!r} is unknown")
     numbers = [shortest(next(source, default)) for source, default in zip((alphas, betas), defaults, strict=False)]
     return Activation(small, tuple(numbers))

@@ -48,7 +48,7 @@ class FreeLSTMCell(Cell):
         return x if self.limit is None else clip(x, -self.limit, self.limit)
 
 
-class GivenWeights(Wrapper):
+class RuntimeWeights(Wrapper):
     """Cell whose weights are Tensors, by the names of its parameters."""
 
     def __init__(self, cell: Cell, weights: Mapping[str, Tensor]) -> None:

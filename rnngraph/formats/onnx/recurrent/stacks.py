@@ -22,17 +22,17 @@ def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequen
     starts from states that do not depend on that layer.
     """
     uses = _uses(outputs)
-    made: dict[Place, Recurrence] = {}
+    producers: dict[Place, Recurrence] = {}
     above: dict[Node, Recurrence] = {}
     has_below: set[Node] = set()
     for item in tensors.recurrences:
-        below = made.get(_place(item.x))
+        below = producers.get(_place(item.x))
         if below is not None and _is_one_stack(below, item, uses, tensors):
             above[below.node] = item
             has_below.add(item.node)
         for place in _places(item, tensors):
-            made[place] = item
-    found: dict[Node, Sequence[Node]] = {}
+            producers[place] = item
+    stacks: dict[Node, Sequence[Node]] = {}
     for item in tensors.recurrences:
         if item.node in has_below or item.node not in above:
             continue
@@ -40,8 +40,8 @@ def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequen
         while chain[-1].node in above:
             chain.append(above[chain[-1].node])
         layers = [_without_zeros(one) for one in chain]
-        found |= {one.node: layers for one in chain}
-    return found
+        stacks |= {one.node: layers for one in chain}
+    return stacks
 
 
 def _without_zeros(item: Recurrence) -> Node:
@@ -73,7 +73,7 @@ def _is_one_stack(below: Recurrence, item: Recurrence, uses: Mapping[Place, int]
     starts = [state for direction in item.layer.directions for state in direction.initial if isinstance(state, Value)]
     starts += [state.source for direction in item.layer.directions for state in direction.initial
                if isinstance(state, Expanded) and isinstance(state.source, Value)]  # fmt: skip
-    return not any(steps & tensors.steps_behind(start) for start in starts)
+    return not any(steps & tensors.steps_of(start) for start in starts)
 
 
 def _uses(outputs: Mapping[str, Any]) -> Mapping[Place, int]:

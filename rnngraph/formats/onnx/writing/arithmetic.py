@@ -17,8 +17,8 @@ def quotient(scope: Scope, node: Node, operands: Operands) -> str:
         return scope.add("Div", *operands, hint=node.name or node.op)
     (a, b), zero, one = operands, scope.constant(0, node.dtype, "zero"), scope.constant(1, node.dtype, "one")
     by_zero = scope.add("Equal", b, zero)
-    found = scope.add("Div", a, scope.add("Where", by_zero, one, b))
-    return scope.add("Where", by_zero, zero, found, hint=node.name or node.op)
+    result = scope.add("Div", a, scope.add("Where", by_zero, one, b))
+    return scope.add("Where", by_zero, zero, result, hint=node.name or node.op)
 
 
 def remainder(scope: Scope, node: Node, operands: Operands) -> str:

@@ -33,8 +33,8 @@ def total(scope: Scope, node: Node, bias: str = "") -> str | None:
     windows, kernel = channels
     width = node.shape[2]
     assert isinstance(width, int)
-    apart = scope.add("Transpose", scope.reshape(scope.values[kernel], (windows.size, width)), perm=[1, 0])
-    weight = scope.reshape(apart, (width, 1, windows.size))
+    transposed = scope.add("Transpose", scope.reshape(scope.values[kernel], (windows.size, width)), perm=[1, 0])
+    weight = scope.reshape(transposed, (width, 1, windows.size))
     past = past_of(windows) if scope.model.opset >= SINCE else None
     biases = [bias] if bias else []
     if past is None:
@@ -73,8 +73,8 @@ def _convolution(scope: Scope, node: Node, windows: Windows, kernel: str, *bias:
     """Write a convolution. ONNX's kernels are [filters, width, size]."""
     width = windows.source.shape[2]
     assert isinstance(width, int)
-    apart = scope.reshape(kernel, (windows.size, width, -1))
-    return _over_windows(scope, node, "Conv", windows, scope.add("Transpose", apart, perm=[2, 1, 0]), *bias)
+    matrix = scope.reshape(kernel, (windows.size, width, -1))
+    return _over_windows(scope, node, "Conv", windows, scope.add("Transpose", matrix, perm=[2, 1, 0]), *bias)
 
 
 def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights: str, **options: Any) -> str:
@@ -101,6 +101,6 @@ def _behind_past(scope: Scope, node: Node, past: Past, weight: str, bias: str) -
     hint = node.name or node.op
     y, present = scope.add_many("CausalConvWithState", [x, weight, bias, before], [hint, f"{hint}/state"])
     scope.model.keep_present(past, present)
-    turned = scope.add("Transpose", y, hint=hint, perm=[0, 2, 1])
-    scope.model.turned[turned] = y, (0, 2, 1)
-    return turned
+    transposed = scope.add("Transpose", y, hint=hint, perm=[0, 2, 1])
+    scope.model.transposes[transposed] = y, (0, 2, 1)
+    return transposed

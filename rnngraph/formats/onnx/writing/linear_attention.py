@@ -30,9 +30,9 @@ def write_linear_attention(writer: Writer, node: Node, operator: LinearAttention
         scale=1.0,
         update_rule=operator.rule,
     )
-    turned = writer.add("Transpose", y, hint=f"{hint_of(node)}/y", perm=[1, 0, 2])
-    scope.model.turned[turned] = y, (1, 0, 2)
-    return [state, turned]
+    transposed = writer.add("Transpose", y, hint=f"{hint_of(node)}/y", perm=[1, 0, 2])
+    scope.model.transposes[transposed] = y, (1, 0, 2)
+    return [state, transposed]
 
 
 def _rows_first(writer: Writer, sequence: Node) -> str:

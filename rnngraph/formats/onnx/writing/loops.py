@@ -67,18 +67,18 @@ def write_scan(writer: Writer, node: Node) -> list[str]:
         inner.write(Graph.of("steps", [("steps", steps)]))
     outer, scope = writer.scope, writer.scope.body()
     inputs = [*(carry.inside for carry in scan.carries), *(binding.inside for binding in scan.sequences)]
-    for formal in inputs:
-        scope.values[formal] = outer.model.names(str(formal["label"]))
-    for formal, actual in scan.invariants:
-        scope.values[formal] = outer.values[actual]
+    for param in inputs:
+        scope.values[param] = outer.model.names(str(param["label"]))
+    for param, actual in scan.invariants:
+        scope.values[param] = outer.values[actual]
     body = Writer(scope, writer.sizes, writer.loop)
     body.write(node["body"])
     results = [scope.values[value] for _, value in scan.outputs]
     if scan.when is not None:
         results = _while(body, scan, results)
-    names = _given(body, results, [name for name, _ in scan.outputs])
-    types = [(scope.values[formal], formal.tensor) for formal in inputs]
-    given = [(name, value.tensor) for name, (_, value) in zip(names, scan.outputs, strict=True)]
+    names = _output_names(body, results, [name for name, _ in scan.outputs])
+    types = [(scope.values[param], param.tensor) for param in inputs]
+    outputs = [(name, value.tensor) for name, (_, value) in zip(names, scan.outputs, strict=True)]
     directions = {"scan_input_directions": [1] * len(scan.sequences), "scan_output_directions": [1] * len(scan.emits)}
     directions = {key: value for key, value in directions.items() if scan.reverse and value}
     initial = [outer.values[carry.initial] for carry in scan.carries]
@@ -87,18 +87,18 @@ def write_scan(writer: Writer, node: Node) -> list[str]:
         "Scan",
         [*initial, *sequences],
         [f"{hint_of(node)}/{name}" for name, _ in scan.outputs],
-        body=Body(outer.model.names(f"{hint_of(node)}/body"), types, given, scope.operators),
+        body=Body(outer.model.names(f"{hint_of(node)}/body"), types, outputs, scope.operators),
         num_scan_inputs=len(scan.sequences),
         **directions,
     )
 
 
-def _given(body: Writer, results: Sequence[str], hints: Sequence[str]) -> list[str]:
+def _output_names(body: Writer, results: Sequence[str], hints: Sequence[str]) -> list[str]:
     """Return names for a body's outputs, each of a node of its own that no other output has."""
-    made = {name for operator in body.scope.operators for name in operator.outputs}
+    own = {name for operator in body.scope.operators for name in operator.outputs}
     names: list[str] = []
     for result, hint in zip(results, hints, strict=True):
-        is_own = result in made and result not in names
+        is_own = result in own and result not in names
         names.append(result if is_own else body.add("Identity", result, hint=hint))
     return names
 
@@ -107,10 +107,10 @@ def _while(body: Writer, scan: ScanParts, results: list[str]) -> list[str]:
     """Return a step's results if it runs; else the carried values, and zeros."""
     assert scan.when is not None
     values, runs = body.scope.values, body.scope.values[scan.when]
-    kept = [values[carry.inside] for carry in scan.carries]
-    kept += [body.constant(0, value.dtype, "zero") for _, value in scan.emits]
+    states = [values[carry.inside] for carry in scan.carries]
+    states += [body.constant(0, value.dtype, "zero") for _, value in scan.emits]
     nodes = [value for _, value in scan.outputs]
     return [
         body.scope.select(runs, result, other, node.dtype)
-        for result, other, node in zip(results, kept, nodes, strict=True)
+        for result, other, node in zip(results, states, nodes, strict=True)
     ]

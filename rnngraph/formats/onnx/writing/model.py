@@ -29,9 +29,9 @@ from .sizes import Sizes
 from .tidy import keep_needed, named
 
 FIRST_OPSET, LAST_OPSET = 13, 27
-MOST_BYTES = (1 << 31) - (1 << 20)
+MAX_BYTES = (1 << 31) - (1 << 20)
 """Maximum bytes of a file: protobuf's limit, minus room for everything beside the arrays."""
-MOST_NAMED = 40
+MAX_NAMED = 40
 """Maximum problems that an error lists; it counts the others."""
 
 
@@ -68,16 +68,18 @@ def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLi
 
 def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
     """Return the file's bytes."""
-    chosen = _graph_of(program, where)
-    _, parameters = chosen.parts.parameters.snapshot()
-    model, operators, inputs, outputs = written(chosen.graph, parameters, chosen.parts.lowered.defaults, opset, where)
+    inference = _graph_of(program, where)
+    _, parameters = inference.parts.parameters.snapshot()
+    model, operators, inputs, outputs = written(
+        inference.graph, parameters, inference.parts.lowered.defaults, opset, where
+    )
     size = sum(array.nbytes for array in model.initializers.values())
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise FileError(
             f"the net's weights are {size / 1e9:,.3g} GB, and an ONNX file holds 2.1 GB; write a smaller net", where
         )
     reserve(2 * size, "the bytes of an ONNX file", where)
-    kinds = [narrow.kind for _, narrow in chosen.parts.options.weights if narrow.kind != "float32"]
+    kinds = [narrow.kind for _, narrow in inference.parts.options.weights if narrow.kind != "float32"]
     note = f"The program multiplies by {' and '.join(dict.fromkeys(kinds))} weights; these are whole." if kinds else ""
     data = serialized(model, operators, inputs, outputs, note)
     assert HEAD in data[: 2 * len(HEAD)]
@@ -156,5 +158,5 @@ def written(
 
 def _not_writable(problems: Sequence[tuple[Where | None, str]], where: Where | None) -> GraphError:
     lines = list(dict.fromkeys(f"{text} (declared at {line})" if line else text for line, text in problems))
-    more = f"; and {len(lines) - MOST_NAMED} more" if len(lines) > MOST_NAMED else ""
-    return GraphError(f"the graph can't be written as ONNX: {'; '.join(lines[:MOST_NAMED])}{more}", where)
+    more = f"; and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
+    return GraphError(f"the graph can't be written as ONNX: {'; '.join(lines[:MAX_NAMED])}{more}", where)

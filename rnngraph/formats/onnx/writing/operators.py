@@ -16,7 +16,7 @@ from .sizes import Sizes, size_problem
 Operands = Sequence[str]
 Expression = Callable[["Writer", Node, Operands], str]
 
-MOST_SLICES = 64
+MAX_SLICES = 64
 """Maximum entries of a window for which windows are slices; longer ones are gathered by a table of indices."""
 END = np.iinfo(np.int64).max
 ELEMENT_TYPES = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
@@ -65,9 +65,9 @@ class Writer:
             return self.constant(1, "int64")
         return self.sizes.scalar(dim)
 
-    def within(self, value: str, most: Dim, node: Node) -> str:
+    def within(self, value: str, bound: Dim, node: Node) -> str:
         """Clamp the value of an integer node between 0 and a size."""
-        limit = self.scalar(most, node)
+        limit = self.scalar(bound, node)
         limit = limit if node.dtype == "int64" else self.add("Cast", limit, to=ELEMENT_TYPES[node.dtype])
         return self.add("Min", self.add("Max", value, self.constant(0, node.dtype, "zero")), limit)
 
@@ -141,9 +141,9 @@ def _log1p(writer: Writer, node: Node, operands: Operands) -> str:
     add, x = writer.add, operands[0]
     one, half = writer.constant(1, node.dtype), writer.constant(0.5, node.dtype)
     whole = add("Add", x, one)
-    log, kept = add("Log", whole), add("Sub", whole, one)
-    is_tiny = add("Equal", kept, writer.constant(0, node.dtype, "zero"))
-    near = add("Where", is_tiny, x, add("Mul", log, add("Div", x, kept)))
+    log, rounded = add("Log", whole), add("Sub", whole, one)
+    is_tiny = add("Equal", rounded, writer.constant(0, node.dtype, "zero"))
+    near = add("Where", is_tiny, x, add("Mul", log, add("Div", x, rounded)))
     return add("Where", add("Less", add("Abs", x), half), near, log, hint=hint_of(node))
 
 
@@ -236,24 +236,24 @@ def _from_end(stop: Dim, dim: Dim) -> Dim:
 
 
 def _windows(writer: Writer, node: Node, operands: Operands) -> str:
-    axis, size, apart, step = node["axis"], node["size"], node["apart"], node["step"]
-    if size > MOST_SLICES:
+    axis, size, dilation, step = node["axis"], node["size"], node["apart"], node["step"]
+    if size > MAX_SLICES:
         return _gathered_windows(writer, node, operands[0])
     parts = []
     for entry in range(size):
-        left = apart * (size - 1 - entry)  # entries after the last window
-        bounds = [[apart * entry], [-left if left else END], [axis], *([[step]] if step != 1 else [])]
+        left = dilation * (size - 1 - entry)  # entries after the last window
+        bounds = [[dilation * entry], [-left if left else END], [axis], *([[step]] if step != 1 else [])]
         vectors = [writer.integers(numbers, "bounds") for numbers in bounds]
         parts.append(writer.scope.unsqueeze(writer.add("Slice", operands[0], *vectors), axis + 1))
     return parts[0] if size == 1 else writer.add("Concat", *parts, hint=hint_of(node), axis=axis + 1)
 
 
 def _gathered_windows(writer: Writer, node: Node, x: str) -> str:
-    axis, size, apart, step = node["axis"], node["size"], node["apart"], node["step"]
+    axis, size, dilation, step = node["axis"], node["size"], node["apart"], node["step"]
     zero, one = writer.constant(0, "int64", "zero"), writer.constant(1, "int64", "one")
     numbers = writer.add("Range", zero, writer.scalar(node.shape[axis], node), one, hint="window")
     first = writer.add("Mul", writer.scope.unsqueeze(numbers, 1), writer.integers([step], "step"))
-    entries = writer.add("Add", first, writer.integers(range(0, apart * size, apart), "entries"))
+    entries = writer.add("Add", first, writer.integers(range(0, dilation * size, dilation), "entries"))
     return writer.add("Gather", x, entries, hint=hint_of(node), axis=axis)
 
 
@@ -263,7 +263,7 @@ def _reverse(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _transpose(writer: Writer, node: Node, operands: Operands) -> str:
-    source, order = writer.scope.model.turned.get(operands[0], ("", ()))
+    source, order = writer.scope.model.transposes.get(operands[0], ("", ()))
     if order == node["order"]:
         return source
     return writer.add("Transpose", operands[0], hint=hint_of(node), perm=list(node["order"]))

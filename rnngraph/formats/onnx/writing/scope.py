@@ -51,7 +51,7 @@ class Model:
         opset: Version of ONNX's operators.
         initializers: Constant tensors by name.
         problems: Nodes that cannot be written, with their lines.
-        turned: Values by the names of their transposes, with the order, which is its own inverse.
+        transposes: Values by the names of their transposes, with the order, which is its own inverse.
         presents: States that convolutions return, by the joined past and sequence.
     """
 
@@ -59,7 +59,7 @@ class Model:
     names: Namer = field(default_factory=Namer)
     initializers: dict[str, np.ndarray] = field(default_factory=dict)
     problems: list[tuple[Where | None, str]] = field(default_factory=list)
-    turned: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    transposes: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     presents: dict[Node, Present] = field(default_factory=dict)
     _constants: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
 

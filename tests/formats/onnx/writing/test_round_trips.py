@@ -18,8 +18,8 @@ from rnngraph.ir.interpreter import interpret
 
 pytest.importorskip("onnx")
 RANDOM = np.random.default_rng(0)
-KNOWN_LIMITS = ("no axis in common that counts rows", "it counts to the size", "is asked for by itself")
-"""What of loops and of computed sizes the language can't say."""
+KNOWN_LIMITS = ("share no axis of rows", "it counts up to the computed size", "the value of the computed size")
+"""Limits of loops and of computed sizes."""
 
 
 def declare_any(seed: int) -> Declaration:

@@ -20,7 +20,7 @@ IDENTITY = Activation("Affine", 1.0, 0.0)
 @cache
 def _patterns() -> tuple[tuple[str, Pattern], ...]:
     """Return the patterns, special ones first."""
-    made = (
+    forms = (
         ("Tanh", lambda x, alpha, beta: tanh(x)),
         ("Sigmoid", lambda x, alpha, beta: sigmoid(x)),
         ("Relu", lambda x, alpha, beta: functions.relu(x)),
@@ -36,7 +36,7 @@ def _patterns() -> tuple[tuple[str, Pattern], ...]:
         ("ScaledTanh", lambda x, alpha, beta: tanh(x) * alpha),
         ("Affine", lambda x, alpha, beta: x * alpha + beta),
     )
-    return tuple((name, pattern_of(function)) for name, function in made)
+    return tuple((name, pattern_of(function)) for name, function in forms)
 
 
 _TAKES = {
@@ -48,8 +48,8 @@ _TAKES = {
 def unwrapped(node: Node) -> Iterator[tuple[Activation, Node]]:
     """Yield each activation whose result is ``node``, with its operand; last the node itself."""
     for name, pattern in _patterns():
-        for found in matches(pattern, node, {}):
-            given = numbers(found)
-            values = {key: given.get(key, 1.0) for key in _TAKES.get(name, ())}
-            yield Activation(name, values.get("alpha"), values.get("beta")), found["x"]
+        for match in matches(pattern, node, {}):
+            parameters = numbers(match)
+            values = {key: parameters.get(key, 1.0) for key in _TAKES.get(name, ())}
+            yield Activation(name, values.get("alpha"), values.get("beta")), match["x"]
     yield IDENTITY, node

@@ -34,7 +34,7 @@ REPLACED: tuple[Pattern, ...] = (  # (1 - u) h + u n
 
 
 @dataclass(frozen=True)
-class Held:
+class Unheld:
     """Next values of a scan, without the selections that hold ended rows.
 
     Attributes:
@@ -55,11 +55,11 @@ def layer_of(scan: Node, constants: Constants, quiet: Node | None) -> RecurrentL
     parts = ScanParts.of(scan)
     if parts.when is not None or not 1 <= len(parts.carries) <= 2 or not all(map(_is_state, parts.carries)):
         return None
-    held = without_holding(parts)
-    if held is None or (parts.emits and held.lengths is not None and held.lengths is not quiet):
+    unheld = without_holding(parts)
+    if unheld is None or (parts.emits and unheld.lengths is not None and unheld.lengths is not quiet):
         return None
-    found = _LSTM(parts, held, constants) if len(parts.carries) == 2 else _OneState(parts, held, constants)
-    return found.layer()
+    cell = _LSTM(parts, unheld, constants) if len(parts.carries) == 2 else _OneState(parts, unheld, constants)
+    return cell.layer()
 
 
 def _is_state(carry: Carry) -> bool:
@@ -70,21 +70,21 @@ def _is_state(carry: Carry) -> bool:
 # Lengths ---------------------------------------------------------------------------------------------
 
 
-def without_holding(parts: ScanParts) -> Held | None:
+def without_holding(parts: ScanParts) -> Unheld | None:
     """Return a scan's next values without holding; None if it holds states in a way that ONNX's nodes cannot."""
     following = [carry.next for carry in parts.carries]
     if not all(item.op == "select" for item in following):
-        return Held(following)
+        return Unheld(following)
     conditions = {item.operands[0] for item in following}
     holds = all(
         item.operands[2] is carry.inside for item, carry in zip(following, parts.carries, strict=True)
     )  # fmt: skip
     if len(conditions) > 1 or not holds:
-        return Held(following)
+        return Unheld(following)
     (condition,) = conditions
     lengths = lengths_of(condition, parts)
     running = dict(parts.sequences).get(condition)
-    return None if lengths is None else Held([item.operands[1] for item in following], lengths, running)
+    return None if lengths is None else Unheld([item.operands[1] for item in following], lengths, running)
 
 
 def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
@@ -116,15 +116,15 @@ def quiet_lengths(scan: Node) -> Node | None:
     parts = ScanParts.of(scan)
     if not parts.carries:
         return None
-    held = without_holding(parts)
-    if held is None or held.lengths is None:
+    unheld = without_holding(parts)
+    if unheld is None or unheld.lengths is None:
         return None
     condition = parts.carries[0].next.operands[0]
     zeroed = all(
         value.op == "select" and value.operands[0] is condition and is_filled(value.operands[2], 0)
         for _, value in parts.emits
     )
-    return held.lengths if zeroed else None
+    return unheld.lengths if zeroed else None
 
 
 # Cells -----------------------------------------------------------------------------------------------
@@ -133,8 +133,8 @@ def quiet_lengths(scan: Node) -> Node | None:
 class _Cell:
     """Scan as a layer of one kind."""
 
-    def __init__(self, parts: ScanParts, held: Held, constants: Constants) -> None:
-        self.parts, self.held, self.constants = parts, held, constants
+    def __init__(self, parts: ScanParts, unheld: Unheld, constants: Constants) -> None:
+        self.parts, self.unheld, self.constants = parts, unheld, constants
         self.sequences, self.invariants = dict(parts.sequences), dict(parts.invariants)
 
     def step(self, h: Carry, c: Carry | None = None) -> Step:
@@ -178,7 +178,7 @@ class _Cell:
         return RecurrentLayer(
             op=op, inputs=sources, kernel=kernel, recurrent=recurrent,
             bias=np.concatenate([bias, recurrent_bias]), activations=activations, initial=initial,
-            reverse=self.parts.reverse, lengths=self.held.lengths, running=self.held.running,
+            reverse=self.parts.reverse, lengths=self.unheld.lengths, running=self.unheld.running,
             results=[*results, *("Y" for _ in self.parts.emits)],
             parameters=list(dict.fromkeys(label for item in sums for label in item.labels)),
             peepholes=_peepholes(sums) if op == "LSTM" else None, reset_after=reset_after,
@@ -196,23 +196,23 @@ class _Cell:
 class _LSTM(_Cell):
     def layer(self) -> RecurrentLayer | None:
         first, second = self.parts.carries
-        following = dict(zip(self.parts.carries, self.held.following, strict=True))
+        following = dict(zip(self.parts.carries, self.unheld.following, strict=True))
         for h, c in ((first, second), (second, first)):
-            for found in matches(NEXT_C, following[c], {"c": c.inside}):
-                for output in matches(NEXT_H, following[h], found):
+            for match in matches(NEXT_C, following[c], {"c": c.inside}):
+                for output in matches(NEXT_H, following[h], match):
                     layer = self._layer(h, c, following, output)
                     if layer is not None:
                         return layer
         return None
 
-    def _layer(self, h: Carry, c: Carry, following: dict[Carry, Node], found: dict[str, Node]) -> RecurrentLayer | None:
-        last = next((activation for activation, inner in unwrapped(found["a"]) if inner is following[c]), None)
+    def _layer(self, h: Carry, c: Carry, following: dict[Carry, Node], match: dict[str, Node]) -> RecurrentLayer | None:
+        last = next((activation for activation, inner in unwrapped(match["a"]) if inner is following[c]), None)
         if last is None:
             return None
         before = self.step(h, c)
         after = Step(h.inside, following[c], self.sequences, self.invariants, self.constants)
         gates = [
-            self.gate(after if name == "o" else before, found[name])
+            self.gate(after if name == "o" else before, match[name])
             for name in "iofj"
         ]  # fmt: skip
         if any(gate is None for gate in gates):
@@ -225,12 +225,12 @@ class _LSTM(_Cell):
 
 class _OneState(_Cell):
     def layer(self) -> RecurrentLayer | None:
-        (h,), (following,) = self.parts.carries, self.held.following
+        (h,), (following,) = self.parts.carries, self.unheld.following
         step = self.step(h)
         for patterns, is_kept in ((KEPT, True), (REPLACED, False)):
             for pattern in patterns:
-                for found in matches(pattern, following, {"h": h.inside}):
-                    layer = self._gated(h, following, found, is_kept)
+                for match in matches(pattern, following, {"h": h.inside}):
+                    layer = self._gated(h, following, match, is_kept)
                     if layer is not None:
                         return layer
         gate = self.gate(step, following)
@@ -238,10 +238,10 @@ class _OneState(_Cell):
             return None
         return self.made("RNN", [gate[1]], [gate[0]], [h], following)
 
-    def _gated(self, h: Carry, following: Node, found: dict[str, Node], is_kept: bool) -> RecurrentLayer | None:
+    def _gated(self, h: Carry, following: Node, match: dict[str, Node], is_kept: bool) -> RecurrentLayer | None:
         step = self.step(h)
-        update = self.gate(step, found["u"])
-        candidate = next((item for item in self.gates(step, found["n"]) if item[1].reset is not None), None)
+        update = self.gate(step, match["u"])
+        candidate = next((item for item in self.gates(step, match["n"]) if item[1].reset is not None), None)
         if update is None or candidate is None or candidate[1].reset is None:
             return None
         reset = self.gate(step, candidate[1].reset)
@@ -257,21 +257,21 @@ class _OneState(_Cell):
 # Arrays ----------------------------------------------------------------------------------------------
 
 
-def _kernel(found: Sum, sources: Sequence[Node]) -> np.ndarray:
+def _kernel(sum_: Sum, sources: Sequence[Node]) -> np.ndarray:
     """Return the kernel [units, width of all sources]."""
     parts = []
     for source in sources:
         width = source.shape[-1]
         assert isinstance(width, int)
-        part = np.zeros((found.units, width), np.float32)
-        for node, matrix in found.inputs:
+        part = np.zeros((sum_.units, width), np.float32)
+        for node, matrix in sum_.inputs:
             part = part + matrix.T if node is source else part
         parts.append(part)
     return np.concatenate(parts, axis=1)
 
 
-def _matrix(found: Sum) -> np.ndarray:
-    return np.zeros((found.units, found.units), np.float32) if found.recurrent is None else found.recurrent.T
+def _matrix(sum_: Sum) -> np.ndarray:
+    return np.zeros((sum_.units, sum_.units), np.float32) if sum_.recurrent is None else sum_.recurrent.T
 
 
 def _vector(value: np.ndarray | None, units: int) -> np.ndarray:

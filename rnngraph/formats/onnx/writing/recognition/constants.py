@@ -10,7 +10,7 @@ from .....ir.graph import Graph, Node, symbols_of_node
 from .....ir.interpreter import interpret
 from .....ir.types import product
 
-MOST_ELEMENTS = 1 << 28
+MAX_ELEMENTS = 1 << 28
 """Maximum elements of an array that is computed while a file is written."""
 
 
@@ -42,7 +42,7 @@ class Constants:
         if node.op in ("input", "scan", "get") or any(symbols_of_node(node)):
             return False
         elements = product(node.shape)
-        is_small = node.op == "parameter" or (isinstance(elements, int) and elements <= MOST_ELEMENTS)
+        is_small = node.op == "parameter" or (isinstance(elements, int) and elements <= MAX_ELEMENTS)
         return is_small and all(self._known[item] for item in node.operands)
 
     def value(self, node: Node) -> np.ndarray:

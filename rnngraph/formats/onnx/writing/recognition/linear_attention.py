@@ -131,13 +131,13 @@ class _Loop:
             value = make("select", spread(plan.hold, plan.forms.view, self.axes), value, zero, where=value.where)
         if may_be_one and all(value.shape[axis] == 1 for axis in along):
             along = ()
-        kept = (*plan.batch, *along)
-        full = tuple(size if axis in kept else 1 for axis, size in enumerate(self.axes))
+        axes = (*plan.batch, *along)
+        full = tuple(size if axis in axes else 1 for axis, size in enumerate(self.axes))
         if value.shape != full:
             value = make("broadcast", value, where=value.where, shape=full)
-        others = [axis for axis in range(rank) if axis not in kept]
-        separated = in_order(transposed(value, (*kept, *others)))
-        shape = self.axes[plan.batch[0]], self._size(kept[1:])
+        others = [axis for axis in range(rank) if axis not in axes]
+        separated = in_order(transposed(value, (*axes, *others)))
+        shape = self.axes[plan.batch[0]], self._size(axes[1:])
         return make("reshape", separated, where=value.where, name=value.name, shape=shape)
 
     def _size(self, axes: Iterable[int]) -> int:
@@ -188,17 +188,17 @@ class _Loop:
         order = (*plan.batch, *plan.keys, *plan.values)
         initial = shaped(transposed(shaped(self.pieces.initial[self.carry], self.axes), order), shape)
         state = _formal("S", initial, shape)
-        formals = {
+        params = {
             label: _formal(label, sequence, sequence.shape[1:])
             for label, sequence in zip(self.inputs, sequences, strict=True)
         }
-        following, output = _step(state, formals, heads)
-        bindings = [Binding(formals[label], item) for label, item in zip(self.inputs, sequences, strict=True)]
+        following, output = _step(state, params, heads)
+        bindings = [Binding(params[label], item) for label, item in zip(self.inputs, sequences, strict=True)]
         parts = ScanParts(
             [Carry(state, initial, "S", following)], bindings, [], [("y", output)], self.pieces.length, False
         )
         scan = parts.made(where, name)
-        rule = "_".join(["gated"] * ("g" in formals) + ["delta"] * ("b" in formals)) or "linear"
+        rule = "_".join(["gated"] * ("g" in params) + ["delta"] * ("b" in params)) or "linear"
         self.operators.append(LinearAttention(scan["body"], rule, heads))
         last = make("get", scan, where=where, name="S", index=0)
         separated = shaped(last, tuple(self.axes[axis] for axis in order))
@@ -211,9 +211,9 @@ class _Loop:
         node, view = self.terms.readout
         plan = self.plan
         one = _formal("y", readout, readout.shape[1:])
-        kept = (*plan.batch, *plan.values)
-        separated = shaped(one, tuple(self.axes[axis] for axis in kept))
-        separated = transposed(separated, sorted(range(len(kept)), key=kept.__getitem__))
+        axes = (*plan.batch, *plan.values)
+        separated = shaped(one, tuple(self.axes[axis] for axis in axes))
+        separated = transposed(separated, sorted(range(len(axes)), key=axes.__getitem__))
         whole = shaped(separated, tuple(1 if axis in plan.keys else size for axis, size in enumerate(self.axes)))
         result = shaped(in_order(gathered(whole, view, node.shape, self.axes)), node.shape)
         return self._over_steps([result], {one: (readout, True)})[0]

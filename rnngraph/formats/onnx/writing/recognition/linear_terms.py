@@ -144,8 +144,8 @@ def _same(one: Node, other: Node) -> bool:
         return True
     if one.op == "constant" and other.op == "constant":
         return bool(np.array_equal(one["value"], other["value"]))
-    alike = one.op == other.op and one.op != "input" and one.attributes == other.attributes and bool(one.operands)
-    return alike and all(_same(a, b) for a, b in zip(one.operands, other.operands, strict=True))
+    equal = one.op == other.op and one.op != "input" and one.attributes == other.attributes and bool(one.operands)
+    return equal and all(_same(a, b) for a, b in zip(one.operands, other.operands, strict=True))
 
 
 def _numbers(factors: Sequence[Node]) -> tuple[float, list[Node]]:

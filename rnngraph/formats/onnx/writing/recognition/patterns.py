@@ -13,7 +13,7 @@ from .....declare.tensor import Tensor
 from .....ir.graph import Graph, Node
 from .....passes.simplify import Simplify
 
-Found = Mapping[str, Node]
+Bindings = Mapping[str, Node]
 
 _COMMUTATIVE = ("add", "mul", "maximum", "minimum", "and", "or", "equal")
 _MARKS = (0.34607, 0.72153)
@@ -59,27 +59,27 @@ def one_less(x: Pattern) -> Op:
     return Op("sub", (Number(1.0), x))
 
 
-def matches(pattern: Pattern, node: Node, found: Found) -> Iterator[dict[str, Node]]:
-    """Yield every match of a node with a pattern. found: values of places that are already matched."""
+def matches(pattern: Pattern, node: Node, bindings: Bindings) -> Iterator[dict[str, Node]]:
+    """Yield every match of a node with a pattern. bindings: values that are already matched."""
     match pattern:
         case Variable(name):
-            if found.get(name, node) is node:
-                yield {**found, name: node}
+            if bindings.get(name, node) is node:
+                yield {**bindings, name: node}
         case Number(value, name):
             if _is_scalar(node) and (value is None or node["value"] == np.asarray(value, node.dtype)):
-                yield {**found, name: node} if name else dict(found)
+                yield {**bindings, name: node} if name else dict(bindings)
         case Op(op, operands):
             if node.op == op and len(node.operands) == len(operands):
                 orders = [node.operands, node.operands[::-1]] if op in _COMMUTATIVE else [node.operands]
                 for order in orders:
-                    yield from _together(operands, order, found)
+                    yield from _together(operands, order, bindings)
 
 
-def _together(patterns: Sequence[Pattern], nodes: Sequence[Node], found: Found) -> Iterator[dict[str, Node]]:
+def _together(patterns: Sequence[Pattern], nodes: Sequence[Node], match: Bindings) -> Iterator[dict[str, Node]]:
     if not patterns:
-        yield dict(found)
+        yield dict(match)
         return
-    for first in matches(patterns[0], nodes[0], found):
+    for first in matches(patterns[0], nodes[0], match):
         yield from _together(patterns[1:], nodes[1:], first)
 
 
@@ -95,11 +95,13 @@ def pattern_of(function: Callable[[Tensor, float, float], Tensor]) -> Pattern:
     """Return the pattern of a function of (x, alpha, beta), for any value x and any numbers."""
     x = placeholder("x", (1,))
     graph = Simplify()(Graph.of("activation", [("y", function(x, *_MARKS).node)]))
-    made: dict[Node, Pattern] = {graph.inputs[0]: Variable("x")}
+    patterns: dict[Node, Pattern] = {graph.inputs[0]: Variable("x")}
     for node in graph.nodes:
-        if node not in made:
-            made[node] = _number(node) if _is_scalar(node) else Op(node.op, [made[item] for item in node.operands])
-    return made[graph.outputs[0][1]]
+        if node not in patterns:
+            patterns[node] = (
+                _number(node) if _is_scalar(node) else Op(node.op, [patterns[item] for item in node.operands])
+            )
+    return patterns[graph.outputs[0][1]]
 
 
 def _number(node: Node) -> Number:
@@ -109,9 +111,9 @@ def _number(node: Node) -> Number:
     return Number(number_of(node))
 
 
-def numbers(found: Mapping[str, Any]) -> dict[str, float]:
+def numbers(match: Mapping[str, Any]) -> dict[str, float]:
     """Return alpha and beta, as far as a pattern has them."""
-    return {name: number_of(found[name]) for name in ("alpha", "beta") if name in found}
+    return {name: number_of(match[name]) for name in ("alpha", "beta") if name in match}
 
 
 def is_filled(node: Node, fill: float) -> bool:

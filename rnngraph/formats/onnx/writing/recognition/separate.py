@@ -12,7 +12,7 @@ from .....passes.fission import Fission
 from .....passes.split_concats import SplitConcats
 from .cells import layer_of, quiet_lengths
 from .constants import Constants
-from .delays import turned, without_loop
+from .delays import swapped, without_loop
 from .layer import RecurrentLayer
 from .patterns import is_filled
 
@@ -24,8 +24,8 @@ def separated(graph: Graph, parameters: Mapping[str, np.ndarray]) -> tuple[Graph
 
     Other scans stay as declared, if they contain no such layer.
     """
-    found = _Separation(Constants(parameters))
-    return rewrite(graph, found.rule), found.layers
+    separation = _Separation(Constants(parameters))
+    return rewrite(graph, separation.rule), separation.layers
 
 
 class _Separation:
@@ -45,7 +45,7 @@ class _Separation:
         if node.op == "get" and operands[0] in self._results:
             return self._results[operands[0]][node["index"]]
         if node.op == "transpose" and node["order"] == (1, 0, 2) and operands[0].op == "transpose":
-            return turned(operands[0], node.where) if operands[0]["order"] == (1, 0, 2) else None
+            return swapped(operands[0], node.where) if operands[0]["order"] == (1, 0, 2) else None
         return self._known_zeros(node, operands)
 
     def _layer_by_layer(self, scan: Node) -> Sequence[Node] | None:
@@ -59,7 +59,7 @@ class _Separation:
             pieces.append(results is not None)
             return results
 
-        results = self._taken_apart(scan, Fission(), piece)
+        results = self._split(scan, Fission(), piece)
         return results if any(pieces) or not pieces else None
 
     def _gate_by_gate(self, scan: Node, quiet: Node | None) -> Sequence[Node] | None:
@@ -73,26 +73,24 @@ class _Separation:
                 self.layers[inner] = layer
             return None
 
-        results = self._taken_apart(scan, lambda graph: Fission()(SplitConcats()(graph)), piece)
+        results = self._split(scan, lambda graph: Fission()(SplitConcats()(graph)), piece)
         return results if known and all(known) else None
 
-    def _taken_apart(
-        self, scan: Node, change: Change, piece: Callable[[Node], Sequence[Node] | None]
-    ) -> Sequence[Node]:
+    def _split(self, scan: Node, change: Change, piece: Callable[[Node], Sequence[Node] | None]) -> Sequence[Node]:
         """Return the results of a scan after ``change``.
 
         piece: function that receives each resulting scan, and returns replacements of its results, or None.
         """
-        formals = {
+        params = {
             operand: make("input", where=operand.where, name=operand.name, label=f"{place}", type=operand.type)
             for place, operand in enumerate(scan.operands)
             if not self.constants.has(operand)
         }
-        inner = remake(scan, [formals.get(operand, operand) for operand in scan.operands])
+        inner = remake(scan, [params.get(operand, operand) for operand in scan.operands])
         assert isinstance(scan.type, TupleType)
         gets = [(f"{index}", make("get", inner, index=index)) for index in range(len(scan.type.items))]
-        local = change(Graph.of("loop", gets, formals.values()))
-        actual = {formal: operand for operand, formal in formals.items()}
+        local = change(Graph.of("loop", gets, params.values()))
+        actual = {param: operand for operand, param in params.items()}
         replaced: dict[Node, Sequence[Node]] = {}
 
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:

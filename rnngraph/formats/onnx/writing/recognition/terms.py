@@ -40,10 +40,10 @@ class Sum:
 
     def negated(self) -> Sum:
         """Return the negated sum, of a gate without reset and peepholes."""
-        turned = Sum(self.units, [(node, -matrix) for node, matrix in self.inputs], labels=self.labels)
-        turned.recurrent = None if self.recurrent is None else -self.recurrent
-        turned.bias = None if self.bias is None else -self.bias
-        return turned
+        result = Sum(self.units, [(node, -matrix) for node, matrix in self.inputs], labels=self.labels)
+        result.recurrent = None if self.recurrent is None else -self.recurrent
+        result.bias = None if self.bias is None else -self.bias
+        return result
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,13 @@ class Step:
     def _hidden_sum(self, node: Node) -> Sum | None:
         """Return a sum of products with h and biases only."""
         try:
-            found = self.sum_of(node)
+            result = self.sum_of(node)
         except NoSumError:
             return None
-        is_plain = not found.inputs and found.recurrent is not None and found.reset is None and found.peephole is None
-        return found if is_plain else None
+        is_plain = (
+            not result.inputs and result.recurrent is not None and result.reset is None and result.peephole is None
+        )
+        return result if is_plain else None
 
     def _add_outside(self, total: Sum, term: Node, sign: int) -> None:
         """Add a term that is known over all steps."""

@@ -14,17 +14,17 @@ from .cells import FreeLSTMCell
 from .layer import Direction
 
 
-def given_weights(tensors: Tensors, cell: Cell, direction: Direction) -> dict[str, Value]:
+def runtime_weights(tensors: Tensors, cell: Cell, direction: Direction) -> dict[str, Value]:
     """Return the Tensors that replace a cell's parameters, by name."""
     take = _Gates(tensors, direction)
     layout = LAYOUTS["lstm"] if isinstance(cell, FreeLSTMCell) else layout_of(cell)
-    found = {name: take(what, gates) for name, (what, gates) in layout.items()}
+    weights = {name: take(what, gates) for name, (what, gates) in layout.items()}
     if "P" in direction.weights:
         units = direction.kind.units
         for number, gate in enumerate("iof"):
             part = slice(number * units, (number + 1) * units)
-            found[PEEPHOLES[gate]] = tensors.value(tensors.taken(direction.weights["P"], [part]))
-    return found
+            weights[PEEPHOLES[gate]] = tensors.value(tensors.index(direction.weights["P"], [part]))
+    return weights
 
 
 class _Gates:
@@ -54,5 +54,5 @@ class _Gates:
         for gate in gates:
             begin = (first + self._direction.order.index(gate)) * self._units
             index: list[Any] = [slice(begin, begin + self._units), *[slice(None)] * (rank - 1)]
-            parts.append(self._tensors.taken(array, index))
+            parts.append(self._tensors.index(array, index))
         return self._tensors.value(self._tensors.concat(parts, 0))
