@@ -18,20 +18,34 @@ def test_every_function_that_takes_a_shape() -> None:
     rows, x = tf.placeholder(tf.int32, []), tf.placeholder(tf.float32, [None, 3])
     both = tf.stack([rows, 2])
     made = [
-        tf.zeros([rows, 2]), tf.ones(both), tf.fill([rows], 7), tf.range(rows), tf.range(1, rows + 1),
-        tf.tile(tf.constant([[1.0, 2.0]]), [rows, 1]), tf.broadcast_to(tf.constant([1.0, 2.0]), both),
-        tf.reshape(x, [rows, 3]), tf.reshape(x, [rows, -1, 1]), tf.concat([tf.zeros([rows, 1]), x], 1),
-    ]  # fmt: skip
+        tf.zeros([rows, 2]),
+        tf.ones(both),
+        tf.fill([rows], 7),
+        tf.range(rows),
+        tf.range(1, rows + 1),
+        tf.tile(tf.constant([[1.0, 2.0]]), [rows, 1]),
+        tf.broadcast_to(tf.constant([1.0, 2.0]), both),
+        tf.reshape(x, [rows, 3]),
+        tf.reshape(x, [rows, -1, 1]),
+        tf.concat([tf.zeros([rows, 1]), x], 1),
+    ]
     drawn = [tf.random_normal([rows, 2]), tf.random_uniform(both), tf.truncated_normal([rows, 2])]
     with tf.Session() as sess:
         for count in (4, 1, 6):
             data = np.arange(count * 3.0).reshape(count, 3)
             found = sess.run(made, {rows: count, x: data})
             wanted = [
-                np.zeros((count, 2)), np.ones((count, 2)), np.full(count, 7), np.arange(count),
-                np.arange(1, count + 1), np.tile([[1.0, 2.0]], (count, 1)), np.tile([[1.0, 2.0]], (count, 1)), data,
-                data[:, :, None], np.concatenate([np.zeros((count, 1)), data], 1),
-            ]  # fmt: skip
+                np.zeros((count, 2)),
+                np.ones((count, 2)),
+                np.full(count, 7),
+                np.arange(count),
+                np.arange(1, count + 1),
+                np.tile([[1.0, 2.0]], (count, 1)),
+                np.tile([[1.0, 2.0]], (count, 1)),
+                data,
+                data[:, :, None],
+                np.concatenate([np.zeros((count, 1)), data], 1),
+            ]
             for a, b in zip(found, wanted, strict=True):
                 np.testing.assert_array_equal(a, b)
             assert {item.shape for item in sess.run(drawn, {rows: count})} == {(count, 2)}

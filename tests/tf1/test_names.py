@@ -82,11 +82,20 @@ def test_layers_of_contrib_own_what_tensorflows_do() -> None:
         layers.linear(hidden, 2, biases_initializer=None)
     names = {variable.op.name for variable in tf.global_variables()}
     assert names == {
-        "EmbedSequence/embeddings", "fully_connected/weights", "fully_connected/LayerNorm/beta",
-        "fully_connected_1/weights", "fully_connected_1/biases", "BatchNorm/beta", "BatchNorm/gamma",
-        "BatchNorm/moving_mean", "BatchNorm/moving_variance", "LayerNorm/beta", "LayerNorm/gamma", "BiasAdd/biases",
+        "EmbedSequence/embeddings",
+        "fully_connected/weights",
+        "fully_connected/LayerNorm/beta",
+        "fully_connected_1/weights",
+        "fully_connected_1/biases",
+        "BatchNorm/beta",
+        "BatchNorm/gamma",
+        "BatchNorm/moving_mean",
+        "BatchNorm/moving_variance",
+        "LayerNorm/beta",
+        "LayerNorm/gamma",
+        "BiasAdd/biases",
         "again/fully_connected/weights",
-    }  # fmt: skip
+    }
     with tf.Session() as sess:
         sess.run(tf.global_variables_initializer())
         (weights,) = tf.global_variables("again")
@@ -127,8 +136,13 @@ def test_settings() -> None:
     assert params.parse("units=16, rate=1e-3,deep=false,sizes=[3, 4],names=[b, c],kind=lstm") is params
     params.parse("sizes[1]=5")
     assert params.values() == {
-        "units": 16, "rate": 1e-3, "names": ["b", "c"], "deep": False, "sizes": [3, 5], "kind": "lstm"
-    }  # fmt: skip
+        "units": 16,
+        "rate": 1e-3,
+        "names": ["b", "c"],
+        "deep": False,
+        "sizes": [3, 5],
+        "kind": "lstm",
+    }
     params.parse_json('{"units": 4}').override_from_dict({"rate": 2})
     assert (params.units, params.rate, "units" in params, params.get("none", 1)) == (4, 2.0, True, 1)
     assert tf.contrib.training.HParams().parse_json("{}").to_json() == "{}"
@@ -137,9 +151,14 @@ def test_settings() -> None:
     params.del_hparam("kind")
     assert params.to_json(sort_keys=True).startswith('{"deep": false, "more": 1,')
     for wrong, message in {
-        "units=1.5": "is of int", "deep=2": "true or false", "none=1": "no setting none", "sizes=3": "can't be",
-        "sizes[7]=3": "no entry 7", "units": "name=value", "unit=3": "did you mean",
-    }.items():  # fmt: skip
+        "units=1.5": "is of int",
+        "deep=2": "true or false",
+        "none=1": "no setting none",
+        "sizes=3": "can't be",
+        "sizes[7]=3": "no entry 7",
+        "units": "name=value",
+        "unit=3": "did you mean",
+    }.items():
         with pytest.raises(rg.RnnGraphError, match=message):
             params.parse(wrong)
     with pytest.raises(rg.NameLookupError, match="add_hparam"):

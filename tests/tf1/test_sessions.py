@@ -161,10 +161,19 @@ def test_sizes_are_tensors() -> None:
     with tf.Session() as sess:
         found = sess.run(made, {x: np.ones((3, 5, 4))})
     wanted = {
-        "shape": [3, 5, 4], "size": 60, "rank": 3, "flat": [15, 4], "stacked": [5, 3, 4], "like": [3, 5, 4],
-        "zeros": 6, "filled": [7, 7, 7], "range": [0, 1, 2, 3, 4], "steps": [1, 4, 7], "mean": 20.0,
+        "shape": [3, 5, 4],
+        "size": 60,
+        "rank": 3,
+        "flat": [15, 4],
+        "stacked": [5, 3, 4],
+        "like": [3, 5, 4],
+        "zeros": 6,
+        "filled": [7, 7, 7],
+        "range": [0, 1, 2, 3, 4],
+        "steps": [1, 4, 7],
+        "mean": 20.0,
         "concat": [3, 5, 4],
-    }  # fmt: skip
+    }
     for name, value in wanted.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
     assert found["shape"].dtype == np.int32
@@ -247,8 +256,14 @@ def test_initial_values() -> None:
     assert 1.5 < values[0].std() < 2.5
     np.testing.assert_array_equal(values[2], [1, 2, 3])
     assert [str(item.dtype) for item in (a, b, c, d, e, f, g)] == [
-        "float32", "float32", "int32", "float64", "float32", "float32", "int32",
-    ]  # fmt: skip
+        "float32",
+        "float32",
+        "int32",
+        "float64",
+        "float32",
+        "float32",
+        "int32",
+    ]
     assert values[4].tolist() == [7] * 4
     assert not values[5].any()
     np.testing.assert_array_equal(begun().run(a), values[0])  # a seed is a seed
@@ -319,9 +334,13 @@ def test_layers_and_cells_share_where_the_scope_reuses() -> None:
         first, second = (tf.nn.dynamic_rnn(tf.nn.rnn_cell.LSTMCell(4), data, dtype=tf.float32)[0] for data in (x, y))
     names = [v.name for v in tf.trainable_variables()]
     assert names == [
-        "net/rnn/lstm_cell/kernel:0", "net/rnn/lstm_cell/bias:0", "net/dense/kernel:0", "net/dense/bias:0",
-        "net/last/kernel:0", "net/last/bias:0",
-    ]  # fmt: skip
+        "net/rnn/lstm_cell/kernel:0",
+        "net/rnn/lstm_cell/bias:0",
+        "net/dense/kernel:0",
+        "net/dense/bias:0",
+        "net/last/kernel:0",
+        "net/last/bias:0",
+    ]
     data = np.random.default_rng(1).normal(size=(2, 3, 2))
     train = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_sum(one))
     with begun() as sess:

@@ -29,12 +29,14 @@ def scoped(name: str, reuse: Any = None, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("again", "name"),
     [
-        (lambda: tf.get_variable("w", [2]), "w"), (lambda: tf.get_variable("w", [3]), "w"),
+        (lambda: tf.get_variable("w", [2]), "w"),
+        (lambda: tf.get_variable("w", [3]), "w"),
         (lambda: tf.get_variable("w", initializer=np.zeros(2, np.float32)), "w"),
-        (lambda: tf.get_local_variable("w", [2]), "w"), (lambda: scoped("s"), "s/w"),
+        (lambda: tf.get_local_variable("w", [2]), "w"),
+        (lambda: scoped("s"), "s/w"),
         (lambda: scoped("s", reuse=False), "s/w"),
     ],
-)  # fmt: skip
+)
 def test_a_second_variable_of_a_name_is_an_error(again: Callable[[], Any], name: str) -> None:
     first = (tf.get_variable("w", [2]), scoped("s"))
     with pytest.raises(ValueError, match=EXISTS.format(name)):

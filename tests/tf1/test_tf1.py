@@ -348,9 +348,14 @@ def test_bidirectional_arguments_by_position() -> None:
     program = rg.compile({"outputs": outputs})
     feeds = {"x": batch(5, 3, 3), "lengths": [5, 0, 2]}
     expected, _ = reference.bidirectional(
-        reference.GRU(4), reference.RNN(2), program.parameters, feeds["x"], np.array([5, 0, 2]),
-        scope="both", time_major=True,
-    )  # fmt: skip
+        reference.GRU(4),
+        reference.RNN(2),
+        program.parameters,
+        feeds["x"],
+        np.array([5, 0, 2]),
+        scope="both",
+        time_major=True,
+    )
     for found, array in zip(program.inference(feeds)["outputs"], expected, strict=True):
         np.testing.assert_allclose(found, array, rtol=1e-5, atol=1e-6)
 

@@ -65,9 +65,7 @@ def _recorded(op: str, opset: int) -> messages.Function | None:
     return decode(messages.Function, base64.b64decode(_table()[op][str(max(versions))])) if versions else None
 
 
-def _built(
-    call: messages.Node, inputs: Sequence[Operand | Deferred | None], opset: int
-) -> messages.Function | None:  # fmt: skip
+def _built(call: messages.Node, inputs: Sequence[Operand | Deferred | None], opset: int) -> messages.Function | None:
     """Return the body that the package onnx builds for a node."""
     try:
         from onnx import defs

@@ -90,9 +90,13 @@ class GraphReader:
     """Reader of one graph. inputs: values of its inputs. outer: reader of the surrounding graph."""
 
     def __init__(
-        self, reading: Reading, graph: Graph, inputs: Mapping[str, Operand], outer: GraphReader | None = None,
+        self,
+        reading: Reading,
+        graph: Graph,
+        inputs: Mapping[str, Operand],
+        outer: GraphReader | None = None,
         tensors: Tensors | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Create a reader. tensors: declares values; by default the object of the surrounding graph."""
         self._reading, self._graph, self._outer = reading, graph, outer
         self._tensors: Tensors = tensors or (reading.tensors if outer is None else outer._tensors)

@@ -9,10 +9,19 @@ from .core.model import Graph, Model, Node, subgraphs
 
 OF_WEIGHTS = frozenset(("DequantizeLinear", "DynamicQuantizeLSTM"))
 """Ops that show that weights, but not activations, are quantized."""
-OF_BOTH = frozenset((
-    "ConvInteger", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QGemm",
-    "QLinearConv", "QLinearMatMul", "QuantizeLinear",
-))  # fmt: skip
+OF_BOTH = frozenset(
+    (
+        "ConvInteger",
+        "DynamicQuantizeLinear",
+        "DynamicQuantizeMatMul",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "QGemm",
+        "QLinearConv",
+        "QLinearMatMul",
+        "QuantizeLinear",
+    )
+)
 """Ops that show that activations are quantized, too."""
 MIN_DEPTH, MIN_WEIGHTS = 32, 4096
 """Minimum rows and elements of a weight that 8 bits make faster."""

@@ -53,9 +53,24 @@ if TYPE_CHECKING:
     import onnx
 
 FILES = (
-    choosing, convolutions, elementwise, fused, linear_attention, loop, moving, normalizing, products, qlinear,
-    quantized, reducing, resizing, scan, scattering, sequences, shapes,
-)  # fmt: skip
+    choosing,
+    convolutions,
+    elementwise,
+    fused,
+    linear_attention,
+    loop,
+    moving,
+    normalizing,
+    products,
+    qlinear,
+    quantized,
+    reducing,
+    resizing,
+    scan,
+    scattering,
+    sequences,
+    shapes,
+)
 """Modules that register readers of ops, beside those that ``graph_reader`` imports."""
 MAX_CHOICES = 5
 """Maximum conditions on sizes of which all combinations are tried."""
@@ -65,9 +80,11 @@ MAX_FORCED = 8
 
 @api
 def read_onnx(
-    source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: Mapping[str, Any] | None = None,
-    max_entries: int = MAX_ENTRIES, open: Mapping[str, Mapping[int, str]] | None = None,
-) -> Net:  # fmt: skip
+    source: str | os.PathLike[str] | bytes | onnx.ModelProto,
+    fixed: Mapping[str, Any] | None = None,
+    max_entries: int = MAX_ENTRIES,
+    open: Mapping[str, Mapping[int, str]] | None = None,
+) -> Net:
     """Read an ONNX file as a net with the file's inputs, outputs, names and layouts.
 
     Open sizes of the file stay open: one program serves all batches and lengths. 16-bit floats become float32, integers
@@ -97,9 +114,11 @@ def read_onnx(
 
 
 def net_of_model(
-    model: Model, fixed: Mapping[str, Any] | None = None, open: Mapping[str, Mapping[int, str]] | None = None,
+    model: Model,
+    fixed: Mapping[str, Any] | None = None,
+    open: Mapping[str, Mapping[int, str]] | None = None,
     max_entries: int = MAX_ENTRIES,
-) -> Net:  # fmt: skip
+) -> Net:
     """Return the net of a parsed model. The arguments are those of ``read_onnx``."""
     with entries_up_to(max_entries) as limit:
         inputs, values, axes = model.graph.inputs, *_axes_and_values(fixed)
@@ -142,9 +161,10 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
     )
     for _ in range(MAX_FORCED):
         more = {
-            name: size for name, (size, _) in reading.forced.items()
+            name: size
+            for name, (size, _) in reading.forced.items()
             if name in names and name not in settled and name not in request.names.values()
-        }  # fmt: skip
+        }
         forced_by |= {name: reading.forced[name][1] for name in more}
         if not reading.problems or not more:
             break
@@ -166,7 +186,7 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
 
 def _note_sizes(
     script: Script, model: Model, reading: Reading, forced_by: Mapping[str, str], request: AxisRequest
-) -> None:  # fmt: skip
+) -> None:
     """Record closed axes of inputs, and numbers that open sizes must not be."""
     for name, kind in model.graph.inputs.items():
         own = input_name(name)
@@ -236,10 +256,13 @@ def _settled(model: Model, fixed: Any) -> dict[str, Any]:
 
 
 def _read(
-    model: Model, settled: Mapping[str, Any], stacks: Mapping[Node, Sequence[Node]] | None = None,
-    choices: Mapping[Node, bool] | None = None, shared: frozenset[Any] = frozenset(),
+    model: Model,
+    settled: Mapping[str, Any],
+    stacks: Mapping[Node, Sequence[Node]] | None = None,
+    choices: Mapping[Node, bool] | None = None,
+    shared: frozenset[Any] = frozenset(),
     anchored: frozenset[str] = frozenset(),
-) -> tuple[Reading, dict[str, Any]]:  # fmt: skip
+) -> tuple[Reading, dict[str, Any]]:
     """Read the nodes of all outputs, and return these by name.
 
     Args:

@@ -46,9 +46,13 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     """State that the program's ``zero_state`` returned to a driver, if the program overrides it."""
 
     def __init__(
-        self, trainable: bool = True, name: str | None = None, dtype: Any = None, _reuse: Any = None,
+        self,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
+        _reuse: Any = None,
         **options: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.trainable, self._name, self._reuse = trainable, name, _reuse
         self._dtype = None if dtype is None else dtype_name(dtype)
 
@@ -87,9 +91,15 @@ class RNNCell(TfCell, metaclass=_AnyCell):
         return self._dtype
 
     def add_variable(
-        self, name: str, shape: Any, dtype: Any = None, initializer: Any = None, regularizer: Any = None,
-        trainable: bool = True, **options: Any,
-    ) -> Tensor:  # fmt: skip
+        self,
+        name: str,
+        shape: Any,
+        dtype: Any = None,
+        initializer: Any = None,
+        regularizer: Any = None,
+        trainable: bool = True,
+        **options: Any,
+    ) -> Tensor:
         """Return a variable under the cell's scope, created on first use."""
         kind = self._dtype if dtype is None else dtype
         return get_variable(name, shape, kind, initializer, regularizer, trainable)

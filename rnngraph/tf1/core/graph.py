@@ -295,8 +295,9 @@ class Graph(Order):
         """Return every variable, including those of cells, layers and optimizers, in the order of creation."""
         program, self._entered = self.program(), len(self.owners)
         found: list[Any] = []
-        for name in program.parameters if program is not None else ():
-            spec = program.parameters.slot(name)  # type: ignore[union-attr]
+        for name, spec in (
+            () if program is None else [(name, program.parameters.slot(name)) for name in program.parameters]
+        ):
             if spec not in self.variables:
                 self.variables[spec] = Graph.variable_of(spec, name)
             found.append(self.variables[spec])

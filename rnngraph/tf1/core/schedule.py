@@ -149,9 +149,12 @@ class Schedule:
         """Return nodes that must be computed before an operation runs, because later ones read them."""
         later = [node for node in self._pending if self._time(node) > place]
         parts = [
-            item for node in self._made_of(later, done) if self._time(node) > place for item in node.operands
+            item
+            for node in self._made_of(later, done)
+            if self._time(node) > place
+            for item in node.operands
             if item not in done and self._is_computed(item) and self._time(item) <= place
-        ]  # fmt: skip
+        ]
         return [item for item in dict.fromkeys(parts) if self._written([item], place + 1, done) is not None]
 
     def _check(self, node: Node, place: int) -> None:

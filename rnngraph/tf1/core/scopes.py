@@ -27,8 +27,12 @@ class VariableScope:
         self, name: str, reuse: Any = False, initializer: Any = None, regularizer: Any = None, dtype: str = "float32"
     ) -> None:
         self.name, self.reuse, self.initializer, self.regularizer, self.dtype = (
-            name, reuse, initializer_from(initializer), regularizer, dtype,
-        )  # fmt: skip
+            name,
+            reuse,
+            initializer_from(initializer),
+            regularizer,
+            dtype,
+        )
 
     @property
     def original_name_scope(self) -> str:
@@ -116,11 +120,20 @@ def get_variable_scope() -> VariableScope:
 @api
 @contextmanager
 def variable_scope(
-    name_or_scope: Any = None, default_name: str | None = None, values: Any = None, initializer: Any = None,
-    regularizer: Any = None, caching_device: Any = None, partitioner: Any = None, custom_getter: Any = None,
-    reuse: Any = None, dtype: Any = None, use_resource: Any = None, constraint: Any = None,
+    name_or_scope: Any = None,
+    default_name: str | None = None,
+    values: Any = None,
+    initializer: Any = None,
+    regularizer: Any = None,
+    caching_device: Any = None,
+    partitioner: Any = None,
+    custom_getter: Any = None,
+    reuse: Any = None,
+    dtype: Any = None,
+    use_resource: Any = None,
+    constraint: Any = None,
     auxiliary_name_scope: bool = True,
-) -> Iterator[VariableScope]:  # fmt: skip
+) -> Iterator[VariableScope]:
     """Open a variable scope: names of variables within begin with its name."""
     graph, outer, outer_names = get_default_graph(), present_scope(), get_default_graph().name_scope
     if not (reuse is None or isinstance(reuse, bool) or (isinstance(reuse, str) and reuse == AUTO_REUSE)):
@@ -137,9 +150,12 @@ def variable_scope(
     if custom_getter is not None:
         raise ArgumentError("tf.variable_scope: custom_getter is not offered; make variables with tf.get_variable")
     inner = VariableScope(
-        name, reuse or base.reuse, initializer or base.initializer, regularizer or base.regularizer,
+        name,
+        reuse or base.reuse,
+        initializer or base.initializer,
+        regularizer or base.regularizer,
         base.dtype if dtype is None else dtype,
-    )  # fmt: skip
+    )
     graph.variable_scope = inner
     last = name.rpartition("/")[2]
     if auxiliary_name_scope and last:

@@ -80,7 +80,8 @@ class TensorShape(tuple[Any, ...]):
 
     def num_elements(self) -> int | None:
         """Return the number of elements; None if it is open."""
-        return int(np.prod(self.as_list(), dtype=np.int64)) if self.is_fully_defined() else None  # type: ignore[arg-type]
+        sizes = [size for size in self.as_list() if size is not None]
+        return int(np.prod(sizes, dtype=np.int64)) if len(sizes) == len(self) else None
 
     def assert_is_compatible_with(self, other: Any) -> None:
         """Raise ``ShapeError`` if sizes differ."""

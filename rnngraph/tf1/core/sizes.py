@@ -287,7 +287,9 @@ def counted_size(node: Node) -> Size | None:
         made = fed("count", [None], "bool", unnamed=True)
         graph.place(made, None)
         graph.counts[node], graph.derived[made.node] = made, Count(node)
-    return graph.counts[node].type.shape[0]  # type: ignore[return-value]
+    (size,) = graph.counts[node].type.shape
+    assert isinstance(size, Size), "the placeholder has an open size"
+    return size
 
 
 def _parts(node: Node) -> tuple[Node, ...]:
@@ -315,7 +317,7 @@ def _made_of_sizes(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray
     if node.op in ("reshape", "broadcast") and len(known) == len(dims):
         return first.reshape(known) if node.op == "reshape" else np.broadcast_to(first, known)
     if node.op == "concat":
-        return np.concatenate(parts, axis=node["axis"])  # type: ignore[arg-type]
+        return np.concatenate([part for part in parts if part is not None], axis=node["axis"])
     if node.op == "slice" and all(isinstance(dim, int) for dim in (*node["start"], *node["stop"])):
         places = zip(node["start"], node["stop"], node["step"], strict=True)
         return first[tuple(slice(start, stop, step) for start, stop, step in places)]

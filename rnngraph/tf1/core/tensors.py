@@ -169,10 +169,24 @@ def _is_double(item: Any) -> bool:
     return isinstance(item, np.ndarray) and item.dtype == np.float64
 
 
-OPERANDS = frozenset({
-    "a", "b", "data", "diagonal", "features", "input", "input_", "input_tensor", "inputs",
-    "params", "t", "tensor", "x", "y",
-})  # fmt: skip
+OPERANDS = frozenset(
+    {
+        "a",
+        "b",
+        "data",
+        "diagonal",
+        "features",
+        "input",
+        "input_",
+        "input_tensor",
+        "inputs",
+        "params",
+        "t",
+        "tensor",
+        "x",
+        "y",
+    }
+)
 """Arguments of TensorFlow's functions that are converted to Tensors; all others are axes, shapes and indices."""
 
 

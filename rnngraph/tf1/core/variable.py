@@ -37,21 +37,19 @@ class Settable:
         """Set the variable's value in a session."""
         present_session(session).set_value(self, array_of(value, f"{self!r} can't be set", self.dtype))
 
-    def assign(
-        self, value: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True
-    ) -> Assign:  # fmt: skip
+    def assign(self, value: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True) -> Assign:
         """Return an operation that sets the variable."""
         return Assign(self, value, None, name or "Assign")
 
     def assign_add(
         self, delta: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True
-    ) -> Assign:  # fmt: skip
+    ) -> Assign:
         """Return an operation that adds to the variable."""
         return Assign(self, delta, np.add, name or "AssignAdd")
 
     def assign_sub(
         self, delta: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True
-    ) -> Assign:  # fmt: skip
+    ) -> Assign:
         """Return an operation that subtracts from the variable."""
         return Assign(self, delta, np.subtract, name or "AssignSub")
 

@@ -37,12 +37,24 @@ class Variable(metaclass=_AnyVariable):
     """``tf.Variable(initial_value)``: a variable under the open name scope."""
 
     @api
-    def __new__(  # type: ignore[misc]
-        cls, initial_value: Any = None, trainable: bool | None = None, collections: Any = None,
-        validate_shape: bool = True, caching_device: Any = None, name: str | None = None, variable_def: Any = None,
-        dtype: Any = None, expected_shape: Any = None, import_scope: Any = None, constraint: Any = None,
-        use_resource: Any = None, synchronization: Any = None, aggregation: Any = None, shape: Any = None,
-    ) -> GraphVariable:  # fmt: skip
+    def __new__(  # type: ignore[misc]  # it returns a variable of another class
+        cls,
+        initial_value: Any = None,
+        trainable: bool | None = None,
+        collections: Any = None,
+        validate_shape: bool = True,
+        caching_device: Any = None,
+        name: str | None = None,
+        variable_def: Any = None,
+        dtype: Any = None,
+        expected_shape: Any = None,
+        import_scope: Any = None,
+        constraint: Any = None,
+        use_resource: Any = None,
+        synchronization: Any = None,
+        aggregation: Any = None,
+        shape: Any = None,
+    ) -> GraphVariable:
         if initial_value is None:
             raise ArgumentError("tf.Variable needs an initial_value")
         graph = get_default_graph()
@@ -56,11 +68,22 @@ class Variable(metaclass=_AnyVariable):
 
 @api
 def get_variable(
-    name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, regularizer: Any = None,
-    trainable: bool | None = None, collections: Any = None, caching_device: Any = None, partitioner: Any = None,
-    validate_shape: bool = True, use_resource: Any = None, custom_getter: Any = None, constraint: Any = None,
-    synchronization: Any = None, aggregation: Any = None,
-) -> GraphVariable:  # fmt: skip
+    name: str,
+    shape: Any = None,
+    dtype: Any = None,
+    initializer: Any = None,
+    regularizer: Any = None,
+    trainable: bool | None = None,
+    collections: Any = None,
+    caching_device: Any = None,
+    partitioner: Any = None,
+    validate_shape: bool = True,
+    use_resource: Any = None,
+    custom_getter: Any = None,
+    constraint: Any = None,
+    synchronization: Any = None,
+    aggregation: Any = None,
+) -> GraphVariable:
     """Return a variable under the open variable scope: a new one, or an existing one if the scope reuses."""
     graph, scope = get_default_graph(), present_scope()
     full = scope.under(checked_name(name, "a variable"))

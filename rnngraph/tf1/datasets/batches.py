@@ -115,9 +115,11 @@ def interleaved(
 
 
 def by_length(
-    elements: Iterable[Element], length_of: Callable[[Element], int], boundaries: Sequence[int],
+    elements: Iterable[Element],
+    length_of: Callable[[Element], int],
+    boundaries: Sequence[int],
     batch_sizes: Sequence[int],
-) -> Iterator[tuple[int, list[Element]]]:  # fmt: skip
+) -> Iterator[tuple[int, list[Element]]]:
     """Yield (bucket, elements) of batches of elements of similar length. Buckets are numbered."""
     buckets: list[list[Element]] = [[] for _ in batch_sizes]
     for element in elements:

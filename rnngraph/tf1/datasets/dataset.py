@@ -140,8 +140,9 @@ class Dataset(Structured):
         ]
         return self._then(
             pack(self.structure, both),
-            lambda reading: itertools.chain(self.elements(reading), dataset.elements(reading)), dataset,
-        )  # fmt: skip
+            lambda reading: itertools.chain(self.elements(reading), dataset.elements(reading)),
+            dataset,
+        )
 
     def make_one_shot_iterator(self) -> Iterator:
         """Return an iterator that each session starts by itself."""
@@ -280,9 +281,11 @@ class Dataset(Structured):
 
         def elements(reading: Reading) -> Stream:
             return interleaved(
-                self.elements(reading), lambda element: inner(element).elements(reading),
-                reading.number(cycle_length), reading.number(block_length),
-            )  # fmt: skip
+                self.elements(reading),
+                lambda element: inner(element).elements(reading),
+                reading.number(cycle_length),
+                reading.number(block_length),
+            )
 
         structure = map_leaves(
             lambda item: Component(item.dtype, None if item.shape is None else tuple(None for _ in item.shape)),
@@ -345,9 +348,14 @@ class Dataset(Structured):
         )
 
     def by_length(
-        self, length_function: Any, boundaries: Sequence[int], batch_sizes: Sequence[int], padded_shapes: Any,
-        padding_values: Any, to_boundary: bool,
-    ) -> Dataset:  # fmt: skip
+        self,
+        length_function: Any,
+        boundaries: Sequence[int],
+        batch_sizes: Sequence[int],
+        padded_shapes: Any,
+        padding_values: Any,
+        to_boundary: bool,
+    ) -> Dataset:
         """Return padded batches of elements of similar length."""
         length = ElementFunction("element_length_func", length_function, self.structure)
         components = flatten(self.structure)

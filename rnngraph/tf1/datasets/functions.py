@@ -84,10 +84,13 @@ class ElementFunction:
         others = [item.node for item in tensors if item.node not in calls and item.node not in by_node]
         computed = dict(zip(others, session.compute(others, by_node, seed) if others else [], strict=True))
         return [
-            np.asarray(by_node[item.node]) if item in fed else
-            np.asarray(calls[item.node].value(session, by_node, seed)) if item.node in calls else computed[item.node]
+            np.asarray(by_node[item.node])
+            if item in fed
+            else np.asarray(calls[item.node].value(session, by_node, seed))
+            if item.node in calls
+            else computed[item.node]
             for item in tensors
-        ]  # fmt: skip
+        ]
 
 
 class ElementValue(np.ndarray):

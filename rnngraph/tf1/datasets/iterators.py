@@ -73,8 +73,10 @@ class Iterator(Structured):
     def get_next(self, name: str | None = None) -> Any:
         """Return the components of an element, in the structure of the dataset."""
         components = self._components()
-        names = [f"{name or 'IteratorGetNext'}_{number}" if number else name or "IteratorGetNext"
-                 for number in range(len(components))]  # fmt: skip
+        names = [
+            f"{name or 'IteratorGetNext'}_{number}" if number else name or "IteratorGetNext"
+            for number in range(len(components))
+        ]
         return pack(self.structure, self.source.tensors(components, names))
 
     def _components(self) -> list[Component]:

@@ -29,9 +29,14 @@ class _Producer(FIFOQueue):
     """
 
     def __init__(
-        self, begin: Callable[[Any], np.ndarray], component: Component, epochs: int | None, shuffle: bool,
-        seed: int | None, name: str,
-    ) -> None:  # fmt: skip
+        self,
+        begin: Callable[[Any], np.ndarray],
+        component: Component,
+        epochs: int | None,
+        shuffle: bool,
+        seed: int | None,
+        name: str,
+    ) -> None:
         super().__init__(0, [component.dtype], [component.shape], name=name)
         self._begin, self._epochs, self._shuffle = begin, epochs, shuffle
         graph = get_default_graph()
@@ -67,24 +72,40 @@ def _values(tensor: Tensor) -> Callable[[Any], np.ndarray]:
 
 @api
 def range_input_producer(
-    limit: Any, num_epochs: int | None = None, shuffle: bool = True, seed: int | None = None, capacity: int = 32,
-    shared_name: str | None = None, name: str | None = None,
-) -> FIFOQueue:  # fmt: skip
+    limit: Any,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    capacity: int = 32,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> FIFOQueue:
     """Return a queue of the ints below ``limit``, epoch by epoch."""
     count = as_tensor(limit) if isinstance(limit, Tensor) else as_tensor(np.asarray(limit, "int32"))
     value = _values(count)
     return _Producer(
-        lambda session: np.arange(int(value(session)), dtype=count.type.dtype), Component(count.type.dtype, ()),
-        num_epochs, shuffle, seed, name or "input_producer",
-    )  # fmt: skip
+        lambda session: np.arange(int(value(session)), dtype=count.type.dtype),
+        Component(count.type.dtype, ()),
+        num_epochs,
+        shuffle,
+        seed,
+        name or "input_producer",
+    )
 
 
 @api
 def input_producer(
-    input_tensor: Any, element_shape: Any = None, num_epochs: int | None = None, shuffle: bool = True,
-    seed: int | None = None, capacity: int = 32, shared_name: str | None = None, summary_name: str | None = None,
-    name: str | None = None, cancel_op: Any = None,
-) -> FIFOQueue:  # fmt: skip
+    input_tensor: Any,
+    element_shape: Any = None,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    capacity: int = 32,
+    shared_name: str | None = None,
+    summary_name: str | None = None,
+    name: str | None = None,
+    cancel_op: Any = None,
+) -> FIFOQueue:
     """Return a queue of the entries of an array's first axis, epoch by epoch."""
     rows = input_tensor if isinstance(input_tensor, Tensor) else as_tensor(array_in(input_tensor))
     shape = tuple(size if isinstance(size, int) else None for size in rows.type.shape[1:])
@@ -94,9 +115,14 @@ def input_producer(
 
 @api
 def slice_input_producer(
-    tensor_list: Any, num_epochs: int | None = None, shuffle: bool = True, seed: int | None = None,
-    capacity: int = 32, shared_name: str | None = None, name: str | None = None,
-) -> list[Tensor]:  # fmt: skip
+    tensor_list: Any,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    capacity: int = 32,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> list[Tensor]:
     """Return one entry of the first axis of each array, at the same index, epoch by epoch."""
     rows = [item if isinstance(item, Tensor) else as_tensor(array_in(item)) for item in tensor_list]
     if not rows or not all(item.rank for item in rows):
@@ -117,9 +143,16 @@ class _Batched(Source):
     """Batches of Tensors that are computed anew for each element."""
 
     def __init__(
-        self, tensors: Sequence[Tensor], size: int, many: bool, pads: bool, smaller: bool,
-        least: int | None, seed: int | None, keep: Tensor | None,
-    ) -> None:  # fmt: skip
+        self,
+        tensors: Sequence[Tensor],
+        size: int,
+        many: bool,
+        pads: bool,
+        smaller: bool,
+        least: int | None,
+        seed: int | None,
+        keep: Tensor | None,
+    ) -> None:
         super().__init__("the batches")
         self.inputs, self.size, self.many, self.pads, self.smaller = tensors, size, many, pads, smaller
         self.least, self.keep, self._draw = least, keep, np.random.default_rng(abs(seed or 0))
@@ -166,9 +199,17 @@ class _Batched(Source):
 
 
 def _batches(
-    tensors: Any, batch_size: Any, many: bool, pads: bool, smaller: bool, shapes: Any, name: str,
-    least: int | None = None, seed: int | None = None, keep: Any = None,
-) -> Any:  # fmt: skip
+    tensors: Any,
+    batch_size: Any,
+    many: bool,
+    pads: bool,
+    smaller: bool,
+    shapes: Any,
+    name: str,
+    least: int | None = None,
+    seed: int | None = None,
+    keep: Any = None,
+) -> Any:
     names = sorted(tensors) if isinstance(tensors, dict) else None
     listed = [tensors[key] for key in names] if names is not None else tensors
     items = [as_tensor(item) for item in (listed if isinstance(listed, list | tuple) else [listed])]
@@ -189,35 +230,71 @@ def _batches(
 
 @api
 def batch(
-    tensors: Any, batch_size: Any, num_threads: int = 1, capacity: int = 32, enqueue_many: bool = False,
-    shapes: Any = None, dynamic_pad: bool = False, allow_smaller_final_batch: bool = False,
-    shared_name: str | None = None, name: str | None = None,
-) -> Any:  # fmt: skip
+    tensors: Any,
+    batch_size: Any,
+    num_threads: int = 1,
+    capacity: int = 32,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    dynamic_pad: bool = False,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
     """Return batches of Tensors, which are computed anew for each element."""
     return _batches(tensors, batch_size, enqueue_many, dynamic_pad, allow_smaller_final_batch, shapes, name or "batch")
 
 
 @api
 def maybe_batch(
-    tensors: Any, keep_input: Any, batch_size: Any, num_threads: int = 1, capacity: int = 32,
-    enqueue_many: bool = False, shapes: Any = None, dynamic_pad: bool = False, allow_smaller_final_batch: bool = False,
-    shared_name: str | None = None, name: str | None = None,
-) -> Any:  # fmt: skip
+    tensors: Any,
+    keep_input: Any,
+    batch_size: Any,
+    num_threads: int = 1,
+    capacity: int = 32,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    dynamic_pad: bool = False,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
     """Return batches of the elements for which ``keep_input`` is true."""
     return _batches(
-        tensors, batch_size, enqueue_many, dynamic_pad, allow_smaller_final_batch, shapes, name or "batch",
+        tensors,
+        batch_size,
+        enqueue_many,
+        dynamic_pad,
+        allow_smaller_final_batch,
+        shapes,
+        name or "batch",
         keep=keep_input,
-    )  # fmt: skip
+    )
 
 
 @api
 def shuffle_batch(
-    tensors: Any, batch_size: Any, capacity: int, min_after_dequeue: int, num_threads: int = 1, seed: int | None = None,
-    enqueue_many: bool = False, shapes: Any = None, allow_smaller_final_batch: bool = False,
-    shared_name: str | None = None, name: str | None = None,
-) -> Any:  # fmt: skip
+    tensors: Any,
+    batch_size: Any,
+    capacity: int,
+    min_after_dequeue: int,
+    num_threads: int = 1,
+    seed: int | None = None,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
     """Return batches in a random order, drawn from at least ``min_after_dequeue`` elements."""
     return _batches(
-        tensors, batch_size, enqueue_many, False, allow_smaller_final_batch, shapes, name or "shuffle_batch",
-        int(min_after_dequeue), seed,
-    )  # fmt: skip
+        tensors,
+        batch_size,
+        enqueue_many,
+        False,
+        allow_smaller_final_batch,
+        shapes,
+        name or "shuffle_batch",
+        int(min_after_dequeue),
+        seed,
+    )

@@ -44,9 +44,14 @@ class QueueBase:
 
     @api
     def __init__(
-        self, capacity: Any, dtypes: Any, shapes: Any = None, names: Any = None, shared_name: str | None = None,
+        self,
+        capacity: Any,
+        dtypes: Any,
+        shapes: Any = None,
+        names: Any = None,
+        shared_name: str | None = None,
         name: str = "queue",
-    ) -> None:  # fmt: skip
+    ) -> None:
         listed = list(dtypes) if isinstance(dtypes, list | tuple) else [dtypes]
         self.dtypes = [component_dtype(item) for item in listed]
         given = [None] * len(listed) if shapes is None else _one_for_each(shapes, len(listed))
@@ -79,8 +84,10 @@ class QueueBase:
             items = [given]
         if len(items) != len(self.dtypes):
             raise StructureError(f"an element of {self.name} has {len(self.dtypes)} components, not {len(items)}")
-        return [item if isinstance(item, Tensor) else as_tensor(np.asarray(item, dtype))
-                for item, dtype in zip(items, self.dtypes, strict=True)]  # fmt: skip
+        return [
+            item if isinstance(item, Tensor) else as_tensor(np.asarray(item, dtype))
+            for item, dtype in zip(items, self.dtypes, strict=True)
+        ]
 
     @api
     def dequeue(self, name: str | None = None) -> Any:
@@ -100,9 +107,10 @@ class QueueBase:
     def dequeue_up_to(self, n: int, name: str | None = None) -> Any:
         """Return ``n`` elements, stacked along a first axis; fewer if the queue is closed."""
         return self._given(
-            _Dequeue(self, int(n), True), [item.batched(None) for item in self.components],
+            _Dequeue(self, int(n), True),
+            [item.batched(None) for item in self.components],
             name or f"{self.name}_DequeueUpTo",
-        )  # fmt: skip
+        )
 
     def _given(self, source: Source, components: Sequence[Component], name: str) -> Any:
         made = source.tensors(components, [name] * len(components))
@@ -184,9 +192,16 @@ class RandomShuffleQueue(QueueBase):
 
     @api
     def __init__(
-        self, capacity: Any, min_after_dequeue: Any, dtypes: Any, shapes: Any = None, names: Any = None,
-        seed: int | None = None, shared_name: str | None = None, name: str = "random_shuffle_queue",
-    ) -> None:  # fmt: skip
+        self,
+        capacity: Any,
+        min_after_dequeue: Any,
+        dtypes: Any,
+        shapes: Any = None,
+        names: Any = None,
+        seed: int | None = None,
+        shared_name: str | None = None,
+        name: str = "random_shuffle_queue",
+    ) -> None:
         super().__init__(capacity, dtypes, shapes, names, shared_name, name)
         self._least, self._draw = int(min_after_dequeue), np.random.default_rng(abs(seed or 0))
 
@@ -275,9 +290,15 @@ class QueueRunner:
 
     @api
     def __init__(
-        self, queue: QueueBase | None = None, enqueue_ops: Any = None, close_op: Any = None, cancel_op: Any = None,
-        queue_closed_exception_types: Any = None, queue_runner_def: Any = None, import_scope: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        queue: QueueBase | None = None,
+        enqueue_ops: Any = None,
+        close_op: Any = None,
+        cancel_op: Any = None,
+        queue_closed_exception_types: Any = None,
+        queue_runner_def: Any = None,
+        import_scope: Any = None,
+    ) -> None:
         if not isinstance(queue, QueueBase):
             raise StructureError(f"tf.train.QueueRunner fills a queue, not {shown(queue)}")
         self.queue = queue

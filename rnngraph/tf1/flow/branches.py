@@ -18,9 +18,14 @@ from .loop import Function, as_value, branch, called, fits
 
 @gives_tensors
 def cond(
-    pred: Any, true_fn: Function | None = None, false_fn: Function | None = None, strict: bool = False,
-    name: str | None = None, fn1: Function | None = None, fn2: Function | None = None,
-) -> Any:  # fmt: skip
+    pred: Any,
+    true_fn: Function | None = None,
+    false_fn: Function | None = None,
+    strict: bool = False,
+    name: str | None = None,
+    fn1: Function | None = None,
+    fn2: Function | None = None,
+) -> Any:
     """Return the result of ``true_fn`` if ``pred`` holds, else that of ``false_fn``. Both are computed.
 
     pred: a scalar bool Tensor. A Python bool chooses at declaration.
@@ -35,9 +40,12 @@ def cond(
 
 @gives_tensors
 def case(
-    pred_fn_pairs: Any, default: Function | None = None, exclusive: bool = False, strict: bool = False,
+    pred_fn_pairs: Any,
+    default: Function | None = None,
+    exclusive: bool = False,
+    strict: bool = False,
     name: str = "case",
-) -> Any:  # fmt: skip
+) -> Any:
     """Return the result of the function of the first true condition, else of ``default``, else of the last function.
 
     All are computed.

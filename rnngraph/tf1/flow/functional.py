@@ -15,9 +15,16 @@ from .loop import Function, Loop, as_value, called, first_axis
 
 @behind
 def scan(
-    fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
-    swap_memory: bool = False, infer_shape: bool = True, reverse: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
+    fn: Function,
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    infer_shape: bool = True,
+    reverse: bool = False,
+    name: str | None = None,
+) -> Any:
     """Return all results of ``fn`` along a first axis, each computed from the previous result and an entry.
 
     Args:
@@ -33,9 +40,14 @@ def scan(
 
 @behind
 def foldl(
-    fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
-    swap_memory: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
+    fn: Function,
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+) -> Any:
     """Return the last result of ``fn``, computed from the previous result and each entry.
 
     Arguments are ``tf.scan``'s.
@@ -45,18 +57,29 @@ def foldl(
 
 @behind
 def foldr(
-    fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
-    swap_memory: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
+    fn: Function,
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+) -> Any:
     """Return the result of ``tf.foldl`` over the entries from the last to the first."""
     return _Fold("tf.foldr", fn, elems, initializer, reverse=True).last()
 
 
 @behind
 def map_fn(
-    fn: Function, elems: Any, dtype: Any = None, parallel_iterations: int | None = None, back_prop: bool = True,
-    swap_memory: bool = False, infer_shape: bool = True, name: str | None = None,
-) -> Any:  # fmt: skip
+    fn: Function,
+    elems: Any,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    infer_shape: bool = True,
+    name: str | None = None,
+) -> Any:
     """Return the results of ``fn`` of each entry, along a first axis.
 
     Args:

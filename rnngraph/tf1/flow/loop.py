@@ -106,9 +106,19 @@ class Loop:
         self._check()
         output, *others = self.emits or [constant(0.0).node]
         items = drive(
-            LoopStep(self.what), self.trace, self.scope, reverse, (length, 1), self.sequences, None,
-            self.carried, output, when, emits=others, has_rows=False,
-        )  # fmt: skip
+            LoopStep(self.what),
+            self.trace,
+            self.scope,
+            reverse,
+            (length, 1),
+            self.sequences,
+            None,
+            self.carried,
+            output,
+            when,
+            emits=others,
+            has_rows=False,
+        )
         if self._owners:
             get_default_graph().own(items[0] if self.carried else items[-1])
         count = len(self.carried)

@@ -45,10 +45,19 @@ class TensorArray:
 
     @api
     def __init__(
-        self, dtype: Any, size: Any = None, dynamic_size: bool | None = None, clear_after_read: bool | None = None,
-        tensor_array_name: str | None = None, handle: Any = None, flow: Any = None, infer_shape: bool = True,
-        element_shape: Any = None, colocate_with_first_write_call: bool = True, name: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        dtype: Any,
+        size: Any = None,
+        dynamic_size: bool | None = None,
+        clear_after_read: bool | None = None,
+        tensor_array_name: str | None = None,
+        handle: Any = None,
+        flow: Any = None,
+        infer_shape: bool = True,
+        element_shape: Any = None,
+        colocate_with_first_write_call: bool = True,
+        name: str | None = None,
+    ) -> None:
         self._dtype = dtype_name(dtype)
         count = sizes_in(0 if size is None else size)
         if len(count) != 1 or count[0] is None or (isinstance(count[0], int) and count[0] < 0):
@@ -139,16 +148,20 @@ class TensorArray:
             if isinstance(number, Tensor) and place.node is number.node:
                 return value
         if self.entries.changed:
-            raise ArgumentError("a step of a loop reads another entry of an array than that which it wrote; carry what "
-                                "the next steps read as a variable of the loop")  # fmt: skip
+            raise ArgumentError(
+                "a step of a loop reads another entry of an array than that which it wrote; carry what "
+                "the next steps read as a variable of the loop"
+            )
         if isinstance(number, int) and self.entries.written is not None:
             found = self.entries.written.get(number)
             if found is None:
                 raise ArgumentError(f"entry {number} of a tf.TensorArray is read, and was not written")
             return found
         if self.entries.array is None and self.origin is not None:
-            raise ArgumentError("a step of a loop reads an array that the loop writes; carry what the next steps read "
-                                "as a variable of the loop")  # fmt: skip
+            raise ArgumentError(
+                "a step of a loop reads an array that the loop writes; carry what the next steps read "
+                "as a variable of the loop"
+            )
         array = self.stack()
         if self.origin is not None:
             self.origin.was_read = True
@@ -237,8 +250,13 @@ class TensorArray:
     def scatter(self, indices: Any, value: Any, name: str | None = None) -> TensorArray:
         """Return the array with the entries at ``indices`` set to those of the first axis of a Tensor."""
         array, made = self._entry(value), self
-        numbers = np.asarray(indices.node["value"] if isinstance(indices, Tensor) and indices.node.op == "constant"
-                             else [] if isinstance(indices, Tensor) else indices).reshape(-1)  # fmt: skip
+        numbers = np.asarray(
+            indices.node["value"]
+            if isinstance(indices, Tensor) and indices.node.op == "constant"
+            else []
+            if isinstance(indices, Tensor)
+            else indices
+        ).reshape(-1)
         if not array.rank or array.type.shape[0] != len(numbers):
             raise ShapeError(f"tf.TensorArray.scatter of {shown(indices)} takes as many ints as {array!r} has entries")
         for place, number in enumerate(numbers):

@@ -23,10 +23,17 @@ _WHAT = "tf.while_loop"
 
 @behind
 def while_loop(
-    cond: Function, body: Function, loop_vars: Any, shape_invariants: Any = None, parallel_iterations: int = 10,
-    back_prop: bool = True, swap_memory: bool = False, name: str | None = None, maximum_iterations: Any = None,
+    cond: Function,
+    body: Function,
+    loop_vars: Any,
+    shape_invariants: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+    maximum_iterations: Any = None,
     return_same_structure: bool = False,
-) -> Any:  # fmt: skip
+) -> Any:
     """Run ``body`` while ``cond`` holds, and return the final variables.
 
     The number of steps must follow from ``cond``, as where it compares a counter with an int or a size. Otherwise it

@@ -43,9 +43,7 @@ def crf_log_likelihood(
 
 
 @operation
-def crf_sequence_score(
-    inputs: Tensor, tag_indices: Tensor, sequence_lengths: Any, transition_params: Any
-) -> Tensor:  # fmt: skip
+def crf_sequence_score(inputs: Tensor, tag_indices: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
     """Return the unnormalized score of each row's tags [batch]."""
     unary = crf_unary_score(tag_indices, sequence_lengths, inputs)
     return unary + crf_binary_score(tag_indices, sequence_lengths, transition_params)

@@ -22,10 +22,15 @@ from .sparse import Sparse, Taken, check_sparse
 
 @operation
 def ctc_loss(
-    labels: Any, inputs: Any = None, sequence_length: Any = None, preprocess_collapse_repeated: bool = False,
-    ctc_merge_repeated: bool = True, ignore_longer_outputs_than_inputs: bool = False, time_major: bool = True,
+    labels: Any,
+    inputs: Any = None,
+    sequence_length: Any = None,
+    preprocess_collapse_repeated: bool = False,
+    ctc_merge_repeated: bool = True,
+    ignore_longer_outputs_than_inputs: bool = False,
+    time_major: bool = True,
     logits: Any = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return the negative log-likelihood of each row's labels, over all alignments [batch]. The last class is the
     blank.
 
@@ -38,9 +43,10 @@ def ctc_loss(
         sequence_length: int [batch].
     """
     refuse(
-        "tf.nn.ctc_loss", "drop repeated labels before they are fed",
+        "tf.nn.ctc_loss",
+        "drop repeated labels before they are fed",
         preprocess_collapse_repeated=preprocess_collapse_repeated or None,
-    )  # fmt: skip
+    )
     refuse("tf.nn.ctc_loss", "repeated classes are one label", ctc_merge_repeated=None if ctc_merge_repeated else False)
     logits = _time_major(inputs if logits is None else logits, time_major)
     given, counts = check_sparse(labels, "tf.nn.ctc_loss").packed()
@@ -107,7 +113,7 @@ def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
 @operation
 def ctc_greedy_decoder(
     inputs: Tensor, sequence_length: Any, merge_repeated: bool = True
-) -> tuple[list[Sparse], Tensor]:  # fmt: skip
+) -> tuple[list[Sparse], Tensor]:
     """Return ([best class of each step, without blanks and repeats], negative sum of their logits [batch, 1]).
 
     inputs: logits [time, batch, classes]. The last class is the blank.

@@ -51,9 +51,14 @@ class LogUniform:
 
 @operation
 def log_uniform_candidate_sampler(
-    true_classes: Any, num_true: int, num_sampled: int, unique: bool, range_max: int, seed: Any = None,
+    true_classes: Any,
+    num_true: int,
+    num_sampled: int,
+    unique: bool,
+    range_max: int,
+    seed: Any = None,
     name: str | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return (classes drawn [num_sampled], expected counts of the labels [batch, num_true], expected counts of the
     classes).
     """
@@ -74,9 +79,16 @@ def log_uniform_candidate_sampler(
 
 
 def _logits(
-    what: str, weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: Any, num_classes: Any, num_true: Any,
+    what: str,
+    weights: Any,
+    biases: Any,
+    labels: Any,
+    inputs: Any,
+    num_sampled: Any,
+    num_classes: Any,
+    num_true: Any,
     sampled_values: Sequence[Any] | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return (logits of labels [batch, num_true], of drawn classes [batch, num_sampled], labels, drawn classes)."""
     table, bias, inputs, labels = _one(what, weights), _one(what, biases), as_tensor(inputs), as_tensor(labels)
     if labels.rank != 2 or inputs.rank != 2:
@@ -106,10 +118,18 @@ def _without_hits(others: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
 
 @operation
 def nce_loss(
-    weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: int, num_classes: int, num_true: int = 1,
-    sampled_values: Any = None, remove_accidental_hits: bool = False, partition_strategy: str = "mod",
+    weights: Any,
+    biases: Any,
+    labels: Any,
+    inputs: Any,
+    num_sampled: int,
+    num_classes: int,
+    num_true: int = 1,
+    sampled_values: Any = None,
+    remove_accidental_hits: bool = False,
+    partition_strategy: str = "mod",
     name: str = "nce_loss",
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return the noise-contrastive estimation loss [batch] (Gutmann & Hyvärinen 2010).
 
     Args:
@@ -131,16 +151,32 @@ def nce_loss(
 
 @operation
 def sampled_softmax_loss(
-    weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: int, num_classes: int, num_true: int = 1,
-    sampled_values: Any = None, remove_accidental_hits: bool = True, partition_strategy: str = "mod",
-    name: str = "sampled_softmax_loss", seed: Any = None,
-) -> Tensor:  # fmt: skip
+    weights: Any,
+    biases: Any,
+    labels: Any,
+    inputs: Any,
+    num_sampled: int,
+    num_classes: int,
+    num_true: int = 1,
+    sampled_values: Any = None,
+    remove_accidental_hits: bool = True,
+    partition_strategy: str = "mod",
+    name: str = "sampled_softmax_loss",
+    seed: Any = None,
+) -> Tensor:
     """Return the cross-entropy over labels and drawn classes [batch]. Arguments are those of ``nce_loss``."""
     refuse("tf.nn.sampled_softmax_loss", "give sampled_values with a seed", seed=seed)
     true, others, labels, sampled = _logits(
-        "tf.nn.sampled_softmax_loss", weights, biases, labels, inputs, num_sampled, num_classes, num_true,
+        "tf.nn.sampled_softmax_loss",
+        weights,
+        biases,
+        labels,
+        inputs,
+        num_sampled,
+        num_classes,
+        num_true,
         sampled_values,
-    )  # fmt: skip
+    )
     if remove_accidental_hits:
         others = _without_hits(others, labels, sampled)
     share = functions.concat([functions.filled_like(true, 1.0 / num_true), functions.filled_like(others, 0.0)], 1)

@@ -37,9 +37,12 @@ def total(name: str, added: Tensor, dtype: str = "float32") -> Total:
 
 
 def measure(
-    totals: Sequence[Total], compute: Callable[..., Tensor], metrics_collections: Any, updates_collections: Any,
+    totals: Sequence[Total],
+    compute: Callable[..., Tensor],
+    metrics_collections: Any,
+    updates_collections: Any,
     update: Callable[..., Tensor] | None = None,
-) -> Measure:  # fmt: skip
+) -> Measure:
     """Return the measure of some totals.
 
     Args:

@@ -16,9 +16,13 @@ from .means import averaged
 
 @gives_tensors
 def accuracy(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the share of predictions that equal their label."""
     right = _right(labels, predictions)
     return averaged(right, weights, metrics_collections, updates_collections, name or "accuracy")
@@ -43,9 +47,13 @@ def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, boo
 
 def _count(which: tuple[bool, bool], title: str, doc: str) -> Callable[..., Measure]:
     def count(
-        labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-        updates_collections: Any = None, name: str | None = None,
-    ) -> Measure:  # fmt: skip
+        labels: Any,
+        predictions: Any,
+        weights: Any = None,
+        metrics_collections: Any = None,
+        updates_collections: Any = None,
+        name: str | None = None,
+    ) -> Measure:
         counted = _counted(labels, predictions, weights, which, name or title)
         return measure([counted], lambda found: found * 1.0, metrics_collections, updates_collections)
 
@@ -62,9 +70,13 @@ true_negatives = _count((False, False), "true_negatives", "How often the label a
 
 @gives_tensors
 def precision(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the precision: of the predictions other than 0, the share whose label is not 0."""
     with name_scope(name or "precision"):
         right = _counted(labels, predictions, weights, (True, True), "true_positives")
@@ -74,9 +86,13 @@ def precision(
 
 @gives_tensors
 def recall(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the recall: of the labels other than 0, the share whose prediction is not 0."""
     with name_scope(name or "recall"):
         right = _counted(labels, predictions, weights, (True, True), "true_positives")
@@ -89,9 +105,14 @@ def recall(
 
 @gives_tensors
 def mean_per_class_accuracy(
-    labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    num_classes: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the mean of the accuracies of each class. The updating Tensor has these accuracies, [num_classes]."""
     with name_scope(name or "mean_accuracy"):
         a, b = (functions.reshape(item, [-1]) for item in alike(labels, predictions))
@@ -104,16 +125,24 @@ def mean_per_class_accuracy(
 
         totals = [total("total", added(factors)), total("count", added(right))]
         return measure(
-            totals, lambda all_of, found: functions.reduce_mean(ratio(found, all_of)), metrics_collections,
-            updates_collections, lambda all_of, found: ratio(found, all_of),
-        )  # fmt: skip
+            totals,
+            lambda all_of, found: functions.reduce_mean(ratio(found, all_of)),
+            metrics_collections,
+            updates_collections,
+            lambda all_of, found: ratio(found, all_of),
+        )
 
 
 @gives_tensors
 def mean_iou(
-    labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    num_classes: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the mean intersection over union: of the rows in which label or prediction is a class, the share of both.
 
     The updating Tensor has the confusion matrix, float64 [num_classes, num_classes].

@@ -21,18 +21,24 @@ def averaged(values: Any, weights: Any, metrics: Any, updates: Any, name: str) -
 
 @gives_tensors
 def mean(
-    values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+    values: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:  # fmt: skip
+) -> Measure:
     """Return the mean of all values, and the Tensor that adds those of a run."""
     return averaged(values, weights, metrics_collections, updates_collections, name or "mean")
 
 
 @gives_tensors
 def mean_tensor(
-    values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+    values: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:  # fmt: skip
+) -> Measure:
     """Return the mean of each entry of a Tensor of fixed shape over the runs."""
     with name_scope(name or "mean"):
         given, factors = weighted(floats(values), weights)
@@ -42,9 +48,13 @@ def mean_tensor(
 
 @gives_tensors
 def percentage_below(
-    values: Any, threshold: float, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    values: Any,
+    threshold: float,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the share of values below a threshold."""
     below = functions.less(as_tensor(values), threshold)
     title = name or "percentage_below_threshold"
@@ -53,9 +63,13 @@ def percentage_below(
 
 @gives_tensors
 def mean_absolute_error(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the mean of |predictions - labels|."""
     errors = functions.abs(_difference(labels, predictions))
     return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_absolute_error")
@@ -63,9 +77,13 @@ def mean_absolute_error(
 
 @gives_tensors
 def mean_squared_error(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the mean of (predictions - labels)^2."""
     errors = functions.square(_difference(labels, predictions))
     return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_squared_error")
@@ -73,9 +91,13 @@ def mean_squared_error(
 
 @gives_tensors
 def root_mean_squared_error(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the root of the mean of (predictions - labels)^2."""
     errors = functions.square(_difference(labels, predictions))
     title = name or "root_mean_squared_error"
@@ -84,9 +106,14 @@ def root_mean_squared_error(
 
 @gives_tensors
 def mean_relative_error(
-    labels: Any, predictions: Any, normalizer: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    normalizer: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the mean of |labels - predictions| / normalizer, with 0 where the normalizer is 0."""
     by = floats(normalizer)
     nothing = functions.equal(by, 0.0)
@@ -97,9 +124,14 @@ def mean_relative_error(
 
 @gives_tensors
 def mean_cosine_distance(
-    labels: Any, predictions: Any, dim: int, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    dim: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return 1 minus the mean dot product of unit vectors along an axis."""
     a, b = alike(labels, predictions)
     products = functions.reduce_sum(floats(a) * floats(b), dim, True)

@@ -46,10 +46,17 @@ def _spread(count: int) -> list[float]:
 
 @gives_tensors
 def auc(
-    labels: Any, predictions: Any, weights: Any = None, num_thresholds: int = 200, metrics_collections: Any = None,
-    updates_collections: Any = None, curve: str = "ROC", name: str | None = None,
-    summation_method: str = "trapezoidal", thresholds: Any = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    num_thresholds: int = 200,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    curve: str = "ROC",
+    name: str | None = None,
+    summation_method: str = "trapezoidal",
+    thresholds: Any = None,
+) -> Measure:
     """Return the area under the ROC curve, or under precision over recall.
 
     Args:
@@ -93,9 +100,14 @@ def _interpolated(tp: Tensor, fn: Tensor, fp: Tensor) -> Tensor:
 
 @gives_tensors
 def precision_at_thresholds(
-    labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    thresholds: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the precision at each threshold, [thresholds]."""
     with name_scope(name or "precision_at_thresholds"):
         counts = _counts(labels, predictions, thresholds, weights, ("tp", "fp"))
@@ -104,9 +116,14 @@ def precision_at_thresholds(
 
 @gives_tensors
 def recall_at_thresholds(
-    labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    thresholds: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
     """Return the recall at each threshold, [thresholds]."""
     with name_scope(name or "recall_at_thresholds"):
         counts = _counts(labels, predictions, thresholds, weights, ("tp", "fn"))

@@ -83,10 +83,18 @@ def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Ten
 
 @operation
 def strided_slice(
-    input_: Any, begin: Any, end: Any, strides: Any = None, begin_mask: int = 0, end_mask: int = 0,
-    ellipsis_mask: int = 0, new_axis_mask: int = 0, shrink_axis_mask: int = 0, var: Any = None,
+    input_: Any,
+    begin: Any,
+    end: Any,
+    strides: Any = None,
+    begin_mask: int = 0,
+    end_mask: int = 0,
+    ellipsis_mask: int = 0,
+    new_axis_mask: int = 0,
+    shrink_axis_mask: int = 0,
+    var: Any = None,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return a slice of the first axes from ``begin`` up to ``end`` by ``strides``.
 
     Where a mask has the axis's bit, the slice begins at the first entry, or ends at the last one.
@@ -120,9 +128,13 @@ def l2_normalize(
 
 @operation
 def moments(
-    x: Any, axes: Axis, shift: Any = None, name: str | None = None, keep_dims: bool | None = None,
+    x: Any,
+    axes: Axis,
+    shift: Any = None,
+    name: str | None = None,
+    keep_dims: bool | None = None,
     keepdims: bool | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """Return mean and variance along axes."""
     kept = bool(keep_dims or keepdims)
     mean = functions.reduce_mean(x, axes, keepdims=True)

@@ -62,9 +62,13 @@ def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) 
     """Return the function that compares two Tensors, elementwise."""
 
     def check(
-        x: Any, y: Any, data: Any = None, summarize: int | None = None, message: str | None = None,
+        x: Any,
+        y: Any,
+        data: Any = None,
+        summarize: int | None = None,
+        message: str | None = None,
         name: str | None = None,
-    ) -> Operation:  # fmt: skip
+    ) -> Operation:
         one, other = pair(x, y)
         return _checked(relation(one, other), words, [one, other], data, summarize, message, name or label)
 
@@ -91,9 +95,14 @@ def _named(function: Callable[..., Operation], label: str, text: str) -> Callabl
 
 
 def _checked(
-    condition: Tensor, words: str, operands: Sequence[Tensor], data: Any, limit: int | None, message: str | None,
+    condition: Tensor,
+    words: str,
+    operands: Sequence[Tensor],
+    data: Any,
+    limit: int | None,
+    message: str | None,
     name: str,
-) -> Operation:  # fmt: skip
+) -> Operation:
     """Return the operation. Raises ``InvalidArgumentError`` at once if constants fail."""
     text = f"{message + ' ' if message else ''}Condition x {words}{' y' if len(operands) > 1 else ''} did not hold."
     if all(item.node.op == "constant" for item in operands):
@@ -106,9 +115,17 @@ def _checked(
 
 
 _OF_CONSTANTS: dict[str, Callable[..., Any]] = {
-    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
-    "> 0": np.greater, "< 0": np.less, ">= 0": np.greater_equal, "<= 0": np.less_equal,
-}  # fmt: skip
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "> 0": np.greater,
+    "< 0": np.less,
+    ">= 0": np.greater_equal,
+    "<= 0": np.less_equal,
+}
 
 
 assert_equal = _comparison(functions.equal, "assert_equal", "==")

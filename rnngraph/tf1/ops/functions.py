@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import activations, cumulative, padding, randomness, statistics
+from ...declare.functions import activations, randomness, statistics
 from ...declare.functions import basic as functions
 from ...declare.functions.arrays import filling, moves
 from ...declare.functions.basic import Axis
@@ -22,7 +22,6 @@ from ..core import elementwise
 from ..core.names import cast_to, dtype_name, refuse
 from ..core.operations import operation
 from ..core.sizes import anchored, reshaped, sizes_in
-from ..train.gradients import clipped_by_value
 
 Function = Callable[..., Tensor]
 _WRITTEN_OUT = 1 << 20
@@ -142,12 +141,6 @@ reduce_all, reduce_any = reduction(statistics.reduce_all), reduction(statistics.
 
 
 @operation
-def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
-    """Return features where they are positive, alpha times them elsewhere."""
-    return activations.leaky_relu(features, alpha)
-
-
-@operation
 def identity(input: Any, name: str | None = None) -> Tensor:
     """Return a copy of a Tensor, with a gradient of its own. Variables, constants and ints are returned themselves."""
     x = as_tensor(input)
@@ -238,9 +231,16 @@ def ones_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimi
 
 @operation
 def matmul(
-    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, adjoint_a: bool = False,
-    adjoint_b: bool = False, a_is_sparse: bool = False, b_is_sparse: bool = False, name: str | None = None,
-) -> Tensor:  # fmt: skip
+    a: Any,
+    b: Any,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    adjoint_a: bool = False,
+    adjoint_b: bool = False,
+    a_is_sparse: bool = False,
+    b_is_sparse: bool = False,
+    name: str | None = None,
+) -> Tensor:
     """Return the matrix product. The adjoint of real numbers is the transpose."""
     left, right = _swapped(a) if transpose_a or adjoint_a else a, _swapped(b) if transpose_b or adjoint_b else b
     return functions.matmul(left, right)
@@ -348,9 +348,13 @@ def atan2(y: Any, x: Any, name: str | None = None) -> Tensor:
 
 @operation
 def gather(
-    params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: int | None = None,
+    params: Any,
+    indices: Any,
+    validate_indices: Any = None,
+    name: str | None = None,
+    axis: int | None = None,
     batch_dims: int = 0,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return rows of ``params`` at ``indices``, or entries of another axis."""
     refuse("tf.gather", "use tf.gather_nd", batch_dims=batch_dims or None)
     return functions.gather(params, indices, axis or 0)
@@ -358,9 +362,13 @@ def gather(
 
 @operation
 def embedding_lookup(
-    params: Any, ids: Any, partition_strategy: str = "mod", name: str | None = None,
-    validate_indices: bool = True, max_norm: float | None = None,
-) -> Tensor:  # fmt: skip
+    params: Any,
+    ids: Any,
+    partition_strategy: str = "mod",
+    name: str | None = None,
+    validate_indices: bool = True,
+    max_norm: float | None = None,
+) -> Tensor:
     """Return rows of a table at ``ids``."""
     refuse("tf.nn.embedding_lookup", "limit the rows yourself", max_norm=max_norm)
     if isinstance(params, list | tuple) and len(params) > 1:
@@ -373,9 +381,14 @@ def embedding_lookup(
 
 @operation
 def one_hot(
-    indices: Any, depth: int, on_value: Any = None, off_value: Any = None, axis: int | None = None,
-    dtype: Any = None, name: str | None = None,
-) -> Tensor:  # fmt: skip
+    indices: Any,
+    depth: int,
+    on_value: Any = None,
+    off_value: Any = None,
+    axis: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+) -> Tensor:
     """Return ``on_value`` (1) at each index and ``off_value`` (0) elsewhere, along a new axis, by default the last."""
     number = _first(on_value, off_value, 1.0)
     kind = _converted(number).type.dtype if dtype is None else dtype_name(dtype)
@@ -385,49 +398,31 @@ def one_hot(
 
 @operation
 def argmax(
-    input: Any, axis: int | None = None, name: str | None = None, dimension: int | None = None,
+    input: Any,
+    axis: int | None = None,
+    name: str | None = None,
+    dimension: int | None = None,
     output_type: Any = "int64",
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return the index of the first largest entry along an axis, by default the first axis."""
     return functions.cast(functions.argmax(input, _first(axis, dimension, 0)), dtype_name(output_type))
 
 
 @operation
-def arg_max(input: Any, dimension: int, output_type: Any = "int64", name: str | None = None) -> Tensor:
-    """Return the index of the first largest entry along an axis, as before TensorFlow 1.0."""
-    return argmax(input, dimension, output_type=output_type)
-
-
-@operation
-def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
-    """Return t clamped to a range."""
-    return clipped_by_value(t, clip_value_min, clip_value_max)
-
-
-@operation
 def dropout(
-    x: Tensor, keep_prob: KeepProb | None = None, noise_shape: Any = None, seed: int | None = None,
-    name: str | None = None, rate: KeepProb | None = None,
-) -> Tensor:  # fmt: skip
+    x: Tensor,
+    keep_prob: KeepProb | None = None,
+    noise_shape: Any = None,
+    seed: int | None = None,
+    name: str | None = None,
+    rate: KeepProb | None = None,
+) -> Tensor:
     """Apply ``rg.dropout`` with TensorFlow's arguments, in the training graph only."""
     refuse("tf.nn.dropout", "give rg.DropoutWrapper variational_recurrent=True", noise_shape=noise_shape)
-    if (keep_prob is None) == (rate is None):
+    kept = 1.0 - rate if rate is not None else keep_prob
+    if kept is None or None not in (rate, keep_prob):
         raise ArgumentError("tf.nn.dropout needs keep_prob, the probability to keep a unit, or rate, that to drop it")
-    return randomness.dropout(x, 1.0 - rate if keep_prob is None else keep_prob, seed)  # type: ignore[operator]
-
-
-@operation
-def pad(
-    tensor: Any, paddings: Any, mode: str = "CONSTANT", name: str | None = None, constant_values: float = 0
-) -> Tensor:  # fmt: skip
-    """Apply ``rg.pad`` with TensorFlow's arguments."""
-    return padding.pad(tensor, paddings, mode.lower() if isinstance(mode, str) else mode, constant_values)
-
-
-@operation
-def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
-    """Return cumulative sums along an axis."""
-    return cumulative.cumsum(x, axis, exclusive, reverse)
+    return randomness.dropout(x, kept, seed)
 
 
 def _converted(value: Any) -> Tensor:

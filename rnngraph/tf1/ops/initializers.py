@@ -46,9 +46,9 @@ def maker(function: Maker) -> Maker:
     def make(*arguments: Any, **keywords: Any) -> Start:
         return Start(function(*arguments, **keywords))
 
-    made = cast("Maker", api(make))
-    made.makes_initializer = True  # type: ignore[attr-defined]
-    return made
+    marked: Any = api(make)
+    marked.makes_initializer = True
+    return cast("Maker", marked)
 
 
 @maker
@@ -130,9 +130,12 @@ def uniform_unit_scaling_initializer(factor: float = 1.0, seed: Any = None, dtyp
 
 @maker
 def variance_scaling_initializer(
-    scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: Any = None,
+    scale: float = 1.0,
+    mode: str = "fan_in",
+    distribution: str = "truncated_normal",
+    seed: Any = None,
     dtype: Any = None,
-) -> Initializer:  # fmt: skip
+) -> Initializer:
     """Return an initializer of variance scale / fan."""
     return _scaled(scale, mode, distribution)
 

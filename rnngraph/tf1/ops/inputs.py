@@ -104,10 +104,16 @@ def _sizes(shape: Any) -> Any:
 
 @behind
 def dynamic_rnn(
-    cell: Cell, inputs: Tensor, sequence_length: Any = None, initial_state: Any = None, dtype: Any = None,
-    parallel_iterations: int | None = None, swap_memory: bool = False, time_major: bool = False,
+    cell: Cell,
+    inputs: Tensor,
+    sequence_length: Any = None,
+    initial_state: Any = None,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
+    time_major: bool = False,
     scope: Any = None,
-) -> tuple[Tensor, Any]:  # fmt: skip
+) -> tuple[Tensor, Any]:
     """Run ``rg.dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     start = first_state(cell, initial_state, inputs, kind, time_major, scope, "rnn")
@@ -118,10 +124,18 @@ def dynamic_rnn(
 
 @behind
 def bidirectional_dynamic_rnn(
-    cell_fw: Cell, cell_bw: Cell, inputs: Tensor, sequence_length: Any = None, initial_state_fw: Any = None,
-    initial_state_bw: Any = None, dtype: Any = None, parallel_iterations: int | None = None,
-    swap_memory: bool = False, time_major: bool = False, scope: Any = None,
-) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:  # fmt: skip
+    cell_fw: Cell,
+    cell_bw: Cell,
+    inputs: Tensor,
+    sequence_length: Any = None,
+    initial_state_fw: Any = None,
+    initial_state_bw: Any = None,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
+    time_major: bool = False,
+    scope: Any = None,
+) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:
     """Run ``rg.bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     within: Any
@@ -135,26 +149,44 @@ def bidirectional_dynamic_rnn(
 
 @behind
 def stack_bidirectional_dynamic_rnn(
-    cells_fw: Sequence[Cell], cells_bw: Sequence[Cell], inputs: Tensor, initial_states_fw: Any = None,
-    initial_states_bw: Any = None, dtype: Any = None, sequence_length: Any = None,
-    parallel_iterations: int | None = None, time_major: bool = False, scope: Any = None,
+    cells_fw: Sequence[Cell],
+    cells_bw: Sequence[Cell],
+    inputs: Tensor,
+    initial_states_fw: Any = None,
+    initial_states_bw: Any = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
+    parallel_iterations: int | None = None,
+    time_major: bool = False,
+    scope: Any = None,
     swap_memory: bool = False,
-) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:  # fmt: skip
+) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:
     """Run ``rg.stack_bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     return _owned(
         drivers.stack_bidirectional_dynamic_rnn(
-            cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, kind, sequence_length, time_major,
-            driver_scope(None, "stack_bidirectional_rnn", scope),  # type: ignore[arg-type]
+            cells_fw,
+            cells_bw,
+            inputs,
+            initial_states_fw,
+            initial_states_bw,
+            kind,
+            sequence_length,
+            time_major,
+            driver_scope(None, "stack_bidirectional_rnn", scope),  # type: ignore[arg-type]  # converted by rg
         )
-    )  # fmt: skip
+    )
 
 
 @behind
 def static_rnn(
-    cell: Cell, inputs: Sequence[Tensor], initial_state: Any = None, dtype: Any = None, sequence_length: Any = None,
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    initial_state: Any = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
     scope: Any = None,
-) -> tuple[list[Tensor], Any]:  # fmt: skip
+) -> tuple[list[Tensor], Any]:
     """Run ``rg.static_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     within: Any = driver_scope(cell, "rnn", scope)
@@ -163,16 +195,29 @@ def static_rnn(
 
 @behind
 def static_bidirectional_rnn(
-    cell_fw: Cell, cell_bw: Cell, inputs: Sequence[Tensor], initial_state_fw: Any = None, initial_state_bw: Any = None,
-    dtype: Any = None, sequence_length: Any = None, scope: Any = None,
-) -> tuple[list[Tensor], Any, Any]:  # fmt: skip
+    cell_fw: Cell,
+    cell_bw: Cell,
+    inputs: Sequence[Tensor],
+    initial_state_fw: Any = None,
+    initial_state_bw: Any = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
+    scope: Any = None,
+) -> tuple[list[Tensor], Any, Any]:
     """Run ``bidirectional_dynamic_rnn`` over a list of steps. Returns (joined outputs, state_fw, state_bw)."""
     if not isinstance(inputs, list | tuple) or not inputs:
         raise DtypeError(f"tf.nn.static_bidirectional_rnn takes a list of Tensors, one a step, not {shown(inputs)}")
     (forward, backward), (state_fw, state_bw) = bidirectional_dynamic_rnn(
-        cell_fw, cell_bw, functions.stack(list(inputs)), sequence_length, initial_state_fw, initial_state_bw, dtype,
-        time_major=True, scope=scope,
-    )  # fmt: skip
+        cell_fw,
+        cell_bw,
+        functions.stack(list(inputs)),
+        sequence_length,
+        initial_state_fw,
+        initial_state_bw,
+        dtype,
+        time_major=True,
+        scope=scope,
+    )
     both = functions.concat([forward, backward], 2)
     return [both[step] for step in range(len(inputs))], state_fw, state_bw
 

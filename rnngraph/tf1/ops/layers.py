@@ -29,16 +29,29 @@ PENALTY = "add the penalty to the loss"
 
 @gives_tensors
 def dense(
-    inputs: Tensor, units: int, activation: Activation = None, use_bias: bool = True,
-    kernel_initializer: Any = None, bias_initializer: Any = None, kernel_regularizer: Any = None,
-    bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
-    bias_constraint: Any = None, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
-) -> Tensor:  # fmt: skip
+    inputs: Tensor,
+    units: int,
+    activation: Activation = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = None,
+    bias_initializer: Any = None,
+    kernel_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    kernel_constraint: Any = None,
+    bias_constraint: Any = None,
+    trainable: bool = True,
+    name: str | None = None,
+    reuse: bool | None = None,
+) -> Tensor:
     """Return activation(inputs kernel + bias) over the last axis. Owns ``dense/kernel`` and ``dense/bias``."""
     refuse(
-        "tf.layers.dense", PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+        "tf.layers.dense",
+        PENALTY,
+        activity_regularizer=activity_regularizer,
+        kernel_constraint=kernel_constraint,
         bias_constraint=bias_constraint,
-    )  # fmt: skip
+    )
     refuse("tf.layers.dense", "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     scope = layer_scope("dense", name, reuse)
     starts = starts_of(kernel_initializer, bias_initializer)
@@ -55,16 +68,31 @@ class Dense:
 
     @api
     def __init__(
-        self, units: int, activation: Activation = None, use_bias: bool = True, kernel_initializer: Any = None,
-        bias_initializer: Any = None, kernel_regularizer: Any = None, bias_regularizer: Any = None,
-        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-        trainable: bool = True, name: str | None = None, dtype: Any = None, _reuse: Any = None, _scope: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        units: int,
+        activation: Activation = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = None,
+        bias_initializer: Any = None,
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
+        _reuse: Any = None,
+        _scope: Any = None,
+    ) -> None:
         what = "tf.layers.Dense"
         refuse(
-            what, PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+            what,
+            PENALTY,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
             bias_constraint=bias_constraint,
-        )  # fmt: skip
+        )
         refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
         self.units, self.activation, self.use_bias = units, activation, use_bias
         self._starts, self._penalties = (kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
@@ -112,12 +140,21 @@ class Dense:
 
 @gives_tensors
 def fully_connected(
-    inputs: Tensor, num_outputs: int, activation_fn: Activation = relu, normalizer_fn: Any = None,
-    normalizer_params: Any = None, weights_initializer: Any = None, weights_regularizer: Any = None,
-    biases_initializer: Any = "zeros", biases_regularizer: Any = None, reuse: bool | None = None,
-    variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
+    inputs: Tensor,
+    num_outputs: int,
+    activation_fn: Activation = relu,
+    normalizer_fn: Any = None,
+    normalizer_params: Any = None,
+    weights_initializer: Any = None,
+    weights_regularizer: Any = None,
+    biases_initializer: Any = "zeros",
+    biases_regularizer: Any = None,
+    reuse: bool | None = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
     scope: Any = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return activation_fn(inputs weights + biases), by default with relu. ``biases_initializer=None`` omits biases.
 
     Owns ``fully_connected/weights`` and ``fully_connected/biases``.
@@ -130,9 +167,17 @@ def fully_connected(
             raise ArgumentError(f"{what}: normalizer_fn={shown(normalizer_fn)} is no function of a Tensor")
         with variable_scope(scope, "fully_connected", reuse=reuse) as opened:
             made = fully_connected(
-                inputs, num_outputs, None, None, None, weights_initializer, weights_regularizer, None,
-                trainable=trainable, scope=opened,
-            )  # fmt: skip
+                inputs,
+                num_outputs,
+                None,
+                None,
+                None,
+                weights_initializer,
+                weights_regularizer,
+                None,
+                trainable=trainable,
+                scope=opened,
+            )
             made = normalizer_fn(made, **(normalizer_params or {}))
         if not isinstance(made, Tensor):
             raise DtypeError(
@@ -182,14 +227,31 @@ def own_layer(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
 
 @gives_tensors
 def batch_normalization(
-    inputs: Tensor, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True,
-    scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
-    moving_mean_initializer: Any = "zeros", moving_variance_initializer: Any = "ones", beta_regularizer: Any = None,
-    gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None,
-    training: Any = False, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
-    renorm: bool = False, renorm_clipping: Any = None, renorm_momentum: float = 0.99, fused: bool | None = None,
-    virtual_batch_size: int | None = None, adjustment: Any = None,
-) -> Tensor:  # fmt: skip
+    inputs: Tensor,
+    axis: int = -1,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+    center: bool = True,
+    scale: bool = True,
+    beta_initializer: Any = "zeros",
+    gamma_initializer: Any = "ones",
+    moving_mean_initializer: Any = "zeros",
+    moving_variance_initializer: Any = "ones",
+    beta_regularizer: Any = None,
+    gamma_regularizer: Any = None,
+    beta_constraint: Any = None,
+    gamma_constraint: Any = None,
+    training: Any = False,
+    trainable: bool = True,
+    name: str | None = None,
+    reuse: bool | None = None,
+    renorm: bool = False,
+    renorm_clipping: Any = None,
+    renorm_momentum: float = 0.99,
+    fused: bool | None = None,
+    virtual_batch_size: int | None = None,
+    adjustment: Any = None,
+) -> Tensor:
     """Apply ``rg.batch_normalization`` with TensorFlow's arguments.
 
     The operations in the collection ``tf.GraphKeys.UPDATE_OPS`` update the averages. Programs that ``rg.compile`` makes
@@ -200,13 +262,21 @@ def batch_normalization(
     """
     what = "tf.layers.batch_normalization"
     refuse(
-        what, PENALTY, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
-        beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
-    )  # fmt: skip
+        what,
+        PENALTY,
+        beta_regularizer=beta_regularizer,
+        gamma_regularizer=gamma_regularizer,
+        beta_constraint=beta_constraint,
+        gamma_constraint=gamma_constraint,
+    )
     refuse(
-        what, "normalise by the whole batch", renorm=renorm or None, renorm_clipping=renorm_clipping,
-        virtual_batch_size=virtual_batch_size, adjustment=adjustment,
-    )  # fmt: skip
+        what,
+        "normalise by the whole batch",
+        renorm=renorm or None,
+        renorm_clipping=renorm_clipping,
+        virtual_batch_size=virtual_batch_size,
+        adjustment=adjustment,
+    )
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     scope = layer_scope("batch_normalization", name, reuse)
     starts = {"gamma": gamma_initializer} if scale else {}
@@ -248,9 +318,13 @@ def _beside(value: Any, x: Tensor) -> Tensor:
 
 @operation
 def layer_dropout(
-    inputs: Tensor, rate: KeepProb = 0.5, noise_shape: Any = None, seed: int | None = None, training: Any = False,
+    inputs: Tensor,
+    rate: KeepProb = 0.5,
+    noise_shape: Any = None,
+    seed: int | None = None,
+    training: Any = False,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """``tf.layers.dropout``: drop while ``training`` holds, a bool or a scalar bool Tensor that is fed."""
     if isinstance(training, Tensor):
         return dropout(inputs, basic.where(training, 1.0 - basic.identity(rate), 1.0), noise_shape, seed)

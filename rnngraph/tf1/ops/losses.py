@@ -127,9 +127,13 @@ def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
 
 @operation
 def sparse_softmax_cross_entropy(
-    labels: Tensor, logits: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    labels: Tensor,
+    logits: Tensor,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return -log softmax(logits)[label].
 
     labels: int [...]. logits: [..., classes].
@@ -141,9 +145,14 @@ def sparse_softmax_cross_entropy(
 
 @operation
 def softmax_cross_entropy(
-    onehot_labels: Tensor, logits: Tensor, weights: Any = 1.0, label_smoothing: float = 0, scope: Any = None,
-    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
+    onehot_labels: Tensor,
+    logits: Tensor,
+    weights: Any = 1.0,
+    label_smoothing: float = 0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:
     """Return -sum(labels * log softmax(logits)) over the last axis."""
     labels = onehot_labels
     if label_smoothing:
@@ -155,9 +164,14 @@ def softmax_cross_entropy(
 
 @operation
 def sigmoid_cross_entropy(
-    multi_class_labels: Tensor, logits: Tensor, weights: Any = 1.0, label_smoothing: float = 0,
-    scope: Any = None, loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
+    multi_class_labels: Tensor,
+    logits: Tensor,
+    weights: Any = 1.0,
+    label_smoothing: float = 0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:
     """Return the binary cross-entropy of sigmoid(logits) over all elements."""
     labels = multi_class_labels
     if label_smoothing:
@@ -169,9 +183,13 @@ def sigmoid_cross_entropy(
 
 @operation
 def mean_squared_error(
-    labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    labels: Any,
+    predictions: Tensor,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return (predictions - labels)^2 over all elements."""
     difference = _compared(labels, predictions) - labels
     return _reduced(functions.square(difference), weights, reduction, loss_collection)
@@ -179,9 +197,13 @@ def mean_squared_error(
 
 @operation
 def absolute_difference(
-    labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    labels: Any,
+    predictions: Tensor,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return |predictions - labels| over all elements."""
     difference = _compared(labels, predictions) - labels
     return _reduced(functions.abs(difference), weights, reduction, loss_collection)
@@ -189,9 +211,14 @@ def absolute_difference(
 
 @operation
 def huber_loss(
-    labels: Any, predictions: Tensor, weights: Any = 1.0, delta: float = 1.0, scope: Any = None,
-    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
+    labels: Any,
+    predictions: Tensor,
+    weights: Any = 1.0,
+    delta: float = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:
     """Return the Huber loss over all elements: squared up to ``delta``, linear beyond."""
     values = losses.huber_losses(_compared(labels, predictions) - labels, delta)
     return _reduced(values, weights, reduction, loss_collection)
@@ -199,9 +226,14 @@ def huber_loss(
 
 @operation
 def log_loss(
-    labels: Any, predictions: Tensor, weights: Any = 1.0, epsilon: float = 1e-7, scope: Any = None,
-    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
+    labels: Any,
+    predictions: Tensor,
+    weights: Any = 1.0,
+    epsilon: float = 1e-7,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:
     """Return the binary cross-entropy of probabilities over all elements."""
     p = _compared(labels, predictions)
     values = -(labels * functions.log(p + epsilon)) - (1.0 - as_tensor(labels)) * functions.log(1.0 - p + epsilon)
@@ -210,9 +242,13 @@ def log_loss(
 
 @operation
 def hinge_loss(
-    labels: Any, logits: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    labels: Any,
+    logits: Tensor,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return the hinge loss max(0, 1 - logits) for labels 1, max(0, 1 + logits) for labels 0."""
     sides = as_tensor(labels) * 2.0 - 1.0
     return _reduced(
@@ -222,9 +258,15 @@ def hinge_loss(
 
 @operation
 def cosine_distance(
-    labels: Any, predictions: Tensor, axis: int | None = None, weights: Any = 1.0, scope: Any = None,
-    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS, dim: int | None = None,
-) -> Tensor:  # fmt: skip
+    labels: Any,
+    predictions: Tensor,
+    axis: int | None = None,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+    dim: int | None = None,
+) -> Tensor:
     """Return 1 minus the dot product of unit vectors along an axis."""
     along = dim if axis is None else axis
     if along is None:
@@ -235,9 +277,12 @@ def cosine_distance(
 
 @operation
 def compute_weighted_loss(
-    losses: Any, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    losses: Any,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return the weighted, reduced loss of the program's own values."""
     return _reduced(as_tensor(losses), weights, reduction, loss_collection)
 

@@ -26,10 +26,18 @@ _TRAINED = "use tf.get_variable(…, trainable=False)"
 
 @gives_tensors
 def layer_norm(
-    inputs: Tensor, center: bool = True, scale: bool = True, activation_fn: Activation = None, reuse: Any = None,
-    variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
-    begin_norm_axis: int = 1, begin_params_axis: int = -1, scope: Any = None,
-) -> Tensor:  # fmt: skip
+    inputs: Tensor,
+    center: bool = True,
+    scale: bool = True,
+    activation_fn: Activation = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    begin_norm_axis: int = 1,
+    begin_params_axis: int = -1,
+    scope: Any = None,
+) -> Tensor:
     """Normalise each row from axis ``begin_norm_axis`` on by its mean and deviation. Owns ``LayerNorm/beta`` and
     ``gamma``.
     """
@@ -52,14 +60,30 @@ def layer_norm(
 
 @gives_tensors
 def batch_norm(
-    inputs: Tensor, decay: float = 0.999, center: bool = True, scale: bool = False, epsilon: float = 0.001,
-    activation_fn: Activation = None, param_initializers: Any = None, param_regularizers: Any = None,
-    updates_collections: Any = GraphKeys.UPDATE_OPS, is_training: Any = True, reuse: Any = None,
-    variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
-    batch_weights: Any = None, fused: Any = None, data_format: str = "NHWC", zero_debias_moving_mean: bool = False,
-    scope: Any = None, renorm: bool = False, renorm_clipping: Any = None, renorm_decay: float = 0.99,
+    inputs: Tensor,
+    decay: float = 0.999,
+    center: bool = True,
+    scale: bool = False,
+    epsilon: float = 0.001,
+    activation_fn: Activation = None,
+    param_initializers: Any = None,
+    param_regularizers: Any = None,
+    updates_collections: Any = GraphKeys.UPDATE_OPS,
+    is_training: Any = True,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    batch_weights: Any = None,
+    fused: Any = None,
+    data_format: str = "NHWC",
+    zero_debias_moving_mean: bool = False,
+    scope: Any = None,
+    renorm: bool = False,
+    renorm_clipping: Any = None,
+    renorm_decay: float = 0.99,
     adjustment: Any = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Apply ``tf.layers.batch_normalization`` with the arguments of ``tf.contrib.layers``.
 
     Owns ``BatchNorm/beta``, ``moving_mean`` and ``moving_variance``, with ``scale`` also ``gamma``.
@@ -70,10 +94,15 @@ def batch_norm(
     what = "tf.contrib.layers.batch_norm"
     refuse(what, _TRAINED, trainable=None if trainable else False)
     refuse(
-        what, "normalise by the whole batch", param_regularizers=param_regularizers, batch_weights=batch_weights,
-        renorm=renorm or None, renorm_clipping=renorm_clipping, adjustment=adjustment,
+        what,
+        "normalise by the whole batch",
+        param_regularizers=param_regularizers,
+        batch_weights=batch_weights,
+        renorm=renorm or None,
+        renorm_clipping=renorm_clipping,
+        adjustment=adjustment,
         zero_debias_moving_mean=zero_debias_moving_mean or None,
-    )  # fmt: skip
+    )
     refuse(what, "transpose the inputs so that their width is last", data_format=_unless(data_format, "NHWC"))
     x = as_tensor(inputs)
     fused = x.rank == 2 and (fused is None or flag(fused, "fused"))
@@ -92,9 +121,16 @@ def _unless(value: Any, usual: Any) -> Any:
 
 @gives_tensors
 def embed_sequence(
-    ids: Any, vocab_size: int | None = None, embed_dim: int | None = None, unique: bool = False,
-    initializer: Any = None, regularizer: Any = None, trainable: bool = True, scope: Any = None, reuse: Any = None,
-) -> Tensor:  # fmt: skip
+    ids: Any,
+    vocab_size: int | None = None,
+    embed_dim: int | None = None,
+    unique: bool = False,
+    initializer: Any = None,
+    regularizer: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
+    reuse: Any = None,
+) -> Tensor:
     """Return rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time]."""
     what = "tf.contrib.layers.embed_sequence"
     if (reuse is None or reuse is False) and not (isinstance(vocab_size, int) and isinstance(embed_dim, int)):
@@ -107,9 +143,14 @@ def embed_sequence(
 
 @gives_tensors
 def dropout(
-    inputs: Tensor, keep_prob: Any = 0.5, noise_shape: Any = None, is_training: Any = True,
-    outputs_collections: Any = None, scope: Any = None, seed: int | None = None,
-) -> Tensor:  # fmt: skip
+    inputs: Tensor,
+    keep_prob: Any = 0.5,
+    noise_shape: Any = None,
+    is_training: Any = True,
+    outputs_collections: Any = None,
+    scope: Any = None,
+    seed: int | None = None,
+) -> Tensor:
     """Drop while ``is_training`` holds, a bool or a scalar bool Tensor that is fed."""
     if isinstance(is_training, Tensor):
         return drop(inputs, functions.where(is_training, functions.identity(keep_prob), 1.0), noise_shape, seed)
@@ -118,9 +159,13 @@ def dropout(
 
 @gives_tensors
 def one_hot_encoding(
-    labels: Any, num_classes: int | None = None, on_value: float = 1.0, off_value: float = 0.0,
-    outputs_collections: Any = None, scope: Any = None,
-) -> Tensor:  # fmt: skip
+    labels: Any,
+    num_classes: int | None = None,
+    on_value: float = 1.0,
+    off_value: float = 0.0,
+    outputs_collections: Any = None,
+    scope: Any = None,
+) -> Tensor:
     """Return ``on_value`` at each label, ``off_value`` elsewhere, as float32."""
     if num_classes is None:
         raise ArgumentError("tf.contrib.layers.one_hot_encoding needs num_classes=")
@@ -138,10 +183,17 @@ def unit_norm(inputs: Tensor, dim: int, epsilon: float = 1e-7, scope: Any = None
 
 @gives_tensors
 def bias_add(
-    inputs: Tensor, activation_fn: Activation = None, initializer: Any = "zeros", regularizer: Any = None,
-    reuse: Any = None, variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
-    data_format: Any = None, scope: Any = None,
-) -> Tensor:  # fmt: skip
+    inputs: Tensor,
+    activation_fn: Activation = None,
+    initializer: Any = "zeros",
+    regularizer: Any = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    data_format: Any = None,
+    scope: Any = None,
+) -> Tensor:
     """Return inputs + ``BiasAdd/biases`` along the last axis."""
     x = as_tensor(inputs)
     refuse("tf.contrib.layers.bias_add", "transpose the inputs", data_format=data_format)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import activations, norms, rounding, statistics
+from ...declare.functions import activations, cumulative, norms, padding, rounding, statistics
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import logarithms, numbers, remainders
@@ -18,7 +18,8 @@ from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.names import dtype_name
 from ..core.operations import operation
 from ..core.sizes import floor_quotient
-from .functions import binary, identity, reduction, unary
+from ..train.gradients import clipped_by_value
+from .functions import argmax, binary, identity, reduction, unary
 
 floor, ceil, round = unary(rounding.floor), unary(rounding.ceil), unary(rounding.round)
 is_nan, is_inf = unary(numbers.isnan, "is_nan"), unary(numbers.isinf, "is_inf")
@@ -84,6 +85,18 @@ def identity_n(input: Sequence[Any], name: str | None = None) -> list[Tensor]:
     return [identity(item) for item in input]
 
 
+@operation
+def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
+    """Return features where they are positive, alpha times them elsewhere."""
+    return activations.leaky_relu(features, alpha)
+
+
+@operation
+def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
+    """Return t clamped to a range."""
+    return clipped_by_value(t, clip_value_min, clip_value_max)
+
+
 # Along axes --------------------------------------------------------------------------------------------
 
 
@@ -93,9 +106,12 @@ def _kept(keepdims: Any, keep_dims: Any) -> bool:
 
 @operation
 def argmin(
-    input: Any, axis: int | None = None, name: str | None = None, dimension: int | None = None,
+    input: Any,
+    axis: int | None = None,
+    name: str | None = None,
+    dimension: int | None = None,
     output_type: Any = "int64",
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return the index of the first smallest entry along an axis, by default the first axis."""
     along = next((item for item in (axis, dimension) if item is not None), 0)
     return functions.cast(functions.argmin(input, along), dtype_name(output_type))
@@ -109,9 +125,15 @@ def arg_min(input: Any, dimension: int, output_type: Any = "int64", name: str | 
 
 @operation
 def count_nonzero(
-    input_tensor: Any = None, axis: Axis = None, keepdims: bool | None = None, dtype: Any = "int64",
-    name: str | None = None, reduction_indices: Axis = None, keep_dims: bool | None = None, input: Any = None,
-) -> Tensor:  # fmt: skip
+    input_tensor: Any = None,
+    axis: Axis = None,
+    keepdims: bool | None = None,
+    dtype: Any = "int64",
+    name: str | None = None,
+    reduction_indices: Axis = None,
+    keep_dims: bool | None = None,
+    input: Any = None,
+) -> Tensor:
     """Return the number of nonzero entries along axes."""
     along = reduction_indices if axis is None else axis
     count = statistics.count_nonzero(input_tensor if input is None else input, along, _kept(keepdims, keep_dims))
@@ -120,9 +142,13 @@ def count_nonzero(
 
 @operation
 def norm(
-    tensor: Any, ord: Any = "euclidean", axis: Axis = None, keepdims: bool | None = None, name: str | None = None,
+    tensor: Any,
+    ord: Any = "euclidean",
+    axis: Axis = None,
+    keepdims: bool | None = None,
+    name: str | None = None,
     keep_dims: bool | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return the norm of vectors along one axis or all, or of matrices along two.
 
     All norms of TensorFlow are offered, except the spectral norm.
@@ -142,14 +168,37 @@ def norm(
     return norms.vector_norm(tensor, float(ord), axis, kept)
 
 
+@operation
+def arg_max(input: Any, dimension: int, output_type: Any = "int64", name: str | None = None) -> Tensor:
+    """Return the index of the first largest entry along an axis, as before TensorFlow 1.0."""
+    return argmax(input, dimension, output_type=output_type)
+
+
+@operation
+def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
+    """Return cumulative sums along an axis."""
+    return cumulative.cumsum(x, axis, exclusive, reverse)
+
+
+@operation
+def pad(
+    tensor: Any, paddings: Any, mode: str = "CONSTANT", name: str | None = None, constant_values: float = 0
+) -> Tensor:
+    """Apply ``rg.pad`` with TensorFlow's arguments."""
+    return padding.pad(tensor, paddings, mode.lower() if isinstance(mode, str) else mode, constant_values)
+
+
 # Constants ----------------------------------------------------------------------------------------------
 
 
 @operation
 def eye(
-    num_rows: int, num_columns: int | None = None, batch_shape: Any = None, dtype: Any = "float32",
+    num_rows: int,
+    num_columns: int | None = None,
+    batch_shape: Any = None,
+    dtype: Any = "float32",
     name: str | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return identity matrices."""
     rows, columns = num_rows, num_rows if num_columns is None else num_columns
     if batch_shape is not None or not all(isinstance(size, int) and 0 < size <= 1 << 14 for size in (rows, columns)):

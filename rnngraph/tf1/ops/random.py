@@ -30,9 +30,16 @@ from ..core.sizes import anchored, sizes_in
 _BETWEEN = math.erf(math.sqrt(2.0))
 """Share of normal numbers that lie within two deviations."""
 _INVERSE_ERF = (
-    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
-    0.246640727, 1.50140941,
-)  # fmt: skip
+    2.81022636e-08,
+    3.43273939e-07,
+    -3.5233877e-06,
+    -4.39150654e-06,
+    0.00021858087,
+    -0.00125372503,
+    -0.00417768164,
+    0.246640727,
+    1.50140941,
+)
 """Coefficients of the inverse of erf near 0, in -log(1 - x²) - 2.5, the highest power first (Giles 2012)."""
 
 
@@ -168,9 +175,15 @@ def _floats(what: str, dtype: Any) -> str:
 
 
 def _with_deviation(
-    what: str, kind: Callable[[float, float], Initializer], shape: Any, mean: Any, stddev: Any, dtype: Any, seed: Any,
+    what: str,
+    kind: Callable[[float, float], Initializer],
+    shape: Any,
+    mean: Any,
+    stddev: Any,
+    dtype: Any,
+    seed: Any,
     by_step: Callable[[Sequence[Dim], str], Tensor],
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     sizes, dtype = _sizes(what, shape), _floats(what, dtype)
     numbers = not isinstance(mean, Tensor) and not isinstance(stddev, Tensor)
     if _is_fed(sizes):
@@ -183,9 +196,13 @@ def _with_deviation(
 
 @operation
 def random_normal(
-    shape: Sequence[Any], mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: int | None = None,
+    shape: Sequence[Any],
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = "float32",
+    seed: int | None = None,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return normal numbers.
 
     shape: ints, or entries of ``tf.shape``. mean, stddev: numbers or Tensors.
@@ -200,9 +217,13 @@ def random_normal(
 
 @operation
 def truncated_normal(
-    shape: Sequence[Any], mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: int | None = None,
+    shape: Sequence[Any],
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = "float32",
+    seed: int | None = None,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return normal numbers; those beyond two deviations are redrawn."""
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
@@ -213,9 +234,13 @@ def truncated_normal(
 
 @operation
 def random_uniform(
-    shape: Sequence[Any], minval: Any = 0, maxval: Any = None, dtype: Any = "float32", seed: int | None = None,
+    shape: Sequence[Any],
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = "float32",
+    seed: int | None = None,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return numbers in [minval, maxval), by default [0, 1). For integer dtypes they are whole numbers."""
     what = "random_uniform"
     sizes, kind = _sizes(what, shape), dtype_name(dtype)

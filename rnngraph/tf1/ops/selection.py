@@ -122,9 +122,13 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: s
 
 @operation
 def confusion_matrix(
-    labels: Any, predictions: Any, num_classes: int | None = None, dtype: Any = "int32", name: str | None = None,
+    labels: Any,
+    predictions: Any,
+    num_classes: int | None = None,
+    dtype: Any = "int32",
+    name: str | None = None,
     weights: Any = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return how often each class, a row, was predicted as each class, a column."""
     if num_classes is None:
         raise ArgumentError("tf.confusion_matrix needs num_classes=, as sizes are known before a run")
@@ -185,9 +189,14 @@ def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = No
 
 @operation
 def reverse_sequence(
-    input: Tensor, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None,
-    name: str | None = None, seq_dim: int | None = None, batch_dim: int | None = None,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    seq_lengths: Any,
+    seq_axis: int | None = None,
+    batch_axis: int | None = None,
+    name: str | None = None,
+    seq_dim: int | None = None,
+    batch_dim: int | None = None,
+) -> Tensor:
     """Reverse the real steps of each row."""
     steps, rows = seq_dim if seq_axis is None else seq_axis, batch_dim if batch_axis is None else batch_axis
     rows = 0 if rows is None else rows

@@ -103,10 +103,21 @@ def _convolved(what: str, x: Tensor, kernel: Tensor, windows: Sequence[Window], 
 
 
 def _layer(
-    count: int, inputs: Tensor, filters: int, kernel_size: Any, strides: Any, padding: str, data_format: str,
-    dilation_rate: Any, activation: Activation, use_bias: bool, starts: tuple[Any, Any], penalties: tuple[Any, Any],
-    name: str | None, reuse: bool | None,
-) -> Tensor:  # fmt: skip
+    count: int,
+    inputs: Tensor,
+    filters: int,
+    kernel_size: Any,
+    strides: Any,
+    padding: str,
+    data_format: str,
+    dilation_rate: Any,
+    activation: Activation,
+    use_bias: bool,
+    starts: tuple[Any, Any],
+    penalties: tuple[Any, Any],
+    name: str | None,
+    reuse: bool | None,
+) -> Tensor:
     """Return a convolution layer over ``count`` axes."""
     what = f"tf.layers.conv{count}d"
     scope = layer_scope(f"conv{count}d", name, reuse)
@@ -126,35 +137,86 @@ def _layer(
 
 @behind
 def conv1d(
-    inputs: Tensor, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
-    data_format: str = "channels_last", dilation_rate: Any = 1, activation: Activation = None, use_bias: bool = True,
-    kernel_initializer: Any = None, bias_initializer: Any = None, kernel_regularizer: Any = None,
-    bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
-    bias_constraint: Any = None, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
-) -> Tensor:  # fmt: skip
+    inputs: Tensor,
+    filters: int,
+    kernel_size: Any,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str = "channels_last",
+    dilation_rate: Any = 1,
+    activation: Activation = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = None,
+    bias_initializer: Any = None,
+    kernel_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    kernel_constraint: Any = None,
+    bias_constraint: Any = None,
+    trainable: bool = True,
+    name: str | None = None,
+    reuse: bool | None = None,
+) -> Tensor:
     """Convolve over time. Owns ``conv1d/kernel`` and ``conv1d/bias``."""
     _refuse("tf.layers.conv1d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
     return _layer(
-        1, inputs, filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
-        starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer), name, reuse,
-    )  # fmt: skip
+        1,
+        inputs,
+        filters,
+        kernel_size,
+        strides,
+        padding,
+        data_format,
+        dilation_rate,
+        activation,
+        use_bias,
+        starts_of(kernel_initializer, bias_initializer),
+        (kernel_regularizer, bias_regularizer),
+        name,
+        reuse,
+    )
 
 
 @behind
 def conv2d(
-    inputs: Tensor, filters: int, kernel_size: Any, strides: Any = (1, 1), padding: str = "valid",
-    data_format: str = "channels_last", dilation_rate: Any = (1, 1), activation: Activation = None,
-    use_bias: bool = True, kernel_initializer: Any = None, bias_initializer: Any = None,
-    kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
-    kernel_constraint: Any = None, bias_constraint: Any = None, trainable: bool = True, name: str | None = None,
+    inputs: Tensor,
+    filters: int,
+    kernel_size: Any,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    data_format: str = "channels_last",
+    dilation_rate: Any = (1, 1),
+    activation: Activation = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = None,
+    bias_initializer: Any = None,
+    kernel_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    kernel_constraint: Any = None,
+    bias_constraint: Any = None,
+    trainable: bool = True,
+    name: str | None = None,
     reuse: bool | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Convolve over two axes, one of fixed size. Owns ``conv2d/kernel`` and ``conv2d/bias``."""
     _refuse("tf.layers.conv2d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
     return _layer(
-        2, inputs, filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
-        starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer), name, reuse,
-    )  # fmt: skip
+        2,
+        inputs,
+        filters,
+        kernel_size,
+        strides,
+        padding,
+        data_format,
+        dilation_rate,
+        activation,
+        use_bias,
+        starts_of(kernel_initializer, bias_initializer),
+        (kernel_regularizer, bias_regularizer),
+        name,
+        reuse,
+    )
 
 
 def _refuse(what: str, activity: Any, kernel: Any, bias: Any, trainable: bool) -> None:
@@ -164,9 +226,16 @@ def _refuse(what: str, activity: Any, kernel: Any, bias: Any, trainable: bool) -
 
 @operation
 def nn_conv1d(
-    value: Any = None, filters: Any = None, stride: Any = None, padding: Any = None, use_cudnn_on_gpu: Any = None,
-    data_format: Any = None, name: str | None = None, input: Any = None, dilations: Any = None,
-) -> Tensor:  # fmt: skip
+    value: Any = None,
+    filters: Any = None,
+    stride: Any = None,
+    padding: Any = None,
+    use_cudnn_on_gpu: Any = None,
+    data_format: Any = None,
+    name: str | None = None,
+    input: Any = None,
+    dilations: Any = None,
+) -> Tensor:
     """Convolve [batch, time, width] with ``filters`` [size, width, filters]."""
     given = value if input is None else input
     return _with_kernel("tf.nn.conv1d", 1, given, filters, stride, padding, data_format or "NWC", dilations)
@@ -174,9 +243,16 @@ def nn_conv1d(
 
 @operation
 def nn_conv2d(
-    input: Any, filter: Any = None, strides: Any = None, padding: Any = None, use_cudnn_on_gpu: Any = True,
-    data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None, filters: Any = None,
-) -> Tensor:  # fmt: skip
+    input: Any,
+    filter: Any = None,
+    strides: Any = None,
+    padding: Any = None,
+    use_cudnn_on_gpu: Any = True,
+    data_format: str = "NHWC",
+    dilations: Any = (1, 1, 1, 1),
+    name: str | None = None,
+    filters: Any = None,
+) -> Tensor:
     """Convolve [batch, height, width, channels] with a kernel [height, width, channels, filters]."""
     kernel = filter if filters is None else filters
     return _with_kernel("tf.nn.conv2d", 2, input, kernel, strides, padding, data_format, dilations)
@@ -206,9 +282,13 @@ def _pool_layer(name: str, count: int, is_max: bool) -> Callable[..., Tensor]:
     what = f"tf.layers.{name}"
 
     def pooling(
-        inputs: Tensor, pool_size: Any, strides: Any, padding: str = "valid", data_format: str = "channels_last",
+        inputs: Tensor,
+        pool_size: Any,
+        strides: Any,
+        padding: str = "valid",
+        data_format: str = "channels_last",
         name: str | None = None,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         sizes, steps = _several(pool_size, count), _several(strides, count)
         return _pooled(what, is_max, inputs, sizes, steps, padding, data_format)
 
@@ -226,9 +306,14 @@ def _nn_pool(name: str, is_max: bool) -> Callable[..., Tensor]:
     what = f"tf.nn.{name}"
 
     def pooling(
-        value: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NHWC", name: str | None = None,
+        value: Any,
+        ksize: Any,
+        strides: Any,
+        padding: Any,
+        data_format: str = "NHWC",
+        name: str | None = None,
         input: Any = None,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         x, sizes = as_tensor(value if input is None else input), _inner(ksize, 2, "ksize")
         return _pooled(what, is_max, x, sizes, _inner(strides, 2, "strides"), padding, data_format)
 

@@ -35,11 +35,26 @@ except ImportError:
     ) from None
 
 __all__ = (
-    "FLAGS", "DEFINE_bool", "DEFINE_boolean", "DEFINE_enum", "DEFINE_float", "DEFINE_integer", "DEFINE_list",
-    "DEFINE_multi_float", "DEFINE_multi_integer", "DEFINE_multi_string", "DEFINE_string", "DuplicateFlagError", "Error",
-    "IllegalFlagValueError", "UnrecognizedFlagError", "mark_flag_as_required", "mark_flags_as_required",
-    "register_validator", "validator",
-)  # fmt: skip
+    "FLAGS",
+    "DEFINE_bool",
+    "DEFINE_boolean",
+    "DEFINE_enum",
+    "DEFINE_float",
+    "DEFINE_integer",
+    "DEFINE_list",
+    "DEFINE_multi_float",
+    "DEFINE_multi_integer",
+    "DEFINE_multi_string",
+    "DEFINE_string",
+    "DuplicateFlagError",
+    "Error",
+    "IllegalFlagValueError",
+    "UnrecognizedFlagError",
+    "mark_flag_as_required",
+    "mark_flags_as_required",
+    "register_validator",
+    "validator",
+)
 
 absl_flags.disclaim_key_flags()  # absl assigns flags to the module that defines them, which calls through this one
 

@@ -11,8 +11,12 @@ from ...support.arguments import whole_number
 from ...support.errors import DtypeError, shown
 
 DEBUG, INFO, WARN, ERROR, FATAL = (
-    _logging.DEBUG, _logging.INFO, _logging.WARNING, _logging.ERROR, _logging.CRITICAL,
-)  # fmt: skip
+    _logging.DEBUG,
+    _logging.INFO,
+    _logging.WARNING,
+    _logging.ERROR,
+    _logging.CRITICAL,
+)
 
 
 class _ErrorOutput(_logging.StreamHandler[Any]):

@@ -90,10 +90,18 @@ class BeamSearchDecoder(Decoder):
 
     @api
     def __init__(
-        self, cell: Cell, embedding: Any, start_tokens: Any, end_token: Any, initial_state: Any, beam_width: int,
-        output_layer: Any = None, length_penalty_weight: float = 0.0, coverage_penalty_weight: float = 0.0,
+        self,
+        cell: Cell,
+        embedding: Any,
+        start_tokens: Any,
+        end_token: Any,
+        initial_state: Any,
+        beam_width: int,
+        output_layer: Any = None,
+        length_penalty_weight: float = 0.0,
+        coverage_penalty_weight: float = 0.0,
         reorder_tensor_arrays: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.cell: Any = check_cell(cell, "BeamSearchDecoder")
         if output_layer is not None and not callable(output_layer):
             raise DtypeError(f"output_layer is a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
@@ -125,9 +133,12 @@ class BeamSearchDecoder(Decoder):
         leaves = flatten(self.initial_state)
         known = first_hypotheses(self.beam, self.batch, leaves[0].type.dtype, self._no_coverage(leaves))
         state = BeamSearchDecoderState(
-            self.initial_state, known.log_probs, known.finished, known.lengths,
+            self.initial_state,
+            known.log_probs,
+            known.finished,
+            known.lengths,
             () if known.coverage is None else known.coverage,
-        )  # fmt: skip
+        )
         return known.finished, self._start, state
 
     def _no_coverage(self, leaves: list[Tensor]) -> Tensor | None:
@@ -139,9 +150,10 @@ class BeamSearchDecoder(Decoder):
             raise ArgumentError("coverage_penalty_weight must be 0.0, as no cell has attention")
         entries = mechanisms[0].memory.type.shape[1]
         return build(
-            "broadcast", numbers(0.0, leaves[0].type.dtype),
+            "broadcast",
+            numbers(0.0, leaves[0].type.dtype),
             shape=(self.batch, self.beam.width, entries),
-        )  # fmt: skip
+        )
 
     def step(self, time: Tensor, inputs: Any, state: Any, name: str | None = None) -> tuple[Any, Any, Any, Any]:
         before = map_leaves(self._merged, state.cell_state)
@@ -156,9 +168,12 @@ class BeamSearchDecoder(Decoder):
         chosen, known = continued(self.beam, logits, known, attention)
         moved = [reordered(self._split(leaf), chosen.parents) for leaf in flatten(after)]
         following = BeamSearchDecoderState(
-            pack(after, moved), known.log_probs, known.finished, known.lengths,
+            pack(after, moved),
+            known.log_probs,
+            known.finished,
+            known.lengths,
             () if known.coverage is None else known.coverage,
-        )  # fmt: skip
+        )
         output = BeamSearchDecoderOutput(chosen.scores, chosen.words, chosen.parents)
         return output, following, self.embed(as_tensorflow(chosen.words)), known.finished
 

@@ -93,9 +93,14 @@ class BasicDecoder(Decoder):
 
 @behind
 def dynamic_decode(
-    decoder: Decoder, output_time_major: bool = False, impute_finished: bool = False, maximum_iterations: Any = None,
-    parallel_iterations: int = 32, swap_memory: bool = False, scope: Any = None,
-) -> tuple[Any, Any, Tensor]:  # fmt: skip
+    decoder: Decoder,
+    output_time_major: bool = False,
+    impute_finished: bool = False,
+    maximum_iterations: Any = None,
+    parallel_iterations: int = 32,
+    swap_memory: bool = False,
+    scope: Any = None,
+) -> tuple[Any, Any, Tensor]:
     """Run a decoder until all rows are finished. Returns (outputs, final state, lengths int32 [batch]).
 
     Outputs are [batch, steps, …], or [steps, batch, …] with ``output_time_major``. Their number of steps is the
@@ -150,9 +155,15 @@ def _taught(decoder: BasicDecoder, impute: bool, maximum: Any) -> tuple[Any, Any
     longest = build("broadcast", functions.reduce_max(lengths), shape=lengths.type.shape)
     own = variables_of(get_default_graph(), decoder.cell)
     run = Run(
-        helper.steps, lengths if impute else longest, None, False, None, True,
-        ScopeName("decoder", False, where, own), where,
-    )  # fmt: skip
+        helper.steps,
+        lengths if impute else longest,
+        None,
+        False,
+        None,
+        True,
+        ScopeName("decoder", False, where, own),
+        where,
+    )
     outputs, state = run.over(decoder.cell, decoder.initial_state)
     get_default_graph().own(outputs)
     outputs = outputs if decoder.output_layer is None else decoder.output_layer(outputs)

@@ -94,9 +94,16 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
 
     @api
     def __init__(
-        self, inputs: Tensor, sequence_length: Any, embedding: Any, sampling_probability: Any,
-        time_major: bool = False, seed: int | None = None, scheduling_seed: int | None = None, name: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        inputs: Tensor,
+        sequence_length: Any,
+        embedding: Any,
+        sampling_probability: Any,
+        time_major: bool = False,
+        seed: int | None = None,
+        scheduling_seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
         super().__init__(inputs, sequence_length, time_major)
         self._embed = embedding_function(embedding)
         self._probability = _probability(sampling_probability)
@@ -127,10 +134,16 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
 
     @api
     def __init__(
-        self, inputs: Tensor, sequence_length: Any, sampling_probability: Any, time_major: bool = False,
-        seed: int | None = None, next_inputs_fn: Callable[[Tensor], Tensor] | None = None,
-        auxiliary_inputs: Any = None, name: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        inputs: Tensor,
+        sequence_length: Any,
+        sampling_probability: Any,
+        time_major: bool = False,
+        seed: int | None = None,
+        next_inputs_fn: Callable[[Tensor], Tensor] | None = None,
+        auxiliary_inputs: Any = None,
+        name: str | None = None,
+    ) -> None:
         self._beside = None
         if auxiliary_inputs is not None:
             beside = as_tensor(auxiliary_inputs)
@@ -195,9 +208,13 @@ class SampleEmbeddingHelper(GreedyEmbeddingHelper):
 
     @api
     def __init__(
-        self, embedding: Any, start_tokens: Any, end_token: Any, softmax_temperature: Any = None,
+        self,
+        embedding: Any,
+        start_tokens: Any,
+        end_token: Any,
+        softmax_temperature: Any = None,
         seed: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(embedding, start_tokens, end_token)
         self._temperature, self._seed = softmax_temperature, seed
 
@@ -215,9 +232,13 @@ class CustomHelper(Helper):
 
     @api
     def __init__(
-        self, initialize_fn: Callable[..., Any], sample_fn: Callable[..., Any], next_inputs_fn: Callable[..., Any],
-        sample_ids_shape: Any = None, sample_ids_dtype: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        initialize_fn: Callable[..., Any],
+        sample_fn: Callable[..., Any],
+        next_inputs_fn: Callable[..., Any],
+        sample_ids_shape: Any = None,
+        sample_ids_dtype: Any = None,
+    ) -> None:
         self._initialize, self._sample, self._next = initialize_fn, sample_fn, next_inputs_fn
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any]:
@@ -243,9 +264,14 @@ class InferenceHelper(Helper):
 
     @api
     def __init__(
-        self, sample_fn: Callable[[Tensor], Any], sample_shape: Any, sample_dtype: Any, start_inputs: Any,
-        end_fn: Callable[[Any], Any], next_inputs_fn: Callable[[Any], Any] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        sample_fn: Callable[[Tensor], Any],
+        sample_shape: Any,
+        sample_dtype: Any,
+        start_inputs: Any,
+        end_fn: Callable[[Any], Any],
+        next_inputs_fn: Callable[[Any], Any] | None = None,
+    ) -> None:
         self._sample, self._end, self._next = sample_fn, end_fn, next_inputs_fn
         self._begin = as_tensor(start_inputs)
         self.batch_size = shape(self._begin)[0]

@@ -84,9 +84,13 @@ def basic_rnn_seq2seq(
 
 @gives_tensors
 def tied_rnn_seq2seq(
-    encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, loop_function: Next = None, dtype: Any = "float32",
+    encoder_inputs: Steps,
+    decoder_inputs: Steps,
+    cell: Cell,
+    loop_function: Next = None,
+    dtype: Any = "float32",
     scope: Any = None,
-) -> Decoded:  # fmt: skip
+) -> Decoded:
     """Run an encoder, and a decoder with the same variables that begins with its final state."""
     with variable_scope("combined_tied_rnn_seq2seq"):
         name = scope or "tied_rnn_seq2seq"
@@ -97,10 +101,16 @@ def tied_rnn_seq2seq(
 
 @gives_tensors
 def embedding_rnn_decoder(
-    decoder_inputs: Steps, initial_state: Any, cell: Cell, num_symbols: int, embedding_size: int,
-    output_projection: Any = None, feed_previous: bool = False, update_embedding_for_previous: bool = True,
+    decoder_inputs: Steps,
+    initial_state: Any,
+    cell: Cell,
+    num_symbols: int,
+    embedding_size: int,
+    output_projection: Any = None,
+    feed_previous: bool = False,
+    update_embedding_for_previous: bool = True,
     scope: Any = None,
-) -> Decoded:  # fmt: skip
+) -> Decoded:
     """Run ``rnn_decoder`` over symbols: ints [batch], one a step."""
     check_lists("embedding_rnn_decoder", decoder_inputs=decoder_inputs)
     with variable_scope(scope or "embedding_rnn_decoder"):
@@ -124,10 +134,17 @@ def encoded(cell: Cell, inputs: Steps, symbols: int, size: int, dtype: str) -> D
 
 @gives_tensors
 def embedding_rnn_seq2seq(
-    encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, num_encoder_symbols: int, num_decoder_symbols: int,
-    embedding_size: int, output_projection: Any = None, feed_previous: Any = False, dtype: Any = None,
+    encoder_inputs: Steps,
+    decoder_inputs: Steps,
+    cell: Cell,
+    num_encoder_symbols: int,
+    num_decoder_symbols: int,
+    embedding_size: int,
+    output_projection: Any = None,
+    feed_previous: Any = False,
+    dtype: Any = None,
     scope: Any = None,
-) -> Decoded:  # fmt: skip
+) -> Decoded:
     """Run an encoder of symbols, and a decoder that begins with its final state.
 
     Outputs are logits of symbols, or the cell's outputs if ``output_projection`` is set.
@@ -149,10 +166,17 @@ def embedding_rnn_seq2seq(
 
 @gives_tensors
 def embedding_tied_rnn_seq2seq(
-    encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, num_symbols: int, embedding_size: int,
-    num_decoder_symbols: int | None = None, output_projection: Any = None, feed_previous: Any = False,
-    dtype: Any = None, scope: Any = None,
-) -> Decoded:  # fmt: skip
+    encoder_inputs: Steps,
+    decoder_inputs: Steps,
+    cell: Cell,
+    num_symbols: int,
+    embedding_size: int,
+    num_decoder_symbols: int | None = None,
+    output_projection: Any = None,
+    feed_previous: Any = False,
+    dtype: Any = None,
+    scope: Any = None,
+) -> Decoded:
     """Run ``embedding_rnn_seq2seq`` with one embedding and one cell for encoder and decoder."""
     check_lists("embedding_tied_rnn_seq2seq", encoder_inputs=encoder_inputs)
     check_lists("embedding_tied_rnn_seq2seq", decoder_inputs=decoder_inputs)
@@ -196,10 +220,16 @@ def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decod
 
 @gives_tensors
 def model_with_buckets(
-    encoder_inputs: Steps, decoder_inputs: Steps, targets: Steps, weights: Steps, buckets: Sequence[tuple[int, int]],
-    seq2seq: Callable[[Steps, Steps], Decoded], softmax_loss_function: Loss = None, per_example_loss: bool = False,
+    encoder_inputs: Steps,
+    decoder_inputs: Steps,
+    targets: Steps,
+    weights: Steps,
+    buckets: Sequence[tuple[int, int]],
+    seq2seq: Callable[[Steps, Steps], Decoded],
+    softmax_loss_function: Loss = None,
+    per_example_loss: bool = False,
     name: str | None = None,
-) -> tuple[list[list[Tensor]], list[Tensor]]:  # fmt: skip
+) -> tuple[list[list[Tensor]], list[Tensor]]:
     """Build one model for several lengths, with one set of variables. Returns (outputs, losses) of each bucket.
 
     Args:
@@ -210,9 +240,11 @@ def model_with_buckets(
         raise DtypeError(f"buckets is a list of (encoder's steps, decoder's steps), not {shown(buckets)}")
     longest = [max(int(bucket[side]) for bucket in buckets) for side in (0, 1)]
     for what, items, least in (
-        ("encoder_inputs", encoder_inputs, longest[0]), ("decoder_inputs", decoder_inputs, longest[1]),
-        ("targets", targets, longest[1]), ("weights", weights, longest[1]),
-    ):  # fmt: skip
+        ("encoder_inputs", encoder_inputs, longest[0]),
+        ("decoder_inputs", decoder_inputs, longest[1]),
+        ("targets", targets, longest[1]),
+        ("weights", weights, longest[1]),
+    ):
         if not isinstance(items, list | tuple) or len(items) < least:
             raise ArgumentError(
                 f"model_with_buckets: {what} must be a list of {least} Tensors or more, for all buckets"

@@ -87,10 +87,17 @@ class _Attending(RNNCell):
 
 @gives_tensors
 def attention_decoder(
-    decoder_inputs: Steps, initial_state: Any, attention_states: Tensor, cell: Cell, output_size: int | None = None,
-    num_heads: int = 1, loop_function: Next = None, dtype: Any = None, scope: Any = None,
+    decoder_inputs: Steps,
+    initial_state: Any,
+    attention_states: Tensor,
+    cell: Cell,
+    output_size: int | None = None,
+    num_heads: int = 1,
+    loop_function: Next = None,
+    dtype: Any = None,
+    scope: Any = None,
     initial_state_attention: bool = False,
-) -> Decoded:  # fmt: skip
+) -> Decoded:
     """Run a cell over a list of inputs, with attention to ``attention_states`` [batch, entries, width] at every step.
 
     Each step reads its input joined with the contexts of the previous step. Its result is a projection of the cell's
@@ -129,11 +136,21 @@ def attention_decoder(
 
 @gives_tensors
 def embedding_attention_decoder(
-    decoder_inputs: Steps, initial_state: Any, attention_states: Tensor, cell: Cell, num_symbols: int,
-    embedding_size: int, num_heads: int = 1, output_size: int | None = None, output_projection: Any = None,
-    feed_previous: bool = False, update_embedding_for_previous: bool = True, dtype: Any = None, scope: Any = None,
+    decoder_inputs: Steps,
+    initial_state: Any,
+    attention_states: Tensor,
+    cell: Cell,
+    num_symbols: int,
+    embedding_size: int,
+    num_heads: int = 1,
+    output_size: int | None = None,
+    output_projection: Any = None,
+    feed_previous: bool = False,
+    update_embedding_for_previous: bool = True,
+    dtype: Any = None,
+    scope: Any = None,
     initial_state_attention: bool = False,
-) -> Decoded:  # fmt: skip
+) -> Decoded:
     """Run ``attention_decoder`` over symbols: ints [batch], one a step."""
     check_lists("embedding_attention_decoder", decoder_inputs=decoder_inputs)
     kind = None if dtype is None else dtype_name(dtype)
@@ -142,17 +159,32 @@ def embedding_attention_decoder(
         loop = fed_back(embedding, output_projection, update_embedding_for_previous) if feed_previous else None
         embedded = [embedding_lookup(embedding, item) for item in decoder_inputs]
         return attention_decoder(
-            embedded, initial_state, attention_states, cell, output_size, num_heads, loop,
+            embedded,
+            initial_state,
+            attention_states,
+            cell,
+            output_size,
+            num_heads,
+            loop,
             initial_state_attention=initial_state_attention,
-        )  # fmt: skip
+        )
 
 
 @gives_tensors
 def embedding_attention_seq2seq(
-    encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, num_encoder_symbols: int, num_decoder_symbols: int,
-    embedding_size: int, num_heads: int = 1, output_projection: Any = None, feed_previous: Any = False,
-    dtype: Any = None, scope: Any = None, initial_state_attention: bool = False,
-) -> Decoded:  # fmt: skip
+    encoder_inputs: Steps,
+    decoder_inputs: Steps,
+    cell: Cell,
+    num_encoder_symbols: int,
+    num_decoder_symbols: int,
+    embedding_size: int,
+    num_heads: int = 1,
+    output_projection: Any = None,
+    feed_previous: Any = False,
+    dtype: Any = None,
+    scope: Any = None,
+    initial_state_attention: bool = False,
+) -> Decoded:
     """Run ``embedding_rnn_seq2seq`` with a decoder that attends to the encoder's outputs."""
     kind = None if dtype is None else dtype_name(dtype)
     with variable_scope(scope or "embedding_attention_seq2seq", dtype=kind) as within:
@@ -164,8 +196,18 @@ def embedding_attention_seq2seq(
 
         def decode(feeds: bool, update: bool) -> Decoded:
             return embedding_attention_decoder(
-                decoder_inputs, state, states, cell, num_decoder_symbols, embedding_size, num_heads, size,
-                output_projection, feeds, update, initial_state_attention=initial_state_attention,
-            )  # fmt: skip
+                decoder_inputs,
+                state,
+                states,
+                cell,
+                num_decoder_symbols,
+                embedding_size,
+                num_heads,
+                size,
+                output_projection,
+                feeds,
+                update,
+                initial_state_attention=initial_state_attention,
+            )
 
         return chosen(feed_previous, decode)

@@ -39,9 +39,13 @@ def check_lists(what: str, **lists: Any) -> None:
 
 @operation
 def sequence_loss_by_example(
-    logits: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[Any],
-    average_across_timesteps: bool = True, softmax_loss_function: Loss = None, name: str | None = None,
-) -> Tensor:  # fmt: skip
+    logits: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    weights: Sequence[Any],
+    average_across_timesteps: bool = True,
+    softmax_loss_function: Loss = None,
+    name: str | None = None,
+) -> Tensor:
     """Return the weighted cross-entropy of each row [batch], summed over steps.
 
     By default it is divided by the sum of the row's weights.
@@ -62,10 +66,14 @@ def sequence_loss_by_example(
 
 @operation
 def legacy_sequence_loss(
-    logits: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[Any],
-    average_across_timesteps: bool = True, average_across_batch: bool = True, softmax_loss_function: Loss = None,
+    logits: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    weights: Sequence[Any],
+    average_across_timesteps: bool = True,
+    average_across_batch: bool = True,
+    softmax_loss_function: Loss = None,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return the sum of ``sequence_loss_by_example``, by default divided by the number of rows."""
     cost = functions.reduce_sum(
         sequence_loss_by_example(logits, targets, weights, average_across_timesteps, softmax_loss_function)
@@ -78,10 +86,16 @@ legacy_sequence_loss.__name__ = legacy_sequence_loss.__qualname__ = "sequence_lo
 
 @operation
 def sequence_loss(
-    logits: Tensor, targets: Tensor, weights: Tensor, average_across_timesteps: bool = True,
-    average_across_batch: bool = True, sum_over_timesteps: bool = False, sum_over_batch: bool = False,
-    softmax_loss_function: Loss = None, name: str | None = None,
-) -> Tensor:  # fmt: skip
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    average_across_timesteps: bool = True,
+    average_across_batch: bool = True,
+    sum_over_timesteps: bool = False,
+    sum_over_batch: bool = False,
+    softmax_loss_function: Loss = None,
+    name: str | None = None,
+) -> Tensor:
     """Return the weighted cross-entropy of sequences, averaged over the chosen axes.
 
     Averages over both axes divide by the sum of weights; averages over one, by the weights of each row or step.

@@ -21,9 +21,12 @@ _WHAT = "tf.nn.raw_rnn"
 
 @behind
 def raw_rnn(
-    cell: Any, loop_fn: Callable[..., Any], parallel_iterations: int | None = None, swap_memory: bool = False,
+    cell: Any,
+    loop_fn: Callable[..., Any],
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
     scope: Any = None,
-) -> tuple[Any, Any, Any]:  # fmt: skip
+) -> tuple[Any, Any, Any]:
     """Run a cell. Returns (TensorArray of the steps' outputs, or a nest of them; final state; final loop state).
 
     The number of steps is the number of entries of a TensorArray that ``loop_fn`` reads at ``time``, or the constant
@@ -82,5 +85,7 @@ def _blank(cell: Any, inputs: Any, structure: Any) -> list[Tensor]:
     if structure is None:
         return [zeros([rows, cell.output_size], first.dtype)]
     found = flatten(zeros_like(structure))
-    return [item if item.rank and item.type.shape[0] == rows else zeros([rows, *item.type.shape], item.dtype)
-            for item in found]  # fmt: skip
+    return [
+        item if item.rank and item.type.shape[0] == rows else zeros([rows, *item.type.shape], item.dtype)
+        for item in found
+    ]

@@ -94,9 +94,14 @@ class Stepping:
         return pack(self.initial, finals[: len(leaves)]), emitted
 
     def _settled(
-        self, roots: list[Node], time: Tensor, formals: Sequence[Tensor], bounds: Sequence[Dim],
-        limits: Sequence[Tensor], maximum: Any,
-    ) -> tuple[list[Node], Dim]:  # fmt: skip
+        self,
+        roots: list[Node],
+        time: Tensor,
+        formals: Sequence[Tensor],
+        bounds: Sequence[Dim],
+        limits: Sequence[Tensor],
+        maximum: Any,
+    ) -> tuple[list[Node], Dim]:
         """Return the values of a step that reads sequences by its number, and the number of steps.
 
         Args:

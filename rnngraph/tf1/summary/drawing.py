@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ...declare.tensor import Tensor
 from ...ir.graph import Node, topological
 from ...ir.node import Namer
 from ...ir.types import TensorType
+from ...storage.protobuf import Field
 from ..core.graph import Graph
 from ..core.operations import Operation
 from ..core.variable import Variable
@@ -24,31 +25,31 @@ _NAMES = {"input": "Placeholder", "parameter": "VariableV2", "constant": "Const"
 class ListValue(Message):
     """``AttrValue.ListValue``."""
 
-    FIELDS = {"shape": messages(7, Shape)}  # noqa: RUF012
+    FIELDS: ClassVar[dict[str, Field]] = {"shape": messages(7, Shape)}
 
 
 class AttrValue(Message):
     """Value of an attribute: a list of shapes."""
 
-    FIELDS = {"list": message(1, ListValue)}  # noqa: RUF012
+    FIELDS: ClassVar[dict[str, Field]] = {"list": message(1, ListValue)}
 
 
 class Attr(Message):
     """Attribute with its name."""
 
-    FIELDS = {"key": text(1), "value": message(2, AttrValue)}  # noqa: RUF012
+    FIELDS: ClassVar[dict[str, Field]] = {"key": text(1), "value": message(2, AttrValue)}
 
 
 class NodeDef(Message):
     """Node of a graph."""
 
-    FIELDS = {"name": text(1), "op": text(2), "input": raws(3), "attr": messages(5, Attr)}  # noqa: RUF012
+    FIELDS: ClassVar[dict[str, Field]] = {"name": text(1), "op": text(2), "input": raws(3), "attr": messages(5, Attr)}
 
 
 class GraphDef(Message):
     """Graph as TensorBoard reads it."""
 
-    FIELDS = {"node": messages(1, NodeDef)}  # noqa: RUF012
+    FIELDS: ClassVar[dict[str, Field]] = {"node": messages(1, NodeDef)}
 
 
 def graph_def(graph: Graph) -> bytes:

@@ -42,9 +42,15 @@ class FileWriter:
 
     @api
     def __init__(
-        self, logdir: str, graph: Any = None, max_queue: int = 10, flush_secs: float = 120, graph_def: Any = None,
-        filename_suffix: str | None = None, session: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        logdir: str,
+        graph: Any = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        graph_def: Any = None,
+        filename_suffix: str | None = None,
+        session: Any = None,
+    ) -> None:
         self._folder = os.fspath(as_path(logdir))
         suffix = "" if filename_suffix is None else filename_suffix
         if not isinstance(suffix, str) or "/" in suffix or "\0" in suffix:
@@ -175,8 +181,9 @@ def _events(path: str) -> Iterator[Event]:
             while len(head := file.read(12)) == 12:
                 length, checked = struct.unpack("<QI", head)
                 if masked_crc(head[:8]) != checked or length > LONGEST:
-                    raise FileError(f"{path} is no log of TensorFlow's, or is damaged: a record's length has another "
-                                    "checksum")  # fmt: skip
+                    raise FileError(
+                        f"{path} is no log of TensorFlow's, or is damaged: a record's length has another checksum"
+                    )
                 data, end = file.read(length), file.read(4)
                 if len(data) < length or len(end) < 4:
                     return

@@ -184,17 +184,25 @@ class HistogramProto(Message):
     """``tf.HistogramProto``: counts of numbers between each limit and the one before."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
-        "min": double(1), "max": double(2), "num": double(3), "sum": double(4), "sum_squares": double(5),
-        "bucket_limit": doubles(6), "bucket": doubles(7),
-    }  # fmt: skip
+        "min": double(1),
+        "max": double(2),
+        "num": double(3),
+        "sum": double(4),
+        "sum_squares": double(5),
+        "bucket_limit": doubles(6),
+        "bucket": doubles(7),
+    }
 
 
 class Image(Message):
     """``tf.Summary.Image``: a PNG or JPEG file."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
-        "height": integer(1), "width": integer(2), "colorspace": integer(3), "encoded_image_string": raw(4),
-    }  # fmt: skip
+        "height": integer(1),
+        "width": integer(2),
+        "colorspace": integer(3),
+        "encoded_image_string": raw(4),
+    }
 
 
 class Size(Message):
@@ -229,18 +237,24 @@ class SummaryMetadata(Message):
     """``tf.SummaryMetadata``."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
-        "plugin_data": message(1, PluginData), "display_name": text(2), "summary_description": text(3),
-    }  # fmt: skip
+        "plugin_data": message(1, PluginData),
+        "display_name": text(2),
+        "summary_description": text(3),
+    }
 
 
 class Value(Message):
     """``tf.Summary.Value``: one number, histogram, picture or text under a tag."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
-        "tag": text(1), "simple_value": Field(2, Kind.FLOAT), "image": message(4, Image),
-        "histo": message(5, HistogramProto), "node_name": text(7), "tensor": message(8, Text),
+        "tag": text(1),
+        "simple_value": Field(2, Kind.FLOAT),
+        "image": message(4, Image),
+        "histo": message(5, HistogramProto),
+        "node_name": text(7),
+        "tensor": message(8, Text),
         "metadata": message(9, SummaryMetadata),
-    }  # fmt: skip
+    }
 
 
 class Summary(Message):
@@ -254,6 +268,9 @@ class Event(Message):
     """``tf.Event``: one record of a log. wall_time: in seconds since 1970."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
-        "wall_time": double(1), "step": integer(2), "file_version": text(3), "graph_def": raw(4),
+        "wall_time": double(1),
+        "step": integer(2),
+        "file_version": text(3),
+        "graph_def": raw(4),
         "summary": message(5, Summary),
-    }  # fmt: skip
+    }

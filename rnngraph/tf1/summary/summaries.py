@@ -47,9 +47,12 @@ class SummaryOp(Operation):
 
 
 def _added(
-    name: Any, tensors: Sequence[Tensor], encode: Callable[[str, Sequence[np.ndarray]], list[Value]], collections: Any,
+    name: Any,
+    tensors: Sequence[Tensor],
+    encode: Callable[[str, Sequence[np.ndarray]], list[Value]],
+    collections: Any,
     family: str | None,
-) -> SummaryOp:  # fmt: skip
+) -> SummaryOp:
     """Return a summary under a unique name, added to collections."""
     for text in (name, *([] if family is None else [family])):
         if not isinstance(text, str) or not text:
@@ -133,10 +136,13 @@ def text(name: str, tensor: Any, collections: Any = None) -> SummaryOp:
 
     def encode(tag: str, found: Sequence[np.ndarray]) -> list[Value]:
         sizes = Shape(dim=[Size(size=size) for size in array.shape])
-        return [Value(
-            tag=tag, tensor=Text(dtype=_STRING, tensor_shape=sizes, string_val=texts),
-            metadata=SummaryMetadata(plugin_data=PluginData(plugin_name="text")),
-        )]  # fmt: skip
+        return [
+            Value(
+                tag=tag,
+                tensor=Text(dtype=_STRING, tensor_shape=sizes, string_val=texts),
+                metadata=SummaryMetadata(plugin_data=PluginData(plugin_name="text")),
+            )
+        ]
 
     return _added(name, [], encode, collections, None)
 
@@ -225,9 +231,14 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
     with np.errstate(over="ignore"):
         total, squares = flat.sum(), np.square(flat).sum()
     return HistogramProto(
-        min=flat.min(initial=edges[-1]), max=flat.max(initial=edges[0]),
-        num=flat.size, sum=total, sum_squares=squares, bucket_limit=edges[kept], bucket=counts[kept],
-    )  # fmt: skip
+        min=flat.min(initial=edges[-1]),
+        max=flat.max(initial=edges[0]),
+        num=flat.size,
+        sum=total,
+        sum_squares=squares,
+        bucket_limit=edges[kept],
+        bucket=counts[kept],
+    )
 
 
 def _picture(tag: str, pixels: np.ndarray) -> Value:

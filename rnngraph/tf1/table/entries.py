@@ -17,8 +17,18 @@ ROOT = "tf"
 """Name of ``tf`` itself in the table."""
 
 OFFERED = (
-    functions, layers, normalization, activations, angles, hyperbolic, logarithms, normal, numbers, powers, remainders,
-)  # fmt: skip
+    functions,
+    layers,
+    normalization,
+    activations,
+    angles,
+    hyperbolic,
+    logarithms,
+    normal,
+    numbers,
+    powers,
+    remainders,
+)
 """Modules whose functions have their own names in ``tf``."""
 
 _WRITE_IT = "write it with the functions of rnngraph that dir(rnngraph) lists, such as rg.where, rg.matmul and rg.exp"

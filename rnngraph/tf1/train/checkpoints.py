@@ -27,9 +27,12 @@ class CheckpointState:
 
 @api
 def update_checkpoint_state(
-    save_dir: str, model_checkpoint_path: str, all_model_checkpoint_paths: Sequence[str] | None = None,
-    latest_filename: str | None = None, **options: Any,
-) -> None:  # fmt: skip
+    save_dir: str,
+    model_checkpoint_path: str,
+    all_model_checkpoint_paths: Sequence[str] | None = None,
+    latest_filename: str | None = None,
+    **options: Any,
+) -> None:
     """Write the file. Paths are relative to a directory that is relative itself, as in TensorFlow."""
     save_dir, model_checkpoint_path = (os.fspath(as_path(path)) for path in (save_dir, model_checkpoint_path))
     kept = [os.fspath(as_path(path)) for path in all_model_checkpoint_paths or ()]

@@ -55,9 +55,11 @@ class Coordinator:
             self.request_stop(error)
 
     def join(
-        self, threads: Sequence[threading.Thread] | None = None, stop_grace_period_secs: float = 120,
+        self,
+        threads: Sequence[threading.Thread] | None = None,
+        stop_grace_period_secs: float = 120,
         ignore_live_threads: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Wait for threads, then raise the error of the requested stop, if any."""
         waiting = [*(threads or ()), *self._threads]
         while any(item.is_alive() for item in waiting) and not self._stops.wait(0.01):
@@ -87,9 +89,13 @@ class LooperThread(threading.Thread):
 
     @api
     def __init__(
-        self, coord: Coordinator, timer_interval_secs: float | None, target: Callable[..., Any] | None = None,
-        args: Any = None, kwargs: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        coord: Coordinator,
+        timer_interval_secs: float | None,
+        target: Callable[..., Any] | None = None,
+        args: Any = None,
+        kwargs: Any = None,
+    ) -> None:
         super().__init__(daemon=True)
         self._coord, self._interval = coord, timer_interval_secs
         self._call, self._arguments, self._keywords = target, args or (), kwargs or {}
@@ -97,9 +103,12 @@ class LooperThread(threading.Thread):
 
     @staticmethod
     def loop(
-        coord: Coordinator, timer_interval_secs: float | None, target: Callable[..., Any], args: Any = None,
+        coord: Coordinator,
+        timer_interval_secs: float | None,
+        target: Callable[..., Any],
+        args: Any = None,
         kwargs: Any = None,
-    ) -> LooperThread:  # fmt: skip
+    ) -> LooperThread:
         """Return a running thread."""
         made = LooperThread(coord, timer_interval_secs, target, args, kwargs)
         made.start()

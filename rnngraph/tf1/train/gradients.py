@@ -122,9 +122,14 @@ class GradientProgram(FetchProgram):
         lowered = source.with_states(INNER, replaced.declared())
         self._names = tuple(f"gradient/{FOUND}{name}" for name in asked)
         compiled = CompiledGraph(
-            lowered.graph, "training", parts.options, source.described, replaced.wrt(()),
-            then=(replaced.replacing(lowered.placeholders),), recompute="auto",
-        )  # fmt: skip
+            lowered.graph,
+            "training",
+            parts.options,
+            source.described,
+            replaced.wrt(()),
+            then=(replaced.replacing(lowered.placeholders),),
+            recompute="auto",
+        )
         self._form = by_name(compiled, self._names)
 
     def values(self, session: Any, cut: Any, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
@@ -140,10 +145,16 @@ class GradientProgram(FetchProgram):
 
 @gives_tensors
 def gradients(
-    ys: Any, xs: Any, grad_ys: Any = None, name: str = "gradients", colocate_gradients_with_ops: bool = False,
-    gate_gradients: Any = False, aggregation_method: Any = None, stop_gradients: Any = None,
+    ys: Any,
+    xs: Any,
+    grad_ys: Any = None,
+    name: str = "gradients",
+    colocate_gradients_with_ops: bool = False,
+    gate_gradients: Any = False,
+    aggregation_method: Any = None,
+    stop_gradients: Any = None,
     unconnected_gradients: Any = None,
-) -> list[Tensor | None]:  # fmt: skip
+) -> list[Tensor | None]:
     """Return the derivative of the sum of ys by each of xs; None for those on which they do not depend."""
     if grad_ys is not None or stop_gradients is not None:
         raise ArgumentError("tf.gradients takes no grad_ys and no stop_gradients; multiply ys, or use tf.stop_gradient")
@@ -172,10 +183,18 @@ def stand_in(loss: Tensor, target: Node) -> Tensor:
     graph = get_default_graph()
     key = "stand-in", loss.node, target["slot"] if target.op == "parameter" else target
     if key not in graph.plans:
-        graph.plans[key] = TfTensor(make(
-            "input", where=user_line(), name="gradient", type=target.tensor, label="gradient",
-            serial=next(declared), unnamed=True, gradient=Derivative(loss, target),
-        ))  # fmt: skip
+        graph.plans[key] = TfTensor(
+            make(
+                "input",
+                where=user_line(),
+                name="gradient",
+                type=target.tensor,
+                label="gradient",
+                serial=next(declared),
+                unnamed=True,
+                gradient=Derivative(loss, target),
+            )
+        )
     found: Tensor = graph.plans[key]
     return found
 

@@ -40,11 +40,21 @@ OPTIMIZER_SUMMARIES = ("learning_rate", "loss", "gradients", "gradient_norm", "g
 
 @gives_tensors
 def optimize_loss(
-    loss: Tensor, global_step: Any, learning_rate: Any, optimizer: Any, gradient_noise_scale: Any = None,
-    gradient_multipliers: Any = None, clip_gradients: Any = None, learning_rate_decay_fn: Any = None,
-    update_ops: Any = None, variables: Any = None, name: str | None = None, summaries: Sequence[str] | None = None,
-    colocate_gradients_with_ops: bool = False, increment_global_step: bool = True,
-) -> Tensor:  # fmt: skip
+    loss: Tensor,
+    global_step: Any,
+    learning_rate: Any,
+    optimizer: Any,
+    gradient_noise_scale: Any = None,
+    gradient_multipliers: Any = None,
+    clip_gradients: Any = None,
+    learning_rate_decay_fn: Any = None,
+    update_ops: Any = None,
+    variables: Any = None,
+    name: str | None = None,
+    summaries: Sequence[str] | None = None,
+    colocate_gradients_with_ops: bool = False,
+    increment_global_step: bool = True,
+) -> Tensor:
     """Return the loss from before the step; fetching it takes a step.
 
     Args:

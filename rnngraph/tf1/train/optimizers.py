@@ -59,10 +59,16 @@ class Optimizer:
 
     @api
     def minimize(
-        self, loss: Tensor, global_step: Any = None, var_list: Any = None, gate_gradients: int = 1,
-        aggregation_method: Any = None, colocate_gradients_with_ops: bool = False, name: str | None = None,
+        self,
+        loss: Tensor,
+        global_step: Any = None,
+        var_list: Any = None,
+        gate_gradients: int = 1,
+        aggregation_method: Any = None,
+        colocate_gradients_with_ops: bool = False,
+        name: str | None = None,
         grad_loss: Any = None,
-    ) -> Operation:  # fmt: skip
+    ) -> Operation:
         """Return an operation that takes a step: computes and applies the gradients of a loss."""
         pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss)
         if all(gradient is None for gradient, _ in pairs):
@@ -71,9 +77,14 @@ class Optimizer:
 
     @api
     def compute_gradients(
-        self, loss: Tensor, var_list: Any = None, gate_gradients: int = 1, aggregation_method: Any = None,
-        colocate_gradients_with_ops: bool = False, grad_loss: Any = None,
-    ) -> list[Pair]:  # fmt: skip
+        self,
+        loss: Tensor,
+        var_list: Any = None,
+        gate_gradients: int = 1,
+        aggregation_method: Any = None,
+        colocate_gradients_with_ops: bool = False,
+        grad_loss: Any = None,
+    ) -> list[Pair]:
         """Return (gradient, variable) of each variable. The gradient is None if the loss does not depend on it."""
         graph = get_default_graph()
         found = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
@@ -148,9 +159,13 @@ class MomentumOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any, momentum: Any, use_locking: bool = False, name: str = "Momentum",
+        self,
+        learning_rate: Any,
+        momentum: Any,
+        use_locking: bool = False,
+        name: str = "Momentum",
         use_nesterov: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(use_locking, name)
         self._numbers, self._nesterov = {"rate": learning_rate, "momentum": momentum}, bool(use_nesterov)
 
@@ -168,9 +183,14 @@ class AdamOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, epsilon: Any = 1e-08,
-        use_locking: bool = False, name: str = "Adam",
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any = 0.001,
+        beta1: Any = 0.9,
+        beta2: Any = 0.999,
+        epsilon: Any = 1e-08,
+        use_locking: bool = False,
+        name: str = "Adam",
+    ) -> None:
         super().__init__(use_locking, name)
         self._numbers = {"rate": learning_rate, "beta1": beta1, "beta2": beta2, "epsilon": epsilon}
 
@@ -199,9 +219,15 @@ class RMSPropOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any, decay: Any = 0.9, momentum: Any = 0.0, epsilon: Any = 1e-10,
-        use_locking: bool = False, centered: bool = False, name: str = "RMSProp",
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any,
+        decay: Any = 0.9,
+        momentum: Any = 0.0,
+        epsilon: Any = 1e-10,
+        use_locking: bool = False,
+        centered: bool = False,
+        name: str = "RMSProp",
+    ) -> None:
         super().__init__(use_locking, name)
         self._numbers = {"rate": learning_rate, "decay": decay, "momentum": momentum, "epsilon": epsilon}
         self._centered = bool(centered)
@@ -220,9 +246,12 @@ class AdagradOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any, initial_accumulator_value: float = 0.1, use_locking: bool = False,
+        self,
+        learning_rate: Any,
+        initial_accumulator_value: float = 0.1,
+        use_locking: bool = False,
         name: str = "Adagrad",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(use_locking, name)
         self._rate, self._start = learning_rate, _above(initial_accumulator_value, "initial_accumulator_value")
 
@@ -240,9 +269,13 @@ class AdadeltaOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any = 0.001, rho: Any = 0.95, epsilon: Any = 1e-08, use_locking: bool = False,
+        self,
+        learning_rate: Any = 0.001,
+        rho: Any = 0.95,
+        epsilon: Any = 1e-08,
+        use_locking: bool = False,
         name: str = "Adadelta",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(use_locking, name)
         self._numbers = {"rate": learning_rate, "rho": rho, "epsilon": epsilon}
 
@@ -260,11 +293,18 @@ class FtrlOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any, learning_rate_power: float = -0.5, initial_accumulator_value: float = 0.1,
-        l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0, use_locking: bool = False,
-        name: str = "Ftrl", accum_name: str | None = None, linear_name: str | None = None,
+        self,
+        learning_rate: Any,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        use_locking: bool = False,
+        name: str = "Ftrl",
+        accum_name: str | None = None,
+        linear_name: str | None = None,
         l2_shrinkage_regularization_strength: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(use_locking, name)
         if accum_name is not None or linear_name is not None:
             raise ArgumentError(
@@ -276,9 +316,10 @@ class FtrlOptimizer(Optimizer):
         self._rule = rules.Ftrl(
             start=_above(initial_accumulator_value, "initial_accumulator_value"),
             exponent=rounded(learning_rate_power),
-            l1=_strength("l1", l1_regularization_strength), l2=_strength("l2", l2_regularization_strength),
+            l1=_strength("l1", l1_regularization_strength),
+            l2=_strength("l2", l2_regularization_strength),
             shrinkage=_strength("l2_shrinkage", l2_shrinkage_regularization_strength),
-        )  # fmt: skip
+        )
 
     def rule(self) -> Rule:
         return self._rule
@@ -292,9 +333,13 @@ class ProximalGradientDescentOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any, l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0,
-        use_locking: bool = False, name: str = "ProximalGradientDescent",
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        use_locking: bool = False,
+        name: str = "ProximalGradientDescent",
+    ) -> None:
         super().__init__(use_locking, name)
         self._rate, l1 = learning_rate, _strength("l1", l1_regularization_strength)
         self._rule = rules.ProximalGradientDescent(l1=l1, l2=_strength("l2", l2_regularization_strength))
@@ -313,15 +358,21 @@ class ProximalAdagradOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any, initial_accumulator_value: float = 0.1, l1_regularization_strength: float = 0.0,
-        l2_regularization_strength: float = 0.0, use_locking: bool = False, name: str = "ProximalAdagrad",
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        use_locking: bool = False,
+        name: str = "ProximalAdagrad",
+    ) -> None:
         super().__init__(use_locking, name)
         self._rate = learning_rate
         self._rule = rules.ProximalAdagrad(
             start=_above(initial_accumulator_value, "initial_accumulator_value"),
-            l1=_strength("l1", l1_regularization_strength), l2=_strength("l2", l2_regularization_strength),
-        )  # fmt: skip
+            l1=_strength("l1", l1_regularization_strength),
+            l2=_strength("l2", l2_regularization_strength),
+        )
 
     def rule(self) -> Rule:
         return self._rule
@@ -337,10 +388,15 @@ class AdagradDAOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any, global_step: Any, initial_gradient_squared_accumulator_value: float = 0.1,
-        l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0, use_locking: bool = False,
+        self,
+        learning_rate: Any,
+        global_step: Any,
+        initial_gradient_squared_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        use_locking: bool = False,
         name: str = "AdagradDA",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(use_locking, name)
         start = _above(initial_gradient_squared_accumulator_value, "initial_gradient_squared_accumulator_value")
         self._numbers = {"rate": learning_rate, "count": functions.cast(global_step, "float32") + 1.0}

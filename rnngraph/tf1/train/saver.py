@@ -31,12 +31,23 @@ class Saver:
 
     @api
     def __init__(
-        self, var_list: Any = None, reshape: bool = False, sharded: bool = False, max_to_keep: int | None = 5,
-        keep_checkpoint_every_n_hours: float = 10000.0, name: str | None = None, restore_sequentially: bool = False,
-        saver_def: Any = None, builder: Any = None, defer_build: bool = False, allow_empty: bool = False,
-        write_version: Any = 2, pad_step_number: bool = False, save_relative_paths: bool = False,
+        self,
+        var_list: Any = None,
+        reshape: bool = False,
+        sharded: bool = False,
+        max_to_keep: int | None = 5,
+        keep_checkpoint_every_n_hours: float = 10000.0,
+        name: str | None = None,
+        restore_sequentially: bool = False,
+        saver_def: Any = None,
+        builder: Any = None,
+        defer_build: bool = False,
+        allow_empty: bool = False,
+        write_version: Any = 2,
+        pad_step_number: bool = False,
+        save_relative_paths: bool = False,
         filename: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         found = get_default_graph().global_variables() if var_list is None else var_list
         if not isinstance(found, Mapping | list | tuple | set):
             raise DtypeError(f"tf.train.Saver takes a list of variables, or a dict of them, not {shown(found)}")
@@ -65,10 +76,17 @@ class Saver:
 
     @api
     def save(
-        self, sess: Any, save_path: str, global_step: Any = None, latest_filename: str | None = None,
-        meta_graph_suffix: str = "meta", write_meta_graph: bool = True, write_state: bool = True,
-        strip_default_attrs: bool = False, save_debug_info: bool = False,
-    ) -> str:  # fmt: skip
+        self,
+        sess: Any,
+        save_path: str,
+        global_step: Any = None,
+        latest_filename: str | None = None,
+        meta_graph_suffix: str = "meta",
+        write_meta_graph: bool = True,
+        write_state: bool = True,
+        strip_default_attrs: bool = False,
+        save_debug_info: bool = False,
+    ) -> str:
         """Write a checkpoint. Returns its prefix, which ends with ``-global_step`` if that is set.
 
         No ``.meta`` file is written, because there is no graph of TensorFlow's.

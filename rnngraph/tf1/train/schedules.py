@@ -89,9 +89,13 @@ def _parts(learning_rate: Any, step: Any, decay_steps: Any, staircase: bool) -> 
 
 @gives_tensors
 def exponential_decay(
-    learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
+    learning_rate: Any,
+    global_step: Any,
+    decay_steps: Any,
+    decay_rate: Any,
+    staircase: bool = False,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return learning_rate · decay_rate ^ (step / decay_steps)."""
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
     return rate * _power(decay_rate, passed)
@@ -99,9 +103,13 @@ def exponential_decay(
 
 @gives_tensors
 def natural_exp_decay(
-    learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
+    learning_rate: Any,
+    global_step: Any,
+    decay_steps: Any,
+    decay_rate: Any,
+    staircase: bool = False,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return learning_rate · exp(−decay_rate · step / decay_steps)."""
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
     return rate * _wide(functions.exp, -passed * _like(decay_rate, rate))
@@ -109,9 +117,13 @@ def natural_exp_decay(
 
 @gives_tensors
 def inverse_time_decay(
-    learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
+    learning_rate: Any,
+    global_step: Any,
+    decay_steps: Any,
+    decay_rate: Any,
+    staircase: bool = False,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return learning_rate / (1 + decay_rate · step / decay_steps)."""
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
     return rate / (1.0 + passed * _like(decay_rate, rate))
@@ -119,9 +131,14 @@ def inverse_time_decay(
 
 @gives_tensors
 def polynomial_decay(
-    learning_rate: Any, global_step: Any, decay_steps: Any, end_learning_rate: float = 0.0001, power: float = 1.0,
-    cycle: bool = False, name: str | None = None,
-) -> Tensor:  # fmt: skip
+    learning_rate: Any,
+    global_step: Any,
+    decay_steps: Any,
+    end_learning_rate: float = 0.0001,
+    power: float = 1.0,
+    cycle: bool = False,
+    name: str | None = None,
+) -> Tensor:
     """Return a rate that falls from learning_rate to end_learning_rate as (1 − step / decay_steps) ^ power."""
     if cycle:
         raise ArgumentError("tf.train.polynomial_decay: cycle=True is not offered")

@@ -70,14 +70,28 @@ class Supervisor:
 
     @api
     def __init__(
-        self, graph: Any = None, ready_op: Any = USE_DEFAULT, ready_for_local_init_op: Any = USE_DEFAULT,
-        is_chief: bool = True, init_op: Any = USE_DEFAULT, init_feed_dict: Any = None, local_init_op: Any = USE_DEFAULT,
-        logdir: str | None = None, summary_op: Any = USE_DEFAULT, saver: Any = USE_DEFAULT,
-        global_step: Any = USE_DEFAULT, save_summaries_secs: float = 120, save_model_secs: float = 600,
-        recovery_wait_secs: float = 30, stop_grace_secs: float = 120, checkpoint_basename: str = "model.ckpt",
-        session_manager: Any = None, summary_writer: Any = USE_DEFAULT, init_fn: Any = None,
+        self,
+        graph: Any = None,
+        ready_op: Any = USE_DEFAULT,
+        ready_for_local_init_op: Any = USE_DEFAULT,
+        is_chief: bool = True,
+        init_op: Any = USE_DEFAULT,
+        init_feed_dict: Any = None,
+        local_init_op: Any = USE_DEFAULT,
+        logdir: str | None = None,
+        summary_op: Any = USE_DEFAULT,
+        saver: Any = USE_DEFAULT,
+        global_step: Any = USE_DEFAULT,
+        save_summaries_secs: float = 120,
+        save_model_secs: float = 600,
+        recovery_wait_secs: float = 30,
+        stop_grace_secs: float = 120,
+        checkpoint_basename: str = "model.ckpt",
+        session_manager: Any = None,
+        summary_writer: Any = USE_DEFAULT,
+        init_fn: Any = None,
         local_init_run_options: Any = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.graph = get_default_graph() if graph is None else graph
         with self.graph.as_default():
             self.init_op = global_variables_initializer() if _is_default(init_op) else init_op
@@ -101,9 +115,12 @@ class Supervisor:
 
     @contextmanager
     def managed_session(
-        self, master: str = "", config: Any = None, start_standard_services: bool = True,
+        self,
+        master: str = "",
+        config: Any = None,
+        start_standard_services: bool = True,
         close_summary_writer: bool = True,
-    ) -> Iterator[Session]:  # fmt: skip
+    ) -> Iterator[Session]:
         """Open a session whose variables have values. The end of data ends the block without an error."""
         session = self.prepare_or_wait_for_session(master, config, start_standard_services=start_standard_services)
         try:
@@ -116,9 +133,13 @@ class Supervisor:
             session.close()
 
     def prepare_or_wait_for_session(
-        self, master: str = "", config: Any = None, wait_for_checkpoint: bool = False, max_wait_secs: float = 7200,
+        self,
+        master: str = "",
+        config: Any = None,
+        wait_for_checkpoint: bool = False,
+        max_wait_secs: float = 7200,
         start_standard_services: bool = True,
-    ) -> Session:  # fmt: skip
+    ) -> Session:
         """Return a session whose variables have the values of the latest checkpoint, or initial ones."""
         session = SavingSession(master, self.graph, config)
         self.coord.clear_stop()
@@ -280,9 +301,14 @@ class MonitoredSession:
     """
 
     def __init__(
-        self, directory: str | None, hooks: Sequence[Any], save_secs: float | None, save_steps: int | None,
-        summary_steps: int | None, config: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        directory: str | None,
+        hooks: Sequence[Any],
+        save_secs: float | None,
+        save_steps: int | None,
+        summary_steps: int | None,
+        config: Any = None,
+    ) -> None:
         self._hooks = list(hooks or ())
         for hook in self._hooks:
             hook.begin()
@@ -364,12 +390,22 @@ class MonitoredSession:
 
 @api
 def monitored_training_session(
-    master: str = "", is_chief: bool = True, checkpoint_dir: str | None = None, scaffold: Any = None, hooks: Any = None,
-    chief_only_hooks: Any = None, save_checkpoint_secs: Any = USE_DEFAULT, save_summaries_steps: Any = USE_DEFAULT,
-    save_summaries_secs: Any = USE_DEFAULT, config: Any = None, stop_grace_period_secs: float = 120,
-    log_step_count_steps: int = 100, max_wait_secs: float = 7200, save_checkpoint_steps: Any = USE_DEFAULT,
+    master: str = "",
+    is_chief: bool = True,
+    checkpoint_dir: str | None = None,
+    scaffold: Any = None,
+    hooks: Any = None,
+    chief_only_hooks: Any = None,
+    save_checkpoint_secs: Any = USE_DEFAULT,
+    save_summaries_steps: Any = USE_DEFAULT,
+    save_summaries_secs: Any = USE_DEFAULT,
+    config: Any = None,
+    stop_grace_period_secs: float = 120,
+    log_step_count_steps: int = 100,
+    max_wait_secs: float = 7200,
+    save_checkpoint_steps: Any = USE_DEFAULT,
     summary_dir: Any = None,
-) -> MonitoredSession:  # fmt: skip
+) -> MonitoredSession:
     """``tf.train.MonitoredTrainingSession``: by default saves checkpoints every 600 s and summaries every 100 steps."""
     steps = None if _is_default(save_checkpoint_steps) else save_checkpoint_steps
     seconds = (600 if steps is None else None) if _is_default(save_checkpoint_secs) else save_checkpoint_secs

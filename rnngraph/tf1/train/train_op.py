@@ -41,9 +41,14 @@ class TrainOp(Step):
     """
 
     def __init__(
-        self, rule: Rule, numbers: Mapping[str, Any], kept: Kept, pairs: Sequence[tuple[Tensor, Variable]],
-        global_step: Any, name: str,
-    ) -> None:  # fmt: skip
+        self,
+        rule: Rule,
+        numbers: Mapping[str, Any],
+        kept: Kept,
+        pairs: Sequence[tuple[Tensor, Variable]],
+        global_step: Any,
+        name: str,
+    ) -> None:
         self.rule, self.kept, self.pairs = rule, kept, list(pairs)
         fixed = {name: item for name, item in numbers.items() if not callable(item) and not isinstance(item, Tensor)}
         rule.present.update((name, rounded(item)) for name, item in fixed.items())

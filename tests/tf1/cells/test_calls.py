@@ -89,8 +89,11 @@ def test_scopes_and_objects_name_variables() -> None:
             step(tf.nn.rnn_cell.LSTMCell(2, reuse=True))
     kernels = [variable.op.name for variable in tf.global_variables() if variable.op.name.endswith("gates/kernel")]
     assert [name.removesuffix("/gates/kernel") for name in kernels] == [
-        "gru_cell", "gru_cell_1", "named", "again/gru_cell",
-    ]  # fmt: skip
+        "gru_cell",
+        "gru_cell_1",
+        "named",
+        "again/gru_cell",
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:.*drops units")

@@ -77,9 +77,10 @@ def test_a_loop_is_compiled_saved_interpreted(tmp_path: Any) -> None:
 def test_a_loop_ends_by_what_it_computes(session: Any) -> None:
     limit = tf.placeholder(tf.float32, [])
     count, value, array = tf.while_loop(
-        lambda i, v, a: v < limit, lambda i, v, a: (i + 1, v * 2.0, a.write(i, v)),
+        lambda i, v, a: v < limit,
+        lambda i, v, a: (i + 1, v * 2.0, a.write(i, v)),
         (3, 1.0, tf.TensorArray(tf.float32, 9)),
-    )  # fmt: skip
+    )
     for at in (0.5, 1.5, 8.0, 9.0, 1e9):
         expected = [1.0]
         while expected[-1] < at and len(expected) < 7:
@@ -98,12 +99,16 @@ def test_bounds_of_loops(session: Any) -> None:
         return tf.while_loop(cond, lambda i, s: (i + 1, s + 0.5), (tf.constant(2), tf.constant(0.0)), **options)[0]
 
     counts = [
-        steps(lambda i, s: i < 6), steps(lambda i, s: i <= 6), steps(lambda i, s: tf.less(i, tf.shape(x)[0] + 1)),
-        steps(lambda i, s: tf.logical_and(i < 9, i < 5)), steps(lambda i, s: i < 1),
+        steps(lambda i, s: i < 6),
+        steps(lambda i, s: i <= 6),
+        steps(lambda i, s: tf.less(i, tf.shape(x)[0] + 1)),
+        steps(lambda i, s: tf.logical_and(i < 9, i < 5)),
+        steps(lambda i, s: i < 1),
         steps(lambda i, s: s < 1.6, maximum_iterations=9),
-        steps(lambda i, s: True, maximum_iterations=3), steps(lambda i, s: tf.logical_and(i < tf.shape(x)[0], i < 5)),
+        steps(lambda i, s: True, maximum_iterations=3),
+        steps(lambda i, s: tf.logical_and(i < tf.shape(x)[0], i < 5)),
         steps(lambda i, s: i < 8, maximum_iterations=tf.shape(x)[0]),
-    ]  # fmt: skip
+    ]
     assert session.run(counts, {x: np.zeros((6, 5))}) == [6, 7, 7, 5, 2, 6, 5, 5, 8]
     assert session.run(counts[2], {x: np.zeros((25, 5))}) == 26
 
@@ -161,7 +166,8 @@ REFUSED: dict[str, Any] = {
         lambda i, a: i < 3, lambda i, a: (i + 1, a.write(i * 2, 1.0)), (1, tf.TensorArray(tf.float32, 9))
     ),
     "known at run time only": lambda: tf.while_loop(
-        lambda i, v, a: tf.logical_and(i < 3, v < 9.0), lambda i, v, a: (i + 1, v, a.write(i, v)),
+        lambda i, v, a: tf.logical_and(i < 3, v < 9.0),
+        lambda i, v, a: (i + 1, v, a.write(i, v)),
         (0, 1.0, tf.TensorArray(tf.float32, 0, dynamic_size=True)),
     ),
     "of 2; give it a size that fits": lambda: tf.while_loop(
@@ -173,7 +179,7 @@ REFUSED: dict[str, Any] = {
     "is a function": lambda: tf.scan("fn", X),
     "has none": lambda: tf.map_fn(lambda v: v, 3.0),
     "tf.gradients within": lambda: tf.map_fn(lambda v: tf.gradients(tf.reduce_sum(v * v), v)[0], tf.constant(X)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("message", REFUSED)

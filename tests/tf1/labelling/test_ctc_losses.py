@@ -36,9 +36,16 @@ def test_losses_decoded_classes_and_distances() -> None:
     (decoded,), score = tf.nn.ctc_greedy_decoder(x, n)
     distances = tf.edit_distance(tf.cast(decoded, tf.int32), labels, normalize=False)
     fetches = [
-        losses, tf.gradients(tf.reduce_sum(losses), [x])[0], decoded, score, distances,
-        tf.sparse_tensor_to_dense(decoded, default_value=-1), tf.sparse.to_dense(labels, -1), labels, decoded.values,
-    ]  # fmt: skip
+        losses,
+        tf.gradients(tf.reduce_sum(losses), [x])[0],
+        decoded,
+        score,
+        distances,
+        tf.sparse_tensor_to_dense(decoded, default_value=-1),
+        tf.sparse.to_dense(labels, -1),
+        labels,
+        decoded.values,
+    ]
     feed = {x: LOGITS, n: LENGTHS, labels: SPARSE}
     with tf.Session() as session:
         found, gradient, sparse, scores, distances, dense, given, fed, values = session.run(fetches, feed)
@@ -73,9 +80,11 @@ def by_our_own(padded: np.ndarray) -> Any:
     losses = rg.ctc_loss(labels, logits, counts, steps, blank_index=CLASSES - 1, reduction="none")
     program = rg.compile({"losses": losses}, loss=rg.reduce_sum(losses))
     feeds = {
-        "logits": LOGITS.transpose(1, 0, 2), "labels": padded, "counts": np.array([len(row) for row in ROWS]),
+        "logits": LOGITS.transpose(1, 0, 2),
+        "labels": padded,
+        "counts": np.array([len(row) for row in ROWS]),
         "steps": LENGTHS,
-    }  # fmt: skip
+    }
     total, slopes = program.training.gradients(feeds, wrt=["logits"])
     return total, slopes["logits"]
 

@@ -20,13 +20,20 @@ CLASSES = {path: text for path, text in RECORDED.items() if path != "tensorflow"
 
 
 OTHERS = {
-    "DType": "programs take tf.float32", "device": "takes whatever it is given", "container": "as device",
-    "colocate_with": "as device", "get_local_variable": "takes the rest as get_variable does",
-    "matrix_diag": "has the main diagonal", "matrix_diag_part": "as matrix_diag",
-    "gfile.Exists": "io.gfile.exists has path", "Operation": "no program makes one", "Tensor": "as Operation",
-    "VariableScope": "as Operation", "train.NewCheckpointReader": "its argument has another name",
+    "DType": "programs take tf.float32",
+    "device": "takes whatever it is given",
+    "container": "as device",
+    "colocate_with": "as device",
+    "get_local_variable": "takes the rest as get_variable does",
+    "matrix_diag": "has the main diagonal",
+    "matrix_diag_part": "as matrix_diag",
+    "gfile.Exists": "io.gfile.exists has path",
+    "Operation": "no program makes one",
+    "Tensor": "as Operation",
+    "VariableScope": "as Operation",
+    "train.NewCheckpointReader": "its argument has another name",
     "train.update_checkpoint_state": "keeps no times",
-}  # fmt: skip
+}
 """Functions with other arguments, and why."""
 
 

@@ -150,7 +150,7 @@ def test_mistakes_with_files(tmp_path: Path) -> None:
         (lambda: tf.gfile.Copy(str(path), str(tmp_path / "y")), "overwrite"),
         (lambda: tf.gfile.Exists("gs://bucket/x"), "another machine"),
         (lambda: tf.gfile.Remove(3), "no path"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(rg.RnnGraphError, match=message):
             call()
     with pytest.raises(tf.errors.NotFoundError):
@@ -165,8 +165,10 @@ def test_messages(caplog: pytest.LogCaptureFixture) -> None:
     tf.logging.warn("plain 100%")
     tf.logging.log(tf.logging.ERROR, "wrong")
     assert [(item.levelname, item.getMessage()) for item in caplog.records] == [
-        ("INFO", "step 3 of ten"), ("WARNING", "plain 100%"), ("ERROR", "wrong"),
-    ]  # fmt: skip
+        ("INFO", "step 3 of ten"),
+        ("WARNING", "plain 100%"),
+        ("ERROR", "wrong"),
+    ]
     assert tf.logging.get_verbosity() == logging.INFO
     with pytest.raises(rg.DtypeError, match="does not fit"):
         tf.logging.info("%d", "x")

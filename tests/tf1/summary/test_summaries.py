@@ -165,7 +165,7 @@ def test_mistakes(tmp_path: Path) -> None:
         (lambda: tf.Summary.FromString(b"\xff\xff"), "are no tf.Summary"),
         (lambda: tf.summary.FileWriter(str(tmp_path / "file")), "can't write"),
         (lambda: tf.summary.audio, "fetch the value"),
-    ):  # fmt: skip
+    ):
         with pytest.raises((rg.RnnGraphError, AttributeError), match=message):
             call()
     with tf.Session() as session:

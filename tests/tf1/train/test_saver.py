@@ -110,8 +110,12 @@ def test_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             saver.save(sess, os.path.join("run", 'a"b\\'), global_step=step)
     assert saver.last_checkpoints == ['run/a"b\\-2', 'run/a"b\\-3']
     assert sorted(os.listdir("run")) == [
-        'a"b\\-2.data-00000-of-00001', 'a"b\\-2.index', 'a"b\\-3.data-00000-of-00001', 'a"b\\-3.index', "checkpoint",
-    ]  # fmt: skip
+        'a"b\\-2.data-00000-of-00001',
+        'a"b\\-2.index',
+        'a"b\\-3.data-00000-of-00001',
+        'a"b\\-3.index',
+        "checkpoint",
+    ]
     state = tf.train.get_checkpoint_state("run")
     assert state is not None
     assert state.model_checkpoint_path == tf.train.latest_checkpoint("run") == 'run/a"b\\-3'

@@ -203,9 +203,20 @@ def dtype_name(number: int) -> str | None:
 
 
 _DTYPES: Mapping[int, str] = {
-    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
-    11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
-}  # fmt: skip
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    4: "uint16",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+    12: "uint32",
+    13: "uint64",
+    16: "bfloat16",
+}
 
 
 class ArrayReader:
@@ -255,9 +266,12 @@ class ArrayReader:
     def _listed(self, proto: messages.Tensor, dtype: str) -> np.ndarray:
         """Return numbers that a message lists one by one."""
         field_name = {
-            "float32": "float_data", "float64": "double_data", "int64": "int64_data",
-            "uint32": "uint64_data", "uint64": "uint64_data",
-        }.get(dtype, "int32_data")  # fmt: skip
+            "float32": "float_data",
+            "float64": "double_data",
+            "int64": "int64_data",
+            "uint32": "uint64_data",
+            "uint64": "uint64_data",
+        }.get(dtype, "int32_data")
         numbers: np.ndarray = getattr(proto, field_name)
         if not numbers.size:
             return np.zeros(0, np.uint16 if dtype == "bfloat16" else dtype)

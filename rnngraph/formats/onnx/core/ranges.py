@@ -106,8 +106,8 @@ def _of_known(x: Known) -> Range | None:
 def parts_of(tensors: Tensors, x: Operand) -> list[Operand] | None:
     """Return the entries of the last axis of x as separate values, or None if they are unknown."""
     *ahead, count = shape_of(x)
-    if count == 1 or isinstance(x, Known):
-        return [tensors.index(x, [*[slice(None)] * len(ahead), entry]) for entry in range(count)]  # type: ignore[arg-type]
+    if isinstance(count, int) and (count == 1 or isinstance(x, Known)):
+        return [tensors.index(x, [*[slice(None)] * len(ahead), entry]) for entry in range(count)]
     note = tensors.note(x) if isinstance(x, Value) else None
     if note is None or note.by != len(ahead) or note.kind not in ("stack", "concat"):
         return None

@@ -78,7 +78,9 @@ class _Proving:
     def compare(self, relation: Relation, left: Dim, right: Dim) -> Undecided:
         if relation is operator.eq:
             return Undecided(left, right)
-        raise UnreadableError(f"it compares the sizes {dim_text(left)} and {dim_text(right)}, whose order depends on the call")
+        raise UnreadableError(
+            f"it compares the sizes {dim_text(left)} and {dim_text(right)}, whose order depends on the call"
+        )
 
 
 ARITHMETIC = Arithmetic(_Proving())

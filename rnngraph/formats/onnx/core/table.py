@@ -60,9 +60,14 @@ class Call:
     """Node with its inputs; absent ones are None. ``opset`` is the version of the node's domain."""
 
     def __init__(
-        self, node: Node, inputs: Sequence[Operand | Deferred | None], opset: int, tensors: Tensors,
-        arrays: ArrayReader, branches: Branches,
-    ) -> None:  # fmt: skip
+        self,
+        node: Node,
+        inputs: Sequence[Operand | Deferred | None],
+        opset: int,
+        tensors: Tensors,
+        arrays: ArrayReader,
+        branches: Branches,
+    ) -> None:
         self.node, self.inputs, self.opset, self.tensors = node, inputs, opset, tensors
         self._arrays, self._branches = arrays, branches
 

@@ -117,9 +117,10 @@ class Tensors(Values):
         if total(target) != total(own) and (remedy := _remedy(own, target)):
             raise UnreadableError(f"it reshapes {texts(own)} to {texts(target)}{remedy}")
         if isinstance(x, Known):
-            if not all(isinstance(dim, int) for dim in target):
+            sizes = [dim for dim in target if isinstance(dim, int)]
+            if len(sizes) != len(target):
                 raise UnreadableError(f"it reshapes an array of the file to open sizes, {texts(target)}")
-            return Known(x.array.reshape(target), x.dtype)  # type: ignore[arg-type]
+            return Known(x.array.reshape(sizes), x.dtype)
         if isinstance(x, Expanded):
             if isinstance(x.source, Known) and x.source.array.size == 1:
                 return Expanded(Known(x.source.array.reshape(()), x.source.dtype), target)
@@ -227,7 +228,9 @@ class Tensors(Values):
     def _joined_known(self, items: Sequence[Known], axis: int) -> Known:
         check_count(sum(item.array.size for item in items))
         if len({item.dtype for item in items}) > 1:
-            raise UnreadableError(f"it concatenates arrays of {' and '.join(dict.fromkeys(item.dtype for item in items))}")
+            raise UnreadableError(
+                f"it concatenates arrays of {' and '.join(dict.fromkeys(item.dtype for item in items))}"
+            )
         if any(item.is_symbolic for item in items):
             return known(np.concatenate([item.array.astype(object) for item in items], axis), items[0].dtype)
         return known(np.concatenate([item.array for item in items], axis), items[0].dtype)
@@ -327,8 +330,9 @@ class Tensors(Values):
             before = [index[note.by.index(axis)] for axis in range(len(note.by))]
             return self.transposed(self._cut(note.parts[0], before), note.by)
         if note is not None and note.kind == "slice" and cut == [note.by[0]] and isinstance(index[cut[0]], int):
-            inner = list(index)
-            inner[cut[0]] = range(shape_of(value)[cut[0]])[index[cut[0]]] + note.by[1]  # type: ignore[arg-type]
+            inner, size = list(index), shape_of(value)[cut[0]]
+            assert isinstance(size, int), "slices with an open size have no note"
+            inner[cut[0]] = range(size)[index[cut[0]]] + note.by[1]
             return self._cut(note.parts[0], inner)
         return self._cut(value, index)
 

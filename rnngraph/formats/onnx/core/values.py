@@ -22,9 +22,15 @@ from .sizes import UnreadableError, part_of
 MAX_WRITTEN = 16
 """Maximum entries of an integer array that is written into a script; longer ones are stored with the weights."""
 STORAGE_DTYPES = {
-    "float16": "float32", "bfloat16": "float32", "int8": "int32", "int16": "int32", "uint8": "int32",
-    "uint16": "int32", "uint32": "int64", "uint64": "int64",
-}  # fmt: skip
+    "float16": "float32",
+    "bfloat16": "float32",
+    "int8": "int32",
+    "int16": "int32",
+    "uint8": "int32",
+    "uint16": "int32",
+    "uint32": "int64",
+    "uint64": "int64",
+}
 """Dtype in rnngraph for dtypes of a file that it lacks."""
 
 

@@ -53,7 +53,9 @@ class Part:
     def width(self) -> int:
         size = product(dim for axis, dim in enumerate(self.shape) if axis != self.axis)
         if not isinstance(size, int):
-            raise UnreadableError(f"a value of shape {texts(self.shape)} in a loop has an open size beside that of the rows")
+            raise UnreadableError(
+                f"a value of shape {texts(self.shape)} in a loop has an open size beside that of the rows"
+            )
         return size
 
     def _order(self) -> list[int]:

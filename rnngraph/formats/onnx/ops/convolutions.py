@@ -44,7 +44,9 @@ def _causal(call: Call) -> Outputs:
     kernel, bias = call.array(1, "its kernel"), _bias(call)
     last, others = bool(call.whole("channels_last", 0)), ("state_window", "state_update_capacity", "state_length")
     if call.rank() != 3 or kernel.ndim != 3 or kernel.shape[1] != 1:
-        raise UnreadableError(f"its input {texts(call.shape())} and kernel {list(kernel.shape)} have more than one spatial axis")
+        raise UnreadableError(
+            f"its input {texts(call.shape())} and kernel {list(kernel.shape)} have more than one spatial axis"
+        )
     for name in (*others, "input_channels", "input_channel_offset"):
         if call.whole(name, 0):
             raise UnreadableError(f"attribute {name} is not supported")

@@ -34,19 +34,48 @@ from ..core.table import Call, Outputs, reads
 from ..core.values import STORAGE_DTYPES, shortest, storage_dtype
 
 _UNARY: Mapping[str, Callable[..., Any]] = {
-    "Abs": basic.abs, "Sqrt": basic.sqrt, "Exp": basic.exp, "Log": basic.log, "Sin": basic.sin, "Cos": basic.cos,
-    "Atan": basic.atan, "Erf": basic.erf, "Sign": basic.sign, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid,
-    "Relu": activations.relu, "Softplus": activations.softplus, "Softsign": activations.softsign,
-    "Not": basic.logical_not, "Reciprocal": powers.reciprocal, "Mish": activations.mish, "Sinh": hyperbolic.sinh,
-    "Cosh": hyperbolic.cosh, "Tan": angles.tan, "Floor": rounding.floor, "Ceil": rounding.ceil, "Round": rounding.round,
-    "HardSwish": activations.hard_swish, "Asin": angles.asin, "Acos": angles.acos, "Asinh": hyperbolic.asinh,
-    "Acosh": hyperbolic.acosh, "Atanh": hyperbolic.atanh, "IsNaN": numbers.isnan,
-}  # fmt: skip
+    "Abs": basic.abs,
+    "Sqrt": basic.sqrt,
+    "Exp": basic.exp,
+    "Log": basic.log,
+    "Sin": basic.sin,
+    "Cos": basic.cos,
+    "Atan": basic.atan,
+    "Erf": basic.erf,
+    "Sign": basic.sign,
+    "Tanh": basic.tanh,
+    "Sigmoid": basic.sigmoid,
+    "Relu": activations.relu,
+    "Softplus": activations.softplus,
+    "Softsign": activations.softsign,
+    "Not": basic.logical_not,
+    "Reciprocal": powers.reciprocal,
+    "Mish": activations.mish,
+    "Sinh": hyperbolic.sinh,
+    "Cosh": hyperbolic.cosh,
+    "Tan": angles.tan,
+    "Floor": rounding.floor,
+    "Ceil": rounding.ceil,
+    "Round": rounding.round,
+    "HardSwish": activations.hard_swish,
+    "Asin": angles.asin,
+    "Acos": angles.acos,
+    "Asinh": hyperbolic.asinh,
+    "Acosh": hyperbolic.acosh,
+    "Atanh": hyperbolic.atanh,
+    "IsNaN": numbers.isnan,
+}
 _SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
 _BINARY: Mapping[str, Callable[..., Any]] = {
-    "Max": basic.maximum, "Min": basic.minimum, "Equal": basic.equal, "Less": basic.less, "Greater": basic.greater,
-    "And": basic.logical_and, "Or": basic.logical_or, "Xor": basic.logical_xor,
-}  # fmt: skip
+    "Max": basic.maximum,
+    "Min": basic.minimum,
+    "Equal": basic.equal,
+    "Less": basic.less,
+    "Greater": basic.greater,
+    "And": basic.logical_and,
+    "Or": basic.logical_or,
+    "Xor": basic.logical_xor,
+}
 
 
 _WHOLE_PARTS: Mapping[str, Callable[[Any, int], Any]] = {"Ceil": ceil_divide, "Floor": floor_divide}

@@ -19,10 +19,18 @@ from .products import gemm, product_of
 
 E = "com.microsoft"
 _ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
-    "Relu": activations.relu, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid, "LeakyRelu": activations.leaky_relu,
-    "Clip": basic.clip, "HardSigmoid": activations.hard_sigmoid, "Elu": activations.elu, "Selu": activations.selu,
-    "Softplus": activations.softplus, "Softsign": activations.softsign, "ThresholdedRelu": thresholded_relu,
-}  # fmt: skip
+    "Relu": activations.relu,
+    "Tanh": basic.tanh,
+    "Sigmoid": basic.sigmoid,
+    "LeakyRelu": activations.leaky_relu,
+    "Clip": basic.clip,
+    "HardSigmoid": activations.hard_sigmoid,
+    "Elu": activations.elu,
+    "Selu": activations.selu,
+    "Softplus": activations.softplus,
+    "Softsign": activations.softsign,
+    "ThresholdedRelu": thresholded_relu,
+}
 
 
 def _activated(call: Call, x: Operand, numbers: list[Any]) -> Outputs:

@@ -125,7 +125,9 @@ def _slice(call: Call) -> Outputs:
             x = _whole_groups(call, x, place, group)
         elif isinstance(size, Size) and _begins_before_end(size, start, stop, step):
             if _near_or_none(stop, step, False) is not None:
-                raise UnreadableError(f"it slices backwards from {start} to {stop} of an axis of open size; fix the size")
+                raise UnreadableError(
+                    f"it slices backwards from {start} to {stop} of an axis of open size; fix the size"
+                )
             x = _backwards(call, x, place, start, step)
         elif step and (bounds := _clamped_bounds(size, start, stop, step)) is not None:
             x = call.script.call(clamped_slice, call.tensors.value(x), place, *bounds, *((step,) if step != 1 else ()))

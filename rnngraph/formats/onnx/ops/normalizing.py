@@ -94,9 +94,14 @@ def _as_vector(call: Call, x: Operand, size: object) -> Operand:
 
 
 def _normalized(
-    call: Call, x: Value, axes: Sequence[int], epsilon: float, scale: Operand | None, shift: Operand | None,
+    call: Call,
+    x: Value,
+    axes: Sequence[int],
+    epsilon: float,
+    scale: Operand | None,
+    shift: Operand | None,
     is_centred: bool = True,
-) -> Operand:  # fmt: skip
+) -> Operand:
     """Return x with mean 0 and deviation 1 over axes, scaled and shifted."""
     axis = axes[0] if len(axes) == 1 else tuple(axes)
     arrays = {"gamma": scale, **({"beta": shift} if is_centred else {})}

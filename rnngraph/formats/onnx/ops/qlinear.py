@@ -13,11 +13,15 @@ from .quantized import floats_of, numbers_of, quantized
 
 E = "com.microsoft"
 _OPERANDS: Mapping[str, tuple[str, tuple[int, ...], int]] = {
-    "QLinearAdd": ("Add", (0, 3), 6), "QLinearMul": ("Mul", (0, 3), 6), "QLinearSigmoid": ("Sigmoid", (0,), 3),
-    "QLinearLeakyRelu": ("LeakyRelu", (0,), 3), "QLinearReduceMean": ("ReduceMean", (0,), 3),
-    "QLinearAveragePool": ("AveragePool", (0,), 3), "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,), 3),
+    "QLinearAdd": ("Add", (0, 3), 6),
+    "QLinearMul": ("Mul", (0, 3), 6),
+    "QLinearSigmoid": ("Sigmoid", (0,), 3),
+    "QLinearLeakyRelu": ("LeakyRelu", (0,), 3),
+    "QLinearReduceMean": ("ReduceMean", (0,), 3),
+    "QLinearAveragePool": ("AveragePool", (0,), 3),
+    "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,), 3),
     "QLinearSoftmax": ("Softmax", (0,), 3),
-}  # fmt: skip
+}
 """For each op: the float op, its operands, each followed by scale and zero point, and the position of the result's
 scale.
 """

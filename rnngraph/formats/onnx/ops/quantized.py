@@ -133,7 +133,9 @@ def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, a
             return numbers.reshape(())
         place = axis_of(axis, array.ndim)
         if numbers.shape != (array.shape[place],):
-            raise UnreadableError(f"scales of shape {list(numbers.shape)} do not fit axis {axis} of {list(array.shape)}")
+            raise UnreadableError(
+                f"scales of shape {list(numbers.shape)} do not fit axis {axis} of {list(array.shape)}"
+            )
         return numbers.reshape([-1 if other == place else 1 for other in range(array.ndim)])
 
     centred = array.astype(np.float64) - (0 if zero is None else spread(zero.astype(np.float64)))
@@ -187,10 +189,27 @@ def _dynamic(call: Call) -> Outputs:
 
 # Ops that only move numbers -------------------------------------------------------------------------------
 
-MOVING = frozenset((
-    "Concat", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "MaxPool", "Pad", "Reshape",
-    "ReverseSequence", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
-))  # fmt: skip
+MOVING = frozenset(
+    (
+        "Concat",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "GatherElements",
+        "GatherND",
+        "Identity",
+        "MaxPool",
+        "Pad",
+        "Reshape",
+        "ReverseSequence",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    )
+)
 """Ops of ONNX that only move entries, which may be quantized."""
 ASKING = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
 """Ops of ONNX whose result is the same for quantized numbers."""

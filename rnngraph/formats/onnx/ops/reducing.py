@@ -16,22 +16,32 @@ from ..core.sizes import UnreadableError, axis_of, checked
 from ..core.table import Call, Outputs, reads
 
 _REDUCTIONS: Mapping[str, Callable[..., Any]] = {
-    "ReduceSum": basic.reduce_sum, "ReduceMean": basic.reduce_mean, "ReduceMax": basic.reduce_max,
-    "ReduceMin": basic.reduce_min, "ReduceProd": reduce_prod, "ReduceSumSquare": basic.reduce_sum,
-    "ReduceL1": basic.reduce_sum, "ReduceL2": vector_norm, "ReduceLogSum": basic.reduce_sum,
+    "ReduceSum": basic.reduce_sum,
+    "ReduceMean": basic.reduce_mean,
+    "ReduceMax": basic.reduce_max,
+    "ReduceMin": basic.reduce_min,
+    "ReduceProd": reduce_prod,
+    "ReduceSumSquare": basic.reduce_sum,
+    "ReduceL1": basic.reduce_sum,
+    "ReduceL2": vector_norm,
+    "ReduceLogSum": basic.reduce_sum,
     "ReduceLogSumExp": logsumexp,
-}  # fmt: skip
+}
 _OF_TRUTHS = {"ReduceMax": reduce_any, "ReduceMin": reduce_all}
 _BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs}
 _BEHIND = {"ReduceLogSum": basic.log}
 _OF_NONE = {**_BEFORE, **_BEHIND, "ReduceL2": basic.abs}
 """Function of a reduction over no axes."""
 _NUMPY: Mapping[str, Callable[..., Any]] = {
-    "ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod, "ReduceMean": np.mean,
+    "ReduceSum": np.sum,
+    "ReduceMax": np.max,
+    "ReduceMin": np.min,
+    "ReduceProd": np.prod,
+    "ReduceMean": np.mean,
     "ReduceL1": lambda x, **options: np.sum(np.abs(x), **options),
     "ReduceL2": lambda x, **options: np.sqrt(np.sum(x * x, **options)),
     "ReduceSumSquare": lambda x, **options: np.sum(x * x, **options),
-}  # fmt: skip
+}
 
 
 @reads(*_REDUCTIONS)

@@ -9,11 +9,12 @@ from ..core.sizes import UnreadableError, axis_of, texts
 from ..core.table import Call, Outputs, reads
 
 _REPEATING = {
-    "asymmetric": ("floor",), "tf_half_pixel_for_nn": ("floor",),
+    "asymmetric": ("floor",),
+    "tf_half_pixel_for_nn": ("floor",),
     **dict.fromkeys(
         ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric"), ("round_prefer_floor", "round_prefer_ceil")
     ),
-}  # fmt: skip
+}
 """Coordinate modes of such nodes, with the roundings that select the entry that contains the coordinate."""
 
 
@@ -27,7 +28,9 @@ def _resize(call: Call) -> Outputs:
     rounding = "floor" if is_old else call.text("nearest_mode", "round_prefer_floor")
     mode = call.text("mode", "nearest")
     if mode != "nearest" or rounding not in _REPEATING.get(place, ()):
-        raise UnreadableError(f"mode={mode!r}, {place!r}, {rounding!r} is not supported; only modes that repeat entries are")
+        raise UnreadableError(
+            f"mode={mode!r}, {place!r}, {rounding!r} is not supported; only modes that repeat entries are"
+        )
     for axis, factor in enumerate(factors):
         if factor > 1:
             result = call.script.call(repeat, call.tensors.value(result), factor, axis)

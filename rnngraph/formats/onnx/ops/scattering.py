@@ -93,7 +93,9 @@ def _write_where(call: Call, indices: NonZeroIndices) -> Operand:
     """Write one number where a mask holds."""
     number = call.input(2)
     source = number.source if isinstance(number, Expanded) else number
-    is_plain = indices.is_transposed and shape_of(indices.mask) == call.shape() and call.text("reduction", "none") == "none"
+    is_plain = (
+        indices.is_transposed and shape_of(indices.mask) == call.shape() and call.text("reduction", "none") == "none"
+    )
     if not is_plain or any(dim != 1 for dim in shape_of(source)):
         raise UnreadableError("the number of its indices depends on the data")
     only = call.tensors.value(call.tensors.reshape(source, ()))

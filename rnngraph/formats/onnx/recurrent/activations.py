@@ -14,17 +14,30 @@ from ..core.sizes import UnreadableError
 from ..core.values import shortest
 
 _DEFAULTS: dict[str, tuple[float, ...]] = {
-    "affine": (0.0, 0.0), "relu": (), "leakyrelu": (0.01,), "thresholdedrelu": (0.0,), "tanh": (),
-    "scaledtanh": (0.0, 0.0), "sigmoid": (), "hardsigmoid": (0.2, 0.5), "elu": (1.0,), "softsign": (), "softplus": (),
-}  # fmt: skip
+    "affine": (0.0, 0.0),
+    "relu": (),
+    "leakyrelu": (0.01,),
+    "thresholdedrelu": (0.0,),
+    "tanh": (),
+    "scaledtanh": (0.0, 0.0),
+    "sigmoid": (),
+    "hardsigmoid": (0.2, 0.5),
+    "elu": (1.0,),
+    "softsign": (),
+    "softplus": (),
+}
 """Activations by lower-case name, with the defaults of alpha and beta that onnxruntime uses.
 
 Includes activations that ONNX no longer has.
 """
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "affine": affine, "leakyrelu": leaky_relu, "thresholdedrelu": thresholded_relu, "scaledtanh": scaled_tanh,
-    "hardsigmoid": hard_sigmoid, "elu": elu,
-}  # fmt: skip
+    "affine": affine,
+    "leakyrelu": leaky_relu,
+    "thresholdedrelu": thresholded_relu,
+    "scaledtanh": scaled_tanh,
+    "hardsigmoid": hard_sigmoid,
+    "elu": elu,
+}
 _PLAIN = {("hardsigmoid", (0.2, 0.5)): "hard_sigmoid", ("elu", (1.0,)): "elu"}
 
 

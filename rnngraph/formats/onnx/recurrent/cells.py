@@ -20,9 +20,15 @@ class FreeLSTMCell(Cell):
     state_type = LSTMStateTuple
 
     def __init__(
-        self, num_units: int, gate: Any = sigmoid, candidate: Any = tanh, output: Any = tanh,
-        limit: float | None = None, use_peepholes: bool = False, coupled: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        num_units: int,
+        gate: Any = sigmoid,
+        candidate: Any = tanh,
+        output: Any = tanh,
+        limit: float | None = None,
+        use_peepholes: bool = False,
+        coupled: bool = False,
+    ) -> None:
         self.num_units, self.limit = num_units, limit
         self.gate, self.candidate, self.output = gate, candidate, output
         self.use_peepholes, self.coupled = use_peepholes, coupled

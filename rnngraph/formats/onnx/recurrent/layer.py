@@ -74,8 +74,11 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
         raise UnreadableError(f"R {_sizes(weights['R'])} does not fit hidden_size {call.whole('hidden_size', 0)}")
     gates = len(order) * units
     shapes: dict[str, tuple[int | None, ...]] = {
-        "W": (count, gates, None), "R": (count, gates, units), "B": (count, 2 * gates), "P": (count, 3 * units),
-    }  # fmt: skip
+        "W": (count, gates, None),
+        "R": (count, gates, units),
+        "B": (count, 2 * gates),
+        "P": (count, 3 * units),
+    }
     for name, array in weights.items():
         _check_sizes(name, shape_of(array), shapes[name])
     if x is not None and (len(x) != 3 or x[2] != shape_of(weights["W"])[2]):

@@ -71,8 +71,12 @@ def _is_one_stack(below: Recurrence, item: Recurrence, uses: Mapping[Place, int]
         return False
     steps = {output.step for output in below.outputs}
     starts = [state for direction in item.layer.directions for state in direction.initial if isinstance(state, Value)]
-    starts += [state.source for direction in item.layer.directions for state in direction.initial
-               if isinstance(state, Expanded) and isinstance(state.source, Value)]  # fmt: skip
+    starts += [
+        state.source
+        for direction in item.layer.directions
+        for state in direction.initial
+        if isinstance(state, Expanded) and isinstance(state.source, Value)
+    ]
     return not any(steps & tensors.steps_of(start) for start in starts)
 
 

@@ -119,9 +119,12 @@ Named = list[tuple[str, Node]]
 
 
 def written(
-    graph: Graph, parameters: Mapping[str, np.ndarray], defaults: Mapping[str, np.ndarray], opset: int,
+    graph: Graph,
+    parameters: Mapping[str, np.ndarray],
+    defaults: Mapping[str, np.ndarray],
+    opset: int,
     where: Where | None,
-) -> tuple[Model, list[Operator], Named, Named]:  # fmt: skip
+) -> tuple[Model, list[Operator], Named, Named]:
     """Return the graph in ONNX's operators, with inputs and outputs.
 
     Raises ``GraphError`` with all problems at once.

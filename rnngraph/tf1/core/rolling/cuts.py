@@ -65,6 +65,14 @@ def fed_instead(node: Node) -> Node:
 def _stand_in(node: Node) -> Node:
     label = f"fed_{node['label']}".replace(".", "_") if node.op == "input" else node.op
     return make(
-        "input", where=node.where, name=label, type=node.tensor, label=label, serial=next(declared), unnamed=True,
-        default=node.get("default"), drawn=node.get("drawn"), gradient=node.get("gradient"),
-    )  # fmt: skip
+        "input",
+        where=node.where,
+        name=label,
+        type=node.tensor,
+        label=label,
+        serial=next(declared),
+        unnamed=True,
+        default=node.get("default"),
+        drawn=node.get("drawn"),
+        gradient=node.get("gradient"),
+    )

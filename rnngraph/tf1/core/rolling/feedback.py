@@ -15,7 +15,7 @@ from ....declare.tensor import Tensor, build
 from ....ir.graph import Node, make
 from ....ir.types import Dim, TensorType, TupleType, meet_declared
 from .cuts import Replaced
-from .steps import Steps, alike, at_step, equal, same, same_attributes
+from .steps import Steps, alike, at_step, driver_types, equal, same, same_attributes
 
 FEWEST_STEPS = 3
 """Minimum number of steps. Two steps compile as fast without a driver."""
@@ -95,7 +95,7 @@ class Feedback:
         if not all(_counts_rows(leaf, rows) for leaf in varying):
             return {}
         given, values = driver.given(first.operands), self._uses.values(first)
-        *kinds, output = first.type.items  # type: ignore[union-attr]
+        *kinds, output = driver_types(first)
         formals = {leaf: make("input", where=leaf.where, type=leaf.tensor, label="x", body=True) for leaf in varying}
         ends = (*driver.next_states, _shaped(driver.output, output))
         body = Replaced({**formals, **{value: ends[index] for index, value in values.items()}})
@@ -105,17 +105,30 @@ class Feedback:
         emits = [body(node) for node in shown]
         captured = [leaf for leaf in self.leaves[0] if leaf not in formals]
         made = replace(
-            driver, length=count, sequences=tuple(formals.values()), states=(*driver.states, driver.sequences[0]),
-            next_states=(*driver.next_states, following), captured=(*driver.captured, *captured), emits=tuple(emits),
-        )  # fmt: skip
+            driver,
+            length=count,
+            sequences=tuple(formals.values()),
+            states=(*driver.states, driver.sequences[0]),
+            next_states=(*driver.next_states, following),
+            captured=(*driver.captured, *captured),
+            emits=tuple(emits),
+        )
         whole = [output.with_shape((count, *output.shape[1:]))]
         whole += [node.tensor.with_shape((count, *node.shape)) for node in emits]
         fed = driver.sequences[0].tensor
         begin = (*given.initial, _shaped(first.operands[0], fed))
         node = make(
-            "driver", *map(self._sequence, formals), *begin, *given.captured, *captured, where=first.where,
-            name=first.name, meet=meet_declared, driver=made, result=TupleType((*kinds, fed, *whole)),
-        )  # fmt: skip
+            "driver",
+            *map(self._sequence, formals),
+            *begin,
+            *given.captured,
+            *captured,
+            where=first.where,
+            name=first.name,
+            meet=meet_declared,
+            driver=made,
+            result=TupleType((*kinds, fed, *whole)),
+        )
         return self._values_of(node, len(kinds), shown)
 
     def _values_of(self, node: Node, states: int, shown: Sequence[Node]) -> dict[Node, Node]:

@@ -14,7 +14,7 @@ from ....ir.graph import Node, make
 from ....ir.types import TupleType, meet_declared
 from .cuts import Cut, Replaced
 from .feedback import Feedback
-from .steps import Step, Steps, at_step, equal
+from .steps import Step, Steps, at_step, driver_types, equal
 
 
 class Rolled:
@@ -98,12 +98,19 @@ def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
     driver: Driver = first["driver"]
     given = driver.given(first.operands)
     sequence = build("concat", *(Tensor(node.operands[0]) for node, _ in chain), axis=0, where=first.where)
-    *states, output = first.type.items  # type: ignore[union-attr]
+    *states, output = driver_types(first)
     whole = output.with_shape((count, *output.shape[1:]))
     node = make(
-        "driver", sequence.node, *given.initial, *given.captured, where=first.where, name=first.name,
-        meet=meet_declared, driver=replace(driver, length=count), result=TupleType((*states, whole)),
-    )  # fmt: skip
+        "driver",
+        sequence.node,
+        *given.initial,
+        *given.captured,
+        where=first.where,
+        name=first.name,
+        meet=meet_declared,
+        driver=replace(driver, length=count),
+        result=TupleType((*states, whole)),
+    )
     last = len(states)
     outputs = build("get", Tensor(node), index=last, name="outputs", where=first.where)
     found: dict[Node, Node] = {}

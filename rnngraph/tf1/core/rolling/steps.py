@@ -11,7 +11,7 @@ from ....declare.driver import Driver
 from ....declare.parameter_maps import RANDOM
 from ....declare.tensor import Tensor, build
 from ....ir.graph import Node, topological
-from ....ir.types import Size, TensorType
+from ....ir.types import Size, TensorType, TupleType
 
 NAMES = {"site", "scope", "serial", "label"}
 """Attributes in which equal steps may differ."""
@@ -136,6 +136,12 @@ def is_step(node: Node) -> bool:
     driver: Driver = node["driver"]
     guarded = driver.lengths or driver.mask or driver.when is not None or driver.last or driver.emits
     return driver.length == 1 and len(driver.sequences) == 1 and not guarded
+
+
+def driver_types(step: Node) -> tuple[TensorType, ...]:
+    """Return the types of a driver's final states and output."""
+    assert isinstance(step.type, TupleType), "a driver returns several values"
+    return step.type.items
 
 
 def source(node: Node) -> Node:

@@ -58,11 +58,18 @@ SIGNATURES = {
 """Names, order and defaults as in ``inspect.signature``. Functions that are defaults are names here."""
 
 KINDS: dict[str, Any] = {
-    "activation": Activation, "cell": Cell, "cells": Sequence[Cell], "dropout_keep_prob": KeepProb,
-    "input_keep_prob": KeepProb, "memory": Tensor, "output_keep_prob": KeepProb,
-    "residual_fn": Callable[[Tensor, Tensor], Tensor] | None, "reuse": bool | None, "state_keep_prob": KeepProb,
+    "activation": Activation,
+    "cell": Cell,
+    "cells": Sequence[Cell],
+    "dropout_keep_prob": KeepProb,
+    "input_keep_prob": KeepProb,
+    "memory": Tensor,
+    "output_keep_prob": KeepProb,
+    "residual_fn": Callable[[Tensor, Tensor], Tensor] | None,
+    "reuse": bool | None,
+    "state_keep_prob": KeepProb,
     "y_activation": Activation,
-}  # fmt: skip
+}
 """Types of arguments. The cells themselves check numbers, flags and the rest."""
 
 LAYER = ("name", "dtype")

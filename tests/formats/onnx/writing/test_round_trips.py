@@ -79,9 +79,13 @@ def decoder() -> rg.Program:
     x = rg.placeholder("x", (None, None, 3))
     _, state = rg.dynamic_rnn(rg.GRUCell(4), x)
     outputs, _, steps = rg.dynamic_decode(
-        rg.GRUCell(4), rg.placeholder("first", (None, 4)), lambda output, _: output * 2, 5, initial_state=state,
+        rg.GRUCell(4),
+        rg.placeholder("first", (None, 4)),
+        lambda output, _: output * 2,
+        5,
+        initial_state=state,
         stop=lambda output: output[:, 0] > 0.3,
-    )  # fmt: skip
+    )
     return spread(rg.compile({"outputs": outputs, "steps": steps}))
 
 

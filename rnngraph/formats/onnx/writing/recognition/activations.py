@@ -40,9 +40,13 @@ def _patterns() -> tuple[tuple[str, Pattern], ...]:
 
 
 _TAKES = {
-    "HardSigmoid": ("alpha", "beta"), "ScaledTanh": ("alpha", "beta"), "Affine": ("alpha", "beta"),
-    "LeakyRelu": ("alpha",), "Elu": ("alpha",), "ThresholdedRelu": ("alpha",),
-}  # fmt: skip
+    "HardSigmoid": ("alpha", "beta"),
+    "ScaledTanh": ("alpha", "beta"),
+    "Affine": ("alpha", "beta"),
+    "LeakyRelu": ("alpha",),
+    "Elu": ("alpha",),
+    "ThresholdedRelu": ("alpha",),
+}
 
 
 def unwrapped(node: Node) -> Iterator[tuple[Activation, Node]]:

@@ -76,9 +76,7 @@ def without_holding(parts: ScanParts) -> Unheld | None:
     if not all(item.op == "select" for item in following):
         return Unheld(following)
     conditions = {item.operands[0] for item in following}
-    holds = all(
-        item.operands[2] is carry.inside for item, carry in zip(following, parts.carries, strict=True)
-    )  # fmt: skip
+    holds = all(item.operands[2] is carry.inside for item, carry in zip(following, parts.carries, strict=True))
     if len(conditions) > 1 or not holds:
         return Unheld(following)
     (condition,) = conditions
@@ -153,9 +151,14 @@ class _Cell:
         return next((item for item in self.gates(step, node) if item[1].reset is None), None)
 
     def made(
-        self, op: str, sums: Sequence[Sum], activations: Sequence[Activation], states: Sequence[Carry],
-        output: Node, reset_after: bool = False,
-    ) -> RecurrentLayer | None:  # fmt: skip
+        self,
+        op: str,
+        sums: Sequence[Sum],
+        activations: Sequence[Activation],
+        states: Sequence[Carry],
+        output: Node,
+        reset_after: bool = False,
+    ) -> RecurrentLayer | None:
         """Return the layer of gates in ONNX's order.
 
         Args:
@@ -176,13 +179,21 @@ class _Cell:
         bias = np.concatenate([_vector(item.bias, units) for item in sums])
         recurrent_bias = np.concatenate([_vector(item.recurrent_bias, units) for item in sums])
         return RecurrentLayer(
-            op=op, inputs=sources, kernel=kernel, recurrent=recurrent,
-            bias=np.concatenate([bias, recurrent_bias]), activations=activations, initial=initial,
-            reverse=self.parts.reverse, lengths=self.unheld.lengths, running=self.unheld.running,
+            op=op,
+            inputs=sources,
+            kernel=kernel,
+            recurrent=recurrent,
+            bias=np.concatenate([bias, recurrent_bias]),
+            activations=activations,
+            initial=initial,
+            reverse=self.parts.reverse,
+            lengths=self.unheld.lengths,
+            running=self.unheld.running,
             results=[*results, *("Y" for _ in self.parts.emits)],
             parameters=list(dict.fromkeys(label for item in sums for label in item.labels)),
-            peepholes=_peepholes(sums) if op == "LSTM" else None, reset_after=reset_after,
-        )  # fmt: skip
+            peepholes=_peepholes(sums) if op == "LSTM" else None,
+            reset_after=reset_after,
+        )
 
     def _fit(self, sources: Sequence[Node]) -> bool:
         """True if sequences are [time, batch, width] and can be joined."""
@@ -211,10 +222,7 @@ class _LSTM(_Cell):
             return None
         before = self.step(h, c)
         after = Step(h.inside, following[c], self.sequences, self.invariants, self.constants)
-        gates = [
-            self.gate(after if name == "o" else before, match[name])
-            for name in "iofj"
-        ]  # fmt: skip
+        gates = [self.gate(after if name == "o" else before, match[name]) for name in "iofj"]
         if any(gate is None for gate in gates):
             return None
         kinds, sums = zip(*(gate for gate in gates if gate is not None), strict=True)
