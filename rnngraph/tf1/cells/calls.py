@@ -18,14 +18,14 @@ from ...ir.types import Size, product
 from ...support.errors import CallError, DtypeError, ShapeError, shown, user_line
 from ..core.graph import Graph, get_default_graph
 from ..core.names import dtype_name
-from ..core.operations import behind
+from ..core.operations import runs_after_dependencies
 from ..core.scopes import VariableScope, present_scope
 from ..core.sizes import anchored, known_size
 from ..core.tensors import TfTensor, gives_tensors
 from .variables import CellVariables, own_name, variables_of
 
 
-@behind
+@runs_after_dependencies
 def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) -> tuple[Tensor, Any]:
     """Run one step and return (output, new state).
 
@@ -52,8 +52,8 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     step = build("reshape", inputs, shape=(1, *inputs.type.shape), where=where)
     name = ScopeName(variables.full(own_name(self)) or "cell", False, where, variables)
     outputs, new = Run(step, None, None, False, None, True, name, where).over(self, state)
-    made = _driver(outputs).parameters
-    unowned = {spec for spec, _ in made if spec.name is None} - variables.owned  # variables of cells in rg.shared
+    parameters = _driver(outputs).parameters
+    unowned = {spec for spec, _ in parameters if spec.name is None} - variables.owned  # variables of cells in rg.shared
     variables.owned |= unowned
     if variables.has_layers or unowned or any(part.has_layers for part in variables.parts):
         graph.own(outputs)
@@ -149,7 +149,7 @@ def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
     return pack(public(self), [zero if leaf is None else leaf for leaf, zero in begun])
 
 
-class _Asked:
+class _CellLister:
     """Stand-in for the scope of a step, used only to list the inner cells."""
 
     def cell(self, name: str | None, cell: Cell) -> Cell:
@@ -166,19 +166,19 @@ def _begun(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
         or type(cell).initial_state is not Cell.initial_state
     ):
         return zeros
-    asked: Any = cell.nested_initial_state(_Asked())  # type: ignore[arg-type]  # only its method `cell` is called
+    proxy: Any = cell.nested_initial_state(_CellLister())  # type: ignore[arg-type]  # only its method `cell` is called
     leaves: list[Any] | None = None
     while True:
         try:
-            inner = asked.send(leaves)
+            inner = proxy.send(leaves)
         except StopIteration as stop:
-            given = stop.value
+            state = stop.value
             break
         if not _has_own_zero_state(inner):
             leaves = _begun(inner, batch_size, dtype)
         else:
             leaves = flatten(carried(inner.zero_state(batch_size, dtype)))
-    return zeros if given is None else matched(carried_leaves, given, f"{cell!r}: its initial state")
+    return zeros if state is None else matched(carried_leaves, state, f"{cell!r}: its initial state")
 
 
 def _has_own_zero_state(cell: Cell) -> bool:

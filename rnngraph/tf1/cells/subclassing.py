@@ -119,15 +119,15 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         single = isinstance(state, dict) and not isinstance(_widths(self.state_size), dict)
         x, state = as_tensorflow((x, state))
-        given = _as_written(self.state_size, self._begun, state["h"] if single else state)
+        own_state = _as_written(self.state_size, self._begun, state["h"] if single else state)
         with within_step(p, p._path):
             if self.adds_scope:
                 if not self.built:
                     self.build(TensorShape(x.shape))
                     self.built = True
-                output, new = self.call(x, given)
+                output, new = self.call(x, own_state)
             else:
-                output, new = self(x, given)
+                output, new = self(x, own_state)
         if single:
             return output, {"h": carried(flatten(new)[0] if isinstance(new, tuple | list) else new)}
         return output, carried(new)

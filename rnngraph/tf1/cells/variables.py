@@ -76,14 +76,14 @@ def driver_scope(cell: Any, base: str, scope: Any) -> ScopeName:
     """
     where, prefix, reuse, later = _place(base, scope)
     graph, first = get_default_graph(), own_name(cell)
-    found = graph.cells.get(cell)
-    if found is not None:
-        return ScopeName(prefix or base, False, where, found)
-    found = CellVariables(prefix, reuse, first, named_later=later)
+    variables = graph.cells.get(cell)
+    if variables is not None:
+        return ScopeName(prefix or base, False, where, variables)
+    variables = CellVariables(prefix, reuse, first, named_later=later)
     if first:  # a cell without a scope of its own creates variables wherever it runs
-        graph.cells[cell] = found
+        graph.cells[cell] = variables
     note_copies(graph, [cell], prefix)
-    return ScopeName(prefix or base, later and scope is not None, where, found)
+    return ScopeName(prefix or base, later and scope is not None, where, variables)
 
 
 def both_ways(forward: Any, backward: Any, base: str, scope: Any) -> tuple[ScopeName, Any, Any]:
@@ -93,11 +93,11 @@ def both_ways(forward: Any, backward: Any, base: str, scope: Any) -> tuple[Scope
     parts = []
     for part, cell in (("fw", forward), ("bw", backward)):
         first = own_name(cell)
-        found = graph.cells.get(cell) if not (part == "bw" and backward is forward) else None
-        if found is None and first:
-            found = CellVariables(f"{prefix}/{part}", reuse, first, named_later=later)
-            graph.cells.setdefault(cell, found)
-        parts.append(cell if found is None else _Placed(cell, found))
+        variables = graph.cells.get(cell) if not (part == "bw" and backward is forward) else None
+        if variables is None and first:
+            variables = CellVariables(f"{prefix}/{part}", reuse, first, named_later=later)
+            graph.cells.setdefault(cell, variables)
+        parts.append(cell if variables is None else _Placed(cell, variables))
     note_copies(graph, [forward, backward], prefix, ("fw", "bw"))
     specs = CellVariables(prefix, reuse, named_later=later)
     return ScopeName(prefix or base, later and scope is not None, where, specs), parts[0], parts[1]
@@ -127,8 +127,8 @@ def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequ
                 continue
             if (before := places.setdefault(id(cell), path)) != path:
                 graph.copies[path] = before
-    if graph.copies and "copies" not in graph.told:
-        graph.told.add("copies")
+    if graph.copies and "copies" not in graph.warned:
+        graph.warned.add("copies")
         copy, before = next(iter(graph.copies.items()))
         warn(
             f"one cell object stands at {before} and at {copy}, and has variables of its own at each, as in TensorFlow "
@@ -163,26 +163,26 @@ def _name_shared(cell: Cell, variables: CellVariables) -> None:
 
 def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
     """Return the variables of a cell that a program calls, under the scope that was open at its first call."""
-    found: CellVariables | None = graph.cells.get(cell)
-    if found is None:
+    variables: CellVariables | None = graph.cells.get(cell)
+    if variables is None:
         present, first = present_scope(graph), own_name(cell)
         if isinstance(scope, VariableScope):
-            found = CellVariables(scope.name.rpartition("/")[0], scope.reuse, first, scope.name.rpartition("/")[2])
+            variables = CellVariables(scope.name.rpartition("/")[0], scope.reuse, first, scope.name.rpartition("/")[2])
         elif isinstance(scope, str) and scope:
-            found = CellVariables(present.name, present.reuse, first, scope)
+            variables = CellVariables(present.name, present.reuse, first, scope)
         elif scope is None:
             reuses = getattr(_named(cell), "_reuse", None)  # named by the cell itself, as in TensorFlow
             renamed = present.free(first) if first and not reuses else first
             if renamed:
                 present.enter(renamed)
-            found = CellVariables(present.name, present.reuse, first, renamed)
+            variables = CellVariables(present.name, present.reuse, first, renamed)
         else:
             raise DtypeError(f"scope is a string or a tf.VariableScope, not {shown(scope)}")
         if first:
-            graph.cells[cell] = found
-        note_copies(graph, [cell], found.prefix)
-        _name_shared(cell, found)
-    return found
+            graph.cells[cell] = variables
+        note_copies(graph, [cell], variables.prefix)
+        _name_shared(cell, variables)
+    return variables
 
 
 def checked_reuse(cell: Any, reuse: Any) -> Any:

@@ -24,8 +24,8 @@ class Branch:
         depth: Number of traced steps around the branch. Steps of a loop inside the branch read directly.
     """
 
-    def __init__(self, taken: Tensor, depth: int) -> None:
-        self.taken, self.depth = taken, depth
+    def __init__(self, is_taken: Tensor, depth: int) -> None:
+        self.taken, self.depth = is_taken, depth
         self._own: set[Node] = set()
         self._read: dict[Node, Tensor] = {}
 

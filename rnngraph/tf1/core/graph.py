@@ -101,10 +101,10 @@ class Graph(Order):
         cells: Variables of each cell that ran.
         steps: Scopes of the steps that are being traced, the innermost last.
         copies: Scopes of cells that stand at several places, with the first of them.
-        told: Warnings that were already given.
+        warned: Warnings that were already given.
         derived: Placeholders whose value is computed from other feeds.
         counts: Derived placeholders whose size is a number that a run computes, by that number.
-        apart: Full names of variables in no global collection, such as local ones.
+        non_global: Full names of variables in no global collection, such as local ones.
         unshared: Full names of variables of ``tf.Variable``, which ``tf.get_variable`` does not find.
         shared: Variables of ``tf.get_variable`` whose name equals that of an unshared one.
         penalised: Variables of layers whose penalties were collected.
@@ -136,7 +136,7 @@ class Graph(Order):
         self.cells: dict[Any, Any] = {}
         self.derived: dict[Node, Derived | Count | Computed] = {}
         self.counts: dict[Node, Tensor] = {}
-        self.apart: set[str] = set()
+        self.non_global: set[str] = set()
         self.unshared: set[str] = set()
         self.shared: dict[str, Any] = {}
         self.named: dict[str, Any] = {}
@@ -144,7 +144,7 @@ class Graph(Order):
         self.name_scope = ""
         self.holder: Holder | None = None
         self.plans: dict[Any, Any] = {}
-        self.told: set[str] = set()
+        self.warned: set[str] = set()
         self.copies: dict[str, str] = {}
         self.labels: set[str] = {*RESERVED}
         self.placed: set[Node] = set()
@@ -160,12 +160,12 @@ class Graph(Order):
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
         """Return the declarations with placeholders at ``places``, and with distinct labels of placeholders."""
-        wanted = dict.fromkeys(
+        all_places = dict.fromkeys(
             (*places, *self.renamed)
         )  # in order: labels depend on it, and cached code is found by labels
-        key = frozenset(wanted)
+        key = frozenset(all_places)
         if key not in self._cuts:
-            self._cuts[key] = Cut(wanted, self.moved)
+            self._cuts[key] = Cut(all_places, self.moved)
         return self._cuts[key]
 
     # Declaring -----------------------------------------------------------------------------------
@@ -191,15 +191,15 @@ class Graph(Order):
 
     def unique(self, name: str) -> str:
         """Return an unused full name: ``dense``, then ``dense_1``."""
-        count, found = self._taken[name], name
+        count, unique_name = self._taken[name], name
         self._taken[name] += 1
         while count:
-            found = f"{name}_{count}"
-            if not self._taken[found]:
-                self._taken[found] += 1
+            unique_name = f"{name}_{count}"
+            if not self._taken[unique_name]:
+                self._taken[unique_name] += 1
                 break
             count += 1
-        return found
+        return unique_name
 
     def name(self, name: str, what: Any) -> str:
         """Name an object under the open scope. Returns the full name."""
@@ -254,16 +254,16 @@ class Graph(Order):
     @api
     def get_tensor_by_name(self, name: str) -> Tensor:
         """Return the Tensor of a name such as ``"logits:0"``."""
-        found = self.find(name.partition(":")[0])
-        if not isinstance(found, Tensor):
+        item = self.find(name.partition(":")[0])
+        if not isinstance(item, Tensor):
             raise NameLookupError(f"{name!r} is an operation; use graph.get_operation_by_name")
-        return found
+        return item
 
     @api
     def get_operation_by_name(self, name: str) -> Any:
         """Return the operation of a name, or that of the Tensor of that name."""
-        found = self.find(name)
-        return getattr(found, "op", found) if isinstance(found, Tensor) else found
+        item = self.find(name)
+        return getattr(item, "op", item) if isinstance(item, Tensor) else item
 
     def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
         """Return the object that a name stands for; return anything else unchanged."""
@@ -294,19 +294,17 @@ class Graph(Order):
     def all_variables(self) -> list[Any]:
         """Return every variable, including those of cells, layers and optimizers, in the order of creation."""
         program, self._entered = self.program(), len(self.owners)
-        found: list[Any] = []
-        for name, spec in (
-            () if program is None else [(name, program.parameters.slot(name)) for name in program.parameters]
-        ):
+        specs = {} if program is None else {name: program.parameters.slot(name) for name in program.parameters}
+        for name, spec in specs.items():
             if spec not in self.variables:
                 self.variables[spec] = Graph.variable_of(spec, name)
-            found.append(self.variables[spec])
             self.by_name[name] = self.variables[spec]
-        return sorted([*found, *self.extra.values()], key=lambda item: item.serial)
+        own = [self.variables[spec] for spec in specs.values()]
+        return sorted([*own, *self.extra.values()], key=lambda item: item.serial)
 
     def global_variables(self) -> list[Any]:
         """Return all variables but local ones. Checkpoints save them."""
-        return [item for item in self.all_variables() if item.full not in self.apart]
+        return [item for item in self.all_variables() if item.full not in self.non_global]
 
 
 def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:
@@ -360,10 +358,10 @@ def get_default_graph() -> Graph:
 
 def present_session(session: Any = None) -> Holder:
     """Return ``session``, or the session that was entered last."""
-    found = (CURRENT.sessions[-1] if CURRENT.sessions else None) if session is None else session
-    if not isinstance(found, Holder):
+    current = (CURRENT.sessions[-1] if CURRENT.sessions else None) if session is None else session
+    if not isinstance(current, Holder):
         raise ArgumentError("no session is entered; write `with tf.Session():` around it, or give session=")
-    return found
+    return current
 
 
 def graph_of(graph: Any) -> Graph:

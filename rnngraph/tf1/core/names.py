@@ -63,16 +63,16 @@ class NarrowInt(DType):
 
     @api
     def __new__(cls, name: str) -> NarrowInt:
-        made = str.__new__(cls, "int32")
-        made.held = np.dtype(name)
-        return made
+        dtype = str.__new__(cls, "int32")
+        dtype.numpy_dtype = np.dtype(name)
+        return dtype
 
-    held: np.dtype[Any]
+    numpy_dtype: np.dtype[Any]
 
     @property
     def name(self) -> str:
         """Name of the dtype."""
-        return self.held.name
+        return self.numpy_dtype.name
 
 
 float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
@@ -85,12 +85,12 @@ newaxis = None
 
 def cast_to(x: Any, dtype: Any) -> Tensor:
     """Convert x to a dtype. Narrow integers keep the lowest bits."""
-    found = functions.cast(x, dtype_name(dtype))
+    converted = functions.cast(x, dtype_name(dtype))
     if not isinstance(dtype, NarrowInt):
-        return found
-    limits = np.iinfo(dtype.held)
+        return converted
+    limits = np.iinfo(dtype.numpy_dtype)
     low, count = int(limits.min), int(limits.max) - int(limits.min) + 1
-    shifted = found - low
+    shifted = converted - low
     left = shifted - functions.cast(functions.cast(shifted, "float64") / count, "int32") * count
     return functions.where(functions.less(left, 0), left + count, left) + low
 
@@ -110,10 +110,10 @@ def dtype_name(dtype: Any) -> str:
     return check_dtype(np.dtype(dtype) if isinstance(dtype, type) else dtype)
 
 
-def initializer_from(given: Any) -> Any:
+def initializer_from(value: Any) -> Any:
     """Return an initializer: ``given`` itself, or what TensorFlow's function ``given`` creates."""
-    made = given() if getattr(given, "makes_initializer", False) else given
-    return getattr(made, "initializer", made)
+    initializer = value() if getattr(value, "makes_initializer", False) else value
+    return getattr(initializer, "initializer", initializer)
 
 
 def refuse(what: Any, remedy: str, **options: Any) -> None:

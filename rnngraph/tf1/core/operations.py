@@ -96,11 +96,11 @@ class Step(Operation):
         """True if one call can compute all operands and make the change."""
         return True
 
-    def step(self, session: Any, asked: Any, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+    def step(self, session: Any, fetches: Any, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
         """Run it, and return the requested values."""
         raise NotImplementedError
 
-    def apart(self) -> Any:
+    def separated(self) -> Any:
         """Return an operation with the same effect whose operands are Tensors that other calls compute."""
         raise NotImplementedError
 
@@ -121,9 +121,9 @@ def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
     for item in members:
         if not isinstance(item, Operation | Tensor):
             raise DtypeError(f"tf.group takes operations and Tensors, not {shown(item)}")
-    found = [item for item in members if isinstance(item, Operation)]
-    found += get_default_graph().required_by([item.node for item in members if isinstance(item, Tensor)])
-    return Group(found, name or "group_deps")
+    operations = [item for item in members if isinstance(item, Operation)]
+    operations += get_default_graph().required_by([item.node for item in members if isinstance(item, Tensor)])
+    return Group(operations, name or "group_deps")
 
 
 @api
@@ -143,7 +143,7 @@ def no_op(name: str | None = None) -> Operation:
 # Names of results -----------------------------------------------------------------------------------------
 
 
-def behind(target: Target) -> Target:
+def runs_after_dependencies(target: Target) -> Target:
     """Decorate a function that runs steps: open operations of ``tf.control_dependencies`` run before all of them.
 
     Its results are ``TfTensor``s.
@@ -177,15 +177,15 @@ def operation(target: Target) -> Target:
         if converted := ints_adopted(operands):
             arguments = tuple(converted.pop(name, item) for name, item in zip(names, arguments, strict=False))
             keywords |= converted
-        given = floats_adopted((*arguments, *keywords.values()))
+        adopted = floats_adopted((*arguments, *keywords.values()))
         graph = get_default_graph()
         branch = graph.branch_read()
-        read = given if branch is None else branch.reads(given)
+        read = adopted if branch is None else branch.reads(adopted)
         result = target(*read[: len(arguments)], **dict(zip(keywords, read[len(arguments) :], strict=True)))
         if branch is not None:
             branch.owns(result)
         if graph.collections["control_inputs"]:
-            result = graph.following(result, given)
+            result = graph.following(result, adopted)
         result = as_tensorflow(result)
         if not isinstance(result, Tensor):
             return result

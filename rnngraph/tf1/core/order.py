@@ -33,10 +33,10 @@ class Order:
 
     def branch_read(self) -> Branch | None:
         """Branch that is being declared; None in a step of a loop inside it."""
-        found = self.branch
-        return found if found is not None and found.depth == len(self.steps) else None
+        branch = self.branch
+        return branch if branch is not None and branch.depth == len(self.steps) else None
 
-    def following(self, result: Any, given: Iterable[Any], inner: bool = True) -> Any:
+    def following(self, result: Any, operands: Iterable[Any], inner: bool = True) -> Any:
         """Return a nest of Tensors before which the open operations of ``tf.control_dependencies`` run.
 
         Args:
@@ -44,19 +44,19 @@ class Order:
             given: Its operands. A Tensor that is an operand is replaced by a copy.
             inner: True if the nodes between operands and results were also declared after the operations.
         """
-        known = {tensor.node for tensor in _tensors_in(given)}
+        known = {tensor.node for tensor in _tensors_in(operands)}
         return _mapped(result, lambda tensor: self._following(tensor, known, inner))
 
-    def _following(self, tensor: Tensor, given: set[Node], inner: bool) -> Tensor:
+    def _following(self, tensor: Tensor, operands: set[Node], inner: bool) -> Tensor:
         node = tensor.node
-        if node in given or node in self.after or node.op in ("parameter", "input", "constant"):
+        if node in operands or node in self.after or node.op in ("parameter", "input", "constant"):
             tensor = build("reshape", tensor, shape=tensor.type.shape)
         first = self.collections["control_inputs"]
         self.require(tensor, first)
         pending = list(tensor.node.operands)
         while pending:
             node = pending.pop()
-            if node in given or node in self.after or not node.operands:
+            if node in operands or node in self.after or not node.operands:
                 continue
             if node.op == "driver" or any(operand.op == "parameter" for operand in node.operands):
                 self.after[node] = first
@@ -76,31 +76,31 @@ class Order:
 
     def require(self, tensor: Tensor, operations: Iterable[Any]) -> None:
         """Make operations run whenever a Tensor is computed. Raises in steps of loops and in branches."""
-        found = list(operations)
+        required = list(operations)
         if (self.within is not None or self.steps or self.branch is not None) and any(
-            self.within is not None or self.steps or item.branch is not None for item in found
+            self.within is not None or self.steps or item.branch is not None for item in required
         ):
             raise NotOfferedError(
-                f"{found[0]!r} would run within a step of a loop, or in one branch only, which is not offered; run it "
+                f"{required[0]!r} would run within a step of a loop, or in one branch only, which is not offered; run it "
                 f"in a session.run of its own, or behind the loop ({GUIDE})",
                 user_line(),
             )
-        self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *found))]
+        self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *required))]
 
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:
         """Return the operations that run when Tensors are computed, including operands of gradients among them."""
         if not self.after:
             return []
-        found: dict[Any, None] = {}
+        required: dict[Any, None] = {}
         pending, done = list(nodes), set[Node]()
         while pending:
             order = topological(pending, known=done)
             done.update(order)
-            found.update((item, None) for node in order for item in self.after.get(node, ()))
+            required.update((item, None) for node in order for item in self.after.get(node, ()))
             derivatives = (node.get("gradient") for node in order if node.op == "input")
             losses = [item.loss.node for item in derivatives if item is not None]
             pending = [needed for loss in losses for needed in needed_by_gradients(loss)]
-        return list(found)
+        return list(required)
 
 
 PASSING = frozenset({"add", "sub", "neg", "mul", "div", "cast", "reshape", "broadcast", "transpose", "reduce_sum"})

@@ -26,7 +26,7 @@ Values = Mapping[Node, Any]
 """Feeds of a run by declared node."""
 
 
-class Asked:
+class FetchSet:
     """Set of Tensors that are fetched together, and of Tensors that are fed in place of computed values.
 
     Attributes:
@@ -68,11 +68,11 @@ class Run:
         nodes = [leaf.node for leaf in self.leaves if isinstance(leaf, Tensor)]
         for item in [*(leaf for leaf in self.leaves if isinstance(leaf, Operation)), *graph.required_by(nodes)]:
             self._add(item)
-        apart = [node for node in dict.fromkeys(nodes) if node not in self.fed]
-        self.schedule = Schedule(graph, list(self.operations), apart, fed)
+        computed = [node for node in dict.fromkeys(nodes) if node not in self.fed]
+        self.schedule = Schedule(graph, list(self.operations), computed, fed)
         self.needs = {item: self.schedule.needs(item) for item in self.schedule.operations}
         self._check_feeds((*nodes, *(node for item in self.operations for node in item.forces())))
-        every = dict.fromkeys((*apart, *(node for needs in self.needs.values() for node in needs)))
+        every = dict.fromkeys((*computed, *(node for needs in self.needs.values() for node in needs)))
         self.constants = [node for node in every if node.op == "constant"]
         self.variables = {node: graph.variables[node["slot"]] for node in every if node.op == "parameter"}
         self.calls = [_Call(self, phase) for phase in self.schedule.phases]
@@ -91,12 +91,12 @@ class Run:
 
     def _check_feeds(self, nodes: Iterable[Node]) -> None:
         """Raise ``ArgumentError`` if a gradient of the run passes through a Tensor that is fed."""
-        made = [node for node in self.fed if node.operands]
-        if not made:
+        computed = [node for node in self.fed if node.operands]
+        if not computed:
             return
         for node in topological(list(nodes), known=dict.fromkeys(self.fed)):
             if node.op == "input" and node.get("gradient") is not None:
-                node["gradient"].raise_if_fed(made)
+                node["gradient"].raise_if_fed(computed)
 
     def _direct_places(self) -> list[int] | None:
         """Return the position of each leaf in the native call's results, -1 for an operation.
@@ -105,16 +105,16 @@ class Run:
         """
         if not self.leaves or len(self.calls) != 1 or self.constants or self.variables or not self.calls[0].is_native:
             return None
-        places = {node: number for number, node in enumerate(self.calls[0].asked.nodes)}
-        found: list[int] = []
+        places = {node: number for number, node in enumerate(self.calls[0].fetches.nodes)}
+        positions: list[int] = []
         for leaf in self.leaves:
             if isinstance(leaf, Tensor) and leaf.node in places:
-                found.append(places[leaf.node])
+                positions.append(places[leaf.node])
             elif isinstance(leaf, Step):
-                found.append(-1)
+                positions.append(-1)
             else:
                 return None
-        return found
+        return positions
 
     def shape(self, fetches: Any) -> None:
         """Return results in the structure of ``fetches``."""
@@ -129,34 +129,39 @@ class Run:
         if self._places is not None:
             call = self.calls[0]
             if self._step is not None:
-                arrays = self._step.step(session, call.asked, values, seed)
+                arrays = self._step.step(session, call.fetches, values, seed)
             else:
                 arrays = call.native(session, values, seed)
-            given: list[Any] = [array if array.ndim else array[()] for array in arrays]
-            given.append(None)  # at -1, of operations
-            return [given[place] for place in self._places]
-        found: dict[Node, Any] = {node: node["value"] for node in self.constants}
+            leaves: list[Any] = [array if array.ndim else array[()] for array in arrays]
+            leaves.append(None)  # at -1, of operations
+            return [leaves[place] for place in self._places]
+        values_by_node: dict[Node, Any] = {node: node["value"] for node in self.constants}
         results: dict[int, Any] = {}
         for call in self.calls:
-            call(session, values, seed, found, results)
+            call(session, values, seed, values_by_node, results)
         for (
             node,
             variable,
         ) in self.variables.items():  # a fetched variable has its value from after the run's operations
-            found[node] = session.value(variable).copy()
-        return [self._result(leaf, found, values, results, session) for leaf in self.leaves]
+            values_by_node[node] = session.value(variable).copy()
+        return [self._result(leaf, values_by_node, values, results, session) for leaf in self.leaves]
 
-    def one(self, node: Node, found: Mapping[Node, Any], values: Mapping[Node, Any], session: Any) -> Any:
+    def one(self, node: Node, results: Mapping[Node, Any], values: Mapping[Node, Any], session: Any) -> Any:
         """Return the value of a node: as computed, the present value of a variable, or as fed."""
         if node in self.variables and node not in self.fed:
             return session.value(self.variables[node]).copy()
-        return found[node] if node in found else as_fed(values[node], np.dtype(node.dtype), node)
+        return results[node] if node in results else as_fed(values[node], np.dtype(node.dtype), node)
 
     def _result(
-        self, leaf: Any, found: Mapping[Node, Any], values: Mapping[Node, Any], results: Mapping[int, Any], session: Any
+        self,
+        leaf: Any,
+        computed: Mapping[Node, Any],
+        values: Mapping[Node, Any],
+        results: Mapping[int, Any],
+        session: Any,
     ) -> Any:
         if isinstance(leaf, Tensor):
-            return _given(self.one(leaf.node, found, values, session))
+            return _given(self.one(leaf.node, computed, values, session))
         if isinstance(leaf, ExtraVariable):
             return _given(np.array(session.value(leaf)))
         return results.get(id(leaf))
@@ -175,34 +180,34 @@ class _Call:
         read = {node: run.graph.variable_read(node) for node in phase.nodes}
         self.reads = [(node, variable) for node, variable in read.items() if variable is not None]
         computed = [node for node in phase.nodes if read[node] is None]
-        self.asked = Asked(run.graph, computed, (*run.fed, *phase.saved))
+        self.fetches = FetchSet(run.graph, computed, (*run.fed, *phase.saved))
         self.is_native = not self.reads and not phase.saved and (phase.fused or phase.operation is None)
 
     def native(self, session: Any, values: Values, seed: int) -> Sequence[np.ndarray]:
         """Run the native call, and return the requested values."""
         if self.phase.fused:
             step: Any = self.phase.operation
-            found: Sequence[np.ndarray] = step.step(session, self.asked, values, seed)
-            return found
-        if not self.asked.nodes:
+            arrays: Sequence[np.ndarray] = step.step(session, self.fetches, values, seed)
+            return arrays
+        if not self.fetches.nodes:
             return ()
-        if self.asked.derivative is not None:
-            found = self.asked.derivative.compute(session, self.asked, values, seed)
-            return found
-        return self.asked.program().run(session, self.asked.cut, values, seed)
+        if self.fetches.derivative is not None:
+            arrays = self.fetches.derivative.compute(session, self.fetches, values, seed)
+            return arrays
+        return self.fetches.program().run(session, self.fetches.cut, values, seed)
 
     def __call__(
-        self, session: Any, values: Values, seed: int, found: dict[Node, Any], results: dict[int, Any]
+        self, session: Any, values: Values, seed: int, computed: dict[Node, Any], results: dict[int, Any]
     ) -> None:
         for node, variable in self.reads:
-            found[node] = session.value(variable).copy()
-        known = {**values, **{node: found[node] for node in self.phase.saved}}
-        found.update(zip(self.asked.nodes, self.native(session, known, seed), strict=True))
+            computed[node] = session.value(variable).copy()
+        known = {**values, **{node: computed[node] for node in self.phase.saved}}
+        computed.update(zip(self.fetches.nodes, self.native(session, known, seed), strict=True))
         operation = self.phase.operation
         if operation is None or self.phase.fused:
             return
-        acting = operation.apart() if isinstance(operation, Step) else operation
-        arrays = [self.run.one(node, found, values, session) for node in self.run.needs[operation]]
+        acting = operation.separated() if isinstance(operation, Step) else operation
+        arrays = [self.run.one(node, computed, values, session) for node in self.run.needs[operation]]
         results[id(operation)] = acting.execute(session, arrays)
 
 
@@ -234,39 +239,39 @@ class FetchProgram:
 
     def feeds(self, session: Any, cut: Any, values: Values, seed: int) -> dict[str, np.ndarray]:
         """Return the feeds of the program, from the values of a run."""
-        given: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.ndarray] = {}
         takes = self._takes.get(cut)
         if takes is None:
             takes = self._takes[cut] = {}
         for node, value in values.items():
-            found = takes[node] if node in takes else takes.setdefault(node, self.inputs.get(cut.fed_by(node)))
-            if found is not None:
-                name, kind = found
+            label = takes[node] if node in takes else takes.setdefault(node, self.inputs.get(cut.fed_by(node)))
+            if label is not None:
+                name, kind = label
                 plain = type(value) is np.ndarray and value.dtype is kind
-                given[name] = value if plain else as_fed(value, kind, node)
-        return given if len(given) == len(self.inputs) else self._more(session, cut, values, seed, given)
+                arrays[name] = value if plain else as_fed(value, kind, node)
+        return arrays if len(arrays) == len(self.inputs) else self._more(session, cut, values, seed, arrays)
 
     def _more(
-        self, session: Any, cut: Any, values: Values, seed: int, given: dict[str, np.ndarray]
+        self, session: Any, cut: Any, values: Values, seed: int, feeds: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Return the feeds, with those that are derived or drawn."""
         for node, derived in session.graph.derived.items():
-            found = self.inputs.get(cut.fed_by(node))
-            if found is not None and found[0] not in given:
-                given[found[0]] = as_fed(derived.value(session, values, seed), found[1], node)
+            label = self.inputs.get(cut.fed_by(node))
+            if label is not None and label[0] not in feeds:
+                feeds[label[0]] = as_fed(derived.value(session, values, seed), label[1], node)
         if self._drawn is None:
             self._drawn = [
                 (*item, node["drawn"]) for node, item in self.inputs.items() if node.get("drawn") is not None
             ]
             self._stand_ins = [node for node in self.inputs if node.get("gradient") is not None]
         if self._stand_ins:  # gradients of other losses from which this one is computed
-            missing = [node for node in self._stand_ins if self.inputs[node][0] not in given]
+            missing = [node for node in self._stand_ins if self.inputs[node][0] not in feeds]
             arrays = self._stand_ins[0]["gradient"].ahead(session, missing, values, seed)
-            given.update((self.inputs[node][0], array) for node, array in arrays.items())
+            feeds.update((self.inputs[node][0], array) for node, array in arrays.items())
         for name, kind, drawn in self._drawn:
-            if name not in given:
-                given[name] = np.asarray(drawn(session.graph.seed or 0, seed), kind)
-        return given
+            if name not in feeds:
+                feeds[name] = np.asarray(drawn(session.graph.seed or 0, seed), kind)
+        return feeds
 
     def check(self, session: Any, names: Collection[str] | None = None) -> None:
         """Raise ``FailedPreconditionError`` if a variable has no value in a session.
@@ -287,13 +292,13 @@ class FetchProgram:
         """Return the outputs in order, from one native call."""
         self.check(session)
         self.tell()
-        found = self.program.training(self.feeds(session, cut, values, seed), seed=seed)
-        return list(found.values())
+        outputs = self.program.training(self.feeds(session, cut, values, seed), seed=seed)
+        return list(outputs.values())
 
     def tell(self) -> None:
         """Warn once in a graph that dropout is part of every run."""
-        if self.draws and "dropout" not in self.graph.told:
-            self.graph.told.add("dropout")
+        if self.draws and "dropout" not in self.graph.warned:
+            self.graph.warned.add("dropout")
             warn(
                 "this run drops units, as TensorFlow's do: feed a keep_prob of 1.0 to evaluate and to predict. "
                 "rg.compile makes a training graph with dropout and an inference graph without, and needs no feed "
@@ -304,7 +309,7 @@ class FetchProgram:
 
 def uninitialized(names: Sequence[str], graph: Graph) -> str:
     """Return the message for variables of a graph that have no value."""
-    if local := [name for name in names if name in graph.apart]:
+    if local := [name for name in names if name in graph.non_global]:
         return f"{', '.join(local[:5])} {'has' if len(local) == 1 else 'have'} no value in this session; run " + (
             "tf.local_variables_initializer() made after the last measure of tf.metrics"
         )

@@ -66,7 +66,7 @@ class Schedule:
         """Return the nodes whose values an operation takes."""
         if item in self.fused:
             return []
-        return [tensor.node for tensor in (item.apart().needs() if isinstance(item, Step) else item.needs())]
+        return [tensor.node for tensor in (item.separated().needs() if isinstance(item, Step) else item.needs())]
 
     def _is_computed(self, node: Node) -> bool:
         return node not in self._fed and node.op not in ("constant", "parameter")
@@ -82,8 +82,8 @@ class Schedule:
         for node in order:
             sources = [item for item in (*node.operands, _loss_of(node)) if item in self._times]
             after = (self._before.get(item, 0) for item in self._graph.after.get(node, ()))
-            self._behind[node] = behind = _union(after) | _union(self._behind[item] for item in sources)
-            writers = (self._writers.get(spec, 0) & behind for spec in _reads(node))
+            self._behind[node] = predecessors = _union(after) | _union(self._behind[item] for item in sources)
+            writers = (self._writers.get(spec, 0) & predecessors for spec in _reads(node))
             self._times[node] = max((*(self._times[item] for item in sources), _union(writers).bit_length()))
 
     def _time(self, node: Node) -> int:
@@ -126,11 +126,11 @@ class Schedule:
         for place in range(len(self.operations) + 1):
             item = self.operations[place] if place < len(self.operations) else None
             ready = [node for node in self._pending if node not in done and self._time(node) <= place]
-            kept = [] if item is None or not item.writes() else self._kept(place, done)
+            preserved = [] if item is None or not item.writes() else self._must_precede(place, done)
             needed = {*(self.needs(item) if item is not None else ready)}.intersection(ready)
-            if not (kept or needed or item in self.fused or self._written(ready, place + 1, done)):
+            if not (preserved or needed or item in self.fused or self._written(ready, place + 1, done)):
                 ready = []
-            ready = [*dict.fromkeys((*ready, *kept))]
+            ready = [*dict.fromkeys((*ready, *preserved))]
             for node in ready:
                 self._check(node, place)
             over = [node for node in ready if saved.keys() & {*self._made_of([node], done - saved.keys())}]
@@ -139,13 +139,13 @@ class Schedule:
                 yield Phase(tuple(over), tuple(node for node in saved if node in fed))
             rest = tuple(node for node in ready if node not in over)
             done.update(ready)
-            saved.update(dict.fromkeys(kept))
+            saved.update(dict.fromkeys(preserved))
             if item in self.fused:
                 yield Phase(rest, operation=item, fused=True)
             elif rest or item is not None:
                 yield Phase(rest, operation=item)
 
-    def _kept(self, place: int, done: set[Node]) -> list[Node]:
+    def _must_precede(self, place: int, done: set[Node]) -> list[Node]:
         """Return nodes that must be computed before an operation runs, because later ones read them."""
         later = [node for node in self._pending if self._time(node) > place]
         parts = [
@@ -172,8 +172,8 @@ class Schedule:
 
 def earlier_of(graph: Any, item: Operation) -> list[Operation]:
     """Return the operations that run before one."""
-    found = [*item.before, *graph.required_by(item.forces())]
-    return [*dict.fromkeys(other for other in found if other is not item)]
+    operations = [*item.before, *graph.required_by(item.forces())]
+    return [*dict.fromkeys(other for other in operations if other is not item)]
 
 
 def _ordered(graph: Any, operations: Sequence[Operation]) -> list[Operation]:
@@ -191,8 +191,8 @@ def _ordered(graph: Any, operations: Sequence[Operation]) -> list[Operation]:
 def _loss_of(node: Node) -> Node | None:
     """Return the loss whose gradient a node stands for."""
     derivative = node.get("gradient") if node.op == "input" else None
-    found: Node | None = None if derivative is None else derivative.loss.node
-    return found
+    loss: Node | None = None if derivative is None else derivative.loss.node
+    return loss
 
 
 def _reads(node: Node) -> list[ParameterSpec]:
@@ -204,7 +204,7 @@ def _reads(node: Node) -> list[ParameterSpec]:
 
 
 def _union(bits: Iterable[int]) -> int:
-    found = 0
+    union = 0
     for item in bits:
-        found |= item
-    return found
+        union |= item
+    return union

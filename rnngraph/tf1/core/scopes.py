@@ -93,7 +93,7 @@ def present_scope(graph: Graph | None = None) -> VariableScope:
 
 
 @contextmanager
-def opened_scope(full: str, again: bool = False) -> Iterator[None]:
+def opened_scope(full: str, is_reopened: bool = False) -> Iterator[None]:
     """Count a scope as opened. When it closes, names within it are free again, as in TensorFlow.
 
     again: True if the program re-opens a scope object. Names that were taken before then stay taken.
@@ -105,7 +105,7 @@ def opened_scope(full: str, again: bool = False) -> Iterator[None]:
         yield
     finally:
         for name in opened:
-            if again:
+            if is_reopened:
                 opened[name] = before.get(name, 0)
             elif name.startswith(f"{full}/"):
                 opened[name] = 0
@@ -249,9 +249,9 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
             "rg.shared(cell) for one set of parameters",
             where,
         )
-    made = ScopeName(full, name is not None, where)
-    graph.scopes.setdefault(full, made)
-    return made
+    scope = ScopeName(full, name is not None, where)
+    graph.scopes.setdefault(full, scope)
+    return scope
 
 
 def _text(name: Any) -> str:

@@ -22,7 +22,7 @@ from .operations import Operation
 from .programs import Run, uninitialized
 from .variable import ExtraVariable
 
-MOST_RUNS = 1000
+MAX_RUNS = 1000
 """Maximum number of kinds of runs whose compiled code a session keeps."""
 
 
@@ -59,9 +59,9 @@ class BaseSession(Holder):
         self.runs = self.initializations = 0
         self.closed = False
         self._values: dict[str, np.ndarray] = {}
-        self._known: BoundedCache[Any, Run] = BoundedCache(MOST_RUNS)
+        self._known: BoundedCache[Any, Run] = BoundedCache(MAX_RUNS)
         # By identity, with the object itself, so that ids stay unique.
-        self._recent: BoundedCache[Any, tuple[Run, Any]] = BoundedCache(MOST_RUNS)
+        self._recent: BoundedCache[Any, tuple[Run, Any]] = BoundedCache(MAX_RUNS)
 
     @property
     def sess_str(self) -> str:
@@ -205,10 +205,10 @@ class BaseSession(Holder):
     def _made(self, fetches: Any, fed: Mapping[Any, Any]) -> Run:
         leaves = [resolved(self.graph, leaf) for leaf in flatten(fetches)]
         takes = self._taker(fed)
-        made = Run(self.graph, leaves, tuple(takes(fed)))
-        made.takes = takes
-        made.shape(fetches)
-        return made
+        run = Run(self.graph, leaves, tuple(takes(fed)))
+        run.takes = takes
+        run.shape(fetches)
+        return run
 
     def _taker(self, fed: Mapping[Any, Any]) -> Callable[[Mapping[Any, Any]], dict[Node, Any]]:
         """Return a function that collects the feeds of a run with the same keys."""
@@ -217,11 +217,11 @@ class BaseSession(Holder):
             return lambda given: dict(zip(nodes, given.values(), strict=True))
         places = [self._placer(key) for key in fed]
 
-        def taken(given: Mapping[Any, Any]) -> dict[Node, Any]:
-            found: dict[Node, Any] = {}
-            for place, value in zip(places, given.values(), strict=True):
-                place(found, value)
-            return found
+        def taken(feeds: Mapping[Any, Any]) -> dict[Node, Any]:
+            values: dict[Node, Any] = {}
+            for place, value in zip(places, feeds.values(), strict=True):
+                place(values, value)
+            return values
 
         return taken
 
@@ -237,11 +237,11 @@ class BaseSession(Holder):
             raise DtypeError(f"{shown(key)} is fed, but is no Tensor and no name of one")
         parts = [self._placer(part) for part in key]
 
-        def place(found: dict[Node, Any], value: Any) -> None:
-            alike = isinstance(value, tuple) and len(value) == len(parts)
-            pairs = zip(parts, value, strict=True) if alike else self._leaves_in_pairs(key, value)
+        def place(values: dict[Node, Any], value: Any) -> None:
+            fits = isinstance(value, tuple) and len(value) == len(parts)
+            pairs = zip(parts, value, strict=True) if fits else self._leaves_in_pairs(key, value)
             for part, array in pairs:
-                part(found, array)
+                part(values, array)
 
         return place
 
@@ -330,8 +330,8 @@ def _identity(fetches: Any, fed: Any) -> Any:
     return None, id(fetches), None, *map(id, fed)
 
 
-def _note(node: Node, found: dict[Node, Any], value: Any) -> None:
-    found[node] = value
+def _note(node: Node, values: dict[Node, Any], value: Any) -> None:
+    values[node] = value
 
 
 def _keyed(nest: Any, entries: list[Any]) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ from ...ir.types import FLOATS, INTEGERS, Dim, Size, TensorType
 from ...support.errors import ShapeError, shown
 from .graph import Count, get_default_graph
 
-MAX_AXES, LARGEST = 32, 1 << 62
+MAX_AXES, MAX_SIZE = 32, 1 << 62
 """Maximum rank of an array, and maximum size of an axis."""
 
 
@@ -35,37 +35,37 @@ def shape_tensor(x: Tensor, dtype: str) -> Tensor:
 
 def size_tensor(x: Tensor, size: Dim, dtype: str) -> Tensor:
     """Return a size of x as a scalar that reads x, so that a run can compute it from the operands of x."""
-    found = dimension(size, dtype)
-    return found if isinstance(size, int) else known_by(reduce_sum(cast(x, "float32")), found)
+    scalar = dimension(size, dtype)
+    return scalar if isinstance(size, int) else known_by(reduce_sum(cast(x, "float32")), scalar)
 
 
-def sizes_in(given: Any) -> list[Any]:
+def sizes_in(shape: Any) -> list[Any]:
     """Return a program's shape as sizes: ints, None, -1, or open sizes of Tensors.
 
-    given: a list of ints, None, ``tf.Dimension`` and scalar Tensors, or a vector of sizes.
+    shape: a list of ints, None, ``tf.Dimension`` and scalar Tensors, or a vector of sizes.
     """
-    if isinstance(given, Tensor):
-        return [as_dim(item) for item in _read(given).reshape(-1)]
-    if isinstance(given, int | np.integer) or not hasattr(given, "__iter__") or getattr(given, "ndim", 1) == 0:
-        return [_size(given)]
-    found = [_size(item) for item in given]
-    if len(found) > MAX_AXES:
-        raise ShapeError(f"a shape of {len(found)} sizes; arrays have {MAX_AXES} axes at most")
-    return found
+    if isinstance(shape, Tensor):
+        return [as_dim(item) for item in _read(shape).reshape(-1)]
+    if isinstance(shape, int | np.integer) or not hasattr(shape, "__iter__") or getattr(shape, "ndim", 1) == 0:
+        return [_size(shape)]
+    entries = [_size(item) for item in shape]
+    if len(entries) > MAX_AXES:
+        raise ShapeError(f"a shape of {len(entries)} sizes; arrays have {MAX_AXES} axes at most")
+    return entries
 
 
 def _size(item: Any) -> Any:
     if isinstance(item, Tensor):
-        found = _read(item)
-        if found.size != 1:
-            raise ShapeError(f"{item!r} stands for one size, and has {found.size}")
-        return as_dim(found.reshape(-1)[0])
+        entries = _read(item)
+        if entries.size != 1:
+            raise ShapeError(f"{item!r} stands for one size, and has {entries.size}")
+        return as_dim(entries.reshape(-1)[0])
     value = getattr(item, "value", item)
     if value is None or isinstance(value, Size):
         return value
     try:
         whole = int(value)
-        if whole != value or abs(whole) > LARGEST:
+        if whole != value or abs(whole) > MAX_SIZE:
             raise ValueError
         return whole
     except (TypeError, ValueError, OverflowError):
@@ -114,11 +114,11 @@ def _with_taken(
     axes, left = iter(_axes_of(x, named)), list[Any]()
     for item in index:
         axis = None if item is None else next(axes)
-        taken = take(x, axis, item) if axis is not None and isinstance(item, slice) else None
-        if taken is None:
+        result = take(x, axis, item) if axis is not None and isinstance(item, slice) else None
+        if result is None:
             left.append(item)
             continue
-        x = taken
+        x = result
         left.append(slice(None))
     return x, tuple(left)
 
@@ -134,13 +134,13 @@ def _is_computed(item: slice, dim: Dim) -> bool:
 def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return an index whose slices may have entries of ``tf.shape`` as bounds."""
     bounds = [part for item in index if isinstance(item, slice) for part in (item.start, item.stop)]
-    taken = [item for item in index if item is not None]
+    entries = [item for item in index if item is not None]
     if (
         not any(isinstance(part, Tensor) for part in bounds)
-        or len([item for item in taken if item is not Ellipsis]) > x.rank
+        or len([item for item in entries if item is not Ellipsis]) > x.rank
     ):
         return index
-    axes = iter(_axes_of(x, taken))
+    axes = iter(_axes_of(x, entries))
 
     def settled(item: Any) -> Any:
         if item is None:
@@ -155,11 +155,11 @@ def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(map(settled, index))
 
 
-def _axes_of(x: Tensor, taken: Sequence[Any]) -> list[int]:
+def _axes_of(x: Tensor, entries: Sequence[Any]) -> list[int]:
     """Return the axis of each entry of an index without new axes."""
-    places = list(range(len(taken)))
-    first = next((place for place, item in enumerate(taken) if item is Ellipsis), len(taken))
-    return [place if place < first else x.rank - len(taken) + place for place in places]
+    places = list(range(len(entries)))
+    first = next((place for place, item in enumerate(entries) if item is Ellipsis), len(entries))
+    return [place if place < first else x.rank - len(entries) + place for place in places]
 
 
 def with_clamped(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
@@ -183,10 +183,10 @@ def as_dim(item: Any) -> Dim:
     return item if isinstance(item, Size) else int(item)
 
 
-def anchored(value: Tensor, given: Any) -> Tensor:
+def anchored(value: Tensor, sizes: Any) -> Tensor:
     """Return a Tensor that also reads the Tensors of its sizes, so that a run can compute them."""
     counts, sources = get_default_graph().counts, list[Tensor]()
-    for item in given if isinstance(given, list | tuple) else [given]:
+    for item in sizes if isinstance(sizes, list | tuple) else [sizes]:
         if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
             sources += [item, *(counts[node] for node in topological([item.node]) if node in counts)]
     for item in sources:
@@ -195,12 +195,12 @@ def anchored(value: Tensor, given: Any) -> Tensor:
     return value
 
 
-def reshaped(x: Tensor, sizes: Sequence[Any], given: Any) -> Tensor:
+def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     """Reshape x to ints, None, -1 and open sizes.
 
     A size that a run computes is the remaining one, or divides the same axis of x. A run checks it.
     """
-    numbers = {made.type.shape[0] for made in get_default_graph().counts.values()}
+    numbers = {placeholder.type.shape[0] for placeholder in get_default_graph().counts.values()}
     computed = [axis for axis, size in enumerate(sizes) if size in numbers]
     if not computed:
         return reshape(x, sizes)
@@ -212,9 +212,9 @@ def reshaped(x: Tensor, sizes: Sequence[Any], given: Any) -> Tensor:
             dim = x.type.shape[axis]
             named = sorted(dim.plain_symbols, key=declaration_order) if isinstance(dim, Size) else []
             own[axis] = size_named(named[0]) if named else dim
-    found = reshape(x, own)
-    dims = [size if axis in computed else found.type.shape[axis] for axis, size in enumerate(sizes)]
-    return anchored(build("ensure_shape", found, shape=tuple(dims)), given)
+    result = reshape(x, own)
+    dims = [size if axis in computed else result.type.shape[axis] for axis, size in enumerate(sizes)]
+    return anchored(build("ensure_shape", result, shape=tuple(dims)), requested)
 
 
 def floor_quotient(x: Any, y: Any) -> Tensor:
@@ -235,20 +235,20 @@ def known_size(node: Node, counted: bool = False) -> Dim | None:
     """Return the size that a scalar is, or None. counted: also accept numbers that a run computes."""
     if node.shape:
         return None
-    found = _elements(node, counted)
-    whole = found is not None and isinstance(found.reshape(-1)[0], Size | int | np.integer)
-    return as_dim(found.reshape(-1)[0]) if whole and found is not None else None
+    entries = _elements(node, counted)
+    whole = entries is not None and isinstance(entries.reshape(-1)[0], Size | int | np.integer)
+    return as_dim(entries.reshape(-1)[0]) if whole and entries is not None else None
 
 
 def _read(tensor: Tensor) -> np.ndarray:
     """Return the elements of a Tensor of sizes and numbers."""
-    found = _elements(tensor.node, True)
-    if found is None:
+    entries = _elements(tensor.node, True)
+    if entries is None:
         raise ShapeError(
             f"{tensor!r} is given for a size; sizes are ints, what tf.shape gives, and scalar ints that a run computes "
             "before it begins, out of what it is fed"
         )
-    return found
+    return entries
 
 
 def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
@@ -256,20 +256,20 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
 
     counted: also accept numbers that a run computes.
     """
-    found: dict[Node, np.ndarray | None] = {}
+    elements: dict[Node, np.ndarray | None] = {}
     pending = [node]  # an explicit stack: long chains would exceed Python's recursion limit
     while pending:
         item = pending[-1]
-        missing = [part for part in _parts(item) if part not in found]
+        missing = [part for part in _parts(item) if part not in elements]
         pending += missing
         if missing:
             continue
         pending.pop()
-        if item not in found:
-            made = _made_of_sizes(item, [found[part] for part in _parts(item)])
-            size = counted_size(item) if made is None and counted else None
-            found[item] = made if size is None else np.array(size, dtype=object)
-    return found[node]
+        if item not in elements:
+            entries = _made_of_sizes(item, [elements[part] for part in _parts(item)])
+            size = counted_size(item) if entries is None and counted else None
+            elements[item] = entries if size is None else np.array(size, dtype=object)
+    return elements[node]
 
 
 def counted_size(node: Node) -> Size | None:
@@ -284,9 +284,9 @@ def counted_size(node: Node) -> Size | None:
         needed = topological([node])
         if any(item.op in RANDOM or (item.op == "input" and item not in graph.placed) for item in needed):
             return None
-        made = fed("count", [None], "bool", unnamed=True)
-        graph.place(made, None)
-        graph.counts[node], graph.derived[made.node] = made, Count(node)
+        placeholder = fed("count", [None], "bool", unnamed=True)
+        graph.place(placeholder, None)
+        graph.counts[node], graph.derived[placeholder.node] = placeholder, Count(node)
     (size,) = graph.counts[node].type.shape
     assert isinstance(size, Size), "the placeholder has an open size"
     return size

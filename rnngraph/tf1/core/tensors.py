@@ -50,13 +50,13 @@ def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
     """
 
     def operate(self: TfTensor, *others: Any) -> Tensor:
-        given = (self, *(adopted(other, self) if converts else other for other in others))
+        operands = (self, *(adopted(other, self) if converts else other for other in others))
         graph = get_default_graph()
         branch = graph.branch_read()
-        result = handed_on(method, given if branch is None else branch.reads(given), {})
+        result = handed_on(method, operands if branch is None else branch.reads(operands), {})
         if branch is not None:
             branch.owns(result)
-        return graph.following(result, given) if graph.collections["control_inputs"] else result
+        return graph.following(result, operands) if graph.collections["control_inputs"] else result
 
     return operate
 
@@ -148,21 +148,21 @@ def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
 
     Axes, shapes and ids are not arrays of floats, so a converted array always stands for a Tensor.
     """
-    given = list(arguments)
-    inner = [item for argument in given if isinstance(argument, list | tuple) for item in argument]
-    everywhere = [*given, *inner]
+    values = list(arguments)
+    inner = [item for argument in values if isinstance(argument, list | tuple) for item in argument]
+    everywhere = [*values, *inner]
     if not any(map(_is_double, everywhere)):
-        return given
+        return values
     beside = next((item for item in everywhere if isinstance(item, TfTensor) and item.dtype in FLOATS), None)
     if beside is None:
-        return given
+        return values
 
     def adopt(item: Any) -> Any:
         if type(item) in (list, tuple):
             return type(item)([adopt(entry) for entry in item])
         return adopted(item, beside) if _is_double(item) else item
 
-    return [adopt(item) for item in given]
+    return [adopt(item) for item in values]
 
 
 def _is_double(item: Any) -> bool:

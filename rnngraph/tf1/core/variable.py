@@ -92,10 +92,10 @@ class Variable(TfTensor, Settable):
     @classmethod
     def of(cls, spec: ParameterSpec, name: str, initial: Tensor | None = None) -> Variable:
         """Return the variable of a parameter."""
-        made: Variable = cls.__new__(cls)
-        Tensor.__init__(made, parameter_node(spec, name))
-        made._full, made._initial = name, initial
-        return made
+        variable: Variable = cls.__new__(cls)
+        Tensor.__init__(variable, parameter_node(spec, name))
+        variable._full, variable._initial = name, initial
+        return variable
 
     @property
     def full(self) -> str:
@@ -234,5 +234,5 @@ class Assign(Operation):
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> np.ndarray:
         new = values[0] if self.change is None else self.change(session.value(self.ref), values[0])
         session.set_value(self.ref, np.asarray(new, self.ref.dtype))
-        found: np.ndarray = session.value(self.ref)
-        return found
+        before: np.ndarray = session.value(self.ref)
+        return before

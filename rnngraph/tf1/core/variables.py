@@ -89,9 +89,9 @@ def get_variable(
     full = scope.under(checked_name(name, "a variable"))
     if scope.reuse or scope.name in graph.scopes:  # the name may be that of a layer's variable
         graph.name_new_variables()
-    found = graph.shared_variable(full)
-    if found is not None:
-        return _reused(found, full, scope.reuse, shape, dtype)
+    existing = graph.shared_variable(full)
+    if existing is not None:
+        return _reused(existing, full, scope.reuse, shape, dtype)
     if scope.reuse and scope.reuse != AUTO_REUSE:
         raise ArgumentError(
             f"the variable {full} is to be reused, and does not exist, or was not created with tf.get_variable(); did "
@@ -110,33 +110,35 @@ def get_variable(
     else:
         settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
     is_taken = full in graph.by_name  # of a tf.Variable, which get_variable does not find
-    made = _made(own if is_taken else full, *settled, trainable is not False, collections)
+    variable = _made(own if is_taken else full, *settled, trainable is not False, collections)
     if is_taken:
-        graph.shared[full] = made
-    penalize(made, scope.regularizer if regularizer is None else regularizer)
-    return made
+        graph.shared[full] = variable
+    penalize(variable, scope.regularizer if regularizer is None else regularizer)
+    return variable
 
 
-def _reused(found: GraphVariable, full: str, reuse: Any, shape: Any, dtype: Any) -> GraphVariable:
+def _reused(existing: GraphVariable, full: str, reuse: Any, shape: Any, dtype: Any) -> GraphVariable:
     """Return an existing variable. Raises ``ArgumentError`` if the scope does not reuse, or shape or dtype differ."""
     if not reuse:
         raise ArgumentError(
-            f"the variable {full} already exists, made at {found.spec.where}, and its scope does not reuse it; did you "
+            f"the variable {full} already exists, made at {existing.spec.where}, and its scope does not reuse it; did you "
             "mean to set reuse=True or reuse=tf.AUTO_REUSE in tf.variable_scope, or another name?"
         )
-    if shape is not None and tuple(found.shape) != check_shape(full, sizes_in(shape)):
-        raise ShapeError(f"{full} has the shape {found.shape}, and {shown(shape)} is asked for")
-    if dtype is not None and dtype_name(dtype) != str(found.dtype):
-        raise ArgumentError(f"{full} is {found.dtype}, and {dtype_name(dtype)} is asked for; give dtype={found.dtype}")
-    return found
+    if shape is not None and tuple(existing.shape) != check_shape(full, sizes_in(shape)):
+        raise ShapeError(f"{full} has the shape {existing.shape}, and {shown(shape)} is asked for")
+    if dtype is not None and dtype_name(dtype) != str(existing.dtype):
+        raise ArgumentError(
+            f"{full} is {existing.dtype}, and {dtype_name(dtype)} is asked for; give dtype={existing.dtype}"
+        )
+    return existing
 
 
 @api
 def get_local_variable(name: str, shape: Any = None, *arguments: Any, **options: Any) -> GraphVariable:
     """Return a local variable: as ``get_variable``, but neither trained nor saved."""
     options |= {"trainable": False, "collections": [GraphKeys.LOCAL_VARIABLES]}
-    made: GraphVariable = get_variable(name, shape, *arguments, **options)
-    return made
+    variable: GraphVariable = get_variable(name, shape, *arguments, **options)
+    return variable
 
 
 def cell_variable(
@@ -154,8 +156,8 @@ def cell_variable(
             where,
         )
     if known is not None:
-        found: ParameterSpec = known.spec
-        return found
+        existing: ParameterSpec = known.spec
+        return existing
     if reuse and reuse != AUTO_REUSE:
         raise ArgumentError(
             f"the variable {full} is to be reused, and does not exist; did you mean reuse=tf.AUTO_REUSE, or "
@@ -163,12 +165,12 @@ def cell_variable(
             where,
         )
     graph.unique(full)
-    made = _made(full, kind, initializer_of(initializer), None, trainable, None)
-    penalize(made, present_scope().regularizer)
-    return made.spec
+    variable = _made(full, kind, initializer_of(initializer), None, trainable, None)
+    penalize(variable, present_scope().regularizer)
+    return variable.spec
 
 
-def penalize(made: Tensor, penalty: Any, where: Where | None = None) -> None:
+def penalize(variable: Tensor, penalty: Any, where: Where | None = None) -> None:
     """Collect the penalty of a variable.
 
     penalty: function of the variable, or None. where: line for errors.
@@ -177,7 +179,7 @@ def penalize(made: Tensor, penalty: Any, where: Where | None = None) -> None:
         return
     if not callable(penalty):
         raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}", where)
-    loss = taking(penalty, "a regularizer", "variable", where=where)(as_tensorflow(made))
+    loss = taking(penalty, "a regularizer", "variable", where=where)(as_tensorflow(variable))
     if loss is not None:
         get_default_graph().collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
 
@@ -201,23 +203,23 @@ def _initial(value: Any, dtype: Any) -> Settled:
     array = array_of(value, "a variable begins as an array or a Tensor of fixed sizes")
     if dtype is None and not isinstance(value, np.ndarray | np.generic):
         dtype = {"f": "float32", "i": "int32", "b": "bool"}.get(array.dtype.kind)
-    found = dtype_name(str(array.dtype) if dtype is None else dtype)
-    return TensorType(found, array.shape), Constant(array), None
+    dtype_of_value = dtype_name(str(array.dtype) if dtype is None else dtype)
+    return TensorType(dtype_of_value, array.shape), Constant(array), None
 
 
 def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
     start = initializer_from(start)
-    if callable(start) and (given := _tensorflow_arguments(start, kind)) is not None:
-        settled = _initial(start(shape, **given), kind)
+    if callable(start) and (options := _tensorflow_arguments(start, kind)) is not None:
+        settled = _initial(start(shape, **options), kind)
         if settled[0].shape != shape:
             raise ShapeError(f"the initializer gives {settled[0]} for a variable of shape {shape}")
         return settled
     return TensorType(kind, shape), initializer_of(start), None
 
 
-def array_initializer(given: Any) -> Initializer:
+def array_initializer(value: Any) -> Initializer:
     """Wrap an initializer of a program's for layers and cells: a function of (shape, generator)."""
-    start = initializer_from(given)
+    start = initializer_from(value)
     if not callable(start) or (arguments := _tensorflow_arguments(start, "float32")) is None:
         return initializer_of(start)
 
@@ -236,9 +238,9 @@ def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, 
         names = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return None
-    given = {"dtype": kind, "partition_info": None}
-    taken = {name: value for name, value in given.items() if name in names}
-    return taken or None
+    options = {"dtype": kind, "partition_info": None}
+    accepted = {name: value for name, value in options.items() if name in names}
+    return accepted or None
 
 
 def added_variable(name: str, kind: TensorType, start: Initializer, initial: Tensor | None) -> GraphVariable:
@@ -254,22 +256,22 @@ def _made(
 ) -> GraphVariable:
     graph = get_default_graph()
     spec = ParameterSpec(kind, start, trainable and kind.dtype in FLOATS, user_line(), full)
-    made = GraphVariable.of(spec, full, initial)
-    graph.variables[spec] = graph.by_name[full] = made
-    graph.own(made)
+    variable = GraphVariable.of(spec, full, initial)
+    graph.variables[spec] = graph.by_name[full] = variable
+    graph.own(variable)
     names = [collections] if isinstance(collections, str) else [str(name) for name in collections or ()]
     if collections is not None and GraphKeys.GLOBAL_VARIABLES not in names:
-        graph.apart.add(full)
+        graph.non_global.add(full)
     for name in names:
         if name not in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.TRAINABLE_VARIABLES):
-            graph.collections[name].append(made)
-    return made
+            graph.collections[name].append(variable)
+    return variable
 
 
-def _variables(found: Any, what: str) -> list[Any]:
-    if not isinstance(found, list | tuple) or not all(isinstance(item, Variable) for item in found):
-        raise DtypeError(f"{what} takes a list of variables, not {shown(found)}")
-    return list(found)
+def _variables(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list | tuple) or not all(isinstance(item, Variable) for item in value):
+        raise DtypeError(f"{what} takes a list of variables, not {shown(value)}")
+    return list(value)
 
 
 # Assignments -----------------------------------------------------------------------------------------
@@ -349,8 +351,8 @@ def is_variable_initialized(variable: Any) -> Operation:
 @api
 def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Operation:
     """Return an operation whose run returns the names of variables without a value."""
-    found = get_default_graph().all_variables() if var_list is None else var_list
-    return _Missing(_variables(found, "tf.report_uninitialized_variables"), name)
+    variables = get_default_graph().all_variables() if var_list is None else var_list
+    return _Missing(_variables(variables, "tf.report_uninitialized_variables"), name)
 
 
 class _HasValue(Operation):

@@ -53,8 +53,8 @@ class Dataset(Structured):
     def _then(self, structure: Any, elements: Begin, *beside: Any) -> Dataset:
         """Return a dataset that depends on this one, and on the numbers, Tensors or datasets ``beside`` it."""
         inner = [source for item in beside if isinstance(item, Dataset) for source in item.sources]
-        given = [item for item in beside if isinstance(item, Tensor)]
-        return Dataset(structure, elements, [*self.sources, *inner, *given])
+        tensors = [item for item in beside if isinstance(item, Tensor)]
+        return Dataset(structure, elements, [*self.sources, *inner, *tensors])
 
     # Sources of elements ---------------------------------------------------------------------------
 
@@ -93,20 +93,20 @@ class Dataset(Structured):
         if not callable(generator):
             raise DtypeError(f"from_generator takes a function that begins a generator, not {shown(generator)}")
         dtypes = [component_dtype(item) for item in flatten(output_types)]
-        given = [array_in(item) if not isinstance(item, Tensor) else item for item in args or ()]
+        arguments = [array_in(item) if not isinstance(item, Tensor) else item for item in args or ()]
 
         def elements(reading: Reading) -> Stream:
-            for item in generator(*(reading.value(part) for part in given)):
+            for item in generator(*(reading.value(part) for part in arguments)):
                 parts = flatten_like(output_types, item)
                 yield [array_in(part, dtype) for part, dtype in zip(parts, dtypes, strict=True)]
 
         if output_shapes is None:
-            first = None if given else next(elements(Reading({}, 0)), None)
+            first = None if arguments else next(elements(Reading({}, 0)), None)
             shapes = [None if first is None else (None,) * np.ndim(part) for part in first or dtypes]
         else:
             shapes = shapes_in(output_shapes, len(dtypes))
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
-        return Dataset(pack(output_types, components), elements, given)
+        return Dataset(pack(output_types, components), elements, arguments)
 
     @staticmethod
     @api
@@ -159,11 +159,11 @@ class Dataset(Structured):
         graph = get_default_graph()
         graph.draws += 1
         serial, rounds = graph.draws, itertools.count()
-        again = reshuffle_each_iteration is not False
+        reshuffles = reshuffle_each_iteration is not False
 
         def elements(reading: Reading) -> Stream:
             own = 0 if seed is None else reading.number(seed)
-            draw = np.random.default_rng([abs(reading.seed), abs(own) or serial, next(rounds) if again else 0])
+            draw = np.random.default_rng([abs(reading.seed), abs(own) or serial, next(rounds) if reshuffles else 0])
             return shuffled(self.elements(reading), reading.number(buffer_size), draw)
 
         return self._then(self.structure, elements, buffer_size, seed)
@@ -180,8 +180,8 @@ class Dataset(Structured):
         """Return the first ``count`` elements; -1: all."""
 
         def elements(reading: Reading) -> Stream:
-            most = reading.number(count)
-            return itertools.islice(self.elements(reading), None if most < 0 else most)
+            limit = reading.number(count)
+            return itertools.islice(self.elements(reading), None if limit < 0 else limit)
 
         return self._then(self.structure, elements, count)
 
@@ -207,18 +207,18 @@ class Dataset(Structured):
 
     def cache(self, filename: Any = "") -> Dataset:
         """Return a dataset that keeps its elements in memory after the first reading."""
-        kept: list[Element] = []
+        cached: list[Element] = []
         is_whole: list[bool] = []
 
         def elements(reading: Reading) -> Stream:
             if is_whole:
-                yield from kept
+                yield from cached
                 return
             read = []
             for element in self.elements(reading):
                 read.append(element)
                 yield element
-            kept[:] = read
+            cached[:] = read
             is_whole.append(True)
 
         return self._then(self.structure, elements)
@@ -270,10 +270,10 @@ class Dataset(Structured):
 
         def inner(element: Sequence[Any]) -> Dataset:
             packed = pack(self.structure, list(element))
-            made = map_func(*packed) if type(self.structure) is tuple else map_func(packed)
-            if not isinstance(made, Dataset):
-                raise DtypeError(f"Dataset.flat_map takes a function that gives a dataset, not {shown(made)}")
-            return made
+            result = map_func(*packed) if type(self.structure) is tuple else map_func(packed)
+            if not isinstance(result, Dataset):
+                raise DtypeError(f"Dataset.flat_map takes a function that gives a dataset, not {shown(result)}")
+            return result
 
         first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
         if first is None:
@@ -332,12 +332,12 @@ class Dataset(Structured):
 
         return self._then(pack(self.structure, batched), elements, batch_size, *fillers)
 
-    def _fillers(self, given: Any) -> list[Any]:
+    def _fillers(self, values: Any) -> list[Any]:
         """Return the padding value of each component."""
         components = flatten(self.structure)
-        if given is None:
+        if values is None:
             return [b"" if item.dtype == TEXT else 0 for item in components]
-        leaves = flatten(given)
+        leaves = flatten(values)
         return leaves * len(components) if len(leaves) == 1 else leaves
 
     def unbatch(self) -> Dataset:

@@ -129,9 +129,9 @@ class PythonResult(TfTensor):
     @staticmethod
     def of(dtype: str, value: Any) -> PythonResult:
         """Return the result of a dtype. value: the object that computes it."""
-        made = PythonResult(pulled_tensor(Component(dtype, ()), "PyFunc", value).node)
-        made.has_open_rank, made.value = True, value
-        return made
+        result = PythonResult(pulled_tensor(Component(dtype, ()), "PyFunc", value).node)
+        result.has_open_rank, result.value = True, value
+        return result
 
     def set_shape(self, shape: Any) -> None:
         """Set the sizes: ints, and None for open ones."""
@@ -164,17 +164,17 @@ class _Call(Source):
             else next(arrays)
             for item in self.inputs
         ]
-        given = self.function(*values)
-        several = list(given) if isinstance(given, list | tuple) else [given]
+        results = self.function(*values)
+        several = list(results) if isinstance(results, list | tuple) else [results]
         if len(several) != len(self.dtypes):
             raise DtypeError(f"tf.py_func: the function gives {len(several)} arrays, and Tout has {len(self.dtypes)}")
-        found = []
+        components = []
         for item, dtype in zip(several, self.dtypes, strict=True):
             array = np.asarray(item)
             if kind_of(array) != dtype and not (array.dtype.kind == "O" and dtype == TEXT):
                 raise DtypeError(f"tf.py_func: the function gives {array.dtype}, and Tout says {dtype}")
-            found.append(array_in(array, dtype))
-        return found
+            components.append(array_in(array, dtype))
+        return components
 
 
 @api
@@ -192,13 +192,13 @@ def py_func(
     several = isinstance(Tout, list | tuple) and not isinstance(Tout, DType)
     dtypes = [component_dtype(item) for item in (Tout if several else [Tout])]
     if any(isinstance(item, ElementValue) for item in inp):
-        given = func(*(np.asarray(item)[()] if isinstance(item, ElementValue) else item for item in inp))
-        results = [array_in(item, dtype) for item, dtype in zip(given if several else [given], dtypes, strict=True)]
+        outputs = func(*(np.asarray(item)[()] if isinstance(item, ElementValue) else item for item in inp))
+        results = [array_in(item, dtype) for item, dtype in zip(outputs if several else [outputs], dtypes, strict=True)]
         return results if several else results[0]
     inputs = [as_tensorflow(item) if isinstance(item, Tensor) else array_in(item) for item in inp]
     call = _Call(func, inputs, dtypes)
-    found = [PythonResult.of(dtype, Pulled(call, number)) for number, dtype in enumerate(dtypes)]
-    return found if several else found[0]
+    tensors = [PythonResult.of(dtype, Pulled(call, number)) for number, dtype in enumerate(dtypes)]
+    return tensors if several else tensors[0]
 
 
 @api

@@ -139,10 +139,10 @@ def make_one_shot_iterator(dataset: Any) -> Iterator:
 @api
 def make_initializable_iterator(dataset: Any, shared_name: str | None = None) -> Iterator:
     """Return an iterator over a dataset that starts when its ``initializer`` runs."""
-    made = Iterator(dataset.structure, _Stream("the iterator"), dataset)
-    made._initializer = _Begin(made, dataset, "MakeIterator")
-    get_default_graph().collections["iterators"].append(made)
-    return made
+    iterator = Iterator(dataset.structure, _Stream("the iterator"), dataset)
+    iterator._initializer = _Begin(iterator, dataset, "MakeIterator")
+    get_default_graph().collections["iterators"].append(iterator)
+    return iterator
 
 
 # Feedable iterators -----------------------------------------------------------------------------------

@@ -47,13 +47,13 @@ class _Producer(FIFOQueue):
     def take(self, session: Any, count: int, may_be_fewer: bool = False) -> list[Sequence[np.ndarray]]:
         if session not in self._running:
             self._running[session] = self._entries(session)
-        taken: list[Sequence[np.ndarray]] = []
+        elements: list[Sequence[np.ndarray]] = []
         for entry in self._running[session]:
-            taken.append([entry])
-            if len(taken) == count:
-                return taken
-        if taken and may_be_fewer:
-            return taken
+            elements.append([entry])
+            if len(elements) == count:
+                return elements
+        if elements and may_be_fewer:
+            return elements
         raise at_end(f"the queue {self.name}")
 
     def _entries(self, session: Any) -> Iterator[np.ndarray]:
@@ -146,16 +146,16 @@ class _Batched(Source):
         self,
         tensors: Sequence[Tensor],
         size: int,
-        many: bool,
+        is_many: bool,
         pads: bool,
         smaller: bool,
-        least: int | None,
+        min_left: int | None,
         seed: int | None,
         keep: Tensor | None,
     ) -> None:
         super().__init__("the batches")
-        self.inputs, self.size, self.many, self.pads, self.smaller = tensors, size, many, pads, smaller
-        self.least, self.keep, self._draw = least, keep, np.random.default_rng(abs(seed or 0))
+        self.inputs, self.size, self.many, self.pads, self.smaller = tensors, size, is_many, pads, smaller
+        self.least, self.keep, self._draw = min_left, keep, np.random.default_rng(abs(seed or 0))
         self._running: WeakKeyDictionary[Any, Iterator[Sequence[np.ndarray]]] = WeakKeyDictionary()
         self._buffers: WeakKeyDictionary[Any, list[Sequence[np.ndarray]]] = WeakKeyDictionary()
 
@@ -201,12 +201,12 @@ class _Batched(Source):
 def _batches(
     tensors: Any,
     batch_size: Any,
-    many: bool,
+    is_many: bool,
     pads: bool,
     smaller: bool,
     shapes: Any,
     name: str,
-    least: int | None = None,
+    min_left: int | None = None,
     seed: int | None = None,
     keep: Any = None,
 ) -> Any:
@@ -214,18 +214,18 @@ def _batches(
     listed = [tensors[key] for key in names] if names is not None else tensors
     items = [as_tensor(item) for item in (listed if isinstance(listed, list | tuple) else [listed])]
     size = int(batch_size)
-    source = _Batched(items, size, many, pads, smaller, least, seed, keep if isinstance(keep, Tensor) else None)
-    known = [item.type.shape[1:] if many else item.type.shape for item in items]
+    source = _Batched(items, size, is_many, pads, smaller, min_left, seed, keep if isinstance(keep, Tensor) else None)
+    known = [item.type.shape[1:] if is_many else item.type.shape for item in items]
     components = [
         Component(
             str(item.type.dtype), (None if smaller else size, *(dim if isinstance(dim, int) else None for dim in dims))
         )
         for item, dims in zip(items, known, strict=True)
     ]
-    made = source.tensors(components, [name] * len(items))
+    results = source.tensors(components, [name] * len(items))
     if names is not None:
-        return dict(zip(names, made, strict=True))
-    return made if isinstance(tensors, list | tuple) and len(made) > 1 else made[0]
+        return dict(zip(names, results, strict=True))
+    return results if isinstance(tensors, list | tuple) and len(results) > 1 else results[0]
 
 
 @api

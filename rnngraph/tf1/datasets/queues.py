@@ -54,8 +54,8 @@ class QueueBase:
     ) -> None:
         listed = list(dtypes) if isinstance(dtypes, list | tuple) else [dtypes]
         self.dtypes = [component_dtype(item) for item in listed]
-        given = [None] * len(listed) if shapes is None else _one_for_each(shapes, len(listed))
-        self.components = [Component(*pair) for pair in zip(self.dtypes, given, strict=True)]
+        sizes = [None] * len(listed) if shapes is None else _one_for_each(shapes, len(listed))
+        self.components = [Component(*pair) for pair in zip(self.dtypes, sizes, strict=True)]
         self.names, self.name = names, name
         self.fill: list[Operation] = []
         self._contents: WeakKeyDictionary[Any, _Content] = WeakKeyDictionary()
@@ -76,12 +76,12 @@ class QueueBase:
         """Return an operation that adds an element for each entry of the first axis of arrays."""
         return _Enqueue(self, self._values(vals), True, name or f"{self.name}_EnqueueMany")
 
-    def _values(self, given: Any) -> list[Tensor]:
-        listed = [given[key] for key in self.names] if isinstance(given, dict) else given
+    def _values(self, values: Any) -> list[Tensor]:
+        listed = [values[key] for key in self.names] if isinstance(values, dict) else values
         listed = list(listed) if isinstance(listed, list | tuple) and len(self.dtypes) > 1 else listed
         items = listed if isinstance(listed, list | tuple) else [listed]
         if len(self.dtypes) == 1 and len(items) != 1:
-            items = [given]
+            items = [values]
         if len(items) != len(self.dtypes):
             raise StructureError(f"an element of {self.name} has {len(self.dtypes)} components, not {len(items)}")
         return [
@@ -113,10 +113,10 @@ class QueueBase:
         )
 
     def _given(self, source: Source, components: Sequence[Component], name: str) -> Any:
-        made = source.tensors(components, [name] * len(components))
+        tensors = source.tensors(components, [name] * len(components))
         if self.names:
-            return dict(zip(self.names, made, strict=True))
-        return made[0] if len(made) == 1 else made
+            return dict(zip(self.names, tensors, strict=True))
+        return tensors[0] if len(tensors) == 1 else tensors
 
     @api
     def size(self, name: str | None = None) -> Tensor:
@@ -230,11 +230,11 @@ def _one_for_each(shapes: Any, count: int) -> list[tuple[int | None, ...]]:
 class _Enqueue(Operation):
     """Operation that adds an element, or one for each entry of a first axis."""
 
-    def __init__(self, queue: QueueBase, values: list[Tensor], many: bool, name: str) -> None:
-        self.queue, self.values, self.many = queue, values, many
+    def __init__(self, queue: QueueBase, values: list[Tensor], is_many: bool, name: str) -> None:
+        self.queue, self.values, self.many = queue, values, is_many
         if any(component.shape is None for component in queue.components):  # the results do not depend on it
             shapes = [
-                tuple(size if isinstance(size, int) else None for size in item.type.shape)[1 if many else 0 :]
+                tuple(size if isinstance(size, int) else None for size in item.type.shape)[1 if is_many else 0 :]
                 for item in values
             ]
             queue.components = [Component(*pair) for pair in zip(queue.dtypes, shapes, strict=True)]
@@ -270,8 +270,8 @@ class _Dequeue(Source):
         self.queue, self.count, self.may_be_fewer = queue, count, may_be_fewer
 
     def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
-        taken = self.queue.take(session, 1 if self.count is None else self.count, self.may_be_fewer)
-        return taken[0] if self.count is None else self.queue.joined(taken)
+        elements = self.queue.take(session, 1 if self.count is None else self.count, self.may_be_fewer)
+        return elements[0] if self.count is None else self.queue.joined(elements)
 
 
 class _Size:

@@ -22,12 +22,12 @@ class Reading:
     def __init__(self, values: Mapping[Node, np.ndarray], seed: int) -> None:
         self.values, self.seed = values, seed
 
-    def value(self, given: Any) -> Any:
+    def value(self, item: Any) -> Any:
         """Return a number or an array of the program; of a Tensor, its value in the run."""
-        if not isinstance(given, Tensor):
-            return given
-        return given.node["value"] if given.node.op == "constant" else self.values[given.node]
+        if not isinstance(item, Tensor):
+            return item
+        return item.node["value"] if item.node.op == "constant" else self.values[item.node]
 
-    def number(self, given: Any) -> int:
+    def number(self, item: Any) -> int:
         """Return an int of the program, or the value of a scalar Tensor."""
-        return int(self.value(given))
+        return int(self.value(item))

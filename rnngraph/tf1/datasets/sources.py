@@ -61,14 +61,14 @@ def kind_of(array: np.ndarray) -> str:
 def array_in(value: Any, dtype: str | None = None) -> np.ndarray:
     """Convert a value to an array, as TensorFlow does: Python's ints become int32, floats float32."""
     plain = not isinstance(value, np.ndarray | np.generic)
-    found = np.asarray(value)
+    array = np.asarray(value)
     if dtype is not None:
-        return found.astype(object) if dtype == TEXT else np.asarray(found, dtype)
-    if found.dtype.kind in "OSU":
-        return found.astype(object)
-    if plain and found.dtype.kind in "fi":
-        return found.astype("float32" if found.dtype.kind == "f" else "int32")
-    return np.asarray(found, kind_of(found))
+        return array.astype(object) if dtype == TEXT else np.asarray(array, dtype)
+    if array.dtype.kind in "OSU":
+        return array.astype(object)
+    if plain and array.dtype.kind in "fi":
+        return array.astype("float32" if array.dtype.kind == "f" else "int32")
+    return np.asarray(array, kind_of(array))
 
 
 def component_dtype(dtype: Any) -> str:
@@ -153,10 +153,10 @@ def pulled_tensor(component: Component, name: str, value: Any) -> Tensor:
     if component.shape is None:
         raise NotOfferedError(f"{name} has an open number of axes; give its shape, such as output_shapes= ({GUIDE})")
     graph = get_default_graph()
-    made: Tensor = as_tensorflow(fed(name, component.shape, component.dtype, unnamed=True))
-    graph.place(made, None)
-    graph.derived[made.node] = value
-    return made
+    tensor: Tensor = as_tensorflow(fed(name, component.shape, component.dtype, unnamed=True))
+    graph.place(tensor, None)
+    graph.derived[tensor.node] = value
+    return tensor
 
 
 def at_end(what: str) -> OutOfRangeError:

@@ -59,11 +59,11 @@ def case(
     if not truths:
         return called(last, "default")
     others = list(accumulate(map(functions.logical_not, truths), functions.logical_and))  # no condition so far holds
-    taken = [truths[0], *map(functions.logical_and, others, truths[1:])]
-    found = branch(last, "default", others[-1])
-    for truth, (_, function), here in reversed(list(zip(truths, pairs, taken, strict=True))):
-        found = _chosen(truth, branch(function, "a function of tf.case", here), found, "tf.case", strict)
-    return found
+    reached = [truths[0], *map(functions.logical_and, others, truths[1:])]
+    result = branch(last, "default", others[-1])
+    for truth, (_, function), here in reversed(list(zip(truths, pairs, reached, strict=True))):
+        result = _chosen(truth, branch(function, "a function of tf.case", here), result, "tf.case", strict)
+    return result
 
 
 @gives_tensors
@@ -72,10 +72,10 @@ def switch_case(branch_index: Any, branch_fns: Any, default: Function | None = N
 
     All are computed.
     """
-    given = branch_fns.items() if isinstance(branch_fns, Mapping) else branch_fns
+    branches = branch_fns.items() if isinstance(branch_fns, Mapping) else branch_fns
     if not isinstance(branch_fns, list | tuple | Mapping) or not branch_fns:
         raise DtypeError(f"tf.switch_case takes functions, or pairs of an int and a function, not {shown(branch_fns)}")
-    pairs = [item if _is_pair(item) else (number, item) for number, item in enumerate(given)]
+    pairs = [item if _is_pair(item) else (number, item) for number, item in enumerate(branches)]
     index = as_value(branch_index, None, "branch_index")
     if index.rank or index.dtype not in ("int32", "int64"):
         raise DtypeError(f"tf.switch_case: branch_index is a scalar int, not {index!r}")
@@ -88,10 +88,10 @@ def _is_pair(pair: Any) -> bool:
 
 
 def _truth(pred: Any, what: str) -> Tensor:
-    found = as_value(pred, None, f"{what}: its condition")
-    if found.dtype != "bool" or any(size != 1 for size in found.shape):
-        raise DtypeError(f"{what} chooses by one bool, not by {found!r}; use tf.where to choose for each element")
-    return found if not found.rank else functions.reshape(found, ())
+    condition = as_value(pred, None, f"{what}: its condition")
+    if condition.dtype != "bool" or any(size != 1 for size in condition.shape):
+        raise DtypeError(f"{what} chooses by one bool, not by {condition!r}; use tf.where to choose for each element")
+    return condition if not condition.rank else functions.reshape(condition, ())
 
 
 def _chosen(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
@@ -102,15 +102,15 @@ def _chosen(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
         raise StructureError(f"{what}: one function gives {len(leaves)} Tensors, and another {len(others)}")
     if not leaves:
         raise ArgumentError(f"{what}: its functions give nothing; they return Tensors")
-    found = []
+    results = []
     for a, b in zip(leaves, others, strict=True):
         kinds = [item.dtype for item in (a, b) if isinstance(item, Tensor)]
         kind = kinds[0] if kinds else None
         yes, no = (as_value(item, kind, f"{what}: what a function gives") for item in (a, b))
         if yes.dtype != no.dtype or not fits(yes, no):
             raise ShapeError(f"{what}: one function gives {yes!r}, another {no!r}; they have one dtype and one shape")
-        found.append(build("select", pred, yes, no))
-    return pack(first, found)
+        results.append(build("select", pred, yes, no))
+    return pack(first, results)
 
 
 def _unwrapped(nest: Any, strict: bool) -> Any:

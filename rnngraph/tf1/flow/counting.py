@@ -12,7 +12,7 @@ from ...ir.graph import Node
 from ...ir.types import Dim
 from ..core.sizes import known_size
 
-LONGEST = 1000
+MAX_ADDITIONS = 1000
 """Maximum number of additions through which a counter is traced."""
 
 
@@ -25,15 +25,15 @@ class Counts:
     def number(self, node: Node) -> Dim | None:
         """Return the value of a scalar at the first step, if it increases by one at each step; else None."""
         added: Dim = 0
-        for _ in range(LONGEST):
+        for _ in range(MAX_ADDITIONS):
             if node in self.first:
                 return self.first[node] + added
             if node.op == "cast":
                 node = node.operands[0]
                 continue
             if node.op == "select" and _from_the_end(node):  # an index below 0 counts from the end
-                found = self.number(node.operands[2])
-                return None if found is None or not isinstance(found, int) or found < 0 else found + added
+                start = self.number(node.operands[2])
+                return None if start is None or not isinstance(start, int) or start < 0 else start + added
             if node.op not in ("add", "sub"):
                 return None
             one, other = node.operands
@@ -80,12 +80,12 @@ class Counts:
         return self.number(node.operands[1]) if node.op == "gather" and not node.operands[1].shape else None
 
 
-def counter(formal: Node, following: Node) -> bool:
-    """True if a step adds 1 to its parameter ``formal``."""
-    if formal.shape or following.op != "add":
+def counter(param: Node, following: Node) -> bool:
+    """True if a step adds 1 to its parameter ``param``."""
+    if param.shape or following.op != "add":
         return False
     one, other = following.operands
-    return (one is formal and _known_int(other) == 1) or (other is formal and _known_int(one) == 1)
+    return (one is param and _known_int(other) == 1) or (other is param and _known_int(one) == 1)
 
 
 def steps_of(table: Tensor, first: Dim, length: Dim) -> Tensor | None:

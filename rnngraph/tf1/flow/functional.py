@@ -9,11 +9,11 @@ from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor
 from ...ir.types import Dim
 from ...support.errors import ArgumentError, DtypeError, StructureError, shown
-from ..core.operations import behind
+from ..core.operations import runs_after_dependencies
 from .loop import Function, Loop, as_value, called, first_axis
 
 
-@behind
+@runs_after_dependencies
 def scan(
     fn: Function,
     elems: Any,
@@ -34,11 +34,11 @@ def scan(
     """
     fold = _Fold("tf.scan", fn, elems, initializer, reverse)
     fold.declare()
-    found = [_with_first(first, rest, reverse) for first, rest in zip(fold.added, fold.every, strict=True)]
-    return pack(fold.structure, found)
+    results = [_with_first(first, rest, reverse) for first, rest in zip(fold.added, fold.every, strict=True)]
+    return pack(fold.structure, results)
 
 
-@behind
+@runs_after_dependencies
 def foldl(
     fn: Function,
     elems: Any,
@@ -55,7 +55,7 @@ def foldl(
     return _Fold("tf.foldl", fn, elems, initializer, reverse=False).last()
 
 
-@behind
+@runs_after_dependencies
 def foldr(
     fn: Function,
     elems: Any,
@@ -69,7 +69,7 @@ def foldr(
     return _Fold("tf.foldr", fn, elems, initializer, reverse=True).last()
 
 
-@behind
+@runs_after_dependencies
 def map_fn(
     fn: Function,
     elems: Any,
@@ -90,17 +90,17 @@ def map_fn(
     sequences = _elements(elems, what)
     length = first_axis(sequences, what)
     loop = Loop(what, "map")
-    given = pack(elems, [loop.element(item) for item in sequences])
+    entries = pack(elems, [loop.element(item) for item in sequences])
     with loop.step():
-        result = called(fn, "fn", given)
-        wanted = flatten(elems if dtype is None else dtype)
+        result = called(fn, "fn", entries)
+        dtypes = flatten(elems if dtype is None else dtype)
         leaves = flatten(result)
-        if len(leaves) != len(wanted):
+        if len(leaves) != len(dtypes):
             raise StructureError(
-                f"{what}: fn gives {len(leaves)} Tensors, and {len(wanted)} are wanted; give dtype= in the nest of "
+                f"{what}: fn gives {len(leaves)} Tensors, and {len(dtypes)} are wanted; give dtype= in the nest of "
                 "what fn gives"
             )
-        kinds = [None] * len(leaves) if dtype is None else wanted
+        kinds = [None] * len(leaves) if dtype is None else dtypes
         values = [as_value(leaf, kind, f"{what}: what fn gives") for leaf, kind in zip(leaves, kinds, strict=True)]
     if length == 0:
         raise ArgumentError(f"{what} runs over no entries, so that fn gives nothing")
@@ -138,19 +138,19 @@ class _Fold:
         if isinstance(self.length, int) and self.length < 0:
             raise ArgumentError(f"{self.what} runs over no entries; give an initializer")
         loop = Loop(self.what, self.what.removeprefix("tf."))
-        before = [loop.formal(f"before_{number}", item.type) for number, item in enumerate(self.initial)]
-        given = pack(self.elems, [loop.element(item) for item in self.sequences])
+        before = [loop.param(f"before_{number}", item.type) for number, item in enumerate(self.initial)]
+        entry = pack(self.elems, [loop.element(item) for item in self.sequences])
         with loop.step():
-            result = called(self.fn, "fn", pack(self.structure, before), given)
+            result = called(self.fn, "fn", pack(self.structure, before), entry)
         leaves = flatten(result)
         if len(leaves) != len(before):
             raise StructureError(
                 f"{self.what}: fn gives {len(leaves)} Tensors, and {len(before)} stand before the first entry; it "
                 "gives what it takes first"
             )
-        for place, (value, formal, first) in enumerate(zip(leaves, before, self.initial, strict=True)):
-            following = loop.following(value, formal, place)
-            loop.carry(formal, following, first)
+        for place, (value, param, first) in enumerate(zip(leaves, before, self.initial, strict=True)):
+            following = loop.following(value, param, place)
+            loop.carry(param, following, first)
             loop.emits.append(following.node)
         finals, self.every = loop.declared(self.length, self.reverse)
         return finals
@@ -161,10 +161,10 @@ class _Fold:
 
 
 def _elements(elems: Any, what: str) -> list[Tensor]:
-    found = [as_value(leaf, None, f"{what}: elems") for leaf in flatten(elems)]
-    if not found:
+    tensors = [as_value(leaf, None, f"{what}: elems") for leaf in flatten(elems)]
+    if not tensors:
         raise DtypeError(f"{what} runs over the entries of Tensors, not of {shown(elems)}")
-    return found
+    return tensors
 
 
 def _with_first(first: Tensor | None, rest: Tensor, reverse: bool) -> Tensor:

@@ -59,19 +59,19 @@ class Loop:
         self.emits: list[Node] = []
         self._owners: list[Tensor] = []
 
-    def formal(self, label: str, kind: TensorType) -> Tensor:
+    def param(self, label: str, kind: TensorType) -> Tensor:
         """Return a parameter of the step."""
         return TfTensor(make("input", where=self.where, type=kind, label=label, body=True))
 
     def element(self, sequence: Tensor) -> Tensor:
         """Return the entry that a step reads of a sequence [steps, …]."""
-        made = self.formal("x", sequence.type.with_shape(sequence.type.shape[1:]))
-        self.sequences.append((made.node, sequence))
-        return made
+        param = self.param("x", sequence.type.with_shape(sequence.type.shape[1:]))
+        self.sequences.append((param.node, sequence))
+        return param
 
-    def carry(self, formal: Tensor, following: Tensor, initial: Tensor) -> None:
+    def carry(self, param: Tensor, following: Tensor, initial: Tensor) -> None:
         """Carry a value from step to step."""
-        self.carried.append(Carry(formal.node, following.node, initial))
+        self.carried.append(Carry(param.node, following.node, initial))
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -86,15 +86,15 @@ class Loop:
             graph.within = outer
             graph.steps.pop()
 
-    def following(self, value: Any, formal: Tensor, place: Any) -> Tensor:
+    def following(self, value: Any, param: Tensor, place: Any) -> Tensor:
         """Return the next value of a carried one. It must keep dtype and shape. place: its name in errors."""
-        found = as_value(value, formal.dtype, f"{self.what}: what its step makes of variable {place}")
-        if found.dtype != formal.dtype or not fits(found, formal):
+        result = as_value(value, param.dtype, f"{self.what}: what its step makes of variable {place}")
+        if result.dtype != param.dtype or not fits(result, param):
             raise ShapeError(
-                f"{self.what}: variable {place} is {formal.type} and its step makes {found.type} of it; what a loop "
+                f"{self.what}: variable {place} is {param.type} and its step makes {result.type} of it; what a loop "
                 "carries keeps its dtype and its shape"
             )
-        return found
+        return result
 
     def declared(
         self, length: Dim, reverse: bool = False, when: Node | None = None
@@ -156,11 +156,11 @@ def called(function: Any, what: str, *arguments: Any) -> Any:
     return taking(function, what, *names)(*arguments)
 
 
-def branch(function: Any, what: str, taken: Tensor) -> Any:
+def branch(function: Any, what: str, is_taken: Tensor) -> Any:
     """Call the function of a branch. Operations that it creates run before nothing."""
     graph = get_default_graph()
     outer = graph.branch
-    everywhere = taken if outer is None else functions.logical_and(outer.taken, taken)
+    everywhere = is_taken if outer is None else functions.logical_and(outer.taken, is_taken)
     graph.branch = Branch(everywhere, len(graph.steps))
     try:
         return called(function, what)
@@ -182,15 +182,15 @@ def fits(one: Tensor, other: Tensor) -> bool:
 
 def substituted(roots: Sequence[Node], new: Mapping[Node, Node]) -> list[Node]:
     """Return nodes with some of their operands replaced."""
-    made = dict(new)
-    for node in topological(roots, known=made):
-        made[node] = remake(node, [made[item] for item in node.operands], meet_declared)
-    return [made[root] for root in roots]
+    replaced = dict(new)
+    for node in topological(roots, known=replaced):
+        replaced[node] = remake(node, [replaced[item] for item in node.operands], meet_declared)
+    return [replaced[root] for root in roots]
 
 
-def inside_of(roots: Sequence[Node], formals: Sequence[Node]) -> set[Node]:
+def inside_of(roots: Sequence[Node], params: Sequence[Node]) -> set[Node]:
     """Return the nodes that depend on parameters of a step."""
-    inside = set(formals)
+    inside = set(params)
     for node in topological(roots):
         if any(operand in inside for operand in node.operands):
             inside.add(node)

@@ -38,7 +38,7 @@ class TensorArray:
 
     Attributes:
         count: Number of entries, which may be an open size.
-        given: The ``size`` argument of the program.
+        size_argument: The ``size`` argument of the program.
         origin: Within a step of a loop, the array at the step's begin.
         was_read: True if steps read ``origin``.
     """
@@ -63,7 +63,7 @@ class TensorArray:
         if len(count) != 1 or count[0] is None or (isinstance(count[0], int) and count[0] < 0):
             raise ShapeError(f"tf.TensorArray has a size of 0 or more, not {shown(size)}")
         self.count: Dim = count[0]
-        self.given = size
+        self.size_argument = size
         self.grows = bool(dynamic_size)
         self.entries = Entries(written={})
         self.origin: TensorArray | None = None
@@ -72,26 +72,26 @@ class TensorArray:
     @classmethod
     def of(cls, array: Tensor) -> TensorArray:
         """Return the array of the entries of a Tensor's first axis."""
-        made: TensorArray = cls.__new__(cls)
-        made._dtype, made.count, made.grows, made.origin = array.dtype, array.type.shape[0], False, None
-        made.given = array
-        made.was_read = False
-        made.entries = Entries(array)
-        return made
+        result: TensorArray = cls.__new__(cls)
+        result._dtype, result.count, result.grows, result.origin = array.dtype, array.type.shape[0], False, None
+        result.size_argument = array
+        result.was_read = False
+        result.entries = Entries(array)
+        return result
 
     def with_entries(self, entries: Entries, count: Dim | None = None) -> TensorArray:
         """Return the array with another content."""
-        made: TensorArray = TensorArray.__new__(TensorArray)
-        made._dtype, made.grows, made.entries, made.origin = self._dtype, self.grows, entries, self.origin
-        made.given, made.was_read = self.given, False
-        made.count = self.count if count is None else count
-        return made
+        result: TensorArray = TensorArray.__new__(TensorArray)
+        result._dtype, result.grows, result.entries, result.origin = self._dtype, self.grows, entries, self.origin
+        result.size_argument, result.was_read = self.size_argument, False
+        result.count = self.count if count is None else count
+        return result
 
     def within_step(self) -> TensorArray:
         """Return the array as a step of a loop receives it."""
-        made = self.with_entries(replace(self.entries, changed=()))
-        made.origin = made
-        return made
+        result = self.with_entries(replace(self.entries, changed=()))
+        result.origin = result
+        return result
 
     @property
     def dtype(self) -> str:
@@ -113,19 +113,19 @@ class TensorArray:
 
     def element(self) -> Tensor | None:
         """Return one of the entries, for its type."""
-        held = self.entries
-        if held.changed:
-            return held.changed[0][1]
-        if held.array is not None:
-            return held.array[0] if held.array.type.shape[0] != 0 else None
-        return next(iter((held.written or {}).values()), None)
+        entries = self.entries
+        if entries.changed:
+            return entries.changed[0][1]
+        if entries.array is not None:
+            return entries.array[0] if entries.array.type.shape[0] != 0 else None
+        return next(iter((entries.written or {}).values()), None)
 
     def size(self, name: str | None = None) -> Tensor:
         """Return the number of entries."""
         array = self.entries.array
         if array is not None and array.rank:
             return size_tensor(array, self.count, "int32")
-        return anchored(functions.dimension(self.count, "int32"), self.given)
+        return anchored(functions.dimension(self.count, "int32"), self.size_argument)
 
     def identity(self) -> TensorArray:
         """Return the array itself."""
@@ -153,10 +153,10 @@ class TensorArray:
                 "the next steps read as a variable of the loop"
             )
         if isinstance(number, int) and self.entries.written is not None:
-            found = self.entries.written.get(number)
-            if found is None:
+            entry = self.entries.written.get(number)
+            if entry is None:
                 raise ArgumentError(f"entry {number} of a tf.TensorArray is read, and was not written")
-            return found
+            return entry
         if self.entries.array is None and self.origin is not None:
             raise ArgumentError(
                 "a step of a loop reads an array that the loop writes; carry what the next steps read "
@@ -184,7 +184,7 @@ class TensorArray:
         if isinstance(self.count, int) and number >= self.count and not self.grows:
             raise ArgumentError(f"entry {number} of a tf.TensorArray of {self.count}; give it a size, or dynamic_size")
         count = max(self.count, number + 1) if isinstance(self.count, int) else self.count
-        return self.with_entries(Entries(written={**self._apart(), number: entry}), count)
+        return self.with_entries(Entries(written={**self._entries_by_index(), number: entry}), count)
 
     def _number(self, index: Any) -> int | Tensor:
         if isinstance(index, Tensor):
@@ -200,12 +200,12 @@ class TensorArray:
         return int(index)
 
     def _entry(self, value: Any) -> Tensor:
-        found = value if isinstance(value, Tensor) else tf_constant(value, self._dtype)
-        if found.dtype != self._dtype:
-            raise DtypeError(f"a tf.TensorArray of {self._dtype} is given {found!r}")
-        return found
+        entry = value if isinstance(value, Tensor) else tf_constant(value, self._dtype)
+        if entry.dtype != self._dtype:
+            raise DtypeError(f"a tf.TensorArray of {self._dtype} is given {entry!r}")
+        return entry
 
-    def _apart(self) -> Mapping[int, Tensor]:
+    def _entries_by_index(self) -> Mapping[int, Tensor]:
         """Return the entries one by one."""
         if self.entries.array is None:
             return self.entries.written or {}
@@ -219,12 +219,12 @@ class TensorArray:
     @gives_tensors
     def stack(self, name: str | None = None) -> Tensor:
         """Stack all entries along a new first axis. Entries that were not written are zeros."""
-        held = self.entries
-        if held.array is not None and not held.changed:
-            return held.array
-        if held.changed or self.origin is not None:
+        entries = self.entries
+        if entries.array is not None and not entries.changed:
+            return entries.array
+        if entries.changed or self.origin is not None:
             raise ArgumentError("a step of a loop reads all of an array that the loop writes; do that after the loop")
-        written = held.written or {}
+        written = entries.written or {}
         if not written:
             raise ArgumentError("nothing was written to this tf.TensorArray; use what write and unstack give")
         first = next(iter(written.values()))
@@ -249,7 +249,7 @@ class TensorArray:
     @api
     def scatter(self, indices: Any, value: Any, name: str | None = None) -> TensorArray:
         """Return the array with the entries at ``indices`` set to those of the first axis of a Tensor."""
-        array, made = self._entry(value), self
+        array, result = self._entry(value), self
         numbers = np.asarray(
             indices.node["value"]
             if isinstance(indices, Tensor) and indices.node.op == "constant"
@@ -260,8 +260,8 @@ class TensorArray:
         if not array.rank or array.type.shape[0] != len(numbers):
             raise ShapeError(f"tf.TensorArray.scatter of {shown(indices)} takes as many ints as {array!r} has entries")
         for place, number in enumerate(numbers):
-            made = made.write(number, array[place])
-        return made
+            result = result.write(number, array[place])
+        return result
 
     @gives_tensors
     def concat(self, name: str | None = None) -> Tensor:
@@ -278,10 +278,10 @@ class TensorArray:
         array, sizes = self._entry(value), sizes_in(lengths)
         if not sizes or any(size != sizes[0] for size in sizes):
             raise ArgumentError("tf.TensorArray.split is into parts of one length; entries have one shape")
-        made, parts = self, functions.split(array, len(sizes), 0)
+        result, parts = self, functions.split(array, len(sizes), 0)
         for number, part in enumerate(parts):
-            made = made.write(number, part)
-        return made
+            result = result.write(number, part)
+        return result
 
     def __repr__(self) -> str:
         return f"<tf.TensorArray of {self.count} {self._dtype}>"

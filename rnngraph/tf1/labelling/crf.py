@@ -67,8 +67,8 @@ def crf_binary_score(tag_indices: Tensor, sequence_lengths: Any, transition_para
     if tags.type.shape[1] == 1:
         return build("broadcast", as_tensor(np.zeros((), table.dtype)), shape=tags.type.shape[:1])
     pairs = tags[:, :-1] * table.width + tags[:, 1:]
-    found = functions.gather(functions.reshape(table, (table.width * table.width, 1)), pairs)
-    return functions.reduce_sum(functions.where(real[:, 1:], functions.squeeze(found, 2), 0.0), 1)
+    scores = functions.gather(functions.reshape(table, (table.width * table.width, 1)), pairs)
+    return functions.reduce_sum(functions.where(real[:, 1:], functions.squeeze(scores, 2), 0.0), 1)
 
 
 @operation
@@ -188,14 +188,14 @@ def _run(cell: Cell, inputs: Tensor, lengths: Tensor, initial: Tensor, reverse: 
 
 
 def _scores(inputs: Any) -> Tensor:
-    found = as_tensor(inputs)
-    if found.rank != 3 or found.dtype not in FLOATS or not isinstance(found.type.shape[2], int):
-        raise ShapeError(f"scores of tags are a float Tensor [batch, time, tags] of a fixed width, not {found!r}")
-    return found
+    scores = as_tensor(inputs)
+    if scores.rank != 3 or scores.dtype not in FLOATS or not isinstance(scores.type.shape[2], int):
+        raise ShapeError(f"scores of tags are a float Tensor [batch, time, tags] of a fixed width, not {scores!r}")
+    return scores
 
 
-def _transitions(given: Any, inputs: Tensor | None) -> Tensor:
-    table = as_tensor(given)
+def _transitions(matrix: Any, inputs: Tensor | None) -> Tensor:
+    table = as_tensor(matrix)
     tags = table.type.shape[-1] if inputs is None else inputs.width
     if table.type.shape != (tags, tags):
         raise ShapeError(f"transitions between {tags} tags are a Tensor [{tags}, {tags}], not {table!r}")
@@ -204,9 +204,9 @@ def _transitions(given: Any, inputs: Tensor | None) -> Tensor:
     return table
 
 
-def _tags(given: Any, lengths: Any) -> tuple[Tensor, Tensor]:
+def _tags(ids: Any, lengths: Any) -> tuple[Tensor, Tensor]:
     """Return (tags as int64, 0 past a row's end; mask of real steps)."""
-    tags = as_tensor(given)
+    tags = as_tensor(ids)
     if tags.rank != 2 or tags.dtype not in INTEGERS:
         raise DtypeError(f"tag_indices are an int Tensor [batch, time], not {shown(tags)}")
     tags = functions.cast(tags, "int64")
@@ -214,8 +214,8 @@ def _tags(given: Any, lengths: Any) -> tuple[Tensor, Tensor]:
     return functions.where(real, tags, 0), real
 
 
-def _lengths(given: Any) -> Tensor:
-    lengths = as_tensor(given)
+def _lengths(value: Any) -> Tensor:
+    lengths = as_tensor(value)
     if lengths.rank != 1 or lengths.dtype not in INTEGERS:
         raise DtypeError(f"sequence_lengths are an int Tensor [batch], not {shown(lengths)}")
     return functions.cast(lengths, "int64")

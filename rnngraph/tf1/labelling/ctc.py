@@ -17,7 +17,7 @@ from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core.names import refuse
 from ..core.operations import operation
 from ..flow.loop import Loop
-from .sparse import Sparse, Taken, check_sparse
+from .sparse import MaskedSparse, Sparse, check_sparse
 
 
 @operation
@@ -49,8 +49,8 @@ def ctc_loss(
     )
     refuse("tf.nn.ctc_loss", "repeated classes are one label", ctc_merge_repeated=None if ctc_merge_repeated else False)
     logits = _time_major(inputs if logits is None else logits, time_major)
-    given, counts = check_sparse(labels, "tf.nn.ctc_loss").packed()
-    total = _alignments(given, counts, log_softmax(logits), _lengths(sequence_length))
+    packed, counts = check_sparse(labels, "tf.nn.ctc_loss").packed()
+    total = _alignments(packed, counts, log_softmax(logits), _lengths(sequence_length))
     fits = total > NEVER / 2
     return functions.where(fits, -total, 0.0 if ignore_longer_outputs_than_inputs else float("inf"))
 
@@ -76,7 +76,7 @@ def _alignments(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor)
     score, at = loop.element(scores), loop.element(build("iota", size=steps))
     first = functions.concat([_filled(0.0, (rows, 1), kind), _filled(NEVER, (rows, longest), kind)], 1)
     begin = first, _filled(NEVER, (rows, longest), kind)
-    blanks, marks = (loop.formal(name, item.type) for name, item in zip(("blanks", "labels"), begin, strict=True))
+    blanks, marks = (loop.param(name, item.type) for name, item in zip(("blanks", "labels"), begin, strict=True))
     with loop.step():
         before = functions.concat([never, marks], 1)  # the label before each blank
         label = functions.reduce_sum(functions.where(hit, functions.expand_dims(score, 1), 0.0), 2)
@@ -87,8 +87,8 @@ def _alignments(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor)
             functions.maximum(_log_of_sum([marks, blanks[:, :-1], skips]) + label, NEVER),
         )
         after = functions.where(real, after[0], blanks), functions.where(real, after[1], marks)
-    for formal, following, initial in zip((blanks, marks), after, begin, strict=True):
-        loop.carry(formal, following, initial)
+    for param, following, initial in zip((blanks, marks), after, begin, strict=True):
+        loop.carry(param, following, initial)
     (blanks, marks), _ = loop.declared(steps)
     count = functions.expand_dims(counts, 1)
     ends = [
@@ -123,13 +123,13 @@ def ctc_greedy_decoder(
     best = functions.argmax(rows, 2)
     largest = functions.reduce_max(rows, 2)
     real = real_steps(largest, lengths)
-    taken = functions.logical_and(real, functions.not_equal(best, logits.width - 1))
+    is_kept = functions.logical_and(real, functions.not_equal(best, logits.width - 1))
     if merge_repeated and best.type.shape[1] != 1:
         repeated = functions.equal(best[:, 1:], best[:, :-1])
         first = _filled(False, (best.type.shape[0], 1), "bool")
-        taken = functions.logical_and(taken, functions.logical_not(functions.concat([first, repeated], 1)))
+        is_kept = functions.logical_and(is_kept, functions.logical_not(functions.concat([first, repeated], 1)))
     score = -functions.reduce_sum(functions.where(real, largest, 0.0), 1, keepdims=True)
-    return [Taken(best, taken)], score
+    return [MaskedSparse(best, is_kept)], score
 
 
 @operation
@@ -140,27 +140,27 @@ def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str
     ``normalize=False``.
     """
     what = "tf.edit_distance"
-    ids, taken = check_sparse(hypothesis, what).steps()
+    ids, real = check_sparse(hypothesis, what).steps()
     labels, counts = check_sparse(truth, what).packed()
     rows, longest = labels.type.shape
     places = functions.cast(build("iota", size=longest + 1), "float32")
-    behind = functions.expand_dims(places, 0) - functions.expand_dims(places, 1)  # from place k to place j
-    insertions = functions.where(behind < 0.0, float("inf"), behind)
+    offsets = functions.expand_dims(places, 0) - functions.expand_dims(places, 1)  # from place k to place j
+    insertions = functions.where(offsets < 0.0, float("inf"), offsets)
     loop = Loop(what, "edit_distance")
-    one, used = (loop.element(functions.transpose(item)) for item in (functions.cast(ids, "int64"), taken))
+    one, used = (loop.element(functions.transpose(item)) for item in (functions.cast(ids, "int64"), real))
     begin = build("broadcast", places, shape=(rows, longest + 1))
-    distance = loop.formal("distance", begin.type)
+    distance = loop.param("distance", begin.type)
     with loop.step():
         other = functions.not_equal(functions.cast(labels, "int64"), functions.expand_dims(one, 1))
         substituted = distance[:, :-1] + functions.cast(other, "float32")
-        least = functions.concat([distance[:, :1] + 1.0, functions.minimum(distance[:, 1:] + 1.0, substituted)], 1)
-        after = functions.reduce_min(functions.expand_dims(least, 2) + insertions, 1)
+        smallest = functions.concat([distance[:, :1] + 1.0, functions.minimum(distance[:, 1:] + 1.0, substituted)], 1)
+        after = functions.reduce_min(functions.expand_dims(smallest, 2) + insertions, 1)
         after = functions.where(functions.expand_dims(used, 1), after, distance)
     loop.carry(distance, after, begin)
     (last,), _ = loop.declared(ids.type.shape[1])
     end = functions.equal(build("iota", size=longest + 1), functions.expand_dims(counts, 1))
-    found = functions.reduce_sum(functions.where(end, last, 0.0), 1)
-    return found / functions.cast(counts, "float32") if normalize else found
+    distances = functions.reduce_sum(functions.where(end, last, 0.0), 1)
+    return distances / functions.cast(counts, "float32") if normalize else distances
 
 
 def _filled(value: Any, shape: tuple[Any, ...], dtype: str) -> Tensor:
@@ -176,8 +176,8 @@ def _time_major(inputs: Any, time_major: bool) -> Tensor:
     return logits if time_major else functions.transpose(logits, (1, 0, 2))
 
 
-def _lengths(given: Any) -> Tensor:
-    lengths = as_tensor(given)
+def _lengths(value: Any) -> Tensor:
+    lengths = as_tensor(value)
     if lengths.rank != 1 or lengths.dtype not in INTEGERS:
-        raise DtypeError(f"sequence_length is an int Tensor [batch], not {shown(given)}")
+        raise DtypeError(f"sequence_length is an int Tensor [batch], not {shown(value)}")
     return functions.cast(lengths, "int64")

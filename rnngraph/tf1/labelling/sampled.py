@@ -21,7 +21,7 @@ from ..core.operations import operation
 from ..ops.losses import sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits
 from ..ops.random import drawn_together
 
-LEAST = -1e30
+MASKED_LOGIT = -1e30
 """Logit of a drawn class that is the label itself."""
 
 
@@ -37,16 +37,16 @@ class LogUniform:
     tries: bool
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-        found: dict[int, None] = {}
+        distinct: dict[int, None] = {}
         number = 0
-        while len(found) < self.count:
+        while len(distinct) < self.count:
             drawn = np.exp(generator.random(self.count) * math.log(self.classes + 1.0)).astype(np.int64) - 1
             for one in np.minimum(drawn, self.classes - 1):
                 number += 1
-                found[int(one)] = None
-                if len(found) == self.count:
+                distinct[int(one)] = None
+                if len(distinct) == self.count:
                     break
-        return np.asarray(number if self.tries else list(found))
+        return np.asarray(number if self.tries else list(distinct))
 
 
 @operation
@@ -93,8 +93,8 @@ def _logits(
     table, bias, inputs, labels = _one(what, weights), _one(what, biases), as_tensor(inputs), as_tensor(labels)
     if labels.rank != 2 or inputs.rank != 2:
         raise ShapeError(f"{what} takes labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
-    found = sampled_values or log_uniform_candidate_sampler(labels, num_true, num_sampled, True, num_classes)
-    sampled, expected_labels, expected_sampled = found
+    drawn = sampled_values or log_uniform_candidate_sampler(labels, num_true, num_sampled, True, num_classes)
+    sampled, expected_labels, expected_sampled = drawn
     true = functions.reduce_sum(functions.expand_dims(inputs, 1) * functions.gather(table, labels), 2)
     true = true + functions.gather(bias, labels)
     others = functions.matmul(inputs, functions.transpose(functions.gather(table, sampled), (1, 0)))
@@ -113,7 +113,7 @@ def _without_hits(others: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
     """Mask the logits of drawn classes that are a label of their row."""
     own = functions.equal(functions.expand_dims(functions.cast(labels, "int64"), 2), functions.cast(sampled, "int64"))
     hit = functions.reduce_sum(functions.cast(own, "int32"), 1) > 0
-    return functions.where(hit, LEAST, others)
+    return functions.where(hit, MASKED_LOGIT, others)
 
 
 @operation

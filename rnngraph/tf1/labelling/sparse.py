@@ -103,9 +103,9 @@ class SparseTensor(Sparse):
 
     def cast_to(self, dtype: str) -> SparseTensor:
         indices, values, shape = self.parts
-        made: SparseTensor = SparseTensor(indices, values, shape)
-        made.dtype = dtype
-        return made
+        result: SparseTensor = SparseTensor(indices, values, shape)
+        result.dtype = dtype
+        return result
 
     def packed(self) -> tuple[Tensor, Tensor]:
         if self._packed is None:
@@ -124,18 +124,18 @@ class SparseTensor(Sparse):
         """Return a Tensor that is computed from the parts when they are fed."""
         if all(item.node.op == "constant" for item in self.parts):
             return constant(function([item.node["value"] for item in self.parts]), dtype)
-        made: Tensor = as_tensorflow(fed(f"{self.full}_{what}".replace("/", "_"), shape, dtype, unnamed=True))
+        derived: Tensor = as_tensorflow(fed(f"{self.full}_{what}".replace("/", "_"), shape, dtype, unnamed=True))
         graph = get_default_graph()
-        graph.place(made, None)
-        graph.derived[made.node] = Derived(self.full, [item.node for item in self.parts], function)
-        return made
+        graph.place(derived, None)
+        graph.derived[derived.node] = Derived(self.full, [item.node for item in self.parts], function)
+        return derived
 
 
-class Taken(Sparse):
+class MaskedSparse(Sparse):
     """Sparse matrix of the entries of a dense one where ``taken`` holds, in packed rows."""
 
-    def __init__(self, ids: Tensor, taken: Tensor, dtype: str = "int64") -> None:
-        self._ids, self._taken, self.dtype = ids, taken, dtype
+    def __init__(self, ids: Tensor, mask: Tensor, dtype: str = "int64") -> None:
+        self._ids, self._taken, self.dtype = ids, mask, dtype
         super().__init__("Taken")
 
     def steps(self) -> tuple[Tensor, Tensor]:
@@ -146,32 +146,32 @@ class Taken(Sparse):
             f"what a decoder gives is no label and no truth to compare with; fetch it, and feed it ({GUIDE})"
         )
 
-    def cast_to(self, dtype: str) -> Taken:
-        return Taken(self._ids, self._taken, dtype)
+    def cast_to(self, dtype: str) -> MaskedSparse:
+        return MaskedSparse(self._ids, self._taken, dtype)
 
     def needs(self) -> list[Tensor]:
         return [self._ids, self._taken]
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> SparseTensorValue:
-        ids, taken = values
-        rows, columns = np.nonzero(taken)
-        counts = taken.sum(1, dtype=np.int64)
+        ids, mask = values
+        rows, columns = np.nonzero(mask)
+        counts = mask.sum(1, dtype=np.int64)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         places = np.stack([rows, np.arange(len(rows)) - first], 1).astype(np.int64).reshape(-1, 2)
         shape = np.array([len(ids), counts.max(initial=0)], np.int64)
         return SparseTensorValue(places, ids[rows, columns].astype(self.dtype), shape)
 
     def part(self, number: int) -> Operation:
-        return _Made(self, lambda found: found[number])
+        return _SparseFetch(self, lambda found: found[number])
 
     def dense(self, default: Any) -> Operation:
-        return _Made(self, lambda found: _dense(found, default))
+        return _SparseFetch(self, lambda found: _dense(found, default))
 
 
-class _Made(Operation):
+class _SparseFetch(Operation):
     """Fetch of a sparse matrix that a run computes."""
 
-    def __init__(self, sparse: Taken, function: Any) -> None:
+    def __init__(self, sparse: MaskedSparse, function: Any) -> None:
         self._sparse, self._function = sparse, function
         super().__init__("SparseToDense")
 
@@ -204,18 +204,18 @@ def sparse_tensor_to_dense(
     return check_sparse(sp_input, "tf.sparse_tensor_to_dense").dense(default_value)
 
 
-def check_sparse(given: Any, what: str) -> Sparse:
+def check_sparse(value: Any, what: str) -> Sparse:
     """Return a sparse Tensor of ints. Raise if it is another object."""
-    if isinstance(given, SparseTensorValue):
-        given = SparseTensor(*given)
-    if not isinstance(given, Sparse):
+    if isinstance(value, SparseTensorValue):
+        value = SparseTensor(*value)
+    if not isinstance(value, Sparse):
         raise DtypeError(
-            f"{what} takes a sparse Tensor, such as tf.sparse_placeholder(tf.int32), not {shown(given)}; padded labels "
+            f"{what} takes a sparse Tensor, such as tf.sparse_placeholder(tf.int32), not {shown(value)}; padded labels "
             "are for rg.ctc_loss"
         )
-    if given.dtype not in INTEGERS:
-        raise DtypeError(f"{what} takes a sparse Tensor of ints, not of {given.dtype}; convert it with tf.cast")
-    return given
+    if value.dtype not in INTEGERS:
+        raise DtypeError(f"{what} takes a sparse Tensor of ints, not of {value.dtype}; convert it with tf.cast")
+    return value
 
 
 # Feeds, as arrays ------------------------------------------------------------------------------------
@@ -246,14 +246,14 @@ def _packed(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     order = np.lexsort((places[:, 1], places[:, 0]))
     places, values = places[order], values[order]
     counts = np.bincount(places[:, 0], minlength=rows).astype(np.int64)
-    found = zeros((rows, max(1, int(counts.max(initial=0)))), str(values.dtype), "sparse labels")
-    found[places[:, 0], np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)] = values
-    return found, counts
+    packed = zeros((rows, max(1, int(counts.max(initial=0)))), str(values.dtype), "sparse labels")
+    packed[places[:, 0], np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)] = values
+    return packed, counts
 
 
 def _dense(parts: Sequence[Any], default: Any) -> np.ndarray:
     places, values, shape = _checked(parts)
-    found = zeros(shape, str(values.dtype), "a sparse matrix as a dense one")
-    found[...] = default
-    found[places[:, 0], places[:, 1]] = values
-    return found
+    dense = zeros(shape, str(values.dtype), "a sparse matrix as a dense one")
+    dense[...] = default
+    dense[places[:, 0], places[:, 1]] = values
+    return dense

@@ -51,8 +51,8 @@ def measure(
     """
     graph = get_default_graph()
     value = compute(*(item.before for item in totals))
-    found = (update or compute)(*(item.after for item in totals))
-    after = build("reshape", found, shape=found.type.shape)  # a Tensor of its own, which alone updates
+    updated = (update or compute)(*(item.after for item in totals))
+    after = build("reshape", updated, shape=updated.type.shape)  # a Tensor of its own, which alone updates
     graph.require(after, [Assign(item.before, item.after, None, "assign") for item in totals])
     graph.name("value", value)
     graph.name("update_op", after)
@@ -94,7 +94,7 @@ def weighted(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
     return values * factor, ones * factor
 
 
-def alike(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
+def same_rank(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
     """Return labels and predictions of one rank: drop a last axis of 1 that only one of them has."""
     a, b = as_tensor(labels), as_tensor(predictions)
     if a.rank == b.rank + 1 and a.shape[-1] == 1:

@@ -10,7 +10,7 @@ from ...declare.tensor import Tensor, as_tensor
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
 from ..ops.selection import confusion_matrix
-from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted
+from .accumulating import Measure, Total, floats, measure, ratio, same_rank, total, truth, weighted
 from .means import averaged
 
 
@@ -29,7 +29,7 @@ def accuracy(
 
 
 def _right(labels: Any, predictions: Any) -> Tensor:
-    a, b = alike(labels, predictions)
+    a, b = same_rank(labels, predictions)
     return functions.cast(functions.equal(functions.cast(b, a.dtype), a), "float32")
 
 
@@ -39,10 +39,13 @@ def _right(labels: Any, predictions: Any) -> Tensor:
 def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, bool], name: str) -> Total:
     """Return how often (label, prediction) were ``which``."""
     with name_scope(name):
-        a, b = (truth(item) for item in alike(labels, predictions))
-        a, b = (item if wanted else functions.logical_not(item) for item, wanted in zip((a, b), which, strict=True))
-        found, _ = weighted(floats(functions.logical_and(a, b)), weights)
-        return total("count", functions.reduce_sum(found))
+        a, b = (truth(item) for item in same_rank(labels, predictions))
+        a, b = (
+            item if is_positive else functions.logical_not(item)
+            for item, is_positive in zip((a, b), which, strict=True)
+        )
+        count, _ = weighted(floats(functions.logical_and(a, b)), weights)
+        return total("count", functions.reduce_sum(count))
 
 
 def _count(which: tuple[bool, bool], title: str, doc: str) -> Callable[..., Measure]:
@@ -115,9 +118,9 @@ def mean_per_class_accuracy(
 ) -> Measure:
     """Return the mean of the accuracies of each class. The updating Tensor has these accuracies, [num_classes]."""
     with name_scope(name or "mean_accuracy"):
-        a, b = (functions.reshape(item, [-1]) for item in alike(labels, predictions))
-        given = None if weights is None else functions.reshape(floats(weights), [-1])
-        right, factors = weighted(_right(a, b), given)
+        a, b = (functions.reshape(item, [-1]) for item in same_rank(labels, predictions))
+        scales = None if weights is None else functions.reshape(floats(weights), [-1])
+        right, factors = weighted(_right(a, b), scales)
         hit = functions.one_hot(a, num_classes, "float32")
 
         def added(values: Tensor) -> Tensor:
@@ -148,10 +151,10 @@ def mean_iou(
     The updating Tensor has the confusion matrix, float64 [num_classes, num_classes].
     """
     with name_scope(name or "mean_iou"):
-        a, b = (functions.reshape(as_tensor(item), [-1]) for item in alike(labels, predictions))
-        given = None if weights is None else functions.reshape(floats(weights), [-1])
-        found = confusion_matrix(a, b, num_classes, "float64", weights=given)
-        matrix = total("total_confusion_matrix", found, "float64")
+        a, b = (functions.reshape(as_tensor(item), [-1]) for item in same_rank(labels, predictions))
+        factors = None if weights is None else functions.reshape(floats(weights), [-1])
+        confusion = confusion_matrix(a, b, num_classes, "float64", weights=factors)
+        matrix = total("total_confusion_matrix", confusion, "float64")
         return measure([matrix], _iou, metrics_collections, updates_collections, lambda after: after * 1.0)
 
 

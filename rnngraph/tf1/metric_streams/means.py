@@ -8,14 +8,14 @@ from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
-from .accumulating import Measure, alike, floats, measure, ratio, then, total, weighted
+from .accumulating import Measure, floats, measure, ratio, same_rank, then, total, weighted
 
 
 def averaged(values: Any, weights: Any, metrics: Any, updates: Any, name: str) -> Measure:
     """Return the mean of values, in a name scope."""
     with name_scope(name):
-        given, factors = weighted(floats(values), weights)
-        totals = [total("total", functions.reduce_sum(given)), total("count", functions.reduce_sum(factors))]
+        products, factors = weighted(floats(values), weights)
+        totals = [total("total", functions.reduce_sum(products)), total("count", functions.reduce_sum(factors))]
         return measure(totals, ratio, metrics, updates)
 
 
@@ -41,8 +41,8 @@ def mean_tensor(
 ) -> Measure:
     """Return the mean of each entry of a Tensor of fixed shape over the runs."""
     with name_scope(name or "mean"):
-        given, factors = weighted(floats(values), weights)
-        totals = [total("total_tensor", given), total("count_tensor", factors)]
+        products, factors = weighted(floats(values), weights)
+        totals = [total("total_tensor", products), total("count_tensor", factors)]
         return measure(totals, ratio, metrics_collections, updates_collections)
 
 
@@ -118,8 +118,8 @@ def mean_relative_error(
     by = floats(normalizer)
     nothing = functions.equal(by, 0.0)
     errors = functions.abs(_difference(labels, predictions)) / functions.where(nothing, 1.0, by)
-    found = functions.where(nothing, 0.0, errors)
-    return averaged(found, weights, metrics_collections, updates_collections, name or "mean_relative_error")
+    ratios = functions.where(nothing, 0.0, errors)
+    return averaged(ratios, weights, metrics_collections, updates_collections, name or "mean_relative_error")
 
 
 @gives_tensors
@@ -133,12 +133,12 @@ def mean_cosine_distance(
     name: str | None = None,
 ) -> Measure:
     """Return 1 minus the mean dot product of unit vectors along an axis."""
-    a, b = alike(labels, predictions)
+    a, b = same_rank(labels, predictions)
     products = functions.reduce_sum(floats(a) * floats(b), dim, True)
     title = name or "mean_cosine_distance"
     return then(averaged(products, weights, metrics_collections, updates_collections, title), lambda found: 1.0 - found)
 
 
 def _difference(labels: Any, predictions: Any) -> Tensor:
-    a, b = alike(labels, predictions)
+    a, b = same_rank(labels, predictions)
     return functions.cast(b, "float32") - functions.cast(a, "float32")

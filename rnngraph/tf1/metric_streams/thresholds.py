@@ -13,7 +13,7 @@ from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, shown
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
-from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted
+from .accumulating import Measure, Total, floats, measure, ratio, same_rank, total, truth, weighted
 
 _MARGIN = 1e-7
 """Distance of the outer thresholds from 0 and 1, and constant that keeps quotients finite."""
@@ -24,18 +24,18 @@ def _counts(
     labels: Any, predictions: Any, thresholds: Sequence[float], weights: Any, which: Sequence[str]
 ) -> list[Total]:
     """Return how often (label, prediction above the threshold) were ``which``, for each threshold."""
-    a, b = (functions.reshape(item, [1, -1]) for item in alike(labels, predictions))
+    a, b = (functions.reshape(item, [1, -1]) for item in same_rank(labels, predictions))
     sides = functions.reshape(constant(np.asarray(thresholds, np.float32)), [-1, 1])
     above, label = functions.greater(floats(b), sides), truth(a)
-    given = None if weights is None else functions.reshape(floats(weights), [1, -1])
-    _, factors = weighted(floats(label), given)
-    found: list[Total] = []
+    scales = None if weights is None else functions.reshape(floats(weights), [1, -1])
+    _, factors = weighted(floats(label), scales)
+    totals: list[Total] = []
     for kind in which:
         predicted = above if kind[1] == "p" else functions.logical_not(above)
         is_label = label if kind in ("tp", "fn") else functions.logical_not(label)
         hits = functions.cast(functions.logical_and(predicted, is_label), "float32") * factors
-        found.append(total(_NAMES[kind], functions.reduce_sum(hits, 1)))
-    return found
+        totals.append(total(_NAMES[kind], functions.reduce_sum(hits, 1)))
+    return totals
 
 
 def _spread(count: int) -> list[float]:
@@ -90,11 +90,11 @@ def auc(
 
 def _interpolated(tp: Tensor, fn: Tensor, fp: Tensor) -> Tensor:
     """Return the area under precision over recall, interpolated as in Davis & Goadrich 2006."""
-    hits, found = tp[:-1] - tp[1:], tp + fp
-    slope = ratio(hits, found[:-1] - found[1:])
-    begins = tp[1:] - slope * found[1:]
-    some = functions.logical_and(functions.greater(found[:-1], 0.0), functions.greater(found[1:], 0.0))
-    steps = functions.where(some, found[:-1] / functions.where(some, found[1:], 1.0), 1.0)
+    hits, positives = tp[:-1] - tp[1:], tp + fp
+    slope = ratio(hits, positives[:-1] - positives[1:])
+    begins = tp[1:] - slope * positives[1:]
+    some = functions.logical_and(functions.greater(positives[:-1], 0.0), functions.greater(positives[1:], 0.0))
+    steps = functions.where(some, positives[:-1] / functions.where(some, positives[1:], 1.0), 1.0)
     return functions.reduce_sum(ratio(slope * (hits + begins * functions.log(steps)), tp[1:] + fn[1:]))
 
 

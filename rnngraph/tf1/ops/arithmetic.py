@@ -113,9 +113,9 @@ def strided_slice(
     return x[left] if cut is x else anchored(cut[left], _list(begin) + _list(end))
 
 
-def _list(given: Any) -> list[Any]:
+def _list(value: Any) -> list[Any]:
     """Return a vector, or a list of numbers and Tensors, as a list."""
-    return list(given) if isinstance(given, list | tuple) else [given]
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 @operation
@@ -136,7 +136,7 @@ def moments(
     keepdims: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return mean and variance along axes."""
-    kept = bool(keep_dims or keepdims)
+    keeps = bool(keep_dims or keepdims)
     mean = functions.reduce_mean(x, axes, keepdims=True)
-    variance = functions.reduce_mean(functions.square(as_tensor(x) - mean), axes, keepdims=kept)
-    return (mean if kept else functions.reduce_mean(x, axes)), variance
+    variance = functions.reduce_mean(functions.square(as_tensor(x) - mean), axes, keepdims=keeps)
+    return (mean if keeps else functions.reduce_mean(x, axes)), variance

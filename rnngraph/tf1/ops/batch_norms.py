@@ -51,8 +51,8 @@ def batch_normalized(
     if within and (isinstance(training, Tensor) or training):
         raise NotOfferedError(f"{what} with training=True within a step of a loop is not offered ({GUIDE})")
     x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
-    found, statistics = layers.normalized_with(x, axis, momentum, epsilon, scope, starts, chosen)
-    graph.own(found)
+    normalized, statistics = layers.normalized_with(x, axis, momentum, epsilon, scope, starts, chosen)
+    graph.own(normalized)
     penalize_all(scope)
     updates = []
     for name, (average, value) in statistics.items():
@@ -62,12 +62,12 @@ def batch_normalized(
         change = basic.where(training, change, 0.0) if isinstance(training, Tensor) else change
         updates.append(_MovedAverage(average.node["slot"], change, f"{scope.base.rpartition('/')[2]}/AssignMovingAvg"))
     if updates and collection is None:
-        found = build("reshape", found, shape=found.type.shape)
-        graph.require(found, updates)
+        normalized = build("reshape", normalized, shape=normalized.type.shape)
+        graph.require(normalized, updates)
     for name in [collection] if isinstance(collection, str) else collection or ():
         for item in updates:
             graph.add_to_collection(name, item)
-    return found
+    return normalized
 
 
 def _is_truth(training: Any) -> bool:
@@ -104,5 +104,5 @@ class _MovedAverage(Operation):
         self.graph.all_variables()
         variable = self.graph.variables[self._spec]
         session.set_value(variable, session.value(variable) - values[0])
-        found: np.ndarray = session.value(variable)
-        return found
+        average: np.ndarray = session.value(variable)
+        return average

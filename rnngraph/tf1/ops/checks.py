@@ -143,10 +143,10 @@ assert_non_positive = _sign(operator.le, "assert_non_positive", "<=")
 # Checks at declaration ----------------------------------------------------------------------------------
 
 
-def _known(is_right: bool, x: Any, wanted: str, message: str | None, name: str) -> Operation:
+def _known(is_right: bool, x: Any, words: str, message: str | None, name: str) -> Operation:
     """Return an operation that does nothing. Raises ``ShapeError`` at once if a Tensor's type is wrong."""
     if not is_right:
-        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {wanted}".strip())
+        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {words}".strip())
     return _nothing(name)
 
 

@@ -171,19 +171,19 @@ def constant(
 
     Python floats become float32, ints int32. ``shape`` reshapes, and fills with the last value.
     """
-    made = make_constant(value, None if dtype is None else dtype_name(dtype))
+    result = make_constant(value, None if dtype is None else dtype_name(dtype))
     array = np.array(value)
     if dtype is None and array.dtype.kind == "i" and not isinstance(value, np.ndarray | np.generic):
-        made = make_constant(value, "int32")
+        result = make_constant(value, "int32")
     if shape is None:
-        return made
-    wanted = tuple(int(size) for size in shape)
-    count = int(np.prod(wanted))
-    if not 0 < array.size <= count or (verify_shape and array.shape != wanted):
-        raise ShapeError(f"constant of {array.size} values does not fill shape {wanted}")
+        return result
+    target = tuple(int(size) for size in shape)
+    count = int(np.prod(target))
+    if not 0 < array.size <= count or (verify_shape and array.shape != target):
+        raise ShapeError(f"constant of {array.size} values does not fill shape {target}")
     filled = np.full(count, array.flat[-1])
     filled[: array.size] = array.ravel()
-    return make_constant(filled.reshape(wanted), made.dtype)
+    return make_constant(filled.reshape(target), result.dtype)
 
 
 def filled(value: Any, shape: Any, dtype: str) -> Tensor:
@@ -259,7 +259,7 @@ def concat(values: Any, axis: Any, name: str = "concat") -> Tensor:
     """Concatenate tensors along an axis."""
     if isinstance(values, int):
         raise DtypeError("tf.concat takes the tensors first and the axis second, as from TensorFlow 1.0 on")
-    return functions.concat(_alike(values) if isinstance(values, list | tuple) else [values], axis)
+    return functions.concat(_converted_together(values) if isinstance(values, list | tuple) else [values], axis)
 
 
 @operation
@@ -275,7 +275,7 @@ def split(
 @operation
 def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
     """Stack tensors of one shape along a new axis."""
-    return functions.stack(_alike(values), axis)
+    return functions.stack(_converted_together(values), axis)
 
 
 @operation
@@ -300,10 +300,10 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     ``tf.shape``.
     """
     x, sizes = as_tensor(tensor), sizes_in(shape)
-    wanted = product(sizes) if all(isinstance(size, int) and size >= 0 for size in sizes) else None
+    count = product(sizes) if all(isinstance(size, int) and size >= 0 for size in sizes) else None
     elements = product(x.type.shape)
-    if wanted is not None and isinstance(elements, Size):  # -1: a run computes it
-        x = build("ensure_shape", functions.reshape(x, [-1]), shape=(wanted,))
+    if count is not None and isinstance(elements, Size):  # -1: a run computes it
+        x = build("ensure_shape", functions.reshape(x, [-1]), shape=(count,))
     return reshaped(x, sizes, shape)
 
 
@@ -317,8 +317,8 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     for axis, count in enumerate(counts):
         if isinstance(count, Size):  # known at run time: copies along a new axis, which is then merged
             before, (size, *after) = x.type.shape[:axis], x.type.shape[axis:]
-            apart = build("reshape", x, shape=(*before, 1, size, *after))
-            x = build("broadcast", apart, shape=(*before, count, size, *after))
+            repeated = build("reshape", x, shape=(*before, 1, size, *after))
+            x = build("broadcast", repeated, shape=(*before, count, size, *after))
             x = anchored(build("reshape", x, shape=(*before, count * size, *after)), multiples)
     return moves.tile(x, [1 if isinstance(count, Size) else count for count in counts])
 
@@ -419,10 +419,10 @@ def dropout(
 ) -> Tensor:
     """Apply ``rg.dropout`` with TensorFlow's arguments, in the training graph only."""
     refuse("tf.nn.dropout", "give rg.DropoutWrapper variational_recurrent=True", noise_shape=noise_shape)
-    kept = 1.0 - rate if rate is not None else keep_prob
-    if kept is None or None not in (rate, keep_prob):
+    keep = 1.0 - rate if rate is not None else keep_prob
+    if keep is None or None not in (rate, keep_prob):
         raise ArgumentError("tf.nn.dropout needs keep_prob, the probability to keep a unit, or rate, that to drop it")
-    return randomness.dropout(x, kept, seed)
+    return randomness.dropout(x, keep, seed)
 
 
 def _converted(value: Any) -> Tensor:
@@ -430,7 +430,7 @@ def _converted(value: Any) -> Tensor:
     return as_tensor(value) if isinstance(value, Tensor) or holds_tensors(value) else constant(value)
 
 
-def _alike(values: Sequence[Any]) -> list[Any]:
+def _converted_together(values: Sequence[Any]) -> list[Any]:
     """Convert numbers and lists to the dtype of the Tensors among the values."""
     kinds = [value.dtype for value in values if isinstance(value, Tensor)]
     if not kinds:

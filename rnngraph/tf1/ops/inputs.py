@@ -21,7 +21,7 @@ from ..cells.subclassing import as_written, first_state
 from ..cells.variables import both_ways, driver_scope
 from ..core.graph import Computed, get_default_graph
 from ..core.names import dtype_name, string
-from ..core.operations import behind
+from ..core.operations import runs_after_dependencies
 from ..core.tensors import as_tensorflow
 from ..table.missing import GUIDE
 from .functions import constant
@@ -71,10 +71,10 @@ def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Ten
     have = default.type.shape
     sizes = _fitting([dim if isinstance(dim, int) else None for dim in have], shape)
     if all(size == dim or not isinstance(dim, int) for size, dim in zip(sizes, have, strict=True)):
-        wanted = tuple(dim if size is None else size for size, dim in zip(sizes, have, strict=True))
-        made: Tensor = as_tensorflow(build("reshape" if wanted == have else "ensure_shape", default, shape=wanted))
-        get_default_graph().name(name or "PlaceholderWithDefault", made)
-        return made
+        target = tuple(dim if size is None else size for size, dim in zip(sizes, have, strict=True))
+        result: Tensor = as_tensorflow(build("reshape" if target == have else "ensure_shape", default, shape=target))
+        get_default_graph().name(name or "PlaceholderWithDefault", result)
+        return result
     if any(node.op == "parameter" for node in topological([default.node])):
         raise ShapeError(
             f"a placeholder of shape {tuple(sizes)} has a default of shape {tuple(have)} that is made of variables; "
@@ -88,11 +88,11 @@ def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Ten
 def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any) -> Tensor:
     if name is not None and (not isinstance(name, str) or not name):
         raise DtypeError(f"a placeholder's name must be a string, not {name!r}")
-    made: Tensor = as_tensorflow(
+    placeholder: Tensor = as_tensorflow(
         fed(name or base, _sizes(shape), dtype, **({"unnamed": True} if name is None else {}), **attributes)
     )
-    get_default_graph().place(made, name)
-    return made
+    get_default_graph().place(placeholder, name)
+    return placeholder
 
 
 def _sizes(shape: Any) -> Any:
@@ -102,7 +102,7 @@ def _sizes(shape: Any) -> Any:
     return [getattr(size, "value", size) for size in shape] if isinstance(shape, list | tuple) else shape
 
 
-@behind
+@runs_after_dependencies
 def dynamic_rnn(
     cell: Cell,
     inputs: Tensor,
@@ -122,7 +122,7 @@ def dynamic_rnn(
     return outputs, as_written(cell, state)
 
 
-@behind
+@runs_after_dependencies
 def bidirectional_dynamic_rnn(
     cell_fw: Cell,
     cell_bw: Cell,
@@ -147,7 +147,7 @@ def bidirectional_dynamic_rnn(
     )
 
 
-@behind
+@runs_after_dependencies
 def stack_bidirectional_dynamic_rnn(
     cells_fw: Sequence[Cell],
     cells_bw: Sequence[Cell],
@@ -178,7 +178,7 @@ def stack_bidirectional_dynamic_rnn(
     )
 
 
-@behind
+@runs_after_dependencies
 def static_rnn(
     cell: Cell,
     inputs: Sequence[Tensor],
@@ -193,7 +193,7 @@ def static_rnn(
     return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, within))
 
 
-@behind
+@runs_after_dependencies
 def static_bidirectional_rnn(
     cell_fw: Cell,
     cell_bw: Cell,

@@ -56,8 +56,8 @@ def dense(
     scope = layer_scope("dense", name, reuse)
     starts = starts_of(kernel_initializer, bias_initializer)
     names = ("kernel", "bias") if use_bias else ("kernel",)
-    made = layers.affine(inputs, units, activation, scope, names, starts)
-    return own_layer(made, scope, kernel=kernel_regularizer, bias=bias_regularizer)
+    result = layers.affine(inputs, units, activation, scope, names, starts)
+    return own_layer(result, scope, kernel=kernel_regularizer, bias=bias_regularizer)
 
 
 class Dense:
@@ -109,12 +109,12 @@ class Dense:
         """Return activation(inputs kernel + bias) over the last axis."""
         first = self._scope is None
         if self._scope is None:
-            given = self._given or scope or present_scope().free(self.name)
-            self._scope = layer_scope("dense", given, self._reuse)
+            own_scope = self._given or scope or present_scope().free(self.name)
+            self._scope = layer_scope("dense", own_scope, self._reuse)
         names = ("kernel", "bias") if self.use_bias else ("kernel",)
-        made = layers.affine(inputs, self.units, self.activation, self._scope, names, starts_of(*self._starts))
+        result = layers.affine(inputs, self.units, self.activation, self._scope, names, starts_of(*self._starts))
         kernel, bias = self._penalties
-        return own_layer(made, self._scope, kernel=kernel, bias=bias) if first else made
+        return own_layer(result, self._scope, kernel=kernel, bias=bias) if first else result
 
     apply = __call__
 
@@ -166,7 +166,7 @@ def fully_connected(
         if not callable(normalizer_fn):
             raise ArgumentError(f"{what}: normalizer_fn={shown(normalizer_fn)} is no function of a Tensor")
         with variable_scope(scope, "fully_connected", reuse=reuse) as opened:
-            made = fully_connected(
+            result = fully_connected(
                 inputs,
                 num_outputs,
                 None,
@@ -178,18 +178,18 @@ def fully_connected(
                 trainable=trainable,
                 scope=opened,
             )
-            made = normalizer_fn(made, **(normalizer_params or {}))
-        if not isinstance(made, Tensor):
+            result = normalizer_fn(result, **(normalizer_params or {}))
+        if not isinstance(result, Tensor):
             raise DtypeError(
-                f"{what}: normalizer_fn gives a Tensor such as tf.contrib.layers.layer_norm's, not {made!r}"
+                f"{what}: normalizer_fn gives a Tensor such as tf.contrib.layers.layer_norm's, not {result!r}"
             )
-        return activated(made, activation_fn)
+        return activated(result, activation_fn)
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     name = layer_scope("fully_connected", scope, reuse)
     starts = starts_of(weights_initializer, biases_initializer)
     names = ("weights",) if biases_initializer is None else ("weights", "biases")
-    made = layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
-    return own_layer(made, name, weights=weights_regularizer, biases=biases_regularizer)
+    result = layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
+    return own_layer(result, name, weights=weights_regularizer, biases=biases_regularizer)
 
 
 linear = partial(fully_connected, activation_fn=None)
@@ -205,8 +205,8 @@ def starts_of(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
     return _start(kernel, "glorot_uniform"), _start(bias, "zeros")
 
 
-def _start(given: Any, usual: str) -> Initializer:
-    return array_initializer(usual if given is None else given)
+def _start(value: Any, usual: str) -> Initializer:
+    return array_initializer(usual if value is None else value)
 
 
 def activated(x: Tensor, activation: Activation) -> Tensor:
@@ -218,11 +218,11 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
     return activation(x)
 
 
-def own_layer(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
+def own_layer(result: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
     """Record a layer's result as the owner of its variables. penalties: functions of variables, by name."""
-    get_default_graph().own(made)
+    get_default_graph().own(result)
     penalize_all(scope, penalties)
-    return made
+    return result
 
 
 @gives_tensors
@@ -306,9 +306,9 @@ def normalized(
     """Return (x - mean) / sqrt(variance + variance_epsilon), times ``scale`` if any, plus ``offset`` if any."""
     x = basic.identity(x)
     mean, variance = (_beside(value, x) for value in (mean, variance))
-    found = (x - mean) / basic.sqrt(variance + variance_epsilon)
-    found = found if scale is None else found * _beside(scale, x)
-    return found if offset is None else found + _beside(offset, x)
+    result = (x - mean) / basic.sqrt(variance + variance_epsilon)
+    result = result if scale is None else result * _beside(scale, x)
+    return result if offset is None else result + _beside(offset, x)
 
 
 def _beside(value: Any, x: Tensor) -> Tensor:

@@ -53,8 +53,8 @@ def softmax_cross_entropy_with_logits(
     _both(_sentinel, labels, logits, "softmax_cross_entropy_with_logits")
     along = dim if axis is None else axis
     logits = as_tensor(logits)
-    given = labels if isinstance(labels, Tensor) or holds_tensors(labels) else np.asarray(labels, logits.dtype)
-    return losses.softmax_cross_entropies(functions.cast(given, logits.dtype), logits, along)
+    targets = labels if isinstance(labels, Tensor) or holds_tensors(labels) else np.asarray(labels, logits.dtype)
+    return losses.softmax_cross_entropies(functions.cast(targets, logits.dtype), logits, along)
 
 
 @operation
@@ -62,7 +62,7 @@ def softmax_cross_entropy_with_logits_v2(
     labels: Any, logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None
 ) -> Tensor:
     """Return ``softmax_cross_entropy_with_logits``."""
-    along = next((given for given in (axis, dim) if given is not None), -1)
+    along = next((item for item in (axis, dim) if item is not None), -1)
     return softmax_cross_entropy_with_logits(labels=labels, logits=logits, dim=along)
 
 
@@ -78,11 +78,11 @@ def sigmoid_cross_entropy_with_logits(
 
 def _compared(labels: Any, predictions: Any) -> Tensor:
     """Return the predictions. Raises ``ShapeError`` if labels have another static shape, as TensorFlow does."""
-    found: Tensor = as_tensor(predictions)
+    compared: Tensor = as_tensor(predictions)
     known = as_tensor(labels)
     if known.rank:
-        check_same_shape(known, found)
-    return found
+        check_same_shape(known, compared)
+    return compared
 
 
 # tf.losses: weighted and reduced --------------------------------------------------------------------
@@ -292,10 +292,10 @@ def weighted_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, pos_weight: Any = 1.0, name: str | None = None, targets: Any = None
 ) -> Tensor:
     """Return ``sigmoid_cross_entropy_with_logits`` with a weight on the positive part."""
-    given = labels if targets is None else targets
-    logits = _compared(given, logits)
+    values = labels if targets is None else targets
+    logits = _compared(values, logits)
     falling = functions.log1p(functions.exp(-functions.abs(logits))) + functions.maximum(-logits, 0.0)
-    return losses.binary_cross_entropies(like(given, logits), logits, pos_weight, falling)
+    return losses.binary_cross_entropies(like(values, logits), logits, pos_weight, falling)
 
 
 # The collection of losses ---------------------------------------------------------------------------
@@ -322,8 +322,8 @@ def get_regularization_losses(scope: str | None = None) -> list[Tensor]:
 @gives_tensors
 def get_regularization_loss(scope: str | None = None, name: str = "total_regularization_loss") -> Tensor:
     """Return the sum of the penalties of variables."""
-    found = get_regularization_losses(scope)
-    return add_n(found) if found else make_constant(0.0, "float32")
+    losses = get_regularization_losses(scope)
+    return add_n(losses) if losses else make_constant(0.0, "float32")
 
 
 @gives_tensors
@@ -331,7 +331,7 @@ def get_total_loss(
     add_regularization_losses: bool = True, name: str = "total_loss", scope: str | None = None
 ) -> Tensor:
     """Return the sum of all losses of the graph, or of those in a scope."""
-    found = get_losses(scope) + (get_regularization_losses(scope) if add_regularization_losses else [])
-    if not found:
+    losses = get_losses(scope) + (get_regularization_losses(scope) if add_regularization_losses else [])
+    if not losses:
         raise ArgumentError("tf.losses.get_total_loss: the graph has no loss; functions of tf.losses add theirs")
-    return add_n(found)
+    return add_n(losses)

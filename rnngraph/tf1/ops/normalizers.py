@@ -54,8 +54,8 @@ def layer_norm(
     with variable_scope(scope, "LayerNorm", reuse=reuse):
         beta = get_variable("beta", shape, x.dtype, "zeros") if flag(center, "center") else None
         gamma = get_variable("gamma", shape, x.dtype, "ones") if flag(scale, "scale") else None
-    found = normalization.layer_norm(x, gamma, beta, 1e-12, tuple(range(first, x.rank)))
-    return activated(found, activation_fn)
+    normalized = normalization.layer_norm(x, gamma, beta, 1e-12, tuple(range(first, x.rank)))
+    return activated(normalized, activation_fn)
 
 
 @gives_tensors
@@ -111,8 +111,8 @@ def batch_norm(
     names = [*(own if fused else own[::-1]), "moving_mean", "moving_variance"]
     starts = {name: (param_initializers or {}).get(name, usual[name]) for name in names}
     name = layer_scope("BatchNorm", scope, reuse)
-    found = batch_normalized(what, x, -1, decay, epsilon, name, starts, is_training, updates_collections, fused)
-    return activated(found, activation_fn)
+    normalized = batch_normalized(what, x, -1, decay, epsilon, name, starts, is_training, updates_collections, fused)
+    return activated(normalized, activation_fn)
 
 
 def _unless(value: Any, usual: Any) -> Any:

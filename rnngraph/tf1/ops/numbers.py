@@ -100,7 +100,7 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | 
 # Along axes --------------------------------------------------------------------------------------------
 
 
-def _kept(keepdims: Any, keep_dims: Any) -> bool:
+def _keeps(keepdims: Any, keep_dims: Any) -> bool:
     return bool(keepdims or keep_dims)
 
 
@@ -136,7 +136,7 @@ def count_nonzero(
 ) -> Tensor:
     """Return the number of nonzero entries along axes."""
     along = reduction_indices if axis is None else axis
-    count = statistics.count_nonzero(input_tensor if input is None else input, along, _kept(keepdims, keep_dims))
+    count = statistics.count_nonzero(input_tensor if input is None else input, along, _keeps(keepdims, keep_dims))
     return functions.cast(count, dtype_name(dtype))
 
 
@@ -153,19 +153,19 @@ def norm(
 
     All norms of TensorFlow are offered, except the spectral norm.
     """
-    kept = _kept(keepdims, keep_dims)
+    keeps = _keeps(keepdims, keep_dims)
     axes = axis if isinstance(axis, list | tuple) else None
     if axes is not None and len(axes) != 2:
         raise ArgumentError(f"tf.norm: axis={shown(axis)} must be None, an int, or two of them")
     if isinstance(ord, str):
         if ord not in ("euclidean", "fro") or (ord == "fro" and axes is None):
             raise ArgumentError(f"tf.norm: ord={shown(ord)}; use 'euclidean', of matrices 'fro', or a positive number")
-        return norms.vector_norm(tensor, 2, axis, kept)
+        return norms.vector_norm(tensor, 2, axis, keeps)
     if isinstance(ord, bool) or not isinstance(ord, int | float | np.number) or not ord > 0:
         raise ArgumentError(f"tf.norm: ord={shown(ord)}; use 'euclidean' or a positive number")
     if axes is not None:
-        return norms.matrix_norm(tensor, float(ord), axes, kept)
-    return norms.vector_norm(tensor, float(ord), axis, kept)
+        return norms.matrix_norm(tensor, float(ord), axes, keeps)
+    return norms.vector_norm(tensor, float(ord), axis, keeps)
 
 
 @operation

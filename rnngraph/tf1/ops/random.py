@@ -123,8 +123,8 @@ def _uniform(what: str, sizes: Sequence[Dim], dtype: str, seed: Any) -> Tensor:
     shape = tuple(sizes) or (1,)
     like = build("broadcast", constant(0.0, dtype), shape=shape, where=where)
     scope = ScopeName(what, False, where)
-    made = build("noise", like, scope=scope, salt=salt_of(seed), what=f"tf.{what}", where=where)
-    return made if sizes else functions.reshape(made, ())
+    noise = build("noise", like, scope=scope, salt=salt_of(seed), what=f"tf.{what}", where=where)
+    return noise if sizes else functions.reshape(noise, ())
 
 
 def _sizes(what: str, shape: Any) -> list[Dim]:
@@ -286,18 +286,18 @@ def multinomial(
 
     logits: [batch, classes].
     """
-    given = as_tensor(logits)
-    if given.rank != 2 or given.dtype not in FLOATS:
-        raise ShapeError(f"tf.multinomial takes logits [batch, classes], not {given!r}")
+    scores = as_tensor(logits)
+    if scores.rank != 2 or scores.dtype not in FLOATS:
+        raise ShapeError(f"tf.multinomial takes logits [batch, classes], not {scores!r}")
     count = whole_number(num_samples, "num_samples", 1)
-    rows, classes = given.type.shape
+    rows, classes = scores.type.shape
     if not isinstance(classes, int):
-        raise ShapeError(f"tf.multinomial needs a fixed number of classes, and has {given!r}")
-    unit = _uniform("multinomial", (rows, count * classes), given.dtype, seed)
+        raise ShapeError(f"tf.multinomial needs a fixed number of classes, and has {scores!r}")
+    unit = _uniform("multinomial", (rows, count * classes), scores.dtype, seed)
     gumbel = -functions.log(-functions.log(unit))
     noise = functions.reshape(by_graph(training=gumbel, inference=0.0), (None, count, classes))
-    found = functions.argmax(functions.expand_dims(given, 1) + noise, 2)
-    return functions.cast(found, "int64" if output_dtype is None else dtype_name(output_dtype))
+    ids = functions.argmax(functions.expand_dims(scores, 1) + noise, 2)
+    return functions.cast(ids, "int64" if output_dtype is None else dtype_name(output_dtype))
 
 
 @operation

@@ -63,8 +63,8 @@ def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: Any =
         raise DtypeError(f"sum_regularizer takes regularizers, not {shown(regularizer_list)}")
 
     def penalty(weights: Tensor) -> Tensor | None:
-        found = [loss for part in parts if (loss := part(weights)) is not None]
-        return add_n(found) if found else None
+        losses = [loss for part in parts if (loss := part(weights)) is not None]
+        return add_n(losses) if losses else None
 
     return penalty
 
@@ -73,9 +73,9 @@ def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: Any =
 def apply_regularization(regularizer: Regularizer, weights_list: Sequence[Any] | None = None) -> Tensor:
     """Return the sum of the penalties of variables, and collect it."""
     graph = get_default_graph()
-    found = graph.get_collection(GraphKeys.WEIGHTS) if weights_list is None else weights_list
-    if not callable(regularizer) or not all(isinstance(item, Tensor) for item in found):
+    variables = graph.get_collection(GraphKeys.WEIGHTS) if weights_list is None else weights_list
+    if not callable(regularizer) or not all(isinstance(item, Tensor) for item in variables):
         raise DtypeError(f"apply_regularization takes a regularizer and variables, not {shown(weights_list)}")
-    total = add_n([penalty for item in found if (penalty := regularizer(item)) is not None])
+    total = add_n([penalty for item in variables if (penalty := regularizer(item)) is not None])
     graph.collections[GraphKeys.REGULARIZATION_LOSSES].append(total)
     return total

@@ -67,8 +67,8 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
     refused.
     """
     x = as_tensor(tensor)
-    given = mask.node["value"] if isinstance(mask, Tensor) and mask.node.op == "constant" else mask
-    chosen = given if isinstance(given, Tensor) else array_of(given, "tf.boolean_mask takes a mask of bools")
+    value = mask.node["value"] if isinstance(mask, Tensor) and mask.node.op == "constant" else mask
+    chosen = value if isinstance(value, Tensor) else array_of(value, "tf.boolean_mask takes a mask of bools")
     place, rank = functions.one_axis(x.rank, 0 if axis is None else axis), len(chosen.shape)
     if chosen.dtype != "bool" or not 0 < rank <= x.rank - place:
         raise ShapeError(f"tf.boolean_mask of {x!r} takes a mask of bools over its axes, not {shown(mask)}")
@@ -132,8 +132,8 @@ def confusion_matrix(
     """Return how often each class, a row, was predicted as each class, a column."""
     if num_classes is None:
         raise ArgumentError("tf.confusion_matrix needs num_classes=, as sizes are known before a run")
-    found = (functions.cast(as_tensor(ids), "int64") for ids in (labels, predictions))
-    rows, columns = (functions.one_hot(ids, num_classes, "float32") for ids in found)
+    classes = (functions.cast(as_tensor(ids), "int64") for ids in (labels, predictions))
+    rows, columns = (functions.one_hot(ids, num_classes, "float32") for ids in classes)
     rows = rows if weights is None else rows * functions.expand_dims(functions.cast(as_tensor(weights), "float32"), 1)
     return functions.cast(functions.transpose(rows, (1, 0)) @ columns, dtype_name(dtype))
 

@@ -17,7 +17,7 @@ from ..core.operations import operation
 from ..core.sizes import anchored, shape_tensor, size_tensor, sizes_in
 from .functions import constant
 
-_MOST = 1 << 28
+_MAX_NUMBERS = 1 << 28
 """Maximum length of a range of floats."""
 
 
@@ -63,7 +63,7 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
 
 
 def _floats(start: float, limit: float, delta: float, dtype: Any) -> Tensor:
-    if not delta or not abs(limit - start) / abs(delta) < _MOST:
+    if not delta or not abs(limit - start) / abs(delta) < _MAX_NUMBERS:
         raise ArgumentError(f"tf.range from {start} to {limit} by {delta} has no end, or too many numbers")
     return constant(np.arange(start, limit, delta), dtype or "float32")
 

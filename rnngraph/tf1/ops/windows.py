@@ -25,7 +25,7 @@ from ...ir.types import FLOATS, product
 from ...support.arguments import one_of, units
 from ...support.errors import DtypeError, ShapeError, shown, user_line
 from ..core.names import refuse
-from ..core.operations import behind, operation
+from ..core.operations import operation, runs_after_dependencies
 from ..core.scopes import layer_scope
 from .layers import PENALTY, own_layer, starts_of
 
@@ -55,28 +55,28 @@ def _windows(what: str, x: Any, sizes: Any, strides: Any, dilation: Any, padding
     axes = zip(x.type.shape[1:-1], sizes, strides, dilation, strict=True)
     with _readable(what):
         return [
-            Window.along(dim, units(size, "kernel_size"), units(stride, "strides"), units(apart, "dilation"), kind)
-            for dim, size, stride, apart in axes
+            Window.along(dim, units(size, "kernel_size"), units(stride, "strides"), units(rate, "dilation"), kind)
+            for dim, size, stride, rate in axes
         ]
 
 
-def _several(given: Any, count: int) -> Numbers:
+def _several(value: Any, count: int) -> Numbers:
     """Repeat one number for each axis, or return several as they are."""
-    numbers = [given] * count if not isinstance(given, list | tuple) else list(given)
+    numbers = [value] * count if not isinstance(value, list | tuple) else list(value)
     if len(numbers) == 1:
         numbers *= count
     if len(numbers) != count:
-        raise ShapeError(f"{count} numbers are needed, one for each axis, not {shown(given)}")
+        raise ShapeError(f"{count} numbers are needed, one for each axis, not {shown(value)}")
     return numbers
 
 
-def _inner(given: Any, count: int, what: str) -> Numbers:
+def _inner(value: Any, count: int, what: str) -> Numbers:
     """Return the numbers for the inner axes, from one number, one for each, or those of all axes."""
-    if isinstance(given, list | tuple) and len(given) == count + 2:
-        if given[0] != 1 or given[-1] != 1:
-            raise ShapeError(f"{what} is 1 along the batch and the channels, not {shown(given)}")
-        given = given[1:-1]
-    return _several(given, count)
+    if isinstance(value, list | tuple) and len(value) == count + 2:
+        if value[0] != 1 or value[-1] != 1:
+            raise ShapeError(f"{what} is 1 along the batch and the channels, not {shown(value)}")
+        value = value[1:-1]
+    return _several(value, count)
 
 
 # Convolutions ----------------------------------------------------------------------------------------
@@ -91,12 +91,12 @@ def _convolved(what: str, x: Tensor, kernel: Tensor, windows: Sequence[Window], 
     def run(rows: Tensor, across: int | None, window: Window) -> Tensor:
         flat = kernel
         if across is not None:
-            turned = basic.transpose(kernel, kernel_order(across))
-            along, *rest, filters = turned.type.shape
+            transposed = basic.transpose(kernel, kernel_order(across))
+            along, *rest, filters = transposed.type.shape
             entries: Any = (along, product(rest), filters)
-            flat = basic.reshape(turned, entries)
-        given = convolutions.Windows(window.size, window.stride, window.dilation, padding_of(window))
-        return convolutions.convolved(rows, flat, given, 1, scope)
+            flat = basic.reshape(transposed, entries)
+        operator_windows = convolutions.Windows(window.size, window.stride, window.dilation, padding_of(window))
+        return convolutions.convolved(rows, flat, operator_windows, 1, scope)
 
     with _readable(what), within(scope.layer):
         return convolution_along(TensorBackend(), x, [int(str(size)) for size in sizes], windows, 1, run)
@@ -121,21 +121,21 @@ def _layer(
     """Return a convolution layer over ``count`` axes."""
     what = f"tf.layers.conv{count}d"
     scope = layer_scope(f"conv{count}d", name, reuse)
-    entries, steps, apart = (_several(item, count) for item in (kernel_size, strides, dilation_rate))
-    windows = _windows(what, inputs, entries, steps, apart, padding, data_format)
+    entries, steps, dilations = (_several(item, count) for item in (kernel_size, strides, dilation_rate))
+    windows = _windows(what, inputs, entries, steps, dilations, padding, data_format)
     width = inputs.type.shape[-1]
     if not isinstance(width, int):
         raise ShapeError(f"{what} needs a fixed last size, not {inputs!r}", scope.where)
     sizes, number = tuple(window.size for window in windows), units(filters, "filters")
     kernel = owned(scope, "kernel", (*sizes, width, number), inputs.dtype, starts[0])
-    made = _convolved(what, inputs, kernel, windows, scope)
+    result = _convolved(what, inputs, kernel, windows, scope)
     with within(scope.layer):
-        made = made + owned(scope, "bias", (number,), inputs.dtype, starts[1]) if use_bias else made
-        made = activation_function(activation)(made)
-    return own_layer(made, scope, kernel=penalties[0], bias=penalties[1])
+        result = result + owned(scope, "bias", (number,), inputs.dtype, starts[1]) if use_bias else result
+        result = activation_function(activation)(result)
+    return own_layer(result, scope, kernel=penalties[0], bias=penalties[1])
 
 
-@behind
+@runs_after_dependencies
 def conv1d(
     inputs: Tensor,
     filters: int,
@@ -177,7 +177,7 @@ def conv1d(
     )
 
 
-@behind
+@runs_after_dependencies
 def conv2d(
     inputs: Tensor,
     filters: int,
@@ -237,8 +237,8 @@ def nn_conv1d(
     dilations: Any = None,
 ) -> Tensor:
     """Convolve [batch, time, width] with ``filters`` [size, width, filters]."""
-    given = value if input is None else input
-    return _with_kernel("tf.nn.conv1d", 1, given, filters, stride, padding, data_format or "NWC", dilations)
+    x = value if input is None else input
+    return _with_kernel("tf.nn.conv1d", 1, x, filters, stride, padding, data_format or "NWC", dilations)
 
 
 @operation
@@ -264,8 +264,10 @@ def _with_kernel(
     x, weights = as_tensor(x), as_tensor(kernel)
     if weights.rank != count + 2:
         raise ShapeError(f"{what} needs a kernel [*sizes, width, filters] of rank {count + 2}, not {weights!r}")
-    apart = _inner(1 if dilation is None else dilation, count, "dilations")
-    windows = _windows(what, x, weights.type.shape[:count], _inner(strides, count, "strides"), apart, padding, layout)
+    dilations = _inner(1 if dilation is None else dilation, count, "dilations")
+    windows = _windows(
+        what, x, weights.type.shape[:count], _inner(strides, count, "strides"), dilations, padding, layout
+    )
     return _convolved(what, x, weights, windows, ScopeName(f"conv{count}d", False, user_line()))
 
 
@@ -294,7 +296,7 @@ def _pool_layer(name: str, count: int, is_max: bool) -> Callable[..., Tensor]:
 
     pooling.__name__ = pooling.__qualname__ = name
     pooling.__doc__ = f"Return the {'largest entry' if is_max else 'mean'} of every window of a Tensor {_AXES[count]}."
-    return behind(pooling)
+    return runs_after_dependencies(pooling)
 
 
 max_pooling1d, max_pooling2d = _pool_layer("max_pooling1d", 1, True), _pool_layer("max_pooling2d", 2, True)

@@ -22,12 +22,12 @@ _MODES = {letters + binary for letters in ("r", "w", "a", "r+", "w+", "a+") for 
 
 def _path(name: Any) -> Path:
     """Return a local path. Raise for other file systems."""
-    given = os.fsdecode(name) if isinstance(name, bytes) else name
-    if isinstance(given, str):
-        given = given.removeprefix("file://")
-        if "://" in given:
-            raise ArgumentError(f"{shown(given)} lies on another machine; copy it here first")
-    return Path(as_path(given))
+    text = os.fsdecode(name) if isinstance(name, bytes) else name
+    if isinstance(text, str):
+        text = text.removeprefix("file://")
+        if "://" in text:
+            raise ArgumentError(f"{shown(text)} lies on another machine; copy it here first")
+    return Path(as_path(text))
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def listdir(dirname: Any) -> list[str]:
 def glob(filename: Any) -> list[str]:
     """Return the paths that match a pattern, or several patterns."""
     patterns = filename if isinstance(filename, list | tuple) else [filename]
-    return [found for pattern in patterns for found in sorted(paths_of(str(_path(pattern))))]
+    return [match for pattern in patterns for match in sorted(paths_of(str(_path(pattern))))]
 
 
 @api
@@ -180,8 +180,8 @@ def _move(function: Any, old: Any, new: Any, overwrite: bool) -> None:
 def stat(filename: Any) -> SimpleNamespace:
     """Return ``length`` in bytes, ``mtime_nsec`` and ``is_directory``."""
     with _at(path := _path(filename)):
-        found = path.stat()
-    return SimpleNamespace(length=found.st_size, mtime_nsec=found.st_mtime_ns, is_directory=path.is_dir())
+        status = path.stat()
+    return SimpleNamespace(length=status.st_size, mtime_nsec=status.st_mtime_ns, is_directory=path.is_dir())
 
 
 @api

@@ -29,12 +29,12 @@ class _ErrorOutput(_logging.StreamHandler[Any]):
 
 def _logger() -> _logging.Logger:
     """Return the logger. It writes by itself if the program has set up no logging."""
-    found = _logging.getLogger("tensorflow")
-    if not found.handlers and not _logging.getLogger().handlers:
+    logger = _logging.getLogger("tensorflow")
+    if not logger.handlers and not _logging.getLogger().handlers:
         handler = _ErrorOutput()
         handler.setFormatter(_logging.Formatter(_logging.BASIC_FORMAT))
-        found.addHandler(handler)
-    return found
+        logger.addHandler(handler)
+    return logger
 
 
 @api

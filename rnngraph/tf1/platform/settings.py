@@ -71,11 +71,11 @@ class HParams:
         """Parse settings such as ``"units=128,rates=[0.1, 0.2],sizes[1]=3"``."""
         place = 0
         while place < len(values.rstrip()):
-            found = _PART.match(values, place)
-            if found is None:
+            match = _PART.match(values, place)
+            if match is None:
                 raise ArgumentError(f"{shown(values[place:])} is no setting; write name=value, with commas between")
-            self._set(found["name"], found["place"], found["value"].strip())
-            place = found.end()
+            self._set(match["name"], match["place"], match["value"].strip())
+            place = match.end()
         return self
 
     def _set(self, name: str, place: str | None, text: str) -> None:
@@ -100,12 +100,12 @@ class HParams:
     def parse_json(self, values_json: str) -> HParams:
         """Set the settings of a JSON object."""
         try:
-            found = json.loads(values_json)
+            settings = json.loads(values_json)
         except ValueError as error:
             raise ArgumentError(f"{shown(values_json)} is no JSON: {error}") from None
-        if not isinstance(found, dict):
+        if not isinstance(settings, dict):
             raise ArgumentError(f"settings are an object of JSON, not {shown(values_json)}")
-        return self.override_from_dict(found)
+        return self.override_from_dict(settings)
 
     @api
     def to_json(self, indent: Any = None, separators: Any = None, sort_keys: bool = False) -> str:
@@ -137,10 +137,10 @@ def _converted(name: str, value: Any, like: Any) -> Any:
     """Convert a value or its text to the type of the setting."""
     kind = type(like)
     if kind is bool:
-        found = value if isinstance(value, bool) else _WORDS.get(str(value).lower())
-        if found is None:
+        truth = value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+        if truth is None:
             raise DtypeError(f"the setting {name} is true or false, not {shown(value)}")
-        return found
+        return truth
     if kind not in (int, float):
         return value if not isinstance(value, str) or kind is str else _literal(value)
     try:

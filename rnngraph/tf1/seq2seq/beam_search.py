@@ -64,10 +64,10 @@ def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
     count = units(multiplier, "multiplier")
 
     def tiled(leaf: Any) -> Tensor:
-        given = as_tensor(leaf)
-        if not given.rank:
+        x = as_tensor(leaf)
+        if not x.rank:
             raise ShapeError("tf.contrib.seq2seq.tile_batch repeats rows, and a scalar has none")
-        return repeat(given, count, axis=0)
+        return repeat(x, count, axis=0)
 
     return map_leaves(tiled, t)
 
@@ -180,8 +180,8 @@ class BeamSearchDecoder(Decoder):
     def _attention(self, step: list[Tensor], known: list[Tensor]) -> Tensor | None:
         if self.beam.coverage_penalty == 0:
             return None
-        found = attention_within([item.node for item in step], [item.node for item in known])
-        return None if found is None else self._split(found)
+        alignment = attention_within([item.node for item in step], [item.node for item in known])
+        return None if alignment is None else self._split(alignment)
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Tensor) -> tuple[Any, Any]:
         longest = functions.reduce_max(final_state.lengths, 1)

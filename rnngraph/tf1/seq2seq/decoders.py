@@ -15,11 +15,11 @@ from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown, user_line
 from ..cells.variables import variables_of
 from ..core.graph import get_default_graph
-from ..core.operations import behind
+from ..core.operations import runs_after_dependencies
 from ..core.scopes import variable_scope
 from ..ops.functions import transpose
 from .helpers import Helper, TrainingHelper
-from .stepping import Stepping, held, zeros_like
+from .stepping import Stepping, selected_nest, zeros_like
 
 _WHAT = "tf.contrib.seq2seq.dynamic_decode"
 
@@ -91,7 +91,7 @@ class BasicDecoder(Decoder):
         return BasicDecoderOutput(outputs, sample), after, following, finished
 
 
-@behind
+@runs_after_dependencies
 def dynamic_decode(
     decoder: Decoder,
     output_time_major: bool = False,
@@ -130,15 +130,15 @@ def _decoded(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Te
     structure: list[Any] = []
 
     def body(time: Tensor, done: Tensor, nest: Any) -> Any:
-        given, before, lengths = nest
-        outputs, after, following, then = decoder.step(time, given, before)
+        inputs, before, lengths = nest
+        outputs, after, following, then = decoder.step(time, inputs, before)
         structure.append(outputs)
         then = then if decoder.tracks_own_finished else functions.logical_or(then, done)
         lengths = functions.where(done, lengths, time + 1)
         emits = flatten(outputs)
         if impute:
-            after = held(done, before, after)
-            emits = flatten(held(done, zeros_like(outputs), outputs))
+            after = selected_nest(done, before, after)
+            emits = flatten(selected_nest(done, zeros_like(outputs), outputs))
         return [following, after, lengths], then, emits
 
     lengths = functions.cast(finished, "int32") * 0

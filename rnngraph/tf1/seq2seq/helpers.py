@@ -59,15 +59,15 @@ class TrainingHelper(Helper):
 
     @api
     def __init__(self, inputs: Tensor, sequence_length: Any, time_major: bool = False, name: str | None = None) -> None:
-        given = as_tensor(inputs)
-        if given.rank != 3 or given.dtype not in FLOATS:
-            raise ShapeError(f"{type(self).__name__} takes inputs [batch, time, width] of floats, not {given!r}")
+        x = as_tensor(inputs)
+        if x.rank != 3 or x.dtype not in FLOATS:
+            raise ShapeError(f"{type(self).__name__} takes inputs [batch, time, width] of floats, not {x!r}")
         lengths = as_tensor(sequence_length)
         if lengths.rank != 1 or lengths.dtype not in INTEGERS:
             raise DtypeError(f"{type(self).__name__}: sequence_length is an int Tensor [batch], not {shown(lengths)}")
-        self.steps = given if time_major else functions.transpose(given, (1, 0, 2))
+        self.steps = x if time_major else functions.transpose(x, (1, 0, 2))
         self.sequence_length = functions.cast(lengths, "int32")
-        self.inputs = given
+        self.inputs = x
         self.batch_size = shape(lengths)[0]
         self._entries = TensorArray.of(self.steps)
 
@@ -75,8 +75,8 @@ class TrainingHelper(Helper):
         return functions.equal(self.sequence_length, 0), self.steps[0]
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
-        found: Tensor = argmax(outputs, -1, output_type="int32")
-        return found
+        ids: Tensor = argmax(outputs, -1, output_type="int32")
+        return ids
 
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
@@ -191,8 +191,8 @@ class GreedyEmbeddingHelper(Helper):
         return functions.less(self.start_tokens * 0, 0), self._begin
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
-        found: Tensor = argmax(outputs, -1, output_type="int32")
-        return found
+        ids: Tensor = argmax(outputs, -1, output_type="int32")
+        return ids
 
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
@@ -242,8 +242,8 @@ class CustomHelper(Helper):
         self._initialize, self._sample, self._next = initialize_fn, sample_fn, next_inputs_fn
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any]:
-        found: tuple[Any, Any] = self._initialize()
-        return found
+        result: tuple[Any, Any] = self._initialize()
+        return result
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Any:
         return self._sample(time=time, outputs=outputs, state=state)
@@ -251,8 +251,8 @@ class CustomHelper(Helper):
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
     ) -> tuple[Any, Any, Any]:
-        found: tuple[Any, Any, Any] = self._next(time=time, outputs=outputs, state=state, sample_ids=sample_ids)
-        return found
+        result: tuple[Any, Any, Any] = self._next(time=time, outputs=outputs, state=state, sample_ids=sample_ids)
+        return result
 
 
 class InferenceHelper(Helper):
@@ -294,11 +294,11 @@ def embedding_function(embedding: Any) -> Callable[[Any], Tensor]:
     return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
 
 
-def _probability(given: Any) -> Tensor:
-    found = as_tensor(given)
-    if found.rank or found.dtype not in FLOATS:
-        raise DtypeError(f"sampling_probability is a float or a scalar float Tensor, not {shown(given)}")
-    return functions.cast(found, "float32")
+def _probability(value: Any) -> Tensor:
+    probability = as_tensor(value)
+    if probability.rank or probability.dtype not in FLOATS:
+        raise DtypeError(f"sampling_probability is a float or a scalar float Tensor, not {shown(value)}")
+    return functions.cast(probability, "float32")
 
 
 def _chosen(outputs: Tensor, probability: Tensor, seed: int | None) -> Tensor:

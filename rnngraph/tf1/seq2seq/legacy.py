@@ -41,8 +41,8 @@ def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> 
 
     def following(previous: Tensor, step: int) -> Tensor:
         logits = previous if projection is None else xw_plus_b(previous, *projection)
-        found: Tensor = embedding_lookup(embedding, argmax(logits, 1))
-        return found if update else stop_gradient(found)
+        embedded: Tensor = embedding_lookup(embedding, argmax(logits, 1))
+        return embedded if update else stop_gradient(embedded)
 
     return following
 
@@ -61,13 +61,13 @@ def rnn_decoder(
     with variable_scope(scope or "rnn_decoder"):
         outputs: list[Tensor] = []
         state = initial_state
-        for step, given in enumerate(decoder_inputs):
+        for step, x in enumerate(decoder_inputs):
             if loop_function is not None and outputs:
                 with variable_scope("loop_function", reuse=True):
-                    given = loop_function(outputs[-1], step)
+                    x = loop_function(outputs[-1], step)
             if step:
                 get_variable_scope().reuse_variables()
-            output, state = call(given, state)
+            output, state = call(x, state)
             outputs.append(output)
     return outputs, state
 
@@ -239,24 +239,24 @@ def model_with_buckets(
     if not isinstance(buckets, list | tuple) or not buckets:
         raise DtypeError(f"buckets is a list of (encoder's steps, decoder's steps), not {shown(buckets)}")
     longest = [max(int(bucket[side]) for bucket in buckets) for side in (0, 1)]
-    for what, items, least in (
+    for what, items, min_length in (
         ("encoder_inputs", encoder_inputs, longest[0]),
         ("decoder_inputs", decoder_inputs, longest[1]),
         ("targets", targets, longest[1]),
         ("weights", weights, longest[1]),
     ):
-        if not isinstance(items, list | tuple) or len(items) < least:
+        if not isinstance(items, list | tuple) or len(items) < min_length:
             raise ArgumentError(
-                f"model_with_buckets: {what} must be a list of {least} Tensors or more, for all buckets"
+                f"model_with_buckets: {what} must be a list of {min_length} Tensors or more, for all buckets"
             )
     outputs, losses = [], []
     loss = sequence_loss_by_example if per_example_loss else legacy_sequence_loss
     with name_scope(name, "model_with_buckets"):
         for number, (first, second) in enumerate(buckets):
             with variable_scope(get_variable_scope(), reuse=True if number else None):
-                found, _ = seq2seq(list(encoder_inputs[:first]), list(decoder_inputs[:second]))
-                outputs.append(found)
+                decoded, _ = seq2seq(list(encoder_inputs[:first]), list(decoder_inputs[:second]))
+                outputs.append(decoded)
                 losses.append(
-                    loss(found, targets[:second], weights[:second], softmax_loss_function=softmax_loss_function)
+                    loss(decoded, targets[:second], weights[:second], softmax_loss_function=softmax_loss_function)
                 )
     return outputs, losses

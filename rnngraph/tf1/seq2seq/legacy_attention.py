@@ -29,8 +29,8 @@ def _linear(values: Sequence[Tensor], width: int) -> Tensor:
     joined = values[0] if len(values) == 1 else concat(list(values), 1)
     kernel = get_variable("kernel", [joined.width, width], joined.dtype)
     bias = get_variable("bias", [width], joined.dtype, zeros_initializer())
-    found: Tensor = matmul(joined, kernel) + bias
-    return found
+    product: Tensor = matmul(joined, kernel) + bias
+    return product
 
 
 class _Heads:
@@ -52,13 +52,13 @@ class _Heads:
         """Return the contexts [batch, size] of a state."""
         leaves = flatten(state)
         query = leaves[0] if len(leaves) == 1 else concat(leaves, 1)
-        found = []
+        sums = []
         for head, (keys, v) in enumerate(self._heads):
             with variable_scope(f"Attention_{head}"):
-                asked = expand_dims(_linear([query], self.size), 1)
-                weights = softmax(reduce_sum(v * tanh(keys + asked), 2))
-                found.append(reduce_sum(expand_dims(weights, 2) * self.states, 1))
-        return found
+                projected = expand_dims(_linear([query], self.size), 1)
+                weights = softmax(reduce_sum(v * tanh(keys + projected), 2))
+                sums.append(reduce_sum(expand_dims(weights, 2) * self.states, 1))
+        return sums
 
 
 class _Attending(RNNCell):
@@ -124,12 +124,12 @@ def attention_decoder(
             outputs, (state, _) = static_rnn(step, list(decoder_inputs), (initial_state, tuple(contexts)), scope=within)
             return outputs, state
         outputs, state = [], (initial_state, tuple(contexts))
-        for number, given in enumerate(decoder_inputs):
+        for number, x in enumerate(decoder_inputs):
             if number:
                 get_variable_scope().reuse_variables()
                 with variable_scope("loop_function", reuse=True):
-                    given = loop_function(outputs[-1], number)
-            output, state = step(given, state)
+                    x = loop_function(outputs[-1], number)
+            output, state = step(x, state)
             outputs.append(output)
     return outputs, state[0]
 

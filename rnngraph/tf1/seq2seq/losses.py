@@ -33,8 +33,8 @@ def check_lists(what: str, **lists: Any) -> None:
             raise DtypeError(f"{what} takes {name} as a list of Tensors, one a step, not {shown(items)}")
         sizes.add(len(items))
     if len(sizes) > 1:
-        given = ", ".join(f"{len(items)} {name}" for name, items in lists.items())
-        raise ArgumentError(f"{what} is given {given}; give one of each a step")
+        lengths = ", ".join(f"{len(items)} {name}" for name, items in lists.items())
+        raise ArgumentError(f"{what} is given {lengths}; give one of each a step")
 
 
 @operation
@@ -122,8 +122,8 @@ def sequence_loss(
         return functions.reduce_sum(weighted) / (functions.reduce_sum(weights) + 1e-12)
     if average_across_timesteps or average_across_batch:
         axis = 1 if average_across_timesteps else 0
-        found = functions.reduce_sum(weighted, axis) / (functions.reduce_sum(weights, axis) + 1e-12)
+        average = functions.reduce_sum(weighted, axis) / (functions.reduce_sum(weights, axis) + 1e-12)
         summed = sum_over_batch if average_across_timesteps else sum_over_timesteps
-        return functions.reduce_sum(found) if summed else found
+        return functions.reduce_sum(average) if summed else average
     axes = [axis for axis, summed in ((0, sum_over_batch), (1, sum_over_timesteps)) if summed]
     return functions.reduce_sum(weighted, tuple(axes)) if axes else weighted

@@ -56,38 +56,36 @@ class Stepping:
         number with a bound to finish.
         """
         loop = self.loop
-        time = loop.formal("time", TensorType("int32", ()))
-        done = loop.formal("finished", self.finished.type)
+        time = loop.param("time", TensorType("int32", ()))
+        done = loop.param("finished", self.finished.type)
         leaves = flatten(self.initial)
-        formals = [loop.formal(f"variable_{number}", leaf.type) for number, leaf in enumerate(leaves)]
+        params = [loop.param(f"variable_{number}", leaf.type) for number, leaf in enumerate(leaves)]
         with loop.step():
-            after, finished, emits = body(time, done, pack(self.initial, formals))
-        given = flatten(after)
-        if len(given) != len(leaves):
-            raise ShapeError(f"{self.what}: a step makes {len(given)} Tensors of the {len(leaves)} that it carries")
-        pairs = enumerate(zip(given, formals, strict=True))
-        following = [loop.following(value, formal, number) for number, (value, formal) in pairs]
+            after, finished, emits = body(time, done, pack(self.initial, params))
+        results = flatten(after)
+        if len(results) != len(leaves):
+            raise ShapeError(f"{self.what}: a step makes {len(results)} Tensors of the {len(leaves)} that it carries")
+        pairs = enumerate(zip(results, params, strict=True))
+        following = [loop.following(value, param, number) for number, (value, param) in pairs]
         finished = loop.following(finished, done, "of finished rows")
         first = self.finished
         counts, inside = (
             Counts({time.node: 0}),
-            inside_of([finished.node], [time.node, *(item.node for item in formals)]),
+            inside_of([finished.node], [time.node, *(item.node for item in params)]),
         )
         limits = [limit for end in _ends(finished.node, counts, inside) if (limit := end.limit()) is not None]
         bounds: list[Dim] = [size for limit in limits if (size := known_size(limit.node)) is not None]
         if maximum is not None:
-            most, size = _at_most(maximum, self.what)
+            bound, size = _at_most(maximum, self.what)
             bounds += [] if size is None else [size]
-            first = functions.logical_or(first, most <= 0)
-            finished = functions.logical_or(finished, most <= time + 1)
+            first = functions.logical_or(first, bound <= 0)
+            finished = functions.logical_or(finished, bound <= time + 1)
         roots = [item.node for item in (*following, finished, *emits)]
-        roots, length = self._settled(roots, time, [*formals, done], bounds, limits, maximum)
+        roots, length = self._settled(roots, time, [*params, done], bounds, limits, maximum)
         *following, finished = map(Tensor, roots[: len(leaves) + 1])
-        for formal, value, begins in zip(
-            (*formals, done), (*following, finished), (*leaves, self.finished), strict=True
-        ):
-            loop.carry(formal, value, begins)
-        runs = loop.formal("runs", TensorType("bool", ()))
+        for param, value, begins in zip((*params, done), (*following, finished), (*leaves, self.finished), strict=True):
+            loop.carry(param, value, begins)
+        runs = loop.param("runs", TensorType("bool", ()))
         loop.carry(runs, *(functions.logical_not(reduce_all(item)) for item in (finished, first)))
         loop.emits = roots[len(leaves) + 1 :]
         finals, emitted = loop.declared(length, when=runs.node)
@@ -97,7 +95,7 @@ class Stepping:
         self,
         roots: list[Node],
         time: Tensor,
-        formals: Sequence[Tensor],
+        params: Sequence[Tensor],
         bounds: Sequence[Dim],
         limits: Sequence[Tensor],
         maximum: Any,
@@ -109,7 +107,7 @@ class Stepping:
             limits: Numbers of steps that a run can compute before the loop.
         """
         counts = Counts({time.node: 0})
-        inside = inside_of(roots, [time.node, *(formal.node for formal in formals)])
+        inside = inside_of(roots, [time.node, *(param.node for param in params)])
         reads = {
             node: first
             for node in topological(roots)
@@ -190,10 +188,10 @@ def _source(node: Node) -> Node:
 
 def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
     """Return the maximum number of steps as a scalar, and as a size if it is one."""
-    found = as_tensor(maximum)
-    if found.rank or found.dtype not in INTEGERS:
+    bound = as_tensor(maximum)
+    if bound.rank or bound.dtype not in INTEGERS:
         raise DtypeError(f"{what}: the most steps that there may be are a scalar int, not {shown(maximum)}")
-    return functions.cast(found, "int32"), known_size(found.node, counted=True)
+    return functions.cast(bound, "int32"), known_size(bound.node, counted=True)
 
 
 def _least(sizes: Sequence[Dim]) -> Dim | None:
@@ -211,7 +209,7 @@ def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
     return functions.where(build("reshape", finished, shape=shape), old, new)
 
 
-def held(finished: Tensor, old: Any, new: Any) -> Any:
+def selected_nest(finished: Tensor, old: Any, new: Any) -> Any:
     """Apply ``selected`` to nests."""
     return pack(new, [selected(finished, a, b) for a, b in zip(flatten(old), flatten(new), strict=True)])
 

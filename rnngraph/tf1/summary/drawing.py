@@ -54,21 +54,21 @@ class GraphDef(Message):
 
 def graph_def(graph: Graph) -> bytes:
     """Return a graph's declarations, node by node, for TensorBoard. Names are the program's where it set some."""
-    given, roots = _named(graph)
+    labels, roots = _named(graph)
     order = [node for node in topological(roots) if node.op != "get"]
     names: dict[Node, str] = {}
-    namer = Namer({*given.values()})
-    made = GraphDef()
+    namer = Namer({*labels.values()})
+    definition = GraphDef()
     for node in order:
-        names[node] = given.get(node) or namer(_usual(node))
+        names[node] = labels.get(node) or namer(_usual(node))
         inputs = [names[_source(item)] for item in node.operands]
         attributes = [Attr(key="_output_shapes", value=AttrValue(list=ListValue(shape=_shapes(node))))]
-        made.node.add(name=names[node], op=_op(node), input=inputs, attr=attributes)
+        definition.node.add(name=names[node], op=_op(node), input=inputs, attr=attributes)
     for name, item in graph.named.items():
         if isinstance(item, Operation):
             inputs = [names[_source(tensor.node)] for tensor in item.needs() if _source(tensor.node) in names]
-            made.node.add(name=name, op=item.type, input=inputs)
-    return made.SerializeToString()
+            definition.node.add(name=name, op=item.type, input=inputs)
+    return definition.SerializeToString()
 
 
 def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
@@ -77,11 +77,11 @@ def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
     tensors: list[Tensor] = [*graph.owners, *(item for item in graph.named.values() if isinstance(item, Tensor))]
     tensors += [tensor for item in graph.named.values() if isinstance(item, Operation) for tensor in item.needs()]
     roots = [tensor.node for tensor in tensors if not any(item.get("body") for item in topological([tensor.node]))]
-    given = {_source(item.node): name for name, item in graph.named.items() if isinstance(item, Tensor)}
+    names = {_source(item.node): name for name, item in graph.named.items() if isinstance(item, Tensor)}
     for node in topological(roots):
         if node.op == "parameter":
-            given[node] = variables.get(node["slot"], str(node["label"]))
-    return given, roots
+            names[node] = variables.get(node["slot"], str(node["label"]))
+    return names, roots
 
 
 def _source(node: Node) -> Node:

@@ -21,7 +21,7 @@ from ..core.graph import Graph
 from .drawing import graph_def as drawn
 from .messages import Event, Summary
 
-LONGEST = 1 << 30
+MAX_BYTES = 1 << 30
 """Maximum bytes of a record."""
 
 
@@ -58,9 +58,9 @@ class FileWriter:
         self._suffix, self._every = suffix, _seconds(flush_secs)
         self._lock, self._flushed = threading.Lock(), 0.0
         self._file: BinaryIO | None = self._opened()
-        for given in (graph, graph_def):
-            if given is not None:
-                self.add_graph(given)
+        for item in (graph, graph_def):
+            if item is not None:
+                self.add_graph(item)
 
     def _opened(self) -> BinaryIO:
         host = re.sub(r"[^\w.-]", "_", platform.node()) or "host"
@@ -180,7 +180,7 @@ def _events(path: str) -> Iterator[Event]:
         with open_file(path, "a log") as file:
             while len(head := file.read(12)) == 12:
                 length, checked = struct.unpack("<QI", head)
-                if masked_crc(head[:8]) != checked or length > LONGEST:
+                if masked_crc(head[:8]) != checked or length > MAX_BYTES:
                     raise FileError(
                         f"{path} is no log of TensorFlow's, or is damaged: a record's length has another checksum"
                     )

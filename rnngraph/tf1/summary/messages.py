@@ -68,9 +68,9 @@ class Repeated(list[Any]):
         super().__init__(items)
         self._kind = kind
 
-    def add(self, **given: Any) -> Any:
+    def add(self, **fields: Any) -> Any:
         """Append a new message."""
-        self.append(self._kind(**given))
+        self.append(self._kind(**fields))
         return self[-1]
 
 
@@ -78,9 +78,9 @@ class Message(protobuf.Message):
     """Base of messages, with the methods of protobuf's classes. FIELDS: the fields by name."""
 
     @api
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, **fields: Any) -> None:
         self._set: set[str] = set()
-        for name, value in given.items():
+        for name, value in fields.items():
             if name not in self.FIELDS:
                 hint = did_you_mean(name, self.FIELDS) or f"; it has {', '.join(self.FIELDS)}"
                 raise ArgumentError(f"tf.{type(self).__qualname__} has no {name}{hint}")
@@ -89,9 +89,9 @@ class Message(protobuf.Message):
     def __getattr__(self, name: str) -> Any:
         if name not in self.FIELDS:
             raise AttributeError(f"{type(self).__qualname__} has no {name}")
-        found = _empty(self.FIELDS[name])
-        self.__dict__[name] = found
-        return found
+        value = _empty(self.FIELDS[name])
+        self.__dict__[name] = value
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.FIELDS:
@@ -133,8 +133,8 @@ class Message(protobuf.Message):
         self.__dict__.update(type(self).FromString(data).__dict__)
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={shown(self.__dict__[name])}" for name in self.FIELDS if name in self.__dict__)
-        return f"{type(self).__qualname__}({given})"
+        fields = ", ".join(f"{name}={shown(self.__dict__[name])}" for name in self.FIELDS if name in self.__dict__)
+        return f"{type(self).__qualname__}({fields})"
 
 
 def _empty(field: Field) -> Any:

@@ -42,8 +42,8 @@ class SummaryOp(Operation):
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> bytes:
         """Return the result of a run."""
-        found: bytes = present_session(session).run(self, feed_dict)
-        return found
+        data: bytes = present_session(session).run(self, feed_dict)
+        return data
 
 
 def _added(
@@ -58,18 +58,18 @@ def _added(
         if not isinstance(text, str) or not text:
             raise DtypeError(f"a summary has a name, not {shown(text)}")
     clean = re.sub(r"[^-/\w.]", "_", name).lstrip("/") or "_"
-    made = SummaryOp(tensors, lambda values: encode(tag, values), clean if family is None else f"{family}/{clean}")
-    tag = made.full if family is None else f"{family}/{made.full}"
-    _collect(made, [GraphKeys.SUMMARIES] if collections is None else collections)
-    return made
+    summary = SummaryOp(tensors, lambda values: encode(tag, values), clean if family is None else f"{family}/{clean}")
+    tag = summary.full if family is None else f"{family}/{summary.full}"
+    _collect(summary, [GraphKeys.SUMMARIES] if collections is None else collections)
+    return summary
 
 
-def _collect(made: SummaryOp, collections: Any) -> None:
+def _collect(summary: SummaryOp, collections: Any) -> None:
     """Add a summary to collections of the graph."""
     if not isinstance(collections, list | tuple | set):
         raise DtypeError(f"collections is a list of names, not {shown(collections)}")
     for key in collections:
-        get_default_graph().add_to_collection(key, made)
+        get_default_graph().add_to_collection(key, summary)
 
 
 def _numeric(value: Any, what: str) -> Tensor:
@@ -85,24 +85,24 @@ def _numeric(value: Any, what: str) -> Tensor:
 @api
 def scalar(name: str, tensor: Any, collections: Any = None, family: str | None = None) -> SummaryOp:
     """Summarize one number."""
-    given = _numeric(tensor, "tf.summary.scalar")
-    if any(size not in (1, None) for size in given.shape):
-        raise ShapeError(f"tf.summary.scalar takes one number, not {given!r}")
+    number = _numeric(tensor, "tf.summary.scalar")
+    if any(size not in (1, None) for size in number.shape):
+        raise ShapeError(f"tf.summary.scalar takes one number, not {number!r}")
 
     def encode(tag: str, values: Sequence[np.ndarray]) -> list[Value]:
         if values[0].size != 1:
             raise InvalidArgumentError(f"the summary {tag} is of one number, and there are {values[0].size}")
         return [Value(tag=tag, simple_value=values[0].item())]
 
-    return _added(name, [given], encode, collections, family)
+    return _added(name, [number], encode, collections, family)
 
 
 @api
 def histogram(name: str, values: Any, collections: Any = None, family: str | None = None) -> SummaryOp:
     """Summarize the distribution of numbers."""
 
-    def encode(tag: str, found: Sequence[np.ndarray]) -> list[Value]:
-        return [Value(tag=tag, histo=histogram_of(np.asarray(found[0], np.float64), tag))]
+    def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
+        return [Value(tag=tag, histo=histogram_of(np.asarray(arrays[0], np.float64), tag))]
 
     return _added(name, [_numeric(values, "tf.summary.histogram")], encode, collections, family)
 
@@ -112,18 +112,20 @@ def image(
     name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None
 ) -> SummaryOp:
     """Summarize pictures [batch, height, width, channels]: 1, 3 or 4 channels of floats, or of ints from 0 to 255."""
-    given, most = _numeric(tensor, "tf.summary.image"), whole_number(max_outputs, "max_outputs", 1)
-    if given.rank != 4 or given.shape[3] not in (1, 3, 4) or given.dtype == "bool":
-        raise ShapeError(f"tf.summary.image takes [batch, height, width, channels], 1, 3 or 4 of these, not {given!r}")
+    tensor_, limit = _numeric(tensor, "tf.summary.image"), whole_number(max_outputs, "max_outputs", 1)
+    if tensor_.rank != 4 or tensor_.shape[3] not in (1, 3, 4) or tensor_.dtype == "bool":
+        raise ShapeError(
+            f"tf.summary.image takes [batch, height, width, channels], 1, 3 or 4 of these, not {tensor_!r}"
+        )
 
-    def encode(tag: str, found: Sequence[np.ndarray]) -> list[Value]:
-        pictures = found[0][:most]
+    def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
+        pictures = arrays[0][:limit]
         if pictures.size > _MOST_PIXELS:
             raise InvalidArgumentError(f"the summary {tag} is of {pictures.size} numbers, which are too many")
-        tags = [f"{tag}/image"] if most == 1 else [f"{tag}/image/{number}" for number in range(len(pictures))]
+        tags = [f"{tag}/image"] if limit == 1 else [f"{tag}/image/{number}" for number in range(len(pictures))]
         return [_picture(one, pixels) for one, pixels in zip(tags, pictures, strict=False)]
 
-    return _added(name, [given], encode, collections, family)
+    return _added(name, [tensor_], encode, collections, family)
 
 
 @api
@@ -134,7 +136,7 @@ def text(name: str, tensor: Any, collections: Any = None) -> SummaryOp:
         raise DtypeError(f"tf.summary.text takes a str, or a list of them, not {shown(tensor)}")
     texts = [item if isinstance(item, bytes) else str(item).encode() for item in array.reshape(-1).tolist()]
 
-    def encode(tag: str, found: Sequence[np.ndarray]) -> list[Value]:
+    def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
         sizes = Shape(dim=[Size(size=size) for size in array.shape])
         return [
             Value(
@@ -155,23 +157,23 @@ def merge(inputs: Sequence[Any], collections: Any = None, name: str | None = Non
     parts, tensors = list(inputs), [tensor for item in inputs for tensor in item.tensors]
 
     def encode(values: Sequence[np.ndarray]) -> list[Value]:
-        found: list[Value] = []
+        merged: list[Value] = []
         rest = list(values)
         for item in parts:
-            found += item.encode(rest[: len(item.tensors)])
+            merged += item.encode(rest[: len(item.tensors)])
             del rest[: len(item.tensors)]
-        return found
+        return merged
 
-    made = SummaryOp(tensors, encode, name or "Merge/MergeSummary")
-    _collect(made, () if collections is None else collections)
-    return made
+    summary = SummaryOp(tensors, encode, name or "Merge/MergeSummary")
+    _collect(summary, () if collections is None else collections)
+    return summary
 
 
 @api
 def merge_all(key: str = GraphKeys.SUMMARIES, scope: str | None = None, name: str | None = None) -> SummaryOp | None:
     """Return a summary of all in a collection of the graph, or None if there are none."""
-    found = get_default_graph().get_collection(key, scope)
-    return merge(found, None, name) if found else None
+    summaries = get_default_graph().get_collection(key, scope)
+    return merge(summaries, None, name) if summaries else None
 
 
 @api
@@ -210,12 +212,12 @@ def merge_all_summaries(key: str = GraphKeys.SUMMARIES) -> SummaryOp | None:
 @cache
 def limits() -> np.ndarray:
     """Return the limits of TensorFlow's buckets: from 1e-12 to 1e20, each 1.1 times the last, on both sides of 0."""
-    found, value = [], 1e-12
+    bounds, value = [], 1e-12
     while value < 1e20:
-        found.append(value)
+        bounds.append(value)
         value *= 1.1
-    found.append(np.finfo(np.float64).max)
-    return np.array([*(-item for item in reversed(found)), 0.0, *found])
+    bounds.append(np.finfo(np.float64).max)
+    return np.array([*(-item for item in reversed(bounds)), 0.0, *bounds])
 
 
 def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
@@ -227,7 +229,7 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
     counts = np.bincount(np.minimum(np.searchsorted(edges, flat, "right"), edges.size - 1), minlength=edges.size)
     # Of adjacent empty buckets the last one stays; so do all that are not empty.
     last = np.append((counts[1:] > 0) | (counts[:-1] > 0), True)
-    kept = np.flatnonzero((counts > 0) | last) if flat.size else np.array([edges.size - 1])
+    bins = np.flatnonzero((counts > 0) | last) if flat.size else np.array([edges.size - 1])
     with np.errstate(over="ignore"):
         total, squares = flat.sum(), np.square(flat).sum()
     return HistogramProto(
@@ -236,16 +238,16 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
         num=flat.size,
         sum=total,
         sum_squares=squares,
-        bucket_limit=edges[kept],
-        bucket=counts[kept],
+        bucket_limit=edges[bins],
+        bucket=counts[bins],
     )
 
 
 def _picture(tag: str, pixels: np.ndarray) -> Value:
     height, width, channels = pixels.shape
     data = pixels.astype(np.uint8) if str(pixels.dtype) not in FLOATS else _bytes_of(pixels)
-    made = Image(height=height, width=width, colorspace=channels, encoded_image_string=png(data))
-    return Value(tag=tag, image=made)
+    picture = Image(height=height, width=width, colorspace=channels, encoded_image_string=png(data))
+    return Value(tag=tag, image=picture)
 
 
 def _bytes_of(pixels: np.ndarray) -> np.ndarray:

@@ -92,12 +92,12 @@ def _add(members: dict[str, list[str]], path: str) -> None:
 @cache
 def wheel_modules() -> frozenset[str]:
     """Return the paths of the modules of TensorFlow 1.15.5."""
-    found, packages = [], list[str]()
+    paths, packages = [], list[str]()
     for line in (FOLDER / "modules.txt").read_text(encoding="utf-8").splitlines():
         name = line.lstrip(" ")
         packages[len(line) - len(name) :] = [name]
-        found.append(".".join(packages))
-    return frozenset(found)
+        paths.append(".".join(packages))
+    return frozenset(paths)
 
 
 def module_path(path: str) -> str | None:

@@ -47,18 +47,18 @@ class ExponentialMovingAverage:
     def apply(self, var_list: Sequence[Any] | None = None) -> Operation:
         """Return an operation that updates the averages of variables, by default of all trainable ones."""
         graph = get_default_graph()
-        found = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(var_list)
-        for item in found:
+        variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(var_list)
+        for item in variables:
             if not isinstance(item, Variable) or item.dtype not in FLOATS:
                 raise DtypeError(
                     f"averages are of variables of floats, not of {shown(item)}; of values that runs fetch take the "
                     "average in NumPy"
                 )
             if item.full not in self._averages:
-                made = added_variable(f"{item.full}/{self._name}", item.node.tensor, zeros, item)
-                self._averages[item.full] = made
+                average = added_variable(f"{item.full}/{self._name}", item.node.tensor, zeros, item)
+                self._averages[item.full] = average
                 graph.collections[GraphKeys.MOVING_AVERAGE_VARIABLES].append(item)
-        return _Move([(item, self._averages[item.full]) for item in found], self._decay, self._updates, self._name)
+        return _Move([(item, self._averages[item.full]) for item in variables], self._decay, self._updates, self._name)
 
     @api
     def average(self, var: Any) -> Variable | None:
@@ -78,12 +78,12 @@ class ExponentialMovingAverage:
         graph = get_default_graph()
         chosen = moving_avg_variables
         if chosen is None:
-            kept = graph.collections[GraphKeys.MOVING_AVERAGE_VARIABLES]
-            chosen = [*graph.get_collection(GraphKeys.TRAINABLE_VARIABLES), *kept]
+            averages = graph.collections[GraphKeys.MOVING_AVERAGE_VARIABLES]
+            chosen = [*graph.get_collection(GraphKeys.TRAINABLE_VARIABLES), *averages]
         averaged = {item.full: item for item in chosen}
-        found = {self.average_name(item): item for item in averaged.values()}
-        others = [item for item in graph.global_variables() if item.full not in averaged and item.full not in found]
-        return found | {item.full: item for item in others}
+        restored = {self.average_name(item): item for item in averaged.values()}
+        others = [item for item in graph.global_variables() if item.full not in averaged and item.full not in restored]
+        return restored | {item.full: item for item in others}
 
 
 class _Move(Operation):

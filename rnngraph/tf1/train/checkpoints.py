@@ -35,14 +35,14 @@ def update_checkpoint_state(
 ) -> None:
     """Write the file. Paths are relative to a directory that is relative itself, as in TensorFlow."""
     save_dir, model_checkpoint_path = (os.fspath(as_path(path)) for path in (save_dir, model_checkpoint_path))
-    kept = [os.fspath(as_path(path)) for path in all_model_checkpoint_paths or ()]
-    if model_checkpoint_path not in kept:
-        kept.append(model_checkpoint_path)
+    paths = [os.fspath(as_path(path)) for path in all_model_checkpoint_paths or ()]
+    if model_checkpoint_path not in paths:
+        paths.append(model_checkpoint_path)
     if not os.path.isabs(save_dir):
         model_checkpoint_path = _within(model_checkpoint_path, save_dir)
-        kept = [_within(path, save_dir) for path in kept]
+        paths = [_within(path, save_dir) for path in paths]
     lines = [f'model_checkpoint_path: "{_escaped(model_checkpoint_path)}"']
-    lines += [f'all_model_checkpoint_paths: "{_escaped(path)}"' for path in kept]
+    lines += [f'all_model_checkpoint_paths: "{_escaped(path)}"' for path in paths]
     with replace_file(os.path.join(save_dir, latest_filename or "checkpoint")) as file:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
@@ -60,11 +60,11 @@ def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None
         raise
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"can't read {path}: {error}") from None
-    found = re.findall(r'^\s*(all_)?model_checkpoint_paths?\s*:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
-    newest = [value for kind, value in found if not kind]
+    entries = re.findall(r'^\s*(all_)?model_checkpoint_paths?\s*:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
+    newest = [value for kind, value in entries if not kind]
     if not newest:
         return None
-    full = [_full(value, checkpoint_dir) for kind, value in found if kind]
+    full = [_full(value, checkpoint_dir) for kind, value in entries if kind]
     return CheckpointState(_full(newest[-1], checkpoint_dir), full)
 
 

@@ -110,9 +110,9 @@ class LooperThread(threading.Thread):
         kwargs: Any = None,
     ) -> LooperThread:
         """Return a running thread."""
-        made = LooperThread(coord, timer_interval_secs, target, args, kwargs)
-        made.start()
-        return made
+        thread = LooperThread(coord, timer_interval_secs, target, args, kwargs)
+        thread.start()
+        return thread
 
     def run_loop(self) -> None:
         """Call the function once."""

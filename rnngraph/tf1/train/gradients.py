@@ -22,7 +22,7 @@ from ...support.errors import ArgumentError, DtypeError, NotOfferedError, shown,
 from ...training.steps.applied_gradients import AppliedGradients
 from ..core.elementwise import maximum, minimum
 from ..core.graph import get_default_graph
-from ..core.programs import Asked, FetchProgram, Values
+from ..core.programs import FetchProgram, FetchSet, Values
 from ..core.rolling.rolled import Rolled
 from ..core.tensors import TfTensor, gives_tensors
 from ..table.missing import GUIDE
@@ -39,8 +39,8 @@ class Derivative:
 
     def name(self, graph: Any) -> str | None:
         """Return the full name of the variable."""
-        found = graph.variables.get(self.target["slot"]) if self.target.op == "parameter" else None
-        return None if found is None else found.full
+        variable = graph.variables.get(self.target["slot"]) if self.target.op == "parameter" else None
+        return None if variable is None else variable.full
 
     def raise_if_fed(self, fed: Iterable[Node]) -> None:
         """Raise ``ArgumentError`` if the derivative passes through a Tensor that a run feeds."""
@@ -53,26 +53,26 @@ class Derivative:
                     "this feed, or declare a tf.placeholder in its place"
                 )
 
-    def compute(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+    def compute(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
         """Return the requested values. One loss takes one native call; several losses take one each, and a last one."""
-        by_loss = _by_loss(asked.reads)
+        by_loss = _by_loss(fetches.reads)
         if len(by_loss) == 1:
             ((loss, stand_ins),) = by_loss.items()
-            return _gradient_program(session.graph, loss, stand_ins, asked).values(session, asked.cut, values, seed)
-        stand_ins = [node for found in by_loss.values() for node in found]
+            return _gradient_program(session.graph, loss, stand_ins, fetches).values(session, fetches.cut, values, seed)
+        stand_ins = [node for nodes in by_loss.values() for node in nodes]
         known = {**values, **self.ahead(session, stand_ins, values, seed)}
-        return asked.program().run(session, asked.cut, known, seed)
+        return fetches.program().run(session, fetches.cut, known, seed)
 
     @staticmethod
     def ahead(session: Any, stand_ins: Sequence[Node], values: Values, seed: int) -> dict[Node, np.ndarray]:
         """Return the values of stand-ins, with one native call for each loss."""
-        graph, found = session.graph, dict[Node, np.ndarray]()
+        graph, arrays = session.graph, dict[Node, np.ndarray]()
         fed = [node for node in values if node.op != "input"]
         for loss, group in _by_loss(stand_ins).items():
-            alone = Asked(graph, group, fed)
+            alone = FetchSet(graph, group, fed)
             program = _gradient_program(graph, loss, group, alone)
-            found.update(zip(group, program.values(session, alone.cut, values, seed), strict=True))
-        return found
+            arrays.update(zip(group, program.values(session, alone.cut, values, seed), strict=True))
+        return arrays
 
 
 def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:
@@ -81,46 +81,46 @@ def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
-    found: dict[Tensor, list[Node]] = {}
+    by_loss: dict[Tensor, list[Node]] = {}
     for node in stand_ins_of(nodes):
-        found.setdefault(node["gradient"].loss, []).append(node)
-    return found
+        by_loss.setdefault(node["gradient"].loss, []).append(node)
+    return by_loss
 
 
 def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, str | Node]:
     """Return the targets of stand-ins: names of variables, or nodes over the placeholders of a cut."""
-    found: dict[Node, str | Node] = {}
+    targets: dict[Node, str | Node] = {}
     for node in stand_ins:
         derivative: Derivative = node["gradient"]
-        found[node] = derivative.name(graph) or cut(derivative.target)
-    return found
+        targets[node] = derivative.name(graph) or cut(derivative.target)
+    return targets
 
 
-def _gradient_program(graph: Any, loss: Tensor, stand_ins: Sequence[Node], asked: Asked) -> GradientProgram:
-    key = "gradients", loss.node, asked.nodes, asked.fed, graph.version
+def _gradient_program(graph: Any, loss: Tensor, stand_ins: Sequence[Node], fetches: FetchSet) -> GradientProgram:
+    key = "gradients", loss.node, fetches.nodes, fetches.fed, graph.version
     if key not in graph.plans:
-        cut = Rolled(graph.cut(asked.fed), [loss.node], [node["gradient"].target for node in stand_ins])
-        tensors = {str(number): Tensor(cut(node)) for number, node in enumerate(asked.nodes)}
+        cut = Rolled(graph.cut(fetches.fed), [loss.node], [node["gradient"].target for node in stand_ins])
+        tensors = {str(number): Tensor(cut(node)) for number, node in enumerate(fetches.nodes)}
         graph.plans[key] = GradientProgram(graph, cut.tensor(loss), targets_of(graph, stand_ins, cut), tensors)
-    found: GradientProgram = graph.plans[key]
-    return found
+    program: GradientProgram = graph.plans[key]
+    return program
 
 
 class GradientProgram(FetchProgram):
     """Program of Tensors that depend on gradients of one loss. targets: targets of the gradients, by stand-in."""
 
     def __init__(
-        self, graph: Any, loss: Tensor, targets: Mapping[Node, str | Node], asked: Mapping[str, Tensor]
+        self, graph: Any, loss: Tensor, targets: Mapping[Node, str | Node], tensors: Mapping[str, Tensor]
     ) -> None:
         variables = {f"variable/{name}": graph.by_name[name] for name in targets.values() if isinstance(name, str)}
         places = {f"stand_in/{number}": Tensor(node) for number, node in enumerate(targets)}
-        given = {f"given/{name}": tensor for name, tensor in asked.items()}
-        super().__init__(graph, {"loss_itself": loss, **variables, **places, **given}, loss)
+        inputs = {f"given/{name}": tensor for name, tensor in tensors.items()}
+        super().__init__(graph, {"loss_itself": loss, **variables, **places, **inputs}, loss)
         self.inputs = {node: item for node, item in self.inputs.items() if node not in targets}
-        replaced = AppliedGradients({f"{FOUND}{name}": tensor.node for name, tensor in asked.items()}, targets)
+        replaced = AppliedGradients({f"{FOUND}{name}": tensor.node for name, tensor in tensors.items()}, targets)
         source, parts = self.program.parts.source, self.program.parts
         lowered = source.with_states(INNER, replaced.declared())
-        self._names = tuple(f"gradient/{FOUND}{name}" for name in asked)
+        self._names = tuple(f"gradient/{FOUND}{name}" for name in tensors)
         compiled = CompiledGraph(
             lowered.graph,
             "training",
@@ -136,8 +136,8 @@ class GradientProgram(FetchProgram):
         """Return the requested arrays, in order."""
         self.check(session)
         self.tell()
-        found = self.program.training.run_form(self._form, self.feeds(session, cut, values, seed), seed)
-        return [found[name] for name in self._names]
+        outputs = self.program.training.run_form(self._form, self.feeds(session, cut, values, seed), seed)
+        return [outputs[name] for name in self._names]
 
 
 # Declaring -------------------------------------------------------------------------------------------
@@ -169,13 +169,13 @@ def gradients(
         total = summed if total is None else total + summed
     targets = list(xs) if isinstance(xs, list | tuple) else [xs]
     reached = reached_by(total)
-    found: list[Tensor | None] = []
+    results: list[Tensor | None] = []
     for target in targets:
         if not isinstance(target, Tensor) or target.dtype not in FLOATS:
             raise DtypeError(f"tf.gradients differentiates by float Tensors, not by {shown(target)}")
-        found.append(stand_in(total, target.node) if reached.has(target) else None)
+        results.append(stand_in(total, target.node) if reached.has(target) else None)
     graph = get_default_graph()
-    return graph.following(found, found) if graph.collections["control_inputs"] else found
+    return graph.following(results, results) if graph.collections["control_inputs"] else results
 
 
 def stand_in(loss: Tensor, target: Node) -> Tensor:
@@ -195,8 +195,8 @@ def stand_in(loss: Tensor, target: Node) -> Tensor:
                 gradient=Derivative(loss, target),
             )
         )
-    found: Tensor = graph.plans[key]
-    return found
+    tensor: Tensor = graph.plans[key]
+    return tensor
 
 
 def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSpec]]:
@@ -216,19 +216,19 @@ def reached_by(loss: Tensor) -> Reached:
     plans = get_default_graph().plans
     if ("reached", loss.node) not in plans:
         plans["reached", loss.node] = Reached(loss)
-    found: Reached = plans["reached", loss.node]
-    return found
+    reached: Reached = plans["reached", loss.node]
+    return reached
 
 
 def _differentiated(loss: Node) -> list[Node]:
     """Return the nodes through which a derivative passes."""
-    found, waiting = {loss: None}, [loss]
+    reached, waiting = {loss: None}, [loss]
     while waiting:
         node = waiting.pop()
-        new = [item for item in node.operands if item not in found] if node.op != "stop_gradient" else []
-        found.update(dict.fromkeys(new))
+        new = [item for item in node.operands if item not in reached] if node.op != "stop_gradient" else []
+        reached.update(dict.fromkeys(new))
         waiting += new
-    return list(found)
+    return list(reached)
 
 
 class Reached:
@@ -276,7 +276,7 @@ def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
     return [(node, stand_in(derivative.loss, node)) for node in lookups]
 
 
-def _still(gradient: Tensor, limited: Tensor) -> Tensor:
+def _as_slices(gradient: Tensor, limited: Tensor) -> Tensor:
     """Mark a function of a gradient as ``IndexedSlices`` as well."""
     rows = _rows_of(gradient)
     if rows:
@@ -286,11 +286,11 @@ def _still(gradient: Tensor, limited: Tensor) -> Tensor:
 
 def _rows_of(gradient: Tensor) -> list[Node]:
     """Return the look-ups whose rows form TensorFlow's ``IndexedSlices``; empty if the gradient is an array."""
-    found: list[Node] = [node for node, _ in _slices(gradient)]
-    return found or get_default_graph().plans.get(("rows", gradient.node), [])
+    lookups: list[Node] = [node for node, _ in _slices(gradient)]
+    return lookups or get_default_graph().plans.get(("rows", gradient.node), [])
 
 
-def met_rows(gradient: Tensor) -> Tensor | None:
+def looked_up_rows(gradient: Tensor) -> Tensor | None:
     """Return a mask of the rows of a table that a step looks up: bool [rows, 1, …].
 
     None if the gradient is an array.
@@ -343,7 +343,7 @@ def clip_by_global_norm(
     _check_limit(clip_norm)
     norm = global_norm(t_list) if use_norm is None else as_tensor(use_norm)
     scale = clip_norm * functions.minimum(1.0 / norm, 1.0 / clip_norm)
-    clipped = [None if item is None else _still(item, item * functions.cast(scale, item.dtype)) for item in t_list]
+    clipped = [None if item is None else _as_slices(item, item * functions.cast(scale, item.dtype)) for item in t_list]
     return clipped, norm
 
 
@@ -356,7 +356,7 @@ def clip_by_norm(t: Tensor, clip_norm: Any, axes: Any = None, name: str | None =
         norm = functions.sqrt(_sum_of_squares(t))
     else:
         norm = functions.sqrt(functions.reduce_sum(functions.square(t), axes, keepdims=True))
-    return _still(t, t * clip_norm / functions.maximum(norm, clip_norm))
+    return _as_slices(t, t * clip_norm / functions.maximum(norm, clip_norm))
 
 
 def _check_limit(clip_norm: Any) -> None:
@@ -377,7 +377,7 @@ def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
         limited = maximum(minimum(rows, high), low)
         added = build("scatter_add", Tensor(lookup.operands[1]), limited, rows=t.type.shape[0])
         total = added if total is None else total + added
-    return _still(t, total)
+    return _as_slices(t, total)
 
 
 def _given(t_list: Any) -> Iterator[Tensor]:

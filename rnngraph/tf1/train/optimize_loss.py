@@ -67,7 +67,7 @@ def optimize_loss(
     if gradient_noise_scale is not None:
         raise ArgumentError("optimize_loss: gradient_noise_scale is not offered; leave it out")
     graph = get_default_graph()
-    told = ("loss", "learning_rate", "global_gradient_norm") if summaries is None else summaries
+    shown_names = ("loss", "learning_rate", "global_gradient_norm") if summaries is None else summaries
     with variable_scope(name, "OptimizeLoss"):
         rate = learning_rate
         if isinstance(rate, int | float):
@@ -78,22 +78,22 @@ def optimize_loss(
                 learning_rate_decay_fn, "optimize_loss: learning_rate_decay_fn", "learning_rate", "global_step"
             )
             rate = decayed(rate, global_step)
-            if "learning_rate" in told:
+            if "learning_rate" in shown_names:
                 scalar("learning_rate", rate)
-        made = _made(optimizer, rate)
-        pairs = made.compute_gradients(loss, variables)
+        minimizer = _made(optimizer, rate)
+        pairs = minimizer.compute_gradients(loss, variables)
         pairs = [(_scaled(gradient, variable, gradient_multipliers), variable) for gradient, variable in pairs]
-        if "global_gradient_norm" in told or "gradient_norm" in told:
+        if "global_gradient_norm" in shown_names or "gradient_norm" in shown_names:
             scalar("global_norm/gradient_norm", global_norm([gradient for gradient, _ in pairs]))
         pairs = _clipped(pairs, clip_gradients)
-        if "loss" in told:
+        if "loss" in shown_names:
             scalar("loss", loss)
-        step = made.apply_gradients(pairs, global_step if increment_global_step else None, "train")
+        step = minimizer.apply_gradients(pairs, global_step if increment_global_step else None, "train")
         first = graph.get_collection(GraphKeys.UPDATE_OPS) if update_ops is None else list(update_ops)
-        found = build("reshape", loss, shape=loss.type.shape)
+        result = build("reshape", loss, shape=loss.type.shape)
         first = [item for item in first if hasattr(item, "execute")]
-        graph.require(found, [*graph.collections["control_inputs"], *first, step])
-    return found
+        graph.require(result, [*graph.collections["control_inputs"], *first, step])
+    return result
 
 
 def _made(optimizer: Any, rate: Any) -> Optimizer:
@@ -102,13 +102,13 @@ def _made(optimizer: Any, rate: Any) -> Optimizer:
             names = ", ".join(OPTIMIZER_CLS_NAMES)
             raise ArgumentError(f"optimize_loss: there is no optimizer {shown(optimizer)}; there are {names}")
         return OPTIMIZER_CLS_NAMES[optimizer](learning_rate=rate)
-    found = optimizer
+    result = optimizer
     if callable(optimizer):  # a class or a function
-        given = {} if rate is None else {"learning_rate": rate}
-        found = taking(optimizer, "optimize_loss: optimizer", *given)(*given.values())
-    if not isinstance(found, Optimizer):
+        arguments = {} if rate is None else {"learning_rate": rate}
+        result = taking(optimizer, "optimize_loss: optimizer", *arguments)(*arguments.values())
+    if not isinstance(result, Optimizer):
         raise DtypeError(f"optimize_loss: an optimizer is a name, or one of tf.train's, not {shown(optimizer)}")
-    return found
+    return result
 
 
 def _scaled(gradient: Any, variable: Any, factors: Any) -> Any:

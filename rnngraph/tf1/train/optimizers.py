@@ -17,7 +17,7 @@ from ..core.variable import Variable
 from . import rules
 from .gradients import gradients
 from .rules import Rule, rounded
-from .slots import Kept
+from .slots import OptimizerState
 from .train_op import TrainOp
 
 Pair = tuple[Any, Any]
@@ -37,7 +37,7 @@ class Optimizer:
         if not isinstance(name, str) or not name:
             raise DtypeError(f"an optimizer's name is a string, not {shown(name)}")
         self._name = name
-        self._kept: dict[Any, Kept] = {}
+        self._state: dict[Any, OptimizerState] = {}
 
     def get_name(self) -> str:
         """Return its name, which begins its variables' names."""
@@ -87,13 +87,13 @@ class Optimizer:
     ) -> list[Pair]:
         """Return (gradient, variable) of each variable. The gradient is None if the loss does not depend on it."""
         graph = get_default_graph()
-        found = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
-        for variable in found:
+        variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
+        for variable in variables:
             if not isinstance(variable, Variable):
                 raise DtypeError(f"var_list takes variables, not {shown(variable)}")
-        if not found:
+        if not variables:
             raise GraphError("there are no variables to train")
-        return list(zip(gradients(loss, found, grad_loss), found, strict=True))
+        return list(zip(gradients(loss, variables, grad_loss), variables, strict=True))
 
     @api
     def apply_gradients(
@@ -112,14 +112,14 @@ class Optimizer:
                 raise DtypeError(f"{variable!r} has no gradient")
         graph = get_default_graph()
         rule = replace(self.rule(), present={})
-        kept = self._kept.get(graph)
-        if kept is None:
-            kept = self._kept[graph] = Kept(graph, self.powers())
+        state = self._state.get(graph)
+        if state is None:
+            state = self._state[graph] = OptimizerState(graph, self.powers())
         for _, variable in pairs:
-            kept.add_slots(rule, variable, self._name)
-        made = TrainOp(rule, self.numbers(), kept, pairs, global_step, name or self._name)
-        graph.collections[GraphKeys.TRAIN_OP].append(made)
-        return made
+            state.add_slots(rule, variable, self._name)
+        train_op = TrainOp(rule, self.numbers(), state, pairs, global_step, name or self._name)
+        graph.collections[GraphKeys.TRAIN_OP].append(train_op)
+        return train_op
 
     def get_slot_names(self) -> list[str]:
         """Return the names of its slots."""
@@ -128,13 +128,13 @@ class Optimizer:
     def get_slot(self, var: Any, name: str) -> Any:
         """Return the slot of a variable under a name, or None."""
         ours = {theirs: slot for slot, theirs in self.slot_names.items()}.get(name, name)
-        kept = self._kept.get(get_default_graph())
-        return None if kept is None else kept.variables.get((var.full, ours))
+        state = self._state.get(get_default_graph())
+        return None if state is None else state.variables.get((var.full, ours))
 
     def variables(self) -> list[Any]:
         """Return all its variables."""
-        kept = self._kept.get(get_default_graph())
-        return [] if kept is None else kept.all_variables()
+        state = self._state.get(get_default_graph())
+        return [] if state is None else state.all_variables()
 
 
 class GradientDescentOptimizer(Optimizer):
@@ -201,15 +201,15 @@ class AdamOptimizer(Optimizer):
         return self._numbers
 
     def powers(self) -> dict[str, float]:
-        found: dict[str, float] = {}
+        betas: dict[str, float] = {}
         for name in ("beta1", "beta2"):
             beta = self._numbers[name]
             if isinstance(beta, Tensor):
                 raise ArgumentError(f"{name} of tf.train.AdamOptimizer is a number, not {beta!r}")
-            found[f"{name}_power"] = rounded(
+            betas[f"{name}_power"] = rounded(
                 taking(beta, f"{name} of tf.train.AdamOptimizer")() if callable(beta) else beta
             )
-        return found
+        return betas
 
 
 class RMSPropOptimizer(Optimizer):
@@ -421,8 +421,8 @@ def _strength(what: str, value: Any) -> float:
     return rounded(value)
 
 
-def _flat(found: Any) -> Iterable[Any]:
-    for item in found if isinstance(found, list | tuple) else [found]:
+def _flat(nest: Any) -> Iterable[Any]:
+    for item in nest if isinstance(nest, list | tuple) else [nest]:
         if isinstance(item, list | tuple):
             yield from _flat(item)
         else:

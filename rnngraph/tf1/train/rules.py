@@ -29,7 +29,7 @@ def rounded(value: Any) -> float:
 class Rule(Optimizer):
     """Base of rules. present: numbers of the next update, with the rate, which the caller sets.
 
-    With a mask ``met`` of the rows that a step looked up, the other rows stay unchanged, as in TensorFlow's sparse
+    With a mask ``touched`` of the rows that a step looked up, the other rows stay unchanged, as in TensorFlow's sparse
     updates.
     """
 
@@ -40,11 +40,11 @@ class Rule(Optimizer):
         return self.present
 
     def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
-        new, kept = self.updated(parameter, gradient, slots, numbers)
+        new, new_slots = self.updated(parameter, gradient, slots, numbers)
         if "met" not in numbers:
-            return new, kept
-        met = build("broadcast", numbers["met"], shape=parameter.type.shape)
-        return where(met, new, parameter), {name: where(met, kept[name], slots[name]) for name in slots}
+            return new, new_slots
+        touched = build("broadcast", numbers["met"], shape=parameter.type.shape)
+        return where(touched, new, parameter), {name: where(touched, new_slots[name], slots[name]) for name in slots}
 
     def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         """Return the update of all rows."""
@@ -223,5 +223,5 @@ class AdagradDual(Rule):
     def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         rate, count = numbers["rate"], numbers["count"]
         total, squares = slots["sum"] + gradient, slots["square"] + square(gradient)
-        kept = sign(total) * maximum(absolute(total) - count * self.l1, 0.0) if self.l1 else total
-        return -(kept * rate) / (count * self.l2 * rate + sqrt(squares)), {"sum": total, "square": squares}
+        shrunk = sign(total) * maximum(absolute(total) - count * self.l1, 0.0) if self.l1 else total
+        return -(shrunk * rate) / (count * self.l2 * rate + sqrt(squares)), {"sum": total, "square": squares}

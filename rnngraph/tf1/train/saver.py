@@ -48,10 +48,14 @@ class Saver:
         save_relative_paths: bool = False,
         filename: str | None = None,
     ) -> None:
-        found = get_default_graph().global_variables() if var_list is None else var_list
-        if not isinstance(found, Mapping | list | tuple | set):
-            raise DtypeError(f"tf.train.Saver takes a list of variables, or a dict of them, not {shown(found)}")
-        named = dict(found) if isinstance(found, Mapping) else {getattr(item, "full", ""): item for item in found}
+        variables = get_default_graph().global_variables() if var_list is None else var_list
+        if not isinstance(variables, Mapping | list | tuple | set):
+            raise DtypeError(f"tf.train.Saver takes a list of variables, or a dict of them, not {shown(variables)}")
+        named = (
+            dict(variables)
+            if isinstance(variables, Mapping)
+            else {getattr(item, "full", ""): item for item in variables}
+        )
         for item in named.values():
             if not isinstance(item, Variable | ExtraVariable):
                 raise DtypeError(f"tf.train.Saver saves variables, not {shown(item)}")
@@ -59,20 +63,20 @@ class Saver:
             raise ArgumentError("there are no variables to save; make tf.train.Saver after the last of them")
         self._variables: dict[str, Any] = named
         self._most, self._digits = max_to_keep or 0, 8 if pad_step_number else 0
-        self._kept: list[str] = []
+        self._state: list[str] = []
 
     @property
     def last_checkpoints(self) -> list[str]:
         """Prefixes of the checkpoints that are kept, the oldest first."""
-        return list(self._kept)
+        return list(self._state)
 
     def set_last_checkpoints(self, last_checkpoints: Any) -> None:
         """Set the prefixes of the checkpoints that are kept, from another saver."""
-        self._kept = [item[0] if isinstance(item, tuple) else item for item in last_checkpoints]
+        self._state = [item[0] if isinstance(item, tuple) else item for item in last_checkpoints]
 
     def recover_last_checkpoints(self, checkpoint_paths: Any) -> None:
         """Keep those of these checkpoints that exist."""
-        self._kept = [path for path in checkpoint_paths if checkpoint_exists(path)]
+        self._state = [path for path in checkpoint_paths if checkpoint_exists(path)]
 
     @api
     def save(
@@ -102,13 +106,13 @@ class Saver:
         write_variables(path, values)
         self._keep(path)
         if write_state:
-            update_checkpoint_state(directory or ".", path, self._kept, latest_filename)
+            update_checkpoint_state(directory or ".", path, self._state, latest_filename)
         return path
 
     def _keep(self, path: str) -> None:
-        self._kept = [*(item for item in self._kept if item != path), path]
-        while self._most and len(self._kept) > self._most:
-            oldest = self._kept.pop(0)
+        self._state = [*(item for item in self._state if item != path), path]
+        while self._most and len(self._state) > self._most:
+            oldest = self._state.pop(0)
             for file in [f"{oldest}.index", *glob.glob(f"{glob.escape(oldest)}.data-?????-of-?????")]:
                 if os.path.isfile(file):
                     os.remove(file)
@@ -124,36 +128,36 @@ class Saver:
             state = get_checkpoint_state(path) if os.path.isdir(path) else None
             hint = f"; did you mean {state.model_checkpoint_path}?" if state is not None else ""
             raise NotFoundError(f"there is no checkpoint {path}{hint}")
-        found = read_tf1_variables(path)
-        self._take_shared(session, found, path)
-        if missing := [name for name in self._variables if name not in found]:
+        arrays = read_tf1_variables(path)
+        self._take_shared(session, arrays, path)
+        if missing := [name for name in self._variables if name not in arrays]:
             raise NotFoundError(
-                f"{path} has no {', '.join(missing[:5])}; it has {', '.join(sorted(found)[:20])}. Give the Saver a "
+                f"{path} has no {', '.join(missing[:5])}; it has {', '.join(sorted(arrays)[:20])}. Give the Saver a "
                 "var_list of what it is to restore, as {name in the file: variable}"
             )
         for name, variable in self._variables.items():
-            array = found[name]
+            array = arrays[name]
             if array.shape != tuple(variable.shape) or str(array.dtype) != variable.dtype:
                 raise InvalidArgumentError(
                     f"{path} has {name} as {array.dtype}{list(array.shape)}, and the variable is "
                     f"{variable.dtype}{list(variable.shape)}"
                 )
         for name, variable in self._variables.items():
-            session.set_value(variable, found[name])
+            session.set_value(variable, arrays[name])
 
-    def _take_shared(self, session: Any, found: dict[str, np.ndarray], path: str) -> None:
+    def _take_shared(self, session: Any, arrays: dict[str, np.ndarray], path: str) -> None:
         """Add variables of copies of a cell. Checkpoints of TensorFlow 1.2 and later have one set for all copies."""
         copies = session.graph.copies
-        taken = []
+        names = []
         for name in self._variables:
             first = next((name.replace(copy, copies[copy], 1) for copy in copies if f"{copy}/" in name), name)
-            if name not in found and first in found:
-                found[name] = found[first]
-                taken.append(name)
-        if taken:
+            if name not in arrays and first in arrays:
+                arrays[name] = arrays[first]
+                names.append(name)
+        if names:
             warn(
                 f"{path} has one set of variables for a cell object that stands at several places; each place has "
-                f"these values now ({', '.join(taken[:3])}{', …' if len(taken) > 3 else ''}), and training changes "
+                f"these values now ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}), and training changes "
                 "each alone. Write rg.shared(cell) for one set",
                 user_line(),
             )

@@ -29,14 +29,14 @@ def create_global_step(graph: Any = None) -> Any:
 @api
 def get_or_create_global_step(graph: Any = None) -> Any:
     """Return the variable that counts updates, creating it if needed."""
-    found = get_global_step(graph)
-    if found is not None:
-        return found
+    existing = get_global_step(graph)
+    if existing is not None:
+        return existing
     graph = graph_of(graph)
     with graph.as_default():
-        made = get_variable("global_step", [], "int64", 0, trainable=False)
-    graph.collections[GraphKeys.GLOBAL_STEP].append(made)
-    return made
+        variable = get_variable("global_step", [], "int64", 0, trainable=False)
+    graph.collections[GraphKeys.GLOBAL_STEP].append(variable)
+    return variable
 
 
 @api
@@ -167,8 +167,8 @@ def piecewise_constant(x: Any, boundaries: Sequence[Any], values: Sequence[Any],
     """Return the first of ``values`` while x is at most the first boundary, then the next, and so on."""
     if len(values) != len(boundaries) + 1:
         raise ArgumentError(f"{len(boundaries)} boundaries need {len(boundaries) + 1} values, not {len(values)}")
-    found = _rate(values[-1])
+    rate = _rate(values[-1])
     for boundary, value in reversed(list(zip(boundaries, values, strict=False))):
         limit = np.asarray(boundary, as_tensor(x).dtype)
-        found = functions.where(as_tensor(x) <= constant(limit), _rate(value), found)
-    return found
+        rate = functions.where(as_tensor(x) <= constant(limit), _rate(value), rate)
+    return rate

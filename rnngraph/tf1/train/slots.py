@@ -41,7 +41,7 @@ class Slot(ExtraVariable):
         super().__init__(full, start, lambda: owner.arrays[key].copy(), write)
 
 
-class Kept:
+class OptimizerState:
     """Slots and powers of an optimizer in one graph, shared by all its training operations.
 
     Attributes:
@@ -82,9 +82,9 @@ class Kept:
 
         full = self.graph.unique(f"{self.graph.name_scope}{name}")
         start = np.asarray(self._factors[name], np.float32)
-        made = ExtraVariable(full, start, lambda: np.asarray(self.powers[name], np.float32), write)
-        self.graph.extra[full] = made
-        return made
+        variable = ExtraVariable(full, start, lambda: np.asarray(self.powers[name], np.float32), write)
+        self.graph.extra[full] = variable
+        return variable
 
     def _slot(self, slot: str, value: float, variable: Variable, name: str) -> Slot:
         scope = present_scope()
@@ -106,8 +106,8 @@ class Kept:
             raise _mixed(self.slots.variables[key], full)
         self.graph.unique(full)
         start = np.full([int(str(size)) for size in variable.shape], value, variable.dtype)
-        made = self.graph.extra[full] = self.slots.add(key, full, start)
-        return made
+        array = self.graph.extra[full] = self.slots.add(key, full, start)
+        return array
 
     def _shared(self, key: str, known: Any) -> Slot:
         """Return the slot of another optimizer. Updates of both then read and write it."""

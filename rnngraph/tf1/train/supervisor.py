@@ -213,8 +213,8 @@ class Supervisor:
     Stop, ShouldStop, RequestStop, Loop = stop, should_stop, request_stop, loop
 
 
-def _is_default(given: Any) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool) and given == USE_DEFAULT
+def _is_default(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value == USE_DEFAULT
 
 
 # Monitored sessions -----------------------------------------------------------------------------------
@@ -331,21 +331,23 @@ class MonitoredSession:
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
         """Run, with the fetches of hooks."""
         context = SessionRunContext(SessionRunArgs(fetches, feed_dict), self._session)
-        asked = [hook.before_run(context) for hook in self._hooks]
+        requests = [hook.before_run(context) for hook in self._hooks]
         beside = {
-            number: item.fetches for number, item in enumerate(asked) if item is not None and item.fetches is not None
+            number: item.fetches
+            for number, item in enumerate(requests)
+            if item is not None and item.fetches is not None
         }
         feeds = dict(feed_dict or {})
-        for item in asked:
+        for item in requests:
             feeds.update((item.feed_dict or {}) if item is not None else {})
         results = self._session.run({"caller": fetches, "hooks": beside}, feeds)
         self._runs += 1
         self._after(results["hooks"], context)
         return results["caller"]
 
-    def _after(self, found: dict[int, Any], context: SessionRunContext) -> None:
+    def _after(self, results: dict[int, Any], context: SessionRunContext) -> None:
         for number, hook in enumerate(self._hooks):
-            hook.after_run(context, SessionRunValues(found.get(number)))
+            hook.after_run(context, SessionRunValues(results.get(number)))
         boss = self._supervisor
         if boss.logdir is not None and boss.summary_op is not None and self._is_due(self._summary_steps):
             boss.summary_computed(self._session, self._session.run(boss.summary_op))

@@ -15,9 +15,9 @@ from ....declare.tensor import Tensor, build
 from ....ir.graph import Node, make
 from ....ir.types import Dim, TensorType, TupleType, meet_declared
 from .cuts import Replaced
-from .steps import Steps, alike, at_step, driver_types, equal, same, same_attributes
+from .steps import Steps, at_step, compatible, driver_types, equal, same, same_attributes
 
-FEWEST_STEPS = 3
+MIN_STEPS = 3
 """Minimum number of steps. Two steps compile as fast without a driver."""
 
 
@@ -41,21 +41,21 @@ class Feedback:
 
     def _following(self) -> Node | None:
         last, values = self.chain[-1], self._uses.values(self.chain[-1])
-        found = self._uses.next_step(last, values)
-        if found is None or found.operands[0] not in self._after or not equal(self.chain[0], found):
+        following = self._uses.next_step(last, values)
+        if following is None or following.operands[0] not in self._after or not equal(self.chain[0], following):
             return None
-        if any(node in self._uses.kept for node in values.values()) or last["driver"].emits:
+        if any(node in self._uses.preserved for node in values.values()) or last["driver"].emits:
             return None
         first = self._uses.values(self.chain[0])
         if first.keys() != values.keys():
             return None
         known, leaves = {first[index]: values[index] for index in first}, dict[Node, Node]()
-        begin = found.operands[0] if not self.links else self.chain[1].operands[0]
-        if not self._matches(begin, found.operands[0], known, leaves):
+        begin = following.operands[0] if not self.links else self.chain[1].operands[0]
+        if not self._matches(begin, following.operands[0], known, leaves):
             return None
         self.links.append({node: other for node, other in known.items() if node not in first.values()})
         self.leaves.append(leaves)
-        return found
+        return following
 
     def _matches(self, begin: Node, end: Node, known: dict[Node, Node], leaves: dict[Node, Node]) -> bool:
         """True if a link equals the first one. Adds its nodes to ``known`` and its leaves to ``leaves``.
@@ -69,12 +69,12 @@ class Feedback:
                 if known.get(a, leaves.get(a)) is not b:
                     return False
                 continue
-            if (a in self._after) != (b in self._after) or not alike(a.type, b.type):
+            if (a in self._after) != (b in self._after) or not compatible(a.type, b.type):
                 return False
             if a not in self._after:
                 leaves[a] = b
                 continue
-            if a.op != b.op or a.op in ("driver", "get") or a.op in RANDOM or b in self._uses.kept:
+            if a.op != b.op or a.op in ("driver", "get") or a.op in RANDOM or b in self._uses.preserved:
                 return False
             if len(a.operands) != len(b.operands) or not same_attributes(a, b):
                 return False
@@ -86,7 +86,7 @@ class Feedback:
 
     def replaced(self) -> dict[Node, Node]:
         """Return replacements of the steps' values; empty for few steps, or if no driver can be built."""
-        if len(self.chain) < FEWEST_STEPS:
+        if len(self.chain) < MIN_STEPS:
             return {}
         first, count = self.chain[0], len(self.chain)
         driver: Driver = first["driver"]
@@ -94,20 +94,20 @@ class Feedback:
         rows = driver.output.shape[0]
         if not all(_counts_rows(leaf, rows) for leaf in varying):
             return {}
-        given, values = driver.given(first.operands), self._uses.values(first)
+        operands, values = driver.given(first.operands), self._uses.values(first)
         *kinds, output = driver_types(first)
-        formals = {leaf: make("input", where=leaf.where, type=leaf.tensor, label="x", body=True) for leaf in varying}
+        params = {leaf: make("input", where=leaf.where, type=leaf.tensor, label="x", body=True) for leaf in varying}
         ends = (*driver.next_states, _shaped(driver.output, output))
-        body = Replaced({**formals, **{value: ends[index] for index, value in values.items()}})
+        body = Replaced({**params, **{value: ends[index] for index, value in values.items()}})
         following = _shaped(body(self.chain[1].operands[0]), driver.sequences[0].tensor)
         shown = [node for node in (*values.values(), *self.links[0]) if self._is_read_outside(node)]
         shown = [node for node in shown if values.get(len(kinds)) is not node]
         emits = [body(node) for node in shown]
-        captured = [leaf for leaf in self.leaves[0] if leaf not in formals]
-        made = replace(
+        captured = [leaf for leaf in self.leaves[0] if leaf not in params]
+        rolled = replace(
             driver,
             length=count,
-            sequences=tuple(formals.values()),
+            sequences=tuple(params.values()),
             states=(*driver.states, driver.sequences[0]),
             next_states=(*driver.next_states, following),
             captured=(*driver.captured, *captured),
@@ -116,17 +116,17 @@ class Feedback:
         whole = [output.with_shape((count, *output.shape[1:]))]
         whole += [node.tensor.with_shape((count, *node.shape)) for node in emits]
         fed = driver.sequences[0].tensor
-        begin = (*given.initial, _shaped(first.operands[0], fed))
+        begin = (*operands.initial, _shaped(first.operands[0], fed))
         node = make(
             "driver",
-            *map(self._sequence, formals),
+            *map(self._sequence, params),
             *begin,
-            *given.captured,
+            *operands.captured,
             *captured,
             where=first.where,
             name=first.name,
             meet=meet_declared,
-            driver=made,
+            driver=rolled,
             result=TupleType((*kinds, fed, *whole)),
         )
         return self._values_of(node, len(kinds), shown)
@@ -140,19 +140,19 @@ class Feedback:
         def part(index: int, name: str) -> Tensor:
             return build("get", Tensor(node), index=index, name=name, where=node.where)
 
-        outputs, found = part(states + 1, "outputs"), dict[Node, Node]()
+        outputs, replaced = part(states + 1, "outputs"), dict[Node, Node]()
         for number, step in enumerate(self.chain):
             for index, value in self._uses.values(step).items():
                 if index == states:
-                    found[value] = at_step(outputs, number, value.tensor)
+                    replaced[value] = at_step(outputs, number, value.tensor)
                 elif number == len(self.chain) - 1:
-                    found[value] = part(index, value.name).node
+                    replaced[value] = part(index, value.name).node
         for place, base in enumerate(shown):
             whole = part(states + 2 + place, "emitted")
             for number, link in enumerate(self.links):
                 value = self._at_link(base, number, link)
-                found[value] = at_step(whole, number, value.tensor)
-        return found
+                replaced[value] = at_step(whole, number, value.tensor)
+        return replaced
 
     def _at_link(self, base: Node, number: int, link: dict[Node, Node]) -> Node:
         """Return the node of a later link, or between two later steps, that corresponds to a node of the first."""

@@ -20,16 +20,16 @@ from .steps import Step, Steps, at_step, driver_types, equal
 class Rolled:
     """Declaration over the placeholders of a cut, in which chains of equal steps are drivers of several steps.
 
-    roots: nodes to compute. kept: nodes that must remain, such as those by which a run differentiates.
+    roots: nodes to compute. preserved: nodes that must remain, such as those by which a run differentiates.
     """
 
-    def __init__(self, cut: Cut, roots: Iterable[Node], kept: Iterable[Node] = ()) -> None:
+    def __init__(self, cut: Cut, roots: Iterable[Node], preserved: Iterable[Node] = ()) -> None:
         self._cut = cut
         self._stages: list[Replaced] = []
-        roots, kept = list(roots), list(kept)
+        roots, preserved = list(roots), list(preserved)
         single: set[Node] = set()
-        while found := _Search([self(root) for root in roots], {self(node) for node in kept}).replaced(single):
-            self._stages.append(Replaced(found))
+        while replaced := _Search([self(root) for root in roots], {self(node) for node in preserved}).replaced(single):
+            self._stages.append(Replaced(replaced))
 
     def __call__(self, root: Node) -> Node:
         """Return a node as it is computed."""
@@ -59,8 +59,8 @@ class _Search(Steps):
         for first in self.steps if len(self.steps) > 1 else ():
             if first in single:
                 continue
-            if found := self._chain(first) or Feedback(self, first).replaced():
-                return found
+            if values := self._chain(first) or Feedback(self, first).replaced():
+                return values
             single.add(first)
         return {}
 
@@ -78,15 +78,15 @@ class _Search(Steps):
         None if another node reads a state that only a last step returns.
         """
         driver: Driver = node["driver"]
-        found = self.next_step(node, values)
-        if found is None:
+        step = self.next_step(node, values)
+        if step is None:
             return None
         for index, following in enumerate(driver.next_states):
             state = values[index]
-            elsewhere = state in self.roots or any(user is not found for user in self.readers(state))
-            if state in self.kept or (elsewhere and following is not driver.output):
+            elsewhere = state in self.roots or any(user is not step for user in self.readers(state))
+            if state in self.preserved or (elsewhere and following is not driver.output):
                 return None
-        return found
+        return step
 
 
 # One driver of several steps -------------------------------------------------------------------------
@@ -96,15 +96,15 @@ def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
     """Return replacements of the values of a chain's steps."""
     count, (first, _) = len(chain), chain[0]
     driver: Driver = first["driver"]
-    given = driver.given(first.operands)
+    operands = driver.given(first.operands)
     sequence = build("concat", *(Tensor(node.operands[0]) for node, _ in chain), axis=0, where=first.where)
     *states, output = driver_types(first)
     whole = output.with_shape((count, *output.shape[1:]))
     node = make(
         "driver",
         sequence.node,
-        *given.initial,
-        *given.captured,
+        *operands.initial,
+        *operands.captured,
         where=first.where,
         name=first.name,
         meet=meet_declared,
@@ -113,13 +113,13 @@ def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
     )
     last = len(states)
     outputs = build("get", Tensor(node), index=last, name="outputs", where=first.where)
-    found: dict[Node, Node] = {}
+    replaced: dict[Node, Node] = {}
     for number, (_, values) in enumerate(chain):
         for index, value in values.items():
             if index == last:
-                found[value] = at_step(outputs, number, value.tensor)
+                replaced[value] = at_step(outputs, number, value.tensor)
             elif number == count - 1:
-                found[value] = make("get", node, index=index, name=value.name, where=value.where, meet=meet_declared)
+                replaced[value] = make("get", node, index=index, name=value.name, where=value.where, meet=meet_declared)
             elif driver.next_states[index] is driver.output:
-                found[value] = at_step(outputs, number, value.tensor)
-    return found
+                replaced[value] = at_step(outputs, number, value.tensor)
+    return replaced

@@ -22,10 +22,10 @@ Step = tuple[Node, dict[int, Node]]
 
 
 class Steps:
-    """Steps among the nodes that some roots need. kept: nodes that must remain."""
+    """Steps among the nodes that some roots need. preserved: nodes that must remain."""
 
-    def __init__(self, roots: Sequence[Node], kept: Collection[Node]) -> None:
-        self.kept, self.roots = kept, set(roots)
+    def __init__(self, roots: Sequence[Node], preserved: Collection[Node]) -> None:
+        self.preserved, self.roots = preserved, set(roots)
         order = topological(roots)
         self.steps = [node for node in order if is_step(node)]
         self.users: dict[Node, list[Node]] = {node: [] for node in order}
@@ -39,20 +39,20 @@ class Steps:
 
     def descendants(self, first: Node) -> set[Node]:
         """Return a node and all that depend on it."""
-        found, pending = set[Node](), [first]
+        reached, pending = set[Node](), [first]
         while pending:
             node = pending.pop()
-            if node not in found:
-                found.add(node)
+            if node not in reached:
+                reached.add(node)
                 pending += self.users[node]
-        return found
+        return reached
 
     def readers(self, node: Node) -> list[Node]:
         """Return the readers of a node, or of nodes that repeat it."""
-        found: list[Node] = []
+        users: list[Node] = []
         for user in self.users[node]:
-            found += self.readers(user) if source(user) is node else [user]
-        return found
+            users += self.readers(user) if source(user) is node else [user]
+        return users
 
     def next_step(self, step: Node, values: dict[int, Node]) -> Node | None:
         """Return the step that begins with all states in which this one ends."""
@@ -60,10 +60,10 @@ class Steps:
         if not driver.states or any(index not in values for index in range(len(driver.states))):
             return None
         states = [values[index] for index in range(len(driver.states))]
-        found = next((user for user in self.readers(states[0]) if is_step(user)), None)
-        if found is None or [*map(source, found["driver"].given(found.operands).initial)] != states:
+        following = next((user for user in self.readers(states[0]) if is_step(user)), None)
+        if following is None or [*map(source, following["driver"].given(following.operands).initial)] != states:
             return None
-        return found
+        return following
 
 
 # Equality of steps -----------------------------------------------------------------------------------
@@ -75,13 +75,13 @@ def equal(first: Node, other: Node) -> bool:
     sizes = [(len(driver.states), len(driver.captured)) for driver in (a, b)]
     if sizes[0] != sizes[1]:
         return False
-    formals = dict(zip((*a.sequences, *a.states), (*b.sequences, *b.states), strict=True))
-    if not all(alike(x.type, y.type) for x, y in formals.items()):
+    params = dict(zip((*a.sequences, *a.states), (*b.sequences, *b.states), strict=True))
+    if not all(compatible(x.type, y.type) for x, y in params.items()):
         return False
     outer = dict(zip(a.captured, b.captured, strict=True))
     roots = zip((a.output, *a.next_states), (b.output, *b.next_states), strict=True)
-    given = zip(a.given(first.operands).captured, b.given(other.operands).captured, strict=True)
-    return same(roots, formals | outer, drawn=True) and same(given, {}, drawn=False)
+    captured = zip(a.given(first.operands).captured, b.given(other.operands).captured, strict=True)
+    return same(roots, params | outer, drawn=True) and same(captured, {}, drawn=False)
 
 
 def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: bool) -> bool:
@@ -101,7 +101,7 @@ def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: boo
             continue
         if a.op != b.op or a.op in ("input", "parameter", "driver") or len(a.operands) != len(b.operands):
             return False
-        if not alike(a.type, b.type) or (a.op in RANDOM and not drawn) or not same_attributes(a, b):
+        if not compatible(a.type, b.type) or (a.op in RANDOM and not drawn) or not same_attributes(a, b):
             return False
         pending += zip(a.operands, b.operands, strict=True)
     return True
@@ -122,7 +122,7 @@ def _same_value(a: Any, b: Any) -> bool:
     return bool(a == b) or (isinstance(a, Size) and isinstance(b, Size))  # consecutive steps have one batch
 
 
-def alike(a: Any, b: Any) -> bool:
+def compatible(a: Any, b: Any) -> bool:
     """True if two types are the same; open sizes match any open size."""
     if not isinstance(a, TensorType) or not isinstance(b, TensorType):
         return bool(a == b)
@@ -146,12 +146,12 @@ def driver_types(step: Node) -> tuple[TensorType, ...]:
 
 def source(node: Node) -> Node:
     """Return the node that a node of the same shape repeats."""
-    while node.op == "broadcast" and alike(node.type, node.operands[0].type):
+    while node.op == "broadcast" and compatible(node.type, node.operands[0].type):
         node = node.operands[0]
     return node
 
 
 def at_step(outputs: Tensor, step: int, kind: TensorType) -> Node:
     """Return the output of a step, as [1, batch, width] or as [batch, width]."""
-    found = outputs[step : step + 1]
-    return found.node if found.rank == kind.rank else build("reshape", found, shape=found.type.shape[1:]).node
+    output = outputs[step : step + 1]
+    return output.node if output.rank == kind.rank else build("reshape", output, shape=output.type.shape[1:]).node

@@ -51,10 +51,10 @@ class SignedCell(TfCell):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         raise NotImplementedError  # a subclass inherits the constructor
 
-    def adapt(self, given: dict[str, Any]) -> None:
+    def adapt(self, arguments: dict[str, Any]) -> None:
         """Convert arguments to those of rnngraph's class."""
 
-    def take(self, given: dict[str, Any]) -> None:
+    def take(self, arguments: dict[str, Any]) -> None:
         """Store the arguments that rnngraph's class lacks."""
 
 
@@ -69,27 +69,27 @@ class TensorFlowCell(SignedCell):
     _initializers: tuple[Any, Any] = (None, None)
     _reuse: Any = None
 
-    def adapt(self, given: dict[str, Any]) -> None:
-        if given.get("activation", "") is None:
-            given["activation"] = "tanh"
-        if given.get("num_proj", "") is None:
-            given["proj_clip"] = None
+    def adapt(self, arguments: dict[str, Any]) -> None:
+        if arguments.get("activation", "") is None:
+            arguments["activation"] = "tanh"
+        if arguments.get("num_proj", "") is None:
+            arguments["proj_clip"] = None
 
-    def take(self, given: dict[str, Any]) -> None:
-        name, dtype = given.get("name"), given.get("dtype")
-        shards = {part: given.get(part) for part in ("num_unit_shards", "num_proj_shards")}
+    def take(self, arguments: dict[str, Any]) -> None:
+        name, dtype = arguments.get("name"), arguments.get("dtype")
+        shards = {part: arguments.get(part) for part in ("num_unit_shards", "num_proj_shards")}
         refuse(
             self,
             "a parameter is one array; leave it out",
             **{part: None if number == 1 else number for part, number in shards.items()},
         )
-        self._reuse = checked_reuse(self, given.get("reuse"))
+        self._reuse = checked_reuse(self, arguments.get("reuse"))
         if name is not None and (not isinstance(name, str) or not name):
             raise ArgumentError(f"{self!r}: name must be a string, not {name!r}")
         self.scope_name = name
         self._dtype = None if dtype is None else dtype_name(dtype)
-        kernel = given.get("initializer", given.get("kernel_initializer"))
-        self._initializers = _start(kernel), _start(given.get("bias_initializer"))
+        kernel = arguments.get("initializer", arguments.get("kernel_initializer"))
+        self._initializers = _start(kernel), _start(arguments.get("bias_initializer"))
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self._dtype not in (None, x.dtype):
@@ -114,9 +114,9 @@ class TensorFlowCell(SignedCell):
             return super().step(_Initialized(p, kernel or _start(present_scope().initializer), bias), x, state)
 
 
-def _start(given: Any) -> Any:
+def _start(value: Any) -> Any:
     """Return an initializer of a program's, or None."""
-    return None if given is None else array_initializer(given)
+    return None if value is None else array_initializer(value)
 
 
 class BasicRNNCell(TensorFlowCell, cells.BasicRNNCell):
@@ -146,9 +146,9 @@ class HighwayWrapper(SignedCell, wrappers.HighwayWrapper):
 class DropoutWrapper(SignedCell, wrappers.DropoutWrapper):
     """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` are not needed."""
 
-    def take(self, given: dict[str, Any]) -> None:
+    def take(self, arguments: dict[str, Any]) -> None:
         name = "dropout_state_filter_visitor"
-        refuse(self, "mark what is not to be dropped with rg.memory in the cell's state()", **{name: given[name]})
+        refuse(self, "mark what is not to be dropped with rg.memory in the cell's state()", **{name: arguments[name]})
 
 
 class ResidualWrapper(SignedCell, wrappers.ResidualWrapper):
@@ -158,8 +158,8 @@ class ResidualWrapper(SignedCell, wrappers.ResidualWrapper):
 
     residual_fn: Callable[[Tensor, Tensor], Tensor] | None
 
-    def take(self, given: dict[str, Any]) -> None:
-        function = given["residual_fn"]
+    def take(self, arguments: dict[str, Any]) -> None:
+        function = arguments["residual_fn"]
         self.residual_fn = None if function is None else taking(function, "residual_fn", "input", "output")
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:

@@ -55,8 +55,8 @@ class LSTMBlockCell(LSTMCell):
     The gradient of ``cell_clip`` is 1 everywhere, as in TensorFlow's kernel.
     """
 
-    def adapt(self, given: dict[str, Any]) -> None:
-        given["use_peepholes"] = given.pop("use_peephole")
+    def adapt(self, arguments: dict[str, Any]) -> None:
+        arguments["use_peepholes"] = arguments.pop("use_peephole")
 
     def _clipped(self, c: Tensor, bound: float) -> Tensor:
         return stop_gradient(super()._clipped(c, bound)) + (c - stop_gradient(c))
@@ -65,11 +65,11 @@ class LSTMBlockCell(LSTMCell):
 class GRUBlockCellV2(GRUCell):
     """``tf.contrib.rnn.GRUBlockCellV2``: a ``GRUCell`` with other arguments and variable names."""
 
-    def adapt(self, given: dict[str, Any]) -> None:
-        sizes = [size for size in (given.pop("num_units"), given.pop("cell_size")) if size is not None]
+    def adapt(self, arguments: dict[str, Any]) -> None:
+        sizes = [size for size in (arguments.pop("num_units"), arguments.pop("cell_size")) if size is not None]
         if len(sizes) != 1:
             raise ArgumentError(f"GRUBlockCellV2 needs num_units, or cell_size, which is its older name; got {sizes}")
-        given["num_units"] = sizes[0]
+        arguments["num_units"] = sizes[0]
 
 
 class _Projection(SignedCell):
@@ -77,8 +77,8 @@ class _Projection(SignedCell):
 
     _reuse: Any
 
-    def take(self, given: dict[str, Any]) -> None:
-        self._reuse = checked_reuse(self, given["reuse"])
+    def take(self, arguments: dict[str, Any]) -> None:
+        self._reuse = checked_reuse(self, arguments["reuse"])
 
 
 class InputProjectionWrapper(_Projection, projections.InputProjectionWrapper):

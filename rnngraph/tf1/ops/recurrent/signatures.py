@@ -79,10 +79,10 @@ LAYER = ("name", "dtype")
 class Signed(Protocol):
     """Object with TensorFlow's constructor."""
 
-    def adapt(self, given: dict[str, Any]) -> None:
+    def adapt(self, arguments: dict[str, Any]) -> None:
         """Convert arguments to those of rnngraph's class."""
 
-    def take(self, given: dict[str, Any]) -> None:
+    def take(self, arguments: dict[str, Any]) -> None:
         """Store the arguments that rnngraph's class lacks."""
 
 
@@ -102,15 +102,15 @@ def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., N
     def __init__(self: Signed, *arguments: Any, **keywords: Any) -> None:
         bound = signature.bind(self, *arguments, **keywords)
         bound.apply_defaults()
-        given = {name: value for name, value in bound.arguments.items() if name != "self"}
-        self.adapt(given)
-        own.__init__(self, **{name: given.pop(name) for name in names & given.keys()})
-        self.take(given)
+        values = {name: value for name, value in bound.arguments.items() if name != "self"}
+        self.adapt(values)
+        own.__init__(self, **{name: values.pop(name) for name in names & values.keys()})
+        self.take(values)
 
-    made: Any = __init__
-    made.__signature__, made.__doc__ = signature, cls.__doc__
-    made.__qualname__ = f"{cls.__qualname__}.__init__"
-    made.__annotations__ = {name: KINDS[name] for name in signature.parameters if name in KINDS}
+    result: Any = __init__
+    result.__signature__, result.__doc__ = signature, cls.__doc__
+    result.__qualname__ = f"{cls.__qualname__}.__init__"
+    result.__annotations__ = {name: KINDS[name] for name in signature.parameters if name in KINDS}
     return __init__
 
 
