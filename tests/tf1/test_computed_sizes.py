@@ -97,7 +97,7 @@ def test_mistakes_say_what_is_wrong() -> None:
             sess.run(flat, {rows: -3, x: np.zeros((2, 4, 3))})
         with pytest.raises(RnnGraphError, match="Placeholder"):
             sess.run(flat, {x: np.zeros((2, 4, 3))})
-    with pytest.raises(ShapeError, match="what it is fed"):
+    with pytest.raises(ShapeError, match="from its feeds"):
         tf.zeros(tf.random_uniform([2], 1, 5, tf.int32))
 
 
@@ -115,7 +115,7 @@ def test_sizes_of_much_that_is_read_again() -> None:
 
 def test_what_a_loop_gives_is_no_size() -> None:
     _, state = tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(3), tf.placeholder(tf.float32, [2, 4, 3]), dtype=tf.float32)
-    with pytest.raises(ShapeError, match="is given for a size"):
+    with pytest.raises(ShapeError, match="can't be a size"):
         tf.range(state + 1.0)
     with pytest.raises(RnnGraphError, match=r"initial_value of tf\.Variable is called with"):
         tf.Variable(tf.nn.rnn_cell.GRUCell(3))

@@ -104,18 +104,18 @@ def test_layers_of_contrib_own_what_tensorflows_do() -> None:
 
 
 MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "mask": (lambda x: tf.boolean_mask(x, tf.random_uniform(tf.shape(x)) > 0.5), "how many entries there are is data"),
-    "mask's shape": (lambda x: tf.boolean_mask(x, [True]), r"of the shape \(4,\)"),
-    "k": (lambda x: tf.nn.top_k(x, 9), "at least as many"),
+    "mask": (lambda x: tf.boolean_mask(x, tf.random_uniform(tf.shape(x)) > 0.5), "the number of entries is not known"),
+    "mask's shape": (lambda x: tf.boolean_mask(x, [True]), r"of shape \(4,\)"),
+    "k": (lambda x: tf.nn.top_k(x, 9), "at least k entries"),
     "k fed": (lambda x: tf.nn.top_k(x, tf.constant(2)), "an int from 1"),
     "classes": (lambda x: tf.confusion_matrix([0], [0]), "num_classes="),
     "training": (lambda x: tf.contrib.layers.batch_norm(x, is_training=x[0] > 0), "a scalar bool Tensor"),
     "vocabulary": (lambda x: tf.contrib.layers.embed_sequence([[0]]), "vocab_size="),
-    "normalizer": (lambda x: tf.contrib.layers.fully_connected(x, 2, normalizer_fn="norm"), "is no function"),
+    "normalizer": (lambda x: tf.contrib.layers.fully_connected(x, 2, normalizer_fn="norm"), "is not a function"),
     "parameters": (lambda x: tf.contrib.layers.layer_norm(x, begin_norm_axis=1, begin_params_axis=0), "normalises"),
-    "average": (lambda x: tf.train.ExponentialMovingAverage(0.9).apply([x]), "take the average in NumPy"),
+    "average": (lambda x: tf.train.ExponentialMovingAverage(0.9).apply([x]), "average fetched values in NumPy"),
     "decay": (lambda x: tf.train.ExponentialMovingAverage(1.5), "from 0 to 1"),
-    "bytes": (lambda x: tf.compat.as_bytes(3), "a text or bytes"),
+    "bytes": (lambda x: tf.compat.as_bytes(3), "a str or bytes"),
 }
 
 
@@ -163,5 +163,5 @@ def test_settings() -> None:
             params.parse(wrong)
     with pytest.raises(rg.NameLookupError, match="add_hparam"):
         params.unknown = 1
-    with pytest.raises(rg.ArgumentError, match="there already"):
+    with pytest.raises(rg.ArgumentError, match="already exists"):
         params.add_hparam("units", 1)

@@ -35,16 +35,14 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     """
     if state is None:
         what = "give one of cell.zero_state(batch_size, dtype), or write tf.nn.dynamic_rnn(cell, inputs)"
-        raise CallError(f"{self!r} is called with inputs and a state; {what}")
+        raise CallError(f"{self!r} takes inputs and a state; {what}")
     graph = get_default_graph()
     variables = variables_of(graph, self, scope)
     where = user_line()
     if not isinstance(inputs, Tensor):
-        raise DtypeError(
-            f"{self!r} is called with a Tensor [batch, width] and a state, not with {shown(inputs)}", where
-        )
+        raise DtypeError(f"{self!r} takes a Tensor [batch, width] and a state, not {shown(inputs)}", where)
     if inputs.rank != 2:
-        raise ShapeError(f"{self!r} is called with inputs [batch, width], not with {inputs!r}", where)
+        raise ShapeError(f"{self!r} takes inputs [batch, width], not {inputs!r}", where)
     if graph.steps:
         trace = replace(graph.steps[-1]._trace, dtype=inputs.dtype)
         done: tuple[Tensor, Any] = InnerCell(trace, "", self, variables, "")(inputs, state)

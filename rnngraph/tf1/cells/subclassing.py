@@ -61,12 +61,12 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     @property
     def state_size(self) -> Any:
         """Width of the state: an int, or a nest of ints."""
-        raise ArgumentError(f"{type(self).__name__} does not say what it carries; give it a property state_size")
+        raise ArgumentError(f"{type(self).__name__} has no state_size; define it as a property")
 
     @property
     def output_size(self) -> int:
         """Width of the output."""
-        raise ArgumentError(f"{type(self).__name__} does not say how wide its output is; give it output_size")
+        raise ArgumentError(f"{type(self).__name__} has no output_size; define it as a property")
 
     def build(self, inputs_shape: Any) -> None:
         """Create the variables, before the first step."""
@@ -74,7 +74,7 @@ class RNNCell(TfCell, metaclass=_AnyCell):
 
     def call(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Run one step."""
-        raise ArgumentError(f"{type(self).__name__} has no equations; give it a method call(inputs, state)")
+        raise ArgumentError(f"{type(self).__name__} has no call; define a method call(inputs, state)")
 
     # For programs to call ----------------------------------------------------------------------------
 

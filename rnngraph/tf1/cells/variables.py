@@ -177,7 +177,7 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
                 present.enter(renamed)
             variables = CellVariables(present.name, present.reuse, first, renamed)
         else:
-            raise DtypeError(f"scope is a string or a tf.VariableScope, not {shown(scope)}")
+            raise DtypeError(f"scope must be a string or a tf.VariableScope, not {shown(scope)}")
         if first:
             graph.cells[cell] = variables
         note_copies(graph, [cell], variables.prefix)
@@ -190,7 +190,7 @@ def checked_reuse(cell: Any, reuse: Any) -> Any:
     graph = get_default_graph()
     if reuse is True and not (present_scope(graph).reuse or graph.owners):
         raise ArgumentError(
-            f"{cell!r}: reuse=True, and nothing was declared whose variables it could find; leave it out, or use "
+            f"{cell!r}: reuse=True, but no such variables exist; leave it out, or use "
             "rg.shared(cell) for one set of parameters"
         )
     return reuse

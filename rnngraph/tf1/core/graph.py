@@ -73,7 +73,7 @@ class Count:
         known = fed[self.node] if self.node in fed else session.compute([self.node], fed, seed)[0]
         count = int(known)
         if count < 0:
-            raise InvalidArgumentError(f"a size is {count}, which is below 0", self.node.where or user_line())
+            raise InvalidArgumentError(f"a size must not be negative: it is {count}", self.node.where or user_line())
         return zeros((count,), "bool", "a size that a run computes")
 
 
@@ -278,7 +278,7 @@ class Graph(Order):
             return self.by_name[name]
         known = [*self.named, *self.by_name]
         there = did_you_mean(name, known) or f"; there are {', '.join(known[:20]) or 'none'}"
-        raise NameLookupError(f"the graph has nothing named {shown(name)}{there}; give name= where it is declared")
+        raise NameLookupError(f"the graph has no object named {shown(name)}{there}; pass name= at its declaration")
 
     def name_new_variables(self) -> None:
         """Record the variables of cells and layers. Variables that a program creates itself are already recorded."""
@@ -360,14 +360,14 @@ def present_session(session: Any = None) -> Holder:
     """Return ``session``, or the session that was entered last."""
     current = (CURRENT.sessions[-1] if CURRENT.sessions else None) if session is None else session
     if not isinstance(current, Holder):
-        raise ArgumentError("no session is entered; write `with tf.Session():` around it, or give session=")
+        raise ArgumentError("there is no default session; enter `with tf.Session():`, or pass session=")
     return current
 
 
 def graph_of(graph: Any) -> Graph:
     """Return ``graph``, or the current graph."""
     if graph is not None and not isinstance(graph, Graph):
-        raise DtypeError(f"graph= is a tf.Graph, not {shown(graph)}")
+        raise DtypeError(f"graph= must be a tf.Graph, not {shown(graph)}")
     return get_default_graph() if graph is None else graph
 
 

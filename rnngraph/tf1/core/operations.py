@@ -33,7 +33,7 @@ class Operation:
     @api
     def __init__(self, name: str) -> None:
         if not isinstance(name, str):
-            raise DtypeError(f"an operation's name is a str, not {shown(name)}")
+            raise DtypeError(f"an operation's name must be a str, not {shown(name)}")
         graph = get_default_graph()
         self.where = user_line()
         self.graph = graph
@@ -82,7 +82,7 @@ class Operation:
         return f"<tf.Operation '{self.full}' type={self.type}>"
 
     def _no_operand(self, *_: Any) -> Any:
-        raise DtypeError(f"{self!r} is no Tensor to compute with; run it, then compute with what it changed")
+        raise DtypeError(f"{self!r} is an operation, not a Tensor; run it, and compute with the variable")
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_operand
     __neg__ = __pow__ = __getitem__ = __matmul__ = __lt__ = __gt__ = _no_operand

@@ -81,8 +81,8 @@ class Order:
             self.within is not None or self.steps or item.branch is not None for item in required
         ):
             raise NotOfferedError(
-                f"{required[0]!r} would run within a step of a loop, or in one branch only, which is not offered; run it "
-                f"in a session.run of its own, or behind the loop ({GUIDE})",
+                f"{required[0]!r} would run in a step of a loop, or in one branch, which is not offered; run it "
+                f"in a session.run of its own, or after the loop ({GUIDE})",
                 user_line(),
             )
         self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *required))]

@@ -325,7 +325,7 @@ def as_fed(value: Any, kind: np.dtype[Any], node: Node) -> np.ndarray:
     if type(value) is np.ndarray and value.dtype == kind:
         return value
     if isinstance(value, Tensor):
-        raise InvalidArgumentError(f"{shown(value)} is fed; run it first, and feed what that gives")
+        raise InvalidArgumentError(f"{shown(value)} is fed; run it first, and feed the result")
     try:
         return np.asarray(value, dtype=kind)
     except (ValueError, TypeError) as error:

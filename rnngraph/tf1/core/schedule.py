@@ -164,7 +164,7 @@ class Schedule:
             late = None if loss is None else self._written([loss], place)
             if late is not None:
                 raise NotOfferedError(
-                    f"a gradient is needed of what reads variables both before and after {late!r} changes them; run "
+                    f"a gradient depends on variables both before and after {late!r} updates them; run "
                     f"{late.full} in a session.run of its own ({GUIDE})",
                     late.where,
                 )

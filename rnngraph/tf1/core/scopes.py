@@ -148,7 +148,7 @@ def variable_scope(
     else:
         raise ArgumentError("tf.variable_scope needs a name, a scope or default_name")
     if custom_getter is not None:
-        raise ArgumentError("tf.variable_scope: custom_getter is not offered; make variables with tf.get_variable")
+        raise ArgumentError("tf.variable_scope: custom_getter is not offered; create variables with tf.get_variable")
     inner = VariableScope(
         name,
         reuse or base.reuse,
@@ -174,7 +174,7 @@ def name_scope(name: Any, default_name: Any = None, values: Any = None) -> Itera
     graph, outer = get_default_graph(), get_default_graph().name_scope
     text = default_name if name is None else name
     if text is not None and not isinstance(text, str):
-        raise DtypeError(f"a name scope is a string, not {shown(text)}")
+        raise DtypeError(f"a name scope must be a string, not {shown(text)}")
     if not text:
         graph.name_scope = ""
     elif text.endswith("/"):
@@ -245,7 +245,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
         return ScopeName(full, False, where, known.specs)
     if how is True:
         raise ArgumentError(
-            f"{full} is to be reused, and nothing of the name was declared; leave out reuse=True, or use "
+            f"{full} is to be reused but does not exist; leave out reuse=True, or use "
             "rg.shared(cell) for one set of parameters",
             where,
         )
@@ -256,5 +256,5 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
 
 def _text(name: Any) -> str:
     if not isinstance(name, str):
-        raise DtypeError(f"a variable scope has a name, not {shown(name)}")
+        raise DtypeError(f"a variable scope must have a name, not {shown(name)}")
     return name.rstrip("/")

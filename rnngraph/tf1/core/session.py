@@ -176,7 +176,7 @@ class BaseSession(Holder):
         """
         if self.graph.holder is not self:
             if self.closed:
-                raise ArgumentError("the session is closed; make another")
+                raise ArgumentError("the session is closed; create another")
             self.enter()
         fed = feed_dict or {}
         recent = self._recent.get(key := _identity(fetches, fed))
@@ -234,7 +234,7 @@ class BaseSession(Holder):
         if hasattr(key, "places"):  # a sparse Tensor, of three parts
             return lambda found, value: found.update((part.node, array) for part, array in key.places(value))
         if is_leaf(key):
-            raise DtypeError(f"{shown(key)} is fed, but is no Tensor and no name of one")
+            raise DtypeError(f"{shown(key)} can't be fed; feed Tensors, or their names")
         parts = [self._placer(part) for part in key]
 
         def place(values: dict[Node, Any], value: Any) -> None:
@@ -259,7 +259,7 @@ class BaseSession(Holder):
 
     def partial_run(self, *_: Any) -> Any:
         """Not offered."""
-        raise ArgumentError("a run can't be left half done; fetch all in one session.run")
+        raise ArgumentError("partial_run is not offered; fetch all in one session.run")
 
     def close(self) -> None:
         """Discard compiled code and values."""
@@ -345,4 +345,4 @@ def resolved(graph: Graph, leaf: Any) -> Any:
         return graph.find(leaf.partition(":")[0])
     if isinstance(leaf, Tensor | Operation | ExtraVariable):
         return leaf
-    raise DtypeError(f"{shown(leaf)} can't be fetched; fetch Tensors, variables, operations, or names of them")
+    raise DtypeError(f"{shown(leaf)} can't be fetched; fetch Tensors, variables, operations, or their names")

@@ -40,7 +40,7 @@ class OpenDimension:
         return "?"
 
     def __int__(self) -> int:
-        raise ShapeError("this size is open while declaring; use tf.shape(x)[axis], or declare it as an int")
+        raise ShapeError("this size is open; use tf.shape(x)[axis], or declare it as an int")
 
     __index__ = __int__
 
@@ -54,7 +54,7 @@ class TensorShape(tuple[Any, ...]):
     def __new__(cls, dims: Any = ()) -> TensorShape:
         sizes = [dims] if isinstance(dims, int | np.integer) else dims
         if sizes is not None and not isinstance(sizes, list | tuple):
-            raise DtypeError(f"a shape is a list of ints and None, not {shown(dims)}")
+            raise DtypeError(f"a shape must be a list of ints and None, not {shown(dims)}")
         sizes = sizes or ()
         return tuple.__new__(cls, [size if isinstance(size, str) else dimension(size) for size in sizes])
 

@@ -50,7 +50,7 @@ def sizes_in(shape: Any) -> list[Any]:
         return [_size(shape)]
     entries = [_size(item) for item in shape]
     if len(entries) > MAX_AXES:
-        raise ShapeError(f"a shape of {len(entries)} sizes; arrays have {MAX_AXES} axes at most")
+        raise ShapeError(f"a shape has {len(entries)} sizes, but arrays have at most {MAX_AXES} axes")
     return entries
 
 
@@ -58,7 +58,7 @@ def _size(item: Any) -> Any:
     if isinstance(item, Tensor):
         entries = _read(item)
         if entries.size != 1:
-            raise ShapeError(f"{item!r} stands for one size, and has {entries.size}")
+            raise ShapeError(f"{item!r} must be one size, but has {entries.size}")
         return as_dim(entries.reshape(-1)[0])
     value = getattr(item, "value", item)
     if value is None or isinstance(value, Size):
@@ -69,7 +69,7 @@ def _size(item: Any) -> Any:
             raise ValueError
         return whole
     except (TypeError, ValueError, OverflowError):
-        raise ShapeError(f"{shown(item)} is no size; give ints, None, or what tf.shape gives") from None
+        raise ShapeError(f"{shown(item)} can't be a size; use ints, None, or entries of tf.shape") from None
 
 
 def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slice:
@@ -79,8 +79,8 @@ def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slic
         return slice(start, stop, step)
     if not all(item is None or isinstance(item, int) for item in (start, stop, step)):
         raise ShapeError(
-            f"{what} takes ints, or as its end the size of the very axis that it cuts; cut what is fed with NumPy, or "
-            "choose entries with tf.gather or a mask"
+            f"{what} takes ints, or as its end the size of its axis; slice the feed with NumPy, or "
+            "select entries with tf.gather or a mask"
         )
     return slice(start, stop, step)
 
@@ -245,8 +245,8 @@ def _read(tensor: Tensor) -> np.ndarray:
     entries = _elements(tensor.node, True)
     if entries is None:
         raise ShapeError(
-            f"{tensor!r} is given for a size; sizes are ints, what tf.shape gives, and scalar ints that a run computes "
-            "before it begins, out of what it is fed"
+            f"{tensor!r} can't be a size; sizes are ints, entries of tf.shape, or scalar ints that a run computes "
+            "from its feeds before the native call"
         )
     return entries
 

@@ -175,7 +175,7 @@ class ExtraVariable(Settable):
         return f"<tf.Variable '{self.name}' shape={self.shape} dtype={self.dtype}>"
 
     def _no_operand(self, *_: Any) -> Any:
-        raise DtypeError(f"{self!r} belongs to an optimizer; fetch it with session.run, and compute in NumPy")
+        raise DtypeError(f"{self!r} belongs to an optimizer; fetch it, and compute in NumPy")
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_operand
 
@@ -209,7 +209,7 @@ class Assign(Operation):
 
     def __init__(self, ref: Any, value: Any, change: Callable[[Any, Any], Any] | None, name: str) -> None:
         if not isinstance(ref, Variable | ExtraVariable):
-            raise DtypeError(f"an assignment changes a variable, not {shown(ref)}")
+            raise DtypeError(f"an assignment needs a variable, not {shown(ref)}")
         kind = ref.dtype
         self.ref, self.change = ref, change
         self.value = (

@@ -94,7 +94,7 @@ def get_variable(
         return _reused(existing, full, scope.reuse, shape, dtype)
     if scope.reuse and scope.reuse != AUTO_REUSE:
         raise ArgumentError(
-            f"the variable {full} is to be reused, and does not exist, or was not created with tf.get_variable(); did "
+            f"the variable {full} does not exist, or was not created with tf.get_variable(); did "
             "you mean reuse=tf.AUTO_REUSE?"
         )
     kind = dtype_name(scope.dtype if dtype is None else dtype)
@@ -121,15 +121,13 @@ def _reused(existing: GraphVariable, full: str, reuse: Any, shape: Any, dtype: A
     """Return an existing variable. Raises ``ArgumentError`` if the scope does not reuse, or shape or dtype differ."""
     if not reuse:
         raise ArgumentError(
-            f"the variable {full} already exists, made at {existing.spec.where}, and its scope does not reuse it; did you "
-            "mean to set reuse=True or reuse=tf.AUTO_REUSE in tf.variable_scope, or another name?"
+            f"the variable {full} already exists, created at {existing.spec.where}, and its scope does not reuse it; "
+            "did you mean to set reuse=True or reuse=tf.AUTO_REUSE in tf.variable_scope, or another name?"
         )
     if shape is not None and tuple(existing.shape) != check_shape(full, sizes_in(shape)):
-        raise ShapeError(f"{full} has the shape {existing.shape}, and {shown(shape)} is asked for")
+        raise ShapeError(f"{full} has shape {existing.shape}, not {shown(shape)}")
     if dtype is not None and dtype_name(dtype) != str(existing.dtype):
-        raise ArgumentError(
-            f"{full} is {existing.dtype}, and {dtype_name(dtype)} is asked for; give dtype={existing.dtype}"
-        )
+        raise ArgumentError(f"{full} has dtype {existing.dtype}, not {dtype_name(dtype)}; pass dtype={existing.dtype}")
     return existing
 
 
@@ -151,8 +149,8 @@ def cell_variable(
     known = graph.by_name.get(full)
     if known is not None and not reuse:
         raise ArgumentError(
-            f"the variable {full} is there already; call one cell object again and again, open the scope with "
-            "reuse=tf.AUTO_REUSE, or give this cell a scope of its own",
+            f"the variable {full} already exists; call the same cell object again, open the scope with "
+            "reuse=tf.AUTO_REUSE, or set scope= of this cell",
             where,
         )
     if known is not None:
@@ -160,7 +158,7 @@ def cell_variable(
         return existing
     if reuse and reuse != AUTO_REUSE:
         raise ArgumentError(
-            f"the variable {full} is to be reused, and does not exist; did you mean reuse=tf.AUTO_REUSE, or "
+            f"the variable {full} does not exist, but is to be reused; did you mean reuse=tf.AUTO_REUSE, or "
             "rg.shared(cell) for one set of variables?",
             where,
         )
@@ -178,7 +176,7 @@ def penalize(variable: Tensor, penalty: Any, where: Where | None = None) -> None
     if penalty is None:
         return
     if not callable(penalty):
-        raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}", where)
+        raise DtypeError(f"a regularizer must be a function of a variable, not {shown(penalty)}", where)
     loss = taking(penalty, "a regularizer", "variable", where=where)(as_tensorflow(variable))
     if loss is not None:
         get_default_graph().collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
@@ -192,7 +190,7 @@ def _initial(value: Any, dtype: Any) -> Settled:
     if isinstance(value, Tensor):
         shape = tuple(value.shape)
         if not all(isinstance(size, int) for size in shape):
-            raise ShapeError(f"a variable can't begin as {value!r}, whose sizes are open")
+            raise ShapeError(f"a variable's initial value can't be {value!r}, whose sizes are open")
         kind = TensorType(value.dtype, value.type.shape)
         drawn = value.node.get("drawn")
         if drawn is not None:
@@ -212,7 +210,7 @@ def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
     if callable(start) and (options := _tensorflow_arguments(start, kind)) is not None:
         settled = _initial(start(shape, **options), kind)
         if settled[0].shape != shape:
-            raise ShapeError(f"the initializer gives {settled[0]} for a variable of shape {shape}")
+            raise ShapeError(f"the initializer returns {settled[0]} for a variable of shape {shape}")
         return settled
     return TensorType(kind, shape), initializer_of(start), None
 
@@ -226,7 +224,7 @@ def array_initializer(value: Any) -> Initializer:
     def draw(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         _, initializer, computed = _initial(start(shape, **arguments), None)
         if computed is not None:
-            raise ArgumentError(f"an initializer gives {computed!r}, which takes a run; give numbers, made with NumPy")
+            raise ArgumentError(f"an initializer returns {computed!r}, which needs a run; return NumPy arrays")
         return initializer(shape, generator)
 
     return draw

@@ -31,7 +31,7 @@ def stacked(elements: Sequence[Element]) -> list[np.ndarray]:
         shapes = {np.shape(part) for part in parts}
         if len(shapes) > 1:
             raise InvalidArgumentError(
-                f"a batch has elements of the shapes {', '.join(map(str, sorted(shapes)))}; use padded_batch"
+                f"a batch has elements of different shapes, {', '.join(map(str, sorted(shapes)))}; use padded_batch"
             )
         batch.append(np.stack(parts))
     return batch
@@ -48,16 +48,14 @@ def padded(
     for parts, shape, filler in zip(zip(*elements, strict=True), shapes, fillers, strict=True):
         first = np.asarray(parts[0])
         if any(np.ndim(part) != len(shape) for part in parts):
-            raise ShapeError(f"padded_shapes gives {len(shape)} sizes for a component of {first.ndim} axes")
+            raise ShapeError(f"padded_shapes has {len(shape)} sizes for a component of {first.ndim} axes")
         sizes = [
             max(np.shape(part)[axis] for part in parts) if size is None else size for axis, size in enumerate(shape)
         ]
         rows = np.full((len(parts), *sizes), filler, first.dtype)
         for row, part in enumerate(parts):
             if any(have > size for have, size in zip(np.shape(part), sizes, strict=True)):
-                raise InvalidArgumentError(
-                    f"an element of the shape {np.shape(part)} is larger than its batch, {sizes}"
-                )
+                raise InvalidArgumentError(f"an element of shape {np.shape(part)} is larger than its batch, {sizes}")
             index: tuple[Any, ...] = (row, *(slice(0, size) for size in np.shape(part)))
             rows[index] = part
         batch.append(rows)

@@ -73,7 +73,7 @@ class Dataset(Structured):
         nest, arrays = _arrays(tensors)
         components = [_component(item) for item in arrays]
         if any(item.shape is not None and not item.shape for item in components):
-            raise ShapeError("from_tensor_slices takes entries of a first axis, and an array is a scalar")
+            raise ShapeError("from_tensor_slices takes arrays with a first axis, not scalars")
 
         def elements(reading: Reading) -> Stream:
             values = [np.asarray(reading.value(item)) for item in arrays]
@@ -91,7 +91,7 @@ class Dataset(Structured):
         If ``output_shapes`` are open, the first element determines the rank.
         """
         if not callable(generator):
-            raise DtypeError(f"from_generator takes a function that begins a generator, not {shown(generator)}")
+            raise DtypeError(f"from_generator takes a function that returns a generator, not {shown(generator)}")
         dtypes = [component_dtype(item) for item in flatten(output_types)]
         arguments = [array_in(item) if not isinstance(item, Tensor) else item for item in args or ()]
 
@@ -247,7 +247,9 @@ class Dataset(Structured):
         if function.is_plain:
             first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
             if first is None:
-                raise StructureError("Dataset.map of texts reads the first element, and there is none before a run")
+                raise StructureError(
+                    "Dataset.map of strings needs the first element before a run; build the dataset from arrays"
+                )
             function(first)
             return map_leaves(lambda item: Component(item.dtype, (None,) * len(item.shape)), function.result)
         return function.result
@@ -272,12 +274,12 @@ class Dataset(Structured):
             packed = pack(self.structure, list(element))
             result = map_func(*packed) if type(self.structure) is tuple else map_func(packed)
             if not isinstance(result, Dataset):
-                raise DtypeError(f"Dataset.flat_map takes a function that gives a dataset, not {shown(result)}")
+                raise DtypeError(f"Dataset.flat_map takes a function that returns a dataset, not {shown(result)}")
             return result
 
         first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
         if first is None:
-            raise StructureError("Dataset.flat_map reads the first element, and there is none before a run")
+            raise StructureError("Dataset.flat_map needs the first element before a run; build the dataset from arrays")
 
         def elements(reading: Reading) -> Stream:
             return interleaved(
@@ -295,7 +297,7 @@ class Dataset(Structured):
 
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any]) -> Any:
         """Not offered."""
-        raise DtypeError("Dataset.reduce is not offered; read the elements, and add them up in the graph or in NumPy")
+        raise DtypeError("Dataset.reduce is not offered; read the elements, and reduce in the graph or in NumPy")
 
     # Batches --------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ class ElementFunction:
             result = tuple(result) if isinstance(result, list) else result
             self._leaves = [_leaf(leaf, self.what) for leaf in flatten(result)]
         if any(isinstance(leaf, Tensor) and leaf.node.op == "parameter" for leaf in self._leaves):
-            raise NotOfferedError(f"{self.what}: its function reads variables; read them behind the dataset ({GUIDE})")
+            raise NotOfferedError(f"{self.what}: its function reads variables; read them after the dataset ({GUIDE})")
         self.result = pack(result, [_component(leaf) for leaf in self._leaves])
         self._session = Session(graph=graph)
 
@@ -102,7 +102,7 @@ def _leaf(leaf: Any, what: str) -> Any:
     if isinstance(leaf, Tensor) or hasattr(leaf, "elements"):
         return leaf
     if isinstance(leaf, Operation) or leaf is None:
-        raise DtypeError(f"{what}: its function gives Tensors, arrays or datasets, not {shown(leaf)}")
+        raise DtypeError(f"{what}: its function must return Tensors, arrays or datasets, not {shown(leaf)}")
     return array_in(leaf)
 
 
@@ -167,12 +167,12 @@ class _Call(Source):
         results = self.function(*values)
         several = list(results) if isinstance(results, list | tuple) else [results]
         if len(several) != len(self.dtypes):
-            raise DtypeError(f"tf.py_func: the function gives {len(several)} arrays, and Tout has {len(self.dtypes)}")
+            raise DtypeError(f"tf.py_func: the function returns {len(several)} arrays, and Tout has {len(self.dtypes)}")
         components = []
         for item, dtype in zip(several, self.dtypes, strict=True):
             array = np.asarray(item)
             if kind_of(array) != dtype and not (array.dtype.kind == "O" and dtype == TEXT):
-                raise DtypeError(f"tf.py_func: the function gives {array.dtype}, and Tout says {dtype}")
+                raise DtypeError(f"tf.py_func: the function returns {array.dtype}, and Tout says {dtype}")
             components.append(array_in(array, dtype))
         return components
 

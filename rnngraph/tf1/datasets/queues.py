@@ -157,7 +157,7 @@ class QueueBase:
             else:
                 raise FailedPreconditionError(
                     f"the queue {self.name} holds {len(content.elements)} elements, and nothing adds to it: TensorFlow "
-                    "would wait without an end. Run its enqueue operation first",
+                    "would wait forever. Run its enqueue operation first",
                     user_line(),
                 )
         if len(content.elements) < count and not (may_be_fewer and content.elements):
@@ -246,7 +246,7 @@ class _Enqueue(Operation):
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
         content = self.queue.content(session)
         if content.is_closed:
-            raise FailedPreconditionError(f"the queue {self.queue.name} is closed, and takes no more", self.where)
+            raise FailedPreconditionError(f"the queue {self.queue.name} is closed; open another queue", self.where)
         arrays = [np.array(value) for value in values]
         content.elements.extend(zip(*arrays, strict=True) if self.many else [arrays])
 
@@ -300,7 +300,7 @@ class QueueRunner:
         import_scope: Any = None,
     ) -> None:
         if not isinstance(queue, QueueBase):
-            raise StructureError(f"tf.train.QueueRunner fills a queue, not {shown(queue)}")
+            raise StructureError(f"tf.train.QueueRunner takes a queue, not {shown(queue)}")
         self.queue = queue
         queue.fill += list(dict.fromkeys(enqueue_ops or ()))
 

@@ -147,11 +147,11 @@ def pulled_tensor(component: Component, name: str, value: Any) -> Tensor:
     """Return a placeholder that a run fills itself. value: the object that computes its value."""
     if component.dtype == TEXT:
         raise NotOfferedError(
-            f"{name} gives texts, and Tensors hold numbers; make ids of words with a dict, before the dataset or in "
+            f"{name} has strings, but Tensors have numbers only; map words to ids, before the dataset or in "
             f"its generator ({GUIDE})"
         )
     if component.shape is None:
-        raise NotOfferedError(f"{name} has an open number of axes; give its shape, such as output_shapes= ({GUIDE})")
+        raise NotOfferedError(f"{name} has an open rank; set its shape, for example by output_shapes= ({GUIDE})")
     graph = get_default_graph()
     tensor: Tensor = as_tensorflow(fed(name, component.shape, component.dtype, unnamed=True))
     graph.place(tensor, None)

@@ -78,7 +78,7 @@ def switch_case(branch_index: Any, branch_fns: Any, default: Function | None = N
     pairs = [item if _is_pair(item) else (number, item) for number, item in enumerate(branches)]
     index = as_value(branch_index, None, "branch_index")
     if index.rank or index.dtype not in ("int32", "int64"):
-        raise DtypeError(f"tf.switch_case: branch_index is a scalar int, not {index!r}")
+        raise DtypeError(f"tf.switch_case: branch_index must be a scalar int, not {index!r}")
     last = pairs[-1][1] if default is None else default
     return case([(functions.equal(index, number), function) for number, function in pairs], last)
 
@@ -90,7 +90,7 @@ def _is_pair(pair: Any) -> bool:
 def _truth(pred: Any, what: str) -> Tensor:
     condition = as_value(pred, None, f"{what}: its condition")
     if condition.dtype != "bool" or any(size != 1 for size in condition.shape):
-        raise DtypeError(f"{what} chooses by one bool, not by {condition!r}; use tf.where to choose for each element")
+        raise DtypeError(f"{what} needs a single bool, not {condition!r}; use tf.where to select for each element")
     return condition if not condition.rank else functions.reshape(condition, ())
 
 
@@ -99,16 +99,16 @@ def _chosen(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
     first, second = _unwrapped(one, strict), _unwrapped(other, strict)
     leaves, others = flatten(first), flatten(second)
     if len(leaves) != len(others):
-        raise StructureError(f"{what}: one function gives {len(leaves)} Tensors, and another {len(others)}")
+        raise StructureError(f"{what}: one function returns {len(leaves)} Tensors, and another {len(others)}")
     if not leaves:
-        raise ArgumentError(f"{what}: its functions give nothing; they return Tensors")
+        raise ArgumentError(f"{what}: its functions return nothing; return Tensors")
     results = []
     for a, b in zip(leaves, others, strict=True):
         kinds = [item.dtype for item in (a, b) if isinstance(item, Tensor)]
         kind = kinds[0] if kinds else None
         yes, no = (as_value(item, kind, f"{what}: what a function gives") for item in (a, b))
         if yes.dtype != no.dtype or not fits(yes, no):
-            raise ShapeError(f"{what}: one function gives {yes!r}, another {no!r}; they have one dtype and one shape")
+            raise ShapeError(f"{what}: one function returns {yes!r}, another {no!r}; return one dtype and one shape")
         results.append(build("select", pred, yes, no))
     return pack(first, results)
 

@@ -97,13 +97,12 @@ def map_fn(
         leaves = flatten(result)
         if len(leaves) != len(dtypes):
             raise StructureError(
-                f"{what}: fn gives {len(leaves)} Tensors, and {len(dtypes)} are wanted; give dtype= in the nest of "
-                "what fn gives"
+                f"{what}: fn returns {len(leaves)} Tensors, not {len(dtypes)}; pass dtype= in the nest of fn's results"
             )
         kinds = [None] * len(leaves) if dtype is None else dtypes
-        values = [as_value(leaf, kind, f"{what}: what fn gives") for leaf, kind in zip(leaves, kinds, strict=True)]
+        values = [as_value(leaf, kind, f"{what}: the result of fn") for leaf, kind in zip(leaves, kinds, strict=True)]
     if length == 0:
-        raise ArgumentError(f"{what} runs over no entries, so that fn gives nothing")
+        raise ArgumentError(f"{what} has no entries")
     loop.emits = [value.node for value in values]
     return pack(result, loop.declared(length)[1])
 
@@ -136,7 +135,7 @@ class _Fold:
     def declare(self) -> list[Tensor]:
         """Declare the loop, and return the final values."""
         if isinstance(self.length, int) and self.length < 0:
-            raise ArgumentError(f"{self.what} runs over no entries; give an initializer")
+            raise ArgumentError(f"{self.what} has no entries; pass an initializer")
         loop = Loop(self.what, self.what.removeprefix("tf."))
         before = [loop.param(f"before_{number}", item.type) for number, item in enumerate(self.initial)]
         entry = pack(self.elems, [loop.element(item) for item in self.sequences])
@@ -145,8 +144,8 @@ class _Fold:
         leaves = flatten(result)
         if len(leaves) != len(before):
             raise StructureError(
-                f"{self.what}: fn gives {len(leaves)} Tensors, and {len(before)} stand before the first entry; it "
-                "gives what it takes first"
+                f"{self.what}: fn returns {len(leaves)} Tensors, but the initial result has {len(before)}; return "
+                "the same nest"
             )
         for place, (value, param, first) in enumerate(zip(leaves, before, self.initial, strict=True)):
             following = loop.following(value, param, place)
@@ -163,7 +162,7 @@ class _Fold:
 def _elements(elems: Any, what: str) -> list[Tensor]:
     tensors = [as_value(leaf, None, f"{what}: elems") for leaf in flatten(elems)]
     if not tensors:
-        raise DtypeError(f"{what} runs over the entries of Tensors, not of {shown(elems)}")
+        raise DtypeError(f"{what} takes Tensors with a first axis, not {shown(elems)}")
     return tensors
 
 

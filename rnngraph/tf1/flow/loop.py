@@ -88,7 +88,7 @@ class Loop:
 
     def following(self, value: Any, param: Tensor, place: Any) -> Tensor:
         """Return the next value of a carried one. It must keep dtype and shape. place: its name in errors."""
-        result = as_value(value, param.dtype, f"{self.what}: what its step makes of variable {place}")
+        result = as_value(value, param.dtype, f"{self.what}: the next value of variable {place}")
         if result.dtype != param.dtype or not fits(result, param):
             raise ShapeError(
                 f"{self.what}: variable {place} is {param.type} and its step makes {result.type} of it; what a loop "
@@ -129,8 +129,8 @@ class Loop:
         for node in topological(roots):
             if node.op == "input" and node.get("gradient") is not None and node["serial"] > self.scope.serial:
                 raise GraphError(
-                    f"{self.what}: tf.gradients within a step of a loop is not offered; take gradients of what the "
-                    f"loop gives ({GUIDE})",
+                    f"{self.what}: tf.gradients in a step of a loop is not offered; take gradients of the loop's "
+                    f"results ({GUIDE})",
                     node.where,
                 )
 
@@ -138,20 +138,18 @@ class Loop:
 def as_value(value: Any, dtype: Any, what: str) -> Tensor:
     """Return a Tensor from a result of the program's function. Numbers take ``dtype``, if it is not None."""
     if isinstance(value, Operation):
-        raise DtypeError(
-            f"{what} is the operation {value.full}; loops and branches give Tensors, and run no operations ({GUIDE})"
-        )
+        raise DtypeError(f"{what} is the operation {value.full}; return Tensors from loops and branches ({GUIDE})")
     if isinstance(value, Tensor):
         return value
     if value is None:
-        raise DtypeError(f"{what} is None; a function that is given must return Tensors")
+        raise DtypeError(f"{what} is None; return Tensors from the function")
     return tf_constant(value, None if dtype is None else dtype_name(dtype))
 
 
 def called(function: Any, what: str, *arguments: Any) -> Any:
     """Call a function of the program, and return its result."""
     if not callable(function):
-        raise DtypeError(f"{what} is a function, not {shown(function)}")
+        raise DtypeError(f"{what} must be a function, not {shown(function)}")
     names = [f"argument_{number}" for number in range(1, len(arguments) + 1)]
     return taking(function, what, *names)(*arguments)
 
@@ -201,13 +199,13 @@ def first_axis(tensors: Sequence[Tensor], what: str) -> Dim:
     """Return the common size of the first axes."""
     for item in tensors:
         if not item.rank:
-            raise ShapeError(f"{what} runs over the first axis, and {item!r} has none")
+            raise ShapeError(f"{what} iterates over the first axis, but {item!r} has none")
     length = tensors[0].type.shape[0]
     for item in tensors[1:]:
         try:
             length = meet_declared(length, item.type.shape[0])
         except ValueError:
-            raise ShapeError(f"{what} runs over {length} and {item.type.shape[0]} entries at once") from None
+            raise ShapeError(f"{what} iterates over {length} and {item.type.shape[0]} entries together") from None
     return length
 
 

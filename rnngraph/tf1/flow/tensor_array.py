@@ -61,7 +61,7 @@ class TensorArray:
         self._dtype = dtype_name(dtype)
         count = sizes_in(0 if size is None else size)
         if len(count) != 1 or count[0] is None or (isinstance(count[0], int) and count[0] < 0):
-            raise ShapeError(f"tf.TensorArray has a size of 0 or more, not {shown(size)}")
+            raise ShapeError(f"tf.TensorArray needs a size of 0 or more, not {shown(size)}")
         self.count: Dim = count[0]
         self.size_argument = size
         self.grows = bool(dynamic_size)
@@ -136,7 +136,7 @@ class TensorArray:
 
     def grad(self, source: str, flow: Any = None, name: str | None = None) -> Any:
         """Not offered."""
-        raise ArgumentError("tf.TensorArray.grad is not offered; use tf.gradients by what was written")
+        raise ArgumentError("tf.TensorArray.grad is not offered; use tf.gradients by the entries")
 
     # One entry -------------------------------------------------------------------------------------
 
@@ -149,17 +149,17 @@ class TensorArray:
                 return value
         if self.entries.changed:
             raise ArgumentError(
-                "a step of a loop reads another entry of an array than that which it wrote; carry what "
-                "the next steps read as a variable of the loop"
+                "a step of a loop reads another entry of an array than the one it wrote; carry what "
+                "later steps read as a variable of the loop"
             )
         if isinstance(number, int) and self.entries.written is not None:
             entry = self.entries.written.get(number)
             if entry is None:
-                raise ArgumentError(f"entry {number} of a tf.TensorArray is read, and was not written")
+                raise ArgumentError(f"entry {number} of a tf.TensorArray is read, but was not written")
             return entry
         if self.entries.array is None and self.origin is not None:
             raise ArgumentError(
-                "a step of a loop reads an array that the loop writes; carry what the next steps read "
+                "a step of a loop reads an array that the loop writes; carry what later steps read "
                 "as a variable of the loop"
             )
         array = self.stack()
@@ -173,30 +173,30 @@ class TensorArray:
         number, entry = self._number(index), self._entry(value)
         known = self.element()
         if known is not None and not fits(known, entry):
-            raise ShapeError(f"entries of a tf.TensorArray have one shape; {entry!r} is no {known!r}")
+            raise ShapeError(f"entries of a tf.TensorArray need one shape; {entry!r} is not {known!r}")
         if self.origin is not None:
             place = number if isinstance(number, Tensor) else tf_constant(number)
             return self.with_entries(replace(self.entries, changed=(*self.entries.changed, (place, entry))))
         if not isinstance(number, int):
             raise ArgumentError(
-                "tf.TensorArray.write takes an int outside of a loop; within tf.while_loop a number that counts steps"
+                "tf.TensorArray.write needs an int outside of a loop, and a counter of steps inside tf.while_loop"
             )
         if isinstance(self.count, int) and number >= self.count and not self.grows:
-            raise ArgumentError(f"entry {number} of a tf.TensorArray of {self.count}; give it a size, or dynamic_size")
+            raise ArgumentError(
+                f"entry {number} of a tf.TensorArray of {self.count}; set a larger size=, or dynamic_size=True"
+            )
         count = max(self.count, number + 1) if isinstance(self.count, int) else self.count
         return self.with_entries(Entries(written={**self._entries_by_index(), number: entry}), count)
 
     def _number(self, index: Any) -> int | Tensor:
         if isinstance(index, Tensor):
             if index.rank or index.dtype not in ("int32", "int64"):
-                raise DtypeError(f"an entry of a tf.TensorArray is read and written by an int, not by {index!r}")
+                raise DtypeError(f"an index of a tf.TensorArray must be an int, not {index!r}")
             if index.node.op != "constant":
                 return index
             index = int(index.node["value"])
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < 1 << 31:
-            raise DtypeError(
-                f"an entry of a tf.TensorArray is read and written by an int from 0 on, not {shown(index)}"
-            )
+            raise DtypeError(f"an index of a tf.TensorArray must be an int of 0 or more, not {shown(index)}")
         return int(index)
 
     def _entry(self, value: Any) -> Tensor:
@@ -210,7 +210,7 @@ class TensorArray:
         if self.entries.array is None:
             return self.entries.written or {}
         if not isinstance(self.count, int):
-            raise ShapeError("a tf.TensorArray of an open size is written within a loop only")
+            raise ShapeError("a tf.TensorArray of open size can be written only in a loop; set size= to an int")
         array = self.entries.array
         return {number: array[number] for number in range(self.count)}
 
@@ -223,13 +223,13 @@ class TensorArray:
         if entries.array is not None and not entries.changed:
             return entries.array
         if entries.changed or self.origin is not None:
-            raise ArgumentError("a step of a loop reads all of an array that the loop writes; do that after the loop")
+            raise ArgumentError("a step of a loop reads all of an array that the loop writes; read it after the loop")
         written = entries.written or {}
         if not written:
-            raise ArgumentError("nothing was written to this tf.TensorArray; use what write and unstack give")
+            raise ArgumentError("nothing was written to this tf.TensorArray; use the result of write or unstack")
         first = next(iter(written.values()))
         if not isinstance(self.count, int):
-            raise ShapeError("a tf.TensorArray of an open size is written within a loop only")
+            raise ShapeError("a tf.TensorArray of open size can be written only in a loop; set size= to an int")
         blank = functions.filled_like(first, 0)
         return functions.stack([written.get(number, blank) for number in range(self.count)])
 
@@ -238,7 +238,7 @@ class TensorArray:
         """Return the array of the entries of a Tensor's first axis."""
         array = self._entry(value)
         if not array.rank:
-            raise ShapeError(f"tf.TensorArray.unstack takes a Tensor with an axis of entries, not {array!r}")
+            raise ShapeError(f"tf.TensorArray.unstack takes a Tensor with a first axis, not {array!r}")
         return self.with_entries(Entries(array), array.type.shape[0])
 
     @gives_tensors
@@ -268,7 +268,7 @@ class TensorArray:
         """Concatenate all entries along their first axis."""
         array = self.stack()
         if array.rank < 2:
-            raise ShapeError(f"tf.TensorArray.concat joins entries with an axis, and has {array!r}")
+            raise ShapeError(f"tf.TensorArray.concat needs entries with an axis, not {array!r}")
         rows, inner, *rest = array.type.shape
         return build("reshape", array, shape=(rows * inner, *rest))
 
@@ -277,7 +277,7 @@ class TensorArray:
         """Return the array whose entries are equal parts of a Tensor."""
         array, sizes = self._entry(value), sizes_in(lengths)
         if not sizes or any(size != sizes[0] for size in sizes):
-            raise ArgumentError("tf.TensorArray.split is into parts of one length; entries have one shape")
+            raise ArgumentError("tf.TensorArray.split needs equal lengths, because entries have one shape")
         result, parts = self, functions.split(array, len(sizes), 0)
         for number, part in enumerate(parts):
             result = result.write(number, part)
@@ -287,7 +287,7 @@ class TensorArray:
         return f"<tf.TensorArray of {self.count} {self._dtype}>"
 
     def __len__(self) -> int:
-        raise DtypeError("a tf.TensorArray has no len; use its size()")
+        raise DtypeError("a tf.TensorArray has no len(); use its size()")
 
 
 def written(array: TensorArray, first: Dim, values: Tensor) -> TensorArray:
@@ -302,10 +302,10 @@ def _placed(array: TensorArray, first: Dim, end: Dim, values: Tensor) -> Tensor:
     before = array.entries.array if array.entries.array is not None or not array.entries.written else array.stack()
     left = array.count - end
     if isinstance(left, int) and left < 0 and not array.grows:
-        raise ShapeError(f"a loop writes {end} entries of a tf.TensorArray of {array.count}; give it a size that fits")
+        raise ShapeError(f"a loop writes {end} entries of a tf.TensorArray of {array.count}; set size= to fit")
     if not isinstance(first, int) or not isinstance(left, int):
         raise ShapeError(
-            f"a loop writes entries {first} to {end} of a tf.TensorArray of {array.count}; declare it with the number "
+            f"a loop writes entries {first} to {end} of a tf.TensorArray of {array.count}; set size= to the number "
             "of steps"
         )
     parts = [] if not first else [_blank(before, 0, first, values)]

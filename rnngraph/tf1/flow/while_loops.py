@@ -48,7 +48,7 @@ def while_loop(
     several = isinstance(loop_vars, list | tuple) and not hasattr(loop_vars, "_fields")
     nest = list(loop_vars) if several else [loop_vars]
     if not nest:
-        raise DtypeError(f"{_WHAT} needs variables that its steps change")
+        raise DtypeError(f"{_WHAT} needs loop variables")
     results = _While(nest, maximum_iterations).run(cond, body)
     if len(nest) == 1 and not (return_same_structure and several):
         return results[0]
@@ -123,13 +123,13 @@ class _While:
         after = flatten(nest)
         if not isinstance(nest, list) or len(nest) != len(self.nest) or len(after) != len(self.leaves):
             raise StructureError(
-                f"{_WHAT}: body returns the next value of each variable in their nest, {len(self.leaves)} in all, not "
-                f"{'nothing' if results is None else len(after)}"
+                f"{_WHAT}: body must return the next value of each variable in their nest, {len(self.leaves)} in all, "
+                f"not {'nothing' if results is None else len(after)}"
             )
         leaves: list[Any] = []
         for place, (param, value) in enumerate(zip(self.params, after, strict=True)):
             if isinstance(param, TensorArray) != isinstance(value, TensorArray):
-                raise StructureError(f"{_WHAT}: variable {place} is no tf.TensorArray before or after a step")
+                raise StructureError(f"{_WHAT}: variable {place} must be a tf.TensorArray before and after a step")
             leaves.append(self.loop.following(value, param, place) if isinstance(param, Tensor) else value)
         return leaves
 
@@ -159,18 +159,18 @@ class _While:
         assert isinstance(param, TensorArray), "arrays stay arrays"
         changed = self.entries[place]
         if array.origin is not param or (not changed and array.entries.array is not before.entries.array):
-            raise StructureError(f"{_WHAT}: variable {place} is to be what the array that the step was given wrote")
+            raise StructureError(f"{_WHAT}: variable {place} must be the array of the step after its writes")
         if not changed:
             return None
         number = self.counts.number(changed[0][0].node)
         if len(changed) > 1 or number is None:
             raise NotOfferedError(
-                f"{_WHAT}: a step writes entries of an array that don't follow from the step's number; write one entry "
-                f"a step, by a number that the loop counts up by 1 ({GUIDE})"
+                f"{_WHAT}: a step writes to an index that is not a counter; write one entry a step, at an "
+                f"index that increases by 1 ({GUIDE})"
             )
         if param.was_read:
             raise NotOfferedError(
-                f"{_WHAT}: steps read an array that they write; carry what the next steps read as a variable ({GUIDE})"
+                f"{_WHAT}: steps read an array that they write; carry what later steps read as a variable ({GUIDE})"
             )
         return number, changed[0][1].node
 
@@ -196,8 +196,8 @@ class _While:
         length = known[0] if known else entries
         if length is None:
             raise NotOfferedError(
-                f"{_WHAT}: how many steps it has depends on values; give maximum_iterations, the most that there may "
-                f"be, or compare a number that the loop counts up by 1 with one that is known before it ({GUIDE})"
+                f"{_WHAT}: its number of steps depends on the data; set maximum_iterations to an upper bound, "
+                f"or compare a counter with a number that is known before the loop ({GUIDE})"
             )
         if isinstance(length, int) and length <= 0:
             return pack(self.nest, self.leaves)
@@ -219,8 +219,8 @@ class _While:
             before = self._array(place)
             if stops and before.grows:
                 raise NotOfferedError(
-                    f"{_WHAT}: how many entries an array has that grows is known at run time only; give it a size, the "
-                    f"most that there are, and no dynamic_size ({GUIDE})"
+                    f"{_WHAT}: the size of a growing array depends on the data; set size= to an upper bound, "
+                    f"without dynamic_size ({GUIDE})"
                 )
             results[place] = written(before, begins, anchored(values, sources))
         return pack(self.nest, [anchored(item, sources) if isinstance(item, Tensor) else item for item in results])
@@ -287,15 +287,15 @@ def _leaf(leaf: Any) -> Tensor | TensorArray:
 
 
 def _condition(value: Any) -> Node:
-    condition = as_value(value, None, f"{_WHAT}: what cond gives")
+    condition = as_value(value, None, f"{_WHAT}: the result of cond")
     if condition.dtype != "bool" or any(size != 1 for size in condition.shape):
-        raise DtypeError(f"{_WHAT}: cond gives one bool, not {condition!r}")
+        raise DtypeError(f"{_WHAT}: cond must return a single bool, not {condition!r}")
     return condition.node if not condition.rank else functions.reshape(condition, ()).node
 
 
 def _bound(maximum: Any) -> Dim:
     bounds = sizes_in(maximum)
     if len(bounds) != 1 or bounds[0] is None:
-        raise ShapeError(f"{_WHAT}: maximum_iterations is an int or a size, not {maximum!r}")
+        raise ShapeError(f"{_WHAT}: maximum_iterations must be an int or a size, not {maximum!r}")
     size: Dim = bounds[0]
     return size

@@ -115,7 +115,7 @@ def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
     if score.ndim != 2 or not len(score) or table.shape != (score.shape[1], score.shape[1]):
         raise ShapeError(
             f"viterbi_decode takes scores [time, tags] and transitions [tags, tags], not {score.shape} and "
-            f"{table.shape}; give it what session.run gives, one row at a time"
+            f"{table.shape}; pass the results of session.run, one row at a time"
         )
     trellis, sources = score[0], []
     for row in score[1:]:
@@ -190,7 +190,7 @@ def _run(cell: Cell, inputs: Tensor, lengths: Tensor, initial: Tensor, reverse: 
 def _scores(inputs: Any) -> Tensor:
     scores = as_tensor(inputs)
     if scores.rank != 3 or scores.dtype not in FLOATS or not isinstance(scores.type.shape[2], int):
-        raise ShapeError(f"scores of tags are a float Tensor [batch, time, tags] of a fixed width, not {scores!r}")
+        raise ShapeError(f"scores of tags must be a float Tensor [batch, time, tags] of fixed width, not {scores!r}")
     return scores
 
 
@@ -198,7 +198,7 @@ def _transitions(matrix: Any, inputs: Tensor | None) -> Tensor:
     table = as_tensor(matrix)
     tags = table.type.shape[-1] if inputs is None else inputs.width
     if table.type.shape != (tags, tags):
-        raise ShapeError(f"transitions between {tags} tags are a Tensor [{tags}, {tags}], not {table!r}")
+        raise ShapeError(f"transitions between {tags} tags must be a Tensor [{tags}, {tags}], not {table!r}")
     if inputs is not None and table.dtype != inputs.dtype:
         raise DtypeError(f"transitions are {table.dtype} and scores {inputs.dtype}; convert one with tf.cast")
     return table
@@ -208,7 +208,7 @@ def _tags(ids: Any, lengths: Any) -> tuple[Tensor, Tensor]:
     """Return (tags as int64, 0 past a row's end; mask of real steps)."""
     tags = as_tensor(ids)
     if tags.rank != 2 or tags.dtype not in INTEGERS:
-        raise DtypeError(f"tag_indices are an int Tensor [batch, time], not {shown(tags)}")
+        raise DtypeError(f"tag_indices must be an int Tensor [batch, time], not {shown(tags)}")
     tags = functions.cast(tags, "int64")
     real = real_steps(tags, _lengths(lengths))
     return functions.where(real, tags, 0), real
@@ -217,5 +217,5 @@ def _tags(ids: Any, lengths: Any) -> tuple[Tensor, Tensor]:
 def _lengths(value: Any) -> Tensor:
     lengths = as_tensor(value)
     if lengths.rank != 1 or lengths.dtype not in INTEGERS:
-        raise DtypeError(f"sequence_lengths are an int Tensor [batch], not {shown(lengths)}")
+        raise DtypeError(f"sequence_lengths must be an int Tensor [batch], not {shown(lengths)}")
     return functions.cast(lengths, "int64")

@@ -170,14 +170,14 @@ def _filled(value: Any, shape: tuple[Any, ...], dtype: str) -> Tensor:
 def _time_major(inputs: Any, time_major: bool) -> Tensor:
     logits = as_tensor(inputs)
     if logits.rank != 3 or logits.dtype not in FLOATS or not isinstance(logits.type.shape[2], int):
-        raise ShapeError(f"logits are a float Tensor of three axes with a fixed number of classes, not {logits!r}")
+        raise ShapeError(f"logits must be a float Tensor of rank 3 with a fixed number of classes, not {logits!r}")
     if logits.width < 2:
-        raise ArgumentError("logits have two classes or more, the last of which is the blank")
+        raise ArgumentError("logits need two classes or more, the last of which is the blank")
     return logits if time_major else functions.transpose(logits, (1, 0, 2))
 
 
 def _lengths(value: Any) -> Tensor:
     lengths = as_tensor(value)
     if lengths.rank != 1 or lengths.dtype not in INTEGERS:
-        raise DtypeError(f"sequence_length is an int Tensor [batch], not {shown(value)}")
+        raise DtypeError(f"sequence_length must be an int Tensor [batch], not {shown(value)}")
     return functions.cast(lengths, "int64")

@@ -63,10 +63,10 @@ def log_uniform_candidate_sampler(
     classes).
     """
     if not unique:
-        raise ArgumentError("tf.nn.log_uniform_candidate_sampler draws each class once; give it unique=True")
+        raise ArgumentError("tf.nn.log_uniform_candidate_sampler draws without repetition only; pass unique=True")
     count, classes = whole_number(num_sampled, "num_sampled", 1), whole_number(range_max, "range_max", 1)
     if count > classes:
-        raise ArgumentError(f"{count} classes can't be drawn of {classes}, each once")
+        raise ArgumentError(f"{count} distinct classes can't be drawn from {classes}")
     parts = [(LogUniform(count, classes, False), (count,), "int64"), (LogUniform(count, classes, True), (), "float32")]
     sampled, tries = drawn_together("candidates", parts, seed)
 
@@ -105,7 +105,7 @@ def _logits(
 
 def _one(what: str, table: Any) -> Tensor:
     if isinstance(table, list | tuple) and len(table) > 1:
-        raise ArgumentError(f"{what} takes one table; join the parts of yours with tf.concat")
+        raise ArgumentError(f"{what} takes one table; join its parts with tf.concat")
     return as_tensor(table[0] if isinstance(table, list | tuple) else table)
 
 

@@ -79,7 +79,7 @@ class SparseTensor(Sparse):
         self.parts = [item if isinstance(item, Tensor) else constant(item, kind) for item, kind in parts]
         for item in self.parts:
             if item.node.op not in ("input", "constant"):
-                raise NotOfferedError(f"a tf.SparseTensor is made of placeholders or arrays, not of {item!r} ({GUIDE})")
+                raise NotOfferedError(f"a tf.SparseTensor takes placeholders or arrays, not {item!r} ({GUIDE})")
         self.dtype = self.parts[1].dtype
         self._packed: tuple[Tensor, Tensor] | None = None
         super().__init__(name or "SparseTensor")
@@ -88,7 +88,7 @@ class SparseTensor(Sparse):
         """Return (placeholder, array) of each part of a feed."""
         if not isinstance(value, list | tuple) or len(value) != 3:
             raise InvalidArgumentError(
-                f"{self.full} is fed a tf.SparseTensorValue, or (indices, values, dense_shape), not {shown(value)}"
+                f"{self.full} needs a tf.SparseTensorValue, or (indices, values, dense_shape), not {shown(value)}"
             )
         yield from zip(self.parts, value, strict=True)
 
@@ -143,7 +143,7 @@ class MaskedSparse(Sparse):
 
     def packed(self) -> tuple[Tensor, Tensor]:
         raise NotOfferedError(
-            f"what a decoder gives is no label and no truth to compare with; fetch it, and feed it ({GUIDE})"
+            f"the result of a decoder can't be a label in the same run; fetch it, and feed it ({GUIDE})"
         )
 
     def cast_to(self, dtype: str) -> MaskedSparse:
@@ -210,8 +210,8 @@ def check_sparse(value: Any, what: str) -> Sparse:
         value = SparseTensor(*value)
     if not isinstance(value, Sparse):
         raise DtypeError(
-            f"{what} takes a sparse Tensor, such as tf.sparse_placeholder(tf.int32), not {shown(value)}; padded labels "
-            "are for rg.ctc_loss"
+            f"{what} takes a sparse Tensor, such as tf.sparse_placeholder(tf.int32), not {shown(value)}; for padded "
+            "labels use rg.ctc_loss"
         )
     if value.dtype not in INTEGERS:
         raise DtypeError(f"{what} takes a sparse Tensor of ints, not of {value.dtype}; convert it with tf.cast")
@@ -229,14 +229,14 @@ def _checked(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, i
         rows, columns = (int(size) for size in shape)
     except (TypeError, ValueError) as error:
         raise InvalidArgumentError(
-            f"a sparse matrix has indices [n, 2], values [n] and a dense_shape of two ints: {error}"
+            f"a sparse matrix needs indices [n, 2], values [n] and a dense_shape of two ints: {error}"
         ) from None
     if values.ndim != 1 or len(values) != len(places) or rows < 0 or columns < 0:
         raise InvalidArgumentError(
-            f"a sparse matrix has as many values as indices, not {values.shape} and {places.shape}"
+            f"a sparse matrix needs as many values as indices, not {values.shape} and {places.shape}"
         )
     if len(places) and (places.min() < 0 or (places >= [rows, columns]).any()):
-        raise InvalidArgumentError(f"indices of a sparse matrix lie outside its dense_shape, {rows} by {columns}")
+        raise InvalidArgumentError(f"indices of a sparse matrix are outside of its dense_shape, {rows} by {columns}")
     return places, values, (rows, columns)
 
 

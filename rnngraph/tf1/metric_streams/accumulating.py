@@ -30,7 +30,7 @@ def total(name: str, added: Tensor, dtype: str = "float32") -> Total:
     """Return a local variable under the open name scope, to which runs add."""
     shape = tuple(added.shape)
     if not all(isinstance(size, int) for size in shape):
-        raise ShapeError(f"what is added up from run to run has a fixed shape, not that of {added!r}")
+        raise ShapeError(f"a metric needs a fixed shape, not that of {added!r}")
     where = [GraphKeys.LOCAL_VARIABLES, GraphKeys.METRIC_VARIABLES]
     before: Any = Variable(np.zeros([int(str(size)) for size in shape], dtype), False, where, name=name)
     return Total(before, before + functions.cast(added, dtype))
@@ -90,7 +90,7 @@ def weighted(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
     elif factor.rank and factor.rank == values.rank - 1:
         factor = functions.expand_dims(factor, -1)
     if factor.rank not in (0, values.rank):
-        raise ShapeError(f"weights {shown(weights)} are a number, or have the rank of {values!r}")
+        raise ShapeError(f"weights {shown(weights)} must be a number, or have the rank of {values!r}")
     return values * factor, ones * factor
 
 
@@ -102,7 +102,7 @@ def same_rank(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
     elif b.rank == a.rank + 1 and b.shape[-1] == 1:
         b = functions.squeeze(b, -1)
     if a.rank != b.rank:
-        raise ShapeError(f"labels {a!r} and predictions {b!r} have one shape")
+        raise ShapeError(f"labels {a!r} and predictions {b!r} must have one shape")
     return a, b
 
 

@@ -64,9 +64,9 @@ def auc(
         summation_method: "trapezoidal", "minoring", "majoring", or "careful_interpolation".
     """
     if curve not in ("ROC", "PR"):
-        raise ArgumentError(f'tf.metrics.auc: the curve is "ROC" or "PR", not {shown(curve)}')
+        raise ArgumentError(f'tf.metrics.auc: curve must be "ROC" or "PR", not {shown(curve)}')
     if summation_method not in ("trapezoidal", "careful_interpolation", "minoring", "majoring"):
-        raise ArgumentError(f"tf.metrics.auc: there is no summation_method {shown(summation_method)}")
+        raise ArgumentError(f"tf.metrics.auc: unknown summation_method {shown(summation_method)}")
     sides = _spread(num_thresholds) if thresholds is None else [-_MARGIN, *sorted(thresholds), 1.0 + _MARGIN]
 
     def area(tp: Tensor, fn: Tensor, tn: Tensor, fp: Tensor) -> Tensor:

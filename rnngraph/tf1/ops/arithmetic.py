@@ -69,12 +69,12 @@ def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Ten
     """Return a slice of ``size`` entries of each axis from ``begin`` on. A size of -1 takes the rest."""
     x, starts, counts = as_tensor(input_), sizes_in(begin), sizes_in(size)
     if not len(starts) == len(counts) == x.rank:
-        raise ShapeError(f"tf.slice of {x!r} takes {x.rank} sizes for begin and as many for size")
+        raise ShapeError(f"tf.slice of {x!r} takes {x.rank} entries of begin and of size")
     index = []
     for start, count, dim in zip(starts, counts, x.type.shape, strict=True):
         is_known = isinstance(start, int) and isinstance(count, int) and isinstance(dim, int)
         if is_known and not 0 <= start <= start + max(0, count) <= dim:
-            raise ShapeError(f"tf.slice takes {count} entries from {start} on, of an axis of {dim}; take fewer")
+            raise ShapeError(f"tf.slice reads {count} entries from {start} on, of an axis of {dim}; take fewer")
         stop = None if count == -1 else start + count
         index.append(slice_between("tf.slice", start, stop, 1, dim))
     cut, left = with_computed(x, tuple(index))
@@ -100,11 +100,11 @@ def strided_slice(
     Where a mask has the axis's bit, the slice begins at the first entry, or ends at the last one.
     """
     if ellipsis_mask or new_axis_mask or shrink_axis_mask:
-        raise ArgumentError("tf.strided_slice takes masks of begin and end only; write x[...] for the others")
+        raise ArgumentError("tf.strided_slice takes only begin_mask and end_mask; write x[...] for the others")
     x, starts, ends = as_tensor(input_), sizes_in(begin), sizes_in(end)
     steps = [1] * len(starts) if strides is None else sizes_in(strides)
     if not len(starts) == len(ends) == len(steps) <= x.rank:
-        raise ShapeError(f"tf.strided_slice of {x!r} takes as many begins as ends and strides, {x.rank} at most")
+        raise ShapeError(f"tf.strided_slice of {x!r} takes equally many begins, ends and strides, at most {x.rank}")
     index = []
     for axis, (start, stop, step, dim) in enumerate(zip(starts, ends, steps, x.type.shape, strict=False)):
         first, last = (None if mask >> axis & 1 else place for mask, place in ((begin_mask, start), (end_mask, stop)))

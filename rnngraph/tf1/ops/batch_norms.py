@@ -46,10 +46,10 @@ def batch_normalized(
     """
     graph = get_default_graph()
     if not isinstance(training, bool | np.bool_) and not _is_truth(training):
-        raise DtypeError(f"{what}: training is a bool, or a scalar bool Tensor, not {shown(training)}")
+        raise DtypeError(f"{what}: training must be a bool or a scalar bool Tensor, not {shown(training)}")
     within = graph.within is not None or graph.steps
     if within and (isinstance(training, Tensor) or training):
-        raise NotOfferedError(f"{what} with training=True within a step of a loop is not offered ({GUIDE})")
+        raise NotOfferedError(f"{what} with training=True in a step of a loop is not offered ({GUIDE})")
     x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
     normalized, statistics = layers.normalized_with(x, axis, momentum, epsilon, scope, starts, chosen)
     graph.own(normalized)

@@ -191,7 +191,7 @@ def filled(value: Any, shape: Any, dtype: str) -> Tensor:
     sizes = sizes_in(shape)
     fixed = [size for size in sizes if isinstance(size, int)]
     if None in sizes or any(size < 0 for size in fixed):
-        raise ShapeError(f"{shown(shape)} is no shape of a tensor; give sizes of 0 or more")
+        raise ShapeError(f"{shown(shape)} is not a shape; sizes must be 0 or more")
     if len(fixed) == len(sizes) and math.prod(fixed) <= _WRITTEN_OUT:
         return constant(value, dtype, fixed)
     return anchored(build("broadcast", make_constant(value, dtype), shape=tuple(sizes)), shape)
@@ -250,7 +250,7 @@ def _swapped(x: Any) -> Tensor:
     """Swap the last two axes of x."""
     x = functions.identity(x)
     if x.rank < 2:
-        raise ShapeError(f"{x!r} is no matrix to transpose")
+        raise ShapeError(f"{x!r} is not a matrix to transpose")
     return functions.transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
 
 
@@ -258,7 +258,7 @@ def _swapped(x: Any) -> Tensor:
 def concat(values: Any, axis: Any, name: str = "concat") -> Tensor:
     """Concatenate tensors along an axis."""
     if isinstance(values, int):
-        raise DtypeError("tf.concat takes the tensors first and the axis second, as from TensorFlow 1.0 on")
+        raise DtypeError("tf.concat takes the tensors first and the axis second since TensorFlow 1.0; swap them")
     return functions.concat(_converted_together(values) if isinstance(values, list | tuple) else [values], axis)
 
 
@@ -268,7 +268,7 @@ def split(
 ) -> list[Tensor]:
     """Split a tensor along an axis, into equal parts or into parts of certain sizes."""
     if isinstance(value, int):
-        raise DtypeError("tf.split takes the tensor first and the axis third, as from TensorFlow 1.0 on")
+        raise DtypeError("tf.split takes the tensor first and the axis third since TensorFlow 1.0; swap them")
     return functions.split(_converted(value), num_or_size_splits, axis)
 
 
@@ -313,7 +313,7 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     x = _converted(input)
     counts = sizes_in(multiples)
     if len(counts) != x.rank:
-        raise ShapeError(f"tf.tile takes a count for each axis of {x!r}, not {len(counts)}")
+        raise ShapeError(f"tf.tile needs a count for each axis of {x!r}, not {len(counts)}")
     for axis, count in enumerate(counts):
         if isinstance(count, Size):  # known at run time: copies along a new axis, which is then merged
             before, (size, *after) = x.type.shape[:axis], x.type.shape[axis:]
@@ -374,7 +374,7 @@ def embedding_lookup(
     if isinstance(params, list | tuple) and len(params) > 1:
         raise ArgumentError(
             f"tf.nn.embedding_lookup: a list is {len(params)} parts of a table; join them with tf.concat, "
-            "or give one array"
+            "or pass one array"
         )
     return functions.gather(params[0] if isinstance(params, list | tuple) and len(params) == 1 else params, ids)
 
@@ -421,7 +421,7 @@ def dropout(
     refuse("tf.nn.dropout", "give rg.DropoutWrapper variational_recurrent=True", noise_shape=noise_shape)
     keep = 1.0 - rate if rate is not None else keep_prob
     if keep is None or None not in (rate, keep_prob):
-        raise ArgumentError("tf.nn.dropout needs keep_prob, the probability to keep a unit, or rate, that to drop it")
+        raise ArgumentError("tf.nn.dropout needs either keep_prob or rate")
     return randomness.dropout(x, keep, seed)
 
 

@@ -38,7 +38,7 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
     """
     if dtype == string and isinstance(dtype, str):  # the handle of a feedable iterator
         if shape not in (None, (), []):
-            raise NotOfferedError(f"a placeholder of texts is not offered; feed ids, as tf.int32 ({GUIDE})")
+            raise NotOfferedError(f"a placeholder of strings is not offered; feed ids, as tf.int32 ({GUIDE})")
         return _fed("Placeholder", "int64", (), name)
     return _fed("Placeholder", dtype_name(dtype), () if shape is None else shape, name)
 
@@ -77,8 +77,8 @@ def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Ten
         return result
     if any(node.op == "parameter" for node in topological([default.node])):
         raise ShapeError(
-            f"a placeholder of shape {tuple(sizes)} has a default of shape {tuple(have)} that is made of variables; "
-            "leave the sizes in shape= as the default has them"
+            f"a placeholder of shape {tuple(sizes)} has a default of shape {tuple(have)} that depends on variables; "
+            "use the default's sizes in shape="
         )
     fed_placeholder = _fed("PlaceholderWithDefault", default.type.dtype, sizes, name)
     get_default_graph().derived[fed_placeholder.node] = Computed(default.node)

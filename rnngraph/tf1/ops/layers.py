@@ -164,7 +164,7 @@ def fully_connected(
     what = "tf.contrib.layers.fully_connected"
     if normalizer_fn is not None:
         if not callable(normalizer_fn):
-            raise ArgumentError(f"{what}: normalizer_fn={shown(normalizer_fn)} is no function of a Tensor")
+            raise ArgumentError(f"{what}: normalizer_fn={shown(normalizer_fn)} is not a function of a Tensor")
         with variable_scope(scope, "fully_connected", reuse=reuse) as opened:
             result = fully_connected(
                 inputs,
@@ -181,7 +181,7 @@ def fully_connected(
             result = normalizer_fn(result, **(normalizer_params or {}))
         if not isinstance(result, Tensor):
             raise DtypeError(
-                f"{what}: normalizer_fn gives a Tensor such as tf.contrib.layers.layer_norm's, not {result!r}"
+                f"{what}: normalizer_fn must return a Tensor, as tf.contrib.layers.layer_norm does, not {result!r}"
             )
         return activated(result, activation_fn)
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
@@ -214,7 +214,7 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
     if activation is None:
         return x
     if not callable(activation):
-        raise ArgumentError(f"activation_fn is a function such as tf.nn.relu, not {shown(activation)}")
+        raise ArgumentError(f"activation_fn must be a function such as tf.nn.relu, not {shown(activation)}")
     return activation(x)
 
 

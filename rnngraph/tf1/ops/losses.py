@@ -106,7 +106,7 @@ def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
             "insert axes with tf.expand_dims"
         )
     if number and weights == 0:
-        raise ArgumentError("a loss of weight 0 is constant; leave it out")
+        raise ArgumentError("a loss of weight 0 is constant; remove it")
     weighted = values if number and weights == 1 else values * factor
     if reduction == NONE:
         return weighted
@@ -333,5 +333,5 @@ def get_total_loss(
     """Return the sum of all losses of the graph, or of those in a scope."""
     losses = get_losses(scope) + (get_regularization_losses(scope) if add_regularization_losses else [])
     if not losses:
-        raise ArgumentError("tf.losses.get_total_loss: the graph has no loss; functions of tf.losses add theirs")
+        raise ArgumentError("tf.losses.get_total_loss: the graph has no loss; declare one with tf.losses")
     return add_n(losses)

@@ -48,9 +48,7 @@ def layer_norm(
     first, own = (functions.one_axis(x.rank, axis) for axis in (begin_norm_axis, begin_params_axis))
     shape = x.type.shape[own:]
     if own < first or not all(isinstance(size, int) for size in shape):
-        raise ShapeError(
-            f"{what} has parameters of fixed sizes, of axes that it normalises, not of {x!r} from {own} on"
-        )
+        raise ShapeError(f"{what} needs fixed sizes of the normalised axes, not {x!r} from {own} on")
     with variable_scope(scope, "LayerNorm", reuse=reuse):
         beta = get_variable("beta", shape, x.dtype, "zeros") if flag(center, "center") else None
         gamma = get_variable("gamma", shape, x.dtype, "ones") if flag(scale, "scale") else None

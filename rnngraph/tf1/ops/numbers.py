@@ -202,7 +202,7 @@ def eye(
     """Return identity matrices."""
     rows, columns = num_rows, num_rows if num_columns is None else num_columns
     if batch_shape is not None or not all(isinstance(size, int) and 0 < size <= 1 << 14 for size in (rows, columns)):
-        raise ArgumentError(f"tf.eye takes numbers of rows and columns, and no batch, not {shown((rows, columns))}")
+        raise ArgumentError(f"tf.eye takes numbers of rows and columns, without a batch, not {shown((rows, columns))}")
     return constant(np.eye(rows, columns), dtype_name(dtype))
 
 
@@ -210,8 +210,8 @@ def eye(
 def linspace(start: float, stop: float, num: int, name: str | None = None) -> Tensor:
     """Return evenly spaced numbers."""
     if not isinstance(num, int) or not 0 < num <= 1 << 28 or isinstance(num, bool):
-        raise ArgumentError(f"tf.linspace gives 1 number or more, not {shown(num)}")
+        raise ArgumentError(f"tf.linspace needs num of 1 or more, not {shown(num)}")
     try:
         return constant(np.linspace(float(start), float(stop), num), "float32")
     except (TypeError, ValueError, OverflowError):
-        raise DtypeError(f"tf.linspace goes from a number to another, not {shown((start, stop))}") from None
+        raise DtypeError(f"tf.linspace takes numbers, not {shown((start, stop))}") from None

@@ -113,7 +113,7 @@ def fixed_sizes(what: str, shape: Any) -> list[int]:
     """Return a shape of known sizes. Raise if one is open."""
     sizes = [size for size in _sizes(what, shape) if isinstance(size, int)]
     if len(sizes) != len(_sizes(what, shape)):
-        raise ShapeError(f"tf.{what} needs sizes that are ints, not {shown(shape)}")
+        raise ShapeError(f"tf.{what} needs ints as sizes, not {shown(shape)}")
     return sizes
 
 
@@ -130,7 +130,7 @@ def _uniform(what: str, sizes: Sequence[Dim], dtype: str, seed: Any) -> Tensor:
 def _sizes(what: str, shape: Any) -> list[Dim]:
     sizes = sizes_in(shape)
     if any(size is None or (isinstance(size, int) and size < 0) for size in sizes):
-        raise ShapeError(f"tf.{what} needs sizes that are ints of 0 or more, or of tf.shape, not {shown(shape)}")
+        raise ShapeError(f"tf.{what} needs ints of 0 or more, or entries of tf.shape, as sizes, not {shown(shape)}")
     return sizes
 
 
@@ -162,7 +162,7 @@ def _scaled(drawn: Tensor, mean: Any, deviation: Any) -> Tensor:
 def _number(value: Any, beside: Tensor, what: str) -> Any:
     if isinstance(value, Tensor):
         if value.dtype != beside.dtype:
-            raise DtypeError(f"{what} is {value!r}, and what is drawn {beside.dtype}; convert it with tf.cast")
+            raise DtypeError(f"{what} is {value!r}, but the drawn numbers are {beside.dtype}; convert it with tf.cast")
         return value
     return number(value, what)
 
@@ -269,7 +269,7 @@ def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str,
     if _is_fed(sizes) and not isinstance(minval, Tensor) and not isinstance(maxval, Tensor):
         low, high = whole_number(minval, "minval", -(1 << 62)), whole_number(maxval, "maxval", -(1 << 62))
         if low >= high or not (np.iinfo(kind).min <= low and high - 1 <= np.iinfo(kind).max):
-            raise ArgumentError(f"tf.{what} draws {kind} from {low} to below {high}: there are none")
+            raise ArgumentError(f"tf.{what} draws {kind} from {low} to below {high}, which is empty")
         fixed: Any = sizes
         return _drawn(what, WholeNumbers(low, high), fixed, kind, seed)
     begin, end = (functions.cast(as_tensor(value), kind) for value in (minval, maxval))
@@ -292,7 +292,7 @@ def multinomial(
     count = whole_number(num_samples, "num_samples", 1)
     rows, classes = scores.type.shape
     if not isinstance(classes, int):
-        raise ShapeError(f"tf.multinomial needs a fixed number of classes, and has {scores!r}")
+        raise ShapeError(f"tf.multinomial needs a fixed number of classes, not that of {scores!r}")
     unit = _uniform("multinomial", (rows, count * classes), scores.dtype, seed)
     gumbel = -functions.log(-functions.log(unit))
     noise = functions.reshape(by_graph(training=gumbel, inference=0.0), (None, count, classes))
@@ -315,7 +315,7 @@ def random_shuffle(value: Any, seed: int | None = None, name: str | None = None)
     count = x.type.shape[0] if x.rank else None
     if not isinstance(count, int) or get_default_graph().within is not None:
         raise ShapeError(
-            f"tf.random_shuffle needs a first axis of a fixed size, outside of loops, and has {x!r}; shuffle in NumPy, "
-            "and feed it"
+            f"tf.random_shuffle needs a first axis of fixed size, outside of loops, not that of {x!r}; shuffle "
+            "in NumPy, and feed it"
         )
     return functions.gather(x, _drawn("random_shuffle", Permutation(), (count,), "int64", seed))

@@ -41,7 +41,7 @@ def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) 
         raise ArgumentError(f"tf.nn.top_k: k={shown(k)} must be an int from 1 on")
     entries = x.type.shape[-1] if x.rank else None
     if not isinstance(entries, int) or entries < k:
-        raise ShapeError(f"tf.nn.top_k chooses {k} of a fixed number of entries, at least as many, not of {x!r}")
+        raise ShapeError(f"tf.nn.top_k of k={k} needs a fixed number of at least k entries, not {x!r}")
     values, places = orders.top_k(x, k)
     return TopKV2(values, functions.cast(places, "int32"))
 
@@ -81,7 +81,7 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
         flat = build("reshape", x, shape=(*x.type.shape[:place], product(have), *x.type.shape[place + rank :]))
         return gather(flat, _places(functions.reshape(chosen, [-1]), count), axis=place)
     if chosen.shape != have:
-        raise ShapeError(f"tf.boolean_mask takes a mask of the shape {have}, not {chosen.shape}")
+        raise ShapeError(f"tf.boolean_mask needs a mask of shape {have}, not {chosen.shape}")
     flat = build("reshape", x, shape=(*x.type.shape[:place], chosen.size, *x.type.shape[place + rank :]))
     return gather(flat, constant(np.flatnonzero(chosen), "int64"), axis=place)
 
@@ -91,8 +91,8 @@ def _places(mask: Tensor, count: Tensor) -> Tensor:
     size = known_size(count.node, counted=True)
     if size is None:
         raise NotOfferedError(
-            "tf.boolean_mask of this mask is not offered, as how many entries there are is data that no run knows "
-            "before the call; keep all: use tf.where(mask, x, tf.zeros_like(x)), for a mean "
+            "tf.boolean_mask of this mask is not offered, because the number of entries is not known "
+            "before the call; keep all entries: use tf.where(mask, x, tf.zeros_like(x)), for a mean "
             f"tf.reduce_sum(x * weights) / tf.reduce_sum(weights) ({GUIDE})"
         )
     order = orders.argsort(functions.where(mask, 0, 1))
@@ -103,7 +103,7 @@ def _places(mask: Tensor, count: Tensor) -> Tensor:
 def roll(input: Any, shift: int, axis: int, name: str | None = None) -> Tensor:
     """Shift entries of an axis by ``shift``, cyclically."""
     if not isinstance(shift, int | np.integer) or not isinstance(axis, int | np.integer):
-        raise ArgumentError(f"tf.roll moves one axis by an int, not {shown(axis)} by {shown(shift)}")
+        raise ArgumentError(f"tf.roll shifts one axis by an int, not {shown(axis)} by {shown(shift)}")
     return moves.roll(input, int(shift), int(axis))
 
 
@@ -112,7 +112,7 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: s
     """Return the sum of the entries [entries, …] of each segment id."""
     x, ids = as_tensor(data), as_tensor(segment_ids)
     if ids.rank != 1 or not x.rank:
-        raise ShapeError(f"tf.unsorted_segment_sum adds up {x!r} by ids [entries], not {ids!r}")
+        raise ShapeError(f"tf.unsorted_segment_sum sums {x!r} by ids [entries], not {ids!r}")
     flat = functions.reshape(x, (None, -1)) if x.rank != 2 else x
     hit = functions.one_hot(ids, num_segments, "bool")  # selected, so that NaN stays in its segment
     chosen = functions.where(functions.expand_dims(hit, 2), functions.expand_dims(flat, 1), 0)
@@ -131,7 +131,7 @@ def confusion_matrix(
 ) -> Tensor:
     """Return how often each class, a row, was predicted as each class, a column."""
     if num_classes is None:
-        raise ArgumentError("tf.confusion_matrix needs num_classes=, as sizes are known before a run")
+        raise ArgumentError("tf.confusion_matrix needs num_classes=")
     classes = (functions.cast(as_tensor(ids), "int64") for ids in (labels, predictions))
     rows, columns = (functions.one_hot(ids, num_classes, "float32") for ids in classes)
     rows = rows if weights is None else rows * functions.expand_dims(functions.cast(as_tensor(weights), "float32"), 1)
@@ -159,7 +159,7 @@ def trace(x: Any, name: str | None = None) -> Tensor:
 def _squares(x: Any) -> Tensor:
     x = as_tensor(x)
     if x.rank < 2 or x.type.shape[-1] != x.type.shape[-2]:
-        raise ShapeError(f"the diagonal is one of square matrices [..., n, n], not of {x!r}")
+        raise ShapeError(f"a diagonal needs square matrices [..., n, n], not {x!r}")
     return x
 
 
@@ -180,7 +180,7 @@ def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | Non
 def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
     """Return x where the condition holds, y elsewhere."""
     if x is None or y is None:
-        raise ArgumentError("tf.where(condition) gives as many rows as hold, which is not offered; give it x and y")
+        raise ArgumentError("tf.where(condition) has as many rows as entries hold, which is not offered; pass x and y")
     rank = as_tensor(x).rank
     if condition.rank == 1 and rank > 1:  # whole rows are selected
         condition = functions.reshape(condition, [None, *[1] * (rank - 1)])

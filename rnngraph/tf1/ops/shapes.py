@@ -51,7 +51,7 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     every = sizes_in([delta])[0]
     first, last = sizes_in([start, limit])
     if not isinstance(every, int) or not every:
-        raise ArgumentError(f"tf.range takes a delta of ints other than 0, not {shown(delta)}")
+        raise ArgumentError(f"tf.range needs a nonzero int as delta, not {shown(delta)}")
     count = last - first
     if isinstance(count, Size) and every != 1:
         raise ShapeError("tf.range over an open size takes delta=1")
@@ -64,7 +64,7 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
 
 def _floats(start: float, limit: float, delta: float, dtype: Any) -> Tensor:
     if not delta or not abs(limit - start) / abs(delta) < _MAX_NUMBERS:
-        raise ArgumentError(f"tf.range from {start} to {limit} by {delta} has no end, or too many numbers")
+        raise ArgumentError(f"tf.range from {start} to {limit} by {delta} does not end, or is too long")
     return constant(np.arange(start, limit, delta), dtype or "float32")
 
 
@@ -73,7 +73,7 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     """Broadcast a tensor to a shape."""
     sizes = sizes_in(shape)
     if None in sizes:
-        raise ShapeError(f"tf.broadcast_to needs every size, not {shown(shape)}; read open ones off tf.shape")
+        raise ShapeError(f"tf.broadcast_to needs all sizes, not {shown(shape)}; use entries of tf.shape for open ones")
     return anchored(build("broadcast", as_tensor(input), shape=tuple(sizes)), shape)
 
 

@@ -74,7 +74,7 @@ def _inner(value: Any, count: int, what: str) -> Numbers:
     """Return the numbers for the inner axes, from one number, one for each, or those of all axes."""
     if isinstance(value, list | tuple) and len(value) == count + 2:
         if value[0] != 1 or value[-1] != 1:
-            raise ShapeError(f"{what} is 1 along the batch and the channels, not {shown(value)}")
+            raise ShapeError(f"{what} must be 1 along the batch and the channels, not {shown(value)}")
         value = value[1:-1]
     return _several(value, count)
 

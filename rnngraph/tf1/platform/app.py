@@ -21,7 +21,7 @@ def run(main: Callable[[list[str]], Any] | None = None, argv: Sequence[str] | No
     """
     function = getattr(sys.modules["__main__"], "main", None) if main is None else main
     if function is None:
-        raise ArgumentError("tf.app.run() finds no function main in the script; give it one")
+        raise ArgumentError("tf.app.run() needs a function main in the script; define it, or pass main=")
     if not callable(function):
         raise DtypeError(f"tf.app.run takes a function, not {shown(main)}")
     app.run(function, argv=None if argv is None else [*argv], flags_parser=lambda words: FLAGS(words, known_only=True))

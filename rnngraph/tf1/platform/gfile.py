@@ -26,7 +26,7 @@ def _path(name: Any) -> Path:
     if isinstance(text, str):
         text = text.removeprefix("file://")
         if "://" in text:
-            raise ArgumentError(f"{shown(text)} lies on another machine; copy it here first")
+            raise ArgumentError(f"{shown(text)} is on another machine; copy it here first")
     return Path(as_path(text))
 
 
@@ -38,7 +38,7 @@ def _at(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no {error.filename or path}") from None
     except UnicodeDecodeError as error:
-        raise FileError(f"{path} is no text in UTF-8: {error.reason}; open it with mode 'rb'") from None
+        raise FileError(f"{path} is not UTF-8 text: {error.reason}; open it with mode 'rb'") from None
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}") from None
 
@@ -49,7 +49,7 @@ class GFile:
     @api
     def __init__(self, name: Any, mode: str = "r") -> None:
         if mode not in _MODES:
-            raise ArgumentError(f"a file is opened to read, write or append, 'r', 'w' or 'a', not {shown(mode)}")
+            raise ArgumentError(f"the mode of a file must be 'r', 'w' or 'a', not {shown(mode)}")
         self._path, self.mode = _path(name), mode
         options: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
         with _at(self._path):

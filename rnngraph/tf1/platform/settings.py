@@ -21,7 +21,7 @@ class HParams:
     @api
     def __init__(self, hparam_def: Any = None, model_structure: Any = None, **settings: Any) -> None:
         if hparam_def is not None or model_structure is not None:
-            raise ArgumentError("tf.contrib.training.HParams takes settings by name, and no hparam_def")
+            raise ArgumentError("tf.contrib.training.HParams takes settings by name; hparam_def is not offered")
         self._values: dict[str, Any] = {}
         for name, value in settings.items():
             self.add_hparam(name, value)
@@ -44,9 +44,9 @@ class HParams:
     def add_hparam(self, name: str, value: Any) -> None:
         """Add a setting."""
         if not isinstance(name, str) or not name.isidentifier() or hasattr(type(self), name) or name in self._values:
-            raise ArgumentError(f"{shown(name)} can't be a new setting; it is there already, or is no name")
+            raise ArgumentError(f"{shown(name)} can't be a new setting; it exists already, or is not a name")
         if value is None:
-            raise DtypeError(f"the setting {name} needs a value, by which its type is known")
+            raise DtypeError(f"the setting {name} needs a value, which determines its type")
         self._values[name] = list(value) if isinstance(value, tuple) else value
 
     @api
@@ -73,7 +73,7 @@ class HParams:
         while place < len(values.rstrip()):
             match = _PART.match(values, place)
             if match is None:
-                raise ArgumentError(f"{shown(values[place:])} is no setting; write name=value, with commas between")
+                raise ArgumentError(f"{shown(values[place:])} is not a setting; write name=value, separated by commas")
             self._set(match["name"], match["place"], match["value"].strip())
             place = match.end()
         return self
@@ -102,9 +102,9 @@ class HParams:
         try:
             settings = json.loads(values_json)
         except ValueError as error:
-            raise ArgumentError(f"{shown(values_json)} is no JSON: {error}") from None
+            raise ArgumentError(f"{shown(values_json)} is not JSON: {error}") from None
         if not isinstance(settings, dict):
-            raise ArgumentError(f"settings are an object of JSON, not {shown(values_json)}")
+            raise ArgumentError(f"settings must be a JSON object, not {shown(values_json)}")
         return self.override_from_dict(settings)
 
     @api

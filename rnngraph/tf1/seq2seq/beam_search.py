@@ -66,7 +66,7 @@ def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
     def tiled(leaf: Any) -> Tensor:
         x = as_tensor(leaf)
         if not x.rank:
-            raise ShapeError("tf.contrib.seq2seq.tile_batch repeats rows, and a scalar has none")
+            raise ShapeError("tf.contrib.seq2seq.tile_batch repeats rows; a scalar has none")
         return repeat(x, count, axis=0)
 
     return map_leaves(tiled, t)
@@ -104,10 +104,10 @@ class BeamSearchDecoder(Decoder):
     ) -> None:
         self.cell: Any = check_cell(cell, "BeamSearchDecoder")
         if output_layer is not None and not callable(output_layer):
-            raise DtypeError(f"output_layer is a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
+            raise DtypeError(f"output_layer must be a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
         tokens = as_tensor(start_tokens) if isinstance(start_tokens, Tensor) else constant(start_tokens, "int32")
         if tokens.rank != 1:
-            raise ShapeError(f"start_tokens is a vector with a word for each row, not {tokens!r}")
+            raise ShapeError(f"start_tokens must be a vector with a word for each row, not {tokens!r}")
         self.embed, self.tokens, self.output_layer = embedding_function(embedding), tokens, output_layer
         self.beam = Beam(beam_width, _end_of(end_token), length_penalty_weight, coverage_penalty_weight)
         self.batch = tokens.type.shape[0]
@@ -147,7 +147,7 @@ class BeamSearchDecoder(Decoder):
             return None
         mechanisms = [*_mechanisms(self.cell)]
         if not mechanisms:
-            raise ArgumentError("coverage_penalty_weight must be 0.0, as no cell has attention")
+            raise ArgumentError("coverage_penalty_weight must be 0.0, because no cell has attention")
         entries = mechanisms[0].memory.type.shape[1]
         return build(
             "broadcast",
@@ -192,7 +192,7 @@ class BeamSearchDecoder(Decoder):
 def _end_of(end_token: Any) -> Any:
     if isinstance(end_token, Tensor):
         if end_token.node.op != "constant":
-            raise ArgumentError(f"end_token is an int, not {end_token!r}, which a run computes")
+            raise ArgumentError(f"end_token must be an int, not {end_token!r}, a computed Tensor")
         return int(end_token.node["value"])
     return end_token
 

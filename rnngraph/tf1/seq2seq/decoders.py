@@ -47,11 +47,11 @@ class Decoder:
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
         """Return (mask of finished rows, first inputs, first state)."""
-        raise ArgumentError(f"{type(self).__name__} does not say how it begins; give it a method initialize()")
+        raise ArgumentError(f"{type(self).__name__} has no initialize; define a method initialize()")
 
     def step(self, time: Tensor, inputs: Any, state: Any, name: str | None = None) -> tuple[Any, Any, Any, Any]:
         """Return (outputs, next state, next inputs, mask of finished rows)."""
-        raise ArgumentError(f"{type(self).__name__} has no steps; give it a method step(time, inputs, state)")
+        raise ArgumentError(f"{type(self).__name__} has no step; define a method step(time, inputs, state)")
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Tensor) -> tuple[Any, Any]:
         """Return the results of ``dynamic_decode``, from all steps' outputs and the final state."""
@@ -72,7 +72,7 @@ class BasicDecoder(Decoder):
                 f"BasicDecoder takes a helper such as tf.contrib.seq2seq.TrainingHelper, not {shown(helper)}"
             )
         if output_layer is not None and not callable(output_layer):
-            raise DtypeError(f"output_layer is a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
+            raise DtypeError(f"output_layer must be a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
         self.helper, self.initial_state, self.output_layer = helper, initial_state, output_layer
 
     @property

@@ -36,11 +36,11 @@ class Helper:
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any]:
         """Return (mask of finished rows, first inputs)."""
-        raise ArgumentError(f"{type(self).__name__} does not say how it begins; give it a method initialize()")
+        raise ArgumentError(f"{type(self).__name__} has no initialize; define a method initialize()")
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Any:
         """Return a step's sample."""
-        raise ArgumentError(f"{type(self).__name__} does not sample; give it a method sample(time, outputs, state)")
+        raise ArgumentError(f"{type(self).__name__} has no sample; define a method sample(time, outputs, state)")
 
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
@@ -64,7 +64,9 @@ class TrainingHelper(Helper):
             raise ShapeError(f"{type(self).__name__} takes inputs [batch, time, width] of floats, not {x!r}")
         lengths = as_tensor(sequence_length)
         if lengths.rank != 1 or lengths.dtype not in INTEGERS:
-            raise DtypeError(f"{type(self).__name__}: sequence_length is an int Tensor [batch], not {shown(lengths)}")
+            raise DtypeError(
+                f"{type(self).__name__}: sequence_length must be an int Tensor [batch], not {shown(lengths)}"
+            )
         self.steps = x if time_major else functions.transpose(x, (1, 0, 2))
         self.sequence_length = functions.cast(lengths, "int32")
         self.inputs = x
@@ -180,7 +182,7 @@ class GreedyEmbeddingHelper(Helper):
     def __init__(self, embedding: Any, start_tokens: Any, end_token: Any) -> None:
         tokens = as_tensor(start_tokens)
         if tokens.rank != 1 or tokens.dtype not in INTEGERS:
-            raise DtypeError(f"{type(self).__name__}: start_tokens is an int Tensor [batch], not {shown(tokens)}")
+            raise DtypeError(f"{type(self).__name__}: start_tokens must be an int Tensor [batch], not {shown(tokens)}")
         self._embed = embedding_function(embedding)
         self.start_tokens = functions.cast(tokens, "int32")
         self.end_token = end_token
@@ -297,7 +299,7 @@ def embedding_function(embedding: Any) -> Callable[[Any], Tensor]:
 def _probability(value: Any) -> Tensor:
     probability = as_tensor(value)
     if probability.rank or probability.dtype not in FLOATS:
-        raise DtypeError(f"sampling_probability is a float or a scalar float Tensor, not {shown(value)}")
+        raise DtypeError(f"sampling_probability must be a float or a scalar float Tensor, not {shown(value)}")
     return functions.cast(probability, "float32")
 
 

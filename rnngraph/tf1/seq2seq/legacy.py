@@ -205,7 +205,7 @@ def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decod
     if not isinstance(feed_previous, Tensor):
         return decode(bool(feed_previous), True)
     if feed_previous.dtype != "bool" or feed_previous.rank:
-        raise DtypeError(f"feed_previous is a bool or a bool Tensor of rank 0, not {shown(feed_previous)}")
+        raise DtypeError(f"feed_previous must be a bool or a scalar bool Tensor, not {shown(feed_previous)}")
     ways = []
     for feeds in (True, False):
         with variable_scope(get_variable_scope(), reuse=None if feeds else True):
@@ -237,7 +237,7 @@ def model_with_buckets(
         seq2seq: Function of both lists of inputs.
     """
     if not isinstance(buckets, list | tuple) or not buckets:
-        raise DtypeError(f"buckets is a list of (encoder's steps, decoder's steps), not {shown(buckets)}")
+        raise DtypeError(f"buckets must be a list of (encoder steps, decoder steps), not {shown(buckets)}")
     longest = [max(int(bucket[side]) for bucket in buckets) for side in (0, 1)]
     for what, items, min_length in (
         ("encoder_inputs", encoder_inputs, longest[0]),

@@ -110,9 +110,9 @@ def attention_decoder(
     check_lists("attention_decoder", decoder_inputs=decoder_inputs)
     check_cell(cell, "attention_decoder")
     if num_heads < 1:
-        raise ArgumentError(f"attention_decoder has num_heads of 1 or more, not {num_heads}")
+        raise ArgumentError(f"attention_decoder needs num_heads of 1 or more, not {num_heads}")
     if attention_states.rank != 3 or not isinstance(attention_states.shape[2], int):
-        raise ShapeError(f"attention_states is [batch, entries, width] of a fixed width, not {attention_states!r}")
+        raise ShapeError(f"attention_states must be [batch, entries, width] of fixed width, not {attention_states!r}")
     width = cell.output_size if output_size is None else output_size
     with variable_scope(scope or "attention_decoder", dtype=None if dtype is None else dtype_name(dtype)) as within:
         heads = _Heads(attention_states, num_heads, within.dtype)

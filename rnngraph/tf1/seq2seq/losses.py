@@ -21,7 +21,7 @@ def _cross_entropy(labels: Tensor, logits: Tensor, function: Loss) -> Tensor:
     if function is None:
         return sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
     if not callable(function):
-        raise DtypeError(f"softmax_loss_function is a function of labels= and logits=, not {shown(function)}")
+        raise DtypeError(f"softmax_loss_function must be a function of labels= and logits=, not {shown(function)}")
     return function(labels=labels, logits=logits)
 
 
@@ -34,7 +34,7 @@ def check_lists(what: str, **lists: Any) -> None:
         sizes.add(len(items))
     if len(sizes) > 1:
         lengths = ", ".join(f"{len(items)} {name}" for name, items in lists.items())
-        raise ArgumentError(f"{what} is given {lengths}; give one of each a step")
+        raise ArgumentError(f"{what} has {lengths}; pass one of each a step")
 
 
 @operation
@@ -112,7 +112,7 @@ def sequence_loss(
             f"{logits!r}, {targets!r} and {weights!r}"
         )
     if (average_across_timesteps and sum_over_timesteps) or (average_across_batch and sum_over_batch):
-        raise ArgumentError("sequence_loss averages over an axis or sums over it, not both")
+        raise ArgumentError("sequence_loss either averages or sums over an axis, not both")
     if softmax_loss_function is None:
         weighted = _cross_entropy(targets, logits, None) * weights
     else:  # a program's own function receives rows

@@ -53,7 +53,7 @@ def raw_rnn(
             then, following, after, emitted, next_loop_state = outputs
             if len(flatten(emitted)) != len(blank):
                 raise StructureError(
-                    f"{_WHAT}: loop_fn gives {len(flatten(emitted))} Tensors a step, and {len(blank)} at time 0"
+                    f"{_WHAT}: loop_fn returns {len(flatten(emitted))} Tensors a step, and {len(blank)} at time 0"
                 )
             emits = [selected(done, a, b) for a, b in zip(blank, flatten(emitted), strict=True)]
             return (
@@ -75,7 +75,7 @@ def raw_rnn(
 def _five(result: Any) -> tuple[Any, Any, Any, Any, Any]:
     if not isinstance(result, tuple | list) or len(result) != 5:
         raise StructureError(
-            f"{_WHAT}: loop_fn gives (finished, next input, next state, what the step gives, next loop state), not "
+            f"{_WHAT}: loop_fn must return (finished, next input, next state, output, next loop state), not "
             f"{shown(result)}"
         )
     finished, inputs, state, emitted, loop_state = result

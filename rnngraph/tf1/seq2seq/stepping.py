@@ -41,11 +41,13 @@ class Stepping:
         self.initial = pack(initial, [self._tensor(leaf) for leaf in flatten(initial)])
         self.finished = as_tensor(finished)
         if self.finished.dtype != "bool" or self.finished.rank not in (1, 2):
-            raise DtypeError(f"{what}: finished is a bool Tensor [batch], or [batch, beams], not {shown(finished)}")
+            raise DtypeError(
+                f"{what}: finished must be a bool Tensor [batch], or [batch, beams], not {shown(finished)}"
+            )
 
     def _tensor(self, leaf: Any) -> Tensor:
         if leaf is None or not isinstance(leaf, Tensor | int | float | np.ndarray | np.generic):
-            raise DtypeError(f"{self.what} carries Tensors from step to step, not {shown(leaf)} ({GUIDE})")
+            raise DtypeError(f"{self.what} can carry only Tensors from step to step, not {shown(leaf)} ({GUIDE})")
         return as_tensor(leaf)
 
     def run(self, body: Body, maximum: Any = None) -> tuple[Any, list[Tensor]]:
@@ -64,7 +66,9 @@ class Stepping:
             after, finished, emits = body(time, done, pack(self.initial, params))
         results = flatten(after)
         if len(results) != len(leaves):
-            raise ShapeError(f"{self.what}: a step makes {len(results)} Tensors of the {len(leaves)} that it carries")
+            raise ShapeError(
+                f"{self.what}: a step returns {len(results)} Tensors for the {len(leaves)} that it carries"
+            )
         pairs = enumerate(zip(results, params, strict=True))
         following = [loop.following(value, param, number) for number, (value, param) in pairs]
         finished = loop.following(finished, done, "of finished rows")
@@ -120,8 +124,8 @@ class Stepping:
             length, sources = _least([size for size in sizes.values() if size is not None]), [maximum, *limits]
         if length is None:
             raise NotOfferedError(
-                f"{self.what}: how many steps there are depends on values; give an int as the most that there may be, "
-                f"compare the step's number with a constant, or read a TensorArray by it ({GUIDE})"
+                f"{self.what}: the number of steps depends on the data; set an int as the maximum, "
+                f"compare the step number with a constant, or read a TensorArray at it ({GUIDE})"
             )
         numbers = anchored(functions.cast(build("iota", size=length), "int32"), sources)
         named = {time.node: self.loop.element(numbers).node}
@@ -190,7 +194,7 @@ def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
     """Return the maximum number of steps as a scalar, and as a size if it is one."""
     bound = as_tensor(maximum)
     if bound.rank or bound.dtype not in INTEGERS:
-        raise DtypeError(f"{what}: the most steps that there may be are a scalar int, not {shown(maximum)}")
+        raise DtypeError(f"{what}: the maximum number of steps must be a scalar int, not {shown(maximum)}")
     return functions.cast(bound, "int32"), known_size(bound.node, counted=True)
 
 

@@ -54,7 +54,7 @@ class FileWriter:
         self._folder = os.fspath(as_path(logdir))
         suffix = "" if filename_suffix is None else filename_suffix
         if not isinstance(suffix, str) or "/" in suffix or "\0" in suffix:
-            raise DtypeError(f"filename_suffix is the end of a file's name, not {shown(filename_suffix)}")
+            raise DtypeError(f"filename_suffix must be a str, not {shown(filename_suffix)}")
         self._suffix, self._every = suffix, _seconds(flush_secs)
         self._lock, self._flushed = threading.Lock(), 0.0
         self._file: BinaryIO | None = self._opened()
@@ -87,9 +87,7 @@ class FileWriter:
         if isinstance(summary, bytes):
             summary = Summary.FromString(summary)
         if not isinstance(summary, Summary):
-            raise DtypeError(
-                f"add_summary takes what session.run of a summary gave, or a tf.Summary, not {shown(summary)}"
-            )
+            raise DtypeError(f"add_summary takes the result of a summary's run, or a tf.Summary, not {shown(summary)}")
         self.add_event(Event(wall_time=time.time(), summary=summary, **_step(global_step)))
 
     @api
@@ -107,7 +105,7 @@ class FileWriter:
                     self._file.flush()
                     self._flushed = time.monotonic()
             except OSError as error:
-                raise FileError(f"can't write a log into {self._folder}: {error.strerror or error}") from None
+                raise FileError(f"can't write an event file into {self._folder}: {error.strerror or error}") from None
 
     @api
     def add_graph(self, graph: Any, global_step: Any = None, graph_def: Any = None) -> None:
@@ -157,7 +155,7 @@ class FileWriter:
 
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise ArgumentError(f"flush_secs is a number of seconds, not {shown(value)}")
+        raise ArgumentError(f"flush_secs must be a number of seconds, not {shown(value)}")
     return float(value)
 
 
@@ -165,7 +163,7 @@ def _step(global_step: Any) -> dict[str, int]:
     if global_step is None:
         return {}
     if isinstance(global_step, Tensor):
-        raise DtypeError(f"global_step is a number, not {global_step!r}; fetch it with session.run")
+        raise DtypeError(f"global_step must be a number, not {global_step!r}; fetch it with session.run")
     return {"step": Event(step=global_step).step}
 
 
@@ -182,13 +180,13 @@ def _events(path: str) -> Iterator[Event]:
                 length, checked = struct.unpack("<QI", head)
                 if masked_crc(head[:8]) != checked or length > MAX_BYTES:
                     raise FileError(
-                        f"{path} is no log of TensorFlow's, or is damaged: a record's length has another checksum"
+                        f"{path} is not an event file, or is damaged: the checksum of a record's length differs"
                     )
                 data, end = file.read(length), file.read(4)
                 if len(data) < length or len(end) < 4:
                     return
                 if masked_crc(data) != struct.unpack("<I", end)[0]:
-                    raise FileError(f"{path} is damaged: a record has another checksum")
+                    raise FileError(f"{path} is damaged: the checksum of a record differs")
                 yield Event.FromString(data)
     except FileError:
         raise

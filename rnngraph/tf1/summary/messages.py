@@ -126,7 +126,7 @@ class Message(protobuf.Message):
         try:
             return decode(cls, data, errors="replace")
         except DecodeError as error:
-            raise FileError(f"these bytes are no tf.{cls.__qualname__}: {error}") from None
+            raise FileError(f"these bytes are not a tf.{cls.__qualname__}: {error}") from None
 
     def ParseFromString(self, data: bytes) -> None:
         """Replace the content by the message of bytes."""

@@ -56,7 +56,7 @@ def _added(
     """Return a summary under a unique name, added to collections."""
     for text in (name, *([] if family is None else [family])):
         if not isinstance(text, str) or not text:
-            raise DtypeError(f"a summary has a name, not {shown(text)}")
+            raise DtypeError(f"a summary's name must be a str, not {shown(text)}")
     clean = re.sub(r"[^-/\w.]", "_", name).lstrip("/") or "_"
     summary = SummaryOp(tensors, lambda values: encode(tag, values), clean if family is None else f"{family}/{clean}")
     tag = summary.full if family is None else f"{family}/{summary.full}"
@@ -67,7 +67,7 @@ def _added(
 def _collect(summary: SummaryOp, collections: Any) -> None:
     """Add a summary to collections of the graph."""
     if not isinstance(collections, list | tuple | set):
-        raise DtypeError(f"collections is a list of names, not {shown(collections)}")
+        raise DtypeError(f"collections must be a list of names, not {shown(collections)}")
     for key in collections:
         get_default_graph().add_to_collection(key, summary)
 
@@ -87,11 +87,11 @@ def scalar(name: str, tensor: Any, collections: Any = None, family: str | None =
     """Summarize one number."""
     number = _numeric(tensor, "tf.summary.scalar")
     if any(size not in (1, None) for size in number.shape):
-        raise ShapeError(f"tf.summary.scalar takes one number, not {number!r}")
+        raise ShapeError(f"tf.summary.scalar takes a scalar, not {number!r}")
 
     def encode(tag: str, values: Sequence[np.ndarray]) -> list[Value]:
         if values[0].size != 1:
-            raise InvalidArgumentError(f"the summary {tag} is of one number, and there are {values[0].size}")
+            raise InvalidArgumentError(f"the summary {tag} needs one number, not {values[0].size}")
         return [Value(tag=tag, simple_value=values[0].item())]
 
     return _added(name, [number], encode, collections, family)
@@ -121,7 +121,7 @@ def image(
     def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
         pictures = arrays[0][:limit]
         if pictures.size > _MOST_PIXELS:
-            raise InvalidArgumentError(f"the summary {tag} is of {pictures.size} numbers, which are too many")
+            raise InvalidArgumentError(f"the summary {tag} is of {pictures.size} numbers; that is too many")
         tags = [f"{tag}/image"] if limit == 1 else [f"{tag}/image/{number}" for number in range(len(pictures))]
         return [_picture(one, pixels) for one, pixels in zip(tags, pictures, strict=False)]
 
@@ -224,7 +224,7 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
     """Return the counts of numbers. Adjacent empty buckets are merged (tensorflow/core/lib/histogram/histogram.cc)."""
     flat = values.reshape(-1)
     if not np.isfinite(flat).all():
-        raise InvalidArgumentError(f"the summary {tag} has a histogram of numbers of which some are not finite")
+        raise InvalidArgumentError(f"the summary {tag} has a histogram of numbers that are not finite")
     edges = limits()
     counts = np.bincount(np.minimum(np.searchsorted(edges, flat, "right"), edges.size - 1), minlength=edges.size)
     # Of adjacent empty buckets the last one stays; so do all that are not empty.

@@ -32,9 +32,7 @@ class ExponentialMovingAverage:
         if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 <= decay <= 1:
             raise ArgumentError(f"tf.train.ExponentialMovingAverage: decay={shown(decay)} must be from 0 to 1")
         if zero_debias:
-            raise ArgumentError(
-                "zero_debias=True is not offered; averages of variables begin with what these begin with"
-            )
+            raise ArgumentError("zero_debias=True is not offered; averages begin with their variables' initial values")
         self._decay, self._updates, self._name = float(decay), num_updates, name
         self._averages: dict[str, Variable] = {}
 
@@ -51,8 +49,7 @@ class ExponentialMovingAverage:
         for item in variables:
             if not isinstance(item, Variable) or item.dtype not in FLOATS:
                 raise DtypeError(
-                    f"averages are of variables of floats, not of {shown(item)}; of values that runs fetch take the "
-                    "average in NumPy"
+                    f"averages need floating-point variables, not {shown(item)}; average fetched values in NumPy"
                 )
             if item.full not in self._averages:
                 average = added_variable(f"{item.full}/{self._name}", item.node.tensor, zeros, item)
@@ -69,7 +66,7 @@ class ExponentialMovingAverage:
     def average_name(self, var: Any) -> str:
         """Return the name of a variable's average."""
         if not isinstance(var, Variable):
-            raise DtypeError(f"averages are of variables, not of {shown(var)}")
+            raise DtypeError(f"averages need variables, not {shown(var)}")
         return f"{var.full}/{self._name}"
 
     @api

@@ -157,10 +157,12 @@ def gradients(
 ) -> list[Tensor | None]:
     """Return the derivative of the sum of ys by each of xs; None for those on which they do not depend."""
     if grad_ys is not None or stop_gradients is not None:
-        raise ArgumentError("tf.gradients takes no grad_ys and no stop_gradients; multiply ys, or use tf.stop_gradient")
+        raise ArgumentError(
+            "tf.gradients does not offer grad_ys and stop_gradients; multiply ys, or use tf.stop_gradient"
+        )
     losses = list(ys) if isinstance(ys, list | tuple) else [ys]
     if not losses:
-        raise ArgumentError("tf.gradients of no Tensors")
+        raise ArgumentError("tf.gradients needs at least one Tensor")
     total: Any = None
     for loss in losses:
         if not isinstance(loss, Tensor) or loss.dtype not in FLOATS:
@@ -238,7 +240,7 @@ class Reached:
         self.nodes = dict.fromkeys(topological([loss.node]))
         if stand_ins_of(_differentiated(loss.node)):
             raise NotOfferedError(
-                f"{loss!r} is made of gradients, and is differentiated: second derivatives are not offered; put "
+                f"{loss!r} depends on gradients: second derivatives are not offered; put "
                 f"tf.stop_gradient around these gradients, or write out the first derivative ({GUIDE})"
             )
         self.own, self.driven = specs_of(self.nodes)
@@ -320,7 +322,7 @@ def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
         squares = _sum_of_squares(tensor)
         total = squares if total is None else total + functions.cast(squares, total.dtype)
     if total is None:
-        raise ArgumentError("tf.global_norm of no Tensors")
+        raise ArgumentError("tf.global_norm needs at least one Tensor")
     return functions.sqrt(total)
 
 
@@ -382,10 +384,10 @@ def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
 
 def _given(t_list: Any) -> Iterator[Tensor]:
     if not isinstance(t_list, list | tuple):
-        raise DtypeError(f"a list of Tensors is clipped together, not {shown(t_list)}")
+        raise DtypeError(f"tf.clip_by_global_norm takes a list of Tensors, not {shown(t_list)}")
     for tensor in t_list:
         if tensor is None:
             continue
         if not isinstance(tensor, Tensor):
-            raise DtypeError(f"a list of Tensors is clipped together, and {shown(tensor)} is none")
+            raise DtypeError(f"tf.clip_by_global_norm takes a list of Tensors; {shown(tensor)} is not one")
         yield tensor

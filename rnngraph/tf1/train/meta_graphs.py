@@ -41,6 +41,6 @@ def import_meta_graph(
     current, other = get_default_graph(), meta_graph_or_file.graph
     if current is not other:
         if import_scope is not None or current.owners or current.named:
-            raise ArgumentError("tf.train.import_meta_graph takes an empty graph, and no import_scope; use tf.Graph()")
+            raise ArgumentError("tf.train.import_meta_graph needs an empty graph, and no import_scope; use tf.Graph()")
         current.become(other)
     return Saver() if current.global_variables() else None

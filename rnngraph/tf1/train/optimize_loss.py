@@ -107,7 +107,7 @@ def _made(optimizer: Any, rate: Any) -> Optimizer:
         arguments = {} if rate is None else {"learning_rate": rate}
         result = taking(optimizer, "optimize_loss: optimizer", *arguments)(*arguments.values())
     if not isinstance(result, Optimizer):
-        raise DtypeError(f"optimize_loss: an optimizer is a name, or one of tf.train's, not {shown(optimizer)}")
+        raise DtypeError(f"optimize_loss: optimizer must be a name, or one of tf.train's, not {shown(optimizer)}")
     return result
 
 

@@ -35,7 +35,7 @@ class Optimizer:
     @api
     def __init__(self, use_locking: bool = False, name: str = "Optimizer") -> None:
         if not isinstance(name, str) or not name:
-            raise DtypeError(f"an optimizer's name is a string, not {shown(name)}")
+            raise DtypeError(f"an optimizer's name must be a string, not {shown(name)}")
         self._name = name
         self._state: dict[Any, OptimizerState] = {}
 
@@ -72,7 +72,7 @@ class Optimizer:
         """Return an operation that takes a step: computes and applies the gradients of a loss."""
         pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss)
         if all(gradient is None for gradient, _ in pairs):
-            raise GraphError(f"the loss {loss!r} depends on none of the variables that are to be trained")
+            raise GraphError(f"the loss {loss!r} depends on no trainable variable")
         return self.apply_gradients(pairs, global_step, name)
 
     @api
@@ -205,7 +205,7 @@ class AdamOptimizer(Optimizer):
         for name in ("beta1", "beta2"):
             beta = self._numbers[name]
             if isinstance(beta, Tensor):
-                raise ArgumentError(f"{name} of tf.train.AdamOptimizer is a number, not {beta!r}")
+                raise ArgumentError(f"{name} of tf.train.AdamOptimizer must be a number, not {beta!r}")
             betas[f"{name}_power"] = rounded(
                 taking(beta, f"{name} of tf.train.AdamOptimizer")() if callable(beta) else beta
             )
@@ -307,9 +307,7 @@ class FtrlOptimizer(Optimizer):
     ) -> None:
         super().__init__(use_locking, name)
         if accum_name is not None or linear_name is not None:
-            raise ArgumentError(
-                "tf.train.FtrlOptimizer: its slots are named by name=; leave accum_name and linear_name out"
-            )
+            raise ArgumentError("tf.train.FtrlOptimizer: accum_name and linear_name are not offered; use name=")
         if number(learning_rate_power, "learning_rate_power") > 0:
             raise ArgumentError(f"learning_rate_power={learning_rate_power} must be 0 or less")
         self._rate = learning_rate

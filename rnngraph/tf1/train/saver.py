@@ -60,7 +60,7 @@ class Saver:
             if not isinstance(item, Variable | ExtraVariable):
                 raise DtypeError(f"tf.train.Saver saves variables, not {shown(item)}")
         if not named and not allow_empty:
-            raise ArgumentError("there are no variables to save; make tf.train.Saver after the last of them")
+            raise ArgumentError("there are no variables to save; create tf.train.Saver after them")
         self._variables: dict[str, Any] = named
         self._most, self._digits = max_to_keep or 0, 8 if pad_step_number else 0
         self._state: list[str] = []
@@ -101,7 +101,7 @@ class Saver:
             path = f"{path}-{step:0{self._digits}d}" if self._digits else f"{path}-{step}"
         directory = os.path.dirname(path)
         if directory and not os.path.isdir(directory):
-            raise NotFoundError(f"there is no directory {directory}; make it first, with os.makedirs")
+            raise NotFoundError(f"there is no directory {directory}; create it with os.makedirs")
         values = {name: np.array(session.value(variable)) for name, variable in self._variables.items()}
         write_variables(path, values)
         self._keep(path)
@@ -132,14 +132,14 @@ class Saver:
         self._take_shared(session, arrays, path)
         if missing := [name for name in self._variables if name not in arrays]:
             raise NotFoundError(
-                f"{path} has no {', '.join(missing[:5])}; it has {', '.join(sorted(arrays)[:20])}. Give the Saver a "
-                "var_list of what it is to restore, as {name in the file: variable}"
+                f"{path} has no {', '.join(missing[:5])}; it has {', '.join(sorted(arrays)[:20])}. Pass "
+                "var_list={name in the file: variable} to the Saver"
             )
         for name, variable in self._variables.items():
             array = arrays[name]
             if array.shape != tuple(variable.shape) or str(array.dtype) != variable.dtype:
                 raise InvalidArgumentError(
-                    f"{path} has {name} as {array.dtype}{list(array.shape)}, and the variable is "
+                    f"{path} has {name} as {array.dtype}{list(array.shape)}, but the variable is "
                     f"{variable.dtype}{list(variable.shape)}"
                 )
         for name, variable in self._variables.items():

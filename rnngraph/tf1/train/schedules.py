@@ -22,7 +22,7 @@ from ..core.variables import get_variable
 def create_global_step(graph: Any = None) -> Any:
     """Create the variable that counts updates. Raises if it exists."""
     if get_global_step(graph) is not None:
-        raise ArgumentError("the graph has a global step; use tf.train.get_or_create_global_step()")
+        raise ArgumentError("the graph already has a global step; use tf.train.get_or_create_global_step()")
     return get_or_create_global_step(graph)
 
 

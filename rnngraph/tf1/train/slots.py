@@ -93,11 +93,11 @@ class OptimizerState:
         known = self.graph.extra.get(full)
         if known is None and scope.reuse is True:
             raise ArgumentError(
-                f"the slot {full} is to be reused, and does not exist; did you mean reuse=tf.AUTO_REUSE?"
+                f"the slot {full} does not exist, but is to be reused; did you mean reuse=tf.AUTO_REUSE?"
             )
         if known is not None and not scope.reuse:
             raise ArgumentError(
-                f"the slot {full} exists already; make the optimizer once, give it a name= of its own, or open the "
+                f"the slot {full} already exists; create the optimizer once, set another name=, or open the "
                 "scope with reuse=True to train with the same slots"
             )
         if known is not None:
@@ -113,8 +113,8 @@ class OptimizerState:
         """Return the slot of another optimizer. Updates of both then read and write it."""
         if not isinstance(known, Slot) or known.key != key:
             raise NotOfferedError(
-                f"{known!r} is a slot of another kind of optimizer, or of another variable; give this optimizer a "
-                f"name= of its own ({GUIDE})"
+                f"{known!r} is a slot of another kind of optimizer, or of another variable; set another "
+                f"name= for this optimizer ({GUIDE})"
             )
         if not self.variables:
             self.slots = known.owner
@@ -125,6 +125,6 @@ class OptimizerState:
 
 def _mixed(slot: ExtraVariable, other: str) -> NotOfferedError:
     return NotOfferedError(
-        f"an optimizer shares slots with one other optimizer, not {slot.full} with one and {other} with another or "
-        f"none; open all their scopes alike ({GUIDE})"
+        f"an optimizer can share slots with one other optimizer only, not {slot.full} with one and {other} with "
+        f"another or none; open their scopes in the same way ({GUIDE})"
     )

@@ -176,7 +176,7 @@ class Supervisor:
     def summary_computed(self, sess: Any, summary: Any, global_step: Any = None) -> None:
         """Write a summary."""
         if self.summary_writer is None:
-            raise ArgumentError("this supervisor writes no summaries; give it a logdir")
+            raise ArgumentError("this supervisor writes no summaries; pass logdir=")
         step = self.global_step if global_step is None else global_step
         number = None if step is None else int(sess.run(step)) if hasattr(step, "node") else int(step)
         self.summary_writer.add_summary(summary, number)

@@ -58,10 +58,10 @@ class TrainOp(Step):
         self.global_step = global_step
         if global_step is not None and not isinstance(global_step, Variable):
             raise DtypeError(
-                f"global_step is a variable, not {shown(global_step)}; use tf.train.get_or_create_global_step()"
+                f"global_step must be a variable, not {shown(global_step)}; use tf.train.get_or_create_global_step()"
             )
         if any(variable is global_step for _, variable in self.pairs):
-            raise ArgumentError(f"global_step={global_step!r} is trained itself; make it with trainable=False")
+            raise ArgumentError(f"global_step={global_step!r} is trainable; create it with trainable=False")
         self.loss = _loss_of(self.pairs)
         rows = [(variable.full, looked_up_rows(gradient)) for gradient, variable in self.pairs]
         self.touched = {

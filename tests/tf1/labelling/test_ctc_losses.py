@@ -52,7 +52,7 @@ def test_losses_decoded_classes_and_distances() -> None:
         np.testing.assert_array_equal(session.run(fetches, {**feed, labels: tuple(SPARSE)})[0], found)
         with pytest.raises(tf.errors.InvalidArgumentError, match="labels is not fed"):
             session.run(fetches, {x: LOGITS, n: LENGTHS})
-        with pytest.raises(tf.errors.InvalidArgumentError, match="outside its dense_shape"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="outside of its dense_shape"):
             session.run(fetches, {**feed, labels: ([(0, 9)], [1], (4, 4))})
         with pytest.raises(tf.errors.InvalidArgumentError, match="as many values as indices"):
             session.run(fetches, {**feed, labels: ([(0, 0)], [1, 2], (4, 4))})

@@ -124,7 +124,7 @@ def test_mistakes() -> None:
         tf.nn.embedding_lookup([v, v], [0, 1])
     with pytest.raises(rg.ShapeError, match="only a call knows"):
         tf.split(x, 2, 0)
-    with pytest.raises(rg.ShapeError, match="very axis"):
+    with pytest.raises(rg.ShapeError, match="size of its axis"):
         x[: tf.shape(v)[0] * tf.shape(x)[0] : 2, 0]
     with pytest.raises(rg.RnnGraphError):
         x[:, 0, : tf.shape(x)[0]]

@@ -76,7 +76,7 @@ def test_arguments_of_attention_that_are_not_offered() -> None:
     assert tf.contrib.seq2seq.LuongAttention(3, memory, name="own").num_units == 3
     with pytest.raises(rg.ArgumentError, match=r"custom_key_value_fn=.* is not offered"):
         tf.contrib.seq2seq.BahdanauAttention(3, memory, custom_key_value_fn=print)
-    with pytest.raises(rg.NotOfferedError, match="dtype=float64 is not the memory's"):
+    with pytest.raises(rg.NotOfferedError, match="dtype=float64 differs from the memory's"):
         tf.contrib.seq2seq.BahdanauAttention(3, memory, dtype=tf.float64)
 
 

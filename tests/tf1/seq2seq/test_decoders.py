@@ -184,12 +184,12 @@ def test_lists_of_symbols() -> None:
         (lambda net: net.decoded(3), "takes a helper"),
         (lambda net: seq2seq.dynamic_decode(net.cell), "takes a decoder"),
         (lambda net: seq2seq.TrainingHelper(net.ids, net.n), r"\[batch, time, width\]"),
-        (lambda net: seq2seq.BeamSearchDecoder(net.cell, net.table, net.n[0], END, net.state, 3), "is a vector"),
+        (lambda net: seq2seq.BeamSearchDecoder(net.cell, net.table, net.n[0], END, net.state, 3), "must be a vector"),
         (lambda net: seq2seq.tile_batch(net.n[0], 3), "a scalar has none"),
         (lambda net: seq2seq.sequence_loss(net.memory, net.n, net.n), r"\[batch, time, classes\]"),
         (lambda net: legacy_seq2seq.rnn_decoder(net.inputs, net.state, net.cell), "one a step"),
         (lambda net: legacy_seq2seq.sequence_loss([net.n], [], [net.n]), "one a step"),
-        (lambda net: tf.nn.raw_rnn(net.cell, lambda *_: 3), "loop_fn gives"),
+        (lambda net: tf.nn.raw_rnn(net.cell, lambda *_: 3), "loop_fn must return"),
     ],
 )
 def test_mistakes_name_the_line(declare: Any, message: str) -> None:

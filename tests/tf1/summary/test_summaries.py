@@ -115,7 +115,7 @@ def test_a_log_is_read_back(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-9] ^= 1
     (tmp_path / "damaged").write_bytes(data)
-    with pytest.raises(rg.FileError, match="another checksum"):
+    with pytest.raises(rg.FileError, match="checksum of a record"):
         list(tf.train.summary_iterator(str(tmp_path / "damaged")))
     (tmp_path / "cut").write_bytes(path.read_bytes()[:-3])
     assert len(list(tf.train.summary_iterator(str(tmp_path / "cut")))) == len(events) - 1
@@ -157,7 +157,7 @@ def test_mistakes(tmp_path: Path) -> None:
         (lambda: tf.summary.image("a", tf.ones([3])), "batch, height"),
         (lambda: tf.summary.text("a", x), "takes a str"),
         (lambda: tf.summary.merge([x]), "list of summaries"),
-        (lambda: writer.add_summary(3), "session.run of a summary"),
+        (lambda: writer.add_summary(3), "a summary's run"),
         (lambda: writer.add_graph("graph"), "tf.Graph"),
         (lambda: writer.add_summary(tf.Summary(), x), "global_step"),
         (lambda: tf.Summary.Value(tagg="x"), "did you mean tag"),

@@ -93,7 +93,9 @@ class TensorFlowCell(SignedCell):
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self._dtype not in (None, x.dtype):
-            raise DtypeError(f"{self!r} has dtype={self._dtype} and gets {x.dtype}; leave its dtype out", self.where)
+            raise DtypeError(
+                f"{self!r} has dtype={self._dtype} but its input is {x.dtype}; leave out dtype=", self.where
+            )
         if type(self).call is TensorFlowCell.call:
             return self._core(p, x, state)
         with within_step(p, p._path):
@@ -104,7 +106,7 @@ class TensorFlowCell(SignedCell):
         """Run one step. A subclass may override it."""
         steps = get_default_graph().steps
         if not steps:
-            raise ArgumentError(f"{self!r}.call belongs to a step; call the cell itself: cell(inputs, state)")
+            raise ArgumentError(f"{self!r}.call works only in a step; call the cell itself: cell(inputs, state)")
         output, new = self._core(steps[-1], inputs, States(pack(resolve(stated(self)), flatten(state))))
         return output, pack(public(self), flatten(new))
 

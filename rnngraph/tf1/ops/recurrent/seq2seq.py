@@ -50,7 +50,9 @@ class _Mechanism:
         dtype = arguments.pop("dtype")
         refuse(self, _OWN, **{name: value for name, value in arguments.items() if name != "name"})
         if dtype is not None and dtype_name(dtype) != self.keys.dtype:
-            raise NotOfferedError(f"dtype={dtype_name(dtype)} is not the memory's, {self.keys.dtype}; leave it out")
+            raise NotOfferedError(
+                f"dtype={dtype_name(dtype)} differs from the memory's, {self.keys.dtype}; leave it out"
+            )
 
 
 @api
@@ -78,7 +80,9 @@ class AttentionWrapper(SignedCell, attention.AttentionWrapper):
         self.scope_name = arguments["name"]
         self.cell_input_fn = arguments["cell_input_fn"]
         if self.cell_input_fn is not None and not callable(self.cell_input_fn):
-            raise DtypeError(f"cell_input_fn is a function of (inputs, attention), not {shown(self.cell_input_fn)}")
+            raise DtypeError(
+                f"cell_input_fn must be a function of (inputs, attention), not {shown(self.cell_input_fn)}"
+            )
 
     def _cell_input(self, p: Scope, x: Tensor, attention: Tensor) -> Tensor:
         if self.cell_input_fn is None:
@@ -87,5 +91,5 @@ class AttentionWrapper(SignedCell, attention.AttentionWrapper):
         with within_step(p, p._path):
             result = function(as_tensorflow(x), as_tensorflow(attention))
         if not isinstance(result, Tensor) or result.rank != 2:
-            raise ShapeError(f"cell_input_fn gives a Tensor [batch, width], not {shown(result)}")
+            raise ShapeError(f"cell_input_fn must return a Tensor [batch, width], not {shown(result)}")
         return result
