@@ -93,7 +93,7 @@ def test_mistakes_say_what_is_wrong() -> None:
     with tf.Session() as sess:
         with pytest.raises(ShapeError, match="equal"):
             sess.run(flat, {rows: 3, x: np.zeros((2, 4, 3))})
-        with pytest.raises(RnnGraphError, match="below 0"):
+        with pytest.raises(RnnGraphError, match="must not be negative"):
             sess.run(flat, {rows: -3, x: np.zeros((2, 4, 3))})
         with pytest.raises(RnnGraphError, match="Placeholder"):
             sess.run(flat, {x: np.zeros((2, 4, 3))})

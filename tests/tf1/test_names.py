@@ -112,7 +112,10 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "training": (lambda x: tf.contrib.layers.batch_norm(x, is_training=x[0] > 0), "a scalar bool Tensor"),
     "vocabulary": (lambda x: tf.contrib.layers.embed_sequence([[0]]), "vocab_size="),
     "normalizer": (lambda x: tf.contrib.layers.fully_connected(x, 2, normalizer_fn="norm"), "is not a function"),
-    "parameters": (lambda x: tf.contrib.layers.layer_norm(x, begin_norm_axis=1, begin_params_axis=0), "normalises"),
+    "parameters": (
+        lambda x: tf.contrib.layers.layer_norm(x, begin_norm_axis=1, begin_params_axis=0),
+        "the normalised axes",
+    ),
     "average": (lambda x: tf.train.ExponentialMovingAverage(0.9).apply([x]), "average fetched values in NumPy"),
     "decay": (lambda x: tf.train.ExponentialMovingAverage(1.5), "from 0 to 1"),
     "bytes": (lambda x: tf.compat.as_bytes(3), "a str or bytes"),
@@ -163,5 +166,5 @@ def test_settings() -> None:
             params.parse(wrong)
     with pytest.raises(rg.NameLookupError, match="add_hparam"):
         params.unknown = 1
-    with pytest.raises(rg.ArgumentError, match="already exists"):
+    with pytest.raises(rg.ArgumentError, match="it exists already"):
         params.add_hparam("units", 1)

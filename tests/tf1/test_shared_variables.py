@@ -12,7 +12,9 @@ import rnngraph as rg
 from rnngraph import tf1 as tf
 
 HERE = r"test_shared_variables\.py:\d+"
-EXISTS = rf"^\S*{HERE}: the variable {{}} already exists, made at \S*{HERE}, .*set reuse=True or reuse=tf\.AUTO_REUSE"
+EXISTS = (
+    rf"^\S*{HERE}: the variable {{}} already exists, created at \S*{HERE}, .*set reuse=True or reuse=tf\.AUTO_REUSE"
+)
 MISSING = r"the variable {} does not exist, or was not created with tf\.get_variable\(\); did you"
 
 
@@ -71,7 +73,7 @@ def test_what_a_scope_that_reuses_lacks_is_an_error() -> None:
     with tf.variable_scope("", reuse=True):
         with pytest.raises(rg.ShapeError, match=r"w has shape \(2,\), not \[3\]"):
             tf.get_variable("w", [3])
-        with pytest.raises(ValueError, match="w is float32, and float64 is asked for; give dtype=float32"):
+        with pytest.raises(ValueError, match="w has dtype float32, not float64; pass dtype=float32"):
             tf.get_variable("w", [2], dtype=tf.float64)
         assert tf.get_variable("w", [2], dtype=tf.float32) is first
 

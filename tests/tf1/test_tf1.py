@@ -719,7 +719,10 @@ def test_python_itself_may_ask() -> None:
         (lambda x, c: c.BasicRNNCell(3, reuse=True), "rg.shared"),
         (lambda x, c: c.LSTMCell(3, num_unit_shards=2), "num_unit_shards=2 is not offered"),
         (lambda x, c: c.DropoutWrapper(c.GRUCell(3), dropout_state_filter_visitor=print), "rg.memory"),
-        (lambda x, c: tf.nn.dynamic_rnn(c.BasicRNNCell(3, dtype=tf.float64), x), "dtype=float64 and gets float32"),
+        (
+            lambda x, c: tf.nn.dynamic_rnn(c.BasicRNNCell(3, dtype=tf.float64), x),
+            "dtype=float64 but its input is float32",
+        ),
         (lambda x, c: tf.nn.dynamic_rnn(c.BasicRNNCell(3), x, dtype=tf.float64), "the inputs are float32"),
         (lambda x, c: tf.nn.dynamic_rnn(c.BasicRNNCell(3), x, scope=3), "scope must be a string"),
         (lambda x, c: c.DropoutWrapper(c.GRUCell(3), 0.0), r"outside \(0, 1\]"),

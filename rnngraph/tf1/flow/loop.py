@@ -91,8 +91,8 @@ class Loop:
         result = as_value(value, param.dtype, f"{self.what}: the next value of variable {place}")
         if result.dtype != param.dtype or not fits(result, param):
             raise ShapeError(
-                f"{self.what}: variable {place} is {param.type} and its step makes {result.type} of it; what a loop "
-                "carries keeps its dtype and its shape"
+                f"{self.what}: variable {place} is {param.type}, but the step returns {result.type}; it "
+                "must keep its dtype and shape"
             )
         return result
 

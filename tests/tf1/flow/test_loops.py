@@ -152,7 +152,7 @@ def test_a_branch_is_chosen_by_a_python_bool_too(session: Any) -> None:
 
 X = np.zeros((2, 3), np.float32)
 REFUSED: dict[str, Any] = {
-    "depends on values": lambda: tf.while_loop(lambda v: v < 3.0, lambda v: v + 1.0, [0.0]),
+    "depends on the data": lambda: tf.while_loop(lambda v: v < 3.0, lambda v: v + 1.0, [0.0]),
     "must keep its dtype": lambda: tf.while_loop(
         lambda i, v: i < 3, lambda i, v: (i + 1, tf.concat([v, v], 0)), (0, X)
     ),

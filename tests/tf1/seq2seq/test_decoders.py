@@ -180,7 +180,7 @@ def test_lists_of_symbols() -> None:
 @pytest.mark.parametrize(
     ("declare", "message"),
     [
-        (lambda net: net.decoded(seq2seq.GreedyEmbeddingHelper(net.table, net.n, END)), "depends on values"),
+        (lambda net: net.decoded(seq2seq.GreedyEmbeddingHelper(net.table, net.n, END)), "depends on the data"),
         (lambda net: net.decoded(3), "takes a helper"),
         (lambda net: seq2seq.dynamic_decode(net.cell), "takes a decoder"),
         (lambda net: seq2seq.TrainingHelper(net.ids, net.n), r"\[batch, time, width\]"),

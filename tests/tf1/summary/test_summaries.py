@@ -153,7 +153,7 @@ def test_mistakes(tmp_path: Path) -> None:
     x = tf.placeholder(tf.float32, [None])
     (tmp_path / "file").write_text("")
     for call, message in (
-        (lambda: tf.summary.scalar("a", tf.ones([3])), "one number"),
+        (lambda: tf.summary.scalar("a", tf.ones([3])), "takes a scalar"),
         (lambda: tf.summary.image("a", tf.ones([3])), "batch, height"),
         (lambda: tf.summary.text("a", x), "takes a str"),
         (lambda: tf.summary.merge([x]), "list of summaries"),
@@ -162,7 +162,7 @@ def test_mistakes(tmp_path: Path) -> None:
         (lambda: writer.add_summary(tf.Summary(), x), "global_step"),
         (lambda: tf.Summary.Value(tagg="x"), "did you mean tag"),
         (lambda: tf.Summary.Value(simple_value="x"), "is a number"),
-        (lambda: tf.Summary.FromString(b"\xff\xff"), "are no tf.Summary"),
+        (lambda: tf.Summary.FromString(b"\xff\xff"), "are not a tf.Summary"),
         (lambda: tf.summary.FileWriter(str(tmp_path / "file")), "can't write"),
         (lambda: tf.summary.audio, "fetch the value"),
     ):

@@ -83,7 +83,7 @@ def test_some_variables_under_other_names(tmp_path: Path) -> None:
         with pytest.raises(tf.errors.NotFoundError, match=HERE + ".*has no a; it has first.*var_list"):
             tf.train.Saver([a]).restore(sess, str(tmp_path / "some"))
         wide = tf.get_variable("wide", [3])
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"float32\[2\], and the variable is float32\[3\]"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"float32\[2\], but the variable is float32\[3\]"):
             tf.train.Saver({"first": wide}).restore(sess, str(tmp_path / "some"))
         with pytest.raises(tf.errors.NotFoundError, match="there is no checkpoint"):
             tf.train.Saver([a]).restore(sess, str(tmp_path / "none"))
