@@ -14,6 +14,7 @@ import numpy as np
 import own_cells
 import pytest
 import reference
+from block_numbers import BLOCKS, weights_in_blocks
 from declaration_checks import check_rows, check_stream, feeds_of, flat, taken
 from declarations import declare
 from numpy.testing import assert_array_equal
@@ -29,14 +30,24 @@ FORMS = {
     "bfloat16 alone": {"weights": "bfloat16", "activations": "bfloat16"},
     "int8": {"weights": "int8"},
     "int8 alone": {"weights": "int8", "activations": "int8"},
+    "int8_blocks": {"weights": "int8_blocks"},
+    "int4": {"weights": "int4"},
 }
 SOME = [
     pytest.param(form, marks=pytest.mark.exhaustive) if form in ("bfloat16 alone", "int8") else form for form in FORMS
 ]
 """In the others weights are read and rounded likewise."""
-FAR = {"bfloat16": 4e-5, "bfloat16 alone": 2e-2, "int8": 2e-4, "int8 alone": 6e-2}
+FAR = {
+    "bfloat16": 4e-5, "bfloat16 alone": 2e-2, "int8": 2e-4, "int8 alone": 6e-2, "int8_blocks": 6e-2, "int4": 6e-2,
+}  # fmt: skip
 """What rounded activations may change; rounded weights change 10 to 100 times as much, where they keep 16 bits."""
 GENERATOR = np.random.default_rng(2)
+
+
+@pytest.fixture(autouse=True)
+def own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test draws the same numbers in any order: a number near a half may be rounded either way."""
+    monkeypatch.setitem(globals(), "GENERATOR", np.random.default_rng(2))
 
 
 @pytest.fixture
@@ -54,6 +65,8 @@ def rounded(matrix: np.ndarray, form: str) -> np.ndarray:
     if form.startswith("bfloat16"):
         fraction, exponent = np.frexp(wide)
         return np.ldexp(np.rint(fraction * 256), exponent - 8)
+    if form in BLOCKS:
+        return weights_in_blocks(matrix, form)
     largest = np.abs(matrix).max(0)
     largest = np.maximum(largest, np.float32(1e-30))  # in float32, as said
     whole = np.rint(matrix * (np.float32(127) / largest))
@@ -279,9 +292,9 @@ def test_zeros_denormals_and_large_ranges(form: str) -> None:
     expected = left @ kept
     # Activations keep 16 or 8 bits: of each number in bfloat16, of the row's range in int8.
     sizes = np.abs(given).astype(np.float64)
-    sizes = np.broadcast_to(sizes.max(1, keepdims=True), sizes.shape) if form.startswith("int8") else sizes
+    sizes = np.broadcast_to(sizes.max(1, keepdims=True), sizes.shape) if form.startswith("int") else sizes
     # What is smaller than 1e-30 may count as nothing, in rows and in weights.
-    far = 1.02 / 253 if form == "int8 alone" else 2.0**-15
+    far = 1.02 / 253 if form in ("int8 alone", *BLOCKS) else 2.0**-15
     bound = sizes @ np.abs(kept) * far + 1e-30 * (np.abs(kept).sum(0) + sizes.sum(1, keepdims=True)) + 1e-33
     assert np.all(np.abs(found - expected) <= bound)
     assert not found[0].any()
@@ -298,7 +311,7 @@ def test_small_weights_stay_float32() -> None:
 def test_errors() -> None:
     outputs = layer()["logits"]
     for options, words in (
-        ({"weights": "int4"}, "'int4' is not offered; use one of float32, bfloat16, int8"),
+        ({"weights": "int2"}, "'int2' is not offered; use one of float32, bfloat16, int8, int8_blocks, int4"),
         ({"weights": None}, "None is not offered"),
         ({"weights": "int8", "activations": "int4"}, "activations='int4' is not offered"),
         ({"weights": "bfloat16", "activations": "int8"}, 'goes with weights="int8" only, not with bfloat16'),
@@ -380,6 +393,8 @@ def test_summary_counts_the_bytes_that_are_read() -> None:
     assert bytes_of["float32"] == 4 * 12800
     assert bytes_of["bfloat16"] == bytes_of["bfloat16 alone"] == 2 * 12800
     assert bytes_of["int8"] == bytes_of["int8 alone"] == 12800 + 8 * 100
+    assert bytes_of["int8_blocks"] == 12800 + 4 * 4 * 100
+    assert bytes_of["int4"] == 12800 // 2 + 4 * 4 * 100
 
 
 EDGES = {"ordinary": 1.0, "large": 7e37, "largest": float(np.finfo(np.float32).max), "small": 1e-29, "subnormal": 1e-41}
@@ -413,7 +428,8 @@ def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
     held = magnitudes < np.finfo(np.float32).max
     assert held.mean() > 0.9
     assert np.isfinite(found[held]).all()
-    rounding = {"bfloat16": 2**-8, "bfloat16 alone": 2**-7, "int8": 2**-7, "int8 alone": 2**-6}[form]
+    rounding = {"bfloat16": 2**-8, "bfloat16 alone": 2**-7, "int8": 2**-7, "int8 alone": 2**-6,
+                "int8_blocks": 2**-6, "int4": 2**-3}[form]  # fmt: skip
     largest = np.maximum(np.abs(weight).max(0), 1e-30) * np.maximum(np.abs(x).max(1, keepdims=True), 1e-30) * 64
     assert (np.abs(found - exact)[held] <= rounding * largest[held] + np.finfo(np.float32).tiny).all()
 

@@ -10,15 +10,14 @@ from workloads import Call
 
 import rnngraph as rg
 
-from .cells import declared
+from .cells import CELLS
 from .rows import Row
 
 
 def program(row: Row, **options: Any) -> rg.Program:
     """The outputs, and as the loss the mean of their squares. options: of ``compile``."""
     x = rg.placeholder("x", (None, None, sum(row.widths())))
-    cell, inputs = declared(row, x)
-    outputs, _ = rg.dynamic_rnn(cell, inputs)
+    outputs, _ = rg.dynamic_rnn(CELLS[row.kind](row), x)
     return rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs)), target=machine.TARGET, **options)
 
 

@@ -51,6 +51,14 @@ def _matmul(node: Node, number: int, axis: int) -> Fate:
     return Kept(axis if axis < rank - 1 else node.tensor.rank - 1)
 
 
+def _block_matmul(node: Node, number: int, axis: int) -> Fate:
+    is_right = number in (1, 3)
+    contracted = 0 if is_right else node.operands[number].tensor.rank - 1
+    if axis == contracted:
+        return Reduced("sum", 0)
+    return Kept(node.tensor.rank - 1 if is_right else axis)
+
+
 def _outer_sum(node: Node, number: int, axis: int) -> Fate:
     is_last = axis == node.operands[number].tensor.rank - 1
     return Kept(number) if is_last else Reduced("sum", axis)
@@ -234,6 +242,7 @@ PART = AxisColumn(_nothing, _nowhere, never)
 """Column of ``get``, which picks one tensor of a tuple. The axes of the tensor are those of its producer."""
 dimension = AxisColumn(_nothing, _nowhere, never)
 matmul = AxisColumn(_matmul, _nowhere, of_product)
+block_matmul = AxisColumn(_block_matmul, _nowhere, jointly((2,), (3,)))
 outer_sum = AxisColumn(_outer_sum, _nowhere, jointly((0,), (1,)))
 scatter_add = AxisColumn(_scatter_add, _first, jointly((1,)))
 overlap_add = AxisColumn(_overlap_add, _nowhere, in_all)

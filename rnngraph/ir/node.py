@@ -89,6 +89,8 @@ class Op:
 
 OPS: dict[str, Op] = {}
 """The closed table of ops by name. ``ops`` and ``elementwise_ops`` fill it."""
+MATRIX_PRODUCTS = ("matmul", "block_matmul")
+"""Ops that multiply rows by a matrix."""
 
 
 def row(

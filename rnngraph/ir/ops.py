@@ -14,6 +14,7 @@ from . import derivatives as derivative
 from . import elementwise_ops as elementwise_ops
 from . import type_rules as rule
 from .axis_rules import in_all
+from .node import MATRIX_PRODUCTS as MATRIX_PRODUCTS
 from .node import OPS as OPS
 from .node import Op as Op
 from .node import row
@@ -62,6 +63,23 @@ row(
     derivative.matmul,
     optional=("sparse",),
     sparse=may.flag,
+)
+
+# Product with a weight of 8 or 4 bits, of which ``block`` k of a column share a scale. Operands are the activations in
+# 8 bits, the weight, the scales of both, and the sums of the activations' blocks. For each block b in order, the result
+# becomes fma(sum over b of activation * weight - zero * sum of b, activation scale * weight scale, result). The sums of
+# integers are exact. ``bits`` is the number of stored bits of a weight.
+row(
+    "block_matmul",
+    "contraction",
+    5,
+    rule.block_matmul,
+    axes_of.block_matmul,
+    value.block_matmul,
+    derivative.nothing,
+    block=may.positive,
+    zero=may.integer,
+    bits=may.positive,
 )
 
 # Sum of outer products of rows over all leading axes: the adjoint of a matmul's right operand.

@@ -121,6 +121,33 @@ def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Mee
     return TensorType(dtype, shape)
 
 
+_BLOCK_PRODUCTS = tuple(("int8", byte, "float32", "float32", "int32") for byte in ("int8", "uint8"))
+
+
+def block_matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    left, right, *_ = types
+    dtypes = tuple(item.dtype for item in types)
+    if dtypes not in _BLOCK_PRODUCTS:
+        raise TypeError(f"a product in blocks needs bytes, two float32 scales and int32 sums, not {', '.join(dtypes)}")
+    if left.rank < 1 or right.rank != 2:
+        raise ValueError(f"a product in blocks needs rows and a matrix, not {left} and {right}")
+    depth, blocks = right.shape[0], types[3].shape[:1]
+    meet(left.shape[-1], depth)
+    if not isinstance(depth, int) or depth % attributes["block"]:
+        raise ValueError(f"{dim_text(depth)} rows of a weight are not a multiple of {attributes['block']}")
+    expected = [
+        (*left.shape[:-1], *blocks),
+        (depth // attributes["block"], right.shape[1]),
+        (*left.shape[:-1], *blocks),
+    ]
+    for item, shape in zip(types[2:], expected, strict=True):
+        if item.rank != len(shape):
+            raise ValueError(f"scales of a product in blocks have shape {shape}, not {item}")
+        for a, b in zip(item.shape, shape, strict=True):
+            meet(a, b)
+    return TensorType("float32", (*left.shape[:-1], right.shape[1]))
+
+
 def outer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     left, right = types
     dtype = _one_dtype(types)

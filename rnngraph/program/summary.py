@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..codegen.machine.target import Target
 from ..ir.graph import Graph, Node
-from ..ir.ops import OPS
+from ..ir.ops import MATRIX_PRODUCTS, OPS
 from ..ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
 from ..passes.affine.chunk import steps_of
 from ..passes.held_weights import held_weights
@@ -162,7 +162,7 @@ def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
     for node, name, times in _counted(graph, names, set(names), sizes):
         layer = layers.setdefault(name, Layer())
         count = _elements(node.shape, sizes) * times
-        if node.op == "matmul":
+        if node.op in MATRIX_PRODUCTS:
             layer.multiply_adds += count * _elements(node.operands[0].shape[-1:], sizes)
         else:
             layer.operations += count * (LONG_COST if OPS[node.op].is_long else 1)
@@ -182,7 +182,11 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
             if node.op == "scan":
                 pairs = zip(node["body"].inputs, node.operands, strict=True)
                 walk(node["body"], {formal: made_of[actual] for formal, actual in pairs if actual in made_of})
-            elif node.op == "cast" and node.dtype in NARROW and node in made_of:
+            elif node.op == "block_matmul" and node.operands[1] in made_of:
+                right, scales = node.operands[1], node.operands[3]
+                stored = _elements(right.shape, {}) * int(node["bits"]) // 8 + 4 * _elements(scales.shape, {})
+                saved[made_of[right], right] = 4 * _elements(right.shape, {}) - stored
+            elif node.op == "cast" and node.dtype in NARROW and node in made_of and node.tensor.rank == 2:
                 rows = next((item["start"] for item in _behind(node) if item.op == "slice"), None)
                 columns = 8 * int(str(node.shape[1])) if node.dtype == "int8" else 0  # a scale and a sum
                 saved[made_of[node], rows] = _elements(node.shape, {}) * (4 - ITEM_BYTES[node.dtype]) - columns
@@ -236,5 +240,5 @@ def _counted(
             times = evaluate(node["length"], sizes)
             for item, name, inside in _counted(body, inner, {a for a, b in handed if b in weights}, sizes):
                 yield item, name, inside * times
-        elif node.op == "matmul" or (OPS[node.op].kind == "elementwise" and node not in weights):
+        elif node.op in MATRIX_PRODUCTS or (OPS[node.op].kind == "elementwise" and node not in weights):
             yield node, layers.get(node, REST), 1

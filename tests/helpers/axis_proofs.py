@@ -18,8 +18,16 @@ from rnngraph.passes.split import Split
 
 Arrays = Sequence[np.ndarray]
 Index = tuple[int, ...]
-HUGE = {"f": (np.nan, 1e3, -1e3), "i": (1 << 20, -(1 << 20), 7), "b": ()}
-"""Numbers that an entry is replaced by, by the kind of its dtype; a truth value is turned round."""
+
+
+def _far_numbers(dtype: np.dtype) -> tuple[float, ...]:
+    """Return the numbers that replace an entry; none for a truth value, which is turned round."""
+    if dtype.kind == "f":
+        return np.nan, 1e3, -1e3
+    if dtype.kind == "b":
+        return ()
+    limits = np.iinfo(dtype)
+    return min(1 << 20, limits.max), max(-(1 << 20), limits.min), 7
 
 
 @dataclass
@@ -69,7 +77,7 @@ class Proof:
         """Return the entries of the result that change with an entry of an operand."""
         array, before = self.arrays[number], self.value()
         found = np.zeros(before.shape, bool)
-        for other in HUGE[array.dtype.kind] or (not array[index],):
+        for other in _far_numbers(array.dtype) or (not array[index],):
             changed = array.copy()
             changed[index] = other
             found |= ~_same(before, self.value(self.replaced(number, changed)))
@@ -117,13 +125,13 @@ class Proof:
 
     def check_parts(self, by: str, axes: Sequence[tuple[int, int]]) -> None:
         """The value is the sum, or the extreme, of the values over two parts of the axes that are read together."""
-        size = self.arrays[axes[0][0]].shape[axes[0][1]]
-        halves = [np.arange(size // 2), np.arange(size // 2, size)]
         values = []
-        for part, places in enumerate(halves):
+        for part in range(2):
             arrays = [*self.arrays]
             for number, axis in axes:
-                arrays[number] = np.take(arrays[number], places, axis)
+                size = arrays[number].shape[axis]
+                half = np.arange(size)[size // 2 :] if part else np.arange(size // 2)
+                arrays[number] = np.take(arrays[number], half, axis)
             for number in set(range(len(arrays))) - {number for number, _ in axes}:
                 if part:  # what is no sum of its own counts once
                     arrays[number] = np.zeros_like(arrays[number])
@@ -170,6 +178,8 @@ def numbers(dtype: str, shape: Index, rng: np.random.Generator) -> Any:
     """Operands: floats on both sides of 0, small integers, truth values."""
     if dtype == "bool":
         return np.asarray(rng.random(shape) < 0.5)
+    if dtype == "uint8":
+        return np.asarray(rng.integers(0, 9, shape), dtype)
     if dtype.startswith("int"):
         return np.asarray(rng.integers(-4, 5, shape), dtype)
     return np.asarray(rng.normal(size=shape), dtype)

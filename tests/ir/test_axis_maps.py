@@ -66,6 +66,13 @@ OTHERS: dict[str, list[Case]] = {
             ((3,), (3, 2), ()),
         )
     ],
+    "block_matmul": [
+        (
+            [("int8", (*lead, 4)), ("uint8", (4, 3)), (F, (*lead, 2)), (F, (2, 3)), (I, (*lead, 2))],
+            {"block": 2, "zero": 8, "bits": 8},
+        )
+        for lead in ((), (2,), (2, 3))
+    ],
     "outer_sum": [([(F, (*lead, 2)), (F, (*lead, 3))], {}) for lead in ((4,), (2, 3))],
     "scatter_add": [
         ([(L, index), (F, (*index, *rest))], {"rows": 3}) for index in ((4,), (2, 3), ()) for rest in ((), (2,), (2, 2))

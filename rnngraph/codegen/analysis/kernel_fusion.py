@@ -11,12 +11,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ...ir.graph import Graph, Node
-from ...ir.ops import OPS
+from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.scan import REDUCTIONS
 from ...ir.types import FLOATS, Dim, Shape
 from ...support.records import dataclass
 from .node_kinds import (
     contracted,
+    factors_of,
     folds_operand,
     is_sparse,
     is_view,
@@ -201,7 +202,7 @@ class _Fuser:
         is_matrix = node.tensor.rank >= self.matrix_rank
         if not is_matrix or row.is_long or row.random or node in self.live_out or len(readers) < 2:
             return False
-        if any(reader.op == "matmul" for reader in readers):
+        if any(reader.op in MATRIX_PRODUCTS for reader in readers):
             return False
         whole = {item for item in node.operands if item.shape == node.shape}
         smaller = [item for item in node.operands if item.tensor.rank and item not in whole]
@@ -257,7 +258,7 @@ class _Fuser:
             return True
         if node.op == "gather" or operand.shape != node.shape:
             return True
-        return node.op == "matmul" and operand in node.operands[:2]
+        return node.op in MATRIX_PRODUCTS and operand in factors_of(node)
 
     def fold(self) -> None:
         """Fold ops that only a reduction reads into it, if that does not increase the number of values in memory."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from ...ir.graph import Node
-from ...ir.ops import OPS
+from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.printer import identifier
 from ...ir.types import NARROW, Dim
 from ..machine.alignment import padded_row
 
 VIEW_OPS = ("slice", "windows", "reverse", "transpose", "reshape", "broadcast")
-POINTWISE = ("matmul", "gather")
+POINTWISE = (*MATRIX_PRODUCTS, "gather")
 
 
 def label_of(node: Node) -> str:
@@ -99,10 +99,20 @@ def is_batched_product(node: Node) -> bool:
     return node.op == "matmul" and node.operands[1].tensor.rank > 2
 
 
+def factors_of(product: Node) -> tuple[Node, ...]:
+    """Return the operands that a product multiplies: all but the start of its sum."""
+    return product.operands[:2] if product.op == "matmul" else product.operands
+
+
+def starts_of(product: Node) -> tuple[Node, ...]:
+    """Return the value from which a product's sum starts, if any."""
+    return product.operands[2:] if product.op == "matmul" else ()
+
+
 def contracted(operand: Node, user: Node) -> bool:
     """True if each entry of ``user`` reads many entries of ``operand``, which must therefore be in memory."""
-    if user.op == "matmul":
-        return operand in user.operands[:2]
+    if user.op in MATRIX_PRODUCTS:
+        return operand in factors_of(user)
     if user.op == "scan":
         return operand in user.operands[user["carries"] :]
     if user.op == "scatter_add":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from ...ir.axes.walk import kept_at
 from ...ir.graph import Graph, Node, topological
-from ...ir.ops import OPS
+from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.scan import ScanParts
 from .kernel_fusion import Kernel, fuse_body
 from .node_kinds import is_view
@@ -153,7 +153,7 @@ def _is_cut_by_rows(node: Node) -> bool:
     rank = node.tensor.rank
     if OPS[node.op].kind == "reduction":
         return bool(node["axes"] == (node.operands[0].tensor.rank - 1,))
-    if node.op in ("matmul", "concat"):
+    if node.op in (*MATRIX_PRODUCTS, "concat"):
         return rank > 1 and node.get("axis", rank - 1) == rank - 1
     return node.op == "gather" or OPS[node.op].kind == "elementwise"
 

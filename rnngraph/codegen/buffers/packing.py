@@ -24,6 +24,8 @@ from .views import View
 
 DOT_WIDTH = {"int8": 4, "bfloat16": 2}
 """Narrow numbers per lane in dot products of narrow numbers."""
+FOUR_BITS = 8
+"""Numbers per lane if each has 4 bits: those of two steps, the first step's in the lower bits of the bytes."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Panel:
 
     Attributes:
         depth: Number of k, padded with zeros to a multiple of those in a lane.
+        dot_width: Number of k in a lane.
         total: Vectors of units.
         blocks: Vectors in a group.
     """
@@ -75,6 +78,16 @@ class Panel:
     dot_width: int
     total: int
     blocks: int
+
+    @property
+    def of_lane(self) -> int:
+        """Elements of the buffer that a lane has for one step."""
+        return self.dot_width if self.dot_width != FOUR_BITS else 4
+
+    @property
+    def of_unit(self) -> int:
+        """Elements of the buffer that a unit has for all gates and k."""
+        return self.depth // self.dot_width * self.of_lane * self.gates
 
     def group_blocks(self, first: Index, lanes: int) -> int:
         """Return the vectors of the groups that a tile reads; the last group may have fewer.
@@ -168,8 +181,8 @@ class Panels:
             dtype, total = views[0].buffer.dtype, -(-width // lanes)
             depth = -(-int(str(views[0].shape[0])) // dot_width) * dot_width
             buffer = Buffer(f"panel{len(self.made)}", dtype)
-            size_bytes = self._place(buffer, total * lanes * depth * len(views))
-            self.made[key] = Panel(buffer, depth, len(views), size_bytes, dot_width, total, blocks)
+            panel = Panel(buffer, depth, len(views), 0, dot_width, total, blocks)
+            self.made[key] = replace(panel, bytes=self._place(buffer, total * lanes * panel.of_unit))
             self.guards[buffer] = self.needed
         return self.made[key]
 
@@ -284,15 +297,15 @@ def _groups(
 ) -> None:
     group_name = block.fresh_index("group")
     group = size(group_name)
-    per_k = len(views) * count * lanes * panel.dot_width
-    base: Index = first * panel.depth * len(views) * lanes + group * (panel.depth // panel.dot_width * per_k)
+    per_k = len(views) * count * lanes * panel.of_lane
+    base: Index = first * panel.of_unit * lanes + group * (panel.depth // panel.dot_width * per_k)
     slices = []
     for gate, view in enumerate(views):
         for number in range(count):
             unit = first + number
             valid = min(lanes, max(0, width - unit * lanes)) if ends_short else lanes
             start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
-            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.dot_width))
+            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.of_lane))
     if lanes > 1 and panel.dot_width == 1 and all(view.strides[0] == 1 for view in views):
         inner = block.nested()
         for item in slices:
@@ -316,12 +329,7 @@ def _groups(
                 inner.add(Load(value, item.view.buffer, source, limit, item.view.strides[1]))
                 values.append(value)
             absent: list[Operand] = [Literal(0, panel.buffer.dtype, lanes)] * (dot_width - present)
-            first = item.place + k * per_k
-            if lanes > 1:
-                inner.add(Store(side_by_side(inner, [*values, *absent]), panel.buffer, first))
-                continue
-            for number, item_k in enumerate([*values, *absent]):
-                inner.add(Store(item_k, panel.buffer, first + number))
+            _store_lanes(inner, [*values, *absent], (panel.buffer, item.place + k * per_k))
         at.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
 
     k_name, by_k = block.fresh_index("k"), block.nested()
@@ -329,6 +337,28 @@ def _groups(
     block.add(For(k_name, 0, full, 1, tuple(by_k.statements)))
     if depth % dot_width:
         rows(block, full, depth % dot_width)
+
+
+def _store_lanes(block: Block, numbers: list[Operand], place: Place) -> None:
+    """Store the numbers that share a lane side by side."""
+    buffer, first = place
+    if len(numbers) == FOUR_BITS:
+        numbers = _two_in_a_byte(block, numbers)
+    if numbers[0].lanes > 1:
+        block.add(Store(side_by_side(block, numbers), buffer, first))
+        return
+    for number, item in enumerate(numbers):
+        block.add(Store(item, buffer, first + number))
+
+
+def _two_in_a_byte(block: Block, numbers: list[Operand]) -> list[Operand]:
+    """Return the first half of numbers of 4 bits in the lower bits of bytes, and the second half in the upper bits."""
+    half = len(numbers) // 2
+    joined: list[Operand] = []
+    for low, high in zip(numbers[:half], numbers[half:], strict=True):
+        upper = block.let("mul", [high, Literal(16, high.dtype, high.lanes)], high.dtype, high.lanes)
+        joined.append(block.let("add", [low, upper], low.dtype, low.lanes))
+    return joined
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...ir.graph import Node
+from ...ir.ops import MATRIX_PRODUCTS
 from ...ir.types import Dim, Shape, evaluate, product
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import FusedKernels
@@ -63,7 +64,7 @@ def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length
 
 def _has_weights(node: Node) -> bool:
     """True for a product whose right operand is the same for all rows."""
-    return node.op == "matmul" and not is_batched_product(node)
+    return node.op in MATRIX_PRODUCTS and not is_batched_product(node)
 
 
 def _rows(node: Node) -> int:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ...ir.graph import Node
 from ...ir.node import DIVISION, DRAW
-from ...ir.ops import OPS
+from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.scan import ScanParts, step_condition
 from ...ir.types import ITEM_BYTES, Dim
 from ...support.records import dataclass
@@ -161,7 +161,7 @@ def step_cost(target: Target, scan: Node) -> StepCost:
         shape = [dim if isinstance(dim, int) else OPEN_ROWS for dim in node.shape] or [1]
         vectors = prod(shape[:-1]) * -(-shape[-1] // lanes)
         row = OPS[node.op]
-        if node.op == "matmul":
+        if node.op in MATRIX_PRODUCTS:
             weights = node.operands[1]
             vector_bytes = _extent(weights.shape[-2]) * lanes * ITEM_BYTES[weights.dtype]
             busy += vectors * vector_bytes / LOADED_BYTES
@@ -175,7 +175,7 @@ def step_cost(target: Target, scan: Node) -> StepCost:
 
 def _latency(target: Target, node: Node) -> float:
     row = OPS[node.op]
-    if node.op == "matmul":
+    if node.op in MATRIX_PRODUCTS:
         depth, width = node.operands[1].shape[-2:]
         sums = accumulators(target, depth, width)
         return MEMORY_LATENCY + FMA_LATENCY * (_extent(depth) / sums + sums - 1)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from ...ir.graph import Node
+from ...ir.ops import MATRIX_PRODUCTS
 from ...ir.types import FLOATS, ITEM_BYTES, NARROW, Dim
 from ...support.records import dataclass
 from ..machine.target import Target
@@ -88,7 +89,9 @@ def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
     if not isinstance(width, int) and all(node.tensor.rank < 2 for node in nodes):
         return 1
     sizes = [ITEM_BYTES[node.dtype] for node in nodes if node.dtype in FLOATS]
-    narrow = (node for node in nodes if node.dtype in NARROW or (node.op == "matmul" and node.dtype not in FLOATS))
+    narrow = (
+        node for node in nodes if node.dtype in NARROW or (node.op in MATRIX_PRODUCTS and node.dtype not in FLOATS)
+    )
     sizes += [4 for _ in narrow]  # computed in 32 bits
     lanes = target.lanes(min(sizes or [8]))
     while isinstance(width, int) and lanes > 1 and lanes // 2 >= width:

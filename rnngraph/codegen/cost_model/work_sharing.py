@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ...ir.graph import Node
 from ...ir.node import DRAW
-from ...ir.ops import OPS
+from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, symbols_of
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
@@ -162,7 +162,7 @@ class WorkSharing:
 
     def tile_steps(self, kernel: Kernel) -> int:
         """Return the time steps that a tile of the kernel's products covers."""
-        products = [node for node in kernel.members if node.op == "matmul"]
+        products = [node for node in kernel.members if node.op in MATRIX_PRODUCTS]
         shape = kernel.shape
         if not products or self.time is None or not self.time.is_axis(shape, 0):
             return 1
@@ -207,8 +207,8 @@ class WorkSharing:
         rows = 1
         for extent in extents[:-1]:
             rows *= extent
-        products = [node for node in kernel.members if node.op == "matmul"]
-        total = rows * blocks * sum(_vector_cycles(node) for node in kernel.members if node.op != "matmul")
+        products = [node for node in kernel.members if node.op in MATRIX_PRODUCTS]
+        total = rows * blocks * sum(_vector_cycles(node) for node in kernel.members if node.op not in MATRIX_PRODUCTS)
         if products:
             gates, depths = _gates(products), [_depth(node) for node in products]
             inner = extents[-2] if len(extents) > 1 else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...ir.graph import Node
+from ...ir.ops import MATRIX_PRODUCTS
 from ...support.errors import Where
 from ..buffers.views import View
 from ..cost_model.work_sharing import Partition
@@ -41,7 +42,7 @@ def origin_of(nodes: Sequence[Node]) -> Where | None:
     """Return the line that represents nodes computed together: that of a product, which takes longest, if there is
     one.
     """
-    products = [node for node in nodes if node.op in ("matmul", "outer_sum")]
+    products = [node for node in nodes if node.op in (*MATRIX_PRODUCTS, "outer_sum")]
     every = (*products, *nodes, *(item for node in nodes for item in node.operands))
     return next((node.where for node in every if node.where is not None), None)
 

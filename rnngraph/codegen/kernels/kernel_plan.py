@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...ir.graph import Node
+from ...ir.ops import MATRIX_PRODUCTS
 from ...ir.types import ITEM_BYTES, product
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
@@ -67,7 +68,7 @@ def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: Ac
     # rows are independent, so they form no vector
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None
-    if any(node.op == "matmul" for node in kernel.members):
+    if any(node.op in MATRIX_PRODUCTS for node in kernel.members):
         products = plan_products(region, kernel, lanes, partition)
         sparse = plan_sparse(region, kernel, products, lanes, partition) if is_sparse(kernel.first) else None
     elif kernel.kind == "outer_sum":

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from ...ir.graph import Node
-from ...ir.types import ITEM_BYTES, Dim, size
-from ..analysis.node_kinds import label_of
-from ..buffers.packing import Panel
-from ..buffers.views import View
+from ...ir.types import ITEM_BYTES, size
+from ..analysis.node_kinds import label_of, starts_of
+from ..buffers.packing import DOT_WIDTH, Panel
 from ..cost_model.register_tiles import balanced, sum_block
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand, Store, Valid, Value, When
@@ -20,10 +19,13 @@ from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, groups, loop
 from .product_plan import Contraction
 from .region import Region, over_axes
+from .right_operands import RightOperands
 from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, aligned, place
 
 MIN_FUSED_K = 48
 """Minimum ``k`` for fusing chained products into one loop."""
+MAX_DOT_WIDTH = max(DOT_WIDTH.values())
+"""Maximum narrow numbers of a row in a word."""
 MAX_REMAINDER = 8
 """Maximum rows of a remainder tile, because every smaller height has its own code."""
 
@@ -41,6 +43,7 @@ class Tiles:
         self.tile = self.plan.tile
         self.units_shared = share is not None and share.axis == len(self.shape) - 1
         self.rows_shared = share is not None and share.axis == self.plan.row_axis
+        self.right_operands = RightOperands(self.memory, self.width, self.lanes, self.tile.blocks)
         self.epilogue = Epilogue(region, plan, share)
 
     def emit(self) -> None:
@@ -279,7 +282,6 @@ class Tiles:
         cells: list[list[Coordinates]], start: Index, valid: list[Valid], ahead: Index | None,
     ) -> None:  # fmt: skip
         block, lanes, first_left = emitter.block, self.lanes, contraction.lefts[0]
-        dot_width = contraction.dot_width
         results: list[tuple[Value, ...]] = []
         starts: list[tuple[Operand, ...]] = []
         lefts = []
@@ -301,16 +303,33 @@ class Tiles:
                         emitter.given[node, aligned(node.shape, at)] = result
                 results.append(tuple(row_results))
                 starts.append(tuple(row_starts))
-        depth = first_left.shape[-1]
-        right, right_stride, lane_stride, limits = self._right(contraction, tuple(rows[0][:-1]), start, valid)
+        operands = self.right_operands
+        packed = self._panels[contraction] if contraction.packed else None
+        right = operands.columns(contraction, tuple(rows[0][:-1]), start, valid, packed)
+        scales = operands.scales(contraction.products[0], rows, start, len(valid))
         every = [node for products in contraction.products for node in products]
+        # A step of k multiplies one word of a row; weights of 4 bits fill a vector with two steps.
+        dot_width = min(contraction.dot_width, MAX_DOT_WIDTH)
         tile = Contract(
-            tuple(results), tuple(starts), tuple(lefts), self.memory.views[first_left].strides[-1] * dot_width,
-            depth, right, right_stride, lane_stride, limits, self.tile.unroll,
-            " and ".join(dict.fromkeys(str(node.where) for node in every)), dot_width, contraction.accumulators,
-            sum_block(depth, every[0].dtype), ahead=ahead, origin=every[0].where,
+            tuple(results),
+            tuple(starts),
+            tuple(lefts),
+            self.memory.views[first_left].strides[-1] * dot_width,
+            first_left.shape[-1],
+            right.places,
+            right.right_stride,
+            right.lane_stride,
+            right.valid,
+            self.tile.unroll,
+            " and ".join(dict.fromkeys(str(node.where) for node in every)),
+            dot_width,
+            contraction.accumulators,
+            0 if scales else sum_block(first_left.shape[-1], every[0].dtype),
+            ahead=ahead,
+            scales=scales,
+            origin=every[0].where,
             columns=tuple(node.where for node in contraction.products[0] for _ in valid),
-        )  # fmt: skip
+        )
         before = block.statements[-1] if block.statements else None
         if isinstance(before, Contract) and self._begin_there_alone(every) and (joined := before.then(tile)):
             block.statements[-1] = joined
@@ -328,7 +347,7 @@ class Tiles:
         names: dict[Index, Index] = {}
         distances = {}
         for contraction, panel in self._packed_ahead.items():
-            group = self.tile.blocks * self.lanes * panel.depth * panel.gates
+            group = self.tile.blocks * self.lanes * panel.of_unit
             line = ALIGNMENT // ITEM_BYTES[panel.buffer.dtype]
             asked = panel.depth // contraction.dot_width // self.tile.unroll * line
             distance = self._rows_before(rows, others) * (asked // rows.count) + group - 2 * group * self._parity
@@ -381,50 +400,6 @@ class Tiles:
         depth = products[0].operands[0].shape[-1]
         if isinstance(depth, int) and depth < MIN_FUSED_K:
             return False
-        starts = {node for product in products for node in product.operands[2:]}
+        starts = {node for product in products for node in starts_of(product)}
         asked = [item for node in self.kernel.members for item in node.operands if item in starts]
         return len(asked) == len(starts) and not any(map(self.memory.stores.get, starts))
-
-    def _right(
-        self, contraction: Contraction, matrix: Coordinates, start: Index, valid: list[Valid]
-    ) -> tuple[tuple[tuple[Buffer, Index], ...], Index, Index, tuple[Valid, ...]]:
-        """Return the places of the right operands' columns, in a packed panel or in place.
-
-        ``matrix`` has their leading coordinates, if there are several.
-        """
-        panels, lanes, blocks = self.memory.panels, self.lanes, len(valid)
-        views = [self.memory.views[node.operands[1]] for node in contraction.products[0]]
-        if all(map(panels.packs, views)):
-            assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
-            panel, gates = panels.panel(tuple(views), self.width, lanes, self.tile.blocks, contraction.dot_width)
-            in_group = panel.group_blocks(start, lanes)
-            of_unit, of_vector = panel.depth * panel.gates, lanes * panel.dot_width
-            places = tuple(
-                (
-                    panel.buffer,
-                    start * of_unit
-                    + number // in_group * in_group * lanes * of_unit
-                    + (gate * in_group + number % in_group) * of_vector,
-                )
-                for gate in gates
-                for number in range(blocks)
-            )
-            return places, panel.gates * in_group * of_vector, 1, (None,) * len(places)
-        if contraction.packed:
-            packed, first = self._panels[contraction]
-            places = tuple((packed, first + number * lanes) for number in range(len(views) * blocks))
-            return places, len(places) * lanes, 1, (None,) * len(places)
-        columns: list[tuple[Buffer, Index]] = []
-        limits: list[Valid] = []
-        for view in views:
-            for number in range(blocks):
-                at = (*aligned(view.shape[:-2], matrix), 0, start + number * lanes)
-                columns.append((view.buffer, place(view, at)[0]))
-                limits.append(None if _roomy(view, self.width, lanes) else valid[number])
-        right_stride, lane_stride = views[0].strides[-2:]
-        return tuple(columns), right_stride, lane_stride, tuple(limits)
-
-
-def _roomy(view: View, width: Dim, lanes: int) -> bool:
-    """True if a row of columns may be read in whole vectors."""
-    return view.room is not None and isinstance(width, int) and view.room >= -(-width // lanes) * lanes

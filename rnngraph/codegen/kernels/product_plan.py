@@ -7,10 +7,11 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from ...ir.graph import Node, topological
+from ...ir.ops import MATRIX_PRODUCTS
 from ...ir.types import ITEM_BYTES, NARROW, Dim, Size
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
-from ..analysis.node_kinds import is_batched_product
+from ..analysis.node_kinds import is_batched_product, starts_of
 from ..buffers.packing import DOT_WIDTH
 from ..buffers.sparse_packing import SparseLayout
 from ..cost_model.register_tiles import (
@@ -86,7 +87,7 @@ class ProductPlan:
 
 def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partition) -> ProductPlan:
     """Return the tiles of a kernel with products, for one of ``region.workers.parts`` parts at a time."""
-    products = [node for node in kernel.members if node.op == "matmul"]
+    products = [node for node in kernel.members if node.op in MATRIX_PRODUCTS]
     shape, axis = kernel.shape, _row_axis(region, kernel, products)
     contractions = _contractions(region, kernel, products)
     rows = region.extent(shape, axis) if axis is not None else 1
@@ -98,9 +99,9 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
         rows = -(-rows // region.workers.parts)
     depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
     depth = -(-max(depths, default=OPEN_DEPTH) // max(map(dot_width_of, products)))
-    split = max(_accumulators(region.target, node) for node in products)
+    split = max(_sums_per_result(region.target, node) for node in products)
     target = region.target
-    if any(node.operands[0].dtype == "int8" for node in products):
+    if any(node.operands[0].dtype == "int8" and not node.get("zero") for node in products):
         target = for_signed_bytes(target)
 
     def tile_of(depth: int) -> TileShape:
@@ -157,6 +158,8 @@ def _is_transposed(region: Region, contraction: Contraction) -> bool:
 
 def dot_width_of(product: Node) -> int:
     """Return the k in one step of a product: several if both operands are narrow."""
+    if product.op == "block_matmul":
+        return 32 // int(product["bits"])
     return DOT_WIDTH[product.operands[1].dtype] if product.operands[0].dtype in NARROW else 1
 
 
@@ -166,6 +169,11 @@ def _accumulators(target: Target, product: Node) -> int:
         return 1
     depth, width = product.operands[1].shape[-2:]
     return accumulators(target, depth, width)
+
+
+def _sums_per_result(target: Target, product: Node) -> int:
+    """Return how many vectors of sums a result needs. Blocks are summed as integers beside the sum of floats."""
+    return 2 if product.op == "block_matmul" else _accumulators(target, product)
 
 
 def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int:
@@ -200,19 +208,20 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
     outside = {item for node in members for item in node.operands if item not in members}
     after: dict[Node, int] = dict.fromkeys(outside, 0)  # round after which a value is available
     for node in topological(products, known=outside):
-        summed = node.operands[2:] if node in in_phase else node.operands
+        summed = starts_of(node) if node in in_phase else node.operands
         after[node] = (node in in_phase) + max(map(after.__getitem__, summed), default=0)
     groups: dict[tuple[object, ...], list[Node]] = {}
     for node in sorted(products, key=after.__getitem__):
         left, right = (views[item] for item in node.operands[:2])
         form = None if region.memory.panels.packs(right) else right.strides
-        key = (after[node], left, node.operands[0].shape[-1], node.operands[1].dtype, form)
+        stored = node.operands[1].dtype, node.get("bits"), node.get("zero")
+        key = (after[node], left, node.operands[0].shape[-1], stored, form)
         groups.setdefault(key, []).append(node)
     _join_alike(region, kernel, groups)
     merged: dict[object, list[list[Node]]] = {}
     for (number, *rest), nodes in groups.items():
         rights = tuple(views[node.operands[1]] for node in nodes)
-        narrow = dot_width_of(nodes[0]) > 1  # parts of a row, which read the same panel
+        narrow = dot_width_of(nodes[0]) > 1 and nodes[0].op == "matmul"  # parts of a row, which read the same panel
         merged.setdefault((number, rights) if narrow else (number, *rest), []).append(nodes)
     found = []
     for items in merged.values():
@@ -227,7 +236,7 @@ def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...],
     order.
     """
     views, panels, members = region.memory.views, region.memory.panels, set(kernel.members)
-    started = {start for nodes in groups.values() for node in nodes for start in _members(node.operands[2:], members)}
+    started = {start for nodes in groups.values() for node in nodes for start in _members(starts_of(node), members)}
     for key, nodes in [*groups.items()]:
         for other in [*groups]:
             later = other[0] != key[0] and [*groups].index(other) > [*groups].index(key) and other[1:] == key[1:]
@@ -269,9 +278,9 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
                 continue
             if view is None:
                 return True  # computed from other memory, so masks are needed
-            if view.shape[-1:] != (width,) or (node.op == "matmul" and position == 0):
+            if view.shape[-1:] != (width,) or (node.op in MATRIX_PRODUCTS and position == 0):
                 continue
-            if not (node.op == "matmul" and position == 1 and memory.panels.packs(view)):
+            if not (node.op in MATRIX_PRODUCTS and position == 1 and memory.panels.packs(view)):
                 touched.append(view)
     return any(view.room is None or view.room < padded for view in touched)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
+from ..loop_ir.nodes import BlockScales
 from ..machine.target import Target
 from .instructions import Handle, Instructions, vector_type
 
@@ -48,6 +49,15 @@ def dot_product(target: Target, dtype: str) -> Way:
     return SIGNED[target.signed_dots] if dtype == "int8" else ACCUMULATED
 
 
+def block_product(target: Target, scales: BlockScales) -> Way:
+    """Return the way for weights in blocks, as unsigned bytes if ``zero`` is set, and signed activations."""
+    if scales.zero and "int8" in target.dots:
+        return WEIGHTS_FIRST
+    if scales.bits == 4 and target.signed_dots == "maddubs":
+        return FOUR_BITS
+    return SIGNED[target.signed_dots or "plain"]
+
+
 def _as_it_is(b: Instructions, x: Handle) -> Parts:
     return (x,)
 
@@ -65,6 +75,11 @@ def _accumulated(b: Instructions, left: Parts, right: Parts, total: Handle) -> H
         name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * total.lanes}"
         sides = [_bitcast(b, x, "bfloat", 2 * total.lanes) for x in sides]
     return _call(b, name, total, total, *sides)
+
+
+def _weights_first(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    """Use the dot product of AVX-512 or AVX-VNNI with unsigned weights and signed activations."""
+    return _accumulated(b, right, left, total)
 
 
 def _arms(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
@@ -121,7 +136,17 @@ def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
     (words,), (magnitudes, weights) = left, right
     lanes = words.lanes // 4
     signed = _call(b, SIGN[lanes], words, words, weights)
-    pairs = _call(b, MADDUBS[lanes], Handle("", "i16", 2 * lanes), magnitudes, signed)
+    return _unsigned_by_signed(b, magnitudes, signed, total)
+
+
+def _small_byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+    """Use SSSE3 and AVX2 for weights of 0..15."""
+    return _unsigned_by_signed(b, right[0], left[0], total)
+
+
+def _unsigned_by_signed(b: Instructions, unsigned: Handle, signed: Handle, total: Handle) -> Handle:
+    lanes = signed.lanes // 4
+    pairs = _call(b, MADDUBS[lanes], Handle("", "i16", 2 * lanes), unsigned, signed)
     sums = _call(b, MADDWD[lanes], Handle("", "i32", lanes), pairs, b.constant(1, pairs))
     return b.iadd(total, _part(b, sums, total.lanes))
 
@@ -165,6 +190,8 @@ def _one_by_one(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
 
 MULTIPLY_ADD = Way(_as_it_is, _as_it_is, _multiply_add)
 ACCUMULATED = Way(_as_it_is, _as_it_is, _accumulated)
+WEIGHTS_FIRST = Way(_as_it_is, _as_it_is, _weights_first)
+FOUR_BITS = Way(_bytes, _bytes, _small_byte_pairs)
 SIGNED = {
     "sdot": Way(_as_it_is, _as_it_is, _arms),
     "maddubs": Way(_bytes, _magnitudes, _byte_pairs),

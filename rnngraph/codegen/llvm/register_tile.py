@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...ir.types import ITEM_BYTES, Size, size
-from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Place
+from ..loop_ir.nodes import BlockScales, Buffer, Contract, Index, LetIndex, Place
 from ..machine.alignment import ALIGNMENT
-from .dot_products import MULTIPLY_ADD, Parts, dot_product
+from ..machine.target import Target
+from .dot_products import MULTIPLY_ADD, Parts, Way, block_product, dot_product
 from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
 from .load_store import read, step_pointer
@@ -77,6 +78,8 @@ def _product(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
     columns = len(tile.results[0])
     begin = [[*row, *[builder.b.constant(0.0, row[0])] * (columns * (tile.accumulators - 1))] for row in starts]
     depth, rest = tile.depth, 0
+    if tile.scales is not None:
+        return _scaled_blocks(builder, tile, tile.scales, begin)
     if tile.dot_width > 1:
         depth, rest = divmod(int(str(depth)), tile.dot_width)
     sums = _blocks(builder, tile, begin, depth, rest) if tile.block else _over(builder, tile, begin, 0, depth, rest)
@@ -113,6 +116,50 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
     carried = _loop(builder, "block", 0, whole, length, [*nothing, *starts], turn)
     totals, begin = carried[: len(starts)], carried[len(starts) :]
     return block(whole, depth, totals, begin, rest) if whole != depth or rest else totals
+
+
+def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales, starts: Sums) -> Sums:
+    """Sum bytes over one block of k after the other, and add the sums times their scales in order."""
+    _hoist_addresses(builder, tile)
+    for place in scales.places:
+        builder.address(*place)
+    b, lanes = builder.b, starts[0][0].lanes
+
+    def of_row(place: Place, number: Index) -> Handle:
+        return read(builder, step_pointer(builder, place, builder.index(number), 1, 0), place[0].dtype, 1, None, 1, "a")
+
+    def turn(number: Index, carried: Sums) -> Sums:
+        begin: Sums = []
+        for row, place in zip(carried, scales.sums, strict=True):
+            start = b.literal(0, "i32", lanes)
+            if scales.zero:
+                start = b.splat(b.imul(of_row(place, number), b.literal(-scales.zero, "i32", 1)), lanes)
+            begin.append([start] * len(row))
+        sums = _steps(builder, tile, begin, number * scales.steps, range(scales.steps))
+        weight_scales = [
+            read(
+                builder,
+                step_pointer(builder, place, builder.index(number), scales.right_stride, 0),
+                place[0].dtype,
+                lanes,
+                None,
+                1,
+                "scale",
+            )
+            for place in scales.right
+        ]
+        totals: Sums = []
+        for row, whole, place in zip(carried, sums, scales.left, strict=True):
+            scale = b.splat(of_row(place, number), lanes)
+            totals.append(
+                [
+                    b.fma(b.convert("sitofp", part, "f32"), b.mul(scale, other), total)
+                    for total, part, other in zip(row, whole, weight_scales, strict=True)
+                ]
+            )
+        return totals
+
+    return _loop(builder, "block", 0, scales.blocks, 1, starts, turn)
 
 
 def _over(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
@@ -225,8 +272,7 @@ def _steps(
     lanes = sums[0][0].lanes
     rows, columns = range(len(tile.left)), range(len(tile.right))
 
-    narrow = tile.dot_width > 1
-    way = dot_product(builder.target, tile.left[0][0].dtype) if narrow else MULTIPLY_ADD
+    narrow, way = tile.dot_width > 1, _way(builder.target, tile)
     known_columns = () if builder.statement_origins is None else builder.statement_origins.columns(tile)
     origins = known_columns or ((),) * len(columns)
 
@@ -251,9 +297,7 @@ def _steps(
                 vectors = transposed_columns(builder, tile, j, k, known + offset, len(together))
                 ready.update(zip([(j, number) for number in together], vectors, strict=True))
             return ready[j, offset]
-        pointer = step_pointer(builder, tile.right[j], k, tile.right_stride, known + offset)
-        dtype = "int32" if narrow else tile.right[j][0].dtype
-        return _widened(builder, read(builder, pointer, dtype, lanes, tile.valid[j], tile.lane_stride, "w"))
+        return _weights(builder, tile, j, k, known + offset)
 
     for offset in offsets:
         strand = offset % tile.accumulators * len(columns)
@@ -278,6 +322,24 @@ def _steps(
     return sums
 
 
+def _way(target: Target, tile: Contract) -> Way:
+    """Return the way of multiplying a tile's operands."""
+    if tile.scales is not None:
+        return block_product(target, tile.scales)
+    return dot_product(target, tile.left[0][0].dtype) if tile.dot_width > 1 else MULTIPLY_ADD
+
+
+def _weights(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> Handle:
+    """Load the weights of a column at step k + offset."""
+    in_four_bits = tile.scales is not None and tile.scales.bits == 4
+    second = offset % 2 if in_four_bits else 0
+    place, lanes = tile.right[column], tile.results[0][0].lanes
+    pointer = step_pointer(builder, place, k, tile.right_stride, offset - second)
+    dtype = "int32" if tile.dot_width > 1 else place[0].dtype
+    weights = _widened(builder, read(builder, pointer, dtype, lanes, tile.valid[column], tile.lane_stride, "w"))
+    return _half_of_each_byte(builder, weights, second) if in_four_bits else weights
+
+
 def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: int) -> Handle:
     """Load all k of a row of a short tile as one vector. It is frozen, because LLVM would turn each broadcast into a
     load.
@@ -294,6 +356,12 @@ def _widened(builder: FunctionBuilder, x: Handle) -> Handle:
     if x.element == "bf16":
         return b.from_bits(b.shl(b.convert("zext", x, "i32"), 16))
     return x
+
+
+def _half_of_each_byte(builder: FunctionBuilder, x: Handle, upper: int) -> Handle:
+    """Return the lower or the upper 4 bits of each byte."""
+    b = builder.b
+    return b.and_(b.lshr(x, 4) if upper else x, b.constant(0x0F0F0F0F, x))
 
 
 def _word(builder: FunctionBuilder, pointer: str, dtype: str, count: int, dot_width: int) -> Handle:

@@ -10,43 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
 from typing import Any, ClassVar, NamedTuple
 
-from ...ir.types import Dim, Size
+from ...ir.types import Size
 from ...support.errors import Where
 from ...support.records import dataclass
-
-Index = Dim
-Place = tuple["Buffer", Index]  # an element of a buffer
-Factors = tuple[tuple[Place, ...], tuple[Place, ...]]
-"""Left operand of each row of a register tile, and right operand of each column."""
-Valid = Index | None
-"""Number of lanes of a vector that are in bounds, from the first; None: all."""
-
-
-class Buffer(NamedTuple):
-    """Memory passed to a function: elements of one dtype behind one pointer."""
-
-    name: str
-    dtype: str
-
-
-class Value(NamedTuple):
-    """A named value of ``lanes`` elements; one lane is a scalar."""
-
-    name: str
-    dtype: str
-    lanes: int
-
-
-@dataclass(frozen=True)
-class Literal:
-    """Number, the same in every lane."""
-
-    value: Any
-    dtype: str
-    lanes: int
-
-
-Operand = Value | Literal
+from .values import BlockScales as BlockScales
+from .values import Buffer as Buffer
+from .values import Factors as Factors
+from .values import Index as Index
+from .values import Literal as Literal
+from .values import Operand as Operand
+from .values import Place as Place
+from .values import Valid as Valid
+from .values import Value as Value
 
 
 @dataclass(frozen=True)
@@ -71,6 +46,10 @@ class Renaming:
     def valid(self, valid: Valid) -> Valid:
         return None if valid is None else self.index(valid)
 
+    def scales(self, scales: BlockScales) -> BlockScales:
+        left, sums, right = (tuple(map(self.place, places)) for places in (scales.left, scales.sums, scales.right))
+        return replace(scales, left=left, sums=sums, right=right, right_stride=self.index(scales.right_stride))
+
 
 class Uses(NamedTuple):
     """Index arithmetic and buffers that a statement uses. Buffers passed to a function count as read and written.
@@ -85,7 +64,7 @@ class Uses(NamedTuple):
     prefetches: Sequence[Buffer] = ()
 
 
-def _sizes_in(*valid: Valid) -> Iterator[Index]:
+def sizes_in(*valid: Valid) -> Iterator[Index]:
     """Yield those that are known only at run time."""
     return (item for item in valid if isinstance(item, Size))
 
@@ -130,7 +109,7 @@ class Load(BaseStatement):
     stride: Index = 1
 
     def uses(self) -> Uses:
-        return Uses((self.index, self.stride, *_sizes_in(self.valid)), reads=(self.buffer,))
+        return Uses((self.index, self.stride, *sizes_in(self.valid)), reads=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Load:
         place, stride = (by.buffer(self.buffer), by.index(self.index)), by.index(self.stride)
@@ -148,7 +127,7 @@ class Store(BaseStatement):
     stride: Index = 1
 
     def uses(self) -> Uses:
-        return Uses((self.index, self.stride, *_sizes_in(self.valid)), writes=(self.buffer,))
+        return Uses((self.index, self.stride, *sizes_in(self.valid)), writes=(self.buffer,))
 
     def renamed(self, by: Renaming) -> Store:
         place, stride = (by.buffer(self.buffer), by.index(self.index)), by.index(self.stride)
@@ -228,6 +207,7 @@ class Contract(BaseStatement):
         spread: Load left operands, whose k are contiguous, as one vector and broadcast from a register.
         ahead: Distance from the first column to the weights of the next tiles, which a turn over k prefetches. None:
             none.
+        scales: Scales of blocks of k, for weights in blocks. None: sums are not scaled.
         columns: Origin of each column, if products of several lines are one tile.
     """
 
@@ -248,6 +228,7 @@ class Contract(BaseStatement):
     behind: tuple[Factors, ...] = ()
     spread: bool = False
     ahead: Index | None = None
+    scales: BlockScales | None = None
     columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
     @property
@@ -265,7 +246,10 @@ class Contract(BaseStatement):
 
     def uses(self) -> Uses:
         places = [place for left, right in self.factors for place in (*left, *right)]
-        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *_sizes_in(*self.valid, self.ahead))
+        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *sizes_in(*self.valid, self.ahead))
+        if self.scales is not None:
+            places += self.scales.places
+            steps = (*steps, self.scales.right_stride)
         return Uses([*(index for _, index in places), *steps], reads=[buffer for buffer, _ in places])
 
     def renamed(self, by: Renaming) -> Contract:
@@ -280,6 +264,7 @@ class Contract(BaseStatement):
             valid=tuple(map(by.valid, self.valid)),
             ahead=None if self.ahead is None else by.index(self.ahead),
             behind=tuple((tuple(map(by.place, left)), tuple(map(by.place, right))) for left, right in self.behind),
+            scales=None if self.scales is None else by.scales(self.scales),
         )
 
 

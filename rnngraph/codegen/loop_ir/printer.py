@@ -11,6 +11,7 @@ from ...support.stage_text import StageLine, StageText
 from .functions import Function
 from .nodes import (
     Barrier,
+    BlockScales,
     Buffer,
     Call,
     Contract,
@@ -164,6 +165,19 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
         columns_text = ", ".join(_place(*place, 1, valid) for place, valid in zip(right, tile.valid, strict=True))
         step = f"{rows_text} * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
         yield from _wrapped(f"{over}: += {step}", indent + "  ")
+    if tile.scales is not None:
+        yield from _wrapped(_scales_text(tile.scales), indent + "  ")
     if tile.ahead is not None:
         buffer, index = tile.right[0]
         yield from _wrapped(f"meanwhile prefetch {_place(buffer, index + tile.ahead, 1)} and on", indent + "  ")
+
+
+def _scales_text(scales: BlockScales) -> str:
+    rows = ", ".join(_place(*place, 1) for place in scales.left)
+    columns = ", ".join(_place(*place, 1) for place in scales.right)
+    sums = ", ".join(_place(*place, 1) for place in scales.sums)
+    zero = f" minus {scales.zero} * ({sums})[b]" if scales.zero else ""
+    return (
+        f"for b in 0..{scales.blocks} of {scales.steps} steps of {scales.bits} bits{zero}: "
+        f"+= sum * ({rows})[b] * ({columns}) by {dim_text(scales.right_stride)}"
+    )

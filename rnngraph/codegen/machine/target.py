@@ -350,7 +350,7 @@ def twin(target: Target) -> Target:
     """
     here = host()
     if target.name == here.name:
-        return replace(target, triple=here.triple)
+        return target
     return replace(
         target,
         name=f"{target.name} on this machine",

@@ -16,7 +16,7 @@ from ...codegen.loop_ir.nodes import Buffer
 from ...codegen.schedule.emit.ticks import COPY, PACK, TABLE, WAIT, WORK, Ticks, Timed
 from ...ir.graph import Node, topological
 from ...ir.node import INSTRUCTION
-from ...ir.ops import OPS
+from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...support.errors import Where
 from .floors import Floor, bound_of, floor_of
 from .limits import Limits
@@ -194,7 +194,7 @@ def name_of(timed: Timed) -> str:
     if timed.kind != WORK or timed.plan is None:
         return timed.text.partition("  ")[0]
     nodes = timed.nodes
-    count = sum(node.op == "matmul" for node in nodes)
+    count = sum(node.op in MATRIX_PRODUCTS for node in nodes)
     words = [f"{count} product{'s' * (count > 1)}"] if count else []
     words += dict.fromkeys(node.op for node in nodes if OPS[node.op].cost != INSTRUCTION)
     last = next((node for node in reversed(nodes) if node.name), nodes[-1])

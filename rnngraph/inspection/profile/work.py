@@ -19,10 +19,10 @@ from ...codegen.kernels.product_plan import dot_width_of
 from ...codegen.loop_ir.nodes import Buffer
 from ...codegen.schedule.emit.ticks import COPY, PACK, Timed
 from ...ir.graph import Node
-from ...ir.ops import OPS
+from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.types import ITEM_BYTES, Dim, TensorType, evaluate, product
 
-PRODUCTS = ("matmul", "outer_sum")
+PRODUCTS = (*MATRIX_PRODUCTS, "outer_sum")
 """Ops whose work is multiply-adds; other contractions add up what they read."""
 PICKS = ("slice", "gather")
 """Ops that read only their result's elements of the first operand."""
@@ -127,7 +127,7 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
     members = _computed(timed.nodes, timed.memory)
     products = tuple(_products([node for node in members if node.op in PRODUCTS], sizes))
     elements = tuple(_elementwise(members, sizes))
-    rights = {item.node.operands[1] for item in products if item.node.op == "matmul" and item.weights}
+    rights = {item.node.operands[1] for item in products if item.node.op in MATRIX_PRODUCTS and item.weights}
     picked = {node.operands[0]: node for node in members if node.op in PICKS}
     readers = {operand: node for node in reversed(members) for operand in node.operands}
     read = [node for node in values_read(members, timed.memory) if node not in rights and _is_tensor(node)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 
 from ..graph import Graph, Node
+from ..node import MATRIX_PRODUCTS
 from ..scan import ScanParts
 from ..types import Dim, Shape, Size, size, symbols_of
 
@@ -36,7 +37,7 @@ def attended_sizes(graph: Graph) -> set[str]:
 
     Symbols that count rows of states are excluded.
     """
-    columns = [node.shape[-1] for node in graph.walk() if node.op == "matmul"]
+    columns = [node.shape[-1] for node in graph.walk() if node.op in MATRIX_PRODUCTS]
     return set().union(*map(symbols_of, columns)).difference(*map(symbols_of, state_rows(graph)))
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..axis_maps import Fate, Indexed, Kept, Mixed, Reduced, Spread
 from ..graph import Graph
-from ..node import OPS, Linear, Node
+from ..node import MATRIX_PRODUCTS, OPS, Linear, Node
 from ..types import Shape, TensorType
 from .by_size import counts
 
@@ -75,7 +75,11 @@ def adds_up(node: Node) -> bool:
 
     Sums of vectors and matmuls are excluded, because they are computed in one pass.
     """
-    if not node.operands or node.op == "matmul" or (node.op == "reduce_sum" and node.operands[0].tensor.rank < 2):
+    if (
+        not node.operands
+        or node.op in MATRIX_PRODUCTS
+        or (node.op == "reduce_sum" and node.operands[0].tensor.rank < 2)
+    ):
         return False
     return all(_is_summed(node, number) for number in range(len(node.operands)))
 

@@ -62,6 +62,10 @@ def matmul(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.nd
         return value + arrays[2] if len(arrays) == 3 else value
 
 
+def block_matmul(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    return narrow.block_product(arrays, attributes["block"], attributes["zero"])
+
+
 def outer_sum(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
     left, right = (array.reshape(prod(array.shape[:-1]), array.shape[-1]) for array in arrays)
     with np.errstate(all="ignore"):

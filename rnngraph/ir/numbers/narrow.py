@@ -5,6 +5,8 @@ NumPy has no bfloat16, which is a float32 without its lower 16 bits. A rounded f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
@@ -57,3 +59,23 @@ def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
         left, right = left.astype(np.int32), right.astype(np.int32)
     with np.errstate(all="ignore"):
         return np.asarray(left @ right)
+
+
+def block_product(arrays: Sequence[np.ndarray], block: int, zero: int) -> np.ndarray:
+    """Return the value of ``block_matmul``: exact sums of ``block`` products each, scaled and added in order.
+
+    Args:
+        arrays: Activations, weights, the scales of both, and sums of the blocks of activations.
+        block: Number of products in a sum.
+        zero: Stored value of a weight of 0.
+    """
+    left, right, left_scales, right_scales, sums = arrays
+    activations, weights = left.astype(np.int32), right.astype(np.int32)
+    total = np.zeros((*left.shape[:-1], right.shape[1]), np.float32)
+    with np.errstate(all="ignore"):
+        for number in range(len(right_scales)):
+            part = slice(number * block, (number + 1) * block)
+            scale = left_scales[..., number : number + 1] * right_scales[number]
+            whole = activations[..., part] @ weights[part] - zero * sums[..., number : number + 1]
+            total += whole.astype(np.float32) * scale
+    return total

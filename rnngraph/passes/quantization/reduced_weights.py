@@ -16,6 +16,7 @@ from ...ir.graph import Graph, Node, rewrite, symbols_of_node, with_body
 from ...ir.scan import ScanParts
 from ...ir.types import ITEM_BYTES
 from ...support.records import dataclass
+from .block_products import BITS, Blocks
 from .narrow_products import BFloat16, Bytes, Int8, Narrowing, Weight, Widened
 
 MAX_DEPTH = 1 << 16
@@ -30,7 +31,7 @@ class NarrowKind:
     """How weights of one kind are multiplied on one target.
 
     Attributes:
-        form: ``bfloat16`` or ``int8``.
+        form: ``bfloat16``, ``int8``, ``int8_blocks`` or ``int4``.
         dots: The target multiplies narrow numbers. False: weights are widened as they are read.
         split: Activations keep 16 bits, in two parts. False: 8 bits.
         bytes: Dtype of 8-bit activations beside int8 weights, ``uint8`` or ``int8``; empty if there are none.
@@ -47,6 +48,8 @@ class NarrowKind:
 
     def narrowing(self) -> Narrowing:
         """Return the rewriting of products of this kind for one graph."""
+        if self.form in BITS:
+            return Blocks(self.form, self.bytes == "uint8")
         if self.bytes:
             return Bytes(self.bytes)
         if not self.dots:
@@ -162,7 +165,7 @@ class ReducedWeights:
 
 
 def _width(kind: NarrowKind) -> tuple[int, int]:
-    return ITEM_BYTES[kind.form], kind.least_weights
+    return BITS[kind.form] if kind.form in BITS else 8 * ITEM_BYTES[kind.form], kind.least_weights
 
 
 def _multiplies_weight(node: Node, weights: Sources) -> bool:

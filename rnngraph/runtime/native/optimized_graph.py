@@ -12,7 +12,7 @@ import numpy as np
 from ...ir.axes.by_size import attended_sizes, lengths_of
 from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.graph import Graph, with_sizes
-from ...ir.ops import OPS
+from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.types import Dim, TensorType, evaluate, symbols_of
 from ...passes.pipeline import Pass, forbidden, meaning, optimization, run
 from ...passes.recomputation.recompute import Recompute
@@ -47,7 +47,7 @@ def ordered_sizes(graph: Graph) -> set[str]:
     """
     found: set[str] = set()
     for node in graph.walk():
-        if node.op == "matmul":
+        if node.op in MATRIX_PRODUCTS:
             found |= symbols_of(node.operands[0].shape[-1]) | symbols_of(node.shape[-1])
         elif OPS[node.op].kind == "reduction" and node.operands[0].tensor.rank - 1 in node["axes"]:
             found |= symbols_of(node.operands[0].shape[-1])

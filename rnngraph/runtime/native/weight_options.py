@@ -14,12 +14,13 @@ from typing import Any
 
 from ...codegen.machine.target import Target
 from ...passes.lowering.lowered import Lowered
+from ...passes.quantization.block_products import BITS
 from ...passes.quantization.reduced_weights import NarrowKind, ReducedWeights
 from ...support.api_guard import api
 from ...support.arguments import flag, one_of
 from ...support.errors import ArgumentError, DtypeError, shown
 
-WEIGHTS = ("float32", "bfloat16", "int8")
+WEIGHTS = ("float32", "bfloat16", "int8", "int8_blocks", "int4")
 ACTIVATIONS = ("float32", "bfloat16", "int8")
 ANY = "*"
 
@@ -30,7 +31,7 @@ class Narrow:
     """Number format of weights, for ``weights=`` of ``rg.compile`` and ``rg.load``.
 
     Attributes:
-        kind: ``"float32"``, ``"bfloat16"`` or ``"int8"``.
+        kind: ``"float32"``, ``"bfloat16"``, ``"int8"``, ``"int8_blocks"`` or ``"int4"``.
         force: Also convert weights that are too small to be faster, to save memory.
     """
 
@@ -128,6 +129,9 @@ def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind 
     """Return how weights of a format are multiplied on a target; None for float32."""
     if narrow.kind == "float32":
         return None
+    if narrow.kind in BITS:
+        kind = NarrowKind(narrow.kind, dots=True, split=False, bytes=target.byte_activations)
+        return replace(kind, least_depth=1, least_weights=1) if narrow.force else kind
     split = activations != narrow.kind
     of_bytes = target.byte_activations if narrow.kind == "int8" and not split else ""
     kind = NarrowKind(narrow.kind, bool(of_bytes) or narrow.kind in target.dots, split, of_bytes)

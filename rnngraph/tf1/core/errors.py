@@ -1,4 +1,4 @@
-"""``tf.errors``: TensorFlow's errors of a run, as subclasses of rnngraph's."""
+"""TensorFlow's errors of a run, as errors of ours: ``tf.errors``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ...support.errors import RnnGraphError
 
 
 class OpError(RnnGraphError, RuntimeError):
-    """Base of the errors of a run."""
+    """Base of what a run raises."""
 
 
 class FailedPreconditionError(OpError):
@@ -14,12 +14,12 @@ class FailedPreconditionError(OpError):
 
 
 class NotFoundError(OpError, LookupError):
-    """A file lacks a requested name."""
+    """A file does not have what is asked for."""
 
 
 class InvalidArgumentError(OpError, ValueError):
-    """A run receives an invalid value."""
+    """A run is given what it can't take."""
 
 
 class OutOfRangeError(OpError, ValueError):
-    """An iterator or a queue has no further element."""
+    """There is no more of what is asked for."""

@@ -1,4 +1,4 @@
-"""Dtypes, and checks of arguments, for all of ``tf1``."""
+"""What the parts of ``tf1`` share: dtypes, and arguments that are refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALIASES = {"float": "float32", "double": "float64", float: "float32", int: "int
 
 
 class DType(str):
-    """Dtype of ``tf``, such as ``tf.float32``, with TensorFlow's attributes."""
+    """``tf.float32`` and others: the name of a dtype, with what TensorFlow's have."""
 
     __slots__ = ()
 
@@ -29,27 +29,27 @@ class DType(str):
 
     @property
     def name(self) -> str:
-        """Name of the dtype."""
+        """The name."""
         return str(self)
 
     @property
     def as_numpy_dtype(self) -> type[Any]:
-        """Scalar type of NumPy."""
+        """NumPy's type."""
         return np.dtype(str(self)).type
 
     @property
     def base_dtype(self) -> DType:
-        """The dtype itself."""
+        """Itself."""
         return self
 
     @property
     def is_floating(self) -> bool:
-        """True for floating-point types."""
+        """Whether it is of floats."""
         return str(self).startswith("float")
 
     @property
     def is_integer(self) -> bool:
-        """True for integer types."""
+        """Whether it is of ints."""
         return str(self).startswith("int")
 
     @property
@@ -59,50 +59,50 @@ class DType(str):
 
 
 class NarrowInt(DType):
-    """Narrow integer type, such as ``tf.uint8``. Its values are stored as int32."""
+    """``tf.uint8`` and others: ints of fewer bits, which are held as int32."""
 
     @api
     def __new__(cls, name: str) -> NarrowInt:
-        dtype = str.__new__(cls, "int32")
-        dtype.numpy_dtype = np.dtype(name)
-        return dtype
+        made = str.__new__(cls, "int32")
+        made.held = np.dtype(name)
+        return made
 
-    numpy_dtype: np.dtype[Any]
+    held: np.dtype[Any]
 
     @property
     def name(self) -> str:
-        """Name of the dtype."""
-        return self.numpy_dtype.name
+        """The name."""
+        return self.held.name
 
 
 float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
 int8, uint8, int16, uint16 = (NarrowInt(name) for name in NARROW)
 bool_ = DType("bool")
 string = DType("string")
-"""Dtype of strings, which datasets carry. The only Tensor of this dtype is the handle of a feedable iterator."""
+"""Dtype of texts, which datasets carry. Of Tensors only the handle of a feedable iterator has it."""
 newaxis = None
 
 
 def cast_to(x: Any, dtype: Any) -> Tensor:
-    """Convert x to a dtype. Narrow integers keep the lowest bits."""
-    converted = functions.cast(x, dtype_name(dtype))
+    """x in a dtype that a program gives; narrow ints are what is left of others' lowest bits."""
+    found = functions.cast(x, dtype_name(dtype))
     if not isinstance(dtype, NarrowInt):
-        return converted
-    limits = np.iinfo(dtype.numpy_dtype)
+        return found
+    limits = np.iinfo(dtype.held)
     low, count = int(limits.min), int(limits.max) - int(limits.min) + 1
-    shifted = converted - low
+    shifted = found - low
     left = shifted - functions.cast(functions.cast(shifted, "float64") / count, "int32") * count
     return functions.where(functions.less(left, 0), left + count, left) + low
 
 
 @api
 def as_dtype(type_value: Any) -> DType:
-    """Return the dtype of anything that TensorFlow accepts as one."""
+    """A dtype from all that TensorFlow takes for one."""
     return DType(dtype_name(type_value))
 
 
 def dtype_name(dtype: Any) -> str:
-    """Return the name of a dtype: of ``tf.float32``, "float", float or np.float32, it is "float32"."""
+    """A dtype's name from all that TensorFlow takes for one: ``tf.float32``, "float", float, np.float32."""
     if isinstance(dtype, NarrowInt):
         return "int32"
     if isinstance(dtype, str | type) and dtype in _ALIASES:
@@ -110,14 +110,14 @@ def dtype_name(dtype: Any) -> str:
     return check_dtype(np.dtype(dtype) if isinstance(dtype, type) else dtype)
 
 
-def initializer_from(value: Any) -> Any:
-    """Return an initializer: ``given`` itself, or what TensorFlow's function ``given`` creates."""
-    initializer = value() if getattr(value, "makes_initializer", False) else value
-    return getattr(initializer, "initializer", initializer)
+def initializer_from(given: Any) -> Any:
+    """An initializer, of what programs give for one: itself, or the function of TensorFlow's that makes it."""
+    made = given() if getattr(given, "makes_initializer", False) else given
+    return getattr(made, "initializer", made)
 
 
 def refuse(what: Any, remedy: str, **options: Any) -> None:
-    """Raise an error for the first option that is not None."""
+    """An error for the first option that is not None."""
     for name, value in options.items():
         if value is not None:
             raise ArgumentError(f"{what}: {name}={value!r} is not offered; {remedy}")

@@ -1,4 +1,4 @@
-"""``tf.control_dependencies``: which operations run before which Tensors."""
+"""Which operations run before which Tensors: ``tf.control_dependencies``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from .branch import Branch
 class Order:
     """Base of a graph: the operations that run before its Tensors, by node.
 
-    Attributes:
-        collections: Collections by name. ``control_inputs`` has the operations of open blocks.
-        steps: Scopes of the steps that are being traced, the innermost last.
-        within: Owner of variables while a step of a loop is declared.
-        branch: Function of ``tf.cond`` or ``tf.case`` that is being declared.
+    collections: by name; ``control_inputs`` has the operations of the blocks that are open. steps: what parameters of
+    the steps are made with that are being traced, the innermost last. within: while a step of a loop is declared, what
+    owns variables in it. branch: of the function of ``tf.cond`` or ``tf.case`` that is declared.
     """
 
     def __init__(self) -> None:
@@ -32,31 +30,29 @@ class Order:
         self.branch: Branch | None = None
 
     def branch_read(self) -> Branch | None:
-        """Branch that is being declared; None in a step of a loop inside it."""
-        branch = self.branch
-        return branch if branch is not None and branch.depth == len(self.steps) else None
+        """The branch that is declared; None within a step of a loop of it."""
+        found = self.branch
+        return found if found is not None and found.depth == len(self.steps) else None
 
-    def following(self, result: Any, operands: Iterable[Any], inner: bool = True) -> Any:
-        """Return a nest of Tensors before which the open operations of ``tf.control_dependencies`` run.
+    def following(self, result: Any, given: Iterable[Any], inner: bool = True) -> Any:
+        """The Tensors of a nest, before which the operations of ``tf.control_dependencies`` run.
 
-        Args:
-            result: The nest.
-            given: Its operands. A Tensor that is an operand is replaced by a copy.
-            inner: True if the nodes between operands and results were also declared after the operations.
+        given: what it is made of. A Tensor that is given is replaced by another one of its value.
+        inner: whether all that stands between the nest and what is given was declared behind the operations too.
         """
-        known = {tensor.node for tensor in _tensors_in(operands)}
+        known = {tensor.node for tensor in _tensors_in(given)}
         return _mapped(result, lambda tensor: self._following(tensor, known, inner))
 
-    def _following(self, tensor: Tensor, operands: set[Node], inner: bool) -> Tensor:
+    def _following(self, tensor: Tensor, given: set[Node], inner: bool) -> Tensor:
         node = tensor.node
-        if node in operands or node in self.after or node.op in ("parameter", "input", "constant"):
+        if node in given or node in self.after or node.op in ("parameter", "input", "constant"):
             tensor = build("reshape", tensor, shape=tensor.type.shape)
         first = self.collections["control_inputs"]
         self.require(tensor, first)
         pending = list(tensor.node.operands)
         while pending:
             node = pending.pop()
-            if node in operands or node in self.after or not node.operands:
+            if node in given or node in self.after or not node.operands:
                 continue
             if node.op == "driver" or any(operand.op == "parameter" for operand in node.operands):
                 self.after[node] = first
@@ -66,7 +62,7 @@ class Order:
 
     @contextmanager
     def own_order(self) -> Iterator[None]:
-        """Trace a step that runs as a whole after the open operations of ``tf.control_dependencies``."""
+        """While a step is declared, which runs as a whole behind the operations of ``tf.control_dependencies``."""
         outer = self.collections["control_inputs"]
         self.collections["control_inputs"] = []
         try:
@@ -75,44 +71,44 @@ class Order:
             self.collections["control_inputs"] = outer
 
     def require(self, tensor: Tensor, operations: Iterable[Any]) -> None:
-        """Make operations run whenever a Tensor is computed. Raises in steps of loops and in branches."""
-        required = list(operations)
+        """Have operations run wherever a Tensor is computed. Refused in steps of loops and in branches."""
+        found = list(operations)
         if (self.within is not None or self.steps or self.branch is not None) and any(
-            self.within is not None or self.steps or item.branch is not None for item in required
+            self.within is not None or self.steps or item.branch is not None for item in found
         ):
             raise NotOfferedError(
-                f"{required[0]!r} would run in a step of a loop, or in one branch, which is not offered; run it "
-                f"in a session.run of its own, or after the loop ({GUIDE})",
+                f"{found[0]!r} would run within a step of a loop, or in one branch only, which is not offered; run it "
+                f"in a session.run of its own, or behind the loop ({GUIDE})",
                 user_line(),
             )
-        self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *required))]
+        self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *found))]
 
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:
-        """Return the operations that run when Tensors are computed, including operands of gradients among them."""
+        """Operations that run where Tensors are computed, and what gradients among these are made of."""
         if not self.after:
             return []
-        required: dict[Any, None] = {}
+        found: dict[Any, None] = {}
         pending, done = list(nodes), set[Node]()
         while pending:
             order = topological(pending, known=done)
             done.update(order)
-            required.update((item, None) for node in order for item in self.after.get(node, ()))
+            found.update((item, None) for node in order for item in self.after.get(node, ()))
             derivatives = (node.get("gradient") for node in order if node.op == "input")
             losses = [item.loss.node for item in derivatives if item is not None]
             pending = [needed for loss in losses for needed in needed_by_gradients(loss)]
-        return list(required)
+        return list(found)
 
 
 PASSING = frozenset({"add", "sub", "neg", "mul", "div", "cast", "reshape", "broadcast", "transpose", "reduce_sum"})
-"""Ops whose gradients TensorFlow computes without their values, if sizes are known and factors are constants."""
+"""Ops whose gradients TensorFlow makes without their values, where sizes are known and factors are constants."""
 
 
 BY_OPERANDS = PASSING | {"square", "log", "log1p", "abs", "sin", "cos", "matmul", "select", "concat", "slice"}
-"""Ops whose gradients TensorFlow computes from their operands, and not from their values."""
+"""Ops whose gradients TensorFlow makes of their operands, and not of their values."""
 
 
 def needed_by_gradients(loss: Node) -> list[Node]:
-    """Return the nodes whose values TensorFlow computes for the gradients of a loss, often without the loss itself."""
+    """Nodes whose values TensorFlow computes for the gradients of a loss. The loss itself is often none of them."""
     needed: list[Node] = []
     pending, seen = [loss], set[Node]()
     while pending:
@@ -131,7 +127,7 @@ def needed_by_gradients(loss: Node) -> list[Node]:
 
 
 def _tensors_in(items: Iterable[Any]) -> Iterator[Tensor]:
-    """Yield the Tensors of nests of lists, tuples and dicts."""
+    """Tensors of nests of lists, tuples and dicts."""
     pending = [*items]
     while pending:
         item = pending.pop()
@@ -144,7 +140,7 @@ def _tensors_in(items: Iterable[Any]) -> Iterator[Tensor]:
 
 
 def _mapped(nest: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """Return a nest with a function applied to its Tensors."""
+    """A nest with what a function makes of its Tensors."""
     if isinstance(nest, Tensor):
         return function(nest)
     if isinstance(nest, dict):

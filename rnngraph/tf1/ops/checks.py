@@ -1,4 +1,4 @@
-"""``tf.Assert`` and kin: operations that fail if a condition does not hold."""
+"""``tf.Assert`` and kin: operations that fail where a condition does not hold."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ from ..core.names import dtype_name
 from ..core.operations import Operation
 
 MAX_SHOWN = 3
-"""Maximum number of an array's entries in an error, as in TensorFlow."""
+"""Numbers of an array that an error shows, as TensorFlow does by default."""
 
 
 class Check(Operation):
-    """Operation that fails a run if a condition does not hold.
+    """Fails a run in which a condition does not hold.
 
-    Attributes:
-        condition: A bool Tensor.
-        shown_values: Tensors whose values the error shows.
+    condition: a bool Tensor; shown_values: Tensors whose values the error shows.
     """
 
     def __init__(self, condition: Tensor, message: str, shown_values: Sequence[Any], limit: int, name: str) -> None:
@@ -53,7 +51,7 @@ def _text(array: np.ndarray, limit: int) -> str:
 
 @api
 def assert_that(condition: Any, data: Any, summarize: int | None = None, name: str | None = None) -> Operation:
-    """``tf.Assert``: fail if a condition does not hold, with the values of ``data``."""
+    """``tf.Assert``: fail where a condition does not hold, with the values of ``data``."""
     parts = list(data) if isinstance(data, list | tuple) else [data]
     return Check(as_tensor(condition), "", parts, summarize or MAX_SHOWN, name or "Assert")
 
@@ -62,13 +60,9 @@ def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) 
     """Return the function that compares two Tensors, elementwise."""
 
     def check(
-        x: Any,
-        y: Any,
-        data: Any = None,
-        summarize: int | None = None,
-        message: str | None = None,
+        x: Any, y: Any, data: Any = None, summarize: int | None = None, message: str | None = None,
         name: str | None = None,
-    ) -> Operation:
+    ) -> Operation:  # fmt: skip
         one, other = pair(x, y)
         return _checked(relation(one, other), words, [one, other], data, summarize, message, name or label)
 
@@ -95,15 +89,10 @@ def _named(function: Callable[..., Operation], label: str, text: str) -> Callabl
 
 
 def _checked(
-    condition: Tensor,
-    words: str,
-    operands: Sequence[Tensor],
-    data: Any,
-    limit: int | None,
-    message: str | None,
+    condition: Tensor, words: str, operands: Sequence[Tensor], data: Any, limit: int | None, message: str | None,
     name: str,
-) -> Operation:
-    """Return the operation. Raises ``InvalidArgumentError`` at once if constants fail."""
+) -> Operation:  # fmt: skip
+    """Return the operation. Raises ``InvalidArgumentError`` at once where constants fail."""
     text = f"{message + ' ' if message else ''}Condition x {words}{' y' if len(operands) > 1 else ''} did not hold."
     if all(item.node.op == "constant" for item in operands):
         values = [item.node["value"] for item in operands]
@@ -115,17 +104,9 @@ def _checked(
 
 
 _OF_CONSTANTS: dict[str, Callable[..., Any]] = {
-    "==": np.equal,
-    "!=": np.not_equal,
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "> 0": np.greater,
-    "< 0": np.less,
-    ">= 0": np.greater_equal,
-    "<= 0": np.less_equal,
-}
+    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+    "> 0": np.greater, "< 0": np.less, ">= 0": np.greater_equal, "<= 0": np.less_equal,
+}  # fmt: skip
 
 
 assert_equal = _comparison(functions.equal, "assert_equal", "==")
@@ -140,13 +121,13 @@ assert_non_negative = _sign(operator.ge, "assert_non_negative", ">=")
 assert_non_positive = _sign(operator.le, "assert_non_positive", "<=")
 
 
-# Checks at declaration ----------------------------------------------------------------------------------
+# What is known while declaring ------------------------------------------------------------------------
 
 
-def _known(is_right: bool, x: Any, words: str, message: str | None, name: str) -> Operation:
-    """Return an operation that does nothing. Raises ``ShapeError`` at once if a Tensor's type is wrong."""
+def _known(is_right: bool, x: Any, wanted: str, message: str | None, name: str) -> Operation:
+    """Return an operation that does nothing. Raises ``ShapeError`` at once where a Tensor is not as wanted."""
     if not is_right:
-        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {words}".strip())
+        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {wanted}".strip())
     return _nothing(name)
 
 
@@ -163,7 +144,7 @@ def assert_rank(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` if a Tensor has another rank."""
+    """Raise ``ShapeError`` where a Tensor has another number of axes."""
     is_right = as_tensor(x).rank == int(rank)
     return _known(is_right, x, f"rank {rank}", message, name or "assert_rank")
 
@@ -177,7 +158,7 @@ def assert_rank_at_least(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` if a Tensor has a lower rank."""
+    """Raise ``ShapeError`` where a Tensor has fewer axes."""
     is_right = as_tensor(x).rank >= int(rank)
     return _known(is_right, x, f"rank at least {rank}", message, name or "assert_rank_at_least")
 
@@ -191,14 +172,14 @@ def assert_rank_in(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` if a Tensor's rank is not in a list."""
+    """Raise ``ShapeError`` where a Tensor's number of axes is not in a list."""
     is_right = as_tensor(x).rank in [int(rank) for rank in ranks]
     return _known(is_right, x, f"a rank in {list(ranks)}", message, name or "assert_rank_in")
 
 
 @api
 def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """Raise ``DtypeError`` if a Tensor has another dtype."""
+    """Raise ``DtypeError`` where a Tensor has another dtype."""
     if as_tensor(tensor).dtype != dtype_name(tf_type):
         raise DtypeError(f"{message or ''} {as_tensor(tensor)!r} must be of {dtype_name(tf_type)}".strip())
     return _nothing(name or "assert_type")
@@ -206,7 +187,7 @@ def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str
 
 @api
 def assert_integer(x: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """Raise ``DtypeError`` if a Tensor is not of integers."""
+    """Raise ``DtypeError`` where a Tensor is not of ints."""
     if as_tensor(x).dtype not in INTEGERS:
         raise DtypeError(f"{message or ''} {as_tensor(x)!r} must be of ints".strip())
     return _nothing(name or "assert_integer")

@@ -1,4 +1,4 @@
-"""``tf.logging``: messages of the logger ``tensorflow``, on standard error."""
+"""``tf.logging``: messages of the logger that is named ``tensorflow``, on the error output."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from ...support.arguments import whole_number
 from ...support.errors import DtypeError, shown
 
 DEBUG, INFO, WARN, ERROR, FATAL = (
-    _logging.DEBUG,
-    _logging.INFO,
-    _logging.WARNING,
-    _logging.ERROR,
-    _logging.CRITICAL,
-)
+    _logging.DEBUG, _logging.INFO, _logging.WARNING, _logging.ERROR, _logging.CRITICAL,
+)  # fmt: skip
 
 
 class _ErrorOutput(_logging.StreamHandler[Any]):
-    """Handler that writes to the present standard error."""
+    """Writes to what is the error output at the time."""
 
     def emit(self, record: _logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -28,23 +24,23 @@ class _ErrorOutput(_logging.StreamHandler[Any]):
 
 
 def _logger() -> _logging.Logger:
-    """Return the logger. It writes by itself if the program has set up no logging."""
-    logger = _logging.getLogger("tensorflow")
-    if not logger.handlers and not _logging.getLogger().handlers:
+    """The logger; it writes by itself where the program has set up no logging."""
+    found = _logging.getLogger("tensorflow")
+    if not found.handlers and not _logging.getLogger().handlers:
         handler = _ErrorOutput()
         handler.setFormatter(_logging.Formatter(_logging.BASIC_FORMAT))
-        logger.addHandler(handler)
-    return logger
+        found.addHandler(handler)
+    return found
 
 
 @api
 def log(level: Any, msg: Any, *args: Any, **options: Any) -> None:
-    """Log a message at a level."""
+    """A message of a level."""
     _logger().log(whole_number(level, "a level"), _checked(msg, args), *args)
 
 
 def _checked(msg: Any, args: tuple[Any, ...]) -> Any:
-    """Return a formatted message. Raise if the arguments do not fit it."""
+    """A message, whose arguments must fit it."""
     try:
         if args:
             str(msg) % (args[0] if len(args) == 1 and isinstance(args[0], dict) and args[0] else args)
@@ -57,19 +53,19 @@ def _checked(msg: Any, args: tuple[Any, ...]) -> Any:
 
 @api
 def debug(msg: Any, *args: Any, **options: Any) -> None:
-    """Log a message at level DEBUG."""
+    """A message for who looks for a mistake."""
     log(DEBUG, msg, *args)
 
 
 @api
 def info(msg: Any, *args: Any, **options: Any) -> None:
-    """Log a message at level INFO."""
+    """A message of what goes on."""
     log(INFO, msg, *args)
 
 
 @api
 def warn(msg: Any, *args: Any, **options: Any) -> None:
-    """Log a message at level WARN."""
+    """A message of what may be wrong."""
     log(WARN, msg, *args)
 
 
@@ -78,35 +74,35 @@ warning = warn
 
 @api
 def error(msg: Any, *args: Any, **options: Any) -> None:
-    """Log a message at level ERROR."""
+    """A message of what is wrong."""
     log(ERROR, msg, *args)
 
 
 @api
 def fatal(msg: Any, *args: Any, **options: Any) -> None:
-    """Log a message at level FATAL."""
+    """A message of what ends a program."""
     log(FATAL, msg, *args)
 
 
 @api
 def vlog(level: Any, msg: Any, *args: Any, **options: Any) -> None:
-    """Log a message at a level."""
+    """As ``log``."""
     log(level, msg, *args)
 
 
 @api
 def set_verbosity(v: Any) -> None:
-    """Set the minimum level of messages, such as ``tf.logging.INFO``."""
+    """The level from which on messages are written: ``tf.logging.INFO`` and others."""
     names = _logging.getLevelNamesMapping()
     _logger().setLevel(names[v] if isinstance(v, str) and v in names else whole_number(v, "a level", 0))
 
 
 @api
 def get_verbosity() -> int:
-    """Return the minimum level of messages."""
+    """That level."""
     return _logger().getEffectiveLevel()
 
 
 @api
 def flush() -> None:
-    """Do nothing: messages are written at once."""
+    """Nothing is kept back."""

@@ -1,11 +1,11 @@
-"""Graphs for TensorBoard (``GraphDef``), and arrays as pictures (PNG)."""
+"""A graph as TensorBoard draws it (``GraphDef``), and numbers as pictures (PNG)."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from ...declare.tensor import Tensor
 from ...ir.graph import Node, topological
 from ...ir.node import Namer
 from ...ir.types import TensorType
-from ...storage.protobuf import Field
 from ..core.graph import Graph
 from ..core.operations import Operation
 from ..core.variable import Variable
@@ -25,67 +24,67 @@ _NAMES = {"input": "Placeholder", "parameter": "VariableV2", "constant": "Const"
 class ListValue(Message):
     """``AttrValue.ListValue``."""
 
-    FIELDS: ClassVar[dict[str, Field]] = {"shape": messages(7, Shape)}
+    FIELDS = {"shape": messages(7, Shape)}  # noqa: RUF012
 
 
 class AttrValue(Message):
-    """Value of an attribute: a list of shapes."""
+    """An attribute: a list of shapes."""
 
-    FIELDS: ClassVar[dict[str, Field]] = {"list": message(1, ListValue)}
+    FIELDS = {"list": message(1, ListValue)}  # noqa: RUF012
 
 
 class Attr(Message):
-    """Attribute with its name."""
+    """An attribute and its name."""
 
-    FIELDS: ClassVar[dict[str, Field]] = {"key": text(1), "value": message(2, AttrValue)}
+    FIELDS = {"key": text(1), "value": message(2, AttrValue)}  # noqa: RUF012
 
 
 class NodeDef(Message):
-    """Node of a graph."""
+    """A node."""
 
-    FIELDS: ClassVar[dict[str, Field]] = {"name": text(1), "op": text(2), "input": raws(3), "attr": messages(5, Attr)}
+    FIELDS = {"name": text(1), "op": text(2), "input": raws(3), "attr": messages(5, Attr)}  # noqa: RUF012
 
 
 class GraphDef(Message):
-    """Graph as TensorBoard reads it."""
+    """A graph."""
 
-    FIELDS: ClassVar[dict[str, Field]] = {"node": messages(1, NodeDef)}
+    FIELDS = {"node": messages(1, NodeDef)}  # noqa: RUF012
 
 
 def graph_def(graph: Graph) -> bytes:
-    """Return a graph's declarations, node by node, for TensorBoard. Names are the program's where it set some."""
-    labels, roots = _named(graph)
+    """What a graph declares, node by node, as TensorBoard reads it. Names are the program's where it gave some."""
+    given, roots = _named(graph)
     order = [node for node in topological(roots) if node.op != "get"]
     names: dict[Node, str] = {}
-    namer = Namer({*labels.values()})
-    definition = GraphDef()
+    namer = Namer({*given.values()})
+    made = GraphDef()
     for node in order:
-        names[node] = labels.get(node) or namer(_usual(node))
+        names[node] = given.get(node) or namer(_usual(node))
         inputs = [names[_source(item)] for item in node.operands]
         attributes = [Attr(key="_output_shapes", value=AttrValue(list=ListValue(shape=_shapes(node))))]
-        definition.node.add(name=names[node], op=_op(node), input=inputs, attr=attributes)
+        made.node.add(name=names[node], op=_op(node), input=inputs, attr=attributes)
     for name, item in graph.named.items():
         if isinstance(item, Operation):
             inputs = [names[_source(tensor.node)] for tensor in item.needs() if _source(tensor.node) in names]
-            definition.node.add(name=name, op=item.type, input=inputs)
-    return definition.SerializeToString()
+            made.node.add(name=name, op=item.type, input=inputs)
+    return made.SerializeToString()
 
 
 def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
-    """Return the names of nodes, and the nodes from which all others are reached."""
+    """Names of nodes, and nodes that all others are reached from."""
     variables: dict[Any, str] = {item.spec: item.full for item in graph.all_variables() if isinstance(item, Variable)}
     tensors: list[Tensor] = [*graph.owners, *(item for item in graph.named.values() if isinstance(item, Tensor))]
     tensors += [tensor for item in graph.named.values() if isinstance(item, Operation) for tensor in item.needs()]
     roots = [tensor.node for tensor in tensors if not any(item.get("body") for item in topological([tensor.node]))]
-    names = {_source(item.node): name for name, item in graph.named.items() if isinstance(item, Tensor)}
+    given = {_source(item.node): name for name, item in graph.named.items() if isinstance(item, Tensor)}
     for node in topological(roots):
         if node.op == "parameter":
-            names[node] = variables.get(node["slot"], str(node["label"]))
-    return names, roots
+            given[node] = variables.get(node["slot"], str(node["label"]))
+    return given, roots
 
 
 def _source(node: Node) -> Node:
-    """Return the node of a value; of a driver's result, the driver."""
+    """What gives a value: of a driver's results the driver."""
     return node.operands[0] if node.op == "get" else node
 
 
@@ -103,7 +102,7 @@ def _shapes(node: Node) -> list[Shape]:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """Return a picture of bytes [height, width, 1, 3 or 4] as a PNG file (ISO/IEC 15948)."""
+    """A picture [height, width, 1, 3 or 4] of bytes as a PNG file (ISO/IEC 15948)."""
     height, width, channels = pixels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, width * channels)], 1)
     head = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Entries of the table: for a path under ``tf`` an object, a module, or what to use instead."""
+"""What the table says of a path under ``tf``: an object of ours, a module, or what to use instead."""
 
 from __future__ import annotations
 
@@ -14,34 +14,24 @@ from ...declare.functions.elementary import angles, hyperbolic, logarithms, norm
 
 FOLDER = Path(__file__).parent
 ROOT = "tf"
-"""Name of ``tf`` itself in the table."""
+"""The name of ``tf`` itself in the table."""
 
 OFFERED = (
-    functions,
-    layers,
-    normalization,
-    activations,
-    angles,
-    hyperbolic,
-    logarithms,
-    normal,
-    numbers,
-    powers,
-    remainders,
-)
-"""Modules whose functions have their own names in ``tf``."""
+    functions, layers, normalization, activations, angles, hyperbolic, logarithms, normal, numbers, powers, remainders,
+)  # fmt: skip
+"""Modules whose functions rnngraph has under their own names."""
 
 _WRITE_IT = "write it with the functions of rnngraph that dir(rnngraph) lists, such as rg.where, rg.matmul and rg.exp"
 
 
 class Table(NamedTuple):
-    """Parsed table.
+    """The table, read.
 
     Attributes:
         targets: ``{path of a name: path of our object}``
         members: ``{path of a module: its names}``
         aliases: ``{path of a module: path of the module that it is}``
-        remedies: ``{path: what to use instead of it, and of names under it}``
+        remedies: ``{path: what to use instead of it, and of what lies under it}``
         shared: ``{name: remedy}``, for ``$name`` in remedies.
     """
 
@@ -81,7 +71,7 @@ def table() -> Table:
 
 
 def _add(members: dict[str, list[str]], path: str) -> None:
-    """Add a name to its module, and the module to its parent."""
+    """Note a name in its module, and the module in that in which it lies."""
     module, _, name = path.rpartition(".")
     if module not in members:
         members[module] = []
@@ -92,16 +82,16 @@ def _add(members: dict[str, list[str]], path: str) -> None:
 @cache
 def wheel_modules() -> frozenset[str]:
     """Return the paths of the modules of TensorFlow 1.15.5."""
-    paths, packages = [], list[str]()
+    found, packages = [], list[str]()
     for line in (FOLDER / "modules.txt").read_text(encoding="utf-8").splitlines():
         name = line.lstrip(" ")
         packages[len(line) - len(name) :] = [name]
-        paths.append(".".join(packages))
-    return frozenset(paths)
+        found.append(".".join(packages))
+    return frozenset(found)
 
 
 def module_path(path: str) -> str | None:
-    """Return the path of the module ``tf.<path>``, resolving aliases; None if it is no module."""
+    """Return the path of the module that ``tf.<path>`` is, which may be another; None if it is no module."""
     for root in ("compat.v1", "_api.v1"):
         if path == root or path.startswith(f"{root}."):
             path = path[len(root) + 1 :]
@@ -131,7 +121,7 @@ def remedy(path: str) -> str:
 
 
 def _expanded(text: str) -> str:
-    """Return a remedy with its ``$name`` parts expanded."""
+    """Return a remedy with those that it shares with others written out."""
     while "$" in text:
         text = Template(text).substitute(table().shared)
     return text

@@ -11,32 +11,12 @@ import rnngraph as rg
 
 onnx = pytest.importorskip("onnx")
 
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402  # after importorskip
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 UNARY = (
-    "Abs",
-    "Neg",
-    "Relu",
-    "Sigmoid",
-    "Tanh",
-    "Softplus",
-    "Softsign",
-    "Erf",
-    "Sin",
-    "Cos",
-    "Elu",
-    "Selu",
-    "LeakyRelu",
-    "HardSigmoid",
-    "ThresholdedRelu",
-    "Celu",
-    "HardSwish",
-    "Floor",
-    "Ceil",
-    "Round",
-    "Sign",
-    "Identity",
-)
+    "Abs", "Neg", "Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Erf", "Sin", "Cos", "Elu", "Selu", "LeakyRelu",
+    "HardSigmoid", "ThresholdedRelu", "Celu", "HardSwish", "Floor", "Ceil", "Round", "Sign", "Identity",
+)  # fmt: skip
 BINARY = ("Add", "Sub", "Mul", "Max", "Min")
 
 
@@ -67,18 +47,8 @@ class Builder:
     def grow(self) -> None:
         """One more op, or a few that belong together."""
         x, width = self.values[int(self.draw.integers(len(self.values)))]
-        kinds = [
-            self._unary,
-            self._binary,
-            self._product,
-            self._reduced,
-            self._moved,
-            self._cut,
-            self._normed,
-            self._convolved,
-            self._shaped,
-            self._chosen,
-        ]
+        kinds = [self._unary, self._binary, self._product, self._reduced, self._moved, self._cut, self._normed,
+                 self._convolved, self._shaped, self._chosen]  # fmt: skip
         kinds[int(self.draw.integers(len(kinds)))](x, width)
 
     def _unary(self, x: str, width: int) -> None:

@@ -25,14 +25,9 @@ def exported(case: Any, opset: int) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            case.module(),
-            tuple(tensor for tensor, _ in case.inputs),
-            stream,
-            dynamo=False,
-            input_names=names,
-            dynamic_axes={name: axes for name, (_, axes) in zip(names, case.inputs, strict=True)},
-            opset_version=opset,
-        )
+            case.module(), tuple(tensor for tensor, _ in case.inputs), stream, dynamo=False, input_names=names,
+            dynamic_axes={name: axes for name, (_, axes) in zip(names, case.inputs, strict=True)}, opset_version=opset,
+        )  # fmt: skip
     return stream.getvalue()
 
 

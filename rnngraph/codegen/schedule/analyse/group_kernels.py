@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from ....ir.graph import Graph, Node, dependents
+from ....ir.ops import MATRIX_PRODUCTS
 from ....ir.scan import split_inputs
 from ....ir.types import Dim
 from ....support.records import dataclass
@@ -131,7 +132,7 @@ def _must_copy(
         return not lies_in_operand(node)
     if node.op != "transpose":
         return False
-    right = [user for user in users[node] if user.op == "matmul" and user.operands[1] is node]
+    right = [user for user in users[node] if user.op in MATRIX_PRODUCTS and user.operands[1] is node]
     return any(not is_batched_product(user) for user in right) or _is_transposed_for_steps(node, users)
 
 

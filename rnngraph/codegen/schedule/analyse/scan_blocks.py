@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from ....ir.axes.unmixed import UnmixedAxis, restricted, unmixed_axes
 from ....ir.graph import Graph, Node
+from ....ir.ops import MATRIX_PRODUCTS
 from ....ir.scan import ScanParts
 from ....ir.types import Dim
 from ....support.records import dataclass
@@ -85,7 +86,7 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
     that divide it.
     """
     parts, body = ScanParts.of(scan), scan["body"]
-    if parts.when is not None or not parts.carries or any(node.op in ("matmul", "scan") for node in body.nodes):
+    if parts.when is not None or not parts.carries or any(node.op in (*MATRIX_PRODUCTS, "scan") for node in body.nodes):
         return None
     state = max((carry.inside for carry in parts.carries), key=lambda node: node.tensor.bytes_at(1))
     if state.tensor.rank < 3:

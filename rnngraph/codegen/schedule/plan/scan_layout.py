@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ....ir.graph import Graph, Node, make
+from ....ir.ops import MATRIX_PRODUCTS
 from ....ir.scan import ScanParts
 from ....ir.types import ITEM_BYTES, product
 from ....support.records import dataclass
@@ -135,7 +136,7 @@ class ScanLayout:
     @cached_property
     def reads_much(self) -> bool:
         """True if a step's weights exceed the first cache."""
-        weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op == "matmul")
+        weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op in MATRIX_PRODUCTS)
         numbers = sum(product(item.shape) * ITEM_BYTES[item.dtype] for item in weights)
         return isinstance(numbers, int) and not self.chunk.target.keeps(numbers)
 

@@ -1,6 +1,5 @@
-"""Arrays that the steps of a loop carry and write to, each step at its own place.
-
-The final array is the concatenation of the steps' writes.
+"""Arrays that the steps of a loop carry and write to, each step at a place of its own: what they write is what they
+give, side by side.
 """
 
 from __future__ import annotations
@@ -19,9 +18,8 @@ from ..ops.scattering import Bounds, region_of, written_over
 
 @dataclass(frozen=True)
 class Places:
-    """Places of writes: the region of the first step, and the axis along which later steps move by one entry.
-
-    Steps move forward, or backward.
+    """region: where the first step writes. axis: along which each step writes one entry further than the one before, or
+    one entry back.
     """
 
     region: Sequence[Bounds]
@@ -30,23 +28,23 @@ class Places:
 
     @property
     def shape(self) -> list[Dim]:
-        """Shape of one write, without the axis."""
+        """Of what a step writes, without the axis."""
         return [count for place, (_, count) in enumerate(self.region) if place != self.axis]
 
     def written(self, tensors: Tensors, before: Operand, steps: Operand, length: Dim) -> Operand:
-        """Return the array after the last step. steps: the writes, with a first axis of steps."""
+        """The array behind the last step. steps: what they wrote, with a first axis of steps."""
         axis = self.axis
         moved = tensors.transpose(steps, [*range(1, axis + 1), 0, *range(axis + 1, len(self.region))])
         first = self.region[axis][0]
         if self.is_back:
-            moved = tensors.index(moved, [slice(None)] * axis + [slice(None, None, -1)])
+            moved = tensors.taken(moved, [slice(None)] * axis + [slice(None, None, -1)])
             first = first - length + 1
         whole = [*self.region[:axis], (first, length), *self.region[axis + 1 :]]
         return written_over(tensors, before, whole, moved)
 
 
 def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], str]) -> Node | None:
-    """Return the node that overwrites a part of a state, if nothing else reads more than the state's shape."""
+    """The node that writes over a part of a state, of which nothing else reads more than its shape."""
     node = body.makers.get(passes(following))
     if node is None or node.op != "ScatterND" or node.attributes.get("reduction", "none") != "none":
         return None
@@ -57,7 +55,7 @@ def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], st
 
 
 def _numbers_read(names: Sequence[str], body: Graph) -> set[str]:
-    """Return the values of the body on which these depend, except through shapes."""
+    """Values of the body of which these are made, but for such as they take no more than the shape of."""
     pending, seen = list(names), set[str]()
     while pending:
         item = pending.pop()
@@ -80,7 +78,7 @@ def _names(graph: Graph) -> Iterator[str]:
 
 
 def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Operand) -> Places | None:
-    """Return the places of writes from the indices of the first two steps; None if these are equal."""
+    """Where steps write, by the indices of the first two; None where that is the same place."""
     regions = [_region(tensors, shape, index) for index in (first, second)]
     pairs = list(enumerate(zip(*regions, strict=True)))
     moves = {place: there[0] - here[0] for place, (here, there) in pairs if there != here}
@@ -89,18 +87,18 @@ def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Op
     for axis, move in moves.items():
         if len(moves) == 1 and move in (1, -1) and regions[0][axis][1] == regions[1][axis][1] == 1:
             return Places(regions[0], axis, move == -1)
-    raise UnreadableError("its steps write to indices that are not consecutive along an axis")
+    raise UnreadableError("its steps write to places that do not follow each other along an axis")
 
 
 def _region(tensors: Tensors, shape: Sequence[Dim], index: Operand) -> list[Bounds]:
     *ahead, depth = shape_of(index)
     parts = parts_of(tensors, index) if isinstance(depth, int) and 0 < depth <= len(shape) else None
-    region = None if parts is None else region_of([range_of(tensors, part) for part in parts], shape, ahead)
-    if region is None:
-        raise UnreadableError("the indices to which its steps write cannot be traced")
-    return region
+    found = None if parts is None else region_of([range_of(tensors, part) for part in parts], shape, ahead)
+    if found is None:
+        raise UnreadableError("where its steps write can't be followed")
+    return found
 
 
 def counted_alone(name: str, body: Graph, counts: Sequence[str]) -> bool:
-    """True if a value depends only on the step number, on shapes, and on constants of the loop."""
+    """Whether a value follows from the step's number, from shapes, and from what is the same at all steps."""
     return all(item in counts for item in _numbers_read([name], body) if item in body.inputs)

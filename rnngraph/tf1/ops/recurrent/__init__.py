@@ -1,5 +1,4 @@
-"""TensorFlow's cells and attention, with its constructors.
+"""TensorFlow's ``cells``, ``contrib_cells``, ``linear`` of cells that programs write, and attention (``seq2seq``).
 
-``cells`` and ``contrib_cells`` are cells, ``linear`` is a helper of cells that programs write, ``seq2seq`` has
-attention. ``signatures`` has the arguments of all constructors, and builds these.
+``signatures`` has the arguments of all their constructors, and makes these.
 """

@@ -1,0 +1,130 @@
+"""Places of the right operands of register tiles: in packed panels, in packed columns, or in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...ir.graph import Node
+from ...ir.types import Dim
+from ...support.records import dataclass
+from ..buffers.memory import Memory
+from ..buffers.packing import DOT_WIDTH
+from ..buffers.views import View
+from ..loop_ir.nodes import BlockScales, Buffer, Index, Place, Valid
+from .product_plan import Contraction
+from .values import Coordinate, Coordinates, aligned, place
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Right operand of each column of a tile.
+
+    Attributes:
+        right_stride: Distance of two steps of k.
+        lane_stride: Distance of two units.
+        valid: Units of each column that are in bounds.
+    """
+
+    places: tuple[Place, ...]
+    right_stride: Index
+    lane_stride: Index
+    valid: tuple[Valid, ...]
+
+
+@dataclass(frozen=True)
+class RightOperands:
+    """Right operands of a kernel's tiles.
+
+    Attributes:
+        width: Units of the kernel.
+        group: Vectors of units in a tile.
+    """
+
+    memory: Memory
+    width: Dim
+    lanes: int
+    group: int
+
+    def columns(
+        self,
+        contraction: Contraction,
+        matrix: Coordinates,
+        start: Index,
+        valid: Sequence[Valid],
+        packed: tuple[Buffer, Index] | None,
+    ) -> Columns:
+        """Return the columns of the units from ``start``.
+
+        Args:
+            matrix: Leading coordinates of the right operands, if there are several.
+            valid: Units of each vector that are in bounds.
+            packed: Buffer and place into which the columns were packed, if they were.
+        """
+        lanes, blocks = self.lanes, len(valid)
+        views = [self.memory.views[node.operands[1]] for node in contraction.products[0]]
+        if all(map(self.memory.panels.packs, views)):
+            return self._in_panel(views, contraction.dot_width, start, blocks)
+        if packed is not None:
+            buffer, first = packed
+            places = tuple((buffer, first + number * lanes) for number in range(len(views) * blocks))
+            return Columns(places, len(places) * lanes, 1, (None,) * len(places))
+        columns: list[Place] = []
+        limits: list[Valid] = []
+        for view in views:
+            for number in range(blocks):
+                at = (*aligned(view.shape[:-2], matrix), 0, start + number * lanes)
+                columns.append((view.buffer, place(view, at)[0]))
+                limits.append(None if self._in_whole_vectors(view) else valid[number])
+        right_stride, lane_stride = views[0].strides[-2:]
+        return Columns(tuple(columns), right_stride, lane_stride, tuple(limits))
+
+    def scales(
+        self, products: Sequence[Node], rows: Sequence[Sequence[Coordinate]], start: Index, blocks: int
+    ) -> BlockScales | None:
+        """Return the scales of products with weights in blocks; None for other products."""
+        node = products[0]
+        if node.op != "block_matmul":
+            return None
+
+        def of_rows(item: Node) -> tuple[Place, ...]:
+            view = self.memory.views[item]
+            starts = (place(view, (*aligned(item.shape[:-1], tuple(row)), 0))[0] for row in rows)
+            return tuple((view.buffer, start) for start in starts)
+
+        views = [self.memory.views[item.operands[3]] for item in products]
+        right = self._in_panel(views, 1, start, blocks)
+        return BlockScales(
+            steps=node["block"] // DOT_WIDTH["int8"],
+            blocks=int(str(node.operands[3].shape[0])),
+            left=of_rows(node.operands[2]),
+            sums=of_rows(node.operands[4]),
+            right=right.places,
+            right_stride=right.right_stride,
+            zero=node["zero"],
+            bits=node["bits"],
+        )
+
+    def _in_panel(self, views: Sequence[View], dot_width: int, start: Index, blocks: int) -> Columns:
+        """Return columns in a panel that is packed before a call."""
+        assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
+        panel, gates = self.memory.panels.panel(tuple(views), self.width, self.lanes, self.group, dot_width)
+        in_group = panel.group_blocks(start, self.lanes)
+        of_vector = self.lanes * panel.of_lane
+        places = tuple(
+            (
+                panel.buffer,
+                start * panel.of_unit
+                + number // in_group * in_group * self.lanes * panel.of_unit
+                + (gate * in_group + number % in_group) * of_vector,
+            )
+            for gate in gates
+            for number in range(blocks)
+        )
+        # A step multiplies one word of a row, which is all k of a lane, or the half of them if they have 4 bits.
+        right_stride = panel.gates * in_group * of_vector * panel.of_lane // dot_width
+        return Columns(places, right_stride, 1, (None,) * len(places))
+
+    def _in_whole_vectors(self, view: View) -> bool:
+        """True if a row of columns may be read in whole vectors."""
+        width = self.width
+        return view.room is not None and isinstance(width, int) and view.room >= -(-width // self.lanes) * self.lanes

@@ -1,0 +1,71 @@
+"""Values of the loop IR: buffers, their places, named values, and the scales of register tiles."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ...ir.types import Dim
+from ...support.records import dataclass
+
+Index = Dim
+Place = tuple["Buffer", Index]  # an element of a buffer
+Factors = tuple[tuple[Place, ...], tuple[Place, ...]]
+"""Left operand of each row of a register tile, and right operand of each column."""
+Valid = Index | None
+"""Number of lanes of a vector that are in bounds, from the first; None: all."""
+
+
+class Buffer(NamedTuple):
+    """Memory passed to a function: elements of one dtype behind one pointer."""
+
+    name: str
+    dtype: str
+
+
+class Value(NamedTuple):
+    """A named value of ``lanes`` elements; one lane is a scalar."""
+
+    name: str
+    dtype: str
+    lanes: int
+
+
+@dataclass(frozen=True)
+class Literal:
+    """Number, the same in every lane."""
+
+    value: Any
+    dtype: str
+    lanes: int
+
+
+Operand = Value | Literal
+
+
+@dataclass(frozen=True)
+class BlockScales:
+    """Scales of a register tile of bytes whose sums over blocks of k are scaled and added in order.
+
+    For block b, ``sum = fma(float(products of b - zero * sums[r][b]), left[r][b] * right[b][j], sum)``.
+
+    Attributes:
+        steps: Steps of k in a block.
+        blocks: Number of blocks.
+        left: (buffer, index) of the scales of each row; b advances by 1. ``sums`` are those of the rows' bytes.
+        right: (buffer, index) of the scales of each column; b advances by ``right_stride``.
+        zero: Stored byte of a weight of 0.
+        bits: Stored bits of a weight. If 4, a vector of weights has those of two steps, the first in the lower bits.
+    """
+
+    steps: int
+    blocks: int
+    left: tuple[Place, ...]
+    sums: tuple[Place, ...]
+    right: tuple[Place, ...]
+    right_stride: Index
+    zero: int
+    bits: int
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return (*self.left, *self.sums, *self.right)

@@ -1,0 +1,103 @@
+"""Products with weights of 8 or 4 bits, of which blocks of 32 rows of a column share a scale.
+
+The numbers are those of GGUF's types Q8_0 and Q4_0, with float32 scales. For ``int8_blocks`` a block becomes integers
+in -127..127 times its largest magnitude over 127. For ``int4`` it becomes integers in -8..7 times a scale by which its
+number of largest magnitude is -8. Bytes hold these integers plus ``zero``, so that most processors can multiply them
+as unsigned bytes.
+
+Each block of 32 numbers of a row of activations becomes integers in -127..127 times its own scale, so that rows are
+independent. ``block_matmul`` sums the products of a block exactly, scales the sum, and adds the blocks in order. If the
+depth is not a multiple of 32, zeros follow.
+
+A block that contains NaN or an infinity results in NaN only.
+"""
+
+from __future__ import annotations
+
+from ...ir.graph import Node
+from ...support.records import dataclass
+from .narrow_products import SMALLEST, Builder, Narrowing
+
+BLOCK = 32
+"""Numbers that share a scale."""
+BITS = {"int8_blocks": 8, "int4": 4}
+"""Bits of a weight, by kind."""
+
+
+@dataclass(eq=False)
+class Blocks(Narrowing):
+    """Weights of 8 or 4 bits in blocks, and activations of 8 bits in blocks.
+
+    Attributes:
+        form: ``int8_blocks`` or ``int4``.
+        unsigned: Bytes of 8 bits are stored unsigned, as the target's dot product requires.
+    """
+
+    form: str
+    unsigned: bool
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    @property
+    def zero(self) -> int:
+        """Stored value of a weight of 0."""
+        return 8 if self.form == "int4" else 128 if self.unsigned else 0
+
+    def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
+        depth, columns = (int(str(dim)) for dim in weight.shape)
+        blocks = -(-depth // BLOCK)
+        if depth % BLOCK:
+            zeros = build("broadcast", 0.0, shape=(blocks * BLOCK - depth, columns))
+            weight = build("concat", weight, zeros, axis=0)
+        parts = build("reshape", weight, shape=(blocks, BLOCK, columns))
+        numbers, scale = (self._in_four_bits if self.form == "int4" else self._in_eight_bits)(build, parts)
+        narrow = build.narrow(numbers, "uint8" if self.zero else "int8", "narrow")
+        scales = build("reshape", scale, shape=(blocks, columns), name="scales")
+        return build("reshape", narrow, shape=(blocks * BLOCK, columns)), scales
+
+    def _in_eight_bits(self, build: Builder, parts: Node) -> tuple[Node, Node]:
+        """Return the stored numbers of a weight's blocks, and their scales."""
+        numbers, scale = _in_bytes(build, parts, 1)
+        return build("add", numbers, float(self.zero)) if self.zero else numbers, scale
+
+    def _in_four_bits(self, build: Builder, parts: Node) -> tuple[Node, Node]:
+        """Return numbers of 0..15, of which the one of largest magnitude is 0, and their scales."""
+        largest = build("reduce_max", parts, axes=(1,), keepdims=True)
+        least = build("reduce_min", parts, axes=(1,), keepdims=True)
+        farthest = build("select", build("less", largest, build("neg", least)), least, largest)
+        magnitude = build("abs", farthest)
+        finite = build("less", build("reduce_max", build("abs", parts), axes=(1,), keepdims=True), float("inf"))
+        divisor = build("select", build("less", magnitude, SMALLEST), SMALLEST, farthest)
+        steps = build("fma", parts, build("div", -8.0, divisor), 8.5)
+        numbers = build("select", finite, build("minimum", steps, 15.0), 8.0)  # the cast truncates
+        return numbers, build("select", finite, build("mul", farthest, -1 / 8), float("nan"))
+
+    def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
+        leading, depth = x.shape[:-1], int(str(x.shape[-1]))
+        blocks = -(-depth // BLOCK)
+        if depth % BLOCK:
+            zeros = build("broadcast", 0.0, shape=(*leading, blocks * BLOCK - depth))
+            x = build("concat", x, zeros, axis=x.tensor.rank - 1)
+        parts = build("reshape", x, shape=(*leading, blocks, BLOCK))
+        axis = parts.tensor.rank - 1
+        numbers, scale = _in_bytes(build, parts, axis)
+        narrow = build("reshape", build.narrow(numbers, "int8", "narrow"), shape=(*leading, blocks * BLOCK))
+        whole = build("cast", numbers, dtype="int32")
+        sums = build("reduce_sum", whole, axes=(axis,), keepdims=False, name="sums")
+        return narrow, build("reshape", scale, shape=(*leading, blocks), name="scales"), sums
+
+    def combined(
+        self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+    ) -> Node:
+        (left, left_scales, sums), (right, right_scales) = row, weight
+        attributes = {"block": BLOCK, "zero": self.zero, "bits": BITS[self.form]}
+        total = build("block_matmul", left, right, left_scales, right_scales, sums, name=name, **attributes)
+        return build("add", start, total, name=name) if start else total
+
+
+def _in_bytes(build: Builder, parts: Node, axis: int) -> tuple[Node, Node]:
+    """Return the numbers of blocks along an axis as integers in -127..127, and their scales, NaN if not finite."""
+    largest, finite = build.magnitude(parts, axis, keepdims=True)
+    numbers = build("select", finite, build("round", build("mul", parts, build("div", 127.0, largest))), 0.0)
+    return numbers, build("select", finite, build("mul", largest, 1 / 127), float("nan"))

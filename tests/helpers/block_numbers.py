@@ -1,0 +1,30 @@
+"""Weights and activations in blocks of 32 numbers with one scale, rounded by NumPy, as ``block_matmul`` takes them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+BLOCKS = ("int8_blocks", "int4")
+"""Kinds of weights in blocks."""
+
+
+def weights_in_blocks(matrix: np.ndarray, form: str) -> np.ndarray:
+    """Return a float32 matrix, its columns in blocks as GGUF's Q8_0 or Q4_0 keeps them, in float64."""
+    depth, width = matrix.shape
+    padded = np.concatenate([matrix, np.zeros((-depth % 32, width), np.float32)]).reshape(-1, 32, width)
+    largest = np.abs(padded).max(1, keepdims=True)
+    if form == "int8_blocks":
+        whole = np.rint(padded * (np.float32(127) / np.maximum(largest, np.float32(1e-30))))
+        kept = whole.astype(np.float64) * (np.maximum(largest, 1e-30).astype(np.float64) / 127)
+    else:
+        positive = padded.max(1, keepdims=True) >= largest
+        farthest = np.where(positive, largest, -largest)
+        divisor = np.where(largest < 1e-30, np.float32(1e-30), farthest)
+        steps = (padded.astype(np.float64) * (np.float32(-8) / divisor) + 8.5).astype(np.float32)
+        kept = (np.minimum(np.trunc(steps), 15) - 8).astype(np.float64) * (farthest.astype(np.float64) / -8)
+    return kept.reshape(-1, width)[:depth]
+
+
+def activations_in_blocks(x: np.ndarray) -> np.ndarray:
+    """Return float32 rows in blocks of 8-bit numbers, in float64."""
+    return weights_in_blocks(x.T, "int8_blocks").T
