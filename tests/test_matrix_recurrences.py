@@ -230,6 +230,19 @@ def test_states_that_are_computed_again_have_the_same_bits(both_ways: bool, drop
                 assert_array_equal(again[name], gradient, err_msg=f"{name} {lengths} {steps}")
 
 
+def test_states_are_computed_again_where_a_convolution_lies_between_recurrences() -> None:
+    """The derivative of the first recurrence then runs in a later loop than that of the second."""
+    y = x = rg.placeholder("x", (None, None, 16))
+    for _ in range(2):
+        y = y + rg.dynamic_rnn(rg.GatedDeltaNetCell(1, 16), rg.conv1d(y, 16, 3, groups=16))[0]
+    program = rg.compile({"y": y}, loss=rg.reduce_mean(rg.square(y)), seed=0)
+    fed = np.random.default_rng(0).standard_normal((2, 70, x.width)).astype(np.float32)
+    (loss, again), (same, kept) = (program.training.gradients(x=fed, recompute=how) for how in ("auto", None))
+    assert loss == same
+    for name, gradient in kept.items():
+        assert_array_equal(again[name], gradient, err_msg=name)
+
+
 def test_a_derivative_reads_the_states_of_a_block_in_cache() -> None:
     """The states of one block of steps, of one row and head, are all that memory holds of them."""
     program = stacked([MatrixCell(gated, 4, 64, 64)], both_ways=False)

@@ -1,8 +1,8 @@
-"""The recurrences as cells that a user of rnngraph writes; matrix states are kept flat and reshaped in the step."""
+"""The recurrences over the parts of a raw input: rnngraph's own cells, and two that a user writes."""
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,179 +11,123 @@ import rnngraph as rg
 
 from .rows import STATES, Row
 
+Inputs = Any
+"""A dict or tuple of Tensors [batch, time, …]."""
 
-class Recurrence(rg.Cell):
-    """A cell over the raw inputs of a row; a subclass defines ``rule``."""
 
-    names: tuple[str, ...] = ("S",)
+def declared(row: Row, x: Any) -> tuple[Any, Inputs]:
+    """Return a row's cell and its inputs, which are made of a raw input [batch, time, width]."""
+    return KINDS[row.kind](row, *rg.split(x, list(row.widths()), 2))
 
-    def __init__(self, row: Row) -> None:
-        self.row, self.heads, self.size, self.channels = row, row.heads, row.size, row.channels
 
-    @property
-    def output_size(self) -> int:
-        return self.channels
+def _heads(row: Row, *parts: Any) -> list[Any]:
+    """Shape parts as [batch, time, heads, size]."""
+    return [rg.reshape(part, (None, None, row.heads, row.size)) for part in parts]
 
-    def state(self) -> Any:
-        return {name: rg.memory(prod(shape)) for name, shape in zip(self.names, self.row.states(), strict=True)}
 
-    def step(self, p: Any, x: Any, state: Any) -> Any:
-        states = [
-            rg.reshape(state[name], (None, *shape)) for name, shape in zip(self.names, self.row.states(), strict=True)
-        ]
-        output, states = self.rule(p, states, *rg.split(x, list(self.row.widths()), 1))
-        flat = {
-            name: rg.reshape(new, (None, prod(shape)))
-            for name, new, shape in zip(self.names, states, self.row.states(), strict=True)
-        }
-        return rg.reshape(output, (None, self.channels)), flat
-
-    def rule(self, p: Any, states: list[Any], *parts: Any) -> tuple[Any, list[Any]]:
-        """Return the output and the next states."""
-        raise NotImplementedError
-
-    def keys(self, *parts: Any) -> list[Any]:
-        """Shape parts as [batch, heads, keys, 1]."""
-        return [rg.reshape(part, (None, self.heads, self.size, 1)) for part in parts]
-
-    def values(self, part: Any) -> Any:
-        """Shape a part as [batch, heads, 1, values]."""
-        return rg.reshape(part, (None, self.heads, 1, self.size))
-
-    def gates(self, *parts: Any) -> list[Any]:
-        """Shape parts as [batch, heads, 1, 1]."""
-        return [rg.reshape(part, (None, self.heads, 1, 1)) for part in parts]
-
-    def parameter(self, p: Any, name: str) -> Any:
-        values = self.row.parameters()[name]
-        return p.parameter(name, values.shape, lambda shape, generator: np.array(values))
+def _gla(row: Row, *parts: Any) -> tuple[Any, Inputs]:
+    q, k, v, g = _heads(row, *parts)
+    cell = rg.GatedLinearAttentionCell(row.heads, row.size)
+    return cell, {"q": q, "k": k, "v": v, "g": rg.log_sigmoid(g) / 16.0}
 
 
 def _unit(x: Any) -> Any:
-    return x / rg.sqrt(rg.reduce_sum(rg.square(x), 2, keepdims=True) + 1e-6)
+    return x / rg.sqrt(rg.reduce_sum(rg.square(x), 3, keepdims=True) + 1e-6)
 
 
-def _read(q: Any, s: Any) -> Any:
-    return rg.reduce_sum(q * s, 2, keepdims=True)
+def _gdn(row: Row, *parts: Any) -> tuple[Any, Inputs]:
+    (q, k, v), (b, g) = _heads(row, *parts[:3]), parts[3:]
+    gates = {"beta": rg.sigmoid(b), "g": rg.log_sigmoid(g) / 4.0}
+    return rg.GatedDeltaNetCell(row.heads, row.size), {"q": _unit(q), "k": _unit(k), "v": v, **gates}
 
 
-class GLA(Recurrence):
-    """Gated linear attention."""
-
-    def rule(self, p: Any, states: list[Any], *parts: Any) -> tuple[Any, list[Any]]:
-        q, k, g = self.keys(parts[0], parts[1], parts[3])
-        s = rg.exp(-rg.softplus(-g) / 16.0) * states[0] + k * self.values(parts[2])
-        return _read(q, s), [s]
+def _rwkv7(row: Row, *parts: Any) -> tuple[Any, Inputs]:
+    r, w, k, v, a = _heads(row, *parts)
+    inputs = {"r": r, "w": -0.606531 * rg.sigmoid(w), "k": k, "v": v, "kappa": _unit(k), "a": rg.sigmoid(a)}
+    return rg.RWKV7Cell(row.heads, row.size), inputs
 
 
-class GDN(Recurrence):
-    """Gated DeltaNet."""
-
-    def rule(self, p: Any, states: list[Any], *parts: Any) -> tuple[Any, list[Any]]:
-        q, k = map(_unit, self.keys(*parts[:2]))
-        b, a = self.gates(rg.sigmoid(parts[3]), rg.exp(-rg.softplus(-parts[4]) / 4.0))
-        s = a * states[0]
-        s = s + k * (b * (self.values(parts[2]) - _read(k, s)))
-        return _read(q, s), [s]
+def _mlstm(row: Row, *parts: Any) -> tuple[Any, Inputs]:
+    inputs = dict(zip("qkv", _heads(row, *parts[:3]), strict=True))
+    return rg.MLSTMCell(row.heads, row.size, output_gate=False), {**inputs, "i": parts[3], "f": parts[4]}
 
 
-class SSD(Recurrence):
-    """Mamba-2."""
-
-    def rule(self, p: Any, states: list[Any], *parts: Any) -> tuple[Any, list[Any]]:
-        u, dt, log_a, key, query = parts
-        dt = rg.softplus(dt)
-        dt, a = self.gates(dt, rg.exp(-dt * rg.exp(log_a)))
-        key, query = (rg.reshape(part, (None, 1, self.size, 1)) for part in (key, query))
-        s = a * states[0] + key * (dt * self.values(u))
-        return _read(query, s), [s]
+def _s6(row: Row, *parts: Any) -> tuple[Any, Inputs]:
+    x, dt, key, query = parts
+    return rg.S6Cell(row.channels, STATES), {"x": x, "dt": rg.softplus(dt), "B": key, "C": query}
 
 
-class RWKV7(Recurrence):
-    """RWKV-7."""
-
-    def rule(self, p: Any, states: list[Any], *parts: Any) -> tuple[Any, list[Any]]:
-        r, w, k, v, a = parts
-        r, w, k, a = self.keys(r, rg.exp(-0.606531 * rg.sigmoid(w)), k, rg.sigmoid(a))
-        n = _unit(k)
-        s = w * states[0] - (n * a) * _read(n, states[0]) + k * self.values(v)
-        return _read(r, s), [s]
+def _min_gru(row: Row, *parts: Any) -> tuple[Any, Inputs]:
+    return rg.MinGRUCell(row.channels), {"z": rg.sigmoid(parts[0]), "c": parts[1]}
 
 
-class MLSTM(Recurrence):
-    """The xLSTM's matrix memory, its normalizer, and the running maximum."""
-
-    names = ("C", "n", "m")
-
-    def rule(self, p: Any, states: list[Any], *parts: Any) -> tuple[Any, list[Any]]:
-        q, k = self.keys(*parts[:2])
-        c, n, highest = states
-        i, f = parts[3:]
-        k = k * self.size**-0.5
-        log_f = -rg.softplus(-f)
-        new = rg.maximum(log_f + highest, i)
-        keep, add, least = self.gates(rg.exp(log_f + highest - new), rg.exp(i - new), rg.exp(-new))
-        c = keep * c + add * (k * self.values(parts[2]))
-        n = keep * rg.expand_dims(n, 3) + add * k
-        below = rg.maximum(rg.abs(_read(q, n)), least)
-        return _read(q, c) / below, [c, n, new]
+def _rg_lru(row: Row, *parts: Any) -> tuple[Any, Inputs]:
+    lam = rg.parameter("lam", (row.channels,), row.parameters()["lam"])
+    gated = {"g": -8.0 * rg.softplus(lam) * rg.sigmoid(parts[0]), "x": rg.sigmoid(parts[1]) * parts[2]}
+    return rg.RGLRUCell(row.channels), gated
 
 
-class S6(Recurrence):
-    """Mamba."""
+class SSD(rg.Cell):
+    """Mamba-2 with a decay of its own at each step."""
 
-    def rule(self, p: Any, states: list[Any], *parts: Any) -> tuple[Any, list[Any]]:
-        u, dt, b, c = parts
-        dt, a = rg.softplus(dt), -rg.exp(self.parameter(p, "A_log"))
-        each, row = (None, self.channels, 1), (None, 1, STATES)
-        h = rg.exp(rg.reshape(dt, each) * a) * states[0] + rg.reshape(dt * u, each) * rg.reshape(b, row)
-        return rg.reduce_sum(h * rg.reshape(c, row), 2) + self.parameter(p, "D") * u, [h]
+    def __init__(self, row: Row) -> None:
+        self.row = row
 
+    @property
+    def output_size(self) -> int:
+        return self.row.channels
 
-class MinGRU(Recurrence):
-    """MinGRU."""
+    def state(self) -> Any:
+        return {"S": rg.memory(self.row.states()[0])}
 
-    names = ("h",)
-
-    def rule(self, p: Any, states: list[Any], *parts: Any) -> tuple[Any, list[Any]]:
-        z = rg.sigmoid(parts[0])
-        h = (1 - z) * states[0] + z * parts[1]
-        return h, [h]
+    def step(self, p: Any, x: Any, state: Any) -> Any:
+        shared = (None, 1, self.row.size, 1)
+        s = rg.reshape(x["a"], (None, self.row.heads, 1, 1)) * state["S"]
+        s = s + rg.reshape(x["key"], shared) * rg.expand_dims(x["value"], 2)
+        return rg.reshape(rg.reduce_sum(rg.reshape(x["query"], shared) * s, 2), (None, self.row.channels)), {"S": s}
 
 
-class RGLRU(Recurrence):
-    """Griffin's gated LRU."""
-
-    names = ("h",)
-
-    def rule(self, p: Any, states: list[Any], *parts: Any) -> tuple[Any, list[Any]]:
-        log_a = -8.0 * rg.softplus(self.parameter(p, "lam")) * rg.sigmoid(parts[0])
-        added = rg.sqrt(1.0 - rg.exp(2.0 * log_a)) * (rg.sigmoid(parts[1]) * parts[2])
-        h = rg.exp(log_a) * states[0] + added
-        return h, [h]
+def _ssd(row: Row, *parts: Any) -> tuple[Any, Inputs]:
+    u, dt, log_a, key, query = parts
+    dt = rg.softplus(dt)
+    inputs = {"a": rg.exp(-dt * rg.exp(log_a)), "value": rg.expand_dims(dt, 3) * _heads(row, u)[0]}
+    return SSD(row), {**inputs, "key": key, "query": query}
 
 
-class LRU(Recurrence):
-    """LRU, as real and imaginary parts."""
+class LRU(rg.Cell):
+    """A linear recurrent unit without weights around it, as real and imaginary parts."""
 
-    names = ("real", "imaginary")
+    def __init__(self, row: Row) -> None:
+        self.row = row
 
-    def rule(self, p: Any, states: list[Any], *parts: Any) -> tuple[Any, list[Any]]:
-        size, angle = rg.exp(-rg.exp(self.parameter(p, "nu"))), rg.exp(self.parameter(p, "theta"))
-        real, imaginary = size * rg.cos(angle), size * rg.sin(angle)
-        x, y = states
-        x, y = real * x - imaginary * y + parts[0], real * y + imaginary * x + parts[1]
-        return x + 0.5 * y, [x, y]
+    @property
+    def output_size(self) -> int:
+        return self.row.channels
+
+    def state(self) -> Any:
+        return {"real": rg.memory(self.row.channels), "imaginary": rg.memory(self.row.channels)}
+
+    def step(self, p: Any, x: Any, state: Any) -> Any:
+        nu, theta = (p.parameter(name, np.shape(start), start) for name, start in self.row.parameters().items())
+        size, angle = rg.exp(-rg.exp(nu)), rg.exp(theta)
+        a, b, (u, v) = size * rg.cos(angle), size * rg.sin(angle), x
+        real, imaginary = state["real"], state["imaginary"]
+        real, imaginary = a * real - b * imaginary + u, a * imaginary + b * real + v
+        return real + 0.5 * imaginary, {"real": real, "imaginary": imaginary}
 
 
-CELLS: dict[str, type[Recurrence]] = {
-    "GLA": GLA,
-    "GDN": GDN,
-    "SSD": SSD,
-    "RWKV-7": RWKV7,
-    "mLSTM": MLSTM,
-    "S6": S6,
-    "minGRU": MinGRU,
-    "RG-LRU": RGLRU,
-    "LRU": LRU,
+def _lru(row: Row, *parts: Any) -> tuple[Any, Inputs]:
+    return LRU(row), parts
+
+
+KINDS: dict[str, Callable[..., tuple[Any, Inputs]]] = {
+    "GLA": _gla,
+    "GDN": _gdn,
+    "SSD": _ssd,
+    "RWKV-7": _rwkv7,
+    "mLSTM": _mlstm,
+    "S6": _s6,
+    "minGRU": _min_gru,
+    "RG-LRU": _rg_lru,
+    "LRU": _lru,
 }

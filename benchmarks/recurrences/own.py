@@ -10,14 +10,15 @@ from workloads import Call
 
 import rnngraph as rg
 
-from .cells import CELLS
+from .cells import declared
 from .rows import Row
 
 
 def program(row: Row, **options: Any) -> rg.Program:
     """The outputs, and as the loss the mean of their squares. options: of ``compile``."""
     x = rg.placeholder("x", (None, None, sum(row.widths())))
-    outputs, _ = rg.dynamic_rnn(CELLS[row.kind](row), x)
+    cell, inputs = declared(row, x)
+    outputs, _ = rg.dynamic_rnn(cell, inputs)
     return rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs)), target=machine.TARGET, **options)
 
 

@@ -16,6 +16,8 @@ NETS = {
     "attention": "docs/attention.py",
 }
 """Scripts by the name of their page; each leaves a ``program``."""
+PICTURES = "docs/recurrences.py"
+"""Script that leaves ``programs`` by name, of which there are pictures alone."""
 
 
 def write_pages(app: Sphinx, error: Exception | None) -> None:
@@ -29,6 +31,8 @@ def write_pages(app: Sphinx, error: Exception | None) -> None:
         for name, script in NETS.items():
             program = runpy.run_path(str(ROOT / script), run_name=name)["program"]
             program.explore(folder / f"{name}.html", title=name)
+            program.plot(folder / f"{name}.svg")
+        for name, program in runpy.run_path(str(ROOT / PICTURES), run_name="recurrences")["programs"].items():
             program.plot(folder / f"{name}.svg")
     finally:
         sys.path = path

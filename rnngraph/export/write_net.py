@@ -26,7 +26,7 @@ from .package.build_files import cmake, cmake_lists, pkg_config
 from .package.description import Description
 from .package.header import header
 from .package.javascript_module import javascript_module
-from .package.linking import shared_library, static_library
+from .package.linking import library_name, shared_library, static_library
 from .package.python_module import python_module
 from .package.sequence_self_test import sequence_self_test
 from .package.stream_self_test import stream_self_test
@@ -56,7 +56,13 @@ EXPORTS = Writer(
     manifest="rnngraph-export.json",
     what="export",
     about="Files that rnngraph exported, with the SHA-256 of what it wrote. It replaces no others.",
-    names_of=lambda net: {*(f"{net}{end}" for end in _ENDS), f"lib{net}.so", f"lib{net}.a"},
+    names_of=lambda net: {
+        *(f"{net}{end}" for end in _ENDS),
+        f"lib{net}.so",
+        f"{net}.dll",
+        f"lib{net}.dylib",
+        f"lib{net}.a",
+    },
 )
 
 
@@ -191,18 +197,18 @@ def _write(
         if link:
             shared = shared_library(object_file, name, target, is_host)
             static = static_library(object_file, name, target, is_host)
-            if static or (shared and shared.suffix == ".so"):  # WebAssembly has no library to link with
+            if static or (shared and shared.suffix != ".wasm"):  # WebAssembly has no library to link with
                 (inner / f"{name}.pc").write_bytes(pkg_config(net).encode())
         files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json", EXPORTS.manifest])
         described = net.as_json(hashlib.sha256(code).hexdigest(), files)
-        for library, module, text in (
-            (f"lib{name}.so", f"{name}.py", python_module),
-            (f"{name}.wasm", f"{name}.mjs", javascript_module),
-        ):
-            if (inner / library).exists():
-                files.append(module)
-                described["files"] = sorted(files)
-                (inner / module).write_bytes(text(net, described).encode())
+        library = library_name(name, target)
+        if (inner / library).exists():
+            module = f"{name}.mjs" if library.endswith(".wasm") else f"{name}.py"
+            files.append(module)
+            described["files"] = sorted(files)
+            is_script = module.endswith(".mjs")
+            text = javascript_module(net, described) if is_script else python_module(net, described, library)
+            (inner / module).write_bytes(text.encode())
         (inner / f"{name}.json").write_bytes(f"{json.dumps(described, indent=1)}\n".encode())
     paths = {file: folder / file for file in sorted(files)}
     return Export(folder, paths, net.state_bytes, len(code), net.needs, net.block_bytes, net.max_block, net)

@@ -43,9 +43,19 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
         raise ArgumentError(f"can't save {what} as {suffix}; use .npz or .safetensors")
     with replace_file(target) as file:
         if target.suffix == ".npz":
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            _write_npz(file, arrays)
         else:
             file.writelines(safetensors_of(arrays))
+
+
+def _write_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the bytes that ``np.savez`` writes, on every system."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo()
+            member.filename = f"{name}.npy"  # which the constructor would change on Windows, if it has a backslash
+            with archive.open(member, "w", force_zip64=True) as opened:
+                np.lib.format.write_array(opened, np.asanyarray(array), allow_pickle=False)
 
 
 def safetensors_of(arrays: Mapping[str, np.ndarray]) -> tuple[bytes | memoryview, ...]:
@@ -97,7 +107,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         arrays = {}
         for member in members:
             with archive.open(member) as opened:
-                arrays[member.filename.removesuffix(".npy")] = _npy(opened, member)  # type: ignore[arg-type]
+                arrays[member.orig_filename.removesuffix(".npy")] = _npy(opened, member)  # type: ignore[arg-type]
         return arrays
 
 

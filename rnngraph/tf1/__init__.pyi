@@ -41,7 +41,7 @@ from rnngraph.tf1.ops.shapes import add_n as add_n
 from rnngraph.tf1.core.graph import add_to_collection as add_to_collection
 from rnngraph.tf1.core.variables import global_variables as all_variables
 from rnngraph.tf1 import app as app
-from rnngraph.tf1.ops.functions import arg_max as arg_max
+from rnngraph.tf1.ops.numbers import arg_max as arg_max
 from rnngraph.tf1.ops.numbers import arg_min as arg_min
 from rnngraph.tf1.ops.functions import argmax as argmax
 from rnngraph.tf1.ops.numbers import argmin as argmin
@@ -79,7 +79,7 @@ from rnngraph.tf1.ops.numbers import ceil as ceil
 from rnngraph.tf1.ops.numbers import ceil as ceiling
 from rnngraph.tf1.train.gradients import clip_by_global_norm as clip_by_global_norm
 from rnngraph.tf1.train.gradients import clip_by_norm as clip_by_norm
-from rnngraph.tf1.ops.functions import clip_by_value as clip_by_value
+from rnngraph.tf1.ops.numbers import clip_by_value as clip_by_value
 from rnngraph.tf1.core.scopes import colocate_with as colocate_with
 from rnngraph.tf1 import compat as compat
 from rnngraph.tf1.ops.functions import concat as concat
@@ -95,7 +95,7 @@ from rnngraph.tf1.ops.shapes import convert_to_tensor as convert_to_tensor
 from rnngraph.tf1.ops.functions import cos as cos
 from rnngraph.tf1.ops.functions import cosh as cosh
 from rnngraph.tf1.ops.numbers import count_nonzero as count_nonzero
-from rnngraph.tf1.ops.functions import cumsum as cumsum
+from rnngraph.tf1.ops.numbers import cumsum as cumsum
 from rnngraph.tf1 import data as data
 from rnngraph.tf1 import debugging as debugging
 from rnngraph.tf1.core.scopes import device as device
@@ -214,7 +214,7 @@ from rnngraph.tf1.ops.functions import ones_like as ones_like
 from rnngraph.tf1.core.scopes import op_scope as op_scope
 from rnngraph.tf1.ops.initializers import orthogonal_initializer as orthogonal_initializer
 from rnngraph.tf1.ops.functions import stack as pack
-from rnngraph.tf1.ops.functions import pad as pad
+from rnngraph.tf1.ops.numbers import pad as pad
 from rnngraph.tf1.ops.inputs import placeholder as placeholder
 from rnngraph.tf1.ops.inputs import placeholder_with_default as placeholder_with_default
 from rnngraph.tf1.ops.functions import pow as pow

@@ -1,7 +1,7 @@
-"""Scripts that import TensorFlow, unchanged: ``import tensorflow`` is answered by ``rnngraph.tf1`` for a while.
+"""Unchanged TensorFlow scripts: within a block, ``import tensorflow`` imports ``rnngraph.tf1``.
 
-Every module of TensorFlow 1.15.5 can be imported, as programs import more than they use. What they use and is not
-offered is an error then.
+Every module of TensorFlow 1.15.5 can be imported, because programs import more than they use. Reading a name that is
+not offered raises an error.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Answers(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
-        if spec is not None and spec.loader is self:  # Python gave the module the name by which it is imported
+        if spec is not None and spec.loader is self:  # Python named the module by its import path
             module.__spec__, module.__loader__ = spec.loader_state, None
 
 
 @contextmanager
 def answering_tensorflow() -> Iterator[None]:
-    """Within, ``import tensorflow`` and what lies under it give ``rnngraph.tf1``; TensorFlow itself stays aside."""
+    """Let ``import tensorflow`` and its submodules import ``rnngraph.tf1``, until the block ends."""
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == TENSORFLOW}
     finder = Answers()
     _forget()

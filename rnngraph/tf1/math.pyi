@@ -16,7 +16,7 @@ from rnngraph.tf1.ops.numbers import ceil as ceil
 from rnngraph.tf1.ops.functions import cos as cos
 from rnngraph.tf1.ops.functions import cosh as cosh
 from rnngraph.tf1.ops.numbers import count_nonzero as count_nonzero
-from rnngraph.tf1.ops.functions import cumsum as cumsum
+from rnngraph.tf1.ops.numbers import cumsum as cumsum
 from rnngraph.tf1.ops.functions import divide as divide
 from rnngraph.tf1.ops.functions import equal as equal
 from rnngraph.tf1.ops.functions import erf as erf

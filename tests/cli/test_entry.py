@@ -1,7 +1,6 @@
 """The command line, as a user meets it: in a process of its own, its output in a pipe."""
 
 import os
-import pty
 import re
 import runpy
 import subprocess
@@ -81,6 +80,7 @@ def without_column(text: str) -> list[str]:
 )
 def test_terminal_gets_the_same_text_in_colour(folder: Path, stage: str) -> None:
     plain = rnngraph(folder, "show", "net.py", "--stage", stage).stdout
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX'")
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color"}
     for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
@@ -269,6 +269,7 @@ def test_warnings_of_the_script_keep_its_lines(folder: Path) -> None:
 
 def test_progress_is_for_terminals(folder: Path) -> None:
     command = [sys.executable, "-m", "rnngraph", "explore", "net.py", "-o", "page.html"]
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX'")
     controller, terminal = pty.openpty()
     os.set_blocking(controller, False)
     environment = {**os.environ, "TERM": "xterm"}

@@ -195,7 +195,7 @@ def test_an_export_that_fails_leaves_the_old_one(
     elif obstacle == "no linker":
         words = "false failed .*link=False"
         monkeypatch.setattr(linking, "_SHARED", ())
-        monkeypatch.setattr(linking, "tools_for", lambda *_: linking.Tools((("false",),), (), "lib{name}.so"))
+        monkeypatch.setattr(linking, "tools_for", lambda *_: linking.Tools((("false",),), ()))
     else:
         words = "can't write .*No space left on device"
         write = Path.write_bytes

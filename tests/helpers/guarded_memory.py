@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -32,10 +31,18 @@ from rnngraph.runtime.streams import prepared_step, row_steps, stream_table
 LINE = 64
 SIZES = (1, 3, 7, 17, 25, 63, 100)
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_LIBC.mmap.restype = ctypes.c_void_p
-_LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
-_LIBC.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+def _libc() -> ctypes.CDLL:
+    """The C library, by whose calls pages are protected. Windows has none."""
+    library = ctypes.CDLL(None, use_errno=True)
+    library.mmap.restype = ctypes.c_void_p
+    sizes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    library.mmap.argtypes = [*sizes, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    library.mprotect.argtypes = sizes
+    return library
+
+
+_LIBC = _libc() if sys.platform == "linux" else None
 _PRIVATE_ANONYMOUS = 0x22
 
 
@@ -463,6 +470,8 @@ CRASHES: dict[str, Callable[[Guard, int], None]] = {
 
 
 def main(side: str, names: list[str]) -> None:
+    import resource  # not on Windows, where the script does not run
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is what some cases are for
     guard = Guard(side)
     guard.take_over()

@@ -8,7 +8,6 @@ of an array meets the guard), the first number, the number of graphs, and ``empt
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -199,6 +198,8 @@ class Run:
 
 
 def main(side: str, first: int, count: int, is_empty: bool) -> None:
+    import resource  # not on Windows, where the script does not run
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     guard = Guard(side)
     guard.take_over()

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
+from systems import WINDOWS
 
 import rnngraph as rg
 from rnngraph import sklearn, tf1
@@ -819,7 +820,9 @@ def finding(call: Call) -> str | None:
     def end(*_: Any) -> None:
         raise NeverEndsError
 
-    clocks = ((signal.SIGPROF, signal.ITIMER_PROF, SECONDS), (signal.SIGALRM, signal.ITIMER_REAL, ASLEEP))
+    clocks: tuple[tuple[int, int, float], ...] = ()
+    if not WINDOWS:  # which has no timers that interrupt a thread
+        clocks = ((signal.SIGPROF, signal.ITIMER_PROF, SECONDS), (signal.SIGALRM, signal.ITIMER_REAL, ASLEEP))
     before = [signal.signal(sign, end) for sign, *_ in clocks]
     for _, clock, seconds in clocks:  # a busy machine makes a call long, and not one that computes much
         signal.setitimer(clock, seconds)

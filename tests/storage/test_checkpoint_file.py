@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from systems import not_on_windows
 
 import rnngraph as rg
 from rnngraph.storage import checkpoint_file as checkpoint
@@ -164,6 +165,7 @@ print(last)
 """
 
 
+@not_on_windows("the writers are forks")
 def test_a_writer_killed_at_any_moment_leaves_the_last_whole_checkpoint(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(tmp_path / "a"), str(KILLS), "0"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

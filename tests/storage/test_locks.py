@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from systems import not_on_windows
 
 from rnngraph.storage import locks
 from rnngraph.storage.locks import locked_byte
@@ -88,6 +89,7 @@ def test_without_locks_nobody_waits(folder: PrivateDirectory, monkeypatch: pytes
     assert waits(folder, 3, monkeypatch) == 0
 
 
+@not_on_windows("links need a privilege")
 def test_a_link_is_no_file_of_locks(tmp_path: Path, folder: PrivateDirectory) -> None:
     (tmp_path / "locks").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match=r"symbolic|links"), locked_byte("locks", folder, 3, 5.0):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from systems import WINDOWS
 
 import rnngraph as rg
 from rnngraph import tf1 as tf
@@ -26,6 +28,8 @@ def small_program() -> rg.Program:
 def no_file(kind: str, folder: Path, name: str) -> Path:
     """A path in the folder that leads to no regular file."""
     path = folder / name
+    if WINDOWS and kind != "directory":
+        pytest.skip("not on Windows: pipes and devices have no place in file systems")
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "directory":
@@ -87,7 +91,7 @@ def test_readers_refuse_what_is_no_regular_file(reader: str, kind: str, tmp_path
     if kind == "made-up file" and reader in ("log", "state of checkpoints", "data of a checkpoint"):
         pytest.skip("read as far as it goes, which is bounded")
     path = no_file(kind, tmp_path, name)
-    wanted = r"by its size, and others are read|damaged|past its end|out of the model's folder"
+    wanted = r"by its size, and others are read|damaged|past its end|outside of the model's folder"
     with pytest.raises(rg.RnnGraphError, match=f"is a {kind}|is no file|no checkpoint|no file|{wanted}"):
         read(path)
 
@@ -95,7 +99,7 @@ def test_readers_refuse_what_is_no_regular_file(reader: str, kind: str, tmp_path
 @pytest.mark.parametrize("kind", ["device", "pipe", "directory"])
 def test_errors_name_the_kind_and_the_remedy(kind: str, tmp_path: Path) -> None:
     path = no_file(kind, tmp_path, "a.onnx")
-    wanted = rf"test_read_file\.py:\d+: {path} is a {kind}; give the path of an ONNX file$"
+    wanted = rf"test_read_file\.py:\d+: {re.escape(str(path))} is a {kind}; give the path of an ONNX file$"
     with pytest.raises(rg.FileError, match=wanted):
         rg.read_onnx(path)
 
@@ -106,6 +110,8 @@ def test_a_file_is_read_whole_and_within_its_bound(tmp_path: Path) -> None:
     assert read_file(path, "a file", most=5) == b"12345"
     with pytest.raises(rg.FileError, match="has 5 bytes, and 4 at most are read; give a smaller file"):
         read_file(path, "a file", most=4)
+    if WINDOWS:
+        return
     with pytest.raises(rg.FileError, match=r"has 0 bytes by its size, and others are read: .*; copy it"):
         read_file("/proc/cpuinfo", "a file")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from systems import not_on_windows
 
 import rnngraph as rg
 from rnngraph.export.write_net import EXPORTS
@@ -88,6 +89,7 @@ def test_build_files_of_several_nets_follow_the_last_one(tmp_path: Path) -> None
     assert found(folder) == {**NEW, "other.o": "other"}
 
 
+@not_on_windows("links need a privilege")
 def test_neither_links_nor_directories_are_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "nets"
     folder.mkdir()

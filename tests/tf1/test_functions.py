@@ -13,7 +13,7 @@ from rnngraph import tf1 as tf
 
 DRAW = np.random.default_rng(0)
 A = DRAW.normal(size=(4, 3)).astype(np.float32)
-I = DRAW.integers(1, 9, (4, 3)).astype(np.int32)  # noqa: E741
+I = DRAW.integers(1, 9, (4, 3)).astype(np.int32)  # noqa: E741  # as R, B, X beside it
 
 FUNCTIONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
     "div": (lambda a, i: tf.div(a, 3.0), lambda a, i: a / np.float32(3)),
@@ -62,7 +62,7 @@ def test_mistakes() -> None:
     a = tf.placeholder(tf.float32, [4, 3])
     for wrong, message in (
         (lambda: tf.reverse(a, 0), "a list of axes"),
-        (lambda: tf.slice(a, [0], [1]), "takes 2 sizes"),
+        (lambda: tf.slice(a, [0], [1]), "takes 2 entries"),
         (lambda: tf.add_n(a), "takes a list"),
         (lambda: tf.range(0, tf.shape(tf.placeholder(tf.float32, [None]))[0], 2), "takes delta=1"),
         (lambda: tf.nn.static_bidirectional_rnn(tf.nn.rnn_cell.GRUCell(2), tf.nn.rnn_cell.GRUCell(2), a), "a list"),
@@ -74,6 +74,6 @@ def test_mistakes() -> None:
 def test_tensors_of_a_graph_are_no_numbers() -> None:
     """As programs ask of a share to keep, which may be a placeholder."""
     keep = tf.placeholder(tf.float32, [])
-    assert not keep == 1.0  # noqa: SIM201
+    assert not keep == 1.0  # noqa: SIM201  # the operator == is tested
     assert keep != 1.0
     assert keep in [1.0, keep]

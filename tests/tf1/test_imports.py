@@ -110,8 +110,10 @@ def test_linear_of_cells_of_a_programs_own() -> None:
     with tf.variable_scope("plain"):
         one = core_rnn_cell._linear(x, 2, False, kernel_initializer=tf.ones_initializer())
     assert [(item.name, item.shape.as_list()) for item in tf.global_variables()] == [
-        ("gates/kernel:0", [5, 4]), ("gates/bias:0", [4]), ("plain/kernel:0", [2, 2]),
-    ]  # fmt: skip
+        ("gates/kernel:0", [5, 4]),
+        ("gates/bias:0", [4]),
+        ("plain/kernel:0", [2, 2]),
+    ]
     a, b = np.ones((2, 2), np.float32), np.full((2, 3), 2.0, np.float32)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())

@@ -82,11 +82,20 @@ def test_layers_of_contrib_own_what_tensorflows_do() -> None:
         layers.linear(hidden, 2, biases_initializer=None)
     names = {variable.op.name for variable in tf.global_variables()}
     assert names == {
-        "EmbedSequence/embeddings", "fully_connected/weights", "fully_connected/LayerNorm/beta",
-        "fully_connected_1/weights", "fully_connected_1/biases", "BatchNorm/beta", "BatchNorm/gamma",
-        "BatchNorm/moving_mean", "BatchNorm/moving_variance", "LayerNorm/beta", "LayerNorm/gamma", "BiasAdd/biases",
+        "EmbedSequence/embeddings",
+        "fully_connected/weights",
+        "fully_connected/LayerNorm/beta",
+        "fully_connected_1/weights",
+        "fully_connected_1/biases",
+        "BatchNorm/beta",
+        "BatchNorm/gamma",
+        "BatchNorm/moving_mean",
+        "BatchNorm/moving_variance",
+        "LayerNorm/beta",
+        "LayerNorm/gamma",
+        "BiasAdd/biases",
         "again/fully_connected/weights",
-    }  # fmt: skip
+    }
     with tf.Session() as sess:
         sess.run(tf.global_variables_initializer())
         (weights,) = tf.global_variables("again")
@@ -95,18 +104,21 @@ def test_layers_of_contrib_own_what_tensorflows_do() -> None:
 
 
 MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "mask": (lambda x: tf.boolean_mask(x, tf.random_uniform(tf.shape(x)) > 0.5), "how many entries there are is data"),
-    "mask's shape": (lambda x: tf.boolean_mask(x, [True]), r"of the shape \(4,\)"),
-    "k": (lambda x: tf.nn.top_k(x, 9), "at least as many"),
+    "mask": (lambda x: tf.boolean_mask(x, tf.random_uniform(tf.shape(x)) > 0.5), "the number of entries is not known"),
+    "mask's shape": (lambda x: tf.boolean_mask(x, [True]), r"of shape \(4,\)"),
+    "k": (lambda x: tf.nn.top_k(x, 9), "at least k entries"),
     "k fed": (lambda x: tf.nn.top_k(x, tf.constant(2)), "an int from 1"),
     "classes": (lambda x: tf.confusion_matrix([0], [0]), "num_classes="),
     "training": (lambda x: tf.contrib.layers.batch_norm(x, is_training=x[0] > 0), "a scalar bool Tensor"),
     "vocabulary": (lambda x: tf.contrib.layers.embed_sequence([[0]]), "vocab_size="),
-    "normalizer": (lambda x: tf.contrib.layers.fully_connected(x, 2, normalizer_fn="norm"), "is no function"),
-    "parameters": (lambda x: tf.contrib.layers.layer_norm(x, begin_norm_axis=1, begin_params_axis=0), "normalises"),
-    "average": (lambda x: tf.train.ExponentialMovingAverage(0.9).apply([x]), "take the average in NumPy"),
+    "normalizer": (lambda x: tf.contrib.layers.fully_connected(x, 2, normalizer_fn="norm"), "is not a function"),
+    "parameters": (
+        lambda x: tf.contrib.layers.layer_norm(x, begin_norm_axis=1, begin_params_axis=0),
+        "the normalised axes",
+    ),
+    "average": (lambda x: tf.train.ExponentialMovingAverage(0.9).apply([x]), "average fetched values in NumPy"),
     "decay": (lambda x: tf.train.ExponentialMovingAverage(1.5), "from 0 to 1"),
-    "bytes": (lambda x: tf.compat.as_bytes(3), "a text or bytes"),
+    "bytes": (lambda x: tf.compat.as_bytes(3), "a str or bytes"),
 }
 
 
@@ -127,8 +139,13 @@ def test_settings() -> None:
     assert params.parse("units=16, rate=1e-3,deep=false,sizes=[3, 4],names=[b, c],kind=lstm") is params
     params.parse("sizes[1]=5")
     assert params.values() == {
-        "units": 16, "rate": 1e-3, "names": ["b", "c"], "deep": False, "sizes": [3, 5], "kind": "lstm"
-    }  # fmt: skip
+        "units": 16,
+        "rate": 1e-3,
+        "names": ["b", "c"],
+        "deep": False,
+        "sizes": [3, 5],
+        "kind": "lstm",
+    }
     params.parse_json('{"units": 4}').override_from_dict({"rate": 2})
     assert (params.units, params.rate, "units" in params, params.get("none", 1)) == (4, 2.0, True, 1)
     assert tf.contrib.training.HParams().parse_json("{}").to_json() == "{}"
@@ -137,12 +154,17 @@ def test_settings() -> None:
     params.del_hparam("kind")
     assert params.to_json(sort_keys=True).startswith('{"deep": false, "more": 1,')
     for wrong, message in {
-        "units=1.5": "is of int", "deep=2": "true or false", "none=1": "no setting none", "sizes=3": "can't be",
-        "sizes[7]=3": "no entry 7", "units": "name=value", "unit=3": "did you mean",
-    }.items():  # fmt: skip
+        "units=1.5": "is of int",
+        "deep=2": "true or false",
+        "none=1": "no setting none",
+        "sizes=3": "can't be",
+        "sizes[7]=3": "no entry 7",
+        "units": "name=value",
+        "unit=3": "did you mean",
+    }.items():
         with pytest.raises(rg.RnnGraphError, match=message):
             params.parse(wrong)
     with pytest.raises(rg.NameLookupError, match="add_hparam"):
         params.unknown = 1
-    with pytest.raises(rg.ArgumentError, match="there already"):
+    with pytest.raises(rg.ArgumentError, match="it exists already"):
         params.add_hparam("units", 1)

@@ -74,9 +74,10 @@ def test_runs_take_few_steps_in_python(net: Net) -> None:
         (98, lambda: run([net.train, net.loss, net.final], {x: X, net.keep: 0.5})),
         (96, lambda: run({"cost": net.loss, "final": net.final, "op": net.train}, c_h)),
         (99, lambda: run([net.train, net.loss, net.final], {x: X, begin: STATE})),
-        (83, lambda: run(net.train, {x: X})), (21, lambda: run(net.outputs, {x: X})),
+        (83, lambda: run(net.train, {x: X})),
+        (21, lambda: run(net.outputs, {x: X})),
         (28, lambda: run([net.outputs, net.final], {x: X, begin: STATE})),
-    )  # fmt: skip
+    )
     for most, call in runs:
         heated(call)
         assert frames(call) <= most
@@ -86,10 +87,18 @@ def test_what_was_compiled_is_found_again(net: Net, monkeypatch: pytest.MonkeyPa
     made, run = of_compiling(monkeypatch), net.session.run
     pair = collections.namedtuple("pair", "a b")
     nests: tuple[Callable[[], Any], ...] = (
-        lambda: net.loss, lambda: [net.loss], lambda: (net.loss,), lambda: {"a": net.loss}, lambda: {"b": net.loss},
-        lambda: [[net.loss], net.outputs], lambda: [(net.loss,), net.outputs], lambda: {"a": [net.loss, net.outputs]},
-        lambda: pair(net.loss, net.outputs), lambda: [pair(net.loss, [net.outputs])], lambda: [net.final],
-    )  # fmt: skip
+        lambda: net.loss,
+        lambda: [net.loss],
+        lambda: (net.loss,),
+        lambda: {"a": net.loss},
+        lambda: {"b": net.loss},
+        lambda: [[net.loss], net.outputs],
+        lambda: [(net.loss,), net.outputs],
+        lambda: {"a": [net.loss, net.outputs]},
+        lambda: pair(net.loss, net.outputs),
+        lambda: [pair(net.loss, [net.outputs])],
+        lambda: [net.final],
+    )
     for number, nest in enumerate(nests):
         first = run(nest(), {net.x: X})
         assert len(made) == number + 1
@@ -102,9 +111,11 @@ def test_what_was_compiled_is_found_again(net: Net, monkeypatch: pytest.MonkeyPa
 def test_nests_that_change_are_not_taken_for_what_they_were(net: Net) -> None:
     inner, outer = [net.loss], {"a": [net.loss]}
     for fetched, change in (
-        ([inner, net.loss], lambda: inner.append(net.outputs)), (outer, lambda: outer["a"].append(net.outputs)),
-        (outer, lambda: outer.update(b=net.loss)), (outer, lambda: outer.pop("a")),
-    ):  # fmt: skip
+        ([inner, net.loss], lambda: inner.append(net.outputs)),
+        (outer, lambda: outer["a"].append(net.outputs)),
+        (outer, lambda: outer.update(b=net.loss)),
+        (outer, lambda: outer.pop("a")),
+    ):
         net.session.run(fetched, {net.x: X})
         change()
         found = net.session.run(fetched, {net.x: X})

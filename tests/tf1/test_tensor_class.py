@@ -119,26 +119,58 @@ def is_plain(nest: Any) -> bool:
 
 def test_functions_that_are_given_no_tensor() -> None:
     for value in (
-        tf.constant(1.0), tf.zeros([2]), tf.ones([2, 3]), tf.fill([2], 3.0), tf.range(4), tf.random_normal([2, 3]),
-        tf.random_uniform([3]), tf.truncated_normal([3]), tf.get_variable("v", [2]), tf.Variable(1.0),
-        tf.placeholder(tf.int32, [None]), tf.placeholder_with_default(1.0, ()), tf.eye(3), tf.linspace(0.0, 1.0, 3),
-        tf.convert_to_tensor(np.ones(3)), tf.stack([1.0, 2.0]), tf.concat([[1.0], [2.0]], 0), tf.add(1.0, 2.0),
-        tf.one_hot([0, 1], 3), tf.sequence_mask([1, 2], 3), tf.glorot_uniform_initializer()([2, 3]), tf.square(2.0),
-        tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.LSTMCell(3)]).zero_state(2, tf.float32), tf.reduce_sum([1.0, 2.0]),
-        tf.cond(tf.constant(True), lambda: 1.0, lambda: 2.0), tf.train.exponential_decay(0.1, 1, 2, 0.9),
-        tf.while_loop(lambda i, s: i < 3, lambda i, s: (i + 1, s * 2.0), (0, 1.0)), tf.identity(3.0),
-    ):  # fmt: skip
+        tf.constant(1.0),
+        tf.zeros([2]),
+        tf.ones([2, 3]),
+        tf.fill([2], 3.0),
+        tf.range(4),
+        tf.random_normal([2, 3]),
+        tf.random_uniform([3]),
+        tf.truncated_normal([3]),
+        tf.get_variable("v", [2]),
+        tf.Variable(1.0),
+        tf.placeholder(tf.int32, [None]),
+        tf.placeholder_with_default(1.0, ()),
+        tf.eye(3),
+        tf.linspace(0.0, 1.0, 3),
+        tf.convert_to_tensor(np.ones(3)),
+        tf.stack([1.0, 2.0]),
+        tf.concat([[1.0], [2.0]], 0),
+        tf.add(1.0, 2.0),
+        tf.one_hot([0, 1], 3),
+        tf.sequence_mask([1, 2], 3),
+        tf.glorot_uniform_initializer()([2, 3]),
+        tf.square(2.0),
+        tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.LSTMCell(3)]).zero_state(2, tf.float32),
+        tf.reduce_sum([1.0, 2.0]),
+        tf.cond(tf.constant(True), lambda: 1.0, lambda: 2.0),
+        tf.train.exponential_decay(0.1, 1, 2, 0.9),
+        tf.while_loop(lambda i, s: i < 3, lambda i, s: (i + 1, s * 2.0), (0, 1.0)),
+        tf.identity(3.0),
+    ):
         assert is_tensorflow(value), value
 
 
 def test_functions_that_are_given_plain_tensors() -> None:
     x = rg.placeholder("x", (3, 4, 2))
     for value in (
-        tf.reduce_mean(x), tf.tanh(x), tf.reshape(x, [-1, 2]), tf.layers.dense(x, 3), tf.nn.softmax(x), tf.shape(x),
-        tf.concat([x, x], 0), tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(3), x, dtype=tf.float32), tf.unstack(x),
-        tf.map_fn(lambda item: item + 1, x), tf.losses.mean_squared_error(x, x), tf.split(x, 2, 1), tf.nn.top_k(x),
-        tf.layers.batch_normalization(x), tf.contrib.layers.fully_connected(x, 2), tf.metrics.mean(x)[0],
-    ):  # fmt: skip
+        tf.reduce_mean(x),
+        tf.tanh(x),
+        tf.reshape(x, [-1, 2]),
+        tf.layers.dense(x, 3),
+        tf.nn.softmax(x),
+        tf.shape(x),
+        tf.concat([x, x], 0),
+        tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(3), x, dtype=tf.float32),
+        tf.unstack(x),
+        tf.map_fn(lambda item: item + 1, x),
+        tf.losses.mean_squared_error(x, x),
+        tf.split(x, 2, 1),
+        tf.nn.top_k(x),
+        tf.layers.batch_normalization(x),
+        tf.contrib.layers.fully_connected(x, 2),
+        tf.metrics.mean(x)[0],
+    ):
         assert is_tensorflow(value), value
     assert is_plain(x)
     assert x.shape == (3, 4, 2)
@@ -278,12 +310,19 @@ def test_functions_of_rg_over_tensors_of_a_program() -> None:
     tf.get_default_graph().own(hidden)
     logits = rg.layer_norm(rg.tanh(hidden))
     for value in (
-        hidden, logits, rg.sparse_softmax_cross_entropy(labels, logits), rg.embedding(labels, 10, 4),
-        rg.reduce_max(x, 1), rg.bidirectional_dynamic_rnn(rg.GRUCell(2), rg.GRUCell(2), x),
+        hidden,
+        logits,
+        rg.sparse_softmax_cross_entropy(labels, logits),
+        rg.embedding(labels, 10, 4),
+        rg.reduce_max(x, 1),
+        rg.bidirectional_dynamic_rnn(rg.GRUCell(2), rg.GRUCell(2), x),
         rg.ctc_loss(labels=labels, logits=logits),
-        rg.conv1d(x, 4, 2), rg.gather_last(x, labels[:, 0]), rg.split(x, 3), rg.top_k(x, 2),
+        rg.conv1d(x, 4, 2),
+        rg.gather_last(x, labels[:, 0]),
+        rg.split(x, 3),
+        rg.top_k(x, 2),
         rg.masked_softmax(x, x > 0),
-    ):  # fmt: skip
+    ):
         assert is_tensorflow(value), value
     assert hidden.get_shape().as_list() == [None, 4, 5]
     with tf.Session() as session:

@@ -246,7 +246,7 @@ def test_a_default_must_fit() -> None:
         tf.placeholder_with_default(np.zeros(3), [2])
     with pytest.raises(rg.ShapeError, match="does not fit"):
         tf.placeholder_with_default(tf.placeholder(tf.float32, [3]), [2])
-    with pytest.raises(rg.ShapeError, match="made of variables"):
+    with pytest.raises(rg.ShapeError, match="depends on variables"):
         tf.placeholder_with_default(tf.get_variable("w", [3]) * 2.0, [None])
 
 
@@ -348,9 +348,14 @@ def test_bidirectional_arguments_by_position() -> None:
     program = rg.compile({"outputs": outputs})
     feeds = {"x": batch(5, 3, 3), "lengths": [5, 0, 2]}
     expected, _ = reference.bidirectional(
-        reference.GRU(4), reference.RNN(2), program.parameters, feeds["x"], np.array([5, 0, 2]),
-        scope="both", time_major=True,
-    )  # fmt: skip
+        reference.GRU(4),
+        reference.RNN(2),
+        program.parameters,
+        feeds["x"],
+        np.array([5, 0, 2]),
+        scope="both",
+        time_major=True,
+    )
     for found, array in zip(program.inference(feeds)["outputs"], expected, strict=True):
         np.testing.assert_allclose(found, array, rtol=1e-5, atol=1e-6)
 
@@ -714,13 +719,16 @@ def test_python_itself_may_ask() -> None:
         (lambda x, c: c.BasicRNNCell(3, reuse=True), "rg.shared"),
         (lambda x, c: c.LSTMCell(3, num_unit_shards=2), "num_unit_shards=2 is not offered"),
         (lambda x, c: c.DropoutWrapper(c.GRUCell(3), dropout_state_filter_visitor=print), "rg.memory"),
-        (lambda x, c: tf.nn.dynamic_rnn(c.BasicRNNCell(3, dtype=tf.float64), x), "dtype=float64 and gets float32"),
+        (
+            lambda x, c: tf.nn.dynamic_rnn(c.BasicRNNCell(3, dtype=tf.float64), x),
+            "dtype=float64 but its input is float32",
+        ),
         (lambda x, c: tf.nn.dynamic_rnn(c.BasicRNNCell(3), x, dtype=tf.float64), "the inputs are float32"),
         (lambda x, c: tf.nn.dynamic_rnn(c.BasicRNNCell(3), x, scope=3), "scope must be a string"),
         (lambda x, c: c.DropoutWrapper(c.GRUCell(3), 0.0), r"outside \(0, 1\]"),
         (lambda x, c: tf.concat(1, [x, x]), "tensors first and the axis second"),
         (lambda x, c: tf.split(1, 2, x), "tensor first and the axis third"),
-        (lambda x, c: tf.where(x > 0), "give it x and y"),
+        (lambda x, c: tf.where(x > 0), "pass x and y"),
         (lambda x, c: tf.unstack(x, axis=1), "its size is open"),
         (lambda x, c: tf.layers.dense(x, 3, kernel_constraint=print), "add the penalty to the loss"),
         (lambda x, c: tf.layers.dense(x, 3, reuse=True), "rg.shared"),
@@ -730,7 +738,7 @@ def test_python_itself_may_ask() -> None:
         (lambda x, c: tf.placeholder(tf.float32, [None], name=3), "must be a string"),
         (lambda x, c: tf.get_variable("w"), "needs a shape"),
         (lambda x, c: tf.nn.dropout(x, 0.5, noise_shape=[1]), "variational_recurrent"),
-        (lambda x, c: tf.nn.dropout(x), "needs keep_prob"),
+        (lambda x, c: tf.nn.dropout(x), "needs either keep_prob"),
         (lambda x, c: tf.reverse_sequence(x, x, 2), "use the first two axes"),
         (lambda x, c: tf.layers.conv1d(x, 3, 2, strides=0), "strides must be positive"),
         (lambda x, c: tf.layers.conv1d(x, 3, 2, padding="full"), "use one of"),

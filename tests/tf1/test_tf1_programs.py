@@ -16,10 +16,22 @@ from fixtures.tensorflow_programs import CASES, DTYPES, PROGRAMS, SINGLE, Run
 from rnngraph import tf1 as tf
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-QUICK = {("linear", "float32"), ("embeddings", "float64"), ("sessions", "float32"), ("language_model", "float64"),
-         ("loops", "float64"), ("folds", "float32"), ("averages", "float64"), ("conversions", "float32"),
-         ("open_rows", "float64"), ("memories", "float64"), ("kept_states", "float32"),
-         ("measures", "float32"), ("running_means", "float64"), ("queues", "float64")}  # fmt: skip
+QUICK = {
+    ("linear", "float32"),
+    ("embeddings", "float64"),
+    ("sessions", "float32"),
+    ("language_model", "float64"),
+    ("loops", "float64"),
+    ("folds", "float32"),
+    ("averages", "float64"),
+    ("conversions", "float32"),
+    ("open_rows", "float64"),
+    ("memories", "float64"),
+    ("kept_states", "float32"),
+    ("measures", "float32"),
+    ("running_means", "float64"),
+    ("queues", "float64"),
+}
 LATER = [(name, dtype) for name in FLOW | CELLS | NAMES | HABITS | PIPELINES for dtype in DTYPES]
 ALL = [*CASES, *(case for case in LATER if case[0] not in SINGLE or case[1] == "float32")]
 TOLERANCES = {"float32": 1e-4, "float64": 1e-10}

@@ -10,7 +10,7 @@ packages=wine,wine64,gcc-mingw-w64-x86-64-posix,libz-mingw-w64,bash,coreutils,da
 # NumPy 2.2 and later call a function of C (crealf) that wine 10 lacks.
 wheels=('numpy<2.2' llvmlite networkx safetensors rich markdown-it-py mdurl pygments pytest iniconfig pluggy packaging
     colorama hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes h5py absl-py
-    pytest-xdist execnet)
+    pytest-xdist execnet scikit-learn scipy joblib threadpoolctl)
 
 setup() {
     "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {

@@ -154,13 +154,10 @@ class LoopFusion:
         return scans
 
     def _read_with(self, scan: Node, readers: dict[Node, set[Node]]) -> list[Node]:
-        """Return the scans whose blocks must exist at the same time as those of ``scan``; all if blocks run one way
-        only.
+        """Return the scans whose blocks must exist at the same time as those of ``scan``: they have a reader in common,
+        or one reads the other.
         """
-        axis = [other for other in readers if self.kind[other].length == self.kind[scan].length]
-        if len({self.kind[other].reverse for other in axis}) == 1:
-            return axis
-        alike, joined = [other for other in axis if self.kind[other] == self.kind[scan]], [scan]
+        alike, joined = [other for other in readers if self.kind[other] == self.kind[scan]], [scan]
         for one in joined:
             needed = readers[one] | {one}
             joined += [item for item in alike if item not in joined and not needed.isdisjoint(readers[item] | {item})]

@@ -350,7 +350,7 @@ def twin(target: Target) -> Target:
     """
     here = host()
     if target.name == here.name:
-        return target
+        return replace(target, triple=here.triple)
     return replace(
         target,
         name=f"{target.name} on this machine",

@@ -159,7 +159,7 @@ class GatedDeltaNetCell(MatrixCell):
 
     def _recurrence(
         self, p: Scope, state: Any, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, g: Tensor
-    ) -> tuple[Tensor, Any]:  # fmt: skip
+    ) -> tuple[Tensor, Any]:
         S = corrected(scalar(exp(g)) * state["S"], k, v, beta)
         return read(S, q), {"S": S}
 
@@ -201,7 +201,7 @@ class RWKV7Cell(MatrixCell):
 
     def __init__(
         self, num_heads: int, head_dim: int, decay_rank: int = 64, rate_rank: int = 64, gate_rank: int = 128
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(num_heads, head_dim)
         self.decay_rank, self.rate_rank = units(decay_rank, "decay_rank"), units(rate_rank, "rate_rank")
         self.gate_rank = units(gate_rank, "gate_rank")
@@ -247,7 +247,7 @@ class RWKV7Cell(MatrixCell):
 
     def _recurrence(
         self, p: Scope, state: Any, r: Tensor, w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor
-    ) -> tuple[Tensor, Any]:  # fmt: skip
+    ) -> tuple[Tensor, Any]:
         S = state["S"]
         S = column(exp(w)) * S - column(kappa * a) * row(read(S, kappa)) + column(k) * row(v)
         return read(S, r), {"x": state["x"], "S": S}

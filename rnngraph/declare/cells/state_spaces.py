@@ -211,7 +211,7 @@ class S6Cell(PartsCell):
 
     def _recurrence(
         self, p: Scope, state: Any, x: Tensor, dt: Tensor, key: Tensor, query: Tensor
-    ) -> tuple[Tensor, Any]:  # fmt: skip
+    ) -> tuple[Tensor, Any]:
         n, states = self.num_units, self.state_dim
         A = -exp(p.parameter("A_log", (n, states), lambda shape, _: np.log(np.tile(np.arange(1, 1 + states), (n, 1)))))
         h = exp(column(dt) * A) * state["h"] + column(dt * x) * row(key)
@@ -262,7 +262,7 @@ class SSDCell(PartsCell):
 
     def _recurrence(
         self, p: Scope, state: Any, x: Tensor, dt: Tensor, key: Tensor, query: Tensor
-    ) -> tuple[Tensor, Any]:  # fmt: skip
+    ) -> tuple[Tensor, Any]:
         if self.num_groups > 1:
             key, query = (repeat(part, self.num_heads // self.num_groups, 1) for part in (key, query))
         decay = exp(-dt * exp(p.parameter("A_log", (self.num_heads,), log_of_uniform(1, 16))))

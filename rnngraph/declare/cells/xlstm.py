@@ -51,9 +51,7 @@ class SLSTMCell(PartsCell):
     def _projected(self, p: Scope, x: Tensor) -> Sequence[Tensor]:
         return by_heads(self.num_heads, *product(p, x, [self.output_size] * 4, use_bias=True))
 
-    def _recurrence(
-        self, p: Scope, state: Any, z: Tensor, i: Tensor, f: Tensor, o: Tensor
-    ) -> tuple[Tensor, Any]:  # fmt: skip
+    def _recurrence(self, p: Scope, state: Any, z: Tensor, i: Tensor, f: Tensor, o: Tensor) -> tuple[Tensor, Any]:
         kernel = p.kernel("recurrent_kernel", (self.num_heads, self.head_dim, 4 * self.head_dim))
         of_state = split(einsum("bhd,hde->bhe", state["h"], kernel), 4, 2)
         z, i, f, o = (part + own for part, own in zip((z, i, f, o), of_state, strict=True))
@@ -85,9 +83,7 @@ class MLSTMCell(MatrixCell):
         output_gate: Multiply the output by sigmoid(o). False: there is no o.
     """
 
-    def __init__(
-        self, num_heads: int, head_dim: int, value_dim: int | None = None, output_gate: bool = True
-    ) -> None:  # fmt: skip
+    def __init__(self, num_heads: int, head_dim: int, value_dim: int | None = None, output_gate: bool = True) -> None:
         super().__init__(num_heads, head_dim, value_dim)
         self.output_gate = flag(output_gate, "output_gate")
 

@@ -19,11 +19,22 @@ class Tools:
 
     linkers: tuple[tuple[str, ...], ...]
     archivers: tuple[str, ...]
-    shared: str
+
+
+_NAMES = {"windows": "{name}.dll", "apple": "lib{name}.dylib", "wasm": "{name}.wasm"}
+"""File names of shared libraries by part of the triple; elsewhere ``lib{name}.so``."""
+
+
+def library_name(name: str, target: Target) -> str:
+    """Return the file name of a net's shared library."""
+    form = next((form for part, form in _NAMES.items() if part in target.triple), "lib{name}.so")
+    return form.format(name=name)
 
 
 _SHARED = ("-shared", "-nostdlib", "-Wl,-z,noexecstack", "-Wl,--build-id=none")
 _LLD = ("ld.lld", "-shared", "-znoexecstack")
+_DLL = ("-shared", "-nostdlib", "-Wl,--entry=0", "-Wl,--no-insert-timestamp")
+_MINGW = "x86_64-w64-mingw32-"
 
 
 def tools_for(target: Target, is_host: bool) -> Tools:
@@ -32,7 +43,14 @@ def tools_for(target: Target, is_host: bool) -> Tools:
     if triple.startswith("wasm"):
         # memory below __heap_base is the module's own; instances take memory from there on
         flags = ("--no-entry", "--gc-sections", "-zstack-size=65536", "--export=__heap_base")
-        return Tools((("wasm-ld", *flags),), (), "{name}.wasm")
+        return Tools((("wasm-ld", *flags),), ())
+    if "-windows" in triple:
+        prefixes = (_MINGW, "") if is_host else (_MINGW,)
+        linkers = tuple((f"{start}gcc", *_DLL) for start in prefixes)
+        return Tools(linkers, (*(f"{start}ar" for start in prefixes), "llvm-ar"))
+    if "-apple-" in triple:
+        commands = (("cc", "-dynamiclib"), ("clang", "-dynamiclib")) if is_host else ()
+        return Tools(commands, ("llvm-ar",))  # macOS's own ar knows no option for equal bytes
     cross = {
         "aarch64-unknown-linux": "aarch64-linux-gnu-",
         "armv7-unknown-linux": "arm-linux-gnueabihf-",
@@ -42,12 +60,12 @@ def tools_for(target: Target, is_host: bool) -> Tools:
     prefix = next((tools for start, tools in cross.items() if triple.startswith(start)), None)
     if is_host and "linux" in triple:
         names = [("cc", *_SHARED), ("gcc", *_SHARED), ("clang", *_SHARED), _LLD]
-        return Tools(tuple(names), ("ar", "llvm-ar"), "lib{name}.so")
+        return Tools(tuple(names), ("ar", "llvm-ar"))
     if prefix:
-        return Tools(((f"{prefix}gcc", *_SHARED), _LLD), (f"{prefix}ar", "llvm-ar"), "lib{name}.so")
+        return Tools(((f"{prefix}gcc", *_SHARED), _LLD), (f"{prefix}ar", "llvm-ar"))
     if triple.startswith("thumb"):
-        return Tools((), ("arm-none-eabi-ar", "llvm-ar"), "")
-    return Tools((), (), "")
+        return Tools((), ("arm-none-eabi-ar", "llvm-ar"))
+    return Tools((), ())
 
 
 def shared_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:
@@ -55,7 +73,7 @@ def shared_library(object_file: Path, name: str, target: Target, is_host: bool) 
     tools = tools_for(target, is_host)
     for command in tools.linkers:
         if shutil.which(command[0]):
-            path = object_file.with_name(tools.shared.format(name=name))
+            path = object_file.with_name(library_name(name, target))
             _run([*command, "-o", str(path), str(object_file)])
             return path
     return None

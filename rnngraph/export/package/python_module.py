@@ -17,12 +17,14 @@ _SEQUENCE_USAGE = """\
     result = net(x=x)                # whole sequences: {output: array}"""
 
 
-def python_module(net: Description, described: dict[str, Any]) -> str:
-    """Return ``NAME.py``."""
+def python_module(net: Description, described: dict[str, Any], library: str) -> str:
+    """Return ``NAME.py``, which loads a file named ``library``."""
     form, usage = ("stream", _STREAM_USAGE) if net.is_stream else ("sequence", _SEQUENCE_USAGE)
     parts = map(template, ("model_head.py.in", f"{form}_model.py.in", "model_tail.py.in"))
     shapes = "" if net.is_stream else _shapes(net)
-    return module_text("\n\n".join(parts), net, described, template("stream_flush.py.in"), usage=usage, shapes=shapes)
+    return module_text(
+        "\n\n".join(parts), net, described, template("stream_flush.py.in"), usage=usage, shapes=shapes, library=library
+    )
 
 
 def _shapes(net: Description) -> str:

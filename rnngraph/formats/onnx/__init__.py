@@ -1,10 +1,10 @@
 """Reads and writes ONNX files.
 
-``writing`` makes files of programs; all else reads them. ``core`` has the common parts of readers of ops, which are in
-``recurrent``, ``ops`` and ``loops``. ``unread`` lists ops that no function reads, with the reason. ``fusing`` and
-``graph_reader`` read the needed nodes in order, and ``bodies`` has ONNX's definitions of other ops. ``read`` is the
-entrance, which also rolls up unrolled steps.
-``quantized_files`` says with which bits a program computes what a quantized file has.
+``writing`` writes programs to files; all other modules read them. ``core`` has the common parts of readers of ops,
+which are in ``recurrent``, ``ops`` and ``loops``. ``unread`` lists ops without a reader, with the reason. ``fusing``
+and ``graph_reader`` read the needed nodes in order, and ``bodies`` expands other ops by ONNX's definitions. ``read`` is
+the entry point; it also rolls unrolled steps into loops. ``quantized_files`` chooses the bits with which a program
+computes a quantized file.
 
 To add an op, write a function with ``@reads("Op")`` of ``core.table`` in a file of ``ops``; a new file is imported by
 ``read``. The function takes a ``Call`` with the node's inputs and attributes, and returns the node's outputs: a

@@ -1,8 +1,7 @@
-"""Operators that no function here reads, by the functions of ONNX's standard that define them.
+"""Expands operators without a reader by the function bodies of ONNX's standard.
 
-Bodies that are the same for all nodes are in ``function_bodies.json``. The package onnx, if installed, builds those
-that
-depend on a node's attributes and types.
+``function_bodies.json`` holds the bodies that are the same for all nodes. The package onnx, if installed, builds those
+that depend on a node's attributes and types.
 """
 
 from __future__ import annotations
@@ -66,9 +65,7 @@ def _recorded(op: str, opset: int) -> messages.Function | None:
     return decode(messages.Function, base64.b64decode(_table()[op][str(max(versions))])) if versions else None
 
 
-def _built(
-    call: messages.Node, inputs: Sequence[Operand | Deferred | None], opset: int
-) -> messages.Function | None:  # fmt: skip
+def _built(call: messages.Node, inputs: Sequence[Operand | Deferred | None], opset: int) -> messages.Function | None:
     """Return the body that the package onnx builds for a node."""
     try:
         from onnx import defs
@@ -81,7 +78,7 @@ def _built(
             return None
         types = [encode(_type(item)) for item in inputs]
         data: bytes = schema.get_context_dependent_function_with_opset_version(max(versions), encode(call), types)
-    except Exception:  # of the package's C++ library: an operator that it does not know, attributes that do not fit
+    except Exception:  # raised by the package's C++ library: unknown operators, invalid attributes
         return None
     return decode(messages.Function, data) if data else None
 

@@ -1,4 +1,4 @@
-"""Nodes that are one layer together: a product, and the sum behind it that adds the bias."""
+"""Fuses nodes that are one layer: a product, and the sum after it that adds the bias."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .core.model import MAIN_DOMAINS, Graph, Node, subgraphs
 
 
 def with_sums(graph: Graph) -> Mapping[str, Node]:
-    """The node that makes a value, where an ``Add`` that alone reads a ``MatMul`` is a third input of that."""
+    """Return the node of each value. A ``MatMul`` that only an ``Add`` reads has the addend as a third input."""
     uses = Counter(names_within(graph))
     makers = dict(graph.makers)
     for node in graph.nodes:
@@ -27,9 +27,9 @@ def with_sums(graph: Graph) -> Mapping[str, Node]:
 
 
 def names_within(graph: Graph) -> list[str]:
-    """Names that a graph reads, those of graphs within it too."""
-    found = [name for node in graph.nodes for name in node.inputs]
+    """Return the names that a graph reads, including those of its inner graphs."""
+    names = [name for node in graph.nodes for name in node.inputs]
     for node in graph.nodes:
         for inner in subgraphs(node):
-            found += names_within(inner)
-    return [*found, *graph.outputs]
+            names += names_within(inner)
+    return [*names, *graph.outputs]

@@ -1,7 +1,7 @@
-"""The nodes of a graph in the order in which they are needed; what can't be read of them is gathered.
+"""Reads the nodes of a graph in topological order, and collects errors.
 
-Only what an output needs is read. The order is found with a list and not by calls of calls, so that graphs may be as
-deep as they like; graphs within nodes are calls, and as deep as ``model`` lets them be.
+Only the nodes that an output needs are read. The order is computed with an explicit stack, so the depth of a graph is
+not limited by Python's. Inner graphs recurse; ``model`` limits their depth.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from ...support.errors import FileError, RnnGraphError, shown
 from ..steps import Value
 from .bodies import body_of
 from .core.known import Deferred, Operand, known, shape_of
-from .core.model import DEEPEST, Graph, Model, Node, subgraphs
+from .core.model import MAX_DEPTH, Graph, Model, Node, subgraphs
 from .core.sizes import ForcedSizeError, Undecided, UnreadableError, checked
 from .core.table import Call, reader_of
 from .core.tensors import Tensors
 from .fusing import with_sums
-from .ops.control import taken
+from .ops.control import taken_graphs
 from .ops.quantized import of_floats
 from .recurrent.drivers import stack_of
 from .unread import reason_for
 
-MOST_RANK = 16
+MAX_RANK = 16
 _TROUBLE = (RnnGraphError, UnreadableError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What readers of ops raise of damaged nodes: arguments and arrays that don't fit."""
+"""Errors that readers of ops raise for damaged nodes: invalid arguments and arrays."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """What a node would give that can't be read, or that needs one which can't."""
+    """Output of a node that cannot be read, or whose operands cannot."""
 
 
 @dataclass(frozen=True)
 class Lacking:
-    """An output that the reader of an op doesn't give."""
+    """Output that the reader of an op does not compute."""
 
     node: Node
     name: str
@@ -48,15 +48,17 @@ FAILED = Failed()
 
 
 class InnerError(Exception):
-    """A graph within a node can't be read; its own nodes are named."""
+    """An inner graph cannot be read; errors name its own nodes."""
 
 
 class Reading:
-    """What is found out while a model is read once.
+    """Findings of one reading of a model.
 
-    stacks: nodes that become one driver, by each of them. choices: whether sizes are equal where only a call can tell,
-    by the node that asks. undecided: the nodes that asked, with their conditions. forced: sizes that nodes can be read
-    for alone, with the node.
+    Attributes:
+        stacks: Nodes that become one driver, by each of them.
+        choices: Assumed equality of sizes, by the node that compares them.
+        undecided: Nodes that compared sizes, with their conditions.
+        forced: Sizes for which alone a node can be read, with the node.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Reading:
         self.depth = 0
 
     def decide(self, node: Node, entry: Undecided) -> bool:
-        """Whether it holds. Sizes that may be equal or not count as not equal, unless a choice says otherwise."""
+        """Return the assumed value of a condition. Without a choice, undecided sizes are unequal."""
         self.undecided.setdefault(node, entry)
         return self.choices.get(node, False) != entry.negated
 
@@ -85,33 +87,37 @@ class Reading:
 
 
 class GraphReader:
-    """Reads one graph. given: values of its inputs. outer: the reader of the graph around it."""
+    """Reader of one graph. inputs: values of its inputs. outer: reader of the surrounding graph."""
 
     def __init__(
-        self, reading: Reading, graph: Graph, given: Mapping[str, Operand], outer: GraphReader | None = None,
+        self,
+        reading: Reading,
+        graph: Graph,
+        inputs: Mapping[str, Operand],
+        outer: GraphReader | None = None,
         tensors: Tensors | None = None,
-    ) -> None:  # fmt: skip
-        """tensors: what declares values, if not what does for the graph around it."""
+    ) -> None:
+        """Create a reader. tensors: declares values; by default the object of the surrounding graph."""
         self._reading, self._graph, self._outer = reading, graph, outer
         self._tensors: Tensors = tensors or (reading.tensors if outer is None else outer._tensors)
         self._makers = with_sums(graph)
-        self._values: dict[str, Any] = dict(given)
+        self._values: dict[str, Any] = dict(inputs)
 
     def outputs(self) -> list[Any]:
-        """Values of the graph's outputs."""
+        """Return the values of the graph's outputs."""
         self._reading.depth += 1
-        if self._reading.depth > DEEPEST:
-            raise FileError(f"{self._reading.model.name} has graphs within graphs, more than {DEEPEST} deep")
+        if self._reading.depth > MAX_DEPTH:
+            raise FileError(f"{self._reading.model.name} has graphs nested more than {MAX_DEPTH} deep")
         self._read(self._graph.outputs)
         self._reading.depth -= 1
         return [self._value(name) for name in self._graph.outputs]
 
-    def branch(self, graph: Graph, given: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
-        """The outputs of a graph within a node of this one. What can't be read within has been noted."""
-        found = GraphReader(self._reading, graph, given, self, tensors).outputs()
-        if FAILED in found:
+    def branch(self, graph: Graph, inputs: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
+        """Return the outputs of an inner graph. Errors inside have been recorded."""
+        outputs = GraphReader(self._reading, graph, inputs, self, tensors).outputs()
+        if FAILED in outputs:
             raise InnerError
-        return found
+        return outputs
 
     def decide(self, node: Node, entry: Undecided) -> bool:
         return self._reading.decide(node, entry)
@@ -120,24 +126,24 @@ class GraphReader:
         return name in self._values or name in self._graph.makers or name in self._graph.arrays
 
     def _value(self, name: str) -> Any:
-        """A value that was read, or that a graph around this one has."""
+        """Return a value of this graph or of a surrounding one."""
         reader: GraphReader | None = self
         while reader is not None and not reader._is_own(name):
             reader = reader._outer
         if reader is None:
-            raise FileError(f"{self._reading.model.name} is damaged: nothing makes {shown(name)}")
+            raise FileError(f"{self._reading.model.name} is damaged: no node computes {shown(name)}")
         if name not in reader._values:
             reader._read([name])
-        found = reader._values[name]
-        if isinstance(found, Lacking):
-            self._reading.failed(found.node, UnreadableError(f"its output {shown(found.name)} is asked for"))
-            found = reader._values[name] = FAILED
-        return found
+        value = reader._values[name]
+        if isinstance(value, Lacking):
+            self._reading.failed(value.node, UnreadableError(f"its optional output {shown(value.name)} is used"))
+            value = reader._values[name] = FAILED
+        return value
 
-    # In which order ----------------------------------------------------------------------------------
+    # Order ------------------------------------------------------------------------------------------
 
     def _read(self, names: Iterable[str]) -> None:
-        """Reads what makes these values, and all that it needs, what is needed first."""
+        """Read the nodes of these values, and all nodes that they need, operands first."""
         pending: list[tuple[str, int]] = [(name, 0) for name in reversed(list(names))]
         open_ones: set[Node] = set()
         while pending:
@@ -153,24 +159,24 @@ class GraphReader:
                 self._read_node(node)
                 continue
             if stage == 0 and node in open_ones:
-                raise FileError(f"{self._reading.model.name} is damaged: {node} needs what it makes itself")
+                raise FileError(f"{self._reading.model.name} is damaged: {node} depends on its own output")
             open_ones.add(node)
             needed = self._inputs(node) if stage == 0 else self._captured(node)
             pending.append((name, stage + 1))
             pending += [(item, 0) for item in reversed(needed) if item and item not in self._values]
 
     def _inputs(self, node: Node) -> list[str]:
-        """What a node needs; of layers of a stack what all of them need but what they hand to each other."""
+        """Return the inputs of a node; of a stack, the inputs of all layers without the values between layers."""
         first, *others = self._reading.stacks.get(node, (node,))
         return [*first.inputs, *(name for other in others for name in other.inputs[1:])]
 
     def _captured(self, node: Node) -> list[str]:
-        """What a node's graphs read of this graph; of an If node's two what is taken."""
+        """Return the names of this graph that the inner graphs of a node read; of an If, those of the taken graph."""
         graphs = list(subgraphs(node))
         if node.op == "If" and node.inputs:
             try:
-                graphs = taken(node, self._value(node.inputs[0]), partial(self.decide, node), self._tensors)
-            except UnreadableError:  # which the reader of the op says again
+                graphs = taken_graphs(node, self._value(node.inputs[0]), partial(self.decide, node), self._tensors)
+            except UnreadableError:  # the reader of the op raises it again
                 return []
         return [name for graph in graphs for name in _read_by(graph) if self._is_own(name)]
 
@@ -178,18 +184,18 @@ class GraphReader:
 
     def _read_node(self, node: Node) -> None:
         nodes = self._reading.stacks.get(node, (node,))
-        found: list[list[Any]] = [[FAILED] * len(part.outputs) for part in nodes]
+        results: list[list[Any]] = [[FAILED] * len(part.outputs) for part in nodes]
         try:
-            found = self._outputs_of(nodes)
+            results = self._outputs_of(nodes)
         except InnerError:
             pass
         except FileError:
             raise
         except _TROUBLE as error:
             self._reading.failed(node, error)
-        for part, values in zip(nodes, found, strict=True):
-            given = [*values, *[None] * len(part.outputs)]
-            for name, value in zip(part.outputs, given, strict=False):
+        for part, values in zip(nodes, results, strict=True):
+            filled = [*values, *[None] * len(part.outputs)]
+            for name, value in zip(part.outputs, filled, strict=False):
                 if name:
                     self._values[name] = Lacking(part, name) if value is None else value
 
@@ -210,44 +216,44 @@ class GraphReader:
         reader = reader_of(nodes[0])
         assert reader is not None
         moved = of_floats(calls[0])
-        made = reader(calls[0]) if moved is None else moved
-        found: list[Any] = list(made) if isinstance(made, list | tuple) else [made]
-        for value in found:
+        result = reader(calls[0]) if moved is None else moved
+        outputs: list[Any] = list(result) if isinstance(result, list | tuple) else [result]
+        for value in outputs:
             _check(value)
-        return [found]
+        return [outputs]
 
     def _by_body(self, node: Node, inputs: Sequence[Any]) -> list[Any]:
-        """The outputs of a node by the function that the standard defines its op by."""
+        """Return the outputs of a node by the function body of its op."""
         reading = self._reading
         body = body_of(node, inputs, reading.opset(node))
         if body is None:
             raise UnreadableError(reason_for(node.op, node.domain))
         count = len(reading.problems)
         try:
-            found = iter(
+            outputs = iter(
                 self.branch(body, {name: item for name, item in zip(node.inputs, inputs, strict=True) if name})
             )
         except InnerError:
             inner = reading.problems[count:]
             del reading.problems[count:]
-            raise UnreadableError(f"of the function that ONNX defines it by, {inner[0]}") from None
-        return [next(found) if name else None for name in node.outputs]
+            raise UnreadableError(f"in its function body, {inner[0]}") from None
+        return [next(outputs) if name else None for name in node.outputs]
 
 
 def _check(value: Operand | Deferred | None) -> None:
-    """Refuses shapes that no net has, and that sizes computed with would make longer and longer."""
+    """Raise for ranks and sizes that no real net has, such as formulas that grow without a bound."""
     if value is None or isinstance(value, Deferred):
         return
     shape = shape_of(value)
-    if len(shape) > MOST_RANK:
-        raise UnreadableError(f"it gives an array of rank {len(shape)}")
+    if len(shape) > MAX_RANK:
+        raise UnreadableError(f"its output has rank {len(shape)}")
     for dim in shape if isinstance(value, Value) else ():
         if isinstance(dim, Size):
             checked(dim)
 
 
 def _read_by(graph: Graph) -> list[str]:
-    """Names that nodes of a graph read and that it doesn't make."""
+    """Return the names that nodes of a graph read and that it does not compute."""
     names = [name for node in graph.nodes for name in node.inputs]
     own = {*graph.makers, *graph.inputs, *graph.arrays}
     return list(dict.fromkeys(name for name in [*names, *graph.outputs] if name and name not in own))

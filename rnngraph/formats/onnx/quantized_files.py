@@ -1,4 +1,4 @@
-"""Files that hold quantized nets, and the options by which a program computes with their bits."""
+"""Options by which a program computes a quantized file with its bits."""
 
 from __future__ import annotations
 
@@ -8,18 +8,27 @@ from ..script import Script
 from .core.model import Graph, Model, Node, subgraphs
 
 OF_WEIGHTS = frozenset(("DequantizeLinear", "DynamicQuantizeLSTM"))
-"""Ops that say that weights are quantized, and nothing of activations."""
-OF_BOTH = frozenset((
-    "ConvInteger", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QGemm",
-    "QLinearConv", "QLinearMatMul", "QuantizeLinear",
-))  # fmt: skip
-"""Ops that say that activations are quantized, too."""
+"""Ops that show that weights, but not activations, are quantized."""
+OF_BOTH = frozenset(
+    (
+        "ConvInteger",
+        "DynamicQuantizeLinear",
+        "DynamicQuantizeMatMul",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "QGemm",
+        "QLinearConv",
+        "QLinearMatMul",
+        "QuantizeLinear",
+    )
+)
+"""Ops that show that activations are quantized, too."""
 MIN_DEPTH, MIN_WEIGHTS = 32, 4096
 """Minimum rows and elements of a weight that 8 bits make faster."""
 
 
 def narrow_options(model: Model, script: Script) -> dict[str, str]:
-    """Return the options of ``rg.compile`` for a quantized file; none for other files, or where they change nothing."""
+    """Return the options of ``rg.compile`` for a quantized file; None for other files, or if they change nothing."""
     ops = {node.op for node in _nodes(model.graph)}
     weights = [array for array in script.parameters.values() if array.ndim > 1]
     is_wide = any(array.shape[-2] >= MIN_DEPTH and array.size >= MIN_WEIGHTS for array in weights)

@@ -1,4 +1,4 @@
-"""The way in: a file, its inputs and outputs, and how often it is read until it is known what its layers are."""
+"""Entry point of the reader: inputs, outputs, and repeated readings of a file until its layers are known."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ..rolling.loops import takes_entries
 from ..rolling.scripts import rolled_up
 from ..script import Script, tensors_in
 from ..steps import Value, wanted_steps, with_inner
-from .core.known import Found, Known, Listed, Stacked, Unrounded, known
+from .core.known import Dequantized, Known, Listed, NonZeroIndices, Stacked, known
 from .core.model import Kind, Model, Node, model_of
 from .core.sizes import UnreadableError
 from .core.tensors import Tensors
-from .core.values import HELD, held
+from .core.values import STORAGE_DTYPES, storage_dtype
 from .graph_reader import FAILED, GraphReader, Reading
 from .loops import loop, scan
 from .ops import (
@@ -53,70 +53,96 @@ if TYPE_CHECKING:
     import onnx
 
 FILES = (
-    choosing, convolutions, elementwise, fused, linear_attention, loop, moving, normalizing, products, qlinear,
-    quantized, reducing, resizing, scan, scattering, sequences, shapes,
-)  # fmt: skip
-"""Files whose functions read ops, beside those that the reader of graphs imports itself."""
-MOST_CHOICES = 5
-"""Conditions on sizes of which all combinations are tried."""
-MOST_FORCED = 8
-"""Times that a file is read anew with sizes that its nodes turned out to be made for."""
+    choosing,
+    convolutions,
+    elementwise,
+    fused,
+    linear_attention,
+    loop,
+    moving,
+    normalizing,
+    products,
+    qlinear,
+    quantized,
+    reducing,
+    resizing,
+    scan,
+    scattering,
+    sequences,
+    shapes,
+)
+"""Modules that register readers of ops, beside those that ``graph_reader`` imports."""
+MAX_CHOICES = 5
+"""Maximum conditions on sizes of which all combinations are tried."""
+MAX_FORCED = 8
+"""Maximum readings of a file with values of open sizes that its nodes require."""
 
 
 @api
 def read_onnx(
-    source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: Mapping[str, Any] | None = None,
-    max_entries: int = MAX_ENTRIES, open: Mapping[str, Mapping[int, str]] | None = None,
-) -> Net:  # fmt: skip
-    """The net of an ONNX file, with the file's inputs, outputs, names and layouts.
+    source: str | os.PathLike[str] | bytes | onnx.ModelProto,
+    fixed: Mapping[str, Any] | None = None,
+    max_entries: int = MAX_ENTRIES,
+    open: Mapping[str, Mapping[int, str]] | None = None,
+) -> Net:
+    """Read an ONNX file as a net with the file's inputs, outputs, names and layouts.
 
-    Sizes that the file leaves open stay open: one program serves all batches and lengths. Numbers of 16 bits become
-    float32, whole numbers of less than 32 bits int32. Inputs that no output needs are left out. Where a graph hangs on
-    whether an open size is 1, it is read for sizes that are not, unless it can be read for 1 alone. A size that nodes
-    have written down as a number, which exporters do that trace an example, is that number.
+    Open sizes of the file stay open: one program serves all batches and lengths. 16-bit floats become float32, integers
+    below 32 bits int32. Inputs that no output needs are omitted. If the graph depends on an open size being 1, it is
+    read for other sizes, unless it can be read for 1 only. An open size for which nodes contain a number, as exporters
+    that trace an example write, becomes that number.
 
-    source: a path, what the file holds, or a model. Arrays that lie beside a file are read from its folder alone.
-    fixed: {name: value} of inputs, such as ``{"sr": 16000}``, which are then none of the net's: an ``If`` may hang on
-        them; and of sizes that the file names, or of axes: ``{"x": {1: 200}}``.
-    max_entries: entries of an array, open sizes counted as 1, and rounds of a loop, which few bytes of a file can
-        declare. Larger ones are refused, unless an input or a weight of the file has a quarter as many.
-    open: ``{input: {axis: name}}``, axes to which the file gives a size and that are read as open.
+    A program of a quantized file has 8-bit weights and activations, unless ``net.program`` sets others. The package
+    onnx is not needed.
 
-    A program of a quantized file has 8-bit weights and activations, unless ``net.program`` is given others.
+    Args:
+        source: A path, the bytes of a file, or a model. Further files of arrays must be in the file's folder.
+        fixed: ``{name: value}`` of inputs, such as ``{"sr": 16000}``. The net lacks these inputs, and an ``If`` may
+            depend
+            on them. Also ``{name: number}`` of the file's named sizes, and sizes of axes: ``{"x": {1: 200}}``.
+        max_entries: Maximum entries of an array, with open sizes counted as 1, and maximum steps of a loop. Larger ones
+            are
+            refused, because a few bytes of a file can declare them, unless an input or a weight has a quarter as many.
+        open: ``{input: {axis: name}}``: axes that are read as open although the file gives a size.
 
-    The package onnx is not needed. Raises ``NotReadableError`` with every node that can't be read, and ``FileError``
-    where the file is damaged.
+    Raises:
+        NotReadableError: Nodes cannot be read; lists all of them.
+        FileError: The file is damaged.
     """
     with entries_up_to(max_entries):
         return net_of_model(model_of(source), fixed, open, max_entries)
 
 
 def net_of_model(
-    model: Model, fixed: Mapping[str, Any] | None = None, open: Mapping[str, Mapping[int, str]] | None = None,
+    model: Model,
+    fixed: Mapping[str, Any] | None = None,
+    open: Mapping[str, Mapping[int, str]] | None = None,
     max_entries: int = MAX_ENTRIES,
-) -> Net:  # fmt: skip
-    """The net of a model that is taken apart. The arguments are those of ``read_onnx``."""
-    with entries_up_to(max_entries) as most:
+) -> Net:
+    """Return the net of a parsed model. The arguments are those of ``read_onnx``."""
+    with entries_up_to(max_entries) as limit:
         inputs, values, axes = model.graph.inputs, *_axes_and_values(fixed)
         shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape is not None}
         request = AxisRequest.of(open, axes, shapes)
-        script = read_with(request, model.name, lambda asked: _script_of(_asked_of(model, asked), values, asked))
-        check_sizes(model.name, script, most)
+        script = read_with(
+            request, model.name, lambda asked: _script_of(_with_requested_sizes(model, asked), values, asked)
+        )
+        check_sizes(model.name, script, limit)
         script.settle_parameters()
         script.narrow = narrow_options(model, script)
         return Net(script)
 
 
 def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Split what is fixed into values and sizes by name, and axes of inputs."""
+    """Split ``fixed`` into values and sizes by name, and sizes of inputs' axes."""
     if not isinstance(fixed, Mapping):
         return fixed, None
     axes = {input_name(name): item for name, item in fixed.items() if isinstance(item, Mapping)}
     return {name: item for name, item in fixed.items() if not isinstance(item, Mapping)}, axes
 
 
-def _asked_of(model: Model, request: AxisRequest) -> Model:
-    """Return a model whose inputs have the sizes that a caller asks for."""
+def _with_requested_sizes(model: Model, request: AxisRequest) -> Model:
+    """Return the model with the sizes of inputs that the caller requests."""
     inputs = {
         name: kind if kind.shape is None else replace(kind, shape=tuple(request.shape(input_name(name), kind.shape)))
         for name, kind in model.graph.inputs.items()
@@ -125,7 +151,7 @@ def _asked_of(model: Model, request: AxisRequest) -> Model:
 
 
 def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
-    """Read the model until it is known what its layers are."""
+    """Read the model repeatedly, until its layers are known."""
     settled = _settled(model, fixed)
     reading, values = _chosen(model, settled)
     first, forced_by, names = (
@@ -133,11 +159,12 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
         dict[str, str](),
         {size for kind in model.graph.inputs.values() for size in kind.shape or ()},
     )
-    for _ in range(MOST_FORCED):
+    for _ in range(MAX_FORCED):
         more = {
-            name: size for name, (size, _) in reading.forced.items()
+            name: size
+            for name, (size, _) in reading.forced.items()
             if name in names and name not in settled and name not in request.names.values()
-        }  # fmt: skip
+        }
         forced_by |= {name: reading.forced[name][1] for name in more}
         if not reading.problems or not more:
             break
@@ -147,11 +174,11 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
         raise not_readable(model.name, first.problems)
     stacks = stacks_in(reading.tensors, values)
     shared = frozenset(place for place, arrays in reading.tensors.products.items() if len(arrays) > 1)
-    anchored = _lost(reading.tensors, values)
+    anchored = _unavailable_sizes(reading.tensors, values)
     if stacks or shared or anchored:
-        again, values_again = _read(model, settled, stacks, reading.choices, shared, anchored)
-        if not again.problems:
-            reading, values = again, values_again
+        reread, new_values = _read(model, settled, stacks, reading.choices, shared, anchored)
+        if not reread.problems:
+            reading, values = reread, new_values
     script = _finished(model, reading.tensors, values)
     _note_sizes(script, model, reading, forced_by, request)
     return script
@@ -159,22 +186,24 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
 
 def _note_sizes(
     script: Script, model: Model, reading: Reading, forced_by: Mapping[str, str], request: AxisRequest
-) -> None:  # fmt: skip
-    """Note what closed axes of inputs, and numbers that open sizes must not be."""
+) -> None:
+    """Record closed axes of inputs, and numbers that open sizes must not be."""
     for name, kind in model.graph.inputs.items():
         own = input_name(name)
         for axis, dim in enumerate(kind.shape or () if own in script.inputs else ()):
             if isinstance(script.inputs[own].tensor.type.shape[axis], int):
                 is_fixed = not isinstance(dim, int) or f"{own}_{axis}" in request.numbers
                 script.closed_at[own, axis] = forced_by.get(str(dim), "fixed=") if is_fixed else "the file"
-    for node, asked in reading.undecided.items():
-        left, right = (asked.left, asked.right) if isinstance(asked.left, Size) else (asked.right, asked.left)
+    for node, condition in reading.undecided.items():
+        left, right = (
+            (condition.left, condition.right) if isinstance(condition.left, Size) else (condition.right, condition.left)
+        )
         if not reading.choices.get(node) and isinstance(left, Size) and left.symbol and isinstance(right, int):
             script.unequal[left.symbol, right] = str(node)
 
 
 def _chosen(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str, Any]]:
-    """Reads all, with the first choices by which all of it can be read."""
+    """Read the whole model with the first choices by which it can be read."""
     reading, values = _read(model, settled)
     for choices in _choices(reading):
         reading, values = _read(model, settled, choices=choices)
@@ -184,72 +213,78 @@ def _chosen(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str
 
 
 def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
-    """What else could be taken of conditions on sizes, where something can't be read."""
+    """Yield alternative choices of conditions on sizes, if nodes cannot be read."""
     if reading.problems and reading.undecided:
-        asked = list(reading.undecided)
-        yield dict.fromkeys(asked, True)
-        for combination in itertools.product((False, True), repeat=min(len(asked), MOST_CHOICES)):
+        undecided = list(reading.undecided)
+        yield dict.fromkeys(undecided, True)
+        for combination in itertools.product((False, True), repeat=min(len(undecided), MAX_CHOICES)):
             if any(combination) and not all(combination):
-                yield dict(zip(asked, combination, strict=False))
-        yield {}  # what is said is of the plain way
+                yield dict(zip(undecided, combination, strict=False))
+        yield {}  # errors are those of the default choices
 
 
 def _settled(model: Model, fixed: Any) -> dict[str, Any]:
-    """Values for inputs as ``Known``, and sizes as ints."""
+    """Return values of inputs as ``Known``, and sizes as ints."""
     if not isinstance(fixed, Mapping | None):
-        raise DtypeError(f"fixed is a mapping from names of inputs to values, not {shown(fixed)}")
+        raise DtypeError(f"fixed must map names of inputs to values; it is {shown(fixed)}")
     names = {name for kind in model.graph.inputs.values() for name in kind.shape or () if isinstance(name, str)}
-    found: dict[str, Any] = {}
-    for name, given in (fixed or {}).items():
+    settled: dict[str, Any] = {}
+    for name, value in (fixed or {}).items():
         kind = model.graph.inputs.get(name)
-        array = array_of(given, f"the value for {shown(name)} is no array")
+        array = array_of(value, f"the value for {shown(name)} is no array")
         if kind is None and name in names:
             if array.ndim or array.dtype.kind not in "iu" or array < 1:
-                raise DtypeError(f"size {shown(name)} must be a whole number from 1 on, not {shown(given)}")
-            found[name] = int(array)
+                raise DtypeError(f"size {shown(name)} must be a whole number from 1 on, not {shown(value)}")
+            settled[name] = int(array)
             continue
         if kind is None:
             there = ", ".join(map(shown, [*model.graph.inputs, *sorted(names)])) or "none"
             raise NameLookupError(f"{model.name} has no input {shown(name)} to fix; there are {there}")
-        wanted = kind.shape if kind.shape is not None else array.shape
-        if array.size == 1 and all(isinstance(size, str | None) or size == 1 for size in wanted):
-            array = array.reshape((1,) * len(wanted))
-        fits = array.ndim == len(wanted) and all(
-            not isinstance(want, int) or want == have for want, have in zip(wanted, array.shape, strict=True)
+        sizes = kind.shape if kind.shape is not None else array.shape
+        if array.size == 1 and all(isinstance(size, str | None) or size == 1 for size in sizes):
+            array = array.reshape((1,) * len(sizes))
+        fits = array.ndim == len(sizes) and all(
+            not isinstance(want, int) or want == have for want, have in zip(sizes, array.shape, strict=True)
         )
         if not fits:
-            raise ShapeError(f"the value for {shown(name)} has shape {list(array.shape)}, and {list(wanted)} is needed")
+            raise ShapeError(f"the value for {shown(name)} has shape {list(array.shape)}, and {list(sizes)} is needed")
         if array.dtype.kind not in "fiub" or kind.dtype is None:
-            raise DtypeError(f"the value for {shown(name)} is {shown(given)}, which is not of {kind.dtype}")
-        dtype = HELD[kind.dtype] if kind.dtype in ("float16", "bfloat16") else kind.dtype
-        found[name] = known(array.astype(dtype))
-    return found
+            raise DtypeError(f"the value for {shown(name)} is {shown(value)}, which is not of {kind.dtype}")
+        dtype = STORAGE_DTYPES[kind.dtype] if kind.dtype in ("float16", "bfloat16") else kind.dtype
+        settled[name] = known(array.astype(dtype))
+    return settled
 
 
 def _read(
-    model: Model, settled: Mapping[str, Any], stacks: Mapping[Node, Sequence[Node]] | None = None,
-    choices: Mapping[Node, bool] | None = None, shared: frozenset[Any] = frozenset(),
+    model: Model,
+    settled: Mapping[str, Any],
+    stacks: Mapping[Node, Sequence[Node]] | None = None,
+    choices: Mapping[Node, bool] | None = None,
+    shared: frozenset[Any] = frozenset(),
     anchored: frozenset[str] = frozenset(),
-) -> tuple[Reading, dict[str, Any]]:  # fmt: skip
-    """Reads all that the outputs need, and gives these by name. shared: places of kernels that are parameters.
-    anchored: sizes that inputs must give by what is computed of them.
+) -> tuple[Reading, dict[str, Any]]:
+    """Read the nodes of all outputs, and return these by name.
+
+    Args:
+        shared: Places of kernels that are parameters.
+        anchored: Sizes that inputs must determine, through values computed from them.
     """
     tensors = Tensors(Script(model.about), shared, anchored)
     reading = Reading(model, tensors, stacks or {}, choices or {})
-    given: dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
     sizes = _SizeNames(settled)
     for name, kind in model.graph.inputs.items():
         try:
-            given[name] = settled[name] if isinstance(settled.get(name), Known) else _input(tensors, name, kind, sizes)
+            inputs[name] = settled[name] if isinstance(settled.get(name), Known) else _input(tensors, name, kind, sizes)
         except (UnreadableError, ValueError, TypeError) as error:
             reading.problems.append(f"input {shown(name)}: {error}")
-            given[name] = FAILED
-    found = GraphReader(reading, model.graph, given).outputs()
-    return reading, dict(zip(model.graph.outputs, found, strict=True))
+            inputs[name] = FAILED
+    outputs = GraphReader(reading, model.graph, inputs).outputs()
+    return reading, dict(zip(model.graph.outputs, outputs, strict=True))
 
 
 class _SizeNames:
-    """Names for sizes of inputs: the file's, where they can stand in a script, and else our own."""
+    """Names for sizes of inputs: the file's if a script can have them, else new ones."""
 
     def __init__(self, settled: Mapping[str, Any]) -> None:
         self._settled = settled
@@ -274,47 +309,47 @@ class _SizeNames:
 
 def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
     if kind.dtype is None:
-        raise UnreadableError("it is no array of numbers")
+        raise UnreadableError("its dtype is not numeric")
     if kind.shape is None:
         raise UnreadableError(
-            "the file does not say how many axes it has; give it a shape, as onnx.tools.update_model_dims does"
+            "the file does not state its rank; set a shape, for example by onnx.tools.update_model_dims"
         )
-    return tensors.script.input(input_name(name), [sizes(size) for size in kind.shape], held(kind.dtype))
+    return tensors.script.input(input_name(name), [sizes(size) for size in kind.shape], storage_dtype(kind.dtype))
 
 
-def _lost(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
-    """Sizes that outputs need, and that only inputs have of which nothing but sizes is read."""
-    script, found = tensors.script, dict[str, Value]()
+def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
+    """Return sizes that outputs need and that only inputs have of which nothing but sizes is read."""
+    script, outputs = tensors.script, dict[str, Value]()
     try:
-        found = {name: tensors.value(value) for name, value in values.items()}
-    except (UnreadableError, AttributeError):  # which is said when the script is finished
+        outputs = {name: tensors.value(value) for name, value in values.items()}
+    except (UnreadableError, AttributeError):  # reported when the script is finished
         return frozenset()
-    steps = set(with_inner(wanted_steps(script.steps, found)))
+    steps = set(with_inner(wanted_steps(script.steps, outputs)))
     needed = {symbol for step in steps for tensor in tensors_in(step.thing) for symbol in tensor.type.plain_symbols}
     read = (value.tensor for value in script.inputs.values() if value.step in steps)
-    given = {symbol for tensor in read for symbol in tensor.type.plain_symbols}
-    return frozenset(needed - given)
+    available = {symbol for tensor in read for symbol in tensor.type.plain_symbols}
+    return frozenset(needed - available)
 
 
 def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
-    """The script with its outputs, and with what they need alone."""
+    """Return the script with its outputs, reduced to the steps that they need."""
     script = tensors.script
     problems = []
     for name, value in values.items():
         try:
-            if isinstance(value, Unrounded):
+            if isinstance(value, Dequantized):
                 raise UnreadableError("it is quantized at run time")
             if isinstance(value, Listed | Stacked):
                 raise UnreadableError("it is a sequence")
-            if isinstance(value, Found):
-                raise UnreadableError("its size depends on numbers at run time")
+            if isinstance(value, NonZeroIndices):
+                raise UnreadableError("its size depends on the data")
             script.outputs[name] = tensors.value(value)
         except UnreadableError as error:
             problems.append(f"output {shown(name)}: {error}")
     if problems:
         raise not_readable(model.name, problems)
     if tensors.shared or takes_entries(script):
-        script.drop_unused_steps()  # entries that were written over are none of a loop's
+        script.drop_unused_steps()  # overwritten entries are not those of a loop
         script = rolled_up(script)
     script.drop_unused_inputs()
     return script

@@ -1,65 +1,65 @@
-"""Ops of ONNX that no function reads, with the reason, or with the body by which they are read.
+"""Ops of ONNX without a reader, with the reason, or with the function body by which they are read.
 
-A test holds the lists against onnx's own, and docs/api.md has them.
+A test compares the lists with onnx's own, and docs/api.md shows them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+
+def _ops(names: str) -> tuple[str, ...]:
+    return tuple(names.split())
+
+
 UNREAD: Mapping[str, tuple[str, ...]] = {
-    "it is for images, of two open axes or more": (
-        "Col2Im", "DeformConv", "GlobalLpPool", "GridSample", "ImageDecoder", "LRN", "LpPool", "MaxRoiPool",
-        "MaxUnpool", "NonMaxSuppression", "RoiAlign",
+    "it is for images with two open axes or more": _ops(
+        "Col2Im DeformConv GlobalLpPool GridSample ImageDecoder LRN LpPool MaxRoiPool MaxUnpool NonMaxSuppression "
+        "RoiAlign"
     ),
-    "it draws random numbers, and nets are read as they predict": (
-        "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
+    "it draws random numbers, and only inference is read": _ops(
+        "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike"
     ),
-    "it computes with texts": (
-        "RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer",
+    "it computes with strings": _ops("RegexFullMatch StringConcat StringNormalizer StringSplit TfIdfVectorizer"),
+    "it computes with the bits of integers": _ops("BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor"),
+    "it has optional values, or sequences of unknown length": _ops(
+        "Optional OptionalGetElement OptionalHasElement SequenceMap"
     ),
-    "it computes with the bits of whole numbers": (
-        "BitCast", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor",
+    "it transforms spectra; move the transform in front of the net, or write it as a convolution": _ops(
+        "DFT MelWeightMatrix STFT"
     ),
-    "it is of values that may lack, or of sequences of any length": (
-        "Optional", "OptionalGetElement", "OptionalHasElement", "SequenceMap",
-    ),
-    "it transforms spectra or makes what that needs; put the transform before the net, or write it as a convolution": (
-        "DFT", "MelWeightMatrix", "STFT",
-    ),
-    "it writes to places that only a call knows": ("TensorScatter",),
-    "no function here computes it": ("Det", "EyeLike"),
-}  # fmt: skip
-"""Ops by why they can't be read. Of those that can, nodes may still be refused by what they are given."""
+    "it writes to indices that only a call knows": _ops("TensorScatter"),
+    "rnngraph has no function for it": _ops("Det EyeLike"),
+}
+"""Ops by the reason why they cannot be read. Nodes of other ops may still be refused for their operands."""
 
 
-BY_RECORDED_BODY = ("AffineGrid", "BlackmanWindow", "HammingWindow", "HannWindow", "SwiGLU")
-"""Ops that are read by the functions that the standard defines them by, which ``function_bodies.json`` holds."""
-BY_BUILT_BODY = (
-    "Attention", "CenterCropPad", "DepthToSpace", "NegativeLogLikelihoodLoss", "RotaryEmbedding",
-    "SoftmaxCrossEntropyLoss", "SpaceToDepth",
-)  # fmt: skip
-"""Ops whose functions the package onnx builds; of two of them in the newest versions of the standard alone."""
+BY_RECORDED_BODY = _ops("AffineGrid BlackmanWindow HammingWindow HannWindow SwiGLU")
+"""Ops that are read by function bodies of the standard, which ``function_bodies.json`` holds."""
+BY_BUILT_BODY = _ops(
+    "Attention CenterCropPad DepthToSpace NegativeLogLikelihoodLoss RotaryEmbedding SoftmaxCrossEntropyLoss "
+    "SpaceToDepth"
+)
+"""Ops whose function bodies the package onnx builds; two of them only in the newest versions of the standard."""
 _NEEDS_PACKAGE = (
-    "the function that ONNX defines it by is built by the package onnx, of a version that knows the op; "
-    "pip install -U onnx"
+    "its function body is built by the package onnx, which is missing or too old for the op; pip install -U onnx"
 )
 
 
 BY_DOMAIN: Mapping[str, str] = {
-    "com.microsoft.nchwc": "its numbers lie as the processor wants them that optimized the file; let onnxruntime "
-    "optimize with ORT_ENABLE_EXTENDED at most",
+    "com.microsoft.nchwc": "its layouts are those of the processor that optimized the file; let onnxruntime optimize "
+    "with ORT_ENABLE_EXTENDED at most",
 }
-"""Why no op of a domain can be read."""
+"""Domains of which no op can be read, with the reason."""
 
 
 def reason_for(op: str, domain: str) -> str:
-    """Why an op can't be read that no function reads."""
+    """Return the reason why an op without a reader cannot be read."""
     if domain in BY_DOMAIN:
         return BY_DOMAIN[domain]
     if op in BY_BUILT_BODY:
         return _NEEDS_PACKAGE
     if op in BY_RECORDED_BODY:
-        return "it is read by the function that ONNX defines it by"
-    found = next((reason for reason, ops in UNREAD.items() if op in ops), None)
-    return found or "the op is not one of ONNX's own that are known here"
+        return "it is read by its function body in ONNX's standard"
+    text = next((reason for reason, ops in UNREAD.items() if op in ops), None)
+    return text or "the op is not in ONNX's standard"

@@ -116,15 +116,14 @@ def try_lock_byte(descriptor: int, position: int) -> bool:
     Raises:
         OSError: The file system has no locks.
     """
-    before = os.lseek(descriptor, 0, os.SEEK_CUR)
-    try:
-        os.lseek(descriptor, position, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    except PermissionError:
+    place = api.Overlapped(position_low=position & 0xFFFF_FFFF, position_high=position >> 32)
+    flags = api.FAIL_IMMEDIATELY | api.EXCLUSIVE
+    if api.lock_file(msvcrt.get_osfhandle(descriptor), flags, 0, 1, 0, byref(place)):
+        return True
+    error = ctypes.get_last_error()
+    if error in (api.LOCK_VIOLATION, api.IO_PENDING):
         return False
-    finally:
-        os.lseek(descriptor, before, os.SEEK_SET)
-    return True
+    raise ctypes.WinError(error)
 
 
 @contextmanager

@@ -24,12 +24,27 @@ BACKUP_SEMANTICS, OPEN_REPARSE_POINT = 0x0200_0000, 0x0020_0000
 REPARSE_POINT = 0x400
 """Attribute of links and mount points."""
 WAIT_FOREVER = 0xFFFF_FFFF
+FAIL_IMMEDIATELY, EXCLUSIVE = 1, 2
+LOCK_VIOLATION, IO_PENDING = 33, 997
+"""Errors of ``LockFileEx`` if another holds the lock."""
 
 
 class SecurityAttributes(ctypes.Structure):
     """``SECURITY_ATTRIBUTES``."""
 
     _fields_ = (("size", c_uint32), ("descriptor", c_void_p), ("inherits", c_int))
+
+
+class Overlapped(ctypes.Structure):
+    """``OVERLAPPED``, of which locks read the position."""
+
+    _fields_ = (
+        ("internal", c_void_p),
+        ("internal_high", c_void_p),
+        ("position_low", c_uint32),
+        ("position_high", c_uint32),
+        ("event", c_void_p),
+    )
 
 
 class MemoryStatus(ctypes.Structure):
@@ -62,6 +77,9 @@ create_directory = _declare(kernel32, "CreateDirectoryW", c_int, c_wchar_p, POIN
 create_mutex = _declare(kernel32, "CreateMutexW", c_void_p, c_void_p, c_int, c_wchar_p)
 wait_for = _declare(kernel32, "WaitForSingleObject", c_uint32, c_void_p, c_uint32)
 release_mutex = _declare(kernel32, "ReleaseMutex", c_int, c_void_p)
+lock_file = _declare(
+    kernel32, "LockFileEx", c_int, c_void_p, c_uint32, c_uint32, c_uint32, c_uint32, POINTER(Overlapped)
+)
 memory_status = _declare(kernel32, "GlobalMemoryStatusEx", c_int, POINTER(MemoryStatus))
 local_free = _declare(kernel32, "LocalFree", c_void_p, c_void_p)
 current_process = _declare(kernel32, "GetCurrentProcess", c_void_p)

@@ -1,5 +1,5 @@
-"""Cells as programs of TensorFlow 1.x use them: called step by step, and made as subclasses of ``RNNCell``.
+"""Cells as programs of TensorFlow 1.x use them: called step by step, and subclassed from ``RNNCell``.
 
-``variables`` says where the variables of a cell are, ``calls`` what ``cell(x, state)`` gives, within a step that is
-traced and outside; ``subclassing`` is ``RNNCell``. Knows no kind of cell.
+``variables`` finds the variables of a cell, and ``calls`` runs ``cell(x, state)``, inside a traced step and outside.
+``subclassing`` is ``RNNCell``. No module here depends on the kind of cell.
 """

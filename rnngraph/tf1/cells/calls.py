@@ -1,4 +1,4 @@
-"""``cell(x, state)``: one step of a cell, outside of drivers and within the steps of others."""
+"""``cell(x, state)``: one step of a cell, outside of drivers or inside the step of another cell."""
 
 from __future__ import annotations
 
@@ -18,28 +18,31 @@ from ...ir.types import Size, product
 from ...support.errors import CallError, DtypeError, ShapeError, shown, user_line
 from ..core.graph import Graph, get_default_graph
 from ..core.names import dtype_name
-from ..core.operations import behind
+from ..core.operations import runs_after_dependencies
 from ..core.scopes import VariableScope, present_scope
 from ..core.sizes import anchored, known_size
 from ..core.tensors import TfTensor, gives_tensors
 from .variables import CellVariables, own_name, variables_of
 
 
-@behind
+@runs_after_dependencies
 def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) -> tuple[Tensor, Any]:
-    """(output, new state) of one step. inputs: [batch, width]; state: as ``zero_state`` gives it, which is needed."""
+    """Run one step and return (output, new state).
+
+    Args:
+        inputs: A Tensor [batch, width].
+        state: The state, in the structure that ``zero_state`` returns. It is required.
+    """
     if state is None:
         what = "give one of cell.zero_state(batch_size, dtype), or write tf.nn.dynamic_rnn(cell, inputs)"
-        raise CallError(f"{self!r} is called with inputs and a state; {what}")
+        raise CallError(f"{self!r} takes inputs and a state; {what}")
     graph = get_default_graph()
     variables = variables_of(graph, self, scope)
     where = user_line()
     if not isinstance(inputs, Tensor):
-        raise DtypeError(
-            f"{self!r} is called with a Tensor [batch, width] and a state, not with {shown(inputs)}", where
-        )
+        raise DtypeError(f"{self!r} takes a Tensor [batch, width] and a state, not {shown(inputs)}", where)
     if inputs.rank != 2:
-        raise ShapeError(f"{self!r} is called with inputs [batch, width], not with {inputs!r}", where)
+        raise ShapeError(f"{self!r} takes inputs [batch, width], not {inputs!r}", where)
     if graph.steps:
         trace = replace(graph.steps[-1]._trace, dtype=inputs.dtype)
         done: tuple[Tensor, Any] = InnerCell(trace, "", self, variables, "")(inputs, state)
@@ -47,8 +50,8 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     step = build("reshape", inputs, shape=(1, *inputs.type.shape), where=where)
     name = ScopeName(variables.full(own_name(self)) or "cell", False, where, variables)
     outputs, new = Run(step, None, None, False, None, True, name, where).over(self, state)
-    made = _driver(outputs).parameters
-    unowned = {spec for spec, _ in made if spec.name is None} - variables.owned  # those of cells in rg.shared
+    parameters = _driver(outputs).parameters
+    unowned = {spec for spec, _ in parameters if spec.name is None} - variables.owned  # variables of cells in rg.shared
     variables.owned |= unowned
     if variables.has_layers or unowned or any(part.has_layers for part in variables.parts):
         graph.own(outputs)
@@ -56,7 +59,7 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
 
 
 def carried(state: Any) -> Any:
-    """A program's state as drivers carry it: lists are tuples, and of matrices the rows stand side by side."""
+    """Return a program's state as drivers carry it: lists become tuples, and matrices one flat row per example."""
     if isinstance(state, dict):
         return {key: carried(item) for key, item in state.items()}
     if isinstance(state, tuple) and hasattr(state, "_fields"):
@@ -70,13 +73,13 @@ def carried(state: Any) -> Any:
 
 
 def _driver(outputs: Tensor) -> Driver:
-    """The driver that gives time-major outputs."""
+    """Return the driver whose time-major outputs these are."""
     driver: Driver = outputs.node.operands[0]["driver"]
     return driver
 
 
 def _one(outputs: Tensor, state: Any) -> Tensor:
-    """The output of the only step: one of the new states where it is the same, as in TensorFlow."""
+    """Return the output of the only step. If it equals one of the new states, return that state, as TensorFlow does."""
     driver = _driver(outputs)
     for following, leaf in zip(driver.next_states, flatten(state), strict=True):
         if following is driver.output:
@@ -87,8 +90,9 @@ def _one(outputs: Tensor, state: Any) -> Tensor:
 
 @contextmanager
 def within_step(p: Scope, name: str) -> Iterator[None]:
-    """While a cell's step runs as TensorFlow code: the variable scope is that of the cell, and cells that it calls are
-    parts of the step. name: its scope's path.
+    """Enter a cell's variable scope while its step is traced, so that cells that it calls become parts of the step.
+
+    name: path of the cell's scope.
     """
     graph, outer = get_default_graph(), present_scope()
     names, owners = graph.name_scope, graph.within
@@ -107,7 +111,7 @@ def within_step(p: Scope, name: str) -> Iterator[None]:
 
 def _scope_of(graph: Graph, p: Scope, path: str, outer: VariableScope) -> VariableScope:
     variables = p._specs
-    if not isinstance(variables, CellVariables):  # of rg.shared: variables are its own
+    if not isinstance(variables, CellVariables):  # a cell of rg.shared has variables of its own
         return VariableScope(outer.under(path), outer.reuse, outer.initializer, outer.regularizer, outer.dtype)
     own = path[len(p._at) :].lstrip("/")
     full = variables.full(own)
@@ -117,7 +121,7 @@ def _scope_of(graph: Graph, p: Scope, path: str, outer: VariableScope) -> Variab
 
 
 def _variables(self: Cell) -> list[Any]:
-    """The cell's variables; none before it first ran."""
+    """Variables of the cell; empty before its first step."""
     graph = get_default_graph()
     variables = graph.cells.get(self)
     prefix = None if variables is None else variables.full(own_name(self))
@@ -125,34 +129,34 @@ def _variables(self: Cell) -> list[Any]:
 
 
 def _trainable_variables(self: Cell) -> list[Any]:
-    """Those that are trained."""
+    """Trainable variables of the cell."""
     return [item for item in _variables(self) if item.trainable]
 
 
 @gives_tensors
 def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
-    """Zeros of shape [batch_size, width], in the structure of the state.
+    """Return the initial state: zeros [batch_size, width] in the structure of the state.
 
-    A cell inside that begins with other values gives these: an ``AttentionWrapper`` its ``initial_cell_state``, a cell
-    of the program's own what its ``zero_state`` returns.
+    Inner cells may begin with other values: an ``AttentionWrapper`` with its ``initial_cell_state``, a subclass of the
+    program's own with what its ``zero_state`` returns.
 
-    batch_size: an int, or a Tensor that says it: one of ``tf.shape``, or one that a run computes before it begins.
+    batch_size: an int, or a Tensor: a size from ``tf.shape``, or an int that a run computes before the loop.
     """
     zeros = _zeros(self, batch_size, dtype)
     begun = zip(_begun(self, batch_size, dtype), flatten(zeros), strict=True)
     return pack(public(self), [zero if leaf is None else leaf for leaf, zero in begun])
 
 
-class _Asked:
-    """Stands for the scope of a step where only the cells inside are asked for."""
+class _CellLister:
+    """Stand-in for the scope of a step, used only to list the inner cells."""
 
     def cell(self, name: str | None, cell: Cell) -> Cell:
-        """The cell itself."""
+        """Return the cell itself."""
         return cell
 
 
 def _begun(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
-    """Leaves of the state with which a cell begins, None where they are zeros."""
+    """Return the leaves of the state with which a cell begins; None for leaves that are zeros."""
     carried_leaves = named(cell)
     zeros = [None] * len(flatten(carried_leaves))
     if (
@@ -160,28 +164,28 @@ def _begun(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
         or type(cell).initial_state is not Cell.initial_state
     ):
         return zeros
-    asked: Any = cell.nested_initial_state(_Asked())  # type: ignore[arg-type]  # it is asked for cells only
+    proxy: Any = cell.nested_initial_state(_CellLister())  # type: ignore[arg-type]  # only its method `cell` is called
     leaves: list[Any] | None = None
     while True:
         try:
-            inner = asked.send(leaves)
+            inner = proxy.send(leaves)
         except StopIteration as stop:
-            given = stop.value
+            state = stop.value
             break
         if not _has_own_zero_state(inner):
             leaves = _begun(inner, batch_size, dtype)
         else:
             leaves = flatten(carried(inner.zero_state(batch_size, dtype)))
-    return zeros if given is None else matched(carried_leaves, given, f"{cell!r}: its initial state")
+    return zeros if state is None else matched(carried_leaves, state, f"{cell!r}: its initial state")
 
 
 def _has_own_zero_state(cell: Cell) -> bool:
-    """True if a program wrote the cell's ``zero_state``."""
+    """True if the program overrides the cell's ``zero_state``."""
     return type(cell).zero_state not in (Cell.zero_state, TfCell.zero_state)
 
 
 def begins_by_its_own(cell: Any) -> bool:
-    """True if a program wrote a ``zero_state`` for the cell or for one inside."""
+    """True if the program overrides ``zero_state`` of the cell or of an inner one."""
     pending = [cell]
     while pending:
         item = pending.pop()
@@ -207,7 +211,7 @@ def _zeros(self: Cell, batch_size: Any, dtype: Any) -> Any:
 
 
 class _Computed:
-    """An attribute that is computed, but where a cell of the user's own has set one of that name."""
+    """Computed attribute that a subclass of the user's may shadow by setting an attribute of the same name."""
 
     def __init__(self, method: Callable[[Cell], Any]) -> None:
         self._method = method
@@ -217,7 +221,7 @@ class _Computed:
 
 
 class TfCell(Cell):
-    """Base of the cells of ``tf``: they are called step by step, and say what their variables are."""
+    """Base of the cells of ``tf``: callable step by step, with lists of their variables."""
 
     __call__ = call_cell
     zero_state = zero_state

@@ -1,4 +1,4 @@
-"""``RNNCell``: cells that programs write themselves, with ``call(inputs, state)`` and variables of their own."""
+"""``RNNCell``: base of cells that programs write, with ``call(inputs, state)`` and variables of their own."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from .calls import TfCell, begins_by_its_own, carried, within_step
 
 
 class _AnyCell(type):
-    """Whatever is a cell is an instance of ``tf.nn.rnn_cell.RNNCell``."""
+    """Metaclass by which every cell is an instance of ``tf.nn.rnn_cell.RNNCell``."""
 
     def __instancecheck__(cls, item: Any) -> bool:
         return isinstance(item, Cell) if cls is RNNCell else type.__instancecheck__(cls, item)
 
 
 class RNNCell(TfCell, metaclass=_AnyCell):
-    """``tf.nn.rnn_cell.RNNCell``: a subclass gives ``state_size``, ``output_size`` and ``call(inputs, state)``, or
-    ``__call__(inputs, state, scope=None)``, which returns (output, new state).
+    """``tf.nn.rnn_cell.RNNCell``, the base of cells that a program writes.
 
-    Variables are made in ``call`` with ``tf.get_variable``, or in ``build(inputs_shape)`` with ``add_variable``. They
-    are named as in TensorFlow, under the class's name where ``call`` is given. It runs in drivers, in wrappers and
-    stacks, and step by step.
+    A subclass defines ``state_size``, ``output_size`` and ``call(inputs, state)``, or instead of ``call``
+    ``__call__(inputs, state, scope=None)``. Both return (output, new state).
+
+    Variables are created in ``call`` with ``tf.get_variable``, or in ``build(inputs_shape)`` with ``add_variable``.
+    Their names are TensorFlow's: with ``call`` they begin with the class's name. The cell runs in drivers, in wrappers
+    and stacks, and step by step.
     """
 
     built = False
@@ -41,63 +43,73 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     _name: str | None = None
     _dtype: str | None = None
     _begun: Any = None
-    """What its ``zero_state`` gave a driver, if a program wrote one."""
+    """State that the program's ``zero_state`` returned to a driver, if the program overrides it."""
 
     def __init__(
-        self, trainable: bool = True, name: str | None = None, dtype: Any = None, _reuse: Any = None,
+        self,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
+        _reuse: Any = None,
         **options: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.trainable, self._name, self._reuse = trainable, name, _reuse
         self._dtype = None if dtype is None else dtype_name(dtype)
 
-    # What a program writes ------------------------------------------------------------------------
+    # For programs to override ------------------------------------------------------------------------
 
     @property
     def state_size(self) -> Any:
-        """Width of the state: an int, or a nest of them."""
-        raise ArgumentError(f"{type(self).__name__} does not say what it carries; give it a property state_size")
+        """Width of the state: an int, or a nest of ints."""
+        raise ArgumentError(f"{type(self).__name__} has no state_size; define it as a property")
 
     @property
     def output_size(self) -> int:
         """Width of the output."""
-        raise ArgumentError(f"{type(self).__name__} does not say how wide its output is; give it output_size")
+        raise ArgumentError(f"{type(self).__name__} has no output_size; define it as a property")
 
     def build(self, inputs_shape: Any) -> None:
-        """Makes variables, before the first step."""
+        """Create the variables, before the first step."""
         self.built = True
 
     def call(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step."""
-        raise ArgumentError(f"{type(self).__name__} has no equations; give it a method call(inputs, state)")
+        """Run one step."""
+        raise ArgumentError(f"{type(self).__name__} has no call; define a method call(inputs, state)")
 
-    # What it uses for that ------------------------------------------------------------------------
+    # For programs to call ----------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
-        """The name of its scope."""
+        """Name of the cell's scope."""
         return self._name or _snake_case(type(self).__name__)
 
-    scope_name = name  # a property of this class, an attribute of others
+    scope_name = name  # a property of this class, a plain attribute of others
 
     @property
     def dtype(self) -> str | None:
-        """The dtype of its variables, if it was given."""
+        """Dtype of the variables; None if it was not set."""
         return self._dtype
 
     def add_variable(
-        self, name: str, shape: Any, dtype: Any = None, initializer: Any = None, regularizer: Any = None,
-        trainable: bool = True, **options: Any,
-    ) -> Tensor:  # fmt: skip
-        """A variable under the cell's scope."""
+        self,
+        name: str,
+        shape: Any,
+        dtype: Any = None,
+        initializer: Any = None,
+        regularizer: Any = None,
+        trainable: bool = True,
+        **options: Any,
+    ) -> Tensor:
+        """Return a variable under the cell's scope, created on first use."""
         kind = self._dtype if dtype is None else dtype
         return get_variable(name, shape, kind, initializer, regularizer, trainable)
 
     add_weight = add_variable
 
-    # What drivers ask -----------------------------------------------------------------------------
+    # For drivers -------------------------------------------------------------------------------------
 
     @property
-    def adds_scope(self) -> bool:  # type: ignore[override]  # an attribute of others
+    def adds_scope(self) -> bool:  # type: ignore[override]  # a plain attribute of other cells
         return type(self).__call__ is TfCell.__call__
 
     def state(self) -> Any:
@@ -107,15 +119,15 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         single = isinstance(state, dict) and not isinstance(_widths(self.state_size), dict)
         x, state = as_tensorflow((x, state))
-        given = _as_written(self.state_size, self._begun, state["h"] if single else state)
+        own_state = _as_written(self.state_size, self._begun, state["h"] if single else state)
         with within_step(p, p._path):
             if self.adds_scope:
                 if not self.built:
                     self.build(TensorShape(x.shape))
                     self.built = True
-                output, new = self.call(x, given)
+                output, new = self.call(x, own_state)
             else:
-                output, new = self(x, given)
+                output, new = self(x, own_state)
         if single:
             return output, {"h": carried(flatten(new)[0] if isinstance(new, tuple | list) else new)}
         return output, carried(new)
@@ -125,7 +137,7 @@ LayerRNNCell = RNNCell
 
 
 def first_state(cell: Any, state: Any, inputs: Any, dtype: Any, time_major: bool, scope: Any, default: str) -> Any:
-    """What a driver begins with: the state that is given, or ``zero_state`` where a program wrote one for a cell."""
+    """Return the initial state of a driver: ``state``, or what the program's own ``zero_state`` returns."""
     if state is not None or not isinstance(inputs, Tensor) or not begins_by_its_own(cell):
         return state if state is None else carried(state)
     batch = inputs.type.shape[1 if time_major else 0]
@@ -138,7 +150,7 @@ def first_state(cell: Any, state: Any, inputs: Any, dtype: Any, time_major: bool
 
 
 def as_written(cell: Any, state: Any) -> Any:
-    """A state that drivers carry as the cell's program has it."""
+    """Convert a state from the form that drivers carry to the cell's own structure."""
     own = type(cell).__mro__[0] is not RNNCell and RNNCell in type(cell).__mro__
     return _as_written(cell.state_size, cell._begun, state) if own else state
 
@@ -159,7 +171,7 @@ def _as_written(size: Any, begun: Any, state: Any) -> Any:
 
 
 def _widths(size: Any) -> Any:
-    """``state_size`` with ints at the leaves."""
+    """Return ``state_size`` with an int at each leaf."""
     if isinstance(size, TensorShape):
         return product([item for item in size.as_list() if item is not None])
     if isinstance(size, dict):
@@ -172,7 +184,7 @@ def _widths(size: Any) -> Any:
 
 
 def _snake_case(name: str) -> str:
-    """A class's name as TensorFlow puts it into those of variables."""
+    """Return a class's name as TensorFlow writes it in names of variables."""
     words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
     words = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
     return f"private{words}" if words.startswith("_") else words

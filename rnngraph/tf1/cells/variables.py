@@ -1,4 +1,4 @@
-"""Where the variables of cells are: under the scope in which a cell first ran, by TensorFlow's names."""
+"""Variables of cells: created under the scope in which a cell first ran, with TensorFlow's names."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ from ..core.variables import cell_variable
 
 
 class CellVariables(Specs):
-    """The variables of a cell or driver, by their paths under its scope.
+    """Variables of a cell or driver, by their paths under its scope.
 
-    prefix: the scope's full name. first, renamed: the cell's own name, and the one that it has under a scope in which
-    another cell of the name ran before. named_later: whether names are settled when all is compiled, as of drivers, of
-    which a second ``rnn`` is ``rnn_1``. ran: scopes of steps that were traced, which find their variables from then on.
-    has_layers: whether layers in its steps own variables, which are named with all that is declared. owned: parameters
-    of cells in ``rg.shared`` that the graph knows. parts: variables of such cells within this one.
+    Attributes:
+        prefix: Full name of the scope.
+        first: The cell's own name.
+        renamed: The cell's name if another cell of that name ran in the scope before.
+        named_later: True if names are settled at compilation, as those of drivers: a second ``rnn`` is ``rnn_1``.
+        ran: Scopes of steps that were traced. They reuse their variables from then on.
+        has_layers: True if layers in the steps own variables. Their names depend on all that is declared.
+        owned: Parameters of cells in ``rg.shared`` that the graph knows.
+        parts: Variables of such cells within this one.
     """
 
     def __init__(self, prefix: str, reuse: Any, first: str = "", renamed: str = "", named_later: bool = False) -> None:
@@ -38,7 +42,7 @@ class CellVariables(Specs):
         self.parts: list[CellVariables] = []
 
     def full(self, path: str) -> str:
-        """The full name of a variable or of a scope."""
+        """Return the full name of a variable or scope."""
         first, slash, rest = path.partition("/")
         name = f"{self.renamed}{slash}{rest}" if first and first == self.first else path
         return "/".join(part for part in (self.prefix, name) if part)
@@ -55,7 +59,7 @@ class CellVariables(Specs):
 
 
 class _Placed(shared):
-    """A cell whose variables are those of its own place, in whatever driver it runs."""
+    """Cell that keeps the variables of one place, whichever driver runs it."""
 
     def __init__(self, cell: Cell, specs: Specs) -> None:
         super().__init__(cell)
@@ -66,41 +70,41 @@ class _Placed(shared):
 
 
 def driver_scope(cell: Any, base: str, scope: Any) -> ScopeName:
-    """The scope of a driver, with the variables of its cell: those that it has already, where it ran before.
+    """Return the scope of a driver and the variables of its cell. A cell that ran before keeps its variables.
 
-    base: the name where the program gives none.
+    base: the scope's name if the program sets none.
     """
     where, prefix, reuse, later = _place(base, scope)
     graph, first = get_default_graph(), own_name(cell)
-    found = graph.cells.get(cell)
-    if found is not None:
-        return ScopeName(prefix or base, False, where, found)
-    found = CellVariables(prefix, reuse, first, named_later=later)
-    if first:  # one without a scope of its own makes variables wherever it runs
-        graph.cells[cell] = found
+    variables = graph.cells.get(cell)
+    if variables is not None:
+        return ScopeName(prefix or base, False, where, variables)
+    variables = CellVariables(prefix, reuse, first, named_later=later)
+    if first:  # a cell without a scope of its own creates variables wherever it runs
+        graph.cells[cell] = variables
     note_copies(graph, [cell], prefix)
-    return ScopeName(prefix or base, later and scope is not None, where, found)
+    return ScopeName(prefix or base, later and scope is not None, where, variables)
 
 
 def both_ways(forward: Any, backward: Any, base: str, scope: Any) -> tuple[ScopeName, Any, Any]:
-    """The scope of a driver of two cells, and the cells with the variables that each has already, if it ran before."""
+    """Return the scope of a bidirectional driver and both cells. Cells that ran before keep their variables."""
     where, prefix, reuse, later = _place(base, scope)
     graph = get_default_graph()
     parts = []
     for part, cell in (("fw", forward), ("bw", backward)):
         first = own_name(cell)
-        found = graph.cells.get(cell) if not (part == "bw" and backward is forward) else None
-        if found is None and first:
-            found = CellVariables(f"{prefix}/{part}", reuse, first, named_later=later)
-            graph.cells.setdefault(cell, found)
-        parts.append(cell if found is None else _Placed(cell, found))
+        variables = graph.cells.get(cell) if not (part == "bw" and backward is forward) else None
+        if variables is None and first:
+            variables = CellVariables(f"{prefix}/{part}", reuse, first, named_later=later)
+            graph.cells.setdefault(cell, variables)
+        parts.append(cell if variables is None else _Placed(cell, variables))
     note_copies(graph, [forward, backward], prefix, ("fw", "bw"))
     specs = CellVariables(prefix, reuse, named_later=later)
     return ScopeName(prefix or base, later and scope is not None, where, specs), parts[0], parts[1]
 
 
 def _place(base: str, scope: Any) -> tuple[Where | None, str, Any, bool]:
-    """(the user's line, full name of a driver's scope, whether it reuses, whether names are settled later)."""
+    """Return (the user's line, full name of a driver's scope, its reuse, True if names are settled later)."""
     where, present = user_line(), present_scope()
     if isinstance(scope, VariableScope):
         prefix, reuse = scope.name, scope.reuse
@@ -112,9 +116,9 @@ def _place(base: str, scope: Any) -> tuple[Where | None, str, Any, bool]:
 
 
 def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequence[str] = ("",)) -> None:
-    """Note where one cell object stands at several places, and warn once.
+    """Record a cell object that stands at several places, and warn once.
 
-    It has variables of its own at each place, as in TensorFlow 1.0; from 1.2 on it has one set.
+    It has separate variables at each place, as in TensorFlow 1.0. From TensorFlow 1.2 on it has one set.
     """
     places: dict[int, str] = {}
     for top, position in zip(cells, positions, strict=True):
@@ -123,8 +127,8 @@ def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequ
                 continue
             if (before := places.setdefault(id(cell), path)) != path:
                 graph.copies[path] = before
-    if graph.copies and "copies" not in graph.told:
-        graph.told.add("copies")
+    if graph.copies and "copies" not in graph.warned:
+        graph.warned.add("copies")
         copy, before = next(iter(graph.copies.items()))
         warn(
             f"one cell object stands at {before} and at {copy}, and has variables of its own at each, as in TensorFlow "
@@ -134,7 +138,7 @@ def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequ
 
 
 def _places(cell: Any, position: str) -> Iterator[tuple[Cell, str, str]]:
-    """Yield (cell, where it stands, its own scope) of a cell and of those inside, but for what is in ``rg.shared``."""
+    """Yield (cell, position, its own scope) of a cell and of its inner cells, except those in ``rg.shared``."""
     pending = [(cell, position)]
     while pending:
         cell, position = pending.pop()
@@ -150,7 +154,7 @@ def _places(cell: Any, position: str) -> Iterator[tuple[Cell, str, str]]:
 
 
 def _name_shared(cell: Cell, variables: CellVariables) -> None:
-    """Let each cell in ``rg.shared`` have the variables of the place where it is first called."""
+    """Name the variables of each cell in ``rg.shared`` by the place where the cell is first called."""
     for inner, position, _ in _places(cell, ""):
         if isinstance(inner, shared) and type(inner.specs) is Specs and not inner.specs:
             inner.specs = CellVariables(variables.full(position), variables.reuse) if position else variables
@@ -158,35 +162,35 @@ def _name_shared(cell: Cell, variables: CellVariables) -> None:
 
 
 def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
-    """The variables of a cell that a program calls: under the scope that was open when it first was."""
-    found: CellVariables | None = graph.cells.get(cell)
-    if found is None:
+    """Return the variables of a cell that a program calls, under the scope that was open at its first call."""
+    variables: CellVariables | None = graph.cells.get(cell)
+    if variables is None:
         present, first = present_scope(graph), own_name(cell)
         if isinstance(scope, VariableScope):
-            found = CellVariables(scope.name.rpartition("/")[0], scope.reuse, first, scope.name.rpartition("/")[2])
+            variables = CellVariables(scope.name.rpartition("/")[0], scope.reuse, first, scope.name.rpartition("/")[2])
         elif isinstance(scope, str) and scope:
-            found = CellVariables(present.name, present.reuse, first, scope)
+            variables = CellVariables(present.name, present.reuse, first, scope)
         elif scope is None:
-            reuses = getattr(_named(cell), "_reuse", None)  # by its own name, as in TensorFlow
+            reuses = getattr(_named(cell), "_reuse", None)  # named by the cell itself, as in TensorFlow
             renamed = present.free(first) if first and not reuses else first
             if renamed:
                 present.enter(renamed)
-            found = CellVariables(present.name, present.reuse, first, renamed)
+            variables = CellVariables(present.name, present.reuse, first, renamed)
         else:
-            raise DtypeError(f"scope is a string or a tf.VariableScope, not {shown(scope)}")
+            raise DtypeError(f"scope must be a string or a tf.VariableScope, not {shown(scope)}")
         if first:
-            graph.cells[cell] = found
-        note_copies(graph, [cell], found.prefix)
-        _name_shared(cell, found)
-    return found
+            graph.cells[cell] = variables
+        note_copies(graph, [cell], variables.prefix)
+        _name_shared(cell, variables)
+    return variables
 
 
 def checked_reuse(cell: Any, reuse: Any) -> Any:
-    """Whether a cell finds its variables, as it is told; an error where there are none to find."""
+    """Return the ``reuse`` of a cell. Raise if it is True and no variables exist."""
     graph = get_default_graph()
     if reuse is True and not (present_scope(graph).reuse or graph.owners):
         raise ArgumentError(
-            f"{cell!r}: reuse=True, and nothing was declared whose variables it could find; leave it out, or use "
+            f"{cell!r}: reuse=True, but no such variables exist; leave it out, or use "
             "rg.shared(cell) for one set of parameters"
         )
     return reuse
@@ -194,7 +198,7 @@ def checked_reuse(cell: Any, reuse: Any) -> Any:
 
 @contextmanager
 def reusing(p: Scope, reuse: Any) -> Iterator[None]:
-    """While a cell makes variables that was itself told to find those that there are."""
+    """Set the scope's ``reuse`` to that of a cell while the cell creates variables."""
     variables = p._specs
     if not reuse or not isinstance(variables, CellVariables):
         yield
@@ -207,7 +211,7 @@ def reusing(p: Scope, reuse: Any) -> Iterator[None]:
 
 
 def own_name(cell: Any) -> str:
-    """The name of the outermost cell that adds one to those of its variables."""
+    """Return the name of the outermost cell that adds one to its variables' names."""
     cell = _named(cell)
     if not isinstance(cell, Cell) or not cell.adds_scope:
         return ""
@@ -215,7 +219,7 @@ def own_name(cell: Any) -> str:
 
 
 def _named(cell: Any) -> Any:
-    """The outermost cell that adds a name, or the innermost one."""
+    """Return the outermost cell that adds a name, or the innermost cell."""
     while isinstance(cell, Wrapper) and not cell.adds_scope:
         cell = cell.cell
     return cell

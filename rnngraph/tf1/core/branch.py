@@ -13,24 +13,24 @@ from ...ir.types import FLOATS
 
 
 class Branch:
-    """One branch. Gradients leave it only where it is taken, so that a branch that is not taken adds no NaN.
+    """Branch of ``tf.cond``. Gradients leave it only if it is taken, so that the other branch adds no NaN.
 
     Both branches are computed, and one is selected. Where the other one divides by 0, its gradient is 0 * infinity.
     Tensors from outside are therefore read through a selection: its value is the Tensor, its gradient 0 elsewhere.
-    Variables that are matrices are read as they are, so that products and look-ups keep their forms.
+    Variables that are matrices are read directly, so that products and look-ups keep their forms.
 
     Args:
-        taken: true where the branch is taken.
-        depth: number of traced steps around the branch; the steps of a loop within it read as they are.
+        taken: True where the branch is taken.
+        depth: Number of traced steps around the branch. Steps of a loop inside the branch read directly.
     """
 
-    def __init__(self, taken: Tensor, depth: int) -> None:
-        self.taken, self.depth = taken, depth
+    def __init__(self, is_taken: Tensor, depth: int) -> None:
+        self.taken, self.depth = is_taken, depth
         self._own: set[Node] = set()
         self._read: dict[Node, Tensor] = {}
 
     def reads(self, values: Iterable[Any]) -> list[Any]:
-        """Operands of an operation of the branch, where they come from outside through the selection."""
+        """Return the operands of an operation of the branch, with those from outside read through the selection."""
         return [self._through(value) for value in values]
 
     def _through(self, value: Any) -> Any:
@@ -48,7 +48,7 @@ class Branch:
         return self._read[node]
 
     def owns(self, result: Any) -> None:
-        """Note what an operation of the branch gives."""
+        """Record the results of an operation of the branch."""
         if isinstance(result, Tensor):
             self._own.add(result.node)
         elif isinstance(result, list | tuple):

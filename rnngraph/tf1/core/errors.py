@@ -1,4 +1,4 @@
-"""TensorFlow's errors of a run, as errors of ours: ``tf.errors``."""
+"""``tf.errors``: TensorFlow's errors of a run, as subclasses of rnngraph's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ...support.errors import RnnGraphError
 
 
 class OpError(RnnGraphError, RuntimeError):
-    """Base of what a run raises."""
+    """Base of the errors of a run."""
 
 
 class FailedPreconditionError(OpError):
@@ -14,12 +14,12 @@ class FailedPreconditionError(OpError):
 
 
 class NotFoundError(OpError, LookupError):
-    """A file does not have what is asked for."""
+    """A file lacks a requested name."""
 
 
 class InvalidArgumentError(OpError, ValueError):
-    """A run is given what it can't take."""
+    """A run receives an invalid value."""
 
 
 class OutOfRangeError(OpError, ValueError):
-    """There is no more of what is asked for."""
+    """An iterator or a queue has no further element."""

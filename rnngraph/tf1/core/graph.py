@@ -1,4 +1,4 @@
-"""What a program has declared: owners of variables, names, collections; and which graph and session are current."""
+"""Graphs: what a program has declared, with names and collections; and the current graph and session of a thread."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ TRAINABLE_VARIABLES, GLOBAL_VARIABLES, LOCAL_VARIABLES = "trainable_variables", 
 
 
 class Holder:
-    """A session, as a graph and its Tensors know it."""
+    """Session, as a graph and its Tensors see it."""
 
     def leave(self) -> None:
-        """Takes the values of the graph's variables with it."""
+        """Save the values of the graph's variables, before another session replaces them."""
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
         """Return what a run fetches, in the structure that the caller asked for."""
         raise NotImplementedError
 
     def value(self, variable: Any) -> np.ndarray:
-        """The value of a variable."""
+        """Return the value of a variable."""
         raise NotImplementedError
 
     def set_value(self, variable: Any, array: np.ndarray) -> None:
@@ -48,14 +48,14 @@ class Holder:
 
 @dataclass(frozen=True)
 class Derived:
-    """What a placeholder is fed that stands for what is made of others. name: of what these are parts of."""
+    """Value of a placeholder that is computed from other feeds. name: the Tensor to which those feeds belong."""
 
     name: str
     sources: Sequence[Node]
     function: Callable[[Sequence[Any]], Any]
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Its array. fed: what a run is fed, by declared node."""
+        """Return the array. fed: feeds by declared node."""
         missing = [node for node in self.sources if node.op != "constant" and node not in fed]
         if missing:
             raise InvalidArgumentError(f"{self.name} is not fed", user_line())
@@ -64,22 +64,22 @@ class Derived:
 
 @dataclass(frozen=True)
 class Count:
-    """What a placeholder is fed whose size is a number that a run computes. node: the number."""
+    """Value of a placeholder whose size is a number that a run computes. node: the number."""
 
     node: Node
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """An array of so many entries."""
+        """Return an array with that number of entries."""
         known = fed[self.node] if self.node in fed else session.compute([self.node], fed, seed)[0]
         count = int(known)
         if count < 0:
-            raise InvalidArgumentError(f"a size is {count}, which is below 0", self.node.where or user_line())
+            raise InvalidArgumentError(f"a size must not be negative: it is {count}", self.node.where or user_line())
         return zeros((count,), "bool", "a size that a run computes")
 
 
 @dataclass(frozen=True)
 class Computed:
-    """Value of a placeholder that is not fed: that of another node, which a run computes first."""
+    """Value of a placeholder that is not fed: that of another node, computed first."""
 
     node: Node
 
@@ -89,27 +89,39 @@ class Computed:
 
 
 class Graph(Order):
-    """``tf.Graph``: what was declared while it was current. It holds no values: sessions do.
+    """``tf.Graph``: everything that was declared while it was current. Sessions hold the values.
 
-    owners: Tensors of whose declarations variables are part. variables: by what they are parameters of; by_name: by
-    full name; extra: those that are no parameters, such as an optimizer's. scopes: of layers and drivers, by full name,
-    so that later ones can share their variables. opened: how often a variable scope was opened. cells: where the
-    variables of each cell are that ran; steps: what parameters of the steps are made with that are being traced, the
-    innermost last. copies: scopes of cells that stand at several places, and the first of these. told: of what was
-    warned. derived: placeholders that are fed what is made of other feeds; counts: those of them whose sizes are
-    numbers that runs compute, by these. apart: full names of variables in no global collection, such as local ones.
-    unshared: full names of variables that ``tf.get_variable`` does not find, as ``tf.Variable`` made them; shared:
-    those that it finds by the name that one of them has.
-    penalised: variables of layers whose penalties were collected. moved: variables that operations change here, and a
-    ``Trainer`` by itself, such as moving averages. named: Tensors and operations by name. holder: the session whose
-    values the variables have now. placed: placeholders. labels, renamed: their names, and those that are not the first
-    of theirs. after: operations that run before a Tensor. branch: of the function of ``tf.cond`` or ``tf.case`` that is
-    declared. within: while a step of a loop is declared, what owns variables in it. draws: how many random Tensors
-    there are.
+    Attributes:
+        owners: Tensors whose declarations own variables.
+        variables: Variables by their parameters.
+        by_name: Variables by full name.
+        extra: Variables that are not parameters, such as those of an optimizer.
+        scopes: Scopes of layers and drivers by full name, so that later ones can share their variables.
+        opened: How often each variable scope was opened.
+        cells: Variables of each cell that ran.
+        steps: Scopes of the steps that are being traced, the innermost last.
+        copies: Scopes of cells that stand at several places, with the first of them.
+        warned: Warnings that were already given.
+        derived: Placeholders whose value is computed from other feeds.
+        counts: Derived placeholders whose size is a number that a run computes, by that number.
+        non_global: Full names of variables in no global collection, such as local ones.
+        unshared: Full names of variables of ``tf.Variable``, which ``tf.get_variable`` does not find.
+        shared: Variables of ``tf.get_variable`` whose name equals that of an unshared one.
+        penalised: Variables of layers whose penalties were collected.
+        moved: Variables that operations update here and a ``Trainer`` by itself, such as moving averages.
+        named: Tensors and operations by name.
+        holder: Session whose values the variables have now.
+        placed: Placeholders.
+        labels: Labels of placeholders.
+        renamed: Placeholders whose label another one had first.
+        after: Operations that run before a Tensor.
+        branch: Function of ``tf.cond`` or ``tf.case`` that is being declared.
+        within: Owner of variables while a step of a loop is declared.
+        draws: Number of random Tensors.
     """
 
     variable_of: ClassVar[Callable[[ParameterSpec, str], Any]]
-    """Makes the variable of a parameter. ``variable`` sets it, which stands above graphs."""
+    """Create the variable of a parameter. Set by ``variable``, which imports this module."""
 
     @api
     def __init__(self) -> None:
@@ -124,7 +136,7 @@ class Graph(Order):
         self.cells: dict[Any, Any] = {}
         self.derived: dict[Node, Derived | Count | Computed] = {}
         self.counts: dict[Node, Tensor] = {}
-        self.apart: set[str] = set()
+        self.non_global: set[str] = set()
         self.unshared: set[str] = set()
         self.shared: dict[str, Any] = {}
         self.named: dict[str, Any] = {}
@@ -132,7 +144,7 @@ class Graph(Order):
         self.name_scope = ""
         self.holder: Holder | None = None
         self.plans: dict[Any, Any] = {}
-        self.told: set[str] = set()
+        self.warned: set[str] = set()
         self.copies: dict[str, str] = {}
         self.labels: set[str] = {*RESERVED}
         self.placed: set[Node] = set()
@@ -147,27 +159,29 @@ class Graph(Order):
         self.draws = 0
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
-        """The graph's declarations with placeholders at ``places``, and with names of placeholders that differ."""
-        wanted = dict.fromkeys((*places, *self.renamed))  # in order: names follow it, and by names code is found again
-        key = frozenset(wanted)
+        """Return the declarations with placeholders at ``places``, and with distinct labels of placeholders."""
+        all_places = dict.fromkeys(
+            (*places, *self.renamed)
+        )  # in order: labels depend on it, and cached code is found by labels
+        key = frozenset(all_places)
         if key not in self._cuts:
-            self._cuts[key] = Cut(wanted, self.moved)
+            self._cuts[key] = Cut(all_places, self.moved)
         return self._cuts[key]
 
     # Declaring -----------------------------------------------------------------------------------
 
     def variable_read(self, node: Node) -> Any:
-        """The variable that a Tensor is, or reads once operations have run."""
+        """Return the variable that a Tensor is, or reads after operations have run."""
         read = node.operands[0] if node in self.after and node.op == "reshape" else node
         return self.variables.get(read["slot"]) if read.op == "parameter" and read.shape == node.shape else None
 
     def own(self, *tensors: Tensor) -> None:
-        """Notes Tensors that were declared with variables of their own; in a step of a loop the loop has them."""
+        """Record Tensors whose declarations own variables. In a step of a loop, the loop owns them."""
         for tensor in tensors:
             (self.owners if self.within is None or tensor.node.op == "parameter" else self.within).append(tensor)
 
     def place(self, tensor: Tensor, name: str | None) -> None:
-        """Notes a placeholder. One whose label another has is renamed where both are compiled."""
+        """Record a placeholder. If another one has its label, it is renamed for compilation."""
         label = tensor.name
         self.placed.add(tensor.node)
         if name is not None and label in self.labels:
@@ -176,86 +190,87 @@ class Graph(Order):
         self.name(label if name is None else name, tensor)
 
     def unique(self, name: str) -> str:
-        """A full name that nothing has: ``dense``, then ``dense_1``."""
-        count, found = self._taken[name], name
+        """Return an unused full name: ``dense``, then ``dense_1``."""
+        count, unique_name = self._taken[name], name
         self._taken[name] += 1
         while count:
-            found = f"{name}_{count}"
-            if not self._taken[found]:
-                self._taken[found] += 1
+            unique_name = f"{name}_{count}"
+            if not self._taken[unique_name]:
+                self._taken[unique_name] += 1
                 break
             count += 1
-        return found
+        return unique_name
 
     def name(self, name: str, what: Any) -> str:
-        """Names something under the scope that is open; gives the full name."""
+        """Name an object under the open scope. Returns the full name."""
         full = self.unique(f"{self.name_scope}{name}")
         self.named[full] = what
         return full
 
     def program(self) -> Program[Any] | None:
-        """All that owns variables, compiled together: names are settled, and others share its parameters. None where
-        there is nothing that does.
+        """Compile all owners of variables together, which settles names. None if there are none.
+
+        Other programs share its parameters.
         """
-        if self._compiled != len(self.owners):  # names that were settled stay
+        if self._compiled != len(self.owners):  # names that are settled stay
             rolled = Rolled(self.cut(), [owner.node for owner in self.owners])
             outputs = {str(number): rolled.tensor(owner) for number, owner in enumerate(self.owners)}
             self._program = compile_beside(outputs, None, self._program, self.seed or 0)
             self._compiled = len(self.owners)
         return self._program
 
-    # What programs ask ---------------------------------------------------------------------------
+    # Queries of programs ---------------------------------------------------------------------------
 
     @contextmanager
     def as_default(self) -> Iterator[Graph]:
-        """Makes the graph the current one of this thread."""
+        """Make the graph the current one of this thread."""
         with entered(CURRENT.graphs, self):
             yield self
 
     def become(self, other: Graph) -> None:
-        """Have all that another graph has, now and later: both are one."""
+        """Share all state with another graph, now and later."""
         self.__dict__ = other.__dict__
 
     @property
     def version(self) -> int:
-        """Counts what owns variables."""
+        """Number of owners of variables."""
         return len(self.owners)
 
     def finalize(self) -> None:
-        """Nothing more is to be declared, which is not checked."""
+        """Do nothing. TensorFlow refuses further declarations; here they are not checked."""
 
     def get_collection(self, name: str, scope: str | None = None) -> list[Any]:
-        """What was added to a collection, or its part whose names begin with ``scope``."""
+        """Return the items of a collection, or those whose names begin with ``scope``."""
         return collection(self, name, scope)
 
     def get_collection_ref(self, name: str) -> list[Any]:
-        """The list of a collection itself."""
+        """Return the list of a collection itself."""
         return self.collections[str(name)]
 
     def add_to_collection(self, name: str, value: Any) -> None:
-        """Adds to a collection."""
+        """Add to a collection."""
         self.collections[str(name)].append(value)
 
     @api
     def get_tensor_by_name(self, name: str) -> Tensor:
-        """The Tensor of a name such as ``"logits:0"``."""
-        found = self.find(name.partition(":")[0])
-        if not isinstance(found, Tensor):
+        """Return the Tensor of a name such as ``"logits:0"``."""
+        item = self.find(name.partition(":")[0])
+        if not isinstance(item, Tensor):
             raise NameLookupError(f"{name!r} is an operation; use graph.get_operation_by_name")
-        return found
+        return item
 
     @api
     def get_operation_by_name(self, name: str) -> Any:
-        """The operation of a name, or that of the Tensor of that name."""
-        found = self.find(name)
-        return getattr(found, "op", found) if isinstance(found, Tensor) else found
+        """Return the operation of a name, or that of the Tensor of that name."""
+        item = self.find(name)
+        return getattr(item, "op", item) if isinstance(item, Tensor) else item
 
     def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
-        """What a name stands for; anything else as it is."""
+        """Return the object that a name stands for; return anything else unchanged."""
         return self.find(obj.partition(":")[0]) if isinstance(obj, str) else obj
 
     def find(self, name: str) -> Any:
-        """What has a name; variables too, which may have theirs from a scope."""
+        """Return the object of a name. Variables may have a name from a scope."""
         if name in self.named:
             return self.named[name]
         self.name_new_variables()
@@ -263,38 +278,37 @@ class Graph(Order):
             return self.by_name[name]
         known = [*self.named, *self.by_name]
         there = did_you_mean(name, known) or f"; there are {', '.join(known[:20]) or 'none'}"
-        raise NameLookupError(f"the graph has nothing named {shown(name)}{there}; give name= where it is declared")
+        raise NameLookupError(f"the graph has no object named {shown(name)}{there}; pass name= at its declaration")
 
     def name_new_variables(self) -> None:
-        """Enters what cells and layers own; a variable of a program's own is entered when it is made."""
+        """Record the variables of cells and layers. Variables that a program creates itself are already recorded."""
         if any(owner.node.op != "parameter" for owner in self.owners[self._entered :]):
             self.all_variables()
 
     def shared_variable(self, full: str) -> Any:
-        """The variable that ``tf.get_variable`` finds by a full name; None where there is none."""
+        """Return the variable that ``tf.get_variable`` finds by a full name, or None."""
         if full in self.shared or full in self.unshared:
             return self.shared.get(full)
         return self.by_name.get(full)
 
     def all_variables(self) -> list[Any]:
-        """Every variable, those of cells, layers and optimizers too, in the order of creation."""
+        """Return every variable, including those of cells, layers and optimizers, in the order of creation."""
         program, self._entered = self.program(), len(self.owners)
-        found: list[Any] = []
-        for name in program.parameters if program is not None else ():
-            spec = program.parameters.slot(name)  # type: ignore[union-attr]
+        specs = {} if program is None else {name: program.parameters.slot(name) for name in program.parameters}
+        for name, spec in specs.items():
             if spec not in self.variables:
                 self.variables[spec] = Graph.variable_of(spec, name)
-            found.append(self.variables[spec])
             self.by_name[name] = self.variables[spec]
-        return sorted([*found, *self.extra.values()], key=lambda item: item.serial)
+        own = [self.variables[spec] for spec in specs.values()]
+        return sorted([*own, *self.extra.values()], key=lambda item: item.serial)
 
     def global_variables(self) -> list[Any]:
-        """Those that belong to the program itself, which are saved: all but local ones."""
-        return [item for item in self.all_variables() if item.full not in self.apart]
+        """Return all variables but local ones. Checkpoints save them."""
+        return [item for item in self.all_variables() if item.full not in self.non_global]
 
 
 def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:
-    """A collection; of variables those that have come to be until now."""
+    """Return a collection. Collections of variables hold those that exist now."""
     key = str(name)
     if key in (GLOBAL_VARIABLES, TRAINABLE_VARIABLES):
         known = graph.global_variables() if key == GLOBAL_VARIABLES else graph.all_variables()
@@ -305,11 +319,11 @@ def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:
     return [item for item in items if not scope or str(getattr(item, "name", "")).startswith(scope)]
 
 
-# What is current -------------------------------------------------------------------------------------
+# Current graph and session -----------------------------------------------------------------------------
 
 
 class Current(threading.local):
-    """The graphs and sessions that a thread has entered; the first graph is its default."""
+    """Graphs and sessions that a thread has entered. The first graph is its default."""
 
     def __init__(self) -> None:
         self.graphs: list[Graph] = [Graph()]
@@ -317,12 +331,15 @@ class Current(threading.local):
 
 
 CURRENT = Current()
-"""With the pool of threads, the counter of declarations and flags of the command line all state of the process."""
+"""Current graphs and sessions.
+
+Apart from the pool of threads, the counter of declarations and command-line flags, it is the only process-wide state.
+"""
 
 
 @contextmanager
 def entered(stack: list[Any], item: Any) -> Iterator[None]:
-    """``item`` on top of a stack, until the block ends."""
+    """Push ``item`` on a stack until the block ends."""
     stack.append(item)
     try:
         yield
@@ -335,28 +352,28 @@ def entered(stack: list[Any], item: Any) -> Iterator[None]:
 
 @api
 def get_default_graph() -> Graph:
-    """The graph in which this thread declares."""
+    """Return the graph in which this thread declares."""
     return CURRENT.graphs[-1]
 
 
 def present_session(session: Any = None) -> Holder:
-    """A session, or the one that is entered."""
-    found = (CURRENT.sessions[-1] if CURRENT.sessions else None) if session is None else session
-    if not isinstance(found, Holder):
-        raise ArgumentError("no session is entered; write `with tf.Session():` around it, or give session=")
-    return found
+    """Return ``session``, or the session that was entered last."""
+    current = (CURRENT.sessions[-1] if CURRENT.sessions else None) if session is None else session
+    if not isinstance(current, Holder):
+        raise ArgumentError("there is no default session; enter `with tf.Session():`, or pass session=")
+    return current
 
 
 def graph_of(graph: Any) -> Graph:
-    """A graph that is given, or the current one."""
+    """Return ``graph``, or the current graph."""
     if graph is not None and not isinstance(graph, Graph):
-        raise DtypeError(f"graph= is a tf.Graph, not {shown(graph)}")
+        raise DtypeError(f"graph= must be a tf.Graph, not {shown(graph)}")
     return get_default_graph() if graph is None else graph
 
 
 @api
 def reset_default_graph() -> None:
-    """Declares into a new graph from here on."""
+    """Make a new graph current."""
     if len(CURRENT.graphs) > 1:
         raise ArgumentError("tf.reset_default_graph() within `with graph.as_default():`; leave that block first")
     CURRENT.graphs[-1] = Graph()
@@ -364,25 +381,25 @@ def reset_default_graph() -> None:
 
 @api
 def set_random_seed(seed: int) -> None:
-    """The seed of initial values, masks and random numbers of the current graph."""
+    """Set the seed of initial values, masks and random numbers of the current graph."""
     get_default_graph().seed = int(seed)
 
 
 @api
 def add_to_collection(name: str, value: Any) -> None:
-    """Adds to a collection of the current graph."""
+    """Add to a collection of the current graph."""
     get_default_graph().add_to_collection(name, value)
 
 
 @api
 def get_collection(key: str, scope: str | None = None) -> list[Any]:
-    """A collection of the current graph."""
+    """Return a collection of the current graph."""
     return collection(get_default_graph(), key, scope)
 
 
 @api
 def get_collection_ref(key: str) -> list[Any]:
-    """The list of a collection of the current graph itself."""
+    """Return the list of a collection of the current graph itself."""
     return get_default_graph().get_collection_ref(key)
 
 
@@ -391,7 +408,7 @@ class GraphKeys:
 
     @api
     def __init__(self) -> None:
-        """Nothing to be had: the names are the class's own."""
+        """Do nothing: the names are attributes of the class."""
 
     GLOBAL_VARIABLES, LOCAL_VARIABLES, TRAINABLE_VARIABLES = GLOBAL_VARIABLES, LOCAL_VARIABLES, TRAINABLE_VARIABLES
     VARIABLES, MODEL_VARIABLES = GLOBAL_VARIABLES, "model_variables"

@@ -1,4 +1,4 @@
-"""What the parts of ``tf1`` share: dtypes, and arguments that are refused."""
+"""Dtypes, and checks of arguments, for all of ``tf1``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALIASES = {"float": "float32", "double": "float64", float: "float32", int: "int
 
 
 class DType(str):
-    """``tf.float32`` and others: the name of a dtype, with what TensorFlow's have."""
+    """Dtype of ``tf``, such as ``tf.float32``, with TensorFlow's attributes."""
 
     __slots__ = ()
 
@@ -29,27 +29,27 @@ class DType(str):
 
     @property
     def name(self) -> str:
-        """The name."""
+        """Name of the dtype."""
         return str(self)
 
     @property
     def as_numpy_dtype(self) -> type[Any]:
-        """NumPy's type."""
+        """Scalar type of NumPy."""
         return np.dtype(str(self)).type
 
     @property
     def base_dtype(self) -> DType:
-        """Itself."""
+        """The dtype itself."""
         return self
 
     @property
     def is_floating(self) -> bool:
-        """Whether it is of floats."""
+        """True for floating-point types."""
         return str(self).startswith("float")
 
     @property
     def is_integer(self) -> bool:
-        """Whether it is of ints."""
+        """True for integer types."""
         return str(self).startswith("int")
 
     @property
@@ -59,50 +59,50 @@ class DType(str):
 
 
 class NarrowInt(DType):
-    """``tf.uint8`` and others: ints of fewer bits, which are held as int32."""
+    """Narrow integer type, such as ``tf.uint8``. Its values are stored as int32."""
 
     @api
     def __new__(cls, name: str) -> NarrowInt:
-        made = str.__new__(cls, "int32")
-        made.held = np.dtype(name)
-        return made
+        dtype = str.__new__(cls, "int32")
+        dtype.numpy_dtype = np.dtype(name)
+        return dtype
 
-    held: np.dtype[Any]
+    numpy_dtype: np.dtype[Any]
 
     @property
     def name(self) -> str:
-        """The name."""
-        return self.held.name
+        """Name of the dtype."""
+        return self.numpy_dtype.name
 
 
 float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
 int8, uint8, int16, uint16 = (NarrowInt(name) for name in NARROW)
 bool_ = DType("bool")
 string = DType("string")
-"""Dtype of texts, which datasets carry. Of Tensors only the handle of a feedable iterator has it."""
+"""Dtype of strings, which datasets carry. The only Tensor of this dtype is the handle of a feedable iterator."""
 newaxis = None
 
 
 def cast_to(x: Any, dtype: Any) -> Tensor:
-    """x in a dtype that a program gives; narrow ints are what is left of others' lowest bits."""
-    found = functions.cast(x, dtype_name(dtype))
+    """Convert x to a dtype. Narrow integers keep the lowest bits."""
+    converted = functions.cast(x, dtype_name(dtype))
     if not isinstance(dtype, NarrowInt):
-        return found
-    limits = np.iinfo(dtype.held)
+        return converted
+    limits = np.iinfo(dtype.numpy_dtype)
     low, count = int(limits.min), int(limits.max) - int(limits.min) + 1
-    shifted = found - low
+    shifted = converted - low
     left = shifted - functions.cast(functions.cast(shifted, "float64") / count, "int32") * count
     return functions.where(functions.less(left, 0), left + count, left) + low
 
 
 @api
 def as_dtype(type_value: Any) -> DType:
-    """A dtype from all that TensorFlow takes for one."""
+    """Return the dtype of anything that TensorFlow accepts as one."""
     return DType(dtype_name(type_value))
 
 
 def dtype_name(dtype: Any) -> str:
-    """A dtype's name from all that TensorFlow takes for one: ``tf.float32``, "float", float, np.float32."""
+    """Return the name of a dtype: of ``tf.float32``, "float", float or np.float32, it is "float32"."""
     if isinstance(dtype, NarrowInt):
         return "int32"
     if isinstance(dtype, str | type) and dtype in _ALIASES:
@@ -110,14 +110,14 @@ def dtype_name(dtype: Any) -> str:
     return check_dtype(np.dtype(dtype) if isinstance(dtype, type) else dtype)
 
 
-def initializer_from(given: Any) -> Any:
-    """An initializer, of what programs give for one: itself, or the function of TensorFlow's that makes it."""
-    made = given() if getattr(given, "makes_initializer", False) else given
-    return getattr(made, "initializer", made)
+def initializer_from(value: Any) -> Any:
+    """Return an initializer: ``given`` itself, or what TensorFlow's function ``given`` creates."""
+    initializer = value() if getattr(value, "makes_initializer", False) else value
+    return getattr(initializer, "initializer", initializer)
 
 
 def refuse(what: Any, remedy: str, **options: Any) -> None:
-    """An error for the first option that is not None."""
+    """Raise an error for the first option that is not None."""
     for name, value in options.items():
         if value is not None:
             raise ArgumentError(f"{what}: {name}={value!r} is not offered; {remedy}")

@@ -1,4 +1,4 @@
-"""Operations: what a run does beside giving values; and how functions name what they give."""
+"""Operations: side effects of a run; and decorators that name the results of functions."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ Target = TypeVar("Target", bound=Callable[..., Any])
 
 
 class Operation:
-    """``tf.Operation``. ``execute`` does what it is for, and gives what a run of it gives.
+    """``tf.Operation``. ``execute`` runs it and returns its result.
 
-    before: operations that run first. branch: the function of ``tf.cond`` or ``tf.case`` that made it, if one did.
-    where: the user's line.
+    Attributes:
+        before: Operations that run first.
+        branch: Function of ``tf.cond`` or ``tf.case`` that created it, if any.
+        where: The user's line.
     """
 
     @api
     def __init__(self, name: str) -> None:
         if not isinstance(name, str):
-            raise DtypeError(f"an operation's name is a str, not {shown(name)}")
+            raise DtypeError(f"an operation's name must be a str, not {shown(name)}")
         graph = get_default_graph()
         self.where = user_line()
         self.graph = graph
@@ -41,7 +43,7 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """The full name."""
+        """Full name."""
         return self.full
 
     outputs: Sequence[Any] = ()
@@ -50,61 +52,61 @@ class Operation:
 
     @property
     def type(self) -> str:
-        """What it is."""
+        """Type of the operation."""
         return type(self).__name__
 
     def run(self, feed_dict: Any = None, session: Any = None) -> None:
-        """Runs in a session, by default the one that is entered."""
+        """Run in a session, by default the entered one."""
         present_session(session).run(self, feed_dict)
 
     def needs(self) -> list[Tensor]:
-        """Tensors whose values ``execute`` takes."""
+        """Return the Tensors whose values ``execute`` takes."""
         return []
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> Any:
-        """Runs it in a session. values: of what it ``needs``."""
+        """Run in a session. values: those of the Tensors of ``needs``."""
 
     def reads(self) -> list[Node]:
-        """Nodes on whose values it depends."""
+        """Return the nodes on whose values it depends."""
         return [tensor.node for tensor in self.needs()]
 
     def forces(self) -> list[Node]:
-        """Nodes that a run computes for it, with the operations that stand before them."""
+        """Return nodes that a run computes for it, with the operations that precede them."""
         return self.reads()
 
     def writes(self) -> list[ParameterSpec]:
-        """Variables that it changes."""
+        """Return the variables that it changes."""
         return []
 
     def __repr__(self) -> str:
         return f"<tf.Operation '{self.full}' type={self.type}>"
 
     def _no_operand(self, *_: Any) -> Any:
-        raise DtypeError(f"{self!r} is no Tensor to compute with; run it, then compute with what it changed")
+        raise DtypeError(f"{self!r} is an operation, not a Tensor; run it, and compute with the variable")
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_operand
     __neg__ = __pow__ = __getitem__ = __matmul__ = __lt__ = __gt__ = _no_operand
 
 
 class Step(Operation):
-    """An operation whose native call computes Tensors too, with the values of before it, such as one that trains."""
+    """Operation whose native call also computes Tensors, with values from before it, such as a training step."""
 
     @property
     def is_whole(self) -> bool:
-        """True if one call can compute all that it needs, and make the change."""
+        """True if one call can compute all operands and make the change."""
         return True
 
-    def step(self, session: Any, asked: Any, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Run it; return what is asked for."""
+    def step(self, session: Any, fetches: Any, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+        """Run it, and return the requested values."""
         raise NotImplementedError
 
-    def apart(self) -> Any:
-        """The same change, made of Tensors that other calls compute: it ``needs`` them, and has ``execute``."""
+    def separated(self) -> Any:
+        """Return an operation with the same effect whose operands are Tensors that other calls compute."""
         raise NotImplementedError
 
 
 class Group(Operation):
-    """Runs several operations, one behind the other."""
+    """Operation that runs several others in order."""
 
     def __init__(self, members: Sequence[Any], name: str) -> None:
         self.members = list(members)
@@ -114,19 +116,19 @@ class Group(Operation):
 
 @api
 def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
-    """An operation that runs others."""
+    """Return an operation that runs others."""
     members = [item for item in flatten(list(inputs)) if item is not None]
     for item in members:
         if not isinstance(item, Operation | Tensor):
             raise DtypeError(f"tf.group takes operations and Tensors, not {shown(item)}")
-    found = [item for item in members if isinstance(item, Operation)]
-    found += get_default_graph().required_by([item.node for item in members if isinstance(item, Tensor)])
-    return Group(found, name or "group_deps")
+    operations = [item for item in members if isinstance(item, Operation)]
+    operations += get_default_graph().required_by([item.node for item in members if isinstance(item, Tensor)])
+    return Group(operations, name or "group_deps")
 
 
 @api
 def tuple_of(tensors: Any, name: str | None = None, control_inputs: Any = None) -> list[Any]:
-    """The Tensors themselves."""
+    """Return the Tensors themselves."""
     if not isinstance(tensors, list | tuple):
         raise DtypeError(f"tf.tuple takes a list of Tensors, not {shown(tensors)}")
     return list(tensors)
@@ -134,17 +136,17 @@ def tuple_of(tensors: Any, name: str | None = None, control_inputs: Any = None) 
 
 @api
 def no_op(name: str | None = None) -> Operation:
-    """An operation that does nothing."""
+    """Return an operation that does nothing."""
     return Group([], name or "NoOp")
 
 
-# Names of what functions give -------------------------------------------------------------------------
+# Names of results -----------------------------------------------------------------------------------------
 
 
-def behind(target: Target) -> Target:
-    """Stands at functions that run steps: the operations of ``tf.control_dependencies`` run before all of them.
+def runs_after_dependencies(target: Target) -> Target:
+    """Decorate a function that runs steps: open operations of ``tf.control_dependencies`` run before all of them.
 
-    The Tensors that they give are ``TfTensor``s.
+    Its results are ``TfTensor``s.
     """
 
     @wraps(target)
@@ -159,10 +161,10 @@ def behind(target: Target) -> Target:
 
 
 def operation(target: Target) -> Target:
-    """Stands at functions of TensorFlow's, which give ``TfTensor``s.
+    """Decorate a function of TensorFlow's: its results are ``TfTensor``s, named by its argument ``name``.
 
-    What they give has the ``name=`` that a program gives it, and arrays that they are given take the dtype of the
-    Tensors beside them. Python's ints become int32 where no Tensor is beside them.
+    Arrays among its arguments take the dtype of the Tensors beside them. Python's ints become int32 if there are no
+    Tensors.
     """
     default = f"{target.__name__}"
     names = tuple(signature(target).parameters)
@@ -175,15 +177,15 @@ def operation(target: Target) -> Target:
         if converted := ints_adopted(operands):
             arguments = tuple(converted.pop(name, item) for name, item in zip(names, arguments, strict=False))
             keywords |= converted
-        given = floats_adopted((*arguments, *keywords.values()))
+        adopted = floats_adopted((*arguments, *keywords.values()))
         graph = get_default_graph()
         branch = graph.branch_read()
-        read = given if branch is None else branch.reads(given)
+        read = adopted if branch is None else branch.reads(adopted)
         result = target(*read[: len(arguments)], **dict(zip(keywords, read[len(arguments) :], strict=True)))
         if branch is not None:
             branch.owns(result)
         if graph.collections["control_inputs"]:
-            result = graph.following(result, given)
+            result = graph.following(result, adopted)
         result = as_tensorflow(result)
         if not isinstance(result, Tensor):
             return result

@@ -1,4 +1,4 @@
-"""Which operations run before which Tensors: ``tf.control_dependencies``."""
+"""``tf.control_dependencies``: which operations run before which Tensors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from .branch import Branch
 class Order:
     """Base of a graph: the operations that run before its Tensors, by node.
 
-    collections: by name; ``control_inputs`` has the operations of the blocks that are open. steps: what parameters of
-    the steps are made with that are being traced, the innermost last. within: while a step of a loop is declared, what
-    owns variables in it. branch: of the function of ``tf.cond`` or ``tf.case`` that is declared.
+    Attributes:
+        collections: Collections by name. ``control_inputs`` has the operations of open blocks.
+        steps: Scopes of the steps that are being traced, the innermost last.
+        within: Owner of variables while a step of a loop is declared.
+        branch: Function of ``tf.cond`` or ``tf.case`` that is being declared.
     """
 
     def __init__(self) -> None:
@@ -30,29 +32,31 @@ class Order:
         self.branch: Branch | None = None
 
     def branch_read(self) -> Branch | None:
-        """The branch that is declared; None within a step of a loop of it."""
-        found = self.branch
-        return found if found is not None and found.depth == len(self.steps) else None
+        """Branch that is being declared; None in a step of a loop inside it."""
+        branch = self.branch
+        return branch if branch is not None and branch.depth == len(self.steps) else None
 
-    def following(self, result: Any, given: Iterable[Any], inner: bool = True) -> Any:
-        """The Tensors of a nest, before which the operations of ``tf.control_dependencies`` run.
+    def following(self, result: Any, operands: Iterable[Any], inner: bool = True) -> Any:
+        """Return a nest of Tensors before which the open operations of ``tf.control_dependencies`` run.
 
-        given: what it is made of. A Tensor that is given is replaced by another one of its value.
-        inner: whether all that stands between the nest and what is given was declared behind the operations too.
+        Args:
+            result: The nest.
+            given: Its operands. A Tensor that is an operand is replaced by a copy.
+            inner: True if the nodes between operands and results were also declared after the operations.
         """
-        known = {tensor.node for tensor in _tensors_in(given)}
+        known = {tensor.node for tensor in _tensors_in(operands)}
         return _mapped(result, lambda tensor: self._following(tensor, known, inner))
 
-    def _following(self, tensor: Tensor, given: set[Node], inner: bool) -> Tensor:
+    def _following(self, tensor: Tensor, operands: set[Node], inner: bool) -> Tensor:
         node = tensor.node
-        if node in given or node in self.after or node.op in ("parameter", "input", "constant"):
+        if node in operands or node in self.after or node.op in ("parameter", "input", "constant"):
             tensor = build("reshape", tensor, shape=tensor.type.shape)
         first = self.collections["control_inputs"]
         self.require(tensor, first)
         pending = list(tensor.node.operands)
         while pending:
             node = pending.pop()
-            if node in given or node in self.after or not node.operands:
+            if node in operands or node in self.after or not node.operands:
                 continue
             if node.op == "driver" or any(operand.op == "parameter" for operand in node.operands):
                 self.after[node] = first
@@ -62,7 +66,7 @@ class Order:
 
     @contextmanager
     def own_order(self) -> Iterator[None]:
-        """While a step is declared, which runs as a whole behind the operations of ``tf.control_dependencies``."""
+        """Trace a step that runs as a whole after the open operations of ``tf.control_dependencies``."""
         outer = self.collections["control_inputs"]
         self.collections["control_inputs"] = []
         try:
@@ -71,44 +75,44 @@ class Order:
             self.collections["control_inputs"] = outer
 
     def require(self, tensor: Tensor, operations: Iterable[Any]) -> None:
-        """Have operations run wherever a Tensor is computed. Refused in steps of loops and in branches."""
-        found = list(operations)
+        """Make operations run whenever a Tensor is computed. Raises in steps of loops and in branches."""
+        required = list(operations)
         if (self.within is not None or self.steps or self.branch is not None) and any(
-            self.within is not None or self.steps or item.branch is not None for item in found
+            self.within is not None or self.steps or item.branch is not None for item in required
         ):
             raise NotOfferedError(
-                f"{found[0]!r} would run within a step of a loop, or in one branch only, which is not offered; run it "
-                f"in a session.run of its own, or behind the loop ({GUIDE})",
+                f"{required[0]!r} would run in a step of a loop, or in one branch, which is not offered; run it "
+                f"in a session.run of its own, or after the loop ({GUIDE})",
                 user_line(),
             )
-        self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *found))]
+        self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *required))]
 
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:
-        """Operations that run where Tensors are computed, and what gradients among these are made of."""
+        """Return the operations that run when Tensors are computed, including operands of gradients among them."""
         if not self.after:
             return []
-        found: dict[Any, None] = {}
+        required: dict[Any, None] = {}
         pending, done = list(nodes), set[Node]()
         while pending:
             order = topological(pending, known=done)
             done.update(order)
-            found.update((item, None) for node in order for item in self.after.get(node, ()))
+            required.update((item, None) for node in order for item in self.after.get(node, ()))
             derivatives = (node.get("gradient") for node in order if node.op == "input")
             losses = [item.loss.node for item in derivatives if item is not None]
             pending = [needed for loss in losses for needed in needed_by_gradients(loss)]
-        return list(found)
+        return list(required)
 
 
 PASSING = frozenset({"add", "sub", "neg", "mul", "div", "cast", "reshape", "broadcast", "transpose", "reduce_sum"})
-"""Ops whose gradients TensorFlow makes without their values, where sizes are known and factors are constants."""
+"""Ops whose gradients TensorFlow computes without their values, if sizes are known and factors are constants."""
 
 
 BY_OPERANDS = PASSING | {"square", "log", "log1p", "abs", "sin", "cos", "matmul", "select", "concat", "slice"}
-"""Ops whose gradients TensorFlow makes of their operands, and not of their values."""
+"""Ops whose gradients TensorFlow computes from their operands, and not from their values."""
 
 
 def needed_by_gradients(loss: Node) -> list[Node]:
-    """Nodes whose values TensorFlow computes for the gradients of a loss. The loss itself is often none of them."""
+    """Return the nodes whose values TensorFlow computes for the gradients of a loss, often without the loss itself."""
     needed: list[Node] = []
     pending, seen = [loss], set[Node]()
     while pending:
@@ -127,7 +131,7 @@ def needed_by_gradients(loss: Node) -> list[Node]:
 
 
 def _tensors_in(items: Iterable[Any]) -> Iterator[Tensor]:
-    """Tensors of nests of lists, tuples and dicts."""
+    """Yield the Tensors of nests of lists, tuples and dicts."""
     pending = [*items]
     while pending:
         item = pending.pop()
@@ -140,7 +144,7 @@ def _tensors_in(items: Iterable[Any]) -> Iterator[Tensor]:
 
 
 def _mapped(nest: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """A nest with what a function makes of its Tensors."""
+    """Return a nest with a function applied to its Tensors."""
     if isinstance(nest, Tensor):
         return function(nest)
     if isinstance(nest, dict):

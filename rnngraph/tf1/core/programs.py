@@ -1,4 +1,4 @@
-"""What a run asks for, compiled once and kept: one native call for all Tensors of a run."""
+"""Programs of fetches, compiled once and kept: one native call computes all Tensors of a run."""
 
 from __future__ import annotations
 
@@ -21,16 +21,20 @@ from .schedule import Phase, Schedule, earlier_of
 from .variable import ExtraVariable
 
 MAX_CUTS = 256
-"""Cuts of a graph for which a program keeps where fed values go."""
+"""Maximum number of cuts for which a program keeps where fed values go."""
 Values = Mapping[Node, Any]
-"""What a run is fed, by the declared node."""
+"""Feeds of a run by declared node."""
 
 
-class Asked:
-    """Tensors that are asked for together, and the Tensors that are fed in their stead.
+class FetchSet:
+    """Set of Tensors that are fetched together, and of Tensors that are fed in place of computed values.
 
-    nodes: declared ones, each once. fed: those that are fed and are no placeholders; cut: the declaration over these.
-    reads: placeholders that they depend on, gradients' stand-ins too; derivative: what the first of these stands for.
+    Attributes:
+        nodes: Declared nodes, each once.
+        fed: Nodes that are fed and are not placeholders.
+        cut: The declaration with placeholders in place of ``fed``.
+        reads: Placeholders on which the nodes depend, including stand-ins of gradients.
+        derivative: Derivative for which the first stand-in stands.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], fed: Iterable[Node]) -> None:
@@ -47,14 +51,14 @@ class Asked:
         self._program: FetchProgram | None = None
 
     def program(self) -> FetchProgram:
-        """What computes them in one call."""
+        """Return the program that computes them in one call."""
         if self._program is None:
             self._program = FetchProgram(self.graph, self.tensors)
         return self._program
 
 
 class Run:
-    """One kind of run: what it fetches, and what is compiled for it."""
+    """One kind of run: its fetches, and the code that is compiled for it."""
 
     def __init__(self, graph: Graph, leaves: Sequence[Any], fed: Sequence[Node]) -> None:
         self.graph, self.version, self.where = graph, graph.version, user_line()
@@ -64,11 +68,11 @@ class Run:
         nodes = [leaf.node for leaf in self.leaves if isinstance(leaf, Tensor)]
         for item in [*(leaf for leaf in self.leaves if isinstance(leaf, Operation)), *graph.required_by(nodes)]:
             self._add(item)
-        apart = [node for node in dict.fromkeys(nodes) if node not in self.fed]
-        self.schedule = Schedule(graph, list(self.operations), apart, fed)
+        computed = [node for node in dict.fromkeys(nodes) if node not in self.fed]
+        self.schedule = Schedule(graph, list(self.operations), computed, fed)
         self.needs = {item: self.schedule.needs(item) for item in self.schedule.operations}
         self._check_feeds((*nodes, *(node for item in self.operations for node in item.forces())))
-        every = dict.fromkeys((*apart, *(node for needs in self.needs.values() for node in needs)))
+        every = dict.fromkeys((*computed, *(node for needs in self.needs.values() for node in needs)))
         self.constants = [node for node in every if node.op == "constant"]
         self.variables = {node: graph.variables[node["slot"]] for node in every if node.op == "parameter"}
         self.calls = [_Call(self, phase) for phase in self.schedule.phases]
@@ -87,30 +91,33 @@ class Run:
 
     def _check_feeds(self, nodes: Iterable[Node]) -> None:
         """Raise ``ArgumentError`` if a gradient of the run passes through a Tensor that is fed."""
-        made = [node for node in self.fed if node.operands]
-        if not made:
+        computed = [node for node in self.fed if node.operands]
+        if not computed:
             return
         for node in topological(list(nodes), known=dict.fromkeys(self.fed)):
             if node.op == "input" and node.get("gradient") is not None:
-                node["gradient"].raise_if_fed(made)
+                node["gradient"].raise_if_fed(computed)
 
     def _direct_places(self) -> list[int] | None:
-        """Where each leaf is among what the native call gives, -1 for an operation; None if there is more to do."""
+        """Return the position of each leaf in the native call's results, -1 for an operation.
+
+        None if a result needs more than its position.
+        """
         if not self.leaves or len(self.calls) != 1 or self.constants or self.variables or not self.calls[0].is_native:
             return None
-        places = {node: number for number, node in enumerate(self.calls[0].asked.nodes)}
-        found: list[int] = []
+        places = {node: number for number, node in enumerate(self.calls[0].fetches.nodes)}
+        positions: list[int] = []
         for leaf in self.leaves:
             if isinstance(leaf, Tensor) and leaf.node in places:
-                found.append(places[leaf.node])
+                positions.append(places[leaf.node])
             elif isinstance(leaf, Step):
-                found.append(-1)
+                positions.append(-1)
             else:
                 return None
-        return found
+        return positions
 
     def shape(self, fetches: Any) -> None:
-        """Gives results in the structure of ``fetches``."""
+        """Return results in the structure of ``fetches``."""
         if is_leaf(fetches):
             self.give = lambda results: results[0]
         elif type(fetches) is list and all(map(is_leaf, fetches)):
@@ -122,40 +129,50 @@ class Run:
         if self._places is not None:
             call = self.calls[0]
             if self._step is not None:
-                arrays = self._step.step(session, call.asked, values, seed)
+                arrays = self._step.step(session, call.fetches, values, seed)
             else:
                 arrays = call.native(session, values, seed)
-            given: list[Any] = [array if array.ndim else array[()] for array in arrays]
-            given.append(None)  # at -1, of operations
-            return [given[place] for place in self._places]
-        found: dict[Node, Any] = {node: node["value"] for node in self.constants}
+            leaves: list[Any] = [array if array.ndim else array[()] for array in arrays]
+            leaves.append(None)  # at -1, of operations
+            return [leaves[place] for place in self._places]
+        values_by_node: dict[Node, Any] = {node: node["value"] for node in self.constants}
         results: dict[int, Any] = {}
         for call in self.calls:
-            call(session, values, seed, found, results)
-        for node, variable in self.variables.items():  # fetched, it has the value after what the run did to it
-            found[node] = session.value(variable).copy()
-        return [self._result(leaf, found, values, results, session) for leaf in self.leaves]
+            call(session, values, seed, values_by_node, results)
+        for (
+            node,
+            variable,
+        ) in self.variables.items():  # a fetched variable has its value from after the run's operations
+            values_by_node[node] = session.value(variable).copy()
+        return [self._result(leaf, values_by_node, values, results, session) for leaf in self.leaves]
 
-    def one(self, node: Node, found: Mapping[Node, Any], values: Mapping[Node, Any], session: Any) -> Any:
-        """The value of a node: as it was computed, as it is now of a variable, or as it was fed."""
+    def one(self, node: Node, results: Mapping[Node, Any], values: Mapping[Node, Any], session: Any) -> Any:
+        """Return the value of a node: as computed, the present value of a variable, or as fed."""
         if node in self.variables and node not in self.fed:
             return session.value(self.variables[node]).copy()
-        return found[node] if node in found else as_fed(values[node], np.dtype(node.dtype), node)
+        return results[node] if node in results else as_fed(values[node], np.dtype(node.dtype), node)
 
     def _result(
-        self, leaf: Any, found: Mapping[Node, Any], values: Mapping[Node, Any], results: Mapping[int, Any], session: Any
+        self,
+        leaf: Any,
+        computed: Mapping[Node, Any],
+        values: Mapping[Node, Any],
+        results: Mapping[int, Any],
+        session: Any,
     ) -> Any:
         if isinstance(leaf, Tensor):
-            return _given(self.one(leaf.node, found, values, session))
+            return _given(self.one(leaf.node, computed, values, session))
         if isinstance(leaf, ExtraVariable):
             return _given(np.array(session.value(leaf)))
         return results.get(id(leaf))
 
 
 class _Call:
-    """A phase of a run, with what is compiled for it.
+    """One phase of a run, with its compiled code.
 
-    reads: Tensors that are variables at this time; asked: the others, which one native call computes.
+    Attributes:
+        reads: Tensors that are variables at this time.
+        asked: The other Tensors, which one native call computes.
     """
 
     def __init__(self, run: Run, phase: Phase) -> None:
@@ -163,44 +180,44 @@ class _Call:
         read = {node: run.graph.variable_read(node) for node in phase.nodes}
         self.reads = [(node, variable) for node, variable in read.items() if variable is not None]
         computed = [node for node in phase.nodes if read[node] is None]
-        self.asked = Asked(run.graph, computed, (*run.fed, *phase.saved))
+        self.fetches = FetchSet(run.graph, computed, (*run.fed, *phase.saved))
         self.is_native = not self.reads and not phase.saved and (phase.fused or phase.operation is None)
 
     def native(self, session: Any, values: Values, seed: int) -> Sequence[np.ndarray]:
-        """What is asked for."""
+        """Run the native call, and return the requested values."""
         if self.phase.fused:
             step: Any = self.phase.operation
-            found: Sequence[np.ndarray] = step.step(session, self.asked, values, seed)
-            return found
-        if not self.asked.nodes:
+            arrays: Sequence[np.ndarray] = step.step(session, self.fetches, values, seed)
+            return arrays
+        if not self.fetches.nodes:
             return ()
-        if self.asked.derivative is not None:
-            found = self.asked.derivative.compute(session, self.asked, values, seed)
-            return found
-        return self.asked.program().run(session, self.asked.cut, values, seed)
+        if self.fetches.derivative is not None:
+            arrays = self.fetches.derivative.compute(session, self.fetches, values, seed)
+            return arrays
+        return self.fetches.program().run(session, self.fetches.cut, values, seed)
 
     def __call__(
-        self, session: Any, values: Values, seed: int, found: dict[Node, Any], results: dict[int, Any]
+        self, session: Any, values: Values, seed: int, computed: dict[Node, Any], results: dict[int, Any]
     ) -> None:
         for node, variable in self.reads:
-            found[node] = session.value(variable).copy()
-        known = {**values, **{node: found[node] for node in self.phase.saved}}
-        found.update(zip(self.asked.nodes, self.native(session, known, seed), strict=True))
+            computed[node] = session.value(variable).copy()
+        known = {**values, **{node: computed[node] for node in self.phase.saved}}
+        computed.update(zip(self.fetches.nodes, self.native(session, known, seed), strict=True))
         operation = self.phase.operation
         if operation is None or self.phase.fused:
             return
-        acting = operation.apart() if isinstance(operation, Step) else operation
-        arrays = [self.run.one(node, found, values, session) for node in self.run.needs[operation]]
+        acting = operation.separated() if isinstance(operation, Step) else operation
+        arrays = [self.run.one(node, computed, values, session) for node in self.run.needs[operation]]
         results[id(operation)] = acting.execute(session, arrays)
 
 
 def _given(array: Any) -> Any:
-    """An array as a run gives it: scalars as NumPy's own."""
+    """Return an array as a run returns it: scalars as NumPy scalars."""
     return array if array.ndim else array[()]
 
 
 class FetchProgram:
-    """A compiled program for Tensors by name, and what it is fed."""
+    """Compiled program for Tensors by name, with the rules for its feeds."""
 
     def __init__(self, graph: Graph, outputs: Mapping[str, Tensor], loss: Tensor | None = None) -> None:
         self.graph = graph
@@ -212,53 +229,54 @@ class FetchProgram:
         self.inputs = {
             node: (name, np.dtype(types[name].dtype)) for node, name in placeholders.items() if name in takes
         }
-        # By cut and node, what was found.
+        # Results of searches, by cut and node.
         self._takes: BoundedCache[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = BoundedCache(MAX_CUTS)
-        # Inputs that are random, and those that stand for gradients, once they are asked for.
+        # Inputs that are random, and stand-ins of gradients, filled on demand.
         self._drawn: list[tuple[str, np.dtype[Any], Any]] | None = None
         self._stand_ins: list[Node] = []
         self.variables = tuple(self.program.parameters)
         self.draws = bool(self.program.parts.lowered.masks.outputs)
 
     def feeds(self, session: Any, cut: Any, values: Values, seed: int) -> dict[str, np.ndarray]:
-        """What a run's values are to the program."""
-        given: dict[str, np.ndarray] = {}
+        """Return the feeds of the program, from the values of a run."""
+        arrays: dict[str, np.ndarray] = {}
         takes = self._takes.get(cut)
         if takes is None:
             takes = self._takes[cut] = {}
         for node, value in values.items():
-            found = takes[node] if node in takes else takes.setdefault(node, self.inputs.get(cut.fed_by(node)))
-            if found is not None:
-                name, kind = found
+            label = takes[node] if node in takes else takes.setdefault(node, self.inputs.get(cut.fed_by(node)))
+            if label is not None:
+                name, kind = label
                 plain = type(value) is np.ndarray and value.dtype is kind
-                given[name] = value if plain else as_fed(value, kind, node)
-        return given if len(given) == len(self.inputs) else self._more(session, cut, values, seed, given)
+                arrays[name] = value if plain else as_fed(value, kind, node)
+        return arrays if len(arrays) == len(self.inputs) else self._more(session, cut, values, seed, arrays)
 
     def _more(
-        self, session: Any, cut: Any, values: Values, seed: int, given: dict[str, np.ndarray]
+        self, session: Any, cut: Any, values: Values, seed: int, feeds: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """What was given, and what is made of it or drawn."""
+        """Return the feeds, with those that are derived or drawn."""
         for node, derived in session.graph.derived.items():
-            found = self.inputs.get(cut.fed_by(node))
-            if found is not None and found[0] not in given:
-                given[found[0]] = as_fed(derived.value(session, values, seed), found[1], node)
+            label = self.inputs.get(cut.fed_by(node))
+            if label is not None and label[0] not in feeds:
+                feeds[label[0]] = as_fed(derived.value(session, values, seed), label[1], node)
         if self._drawn is None:
             self._drawn = [
                 (*item, node["drawn"]) for node, item in self.inputs.items() if node.get("drawn") is not None
             ]
             self._stand_ins = [node for node in self.inputs if node.get("gradient") is not None]
-        if self._stand_ins:  # for gradients of other losses, which this one is made of
-            missing = [node for node in self._stand_ins if self.inputs[node][0] not in given]
+        if self._stand_ins:  # gradients of other losses from which this one is computed
+            missing = [node for node in self._stand_ins if self.inputs[node][0] not in feeds]
             arrays = self._stand_ins[0]["gradient"].ahead(session, missing, values, seed)
-            given.update((self.inputs[node][0], array) for node, array in arrays.items())
+            feeds.update((self.inputs[node][0], array) for node, array in arrays.items())
         for name, kind, drawn in self._drawn:
-            if name not in given:
-                given[name] = np.asarray(drawn(session.graph.seed or 0, seed), kind)
-        return given
+            if name not in feeds:
+                feeds[name] = np.asarray(drawn(session.graph.seed or 0, seed), kind)
+        return feeds
 
     def check(self, session: Any, names: Collection[str] | None = None) -> None:
-        """Raises ``FailedPreconditionError`` where a variable has no value in a session. names: others than its own,
-        which are hashed.
+        """Raise ``FailedPreconditionError`` if a variable has no value in a session.
+
+        names: variables to check instead of the program's own. Hashable.
         """
         of = self if names is None else names
         if of in session.ready:
@@ -271,16 +289,16 @@ class FetchProgram:
         raise FailedPreconditionError(uninitialized(missing, self.graph), user_line())
 
     def run(self, session: Any, cut: Any, values: Values, seed: int) -> list[np.ndarray]:
-        """The outputs in order, of one native call."""
+        """Return the outputs in order, from one native call."""
         self.check(session)
         self.tell()
-        found = self.program.training(self.feeds(session, cut, values, seed), seed=seed)
-        return list(found.values())
+        outputs = self.program.training(self.feeds(session, cut, values, seed), seed=seed)
+        return list(outputs.values())
 
     def tell(self) -> None:
-        """Says once in a graph that dropout is part of every run."""
-        if self.draws and "dropout" not in self.graph.told:
-            self.graph.told.add("dropout")
+        """Warn once in a graph that dropout is part of every run."""
+        if self.draws and "dropout" not in self.graph.warned:
+            self.graph.warned.add("dropout")
             warn(
                 "this run drops units, as TensorFlow's do: feed a keep_prob of 1.0 to evaluate and to predict. "
                 "rg.compile makes a training graph with dropout and an inference graph without, and needs no feed "
@@ -290,8 +308,8 @@ class FetchProgram:
 
 
 def uninitialized(names: Sequence[str], graph: Graph) -> str:
-    """What is wrong where variables of a graph have no value."""
-    if local := [name for name in names if name in graph.apart]:
+    """Return the message for variables of a graph that have no value."""
+    if local := [name for name in names if name in graph.non_global]:
         return f"{', '.join(local[:5])} {'has' if len(local) == 1 else 'have'} no value in this session; run " + (
             "tf.local_variables_initializer() made after the last measure of tf.metrics"
         )
@@ -303,11 +321,11 @@ def uninitialized(names: Sequence[str], graph: Graph) -> str:
 
 
 def as_fed(value: Any, kind: np.dtype[Any], node: Node) -> np.ndarray:
-    """A feed in the dtype of what it is fed to, as TensorFlow converts it: floats to ints are cut off."""
+    """Convert a feed to the dtype of its node, as TensorFlow does: floats for ints are truncated."""
     if type(value) is np.ndarray and value.dtype == kind:
         return value
     if isinstance(value, Tensor):
-        raise InvalidArgumentError(f"{shown(value)} is fed; run it first, and feed what that gives")
+        raise InvalidArgumentError(f"{shown(value)} is fed; run it first, and feed the result")
     try:
         return np.asarray(value, dtype=kind)
     except (ValueError, TypeError) as error:

@@ -1,8 +1,8 @@
-"""The order of a run: what is computed in which native call, and which operations run between two calls.
+"""Schedule of a run: which native call computes what, and which operations run between two calls.
 
-An operation of ``tf.control_dependencies`` runs before what was declared behind it, which reads variables as the
-operation leaves them. Everything else reads them as early as it can, as in TensorFlow: two training operations of one
-run both take the gradients at the values before the run.
+An operation of ``tf.control_dependencies`` runs before what was declared after it, which reads the updated variables.
+All other nodes read variables as early as possible, as in TensorFlow: two training operations of one run both take
+gradients at the values from before the run.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .operations import Operation, Step
 
 @dataclass(frozen=True)
 class Phase:
-    """Nodes that one native call computes, and the operation that runs then.
+    """Nodes that one native call computes, and the operation that runs after it.
 
-    saved: nodes of earlier phases that the call is fed. fused: the operation is a step that computes the nodes in its
-    own call.
+    saved: nodes of earlier phases that are fed to the call. fused: True if the operation is a step whose own call
+    computes the nodes.
     """
 
     nodes: tuple[Node, ...]
@@ -33,10 +33,14 @@ class Phase:
 
 
 class Schedule:
-    """Phases of one run. operations: all that run, each after those before it. nodes: what is fetched and computed.
+    """Phases of one run.
 
-    Positions count operations: a node of time 2 is computed once the first two have run. Sets of operations are bits by
-    position.
+    Positions count operations: a node of time 2 is computed after the first two. Sets of operations are bit masks over
+    positions.
+
+    Args:
+        operations: All that run, each after its predecessors.
+        nodes: Nodes that are fetched and computed.
     """
 
     def __init__(self, graph: Any, operations: Sequence[Operation], nodes: Iterable[Node], fed: Iterable[Node]) -> None:
@@ -59,10 +63,10 @@ class Schedule:
         self.phases = [*self._phases()]
 
     def needs(self, item: Operation) -> list[Node]:
-        """Nodes whose values an operation takes."""
+        """Return the nodes whose values an operation takes."""
         if item in self.fused:
             return []
-        return [tensor.node for tensor in (item.apart().needs() if isinstance(item, Step) else item.needs())]
+        return [tensor.node for tensor in (item.separated().needs() if isinstance(item, Step) else item.needs())]
 
     def _is_computed(self, node: Node) -> bool:
         return node not in self._fed and node.op not in ("constant", "parameter")
@@ -70,7 +74,7 @@ class Schedule:
     # Times ---------------------------------------------------------------------------------------
 
     def _visit(self, roots: Sequence[Node]) -> None:
-        """Find when nodes are computed."""
+        """Compute the times of nodes."""
         order = topological(roots, known=self._times.keys() | self._fed)
         for node in order:
             if (loss := _loss_of(node)) is not None and loss not in self._times:
@@ -78,15 +82,15 @@ class Schedule:
         for node in order:
             sources = [item for item in (*node.operands, _loss_of(node)) if item in self._times]
             after = (self._before.get(item, 0) for item in self._graph.after.get(node, ()))
-            self._behind[node] = behind = _union(after) | _union(self._behind[item] for item in sources)
-            writers = (self._writers.get(spec, 0) & behind for spec in _reads(node))
+            self._behind[node] = predecessors = _union(after) | _union(self._behind[item] for item in sources)
+            writers = (self._writers.get(spec, 0) & predecessors for spec in _reads(node))
             self._times[node] = max((*(self._times[item] for item in sources), _union(writers).bit_length()))
 
     def _time(self, node: Node) -> int:
         return self._times.get(node, 0)
 
     def _made_of(self, roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Node]:
-        """All nodes that are computed for some, those of losses whose gradients these are made of too."""
+        """Return all nodes that must be computed for some, including losses of gradients among them."""
         done = {*self._fed, *known}
         pending = [list(roots)]
         while pending:
@@ -98,7 +102,7 @@ class Schedule:
                 pending.append(losses)
 
     def _written(self, roots: Iterable[Node], place: int, known: Iterable[Node] = ()) -> Operation | None:
-        """An operation that changed what nodes read, after they should have been computed and before a position."""
+        """Return an operation that changed a variable of some nodes after their time and before a position."""
         for node in self._made_of(roots, known):
             time = self._time(node)
             for spec in _reads(node) if time < place else ():
@@ -108,7 +112,7 @@ class Schedule:
         return None
 
     def _is_fused(self, item: Operation, place: int) -> bool:
-        """True if a step's own call computes its gradients and its numbers at the values that they are of."""
+        """True if a step's own call can compute its gradients and operands at the right values."""
         if not isinstance(item, Step) or not item.is_whole:
             return False
         nodes = item.reads()
@@ -122,11 +126,11 @@ class Schedule:
         for place in range(len(self.operations) + 1):
             item = self.operations[place] if place < len(self.operations) else None
             ready = [node for node in self._pending if node not in done and self._time(node) <= place]
-            kept = [] if item is None or not item.writes() else self._kept(place, done)
+            preserved = [] if item is None or not item.writes() else self._must_precede(place, done)
             needed = {*(self.needs(item) if item is not None else ready)}.intersection(ready)
-            if not (kept or needed or item in self.fused or self._written(ready, place + 1, done)):
+            if not (preserved or needed or item in self.fused or self._written(ready, place + 1, done)):
                 ready = []
-            ready = [*dict.fromkeys((*ready, *kept))]
+            ready = [*dict.fromkeys((*ready, *preserved))]
             for node in ready:
                 self._check(node, place)
             over = [node for node in ready if saved.keys() & {*self._made_of([node], done - saved.keys())}]
@@ -135,42 +139,45 @@ class Schedule:
                 yield Phase(tuple(over), tuple(node for node in saved if node in fed))
             rest = tuple(node for node in ready if node not in over)
             done.update(ready)
-            saved.update(dict.fromkeys(kept))
+            saved.update(dict.fromkeys(preserved))
             if item in self.fused:
                 yield Phase(rest, operation=item, fused=True)
             elif rest or item is not None:
                 yield Phase(rest, operation=item)
 
-    def _kept(self, place: int, done: set[Node]) -> list[Node]:
-        """Nodes that must be computed before an operation runs, of which later ones are made."""
+    def _must_precede(self, place: int, done: set[Node]) -> list[Node]:
+        """Return nodes that must be computed before an operation runs, because later ones read them."""
         later = [node for node in self._pending if self._time(node) > place]
         parts = [
-            item for node in self._made_of(later, done) if self._time(node) > place for item in node.operands
+            item
+            for node in self._made_of(later, done)
+            if self._time(node) > place
+            for item in node.operands
             if item not in done and self._is_computed(item) and self._time(item) <= place
-        ]  # fmt: skip
+        ]
         return [item for item in dict.fromkeys(parts) if self._written([item], place + 1, done) is not None]
 
     def _check(self, node: Node, place: int) -> None:
-        """Refuse gradients of what is made of values before and after an operation."""
+        """Refuse gradients of nodes that mix values from before and after an operation."""
         for item in self._made_of([node]):
             loss = _loss_of(item)
             late = None if loss is None else self._written([loss], place)
             if late is not None:
                 raise NotOfferedError(
-                    f"a gradient is needed of what reads variables both before and after {late!r} changes them; run "
+                    f"a gradient depends on variables both before and after {late!r} updates them; run "
                     f"{late.full} in a session.run of its own ({GUIDE})",
                     late.where,
                 )
 
 
 def earlier_of(graph: Any, item: Operation) -> list[Operation]:
-    """Operations that run before one."""
-    found = [*item.before, *graph.required_by(item.forces())]
-    return [*dict.fromkeys(other for other in found if other is not item)]
+    """Return the operations that run before one."""
+    operations = [*item.before, *graph.required_by(item.forces())]
+    return [*dict.fromkeys(other for other in operations if other is not item)]
 
 
 def _ordered(graph: Any, operations: Sequence[Operation]) -> list[Operation]:
-    """Operations after those before them; steps come as early as they can."""
+    """Return operations in topological order; steps come as early as possible."""
     waiting, done = list(operations), dict[Operation, None]()
     earlier = {item: earlier_of(graph, item) for item in waiting}
     while waiting:
@@ -182,14 +189,14 @@ def _ordered(graph: Any, operations: Sequence[Operation]) -> list[Operation]:
 
 
 def _loss_of(node: Node) -> Node | None:
-    """The loss of which a node stands for a gradient."""
+    """Return the loss whose gradient a node stands for."""
     derivative = node.get("gradient") if node.op == "input" else None
-    found: Node | None = None if derivative is None else derivative.loss.node
-    return found
+    loss: Node | None = None if derivative is None else derivative.loss.node
+    return loss
 
 
 def _reads(node: Node) -> list[ParameterSpec]:
-    """Variables that a node reads itself."""
+    """Return the variables that a node reads directly."""
     own = [operand["slot"] for operand in node.operands if operand.op == "parameter"]
     if node.op == "driver":
         own += [spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.parameters]
@@ -197,7 +204,7 @@ def _reads(node: Node) -> list[ParameterSpec]:
 
 
 def _union(bits: Iterable[int]) -> int:
-    found = 0
+    union = 0
     for item in bits:
-        found |= item
-    return found
+        union |= item
+    return union

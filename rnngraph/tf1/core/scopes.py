@@ -1,4 +1,4 @@
-"""Scopes: where variables share, and how all that is declared is named."""
+"""Scopes: sharing of variables, and the names of declarations."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ AUTO_REUSE = "auto_reuse"
 
 
 class VariableScope:
-    """``tf.VariableScope``: a prefix of variables' names, and what they are made with.
+    """``tf.VariableScope``: a prefix of variables' names, with defaults for new variables.
 
-    reuse: False makes new variables, True finds those that there are, ``AUTO_REUSE`` does either.
+    reuse: False creates variables, True finds existing ones, ``AUTO_REUSE`` does either.
     """
 
     @api
@@ -27,40 +27,44 @@ class VariableScope:
         self, name: str, reuse: Any = False, initializer: Any = None, regularizer: Any = None, dtype: str = "float32"
     ) -> None:
         self.name, self.reuse, self.initializer, self.regularizer, self.dtype = (
-            name, reuse, initializer_from(initializer), regularizer, dtype,
-        )  # fmt: skip
+            name,
+            reuse,
+            initializer_from(initializer),
+            regularizer,
+            dtype,
+        )
 
     @property
     def original_name_scope(self) -> str:
-        """The scope as a prefix."""
+        """Name of the scope as a prefix."""
         return f"{self.name}/" if self.name else ""
 
     def reuse_variables(self) -> None:
-        """Finds variables from here on."""
+        """Reuse variables from here on."""
         self.reuse = True
 
     def set_initializer(self, initializer: Any) -> None:
-        """Of variables that have none of their own."""
+        """Set the default initializer of variables."""
         self.initializer = initializer_from(initializer)
 
     def set_regularizer(self, regularizer: Any) -> None:
-        """Of variables that have none of their own."""
+        """Set the default regularizer of variables."""
         self.regularizer = regularizer
 
     def global_variables(self) -> list[Any]:
-        """The variables under it."""
+        """Return the variables under the scope."""
         return get_default_graph().get_collection("variables", self.original_name_scope)
 
     def trainable_variables(self) -> list[Any]:
-        """The variables under it that are trained."""
+        """Return the trainable variables under the scope."""
         return get_default_graph().get_collection("trainable_variables", self.original_name_scope)
 
     def set_dtype(self, dtype: Any) -> None:
-        """Of variables that have none of their own."""
+        """Set the default dtype of variables."""
         self.dtype = dtype
 
     def free(self, name: str) -> str:
-        """A name that no open scope within it has taken: ``dense``, then ``dense_1``."""
+        """Return a name that no inner scope has taken: ``dense``, then ``dense_1``."""
         opened = get_default_graph().opened
         count, free = 0, name
         while opened[self.under(free)]:
@@ -75,12 +79,12 @@ class VariableScope:
             return full
 
     def under(self, name: str) -> str:
-        """A full name under it."""
+        """Return the full name of a name under the scope."""
         return f"{self.original_name_scope}{name}"
 
 
 def present_scope(graph: Graph | None = None) -> VariableScope:
-    """The variable scope that is open."""
+    """Return the open variable scope."""
     graph = get_default_graph() if graph is None else graph
     if graph.variable_scope is None:
         graph.variable_scope = VariableScope("")
@@ -89,10 +93,10 @@ def present_scope(graph: Graph | None = None) -> VariableScope:
 
 
 @contextmanager
-def opened_scope(full: str, again: bool = False) -> Iterator[None]:
+def opened_scope(full: str, is_reopened: bool = False) -> Iterator[None]:
     """Count a scope as opened. When it closes, names within it are free again, as in TensorFlow.
 
-    again: the program opens a scope that it holds as an object. Names that were taken before stay taken.
+    again: True if the program re-opens a scope object. Names that were taken before then stay taken.
     """
     opened = get_default_graph().opened
     opened[full] += 1
@@ -101,7 +105,7 @@ def opened_scope(full: str, again: bool = False) -> Iterator[None]:
         yield
     finally:
         for name in opened:
-            if again:
+            if is_reopened:
                 opened[name] = before.get(name, 0)
             elif name.startswith(f"{full}/"):
                 opened[name] = 0
@@ -109,19 +113,28 @@ def opened_scope(full: str, again: bool = False) -> Iterator[None]:
 
 @api
 def get_variable_scope() -> VariableScope:
-    """The variable scope that is open."""
+    """Return the open variable scope."""
     return present_scope()
 
 
 @api
 @contextmanager
 def variable_scope(
-    name_or_scope: Any = None, default_name: str | None = None, values: Any = None, initializer: Any = None,
-    regularizer: Any = None, caching_device: Any = None, partitioner: Any = None, custom_getter: Any = None,
-    reuse: Any = None, dtype: Any = None, use_resource: Any = None, constraint: Any = None,
+    name_or_scope: Any = None,
+    default_name: str | None = None,
+    values: Any = None,
+    initializer: Any = None,
+    regularizer: Any = None,
+    caching_device: Any = None,
+    partitioner: Any = None,
+    custom_getter: Any = None,
+    reuse: Any = None,
+    dtype: Any = None,
+    use_resource: Any = None,
+    constraint: Any = None,
     auxiliary_name_scope: bool = True,
-) -> Iterator[VariableScope]:  # fmt: skip
-    """Variables that are made within have the scope's name before theirs."""
+) -> Iterator[VariableScope]:
+    """Open a variable scope: names of variables within begin with its name."""
     graph, outer, outer_names = get_default_graph(), present_scope(), get_default_graph().name_scope
     if not (reuse is None or isinstance(reuse, bool) or (isinstance(reuse, str) and reuse == AUTO_REUSE)):
         raise DtypeError(f"reuse must be True, False or tf.AUTO_REUSE, not {shown(reuse)}")
@@ -135,11 +148,14 @@ def variable_scope(
     else:
         raise ArgumentError("tf.variable_scope needs a name, a scope or default_name")
     if custom_getter is not None:
-        raise ArgumentError("tf.variable_scope: custom_getter is not offered; make variables with tf.get_variable")
+        raise ArgumentError("tf.variable_scope: custom_getter is not offered; create variables with tf.get_variable")
     inner = VariableScope(
-        name, reuse or base.reuse, initializer or base.initializer, regularizer or base.regularizer,
+        name,
+        reuse or base.reuse,
+        initializer or base.initializer,
+        regularizer or base.regularizer,
         base.dtype if dtype is None else dtype,
-    )  # fmt: skip
+    )
     graph.variable_scope = inner
     last = name.rpartition("/")[2]
     if auxiliary_name_scope and last:
@@ -154,11 +170,11 @@ def variable_scope(
 @api
 @contextmanager
 def name_scope(name: Any, default_name: Any = None, values: Any = None) -> Iterator[str]:
-    """Operations and ``tf.Variable``s within have the scope's name before theirs; ``tf.get_variable`` does not."""
+    """Open a name scope: a prefix of the names of operations and ``tf.Variable``s, not of ``tf.get_variable``."""
     graph, outer = get_default_graph(), get_default_graph().name_scope
     text = default_name if name is None else name
     if text is not None and not isinstance(text, str):
-        raise DtypeError(f"a name scope is a string, not {shown(text)}")
+        raise DtypeError(f"a name scope must be a string, not {shown(text)}")
     if not text:
         graph.name_scope = ""
     elif text.endswith("/"):
@@ -174,14 +190,14 @@ def name_scope(name: Any, default_name: Any = None, values: Any = None) -> Itera
 @api
 @contextmanager
 def op_scope(values: Any, name: Any, default_name: Any = None) -> Iterator[str]:
-    """``name_scope`` with the values first, as in old programs."""
+    """Open a ``name_scope``, with the values as first argument, as in TensorFlow 0.x."""
     with name_scope(name, default_name) as scope:
         yield scope
 
 
 @contextmanager
 def _nothing(what: Any = None, /, *more: Any, **options: Any) -> Iterator[Any]:
-    """There are no devices and no containers; values have no side effects that an order would matter to."""
+    """Do nothing: there are no devices and no containers."""
     yield what
 
 
@@ -191,8 +207,10 @@ device = container = colocate_with = _nothing
 @api
 @contextmanager
 def control_dependencies(control_inputs: Any) -> Iterator[Any]:
-    """Operations that are given run before what is declared within; so do those without which a Tensor that is given is
-    not computed. A variable that is read within is as they leave it. None: nothing of what is open runs before.
+    """Run operations before what is declared within the block.
+
+    Operations on which a Tensor of ``control_inputs`` depends also run first. A variable that is read within has its
+    value from after them. With None, no open operation runs before.
     """
     if control_inputs is not None and not isinstance(control_inputs, list | tuple):
         raise DtypeError(f"tf.control_dependencies takes a list of operations, not {shown(control_inputs)}")
@@ -208,10 +226,10 @@ def control_dependencies(control_inputs: Any) -> Iterator[Any]:
 
 
 def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
-    """The scope of a layer under the variable scope that is open.
+    """Open the scope of a layer under the open variable scope.
 
-    base: its name where it has none of its own; a second one without a name is ``base_1``. reuse: the layer's own,
-    which outweighs the scope's.
+    base: name of a layer without one; the second such layer is ``base_1``. reuse: the layer's own, which overrides the
+    scope's.
     """
     where, present, graph = user_line(), present_scope(), get_default_graph()
     if isinstance(name, VariableScope):
@@ -227,16 +245,16 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
         return ScopeName(full, False, where, known.specs)
     if how is True:
         raise ArgumentError(
-            f"{full} is to be reused, and nothing of the name was declared; leave out reuse=True, or use "
+            f"{full} is to be reused but does not exist; leave out reuse=True, or use "
             "rg.shared(cell) for one set of parameters",
             where,
         )
-    made = ScopeName(full, name is not None, where)
-    graph.scopes.setdefault(full, made)
-    return made
+    scope = ScopeName(full, name is not None, where)
+    graph.scopes.setdefault(full, scope)
+    return scope
 
 
 def _text(name: Any) -> str:
     if not isinstance(name, str):
-        raise DtypeError(f"a variable scope has a name, not {shown(name)}")
+        raise DtypeError(f"a variable scope must have a name, not {shown(name)}")
     return name.rstrip("/")

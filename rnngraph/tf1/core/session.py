@@ -22,12 +22,12 @@ from .operations import Operation
 from .programs import Run, uninitialized
 from .variable import ExtraVariable
 
-MOST_RUNS = 1000
-"""Kinds of runs that a session keeps what it compiled for."""
+MAX_RUNS = 1000
+"""Maximum number of kinds of runs whose compiled code a session keeps."""
 
 
 class ConfigProto(types.SimpleNamespace):
-    """``tf.ConfigProto``: taken, and of no effect; there is one device."""
+    """``tf.ConfigProto``: accepted and ignored; there is one device."""
 
     @api
     def __init__(self, **options: Any) -> None:
@@ -37,7 +37,7 @@ class ConfigProto(types.SimpleNamespace):
 
 
 class GPUOptions(types.SimpleNamespace):
-    """``tf.GPUOptions``: taken, and of no effect."""
+    """``tf.GPUOptions``: accepted and ignored."""
 
     @api
     def __init__(self, **options: Any) -> None:
@@ -45,9 +45,11 @@ class GPUOptions(types.SimpleNamespace):
 
 
 class BaseSession(Holder):
-    """What ``Session`` and ``InteractiveSession`` share.
+    """Base of ``Session`` and ``InteractiveSession``.
 
-    initialized: full names of variables that have a value here. ready: what reads none but these.
+    Attributes:
+        initialized: Full names of variables that have a value here.
+        ready: Programs that read no other variables.
     """
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
@@ -57,19 +59,19 @@ class BaseSession(Holder):
         self.runs = self.initializations = 0
         self.closed = False
         self._values: dict[str, np.ndarray] = {}
-        self._known: BoundedCache[Any, Run] = BoundedCache(MOST_RUNS)
-        # By identity, with what has it, so that ids stay theirs.
-        self._recent: BoundedCache[Any, tuple[Run, Any]] = BoundedCache(MOST_RUNS)
+        self._known: BoundedCache[Any, Run] = BoundedCache(MAX_RUNS)
+        # By identity, with the object itself, so that ids stay unique.
+        self._recent: BoundedCache[Any, tuple[Run, Any]] = BoundedCache(MAX_RUNS)
 
     @property
     def sess_str(self) -> str:
-        """The target, which is nothing."""
+        """Target of the session, which is empty."""
         return ""
 
     # Values --------------------------------------------------------------------------------------
 
     def enter(self) -> None:
-        """The graph's variables have this session's values from here on."""
+        """Load this session's values into the graph's variables."""
         graph = self.graph
         if graph.holder is self:
             return
@@ -81,7 +83,7 @@ class BaseSession(Holder):
         self._values = {}
 
     def leave(self) -> None:
-        """Takes the values of the graph's variables with it."""
+        """Save the values of the graph's variables, before another session replaces them."""
         graph = self.graph
         for variable in graph.all_variables():
             if variable.full in self.initialized:
@@ -89,7 +91,7 @@ class BaseSession(Holder):
         graph.holder = None
 
     def value(self, variable: Any) -> np.ndarray:
-        """The value of a variable. Raises ``FailedPreconditionError`` where it has none."""
+        """Return the value of a variable. Raises ``FailedPreconditionError`` if it has none."""
         self.enter()
         if variable.full not in self.initialized:
             raise FailedPreconditionError(uninitialized([variable.full], self.graph))
@@ -116,7 +118,7 @@ class BaseSession(Holder):
             program.parameters[name] = array
 
     def initialize(self, variables: Sequence[Any]) -> None:
-        """Gives variables their initial values."""
+        """Set variables to their initial values."""
         self.enter()
         seed = (self.graph.seed or 0) + 1_000_003 * self.initializations
         self.initializations += 1
@@ -131,7 +133,7 @@ class BaseSession(Holder):
 
     @contextmanager
     def _borrowing(self, node: Node, seed: int) -> Iterator[None]:
-        """Give the variables that a node reads their initial values where they have none, until the block ends."""
+        """Set variables that a node reads and that have no value to their initial values, until the block ends."""
         read = [item["slot"] for item in topological([node]) if item.op == "parameter"]
         needed = [self.graph.variables[slot] for slot in read if slot in self.graph.variables]
         lent = [variable for variable in needed if variable.full not in self.initialized]
@@ -151,27 +153,30 @@ class BaseSession(Holder):
     # Runs ----------------------------------------------------------------------------------------
 
     def _seed(self) -> int:
-        """That of a run: masks and random numbers differ from run to run, and are the same in a program that is run
-        again.
+        """Return the seed of a run.
+
+        Masks and random numbers differ from run to run. A program that starts again draws the same ones.
         """
         self.runs += 1
         return ((self.graph.seed or 0) & 0x3FFFFFFF) << 32 | self.runs
 
     def compute(self, nodes: Sequence[Node], values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """Declared nodes, in one native call where they take one."""
+        """Compute declared nodes, in one native call if possible."""
         run = self._known.get(key := ("nodes", tuple(nodes), tuple(values)))
         if run is None:
             run = self._known[key] = Run(self.graph, [Tensor(node) for node in nodes], tuple(values))
         return run(self, values, seed)
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """What is fetched, in its structure: values of Tensors and variables, None of operations.
+        """Return the fetched values in the structure of ``fetches``: Tensors and variables as arrays, operations as
+        None.
 
-        All Tensors come of one native call, together with the step of a training operation; they are those before it.
+        One native call computes all Tensors together with the step of a training operation. Tensors have their values
+        from before the step.
         """
         if self.graph.holder is not self:
             if self.closed:
-                raise ArgumentError("the session is closed; make another")
+                raise ArgumentError("the session is closed; create another")
             self.enter()
         fed = feed_dict or {}
         recent = self._recent.get(key := _identity(fetches, fed))
@@ -181,11 +186,11 @@ class BaseSession(Holder):
         return known.give(known(self, known.takes(fed), self._seed()))
 
     def _found(self, fetches: Any, fed: Mapping[Any, Any], identity: Any) -> Run:
-        """What was compiled for a run like this one, or is now."""
+        """Return the compiled code of a kind of run, compiled on first use."""
         try:
             key = fold(fetches, lambda leaf: leaf, _keyed), tuple(fed)
             known = self._known.get(key)
-        except TypeError:  # nests of what has no hash
+        except TypeError:  # nests of unhashable objects
             key, known = None, None
         if known is None or known.version != self.graph.version:
             known = self._made(fetches, fed)
@@ -200,28 +205,28 @@ class BaseSession(Holder):
     def _made(self, fetches: Any, fed: Mapping[Any, Any]) -> Run:
         leaves = [resolved(self.graph, leaf) for leaf in flatten(fetches)]
         takes = self._taker(fed)
-        made = Run(self.graph, leaves, tuple(takes(fed)))
-        made.takes = takes
-        made.shape(fetches)
-        return made
+        run = Run(self.graph, leaves, tuple(takes(fed)))
+        run.takes = takes
+        run.shape(fetches)
+        return run
 
     def _taker(self, fed: Mapping[Any, Any]) -> Callable[[Mapping[Any, Any]], dict[Node, Any]]:
-        """What gives the values of another run that feeds the same."""
+        """Return a function that collects the feeds of a run with the same keys."""
         if all(isinstance(key, Tensor) for key in fed):
             nodes = [key.node for key in fed]
             return lambda given: dict(zip(nodes, given.values(), strict=True))
         places = [self._placer(key) for key in fed]
 
-        def taken(given: Mapping[Any, Any]) -> dict[Node, Any]:
-            found: dict[Node, Any] = {}
-            for place, value in zip(places, given.values(), strict=True):
-                place(found, value)
-            return found
+        def taken(feeds: Mapping[Any, Any]) -> dict[Node, Any]:
+            values: dict[Node, Any] = {}
+            for place, value in zip(places, feeds.values(), strict=True):
+                place(values, value)
+            return values
 
         return taken
 
     def _placer(self, key: Any) -> Callable[[dict[Node, Any], Any], None]:
-        """What notes a feed by declared node. It is given for a Tensor, its name, or a nest of Tensors."""
+        """Return a function that records a feed by declared node, for a Tensor, its name, or a nest of Tensors."""
         if isinstance(key, str):
             key = resolved(self.graph, key)
         if isinstance(key, Tensor):
@@ -229,35 +234,35 @@ class BaseSession(Holder):
         if hasattr(key, "places"):  # a sparse Tensor, of three parts
             return lambda found, value: found.update((part.node, array) for part, array in key.places(value))
         if is_leaf(key):
-            raise DtypeError(f"{shown(key)} is fed, but is no Tensor and no name of one")
+            raise DtypeError(f"{shown(key)} can't be fed; feed Tensors, or their names")
         parts = [self._placer(part) for part in key]
 
-        def place(found: dict[Node, Any], value: Any) -> None:
-            alike = isinstance(value, tuple) and len(value) == len(parts)
-            pairs = zip(parts, value, strict=True) if alike else self._leaves_in_pairs(key, value)
+        def place(values: dict[Node, Any], value: Any) -> None:
+            fits = isinstance(value, tuple) and len(value) == len(parts)
+            pairs = zip(parts, value, strict=True) if fits else self._leaves_in_pairs(key, value)
             for part, array in pairs:
-                part(found, array)
+                part(values, array)
 
         return place
 
     def _leaves_in_pairs(self, key: Any, value: Any) -> Iterator[Any]:
-        """What notes the feeds of the Tensors of a nest, and what each is fed."""
+        """Return a function that records the feeds of the leaves of a nest."""
         keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)
         if len(keys) != len(values):
             raise StructureError(f"{shown(key)} has {len(keys)} Tensors, and is fed {len(values)} arrays")
         return zip(map(self._placer, keys), values, strict=True)
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] | None = None) -> Callable[..., Any]:
-        """A function of the feeds in order, which runs."""
+        """Return a function that takes the feeds in order and runs."""
         feeds = list(feed_list or ())
         return lambda *arrays: self.run(fetches, dict(zip(feeds, arrays, strict=True)))
 
     def partial_run(self, *_: Any) -> Any:
         """Not offered."""
-        raise ArgumentError("a run can't be left half done; fetch all in one session.run")
+        raise ArgumentError("partial_run is not offered; fetch all in one session.run")
 
     def close(self) -> None:
-        """Forgets what was compiled for it, and its values."""
+        """Discard compiled code and values."""
         if self.graph.holder is self:
             self.graph.holder = None
         self.closed = True
@@ -268,7 +273,7 @@ class BaseSession(Holder):
 
     @contextmanager
     def as_default(self) -> Iterator[BaseSession]:
-        """The session of ``eval`` and ``run`` without one, in this thread."""
+        """Make this the session of ``eval`` and ``run`` in this thread."""
         with entered(CURRENT.sessions, self), entered(CURRENT.graphs, self.graph):
             yield self
 
@@ -293,7 +298,7 @@ class Session(BaseSession):
 
 
 class InteractiveSession(BaseSession):
-    """``tf.InteractiveSession``: the default one from when it is made to when it is closed."""
+    """``tf.InteractiveSession``: the default session until it is closed."""
 
     @api
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
@@ -301,7 +306,7 @@ class InteractiveSession(BaseSession):
         CURRENT.sessions.append(self)
 
     def close(self) -> None:
-        """Also no longer the default one."""
+        """Close the session; it is no longer the default."""
         super().close()
         if self in CURRENT.sessions:
             CURRENT.sessions.remove(self)
@@ -309,12 +314,12 @@ class InteractiveSession(BaseSession):
 
 @api
 def get_default_session() -> BaseSession | None:
-    """The session that this thread has entered last."""
+    """Return the session that this thread has entered last."""
     return CURRENT.sessions[-1] if CURRENT.sessions else None
 
 
 def _identity(fetches: Any, fed: Any) -> Any:
-    """What tells runs apart without a look at what is fetched: ids. None where they don't."""
+    """Return a key of a run by ids, without a look at the fetches. None if ids do not identify it."""
     if type(fed) is not dict:
         return None
     kind = type(fetches)
@@ -325,19 +330,19 @@ def _identity(fetches: Any, fed: Any) -> Any:
     return None, id(fetches), None, *map(id, fed)
 
 
-def _note(node: Node, found: dict[Node, Any], value: Any) -> None:
-    found[node] = value
+def _note(node: Node, values: dict[Node, Any], value: Any) -> None:
+    values[node] = value
 
 
 def _keyed(nest: Any, entries: list[Any]) -> tuple[Any, ...]:
-    """A nest as part of a key that equal ones have."""
+    """Return a nest as part of a key; equal nests have equal keys."""
     return type(nest), tuple(nest) if isinstance(nest, dict) else None, *entries
 
 
 def resolved(graph: Graph, leaf: Any) -> Any:
-    """A Tensor, a variable or an operation from what is fetched."""
+    """Return the Tensor, variable or operation of a fetch."""
     if isinstance(leaf, str):
         return graph.find(leaf.partition(":")[0])
     if isinstance(leaf, Tensor | Operation | ExtraVariable):
         return leaf
-    raise DtypeError(f"{shown(leaf)} can't be fetched; fetch Tensors, variables, operations, or names of them")
+    raise DtypeError(f"{shown(leaf)} can't be fetched; fetch Tensors, variables, operations, or their names")

@@ -1,4 +1,4 @@
-"""Shapes as programs of TensorFlow 1.x ask for them: ``tf.TensorShape`` and ``tf.Dimension``."""
+"""Static shapes: ``tf.TensorShape`` and ``tf.Dimension``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...support.errors import DtypeError, ShapeError, shown
 
 
 class Dimension(int):
-    """A size that is known."""
+    """Known size."""
 
     @property
     def value(self) -> int:
@@ -20,7 +20,7 @@ class Dimension(int):
 
 
 class OpenDimension:
-    """A size that only a run knows: ``value`` is None, and so it compares."""
+    """Open size: known only in a run. Its ``value`` is None, and it compares as None does in TensorFlow."""
 
     value = None
 
@@ -40,13 +40,13 @@ class OpenDimension:
         return "?"
 
     def __int__(self) -> int:
-        raise ShapeError("this size is open while declaring; use tf.shape(x)[axis], or declare it as an int")
+        raise ShapeError("this size is open; use tf.shape(x)[axis], or declare it as an int")
 
     __index__ = __int__
 
 
 class TensorShape(tuple[Any, ...]):
-    """``tf.TensorShape``: sizes, None or ``Dimension(None)`` for an open one."""
+    """``tf.TensorShape``: sizes; an open one is None or ``Dimension(None)``."""
 
     __slots__ = ()
 
@@ -54,12 +54,12 @@ class TensorShape(tuple[Any, ...]):
     def __new__(cls, dims: Any = ()) -> TensorShape:
         sizes = [dims] if isinstance(dims, int | np.integer) else dims
         if sizes is not None and not isinstance(sizes, list | tuple):
-            raise DtypeError(f"a shape is a list of ints and None, not {shown(dims)}")
+            raise DtypeError(f"a shape must be a list of ints and None, not {shown(dims)}")
         sizes = sizes or ()
         return tuple.__new__(cls, [size if isinstance(size, str) else dimension(size) for size in sizes])
 
     def as_list(self) -> list[int | None]:
-        """Sizes as ints and None."""
+        """Return the sizes as ints and None."""
         return [getattr(size, "value", None) for size in self]
 
     @property
@@ -71,7 +71,7 @@ class TensorShape(tuple[Any, ...]):
 
     @property
     def dims(self) -> list[Any]:
-        """The sizes."""
+        """Sizes."""
         return list(self)
 
     def is_fully_defined(self) -> bool:
@@ -79,29 +79,30 @@ class TensorShape(tuple[Any, ...]):
         return None not in self.as_list()
 
     def num_elements(self) -> int | None:
-        """Number of elements, where it is known."""
-        return int(np.prod(self.as_list(), dtype=np.int64)) if self.is_fully_defined() else None  # type: ignore[arg-type]
+        """Return the number of elements; None if it is open."""
+        sizes = [size for size in self.as_list() if size is not None]
+        return int(np.prod(sizes, dtype=np.int64)) if len(sizes) == len(self) else None
 
     def assert_is_compatible_with(self, other: Any) -> None:
-        """Raises ``ShapeError`` where sizes differ."""
+        """Raise ``ShapeError`` if sizes differ."""
         sizes = TensorShape(other).as_list()
         fits = len(sizes) == len(self)
         if not fits or any(a != b for a, b in zip(self.as_list(), sizes, strict=True) if None not in (a, b)):
             raise ShapeError(f"the shapes {self} and {shown(sizes)} don't fit")
 
     def with_rank(self, rank: int) -> TensorShape:
-        """Itself; raises where the number of axes is another."""
+        """Return the shape itself. Raise ``ShapeError`` if its rank differs."""
         if len(self) != rank:
             raise ShapeError(f"the shape {self} has {len(self)} axes, not {rank}")
         return self
 
     def concatenate(self, other: Any) -> TensorShape:
-        """Sizes of both."""
+        """Return the sizes of both shapes in a row."""
         return TensorShape([*self.as_list(), *TensorShape(other).as_list()])
 
     def __getitem__(self, key: Any) -> Any:
-        found = tuple.__getitem__(self, key)
-        return TensorShape(found) if isinstance(key, slice) else found
+        item = tuple.__getitem__(self, key)
+        return TensorShape(item) if isinstance(key, slice) else item
 
     def __str__(self) -> str:
         return f"({', '.join(map(str, self))}{',' if len(self) == 1 else ''})"
@@ -109,6 +110,6 @@ class TensorShape(tuple[Any, ...]):
 
 @api
 def dimension(value: Any = None) -> Any:
-    """``tf.Dimension``: of an int, of None, or of a size that a Tensor has."""
+    """Return ``tf.Dimension`` of an int, of None, or of a size of a Tensor."""
     value = getattr(value, "value", value)
     return Dimension(value) if isinstance(value, int | np.integer) else OpenDimension()

@@ -1,4 +1,4 @@
-"""Sizes as Tensors, and back: ``tf.shape(x)`` is a Tensor like others, and where a size is wanted it is read again."""
+"""Dynamic shapes: ``tf.shape(x)`` as a Tensor, and Tensors of sizes read back as sizes."""
 
 from __future__ import annotations
 
@@ -22,73 +22,73 @@ from ...ir.types import FLOATS, INTEGERS, Dim, Size, TensorType
 from ...support.errors import ShapeError, shown
 from .graph import Count, get_default_graph
 
-MAX_AXES, LARGEST = 32, 1 << 62
-"""Axes of an array, and what a size may be."""
+MAX_AXES, MAX_SIZE = 32, 1 << 62
+"""Maximum rank of an array, and maximum size of an axis."""
 
 
 def shape_tensor(x: Tensor, dtype: str) -> Tensor:
-    """The sizes of x as a vector."""
+    """Return the shape of x as a vector."""
     if not x.rank:
         return constant(np.zeros(0, dtype))
     return stack([size_tensor(x, size, dtype) for size in x.type.shape])
 
 
 def size_tensor(x: Tensor, size: Dim, dtype: str) -> Tensor:
-    """A size of x as a number. It is read off x, so that a run knows it by what x is made of."""
-    found = dimension(size, dtype)
-    return found if isinstance(size, int) else known_by(reduce_sum(cast(x, "float32")), found)
+    """Return a size of x as a scalar that reads x, so that a run can compute it from the operands of x."""
+    scalar = dimension(size, dtype)
+    return scalar if isinstance(size, int) else known_by(reduce_sum(cast(x, "float32")), scalar)
 
 
-def sizes_in(given: Any) -> list[Any]:
-    """A shape as a program gives it, as sizes: ints, None, -1, or open sizes of Tensors.
+def sizes_in(shape: Any) -> list[Any]:
+    """Return a program's shape as sizes: ints, None, -1, or open sizes of Tensors.
 
-    given: a list of ints, None, ``tf.Dimension`` and scalar Tensors, or a vector that is made of sizes.
+    shape: a list of ints, None, ``tf.Dimension`` and scalar Tensors, or a vector of sizes.
     """
-    if isinstance(given, Tensor):
-        return [as_dim(item) for item in _read(given).reshape(-1)]
-    if isinstance(given, int | np.integer) or not hasattr(given, "__iter__") or getattr(given, "ndim", 1) == 0:
-        return [_size(given)]
-    found = [_size(item) for item in given]
-    if len(found) > MAX_AXES:
-        raise ShapeError(f"a shape of {len(found)} sizes; arrays have {MAX_AXES} axes at most")
-    return found
+    if isinstance(shape, Tensor):
+        return [as_dim(item) for item in _read(shape).reshape(-1)]
+    if isinstance(shape, int | np.integer) or not hasattr(shape, "__iter__") or getattr(shape, "ndim", 1) == 0:
+        return [_size(shape)]
+    entries = [_size(item) for item in shape]
+    if len(entries) > MAX_AXES:
+        raise ShapeError(f"a shape has {len(entries)} sizes, but arrays have at most {MAX_AXES} axes")
+    return entries
 
 
 def _size(item: Any) -> Any:
     if isinstance(item, Tensor):
-        found = _read(item)
-        if found.size != 1:
-            raise ShapeError(f"{item!r} stands for one size, and has {found.size}")
-        return as_dim(found.reshape(-1)[0])
+        entries = _read(item)
+        if entries.size != 1:
+            raise ShapeError(f"{item!r} must be one size, but has {entries.size}")
+        return as_dim(entries.reshape(-1)[0])
     value = getattr(item, "value", item)
     if value is None or isinstance(value, Size):
         return value
     try:
         whole = int(value)
-        if whole != value or abs(whole) > LARGEST:
+        if whole != value or abs(whole) > MAX_SIZE:
             raise ValueError
         return whole
     except (TypeError, ValueError, OverflowError):
-        raise ShapeError(f"{shown(item)} is no size; give ints, None, or what tf.shape gives") from None
+        raise ShapeError(f"{shown(item)} can't be a size; use ints, None, or entries of tf.shape") from None
 
 
 def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slice:
-    """A slice of an axis of size ``dim``, whose end may be that very size."""
+    """Return a slice of an axis of size ``dim``; its end may be that size."""
     stop = None if stop == dim and not (isinstance(step, int) and step < 0) else stop
     if _is_computed(slice(start, stop, step), dim):
         return slice(start, stop, step)
     if not all(item is None or isinstance(item, int) for item in (start, stop, step)):
         raise ShapeError(
-            f"{what} takes ints, or as its end the size of the very axis that it cuts; cut what is fed with NumPy, or "
-            "choose entries with tf.gather or a mask"
+            f"{what} takes ints, or as its end the size of its axis; slice the feed with NumPy, or "
+            "select entries with tf.gather or a mask"
         )
     return slice(start, stop, step)
 
 
 def with_computed(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """Return a Tensor whose slices between numbers that a run computes were taken, and the index that is left.
+    """Apply slices whose bounds a run computes. Returns the Tensor and the remaining index.
 
-    Such numbers are sizes that are not the axis's own. A run checks that they lie within the axis.
+    Such bounds are sizes other than the axis's own. A run checks that they lie within the axis.
     """
 
     def taken(x: Tensor, axis: int, item: slice) -> Tensor | None:
@@ -104,24 +104,27 @@ def with_computed(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any,
 def _with_taken(
     x: Tensor, index: tuple[Any, ...], take: Callable[[Tensor, int, slice], Tensor | None]
 ) -> tuple[Tensor, tuple[Any, ...]]:
-    """Return a Tensor whose slices were taken, and the index that is left. take: gives None for slices that stay."""
+    """Apply slices by ``take``.
+
+    Returns the Tensor and the remaining index. take: returns None for slices that remain.
+    """
     named = [item for item in index if item is not None]
     if len([item for item in named if item is not Ellipsis]) > x.rank:
         return x, index
     axes, left = iter(_axes_of(x, named)), list[Any]()
     for item in index:
         axis = None if item is None else next(axes)
-        taken = take(x, axis, item) if axis is not None and isinstance(item, slice) else None
-        if taken is None:
+        result = take(x, axis, item) if axis is not None and isinstance(item, slice) else None
+        if result is None:
             left.append(item)
             continue
-        x = taken
+        x = result
         left.append(slice(None))
     return x, tuple(left)
 
 
 def _is_computed(item: slice, dim: Dim) -> bool:
-    """True if a bound of a slice is a size that is not the axis's own."""
+    """True if a bound of a slice is a size other than the axis's own."""
     start, stop = item.start, None if item.stop == dim else item.stop
     if item.step not in (None, 1) or not (isinstance(start, Size) or isinstance(stop, Size)):
         return False
@@ -129,15 +132,15 @@ def _is_computed(item: slice, dim: Dim) -> bool:
 
 
 def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """An index whose slices may have what ``tf.shape`` gives."""
+    """Return an index whose slices may have entries of ``tf.shape`` as bounds."""
     bounds = [part for item in index if isinstance(item, slice) for part in (item.start, item.stop)]
-    taken = [item for item in index if item is not None]
+    entries = [item for item in index if item is not None]
     if (
         not any(isinstance(part, Tensor) for part in bounds)
-        or len([item for item in taken if item is not Ellipsis]) > x.rank
+        or len([item for item in entries if item is not Ellipsis]) > x.rank
     ):
         return index
-    axes = iter(_axes_of(x, taken))
+    axes = iter(_axes_of(x, entries))
 
     def settled(item: Any) -> Any:
         if item is None:
@@ -152,17 +155,15 @@ def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(map(settled, index))
 
 
-def _axes_of(x: Tensor, taken: Sequence[Any]) -> list[int]:
-    """The axis of each entry of an index without new axes."""
-    places = list(range(len(taken)))
-    first = next((place for place, item in enumerate(taken) if item is Ellipsis), len(taken))
-    return [place if place < first else x.rank - len(taken) + place for place in places]
+def _axes_of(x: Tensor, entries: Sequence[Any]) -> list[int]:
+    """Return the axis of each entry of an index without new axes."""
+    places = list(range(len(entries)))
+    first = next((place for place, item in enumerate(entries) if item is Ellipsis), len(entries))
+    return [place if place < first else x.rank - len(entries) + place for place in places]
 
 
 def with_clamped(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """Return a Tensor whose slices with bounds far from an end of an open axis were taken, and the index that is
-    left.
-    """
+    """Apply slices of open axes whose bounds may lie beyond an end. Returns the Tensor and the remaining index."""
 
     def taken(x: Tensor, axis: int, item: slice) -> Tensor | None:
         if not _is_far(item, x.type.shape[axis]):
@@ -178,16 +179,14 @@ def _is_far(item: slice, dim: Dim) -> bool:
 
 
 def as_dim(item: Any) -> Dim:
-    """A size that was computed, as an int or as an open one."""
+    """Return a computed size as an int or an open size."""
     return item if isinstance(item, Size) else int(item)
 
 
-def anchored(value: Tensor, given: Any) -> Tensor:
-    """A Tensor whose sizes were read off those that are given: a run knows these by what they are made of, also where
-    nothing else reads it.
-    """
+def anchored(value: Tensor, sizes: Any) -> Tensor:
+    """Return a Tensor that also reads the Tensors of its sizes, so that a run can compute them."""
     counts, sources = get_default_graph().counts, list[Tensor]()
-    for item in given if isinstance(given, list | tuple) else [given]:
+    for item in sizes if isinstance(sizes, list | tuple) else [sizes]:
         if isinstance(item, Tensor) and item.node.op not in ("constant", "dimension"):
             sources += [item, *(counts[node] for node in topological([item.node]) if node in counts)]
     for item in sources:
@@ -196,13 +195,12 @@ def anchored(value: Tensor, given: Any) -> Tensor:
     return value
 
 
-def reshaped(x: Tensor, sizes: Sequence[Any], given: Any) -> Tensor:
-    """x in a shape of ints, None, -1 and sizes, as it is given.
+def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
+    """Reshape x to ints, None, -1 and open sizes.
 
-    Sizes that are numbers which a run computes are what is left, or what the same axis of x is a multiple of; a run
-    checks that they are.
+    A size that a run computes is the remaining one, or divides the same axis of x. A run checks it.
     """
-    numbers = {made.type.shape[0] for made in get_default_graph().counts.values()}
+    numbers = {placeholder.type.shape[0] for placeholder in get_default_graph().counts.values()}
     computed = [axis for axis, size in enumerate(sizes) if size in numbers]
     if not computed:
         return reshape(x, sizes)
@@ -214,15 +212,15 @@ def reshaped(x: Tensor, sizes: Sequence[Any], given: Any) -> Tensor:
             dim = x.type.shape[axis]
             named = sorted(dim.plain_symbols, key=declaration_order) if isinstance(dim, Size) else []
             own[axis] = size_named(named[0]) if named else dim
-    found = reshape(x, own)
-    dims = [size if axis in computed else found.type.shape[axis] for axis, size in enumerate(sizes)]
-    return anchored(build("ensure_shape", found, shape=tuple(dims)), given)
+    result = reshape(x, own)
+    dims = [size if axis in computed else result.type.shape[axis] for axis, size in enumerate(sizes)]
+    return anchored(build("ensure_shape", result, shape=tuple(dims)), requested)
 
 
 def floor_quotient(x: Any, y: Any) -> Tensor:
-    """Return x / y, rounded down. The quotient of a size by a number is a size.
+    """Return x / y, rounded down. The quotient of a size and a number is a size.
 
-    Of integers it is exact; of floats the quotient is rounded before, as TensorFlow does.
+    Quotients of integers are exact. Quotients of floats are rounded first, as TensorFlow does.
     """
     x, y = pair(x, y)
     if x.dtype in FLOATS:
@@ -234,48 +232,50 @@ def floor_quotient(x: Any, y: Any) -> Tensor:
 
 
 def known_size(node: Node, counted: bool = False) -> Dim | None:
-    """The size that a scalar is; None where it is none. counted: a number that a run computes is one, too."""
+    """Return the size that a scalar is, or None. counted: also accept numbers that a run computes."""
     if node.shape:
         return None
-    found = _elements(node, counted)
-    whole = found is not None and isinstance(found.reshape(-1)[0], Size | int | np.integer)
-    return as_dim(found.reshape(-1)[0]) if whole and found is not None else None
+    entries = _elements(node, counted)
+    whole = entries is not None and isinstance(entries.reshape(-1)[0], Size | int | np.integer)
+    return as_dim(entries.reshape(-1)[0]) if whole and entries is not None else None
 
 
 def _read(tensor: Tensor) -> np.ndarray:
-    """The elements of a Tensor that is made of sizes and numbers."""
-    found = _elements(tensor.node, True)
-    if found is None:
+    """Return the elements of a Tensor of sizes and numbers."""
+    entries = _elements(tensor.node, True)
+    if entries is None:
         raise ShapeError(
-            f"{tensor!r} is given for a size; sizes are ints, what tf.shape gives, and scalar ints that a run computes "
-            "before it begins, out of what it is fed"
+            f"{tensor!r} can't be a size; sizes are ints, entries of tf.shape, or scalar ints that a run computes "
+            "from its feeds before the native call"
         )
-    return found
+    return entries
 
 
 def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
-    """What a node is made of: sizes and numbers; None where it is made of others. counted: numbers that a run computes
-    are sizes, too.
+    """Return the elements of a node of sizes and numbers; None if it has others.
+
+    counted: also accept numbers that a run computes.
     """
-    found: dict[Node, np.ndarray | None] = {}
-    pending = [node]  # a stack of its own: long chains would exhaust Python's
+    elements: dict[Node, np.ndarray | None] = {}
+    pending = [node]  # an explicit stack: long chains would exceed Python's recursion limit
     while pending:
         item = pending[-1]
-        missing = [part for part in _parts(item) if part not in found]
+        missing = [part for part in _parts(item) if part not in elements]
         pending += missing
         if missing:
             continue
         pending.pop()
-        if item not in found:
-            made = _made_of_sizes(item, [found[part] for part in _parts(item)])
-            size = counted_size(item) if made is None and counted else None
-            found[item] = made if size is None else np.array(size, dtype=object)
-    return found[node]
+        if item not in elements:
+            entries = _made_of_sizes(item, [elements[part] for part in _parts(item)])
+            size = counted_size(item) if entries is None and counted else None
+            elements[item] = entries if size is None else np.array(size, dtype=object)
+    return elements[node]
 
 
 def counted_size(node: Node) -> Size | None:
-    """A number that a run computes, as a size: that of a placeholder with so many entries. None where it is no scalar
-    int, is drawn, or belongs to a step of a loop.
+    """Return a number that a run computes as a size: that of a placeholder with this many entries.
+
+    None if it is no scalar int, is random, or belongs to a step of a loop.
     """
     graph = get_default_graph()
     if not isinstance(node.type, TensorType) or node.shape or node.type.dtype not in INTEGERS:
@@ -284,14 +284,16 @@ def counted_size(node: Node) -> Size | None:
         needed = topological([node])
         if any(item.op in RANDOM or (item.op == "input" and item not in graph.placed) for item in needed):
             return None
-        made = fed("count", [None], "bool", unnamed=True)
-        graph.place(made, None)
-        graph.counts[node], graph.derived[made.node] = made, Count(node)
-    return graph.counts[node].type.shape[0]  # type: ignore[return-value]
+        placeholder = fed("count", [None], "bool", unnamed=True)
+        graph.place(placeholder, None)
+        graph.counts[node], graph.derived[placeholder.node] = placeholder, Count(node)
+    (size,) = graph.counts[node].type.shape
+    assert isinstance(size, Size), "the placeholder has an open size"
+    return size
 
 
 def _parts(node: Node) -> tuple[Node, ...]:
-    """The operands that decide of what a node is made."""
+    """Return the operands that determine the elements of a node."""
     if node.op == "select" and node.operands[0].op == "constant" and not np.any(node.operands[0]["value"]):
         return node.operands[2:]
     return node.operands
@@ -315,7 +317,7 @@ def _made_of_sizes(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray
     if node.op in ("reshape", "broadcast") and len(known) == len(dims):
         return first.reshape(known) if node.op == "reshape" else np.broadcast_to(first, known)
     if node.op == "concat":
-        return np.concatenate(parts, axis=node["axis"])  # type: ignore[arg-type]
+        return np.concatenate([part for part in parts if part is not None], axis=node["axis"])
     if node.op == "slice" and all(isinstance(dim, int) for dim in (*node["start"], *node["stop"])):
         places = zip(node["start"], node["stop"], node["step"], strict=True)
         return first[tuple(slice(start, stop, step) for start, stop, step in places)]

@@ -1,8 +1,8 @@
 """Tensors of TensorFlow 1.x programs: ``Tensor`` of the core with ``eval``, ``get_shape``, ``op`` and others.
 
-Functions of ``tf`` give ``TfTensor``s, and so do operators and functions of ``rg`` that are given one. What ``rg``
-makes of plain Tensors stays plain. A ``TfTensor`` holds a node of the declaration and no more: the graph and the
-session that it needs are the current ones.
+Functions of ``tf`` return ``TfTensor``s, and so do operators and functions of ``rg`` with a ``TfTensor`` operand.
+Results of plain Tensors stay plain. A ``TfTensor`` holds a node of the declaration and nothing else: it uses the
+current graph and session.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
 
 
 def adopted(value: Any, beside: Tensor) -> Any:
-    """An array, or a list of numbers, as a constant of the dtype of a Tensor; all else as it is."""
+    """Return an array or list of numbers as a constant of a Tensor's dtype; return anything else unchanged."""
     if not isinstance(value, list | tuple | np.ndarray) or holds_tensors(value):
         return value
     try:
         array = np.asarray(value)
-    except ValueError:  # of lists of different lengths, which who takes it tells of
+    except ValueError:  # ragged lists: whoever takes the array reports them
         return value
     fits = array.dtype.kind in ("fiu" if beside.dtype in FLOATS else "iu")
     if not fits or str(array.dtype) == beside.dtype:
@@ -44,19 +44,19 @@ def adopted(value: Any, beside: Tensor) -> Any:
 
 
 def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
-    """An operator, before which the operations of ``tf.control_dependencies`` run.
+    """Wrap an operator, so that open operations of ``tf.control_dependencies`` run before it.
 
     converts: arrays and lists beside the Tensor take its dtype.
     """
 
     def operate(self: TfTensor, *others: Any) -> Tensor:
-        given = (self, *(adopted(other, self) if converts else other for other in others))
+        operands = (self, *(adopted(other, self) if converts else other for other in others))
         graph = get_default_graph()
         branch = graph.branch_read()
-        result = handed_on(method, given if branch is None else branch.reads(given), {})
+        result = handed_on(method, operands if branch is None else branch.reads(operands), {})
         if branch is not None:
             branch.owns(result)
-        return graph.following(result, given) if graph.collections["control_inputs"] else result
+        return graph.following(result, operands) if graph.collections["control_inputs"] else result
 
     return operate
 
@@ -68,12 +68,12 @@ class TfTensor(Tensor, propagates=True):
 
     @property
     def shape(self) -> TensorShape:
-        """The sizes, with ``as_list()``."""
+        """Static shape."""
         return TensorShape(super().shape)
 
     @property
     def dtype(self) -> DType:
-        """The dtype, with ``as_numpy_dtype`` and others."""
+        """Dtype, with ``as_numpy_dtype`` and others."""
         return DTYPES[self.type.dtype]
 
     device = ""
@@ -85,19 +85,19 @@ class TfTensor(Tensor, propagates=True):
 
     @property
     def op(self) -> Any:
-        """Its operation, which has its name."""
+        """Operation of the Tensor, with its name."""
         return operation_of(self, self.node.op, [TfTensor(node) for node in self.node.operands])
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
-        """The value in a session, by default the one that is entered."""
+        """Return the value in a session, by default the entered one."""
         return present_session(session).run(self, feed_dict)
 
     def get_shape(self) -> TensorShape:
-        """The sizes, with ``as_list()``."""
+        """Return the static shape."""
         return TensorShape(self.shape)
 
     def set_shape(self, shape: Any) -> None:
-        """Give sizes that are open; a run checks them. Raises ``ShapeError`` where known ones differ."""
+        """Refine open sizes; a run checks them. Raises ``ShapeError`` if known sizes differ."""
         sizes = TensorShape(shape).as_list() if shape is not None else [None] * self.rank
         TensorShape(self.shape).assert_is_compatible_with(sizes)
         dims = tuple(dim if size is None else size for size, dim in zip(sizes, self.type.shape, strict=True))
@@ -105,7 +105,7 @@ class TfTensor(Tensor, propagates=True):
             self._node = build("ensure_shape", Tensor(self.node), shape=dims).node
 
     def consumers(self) -> Sequence[Any]:
-        """Not known: a Tensor does not know who reads it."""
+        """Not offered: a Tensor does not know its readers."""
         return ()
 
     def __eq__(self, other: object) -> bool:
@@ -144,40 +144,54 @@ class TfTensor(Tensor, propagates=True):
 
 
 def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
-    """Arguments of a function, or entries of one that is a list: float64 arrays take the dtype of a Tensor of floats.
+    """Yield arguments, or entries of a list: float64 arrays take the dtype of a floating-point Tensor among them.
 
-    Axes, shapes and ids are no arrays of floats, so that what is converted stands for a Tensor.
+    Axes, shapes and ids are not arrays of floats, so a converted array always stands for a Tensor.
     """
-    given = list(arguments)
-    inner = [item for argument in given if isinstance(argument, list | tuple) for item in argument]
-    everywhere = [*given, *inner]
+    values = list(arguments)
+    inner = [item for argument in values if isinstance(argument, list | tuple) for item in argument]
+    everywhere = [*values, *inner]
     if not any(map(_is_double, everywhere)):
-        return given
+        return values
     beside = next((item for item in everywhere if isinstance(item, TfTensor) and item.dtype in FLOATS), None)
     if beside is None:
-        return given
+        return values
 
     def adopt(item: Any) -> Any:
         if type(item) in (list, tuple):
             return type(item)([adopt(entry) for entry in item])
         return adopted(item, beside) if _is_double(item) else item
 
-    return [adopt(item) for item in given]
+    return [adopt(item) for item in values]
 
 
 def _is_double(item: Any) -> bool:
     return isinstance(item, np.ndarray) and item.dtype == np.float64
 
 
-OPERANDS = frozenset({
-    "a", "b", "data", "diagonal", "features", "input", "input_", "input_tensor", "inputs",
-    "params", "t", "tensor", "x", "y",
-})  # fmt: skip
+OPERANDS = frozenset(
+    {
+        "a",
+        "b",
+        "data",
+        "diagonal",
+        "features",
+        "input",
+        "input_",
+        "input_tensor",
+        "inputs",
+        "params",
+        "t",
+        "tensor",
+        "x",
+        "y",
+    }
+)
 """Arguments of TensorFlow's functions that are converted to Tensors; all others are axes, shapes and indices."""
 
 
 def ints_adopted(operands: Mapping[str, Any]) -> dict[str, Any]:
-    """Python's ints among the operands of a function as constants of int32, where nothing else says their dtype."""
+    """Return Python's ints among operands as int32 constants, if no other operand determines the dtype."""
     if any(_has_dtype(value) for value in operands.values()):
         return {}
     return {name: _of_int32(name, value) for name, value in operands.items() if _holds_ints(value)}
@@ -199,7 +213,7 @@ def _holds_ints(value: Any) -> bool:
 
 
 def _of_int32(name: str, value: Any) -> Any:
-    if name == "inputs" and isinstance(value, list | tuple):  # of several operands
+    if name == "inputs" and isinstance(value, list | tuple):  # one of several operands
         return [constant(item, "int32") for item in value]
     return constant(value, "int32")
 
@@ -208,13 +222,13 @@ def _of_int32(name: str, value: Any) -> Any:
 
 
 def operation_of(value: Any, kind: str, inputs: Sequence[Any]) -> Any:
-    """Return the operation that made a Tensor or a variable, as its ``op``. kind: its type."""
+    """Return the operation that created a Tensor or a variable, as its ``op``. kind: its type."""
     name = value.name.removesuffix(":0")
     return SimpleNamespace(name=name, outputs=[value], inputs=inputs, type=kind, device="", run=lambda *a, **k: None)
 
 
 def as_tensorflow(nest: Any) -> Any:
-    """A nest with ``TfTensor``s in place of plain Tensors."""
+    """Return a nest with ``TfTensor``s in place of plain Tensors."""
     if isinstance(nest, TfTensor):
         return nest
     if isinstance(nest, Tensor):
@@ -223,7 +237,7 @@ def as_tensorflow(nest: Any) -> Any:
 
 
 def gives_tensors(target: Target) -> Target:
-    """Stands at public functions and methods of ``tf``: the Tensors that they give are ``TfTensor``s."""
+    """Decorate a public function of ``tf`` so that its results are ``TfTensor``s."""
 
     @wraps(target)
     def call(*arguments: Any, **keywords: Any) -> Any:

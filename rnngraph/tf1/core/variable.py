@@ -1,4 +1,4 @@
-"""Variables: Tensors that have a value in each session, what an optimizer keeps beside them, and what sets them."""
+"""Variables: Tensors with a value in each session; variables of optimizers; and the operations that set them."""
 
 from __future__ import annotations
 
@@ -20,83 +20,82 @@ from .tensors import DTYPES, TfTensor, operation_of
 
 
 class Settable:
-    """Base of variables: their operations, and how they are set."""
+    """Base of variables: operations on them, and how they are set."""
 
     __slots__ = ()
 
     @property
     def dtype(self) -> DType:
-        """The dtype, with ``as_numpy_dtype`` and others."""
+        """Dtype, with ``as_numpy_dtype`` and others."""
         raise NotImplementedError
 
     def eval(self, session: Any = None) -> Any:
-        """The value in a session, by default the one that is entered."""
+        """Return the value in a session, by default the entered one."""
         return present_session(session).run(self)
 
     def load(self, value: Any, session: Any = None) -> None:
-        """Sets the variable's value in a session."""
+        """Set the variable's value in a session."""
         present_session(session).set_value(self, array_of(value, f"{self!r} can't be set", self.dtype))
 
-    def assign(
-        self, value: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True
-    ) -> Assign:  # fmt: skip
-        """An operation that sets the variable."""
+    def assign(self, value: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True) -> Assign:
+        """Return an operation that sets the variable."""
         return Assign(self, value, None, name or "Assign")
 
     def assign_add(
         self, delta: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True
-    ) -> Assign:  # fmt: skip
-        """An operation that adds to the variable."""
+    ) -> Assign:
+        """Return an operation that adds to the variable."""
         return Assign(self, delta, np.add, name or "AssignAdd")
 
     def assign_sub(
         self, delta: Any, use_locking: Any = None, name: str | None = None, read_value: Any = True
-    ) -> Assign:  # fmt: skip
-        """An operation that subtracts from the variable."""
+    ) -> Assign:
+        """Return an operation that subtracts from the variable."""
         return Assign(self, delta, np.subtract, name or "AssignSub")
 
     @property
     def initializer(self) -> Initialize:
-        """An operation that gives the variable its initial value."""
+        """Operation that sets the variable to its initial value."""
         return Initialize([self], "init")
 
     def initialized_value(self) -> Any:
-        """The variable itself."""
+        """Return the variable itself."""
         return self
 
     value = initialized_value
 
     def read_value(self) -> Any:
-        """The variable as it is once the operations of ``tf.control_dependencies`` have run."""
+        """Return the variable's value from after the open operations of ``tf.control_dependencies``."""
         graph = get_default_graph()
         return graph.following(self, [self]) if graph.collections["control_inputs"] else self
 
     @property
     def dtype_base(self) -> Any:
-        """The dtype."""
+        """Dtype of the variable."""
         return self.dtype
 
 
 class Variable(TfTensor, Settable):
-    """``tf.Variable``: a parameter of the graph in which it was declared, by TensorFlow's name.
+    """``tf.Variable``: a parameter of its graph, under TensorFlow's name.
 
-    full: the name without ``:0``. initial: the Tensor whose value a session begins with; None where the parameter's
-    initializer says it.
+    Attributes:
+        full: The name without ``:0``.
+        initial: Tensor of the initial value; None if the parameter's initializer determines it.
     """
 
     __slots__ = ("_full", "_initial")
 
-    eval = Settable.eval  # type: ignore[assignment]  # which takes no feeds in TensorFlow either
+    eval = Settable.eval  # type: ignore[assignment]  # it takes no feeds in TensorFlow either
     _full: str
     _initial: Tensor | None
 
     @classmethod
     def of(cls, spec: ParameterSpec, name: str, initial: Tensor | None = None) -> Variable:
-        """The variable of a parameter."""
-        made: Variable = cls.__new__(cls)
-        Tensor.__init__(made, parameter_node(spec, name))
-        made._full, made._initial = name, initial
-        return made
+        """Return the variable of a parameter."""
+        variable: Variable = cls.__new__(cls)
+        Tensor.__init__(variable, parameter_node(spec, name))
+        variable._full, variable._initial = name, initial
+        return variable
 
     @property
     def full(self) -> str:
@@ -121,11 +120,11 @@ class Variable(TfTensor, Settable):
 
     @property
     def name(self) -> str:
-        """TensorFlow's name, with ``:0``."""
+        """Name of TensorFlow's, with ``:0``."""
         return f"{self._full}:0"
 
     def drawn(self, seed: int) -> np.ndarray:
-        """An initial value, as the parameter's initializer draws it."""
+        """Return an initial value from the parameter's initializer."""
         shape = tuple(int(str(dim)) for dim in self.type.shape)
         return draw(self.spec.initializer, shape, self.dtype, seed, self._full, self.spec.where)
 
@@ -134,9 +133,9 @@ class Variable(TfTensor, Settable):
 
 
 class ExtraVariable(Settable):
-    """A variable that no graph computes with, such as a slot of an optimizer: it can be read, written, saved.
+    """Variable that no graph reads, such as a slot of an optimizer. It can be read, written and saved.
 
-    read, write: its value, in the session whose turn it is.
+    read, write: access to its value in the current session.
     """
 
     trainable, initial = False, None
@@ -149,7 +148,7 @@ class ExtraVariable(Settable):
 
     @property
     def name(self) -> str:
-        """TensorFlow's name, with ``:0``."""
+        """Name of TensorFlow's, with ``:0``."""
         return f"{self.full}:0"
 
     @property
@@ -165,34 +164,34 @@ class ExtraVariable(Settable):
 
     @property
     def op(self) -> Any:
-        """Its operation, which has its name."""
+        """Operation of the variable, with its name."""
         return operation_of(self, "VariableV2", [])
 
     def drawn(self, seed: int) -> np.ndarray:
-        """The initial value."""
+        """Return the initial value."""
         return self.start.copy()
 
     def __repr__(self) -> str:
         return f"<tf.Variable '{self.name}' shape={self.shape} dtype={self.dtype}>"
 
     def _no_operand(self, *_: Any) -> Any:
-        raise DtypeError(f"{self!r} belongs to an optimizer; fetch it with session.run, and compute in NumPy")
+        raise DtypeError(f"{self!r} belongs to an optimizer; fetch it, and compute in NumPy")
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_operand
 
 
 Graph.variable_of = Variable.of
 
-# What sets them -----------------------------------------------------------------------------------------
+# Operations -----------------------------------------------------------------------------------------
 
 
 def specs_of(variables: Iterable[Any]) -> list[ParameterSpec]:
-    """Parameters that variables are."""
+    """Return the parameters of variables."""
     return [item.spec for item in variables if isinstance(item, Variable)]
 
 
 class Initialize(Operation):
-    """Gives variables their initial values, each on what those before it have."""
+    """Operation that sets variables to their initial values, in order. Later ones may read earlier ones."""
 
     def __init__(self, variables: Sequence[Any], name: str) -> None:
         self.variables = list(variables)
@@ -206,11 +205,11 @@ class Initialize(Operation):
 
 
 class Assign(Operation):
-    """Sets a variable. change: of the present value and the one that is given."""
+    """Operation that sets a variable. change: function of (present value, operand)."""
 
     def __init__(self, ref: Any, value: Any, change: Callable[[Any, Any], Any] | None, name: str) -> None:
         if not isinstance(ref, Variable | ExtraVariable):
-            raise DtypeError(f"an assignment changes a variable, not {shown(ref)}")
+            raise DtypeError(f"an assignment needs a variable, not {shown(ref)}")
         kind = ref.dtype
         self.ref, self.change = ref, change
         self.value = (
@@ -226,7 +225,7 @@ class Assign(Operation):
         return [self.value]
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
-        """The value in a session, by default the one that is entered."""
+        """Return the value in a session, by default the entered one."""
         return present_session(session).run(self, feed_dict)
 
     def writes(self) -> list[ParameterSpec]:
@@ -235,5 +234,5 @@ class Assign(Operation):
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> np.ndarray:
         new = values[0] if self.change is None else self.change(session.value(self.ref), values[0])
         session.set_value(self.ref, np.asarray(new, self.ref.dtype))
-        found: np.ndarray = session.value(self.ref)
-        return found
+        before: np.ndarray = session.value(self.ref)
+        return before

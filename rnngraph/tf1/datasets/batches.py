@@ -1,4 +1,4 @@
-"""Steps that datasets are made of, over Python iterators of elements: lists of arrays."""
+"""Transformations of datasets, over Python iterators of elements: lists of arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Stream = Iterator[Element]
 
 
 def in_batches(elements: Iterable[Element], size: int, drop_remainder: bool) -> Iterator[list[Element]]:
-    """Yield lists of ``size`` elements, and of those that are left."""
+    """Yield lists of ``size`` elements, and a shorter list of the rest."""
     remaining = iter(elements)
     while chosen := [*itertools.islice(remaining, size)]:
         if len(chosen) == size or not drop_remainder:
@@ -31,7 +31,7 @@ def stacked(elements: Sequence[Element]) -> list[np.ndarray]:
         shapes = {np.shape(part) for part in parts}
         if len(shapes) > 1:
             raise InvalidArgumentError(
-                f"a batch has elements of the shapes {', '.join(map(str, sorted(shapes)))}; use padded_batch"
+                f"a batch has elements of different shapes, {', '.join(map(str, sorted(shapes)))}; use padded_batch"
             )
         batch.append(np.stack(parts))
     return batch
@@ -40,7 +40,7 @@ def stacked(elements: Sequence[Element]) -> list[np.ndarray]:
 def padded(
     elements: Sequence[Element], shapes: Sequence[Sequence[int | None]], fillers: Sequence[Any]
 ) -> list[np.ndarray]:
-    """Return a batch of elements that are padded at their ends.
+    """Return a batch of elements, each padded at its end.
 
     shapes: sizes to pad to, for each component; None is the largest size in the batch.
     """
@@ -48,16 +48,14 @@ def padded(
     for parts, shape, filler in zip(zip(*elements, strict=True), shapes, fillers, strict=True):
         first = np.asarray(parts[0])
         if any(np.ndim(part) != len(shape) for part in parts):
-            raise ShapeError(f"padded_shapes gives {len(shape)} sizes for a component of {first.ndim} axes")
+            raise ShapeError(f"padded_shapes has {len(shape)} sizes for a component of {first.ndim} axes")
         sizes = [
             max(np.shape(part)[axis] for part in parts) if size is None else size for axis, size in enumerate(shape)
         ]
         rows = np.full((len(parts), *sizes), filler, first.dtype)
         for row, part in enumerate(parts):
             if any(have > size for have, size in zip(np.shape(part), sizes, strict=True)):
-                raise InvalidArgumentError(
-                    f"an element of the shape {np.shape(part)} is larger than its batch, {sizes}"
-                )
+                raise InvalidArgumentError(f"an element of shape {np.shape(part)} is larger than its batch, {sizes}")
             index: tuple[Any, ...] = (row, *(slice(0, size) for size in np.shape(part)))
             rows[index] = part
         batch.append(rows)
@@ -77,7 +75,7 @@ def shuffled(elements: Iterable[Element], buffer_size: int, draw: np.random.Gene
 
 
 def repeated(begin: Callable[[], Stream], count: int | None) -> Stream:
-    """Yield the elements again and again, ``count`` times; None or -1: without an end, unless there are none."""
+    """Yield the elements ``count`` times in a row. With None or -1, repeat without an end, unless there are none."""
     rounds = itertools.count() if count is None or count < 0 else range(count)
     for _ in rounds:
         is_empty = True
@@ -115,10 +113,12 @@ def interleaved(
 
 
 def by_length(
-    elements: Iterable[Element], length_of: Callable[[Element], int], boundaries: Sequence[int],
+    elements: Iterable[Element],
+    length_of: Callable[[Element], int],
+    boundaries: Sequence[int],
     batch_sizes: Sequence[int],
-) -> Iterator[tuple[int, list[Element]]]:  # fmt: skip
-    """Yield (number of the bucket, elements) of batches of elements of similar length."""
+) -> Iterator[tuple[int, list[Element]]]:
+    """Yield (bucket, elements) of batches of elements of similar length. Buckets are numbered."""
     buckets: list[list[Element]] = [[] for _ in batch_sizes]
     for element in elements:
         length = length_of(element)
@@ -133,5 +133,5 @@ def by_length(
 
 
 def padded_component(component: Component, shape: Sequence[int | None]) -> Component:
-    """Return the component of a batch that is padded to a shape."""
+    """Return the component of a batch, padded to a shape."""
     return Component(component.dtype, tuple(shape)).batched(None)

@@ -36,12 +36,12 @@ Begin = Callable[[Reading], Stream]
 
 
 class Dataset(Structured):
-    """``tf.data.Dataset``. Elements are read by an iterator of ``make_one_shot_iterator`` and kin.
+    """``tf.data.Dataset``. Iterators such as ``make_one_shot_iterator`` read its elements.
 
     Attributes:
         structure: Nest of the components of an element.
-        elements: Function of a reading that begins to read.
-        sources: Tensors that the dataset is made of.
+        elements: Function of a reading that returns an iterator.
+        sources: Tensors on which the dataset depends.
     """
 
     def __init__(self, structure: Any, elements: Begin, sources: Sequence[Any] = ()) -> None:
@@ -51,12 +51,12 @@ class Dataset(Structured):
         ]
 
     def _then(self, structure: Any, elements: Begin, *beside: Any) -> Dataset:
-        """Return a dataset that is made of this one, and of numbers, Tensors or datasets beside it."""
+        """Return a dataset that depends on this one, and on the numbers, Tensors or datasets ``beside`` it."""
         inner = [source for item in beside if isinstance(item, Dataset) for source in item.sources]
-        given = [item for item in beside if isinstance(item, Tensor)]
-        return Dataset(structure, elements, [*self.sources, *inner, *given])
+        tensors = [item for item in beside if isinstance(item, Tensor)]
+        return Dataset(structure, elements, [*self.sources, *inner, *tensors])
 
-    # Where elements come from ---------------------------------------------------------------------
+    # Sources of elements ---------------------------------------------------------------------------
 
     @staticmethod
     @api
@@ -73,7 +73,7 @@ class Dataset(Structured):
         nest, arrays = _arrays(tensors)
         components = [_component(item) for item in arrays]
         if any(item.shape is not None and not item.shape for item in components):
-            raise ShapeError("from_tensor_slices takes entries of a first axis, and an array is a scalar")
+            raise ShapeError("from_tensor_slices takes arrays with a first axis, not scalars")
 
         def elements(reading: Reading) -> Stream:
             values = [np.asarray(reading.value(item)) for item in arrays]
@@ -86,32 +86,32 @@ class Dataset(Structured):
     @staticmethod
     @api
     def from_generator(generator: Any, output_types: Any, output_shapes: Any = None, args: Any = None) -> Dataset:
-        """Return a dataset of what a Python generator gives. generator: a function that begins one.
+        """Return a dataset of the elements of a Python generator. generator: function that returns a generator.
 
-        Where ``output_shapes`` are open, the first element says how many axes there are.
+        If ``output_shapes`` are open, the first element determines the rank.
         """
         if not callable(generator):
-            raise DtypeError(f"from_generator takes a function that begins a generator, not {shown(generator)}")
+            raise DtypeError(f"from_generator takes a function that returns a generator, not {shown(generator)}")
         dtypes = [component_dtype(item) for item in flatten(output_types)]
-        given = [array_in(item) if not isinstance(item, Tensor) else item for item in args or ()]
+        arguments = [array_in(item) if not isinstance(item, Tensor) else item for item in args or ()]
 
         def elements(reading: Reading) -> Stream:
-            for item in generator(*(reading.value(part) for part in given)):
+            for item in generator(*(reading.value(part) for part in arguments)):
                 parts = flatten_like(output_types, item)
                 yield [array_in(part, dtype) for part, dtype in zip(parts, dtypes, strict=True)]
 
         if output_shapes is None:
-            first = None if given else next(elements(Reading({}, 0)), None)
+            first = None if arguments else next(elements(Reading({}, 0)), None)
             shapes = [None if first is None else (None,) * np.ndim(part) for part in first or dtypes]
         else:
             shapes = shapes_in(output_shapes, len(dtypes))
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
-        return Dataset(pack(output_types, components), elements, given)
+        return Dataset(pack(output_types, components), elements, arguments)
 
     @staticmethod
     @api
     def range(*limits: Any) -> Dataset:
-        """Return a dataset of numbers, int64, as Python's ``range``."""
+        """Return a dataset of int64 numbers, as Python's ``range``."""
 
         def elements(reading: Reading) -> Stream:
             for number in range(*(reading.number(limit) for limit in limits)):
@@ -122,7 +122,7 @@ class Dataset(Structured):
     @staticmethod
     @api
     def zip(datasets: Any) -> Dataset:
-        """Return a dataset of the elements of a nest of datasets side by side; the shortest ends it."""
+        """Return a dataset of elements of several datasets side by side. The shortest one ends it."""
         parts: list[Dataset] = flatten(datasets)
 
         def elements(reading: Reading) -> Stream:
@@ -133,42 +133,43 @@ class Dataset(Structured):
         return Dataset(structure, elements, [source for part in parts for source in part.sources])
 
     def concatenate(self, dataset: Dataset) -> Dataset:
-        """Return a dataset with the elements of another behind its own."""
+        """Return a dataset of this one's elements, followed by those of another."""
         both = [
             Component(a.dtype, _common(a.shape, b.shape))
             for a, b in zip(flatten(self.structure), flatten(dataset.structure), strict=True)
         ]
         return self._then(
             pack(self.structure, both),
-            lambda reading: itertools.chain(self.elements(reading), dataset.elements(reading)), dataset,
-        )  # fmt: skip
+            lambda reading: itertools.chain(self.elements(reading), dataset.elements(reading)),
+            dataset,
+        )
 
     def make_one_shot_iterator(self) -> Iterator:
-        """Return an iterator that each session begins by itself."""
+        """Return an iterator that each session starts by itself."""
         return make_one_shot_iterator(self)
 
     def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator:
-        """Return an iterator that begins when its ``initializer`` runs."""
+        """Return an iterator that starts when its ``initializer`` runs."""
         return make_initializable_iterator(self, shared_name)
 
     # Order and number -----------------------------------------------------------------------------
 
     def shuffle(self, buffer_size: Any, seed: Any = None, reshuffle_each_iteration: bool | None = None) -> Dataset:
-        """Return the elements in a random order, in each reading another one."""
+        """Return the elements in a random order, which differs between readings."""
         graph = get_default_graph()
         graph.draws += 1
         serial, rounds = graph.draws, itertools.count()
-        again = reshuffle_each_iteration is not False
+        reshuffles = reshuffle_each_iteration is not False
 
         def elements(reading: Reading) -> Stream:
             own = 0 if seed is None else reading.number(seed)
-            draw = np.random.default_rng([abs(reading.seed), abs(own) or serial, next(rounds) if again else 0])
+            draw = np.random.default_rng([abs(reading.seed), abs(own) or serial, next(rounds) if reshuffles else 0])
             return shuffled(self.elements(reading), reading.number(buffer_size), draw)
 
         return self._then(self.structure, elements, buffer_size, seed)
 
     def repeat(self, count: Any = None) -> Dataset:
-        """Return the elements ``count`` times; None or -1: without an end."""
+        """Return the elements ``count`` times. With None or -1, repeat without an end."""
 
         def elements(reading: Reading) -> Stream:
             return repeated(lambda: self.elements(reading), None if count is None else reading.number(count))
@@ -179,13 +180,13 @@ class Dataset(Structured):
         """Return the first ``count`` elements; -1: all."""
 
         def elements(reading: Reading) -> Stream:
-            most = reading.number(count)
-            return itertools.islice(self.elements(reading), None if most < 0 else most)
+            limit = reading.number(count)
+            return itertools.islice(self.elements(reading), None if limit < 0 else limit)
 
         return self._then(self.structure, elements, count)
 
     def skip(self, count: Any) -> Dataset:
-        """Return the elements but for the first ``count``."""
+        """Return the elements after the first ``count``."""
 
         def elements(reading: Reading) -> Stream:
             return itertools.islice(self.elements(reading), reading.number(count), None)
@@ -201,23 +202,23 @@ class Dataset(Structured):
         return self._then(self.structure, elements, num_shards, index)
 
     def prefetch(self, buffer_size: Any) -> Dataset:
-        """Return the dataset itself: elements are made when a run takes them."""
+        """Return the dataset itself: elements are computed when a run takes them."""
         return self
 
     def cache(self, filename: Any = "") -> Dataset:
         """Return a dataset that keeps its elements in memory after the first reading."""
-        kept: list[Element] = []
+        cached: list[Element] = []
         is_whole: list[bool] = []
 
         def elements(reading: Reading) -> Stream:
             if is_whole:
-                yield from kept
+                yield from cached
                 return
             read = []
             for element in self.elements(reading):
                 read.append(element)
                 yield element
-            kept[:] = read
+            cached[:] = read
             is_whole.append(True)
 
         return self._then(self.structure, elements)
@@ -227,13 +228,13 @@ class Dataset(Structured):
         return self
 
     def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
-        """Return what a function makes of the dataset."""
+        """Return the result of a function of the dataset."""
         return transformation_func(self)
 
     # Functions of elements ------------------------------------------------------------------------
 
     def map(self, map_func: Callable[..., Any], num_parallel_calls: Any = None, **options: Any) -> Dataset:
-        """Return what a function of the components makes of each element."""
+        """Return the results of a function of the components of each element."""
         function = ElementFunction("Dataset.map", map_func, self.structure)
 
         def elements(reading: Reading) -> Stream:
@@ -242,11 +243,13 @@ class Dataset(Structured):
         return self._then(self._result(function), elements)
 
     def _result(self, function: ElementFunction) -> Any:
-        """Return the structure of what a function gives; that of texts is known by the first element."""
+        """Return the structure of a function's results. A first element determines that of strings."""
         if function.is_plain:
             first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
             if first is None:
-                raise StructureError("Dataset.map of texts reads the first element, and there is none before a run")
+                raise StructureError(
+                    "Dataset.map of strings needs the first element before a run; build the dataset from arrays"
+                )
             function(first)
             return map_leaves(lambda item: Component(item.dtype, (None,) * len(item.shape)), function.result)
         return function.result
@@ -259,30 +262,32 @@ class Dataset(Structured):
         )
 
     def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
-        """Return the elements of the datasets that a function makes of each element, one behind the other."""
+        """Return the elements of the datasets that a function returns for each element, in a row."""
         return self.interleave(map_func, 1, 1)
 
     def interleave(
         self, map_func: Callable[..., Any], cycle_length: Any = 1, block_length: Any = 1, num_parallel_calls: Any = None
     ) -> Dataset:
-        """Return the elements of the datasets that a function makes of each element, by turns."""
+        """Return the elements of the datasets that a function returns for each element, interleaved."""
 
         def inner(element: Sequence[Any]) -> Dataset:
             packed = pack(self.structure, list(element))
-            made = map_func(*packed) if type(self.structure) is tuple else map_func(packed)
-            if not isinstance(made, Dataset):
-                raise DtypeError(f"Dataset.flat_map takes a function that gives a dataset, not {shown(made)}")
-            return made
+            result = map_func(*packed) if type(self.structure) is tuple else map_func(packed)
+            if not isinstance(result, Dataset):
+                raise DtypeError(f"Dataset.flat_map takes a function that returns a dataset, not {shown(result)}")
+            return result
 
         first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
         if first is None:
-            raise StructureError("Dataset.flat_map reads the first element, and there is none before a run")
+            raise StructureError("Dataset.flat_map needs the first element before a run; build the dataset from arrays")
 
         def elements(reading: Reading) -> Stream:
             return interleaved(
-                self.elements(reading), lambda element: inner(element).elements(reading),
-                reading.number(cycle_length), reading.number(block_length),
-            )  # fmt: skip
+                self.elements(reading),
+                lambda element: inner(element).elements(reading),
+                reading.number(cycle_length),
+                reading.number(block_length),
+            )
 
         structure = map_leaves(
             lambda item: Component(item.dtype, None if item.shape is None else tuple(None for _ in item.shape)),
@@ -292,7 +297,7 @@ class Dataset(Structured):
 
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any]) -> Any:
         """Not offered."""
-        raise DtypeError("Dataset.reduce is not offered; read the elements, and add them up in the graph or in NumPy")
+        raise DtypeError("Dataset.reduce is not offered; read the elements, and reduce in the graph or in NumPy")
 
     # Batches --------------------------------------------------------------------------------------
 
@@ -310,9 +315,9 @@ class Dataset(Structured):
     def padded_batch(
         self, batch_size: Any, padded_shapes: Any, padding_values: Any = None, drop_remainder: Any = False
     ) -> Dataset:
-        """Return batches of elements that are padded at their ends.
+        """Return batches of elements, each padded at its end.
 
-        padded_shapes: a nest of sizes; None or -1 pads to the longest of a batch.
+        padded_shapes: a nest of sizes; None or -1 pads to the longest element of a batch.
         """
         components = flatten(self.structure)
         shapes = shapes_in(padded_shapes, len(components))
@@ -329,12 +334,12 @@ class Dataset(Structured):
 
         return self._then(pack(self.structure, batched), elements, batch_size, *fillers)
 
-    def _fillers(self, given: Any) -> list[Any]:
-        """Return the values that components are padded with."""
+    def _fillers(self, values: Any) -> list[Any]:
+        """Return the padding value of each component."""
         components = flatten(self.structure)
-        if given is None:
+        if values is None:
             return [b"" if item.dtype == TEXT else 0 for item in components]
-        leaves = flatten(given)
+        leaves = flatten(values)
         return leaves * len(components) if len(leaves) == 1 else leaves
 
     def unbatch(self) -> Dataset:
@@ -345,9 +350,14 @@ class Dataset(Structured):
         )
 
     def by_length(
-        self, length_function: Any, boundaries: Sequence[int], batch_sizes: Sequence[int], padded_shapes: Any,
-        padding_values: Any, to_boundary: bool,
-    ) -> Dataset:  # fmt: skip
+        self,
+        length_function: Any,
+        boundaries: Sequence[int],
+        batch_sizes: Sequence[int],
+        padded_shapes: Any,
+        padding_values: Any,
+        to_boundary: bool,
+    ) -> Dataset:
         """Return padded batches of elements of similar length."""
         length = ElementFunction("element_length_func", length_function, self.structure)
         components = flatten(self.structure)
@@ -370,7 +380,7 @@ class Dataset(Structured):
 
 @api
 def text_line_dataset(filenames: Any, compression_type: Any = None, buffer_size: Any = None, **options: Any) -> Dataset:
-    """``tf.data.TextLineDataset``: the lines of files, as texts."""
+    """``tf.data.TextLineDataset``: the lines of files, as strings."""
     paths = [filenames] if isinstance(filenames, str | bytes | os.PathLike) else list(filenames)
 
     def elements(reading: Reading) -> Stream:
@@ -405,7 +415,7 @@ def _lists_as_arrays(nest: Any) -> Any:
 
 
 def flatten_like(structure: Any, value: Any) -> list[Any]:
-    """Return the leaves of a value in the structure of a nest; what stands at a leaf stays whole, lists too."""
+    """Return the leaves of a value in the structure of a nest. A value at a leaf stays whole, even if it is a list."""
     if isinstance(structure, dict):
         return [leaf for key in structure for leaf in flatten_like(structure[key], value[key])]
     if isinstance(structure, tuple | list):
@@ -416,7 +426,7 @@ def flatten_like(structure: Any, value: Any) -> list[Any]:
 
 
 def _common(one: Any, other: Any) -> Any:
-    """Return the shape of which both are, with None where they differ."""
+    """Return the common shape of two, with None where sizes differ."""
     if one is None or other is None or len(one) != len(other):
         return None
     return tuple(a if a == b else None for a, b in zip(one, other, strict=True))

@@ -1,4 +1,4 @@
-"""Functions that a program gives a dataset, such as that of ``map``: declared once, and run for each element."""
+"""Functions of a program for datasets, such as that of ``map``: declared once, and run for each element."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .sources import TEXT, Component, Pulled, Source, array_in, component_dtype,
 
 
 class ElementFunction:
-    """A function of the components of an element, which a graph of its own computes.
+    """Function of the components of an element, compiled as a graph of its own.
 
-    A function of texts, which no graph computes, is called with Python's values. It may not use Tensors.
+    A function of strings, which no graph can compute, is called with Python values. It may not use Tensors.
 
     Attributes:
-        result: Nest of what the function gives, with a ``Component``, or a dataset, at each leaf.
+        result: Nest of results, with a ``Component`` or a dataset at each leaf.
     """
 
     def __init__(self, what: str, function: Callable[..., Any], structure: Any) -> None:
@@ -52,7 +52,7 @@ class ElementFunction:
             result = tuple(result) if isinstance(result, list) else result
             self._leaves = [_leaf(leaf, self.what) for leaf in flatten(result)]
         if any(isinstance(leaf, Tensor) and leaf.node.op == "parameter" for leaf in self._leaves):
-            raise NotOfferedError(f"{self.what}: its function reads variables; read them behind the dataset ({GUIDE})")
+            raise NotOfferedError(f"{self.what}: its function reads variables; read them after the dataset ({GUIDE})")
         self.result = pack(result, [_component(leaf) for leaf in self._leaves])
         self._session = Session(graph=graph)
 
@@ -74,7 +74,7 @@ class ElementFunction:
         return [next(values) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
 
     def _run(self, tensors: Sequence[Tensor], feeds: Mapping[Any, Any]) -> list[np.ndarray]:
-        """Compute Tensors. What Python functions give and nothing else reads may have any number of axes."""
+        """Compute Tensors. Results of Python functions that no other operation reads may have any rank."""
         session = self._session
         assert session is not None, "the function was declared"
         by_node = {tensor.node: value for tensor, value in feeds.items()}
@@ -84,14 +84,17 @@ class ElementFunction:
         others = [item.node for item in tensors if item.node not in calls and item.node not in by_node]
         computed = dict(zip(others, session.compute(others, by_node, seed) if others else [], strict=True))
         return [
-            np.asarray(by_node[item.node]) if item in fed else
-            np.asarray(calls[item.node].value(session, by_node, seed)) if item.node in calls else computed[item.node]
+            np.asarray(by_node[item.node])
+            if item in fed
+            else np.asarray(calls[item.node].value(session, by_node, seed))
+            if item.node in calls
+            else computed[item.node]
             for item in tensors
-        ]  # fmt: skip
+        ]
 
 
 class ElementValue(np.ndarray):
-    """Array of an element for a function that no graph computes; ``tf.py_func`` calls its function at once."""
+    """Array of an element for a function that no graph computes. ``tf.py_func`` calls its function at once."""
 
 
 def _leaf(leaf: Any, what: str) -> Any:
@@ -99,7 +102,7 @@ def _leaf(leaf: Any, what: str) -> Any:
     if isinstance(leaf, Tensor) or hasattr(leaf, "elements"):
         return leaf
     if isinstance(leaf, Operation) or leaf is None:
-        raise DtypeError(f"{what}: its function gives Tensors, arrays or datasets, not {shown(leaf)}")
+        raise DtypeError(f"{what}: its function must return Tensors, arrays or datasets, not {shown(leaf)}")
     return array_in(leaf)
 
 
@@ -117,7 +120,7 @@ def _component(leaf: Any) -> Any:
 
 
 class PythonResult(TfTensor):
-    """What a Python function gives: its number of axes is open until ``set_shape`` says it."""
+    """Result of a Python function. Its rank is open until ``set_shape``."""
 
     has_open_rank: bool
     value: Any
@@ -125,13 +128,13 @@ class PythonResult(TfTensor):
 
     @staticmethod
     def of(dtype: str, value: Any) -> PythonResult:
-        """Return the result of a dtype. value: what computes it."""
-        made = PythonResult(pulled_tensor(Component(dtype, ()), "PyFunc", value).node)
-        made.has_open_rank, made.value = True, value
-        return made
+        """Return the result of a dtype. value: the object that computes it."""
+        result = PythonResult(pulled_tensor(Component(dtype, ()), "PyFunc", value).node)
+        result.has_open_rank, result.value = True, value
+        return result
 
     def set_shape(self, shape: Any) -> None:
-        """Say the sizes: ints, and None for open ones."""
+        """Set the sizes: ints, and None for open ones."""
         if shape is None:
             return
         if not self.has_open_rank:
@@ -143,7 +146,7 @@ class PythonResult(TfTensor):
 
 
 class _Call(Source):
-    """Calls of a Python function, one a run, with values that the run computes."""
+    """Calls of a Python function, one a run."""
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], dtypes: Sequence[str]) -> None:
         super().__init__("tf.py_func")
@@ -161,17 +164,17 @@ class _Call(Source):
             else next(arrays)
             for item in self.inputs
         ]
-        given = self.function(*values)
-        several = list(given) if isinstance(given, list | tuple) else [given]
+        results = self.function(*values)
+        several = list(results) if isinstance(results, list | tuple) else [results]
         if len(several) != len(self.dtypes):
-            raise DtypeError(f"tf.py_func: the function gives {len(several)} arrays, and Tout has {len(self.dtypes)}")
-        found = []
+            raise DtypeError(f"tf.py_func: the function returns {len(several)} arrays, and Tout has {len(self.dtypes)}")
+        components = []
         for item, dtype in zip(several, self.dtypes, strict=True):
             array = np.asarray(item)
             if kind_of(array) != dtype and not (array.dtype.kind == "O" and dtype == TEXT):
-                raise DtypeError(f"tf.py_func: the function gives {array.dtype}, and Tout says {dtype}")
-            found.append(array_in(array, dtype))
-        return found
+                raise DtypeError(f"tf.py_func: the function returns {array.dtype}, and Tout says {dtype}")
+            components.append(array_in(array, dtype))
+        return components
 
 
 @api
@@ -180,21 +183,22 @@ def py_func(
 ) -> Any:
     """Return Tensors that a Python function of arrays computes in each run. No gradient passes through them.
 
-    Tout: a dtype, or a list of them; of one dtype the result is one Tensor. Say the shapes with ``set_shape``, as they
-    are open: a Tensor without one is a scalar.
+    Their shapes are open; set them with ``set_shape``. A Tensor without a shape is a scalar.
+
+    Tout: a dtype for one result, or a list of dtypes.
     """
     if not callable(func):
         raise DtypeError(f"tf.py_func takes a function of arrays, not {shown(func)}")
     several = isinstance(Tout, list | tuple) and not isinstance(Tout, DType)
     dtypes = [component_dtype(item) for item in (Tout if several else [Tout])]
     if any(isinstance(item, ElementValue) for item in inp):
-        given = func(*(np.asarray(item)[()] if isinstance(item, ElementValue) else item for item in inp))
-        results = [array_in(item, dtype) for item, dtype in zip(given if several else [given], dtypes, strict=True)]
+        outputs = func(*(np.asarray(item)[()] if isinstance(item, ElementValue) else item for item in inp))
+        results = [array_in(item, dtype) for item, dtype in zip(outputs if several else [outputs], dtypes, strict=True)]
         return results if several else results[0]
     inputs = [as_tensorflow(item) if isinstance(item, Tensor) else array_in(item) for item in inp]
     call = _Call(func, inputs, dtypes)
-    found = [PythonResult.of(dtype, Pulled(call, number)) for number, dtype in enumerate(dtypes)]
-    return found if several else found[0]
+    tensors = [PythonResult.of(dtype, Pulled(call, number)) for number, dtype in enumerate(dtypes)]
+    return tensors if several else tensors[0]
 
 
 @api

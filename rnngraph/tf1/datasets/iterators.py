@@ -1,4 +1,4 @@
-"""``tf.data.Iterator``: what gives the elements of datasets to runs."""
+"""``tf.data.Iterator``: hands the elements of datasets to runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .sources import Component, Elements, Source, Structured, component_dtype
 
 
 class _Begin(Operation):
-    """Starts an iterator with the first element of a dataset."""
+    """Operation that starts an iterator with the first element of a dataset."""
 
     def __init__(self, iterator: Iterator, dataset: Any, name: str) -> None:
         self.iterator, self.dataset = iterator, dataset
@@ -37,7 +37,7 @@ class _Begin(Operation):
 
 
 class _Stream(Elements):
-    """Elements of an iterator. dataset: the one with which a session begins by itself, if any."""
+    """Elements of an iterator. dataset: the one that a session starts by itself, if any."""
 
     def __init__(self, what: str, dataset: Any | None = None) -> None:
         super().__init__(what)
@@ -57,7 +57,7 @@ class _Stream(Elements):
 
 
 class Iterator(Structured):
-    """``tf.data.Iterator``. Each run that reads what ``get_next`` gives takes one element."""
+    """``tf.data.Iterator``. Each run that reads ``get_next`` takes one element."""
 
     def __init__(self, structure: Any, source: Any, dataset: Any = None) -> None:
         self.structure, self.source, self.dataset = structure, source, dataset
@@ -65,7 +65,7 @@ class Iterator(Structured):
 
     @property
     def initializer(self) -> Operation:
-        """An operation that begins with the first element. Raises ``ArgumentError`` where it begins by itself."""
+        """Operation that starts with the first element. Raises ``ArgumentError`` if the iterator starts by itself."""
         if self._initializer is None:
             raise ArgumentError("this iterator has no initializer; use make_initializable_iterator or make_initializer")
         return self._initializer
@@ -73,12 +73,14 @@ class Iterator(Structured):
     def get_next(self, name: str | None = None) -> Any:
         """Return the components of an element, in the structure of the dataset."""
         components = self._components()
-        names = [f"{name or 'IteratorGetNext'}_{number}" if number else name or "IteratorGetNext"
-                 for number in range(len(components))]  # fmt: skip
+        names = [
+            f"{name or 'IteratorGetNext'}_{number}" if number else name or "IteratorGetNext"
+            for number in range(len(components))
+        ]
         return pack(self.structure, self.source.tensors(components, names))
 
     def _components(self) -> list[Component]:
-        """Return the components. Open numbers of axes are read off the first element, where no run has to make it."""
+        """Return the components. Open ranks are those of the first element, if it can be read without a run."""
         components: list[Component] = flatten(self.structure)
         dataset = self.dataset
         if dataset is None or dataset.sources or all(item.shape is not None for item in components):
@@ -93,16 +95,16 @@ class Iterator(Structured):
 
     @api
     def make_initializer(self, dataset: Any, name: str | None = None) -> Operation:
-        """Return an operation that begins with the first element of a dataset of the iterator's structure."""
+        """Return an operation that starts with the first element of a dataset of the iterator's structure."""
         if not hasattr(dataset, "elements"):
             raise StructureError(f"make_initializer takes a dataset, not {shown(dataset)}")
         kinds = [[item.dtype for item in flatten(nest)] for nest in (dataset.structure, self.structure)]
         if kinds[0] != kinds[1]:
-            raise StructureError(f"the dataset gives {kinds[0]}, and the iterator {kinds[1]}")
+            raise StructureError(f"the dataset has {kinds[0]}, and the iterator {kinds[1]}")
         return _Begin(self, dataset, name or "make_initializer")
 
     def string_handle(self, name: str | None = None) -> Operation:
-        """Return an operation whose run gives what a feedable iterator is fed to read this one."""
+        """Return an operation that returns the handle of the iterator, to feed to a feedable iterator."""
         return _Handle(self, name or "string_handle")
 
     @staticmethod
@@ -110,7 +112,7 @@ class Iterator(Structured):
     def from_structure(
         output_types: Any, output_shapes: Any = None, shared_name: str | None = None, output_classes: Any = None
     ) -> Iterator:
-        """Return an iterator that ``make_initializer`` gives the elements of a dataset, or of several in turn."""
+        """Return an iterator that ``make_initializer`` starts with one of several datasets."""
         dtypes = [component_dtype(item) for item in flatten(output_types)]
         shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, len(dtypes))
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
@@ -121,7 +123,7 @@ class Iterator(Structured):
     def from_string_handle(
         string_handle: Any, output_types: Any, output_shapes: Any = None, output_classes: Any = None
     ) -> Iterator:
-        """Return an iterator that reads the one whose handle a run is fed."""
+        """Return an iterator that reads the one whose handle is fed."""
         dtypes = [component_dtype(item) for item in flatten(output_types)]
         shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, len(dtypes))
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
@@ -130,24 +132,24 @@ class Iterator(Structured):
 
 @api
 def make_one_shot_iterator(dataset: Any) -> Iterator:
-    """Return an iterator over a dataset that each session begins by itself."""
+    """Return an iterator over a dataset that each session starts by itself."""
     return Iterator(dataset.structure, _Stream("the one-shot iterator", dataset), dataset)
 
 
 @api
 def make_initializable_iterator(dataset: Any, shared_name: str | None = None) -> Iterator:
-    """Return an iterator over a dataset that begins when its ``initializer`` runs."""
-    made = Iterator(dataset.structure, _Stream("the iterator"), dataset)
-    made._initializer = _Begin(made, dataset, "MakeIterator")
-    get_default_graph().collections["iterators"].append(made)
-    return made
+    """Return an iterator over a dataset that starts when its ``initializer`` runs."""
+    iterator = Iterator(dataset.structure, _Stream("the iterator"), dataset)
+    iterator._initializer = _Begin(iterator, dataset, "MakeIterator")
+    get_default_graph().collections["iterators"].append(iterator)
+    return iterator
 
 
 # Feedable iterators -----------------------------------------------------------------------------------
 
 
 class _Handle(Operation):
-    """Gives what a feedable iterator is fed."""
+    """Operation that returns the handle of an iterator."""
 
     def __init__(self, iterator: Iterator, name: str) -> None:
         self.iterator = iterator
@@ -160,7 +162,7 @@ class _Handle(Operation):
 
 
 class _Chosen(Source):
-    """The elements of the iterator whose handle is fed."""
+    """Elements of the iterator whose handle is fed."""
 
     def __init__(self, handle: Any) -> None:
         super().__init__("the feedable iterator")

@@ -1,4 +1,4 @@
-"""Queues that are filled by themselves: ``tf.train.range_input_producer``, ``tf.train.batch`` and kin."""
+"""Queues that fill themselves: ``tf.train.range_input_producer``, ``tf.train.batch`` and kin."""
 
 from __future__ import annotations
 
@@ -21,15 +21,22 @@ from .sources import Component, Source, array_in, at_end
 
 
 class _Producer(FIFOQueue):
-    """A queue of one component that gives the entries of an array, epoch by epoch.
+    """Queue of one component that yields the entries of an array, epoch by epoch.
 
-    begin: gives the entries in a session; epochs: how often, None without an end.
+    Args:
+        begin: Function of a session that returns the entries.
+        epochs: Number of epochs; None is without an end.
     """
 
     def __init__(
-        self, begin: Callable[[Any], np.ndarray], component: Component, epochs: int | None, shuffle: bool,
-        seed: int | None, name: str,
-    ) -> None:  # fmt: skip
+        self,
+        begin: Callable[[Any], np.ndarray],
+        component: Component,
+        epochs: int | None,
+        shuffle: bool,
+        seed: int | None,
+        name: str,
+    ) -> None:
         super().__init__(0, [component.dtype], [component.shape], name=name)
         self._begin, self._epochs, self._shuffle = begin, epochs, shuffle
         graph = get_default_graph()
@@ -40,13 +47,13 @@ class _Producer(FIFOQueue):
     def take(self, session: Any, count: int, may_be_fewer: bool = False) -> list[Sequence[np.ndarray]]:
         if session not in self._running:
             self._running[session] = self._entries(session)
-        taken: list[Sequence[np.ndarray]] = []
+        elements: list[Sequence[np.ndarray]] = []
         for entry in self._running[session]:
-            taken.append([entry])
-            if len(taken) == count:
-                return taken
-        if taken and may_be_fewer:
-            return taken
+            elements.append([entry])
+            if len(elements) == count:
+                return elements
+        if elements and may_be_fewer:
+            return elements
         raise at_end(f"the queue {self.name}")
 
     def _entries(self, session: Any) -> Iterator[np.ndarray]:
@@ -57,7 +64,7 @@ class _Producer(FIFOQueue):
 
 
 def _values(tensor: Tensor) -> Callable[[Any], np.ndarray]:
-    """Return what computes a Tensor in a session."""
+    """Return the object that computes a Tensor in a session."""
     if tensor.node.op == "constant":
         return lambda session: np.asarray(tensor.node["value"])
     return lambda session: np.asarray(session.compute([tensor.node], {}, session._seed())[0])
@@ -65,24 +72,40 @@ def _values(tensor: Tensor) -> Callable[[Any], np.ndarray]:
 
 @api
 def range_input_producer(
-    limit: Any, num_epochs: int | None = None, shuffle: bool = True, seed: int | None = None, capacity: int = 32,
-    shared_name: str | None = None, name: str | None = None,
-) -> FIFOQueue:  # fmt: skip
+    limit: Any,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    capacity: int = 32,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> FIFOQueue:
     """Return a queue of the ints below ``limit``, epoch by epoch."""
     count = as_tensor(limit) if isinstance(limit, Tensor) else as_tensor(np.asarray(limit, "int32"))
     value = _values(count)
     return _Producer(
-        lambda session: np.arange(int(value(session)), dtype=count.type.dtype), Component(count.type.dtype, ()),
-        num_epochs, shuffle, seed, name or "input_producer",
-    )  # fmt: skip
+        lambda session: np.arange(int(value(session)), dtype=count.type.dtype),
+        Component(count.type.dtype, ()),
+        num_epochs,
+        shuffle,
+        seed,
+        name or "input_producer",
+    )
 
 
 @api
 def input_producer(
-    input_tensor: Any, element_shape: Any = None, num_epochs: int | None = None, shuffle: bool = True,
-    seed: int | None = None, capacity: int = 32, shared_name: str | None = None, summary_name: str | None = None,
-    name: str | None = None, cancel_op: Any = None,
-) -> FIFOQueue:  # fmt: skip
+    input_tensor: Any,
+    element_shape: Any = None,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    capacity: int = 32,
+    shared_name: str | None = None,
+    summary_name: str | None = None,
+    name: str | None = None,
+    cancel_op: Any = None,
+) -> FIFOQueue:
     """Return a queue of the entries of an array's first axis, epoch by epoch."""
     rows = input_tensor if isinstance(input_tensor, Tensor) else as_tensor(array_in(input_tensor))
     shape = tuple(size if isinstance(size, int) else None for size in rows.type.shape[1:])
@@ -92,10 +115,15 @@ def input_producer(
 
 @api
 def slice_input_producer(
-    tensor_list: Any, num_epochs: int | None = None, shuffle: bool = True, seed: int | None = None,
-    capacity: int = 32, shared_name: str | None = None, name: str | None = None,
-) -> list[Tensor]:  # fmt: skip
-    """Return one entry of the first axis of each array, at the same place, epoch by epoch."""
+    tensor_list: Any,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    capacity: int = 32,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> list[Tensor]:
+    """Return one entry of the first axis of each array, at the same index, epoch by epoch."""
     rows = [item if isinstance(item, Tensor) else as_tensor(array_in(item)) for item in tensor_list]
     if not rows or not all(item.rank for item in rows):
         raise StructureError(
@@ -108,19 +136,26 @@ def slice_input_producer(
     return [gather(item, place) for item in rows]
 
 
-# Batches of what single elements are computed from ------------------------------------------------------
+# Batches of single elements -----------------------------------------------------------------------------
 
 
 class _Batched(Source):
-    """Batches of Tensors that are computed for each element of a batch anew."""
+    """Batches of Tensors that are computed anew for each element."""
 
     def __init__(
-        self, tensors: Sequence[Tensor], size: int, many: bool, pads: bool, smaller: bool,
-        least: int | None, seed: int | None, keep: Tensor | None,
-    ) -> None:  # fmt: skip
+        self,
+        tensors: Sequence[Tensor],
+        size: int,
+        is_many: bool,
+        pads: bool,
+        smaller: bool,
+        min_left: int | None,
+        seed: int | None,
+        keep: Tensor | None,
+    ) -> None:
         super().__init__("the batches")
-        self.inputs, self.size, self.many, self.pads, self.smaller = tensors, size, many, pads, smaller
-        self.least, self.keep, self._draw = least, keep, np.random.default_rng(abs(seed or 0))
+        self.inputs, self.size, self.many, self.pads, self.smaller = tensors, size, is_many, pads, smaller
+        self.least, self.keep, self._draw = min_left, keep, np.random.default_rng(abs(seed or 0))
         self._running: WeakKeyDictionary[Any, Iterator[Sequence[np.ndarray]]] = WeakKeyDictionary()
         self._buffers: WeakKeyDictionary[Any, list[Sequence[np.ndarray]]] = WeakKeyDictionary()
 
@@ -164,58 +199,102 @@ class _Batched(Source):
 
 
 def _batches(
-    tensors: Any, batch_size: Any, many: bool, pads: bool, smaller: bool, shapes: Any, name: str,
-    least: int | None = None, seed: int | None = None, keep: Any = None,
-) -> Any:  # fmt: skip
+    tensors: Any,
+    batch_size: Any,
+    is_many: bool,
+    pads: bool,
+    smaller: bool,
+    shapes: Any,
+    name: str,
+    min_left: int | None = None,
+    seed: int | None = None,
+    keep: Any = None,
+) -> Any:
     names = sorted(tensors) if isinstance(tensors, dict) else None
     listed = [tensors[key] for key in names] if names is not None else tensors
     items = [as_tensor(item) for item in (listed if isinstance(listed, list | tuple) else [listed])]
     size = int(batch_size)
-    source = _Batched(items, size, many, pads, smaller, least, seed, keep if isinstance(keep, Tensor) else None)
-    known = [item.type.shape[1:] if many else item.type.shape for item in items]
+    source = _Batched(items, size, is_many, pads, smaller, min_left, seed, keep if isinstance(keep, Tensor) else None)
+    known = [item.type.shape[1:] if is_many else item.type.shape for item in items]
     components = [
         Component(
             str(item.type.dtype), (None if smaller else size, *(dim if isinstance(dim, int) else None for dim in dims))
         )
         for item, dims in zip(items, known, strict=True)
     ]
-    made = source.tensors(components, [name] * len(items))
+    results = source.tensors(components, [name] * len(items))
     if names is not None:
-        return dict(zip(names, made, strict=True))
-    return made if isinstance(tensors, list | tuple) and len(made) > 1 else made[0]
+        return dict(zip(names, results, strict=True))
+    return results if isinstance(tensors, list | tuple) and len(results) > 1 else results[0]
 
 
 @api
 def batch(
-    tensors: Any, batch_size: Any, num_threads: int = 1, capacity: int = 32, enqueue_many: bool = False,
-    shapes: Any = None, dynamic_pad: bool = False, allow_smaller_final_batch: bool = False,
-    shared_name: str | None = None, name: str | None = None,
-) -> Any:  # fmt: skip
+    tensors: Any,
+    batch_size: Any,
+    num_threads: int = 1,
+    capacity: int = 32,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    dynamic_pad: bool = False,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
     """Return batches of Tensors, which are computed anew for each element."""
     return _batches(tensors, batch_size, enqueue_many, dynamic_pad, allow_smaller_final_batch, shapes, name or "batch")
 
 
 @api
 def maybe_batch(
-    tensors: Any, keep_input: Any, batch_size: Any, num_threads: int = 1, capacity: int = 32,
-    enqueue_many: bool = False, shapes: Any = None, dynamic_pad: bool = False, allow_smaller_final_batch: bool = False,
-    shared_name: str | None = None, name: str | None = None,
-) -> Any:  # fmt: skip
-    """Return batches of those elements of which ``keep_input`` is true."""
+    tensors: Any,
+    keep_input: Any,
+    batch_size: Any,
+    num_threads: int = 1,
+    capacity: int = 32,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    dynamic_pad: bool = False,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """Return batches of the elements for which ``keep_input`` is true."""
     return _batches(
-        tensors, batch_size, enqueue_many, dynamic_pad, allow_smaller_final_batch, shapes, name or "batch",
+        tensors,
+        batch_size,
+        enqueue_many,
+        dynamic_pad,
+        allow_smaller_final_batch,
+        shapes,
+        name or "batch",
         keep=keep_input,
-    )  # fmt: skip
+    )
 
 
 @api
 def shuffle_batch(
-    tensors: Any, batch_size: Any, capacity: int, min_after_dequeue: int, num_threads: int = 1, seed: int | None = None,
-    enqueue_many: bool = False, shapes: Any = None, allow_smaller_final_batch: bool = False,
-    shared_name: str | None = None, name: str | None = None,
-) -> Any:  # fmt: skip
-    """Return batches of Tensors in a random order, drawn from ``min_after_dequeue`` elements and more."""
+    tensors: Any,
+    batch_size: Any,
+    capacity: int,
+    min_after_dequeue: int,
+    num_threads: int = 1,
+    seed: int | None = None,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """Return batches in a random order, drawn from at least ``min_after_dequeue`` elements."""
     return _batches(
-        tensors, batch_size, enqueue_many, False, allow_smaller_final_batch, shapes, name or "shuffle_batch",
-        int(min_after_dequeue), seed,
-    )  # fmt: skip
+        tensors,
+        batch_size,
+        enqueue_many,
+        False,
+        allow_smaller_final_batch,
+        shapes,
+        name or "shuffle_batch",
+        int(min_after_dequeue),
+        seed,
+    )

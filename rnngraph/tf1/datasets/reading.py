@@ -1,4 +1,4 @@
-"""One reading of a dataset: the values of Tensors that it is made of."""
+"""One reading of a dataset: the values of the Tensors on which it depends."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from ...ir.graph import Node
 
 
 class Reading:
-    """One reading of a dataset. values: of Tensors that the dataset is made of, by node. seed: of its orders."""
+    """One reading of a dataset.
+
+    Attributes:
+        values: Values of the Tensors on which the dataset depends, by node.
+        seed: Seed of random orders.
+    """
 
     def __init__(self, values: Mapping[Node, np.ndarray], seed: int) -> None:
         self.values, self.seed = values, seed
 
-    def value(self, given: Any) -> Any:
-        """Return a number or an array that a program gave, of which a Tensor has the run's value."""
-        if not isinstance(given, Tensor):
-            return given
-        return given.node["value"] if given.node.op == "constant" else self.values[given.node]
+    def value(self, item: Any) -> Any:
+        """Return a number or an array of the program; of a Tensor, its value in the run."""
+        if not isinstance(item, Tensor):
+            return item
+        return item.node["value"] if item.node.op == "constant" else self.values[item.node]
 
-    def number(self, given: Any) -> int:
-        """Return an int that a program gave as such, or as a Tensor."""
-        return int(self.value(given))
+    def number(self, item: Any) -> int:
+        """Return an int of the program, or the value of a scalar Tensor."""
+        return int(self.value(item))

@@ -1,4 +1,4 @@
-"""Shapes as programs give them for the components of elements."""
+"""Shapes of the components of elements, as programs write them."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from ...support.errors import ShapeError, shown
 from ..core.shapes import TensorShape
 
 
-def shapes_in(given: Any, count: int) -> list[Any]:
-    """Return shapes of a nest of them: lists, tuples and ``tf.TensorShape``."""
-    found = [*_each_shape(given)]
-    if len(found) != count:
-        raise ShapeError(f"{shown(given)} has {len(found)} shapes, and an element has {count} components")
-    return found
+def shapes_in(shapes: Any, count: int) -> list[Any]:
+    """Return a list of shapes from a nest of lists, tuples and ``tf.TensorShape``."""
+    parsed = [*_each_shape(shapes)]
+    if len(parsed) != count:
+        raise ShapeError(f"{shown(shapes)} has {len(parsed)} shapes, and an element has {count} components")
+    return parsed
 
 
-def _each_shape(given: Any) -> Iterable[Any]:
-    if given is None:
+def _each_shape(shapes: Any) -> Iterable[Any]:
+    if shapes is None:
         yield None
-    elif isinstance(given, TensorShape):
-        yield tuple(given.as_list())
-    elif isinstance(given, dict):
-        for key in sorted(given):
-            yield from _each_shape(given[key])
-    elif isinstance(given, Tensor):
-        yield tuple(int(size) for size in given.node["value"])
-    elif all(item is None or isinstance(item, int | np.integer) or hasattr(item, "value") for item in given):
-        sizes = [getattr(item, "value", item) for item in given]
+    elif isinstance(shapes, TensorShape):
+        yield tuple(shapes.as_list())
+    elif isinstance(shapes, dict):
+        for key in sorted(shapes):
+            yield from _each_shape(shapes[key])
+    elif isinstance(shapes, Tensor):
+        yield tuple(int(size) for size in shapes.node["value"])
+    elif all(item is None or isinstance(item, int | np.integer) or hasattr(item, "value") for item in shapes):
+        sizes = [getattr(item, "value", item) for item in shapes]
         yield tuple(None if size is None or size == -1 else int(size) for size in sizes)
     else:
-        for item in given:
+        for item in shapes:
             yield from _each_shape(item)

@@ -1,4 +1,4 @@
-"""Streams of elements, of which every run that reads one takes the next."""
+"""Streams of elements. Every run that reads a stream takes its next element."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ from ..core.tensors import DTYPES, as_tensorflow
 from ..table.missing import GUIDE
 
 TEXT = "string"
-"""Dtype of texts, which datasets carry and Tensors do not."""
+"""Dtype of strings, which datasets carry and Tensors do not."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """Dtype and shape of one part of an element. shape: ints and None for open sizes; None if the rank is open."""
+    """Dtype and shape of one component of an element.
+
+    shape: ints, and None for open sizes; None if the rank is open.
+    """
 
     dtype: str
     shape: tuple[int | None, ...] | None
 
     @staticmethod
     def of(array: np.ndarray) -> Component:
-        """Return the component that an array is."""
+        """Return the component of an array."""
         return Component(kind_of(array), array.shape)
 
     def batched(self, size: int | None) -> Component:
@@ -47,7 +50,7 @@ class Component:
 
 
 def kind_of(array: np.ndarray) -> str:
-    """Return the dtype of an array as Tensors have it: small integers are int32."""
+    """Return the dtype under which Tensors store an array: small integers are int32."""
     if array.dtype.kind in "OSU":
         return TEXT
     if array.dtype.kind in "iu" and array.dtype.itemsize < 4:
@@ -56,27 +59,27 @@ def kind_of(array: np.ndarray) -> str:
 
 
 def array_in(value: Any, dtype: str | None = None) -> np.ndarray:
-    """Return a value as an array, as TensorFlow converts it: Python's ints are int32, its floats float32."""
+    """Convert a value to an array, as TensorFlow does: Python's ints become int32, floats float32."""
     plain = not isinstance(value, np.ndarray | np.generic)
-    found = np.asarray(value)
+    array = np.asarray(value)
     if dtype is not None:
-        return found.astype(object) if dtype == TEXT else np.asarray(found, dtype)
-    if found.dtype.kind in "OSU":
-        return found.astype(object)
-    if plain and found.dtype.kind in "fi":
-        return found.astype("float32" if found.dtype.kind == "f" else "int32")
-    return np.asarray(found, kind_of(found))
+        return array.astype(object) if dtype == TEXT else np.asarray(array, dtype)
+    if array.dtype.kind in "OSU":
+        return array.astype(object)
+    if plain and array.dtype.kind in "fi":
+        return array.astype("float32" if array.dtype.kind == "f" else "int32")
+    return np.asarray(array, kind_of(array))
 
 
 def component_dtype(dtype: Any) -> str:
-    """Return the name of a dtype that a program gives for a component."""
+    """Return the name of a component's dtype."""
     if dtype in (str, bytes, TEXT) or getattr(dtype, "name", None) == TEXT:
         return TEXT
     return dtype_name(dtype)
 
 
 class Structured:
-    """What has elements of one structure.
+    """Base of classes whose elements have one structure.
 
     Attributes:
         structure: Nest of the components of an element.
@@ -96,9 +99,9 @@ class Structured:
 
 
 class Source:
-    """A stream of elements. Within one run all reads give the same element, and each run takes a new one.
+    """Stream of elements. All reads of one run return the same element; each run takes a new one.
 
-    A subclass gives ``next_element``, or ``element_of_run`` where it depends on the run.
+    A subclass defines ``next_element``, or ``element_of_run`` if elements depend on the run.
     """
 
     def __init__(self, what: str) -> None:
@@ -106,14 +109,14 @@ class Source:
         self._latest: WeakKeyDictionary[Any, tuple[int, Sequence[np.ndarray]]] = WeakKeyDictionary()
 
     def element(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Return the element of a run. fed: what it is fed; seed: the run's, which tells runs apart."""
+        """Return the element of a run. fed: feeds of the run. seed: seed of the run, which identifies it."""
         latest = self._latest.get(session)
         if latest is None or latest[0] != seed:
             latest = self._latest[session] = seed, self.element_of_run(session, fed, seed)
         return latest[1]
 
     def element_of_run(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Return the element of a run that has none yet. Arguments are those of ``element``."""
+        """Return the element of a run that has taken none yet. Arguments are those of ``element``."""
         return self.next_element(session, fed)
 
     def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
@@ -121,7 +124,7 @@ class Source:
         raise NotImplementedError
 
     def tensors(self, components: Sequence[Component], names: Sequence[str]) -> list[Tensor]:
-        """Return Tensors of which every run that reads them pulls the values."""
+        """Return Tensors whose values every run that reads them takes from the stream."""
         return [
             pulled_tensor(component, name, Pulled(self, number))
             for number, (component, name) in enumerate(zip(components, names, strict=True))
@@ -130,7 +133,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Pulled:
-    """Value of a Tensor that a run pulls: one component of the source's element."""
+    """Value of a Tensor: one component of a stream's element."""
 
     source: Source
     number: int
@@ -141,35 +144,35 @@ class Pulled:
 
 
 def pulled_tensor(component: Component, name: str, value: Any) -> Tensor:
-    """Return a placeholder that a run fills by itself. value: what computes it."""
+    """Return a placeholder that a run fills itself. value: the object that computes its value."""
     if component.dtype == TEXT:
         raise NotOfferedError(
-            f"{name} gives texts, and Tensors hold numbers; make ids of words with a dict, before the dataset or in "
+            f"{name} has strings, but Tensors have numbers only; map words to ids, before the dataset or in "
             f"its generator ({GUIDE})"
         )
     if component.shape is None:
-        raise NotOfferedError(f"{name} has an open number of axes; give its shape, such as output_shapes= ({GUIDE})")
+        raise NotOfferedError(f"{name} has an open rank; set its shape, for example by output_shapes= ({GUIDE})")
     graph = get_default_graph()
-    made: Tensor = as_tensorflow(fed(name, component.shape, component.dtype, unnamed=True))
-    graph.place(made, None)
-    graph.derived[made.node] = value
-    return made
+    tensor: Tensor = as_tensorflow(fed(name, component.shape, component.dtype, unnamed=True))
+    graph.place(tensor, None)
+    graph.derived[tensor.node] = value
+    return tensor
 
 
 def at_end(what: str) -> OutOfRangeError:
-    """Return the error of a run for which there is no element left."""
+    """Return the error of a run after the last element."""
     return OutOfRangeError(f"End of sequence: {what} has no more elements", user_line())
 
 
 class Elements(Source):
-    """A source that is started in a session with a Python iterator."""
+    """Stream that a session starts with a Python iterator."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self._running: WeakKeyDictionary[Any, Iterator[Sequence[np.ndarray]]] = WeakKeyDictionary()
 
     def start(self, session: Any, elements: Iterator[Sequence[np.ndarray]]) -> None:
-        """Begin with the first of ``elements`` in a session."""
+        """Start with the first of ``elements`` in a session."""
         self._running[session] = elements
         self._latest.pop(session, None)
 

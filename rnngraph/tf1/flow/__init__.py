@@ -1,6 +1,7 @@
 """Loops and branches that programs write as functions: ``tf.while_loop``, ``scan``, ``map_fn``, ``cond`` and kin.
 
-``loop`` declares a step once and makes a driver of it, the loop that cells run in, with states of any shape.
-``tensor_array`` are entries that steps read and write, ``counting`` finds how many steps there are and what is chosen
-by their number; ``while_loops`` and ``functional`` are what programs call, ``branches`` selects. Knows no cell.
+``loop`` declares a step once and builds a driver for it, with states of any shape. ``tensor_array`` has arrays that
+steps read and write by index. ``counting`` derives the number of steps, and the slices that steps take by their index.
+``while_loops`` and ``functional`` are the functions that programs call, and ``branches`` selects. No module here
+depends on a cell.
 """

@@ -1,4 +1,4 @@
-"""``tf.cond`` and ``tf.case`` as selections: what all branches give is computed, and one of it is taken."""
+"""``tf.cond`` and ``tf.case`` as selections: all branches are computed, and one result is selected."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from .loop import Function, as_value, branch, called, fits
 
 @gives_tensors
 def cond(
-    pred: Any, true_fn: Function | None = None, false_fn: Function | None = None, strict: bool = False,
-    name: str | None = None, fn1: Function | None = None, fn2: Function | None = None,
-) -> Any:  # fmt: skip
-    """What ``true_fn`` gives where ``pred`` holds, what ``false_fn`` gives elsewhere; both are computed.
+    pred: Any,
+    true_fn: Function | None = None,
+    false_fn: Function | None = None,
+    strict: bool = False,
+    name: str | None = None,
+    fn1: Function | None = None,
+    fn2: Function | None = None,
+) -> Any:
+    """Return the result of ``true_fn`` if ``pred`` holds, else that of ``false_fn``. Both are computed.
 
-    pred: a scalar bool Tensor; a Python bool chooses while declaring.
+    pred: a scalar bool Tensor. A Python bool chooses at declaration.
     """
     first, second = (true_fn if fn1 is None else fn1), (false_fn if fn2 is None else fn2)
     if isinstance(pred, bool | np.bool_):
@@ -35,10 +40,16 @@ def cond(
 
 @gives_tensors
 def case(
-    pred_fn_pairs: Any, default: Function | None = None, exclusive: bool = False, strict: bool = False,
+    pred_fn_pairs: Any,
+    default: Function | None = None,
+    exclusive: bool = False,
+    strict: bool = False,
     name: str = "case",
-) -> Any:  # fmt: skip
-    """What the function of the first condition that holds gives, or ``default``, or the last; all are computed."""
+) -> Any:
+    """Return the result of the function of the first true condition, else of ``default``, else of the last function.
+
+    All are computed.
+    """
     pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, Mapping) else pred_fn_pairs
     if not isinstance(pairs, list | tuple) or not pairs or not all(_is_pair(pair) for pair in pairs):
         raise DtypeError(f"tf.case takes pairs of a condition and a function, not {shown(pred_fn_pairs)}")
@@ -47,24 +58,27 @@ def case(
     truths = [_truth(pred, "tf.case") for pred, _ in pairs]
     if not truths:
         return called(last, "default")
-    others = list(accumulate(map(functions.logical_not, truths), functions.logical_and))  # that none so far holds
-    taken = [truths[0], *map(functions.logical_and, others, truths[1:])]
-    found = branch(last, "default", others[-1])
-    for truth, (_, function), here in reversed(list(zip(truths, pairs, taken, strict=True))):
-        found = _chosen(truth, branch(function, "a function of tf.case", here), found, "tf.case", strict)
-    return found
+    others = list(accumulate(map(functions.logical_not, truths), functions.logical_and))  # no condition so far holds
+    reached = [truths[0], *map(functions.logical_and, others, truths[1:])]
+    result = branch(last, "default", others[-1])
+    for truth, (_, function), here in reversed(list(zip(truths, pairs, reached, strict=True))):
+        result = _chosen(truth, branch(function, "a function of tf.case", here), result, "tf.case", strict)
+    return result
 
 
 @gives_tensors
 def switch_case(branch_index: Any, branch_fns: Any, default: Function | None = None, name: str | None = None) -> Any:
-    """What the function of a number gives, or ``default``, or the last function; all are computed."""
-    given = branch_fns.items() if isinstance(branch_fns, Mapping) else branch_fns
+    """Return the result of the function of a number, else of ``default``, else of the last function.
+
+    All are computed.
+    """
+    branches = branch_fns.items() if isinstance(branch_fns, Mapping) else branch_fns
     if not isinstance(branch_fns, list | tuple | Mapping) or not branch_fns:
         raise DtypeError(f"tf.switch_case takes functions, or pairs of an int and a function, not {shown(branch_fns)}")
-    pairs = [item if _is_pair(item) else (number, item) for number, item in enumerate(given)]
+    pairs = [item if _is_pair(item) else (number, item) for number, item in enumerate(branches)]
     index = as_value(branch_index, None, "branch_index")
     if index.rank or index.dtype not in ("int32", "int64"):
-        raise DtypeError(f"tf.switch_case: branch_index is a scalar int, not {index!r}")
+        raise DtypeError(f"tf.switch_case: branch_index must be a scalar int, not {index!r}")
     last = pairs[-1][1] if default is None else default
     return case([(functions.equal(index, number), function) for number, function in pairs], last)
 
@@ -74,31 +88,31 @@ def _is_pair(pair: Any) -> bool:
 
 
 def _truth(pred: Any, what: str) -> Tensor:
-    found = as_value(pred, None, f"{what}: its condition")
-    if found.dtype != "bool" or any(size != 1 for size in found.shape):
-        raise DtypeError(f"{what} chooses by one bool, not by {found!r}; use tf.where to choose for each element")
-    return found if not found.rank else functions.reshape(found, ())
+    condition = as_value(pred, None, f"{what}: its condition")
+    if condition.dtype != "bool" or any(size != 1 for size in condition.shape):
+        raise DtypeError(f"{what} needs a single bool, not {condition!r}; use tf.where to select for each element")
+    return condition if not condition.rank else functions.reshape(condition, ())
 
 
 def _chosen(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
-    """One of two nests."""
+    """Select one of two nests."""
     first, second = _unwrapped(one, strict), _unwrapped(other, strict)
     leaves, others = flatten(first), flatten(second)
     if len(leaves) != len(others):
-        raise StructureError(f"{what}: one function gives {len(leaves)} Tensors, and another {len(others)}")
+        raise StructureError(f"{what}: one function returns {len(leaves)} Tensors, and another {len(others)}")
     if not leaves:
-        raise ArgumentError(f"{what}: its functions give nothing; they return Tensors")
-    found = []
+        raise ArgumentError(f"{what}: its functions return nothing; return Tensors")
+    results = []
     for a, b in zip(leaves, others, strict=True):
         kinds = [item.dtype for item in (a, b) if isinstance(item, Tensor)]
         kind = kinds[0] if kinds else None
         yes, no = (as_value(item, kind, f"{what}: what a function gives") for item in (a, b))
         if yes.dtype != no.dtype or not fits(yes, no):
-            raise ShapeError(f"{what}: one function gives {yes!r}, another {no!r}; they have one dtype and one shape")
-        found.append(build("select", pred, yes, no))
-    return pack(first, found)
+            raise ShapeError(f"{what}: one function returns {yes!r}, another {no!r}; return one dtype and one shape")
+        results.append(build("select", pred, yes, no))
+    return pack(first, results)
 
 
 def _unwrapped(nest: Any, strict: bool) -> Any:
-    """A list of one Tensor is that Tensor, as in TensorFlow."""
+    """Return the Tensor of a list of one, as TensorFlow does; else the nest itself."""
     return nest[0] if not strict and isinstance(nest, list | tuple) and len(nest) == 1 else nest

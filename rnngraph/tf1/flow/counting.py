@@ -1,4 +1,4 @@
-"""How many steps a loop has that says only when it goes on, and what its steps choose by their number."""
+"""Number of steps of a loop with a condition, and look-ups by the number of the step."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from ...ir.graph import Node
 from ...ir.types import Dim
 from ..core.sizes import known_size
 
-LONGEST = 1000
-"""Additions through which a number is followed."""
+MAX_ADDITIONS = 1000
+"""Maximum number of additions through which a counter is traced."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Names of a step that are ``first`` at the first step and 1 more at each later one, by their nodes."""
+    """Counters of a step: each is ``first`` at the first step, and 1 more at each later one. By node."""
 
     first: Mapping[Node, Dim]
 
     def number(self, node: Node) -> Dim | None:
-        """What a scalar is at the first step, if it is one more at each later step."""
+        """Return the value of a scalar at the first step, if it increases by one at each step; else None."""
         added: Dim = 0
-        for _ in range(LONGEST):
+        for _ in range(MAX_ADDITIONS):
             if node in self.first:
                 return self.first[node] + added
             if node.op == "cast":
                 node = node.operands[0]
                 continue
-            if node.op == "select" and _from_the_end(node):  # an index, which counts from the end where it is below 0
-                found = self.number(node.operands[2])
-                return None if found is None or not isinstance(found, int) or found < 0 else found + added
+            if node.op == "select" and _from_the_end(node):  # an index below 0 counts from the end
+                start = self.number(node.operands[2])
+                return None if start is None or not isinstance(start, int) or start < 0 else start + added
             if node.op not in ("add", "sub"):
                 return None
             one, other = node.operands
@@ -46,7 +46,7 @@ class Counts:
         return None
 
     def limits(self, condition: Node, counted: bool = False) -> list[Tensor]:
-        """What a condition compares numbers with that follows from sizes."""
+        """Return the sizes or constants with which a condition compares counters."""
         if condition.op == "and":
             return [item for operand in condition.operands for item in self.limits(operand, counted)]
         if condition.op not in ("less", "less_equal") or known_size(_plain(condition.operands[1]), counted) is None:
@@ -54,8 +54,9 @@ class Counts:
         return [Tensor(condition.operands[1])]
 
     def bounds(self, condition: Node, counted: bool = False) -> Iterator[Dim | None]:
-        """After how many steps each part of a condition ends the loop; None where that depends on values. counted:
-        numbers that a run computes before the loop begins are known, too.
+        """Return the number of steps after which each part of a condition ends the loop; None if it depends on values.
+
+        counted: also accept numbers that a run computes before the loop.
         """
         if condition.op == "and":
             for operand in condition.operands:
@@ -75,22 +76,20 @@ class Counts:
             yield ends - begins + (condition.op == "less_equal")
 
     def chosen(self, node: Node) -> Dim | None:
-        """The entry of the first axis of a table that a ``gather`` takes at the first step, if it takes the next one at
-        each later step.
-        """
+        """Return the entry of a table that a ``gather`` takes at the first step, if each step takes the next entry."""
         return self.number(node.operands[1]) if node.op == "gather" and not node.operands[1].shape else None
 
 
-def counter(formal: Node, following: Node) -> bool:
-    """Whether what a step hands on is 1 more than what it was given."""
-    if formal.shape or following.op != "add":
+def counter(param: Node, following: Node) -> bool:
+    """True if a step adds 1 to its parameter ``param``."""
+    if param.shape or following.op != "add":
         return False
     one, other = following.operands
-    return (one is formal and _known_int(other) == 1) or (other is formal and _known_int(one) == 1)
+    return (one is param and _known_int(other) == 1) or (other is param and _known_int(one) == 1)
 
 
 def steps_of(table: Tensor, first: Dim, length: Dim) -> Tensor | None:
-    """The entries of a table from ``first`` on, one for each step; None where it is not known that it has them."""
+    """Return the entries of a table from ``first`` on, one for each step; None if it may have fewer."""
     size = table.type.shape[0]
     left = size - length - first
     if first == 0 and isinstance(left, int) and left == 0:

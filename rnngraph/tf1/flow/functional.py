@@ -1,4 +1,4 @@
-"""``tf.scan``, ``tf.map_fn``, ``tf.foldl`` and ``tf.foldr``: a function over the entries of a first axis."""
+"""``tf.scan``, ``tf.map_fn``, ``tf.foldl`` and ``tf.foldr``: functions over the entries of a first axis."""
 
 from __future__ import annotations
 
@@ -9,80 +9,111 @@ from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor
 from ...ir.types import Dim
 from ...support.errors import ArgumentError, DtypeError, StructureError, shown
-from ..core.operations import behind
+from ..core.operations import runs_after_dependencies
 from .loop import Function, Loop, as_value, called, first_axis
 
 
-@behind
+@runs_after_dependencies
 def scan(
-    fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
-    swap_memory: bool = False, infer_shape: bool = True, reverse: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
-    """All that ``fn`` made of what it had made before and of each entry, along a first axis.
+    fn: Function,
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    infer_shape: bool = True,
+    reverse: bool = False,
+    name: str | None = None,
+) -> Any:
+    """Return all results of ``fn`` along a first axis, each computed from the previous result and an entry.
 
-    fn: of (what it gave before, entry), each in its nest. elems: a nest of Tensors [steps, …]. initializer: what is
-    before the first entry; by default the first entry, which then is the first result.
+    Args:
+        fn: Function of (previous result, entry), each in its nest.
+        elems: Nest of Tensors [steps, …].
+        initializer: Result before the first entry. By default the first entry, which is then the first result.
     """
     fold = _Fold("tf.scan", fn, elems, initializer, reverse)
     fold.declare()
-    found = [_with_first(first, rest, reverse) for first, rest in zip(fold.added, fold.every, strict=True)]
-    return pack(fold.structure, found)
+    results = [_with_first(first, rest, reverse) for first, rest in zip(fold.added, fold.every, strict=True)]
+    return pack(fold.structure, results)
 
 
-@behind
+@runs_after_dependencies
 def foldl(
-    fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
-    swap_memory: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
-    """What ``fn`` made of what it had made before and of the last entry; arguments as of ``tf.scan``."""
+    fn: Function,
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+) -> Any:
+    """Return the last result of ``fn``, computed from the previous result and each entry.
+
+    Arguments are ``tf.scan``'s.
+    """
     return _Fold("tf.foldl", fn, elems, initializer, reverse=False).last()
 
 
-@behind
+@runs_after_dependencies
 def foldr(
-    fn: Function, elems: Any, initializer: Any = None, parallel_iterations: int = 10, back_prop: bool = True,
-    swap_memory: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
-    """As ``tf.foldl``, from the last entry to the first."""
+    fn: Function,
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+) -> Any:
+    """Return the result of ``tf.foldl`` over the entries from the last to the first."""
     return _Fold("tf.foldr", fn, elems, initializer, reverse=True).last()
 
 
-@behind
+@runs_after_dependencies
 def map_fn(
-    fn: Function, elems: Any, dtype: Any = None, parallel_iterations: int | None = None, back_prop: bool = True,
-    swap_memory: bool = False, infer_shape: bool = True, name: str | None = None,
-) -> Any:  # fmt: skip
-    """What ``fn`` makes of each entry, along a first axis.
+    fn: Function,
+    elems: Any,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    infer_shape: bool = True,
+    name: str | None = None,
+) -> Any:
+    """Return the results of ``fn`` of each entry, along a first axis.
 
-    fn: of an entry, in the nest of elems. dtype: a nest of the dtypes of what it gives, where that is another nest.
+    Args:
+        fn: Function of an entry, in the nest of ``elems``.
+        dtype: Nest of the dtypes of the results, if it differs from that of ``elems``.
     """
     what = "tf.map_fn"
     sequences = _elements(elems, what)
     length = first_axis(sequences, what)
     loop = Loop(what, "map")
-    given = pack(elems, [loop.element(item) for item in sequences])
+    entries = pack(elems, [loop.element(item) for item in sequences])
     with loop.step():
-        result = called(fn, "fn", given)
-        wanted = flatten(elems if dtype is None else dtype)
+        result = called(fn, "fn", entries)
+        dtypes = flatten(elems if dtype is None else dtype)
         leaves = flatten(result)
-        if len(leaves) != len(wanted):
+        if len(leaves) != len(dtypes):
             raise StructureError(
-                f"{what}: fn gives {len(leaves)} Tensors, and {len(wanted)} are wanted; give dtype= in the nest of "
-                "what fn gives"
+                f"{what}: fn returns {len(leaves)} Tensors, not {len(dtypes)}; pass dtype= in the nest of fn's results"
             )
-        kinds = [None] * len(leaves) if dtype is None else wanted
-        values = [as_value(leaf, kind, f"{what}: what fn gives") for leaf, kind in zip(leaves, kinds, strict=True)]
+        kinds = [None] * len(leaves) if dtype is None else dtypes
+        values = [as_value(leaf, kind, f"{what}: the result of fn") for leaf, kind in zip(leaves, kinds, strict=True)]
     if length == 0:
-        raise ArgumentError(f"{what} runs over no entries, so that fn gives nothing")
+        raise ArgumentError(f"{what} has no entries")
     loop.emits = [value.node for value in values]
     return pack(result, loop.declared(length)[1])
 
 
 class _Fold:
-    """A function of what it gave before and of an entry.
+    """Fold of a function of (previous result, entry).
 
-    added: what stands before the results of steps, where the first entry is what the function begins with. every: the
-    results of all steps. structure: the nest of what the function gives.
+    Attributes:
+        added: Entries before the results of steps, if the first entry is the initial result.
+        every: Results of all steps.
+        structure: Nest of the function's results.
     """
 
     def __init__(self, what: str, fn: Any, elems: Any, initializer: Any, reverse: Any) -> None:
@@ -102,37 +133,37 @@ class _Fold:
         self.every: list[Tensor] = []
 
     def declare(self) -> list[Tensor]:
-        """Final values."""
+        """Declare the loop, and return the final values."""
         if isinstance(self.length, int) and self.length < 0:
-            raise ArgumentError(f"{self.what} runs over no entries; give an initializer")
+            raise ArgumentError(f"{self.what} has no entries; pass an initializer")
         loop = Loop(self.what, self.what.removeprefix("tf."))
-        before = [loop.formal(f"before_{number}", item.type) for number, item in enumerate(self.initial)]
-        given = pack(self.elems, [loop.element(item) for item in self.sequences])
+        before = [loop.param(f"before_{number}", item.type) for number, item in enumerate(self.initial)]
+        entry = pack(self.elems, [loop.element(item) for item in self.sequences])
         with loop.step():
-            result = called(self.fn, "fn", pack(self.structure, before), given)
+            result = called(self.fn, "fn", pack(self.structure, before), entry)
         leaves = flatten(result)
         if len(leaves) != len(before):
             raise StructureError(
-                f"{self.what}: fn gives {len(leaves)} Tensors, and {len(before)} stand before the first entry; it "
-                "gives what it takes first"
+                f"{self.what}: fn returns {len(leaves)} Tensors, but the initial result has {len(before)}; return "
+                "the same nest"
             )
-        for place, (value, formal, first) in enumerate(zip(leaves, before, self.initial, strict=True)):
-            following = loop.following(value, formal, place)
-            loop.carry(formal, following, first)
+        for place, (value, param, first) in enumerate(zip(leaves, before, self.initial, strict=True)):
+            following = loop.following(value, param, place)
+            loop.carry(param, following, first)
             loop.emits.append(following.node)
         finals, self.every = loop.declared(self.length, self.reverse)
         return finals
 
     def last(self) -> Any:
-        """What the function gave last, in its nest."""
+        """Return the function's last result, in its nest."""
         return pack(self.structure, self.declare())
 
 
 def _elements(elems: Any, what: str) -> list[Tensor]:
-    found = [as_value(leaf, None, f"{what}: elems") for leaf in flatten(elems)]
-    if not found:
-        raise DtypeError(f"{what} runs over the entries of Tensors, not of {shown(elems)}")
-    return found
+    tensors = [as_value(leaf, None, f"{what}: elems") for leaf in flatten(elems)]
+    if not tensors:
+        raise DtypeError(f"{what} takes Tensors with a first axis, not {shown(elems)}")
+    return tensors
 
 
 def _with_first(first: Tensor | None, rest: Tensor, reverse: bool) -> Tensor:

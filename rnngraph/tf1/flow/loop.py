@@ -1,4 +1,4 @@
-"""A loop whose step is a function: declared once, and run by a driver as a cell is, with states of any shape."""
+"""Loop whose step is a function: declared once, and run by a driver as a cell is, with states of any shape."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..table.missing import GUIDE
 
 
 class LoopStep(Cell):
-    """The step of a loop that a program gives as functions. It carries nothing as cells do."""
+    """Step of a loop that a program writes as functions. Unlike a cell, it declares no states of its own."""
 
     adds_scope = False
 
@@ -41,9 +41,13 @@ class LoopStep(Cell):
 
 
 class Loop:
-    """One loop in the making. what: names it in errors.
+    """Loop under construction.
 
-    sequences, carried, emits: what its steps read, hand on and give, of which each has a name in the step.
+    Attributes:
+        what: Name of the loop in errors.
+        sequences: Inputs that steps read, one entry each, by parameter of the step.
+        carried: Values that steps hand on, by parameter of the step.
+        emits: Results of the steps.
     """
 
     def __init__(self, what: str, base: str) -> None:
@@ -55,26 +59,26 @@ class Loop:
         self.emits: list[Node] = []
         self._owners: list[Tensor] = []
 
-    def formal(self, label: str, kind: TensorType) -> Tensor:
-        """A name in the step."""
+    def param(self, label: str, kind: TensorType) -> Tensor:
+        """Return a parameter of the step."""
         return TfTensor(make("input", where=self.where, type=kind, label=label, body=True))
 
     def element(self, sequence: Tensor) -> Tensor:
-        """What a step reads of a sequence [steps, …]."""
-        made = self.formal("x", sequence.type.with_shape(sequence.type.shape[1:]))
-        self.sequences.append((made.node, sequence))
-        return made
+        """Return the entry that a step reads of a sequence [steps, …]."""
+        param = self.param("x", sequence.type.with_shape(sequence.type.shape[1:]))
+        self.sequences.append((param.node, sequence))
+        return param
 
-    def carry(self, formal: Tensor, following: Tensor, initial: Tensor) -> None:
-        """Hands a value on from step to step."""
-        self.carried.append(Carry(formal.node, following.node, initial))
+    def carry(self, param: Tensor, following: Tensor, initial: Tensor) -> None:
+        """Carry a value from step to step."""
+        self.carried.append(Carry(param.node, following.node, initial))
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Within it, functions of the program declare a step."""
+        """Enter the step: functions of the program declare it."""
         graph = get_default_graph()
         outer, graph.within = graph.within, self._owners
-        graph.steps.append(Scope(self.trace, "", "", Specs(), ""))  # cells that are called are parts of the step
+        graph.steps.append(Scope(self.trace, "", "", Specs(), ""))  # cells that are called become parts of the step
         try:
             with graph.own_order(), tracing(self.what):
                 yield
@@ -82,29 +86,39 @@ class Loop:
             graph.within = outer
             graph.steps.pop()
 
-    def following(self, value: Any, formal: Tensor, place: Any) -> Tensor:
-        """What a step makes of a value that it hands on, which keeps dtype and shape. place: names it in errors."""
-        found = as_value(value, formal.dtype, f"{self.what}: what its step makes of variable {place}")
-        if found.dtype != formal.dtype or not fits(found, formal):
+    def following(self, value: Any, param: Tensor, place: Any) -> Tensor:
+        """Return the next value of a carried one. It must keep dtype and shape. place: its name in errors."""
+        result = as_value(value, param.dtype, f"{self.what}: the next value of variable {place}")
+        if result.dtype != param.dtype or not fits(result, param):
             raise ShapeError(
-                f"{self.what}: variable {place} is {formal.type} and its step makes {found.type} of it; what a loop "
-                "carries keeps its dtype and its shape"
+                f"{self.what}: variable {place} is {param.type}, but the step returns {result.type}; it "
+                "must keep its dtype and shape"
             )
-        return found
+        return result
 
     def declared(
         self, length: Dim, reverse: bool = False, when: Node | None = None
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Final values of what is carried, and what steps gave, each with a first axis of steps.
+        """Return the final values of carried ones, and the steps' results, each with a first axis of steps.
 
-        when: the name of what is carried that says whether a step runs.
+        when: parameter of the step that tells if it runs.
         """
         self._check()
         output, *others = self.emits or [constant(0.0).node]
         items = drive(
-            LoopStep(self.what), self.trace, self.scope, reverse, (length, 1), self.sequences, None,
-            self.carried, output, when, emits=others, has_rows=False,
-        )  # fmt: skip
+            LoopStep(self.what),
+            self.trace,
+            self.scope,
+            reverse,
+            (length, 1),
+            self.sequences,
+            None,
+            self.carried,
+            output,
+            when,
+            emits=others,
+            has_rows=False,
+        )
         if self._owners:
             get_default_graph().own(items[0] if self.carried else items[-1])
         count = len(self.carried)
@@ -115,38 +129,36 @@ class Loop:
         for node in topological(roots):
             if node.op == "input" and node.get("gradient") is not None and node["serial"] > self.scope.serial:
                 raise GraphError(
-                    f"{self.what}: tf.gradients within a step of a loop is not offered; take gradients of what the "
-                    f"loop gives ({GUIDE})",
+                    f"{self.what}: tf.gradients in a step of a loop is not offered; take gradients of the loop's "
+                    f"results ({GUIDE})",
                     node.where,
                 )
 
 
 def as_value(value: Any, dtype: Any, what: str) -> Tensor:
-    """A Tensor of what a function of the program gave; numbers take ``dtype``, if it is not None."""
+    """Return a Tensor from a result of the program's function. Numbers take ``dtype``, if it is not None."""
     if isinstance(value, Operation):
-        raise DtypeError(
-            f"{what} is the operation {value.full}; loops and branches give Tensors, and run no operations ({GUIDE})"
-        )
+        raise DtypeError(f"{what} is the operation {value.full}; return Tensors from loops and branches ({GUIDE})")
     if isinstance(value, Tensor):
         return value
     if value is None:
-        raise DtypeError(f"{what} is None; a function that is given must return Tensors")
+        raise DtypeError(f"{what} is None; return Tensors from the function")
     return tf_constant(value, None if dtype is None else dtype_name(dtype))
 
 
 def called(function: Any, what: str, *arguments: Any) -> Any:
-    """What a function of the program gives."""
+    """Call a function of the program, and return its result."""
     if not callable(function):
-        raise DtypeError(f"{what} is a function, not {shown(function)}")
+        raise DtypeError(f"{what} must be a function, not {shown(function)}")
     names = [f"argument_{number}" for number in range(1, len(arguments) + 1)]
     return taking(function, what, *names)(*arguments)
 
 
-def branch(function: Any, what: str, taken: Tensor) -> Any:
-    """What a function gives whose value a condition chooses. An operation that it makes runs before nothing."""
+def branch(function: Any, what: str, is_taken: Tensor) -> Any:
+    """Call the function of a branch. Operations that it creates run before nothing."""
     graph = get_default_graph()
     outer = graph.branch
-    everywhere = taken if outer is None else functions.logical_and(outer.taken, taken)
+    everywhere = is_taken if outer is None else functions.logical_and(outer.taken, is_taken)
     graph.branch = Branch(everywhere, len(graph.steps))
     try:
         return called(function, what)
@@ -155,7 +167,7 @@ def branch(function: Any, what: str, taken: Tensor) -> Any:
 
 
 def fits(one: Tensor, other: Tensor) -> bool:
-    """Whether shapes can be one."""
+    """True if two shapes can be equal."""
     if one.rank != other.rank:
         return False
     try:
@@ -167,16 +179,16 @@ def fits(one: Tensor, other: Tensor) -> bool:
 
 
 def substituted(roots: Sequence[Node], new: Mapping[Node, Node]) -> list[Node]:
-    """Nodes with others in place of some that they are made of."""
-    made = dict(new)
-    for node in topological(roots, known=made):
-        made[node] = remake(node, [made[item] for item in node.operands], meet_declared)
-    return [made[root] for root in roots]
+    """Return nodes with some of their operands replaced."""
+    replaced = dict(new)
+    for node in topological(roots, known=replaced):
+        replaced[node] = remake(node, [replaced[item] for item in node.operands], meet_declared)
+    return [replaced[root] for root in roots]
 
 
-def inside_of(roots: Sequence[Node], formals: Sequence[Node]) -> set[Node]:
-    """Nodes that depend on names of a step."""
-    inside = set(formals)
+def inside_of(roots: Sequence[Node], params: Sequence[Node]) -> set[Node]:
+    """Return the nodes that depend on parameters of a step."""
+    inside = set(params)
     for node in topological(roots):
         if any(operand in inside for operand in node.operands):
             inside.add(node)
@@ -184,16 +196,16 @@ def inside_of(roots: Sequence[Node], formals: Sequence[Node]) -> set[Node]:
 
 
 def first_axis(tensors: Sequence[Tensor], what: str) -> Dim:
-    """The size of the first axis, which all have in common."""
+    """Return the common size of the first axes."""
     for item in tensors:
         if not item.rank:
-            raise ShapeError(f"{what} runs over the first axis, and {item!r} has none")
+            raise ShapeError(f"{what} iterates over the first axis, but {item!r} has none")
     length = tensors[0].type.shape[0]
     for item in tensors[1:]:
         try:
             length = meet_declared(length, item.type.shape[0])
         except ValueError:
-            raise ShapeError(f"{what} runs over {length} and {item.type.shape[0]} entries at once") from None
+            raise ShapeError(f"{what} iterates over {length} and {item.type.shape[0]} entries together") from None
     return length
 
 

@@ -1,4 +1,4 @@
-"""``tf.while_loop`` as a driver: of as many steps as its condition counts, or of as many as there may be at most."""
+"""``tf.while_loop`` as a driver, with as many steps as its condition allows, or masked up to a bound."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...declare.tensor import Tensor, build, constant
 from ...ir.graph import Node, topological
 from ...ir.types import Dim, TensorType
 from ...support.errors import DtypeError, NotOfferedError, ShapeError, StructureError
-from ..core.operations import behind
+from ..core.operations import runs_after_dependencies
 from ..core.sizes import anchored, known_size, sizes_in
 from ..table.missing import GUIDE
 from .counting import Counts, counter, steps_of
@@ -21,50 +21,63 @@ from .tensor_array import TensorArray, written
 _WHAT = "tf.while_loop"
 
 
-@behind
+@runs_after_dependencies
 def while_loop(
-    cond: Function, body: Function, loop_vars: Any, shape_invariants: Any = None, parallel_iterations: int = 10,
-    back_prop: bool = True, swap_memory: bool = False, name: str | None = None, maximum_iterations: Any = None,
+    cond: Function,
+    body: Function,
+    loop_vars: Any,
+    shape_invariants: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+    maximum_iterations: Any = None,
     return_same_structure: bool = False,
-) -> Any:  # fmt: skip
-    """Runs ``body`` as long as ``cond`` holds, on what the step before gave.
+) -> Any:
+    """Run ``body`` while ``cond`` holds, and return the final variables.
 
-    cond: of the variables, a scalar bool. body: of the variables, their next values, of the same dtypes and shapes.
-    loop_vars: a nest of Tensors, numbers and ``tf.TensorArray``. maximum_iterations: the most steps there are.
+    The number of steps must follow from ``cond``, as where it compares a counter with an int or a size. Otherwise it
+    needs a bound: ``maximum_iterations``, a part of ``cond``, or an array with one entry a step.
 
-    How many steps there are must follow from ``cond``, as where it compares a number that counts steps with an int or
-    a size; or there must be a bound to it: ``maximum_iterations``, a part of ``cond``, or an array of one entry a step.
+    Args:
+        cond: Function of the variables that returns a scalar bool.
+        body: Function of the variables that returns their next values, of the same dtypes and shapes.
+        loop_vars: Nest of Tensors, numbers and ``tf.TensorArray``.
+        maximum_iterations: Maximum number of steps.
     """
     several = isinstance(loop_vars, list | tuple) and not hasattr(loop_vars, "_fields")
     nest = list(loop_vars) if several else [loop_vars]
     if not nest:
-        raise DtypeError(f"{_WHAT} needs variables that its steps change")
-    found = _While(nest, maximum_iterations).run(cond, body)
+        raise DtypeError(f"{_WHAT} needs loop variables")
+    results = _While(nest, maximum_iterations).run(cond, body)
     if len(nest) == 1 and not (return_same_structure and several):
-        return found[0]
-    return type(loop_vars)(found) if several else found
+        return results[0]
+    return type(loop_vars)(results) if several else results
 
 
 class _While:
-    """One loop. formals: of each leaf of the variables its name in the step."""
+    """One loop. formals: the parameter of the step for each leaf of the variables."""
 
     def __init__(self, nest: list[Any], maximum: Any) -> None:
         self.loop = Loop(_WHAT, "while")
         self.nest, self.leaves = nest, [_leaf(leaf) for leaf in flatten(nest)]
-        self.formals = [self._formal(leaf, number) for number, leaf in enumerate(self.leaves)]
+        self.params = [self._formal(leaf, number) for number, leaf in enumerate(self.leaves)]
         self.most: list[Dim] = [] if maximum is None else [_bound(maximum)]
-        self.sources: list[Any] = [maximum, *(leaf.given for leaf in self.leaves if isinstance(leaf, TensorArray))]
+        self.sources: list[Any] = [
+            maximum,
+            *(leaf.size_argument for leaf in self.leaves if isinstance(leaf, TensorArray)),
+        ]
 
     def _formal(self, leaf: Tensor | TensorArray, number: int) -> Tensor | TensorArray:
         if isinstance(leaf, TensorArray):
             return leaf.within_step()
-        return self.loop.formal(f"variable_{number}", leaf.type)
+        return self.loop.param(f"variable_{number}", leaf.type)
 
     def run(self, cond: Function, body: Function) -> list[Any]:
         with self.loop.step():
-            given = pack(self.nest, self.formals)
-            condition = _condition(called(cond, "cond", *given))
-            results = called(body, "body", *given)
+            arguments = pack(self.nest, self.params)
+            condition = _condition(called(cond, "cond", *arguments))
+            results = called(body, "body", *arguments)
         after = self._results(results)
         tensors = [place for place, leaf in enumerate(self.leaves) if isinstance(leaf, Tensor)]
         nodes = [self._node(place) for place in tensors]
@@ -84,17 +97,17 @@ class _While:
         return self._declared(condition, following, carried, {place: item for place, item in writes.items() if item})
 
     def _pair(self, place: int) -> tuple[Tensor, Tensor]:
-        """A variable within a step, and what it begins with."""
-        formal, initial = self.formals[place], self.leaves[place]
-        assert isinstance(formal, Tensor), "it is no array"
+        """Return a variable within a step, and its initial value."""
+        param, initial = self.params[place], self.leaves[place]
+        assert isinstance(param, Tensor), "it is no array"
         assert isinstance(initial, Tensor), "it is no array"
-        return formal, initial
+        return param, initial
 
     def _array(self, place: int) -> TensorArray:
-        """An array before the loop."""
-        found = self.leaves[place]
-        assert isinstance(found, TensorArray), "it is no Tensor"
-        return found
+        """Return an array from before the loop."""
+        array = self.leaves[place]
+        assert isinstance(array, TensorArray), "it is no Tensor"
+        return array
 
     def _node(self, place: int) -> Node:
         return self._pair(place)[0].node
@@ -103,27 +116,27 @@ class _While:
         return self._pair(place)[1].node
 
     def _results(self, results: Any) -> list[Any]:
-        """What the step makes of each leaf."""
+        """Return the step's next value of each leaf."""
         if len(self.nest) == 1 and not (isinstance(results, list | tuple) and len(results) == 1):
             results = [results]
         nest = list(results) if isinstance(results, list | tuple) else results
         after = flatten(nest)
         if not isinstance(nest, list) or len(nest) != len(self.nest) or len(after) != len(self.leaves):
             raise StructureError(
-                f"{_WHAT}: body returns the next value of each variable in their nest, {len(self.leaves)} in all, not "
-                f"{'nothing' if results is None else len(after)}"
+                f"{_WHAT}: body must return the next value of each variable in their nest, {len(self.leaves)} in all, "
+                f"not {'nothing' if results is None else len(after)}"
             )
-        found: list[Any] = []
-        for place, (formal, value) in enumerate(zip(self.formals, after, strict=True)):
-            if isinstance(formal, TensorArray) != isinstance(value, TensorArray):
-                raise StructureError(f"{_WHAT}: variable {place} is no tf.TensorArray before or after a step")
-            found.append(self.loop.following(value, formal, place) if isinstance(formal, Tensor) else value)
-        return found
+        leaves: list[Any] = []
+        for place, (param, value) in enumerate(zip(self.params, after, strict=True)):
+            if isinstance(param, TensorArray) != isinstance(value, TensorArray):
+                raise StructureError(f"{_WHAT}: variable {place} must be a tf.TensorArray before and after a step")
+            leaves.append(self.loop.following(value, param, place) if isinstance(param, Tensor) else value)
+        return leaves
 
     def _settled(
         self, after: Sequence[Any], tensors: Sequence[int], condition: Node, unchanged: dict[Node, Node]
     ) -> tuple[dict[int, Node], Node]:
-        """Next values and the condition, with what steps leave unchanged as what it is; so are arrays' entries."""
+        """Replace variables and array entries that steps leave unchanged by their initial values."""
         self.entries = {
             place: item.entries.changed for place, item in enumerate(after) if isinstance(item, TensorArray)
         }
@@ -141,23 +154,23 @@ class _While:
         return following, next(new)
 
     def _write(self, place: int, array: TensorArray) -> tuple[Dim, Node] | None:
-        """(entry at the first step, value) of what each step writes to an array; None where it writes nothing."""
-        formal, before = self.formals[place], self._array(place)
-        assert isinstance(formal, TensorArray), "arrays stay arrays"
+        """Return (index at the first step, value) of the step's writes to an array; None if it writes nothing."""
+        param, before = self.params[place], self._array(place)
+        assert isinstance(param, TensorArray), "arrays stay arrays"
         changed = self.entries[place]
-        if array.origin is not formal or (not changed and array.entries.array is not before.entries.array):
-            raise StructureError(f"{_WHAT}: variable {place} is to be what the array that the step was given wrote")
+        if array.origin is not param or (not changed and array.entries.array is not before.entries.array):
+            raise StructureError(f"{_WHAT}: variable {place} must be the array of the step after its writes")
         if not changed:
             return None
         number = self.counts.number(changed[0][0].node)
         if len(changed) > 1 or number is None:
             raise NotOfferedError(
-                f"{_WHAT}: a step writes entries of an array that don't follow from the step's number; write one entry "
-                f"a step, by a number that the loop counts up by 1 ({GUIDE})"
+                f"{_WHAT}: a step writes to an index that is not a counter; write one entry a step, at an "
+                f"index that increases by 1 ({GUIDE})"
             )
-        if formal.was_read:
+        if param.was_read:
             raise NotOfferedError(
-                f"{_WHAT}: steps read an array that they write; carry what the next steps read as a variable ({GUIDE})"
+                f"{_WHAT}: steps read an array that they write; carry what later steps read as a variable ({GUIDE})"
             )
         return number, changed[0][1].node
 
@@ -183,61 +196,61 @@ class _While:
         length = known[0] if known else entries
         if length is None:
             raise NotOfferedError(
-                f"{_WHAT}: how many steps it has depends on values; give maximum_iterations, the most that there may "
-                f"be, or compare a number that the loop counts up by 1 with one that is known before it ({GUIDE})"
+                f"{_WHAT}: its number of steps depends on the data; set maximum_iterations to an upper bound, "
+                f"or compare a counter with a number that is known before the loop ({GUIDE})"
             )
         if isinstance(length, int) and length <= 0:
             return pack(self.nest, self.leaves)
         roots = self._by_number(roots, length)
         for place in carried:
-            formal, initial = self._pair(place)
-            loop.carry(formal, Tensor(roots.pop(0)), initial)
+            param, initial = self._pair(place)
+            loop.carry(param, Tensor(roots.pop(0)), initial)
         loop.emits = [roots.pop(0) for _ in writes]
         when = self._while_it_holds(condition, following) if stops else None
         finals, emitted = loop.declared(length, when=when)
-        taken = finals[-1] if stops and counts.first else None
-        found: list[Any] = list(self.leaves)
+        steps = finals[-1] if stops and counts.first else None
+        results: list[Any] = list(self.leaves)
         for place, value in zip(carried, finals, strict=False):
-            found[place] = value
+            results[place] = value
         for node, begins in counts.first.items():
-            place = [leaf.node if isinstance(leaf, Tensor) else None for leaf in self.formals].index(node)
-            found[place] = self._last(begins, length, taken, node.dtype, finals + emitted)
+            place = [leaf.node if isinstance(leaf, Tensor) else None for leaf in self.params].index(node)
+            results[place] = self._last(begins, length, steps, node.dtype, finals + emitted)
         for (place, (begins, _)), values in zip(writes.items(), emitted, strict=True):
             before = self._array(place)
             if stops and before.grows:
                 raise NotOfferedError(
-                    f"{_WHAT}: how many entries an array has that grows is known at run time only; give it a size, the "
-                    f"most that there are, and no dynamic_size ({GUIDE})"
+                    f"{_WHAT}: the size of a growing array depends on the data; set size= to an upper bound, "
+                    f"without dynamic_size ({GUIDE})"
                 )
-            found[place] = written(before, begins, anchored(values, sources))
-        return pack(self.nest, [anchored(item, sources) if isinstance(item, Tensor) else item for item in found])
+            results[place] = written(before, begins, anchored(values, sources))
+        return pack(self.nest, [anchored(item, sources) if isinstance(item, Tensor) else item for item in results])
 
     def _while_it_holds(self, condition: Node, following: dict[int, Node]) -> Node:
-        """The name of whether a step runs: at first by what the variables begin with, then by their next values."""
+        """Return the parameter that tells if a step runs, computed from the initial values, then from the next ones."""
         loop, counts = self.loop, self.counts
-        taken = loop.formal("taken", TensorType("int64", ()))
+        is_running = loop.param("taken", TensorType("int64", ()))
         after = {self._node(place): node for place, node in following.items()}
         for node in counts.first:
             after[node] = (Tensor(node) + 1).node
         before = {self._node(place): self._initial(place) for place in following}
-        runs = loop.formal("runs", TensorType("bool", ()))
+        runs = loop.param("runs", TensorType("bool", ()))
         (at_first,), (then,) = substituted([condition], before), substituted([condition], after)
         (then,) = substituted([then], self.named)
         loop.carry(runs, Tensor(then), Tensor(at_first))
         if counts.first:
-            loop.carry(taken, taken + 1, constant(0))
+            loop.carry(is_running, is_running + 1, constant(0))
         return runs.node
 
-    def _last(self, begins: Dim, length: Dim, taken: Tensor | None, dtype: str, items: Sequence[Tensor]) -> Tensor:
-        """What counts steps, after the last one."""
-        if taken is not None:
-            return functions.cast(taken + functions.dimension(begins, "int64"), dtype)
+    def _last(self, begins: Dim, length: Dim, steps: Tensor | None, dtype: str, items: Sequence[Tensor]) -> Tensor:
+        """Return a counter's value after the last step."""
+        if steps is not None:
+            return functions.cast(steps + functions.dimension(begins, "int64"), dtype)
         return functions.dimension(begins + length, dtype)
 
     def _by_number(self, roots: list[Node], length: Dim) -> list[Node]:
-        """Values of a step, in which numbers that count steps, and what is chosen by them, are sequences."""
+        """Return values of a step, with counters and look-ups by them as sequences."""
         loop, counts = self.loop, self.counts
-        names = [formal.node for formal in self.formals if isinstance(formal, Tensor)]
+        names = [param.node for param in self.params if isinstance(param, Tensor)]
         inside = inside_of(roots, names)
         self.named: dict[Node, Node] = {}
         for node in topological(roots):
@@ -252,7 +265,7 @@ class _While:
         return substituted(roots, self.named)
 
     def _by_entries(self, roots: Sequence[Node], writes: dict[int, tuple[Dim, Node]]) -> Dim | None:
-        """The most steps that there may be where steps read or write an entry each, else None."""
+        """Return the maximum number of steps if each step reads or writes an entry of its own; else None."""
         for place, (begins, _) in writes.items():
             array = self.leaves[place]
             if isinstance(array, TensorArray) and not array.grows:
@@ -274,15 +287,15 @@ def _leaf(leaf: Any) -> Tensor | TensorArray:
 
 
 def _condition(value: Any) -> Node:
-    found = as_value(value, None, f"{_WHAT}: what cond gives")
-    if found.dtype != "bool" or any(size != 1 for size in found.shape):
-        raise DtypeError(f"{_WHAT}: cond gives one bool, not {found!r}")
-    return found.node if not found.rank else functions.reshape(found, ()).node
+    condition = as_value(value, None, f"{_WHAT}: the result of cond")
+    if condition.dtype != "bool" or any(size != 1 for size in condition.shape):
+        raise DtypeError(f"{_WHAT}: cond must return a single bool, not {condition!r}")
+    return condition.node if not condition.rank else functions.reshape(condition, ()).node
 
 
 def _bound(maximum: Any) -> Dim:
-    found = sizes_in(maximum)
-    if len(found) != 1 or found[0] is None:
-        raise ShapeError(f"{_WHAT}: maximum_iterations is an int or a size, not {maximum!r}")
-    size: Dim = found[0]
+    bounds = sizes_in(maximum)
+    if len(bounds) != 1 or bounds[0] is None:
+        raise ShapeError(f"{_WHAT}: maximum_iterations must be an int or a size, not {maximum!r}")
+    size: Dim = bounds[0]
     return size

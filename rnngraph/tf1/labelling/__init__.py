@@ -1,4 +1,5 @@
-"""Labels of sequences: ``crf`` is ``tf.contrib.crf``, ``ctc`` the loss and the decoder of labels that are shorter than
-their inputs, and ``sparse`` the sparse Tensors in which these are fed and fetched. ``sampled`` are losses
-over some of many classes.
+"""Labels of sequences.
+
+``crf`` is ``tf.contrib.crf``. ``ctc`` has the loss and the decoder for labels that are shorter than their inputs, and
+``sparse`` the sparse Tensors in which labels are fed and fetched. ``sampled`` has losses over a sample of many classes.
 """

@@ -1,6 +1,6 @@
 """Linear-chain conditional random fields: ``tf.contrib.crf`` (Lafferty et al. 2001).
 
-Sums and maxima over all paths are recurrences over time, so they are cells like any other, with their gradients.
+Sums and maxima over all paths are recurrences over time, declared as cells with their gradients.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from ..core.variables import get_variable
 def crf_log_likelihood(
     inputs: Tensor, tag_indices: Tensor, sequence_lengths: Any, transition_params: Any = None
 ) -> tuple[Tensor, Tensor]:
-    """(log of the probability of each row's tags [batch], transitions).
+    """Return (log-likelihood of each row's tags [batch], transition scores).
 
-    inputs: scores of tags [batch, time, tags]. tag_indices: int [batch, time]. transition_params: scores of a tag after
-    another [tags, tags]; None makes the variable ``transitions``.
+    Args:
+        inputs: Scores of tags [batch, time, tags].
+        tag_indices: int [batch, time].
+        transition_params: Scores [tags, tags] from each tag to the next. None creates the variable ``transitions``.
     """
     inputs = _scores(inputs)
     if transition_params is None:
@@ -41,17 +43,15 @@ def crf_log_likelihood(
 
 
 @operation
-def crf_sequence_score(
-    inputs: Tensor, tag_indices: Tensor, sequence_lengths: Any, transition_params: Any
-) -> Tensor:  # fmt: skip
-    """The score of each row's tags [batch], which is not normalized."""
+def crf_sequence_score(inputs: Tensor, tag_indices: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
+    """Return the unnormalized score of each row's tags [batch]."""
     unary = crf_unary_score(tag_indices, sequence_lengths, inputs)
     return unary + crf_binary_score(tag_indices, sequence_lengths, transition_params)
 
 
 @operation
 def crf_unary_score(tag_indices: Tensor, sequence_lengths: Any, inputs: Tensor) -> Tensor:
-    """The sum of each row's scores of its tags [batch]."""
+    """Return the sum of each row's unary scores of its tags [batch]."""
     inputs = _scores(inputs)
     tags, real = _tags(tag_indices, sequence_lengths)
     hit = build("equal", functions.expand_dims(tags, -1), build("iota", size=inputs.width), within="tag_indices")
@@ -61,19 +61,19 @@ def crf_unary_score(tag_indices: Tensor, sequence_lengths: Any, inputs: Tensor) 
 
 @operation
 def crf_binary_score(tag_indices: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
-    """The sum of each row's transitions [batch]."""
+    """Return the sum of each row's transition scores [batch]."""
     table = _transitions(transition_params, None)
     tags, real = _tags(tag_indices, sequence_lengths)
     if tags.type.shape[1] == 1:
         return build("broadcast", as_tensor(np.zeros((), table.dtype)), shape=tags.type.shape[:1])
     pairs = tags[:, :-1] * table.width + tags[:, 1:]
-    found = functions.gather(functions.reshape(table, (table.width * table.width, 1)), pairs)
-    return functions.reduce_sum(functions.where(real[:, 1:], functions.squeeze(found, 2), 0.0), 1)
+    scores = functions.gather(functions.reshape(table, (table.width * table.width, 1)), pairs)
+    return functions.reduce_sum(functions.where(real[:, 1:], functions.squeeze(scores, 2), 0.0), 1)
 
 
 @operation
 def crf_log_norm(inputs: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
-    """log of the sum of exp(score) over all tags of each row [batch]; 0 of a row of length 0."""
+    """Return log of the sum of exp(score) over all tag sequences of each row [batch]; 0 of a row of length 0."""
     inputs = _scores(inputs)
     cell = _Paths(_transitions(transition_params, inputs))
     _, last = _over(cell, inputs, sequence_lengths)
@@ -82,9 +82,9 @@ def crf_log_norm(inputs: Tensor, sequence_lengths: Any, transition_params: Any) 
 
 @operation
 def crf_decode(potentials: Tensor, transition_params: Any, sequence_length: Any) -> tuple[Tensor, Tensor]:
-    """(the best tags, int32 [batch, time], 0 past a row's end; their scores [batch]).
+    """Return (the best tags, int32 [batch, time], 0 past a row's end; their scores [batch]) (Viterbi 1967).
 
-    potentials: scores of tags [batch, time, tags] (Viterbi 1967).
+    potentials: scores of tags [batch, time, tags].
     """
     inputs = _scores(potentials)
     table = _transitions(transition_params, inputs)
@@ -100,19 +100,22 @@ def crf_decode(potentials: Tensor, transition_params: Any, sequence_length: Any)
 
 
 def _one_more(x: Tensor) -> Tensor:
-    """[batch, time] with a step of zeros behind."""
+    """Append a step of zeros to [batch, time]."""
     zero = build("broadcast", as_tensor(np.zeros((), x.dtype)), shape=(x.type.shape[0], 1))
     return functions.concat([x, zero], 1)
 
 
 @api
 def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
-    """(the best tags, their score) of one row, in NumPy. score: [time, tags]; transition_params: [tags, tags]."""
+    """Return (the best tags, their score) of one row, in NumPy.
+
+    score: [time, tags]. transition_params: [tags, tags].
+    """
     score, table = (array_of(item, "viterbi_decode takes arrays") for item in (score, transition_params))
     if score.ndim != 2 or not len(score) or table.shape != (score.shape[1], score.shape[1]):
         raise ShapeError(
             f"viterbi_decode takes scores [time, tags] and transitions [tags, tags], not {score.shape} and "
-            f"{table.shape}; give it what session.run gives, one row at a time"
+            f"{table.shape}; pass the results of session.run, one row at a time"
         )
     trellis, sources = score[0], []
     for row in score[1:]:
@@ -129,7 +132,7 @@ def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
 
 
 class _Paths(Cell):
-    """log of the sum over all paths to each tag: alpha'_j = x_j + log sum_i exp(alpha_i + transitions_ij)."""
+    """Cell: log of the sum over all paths to each tag, alpha'_j = x_j + log sum_i exp(alpha_i + transitions_ij)."""
 
     def __init__(self, transitions: Tensor) -> None:
         self.transitions, self.tags = transitions, transitions.width
@@ -144,7 +147,7 @@ class _Paths(Cell):
 
 
 class _Best(_Paths):
-    """The best path to each tag; the output is the tag that it comes from."""
+    """Cell: score of the best path to each tag. The output is the previous tag on that path."""
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         paths = functions.expand_dims(state["alpha"], 2) + self.transitions
@@ -153,7 +156,7 @@ class _Best(_Paths):
 
 
 class _Back(Cell):
-    """From a tag to the one before it. x: where each tag's best path comes from."""
+    """Cell: step from a tag to the previous one. x: the previous tag on each tag's best path."""
 
     def __init__(self, tags: int) -> None:
         self.tags = tags
@@ -169,7 +172,7 @@ class _Back(Cell):
 
 
 def _over(cell: Cell, inputs: Tensor, lengths: Any) -> tuple[Tensor | None, Tensor]:
-    """(outputs from the second step on, final state) of a cell that begins with the first step's scores."""
+    """Run a cell whose initial state is the first step's scores. Returns (outputs of the other steps, final state)."""
     if inputs.type.shape[1] == 1:
         return None, inputs[:, 0]
     return _run(cell, inputs[:, 1:], functions.maximum(_lengths(lengths) - 1, 0), inputs[:, 0])
@@ -185,34 +188,34 @@ def _run(cell: Cell, inputs: Tensor, lengths: Tensor, initial: Tensor, reverse: 
 
 
 def _scores(inputs: Any) -> Tensor:
-    found = as_tensor(inputs)
-    if found.rank != 3 or found.dtype not in FLOATS or not isinstance(found.type.shape[2], int):
-        raise ShapeError(f"scores of tags are a float Tensor [batch, time, tags] of a fixed width, not {found!r}")
-    return found
+    scores = as_tensor(inputs)
+    if scores.rank != 3 or scores.dtype not in FLOATS or not isinstance(scores.type.shape[2], int):
+        raise ShapeError(f"scores of tags must be a float Tensor [batch, time, tags] of fixed width, not {scores!r}")
+    return scores
 
 
-def _transitions(given: Any, inputs: Tensor | None) -> Tensor:
-    table = as_tensor(given)
+def _transitions(matrix: Any, inputs: Tensor | None) -> Tensor:
+    table = as_tensor(matrix)
     tags = table.type.shape[-1] if inputs is None else inputs.width
     if table.type.shape != (tags, tags):
-        raise ShapeError(f"transitions between {tags} tags are a Tensor [{tags}, {tags}], not {table!r}")
+        raise ShapeError(f"transitions between {tags} tags must be a Tensor [{tags}, {tags}], not {table!r}")
     if inputs is not None and table.dtype != inputs.dtype:
         raise DtypeError(f"transitions are {table.dtype} and scores {inputs.dtype}; convert one with tf.cast")
     return table
 
 
-def _tags(given: Any, lengths: Any) -> tuple[Tensor, Tensor]:
-    """Tags as int64, 0 past a row's end, and which steps are real."""
-    tags = as_tensor(given)
+def _tags(ids: Any, lengths: Any) -> tuple[Tensor, Tensor]:
+    """Return (tags as int64, 0 past a row's end; mask of real steps)."""
+    tags = as_tensor(ids)
     if tags.rank != 2 or tags.dtype not in INTEGERS:
-        raise DtypeError(f"tag_indices are an int Tensor [batch, time], not {shown(tags)}")
+        raise DtypeError(f"tag_indices must be an int Tensor [batch, time], not {shown(tags)}")
     tags = functions.cast(tags, "int64")
     real = real_steps(tags, _lengths(lengths))
     return functions.where(real, tags, 0), real
 
 
-def _lengths(given: Any) -> Tensor:
-    lengths = as_tensor(given)
+def _lengths(value: Any) -> Tensor:
+    lengths = as_tensor(value)
     if lengths.rank != 1 or lengths.dtype not in INTEGERS:
-        raise DtypeError(f"sequence_lengths are an int Tensor [batch], not {shown(lengths)}")
+        raise DtypeError(f"sequence_lengths must be an int Tensor [batch], not {shown(lengths)}")
     return functions.cast(lengths, "int64")

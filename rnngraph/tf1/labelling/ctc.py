@@ -1,7 +1,6 @@
-"""Connectionist temporal classification under TensorFlow 1.x's names: ``tf.nn.ctc_loss`` and ``ctc_greedy_decoder``
-(Graves et al. 2006), and ``tf.edit_distance``.
+"""Connectionist temporal classification (Graves et al. 2006): ``tf.nn.ctc_loss``, ``ctc_greedy_decoder``.
 
-The sum over all alignments is a loop over time, as long as its input, whose state is as wide as the longest label is.
+Also ``tf.edit_distance``. The sum over all alignments is a loop over time, whose state is as wide as the longest label.
 """
 
 from __future__ import annotations
@@ -18,38 +17,53 @@ from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..core.names import refuse
 from ..core.operations import operation
 from ..flow.loop import Loop
-from .sparse import Sparse, Taken, check_sparse
+from .sparse import MaskedSparse, Sparse, check_sparse
 
 
 @operation
 def ctc_loss(
-    labels: Any, inputs: Any = None, sequence_length: Any = None, preprocess_collapse_repeated: bool = False,
-    ctc_merge_repeated: bool = True, ignore_longer_outputs_than_inputs: bool = False, time_major: bool = True,
+    labels: Any,
+    inputs: Any = None,
+    sequence_length: Any = None,
+    preprocess_collapse_repeated: bool = False,
+    ctc_merge_repeated: bool = True,
+    ignore_longer_outputs_than_inputs: bool = False,
+    time_major: bool = True,
     logits: Any = None,
-) -> Tensor:  # fmt: skip
-    """-log of the probability of each row's labels over all alignments [batch]; the last class is the blank.
+) -> Tensor:
+    """Return the negative log-likelihood of each row's labels, over all alignments [batch]. The last class is the
+    blank.
 
-    labels: a sparse int Tensor [batch, longest], such as a ``tf.sparse_placeholder``. inputs: logits [time, batch,
-    classes], or [batch, time, classes]. sequence_length: int [batch]. Labels that don't fit into their row's time have
-    an infinite loss, and 0 with ``ignore_longer_outputs_than_inputs``; neither has a gradient.
+    Labels that don't fit into their row's time have an infinite loss, or 0 with ``ignore_longer_outputs_than_inputs``.
+    Neither has a gradient.
+
+    Args:
+        labels: Sparse int Tensor [batch, longest], such as a ``tf.sparse_placeholder``.
+        inputs: Logits [time, batch, classes], or [batch, time, classes] with ``time_major=False``.
+        sequence_length: int [batch].
     """
     refuse(
-        "tf.nn.ctc_loss", "drop repeated labels before they are fed",
+        "tf.nn.ctc_loss",
+        "drop repeated labels before they are fed",
         preprocess_collapse_repeated=preprocess_collapse_repeated or None,
-    )  # fmt: skip
+    )
     refuse("tf.nn.ctc_loss", "repeated classes are one label", ctc_merge_repeated=None if ctc_merge_repeated else False)
     logits = _time_major(inputs if logits is None else logits, time_major)
-    given, counts = check_sparse(labels, "tf.nn.ctc_loss").packed()
-    total = _alignments(given, counts, log_softmax(logits), _lengths(sequence_length))
+    packed, counts = check_sparse(labels, "tf.nn.ctc_loss").packed()
+    total = _alignments(packed, counts, log_softmax(logits), _lengths(sequence_length))
     fits = total > NEVER / 2
     return functions.where(fits, -total, 0.0 if ignore_longer_outputs_than_inputs else float("inf"))
 
 
 def _alignments(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
-    """log of the sum over all alignments [batch]. labels: int [batch, longest]; scores: [time, batch, classes].
+    """Return log of the sum over all alignments [batch].
 
-    What is carried are the ways to each blank [batch, longest + 1], before, between and behind labels, and to each
-    label [batch, longest] (Graves et al. 2006, eq. 6).
+    The state has the forward variables of each blank [batch, longest + 1], before, between and after labels, and of
+    each label [batch, longest] (Graves et al. 2006, eq. 6).
+
+    Args:
+        labels: int [batch, longest].
+        scores: [time, batch, classes].
     """
     steps, rows, classes = scores.type.shape
     longest, kind = labels.type.shape[1], scores.dtype
@@ -62,7 +76,7 @@ def _alignments(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor)
     score, at = loop.element(scores), loop.element(build("iota", size=steps))
     first = functions.concat([_filled(0.0, (rows, 1), kind), _filled(NEVER, (rows, longest), kind)], 1)
     begin = first, _filled(NEVER, (rows, longest), kind)
-    blanks, marks = (loop.formal(name, item.type) for name, item in zip(("blanks", "labels"), begin, strict=True))
+    blanks, marks = (loop.param(name, item.type) for name, item in zip(("blanks", "labels"), begin, strict=True))
     with loop.step():
         before = functions.concat([never, marks], 1)  # the label before each blank
         label = functions.reduce_sum(functions.where(hit, functions.expand_dims(score, 1), 0.0), 2)
@@ -73,8 +87,8 @@ def _alignments(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor)
             functions.maximum(_log_of_sum([marks, blanks[:, :-1], skips]) + label, NEVER),
         )
         after = functions.where(real, after[0], blanks), functions.where(real, after[1], marks)
-    for formal, following, initial in zip((blanks, marks), after, begin, strict=True):
-        loop.carry(formal, following, initial)
+    for param, following, initial in zip((blanks, marks), after, begin, strict=True):
+        loop.carry(param, following, initial)
     (blanks, marks), _ = loop.declared(steps)
     count = functions.expand_dims(counts, 1)
     ends = [
@@ -85,7 +99,7 @@ def _alignments(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor)
 
 
 def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
-    """log of the sum of exp, the largest taken out; its own derivative cancels."""
+    """Return log of the sum of exp, computed relative to the largest, whose own derivative cancels."""
     largest = logarithms[0]
     for item in logarithms[1:]:
         largest = functions.maximum(largest, item)
@@ -99,52 +113,54 @@ def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
 @operation
 def ctc_greedy_decoder(
     inputs: Tensor, sequence_length: Any, merge_repeated: bool = True
-) -> tuple[list[Sparse], Tensor]:  # fmt: skip
-    """([the likeliest class of each step, without blanks and repeats], minus the sum of its logits [batch, 1]).
+) -> tuple[list[Sparse], Tensor]:
+    """Return ([best class of each step, without blanks and repeats], negative sum of their logits [batch, 1]).
 
-    inputs: logits [time, batch, classes], of which the last class is the blank.
+    inputs: logits [time, batch, classes]. The last class is the blank.
     """
     logits, lengths = _time_major(inputs, True), _lengths(sequence_length)
     rows = functions.transpose(logits, (1, 0, 2))
     best = functions.argmax(rows, 2)
     largest = functions.reduce_max(rows, 2)
     real = real_steps(largest, lengths)
-    taken = functions.logical_and(real, functions.not_equal(best, logits.width - 1))
+    is_kept = functions.logical_and(real, functions.not_equal(best, logits.width - 1))
     if merge_repeated and best.type.shape[1] != 1:
         repeated = functions.equal(best[:, 1:], best[:, :-1])
         first = _filled(False, (best.type.shape[0], 1), "bool")
-        taken = functions.logical_and(taken, functions.logical_not(functions.concat([first, repeated], 1)))
+        is_kept = functions.logical_and(is_kept, functions.logical_not(functions.concat([first, repeated], 1)))
     score = -functions.reduce_sum(functions.where(real, largest, 0.0), 1, keepdims=True)
-    return [Taken(best, taken)], score
+    return [MaskedSparse(best, is_kept)], score
 
 
 @operation
 def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str | None = None) -> Tensor:
-    """Insertions, deletions and substitutions between rows of sparse Tensors [batch], divided by the truth's length
-    unless ``normalize=False`` (Levenshtein 1966).
+    """Return the edit distance of rows of sparse Tensors [batch] (Levenshtein 1966).
+
+    The distance counts insertions, deletions and substitutions. It is divided by the truth's length unless
+    ``normalize=False``.
     """
     what = "tf.edit_distance"
-    ids, taken = check_sparse(hypothesis, what).steps()
+    ids, real = check_sparse(hypothesis, what).steps()
     labels, counts = check_sparse(truth, what).packed()
     rows, longest = labels.type.shape
     places = functions.cast(build("iota", size=longest + 1), "float32")
-    behind = functions.expand_dims(places, 0) - functions.expand_dims(places, 1)  # from place k to place j
-    insertions = functions.where(behind < 0.0, float("inf"), behind)
+    offsets = functions.expand_dims(places, 0) - functions.expand_dims(places, 1)  # from place k to place j
+    insertions = functions.where(offsets < 0.0, float("inf"), offsets)
     loop = Loop(what, "edit_distance")
-    one, used = (loop.element(functions.transpose(item)) for item in (functions.cast(ids, "int64"), taken))
+    one, used = (loop.element(functions.transpose(item)) for item in (functions.cast(ids, "int64"), real))
     begin = build("broadcast", places, shape=(rows, longest + 1))
-    distance = loop.formal("distance", begin.type)
+    distance = loop.param("distance", begin.type)
     with loop.step():
         other = functions.not_equal(functions.cast(labels, "int64"), functions.expand_dims(one, 1))
         substituted = distance[:, :-1] + functions.cast(other, "float32")
-        least = functions.concat([distance[:, :1] + 1.0, functions.minimum(distance[:, 1:] + 1.0, substituted)], 1)
-        after = functions.reduce_min(functions.expand_dims(least, 2) + insertions, 1)
+        smallest = functions.concat([distance[:, :1] + 1.0, functions.minimum(distance[:, 1:] + 1.0, substituted)], 1)
+        after = functions.reduce_min(functions.expand_dims(smallest, 2) + insertions, 1)
         after = functions.where(functions.expand_dims(used, 1), after, distance)
     loop.carry(distance, after, begin)
     (last,), _ = loop.declared(ids.type.shape[1])
     end = functions.equal(build("iota", size=longest + 1), functions.expand_dims(counts, 1))
-    found = functions.reduce_sum(functions.where(end, last, 0.0), 1)
-    return found / functions.cast(counts, "float32") if normalize else found
+    distances = functions.reduce_sum(functions.where(end, last, 0.0), 1)
+    return distances / functions.cast(counts, "float32") if normalize else distances
 
 
 def _filled(value: Any, shape: tuple[Any, ...], dtype: str) -> Tensor:
@@ -154,14 +170,14 @@ def _filled(value: Any, shape: tuple[Any, ...], dtype: str) -> Tensor:
 def _time_major(inputs: Any, time_major: bool) -> Tensor:
     logits = as_tensor(inputs)
     if logits.rank != 3 or logits.dtype not in FLOATS or not isinstance(logits.type.shape[2], int):
-        raise ShapeError(f"logits are a float Tensor of three axes with a fixed number of classes, not {logits!r}")
+        raise ShapeError(f"logits must be a float Tensor of rank 3 with a fixed number of classes, not {logits!r}")
     if logits.width < 2:
-        raise ArgumentError("logits have two classes or more, the last of which is the blank")
+        raise ArgumentError("logits need two classes or more, the last of which is the blank")
     return logits if time_major else functions.transpose(logits, (1, 0, 2))
 
 
-def _lengths(given: Any) -> Tensor:
-    lengths = as_tensor(given)
+def _lengths(value: Any) -> Tensor:
+    lengths = as_tensor(value)
     if lengths.rank != 1 or lengths.dtype not in INTEGERS:
-        raise DtypeError(f"sequence_length is an int Tensor [batch], not {shown(given)}")
+        raise DtypeError(f"sequence_length must be an int Tensor [batch], not {shown(value)}")
     return functions.cast(lengths, "int64")

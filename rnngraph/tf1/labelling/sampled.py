@@ -1,6 +1,6 @@
-"""Losses over some classes, drawn anew in each run: ``tf.nn.nce_loss`` and ``tf.nn.sampled_softmax_loss``.
+"""Losses over a sample of the classes, drawn anew in each run: ``tf.nn.nce_loss`` and ``sampled_softmax_loss``.
 
-Classes are drawn as TensorFlow draws them where nothing else is said, without repetition and small numbers more often.
+By default classes are drawn as in TensorFlow: log-uniformly, without repetition.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ..core.operations import operation
 from ..ops.losses import sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits
 from ..ops.random import drawn_together
 
-LEAST = -1e30
-"""The logit of a drawn class that is the label itself."""
+MASKED_LOGIT = -1e30
+"""Logit of a drawn class that is the label itself."""
 
 
 @dataclass(frozen=True)
 class LogUniform:
-    """So many of the classes, each once, class c with a probability in proportion to log((c + 2) / (c + 1)).
+    """Log-uniform sampler of distinct classes. P(c) is proportional to log((c + 2) / (c + 1)).
 
-    tries: gives how many were drawn until there were so many others, in place of the classes.
+    tries: True if the result is the number of draws until enough distinct classes were drawn, in place of the classes.
     """
 
     count: int
@@ -37,29 +37,36 @@ class LogUniform:
     tries: bool
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-        found: dict[int, None] = {}
+        distinct: dict[int, None] = {}
         number = 0
-        while len(found) < self.count:
+        while len(distinct) < self.count:
             drawn = np.exp(generator.random(self.count) * math.log(self.classes + 1.0)).astype(np.int64) - 1
             for one in np.minimum(drawn, self.classes - 1):
                 number += 1
-                found[int(one)] = None
-                if len(found) == self.count:
+                distinct[int(one)] = None
+                if len(distinct) == self.count:
                     break
-        return np.asarray(number if self.tries else list(found))
+        return np.asarray(number if self.tries else list(distinct))
 
 
 @operation
 def log_uniform_candidate_sampler(
-    true_classes: Any, num_true: int, num_sampled: int, unique: bool, range_max: int, seed: Any = None,
+    true_classes: Any,
+    num_true: int,
+    num_sampled: int,
+    unique: bool,
+    range_max: int,
+    seed: Any = None,
     name: str | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """(classes drawn [num_sampled], how often each label [batch, num_true] is expected among them, and they)."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (classes drawn [num_sampled], expected counts of the labels [batch, num_true], expected counts of the
+    classes).
+    """
     if not unique:
-        raise ArgumentError("tf.nn.log_uniform_candidate_sampler draws each class once; give it unique=True")
+        raise ArgumentError("tf.nn.log_uniform_candidate_sampler draws without repetition only; pass unique=True")
     count, classes = whole_number(num_sampled, "num_sampled", 1), whole_number(range_max, "range_max", 1)
     if count > classes:
-        raise ArgumentError(f"{count} classes can't be drawn of {classes}, each once")
+        raise ArgumentError(f"{count} distinct classes can't be drawn from {classes}")
     parts = [(LogUniform(count, classes, False), (count,), "int64"), (LogUniform(count, classes, True), (), "float32")]
     sampled, tries = drawn_together("candidates", parts, seed)
 
@@ -72,15 +79,22 @@ def log_uniform_candidate_sampler(
 
 
 def _logits(
-    what: str, weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: Any, num_classes: Any, num_true: Any,
+    what: str,
+    weights: Any,
+    biases: Any,
+    labels: Any,
+    inputs: Any,
+    num_sampled: Any,
+    num_classes: Any,
+    num_true: Any,
     sampled_values: Sequence[Any] | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """(logits of labels [batch, num_true], of classes drawn [batch, num_sampled], the labels, these classes)."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return (logits of labels [batch, num_true], of drawn classes [batch, num_sampled], labels, drawn classes)."""
     table, bias, inputs, labels = _one(what, weights), _one(what, biases), as_tensor(inputs), as_tensor(labels)
     if labels.rank != 2 or inputs.rank != 2:
         raise ShapeError(f"{what} takes labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
-    found = sampled_values or log_uniform_candidate_sampler(labels, num_true, num_sampled, True, num_classes)
-    sampled, expected_labels, expected_sampled = found
+    drawn = sampled_values or log_uniform_candidate_sampler(labels, num_true, num_sampled, True, num_classes)
+    sampled, expected_labels, expected_sampled = drawn
     true = functions.reduce_sum(functions.expand_dims(inputs, 1) * functions.gather(table, labels), 2)
     true = true + functions.gather(bias, labels)
     others = functions.matmul(inputs, functions.transpose(functions.gather(table, sampled), (1, 0)))
@@ -91,26 +105,38 @@ def _logits(
 
 def _one(what: str, table: Any) -> Tensor:
     if isinstance(table, list | tuple) and len(table) > 1:
-        raise ArgumentError(f"{what} takes one table; join the parts of yours with tf.concat")
+        raise ArgumentError(f"{what} takes one table; join its parts with tf.concat")
     return as_tensor(table[0] if isinstance(table, list | tuple) else table)
 
 
 def _without_hits(others: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
-    """Logits of classes drawn, of which a row's own labels count nothing."""
+    """Mask the logits of drawn classes that are a label of their row."""
     own = functions.equal(functions.expand_dims(functions.cast(labels, "int64"), 2), functions.cast(sampled, "int64"))
     hit = functions.reduce_sum(functions.cast(own, "int32"), 1) > 0
-    return functions.where(hit, LEAST, others)
+    return functions.where(hit, MASKED_LOGIT, others)
 
 
 @operation
 def nce_loss(
-    weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: int, num_classes: int, num_true: int = 1,
-    sampled_values: Any = None, remove_accidental_hits: bool = False, partition_strategy: str = "mod",
+    weights: Any,
+    biases: Any,
+    labels: Any,
+    inputs: Any,
+    num_sampled: int,
+    num_classes: int,
+    num_true: int = 1,
+    sampled_values: Any = None,
+    remove_accidental_hits: bool = False,
+    partition_strategy: str = "mod",
     name: str = "nce_loss",
-) -> Tensor:  # fmt: skip
-    """Noise-contrastive estimation (Gutmann & Hyvärinen 2010), one value for each row [batch].
+) -> Tensor:
+    """Return the noise-contrastive estimation loss [batch] (Gutmann & Hyvärinen 2010).
 
-    weights: [num_classes, width]. biases: [num_classes]. labels: int [batch, num_true]. inputs: [batch, width].
+    Args:
+        weights: [num_classes, width].
+        biases: [num_classes].
+        labels: int [batch, num_true].
+        inputs: [batch, width].
     """
     true, others, labels, sampled = _logits(
         "tf.nn.nce_loss", weights, biases, labels, inputs, num_sampled, num_classes, num_true, sampled_values
@@ -125,18 +151,32 @@ def nce_loss(
 
 @operation
 def sampled_softmax_loss(
-    weights: Any, biases: Any, labels: Any, inputs: Any, num_sampled: int, num_classes: int, num_true: int = 1,
-    sampled_values: Any = None, remove_accidental_hits: bool = True, partition_strategy: str = "mod",
-    name: str = "sampled_softmax_loss", seed: Any = None,
-) -> Tensor:  # fmt: skip
-    """The cross-entropy over labels and the classes that were drawn, one value for each row [batch]; arguments as of
-    ``nce_loss``.
-    """
+    weights: Any,
+    biases: Any,
+    labels: Any,
+    inputs: Any,
+    num_sampled: int,
+    num_classes: int,
+    num_true: int = 1,
+    sampled_values: Any = None,
+    remove_accidental_hits: bool = True,
+    partition_strategy: str = "mod",
+    name: str = "sampled_softmax_loss",
+    seed: Any = None,
+) -> Tensor:
+    """Return the cross-entropy over labels and drawn classes [batch]. Arguments are those of ``nce_loss``."""
     refuse("tf.nn.sampled_softmax_loss", "give sampled_values with a seed", seed=seed)
     true, others, labels, sampled = _logits(
-        "tf.nn.sampled_softmax_loss", weights, biases, labels, inputs, num_sampled, num_classes, num_true,
+        "tf.nn.sampled_softmax_loss",
+        weights,
+        biases,
+        labels,
+        inputs,
+        num_sampled,
+        num_classes,
+        num_true,
         sampled_values,
-    )  # fmt: skip
+    )
     if remove_accidental_hits:
         others = _without_hits(others, labels, sampled)
     share = functions.concat([functions.filled_like(true, 1.0 / num_true), functions.filled_like(others, 0.0)], 1)

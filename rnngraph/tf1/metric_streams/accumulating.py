@@ -1,4 +1,4 @@
-"""What the measures of ``tf.metrics`` share: numbers that runs add up, and what is made of them."""
+"""Base of the measures of ``tf.metrics``: totals that runs add to, and functions of them."""
 
 from __future__ import annotations
 
@@ -16,35 +16,43 @@ from ..core.variable import Assign
 from ..core.variables import Variable
 
 Measure = tuple[Tensor, Tensor]
-"""The value of what was added up until now, and what adds when a run computes it, and gives the value after."""
+"""Value of a measure until now, and a Tensor that updates it when a run computes it, and has the value after."""
 
 
 class Total(NamedTuple):
-    """A local variable, and what it is after a run has added to it."""
+    """Local variable, and its value after a run has added to it."""
 
     before: Any
     after: Tensor
 
 
 def total(name: str, added: Tensor, dtype: str = "float32") -> Total:
-    """A local variable under the name scope that is open, to which runs add."""
+    """Return a local variable under the open name scope, to which runs add."""
     shape = tuple(added.shape)
     if not all(isinstance(size, int) for size in shape):
-        raise ShapeError(f"what is added up from run to run has a fixed shape, not that of {added!r}")
+        raise ShapeError(f"a metric needs a fixed shape, not that of {added!r}")
     where = [GraphKeys.LOCAL_VARIABLES, GraphKeys.METRIC_VARIABLES]
     before: Any = Variable(np.zeros([int(str(size)) for size in shape], dtype), False, where, name=name)
     return Total(before, before + functions.cast(added, dtype))
 
 
 def measure(
-    totals: Sequence[Total], compute: Callable[..., Tensor], metrics_collections: Any, updates_collections: Any,
+    totals: Sequence[Total],
+    compute: Callable[..., Tensor],
+    metrics_collections: Any,
+    updates_collections: Any,
     update: Callable[..., Tensor] | None = None,
-) -> Measure:  # fmt: skip
-    """A measure of totals. compute: it of their values; update: what runs give that add, where that is another."""
+) -> Measure:
+    """Return the measure of some totals.
+
+    Args:
+        compute: Function of the totals' values.
+        update: Function for the updating Tensor, if it differs from ``compute``.
+    """
     graph = get_default_graph()
     value = compute(*(item.before for item in totals))
-    found = (update or compute)(*(item.after for item in totals))
-    after = build("reshape", found, shape=found.type.shape)  # a Tensor of its own, which alone adds
+    updated = (update or compute)(*(item.after for item in totals))
+    after = build("reshape", updated, shape=updated.type.shape)  # a Tensor of its own, which alone updates
     graph.require(after, [Assign(item.before, item.after, None, "assign") for item in totals])
     graph.name("value", value)
     graph.name("update_op", after)
@@ -55,7 +63,7 @@ def measure(
 
 
 def then(measured: Measure, function: Callable[[Tensor], Tensor]) -> Measure:
-    """A function of a measure and of what adds to it."""
+    """Apply a function to both Tensors of a measure."""
     return function(measured[0]), function(measured[1])
 
 
@@ -63,15 +71,15 @@ def then(measured: Measure, function: Callable[[Tensor], Tensor]) -> Measure:
 
 
 def floats(values: Any) -> Tensor:
-    """Values as float32."""
+    """Return values as float32."""
     return functions.cast(as_tensor(values), "float32")
 
 
 def weighted(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
-    """Values times their weights, and the weights of all of them.
+    """Return values times their weights, and the broadcast weights.
 
-    weights: None, a number, or a Tensor of the values' rank, whose sizes are theirs or 1; a last axis of 1 may lack in
-        either.
+    weights: None, a number, or a Tensor of the values' rank, with equal sizes or 1. A last axis of 1 may be missing in
+    either.
     """
     ones = functions.filled_like(values, 1.0, "float32")
     if weights is None:
@@ -82,29 +90,29 @@ def weighted(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
     elif factor.rank and factor.rank == values.rank - 1:
         factor = functions.expand_dims(factor, -1)
     if factor.rank not in (0, values.rank):
-        raise ShapeError(f"weights {shown(weights)} are a number, or have the rank of {values!r}")
+        raise ShapeError(f"weights {shown(weights)} must be a number, or have the rank of {values!r}")
     return values * factor, ones * factor
 
 
-def alike(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
-    """Labels and predictions of one rank: a last axis of 1 that one of them has more is left out."""
+def same_rank(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
+    """Return labels and predictions of one rank: drop a last axis of 1 that only one of them has."""
     a, b = as_tensor(labels), as_tensor(predictions)
     if a.rank == b.rank + 1 and a.shape[-1] == 1:
         a = functions.squeeze(a, -1)
     elif b.rank == a.rank + 1 and b.shape[-1] == 1:
         b = functions.squeeze(b, -1)
     if a.rank != b.rank:
-        raise ShapeError(f"labels {a!r} and predictions {b!r} have one shape")
+        raise ShapeError(f"labels {a!r} and predictions {b!r} must have one shape")
     return a, b
 
 
 def truth(x: Tensor) -> Tensor:
-    """Whether numbers are other than 0."""
+    """Return True where numbers are not 0."""
     return x if x.dtype == "bool" else functions.not_equal(x, 0.0 if x.dtype in FLOATS else 0)
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Their quotient, 0 where nothing is divided by."""
+    """Return the quotient, 0 where the denominator is 0."""
     some = functions.greater(denominator, 0.0)
     safe = functions.where(some, denominator, 1.0)
     return functions.where(some, numerator / safe, 0.0)

@@ -1,4 +1,4 @@
-"""How classes were taken over many runs: how often rightly, and what was taken for what."""
+"""Measures of classes over many runs: accuracy, precision, recall and confusion."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from ...declare.tensor import Tensor, as_tensor
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
 from ..ops.selection import confusion_matrix
-from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted
+from .accumulating import Measure, Total, floats, measure, ratio, same_rank, total, truth, weighted
 from .means import averaged
 
 
 @gives_tensors
 def accuracy(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """How often predictions are the labels."""
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the share of predictions that equal their label."""
     right = _right(labels, predictions)
     return averaged(right, weights, metrics_collections, updates_collections, name or "accuracy")
 
 
 def _right(labels: Any, predictions: Any) -> Tensor:
-    a, b = alike(labels, predictions)
+    a, b = same_rank(labels, predictions)
     return functions.cast(functions.equal(functions.cast(b, a.dtype), a), "float32")
 
 
@@ -33,19 +37,26 @@ def _right(labels: Any, predictions: Any) -> Tensor:
 
 
 def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, bool], name: str) -> Total:
-    """How often (label, prediction) were ``which``."""
+    """Return how often (label, prediction) were ``which``."""
     with name_scope(name):
-        a, b = (truth(item) for item in alike(labels, predictions))
-        a, b = (item if wanted else functions.logical_not(item) for item, wanted in zip((a, b), which, strict=True))
-        found, _ = weighted(floats(functions.logical_and(a, b)), weights)
-        return total("count", functions.reduce_sum(found))
+        a, b = (truth(item) for item in same_rank(labels, predictions))
+        a, b = (
+            item if is_positive else functions.logical_not(item)
+            for item, is_positive in zip((a, b), which, strict=True)
+        )
+        count, _ = weighted(floats(functions.logical_and(a, b)), weights)
+        return total("count", functions.reduce_sum(count))
 
 
 def _count(which: tuple[bool, bool], title: str, doc: str) -> Callable[..., Measure]:
     def count(
-        labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-        updates_collections: Any = None, name: str | None = None,
-    ) -> Measure:  # fmt: skip
+        labels: Any,
+        predictions: Any,
+        weights: Any = None,
+        metrics_collections: Any = None,
+        updates_collections: Any = None,
+        name: str | None = None,
+    ) -> Measure:
         counted = _counted(labels, predictions, weights, which, name or title)
         return measure([counted], lambda found: found * 1.0, metrics_collections, updates_collections)
 
@@ -62,10 +73,14 @@ true_negatives = _count((False, False), "true_negatives", "How often the label a
 
 @gives_tensors
 def precision(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The share of predictions other than 0 whose label is other than 0."""
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the precision: of the predictions other than 0, the share whose label is not 0."""
     with name_scope(name or "precision"):
         right = _counted(labels, predictions, weights, (True, True), "true_positives")
         wrong = _counted(labels, predictions, weights, (False, True), "false_positives")
@@ -74,10 +89,14 @@ def precision(
 
 @gives_tensors
 def recall(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The share of labels other than 0 whose prediction is other than 0."""
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the recall: of the labels other than 0, the share whose prediction is not 0."""
     with name_scope(name or "recall"):
         right = _counted(labels, predictions, weights, (True, True), "true_positives")
         wrong = _counted(labels, predictions, weights, (True, False), "false_negatives")
@@ -89,14 +108,19 @@ def recall(
 
 @gives_tensors
 def mean_per_class_accuracy(
-    labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The mean of the accuracies of each class; what adds gives these, [num_classes]."""
+    labels: Any,
+    predictions: Any,
+    num_classes: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the mean of the accuracies of each class. The updating Tensor has these accuracies, [num_classes]."""
     with name_scope(name or "mean_accuracy"):
-        a, b = (functions.reshape(item, [-1]) for item in alike(labels, predictions))
-        given = None if weights is None else functions.reshape(floats(weights), [-1])
-        right, factors = weighted(_right(a, b), given)
+        a, b = (functions.reshape(item, [-1]) for item in same_rank(labels, predictions))
+        scales = None if weights is None else functions.reshape(floats(weights), [-1])
+        right, factors = weighted(_right(a, b), scales)
         hit = functions.one_hot(a, num_classes, "float32")
 
         def added(values: Tensor) -> Tensor:
@@ -104,25 +128,33 @@ def mean_per_class_accuracy(
 
         totals = [total("total", added(factors)), total("count", added(right))]
         return measure(
-            totals, lambda all_of, found: functions.reduce_mean(ratio(found, all_of)), metrics_collections,
-            updates_collections, lambda all_of, found: ratio(found, all_of),
-        )  # fmt: skip
+            totals,
+            lambda all_of, found: functions.reduce_mean(ratio(found, all_of)),
+            metrics_collections,
+            updates_collections,
+            lambda all_of, found: ratio(found, all_of),
+        )
 
 
 @gives_tensors
 def mean_iou(
-    labels: Any, predictions: Any, num_classes: int, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The mean over classes of: how often label and prediction are the class, over how often one of them is.
+    labels: Any,
+    predictions: Any,
+    num_classes: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the mean intersection over union: of the rows in which label or prediction is a class, the share of both.
 
-    What adds gives the confusion matrix, float64 [num_classes, num_classes].
+    The updating Tensor has the confusion matrix, float64 [num_classes, num_classes].
     """
     with name_scope(name or "mean_iou"):
-        a, b = (functions.reshape(as_tensor(item), [-1]) for item in alike(labels, predictions))
-        given = None if weights is None else functions.reshape(floats(weights), [-1])
-        found = confusion_matrix(a, b, num_classes, "float64", weights=given)
-        matrix = total("total_confusion_matrix", found, "float64")
+        a, b = (functions.reshape(as_tensor(item), [-1]) for item in same_rank(labels, predictions))
+        factors = None if weights is None else functions.reshape(floats(weights), [-1])
+        confusion = confusion_matrix(a, b, num_classes, "float64", weights=factors)
+        matrix = total("total_confusion_matrix", confusion, "float64")
         return measure([matrix], _iou, metrics_collections, updates_collections, lambda after: after * 1.0)
 
 

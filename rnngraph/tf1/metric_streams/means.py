@@ -8,44 +8,54 @@ from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
-from .accumulating import Measure, alike, floats, measure, ratio, then, total, weighted
+from .accumulating import Measure, floats, measure, ratio, same_rank, then, total, weighted
 
 
 def averaged(values: Any, weights: Any, metrics: Any, updates: Any, name: str) -> Measure:
-    """The mean of values, in a name scope."""
+    """Return the mean of values, in a name scope."""
     with name_scope(name):
-        given, factors = weighted(floats(values), weights)
-        totals = [total("total", functions.reduce_sum(given)), total("count", functions.reduce_sum(factors))]
+        products, factors = weighted(floats(values), weights)
+        totals = [total("total", functions.reduce_sum(products)), total("count", functions.reduce_sum(factors))]
         return measure(totals, ratio, metrics, updates)
 
 
 @gives_tensors
 def mean(
-    values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+    values: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The mean of all values, and what adds those of a run to it."""
+) -> Measure:
+    """Return the mean of all values, and the Tensor that adds those of a run."""
     return averaged(values, weights, metrics_collections, updates_collections, name or "mean")
 
 
 @gives_tensors
 def mean_tensor(
-    values: Any, weights: Any = None, metrics_collections: Any = None, updates_collections: Any = None,
+    values: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
     name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The mean of each entry of a Tensor of fixed shape over the runs."""
+) -> Measure:
+    """Return the mean of each entry of a Tensor of fixed shape over the runs."""
     with name_scope(name or "mean"):
-        given, factors = weighted(floats(values), weights)
-        totals = [total("total_tensor", given), total("count_tensor", factors)]
+        products, factors = weighted(floats(values), weights)
+        totals = [total("total_tensor", products), total("count_tensor", factors)]
         return measure(totals, ratio, metrics_collections, updates_collections)
 
 
 @gives_tensors
 def percentage_below(
-    values: Any, threshold: float, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The share of values below a threshold."""
+    values: Any,
+    threshold: float,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the share of values below a threshold."""
     below = functions.less(as_tensor(values), threshold)
     title = name or "percentage_below_threshold"
     return averaged(below, weights, metrics_collections, updates_collections, title)
@@ -53,30 +63,42 @@ def percentage_below(
 
 @gives_tensors
 def mean_absolute_error(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The mean of |predictions - labels|."""
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the mean of |predictions - labels|."""
     errors = functions.abs(_difference(labels, predictions))
     return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_absolute_error")
 
 
 @gives_tensors
 def mean_squared_error(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The mean of (predictions - labels)^2."""
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the mean of (predictions - labels)^2."""
     errors = functions.square(_difference(labels, predictions))
     return averaged(errors, weights, metrics_collections, updates_collections, name or "mean_squared_error")
 
 
 @gives_tensors
 def root_mean_squared_error(
-    labels: Any, predictions: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The root of the mean of (predictions - labels)^2."""
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the root of the mean of (predictions - labels)^2."""
     errors = functions.square(_difference(labels, predictions))
     title = name or "root_mean_squared_error"
     return then(averaged(errors, weights, metrics_collections, updates_collections, title), functions.sqrt)
@@ -84,29 +106,39 @@ def root_mean_squared_error(
 
 @gives_tensors
 def mean_relative_error(
-    labels: Any, predictions: Any, normalizer: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The mean of |labels - predictions| / normalizer, 0 where the normalizer is."""
+    labels: Any,
+    predictions: Any,
+    normalizer: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the mean of |labels - predictions| / normalizer, with 0 where the normalizer is 0."""
     by = floats(normalizer)
     nothing = functions.equal(by, 0.0)
     errors = functions.abs(_difference(labels, predictions)) / functions.where(nothing, 1.0, by)
-    found = functions.where(nothing, 0.0, errors)
-    return averaged(found, weights, metrics_collections, updates_collections, name or "mean_relative_error")
+    ratios = functions.where(nothing, 0.0, errors)
+    return averaged(ratios, weights, metrics_collections, updates_collections, name or "mean_relative_error")
 
 
 @gives_tensors
 def mean_cosine_distance(
-    labels: Any, predictions: Any, dim: int, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """1 less the mean product of unit vectors, which stand along an axis."""
-    a, b = alike(labels, predictions)
+    labels: Any,
+    predictions: Any,
+    dim: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return 1 minus the mean dot product of unit vectors along an axis."""
+    a, b = same_rank(labels, predictions)
     products = functions.reduce_sum(floats(a) * floats(b), dim, True)
     title = name or "mean_cosine_distance"
     return then(averaged(products, weights, metrics_collections, updates_collections, title), lambda found: 1.0 - found)
 
 
 def _difference(labels: Any, predictions: Any) -> Tensor:
-    a, b = alike(labels, predictions)
+    a, b = same_rank(labels, predictions)
     return functions.cast(b, "float32") - functions.cast(a, "float32")

@@ -1,4 +1,4 @@
-"""Two classes told apart by a threshold, for many thresholds at once: the area under curves, and what is on them."""
+"""Measures of binary classification at many thresholds: areas under curves, and points on them."""
 
 from __future__ import annotations
 
@@ -13,51 +13,60 @@ from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, shown
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
-from .accumulating import Measure, Total, alike, floats, measure, ratio, total, truth, weighted
+from .accumulating import Measure, Total, floats, measure, ratio, same_rank, total, truth, weighted
 
 _MARGIN = 1e-7
-"""How far the outer thresholds lie beyond 0 and 1, and what keeps quotients finite on single thresholds."""
+"""Distance of the outer thresholds from 0 and 1, and constant that keeps quotients finite."""
 _NAMES = {"tp": "true_positives", "fn": "false_negatives", "tn": "true_negatives", "fp": "false_positives"}
 
 
 def _counts(
     labels: Any, predictions: Any, thresholds: Sequence[float], weights: Any, which: Sequence[str]
 ) -> list[Total]:
-    """How often (label, prediction above the threshold) were what ``which`` says, for each threshold."""
-    a, b = (functions.reshape(item, [1, -1]) for item in alike(labels, predictions))
+    """Return how often (label, prediction above the threshold) were ``which``, for each threshold."""
+    a, b = (functions.reshape(item, [1, -1]) for item in same_rank(labels, predictions))
     sides = functions.reshape(constant(np.asarray(thresholds, np.float32)), [-1, 1])
     above, label = functions.greater(floats(b), sides), truth(a)
-    given = None if weights is None else functions.reshape(floats(weights), [1, -1])
-    _, factors = weighted(floats(label), given)
-    found: list[Total] = []
+    scales = None if weights is None else functions.reshape(floats(weights), [1, -1])
+    _, factors = weighted(floats(label), scales)
+    totals: list[Total] = []
     for kind in which:
         predicted = above if kind[1] == "p" else functions.logical_not(above)
         is_label = label if kind in ("tp", "fn") else functions.logical_not(label)
         hits = functions.cast(functions.logical_and(predicted, is_label), "float32") * factors
-        found.append(total(_NAMES[kind], functions.reduce_sum(hits, 1)))
-    return found
+        totals.append(total(_NAMES[kind], functions.reduce_sum(hits, 1)))
+    return totals
 
 
 def _spread(count: int) -> list[float]:
-    """So many thresholds from below 0 to above 1."""
+    """Return ``count`` thresholds from below 0 to above 1."""
     number = whole_number(count, "num_thresholds", 2)
     return [-_MARGIN, *((place + 1) / (number - 1) for place in range(number - 2)), 1.0 + _MARGIN]
 
 
 @gives_tensors
 def auc(
-    labels: Any, predictions: Any, weights: Any = None, num_thresholds: int = 200, metrics_collections: Any = None,
-    updates_collections: Any = None, curve: str = "ROC", name: str | None = None,
-    summation_method: str = "trapezoidal", thresholds: Any = None,
-) -> Measure:  # fmt: skip
-    """The area under a curve: of the true over the false positives' shares, or of precision over recall.
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    num_thresholds: int = 200,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    curve: str = "ROC",
+    name: str | None = None,
+    summation_method: str = "trapezoidal",
+    thresholds: Any = None,
+) -> Measure:
+    """Return the area under the ROC curve, or under precision over recall.
 
-    curve: "ROC" or "PR". summation_method: "trapezoidal", "minoring", "majoring", or "careful_interpolation".
+    Args:
+        curve: "ROC" or "PR".
+        summation_method: "trapezoidal", "minoring", "majoring", or "careful_interpolation".
     """
     if curve not in ("ROC", "PR"):
-        raise ArgumentError(f'tf.metrics.auc: the curve is "ROC" or "PR", not {shown(curve)}')
+        raise ArgumentError(f'tf.metrics.auc: curve must be "ROC" or "PR", not {shown(curve)}')
     if summation_method not in ("trapezoidal", "careful_interpolation", "minoring", "majoring"):
-        raise ArgumentError(f"tf.metrics.auc: there is no summation_method {shown(summation_method)}")
+        raise ArgumentError(f"tf.metrics.auc: unknown summation_method {shown(summation_method)}")
     sides = _spread(num_thresholds) if thresholds is None else [-_MARGIN, *sorted(thresholds), 1.0 + _MARGIN]
 
     def area(tp: Tensor, fn: Tensor, tn: Tensor, fp: Tensor) -> Tensor:
@@ -80,21 +89,26 @@ def auc(
 
 
 def _interpolated(tp: Tensor, fn: Tensor, fp: Tensor) -> Tensor:
-    """The area under precision over recall, interpolated as Davis and Goadrich do (2006)."""
-    hits, found = tp[:-1] - tp[1:], tp + fp
-    slope = ratio(hits, found[:-1] - found[1:])
-    begins = tp[1:] - slope * found[1:]
-    some = functions.logical_and(functions.greater(found[:-1], 0.0), functions.greater(found[1:], 0.0))
-    steps = functions.where(some, found[:-1] / functions.where(some, found[1:], 1.0), 1.0)
+    """Return the area under precision over recall, interpolated as in Davis & Goadrich 2006."""
+    hits, positives = tp[:-1] - tp[1:], tp + fp
+    slope = ratio(hits, positives[:-1] - positives[1:])
+    begins = tp[1:] - slope * positives[1:]
+    some = functions.logical_and(functions.greater(positives[:-1], 0.0), functions.greater(positives[1:], 0.0))
+    steps = functions.where(some, positives[:-1] / functions.where(some, positives[1:], 1.0), 1.0)
     return functions.reduce_sum(ratio(slope * (hits + begins * functions.log(steps)), tp[1:] + fn[1:]))
 
 
 @gives_tensors
 def precision_at_thresholds(
-    labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The precision at each threshold, [thresholds]."""
+    labels: Any,
+    predictions: Any,
+    thresholds: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the precision at each threshold, [thresholds]."""
     with name_scope(name or "precision_at_thresholds"):
         counts = _counts(labels, predictions, thresholds, weights, ("tp", "fp"))
         return measure(counts, lambda tp, fp: tp / (tp + fp + _MARGIN), metrics_collections, updates_collections)
@@ -102,10 +116,15 @@ def precision_at_thresholds(
 
 @gives_tensors
 def recall_at_thresholds(
-    labels: Any, predictions: Any, thresholds: Any, weights: Any = None, metrics_collections: Any = None,
-    updates_collections: Any = None, name: str | None = None,
-) -> Measure:  # fmt: skip
-    """The recall at each threshold, [thresholds]."""
+    labels: Any,
+    predictions: Any,
+    thresholds: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Measure:
+    """Return the recall at each threshold, [thresholds]."""
     with name_scope(name or "recall_at_thresholds"):
         counts = _counts(labels, predictions, thresholds, weights, ("tp", "fn"))
         return measure(counts, lambda tp, fn: tp / (tp + fn + _MARGIN), metrics_collections, updates_collections)

@@ -17,7 +17,7 @@ from rnngraph.tf1.ops.functions import embedding_lookup as embedding_lookup
 from rnngraph.tf1.ops.selection import in_top_k as in_top_k
 from rnngraph.tf1.ops.shapes import l2_loss as l2_loss
 from rnngraph.tf1.ops.arithmetic import l2_normalize as l2_normalize
-from rnngraph.tf1.ops.functions import leaky_relu as leaky_relu
+from rnngraph.tf1.ops.numbers import leaky_relu as leaky_relu
 from rnngraph.tf1.ops.numbers import log_sigmoid as log_sigmoid
 from rnngraph.tf1.ops.functions import log_softmax as log_softmax
 from rnngraph.tf1.labelling.sampled import log_uniform_candidate_sampler as log_uniform_candidate_sampler

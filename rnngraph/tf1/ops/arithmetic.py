@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's names for arithmetic, conversions and slices that ours are written otherwise."""
+"""TensorFlow 1.x's names for arithmetic, conversions and slices that are operators or methods in rnngraph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ reciprocal, rsqrt = unary(powers.reciprocal), unary(powers.rsqrt)
 
 @operation
 def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y; of ints in float64, as in Python."""
+    """Return x / y; for ints in float64, as Python does."""
     x, y = pair(x, y)
     if x.dtype not in FLOATS:
         return functions.cast(x, "float64") / functions.cast(y, "float64")
@@ -33,32 +33,32 @@ def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
 
 @operation
 def div(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y; of ints rounded down."""
+    """Return x / y; for ints rounded down."""
     x, y = pair(x, y)
     return x / y if x.dtype in FLOATS else floordiv(x, y)
 
 
 @operation
 def to_int32(x: Any, name: str = "ToInt32") -> Tensor:
-    """x as int32."""
+    """Return x as int32."""
     return functions.cast(x, "int32")
 
 
 @operation
 def to_int64(x: Any, name: str = "ToInt64") -> Tensor:
-    """x as int64."""
+    """Return x as int64."""
     return functions.cast(x, "int64")
 
 
 @operation
 def to_double(x: Any, name: str = "ToDouble") -> Tensor:
-    """x as float64."""
+    """Return x as float64."""
     return functions.cast(x, "float64")
 
 
 @operation
 def reverse(tensor: Any, axis: Sequence[int], name: str | None = None) -> Tensor:
-    """A tensor with axes in the opposite order."""
+    """Return a tensor with some axes reversed."""
     if not isinstance(axis, list | tuple):
         raise ArgumentError(f"tf.reverse takes a list of axes, not {axis!r}")
     return flip(tensor, axis)
@@ -66,15 +66,15 @@ def reverse(tensor: Any, axis: Sequence[int], name: str | None = None) -> Tensor
 
 @operation
 def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor:
-    """A part of a tensor: from ``begin``, so many entries of each axis, -1 for all that are left."""
+    """Return a slice of ``size`` entries of each axis from ``begin`` on. A size of -1 takes the rest."""
     x, starts, counts = as_tensor(input_), sizes_in(begin), sizes_in(size)
     if not len(starts) == len(counts) == x.rank:
-        raise ShapeError(f"tf.slice of {x!r} takes {x.rank} sizes for begin and as many for size")
+        raise ShapeError(f"tf.slice of {x!r} takes {x.rank} entries of begin and of size")
     index = []
     for start, count, dim in zip(starts, counts, x.type.shape, strict=True):
         is_known = isinstance(start, int) and isinstance(count, int) and isinstance(dim, int)
         if is_known and not 0 <= start <= start + max(0, count) <= dim:
-            raise ShapeError(f"tf.slice takes {count} entries from {start} on, of an axis of {dim}; take fewer")
+            raise ShapeError(f"tf.slice reads {count} entries from {start} on, of an axis of {dim}; take fewer")
         stop = None if count == -1 else start + count
         index.append(slice_between("tf.slice", start, stop, 1, dim))
     cut, left = with_computed(x, tuple(index))
@@ -83,19 +83,28 @@ def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Ten
 
 @operation
 def strided_slice(
-    input_: Any, begin: Any, end: Any, strides: Any = None, begin_mask: int = 0, end_mask: int = 0,
-    ellipsis_mask: int = 0, new_axis_mask: int = 0, shrink_axis_mask: int = 0, var: Any = None,
+    input_: Any,
+    begin: Any,
+    end: Any,
+    strides: Any = None,
+    begin_mask: int = 0,
+    end_mask: int = 0,
+    ellipsis_mask: int = 0,
+    new_axis_mask: int = 0,
+    shrink_axis_mask: int = 0,
+    var: Any = None,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """A part of a tensor: of the first axes from ``begin`` up to ``end`` by ``strides``; where a mask has the axis's
-    bit, from the first entry, or up to the last one.
+) -> Tensor:
+    """Return a slice of the first axes from ``begin`` up to ``end`` by ``strides``.
+
+    Where a mask has the axis's bit, the slice begins at the first entry, or ends at the last one.
     """
     if ellipsis_mask or new_axis_mask or shrink_axis_mask:
-        raise ArgumentError("tf.strided_slice takes masks of begin and end only; write x[...] for the others")
+        raise ArgumentError("tf.strided_slice takes only begin_mask and end_mask; write x[...] for the others")
     x, starts, ends = as_tensor(input_), sizes_in(begin), sizes_in(end)
     steps = [1] * len(starts) if strides is None else sizes_in(strides)
     if not len(starts) == len(ends) == len(steps) <= x.rank:
-        raise ShapeError(f"tf.strided_slice of {x!r} takes as many begins as ends and strides, {x.rank} at most")
+        raise ShapeError(f"tf.strided_slice of {x!r} takes equally many begins, ends and strides, at most {x.rank}")
     index = []
     for axis, (start, stop, step, dim) in enumerate(zip(starts, ends, steps, x.type.shape, strict=False)):
         first, last = (None if mask >> axis & 1 else place for mask, place in ((begin_mask, start), (end_mask, stop)))
@@ -104,26 +113,30 @@ def strided_slice(
     return x[left] if cut is x else anchored(cut[left], _list(begin) + _list(end))
 
 
-def _list(given: Any) -> list[Any]:
-    """A vector, or a list of numbers and Tensors, as a list."""
-    return list(given) if isinstance(given, list | tuple) else [given]
+def _list(value: Any) -> list[Any]:
+    """Return a vector, or a list of numbers and Tensors, as a list."""
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 @operation
 def l2_normalize(
     x: Any, axis: Axis = None, epsilon: float = 1e-12, name: str | None = None, dim: Axis = None
 ) -> Tensor:
-    """x over its norm along axes."""
+    """Return x divided by its norm along axes."""
     return normalization.normalize(x, 2, dim if axis is None else axis, math.sqrt(epsilon))
 
 
 @operation
 def moments(
-    x: Any, axes: Axis, shift: Any = None, name: str | None = None, keep_dims: bool | None = None,
+    x: Any,
+    axes: Axis,
+    shift: Any = None,
+    name: str | None = None,
+    keep_dims: bool | None = None,
     keepdims: bool | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Mean and variance along axes."""
-    kept = bool(keep_dims or keepdims)
+) -> tuple[Tensor, Tensor]:
+    """Return mean and variance along axes."""
+    keeps = bool(keep_dims or keepdims)
     mean = functions.reduce_mean(x, axes, keepdims=True)
-    variance = functions.reduce_mean(functions.square(as_tensor(x) - mean), axes, keepdims=kept)
-    return (mean if kept else functions.reduce_mean(x, axes)), variance
+    variance = functions.reduce_mean(functions.square(as_tensor(x) - mean), axes, keepdims=keeps)
+    return (mean if keeps else functions.reduce_mean(x, axes)), variance

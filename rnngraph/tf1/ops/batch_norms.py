@@ -30,29 +30,29 @@ def batch_normalized(
     collection: Any = GraphKeys.UPDATE_OPS,
     unbiased: bool = False,
 ) -> Tensor:
-    """Return the inputs, normalised.
+    """Return the normalised inputs.
 
     Args:
         what: The function's name, for errors.
         inputs: A Tensor [batch, …].
-        axis: The axis that is normalised entry by entry.
-        momentum: The share of a moving average that an update keeps.
-        epsilon: A number beside the variance.
-        scope: The scope of the layer.
-        starts: Initializers of the variables that there are.
-        training: Whether the batch's statistics are taken, a bool or a scalar bool Tensor.
-        collection: Name of the collection of the operations that move the averages. None: they run with the output.
-        unbiased: Whether the moving variance is of n - 1 entries, as in TensorFlow's fused kernel.
+        axis: Axis whose entries are normalised separately.
+        momentum: Share of a moving average that an update keeps.
+        epsilon: Number added to the variance.
+        scope: Scope of the layer.
+        starts: Initializers of the variables.
+        training: True for the batch's statistics: a bool or a scalar bool Tensor.
+        collection: Name of the collection of the operations that update the averages. None: they run with the output.
+        unbiased: True if the moving variance divides by n - 1, as in TensorFlow's fused kernel.
     """
     graph = get_default_graph()
     if not isinstance(training, bool | np.bool_) and not _is_truth(training):
-        raise DtypeError(f"{what}: training is a bool, or a scalar bool Tensor, not {shown(training)}")
+        raise DtypeError(f"{what}: training must be a bool or a scalar bool Tensor, not {shown(training)}")
     within = graph.within is not None or graph.steps
     if within and (isinstance(training, Tensor) or training):
-        raise NotOfferedError(f"{what} with training=True within a step of a loop is not offered ({GUIDE})")
+        raise NotOfferedError(f"{what} with training=True in a step of a loop is not offered ({GUIDE})")
     x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
-    found, statistics = layers.normalized_with(x, axis, momentum, epsilon, scope, starts, chosen)
-    graph.own(found)
+    normalized, statistics = layers.normalized_with(x, axis, momentum, epsilon, scope, starts, chosen)
+    graph.own(normalized)
     penalize_all(scope)
     updates = []
     for name, (average, value) in statistics.items():
@@ -62,12 +62,12 @@ def batch_normalized(
         change = basic.where(training, change, 0.0) if isinstance(training, Tensor) else change
         updates.append(_MovedAverage(average.node["slot"], change, f"{scope.base.rpartition('/')[2]}/AssignMovingAvg"))
     if updates and collection is None:
-        found = build("reshape", found, shape=found.type.shape)
-        graph.require(found, updates)
+        normalized = build("reshape", normalized, shape=normalized.type.shape)
+        graph.require(normalized, updates)
     for name in [collection] if isinstance(collection, str) else collection or ():
         for item in updates:
             graph.add_to_collection(name, item)
-    return found
+    return normalized
 
 
 def _is_truth(training: Any) -> bool:
@@ -75,7 +75,7 @@ def _is_truth(training: Any) -> bool:
 
 
 def _correction(x: Tensor) -> Tensor:
-    """n / (n - 1) of the rows of a matrix."""
+    """Return n / (n - 1) of the n rows of a matrix."""
     rows = x.type.shape[0]
     if isinstance(rows, int):
         return basic.cast(as_tensor(float(rows) / max(rows - 1, 1)), x.dtype)
@@ -84,7 +84,7 @@ def _correction(x: Tensor) -> Tensor:
 
 
 class _MovedAverage(Operation):
-    """Subtracts a change from a moving average.
+    """Operation that subtracts a change from a moving average.
 
     The name of the average is settled when the graph is compiled.
     """
@@ -104,5 +104,5 @@ class _MovedAverage(Operation):
         self.graph.all_variables()
         variable = self.graph.variables[self._spec]
         session.set_value(variable, session.value(variable) - values[0])
-        found: np.ndarray = session.value(variable)
-        return found
+        average: np.ndarray = session.value(variable)
+        return average

@@ -1,4 +1,4 @@
-"""``tf.Assert`` and kin: operations that fail where a condition does not hold."""
+"""``tf.Assert`` and kin: operations that fail if a condition does not hold."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from ..core.names import dtype_name
 from ..core.operations import Operation
 
 MAX_SHOWN = 3
-"""Numbers of an array that an error shows, as TensorFlow does by default."""
+"""Maximum number of an array's entries in an error, as in TensorFlow."""
 
 
 class Check(Operation):
-    """Fails a run in which a condition does not hold.
+    """Operation that fails a run if a condition does not hold.
 
-    condition: a bool Tensor; shown_values: Tensors whose values the error shows.
+    Attributes:
+        condition: A bool Tensor.
+        shown_values: Tensors whose values the error shows.
     """
 
     def __init__(self, condition: Tensor, message: str, shown_values: Sequence[Any], limit: int, name: str) -> None:
@@ -51,7 +53,7 @@ def _text(array: np.ndarray, limit: int) -> str:
 
 @api
 def assert_that(condition: Any, data: Any, summarize: int | None = None, name: str | None = None) -> Operation:
-    """``tf.Assert``: fail where a condition does not hold, with the values of ``data``."""
+    """``tf.Assert``: fail if a condition does not hold, with the values of ``data``."""
     parts = list(data) if isinstance(data, list | tuple) else [data]
     return Check(as_tensor(condition), "", parts, summarize or MAX_SHOWN, name or "Assert")
 
@@ -60,9 +62,13 @@ def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) 
     """Return the function that compares two Tensors, elementwise."""
 
     def check(
-        x: Any, y: Any, data: Any = None, summarize: int | None = None, message: str | None = None,
+        x: Any,
+        y: Any,
+        data: Any = None,
+        summarize: int | None = None,
+        message: str | None = None,
         name: str | None = None,
-    ) -> Operation:  # fmt: skip
+    ) -> Operation:
         one, other = pair(x, y)
         return _checked(relation(one, other), words, [one, other], data, summarize, message, name or label)
 
@@ -89,10 +95,15 @@ def _named(function: Callable[..., Operation], label: str, text: str) -> Callabl
 
 
 def _checked(
-    condition: Tensor, words: str, operands: Sequence[Tensor], data: Any, limit: int | None, message: str | None,
+    condition: Tensor,
+    words: str,
+    operands: Sequence[Tensor],
+    data: Any,
+    limit: int | None,
+    message: str | None,
     name: str,
-) -> Operation:  # fmt: skip
-    """Return the operation. Raises ``InvalidArgumentError`` at once where constants fail."""
+) -> Operation:
+    """Return the operation. Raises ``InvalidArgumentError`` at once if constants fail."""
     text = f"{message + ' ' if message else ''}Condition x {words}{' y' if len(operands) > 1 else ''} did not hold."
     if all(item.node.op == "constant" for item in operands):
         values = [item.node["value"] for item in operands]
@@ -104,9 +115,17 @@ def _checked(
 
 
 _OF_CONSTANTS: dict[str, Callable[..., Any]] = {
-    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
-    "> 0": np.greater, "< 0": np.less, ">= 0": np.greater_equal, "<= 0": np.less_equal,
-}  # fmt: skip
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "> 0": np.greater,
+    "< 0": np.less,
+    ">= 0": np.greater_equal,
+    "<= 0": np.less_equal,
+}
 
 
 assert_equal = _comparison(functions.equal, "assert_equal", "==")
@@ -121,13 +140,13 @@ assert_non_negative = _sign(operator.ge, "assert_non_negative", ">=")
 assert_non_positive = _sign(operator.le, "assert_non_positive", "<=")
 
 
-# What is known while declaring ------------------------------------------------------------------------
+# Checks at declaration ----------------------------------------------------------------------------------
 
 
-def _known(is_right: bool, x: Any, wanted: str, message: str | None, name: str) -> Operation:
-    """Return an operation that does nothing. Raises ``ShapeError`` at once where a Tensor is not as wanted."""
+def _known(is_right: bool, x: Any, words: str, message: str | None, name: str) -> Operation:
+    """Return an operation that does nothing. Raises ``ShapeError`` at once if a Tensor's type is wrong."""
     if not is_right:
-        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {wanted}".strip())
+        raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {words}".strip())
     return _nothing(name)
 
 
@@ -144,7 +163,7 @@ def assert_rank(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` where a Tensor has another number of axes."""
+    """Raise ``ShapeError`` if a Tensor has another rank."""
     is_right = as_tensor(x).rank == int(rank)
     return _known(is_right, x, f"rank {rank}", message, name or "assert_rank")
 
@@ -158,7 +177,7 @@ def assert_rank_at_least(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` where a Tensor has fewer axes."""
+    """Raise ``ShapeError`` if a Tensor has a lower rank."""
     is_right = as_tensor(x).rank >= int(rank)
     return _known(is_right, x, f"rank at least {rank}", message, name or "assert_rank_at_least")
 
@@ -172,14 +191,14 @@ def assert_rank_in(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` where a Tensor's number of axes is not in a list."""
+    """Raise ``ShapeError`` if a Tensor's rank is not in a list."""
     is_right = as_tensor(x).rank in [int(rank) for rank in ranks]
     return _known(is_right, x, f"a rank in {list(ranks)}", message, name or "assert_rank_in")
 
 
 @api
 def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """Raise ``DtypeError`` where a Tensor has another dtype."""
+    """Raise ``DtypeError`` if a Tensor has another dtype."""
     if as_tensor(tensor).dtype != dtype_name(tf_type):
         raise DtypeError(f"{message or ''} {as_tensor(tensor)!r} must be of {dtype_name(tf_type)}".strip())
     return _nothing(name or "assert_type")
@@ -187,7 +206,7 @@ def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str
 
 @api
 def assert_integer(x: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """Raise ``DtypeError`` where a Tensor is not of ints."""
+    """Raise ``DtypeError`` if a Tensor is not of integers."""
     if as_tensor(x).dtype not in INTEGERS:
         raise DtypeError(f"{message or ''} {as_tensor(x)!r} must be of ints".strip())
     return _nothing(name or "assert_integer")

@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's ``tensordot`` and ``einsum``, and entries that are picked by several indices: ``gather_nd``."""
+"""TensorFlow 1.x's ``tensordot``, ``einsum`` and ``gather_nd``."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..core.operations import operation
 
 @operation
 def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
-    """Products summed over axes: the last of a and the first of b, as many as ``axes`` says, or lists of both."""
+    """Return the tensor contraction. axes: number of last axes of a and first axes of b, or a pair of lists of axes."""
     return contractions.tensordot(a, b, axes)
 
 
 @operation
 def einsum(equation: str, *inputs: Any, name: str | None = None) -> Tensor:
-    """Products of entries by their letters, summed over those that ``->`` leaves out: ``"btd,de->bte"``."""
+    """Return the sum of products of the operands by an Einstein equation such as ``"btd,de->bte"``."""
     return contractions.einsum(equation, *inputs)
 
 
 @operation
 def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: int = 0) -> Tensor:
-    """Entries of ``params`` by the indices of their first axes, which stand along the last axis of ``indices``."""
+    """Return entries of ``params``. The last axis of ``indices`` has the indices of its first axes."""
     return indexing.gather_nd(params, indices, batch_dims, negative=False)

@@ -1,7 +1,6 @@
 """TensorFlow 1.x's initializers.
 
-The seed and the dtype that TensorFlow's take are accepted; values depend on the program's seed and the variable's name
-alone.
+Their arguments ``seed`` and ``dtype`` are accepted. Values depend on the program's seed and the variable's name alone.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ Maker = TypeVar("Maker", bound=Callable[..., Initializer])
 
 @dataclass(frozen=True)
 class Start:
-    """An initializer of ours that programs call themselves: ``tf.Variable(start([28, 10]))``."""
+    """Initializer of rnngraph that programs can call: ``tf.Variable(start([28, 10]))``."""
 
     initializer: Initializer
 
     @gives_tensors
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
-        """A Tensor; an array where the second argument is a generator, as ``rg`` asks."""
+        """Return a Tensor; an array if the second argument is a generator, as ``rg`` passes."""
         if isinstance(dtype, np.random.Generator):
             return self.initializer(shape, dtype)
         kind = dtype_name("float32" if dtype is None else dtype)
@@ -41,44 +40,44 @@ class Start:
 
 
 def maker(function: Maker) -> Maker:
-    """Marks what makes an initializer, which programs also give in place of one."""
+    """Mark a function that returns initializers. Programs may pass the function itself as the initializer."""
 
     @wraps(function)
     def make(*arguments: Any, **keywords: Any) -> Start:
         return Start(function(*arguments, **keywords))
 
-    made = cast("Maker", api(make))
-    made.makes_initializer = True  # type: ignore[attr-defined]
-    return made
+    marked: Any = api(make)
+    marked.makes_initializer = True
+    return cast("Maker", marked)
 
 
 @maker
 def zeros_initializer(dtype: Any = None) -> Initializer:
-    """Zeros."""
+    """Return an initializer with zeros."""
     return initializers.zeros
 
 
 @maker
 def ones_initializer(dtype: Any = None) -> Initializer:
-    """Ones."""
+    """Return an initializer with ones."""
     return initializers.ones
 
 
 @maker
 def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
-    """One number everywhere, or an array."""
+    """Return an initializer with one number everywhere, or an array."""
     return initializers.Constant(value)
 
 
 @maker
 def glorot_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
-    """Uniform in +-sqrt(6 / (fan_in + fan_out))."""
+    """Return an initializer, uniform in ±sqrt(6 / (fan_in + fan_out))."""
     return initializers.glorot_uniform
 
 
 @maker
 def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
-    """Orthonormal rows or columns, times gain."""
+    """Return an initializer with orthonormal rows or columns, times gain."""
     return initializers.Orthogonal(gain)
 
 
@@ -86,7 +85,7 @@ def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = Non
 def random_uniform_initializer(
     minval: float = 0, maxval: float | None = None, seed: Any = None, dtype: Any = None
 ) -> Initializer:
-    """Uniform in [minval, maxval), by default [0, 1)."""
+    """Return an initializer, uniform in [minval, maxval), by default [0, 1)."""
     return initializers.Uniform(minval, 1.0 if maxval is None else maxval)
 
 
@@ -94,7 +93,7 @@ def random_uniform_initializer(
 def random_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
 ) -> Initializer:
-    """Normal."""
+    """Return an initializer with normal values."""
     return initializers.Normal(mean, stddev)
 
 
@@ -102,25 +101,25 @@ def random_normal_initializer(
 def truncated_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
 ) -> Initializer:
-    """Normal, what is more than two deviations away drawn again."""
+    """Return an initializer with normal values; those beyond two deviations are redrawn."""
     return initializers.TruncatedNormal(mean, stddev)
 
 
 @maker
 def xavier_initializer(uniform: bool = True, seed: Any = None, dtype: Any = None) -> Initializer:
-    """Glorot's initial values."""
+    """Return Glorot's initializer."""
     return initializers.glorot_uniform if uniform else _scaled(1.0, "fan_avg", "truncated_normal")
 
 
 @maker
 def glorot_normal_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
-    """Truncated normal, of variance 2 / (fan_in + fan_out)."""
+    """Return a truncated normal initializer of variance 2 / (fan_in + fan_out)."""
     return _scaled(1.0, "fan_avg", "truncated_normal")
 
 
 @maker
 def uniform_unit_scaling_initializer(factor: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
-    """Uniform in +-factor sqrt(3 / size of all axes but the last)."""
+    """Return an initializer, uniform in ±factor sqrt(3 / size of all axes but the last)."""
 
     def draw(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         limit = factor * math.sqrt(3.0 / max(1, math.prod(shape[:-1])))
@@ -131,10 +130,13 @@ def uniform_unit_scaling_initializer(factor: float = 1.0, seed: Any = None, dtyp
 
 @maker
 def variance_scaling_initializer(
-    scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: Any = None,
+    scale: float = 1.0,
+    mode: str = "fan_in",
+    distribution: str = "truncated_normal",
+    seed: Any = None,
     dtype: Any = None,
-) -> Initializer:  # fmt: skip
-    """Of variance scale / fan."""
+) -> Initializer:
+    """Return an initializer of variance scale / fan."""
     return _scaled(scale, mode, distribution)
 
 
@@ -142,36 +144,36 @@ def variance_scaling_initializer(
 def contrib_variance_scaling_initializer(
     factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False, seed: Any = None, dtype: Any = None
 ) -> Initializer:
-    """Of variance factor / fan."""
+    """Return an initializer of variance factor / fan."""
     return _scaled(factor, mode.lower(), "uniform" if uniform else "truncated_normal")
 
 
 @maker
 def he_normal_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
-    """Truncated normal, of variance 2 / fan_in."""
+    """Return a truncated normal initializer of variance 2 / fan_in."""
     return _scaled(2.0, "fan_in", "truncated_normal")
 
 
 @maker
 def he_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
-    """Uniform, of variance 2 / fan_in."""
+    """Return a uniform initializer of variance 2 / fan_in."""
     return _scaled(2.0, "fan_in", "uniform")
 
 
 @maker
 def lecun_normal_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
-    """Truncated normal, of variance 1 / fan_in."""
+    """Return a truncated normal initializer of variance 1 / fan_in."""
     return _scaled(1.0, "fan_in", "truncated_normal")
 
 
 @maker
 def lecun_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
-    """Uniform, of variance 1 / fan_in."""
+    """Return a uniform initializer of variance 1 / fan_in."""
     return _scaled(1.0, "fan_in", "uniform")
 
 
 def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
-    """He et al. 2015 and kin: of variance scale / fan, the fan that ``mode`` names."""
+    """Return an initializer of variance scale / fan (He et al. 2015). mode: names the fan."""
     kinds = ("truncated_normal", "normal", "untruncated_normal", "uniform")
     if mode not in ("fan_in", "fan_out", "fan_avg") or distribution not in kinds:
         raise ArgumentError(
@@ -187,7 +189,7 @@ def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
             return generator.uniform(-limit, limit, shape)
         if distribution == "untruncated_normal":
             return generator.normal(0.0, deviation, shape)
-        # The deviation of a normal that is cut off at two is 0.8796 (as in TensorFlow).
+        # A normal distribution truncated at two deviations has deviation 0.8796 (as in TensorFlow).
         return initializers.TruncatedNormal(0.0, deviation / 0.87962566103423978)(shape, generator)
 
     return draw

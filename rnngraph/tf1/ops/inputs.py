@@ -21,7 +21,7 @@ from ..cells.subclassing import as_written, first_state
 from ..cells.variables import both_ways, driver_scope
 from ..core.graph import Computed, get_default_graph
 from ..core.names import dtype_name, string
-from ..core.operations import behind
+from ..core.operations import runs_after_dependencies
 from ..core.tensors import as_tensorflow
 from ..table.missing import GUIDE
 from .functions import constant
@@ -29,21 +29,23 @@ from .functions import constant
 
 @api
 def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tensor:
-    """What is fed at run time, under ``name``, or as ``Placeholder``, ``Placeholder_1`` … in order of declaration.
+    """Return a Tensor that is fed in runs.
 
-    shape: a list of ints and None. Without one it is a scalar, as in ``keep_prob = tf.placeholder(tf.float32)``;
-    anything else needs its shape.
+    Without a name it is ``Placeholder``, ``Placeholder_1``, … in order of declaration.
+
+    shape: a list of ints and None. Without a shape it is a scalar, as in ``keep_prob = tf.placeholder(tf.float32)``.
+    Other placeholders need a shape.
     """
     if dtype == string and isinstance(dtype, str):  # the handle of a feedable iterator
         if shape not in (None, (), []):
-            raise NotOfferedError(f"a placeholder of texts is not offered; feed ids, as tf.int32 ({GUIDE})")
+            raise NotOfferedError(f"a placeholder of strings is not offered; feed ids, as tf.int32 ({GUIDE})")
         return _fed("Placeholder", "int64", (), name)
     return _fed("Placeholder", dtype_name(dtype), () if shape is None else shape, name)
 
 
 @api
 def placeholder_with_default(input: Any, shape: Any, name: str | None = None) -> Tensor:
-    """Return a placeholder that has the value ``input``, a number, an array or a Tensor, where it is not fed."""
+    """Return a placeholder whose value is ``input`` if it is not fed: a number, an array or a Tensor."""
     if isinstance(input, Tensor) and input.node.op != "constant":
         return _with_computed_default(input, shape, name)
     default: np.ndarray = (input if isinstance(input, Tensor) else constant(input)).node["value"]
@@ -61,22 +63,22 @@ def _fitting(have: Sequence[Any], shape: Any) -> Sequence[Any]:
 
 
 def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Tensor:
-    """Return a Tensor of the default's value that can be fed; gradients pass through it.
+    """Return a Tensor of the default's value that can be fed. Gradients pass through it.
 
-    Where its shape leaves a size open that the default has fixed, it is a placeholder, and a run computes the default
-    first. Gradients do not pass through such a placeholder.
+    If its shape opens a size that the default fixes, it is a placeholder, and a run computes the default first.
+    Gradients do not pass through such a placeholder.
     """
     have = default.type.shape
     sizes = _fitting([dim if isinstance(dim, int) else None for dim in have], shape)
     if all(size == dim or not isinstance(dim, int) for size, dim in zip(sizes, have, strict=True)):
-        wanted = tuple(dim if size is None else size for size, dim in zip(sizes, have, strict=True))
-        made: Tensor = as_tensorflow(build("reshape" if wanted == have else "ensure_shape", default, shape=wanted))
-        get_default_graph().name(name or "PlaceholderWithDefault", made)
-        return made
+        target = tuple(dim if size is None else size for size, dim in zip(sizes, have, strict=True))
+        result: Tensor = as_tensorflow(build("reshape" if target == have else "ensure_shape", default, shape=target))
+        get_default_graph().name(name or "PlaceholderWithDefault", result)
+        return result
     if any(node.op == "parameter" for node in topological([default.node])):
         raise ShapeError(
-            f"a placeholder of shape {tuple(sizes)} has a default of shape {tuple(have)} that is made of variables; "
-            "leave the sizes in shape= as the default has them"
+            f"a placeholder of shape {tuple(sizes)} has a default of shape {tuple(have)} that depends on variables; "
+            "use the default's sizes in shape="
         )
     fed_placeholder = _fed("PlaceholderWithDefault", default.type.dtype, sizes, name)
     get_default_graph().derived[fed_placeholder.node] = Computed(default.node)
@@ -86,27 +88,33 @@ def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Ten
 def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any) -> Tensor:
     if name is not None and (not isinstance(name, str) or not name):
         raise DtypeError(f"a placeholder's name must be a string, not {name!r}")
-    made: Tensor = as_tensorflow(
+    placeholder: Tensor = as_tensorflow(
         fed(name or base, _sizes(shape), dtype, **({"unnamed": True} if name is None else {}), **attributes)
     )
-    get_default_graph().place(made, name)
-    return made
+    get_default_graph().place(placeholder, name)
+    return placeholder
 
 
 def _sizes(shape: Any) -> Any:
-    """A shape, in which a size may be a ``tf.Dimension``."""
+    """Return a shape whose sizes may be ``tf.Dimension``s."""
     if isinstance(shape, int | np.integer):
         return [int(shape)]
     return [getattr(size, "value", size) for size in shape] if isinstance(shape, list | tuple) else shape
 
 
-@behind
+@runs_after_dependencies
 def dynamic_rnn(
-    cell: Cell, inputs: Tensor, sequence_length: Any = None, initial_state: Any = None, dtype: Any = None,
-    parallel_iterations: int | None = None, swap_memory: bool = False, time_major: bool = False,
+    cell: Cell,
+    inputs: Tensor,
+    sequence_length: Any = None,
+    initial_state: Any = None,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
+    time_major: bool = False,
     scope: Any = None,
-) -> tuple[Tensor, Any]:  # fmt: skip
-    """``rg.dynamic_rnn`` with TensorFlow's arguments."""
+) -> tuple[Tensor, Any]:
+    """Run ``rg.dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     start = first_state(cell, initial_state, inputs, kind, time_major, scope, "rnn")
     within: Any = driver_scope(cell, "rnn", scope)
@@ -114,13 +122,21 @@ def dynamic_rnn(
     return outputs, as_written(cell, state)
 
 
-@behind
+@runs_after_dependencies
 def bidirectional_dynamic_rnn(
-    cell_fw: Cell, cell_bw: Cell, inputs: Tensor, sequence_length: Any = None, initial_state_fw: Any = None,
-    initial_state_bw: Any = None, dtype: Any = None, parallel_iterations: int | None = None,
-    swap_memory: bool = False, time_major: bool = False, scope: Any = None,
-) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:  # fmt: skip
-    """``rg.bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
+    cell_fw: Cell,
+    cell_bw: Cell,
+    inputs: Tensor,
+    sequence_length: Any = None,
+    initial_state_fw: Any = None,
+    initial_state_bw: Any = None,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
+    time_major: bool = False,
+    scope: Any = None,
+) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:
+    """Run ``rg.bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     within: Any
     within, forward, backward = both_ways(cell_fw, cell_bw, "bidirectional_rnn", scope)
@@ -131,52 +147,83 @@ def bidirectional_dynamic_rnn(
     )
 
 
-@behind
+@runs_after_dependencies
 def stack_bidirectional_dynamic_rnn(
-    cells_fw: Sequence[Cell], cells_bw: Sequence[Cell], inputs: Tensor, initial_states_fw: Any = None,
-    initial_states_bw: Any = None, dtype: Any = None, sequence_length: Any = None,
-    parallel_iterations: int | None = None, time_major: bool = False, scope: Any = None,
+    cells_fw: Sequence[Cell],
+    cells_bw: Sequence[Cell],
+    inputs: Tensor,
+    initial_states_fw: Any = None,
+    initial_states_bw: Any = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
+    parallel_iterations: int | None = None,
+    time_major: bool = False,
+    scope: Any = None,
     swap_memory: bool = False,
-) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:  # fmt: skip
-    """``rg.stack_bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
+) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:
+    """Run ``rg.stack_bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     return _owned(
         drivers.stack_bidirectional_dynamic_rnn(
-            cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, kind, sequence_length, time_major,
-            driver_scope(None, "stack_bidirectional_rnn", scope),  # type: ignore[arg-type]
+            cells_fw,
+            cells_bw,
+            inputs,
+            initial_states_fw,
+            initial_states_bw,
+            kind,
+            sequence_length,
+            time_major,
+            driver_scope(None, "stack_bidirectional_rnn", scope),  # type: ignore[arg-type]  # converted by rg
         )
-    )  # fmt: skip
+    )
 
 
-@behind
+@runs_after_dependencies
 def static_rnn(
-    cell: Cell, inputs: Sequence[Tensor], initial_state: Any = None, dtype: Any = None, sequence_length: Any = None,
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    initial_state: Any = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
     scope: Any = None,
-) -> tuple[list[Tensor], Any]:  # fmt: skip
-    """``rg.static_rnn`` with TensorFlow's arguments."""
+) -> tuple[list[Tensor], Any]:
+    """Run ``rg.static_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     within: Any = driver_scope(cell, "rnn", scope)
     return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, within))
 
 
-@behind
+@runs_after_dependencies
 def static_bidirectional_rnn(
-    cell_fw: Cell, cell_bw: Cell, inputs: Sequence[Tensor], initial_state_fw: Any = None, initial_state_bw: Any = None,
-    dtype: Any = None, sequence_length: Any = None, scope: Any = None,
-) -> tuple[list[Tensor], Any, Any]:  # fmt: skip
-    """``bidirectional_dynamic_rnn`` over a list of steps: (outputs of both side by side, state_fw, state_bw)."""
+    cell_fw: Cell,
+    cell_bw: Cell,
+    inputs: Sequence[Tensor],
+    initial_state_fw: Any = None,
+    initial_state_bw: Any = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
+    scope: Any = None,
+) -> tuple[list[Tensor], Any, Any]:
+    """Run ``bidirectional_dynamic_rnn`` over a list of steps. Returns (joined outputs, state_fw, state_bw)."""
     if not isinstance(inputs, list | tuple) or not inputs:
         raise DtypeError(f"tf.nn.static_bidirectional_rnn takes a list of Tensors, one a step, not {shown(inputs)}")
     (forward, backward), (state_fw, state_bw) = bidirectional_dynamic_rnn(
-        cell_fw, cell_bw, functions.stack(list(inputs)), sequence_length, initial_state_fw, initial_state_bw, dtype,
-        time_major=True, scope=scope,
-    )  # fmt: skip
+        cell_fw,
+        cell_bw,
+        functions.stack(list(inputs)),
+        sequence_length,
+        initial_state_fw,
+        initial_state_bw,
+        dtype,
+        time_major=True,
+        scope=scope,
+    )
     both = functions.concat([forward, backward], 2)
     return [both[step] for step in range(len(inputs))], state_fw, state_bw
 
 
 def _owned(result: Any) -> Any:
-    """What a driver gives, noted as the owner of its cells' variables."""
+    """Record a driver's results as the owner of its cells' variables."""
     outputs = result[0]
     get_default_graph().own(*(outputs if isinstance(outputs, tuple) else flatten(outputs)[:1]))
     return result

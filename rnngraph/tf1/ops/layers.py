@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's layers: what owns variables."""
+"""TensorFlow 1.x's layers, which own variables."""
 
 from __future__ import annotations
 
@@ -29,42 +29,70 @@ PENALTY = "add the penalty to the loss"
 
 @gives_tensors
 def dense(
-    inputs: Tensor, units: int, activation: Activation = None, use_bias: bool = True,
-    kernel_initializer: Any = None, bias_initializer: Any = None, kernel_regularizer: Any = None,
-    bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
-    bias_constraint: Any = None, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
-) -> Tensor:  # fmt: skip
-    """activation(inputs kernel + bias) on the last axis; owns ``dense/kernel`` and ``dense/bias``."""
+    inputs: Tensor,
+    units: int,
+    activation: Activation = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = None,
+    bias_initializer: Any = None,
+    kernel_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    kernel_constraint: Any = None,
+    bias_constraint: Any = None,
+    trainable: bool = True,
+    name: str | None = None,
+    reuse: bool | None = None,
+) -> Tensor:
+    """Return activation(inputs kernel + bias) over the last axis. Owns ``dense/kernel`` and ``dense/bias``."""
     refuse(
-        "tf.layers.dense", PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+        "tf.layers.dense",
+        PENALTY,
+        activity_regularizer=activity_regularizer,
+        kernel_constraint=kernel_constraint,
         bias_constraint=bias_constraint,
-    )  # fmt: skip
+    )
     refuse("tf.layers.dense", "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     scope = layer_scope("dense", name, reuse)
     starts = starts_of(kernel_initializer, bias_initializer)
     names = ("kernel", "bias") if use_bias else ("kernel",)
-    made = layers.affine(inputs, units, activation, scope, names, starts)
-    return own_layer(made, scope, kernel=kernel_regularizer, bias=bias_regularizer)
+    result = layers.affine(inputs, units, activation, scope, names, starts)
+    return own_layer(result, scope, kernel=kernel_regularizer, bias=bias_regularizer)
 
 
 class Dense:
-    """``tf.layers.Dense``: a layer that can be called again and again, with one set of variables.
+    """``tf.layers.Dense``: a layer that can be called repeatedly, with one set of variables.
 
-    Its scope is ``dense``, or ``name``, under the variable scope in which it is first called.
+    Its scope is ``dense``, or ``name``, under the variable scope of its first call.
     """
 
     @api
     def __init__(
-        self, units: int, activation: Activation = None, use_bias: bool = True, kernel_initializer: Any = None,
-        bias_initializer: Any = None, kernel_regularizer: Any = None, bias_regularizer: Any = None,
-        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-        trainable: bool = True, name: str | None = None, dtype: Any = None, _reuse: Any = None, _scope: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        units: int,
+        activation: Activation = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = None,
+        bias_initializer: Any = None,
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
+        _reuse: Any = None,
+        _scope: Any = None,
+    ) -> None:
         what = "tf.layers.Dense"
         refuse(
-            what, PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+            what,
+            PENALTY,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
             bias_constraint=bias_constraint,
-        )  # fmt: skip
+        )
         refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
         self.units, self.activation, self.use_bias = units, activation, use_bias
         self._starts, self._penalties = (kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
@@ -73,26 +101,26 @@ class Dense:
 
     @property
     def name(self) -> str:
-        """The name of its scope."""
+        """Name of its scope."""
         return self._name or "dense"
 
     @gives_tensors
     def __call__(self, inputs: Tensor, scope: Any = None) -> Tensor:
-        """activation(inputs kernel + bias) on the last axis."""
+        """Return activation(inputs kernel + bias) over the last axis."""
         first = self._scope is None
         if self._scope is None:
-            given = self._given or scope or present_scope().free(self.name)
-            self._scope = layer_scope("dense", given, self._reuse)
+            own_scope = self._given or scope or present_scope().free(self.name)
+            self._scope = layer_scope("dense", own_scope, self._reuse)
         names = ("kernel", "bias") if self.use_bias else ("kernel",)
-        made = layers.affine(inputs, self.units, self.activation, self._scope, names, starts_of(*self._starts))
+        result = layers.affine(inputs, self.units, self.activation, self._scope, names, starts_of(*self._starts))
         kernel, bias = self._penalties
-        return own_layer(made, self._scope, kernel=kernel, bias=bias) if first else made
+        return own_layer(result, self._scope, kernel=kernel, bias=bias) if first else result
 
     apply = __call__
 
     @property
     def variables(self) -> list[Any]:
-        """Its variables; none before it is first called."""
+        """Variables; empty before the first call."""
         graph = get_default_graph()
         graph.all_variables()
         return [] if self._scope is None else [graph.variables[spec] for spec in self._scope.specs.values()]
@@ -101,50 +129,67 @@ class Dense:
 
     @property
     def kernel(self) -> Any:
-        """The kernel [inputs, units]."""
+        """Kernel [inputs, units]."""
         return self.variables[0]
 
     @property
     def bias(self) -> Any:
-        """The bias [units]; None without."""
+        """Bias [units]; None without one."""
         return self.variables[1] if self.use_bias else None
 
 
 @gives_tensors
 def fully_connected(
-    inputs: Tensor, num_outputs: int, activation_fn: Activation = relu, normalizer_fn: Any = None,
-    normalizer_params: Any = None, weights_initializer: Any = None, weights_regularizer: Any = None,
-    biases_initializer: Any = "zeros", biases_regularizer: Any = None, reuse: bool | None = None,
-    variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
+    inputs: Tensor,
+    num_outputs: int,
+    activation_fn: Activation = relu,
+    normalizer_fn: Any = None,
+    normalizer_params: Any = None,
+    weights_initializer: Any = None,
+    weights_regularizer: Any = None,
+    biases_initializer: Any = "zeros",
+    biases_regularizer: Any = None,
+    reuse: bool | None = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
     scope: Any = None,
-) -> Tensor:  # fmt: skip
-    """activation_fn(inputs weights + biases), relu unless said otherwise; ``biases_initializer=None``: no biases.
-
-    normalizer_fn: such as ``tf.contrib.layers.layer_norm``, of the products, in the place of biases.
+) -> Tensor:
+    """Return activation_fn(inputs weights + biases), by default with relu. ``biases_initializer=None`` omits biases.
 
     Owns ``fully_connected/weights`` and ``fully_connected/biases``.
+
+    normalizer_fn: function of the products in place of biases, such as ``tf.contrib.layers.layer_norm``.
     """
     what = "tf.contrib.layers.fully_connected"
     if normalizer_fn is not None:
         if not callable(normalizer_fn):
-            raise ArgumentError(f"{what}: normalizer_fn={shown(normalizer_fn)} is no function of a Tensor")
+            raise ArgumentError(f"{what}: normalizer_fn={shown(normalizer_fn)} is not a function of a Tensor")
         with variable_scope(scope, "fully_connected", reuse=reuse) as opened:
-            made = fully_connected(
-                inputs, num_outputs, None, None, None, weights_initializer, weights_regularizer, None,
-                trainable=trainable, scope=opened,
-            )  # fmt: skip
-            made = normalizer_fn(made, **(normalizer_params or {}))
-        if not isinstance(made, Tensor):
-            raise DtypeError(
-                f"{what}: normalizer_fn gives a Tensor such as tf.contrib.layers.layer_norm's, not {made!r}"
+            result = fully_connected(
+                inputs,
+                num_outputs,
+                None,
+                None,
+                None,
+                weights_initializer,
+                weights_regularizer,
+                None,
+                trainable=trainable,
+                scope=opened,
             )
-        return activated(made, activation_fn)
+            result = normalizer_fn(result, **(normalizer_params or {}))
+        if not isinstance(result, Tensor):
+            raise DtypeError(
+                f"{what}: normalizer_fn must return a Tensor, as tf.contrib.layers.layer_norm does, not {result!r}"
+            )
+        return activated(result, activation_fn)
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     name = layer_scope("fully_connected", scope, reuse)
     starts = starts_of(weights_initializer, biases_initializer)
     names = ("weights",) if biases_initializer is None else ("weights", "biases")
-    made = layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
-    return own_layer(made, name, weights=weights_regularizer, biases=biases_regularizer)
+    result = layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
+    return own_layer(result, name, weights=weights_regularizer, biases=biases_regularizer)
 
 
 linear = partial(fully_connected, activation_fn=None)
@@ -155,56 +200,83 @@ fully_connected_relu, fully_connected_relu6 = (
 
 
 def starts_of(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
-    """Return the initializers of a kernel and a bias: those that are given, of the scope, or usual."""
+    """Return the initializers of a kernel and a bias: explicit ones, those of the scope, or defaults."""
     kernel = present_scope().initializer if kernel is None else kernel
     return _start(kernel, "glorot_uniform"), _start(bias, "zeros")
 
 
-def _start(given: Any, usual: str) -> Initializer:
-    return array_initializer(usual if given is None else given)
+def _start(value: Any, usual: str) -> Initializer:
+    return array_initializer(usual if value is None else value)
 
 
 def activated(x: Tensor, activation: Activation) -> Tensor:
-    """An activation of TensorFlow's, a function of a Tensor, or none."""
+    """Apply an activation: a name, a function of a Tensor, or None."""
     if activation is None:
         return x
     if not callable(activation):
-        raise ArgumentError(f"activation_fn is a function such as tf.nn.relu, not {shown(activation)}")
+        raise ArgumentError(f"activation_fn must be a function such as tf.nn.relu, not {shown(activation)}")
     return activation(x)
 
 
-def own_layer(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
-    """What a layer gives, noted as the owner of its variables. penalties: functions of these, by name."""
-    get_default_graph().own(made)
+def own_layer(result: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
+    """Record a layer's result as the owner of its variables. penalties: functions of variables, by name."""
+    get_default_graph().own(result)
     penalize_all(scope, penalties)
-    return made
+    return result
 
 
 @gives_tensors
 def batch_normalization(
-    inputs: Tensor, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True,
-    scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
-    moving_mean_initializer: Any = "zeros", moving_variance_initializer: Any = "ones", beta_regularizer: Any = None,
-    gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None,
-    training: Any = False, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
-    renorm: bool = False, renorm_clipping: Any = None, renorm_momentum: float = 0.99, fused: bool | None = None,
-    virtual_batch_size: int | None = None, adjustment: Any = None,
-) -> Tensor:  # fmt: skip
-    """``rg.batch_normalization`` with TensorFlow's arguments.
+    inputs: Tensor,
+    axis: int = -1,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+    center: bool = True,
+    scale: bool = True,
+    beta_initializer: Any = "zeros",
+    gamma_initializer: Any = "ones",
+    moving_mean_initializer: Any = "zeros",
+    moving_variance_initializer: Any = "ones",
+    beta_regularizer: Any = None,
+    gamma_regularizer: Any = None,
+    beta_constraint: Any = None,
+    gamma_constraint: Any = None,
+    training: Any = False,
+    trainable: bool = True,
+    name: str | None = None,
+    reuse: bool | None = None,
+    renorm: bool = False,
+    renorm_clipping: Any = None,
+    renorm_momentum: float = 0.99,
+    fused: bool | None = None,
+    virtual_batch_size: int | None = None,
+    adjustment: Any = None,
+) -> Tensor:
+    """Apply ``rg.batch_normalization`` with TensorFlow's arguments.
 
-    training: a bool, or a scalar bool Tensor that is fed. Operations of the collection ``tf.GraphKeys.UPDATE_OPS`` move
-    the averages. Of what ``rg.compile`` makes, with True the training graph normalises by its batch, a ``Trainer``'s
-    steps move the averages by themselves, and the inference graph takes these.
+    The operations in the collection ``tf.GraphKeys.UPDATE_OPS`` update the averages. Programs that ``rg.compile`` makes
+    don't need them: with ``training=True`` the training graph normalises by its batch, a ``Trainer``'s steps update the
+    averages, and the inference graph uses them.
+
+    training: a bool, or a scalar bool Tensor that is fed.
     """
     what = "tf.layers.batch_normalization"
     refuse(
-        what, PENALTY, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
-        beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
-    )  # fmt: skip
+        what,
+        PENALTY,
+        beta_regularizer=beta_regularizer,
+        gamma_regularizer=gamma_regularizer,
+        beta_constraint=beta_constraint,
+        gamma_constraint=gamma_constraint,
+    )
     refuse(
-        what, "normalise by the whole batch", renorm=renorm or None, renorm_clipping=renorm_clipping,
-        virtual_batch_size=virtual_batch_size, adjustment=adjustment,
-    )  # fmt: skip
+        what,
+        "normalise by the whole batch",
+        renorm=renorm or None,
+        renorm_clipping=renorm_clipping,
+        virtual_batch_size=virtual_batch_size,
+        adjustment=adjustment,
+    )
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
     scope = layer_scope("batch_normalization", name, reuse)
     starts = {"gamma": gamma_initializer} if scale else {}
@@ -215,7 +287,7 @@ def batch_normalization(
 
 @gives_tensors
 def flatten(inputs: Tensor, name: str | None = None, data_format: str = "channels_last") -> Tensor:
-    """[batch, ...] as [batch, product of the rest]."""
+    """Reshape [batch, …] to [batch, product of the rest]."""
     usual = data_format == "channels_last"
     refuse("tf.layers.flatten", "transpose the inputs", data_format=None if usual else data_format)
     return reshape(inputs, [None, -1])
@@ -223,7 +295,7 @@ def flatten(inputs: Tensor, name: str | None = None, data_format: str = "channel
 
 @gives_tensors
 def contrib_flatten(inputs: Tensor, outputs_collections: Any = None, scope: Any = None) -> Tensor:
-    """[batch, ...] as [batch, product of the rest]."""
+    """Reshape [batch, …] to [batch, product of the rest]."""
     return reshape(inputs, [None, -1])
 
 
@@ -231,25 +303,29 @@ def contrib_flatten(inputs: Tensor, outputs_collections: Any = None, scope: Any 
 def normalized(
     x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float, name: str | None = None
 ) -> Tensor:
-    """(x - mean) / sqrt(variance + variance_epsilon), times scale, plus offset, where these are given."""
+    """Return (x - mean) / sqrt(variance + variance_epsilon), times ``scale`` if any, plus ``offset`` if any."""
     x = basic.identity(x)
     mean, variance = (_beside(value, x) for value in (mean, variance))
-    found = (x - mean) / basic.sqrt(variance + variance_epsilon)
-    found = found if scale is None else found * _beside(scale, x)
-    return found if offset is None else found + _beside(offset, x)
+    result = (x - mean) / basic.sqrt(variance + variance_epsilon)
+    result = result if scale is None else result * _beside(scale, x)
+    return result if offset is None else result + _beside(offset, x)
 
 
 def _beside(value: Any, x: Tensor) -> Tensor:
-    """A Tensor, or numbers in the dtype of x."""
+    """Return a Tensor, or numbers in the dtype of x."""
     return value if isinstance(value, Tensor) else constant(value, x.dtype)
 
 
 @operation
 def layer_dropout(
-    inputs: Tensor, rate: KeepProb = 0.5, noise_shape: Any = None, seed: int | None = None, training: Any = False,
+    inputs: Tensor,
+    rate: KeepProb = 0.5,
+    noise_shape: Any = None,
+    seed: int | None = None,
+    training: Any = False,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """``tf.layers.dropout``: drops where ``training`` holds, a bool or a scalar bool Tensor that is fed."""
+) -> Tensor:
+    """``tf.layers.dropout``: drop while ``training`` holds, a bool or a scalar bool Tensor that is fed."""
     if isinstance(training, Tensor):
         return dropout(inputs, basic.where(training, 1.0 - basic.identity(rate), 1.0), noise_shape, seed)
     if not flag(training, "training"):

@@ -23,7 +23,7 @@ SUM_OVER_BATCH_SIZE, MEAN = "weighted_sum_over_batch_size", "weighted_mean"
 SUM_BY_NONZERO_WEIGHTS = "weighted_sum_by_nonzero_weights"
 
 
-# tf.nn: not reduced ---------------------------------------------------------------------------------
+# tf.nn: one value for each row ----------------------------------------------------------------------
 
 
 def _both(sentinel: Any, labels: Any, logits: Any, what: str) -> None:
@@ -35,7 +35,7 @@ def _both(sentinel: Any, labels: Any, logits: Any, what: str) -> None:
 def sparse_softmax_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Tensor:
-    """-log softmax(logits)[label], one value for each label."""
+    """Return -log softmax(logits)[label], one value for each label."""
     _both(_sentinel, labels, logits, "sparse_softmax_cross_entropy_with_logits")
     return losses.sparse_softmax_cross_entropy(labels, logits, reduction="none")
 
@@ -49,20 +49,20 @@ def softmax_cross_entropy_with_logits(
     name: str | None = None,
     axis: int | None = None,
 ) -> Tensor:
-    """-sum(labels * log softmax(logits)) along an axis; labels are probabilities."""
+    """Return -sum(labels * log softmax(logits)) along an axis. Labels are probabilities."""
     _both(_sentinel, labels, logits, "softmax_cross_entropy_with_logits")
     along = dim if axis is None else axis
     logits = as_tensor(logits)
-    given = labels if isinstance(labels, Tensor) or holds_tensors(labels) else np.asarray(labels, logits.dtype)
-    return losses.softmax_cross_entropies(functions.cast(given, logits.dtype), logits, along)
+    targets = labels if isinstance(labels, Tensor) or holds_tensors(labels) else np.asarray(labels, logits.dtype)
+    return losses.softmax_cross_entropies(functions.cast(targets, logits.dtype), logits, along)
 
 
 @operation
 def softmax_cross_entropy_with_logits_v2(
     labels: Any, logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None
 ) -> Tensor:
-    """As ``softmax_cross_entropy_with_logits``."""
-    along = next((given for given in (axis, dim) if given is not None), -1)
+    """Return ``softmax_cross_entropy_with_logits``."""
+    along = next((item for item in (axis, dim) if item is not None), -1)
     return softmax_cross_entropy_with_logits(labels=labels, logits=logits, dim=along)
 
 
@@ -70,26 +70,26 @@ def softmax_cross_entropy_with_logits_v2(
 def sigmoid_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Tensor:
-    """Binary cross-entropy of sigmoid(logits), elementwise."""
+    """Return the binary cross-entropy of sigmoid(logits), elementwise."""
     _both(_sentinel, labels, logits, "sigmoid_cross_entropy_with_logits")
     logits = _compared(labels, logits)
     return losses.binary_cross_entropies(like(labels, logits), logits)
 
 
 def _compared(labels: Any, predictions: Any) -> Tensor:
-    """The predictions. Raises ``ShapeError`` where TensorFlow does, as labels of another declared shape are."""
-    found: Tensor = as_tensor(predictions)
+    """Return the predictions. Raises ``ShapeError`` if labels have another static shape, as TensorFlow does."""
+    compared: Tensor = as_tensor(predictions)
     known = as_tensor(labels)
     if known.rank:
-        check_same_shape(known, found)
-    return found
+        check_same_shape(known, compared)
+    return compared
 
 
 # tf.losses: weighted and reduced --------------------------------------------------------------------
 
 
 def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys.LOSSES) -> Tensor:
-    """A loss, which is collected."""
+    """Return a reduced loss, and add it to a collection."""
     loss = _reduction_of(values, weights, reduction)
     if into is not None:
         add_loss(loss, into)
@@ -97,7 +97,7 @@ def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys
 
 
 def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
-    """TensorFlow's reductions. Its default divides by the count of weights that are not zero."""
+    """Apply one of TensorFlow's reductions. The default divides by the number of nonzero weights."""
     number = isinstance(weights, int | float)
     factor = like(weights, values)
     if factor.rank not in (0, values.rank):
@@ -106,7 +106,7 @@ def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
             "insert axes with tf.expand_dims"
         )
     if number and weights == 0:
-        raise ArgumentError("a loss of weight 0 is constant; leave it out")
+        raise ArgumentError("a loss of weight 0 is constant; remove it")
     weighted = values if number and weights == 1 else values * factor
     if reduction == NONE:
         return weighted
@@ -127,10 +127,17 @@ def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
 
 @operation
 def sparse_softmax_cross_entropy(
-    labels: Tensor, logits: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    labels: Tensor,
+    logits: Tensor,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
-    """-log softmax(logits)[label]. labels: int [...]; logits: [..., classes]."""
+) -> Tensor:
+    """Return -log softmax(logits)[label].
+
+    labels: int [...]. logits: [..., classes].
+    """
     return _reduced(
         losses.sparse_softmax_cross_entropy(labels, logits, reduction="none"), weights, reduction, loss_collection
     )
@@ -138,10 +145,15 @@ def sparse_softmax_cross_entropy(
 
 @operation
 def softmax_cross_entropy(
-    onehot_labels: Tensor, logits: Tensor, weights: Any = 1.0, label_smoothing: float = 0, scope: Any = None,
-    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
-    """-sum(labels * log softmax(logits)) over the last axis."""
+    onehot_labels: Tensor,
+    logits: Tensor,
+    weights: Any = 1.0,
+    label_smoothing: float = 0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:
+    """Return -sum(labels * log softmax(logits)) over the last axis."""
     labels = onehot_labels
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + label_smoothing / logits.width
@@ -152,10 +164,15 @@ def softmax_cross_entropy(
 
 @operation
 def sigmoid_cross_entropy(
-    multi_class_labels: Tensor, logits: Tensor, weights: Any = 1.0, label_smoothing: float = 0,
-    scope: Any = None, loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
-    """Binary cross-entropy of sigmoid(logits) over all elements."""
+    multi_class_labels: Tensor,
+    logits: Tensor,
+    weights: Any = 1.0,
+    label_smoothing: float = 0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:
+    """Return the binary cross-entropy of sigmoid(logits) over all elements."""
     labels = multi_class_labels
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + 0.5 * label_smoothing
@@ -166,40 +183,58 @@ def sigmoid_cross_entropy(
 
 @operation
 def mean_squared_error(
-    labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    labels: Any,
+    predictions: Tensor,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
-    """(predictions - labels)^2 over all elements."""
+) -> Tensor:
+    """Return (predictions - labels)^2 over all elements."""
     difference = _compared(labels, predictions) - labels
     return _reduced(functions.square(difference), weights, reduction, loss_collection)
 
 
 @operation
 def absolute_difference(
-    labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    labels: Any,
+    predictions: Tensor,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
-    """|predictions - labels| over all elements."""
+) -> Tensor:
+    """Return |predictions - labels| over all elements."""
     difference = _compared(labels, predictions) - labels
     return _reduced(functions.abs(difference), weights, reduction, loss_collection)
 
 
 @operation
 def huber_loss(
-    labels: Any, predictions: Tensor, weights: Any = 1.0, delta: float = 1.0, scope: Any = None,
-    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
-    """Squared up to ``delta``, linear beyond it, over all elements."""
+    labels: Any,
+    predictions: Tensor,
+    weights: Any = 1.0,
+    delta: float = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:
+    """Return the Huber loss over all elements: squared up to ``delta``, linear beyond."""
     values = losses.huber_losses(_compared(labels, predictions) - labels, delta)
     return _reduced(values, weights, reduction, loss_collection)
 
 
 @operation
 def log_loss(
-    labels: Any, predictions: Tensor, weights: Any = 1.0, epsilon: float = 1e-7, scope: Any = None,
-    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
-    """Binary cross-entropy of probabilities, over all elements."""
+    labels: Any,
+    predictions: Tensor,
+    weights: Any = 1.0,
+    epsilon: float = 1e-7,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:
+    """Return the binary cross-entropy of probabilities over all elements."""
     p = _compared(labels, predictions)
     values = -(labels * functions.log(p + epsilon)) - (1.0 - as_tensor(labels)) * functions.log(1.0 - p + epsilon)
     return _reduced(values, weights, reduction, loss_collection)
@@ -207,10 +242,14 @@ def log_loss(
 
 @operation
 def hinge_loss(
-    labels: Any, logits: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    labels: Any,
+    logits: Tensor,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
-    """How far logits are on the wrong side of 1, of labels 0 and 1."""
+) -> Tensor:
+    """Return the hinge loss max(0, 1 - logits) for labels 1, max(0, 1 + logits) for labels 0."""
     sides = as_tensor(labels) * 2.0 - 1.0
     return _reduced(
         functions.maximum(1.0 - sides * _compared(labels, logits), 0.0), weights, reduction, loss_collection
@@ -219,10 +258,16 @@ def hinge_loss(
 
 @operation
 def cosine_distance(
-    labels: Any, predictions: Tensor, axis: int | None = None, weights: Any = 1.0, scope: Any = None,
-    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS, dim: int | None = None,
-) -> Tensor:  # fmt: skip
-    """1 less the product of unit vectors, which stand along an axis."""
+    labels: Any,
+    predictions: Tensor,
+    axis: int | None = None,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+    dim: int | None = None,
+) -> Tensor:
+    """Return 1 minus the dot product of unit vectors along an axis."""
     along = dim if axis is None else axis
     if along is None:
         raise ArgumentError("tf.losses.cosine_distance needs an axis")
@@ -232,10 +277,13 @@ def cosine_distance(
 
 @operation
 def compute_weighted_loss(
-    losses: Any, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
+    losses: Any,
+    weights: Any = 1.0,
+    scope: Any = None,
+    loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
-) -> Tensor:  # fmt: skip
-    """Losses of one's own, weighted and reduced as the others are."""
+) -> Tensor:
+    """Return the weighted, reduced loss of the program's own values."""
     return _reduced(as_tensor(losses), weights, reduction, loss_collection)
 
 
@@ -243,11 +291,11 @@ def compute_weighted_loss(
 def weighted_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, pos_weight: Any = 1.0, name: str | None = None, targets: Any = None
 ) -> Tensor:
-    """As ``sigmoid_cross_entropy_with_logits``, with a weight on the positive part."""
-    given = labels if targets is None else targets
-    logits = _compared(given, logits)
+    """Return ``sigmoid_cross_entropy_with_logits`` with a weight on the positive part."""
+    values = labels if targets is None else targets
+    logits = _compared(values, logits)
     falling = functions.log1p(functions.exp(-functions.abs(logits))) + functions.maximum(-logits, 0.0)
-    return losses.binary_cross_entropies(like(given, logits), logits, pos_weight, falling)
+    return losses.binary_cross_entropies(like(values, logits), logits, pos_weight, falling)
 
 
 # The collection of losses ---------------------------------------------------------------------------
@@ -255,35 +303,35 @@ def weighted_cross_entropy_with_logits(
 
 @api
 def add_loss(loss: Tensor, loss_collection: str = GraphKeys.LOSSES) -> None:
-    """Adds a loss to those of the graph."""
+    """Add a loss to the graph's collection."""
     get_default_graph().collections[str(loss_collection)].append(loss)
 
 
 @gives_tensors
 def get_losses(scope: str | None = None, loss_collection: str = GraphKeys.LOSSES) -> list[Tensor]:
-    """The losses that ``tf.losses`` made in the graph."""
+    """Return the losses of ``tf.losses`` in the graph."""
     return get_default_graph().get_collection(loss_collection, scope)
 
 
 @gives_tensors
 def get_regularization_losses(scope: str | None = None) -> list[Tensor]:
-    """The penalties of variables in the graph."""
+    """Return the penalties of variables in the graph."""
     return get_default_graph().get_collection(GraphKeys.REGULARIZATION_LOSSES, scope)
 
 
 @gives_tensors
 def get_regularization_loss(scope: str | None = None, name: str = "total_regularization_loss") -> Tensor:
-    """Their sum."""
-    found = get_regularization_losses(scope)
-    return add_n(found) if found else make_constant(0.0, "float32")
+    """Return the sum of the penalties of variables."""
+    losses = get_regularization_losses(scope)
+    return add_n(losses) if losses else make_constant(0.0, "float32")
 
 
 @gives_tensors
 def get_total_loss(
     add_regularization_losses: bool = True, name: str = "total_loss", scope: str | None = None
 ) -> Tensor:
-    """The sum of all losses of the graph, or of those in a scope."""
-    found = get_losses(scope) + (get_regularization_losses(scope) if add_regularization_losses else [])
-    if not found:
-        raise ArgumentError("tf.losses.get_total_loss: the graph has no loss; functions of tf.losses add theirs")
-    return add_n(found)
+    """Return the sum of all losses of the graph, or of those in a scope."""
+    losses = get_losses(scope) + (get_regularization_losses(scope) if add_regularization_losses else [])
+    if not losses:
+        raise ArgumentError("tf.losses.get_total_loss: the graph has no loss; declare one with tf.losses")
+    return add_n(losses)

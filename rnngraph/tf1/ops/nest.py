@@ -11,11 +11,11 @@ from ...support.api_guard import api
 
 @api
 def flatten(structure: Any, expand_composites: bool = False) -> list[Any]:
-    """The leaves of a nest, in order."""
+    """Return the leaves of a nest, in order."""
     return nest.flatten(structure)
 
 
 @api
 def map_structure(func: Callable[..., Any], *structure: Any, **options: Any) -> Any:
-    """A function of the leaves of nests of one structure, in that structure."""
+    """Apply a function to the corresponding leaves of nests of one structure."""
     return structures.map_structure(func, *structure)

@@ -1,4 +1,4 @@
-"""``tf.contrib.layers``: what normalises, looks up and regularises, with the variables' names of TensorFlow 1.15."""
+"""``tf.contrib.layers``: normalisation, embedding and dropout, with TensorFlow 1.15's variable names."""
 
 from __future__ import annotations
 
@@ -26,11 +26,21 @@ _TRAINED = "use tf.get_variable(…, trainable=False)"
 
 @gives_tensors
 def layer_norm(
-    inputs: Tensor, center: bool = True, scale: bool = True, activation_fn: Activation = None, reuse: Any = None,
-    variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
-    begin_norm_axis: int = 1, begin_params_axis: int = -1, scope: Any = None,
-) -> Tensor:  # fmt: skip
-    """Each row over its mean and deviation, from axis ``begin_norm_axis`` on; owns ``LayerNorm/beta`` and ``gamma``."""
+    inputs: Tensor,
+    center: bool = True,
+    scale: bool = True,
+    activation_fn: Activation = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    begin_norm_axis: int = 1,
+    begin_params_axis: int = -1,
+    scope: Any = None,
+) -> Tensor:
+    """Normalise each row from axis ``begin_norm_axis`` on by its mean and deviation. Owns ``LayerNorm/beta`` and
+    ``gamma``.
+    """
     what, x = "tf.contrib.layers.layer_norm", as_tensor(inputs)
     refuse(what, _TRAINED, trainable=None if trainable else False)
     if x.dtype not in FLOATS or x.rank < 2:
@@ -38,38 +48,59 @@ def layer_norm(
     first, own = (functions.one_axis(x.rank, axis) for axis in (begin_norm_axis, begin_params_axis))
     shape = x.type.shape[own:]
     if own < first or not all(isinstance(size, int) for size in shape):
-        raise ShapeError(
-            f"{what} has parameters of fixed sizes, of axes that it normalises, not of {x!r} from {own} on"
-        )
+        raise ShapeError(f"{what} needs fixed sizes of the normalised axes, not {x!r} from {own} on")
     with variable_scope(scope, "LayerNorm", reuse=reuse):
         beta = get_variable("beta", shape, x.dtype, "zeros") if flag(center, "center") else None
         gamma = get_variable("gamma", shape, x.dtype, "ones") if flag(scale, "scale") else None
-    found = normalization.layer_norm(x, gamma, beta, 1e-12, tuple(range(first, x.rank)))
-    return activated(found, activation_fn)
+    normalized = normalization.layer_norm(x, gamma, beta, 1e-12, tuple(range(first, x.rank)))
+    return activated(normalized, activation_fn)
 
 
 @gives_tensors
 def batch_norm(
-    inputs: Tensor, decay: float = 0.999, center: bool = True, scale: bool = False, epsilon: float = 0.001,
-    activation_fn: Activation = None, param_initializers: Any = None, param_regularizers: Any = None,
-    updates_collections: Any = GraphKeys.UPDATE_OPS, is_training: Any = True, reuse: Any = None,
-    variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
-    batch_weights: Any = None, fused: Any = None, data_format: str = "NHWC", zero_debias_moving_mean: bool = False,
-    scope: Any = None, renorm: bool = False, renorm_clipping: Any = None, renorm_decay: float = 0.99,
+    inputs: Tensor,
+    decay: float = 0.999,
+    center: bool = True,
+    scale: bool = False,
+    epsilon: float = 0.001,
+    activation_fn: Activation = None,
+    param_initializers: Any = None,
+    param_regularizers: Any = None,
+    updates_collections: Any = GraphKeys.UPDATE_OPS,
+    is_training: Any = True,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    batch_weights: Any = None,
+    fused: Any = None,
+    data_format: str = "NHWC",
+    zero_debias_moving_mean: bool = False,
+    scope: Any = None,
+    renorm: bool = False,
+    renorm_clipping: Any = None,
+    renorm_decay: float = 0.99,
     adjustment: Any = None,
-) -> Tensor:  # fmt: skip
-    """``tf.layers.batch_normalization`` with this function's arguments; owns ``BatchNorm/beta``, ``moving_mean`` and
-    ``moving_variance``, with ``scale`` also ``gamma``.
+) -> Tensor:
+    """Apply ``tf.layers.batch_normalization`` with the arguments of ``tf.contrib.layers``.
 
-    updates_collections: of the operations that move the averages. None: each run that computes the output moves them.
+    Owns ``BatchNorm/beta``, ``moving_mean`` and ``moving_variance``, with ``scale`` also ``gamma``.
+
+    updates_collections: collection of the operations that update the averages. With None, each run that computes the
+    output updates them.
     """
     what = "tf.contrib.layers.batch_norm"
     refuse(what, _TRAINED, trainable=None if trainable else False)
     refuse(
-        what, "normalise by the whole batch", param_regularizers=param_regularizers, batch_weights=batch_weights,
-        renorm=renorm or None, renorm_clipping=renorm_clipping, adjustment=adjustment,
+        what,
+        "normalise by the whole batch",
+        param_regularizers=param_regularizers,
+        batch_weights=batch_weights,
+        renorm=renorm or None,
+        renorm_clipping=renorm_clipping,
+        adjustment=adjustment,
         zero_debias_moving_mean=zero_debias_moving_mean or None,
-    )  # fmt: skip
+    )
     refuse(what, "transpose the inputs so that their width is last", data_format=_unless(data_format, "NHWC"))
     x = as_tensor(inputs)
     fused = x.rank == 2 and (fused is None or flag(fused, "fused"))
@@ -78,8 +109,8 @@ def batch_norm(
     names = [*(own if fused else own[::-1]), "moving_mean", "moving_variance"]
     starts = {name: (param_initializers or {}).get(name, usual[name]) for name in names}
     name = layer_scope("BatchNorm", scope, reuse)
-    found = batch_normalized(what, x, -1, decay, epsilon, name, starts, is_training, updates_collections, fused)
-    return activated(found, activation_fn)
+    normalized = batch_normalized(what, x, -1, decay, epsilon, name, starts, is_training, updates_collections, fused)
+    return activated(normalized, activation_fn)
 
 
 def _unless(value: Any, usual: Any) -> Any:
@@ -88,10 +119,17 @@ def _unless(value: Any, usual: Any) -> Any:
 
 @gives_tensors
 def embed_sequence(
-    ids: Any, vocab_size: int | None = None, embed_dim: int | None = None, unique: bool = False,
-    initializer: Any = None, regularizer: Any = None, trainable: bool = True, scope: Any = None, reuse: Any = None,
-) -> Tensor:  # fmt: skip
-    """Rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time]."""
+    ids: Any,
+    vocab_size: int | None = None,
+    embed_dim: int | None = None,
+    unique: bool = False,
+    initializer: Any = None,
+    regularizer: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
+    reuse: Any = None,
+) -> Tensor:
+    """Return rows of ``EmbedSequence/embeddings`` [vocab_size, embed_dim] at ids [batch, time]."""
     what = "tf.contrib.layers.embed_sequence"
     if (reuse is None or reuse is False) and not (isinstance(vocab_size, int) and isinstance(embed_dim, int)):
         raise ArgumentError(f"{what} needs vocab_size= and embed_dim=, ints")
@@ -103,10 +141,15 @@ def embed_sequence(
 
 @gives_tensors
 def dropout(
-    inputs: Tensor, keep_prob: Any = 0.5, noise_shape: Any = None, is_training: Any = True,
-    outputs_collections: Any = None, scope: Any = None, seed: int | None = None,
-) -> Tensor:  # fmt: skip
-    """Drops where ``is_training`` holds, a bool or a scalar bool Tensor that is fed."""
+    inputs: Tensor,
+    keep_prob: Any = 0.5,
+    noise_shape: Any = None,
+    is_training: Any = True,
+    outputs_collections: Any = None,
+    scope: Any = None,
+    seed: int | None = None,
+) -> Tensor:
+    """Drop while ``is_training`` holds, a bool or a scalar bool Tensor that is fed."""
     if isinstance(is_training, Tensor):
         return drop(inputs, functions.where(is_training, functions.identity(keep_prob), 1.0), noise_shape, seed)
     return drop(inputs, keep_prob, noise_shape, seed) if flag(is_training, "is_training") else as_tensor(inputs)
@@ -114,10 +157,14 @@ def dropout(
 
 @gives_tensors
 def one_hot_encoding(
-    labels: Any, num_classes: int | None = None, on_value: float = 1.0, off_value: float = 0.0,
-    outputs_collections: Any = None, scope: Any = None,
-) -> Tensor:  # fmt: skip
-    """on_value at each label, off_value elsewhere, float32."""
+    labels: Any,
+    num_classes: int | None = None,
+    on_value: float = 1.0,
+    off_value: float = 0.0,
+    outputs_collections: Any = None,
+    scope: Any = None,
+) -> Tensor:
+    """Return ``on_value`` at each label, ``off_value`` elsewhere, as float32."""
     if num_classes is None:
         raise ArgumentError("tf.contrib.layers.one_hot_encoding needs num_classes=")
     return functions.one_hot(labels, num_classes, "float32", -1, on_value, off_value)
@@ -125,7 +172,7 @@ def one_hot_encoding(
 
 @gives_tensors
 def unit_norm(inputs: Tensor, dim: int, epsilon: float = 1e-7, scope: Any = None) -> Tensor:
-    """Entries over their euclidean norm along an axis."""
+    """Divide by the Euclidean norm along an axis."""
     check_positive("epsilon", epsilon)
     x = as_tensor(inputs)
     squares = functions.reduce_sum(functions.square(x), dim, keepdims=True)
@@ -134,11 +181,18 @@ def unit_norm(inputs: Tensor, dim: int, epsilon: float = 1e-7, scope: Any = None
 
 @gives_tensors
 def bias_add(
-    inputs: Tensor, activation_fn: Activation = None, initializer: Any = "zeros", regularizer: Any = None,
-    reuse: Any = None, variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
-    data_format: Any = None, scope: Any = None,
-) -> Tensor:  # fmt: skip
-    """inputs + ``BiasAdd/biases`` along the last axis."""
+    inputs: Tensor,
+    activation_fn: Activation = None,
+    initializer: Any = "zeros",
+    regularizer: Any = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    data_format: Any = None,
+    scope: Any = None,
+) -> Tensor:
+    """Return inputs + ``BiasAdd/biases`` along the last axis."""
     x = as_tensor(inputs)
     refuse("tf.contrib.layers.bias_add", "transpose the inputs", data_format=data_format)
     with variable_scope(scope, "BiasAdd", reuse=reuse):

@@ -1,7 +1,7 @@
 """Random tensors, drawn anew in each run, and as initial values of variables.
 
-Numbers of a fixed size are drawn by NumPy and fed. Where sizes are open, and within a step of a loop, the graph draws
-them, as it draws masks: a graph that ``rg.compile`` makes to predict has the mean in their place.
+Numbers of fixed size are drawn by NumPy and fed. With open sizes, and in a step of a loop, the graph draws them, as it
+draws masks. The inference graph of ``rg.compile`` has their mean instead.
 """
 
 from __future__ import annotations
@@ -28,16 +28,23 @@ from ..core.operations import operation
 from ..core.sizes import anchored, sizes_in
 
 _BETWEEN = math.erf(math.sqrt(2.0))
-"""The share of normal numbers that lie within two deviations."""
+"""Share of normal numbers that lie within two deviations."""
 _INVERSE_ERF = (
-    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
-    0.246640727, 1.50140941,
-)  # fmt: skip
-"""Of the inverse of erf near 0, in -log(1 - x²) - 2.5, the highest power first (Giles 2012)."""
+    2.81022636e-08,
+    3.43273939e-07,
+    -3.5233877e-06,
+    -4.39150654e-06,
+    0.00021858087,
+    -0.00125372503,
+    -0.00417768164,
+    0.246640727,
+    1.50140941,
+)
+"""Coefficients of the inverse of erf near 0, in -log(1 - x²) - 2.5, the highest power first (Giles 2012)."""
 
 
 class Drawn:
-    """Random numbers of a run, by the graph's seed, the operation's, and the run's. serial: its place in the graph."""
+    """Random numbers of a run, seeded by the graph, the operation and the run. serial: number of the operation."""
 
     def __init__(self, initializer: Initializer, shape: tuple[int, ...], seed: int, serial: int) -> None:
         self.initializer, self._shape, self._seed, self.serial = initializer, shape, seed, serial
@@ -49,7 +56,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class WholeNumbers:
-    """Whole numbers in [low, high)."""
+    """Initializer of whole numbers in [low, high)."""
 
     low: int
     high: int
@@ -60,7 +67,7 @@ class WholeNumbers:
 
 @dataclass(frozen=True)
 class Below:
-    """Numbers in [0, 1), also where they are rounded to float32."""
+    """Initializer of numbers in [0, 1), also after rounding to float32."""
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         return generator.integers(0, 1 << 24, shape) / (1 << 24)
@@ -68,14 +75,14 @@ class Below:
 
 @dataclass(frozen=True)
 class Permutation:
-    """The numbers below the size, each once."""
+    """Initializer of a permutation of the numbers below the size."""
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         return generator.permutation(shape[0])
 
 
 def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...], str]], seed: Any) -> list[Tensor]:
-    """Tensors of fixed sizes and dtypes that are parts of one draw: their initializers see the same numbers."""
+    """Return Tensors of fixed types that are parts of one draw: their initializers see the same generator state."""
     graph = get_default_graph()
     graph.draws += 1
     salt = salt_of(seed)
@@ -86,7 +93,7 @@ def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...]
 
 
 def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str, seed: Any) -> Tensor:
-    """Of a fixed size: what a run is fed by itself."""
+    """Return a Tensor of fixed size that a run feeds by itself."""
     graph = get_default_graph()
     graph.draws += 1
     if 0 in sizes:
@@ -96,49 +103,49 @@ def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str
 
 
 def started(initializer: Initializer, sizes: Sequence[int], dtype: str) -> Tensor:
-    """What an initializer gives: numbers that each run draws anew, or those that it always gives."""
+    """Return the values of an initializer: a new draw in each run, or a constant."""
     if initializer in (zeros, ones) or isinstance(initializer, Constant):
         return constant(np.array(initializer(tuple(sizes), np.random.default_rng(0))), dtype)
     return _drawn("Initializer", initializer, sizes, dtype, None)
 
 
 def fixed_sizes(what: str, shape: Any) -> list[int]:
-    """Sizes that are known."""
+    """Return a shape of known sizes. Raise if one is open."""
     sizes = [size for size in _sizes(what, shape) if isinstance(size, int)]
     if len(sizes) != len(_sizes(what, shape)):
-        raise ShapeError(f"tf.{what} needs sizes that are ints, not {shown(shape)}")
+        raise ShapeError(f"tf.{what} needs ints as sizes, not {shown(shape)}")
     return sizes
 
 
 def _uniform(what: str, sizes: Sequence[Dim], dtype: str, seed: Any) -> Tensor:
-    """In [0, 1), drawn by the graph."""
+    """Return uniform numbers in [0, 1) that the graph draws."""
     where = user_line()
     shape = tuple(sizes) or (1,)
     like = build("broadcast", constant(0.0, dtype), shape=shape, where=where)
     scope = ScopeName(what, False, where)
-    made = build("noise", like, scope=scope, salt=salt_of(seed), what=f"tf.{what}", where=where)
-    return made if sizes else functions.reshape(made, ())
+    noise = build("noise", like, scope=scope, salt=salt_of(seed), what=f"tf.{what}", where=where)
+    return noise if sizes else functions.reshape(noise, ())
 
 
 def _sizes(what: str, shape: Any) -> list[Dim]:
     sizes = sizes_in(shape)
     if any(size is None or (isinstance(size, int) and size < 0) for size in sizes):
-        raise ShapeError(f"tf.{what} needs sizes that are ints of 0 or more, or of tf.shape, not {shown(shape)}")
+        raise ShapeError(f"tf.{what} needs ints of 0 or more, or entries of tf.shape, as sizes, not {shown(shape)}")
     return sizes
 
 
 def _is_fed(sizes: Sequence[Dim]) -> bool:
-    """Whether a run is fed what it draws; in a step of a loop every step draws anew."""
+    """True if the run draws and feeds the numbers; False in a step of a loop, where every step draws."""
     return get_default_graph().within is None and all(isinstance(size, int) for size in sizes)
 
 
 def _normal(u: Tensor, v: Tensor) -> Tensor:
-    """By the transform of Box and Muller (1958)."""
+    """Return a normal number from two uniform ones (Box & Muller 1958)."""
     return functions.sqrt(-2.0 * functions.log1p(-u)) * functions.cos(v * (2.0 * math.pi))
 
 
 def _cut_normal(u: Tensor) -> Tensor:
-    """Within two deviations, by the inverse of the distribution."""
+    """Return a normal number within two deviations, by the inverse of the distribution function."""
     x = (u * 2.0 - 1.0) * _BETWEEN
     w = -functions.log1p(-(x * x)) - 2.5
     total: Any = _INVERSE_ERF[0]
@@ -148,14 +155,14 @@ def _cut_normal(u: Tensor) -> Tensor:
 
 
 def _scaled(drawn: Tensor, mean: Any, deviation: Any) -> Tensor:
-    """With another mean and deviation, which may be Tensors."""
+    """Shift and scale numbers to a mean and deviation, which may be Tensors."""
     return drawn * _number(deviation, drawn, "stddev") + _number(mean, drawn, "mean")
 
 
 def _number(value: Any, beside: Tensor, what: str) -> Any:
     if isinstance(value, Tensor):
         if value.dtype != beside.dtype:
-            raise DtypeError(f"{what} is {value!r}, and what is drawn {beside.dtype}; convert it with tf.cast")
+            raise DtypeError(f"{what} is {value!r}, but the drawn numbers are {beside.dtype}; convert it with tf.cast")
         return value
     return number(value, what)
 
@@ -168,9 +175,15 @@ def _floats(what: str, dtype: Any) -> str:
 
 
 def _with_deviation(
-    what: str, kind: Callable[[float, float], Initializer], shape: Any, mean: Any, stddev: Any, dtype: Any, seed: Any,
+    what: str,
+    kind: Callable[[float, float], Initializer],
+    shape: Any,
+    mean: Any,
+    stddev: Any,
+    dtype: Any,
+    seed: Any,
     by_step: Callable[[Sequence[Dim], str], Tensor],
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     sizes, dtype = _sizes(what, shape), _floats(what, dtype)
     numbers = not isinstance(mean, Tensor) and not isinstance(stddev, Tensor)
     if _is_fed(sizes):
@@ -183,10 +196,17 @@ def _with_deviation(
 
 @operation
 def random_normal(
-    shape: Sequence[Any], mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: int | None = None,
+    shape: Sequence[Any],
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = "float32",
+    seed: int | None = None,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """Normal numbers. shape: of ints, or of ``tf.shape``. mean, stddev: numbers or Tensors."""
+) -> Tensor:
+    """Return normal numbers.
+
+    shape: ints, or entries of ``tf.shape``. mean, stddev: numbers or Tensors.
+    """
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
         pair = (_uniform(f"random_normal/{part}", sizes, kind, seed) for part in ("radius", "angle"))
@@ -197,10 +217,14 @@ def random_normal(
 
 @operation
 def truncated_normal(
-    shape: Sequence[Any], mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: int | None = None,
+    shape: Sequence[Any],
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = "float32",
+    seed: int | None = None,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """Normal numbers, what is more than two deviations away drawn again."""
+) -> Tensor:
+    """Return normal numbers; those beyond two deviations are redrawn."""
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
         return _cut_normal(_uniform("truncated_normal", sizes, kind, seed))
@@ -210,10 +234,14 @@ def truncated_normal(
 
 @operation
 def random_uniform(
-    shape: Sequence[Any], minval: Any = 0, maxval: Any = None, dtype: Any = "float32", seed: int | None = None,
+    shape: Sequence[Any],
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = "float32",
+    seed: int | None = None,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """Numbers in [minval, maxval), by default [0, 1); whole numbers where the dtype is of ints."""
+) -> Tensor:
+    """Return numbers in [minval, maxval), by default [0, 1). For integer dtypes they are whole numbers."""
     what = "random_uniform"
     sizes, kind = _sizes(what, shape), dtype_name(dtype)
     if kind not in (*FLOATS, *INTEGERS):
@@ -241,7 +269,7 @@ def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str,
     if _is_fed(sizes) and not isinstance(minval, Tensor) and not isinstance(maxval, Tensor):
         low, high = whole_number(minval, "minval", -(1 << 62)), whole_number(maxval, "maxval", -(1 << 62))
         if low >= high or not (np.iinfo(kind).min <= low and high - 1 <= np.iinfo(kind).max):
-            raise ArgumentError(f"tf.{what} draws {kind} from {low} to below {high}: there are none")
+            raise ArgumentError(f"tf.{what} draws {kind} from {low} to below {high}, which is empty")
         fixed: Any = sizes
         return _drawn(what, WholeNumbers(low, high), fixed, kind, seed)
     begin, end = (functions.cast(as_tensor(value), kind) for value in (minval, maxval))
@@ -254,37 +282,40 @@ def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str,
 def multinomial(
     logits: Any, num_samples: Any, seed: int | None = None, name: str | None = None, output_dtype: Any = None
 ) -> Tensor:
-    """Classes by their probabilities, softmax(logits): ints [batch, num_samples]. logits: [batch, classes]."""
-    given = as_tensor(logits)
-    if given.rank != 2 or given.dtype not in FLOATS:
-        raise ShapeError(f"tf.multinomial takes logits [batch, classes], not {given!r}")
+    """Draw classes by their probabilities softmax(logits): ints [batch, num_samples].
+
+    logits: [batch, classes].
+    """
+    scores = as_tensor(logits)
+    if scores.rank != 2 or scores.dtype not in FLOATS:
+        raise ShapeError(f"tf.multinomial takes logits [batch, classes], not {scores!r}")
     count = whole_number(num_samples, "num_samples", 1)
-    rows, classes = given.type.shape
+    rows, classes = scores.type.shape
     if not isinstance(classes, int):
-        raise ShapeError(f"tf.multinomial needs a fixed number of classes, and has {given!r}")
-    unit = _uniform("multinomial", (rows, count * classes), given.dtype, seed)
+        raise ShapeError(f"tf.multinomial needs a fixed number of classes, not that of {scores!r}")
+    unit = _uniform("multinomial", (rows, count * classes), scores.dtype, seed)
     gumbel = -functions.log(-functions.log(unit))
     noise = functions.reshape(by_graph(training=gumbel, inference=0.0), (None, count, classes))
-    found = functions.argmax(functions.expand_dims(given, 1) + noise, 2)
-    return functions.cast(found, "int64" if output_dtype is None else dtype_name(output_dtype))
+    ids = functions.argmax(functions.expand_dims(scores, 1) + noise, 2)
+    return functions.cast(ids, "int64" if output_dtype is None else dtype_name(output_dtype))
 
 
 @operation
 def categorical(
     logits: Any, num_samples: Any, dtype: Any = None, seed: int | None = None, name: str | None = None
 ) -> Tensor:
-    """``tf.random.categorical``: as ``tf.multinomial``."""
+    """``tf.random.categorical``: ``tf.multinomial`` under its new name."""
     return multinomial(logits, num_samples, seed, None, dtype)
 
 
 @operation
 def random_shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
-    """The entries of the first axis in another order."""
+    """Shuffle the entries of the first axis."""
     x = as_tensor(value)
     count = x.type.shape[0] if x.rank else None
     if not isinstance(count, int) or get_default_graph().within is not None:
         raise ShapeError(
-            f"tf.random_shuffle needs a first axis of a fixed size, outside of loops, and has {x!r}; shuffle in NumPy, "
-            "and feed it"
+            f"tf.random_shuffle needs a first axis of fixed size, outside of loops, not that of {x!r}; shuffle "
+            "in NumPy, and feed it"
         )
     return functions.gather(x, _drawn("random_shuffle", Permutation(), (count,), "int64", seed))

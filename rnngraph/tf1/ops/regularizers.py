@@ -1,4 +1,4 @@
-"""Penalties of variables: ``tf.contrib.layers.l1_regularizer``, ``l2_regularizer`` and what is made of them."""
+"""Penalties of variables: ``tf.contrib.layers.l1_regularizer``, ``l2_regularizer`` and their combinations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ no_regularizer = None
 def penalize_all(scope: ScopeName, penalties: Mapping[str, Any] | None = None) -> None:
     """Collect the penalties of a layer's variables, once for each.
 
-    penalties: those that the layer was given, by the variable's name. All others have that of the variable scope.
+    penalties: the layer's own, by variable name. Other variables have the variable scope's penalty.
     """
     graph, usual = get_default_graph(), present_scope().regularizer
     for name, spec in scope.specs.items():
@@ -37,45 +37,45 @@ def penalize_all(scope: ScopeName, penalties: Mapping[str, Any] | None = None) -
 
 @api
 def l1_regularizer(scale: float, scope: Any = None) -> Regularizer:
-    """scale times the sum of magnitudes; no penalty where it is 0."""
+    """Return the penalty scale times the sum of magnitudes; None if scale is 0."""
     check_within("scale", scale, 0, float("inf"))
     return lambda weights: functions.reduce_sum(functions.abs(weights)) * float(scale) if scale else None
 
 
 @api
 def l2_regularizer(scale: float, scope: Any = None) -> Regularizer:
-    """scale times half the sum of squares; no penalty where it is 0."""
+    """Return the penalty scale times half the sum of squares; None if scale is 0."""
     check_within("scale", scale, 0, float("inf"))
     return lambda weights: l2_loss(weights) * float(scale) if scale else None
 
 
 @api
 def l1_l2_regularizer(scale_l1: float = 1.0, scale_l2: float = 1.0, scope: Any = None) -> Regularizer:
-    """Both penalties."""
+    """Return the sum of both penalties."""
     return sum_regularizer([l1_regularizer(scale_l1), l2_regularizer(scale_l2)])
 
 
 @api
 def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: Any = None) -> Regularizer:
-    """The penalties of several regularizers, of which None has none."""
+    """Return the sum of the penalties of several regularizers; None has no penalty."""
     parts = [item for item in regularizer_list if item is not None]
     if not all(map(callable, parts)):
         raise DtypeError(f"sum_regularizer takes regularizers, not {shown(regularizer_list)}")
 
     def penalty(weights: Tensor) -> Tensor | None:
-        found = [loss for part in parts if (loss := part(weights)) is not None]
-        return add_n(found) if found else None
+        losses = [loss for part in parts if (loss := part(weights)) is not None]
+        return add_n(losses) if losses else None
 
     return penalty
 
 
 @gives_tensors
 def apply_regularization(regularizer: Regularizer, weights_list: Sequence[Any] | None = None) -> Tensor:
-    """The sum of the penalties of variables, also collected."""
+    """Return the sum of the penalties of variables, and collect it."""
     graph = get_default_graph()
-    found = graph.get_collection(GraphKeys.WEIGHTS) if weights_list is None else weights_list
-    if not callable(regularizer) or not all(isinstance(item, Tensor) for item in found):
+    variables = graph.get_collection(GraphKeys.WEIGHTS) if weights_list is None else weights_list
+    if not callable(regularizer) or not all(isinstance(item, Tensor) for item in variables):
         raise DtypeError(f"apply_regularization takes a regularizer and variables, not {shown(weights_list)}")
-    total = add_n([penalty for item in found if (penalty := regularizer(item)) is not None])
+    total = add_n([penalty for item in variables if (penalty := regularizer(item)) is not None])
     graph.collections[GraphKeys.REGULARIZATION_LOSSES].append(total)
     return total

@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's functions that choose entries, move them, or add them up by number."""
+"""TensorFlow 1.x's functions that select entries, move them, or sum them by segment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .functions import gather
 
 @api
 class TopKV2(NamedTuple):
-    """What ``tf.nn.top_k`` gives."""
+    """Result of ``tf.nn.top_k``."""
 
     values: Any
     indices: Any
@@ -32,21 +32,25 @@ class TopKV2(NamedTuple):
 
 @operation
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> TopKV2:
-    """The k largest entries of the last axis, the largest first, and their places (int32); of equal ones the first."""
+    """Return the k largest entries of the last axis in descending order, and their indices (int32).
+
+    Of equal entries the first one comes first.
+    """
     x = as_tensor(input)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise ArgumentError(f"tf.nn.top_k: k={shown(k)} must be an int from 1 on")
     entries = x.type.shape[-1] if x.rank else None
     if not isinstance(entries, int) or entries < k:
-        raise ShapeError(f"tf.nn.top_k chooses {k} of a fixed number of entries, at least as many, not of {x!r}")
+        raise ShapeError(f"tf.nn.top_k of k={k} needs a fixed number of at least k entries, not {x!r}")
     values, places = orders.top_k(x, k)
     return TopKV2(values, functions.cast(places, "int32"))
 
 
 @operation
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
-    """True where the target's prediction is among the k largest of its row: bool [batch]. False for a row that holds
-    an infinity or NaN.
+    """Return True where the target's prediction is among the k largest of its row: bool [batch].
+
+    False for a row that holds an infinity or NaN.
     """
     hit = functions.one_hot(targets, predictions.width, "bool")
     target = functions.reduce_sum(functions.where(hit, predictions, 0), -1, keepdims=True)
@@ -59,12 +63,12 @@ def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = No
 def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int | None = None) -> Tensor:
     """Return the entries at which a mask holds, of one axis or of several that become one.
 
-    How many entries there are is a number that a run computes before the call. In steps of loops, and of masks that
-    are drawn, that is refused.
+    The number of entries is computed before the native call. Masks in steps of loops and random masks are therefore
+    refused.
     """
     x = as_tensor(tensor)
-    given = mask.node["value"] if isinstance(mask, Tensor) and mask.node.op == "constant" else mask
-    chosen = given if isinstance(given, Tensor) else array_of(given, "tf.boolean_mask takes a mask of bools")
+    value = mask.node["value"] if isinstance(mask, Tensor) and mask.node.op == "constant" else mask
+    chosen = value if isinstance(value, Tensor) else array_of(value, "tf.boolean_mask takes a mask of bools")
     place, rank = functions.one_axis(x.rank, 0 if axis is None else axis), len(chosen.shape)
     if chosen.dtype != "bool" or not 0 < rank <= x.rank - place:
         raise ShapeError(f"tf.boolean_mask of {x!r} takes a mask of bools over its axes, not {shown(mask)}")
@@ -73,22 +77,22 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
         corner = x[(0,) * place + (slice(None),) * rank + (0,) * (x.rank - place - rank)]
         everywhere = functions.known_by(corner, build("broadcast", constant(True), shape=have))
         count = functions.reduce_sum(functions.cast(chosen, "int32"))
-        chosen = functions.logical_and(chosen, everywhere)  # so that both have the same sizes
+        chosen = functions.logical_and(chosen, everywhere)  # both then have the same sizes
         flat = build("reshape", x, shape=(*x.type.shape[:place], product(have), *x.type.shape[place + rank :]))
         return gather(flat, _places(functions.reshape(chosen, [-1]), count), axis=place)
     if chosen.shape != have:
-        raise ShapeError(f"tf.boolean_mask takes a mask of the shape {have}, not {chosen.shape}")
+        raise ShapeError(f"tf.boolean_mask needs a mask of shape {have}, not {chosen.shape}")
     flat = build("reshape", x, shape=(*x.type.shape[:place], chosen.size, *x.type.shape[place + rank :]))
     return gather(flat, constant(np.flatnonzero(chosen), "int64"), axis=place)
 
 
 def _places(mask: Tensor, count: Tensor) -> Tensor:
-    """Return the places [count] of a vector at which it holds, in order."""
+    """Return the indices [count] at which a mask holds, in order."""
     size = known_size(count.node, counted=True)
     if size is None:
         raise NotOfferedError(
-            "tf.boolean_mask of this mask is not offered, as how many entries there are is data that no run knows "
-            "before the call; keep all: use tf.where(mask, x, tf.zeros_like(x)), for a mean "
+            "tf.boolean_mask of this mask is not offered, because the number of entries is not known "
+            "before the call; keep all entries: use tf.where(mask, x, tf.zeros_like(x)), for a mean "
             f"tf.reduce_sum(x * weights) / tf.reduce_sum(weights) ({GUIDE})"
         )
     order = orders.argsort(functions.where(mask, 0, 1))
@@ -97,20 +101,20 @@ def _places(mask: Tensor, count: Tensor) -> Tensor:
 
 @operation
 def roll(input: Any, shift: int, axis: int, name: str | None = None) -> Tensor:
-    """Entries of an axis moved on by ``shift``, those that leave at the end to its begin."""
+    """Shift entries of an axis by ``shift``, cyclically."""
     if not isinstance(shift, int | np.integer) or not isinstance(axis, int | np.integer):
-        raise ArgumentError(f"tf.roll moves one axis by an int, not {shown(axis)} by {shown(shift)}")
+        raise ArgumentError(f"tf.roll shifts one axis by an int, not {shown(axis)} by {shown(shift)}")
     return moves.roll(input, int(shift), int(axis))
 
 
 @operation
 def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: str | None = None) -> Tensor:
-    """For each of so many segments the sum of the entries [entries, …] whose id it is."""
+    """Return the sum of the entries [entries, …] of each segment id."""
     x, ids = as_tensor(data), as_tensor(segment_ids)
     if ids.rank != 1 or not x.rank:
-        raise ShapeError(f"tf.unsorted_segment_sum adds up {x!r} by ids [entries], not {ids!r}")
+        raise ShapeError(f"tf.unsorted_segment_sum sums {x!r} by ids [entries], not {ids!r}")
     flat = functions.reshape(x, (None, -1)) if x.rank != 2 else x
-    hit = functions.one_hot(ids, num_segments, "bool")  # chosen, so that NaN stays in its segment
+    hit = functions.one_hot(ids, num_segments, "bool")  # selected, so that NaN stays in its segment
     chosen = functions.where(functions.expand_dims(hit, 2), functions.expand_dims(flat, 1), 0)
     added = functions.reduce_sum(chosen, 0)
     return added if x.rank == 2 else build("reshape", added, shape=(num_segments, *x.type.shape[1:]))
@@ -118,46 +122,53 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: s
 
 @operation
 def confusion_matrix(
-    labels: Any, predictions: Any, num_classes: int | None = None, dtype: Any = "int32", name: str | None = None,
+    labels: Any,
+    predictions: Any,
+    num_classes: int | None = None,
+    dtype: Any = "int32",
+    name: str | None = None,
     weights: Any = None,
-) -> Tensor:  # fmt: skip
-    """How often each class, a row, was taken for each other one, a column."""
+) -> Tensor:
+    """Return how often each class, a row, was predicted as each class, a column."""
     if num_classes is None:
-        raise ArgumentError("tf.confusion_matrix needs num_classes=, as sizes are known before a run")
-    found = (functions.cast(as_tensor(ids), "int64") for ids in (labels, predictions))
-    rows, columns = (functions.one_hot(ids, num_classes, "float32") for ids in found)
+        raise ArgumentError("tf.confusion_matrix needs num_classes=")
+    classes = (functions.cast(as_tensor(ids), "int64") for ids in (labels, predictions))
+    rows, columns = (functions.one_hot(ids, num_classes, "float32") for ids in classes)
     rows = rows if weights is None else rows * functions.expand_dims(functions.cast(as_tensor(weights), "float32"), 1)
     return functions.cast(functions.transpose(rows, (1, 0)) @ columns, dtype_name(dtype))
 
 
 @operation
 def diag(diagonal: Any, name: str | None = None) -> Tensor:
-    """Numbers [..., n] on the diagonal of matrices [..., n, n]."""
+    """Return matrices [..., n, n] with a diagonal [..., n]."""
     return matrices.diag_embed(diagonal)
 
 
 @operation
 def diag_part(input: Any, name: str | None = None) -> Tensor:
-    """The diagonal [..., n] of square matrices [..., n, n]."""
+    """Return the diagonal [..., n] of square matrices [..., n, n]."""
     return matrices.diagonal(_squares(input), axis1=-2, axis2=-1)
 
 
 @operation
 def trace(x: Any, name: str | None = None) -> Tensor:
-    """The sum of the diagonal of square matrices [..., n, n]."""
+    """Return the trace of square matrices [..., n, n]."""
     return matrices.trace(_squares(x), axis1=-2, axis2=-1)
 
 
 def _squares(x: Any) -> Tensor:
     x = as_tensor(x)
     if x.rank < 2 or x.type.shape[-1] != x.type.shape[-2]:
-        raise ShapeError(f"the diagonal is one of square matrices [..., n, n], not of {x!r}")
+        raise ShapeError(f"a diagonal needs square matrices [..., n, n], not {x!r}")
     return x
 
 
 @operation
 def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | None = None) -> Tensor:
-    """Matrices [..., rows, columns] with 0 outside of a band: so many below and above the diagonal, -1 for all."""
+    """Return matrices [..., rows, columns] with 0 outside of a band around the diagonal.
+
+    num_lower, num_upper: number of diagonals to keep below and above, -1 for all.
+    """
     x = as_tensor(input)
     if not all(isinstance(count, int | np.integer) for count in (num_lower, num_upper)):
         raise ArgumentError(f"tf.matrix_band_part takes ints, not {shown((num_lower, num_upper))}")
@@ -167,21 +178,26 @@ def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | Non
 
 @operation
 def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
-    """x where the condition holds, y elsewhere."""
+    """Return x where the condition holds, y elsewhere."""
     if x is None or y is None:
-        raise ArgumentError("tf.where(condition) gives as many rows as hold, which is not offered; give it x and y")
+        raise ArgumentError("tf.where(condition) has as many rows as entries hold, which is not offered; pass x and y")
     rank = as_tensor(x).rank
-    if condition.rank == 1 and rank > 1:  # rows are chosen
+    if condition.rank == 1 and rank > 1:  # whole rows are selected
         condition = functions.reshape(condition, [None, *[1] * (rank - 1)])
     return functions.where(condition, x, y)
 
 
 @operation
 def reverse_sequence(
-    input: Tensor, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None,
-    name: str | None = None, seq_dim: int | None = None, batch_dim: int | None = None,
-) -> Tensor:  # fmt: skip
-    """Each row's steps from its last real one to the first."""
+    input: Tensor,
+    seq_lengths: Any,
+    seq_axis: int | None = None,
+    batch_axis: int | None = None,
+    name: str | None = None,
+    seq_dim: int | None = None,
+    batch_dim: int | None = None,
+) -> Tensor:
+    """Reverse the real steps of each row."""
     steps, rows = seq_dim if seq_axis is None else seq_axis, batch_dim if batch_axis is None else batch_axis
     rows = 0 if rows is None else rows
     if steps is None or {steps, rows} != {0, 1}:

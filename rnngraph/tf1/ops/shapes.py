@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's functions of sizes, and small ones of arithmetic that programs use beside them."""
+"""TensorFlow 1.x's functions of sizes, and small arithmetic functions."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from ..core.operations import operation
 from ..core.sizes import anchored, shape_tensor, size_tensor, sizes_in
 from .functions import constant
 
-_MOST = 1 << 28
-"""Numbers of a range of floats."""
+_MAX_NUMBERS = 1 << 28
+"""Maximum length of a range of floats."""
 
 
 @operation
 def shape(input: Any, name: str | None = None, out_type: Any = "int32") -> Tensor:
-    """The sizes of a tensor, as a vector: where a size is wanted, they may be open ones."""
+    """Return the shape of a tensor as a vector. It may be used as a shape, even if sizes are open."""
     return shape_tensor(as_tensor(input), dtype_name(out_type))
 
 
 @operation
 def size(input: Any, name: str | None = None, out_type: Any = "int32") -> Tensor:
-    """The number of elements."""
+    """Return the number of elements."""
     x = as_tensor(input)
     return size_tensor(x, product(x.type.shape), dtype_name(out_type))
 
 
 @operation
 def rank(input: Any, name: str | None = None) -> Tensor:
-    """The number of axes."""
+    """Return the rank."""
     return constant(as_tensor(input).rank)
 
 
 @operation
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str = "range") -> Tensor:
-    """start, start + delta, … up to limit; limits may be of ``tf.shape``."""
+    """Return start, start + delta, … below limit. Limits may be entries of ``tf.shape``."""
     if limit is None:
         start, limit = 0, start
     if any(isinstance(item, float | np.floating) for item in (start, limit, delta)):
@@ -51,7 +51,7 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     every = sizes_in([delta])[0]
     first, last = sizes_in([start, limit])
     if not isinstance(every, int) or not every:
-        raise ArgumentError(f"tf.range takes a delta of ints other than 0, not {shown(delta)}")
+        raise ArgumentError(f"tf.range needs a nonzero int as delta, not {shown(delta)}")
     count = last - first
     if isinstance(count, Size) and every != 1:
         raise ShapeError("tf.range over an open size takes delta=1")
@@ -63,17 +63,17 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
 
 
 def _floats(start: float, limit: float, delta: float, dtype: Any) -> Tensor:
-    if not delta or not abs(limit - start) / abs(delta) < _MOST:
-        raise ArgumentError(f"tf.range from {start} to {limit} by {delta} has no end, or too many numbers")
+    if not delta or not abs(limit - start) / abs(delta) < _MAX_NUMBERS:
+        raise ArgumentError(f"tf.range from {start} to {limit} by {delta} does not end, or is too long")
     return constant(np.arange(start, limit, delta), dtype or "float32")
 
 
 @operation
 def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
-    """A tensor repeated to a shape."""
+    """Broadcast a tensor to a shape."""
     sizes = sizes_in(shape)
     if None in sizes:
-        raise ShapeError(f"tf.broadcast_to needs every size, not {shown(shape)}; read open ones off tf.shape")
+        raise ShapeError(f"tf.broadcast_to needs all sizes, not {shown(shape)}; use entries of tf.shape for open ones")
     return anchored(build("broadcast", as_tensor(input), shape=tuple(sizes)), shape)
 
 
@@ -81,7 +81,7 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
 def convert_to_tensor(
     value: Any, dtype: Any = None, name: str | None = None, preferred_dtype: Any = None, dtype_hint: Any = None
 ) -> Tensor:
-    """A Tensor of what may be one already, a list of them, a number or an array."""
+    """Return a Tensor itself, or a Tensor of a list of Tensors, a number or an array."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
@@ -91,13 +91,13 @@ def convert_to_tensor(
 
 @operation
 def accumulate_n(inputs: Sequence[Any], shape: Any = None, tensor_dtype: Any = None, name: str | None = None) -> Tensor:
-    """The sum of several tensors of one shape."""
+    """Return the sum of several tensors of one shape."""
     return add_n(inputs)
 
 
 @operation
 def add_n(inputs: Sequence[Any], name: str | None = None) -> Tensor:
-    """The sum of several tensors of one shape."""
+    """Return the sum of several tensors of one shape."""
     if not isinstance(inputs, list | tuple) or not inputs:
         raise DtypeError(f"tf.add_n takes a list of Tensors, not {shown(inputs)}")
     total = as_tensor(inputs[0])
@@ -108,44 +108,44 @@ def add_n(inputs: Sequence[Any], name: str | None = None) -> Tensor:
 
 @operation
 def negative(x: Any, name: str | None = None) -> Tensor:
-    """-x."""
+    """Return -x."""
     return -as_tensor(x)
 
 
 @operation
 def stop_gradient(input: Any, name: str | None = None) -> Tensor:
-    """A tensor through which no gradient passes."""
+    """Return a tensor through which no gradient passes."""
     x = as_tensor(input)
     return functions.stop_gradient(x) if x.dtype in FLOATS else x
 
 
 @operation
 def squared_difference(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """(x - y) squared."""
+    """Return (x - y) squared."""
     return functions.square(as_tensor(x) - y)
 
 
 @operation
 def l2_loss(t: Any, name: str | None = None) -> Tensor:
-    """Half the sum of squares."""
+    """Return half the sum of squares."""
     return functions.reduce_sum(functions.square(t)) / 2.0
 
 
 @operation
 def xw_plus_b(x: Any, weights: Any, biases: Any, name: str | None = None) -> Tensor:
-    """x weights + biases."""
+    """Return x weights + biases."""
     return functions.matmul(x, weights) + biases
 
 
 @operation
 def bias_add(value: Any, bias: Any, data_format: Any = None, name: str | None = None) -> Tensor:
-    """value + bias along the last axis."""
+    """Return value + bias along the last axis."""
     return as_tensor(value) + bias
 
 
 @operation
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: str | None = None) -> Tensor:
-    """Whether a step lies before a row's end: [..., maxlen], by default as many as the longest row has."""
+    """Return True for the steps before a row's end: [..., maxlen], by default the largest length."""
     longest = functions.reduce_max(as_tensor(lengths)) if maxlen is None else maxlen
     steps = anchored(build("iota", size=sizes_in([longest])[0]), longest)
     inside = functions.less(steps, functions.expand_dims(functions.cast(lengths, "int64"), -1))

@@ -1,6 +1,6 @@
-"""TensorFlow 1.x's convolutions and pools along one axis and two: ``tf.layers`` own their kernels, ``tf.nn`` take them.
+"""TensorFlow 1.x's convolutions and pools over one axis or two: ``tf.layers`` with variables, ``tf.nn`` without.
 
-They are the operators of ``formats/operators`` on live Tensors.
+They apply the operators of ``formats/operators`` to live Tensors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ...ir.types import FLOATS, product
 from ...support.arguments import one_of, units
 from ...support.errors import DtypeError, ShapeError, shown, user_line
 from ..core.names import refuse
-from ..core.operations import behind, operation
+from ..core.operations import operation, runs_after_dependencies
 from ..core.scopes import layer_scope
 from .layers import PENALTY, own_layer, starts_of
 
@@ -36,7 +36,7 @@ _AXES = {1: "[batch, time, width]", 2: "[batch, height, width, channels]"}
 
 @contextmanager
 def _readable(what: str) -> Any:
-    """Say in an error of an operator what was asked for."""
+    """Add the function's name to errors of operators."""
     try:
         yield
     except UnreadableError as error:
@@ -44,7 +44,7 @@ def _readable(what: str) -> Any:
 
 
 def _windows(what: str, x: Any, sizes: Any, strides: Any, dilation: Any, padding: Any, layout: Any) -> list[Window]:
-    """Return the windows along the axes of x, of as many sizes as it has axes between the first and the last."""
+    """Return the windows along the inner axes of x."""
     count = len(sizes)
     refuse(what, f"transpose the input to {_AXES[count]}", data_format=None if layout in _LAST[count] else layout)
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
@@ -55,28 +55,28 @@ def _windows(what: str, x: Any, sizes: Any, strides: Any, dilation: Any, padding
     axes = zip(x.type.shape[1:-1], sizes, strides, dilation, strict=True)
     with _readable(what):
         return [
-            Window.along(dim, units(size, "kernel_size"), units(stride, "strides"), units(apart, "dilation"), kind)
-            for dim, size, stride, apart in axes
+            Window.along(dim, units(size, "kernel_size"), units(stride, "strides"), units(rate, "dilation"), kind)
+            for dim, size, stride, rate in axes
         ]
 
 
-def _several(given: Any, count: int) -> Numbers:
-    """Return a number for each axis of one number, or of as many."""
-    numbers = [given] * count if not isinstance(given, list | tuple) else list(given)
+def _several(value: Any, count: int) -> Numbers:
+    """Repeat one number for each axis, or return several as they are."""
+    numbers = [value] * count if not isinstance(value, list | tuple) else list(value)
     if len(numbers) == 1:
         numbers *= count
     if len(numbers) != count:
-        raise ShapeError(f"{count} numbers are needed, one for each axis, not {shown(given)}")
+        raise ShapeError(f"{count} numbers are needed, one for each axis, not {shown(value)}")
     return numbers
 
 
-def _inner(given: Any, count: int, what: str) -> Numbers:
-    """Return the numbers for the inner axes, of one number, of as many, or of those for all axes."""
-    if isinstance(given, list | tuple) and len(given) == count + 2:
-        if given[0] != 1 or given[-1] != 1:
-            raise ShapeError(f"{what} is 1 along the batch and the channels, not {shown(given)}")
-        given = given[1:-1]
-    return _several(given, count)
+def _inner(value: Any, count: int, what: str) -> Numbers:
+    """Return the numbers for the inner axes, from one number, one for each, or those of all axes."""
+    if isinstance(value, list | tuple) and len(value) == count + 2:
+        if value[0] != 1 or value[-1] != 1:
+            raise ShapeError(f"{what} must be 1 along the batch and the channels, not {shown(value)}")
+        value = value[1:-1]
+    return _several(value, count)
 
 
 # Convolutions ----------------------------------------------------------------------------------------
@@ -91,70 +91,132 @@ def _convolved(what: str, x: Tensor, kernel: Tensor, windows: Sequence[Window], 
     def run(rows: Tensor, across: int | None, window: Window) -> Tensor:
         flat = kernel
         if across is not None:
-            turned = basic.transpose(kernel, kernel_order(across))
-            along, *rest, filters = turned.type.shape
+            transposed = basic.transpose(kernel, kernel_order(across))
+            along, *rest, filters = transposed.type.shape
             entries: Any = (along, product(rest), filters)
-            flat = basic.reshape(turned, entries)
-        given = convolutions.Windows(window.size, window.stride, window.dilation, padding_of(window))
-        return convolutions.convolved(rows, flat, given, 1, scope)
+            flat = basic.reshape(transposed, entries)
+        operator_windows = convolutions.Windows(window.size, window.stride, window.dilation, padding_of(window))
+        return convolutions.convolved(rows, flat, operator_windows, 1, scope)
 
     with _readable(what), within(scope.layer):
         return convolution_along(TensorBackend(), x, [int(str(size)) for size in sizes], windows, 1, run)
 
 
 def _layer(
-    count: int, inputs: Tensor, filters: int, kernel_size: Any, strides: Any, padding: str, data_format: str,
-    dilation_rate: Any, activation: Activation, use_bias: bool, starts: tuple[Any, Any], penalties: tuple[Any, Any],
-    name: str | None, reuse: bool | None,
-) -> Tensor:  # fmt: skip
-    """Return a layer along so many axes."""
+    count: int,
+    inputs: Tensor,
+    filters: int,
+    kernel_size: Any,
+    strides: Any,
+    padding: str,
+    data_format: str,
+    dilation_rate: Any,
+    activation: Activation,
+    use_bias: bool,
+    starts: tuple[Any, Any],
+    penalties: tuple[Any, Any],
+    name: str | None,
+    reuse: bool | None,
+) -> Tensor:
+    """Return a convolution layer over ``count`` axes."""
     what = f"tf.layers.conv{count}d"
     scope = layer_scope(f"conv{count}d", name, reuse)
-    entries, steps, apart = (_several(item, count) for item in (kernel_size, strides, dilation_rate))
-    windows = _windows(what, inputs, entries, steps, apart, padding, data_format)
+    entries, steps, dilations = (_several(item, count) for item in (kernel_size, strides, dilation_rate))
+    windows = _windows(what, inputs, entries, steps, dilations, padding, data_format)
     width = inputs.type.shape[-1]
     if not isinstance(width, int):
         raise ShapeError(f"{what} needs a fixed last size, not {inputs!r}", scope.where)
     sizes, number = tuple(window.size for window in windows), units(filters, "filters")
     kernel = owned(scope, "kernel", (*sizes, width, number), inputs.dtype, starts[0])
-    made = _convolved(what, inputs, kernel, windows, scope)
+    result = _convolved(what, inputs, kernel, windows, scope)
     with within(scope.layer):
-        made = made + owned(scope, "bias", (number,), inputs.dtype, starts[1]) if use_bias else made
-        made = activation_function(activation)(made)
-    return own_layer(made, scope, kernel=penalties[0], bias=penalties[1])
+        result = result + owned(scope, "bias", (number,), inputs.dtype, starts[1]) if use_bias else result
+        result = activation_function(activation)(result)
+    return own_layer(result, scope, kernel=penalties[0], bias=penalties[1])
 
 
-@behind
+@runs_after_dependencies
 def conv1d(
-    inputs: Tensor, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
-    data_format: str = "channels_last", dilation_rate: Any = 1, activation: Activation = None, use_bias: bool = True,
-    kernel_initializer: Any = None, bias_initializer: Any = None, kernel_regularizer: Any = None,
-    bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
-    bias_constraint: Any = None, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
-) -> Tensor:  # fmt: skip
-    """Return a convolution over time; owns ``conv1d/kernel`` and ``conv1d/bias``."""
+    inputs: Tensor,
+    filters: int,
+    kernel_size: Any,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str = "channels_last",
+    dilation_rate: Any = 1,
+    activation: Activation = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = None,
+    bias_initializer: Any = None,
+    kernel_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    kernel_constraint: Any = None,
+    bias_constraint: Any = None,
+    trainable: bool = True,
+    name: str | None = None,
+    reuse: bool | None = None,
+) -> Tensor:
+    """Convolve over time. Owns ``conv1d/kernel`` and ``conv1d/bias``."""
     _refuse("tf.layers.conv1d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
     return _layer(
-        1, inputs, filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
-        starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer), name, reuse,
-    )  # fmt: skip
+        1,
+        inputs,
+        filters,
+        kernel_size,
+        strides,
+        padding,
+        data_format,
+        dilation_rate,
+        activation,
+        use_bias,
+        starts_of(kernel_initializer, bias_initializer),
+        (kernel_regularizer, bias_regularizer),
+        name,
+        reuse,
+    )
 
 
-@behind
+@runs_after_dependencies
 def conv2d(
-    inputs: Tensor, filters: int, kernel_size: Any, strides: Any = (1, 1), padding: str = "valid",
-    data_format: str = "channels_last", dilation_rate: Any = (1, 1), activation: Activation = None,
-    use_bias: bool = True, kernel_initializer: Any = None, bias_initializer: Any = None,
-    kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
-    kernel_constraint: Any = None, bias_constraint: Any = None, trainable: bool = True, name: str | None = None,
+    inputs: Tensor,
+    filters: int,
+    kernel_size: Any,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    data_format: str = "channels_last",
+    dilation_rate: Any = (1, 1),
+    activation: Activation = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = None,
+    bias_initializer: Any = None,
+    kernel_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    kernel_constraint: Any = None,
+    bias_constraint: Any = None,
+    trainable: bool = True,
+    name: str | None = None,
     reuse: bool | None = None,
-) -> Tensor:  # fmt: skip
-    """Return a convolution over two axes, one of fixed size; owns ``conv2d/kernel`` and ``conv2d/bias``."""
+) -> Tensor:
+    """Convolve over two axes, one of fixed size. Owns ``conv2d/kernel`` and ``conv2d/bias``."""
     _refuse("tf.layers.conv2d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
     return _layer(
-        2, inputs, filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
-        starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer), name, reuse,
-    )  # fmt: skip
+        2,
+        inputs,
+        filters,
+        kernel_size,
+        strides,
+        padding,
+        data_format,
+        dilation_rate,
+        activation,
+        use_bias,
+        starts_of(kernel_initializer, bias_initializer),
+        (kernel_regularizer, bias_regularizer),
+        name,
+        reuse,
+    )
 
 
 def _refuse(what: str, activity: Any, kernel: Any, bias: Any, trainable: bool) -> None:
@@ -164,20 +226,34 @@ def _refuse(what: str, activity: Any, kernel: Any, bias: Any, trainable: bool) -
 
 @operation
 def nn_conv1d(
-    value: Any = None, filters: Any = None, stride: Any = None, padding: Any = None, use_cudnn_on_gpu: Any = None,
-    data_format: Any = None, name: str | None = None, input: Any = None, dilations: Any = None,
-) -> Tensor:  # fmt: skip
-    """Return the convolution of [batch, time, width] with ``filters`` [size, width, filters]."""
-    given = value if input is None else input
-    return _with_kernel("tf.nn.conv1d", 1, given, filters, stride, padding, data_format or "NWC", dilations)
+    value: Any = None,
+    filters: Any = None,
+    stride: Any = None,
+    padding: Any = None,
+    use_cudnn_on_gpu: Any = None,
+    data_format: Any = None,
+    name: str | None = None,
+    input: Any = None,
+    dilations: Any = None,
+) -> Tensor:
+    """Convolve [batch, time, width] with ``filters`` [size, width, filters]."""
+    x = value if input is None else input
+    return _with_kernel("tf.nn.conv1d", 1, x, filters, stride, padding, data_format or "NWC", dilations)
 
 
 @operation
 def nn_conv2d(
-    input: Any, filter: Any = None, strides: Any = None, padding: Any = None, use_cudnn_on_gpu: Any = True,
-    data_format: str = "NHWC", dilations: Any = (1, 1, 1, 1), name: str | None = None, filters: Any = None,
-) -> Tensor:  # fmt: skip
-    """Return the convolution of [batch, height, width, channels] with a kernel [height, width, channels, filters]."""
+    input: Any,
+    filter: Any = None,
+    strides: Any = None,
+    padding: Any = None,
+    use_cudnn_on_gpu: Any = True,
+    data_format: str = "NHWC",
+    dilations: Any = (1, 1, 1, 1),
+    name: str | None = None,
+    filters: Any = None,
+) -> Tensor:
+    """Convolve [batch, height, width, channels] with a kernel [height, width, channels, filters]."""
     kernel = filter if filters is None else filters
     return _with_kernel("tf.nn.conv2d", 2, input, kernel, strides, padding, data_format, dilations)
 
@@ -188,8 +264,10 @@ def _with_kernel(
     x, weights = as_tensor(x), as_tensor(kernel)
     if weights.rank != count + 2:
         raise ShapeError(f"{what} needs a kernel [*sizes, width, filters] of rank {count + 2}, not {weights!r}")
-    apart = _inner(1 if dilation is None else dilation, count, "dilations")
-    windows = _windows(what, x, weights.type.shape[:count], _inner(strides, count, "strides"), apart, padding, layout)
+    dilations = _inner(1 if dilation is None else dilation, count, "dilations")
+    windows = _windows(
+        what, x, weights.type.shape[:count], _inner(strides, count, "strides"), dilations, padding, layout
+    )
     return _convolved(what, x, weights, windows, ScopeName(f"conv{count}d", False, user_line()))
 
 
@@ -206,15 +284,19 @@ def _pool_layer(name: str, count: int, is_max: bool) -> Callable[..., Tensor]:
     what = f"tf.layers.{name}"
 
     def pooling(
-        inputs: Tensor, pool_size: Any, strides: Any, padding: str = "valid", data_format: str = "channels_last",
+        inputs: Tensor,
+        pool_size: Any,
+        strides: Any,
+        padding: str = "valid",
+        data_format: str = "channels_last",
         name: str | None = None,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         sizes, steps = _several(pool_size, count), _several(strides, count)
         return _pooled(what, is_max, inputs, sizes, steps, padding, data_format)
 
     pooling.__name__ = pooling.__qualname__ = name
     pooling.__doc__ = f"Return the {'largest entry' if is_max else 'mean'} of every window of a Tensor {_AXES[count]}."
-    return behind(pooling)
+    return runs_after_dependencies(pooling)
 
 
 max_pooling1d, max_pooling2d = _pool_layer("max_pooling1d", 1, True), _pool_layer("max_pooling2d", 2, True)
@@ -226,9 +308,14 @@ def _nn_pool(name: str, is_max: bool) -> Callable[..., Tensor]:
     what = f"tf.nn.{name}"
 
     def pooling(
-        value: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NHWC", name: str | None = None,
+        value: Any,
+        ksize: Any,
+        strides: Any,
+        padding: Any,
+        data_format: str = "NHWC",
+        name: str | None = None,
         input: Any = None,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         x, sizes = as_tensor(value if input is None else input), _inner(ksize, 2, "ksize")
         return _pooled(what, is_max, x, sizes, _inner(strides, 2, "strides"), padding, data_format)
 

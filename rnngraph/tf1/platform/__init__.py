@@ -1,4 +1,6 @@
-"""What programs of TensorFlow 1.x have beside graphs: ``flags`` of the command line and ``app``, which runs a main
-function, ``settings`` by name (``HParams``), files by ``gfile``, messages by ``logging``, ``texts`` as bytes,
-``devices``, of which there is one, and the ``version`` that is TensorFlow's. Knows no graph.
+"""Services of TensorFlow 1.x beside graphs. No module here depends on a graph.
+
+``flags`` parses the command line, ``app`` runs a main function, ``settings`` is ``HParams``, ``gfile`` has files,
+``logging`` messages, ``texts`` conversions of strings, ``devices`` the one device, and ``version`` TensorFlow's
+version.
 """

@@ -1,4 +1,4 @@
-"""``tf.app``: absl's ``run``, which leaves unknown flags to the main function, as in TensorFlow 1.15."""
+"""``tf.app``: absl's ``run``; unknown flags remain for the main function, as in TensorFlow 1.15."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown
-from .flags import FLAGS  # first: it says what to install where absl is missing
+from .flags import FLAGS  # first: it names the missing package if absl is not installed
 
-from absl import app  # isort: skip
+from absl import app  # isort: skip  # after flags, whose error names the package
 
 
 @api
 def run(main: Callable[[list[str]], Any] | None = None, argv: Sequence[str] | None = None) -> None:
-    """Parse a command line, call ``main`` with what of it is no flag, and end the program with what that returns.
+    """Parse a command line, call ``main`` with the remaining arguments, and exit with its result.
 
     main: by default the function of this name in the script.
     """
     function = getattr(sys.modules["__main__"], "main", None) if main is None else main
     if function is None:
-        raise ArgumentError("tf.app.run() finds no function main in the script; give it one")
+        raise ArgumentError("tf.app.run() needs a function main in the script; define it, or pass main=")
     if not callable(function):
         raise DtypeError(f"tf.app.run takes a function, not {shown(main)}")
     app.run(function, argv=None if argv is None else [*argv], flags_parser=lambda words: FLAGS(words, known_only=True))

@@ -1,4 +1,4 @@
-"""Devices as programs look for them: there is one, the processor."""
+"""Devices: there is one, the processor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...support.api_guard import api
 
 @dataclass(frozen=True)
 class DeviceAttributes:
-    """A device, as ``list_local_devices`` gives it."""
+    """A device, as ``list_local_devices`` returns it."""
 
     name: str = "/device:CPU:0"
     device_type: str = "CPU"
@@ -20,17 +20,17 @@ class DeviceAttributes:
 
 @api
 def list_local_devices(session_config: Any = None) -> list[DeviceAttributes]:
-    """Return the processor alone."""
+    """Return a list of the processor alone."""
     return [DeviceAttributes()]
 
 
 @api
 def is_gpu_available(cuda_only: bool = False, min_cuda_compute_capability: Any = None) -> bool:
-    """Return False."""
+    """Return False: there is no GPU."""
     return False
 
 
 @api
 def gpu_device_name() -> str:
-    """Return "", as there is none."""
+    """Return the empty string: there is no GPU."""
     return ""

@@ -1,6 +1,6 @@
 """``tf.flags``: absl's flags, as in TensorFlow 1.15.
 
-A value that is read before a command line was parsed parses ``sys.argv``, and leaves what is no flag of the program.
+Reading a value before a command line was parsed parses ``sys.argv``, and leaves unknown flags.
 """
 
 from __future__ import annotations
@@ -35,19 +35,34 @@ except ImportError:
     ) from None
 
 __all__ = (
-    "FLAGS", "DEFINE_bool", "DEFINE_boolean", "DEFINE_enum", "DEFINE_float", "DEFINE_integer", "DEFINE_list",
-    "DEFINE_multi_float", "DEFINE_multi_integer", "DEFINE_multi_string", "DEFINE_string", "DuplicateFlagError", "Error",
-    "IllegalFlagValueError", "UnrecognizedFlagError", "mark_flag_as_required", "mark_flags_as_required",
-    "register_validator", "validator",
-)  # fmt: skip
+    "FLAGS",
+    "DEFINE_bool",
+    "DEFINE_boolean",
+    "DEFINE_enum",
+    "DEFINE_float",
+    "DEFINE_integer",
+    "DEFINE_list",
+    "DEFINE_multi_float",
+    "DEFINE_multi_integer",
+    "DEFINE_multi_string",
+    "DEFINE_string",
+    "DuplicateFlagError",
+    "Error",
+    "IllegalFlagValueError",
+    "UnrecognizedFlagError",
+    "mark_flag_as_required",
+    "mark_flags_as_required",
+    "register_validator",
+    "validator",
+)
 
-absl_flags.disclaim_key_flags()  # flags are those of the modules that define them through this one
+absl_flags.disclaim_key_flags()  # absl assigns flags to the module that defines them, which calls through this one
 
 _OLD = {"flag_name": "name", "default_value": "default", "docstring": "help"}
 
 
 def _with_old_names(define: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function that defines flags take its arguments by the names of before TensorFlow 1.5, too."""
+    """Let a function that defines flags also accept its argument names of before TensorFlow 1.5."""
 
     @wraps(define)
     def call(*arguments: Any, **keywords: Any) -> Any:
@@ -73,7 +88,7 @@ class Flags:
         return getattr(values, name)
 
     def _parse_flags(self, args: Sequence[str] | None = None) -> list[str]:
-        """Parse a command line, as programs of before TensorFlow 1.5 do."""
+        """Parse a command line, as programs from before TensorFlow 1.5 do."""
         rest: list[str] = absl_flags.FLAGS(sys.argv if args is None else ["", *args], known_only=True)
         return rest[1:]
 

@@ -1,4 +1,4 @@
-"""``tf.gfile``: files and directories of this machine, by ``pathlib``."""
+"""``tf.gfile``: local files and directories, by ``pathlib``."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ _MODES = {letters + binary for letters in ("r", "w", "a", "r+", "w+", "a+") for 
 
 
 def _path(name: Any) -> Path:
-    """Return a path of this machine."""
-    given = os.fsdecode(name) if isinstance(name, bytes) else name
-    if isinstance(given, str):
-        given = given.removeprefix("file://")
-        if "://" in given:
-            raise ArgumentError(f"{shown(given)} lies on another machine; copy it here first")
-    return Path(as_path(given))
+    """Return a local path. Raise for other file systems."""
+    text = os.fsdecode(name) if isinstance(name, bytes) else name
+    if isinstance(text, str):
+        text = text.removeprefix("file://")
+        if "://" in text:
+            raise ArgumentError(f"{shown(text)} is on another machine; copy it here first")
+    return Path(as_path(text))
 
 
 @contextmanager
 def _at(path: Path) -> Iterator[None]:
-    """Turn errors of the system into ours."""
+    """Convert errors of the system to rnngraph's."""
     try:
         yield
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no {error.filename or path}") from None
     except UnicodeDecodeError as error:
-        raise FileError(f"{path} is no text in UTF-8: {error.reason}; open it with mode 'rb'") from None
+        raise FileError(f"{path} is not UTF-8 text: {error.reason}; open it with mode 'rb'") from None
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}") from None
 
 
 class GFile:
-    """``tf.gfile.GFile``: an open file. mode: as of ``open``; texts are UTF-8."""
+    """``tf.gfile.GFile``: an open file. mode: as in ``open``; text is UTF-8."""
 
     @api
     def __init__(self, name: Any, mode: str = "r") -> None:
         if mode not in _MODES:
-            raise ArgumentError(f"a file is opened to read, write or append, 'r', 'w' or 'a', not {shown(mode)}")
+            raise ArgumentError(f"the mode of a file must be 'r', 'w' or 'a', not {shown(mode)}")
         self._path, self.mode = _path(name), mode
         options: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
         with _at(self._path):
@@ -57,7 +57,7 @@ class GFile:
 
     @property
     def name(self) -> str:
-        """The path."""
+        """Path of the file."""
         return str(self._path)
 
     def __getattr__(self, name: str) -> Any:
@@ -75,11 +75,11 @@ class GFile:
             raise ArgumentError(f"{self._path}, opened with mode {self.mode!r}: {error}") from None
 
     def seek(self, offset: int = 0, whence: int = 0, position: int | None = None) -> None:
-        """Go to a place."""
+        """Go to a position."""
         self._call(self._file.seek, offset if position is None else position, whence)
 
     def size(self) -> int:
-        """Return how many bytes there are."""
+        """Return the size in bytes."""
         return stat(self._path).length
 
     def __enter__(self) -> GFile:
@@ -101,13 +101,13 @@ class GFile:
 
 @api
 def exists(path: Any) -> bool:
-    """Return whether there is a file or directory."""
+    """True if a file or directory exists."""
     return _path(path).exists()
 
 
 @api
 def isdir(dirname: Any) -> bool:
-    """Return whether there is a directory."""
+    """True if a directory exists."""
     return _path(dirname).is_dir()
 
 
@@ -120,7 +120,7 @@ def mkdir(dirname: Any) -> None:
 
 @api
 def makedirs(dirname: Any) -> None:
-    """Make a directory, and those that it lies in, unless it is there."""
+    """Make a directory and its parents, if they do not exist."""
     with _at(path := _path(dirname)):
         path.mkdir(parents=True, exist_ok=True)
 
@@ -134,9 +134,9 @@ def listdir(dirname: Any) -> list[str]:
 
 @api
 def glob(filename: Any) -> list[str]:
-    """Return the paths that fit a pattern, or several."""
+    """Return the paths that match a pattern, or several patterns."""
     patterns = filename if isinstance(filename, list | tuple) else [filename]
-    return [found for pattern in patterns for found in sorted(paths_of(str(_path(pattern))))]
+    return [match for pattern in patterns for match in sorted(paths_of(str(_path(pattern))))]
 
 
 @api
@@ -148,7 +148,7 @@ def remove(filename: Any) -> None:
 
 @api
 def rmtree(dirname: Any) -> None:
-    """Remove a directory with all that is in it."""
+    """Remove a directory and its content."""
     with _at(path := _path(dirname)):
         shutil.rmtree(path)
 
@@ -178,13 +178,13 @@ def _move(function: Any, old: Any, new: Any, overwrite: bool) -> None:
 
 @api
 def stat(filename: Any) -> SimpleNamespace:
-    """Return ``length`` in bytes, ``mtime_nsec``, ``is_directory``."""
+    """Return ``length`` in bytes, ``mtime_nsec`` and ``is_directory``."""
     with _at(path := _path(filename)):
-        found = path.stat()
-    return SimpleNamespace(length=found.st_size, mtime_nsec=found.st_mtime_ns, is_directory=path.is_dir())
+        status = path.stat()
+    return SimpleNamespace(length=status.st_size, mtime_nsec=status.st_mtime_ns, is_directory=path.is_dir())
 
 
 @api
 def walk(top: Any, in_order: bool = True) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
-    """Return (directory, directories in it, files in it) of all under a directory."""
+    """Yield (directory, its directories, its files) of all directories under one."""
     return os.walk(_path(top), topdown=bool(in_order))

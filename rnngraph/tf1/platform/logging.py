@@ -1,4 +1,4 @@
-"""``tf.logging``: messages of the logger that is named ``tensorflow``, on the error output."""
+"""``tf.logging``: messages of the logger ``tensorflow``, on standard error."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from ...support.arguments import whole_number
 from ...support.errors import DtypeError, shown
 
 DEBUG, INFO, WARN, ERROR, FATAL = (
-    _logging.DEBUG, _logging.INFO, _logging.WARNING, _logging.ERROR, _logging.CRITICAL,
-)  # fmt: skip
+    _logging.DEBUG,
+    _logging.INFO,
+    _logging.WARNING,
+    _logging.ERROR,
+    _logging.CRITICAL,
+)
 
 
 class _ErrorOutput(_logging.StreamHandler[Any]):
-    """Writes to what is the error output at the time."""
+    """Handler that writes to the present standard error."""
 
     def emit(self, record: _logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -24,23 +28,23 @@ class _ErrorOutput(_logging.StreamHandler[Any]):
 
 
 def _logger() -> _logging.Logger:
-    """The logger; it writes by itself where the program has set up no logging."""
-    found = _logging.getLogger("tensorflow")
-    if not found.handlers and not _logging.getLogger().handlers:
+    """Return the logger. It writes by itself if the program has set up no logging."""
+    logger = _logging.getLogger("tensorflow")
+    if not logger.handlers and not _logging.getLogger().handlers:
         handler = _ErrorOutput()
         handler.setFormatter(_logging.Formatter(_logging.BASIC_FORMAT))
-        found.addHandler(handler)
-    return found
+        logger.addHandler(handler)
+    return logger
 
 
 @api
 def log(level: Any, msg: Any, *args: Any, **options: Any) -> None:
-    """A message of a level."""
+    """Log a message at a level."""
     _logger().log(whole_number(level, "a level"), _checked(msg, args), *args)
 
 
 def _checked(msg: Any, args: tuple[Any, ...]) -> Any:
-    """A message, whose arguments must fit it."""
+    """Return a formatted message. Raise if the arguments do not fit it."""
     try:
         if args:
             str(msg) % (args[0] if len(args) == 1 and isinstance(args[0], dict) and args[0] else args)
@@ -53,19 +57,19 @@ def _checked(msg: Any, args: tuple[Any, ...]) -> Any:
 
 @api
 def debug(msg: Any, *args: Any, **options: Any) -> None:
-    """A message for who looks for a mistake."""
+    """Log a message at level DEBUG."""
     log(DEBUG, msg, *args)
 
 
 @api
 def info(msg: Any, *args: Any, **options: Any) -> None:
-    """A message of what goes on."""
+    """Log a message at level INFO."""
     log(INFO, msg, *args)
 
 
 @api
 def warn(msg: Any, *args: Any, **options: Any) -> None:
-    """A message of what may be wrong."""
+    """Log a message at level WARN."""
     log(WARN, msg, *args)
 
 
@@ -74,35 +78,35 @@ warning = warn
 
 @api
 def error(msg: Any, *args: Any, **options: Any) -> None:
-    """A message of what is wrong."""
+    """Log a message at level ERROR."""
     log(ERROR, msg, *args)
 
 
 @api
 def fatal(msg: Any, *args: Any, **options: Any) -> None:
-    """A message of what ends a program."""
+    """Log a message at level FATAL."""
     log(FATAL, msg, *args)
 
 
 @api
 def vlog(level: Any, msg: Any, *args: Any, **options: Any) -> None:
-    """As ``log``."""
+    """Log a message at a level."""
     log(level, msg, *args)
 
 
 @api
 def set_verbosity(v: Any) -> None:
-    """The level from which on messages are written: ``tf.logging.INFO`` and others."""
+    """Set the minimum level of messages, such as ``tf.logging.INFO``."""
     names = _logging.getLevelNamesMapping()
     _logger().setLevel(names[v] if isinstance(v, str) and v in names else whole_number(v, "a level", 0))
 
 
 @api
 def get_verbosity() -> int:
-    """That level."""
+    """Return the minimum level of messages."""
     return _logger().getEffectiveLevel()
 
 
 @api
 def flush() -> None:
-    """Nothing is kept back."""
+    """Do nothing: messages are written at once."""

@@ -16,12 +16,12 @@ _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class HParams:
-    """Settings as attributes. Each keeps the type that it began with: a number, bool or text, or a list of these."""
+    """Settings as attributes. Each keeps its initial type: a number, bool or string, or a list of these."""
 
     @api
     def __init__(self, hparam_def: Any = None, model_structure: Any = None, **settings: Any) -> None:
         if hparam_def is not None or model_structure is not None:
-            raise ArgumentError("tf.contrib.training.HParams takes settings by name, and no hparam_def")
+            raise ArgumentError("tf.contrib.training.HParams takes settings by name; hparam_def is not offered")
         self._values: dict[str, Any] = {}
         for name, value in settings.items():
             self.add_hparam(name, value)
@@ -42,16 +42,16 @@ class HParams:
 
     @api
     def add_hparam(self, name: str, value: Any) -> None:
-        """A new setting."""
+        """Add a setting."""
         if not isinstance(name, str) or not name.isidentifier() or hasattr(type(self), name) or name in self._values:
-            raise ArgumentError(f"{shown(name)} can't be a new setting; it is there already, or is no name")
+            raise ArgumentError(f"{shown(name)} can't be a new setting; it exists already, or is not a name")
         if value is None:
-            raise DtypeError(f"the setting {name} needs a value, by which its type is known")
+            raise DtypeError(f"the setting {name} needs a value, which determines its type")
         self._values[name] = list(value) if isinstance(value, tuple) else value
 
     @api
     def set_hparam(self, name: str, value: Any) -> None:
-        """Another value of the setting's own type."""
+        """Set a setting. The value must have the setting's type."""
         before = getattr(self, name)
         if isinstance(before, list) != isinstance(value, list | tuple):
             raise DtypeError(f"the setting {name} is {shown(before)}, and can't be {shown(value)}")
@@ -63,19 +63,19 @@ class HParams:
 
     @api
     def del_hparam(self, name: str) -> None:
-        """Takes a setting away, if it is there."""
+        """Remove a setting, if it exists."""
         self._values.pop(name, None)
 
     @api
     def parse(self, values: str) -> HParams:
-        """Sets what a text such as ``"units=128,rates=[0.1, 0.2],sizes[1]=3"`` says."""
+        """Parse settings such as ``"units=128,rates=[0.1, 0.2],sizes[1]=3"``."""
         place = 0
         while place < len(values.rstrip()):
-            found = _PART.match(values, place)
-            if found is None:
-                raise ArgumentError(f"{shown(values[place:])} is no setting; write name=value, with commas between")
-            self._set(found["name"], found["place"], found["value"].strip())
-            place = found.end()
+            match = _PART.match(values, place)
+            if match is None:
+                raise ArgumentError(f"{shown(values[place:])} is not a setting; write name=value, separated by commas")
+            self._set(match["name"], match["place"], match["value"].strip())
+            place = match.end()
         return self
 
     def _set(self, name: str, place: str | None, text: str) -> None:
@@ -91,36 +91,36 @@ class HParams:
 
     @api
     def override_from_dict(self, values_dict: Mapping[str, Any]) -> HParams:
-        """Sets what a mapping says."""
+        """Set the settings of a mapping."""
         for name, value in values_dict.items():
             self.set_hparam(name, value)
         return self
 
     @api
     def parse_json(self, values_json: str) -> HParams:
-        """Sets what an object of JSON says."""
+        """Set the settings of a JSON object."""
         try:
-            found = json.loads(values_json)
+            settings = json.loads(values_json)
         except ValueError as error:
-            raise ArgumentError(f"{shown(values_json)} is no JSON: {error}") from None
-        if not isinstance(found, dict):
-            raise ArgumentError(f"settings are an object of JSON, not {shown(values_json)}")
-        return self.override_from_dict(found)
+            raise ArgumentError(f"{shown(values_json)} is not JSON: {error}") from None
+        if not isinstance(settings, dict):
+            raise ArgumentError(f"settings must be a JSON object, not {shown(values_json)}")
+        return self.override_from_dict(settings)
 
     @api
     def to_json(self, indent: Any = None, separators: Any = None, sort_keys: bool = False) -> str:
-        """All settings that have a text, as an object of JSON."""
+        """Return all settings that JSON can express, as a JSON object."""
         values = {name: value for name, value in self._values.items() if not callable(value)}
         return json.dumps(values, indent=indent, separators=separators, sort_keys=sort_keys)
 
     @api
     def values(self) -> dict[str, Any]:
-        """All settings by name."""
+        """Return all settings by name."""
         return dict(self._values)
 
     @api
     def get(self, key: str, default: Any = None) -> Any:
-        """A setting, or ``default`` where there is none."""
+        """Return a setting, or ``default`` if it does not exist."""
         return self._values.get(key, default)
 
     def __contains__(self, name: object) -> bool:
@@ -134,13 +134,13 @@ class HParams:
 
 
 def _converted(name: str, value: Any, like: Any) -> Any:
-    """A value, or its text, in the type of the setting's."""
+    """Convert a value or its text to the type of the setting."""
     kind = type(like)
     if kind is bool:
-        found = value if isinstance(value, bool) else _WORDS.get(str(value).lower())
-        if found is None:
+        truth = value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+        if truth is None:
             raise DtypeError(f"the setting {name} is true or false, not {shown(value)}")
-        return found
+        return truth
     if kind not in (int, float):
         return value if not isinstance(value, str) or kind is str else _literal(value)
     try:

@@ -1,4 +1,4 @@
-"""``tf.compat.as_bytes`` and kin: texts and bytes, one as the other."""
+"""``tf.compat.as_bytes`` and kin: conversions between text and bytes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ...support.errors import DtypeError, shown
 
 @api
 def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
-    """Return a text as bytes, and bytes as they are."""
+    """Return text as bytes, and bytes unchanged."""
     if not isinstance(bytes_or_text, str | bytes | bytearray):
-        raise DtypeError(f"tf.compat.as_bytes takes a text or bytes, not {shown(bytes_or_text)}")
+        raise DtypeError(f"tf.compat.as_bytes takes a str or bytes, not {shown(bytes_or_text)}")
     return bytes_or_text.encode(encoding) if isinstance(bytes_or_text, str) else bytes(bytes_or_text)
 
 
 @api
 def as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
-    """Return bytes as a text, and a text as it is."""
+    """Return bytes as text, and text unchanged."""
     if not isinstance(bytes_or_text, str | bytes | bytearray):
-        raise DtypeError(f"tf.compat.as_text takes a text or bytes, not {shown(bytes_or_text)}")
+        raise DtypeError(f"tf.compat.as_text takes a str or bytes, not {shown(bytes_or_text)}")
     return bytes_or_text if isinstance(bytes_or_text, str) else bytes(bytes_or_text).decode(encoding)

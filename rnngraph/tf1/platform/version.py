@@ -1,12 +1,12 @@
-"""The version of TensorFlow whose names these are."""
+"""Version of TensorFlow whose names ``tf1`` offers."""
 
 from __future__ import annotations
 
 from ...support.api_guard import api
 
-VERSION = ".".join(("1", "15", "0"))  # TensorFlow's; ours stands in one file
+VERSION = ".".join(("1", "15", "0"))  # TensorFlow's version; rnngraph's is in rnngraph/version.py
 
 
 @api
 def disable_v2_behavior() -> None:
-    """Do nothing: there is no other behaviour."""
+    """Do nothing: there is no TensorFlow 2 behaviour."""

@@ -32,7 +32,7 @@ from .helpers import embedding_function
 
 @api
 class BeamSearchDecoderOutput(NamedTuple):
-    """What a step of a ``BeamSearchDecoder`` gives, [batch, beam_width] each, or all steps."""
+    """Result of a step of a ``BeamSearchDecoder``, [batch, beam_width] each, or of all steps."""
 
     scores: Any
     predicted_ids: Any
@@ -41,7 +41,7 @@ class BeamSearchDecoderOutput(NamedTuple):
 
 @api
 class BeamSearchDecoderState(NamedTuple):
-    """What a ``BeamSearchDecoder`` carries from step to step."""
+    """State that a ``BeamSearchDecoder`` carries from step to step."""
 
     cell_state: Any
     log_probs: Any
@@ -52,7 +52,7 @@ class BeamSearchDecoderState(NamedTuple):
 
 @api
 class FinalBeamSearchDecoderOutput(NamedTuple):
-    """What ``dynamic_decode`` gives of a search: whole hypotheses, and what its steps gave."""
+    """Result of ``dynamic_decode`` for a beam search: whole hypotheses, and the results of its steps."""
 
     predicted_ids: Any
     beam_search_decoder_output: Any
@@ -60,14 +60,14 @@ class FinalBeamSearchDecoderOutput(NamedTuple):
 
 @operation
 def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
-    """Return each row of a nest of Tensors ``multiplier`` times, one behind the other."""
+    """Repeat each row of a nest of Tensors ``multiplier`` times, next to each other."""
     count = units(multiplier, "multiplier")
 
     def tiled(leaf: Any) -> Tensor:
-        given = as_tensor(leaf)
-        if not given.rank:
-            raise ShapeError("tf.contrib.seq2seq.tile_batch repeats rows, and a scalar has none")
-        return repeat(given, count, axis=0)
+        x = as_tensor(leaf)
+        if not x.rank:
+            raise ShapeError("tf.contrib.seq2seq.tile_batch repeats rows; a scalar has none")
+        return repeat(x, count, axis=0)
 
     return map_leaves(tiled, t)
 
@@ -76,30 +76,38 @@ def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
 def gather_tree(
     step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any, name: str | None = None
 ) -> Tensor:
-    """Return whole hypotheses [steps, batch, beam_width] of their last words and parents."""
+    """Return whole hypotheses [steps, batch, beam_width], traced back by the parents of their last words."""
     return backtraced(as_tensor(step_ids), as_tensor(parent_ids), as_tensor(max_sequence_lengths), end_token)
 
 
 class BeamSearchDecoder(Decoder):
     """Beam search with a cell (Wu et al. 2016).
 
-    Arguments are TensorFlow's. initial_state: of batch * beam_width rows, as ``tile_batch`` makes it.
+    Arguments are TensorFlow's. initial_state: state of batch * beam_width rows, as ``tile_batch`` returns it.
     """
 
     tracks_own_finished = True
 
     @api
     def __init__(
-        self, cell: Cell, embedding: Any, start_tokens: Any, end_token: Any, initial_state: Any, beam_width: int,
-        output_layer: Any = None, length_penalty_weight: float = 0.0, coverage_penalty_weight: float = 0.0,
+        self,
+        cell: Cell,
+        embedding: Any,
+        start_tokens: Any,
+        end_token: Any,
+        initial_state: Any,
+        beam_width: int,
+        output_layer: Any = None,
+        length_penalty_weight: float = 0.0,
+        coverage_penalty_weight: float = 0.0,
         reorder_tensor_arrays: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.cell: Any = check_cell(cell, "BeamSearchDecoder")
         if output_layer is not None and not callable(output_layer):
-            raise DtypeError(f"output_layer is a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
+            raise DtypeError(f"output_layer must be a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
         tokens = as_tensor(start_tokens) if isinstance(start_tokens, Tensor) else constant(start_tokens, "int32")
         if tokens.rank != 1:
-            raise ShapeError(f"start_tokens is a vector with a word for each row, not {tokens!r}")
+            raise ShapeError(f"start_tokens must be a vector with a word for each row, not {tokens!r}")
         self.embed, self.tokens, self.output_layer = embedding_function(embedding), tokens, output_layer
         self.beam = Beam(beam_width, _end_of(end_token), length_penalty_weight, coverage_penalty_weight)
         self.batch = tokens.type.shape[0]
@@ -109,15 +117,15 @@ class BeamSearchDecoder(Decoder):
 
     @property
     def batch_size(self) -> Any:
-        """The number of rows."""
+        """Number of rows."""
         return functions.dimension(self.batch, "int32")
 
     def _split(self, leaf: Tensor) -> Tensor:
-        """Return rows [batch * beam_width, …] as [batch, beam_width, …]."""
+        """Reshape rows [batch * beam_width, …] to [batch, beam_width, …]."""
         return build("reshape", leaf, shape=(self.batch, self.beam.width, *leaf.type.shape[1:]))
 
     def _merged(self, leaf: Tensor) -> Tensor:
-        """Return [batch, beam_width, …] as rows."""
+        """Reshape [batch, beam_width, …] to rows."""
         rows = product((self.batch, self.beam.width))
         return as_tensorflow(build("reshape", leaf, shape=(rows, *leaf.type.shape[2:])))
 
@@ -125,23 +133,27 @@ class BeamSearchDecoder(Decoder):
         leaves = flatten(self.initial_state)
         known = first_hypotheses(self.beam, self.batch, leaves[0].type.dtype, self._no_coverage(leaves))
         state = BeamSearchDecoderState(
-            self.initial_state, known.log_probs, known.finished, known.lengths,
+            self.initial_state,
+            known.log_probs,
+            known.finished,
+            known.lengths,
             () if known.coverage is None else known.coverage,
-        )  # fmt: skip
+        )
         return known.finished, self._start, state
 
     def _no_coverage(self, leaves: list[Tensor]) -> Tensor | None:
-        """Return the coverage before the first step, if the search needs one."""
+        """Return the coverage before the first step, if the search uses coverage."""
         if self.beam.coverage_penalty == 0:
             return None
         mechanisms = [*_mechanisms(self.cell)]
         if not mechanisms:
-            raise ArgumentError("coverage_penalty_weight must be 0.0, as no cell has attention")
+            raise ArgumentError("coverage_penalty_weight must be 0.0, because no cell has attention")
         entries = mechanisms[0].memory.type.shape[1]
         return build(
-            "broadcast", numbers(0.0, leaves[0].type.dtype),
+            "broadcast",
+            numbers(0.0, leaves[0].type.dtype),
             shape=(self.batch, self.beam.width, entries),
-        )  # fmt: skip
+        )
 
     def step(self, time: Tensor, inputs: Any, state: Any, name: str | None = None) -> tuple[Any, Any, Any, Any]:
         before = map_leaves(self._merged, state.cell_state)
@@ -156,17 +168,20 @@ class BeamSearchDecoder(Decoder):
         chosen, known = continued(self.beam, logits, known, attention)
         moved = [reordered(self._split(leaf), chosen.parents) for leaf in flatten(after)]
         following = BeamSearchDecoderState(
-            pack(after, moved), known.log_probs, known.finished, known.lengths,
+            pack(after, moved),
+            known.log_probs,
+            known.finished,
+            known.lengths,
             () if known.coverage is None else known.coverage,
-        )  # fmt: skip
+        )
         output = BeamSearchDecoderOutput(chosen.scores, chosen.words, chosen.parents)
         return output, following, self.embed(as_tensorflow(chosen.words)), known.finished
 
     def _attention(self, step: list[Tensor], known: list[Tensor]) -> Tensor | None:
         if self.beam.coverage_penalty == 0:
             return None
-        found = attention_within([item.node for item in step], [item.node for item in known])
-        return None if found is None else self._split(found)
+        alignment = attention_within([item.node for item in step], [item.node for item in known])
+        return None if alignment is None else self._split(alignment)
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Tensor) -> tuple[Any, Any]:
         longest = functions.reduce_max(final_state.lengths, 1)
@@ -177,13 +192,13 @@ class BeamSearchDecoder(Decoder):
 def _end_of(end_token: Any) -> Any:
     if isinstance(end_token, Tensor):
         if end_token.node.op != "constant":
-            raise ArgumentError(f"end_token is an int, not {end_token!r}, which a run computes")
+            raise ArgumentError(f"end_token must be an int, not {end_token!r}, a computed Tensor")
         return int(end_token.node["value"])
     return end_token
 
 
 def _mechanisms(cell: Any) -> Any:
-    """Yield the mechanisms of attention of a cell and of those inside."""
+    """Yield the attention mechanisms of a cell and its inner cells."""
     pending = [cell]
     while pending:
         item = pending.pop()

@@ -15,51 +15,54 @@ from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown, user_line
 from ..cells.variables import variables_of
 from ..core.graph import get_default_graph
-from ..core.operations import behind
+from ..core.operations import runs_after_dependencies
 from ..core.scopes import variable_scope
 from ..ops.functions import transpose
 from .helpers import Helper, TrainingHelper
-from .stepping import Stepping, held, zeros_like
+from .stepping import Stepping, selected_nest, zeros_like
 
 _WHAT = "tf.contrib.seq2seq.dynamic_decode"
 
 
 @api
 class BasicDecoderOutput(NamedTuple):
-    """What a step of a ``BasicDecoder`` gives, or all steps."""
+    """Result of a step of a ``BasicDecoder``, or of all steps."""
 
     rnn_output: Any
     sample_id: Any
 
 
 class Decoder:
-    """Base of decoders, for a program's own too.
+    """Base of decoders, also for subclasses of a program.
 
-    ``initialize()`` gives (finished [batch], first inputs, first state), and ``step(time, inputs, state)`` gives
+    ``initialize()`` returns (finished [batch], first inputs, first state), and ``step(time, inputs, state)`` returns
     (outputs, next state, next inputs, finished).
     """
 
     @api
     def __init__(self) -> None:
-        """Nothing to be given."""
+        """Do nothing; there are no arguments."""
 
     tracks_own_finished = False
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
-        """(whether each row is finished, first inputs, first state)."""
-        raise ArgumentError(f"{type(self).__name__} does not say how it begins; give it a method initialize()")
+        """Return (mask of finished rows, first inputs, first state)."""
+        raise ArgumentError(f"{type(self).__name__} has no initialize; define a method initialize()")
 
     def step(self, time: Tensor, inputs: Any, state: Any, name: str | None = None) -> tuple[Any, Any, Any, Any]:
-        """(outputs, next state, next inputs, whether each row is finished)."""
-        raise ArgumentError(f"{type(self).__name__} has no steps; give it a method step(time, inputs, state)")
+        """Return (outputs, next state, next inputs, mask of finished rows)."""
+        raise ArgumentError(f"{type(self).__name__} has no step; define a method step(time, inputs, state)")
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Tensor) -> tuple[Any, Any]:
-        """What ``dynamic_decode`` gives of all steps' outputs and of the final state."""
+        """Return the results of ``dynamic_decode``, from all steps' outputs and the final state."""
         return outputs, final_state
 
 
 class BasicDecoder(Decoder):
-    """A cell that reads what a helper says. output_layer: of the cell's output, such as a ``tf.layers.Dense``."""
+    """Decoder of a cell whose inputs a helper chooses.
+
+    output_layer: layer for the cell's output, such as a ``tf.layers.Dense``.
+    """
 
     @api
     def __init__(self, cell: Cell, helper: Helper, initial_state: Any, output_layer: Any = None) -> None:
@@ -69,12 +72,12 @@ class BasicDecoder(Decoder):
                 f"BasicDecoder takes a helper such as tf.contrib.seq2seq.TrainingHelper, not {shown(helper)}"
             )
         if output_layer is not None and not callable(output_layer):
-            raise DtypeError(f"output_layer is a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
+            raise DtypeError(f"output_layer must be a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
         self.helper, self.initial_state, self.output_layer = helper, initial_state, output_layer
 
     @property
     def batch_size(self) -> Any:
-        """The number of rows."""
+        """Number of rows."""
         return self.helper.batch_size
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
@@ -88,16 +91,24 @@ class BasicDecoder(Decoder):
         return BasicDecoderOutput(outputs, sample), after, following, finished
 
 
-@behind
+@runs_after_dependencies
 def dynamic_decode(
-    decoder: Decoder, output_time_major: bool = False, impute_finished: bool = False, maximum_iterations: Any = None,
-    parallel_iterations: int = 32, swap_memory: bool = False, scope: Any = None,
-) -> tuple[Any, Any, Tensor]:  # fmt: skip
-    """(outputs, final state, lengths int32 [batch]) of a decoder that runs until all rows are finished.
+    decoder: Decoder,
+    output_time_major: bool = False,
+    impute_finished: bool = False,
+    maximum_iterations: Any = None,
+    parallel_iterations: int = 32,
+    swap_memory: bool = False,
+    scope: Any = None,
+) -> tuple[Any, Any, Tensor]:
+    """Run a decoder until all rows are finished. Returns (outputs, final state, lengths int32 [batch]).
 
-    Outputs are [batch, steps, …], or [steps, batch, …] with ``output_time_major``: as many steps as there may be, where
-    TensorFlow has as many as there were; those past the last are 0. impute_finished: a finished row gives 0 and keeps
-    its state. maximum_iterations: the most steps; a helper that reads inputs has as many as these without it.
+    Outputs are [batch, steps, …], or [steps, batch, …] with ``output_time_major``. Their number of steps is the
+    maximum, not that of the longest row as in TensorFlow. Steps past the last one are 0.
+
+    Args:
+        impute_finished: A finished row outputs 0 and keeps its state.
+        maximum_iterations: Maximum number of steps. By default, a helper that reads inputs has as many steps as these.
     """
     if not isinstance(decoder, Decoder):
         raise DtypeError(f"{_WHAT} takes a decoder such as tf.contrib.seq2seq.BasicDecoder, not {shown(decoder)}")
@@ -113,21 +124,21 @@ def dynamic_decode(
 
 
 def _decoded(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
-    """Step by step, time-major."""
+    """Decode step by step, time-major."""
     finished, inputs, state = decoder.initialize()
     finished = as_tensor(finished)
     structure: list[Any] = []
 
     def body(time: Tensor, done: Tensor, nest: Any) -> Any:
-        given, before, lengths = nest
-        outputs, after, following, then = decoder.step(time, given, before)
+        inputs, before, lengths = nest
+        outputs, after, following, then = decoder.step(time, inputs, before)
         structure.append(outputs)
         then = then if decoder.tracks_own_finished else functions.logical_or(then, done)
         lengths = functions.where(done, lengths, time + 1)
         emits = flatten(outputs)
         if impute:
-            after = held(done, before, after)
-            emits = flatten(held(done, zeros_like(outputs), outputs))
+            after = selected_nest(done, before, after)
+            emits = flatten(selected_nest(done, zeros_like(outputs), outputs))
         return [following, after, lengths], then, emits
 
     lengths = functions.cast(finished, "int32") * 0
@@ -136,7 +147,7 @@ def _decoded(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Te
 
 
 def _taught(decoder: BasicDecoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
-    """All steps at once, time-major: what they read is known."""
+    """Decode all steps at once, time-major: the inputs are known."""
     helper: Any = decoder.helper
     where, lengths = user_line(), helper.sequence_length
     if maximum is not None:
@@ -144,9 +155,15 @@ def _taught(decoder: BasicDecoder, impute: bool, maximum: Any) -> tuple[Any, Any
     longest = build("broadcast", functions.reduce_max(lengths), shape=lengths.type.shape)
     own = variables_of(get_default_graph(), decoder.cell)
     run = Run(
-        helper.steps, lengths if impute else longest, None, False, None, True,
-        ScopeName("decoder", False, where, own), where,
-    )  # fmt: skip
+        helper.steps,
+        lengths if impute else longest,
+        None,
+        False,
+        None,
+        True,
+        ScopeName("decoder", False, where, own),
+        where,
+    )
     outputs, state = run.over(decoder.cell, decoder.initial_state)
     get_default_graph().own(outputs)
     outputs = outputs if decoder.output_layer is None else decoder.output_layer(outputs)

@@ -1,4 +1,4 @@
-"""What decoders of ``tf.contrib.seq2seq`` read next: the helpers, which choose a step's sample and the next input."""
+"""Helpers of decoders of ``tf.contrib.seq2seq``: they choose a step's sample and the next input."""
 
 from __future__ import annotations
 
@@ -20,51 +20,56 @@ NOT_SAMPLED = -1
 
 
 class Helper:
-    """Base of helpers, for a program's own too.
+    """Base of helpers, also for subclasses of a program.
 
-    ``initialize()`` gives (finished [batch], first inputs); ``sample(time, outputs, state)`` a step's sample, and
-    ``next_inputs(time, outputs, state, sample_ids)`` gives (finished, next inputs, next state).
+    ``initialize()`` returns (finished [batch], first inputs). ``sample(time, outputs, state)`` returns a step's sample,
+    and ``next_inputs(time, outputs, state, sample_ids)`` returns (finished, next inputs, next state).
     """
 
     @api
     def __init__(self) -> None:
-        """Nothing to be given."""
+        """Do nothing; there are no arguments."""
 
     batch_size: Any = None
     sample_ids_dtype: Any = "int32"
     sample_ids_shape: Any = ()
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any]:
-        """(whether each row is finished, first inputs)."""
-        raise ArgumentError(f"{type(self).__name__} does not say how it begins; give it a method initialize()")
+        """Return (mask of finished rows, first inputs)."""
+        raise ArgumentError(f"{type(self).__name__} has no initialize; define a method initialize()")
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Any:
-        """A step's sample."""
-        raise ArgumentError(f"{type(self).__name__} does not sample; give it a method sample(time, outputs, state)")
+        """Return a step's sample."""
+        raise ArgumentError(f"{type(self).__name__} has no sample; define a method sample(time, outputs, state)")
 
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
     ) -> tuple[Any, Any, Any]:
-        """(whether each row is finished, next inputs, next state)."""
+        """Return (mask of finished rows, next inputs, next state)."""
         raise ArgumentError(f"{type(self).__name__} has no next_inputs(time, outputs, state, sample_ids)")
 
 
 class TrainingHelper(Helper):
-    """Reads inputs as they are given. inputs: [batch, time, width], or [time, batch, width] with ``time_major``;
-    sequence_length: int [batch]. The sample is the likeliest class.
+    """Helper that reads a sequence of inputs. The sample is the most likely class.
+
+    Args:
+        inputs: [batch, time, width], or [time, batch, width] with ``time_major``.
+        sequence_length: int [batch].
     """
 
     @api
     def __init__(self, inputs: Tensor, sequence_length: Any, time_major: bool = False, name: str | None = None) -> None:
-        given = as_tensor(inputs)
-        if given.rank != 3 or given.dtype not in FLOATS:
-            raise ShapeError(f"{type(self).__name__} takes inputs [batch, time, width] of floats, not {given!r}")
+        x = as_tensor(inputs)
+        if x.rank != 3 or x.dtype not in FLOATS:
+            raise ShapeError(f"{type(self).__name__} takes inputs [batch, time, width] of floats, not {x!r}")
         lengths = as_tensor(sequence_length)
         if lengths.rank != 1 or lengths.dtype not in INTEGERS:
-            raise DtypeError(f"{type(self).__name__}: sequence_length is an int Tensor [batch], not {shown(lengths)}")
-        self.steps = given if time_major else functions.transpose(given, (1, 0, 2))
+            raise DtypeError(
+                f"{type(self).__name__}: sequence_length must be an int Tensor [batch], not {shown(lengths)}"
+            )
+        self.steps = x if time_major else functions.transpose(x, (1, 0, 2))
         self.sequence_length = functions.cast(lengths, "int32")
-        self.inputs = given
+        self.inputs = x
         self.batch_size = shape(lengths)[0]
         self._entries = TensorArray.of(self.steps)
 
@@ -72,8 +77,8 @@ class TrainingHelper(Helper):
         return functions.equal(self.sequence_length, 0), self.steps[0]
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
-        found: Tensor = argmax(outputs, -1, output_type="int32")
-        return found
+        ids: Tensor = argmax(outputs, -1, output_type="int32")
+        return ids
 
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
@@ -84,15 +89,23 @@ class TrainingHelper(Helper):
 
 
 class ScheduledEmbeddingTrainingHelper(TrainingHelper):
-    """Reads the embedding of a sample of its own in place of an input, with a probability for each row and step (Bengio
-    et al. 2015).
+    """Helper that replaces an input by the embedding of its own sample, with a probability for each row and step.
+
+    See Bengio et al. 2015, scheduled sampling.
     """
 
     @api
     def __init__(
-        self, inputs: Tensor, sequence_length: Any, embedding: Any, sampling_probability: Any,
-        time_major: bool = False, seed: int | None = None, scheduling_seed: int | None = None, name: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        inputs: Tensor,
+        sequence_length: Any,
+        embedding: Any,
+        sampling_probability: Any,
+        time_major: bool = False,
+        seed: int | None = None,
+        scheduling_seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
         super().__init__(inputs, sequence_length, time_major)
         self._embed = embedding_function(embedding)
         self._probability = _probability(sampling_probability)
@@ -114,17 +127,25 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
 
 
 class ScheduledOutputTrainingHelper(TrainingHelper):
-    """Reads its own output in place of an input, with a probability for each row and step.
+    """Helper that replaces an input by its own output, with a probability for each row and step.
 
-    next_inputs_fn: makes an input of an output. auxiliary_inputs: joined with every input.
+    Args:
+        next_inputs_fn: Function from an output to an input.
+        auxiliary_inputs: Tensor that is concatenated with every input.
     """
 
     @api
     def __init__(
-        self, inputs: Tensor, sequence_length: Any, sampling_probability: Any, time_major: bool = False,
-        seed: int | None = None, next_inputs_fn: Callable[[Tensor], Tensor] | None = None,
-        auxiliary_inputs: Any = None, name: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        inputs: Tensor,
+        sequence_length: Any,
+        sampling_probability: Any,
+        time_major: bool = False,
+        seed: int | None = None,
+        next_inputs_fn: Callable[[Tensor], Tensor] | None = None,
+        auxiliary_inputs: Any = None,
+        name: str | None = None,
+    ) -> None:
         self._beside = None
         if auxiliary_inputs is not None:
             beside = as_tensor(auxiliary_inputs)
@@ -149,16 +170,19 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
 
 
 class GreedyEmbeddingHelper(Helper):
-    """Reads the embedding of its own likeliest class, until that is ``end_token``.
+    """Helper that reads the embedding of the most likely class, until that class is ``end_token``.
 
-    embedding: a table, or a function of ids. start_tokens: int [batch]. end_token: an int.
+    Args:
+        embedding: A table, or a function of ids.
+        start_tokens: int [batch].
+        end_token: An int.
     """
 
     @api
     def __init__(self, embedding: Any, start_tokens: Any, end_token: Any) -> None:
         tokens = as_tensor(start_tokens)
         if tokens.rank != 1 or tokens.dtype not in INTEGERS:
-            raise DtypeError(f"{type(self).__name__}: start_tokens is an int Tensor [batch], not {shown(tokens)}")
+            raise DtypeError(f"{type(self).__name__}: start_tokens must be an int Tensor [batch], not {shown(tokens)}")
         self._embed = embedding_function(embedding)
         self.start_tokens = functions.cast(tokens, "int32")
         self.end_token = end_token
@@ -169,8 +193,8 @@ class GreedyEmbeddingHelper(Helper):
         return functions.less(self.start_tokens * 0, 0), self._begin
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
-        found: Tensor = argmax(outputs, -1, output_type="int32")
-        return found
+        ids: Tensor = argmax(outputs, -1, output_type="int32")
+        return ids
 
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
@@ -179,16 +203,20 @@ class GreedyEmbeddingHelper(Helper):
 
 
 class SampleEmbeddingHelper(GreedyEmbeddingHelper):
-    """Reads the embedding of a class that it draws by its probability, until that is ``end_token``.
+    """Helper that reads the embedding of a class drawn by its probability, until that class is ``end_token``.
 
-    softmax_temperature: what logits are divided by, a float or a scalar Tensor.
+    softmax_temperature: divisor of the logits, a float or a scalar Tensor.
     """
 
     @api
     def __init__(
-        self, embedding: Any, start_tokens: Any, end_token: Any, softmax_temperature: Any = None,
+        self,
+        embedding: Any,
+        start_tokens: Any,
+        end_token: Any,
+        softmax_temperature: Any = None,
         seed: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(embedding, start_tokens, end_token)
         self._temperature, self._seed = softmax_temperature, seed
 
@@ -198,20 +226,26 @@ class SampleEmbeddingHelper(GreedyEmbeddingHelper):
 
 
 class CustomHelper(Helper):
-    """A helper of three functions: ``initialize_fn()``, ``sample_fn(time, outputs, state)`` and ``next_inputs_fn(time,
-    outputs, state, sample_ids)``.
+    """Helper of three functions.
+
+    They are ``initialize_fn()``, ``sample_fn(time, outputs, state)`` and ``next_inputs_fn(time, outputs, state,
+    sample_ids)``.
     """
 
     @api
     def __init__(
-        self, initialize_fn: Callable[..., Any], sample_fn: Callable[..., Any], next_inputs_fn: Callable[..., Any],
-        sample_ids_shape: Any = None, sample_ids_dtype: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        initialize_fn: Callable[..., Any],
+        sample_fn: Callable[..., Any],
+        next_inputs_fn: Callable[..., Any],
+        sample_ids_shape: Any = None,
+        sample_ids_dtype: Any = None,
+    ) -> None:
         self._initialize, self._sample, self._next = initialize_fn, sample_fn, next_inputs_fn
 
     def initialize(self, name: str | None = None) -> tuple[Any, Any]:
-        found: tuple[Any, Any] = self._initialize()
-        return found
+        result: tuple[Any, Any] = self._initialize()
+        return result
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Any:
         return self._sample(time=time, outputs=outputs, state=state)
@@ -219,20 +253,27 @@ class CustomHelper(Helper):
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
     ) -> tuple[Any, Any, Any]:
-        found: tuple[Any, Any, Any] = self._next(time=time, outputs=outputs, state=state, sample_ids=sample_ids)
-        return found
+        result: tuple[Any, Any, Any] = self._next(time=time, outputs=outputs, state=state, sample_ids=sample_ids)
+        return result
 
 
 class InferenceHelper(Helper):
-    """Reads what functions make of its own samples: ``sample_fn(outputs)``, ``end_fn(sample_ids)`` and
-    ``next_inputs_fn(sample_ids)``, without which samples are inputs.
+    """Helper whose functions compute samples and the next inputs.
+
+    They are ``sample_fn(outputs)``, ``end_fn(sample_ids)`` and ``next_inputs_fn(sample_ids)``. Without the last one,
+    samples are inputs.
     """
 
     @api
     def __init__(
-        self, sample_fn: Callable[[Tensor], Any], sample_shape: Any, sample_dtype: Any, start_inputs: Any,
-        end_fn: Callable[[Any], Any], next_inputs_fn: Callable[[Any], Any] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        sample_fn: Callable[[Tensor], Any],
+        sample_shape: Any,
+        sample_dtype: Any,
+        start_inputs: Any,
+        end_fn: Callable[[Any], Any],
+        next_inputs_fn: Callable[[Any], Any] | None = None,
+    ) -> None:
         self._sample, self._end, self._next = sample_fn, end_fn, next_inputs_fn
         self._begin = as_tensor(start_inputs)
         self.batch_size = shape(self._begin)[0]
@@ -251,17 +292,17 @@ class InferenceHelper(Helper):
 
 
 def embedding_function(embedding: Any) -> Callable[[Any], Tensor]:
-    """A function of ids from one, or from a table."""
+    """Return a function of ids from a function or a table."""
     return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
 
 
-def _probability(given: Any) -> Tensor:
-    found = as_tensor(given)
-    if found.rank or found.dtype not in FLOATS:
-        raise DtypeError(f"sampling_probability is a float or a scalar float Tensor, not {shown(given)}")
-    return functions.cast(found, "float32")
+def _probability(value: Any) -> Tensor:
+    probability = as_tensor(value)
+    if probability.rank or probability.dtype not in FLOATS:
+        raise DtypeError(f"sampling_probability must be a float or a scalar float Tensor, not {shown(value)}")
+    return functions.cast(probability, "float32")
 
 
 def _chosen(outputs: Tensor, probability: Tensor, seed: int | None) -> Tensor:
-    """Which rows read what they gave: bool [batch]."""
+    """Draw the rows that read their own output: bool [batch]."""
     return functions.less(random_uniform([outputs.type.shape[0]], seed=seed), probability)

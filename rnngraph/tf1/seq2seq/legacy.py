@@ -1,4 +1,4 @@
-"""``tf.contrib.legacy_seq2seq``: encoders and decoders over lists of one Tensor a step."""
+"""``tf.contrib.legacy_seq2seq``: encoders and decoders over lists with one Tensor a step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..ops.shapes import stop_gradient, xw_plus_b
 from .losses import Loss, check_lists, legacy_sequence_loss, sequence_loss_by_example
 
 Next = Callable[[Tensor, int], Tensor] | None
-"""A loop function: of a step's output and the next step's number, the next step's input."""
+"""Loop function: from a step's output and the next step's number to the next step's input."""
 
 Steps = Sequence[Tensor]
 Decoded = tuple[list[Tensor], Any]
@@ -32,14 +32,17 @@ Decoded = tuple[list[Tensor], Any]
 
 
 def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> Callable[[Tensor, int], Tensor]:
-    """The embedding of a step's likeliest symbol. projection: (weights, biases) from outputs to symbols. update:
-    whether gradients pass to the embedding.
+    """Return a loop function: the embedding of a step's most likely symbol.
+
+    Args:
+        projection: (weights, biases) from outputs to symbols.
+        update: True if gradients pass to the embedding.
     """
 
     def following(previous: Tensor, step: int) -> Tensor:
         logits = previous if projection is None else xw_plus_b(previous, *projection)
-        found: Tensor = embedding_lookup(embedding, argmax(logits, 1))
-        return found if update else stop_gradient(found)
+        embedded: Tensor = embedding_lookup(embedding, argmax(logits, 1))
+        return embedded if update else stop_gradient(embedded)
 
     return following
 
@@ -48,20 +51,23 @@ def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> 
 def rnn_decoder(
     decoder_inputs: Steps, initial_state: Any, cell: Cell, loop_function: Next = None, scope: Any = None
 ) -> Decoded:
-    """A cell over a list of inputs [batch, width], or with ``loop_function`` over what that makes of its outputs."""
+    """Run a cell over a list of inputs [batch, width].
+
+    With ``loop_function``, later inputs are computed from outputs.
+    """
     check_lists("rnn_decoder", decoder_inputs=decoder_inputs)
     check_cell(cell, "rnn_decoder")
     call: Any = cell
     with variable_scope(scope or "rnn_decoder"):
         outputs: list[Tensor] = []
         state = initial_state
-        for step, given in enumerate(decoder_inputs):
+        for step, x in enumerate(decoder_inputs):
             if loop_function is not None and outputs:
                 with variable_scope("loop_function", reuse=True):
-                    given = loop_function(outputs[-1], step)
+                    x = loop_function(outputs[-1], step)
             if step:
                 get_variable_scope().reuse_variables()
-            output, state = call(given, state)
+            output, state = call(x, state)
             outputs.append(output)
     return outputs, state
 
@@ -70,7 +76,7 @@ def rnn_decoder(
 def basic_rnn_seq2seq(
     encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, dtype: Any = "float32", scope: Any = None
 ) -> Decoded:
-    """An encoder, and a decoder that begins with its state; each has variables of its own."""
+    """Run an encoder, and a decoder that begins with its final state. Their variables are separate."""
     with variable_scope(scope or "basic_rnn_seq2seq"):
         _, state = static_rnn(copy.deepcopy(cell), list(encoder_inputs), dtype=dtype)
         return rnn_decoder(decoder_inputs, state, cell)
@@ -78,10 +84,14 @@ def basic_rnn_seq2seq(
 
 @gives_tensors
 def tied_rnn_seq2seq(
-    encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, loop_function: Next = None, dtype: Any = "float32",
+    encoder_inputs: Steps,
+    decoder_inputs: Steps,
+    cell: Cell,
+    loop_function: Next = None,
+    dtype: Any = "float32",
     scope: Any = None,
-) -> Decoded:  # fmt: skip
-    """An encoder, and a decoder with the same variables that begins with its state."""
+) -> Decoded:
+    """Run an encoder, and a decoder with the same variables that begins with its final state."""
     with variable_scope("combined_tied_rnn_seq2seq"):
         name = scope or "tied_rnn_seq2seq"
         _, state = static_rnn(cell, list(encoder_inputs), dtype=dtype, scope=name)
@@ -91,11 +101,17 @@ def tied_rnn_seq2seq(
 
 @gives_tensors
 def embedding_rnn_decoder(
-    decoder_inputs: Steps, initial_state: Any, cell: Cell, num_symbols: int, embedding_size: int,
-    output_projection: Any = None, feed_previous: bool = False, update_embedding_for_previous: bool = True,
+    decoder_inputs: Steps,
+    initial_state: Any,
+    cell: Cell,
+    num_symbols: int,
+    embedding_size: int,
+    output_projection: Any = None,
+    feed_previous: bool = False,
+    update_embedding_for_previous: bool = True,
     scope: Any = None,
-) -> Decoded:  # fmt: skip
-    """``rnn_decoder`` over symbols: ints [batch], one a step."""
+) -> Decoded:
+    """Run ``rnn_decoder`` over symbols: ints [batch], one a step."""
     check_lists("embedding_rnn_decoder", decoder_inputs=decoder_inputs)
     with variable_scope(scope or "embedding_rnn_decoder"):
         embedding = get_variable("embedding", [num_symbols, embedding_size])
@@ -105,7 +121,7 @@ def embedding_rnn_decoder(
 
 
 def encoded(cell: Cell, inputs: Steps, symbols: int, size: int, dtype: str) -> Decoded:
-    """An encoder over symbols, by the names of a cell in TensorFlow's ``EmbeddingWrapper``."""
+    """Return an encoder over symbols, with the variable names of TensorFlow's ``EmbeddingWrapper``."""
     check_lists("an encoder", encoder_inputs=inputs)
     with variable_scope("rnn"), variable_scope("embedding_wrapper"):
         usual = random_uniform_initializer(-(3**0.5), 3**0.5)
@@ -118,12 +134,22 @@ def encoded(cell: Cell, inputs: Steps, symbols: int, size: int, dtype: str) -> D
 
 @gives_tensors
 def embedding_rnn_seq2seq(
-    encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, num_encoder_symbols: int, num_decoder_symbols: int,
-    embedding_size: int, output_projection: Any = None, feed_previous: Any = False, dtype: Any = None,
+    encoder_inputs: Steps,
+    decoder_inputs: Steps,
+    cell: Cell,
+    num_encoder_symbols: int,
+    num_decoder_symbols: int,
+    embedding_size: int,
+    output_projection: Any = None,
+    feed_previous: Any = False,
+    dtype: Any = None,
     scope: Any = None,
-) -> Decoded:  # fmt: skip
-    """An encoder of symbols, and a decoder that begins with its state; outputs are logits of symbols, or the cell's
-    where ``output_projection`` is given. feed_previous: whether the decoder reads its own symbols, a bool or a Tensor.
+) -> Decoded:
+    """Run an encoder of symbols, and a decoder that begins with its final state.
+
+    Outputs are logits of symbols, or the cell's outputs if ``output_projection`` is set.
+
+    feed_previous: True if the decoder reads its own symbols; a bool or a Tensor.
     """
     with variable_scope(scope or "embedding_rnn_seq2seq", dtype=None if dtype is None else dtype_name(dtype)) as within:
         _, state = encoded(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
@@ -140,11 +166,18 @@ def embedding_rnn_seq2seq(
 
 @gives_tensors
 def embedding_tied_rnn_seq2seq(
-    encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, num_symbols: int, embedding_size: int,
-    num_decoder_symbols: int | None = None, output_projection: Any = None, feed_previous: Any = False,
-    dtype: Any = None, scope: Any = None,
-) -> Decoded:  # fmt: skip
-    """``embedding_rnn_seq2seq`` with one embedding and one cell for both."""
+    encoder_inputs: Steps,
+    decoder_inputs: Steps,
+    cell: Cell,
+    num_symbols: int,
+    embedding_size: int,
+    num_decoder_symbols: int | None = None,
+    output_projection: Any = None,
+    feed_previous: Any = False,
+    dtype: Any = None,
+    scope: Any = None,
+) -> Decoded:
+    """Run ``embedding_rnn_seq2seq`` with one embedding and one cell for encoder and decoder."""
     check_lists("embedding_tied_rnn_seq2seq", encoder_inputs=encoder_inputs)
     check_lists("embedding_tied_rnn_seq2seq", decoder_inputs=decoder_inputs)
     kind = None if dtype is None else dtype_name(dtype)
@@ -163,13 +196,16 @@ def embedding_tied_rnn_seq2seq(
 
 
 def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decoded:
-    """What a decoder gives that reads its own outputs, or what is fed. decode: of whether it does, and of whether the
-    embedding of what it reads is trained. Where a run alone knows, both are computed, with the same variables.
+    """Return the result of a decoder that reads its own outputs, or its inputs.
+
+    If ``feed_previous`` is a Tensor, both are computed with the same variables, and one is selected.
+
+    decode: function of (True if it reads its outputs, True if their embedding is trained).
     """
     if not isinstance(feed_previous, Tensor):
         return decode(bool(feed_previous), True)
     if feed_previous.dtype != "bool" or feed_previous.rank:
-        raise DtypeError(f"feed_previous is a bool or a bool Tensor of rank 0, not {shown(feed_previous)}")
+        raise DtypeError(f"feed_previous must be a bool or a scalar bool Tensor, not {shown(feed_previous)}")
     ways = []
     for feeds in (True, False):
         with variable_scope(get_variable_scope(), reuse=None if feeds else True):
@@ -184,33 +220,43 @@ def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decod
 
 @gives_tensors
 def model_with_buckets(
-    encoder_inputs: Steps, decoder_inputs: Steps, targets: Steps, weights: Steps, buckets: Sequence[tuple[int, int]],
-    seq2seq: Callable[[Steps, Steps], Decoded], softmax_loss_function: Loss = None, per_example_loss: bool = False,
+    encoder_inputs: Steps,
+    decoder_inputs: Steps,
+    targets: Steps,
+    weights: Steps,
+    buckets: Sequence[tuple[int, int]],
+    seq2seq: Callable[[Steps, Steps], Decoded],
+    softmax_loss_function: Loss = None,
+    per_example_loss: bool = False,
     name: str | None = None,
-) -> tuple[list[list[Tensor]], list[Tensor]]:  # fmt: skip
-    """One model for several lengths, with one set of variables: (outputs, losses), of each bucket.
+) -> tuple[list[list[Tensor]], list[Tensor]]:
+    """Build one model for several lengths, with one set of variables. Returns (outputs, losses) of each bucket.
 
-    buckets: (steps of the encoder, steps of the decoder). seq2seq: a function of both lists of inputs.
+    Args:
+        buckets: (steps of the encoder, steps of the decoder) of each.
+        seq2seq: Function of both lists of inputs.
     """
     if not isinstance(buckets, list | tuple) or not buckets:
-        raise DtypeError(f"buckets is a list of (encoder's steps, decoder's steps), not {shown(buckets)}")
+        raise DtypeError(f"buckets must be a list of (encoder steps, decoder steps), not {shown(buckets)}")
     longest = [max(int(bucket[side]) for bucket in buckets) for side in (0, 1)]
-    for what, items, least in (
-        ("encoder_inputs", encoder_inputs, longest[0]), ("decoder_inputs", decoder_inputs, longest[1]),
-        ("targets", targets, longest[1]), ("weights", weights, longest[1]),
-    ):  # fmt: skip
-        if not isinstance(items, list | tuple) or len(items) < least:
+    for what, items, min_length in (
+        ("encoder_inputs", encoder_inputs, longest[0]),
+        ("decoder_inputs", decoder_inputs, longest[1]),
+        ("targets", targets, longest[1]),
+        ("weights", weights, longest[1]),
+    ):
+        if not isinstance(items, list | tuple) or len(items) < min_length:
             raise ArgumentError(
-                f"model_with_buckets: {what} must be a list of {least} Tensors or more, for all buckets"
+                f"model_with_buckets: {what} must be a list of {min_length} Tensors or more, for all buckets"
             )
     outputs, losses = [], []
     loss = sequence_loss_by_example if per_example_loss else legacy_sequence_loss
     with name_scope(name, "model_with_buckets"):
         for number, (first, second) in enumerate(buckets):
             with variable_scope(get_variable_scope(), reuse=True if number else None):
-                found, _ = seq2seq(list(encoder_inputs[:first]), list(decoder_inputs[:second]))
-                outputs.append(found)
+                decoded, _ = seq2seq(list(encoder_inputs[:first]), list(decoder_inputs[:second]))
+                outputs.append(decoded)
                 losses.append(
-                    loss(found, targets[:second], weights[:second], softmax_loss_function=softmax_loss_function)
+                    loss(decoded, targets[:second], weights[:second], softmax_loss_function=softmax_loss_function)
                 )
     return outputs, losses

@@ -25,16 +25,16 @@ from .losses import check_lists
 
 
 def _linear(values: Sequence[Tensor], width: int) -> Tensor:
-    """[values] kernel + bias, variables of the scope that is open."""
+    """Return [values] kernel + bias, with variables of the open scope."""
     joined = values[0] if len(values) == 1 else concat(list(values), 1)
     kernel = get_variable("kernel", [joined.width, width], joined.dtype)
     bias = get_variable("bias", [width], joined.dtype, zeros_initializer())
-    found: Tensor = matmul(joined, kernel) + bias
-    return found
+    product: Tensor = matmul(joined, kernel) + bias
+    return product
 
 
 class _Heads:
-    """What attends: contexts of a state, one for each head. Variables are of the scope that is open."""
+    """Attention with several heads: one context of a state for each. Its variables are in the open scope."""
 
     def __init__(self, states: Tensor, count: int, dtype: str) -> None:
         self.states, self.size, self.count = states, states.width, count
@@ -45,24 +45,24 @@ class _Heads:
             self._heads.append((keys, get_variable(f"AttnV_{head}", [self.size], dtype)))
 
     def none(self, rows: Any) -> list[Tensor]:
-        """Contexts before the first step."""
+        """Return zeros, the contexts before the first step."""
         return [zeros([rows, self.size], self.states.dtype) for _ in self._heads]
 
     def contexts(self, state: Any) -> list[Tensor]:
-        """Contexts [batch, size]."""
+        """Return the contexts [batch, size] of a state."""
         leaves = flatten(state)
         query = leaves[0] if len(leaves) == 1 else concat(leaves, 1)
-        found = []
+        sums = []
         for head, (keys, v) in enumerate(self._heads):
             with variable_scope(f"Attention_{head}"):
-                asked = expand_dims(_linear([query], self.size), 1)
-                weights = softmax(reduce_sum(v * tanh(keys + asked), 2))
-                found.append(reduce_sum(expand_dims(weights, 2) * self.states, 1))
-        return found
+                projected = expand_dims(_linear([query], self.size), 1)
+                weights = softmax(reduce_sum(v * tanh(keys + projected), 2))
+                sums.append(reduce_sum(expand_dims(weights, 2) * self.states, 1))
+        return sums
 
 
 class _Attending(RNNCell):
-    """A step of a decoder that attends. Its state is the cell's, and the contexts of the step before."""
+    """Step of a decoder with attention. Its state is the cell's, and the contexts of the previous step."""
 
     def __init__(self, cell: Any, heads: _Heads, width: int, has_attended: bool) -> None:
         super().__init__()
@@ -87,22 +87,32 @@ class _Attending(RNNCell):
 
 @gives_tensors
 def attention_decoder(
-    decoder_inputs: Steps, initial_state: Any, attention_states: Tensor, cell: Cell, output_size: int | None = None,
-    num_heads: int = 1, loop_function: Next = None, dtype: Any = None, scope: Any = None,
+    decoder_inputs: Steps,
+    initial_state: Any,
+    attention_states: Tensor,
+    cell: Cell,
+    output_size: int | None = None,
+    num_heads: int = 1,
+    loop_function: Next = None,
+    dtype: Any = None,
+    scope: Any = None,
     initial_state_attention: bool = False,
-) -> Decoded:  # fmt: skip
-    """A cell over a list of inputs that attends to ``attention_states`` [batch, entries, width] at every step.
+) -> Decoded:
+    """Run a cell over a list of inputs, with attention to ``attention_states`` [batch, entries, width] at every step.
 
-    Each step reads its input joined with the contexts of the step before, and gives a projection of its output joined
-    with its own. loop_function: makes the next input of an output. initial_state_attention: whether the first step has
-    contexts, of the initial state.
+    Each step reads its input joined with the contexts of the previous step. Its result is a projection of the cell's
+    output joined with its own contexts.
+
+    Args:
+        loop_function: Function from an output to the next input.
+        initial_state_attention: True if the first step has the contexts of the initial state, instead of zeros.
     """
     check_lists("attention_decoder", decoder_inputs=decoder_inputs)
     check_cell(cell, "attention_decoder")
     if num_heads < 1:
-        raise ArgumentError(f"attention_decoder has num_heads of 1 or more, not {num_heads}")
+        raise ArgumentError(f"attention_decoder needs num_heads of 1 or more, not {num_heads}")
     if attention_states.rank != 3 or not isinstance(attention_states.shape[2], int):
-        raise ShapeError(f"attention_states is [batch, entries, width] of a fixed width, not {attention_states!r}")
+        raise ShapeError(f"attention_states must be [batch, entries, width] of fixed width, not {attention_states!r}")
     width = cell.output_size if output_size is None else output_size
     with variable_scope(scope or "attention_decoder", dtype=None if dtype is None else dtype_name(dtype)) as within:
         heads = _Heads(attention_states, num_heads, within.dtype)
@@ -114,24 +124,34 @@ def attention_decoder(
             outputs, (state, _) = static_rnn(step, list(decoder_inputs), (initial_state, tuple(contexts)), scope=within)
             return outputs, state
         outputs, state = [], (initial_state, tuple(contexts))
-        for number, given in enumerate(decoder_inputs):
+        for number, x in enumerate(decoder_inputs):
             if number:
                 get_variable_scope().reuse_variables()
                 with variable_scope("loop_function", reuse=True):
-                    given = loop_function(outputs[-1], number)
-            output, state = step(given, state)
+                    x = loop_function(outputs[-1], number)
+            output, state = step(x, state)
             outputs.append(output)
     return outputs, state[0]
 
 
 @gives_tensors
 def embedding_attention_decoder(
-    decoder_inputs: Steps, initial_state: Any, attention_states: Tensor, cell: Cell, num_symbols: int,
-    embedding_size: int, num_heads: int = 1, output_size: int | None = None, output_projection: Any = None,
-    feed_previous: bool = False, update_embedding_for_previous: bool = True, dtype: Any = None, scope: Any = None,
+    decoder_inputs: Steps,
+    initial_state: Any,
+    attention_states: Tensor,
+    cell: Cell,
+    num_symbols: int,
+    embedding_size: int,
+    num_heads: int = 1,
+    output_size: int | None = None,
+    output_projection: Any = None,
+    feed_previous: bool = False,
+    update_embedding_for_previous: bool = True,
+    dtype: Any = None,
+    scope: Any = None,
     initial_state_attention: bool = False,
-) -> Decoded:  # fmt: skip
-    """``attention_decoder`` over symbols: ints [batch], one a step."""
+) -> Decoded:
+    """Run ``attention_decoder`` over symbols: ints [batch], one a step."""
     check_lists("embedding_attention_decoder", decoder_inputs=decoder_inputs)
     kind = None if dtype is None else dtype_name(dtype)
     with variable_scope(scope or "embedding_attention_decoder", dtype=kind):
@@ -139,18 +159,33 @@ def embedding_attention_decoder(
         loop = fed_back(embedding, output_projection, update_embedding_for_previous) if feed_previous else None
         embedded = [embedding_lookup(embedding, item) for item in decoder_inputs]
         return attention_decoder(
-            embedded, initial_state, attention_states, cell, output_size, num_heads, loop,
+            embedded,
+            initial_state,
+            attention_states,
+            cell,
+            output_size,
+            num_heads,
+            loop,
             initial_state_attention=initial_state_attention,
-        )  # fmt: skip
+        )
 
 
 @gives_tensors
 def embedding_attention_seq2seq(
-    encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, num_encoder_symbols: int, num_decoder_symbols: int,
-    embedding_size: int, num_heads: int = 1, output_projection: Any = None, feed_previous: Any = False,
-    dtype: Any = None, scope: Any = None, initial_state_attention: bool = False,
-) -> Decoded:  # fmt: skip
-    """``embedding_rnn_seq2seq`` whose decoder attends to the encoder's outputs."""
+    encoder_inputs: Steps,
+    decoder_inputs: Steps,
+    cell: Cell,
+    num_encoder_symbols: int,
+    num_decoder_symbols: int,
+    embedding_size: int,
+    num_heads: int = 1,
+    output_projection: Any = None,
+    feed_previous: Any = False,
+    dtype: Any = None,
+    scope: Any = None,
+    initial_state_attention: bool = False,
+) -> Decoded:
+    """Run ``embedding_rnn_seq2seq`` with a decoder that attends to the encoder's outputs."""
     kind = None if dtype is None else dtype_name(dtype)
     with variable_scope(scope or "embedding_attention_seq2seq", dtype=kind) as within:
         outputs, state = encoded(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
@@ -161,8 +196,18 @@ def embedding_attention_seq2seq(
 
         def decode(feeds: bool, update: bool) -> Decoded:
             return embedding_attention_decoder(
-                decoder_inputs, state, states, cell, num_decoder_symbols, embedding_size, num_heads, size,
-                output_projection, feeds, update, initial_state_attention=initial_state_attention,
-            )  # fmt: skip
+                decoder_inputs,
+                state,
+                states,
+                cell,
+                num_decoder_symbols,
+                embedding_size,
+                num_heads,
+                size,
+                output_projection,
+                feeds,
+                update,
+                initial_state_attention=initial_state_attention,
+            )
 
         return chosen(feed_previous, decode)

@@ -1,4 +1,4 @@
-"""Losses of sequences: of lists of steps, as ``legacy_seq2seq`` has them, and of whole Tensors, as ``seq2seq`` does."""
+"""Losses of sequences: of lists of steps (``legacy_seq2seq``), and of whole Tensors (``seq2seq``)."""
 
 from __future__ import annotations
 
@@ -17,34 +17,43 @@ Loss = Callable[..., Tensor] | None
 
 
 def _cross_entropy(labels: Tensor, logits: Tensor, function: Loss) -> Tensor:
-    """One value for each label. function: the program's own, of (labels, logits)."""
+    """Return one value for each label. function: the program's own loss of (labels, logits), or None."""
     if function is None:
         return sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
     if not callable(function):
-        raise DtypeError(f"softmax_loss_function is a function of labels= and logits=, not {shown(function)}")
+        raise DtypeError(f"softmax_loss_function must be a function of labels= and logits=, not {shown(function)}")
     return function(labels=labels, logits=logits)
 
 
 def check_lists(what: str, **lists: Any) -> None:
-    """Lists of one Tensor a step, of one length."""
+    """Raise unless all are lists of one Tensor a step, of equal length."""
     sizes = set()
     for name, items in lists.items():
         if not isinstance(items, list | tuple) or not items:
             raise DtypeError(f"{what} takes {name} as a list of Tensors, one a step, not {shown(items)}")
         sizes.add(len(items))
     if len(sizes) > 1:
-        given = ", ".join(f"{len(items)} {name}" for name, items in lists.items())
-        raise ArgumentError(f"{what} is given {given}; give one of each a step")
+        lengths = ", ".join(f"{len(items)} {name}" for name, items in lists.items())
+        raise ArgumentError(f"{what} has {lengths}; pass one of each a step")
 
 
 @operation
 def sequence_loss_by_example(
-    logits: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[Any],
-    average_across_timesteps: bool = True, softmax_loss_function: Loss = None, name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """Weighted cross-entropy of each row [batch], summed over steps, by default divided by the sum of its weights.
+    logits: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    weights: Sequence[Any],
+    average_across_timesteps: bool = True,
+    softmax_loss_function: Loss = None,
+    name: str | None = None,
+) -> Tensor:
+    """Return the weighted cross-entropy of each row [batch], summed over steps.
 
-    logits: one [batch, classes] a step; targets, weights: one [batch] a step.
+    By default it is divided by the sum of the row's weights.
+
+    Args:
+        logits: One [batch, classes] a step.
+        targets: One [batch] a step.
+        weights: One [batch] a step.
     """
     check_lists("sequence_loss_by_example", logits=logits, targets=targets, weights=weights)
     steps = []
@@ -57,11 +66,15 @@ def sequence_loss_by_example(
 
 @operation
 def legacy_sequence_loss(
-    logits: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[Any],
-    average_across_timesteps: bool = True, average_across_batch: bool = True, softmax_loss_function: Loss = None,
+    logits: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    weights: Sequence[Any],
+    average_across_timesteps: bool = True,
+    average_across_batch: bool = True,
+    softmax_loss_function: Loss = None,
     name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """The sum of ``sequence_loss_by_example``, by default divided by the number of rows."""
+) -> Tensor:
+    """Return the sum of ``sequence_loss_by_example``, by default divided by the number of rows."""
     cost = functions.reduce_sum(
         sequence_loss_by_example(logits, targets, weights, average_across_timesteps, softmax_loss_function)
     )
@@ -73,14 +86,24 @@ legacy_sequence_loss.__name__ = legacy_sequence_loss.__qualname__ = "sequence_lo
 
 @operation
 def sequence_loss(
-    logits: Tensor, targets: Tensor, weights: Tensor, average_across_timesteps: bool = True,
-    average_across_batch: bool = True, sum_over_timesteps: bool = False, sum_over_batch: bool = False,
-    softmax_loss_function: Loss = None, name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """Weighted cross-entropy of sequences, averaged over what is said.
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    average_across_timesteps: bool = True,
+    average_across_batch: bool = True,
+    sum_over_timesteps: bool = False,
+    sum_over_batch: bool = False,
+    softmax_loss_function: Loss = None,
+    name: str | None = None,
+) -> Tensor:
+    """Return the weighted cross-entropy of sequences, averaged over the chosen axes.
 
-    logits: [batch, time, classes]. targets: int [batch, time]. weights: [batch, time], 1 for real steps and 0 past a
-    row's end. Over both: divided by the sum of weights; over one, by the weights of each row or step.
+    Averages over both axes divide by the sum of weights; averages over one, by the weights of each row or step.
+
+    Args:
+        logits: [batch, time, classes].
+        targets: int [batch, time].
+        weights: [batch, time], 1 for real steps and 0 past a row's end.
     """
     logits, targets, weights = as_tensor(logits), as_tensor(targets), as_tensor(weights)
     if logits.rank != 3 or targets.rank != 2 or weights.rank != 2:
@@ -89,18 +112,18 @@ def sequence_loss(
             f"{logits!r}, {targets!r} and {weights!r}"
         )
     if (average_across_timesteps and sum_over_timesteps) or (average_across_batch and sum_over_batch):
-        raise ArgumentError("sequence_loss averages over an axis or sums over it, not both")
+        raise ArgumentError("sequence_loss either averages or sums over an axis, not both")
     if softmax_loss_function is None:
         weighted = _cross_entropy(targets, logits, None) * weights
-    else:  # one of a program's own is given rows
+    else:  # a program's own function receives rows
         flat = _cross_entropy(reshape(targets, [-1]), reshape(logits, [-1, logits.width]), softmax_loss_function)
         weighted = reshape(flat * reshape(weights, [-1]), shape(targets))
     if average_across_timesteps and average_across_batch:
         return functions.reduce_sum(weighted) / (functions.reduce_sum(weights) + 1e-12)
     if average_across_timesteps or average_across_batch:
         axis = 1 if average_across_timesteps else 0
-        found = functions.reduce_sum(weighted, axis) / (functions.reduce_sum(weights, axis) + 1e-12)
+        average = functions.reduce_sum(weighted, axis) / (functions.reduce_sum(weights, axis) + 1e-12)
         summed = sum_over_batch if average_across_timesteps else sum_over_timesteps
-        return functions.reduce_sum(found) if summed else found
+        return functions.reduce_sum(average) if summed else average
     axes = [axis for axis, summed in ((0, sum_over_batch), (1, sum_over_timesteps)) if summed]
     return functions.reduce_sum(weighted, tuple(axes)) if axes else weighted

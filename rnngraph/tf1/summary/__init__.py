@@ -1,6 +1,6 @@
-"""TensorFlow 1.x's ``tf.summary``: values of runs in files that TensorBoard reads.
+"""TensorFlow 1.x's ``tf.summary``: values of runs in files for TensorBoard.
 
-``messages`` are what a log is made of, ``summaries`` operations that give them, ``drawing`` graphs and pictures, and
+``messages`` has the messages of a log, ``summaries`` the operations that produce them, ``drawing`` graphs and pictures.
 ``event_file`` writes and reads the files.
 """
 

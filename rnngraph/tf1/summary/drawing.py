@@ -1,11 +1,11 @@
-"""A graph as TensorBoard draws it (``GraphDef``), and numbers as pictures (PNG)."""
+"""Graphs for TensorBoard (``GraphDef``), and arrays as pictures (PNG)."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ...declare.tensor import Tensor
 from ...ir.graph import Node, topological
 from ...ir.node import Namer
 from ...ir.types import TensorType
+from ...storage.protobuf import Field
 from ..core.graph import Graph
 from ..core.operations import Operation
 from ..core.variable import Variable
@@ -24,67 +25,67 @@ _NAMES = {"input": "Placeholder", "parameter": "VariableV2", "constant": "Const"
 class ListValue(Message):
     """``AttrValue.ListValue``."""
 
-    FIELDS = {"shape": messages(7, Shape)}  # noqa: RUF012
+    FIELDS: ClassVar[dict[str, Field]] = {"shape": messages(7, Shape)}
 
 
 class AttrValue(Message):
-    """An attribute: a list of shapes."""
+    """Value of an attribute: a list of shapes."""
 
-    FIELDS = {"list": message(1, ListValue)}  # noqa: RUF012
+    FIELDS: ClassVar[dict[str, Field]] = {"list": message(1, ListValue)}
 
 
 class Attr(Message):
-    """An attribute and its name."""
+    """Attribute with its name."""
 
-    FIELDS = {"key": text(1), "value": message(2, AttrValue)}  # noqa: RUF012
+    FIELDS: ClassVar[dict[str, Field]] = {"key": text(1), "value": message(2, AttrValue)}
 
 
 class NodeDef(Message):
-    """A node."""
+    """Node of a graph."""
 
-    FIELDS = {"name": text(1), "op": text(2), "input": raws(3), "attr": messages(5, Attr)}  # noqa: RUF012
+    FIELDS: ClassVar[dict[str, Field]] = {"name": text(1), "op": text(2), "input": raws(3), "attr": messages(5, Attr)}
 
 
 class GraphDef(Message):
-    """A graph."""
+    """Graph as TensorBoard reads it."""
 
-    FIELDS = {"node": messages(1, NodeDef)}  # noqa: RUF012
+    FIELDS: ClassVar[dict[str, Field]] = {"node": messages(1, NodeDef)}
 
 
 def graph_def(graph: Graph) -> bytes:
-    """What a graph declares, node by node, as TensorBoard reads it. Names are the program's where it gave some."""
-    given, roots = _named(graph)
+    """Return a graph's declarations, node by node, for TensorBoard. Names are the program's where it set some."""
+    labels, roots = _named(graph)
     order = [node for node in topological(roots) if node.op != "get"]
     names: dict[Node, str] = {}
-    namer = Namer({*given.values()})
-    made = GraphDef()
+    namer = Namer({*labels.values()})
+    definition = GraphDef()
     for node in order:
-        names[node] = given.get(node) or namer(_usual(node))
+        names[node] = labels.get(node) or namer(_usual(node))
         inputs = [names[_source(item)] for item in node.operands]
         attributes = [Attr(key="_output_shapes", value=AttrValue(list=ListValue(shape=_shapes(node))))]
-        made.node.add(name=names[node], op=_op(node), input=inputs, attr=attributes)
+        definition.node.add(name=names[node], op=_op(node), input=inputs, attr=attributes)
     for name, item in graph.named.items():
         if isinstance(item, Operation):
             inputs = [names[_source(tensor.node)] for tensor in item.needs() if _source(tensor.node) in names]
-            made.node.add(name=name, op=item.type, input=inputs)
-    return made.SerializeToString()
+            definition.node.add(name=name, op=item.type, input=inputs)
+    return definition.SerializeToString()
 
 
 def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
-    """Names of nodes, and nodes that all others are reached from."""
+    """Return the names of nodes, and the nodes from which all others are reached."""
     variables: dict[Any, str] = {item.spec: item.full for item in graph.all_variables() if isinstance(item, Variable)}
     tensors: list[Tensor] = [*graph.owners, *(item for item in graph.named.values() if isinstance(item, Tensor))]
     tensors += [tensor for item in graph.named.values() if isinstance(item, Operation) for tensor in item.needs()]
     roots = [tensor.node for tensor in tensors if not any(item.get("body") for item in topological([tensor.node]))]
-    given = {_source(item.node): name for name, item in graph.named.items() if isinstance(item, Tensor)}
+    names = {_source(item.node): name for name, item in graph.named.items() if isinstance(item, Tensor)}
     for node in topological(roots):
         if node.op == "parameter":
-            given[node] = variables.get(node["slot"], str(node["label"]))
-    return given, roots
+            names[node] = variables.get(node["slot"], str(node["label"]))
+    return names, roots
 
 
 def _source(node: Node) -> Node:
-    """What gives a value: of a driver's results the driver."""
+    """Return the node of a value; of a driver's result, the driver."""
     return node.operands[0] if node.op == "get" else node
 
 
@@ -102,7 +103,7 @@ def _shapes(node: Node) -> list[Shape]:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """A picture [height, width, 1, 3 or 4] of bytes as a PNG file (ISO/IEC 15948)."""
+    """Return a picture of bytes [height, width, 1, 3 or 4] as a PNG file (ISO/IEC 15948)."""
     height, width, channels = pixels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, width * channels)], 1)
     head = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Logs as TensorBoard reads them: records of events, each with checksums, one behind the other in a file."""
+"""Event files of TensorBoard: a sequence of event records with checksums."""
 
 from __future__ import annotations
 
@@ -21,38 +21,46 @@ from ..core.graph import Graph
 from .drawing import graph_def as drawn
 from .messages import Event, Summary
 
-LONGEST = 1 << 30
-"""Bytes that a record may have."""
+MAX_BYTES = 1 << 30
+"""Maximum bytes of a record."""
 
 
 def record(data: bytes) -> bytes:
-    """A record as it stands in a file (tensorflow/core/lib/io/record_writer.h)."""
+    """Return a record in the file's format (tensorflow/core/lib/io/record_writer.h)."""
     length = struct.pack("<Q", len(data))
     return length + struct.pack("<I", masked_crc(length)) + data + struct.pack("<I", masked_crc(data))
 
 
 class FileWriter:
-    """``tf.summary.FileWriter``: writes a log into a directory, which it makes.
+    """``tf.summary.FileWriter``: writes an event file into a directory, which it creates.
 
-    graph: a ``tf.Graph`` that TensorBoard is to draw. flush_secs: after how many seconds what was added is on the disk
-    at the latest, once more is added. filename_suffix: of the file's name.
+    Args:
+        graph: ``tf.Graph`` for TensorBoard to draw.
+        flush_secs: Maximum seconds before added events are written, at the next event.
+        filename_suffix: Suffix of the file's name.
     """
 
     @api
     def __init__(
-        self, logdir: str, graph: Any = None, max_queue: int = 10, flush_secs: float = 120, graph_def: Any = None,
-        filename_suffix: str | None = None, session: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        logdir: str,
+        graph: Any = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        graph_def: Any = None,
+        filename_suffix: str | None = None,
+        session: Any = None,
+    ) -> None:
         self._folder = os.fspath(as_path(logdir))
         suffix = "" if filename_suffix is None else filename_suffix
         if not isinstance(suffix, str) or "/" in suffix or "\0" in suffix:
-            raise DtypeError(f"filename_suffix is the end of a file's name, not {shown(filename_suffix)}")
+            raise DtypeError(f"filename_suffix must be a str, not {shown(filename_suffix)}")
         self._suffix, self._every = suffix, _seconds(flush_secs)
         self._lock, self._flushed = threading.Lock(), 0.0
         self._file: BinaryIO | None = self._opened()
-        for given in (graph, graph_def):
-            if given is not None:
-                self.add_graph(given)
+        for item in (graph, graph_def):
+            if item is not None:
+                self.add_graph(item)
 
     def _opened(self) -> BinaryIO:
         host = re.sub(r"[^\w.-]", "_", platform.node()) or "host"
@@ -60,7 +68,7 @@ class FileWriter:
         path = os.path.join(self._folder, f"events.out.tfevents.{int(began):010d}.{host}{self._suffix}")
         try:
             os.makedirs(self._folder, exist_ok=True)
-            file = open(path, "ab")  # noqa: SIM115  (it stays open)
+            file = open(path, "ab")  # noqa: SIM115  # it stays open
             if file.tell() == 0:
                 file.write(record(Event(wall_time=began, file_version="brain.Event:2").SerializeToString()))
             file.flush()
@@ -70,23 +78,21 @@ class FileWriter:
         return file
 
     def get_logdir(self) -> str:
-        """The directory."""
+        """Return the directory."""
         return self._folder
 
     @api
     def add_summary(self, summary: Any, global_step: Any = None) -> None:
-        """Adds what a run of a summary gave, or a ``tf.Summary``."""
+        """Add the result of a summary operation, or a ``tf.Summary``."""
         if isinstance(summary, bytes):
             summary = Summary.FromString(summary)
         if not isinstance(summary, Summary):
-            raise DtypeError(
-                f"add_summary takes what session.run of a summary gave, or a tf.Summary, not {shown(summary)}"
-            )
+            raise DtypeError(f"add_summary takes the result of a summary's run, or a tf.Summary, not {shown(summary)}")
         self.add_event(Event(wall_time=time.time(), summary=summary, **_step(global_step)))
 
     @api
     def add_event(self, event: Event) -> None:
-        """Adds a ``tf.Event``."""
+        """Add a ``tf.Event``."""
         if not isinstance(event, Event):
             raise DtypeError(f"add_event takes a tf.Event, not {shown(event)}")
         data = event.SerializeToString()
@@ -99,27 +105,27 @@ class FileWriter:
                     self._file.flush()
                     self._flushed = time.monotonic()
             except OSError as error:
-                raise FileError(f"can't write a log into {self._folder}: {error.strerror or error}") from None
+                raise FileError(f"can't write an event file into {self._folder}: {error.strerror or error}") from None
 
     @api
     def add_graph(self, graph: Any, global_step: Any = None, graph_def: Any = None) -> None:
-        """Adds a graph, for TensorBoard to draw: its nodes by name, with their inputs and sizes."""
+        """Add a graph for TensorBoard to draw: its nodes by name, with their inputs and sizes."""
         if not isinstance(graph, Graph):
             raise DtypeError(f"add_graph takes a tf.Graph, such as session.graph, not {shown(graph)}")
         self.add_event(Event(wall_time=time.time(), graph_def=drawn(graph), **_step(global_step)))
 
     def add_session_log(self, session_log: Any, global_step: Any = None) -> None:
-        """Nothing: TensorBoard shows none of it."""
+        """Do nothing: TensorBoard shows no session log."""
 
     def add_run_metadata(self, run_metadata: Any, tag: str, global_step: Any = None) -> None:
-        """Nothing: a run has no metadata of TensorFlow's."""
+        """Do nothing: a run has no metadata."""
 
     def add_meta_graph(self, meta_graph_def: Any, global_step: Any = None) -> None:
-        """Nothing: there is no graph of TensorFlow's; ``add_graph`` adds what TensorBoard draws."""
+        """Do nothing: there is no meta graph. ``add_graph`` adds the graph for TensorBoard."""
 
     @api
     def flush(self) -> None:
-        """Writes all that was added to the disk."""
+        """Write all added events to the disk."""
         with self._lock:
             if self._file is not None:
                 self._file.flush()
@@ -127,14 +133,14 @@ class FileWriter:
 
     @api
     def close(self) -> None:
-        """Closes the file; what is added later goes to another one."""
+        """Close the file. Later events go to a new one."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
             self._file = None
 
     def reopen(self) -> None:
-        """Nothing: what is added opens a file."""
+        """Do nothing: the next event opens a file."""
 
     def __enter__(self) -> FileWriter:
         return self
@@ -149,7 +155,7 @@ class FileWriter:
 
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise ArgumentError(f"flush_secs is a number of seconds, not {shown(value)}")
+        raise ArgumentError(f"flush_secs must be a number of seconds, not {shown(value)}")
     return float(value)
 
 
@@ -157,13 +163,13 @@ def _step(global_step: Any) -> dict[str, int]:
     if global_step is None:
         return {}
     if isinstance(global_step, Tensor):
-        raise DtypeError(f"global_step is a number, not {global_step!r}; fetch it with session.run")
+        raise DtypeError(f"global_step must be a number, not {global_step!r}; fetch it with session.run")
     return {"step": Event(step=global_step).step}
 
 
 @api
 def summary_iterator(path: str) -> Iterator[Event]:
-    """The events of a log, one by one; a record that is not whole yet ends it."""
+    """Yield the events of a log. An incomplete record ends it."""
     return _events(os.fspath(as_path(path)))
 
 
@@ -172,14 +178,15 @@ def _events(path: str) -> Iterator[Event]:
         with open_file(path, "a log") as file:
             while len(head := file.read(12)) == 12:
                 length, checked = struct.unpack("<QI", head)
-                if masked_crc(head[:8]) != checked or length > LONGEST:
-                    raise FileError(f"{path} is no log of TensorFlow's, or is damaged: a record's length has another "
-                                    "checksum")  # fmt: skip
+                if masked_crc(head[:8]) != checked or length > MAX_BYTES:
+                    raise FileError(
+                        f"{path} is not an event file, or is damaged: the checksum of a record's length differs"
+                    )
                 data, end = file.read(length), file.read(4)
                 if len(data) < length or len(end) < 4:
                     return
                 if masked_crc(data) != struct.unpack("<I", end)[0]:
-                    raise FileError(f"{path} is damaged: a record has another checksum")
+                    raise FileError(f"{path} is damaged: the checksum of a record differs")
                 yield Event.FromString(data)
     except FileError:
         raise

@@ -1,7 +1,7 @@
-"""TensorFlow's messages of a log, as programs make and read them: ``tf.Summary``, ``tf.HistogramProto``, ``tf.Event``.
+"""TensorFlow's messages of a log: ``tf.Summary``, ``tf.HistogramProto``, ``tf.Event``.
 
-Each is a class whose ``FIELDS`` say what stands under which number of the wire format (tensorflow/core/framework/
-summary.proto, tensorflow/core/util/event.proto).
+The ``FIELDS`` of each class map the numbers of the wire format (tensorflow/core/framework/summary.proto,
+tensorflow/core/util/event.proto).
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ from ...support.errors import ArgumentError, DtypeError, FileError, did_you_mean
 
 
 def double(number: int) -> Field:
-    """A number."""
+    """Describe a double."""
     return Field(number, Kind.DOUBLE)
 
 
 def doubles(number: int) -> Field:
-    """A list of numbers."""
+    """Describe a repeated double."""
     return Field(number, Kind.DOUBLE, True, is_packed=True)
 
 
 def integer(number: int) -> Field:
-    """A whole number."""
+    """Describe an integer."""
     return Field(number, Kind.INTEGER)
 
 
 def text(number: int) -> Field:
-    """A text."""
+    """Describe a string."""
     return Field(number, Kind.TEXT)
 
 
 def raw(number: int) -> Field:
-    """Bytes."""
+    """Describe bytes."""
     return Field(number, Kind.BYTES)
 
 
 def raws(number: int) -> Field:
-    """A list of bytes or texts."""
+    """Describe repeated bytes or strings."""
     return Field(number, Kind.BYTES, True)
 
 
 def message(number: int, kind: type[Message]) -> Field:
-    """A message within."""
+    """Describe a message."""
     return Field(number, Kind.MESSAGE, message=lambda: kind)
 
 
 def messages(number: int, kind: type[Message]) -> Field:
-    """A list of messages."""
+    """Describe repeated messages."""
     return Field(number, Kind.MESSAGE, True, lambda: kind)
 
 
@@ -62,25 +62,25 @@ _NAMES = {Kind.DOUBLE: "double", Kind.FLOAT: "float", Kind.INTEGER: "int", Kind.
 
 
 class Repeated(list[Any]):
-    """Several messages of one kind, to which ``add`` adds another."""
+    """List of messages of one kind; ``add`` appends one."""
 
     def __init__(self, kind: type[Message], items: Any = ()) -> None:
         super().__init__(items)
         self._kind = kind
 
-    def add(self, **given: Any) -> Any:
-        """A new one at the end."""
-        self.append(self._kind(**given))
+    def add(self, **fields: Any) -> Any:
+        """Append a new message."""
+        self.append(self._kind(**fields))
         return self[-1]
 
 
 class Message(protobuf.Message):
-    """Base of messages, with the methods of protobuf's own classes. FIELDS: the fields by name."""
+    """Base of messages, with the methods of protobuf's classes. FIELDS: the fields by name."""
 
     @api
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, **fields: Any) -> None:
         self._set: set[str] = set()
-        for name, value in given.items():
+        for name, value in fields.items():
             if name not in self.FIELDS:
                 hint = did_you_mean(name, self.FIELDS) or f"; it has {', '.join(self.FIELDS)}"
                 raise ArgumentError(f"tf.{type(self).__qualname__} has no {name}{hint}")
@@ -89,9 +89,9 @@ class Message(protobuf.Message):
     def __getattr__(self, name: str) -> Any:
         if name not in self.FIELDS:
             raise AttributeError(f"{type(self).__qualname__} has no {name}")
-        found = _empty(self.FIELDS[name])
-        self.__dict__[name] = found
-        return found
+        value = _empty(self.FIELDS[name])
+        self.__dict__[name] = value
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.FIELDS:
@@ -100,41 +100,41 @@ class Message(protobuf.Message):
         self.__dict__[name] = value
 
     def HasField(self, name: str) -> bool:
-        """Whether it was given."""
+        """True if a field was set."""
         return name in self._set
 
     def WhichOneof(self, name: str) -> str | None:
-        """Which of several fields was given: of a value's ``value``, of an event's ``what``."""
+        """Return which field of a oneof was set: ``value`` of a value, ``what`` of an event."""
         return next((field for field in self.FIELDS if field in self._set and field not in ("tag", "step")), None)
 
     def written_fields(self) -> Iterator[tuple[Field, Any]]:
-        """Fields that were set, and others that are not empty."""
+        """Return the fields that were set, and others that are not empty."""
         for name, field in self.FIELDS.items():
             value = self.__dict__.get(name)
             if value or (value is not None and name in self._set and not field.is_repeated):
                 yield field, value
 
     def SerializeToString(self) -> bytes:
-        """The message in the wire format."""
+        """Return the message in the wire format."""
         return encode(self)
 
     @classmethod
     def FromString(cls, data: bytes) -> Self:
-        """The message of bytes in the wire format. Raises ``FileError`` where they are none."""
+        """Return the message of bytes in the wire format. Raises ``FileError`` if they are invalid."""
         if not isinstance(data, bytes):
             raise DtypeError(f"{cls.__qualname__}.FromString takes bytes, not {shown(data)}")
         try:
             return decode(cls, data, errors="replace")
         except DecodeError as error:
-            raise FileError(f"these bytes are no tf.{cls.__qualname__}: {error}") from None
+            raise FileError(f"these bytes are not a tf.{cls.__qualname__}: {error}") from None
 
     def ParseFromString(self, data: bytes) -> None:
-        """Becomes the message of bytes."""
+        """Replace the content by the message of bytes."""
         self.__dict__.update(type(self).FromString(data).__dict__)
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={shown(self.__dict__[name])}" for name in self.FIELDS if name in self.__dict__)
-        return f"{type(self).__qualname__}({given})"
+        fields = ", ".join(f"{name}={shown(self.__dict__[name])}" for name in self.FIELDS if name in self.__dict__)
+        return f"{type(self).__qualname__}({fields})"
 
 
 def _empty(field: Field) -> Any:
@@ -145,7 +145,7 @@ def _empty(field: Field) -> Any:
 
 
 def _checked(what: str, field: Field, value: Any) -> Any:
-    """A value of a field, as it is kept."""
+    """Return a field's value as it is stored."""
     if field.message is not None:
         kind: Any = field.message()
         if field.is_repeated:
@@ -169,7 +169,7 @@ def _checked(what: str, field: Field, value: Any) -> Any:
 
 
 def _checked_texts(what: str, field: Field, value: Any) -> Any:
-    """A text, bytes, or a list of them."""
+    """Return a string, bytes, or a list of them."""
     if field.is_repeated:
         if not isinstance(value, list | tuple) or not all(isinstance(item, bytes | str) for item in value):
             raise DtypeError(f"{what} is a list of bytes, not {shown(value)}")
@@ -181,20 +181,28 @@ def _checked_texts(what: str, field: Field, value: Any) -> Any:
 
 
 class HistogramProto(Message):
-    """``tf.HistogramProto``: how many numbers lie below each limit and above the one before."""
+    """``tf.HistogramProto``: counts of numbers between each limit and the one before."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
-        "min": double(1), "max": double(2), "num": double(3), "sum": double(4), "sum_squares": double(5),
-        "bucket_limit": doubles(6), "bucket": doubles(7),
-    }  # fmt: skip
+        "min": double(1),
+        "max": double(2),
+        "num": double(3),
+        "sum": double(4),
+        "sum_squares": double(5),
+        "bucket_limit": doubles(6),
+        "bucket": doubles(7),
+    }
 
 
 class Image(Message):
-    """``tf.Summary.Image``: a picture, as the bytes of a PNG or JPEG file."""
+    """``tf.Summary.Image``: a PNG or JPEG file."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
-        "height": integer(1), "width": integer(2), "colorspace": integer(3), "encoded_image_string": raw(4),
-    }  # fmt: skip
+        "height": integer(1),
+        "width": integer(2),
+        "colorspace": integer(3),
+        "encoded_image_string": raw(4),
+    }
 
 
 class Size(Message):
@@ -210,7 +218,7 @@ class Shape(Message):
 
 
 class Text(Message):
-    """``TensorProto`` of strings, one behind the other."""
+    """``TensorProto`` of strings."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
         "dtype": integer(1),
@@ -220,7 +228,7 @@ class Text(Message):
 
 
 class PluginData(Message):
-    """``SummaryMetadata.PluginData``: who of TensorBoard shows a value."""
+    """``SummaryMetadata.PluginData``: the plugin of TensorBoard that shows a value."""
 
     FIELDS: ClassVar[dict[str, Field]] = {"plugin_name": text(1), "content": raw(2)}
 
@@ -229,18 +237,24 @@ class SummaryMetadata(Message):
     """``tf.SummaryMetadata``."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
-        "plugin_data": message(1, PluginData), "display_name": text(2), "summary_description": text(3),
-    }  # fmt: skip
+        "plugin_data": message(1, PluginData),
+        "display_name": text(2),
+        "summary_description": text(3),
+    }
 
 
 class Value(Message):
     """``tf.Summary.Value``: one number, histogram, picture or text under a tag."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
-        "tag": text(1), "simple_value": Field(2, Kind.FLOAT), "image": message(4, Image),
-        "histo": message(5, HistogramProto), "node_name": text(7), "tensor": message(8, Text),
+        "tag": text(1),
+        "simple_value": Field(2, Kind.FLOAT),
+        "image": message(4, Image),
+        "histo": message(5, HistogramProto),
+        "node_name": text(7),
+        "tensor": message(8, Text),
         "metadata": message(9, SummaryMetadata),
-    }  # fmt: skip
+    }
 
 
 class Summary(Message):
@@ -254,6 +268,9 @@ class Event(Message):
     """``tf.Event``: one record of a log. wall_time: in seconds since 1970."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
-        "wall_time": double(1), "step": integer(2), "file_version": text(3), "graph_def": raw(4),
+        "wall_time": double(1),
+        "step": integer(2),
+        "file_version": text(3),
+        "graph_def": raw(4),
         "summary": message(5, Summary),
-    }  # fmt: skip
+    }

@@ -1,4 +1,4 @@
-"""Summaries: operations whose run gives a ``tf.Summary`` of values, as bytes."""
+"""Summaries: operations that return a ``tf.Summary`` of values, as bytes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .drawing import png
 from .messages import HistogramProto, Image, PluginData, Shape, Size, Summary, SummaryMetadata, Text, Value
 
 _STRING = 7
-"""TensorFlow's number of the dtype of texts."""
+"""TensorFlow's enum value of the string dtype."""
 _MOST_PIXELS = 1 << 28
 
 Encode = Callable[[Sequence[np.ndarray]], list[Value]]
 
 
 class SummaryOp(Operation):
-    """A summary. encode: what its values are, of what the Tensors it needs are in a run."""
+    """Summary operation. encode: function of its operands' values that returns the summary's values."""
 
     def __init__(self, tensors: Sequence[Tensor], encode: Encode, name: str) -> None:
         self.tensors, self.encode = list(tensors), encode
@@ -41,32 +41,35 @@ class SummaryOp(Operation):
         return Summary(value=self.encode(values)).SerializeToString()
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> bytes:
-        """What a run gives."""
-        found: bytes = present_session(session).run(self, feed_dict)
-        return found
+        """Return the result of a run."""
+        data: bytes = present_session(session).run(self, feed_dict)
+        return data
 
 
 def _added(
-    name: Any, tensors: Sequence[Tensor], encode: Callable[[str, Sequence[np.ndarray]], list[Value]], collections: Any,
+    name: Any,
+    tensors: Sequence[Tensor],
+    encode: Callable[[str, Sequence[np.ndarray]], list[Value]],
+    collections: Any,
     family: str | None,
-) -> SummaryOp:  # fmt: skip
-    """A summary under a name of its own, in collections."""
+) -> SummaryOp:
+    """Return a summary under a unique name, added to collections."""
     for text in (name, *([] if family is None else [family])):
         if not isinstance(text, str) or not text:
-            raise DtypeError(f"a summary has a name, not {shown(text)}")
+            raise DtypeError(f"a summary's name must be a str, not {shown(text)}")
     clean = re.sub(r"[^-/\w.]", "_", name).lstrip("/") or "_"
-    made = SummaryOp(tensors, lambda values: encode(tag, values), clean if family is None else f"{family}/{clean}")
-    tag = made.full if family is None else f"{family}/{made.full}"
-    _collect(made, [GraphKeys.SUMMARIES] if collections is None else collections)
-    return made
+    summary = SummaryOp(tensors, lambda values: encode(tag, values), clean if family is None else f"{family}/{clean}")
+    tag = summary.full if family is None else f"{family}/{summary.full}"
+    _collect(summary, [GraphKeys.SUMMARIES] if collections is None else collections)
+    return summary
 
 
-def _collect(made: SummaryOp, collections: Any) -> None:
-    """Adds a summary to collections of the graph."""
+def _collect(summary: SummaryOp, collections: Any) -> None:
+    """Add a summary to collections of the graph."""
     if not isinstance(collections, list | tuple | set):
-        raise DtypeError(f"collections is a list of names, not {shown(collections)}")
+        raise DtypeError(f"collections must be a list of names, not {shown(collections)}")
     for key in collections:
-        get_default_graph().add_to_collection(key, made)
+        get_default_graph().add_to_collection(key, summary)
 
 
 def _numeric(value: Any, what: str) -> Tensor:
@@ -76,30 +79,30 @@ def _numeric(value: Any, what: str) -> Tensor:
     return tensor
 
 
-# What programs call ----------------------------------------------------------------------------------
+# Public functions ------------------------------------------------------------------------------------
 
 
 @api
 def scalar(name: str, tensor: Any, collections: Any = None, family: str | None = None) -> SummaryOp:
-    """One number."""
-    given = _numeric(tensor, "tf.summary.scalar")
-    if any(size not in (1, None) for size in given.shape):
-        raise ShapeError(f"tf.summary.scalar takes one number, not {given!r}")
+    """Summarize one number."""
+    number = _numeric(tensor, "tf.summary.scalar")
+    if any(size not in (1, None) for size in number.shape):
+        raise ShapeError(f"tf.summary.scalar takes a scalar, not {number!r}")
 
     def encode(tag: str, values: Sequence[np.ndarray]) -> list[Value]:
         if values[0].size != 1:
-            raise InvalidArgumentError(f"the summary {tag} is of one number, and there are {values[0].size}")
+            raise InvalidArgumentError(f"the summary {tag} needs one number, not {values[0].size}")
         return [Value(tag=tag, simple_value=values[0].item())]
 
-    return _added(name, [given], encode, collections, family)
+    return _added(name, [number], encode, collections, family)
 
 
 @api
 def histogram(name: str, values: Any, collections: Any = None, family: str | None = None) -> SummaryOp:
-    """How often numbers of each size occur."""
+    """Summarize the distribution of numbers."""
 
-    def encode(tag: str, found: Sequence[np.ndarray]) -> list[Value]:
-        return [Value(tag=tag, histo=histogram_of(np.asarray(found[0], np.float64), tag))]
+    def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
+        return [Value(tag=tag, histo=histogram_of(np.asarray(arrays[0], np.float64), tag))]
 
     return _added(name, [_numeric(values, "tf.summary.histogram")], encode, collections, family)
 
@@ -108,93 +111,98 @@ def histogram(name: str, values: Any, collections: Any = None, family: str | Non
 def image(
     name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None
 ) -> SummaryOp:
-    """Pictures [batch, height, width, channels]: 1, 3 or 4 channels of floats, or of ints from 0 to 255."""
-    given, most = _numeric(tensor, "tf.summary.image"), whole_number(max_outputs, "max_outputs", 1)
-    if given.rank != 4 or given.shape[3] not in (1, 3, 4) or given.dtype == "bool":
-        raise ShapeError(f"tf.summary.image takes [batch, height, width, channels], 1, 3 or 4 of these, not {given!r}")
+    """Summarize pictures [batch, height, width, channels]: 1, 3 or 4 channels of floats, or of ints from 0 to 255."""
+    tensor_, limit = _numeric(tensor, "tf.summary.image"), whole_number(max_outputs, "max_outputs", 1)
+    if tensor_.rank != 4 or tensor_.shape[3] not in (1, 3, 4) or tensor_.dtype == "bool":
+        raise ShapeError(
+            f"tf.summary.image takes [batch, height, width, channels], 1, 3 or 4 of these, not {tensor_!r}"
+        )
 
-    def encode(tag: str, found: Sequence[np.ndarray]) -> list[Value]:
-        pictures = found[0][:most]
+    def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
+        pictures = arrays[0][:limit]
         if pictures.size > _MOST_PIXELS:
-            raise InvalidArgumentError(f"the summary {tag} is of {pictures.size} numbers, which are too many")
-        tags = [f"{tag}/image"] if most == 1 else [f"{tag}/image/{number}" for number in range(len(pictures))]
+            raise InvalidArgumentError(f"the summary {tag} is of {pictures.size} numbers; that is too many")
+        tags = [f"{tag}/image"] if limit == 1 else [f"{tag}/image/{number}" for number in range(len(pictures))]
         return [_picture(one, pixels) for one, pixels in zip(tags, pictures, strict=False)]
 
-    return _added(name, [given], encode, collections, family)
+    return _added(name, [tensor_], encode, collections, family)
 
 
 @api
 def text(name: str, tensor: Any, collections: Any = None) -> SummaryOp:
-    """A text, or an array of texts: of Python's, as there are no Tensors of texts."""
+    """Summarize a string or an array of strings: Python's, because there are no Tensors of strings."""
     array = array_of(tensor, "texts of one summary") if isinstance(tensor, str | list | tuple | np.ndarray) else None
     if array is None or array.dtype.kind not in "US":
         raise DtypeError(f"tf.summary.text takes a str, or a list of them, not {shown(tensor)}")
     texts = [item if isinstance(item, bytes) else str(item).encode() for item in array.reshape(-1).tolist()]
 
-    def encode(tag: str, found: Sequence[np.ndarray]) -> list[Value]:
+    def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
         sizes = Shape(dim=[Size(size=size) for size in array.shape])
-        return [Value(
-            tag=tag, tensor=Text(dtype=_STRING, tensor_shape=sizes, string_val=texts),
-            metadata=SummaryMetadata(plugin_data=PluginData(plugin_name="text")),
-        )]  # fmt: skip
+        return [
+            Value(
+                tag=tag,
+                tensor=Text(dtype=_STRING, tensor_shape=sizes, string_val=texts),
+                metadata=SummaryMetadata(plugin_data=PluginData(plugin_name="text")),
+            )
+        ]
 
     return _added(name, [], encode, collections, None)
 
 
 @api
 def merge(inputs: Sequence[Any], collections: Any = None, name: str | None = None) -> SummaryOp:
-    """A summary of the values of several."""
+    """Return a summary of the values of several."""
     if not isinstance(inputs, list | tuple) or not all(isinstance(item, SummaryOp) for item in inputs):
         raise DtypeError(f"tf.summary.merge takes a list of summaries, not {shown(inputs)}")
     parts, tensors = list(inputs), [tensor for item in inputs for tensor in item.tensors]
 
     def encode(values: Sequence[np.ndarray]) -> list[Value]:
-        found: list[Value] = []
+        merged: list[Value] = []
         rest = list(values)
         for item in parts:
-            found += item.encode(rest[: len(item.tensors)])
+            merged += item.encode(rest[: len(item.tensors)])
             del rest[: len(item.tensors)]
-        return found
+        return merged
 
-    made = SummaryOp(tensors, encode, name or "Merge/MergeSummary")
-    _collect(made, () if collections is None else collections)
-    return made
+    summary = SummaryOp(tensors, encode, name or "Merge/MergeSummary")
+    _collect(summary, () if collections is None else collections)
+    return summary
 
 
 @api
 def merge_all(key: str = GraphKeys.SUMMARIES, scope: str | None = None, name: str | None = None) -> SummaryOp | None:
-    """A summary of all in a collection of the graph; None where there are none."""
-    found = get_default_graph().get_collection(key, scope)
-    return merge(found, None, name) if found else None
+    """Return a summary of all in a collection of the graph, or None if there are none."""
+    summaries = get_default_graph().get_collection(key, scope)
+    return merge(summaries, None, name) if summaries else None
 
 
 @api
 def scalar_summary(tags: str, values: Any, collections: Any = None, name: str | None = None) -> SummaryOp:
-    """As ``tf.summary.scalar``, before TensorFlow 1.0."""
+    """Return ``tf.summary.scalar``, by its name from before TensorFlow 1.0."""
     return scalar(tags, values, collections)
 
 
 @api
 def histogram_summary(tag: str, values: Any, collections: Any = None, name: str | None = None) -> SummaryOp:
-    """As ``tf.summary.histogram``, before TensorFlow 1.0."""
+    """Return ``tf.summary.histogram``, by its name from before TensorFlow 1.0."""
     return histogram(tag, values, collections)
 
 
 @api
 def image_summary(tag: str, tensor: Any, max_images: int = 3, collections: Any = None, name: str | None = None) -> Any:
-    """As ``tf.summary.image``, before TensorFlow 1.0."""
+    """Return ``tf.summary.image``, by its name from before TensorFlow 1.0."""
     return image(tag, tensor, max_images, collections)
 
 
 @api
 def merge_summary(inputs: Sequence[Any], collections: Any = None, name: str | None = None) -> SummaryOp:
-    """As ``tf.summary.merge``, before TensorFlow 1.0."""
+    """Return ``tf.summary.merge``, by its name from before TensorFlow 1.0."""
     return merge(inputs, collections, name)
 
 
 @api
 def merge_all_summaries(key: str = GraphKeys.SUMMARIES) -> SummaryOp | None:
-    """As ``tf.summary.merge_all``, before TensorFlow 1.0."""
+    """Return ``tf.summary.merge_all``, by its name from before TensorFlow 1.0."""
     return merge_all(key)
 
 
@@ -203,42 +211,49 @@ def merge_all_summaries(key: str = GraphKeys.SUMMARIES) -> SummaryOp | None:
 
 @cache
 def limits() -> np.ndarray:
-    """Limits of TensorFlow's buckets: from 1e-12 to 1e20, each 1.1 times the one before, on both sides of 0."""
-    found, value = [], 1e-12
+    """Return the limits of TensorFlow's buckets: from 1e-12 to 1e20, each 1.1 times the last, on both sides of 0."""
+    bounds, value = [], 1e-12
     while value < 1e20:
-        found.append(value)
+        bounds.append(value)
         value *= 1.1
-    found.append(np.finfo(np.float64).max)
-    return np.array([*(-item for item in reversed(found)), 0.0, *found])
+    bounds.append(np.finfo(np.float64).max)
+    return np.array([*(-item for item in reversed(bounds)), 0.0, *bounds])
 
 
 def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
-    """The counts of numbers. Empty buckets side by side are one (tensorflow/core/lib/histogram/histogram.cc)."""
+    """Return the counts of numbers. Adjacent empty buckets are merged (tensorflow/core/lib/histogram/histogram.cc)."""
     flat = values.reshape(-1)
     if not np.isfinite(flat).all():
-        raise InvalidArgumentError(f"the summary {tag} has a histogram of numbers of which some are not finite")
+        raise InvalidArgumentError(f"the summary {tag} has a histogram of numbers that are not finite")
     edges = limits()
     counts = np.bincount(np.minimum(np.searchsorted(edges, flat, "right"), edges.size - 1), minlength=edges.size)
-    # Of empty buckets in a row the last one stays; those that hold something all do.
+    # Of adjacent empty buckets the last one stays; so do all that are not empty.
     last = np.append((counts[1:] > 0) | (counts[:-1] > 0), True)
-    kept = np.flatnonzero((counts > 0) | last) if flat.size else np.array([edges.size - 1])
+    bins = np.flatnonzero((counts > 0) | last) if flat.size else np.array([edges.size - 1])
     with np.errstate(over="ignore"):
         total, squares = flat.sum(), np.square(flat).sum()
     return HistogramProto(
-        min=flat.min(initial=edges[-1]), max=flat.max(initial=edges[0]),
-        num=flat.size, sum=total, sum_squares=squares, bucket_limit=edges[kept], bucket=counts[kept],
-    )  # fmt: skip
+        min=flat.min(initial=edges[-1]),
+        max=flat.max(initial=edges[0]),
+        num=flat.size,
+        sum=total,
+        sum_squares=squares,
+        bucket_limit=edges[bins],
+        bucket=counts[bins],
+    )
 
 
 def _picture(tag: str, pixels: np.ndarray) -> Value:
     height, width, channels = pixels.shape
     data = pixels.astype(np.uint8) if str(pixels.dtype) not in FLOATS else _bytes_of(pixels)
-    made = Image(height=height, width=width, colorspace=channels, encoded_image_string=png(data))
-    return Value(tag=tag, image=made)
+    picture = Image(height=height, width=width, colorspace=channels, encoded_image_string=png(data))
+    return Value(tag=tag, image=picture)
 
 
 def _bytes_of(pixels: np.ndarray) -> np.ndarray:
-    """From 0 to 255 as TensorFlow scales: by the largest; around 128 where some are negative. Others become red."""
+    """Scale to 0 … 255 as TensorFlow does: by the maximum; around 128 if some are negative. Non-finite pixels become
+    red.
+    """
     finite = np.isfinite(pixels)
     known = pixels[finite]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""What the table says of a path under ``tf``: an object of ours, a module, or what to use instead."""
+"""Entries of the table: for a path under ``tf`` an object, a module, or what to use instead."""
 
 from __future__ import annotations
 
@@ -14,24 +14,34 @@ from ...declare.functions.elementary import angles, hyperbolic, logarithms, norm
 
 FOLDER = Path(__file__).parent
 ROOT = "tf"
-"""The name of ``tf`` itself in the table."""
+"""Name of ``tf`` itself in the table."""
 
 OFFERED = (
-    functions, layers, normalization, activations, angles, hyperbolic, logarithms, normal, numbers, powers, remainders,
-)  # fmt: skip
-"""Modules whose functions rnngraph has under their own names."""
+    functions,
+    layers,
+    normalization,
+    activations,
+    angles,
+    hyperbolic,
+    logarithms,
+    normal,
+    numbers,
+    powers,
+    remainders,
+)
+"""Modules whose functions have their own names in ``tf``."""
 
 _WRITE_IT = "write it with the functions of rnngraph that dir(rnngraph) lists, such as rg.where, rg.matmul and rg.exp"
 
 
 class Table(NamedTuple):
-    """The table, read.
+    """Parsed table.
 
     Attributes:
         targets: ``{path of a name: path of our object}``
         members: ``{path of a module: its names}``
         aliases: ``{path of a module: path of the module that it is}``
-        remedies: ``{path: what to use instead of it, and of what lies under it}``
+        remedies: ``{path: what to use instead of it, and of names under it}``
         shared: ``{name: remedy}``, for ``$name`` in remedies.
     """
 
@@ -71,7 +81,7 @@ def table() -> Table:
 
 
 def _add(members: dict[str, list[str]], path: str) -> None:
-    """Note a name in its module, and the module in that in which it lies."""
+    """Add a name to its module, and the module to its parent."""
     module, _, name = path.rpartition(".")
     if module not in members:
         members[module] = []
@@ -82,16 +92,16 @@ def _add(members: dict[str, list[str]], path: str) -> None:
 @cache
 def wheel_modules() -> frozenset[str]:
     """Return the paths of the modules of TensorFlow 1.15.5."""
-    found, packages = [], list[str]()
+    paths, packages = [], list[str]()
     for line in (FOLDER / "modules.txt").read_text(encoding="utf-8").splitlines():
         name = line.lstrip(" ")
         packages[len(line) - len(name) :] = [name]
-        found.append(".".join(packages))
-    return frozenset(found)
+        paths.append(".".join(packages))
+    return frozenset(paths)
 
 
 def module_path(path: str) -> str | None:
-    """Return the path of the module that ``tf.<path>`` is, which may be another; None if it is no module."""
+    """Return the path of the module ``tf.<path>``, resolving aliases; None if it is no module."""
     for root in ("compat.v1", "_api.v1"):
         if path == root or path.startswith(f"{root}."):
             path = path[len(root) + 1 :]
@@ -121,7 +131,7 @@ def remedy(path: str) -> str:
 
 
 def _expanded(text: str) -> str:
-    """Return a remedy with those that it shares with others written out."""
+    """Return a remedy with its ``$name`` parts expanded."""
     while "$" in text:
         text = Template(text).substitute(table().shared)
     return text

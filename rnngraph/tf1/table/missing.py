@@ -1,4 +1,4 @@
-"""The errors for names and modules of TensorFlow's that are not offered: they say what to use instead."""
+"""Errors for names and modules of TensorFlow that are not offered. They say what to use instead."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from .entries import remedy
 
 GUIDE = "docs/tf1.md#what-is-not-offered"
 _LOADS = "importlib"
-"""Stands in the names of the files that do what an import statement asks for."""
+"""Part of the file names of Python's import machinery."""
 
 
 class NotImportableError(RnnGraphError, ImportError):
-    """A script imports what is not offered; the message names what to use instead."""
+    """A script imports a name that is not offered. The message says what to use instead."""
 
 
 def missing(path: str) -> Exception:
-    """Return the error for ``tf.<path>``, of the kind that whoever asks for it needs.
+    """Return the error for ``tf.<path>``: an ``AttributeError``, or an ``ImportError`` inside of an import statement.
 
-    Python asks for names with two underscores by itself. An import statement turns an ``AttributeError`` into a
-    message of its own, so it gets an ``ImportError``.
+    Names with two underscores are looked up by Python itself. An import statement replaces the text of an
+    ``AttributeError``, so it needs an ``ImportError``.
     """
     if path.rpartition(".")[2].startswith("__"):
         return AttributeError(f"tf has no {path}")
@@ -43,7 +43,7 @@ def _message(name: str, path: str) -> str:
 
 
 def _asked_by_import() -> bool:
-    """True if a ``from … import`` looks for a name in a module of ours."""
+    """True if a ``from … import`` is looking up a name in a module of ours."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_ours(frame):
         frame = frame.f_back
@@ -51,7 +51,7 @@ def _asked_by_import() -> bool:
 
 
 def _importing_line() -> Where | None:
-    """Return the line that imports: the first one outside of this package and of Python's own machinery."""
+    """Return the line that imports: the first one outside of this package and of Python's import machinery."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and (is_ours(frame) or _LOADS in frame.f_code.co_filename):
         frame = frame.f_back

@@ -15,11 +15,11 @@ from .missing import missing
 
 PACKAGE = __package__.rpartition(".")[0]
 ROOMS = ("summary", "train")
-"""Modules of TensorFlow's whose names rooms of ours have, too."""
+"""Modules of TensorFlow that are also packages of ours."""
 
 
 class TensorFlowModule(ModuleType):
-    """``tf.<path>``: its names are those of the table, and others are errors that say what to use."""
+    """``tf.<path>``: its names are those of the table. Reading another name raises an error with a remedy."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{PACKAGE}.{path}", f"TensorFlow 1.x's ``tf.{path}``.")
@@ -36,7 +36,7 @@ class TensorFlowModule(ModuleType):
 
 
 def member(module: str, name: str) -> Any:
-    """Return what ``tf.<module>.<name>`` is: an object, or a module that TensorFlow 1.15.5 has."""
+    """Return ``tf.<module>.<name>``: an object, or a module that TensorFlow 1.15.5 has."""
     path = f"{module}.{name}" if module else name
     target = table().targets.get(path)
     if target is not None:
@@ -56,14 +56,14 @@ def module_of(path: str) -> ModuleType:
 
 
 def names_of(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], tuple[str, ...]]:
-    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a room that stands for a module of TensorFlow's."""
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package of ours that is a module of TensorFlow."""
     path = package.removeprefix(PACKAGE).removeprefix(".")
     exported = tuple(public_names(path))
 
     def read(name: str) -> Any:
         module = sys.modules[package]
         if name not in exported and PathFinder.find_spec(f"{package}.{name}", module.__path__) is not None:
-            raise AttributeError(f"{package}.{name} is not imported yet")  # a file of ours, which an import then loads
+            raise AttributeError(f"{package}.{name} is not imported yet")  # a file of ours: an import then loads it
         value = module.__dict__[name] = member(path, name)
         return value
 

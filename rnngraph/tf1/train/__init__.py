@@ -1,10 +1,10 @@
 """TensorFlow 1.x's ``tf.train``: optimizers, learning rates, checkpoints.
 
-``rules`` has the equations, ``slots`` what they keep, ``gradients`` makes Tensors of derivatives. ``train_op`` takes
-steps and ``optimizers`` are what programs make, or ``optimize_loss`` makes for them. ``schedules`` are learning rates,
-and ``averages`` follow variables. ``checkpoints`` and ``saver`` are of files. ``supervisor`` has
-sessions that initialize and save by themselves, ``coordinators`` stop a program's threads, and ``meta_graphs`` hand a
-graph on.
+``rules`` has the update equations, ``slots`` their state, and ``gradients`` Tensors of derivatives. ``train_op`` runs
+steps, and ``optimizers`` and ``optimize_loss`` are the public entry points. ``schedules`` are learning rates, and
+``averages`` moving averages of variables. ``checkpoints`` and ``saver`` handle files. ``supervisor`` has sessions that
+initialize and save by themselves, ``coordinators`` stop a program's threads, and ``meta_graphs`` copy a graph within a
+process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``tf.train.ExponentialMovingAverage``: variables that follow others."""
+"""``tf.train.ExponentialMovingAverage``: moving averages of variables."""
 
 from __future__ import annotations
 
@@ -20,74 +20,71 @@ from ..core.variables import added_variable
 
 
 class ExponentialMovingAverage:
-    """average = average - (1 - decay) (average - variable), at each run of what ``apply`` gives.
+    """average = average - (1 - decay) (average - variable), at each run of the operation that ``apply`` returns.
 
-    num_updates: a number or a variable; the decay is then min(decay, (1 + num_updates) / (10 + num_updates)).
+    num_updates: a number or a variable. The decay is then min(decay, (1 + num_updates) / (10 + num_updates)).
     """
 
     @api
     def __init__(
         self, decay: float, num_updates: Any = None, zero_debias: bool = False, name: str = "ExponentialMovingAverage"
-    ) -> None:  # fmt: skip
+    ) -> None:
         if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 <= decay <= 1:
             raise ArgumentError(f"tf.train.ExponentialMovingAverage: decay={shown(decay)} must be from 0 to 1")
         if zero_debias:
-            raise ArgumentError(
-                "zero_debias=True is not offered; averages of variables begin with what these begin with"
-            )
+            raise ArgumentError("zero_debias=True is not offered; averages begin with their variables' initial values")
         self._decay, self._updates, self._name = float(decay), num_updates, name
         self._averages: dict[str, Variable] = {}
 
     @property
     def name(self) -> str:
-        """The last part of averages' names."""
+        """Last part of the averages' names."""
         return self._name
 
     @api
     def apply(self, var_list: Sequence[Any] | None = None) -> Operation:
-        """An operation that moves the averages of variables, of all that are trained by default."""
+        """Return an operation that updates the averages of variables, by default of all trainable ones."""
         graph = get_default_graph()
-        found = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(var_list)
-        for item in found:
+        variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(var_list)
+        for item in variables:
             if not isinstance(item, Variable) or item.dtype not in FLOATS:
                 raise DtypeError(
-                    f"averages are of variables of floats, not of {shown(item)}; of values that runs fetch take the "
-                    "average in NumPy"
+                    f"averages need floating-point variables, not {shown(item)}; average fetched values in NumPy"
                 )
             if item.full not in self._averages:
-                made = added_variable(f"{item.full}/{self._name}", item.node.tensor, zeros, item)
-                self._averages[item.full] = made
+                average = added_variable(f"{item.full}/{self._name}", item.node.tensor, zeros, item)
+                self._averages[item.full] = average
                 graph.collections[GraphKeys.MOVING_AVERAGE_VARIABLES].append(item)
-        return _Move([(item, self._averages[item.full]) for item in found], self._decay, self._updates, self._name)
+        return _Move([(item, self._averages[item.full]) for item in variables], self._decay, self._updates, self._name)
 
     @api
     def average(self, var: Any) -> Variable | None:
-        """The variable that is a variable's average; None where there is none."""
+        """Return the average of a variable, or None."""
         return self._averages.get(getattr(var, "full", ""))
 
     @api
     def average_name(self, var: Any) -> str:
-        """The name of a variable's average."""
+        """Return the name of a variable's average."""
         if not isinstance(var, Variable):
-            raise DtypeError(f"averages are of variables, not of {shown(var)}")
+            raise DtypeError(f"averages need variables, not {shown(var)}")
         return f"{var.full}/{self._name}"
 
     @api
     def variables_to_restore(self, moving_avg_variables: Sequence[Any] | None = None) -> dict[str, Any]:
-        """Variables by names in a checkpoint, for a ``Saver`` that restores averages in their place."""
+        """Return variables by their names in a checkpoint, for a ``Saver`` that restores averages in their place."""
         graph = get_default_graph()
         chosen = moving_avg_variables
         if chosen is None:
-            kept = graph.collections[GraphKeys.MOVING_AVERAGE_VARIABLES]
-            chosen = [*graph.get_collection(GraphKeys.TRAINABLE_VARIABLES), *kept]
+            averages = graph.collections[GraphKeys.MOVING_AVERAGE_VARIABLES]
+            chosen = [*graph.get_collection(GraphKeys.TRAINABLE_VARIABLES), *averages]
         averaged = {item.full: item for item in chosen}
-        found = {self.average_name(item): item for item in averaged.values()}
-        others = [item for item in graph.global_variables() if item.full not in averaged and item.full not in found]
-        return found | {item.full: item for item in others}
+        restored = {self.average_name(item): item for item in averaged.values()}
+        others = [item for item in graph.global_variables() if item.full not in averaged and item.full not in restored]
+        return restored | {item.full: item for item in others}
 
 
 class _Move(Operation):
-    """pairs: variables and their averages."""
+    """Operation that updates averages. pairs: (variable, average) of each."""
 
     def __init__(self, pairs: Sequence[tuple[Variable, Variable]], decay: float, updates: Any, name: str) -> None:
         self._pairs, self._decay, self._updates = list(pairs), decay, updates
@@ -100,7 +97,7 @@ class _Move(Operation):
         return specs_of(average for _, average in self._pairs)
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
-        decay = np.float32(self._decay)  # in float32 for all, as TensorFlow has it
+        decay = np.float32(self._decay)  # in float32 for all dtypes, as in TensorFlow
         if self._updates is not None:
             updates = np.float32(values[0] if values else self._updates)
             decay = np.minimum(decay, (1 + updates) / (10 + updates))

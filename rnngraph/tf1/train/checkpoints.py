@@ -1,4 +1,4 @@
-"""The file ``checkpoint``, which says what was saved in a directory, and checkpoints without a saver."""
+"""The file ``checkpoint``, which lists the checkpoints of a directory; and reading checkpoints without a saver."""
 
 from __future__ import annotations
 
@@ -27,26 +27,29 @@ class CheckpointState:
 
 @api
 def update_checkpoint_state(
-    save_dir: str, model_checkpoint_path: str, all_model_checkpoint_paths: Sequence[str] | None = None,
-    latest_filename: str | None = None, **options: Any,
-) -> None:  # fmt: skip
-    """Writes the file. Paths in a directory that is given relatively are written relative to it, as TensorFlow does."""
+    save_dir: str,
+    model_checkpoint_path: str,
+    all_model_checkpoint_paths: Sequence[str] | None = None,
+    latest_filename: str | None = None,
+    **options: Any,
+) -> None:
+    """Write the file. Paths are relative to a directory that is relative itself, as in TensorFlow."""
     save_dir, model_checkpoint_path = (os.fspath(as_path(path)) for path in (save_dir, model_checkpoint_path))
-    kept = [os.fspath(as_path(path)) for path in all_model_checkpoint_paths or ()]
-    if model_checkpoint_path not in kept:
-        kept.append(model_checkpoint_path)
+    paths = [os.fspath(as_path(path)) for path in all_model_checkpoint_paths or ()]
+    if model_checkpoint_path not in paths:
+        paths.append(model_checkpoint_path)
     if not os.path.isabs(save_dir):
         model_checkpoint_path = _within(model_checkpoint_path, save_dir)
-        kept = [_within(path, save_dir) for path in kept]
+        paths = [_within(path, save_dir) for path in paths]
     lines = [f'model_checkpoint_path: "{_escaped(model_checkpoint_path)}"']
-    lines += [f'all_model_checkpoint_paths: "{_escaped(path)}"' for path in kept]
+    lines += [f'all_model_checkpoint_paths: "{_escaped(path)}"' for path in paths]
     with replace_file(os.path.join(save_dir, latest_filename or "checkpoint")) as file:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 @api
 def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None) -> CheckpointState | None:
-    """What the file says; None where there is none."""
+    """Return the content of the file; None if there is none."""
     path = os.path.join(os.fspath(as_path(checkpoint_dir)), latest_filename or "checkpoint")
     try:
         with open_file(path, "a checkpoint file") as file:
@@ -57,17 +60,17 @@ def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None
         raise
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"can't read {path}: {error}") from None
-    found = re.findall(r'^\s*(all_)?model_checkpoint_paths?\s*:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
-    newest = [value for kind, value in found if not kind]
+    entries = re.findall(r'^\s*(all_)?model_checkpoint_paths?\s*:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
+    newest = [value for kind, value in entries if not kind]
     if not newest:
         return None
-    full = [_full(value, checkpoint_dir) for kind, value in found if kind]
+    full = [_full(value, checkpoint_dir) for kind, value in entries if kind]
     return CheckpointState(_full(newest[-1], checkpoint_dir), full)
 
 
 @api
 def latest_checkpoint(checkpoint_dir: str, latest_filename: str | None = None) -> str | None:
-    """The prefix of the newest checkpoint of a directory; None where there is none."""
+    """Return the prefix of the newest checkpoint of a directory; None if there is none."""
     state = get_checkpoint_state(checkpoint_dir, latest_filename)
     if state is None or not checkpoint_exists(state.model_checkpoint_path):
         return None
@@ -76,7 +79,7 @@ def latest_checkpoint(checkpoint_dir: str, latest_filename: str | None = None) -
 
 @api
 def checkpoint_exists(checkpoint_prefix: str) -> bool:
-    """Whether there is a checkpoint of this prefix, of either version."""
+    """True if a checkpoint with this prefix exists, of either version."""
     prefix = os.fspath(as_path(checkpoint_prefix))
     return os.path.isfile(f"{prefix}.index") or os.path.isfile(prefix)
 
@@ -93,19 +96,19 @@ class CheckpointReader:
         self._arrays = read_tf1_variables(prefix)
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
-        """{name: sizes}."""
+        """Return {name: sizes}."""
         return {name: list(array.shape) for name, array in self._arrays.items()}
 
     def get_variable_to_dtype_map(self) -> dict[str, str]:
-        """{name: dtype}."""
+        """Return {name: dtype}."""
         return {name: str(array.dtype) for name, array in self._arrays.items()}
 
     def has_tensor(self, name: str) -> bool:
-        """Whether there is a variable of a name."""
+        """True if a variable of this name exists."""
         return name in self._arrays
 
     def get_tensor(self, name: str) -> np.ndarray:
-        """The value of a variable."""
+        """Return the value of a variable."""
         if name not in self._arrays:
             raise NotFoundError(f"the checkpoint has no {name}; it has {', '.join(sorted(self._arrays)[:20])}")
         return self._arrays[name]
@@ -113,13 +116,13 @@ class CheckpointReader:
 
 @api
 def list_variables(ckpt_dir_or_file: str) -> list[tuple[str, list[int]]]:
-    """(name, sizes) of all variables of a checkpoint."""
+    """Return (name, sizes) of all variables of a checkpoint."""
     return sorted(CheckpointReader(ckpt_dir_or_file).get_variable_to_shape_map().items())
 
 
 @api
 def load_variable(ckpt_dir_or_file: str, name: str) -> np.ndarray:
-    """The value of a variable of a checkpoint."""
+    """Return the value of a variable of a checkpoint."""
     return CheckpointReader(ckpt_dir_or_file).get_tensor(name.removesuffix(":0"))
 
 

@@ -1,4 +1,4 @@
-"""``tf.train.Coordinator``: says when a program's own threads are to stop."""
+"""``tf.train.Coordinator``: tells a program's own threads when to stop."""
 
 from __future__ import annotations
 
@@ -27,38 +27,40 @@ class Coordinator:
         return self._stops.is_set()
 
     def request_stop(self, ex: Any = None) -> None:
-        """Ask threads to stop. ex: an error that ``join`` raises, but for the end of data."""
+        """Ask threads to stop. ex: error for ``join`` to raise, unless it is the end of data."""
         error = ex[1] if isinstance(ex, tuple) else ex
         if isinstance(error, BaseException) and not isinstance(error, self._clean) and self._raised is None:
             self._raised = error
         self._stops.set()
 
     def clear_stop(self) -> None:
-        """Begin again."""
+        """Withdraw the request to stop."""
         self._stops.clear()
         self._raised = None
 
     def wait_for_stop(self, timeout: float | None = None) -> bool:
-        """Wait until a stop is requested, and return whether it is."""
+        """Wait until a stop is requested, and return True if it is."""
         return self._stops.wait(timeout)
 
     def register_thread(self, thread: threading.Thread) -> None:
-        """Note a thread that ``join`` waits for."""
+        """Register a thread for ``join`` to wait for."""
         self._threads.append(thread)
 
     @contextmanager
     def stop_on_exception(self) -> Iterator[None]:
-        """Within, an error asks for a stop."""
+        """Request a stop if the block raises an error."""
         try:
             yield
         except BaseException as error:
             self.request_stop(error)
 
     def join(
-        self, threads: Sequence[threading.Thread] | None = None, stop_grace_period_secs: float = 120,
+        self,
+        threads: Sequence[threading.Thread] | None = None,
+        stop_grace_period_secs: float = 120,
         ignore_live_threads: bool = False,
-    ) -> None:  # fmt: skip
-        """Wait for threads, and raise the error for which a stop was requested."""
+    ) -> None:
+        """Wait for threads, then raise the error of the requested stop, if any."""
         waiting = [*(threads or ()), *self._threads]
         while any(item.is_alive() for item in waiting) and not self._stops.wait(0.01):
             pass
@@ -72,13 +74,13 @@ class Coordinator:
             raise RuntimeError(f"threads still run {stop_grace_period_secs} s after a stop was requested")
 
     def raise_requested_exception(self) -> None:
-        """Raise the error for which a stop was requested, if any."""
+        """Raise the error of the requested stop, if any."""
         if self._raised is not None:
             raise self._raised
 
     @property
     def joined(self) -> bool:
-        """True if no thread is waited for."""
+        """True if no registered thread remains."""
         return not self._threads
 
 
@@ -87,9 +89,13 @@ class LooperThread(threading.Thread):
 
     @api
     def __init__(
-        self, coord: Coordinator, timer_interval_secs: float | None, target: Callable[..., Any] | None = None,
-        args: Any = None, kwargs: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        coord: Coordinator,
+        timer_interval_secs: float | None,
+        target: Callable[..., Any] | None = None,
+        args: Any = None,
+        kwargs: Any = None,
+    ) -> None:
         super().__init__(daemon=True)
         self._coord, self._interval = coord, timer_interval_secs
         self._call, self._arguments, self._keywords = target, args or (), kwargs or {}
@@ -97,13 +103,16 @@ class LooperThread(threading.Thread):
 
     @staticmethod
     def loop(
-        coord: Coordinator, timer_interval_secs: float | None, target: Callable[..., Any], args: Any = None,
+        coord: Coordinator,
+        timer_interval_secs: float | None,
+        target: Callable[..., Any],
+        args: Any = None,
         kwargs: Any = None,
-    ) -> LooperThread:  # fmt: skip
-        """Return a thread that runs."""
-        made = LooperThread(coord, timer_interval_secs, target, args, kwargs)
-        made.start()
-        return made
+    ) -> LooperThread:
+        """Return a running thread."""
+        thread = LooperThread(coord, timer_interval_secs, target, args, kwargs)
+        thread.start()
+        return thread
 
     def run_loop(self) -> None:
         """Call the function once."""

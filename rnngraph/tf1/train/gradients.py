@@ -1,4 +1,4 @@
-"""Gradients as Tensors: placeholders that stand for them, which a run replaces by what they are."""
+"""Gradients as Tensors: placeholders that stand for derivatives, which a run computes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ...support.errors import ArgumentError, DtypeError, NotOfferedError, shown,
 from ...training.steps.applied_gradients import AppliedGradients
 from ..core.elementwise import maximum, minimum
 from ..core.graph import get_default_graph
-from ..core.programs import Asked, FetchProgram, Values
+from ..core.programs import FetchProgram, FetchSet, Values
 from ..core.rolling.rolled import Rolled
 from ..core.tensors import TfTensor, gives_tensors
 from ..table.missing import GUIDE
@@ -32,15 +32,15 @@ FOUND = "found/"
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """What a stand-in stands for: the derivative of a scalar by a variable, or by any other node of a declaration."""
+    """Derivative for which a stand-in stands: of a scalar by a variable or by any other node."""
 
     loss: Tensor
     target: Node
 
     def name(self, graph: Any) -> str | None:
-        """The full name of the variable."""
-        found = graph.variables.get(self.target["slot"]) if self.target.op == "parameter" else None
-        return None if found is None else found.full
+        """Return the full name of the variable."""
+        variable = graph.variables.get(self.target["slot"]) if self.target.op == "parameter" else None
+        return None if variable is None else variable.full
 
     def raise_if_fed(self, fed: Iterable[Node]) -> None:
         """Raise ``ArgumentError`` if the derivative passes through a Tensor that a run feeds."""
@@ -53,86 +53,91 @@ class Derivative:
                     "this feed, or declare a tf.placeholder in its place"
                 )
 
-    def compute(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """What is asked for, in one native call; where gradients are of several losses, in one for each, and one."""
-        by_loss = _by_loss(asked.reads)
+    def compute(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+        """Return the requested values. One loss takes one native call; several losses take one each, and a last one."""
+        by_loss = _by_loss(fetches.reads)
         if len(by_loss) == 1:
             ((loss, stand_ins),) = by_loss.items()
-            return _gradient_program(session.graph, loss, stand_ins, asked).values(session, asked.cut, values, seed)
-        stand_ins = [node for found in by_loss.values() for node in found]
+            return _gradient_program(session.graph, loss, stand_ins, fetches).values(session, fetches.cut, values, seed)
+        stand_ins = [node for nodes in by_loss.values() for node in nodes]
         known = {**values, **self.ahead(session, stand_ins, values, seed)}
-        return asked.program().run(session, asked.cut, known, seed)
+        return fetches.program().run(session, fetches.cut, known, seed)
 
     @staticmethod
     def ahead(session: Any, stand_ins: Sequence[Node], values: Values, seed: int) -> dict[Node, np.ndarray]:
-        """What stand-ins stand for, in one native call for each loss."""
-        graph, found = session.graph, dict[Node, np.ndarray]()
+        """Return the values of stand-ins, with one native call for each loss."""
+        graph, arrays = session.graph, dict[Node, np.ndarray]()
         fed = [node for node in values if node.op != "input"]
         for loss, group in _by_loss(stand_ins).items():
-            alone = Asked(graph, group, fed)
+            alone = FetchSet(graph, group, fed)
             program = _gradient_program(graph, loss, group, alone)
-            found.update(zip(group, program.values(session, alone.cut, values, seed), strict=True))
-        return found
+            arrays.update(zip(group, program.values(session, alone.cut, values, seed), strict=True))
+        return arrays
 
 
 def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:
-    """Placeholders among nodes that stand for gradients."""
+    """Return the stand-ins of gradients on which nodes depend."""
     return [node for node in nodes if node.op == "input" and node.get("gradient") is not None]
 
 
 def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
-    found: dict[Tensor, list[Node]] = {}
+    by_loss: dict[Tensor, list[Node]] = {}
     for node in stand_ins_of(nodes):
-        found.setdefault(node["gradient"].loss, []).append(node)
-    return found
+        by_loss.setdefault(node["gradient"].loss, []).append(node)
+    return by_loss
 
 
 def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, str | Node]:
-    """What stand-ins stand for, by them: names of variables, or nodes over the placeholders of a cut."""
-    found: dict[Node, str | Node] = {}
+    """Return the targets of stand-ins: names of variables, or nodes over the placeholders of a cut."""
+    targets: dict[Node, str | Node] = {}
     for node in stand_ins:
         derivative: Derivative = node["gradient"]
-        found[node] = derivative.name(graph) or cut(derivative.target)
-    return found
+        targets[node] = derivative.name(graph) or cut(derivative.target)
+    return targets
 
 
-def _gradient_program(graph: Any, loss: Tensor, stand_ins: Sequence[Node], asked: Asked) -> GradientProgram:
-    key = "gradients", loss.node, asked.nodes, asked.fed, graph.version
+def _gradient_program(graph: Any, loss: Tensor, stand_ins: Sequence[Node], fetches: FetchSet) -> GradientProgram:
+    key = "gradients", loss.node, fetches.nodes, fetches.fed, graph.version
     if key not in graph.plans:
-        cut = Rolled(graph.cut(asked.fed), [loss.node], [node["gradient"].target for node in stand_ins])
-        tensors = {str(number): Tensor(cut(node)) for number, node in enumerate(asked.nodes)}
+        cut = Rolled(graph.cut(fetches.fed), [loss.node], [node["gradient"].target for node in stand_ins])
+        tensors = {str(number): Tensor(cut(node)) for number, node in enumerate(fetches.nodes)}
         graph.plans[key] = GradientProgram(graph, cut.tensor(loss), targets_of(graph, stand_ins, cut), tensors)
-    found: GradientProgram = graph.plans[key]
-    return found
+    program: GradientProgram = graph.plans[key]
+    return program
 
 
 class GradientProgram(FetchProgram):
-    """Tensors that are made of gradients of one loss, as arrays. targets: what these are of, by their stand-ins."""
+    """Program of Tensors that depend on gradients of one loss. targets: targets of the gradients, by stand-in."""
 
     def __init__(
-        self, graph: Any, loss: Tensor, targets: Mapping[Node, str | Node], asked: Mapping[str, Tensor]
+        self, graph: Any, loss: Tensor, targets: Mapping[Node, str | Node], tensors: Mapping[str, Tensor]
     ) -> None:
         variables = {f"variable/{name}": graph.by_name[name] for name in targets.values() if isinstance(name, str)}
         places = {f"stand_in/{number}": Tensor(node) for number, node in enumerate(targets)}
-        given = {f"given/{name}": tensor for name, tensor in asked.items()}
-        super().__init__(graph, {"loss_itself": loss, **variables, **places, **given}, loss)
+        inputs = {f"given/{name}": tensor for name, tensor in tensors.items()}
+        super().__init__(graph, {"loss_itself": loss, **variables, **places, **inputs}, loss)
         self.inputs = {node: item for node, item in self.inputs.items() if node not in targets}
-        replaced = AppliedGradients({f"{FOUND}{name}": tensor.node for name, tensor in asked.items()}, targets)
+        replaced = AppliedGradients({f"{FOUND}{name}": tensor.node for name, tensor in tensors.items()}, targets)
         source, parts = self.program.parts.source, self.program.parts
         lowered = source.with_states(INNER, replaced.declared())
-        self._names = tuple(f"gradient/{FOUND}{name}" for name in asked)
+        self._names = tuple(f"gradient/{FOUND}{name}" for name in tensors)
         compiled = CompiledGraph(
-            lowered.graph, "training", parts.options, source.described, replaced.wrt(()),
-            then=(replaced.replacing(lowered.placeholders),), recompute="auto",
-        )  # fmt: skip
+            lowered.graph,
+            "training",
+            parts.options,
+            source.described,
+            replaced.wrt(()),
+            then=(replaced.replacing(lowered.placeholders),),
+            recompute="auto",
+        )
         self._form = by_name(compiled, self._names)
 
     def values(self, session: Any, cut: Any, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """What was asked for, in order."""
+        """Return the requested arrays, in order."""
         self.check(session)
         self.tell()
-        found = self.program.training.run_form(self._form, self.feeds(session, cut, values, seed), seed)
-        return [found[name] for name in self._names]
+        outputs = self.program.training.run_form(self._form, self.feeds(session, cut, values, seed), seed)
+        return [outputs[name] for name in self._names]
 
 
 # Declaring -------------------------------------------------------------------------------------------
@@ -140,16 +145,24 @@ class GradientProgram(FetchProgram):
 
 @gives_tensors
 def gradients(
-    ys: Any, xs: Any, grad_ys: Any = None, name: str = "gradients", colocate_gradients_with_ops: bool = False,
-    gate_gradients: Any = False, aggregation_method: Any = None, stop_gradients: Any = None,
+    ys: Any,
+    xs: Any,
+    grad_ys: Any = None,
+    name: str = "gradients",
+    colocate_gradients_with_ops: bool = False,
+    gate_gradients: Any = False,
+    aggregation_method: Any = None,
+    stop_gradients: Any = None,
     unconnected_gradients: Any = None,
-) -> list[Tensor | None]:  # fmt: skip
-    """The derivative of ys, or of their sum, by each of xs; None by what they do not depend on."""
+) -> list[Tensor | None]:
+    """Return the derivative of the sum of ys by each of xs; None for those on which they do not depend."""
     if grad_ys is not None or stop_gradients is not None:
-        raise ArgumentError("tf.gradients takes no grad_ys and no stop_gradients; multiply ys, or use tf.stop_gradient")
+        raise ArgumentError(
+            "tf.gradients does not offer grad_ys and stop_gradients; multiply ys, or use tf.stop_gradient"
+        )
     losses = list(ys) if isinstance(ys, list | tuple) else [ys]
     if not losses:
-        raise ArgumentError("tf.gradients of no Tensors")
+        raise ArgumentError("tf.gradients needs at least one Tensor")
     total: Any = None
     for loss in losses:
         if not isinstance(loss, Tensor) or loss.dtype not in FLOATS:
@@ -158,30 +171,38 @@ def gradients(
         total = summed if total is None else total + summed
     targets = list(xs) if isinstance(xs, list | tuple) else [xs]
     reached = reached_by(total)
-    found: list[Tensor | None] = []
+    results: list[Tensor | None] = []
     for target in targets:
         if not isinstance(target, Tensor) or target.dtype not in FLOATS:
             raise DtypeError(f"tf.gradients differentiates by float Tensors, not by {shown(target)}")
-        found.append(stand_in(total, target.node) if reached.has(target) else None)
+        results.append(stand_in(total, target.node) if reached.has(target) else None)
     graph = get_default_graph()
-    return graph.following(found, found) if graph.collections["control_inputs"] else found
+    return graph.following(results, results) if graph.collections["control_inputs"] else results
 
 
 def stand_in(loss: Tensor, target: Node) -> Tensor:
-    """The Tensor that stands for a derivative: one for each loss and target of a graph."""
+    """Return the Tensor that stands for a derivative: one for each loss and target of a graph."""
     graph = get_default_graph()
     key = "stand-in", loss.node, target["slot"] if target.op == "parameter" else target
     if key not in graph.plans:
-        graph.plans[key] = TfTensor(make(
-            "input", where=user_line(), name="gradient", type=target.tensor, label="gradient",
-            serial=next(declared), unnamed=True, gradient=Derivative(loss, target),
-        ))  # fmt: skip
-    found: Tensor = graph.plans[key]
-    return found
+        graph.plans[key] = TfTensor(
+            make(
+                "input",
+                where=user_line(),
+                name="gradient",
+                type=target.tensor,
+                label="gradient",
+                serial=next(declared),
+                unnamed=True,
+                gradient=Derivative(loss, target),
+            )
+        )
+    tensor: Tensor = graph.plans[key]
+    return tensor
 
 
 def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSpec]]:
-    """What variables nodes are, and which ones their drivers' cells read."""
+    """Return the parameters that nodes are, or that cells of drivers among them read."""
     own: set[ParameterSpec] = set()
     driven: set[ParameterSpec] = set()
     for node in nodes:
@@ -193,44 +214,44 @@ def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSp
 
 
 def reached_by(loss: Tensor) -> Reached:
-    """What a loss depends on, found once in a graph."""
+    """Return the dependencies of a loss, computed once in a graph."""
     plans = get_default_graph().plans
     if ("reached", loss.node) not in plans:
         plans["reached", loss.node] = Reached(loss)
-    found: Reached = plans["reached", loss.node]
-    return found
+    reached: Reached = plans["reached", loss.node]
+    return reached
 
 
 def _differentiated(loss: Node) -> list[Node]:
-    """The nodes through which a derivative passes."""
-    found, waiting = {loss: None}, [loss]
+    """Return the nodes through which a derivative passes."""
+    reached, waiting = {loss: None}, [loss]
     while waiting:
         node = waiting.pop()
-        new = [item for item in node.operands if item not in found] if node.op != "stop_gradient" else []
-        found.update(dict.fromkeys(new))
+        new = [item for item in node.operands if item not in reached] if node.op != "stop_gradient" else []
+        reached.update(dict.fromkeys(new))
         waiting += new
-    return list(found)
+    return list(reached)
 
 
 class Reached:
-    """What a loss depends on."""
+    """Dependencies of a loss."""
 
     def __init__(self, loss: Tensor) -> None:
         self.nodes = dict.fromkeys(topological([loss.node]))
         if stand_ins_of(_differentiated(loss.node)):
             raise NotOfferedError(
-                f"{loss!r} is made of gradients, and is differentiated: second derivatives are not offered; put "
+                f"{loss!r} depends on gradients: second derivatives are not offered; put "
                 f"tf.stop_gradient around these gradients, or write out the first derivative ({GUIDE})"
             )
         self.own, self.driven = specs_of(self.nodes)
 
     def has(self, target: Tensor) -> bool:
-        """Whether it depends on a Tensor or variable."""
+        """True if the loss depends on a Tensor or variable."""
         node = target.node
         return node["slot"] in self.own | self.driven if node.op == "parameter" else node in self.nodes
 
     def gathers(self, target: Node) -> list[Node]:
-        """The lookups by which alone it depends on a variable; none where it depends on it otherwise."""
+        """Return the look-ups by which the loss depends on a variable; empty if it depends on it in another way."""
         if target.op != "parameter" or target["slot"] in self.driven:
             return []
         tables = {node for node in self.nodes if node.op == "parameter" and node["slot"] is target["slot"]}
@@ -239,16 +260,16 @@ class Reached:
         return users if lookups else []
 
 
-# Sizes of gradients ----------------------------------------------------------------------------------
+# Norms and limits of gradients ---------------------------------------------------------------------------
 
 
 def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
-    """(lookup, its gradient) of what TensorFlow keeps as ``IndexedSlices``: a row for each look-up of an embedding.
+    """Return (look-up, its gradient) for gradients that are ``IndexedSlices`` in TensorFlow: a row for each look-up.
 
-    Norms and limits are of these rows, in which an id that occurs twice counts twice.
+    Norms and limits use these rows, in which an id that occurs twice counts twice.
     """
     node, after = gradient.node, get_default_graph().after
-    if node.op == "reshape" and node in after:  # declared behind operations
+    if node.op == "reshape" and node in after:  # declared after operations
         node = node.operands[0]
     derivative = node.get("gradient") if node.op == "input" else None
     if derivative is None:
@@ -257,8 +278,8 @@ def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
     return [(node, stand_in(derivative.loss, node)) for node in lookups]
 
 
-def _still(gradient: Tensor, limited: Tensor) -> Tensor:
-    """What was made of a gradient that TensorFlow keeps row by row, and keeps so."""
+def _as_slices(gradient: Tensor, limited: Tensor) -> Tensor:
+    """Mark a function of a gradient as ``IndexedSlices`` as well."""
     rows = _rows_of(gradient)
     if rows:
         get_default_graph().plans["rows", limited.node] = rows
@@ -266,13 +287,16 @@ def _still(gradient: Tensor, limited: Tensor) -> Tensor:
 
 
 def _rows_of(gradient: Tensor) -> list[Node]:
-    """The look-ups of whose rows TensorFlow's ``IndexedSlices`` are; none where the gradient is an array."""
-    found: list[Node] = [node for node, _ in _slices(gradient)]
-    return found or get_default_graph().plans.get(("rows", gradient.node), [])
+    """Return the look-ups whose rows form TensorFlow's ``IndexedSlices``; empty if the gradient is an array."""
+    lookups: list[Node] = [node for node, _ in _slices(gradient)]
+    return lookups or get_default_graph().plans.get(("rows", gradient.node), [])
 
 
-def met_rows(gradient: Tensor) -> Tensor | None:
-    """Which rows of a table a step looks up, as bool [rows, 1, …]; None where the gradient is an array."""
+def looked_up_rows(gradient: Tensor) -> Tensor | None:
+    """Return a mask of the rows of a table that a step looks up: bool [rows, 1, …].
+
+    None if the gradient is an array.
+    """
     total: Any = None
     for lookup in _rows_of(gradient):
         table, ids = lookup.operands
@@ -292,22 +316,22 @@ def _sum_of_squares(gradient: Tensor) -> Tensor:
 
 @gives_tensors
 def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
-    """The norm of all Tensors together."""
+    """Return the norm of all Tensors together."""
     total: Any = None
     for tensor in _given(t_list):
         squares = _sum_of_squares(tensor)
         total = squares if total is None else total + functions.cast(squares, total.dtype)
     if total is None:
-        raise ArgumentError("tf.global_norm of no Tensors")
+        raise ArgumentError("tf.global_norm needs at least one Tensor")
     return functions.sqrt(total)
 
 
 class AggregationMethod:
-    """``tf.AggregationMethod``: taken, and of no effect; gradients are added up in one fixed order."""
+    """``tf.AggregationMethod``: accepted and ignored. Gradients are summed in one fixed order."""
 
     @api
     def __init__(self) -> None:
-        """Nothing to be had: the names are the class's own."""
+        """Do nothing: the names are attributes of the class."""
 
     ADD_N = DEFAULT = 0
     EXPERIMENTAL_TREE, EXPERIMENTAL_ACCUMULATE_N = 1, 2
@@ -317,24 +341,24 @@ class AggregationMethod:
 def clip_by_global_norm(
     t_list: Sequence[Any], clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
-    """Tensors made smaller together where their norm is above ``clip_norm``, and that norm."""
+    """Scale Tensors together so that their global norm is at most ``clip_norm``. Returns them and the norm before."""
     _check_limit(clip_norm)
     norm = global_norm(t_list) if use_norm is None else as_tensor(use_norm)
     scale = clip_norm * functions.minimum(1.0 / norm, 1.0 / clip_norm)
-    clipped = [None if item is None else _still(item, item * functions.cast(scale, item.dtype)) for item in t_list]
+    clipped = [None if item is None else _as_slices(item, item * functions.cast(scale, item.dtype)) for item in t_list]
     return clipped, norm
 
 
 @gives_tensors
 def clip_by_norm(t: Tensor, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
-    """A Tensor made smaller where its norm is above ``clip_norm``."""
+    """Scale a Tensor so that its norm is at most ``clip_norm``."""
     t = as_tensor(t)
     _check_limit(clip_norm)
     if axes is None:
         norm = functions.sqrt(_sum_of_squares(t))
     else:
         norm = functions.sqrt(functions.reduce_sum(functions.square(t), axes, keepdims=True))
-    return _still(t, t * clip_norm / functions.maximum(norm, clip_norm))
+    return _as_slices(t, t * clip_norm / functions.maximum(norm, clip_norm))
 
 
 def _check_limit(clip_norm: Any) -> None:
@@ -343,9 +367,9 @@ def _check_limit(clip_norm: Any) -> None:
 
 
 def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
-    """A Tensor within limits, of which the lower one wins; the gradient of an embedding row by row of its look-ups.
+    """Clamp a Tensor. The lower limit wins. The gradient of an embedding is clamped row by row of its look-ups.
 
-    Equal to a limit, it has the gradient.
+    A value equal to a limit has the gradient.
     """
     slices = _slices(t) if isinstance(t, Tensor) else []
     if not slices:
@@ -355,15 +379,15 @@ def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
         limited = maximum(minimum(rows, high), low)
         added = build("scatter_add", Tensor(lookup.operands[1]), limited, rows=t.type.shape[0])
         total = added if total is None else total + added
-    return _still(t, total)
+    return _as_slices(t, total)
 
 
 def _given(t_list: Any) -> Iterator[Tensor]:
     if not isinstance(t_list, list | tuple):
-        raise DtypeError(f"a list of Tensors is clipped together, not {shown(t_list)}")
+        raise DtypeError(f"tf.clip_by_global_norm takes a list of Tensors, not {shown(t_list)}")
     for tensor in t_list:
         if tensor is None:
             continue
         if not isinstance(tensor, Tensor):
-            raise DtypeError(f"a list of Tensors is clipped together, and {shown(tensor)} is none")
+            raise DtypeError(f"tf.clip_by_global_norm takes a list of Tensors; {shown(tensor)} is not one")
         yield tensor

@@ -14,7 +14,7 @@ _IN_FILES = "a graph in a file is not offered; run the script that declares it, 
 
 
 class MetaGraph:
-    """A graph as ``export_meta_graph`` gives it, for ``import_meta_graph`` in the same process."""
+    """Graph from ``export_meta_graph``, for ``import_meta_graph`` in the same process."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -22,7 +22,7 @@ class MetaGraph:
 
 @api
 def export_meta_graph(filename: Any = None, *arguments: Any, graph: Any = None, **options: Any) -> MetaGraph:
-    """Return a graph for ``import_meta_graph``. Raises ``NotOfferedError`` where it is to be written to a file."""
+    """Return a graph for ``import_meta_graph``. Raises ``NotOfferedError`` for a file name."""
     if filename is not None:
         raise NotOfferedError(f"tf.train.export_meta_graph({shown(filename)}): {_IN_FILES} ({GUIDE})")
     return MetaGraph(get_default_graph() if graph is None else graph)
@@ -32,7 +32,7 @@ def export_meta_graph(filename: Any = None, *arguments: Any, graph: Any = None, 
 def import_meta_graph(
     meta_graph_or_file: Any, clear_devices: bool = False, import_scope: str | None = None, **options: Any
 ) -> Saver | None:
-    """Make the current graph, in which nothing is declared, the one that ``export_meta_graph`` gave: both are one.
+    """Make the current graph, which must be empty, share all state with an exported one.
 
     Returns a saver of its variables, if there are any.
     """
@@ -41,6 +41,6 @@ def import_meta_graph(
     current, other = get_default_graph(), meta_graph_or_file.graph
     if current is not other:
         if import_scope is not None or current.owners or current.named:
-            raise ArgumentError("tf.train.import_meta_graph takes an empty graph, and no import_scope; use tf.Graph()")
+            raise ArgumentError("tf.train.import_meta_graph needs an empty graph, and no import_scope; use tf.Graph()")
         current.become(other)
     return Saver() if current.global_variables() else None

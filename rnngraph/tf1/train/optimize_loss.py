@@ -1,4 +1,4 @@
-"""``tf.contrib.layers.optimize_loss``: an optimizer by its name, clipping, decay and summaries in one call."""
+"""``tf.contrib.layers.optimize_loss``: an optimizer by name, with clipping, decay and summaries, in one call."""
 
 from __future__ import annotations
 
@@ -40,22 +40,34 @@ OPTIMIZER_SUMMARIES = ("learning_rate", "loss", "gradients", "gradient_norm", "g
 
 @gives_tensors
 def optimize_loss(
-    loss: Tensor, global_step: Any, learning_rate: Any, optimizer: Any, gradient_noise_scale: Any = None,
-    gradient_multipliers: Any = None, clip_gradients: Any = None, learning_rate_decay_fn: Any = None,
-    update_ops: Any = None, variables: Any = None, name: str | None = None, summaries: Sequence[str] | None = None,
-    colocate_gradients_with_ops: bool = False, increment_global_step: bool = True,
-) -> Tensor:  # fmt: skip
-    """The loss, whose run takes a step; it is of before the step.
+    loss: Tensor,
+    global_step: Any,
+    learning_rate: Any,
+    optimizer: Any,
+    gradient_noise_scale: Any = None,
+    gradient_multipliers: Any = None,
+    clip_gradients: Any = None,
+    learning_rate_decay_fn: Any = None,
+    update_ops: Any = None,
+    variables: Any = None,
+    name: str | None = None,
+    summaries: Sequence[str] | None = None,
+    colocate_gradients_with_ops: bool = False,
+    increment_global_step: bool = True,
+) -> Tensor:
+    """Return the loss from before the step; fetching it takes a step.
 
-    learning_rate: a number, which becomes a variable, or a Tensor. optimizer: a name, such as "Adam", an optimizer, its
-    class, or a function of the rate that makes one. gradient_multipliers: factors by variable or by its name.
-    clip_gradients: the largest norm of all gradients together, or a function of (gradient, variable) pairs.
-    learning_rate_decay_fn: a function of the rate and of ``global_step``.
+    Args:
+        learning_rate: A number, which becomes a variable, or a Tensor.
+        optimizer: A name such as "Adam", an optimizer, its class, or a function of the rate.
+        gradient_multipliers: Factors by variable or by its name.
+        clip_gradients: Maximum global norm, or a function of (gradient, variable) pairs.
+        learning_rate_decay_fn: Function of the rate and of ``global_step``.
     """
     if gradient_noise_scale is not None:
         raise ArgumentError("optimize_loss: gradient_noise_scale is not offered; leave it out")
     graph = get_default_graph()
-    told = ("loss", "learning_rate", "global_gradient_norm") if summaries is None else summaries
+    shown_names = ("loss", "learning_rate", "global_gradient_norm") if summaries is None else summaries
     with variable_scope(name, "OptimizeLoss"):
         rate = learning_rate
         if isinstance(rate, int | float):
@@ -66,22 +78,22 @@ def optimize_loss(
                 learning_rate_decay_fn, "optimize_loss: learning_rate_decay_fn", "learning_rate", "global_step"
             )
             rate = decayed(rate, global_step)
-            if "learning_rate" in told:
+            if "learning_rate" in shown_names:
                 scalar("learning_rate", rate)
-        made = _made(optimizer, rate)
-        pairs = made.compute_gradients(loss, variables)
+        minimizer = _made(optimizer, rate)
+        pairs = minimizer.compute_gradients(loss, variables)
         pairs = [(_scaled(gradient, variable, gradient_multipliers), variable) for gradient, variable in pairs]
-        if "global_gradient_norm" in told or "gradient_norm" in told:
+        if "global_gradient_norm" in shown_names or "gradient_norm" in shown_names:
             scalar("global_norm/gradient_norm", global_norm([gradient for gradient, _ in pairs]))
         pairs = _clipped(pairs, clip_gradients)
-        if "loss" in told:
+        if "loss" in shown_names:
             scalar("loss", loss)
-        step = made.apply_gradients(pairs, global_step if increment_global_step else None, "train")
+        step = minimizer.apply_gradients(pairs, global_step if increment_global_step else None, "train")
         first = graph.get_collection(GraphKeys.UPDATE_OPS) if update_ops is None else list(update_ops)
-        found = build("reshape", loss, shape=loss.type.shape)
+        result = build("reshape", loss, shape=loss.type.shape)
         first = [item for item in first if hasattr(item, "execute")]
-        graph.require(found, [*graph.collections["control_inputs"], *first, step])
-    return found
+        graph.require(result, [*graph.collections["control_inputs"], *first, step])
+    return result
 
 
 def _made(optimizer: Any, rate: Any) -> Optimizer:
@@ -90,17 +102,17 @@ def _made(optimizer: Any, rate: Any) -> Optimizer:
             names = ", ".join(OPTIMIZER_CLS_NAMES)
             raise ArgumentError(f"optimize_loss: there is no optimizer {shown(optimizer)}; there are {names}")
         return OPTIMIZER_CLS_NAMES[optimizer](learning_rate=rate)
-    found = optimizer
-    if callable(optimizer):  # a class, or a function
-        given = {} if rate is None else {"learning_rate": rate}
-        found = taking(optimizer, "optimize_loss: optimizer", *given)(*given.values())
-    if not isinstance(found, Optimizer):
-        raise DtypeError(f"optimize_loss: an optimizer is a name, or one of tf.train's, not {shown(optimizer)}")
-    return found
+    result = optimizer
+    if callable(optimizer):  # a class or a function
+        arguments = {} if rate is None else {"learning_rate": rate}
+        result = taking(optimizer, "optimize_loss: optimizer", *arguments)(*arguments.values())
+    if not isinstance(result, Optimizer):
+        raise DtypeError(f"optimize_loss: optimizer must be a name, or one of tf.train's, not {shown(optimizer)}")
+    return result
 
 
 def _scaled(gradient: Any, variable: Any, factors: Any) -> Any:
-    """A gradient times the factor of its variable, if it has one."""
+    """Return a gradient times the factor of its variable, if it has one."""
     known = [factors[key] for key in (variable.full, variable.name) if key in factors] if factors else []
     known += [factor for key, factor in (factors or {}).items() if key is variable]
     return gradient if gradient is None or not known else gradient * known[0]

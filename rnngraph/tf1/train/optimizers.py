@@ -17,16 +17,16 @@ from ..core.variable import Variable
 from . import rules
 from .gradients import gradients
 from .rules import Rule, rounded
-from .slots import Kept
+from .slots import OptimizerState
 from .train_op import TrainOp
 
 Pair = tuple[Any, Any]
 
 
 class Optimizer:
-    """``tf.train.Optimizer``. A subclass gives a rule, and the numbers of it that may be Tensors.
+    """``tf.train.Optimizer``. A subclass defines a rule, and those of its numbers that may be Tensors.
 
-    slot_names: what TensorFlow calls the rule's slots, by ours.
+    slot_names: TensorFlow's names of the rule's slots, by ours.
     """
 
     GATE_NONE, GATE_OP, GATE_GRAPH = 0, 1, 2
@@ -35,58 +35,71 @@ class Optimizer:
     @api
     def __init__(self, use_locking: bool = False, name: str = "Optimizer") -> None:
         if not isinstance(name, str) or not name:
-            raise DtypeError(f"an optimizer's name is a string, not {shown(name)}")
+            raise DtypeError(f"an optimizer's name must be a string, not {shown(name)}")
         self._name = name
-        self._kept: dict[Any, Kept] = {}
+        self._state: dict[Any, OptimizerState] = {}
 
     def get_name(self) -> str:
-        """Its name, which its variables have."""
+        """Return its name, which begins its variables' names."""
         return self._name
 
     def rule(self) -> Rule:
-        """The equations of an update."""
+        """Return the update equations."""
         raise GraphError("subclass rg.Optimizer for equations of your own, or use an optimizer of tf.train")
 
     def numbers(self) -> dict[str, Any]:
-        """What the equations read beside variables: numbers, functions of nothing, or Tensors."""
+        """Return the numbers that the equations read beside variables: numbers, functions without arguments, or
+        Tensors.
+        """
         return {}
 
     def powers(self) -> dict[str, float]:
-        """Numbers that begin as these, and are multiplied by them with each update."""
+        """Return numbers that each update multiplies by their initial values."""
         return {}
 
     @api
     def minimize(
-        self, loss: Tensor, global_step: Any = None, var_list: Any = None, gate_gradients: int = 1,
-        aggregation_method: Any = None, colocate_gradients_with_ops: bool = False, name: str | None = None,
+        self,
+        loss: Tensor,
+        global_step: Any = None,
+        var_list: Any = None,
+        gate_gradients: int = 1,
+        aggregation_method: Any = None,
+        colocate_gradients_with_ops: bool = False,
+        name: str | None = None,
         grad_loss: Any = None,
-    ) -> Operation:  # fmt: skip
-        """An operation that takes a step: the gradients of a loss, applied."""
+    ) -> Operation:
+        """Return an operation that takes a step: computes and applies the gradients of a loss."""
         pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss)
         if all(gradient is None for gradient, _ in pairs):
-            raise GraphError(f"the loss {loss!r} depends on none of the variables that are to be trained")
+            raise GraphError(f"the loss {loss!r} depends on no trainable variable")
         return self.apply_gradients(pairs, global_step, name)
 
     @api
     def compute_gradients(
-        self, loss: Tensor, var_list: Any = None, gate_gradients: int = 1, aggregation_method: Any = None,
-        colocate_gradients_with_ops: bool = False, grad_loss: Any = None,
-    ) -> list[Pair]:  # fmt: skip
-        """(gradient, variable) of each variable; the gradient is None where the loss does not depend on it."""
+        self,
+        loss: Tensor,
+        var_list: Any = None,
+        gate_gradients: int = 1,
+        aggregation_method: Any = None,
+        colocate_gradients_with_ops: bool = False,
+        grad_loss: Any = None,
+    ) -> list[Pair]:
+        """Return (gradient, variable) of each variable. The gradient is None if the loss does not depend on it."""
         graph = get_default_graph()
-        found = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
-        for variable in found:
+        variables = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
+        for variable in variables:
             if not isinstance(variable, Variable):
                 raise DtypeError(f"var_list takes variables, not {shown(variable)}")
-        if not found:
+        if not variables:
             raise GraphError("there are no variables to train")
-        return list(zip(gradients(loss, found, grad_loss), found, strict=True))
+        return list(zip(gradients(loss, variables, grad_loss), variables, strict=True))
 
     @api
     def apply_gradients(
         self, grads_and_vars: Iterable[Pair], global_step: Any = None, name: str | None = None
     ) -> Operation:
-        """An operation that takes a step with these gradients, or what was made of them."""
+        """Return an operation that takes a step with gradients, or with functions of them."""
         pairs = [(gradient, variable) for gradient, variable in grads_and_vars if gradient is not None]
         if not pairs:
             raise GraphError("there are no gradients to apply: all are None")
@@ -99,33 +112,33 @@ class Optimizer:
                 raise DtypeError(f"{variable!r} has no gradient")
         graph = get_default_graph()
         rule = replace(self.rule(), present={})
-        kept = self._kept.get(graph)
-        if kept is None:
-            kept = self._kept[graph] = Kept(graph, self.powers())
+        state = self._state.get(graph)
+        if state is None:
+            state = self._state[graph] = OptimizerState(graph, self.powers())
         for _, variable in pairs:
-            kept.add_slots(rule, variable, self._name)
-        made = TrainOp(rule, self.numbers(), kept, pairs, global_step, name or self._name)
-        graph.collections[GraphKeys.TRAIN_OP].append(made)
-        return made
+            state.add_slots(rule, variable, self._name)
+        train_op = TrainOp(rule, self.numbers(), state, pairs, global_step, name or self._name)
+        graph.collections[GraphKeys.TRAIN_OP].append(train_op)
+        return train_op
 
     def get_slot_names(self) -> list[str]:
-        """Names of what it keeps of each variable."""
+        """Return the names of its slots."""
         return sorted(self.slot_names.get(slot, slot) for slot in self.rule().slots())
 
     def get_slot(self, var: Any, name: str) -> Any:
-        """What it keeps of a variable under a name; None where it keeps nothing."""
+        """Return the slot of a variable under a name, or None."""
         ours = {theirs: slot for slot, theirs in self.slot_names.items()}.get(name, name)
-        kept = self._kept.get(get_default_graph())
-        return None if kept is None else kept.variables.get((var.full, ours))
+        state = self._state.get(get_default_graph())
+        return None if state is None else state.variables.get((var.full, ours))
 
     def variables(self) -> list[Any]:
-        """What it keeps of all variables."""
-        kept = self._kept.get(get_default_graph())
-        return [] if kept is None else kept.all_variables()
+        """Return all its variables."""
+        state = self._state.get(get_default_graph())
+        return [] if state is None else state.all_variables()
 
 
 class GradientDescentOptimizer(Optimizer):
-    """p = p − rate · g."""
+    """Gradient descent: p = p − rate · g."""
 
     @api
     def __init__(self, learning_rate: Any, use_locking: bool = False, name: str = "GradientDescent") -> None:
@@ -140,15 +153,19 @@ class GradientDescentOptimizer(Optimizer):
 
 
 class MomentumOptimizer(Optimizer):
-    """Momentum, or Nesterov's, as TensorFlow has it."""
+    """Momentum, or Nesterov's momentum, in TensorFlow's form."""
 
     slot_names: Mapping[str, str] = {"accumulator": "momentum"}
 
     @api
     def __init__(
-        self, learning_rate: Any, momentum: Any, use_locking: bool = False, name: str = "Momentum",
+        self,
+        learning_rate: Any,
+        momentum: Any,
+        use_locking: bool = False,
+        name: str = "Momentum",
         use_nesterov: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(use_locking, name)
         self._numbers, self._nesterov = {"rate": learning_rate, "momentum": momentum}, bool(use_nesterov)
 
@@ -160,15 +177,20 @@ class MomentumOptimizer(Optimizer):
 
 
 class AdamOptimizer(Optimizer):
-    """Adam, whose epsilon is added to the root before it is corrected."""
+    """Adam. Epsilon is added to the root before the bias correction."""
 
     slot_names: Mapping[str, str] = {"mean": "m", "square": "v"}
 
     @api
     def __init__(
-        self, learning_rate: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, epsilon: Any = 1e-08,
-        use_locking: bool = False, name: str = "Adam",
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any = 0.001,
+        beta1: Any = 0.9,
+        beta2: Any = 0.999,
+        epsilon: Any = 1e-08,
+        use_locking: bool = False,
+        name: str = "Adam",
+    ) -> None:
         super().__init__(use_locking, name)
         self._numbers = {"rate": learning_rate, "beta1": beta1, "beta2": beta2, "epsilon": epsilon}
 
@@ -179,27 +201,33 @@ class AdamOptimizer(Optimizer):
         return self._numbers
 
     def powers(self) -> dict[str, float]:
-        found: dict[str, float] = {}
+        betas: dict[str, float] = {}
         for name in ("beta1", "beta2"):
             beta = self._numbers[name]
             if isinstance(beta, Tensor):
-                raise ArgumentError(f"{name} of tf.train.AdamOptimizer is a number, not {beta!r}")
-            found[f"{name}_power"] = rounded(
+                raise ArgumentError(f"{name} of tf.train.AdamOptimizer must be a number, not {beta!r}")
+            betas[f"{name}_power"] = rounded(
                 taking(beta, f"{name} of tf.train.AdamOptimizer")() if callable(beta) else beta
             )
-        return found
+        return betas
 
 
 class RMSPropOptimizer(Optimizer):
-    """RMSProp, whose mean of squares begins with 1 and whose epsilon stands under the root."""
+    """RMSProp. The mean of squares begins with 1, and epsilon is under the root."""
 
     slot_names: Mapping[str, str] = {"square": "rms", "mean": "mg"}
 
     @api
     def __init__(
-        self, learning_rate: Any, decay: Any = 0.9, momentum: Any = 0.0, epsilon: Any = 1e-10,
-        use_locking: bool = False, centered: bool = False, name: str = "RMSProp",
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any,
+        decay: Any = 0.9,
+        momentum: Any = 0.0,
+        epsilon: Any = 1e-10,
+        use_locking: bool = False,
+        centered: bool = False,
+        name: str = "RMSProp",
+    ) -> None:
         super().__init__(use_locking, name)
         self._numbers = {"rate": learning_rate, "decay": decay, "momentum": momentum, "epsilon": epsilon}
         self._centered = bool(centered)
@@ -218,9 +246,12 @@ class AdagradOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any, initial_accumulator_value: float = 0.1, use_locking: bool = False,
+        self,
+        learning_rate: Any,
+        initial_accumulator_value: float = 0.1,
+        use_locking: bool = False,
         name: str = "Adagrad",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(use_locking, name)
         self._rate, self._start = learning_rate, _above(initial_accumulator_value, "initial_accumulator_value")
 
@@ -238,9 +269,13 @@ class AdadeltaOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any = 0.001, rho: Any = 0.95, epsilon: Any = 1e-08, use_locking: bool = False,
+        self,
+        learning_rate: Any = 0.001,
+        rho: Any = 0.95,
+        epsilon: Any = 1e-08,
+        use_locking: bool = False,
         name: str = "Adadelta",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(use_locking, name)
         self._numbers = {"rate": learning_rate, "rho": rho, "epsilon": epsilon}
 
@@ -258,25 +293,31 @@ class FtrlOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any, learning_rate_power: float = -0.5, initial_accumulator_value: float = 0.1,
-        l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0, use_locking: bool = False,
-        name: str = "Ftrl", accum_name: str | None = None, linear_name: str | None = None,
+        self,
+        learning_rate: Any,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        use_locking: bool = False,
+        name: str = "Ftrl",
+        accum_name: str | None = None,
+        linear_name: str | None = None,
         l2_shrinkage_regularization_strength: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(use_locking, name)
         if accum_name is not None or linear_name is not None:
-            raise ArgumentError(
-                "tf.train.FtrlOptimizer: its slots are named by name=; leave accum_name and linear_name out"
-            )
+            raise ArgumentError("tf.train.FtrlOptimizer: accum_name and linear_name are not offered; use name=")
         if number(learning_rate_power, "learning_rate_power") > 0:
             raise ArgumentError(f"learning_rate_power={learning_rate_power} must be 0 or less")
         self._rate = learning_rate
         self._rule = rules.Ftrl(
             start=_above(initial_accumulator_value, "initial_accumulator_value"),
             exponent=rounded(learning_rate_power),
-            l1=_strength("l1", l1_regularization_strength), l2=_strength("l2", l2_regularization_strength),
+            l1=_strength("l1", l1_regularization_strength),
+            l2=_strength("l2", l2_regularization_strength),
             shrinkage=_strength("l2_shrinkage", l2_shrinkage_regularization_strength),
-        )  # fmt: skip
+        )
 
     def rule(self) -> Rule:
         return self._rule
@@ -286,13 +327,17 @@ class FtrlOptimizer(Optimizer):
 
 
 class ProximalGradientDescentOptimizer(Optimizer):
-    """Gradient descent with penalties of both norms."""
+    """Gradient descent with proximal L1 and L2 penalties."""
 
     @api
     def __init__(
-        self, learning_rate: Any, l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0,
-        use_locking: bool = False, name: str = "ProximalGradientDescent",
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        use_locking: bool = False,
+        name: str = "ProximalGradientDescent",
+    ) -> None:
         super().__init__(use_locking, name)
         self._rate, l1 = learning_rate, _strength("l1", l1_regularization_strength)
         self._rule = rules.ProximalGradientDescent(l1=l1, l2=_strength("l2", l2_regularization_strength))
@@ -305,21 +350,27 @@ class ProximalGradientDescentOptimizer(Optimizer):
 
 
 class ProximalAdagradOptimizer(Optimizer):
-    """Adagrad with penalties of both norms."""
+    """Adagrad with proximal L1 and L2 penalties."""
 
     slot_names: Mapping[str, str] = {"sum": "accumulator"}
 
     @api
     def __init__(
-        self, learning_rate: Any, initial_accumulator_value: float = 0.1, l1_regularization_strength: float = 0.0,
-        l2_regularization_strength: float = 0.0, use_locking: bool = False, name: str = "ProximalAdagrad",
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        use_locking: bool = False,
+        name: str = "ProximalAdagrad",
+    ) -> None:
         super().__init__(use_locking, name)
         self._rate = learning_rate
         self._rule = rules.ProximalAdagrad(
             start=_above(initial_accumulator_value, "initial_accumulator_value"),
-            l1=_strength("l1", l1_regularization_strength), l2=_strength("l2", l2_regularization_strength),
-        )  # fmt: skip
+            l1=_strength("l1", l1_regularization_strength),
+            l2=_strength("l2", l2_regularization_strength),
+        )
 
     def rule(self) -> Rule:
         return self._rule
@@ -335,10 +386,15 @@ class AdagradDAOptimizer(Optimizer):
 
     @api
     def __init__(
-        self, learning_rate: Any, global_step: Any, initial_gradient_squared_accumulator_value: float = 0.1,
-        l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0, use_locking: bool = False,
+        self,
+        learning_rate: Any,
+        global_step: Any,
+        initial_gradient_squared_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        use_locking: bool = False,
         name: str = "AdagradDA",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(use_locking, name)
         start = _above(initial_gradient_squared_accumulator_value, "initial_gradient_squared_accumulator_value")
         self._numbers = {"rate": learning_rate, "count": functions.cast(global_step, "float32") + 1.0}
@@ -358,13 +414,13 @@ def _above(value: Any, what: str) -> float:
 
 
 def _strength(what: str, value: Any) -> float:
-    """A penalty's, as TensorFlow rounds it."""
+    """Return the strength of a penalty, rounded as TensorFlow does."""
     check_within(f"{what}_regularization_strength", value, 0, float("inf"))
     return rounded(value)
 
 
-def _flat(found: Any) -> Iterable[Any]:
-    for item in found if isinstance(found, list | tuple) else [found]:
+def _flat(nest: Any) -> Iterable[Any]:
+    for item in nest if isinstance(nest, list | tuple) else [nest]:
         if isinstance(item, list | tuple):
             yield from _flat(item)
         else:

@@ -1,6 +1,6 @@
 """TensorFlow 1.15's update rules, as equations of Tensors in the order of its kernels.
 
-Options are rounded to float32, whatever the dtype of a variable, as TensorFlow converts them
+Options are rounded to float32, for variables of all dtypes, as TensorFlow does
 (tensorflow/core/kernels/training_ops.cc).
 """
 
@@ -21,16 +21,16 @@ New = tuple[Tensor, Slots]
 
 
 def rounded(value: Any) -> float:
-    """A number as float32 holds it."""
+    """Return a number rounded to float32."""
     return float(np.float32(value))
 
 
 @dataclass(frozen=True)
 class Rule(Optimizer):
-    """Base of rules. present: the numbers of the next update, which whoever makes it writes; the rate among them.
+    """Base of rules. present: numbers of the next update, with the rate, which the caller sets.
 
-    An update that is told which rows a step ``met`` leaves the others as they are: TensorFlow updates the rows of an
-    embedding that were looked up.
+    With a mask ``touched`` of the rows that a step looked up, the other rows stay unchanged, as in TensorFlow's sparse
+    updates.
     """
 
     learning_rate: Any = 0.0
@@ -40,19 +40,19 @@ class Rule(Optimizer):
         return self.present
 
     def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
-        new, kept = self.updated(parameter, gradient, slots, numbers)
+        new, new_slots = self.updated(parameter, gradient, slots, numbers)
         if "met" not in numbers:
-            return new, kept
-        met = build("broadcast", numbers["met"], shape=parameter.type.shape)
-        return where(met, new, parameter), {name: where(met, kept[name], slots[name]) for name in slots}
+            return new, new_slots
+        touched = build("broadcast", numbers["met"], shape=parameter.type.shape)
+        return where(touched, new, parameter), {name: where(touched, new_slots[name], slots[name]) for name in slots}
 
     def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
-        """The equations of an update of all rows."""
+        """Return the update of all rows."""
         raise NotImplementedError
 
 
 class EveryRow:
-    """Marks rules that update all rows, also where a step met some only; or whose equations leave the others alone."""
+    """Mixin for rules that update all rows in sparse updates, too, or whose equations leave the others unchanged."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,9 @@ class Adam(EveryRow, Rule):
 
 @dataclass(frozen=True)
 class RMSProp(Rule):
-    """s = s + (g² − s)(1 − decay); b = momentum · b + rate · g / √(s + ε); p = p − b; centered: s less the square of
-    the mean of g.
+    """s = s + (g² − s)(1 − decay); b = momentum · b + rate · g / √(s + ε); p = p − b.
+
+    With ``centered``, s is reduced by the square of the mean of g.
     """
 
     centered: bool = False
@@ -145,9 +146,10 @@ class Adadelta(Rule):
 
 @dataclass(frozen=True)
 class Ftrl(Rule):
-    """McMahan et al. 2013: n = s + g²; l = l + g − (n^−k − s^−k) / rate · p; where |l| > l₁
-    p = (sign(l) l₁ − l) / (n^−k / rate + 2 l₂), else 0; s = n. k: ``exponent``. shrinkage: the g that l takes is
-    g + 2 · shrinkage · p.
+    """Follow the regularized leader (McMahan et al. 2013).
+
+    n = s + g²; l = l + g − (n^−k − s^−k) / rate · p; s = n. Where |l| > l₁, p = (sign(l) l₁ − l) / (n^−k / rate + 2
+    l₂), else 0. k is ``exponent``. With shrinkage, l takes g + 2 · shrinkage · p in place of g.
     """
 
     start: float = 0.1
@@ -191,7 +193,7 @@ class ProximalGradientDescent(Rule):
 
 @dataclass(frozen=True)
 class ProximalAdagrad(ProximalGradientDescent):
-    """As ``ProximalGradientDescent``, each element with the rate of ``Adagrad``."""
+    """``ProximalGradientDescent`` with the rates of ``Adagrad`` for each element."""
 
     start: float = 0.1
 
@@ -206,7 +208,10 @@ class ProximalAdagrad(ProximalGradientDescent):
 
 @dataclass(frozen=True)
 class AdagradDual(Rule):
-    """s = s + g; q = q + g²; p = −rate · sign(s) max(|s| − l₁ t, 0) / (l₂ t rate + √q); t: updates with this one."""
+    """s = s + g; q = q + g²; p = −rate · sign(s) max(|s| − l₁ t, 0) / (l₂ t rate + √q).
+
+    t: updates including this one.
+    """
 
     start: float = 0.1
     l1: float = 0.0
@@ -218,5 +223,5 @@ class AdagradDual(Rule):
     def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         rate, count = numbers["rate"], numbers["count"]
         total, squares = slots["sum"] + gradient, slots["square"] + square(gradient)
-        kept = sign(total) * maximum(absolute(total) - count * self.l1, 0.0) if self.l1 else total
-        return -(kept * rate) / (count * self.l2 * rate + sqrt(squares)), {"sum": total, "square": squares}
+        shrunk = sign(total) * maximum(absolute(total) - count * self.l1, 0.0) if self.l1 else total
+        return -(shrunk * rate) / (count * self.l2 * rate + sqrt(squares)), {"sum": total, "square": squares}

@@ -1,4 +1,4 @@
-"""Variables that an optimizer keeps beside those that it trains: slots of each variable, and powers of numbers."""
+"""Variables of an optimizer beside those that it trains: slots of each variable, and powers of numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SlotArrays:
         self.variables: dict[str, Slot] = {}
 
     def add(self, key: str, full: str, start: np.ndarray) -> Slot:
-        """Make the variable of a slot."""
+        """Create the variable of a slot."""
         self.arrays[key] = start.copy()
         self.variables[key] = Slot(self, key, full, start)
         return self.variables[key]
@@ -41,11 +41,12 @@ class Slot(ExtraVariable):
         super().__init__(full, start, lambda: owner.arrays[key].copy(), write)
 
 
-class Kept:
+class OptimizerState:
     """Slots and powers of an optimizer in one graph, shared by all its training operations.
 
-    variables: slots by variable and name. powers: numbers that each update multiplies by ``factors``, such as β₁ᵗ, in
-    float32, as TensorFlow has them.
+    Attributes:
+        variables: Slots by variable and name.
+        powers: Numbers that each update multiplies by ``factors``, such as β₁ᵗ, in float32 as in TensorFlow.
     """
 
     def __init__(self, graph: Any, factors: Mapping[str, float]) -> None:
@@ -57,19 +58,19 @@ class Kept:
         self.power_variables = [self._add_power(name) for name in self._factors]
 
     def all_variables(self) -> list[ExtraVariable]:
-        """Powers and slots, by name."""
+        """Return powers and slots, by name."""
         return sorted([*self.power_variables, *self.variables.values()], key=lambda item: item.full)
 
     def advance(self) -> None:
-        """Go on to the powers of the next update."""
+        """Advance to the powers of the next update."""
         for name, factor in self._factors.items():
-            power = np.float32(self.powers[name] * factor)  # the product is exact before it is rounded
+            power = np.float32(self.powers[name] * factor)  # the product is exact before rounding
             self.powers[name] = float(power)
 
     def add_slots(self, rule: Rule, variable: Variable, name: str) -> None:
-        """Make or find the slots of a variable under the variable scope that is open, where there are none yet.
+        """Create or find the slots of a variable under the open variable scope, if there are none yet.
 
-        name: the optimizer's.
+        name: name of the optimizer.
         """
         for slot, value in rule.slots().items():
             if (variable.full, slot) not in self.variables:
@@ -81,9 +82,9 @@ class Kept:
 
         full = self.graph.unique(f"{self.graph.name_scope}{name}")
         start = np.asarray(self._factors[name], np.float32)
-        made = ExtraVariable(full, start, lambda: np.asarray(self.powers[name], np.float32), write)
-        self.graph.extra[full] = made
-        return made
+        variable = ExtraVariable(full, start, lambda: np.asarray(self.powers[name], np.float32), write)
+        self.graph.extra[full] = variable
+        return variable
 
     def _slot(self, slot: str, value: float, variable: Variable, name: str) -> Slot:
         scope = present_scope()
@@ -92,11 +93,11 @@ class Kept:
         known = self.graph.extra.get(full)
         if known is None and scope.reuse is True:
             raise ArgumentError(
-                f"the slot {full} is to be reused, and does not exist; did you mean reuse=tf.AUTO_REUSE?"
+                f"the slot {full} does not exist, but is to be reused; did you mean reuse=tf.AUTO_REUSE?"
             )
         if known is not None and not scope.reuse:
             raise ArgumentError(
-                f"the slot {full} exists already; make the optimizer once, give it a name= of its own, or open the "
+                f"the slot {full} already exists; create the optimizer once, set another name=, or open the "
                 "scope with reuse=True to train with the same slots"
             )
         if known is not None:
@@ -105,15 +106,15 @@ class Kept:
             raise _mixed(self.slots.variables[key], full)
         self.graph.unique(full)
         start = np.full([int(str(size)) for size in variable.shape], value, variable.dtype)
-        made = self.graph.extra[full] = self.slots.add(key, full, start)
-        return made
+        array = self.graph.extra[full] = self.slots.add(key, full, start)
+        return array
 
     def _shared(self, key: str, known: Any) -> Slot:
-        """The slot of another optimizer, which updates of both read and write."""
+        """Return the slot of another optimizer. Updates of both then read and write it."""
         if not isinstance(known, Slot) or known.key != key:
             raise NotOfferedError(
-                f"{known!r} is a slot of another kind of optimizer, or of another variable; give this optimizer a "
-                f"name= of its own ({GUIDE})"
+                f"{known!r} is a slot of another kind of optimizer, or of another variable; set another "
+                f"name= for this optimizer ({GUIDE})"
             )
         if not self.variables:
             self.slots = known.owner
@@ -124,6 +125,6 @@ class Kept:
 
 def _mixed(slot: ExtraVariable, other: str) -> NotOfferedError:
     return NotOfferedError(
-        f"an optimizer shares slots with one other optimizer, not {slot.full} with one and {other} with another or "
-        f"none; open all their scopes alike ({GUIDE})"
+        f"an optimizer can share slots with one other optimizer only, not {slot.full} with one and {other} with "
+        f"another or none; open their scopes in the same way ({GUIDE})"
     )

@@ -22,11 +22,11 @@ from .saver import Saver
 from .schedules import get_global_step
 
 USE_DEFAULT = 0
-"""Argument of ``Supervisor`` for which it makes the object itself."""
+"""Value of an argument of ``Supervisor`` for its default object."""
 
 
 class SavingSession(Session):
-    """A session that saves checkpoints and summaries between runs, when their time has come."""
+    """Session that saves checkpoints and summaries between runs, when they are due."""
 
     def __init__(self, target: str = "", graph: Any = None, config: Any = None) -> None:
         super().__init__(target, graph, config)
@@ -37,9 +37,9 @@ class SavingSession(Session):
         self._due.append(_Due(seconds, call))
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Run, and call what is due."""
+        """Run, then call due functions."""
         result = super().run(fetches, feed_dict, options, run_metadata)
-        due, self._due = self._due, []  # what they run is no run of the program
+        due, self._due = self._due, []  # their runs are not runs of the program
         for item in due:
             item.look()
         self._due = due
@@ -47,37 +47,51 @@ class SavingSession(Session):
 
 
 class _Due:
-    """A function that is called at intervals."""
+    """Function that is called at intervals."""
 
     def __init__(self, seconds: float, call: Any) -> None:
         self.seconds, self.call = seconds, call
         self.last = time.monotonic()
 
     def look(self) -> None:
-        """Call the function if its time has come."""
+        """Call the function if it is due."""
         if time.monotonic() - self.last >= self.seconds:
             self.call()
             self.last = time.monotonic()
 
 
 class Supervisor:
-    """``tf.train.Supervisor``: begins a session with a checkpoint or with initial values, and saves at intervals.
+    """``tf.train.Supervisor``: starts a session from a checkpoint or initial values, and saves at intervals.
 
-    Checkpoints and summaries are written between runs, so that no thread is needed.
+    Checkpoints and summaries are written between runs, so no thread is needed.
     """
 
     USE_DEFAULT = USE_DEFAULT
 
     @api
     def __init__(
-        self, graph: Any = None, ready_op: Any = USE_DEFAULT, ready_for_local_init_op: Any = USE_DEFAULT,
-        is_chief: bool = True, init_op: Any = USE_DEFAULT, init_feed_dict: Any = None, local_init_op: Any = USE_DEFAULT,
-        logdir: str | None = None, summary_op: Any = USE_DEFAULT, saver: Any = USE_DEFAULT,
-        global_step: Any = USE_DEFAULT, save_summaries_secs: float = 120, save_model_secs: float = 600,
-        recovery_wait_secs: float = 30, stop_grace_secs: float = 120, checkpoint_basename: str = "model.ckpt",
-        session_manager: Any = None, summary_writer: Any = USE_DEFAULT, init_fn: Any = None,
+        self,
+        graph: Any = None,
+        ready_op: Any = USE_DEFAULT,
+        ready_for_local_init_op: Any = USE_DEFAULT,
+        is_chief: bool = True,
+        init_op: Any = USE_DEFAULT,
+        init_feed_dict: Any = None,
+        local_init_op: Any = USE_DEFAULT,
+        logdir: str | None = None,
+        summary_op: Any = USE_DEFAULT,
+        saver: Any = USE_DEFAULT,
+        global_step: Any = USE_DEFAULT,
+        save_summaries_secs: float = 120,
+        save_model_secs: float = 600,
+        recovery_wait_secs: float = 30,
+        stop_grace_secs: float = 120,
+        checkpoint_basename: str = "model.ckpt",
+        session_manager: Any = None,
+        summary_writer: Any = USE_DEFAULT,
+        init_fn: Any = None,
         local_init_run_options: Any = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.graph = get_default_graph() if graph is None else graph
         with self.graph.as_default():
             self.init_op = global_variables_initializer() if _is_default(init_op) else init_op
@@ -101,10 +115,13 @@ class Supervisor:
 
     @contextmanager
     def managed_session(
-        self, master: str = "", config: Any = None, start_standard_services: bool = True,
+        self,
+        master: str = "",
+        config: Any = None,
+        start_standard_services: bool = True,
         close_summary_writer: bool = True,
-    ) -> Iterator[Session]:  # fmt: skip
-        """A session that has values. The end of data ends the block without an error."""
+    ) -> Iterator[Session]:
+        """Open a session whose variables have values. The end of data ends the block without an error."""
         session = self.prepare_or_wait_for_session(master, config, start_standard_services=start_standard_services)
         try:
             with session.as_default():
@@ -116,9 +133,13 @@ class Supervisor:
             session.close()
 
     def prepare_or_wait_for_session(
-        self, master: str = "", config: Any = None, wait_for_checkpoint: bool = False, max_wait_secs: float = 7200,
+        self,
+        master: str = "",
+        config: Any = None,
+        wait_for_checkpoint: bool = False,
+        max_wait_secs: float = 7200,
         start_standard_services: bool = True,
-    ) -> Session:  # fmt: skip
+    ) -> Session:
         """Return a session whose variables have the values of the latest checkpoint, or initial ones."""
         session = SavingSession(master, self.graph, config)
         self.coord.clear_stop()
@@ -155,13 +176,13 @@ class Supervisor:
     def summary_computed(self, sess: Any, summary: Any, global_step: Any = None) -> None:
         """Write a summary."""
         if self.summary_writer is None:
-            raise ArgumentError("this supervisor writes no summaries; give it a logdir")
+            raise ArgumentError("this supervisor writes no summaries; pass logdir=")
         step = self.global_step if global_step is None else global_step
         number = None if step is None else int(sess.run(step)) if hasattr(step, "node") else int(step)
         self.summary_writer.add_summary(summary, number)
 
     def start_queue_runners(self, sess: Any, queue_runners: Any = None) -> list[Any]:
-        """Return no threads: runs fill queues by themselves."""
+        """Return no threads: runs fill queues themselves."""
         return []
 
     def start_standard_services(self, sess: Any) -> list[Any]:
@@ -179,7 +200,7 @@ class Supervisor:
         return self.coord.should_stop()
 
     def request_stop(self, ex: Any = None) -> None:
-        """Ask for a stop."""
+        """Request a stop."""
         self.coord.request_stop(ex)
 
     def stop(self, threads: Any = None, close_summary_writer: bool = True, ignore_live_threads: bool = False) -> None:
@@ -192,15 +213,15 @@ class Supervisor:
     Stop, ShouldStop, RequestStop, Loop = stop, should_stop, request_stop, loop
 
 
-def _is_default(given: Any) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool) and given == USE_DEFAULT
+def _is_default(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value == USE_DEFAULT
 
 
 # Monitored sessions -----------------------------------------------------------------------------------
 
 
 class SessionRunArgs:
-    """``tf.train.SessionRunArgs``: what a hook fetches beside a run."""
+    """``tf.train.SessionRunArgs``: fetches that a hook adds to a run."""
 
     @api
     def __init__(self, fetches: Any, feed_dict: Any = None, options: Any = None) -> None:
@@ -215,12 +236,12 @@ class SessionRunContext:
         self.original_args, self.session, self.stop_requested = original_args, session, False
 
     def request_stop(self) -> None:
-        """Ask for a stop after the run."""
+        """Request a stop after the run."""
         self.stop_requested = True
 
 
 class SessionRunValues:
-    """``tf.train.SessionRunValues``: what a hook's fetches gave."""
+    """``tf.train.SessionRunValues``: values of a hook's fetches."""
 
     @api
     def __init__(self, results: Any, options: Any = None, run_metadata: Any = None) -> None:
@@ -228,23 +249,23 @@ class SessionRunValues:
 
 
 class SessionRunHook:
-    """``tf.train.SessionRunHook``: what is called around the runs of a monitored session."""
+    """``tf.train.SessionRunHook``: methods that are called around the runs of a monitored session."""
 
     @api
     def __init__(self) -> None:
-        """Nothing to be given."""
+        """Do nothing; there are no arguments."""
 
     def begin(self) -> None:
-        """Called before the session is made; may still declare."""
+        """Called before the session is created; may still declare."""
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         """Called when the variables have values."""
 
     def before_run(self, run_context: SessionRunContext) -> Any:
-        """Return ``SessionRunArgs`` of what is fetched beside a run, or None."""
+        """Return ``SessionRunArgs`` of the hook's fetches, or None."""
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Called after a run, with what was fetched beside it."""
+        """Called after a run, with the values of the hook's fetches."""
 
     def end(self, session: Any) -> None:
         """Called at the end, while the session is open."""
@@ -274,15 +295,20 @@ class StopAtStepHook(SessionRunHook):
 
 
 class MonitoredSession:
-    """``tf.train.MonitoredSession``: a session with hooks, which begins with the latest checkpoint of a directory.
+    """``tf.train.MonitoredSession``: a session with hooks, which starts from the latest checkpoint of a directory.
 
-    Within ``with``, the end of data ends the block without an error.
+    Inside ``with``, the end of data ends the block without an error.
     """
 
     def __init__(
-        self, directory: str | None, hooks: Sequence[Any], save_secs: float | None, save_steps: int | None,
-        summary_steps: int | None, config: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        directory: str | None,
+        hooks: Sequence[Any],
+        save_secs: float | None,
+        save_steps: int | None,
+        summary_steps: int | None,
+        config: Any = None,
+    ) -> None:
         self._hooks = list(hooks or ())
         for hook in self._hooks:
             hook.begin()
@@ -295,31 +321,33 @@ class MonitoredSession:
 
     @property
     def graph(self) -> Any:
-        """The graph."""
+        """Graph of the session."""
         return self._session.graph
 
     def should_stop(self) -> bool:
-        """Return True once a hook asked for a stop, or data ended."""
+        """True after a hook requested a stop, or data ended."""
         return self._supervisor.should_stop()
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Run, with what hooks fetch beside it."""
+        """Run, with the fetches of hooks."""
         context = SessionRunContext(SessionRunArgs(fetches, feed_dict), self._session)
-        asked = [hook.before_run(context) for hook in self._hooks]
+        requests = [hook.before_run(context) for hook in self._hooks]
         beside = {
-            number: item.fetches for number, item in enumerate(asked) if item is not None and item.fetches is not None
+            number: item.fetches
+            for number, item in enumerate(requests)
+            if item is not None and item.fetches is not None
         }
         feeds = dict(feed_dict or {})
-        for item in asked:
+        for item in requests:
             feeds.update((item.feed_dict or {}) if item is not None else {})
         results = self._session.run({"caller": fetches, "hooks": beside}, feeds)
         self._runs += 1
         self._after(results["hooks"], context)
         return results["caller"]
 
-    def _after(self, found: dict[int, Any], context: SessionRunContext) -> None:
+    def _after(self, results: dict[int, Any], context: SessionRunContext) -> None:
         for number, hook in enumerate(self._hooks):
-            hook.after_run(context, SessionRunValues(found.get(number)))
+            hook.after_run(context, SessionRunValues(results.get(number)))
         boss = self._supervisor
         if boss.logdir is not None and boss.summary_op is not None and self._is_due(self._summary_steps):
             boss.summary_computed(self._session, self._session.run(boss.summary_op))
@@ -364,13 +392,23 @@ class MonitoredSession:
 
 @api
 def monitored_training_session(
-    master: str = "", is_chief: bool = True, checkpoint_dir: str | None = None, scaffold: Any = None, hooks: Any = None,
-    chief_only_hooks: Any = None, save_checkpoint_secs: Any = USE_DEFAULT, save_summaries_steps: Any = USE_DEFAULT,
-    save_summaries_secs: Any = USE_DEFAULT, config: Any = None, stop_grace_period_secs: float = 120,
-    log_step_count_steps: int = 100, max_wait_secs: float = 7200, save_checkpoint_steps: Any = USE_DEFAULT,
+    master: str = "",
+    is_chief: bool = True,
+    checkpoint_dir: str | None = None,
+    scaffold: Any = None,
+    hooks: Any = None,
+    chief_only_hooks: Any = None,
+    save_checkpoint_secs: Any = USE_DEFAULT,
+    save_summaries_steps: Any = USE_DEFAULT,
+    save_summaries_secs: Any = USE_DEFAULT,
+    config: Any = None,
+    stop_grace_period_secs: float = 120,
+    log_step_count_steps: int = 100,
+    max_wait_secs: float = 7200,
+    save_checkpoint_steps: Any = USE_DEFAULT,
     summary_dir: Any = None,
-) -> MonitoredSession:  # fmt: skip
-    """``tf.train.MonitoredTrainingSession``: checkpoints each 600 s and summaries each 100 steps, by default."""
+) -> MonitoredSession:
+    """``tf.train.MonitoredTrainingSession``: by default saves checkpoints every 600 s and summaries every 100 steps."""
     steps = None if _is_default(save_checkpoint_steps) else save_checkpoint_steps
     seconds = (600 if steps is None else None) if _is_default(save_checkpoint_secs) else save_checkpoint_secs
     summaries = 100 if _is_default(save_summaries_steps) else save_summaries_steps
@@ -382,7 +420,7 @@ def monitored_training_session(
 def monitored_session(
     session_creator: Any = None, hooks: Any = None, stop_grace_period_secs: float = 120
 ) -> MonitoredSession:
-    """``tf.train.MonitoredSession``, with variables that begin with their initial values."""
+    """``tf.train.MonitoredSession``, with variables that start from their initial values."""
     if session_creator is not None:
         raise RnnGraphError("session_creator= is not offered; use tf.train.MonitoredTrainingSession(checkpoint_dir=…)")
     return MonitoredSession(None, hooks or (), None, None, None)

@@ -1,4 +1,4 @@
-"""Training operations: a step of a Trainer, which computes what a run fetches beside it in the same native call."""
+"""Training operations: a step of a Trainer, which also computes the run's other fetches in the same native call."""
 
 from __future__ import annotations
 
@@ -16,32 +16,40 @@ from ...support.errors import ArgumentError, DtypeError, shown
 from ...training.steps.applied_gradients import AppliedGradients
 from ...training.trainer import Trainer
 from ..core.operations import Step
-from ..core.programs import Asked, FetchProgram, as_fed
+from ..core.programs import FetchProgram, FetchSet, as_fed
 from ..core.rolling.cuts import fed_instead
 from ..core.rolling.rolled import Rolled
 from ..core.variable import Variable
-from .gradients import Derivative, met_rows, specs_of, stand_ins_of, targets_of
+from .gradients import Derivative, looked_up_rows, specs_of, stand_ins_of, targets_of
 from .rules import EveryRow, Rule, rounded
-from .slots import Kept
+from .slots import OptimizerState
 
 MAX_PROGRAMS = 64
-"""Sets of fed Tensors for which a training operation keeps a program."""
+"""Maximum number of sets of fed Tensors for which a training operation keeps a program."""
 MAX_FETCHES = 256
-"""Runs, by what they fetch, of which a program keeps what they read."""
+"""Maximum number of sets of fetches for which a program keeps their dependencies."""
 
 
 class TrainOp(Step):
     """``optimizer.apply_gradients``: one update of its variables.
 
-    rule: the equations. numbers: of every update, rates and others, as numbers, functions or Tensors. kept: what the
-    optimizer keeps. declared: scalar Tensors among the numbers, which the update's native call computes.
+    Attributes:
+        rule: The equations.
+        numbers: Numbers of every update, such as rates: numbers, functions or Tensors.
+        kept: Slots and powers of the optimizer.
+        declared: Scalar Tensors among the numbers, which the update's native call computes.
     """
 
     def __init__(
-        self, rule: Rule, numbers: Mapping[str, Any], kept: Kept, pairs: Sequence[tuple[Tensor, Variable]],
-        global_step: Any, name: str,
-    ) -> None:  # fmt: skip
-        self.rule, self.kept, self.pairs = rule, kept, list(pairs)
+        self,
+        rule: Rule,
+        numbers: Mapping[str, Any],
+        state: OptimizerState,
+        pairs: Sequence[tuple[Tensor, Variable]],
+        global_step: Any,
+        name: str,
+    ) -> None:
+        self.rule, self.state, self.pairs = rule, state, list(pairs)
         fixed = {name: item for name, item in numbers.items() if not callable(item) and not isinstance(item, Tensor)}
         rule.present.update((name, rounded(item)) for name, item in fixed.items())
         tensors = {name: item for name, item in numbers.items() if isinstance(item, Tensor)}
@@ -50,15 +58,17 @@ class TrainOp(Step):
         self.global_step = global_step
         if global_step is not None and not isinstance(global_step, Variable):
             raise DtypeError(
-                f"global_step is a variable, not {shown(global_step)}; use tf.train.get_or_create_global_step()"
+                f"global_step must be a variable, not {shown(global_step)}; use tf.train.get_or_create_global_step()"
             )
         if any(variable is global_step for _, variable in self.pairs):
-            raise ArgumentError(f"global_step={global_step!r} is trained itself; make it with trainable=False")
+            raise ArgumentError(f"global_step={global_step!r} is trainable; create it with trainable=False")
         self.loss = _loss_of(self.pairs)
-        rows = [(variable.full, met_rows(gradient)) for gradient, variable in self.pairs]
-        self.met = {name: met for name, met in rows if met is not None and not isinstance(rule, EveryRow)}
+        rows = [(variable.full, looked_up_rows(gradient)) for gradient, variable in self.pairs]
+        self.touched = {
+            name: touched for name, touched in rows if touched is not None and not isinstance(rule, EveryRow)
+        }
         self._programs: BoundedCache[frozenset[Node], TrainProgram] = BoundedCache(MAX_PROGRAMS)
-        self._apart: AppliedStep | None = None
+        self._separated: AppliedStep | None = None
         super().__init__(name)
 
     def reads(self) -> list[Node]:
@@ -79,33 +89,33 @@ class TrainOp(Step):
 
     def _beside(self) -> list[Node]:
         """Nodes of an update beside its gradients."""
-        return [*(rows.node for rows in self.met.values()), *self.declared.values()]
+        return [*(rows.node for rows in self.touched.values()), *self.declared.values()]
 
-    def apart(self) -> AppliedStep:
-        if self._apart is None:
-            self._apart = AppliedStep(self)
-        return self._apart
+    def separated(self) -> AppliedStep:
+        if self._separated is None:
+            self._separated = AppliedStep(self)
+        return self._separated
 
     @property
     def slot_names(self) -> list[str]:
-        """Full names of the slots that an update reads."""
+        """Return the full names of the slots that an update reads."""
         return [
-            self.kept.variables[variable.full, slot].full for _, variable in self.pairs for slot in self.rule.slots()
+            self.state.variables[variable.full, slot].full for _, variable in self.pairs for slot in self.rule.slots()
         ]
 
-    def step(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        program = self._programs.get(asked.fed)
-        if program is None or not program.knows(asked):
-            program = self._programs[asked.fed] = TrainProgram(self, asked, program)
-        self.rule.present.update(self.kept.powers)
+    def step(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+        program = self._programs.get(fetches.fed)
+        if program is None or not program.knows(fetches):
+            program = self._programs[fetches.fed] = TrainProgram(self, fetches, program)
+        self.rule.present.update(self.state.powers)
         if self._open:
             self.set_open_numbers(session, values, seed)
-        found = program.step(session, asked, values, seed)
-        self.kept.advance()
-        return found
+        results = program.step(session, fetches, values, seed)
+        self.state.advance()
+        return results
 
     def set_open_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
-        """Give the rule those numbers of the next update that the step's call does not compute."""
+        """Set the rule's numbers of the next update that the step's call does not compute."""
         for name, item in self._open.items():
             self.rule.present[name] = self._number(item, session, values, seed)
 
@@ -122,17 +132,17 @@ class TrainOp(Step):
 
 
 class AppliedStep:
-    """The update of a training operation with gradients that other calls of the run computed."""
+    """Update of a training operation with gradients that other calls of the run computed."""
 
     def __init__(self, op: TrainOp) -> None:
         self.op = op
-        self.graph, self.rule, self.kept, self.global_step = op.graph, op.rule, op.kept, op.global_step
+        self.graph, self.rule, self.state, self.global_step = op.graph, op.rule, op.state, op.global_step
         self.slot_names = op.slot_names
         nodes = [*(gradient.node for gradient, _ in op.pairs), *op._beside()]
         self._fed = {node: fed_instead(node) for node in nodes}
         self.loss: Tensor | None = constant(0.0)
         self.pairs = [(Tensor(self._fed[gradient.node]), variable) for gradient, variable in op.pairs]
-        self.met = {name: Tensor(self._fed[rows.node]) for name, rows in op.met.items()}
+        self.touched = {name: Tensor(self._fed[rows.node]) for name, rows in op.touched.items()}
         self.declared = {name: self._fed[node] for name, node in op.declared.items()}
         self._program: TrainProgram | None = None
 
@@ -140,32 +150,32 @@ class AppliedStep:
         return [Tensor(node) for node in self._fed]
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
-        asked = Asked(self.graph, (), ())
+        fetches = FetchSet(self.graph, (), ())
         if self._program is None or self._program.version != self.graph.version:
-            self._program = TrainProgram(self, asked, None)
-        self.rule.present.update(self.kept.powers)
+            self._program = TrainProgram(self, fetches, None)
+        self.rule.present.update(self.state.powers)
         self.op.set_open_numbers(session, {}, 0)
-        self._program.step(session, asked, dict(zip(self._fed.values(), values, strict=True)), 0)
-        self.kept.advance()
+        self._program.step(session, fetches, dict(zip(self._fed.values(), values, strict=True)), 0)
+        self.state.advance()
 
 
 class TrainProgram:
-    """The steps of one training operation where certain nodes are fed."""
+    """Steps of one training operation for one set of fed nodes."""
 
-    def __init__(self, op: TrainOp | AppliedStep, asked: Asked, earlier: TrainProgram | None) -> None:
-        """earlier: one that lacks what is asked for."""
+    def __init__(self, op: TrainOp | AppliedStep, fetches: FetchSet, earlier: TrainProgram | None) -> None:
+        """Compile the steps. earlier: program for the same feeds that lacks some fetches."""
         graph = op.graph
         self.op, self.version = op, graph.version
         assert op.loss is not None, "a step of its own call has one loss"
         gradients = [gradient.node for gradient, _ in op.pairs]
-        by = [node["gradient"].target for node in stand_ins_of(topological([*gradients, *asked.nodes]))]
-        self.cut = cut = Rolled(graph.cut(asked.fed), [op.loss.node], by)
+        by = [node["gradient"].target for node in stand_ins_of(topological([*gradients, *fetches.nodes]))]
+        self.cut = cut = Rolled(graph.cut(fetches.fed), [op.loss.node], by)
         loss = _counting(_reading(cut.tensor(op.loss), graph, op), op.global_step)
         applied = {variable.full: cut(gradient.node) for gradient, variable in op.pairs}
         numbers = {name: cut(node) for name, node in op.declared.items()}
-        made = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.met.values()), *numbers.values()]
-        reads = [node for node in topological(made) if node.op == "input"]
-        places = dict.fromkeys([*(earlier.places if earlier is not None else ()), *reads, *asked.reads])
+        roots = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.touched.values()), *numbers.values()]
+        reads = [node for node in topological(roots) if node.op == "input"]
+        places = dict.fromkeys([*(earlier.places if earlier is not None else ()), *reads, *fetches.reads])
         self.places: tuple[Node, ...] = tuple(places)
         outputs = {f"place/{number}": Tensor(node) for number, node in enumerate(self.places)}
         graph.all_variables()
@@ -178,40 +188,42 @@ class TrainProgram:
         self.trainer = Trainer(self.program.program, op.rule, only=list(applied), skip_non_finite=False)
         state = self.trainer.state
         trained = self.trainer.trained
-        met = {name: cut(rows.node) for name, rows in op.met.items() if name in trained}
-        state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, met, numbers)
-        state.slots = op.kept.slots.arrays
+        touched = {name: cut(rows.node) for name, rows in op.touched.items() if name in trained}
+        state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, touched, numbers)
+        state.slots = op.state.slots.arrays
         self._loss_reads = _variables(graph, [loss.node, *applied.values(), *numbers.values()])
-        self._reads: BoundedCache[Asked, frozenset[str]] = BoundedCache(MAX_FETCHES)
-        self._fetched: BoundedCache[Asked, dict[str, Tensor]] = BoundedCache(MAX_FETCHES)
+        self._reads: BoundedCache[FetchSet, frozenset[str]] = BoundedCache(MAX_FETCHES)
+        self._fetched: BoundedCache[FetchSet, dict[str, Tensor]] = BoundedCache(MAX_FETCHES)
 
-    def knows(self, asked: Asked) -> bool:
-        """Whether all that is asked for reads what the program has."""
-        return self.version == self.op.graph.version and (asked in self._reads or {*asked.reads} <= {*self.places})
+    def knows(self, fetches: FetchSet) -> bool:
+        """True if the program has everything that the fetches read."""
+        return self.version == self.op.graph.version and (fetches in self._reads or {*fetches.reads} <= {*self.places})
 
-    def step(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
-        """A step; gives what is asked for."""
-        needed = self._reads.get(asked)
+    def step(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
+        """Run a step, and return the requested values."""
+        needed = self._reads.get(fetches)
         if needed is None:
-            nodes = [tensor.node for tensor in asked.tensors.values()]
+            nodes = [tensor.node for tensor in fetches.tensors.values()]
             slots = [*self.op.slot_names, *([] if self.op.global_step is None else [self.op.global_step.full])]
-            needed = self._reads[asked] = frozenset((*self._loss_reads, *_variables(self.op.graph, nodes), *slots))
+            needed = self._reads[fetches] = frozenset((*self._loss_reads, *_variables(self.op.graph, nodes), *slots))
         self.program.check(session, needed)
         self.program.tell()
-        feeds = self.program.feeds(session, asked.cut, values, seed)
-        if not asked.tensors:
+        feeds = self.program.feeds(session, fetches.cut, values, seed)
+        if not fetches.tensors:
             self.trainer.step(feeds, seed=seed)
             return []
-        fetched = self._fetched.get(asked)
+        fetched = self._fetched.get(fetches)
         if fetched is None:
-            fetched = {str(number): Tensor(self.cut(node)) for number, node in enumerate(asked.nodes)}
-            self._fetched[asked] = fetched
-        _, found = self.trainer.step(feeds, seed=seed, fetch=fetched)
-        return list(found.values())
+            fetched = {str(number): Tensor(self.cut(node)) for number, node in enumerate(fetches.nodes)}
+            self._fetched[fetches] = fetched
+        _, results = self.trainer.step(feeds, seed=seed, fetch=fetched)
+        return list(results.values())
 
 
 def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
-    """The loss, which also reads what an update changes by gradients of other variables, such as of a copy."""
+    """Return the loss, with a dependence on values that an update changes by gradients of other variables, such as of a
+    copy.
+    """
     read = _variables(graph, [loss.node])
     for _, variable in op.pairs:
         if variable.full not in read:
@@ -220,7 +232,7 @@ def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
 
 
 def _counting(loss: Tensor, global_step: Variable | None) -> Tensor:
-    """The loss, with which a step adds 1 to the variable that counts updates."""
+    """Return the loss, with an increment of the variable that counts updates."""
     if global_step is None:
         return loss
     one = functions.cast(constant(1), global_step.type.dtype)
@@ -228,17 +240,17 @@ def _counting(loss: Tensor, global_step: Variable | None) -> Tensor:
 
 
 def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:
-    """Full names of variables that nodes read."""
+    """Return the full names of variables that nodes read."""
     own, driven = specs_of(topological(nodes))
     graph.all_variables()
     return {graph.variables[spec].full for spec in own | driven}
 
 
 def _loss_of(pairs: Sequence[tuple[Tensor, Variable]]) -> Tensor | None:
-    """The one loss of which gradients are made; None where these are made of several, or of none."""
-    found: dict[Node, Tensor] = {}
+    """Return the one loss of the gradients; None if they have several or none."""
+    losses: dict[Node, Tensor] = {}
     for gradient, _ in pairs:
         for node in stand_ins_of(topological([gradient.node])):
             derivative: Derivative = node["gradient"]
-            found[derivative.loss.node] = derivative.loss
-    return next(iter(found.values())) if len(found) == 1 else None
+            losses[derivative.loss.node] = derivative.loss
+    return next(iter(losses.values())) if len(losses) == 1 else None

@@ -15,8 +15,8 @@ from rnngraph.formats.onnx.bodies import FILE
 from rnngraph.formats.onnx.unread import BY_BUILT_BODY, BY_RECORDED_BODY
 
 onnx = pytest.importorskip("onnx")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402  (which may lack)
-from onnx_cases import all_cases, op_of, outcome  # noqa: E402  (needs onnx)
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402  # after importorskip
+from onnx_cases import all_cases, op_of, outcome  # noqa: E402  # after importorskip
 
 
 def model(node: onnx.NodeProto, opset: int, **arrays: np.ndarray) -> onnx.ModelProto:

@@ -15,22 +15,95 @@ runtime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.peers
 
 MAGNITUDES = [
-    0, 1e-40, 1e-30, 1e-8, 1e-4, 0.1, 0.3, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 5, 7, 20, 80, 88.5, 89.2, 100, 1e5, 1e10, 1e20,
-    1e30, 3.4028235e38, math.inf, math.nan,
-]  # fmt: skip
+    0,
+    1e-40,
+    1e-30,
+    1e-8,
+    1e-4,
+    0.1,
+    0.3,
+    0.5,
+    0.75,
+    1,
+    1.5,
+    2,
+    2.5,
+    3,
+    5,
+    7,
+    20,
+    80,
+    88.5,
+    89.2,
+    100,
+    1e5,
+    1e10,
+    1e20,
+    1e30,
+    3.4028235e38,
+    math.inf,
+    math.nan,
+]
 POINTS = np.array(MAGNITUDES + [-item for item in MAGNITUDES], np.float32)
 ELEMENTS: dict[str, dict[str, Any]] = {
-    **{op: {} for op in (
-        "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cosh", "Elu", "Erf", "Exp", "Floor",
-        "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal", "Relu",
-        "Round", "Selu", "Sigmoid", "Sign", "Sinh", "Softplus", "Softsign", "Sqrt", "Tanh",
-    )},
-    "Celu": {"alpha": 2.0}, "Shrink": {"lambd": 0.5, "bias": 0.25}, "ThresholdedRelu": {"alpha": 0.5}, "Gelu": {},
-}  # fmt: skip
+    **{
+        op: {}
+        for op in (
+            "Abs",
+            "Acos",
+            "Acosh",
+            "Asin",
+            "Asinh",
+            "Atan",
+            "Atanh",
+            "Ceil",
+            "Cosh",
+            "Elu",
+            "Erf",
+            "Exp",
+            "Floor",
+            "HardSigmoid",
+            "HardSwish",
+            "IsInf",
+            "IsNaN",
+            "LeakyRelu",
+            "Log",
+            "Mish",
+            "Neg",
+            "Reciprocal",
+            "Relu",
+            "Round",
+            "Selu",
+            "Sigmoid",
+            "Sign",
+            "Sinh",
+            "Softplus",
+            "Softsign",
+            "Sqrt",
+            "Tanh",
+        )
+    },
+    "Celu": {"alpha": 2.0},
+    "Shrink": {"lambd": 0.5, "bias": 0.25},
+    "ThresholdedRelu": {"alpha": 0.5},
+    "Gelu": {},
+}
 LEAST = {
-    "Sigmoid": 1e-7, "Erf": 2e-7, "Tanh": 3e-7, "Exp": 2e-38, "Elu": 2e-7, "Selu": 3e-7, "Celu": 3e-7, "Gelu": 2e-6,
-    "Mish": 1e-6, "Softplus": 2e-7, "Sinh": 1e-45, "Asinh": 1e-7, "Atanh": 1e-7, "Acosh": 1e-7,
-}  # fmt: skip
+    "Sigmoid": 1e-7,
+    "Erf": 2e-7,
+    "Tanh": 3e-7,
+    "Exp": 2e-38,
+    "Elu": 2e-7,
+    "Selu": 3e-7,
+    "Celu": 3e-7,
+    "Gelu": 2e-6,
+    "Mish": 1e-6,
+    "Softplus": 2e-7,
+    "Sinh": 1e-45,
+    "Asinh": 1e-7,
+    "Atanh": 1e-7,
+    "Acosh": 1e-7,
+}
 """How far onnxruntime is off where its own approximation is absolute."""
 
 

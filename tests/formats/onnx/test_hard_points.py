@@ -10,7 +10,7 @@ from hard_points.cases import Entry, names_of
 from hard_points.doors import Recorded, changes, mixed
 from hard_points.read_onnx import read
 
-from rnngraph.formats.onnx import read as reader  # noqa: F401  (registers the readers of operators)
+from rnngraph.formats.onnx import read as reader  # noqa: F401  # registers the readers of operators
 from rnngraph.formats.onnx.core.table import OPS
 
 RECORDED = Recorded("onnx")

@@ -20,7 +20,7 @@ X = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
 
 def found_and_wanted(
     path: Path, op: str, fed: dict[str, Any], held: dict[str, Any], is_open: bool = True, **attributes: int
-) -> None:  # fmt: skip
+) -> None:
     """Compare with onnxruntime: the same numbers, or an error of both. is_open: whether two axes of ``x`` are."""
     fed = {name: np.asarray(value) for name, value in fed.items()}
     inputs = [
@@ -86,11 +86,25 @@ def test_gather_by_several_indices(ids: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "stop", "step"),
     [
-        (0, 1000, 1), (-1000, 3, 1), (-1000, 1000, 1), (3, 1, 1), (-1, -1000, -1), (1000, 0, -1), (1000, -1000, -2),
-        (-3, 1000, 1), (-1000, -1, 1), (0, -1000, 1), (6, -1000, -1), (0, 1000, 3), (2**31 - 1, 2**31 - 1, 1),
-        (-2, -(2**62), -2), (-4, -(2**62), -1), (-1000, -(2**62), -1), (-(2**62), -(2**62), -1),
+        (0, 1000, 1),
+        (-1000, 3, 1),
+        (-1000, 1000, 1),
+        (3, 1, 1),
+        (-1, -1000, -1),
+        (1000, 0, -1),
+        (1000, -1000, -2),
+        (-3, 1000, 1),
+        (-1000, -1, 1),
+        (0, -1000, 1),
+        (6, -1000, -1),
+        (0, 1000, 3),
+        (2**31 - 1, 2**31 - 1, 1),
+        (-2, -(2**62), -2),
+        (-4, -(2**62), -1),
+        (-1000, -(2**62), -1),
+        (-(2**62), -(2**62), -1),
     ],
-)  # fmt: skip
+)
 def test_slices_beyond_the_ends(start: int, stop: int, step: int, tmp_path: Path) -> None:
     bounds = {"start": [start], "stop": [stop], "axes": [1], "step": [step]}
     for steps in (0, 1, 4):

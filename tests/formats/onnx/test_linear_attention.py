@@ -133,10 +133,10 @@ def test_convolutions_stream() -> None:
     ("data", "message"),
     [
         (attention("gated", 2, 2, ""), "update_rule 'gated' lacks input 4"),
-        (attention("other", 2, 2, ""), "update_rule is 'other'"),
-        (attention("linear", 3, 2, ""), "3 heads of queries do not share 2 heads of keys"),
+        (attention("other", 2, 2, ""), "update_rule 'other' is unknown"),
+        (attention("linear", 3, 2, ""), "3 query heads are not divisible by 2 key heads"),
         (attention("gated", 2, 2, "", g=5), "5 decays and 0 rates do not fit 2 heads"),
-        (convolution("com.microsoft", state_window=2), "without state_window"),
+        (convolution("com.microsoft", state_window=2), "attribute state_window is not supported"),
         (convolution("", activation="relu"), "activation 'relu'"),
     ],
 )

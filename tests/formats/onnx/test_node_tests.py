@@ -13,8 +13,16 @@ from onnx_cases import all_cases, cases_of, op_of, outcome
 RECURRENT = ("lstm", "gru", "rnn")
 QUICK = ("gather", "slice", "pad", "layernormalization", "softmax", "gemm", "reducemean")
 FOLDED_ALONE = {
-    "Compress", "ConstantOfShape", "If", "Loop", "NonZero", "Range", "SequenceInsert", "SplitToSequence", "Unique",
-}  # fmt: skip
+    "Compress",
+    "ConstantOfShape",
+    "If",
+    "Loop",
+    "NonZero",
+    "Range",
+    "SequenceInsert",
+    "SplitToSequence",
+    "Unique",
+}
 """What is read where it follows from the file and from sizes alone, or not at all; onnx's tests feed it."""
 
 
@@ -44,8 +52,13 @@ def test_every_operator_gives_the_numbers_or_is_refused() -> None:
         if found != "passed":
             print(f"  {name}: {found[:150]}")
     quantized = {
-        "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv",
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "MatMulInteger",
+        "ConvInteger",
+        "QLinearConv",
         "QLinearMatMul",
-    }  # fmt: skip
+    }
     assert claimed - passed <= quantized | FOLDED_ALONE, claimed - passed
     assert counts["passed"] >= 700

@@ -11,12 +11,32 @@ import rnngraph as rg
 
 onnx = pytest.importorskip("onnx")
 
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402  # after importorskip
 
 UNARY = (
-    "Abs", "Neg", "Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Erf", "Sin", "Cos", "Elu", "Selu", "LeakyRelu",
-    "HardSigmoid", "ThresholdedRelu", "Celu", "HardSwish", "Floor", "Ceil", "Round", "Sign", "Identity",
-)  # fmt: skip
+    "Abs",
+    "Neg",
+    "Relu",
+    "Sigmoid",
+    "Tanh",
+    "Softplus",
+    "Softsign",
+    "Erf",
+    "Sin",
+    "Cos",
+    "Elu",
+    "Selu",
+    "LeakyRelu",
+    "HardSigmoid",
+    "ThresholdedRelu",
+    "Celu",
+    "HardSwish",
+    "Floor",
+    "Ceil",
+    "Round",
+    "Sign",
+    "Identity",
+)
 BINARY = ("Add", "Sub", "Mul", "Max", "Min")
 
 
@@ -47,8 +67,18 @@ class Builder:
     def grow(self) -> None:
         """One more op, or a few that belong together."""
         x, width = self.values[int(self.draw.integers(len(self.values)))]
-        kinds = [self._unary, self._binary, self._product, self._reduced, self._moved, self._cut, self._normed,
-                 self._convolved, self._shaped, self._chosen]  # fmt: skip
+        kinds = [
+            self._unary,
+            self._binary,
+            self._product,
+            self._reduced,
+            self._moved,
+            self._cut,
+            self._normed,
+            self._convolved,
+            self._shaped,
+            self._chosen,
+        ]
         kinds[int(self.draw.integers(len(kinds)))](x, width)
 
     def _unary(self, x: str, width: int) -> None:

@@ -13,9 +13,9 @@ import rnngraph as rg
 
 onnx = pytest.importorskip("onnx")
 
-from onnx_files import assert_same, by_onnxruntime, ours  # noqa: E402
-from onnx_loops import random_loop, random_scan  # noqa: E402
-from onnx_nodes import GENERATORS, Case, random_case  # noqa: E402
+from onnx_files import assert_same, by_onnxruntime, ours  # noqa: E402  # after importorskip
+from onnx_loops import random_loop, random_scan  # noqa: E402  # after importorskip
+from onnx_nodes import GENERATORS, Case, random_case  # noqa: E402  # after importorskip
 
 pytestmark = pytest.mark.peers
 EACH = 100

@@ -14,7 +14,7 @@ from onnx_files import ours
 import rnngraph as rg
 
 onnx = pytest.importorskip("onnx")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402  (which may lack)
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402  # after importorskip
 
 UNITS, WIDTH = 4, 3
 RANDOM = np.random.default_rng(3)
@@ -26,14 +26,17 @@ NODES: dict[str, tuple[list[tuple[str, list[str], list[str], dict[str, Any]]], l
         ["B", 1, UNITS],
     ),
     "[rows, units]": (
-        [("Unsqueeze", ["s", "zero"], ["h"], {}), ("Squeeze", ["hn", "zero"], ["sn"], {})], ["B", UNITS],
+        [("Unsqueeze", ["s", "zero"], ["h"], {}), ("Squeeze", ["hn", "zero"], ["sn"], {})],
+        ["B", UNITS],
     ),
     "h and c in one": (
         [
-            ("Split", ["s"], ["h", "c"], {"axis": 0}), ("Concat", ["hn", "cn"], ["sn"], {"axis": 0}),
-        ], [2, "B", UNITS],
+            ("Split", ["s"], ["h", "c"], {"axis": 0}),
+            ("Concat", ["hn", "cn"], ["sn"], {"axis": 0}),
+        ],
+        [2, "B", UNITS],
     ),
-}  # fmt: skip
+}
 
 
 def model_of(name: str) -> Any:
@@ -43,17 +46,20 @@ def model_of(name: str) -> Any:
     inner = [
         ("Transpose", ["x"], ["t"], {"perm": [1, 0, 2]}),
         ("LSTM", ["t", "W", "R", "", "", "h", "c"], ["Y", "hn", "cn"], {"hidden_size": UNITS}),
-        ("Squeeze", ["Y", "one"], ["z"], {}), ("Transpose", ["z"], ["y"], {"perm": [1, 0, 2]}),
-    ]  # fmt: skip
+        ("Squeeze", ["Y", "one"], ["z"], {}),
+        ("Transpose", ["z"], ["y"], {"perm": [1, 0, 2]}),
+    ]
     made = [helper.make_node(op, given, gives, **more) for op, given, gives, more in [around[0], *inner, around[1]]]
     inputs = {"x": ["B", "T", WIDTH], "s": shape} | ({} if has_c else {"c": [1, "B", UNITS]})
     outputs = ["y", "sn", *([] if has_c else ["cn"])]
     arrays = {"W": W, "R": R, "zero": np.array([0]), "one": np.array([1])}
     graph = helper.make_graph(
-        made, "net", [helper.make_tensor_value_info(key, TensorProto.FLOAT, kind) for key, kind in inputs.items()],
+        made,
+        "net",
+        [helper.make_tensor_value_info(key, TensorProto.FLOAT, kind) for key, kind in inputs.items()],
         [helper.make_tensor_value_info(key, TensorProto.FLOAT, None) for key in outputs],
         [numpy_helper.from_array(array, key) for key, array in arrays.items()],
-    )  # fmt: skip
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -105,24 +111,42 @@ def with_cache(wide: int = 2, turned: bool = False) -> Any:
     around = [("Transpose", ["cache"], ["past"], {"perm": [1, 2, 0]})] if turned else []
     order = ["past" if turned else "cache", "x"]
     made = [
-        helper.make_node(op, given, gives, **more) for op, given, gives, more in [
-            *around, ("Concat", order, ["z"], {"axis": 2}), ("Relu", ["z"], ["r"], {}),
-            ("Conv", ["r", "K"], ["f"], {"dilations": [wide // 2]}), ("Transpose", ["f"], ["t"], {"perm": [2, 0, 1]}),
+        helper.make_node(op, given, gives, **more)
+        for op, given, gives, more in [
+            *around,
+            ("Concat", order, ["z"], {"axis": 2}),
+            ("Relu", ["z"], ["r"], {}),
+            ("Conv", ["r", "K"], ["f"], {"dilations": [wide // 2]}),
+            ("Transpose", ["f"], ["t"], {"perm": [2, 0, 1]}),
             ("LSTM", ["t", "W", "R", "", "", "h", "c"], ["Y", "hn", "cn"], {"hidden_size": UNITS}),
-            ("Squeeze", ["Y", "one"], ["s"], {}), ("Transpose", ["s"], ["y"], {"perm": [1, 0, 2]}),
+            ("Squeeze", ["Y", "one"], ["s"], {}),
+            ("Transpose", ["s"], ["y"], {"perm": [1, 0, 2]}),
             ("Slice", ["z", "first", "far", "two"], ["last"], {}),
             ("Transpose", ["last"], ["next"], {"perm": [2, 0, 1]}) if turned else ("Identity", ["last"], ["next"], {}),
         ]
-    ]  # fmt: skip
-    arrays = {"W": W, "R": R, "K": KERNEL, "one": np.array([1]), "two": np.array([2]), "first": np.array([-wide]),
-              "far": np.array([1 << 40])}  # fmt: skip
-    inputs = {"x": ["B", 2, "T"], "cache": [wide, "B", 2] if turned else ["B", 2, wide],
-              "h": [1, "B", UNITS], "c": [1, "B", UNITS]}  # fmt: skip
+    ]
+    arrays = {
+        "W": W,
+        "R": R,
+        "K": KERNEL,
+        "one": np.array([1]),
+        "two": np.array([2]),
+        "first": np.array([-wide]),
+        "far": np.array([1 << 40]),
+    }
+    inputs = {
+        "x": ["B", 2, "T"],
+        "cache": [wide, "B", 2] if turned else ["B", 2, wide],
+        "h": [1, "B", UNITS],
+        "c": [1, "B", UNITS],
+    }
     graph = helper.make_graph(
-        made, "net", [helper.make_tensor_value_info(key, TensorProto.FLOAT, kind) for key, kind in inputs.items()],
+        made,
+        "net",
+        [helper.make_tensor_value_info(key, TensorProto.FLOAT, kind) for key, kind in inputs.items()],
         [helper.make_tensor_value_info(key, TensorProto.FLOAT, None) for key in ("y", "next", "hn", "cn")],
         [numpy_helper.from_array(array, key) for key, array in arrays.items()],
-    )  # fmt: skip
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 

@@ -25,9 +25,14 @@ def exported(case: Any, opset: int) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            case.module(), tuple(tensor for tensor, _ in case.inputs), stream, dynamo=False, input_names=names,
-            dynamic_axes={name: axes for name, (_, axes) in zip(names, case.inputs, strict=True)}, opset_version=opset,
-        )  # fmt: skip
+            case.module(),
+            tuple(tensor for tensor, _ in case.inputs),
+            stream,
+            dynamo=False,
+            input_names=names,
+            dynamic_axes={name: axes for name, (_, axes) in zip(names, case.inputs, strict=True)},
+            opset_version=opset,
+        )
     return stream.getvalue()
 
 

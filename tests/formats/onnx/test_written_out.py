@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 import rnngraph as rg
 
 onnx = pytest.importorskip("onnx")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402  (which may lack)
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402  # after importorskip
 
 INPUTS, UNITS, STEPS = 3, 4, 5
 DRAW = np.random.default_rng(0)
@@ -35,9 +35,11 @@ def steps(order: list[int], form: str) -> tuple[list[Node], dict[str, Any]]:
     arrays: dict[str, Any] = {"R": R, "axes": np.array([1]), "rest": np.array([UNITS]), "first": np.array([0])}
     arrays |= {"W": W, "B": B} if form == "MatMul" else {"W": W.T.copy(), "B": B}
     nodes: list[Node] = [
-        ("Shape", "x", "shape", {}), ("Gather", "shape,first", "batch", {"axis": 0}),
-        ("Concat", "batch,rest", "sizes", {"axis": 0}), ("ConstantOfShape", "sizes", "h_0", {}),
-    ]  # fmt: skip
+        ("Shape", "x", "shape", {}),
+        ("Gather", "shape,first", "batch", {"axis": 0}),
+        ("Concat", "batch,rest", "sizes", {"axis": 0}),
+        ("ConstantOfShape", "sizes", "h_0", {}),
+    ]
     for number, place in enumerate(order):
         arrays |= {f"at_{number}": np.array(place), f"from_{number}": np.array([place])}
         arrays[f"to_{number}"] = np.array([place + 1])
@@ -45,18 +47,20 @@ def steps(order: list[int], form: str) -> tuple[list[Node], dict[str, Any]]:
             nodes += [
                 ("Slice", f"x,from_{number},to_{number},axes", f"slice_{number}", {}),
                 ("Squeeze", f"slice_{number},axes", f"x_{number}", {}),
-                ("MatMul", f"x_{number},W", f"xw_{number}", {}), ("Add", f"xw_{number},B", f"z_{number}", {}),
-            ]  # fmt: skip
+                ("MatMul", f"x_{number},W", f"xw_{number}", {}),
+                ("Add", f"xw_{number},B", f"z_{number}", {}),
+            ]
         else:
             nodes += [
                 ("Gather", f"x,at_{number}", f"x_{number}", {"axis": 1}),
                 ("Gemm", f"x_{number},W,B", f"z_{number}", {"transB": 1}),
             ]
         nodes += [
-            ("MatMul", f"h_{number},R", f"hr_{number}", {}), ("Add", f"z_{number},hr_{number}", f"sum_{number}", {}),
+            ("MatMul", f"h_{number},R", f"hr_{number}", {}),
+            ("Add", f"z_{number},hr_{number}", f"sum_{number}", {}),
             ("Tanh", f"sum_{number}", f"h_{number + 1}", {}),
             ("Unsqueeze", f"h_{number + 1},axes", f"y_{number}", {}),
-        ]  # fmt: skip
+        ]
     return [*nodes, ("Concat", ",".join(f"y_{n}" for n in range(len(order))), "y", {"axis": 1})], arrays
 
 
@@ -98,8 +102,11 @@ def test_of_an_open_axis_the_steps_of_the_file_are_read() -> None:
 def test_a_kernel_that_two_products_take_is_one_parameter() -> None:
     arrays = {"W": W, "R": R, "B": B}
     nodes: list[Node] = [
-        ("MatMul", "x,W", "z", {}), ("Add", "z,B", "h", {}), ("MatMul", "h,R", "r", {}), ("MatMul", "r,R", "y", {}),
-    ]  # fmt: skip
+        ("MatMul", "x,W", "z", {}),
+        ("Add", "z,B", "h", {}),
+        ("MatMul", "h,R", "r", {}),
+        ("MatMul", "r,R", "y", {}),
+    ]
     net = rg.read_onnx(model(nodes, ["batch", INPUTS], ["y"], arrays))
     assert sorted(array.shape for array in net.parameters.values()) == [(INPUTS, UNITS), (UNITS,), (UNITS, UNITS)]
     x = DRAW.normal(size=(3, INPUTS)).astype(np.float32)
@@ -110,16 +117,19 @@ def test_a_kernel_that_two_products_take_is_one_parameter() -> None:
 def test_functions_of_the_reader_stand_beside_the_step() -> None:
     arrays: dict[str, Any] = {"R": R, "first": np.array([0]), "rest": np.array([UNITS])}
     nodes: list[Node] = [
-        ("Shape", "x", "shape", {}), ("Gather", "shape,first", "batch", {"axis": 0}),
-        ("Concat", "batch,rest", "sizes", {"axis": 0}), ("ConstantOfShape", "sizes", "h_0", {}),
-    ]  # fmt: skip
+        ("Shape", "x", "shape", {}),
+        ("Gather", "shape,first", "batch", {"axis": 0}),
+        ("Concat", "batch,rest", "sizes", {"axis": 0}),
+        ("ConstantOfShape", "sizes", "h_0", {}),
+    ]
     for number in range(STEPS):
         arrays[f"at_{number}"] = np.array(number)
         nodes += [
-            ("Gather", f"x,at_{number}", f"x_{number}", {"axis": 1}), ("MatMul", f"h_{number},R", f"r_{number}", {}),
+            ("Gather", f"x,at_{number}", f"x_{number}", {"axis": 1}),
+            ("MatMul", f"h_{number},R", f"r_{number}", {}),
             ("Add", f"x_{number},r_{number}", f"s_{number}", {}),
             ("ThresholdedRelu", f"s_{number}", f"h_{number + 1}", {"alpha": 0.5}),
-        ]  # fmt: skip
+        ]
     built = model(nodes, ["batch", STEPS, UNITS], [f"h_{STEPS}"], arrays)
     built.opset_import[0].version = 18
     net = rg.read_onnx(built)

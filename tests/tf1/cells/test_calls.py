@@ -80,17 +80,20 @@ def test_scopes_and_objects_name_variables() -> None:
         step(tf.nn.rnn_cell.DropoutWrapper(tf.nn.rnn_cell.GRUCell(2)))
         with pytest.raises(rg.ArgumentError, match=r"test_calls\.py:\d+: the variable again/lstm_cell/kernel"):
             step(tf.nn.rnn_cell.LSTMCell(2))
-    with tf.variable_scope("again"), pytest.raises(rg.ArgumentError, match=r"there already; .*AUTO_REUSE"):
+    with tf.variable_scope("again"), pytest.raises(rg.ArgumentError, match=r"already exists; .*AUTO_REUSE"):
         step(tf.nn.rnn_cell.GRUCell(2))
     step(tf.nn.rnn_cell.GRUCell(2, reuse=tf.AUTO_REUSE, name="named"))
     with tf.variable_scope("again"):
         step(tf.nn.rnn_cell.GRUCell(2, reuse=True))
-        with pytest.raises(rg.ArgumentError, match="again/lstm_cell/kernel is to be reused"):
+        with pytest.raises(rg.ArgumentError, match="again/lstm_cell/kernel does not exist"):
             step(tf.nn.rnn_cell.LSTMCell(2, reuse=True))
     kernels = [variable.op.name for variable in tf.global_variables() if variable.op.name.endswith("gates/kernel")]
     assert [name.removesuffix("/gates/kernel") for name in kernels] == [
-        "gru_cell", "gru_cell_1", "named", "again/gru_cell",
-    ]  # fmt: skip
+        "gru_cell",
+        "gru_cell_1",
+        "named",
+        "again/gru_cell",
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:.*drops units")
@@ -177,7 +180,7 @@ class Sized(Wordless):
         (lambda x: tf.nn.rnn_cell.GRUCell(2)(3, x[:, 0]), "a state, not"),
         (lambda x: tf.nn.rnn_cell.GRUCell(2)(x[:, 0], x[:, 0]), "width 2"),
         (lambda x: tf.nn.rnn_cell.LSTMCell(2)(x[:, 0], x[:, 0]), "takes a nest"),
-        (lambda x: tf.nn.rnn_cell.GRUCell(2)(x[:, 0], tf.zeros([1, 2]), scope=3), "scope is a string"),
+        (lambda x: tf.nn.rnn_cell.GRUCell(2)(x[:, 0], tf.zeros([1, 2]), scope=3), "scope must be a string"),
     ],
 )
 def test_mistakes_name_the_line(declare: Callable[[Any], Any], message: str) -> None:

@@ -71,9 +71,11 @@ def late(x: Any, rows: Any) -> list[Any]:
 
 
 LOOPS: dict[str, tuple[Loop, list[int]]] = {
-    "greedy": (greedy, [STEPS]), "helped": (helped, [STEPS]), "attends": (attends, [STEPS, STEPS]),
+    "greedy": (greedy, [STEPS]),
+    "helped": (helped, [STEPS]),
+    "attends": (attends, [STEPS, STEPS]),
     "late": (late, [2, 3]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.exhaustive

@@ -77,9 +77,10 @@ def test_a_loop_is_compiled_saved_interpreted(tmp_path: Any) -> None:
 def test_a_loop_ends_by_what_it_computes(session: Any) -> None:
     limit = tf.placeholder(tf.float32, [])
     count, value, array = tf.while_loop(
-        lambda i, v, a: v < limit, lambda i, v, a: (i + 1, v * 2.0, a.write(i, v)),
+        lambda i, v, a: v < limit,
+        lambda i, v, a: (i + 1, v * 2.0, a.write(i, v)),
         (3, 1.0, tf.TensorArray(tf.float32, 9)),
-    )  # fmt: skip
+    )
     for at in (0.5, 1.5, 8.0, 9.0, 1e9):
         expected = [1.0]
         while expected[-1] < at and len(expected) < 7:
@@ -98,12 +99,16 @@ def test_bounds_of_loops(session: Any) -> None:
         return tf.while_loop(cond, lambda i, s: (i + 1, s + 0.5), (tf.constant(2), tf.constant(0.0)), **options)[0]
 
     counts = [
-        steps(lambda i, s: i < 6), steps(lambda i, s: i <= 6), steps(lambda i, s: tf.less(i, tf.shape(x)[0] + 1)),
-        steps(lambda i, s: tf.logical_and(i < 9, i < 5)), steps(lambda i, s: i < 1),
+        steps(lambda i, s: i < 6),
+        steps(lambda i, s: i <= 6),
+        steps(lambda i, s: tf.less(i, tf.shape(x)[0] + 1)),
+        steps(lambda i, s: tf.logical_and(i < 9, i < 5)),
+        steps(lambda i, s: i < 1),
         steps(lambda i, s: s < 1.6, maximum_iterations=9),
-        steps(lambda i, s: True, maximum_iterations=3), steps(lambda i, s: tf.logical_and(i < tf.shape(x)[0], i < 5)),
+        steps(lambda i, s: True, maximum_iterations=3),
+        steps(lambda i, s: tf.logical_and(i < tf.shape(x)[0], i < 5)),
         steps(lambda i, s: i < 8, maximum_iterations=tf.shape(x)[0]),
-    ]  # fmt: skip
+    ]
     assert session.run(counts, {x: np.zeros((6, 5))}) == [6, 7, 7, 5, 2, 6, 5, 5, 8]
     assert session.run(counts[2], {x: np.zeros((25, 5))}) == 26
 
@@ -147,33 +152,36 @@ def test_a_branch_is_chosen_by_a_python_bool_too(session: Any) -> None:
 
 X = np.zeros((2, 3), np.float32)
 REFUSED: dict[str, Any] = {
-    "depends on values": lambda: tf.while_loop(lambda v: v < 3.0, lambda v: v + 1.0, [0.0]),
-    "keeps its dtype": lambda: tf.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, tf.concat([v, v], 0)), (0, X)),
-    "must return Tensors": lambda: tf.while_loop(lambda i: i < 3, lambda i: None, [0]),
-    "body returns the next": lambda: tf.while_loop(lambda i, v: i < 3, lambda i, v: i + 1, (0, X)),
-    "cond gives one bool": lambda: tf.while_loop(lambda i: i, lambda i: i + 1, [0]),
+    "depends on the data": lambda: tf.while_loop(lambda v: v < 3.0, lambda v: v + 1.0, [0.0]),
+    "must keep its dtype": lambda: tf.while_loop(
+        lambda i, v: i < 3, lambda i, v: (i + 1, tf.concat([v, v], 0)), (0, X)
+    ),
+    "return Tensors from": lambda: tf.while_loop(lambda i: i < 3, lambda i: None, [0]),
+    "body must return the next": lambda: tf.while_loop(lambda i, v: i < 3, lambda i, v: i + 1, (0, X)),
+    "cond must return a single bool": lambda: tf.while_loop(lambda i: i, lambda i: i + 1, [0]),
     "the operation": lambda: tf.cond(tf.constant(True), lambda: tf.no_op(), lambda: tf.constant(1)),
     "one dtype and one shape": lambda: tf.cond(tf.constant(True), lambda: 1.0, lambda: X),
     "read an array that they write|reads an array that": lambda: tf.while_loop(
         lambda i, a: i < 3, lambda i, a: (i + 1, a.write(i, a.read(i - 1))), (1, tf.TensorArray(tf.float32, 4))
     ),
-    "don't follow from the step's number": lambda: tf.while_loop(
+    "an index that is not a counter": lambda: tf.while_loop(
         lambda i, a: i < 3, lambda i, a: (i + 1, a.write(i * 2, 1.0)), (1, tf.TensorArray(tf.float32, 9))
     ),
-    "known at run time only": lambda: tf.while_loop(
-        lambda i, v, a: tf.logical_and(i < 3, v < 9.0), lambda i, v, a: (i + 1, v, a.write(i, v)),
+    "a growing array": lambda: tf.while_loop(
+        lambda i, v, a: tf.logical_and(i < 3, v < 9.0),
+        lambda i, v, a: (i + 1, v, a.write(i, v)),
         (0, 1.0, tf.TensorArray(tf.float32, 0, dynamic_size=True)),
     ),
-    "of 2; give it a size that fits": lambda: tf.while_loop(
+    "of 2; set size=": lambda: tf.while_loop(
         lambda i, a: i < 5, lambda i, a: (i + 1, a.write(i, 1.0)), (0, tf.TensorArray(tf.float32, 2))
     ),
-    "fn gives 2 Tensors": lambda: tf.map_fn(lambda v: (v, v), X),
+    "fn returns 2 Tensors": lambda: tf.map_fn(lambda v: (v, v), X),
     "fn is called with": lambda: tf.map_fn(lambda v, w: v, X),
     "body is called with": lambda: tf.while_loop(lambda *_: True, lambda i: i, (0, X)),
-    "is a function": lambda: tf.scan("fn", X),
+    "must be a function": lambda: tf.scan("fn", X),
     "has none": lambda: tf.map_fn(lambda v: v, 3.0),
-    "tf.gradients within": lambda: tf.map_fn(lambda v: tf.gradients(tf.reduce_sum(v * v), v)[0], tf.constant(X)),
-}  # fmt: skip
+    "tf.gradients in a step": lambda: tf.map_fn(lambda v: tf.gradients(tf.reduce_sum(v * v), v)[0], tf.constant(X)),
+}
 
 
 @pytest.mark.parametrize("message", REFUSED)

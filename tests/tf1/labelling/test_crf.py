@@ -26,9 +26,12 @@ def test_scores_and_paths(steps: int, is_open: bool) -> None:
     likelihood, given = tf.contrib.crf.crf_log_likelihood(x, y, n, w)
     assert given.node is w.node
     fetches = [
-        likelihood, tf.contrib.crf.crf_log_norm(x, n, w), tf.contrib.crf.crf_sequence_score(x, y, n, w),
-        *tf.contrib.crf.crf_decode(x, w, n), tf.gradients(tf.reduce_sum(likelihood), [x])[0],
-    ]  # fmt: skip
+        likelihood,
+        tf.contrib.crf.crf_log_norm(x, n, w),
+        tf.contrib.crf.crf_sequence_score(x, y, n, w),
+        *tf.contrib.crf.crf_decode(x, w, n),
+        tf.gradients(tf.reduce_sum(likelihood), [x])[0],
+    ]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         found = session.run(fetches, {x: scores, y: tags, n: lengths})

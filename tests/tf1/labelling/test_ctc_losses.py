@@ -36,16 +36,23 @@ def test_losses_decoded_classes_and_distances() -> None:
     (decoded,), score = tf.nn.ctc_greedy_decoder(x, n)
     distances = tf.edit_distance(tf.cast(decoded, tf.int32), labels, normalize=False)
     fetches = [
-        losses, tf.gradients(tf.reduce_sum(losses), [x])[0], decoded, score, distances,
-        tf.sparse_tensor_to_dense(decoded, default_value=-1), tf.sparse.to_dense(labels, -1), labels, decoded.values,
-    ]  # fmt: skip
+        losses,
+        tf.gradients(tf.reduce_sum(losses), [x])[0],
+        decoded,
+        score,
+        distances,
+        tf.sparse_tensor_to_dense(decoded, default_value=-1),
+        tf.sparse.to_dense(labels, -1),
+        labels,
+        decoded.values,
+    ]
     feed = {x: LOGITS, n: LENGTHS, labels: SPARSE}
     with tf.Session() as session:
         found, gradient, sparse, scores, distances, dense, given, fed, values = session.run(fetches, feed)
         np.testing.assert_array_equal(session.run(fetches, {**feed, labels: tuple(SPARSE)})[0], found)
         with pytest.raises(tf.errors.InvalidArgumentError, match="labels is not fed"):
             session.run(fetches, {x: LOGITS, n: LENGTHS})
-        with pytest.raises(tf.errors.InvalidArgumentError, match="outside its dense_shape"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="outside of its dense_shape"):
             session.run(fetches, {**feed, labels: ([(0, 9)], [1], (4, 4))})
         with pytest.raises(tf.errors.InvalidArgumentError, match="as many values as indices"):
             session.run(fetches, {**feed, labels: ([(0, 0)], [1, 2], (4, 4))})
@@ -73,9 +80,11 @@ def by_our_own(padded: np.ndarray) -> Any:
     losses = rg.ctc_loss(labels, logits, counts, steps, blank_index=CLASSES - 1, reduction="none")
     program = rg.compile({"losses": losses}, loss=rg.reduce_sum(losses))
     feeds = {
-        "logits": LOGITS.transpose(1, 0, 2), "labels": padded, "counts": np.array([len(row) for row in ROWS]),
+        "logits": LOGITS.transpose(1, 0, 2),
+        "labels": padded,
+        "counts": np.array([len(row) for row in ROWS]),
         "steps": LENGTHS,
-    }  # fmt: skip
+    }
     total, slopes = program.training.gradients(feeds, wrt=["logits"])
     return total, slopes["logits"]
 

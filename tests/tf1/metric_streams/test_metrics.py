@@ -125,7 +125,7 @@ def test_nothing_seen_is_0_and_not_nan() -> None:
 def test_refusals_say_what_fits() -> None:
     x = tf.placeholder(tf.float32, [None, 2])
     with pytest.raises(RnnGraphError, match=r"in_top_k.*docs/tf1\.md"):
-        tf.metrics.recall_at_k  # noqa: B018
+        tf.metrics.recall_at_k  # noqa: B018  # reading the name raises
     with pytest.raises(ShapeError, match="fixed shape"):
         tf.metrics.mean_tensor(x)
     with pytest.raises(ShapeError, match="rank"):

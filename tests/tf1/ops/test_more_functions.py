@@ -14,7 +14,7 @@ DRAW = np.random.default_rng(3)
 A = DRAW.normal(size=(4, 3)) * 3
 B = DRAW.normal(size=(4, 3)) + np.where(DRAW.random((4, 3)) < 0.5, 2, -2)
 C = DRAW.normal(size=(2, 4, 3))
-I = DRAW.integers(-9, 9, (4, 3)).astype(np.int32)  # noqa: E741
+I = DRAW.integers(-9, 9, (4, 3)).astype(np.int32)  # noqa: E741  # as R, B, X beside it
 SPECIAL = np.array([0.5, 1.5, 2.5, -0.5, -1.5, 1e20, -1e20, np.inf, -np.inf, np.nan, 0.0, -3.0, 2.0**52 + 1])
 
 
@@ -33,7 +33,8 @@ FUNCTIONS: dict[str, Any] = {
     "reversed": (lambda a, b, c, i: 100 // (i * 2 + 1), lambda a, b, c, i: 100 // (i * 2 + 1)),
     "div": (lambda a, b, c, i: tf.div(i, 2), lambda a, b, c, i: i // 2),
     "div_no_nan": (
-        lambda a, b, c, i: tf.div_no_nan(a, tf.maximum(a, 0.0)), lambda a, b, c, i: np.where(a > 0, 1.0, 0.0),
+        lambda a, b, c, i: tf.div_no_nan(a, tf.maximum(a, 0.0)),
+        lambda a, b, c, i: np.where(a > 0, 1.0, 0.0),
     ),
     "logical_xor": (lambda a, b, c, i: tf.logical_xor(a > 0, b > 0), lambda a, b, c, i: (a > 0) ^ (b > 0)),
     "log_sigmoid": (lambda a, b, c, i: tf.log_sigmoid(a), lambda a, b, c, i: -np.log1p(np.exp(-a))),
@@ -52,14 +53,17 @@ FUNCTIONS: dict[str, Any] = {
     ),
     "eye": (lambda a, b, c, i: tf.eye(3, 5, dtype=tf.float64), lambda a, b, c, i: np.eye(3, 5)),
     "tensordot": (
-        lambda a, b, c, i: tf.tensordot(c, a, [[2], [1]]), lambda a, b, c, i: np.tensordot(c, a, [[2], [1]]),
+        lambda a, b, c, i: tf.tensordot(c, a, [[2], [1]]),
+        lambda a, b, c, i: np.tensordot(c, a, [[2], [1]]),
     ),
     "tensordot of a number": (lambda a, b, c, i: tf.tensordot(c, a, 2), lambda a, b, c, i: np.tensordot(c, a, 2)),
     "einsum": (
-        lambda a, b, c, i: tf.einsum("btd,kd->bkt", c, a), lambda a, b, c, i: np.einsum("btd,kd->bkt", c, a),
+        lambda a, b, c, i: tf.einsum("btd,kd->bkt", c, a),
+        lambda a, b, c, i: np.einsum("btd,kd->bkt", c, a),
     ),
     "einsum of rows": (
-        lambda a, b, c, i: tf.einsum("btd,td->b", c, a), lambda a, b, c, i: np.einsum("btd,td->b", c, a),
+        lambda a, b, c, i: tf.einsum("btd,td->b", c, a),
+        lambda a, b, c, i: np.einsum("btd,td->b", c, a),
     ),
     "einsum of three": (
         lambda a, b, c, i: tf.einsum("btd,td,te->bet", c, a, b),
@@ -68,7 +72,8 @@ FUNCTIONS: dict[str, Any] = {
     "einsum implicit": (lambda a, b, c, i: tf.einsum("ij,kj", a, b), lambda a, b, c, i: np.einsum("ij,kj", a, b)),
     "einsum of one": (lambda a, b, c, i: tf.einsum("btd->db", c), lambda a, b, c, i: np.einsum("btd->db", c)),
     "gather along an axis": (
-        lambda a, b, c, i: tf.gather(c, [[2, 0], [1, 1]], axis=2), lambda a, b, c, i: np.take(c, [[2, 0], [1, 1]], 2),
+        lambda a, b, c, i: tf.gather(c, [[2, 0], [1, 1]], axis=2),
+        lambda a, b, c, i: np.take(c, [[2, 0], [1, 1]], 2),
     ),
     "gather_nd": (
         lambda a, b, c, i: tf.gather_nd(c, tf.stack([tf.range(tf.shape(c)[0]), [3, 1]], 1)),
@@ -87,7 +92,7 @@ FUNCTIONS: dict[str, Any] = {
         lambda a, b, c, i: tf.nn.weighted_cross_entropy_with_logits(tf.cast(b > 0, tf.float64), a, 3.0),
         lambda a, b, c, i: (b > 0) * -np.log(1 / (1 + np.exp(-a))) * 3 + (b <= 0) * -np.log(1 - 1 / (1 + np.exp(-a))),
     ),
-}  # fmt: skip
+}
 NO_GRADIENT = ("special", "is_", "ints", "reversed", "div", "xor", "argmin", "count", "eye", "one_hot", "floor", "mod")
 
 
@@ -155,14 +160,21 @@ def test_old_names_and_namespaces() -> None:
 def test_refusals() -> None:
     x = tf.placeholder(tf.float32, [None, 3])
     for call in (
-        lambda: tf.einsum("ij,jk", x), lambda: tf.einsum("ij->ik", x),
-        lambda: tf.tensordot(x, tf.ones([2, 3]), 1), lambda: tf.tensordot(x, x, [[0, 0], [1, 1]]),
+        lambda: tf.einsum("ij,jk", x),
+        lambda: tf.einsum("ij->ik", x),
+        lambda: tf.tensordot(x, tf.ones([2, 3]), 1),
+        lambda: tf.tensordot(x, x, [[0, 0], [1, 1]]),
         lambda: tf.gather_nd(x, [[0.5]]),
-        lambda: tf.gather_nd(x, [[1, 2, 3]]), lambda: tf.norm(x, -1, axis=1), lambda: tf.norm(x, "fro"),
-        lambda: tf.norm(x, 2, axis=[0, 1]), lambda: tf.norm(x, 3, axis=[0, 1]), lambda: tf.norm(x, axis=[0]),
+        lambda: tf.gather_nd(x, [[1, 2, 3]]),
+        lambda: tf.norm(x, -1, axis=1),
+        lambda: tf.norm(x, "fro"),
+        lambda: tf.norm(x, 2, axis=[0, 1]),
+        lambda: tf.norm(x, 3, axis=[0, 1]),
+        lambda: tf.norm(x, axis=[0]),
         lambda: tf.eye(-1),
-        lambda: tf.linspace(0.0, 1.0, 0), lambda: tf.losses.cosine_distance(x, x),
-    ):  # fmt: skip
+        lambda: tf.linspace(0.0, 1.0, 0),
+        lambda: tf.losses.cosine_distance(x, x),
+    ):
         with pytest.raises(rg.RnnGraphError, match=r"test_more_functions\.py:\d+"):
             call()
 

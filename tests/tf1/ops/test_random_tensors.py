@@ -76,8 +76,13 @@ def test_classes_are_drawn_by_their_probabilities() -> None:
 
 def test_runs_differ_and_seeds_repeat() -> None:
     def make(x: Any) -> Any:
-        return [tf.random_normal([3]), tf.random_normal(tf.shape(x)), tf.random_uniform([3], seed=5),
-                tf.multinomial(tf.zeros([1, 9]), 30), tf.random_shuffle(tf.range(20))]  # fmt: skip
+        return [
+            tf.random_normal([3]),
+            tf.random_normal(tf.shape(x)),
+            tf.random_uniform([3], seed=5),
+            tf.multinomial(tf.zeros([1, 9]), 30),
+            tf.random_shuffle(tf.range(20)),
+        ]
 
     first, second = drawn(make, runs=2)
     again, other = drawn(make), drawn(make, seed=4)
@@ -125,10 +130,14 @@ def test_a_graph_that_predicts_has_the_mean() -> None:
 
 def test_what_is_no_size_and_no_number() -> None:
     for call in (
-        lambda: tf.random_normal([-1]), lambda: tf.random_uniform([2], 5, 5, tf.int32),
-        lambda: tf.random_uniform([2], dtype=tf.int32), lambda: tf.random_normal([2], dtype=tf.int32),
-        lambda: tf.multinomial(tf.zeros([3]), 1), lambda: tf.random_shuffle(tf.placeholder(tf.float32, [None])),
-        lambda: tf.random_normal([2], "x"), lambda: tf.multinomial(tf.zeros([3, 2]), 0),
-    ):  # fmt: skip
+        lambda: tf.random_normal([-1]),
+        lambda: tf.random_uniform([2], 5, 5, tf.int32),
+        lambda: tf.random_uniform([2], dtype=tf.int32),
+        lambda: tf.random_normal([2], dtype=tf.int32),
+        lambda: tf.multinomial(tf.zeros([3]), 1),
+        lambda: tf.random_shuffle(tf.placeholder(tf.float32, [None])),
+        lambda: tf.random_normal([2], "x"),
+        lambda: tf.multinomial(tf.zeros([3, 2]), 0),
+    ):
         with pytest.raises(rg.RnnGraphError, match=r"test_random_tensors\.py:\d+"):
             call()

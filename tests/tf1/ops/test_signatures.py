@@ -20,13 +20,20 @@ CLASSES = {path: text for path, text in RECORDED.items() if path != "tensorflow"
 
 
 OTHERS = {
-    "DType": "programs take tf.float32", "device": "takes whatever it is given", "container": "as device",
-    "colocate_with": "as device", "get_local_variable": "takes the rest as get_variable does",
-    "matrix_diag": "has the main diagonal", "matrix_diag_part": "as matrix_diag",
-    "gfile.Exists": "io.gfile.exists has path", "Operation": "no program makes one", "Tensor": "as Operation",
-    "VariableScope": "as Operation", "train.NewCheckpointReader": "its argument has another name",
+    "DType": "programs take tf.float32",
+    "device": "takes whatever it is given",
+    "container": "as device",
+    "colocate_with": "as device",
+    "get_local_variable": "takes the rest as get_variable does",
+    "matrix_diag": "has the main diagonal",
+    "matrix_diag_part": "as matrix_diag",
+    "gfile.Exists": "io.gfile.exists has path",
+    "Operation": "no program makes one",
+    "Tensor": "as Operation",
+    "VariableScope": "as Operation",
+    "train.NewCheckpointReader": "its argument has another name",
     "train.update_checkpoint_state": "keeps no times",
-}  # fmt: skip
+}
 """Functions with other arguments, and why."""
 
 
@@ -69,7 +76,7 @@ def test_arguments_of_attention_that_are_not_offered() -> None:
     assert tf.contrib.seq2seq.LuongAttention(3, memory, name="own").num_units == 3
     with pytest.raises(rg.ArgumentError, match=r"custom_key_value_fn=.* is not offered"):
         tf.contrib.seq2seq.BahdanauAttention(3, memory, custom_key_value_fn=print)
-    with pytest.raises(rg.NotOfferedError, match="dtype=float64 is not the memory's"):
+    with pytest.raises(rg.NotOfferedError, match="dtype=float64 differs from the memory's"):
         tf.contrib.seq2seq.BahdanauAttention(3, memory, dtype=tf.float64)
 
 

@@ -58,7 +58,7 @@ def test_one_axis_may_be_open() -> None:
         (lambda x: tf.layers.max_pooling2d(x, 2, 0), "strides must be positive"),
         (lambda x: tf.nn.max_pool(tf.placeholder(tf.float32, [2, None, None, 3]), 2, 2, "SAME"), "both axes"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_name_the_line(declare: Callable[[Any], Any], message: str) -> None:
     x = tf.placeholder(tf.float32, [None, 7, 6, 3])
     with pytest.raises(rg.RnnGraphError, match=rf"test_windows\.py:\d+: .*{message}"):

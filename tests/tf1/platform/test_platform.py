@@ -81,7 +81,7 @@ def test_a_main_function_is_run(flags: Any, monkeypatch: pytest.MonkeyPatch) -> 
         tf.app.run(argv=["x.py"])
     assert ended.value.code == 3
     monkeypatch.delattr(sys.modules["__main__"], "main")
-    with pytest.raises(rg.ArgumentError, match="no function main"):
+    with pytest.raises(rg.ArgumentError, match="needs a function main"):
         tf.app.run()
     with pytest.raises(rg.DtypeError, match="takes a function, not 3"):
         tf.app.run(3)  # type: ignore[arg-type]
@@ -143,14 +143,14 @@ def test_mistakes_with_files(tmp_path: Path) -> None:
     (tmp_path / "y").write_text("")
     for call, message in (
         (lambda: tf.gfile.Open(str(tmp_path / "no")), "there is no"),
-        (lambda: tf.gfile.Open(str(path), "q"), "read, write or append"),
+        (lambda: tf.gfile.Open(str(path), "q"), "must be 'r', 'w' or 'a'"),
         (lambda: tf.gfile.Open(str(path)).read(), "UTF-8"),
         (lambda: tf.gfile.Open(str(path), "rb").write(b""), "opened with mode 'rb'"),
         (lambda: tf.gfile.ListDirectory(str(path)), "x: "),
         (lambda: tf.gfile.Copy(str(path), str(tmp_path / "y")), "overwrite"),
         (lambda: tf.gfile.Exists("gs://bucket/x"), "another machine"),
         (lambda: tf.gfile.Remove(3), "no path"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(rg.RnnGraphError, match=message):
             call()
     with pytest.raises(tf.errors.NotFoundError):
@@ -165,8 +165,10 @@ def test_messages(caplog: pytest.LogCaptureFixture) -> None:
     tf.logging.warn("plain 100%")
     tf.logging.log(tf.logging.ERROR, "wrong")
     assert [(item.levelname, item.getMessage()) for item in caplog.records] == [
-        ("INFO", "step 3 of ten"), ("WARNING", "plain 100%"), ("ERROR", "wrong"),
-    ]  # fmt: skip
+        ("INFO", "step 3 of ten"),
+        ("WARNING", "plain 100%"),
+        ("ERROR", "wrong"),
+    ]
     assert tf.logging.get_verbosity() == logging.INFO
     with pytest.raises(rg.DtypeError, match="does not fit"):
         tf.logging.info("%d", "x")

@@ -63,10 +63,16 @@ def test_decoders_are_loops_of_their_cells() -> None:
     read = net.by_hand(lambda step, logits: net.inputs[:, min(step, LONGEST - 1)], 5)
     own = net.by_hand(lambda step, logits: tf.nn.embedding_lookup(net.table, tf.argmax(logits, 1)), 4)
     names = {variable.op.name for variable in tf.trainable_variables()}
-    assert {"memory_layer/kernel", "net/decoder/attention_wrapper/gru_cell/gates/kernel", "net/decoder/logits/bias",
-            "net/decoder/attention_wrapper/bahdanau_attention/attention_v"} <= names  # fmt: skip
-    losses = [seq2seq.sequence_loss(item.rnn_output, net.ids, tf.sequence_mask(net.n, LONGEST, tf.float64))
-              for item in (whole, stepped)]  # fmt: skip
+    assert {
+        "memory_layer/kernel",
+        "net/decoder/attention_wrapper/gru_cell/gates/kernel",
+        "net/decoder/logits/bias",
+        "net/decoder/attention_wrapper/bahdanau_attention/attention_v",
+    } <= names
+    losses = [
+        seq2seq.sequence_loss(item.rnn_output, net.ids, tf.sequence_mask(net.n, LONGEST, tf.float64))
+        for item in (whole, stepped)
+    ]
     slopes = tf.gradients(losses[0] - losses[1], [net.table, net.memory])
     fetches = [whole, stepped, longer, fewer, greedy, read, own, lengths, lengths_too, few, ends, kept, kept_too]
     with tf.Session() as session:
@@ -133,9 +139,14 @@ def test_losses_of_sequences() -> None:
         legacy_seq2seq.sequence_loss_by_example(*lists, average_across_timesteps=False),
     ]
     wanted = [
-        losses.sum() / weights.sum(), losses.sum(1) / weights.sum(1), losses.sum(0) / (weights.sum(0) + 1e-12), losses,
-        losses.sum(1) / weights.sum(1), (losses.sum(1) / weights.sum(1)).mean(), losses.sum(1),
-    ]  # fmt: skip
+        losses.sum() / weights.sum(),
+        losses.sum(1) / weights.sum(1),
+        losses.sum(0) / (weights.sum(0) + 1e-12),
+        losses,
+        losses.sum(1) / weights.sum(1),
+        (losses.sum(1) / weights.sum(1)).mean(),
+        losses.sum(1),
+    ]
     with tf.Session() as session:
         for one, other in zip(session.run(fetches), wanted, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-9)
@@ -169,16 +180,16 @@ def test_lists_of_symbols() -> None:
 @pytest.mark.parametrize(
     ("declare", "message"),
     [
-        (lambda net: net.decoded(seq2seq.GreedyEmbeddingHelper(net.table, net.n, END)), "depends on values"),
+        (lambda net: net.decoded(seq2seq.GreedyEmbeddingHelper(net.table, net.n, END)), "depends on the data"),
         (lambda net: net.decoded(3), "takes a helper"),
         (lambda net: seq2seq.dynamic_decode(net.cell), "takes a decoder"),
         (lambda net: seq2seq.TrainingHelper(net.ids, net.n), r"\[batch, time, width\]"),
-        (lambda net: seq2seq.BeamSearchDecoder(net.cell, net.table, net.n[0], END, net.state, 3), "is a vector"),
+        (lambda net: seq2seq.BeamSearchDecoder(net.cell, net.table, net.n[0], END, net.state, 3), "must be a vector"),
         (lambda net: seq2seq.tile_batch(net.n[0], 3), "a scalar has none"),
         (lambda net: seq2seq.sequence_loss(net.memory, net.n, net.n), r"\[batch, time, classes\]"),
         (lambda net: legacy_seq2seq.rnn_decoder(net.inputs, net.state, net.cell), "one a step"),
         (lambda net: legacy_seq2seq.sequence_loss([net.n], [], [net.n]), "one a step"),
-        (lambda net: tf.nn.raw_rnn(net.cell, lambda *_: 3), "loop_fn gives"),
+        (lambda net: tf.nn.raw_rnn(net.cell, lambda *_: 3), "loop_fn must return"),
     ],
 )
 def test_mistakes_name_the_line(declare: Any, message: str) -> None:

@@ -17,10 +17,15 @@ from rnngraph.tf1.table.modules import member, module_of
 
 TOOLS = Path(__file__).parents[3] / "tools"
 OLDER = {
-    "contrib.framework.nest", "contrib.rnn.python.ops.core_rnn", "contrib.rnn.python.ops.core_rnn_cell_impl",
-    "contrib.rnn.python.ops.rnn_cell_impl", "models.rnn.rnn", "models.rnn.rnn_cell", "models.rnn.seq2seq",
+    "contrib.framework.nest",
+    "contrib.rnn.python.ops.core_rnn",
+    "contrib.rnn.python.ops.core_rnn_cell_impl",
+    "contrib.rnn.python.ops.rnn_cell_impl",
+    "models.rnn.rnn",
+    "models.rnn.rnn_cell",
+    "models.rnn.seq2seq",
     "python.ops.seq2seq",
-}  # fmt: skip
+}
 """Modules of versions before 1.15.5."""
 NO_FILES = {"app.flags", "contrib.slim.model_analyzer", "flags", "losses.Reduction"}
 """Modules of the table that are none of TensorFlow's files: attributes, and a class of constants."""
@@ -52,7 +57,7 @@ def test_modules_export_what_the_table_says(path: str) -> None:
     assert module.__doc__
     assert dir(module) == sorted(module.__all__) == sorted(set(module.__all__))
     with pytest.raises(rg.NotOfferedError, match=rf"test_names_table\.py:\d+: tf\.{path}\.nothing is not offered; "):
-        module.nothing  # noqa: B018
+        module.nothing  # noqa: B018  # reading the name raises
     with pytest.raises(ImportError, match=rf"test_names_table\.py:\d+: tf\.{path}\.nothing is not offered; "):
         exec(compile(f"from rnngraph.tf1.{path} import nothing", __file__, "exec"))
 
@@ -82,10 +87,13 @@ def test_remedies() -> None:
 def test_the_wheel_is_listed_by_a_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record, written = tmp_path / "RECORD", tmp_path / "modules.txt"
     files = (
-        "tensorflow_core/__init__.py", "tensorflow_core/_api/v1/nn/rnn_cell/__init__.py",
-        "tensorflow_core/python/ops/rnn.py", "tensorflow_core/python/ops/rnn.cc", "numpy/core.py",
+        "tensorflow_core/__init__.py",
+        "tensorflow_core/_api/v1/nn/rnn_cell/__init__.py",
+        "tensorflow_core/python/ops/rnn.py",
+        "tensorflow_core/python/ops/rnn.cc",
+        "numpy/core.py",
         "tensorflow_core/python/keras/api/_v1/keras/layers/__init__.py",
-    )  # fmt: skip
+    )
     record.write_text("".join(f"{file},sha256=0,1\n" for file in files))
     listing: dict[str, Any] = runpy.run_path(str(TOOLS / "list_tf1_modules.py"))
     monkeypatch.setitem(listing["main"].__globals__, "TABLE", written)

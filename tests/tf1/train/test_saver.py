@@ -83,7 +83,7 @@ def test_some_variables_under_other_names(tmp_path: Path) -> None:
         with pytest.raises(tf.errors.NotFoundError, match=HERE + ".*has no a; it has first.*var_list"):
             tf.train.Saver([a]).restore(sess, str(tmp_path / "some"))
         wide = tf.get_variable("wide", [3])
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"float32\[2\], and the variable is float32\[3\]"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"float32\[2\], but the variable is float32\[3\]"):
             tf.train.Saver({"first": wide}).restore(sess, str(tmp_path / "some"))
         with pytest.raises(tf.errors.NotFoundError, match="there is no checkpoint"):
             tf.train.Saver([a]).restore(sess, str(tmp_path / "none"))
@@ -110,8 +110,12 @@ def test_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             saver.save(sess, os.path.join("run", 'a"b\\'), global_step=step)
     assert saver.last_checkpoints == ['run/a"b\\-2', 'run/a"b\\-3']
     assert sorted(os.listdir("run")) == [
-        'a"b\\-2.data-00000-of-00001', 'a"b\\-2.index', 'a"b\\-3.data-00000-of-00001', 'a"b\\-3.index', "checkpoint",
-    ]  # fmt: skip
+        'a"b\\-2.data-00000-of-00001',
+        'a"b\\-2.index',
+        'a"b\\-3.data-00000-of-00001',
+        'a"b\\-3.index',
+        "checkpoint",
+    ]
     state = tf.train.get_checkpoint_state("run")
     assert state is not None
     assert state.model_checkpoint_path == tf.train.latest_checkpoint("run") == 'run/a"b\\-3'

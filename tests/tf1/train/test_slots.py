@@ -66,7 +66,7 @@ def test_a_scope_that_is_opened_again_begins_names_anew() -> None:
     tf.train.AdamOptimizer().minimize(loss)
     with tf.variable_scope("net", reuse=True):
         tf.get_variable("w", [3, 1])
-    with pytest.raises(ArgumentError, match=r"slot net/w/Adam exists already.*name="):
+    with pytest.raises(ArgumentError, match=r"slot net/w/Adam already exists.*name="):
         tf.train.AdamOptimizer().minimize(loss)
 
 

@@ -17,7 +17,7 @@ Key = tuple[str, str, str]
 
 @dataclass(eq=False)
 class Inlined(messages.Node):
-    """A node of a function's body. ``opsets`` are the operators' versions in the body."""
+    """Node of a function's body. ``opsets`` are the operators' versions in the body."""
 
     opsets: Mapping[str, int] | None = None
 
@@ -93,15 +93,15 @@ class _Inliner:
         """Return the body of a function with the names of a call."""
         self._left -= len([*_all_nodes(body)])
         if self._left < 0:
-            raise FileError(f"{self._name} has more than {MAX_NODES:,} nodes when its functions are written out")
+            raise FileError(f"{self._name} has more than {MAX_NODES:,} nodes after inlining its functions")
         names = dict.fromkeys(function.input, "") | dict(zip(function.input, node.input, strict=False))
         names |= {inner: outer for inner, outer in zip(function.output, node.output, strict=False) if outer}
         attributes = {item.name: item for item in (*function.attribute_proto, *node.attribute)}
         copy = _Copy(names, attributes, self._new_name)
         copied = copy.nodes(body)
-        made = {output for item in copied for output in item.output}
+        outputs = {output for item in copied for output in item.output}
         for inner, outer in zip(function.output, node.output, strict=False):
-            if inner in function.input and outer and outer not in made:  # an input that is an output, too
+            if inner in function.input and outer and outer not in outputs:  # an input that is also an output
                 position = function.input.index(inner)
                 source = node.input[position] if position < len(node.input) else ""
                 copied.append(messages.Node(input=[source], output=[outer], op_type="Identity"))
@@ -115,7 +115,7 @@ class _Inliner:
 
 
 class _Copy:
-    """Copies nodes with new names, by the original ones. ``attributes`` are of the call."""
+    """Copier of nodes: maps the original names to new ones. ``attributes`` are those of the call."""
 
     def __init__(
         self, names: dict[str, str], attributes: Mapping[str, messages.Attribute], new_name: Callable[[str], str]
@@ -143,9 +143,9 @@ class _Copy:
     def _copied(self, attributes: Iterable[messages.Attribute]) -> Iterator[messages.Attribute]:
         for attribute in attributes:
             if attribute.ref_attr_name:
-                found = self._attributes.get(attribute.ref_attr_name)
-                if found is not None:
-                    yield replace(found, name=attribute.name)
+                value = self._attributes.get(attribute.ref_attr_name)
+                if value is not None:
+                    yield replace(value, name=attribute.name)
             elif attribute.g is not None:
                 yield replace(attribute, g=self._graph(attribute.g))
             else:

@@ -16,9 +16,9 @@ from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """An array of the file, or one of sizes, whose entries are then objects, such as formulas.
+    """Array of the file, or array of sizes, whose entries are objects such as formulas.
 
-    ``dtype`` is the file's, as NumPy's name; mostly ``int64`` for formulas.
+    ``dtype`` is the file's, as NumPy's name; usually ``int64`` for formulas.
     """
 
     array: np.ndarray
@@ -33,7 +33,7 @@ class Known:
         return self.array.shape
 
     def numbers(self, what: str) -> np.ndarray:
-        """Return the array if all of it is numbers."""
+        """Return the array, if all entries are numbers."""
         if self.is_symbolic:
             raise UnreadableError(f"{what} depends on symbolic sizes")
         return self.array
@@ -41,17 +41,17 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Expanded:
-    """A value repeated along axes, which may have symbolic sizes; most ops broadcast by themselves."""
+    """Value repeated along axes, which may have symbolic sizes. Most ops broadcast by themselves."""
 
     source: Known | Value
     shape: tuple[Dim, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Unrounded:
-    """A value before the file's quantization. Only ops that move such numbers or dequantize them may read it.
+class Dequantized:
+    """Value before the file's quantization. Only ops that move or dequantize its numbers may read it.
 
-    A number of the file means (number - zero) * scale; None if a call computes these.
+    A number n of the file stands for (n - zero) * scale. Scale and zero are None if they are computed at run time.
     """
 
     source: Operand
@@ -61,30 +61,30 @@ class Unrounded:
 
 @dataclass(frozen=True, eq=False)
 class Listed:
-    """A sequence of arrays, for ops of sequences only."""
+    """Sequence of arrays, for ops on sequences only."""
 
     items: tuple[Known | Expanded | Value, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """A sequence of arrays along a first axis, whose size is the sequence's length."""
+    """Sequence of arrays stacked along a first axis, whose size is the sequence's length."""
 
     items: Known | Expanded | Value
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """Indices [rank, count] at which a mask is true, or [count, rank], for ops that write there only."""
+class NonZeroIndices:
+    """Indices [rank, count] or [count, rank] at which a mask is true, for ops that write there only."""
 
     mask: Value
-    is_turned: bool = False
+    is_transposed: bool = False
 
 
-Deferred = Unrounded | Listed | Stacked | Found
-"""A value that the script does not have; ops that know its use may read it."""
+Deferred = Dequantized | Listed | Stacked | NonZeroIndices
+"""Value that the script cannot have. Only ops that know its use may read it."""
 Operand = Known | Expanded | Value
-"""A value of a file."""
+"""Value of a file."""
 
 
 def place_of(array: np.ndarray) -> tuple[Any, ...]:
@@ -105,7 +105,7 @@ def known(array: Any, dtype: str | None = None) -> Known:
 
 
 def of_sizes(shape: Sequence[Dim]) -> Known:
-    """Return sizes as a vector."""
+    """Return sizes as a 1-D array."""
     array = np.empty(len(shape), object)
     array[:] = list(shape)
     return known(array, "int64")
@@ -141,40 +141,62 @@ def is_zero(x: Operand) -> bool:
 
 
 def check_count(count: int) -> int:
-    """Raise ``UnreadableError`` for larger arrays than nets have."""
+    """Raise ``UnreadableError`` for arrays larger than those of real nets."""
     if count > max_folded():
         raise UnreadableError(
-            f"an array of {count:,} entries would be made while the file is read; if you trust the file, give "
+            f"reading the file would create an array of {count:,} entries; if you trust the file, give "
             f"max_entries={FOLDED_SHARE * count}"
         )
     return count
 
 
 _NUMPY: Mapping[str, Callable[..., Any]] = {
-    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Mod": np.mod, "Pow": np.power,
-    "Max": np.maximum, "Min": np.minimum, "Neg": np.negative, "Abs": np.abs, "Sqrt": np.sqrt, "Exp": np.exp,
-    "Log": np.log, "Reciprocal": np.reciprocal, "Floor": np.floor, "Ceil": np.ceil, "Round": np.rint, "Sign": np.sign,
-    "Tanh": np.tanh, "Sin": np.sin, "Cos": np.cos,
-    "Equal": np.equal, "Less": np.less, "Greater": np.greater, "LessOrEqual": np.less_equal,
-    "GreaterOrEqual": np.greater_equal, "And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor,
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Mod": np.mod,
+    "Pow": np.power,
+    "Max": np.maximum,
+    "Min": np.minimum,
+    "Neg": np.negative,
+    "Abs": np.abs,
+    "Sqrt": np.sqrt,
+    "Exp": np.exp,
+    "Log": np.log,
+    "Reciprocal": np.reciprocal,
+    "Floor": np.floor,
+    "Ceil": np.ceil,
+    "Round": np.rint,
+    "Sign": np.sign,
+    "Tanh": np.tanh,
+    "Sin": np.sin,
+    "Cos": np.cos,
+    "Equal": np.equal,
+    "Less": np.less,
+    "Greater": np.greater,
+    "LessOrEqual": np.less_equal,
+    "GreaterOrEqual": np.greater_equal,
+    "And": np.logical_and,
+    "Or": np.logical_or,
+    "Xor": np.logical_xor,
     "Not": np.logical_not,
-}  # fmt: skip
+}
 _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or", "Xor", "Not")
 
 
 def compared(op: str, left: Known, right: Known) -> Known | None:
-    """Return a comparison of sizes that the file has cast to float, if it holds for all sizes or none."""
+    """Return a comparison of sizes that the file casts to float, if it has one answer for all sizes."""
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
     try:
-        found = folded(op, [Known(_whole_numbers(item), "int64") for item in (left, right)])
+        result = constant_fold(op, [Known(_whole_numbers(item), "int64") for item in (left, right)])
     except UnreadableError:
         return None
-    return None if found.is_symbolic else found
+    return None if result.is_symbolic else result
 
 
 def whole(op: str, *items: Known) -> Known | None:
-    """Return an op of sizes that the file has cast to float, if the result is whole numbers, as in torch's ranges."""
+    """Return an op of sizes that the file casts to float, if the result is integral, as in torch's ranges."""
     entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
     if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):
         return None
@@ -183,30 +205,30 @@ def whole(op: str, *items: Known) -> Known | None:
     function = quotient if op == "Div" else BINARY[op] if op in ("Add", "Sub", "Mul") else None
     if function is None:
         return None
-    found = np.asarray(np.frompyfunc(function, 2, 1)(*map(_whole_numbers, items)), object)
-    return None if any(entry is None for entry in found.reshape(-1)) else known(found, items[0].dtype)
+    result = np.asarray(np.frompyfunc(function, 2, 1)(*map(_whole_numbers, items)), object)
+    return None if any(entry is None for entry in result.reshape(-1)) else known(result, items[0].dtype)
 
 
 def _whole_numbers(item: Known) -> np.ndarray:
-    """Return sizes and whole numbers, which may exceed any dtype."""
+    """Return sizes and integers, which may exceed any dtype."""
     return item.array if item.is_symbolic else np.asarray(np.frompyfunc(int, 1, 1)(item.array), object)
 
 
-def folds(op: str) -> bool:
-    """True if an elementwise op is computed while a file is read, if its operands are known."""
+def is_constant_foldable(op: str) -> bool:
+    """True if an elementwise op of known operands is computed while the file is read."""
     return op in _NUMPY or op == "Div"
 
 
-def folded(op: str, items: Sequence[Known]) -> Known:
+def constant_fold(op: str, items: Sequence[Known]) -> Known:
     """Return an elementwise op of known arrays."""
     if len(items) > 2:
-        return folded(op, [folded(op, items[:2]), *items[2:]])
+        return constant_fold(op, [constant_fold(op, items[:2]), *items[2:]])
     shape = np.broadcast_shapes(*(item.array.shape for item in items))
     check_count(int(np.prod(shape, dtype=np.float64)))
     dtype = "bool" if op in _TRUTHS else items[0].dtype
     if any(item.is_symbolic for item in items):
         if any(np.dtype(item.dtype).kind not in "iub" for item in items):
-            raise UnreadableError("it computes with symbolic sizes as floats")
+            raise UnreadableError("it converts symbolic sizes to floats")
         return known(_of_entries(op, [item.array.astype(object) for item in items]), dtype)
     with np.errstate(all="ignore"):
         if op == "Div":
@@ -218,7 +240,7 @@ def _divided(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     if left.dtype.kind == "f":
         return np.asarray(left / right)
     if not np.all(right):
-        raise UnreadableError("whole numbers are divided by 0")
+        raise UnreadableError("it divides integers by 0")
     whole = np.abs(left) // np.abs(right)
     return np.where((left < 0) == (right < 0), whole, -whole).astype(left.dtype)
 
@@ -234,12 +256,12 @@ def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(np.frompyfunc(BINARY[op], 2, 1)(*arrays), object)
 
 
-def chosen(condition: Known, a: Known, b: Known) -> Known:
+def select(condition: Known, a: Known, b: Known) -> Known:
     """Return entries of a or b by a condition."""
     if any(isinstance(entry, Undecided) for entry in condition.array.reshape(-1)):
-        raise UnreadableError("it depends on which sizes are equal")
+        raise UnreadableError("its result depends on which sizes are equal")
     if a.dtype != b.dtype:
-        raise UnreadableError(f"entries of {a.dtype} or of {b.dtype} are chosen")
+        raise UnreadableError(f"it selects between {a.dtype} and {b.dtype}")
     check_count(
         int(np.prod(np.broadcast_shapes(condition.array.shape, a.array.shape, b.array.shape), dtype=np.float64))
     )
@@ -248,7 +270,7 @@ def chosen(condition: Known, a: Known, b: Known) -> Known:
 
 
 def cast(x: Known, dtype: str) -> Known:
-    """Return x in another dtype. Formulas stay whole numbers, and are true if they cannot be 0."""
+    """Return x in another dtype. Formulas remain integers; as booleans they must not be 0."""
     if not x.is_symbolic:
         with np.errstate(all="ignore"):
             return known(x.array.astype(dtype), dtype)

@@ -31,7 +31,7 @@ def range_of(tensors: Tensors, x: Any) -> Range | None:
     if isinstance(x, Known):
         return _of_known(x)
     if isinstance(x, Expanded):
-        return _behind(range_of(tensors, x.source), len(x.shape) - len(shape_of(x.source)))
+        return _with_leading_axes(range_of(tensors, x.source), len(x.shape) - len(shape_of(x.source)))
     if not isinstance(x, Value):
         return None
     declared = tensors.declared_of(x)
@@ -51,9 +51,9 @@ def _of_step(tensors: Tensors, x: Value) -> Range | None:
         if left is None or right is None or (left.axis is not None and right.axis is not None):
             return None
         axes = [
-            found.axis + len(shape_of(x)) - len(shape_of(item))
-            for found, item in zip((left, right), operands, strict=True)
-            if found.axis is not None
+            range_.axis + len(shape_of(x)) - len(shape_of(item))
+            for range_, item in zip((left, right), operands, strict=True)
+            if range_.axis is not None
         ]
         return Range(left.first + right.first, axes[0] if axes else None)
     if key not in (basic.cast, basic.broadcast_to, *_RESHAPES) and not isinstance(key, Index):
@@ -63,7 +63,7 @@ def _of_step(tensors: Tensors, x: Value) -> Range | None:
         return inner
     own = shape_of(operands[0])
     if key is basic.broadcast_to:
-        return _behind(inner, len(shape_of(x)) - len(own))
+        return _with_leading_axes(inner, len(shape_of(x)) - len(own))
     if isinstance(key, Index):
         return _part(inner, key.index, own)
     long, places = ([place for place, dim in enumerate(shape) if dim != 1] for shape in (own, shape_of(x)))
@@ -72,18 +72,18 @@ def _of_step(tensors: Tensors, x: Value) -> Range | None:
     return replace(inner, axis=places[long.index(inner.axis)])
 
 
-def _behind(found: Range | None, axes: int) -> Range | None:
-    """Return the range after more leading axes."""
-    return found if found is None or found.axis is None else replace(found, axis=found.axis + axes)
+def _with_leading_axes(range_: Range | None, axes: int) -> Range | None:
+    """Return the range after new leading axes."""
+    return range_ if range_ is None or range_.axis is None else replace(range_, axis=range_.axis + axes)
 
 
-def _part(found: Range, index: tuple[Any, ...], own: tuple[Dim, ...]) -> Range | None:
-    assert found.axis is not None
+def _part(range_: Range, index: tuple[Any, ...], own: tuple[Dim, ...]) -> Range | None:
+    assert range_.axis is not None
     if any(not isinstance(entry, slice) or entry.step not in (None, 1) for entry in index):
         return None
-    entry = index[found.axis] if found.axis < len(index) else slice(None)
+    entry = index[range_.axis] if range_.axis < len(index) else slice(None)
     start = entry.start or 0
-    return replace(found, first=found.first + (start if start >= 0 else own[found.axis] + start))
+    return replace(range_, first=range_.first + (start if start >= 0 else own[range_.axis] + start))
 
 
 def _of_known(x: Known) -> Range | None:
@@ -106,8 +106,8 @@ def _of_known(x: Known) -> Range | None:
 def parts_of(tensors: Tensors, x: Operand) -> list[Operand] | None:
     """Return the entries of the last axis of x as separate values, or None if they are unknown."""
     *ahead, count = shape_of(x)
-    if count == 1 or isinstance(x, Known):
-        return [tensors.taken(x, [*[slice(None)] * len(ahead), entry]) for entry in range(count)]  # type: ignore[arg-type]
+    if isinstance(count, int) and (count == 1 or isinstance(x, Known)):
+        return [tensors.index(x, [*[slice(None)] * len(ahead), entry]) for entry in range(count)]
     note = tensors.note(x) if isinstance(x, Value) else None
     if note is None or note.by != len(ahead) or note.kind not in ("stack", "concat"):
         return None

@@ -1,7 +1,7 @@
-"""Arithmetic of sizes as exporters write it: shapes split into sizes, computed with, and joined.
+"""Arithmetic of sizes as exporters write it: shapes are split into sizes, computed with, and joined.
 
 A symbolic size is a formula of names of 1 or more. Questions without one answer for all sizes raise
-``UnreadableError``, except whether two sizes are equal, which can wait as ``Undecided``.
+``UnreadableError``, except equality of two sizes, which can be deferred to the call as ``Undecided``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ from ....ir.sizes.polynomial import Floor, terms_of
 from ....ir.types import Dim, Size, dim_text, product, quotient, size, uncommon
 from ...operators.errors import UnreadableError as UnreadableError
 
-MOST_TERMS = 12
-"""Terms of a formula. Real nets have three; products of long ones would not end."""
+MAX_TERMS = 12
+"""Maximum terms of a formula. Real nets have three; products of long ones would never end."""
 
 
 class ForcedSizeError(UnreadableError):
-    """A node that can be read for one value of a symbolic size only, such as the example's size that an exporter
-    wrote.
-    """
+    """A node can be read for one value of a symbolic size only, such as the example's size that an exporter wrote."""
 
     def __init__(self, what: str, name: str, value: int) -> None:
         super().__init__(f"{what}, which it can be where {name} is {value}; give read_onnx fixed={{{name!r}: {value}}}")
@@ -34,7 +32,7 @@ class ForcedSizeError(UnreadableError):
 
 @dataclass(frozen=True)
 class Undecided:
-    """Equality of two sizes, or its negation, which only a call determines."""
+    """Equality of two sizes, or its negation, that is known only in a call."""
 
     left: Dim
     right: Dim
@@ -49,17 +47,17 @@ Entry = int | bool | Size | Undecided
 
 def checked(dim: Dim) -> Dim:
     """Return a size if its formula has a realistic length."""
-    if len(terms_of(dim)) > MOST_TERMS or any(len(names) > MOST_TERMS for names, _ in terms_of(dim)):
-        raise UnreadableError("sizes are made of sizes by long formulas")
+    if len(terms_of(dim)) > MAX_TERMS or any(len(names) > MAX_TERMS for names, _ in terms_of(dim)):
+        raise UnreadableError("a size is a formula of too many terms")
     return dim
 
 
 def equal(left: Entry, right: Entry) -> bool | Undecided:
-    """Return whether two entries are equal."""
+    """Return True, False or ``Undecided``: if two entries are equal."""
     if isinstance(left, Undecided) or isinstance(right, Undecided):
-        raise UnreadableError("whether sizes are equal is compared again")
-    found: bool | Undecided = ARITHMETIC.compare(operator.eq, left, right)
-    return found
+        raise UnreadableError("it compares the equality of symbolic sizes")
+    answer: bool | Undecided = ARITHMETIC.compare(operator.eq, left, right)
+    return answer
 
 
 def inverted(entry: Entry) -> Entry:
@@ -72,15 +70,17 @@ def inverted(entry: Entry) -> Entry:
 
 
 class _Proving:
-    """Policy of ONNX's reader: equality of sizes may wait for the call; all else must hold for all sizes."""
+    """Policy of ONNX's reader: equality of sizes may be deferred to a call; all else must hold for all sizes."""
 
     def quotient(self, left: Dim, right: Dim) -> Dim:
-        raise UnreadableError(f"{dim_text(left)} is divided by {dim_text(right)}")
+        raise UnreadableError(f"it divides the size {dim_text(left)} by {dim_text(right)}, which may leave a remainder")
 
     def compare(self, relation: Relation, left: Dim, right: Dim) -> Undecided:
         if relation is operator.eq:
             return Undecided(left, right)
-        raise UnreadableError(f"which of {dim_text(left)} and {dim_text(right)} is larger depends on the call")
+        raise UnreadableError(
+            f"it compares the sizes {dim_text(left)} and {dim_text(right)}, whose order depends on the call"
+        )
 
 
 ARITHMETIC = Arithmetic(_Proving())
@@ -89,10 +89,10 @@ ARITHMETIC = Arithmetic(_Proving())
 def divided(left: Dim, right: Dim) -> Dim:
     """Return left / right, truncated."""
     try:
-        found = ARITHMETIC.divide(left, right)
+        quotient = ARITHMETIC.divide(left, right)
     except ZeroDivisionError:
-        raise UnreadableError("a size is divided by 0") from None
-    return found + 1 if isinstance(found, int) and found < 0 and found * right != left else found
+        raise UnreadableError("it divides a size by 0") from None
+    return quotient + 1 if isinstance(quotient, int) and quotient < 0 and quotient * right != left else quotient
 
 
 def remainder(left: Dim, right: Dim) -> Dim:
@@ -100,15 +100,15 @@ def remainder(left: Dim, right: Dim) -> Dim:
     try:
         return ARITHMETIC.remainder(left, right)
     except ZeroDivisionError:
-        raise UnreadableError("a size is divided by 0") from None
+        raise UnreadableError("it divides a size by 0") from None
 
 
 def _both(left: Entry, right: Entry) -> Entry:
-    """Return left and right, of truth values."""
+    """Return left and right, as booleans."""
     for entry, other in ((left, right), (right, left)):
         if isinstance(entry, bool):
             return other if entry else False
-    raise UnreadableError("whether sizes are equal is computed with")
+    raise UnreadableError("it computes with the equality of symbolic sizes")
 
 
 def plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -116,9 +116,9 @@ def plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
     def of_sizes(left: Any, right: Any) -> Any:
         if isinstance(left, Undecided) or isinstance(right, Undecided):
-            raise UnreadableError("whether sizes are equal is computed with")
-        found = function(left, right)
-        return found if isinstance(found, bool) else checked(found)
+            raise UnreadableError("it computes with the equality of symbolic sizes")
+        result = function(left, right)
+        return result if isinstance(result, bool) else checked(result)
 
     return of_sizes
 
@@ -147,9 +147,7 @@ def total(shape: tuple[Dim, ...]) -> Dim:
 
 
 def part_of(dim: Dim) -> tuple[str, slice] | None:
-    """Return a named size, and the slice of that many entries that has ``dim`` of them, such as all but 3, or every
-    second.
-    """
+    """Return (named size, slice of an axis of that size with ``dim`` entries), such as all but 3, or every second."""
     if not isinstance(dim, Size) or dim.symbol is not None:
         return None
     for name in names_of(dim):
@@ -167,18 +165,18 @@ def part_of(dim: Dim) -> tuple[str, slice] | None:
 
 
 def forced(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[str, int] | None:
-    """Return the only size, and its value, for which two shapes have equal numbers of entries."""
+    """Return (named size, its only value) for which two shapes have equally many entries."""
     left, right = (product(dims) for dims in uncommon(own, target))
     for name in sorted(names_of(left) & names_of(right)):  # such as of B, T and of 2 B, 6
         less, fewer = quotient(left, size(name)), quotient(right, size(name))
         left, right = (left, right) if less is None or fewer is None else (less, fewer)
-    many, few = (left, right) if isinstance(left, Size) else (right, left)
-    terms = list(terms_of(many))
-    if not isinstance(few, int) or not isinstance(many, Size) or len(terms) != 1 or len(terms[0][0]) != 1:
+    longer, shorter = (left, right) if isinstance(left, Size) else (right, left)
+    terms = list(terms_of(longer))
+    if not isinstance(shorter, int) or not isinstance(longer, Size) or len(terms) != 1 or len(terms[0][0]) != 1:
         return None
     (name,), factor = terms[0]
-    is_whole = isinstance(name, str) and many.symbols == {name} and few > 0 and few % factor == 0
-    return (name, few // factor) if is_whole else None
+    is_whole = isinstance(name, str) and longer.symbols == {name} and shorter > 0 and shorter % factor == 0
+    return (name, shorter // factor) if is_whole else None
 
 
 def names_of(dim: Dim) -> frozenset[str]:
@@ -188,7 +186,7 @@ def names_of(dim: Dim) -> frozenset[str]:
 def axis_of(axis: int, rank: int) -> int:
     """Return a nonnegative axis."""
     if not -rank <= axis < rank:
-        raise UnreadableError(f"axis {axis} of an array of rank {rank}")
+        raise UnreadableError(f"axis {axis} is out of range for rank {rank}")
     return axis % rank
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ....ir.types import Dim
 from ...script import Script
 from ...steps import Value
-from .known import Deferred, Found, Known, Listed, Operand, Stacked, Unrounded, known, shape_of
+from .known import Deferred, Dequantized, Known, Listed, NonZeroIndices, Operand, Stacked, known, shape_of
 from .model import MAIN_DOMAINS, Array, ArrayReader, Graph, Node
 from .sizes import Undecided, UnreadableError, axis_of
 from .tensors import Tensors
@@ -44,22 +44,30 @@ def reader_of(node: Node) -> OpReader | None:
 
 
 class Branches(Protocol):
-    """Reader of graphs within nodes."""
+    """Reader of graphs inside of nodes."""
 
-    def branch(self, graph: Graph, given: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
-        """Return the outputs of a graph with inputs ``given``. ``tensors`` declares inside, if another one does."""
+    def branch(self, graph: Graph, inputs: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
+        """Return the outputs of a graph with ``inputs``.
+
+        ``tensors`` declares its values, if another object does.
+        """
 
     def decide(self, node: Node, entry: Undecided) -> bool:
-        """Return the assumed value of a condition that only a call determines."""
+        """Return the assumed value of a condition that is known only in a call."""
 
 
 class Call:
-    """One node with its inputs, of which absent ones are None. ``opset`` is the version of the node's domain."""
+    """Node with its inputs; absent ones are None. ``opset`` is the version of the node's domain."""
 
     def __init__(
-        self, node: Node, inputs: Sequence[Operand | Deferred | None], opset: int, tensors: Tensors,
-        arrays: ArrayReader, branches: Branches,
-    ) -> None:  # fmt: skip
+        self,
+        node: Node,
+        inputs: Sequence[Operand | Deferred | None],
+        opset: int,
+        tensors: Tensors,
+        arrays: ArrayReader,
+        branches: Branches,
+    ) -> None:
         self.node, self.inputs, self.opset, self.tensors = node, inputs, opset, tensors
         self._arrays, self._branches = arrays, branches
 
@@ -73,43 +81,43 @@ class Call:
 
     def input(self, number: int) -> Operand:
         """Return a required input."""
-        found = self.maybe(number)
-        if found is None:
-            raise UnreadableError(f"it lacks input {number}")
-        return found
+        operand = self.maybe(number)
+        if operand is None:
+            raise UnreadableError(f"input {number} is missing")
+        return operand
 
     def maybe(self, number: int) -> Operand | None:
         """Return an optional input."""
-        found = self.inputs[number] if number < len(self.inputs) else None
-        if isinstance(found, Unrounded):
-            raise UnreadableError("it computes with numbers that were quantized at run time")
-        if isinstance(found, Listed | Stacked):
+        operand = self.inputs[number] if number < len(self.inputs) else None
+        if isinstance(operand, Dequantized):
+            raise UnreadableError("it computes with values that are quantized at run time")
+        if isinstance(operand, Listed | Stacked):
             raise UnreadableError("it computes with a sequence")
-        if isinstance(found, Found):
-            raise UnreadableError("it takes what NonZero gives, whose size depends on numbers at run time")
-        return found
+        if isinstance(operand, NonZeroIndices):
+            raise UnreadableError("it reads the indices of NonZero, whose number depends on the data")
+        return operand
 
-    def found(self, number: int) -> Found | None:
-        """Return an input if it is the indices at which a mask is true."""
-        given = self.inputs[number] if number < len(self.inputs) else None
-        return given if isinstance(given, Found) else None
+    def nonzero_indices(self, number: int) -> NonZeroIndices | None:
+        """Return an input if it is the indices at which a mask is true; else None."""
+        operand = self.inputs[number] if number < len(self.inputs) else None
+        return operand if isinstance(operand, NonZeroIndices) else None
 
     def stacked(self, number: int) -> Operand | None:
-        """Return the arrays of a sequence along a first axis, if its length is a size."""
-        found = self.inputs[number] if number < len(self.inputs) else None
-        return found.items if isinstance(found, Stacked) else None
+        """Return the arrays of a sequence along a first axis, if its length is a size; else None."""
+        operand = self.inputs[number] if number < len(self.inputs) else None
+        return operand.items if isinstance(operand, Stacked) else None
 
     def items(self, number: int) -> tuple[Operand, ...]:
         """Return the arrays of a sequence."""
-        found = self.inputs[number] if number < len(self.inputs) else None
-        if not isinstance(found, Listed):
-            raise UnreadableError("it reads no sequence that the file has made")
-        return found.items
+        operand = self.inputs[number] if number < len(self.inputs) else None
+        if not isinstance(operand, Listed):
+            raise UnreadableError("its operand is not a sequence of known length")
+        return operand.items
 
-    def quantized(self, number: int) -> Operand | Unrounded:
-        """Return an input of quantized numbers, in the file or at run time."""
-        found = self.inputs[number] if number < len(self.inputs) else None
-        return found if isinstance(found, Unrounded) else self.input(number)
+    def quantized(self, number: int) -> Operand | Dequantized:
+        """Return an input of quantized numbers, from the file or computed."""
+        operand = self.inputs[number] if number < len(self.inputs) else None
+        return operand if isinstance(operand, Dequantized) else self.input(number)
 
     def of(self, op: str, inputs: Sequence[Operand | Deferred | None], opset: int = 13) -> Outputs:
         """Return the outputs of another op of ONNX with these inputs and this node's attributes."""
@@ -123,70 +131,65 @@ class Call:
         return self.tensors.value(self.input(number), base)
 
     def array(self, number: int, what: str) -> np.ndarray:
-        """Return an input that the file must have. ``what`` is its name in an error."""
-        found = self.input(number)
-        if not isinstance(found, Known):
+        """Return an input that must be an array of the file. ``what`` is its name in an error."""
+        operand = self.input(number)
+        if not isinstance(operand, Known):
             raise UnreadableError(f"{what} is computed at run time; it must be in the file")
-        return found.numbers(what)
+        return operand.numbers(what)
 
     def sizes(self, number: int, what: str) -> list[Any]:
-        """Return an input of whole numbers or formulas as a flat list."""
-        found = self.input(number)
-        if not isinstance(found, Known):
+        """Return an input of integers or formulas as a flat list."""
+        operand = self.input(number)
+        if not isinstance(operand, Known):
             raise UnreadableError(f"{what} are computed at run time; they must follow from the file and from sizes")
-        if np.dtype(found.dtype).kind not in "iu":
-            raise UnreadableError(f"{what} are of {found.dtype}")
-        return [entry if found.is_symbolic else entry.item() for entry in found.array.reshape(-1)]
+        if np.dtype(operand.dtype).kind not in "iu":
+            raise UnreadableError(f"{what} have dtype {operand.dtype}")
+        return [entry if operand.is_symbolic else entry.item() for entry in operand.array.reshape(-1)]
 
     def ints(self, number: int, what: str) -> list[int]:
-        """Return an input of numbers that the file must have, as a flat list."""
+        """Return an input of numbers of the file as a flat list."""
         return [int(entry) for entry in self.array(number, what).reshape(-1)]
 
     # Attributes --------------------------------------------------------------------------------------
 
     def attribute(self, name: str, default: Any = MISSING) -> Any:
-        found = self.node.attributes.get(name)
-        if found is None:
+        value = self.node.attributes.get(name)
+        if value is None:
             if default is MISSING:
-                raise UnreadableError(f"it lacks attribute {name}")
+                raise UnreadableError(f"attribute {name} is missing")
             return default
-        wanted = type(default)
-        if (
-            default is MISSING
-            or default is None
-            or isinstance(found, wanted)
-            or (wanted is float and type(found) is int)
-        ):
-            return found
-        raise UnreadableError(f"attribute {name} is of the wrong kind")
+        kind = type(default)
+        if default is MISSING or default is None or isinstance(value, kind) or (kind is float and type(value) is int):
+            return value
+        raise UnreadableError(f"attribute {name} has the wrong type")
 
     def whole(self, name: str, default: int) -> int:
-        found: int = self.attribute(name, default)
-        return found
+        value: int = self.attribute(name, default)
+        return value
 
     def number(self, name: str, default: float) -> float:
-        found: float = self.attribute(name, default)
-        return found
+        value: float = self.attribute(name, default)
+        return value
 
     def text(self, name: str, default: str) -> str:
-        found: str = self.attribute(name, default)
-        return found
+        value: str = self.attribute(name, default)
+        return value
 
     def entries(self, name: str, default: Sequence[Any] | None = None) -> list[Any] | None:
-        """Return a list of numbers or texts, or None."""
-        found = self.node.attributes.get(name)
-        if found is not None and not isinstance(found, list):
-            raise UnreadableError(f"attribute {name} is no list")
-        return list(default) if found is None and default is not None else found
+        """Return an attribute of a list of numbers or strings, or None."""
+        value = self.node.attributes.get(name)
+        if value is not None and not isinstance(value, list):
+            raise UnreadableError(f"attribute {name} is not a list")
+        return list(default) if value is None and default is not None else value
 
     def known_attribute(self, name: str) -> Known | None:
-        """Return an array among the attributes."""
-        found = self.node.attributes.get(name)
-        if found is None:
+        """Return an array attribute."""
+        value = self.node.attributes.get(name)
+        if value is None:
             return None
-        if not isinstance(found, Array):
-            raise UnreadableError(f"attribute {name} is no array")
-        return known(self._arrays.array(found))
+        if not isinstance(value, Array):
+            raise UnreadableError(f"attribute {name} is not an array")
+        return known(self._arrays.array(value))
 
     def axes(self, number: int, default: Sequence[int] | None = None) -> list[int] | None:
         """Return ``axes``, an attribute in old opsets and the input ``number`` in new ones."""
@@ -204,31 +207,31 @@ class Call:
         return len(self.shape(number))
 
     def constant(self, node: Node) -> np.ndarray:
-        """Return the array of a Constant node: this one, or one of a graph within."""
+        """Return the array of a Constant node: this one, or one of an inner graph."""
         for name, dtype in _CONSTANTS.items():
             if name in node.attributes:
                 return np.asarray(node.attributes[name], dtype)
-        found = node.attributes.get("value")
-        if not isinstance(found, Array):
-            raise UnreadableError("a constant holds no array of numbers")
-        return self._arrays.array(found)
+        value = node.attributes.get("value")
+        if not isinstance(value, Array):
+            raise UnreadableError("a constant is not an array of numbers")
+        return self._arrays.array(value)
 
-    # Graphs within -----------------------------------------------------------------------------------
+    # Inner graphs ------------------------------------------------------------------------------------
 
     def graph(self, name: str) -> Graph:
-        found = self.attribute(name)
-        if not isinstance(found, Graph):
-            raise UnreadableError(f"attribute {name} is no graph")
-        return found
+        value = self.attribute(name)
+        if not isinstance(value, Graph):
+            raise UnreadableError(f"attribute {name} is not a graph")
+        return value
 
     def branch(
-        self, graph: Graph, given: Mapping[str, Operand] | None = None, tensors: Tensors | None = None
+        self, graph: Graph, inputs: Mapping[str, Operand] | None = None, tensors: Tensors | None = None
     ) -> list[Operand]:
-        """Return the outputs of a graph within, with inputs ``given``. ``tensors`` declares inside, if another one
-        does.
+        """Return the outputs of an inner graph with ``inputs``. ``tensors`` declares its values, if another
+        object does.
         """
-        return self._branches.branch(graph, given or {}, tensors)
+        return self._branches.branch(graph, inputs or {}, tensors)
 
     def decide(self, entry: Undecided) -> bool:
-        """Return the assumed value of a condition that only a call determines."""
+        """Return the assumed value of a condition that is known only in a call."""
         return self._branches.decide(self.node, entry)

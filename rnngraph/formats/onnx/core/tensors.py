@@ -1,7 +1,7 @@
 """Functions of a file's values: known ones are computed, others declared in the script.
 
-Exporters transpose around recurrent layers and convolutions. Notes record transposed, reshaped and joined values with
-their steps, so that the inverse returns the original value.
+Exporters transpose around recurrent layers and convolutions. Notes record how values were transposed, reshaped and
+joined, so that an inverse returns the original value.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from .values import Values
 
 @dataclass(frozen=True)
 class Note:
-    """How a value was made of others.
+    """Record of how a value was computed from others.
 
-    ``kind`` is ``transpose`` (``by`` is the order), ``reshape``, ``stack`` or ``concat`` (``by`` is the axis),
-    ``slice``
-    (``by`` is the axis and its start), ``sorted`` (``by`` is the axis whose entries are in the order of the second
-    part), or
-    a kind of ``say``.
+    ``kind`` is one of these, or a kind of ``say``:
+      ``transpose``: ``by`` is the order of the axes.
+      ``reshape``
+      ``stack`` or ``concat``: ``by`` is the axis.
+      ``slice``: ``by`` is the axis and its start.
+      ``sorted``: ``by`` is the axis whose entries are in the order of the second part.
     """
 
     kind: str
@@ -38,7 +39,7 @@ class Note:
 
 
 class Tensors(Values):
-    """Functions that declare in a script."""
+    """Functions that declare values in a script."""
 
     def __init__(
         self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
@@ -47,7 +48,7 @@ class Tensors(Values):
         self._notes: dict[tuple[Step, tuple[int | str, ...]], Note] = {}
         self._wholes: dict[Any, Value] = {}
         self.recurrences: list[Any] = []
-        """Drivers that were declared, in their order."""
+        """Declared drivers, in order."""
 
     # Moving ------------------------------------------------------------------------------------------
 
@@ -55,35 +56,35 @@ class Tensors(Values):
         """Return x with its axes in this order."""
         order = tuple(axis % len(shape_of(x)) for axis in order)
         if sorted(order) != list(range(len(shape_of(x)))):
-            raise UnreadableError(f"an order of axes {list(order)} for shape {texts(shape_of(x))}")
+            raise UnreadableError(f"it permutes axes by {list(order)} for shape {texts(shape_of(x))}")
         if isinstance(x, Known):
             return Known(np.transpose(x.array, order), x.dtype)
         if isinstance(x, Expanded):
             lacking = len(x.shape) - len(shape_of(x.source))
             source = self.reshape(x.source, (*(1,) * lacking, *shape_of(x.source)))
             return Expanded(_source(self.transpose(source, order)), tuple(x.shape[axis] for axis in order))
-        return self.turned(x, order)
+        return self.transposed(x, order)
 
-    def turned(self, x: Value, order: tuple[int, ...]) -> Value:
-        """Return x with its axes in this order of nonnegative axes."""
+    def transposed(self, x: Value, order: tuple[int, ...]) -> Value:
+        """Return x with its axes in this order. Axes are nonnegative."""
         if order == tuple(range(len(order))):
             return x
         note = self.note(x)
         if note is not None and note.kind == "transpose":
-            return self.turned(note.parts[0], tuple(note.by[axis] for axis in order))
+            return self.transposed(note.parts[0], tuple(note.by[axis] for axis in order))
         if note is not None and note.kind == "stack":
             within = [axis for axis in order if axis != note.by]
             each = tuple(axis - (axis > note.by) for axis in within)
-            return self.stack([self.turned(part, each) for part in note.parts], order.index(note.by))
+            return self.stack([self.transposed(part, each) for part in note.parts], order.index(note.by))
         if note is not None and note.kind == "sorted":
-            return self.sorted(self.turned(note.parts[0], order), note.parts[1], order.index(note.by))
+            return self.sorted(self.transposed(note.parts[0], order), note.parts[1], order.index(note.by))
         shape = shape_of(x)
         long = [axis for axis in order if shape[axis] != 1]
-        if long == sorted(long):  # what moves are axes of 1
+        if long == sorted(long):  # only axes of size 1 move
             return self._reshaped(x, tuple(shape[axis] for axis in order))
-        made = self.script.call(basic.transpose, x, order)
-        self._notes[made.step, made.path] = Note("transpose", (x,), order)
-        return made
+        result = self.script.call(basic.transpose, x, order)
+        self._notes[result.step, result.path] = Note("transpose", (x,), order)
+        return result
 
     def joint(self, parts: Sequence[Value]) -> Value | None:
         """Return the value that joins these parts on the last axis, if there is one."""
@@ -93,32 +94,33 @@ class Tensors(Values):
     def note(self, x: Value) -> Note | None:
         return self._notes.get((x.step, x.path))
 
-    def turned_from(self, x: Operand) -> tuple[Value, tuple[int, ...]] | None:
-        """Return the value, and the order, of which x is the transpose, if it is one."""
+    def transpose_source(self, x: Operand) -> tuple[Value, tuple[int, ...]] | None:
+        """Return (source, order) of a transpose; None for other values."""
         note = self.note(x) if isinstance(x, Value) else None
         return (note.parts[0], note.by) if note is not None and note.kind == "transpose" else None
 
     def reshape(self, x: Operand, shape: Sequence[Dim]) -> Operand:
-        """Return x in another shape, in which -1 is the remaining size."""
-        own, wanted = shape_of(x), list(shape)
-        if wanted.count(-1) > 1:
-            raise UnreadableError("a shape holds -1 more than once")
-        if -1 in wanted:
-            wanted[wanted.index(-1)] = _remaining(own, wanted)
-        target = tuple(checked(dim) for dim in wanted)
+        """Return x in another shape. A size of -1 is the remaining one."""
+        own, new_shape = shape_of(x), list(shape)
+        if new_shape.count(-1) > 1:
+            raise UnreadableError("a shape has -1 more than once")
+        if -1 in new_shape:
+            new_shape[new_shape.index(-1)] = _remaining(own, new_shape)
+        target = tuple(checked(dim) for dim in new_shape)
         if any(isinstance(dim, int) and dim < 0 for dim in target):
-            raise UnreadableError(f"a shape with a negative size, {texts(target)}")
+            raise UnreadableError(f"a shape has a negative size: {texts(target)}")
         if target == own:
             return x
         only = None if total(target) == total(own) else forced(own, target)
         if only is not None:
-            raise ForcedSizeError(f"{texts(own)} is reshaped to {texts(target)}", *only)
+            raise ForcedSizeError(f"it reshapes {texts(own)} to {texts(target)}", *only)
         if total(target) != total(own) and (remedy := _remedy(own, target)):
-            raise UnreadableError(f"{texts(own)} is reshaped to {texts(target)}{remedy}")
+            raise UnreadableError(f"it reshapes {texts(own)} to {texts(target)}{remedy}")
         if isinstance(x, Known):
-            if not all(isinstance(dim, int) for dim in target):
-                raise UnreadableError(f"an array is reshaped to sizes that are open, {texts(target)}")
-            return Known(x.array.reshape(target), x.dtype)  # type: ignore[arg-type]
+            sizes = [dim for dim in target if isinstance(dim, int)]
+            if len(sizes) != len(target):
+                raise UnreadableError(f"it reshapes an array of the file to open sizes, {texts(target)}")
+            return Known(x.array.reshape(sizes), x.dtype)
         if isinstance(x, Expanded):
             if isinstance(x.source, Known) and x.source.array.size == 1:
                 return Expanded(Known(x.source.array.reshape(()), x.source.dtype), target)
@@ -139,11 +141,11 @@ class Tensors(Values):
             return self._joined(list(note.parts), len(shape) - 1)
         if note is not None and note.kind == "slice" and shape == own[: note.by[0]] + own[note.by[0] + 1 :]:
             return self._cut(note.parts[0], [*(slice(None),) * note.by[0], note.by[1]])  # one entry of an axis
-        made = self._as_written(x, own, shape)
-        self._notes[made.step, made.path] = Note("reshape", (x,))
-        return made
+        result = self._as_written(x, own, shape)
+        self._notes[result.step, result.path] = Note("reshape", (x,))
+        return result
 
-    def rows_apart(self, x: Value) -> Value | None:
+    def unmerged_rows(self, x: Value) -> Value | None:
         """Return the value before several axes, such as steps and batch, became the rows of x [rows, n]."""
         note = self.note(x)
         if note is None or note.kind != "reshape":
@@ -171,36 +173,36 @@ class Tensors(Values):
             else:
                 entries.append(self._entry(dim))
         if entries.count(-1) > 1:
-            raise UnreadableError(f"a reshape of {texts(own)} to {texts(shape)} has several sizes that are computed")
+            raise UnreadableError(f"it reshapes {texts(own)} to {texts(shape)}, where several sizes are computed")
         return self.script.call(basic.reshape, x, tuple(entries))
 
     def expand_dims(self, x: Operand, axes: Sequence[int]) -> Operand:
-        """Return x with axes of 1 at these positions of the result."""
+        """Insert axes of size 1 into x, at these positions of the result."""
         own = list(shape_of(x))
         rank = len(own) + len(axes)
         places = sorted(axis_of(axis, rank) for axis in axes)
         for place in places:
             own.insert(place, 1)
         if len(set(places)) < len(places):
-            raise UnreadableError(f"axes {list(axes)} are inserted, one of them twice")
+            raise UnreadableError(f"it inserts axes {list(axes)}, one of them twice")
         return self.reshape(x, own)
 
     def squeeze(self, x: Operand, axes: Sequence[int] | None) -> Operand:
-        """Return x without these axes of 1, or without all known ones."""
+        """Remove these axes of size 1 from x, or all known ones."""
         own = shape_of(x)
         places = [axis for axis, dim in enumerate(own) if dim == 1]
         if axes is not None:
             places = [axis_of(axis, len(own)) for axis in axes]
         wrong = [axis for axis in places if isinstance(own[axis], int) and own[axis] != 1]
         if wrong:
-            raise UnreadableError(f"axis {wrong[0]} of shape {texts(own)} is not 1")
+            raise UnreadableError(f"it removes axis {wrong[0]} of shape {texts(own)}, whose size is not 1")
         open_ones = [axis for axis in places if own[axis] != 1]
         if open_ones:  # a call checks that it is 1
             return self.script.call(basic.squeeze, self.value(x), places[0] if len(places) == 1 else places)
         return self.reshape(x, [dim for axis, dim in enumerate(own) if axis not in places])
 
     def concat(self, items: Sequence[Operand], axis: int) -> Operand:
-        """Return the values joined along an axis."""
+        """Concatenate values along an axis."""
         rank = len(shape_of(items[0]))
         axis = axis_of(axis, rank)
         if len(items) == 1:
@@ -209,7 +211,7 @@ class Tensors(Values):
             return self._joined_known([item for item in items if isinstance(item, Known)], axis)
         if len({len(shape_of(item)) for item in items}) > 1:
             raise UnreadableError(
-                f"arrays of several ranks are joined: {', '.join(texts(shape_of(item)) for item in items)}"
+                f"it concatenates arrays of different ranks: {', '.join(texts(shape_of(item)) for item in items)}"
             )
         items = [item for item in items if shape_of(item)[axis] != 0] or items[:1]
         if all(isinstance(item, Expanded) for item in items):
@@ -226,13 +228,15 @@ class Tensors(Values):
     def _joined_known(self, items: Sequence[Known], axis: int) -> Known:
         check_count(sum(item.array.size for item in items))
         if len({item.dtype for item in items}) > 1:
-            raise UnreadableError(f"arrays of {' and '.join(dict.fromkeys(item.dtype for item in items))} are joined")
+            raise UnreadableError(
+                f"it concatenates arrays of {' and '.join(dict.fromkeys(item.dtype for item in items))}"
+            )
         if any(item.is_symbolic for item in items):
             return known(np.concatenate([item.array.astype(object) for item in items], axis), items[0].dtype)
         return known(np.concatenate([item.array for item in items], axis), items[0].dtype)
 
     def _joined_expanded(self, items: Sequence[Expanded], axis: int) -> Expanded | None:
-        """Return the join of arrays that all repeat one number, or None."""
+        """Return the concatenation of arrays that all repeat one number, or None."""
         sources = [item.source for item in items]
         first = sources[0]
         if not isinstance(first, Known) or first.array.size != 1:
@@ -247,7 +251,7 @@ class Tensors(Values):
         return Expanded(first, tuple(whole))
 
     def _parts_along(self, x: Value, axis: int) -> list[Value] | None:
-        """Return the values that were joined along an axis to make x, if it was."""
+        """Return the values that were concatenated along an axis to x, or None."""
         note = self.note(x)
         if note is None:
             return None
@@ -263,19 +267,19 @@ class Tensors(Values):
         whole = self._wholes.get((axis, *((item.step, item.path) for item in items)))
         if whole is not None:
             return whole
-        notes = self._alike(items)
-        if notes is not None and notes[0].kind == "transpose":  # joined as they were before they were turned
+        notes = self._common_notes(items)
+        if notes is not None and notes[0].kind == "transpose":  # concatenated before they were transposed
             order = notes[0].by
-            return self.turned(self._joined([note.parts[0] for note in notes], order[axis]), order)
+            return self.transposed(self._joined([note.parts[0] for note in notes], order[axis]), order)
         if notes is not None and notes[0].kind == "sorted" and notes[0].by != axis:
             joined = self._joined([note.parts[0] for note in notes], axis)
             return self.sorted(joined, notes[0].parts[1], notes[0].by)
-        made = self.script.call(basic.concat, items, axis=axis)
-        self.note_concat(made, items, axis)
-        return made
+        result = self.script.call(basic.concat, items, axis=axis)
+        self.note_concat(result, items, axis)
+        return result
 
-    def _alike(self, items: Sequence[Value]) -> list[Note] | None:
-        """Return the notes of values that were all transposed, or sorted, in one way."""
+    def _common_notes(self, items: Sequence[Value]) -> list[Note] | None:
+        """Return the notes of values that were all transposed, or all sorted, in the same order; else None."""
         notes = [note for item in items if (note := self.note(item)) is not None]
         first = notes[0] if len(notes) == len(items) else None
         if first is None or any(note.kind != first.kind or note.by != first.by for note in notes):
@@ -284,24 +288,24 @@ class Tensors(Values):
         return notes if first.kind == "transpose" or (first.kind == "sorted" and is_one_order) else None
 
     def note_concat(self, x: Value, parts: Sequence[Value], axis: int) -> None:
-        """Record that x is these parts side by side."""
+        """Record that x is the concatenation of these parts."""
         self._notes[x.step, x.path] = Note("concat", tuple(parts), axis)
         self._wholes[(axis, *((part.step, part.path) for part in parts))] = x
 
     def stack(self, items: list[Value], axis: int) -> Value:
-        """Return the values joined along a new axis."""
+        """Stack values along a new axis."""
         if len(items) == 1:
             return self._reshaped(items[0], (*shape_of(items[0])[:axis], 1, *shape_of(items[0])[axis:]))
-        notes = self._alike(items)
+        notes = self._common_notes(items)
         if notes is not None and notes[0].kind == "sorted":
             stacked = self.stack([note.parts[0] for note in notes], axis)
             return self.sorted(stacked, notes[0].parts[1], notes[0].by + (notes[0].by >= axis))
-        made = self.script.call(basic.stack, items, axis=axis)
-        self._notes[made.step, made.path] = Note("stack", tuple(items), axis)
-        return made
+        result = self.script.call(basic.stack, items, axis=axis)
+        self._notes[result.step, result.path] = Note("stack", tuple(items), axis)
+        return result
 
-    def taken(self, x: Operand, index: Sequence[Any]) -> Operand:
-        """Return x[index] as in NumPy's basic indexing; whole numbers remove an axis."""
+    def index(self, x: Operand, index: Sequence[Any]) -> Operand:
+        """Return x[index] as in NumPy's basic indexing. Integers remove their axis."""
         index = [*index, *(slice(None),) * (len(shape_of(x)) - len(index))]
         if isinstance(x, Known):
             return Known(np.asarray(x.array[tuple(index)]), x.dtype)
@@ -309,8 +313,8 @@ class Tensors(Values):
         if not cut:
             return x
         if isinstance(x, Expanded) and isinstance(x.source, Known) and x.source.array.size == 1:
-            made = self._cut(self.value(x), index)
-            return Expanded(x.source, shape_of(made))
+            result = self._cut(self.value(x), index)
+            return Expanded(x.source, shape_of(result))
         value = self.value(x)
         note = self.note(value)
         if note is not None and note.kind == "stack" and cut == [note.by]:
@@ -324,10 +328,11 @@ class Tensors(Values):
                 return self._reshaped(value, (*shape[:axis], *shape[axis + 1 :]))
         if note is not None and note.kind == "transpose" and all(isinstance(entry, slice) for entry in index):
             before = [index[note.by.index(axis)] for axis in range(len(note.by))]
-            return self.turned(self._cut(note.parts[0], before), note.by)
+            return self.transposed(self._cut(note.parts[0], before), note.by)
         if note is not None and note.kind == "slice" and cut == [note.by[0]] and isinstance(index[cut[0]], int):
-            inner = list(index)
-            inner[cut[0]] = range(shape_of(value)[cut[0]])[index[cut[0]]] + note.by[1]  # type: ignore[arg-type]
+            inner, size = list(index), shape_of(value)[cut[0]]
+            assert isinstance(size, int), "slices with an open size have no note"
+            inner[cut[0]] = range(size)[index[cut[0]]] + note.by[1]
             return self._cut(note.parts[0], inner)
         return self._cut(value, index)
 
@@ -335,24 +340,24 @@ class Tensors(Values):
         entries = list(index)
         while entries and entries[-1] == slice(None):
             entries.pop()
-        made = self.script.item(x, *entries)
+        result = self.script.item(x, *entries)
         cut = [axis for axis, entry in enumerate(entries) if entry != slice(None)]
         entry = entries[cut[0]]
         if len(cut) == 1 and isinstance(entry, slice) and entry.step is None:
             size = shape_of(x)[cut[0]]
             if isinstance(size, int):
-                self._notes[made.step, made.path] = Note("slice", (x,), (cut[0], entry.indices(size)[0]))
-            elif shape_of(made)[cut[0]] == 1:
-                self._notes[made.step, made.path] = Note("slice", (x,), (cut[0], entry.start or 0))
-        return made
+                self._notes[result.step, result.path] = Note("slice", (x,), (cut[0], entry.indices(size)[0]))
+            elif shape_of(result)[cut[0]] == 1:
+                self._notes[result.step, result.path] = Note("slice", (x,), (cut[0], entry.start or 0))
+        return result
 
-    # Rows in another order -------------------------------------------------------------------------------
+    # Reordered rows --------------------------------------------------------------------------------------
 
     def sorted(self, x: Value, order: Value, axis: int) -> Value:
         """Return entries along an axis in the order of indices."""
-        made = self.rows_at(x, order, axis)
-        self._notes[made.step, made.path] = Note("sorted", (x, order), axis)
-        return made
+        result = self.rows_at(x, order, axis)
+        self._notes[result.step, result.path] = Note("sorted", (x, order), axis)
+        return result
 
     def rows_at(self, x: Value, indices: Value, axis: int) -> Value:
         """Return entries of an axis at indices."""
@@ -366,25 +371,25 @@ class Tensors(Values):
         return super().cast(x, dtype)
 
     def say(self, x: Value, kind: str, *parts: Value) -> Value:
-        """Record what x is: an ``order`` of indices, its ``inverse``, or a ``count`` from 0; return x."""
+        """Record that x is an ``order`` of indices, its ``inverse``, or a ``count`` from 0. Return x."""
         self._notes[x.step, x.path] = Note(kind, parts)
         return x
 
     def is_a(self, x: Any, kind: str, *parts: Value) -> bool:
-        """True if that is recorded of x. ``parts`` are those it must be made of."""
+        """True if x is recorded as this kind, with these parts."""
         note = self.note(x) if isinstance(x, Value) else None
         if note is None or note.kind != kind or len(note.parts) < len(parts):
             return False
         return all(one is other for one, other in zip(note.parts, parts, strict=False))
 
     def sorted_from(self, x: Operand) -> tuple[Value, Value, int] | None:
-        """Return the value before its entries were sorted to x, the order, and the axis."""
+        """Return (value before sorting, order, axis) of sorted entries; None for other values."""
         note = self.note(x) if isinstance(x, Value) else None
         return (*note.parts, note.by) if note is not None and note.kind == "sorted" else None
 
 
 def _moved_axis(own: Sequence[Dim], shape: Sequence[Dim], axis: int) -> int | None:
-    """Return the position of an axis in a shape that differs only in axes of 1."""
+    """Return the position of an axis in a shape that differs only in axes of size 1."""
     if [dim for dim in own if dim != 1] != [dim for dim in shape if dim != 1] or own[axis] == 1:
         return None
     number = sum(dim != 1 for dim in own[:axis])
@@ -397,7 +402,7 @@ def _source(x: Operand) -> Known | Value:
 
 
 def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
-    """Return the remedy for a shape with an example's number in place of a symbolic size."""
+    """Return the remedy for a shape that has an example's number in place of a symbolic size."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or not have.symbol or not isinstance(want, int) or want < 1:
         return ""
@@ -405,14 +410,14 @@ def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
 
 
 def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
-    """Raise if -1 would be another size of the array, because a number replaces it."""
+    """Raise if -1 stands for another size of the array, because a number stands for that one."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or have.symbol is None or not isinstance(want, int) or want < 1:
         return
     left, divisors = uncommon([want if dim == have else dim for dim in own], [dim for dim in target if dim != -1])
-    found = quotient(total(tuple(left)), total(tuple(divisors)))
-    if found in own and found != have:
-        raise ForcedSizeError(f"{texts(own)} is reshaped to {texts(target)}", have.symbol, want)
+    rest = quotient(total(tuple(left)), total(tuple(divisors)))
+    if rest in own and rest != have:
+        raise ForcedSizeError(f"it reshapes {texts(own)} to {texts(target)}", have.symbol, want)
 
 
 def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
@@ -421,11 +426,13 @@ def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
     divisor = total(tuple(divisors))
     if divisor == 0:
         return 0
-    found = quotient(total(tuple(left)), divisor)
-    if found is None:
+    rest = quotient(total(tuple(left)), divisor)
+    if rest is None:
         _raise_forced(own, target)
         is_cut = sum(isinstance(dim, Size) for dim in left) == 1 and divisors == list(target[target.index(-1) + 1 :])
-        found = whole_quotient(total(tuple(left)), divisor) if is_cut else None  # into frames: a call checks that it is
-    if found is None:
+        rest = (
+            whole_quotient(total(tuple(left)), divisor) if is_cut else None
+        )  # split into frames: a call checks divisibility
+    if rest is None:
         raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call{_remedy(own, target)}")
-    return found
+    return rest

@@ -1,4 +1,4 @@
-"""Values of a file as values of a script: constants, parameters, sizes as numbers, repetitions."""
+"""Declares known values in a script: constants, parameters, sizes as numbers, repetitions."""
 
 from __future__ import annotations
 
@@ -19,37 +19,48 @@ from ...steps import Step, Value, values_read
 from .known import Expanded, Known, Operand, known, place_of, shape_of
 from .sizes import UnreadableError, part_of
 
-MOST_WRITTEN = 16
-"""Entries of an array of whole numbers that stands in a script; longer ones go with the weights."""
-HELD = {
-    "float16": "float32", "bfloat16": "float32", "int8": "int32", "int16": "int32", "uint8": "int32",
-    "uint16": "int32", "uint32": "int64", "uint64": "int64",
-}  # fmt: skip
-"""The dtype that values have here, of those that there are not."""
+MAX_WRITTEN = 16
+"""Maximum entries of an integer array that is written into a script; longer ones are stored with the weights."""
+STORAGE_DTYPES = {
+    "float16": "float32",
+    "bfloat16": "float32",
+    "int8": "int32",
+    "int16": "int32",
+    "uint8": "int32",
+    "uint16": "int32",
+    "uint32": "int64",
+    "uint64": "int64",
+}
+"""Dtype in rnngraph for dtypes of a file that it lacks."""
 
 
-def held(dtype: str) -> str:
-    """The dtype that a value of the file's has here."""
-    return HELD.get(dtype, dtype)
+def storage_dtype(dtype: str) -> str:
+    """Return the dtype that a value of the file has in rnngraph."""
+    return STORAGE_DTYPES.get(dtype, dtype)
 
 
 class Values:
-    """Declares what is known in a script."""
+    """Declares known values in a script."""
 
     def __init__(
         self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
     ) -> None:
-        """shared: places of arrays that several products take, each of which is one parameter. anchored: sizes that
-        no input would give which is computed with: what has such an axis hangs on an input that has one, too.
+        """Create an object that declares in ``script``.
+
+        Args:
+            shared: Places of arrays that are the right operand of several products. Each is one parameter.
+            anchored: Sizes that are computed with and that no input of the script would have otherwise. Values with
+                such an
+                axis depend on an input that has it.
         """
         self.script, self.shared, self.anchored = script, shared, anchored
         self._declared: dict[Any, tuple[Operand, Value]] = {}
-        """By what tells it apart, which must not go."""
+        """By an identity of the operand; the operand is kept alive."""
         self.products: dict[Any, list[np.ndarray]] = {}
-        """Arrays that are a product's right side, as often as they are, by their places."""
+        """Arrays that are the right operand of products, once for each product, by their places."""
 
     def value(self, x: Operand, base: str = "weight") -> Value:
-        """A value of the script. base: what a parameter is called that x becomes."""
+        """Return an operand as a value of the script. base: name of a new parameter."""
         if isinstance(x, Value):
             return x
         key = id(x) if isinstance(x, Expanded) or x.is_symbolic else (*place_of(x.array), x.dtype)
@@ -58,49 +69,49 @@ class Values:
         return self._declared[key][1]
 
     def declared_of(self, x: Value) -> Operand | None:
-        """What a value was declared of that is known, or that is repeated."""
+        """Return the known or repeated operand from which a value was declared; None for others."""
         return next((source for source, value in self._declared.values() if value is x), None)
 
     def known_as(self, x: Value) -> Known | None:
-        """The array of the file that a value was declared of."""
-        found = self.declared_of(x)
-        return found if isinstance(found, Known) and not found.is_symbolic else None
+        """Return the array of the file from which a value was declared; None for others."""
+        source = self.declared_of(x)
+        return source if isinstance(source, Known) and not source.is_symbolic else None
 
     def times(self, left: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:
-        """left @ kernel, plus a bias: a dense layer, or of a kernel that several products take a product."""
+        """Return left @ kernel, plus a bias: as a dense layer, or as a product if several products share the kernel."""
         place = place_of(kernel)
         self.products.setdefault(place, []).append(kernel)
         if place not in self.shared:
             return declare_dense(self.script, left, kernel, bias)
-        found = self.script.operation("@", left, self.value(known(kernel), "kernel"))
-        return found if bias is None else self.script.operation("+", found, self.value(known(bias), "bias"))
+        product = self.script.operation("@", left, self.value(known(kernel), "kernel"))
+        return product if bias is None else self.script.operation("+", product, self.value(known(bias), "bias"))
 
     def _constant(self, x: Known, base: str) -> Value:
         if x.is_symbolic:
             return self._sizes(x)
-        array = x.array.astype(held(x.dtype))
-        if array.size and (array.dtype.kind == "f" or array.size > MOST_WRITTEN) and array.ndim:
+        array = x.array.astype(storage_dtype(x.dtype))
+        if array.size and (array.dtype.kind == "f" or array.size > MAX_WRITTEN) and array.ndim:
             return declare_parameter(self.script, base, array, base, trainable=array.dtype.kind == "f")
         dtype = {} if str(array.dtype) in ("float32", "int64", "bool") else {"dtype": str(array.dtype)}
         if not array.size:
-            raise UnreadableError("it takes an array without entries")
+            raise UnreadableError("it reads an empty array")
         return self.script.call(constant, written(array), **dtype)
 
     def _sizes(self, x: Known) -> Value:
-        """Sizes as numbers: of an open one as many ones as there are, added up."""
-        dtype = held(x.dtype)
+        """Declare sizes as numbers. An open size is the sum of as many ones."""
+        dtype = storage_dtype(x.dtype)
         flat = [self.cast(self._size_as_number(entry), dtype) for entry in x.array.reshape(-1)]
         whole = flat[0] if x.array.ndim == 0 else self.script.call(basic.stack, flat)
         return whole if x.array.ndim < 2 else self.script.call(basic.reshape, whole, x.array.shape)
 
     def _size_as_number(self, entry: Any) -> Value:
         if not isinstance(entry, int | Size) or isinstance(entry, bool):
-            raise UnreadableError("whether sizes are equal is computed with as a number")
+            raise UnreadableError("it uses the equality of symbolic sizes as a number")
         total: Any = None
         for names, factor in terms_of(entry):
             term: Any = float(factor)
             for name in names:
-                if isinstance(name, Floor):  # half a step away from where a quotient that is rounded could be wrong
+                if isinstance(name, Floor):  # half a step away from where a rounded quotient could be wrong
                     above = self.script.operation("+", self._size_as_number(name.dim), 0.5)
                     count = self.script.call(rounding.floor, self.script.operation("/", above, float(name.by)))
                 else:
@@ -114,17 +125,17 @@ class Values:
         source = x.source
         if isinstance(source, Known) and source.array.size == 1 and not source.is_symbolic:
             number, *dtype = self._scalar(source)
-            found = self.broadcast(self.script.call(constant, number, *dtype), x.shape)
-            found.step.fill = float(number)
-            return found
+            repeated = self.broadcast(self.script.call(constant, number, *dtype), x.shape)
+            repeated.step.fill = float(number)
+            return repeated
         return self.broadcast(self.value(source), x.shape)
 
     def _scalar(self, x: Known) -> tuple[Any, ...]:
-        number, dtype = written(x.numbers("a number").reshape(())), held(x.dtype)
+        number, dtype = written(x.numbers("a number").reshape(())), storage_dtype(x.dtype)
         return (number,) if dtype in ("float32", "int64", "bool") else (number, dtype)
 
     def broadcast(self, x: Value, shape: Sequence[Dim]) -> Value:
-        """x, repeated to a shape."""
+        """Broadcast x to a shape."""
         if shape_of(x) == tuple(shape):
             return x
         x = self._hanging_on_inputs(x, shape)
@@ -134,7 +145,7 @@ class Values:
         offset = len(shape) - len(own)
         for axis, dim in enumerate(shape):
             part = part_of(dim) if axis < offset or own[axis - offset] == 1 else None
-            if part is not None:  # of one with a name
+            if part is not None:  # an op with a name
                 name, index = part
                 whole = self.broadcast(x, [*shape[:axis], size(name), *shape[axis + 1 :]])
                 return self.script.item(whole, *(slice(None),) * axis, index)
@@ -144,13 +155,13 @@ class Values:
         return self.script.call(broadcast_to, x, tuple(entries))
 
     def _hanging_on_inputs(self, x: Value, shape: Sequence[Dim]) -> Value:
-        """x, repeated along axes of sizes that inputs must give by what is computed of them."""
+        """Broadcast x along axes of sizes that inputs determine, through values that depend on these inputs."""
         own = shape_of(x)
         for axis, dim in enumerate(shape, len(own) - len(shape)):
             if isinstance(dim, Size) and dim.symbol in self.anchored and (axis < 0 or own[axis] == 1):
                 line = self.ones_along(dim)
-                turned = self.script.call(basic.reshape, line, (None, *(1,) * (len(own) - axis - 1)))
-                line = turned if axis + 1 < len(own) else line
+                column = self.script.call(basic.reshape, line, (None, *(1,) * (len(own) - axis - 1)))
+                line = column if axis + 1 < len(own) else line
                 if x.tensor.dtype == "bool":
                     x = self.script.call(basic.logical_and, x, self.script.operation(">", line, 0.5))
                 else:
@@ -158,7 +169,7 @@ class Values:
         return x
 
     def ones_along(self, dim: Size) -> Value:
-        """Ones [dim] that hang on an input which has an axis of this size."""
+        """Return ones [dim] that depend on an input with an axis of this size."""
         for value in self.script.inputs.values():
             shape = value.tensor.type.shape
             if dim in shape:
@@ -166,27 +177,27 @@ class Values:
                 line = value if len(shape) == 1 else self.script.item(value, *index)
                 dtype = {} if line.tensor.dtype == "float32" else {"dtype": "float32"}
                 return self.script.call(ones_like, line, **dtype)
-        raise UnreadableError(f"no input has an axis of the size {dim}")
+        raise UnreadableError(f"no input has an axis of size {dim}")
 
     def _entry(self, dim: Dim) -> int | str:
-        """A size, as it can be written."""
+        """Return a size in the form in which a script states it."""
         if isinstance(dim, int):
             return dim
         if dim.symbol is None or dim.symbol.startswith("_"):
-            raise UnreadableError(f"a size that is computed, {dim_text(dim)}, is asked for by itself")
+            raise UnreadableError(f"it needs the value of the computed size {dim_text(dim)}")
         return dim.symbol
 
     def cast(self, x: Value, dtype: str) -> Value:
-        dtype = held(dtype)
+        dtype = storage_dtype(dtype)
         return x if x.tensor.dtype == dtype else self.script.call(basic.cast, x, dtype)
 
-    def inputs_behind(self, x: Value) -> list[str]:
-        """Names of the inputs that x is computed from."""
-        steps = self.steps_behind(x)
+    def input_names_of(self, x: Value) -> list[str]:
+        """Return the names of the inputs on which x depends."""
+        steps = self.steps_of(x)
         return [name for name, value in self.script.inputs.items() if value.step in steps]
 
-    def steps_behind(self, x: Value) -> set[Step]:
-        """The step that made x, and all that it needs."""
+    def steps_of(self, x: Value) -> set[Step]:
+        """Yield the step that declared x, and all on which it depends."""
         seen, pending = {x.step}, [x.step]
         while pending:
             for value in values_read(pending.pop()):
@@ -196,21 +207,21 @@ class Values:
         return seen
 
     def beside(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
-        """An operand that stands beside a value of ``rank``: one number is written as that."""
+        """Return an operand for a value of ``rank``. A single number is written as a literal."""
         if isinstance(x, Known) and not x.is_symbolic and x.array.size == 1 and x.array.ndim <= rank:
             number = written(x.array.reshape(()))
-            if held(x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
+            if storage_dtype(x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
                 return number
         return self.value(x, base)
 
 
 def written(array: np.ndarray) -> Any:
-    """Numbers as Python has them: of a float32 the shortest that is the same float32."""
+    """Return numbers as Python's. A float32 becomes the shortest decimal that rounds to it."""
     if array.dtype == np.float32:
         return np.vectorize(lambda number: float(str(number)), otypes=[object])(array).tolist() if array.size else []
     return array.tolist()
 
 
 def shortest(number: float) -> float:
-    """The number with the fewest digits that is the same float32."""
+    """Return the decimal with the fewest digits that rounds to the same float32."""
     return float(str(np.float32(number)))

@@ -1,7 +1,7 @@
-"""Loop nodes that run a number of steps which follows from the file and from sizes, such as over the steps of an input.
+"""Reads Loop nodes whose number of steps follows from the file and from sizes, such as loops over an input.
 
-What is chosen of an array by the number of the step is a sequence; what only counts steps, or never changes, is no
-state. That a condition lets the loop run to its end is read off the body.
+An entry that is selected by the step number becomes a sequence. Counters and constants are not states. The reader
+proves from the body that the condition does not end the loop earlier.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from .steps import Loop, Steps
 from .written import Places, counted_alone, places_of, writer_of
 
 ENDLESS = (1 << 31) - 1
-"""A number of steps that stands for no bound."""
-LONGEST, DEEPEST = 1000, 16
-"""Nodes, and conditions or sums within each other, through which a number of steps is followed."""
+"""Trip count that stands for no bound."""
+MAX_NODES, MAX_DEPTH = 1000, 16
+"""Maximum nodes, and maximum nested conditions or sums, through which a step number is traced."""
 _SAME = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape")
 """Ops whose value is their first input's, as a number."""
 _SUMS = ("Add", "Sub", "Mul")
-"""Ops by which a number of the step becomes another one."""
+"""Ops that compute a number from the step number."""
 
 
 @dataclass(frozen=True)
 class _Count:
-    """A number that is ``first`` at the first step and 1 more at each later one."""
+    """Number that is ``first`` at the first step and 1 more at each later one."""
 
     first: Dim
 
@@ -64,7 +64,7 @@ class _Reading:
         names = list(self.body.inputs)
         carried = len(call.inputs) - 2
         if len(names) != carried + 2 or len(self.body.outputs) < carried + 1:
-            raise UnreadableError("its body takes another number of values than the node has")
+            raise UnreadableError("the number of its inputs differs from that of its body")
         self.number, self.condition, *self.states = names
         self.following = dict(zip(self.states, self.body.outputs[1:], strict=False))
         self.emitted = self.body.outputs[1 + carried :]
@@ -73,45 +73,45 @@ class _Reading:
         self.lists = {
             name: self._appended(name)
             for place, name in enumerate(self.states)
-            if isinstance(given := call.inputs[2 + place], Listed) and not given.items
+            if isinstance(operand := call.inputs[2 + place], Listed) and not operand.items
         }
-        """What steps append to sequences that are empty before the first one, and whether at the front."""
+        """Values that steps append to sequences that are empty before the first step, with the end at which they do."""
         self.initial = {name: call.input(2 + place) for place, name in enumerate(self.states) if name not in self.lists}
         self.fixed = {name: item for name, item in self.initial.items() if self._passes(self.following[name]) == name}
         self.counts = {self.number: _Count(0), **dict(self._counters())}
         self.length = self._length()
         self.updates: dict[str, str] = {}
-        """What each step writes to a place of its own of a state that nothing reads."""
+        """Values that each step writes to its own place of a state that nothing reads."""
         self.places = dict(self._written())
         self.units: dict[str, list[int]] = {}
-        """Axes of 1 that the index gives what is chosen by the step's number."""
+        """Axes of size 1 that an index adds to what is selected by the step number."""
 
     def outputs(self) -> list[Operand | Deferred]:
-        """The states after the last step, then what the steps gave."""
+        """Return the states after the last step, then the steps' results."""
         beside = {*self.fixed, *self.counts, *self.places}
         carried = [name for name in self.initial if name not in beside]
         given_alone = [*self.emitted, *(item for item, _ in self.lists.values()), *self.updates.values()]
-        wanted = [*(self.following[name] for name in carried), *given_alone]
-        sequences = self._sequences(wanted)
+        step_outputs = [*(self.following[name] for name in carried), *given_alone]
+        sequences = self._sequences(step_outputs)
         shaped_alone = self._shapes(self.places) | self._numbered(
             0, [name for name in self.counts if name not in sequences]
         )
-        graph = replace(self.body, outputs=wanted)
+        graph = replace(self.body, outputs=step_outputs)
 
-        def step(tensors: Tensors, given: Mapping[str, Operand]) -> tuple[list[Operand], list[Operand]]:
-            shaped = {name: tensors.expand_dims(given[name], axes) for name, axes in self.units.items() if axes}
-            found = self.call.branch(graph, {**shaped_alone, **self.fixed, **given, **shaped}, tensors)
-            first = len(found) - len(self.places)
-            pairs = zip(found[first:], self.places.values(), strict=True)
+        def step(tensors: Tensors, inputs: Mapping[str, Operand]) -> tuple[list[Operand], list[Operand]]:
+            shaped = {name: tensors.expand_dims(inputs[name], axes) for name, axes in self.units.items() if axes}
+            results = self.call.branch(graph, {**shaped_alone, **self.fixed, **inputs, **shaped}, tensors)
+            first = len(results) - len(self.places)
+            pairs = zip(results[first:], self.places.values(), strict=True)
             written = [tensors.reshape(item, places.shape) for item, places in pairs]
-            return found[: len(carried)], [*found[len(carried) : first], *written]
+            return results[: len(carried)], [*results[len(carried) : first], *written]
 
         initial = {name: self.initial[name] for name in carried}
         finals, emits = Steps(self.tensors, Loop(initial, sequences, self.length, False, step)).declared()
         known_finals: dict[str, Operand | Deferred] = {**self.fixed, **dict(zip(carried, finals, strict=True))}
         appended = emits[len(self.emitted) :]
         for (name, (_, is_first)), item in zip(self.lists.items(), appended, strict=False):
-            known_finals[name] = Stacked(self.tensors.taken(item, [slice(None, None, -1)]) if is_first else item)
+            known_finals[name] = Stacked(self.tensors.index(item, [slice(None, None, -1)]) if is_first else item)
         for (name, place), item in zip(self.places.items(), appended[len(self.lists) :], strict=True):
             known_finals[name] = place.written(self.tensors, self.initial[name], item, self.length)
         for name, count in self.counts.items():
@@ -121,20 +121,20 @@ class _Reading:
         return [*(known_finals[name] for name in self.states), *emits[: len(self.emitted)]]
 
     def _appended(self, name: str) -> tuple[str, bool]:
-        """What each step puts at the end of a sequence, or before all others, and which of these."""
+        """Return (value that each step inserts into a sequence, True if at the front)."""
         node = self.body.makers.get(self._passes(self.following[name]))
         reads = [item for other in self.body.nodes for item in other.inputs]
         reads += [item for other in self.body.nodes for graph in subgraphs(other) for item in _read_within(graph)]
         is_insert = node is not None and node.op == "SequenceInsert" and reads.count(name) == 1
         if node is None or not is_insert or self._passes(node.inputs[0]) != name:
-            raise UnreadableError("its steps do more with a sequence than to put an array at its end, or before all")
+            raise UnreadableError("its steps change a sequence in another way than to insert one array at an end")
         place = self._added(node.inputs[2]) if any(node.inputs[2:]) else None
         if any(node.inputs[2:]) and place != 0:
-            raise UnreadableError("its steps put arrays into a sequence, and neither at its end nor before all others")
+            raise UnreadableError("its steps insert arrays into the middle of a sequence")
         return node.inputs[1], place == 0
 
     def _written(self) -> Iterator[tuple[str, Places]]:
-        """States that steps write to, with where they do."""
+        """Return the states that steps write to, with their places."""
         for name in self.initial:
             node = writer_of(name, self.following[name], self.body, self._passes)
             if node is None or not self._follows(node.inputs[1]):
@@ -150,60 +150,61 @@ class _Reading:
                 yield name, places
 
     def _follows(self, name: str, others: Iterable[str] = ()) -> bool:
-        """Whether a value follows from the step's number, from shapes, and from what is the same at all steps. others:
-        states that it may be made of, too.
+        """True if a value depends only on the step number, on shapes, on constants of the loop, and on ``others``.
+
+        others: states on which it may also depend.
         """
         return counted_alone(name, self.body, [*self.counts, *self.fixed, *others])
 
     def _shapes(self, names: Iterable[str]) -> dict[str, Operand]:
-        """Zeros in the shapes of states, for what asks for these alone."""
+        """Return zeros in the shapes of states, for nodes that read only shapes."""
         return {name: Expanded(known(0, dtype_of(self.initial[name])), self._shape(name)) for name in names}
 
     def _numbered(self, step: int, names: Iterable[str]) -> dict[str, Operand]:
-        """What counts steps, as it is at one of them."""
-        found = {}
+        """Return the values of counters at a step."""
+        numbers = {}
         for name in names:
             shape = () if name == self.number else self._shape(name)
-            found[name] = self.tensors.reshape(of_sizes([self.counts[name].first + step]), shape)
-        return found
+            numbers[name] = self.tensors.reshape(of_sizes([self.counts[name].first + step]), shape)
+        return numbers
 
-    # How many steps ------------------------------------------------------------------------------------
+    # Number of steps ---------------------------------------------------------------------------------------
 
     def _length(self) -> Dim:
         bounds = [bound for bound in (self._given_length(), *self._bounds(self.body.outputs[0])) if bound is not None]
         if not bounds:
-            raise UnreadableError("nothing says how many steps it runs")
+            raise UnreadableError("it has neither a number of steps nor a condition")
         first = bounds[0]
         for bound in bounds[1:]:
             if bound != first:
                 if not isinstance(bound, int) or not isinstance(first, int):
-                    raise UnreadableError(f"it runs {first} or {bound} steps, whichever are fewer")
+                    raise UnreadableError(f"it runs the smaller of {first} and {bound} steps")
                 first = min(first, bound)
         if isinstance(first, int) and first < 1:
-            raise UnreadableError("it runs no step")
+            raise UnreadableError("it runs 0 steps")
         return first
 
     def _given_length(self) -> Dim | None:
         begins = self.call.maybe(1)
         if begins is not None and not _is_true(begins):
-            raise UnreadableError("whether it runs at all is computed at run time")
+            raise UnreadableError("its first condition is computed at run time")
         count = self.call.maybe(0)
         if count is None:
             return None
-        found = _number(count)
-        if found is None:
-            raise UnreadableError("how many steps it runs is computed at run time")
-        return None if isinstance(found, int) and found >= ENDLESS else found
+        length = _number(count)
+        if length is None:
+            raise UnreadableError("its number of steps is computed at run time")
+        return None if isinstance(length, int) and length >= ENDLESS else length
 
     def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
-        """Numbers of steps after which a condition of the body, if it is one of these, ends the loop."""
-        if depth > DEEPEST:
-            raise UnreadableError("its condition is made of too many conditions")
+        """Return the numbers of steps after which parts of a condition end the loop."""
+        if depth > MAX_DEPTH:
+            raise UnreadableError("its condition combines too many conditions")
         source = self._source(name, ("Identity", "Cast"))
         node = self.body.makers.get(source)
         if node is None:
             if source != self.condition and not _is_true(self._outside(source)):
-                raise UnreadableError("it may end early")
+                raise UnreadableError("it may end before its last step")
             return
         match node.op:
             case "And":
@@ -216,15 +217,15 @@ class _Reading:
                 left, right = node.inputs if node.op == "Less" else node.inputs[::-1]
                 count, limit = self._count(left), self._added(right)
                 if count is None or limit is None:
-                    raise UnreadableError("it may end early")
+                    raise UnreadableError("it may end before its last step")
                 yield limit - count.first + 1
             case _:
-                raise UnreadableError("it may end early")
+                raise UnreadableError("it may end before its last step")
 
-    # What counts steps -----------------------------------------------------------------------------------
+    # Counters --------------------------------------------------------------------------------------------
 
     def _counters(self) -> Iterator[tuple[str, _Count]]:
-        """States that are 1 more after each step."""
+        """Return the states that increase by 1 at each step."""
         for name in self.initial:
             node = self.body.makers.get(self._source(self.following[name]))
             if node is None or node.op != "Add" or len(node.inputs) != 2:
@@ -236,17 +237,17 @@ class _Reading:
                     break
 
     def _added(self, name: str) -> Dim | None:
-        """A number that is the same at all steps."""
+        """Return a number that is the same at all steps."""
         source = self._source(name)
         return _number(self._outer(source)) if self._is_outer(source) else None
 
     def _line(self, name: str, depth: int = 0) -> tuple[Dim, Dim] | None:
-        """What a name is at the first step, and how much more at each later one, where it is such a number."""
+        """Return (first value, increase per step) of a linear function of the step number; None for others."""
         source = self._source(name)
         if source in self.counts:
             return self.counts[source].first, 1
         node = self.body.makers.get(source)
-        if node is None or node.op not in _SUMS or len(node.inputs) != 2 or depth >= DEEPEST:
+        if node is None or node.op not in _SUMS or len(node.inputs) != 2 or depth >= MAX_DEPTH:
             return None
         for (one, other), sign in ((node.inputs, 1), (node.inputs[::-1], -1 if node.op == "Sub" else 1)):
             inner = self._line(one, depth + 1)
@@ -260,16 +261,16 @@ class _Reading:
         return None
 
     def _count(self, name: str) -> _Count | None:
-        """What counts steps under a name, some numbers added."""
+        """Return the counter of a name, with constants added; None for others."""
         line = self._line(name)
         return _Count(line[0]) if line is not None and line[1] == 1 else None
 
-    # What steps read -------------------------------------------------------------------------------------
+    # Inputs of steps -------------------------------------------------------------------------------------
 
-    def _sequences(self, wanted: Sequence[str]) -> dict[str, Operand]:
-        """What the steps read, by names of the body."""
+    def _sequences(self, names: Sequence[str]) -> dict[str, Operand]:
+        """Return the sequences that steps read, by names of the body."""
         sequences: dict[str, Operand] = {}
-        pending, seen = list(wanted), set[str]()
+        pending, seen = list(names), set[str]()
         while pending:
             name = pending.pop()
             if name in seen:
@@ -281,9 +282,9 @@ class _Reading:
             node = self.body.makers.get(name)
             if node is None:
                 continue
-            chosen = self._chosen(node)
-            if chosen is not None:
-                sequences[name], self.units[name] = chosen
+            looked_up = self._chosen(node)
+            if looked_up is not None:
+                sequences[name], self.units[name] = looked_up
                 continue
             if node.op == "Shape" and self.places and self._follows(node.inputs[0], self.places):
                 continue
@@ -296,7 +297,7 @@ class _Reading:
 
     def _numbers(self, count: _Count, shape: tuple[Dim, ...]) -> Operand:
         if not isinstance(count.first, int):
-            raise UnreadableError("it counts from a size that is open")
+            raise UnreadableError("it counts from an open size")
         if isinstance(self.length, int):
             check_count(self.length)
             line: Operand = known(np.arange(count.first, count.first + self.length))
@@ -305,8 +306,8 @@ class _Reading:
         return self.tensors.reshape(line, (self.length, *shape))
 
     def _chosen(self, node: Node) -> tuple[Operand, list[int]] | None:
-        """What a Gather takes of an array outside by the number of the step, along a first axis of steps, and where it
-        puts axes of 1.
+        """Return (what a Gather selects of an outer array by the step number, along a first axis of steps; its axes of
+        size 1).
         """
         if node.op not in ("Gather", "SequenceAt") or len(node.inputs) != 2:
             return None
@@ -315,7 +316,7 @@ class _Reading:
             return None
         array = self._outer(data)
         if node.op == "SequenceAt":
-            items = self._taken_in_turn(array.items, 0, *line) if isinstance(array, Stacked) else None
+            items = self._entries_in_turn(array.items, 0, *line) if isinstance(array, Stacked) else None
             return None if items is None else (items, [])
         if not isinstance(array, Known | Expanded | Value):
             return None
@@ -324,29 +325,30 @@ class _Reading:
         if not isinstance(axis, int) or not rank:
             return None
         axis = axis_of(axis, rank)
-        steps = self._taken_in_turn(array, axis, *line)
+        steps = self._entries_in_turn(array, axis, *line)
         if steps is None:
             return None
         moved = self.tensors.transpose(steps, (axis, *(place for place in range(rank) if place != axis)))
         return moved, list(range(axis, axis + self._index_rank(node.inputs[1])))
 
-    def _taken_in_turn(self, array: Operand, axis: int, first: Dim, more: Dim) -> Operand | None:
-        """The entries of an axis that steps take, in the order of the steps; None where that is no slice. first, more:
-        the first one's place, and how far each is from the one before.
+    def _entries_in_turn(self, array: Operand, axis: int, first: Dim, more: Dim) -> Operand | None:
+        """Return the entries of an axis that steps read, in order; None if they form no slice.
+
+        first, more: index of the first one, and the distance between two.
         """
         ahead = [slice(None)] * axis
         if more == 1:
             return self._steps_of(array, axis, _Count(first))
-        if more == -1:  # from the last one on to the first
+        if more == -1:  # from the last to the first
             last = self._steps_of(array, axis, _Count(first - self.length + 1))
-            return self.tensors.taken(last, [*ahead, slice(None, None, -1)])
+            return self.tensors.index(last, [*ahead, slice(None, None, -1)])
         if isinstance(first, int) and isinstance(more, int) and first >= 0 and more > 1:
-            found = self.tensors.taken(array, [*ahead, slice(first or None, None, more)])
-            return found if shape_of(found)[axis] == self.length else None
+            entries = self.tensors.index(array, [*ahead, slice(first or None, None, more)])
+            return entries if shape_of(entries)[axis] == self.length else None
         return None
 
     def _is_outer(self, name: str) -> bool:
-        """Whether a value is the same at all steps: made of nothing that they carry or count."""
+        """True if a value is the same at all steps: it depends on no state or counter."""
         pending, seen = [name], set[str]()
         while pending:
             item = pending.pop()
@@ -360,7 +362,7 @@ class _Reading:
         return True
 
     def _outer(self, name: str) -> Operand | Deferred:
-        """A value that is the same at all steps, declared before them."""
+        """Declare a value that is the same at all steps before the loop."""
         if name in self.fixed:
             return self.fixed[name]
         if name not in self.body.makers:
@@ -375,17 +377,17 @@ class _Reading:
         if not isinstance(count.first, int) or not isinstance(left, int) or count.first < 0 or left < 0:
             raise UnreadableError(f"it reads {self.length} steps of an axis of {size}")
         index = [slice(None)] * axis + [slice(count.first or None, -left if left else None)]
-        return self.tensors.taken(array, index)
+        return self.tensors.index(array, index)
 
     def _index_rank(self, name: str, depth: int = 0) -> int:
-        """Axes of 1 that an index by the step's number has."""
-        if depth > DEEPEST:
-            raise UnreadableError("an index goes through too many nodes")
+        """Return the number of axes of size 1 of an index by the step number."""
+        if depth > MAX_DEPTH:
+            raise UnreadableError("an index passes through too many nodes to be traced")
         node = self.body.makers.get(name)
         if name in self.counts:
             return 0 if name == self.number else len(self._shape(name))
         if node is None or node.op not in (*_SAME, *_SUMS):
-            raise UnreadableError("an index is made in a way that can't be followed")
+            raise UnreadableError("an index is computed in a way that cannot be traced")
         if node.op == "Reshape":
             shape = self._constant_of(node.inputs[1])
             return 0 if shape is None else len(shape)
@@ -399,26 +401,26 @@ class _Reading:
         node = self.body.makers.get(name)
         if node is not None:
             return np.asarray(self.call.constant(node)) if node.op == "Constant" else None
-        found = self._outside(name)
-        return found.array if isinstance(found, Known) else None
+        operand = self._outside(name)
+        return operand.array if isinstance(operand, Known) else None
 
     # Names -----------------------------------------------------------------------------------------------
 
     def _source(self, name: str, ops: Sequence[str] = _SAME) -> str:
-        """The name of the value that ``name`` is but for shape and dtype."""
-        for _ in range(LONGEST):
+        """Return the source of a value, through ops that change only shape and dtype."""
+        for _ in range(MAX_NODES):
             node = self.body.makers.get(name)
             if node is None or node.op not in ops or not node.inputs:
                 return name
             name = node.inputs[0]
-        raise UnreadableError("a number in it goes through too many nodes")
+        raise UnreadableError("a number passes through too many nodes to be traced")
 
     def _passes(self, name: str) -> str:
-        """The name of the value that ``name`` is, unchanged."""
+        """Return the source of a value, through Identity nodes."""
         return self._source(name, ("Identity",))
 
     def _outside(self, name: str) -> Operand:
-        """A value of the graphs around the body, or an array of the body's."""
+        """Return a value of the surrounding graphs, or an array of the body."""
         return self.call.branch(Graph(arrays=self.body.arrays, outputs=[name]))[0]
 
 
@@ -434,7 +436,7 @@ def _is_true(item: Operand) -> bool:
 
 
 def _number(item: Operand | Deferred) -> Dim | None:
-    """A whole number, or a size, that is known."""
+    """Return a known integer or size."""
     if not isinstance(item, Known) or item.array.size != 1:
         return None
     entry = item.array.reshape(-1)[0]

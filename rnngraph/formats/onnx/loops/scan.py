@@ -1,4 +1,4 @@
-"""Scan nodes."""
+"""Reads Scan nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _scan(call: Call) -> Outputs:
     carried = len(call.inputs) - count
     names = list(body.inputs)
     if not 0 < count <= len(call.inputs) or len(names) != len(call.inputs) or len(body.outputs) < carried:
-        raise UnreadableError("its body takes another number of values than the node has")
+        raise UnreadableError("the number of its inputs differs from that of its body")
     emits = len(body.outputs) - carried
     input_axes, output_axes = _numbers(call, "scan_input_axes", count), _numbers(call, "scan_output_axes", emits)
     inward, outward = _flags(call, "scan_input_directions", count), _flags(call, "scan_output_directions", emits)
@@ -28,49 +28,49 @@ def _scan(call: Call) -> Outputs:
     sequences = {}
     for number, name in enumerate(names[carried:]):
         item = call.input(carried + number)
-        moved = _first(call.tensors, item, axis_of(input_axes[number], len(shape_of(item))))
+        moved = _to_front(call.tensors, item, axis_of(input_axes[number], len(shape_of(item))))
         sequences[name] = moved if inward[number] == reverse else _flipped(call.tensors, moved)
     length = shape_of(next(iter(sequences.values())))[0]
 
-    def step(tensors: Tensors, given: Mapping[str, Operand]) -> tuple[list[Operand], list[Operand]]:
-        found = call.branch(body, given, tensors)
-        return found[:carried], found[carried:]
+    def step(tensors: Tensors, inputs: Mapping[str, Operand]) -> tuple[list[Operand], list[Operand]]:
+        results = call.branch(body, inputs, tensors)
+        return results[:carried], results[carried:]
 
     initial = {name: call.input(number) for number, name in enumerate(names[:carried])}
     finals, outputs = Steps(call.tensors, Loop(initial, sequences, length, reverse, step)).declared()
     for number, item in enumerate(outputs):
         if outward[number] != reverse:
             item = _flipped(call.tensors, item)
-        outputs[number] = _behind(call.tensors, item, axis_of(output_axes[number], len(shape_of(item))))
+        outputs[number] = _from_front(call.tensors, item, axis_of(output_axes[number], len(shape_of(item))))
     return [*finals, *outputs]
 
 
 def _numbers(call: Call, name: str, count: int) -> list[int]:
-    found = call.entries(name, [0] * count) or []
-    if len(found) != count or not all(isinstance(item, int) for item in found):
-        raise UnreadableError(f"attribute {name} has not one number for each")
-    return found
+    numbers = call.entries(name, [0] * count) or []
+    if len(numbers) != count or not all(isinstance(item, int) for item in numbers):
+        raise UnreadableError(f"attribute {name} needs one number for each input")
+    return numbers
 
 
 def _flags(call: Call, name: str, count: int) -> list[bool]:
-    found = _numbers(call, name, count)
-    if not set(found) <= {0, 1}:
-        raise UnreadableError(f"attribute {name} holds what is neither 0 nor 1")
-    return [item == 1 for item in found]
+    flags = _numbers(call, name, count)
+    if not set(flags) <= {0, 1}:
+        raise UnreadableError(f"attribute {name} must contain only 0 and 1")
+    return [item == 1 for item in flags]
 
 
-def _first(tensors: Tensors, item: Operand, axis: int) -> Operand:
-    """With this axis in front."""
+def _to_front(tensors: Tensors, item: Operand, axis: int) -> Operand:
+    """Move an axis to the front."""
     others = [other for other in range(len(shape_of(item))) if other != axis]
     return tensors.transpose(item, (axis, *others)) if axis else item
 
 
-def _behind(tensors: Tensors, item: Operand, axis: int) -> Operand:
-    """With the first axis moved to this place."""
+def _from_front(tensors: Tensors, item: Operand, axis: int) -> Operand:
+    """Move the first axis to this position."""
     order = list(range(1, len(shape_of(item))))
     order.insert(axis, 0)
     return tensors.transpose(item, order) if axis else item
 
 
 def _flipped(tensors: Tensors, item: Operand) -> Operand:
-    return tensors.taken(item, [slice(None, None, -1)])
+    return tensors.index(item, [slice(None, None, -1)])

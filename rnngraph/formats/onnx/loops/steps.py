@@ -1,9 +1,9 @@
-"""Loops of a file as drivers of cells: what goes from step to step is laid out as rows, and so is all else.
+"""Turns loops of a file into drivers of cells: all values of a step are laid out as rows.
 
-A driver's cell reads one input [rows, width], carries states [rows, width] and gives one output, all of them floats. So
-what a loop reads at a step stands side by side in one sequence, truth values and whole numbers as floats, and the step
-takes it apart; whole numbers up to 2**24 are exact. Rows are the first axis that all values of the loop have, or else
-the one axis of open size that they have somewhere; a loop without one runs as one row.
+The cell of a driver reads one input [rows, width], carries states [rows, width] and returns one output, all floats.
+Inputs of a step are therefore joined in one sequence, booleans and integers as floats, and the step splits it. Integers
+up to 2**24 are exact. Rows are the first axis that all values of the loop share, or the only axis of open size. A loop
+without such an axis runs as one row.
 """
 
 from __future__ import annotations
@@ -21,15 +21,19 @@ from ...steps import Value
 from ..core.known import Expanded, Known, Operand, dtype_of, is_zero, known, shape_of
 from ..core.sizes import UnreadableError, texts
 from ..core.tensors import Tensors
-from ..core.values import held
+from ..core.values import storage_dtype
 
 Shape = tuple[Dim, ...]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A value of a step as columns of rows. shape: of the value. dtype: as it is held here. axis: which counts rows, if
-    one does.
+    """Value of a step as columns of rows.
+
+    Attributes:
+        shape: Shape of the value.
+        dtype: Its dtype in rnngraph.
+        axis: Axis of the rows; None if there is none.
     """
 
     shape: Shape
@@ -42,25 +46,27 @@ class Part:
 
     @property
     def in_front(self) -> Shape:
-        """The shape with rows first, but for axes of 1."""
+        """Shape with the axis of rows first, skipping leading axes of size 1."""
         return tuple(self.shape[axis] for axis in self._order())
 
     @property
     def width(self) -> int:
         size = product(dim for axis, dim in enumerate(self.shape) if axis != self.axis)
         if not isinstance(size, int):
-            raise UnreadableError(f"a value of shape {texts(self.shape)} in a loop has an open size that no row counts")
+            raise UnreadableError(
+                f"a value of shape {texts(self.shape)} in a loop has an open size beside that of the rows"
+            )
         return size
 
     def _order(self) -> list[int]:
-        """The axes, that of rows first. Behind axes of 1 alone it is first already, as a reshape sees it."""
+        """Order of the axes with that of rows first. A reshape ignores axes of size 1 before it."""
         places = list(range(len(self.shape)))
         if self.axis is not None and any(dim != 1 for dim in self.shape[: self.axis]):
             places.insert(0, places.pop(self.axis))
         return places
 
-    def turned(self, tensors: Tensors, x: Operand, ahead: int = 0, back: bool = False) -> Operand:
-        """x with rows first, or from there back to where they are. ahead: further axes before those of the value."""
+    def transposed(self, tensors: Tensors, x: Operand, ahead: int = 0, back: bool = False) -> Operand:
+        """Move the axis of rows of x to the front, or back. ahead: number of further leading axes."""
         order = self._order()
         order = [order.index(axis) for axis in range(len(order))] if back else order
         if order == list(range(len(order))):
@@ -70,9 +76,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of a file. initial: states by the names of the body. sequences: what a step reads, along a first axis of
-    steps. length: how many steps there are. about: the node, for the script's class. body: of what a step is given, the
-    next states and what the step gives.
+    """Loop of a file.
+
+    Attributes:
+        initial: Initial states, by names of the body.
+        sequences: Inputs of steps, along a first axis of steps.
+        length: Number of steps.
+        about: The node, for the name of the script's class.
+        body: Function from a step's values to its next states and results.
     """
 
     initial: Mapping[str, Operand]
@@ -83,7 +94,7 @@ class Loop:
 
 
 class StepTensors(Tensors):
-    """Declares in a step. Arrays of the file are declared outside of it."""
+    """Declares values within a step. Arrays of the file are declared outside of it."""
 
     def __init__(self, script: Script, outer: Tensors) -> None:
         super().__init__(script)
@@ -96,25 +107,25 @@ class StepTensors(Tensors):
 
 
 class Steps:
-    """One loop as a driver in the making."""
+    """Loop that is being turned into a driver."""
 
     def __init__(self, tensors: Tensors, loop: Loop) -> None:
         self.tensors, self.loop = tensors, loop
         items = [(shape_of(item), item) for item in loop.initial.values()]
         items += [(shape_of(item)[1:], item) for item in loop.sequences.values()]
         self.rows = _rows([shape for shape, _ in items])
-        floats = [dtype for _, item in items if (dtype := _held(item)) in FLOATS]
+        floats = [dtype for _, item in items if (dtype := _storage_dtype(item)) in FLOATS]
         if len(set(floats)) > 1:
-            raise UnreadableError("a loop computes in float32 and in float64")
+            raise UnreadableError("a loop mixes float32 and float64")
         self.dtype = floats[0] if floats else "float32"
         self.states = {name: self._part(shape_of(item), item) for name, item in loop.initial.items()}
         self.steps = {name: self._part(shape_of(item)[1:], item) for name, item in loop.sequences.items()}
         self.keys = {name: "state" if not number else f"state_{number}" for number, name in enumerate(self.states)}
-        self.given: list[Part] = []
-        """What a step gives, once it has been declared."""
+        self.results: list[Part] = []
+        """Results of a step, once it is declared."""
 
     def _part(self, shape: Shape, item: Operand) -> Part:
-        return Part(shape, _held(item), self._axis_of_rows(shape))
+        return Part(shape, _storage_dtype(item), self._axis_of_rows(shape))
 
     def _axis_of_rows(self, shape: Shape) -> int | None:
         if self.rows is None or self.rows not in shape:
@@ -124,12 +135,12 @@ class Steps:
         return axis if is_it else None
 
     def declared(self) -> tuple[list[Operand], list[Operand]]:
-        """The states after the last step, and what all steps gave, each with a first axis of steps."""
+        """Return the states after the last step, and the results of all steps, each with a first axis of steps."""
         tensors, script = self.tensors, self.tensors.script
         x, time_major = self._sequence(), True
-        turned = tensors.turned_from(x)
-        if turned is not None and turned[1] == (1, 0, 2):
-            x, time_major = turned[0], False
+        source = tensors.transpose_source(x)
+        if source is not None and source[1] == (1, 0, 2):
+            x, time_major = source[0], False
         options: dict[str, object] = {"time_major": True} if time_major else {}
         if self.loop.reverse:
             options["reverse"] = True
@@ -137,32 +148,32 @@ class Steps:
         if initial is not None:
             options["initial_state"] = initial
         widths = {self.keys[name]: part.width for name, part in self.states.items()} or {"none": 1}
-        cell = ReadCell(script, widths, lambda: sum(part.width for part in self.given) or 1, self._step)
+        cell = ReadCell(script, widths, lambda: sum(part.width for part in self.results) or 1, self._step)
         scope = script.scope("rnn")
         about = "The steps of a loop of the file."
-        found = declare_cell(
+        driver_outputs = declare_cell(
             script, cell, "Steps", about, lambda made: script.call(dynamic_rnn, made, x, **options, scope=scope)
         )
-        outputs, state = found
+        outputs, state = driver_outputs
         if not time_major:
-            outputs = tensors.turned(outputs, (1, 0, 2))
+            outputs = tensors.transposed(outputs, (1, 0, 2))
         pairs = zip(state.leaves, self.states.values(), strict=False)
         finals = [self._value(self.tensors, leaf, part) for leaf, part in pairs]
         return finals, self._outputs(outputs)
 
-    # Outside of the steps ------------------------------------------------------------------------------
+    # Outside of the steps -----------------------------------------------------------------------------
 
     def _sequence(self) -> Value:
-        """What steps read, as [steps, rows, width]."""
+        """Return the inputs of all steps as [steps, rows, width]."""
         parts = [self._columns(item, part, True) for item, part in self._sequences()]
         if not parts:
             parts = [Expanded(known(0.0, self.dtype), (self.loop.length, self.rows or 1, 1))]
         return self._anchored(self.tensors.value(self.tensors.concat(parts, 2)))
 
     def _anchored(self, x: Value) -> Value:
-        """x, of which inputs settle the sizes, also where steps read nothing that is fed."""
+        """Return x, with its sizes tied to inputs, even if steps read no input."""
         script = self.tensors.script
-        if self.tensors.inputs_behind(x):
+        if self.tensors.input_names_of(x):
             return x
         for axis, dim in enumerate((self.loop.length, self.rows)):
             if isinstance(dim, Size):
@@ -178,9 +189,9 @@ class Steps:
         return [(item, self.steps[name]) for name, item in self.loop.sequences.items()]
 
     def _columns(self, item: Operand, part: Part, has_steps: bool) -> Operand:
-        """A value of the file as [rows, width], behind an axis of steps if it has one."""
+        """Return a value of the file as [rows, width], after an axis of steps if it has one."""
         ahead = shape_of(item)[:1] if has_steps else ()
-        floats = part.turned(self.tensors, self._as_float(self.tensors, item), len(ahead))
+        floats = part.transposed(self.tensors, self._as_float(self.tensors, item), len(ahead))
         rows = self.rows if part.has_rows and self.rows is not None else 1
         laid = self.tensors.reshape(floats, (*ahead, rows, part.width))
         if self.rows is None or part.has_rows:
@@ -191,14 +202,14 @@ class Steps:
         return self.tensors.value(item) if isinstance(item, Expanded) else item
 
     def _as_float(self, tensors: Tensors, item: Operand) -> Operand:
-        if _held(item) == self.dtype:
+        if _storage_dtype(item) == self.dtype:
             return item
         if isinstance(item, Known):
             return known(item.numbers("what a loop reads").astype(self.dtype), self.dtype)
         return tensors.cast(tensors.value(item), self.dtype)
 
     def _initial(self) -> object | None:
-        """The states before the first step, or None where all are zeros."""
+        """Return the states before the first step, or None if all are zeros."""
         items = list(self.loop.initial.values())
         if all(map(is_zero, items)):
             return None
@@ -212,43 +223,43 @@ class Steps:
         return tuple(leaves) if len(leaves) > 1 else leaves[0]
 
     def _outputs(self, outputs: Value) -> list[Operand]:
-        """What steps gave, apart again."""
-        found: list[Operand] = []
+        """Split the outputs into the steps' results."""
+        results: list[Operand] = []
         tensors, first = self.tensors, 0
-        for part in self.given:
+        for part in self.results:
             columns: Operand = outputs
-            if len(self.given) > 1:
-                columns = tensors.taken(outputs, [slice(None), slice(None), slice(first, first + part.width)])
+            if len(self.results) > 1:
+                columns = tensors.index(outputs, [slice(None), slice(None), slice(first, first + part.width)])
             if self.rows is not None and not part.has_rows:
-                columns = tensors.taken(columns, [slice(None), slice(0, 1)])
+                columns = tensors.index(columns, [slice(None), slice(0, 1)])
             laid = tensors.reshape(columns, (shape_of(columns)[0], *part.in_front))
-            found.append(_typed(tensors, part.turned(tensors, laid, 1, True), part))
+            results.append(_typed(tensors, part.transposed(tensors, laid, 1, True), part))
             first += part.width
-        return found
+        return results
 
     # Within a step ---------------------------------------------------------------------------------------
 
     def _step(self, script: StepScript) -> StepValues:
-        tensors, given = StepTensors(script, self.tensors), dict[str, Operand]()
+        tensors, inputs = StepTensors(script, self.tensors), dict[str, Operand]()
         first = 0
         for name, part in self.steps.items():
             columns: Operand = script.x
             if len(self.steps) > 1:
-                columns = tensors.taken(script.x, [slice(None), slice(first, first + part.width)])
-            given[name] = self._value(tensors, columns, part)
+                columns = tensors.index(script.x, [slice(None), slice(first, first + part.width)])
+            inputs[name] = self._value(tensors, columns, part)
             first += part.width
         for name, part in self.states.items():
-            given[name] = self._value(tensors, script.state[self.keys[name]], part)
-        following, outputs = self.loop.body(tensors, given)
+            inputs[name] = self._value(tensors, script.state[self.keys[name]], part)
+        following, outputs = self.loop.body(tensors, inputs)
         after = {}
         for (name, part), item in zip(self.states.items(), following, strict=True):
             if shape_of(item) != part.shape and not _same_but_names(shape_of(item), part.shape):
                 raise UnreadableError(
-                    f"a loop carries {texts(part.shape)}, and its step makes {texts(shape_of(item))} of it"
+                    f"a loop carries {texts(part.shape)}, but its step returns {texts(shape_of(item))}"
                 )
             after[self.keys[name]] = self._laid(tensors, item, part)
-        self.given = [self._part(shape_of(item), item) for item in outputs]
-        columns_of = [self._laid(tensors, item, part) for item, part in zip(outputs, self.given, strict=True)]
+        self.results = [self._part(shape_of(item), item) for item in outputs]
+        columns_of = [self._laid(tensors, item, part) for item, part in zip(outputs, self.results, strict=True)]
         if not self.states:
             after["none"] = script.state["none"]
         if not columns_of:
@@ -256,14 +267,14 @@ class Steps:
         return tensors.value(tensors.concat(columns_of, 1)), after
 
     def _value(self, tensors: Tensors, columns: Operand, part: Part) -> Operand:
-        """Rows [rows, width] as the file has the value."""
+        """Return rows [rows, width] in the shape and dtype of the file's value."""
         if self.rows is not None and not part.has_rows:
-            columns = tensors.taken(columns, [slice(0, 1)])
-        return _typed(tensors, part.turned(tensors, tensors.reshape(columns, part.in_front), back=True), part)
+            columns = tensors.index(columns, [slice(0, 1)])
+        return _typed(tensors, part.transposed(tensors, tensors.reshape(columns, part.in_front), back=True), part)
 
     def _laid(self, tensors: Tensors, item: Operand, part: Part) -> Value:
-        """What the step makes, as [rows, width]."""
-        floats = tensors.value(part.turned(tensors, self._as_float(tensors, item)))
+        """Return a value of the step as [rows, width]."""
+        floats = tensors.value(part.transposed(tensors, self._as_float(tensors, item)))
         rows: Dim = self.rows if self.rows is not None and part.has_rows else 1
         laid = tensors.value(tensors.reshape(floats, (rows, part.width)))
         if self.rows is None or part.has_rows:
@@ -272,27 +283,28 @@ class Steps:
 
 
 def _rows(shapes: Sequence[Shape]) -> Dim | None:
-    """The size that counts rows: the first of all values that have two axes, or an open one; else the only open size
-    that there is. None: there is none.
+    """Return the number of rows.
+
+    It is the first size of all values that have two axes, or the only open size; None if there is neither.
     """
-    found = {shape[0] for shape in shapes if len(shape) > 1 or (shape and isinstance(shape[0], Size))}
+    sizes = {shape[0] for shape in shapes if len(shape) > 1 or (shape and isinstance(shape[0], Size))}
     vectors = {shape[0] for shape in shapes if len(shape) == 1}
     open_ones = {dim for shape in shapes for dim in shape if isinstance(dim, Size)}
-    if len(found) == 1 and vectors <= found and (found <= open_ones or not open_ones):
-        return found.pop()
+    if len(sizes) == 1 and vectors <= sizes and (sizes <= open_ones or not open_ones):
+        return sizes.pop()
     if len(open_ones) == 1 and all(shape.count(dim) <= 1 for shape in shapes for dim in open_ones):
         return open_ones.pop()
     if open_ones:
-        raise UnreadableError("the values of a loop have no axis in common that counts rows")
+        raise UnreadableError("the values of a loop share no axis of rows")
     return None
 
 
-def _held(item: Operand) -> str:
-    return held(dtype_of(item))
+def _storage_dtype(item: Operand) -> str:
+    return storage_dtype(dtype_of(item))
 
 
 def _typed(tensors: Tensors, item: Operand, part: Part) -> Operand:
-    """A float as the dtype that it stands for."""
+    """Convert a float back to the dtype for which it stands."""
     if part.dtype in FLOATS:
         return item
     value = tensors.value(item)
@@ -302,7 +314,7 @@ def _typed(tensors: Tensors, item: Operand, part: Part) -> Operand:
 
 
 def _same_but_names(one: Shape, other: Shape) -> bool:
-    """Whether shapes can be one: sizes of other names meet when the driver is declared."""
+    """True if two shapes can be equal. Sizes with different names are unified when the driver is declared."""
     return len(one) == len(other) and all(
         a == b or isinstance(a, Size) or isinstance(b, Size) for a, b in zip(one, other, strict=True)
     )

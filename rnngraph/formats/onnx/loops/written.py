@@ -1,5 +1,6 @@
-"""Arrays that the steps of a loop carry and write to, each step at a place of its own: what they write is what they
-give, side by side.
+"""Arrays that the steps of a loop carry and write to, each step at its own place.
+
+The final array is the concatenation of the steps' writes.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from ..ops.scattering import Bounds, region_of, written_over
 
 @dataclass(frozen=True)
 class Places:
-    """region: where the first step writes. axis: along which each step writes one entry further than the one before, or
-    one entry back.
+    """Places of writes: the region of the first step, and the axis along which later steps move by one entry.
+
+    Steps move forward, or backward.
     """
 
     region: Sequence[Bounds]
@@ -28,23 +30,23 @@ class Places:
 
     @property
     def shape(self) -> list[Dim]:
-        """Of what a step writes, without the axis."""
+        """Shape of one write, without the axis."""
         return [count for place, (_, count) in enumerate(self.region) if place != self.axis]
 
     def written(self, tensors: Tensors, before: Operand, steps: Operand, length: Dim) -> Operand:
-        """The array behind the last step. steps: what they wrote, with a first axis of steps."""
+        """Return the array after the last step. steps: the writes, with a first axis of steps."""
         axis = self.axis
         moved = tensors.transpose(steps, [*range(1, axis + 1), 0, *range(axis + 1, len(self.region))])
         first = self.region[axis][0]
         if self.is_back:
-            moved = tensors.taken(moved, [slice(None)] * axis + [slice(None, None, -1)])
+            moved = tensors.index(moved, [slice(None)] * axis + [slice(None, None, -1)])
             first = first - length + 1
         whole = [*self.region[:axis], (first, length), *self.region[axis + 1 :]]
         return written_over(tensors, before, whole, moved)
 
 
 def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], str]) -> Node | None:
-    """The node that writes over a part of a state, of which nothing else reads more than its shape."""
+    """Return the node that overwrites a part of a state, if nothing else reads more than the state's shape."""
     node = body.makers.get(passes(following))
     if node is None or node.op != "ScatterND" or node.attributes.get("reduction", "none") != "none":
         return None
@@ -55,7 +57,7 @@ def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], st
 
 
 def _numbers_read(names: Sequence[str], body: Graph) -> set[str]:
-    """Values of the body of which these are made, but for such as they take no more than the shape of."""
+    """Return the values of the body on which these depend, except through shapes."""
     pending, seen = list(names), set[str]()
     while pending:
         item = pending.pop()
@@ -78,7 +80,7 @@ def _names(graph: Graph) -> Iterator[str]:
 
 
 def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Operand) -> Places | None:
-    """Where steps write, by the indices of the first two; None where that is the same place."""
+    """Return the places of writes from the indices of the first two steps; None if these are equal."""
     regions = [_region(tensors, shape, index) for index in (first, second)]
     pairs = list(enumerate(zip(*regions, strict=True)))
     moves = {place: there[0] - here[0] for place, (here, there) in pairs if there != here}
@@ -87,18 +89,18 @@ def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Op
     for axis, move in moves.items():
         if len(moves) == 1 and move in (1, -1) and regions[0][axis][1] == regions[1][axis][1] == 1:
             return Places(regions[0], axis, move == -1)
-    raise UnreadableError("its steps write to places that do not follow each other along an axis")
+    raise UnreadableError("its steps write to indices that are not consecutive along an axis")
 
 
 def _region(tensors: Tensors, shape: Sequence[Dim], index: Operand) -> list[Bounds]:
     *ahead, depth = shape_of(index)
     parts = parts_of(tensors, index) if isinstance(depth, int) and 0 < depth <= len(shape) else None
-    found = None if parts is None else region_of([range_of(tensors, part) for part in parts], shape, ahead)
-    if found is None:
-        raise UnreadableError("where its steps write can't be followed")
-    return found
+    region = None if parts is None else region_of([range_of(tensors, part) for part in parts], shape, ahead)
+    if region is None:
+        raise UnreadableError("the indices to which its steps write cannot be traced")
+    return region
 
 
 def counted_alone(name: str, body: Graph, counts: Sequence[str]) -> bool:
-    """Whether a value follows from the step's number, from shapes, and from what is the same at all steps."""
+    """True if a value depends only on the step number, on shapes, and on constants of the loop."""
     return all(item in counts for item in _numbers_read([name], body) if item in body.inputs)

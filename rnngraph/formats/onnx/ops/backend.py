@@ -1,4 +1,4 @@
-"""Operators' values in this front end: ``Tensors``, which fold known arrays and cancel moves."""
+"""Backend of ``formats.operators`` for this front end: ``Tensors``, which folds known arrays and cancels moves."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from ....ir.types import Dim
 from ..core.known import Expanded, Known, Operand, dtype_of, shape_of
 from ..core.table import Call
-from ..core.values import held
+from ..core.values import storage_dtype
 from .padding import padded
 
 
 class OnnxBackend:
-    """Declares what is not known in the script of a node's net."""
+    """Backend that declares unknown values in the script of a node's net."""
 
     def __init__(self, call: Call) -> None:
         self._call, self._tensors = call, call.tensors
@@ -24,7 +24,7 @@ class OnnxBackend:
         return shape_of(x)
 
     def dtype(self, x: Operand) -> str:
-        return held(dtype_of(x))
+        return storage_dtype(dtype_of(x))
 
     def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Operand:
         return self._call.script.call(function, *map(self._operand, operands), **keywords)
@@ -33,7 +33,7 @@ class OnnxBackend:
         return self._call.script.operation(sign, self._operand(left), self._operand(right))
 
     def item(self, x: Operand, *index: Any) -> Operand:
-        return self._tensors.taken(x, index)
+        return self._tensors.index(x, index)
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         return self._tensors.transpose(x, order)

@@ -1,4 +1,4 @@
-"""Convolutions and pools."""
+"""Reads convolutions and pools."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _conv(call: Call) -> Outputs:
 
 
 def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
-    """x with a kernel [filters, width / groups, size along each axis] and the node's windows."""
+    """Convolve x with a kernel [filters, width / groups, size along each axis] over the node's windows."""
     sizes, groups, b = shape_of(x)[2:], call.whole("group", 1), OnnxBackend(call)
     if kernel.ndim != len(sizes) + 2:
         raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {texts(shape_of(x))}")
@@ -40,17 +40,19 @@ def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | Non
 @reads("CausalConvWithState")
 @reads("CausalConvWithState", domain="com.microsoft")
 def _causal(call: Call) -> Outputs:
-    """Return convolutions, channel by channel, of past and input joined along time, and the last entries of both."""
+    """Return a depthwise convolution of past and input joined along time, and the last entries of both."""
     kernel, bias = call.array(1, "its kernel"), _bias(call)
     last, others = bool(call.whole("channels_last", 0)), ("state_window", "state_update_capacity", "state_length")
     if call.rank() != 3 or kernel.ndim != 3 or kernel.shape[1] != 1:
-        raise UnreadableError(f"its input {texts(call.shape())} and kernel {list(kernel.shape)} are not along one axis")
+        raise UnreadableError(
+            f"its input {texts(call.shape())} and kernel {list(kernel.shape)} have more than one spatial axis"
+        )
     for name in (*others, "input_channels", "input_channel_offset"):
         if call.whole(name, 0):
-            raise UnreadableError(f"it is read without {name}")
+            raise UnreadableError(f"attribute {name} is not supported")
     activation = call.text("activation", "none")
     if activation not in ("none", "silu", "swish"):
-        raise UnreadableError(f"activation {activation!r}")
+        raise UnreadableError(f"activation {activation!r} is not supported")
     channels, _, size = kernel.shape
     _check_bias(bias, channels)
     b, dilation = OnnxBackend(call), call.whole("dilation", 1)
@@ -58,7 +60,7 @@ def _causal(call: Call) -> Outputs:
     x, past = (item if item is None or last else _last(b, item) for item in (call.input(0), call.maybe(3)))
     assert x is not None
     if past is not None and shape_of(past)[1:] != (span, channels):
-        raise UnreadableError(f"its state {texts(shape_of(past))} does not hold {span} steps of {channels} channels")
+        raise UnreadableError(f"its state {texts(shape_of(past))} must have {span} steps of {channels} channels")
     joined = b.pad(x, {1: (span, 0)}) if past is None else b.concat([past, x], 1)
     source, sides = (x, (span, 0)) if past is None else (joined, (0, 0))
     convolve = owned(b, call.script.scope("conv1d"), bias, channels)
@@ -76,16 +78,16 @@ def _transposed(call: Call) -> Outputs:
     if kernel.ndim != len(shape_of(x)) or count < 1:
         raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {texts(shape_of(x))}")
     if call.entries("output_shape") is not None:
-        raise UnreadableError("it is read without output_shape; say by pads how long its result is")
+        raise UnreadableError("attribute output_shape is not supported; set pads for the output size")
     added = call.entries("output_padding") or [0] * count
     if len(added) != count:
-        raise UnreadableError(f"output_padding has {len(added)} entries for {count} axes")
+        raise UnreadableError(f"output_padding needs {count} entries; it has {len(added)}")
     _check_bias(bias, kernel.shape[1] * groups)
-    given = _windows(call, kernel.shape[2:])
-    windows = [Window.transposed(*window, more) for window, more in zip(given, added, strict=True)]
-    turned = _channels_last(kernel)
+    node_windows = _windows(call, kernel.shape[2:])
+    windows = [Window.transposed(*window, more) for window, more in zip(node_windows, added, strict=True)]
+    transposed = _channels_last(kernel)
     convolve = owned(b, call.script.scope("conv1d"), bias, groups)
-    return _first(b, transposed_convolution(b, _last(b, x), turned, windows, added, groups, convolve))
+    return _first(b, transposed_convolution(b, _last(b, x), transposed, windows, added, groups, convolve))
 
 
 def _bias(call: Call) -> np.ndarray | None:
@@ -98,36 +100,36 @@ def _check_bias(bias: np.ndarray | None, filters: int) -> None:
 
 
 def _channels_last(kernel: np.ndarray) -> np.ndarray:
-    """[filters, width / groups, *sizes] as [*sizes, width / groups, filters]."""
+    """Transpose [filters, width / groups, *sizes] to [*sizes, width / groups, filters]."""
     return kernel.transpose(*range(2, kernel.ndim), 1, 0)
 
 
 def _last(b: OnnxBackend, x: Operand) -> Operand:
-    """x [batch, width, *axes] as [batch, *axes, width]."""
+    """Transpose x [batch, width, *axes] to [batch, *axes, width]."""
     return b.transpose(x, (0, *range(2, len(shape_of(x))), 1))
 
 
 def _first(b: OnnxBackend, x: Operand) -> Operand:
-    """x [batch, *axes, width] as [batch, width, *axes]."""
+    """Transpose x [batch, *axes, width] to [batch, width, *axes]."""
     rank = len(shape_of(x))
     return b.transpose(x, (0, rank - 1, *range(1, rank - 1)))
 
 
 def _windows(call: Call, sizes: Sequence[int]) -> list[tuple[int, int, int, Padding]]:
-    """Return the node's (size, stride, dilation, padding) along each axis. sizes: of the kernel."""
+    """Return the node's (size, stride, dilation, padding) along each axis. sizes: those of the kernel."""
     count = len(sizes)
 
     def of(name: str, default: Sequence[int]) -> list[int]:
         entries = call.entries(name)
         if entries is not None and len(entries) != len(default):
-            raise UnreadableError(f"{name} has {len(entries)} entries for {count} axes")
+            raise UnreadableError(f"{name} needs {count} entries; it has {len(entries)}")
         return [int(entry) for entry in entries or default]
 
     kernels, pads = of("kernel_shape", sizes), of("pads", [0] * 2 * count)
     if kernels != list(sizes):
         raise UnreadableError(f"kernel_shape is {kernels} for kernels of {list(sizes)}")
     if min(pads) < 0:
-        raise UnreadableError(f"pads are {pads}")
+        raise UnreadableError(f"pads {pads} are not supported")
     automatic = _AUTOMATIC.get(call.text("auto_pad", "NOTSET"))
     sides: list[Padding] = [automatic or pair for pair in zip(pads[:count], pads[count:], strict=True)]
     return list(zip(kernels, of("strides", [1] * count), of("dilations", [1] * count), sides, strict=True))
@@ -138,10 +140,10 @@ def _pool(call: Call) -> Outputs:
     sizes, b = call.shape()[2:], OnnxBackend(call)
     kernels = [int(size) for size in call.entries("kernel_shape") or []]
     if len(kernels) != len(sizes) or len(sizes) not in (1, 2) or call.whole("storage_order", 0):
-        raise UnreadableError(f"its kernels are {kernels}, along {len(sizes)} axes; one and two are read")
+        raise UnreadableError(f"its kernels {kernels} have {len(sizes)} axes; only one and two are supported")
     windows = [Window.along(size, *window) for size, window in zip(sizes, _windows(call, kernels), strict=True)]
     if any(window.dilation > 1 for window in windows) and call.text("auto_pad", "NOTSET").startswith("SAME"):
-        raise UnreadableError("ONNX and onnxruntime differ in how auto_pad pads dilated windows; write pads")
+        raise UnreadableError("ONNX and onnxruntime disagree on auto_pad of dilated windows; set pads")
     if call.whole("ceil_mode", 0):
         windows = [_ceiled(window, size) for window, size in zip(windows, sizes, strict=True)]
     x = _last(b, call.input(0))
@@ -151,10 +153,10 @@ def _pool(call: Call) -> Outputs:
 
 
 def _ceiled(window: Window, size: Dim) -> Window:
-    found = window.ceiled(size)
-    if found is None:
-        raise UnreadableError("whether a last window counts depends on the call")
-    return found
+    padding = window.ceiled(size)
+    if padding is None:
+        raise UnreadableError("its last window depends on an open size")
+    return padding
 
 
 @reads("GlobalAveragePool", "GlobalMaxPool")
@@ -162,8 +164,8 @@ def _global_pool(call: Call) -> Outputs:
     if call.rank() < 3:
         raise UnreadableError(f"it pools an array of shape {texts(call.shape())}")
     function = basic.reduce_mean if call.op == "GlobalAveragePool" else basic.reduce_max
-    turned = call.tensors.turned_from(call.input(0))
-    if turned is not None and turned[1] == (0, 2, 1):
-        return call.tensors.transpose(call.script.call(function, turned[0], axis=1, keepdims=True), (0, 2, 1))
+    source = call.tensors.transpose_source(call.input(0))
+    if source is not None and source[1] == (0, 2, 1):
+        return call.tensors.transpose(call.script.call(function, source[0], axis=1, keepdims=True), (0, 2, 1))
     axes = tuple(range(2, call.rank()))
     return call.script.call(function, call.value(0), axis=axes if len(axes) > 1 else 2, keepdims=True)

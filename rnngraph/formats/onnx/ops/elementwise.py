@@ -1,4 +1,4 @@
-"""Ops that compute entry by entry."""
+"""Reads elementwise ops."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ..core.known import (
     Expanded,
     Known,
     Operand,
-    chosen,
     compared,
+    constant_fold,
     dtype_of,
-    folded,
-    folds,
+    is_constant_foldable,
     known,
     number_like,
+    select,
     shape_of,
     whole,
 )
@@ -31,22 +31,51 @@ from ..core.known import cast as cast_known
 from ..core.model import dtype_name
 from ..core.sizes import UnreadableError, checked
 from ..core.table import Call, Outputs, reads
-from ..core.values import HELD, held, shortest
+from ..core.values import STORAGE_DTYPES, shortest, storage_dtype
 
 _UNARY: Mapping[str, Callable[..., Any]] = {
-    "Abs": basic.abs, "Sqrt": basic.sqrt, "Exp": basic.exp, "Log": basic.log, "Sin": basic.sin, "Cos": basic.cos,
-    "Atan": basic.atan, "Erf": basic.erf, "Sign": basic.sign, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid,
-    "Relu": activations.relu, "Softplus": activations.softplus, "Softsign": activations.softsign,
-    "Not": basic.logical_not, "Reciprocal": powers.reciprocal, "Mish": activations.mish, "Sinh": hyperbolic.sinh,
-    "Cosh": hyperbolic.cosh, "Tan": angles.tan, "Floor": rounding.floor, "Ceil": rounding.ceil, "Round": rounding.round,
-    "HardSwish": activations.hard_swish, "Asin": angles.asin, "Acos": angles.acos, "Asinh": hyperbolic.asinh,
-    "Acosh": hyperbolic.acosh, "Atanh": hyperbolic.atanh, "IsNaN": numbers.isnan,
-}  # fmt: skip
+    "Abs": basic.abs,
+    "Sqrt": basic.sqrt,
+    "Exp": basic.exp,
+    "Log": basic.log,
+    "Sin": basic.sin,
+    "Cos": basic.cos,
+    "Atan": basic.atan,
+    "Erf": basic.erf,
+    "Sign": basic.sign,
+    "Tanh": basic.tanh,
+    "Sigmoid": basic.sigmoid,
+    "Relu": activations.relu,
+    "Softplus": activations.softplus,
+    "Softsign": activations.softsign,
+    "Not": basic.logical_not,
+    "Reciprocal": powers.reciprocal,
+    "Mish": activations.mish,
+    "Sinh": hyperbolic.sinh,
+    "Cosh": hyperbolic.cosh,
+    "Tan": angles.tan,
+    "Floor": rounding.floor,
+    "Ceil": rounding.ceil,
+    "Round": rounding.round,
+    "HardSwish": activations.hard_swish,
+    "Asin": angles.asin,
+    "Acos": angles.acos,
+    "Asinh": hyperbolic.asinh,
+    "Acosh": hyperbolic.acosh,
+    "Atanh": hyperbolic.atanh,
+    "IsNaN": numbers.isnan,
+}
 _SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
 _BINARY: Mapping[str, Callable[..., Any]] = {
-    "Max": basic.maximum, "Min": basic.minimum, "Equal": basic.equal, "Less": basic.less, "Greater": basic.greater,
-    "And": basic.logical_and, "Or": basic.logical_or, "Xor": basic.logical_xor,
-}  # fmt: skip
+    "Max": basic.maximum,
+    "Min": basic.minimum,
+    "Equal": basic.equal,
+    "Less": basic.less,
+    "Greater": basic.greater,
+    "And": basic.logical_and,
+    "Or": basic.logical_or,
+    "Xor": basic.logical_xor,
+}
 
 
 _WHOLE_PARTS: Mapping[str, Callable[[Any, int], Any]] = {"Ceil": ceil_divide, "Floor": floor_divide}
@@ -58,10 +87,10 @@ def _unary(call: Call) -> Outputs:
 
 
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
-    """A function of one value. What was only turned, or made rows, before is so behind it, where it may cancel out."""
+    """Apply an elementwise function. Transposes and merged rows move after it, where they may cancel."""
     x, tensors = call.input(0), call.tensors
-    if isinstance(x, Known) and folds(call.op) and not (options or arguments or _is_number(x)):
-        return folded(call.op, [x])
+    if isinstance(x, Known) and is_constant_foldable(call.op) and not (options or arguments or _is_number(x)):
+        return constant_fold(call.op, [x])
     if isinstance(x, Known) and _is_number(x) and (rounded := whole(call.op, x)) is not None:
         return rounded
     if isinstance(x, Expanded):
@@ -70,17 +99,20 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
     value = tensors.value(x)
     if call.op in _WHOLE_PARTS and (counted := _whole_quotient(call, value)) is not None:
         return counted
-    turned, apart = tensors.turned_from(value), tensors.rows_apart(value)
-    if apart is not None:
-        return tensors.reshape(call.script.call(function, apart, *arguments, **options), shape_of(value))
-    if turned is None:
+    transposed, merged = tensors.transpose_source(value), tensors.unmerged_rows(value)
+    if merged is not None:
+        return tensors.reshape(call.script.call(function, merged, *arguments, **options), shape_of(value))
+    if transposed is None:
         return call.script.call(function, value, *arguments, **options)
-    source, order = turned
-    return tensors.turned(call.script.call(function, source, *arguments, **options), order)
+    source, order = transposed
+    return tensors.transposed(call.script.call(function, source, *arguments, **options), order)
 
 
 def _whole_quotient(call: Call, x: Value) -> Known | None:
-    """Sizes over a number, as floats, of which the node takes the whole part: as torch counts every second step."""
+    """Return sizes divided by a number, if they are floats of which the node takes the integral part.
+
+    torch counts every second step in this form.
+    """
     left, number = x.step.operands if not x.path and x.step.key == "/" else (None, None)
     sizes = call.tensors.declared_of(left) if isinstance(left, Value) else None
     if not isinstance(sizes, Known) or not sizes.is_symbolic:
@@ -89,9 +121,9 @@ def _whole_quotient(call: Call, x: Value) -> Known | None:
         return None
     divide = _WHOLE_PARTS[call.op]
     entries = [checked(divide(entry, int(number))) for entry in sizes.array.reshape(-1)]
-    found = np.empty(len(entries), object)
-    found[:] = entries
-    return known(found.reshape(sizes.array.shape), sizes.dtype)
+    quotients = np.empty(len(entries), object)
+    quotients[:] = entries
+    return known(quotients.reshape(sizes.array.shape), sizes.dtype)
 
 
 @reads("IsInf")
@@ -99,7 +131,7 @@ def _is_infinite(call: Call) -> Outputs:
     x = call.value(0)
     signs = [bool(call.whole(f"detect_{name}", 1)) for name in ("negative", "positive")]
     if signs == [False, False]:
-        return call.script.operation("<", x, -float("inf"))  # which nothing is
+        return call.script.operation("<", x, -float("inf"))  # axis of size 0
     negative, positive = signs
     function = numbers.isinf if negative and positive else numbers.isposinf if positive else numbers.isneginf
     return call.script.call(function, x)
@@ -109,14 +141,14 @@ def _is_infinite(call: Call) -> Outputs:
 def _identity(call: Call) -> Outputs:
     flag = call.maybe(2) if call.op == "Dropout" else None
     if flag is not None and not (isinstance(flag, Known) and not np.any(flag.array)):
-        raise UnreadableError("it drops while training, and nets are read as they predict")
+        raise UnreadableError("it is in training mode; only inference is read")
     return call.input(0)
 
 
 @reads("Neg")
 def _negative(call: Call) -> Outputs:
     x = call.input(0)
-    return folded("Neg", [x]) if isinstance(x, Known) else combined(call, "Mul", x, number_like(-1, x))
+    return constant_fold("Neg", [x]) if isinstance(x, Known) else combined(call, "Mul", x, number_like(-1, x))
 
 
 @reads(*_SIGNS, "Mod", *_BINARY, "LessOrEqual", "GreaterOrEqual", "Sum", "Mean")
@@ -124,7 +156,7 @@ def _binary(call: Call) -> Outputs:
     op = {"Sum": "Add", "Mean": "Add"}.get(call.op, call.op)
     items = [call.input(number) for number in range(len(call.inputs))]
     if not items or (len(items) > 2 and call.op not in ("Max", "Min", "Sum", "Mean")):
-        raise UnreadableError(f"it has {len(items)} inputs")
+        raise UnreadableError(f"it has {len(items)} inputs, which is not supported")
     total = items[0]
     for item in items[1:]:
         total = combined(call, op, total, item)
@@ -134,33 +166,39 @@ def _binary(call: Call) -> Outputs:
 
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
-    """An op of two values."""
+    """Apply an op to two values."""
     if isinstance(left, Expanded) and isinstance(right, Expanded) and left.shape == right.shape:
         inner = combined(call, op, left.source, right.source)
         return inner if isinstance(inner, Expanded) else Expanded(inner, left.shape)
     left = _plain(call, left, right)
     right = _plain(call, right, left)
-    if isinstance(left, Known) and isinstance(right, Known) and folds(op) and not _is_number(left, right):
-        return folded(op, [left, right])
+    if (
+        isinstance(left, Known)
+        and isinstance(right, Known)
+        and is_constant_foldable(op)
+        and not _is_number(left, right)
+    ):
+        return constant_fold(op, [left, right])
     if isinstance(left, Known) and isinstance(right, Known):
-        found = compared(op, left, right) or (whole(op, left, right) if _is_number(left, right) else None)
-        if found is not None:
-            return found
-    turned = _turned_alike(call, left, right)
-    if turned is not None:
-        left, right, order = turned
-        return call.tensors.turned(_combined(call, op, left, right), order)
+        result = compared(op, left, right) or (whole(op, left, right) if _is_number(left, right) else None)
+        if result is not None:
+            return result
+    sources = _without_transposes(call, left, right)
+    if sources is not None:
+        left, right, order = sources
+        return call.tensors.transposed(_combined(call, op, left, right), order)
     return _combined(call, op, left, right)
 
 
 def _is_number(*items: Known) -> bool:
-    """Whether open sizes are computed with as floats."""
+    """True if open sizes are computed with as floats."""
     return any(item.is_symbolic and item.dtype in FLOATS for item in items)
 
 
 def _plain(call: Call, x: Operand, other: Operand) -> Operand:
-    """x without a repetition that meeting the other value makes anyway. A state that steps written out begin with stays
-    one, so that the first step is like the others.
+    """Return x without a repetition that broadcasting performs anyway.
+
+    The initial state of steps that are written out remains repeated, so that all steps are equal.
     """
     if not isinstance(x, Expanded) or (call.tensors.shared and isinstance(other, Value)):
         return x
@@ -168,9 +206,9 @@ def _plain(call: Call, x: Operand, other: Operand) -> Operand:
     return x.source if all(own in (1, dim) for own, dim in zip(x.shape, shape, strict=True)) else x
 
 
-def _turned_alike(call: Call, left: Operand, right: Operand) -> tuple[Operand, Operand, tuple[int, ...]] | None:
-    """Both values as they were before they were turned the same way; a number is the same either way."""
-    first, second = (call.tensors.turned_from(item) for item in (left, right))
+def _without_transposes(call: Call, left: Operand, right: Operand) -> tuple[Operand, Operand, tuple[int, ...]] | None:
+    """Return both values before an equal transpose. A scalar needs no transpose."""
+    first, second = (call.tensors.transpose_source(item) for item in (left, right))
     if first is not None and second is not None and first[1] == second[1]:
         return first[0], second[0], first[1]
     if first is not None and isinstance(right, Known) and right.array.size == 1 and right.array.ndim <= len(first[1]):
@@ -181,9 +219,9 @@ def _turned_alike(call: Call, left: Operand, right: Operand) -> tuple[Operand, O
 
 
 def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
-    tensors, dtype = call.tensors, held(dtype_of(left))
-    if held(dtype_of(right)) != dtype:
-        raise UnreadableError(f"it takes {dtype_of(left)} and {dtype_of(right)}")
+    tensors, dtype = call.tensors, storage_dtype(dtype_of(left))
+    if storage_dtype(dtype_of(right)) != dtype:
+        raise UnreadableError(f"its operands have different dtypes, {dtype_of(left)} and {dtype_of(right)}")
     if isinstance(left, Known) and isinstance(right, Known):
         left = tensors.value(left)
     ranks = len(shape_of(left)), len(shape_of(right))
@@ -203,11 +241,11 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
         return call.script.operation(">=", a, b)
     if op in _BINARY:
         return call.script.call(_BINARY[op], a, b)
-    raise UnreadableError(f"{op} of two values")
+    raise UnreadableError(f"{op} of two computed values is not supported")
 
 
 def _divided(call: Call, op: str, left: Value, right: Operand, dtype: str) -> Value:
-    """Quotients of whole numbers, and what is left of divisions."""
+    """Return quotients and remainders of integers."""
     is_c = op == "Mod" and bool(call.whole("fmod", 0))
     function = remainders.trunc_divide if op == "Div" else remainders.fmod if is_c else remainders.remainder
     return call.script.call(function, left, call.tensors.value(right))
@@ -217,17 +255,17 @@ def _divided(call: Call, op: str, left: Value, right: Operand, dtype: str) -> Va
 def _power(call: Call) -> Outputs:
     x, exponent = call.input(0), call.input(1)
     if isinstance(x, Known) and isinstance(exponent, Known):
-        return folded("Pow", [x, exponent])
+        return constant_fold("Pow", [x, exponent])
     if isinstance(exponent, Known) and exponent.array.size == 1 and exponent.array.ndim <= call.rank():
         number = float(exponent.numbers("the exponent").reshape(()))
-        turned = call.tensors.turned_from(x)
-        base = turned[0] if turned is not None else call.tensors.value(x)
+        source = call.tensors.transpose_source(x)
+        base = source[0] if source is not None else call.tensors.value(x)
         if base.tensor.dtype in INTEGERS and not (number.is_integer() and 0 <= number < 64):
-            raise UnreadableError(f"whole numbers are raised to {shortest(number)}")
-        made = call.script.operation(
+            raise UnreadableError(f"it raises integers to the power {shortest(number)}")
+        result = call.script.operation(
             "**", base, int(number) if number.is_integer() and abs(number) < 64 else shortest(number)
         )
-        return call.tensors.turned(made, turned[1]) if turned is not None else made
+        return call.tensors.transposed(result, source[1]) if source is not None else result
     value = call.tensors.cast(call.tensors.value(exponent), dtype_of(x))
     return call.script.call(powers.power, call.tensors.beside(x, len(shape_of(value)), value.tensor.dtype), value)
 
@@ -236,7 +274,7 @@ def _power(call: Call) -> Outputs:
 def _where(call: Call) -> Outputs:
     condition, a, b = call.input(0), call.input(1), call.input(2)
     if isinstance(condition, Known) and isinstance(a, Known) and isinstance(b, Known):
-        return chosen(condition, a, b)
+        return select(condition, a, b)
     if isinstance(condition, Known) and not condition.is_symbolic:
         whole = condition.array.all(), not condition.array.any()
         for is_all, item in zip(whole, (a, b), strict=True):
@@ -244,7 +282,7 @@ def _where(call: Call) -> Outputs:
                 others = shape_of(b if item is a else a)
                 if all(dim == 1 for dim in others) or others == shape_of(item):
                     return item
-    tensors, dtype = call.tensors, held(dtype_of(a))
+    tensors, dtype = call.tensors, storage_dtype(dtype_of(a))
     rank = max(call.rank(0), call.rank(1), call.rank(2))
     choices = [_plain(call, item, condition) for item in (a, b)]
     values = [tensors.beside(item, rank if len(shape_of(item)) <= call.rank(0) else -1, dtype) for item in choices]
@@ -258,19 +296,19 @@ def _cast(call: Call) -> Outputs:
     x = call.input(0)
     dtype = dtype_of(call.input(1)) if call.op == "CastLike" else dtype_name(call.whole("to", 0))
     if dtype is None:
-        raise UnreadableError("it casts to texts or to numbers of 8 bits or less")
+        raise UnreadableError("it casts to strings or to 8 bits or less")
     if isinstance(x, Known):
-        return cast_known(x, HELD[dtype] if dtype in ("float16", "bfloat16") else dtype)
+        return cast_known(x, STORAGE_DTYPES[dtype] if dtype in ("float16", "bfloat16") else dtype)
     if isinstance(x, Expanded):
         source = cast_known(x.source, dtype) if isinstance(x.source, Known) else call.tensors.cast(x.source, dtype)
         return Expanded(source, x.shape)
-    wanted = held(dtype)
-    if dtype in HELD and wanted in INTEGERS and x.tensor.dtype != "bool":
-        raise UnreadableError(f"numbers become {dtype} at run time, which would wrap")
-    turned = call.tensors.turned_from(x)
-    if turned is not None:
-        return call.tensors.turned(call.tensors.cast(turned[0], wanted), turned[1])
-    return call.tensors.cast(x, wanted)
+    storage = storage_dtype(dtype)
+    if dtype in STORAGE_DTYPES and storage in INTEGERS and x.tensor.dtype != "bool":
+        raise UnreadableError(f"it casts computed values to {dtype}, which would wrap around")
+    transposed = call.tensors.transpose_source(x)
+    if transposed is not None:
+        return call.tensors.transposed(call.tensors.cast(transposed[0], storage), transposed[1])
+    return call.tensors.cast(x, storage)
 
 
 @reads("Clip")
@@ -278,11 +316,11 @@ def _clip(call: Call) -> Outputs:
     limits: list[Any] = [call.attribute("min", None), call.attribute("max", None)]
     x = call.value(0)
     for place in (0, 1):
-        given = call.maybe(place + 1)
-        if isinstance(given, Known):
-            limits[place] = given.numbers("a limit").reshape(-1)[0].item()
-        elif given is not None:
-            limits[place] = call.tensors.value(given)
+        bound = call.maybe(place + 1)
+        if isinstance(bound, Known):
+            limits[place] = bound.numbers("a limit").reshape(-1)[0].item()
+        elif bound is not None:
+            limits[place] = call.tensors.value(bound)
     low, high = (
         None
         if isinstance(limit, float) and abs(limit) >= 3.4e38
@@ -298,7 +336,7 @@ def _clip(call: Call) -> Outputs:
     return mapped(call, basic.clip, low, high)
 
 
-# Activations with numbers -------------------------------------------------------------------------------
+# Activations with parameters -------------------------------------------------------------------------
 
 
 def _numbers(call: Call, defaults: Mapping[str, float]) -> list[float]:
@@ -322,7 +360,7 @@ _PLAIN: Mapping[str, tuple[Sequence[float], Callable[..., Any]]] = {
     "Selu": ([1.6732632, 1.050701], activations.selu),
     "Swish": ([1.0], activations.swish),
 }
-"""What has a name of its own with these numbers."""
+"""Activations that have a name of their own for these parameters."""
 
 
 @reads(*_WITH_NUMBERS)

@@ -1,4 +1,4 @@
-"""Ops of onnxruntime's own that stand for several of ONNX's, as files have them that it has optimized."""
+"""Reads onnxruntime's fused ops, which stand for several of ONNX's in optimized files."""
 
 from __future__ import annotations
 
@@ -19,29 +19,37 @@ from .products import gemm, product_of
 
 E = "com.microsoft"
 _ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
-    "Relu": activations.relu, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid, "LeakyRelu": activations.leaky_relu,
-    "Clip": basic.clip, "HardSigmoid": activations.hard_sigmoid, "Elu": activations.elu, "Selu": activations.selu,
-    "Softplus": activations.softplus, "Softsign": activations.softsign, "ThresholdedRelu": thresholded_relu,
-}  # fmt: skip
+    "Relu": activations.relu,
+    "Tanh": basic.tanh,
+    "Sigmoid": basic.sigmoid,
+    "LeakyRelu": activations.leaky_relu,
+    "Clip": basic.clip,
+    "HardSigmoid": activations.hard_sigmoid,
+    "Elu": activations.elu,
+    "Selu": activations.selu,
+    "Softplus": activations.softplus,
+    "Softsign": activations.softsign,
+    "ThresholdedRelu": thresholded_relu,
+}
 
 
 def _activated(call: Call, x: Operand, numbers: list[Any]) -> Outputs:
-    """x behind the node's activation. numbers: what that is given."""
+    """Apply the node's activation to x. numbers: its parameters."""
     name = call.text("activation", "")
     if not name:
         return x
     if name not in _ACTIVATIONS:
-        raise UnreadableError(f"activation {name!r}")
+        raise UnreadableError(f"activation {name!r} is not supported")
     return call.script.call(_ACTIVATIONS[name], call.tensors.value(x), *map(shortest, numbers))
 
 
 @reads("FusedConv", domain=E)
 def _fused_conv(call: Call) -> Outputs:
     bias = call.array(2, "its bias") if call.maybe(2) is not None else None
-    found = convolved(call, call.input(0), call.array(1, "its kernel"), bias)
+    result = convolved(call, call.input(0), call.array(1, "its kernel"), bias)
     if call.maybe(3) is not None:
-        found = combined(call, "Add", found, call.input(3))
-    return _activated(call, found, call.entries("activation_params") or [])
+        result = combined(call, "Add", result, call.input(3))
+    return _activated(call, result, call.entries("activation_params") or [])
 
 
 @reads("FusedGemm", domain=E)
@@ -53,7 +61,7 @@ def _fused_gemm(call: Call) -> Outputs:
 
 @reads("FusedMatMul", domain=E)
 def _fused_matmul(call: Call) -> Outputs:
-    """The first axis may be the rows of matrices, and the others before the last be those of batches."""
+    """Read a product whose first axis may be the matrices' rows, with batch axes between it and the last."""
     tensors, sides = call.tensors, []
     for number, name in enumerate("AB"):
         side, rank = call.input(number), call.rank(number)
@@ -62,8 +70,8 @@ def _fused_matmul(call: Call) -> Outputs:
         if call.whole(f"trans{name}", 0) and rank > 1:
             side = tensors.transpose(side, (*range(rank - 2), rank - 1, rank - 2))
         sides.append(tensors.value(side) if isinstance(side, Expanded) else side)
-    found, alpha = product_of(tensors, sides[0], sides[1]), call.number("alpha", 1.0)
-    return found if alpha == 1 else combined(call, "Mul", found, number_like(alpha, found))
+    product, alpha = product_of(tensors, sides[0], sides[1]), call.number("alpha", 1.0)
+    return product if alpha == 1 else combined(call, "Mul", product, number_like(alpha, product))
 
 
 @reads("BiasGelu", "FastGelu", domain=E)
@@ -80,7 +88,7 @@ def _quick_gelu(call: Call) -> Outputs:
 
 @reads("SkipLayerNormalization", domain=E)
 def _skip_layer_normalization(call: Call) -> Outputs:
-    """Both inputs and a bias added up, normalized; the sum is the last output."""
+    """Return the normalized sum of both inputs and a bias. The last output is the sum."""
     x = combined(call, "Add", call.input(0), call.input(1))
     if call.maybe(4) is not None:
         x = combined(call, "Add", x, call.input(4))
@@ -92,9 +100,9 @@ def _skip_layer_normalization(call: Call) -> Outputs:
 
 
 def _vector(call: Call, number: int) -> Value | None:
-    found = call.maybe(number)
-    if found is None:
+    vector = call.maybe(number)
+    if vector is None:
         return None
-    if not isinstance(found, Known) or len(shape_of(found)) != 1:
-        raise UnreadableError("what it scales by is no vector of the file")
-    return call.tensors.value(found, "gamma" if number == 2 else "beta")
+    if not isinstance(vector, Known) or len(shape_of(vector)) != 1:
+        raise UnreadableError("its scale is not a vector of the file")
+    return call.tensors.value(vector, "gamma" if number == 2 else "beta")

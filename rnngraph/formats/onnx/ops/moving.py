@@ -1,4 +1,4 @@
-"""Ops that move entries: shapes, orders, parts, and entries around."""
+"""Reads ops that move entries: reshapes, transposes, slices and joins."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from ....ir.sizes.polynomial import floor_divide, terms_of
 from ....ir.types import FLOATS, Dim, Size
 from ...operators.moves import is_clamped
 from ...steps import Value
-from ..core.known import Expanded, Found, Known, Operand, all_are, check_count, shape_of
+from ..core.known import Expanded, Known, NonZeroIndices, Operand, all_are, check_count, shape_of
 from ..core.sizes import ForcedSizeError, UnreadableError, axis_of, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
 from .choosing import first_rows
 from .padding import padded
 
 FAR = (1 << 31) - 1
-"""From here on a bound of a slice means the end: the largest number of 32 bits."""
-MOST_IN_GROUP = 32
-"""Entries of a group of which whole ones are taken."""
+"""Minimum bound of a slice that means the end: the largest 32-bit integer."""
+MAX_GROUP = 32
+"""Maximum entries of a group, for slices of whole groups."""
 
 
 @reads("Transpose")
 def _transpose(call: Call) -> Outputs:
-    found = call.found(0)
-    if found is not None and call.entries("perm", [1, 0]) == [1, 0]:
-        return Found(found.mask, not found.is_turned)
+    indices = call.nonzero_indices(0)
+    if indices is not None and call.entries("perm", [1, 0]) == [1, 0]:
+        return NonZeroIndices(indices.mask, not indices.is_transposed)
     return call.tensors.transpose(call.input(0), call.entries("perm") or list(range(call.rank()))[::-1])
 
 
 @reads("Reshape")
 def _reshape(call: Call) -> Outputs:
-    own, wanted = call.shape(), call.sizes(1, "the sizes") if call.maybe(1) is not None else call.entries("shape") or []
+    own, target = call.shape(), call.sizes(1, "the sizes") if call.maybe(1) is not None else call.entries("shape") or []
     keeps = not call.whole("allowzero", 0)
-    if keeps and any(isinstance(dim, int) and dim == 0 and axis >= len(own) for axis, dim in enumerate(wanted)):
-        raise UnreadableError(f"a shape keeps an axis that {texts(own)} lacks")
-    shape = [own[axis] if keeps and isinstance(dim, int) and dim == 0 else dim for axis, dim in enumerate(wanted)]
+    if keeps and any(isinstance(dim, int) and dim == 0 and axis >= len(own) for axis, dim in enumerate(target)):
+        raise UnreadableError(f"a shape has 0 for an axis that {texts(own)} lacks")
+    shape = [own[axis] if keeps and isinstance(dim, int) and dim == 0 else dim for axis, dim in enumerate(target)]
     return call.tensors.reshape(call.input(0), shape)
 
 
@@ -50,7 +50,7 @@ def _reshape(call: Call) -> Outputs:
 def _flatten(call: Call) -> Outputs:
     own, axis = call.shape(), call.whole("axis", 1)
     if not -len(own) <= axis <= len(own):
-        raise UnreadableError(f"axis {axis} of an array of rank {len(own)}")
+        raise UnreadableError(f"axis {axis} is out of range for rank {len(own)}")
     axis = axis + len(own) if axis < 0 else axis
     return call.tensors.reshape(call.input(0), [total(own[:axis]), total(own[axis:])])
 
@@ -59,7 +59,7 @@ def _flatten(call: Call) -> Outputs:
 def _squeeze(call: Call) -> Outputs:
     axes = call.axes(1)
     if axes is None and any(not isinstance(dim, int) for dim in call.shape()):
-        raise UnreadableError("it takes away all axes of 1, and some are open")
+        raise UnreadableError("it removes all axes of size 1, but some sizes are open; list its axes")
     return call.tensors.squeeze(call.input(0), axes)
 
 
@@ -72,12 +72,12 @@ def _unsqueeze(call: Call) -> Outputs:
 def _concat(call: Call) -> Outputs:
     items = [call.input(number) for number in range(len(call.inputs))]
     axis = axis_of(call.whole("axis", 1), call.rank())
-    found = _as_padding(call, items, axis)
-    return call.tensors.concat(items, axis) if found is None else found
+    padded = _as_padding(call, items, axis)
+    return call.tensors.concat(items, axis) if padded is None else padded
 
 
 def _as_padding(call: Call, items: Sequence[Operand], axis: int) -> Operand | None:
-    """An array with a number that is repeated before or behind it: padding, of which no size has to be made."""
+    """Return a concatenation of an array and a repeated number as padding, which needs no size."""
     places = [place for place, item in enumerate(items) if isinstance(item, Value)]
     if len(places) != 1 or len(items) == 1:
         return None
@@ -110,7 +110,7 @@ def _slice(call: Call) -> Outputs:
         starts, stops = call.entries("starts") or [], call.entries("ends") or []
         axes, steps = call.entries("axes") or list(range(len(starts))), [1] * len(starts)
     if not len(starts) == len(stops) == len(axes) == len(steps):
-        raise UnreadableError("its bounds are of several lengths")
+        raise UnreadableError("its starts, ends, axes and steps have different lengths")
     x, index = call.input(0), [slice(None)] * rank
     for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True):
         place = axis_of(axis, rank)
@@ -120,18 +120,20 @@ def _slice(call: Call) -> Outputs:
             x = first_rows(call, x, place, start, stop)
         elif count is not None and step == 1:
             back = [*[slice(None)] * place, slice(None, None, -1)]
-            x = call.tensors.taken(first_rows(call, call.tensors.taken(x, back), place, 0, count), back)
+            x = call.tensors.index(first_rows(call, call.tensors.index(x, back), place, 0, count), back)
         elif start == 0 and step == 1 and (group := _group(size, stop)):
             x = _whole_groups(call, x, place, group)
         elif isinstance(size, Size) and _begins_before_end(size, start, stop, step):
             if _near_or_none(stop, step, False) is not None:
-                raise UnreadableError(f"it goes backwards from {start} to {stop} of an axis of open size; fix the size")
+                raise UnreadableError(
+                    f"it slices backwards from {start} to {stop} of an axis of open size; fix the size"
+                )
             x = _backwards(call, x, place, start, step)
         elif step and (bounds := _clamped_bounds(size, start, stop, step)) is not None:
             x = call.script.call(clamped_slice, call.tensors.value(x), place, *bounds, *((step,) if step != 1 else ()))
         else:
             index[place] = _bounds(size, start, stop, step)
-    return call.tensors.taken(x, index)
+    return call.tensors.index(x, index)
 
 
 def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
@@ -143,19 +145,20 @@ def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
 
 
 def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Operand:
-    """``x[start::step]``, of a start and a step below 0. An axis that lacks the entry ``start`` gives its first one,
-    where Python's lists give none.
+    """Return ``x[start::step]`` for a negative start and step.
+
+    If the axis lacks the entry ``start``, the result is its first entry; Python's lists return none.
     """
     whole, script = call.tensors.value(x), call.script
     parts = [
         script.call(clamped_slice, whole, axis, None, 1),
         script.call(clamped_slice, whole, axis, 1, max(start, -FAR) + 1),
     ]
-    return call.tensors.taken(call.tensors.concat(parts, axis), [*[slice(None)] * axis, slice(None, None, step)])
+    return call.tensors.index(call.tensors.concat(parts, axis), [*[slice(None)] * axis, slice(None, None, step)])
 
 
 def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | None, int | None] | None:
-    """Bounds of an open axis that may lie beyond its ends; None of others."""
+    """Return the bounds of an open axis that may lie beyond its ends; None if they cannot."""
     if not isinstance(start, int) or not isinstance(stop, int) or isinstance(size, int):
         return None
     first, last = _near_or_none(start, step, True), _near_or_none(stop, step, False)
@@ -163,13 +166,13 @@ def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | 
 
 
 def _near_or_none(bound: int, step: int, is_start: bool) -> int | None:
-    """A bound of an open axis; None for the end of the axis that the slice begins or ends at anyway."""
+    """Return a bound of an open axis; None for the end at which the slice begins or ends by default."""
     is_near = (bound < 0) == (step > 0)  # the end at which a slice begins
     return None if abs(bound) >= FAR and is_near == is_start else bound
 
 
 def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
-    """How many entries a slice takes that begins an open size before the end of an axis of fixed size."""
+    """Return the number of entries of a slice that begins an open size before the end of an axis of fixed size."""
     if not isinstance(size, int) or not isinstance(start, Size) or not isinstance(stop, int) or stop < size:
         return None
     count = size - start if sign_of(start * -1) != 1 else start * -1
@@ -177,22 +180,22 @@ def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
 
 
 def _group(size: Dim, stop: Any) -> int:
-    """n of a bound ``size // n * n``; 0 of others."""
+    """Return n for a bound ``size // n * n``; 0 for others."""
     _, number = terms_of(stop)[0] if isinstance(stop, Size) else ((), 0)
-    return number if 1 < number <= MOST_IN_GROUP and stop == floor_divide(size, number) * number else 0
+    return number if 1 < number <= MAX_GROUP and stop == floor_divide(size, number) * number else 0
 
 
 def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
-    """The entries of an axis that are in whole groups: the first of each, the second, and so on, side by side."""
+    """Return the entries of an axis that form whole groups: the first of each group, then the second, and so on."""
     tensors, shape = call.tensors, shape_of(x)
     ahead = [slice(None)] * axis
-    parts = [tensors.taken(x, [*ahead, slice(first, first - group + 1 or None, group)]) for first in range(group)]
-    apart = tensors.concat([tensors.expand_dims(part, [axis + 1]) for part in parts], axis + 1)
-    return tensors.reshape(apart, [*shape[:axis], shape_of(apart)[axis] * group, *shape[axis + 1 :]])
+    parts = [tensors.index(x, [*ahead, slice(first, first - group + 1 or None, group)]) for first in range(group)]
+    grouped = tensors.concat([tensors.expand_dims(part, [axis + 1]) for part in parts], axis + 1)
+    return tensors.reshape(grouped, [*shape[:axis], shape_of(grouped)[axis] * group, *shape[axis + 1 :]])
 
 
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
-    """Bounds as Python has them; those past the ends mean these."""
+    """Return bounds as Python writes them. Bounds past an end become that end."""
     if step == 0:
         raise UnreadableError("its step is 0")
     first, last = _place(size, start, step, True), _place(size, stop, step, False)
@@ -200,7 +203,7 @@ def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
 
 
 def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
-    """A bound as an int, from the end where it is of an open size; None for the end that it lies at or past."""
+    """Return a bound as an int, counted from the end for an open size; None for the end itself or beyond."""
     if isinstance(size, int) and isinstance(bound, int):
         if is_start:
             bound = max(bound + size, 0) if bound < 0 else bound
@@ -211,12 +214,12 @@ def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
     if isinstance(bound, int):
         near = _near_or_none(bound, step, is_start)
         return None if is_start and step > 0 and near == 0 else near
-    behind = bound - size
-    if isinstance(behind, int):  # T - 3, of an axis of T
-        if behind >= 0:
+    distance = bound - size
+    if isinstance(distance, int):  # T - 3, of an axis of T
+        if distance >= 0:
             return None
-        return behind
-    raise UnreadableError(f"a bound {bound} of an axis of {size}")
+        return distance
+    raise UnreadableError(f"its bound {bound} depends on an open size, for an axis of size {size}")
 
 
 @reads("Split")
@@ -227,39 +230,39 @@ def _split(call: Call) -> Outputs:
     parts = call.ints(1, "the parts") if call.maybe(1) is not None else call.entries("split")
     if not isinstance(size, int):
         if size.symbol is not None and parts is not None:
-            raise ForcedSizeError(f"an axis of {size} is split into {len(parts)} parts", size.symbol, sum(parts))
-        raise UnreadableError(f"an axis of open size {size} is split")
+            raise ForcedSizeError(f"it splits an axis of size {size} into {len(parts)} parts", size.symbol, sum(parts))
+        raise UnreadableError(f"it splits an axis of open size {size}")
     if parts is None:
         each = -(-size // call.whole("num_outputs", count))
         parts = [min(each, max(0, size - each * number)) for number in range(count)]
     if sum(parts) != size or min(parts, default=0) < 0 or len(parts) != count:
-        raise UnreadableError(f"an axis of {size} is split into {parts}")
-    found, start = [], 0
+        raise UnreadableError(f"it splits an axis of size {size} into {parts}")
+    pieces, start = [], 0
     for width in parts:
         index = [slice(None)] * rank
         index[axis] = slice(start, start + width) if width != size else slice(None)
-        found.append(call.tensors.taken(call.input(0), index))
+        pieces.append(call.tensors.index(call.input(0), index))
         start += width
-    return found
+    return pieces
 
 
 @reads("Tile")
 def _tile(call: Call) -> Outputs:
     x, counts, own = call.input(0), call.sizes(1, "the multiples"), call.shape()
     if len(counts) != len(own):
-        raise UnreadableError(f"{len(counts)} multiples for an array of rank {len(own)}")
+        raise UnreadableError(f"it has {len(counts)} repeats for rank {len(own)}")
     shape = [dim * count for dim, count in zip(own, counts, strict=True)]
     if isinstance(x, Known) and len(own) == 1 and all(isinstance(dim, int) and dim <= 1 << 12 for dim in shape):
         return Known(np.tile(x.array, counts), x.dtype)
     if all(dim == 1 or count == 1 for dim, count in zip(own, counts, strict=True)):
         return Expanded(x.source, tuple(shape)) if isinstance(x, Expanded) else Expanded(x, tuple(shape))
     if not all(isinstance(count, int) and count >= 1 for count in counts):
-        raise UnreadableError("it repeats an array an open number of times")
+        raise UnreadableError("its number of repeats is an open size")
     if isinstance(x, Known):
         check_count(x.array.size * int(np.prod(counts, dtype=np.float64)))
         return Known(np.tile(x.array, counts), x.dtype)
     if sum(counts) > 10_000:
-        raise UnreadableError(f"it repeats an array {counts} times")
+        raise UnreadableError(f"its repeats {counts} are not supported")
     return call.script.call(tile, call.value(0), counts)
 
 
@@ -269,7 +272,7 @@ def _cumulative(call: Call) -> Outputs:
     options = {name: True for name in ("exclusive", "reverse") if call.whole(name, 0)}
     x, function = call.value(0), cumsum if call.op == "CumSum" else cumprod
     if call.op == "CumProd" and x.tensor.dtype not in FLOATS and not isinstance(call.shape()[axis], int):
-        raise UnreadableError("it multiplies whole numbers along an axis of open size")
+        raise UnreadableError("it multiplies integers along an axis of open size")
     return call.script.call(function, x, axis=axis, **options)
 
 
@@ -277,10 +280,10 @@ def _cumulative(call: Call) -> Outputs:
 def _reverse_sequence(call: Call) -> Outputs:
     batch, time = call.whole("batch_axis", 1), call.whole("time_axis", 0)
     if {batch, time} != {0, 1}:
-        raise UnreadableError(f"it turns axis {time} round by axis {batch}")
+        raise UnreadableError(f"it reverses axis {time} by axis {batch}; only 0 and 1 are supported")
     x, shape, lengths = call.input(0), call.shape(), call.input(1)
     if all_are(lengths, shape[time]):
-        return call.tensors.taken(x, [slice(None, None, -1 if axis == time else None) for axis in range(len(shape))])
+        return call.tensors.index(x, [slice(None, None, -1 if axis == time else None) for axis in range(len(shape))])
     return call.script.call(reverse_sequence, call.value(0), call.value(1), *([] if time else [0]))
 
 
@@ -289,7 +292,7 @@ def _trilu(call: Call) -> Outputs:
     offset = call.ints(1, "the diagonal")[0] if call.maybe(1) is not None else 0
     x, is_upper = call.input(0), bool(call.whole("upper", 1))
     if call.rank() < 2:
-        raise UnreadableError("it takes half of a vector")
+        raise UnreadableError("it needs matrices, but has a vector")
     if isinstance(x, Known):
         return Known((np.triu if is_upper else np.tril)(x.numbers("a matrix"), offset), x.dtype)
     return call.script.call(triu if is_upper else tril, call.tensors.value(x), *([offset] if offset else []))

@@ -1,4 +1,4 @@
-"""Ops that take means away and divide by deviations."""
+"""Reads ops that subtract means and divide by deviations."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ from .elementwise import combined
 def _batch_normalization(call: Call) -> Outputs:
     epsilon, tensors = shortest(call.number("epsilon", 1e-5)), call.tensors
     if call.whole("training_mode", 0) or not call.whole("spatial", 1):
-        raise UnreadableError("it normalizes by the batch, or each step by itself")
+        raise UnreadableError("it normalizes by the batch, or over other axes")
     x, weights = call.value(0), [call.input(number) for number in range(1, 5)]
     names = ("gamma", "beta", "moving_mean", "moving_variance")
     rank = call.rank()
     if rank < 2:
-        raise UnreadableError(f"it normalizes an array of rank {rank}")
+        raise UnreadableError(f"it normalizes an array of rank {rank}, which is not supported")
     if not all(isinstance(array, Value) or (isinstance(array, Known) and not array.is_symbolic) for array in weights):
         return [_by_arithmetic(call, x, weights, epsilon)]
     if any(not isinstance(array, Known) or array.array.ndim != 1 for array in weights):
         gamma, beta, mean, variance = (tensors.value(item) for item in weights)
         return call.script.call(standardize, x, mean, variance, gamma, beta, axis=1, epsilon=epsilon)
-    turned = tensors.turned_from(x)
-    source, order = turned if turned is not None else (x, tuple(range(rank)))
+    transposed = tensors.transpose_source(x)
+    source, order = transposed if transposed is not None else (x, tuple(range(rank)))
     scope = call.script.scope("batch_normalization")
     size = source.tensor.type.shape[order[1]]
     arrays = {name: array.array for name, array in zip(names, weights, strict=True) if isinstance(array, Known)}
     if any(array.shape != (size,) for array in arrays.values()):
-        raise UnreadableError(f"its arrays are not of the {size} channels")
-    made = declare_batch_normalization(call.script, source, arrays, scope, order[1], epsilon)
-    return [tensors.turned(made, order)]
+        raise UnreadableError(f"its arrays must have {size} entries, one for each channel")
+    result = declare_batch_normalization(call.script, source, arrays, scope, order[1], epsilon)
+    return [tensors.transposed(result, order)]
 
 
 def _by_arithmetic(call: Call, x: Operand, weights: Sequence[Operand], epsilon: float) -> Operand:
-    """Normalize by arrays of one number, as many as a size that is computed: a script can't name that size.
+    """Normalize by arrays of one repeated number, as many as a size that a call computes: a script cannot name that
+    size.
 
-    tf2onnx writes layer normalization so, over as many channels as there are rows and steps.
+    tf2onnx writes layer normalization so, with as many channels as there are rows and steps.
     """
     rank, tensors = call.rank(), call.tensors
     gamma, beta, mean, variance = (tensors.reshape(item, [*shape_of(item), *(1,) * (rank - 2)]) for item in weights)
@@ -68,16 +69,16 @@ def _layer_normalization(call: Call) -> Outputs:
             for item, base in ((scale, "gamma"), (shift, "beta"))
         ]
         options = {} if arrays[1] is None else {"beta": arrays[1]}
-        made = call.script.call(layer_norm, call.value(0), arrays[0], **options, epsilon=epsilon)
-        return [made, *_mean_and_deviation(call, [axis], epsilon)]
+        result = call.script.call(layer_norm, call.value(0), arrays[0], **options, epsilon=epsilon)
+        return [result, *_mean_and_deviation(call, [axis], epsilon)]
     axes = list(range(axis, rank))
     is_centred = call.op == "LayerNormalization"
-    found = _normalized(call, call.value(0), axes, epsilon, scale, shift, is_centred)
-    return [found, *(_mean_and_deviation(call, axes, epsilon) if is_centred else [])]
+    normalized = _normalized(call, call.value(0), axes, epsilon, scale, shift, is_centred)
+    return [normalized, *(_mean_and_deviation(call, axes, epsilon) if is_centred else [])]
 
 
 def _mean_and_deviation(call: Call, axes: Sequence[int], epsilon: float) -> list[Value]:
-    """What was taken away and what was multiplied by, where the node gives them."""
+    """Return the mean and the inverse deviation, if the node has them as outputs."""
     if not any(call.node.outputs[1:]):
         return []
     script, x = call.script, call.value(0)
@@ -93,22 +94,27 @@ def _as_vector(call: Call, x: Operand, size: object) -> Operand:
 
 
 def _normalized(
-    call: Call, x: Value, axes: Sequence[int], epsilon: float, scale: Operand | None, shift: Operand | None,
+    call: Call,
+    x: Value,
+    axes: Sequence[int],
+    epsilon: float,
+    scale: Operand | None,
+    shift: Operand | None,
     is_centred: bool = True,
-) -> Operand:  # fmt: skip
-    """x with mean 0 and deviation 1 over axes, scaled and shifted."""
+) -> Operand:
+    """Return x with mean 0 and deviation 1 over axes, scaled and shifted."""
     axis = axes[0] if len(axes) == 1 else tuple(axes)
     arrays = {"gamma": scale, **({"beta": shift} if is_centred else {})}
     options = {name: call.tensors.value(item, name) for name, item in arrays.items() if item is not None}
-    found = call.script.call(layer_norm if is_centred else rms_norm, x, **options, axis=axis, epsilon=epsilon)
-    return found if is_centred or shift is None else combined(call, "Add", found, shift)
+    result = call.script.call(layer_norm if is_centred else rms_norm, x, **options, axis=axis, epsilon=epsilon)
+    return result if is_centred or shift is None else combined(call, "Add", result, shift)
 
 
 @reads("InstanceNormalization")
 def _instance_normalization(call: Call) -> Outputs:
     rank, tensors = call.rank(), call.tensors
     if rank < 3:
-        raise UnreadableError(f"it normalizes an array of rank {rank}")
+        raise UnreadableError(f"it normalizes an array of rank {rank}, which is not supported")
     scale, shift = (tensors.reshape(call.input(number), [*call.shape(number), *(1,) * (rank - 2)]) for number in (1, 2))
     return _normalized(call, call.value(0), list(range(2, rank)), shortest(call.number("epsilon", 1e-5)), scale, shift)
 
@@ -118,7 +124,7 @@ def _group_normalization(call: Call) -> Outputs:
     own, count, tensors, rank = call.shape(), call.whole("num_groups", 1), call.tensors, call.rank()
     channels = own[1] if rank > 2 else None
     if not isinstance(channels, int) or count < 1 or channels % count:
-        raise UnreadableError(f"{count} groups of {channels} channels")
+        raise UnreadableError(f"{channels} channels are not divisible into {count} groups")
     epsilon, weights = shortest(call.number("epsilon", 1e-5)), [call.input(number) for number in (1, 2)]
     if shape_of(weights[0]) == (count,) != (channels,):  # one number a group, as up to opset 20
         weights = [call.script.call(repeat, tensors.value(item), channels // count, 0) for item in weights]

@@ -1,4 +1,4 @@
-"""Products of matrices."""
+"""Reads products of matrices."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .elementwise import combined
 
 @reads("MatMul")
 def _matmul(call: Call) -> Outputs:
-    """A product, and with a third input what an ``Add`` behind it adds."""
+    """Read a product. A third input is the addend of a fused ``Add``."""
     left, right, added = call.input(0), call.input(1), call.maybe(2)
     left = call.tensors.value(left) if isinstance(left, Expanded) else left
     if isinstance(left, Value) and isinstance(right, Known) and isinstance(added, Known):
         is_bias = right.array.ndim == 2 and added.shape == right.shape[1:] and not added.is_symbolic
         if is_bias:
             return product_of(call.tensors, left, right, added.array)
-    found = product_of(call.tensors, left, right)
-    return found if added is None else combined(call, "Add", found, added)
+    product = product_of(call.tensors, left, right)
+    return product if added is None else combined(call, "Add", product, added)
 
 
 def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray | None = None) -> Operand:
-    """left @ right, plus a bias."""
+    """Return left @ right, plus a bias."""
     if isinstance(left, Known) and isinstance(right, Known) and bias is None:
         first, second = left.numbers("a matrix"), right.numbers("a matrix")
         if (
@@ -38,32 +38,32 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
         ):
             return Known(np.asarray(first @ second), left.dtype)
     if dtype_of(left) != dtype_of(right) or dtype_of(left) not in FLOATS:
-        raise UnreadableError(f"a product of {dtype_of(left)} and {dtype_of(right)}")
+        raise UnreadableError(f"it multiplies {dtype_of(left)} by {dtype_of(right)}")
     if len(shape_of(right)) == 1:
         column = tensors.expand_dims(right, [1])
-        found = product_of(tensors, left, column, bias)
-        return tensors.squeeze(found, [-1])
+        product = product_of(tensors, left, column, bias)
+        return tensors.squeeze(product, [-1])
     if isinstance(right, Known) and right.array.ndim == 2 and right.array.size:
         array, value = right.numbers("a matrix"), tensors.value(left)
-        apart = tensors.rows_apart(value)
-        if apart is None:
+        source = tensors.unmerged_rows(value)
+        if source is None:
             return tensors.times(value, array, bias)
-        return tensors.reshape(tensors.times(apart, array, bias), [shape_of(value)[0], array.shape[1]])
-    found = tensors.script.operation("@", tensors.value(left), tensors.value(right))
-    return found
+        return tensors.reshape(tensors.times(source, array, bias), [shape_of(value)[0], array.shape[1]])
+    product = tensors.script.operation("@", tensors.value(left), tensors.value(right))
+    return product
 
 
 @reads("Gemm", "FusedMatMulBias")
 def gemm(call: Call) -> Operand:
-    """alpha A @ B + beta C, A and B turned or not."""
+    """Return alpha A @ B + beta C, with A and B transposed if the node says so."""
     tensors, left, right = call.tensors, call.input(0), call.input(1)
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
-        raise UnreadableError("it multiplies what is no matrix")
+        raise UnreadableError("its operands are not matrices")
     left = tensors.transpose(left, (1, 0)) if call.whole("transA", 0) else left
     left = tensors.value(left) if isinstance(left, Expanded) else left
     right = tensors.transpose(right, (1, 0)) if call.whole("transB", 0) else right
-    bias, added = (call.maybe(2) if beta else None), None  # what is not added may be anything, NaN too
+    bias, added = (call.maybe(2) if beta else None), None  # beta is 0: C may even be NaN
     if isinstance(right, Known):
         if alpha != 1:
             right = Known((right.numbers("a matrix") * np.asarray(alpha, right.array.dtype)), right.dtype)
@@ -72,23 +72,23 @@ def gemm(call: Call) -> Operand:
             row = bias.numbers("a bias").reshape(-1)
             row = row if beta == 1 else row * np.asarray(beta, row.dtype)
             added = np.broadcast_to(row, right.array.shape[1:])
-    found = product_of(tensors, left, right, added)
+    result = product_of(tensors, left, right, added)
     if not isinstance(right, Known) and alpha != 1:
-        found = combined(call, "Mul", found, number_like(alpha, found))
+        result = combined(call, "Mul", result, number_like(alpha, result))
     if bias is None or added is not None:
-        return found
+        return result
     if beta != 1:
         bias = combined(call, "Mul", bias, number_like(beta, bias))
-    return combined(call, "Add", found, bias)
+    return combined(call, "Add", result, bias)
 
 
 @reads("Einsum")
 def _einsum(call: Call) -> Outputs:
-    """A product with a matrix of the file as that, all others as they are."""
+    """Read a product with a matrix of the file as a product of matrices, and any other equation as an einsum."""
     text = call.text("equation", "")
     letters = letters_of(text, [call.rank(number) for number in range(len(call.inputs))])
     if letters is None:
-        raise UnreadableError(f"equation {text!r}")
+        raise UnreadableError(f"equation {text!r} is not supported")
     terms, result = letters
     if len(terms) == 2 and isinstance(call.input(1), Known) and len(terms[1]) == 2:
         ahead, inner, first, second = terms[0][:-1], terms[0][-1:], terms[1][0], terms[1][1]

@@ -1,4 +1,4 @@
-"""Ops that take quantized numbers and give such, read as the ops of floats that they stand for."""
+"""Reads ops with quantized operands and results as the float ops for which they stand."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..core.known import Known, Operand, Unrounded, known, shape_of
+from ..core.known import Dequantized, Known, Operand, known, shape_of
 from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads
 from .quantized import floats_of, numbers_of, quantized
 
 E = "com.microsoft"
 _OPERANDS: Mapping[str, tuple[str, tuple[int, ...], int]] = {
-    "QLinearAdd": ("Add", (0, 3), 6), "QLinearMul": ("Mul", (0, 3), 6), "QLinearSigmoid": ("Sigmoid", (0,), 3),
-    "QLinearLeakyRelu": ("LeakyRelu", (0,), 3), "QLinearReduceMean": ("ReduceMean", (0,), 3),
-    "QLinearAveragePool": ("AveragePool", (0,), 3), "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,), 3),
+    "QLinearAdd": ("Add", (0, 3), 6),
+    "QLinearMul": ("Mul", (0, 3), 6),
+    "QLinearSigmoid": ("Sigmoid", (0,), 3),
+    "QLinearLeakyRelu": ("LeakyRelu", (0,), 3),
+    "QLinearReduceMean": ("ReduceMean", (0,), 3),
+    "QLinearAveragePool": ("AveragePool", (0,), 3),
+    "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,), 3),
     "QLinearSoftmax": ("Softmax", (0,), 3),
-}  # fmt: skip
-"""By op the one of floats, the operands, behind each of which stand its scale and zero point, and where the result's
-stand.
+}
+"""For each op: the float op, its operands, each followed by scale and zero point, and the position of the result's
+scale.
 """
 
 
@@ -27,14 +31,14 @@ stand.
 def _of_operands(call: Call) -> Outputs:
     op, operands, result = _OPERANDS[call.op]
     is_last = bool(call.whole("channels_last", 0))
-    found = call.of(
+    product = call.of(
         op, [_channels_first(call, floats_of(call, number), is_last) for number in operands], call.whole("opset", 12)
     )
-    return quantized(call, _channels_back(call, _only(found), is_last), result)
+    return quantized(call, _channels_back(call, _only(product), is_last), result)
 
 
 def _channels_first(call: Call, x: Operand, is_last: bool) -> Operand:
-    """x with its last axis behind the first one, if that has the channels."""
+    """Move the last axis of x after the first one, if it has the channels."""
     rank = len(shape_of(x))
     return call.tensors.transpose(x, (0, rank - 1, *range(1, rank - 1))) if is_last else x
 
@@ -47,10 +51,10 @@ def _channels_back(call: Call, x: Operand, was_last: bool) -> Operand:
 @reads("NhwcMaxPool", domain=E)
 def _max_pool(call: Call) -> Outputs:
     x = call.quantized(0)
-    if not isinstance(x, Unrounded):
-        raise UnreadableError("it reads what no op has quantized")
-    found = call.of("MaxPool", [_channels_first(call, x.source, True)])
-    return Unrounded(_channels_back(call, _only(found), True), x.scale, x.zero)
+    if not isinstance(x, Dequantized):
+        raise UnreadableError("its operand is not quantized")
+    result = call.of("MaxPool", [_channels_first(call, x.source, True)])
+    return Dequantized(_channels_back(call, _only(result), True), x.scale, x.zero)
 
 
 @reads("QLinearMatMul")
@@ -64,12 +68,12 @@ def _matmul(call: Call) -> Outputs:
 def _conv(call: Call) -> Outputs:
     is_last = bool(call.whole("channels_last", 0))
     x, kernel = _channels_first(call, floats_of(call, 0), is_last), floats_of(call, 3, axis=0)
-    found = _only(call.of("Conv", [x, kernel, _bias(call, 8)]))
-    return quantized(call, _channels_back(call, found, is_last), 6)
+    result = _only(call.of("Conv", [x, kernel, _bias(call, 8)]))
+    return quantized(call, _channels_back(call, result, is_last), 6)
 
 
 def _bias(call: Call, number: int, factor: float = 1.0) -> Known | None:
-    """A bias of whole numbers, whose scale is that of the products. factor: by which these are multiplied, too."""
+    """Return an integer bias as floats. Its scale is that of the products, times ``factor``."""
     if call.maybe(number) is None:
         return None
     scales = (numbers_of(call.array(place, "its scale"), None)[0] for place in (1, 4))
@@ -83,15 +87,15 @@ def _bias(call: Call, number: int, factor: float = 1.0) -> Known | None:
 def _gemm(call: Call) -> Outputs:
     column = 0 if call.whole("transB", 0) else 1
     sides = [floats_of(call, 0), floats_of(call, 3, axis=column)]
-    found = _only(call.of("Gemm", [*sides, _bias(call, 6, call.number("alpha", 1.0))]))
-    return found if call.maybe(7) is None else quantized(call, found, 7)
+    result = _only(call.of("Gemm", [*sides, _bias(call, 6, call.number("alpha", 1.0))]))
+    return result if call.maybe(7) is None else quantized(call, result, 7)
 
 
 @reads("MatMulIntegerToFloat", domain=E)
 def _to_float(call: Call) -> Outputs:
     sides = [floats_of(call, 0, (2, 4), -2), floats_of(call, 1, (3, 5), -1)]
-    found = call.of("MatMul", sides)
-    return found if call.maybe(6) is None else call.of("Add", [_only(found), call.input(6)])
+    result = call.of("MatMul", sides)
+    return result if call.maybe(6) is None else call.of("Add", [_only(result), call.input(6)])
 
 
 @reads("QLinearConcat", domain=E)
@@ -105,10 +109,10 @@ def _where(call: Call) -> Outputs:
     return quantized(call, _only(call.of("Where", [call.input(0), floats_of(call, 1), floats_of(call, 4)])), 7)
 
 
-def _only(found: Outputs) -> Operand:
-    """The first output of an op, where it is no sequence nor quantized."""
-    first = found[0] if isinstance(found, list | tuple) else found
-    if first is None or isinstance(first, Unrounded):
-        raise UnreadableError("it gives nothing that could be quantized")
+def _only(outputs: Outputs) -> Operand:
+    """Return the first output of an op, which must be neither a sequence nor quantized."""
+    first = outputs[0] if isinstance(outputs, list | tuple) else outputs
+    if first is None or isinstance(first, Dequantized):
+        raise UnreadableError("its output cannot be quantized")
     assert isinstance(first, Operand)
     return first

@@ -1,4 +1,4 @@
-"""Ops that fold axes."""
+"""Reads reductions over axes."""
 
 from __future__ import annotations
 
@@ -16,22 +16,32 @@ from ..core.sizes import UnreadableError, axis_of, checked
 from ..core.table import Call, Outputs, reads
 
 _REDUCTIONS: Mapping[str, Callable[..., Any]] = {
-    "ReduceSum": basic.reduce_sum, "ReduceMean": basic.reduce_mean, "ReduceMax": basic.reduce_max,
-    "ReduceMin": basic.reduce_min, "ReduceProd": reduce_prod, "ReduceSumSquare": basic.reduce_sum,
-    "ReduceL1": basic.reduce_sum, "ReduceL2": vector_norm, "ReduceLogSum": basic.reduce_sum,
+    "ReduceSum": basic.reduce_sum,
+    "ReduceMean": basic.reduce_mean,
+    "ReduceMax": basic.reduce_max,
+    "ReduceMin": basic.reduce_min,
+    "ReduceProd": reduce_prod,
+    "ReduceSumSquare": basic.reduce_sum,
+    "ReduceL1": basic.reduce_sum,
+    "ReduceL2": vector_norm,
+    "ReduceLogSum": basic.reduce_sum,
     "ReduceLogSumExp": logsumexp,
-}  # fmt: skip
+}
 _OF_TRUTHS = {"ReduceMax": reduce_any, "ReduceMin": reduce_all}
 _BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs}
 _BEHIND = {"ReduceLogSum": basic.log}
 _OF_NONE = {**_BEFORE, **_BEHIND, "ReduceL2": basic.abs}
-"""What an op does besides folding, where it folds nothing."""
+"""Function of a reduction over no axes."""
 _NUMPY: Mapping[str, Callable[..., Any]] = {
-    "ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod, "ReduceMean": np.mean,
+    "ReduceSum": np.sum,
+    "ReduceMax": np.max,
+    "ReduceMin": np.min,
+    "ReduceProd": np.prod,
+    "ReduceMean": np.mean,
     "ReduceL1": lambda x, **options: np.sum(np.abs(x), **options),
     "ReduceL2": lambda x, **options: np.sqrt(np.sum(x * x, **options)),
     "ReduceSumSquare": lambda x, **options: np.sum(x * x, **options),
-}  # fmt: skip
+}
 
 
 @reads(*_REDUCTIONS)
@@ -47,38 +57,41 @@ def _reduction(call: Call) -> Outputs:
         return _of_known(call, x, places, keeps)
     tensors = call.tensors
     value = tensors.value(x)
-    turned = tensors.turned_from(value)
-    if turned is not None and keeps:  # where the axes were before they were turned
-        source, order = turned
-        found = _folded(call, source, tuple(sorted(order[place] for place in places)), True)
-        return tensors.turned(found, order)
-    if turned is not None and len(kept := [axis for place, axis in enumerate(turned[1]) if place not in places]) > 0:
-        source = turned[0]
-        found = _folded(call, source, tuple(sorted(turned[1][place] for place in places)), False)
-        left = sorted(kept)
-        return tensors.turned(found, tuple(left.index(axis) for axis in kept))
-    return _folded(call, value, places, keeps)
+    transposed = tensors.transpose_source(value)
+    if transposed is not None and keeps:  # the axes before the transpose
+        source, order = transposed
+        result = _reduced(call, source, tuple(sorted(order[place] for place in places)), True)
+        return tensors.transposed(result, order)
+    if (
+        transposed is not None
+        and len(remaining := [axis for place, axis in enumerate(transposed[1]) if place not in places]) > 0
+    ):
+        source = transposed[0]
+        result = _reduced(call, source, tuple(sorted(transposed[1][place] for place in places)), False)
+        left = sorted(remaining)
+        return tensors.transposed(result, tuple(left.index(axis) for axis in remaining))
+    return _reduced(call, value, places, keeps)
 
 
 def _of_entries(call: Call) -> Operand:
-    found = call.input(0)
+    operand = call.input(0)
     function = _OF_NONE.get(call.op)
-    return found if function is None else call.script.call(function, call.tensors.value(found))
+    return operand if function is None else call.script.call(function, call.tensors.value(operand))
 
 
-def _folded(call: Call, x: Any, axes: tuple[int, ...], keeps: bool) -> Any:
+def _reduced(call: Call, x: Any, axes: tuple[int, ...], keeps: bool) -> Any:
     script, function = call.script, _REDUCTIONS[call.op]
     if call.op in ("ReduceMean", "ReduceLogSum", "ReduceLogSumExp", "ReduceL2") and x.tensor.dtype in INTEGERS:
-        raise UnreadableError(f"it folds numbers of {x.tensor.dtype}")
+        raise UnreadableError(f"it reduces {x.tensor.dtype}")
     if x.tensor.dtype == "bool":
         if call.op not in _OF_TRUTHS:
-            raise UnreadableError("it folds truth values")
+            raise UnreadableError("it reduces bools")
         function = _OF_TRUTHS[call.op]
     if call.op in _BEFORE:
         x = script.call(_BEFORE[call.op], x)
     axis: Any = axes[0] if len(axes) == 1 else axes
-    found = script.call(function, x, axis=axis, **({"keepdims": True} if keeps else {}))
-    return script.call(_BEHIND[call.op], found) if call.op in _BEHIND else found
+    result = script.call(function, x, axis=axis, **({"keepdims": True} if keeps else {}))
+    return script.call(_BEHIND[call.op], result) if call.op in _BEHIND else result
 
 
 def _of_known(call: Call, x: Known, axes: tuple[int, ...], keeps: bool) -> Operand:
@@ -86,7 +99,7 @@ def _of_known(call: Call, x: Known, axes: tuple[int, ...], keeps: bool) -> Opera
         with np.errstate(all="ignore"):
             return known(np.asarray(_NUMPY[call.op](x.array, axis=axes, keepdims=keeps)), x.dtype)
     if call.op not in ("ReduceProd", "ReduceSum") or x.array.ndim != 1:
-        raise UnreadableError("sizes that are open are folded")
+        raise UnreadableError("it reduces over open sizes")
     entries = list(x.array)
     total = checked(product(entries) if call.op == "ReduceProd" else sum(entries[1:], entries[0]))
     array = np.empty(1 if keeps else (), object)
@@ -100,9 +113,9 @@ def _softmax(call: Call) -> Outputs:
     own, tensors = call.shape(), call.tensors
     if call.opset >= 13:
         axis = call.axis(-1, len(own))
-        turned = tensors.turned_from(call.input(0))
-        if turned is not None:
-            return tensors.turned(_along(call, function, turned[0], turned[1][axis]), turned[1])
+        transposed = tensors.transpose_source(call.input(0))
+        if transposed is not None:
+            return tensors.transposed(_along(call, function, transposed[0], transposed[1][axis]), transposed[1])
         return _along(call, function, call.value(0), axis)
     axis = call.axis(1, len(own))
     if axis == len(own) - 1 or all(dim == 1 for dim in own[axis + 1 :]):
@@ -112,9 +125,9 @@ def _softmax(call: Call) -> Outputs:
 
 
 def _along(call: Call, function: Callable[..., Any], x: Any, axis: int) -> Any:
-    apart = call.tensors.rows_apart(x) if axis == 1 else None
-    if apart is not None:
-        return call.tensors.reshape(call.script.call(function, apart), shape_of(x))
+    source = call.tensors.unmerged_rows(x) if axis == 1 else None
+    if source is not None:
+        return call.tensors.reshape(call.script.call(function, source), shape_of(x))
     return call.script.call(function, x, **({} if axis == len(x.tensor.type.shape) - 1 else {"axis": axis}))
 
 
@@ -123,6 +136,6 @@ def _hardmax(call: Call) -> Outputs:
     axis, rank = call.axis(-1 if call.opset >= 13 else 1, call.rank()), call.rank()
     size = call.shape()[axis]
     if not isinstance(size, int) or (call.opset < 13 and axis != rank - 1):
-        raise UnreadableError("it looks for the largest along an axis of open size")
+        raise UnreadableError("it searches the maximum along an axis of open size")
     place = call.script.call(basic.argmax, call.value(0), axis)
     return call.script.call(basic.one_hot, place, size, **({} if axis == rank - 1 else {"axis": axis}))

@@ -1,5 +1,7 @@
-"""Ops that write entries over others: parts of axes, as exporters have them of what is written in place; places of the
-file; and places that a call gives, one or a few along an axis.
+"""Reads ops that overwrite entries.
+
+These are slices of axes, by which exporters express in-place writes; constant indices; and indices that a call
+computes, one or a few along an axis.
 """
 
 from __future__ import annotations
@@ -14,22 +16,22 @@ from ....declare.functions.indexing import put_along_axis
 from ....declare.functions.orders import argsort
 from ....ir.types import Dim, Size
 from ...steps import Value
-from ..core.known import Expanded, Found, Known, Operand, known, shape_of
+from ..core.known import Expanded, Known, NonZeroIndices, Operand, known, shape_of
 from ..core.ranges import Range, parts_of, range_of
 from ..core.sizes import UnreadableError, texts
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
 
-MOST_ENTRIES = 256
-"""Entries of an axis that become a list of entries, one of which is written over."""
-MOST_WRITTEN = 16
-"""Places along an axis that are written one after the other."""
+MAX_ENTRIES = 256
+"""Maximum entries of an axis that becomes a list, one entry of which is overwritten."""
+MAX_WRITTEN = 16
+"""Maximum indices along an axis that are written one after the other."""
 _MODES = {"none": "set", "add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
 COMPUTED = "where it writes is computed at run time"
 
 
 Bounds = tuple[Dim, Dim]
-"""Where a part of an axis begins, and how long it is."""
+"""Begin and length of a part of an axis."""
 
 
 @reads("ScatterElements", "Scatter")
@@ -42,14 +44,14 @@ def _scatter_elements(call: Call) -> Outputs:
         assert isinstance(order, Value)
         return tensors.say(call.script.call(argsort, order), "inverse", order)
     axis, shape, index = call.axis(0, call.rank()), call.shape(), call.shape(1)
-    found = range_of(tensors, order)
-    is_part = found is not None and (index[axis] == 1 if found.axis is None else found.axis == axis)
-    if found is not None and is_part and call.text("reduction", "none") == "none":
+    range_ = range_of(tensors, order)
+    is_part = range_ is not None and (index[axis] == 1 if range_.axis is None else range_.axis == axis)
+    if range_ is not None and is_part and call.text("reduction", "none") == "none":
         bounds: list[Bounds] = [(0, dim) for dim in index]
-        bounds[axis] = found.first, index[axis]
+        bounds[axis] = range_.first, index[axis]
         return written_over(tensors, call.input(0), bounds, tensors.reshape(places, index))
-    if any(have != wanted for place, (have, wanted) in enumerate(zip(shape, index, strict=True)) if place != axis):
-        raise UnreadableError(f"it writes to places of {texts(index)} of an array of {texts(shape)}")
+    if any(have != size for place, (have, size) in enumerate(zip(shape, index, strict=True)) if place != axis):
+        raise UnreadableError(f"its indices {texts(index)} do not fit data {texts(shape)}")
     mode = _MODES[call.text("reduction", "none")]
     options = {} if mode == "set" else {"mode": mode}
     return call.script.call(put_along_axis, call.value(0), call.value(1), call.value(2), axis, **options)
@@ -57,16 +59,16 @@ def _scatter_elements(call: Call) -> Outputs:
 
 @reads("ScatterND")
 def _scatter_nd(call: Call) -> Outputs:
-    found = call.found(1)
-    if found is not None:
-        return _where_found(call, found)
+    indices = call.nonzero_indices(1)
+    if indices is not None:
+        return _write_where(call, indices)
     x, index, updates = (call.input(number) for number in range(3))
     if isinstance(x, Known) and isinstance(index, Known) and isinstance(updates, Known):
         return _of_known(x, index, updates)
     tensors, shape, places, reduction = call.tensors, call.shape(), call.shape(1), call.text("reduction", "none")
     depth = places[-1] if places else 0
     if not isinstance(depth, int) or not 0 < depth <= len(shape) or reduction not in ("none", "add"):
-        raise UnreadableError(f"it writes to {depth} axes of {texts(shape)}, {reduction!r}")
+        raise UnreadableError(f"it writes along {depth} axes of {texts(shape)} with reduction {reduction!r}")
     parts = parts_of(tensors, index)
     ranges = None if parts is None else [range_of(tensors, part) for part in parts]
     if ranges is not None and reduction == "none":
@@ -78,52 +80,54 @@ def _scatter_nd(call: Call) -> Outputs:
         raise UnreadableError(COMPUTED)
     if all(isinstance(dim, int) for dim in shape[:depth]):
         return _of_places(call, index.numbers("indices"), reduction)
-    if depth > 1 or reduction != "none" or index.array.size > MOST_WRITTEN:
-        raise UnreadableError("it writes to places of axes of open size")
+    if depth > 1 or reduction != "none" or index.array.size > MAX_WRITTEN:
+        raise UnreadableError("it writes to indices of axes of open size")
     rows = tensors.reshape(updates, [index.array.size, *shape[1:]])
     for number, place in enumerate(index.numbers("indices").reshape(-1).tolist()):
         bounds: list[Bounds] = [(place, 1), *((0, dim) for dim in shape[1:])]
-        x = written_over(tensors, x, bounds, tensors.taken(rows, [slice(number, number + 1)]))
+        x = written_over(tensors, x, bounds, tensors.index(rows, [slice(number, number + 1)]))
     return x
 
 
-def _where_found(call: Call, found: Found) -> Operand:
-    """One number where a mask holds."""
+def _write_where(call: Call, indices: NonZeroIndices) -> Operand:
+    """Write one number where a mask holds."""
     number = call.input(2)
     source = number.source if isinstance(number, Expanded) else number
-    is_plain = found.is_turned and shape_of(found.mask) == call.shape() and call.text("reduction", "none") == "none"
+    is_plain = (
+        indices.is_transposed and shape_of(indices.mask) == call.shape() and call.text("reduction", "none") == "none"
+    )
     if not is_plain or any(dim != 1 for dim in shape_of(source)):
-        raise UnreadableError("it writes to places of which there are as many as numbers at run time say")
+        raise UnreadableError("the number of its indices depends on the data")
     only = call.tensors.value(call.tensors.reshape(source, ()))
-    return call.script.call(basic.where, found.mask, only, call.value(0))
+    return call.script.call(basic.where, indices.mask, only, call.value(0))
 
 
 def _of_known(x: Known, index: Known, updates: Known) -> Known:
-    """Entries written over others, of the file alone."""
-    found = (x.array.astype(object) if updates.is_symbolic else x.array).copy()
+    """Overwrite entries of known arrays."""
+    result = (x.array.astype(object) if updates.is_symbolic else x.array).copy()
     places = index.numbers("indices")
     for place in np.ndindex(places.shape[:-1]):
-        found[tuple(places[place])] = updates.array[place]
-    return known(found, x.dtype)
+        result[tuple(places[place])] = updates.array[place]
+    return known(result, x.dtype)
 
 
 def region_of(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Sequence[Dim]) -> list[Bounds] | None:
-    """The part of each axis that is written, if places are all those of parts of axes, in their order."""
-    found: list[Bounds] = []
+    """Return the written part of each axis, if the indices are those of parts of axes, in order."""
+    region: list[Bounds] = []
     last = -1
     for item in ranges:
         if item is None or (item.axis is not None and item.axis <= last):
             return None
         last = last if item.axis is None else item.axis
-        found.append((item.first, 1 if item.axis is None else index[item.axis]))
+        region.append((item.first, 1 if item.axis is None else index[item.axis]))
     used = {item.axis for item in ranges if item is not None}
     if any(dim != 1 for place, dim in enumerate(index) if place not in used):
         return None
-    return [*found, *((0, dim) for dim in shape[len(ranges) :])]
+    return [*region, *((0, dim) for dim in shape[len(ranges) :])]
 
 
 def written_over(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates: Operand) -> Operand:
-    """x with updates in the place of a part of it."""
+    """Return x with a region replaced by updates."""
     shape = shape_of(x)
     cut = [axis for axis, (first, count) in enumerate(region) if (first, count) != (0, shape[axis])]
     if not cut:
@@ -134,23 +138,23 @@ def written_over(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates
     if len(cut) == 1 and stop == start + 1 and _is_list(tensors, x, axis):
         size = shape[axis]
         assert isinstance(size, int)
-        parts = [tensors.taken(x, [*ahead, entry]) for entry in range(size)]
+        parts = [tensors.index(x, [*ahead, entry]) for entry in range(size)]
         parts[start] = tensors.squeeze(updates, [axis])
         return tensors.stack([tensors.value(part) for part in parts], axis)
     inner = updates
     if len(cut) > 1:
-        within = tensors.taken(x, [*ahead, slice(start, stop)])
+        within = tensors.index(x, [*ahead, slice(start, stop)])
         whole: list[Bounds] = [*region[:axis], (0, shape_of(within)[axis]), *region[axis + 1 :]]
         inner = written_over(tensors, within, whole, updates)
-    parts = [] if start == 0 else [tensors.taken(x, [*ahead, slice(None, start)])]
-    parts += [inner] if stop is None else [inner, tensors.taken(x, [*ahead, slice(stop, None)])]
+    parts = [] if start == 0 else [tensors.index(x, [*ahead, slice(None, start)])]
+    parts += [inner] if stop is None else [inner, tensors.index(x, [*ahead, slice(stop, None)])]
     return tensors.concat(parts, axis)
 
 
 def _is_list(tensors: Tensors, x: Operand, axis: int) -> bool:
-    """Whether x is a stack, or one number everywhere, so that an entry of it may be another value."""
+    """True if x is a stack or one repeated number, so that a single entry can be replaced."""
     size = shape_of(x)[axis]
-    if not isinstance(size, int) or not 1 < size <= MOST_ENTRIES:
+    if not isinstance(size, int) or not 1 < size <= MAX_ENTRIES:
         return False
     note = tensors.note(x) if isinstance(x, Value) else None
     if note is not None:
@@ -160,42 +164,42 @@ def _is_list(tensors: Tensors, x: Operand, axis: int) -> bool:
 
 
 def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
-    """Where a part of an axis begins and ends, as slices have it; None for the end of the axis."""
+    """Return the begin and end of a part of an axis, as a slice; None for the end of the axis."""
     if isinstance(first, Size) or (isinstance(first, int) and first < 0 and isinstance(size, int)):
         first = first - size if isinstance(first, Size) else first + size
     if not isinstance(first, int):
-        raise UnreadableError(f"it writes from entry {first} of an axis of {size} on")
+        raise UnreadableError(f"it writes from entry {first} on, of an axis of size {size}")
     left = (0 if first < 0 else size) - first - count
     if left == 0:
         return first, None
     if isinstance(left, int) and not isinstance(count, int):
         return first, -left
     if not isinstance(count, int) or (isinstance(left, int) and left < 0):
-        raise UnreadableError(f"it writes {count} entries of an axis of {size}, from {first} on")
+        raise UnreadableError(f"it writes {count} entries from {first} on, of an axis of size {size}")
     return first, first + count
 
 
 def _of_places(call: Call, index: np.ndarray, reduction: str) -> Operand:
-    """Entries at places of the file: of old and new ones side by side one for each place."""
+    """Overwrite entries at constant indices: gather from old and new entries joined."""
     tensors, depth = call.tensors, index.shape[-1]
     shape: list[Any] = list(call.shape())
     limits, rest = shape[:depth], shape[depth:]
     for place, limit in enumerate(limits):
         if index.size and not -limit <= index[..., place].min() <= index[..., place].max() < limit:
-            raise UnreadableError(f"a place is outside of an axis of {limit}")
+            raise UnreadableError(f"an index is out of range for an axis of size {limit}")
     flat = np.ravel_multi_index(tuple((index % limits).reshape(-1, depth).T), limits)
     if reduction == "add" and len(set(flat.tolist())) < flat.size:
-        raise UnreadableError("it adds several numbers up at one place")
+        raise UnreadableError("it adds several values to one entry")
     total = int(np.prod(limits))
     old = tensors.reshape(call.input(0), [total, *rest])
     new = tensors.reshape(call.input(2), [flat.size, *rest])
-    chosen = np.arange(total) if reduction == "none" else np.full(total, flat.size)
-    chosen[flat] = np.arange(flat.size) + (total if reduction == "none" else 0)
+    sources = np.arange(total) if reduction == "none" else np.full(total, flat.size)
+    sources[flat] = np.arange(flat.size) + (total if reduction == "none" else 0)
     if reduction == "none":
         both = tensors.concat([old, new], 0)
-        found = call.script.call(basic.gather, tensors.value(both), tensors.value(known(chosen)))
-        return tensors.reshape(found, shape)
-    zero = tensors.reshape(call.script.operation("*", tensors.value(tensors.taken(old, [slice(1)])), 0), [1, *rest])
+        result = call.script.call(basic.gather, tensors.value(both), tensors.value(known(sources)))
+        return tensors.reshape(result, shape)
+    zero = tensors.reshape(call.script.operation("*", tensors.value(tensors.index(old, [slice(1)])), 0), [1, *rest])
     both = tensors.concat([new, zero], 0)
-    added = call.script.call(basic.gather, tensors.value(both), tensors.value(known(chosen)))
+    added = call.script.call(basic.gather, tensors.value(both), tensors.value(known(sources)))
     return tensors.reshape(call.script.operation("+", tensors.value(old), added), shape)

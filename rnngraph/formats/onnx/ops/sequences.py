@@ -1,4 +1,4 @@
-"""Ops of sequences: arrays by number, as files have them of tensors that were split, or gathered in a list."""
+"""Reads ops on sequences: lists of arrays, as files have them of split tensors."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ..core.known import Known, Listed, Operand, Stacked, of_sizes, shape_of
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 
-MOST_ITEMS = 10_000
-"""Arrays of a sequence."""
+MAX_ITEMS = 10_000
+"""Maximum arrays of a sequence."""
 
 
 @reads("SplitToSequence")
@@ -17,12 +17,12 @@ def _split(call: Call) -> Outputs:
     rank, axis = call.rank(), call.axis(0, call.rank())
     size, keeps = call.shape()[axis], bool(call.whole("keepdims", 1))
     widths = call.array(1, "how it is split") if call.maybe(1) is not None else None
-    is_single = widths is None or (widths.ndim == 0 and int(widths) == 1)  # of which runtimes keep no axis, either
+    is_single = widths is None or (widths.ndim == 0 and int(widths) == 1)  # runtimes keep no axis in this case either
     if not isinstance(size, int) and is_single:
         moved = call.tensors.transpose(call.input(0), (axis, *(other for other in range(rank) if other != axis)))
         return Stacked(call.tensors.expand_dims(moved, [axis + 1]) if keeps else moved)
     if not isinstance(size, int):
-        raise UnreadableError(f"an axis of open size {size} is split into a sequence")
+        raise UnreadableError(f"it splits an axis of open size {size} into a sequence")
     if widths is None:
         parts = [1] * size
     elif widths.ndim == 0:
@@ -30,13 +30,13 @@ def _split(call: Call) -> Outputs:
         parts = [min(each, size - start) for start in range(0, size, each)]
     else:
         parts = [int(width) for width in widths]
-    if sum(parts) != size or min(parts, default=0) < 0 or len(parts) > MOST_ITEMS:
-        raise UnreadableError(f"an axis of {size} is split into a sequence of {len(parts)}")
+    if sum(parts) != size or min(parts, default=0) < 0 or len(parts) > MAX_ITEMS:
+        raise UnreadableError(f"it splits an axis of size {size} into a sequence of {len(parts)}")
     items, start = [], 0
     for width in parts:
         index: list[slice | int] = [slice(None)] * rank
         index[axis] = start if is_single and not keeps else slice(start, start + width)
-        items.append(call.tensors.taken(call.input(0), index))
+        items.append(call.tensors.index(call.input(0), index))
         start += width
     return Listed(tuple(items))
 
@@ -55,8 +55,8 @@ def _empty(call: Call) -> Outputs:
 def _insert(call: Call) -> Outputs:
     items = call.items(0)
     place = _place(call, 2, len(items), len(items))
-    if len(items) >= MOST_ITEMS:
-        raise UnreadableError(f"a sequence of more than {MOST_ITEMS:,}")
+    if len(items) >= MAX_ITEMS:
+        raise UnreadableError(f"its sequence has more than {MAX_ITEMS:,} arrays")
     return Listed((*items[:place], call.input(1), *items[place:]))
 
 
@@ -71,7 +71,7 @@ def _erase(call: Call) -> Outputs:
 def _at(call: Call) -> Outputs:
     stacked = call.stacked(0)
     if stacked is not None:
-        return call.tensors.taken(stacked, [call.ints(1, "the place in a sequence")[0]])
+        return call.tensors.index(stacked, [call.ints(1, "the place in a sequence")[0]])
     items = call.items(0)
     return items[_place(call, 1, None, len(items) - 1)]
 
@@ -91,7 +91,7 @@ def _joined(call: Call) -> Outputs:
         return _joined_stack(call, stacked)
     items: list[Operand] = list(call.items(0))
     if not items:
-        raise UnreadableError("an empty sequence is joined")
+        raise UnreadableError("it joins an empty sequence")
     axis = call.whole("axis", 0)
     if call.whole("new_axis", 0):
         items = [call.tensors.expand_dims(item, [axis]) for item in items]
@@ -99,7 +99,7 @@ def _joined(call: Call) -> Outputs:
 
 
 def _joined_stack(call: Call, x: Operand) -> Operand:
-    """The first axis of x as one of its own among the others, or as parts of one of them."""
+    """Return the first axis of x as an axis among the others, or merged into one of them."""
     tensors, rank, is_new = call.tensors, len(shape_of(x)), bool(call.whole("new_axis", 0))
     axis = axis_of(call.whole("axis", 0), rank if is_new else rank - 1)
     order = list(range(1, rank))
@@ -112,10 +112,10 @@ def _joined_stack(call: Call, x: Operand) -> Operand:
 
 
 def _place(call: Call, number: int, otherwise: int | None, last: int) -> int:
-    """A place in a sequence, from the front. otherwise: where none is given."""
+    """Return an index into a sequence, from the front. otherwise: the default."""
     if otherwise is not None and call.maybe(number) is None:
         return max(otherwise, 0)
     place = call.ints(number, "the place in a sequence")[0]
     if not -last - 1 <= place <= last:
-        raise UnreadableError(f"place {place} of a sequence of {last + 1}")
+        raise UnreadableError(f"index {place} is out of range for a sequence of {last + 1}")
     return place % (last + 1)

@@ -1,4 +1,4 @@
-"""Ops that make arrays of sizes, and arrays of sizes' shapes."""
+"""Reads ops that compute arrays of sizes, and fill arrays of computed shapes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known,
 from ..core.sizes import ForcedSizeError, UnreadableError, part_of, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
-from ..core.values import held
+from ..core.values import storage_dtype
 
 
 @reads("Constant")
@@ -31,22 +31,22 @@ def _shape(call: Call) -> Outputs:
 
 @reads("Size")
 def _size(call: Call) -> Outputs:
-    found = of_sizes([total(call.shape())])
-    return Known(found.array.reshape(()), found.dtype)
+    count = of_sizes([total(call.shape())])
+    return Known(count.array.reshape(()), count.dtype)
 
 
 @reads("ConstantOfShape")
 def _constant_of_shape(call: Call) -> Outputs:
     number = call.known_attribute("value") or known(np.zeros(1, np.float32))
     if number.array.size != 1:
-        raise UnreadableError("it repeats more than one number")
+        raise UnreadableError("its value is not a single number")
     return repeated(Known(number.array.reshape(()), number.dtype), call.sizes(0, "the sizes"))
 
 
 def repeated(x: Known | Value, shape: list[Any]) -> Operand:
-    """x in a shape that it is repeated to."""
+    """Broadcast x to a shape."""
     if any(sign_of(dim) in (-1,) for dim in shape):
-        raise UnreadableError(f"a shape with a negative size, {texts(shape)}")
+        raise UnreadableError(f"a shape has a negative size: {texts(shape)}")
     if isinstance(x, Known) and all(isinstance(dim, int) for dim in shape):
         count = 1
         for dim in shape:
@@ -61,15 +61,15 @@ def repeated(x: Known | Value, shape: list[Any]) -> Operand:
 def _expand(call: Call) -> Outputs:
     x, count = call.input(0), call.input(1)
     if isinstance(count, Value) and shape_of(count) == (1,) and all(dim == 1 for dim in call.shape()):
-        only = call.tensors.reshape(x, ())  # one number, for each place at which a mask holds
+        only = call.tensors.reshape(x, ())  # one number for each entry at which a mask holds
         return Expanded(only.source if isinstance(only, Expanded) else only, (size("_found"),))
-    wanted = call.sizes(1, "the sizes")
+    target = call.sizes(1, "the sizes")
     own, source = call.shape(), x.source if isinstance(x, Expanded) else x
-    rank = max(len(own), len(wanted))
+    rank = max(len(own), len(target))
     shape: list[Dim] = []
-    for have, want in zip((*(1,) * (rank - len(own)), *own), (*(1,) * (rank - len(wanted)), *wanted), strict=True):
+    for have, want in zip((*(1,) * (rank - len(own)), *own), (*(1,) * (rank - len(target)), *target), strict=True):
         if isinstance(have, Size) and have.symbol is not None and isinstance(want, int) and want > 1:
-            raise ForcedSizeError(f"{texts(own)} is repeated to {texts(wanted)}", have.symbol, want)
+            raise ForcedSizeError(f"it broadcasts {texts(own)} to {texts(target)}", have.symbol, want)
         shape.append(want if have == 1 else have)
     return repeated(source, shape)
 
@@ -87,36 +87,36 @@ def _range(call: Call) -> Outputs:
         check_count(max(0, int(np.ceil((float(stop) - float(start)) / float(step)))))
         return known(np.arange(start, stop, step, dtype=dtype))
     if step != 1 or (not isinstance(start, Size) and start != int(start)):
-        raise UnreadableError("it counts to an open size by other steps than 1")
+        raise UnreadableError("it counts to an open size with another step than 1")
     first = start if isinstance(start, Size) else int(start)
-    found = counted(call.tensors, first, stop - first)
-    return found if dtype in INTEGERS else call.tensors.cast(found, held(dtype))
+    result = counted(call.tensors, first, stop - first)
+    return result if dtype in INTEGERS else call.tensors.cast(result, storage_dtype(dtype))
 
 
 def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
-    """start, start + 1 and on, so many of them: a running sum of ones."""
+    """Return ``count`` consecutive numbers from ``start`` on: a cumulative sum of ones."""
     if not isinstance(start, int):
-        raise UnreadableError("it counts from a size that is open")
+        raise UnreadableError("it counts from an open size")
     if isinstance(count, Size) and count.symbol is None:
         part = part_of(count)
         if part is None:
-            raise UnreadableError(f"it counts to the size {count}")
+            raise UnreadableError(f"it counts up to the computed size {count}")
         name, index = part
-        if index.step is None:  # all but the last ones
+        if index.step is None:  # all but the last
             return tensors.script.item(counted(tensors, start, size(name)), index)
     ones = tensors.broadcast(tensors.script.call(basic.cast, 1.0, "float32"), (count,))
     sums = tensors.script.call(cumsum, ones, exclusive=True)
-    found = tensors.script.call(basic.cast, sums, "int64")
-    return tensors.script.operation("+", found, start) if start else tensors.say(found, "count")
+    result = tensors.script.call(basic.cast, sums, "int64")
+    return tensors.script.operation("+", result, start) if start else tensors.say(result, "count")
 
 
 def places(tensors: Tensors, start: int, count: Size) -> Value:
-    """The same of rows of a table, where a call that asks for more than there are is refused."""
+    """Return consecutive indices of rows of a table. A call that asks for more than it has is refused."""
     part = part_of(count)
     if count.symbol is None and (part is None or part[1].step is not None):
-        raise UnreadableError(f"it takes {count} rows of a table")
+        raise UnreadableError(f"it reads {count} rows of a table")
     name, index = part or (str(count), slice(None))
     zeros = tensors.broadcast(tensors.script.call(basic.cast, 0.0, "float32"), (size(name),))
-    made = tensors.script.call(positions, zeros)
-    made = tensors.script.item(made, index) if part else made
-    return tensors.script.operation("+", made, start) if start else made
+    result = tensors.script.call(positions, zeros)
+    result = tensors.script.item(result, index) if part else result
+    return tensors.script.operation("+", result, start) if start else result

@@ -14,45 +14,59 @@ from ..core.sizes import UnreadableError
 from ..core.values import shortest
 
 _DEFAULTS: dict[str, tuple[float, ...]] = {
-    "affine": (0.0, 0.0), "relu": (), "leakyrelu": (0.01,), "thresholdedrelu": (0.0,), "tanh": (),
-    "scaledtanh": (0.0, 0.0), "sigmoid": (), "hardsigmoid": (0.2, 0.5), "elu": (1.0,), "softsign": (), "softplus": (),
-}  # fmt: skip
-"""Activations by their names in small letters, with alpha, and beta, if they have such: what onnxruntime takes by
-default, also of ops that are no longer ONNX's.
+    "affine": (0.0, 0.0),
+    "relu": (),
+    "leakyrelu": (0.01,),
+    "thresholdedrelu": (0.0,),
+    "tanh": (),
+    "scaledtanh": (0.0, 0.0),
+    "sigmoid": (),
+    "hardsigmoid": (0.2, 0.5),
+    "elu": (1.0,),
+    "softsign": (),
+    "softplus": (),
+}
+"""Activations by lower-case name, with the defaults of alpha and beta that onnxruntime uses.
+
+Includes activations that ONNX no longer has.
 """
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "affine": affine, "leakyrelu": leaky_relu, "thresholdedrelu": thresholded_relu, "scaledtanh": scaled_tanh,
-    "hardsigmoid": hard_sigmoid, "elu": elu,
-}  # fmt: skip
+    "affine": affine,
+    "leakyrelu": leaky_relu,
+    "thresholdedrelu": thresholded_relu,
+    "scaledtanh": scaled_tanh,
+    "hardsigmoid": hard_sigmoid,
+    "elu": elu,
+}
 _PLAIN = {("hardsigmoid", (0.2, 0.5)): "hard_sigmoid", ("elu", (1.0,)): "elu"}
 
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation. numbers: alpha, and beta."""
+    """Activation with its parameters. numbers: alpha and beta, as far as it has them."""
 
     name: str
     numbers: tuple[float, ...] = ()
 
     @property
     def plain(self) -> str | None:
-        """The name that it has here, if it has one."""
+        """Name of the activation in rnngraph; None if it has none."""
         return _PLAIN.get((self.name, self.numbers)) if self.numbers else self.name
 
     def function(self, limit: float | None = None) -> Any:
-        """As a function of x. limit: what it takes is clipped to +-limit."""
+        """Return it as a function of x. limit: the operand is clipped to ±limit."""
         inner = None if limit is None else Applied(clip, (-limit, limit))
         if self.plain is None:
             return Applied(_FUNCTIONS[self.name], self.numbers, inner)
         return ACTIVATIONS[self.plain] if inner is None else Applied(ACTIVATIONS[self.plain], (), inner)
 
     def argument(self, limit: float | None = None) -> Any:
-        """As an argument of a built-in cell: a name where that says it."""
+        """Return it as an argument of a built-in cell: a name if possible."""
         return self.function(limit) if limit is not None or self.plain is None else self.plain
 
 
 def activations_of(names: Sequence[Any], alphas: Sequence[float], betas: Sequence[float]) -> list[Activation]:
-    """Each with the alpha and the beta that it takes, in their order."""
+    """Return the activations with the alphas and betas that each takes, in order."""
     alpha, beta = iter(alphas), iter(betas)
     return [_activation(str(name), alpha, beta) for name in names]
 
@@ -61,6 +75,6 @@ def _activation(name: str, alphas: Iterator[float], betas: Iterator[float]) -> A
     small = name.lower()
     defaults = _DEFAULTS.get(small)
     if defaults is None:
-        raise UnreadableError(f"activation {name!r} is not known")
+        raise UnreadableError(f"activation {name!r} is unknown")
     numbers = [shortest(next(source, default)) for source, default in zip((alphas, betas), defaults, strict=False)]
     return Activation(small, tuple(numbers))

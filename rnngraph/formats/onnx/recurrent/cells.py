@@ -1,4 +1,4 @@
-"""Cells with what nodes of ONNX have and no built-in cell does. A script that needs one holds its text."""
+"""Cells for options of ONNX's nodes that no built-in cell has. A script that needs one contains its text."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ from ....declare.tensor import Tensor
 
 
 class FreeLSTMCell(Cell):
-    """An LSTM whose gates, candidate and output have activations of their own.
+    """LSTM with separate activations of gates, candidate and output.
 
-    limit: what gates and candidate take is clipped to +-limit. coupled: the forget gate is 1 minus the input gate.
+    limit: operands of gates and candidate are clipped to ±limit. coupled: the forget gate is 1 minus the input gate.
     """
 
     state_type = LSTMStateTuple
 
     def __init__(
-        self, num_units: int, gate: Any = sigmoid, candidate: Any = tanh, output: Any = tanh,
-        limit: float | None = None, use_peepholes: bool = False, coupled: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        num_units: int,
+        gate: Any = sigmoid,
+        candidate: Any = tanh,
+        output: Any = tanh,
+        limit: float | None = None,
+        use_peepholes: bool = False,
+        coupled: bool = False,
+    ) -> None:
         self.num_units, self.limit = num_units, limit
         self.gate, self.candidate, self.output = gate, candidate, output
         self.use_peepholes, self.coupled = use_peepholes, coupled
@@ -48,8 +54,8 @@ class FreeLSTMCell(Cell):
         return x if self.limit is None else clip(x, -self.limit, self.limit)
 
 
-class GivenWeights(Wrapper):
-    """A cell whose weights are Tensors, by the names of its parameters."""
+class RuntimeWeights(Wrapper):
+    """Cell whose weights are Tensors, by the names of its parameters."""
 
     def __init__(self, cell: Cell, weights: Mapping[str, Tensor]) -> None:
         super().__init__(cell)

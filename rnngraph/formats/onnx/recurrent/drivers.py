@@ -1,4 +1,4 @@
-"""Recurrent nodes, one or several above each other, as a driver of cells."""
+"""Declares one recurrent node, or a stack of them, as a driver of cells."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..core.known import Known, Operand, shape_of
 from ..core.model import Node
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
-from .cells import FreeLSTMCell, GivenWeights
-from .given_weights import given_weights
+from .cells import FreeLSTMCell, RuntimeWeights
 from .layer import Direction, Layer, layer_of
+from .runtime_weights import runtime_weights
 
 
 @dataclass
 class Recurrence:
-    """A node that became a driver: what it reads, and what the directions give of all steps."""
+    """Node that became a driver: its input, and the outputs of its directions for all steps."""
 
     node: Node
     layer: Layer
@@ -41,44 +41,45 @@ def _recurrent(call: Call) -> Outputs:
 
 
 def stack_of(calls: Sequence[Call]) -> list[list[Operand | None]]:
-    """The outputs of nodes of which each reads the one before: layers of one stack."""
+    """Return the outputs of nodes that form the layers of one stack."""
     x = calls[0].value(0)
     layers = [layer_of(call, shape_of(x) if call is calls[0] else None) for call in calls]
     return declared(calls, layers, x)
 
 
 def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[list[Operand | None]]:
-    """Y, Y_h and Y_c of each node. Of all but the last Y is None: the layer above reads it within the driver."""
+    """Return Y, Y_h and Y_c of each node. Y is None except for the last: the layer above reads it within the driver."""
     tensors, first = calls[0].tensors, layers[0]
     batch, given_lengths = 0 if first.is_batch_major else 1, first.lengths
     order = _order(tensors, layers, x, batch)
     if order is not None:
         x, given_lengths = _unsorted(tensors, x), _unsorted(tensors, first.lengths)
-    turned = tensors.turned_from(x)
+    source = tensors.transpose_source(x)
     time_major = not first.is_batch_major
-    if time_major and turned is not None and turned[1] == (1, 0, 2):
-        x, time_major = turned[0], False
-    given: dict[str, Any] = {"time_major": True} if time_major else {}
+    if time_major and source is not None and source[1] == (1, 0, 2):
+        x, time_major = source[0], False
+    options: dict[str, Any] = {"time_major": True} if time_major else {}
     if given_lengths is not None:
-        given["sequence_length"] = tensors.value(given_lengths)
-    outputs, states = _driven(tensors, layers, x, given)
+        options["sequence_length"] = tensors.value(given_lengths)
+    outputs, states = _driven(tensors, layers, x, options)
     tensors.recurrences.append(Recurrence(calls[0].node, first, x, time_major, outputs))
     if time_major is first.is_batch_major:
-        outputs = [tensors.turned(item, (1, 0, 2)) for item in outputs]
+        outputs = [tensors.transposed(item, (1, 0, 2)) for item in outputs]
     if order is not None:
         outputs = [tensors.sorted(item, order, batch) for item in outputs]
         states = [[[tensors.sorted(leaf, order, 0) for leaf in leaves] for leaves in item] for item in states]
     whole = tensors.stack(outputs, 2 if first.is_batch_major else 1)
-    found: list[list[Operand | None]] = []
+    results: list[list[Operand | None]] = []
     for number, (layer, of_layer) in enumerate(zip(layers, states, strict=True)):
         leaves = [tensors.stack(list(items), 1 if layer.is_batch_major else 0) for items in zip(*of_layer, strict=True)]
-        found.append([whole if number == len(layers) - 1 else None, *reversed(leaves)])  # c, h become h, c
-    return found
+        results.append([whole if number == len(layers) - 1 else None, *reversed(leaves)])  # from (c, h) to (h, c)
+    return results
 
 
 def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Value | None:
-    """The order that rows were put in, if those of the sequences and of their lengths were, and start from zeros: each
-    row gives the same in any order.
+    """Return the order in which rows were sorted, if sequences and lengths share it and initial states are zeros.
+
+    Each row then has the same result in any order.
     """
     rows, lengths = tensors.sorted_from(x), layers[0].lengths
     sorted_lengths = None if lengths is None else tensors.sorted_from(lengths)
@@ -89,15 +90,15 @@ def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Va
 
 
 def _unsorted(tensors: Tensors, x: Operand | None) -> Any:
-    found = None if x is None else tensors.sorted_from(x)
-    assert found is not None
-    return found[0]
+    source = None if x is None else tensors.sorted_from(x)
+    assert source is not None
+    return source[0]
 
 
 def _driven(
-    tensors: Tensors, layers: Sequence[Layer], x: Value, given: dict[str, Any]
+    tensors: Tensors, layers: Sequence[Layer], x: Value, options: dict[str, Any]
 ) -> tuple[list[Value], list[list[list[Value]]]]:
-    """Outputs by direction; states by layer, direction and state of the cell."""
+    """Return (outputs by direction, states by layer, direction and state of the cell)."""
     script, first = tensors.script, layers[0]
     directions = [[layer.directions[number] for layer in layers] for number in range(len(first.directions))]
     cells = [[_cell(tensors, direction) for direction in column] for column in directions]
@@ -107,22 +108,22 @@ def _driven(
     for places, own, column in zip(places_in(scope, len(layers), len(directions)), cells, directions, strict=True):
         for place, cell, direction in zip(places, own, column, strict=True):
             _own(tensors, place, cell, direction)
-    driven = drive(script, cells, x, scope, initial, first.is_reverse, **given)
+    driven = drive(script, cells, x, scope, initial, first.is_reverse, **options)
     states = [[state.leaves for state in row] for row in zip(*driven.states, strict=True)]
     if not (is_stack and is_both):
         return driven.outputs, states
     joint, units = driven.outputs[0], first.directions[0].kind.units
     parts = (slice(0, units), slice(units, None))
-    halves = [tensors.value(tensors.taken(joint, [slice(None), slice(None), part])) for part in parts]
+    halves = [tensors.value(tensors.index(joint, [slice(None), slice(None), part])) for part in parts]
     tensors.note_concat(joint, halves, 2)
     return halves, states
 
 
 def _initial_states(tensors: Tensors, column: Sequence[Direction]) -> list[Any] | None:
-    """One state a layer, or None where all start from zeros."""
+    """Return one state for each layer, or None if all start from zeros."""
     if all(item is None for direction in column for item in direction.initial):
         return None
-    found: list[Any] = []
+    states: list[Any] = []
     for direction in column:
         leaves: list[Any] = []
         for item in direction.initial:
@@ -130,8 +131,8 @@ def _initial_states(tensors: Tensors, column: Sequence[Direction]) -> list[Any] 
                 leaves.append(tensors.script.call(broadcast_to, 0.0, (direction.kind.units,)))
             else:
                 leaves.append(tensors.value(item, "initial_state"))
-        found.append(tuple(leaves) if len(leaves) > 1 else leaves[0])
-    return found
+        states.append(tuple(leaves) if len(leaves) > 1 else leaves[0])
+    return states
 
 
 # Cells and their weights -----------------------------------------------------------------------------------
@@ -141,13 +142,13 @@ def _cell(tensors: Tensors, direction: Direction) -> Value:
     cell = direction.kind.declare(tensors.script)
     if all(isinstance(array, Known) for array in direction.weights.values()):
         return cell
-    weights = given_weights(tensors, cell.thing, direction)
-    return tensors.script.call(GivenWeights, cell, weights, hint="cell")
+    weights = runtime_weights(tensors, cell.thing, direction)
+    return tensors.script.call(RuntimeWeights, cell, weights, hint="cell")
 
 
 def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> None:
-    """Keeps a cell's parameters, at its place."""
-    if isinstance(cell.thing, GivenWeights):
+    """Store a cell's parameters under its position."""
+    if isinstance(cell.thing, RuntimeWeights):
         place = f"{position}/{scope_of(cell.thing.cell)}"
         tensors.script.replaced |= {f"{place}/{name}" for name in cell.thing.weights}
         return
@@ -157,18 +158,18 @@ def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> 
 
 
 def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
-    """The arrays of a direction by gate. B and P may lack."""
+    """Return the arrays of a direction by gate. B and P are optional."""
     inputs, recurrent = (
         {gate: part.T for gate, part in gates_of(arrays[name], order, 0).items()} for name in ("W", "R")
     )
     bias = arrays.get("B", np.zeros(2 * len(order) * arrays["R"].shape[1], arrays["R"].dtype))
     halves = [gates_of(half, order, 0) for half in np.split(bias, 2)]
-    found = Gates(inputs, recurrent, halves[0], halves[1])
+    gates = Gates(inputs, recurrent, halves[0], halves[1])
     if "P" in arrays:
-        found.peepholes = gates_of(arrays["P"], "iof", 0)
-    return found
+        gates.peepholes = gates_of(arrays["P"], "iof", 0)
+    return gates
 
 
 def _free(gates: Gates) -> dict[str, np.ndarray]:
-    """Parameters of a ``FreeLSTMCell``."""
+    """Return the parameters of a ``FreeLSTMCell``."""
     return arrays_in(LAYOUTS["lstm"], gates)

@@ -1,4 +1,4 @@
-"""What RNN, LSTM and GRU nodes say: cells by direction, weights, initial states, lengths."""
+"""Parses RNN, LSTM and GRU nodes: cells by direction, weights, initial states, lengths."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False,
 class Direction:
     """One direction of a node.
 
-    order: of the gates in weights. weights: W [gates * units, inputs], R [gates * units, units], B [2 * gates * units]
-    and P [3 * units], of which the last two may lack. initial: the states in the order of the cell's; None stands for
-    zeros.
+    Attributes:
+        order: Order of the gates in the weights.
+        weights: W [gates * units, inputs], R [gates * units, units], optionally B [2 * gates * units] and P [3 *
+            units].
+        initial: Initial states in the order of the cell's; None is zeros.
     """
 
     kind: CellKind
@@ -38,7 +40,7 @@ class Direction:
 
 @dataclass
 class Layer:
-    """A node: its directions and what they share. lengths: None where all rows are as long as the time axis."""
+    """Parsed node: its directions and their common options. lengths: None if all rows are as long as the time axis."""
 
     op: str
     directions: list[Direction]
@@ -47,40 +49,43 @@ class Layer:
     is_batch_major: bool
 
     def is_like(self, other: Layer) -> bool:
-        """Whether both can be layers of one stack."""
+        """True if both can be layers of one stack."""
         kinds, others = ([direction.kind for direction in layer.directions] for layer in (self, other))
-        alike = kinds == others and self.is_reverse == other.is_reverse and self.is_batch_major == other.is_batch_major
-        return alike and self.lengths is other.lengths
+        equal = kinds == others and self.is_reverse == other.is_reverse and self.is_batch_major == other.is_batch_major
+        return equal and self.lengths is other.lengths
 
 
 def layer_of(call: Call, x: tuple[Dim, ...] | None) -> Layer:
-    """A node's options and weights. x: the shape of what it reads, where that is known."""
+    """Return a node's options and weights. x: shape of its input, if it is known."""
     weights = {"W": call.input(1), "R": call.input(2)}
-    weights |= {name: given for name, number in (("B", 3), ("P", 7)) if (given := call.maybe(number)) is not None}
+    weights |= {name: operand for name, number in (("B", 3), ("P", 7)) if (operand := call.maybe(number)) is not None}
     return layer_with(call, call.op, weights, x)
 
 
 def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim, ...] | None) -> Layer:
-    """The same with weights that were made of the node's inputs."""
+    """Return a node's options, with weights that were computed from its inputs."""
     reversals = _DIRECTIONS.get(call.text("direction", "forward"))
     if reversals is None:
-        raise UnreadableError(f"direction {call.text('direction', '')!r} is not known")
+        raise UnreadableError(f"direction {call.text('direction', '')!r} is unknown")
     count, is_batch_major = len(reversals), call.whole("layout", 0) == 1
     order = ORDERS["onnx"][op.lower()]
     units = (*shape_of(weights["R"]), None)[2]
     if not isinstance(units, int) or not units or call.whole("hidden_size", units) != units:
         raise UnreadableError(f"R {_sizes(weights['R'])} does not fit hidden_size {call.whole('hidden_size', 0)}")
     gates = len(order) * units
-    wanted: dict[str, tuple[int | None, ...]] = {
-        "W": (count, gates, None), "R": (count, gates, units), "B": (count, 2 * gates), "P": (count, 3 * units),
-    }  # fmt: skip
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "W": (count, gates, None),
+        "R": (count, gates, units),
+        "B": (count, 2 * gates),
+        "P": (count, 3 * units),
+    }
     for name, array in weights.items():
-        _check_sizes(name, shape_of(array), wanted[name])
+        _check_sizes(name, shape_of(array), shapes[name])
     if x is not None and (len(x) != 3 or x[2] != shape_of(weights["W"])[2]):
-        raise UnreadableError(f"X has {len(x)} axes, the last of {x[-1] if x else 1}, and W is {_sizes(weights['W'])}")
+        raise UnreadableError(f"X of rank {len(x)} and width {x[-1] if x else 1} does not fit W {_sizes(weights['W'])}")
     names = call.entries("activations") or [*ONNX_ACTIVATIONS[op]] * count
     if len(names) != count * len(ONNX_ACTIVATIONS[op]):
-        raise UnreadableError(f"{len(names)} activations are given for {count} directions")
+        raise UnreadableError(f"{len(names)} activations do not fit {count} directions")
     activations = activations_of(
         names, call.entries("activation_alpha", []) or [], call.entries("activation_beta", []) or []
     )
@@ -88,7 +93,7 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
     directions = []
     for number in range(count):
         own = activations[number * share : (number + 1) * share]
-        of_one = {name: call.tensors.taken(array, _at(shape_of(array), 0, number)) for name, array in weights.items()}
+        of_one = {name: call.tensors.index(array, _at(shape_of(array), 0, number)) for name, array in weights.items()}
         states = INITIAL[::-1] if op == "LSTM" else INITIAL[:1]
         initial = [_initial(call, place, number, count, units) for place in states]
         directions.append(Direction(_kind(call, op, units, own, "P" in weights), order, of_one, initial))
@@ -100,12 +105,12 @@ def _sizes(x: Operand) -> str:
     return str([str(dim) for dim in shape_of(x)])
 
 
-def _check_sizes(name: str, shape: tuple[Dim, ...], wanted: Sequence[int | None]) -> None:
-    fits = len(shape) == len(wanted) and all(
-        isinstance(have, int) and have and want in (None, have) for have, want in zip(shape, wanted, strict=True)
+def _check_sizes(name: str, shape: tuple[Dim, ...], sizes: Sequence[int | None]) -> None:
+    fits = len(shape) == len(sizes) and all(
+        isinstance(have, int) and have and want in (None, have) for have, want in zip(shape, sizes, strict=True)
     )
     if not fits:
-        raise UnreadableError(f"{name} has shape {[str(dim) for dim in shape]} and not {list(wanted)}")
+        raise UnreadableError(f"{name} must have shape {list(sizes)}, not {[str(dim) for dim in shape]}")
 
 
 def _at(shape: Sequence[Any], axis: int, number: int) -> list[Any]:
@@ -115,41 +120,41 @@ def _at(shape: Sequence[Any], axis: int, number: int) -> list[Any]:
 
 
 def _initial(call: Call, place: int, number: int, count: int, units: int) -> Operand | None:
-    """What one direction starts from: [batch, units], or [units] where all rows start alike."""
-    given = call.maybe(place)
-    if given is None or is_zero(given):
+    """Return the initial state of one direction: [batch, units], or [units] if all rows have the same."""
+    state = call.maybe(place)
+    if state is None or is_zero(state):
         return None
-    shape, axis = shape_of(given), 1 if call.whole("layout", 0) == 1 else 0
+    shape, axis = shape_of(state), 1 if call.whole("layout", 0) == 1 else 0
     if len(shape) != 3 or shape[axis] != count or shape[2] != units:
         raise UnreadableError(
-            f"an initial state has shape {_sizes(given)}, which is not of {count} directions of {units}"
+            f"an initial state of shape {_sizes(state)} does not fit {count} directions of {units} units"
         )
-    if isinstance(given, Expanded):
-        source = given.source
+    if isinstance(state, Expanded):
+        source = state.source
         own = (*(1,) * (3 - len(shape_of(source))), *shape_of(source))
-        if own[1 - axis] == 1 and own[axis] == count and own[2] == units:  # all rows alike
+        if own[1 - axis] == 1 and own[axis] == count and own[2] == units:  # all rows have the same state
             whole = call.tensors.reshape(source, (count, units))
-            return call.tensors.taken(whole, [number])
-    return call.tensors.taken(given, _at(shape, axis, number))
+            return call.tensors.index(whole, [number])
+    return call.tensors.index(state, _at(shape, axis, number))
 
 
 def _lengths(call: Call, time: Dim | None) -> Operand | None:
-    """``sequence_lens``, unless all rows are as long as the time axis."""
-    given = call.maybe(4)
-    if given is None:
+    """Return ``sequence_lens``; None if all rows are as long as the time axis."""
+    lengths = call.maybe(4)
+    if lengths is None:
         return None
-    if time is not None and all_are(given, time):
+    if time is not None and all_are(lengths, time):
         return None
-    if dtype_of(given) not in ("int32", "int64"):
-        raise UnreadableError(f"sequence_lens are of {dtype_of(given)}")
-    return given
+    if dtype_of(lengths) not in ("int32", "int64"):
+        raise UnreadableError(f"sequence_lens must be int32, not {dtype_of(lengths)}")
+    return lengths
 
 
 def _kind(call: Call, op: str, units: int, own: Sequence[Activation], has_peepholes: bool) -> CellKind:
-    """The cell of a direction."""
+    """Return the cell of a direction."""
     limit = shortest(call.number("clip", 0.0)) or None
     if limit is not None and not limit > 0:
-        raise UnreadableError(f"clip is {limit}")
+        raise UnreadableError(f"clip must be positive, not {limit}")
     usual = ("activation",) if op == "RNN" else ("recurrent_activation", "activation")
     names = {name: one.argument(limit) for name, one in zip(usual, own, strict=False)}
     if op == "RNN":

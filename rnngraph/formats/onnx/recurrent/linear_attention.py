@@ -1,4 +1,4 @@
-"""``LinearAttention`` of ONNX and of onnxruntime, as a driver of a cell whose state is a matrix for each head."""
+"""Reads ``LinearAttention`` of ONNX and of onnxruntime, as a driver of a cell with one matrix state for each head."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ class LinearAttentionCell(Cell):
 def _linear_attention(call: Call) -> Outputs:
     """Return the outputs and the last state of inputs [batch, time, width]. ``chunk_size`` changes no result."""
     if call.whole("state_window", 0):
-        raise UnreadableError("it is read without state_window, which keeps the states of several steps")
+        raise UnreadableError("attribute state_window is not supported")
     tensors, script = call.tensors, call.script
     rule = call.text("update_rule", "gated_delta")
     if rule not in RULES:
-        raise UnreadableError(f"update_rule is {rule!r}, and {', '.join(RULES)} are read")
+        raise UnreadableError(f"update_rule {rule!r} is unknown; supported are {', '.join(RULES)}")
     queries, heads = call.whole("q_num_heads", 0), call.whole("kv_num_heads", 0)
     if min(queries, heads) < 1 or max(queries, heads) % min(queries, heads):
-        raise UnreadableError(f"{queries} heads of queries do not share {heads} heads of keys evenly")
+        raise UnreadableError(f"{queries} query heads are not divisible by {heads} key heads")
     keys, values = _size(call, 0, queries), _size(call, 2, heads)
     if _size(call, 1, heads) != keys:
         raise UnreadableError(f"its queries {texts(call.shape(0))} and keys {texts(call.shape(1))} do not fit")
@@ -101,7 +101,7 @@ def _linear_attention(call: Call) -> Outputs:
     if call.maybe(3) is not None:
         past = call.input(3)
         if shape_of(past)[1:] != (heads, keys, values):
-            raise UnreadableError(f"its state {texts(shape_of(past))} is no [batch, {heads}, {keys}, {values}]")
+            raise UnreadableError(f"its state {texts(shape_of(past))} is not [batch, {heads}, {keys}, {values}]")
         initial = [tensors.value(tensors.reshape(past, (shape_of(past)[0], heads * keys * values)), "initial_state")]
     driven = drive(script, [[cell]], x, script.scope("rnn"), [initial])
     (state,) = driven.states[0]
@@ -109,16 +109,16 @@ def _linear_attention(call: Call) -> Outputs:
 
 
 def _size(call: Call, number: int, heads: int) -> int:
-    """Numbers of a head of an input [batch, time, width]."""
+    """Return the width of a head in an input [batch, time, width]."""
     shape = call.shape(number)
     width = shape[-1] if len(shape) == 3 else None
     if not isinstance(width, int) or width % heads:
-        raise UnreadableError(f"an input {texts(shape)} is no [batch, time, width] of {heads} heads")
+        raise UnreadableError(f"an input {texts(shape)} is not [batch, time, width] of {heads} heads")
     return width // heads
 
 
 def _gates(call: Call, number: int, name: str, rule: str) -> int:
-    """The width of decays or rates; 0 if the rule has none."""
+    """Return the width of decays or rates; 0 if the rule has none."""
     if name not in rule.split("_"):
         return 0
     if call.maybe(number) is None:

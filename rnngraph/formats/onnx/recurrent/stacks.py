@@ -1,4 +1,4 @@
-"""Recurrent nodes above each other that are layers of one stack."""
+"""Finds recurrent nodes that are layers of one stack."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from .layer import INITIAL
 
 
 def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequence[Node]]:
-    """Chains of two nodes or more, by each node in them.
+    """Return chains of two nodes or more, by each node in them.
 
-    A node is a layer above another one if it is made alike, reads what that gives of all steps and nothing else does,
-    and starts from nothing that the other computes.
+    A node continues a chain if it has the same options, alone reads the output of all steps of the layer below, and
+    starts from states that do not depend on that layer.
     """
     uses = _uses(outputs)
-    made: dict[Place, Recurrence] = {}
+    producers: dict[Place, Recurrence] = {}
     above: dict[Node, Recurrence] = {}
     has_below: set[Node] = set()
     for item in tensors.recurrences:
-        below = made.get(_place(item.x))
+        below = producers.get(_place(item.x))
         if below is not None and _is_one_stack(below, item, uses, tensors):
             above[below.node] = item
             has_below.add(item.node)
         for place in _places(item, tensors):
-            made[place] = item
-    found: dict[Node, Sequence[Node]] = {}
+            producers[place] = item
+    stacks: dict[Node, Sequence[Node]] = {}
     for item in tensors.recurrences:
         if item.node in has_below or item.node not in above:
             continue
@@ -40,12 +40,12 @@ def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequen
         while chain[-1].node in above:
             chain.append(above[chain[-1].node])
         layers = [_without_zeros(one) for one in chain]
-        found |= {one.node: layers for one in chain}
-    return found
+        stacks |= {one.node: layers for one in chain}
+    return stacks
 
 
 def _without_zeros(item: Recurrence) -> Node:
-    """The node without initial states that are zeros, which a file may shape by what the layer below gives."""
+    """Return the node without zero initial states, whose shapes a file may compute from the layer below."""
     if any(state is not None for direction in item.layer.directions for state in direction.initial):
         return item.node
     inputs = (name if place not in INITIAL else "" for place, name in enumerate(item.node.inputs))
@@ -57,7 +57,7 @@ def _place(x: Value) -> Place:
 
 
 def _places(item: Recurrence, tensors: Tensors) -> list[Place]:
-    """Where the outputs of all directions are one array."""
+    """Return the values that are the outputs of all directions in one array."""
     if len(item.outputs) == 1:
         return [_place(item.outputs[0])]
     joint = tensors.joint(item.outputs)
@@ -71,13 +71,17 @@ def _is_one_stack(below: Recurrence, item: Recurrence, uses: Mapping[Place, int]
         return False
     steps = {output.step for output in below.outputs}
     starts = [state for direction in item.layer.directions for state in direction.initial if isinstance(state, Value)]
-    starts += [state.source for direction in item.layer.directions for state in direction.initial
-               if isinstance(state, Expanded) and isinstance(state.source, Value)]  # fmt: skip
-    return not any(steps & tensors.steps_behind(start) for start in starts)
+    starts += [
+        state.source
+        for direction in item.layer.directions
+        for state in direction.initial
+        if isinstance(state, Expanded) and isinstance(state.source, Value)
+    ]
+    return not any(steps & tensors.steps_of(start) for start in starts)
 
 
 def _uses(outputs: Mapping[str, Any]) -> Mapping[Place, int]:
-    """How often each value is read by what the outputs need."""
+    """Return how often the outputs' steps read each value."""
     counts: defaultdict[Place, int] = defaultdict(int)
     pending = []
     for value in outputs.values():

@@ -12,17 +12,19 @@ Operands = Sequence[str]
 
 
 def quotient(scope: Scope, node: Node, operands: Operands) -> str:
-    """Div, and 0 for integers that are divided by 0."""
+    """Write Div, with 0 for integers divided by 0."""
     if node.dtype in FLOATS:
         return scope.add("Div", *operands, hint=node.name or node.op)
     (a, b), zero, one = operands, scope.constant(0, node.dtype, "zero"), scope.constant(1, node.dtype, "one")
     by_zero = scope.add("Equal", b, zero)
-    found = scope.add("Div", a, scope.add("Where", by_zero, one, b))
-    return scope.add("Where", by_zero, zero, found, hint=node.name or node.op)
+    result = scope.add("Div", a, scope.add("Where", by_zero, one, b))
+    return scope.add("Where", by_zero, zero, result, hint=node.name or node.op)
 
 
 def remainder(scope: Scope, node: Node, operands: Operands) -> str:
-    """Mod of floats; of integers, which onnxruntime's Mod takes as floats, a - a / b * b, and 0 where b is 0."""
+    """Write Mod of floats. Of integers, which onnxruntime's Mod converts to floats, write a - a / b * b; 0 where b is
+    0.
+    """
     if node.dtype in FLOATS:
         return scope.add("Mod", *operands, hint=node.name or node.op, fmod=1)
     (a, b), zero = operands, scope.constant(0, node.dtype, "zero")
@@ -31,7 +33,7 @@ def remainder(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def copysign(scope: Scope, node: Node, operands: Operands) -> str:
-    """The magnitude, negated where the other operand, or 1 over it where it is 0, is below 0. NaN counts as above."""
+    """Write the magnitude with the other operand's sign. The sign of 0 is that of its reciprocal; NaN is positive."""
     (a, b), zero, one = operands, scope.constant(0, node.dtype, "zero"), scope.constant(1, node.dtype, "one")
     inverse = scope.add("Less", scope.add("Div", one, b), zero)
     is_below = scope.add("Or", scope.add("Less", b, zero), scope.add("And", scope.add("Equal", b, zero), inverse))

@@ -1,4 +1,4 @@
-"""Convolutions and pools over windows as ONNX's own nodes, which have the width before time."""
+"""Writes convolutions and pools over windows as ONNX's nodes, which have the width before time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .scope import Scope
 
 Operands = Sequence[str]
 SINCE = 27
-"""Version of ONNX's operators that has convolutions with a past."""
+"""First opset with convolutions that have a past."""
 
 
 def product(scope: Scope, node: Node, operands: Operands) -> str:
-    """A product of matrices, which may be a convolution."""
+    """Write a product of matrices, which may be a convolution."""
     windows = convolution_of(node)
     hint = node.name or node.op
     if windows is None:
@@ -26,15 +26,15 @@ def product(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def total(scope: Scope, node: Node, bias: str = "") -> str | None:
-    """A sum, if it is a convolution channel by channel; None for others."""
+    """Write a sum if it is a depthwise convolution; return None for others."""
     channels = channels_of(node)
     if channels is None:
         return None
     windows, kernel = channels
     width = node.shape[2]
     assert isinstance(width, int)
-    apart = scope.add("Transpose", scope.reshape(scope.values[kernel], (windows.size, width)), perm=[1, 0])
-    weight = scope.reshape(apart, (width, 1, windows.size))
+    transposed = scope.add("Transpose", scope.reshape(scope.values[kernel], (windows.size, width)), perm=[1, 0])
+    weight = scope.reshape(transposed, (width, 1, windows.size))
     past = past_of(windows) if scope.model.opset >= SINCE else None
     biases = [bias] if bias else []
     if past is None:
@@ -43,7 +43,7 @@ def total(scope: Scope, node: Node, bias: str = "") -> str | None:
 
 
 def sum_with_bias(scope: Scope, node: Node, operands: Operands) -> str:
-    """A sum of two values; of a convolution and a bias, the convolution that has it."""
+    """Write a sum of two values; of a convolution and a bias, one convolution with that bias."""
     for inner, bias in (node.operands, node.operands[::-1]):
         if bias.shape != inner.shape[-1:]:
             continue
@@ -56,13 +56,13 @@ def sum_with_bias(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def largest(scope: Scope, node: Node) -> str | None:
-    """A maximum, if it is a pool; None for others."""
+    """Write a maximum if it is a pool; return None for others."""
     windows = pool_of(node)
     return None if windows is None else _over_windows(scope, node, "MaxPool", windows)
 
 
 def last_steps(scope: Scope, node: Node) -> str | None:
-    """A slice, if it is the state that a convolution with a past gives; None for others."""
+    """Write a slice if it is the state that a convolution with a past returns; return None for others."""
     present = scope.model.presents.get(node.operands[0])
     if present is None or not is_last_of(node, present.past):
         return None
@@ -70,15 +70,15 @@ def last_steps(scope: Scope, node: Node) -> str | None:
 
 
 def _convolution(scope: Scope, node: Node, windows: Windows, kernel: str, *bias: str) -> str:
-    """ONNX has kernels [filters, width, size]."""
+    """Write a convolution. ONNX's kernels are [filters, width, size]."""
     width = windows.source.shape[2]
     assert isinstance(width, int)
-    apart = scope.reshape(kernel, (windows.size, width, -1))
-    return _over_windows(scope, node, "Conv", windows, scope.add("Transpose", apart, perm=[2, 1, 0]), *bias)
+    matrix = scope.reshape(kernel, (windows.size, width, -1))
+    return _over_windows(scope, node, "Conv", windows, scope.add("Transpose", matrix, perm=[2, 1, 0]), *bias)
 
 
 def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights: str, **options: Any) -> str:
-    """ONNX has [batch, width, time]."""
+    """Write a node over windows. ONNX's sequences are [batch, width, time]."""
     padding = {"auto_pad": "SAME_UPPER"} if windows.padding is None else {"pads": list(windows.padding)}
     value = scope.add(
         op,
@@ -94,13 +94,13 @@ def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights:
 
 
 def _behind_past(scope: Scope, node: Node, past: Past, weight: str, bias: str) -> str:
-    """A convolution over a past and what follows it, which also gives the last steps of both."""
+    """Write a convolution over a past and the sequence after it, which also returns the last steps of both."""
     before, x = (scope.values[item] for item in past.joined.operands)
     if past.axis == 1:
         before, x = (scope.add("Transpose", item, perm=[0, 2, 1]) for item in (before, x))
     hint = node.name or node.op
     y, present = scope.add_many("CausalConvWithState", [x, weight, bias, before], [hint, f"{hint}/state"])
     scope.model.keep_present(past, present)
-    turned = scope.add("Transpose", y, hint=hint, perm=[0, 2, 1])
-    scope.model.turned[turned] = y, (0, 2, 1)
-    return turned
+    transposed = scope.add("Transpose", y, hint=hint, perm=[0, 2, 1])
+    scope.model.transposes[transposed] = y, (0, 2, 1)
+    return transposed

@@ -1,4 +1,4 @@
-"""Affine recurrences as ONNX's LinearAttention node."""
+"""Writes affine recurrences as ONNX's LinearAttention nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .recognition.linear_attention import LinearAttention
 from .recognition.patterns import is_filled
 
 SINCE = 27
-"""Version of ONNX's operators that has the node."""
+"""First opset that has the node."""
 
 
 def write_linear_attention(writer: Writer, node: Node, operator: LinearAttention) -> list[str]:
@@ -30,13 +30,13 @@ def write_linear_attention(writer: Writer, node: Node, operator: LinearAttention
         scale=1.0,
         update_rule=operator.rule,
     )
-    turned = writer.add("Transpose", y, hint=f"{hint_of(node)}/y", perm=[1, 0, 2])
-    scope.model.turned[turned] = y, (1, 0, 2)
-    return [state, turned]
+    transposed = writer.add("Transpose", y, hint=f"{hint_of(node)}/y", perm=[1, 0, 2])
+    scope.model.transposes[transposed] = y, (1, 0, 2)
+    return [state, transposed]
 
 
 def _rows_first(writer: Writer, sequence: Node) -> str:
-    """A sequence [time, rows, width] as [rows, time, width]."""
+    """Transpose a sequence [time, rows, width] to [rows, time, width]."""
     if sequence.op == "transpose" and sequence["order"] == (1, 0, 2):
         return writer.scope.values[sequence.operands[0]]
     return writer.add("Transpose", writer.scope.values[sequence], perm=[1, 0, 2])

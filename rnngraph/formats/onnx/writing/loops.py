@@ -1,4 +1,4 @@
-"""Loops: a scan as one of ONNX's recurrent layers where it is one, else as its Scan."""
+"""Writes a scan as one of ONNX's recurrent layers if it is one, else as Scan."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ Loop = Callable[[Writer, Node], list[str]]
 
 
 def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[LinearAttention] = ()) -> Loop:
-    """What writes the scans of a graph. layers: those that are recurrent layers. attentions: known by their bodies.
+    """Return a function that writes the scans of a graph.
 
-    Two directions over the same sequence are one node, if neither begins with what the other one gives.
+    Two directions over the same sequence become one node, unless the initial state of one depends on the other.
+
+    Args:
+        layers: Scans that are recurrent layers.
+        attentions: Scans that are linear attention, identified by their bodies.
     """
     written: dict[Node, list[str]] = {}
 
     def partner(node: Node) -> Node | None:
-        """The scan that is the other direction of a node's."""
+        """Return the scan that is the other direction of a node's."""
         for other, layer in layers.items():
             pair = sorted((layers[node], layer), key=lambda item: item.reverse)
             if other is not node and other not in written and make_one_node(*pair):
@@ -43,7 +47,7 @@ def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[Line
             return write_scan(writer, node)
         other = partner(node)
         scans = [node] if other is None else sorted((node, other), key=lambda item: layers[item].reverse)
-        if other is not None:  # what it begins with may stand further behind
+        if other is not None:  # its initial state may be declared later
             begins = [(f"{place}", item.value) for place, item in enumerate(layers[other].initial)]
             Writer(writer.scope, writer.sizes, writer.loop).write(Graph.of("initial", begins))
         written.update(zip(scans, write_layers(writer, [layers[item] for item in scans]), strict=True))
@@ -53,9 +57,9 @@ def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[Line
 
 
 def write_scan(writer: Writer, node: Node) -> list[str]:
-    """The names of what a scan gives: final states, then what its steps give."""
+    """Write a scan. Returns the names of its results: final states, then the steps' outputs."""
     scan = ScanParts.of(node)
-    if not scan.sequences:  # of which a Scan has one at least
+    if not scan.sequences:  # a Scan needs at least one
         steps = make("iota", size=scan.length)
         counted = make("input", label="step", name="step", type=steps.tensor.with_shape(()))
         scan = replace(scan, sequences=[Binding(counted, steps)])
@@ -63,18 +67,18 @@ def write_scan(writer: Writer, node: Node) -> list[str]:
         inner.write(Graph.of("steps", [("steps", steps)]))
     outer, scope = writer.scope, writer.scope.body()
     inputs = [*(carry.inside for carry in scan.carries), *(binding.inside for binding in scan.sequences)]
-    for formal in inputs:
-        scope.values[formal] = outer.model.names(str(formal["label"]))
-    for formal, actual in scan.invariants:
-        scope.values[formal] = outer.values[actual]
+    for param in inputs:
+        scope.values[param] = outer.model.names(str(param["label"]))
+    for param, actual in scan.invariants:
+        scope.values[param] = outer.values[actual]
     body = Writer(scope, writer.sizes, writer.loop)
     body.write(node["body"])
     results = [scope.values[value] for _, value in scan.outputs]
     if scan.when is not None:
         results = _while(body, scan, results)
-    names = _given(body, results, [name for name, _ in scan.outputs])
-    types = [(scope.values[formal], formal.tensor) for formal in inputs]
-    given = [(name, value.tensor) for name, (_, value) in zip(names, scan.outputs, strict=True)]
+    names = _output_names(body, results, [name for name, _ in scan.outputs])
+    types = [(scope.values[param], param.tensor) for param in inputs]
+    outputs = [(name, value.tensor) for name, (_, value) in zip(names, scan.outputs, strict=True)]
     directions = {"scan_input_directions": [1] * len(scan.sequences), "scan_output_directions": [1] * len(scan.emits)}
     directions = {key: value for key, value in directions.items() if scan.reverse and value}
     initial = [outer.values[carry.initial] for carry in scan.carries]
@@ -83,30 +87,30 @@ def write_scan(writer: Writer, node: Node) -> list[str]:
         "Scan",
         [*initial, *sequences],
         [f"{hint_of(node)}/{name}" for name, _ in scan.outputs],
-        body=Body(outer.model.names(f"{hint_of(node)}/body"), types, given, scope.operators),
+        body=Body(outer.model.names(f"{hint_of(node)}/body"), types, outputs, scope.operators),
         num_scan_inputs=len(scan.sequences),
         **directions,
     )
 
 
-def _given(body: Writer, results: Sequence[str], hints: Sequence[str]) -> list[str]:
-    """Names that a body gives: each of a node of its own, which no other output has."""
-    made = {name for operator in body.scope.operators for name in operator.outputs}
+def _output_names(body: Writer, results: Sequence[str], hints: Sequence[str]) -> list[str]:
+    """Return names for a body's outputs, each of a node of its own that no other output has."""
+    own = {name for operator in body.scope.operators for name in operator.outputs}
     names: list[str] = []
     for result, hint in zip(results, hints, strict=True):
-        is_own = result in made and result not in names
+        is_own = result in own and result not in names
         names.append(result if is_own else body.add("Identity", result, hint=hint))
     return names
 
 
 def _while(body: Writer, scan: ScanParts, results: list[str]) -> list[str]:
-    """What a step gives where it runs; else what is carried, and zeros."""
+    """Return a step's results if it runs; else the carried values, and zeros."""
     assert scan.when is not None
     values, runs = body.scope.values, body.scope.values[scan.when]
-    kept = [values[carry.inside] for carry in scan.carries]
-    kept += [body.constant(0, value.dtype, "zero") for _, value in scan.emits]
+    states = [values[carry.inside] for carry in scan.carries]
+    states += [body.constant(0, value.dtype, "zero") for _, value in scan.emits]
     nodes = [value for _, value in scan.outputs]
     return [
         body.scope.select(runs, result, other, node.dtype)
-        for result, other, node in zip(results, kept, nodes, strict=True)
+        for result, other, node in zip(results, states, nodes, strict=True)
     ]

@@ -29,29 +29,31 @@ from .sizes import Sizes
 from .tidy import keep_needed, named
 
 FIRST_OPSET, LAST_OPSET = 13, 27
-MOST_BYTES = (1 << 31) - (1 << 20)
-"""Of a file: what protobuf can hold, without what stands beside the arrays."""
-MOST_NAMED = 40
-"""Problems that an error lists; it counts the others."""
+MAX_BYTES = (1 << 31) - (1 << 20)
+"""Maximum bytes of a file: protobuf's limit, minus room for everything beside the arrays."""
+MAX_NAMED = 40
+"""Maximum problems that an error lists; it counts the others."""
 
 
 @api
 def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLike[str], opset: int = 17) -> None:
-    """Writes the inference graph as an ONNX file, which other runtimes load.
+    """Write the inference graph to an ONNX file, which other runtimes load.
 
-    program: a Program, or one of its graphs without dropout, such as ``program.evaluation``.
-    path: of the file.
-    opset: the version of ONNX's operators, 13 to 27.
+    Inputs and outputs have the names of placeholders and outputs; open sizes stay open. Layers that are ONNX's LSTM,
+    GRU or RNN become such nodes, with weights in ONNX's order. From opset 27 on, states of linear attention, gated or
+    with the delta rule, become LinearAttention nodes. Other loops become Scan nodes. Weights are float32, even if the
+    program multiplies by narrower ones.
 
-    An earlier file of this function's is replaced, once the new one is whole.
+    An earlier file of this function is replaced after the new one is complete.
 
-    Inputs and outputs have the names of placeholders and outputs, open sizes stay open. Layers that are ONNX's LSTM,
-    GRU or RNN become such nodes, with their weights in ONNX's order. From opset 27 on, states of linear attention,
-    gated or by the delta rule, become LinearAttention nodes. Other loops become Scan nodes. Weights are float32, also
-    where the program multiplies by narrower ones.
+    Args:
+        program: A Program, or one of its graphs without dropout, such as ``program.evaluation``.
+        path: Path of the file.
+        opset: Version of ONNX's operators, 13 to 27.
 
-    Raises ``GraphError`` with all that can't be written and its lines, ``FileError`` where the file can't be written or
-    another one is in the way.
+    Raises:
+        GraphError: Nodes cannot be written; lists all of them with their lines.
+        FileError: The file cannot be written, or a file of another origin exists.
     """
     where = user_line()
     target = as_path(path)
@@ -65,17 +67,19 @@ def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLi
 
 
 def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
-    """The file's bytes."""
-    chosen = _graph_of(program, where)
-    _, parameters = chosen.parts.parameters.snapshot()
-    model, operators, inputs, outputs = written(chosen.graph, parameters, chosen.parts.lowered.defaults, opset, where)
+    """Return the file's bytes."""
+    inference = _graph_of(program, where)
+    _, parameters = inference.parts.parameters.snapshot()
+    model, operators, inputs, outputs = written(
+        inference.graph, parameters, inference.parts.lowered.defaults, opset, where
+    )
     size = sum(array.nbytes for array in model.initializers.values())
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise FileError(
             f"the net's weights are {size / 1e9:,.3g} GB, and an ONNX file holds 2.1 GB; write a smaller net", where
         )
     reserve(2 * size, "the bytes of an ONNX file", where)
-    kinds = [narrow.kind for _, narrow in chosen.parts.options.weights if narrow.kind != "float32"]
+    kinds = [narrow.kind for _, narrow in inference.parts.options.weights if narrow.kind != "float32"]
     note = f"The program multiplies by {' and '.join(dict.fromkeys(kinds))} weights; these are whole." if kinds else ""
     data = serialized(model, operators, inputs, outputs, note)
     assert HEAD in data[: 2 * len(HEAD)]
@@ -93,7 +97,7 @@ def _graph_of(program: Any, where: Where | None) -> CallableGraph[Any]:
 
 
 def _refuse_others(target: Path, where: Where | None) -> None:
-    """Raises ``FileError`` where a file lies at ``target`` that this function did not write."""
+    """Raise ``FileError`` if ``target`` is a file that this function did not write."""
     try:
         with open_file(target, "a file to write") as file:
             head = file.read(2 * len(HEAD))
@@ -115,10 +119,16 @@ Named = list[tuple[str, Node]]
 
 
 def written(
-    graph: Graph, parameters: Mapping[str, np.ndarray], defaults: Mapping[str, np.ndarray], opset: int,
+    graph: Graph,
+    parameters: Mapping[str, np.ndarray],
+    defaults: Mapping[str, np.ndarray],
+    opset: int,
     where: Where | None,
-) -> tuple[Model, list[Operator], Named, Named]:  # fmt: skip
-    """The graph in ONNX's operators, its inputs and its outputs. Raises ``GraphError`` with all problems at once."""
+) -> tuple[Model, list[Operator], Named, Named]:
+    """Return the graph in ONNX's operators, with inputs and outputs.
+
+    Raises ``GraphError`` with all problems at once.
+    """
     model = Model(opset)
     scope = Scope(model)
     inputs = [(str(node["label"]), node) for node in graph.inputs if node.op == "input"]
@@ -151,5 +161,5 @@ def written(
 
 def _not_writable(problems: Sequence[tuple[Where | None, str]], where: Where | None) -> GraphError:
     lines = list(dict.fromkeys(f"{text} (declared at {line})" if line else text for line, text in problems))
-    more = f"; and {len(lines) - MOST_NAMED} more" if len(lines) > MOST_NAMED else ""
-    return GraphError(f"the graph can't be written as ONNX: {'; '.join(lines[:MOST_NAMED])}{more}", where)
+    more = f"; and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
+    return GraphError(f"the graph can't be written as ONNX: {'; '.join(lines[:MAX_NAMED])}{more}", where)

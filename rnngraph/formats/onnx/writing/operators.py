@@ -1,4 +1,4 @@
-"""Every op of the graph IR but loops, as an expression of ONNX's operators."""
+"""Writes every op of the graph IR except loops as an expression of ONNX's operators."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .sizes import Sizes, size_problem
 Operands = Sequence[str]
 Expression = Callable[["Writer", Node, Operands], str]
 
-MOST_SLICES = 64
-"""Entries of a window up to which windows are slices side by side; longer ones are gathered by a table of numbers."""
+MAX_SLICES = 64
+"""Maximum entries of a window for which windows are slices; longer ones are gathered by a table of indices."""
 END = np.iinfo(np.int64).max
 ELEMENT_TYPES = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
-"""ONNX's numbers of dtypes."""
+"""ONNX's enum values of dtypes."""
 
 
 class Writer:
-    """Writes nodes into a scope. ``loop`` writes a scan, and is given by the file on loops."""
+    """Writes nodes into a scope. ``loop`` writes a scan; ``loops`` provides it."""
 
     def __init__(self, scope: Scope, sizes: Sizes, loop: Callable[[Writer, Node], list[str]]) -> None:
         self.scope, self.sizes, self.loop = scope, sizes, loop
         self.add, self.constant, self.integers = scope.add, scope.constant, scope.integers
 
     def write(self, graph: Graph) -> None:
-        """All nodes of a graph whose inputs' values have names."""
+        """Write all nodes of a graph whose inputs have names."""
         values = self.scope.values
         for node in graph.nodes:
             if node in values or node in self.scope.scans:
@@ -51,7 +51,7 @@ class Writer:
         return expression(self, node, operands)
 
     def vector(self, dims: Sequence[Dim], node: Node) -> str:
-        """Sizes as an int64 vector. What is not known of them is a problem of the file."""
+        """Write sizes as an int64 vector. Unknown sizes are recorded as problems."""
         for dim in dims:
             if missing := self.sizes.missing(dim):
                 self.scope.model.problems.append((node.where, size_problem(missing, dim)))
@@ -59,15 +59,15 @@ class Writer:
         return self.sizes.shape(self.scope, dims)
 
     def scalar(self, dim: Dim, node: Node) -> str:
-        """A size as an int64 number."""
+        """Write a size as an int64 scalar."""
         if missing := self.sizes.missing(dim):
             self.scope.model.problems.append((node.where, size_problem(missing, dim)))
             return self.constant(1, "int64")
         return self.sizes.scalar(dim)
 
-    def within(self, value: str, most: Dim, node: Node) -> str:
-        """The value of a node of whole numbers, moved to between 0 and a size."""
-        limit = self.scalar(most, node)
+    def within(self, value: str, bound: Dim, node: Node) -> str:
+        """Clamp the value of an integer node between 0 and a size."""
+        limit = self.scalar(bound, node)
         limit = limit if node.dtype == "int64" else self.add("Cast", limit, to=ELEMENT_TYPES[node.dtype])
         return self.add("Min", self.add("Max", value, self.constant(0, node.dtype, "zero")), limit)
 
@@ -98,7 +98,7 @@ def _dimension(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _same(op: str) -> Expression:
-    """One operator that means the same."""
+    """Return a writer of one operator with the same meaning."""
 
     def write(writer: Writer, node: Node, operands: Operands) -> str:
         return writer.add(op, *operands, hint=hint_of(node))
@@ -111,7 +111,7 @@ def _arithmetic(expression: Callable[[Scope, Node, Operands], str]) -> Expressio
 
 
 def _in_float32(op: str) -> Expression:
-    """One operator that onnxruntime has of float32 only; of float64 it is computed so."""
+    """Return a writer of an operator that onnxruntime has for float32 only; float64 operands are converted."""
 
     def write(writer: Writer, node: Node, operands: Operands) -> str:
         if node.dtype == "float32":
@@ -127,7 +127,7 @@ def _passed(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _expm1(writer: Writer, node: Node, operands: Operands) -> str:
-    """exp(x) - 1; near 0, where that is mostly rounding, 2 t / (1 - t) with t = tanh(x / 2)."""
+    """Write exp(x) - 1; near 0, where that would cancel, 2 t / (1 - t) with t = tanh(x / 2)."""
     add, x = writer.add, operands[0]
     one, half, two = (writer.constant(value, node.dtype) for value in (1, 0.5, 2))
     t = add("Tanh", add("Mul", x, half))
@@ -137,13 +137,13 @@ def _expm1(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _log1p(writer: Writer, node: Node, operands: Operands) -> str:
-    """log(1 + x); near 0 times what 1 + x was rounded by (Kahan): x / ((1 + x) - 1)."""
+    """Write log(1 + x); near 0 corrected for the rounding of 1 + x (Kahan): x / ((1 + x) - 1)."""
     add, x = writer.add, operands[0]
     one, half = writer.constant(1, node.dtype), writer.constant(0.5, node.dtype)
     whole = add("Add", x, one)
-    log, kept = add("Log", whole), add("Sub", whole, one)
-    is_tiny = add("Equal", kept, writer.constant(0, node.dtype, "zero"))
-    near = add("Where", is_tiny, x, add("Mul", log, add("Div", x, kept)))
+    log, rounded = add("Log", whole), add("Sub", whole, one)
+    is_tiny = add("Equal", rounded, writer.constant(0, node.dtype, "zero"))
+    near = add("Where", is_tiny, x, add("Mul", log, add("Div", x, rounded)))
     return add("Where", add("Less", add("Abs", x), half), near, log, hint=hint_of(node))
 
 
@@ -157,7 +157,7 @@ def _select(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _cast(writer: Writer, node: Node, operands: Operands) -> str:
-    """Of a float an integer: the nearest that there is, and 0 for NaN, of which ONNX says nothing."""
+    """Write a cast. Floats become the nearest integer in range, and NaN 0; ONNX leaves both undefined."""
     x, kind = operands[0], node.operands[0].dtype
     cast = writer.add("Cast", x, hint=hint_of(node), to=ELEMENT_TYPES[node.dtype])
     if kind not in FLOATS or node.dtype not in INTEGERS:
@@ -178,7 +178,7 @@ def _reduce_max(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _reduce(op: str, axes_since: int) -> Expression:
-    """axes_since: the version of operators from which on axes are an input."""
+    """Return a writer of a reduction. axes_since: first opset in which axes are an input."""
 
     def write(writer: Writer, node: Node, operands: Operands) -> str:
         axes, keep = list(node["axes"]), int(node["keepdims"])
@@ -192,7 +192,7 @@ def _reduce(op: str, axes_since: int) -> Expression:
 
 
 def _reduce_sum(writer: Writer, node: Node, operands: Operands) -> str:
-    """A number that is repeated along all axes that are added up is multiplied by their size."""
+    """Write a sum. A number that is repeated along all summed axes is multiplied by their size."""
     source, convolution = node.operands[0], convolutions.total(writer.scope, node)
     if convolution is not None:
         return convolution
@@ -226,7 +226,7 @@ def _slice(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _from_end(stop: Dim, dim: Dim) -> Dim:
-    """Where a slice ends, counted from the end of an open axis where that is a number."""
+    """Return the end of a slice of an open axis, counted from the axis's end if that is a number."""
     if isinstance(stop, int):
         return stop
     rest = stop - dim
@@ -236,24 +236,24 @@ def _from_end(stop: Dim, dim: Dim) -> Dim:
 
 
 def _windows(writer: Writer, node: Node, operands: Operands) -> str:
-    axis, size, apart, step = node["axis"], node["size"], node["apart"], node["step"]
-    if size > MOST_SLICES:
+    axis, size, dilation, step = node["axis"], node["size"], node["apart"], node["step"]
+    if size > MAX_SLICES:
         return _gathered_windows(writer, node, operands[0])
     parts = []
     for entry in range(size):
-        left = apart * (size - 1 - entry)  # that follow behind the last window's entry
-        bounds = [[apart * entry], [-left if left else END], [axis], *([[step]] if step != 1 else [])]
+        left = dilation * (size - 1 - entry)  # entries after the last window
+        bounds = [[dilation * entry], [-left if left else END], [axis], *([[step]] if step != 1 else [])]
         vectors = [writer.integers(numbers, "bounds") for numbers in bounds]
         parts.append(writer.scope.unsqueeze(writer.add("Slice", operands[0], *vectors), axis + 1))
     return parts[0] if size == 1 else writer.add("Concat", *parts, hint=hint_of(node), axis=axis + 1)
 
 
 def _gathered_windows(writer: Writer, node: Node, x: str) -> str:
-    axis, size, apart, step = node["axis"], node["size"], node["apart"], node["step"]
+    axis, size, dilation, step = node["axis"], node["size"], node["apart"], node["step"]
     zero, one = writer.constant(0, "int64", "zero"), writer.constant(1, "int64", "one")
     numbers = writer.add("Range", zero, writer.scalar(node.shape[axis], node), one, hint="window")
     first = writer.add("Mul", writer.scope.unsqueeze(numbers, 1), writer.integers([step], "step"))
-    entries = writer.add("Add", first, writer.integers(range(0, apart * size, apart), "entries"))
+    entries = writer.add("Add", first, writer.integers(range(0, dilation * size, dilation), "entries"))
     return writer.add("Gather", x, entries, hint=hint_of(node), axis=axis)
 
 
@@ -263,7 +263,7 @@ def _reverse(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _transpose(writer: Writer, node: Node, operands: Operands) -> str:
-    source, order = writer.scope.model.turned.get(operands[0], ("", ()))
+    source, order = writer.scope.model.transposes.get(operands[0], ("", ()))
     if order == node["order"]:
         return source
     return writer.add("Transpose", operands[0], hint=hint_of(node), perm=list(node["order"]))
@@ -283,7 +283,7 @@ def _reshape(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _copied(axis: int, dim: Dim, have: Sequence[Dim]) -> int | None:
-    """A size as Reshape takes it: a number, or 0 for that of the axis at the same place; None for neither."""
+    """Return a size for Reshape: a number, or 0 for the size of the axis at the same position; None for neither."""
     if isinstance(dim, int):
         return dim
     return 0 if axis < len(have) and have[axis] == dim else None
@@ -303,7 +303,7 @@ def _concat(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _gather(writer: Writer, node: Node, operands: Operands) -> str:
-    """Rows of a table. Numbers of rows that are fed lie within it; computed ones are moved there."""
+    """Write a look-up of rows. Fed indices are checked by a call; computed ones are clamped."""
     indices = operands[1]
     if not is_fed(node.operands[1], writer.sizes.inputs):
         indices = writer.within(indices, node.operands[0].shape[0] - 1, node.operands[1])
@@ -311,7 +311,7 @@ def _gather(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def is_fed(node: Node, inputs: Collection[Node]) -> bool:
-    """Whether integers are a feed's own, which a call checks. inputs: of the whole graph."""
+    """True if integers are a feed's own, which a call checks. inputs: those of the whole graph."""
     while node.op in ("reshape", "transpose", "slice", "ensure_shape"):
         node = node.operands[0]
     return node in inputs

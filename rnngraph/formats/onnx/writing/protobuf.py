@@ -17,7 +17,7 @@ from .scope import Body, Model, Operator
 
 PRODUCER = "rnngraph"
 HEAD = bytes([0x12, len(PRODUCER)]) + PRODUCER.encode()
-"""The beginning of every file, behind its version: field 2 of a model, the producer's name."""
+"""Beginning of every file after its version: field 2 of a model, the producer's name."""
 _IR_VERSIONS = {
     13: 7,
     14: 7,
@@ -35,7 +35,7 @@ _IR_VERSIONS = {
     26: 13,
     27: 13,
 }
-"""The lowest version of the format for a version of the operators (onnx/docs/Versioning.md)."""
+"""Lowest version of the format for each opset (onnx/docs/Versioning.md)."""
 
 
 def serialized(
@@ -45,7 +45,7 @@ def serialized(
     outputs: Sequence[tuple[str, Node]],
     about: str,
 ) -> bytes:
-    """The bytes of a file."""
+    """Return the bytes of a file."""
     graph = messages.Graph(
         node=[_node(operator) for operator in operators],
         name="inference",

@@ -1,4 +1,4 @@
-"""A recurrent layer as ONNX's LSTM, GRU or RNN node."""
+"""Writes a recurrent layer as ONNX's LSTM, GRU or RNN node."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .recognition.layer import Initial, RecurrentLayer
 
 
 def write_layers(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[list[str]]:
-    """For each layer the names of what its scan gives, in its order. layers: one, or the two directions of a node."""
+    """Write one layer, or both directions of a node. Returns the names of each scan's results, in order."""
     scope, first = writer.scope, layers[0]
     parts = [scope.values[node] for node in first.inputs]
     x = parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=2)
@@ -27,14 +27,14 @@ def write_layers(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[list[
     while not inputs[-1]:
         inputs.pop()
     names = ["Y", "Y_h", "Y_c"][: 1 + len(first.initial)]
-    asked = {name for layer in layers for name in layer.results}
-    hints = [f"{base}{name}" if name in asked else "" for name in names]
+    used = {name for layer in layers for name in layer.results}
+    hints = [f"{base}{name}" if name in used else "" for name in names]
     while not hints[-1]:
         hints.pop()
-    made = scope.add_many(first.op, inputs, hints, **_attributes(layers))
+    outputs = scope.add_many(first.op, inputs, hints, **_attributes(layers))
     scope.operators[-1].about = f"weights of {', '.join(parameters)}, in the order of gates that ONNX has"
-    given = dict(zip(names, made, strict=False))
-    return [_results(writer, layer, given, lengths, place, len(layers)) for place, layer in enumerate(layers)]
+    by_name = dict(zip(names, outputs, strict=False))
+    return [_results(writer, layer, by_name, lengths, place, len(layers)) for place, layer in enumerate(layers)]
 
 
 def _weights(writer: Writer, layers: Sequence[RecurrentLayer], base: str) -> list[str]:
@@ -46,43 +46,43 @@ def _weights(writer: Writer, layers: Sequence[RecurrentLayer], base: str) -> lis
 
 
 def _array(writer: Writer, arrays: Sequence[np.ndarray | None], name: str) -> str:
-    """Arrays of the directions as one."""
+    """Stack the arrays of the directions."""
     known = [array for array in arrays if array is not None]
     return writer.scope.model.initializer(np.ascontiguousarray(np.stack(known), np.float32), name)
 
 
 def _initial(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[str]:
-    """The states that all directions begin with; "" where all of these are 0."""
-    found = []
+    """Write the initial states of all directions; "" if all are 0."""
+    arrays = []
     for states in zip(*(layer.initial for layer in layers), strict=True):
         if all(item.is_zero for item in states):
-            found.append("")
+            arrays.append("")
             continue
         parts = [writer.scope.unsqueeze(writer.scope.values[item.value], 0) for item in states]
-        found.append(parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=0))
-    return found
+        arrays.append(parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=0))
+    return arrays
 
 
 def _results(
-    writer: Writer, layer: RecurrentLayer, given: Mapping[str, str], lengths: str, place: int, directions: int
+    writer: Writer, layer: RecurrentLayer, outputs: Mapping[str, str], lengths: str, place: int, directions: int
 ) -> list[str]:
-    """What a direction gives, in its scan's order. place: of the direction among them."""
+    """Write the results of a direction, in its scan's order. place: its position among the directions."""
 
     def part(name: str, axis: int) -> str:
         if directions == 1:
-            return writer.scope.squeeze(given[name], axis, name)
-        return writer.add("Gather", given[name], writer.constant(place, "int64", "direction"), hint=name, axis=axis)
+            return writer.scope.squeeze(outputs[name], axis, name)
+        return writer.add("Gather", outputs[name], writer.constant(place, "int64", "direction"), hint=name, axis=axis)
 
-    found = {name: part(name, 1 if name == "Y" else 0) for name in dict.fromkeys(layer.results)}
+    results = {name: part(name, 1 if name == "Y" else 0) for name in dict.fromkeys(layer.results)}
     for name, item in zip(("Y_h", "Y_c"), layer.initial, strict=False):
-        if name in found and lengths and not item.is_zero:
-            found[name] = _kept(writer, lengths, found[name], item)
-    return [found[name] for name in layer.results]
+        if name in results and lengths and not item.is_zero:
+            results[name] = _last_state(writer, lengths, results[name], item)
+    return [results[name] for name in layer.results]
 
 
 def make_one_node(one: RecurrentLayer, other: RecurrentLayer) -> bool:
-    """Whether two layers are the directions of one node, the forward one first."""
-    alike = (
+    """True if two layers are the directions of one node, forward first."""
+    equal = (
         one.op == other.op
         and one.units == other.units
         and list(one.inputs) == list(other.inputs)
@@ -90,24 +90,24 @@ def make_one_node(one: RecurrentLayer, other: RecurrentLayer) -> bool:
         and one.reset_after == other.reset_after
         and (one.peepholes is None) == (other.peepholes is None)
     )
-    return alike and not one.reverse and other.reverse
+    return equal and not one.reverse and other.reverse
 
 
 def _attributes(layers: Sequence[RecurrentLayer]) -> dict[str, Any]:
     first = layers[0]
-    found: dict[str, Any] = {"hidden_size": first.units}
+    attributes: dict[str, Any] = {"hidden_size": first.units}
     if len(layers) > 1 or first.reverse:
-        found["direction"] = "bidirectional" if len(layers) > 1 else "reverse"
+        attributes["direction"] = "bidirectional" if len(layers) > 1 else "reverse"
     activations = [item for layer in layers for item in layer.activations]
     if tuple(item.name for item in activations) != ONNX_ACTIVATIONS[first.op] * len(layers):
-        found["activations"] = [item.name for item in activations]
+        attributes["activations"] = [item.name for item in activations]
         for key in ("alpha", "beta"):
             numbers = [number for item in activations if (number := getattr(item, key)) is not None]
-            if numbers:  # taken one by one by the activations that have one
-                found[f"activation_{key}"] = numbers
+            if numbers:  # activations that have parameters take them in order
+                attributes[f"activation_{key}"] = numbers
     if first.reset_after:
-        found["linear_before_reset"] = 1
-    return found
+        attributes["linear_before_reset"] = 1
+    return attributes
 
 
 def _lengths(writer: Writer, layer: RecurrentLayer) -> str:
@@ -116,18 +116,18 @@ def _lengths(writer: Writer, layer: RecurrentLayer) -> str:
     lengths = writer.scope.values[node]
     if node.tensor.rank != 1:
         lengths = writer.scope.reshape(lengths, [-1])
-    if not is_fed(node, writer.sizes.inputs):  # what is fed is known to be no number of steps that there are not
+    if not is_fed(node, writer.sizes.inputs):  # a call checks that fed lengths are valid
         lengths = writer.within(lengths, layer.inputs[0].shape[0], node)
     return lengths if node.dtype == "int32" else writer.add("Cast", lengths, to=ELEMENT_TYPES["int32"])
 
 
-def _kept(writer: Writer, lengths: str, last: str, initial: Initial) -> str:
-    """A last state: of a row without steps the initial one, for which onnxruntime gives 0."""
+def _last_state(writer: Writer, lengths: str, last: str, initial: Initial) -> str:
+    """Write a last state; of a row without steps the initial one, where onnxruntime returns 0."""
     runs = writer.add("Less", writer.constant(0, "int32", "zero"), lengths)
     return writer.add("Where", writer.scope.unsqueeze(runs, 1), last, writer.scope.values[initial.value])
 
 
 def _common(parameters: Sequence[str]) -> str:
-    """What names of parameters begin with, up to the last slash."""
+    """Return the common prefix of names of parameters, up to the last slash."""
     scopes = zip(*(name.split("/")[:-1] for name in parameters), strict=False)
     return "".join(f"{parts[0]}/" for parts in takewhile(lambda parts: len(set(parts)) == 1, scopes))

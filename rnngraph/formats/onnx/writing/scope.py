@@ -1,4 +1,4 @@
-"""Nodes of an ONNX graph in the making: of the whole one, or of a loop's body within it."""
+"""ONNX graph under construction: the whole one, or the body of a loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .recognition.convolutions import Past
 
 @dataclass
 class Operator:
-    """A node of ONNX. attributes: of ONNX's names; a ``Body`` stands for a graph."""
+    """Node of ONNX. attributes: by ONNX's names; a ``Body`` stands for a graph."""
 
     op: str
     inputs: list[str]
@@ -28,7 +28,7 @@ class Operator:
 
 @dataclass
 class Body:
-    """A graph within a node: (name, type) of what it takes and gives, and its nodes."""
+    """Inner graph: (name, type) of its inputs and outputs, and its nodes."""
 
     name: str
     inputs: list[tuple[str, TensorType]]
@@ -37,7 +37,7 @@ class Body:
 
 
 class Present(NamedTuple):
-    """The state that a convolution with a past gives: the last steps of the past and what follows it."""
+    """State that a convolution with a past returns: the last steps of the past and the sequence after it."""
 
     past: Past
     name: str
@@ -45,34 +45,36 @@ class Present(NamedTuple):
 
 @dataclass
 class Model:
-    """What a graph and its bodies share.
+    """Shared parts of a graph and its bodies.
 
-    opset: the version of ONNX's operators. initializers: constant tensors, by name.
-    problems: what can't be written, with its line.
-    turned: values by the names of their transposes, and the order of these, which is its own inverse.
-    presents: states that convolutions give, by the past and what follows it, joined.
+    Attributes:
+        opset: Version of ONNX's operators.
+        initializers: Constant tensors by name.
+        problems: Nodes that cannot be written, with their lines.
+        transposes: Values by the names of their transposes, with the order, which is its own inverse.
+        presents: States that convolutions return, by the joined past and sequence.
     """
 
     opset: int
     names: Namer = field(default_factory=Namer)
     initializers: dict[str, np.ndarray] = field(default_factory=dict)
     problems: list[tuple[Where | None, str]] = field(default_factory=list)
-    turned: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    transposes: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     presents: dict[Node, Present] = field(default_factory=dict)
     _constants: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
 
     def initializer(self, array: np.ndarray, hint: str) -> str:
-        """The name of a new constant tensor."""
+        """Add a constant tensor, and return its name."""
         name = self.names(hint)
         self.initializers[name] = array
         return name
 
     def keep_present(self, past: Past, name: str) -> None:
-        """Note the name of a state [batch, width, steps] that a convolution gives."""
+        """Record the name of a state [batch, width, steps] that a convolution returns."""
         self.presents[past.joined] = Present(past, name)
 
     def constant(self, array: np.ndarray, hint: str) -> str:
-        """The name of a constant tensor; equal ones are one."""
+        """Return the name of a constant tensor. Equal ones are stored once."""
         key = str(array.dtype), array.shape, array.tobytes()
         if key not in self._constants:
             self._constants[key] = self.initializer(array, hint)
@@ -80,27 +82,27 @@ class Model:
 
 
 class Scope:
-    """A graph's nodes, and the names of its values. Bodies see the values of the scopes around them."""
+    """Nodes of a graph, and the names of its values. Bodies can read the values of surrounding scopes."""
 
     def __init__(self, model: Model, root: Scope | None = None) -> None:
         self.model = model
         self.root = root or self
         self.operators: list[Operator] = []
         self.values: dict[Node, str] = {}
-        self.scans: dict[Node, list[str]] = {}  # names of what loops give, in their order
+        self.scans: dict[Node, list[str]] = {}  # names of loops' results, in order
 
     def body(self) -> Scope:
-        """The scope of a body."""
+        """Return a scope for a body."""
         inner = Scope(self.model, self.root)
         inner.values = dict(self.values)
         return inner
 
     def add(self, op: str, *inputs: str, hint: str = "", **attributes: Any) -> str:
-        """A node of one output, whose name is given. hint: what it is to be called."""
+        """Add a node with one output, and return the output's name. hint: base of the name."""
         return self.add_many(op, inputs, [hint or op.lower()], **attributes)[0]
 
     def add_many(self, op: str, inputs: Sequence[str], hints: Sequence[str], **attributes: Any) -> list[str]:
-        """A node and the names of its outputs. An empty hint leaves an output out."""
+        """Add a node, and return the names of its outputs. An empty hint omits an output."""
         outputs = [self.model.names(hint) if hint else "" for hint in hints]
         self.operators.append(Operator(op, list(inputs), outputs, attributes))
         return outputs
@@ -109,13 +111,13 @@ class Scope:
         return self.model.constant(np.asarray(value, dtype), hint)
 
     def integers(self, values: Sequence[int], hint: str) -> str:
-        """An int64 vector, such as of axes."""
+        """Return an int64 vector, such as of axes."""
         return self.constant(list(values), "int64", hint)
 
     # Expressions of several nodes -----------------------------------------------------------------
 
     def reshape(self, x: str, shape: Sequence[int], hint: str = "") -> str:
-        """``x`` in a shape of numbers: 0 stands for the size that the axis has, -1 for what is left."""
+        """Reshape ``x``. 0 keeps the size of the axis, -1 is the remaining size."""
         return self.add("Reshape", x, self.integers(shape, "shape"), hint=hint)
 
     def squeeze(self, x: str, axis: int, hint: str = "") -> str:
@@ -125,7 +127,7 @@ class Scope:
         return self.add("Unsqueeze", x, self.integers([axis], "axes"))
 
     def select(self, condition: str, yes: str, no: str, dtype: str, hint: str = "") -> str:
-        """``yes`` where the condition holds, else ``no``. onnxruntime has no Where of truth values."""
+        """Select ``yes`` where the condition holds, else ``no``. onnxruntime has no Where of booleans."""
         if dtype != "bool":
             return self.add("Where", condition, yes, no, hint=hint)
         rest = self.add("And", self.add("Not", condition), no)

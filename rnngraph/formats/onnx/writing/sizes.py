@@ -1,4 +1,4 @@
-"""Run-time sizes: the value of every named size is read off an input's shape, and computed with where one is needed."""
+"""Run-time sizes: named sizes are read from inputs' shapes, and computed with where needed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .scope import Scope
 
 
 class Sizes:
-    """Sizes as int64 tensors [1] of the whole graph, which bodies see."""
+    """Sizes as int64 tensors [1] in the outermost graph. Bodies can read them."""
 
     def __init__(self, scope: Scope, inputs: Sequence[Node]) -> None:
-        """inputs: the graph's, whose axes settle the sizes. Their names are known to ``scope``."""
+        """Find the axes that determine sizes. inputs: those of the graph, named in ``scope``."""
         self._scope, self.inputs = scope, frozenset(inputs)
         self._made: dict[Dim, str] = {}
         self._shapes: dict[Node, str] = {}
         self._axes: dict[str, tuple[Node, int, Dim, Dim]] = {}
-        """For each named size an input, an axis, and what is subtracted from it and divides the rest."""
+        """For each named size: input, axis, number to subtract, and divisor of the rest."""
         left = [(node, axis, dim) for node in inputs for axis, dim in enumerate(node.shape) if isinstance(dim, Size)]
         while left:
             waiting = [item for item in left if not self._settles(*item)]
@@ -28,7 +28,7 @@ class Sizes:
             left = waiting
 
     def _settles(self, node: Node, axis: int, dim: Dim) -> bool:
-        """Takes an axis for a size if it has the only one that is not known yet."""
+        """Record an axis as the source of a size, if that is its only unknown one."""
         unknown = [name for name in symbols_of(dim) if name not in self._axes]
         if not unknown:
             return True
@@ -43,11 +43,11 @@ class Sizes:
         return True
 
     def missing(self, dim: Dim) -> list[str]:
-        """Named sizes that no axis of an input has."""
+        """Return named sizes that no axis of an input determines."""
         return sorted(name for name in symbols_of(dim) if name not in self._axes)
 
     def of(self, dim: Dim) -> str:
-        """A size as an int64 tensor [1]."""
+        """Return a size as an int64 tensor [1]."""
         if not isinstance(dim, Size):
             return self._scope.integers([dim], "size")
         if dim not in self._made:
@@ -56,18 +56,18 @@ class Sizes:
         return self._made[dim]
 
     def scalar(self, dim: Dim) -> str:
-        """A size as an int64 tensor []."""
+        """Return a size as an int64 tensor []."""
         if not isinstance(dim, Size):
             return self._scope.constant(dim, "int64", "size")
         return self._scope.squeeze(self.of(dim), 0, "size")
 
     def shape(self, scope: Scope, dims: Sequence[Dim]) -> str:
-        """Sizes as one int64 vector."""
+        """Return sizes as one int64 vector."""
         if not any(isinstance(dim, Size) for dim in dims):
             return scope.integers([dim for dim in dims if isinstance(dim, int)], "shape")
         parts: list[str] = []
         numbers: list[int] = []
-        for dim in (*dims, None):  # numbers beside each other are one constant
+        for dim in (*dims, None):  # adjacent numbers form one constant
             if isinstance(dim, int):
                 numbers.append(dim)
                 continue
@@ -103,12 +103,12 @@ class Sizes:
         return total
 
     def _floor(self, floor: Floor) -> str:
-        """Quotients of sizes are cut off, which is the floor where nothing is negative."""
+        """Write a quotient. ONNX truncates, which equals the floor for nonnegative sizes."""
         return self._scope.add("Div", self.of(floor.dim), self._scope.integers([floor.by], "size"))
 
 
 def size_problem(names: Sequence[str], dim: Dim) -> str:
-    """What can't be written where the values of sizes are not known."""
+    """Return the problem of a size whose named sizes are unknown."""
     return (
         f"the size {dim_text(dim)} needs {', '.join(names)}, which no axis of an input has alone; declare a "
         "placeholder with that axis"

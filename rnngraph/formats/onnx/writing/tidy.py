@@ -1,4 +1,4 @@
-"""What is done to nodes once all are there: outputs get their names, and what nothing needs goes."""
+"""Final pass over the nodes: names outputs, and drops unused nodes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .scope import Body, Model, Operator, Scope
 
 
 def named(scope: Scope, outputs: Sequence[tuple[str, Node]]) -> list[Operator]:
-    """The nodes of a graph, in which every output has its name."""
-    made = {name for operator in scope.operators for name in operator.outputs}
+    """Return the nodes of a graph, with every output under its name."""
+    names = {name for operator in scope.operators for name in operator.outputs}
     new: dict[str, str] = {}
     for name, node in outputs:
         value = scope.values[node]
         if value == name:
             continue
-        if value in made and value not in new:
+        if value in names and value not in new:
             new[value] = name
         else:
             scope.operators.append(Operator("Identity", [value], [name], {}))
@@ -37,21 +37,21 @@ def _bodies(operator: Operator) -> Iterator[Body]:
 
 
 def keep_needed(model: Model, operators: list[Operator], inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    """Drops nodes and constant tensors that no output needs; inputs' defaults stay."""
+    """Drop nodes and constant tensors that no output needs. Defaults of inputs stay."""
     needed = _needed(operators, set(outputs))
-    kept = {*needed, *inputs}
-    model.initializers = {name: array for name, array in model.initializers.items() if name in kept}
+    needed_names = {*needed, *inputs}
+    model.initializers = {name: array for name, array in model.initializers.items() if name in needed_names}
 
 
 def _needed(operators: list[Operator], needed: set[str]) -> set[str]:
-    """Drops what does not lead to ``needed``, and gives all names that the rest reads."""
-    kept = []
+    """Drop nodes that do not lead to ``needed``, and return all names that the others read."""
+    remaining = []
     for operator in reversed(operators):
         if not needed.intersection(operator.outputs):
             continue
-        kept.append(operator)
+        remaining.append(operator)
         needed.update(filter(None, operator.inputs))
         for body in _bodies(operator):
             needed |= _needed(body.operators, {name for name, _ in body.outputs})
-    operators[:] = kept[::-1]
+    operators[:] = remaining[::-1]
     return needed

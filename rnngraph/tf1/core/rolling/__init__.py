@@ -1,5 +1,5 @@
-"""Drivers in place of loops that a program writes out.
+"""Loops that a program writes out, rolled into drivers.
 
-``cuts`` put placeholders at any Tensor, ``steps`` are equal parts of a program, ``feedback`` leads from each to the
-next, and ``rolled`` makes the driver.
+``cuts`` puts placeholders at any Tensor, ``steps`` finds equal steps, ``feedback`` matches the nodes between two steps,
+and ``rolled`` builds the driver.
 """

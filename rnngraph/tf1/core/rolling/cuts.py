@@ -1,4 +1,4 @@
-"""Declarations with other nodes in place of some, such as placeholders: any Tensor can be fed in a run."""
+"""Declarations with placeholders in place of nodes: any Tensor can be fed in a run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ....ir.types import meet_declared
 
 
 class Replaced:
-    """A declaration in which some nodes are replaced by others."""
+    """Declaration in which some nodes are replaced by others."""
 
     def __init__(self, replaced: Mapping[Node, Node]) -> None:
         self._new = dict(replaced)
         self._visited: set[Node] = set(self._new)
 
     def __call__(self, root: Node) -> Node:
-        """A node over what is there now; itself where it reaches nothing that was replaced."""
+        """Return a node over the replaced ones; the node itself if it reaches none."""
         if root not in self._new:
             for node in topological([root], known=self._visited):
                 self._visited.add(node)
@@ -30,9 +30,9 @@ class Replaced:
 
 
 class Cut(Replaced):
-    """A declaration that begins at ``places``, too, which become placeholders.
+    """Declaration with placeholders in place of the nodes ``places``.
 
-    moved: parameters that a step is not to update by itself, as operations of the program do.
+    moved: parameters that a step must not update by itself, because operations of the program do.
     """
 
     def __init__(self, places: Iterable[Node], moved: Container[ParameterSpec] = ()) -> None:
@@ -46,17 +46,17 @@ class Cut(Replaced):
         return super()._made(node)
 
     def tensor(self, tensor: Tensor) -> Tensor:
-        """``__call__`` for a Tensor."""
+        """Apply ``__call__`` to a Tensor."""
         node = self(tensor.node)
         return tensor if node is tensor.node else Tensor(node)
 
     def fed_by(self, node: Node) -> Node:
-        """What a feed of a declared node goes to."""
+        """Return the node that receives the feed of a declared node."""
         return self.placeholders.get(node, node)
 
 
 def fed_instead(node: Node) -> Node:
-    """A placeholder for the value of a node."""
+    """Return a placeholder for the value of a node."""
     return make(
         "input", where=node.where, name=node.op, type=node.tensor, label="value", serial=next(declared), unnamed=True
     )
@@ -65,6 +65,14 @@ def fed_instead(node: Node) -> Node:
 def _stand_in(node: Node) -> Node:
     label = f"fed_{node['label']}".replace(".", "_") if node.op == "input" else node.op
     return make(
-        "input", where=node.where, name=label, type=node.tensor, label=label, serial=next(declared), unnamed=True,
-        default=node.get("default"), drawn=node.get("drawn"), gradient=node.get("gradient"),
-    )  # fmt: skip
+        "input",
+        where=node.where,
+        name=label,
+        type=node.tensor,
+        label=label,
+        serial=next(declared),
+        unnamed=True,
+        default=node.get("default"),
+        drawn=node.get("drawn"),
+        gradient=node.get("gradient"),
+    )

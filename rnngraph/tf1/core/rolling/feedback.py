@@ -1,7 +1,7 @@
-"""Steps that a program wrote out, each of which reads what is made of the one before, made one driver.
+"""Rolls steps that a program wrote out, each of which reads a function of the one before, into one driver.
 
-Such as a decoder that is fed its own choices, or one that attends by its state. Law: values unchanged. What is not
-equal from step to step, such as an input of its own, is a sequence of the driver's.
+Examples are a decoder that is fed its own choices, and one that attends by its state. Law: values unchanged. Operands
+that differ from step to step, such as inputs, become sequences of the driver.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from ....declare.tensor import Tensor, build
 from ....ir.graph import Node, make
 from ....ir.types import Dim, TensorType, TupleType, meet_declared
 from .cuts import Replaced
-from .steps import Steps, alike, at_step, equal, same, same_attributes
+from .steps import Steps, at_step, compatible, driver_types, equal, same, same_attributes
 
-FEWEST_STEPS = 3
-"""Two are compiled as fast as they are."""
+MIN_STEPS = 3
+"""Minimum number of steps. Two steps compile as fast without a driver."""
 
 
 class Feedback:
-    """The steps that go on from a first one.
+    """Chain of steps that continue a first one.
 
-    A step's link is what makes the next one's input of its values: nodes between the two. links: of each step but the
-    last, its nodes by those of the first link; leaves: what it reads from outside, by what the first one does.
+    The link of a step is the nodes between its values and the next step's input.
+
+    Attributes:
+        links: For each step but the last, its nodes by those of the first link.
+        leaves: For each link, the nodes that it reads from outside, by those that the first link reads.
     """
 
     def __init__(self, uses: Steps, first: Node) -> None:
@@ -34,28 +37,31 @@ class Feedback:
         while (following := self._following()) is not None:
             self.chain.append(following)
 
-    # Finding ---------------------------------------------------------------------------------------
+    # Matching --------------------------------------------------------------------------------------
 
     def _following(self) -> Node | None:
         last, values = self.chain[-1], self._uses.values(self.chain[-1])
-        found = self._uses.next_step(last, values)
-        if found is None or found.operands[0] not in self._after or not equal(self.chain[0], found):
+        following = self._uses.next_step(last, values)
+        if following is None or following.operands[0] not in self._after or not equal(self.chain[0], following):
             return None
-        if any(node in self._uses.kept for node in values.values()) or last["driver"].emits:
+        if any(node in self._uses.preserved for node in values.values()) or last["driver"].emits:
             return None
         first = self._uses.values(self.chain[0])
         if first.keys() != values.keys():
             return None
         known, leaves = {first[index]: values[index] for index in first}, dict[Node, Node]()
-        begin = found.operands[0] if not self.links else self.chain[1].operands[0]
-        if not self._matches(begin, found.operands[0], known, leaves):
+        begin = following.operands[0] if not self.links else self.chain[1].operands[0]
+        if not self._matches(begin, following.operands[0], known, leaves):
             return None
         self.links.append({node: other for node, other in known.items() if node not in first.values()})
         self.leaves.append(leaves)
-        return found
+        return following
 
     def _matches(self, begin: Node, end: Node, known: dict[Node, Node], leaves: dict[Node, Node]) -> bool:
-        """Whether a link is equal to the first one. known: values of its step; its nodes and leaves are added."""
+        """True if a link equals the first one. Adds its nodes to ``known`` and its leaves to ``leaves``.
+
+        known: on entry, the values of the link's step.
+        """
         pending = [(begin, end)]
         while pending:
             a, b = pending.pop()
@@ -63,12 +69,12 @@ class Feedback:
                 if known.get(a, leaves.get(a)) is not b:
                     return False
                 continue
-            if (a in self._after) != (b in self._after) or not alike(a.type, b.type):
+            if (a in self._after) != (b in self._after) or not compatible(a.type, b.type):
                 return False
             if a not in self._after:
                 leaves[a] = b
                 continue
-            if a.op != b.op or a.op in ("driver", "get") or a.op in RANDOM or b in self._uses.kept:
+            if a.op != b.op or a.op in ("driver", "get") or a.op in RANDOM or b in self._uses.preserved:
                 return False
             if len(a.operands) != len(b.operands) or not same_attributes(a, b):
                 return False
@@ -79,8 +85,8 @@ class Feedback:
     # One driver ------------------------------------------------------------------------------------
 
     def replaced(self) -> dict[Node, Node]:
-        """What stands in place of the steps' values; nothing where they are few, or no driver can be made of them."""
-        if len(self.chain) < FEWEST_STEPS:
+        """Return replacements of the steps' values; empty for few steps, or if no driver can be built."""
+        if len(self.chain) < MIN_STEPS:
             return {}
         first, count = self.chain[0], len(self.chain)
         driver: Driver = first["driver"]
@@ -88,59 +94,75 @@ class Feedback:
         rows = driver.output.shape[0]
         if not all(_counts_rows(leaf, rows) for leaf in varying):
             return {}
-        given, values = driver.given(first.operands), self._uses.values(first)
-        *kinds, output = first.type.items  # type: ignore[union-attr]
-        formals = {leaf: make("input", where=leaf.where, type=leaf.tensor, label="x", body=True) for leaf in varying}
+        operands, values = driver.given(first.operands), self._uses.values(first)
+        *kinds, output = driver_types(first)
+        params = {leaf: make("input", where=leaf.where, type=leaf.tensor, label="x", body=True) for leaf in varying}
         ends = (*driver.next_states, _shaped(driver.output, output))
-        body = Replaced({**formals, **{value: ends[index] for index, value in values.items()}})
+        body = Replaced({**params, **{value: ends[index] for index, value in values.items()}})
         following = _shaped(body(self.chain[1].operands[0]), driver.sequences[0].tensor)
         shown = [node for node in (*values.values(), *self.links[0]) if self._is_read_outside(node)]
         shown = [node for node in shown if values.get(len(kinds)) is not node]
         emits = [body(node) for node in shown]
-        captured = [leaf for leaf in self.leaves[0] if leaf not in formals]
-        made = replace(
-            driver, length=count, sequences=tuple(formals.values()), states=(*driver.states, driver.sequences[0]),
-            next_states=(*driver.next_states, following), captured=(*driver.captured, *captured), emits=tuple(emits),
-        )  # fmt: skip
+        captured = [leaf for leaf in self.leaves[0] if leaf not in params]
+        rolled = replace(
+            driver,
+            length=count,
+            sequences=tuple(params.values()),
+            states=(*driver.states, driver.sequences[0]),
+            next_states=(*driver.next_states, following),
+            captured=(*driver.captured, *captured),
+            emits=tuple(emits),
+        )
         whole = [output.with_shape((count, *output.shape[1:]))]
         whole += [node.tensor.with_shape((count, *node.shape)) for node in emits]
         fed = driver.sequences[0].tensor
-        begin = (*given.initial, _shaped(first.operands[0], fed))
+        begin = (*operands.initial, _shaped(first.operands[0], fed))
         node = make(
-            "driver", *map(self._sequence, formals), *begin, *given.captured, *captured, where=first.where,
-            name=first.name, meet=meet_declared, driver=made, result=TupleType((*kinds, fed, *whole)),
-        )  # fmt: skip
+            "driver",
+            *map(self._sequence, params),
+            *begin,
+            *operands.captured,
+            *captured,
+            where=first.where,
+            name=first.name,
+            meet=meet_declared,
+            driver=rolled,
+            result=TupleType((*kinds, fed, *whole)),
+        )
         return self._values_of(node, len(kinds), shown)
 
     def _values_of(self, node: Node, states: int, shown: Sequence[Node]) -> dict[Node, Node]:
-        """Values of the steps, as parts of what the driver ``node`` gives. shown: what it gives beside the output."""
+        """Return the values of the steps, as parts of the driver's results.
+
+        shown: results of the driver beside the output.
+        """
 
         def part(index: int, name: str) -> Tensor:
             return build("get", Tensor(node), index=index, name=name, where=node.where)
 
-        outputs, found = part(states + 1, "outputs"), dict[Node, Node]()
+        outputs, replaced = part(states + 1, "outputs"), dict[Node, Node]()
         for number, step in enumerate(self.chain):
             for index, value in self._uses.values(step).items():
                 if index == states:
-                    found[value] = at_step(outputs, number, value.tensor)
+                    replaced[value] = at_step(outputs, number, value.tensor)
                 elif number == len(self.chain) - 1:
-                    found[value] = part(index, value.name).node
+                    replaced[value] = part(index, value.name).node
         for place, base in enumerate(shown):
             whole = part(states + 2 + place, "emitted")
             for number, link in enumerate(self.links):
                 value = self._at_link(base, number, link)
-                found[value] = at_step(whole, number, value.tensor)
-        return found
+                replaced[value] = at_step(whole, number, value.tensor)
+        return replaced
 
     def _at_link(self, base: Node, number: int, link: dict[Node, Node]) -> Node:
-        """What is in a later link, or between two later steps, in the place of a node of the first."""
+        """Return the node of a later link, or between two later steps, that corresponds to a node of the first."""
         if base in link:
             return link[base]
         first = self._uses.values(self.chain[0])
         return self._uses.values(self.chain[number])[next(index for index, value in first.items() if value is base)]
 
     def _is_read_outside(self, base: Node) -> bool:
-        """Whether anything but the loop reads a node of a link, or a state between two steps."""
+        """True if a node outside of the loop reads a node of a link, or a state between two steps."""
         for number, link in enumerate(self.links):
             node = self._at_link(base, number, link)
             inside = {*link.values(), self.chain[number + 1]}
@@ -149,19 +171,22 @@ class Feedback:
         return False
 
     def _is_one(self, leaf: Node) -> bool:
-        """Whether all links read the same from outside."""
+        """True if all links read the same node from outside."""
         others = [leaves[leaf] for leaves in self.leaves[1:]]
         return all(other is leaf or same([(leaf, other)], {}, drawn=False) for other in others)
 
     def _sequence(self, leaf: Node) -> Node:
-        """What the links read, [steps, …]; the last step has no link, and reads what the one before does."""
+        """Return the operands of the links [steps, …].
+
+        The last step has no link, and reads what the one before does.
+        """
         read = [leaves[leaf] for leaves in self.leaves]
         parts = [build("reshape", Tensor(node), shape=(1, *node.shape)) for node in (*read, read[-1])]
         return build("concat", *parts, axis=0, where=leaf.where).node
 
 
 def _shaped(node: Node, kind: TensorType) -> Node:
-    """A node in the shape of a type, which has an axis of one step more or less."""
+    """Reshape a node to a type, which has an axis of one step more or less."""
     if node.tensor.rank == kind.rank:
         return node
     shape = node.shape[1:] if node.tensor.rank > kind.rank else (1, *node.shape)
@@ -169,7 +194,7 @@ def _shaped(node: Node, kind: TensorType) -> Node:
 
 
 def _counts_rows(leaf: Node, rows: Dim) -> bool:
-    """Whether the first axis of what a link reads is that of the batch: ints that are equal, or two open sizes."""
+    """True if the first axis of a link's operand is the batch: equal ints, or two open sizes."""
     if not leaf.shape:
         return False
     return leaf.shape[0] == rows or not (isinstance(leaf.shape[0], int) or isinstance(rows, int))

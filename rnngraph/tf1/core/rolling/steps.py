@@ -1,4 +1,4 @@
-"""Steps that a program wrote out: what reads their values, which one goes on from which, and whether they are equal."""
+"""Steps that a program wrote out: their readers, the step that continues each, and whether two are equal."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ....declare.driver import Driver
 from ....declare.parameter_maps import RANDOM
 from ....declare.tensor import Tensor, build
 from ....ir.graph import Node, topological
-from ....ir.types import Size, TensorType
+from ....ir.types import Size, TensorType, TupleType
 
 NAMES = {"site", "scope", "serial", "label"}
 """Attributes in which equal steps may differ."""
 
 
 Step = tuple[Node, dict[int, Node]]
-"""A driver of one step, and the nodes that are its values: states first, the output last."""
+"""Driver of one step, with the nodes that are its values: states first, the output last."""
 
 
 class Steps:
-    """The steps among what some roots need. kept: nodes that must stay apart."""
+    """Steps among the nodes that some roots need. preserved: nodes that must remain."""
 
-    def __init__(self, roots: Sequence[Node], kept: Collection[Node]) -> None:
-        self.kept, self.roots = kept, set(roots)
+    def __init__(self, roots: Sequence[Node], preserved: Collection[Node]) -> None:
+        self.preserved, self.roots = preserved, set(roots)
         order = topological(roots)
         self.steps = [node for node in order if is_step(node)]
         self.users: dict[Node, list[Node]] = {node: [] for node in order}
@@ -34,58 +34,61 @@ class Steps:
                 self.users[operand].append(node)
 
     def values(self, step: Node) -> dict[int, Node]:
-        """The values of a step that something reads, by their places."""
+        """Return the values of a step that another node reads, by their positions."""
         return {user["index"]: user for user in self.users[step] if user.op == "get"}
 
     def descendants(self, first: Node) -> set[Node]:
-        """What depends on a node, and itself."""
-        found, pending = set[Node](), [first]
+        """Return a node and all that depend on it."""
+        reached, pending = set[Node](), [first]
         while pending:
             node = pending.pop()
-            if node not in found:
-                found.add(node)
+            if node not in reached:
+                reached.add(node)
                 pending += self.users[node]
-        return found
+        return reached
 
     def readers(self, node: Node) -> list[Node]:
-        """What reads a node, or what repeats it."""
-        found: list[Node] = []
+        """Return the readers of a node, or of nodes that repeat it."""
+        users: list[Node] = []
         for user in self.users[node]:
-            found += self.readers(user) if source(user) is node else [user]
-        return found
+            users += self.readers(user) if source(user) is node else [user]
+        return users
 
     def next_step(self, step: Node, values: dict[int, Node]) -> Node | None:
-        """The step that begins with all states in which this one ends."""
+        """Return the step that begins with all states in which this one ends."""
         driver: Driver = step["driver"]
         if not driver.states or any(index not in values for index in range(len(driver.states))):
             return None
         states = [values[index] for index in range(len(driver.states))]
-        found = next((user for user in self.readers(states[0]) if is_step(user)), None)
-        if found is None or [*map(source, found["driver"].given(found.operands).initial)] != states:
+        following = next((user for user in self.readers(states[0]) if is_step(user)), None)
+        if following is None or [*map(source, following["driver"].given(following.operands).initial)] != states:
             return None
-        return found
+        return following
 
 
-# Whether steps are equal -----------------------------------------------------------------------------
+# Equality of steps -----------------------------------------------------------------------------------
 
 
 def equal(first: Node, other: Node) -> bool:
-    """Whether two drivers compute the same of their sequences and states."""
+    """True if two drivers compute the same function of their sequences and states."""
     a, b = first["driver"], other["driver"]
     sizes = [(len(driver.states), len(driver.captured)) for driver in (a, b)]
     if sizes[0] != sizes[1]:
         return False
-    formals = dict(zip((*a.sequences, *a.states), (*b.sequences, *b.states), strict=True))
-    if not all(alike(x.type, y.type) for x, y in formals.items()):
+    params = dict(zip((*a.sequences, *a.states), (*b.sequences, *b.states), strict=True))
+    if not all(compatible(x.type, y.type) for x, y in params.items()):
         return False
     outer = dict(zip(a.captured, b.captured, strict=True))
     roots = zip((a.output, *a.next_states), (b.output, *b.next_states), strict=True)
-    given = zip(a.given(first.operands).captured, b.given(other.operands).captured, strict=True)
-    return same(roots, formals | outer, drawn=True) and same(given, {}, drawn=False)
+    captured = zip(a.given(first.operands).captured, b.given(other.operands).captured, strict=True)
+    return same(roots, params | outer, drawn=True) and same(captured, {}, drawn=False)
 
 
 def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: bool) -> bool:
-    """Whether nodes compute the same in pairs. known: pairs that do. drawn: whether they may draw."""
+    """True if the nodes of each pair compute the same value.
+
+    known: pairs that do. drawn: True if random nodes may match.
+    """
     pending = list(pairs)
     while pending:
         a, b = pending.pop()
@@ -98,14 +101,14 @@ def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: boo
             continue
         if a.op != b.op or a.op in ("input", "parameter", "driver") or len(a.operands) != len(b.operands):
             return False
-        if not alike(a.type, b.type) or (a.op in RANDOM and not drawn) or not same_attributes(a, b):
+        if not compatible(a.type, b.type) or (a.op in RANDOM and not drawn) or not same_attributes(a, b):
             return False
         pending += zip(a.operands, b.operands, strict=True)
     return True
 
 
 def same_attributes(a: Node, b: Node) -> bool:
-    """But for names."""
+    """True if two nodes have equal attributes, apart from names."""
     ours, theirs = ({key: value for key, value in node.attributes if key not in NAMES} for node in (a, b))
     return ours.keys() == theirs.keys() and all(_same_value(ours[key], theirs[key]) for key in ours)
 
@@ -116,18 +119,18 @@ def _same_value(a: Any, b: Any) -> bool:
         return kinds[0] == kinds[1] and np.array_equal(a, b)
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(_same_value(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b) or (isinstance(a, Size) and isinstance(b, Size))  # steps that follow each other have one batch
+    return bool(a == b) or (isinstance(a, Size) and isinstance(b, Size))  # consecutive steps have one batch
 
 
-def alike(a: Any, b: Any) -> bool:
-    """Whether types are the same, where open sizes may be any."""
+def compatible(a: Any, b: Any) -> bool:
+    """True if two types are the same; open sizes match any open size."""
     if not isinstance(a, TensorType) or not isinstance(b, TensorType):
         return bool(a == b)
     return a.dtype == b.dtype and _same_value(tuple(a.shape), tuple(b.shape))
 
 
 def is_step(node: Node) -> bool:
-    """Whether a node is a driver of one step, to which nothing else belongs."""
+    """True if a node is a driver of one step, with no further parts."""
     if node.op != "driver":
         return False
     driver: Driver = node["driver"]
@@ -135,14 +138,20 @@ def is_step(node: Node) -> bool:
     return driver.length == 1 and len(driver.sequences) == 1 and not guarded
 
 
+def driver_types(step: Node) -> tuple[TensorType, ...]:
+    """Return the types of a driver's final states and output."""
+    assert isinstance(step.type, TupleType), "a driver returns several values"
+    return step.type.items
+
+
 def source(node: Node) -> Node:
-    """What a node repeats, if it is of the same shape."""
-    while node.op == "broadcast" and alike(node.type, node.operands[0].type):
+    """Return the node that a node of the same shape repeats."""
+    while node.op == "broadcast" and compatible(node.type, node.operands[0].type):
         node = node.operands[0]
     return node
 
 
 def at_step(outputs: Tensor, step: int, kind: TensorType) -> Node:
-    """The output of a step, as [1, batch, width] or as [batch, width]."""
-    found = outputs[step : step + 1]
-    return found.node if found.rank == kind.rank else build("reshape", found, shape=found.type.shape[1:]).node
+    """Return the output of a step, as [1, batch, width] or as [batch, width]."""
+    output = outputs[step : step + 1]
+    return output.node if output.rank == kind.rank else build("reshape", output, shape=output.type.shape[1:]).node

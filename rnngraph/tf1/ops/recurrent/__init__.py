@@ -1,4 +1,5 @@
-"""TensorFlow's ``cells``, ``contrib_cells``, ``linear`` of cells that programs write, and attention (``seq2seq``).
+"""TensorFlow's cells and attention, with its constructors.
 
-``signatures`` has the arguments of all their constructors, and makes these.
+``cells`` and ``contrib_cells`` are cells, ``linear`` is a helper of cells that programs write, ``seq2seq`` has
+attention. ``signatures`` has the arguments of all constructors, and builds these.
 """

@@ -1,4 +1,4 @@
-"""The cells with TensorFlow 1.15's arguments, under their own names: ``tf.nn.rnn_cell`` and ``tf.contrib.rnn``."""
+"""Cells with TensorFlow 1.15's arguments and names: ``tf.nn.rnn_cell`` and ``tf.contrib.rnn``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .signatures import LAYER, SIGNATURES, constructor
 
 
 class _Initialized(Scope):
-    """A scope whose kernels and biases start as the user of the cell said."""
+    """Scope that overrides the initializers of kernels and biases by those of the cell."""
 
     def __init__(self, scope: Scope, kernel: Any, bias: Any) -> None:
         self.__dict__.update(scope.__dict__)
@@ -39,29 +39,29 @@ class _Initialized(Scope):
 
 
 class SignedCell(TfCell):
-    """Cell of TensorFlow's, whose constructor has the signature of the table."""
+    """Base of cells whose constructor has its signature from the table."""
 
     keywords: ClassVar[Sequence[str]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         if cls.__name__ in SIGNATURES and cls.__module__.startswith(__package__):
-            cls.__init__ = constructor(cls, cls.keywords)  # type: ignore[method-assign]  # the very point
+            cls.__init__ = constructor(cls, cls.keywords)  # type: ignore[method-assign]  # the table replaces the constructor
         super().__init_subclass__(**options)
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        raise NotImplementedError  # a subclass has that of the table
+        raise NotImplementedError  # a subclass inherits the constructor
 
-    def adapt(self, given: dict[str, Any]) -> None:
-        """Change arguments into those of the class of ours."""
+    def adapt(self, arguments: dict[str, Any]) -> None:
+        """Convert arguments to those of rnngraph's class."""
 
-    def take(self, given: dict[str, Any]) -> None:
-        """Take the arguments that the class of ours does not have."""
+    def take(self, arguments: dict[str, Any]) -> None:
+        """Store the arguments that rnngraph's class lacks."""
 
 
 class TensorFlowCell(SignedCell):
-    """Cell that takes ``reuse``, ``name``, ``dtype`` and initializers beside the arguments of ours.
+    """Cell with the arguments ``reuse``, ``name``, ``dtype`` and initializers beside those of rnngraph's class.
 
-    A subclass of a program's own may give ``call(inputs, state)``, which may call this one's.
+    A program's subclass may override ``call(inputs, state)``, and call this one's.
     """
 
     keywords = LAYER
@@ -69,31 +69,33 @@ class TensorFlowCell(SignedCell):
     _initializers: tuple[Any, Any] = (None, None)
     _reuse: Any = None
 
-    def adapt(self, given: dict[str, Any]) -> None:
-        if given.get("activation", "") is None:
-            given["activation"] = "tanh"
-        if given.get("num_proj", "") is None:
-            given["proj_clip"] = None
+    def adapt(self, arguments: dict[str, Any]) -> None:
+        if arguments.get("activation", "") is None:
+            arguments["activation"] = "tanh"
+        if arguments.get("num_proj", "") is None:
+            arguments["proj_clip"] = None
 
-    def take(self, given: dict[str, Any]) -> None:
-        name, dtype = given.get("name"), given.get("dtype")
-        shards = {part: given.get(part) for part in ("num_unit_shards", "num_proj_shards")}
+    def take(self, arguments: dict[str, Any]) -> None:
+        name, dtype = arguments.get("name"), arguments.get("dtype")
+        shards = {part: arguments.get(part) for part in ("num_unit_shards", "num_proj_shards")}
         refuse(
             self,
             "a parameter is one array; leave it out",
             **{part: None if number == 1 else number for part, number in shards.items()},
         )
-        self._reuse = checked_reuse(self, given.get("reuse"))
+        self._reuse = checked_reuse(self, arguments.get("reuse"))
         if name is not None and (not isinstance(name, str) or not name):
             raise ArgumentError(f"{self!r}: name must be a string, not {name!r}")
         self.scope_name = name
         self._dtype = None if dtype is None else dtype_name(dtype)
-        kernel = given.get("initializer", given.get("kernel_initializer"))
-        self._initializers = _start(kernel), _start(given.get("bias_initializer"))
+        kernel = arguments.get("initializer", arguments.get("kernel_initializer"))
+        self._initializers = _start(kernel), _start(arguments.get("bias_initializer"))
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self._dtype not in (None, x.dtype):
-            raise DtypeError(f"{self!r} has dtype={self._dtype} and gets {x.dtype}; leave its dtype out", self.where)
+            raise DtypeError(
+                f"{self!r} has dtype={self._dtype} but its input is {x.dtype}; leave out dtype=", self.where
+            )
         if type(self).call is TensorFlowCell.call:
             return self._core(p, x, state)
         with within_step(p, p._path):
@@ -101,10 +103,10 @@ class TensorFlowCell(SignedCell):
         return output, new
 
     def call(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step, of which that of a subclass is made."""
+        """Run one step. A subclass may override it."""
         steps = get_default_graph().steps
         if not steps:
-            raise ArgumentError(f"{self!r}.call belongs to a step; call the cell itself: cell(inputs, state)")
+            raise ArgumentError(f"{self!r}.call works only in a step; call the cell itself: cell(inputs, state)")
         output, new = self._core(steps[-1], inputs, States(pack(resolve(stated(self)), flatten(state))))
         return output, pack(public(self), flatten(new))
 
@@ -114,9 +116,9 @@ class TensorFlowCell(SignedCell):
             return super().step(_Initialized(p, kernel or _start(present_scope().initializer), bias), x, state)
 
 
-def _start(given: Any) -> Any:
-    """An initializer of a program's, or None."""
-    return None if given is None else array_initializer(given)
+def _start(value: Any) -> Any:
+    """Return an initializer of a program's, or None."""
+    return None if value is None else array_initializer(value)
 
 
 class BasicRNNCell(TensorFlowCell, cells.BasicRNNCell):
@@ -128,7 +130,7 @@ class BasicLSTMCell(TensorFlowCell, cells.BasicLSTMCell):
 
 
 class LSTMCell(TensorFlowCell, cells.LSTMCell):
-    """``rg.LSTMCell`` with TensorFlow's arguments. ``initializer``: of kernels, peepholes and projection."""
+    """``rg.LSTMCell`` with TensorFlow's arguments. ``initializer`` is used for kernels, peepholes and projection."""
 
 
 class GRUCell(TensorFlowCell, cells.GRUCell):
@@ -136,28 +138,30 @@ class GRUCell(TensorFlowCell, cells.GRUCell):
 
 
 class MultiRNNCell(SignedCell, wrappers.MultiRNNCell):
-    """``rg.MultiRNNCell``, called step by step too."""
+    """``rg.MultiRNNCell``, which can also be called step by step."""
 
 
 class HighwayWrapper(SignedCell, wrappers.HighwayWrapper):
-    """``rg.HighwayWrapper``, called step by step too."""
+    """``rg.HighwayWrapper``, which can also be called step by step."""
 
 
 class DropoutWrapper(SignedCell, wrappers.DropoutWrapper):
-    """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` are found without being given."""
+    """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` are not needed."""
 
-    def take(self, given: dict[str, Any]) -> None:
+    def take(self, arguments: dict[str, Any]) -> None:
         name = "dropout_state_filter_visitor"
-        refuse(self, "mark what is not to be dropped with rg.memory in the cell's state()", **{name: given[name]})
+        refuse(self, "mark what is not to be dropped with rg.memory in the cell's state()", **{name: arguments[name]})
 
 
 class ResidualWrapper(SignedCell, wrappers.ResidualWrapper):
-    """``rg.ResidualWrapper`` with TensorFlow's arguments. ``residual_fn``: of (input, output), instead of their sum."""
+    """``rg.ResidualWrapper`` with TensorFlow's arguments. ``residual_fn``: function of (input, output), by default the
+    sum.
+    """
 
     residual_fn: Callable[[Tensor, Tensor], Tensor] | None
 
-    def take(self, given: dict[str, Any]) -> None:
-        function = given["residual_fn"]
+    def take(self, arguments: dict[str, Any]) -> None:
+        function = arguments["residual_fn"]
         self.residual_fn = None if function is None else taking(function, "residual_fn", "input", "output")
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:

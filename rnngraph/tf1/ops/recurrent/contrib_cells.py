@@ -1,4 +1,4 @@
-"""What ``tf.contrib.rnn`` has beside the cells of ``tf.nn.rnn_cell``, with TensorFlow 1.15's arguments."""
+"""Cells of ``tf.contrib.rnn`` beside those of ``tf.nn.rnn_cell``, with TensorFlow 1.15's arguments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .cells import GRUCell, LSTMCell, SignedCell, TensorFlowCell
 
 
 class LayerNormBasicLSTMCell(TensorFlowCell, lstm_variants.LayerNormBasicLSTMCell):
-    """``rg.LayerNormBasicLSTMCell`` with TensorFlow's arguments. ``input_size`` is found without being given."""
+    """``rg.LayerNormBasicLSTMCell`` with TensorFlow's arguments. ``input_size`` is not needed."""
 
 
 class CoupledInputForgetGateLSTMCell(TensorFlowCell, lstm_variants.CoupledInputForgetGateLSTMCell):
@@ -50,39 +50,39 @@ class CFNCell(TensorFlowCell, gated_variants.CFNCell):
 
 
 class LSTMBlockCell(LSTMCell):
-    """``tf.contrib.rnn.LSTMBlockCell``: an ``LSTMCell`` with other arguments, and with its variables' names.
+    """``tf.contrib.rnn.LSTMBlockCell``: an ``LSTMCell`` with other arguments and variable names.
 
-    The gradient of ``cell_clip`` is 1 everywhere, as TensorFlow's kernel has it.
+    The gradient of ``cell_clip`` is 1 everywhere, as in TensorFlow's kernel.
     """
 
-    def adapt(self, given: dict[str, Any]) -> None:
-        given["use_peepholes"] = given.pop("use_peephole")
+    def adapt(self, arguments: dict[str, Any]) -> None:
+        arguments["use_peepholes"] = arguments.pop("use_peephole")
 
     def _clipped(self, c: Tensor, bound: float) -> Tensor:
         return stop_gradient(super()._clipped(c, bound)) + (c - stop_gradient(c))
 
 
 class GRUBlockCellV2(GRUCell):
-    """``tf.contrib.rnn.GRUBlockCellV2``: a ``GRUCell`` with other arguments, and with its variables' names."""
+    """``tf.contrib.rnn.GRUBlockCellV2``: a ``GRUCell`` with other arguments and variable names."""
 
-    def adapt(self, given: dict[str, Any]) -> None:
-        sizes = [size for size in (given.pop("num_units"), given.pop("cell_size")) if size is not None]
+    def adapt(self, arguments: dict[str, Any]) -> None:
+        sizes = [size for size in (arguments.pop("num_units"), arguments.pop("cell_size")) if size is not None]
         if len(sizes) != 1:
             raise ArgumentError(f"GRUBlockCellV2 needs num_units, or cell_size, which is its older name; got {sizes}")
-        given["num_units"] = sizes[0]
+        arguments["num_units"] = sizes[0]
 
 
 class _Projection(SignedCell):
-    """Wrapper whose variables may be those of another cell."""
+    """Wrapper that may share the variables of another cell."""
 
     _reuse: Any
 
-    def take(self, given: dict[str, Any]) -> None:
-        self._reuse = checked_reuse(self, given["reuse"])
+    def take(self, arguments: dict[str, Any]) -> None:
+        self._reuse = checked_reuse(self, arguments["reuse"])
 
 
 class InputProjectionWrapper(_Projection, projections.InputProjectionWrapper):
-    """``rg.InputProjectionWrapper`` with TensorFlow's arguments. ``input_size`` is found without being given."""
+    """``rg.InputProjectionWrapper`` with TensorFlow's arguments. ``input_size`` is not needed."""
 
     def projected(self, p: Scope, x: Tensor) -> Tensor:
         with reusing(p, self._reuse):

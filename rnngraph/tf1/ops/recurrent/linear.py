@@ -1,4 +1,4 @@
-"""``core_rnn_cell._linear``, with which programs wrote cells of their own."""
+"""``core_rnn_cell._linear``, a helper in cells that programs write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...core.variables import get_variable
 def linear(
     args: Any, output_size: int, bias: bool, bias_initializer: Any = None, kernel_initializer: Any = None
 ) -> Tensor:
-    """Return the product of ``args``, side by side, with a ``kernel``, plus a ``bias``: variables of the present scope.
+    """Return the concatenated ``args`` times a ``kernel``, plus a ``bias``: variables of the open scope.
 
     args: a Tensor [batch, width], or a list of them.
     """

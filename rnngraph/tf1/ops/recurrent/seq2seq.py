@@ -24,33 +24,35 @@ _TAPS = 'leave it out: program.inference.taps(…)["alignments"] has the alignme
 
 
 class _Mechanism:
-    """Base of both kinds of attention: TensorFlow's arguments, and where variables are."""
+    """Base of both kinds of attention: TensorFlow's arguments, and the scope of variables."""
 
     keys: Tensor
     _scope: ScopeName
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.__init__ = constructor(cls)  # type: ignore[method-assign]  # with the signature of the table
+        cls.__init__ = constructor(cls)  # type: ignore[method-assign]  # the table replaces the constructor
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        raise NotImplementedError  # a subclass has that of the table
+        raise NotImplementedError  # a subclass inherits the constructor
 
     def memory_scope(self, where: Any) -> ScopeName:
         self._scope = layer_scope("memory_layer", None)
         return self._scope
 
-    def adapt(self, given: dict[str, Any]) -> None:
+    def adapt(self, arguments: dict[str, Any]) -> None:
         """Change nothing: both classes take the same arguments."""
 
-    def take(self, given: dict[str, Any]) -> None:
-        """Take the arguments that attention of ours does not have. ``name`` is that of no variable."""
+    def take(self, arguments: dict[str, Any]) -> None:
+        """Store the arguments that rnngraph's attention lacks. ``name`` names no variable."""
         get_default_graph().own(self.keys)
         penalize_all(self._scope)
-        dtype = given.pop("dtype")
-        refuse(self, _OWN, **{name: value for name, value in given.items() if name != "name"})
+        dtype = arguments.pop("dtype")
+        refuse(self, _OWN, **{name: value for name, value in arguments.items() if name != "name"})
         if dtype is not None and dtype_name(dtype) != self.keys.dtype:
-            raise NotOfferedError(f"dtype={dtype_name(dtype)} is not the memory's, {self.keys.dtype}; leave it out")
+            raise NotOfferedError(
+                f"dtype={dtype_name(dtype)} differs from the memory's, {self.keys.dtype}; leave it out"
+            )
 
 
 @api
@@ -64,25 +66,30 @@ class LuongAttention(_Mechanism, attention.LuongAttention):
 
 
 class AttentionWrapper(SignedCell, attention.AttentionWrapper):
-    """``rg.AttentionWrapper`` with TensorFlow's arguments. ``name`` replaces ``attention_wrapper`` in names."""
+    """``rg.AttentionWrapper`` with TensorFlow's arguments.
 
-    def adapt(self, given: dict[str, Any]) -> None:
-        given["attention"] = given.pop("attention_mechanism")
+    ``name`` replaces ``attention_wrapper`` in variable names.
+    """
 
-    def take(self, given: dict[str, Any]) -> None:
-        refuse(self, _TAPS, alignment_history=given["alignment_history"] or None)
-        refuse(self, _OWN, **{name: given[name] for name in ("attention_layer", "attention_fn")})
-        self.scope_name = given["name"]
-        self.cell_input_fn = given["cell_input_fn"]
+    def adapt(self, arguments: dict[str, Any]) -> None:
+        arguments["attention"] = arguments.pop("attention_mechanism")
+
+    def take(self, arguments: dict[str, Any]) -> None:
+        refuse(self, _TAPS, alignment_history=arguments["alignment_history"] or None)
+        refuse(self, _OWN, **{name: arguments[name] for name in ("attention_layer", "attention_fn")})
+        self.scope_name = arguments["name"]
+        self.cell_input_fn = arguments["cell_input_fn"]
         if self.cell_input_fn is not None and not callable(self.cell_input_fn):
-            raise DtypeError(f"cell_input_fn is a function of (inputs, attention), not {shown(self.cell_input_fn)}")
+            raise DtypeError(
+                f"cell_input_fn must be a function of (inputs, attention), not {shown(self.cell_input_fn)}"
+            )
 
     def _cell_input(self, p: Scope, x: Tensor, attention: Tensor) -> Tensor:
         if self.cell_input_fn is None:
             return super()._cell_input(p, x, attention)
         function = taking(self.cell_input_fn, "cell_input_fn", "inputs", "attention")
         with within_step(p, p._path):
-            found = function(as_tensorflow(x), as_tensorflow(attention))
-        if not isinstance(found, Tensor) or found.rank != 2:
-            raise ShapeError(f"cell_input_fn gives a Tensor [batch, width], not {shown(found)}")
-        return found
+            result = function(as_tensorflow(x), as_tensorflow(attention))
+        if not isinstance(result, Tensor) or result.rank != 2:
+            raise ShapeError(f"cell_input_fn must return a Tensor [batch, width], not {shown(result)}")
+        return result

@@ -1,4 +1,4 @@
-"""The constructors of cells and of attention, with the signatures of TensorFlow 1.15.5."""
+"""Constructors of cells and of attention, with the signatures of TensorFlow 1.15.5."""
 
 from __future__ import annotations
 
@@ -55,38 +55,45 @@ SIGNATURES = {
     "LuongAttention": "num_units, memory, memory_sequence_length=None, scale=False, probability_fn=None, "
     "score_mask_value=None, dtype=None, custom_key_value_fn=None, name='LuongAttention'",
 }
-"""Names, order and defaults as ``inspect.signature`` has them; functions that are defaults are names here."""
+"""Names, order and defaults as in ``inspect.signature``. Functions that are defaults are names here."""
 
 KINDS: dict[str, Any] = {
-    "activation": Activation, "cell": Cell, "cells": Sequence[Cell], "dropout_keep_prob": KeepProb,
-    "input_keep_prob": KeepProb, "memory": Tensor, "output_keep_prob": KeepProb,
-    "residual_fn": Callable[[Tensor, Tensor], Tensor] | None, "reuse": bool | None, "state_keep_prob": KeepProb,
+    "activation": Activation,
+    "cell": Cell,
+    "cells": Sequence[Cell],
+    "dropout_keep_prob": KeepProb,
+    "input_keep_prob": KeepProb,
+    "memory": Tensor,
+    "output_keep_prob": KeepProb,
+    "residual_fn": Callable[[Tensor, Tensor], Tensor] | None,
+    "reuse": bool | None,
+    "state_keep_prob": KeepProb,
     "y_activation": Activation,
-}  # fmt: skip
-"""Kinds of arguments; the cells themselves check numbers, flags and the rest."""
+}
+"""Types of arguments. The cells themselves check numbers, flags and the rest."""
 
 LAYER = ("name", "dtype")
-"""What ``**kwargs`` hand to the layer that a cell is in TensorFlow."""
+"""Names that ``**kwargs`` pass to TensorFlow's layer class."""
 
 
 class Signed(Protocol):
-    """An object that TensorFlow's arguments make."""
+    """Object with TensorFlow's constructor."""
 
-    def adapt(self, given: dict[str, Any]) -> None:
-        """Change arguments into those of the class of ours."""
+    def adapt(self, arguments: dict[str, Any]) -> None:
+        """Convert arguments to those of rnngraph's class."""
 
-    def take(self, given: dict[str, Any]) -> None:
-        """Take the arguments that the class of ours does not have."""
+    def take(self, arguments: dict[str, Any]) -> None:
+        """Store the arguments that rnngraph's class lacks."""
 
 
 def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., None]:
     """Return ``__init__`` of a class with TensorFlow's signature.
 
-    It calls that of the class of ours with the arguments of its names, and ``take`` with the others.
+    It calls the base class's constructor with the arguments that it has, and ``take`` with the others.
 
     Args:
-        cls: a subclass of one of ours, of a name in the table.
-        keywords: what it takes of ``**kwargs``.
+        cls: Subclass of one of rnngraph's classes, of a name in the table.
+        keywords: Names that ``**kwargs`` accept.
     """
     signature = _signature(SIGNATURES[cls.__name__], keywords)
     own: Any = next(base for base in cls.__mro__ if ".declare." in base.__module__ and "__init__" in vars(base))
@@ -95,20 +102,20 @@ def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., N
     def __init__(self: Signed, *arguments: Any, **keywords: Any) -> None:
         bound = signature.bind(self, *arguments, **keywords)
         bound.apply_defaults()
-        given = {name: value for name, value in bound.arguments.items() if name != "self"}
-        self.adapt(given)
-        own.__init__(self, **{name: given.pop(name) for name in names & given.keys()})
-        self.take(given)
+        values = {name: value for name, value in bound.arguments.items() if name != "self"}
+        self.adapt(values)
+        own.__init__(self, **{name: values.pop(name) for name in names & values.keys()})
+        self.take(values)
 
-    made: Any = __init__
-    made.__signature__, made.__doc__ = signature, cls.__doc__
-    made.__qualname__ = f"{cls.__qualname__}.__init__"
-    made.__annotations__ = {name: KINDS[name] for name in signature.parameters if name in KINDS}
+    result: Any = __init__
+    result.__signature__, result.__doc__ = signature, cls.__doc__
+    result.__qualname__ = f"{cls.__qualname__}.__init__"
+    result.__annotations__ = {name: KINDS[name] for name in signature.parameters if name in KINDS}
     return __init__
 
 
 def _signature(text: str, keywords: Sequence[str]) -> inspect.Signature:
-    """Return a signature of the table, with keywords in the place of ``**kwargs``."""
+    """Return a signature of the table, with keywords in place of ``**kwargs``."""
     by_place, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("self", by_place)]
     for item in text.split(", "):

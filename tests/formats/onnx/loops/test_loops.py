@@ -14,7 +14,7 @@ from onnx_files import assert_same, by_onnxruntime, ours
 import rnngraph as rg
 
 onnx = pytest.importorskip("onnx")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402  (which may lack)
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402  # after importorskip
 
 INPUTS, UNITS = 3, 4
 RANDOM = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def scan(attributes: dict[str, Any], axes: Sequence[Any] = ("T", "B"), out: Sequ
         "body",
         [info("h_t", ["B", UNITS]), info("x_t", ["B", INPUTS])],
         [info("h_n", ["B", UNITS]), info("y_t", ["B", UNITS])],
-    )  # fmt: skip
+    )
     node = helper.make_node("Scan", ["h", "x"], ["last", "y"], body=body, num_scan_inputs=1, **attributes)
     outputs = [info("last", ["B", UNITS]), info("y", out or [*axes, UNITS])]
     return model_of([node], [info("h", ["B", UNITS]), info("x", [*axes, INPUTS])], outputs)
@@ -155,28 +155,33 @@ def test_several_inputs_of_several_kinds() -> None:
         helper.make_node("Scan", ["m", "ids", "mask"], ["last", "y"], body=body, num_scan_inputs=2),
     ]
     inputs = [
-        info("m", ["B", 2, 3]), info("ids", ["T", "B"], TensorProto.INT64), info("mask", ["T", "B"], TensorProto.BOOL),
+        info("m", ["B", 2, 3]),
+        info("ids", ["T", "B"], TensorProto.INT64),
+        info("mask", ["T", "B"], TensorProto.BOOL),
         info("log_scale", ["B", 3]),
-    ]  # fmt: skip
+    ]
     arrays = {"table": floats(7, 3), "axis": np.array([1]), "axes": np.array([1, 2])}
     model = model_of(nodes, inputs, [info("last", ["B", 2, 3]), info("y", ["T", "B", 3])], arrays)
     fed = {
-        "m": floats(2, 2, 3), "ids": RANDOM.integers(0, 7, (5, 2)), "mask": RANDOM.random((5, 2)) < 0.5,
+        "m": floats(2, 2, 3),
+        "ids": RANDOM.integers(0, 7, (5, 2)),
+        "mask": RANDOM.random((5, 2)) < 0.5,
         "log_scale": floats(2, 3),
-    }  # fmt: skip
+    }
     check(model, fed)
 
 
 def test_what_no_cell_can_be_is_listed() -> None:
     body = helper.make_graph(
         [helper.make_node("Identity", ["a_t"], ["a_n"]), helper.make_node("Identity", ["b_t"], ["b_n"])],
-        "body", [info("a_t", ["A", 3]), info("b_t", ["B", 3]), info("x_t", ["A", 3])],
+        "body",
+        [info("a_t", ["A", 3]), info("b_t", ["B", 3]), info("x_t", ["A", 3])],
         [info("a_n", ["A", 3]), info("b_n", ["B", 3])],
-    )  # fmt: skip
+    )
     node = helper.make_node("Scan", ["a", "b", "x"], ["c", "d"], body=body, num_scan_inputs=1, name="both")
     inputs = [info("a", ["A", 3]), info("b", ["B", 3]), info("x", ["T", "A", 3])]
     model = model_of([node], inputs, [info("c", ["A", 3]), info("d", ["B", 3])])
-    with pytest.raises(rg.NotReadableError, match=r"node 'both' .Scan.: the values of a loop have no axis in common"):
+    with pytest.raises(rg.NotReadableError, match=r"node 'both' .Scan.: the values of a loop share no axis of rows"):
         rg.read_onnx(model)
 
 
@@ -228,7 +233,9 @@ def test_steps_that_append_to_a_sequence(back: bool) -> None:
     place = [constant("one", 1), helper.make_node("Sub", ["steps", "one"], ["end"])]
     body = helper.make_graph(
         [
-            constant("zero", [0]), constant("far", [2**63 - 1]), constant("ones", [1]),
+            constant("zero", [0]),
+            constant("far", [2**63 - 1]),
+            constant("ones", [1]),
             helper.make_node("Slice", ["x", "zero", "far", "zero", "ones"], ["all"]),
             *([*place, helper.make_node("Sub", ["end", "i"], ["place"])] if back else []),
             helper.make_node("Gather", ["all", "place" if back else "i"], ["x_t"], axis=1),
@@ -237,16 +244,21 @@ def test_steps_that_append_to_a_sequence(back: bool) -> None:
             helper.make_node("SequenceInsert", ["list", "h_n"], ["longer"]),
         ],
         "body",
-        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), sequence("list"),
-         info("h_t", ["B", UNITS])],
+        [
+            info("i", [], TensorProto.INT64),
+            info("go", [], TensorProto.BOOL),
+            sequence("list"),
+            info("h_t", ["B", UNITS]),
+        ],
         [info("on", [], TensorProto.BOOL), sequence("longer"), info("h_n", ["B", UNITS])],
-    )  # fmt: skip
+    )
     nodes = [
-        *size_of("x", 1, "steps"), helper.make_node("SequenceEmpty", [], ["empty"]),
+        *size_of("x", 1, "steps"),
+        helper.make_node("SequenceEmpty", [], ["empty"]),
         helper.make_node("Loop", ["steps", "", "empty", "h"], ["all_h", "last"], body=body),
         helper.make_node("ConcatFromSequence", ["all_h"], ["y"], axis=1, new_axis=1),
         helper.make_node("ConcatFromSequence", ["all_h"], ["wide"], axis=0),
-    ]  # fmt: skip
+    ]
     outputs = [info("last", ["B", UNITS]), info("y", ["B", "T", UNITS]), info("wide", ["N", UNITS])]
     model = model_of(nodes, [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])], outputs)
     check(model, feeds(2, 5))
@@ -258,11 +270,18 @@ def test_steps_that_append_to_a_sequence(back: bool) -> None:
 def test_rows_behind_another_axis(layers: int) -> None:
     """As a state [layers, B, units] of torch's that steps of a loop carry, and give."""
     body = helper.make_graph(
-        made([("Add", ["h_t", "x_t"], "sum", {}), ("Tanh", ["sum"], "h_n", {}), ("Identity", ["h_n"], "y_t", {}),
-              ("Neg", ["x_t"], "z_t", {})]),
-        "body", [info("h_t", [layers, "B", INPUTS]), info("x_t", ["B", INPUTS])],
+        made(
+            [
+                ("Add", ["h_t", "x_t"], "sum", {}),
+                ("Tanh", ["sum"], "h_n", {}),
+                ("Identity", ["h_n"], "y_t", {}),
+                ("Neg", ["x_t"], "z_t", {}),
+            ]
+        ),
+        "body",
+        [info("h_t", [layers, "B", INPUTS]), info("x_t", ["B", INPUTS])],
         [info("h_n", [layers, "B", INPUTS]), info("y_t", [layers, "B", INPUTS]), info("z_t", ["B", INPUTS])],
-    )  # fmt: skip
+    )
     nodes = [
         *made([("Transpose", ["x"], "turned", {"perm": [1, 0, 2]}), ("Concat", ["h"] * layers, "all_h", {"axis": 0})]),
         helper.make_node("Scan", ["all_h", "turned"], ["last", "y", "z"], body=body, num_scan_inputs=1),
@@ -289,29 +308,47 @@ def test_steps_of_a_range(pace: int, sequence_of: str) -> None:
     body = helper.make_graph(
         [
             constant("first_of_all", 0),
-            *made([("Mul", ["i", "pace"], "far", {}), ("Add", ["begin", "far"], "place", {}),
-                   ("Gather", ["x", "place"], "x_t", {"axis": 1})]),
-            *plain_step("x_t", "h_t", "h_n"), helper.make_node("Identity", ["go"], ["on"]),
+            *made(
+                [
+                    ("Mul", ["i", "pace"], "far", {}),
+                    ("Add", ["begin", "far"], "place", {}),
+                    ("Gather", ["x", "place"], "x_t", {"axis": 1}),
+                ]
+            ),
+            *plain_step("x_t", "h_t", "h_n"),
+            helper.make_node("Identity", ["go"], ["on"]),
             helper.make_node("SequenceInsert", ["list", "h_n", *(["first_of_all"] if back else [])], ["longer"]),
         ],
         "body",
-        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), sequence("list"),
-         info("h_t", ["B", UNITS])],
+        [
+            info("i", [], TensorProto.INT64),
+            info("go", [], TensorProto.BOOL),
+            sequence("list"),
+            info("h_t", ["B", UNITS]),
+        ],
         [info("on", [], TensorProto.BOOL), sequence("longer"), info("h_n", ["B", UNITS])],
-    )  # fmt: skip
+    )
     range_of = [("Sub", ["steps", "one"], "begin", {})] if back else [("Identity", ["one"], "begin", {})]
     nodes = [
-        *size_of("x", 1, "steps"), constant("one", 1), constant("pace", pace), constant("end", -1),
+        *size_of("x", 1, "steps"),
+        constant("one", 1),
+        constant("pace", pace),
+        constant("end", -1),
         helper.make_node("SequenceEmpty", [], ["empty"]),
-        *made([
-            *range_of, ("Sub", ["end" if back else "steps", "begin"], "all", {}),
-            ("Cast", ["all"], "as_float", {"to": 1}), ("Cast", ["pace"], "float_pace", {"to": 1}),
-            ("Div", ["as_float", "float_pace"], "quotient", {}), ("Ceil", ["quotient"], "up", {}),
-            ("Cast", ["up"], "count", {"to": 7}),
-        ]),
+        *made(
+            [
+                *range_of,
+                ("Sub", ["end" if back else "steps", "begin"], "all", {}),
+                ("Cast", ["all"], "as_float", {"to": 1}),
+                ("Cast", ["pace"], "float_pace", {"to": 1}),
+                ("Div", ["as_float", "float_pace"], "quotient", {}),
+                ("Ceil", ["quotient"], "up", {}),
+                ("Cast", ["up"], "count", {"to": 7}),
+            ]
+        ),
         helper.make_node("Loop", ["count", "", "empty", "h"], ["all_h", "last"], body=body),
         helper.make_node("ConcatFromSequence", ["all_h"], ["y"], axis=1, new_axis=1),
-    ]  # fmt: skip
+    ]
     outputs = [info("last", ["B", UNITS]), info("y", ["B", "steps", UNITS])]
     model = model_of(nodes, [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])], outputs)
     check(model, feeds(2, 5))
@@ -323,39 +360,61 @@ def test_steps_of_a_range(pace: int, sequence_of: str) -> None:
 def test_steps_that_write_to_an_array(back: bool, time_major: bool) -> None:
     """As torch writes ``y[:, t] = h`` and ``y[t] = h`` of scripts, also from the end: steps ask for y's shape."""
     by_rows = [
-        ("Gather", ["y_t", "place"], "old", {"axis": 1}), ("Shape", ["old"], "old_shape", {}),
-        ("Expand", ["h_n", "old_shape"], "updates", {}), ("Shape", ["y_t"], "whole", {}),
-        ("Gather", ["whole", "zero"], "rows", {}), ("Range", ["zero", "rows", "single"], "r", {}),
-        ("Unsqueeze", ["place", "front"], "at", {}), ("Add", ["r", "at"], "both", {}), ("Shape", ["both"], "wide", {}),
-        ("Expand", ["r", "wide"], "rows_in", {}), ("Expand", ["at", "wide"], "at_in", {}),
-        ("Unsqueeze", ["rows_in", "column"], "r_of", {}), ("Unsqueeze", ["at_in", "column"], "at_of", {}),
+        ("Gather", ["y_t", "place"], "old", {"axis": 1}),
+        ("Shape", ["old"], "old_shape", {}),
+        ("Expand", ["h_n", "old_shape"], "updates", {}),
+        ("Shape", ["y_t"], "whole", {}),
+        ("Gather", ["whole", "zero"], "rows", {}),
+        ("Range", ["zero", "rows", "single"], "r", {}),
+        ("Unsqueeze", ["place", "front"], "at", {}),
+        ("Add", ["r", "at"], "both", {}),
+        ("Shape", ["both"], "wide", {}),
+        ("Expand", ["r", "wide"], "rows_in", {}),
+        ("Expand", ["at", "wide"], "at_in", {}),
+        ("Unsqueeze", ["rows_in", "column"], "r_of", {}),
+        ("Unsqueeze", ["at_in", "column"], "at_of", {}),
         ("Concat", ["r_of", "at_of"], "index", {"axis": -1}),
-    ]  # fmt: skip
+    ]
     by_steps = [("Unsqueeze", ["place", "column"], "index", {}), ("Identity", ["h_n"], "updates", {})]
     shape = ["T", "B", UNITS] if time_major else ["B", "T", UNITS]
     states = [info("h_t", ["B", UNITS]), info("y_t", shape)]
     body = helper.make_graph(
         [
-            constant("zero", 0), constant("single", 1), constant("column", [-1]),
-            *made([("Sub", ["end", "i"], "place", {}) if back else ("Identity", ["i"], "place", {}),
-                   ("Gather", ["x", "place"], "x_t", {"axis": 1})]),
-            *plain_step("x_t", "h_t", "h_n"), *made(by_steps if time_major else by_rows),
+            constant("zero", 0),
+            constant("single", 1),
+            constant("column", [-1]),
+            *made(
+                [
+                    ("Sub", ["end", "i"], "place", {}) if back else ("Identity", ["i"], "place", {}),
+                    ("Gather", ["x", "place"], "x_t", {"axis": 1}),
+                ]
+            ),
+            *plain_step("x_t", "h_t", "h_n"),
+            *made(by_steps if time_major else by_rows),
             *made([("ScatterND", ["y_t", "index", "updates"], "y_n", {}), ("Identity", ["go"], "on", {})]),
         ],
-        "body", [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), *states],
+        "body",
+        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), *states],
         [info("on", [], TensorProto.BOOL), info("h_n", ["B", UNITS]), info("y_n", shape)],
-    )  # fmt: skip
+    )
     sizes = ["steps_of", "rows_of", "units"] if time_major else ["rows_of", "steps_of", "units"]
     nodes = [
-        *size_of("x", 1, "steps"), *size_of("x", 0, "batch"), constant("units", [UNITS]), constant("front", [0]),
+        *size_of("x", 1, "steps"),
+        *size_of("x", 0, "batch"),
+        constant("units", [UNITS]),
+        constant("front", [0]),
         constant("one", 1),
-        *made([
-            ("Sub", ["steps", "one"], "end", {}), ("Unsqueeze", ["steps", "front"], "steps_of", {}),
-            ("Unsqueeze", ["batch", "front"], "rows_of", {}), ("Concat", sizes, "shape_of_y", {"axis": 0}),
-            ("ConstantOfShape", ["shape_of_y"], "zeros", {}),
-        ]),
+        *made(
+            [
+                ("Sub", ["steps", "one"], "end", {}),
+                ("Unsqueeze", ["steps", "front"], "steps_of", {}),
+                ("Unsqueeze", ["batch", "front"], "rows_of", {}),
+                ("Concat", sizes, "shape_of_y", {"axis": 0}),
+                ("ConstantOfShape", ["shape_of_y"], "zeros", {}),
+            ]
+        ),
         helper.make_node("Loop", ["steps", "", "h", "zeros"], ["last", "y"], body=body),
-    ]  # fmt: skip
+    ]
     inputs = [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])]
     model = model_of(nodes, inputs, [info("last", ["B", UNITS]), info("y", shape)])
     check(model, feeds(2, 5))
@@ -369,17 +428,24 @@ def made(nodes: Sequence[tuple[str, list[str], str, dict[str, Any]]]) -> list[An
 
 def test_an_array_that_steps_write_to_and_read_is_refused() -> None:
     nodes = [
-        ("Gather", ["x", "i"], "x_t", {"axis": 1}), ("Gather", ["y_t", "zero"], "h_t", {}),
-        ("Unsqueeze", ["i", "column"], "index", {}), ("ScatterND", ["y_t", "index", "h_n"], "y_n", {}),
+        ("Gather", ["x", "i"], "x_t", {"axis": 1}),
+        ("Gather", ["y_t", "zero"], "h_t", {}),
+        ("Unsqueeze", ["i", "column"], "index", {}),
+        ("ScatterND", ["y_t", "index", "h_n"], "y_n", {}),
         ("Identity", ["go"], "on", {}),
-    ]  # fmt: skip
+    ]
     body = helper.make_graph(
-        [constant("zero", 0), constant("column", [-1]), *made(nodes[:2]), *plain_step("x_t", "h_t", "h_n"),
-         *made(nodes[2:])],
+        [
+            constant("zero", 0),
+            constant("column", [-1]),
+            *made(nodes[:2]),
+            *plain_step("x_t", "h_t", "h_n"),
+            *made(nodes[2:]),
+        ],
         "body",
         [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("y_t", ["T", "B", UNITS])],
         [info("on", [], TensorProto.BOOL), info("y_n", ["T", "B", UNITS])],
-    )  # fmt: skip
+    )
     run = helper.make_node("Loop", ["steps", "", "h"], ["y"], body=body)
     inputs = [info("x", ["B", "T", INPUTS]), info("h", ["T", "B", UNITS])]
     model = model_of([*size_of("x", 1, "steps"), run], inputs, [info("y", ["T", "B", UNITS])])
@@ -395,13 +461,14 @@ def test_steps_of_an_array_that_is_split_into_a_sequence() -> None:
     """As ``for f in x.unbind(1)`` of a scripted module."""
     body = helper.make_graph(
         [
-            helper.make_node("SequenceAt", ["parts", "i"], ["x_t"]), *plain_step("x_t", "h_t", "h_n"),
+            helper.make_node("SequenceAt", ["parts", "i"], ["x_t"]),
+            *plain_step("x_t", "h_t", "h_n"),
             helper.make_node("Identity", ["go"], ["on"]),
         ],
         "body",
         [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("h_t", ["B", UNITS])],
         [info("on", [], TensorProto.BOOL), info("h_n", ["B", UNITS])],
-    )  # fmt: skip
+    )
     nodes = [
         helper.make_node("SplitToSequence", ["x"], ["parts"], axis=1, keepdims=0),
         helper.make_node("SequenceLength", ["parts"], ["steps"]),
@@ -417,15 +484,19 @@ def test_steps_of_an_array_that_is_split_into_a_sequence() -> None:
 def test_a_layer_within_a_step_has_the_weights_of_the_file(op: str, gates: int) -> None:
     """As exporters write a cell of torch's within a loop: a recurrent node over one step."""
     nodes = [
-        constant("first", [0]), helper.make_node("Unsqueeze", ["x_t", "first"], ["long"]),
+        constant("first", [0]),
+        helper.make_node("Unsqueeze", ["x_t", "first"], ["long"]),
         helper.make_node("Unsqueeze", ["h_t", "first"], ["ahead"]),
         helper.make_node(op, ["long", "kernel", "recurrent", "", "", "ahead"], ["", "deep"], hidden_size=UNITS),
-        helper.make_node("Squeeze", ["deep", "first"], ["h_n"]), helper.make_node("Identity", ["h_n"], ["y_t"]),
-    ]  # fmt: skip
+        helper.make_node("Squeeze", ["deep", "first"], ["h_n"]),
+        helper.make_node("Identity", ["h_n"], ["y_t"]),
+    ]
     body = helper.make_graph(
-        nodes, "body", [info("h_t", ["B", UNITS]), info("x_t", ["B", INPUTS])],
+        nodes,
+        "body",
+        [info("h_t", ["B", UNITS]), info("x_t", ["B", INPUTS])],
         [info("h_n", ["B", UNITS]), info("y_t", ["B", UNITS])],
-    )  # fmt: skip
+    )
     node = helper.make_node("Scan", ["h", "x"], ["last", "y"], body=body, num_scan_inputs=1)
     outputs = [info("last", ["B", UNITS]), info("y", ["T", "B", UNITS])]
     arrays = {"kernel": floats(1, gates * UNITS, INPUTS), "recurrent": floats(1, gates * UNITS, UNITS)}
@@ -454,25 +525,36 @@ def while_loop(bound: int | None, trips: int | None, extra: Sequence[Any] = ()) 
         ],
         "body",
         [
-            info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("time", [], TensorProto.INT64),
-            info("h_t", ["B", UNITS]), info("array", ["T", "B", INPUTS]),
+            info("i", [], TensorProto.INT64),
+            info("go", [], TensorProto.BOOL),
+            info("time", [], TensorProto.INT64),
+            info("h_t", ["B", UNITS]),
+            info("array", ["T", "B", INPUTS]),
         ],
         [
-            info("on", [], TensorProto.BOOL), info("time_n", [], TensorProto.INT64), info("h_n", ["B", UNITS]),
-            info("array_n", ["T", "B", INPUTS]), info("y_t", ["B", UNITS]),
+            info("on", [], TensorProto.BOOL),
+            info("time_n", [], TensorProto.INT64),
+            info("h_n", ["B", UNITS]),
+            info("array_n", ["T", "B", INPUTS]),
+            info("y_t", ["B", UNITS]),
         ],
-    )  # fmt: skip
+    )
     sizes = size_of("x", 0, "steps") if bound is None else [constant("steps", bound)]
     count = [] if trips is None else [constant("trips", trips)]
     loop = helper.make_node(
-        "Loop", ["" if trips is None else "trips", "true", "start", "h", "x"],
-        ["time_last", "last", "same", "y"], body=body, name="while",
-    )  # fmt: skip
+        "Loop",
+        ["" if trips is None else "trips", "true", "start", "h", "x"],
+        ["time_last", "last", "same", "y"],
+        body=body,
+        name="while",
+    )
     arrays = {"axis": np.array([0]), "one": np.array(1), "start": np.array(0), "true": np.array(True)}
     outputs = [
-        info("time_last", [], TensorProto.INT64), info("last", ["B", UNITS]), info("same", ["T", "B", INPUTS]),
+        info("time_last", [], TensorProto.INT64),
+        info("last", ["B", UNITS]),
+        info("same", ["T", "B", INPUTS]),
         info("y", ["S", "B", UNITS]),
-    ]  # fmt: skip
+    ]
     inputs = [info("x", ["T" if bound is None else bound, "B", INPUTS]), info("h", ["B", UNITS])]
     return model_of([*sizes, *count, loop], inputs, outputs, arrays)
 
@@ -496,7 +578,7 @@ def test_loops_that_may_end_early_are_listed() -> None:
     nodes = [constant("trips", 5), helper.make_node("Loop", ["trips", "", "h"], ["last"], body=body, name="early")]
     inputs = [info("x", ["B", INPUTS]), info("h", ["B", UNITS])]
     model = model_of(nodes, inputs, [info("last", ["B", UNITS])], {"half": np.float32(0.5)})
-    with pytest.raises(rg.NotReadableError, match=r"node 'early' .Loop.: it may end early"):
+    with pytest.raises(rg.NotReadableError, match=r"node 'early' .Loop.: it may end before its last step"):
         rg.read_onnx(model)
 
 

@@ -18,8 +18,8 @@ from rnngraph.ir.interpreter import interpret
 
 pytest.importorskip("onnx")
 RANDOM = np.random.default_rng(0)
-KNOWN_LIMITS = ("no axis in common that counts rows", "it counts to the size", "is asked for by itself")
-"""What of loops and of computed sizes the language can't say."""
+KNOWN_LIMITS = ("share no axis of rows", "it counts up to the computed size", "the value of the computed size")
+"""Limits of loops and of computed sizes."""
 
 
 def declare_any(seed: int) -> Declaration:
@@ -79,9 +79,13 @@ def decoder() -> rg.Program:
     x = rg.placeholder("x", (None, None, 3))
     _, state = rg.dynamic_rnn(rg.GRUCell(4), x)
     outputs, _, steps = rg.dynamic_decode(
-        rg.GRUCell(4), rg.placeholder("first", (None, 4)), lambda output, _: output * 2, 5, initial_state=state,
+        rg.GRUCell(4),
+        rg.placeholder("first", (None, 4)),
+        lambda output, _: output * 2,
+        5,
+        initial_state=state,
         stop=lambda output: output[:, 0] > 0.3,
-    )  # fmt: skip
+    )
     return spread(rg.compile({"outputs": outputs, "steps": steps}))
 
 

@@ -66,9 +66,19 @@ FEEDS = {"memory": floats(2, 4, 4), "n": np.array([2, 1])}
 
 
 @pytest.mark.parametrize(
-    ("net", "opset"), [(stack, 13), (stack, 27), (convolutions, 13), (convolutions, 18), (own_steps, 17),
-                       (attention, 16), (attention, 20), (functions, 14), (functions, 27)],
-)  # fmt: skip
+    ("net", "opset"),
+    [
+        (stack, 13),
+        (stack, 27),
+        (convolutions, 13),
+        (convolutions, 18),
+        (own_steps, 17),
+        (attention, 16),
+        (attention, 20),
+        (functions, 14),
+        (functions, 27),
+    ],
+)
 def test_reference_gives_our_numbers(net: Any, opset: int) -> None:
     program = net()
     model = written(program, opset)

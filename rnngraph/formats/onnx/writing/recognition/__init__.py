@@ -1,8 +1,8 @@
-"""Loops of a graph that are ONNX's LSTM, GRU, RNN or LinearAttention, by what their steps compute and no cell's name.
+"""Recognises loops that are ONNX's LSTM, GRU, RNN or LinearAttention, from their ops and not from cells' names.
 
-``separate`` is the entry point: it takes scans apart into layers, and each layer into gates, by the compiler's own
-passes. ``cells`` then looks whether a step is that of a cell, with ``patterns`` of ops, ``activations`` that ONNX has,
-and gates as sums of ``terms``, whose matrices are ``constants`` of the graph. ``layer`` is the result. ``delays`` finds
-loops that are none, ``convolutions`` products of windows. ``linear_terms`` says what of an affine recurrence is a
-query, key, value, decay or rate, and ``linear_attention`` makes a scan of just these. Knows nothing of files.
+``separate`` is the entry point: it splits scans into layers, and each layer into gates, by the compiler's own passes.
+``cells`` then matches a step against the cells, with ``patterns`` of ops, ONNX's ``activations``, and gates as sums of
+``terms``, whose matrices are ``constants`` of the graph. ``layer`` is the result. ``delays`` recognises loops that only
+delay, ``convolutions`` products of windows. ``linear_terms`` splits an affine recurrence into query, key, value, decay
+and rate, and ``linear_attention`` builds a scan of these. No module here depends on files.
 """

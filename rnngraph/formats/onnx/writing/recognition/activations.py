@@ -1,6 +1,6 @@
-"""ONNX's activations of recurrent nodes, and which of them a value went through.
+"""ONNX's activations of recurrent nodes, as patterns.
 
-The pattern of each is what the language makes of the same function, so that a cell's own expression of it counts too.
+The pattern of each is what rnngraph's own function of that name declares, so that a cell's expressions match, too.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ IDENTITY = Activation("Affine", 1.0, 0.0)
 
 @cache
 def _patterns() -> tuple[tuple[str, Pattern], ...]:
-    """More special ones come first."""
-    made = (
+    """Return the patterns, special ones first."""
+    forms = (
         ("Tanh", lambda x, alpha, beta: tanh(x)),
         ("Sigmoid", lambda x, alpha, beta: sigmoid(x)),
         ("Relu", lambda x, alpha, beta: functions.relu(x)),
@@ -36,20 +36,24 @@ def _patterns() -> tuple[tuple[str, Pattern], ...]:
         ("ScaledTanh", lambda x, alpha, beta: tanh(x) * alpha),
         ("Affine", lambda x, alpha, beta: x * alpha + beta),
     )
-    return tuple((name, pattern_of(function)) for name, function in made)
+    return tuple((name, pattern_of(function)) for name, function in forms)
 
 
 _TAKES = {
-    "HardSigmoid": ("alpha", "beta"), "ScaledTanh": ("alpha", "beta"), "Affine": ("alpha", "beta"),
-    "LeakyRelu": ("alpha",), "Elu": ("alpha",), "ThresholdedRelu": ("alpha",),
-}  # fmt: skip
+    "HardSigmoid": ("alpha", "beta"),
+    "ScaledTanh": ("alpha", "beta"),
+    "Affine": ("alpha", "beta"),
+    "LeakyRelu": ("alpha",),
+    "Elu": ("alpha",),
+    "ThresholdedRelu": ("alpha",),
+}
 
 
 def unwrapped(node: Node) -> Iterator[tuple[Activation, Node]]:
-    """Each activation that gives ``node``, and of what; the value itself last."""
+    """Yield each activation whose result is ``node``, with its operand; last the node itself."""
     for name, pattern in _patterns():
-        for found in matches(pattern, node, {}):
-            given = numbers(found)
-            values = {key: given.get(key, 1.0) for key in _TAKES.get(name, ())}
-            yield Activation(name, values.get("alpha"), values.get("beta")), found["x"]
+        for match in matches(pattern, node, {}):
+            parameters = numbers(match)
+            values = {key: parameters.get(key, 1.0) for key in _TAKES.get(name, ())}
+            yield Activation(name, values.get("alpha"), values.get("beta")), match["x"]
     yield IDENTITY, node

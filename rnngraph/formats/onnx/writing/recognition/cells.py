@@ -1,4 +1,4 @@
-"""Whether a step is that of an LSTM, a GRU or a plain RNN, and the layer that its scan then is."""
+"""Matches a scan's step against LSTM, GRU and plain RNN."""
 
 from __future__ import annotations
 
@@ -34,9 +34,12 @@ REPLACED: tuple[Pattern, ...] = (  # (1 - u) h + u n
 
 
 @dataclass(frozen=True)
-class Held:
-    """A scan's next values without what holds the rows that have ended. lengths: of those; None where none ends.
-    running: what says which rows run, over all steps.
+class Unheld:
+    """Next values of a scan, without the selections that hold ended rows.
+
+    Attributes:
+        lengths: Lengths of the rows; None if no row ends early.
+        running: Mask of running rows, over all steps.
     """
 
     following: Sequence[Node]
@@ -45,15 +48,18 @@ class Held:
 
 
 def layer_of(scan: Node, constants: Constants, quiet: Node | None) -> RecurrentLayer | None:
-    """The layer that a scan is, or None. quiet: lengths past which nothing reads what the scan's steps give."""
+    """Return the layer that a scan is, or None.
+
+    quiet: lengths after which nothing reads the scan's outputs.
+    """
     parts = ScanParts.of(scan)
     if parts.when is not None or not 1 <= len(parts.carries) <= 2 or not all(map(_is_state, parts.carries)):
         return None
-    held = without_holding(parts)
-    if held is None or (parts.emits and held.lengths is not None and held.lengths is not quiet):
+    unheld = without_holding(parts)
+    if unheld is None or (parts.emits and unheld.lengths is not None and unheld.lengths is not quiet):
         return None
-    found = _LSTM(parts, held, constants) if len(parts.carries) == 2 else _OneState(parts, held, constants)
-    return found.layer()
+    cell = _LSTM(parts, unheld, constants) if len(parts.carries) == 2 else _OneState(parts, unheld, constants)
+    return cell.layer()
 
 
 def _is_state(carry: Carry) -> bool:
@@ -64,25 +70,23 @@ def _is_state(carry: Carry) -> bool:
 # Lengths ---------------------------------------------------------------------------------------------
 
 
-def without_holding(parts: ScanParts) -> Held | None:
-    """None where states are held in a way that ONNX's nodes don't have."""
+def without_holding(parts: ScanParts) -> Unheld | None:
+    """Return a scan's next values without holding; None if it holds states in a way that ONNX's nodes cannot."""
     following = [carry.next for carry in parts.carries]
     if not all(item.op == "select" for item in following):
-        return Held(following)
+        return Unheld(following)
     conditions = {item.operands[0] for item in following}
-    holds = all(
-        item.operands[2] is carry.inside for item, carry in zip(following, parts.carries, strict=True)
-    )  # fmt: skip
+    holds = all(item.operands[2] is carry.inside for item, carry in zip(following, parts.carries, strict=True))
     if len(conditions) > 1 or not holds:
-        return Held(following)
+        return Unheld(following)
     (condition,) = conditions
     lengths = lengths_of(condition, parts)
     running = dict(parts.sequences).get(condition)
-    return None if lengths is None else Held([item.operands[1] for item in following], lengths, running)
+    return None if lengths is None else Unheld([item.operands[1] for item in following], lengths, running)
 
 
 def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
-    """The rows' lengths, where a condition says that a step comes before a row's end."""
+    """Return the rows' lengths, if a condition compares the step number with them."""
     outside = dict((*parts.sequences, *parts.invariants))
     less = _source(condition, outside)
     if less.op != "less":
@@ -95,7 +99,7 @@ def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
 
 
 def _source(node: Node, outside: dict[Node, Node]) -> Node:
-    """What a value is but for its shape and width in bits, outside of the loop."""
+    """Return the source of a value outside of the loop, through changes of shape and width in bits."""
     while node in outside or node.op in ("reshape", "broadcast", "cast"):
         if node.op == "broadcast" and product(node.shape) != product(node.operands[0].shape):
             return node
@@ -106,36 +110,36 @@ def _source(node: Node, outside: dict[Node, Node]) -> Node:
 
 
 def quiet_lengths(scan: Node) -> Node | None:
-    """Lengths of rows past whose ends a scan gives zeros and holds all that it carries, whatever its steps compute."""
+    """Return lengths after which a scan outputs zeros and holds all states, whatever its steps compute."""
     parts = ScanParts.of(scan)
     if not parts.carries:
         return None
-    held = without_holding(parts)
-    if held is None or held.lengths is None:
+    unheld = without_holding(parts)
+    if unheld is None or unheld.lengths is None:
         return None
     condition = parts.carries[0].next.operands[0]
     zeroed = all(
         value.op == "select" and value.operands[0] is condition and is_filled(value.operands[2], 0)
         for _, value in parts.emits
     )
-    return held.lengths if zeroed else None
+    return unheld.lengths if zeroed else None
 
 
 # Cells -----------------------------------------------------------------------------------------------
 
 
 class _Cell:
-    """A scan as a layer of one kind."""
+    """Scan as a layer of one kind."""
 
-    def __init__(self, parts: ScanParts, held: Held, constants: Constants) -> None:
-        self.parts, self.held, self.constants = parts, held, constants
+    def __init__(self, parts: ScanParts, unheld: Unheld, constants: Constants) -> None:
+        self.parts, self.unheld, self.constants = parts, unheld, constants
         self.sequences, self.invariants = dict(parts.sequences), dict(parts.invariants)
 
     def step(self, h: Carry, c: Carry | None = None) -> Step:
         return Step(h.inside, None if c is None else c.inside, self.sequences, self.invariants, self.constants)
 
     def gates(self, step: Step, node: Node) -> Iterator[Gate]:
-        """Every way in which a value is an activation of a sum."""
+        """Yield every way in which a value is an activation of a sum."""
         for activation, inner in unwrapped(node):
             try:
                 yield activation, step.sum_of(inner)
@@ -143,14 +147,24 @@ class _Cell:
                 continue
 
     def gate(self, step: Step, node: Node) -> Gate | None:
-        """The first such way without a reset."""
+        """Return the first such way without a reset."""
         return next((item for item in self.gates(step, node) if item[1].reset is None), None)
 
     def made(
-        self, op: str, sums: Sequence[Sum], activations: Sequence[Activation], states: Sequence[Carry],
-        output: Node, reset_after: bool = False,
-    ) -> RecurrentLayer | None:  # fmt: skip
-        """The layer of these gates, in ONNX's order. states: h, then c. output: h after the step."""
+        self,
+        op: str,
+        sums: Sequence[Sum],
+        activations: Sequence[Activation],
+        states: Sequence[Carry],
+        output: Node,
+        reset_after: bool = False,
+    ) -> RecurrentLayer | None:
+        """Return the layer of gates in ONNX's order.
+
+        Args:
+            states: h, then c.
+            output: h after the step.
+        """
         names = {id(carry): name for carry, name in zip(states, ("Y_h", "Y_c"), strict=False)}
         results = [names[id(carry)] for carry in self.parts.carries]
         if any(value is not output for _, value in self.parts.emits):
@@ -165,16 +179,24 @@ class _Cell:
         bias = np.concatenate([_vector(item.bias, units) for item in sums])
         recurrent_bias = np.concatenate([_vector(item.recurrent_bias, units) for item in sums])
         return RecurrentLayer(
-            op=op, inputs=sources, kernel=kernel, recurrent=recurrent,
-            bias=np.concatenate([bias, recurrent_bias]), activations=activations, initial=initial,
-            reverse=self.parts.reverse, lengths=self.held.lengths, running=self.held.running,
+            op=op,
+            inputs=sources,
+            kernel=kernel,
+            recurrent=recurrent,
+            bias=np.concatenate([bias, recurrent_bias]),
+            activations=activations,
+            initial=initial,
+            reverse=self.parts.reverse,
+            lengths=self.unheld.lengths,
+            running=self.unheld.running,
             results=[*results, *("Y" for _ in self.parts.emits)],
             parameters=list(dict.fromkeys(label for item in sums for label in item.labels)),
-            peepholes=_peepholes(sums) if op == "LSTM" else None, reset_after=reset_after,
-        )  # fmt: skip
+            peepholes=_peepholes(sums) if op == "LSTM" else None,
+            reset_after=reset_after,
+        )
 
     def _fit(self, sources: Sequence[Node]) -> bool:
-        """Whether sequences are [time, batch, width] and can be joined."""
+        """True if sequences are [time, batch, width] and can be joined."""
         batch = self.parts.carries[0].inside.shape[0]
         return bool(sources) and all(
             node.dtype == "float32" and node.shape[:2] == (self.parts.length, batch) and isinstance(node.shape[2], int)
@@ -185,25 +207,22 @@ class _Cell:
 class _LSTM(_Cell):
     def layer(self) -> RecurrentLayer | None:
         first, second = self.parts.carries
-        following = dict(zip(self.parts.carries, self.held.following, strict=True))
+        following = dict(zip(self.parts.carries, self.unheld.following, strict=True))
         for h, c in ((first, second), (second, first)):
-            for found in matches(NEXT_C, following[c], {"c": c.inside}):
-                for output in matches(NEXT_H, following[h], found):
+            for match in matches(NEXT_C, following[c], {"c": c.inside}):
+                for output in matches(NEXT_H, following[h], match):
                     layer = self._layer(h, c, following, output)
                     if layer is not None:
                         return layer
         return None
 
-    def _layer(self, h: Carry, c: Carry, following: dict[Carry, Node], found: dict[str, Node]) -> RecurrentLayer | None:
-        last = next((activation for activation, inner in unwrapped(found["a"]) if inner is following[c]), None)
+    def _layer(self, h: Carry, c: Carry, following: dict[Carry, Node], match: dict[str, Node]) -> RecurrentLayer | None:
+        last = next((activation for activation, inner in unwrapped(match["a"]) if inner is following[c]), None)
         if last is None:
             return None
         before = self.step(h, c)
         after = Step(h.inside, following[c], self.sequences, self.invariants, self.constants)
-        gates = [
-            self.gate(after if name == "o" else before, found[name])
-            for name in "iofj"
-        ]  # fmt: skip
+        gates = [self.gate(after if name == "o" else before, match[name]) for name in "iofj"]
         if any(gate is None for gate in gates):
             return None
         kinds, sums = zip(*(gate for gate in gates if gate is not None), strict=True)
@@ -214,12 +233,12 @@ class _LSTM(_Cell):
 
 class _OneState(_Cell):
     def layer(self) -> RecurrentLayer | None:
-        (h,), (following,) = self.parts.carries, self.held.following
+        (h,), (following,) = self.parts.carries, self.unheld.following
         step = self.step(h)
         for patterns, is_kept in ((KEPT, True), (REPLACED, False)):
             for pattern in patterns:
-                for found in matches(pattern, following, {"h": h.inside}):
-                    layer = self._gated(h, following, found, is_kept)
+                for match in matches(pattern, following, {"h": h.inside}):
+                    layer = self._gated(h, following, match, is_kept)
                     if layer is not None:
                         return layer
         gate = self.gate(step, following)
@@ -227,16 +246,16 @@ class _OneState(_Cell):
             return None
         return self.made("RNN", [gate[1]], [gate[0]], [h], following)
 
-    def _gated(self, h: Carry, following: Node, found: dict[str, Node], is_kept: bool) -> RecurrentLayer | None:
+    def _gated(self, h: Carry, following: Node, match: dict[str, Node], is_kept: bool) -> RecurrentLayer | None:
         step = self.step(h)
-        update = self.gate(step, found["u"])
-        candidate = next((item for item in self.gates(step, found["n"]) if item[1].reset is not None), None)
+        update = self.gate(step, match["u"])
+        candidate = next((item for item in self.gates(step, match["n"]) if item[1].reset is not None), None)
         if update is None or candidate is None or candidate[1].reset is None:
             return None
         reset = self.gate(step, candidate[1].reset)
         if reset is None or reset[0] != update[0]:
             return None
-        if not is_kept and update[0].name != "Sigmoid":  # of which 1 - s(x) is s(-x)
+        if not is_kept and update[0].name != "Sigmoid":  # 1 - s(x) is s(-x)
             return None
         sums = [update[1] if is_kept else update[1].negated(), reset[1], candidate[1]]
         kinds = [update[0], candidate[0]]
@@ -246,21 +265,21 @@ class _OneState(_Cell):
 # Arrays ----------------------------------------------------------------------------------------------
 
 
-def _kernel(found: Sum, sources: Sequence[Node]) -> np.ndarray:
-    """[units, width of all sources]."""
+def _kernel(sum_: Sum, sources: Sequence[Node]) -> np.ndarray:
+    """Return the kernel [units, width of all sources]."""
     parts = []
     for source in sources:
         width = source.shape[-1]
         assert isinstance(width, int)
-        part = np.zeros((found.units, width), np.float32)
-        for node, matrix in found.inputs:
+        part = np.zeros((sum_.units, width), np.float32)
+        for node, matrix in sum_.inputs:
             part = part + matrix.T if node is source else part
         parts.append(part)
     return np.concatenate(parts, axis=1)
 
 
-def _matrix(found: Sum) -> np.ndarray:
-    return np.zeros((found.units, found.units), np.float32) if found.recurrent is None else found.recurrent.T
+def _matrix(sum_: Sum) -> np.ndarray:
+    return np.zeros((sum_.units, sum_.units), np.float32) if sum_.recurrent is None else sum_.recurrent.T
 
 
 def _vector(value: np.ndarray | None, units: int) -> np.ndarray:
@@ -268,7 +287,7 @@ def _vector(value: np.ndarray | None, units: int) -> np.ndarray:
 
 
 def _peepholes(sums: Sequence[Sum]) -> np.ndarray | None:
-    """Of i, o and f."""
+    """Return the peepholes of i, o and f."""
     if all(item.peephole is None for item in sums):
         return None
     return np.concatenate([_vector(item.peephole, item.units) for item in sums[:3]])

@@ -1,4 +1,4 @@
-"""Values of nodes that depend on parameters and numbers only."""
+"""Values of nodes that depend only on parameters and numbers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .....ir.graph import Graph, Node, symbols_of_node
 from .....ir.interpreter import interpret
 from .....ir.types import product
 
-MOST_ELEMENTS = 1 << 28
-"""Of an array that is computed while a file is written."""
+MAX_ELEMENTS = 1 << 28
+"""Maximum elements of an array that is computed while a file is written."""
 
 
 class Constants:
-    """parameters: the program's arrays, by name."""
+    """Constants of a graph. parameters: the program's arrays, by name."""
 
     def __init__(self, parameters: Mapping[str, np.ndarray]) -> None:
         self._parameters = parameters
@@ -23,7 +23,7 @@ class Constants:
         self._values: dict[Node, np.ndarray] = {}
 
     def has(self, node: Node) -> bool:
-        """Whether a node is one, for any sizes."""
+        """True if a node is constant for all sizes."""
         pending = [node]
         while pending:
             current = pending[-1]
@@ -42,15 +42,15 @@ class Constants:
         if node.op in ("input", "scan", "get") or any(symbols_of_node(node)):
             return False
         elements = product(node.shape)
-        is_small = node.op == "parameter" or (isinstance(elements, int) and elements <= MOST_ELEMENTS)
+        is_small = node.op == "parameter" or (isinstance(elements, int) and elements <= MAX_ELEMENTS)
         return is_small and all(self._known[item] for item in node.operands)
 
     def value(self, node: Node) -> np.ndarray:
-        """The array of a node that is one."""
+        """Return the array of a constant node."""
         if node not in self._values:
             self._values[node] = interpret(Graph.of("constant", [("value", node)]), self._parameters)["value"]
         return self._values[node]
 
     def labels(self, node: Node) -> list[str]:
-        """Names of the parameters that a node reads."""
+        """Return the names of the parameters that a node reads."""
         return [str(item["label"]) for item in Graph.of("constant", [("value", node)]).inputs]

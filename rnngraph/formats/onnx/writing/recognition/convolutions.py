@@ -1,4 +1,4 @@
-"""Products of windows that are ONNX's Conv, also behind a past, and maxima that are its MaxPool."""
+"""Recognises products of windows that are ONNX's Conv, also with a past, and maxima that are its MaxPool."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from .patterns import in_order, is_filled
 
 
 class Windows(NamedTuple):
-    """Windows of a sequence [batch, time, width]. padding: how many steps are put around the sequence; None for as many
-    as ONNX's SAME_UPPER says.
-    """
+    """Windows of a sequence [batch, time, width]. padding: steps around the sequence; None for ONNX's SAME_UPPER."""
 
     source: Node
     size: int
@@ -25,8 +23,9 @@ class Windows(NamedTuple):
 
 
 def convolution_of(product: Node) -> Windows | None:
-    """What a product of a matrix [size * width, filters] with windows side by side takes windows of; None where it is
-    no such product, or not of float32, which alone onnxruntime has.
+    """Return the windows of a product of windows with a matrix [size * width, filters].
+
+    None for other products, or if it is not float32, the only dtype that onnxruntime has.
     """
     left, kernel = product.operands[:2]
     if product.dtype != "float32" or left.op != "reshape" or kernel.tensor.rank != 2:
@@ -40,7 +39,7 @@ def convolution_of(product: Node) -> Windows | None:
 
 
 def pool_of(largest: Node) -> Windows | None:
-    """What the largest entry of each window is taken of; None where a maximum is of anything else."""
+    """Return the windows whose largest entries a maximum is; None for other maxima."""
     windows = largest.operands[0]
     if largest.dtype != "float32" or windows.op != "windows" or windows["axis"] != 1 or windows.tensor.rank != 4:
         return None
@@ -50,7 +49,7 @@ def pool_of(largest: Node) -> Windows | None:
 
 
 def channels_of(total: Node) -> tuple[Windows, Node] | None:
-    """Return the windows and the kernel [size, width] of a convolution channel by channel; None for other sums."""
+    """Return (windows, kernel [size, width]) of a depthwise convolution; None for other sums."""
     product = total.operands[0]
     if total.dtype != "float32" or product.op != "mul" or total["axes"] != (2,) or total["keepdims"]:
         return None
@@ -64,7 +63,7 @@ def channels_of(total: Node) -> tuple[Windows, Node] | None:
 
 
 class Past(NamedTuple):
-    """A past and the sequence that follows it, joined along time, which is an axis of them."""
+    """Past and the sequence that follows it, joined along time."""
 
     joined: Node
     axis: int
@@ -100,7 +99,7 @@ def _windows(windows: Node, fill: float) -> Windows:
 
 
 def _within(node: Node, fill: float) -> tuple[Node, Dim, Dim]:
-    """A sequence, and how many steps of ``fill`` stand before and after it."""
+    """Return (sequence, steps of ``fill`` before it, steps of ``fill`` after it)."""
     if node.op != "concat" or node["axis"] != 1:
         return node, 0, 0
     inner = [item for item in node.operands if not is_filled(item, fill)]

@@ -1,4 +1,4 @@
-"""What is found: a recurrent layer with the arrays of one direction of an ONNX node."""
+"""Result of recognition: a recurrent layer with the arrays of one direction of an ONNX node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .....ir.graph import Node
 
 
 class Activation(NamedTuple):
-    """An activation of ONNX's. alpha, beta: None where it has none."""
+    """Activation of ONNX. alpha, beta: None if it has none."""
 
     name: str
     alpha: float | None = None
@@ -20,7 +20,7 @@ class Activation(NamedTuple):
 
 
 class Initial(NamedTuple):
-    """The state [batch, units] that a layer begins with, and whether it is all 0."""
+    """Initial state [batch, units] of a layer, with a flag for zeros."""
 
     value: Node
     is_zero: bool
@@ -28,14 +28,19 @@ class Initial(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RecurrentLayer:
-    """One direction of an LSTM, GRU or RNN node; gates lie in ONNX's order.
+    """One direction of an LSTM, GRU or RNN node. Gates are in ONNX's order.
 
-    inputs: sequences [time, batch, width], which side by side are what the layer reads.
-    kernel: [gates * units, width]. recurrent: [gates * units, units]. bias: of the kernel and of the recurrent matrix,
-    [2 * gates * units]. peepholes: [3 * units], of i, o and f.
-    initial: h, and of an LSTM c. lengths: of the rows, if they have some. running: which rows run,
-    over all steps, as the graph has it. results: what each of the scan's results is,
-    in their order: ``"Y"``, ``"Y_h"`` or ``"Y_c"``. parameters: names of what the arrays are made of.
+    Attributes:
+        inputs: Sequences [time, batch, width], which the layer reads joined.
+        kernel: [gates * units, width].
+        recurrent: [gates * units, units].
+        bias: Biases of the kernel and of the recurrent matrix, [2 * gates * units].
+        peepholes: Peepholes of i, o and f, [3 * units].
+        initial: Initial h, and c of an LSTM.
+        lengths: Lengths of the rows, if any.
+        running: Mask of running rows over all steps, as the graph has it.
+        results: Output for each result of the scan, in order: ``"Y"``, ``"Y_h"`` or ``"Y_c"``.
+        parameters: Names of the parameters on which the arrays depend.
     """
 
     op: str

@@ -1,6 +1,6 @@
-"""Recurrences that are ONNX's LinearAttention become scans of their own, whose inputs are those of the operator.
+"""Turns recurrences that are ONNX's LinearAttention into scans of their own, whose inputs are the operator's.
 
-The rest of a step moves out of the loop, or stays in loops of its own, as in fission.
+The rest of a step moves out of the loop, or stays in loops of its own, as in loop fission.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .patterns import in_order
 
 @dataclass(frozen=True, eq=False)
 class LinearAttention:
-    """The operator that a scan is.
+    """LinearAttention operator that a scan is.
 
     Attributes:
-        body: The scan's body, by which it is known.
-        rule: ``update_rule`` of the operator. It says which inputs there are after q, k, v: decays, rates.
+        body: The scan's body, which identifies it.
+        rule: ``update_rule`` of the operator. It determines which inputs follow q, k, v: decays, rates.
         heads: Number of heads.
     """
 
@@ -39,7 +39,7 @@ class LinearAttention:
 
 
 def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
-    """Return the graph with such recurrences as scans of their own, and what these are."""
+    """Return the graph with such recurrences as scans of their own, and their operators."""
     pieces: dict[Node, _Pieces] = {}
     operators: list[LinearAttention] = []
 
@@ -60,7 +60,7 @@ def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
 
 
 class _Pieces(ScanPieces):
-    """Pieces of a scan, in which each recurrence that is the operator is a piece of its own."""
+    """Pieces of a scan: each recurrence that is the operator is one piece."""
 
     def __init__(
         self, scan: Node, known: Sequence[tuple[Recurrence, LinearTerms]], operators: list[LinearAttention]
@@ -102,7 +102,7 @@ class _Loop:
         return self._results()[0]
 
     def emitted(self, node: Node) -> Node:
-        """Return the readout for all steps."""
+        """Return the readouts of all steps."""
         return self._results()[1]
 
     # Inputs --------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class _Loop:
         return inputs
 
     def _laid_out(self, value: Node, along: Sequence[int], may_be_one: bool = False) -> Node:
-        """Return a value with axes for rows, and for heads and ``along`` together. Steps that are held take 0."""
+        """Return a value with an axis of rows, and one for heads and ``along`` together. Held steps take 0."""
         rank, plan = len(self.axes), self.plan
         if not value.tensor.rank:
             value = shaped(value, (1,) * rank)
@@ -131,13 +131,13 @@ class _Loop:
             value = make("select", spread(plan.hold, plan.forms.view, self.axes), value, zero, where=value.where)
         if may_be_one and all(value.shape[axis] == 1 for axis in along):
             along = ()
-        kept = (*plan.batch, *along)
-        full = tuple(size if axis in kept else 1 for axis, size in enumerate(self.axes))
+        axes = (*plan.batch, *along)
+        full = tuple(size if axis in axes else 1 for axis, size in enumerate(self.axes))
         if value.shape != full:
             value = make("broadcast", value, where=value.where, shape=full)
-        others = [axis for axis in range(rank) if axis not in kept]
-        separated = in_order(transposed(value, (*kept, *others)))
-        shape = self.axes[plan.batch[0]], self._size(kept[1:])
+        others = [axis for axis in range(rank) if axis not in axes]
+        separated = in_order(transposed(value, (*axes, *others)))
+        shape = self.axes[plan.batch[0]], self._size(axes[1:])
         return make("reshape", separated, where=value.where, name=value.name, shape=shape)
 
     def _size(self, axes: Iterable[int]) -> int:
@@ -158,7 +158,7 @@ class _Loop:
         return [*sources]
 
     def _over_steps(self, roots: Sequence[Node], values: dict[Node, Lifted]) -> list[Node]:
-        """Return values of a step as sequences. values: what is known over all steps."""
+        """Return values of a step as sequences. values: known values over all steps."""
         length = self.pieces.length
         for node in topological(roots, known=values):
             operands = [values[item] for item in node.operands]
@@ -188,17 +188,17 @@ class _Loop:
         order = (*plan.batch, *plan.keys, *plan.values)
         initial = shaped(transposed(shaped(self.pieces.initial[self.carry], self.axes), order), shape)
         state = _formal("S", initial, shape)
-        formals = {
+        params = {
             label: _formal(label, sequence, sequence.shape[1:])
             for label, sequence in zip(self.inputs, sequences, strict=True)
         }
-        following, output = _step(state, formals, heads)
-        bindings = [Binding(formals[label], item) for label, item in zip(self.inputs, sequences, strict=True)]
+        following, output = _step(state, params, heads)
+        bindings = [Binding(params[label], item) for label, item in zip(self.inputs, sequences, strict=True)]
         parts = ScanParts(
             [Carry(state, initial, "S", following)], bindings, [], [("y", output)], self.pieces.length, False
         )
         scan = parts.made(where, name)
-        rule = "_".join(["gated"] * ("g" in formals) + ["delta"] * ("b" in formals)) or "linear"
+        rule = "_".join(["gated"] * ("g" in params) + ["delta"] * ("b" in params)) or "linear"
         self.operators.append(LinearAttention(scan["body"], rule, heads))
         last = make("get", scan, where=where, name="S", index=0)
         separated = shaped(last, tuple(self.axes[axis] for axis in order))
@@ -207,13 +207,13 @@ class _Loop:
         return shaped(transposed(separated, inverse), self.carry.shape), self._as_read(readout, heads, width)
 
     def _as_read(self, readout: Node, heads: int, width: int) -> Node:
-        """Return the operator's outputs [time, rows, heads · values] as the body has them, over all steps."""
+        """Convert the operator's outputs [time, rows, heads · values] to the body's readout over all steps."""
         node, view = self.terms.readout
         plan = self.plan
         one = _formal("y", readout, readout.shape[1:])
-        kept = (*plan.batch, *plan.values)
-        separated = shaped(one, tuple(self.axes[axis] for axis in kept))
-        separated = transposed(separated, sorted(range(len(kept)), key=kept.__getitem__))
+        axes = (*plan.batch, *plan.values)
+        separated = shaped(one, tuple(self.axes[axis] for axis in axes))
+        separated = transposed(separated, sorted(range(len(axes)), key=axes.__getitem__))
         whole = shaped(separated, tuple(1 if axis in plan.keys else size for axis, size in enumerate(self.axes)))
         result = shaped(in_order(gathered(whole, view, node.shape, self.axes)), node.shape)
         return self._over_steps([result], {one: (readout, True)})[0]

@@ -1,7 +1,7 @@
-"""Terms of an affine recurrence, by the names that ONNX's LinearAttention has for them.
+"""Splits an affine recurrence into the operands of ONNX's LinearAttention.
 
-The operator computes ``S' = a S + b k (v - k a S)``, or ``S' = a S + k v``, and gives ``q S'``. It takes the logarithm
-of the decay a, which is one number of a head or of each key, and the rate b, one number of a head.
+The operator computes ``S' = a S + b k (v - k a S)``, or ``S' = a S + k v``, and returns ``q S'``. Its operands are the
+logarithm of the decay a, one number for each head or key, and the rate b, one number for each head.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class LinearTerms:
     """Values of a step, with one axis for each axis of the state.
 
     Attributes:
-        readout: The body's value that is q S', and its view of the axes of the state.
+        readout: The body's value q S', with its view of the axes of the state.
         decay: Logarithms of decays; None if nothing decays.
-        rate: Rates of the delta rule; None for the rule without them.
+        rate: Rates of the delta rule; None for the rule without rates.
     """
 
     readout: tuple[Node, View]
@@ -62,7 +62,7 @@ def linear_terms(recurrence: Recurrence) -> LinearTerms | None:
 
 
 def log_of(node: Node, outside: Mapping[Node, Node]) -> Node | None:
-    """Return the logarithm of a value that is positive by what computes it; None for others.
+    """Return the logarithm of a value whose computation shows it to be positive; None for others.
 
     outside: values from outside of the loop, by the inputs of its body.
     """
@@ -95,7 +95,7 @@ def _sum(items: Iterable[Node]) -> Node:
 
 
 def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
-    """Return the row that is added and the rate of the delta rule. The row is without the rate, which scales both."""
+    """Return (added row, rate of the delta rule). The row excludes the rate, which scales both terms."""
     if not column.free:
         return None
     if not column.read:
@@ -123,7 +123,7 @@ def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
 
 
 def _without(factors: Sequence[Node], others: Sequence[Node]) -> list[Node] | None:
-    """Return factors without others, each of which must be among them."""
+    """Return factors without others. Each of the others must be among the factors."""
     rest = list(factors)
     for other in others:
         place = next((place for place, item in enumerate(rest) if _same(item, other)), None)
@@ -134,7 +134,7 @@ def _without(factors: Sequence[Node], others: Sequence[Node]) -> list[Node] | No
 
 
 def _same(one: Node, other: Node) -> bool:
-    """True if two values are computed alike from the same values, up to moves that keep the order of their numbers."""
+    """True if two values are computed alike from the same values, up to moves that keep the order of entries."""
     if one is other:
         return True
     if one.shape != other.shape:
@@ -144,12 +144,12 @@ def _same(one: Node, other: Node) -> bool:
         return True
     if one.op == "constant" and other.op == "constant":
         return bool(np.array_equal(one["value"], other["value"]))
-    alike = one.op == other.op and one.op != "input" and one.attributes == other.attributes and bool(one.operands)
-    return alike and all(_same(a, b) for a, b in zip(one.operands, other.operands, strict=True))
+    equal = one.op == other.op and one.op != "input" and one.attributes == other.attributes and bool(one.operands)
+    return equal and all(_same(a, b) for a, b in zip(one.operands, other.operands, strict=True))
 
 
 def _numbers(factors: Sequence[Node]) -> tuple[float, list[Node]]:
-    """Return the product of the constants that are one number, and the other factors."""
+    """Return (product of scalar constants, other factors)."""
     numbers = [float(item["value"]) for item in factors if _is_number(item)]
     return float(np.prod(numbers)), [item for item in factors if not _is_number(item)]
 
@@ -162,7 +162,7 @@ def _is_number(node: Node) -> bool:
 
 
 def _query(recurrence: Recurrence, plan: ChunkPlan) -> tuple[tuple[Node, View], Node] | None:
-    """Return the readout with its view, and its weights, if it reads the state behind the update along its keys."""
+    """Return (readout, its view, its weights), if it reads the updated state along its keys."""
     (readout,), body = plan.boundary, recurrence.scan["body"]
     state = body.outputs[recurrence.index][1]
     if plan.hold is not None:
@@ -190,7 +190,7 @@ def _query(recurrence: Recurrence, plan: ChunkPlan) -> tuple[tuple[Node, View], 
 
 
 def _reads_before(node: Node, carry: Node, state: Node) -> bool:
-    """True if a value reads the state before the update other than through the state behind it."""
+    """True if a value also reads the state before the update directly."""
     pending, visited = [node], {state}
     while pending:
         current = pending.pop()

@@ -1,4 +1,4 @@
-"""Patterns of ops, and the values that stand at their places where a graph's nodes have such a form."""
+"""Patterns of ops, and matching of a graph's nodes against them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .....declare.tensor import Tensor
 from .....ir.graph import Graph, Node
 from .....passes.simplify import Simplify
 
-Found = Mapping[str, Node]
+Bindings = Mapping[str, Node]
 
 _COMMUTATIVE = ("add", "mul", "maximum", "minimum", "and", "or", "equal")
 _MARKS = (0.34607, 0.72153)
-"""Numbers that stand for alpha and beta while a pattern is made."""
+"""Markers for alpha and beta while a pattern is built."""
 
 
 @dataclass(frozen=True)
 class Variable:
-    """Stands for any value: the same one wherever it has the same name."""
+    """Pattern of any value; equal names match the same value."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Number:
-    """Stands for a scalar constant: this one, or any that ``name`` is given."""
+    """Pattern of a scalar constant: a certain one, or any, recorded under ``name``."""
 
     value: float | None = None
     name: str = ""
@@ -37,7 +37,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Op:
-    """Stands for an op on what has these patterns."""
+    """Pattern of an op with patterns of its operands."""
 
     op: str
     operands: Sequence[Pattern]
@@ -55,31 +55,31 @@ def mul(*operands: Pattern) -> Op:
 
 
 def one_less(x: Pattern) -> Op:
-    """1 - x."""
+    """Return the pattern 1 - x."""
     return Op("sub", (Number(1.0), x))
 
 
-def matches(pattern: Pattern, node: Node, found: Found) -> Iterator[dict[str, Node]]:
-    """Every way in which a node is of a pattern. found: what is known of the places already."""
+def matches(pattern: Pattern, node: Node, bindings: Bindings) -> Iterator[dict[str, Node]]:
+    """Yield every match of a node with a pattern. bindings: values that are already matched."""
     match pattern:
         case Variable(name):
-            if found.get(name, node) is node:
-                yield {**found, name: node}
+            if bindings.get(name, node) is node:
+                yield {**bindings, name: node}
         case Number(value, name):
             if _is_scalar(node) and (value is None or node["value"] == np.asarray(value, node.dtype)):
-                yield {**found, name: node} if name else dict(found)
+                yield {**bindings, name: node} if name else dict(bindings)
         case Op(op, operands):
             if node.op == op and len(node.operands) == len(operands):
                 orders = [node.operands, node.operands[::-1]] if op in _COMMUTATIVE else [node.operands]
                 for order in orders:
-                    yield from _together(operands, order, found)
+                    yield from _together(operands, order, bindings)
 
 
-def _together(patterns: Sequence[Pattern], nodes: Sequence[Node], found: Found) -> Iterator[dict[str, Node]]:
+def _together(patterns: Sequence[Pattern], nodes: Sequence[Node], match: Bindings) -> Iterator[dict[str, Node]]:
     if not patterns:
-        yield dict(found)
+        yield dict(match)
         return
-    for first in matches(patterns[0], nodes[0], found):
+    for first in matches(patterns[0], nodes[0], match):
         yield from _together(patterns[1:], nodes[1:], first)
 
 
@@ -92,14 +92,16 @@ def number_of(node: Node) -> float:
 
 
 def pattern_of(function: Callable[[Tensor, float, float], Tensor]) -> Pattern:
-    """What a function of (x, alpha, beta) makes of a value ``x``, whatever the numbers are."""
+    """Return the pattern of a function of (x, alpha, beta), for any value x and any numbers."""
     x = placeholder("x", (1,))
     graph = Simplify()(Graph.of("activation", [("y", function(x, *_MARKS).node)]))
-    made: dict[Node, Pattern] = {graph.inputs[0]: Variable("x")}
+    patterns: dict[Node, Pattern] = {graph.inputs[0]: Variable("x")}
     for node in graph.nodes:
-        if node not in made:
-            made[node] = _number(node) if _is_scalar(node) else Op(node.op, [made[item] for item in node.operands])
-    return made[graph.outputs[0][1]]
+        if node not in patterns:
+            patterns[node] = (
+                _number(node) if _is_scalar(node) else Op(node.op, [patterns[item] for item in node.operands])
+            )
+    return patterns[graph.outputs[0][1]]
 
 
 def _number(node: Node) -> Number:
@@ -109,20 +111,20 @@ def _number(node: Node) -> Number:
     return Number(number_of(node))
 
 
-def numbers(found: Mapping[str, Any]) -> dict[str, float]:
-    """Alpha and beta, as far as a pattern has them."""
-    return {name: number_of(found[name]) for name in ("alpha", "beta") if name in found}
+def numbers(match: Mapping[str, Any]) -> dict[str, float]:
+    """Return alpha and beta, as far as a pattern has them."""
+    return {name: number_of(match[name]) for name in ("alpha", "beta") if name in match}
 
 
 def is_filled(node: Node, fill: float) -> bool:
-    """Whether a value is one number everywhere."""
+    """True if a value is one number everywhere."""
     while node.op in ("broadcast", "reshape", "slice", "transpose"):
         node = node.operands[0]
     return node.op == "constant" and bool((node["value"] == fill).all())
 
 
 def in_order(node: Node) -> Node:
-    """Return the source of a value that has the same numbers in the same order."""
+    """Return the source of a value, through moves that keep the order of entries."""
     while node.op in ("reshape", "ensure_shape") or (node.op == "transpose" and _keeps_order(node)):
         node = node.operands[0]
     return node

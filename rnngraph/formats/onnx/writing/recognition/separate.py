@@ -1,4 +1,4 @@
-"""Scans taken apart into layers, of which some are recurrent layers that ONNX has a node for."""
+"""Splits scans into layers, some of which are recurrent layers of ONNX."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .....passes.fission import Fission
 from .....passes.split_concats import SplitConcats
 from .cells import layer_of, quiet_lengths
 from .constants import Constants
-from .delays import turned, without_loop
+from .delays import swapped, without_loop
 from .layer import RecurrentLayer
 from .patterns import is_filled
 
@@ -20,22 +20,22 @@ Change = Callable[[Graph], Graph]
 
 
 def separated(graph: Graph, parameters: Mapping[str, np.ndarray]) -> tuple[Graph, dict[Node, RecurrentLayer]]:
-    """The graph with its recurrent layers as scans of their own, and what each of these is.
+    """Return the graph with its recurrent layers as scans of their own, and these layers.
 
-    Other scans stay as they are declared, if no layer in them is one.
+    Other scans stay as declared, if they contain no such layer.
     """
-    found = _Separation(Constants(parameters))
-    return rewrite(graph, found.rule), found.layers
+    separation = _Separation(Constants(parameters))
+    return rewrite(graph, separation.rule), separation.layers
 
 
 class _Separation:
     def __init__(self, constants: Constants) -> None:
         self.constants = constants
         self.layers: dict[Node, RecurrentLayer] = {}
-        self._results: dict[Node, Sequence[Node]] = {}  # of scans that came apart
+        self._results: dict[Node, Sequence[Node]] = {}  # of scans that were split
 
     def rule(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
-        """Replaces scans that come apart, and what reads their results."""
+        """Replace scans that can be split, and readers of their results."""
         if node.op == "scan":
             scan = remake(node, operands)
             results = self._layer_by_layer(scan)
@@ -45,11 +45,11 @@ class _Separation:
         if node.op == "get" and operands[0] in self._results:
             return self._results[operands[0]][node["index"]]
         if node.op == "transpose" and node["order"] == (1, 0, 2) and operands[0].op == "transpose":
-            return turned(operands[0], node.where) if operands[0]["order"] == (1, 0, 2) else None
+            return swapped(operands[0], node.where) if operands[0]["order"] == (1, 0, 2) else None
         return self._known_zeros(node, operands)
 
     def _layer_by_layer(self, scan: Node) -> Sequence[Node] | None:
-        """What a scan gives, where it has layers that ONNX knows or steps that need no loop."""
+        """Return the results of a scan that has layers of ONNX, or steps that need no loop; else None."""
         if scan.get("when") is not None:
             return None
         quiet, pieces = quiet_lengths(scan), list[bool]()
@@ -59,11 +59,11 @@ class _Separation:
             pieces.append(results is not None)
             return results
 
-        results = self._taken_apart(scan, Fission(), piece)
+        results = self._split(scan, Fission(), piece)
         return results if any(pieces) or not pieces else None
 
     def _gate_by_gate(self, scan: Node, quiet: Node | None) -> Sequence[Node] | None:
-        """What a scan gives, where all that it consists of are layers that ONNX knows."""
+        """Return the results of a scan that consists entirely of layers of ONNX; else None."""
         known = list[bool]()
 
         def piece(inner: Node) -> Sequence[Node] | None:
@@ -73,25 +73,24 @@ class _Separation:
                 self.layers[inner] = layer
             return None
 
-        results = self._taken_apart(scan, lambda graph: Fission()(SplitConcats()(graph)), piece)
+        results = self._split(scan, lambda graph: Fission()(SplitConcats()(graph)), piece)
         return results if known and all(known) else None
 
-    def _taken_apart(
-        self, scan: Node, change: Change, piece: Callable[[Node], Sequence[Node] | None]
-    ) -> Sequence[Node]:
-        """What a scan gives after ``change``. piece: is told every scan of it, and gives what stands for its results,
-        if something else does.
+    def _split(self, scan: Node, change: Change, piece: Callable[[Node], Sequence[Node] | None]) -> Sequence[Node]:
+        """Return the results of a scan after ``change``.
+
+        piece: function that receives each resulting scan, and returns replacements of its results, or None.
         """
-        formals = {
+        params = {
             operand: make("input", where=operand.where, name=operand.name, label=f"{place}", type=operand.type)
             for place, operand in enumerate(scan.operands)
             if not self.constants.has(operand)
         }
-        inner = remake(scan, [formals.get(operand, operand) for operand in scan.operands])
+        inner = remake(scan, [params.get(operand, operand) for operand in scan.operands])
         assert isinstance(scan.type, TupleType)
         gets = [(f"{index}", make("get", inner, index=index)) for index in range(len(scan.type.items))]
-        local = change(Graph.of("loop", gets, formals.values()))
-        actual = {formal: operand for operand, formal in formals.items()}
+        local = change(Graph.of("loop", gets, params.values()))
+        actual = {param: operand for operand, param in params.items()}
         replaced: dict[Node, Sequence[Node]] = {}
 
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -115,7 +114,7 @@ class _Separation:
         return [new[node] for _, node in local.outputs]
 
     def _known_zeros(self, node: Node, operands: Sequence[Node]) -> Node | None:
-        """What a layer's steps give past the rows' ends is 0 already."""
+        """Remove selections of zeros after the rows' ends: a layer's outputs are already 0 there."""
         if node.op != "select" or operands[1].op != "get" or not is_filled(operands[2], 0):
             return None
         layer = self.layers.get(operands[1].operands[0])

@@ -1,4 +1,4 @@
-"""What a gate's activation receives, as a sum: products with the step's input and with the state, and biases."""
+"""Operand of a gate's activation as a sum: products with the step's input and the state, and biases."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from .constants import Constants
 
 
 class NoSumError(ValueError):
-    """A value is no sum that a gate of ONNX can have."""
+    """A value is not a sum that a gate of ONNX can have."""
 
 
 @dataclass
 class Sum:
-    """A gate's sum. inputs: [width, units] for each sequence. recurrent: [units, units], of the state h or of r * h.
+    """Sum of a gate.
 
-    within_reset: of a GRU's candidate, h's matrix and bias that r multiplies after the product.
-    reset: r, where there is one. labels: of parameters.
+    Attributes:
+        inputs: [width, units] for each sequence.
+        recurrent: [units, units], multiplied by the state h or by r * h.
+        within_reset: Matrix and bias of h in a GRU's candidate that r multiplies after the product.
+        reset: r, if any.
+        labels: Names of parameters.
     """
 
     units: int
@@ -35,16 +39,22 @@ class Sum:
     labels: list[str] = field(default_factory=list)
 
     def negated(self) -> Sum:
-        """The sum with another sign, of a gate without resets and peepholes."""
-        turned = Sum(self.units, [(node, -matrix) for node, matrix in self.inputs], labels=self.labels)
-        turned.recurrent = None if self.recurrent is None else -self.recurrent
-        turned.bias = None if self.bias is None else -self.bias
-        return turned
+        """Return the negated sum, of a gate without reset and peepholes."""
+        result = Sum(self.units, [(node, -matrix) for node, matrix in self.inputs], labels=self.labels)
+        result.recurrent = None if self.recurrent is None else -self.recurrent
+        result.bias = None if self.bias is None else -self.bias
+        return result
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step reads. h, c: what it carries. outside: what its other inputs stand for: sequences and invariants."""
+    """Operands of a step.
+
+    Attributes:
+        h: State h.
+        c: State c.
+        outside: Sequences and loop invariants, by the step's other inputs.
+    """
 
     h: Node
     c: Node | None
@@ -59,7 +69,7 @@ class Step:
         return units
 
     def sum_of(self, node: Node) -> Sum:
-        """Raises ``NoSumError``."""
+        """Return a value as a gate's sum. Raises ``NoSumError`` for other values."""
         total = Sum(self.units)
         for term, sign in _signed(node):
             self._add(total, term, sign)
@@ -102,14 +112,14 @@ class Step:
         total.recurrent = value if total.recurrent is None else total.recurrent + value
 
     def _reset_of(self, total: Sum, left: Node) -> Node:
-        """r, where a product's left side is r * h."""
+        """Return r, if the left operand of a product is r * h."""
         if left.op != "mul" or self.h not in left.operands or total.reset is not None or total.recurrent is not None:
             raise NoSumError("a product of what is no state")
         one, other = left.operands
         return other if one is self.h else one
 
     def _add_scaled(self, total: Sum, term: Node, sign: int) -> None:
-        """A peephole, or r times a product of h."""
+        """Add a peephole, or r times a product of h."""
         for one, other in (term.operands, term.operands[::-1]):
             vector = self._constant(one)
             if self.c is not None and other is self.c and vector is not None:
@@ -127,16 +137,18 @@ class Step:
         raise NoSumError("a product of values")
 
     def _hidden_sum(self, node: Node) -> Sum | None:
-        """A sum of nothing but a product with h and biases."""
+        """Return a sum of products with h and biases only."""
         try:
-            found = self.sum_of(node)
+            result = self.sum_of(node)
         except NoSumError:
             return None
-        is_plain = not found.inputs and found.recurrent is not None and found.reset is None and found.peephole is None
-        return found if is_plain else None
+        is_plain = (
+            not result.inputs and result.recurrent is not None and result.reset is None and result.peephole is None
+        )
+        return result if is_plain else None
 
     def _add_outside(self, total: Sum, term: Node, sign: int) -> None:
-        """A term over all steps."""
+        """Add a term that is known over all steps."""
         if self.constants.has(term):
             total.bias = self._vector(total, term, sign, total.bias)
             return
@@ -156,13 +168,13 @@ class Step:
         total.inputs.append((term, sign * np.eye(self.units, dtype=term.dtype)))
 
     def _constant(self, node: Node) -> Node | None:
-        """What stands for a constant outside of the loop."""
+        """Return the constant outside of the loop for which a value stands."""
         outside = self.invariants.get(node, node)
         is_formal = outside is node and node.op == "input"
         return outside if not is_formal and self.constants.has(outside) else None
 
     def _vector(self, total: Sum, node: Node, sign: int, before: np.ndarray | None) -> np.ndarray:
-        """A constant [units], added to one before."""
+        """Return a constant [units], added to an earlier one."""
         size: Dim = node.shape[-1] if node.tensor.rank else 1
         if size not in (1, self.units) or any(dim != 1 for dim in node.shape[:-1]):
             raise NoSumError("a bias of other sizes")
@@ -172,7 +184,7 @@ class Step:
 
 
 def _signed(node: Node) -> Iterator[tuple[Node, int]]:
-    """Terms of a sum, each with its sign."""
+    """Yield the terms of a sum, each with its sign."""
     pending = [(node, 1)]
     while pending:
         term, sign = pending.pop()

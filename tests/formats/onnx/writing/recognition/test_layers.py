@@ -92,8 +92,10 @@ FOUND = [
     (rg.GRUCell(7, reset_after=True, recurrent_activation="hard_sigmoid_keras3"), {"GRU": 1}),
     (PlainLSTM(4), {"LSTM": 1}),
     (MinimalGated(4), {"GRU": 1}),
-    (rg.MultiRNNCell([rg.GRUCell(4), rg.ResidualWrapper(rg.BasicLSTMCell(4)), rg.BasicRNNCell(2)]),
-     {"GRU": 1, "LSTM": 1, "RNN": 1}),
+    (
+        rg.MultiRNNCell([rg.GRUCell(4), rg.ResidualWrapper(rg.BasicLSTMCell(4)), rg.BasicRNNCell(2)]),
+        {"GRU": 1, "LSTM": 1, "RNN": 1},
+    ),
     (rg.MultiRNNCell([rg.BasicLSTMCell(n, state_is_tuple=False) for n in (4, 3)], state_is_tuple=False), {"LSTM": 2}),
     (rg.MultiRNNCell([rg.NASCell(4), rg.DropoutWrapper(rg.GRUCell(3), state_keep_prob=0.5)]), {"Scan": 1, "GRU": 1}),
     (rg.LSTMCell(4, cell_clip=1.0), {"Scan": 1}),
@@ -103,7 +105,7 @@ FOUND = [
     (rg.NASCell(4), {"Scan": 1}),
     (rg.LayerNormBasicLSTMCell(4), {"Scan": 1}),
     (rg.IndRNNCell(4), {"Scan": 1}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("cell", "expected"), FOUND, ids=lambda item: repr(item)[:40])
@@ -166,9 +168,10 @@ def test_onnxruntime_gives_our_numbers_of_both_directions() -> None:
     state = rg.placeholder("h", (None, 4))
     generator = np.random.default_rng(0)
     feeds = {
-        "x": generator.standard_normal((3, 6, 3)).astype(np.float32), "n": np.array([6, 0, 3], np.int32),
+        "x": generator.standard_normal((3, 6, 3)).astype(np.float32),
+        "n": np.array([6, 0, 3], np.int32),
         "h": generator.standard_normal((3, 4)).astype(np.float32),
-    }  # fmt: skip
+    }
     for initial in (None, (state, state * 2)):
         program = both_ways(initial)
         model = written(program)
@@ -203,8 +206,10 @@ def cells(units: int) -> list[Any]:
     found += [rg.BasicLSTMCell(units, state_is_tuple=False, **item) for item in gates]
     found += [
         rg.GRUCell(units, name, reset_after=after, **item)
-        for after in (False, True) for item in gates for name in ACTIVATIONS
-    ]  # fmt: skip
+        for after in (False, True)
+        for item in gates
+        for name in ACTIVATIONS
+    ]
     return [*found, PlainLSTM(units), MinimalGated(units)]
 
 

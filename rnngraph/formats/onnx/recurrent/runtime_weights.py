@@ -1,4 +1,4 @@
-"""Weights that are computed at run time, as the parameters of cells."""
+"""Weights that are computed at run time, as parameters of cells."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from .cells import FreeLSTMCell
 from .layer import Direction
 
 
-def given_weights(tensors: Tensors, cell: Cell, direction: Direction) -> dict[str, Value]:
-    """Of a cell the Tensors that stand for its parameters, by their names."""
+def runtime_weights(tensors: Tensors, cell: Cell, direction: Direction) -> dict[str, Value]:
+    """Return the Tensors that replace a cell's parameters, by name."""
     take = _Gates(tensors, direction)
     layout = LAYOUTS["lstm"] if isinstance(cell, FreeLSTMCell) else layout_of(cell)
-    found = {name: take(what, gates) for name, (what, gates) in layout.items()}
+    weights = {name: take(what, gates) for name, (what, gates) in layout.items()}
     if "P" in direction.weights:
         units = direction.kind.units
         for number, gate in enumerate("iof"):
             part = slice(number * units, (number + 1) * units)
-            found[PEEPHOLES[gate]] = tensors.value(tensors.taken(direction.weights["P"], [part]))
-    return found
+            weights[PEEPHOLES[gate]] = tensors.value(tensors.index(direction.weights["P"], [part]))
+    return weights
 
 
 class _Gates:
-    """The arrays of a direction, gate by gate."""
+    """Arrays of a direction, split by gate."""
 
     def __init__(self, tensors: Tensors, direction: Direction) -> None:
         self._tensors, self._direction = tensors, direction
         self._units = direction.kind.units
 
     def __call__(self, what: str, gates: str) -> Value:
-        """Arrays of gates side by side, as ``layout_of`` names them."""
+        """Return arrays of gates joined in the order of ``layout_of``."""
         match what:
             case "W" | "R":
                 return self._tensors.value(self._tensors.transpose(self._rows(what, 0, gates), (1, 0)))
@@ -48,11 +48,11 @@ class _Gates:
         return self._rows("B", 0 if what == "b" else len(self._direction.order), gates)
 
     def _rows(self, name: str, first: int, gates: str) -> Value:
-        """The rows of gates, in this order."""
+        """Return the rows of gates, in this order."""
         array, rank = self._direction.weights[name], len(shape_of(self._direction.weights[name]))
         parts = []
         for gate in gates:
             begin = (first + self._direction.order.index(gate)) * self._units
             index: list[Any] = [slice(begin, begin + self._units), *[slice(None)] * (rank - 1)]
-            parts.append(self._tensors.taken(array, index))
+            parts.append(self._tensors.index(array, index))
         return self._tensors.value(self._tensors.concat(parts, 0))

@@ -1,0 +1,20 @@
+"""Marks of tests that need what one system has and another lacks, each with its reason."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+WINDOWS = sys.platform == "win32"
+
+
+def not_on_windows(reason: str) -> pytest.MarkDecorator:
+    """Leave a test out on Windows. ``reason`` says what Windows lacks."""
+    return pytest.mark.skipif(WINDOWS, reason=f"not on Windows: {reason}")
+
+
+def skip_module_on_windows(reason: str) -> None:
+    """Leave out all tests of a file on Windows, where its imports may fail, too."""
+    if WINDOWS:
+        pytest.skip(f"not on Windows: {reason}", allow_module_level=True)
