@@ -1,4 +1,4 @@
-"""Code for other processors, run by emulators: against the float64 interpreter, and the bits of this machine's twin."""
+"""Code for other processors, run by emulators: against the float64 interpreter, and this machine's equivalent code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sparse_nets import BLOCKS, both
 
 import rnngraph as rg
 from rnngraph.codegen.compile import compile_graph
-from rnngraph.codegen.machine.target import target_of, twin
+from rnngraph.codegen.machine.target import host_equivalent, target_of
 from rnngraph.ir.interpreter import interpret
 from rnngraph.runtime.native.entry import NativeEntry
 
@@ -39,7 +39,7 @@ class Net:
         graph = made.inference.compiled
         sized = graph.sized(tuple(name for name, _ in graph.graph.outputs), sizes)
         self.code = compile_graph(sized, target, "entry")
-        self.twin = NativeEntry(compile_graph(sized, twin(target), "entry"), twin(target))
+        self.twin = NativeEntry(compile_graph(sized, host_equivalent(target), "entry"), host_equivalent(target))
 
     def there(self, feeds: Arrays) -> Arrays:
         return cross.call(self.machine, self.folder, self.code, self.made.parameters, feeds, self.sizes)
@@ -142,7 +142,7 @@ def test_narrow_weights(machine: str, weights: str, activations: str, tmp_path: 
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("weights", ["float32", "int8"])
 def test_sparse_weights(machine: str, weights: str, tmp_path: Path) -> None:
-    """The bits of this machine's twin and of dense code; and a self-test, of a step and a block."""
+    """The bits of this machine's equivalent and of dense code; and a self-test, of a step and a block."""
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(25), rg.placeholder("x", (None, None, 33)))
     options = {"weights": weights, "target": machine.partition(" on ")[0], "cache": False}
     made, dense = both({"outputs": outputs}, 0.3, BLOCKS[len(machine) % 3], **options)
@@ -160,7 +160,7 @@ def test_sparse_weights(machine: str, weights: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", ["gru", "basic_lstm", "layer_norm", "own", "stack", "ahead"])
 @pytest.mark.parametrize("machine", [name for name in cross.MACHINES if not name.startswith("wasm")])
 def test_exported_nets_pass_their_self_test(machine: str, case: str, tmp_path: Path) -> None:
-    """``step``, ``process``, saved states: compared with what this machine's twin computes."""
+    """``step``, ``process``, saved states: compared with what this machine's equivalent computes."""
     check_self_test(machine, case, "stream", tmp_path)
 
 
@@ -199,7 +199,7 @@ def test_exported_nets_take_weights_from_a_file(machine: str, form: str, tmp_pat
 
 @pytest.mark.parametrize("target", ["wasm32", "wasm32-simd128"])
 def test_exported_modules(target: str, tmp_path: Path) -> None:
-    """A WebAssembly module in node: a block has the bits of its steps, and both those of this machine's twin."""
+    """A WebAssembly module in node: a block has the bits of its steps, and both those of this machine's equivalent."""
     if cross.MACHINES[target].missing:
         pytest.skip(f"needs {', '.join(cross.MACHINES[target].missing)}")
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(17), rg.placeholder("x", (None, None, 3)))
@@ -210,8 +210,9 @@ def test_exported_modules(target: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(bits(found["steps"]), bits(found["block"]))
     graph = made.inference.compiled
     sizes = {"B": 1, "T": 6}
-    code = compile_graph(graph.sized(("outputs",), sizes), twin(target_of(target)), "entry")
-    expected = call_native(NativeEntry(code, twin(target_of(target))), made.parameters, {"x": x}, sizes)["outputs"]
+    here = host_equivalent(target_of(target))
+    code = compile_graph(graph.sized(("outputs",), sizes), here, "entry")
+    expected = call_native(NativeEntry(code, here), made.parameters, {"x": x}, sizes)["outputs"]
     np.testing.assert_array_equal(bits(found["block"]), bits(expected.ravel()))
 
 
@@ -266,7 +267,7 @@ console.log(JSON.stringify({ same: alone.y.every((value, at) => value === found.
 
 @pytest.mark.parametrize("target", ["wasm32", "wasm32-simd128"])
 def test_modules_for_sequences(target: str, tmp_path: Path) -> None:
-    """A WebAssembly module through its JavaScript one: the bits of this machine's twin, and of a row alone."""
+    """A WebAssembly module through its JavaScript one: the bits of this machine's equivalent, and of a row alone."""
     if cross.MACHINES[target].missing:
         pytest.skip(f"needs {', '.join(cross.MACHINES[target].missing)}")
     x, n = rg.placeholder("x", (None, None, 3)), rg.placeholder("n", (None,), "int32")
@@ -287,7 +288,7 @@ def test_modules_for_sequences(target: str, tmp_path: Path) -> None:
     assert told["said"][1].startswith("x has 3 elements, which makes steps 0.33")
     assert told["said"][2].startswith("x has 2 elements, which makes steps 0.66")
     graph, sizes = made.inference.compiled, {"B": 3, "T": 6}
-    code = compile_graph(graph.sized(("y",), sizes), twin(target_of(target)), "entry")
-    expected = call_native(NativeEntry(code, twin(target_of(target))), made.parameters, given, sizes)["y"]
+    code = compile_graph(graph.sized(("y",), sizes), host_equivalent(target_of(target)), "entry")
+    expected = call_native(NativeEntry(code, host_equivalent(target_of(target))), made.parameters, given, sizes)["y"]
     found = np.frombuffer((tmp_path / "y.bin").read_bytes(), np.float32)
     np.testing.assert_array_equal(bits(found), bits(expected.ravel()))

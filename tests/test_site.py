@@ -168,6 +168,13 @@ def test_the_page_of_words_is_what_errors_say() -> None:
     assert words._text("x, or rg.dense(x, (1, 2)).name | y") == "x, or `rg.dense(x, (1, 2)).name` \\| y"
 
 
+def test_the_picture_of_the_three_phases_has_their_records() -> None:
+    phases = part("phases")
+    assert phases.PAGE.read_text(encoding="utf-8") == phases.page(), "run python docs/site_parts/phases.py"
+    for record in ("EntryAnalysis", "EntryPlan", "ScanPlan", "KernelPlan", "ScheduledEntry"):
+        assert f" {record}: " in phases.picture()
+
+
 def test_tables_of_benchmarks_are_their_files() -> None:
     figures = part("figures")
     for page in figures.PAGES:

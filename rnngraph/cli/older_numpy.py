@@ -41,7 +41,7 @@ OLDER: Mapping[str, Any] = {
     "row_stack": np.vstack,
     "mat": np.asmatrix,
 }
-"""Names that NumPy 2 lacks, or has for something else, with what they were."""
+"""Names that NumPy 2 removed or redefined, with their former values."""
 
 
 class OlderNumPy(ModuleType):

@@ -58,7 +58,7 @@ def compile_timed(
     return ObjectCode(interface, object_code(text, target)), plan, counters
 
 
-def twin_of(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes, dict[str, str]]:
+def debug_build(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes, dict[str, str]]:
     """Compile a debug build: the same instructions, with line tables. Return it with each function's layers as text."""
     plan = planned(graph, target, name, parts)
     lines = module_lines(plan.functions, [plan.main, plan.pack], target, name)

@@ -155,44 +155,105 @@ class Carry:
     initial: Tensor
 
 
-def drive(
-    cell: Cell, trace: Trace, scope: ScopeName, reverse: bool, extent: tuple[Dim, Dim],
-    sequences: Sequence[tuple[Node, Tensor]], lengths: Tensor | None, carried: Sequence[Carry], output: Node,
-    when: Node | None = None, live: Node | None = None, mask: Tensor | None = None, last: Sequence[Carry] = (),
-    time_major: bool = False, emits: Sequence[Node] = (), nest: Any = None, has_rows: bool = True,
-    tensor_class: type[Tensor] = Tensor,
-) -> list[Tensor]:  # fmt: skip
-    """Build the node of a traced driver.
+@dataclass(frozen=True)
+class TracedStep:
+    """A traced step of a cell, with the values from outside the step that it reads.
 
-    Args:
+    Attributes:
         cell: Cell that runs.
         trace: Records of the tracing.
         scope: Scope of the parameters.
-        reverse: Run the last step first.
-        extent: (length, batch).
         sequences: Pairs of an input of the body and its sequence [length, batch, …].
-        lengths: int64 [batch], or None.
         carried: States, the cell's first.
-        output: First output of a step, [batch, …].
+        outputs: Outputs of the step, [batch, …], then values of any shape that it gives beside them. At least one.
+        nest: Nest in which the cell gives its outputs. None: it gives one.
+        last: Those of ``carried`` that are the outputs of masked steps.
+        tensor_class: Class of the Tensors in the step, and of the driver's results.
+    """
+
+    cell: Cell
+    trace: Trace
+    scope: ScopeName
+    sequences: Sequence[tuple[Node, Tensor]]
+    carried: Sequence[Carry]
+    outputs: Sequence[Node]
+    nest: Any = None
+    last: Sequence[Carry] = ()
+    tensor_class: type[Tensor] = Tensor
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """How a driver runs its steps.
+
+    Attributes:
+        length: Number of steps.
+        batch: Number of rows; 1 without rows.
+        reverse: Run the last step first.
+        lengths: int64 [batch], or None.
+        mask: bool [length, batch, 1], or None.
         when: As in ``Driver``.
         live: As in ``Driver``.
-        mask: bool [length, batch, 1], or None.
-        last: Those of ``carried`` that are the outputs of masked steps.
         time_major: Layout of taps.
-        emits: Further outputs of a step, and values of any shape that it gives beside them.
-        nest: Nest in which the cell gives its outputs. None: it gives one.
-        has_rows: As in ``Driver``. Without rows, the batch is 1, and the output may have any shape.
-        tensor_class: Class of the Tensors in the step, and of the results.
+        has_rows: As in ``Driver``. Without rows, the outputs may have any shape.
+    """
+
+    length: Dim
+    batch: Dim
+    reverse: bool = False
+    lengths: Tensor | None = None
+    mask: Tensor | None = None
+    when: Node | None = None
+    live: Node | None = None
+    time_major: bool = False
+    has_rows: bool = True
+
+
+def drive(step: TracedStep, iteration: Iteration) -> list[Tensor]:
+    """Build the node of a traced driver.
 
     Returns:
-        Final values of ``carried``, the outputs of all steps, and the ``emits`` of all steps.
+        Final values of ``step.carried``, then ``step.outputs`` of all steps.
     """
-    where, (length, batch) = trace.where, extent
+    where, trace, carried = step.trace.where, step.trace, step.carried
     states = tuple(item.formal for item in carried)
-    roots = (output, *(item.following for item in carried), *emits)
-    steps = tuple(formal for formal, _ in sequences)
-    captured = _captured(roots, (*steps, *states), scope)
+    roots = (step.outputs[0], *(item.following for item in carried), *step.outputs[1:])
+    inputs = tuple(formal for formal, _ in step.sequences)
+    captured = _captured(roots, (*inputs, *states), step.scope)
     inside = topological(roots, known=captured)
+    nested, inner_steps = _nested(inside)
+    driver = Driver(
+        cell=step.cell,
+        scope=step.scope,
+        reverse=iteration.reverse,
+        length=iteration.length,
+        sequences=inputs,
+        states=states,
+        output=step.outputs[0],
+        next_states=roots[1 : 1 + len(carried)],
+        captured=captured,
+        lengths=iteration.lengths is not None,
+        mask=iteration.mask is not None,
+        last=tuple(item.formal for item in step.last),
+        when=iteration.when,
+        live=iteration.live,
+        time_major=iteration.time_major,
+        parameters=tuple(trace.parameters.items()),
+        sites=tuple(trace.sites),
+        scopes=tuple(dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))),
+        inner=tuple(nested),
+        inner_steps=inner_steps,
+        where=where,
+        emits=tuple(step.outputs[1:]),
+        nest=step.nest,
+        has_rows=iteration.has_rows,
+        places=frozenset(trace.places),
+    )
+    return _results(driver, step, iteration)
+
+
+def _nested(inside: Sequence[Node]) -> tuple[list[Driver], int]:
+    """Return the drivers nested in a step, and the number of their steps. Raise ``GraphError`` for too many."""
     nested: list[Driver] = [node["driver"] for node in inside if node.op == "driver"]
     inner_steps = 0
     for item in nested:
@@ -211,42 +272,45 @@ def drive(
             f"be {MAX_INNER_STEPS}; run fewer, or run the driver before or after the other one",
             nested[0].where,
         )
-    scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
-    driver = Driver(
-        cell, scope, reverse, length, steps, states, output, roots[1 : 1 + len(carried)], captured,
-        lengths is not None, mask is not None, tuple(item.formal for item in last), when, live, time_major,
-        tuple(trace.parameters.items()), tuple(trace.sites), tuple(scopes),
-        tuple(nested), inner_steps, where, tuple(emits), nest, has_rows, frozenset(trace.places),
-    )  # fmt: skip
-    # Results in the order of a scan: final states, then emitted values.
-    of_rows = len(flatten(nest)) if has_rows else 0
+    return nested, inner_steps
+
+
+def _results(driver: Driver, step: TracedStep, iteration: Iteration) -> list[Tensor]:
+    """Build the driver's node and its results, in the order of a scan: final states, then outputs of all steps."""
+    carried, length = step.carried, iteration.length
+    with_rows = len(flatten(step.nest)) if iteration.has_rows else 0
     joined = [
-        item.tensor.with_shape((length, batch, *item.shape[1:]) if number < of_rows else (length, *item.shape))
-        for number, item in enumerate((output, *emits))
+        item.tensor.with_shape(
+            (length, iteration.batch, *item.shape[1:]) if number < with_rows else (length, *item.shape)
+        )
+        for number, item in enumerate(step.outputs)
     ]
-    result = TupleType((*(item.tensor for item in states), *joined))
     operands = [
-        *(sequence.node for _, sequence in sequences),
-        *(item.node for item in (lengths, mask) if item is not None),
+        *(sequence.node for _, sequence in step.sequences),
+        *(item.node for item in (iteration.lengths, iteration.mask) if item is not None),
         *(item.initial.node for item in carried),
-        *captured,
+        *driver.captured,
     ]
     node = make(
-        "driver", *operands, where=in_layer(where), name=snake_case(type(cell).__name__), meet=meet_declared,
-        driver=driver, result=result,
-    )  # fmt: skip
-    names = [*(str(item["label"]) for item in states), *["outputs"] * len(joined)]
-    given = [*(sequence for _, sequence in sequences), lengths, mask, *(item.initial for item in carried)]
-    whole = class_within([tensor_class(node), given])(node)
-    return [build("get", whole, index=index, name=name, where=where) for index, name in enumerate(names)]
+        "driver",
+        *operands,
+        where=in_layer(driver.where),
+        name=snake_case(type(step.cell).__name__),
+        meet=meet_declared,
+        driver=driver,
+        result=TupleType((*(item.tensor for item in driver.states), *joined)),
+    )
+    names = [*(str(item["label"]) for item in driver.states), *["outputs"] * len(joined)]
+    values = [sequence for _, sequence in step.sequences], [item.initial for item in carried]
+    whole = class_within([step.tensor_class(node), *values, iteration.lengths, iteration.mask])(node)
+    return [build("get", whole, index=index, name=name, where=driver.where) for index, name in enumerate(names)]
 
 
 def state_names(cell: Cell) -> list[str]:
     found, specification = list(paths(public(cell))), specification_of(cell)
     if len(found) == 1 and not found[0][0]:
         return list(specification) if isinstance(specification, dict) else ["h"]
-    return [path.rpartition("/")[2] if not path[-1:].isdigit() else f"state_{path.replace('/', '_')}"
-            for path, _ in found]  # fmt: skip
+    return [f"state_{path.replace('/', '_')}" if path[-1:].isdigit() else path.rpartition("/")[2] for path, _ in found]
 
 
 def check_step(cell: Cell, new: Sequence[Tensor], kinds: Sequence[TensorType], where: Where | None) -> None:

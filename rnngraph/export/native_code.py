@@ -11,7 +11,7 @@ from ..codegen.compile import interface_of, planned
 from ..codegen.llvm.module import module_text
 from ..codegen.machine.engine import object_code
 from ..codegen.machine.interface import ObjectCode
-from ..codegen.machine.target import Target, twin
+from ..codegen.machine.target import Target, host_equivalent
 from ..codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from ..ir.graph import Graph
 from ..runtime.calls.entry_blocks import run_once
@@ -87,5 +87,6 @@ def whole_sequence(
 
 def _native(plan: ScheduledEntry, target: Target) -> NativeEntry:
     name = plan.main.name
-    text = module_text(plan.functions, [plan.main, plan.pack], twin(target), name)
-    return NativeEntry(ObjectCode(interface_of(plan), object_code(text, twin(target))), twin(target))
+    here = host_equivalent(target)
+    text = module_text(plan.functions, [plan.main, plan.pack], here, name)
+    return NativeEntry(ObjectCode(interface_of(plan), object_code(text, here)), here)

@@ -47,12 +47,12 @@ class StreamForm:
             labels = {name: kept_label(name) for name in kept.values()}
             plan = planned(about.initial.sized(tuple(labels.values()), about.sizes), target, "kept", 1)
             first = results_of(plan, target, values, about.sizes)
-            begun = {name: about.kept[label].declared_array(first[label]) for name, label in labels.items()}
+            begun = {name: about.states.kept[label].declared_array(first[label]) for name, label in labels.items()}
             feeds = {**feeds, **begun}
         calls = steps if kept and not about.lengths else 1
         options, graph = about.compiled.options, source.lowered.graph
-        if calls > 1 and STEPS_SO_FAR in about.labels:  # what samples is another graph at each call
-            graph, kept = about.compiled.graph, {label: label for label in about.labels}
+        if calls > 1 and STEPS_SO_FAR in about.states.labels:  # what samples is another graph at each call
+            graph, kept = about.compiled.graph, {label: label for label in about.states.labels}
             taken = about.compiled.input_types()
             begun = {label: first[label] for label in labels.values()}
             begun |= {STEPS_SO_FAR: np.zeros((about.batch, 1), np.int64)}
@@ -85,12 +85,14 @@ def stream_form(
     about = step_graph(source.source, replace(source.options, target=target), batch, where)
     fed = [name for name in about.compiled.needed(about.outputs) if name in about.types]
     first = _initial_inputs(about)
-    shown = [name for name in about.outputs if name not in about.labels]
+    shown = [name for name in about.outputs if name not in about.states.labels]
     kinds = {name: node.tensor for name, node in about.compiled.graph.outputs}
-    symbols = iter(symbols_of_names([*fed, *shown, *about.labels, *first]))
-    inputs = tuple(_port(name, next(symbols), about.types[name], about.time_axis[name], about, where) for name in fed)
-    outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in shown)
-    states = tuple(_port(name, next(symbols), about.state_types[name], None, about, where) for name in about.labels)
+    symbols = iter(symbols_of_names([*fed, *shown, *about.states.labels, *first]))
+    inputs = tuple(_port(name, next(symbols), about.types[name], about.axes.feeds[name], about, where) for name in fed)
+    outputs = tuple(_port(name, next(symbols), kinds[name], about.axes.outputs[name], about, where) for name in shown)
+    states = tuple(
+        _port(name, next(symbols), about.states.types[name], None, about, where) for name in about.states.labels
+    )
     starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
     step, block = _entries(about, values, target, embedded, max_block)
     initial = _initial(about, values, target, embedded)
@@ -198,7 +200,7 @@ def _together(
     if not rows.is_open:
         raise GraphError(f"rows={most} streams can't step as one batch, as it would mix them; use rows=1", where)
     kinds = {**about.types, **{name: node.tensor for name, node in about.compiled.graph.outputs}}
-    left_out = {**about.left_out, **about.output_left_out}
+    left_out = {**about.axes.omitted, **about.axes.outputs_omitted}
     for port in (item for both in ports for item in both):
         left_out_of = rows.port(port.name, kinds[port.name], left_out[port.name], {})
         if left_out_of.axis is None or left_out_of.pieces != 1 or port.default is not None:
@@ -210,10 +212,10 @@ def _together(
     graph = rows.compiled.sized(about.outputs, dict.fromkeys(about.lengths, 1), one_step=True)
     plan = planned(graph, target, "rows", 1, _large_layouts(step.plan, values, target))
     counted = dict.fromkeys(rows.names, ROWS) | dict.fromkeys(about.lengths, STEPS)
-    names = [*(port.name for port in ports[0]), *about.labels]
+    names = [*(port.name for port in ports[0]), *about.states.labels]
     shared = tuple(
         Port(name, name, kind.dtype, tuple(substitute(dim, counted) for dim in kind.shape))
-        for name, kind in ((name, {**about.types, **about.state_types}[name]) for name in names)
+        for name, kind in ((name, {**about.types, **about.states.types}[name]) for name in names)
     )
     return RowBatch(entry_of(plan, target, values, embedded), most, shared)
 
@@ -257,7 +259,7 @@ def _bytes_of(layout: PanelLayout, values: Arrays) -> int:
 
 
 def _common_layout(layout: PanelLayout, other: ScheduledEntry) -> PanelLayout:
-    """Return a layout in the largest groups that tiles of its own plan and another can read."""
+    """Return a layout in the largest groups that both plans can read."""
     own = (*other.layouts.values(), layout)
     readers = [(found.views, found.blocks) for found in own if {*found.views} <= {*layout.views}]
     for blocks in range(layout.blocks, 1, -1):

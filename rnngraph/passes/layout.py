@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..ir.axes.walk import kept_at
 from ..ir.graph import Graph, Node, make, rewrite, topological
 from ..ir.ops import OPS
 from ..support.records import dataclass
@@ -95,9 +96,9 @@ def _moves_ones(item: Node, order: Order) -> bool:
     return kept == sorted(kept)
 
 
-def _keeps_rows(order: Order) -> bool:
-    """True if the last two axes stay in place."""
-    return order[-2] == len(order) - 2
+def _moves_kept(node: Node, number: int, order: Order) -> bool:
+    """True if an order moves only axes of operand ``number`` that the result keeps where they are."""
+    return all(kept_at(node, number, axis) == axis for axis, source in enumerate(order) if source != axis)
 
 
 def _inverse(order: Order) -> Order:
@@ -129,7 +130,7 @@ def _inward(node: Node, source: Node) -> Node | None:
         parts = [moved(item) for item in source.operands]
     elif source.op == "matmul":
         left, kernel, *start = source.operands
-        if kernel.tensor.rank > 2 and not _keeps_rows(order):
+        if kernel.tensor.rank > 2 and not _moves_kept(source, 1, order):
             return None
         parts = [moved(left), moved(kernel) if kernel.tensor.rank > 2 else kernel, *map(moved, start)]
     else:
@@ -199,7 +200,7 @@ def _product(node: Node, operands: tuple[Node, ...]) -> Node | None:
     left, kernel, *start = operands
     order = left["order"]
     if kernel.tensor.rank > 2:
-        if not _keeps_rows(order):
+        if not _moves_kept(node, 1, order):
             return None
         kernel = make("transpose", kernel, where=kernel.where, order=_inverse(order))
     moved = []
@@ -214,11 +215,12 @@ def _product(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _reduced(node: Node, inner: Node, order: Order) -> Node:
+    """Move a transpose past a reduction: the axes that the result keeps stay in their order."""
     axes = tuple(sorted(order[axis] for axis in node["axes"]))
     reduced = make(node.op, inner, where=node.where, name=node.name, **{**dict(node.attributes), "axes": axes})
     if node["keepdims"]:
         return make("transpose", reduced, where=node.where, order=order)
-    kept = [axis for axis in order if axis not in axes]
+    kept = [source for axis, source in enumerate(order) if kept_at(node, 0, axis) is not None]
     ranked = sorted(kept)
     return make("transpose", reduced, where=node.where, order=tuple(ranked.index(axis) for axis in kept))
 
@@ -270,7 +272,7 @@ def _spread_inward(node: Node, source: Node) -> Node | None:
     if source.op == "reshape" and source.shape == (*operand.shape, *ones) and sorted(kept) == [*range(own)]:
         inner = make("transpose", operand, where=node.where, order=kept)
         return make("reshape", inner, where=source.where, name=source.name, shape=shape)
-    if OPS[source.op].kind == "reduction" and not source["keepdims"] and source["axes"] == tuple(range(rank, own)):
+    if OPS[source.op].kind == "reduction" and [kept_at(source, 0, axis) for axis in range(rank)] == [*range(rank)]:
         inner = make("transpose", operand, where=node.where, order=(*order, *range(rank, own)))
         return make(source.op, inner, where=source.where, name=source.name, **dict(source.attributes))
     return None

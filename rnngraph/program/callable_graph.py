@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ..runtime.calls.direct_call import DirectPlan, Draws, direct_call
 from ..runtime.calls.entry_blocks import EntryBlocks
 from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, solve_sizes
-from ..runtime.calls.prepared_call import SEED, spec_of
+from ..runtime.calls.prepared_call import SEED, CallInputs, CallResults, spec_of
 from ..runtime.calls.results import Given, Result
 from ..runtime.calls.runner import DirectSource, Runner
 from ..runtime.class_names import BARE
@@ -35,29 +35,13 @@ from ..support.bounded_cache import BoundedCache
 from ..support.display.html import headed
 from ..support.errors import NameLookupError, Where, did_you_mean, shown, user_line
 from ..support.stage_text import StageText
-from .parts import ProgramParts, Reduced
+from .parts import CallForm, ProgramParts, Reduced, by_name
 
 if TYPE_CHECKING:
     from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
     from ..runtime.native.entry import NativeEntry, Sized
     from .memory_report import MemoryUsage
-
-
-class CallForm(NamedTuple):
-    """What a call computes, and the structure of its results. ``leaves`` are its ``outputs`` in the structure's
-    order.
-    """
-
-    compiled: CompiledGraph
-    outputs: tuple[str, ...]
-    structure: Any
-    leaves: Sequence[str]
-
-
-def by_name(compiled: CompiledGraph, outputs: tuple[str, ...]) -> CallForm:
-    """Return the form of a call that returns these outputs by name."""
-    return CallForm(compiled, outputs, dict.fromkeys(outputs), outputs)
 
 
 class CallableGraph(Unindexed, Generic[Given]):
@@ -208,9 +192,16 @@ class CallableGraph(Unindexed, Generic[Given]):
         if self._tapped is None:
             source = self.parts.source
             lowered = source.tapped(self.taps_form)
-            self._tapped = False if lowered is None else CompiledGraph(
-                lowered.graph, self.kind, self.parts.options, source.described,
-            )  # fmt: skip
+            self._tapped = (
+                False
+                if lowered is None
+                else CompiledGraph(
+                    lowered.graph,
+                    self.kind,
+                    self.parts.options,
+                    source.described,
+                )
+            )
         return self._tapped or None
 
     def _tap_values(
@@ -278,9 +269,13 @@ class CallableGraph(Unindexed, Generic[Given]):
         return [name for name in self._types if name not in SEED_INPUTS]
 
     def sizes(
-        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph,
+        self,
+        arrays: Mapping[str, np.ndarray],
+        outputs: tuple[str, ...],
+        where: Where | None,
+        compiled: CompiledGraph,
         own: frozenset[str] = frozenset(),
-    ) -> dict[str, int]:  # fmt: skip
+    ) -> dict[str, int]:
         """Check all shapes, and return the value of each size. ``own`` are inputs that the caller does not feed."""
         needed = compiled.needed(outputs)
         missing = [name for name in needed if name not in arrays and name not in own]
@@ -310,9 +305,15 @@ class CallableGraph(Unindexed, Generic[Given]):
         return results
 
     def _run(
-        self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, out: Any = None,
-        calls: DirectCache | None = None, feeds: Any = (), named: Mapping[str, Any] | None = None,
-    ) -> Any:  # fmt: skip
+        self,
+        form: CallForm,
+        arrays: Mapping[str, np.ndarray],
+        where: Where | None,
+        out: Any = None,
+        calls: DirectCache | None = None,
+        feeds: Any = (),
+        named: Mapping[str, Any] | None = None,
+    ) -> Any:
         """Run a call on the slow path: look up or prepare the runner for its signature, and run it.
 
         Args:
@@ -323,17 +324,24 @@ class CallableGraph(Unindexed, Generic[Given]):
         if calls is None:
             calls, feeds = self._cache(form[:2]), ()
         runner, converted = calls.prepared(
-            feeds, named or {}, arrays, lambda key: self.parts.names.name_of(key, None),
+            feeds,
+            named or {},
+            arrays,
+            lambda key: self.parts.names.name_of(key, None),
             self._types | form.compiled.input_types(),
             lambda names: self._runner(form, names, arrays, where),
-        )  # fmt: skip
+        )
         result = runner.run(converted, int(arrays.get(SEED, 0)), None, runner.outs.checked(out, where))
         assert result is not None, "what was converted has the signature that was looked for"
         return result
 
     def _runner(
-        self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], where: Where | None,
-    ) -> Runner:  # fmt: skip
+        self,
+        form: CallForm,
+        names: Mapping[Any, str],
+        arrays: Mapping[str, np.ndarray],
+        where: Where | None,
+    ) -> Runner:
         """Prepare calls for inputs like these. ``names`` maps the caller's keys to names."""
         compiled, outputs = form.compiled, form.outputs
         entry, sized = self._known.entry(
@@ -342,15 +350,23 @@ class CallableGraph(Unindexed, Generic[Given]):
         return self._runner_of(form, names, arrays, entry, sized)
 
     def _runner_of(
-        self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], entry: NativeEntry,
+        self,
+        form: CallForm,
+        names: Mapping[Any, str],
+        arrays: Mapping[str, np.ndarray],
+        entry: NativeEntry,
         sized: Sized,
-    ) -> Runner:  # fmt: skip
+    ) -> Runner:
         """Prepare calls for inputs like these, run by this entry."""
         spec = spec_of(
-            entry, sized, names, arrays, form.structure, form.leaves, self._draw is not None,
-            form.compiled.range_preconditions(form.outputs), also=("loss",),
+            entry,
+            sized,
+            CallInputs(names, arrays, self._draw is not None),
+            CallResults(form.structure, form.leaves),
+            form.compiled.range_preconditions(form.outputs),
+            also=("loss",),
             shares=[name for name in names.values() if name in self.parts.lowered.keep_probs],
-        )  # fmt: skip
+        )
         parameters, options = self.parts.parameters, self.parts.options
         keys = {name: key for key, name in names.items() if not isinstance(key, str)}
         draws = None if self._draw is None else Draws(*self.parts.seeds.source)
@@ -359,11 +375,15 @@ class CallableGraph(Unindexed, Generic[Given]):
         return Runner(spec, EntryBlocks(spec, weights), options.threads, self._draw, direct=direct)
 
     def _profiled(
-        self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, seconds: float,
+        self,
+        form: CallForm,
+        arrays: Mapping[str, np.ndarray],
+        where: Where | None,
+        seconds: float,
         plain: Callable[[Mapping[str, np.ndarray]], object],
-    ) -> Profile:  # fmt: skip
+    ) -> Profile:
         """Profile calls of a form. ``plain`` runs the same call from feeds."""
-        from ..inspection.profile.calls import checked_seconds, profile_of
+        from ..inspection.profile.calls import ProfiledCall, checked_seconds, profile_of
 
         spent, sizes = checked_seconds(seconds, where), self.sizes(arrays, form.outputs, where, form.compiled)
         fed = {name: array for name, array in arrays.items() if name not in SEED_INPUTS}
@@ -374,19 +394,22 @@ class CallableGraph(Unindexed, Generic[Given]):
             calls: DirectCache = DirectCache()
             sized = entry.sized(sizes)
             runner, given = calls.prepared(
-                fed, {}, arrays, lambda key: self.parts.names.name_of(key, None), types,
+                fed,
+                {},
+                arrays,
+                lambda key: self.parts.names.name_of(key, None),
+                types,
                 lambda names: self._runner_of(form, names, arrays, entry, sized),
-            )  # fmt: skip
+            )
             if self.is_direct:  # then plain calls are direct, too, and so are profiled ones
-                twin: Any = copy(self)
-                twin._calls, twin._direct = calls, None
-                return partial(twin, fed)
+                other: Any = copy(self)
+                other._calls, other._direct = calls, None
+                return partial(other, fed)
             is_plain = calls.attempt(given, {}, seed) is not None
             return partial(calls.attempt, given, {}, seed) if is_plain else partial(runner.run, given, seed, None)
 
-        return profile_of(
-            self.kind, form.compiled, form.outputs, sizes, arrays, counting, partial(plain, fed), spent
-        )  # fmt: skip
+        call = ProfiledCall(self.kind, form.compiled, form.outputs, sizes, arrays)
+        return profile_of(call, counting, partial(plain, fed), spent)
 
     def _cache(self, key: Any) -> DirectCache:
         """Return the cache of calls with one form, by key."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from ..ir.graph import Graph
 from ..passes.lowering.lowered import Lowered
 from ..runtime.calls.feed_names import FeedNames
 from ..runtime.graph_source import GraphSource
 from ..runtime.native.compile_options import CompileOptions
+from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.weight_options import Weights
 from ..runtime.parameters import Parameters
 from ..support.records import dataclass
@@ -66,6 +67,23 @@ def without_output(graph: Graph, name: str) -> Graph:
 def renamed(graph: Graph, name: str) -> Graph:
     """Return a graph with another name."""
     return Graph.of(name, graph.outputs, graph.inputs, graph.comments)
+
+
+class CallForm(NamedTuple):
+    """A graph, the outputs of a call, and the structure of its results.
+
+    ``leaves`` are the outputs in the structure's order.
+    """
+
+    compiled: CompiledGraph
+    outputs: tuple[str, ...]
+    structure: Any
+    leaves: Sequence[str]
+
+
+def by_name(compiled: CompiledGraph, outputs: tuple[str, ...]) -> CallForm:
+    """Return the form of a call that returns these outputs by name."""
+    return CallForm(compiled, outputs, dict.fromkeys(outputs), outputs)
 
 
 class CompileKeywords(TypedDict, total=False):

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import GenericAlias, MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Never, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..codegen.machine.target import Target, target_of
+from ..codegen.machine.target import Target
 from ..declare.tensor import Tensor
 from ..ir.types import evaluate, product
-from ..passes.unroll import check_lengths
 from ..runtime.calls.feed_names import FeedNames
 from ..runtime.calls.results import Given, Result, Trained
 from ..runtime.class_names import BARE, Classes
 from ..runtime.graph_source import DeclaredSource, GraphSource
-from ..runtime.native.compile_options import CompileOptions, checked_chunked, steps_per_turn
-from ..runtime.native.notices import Notices
-from ..runtime.native.object_cache import Cache, cache_of, option_of
-from ..runtime.native.weight_options import FLOAT32, WeightRules, Weights, check_weights, weight_rules
-from ..runtime.native.worker_pool import ThreadCount
+from ..runtime.native.compile_options import ProgramOptions, checked_chunked
+from ..runtime.native.object_cache import option_of
+from ..runtime.native.weight_options import Weights, weight_rules
 from ..runtime.parameters import Parameters
 from ..runtime.streams.stream import Stream
 from ..storage.atomic_file import as_path, replace_file
@@ -109,11 +107,18 @@ def compile(  # the field's name for it
     source = DeclaredSource(outputs, loss, known, states, classes)
     check_shared(source, known, other, user_line())
     number = seed_number(seed)
-    program: Program[Any] = Program(
-        source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache,
-        weight_rules(weights), activations, None, flag(sparse, "sparse"), flag(direct_calls, "direct_calls"),
-        checked_chunked(chunked, source.lowered.graph, user_line()),
-    )  # fmt: skip
+    options = ProgramOptions(
+        target=target,
+        threads=threads,
+        unroll=unroll,
+        cache=cache,
+        weights=weight_rules(weights),
+        activations=activations,
+        sparse=flag(sparse, "sparse"),
+        direct_calls=flag(direct_calls, "direct_calls"),
+        chunked=checked_chunked(chunked, source.lowered.graph, user_line()),
+    )
+    program: Program[Any] = Program(source, Parameters(source.lowered.slots, number, other), number, options)
     warn_of_kinds_without_effect(program.inference, program.options, user_line())
     return program
 
@@ -143,7 +148,15 @@ def load(
     from .saved.save_load import read_program  # parser and file checks, rarely needed
 
     is_direct = flag(direct_calls, "direct_calls")
-    program = _of_source(read_program(path), threads, target, cache, weights, activations, sparse, is_direct)
+    saved = read_program(path)
+    options = saved.settings.options(target, threads, cache, is_direct)
+    if weights is not None:
+        options = replace(options, weights=weight_rules(weights), activations="float32")
+    if activations is not None:
+        options = replace(options, activations=activations)
+    if sparse is not None:
+        options = replace(options, sparse=flag(sparse, "sparse"))
+    program = _of_source(saved, options)
     if weights is not None:
         warn_of_kinds_without_effect(program.inference, program.options, user_line())
     return program
@@ -164,10 +177,9 @@ def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> An
 
     where = user_line()
     pickled = from_bytes(data, where)
-    program = _of_source(
-        pickled.source, pickled.threads, pickled.target, pickled.cache if cache is None else cache,
-        direct_calls=pickled.direct_calls,
-    )  # fmt: skip
+    kept = pickled.cache if cache is None else cache
+    options = pickled.source.settings.options(pickled.target, pickled.threads, kept, pickled.direct_calls)
+    program = _of_source(pickled.source, options)
     if pickled.part == PROGRAM:
         return program
     graph: InferenceGraph[Any] = getattr(program, pickled.part)
@@ -190,21 +202,10 @@ def dumps(thing: Any) -> bytes:
     return bytes(data)
 
 
-def _of_source(
-    saved: SavedSource, threads: int, target: str | None, cache: Any, weights: Weights | None = None,
-    activations: str | None = None, sparse: bool | None = None, direct_calls: bool = True,
-) -> Program[Any]:  # fmt: skip
+def _of_source(saved: SavedSource, options: ProgramOptions) -> Program[Any]:
     settings = saved.settings
     parameters = Parameters(saved.lowered.slots, settings.seed, given=saved.parameters)
-    if weights is None:
-        rules, activations = settings.weights, settings.activations if activations is None else activations
-    else:
-        rules = weight_rules(weights)
-    program = Program(
-        saved, parameters, settings.seed, target, threads, settings.unroll, cache, rules,
-        "float32" if activations is None else activations,
-        None, settings.sparse if sparse is None else flag(sparse, "sparse"), direct_calls, settings.chunked,
-    )  # fmt: skip
+    program: Program[Any] = Program(saved, parameters, settings.seed, options)
     program.parts.seeds.state = settings.generator
     return program
 
@@ -216,9 +217,13 @@ def _reduced(parts: ProgramParts, part: str, made: Mapping[str, Any], arrays: Ma
 
     options, cache = parts.options, option_of(parts.options.cache)
     text = {
-        "part": part, "made": made, "threads": options.threads.count, "target": options.target.name,
-        "cache": cache is not False, "direct_calls": options.direct_calls,
-    }  # fmt: skip
+        "part": part,
+        "made": made,
+        "threads": options.threads.count,
+        "target": options.target.name,
+        "cache": cache is not False,
+        "direct_calls": options.direct_calls,
+    }
     settings = settings_of(options, parts.seeds.seed, parts.seeds.state)
     data = to_bytes(parts.source, parts.parameters, settings, text, arrays, parts.kept)
     return loads, ((data,) if isinstance(cache, bool) else (data, cache))
@@ -231,27 +236,11 @@ class Program(Uncalled, Generic[Given, Trained]):
     if not TYPE_CHECKING:  # one parameter will do, as a default is known to type checkers alone
         __class_getitem__ = classmethod(GenericAlias)
 
-    def __init__(
-        self, source: GraphSource, parameters: Parameters, seed: int, target: str | None, threads: int,
-        unroll: int | str | None, cache: bool | str | os.PathLike[str] | Cache = True, weights: WeightRules = FLOAT32,
-        activations: str = "float32", notices: Notices | None = None, sparse: bool = False,
-        direct_calls: bool = True, chunked: int | None = None,
-    ) -> None:  # fmt: skip
-        is_full = isinstance(unroll, str) and unroll == "full"
-        unroll = unroll if is_full else steps_per_turn(unroll)
-        lowered, workers = source.lowered, ThreadCount()
-        workers.set(whole_number(threads, "threads", 1))
-        chosen = target_of(target)
-        check_weights(weights, activations, lowered)
-        kept = cache_of(cache, user_line())
-        if is_full:
-            check_lengths(lowered.graph)
-        options = CompileOptions(
-            chosen, unroll, weights, activations, sparse, kept, workers, notices or Notices(),
-            tuple(lowered.slots.values()), direct_calls, chunked,
-        )  # fmt: skip
-        parts = ProgramParts(source, parameters, options, FeedNames(lowered), SeedGenerator(seed), _reduced)
-        self.parts, self.parameters, self.options = parts, parameters, options
+    def __init__(self, source: GraphSource, parameters: Parameters, seed: int, options: ProgramOptions) -> None:
+        self.options = options.checked(source.lowered, user_line())
+        lowered = source.lowered
+        parts = ProgramParts(source, parameters, self.options, FeedNames(lowered), SeedGenerator(seed), _reduced)
+        self.parts, self.parameters = parts, parameters
         self.structure, self.loss = source.structure, source.loss
         graph = lowered.graph
         without_loss = without_output(graph, "loss") if self.loss is not None else graph
@@ -308,9 +297,12 @@ class Program(Uncalled, Generic[Given, Trained]):
 
     @api
     def explore(
-        self, path: str | os.PathLike[str] | None = None, feeds: Mapping[Any, Any] | None = None,
-        profile: Profile | Sequence[Profile] | None = None, title: str = "",
-    ) -> Page:  # fmt: skip
+        self,
+        path: str | os.PathLike[str] | None = None,
+        feeds: Mapping[Any, Any] | None = None,
+        profile: Profile | Sequence[Profile] | None = None,
+        title: str = "",
+    ) -> Page:
         """Return an HTML page that shows the net at every level, with linked highlights, for use offline.
 
         Args:
@@ -396,12 +388,9 @@ class Program(Uncalled, Generic[Given, Trained]):
     def with_outputs(self, outputs: Any) -> Program:
         """Return a program of other outputs with this one's parameters and options."""
         known, parameters = shared(self)
-        source, options = DeclaredSource(outputs, None, known), self.options
+        source = DeclaredSource(outputs, None, known)
         own = Parameters(source.lowered.slots, self.seed, parameters)
-        return Program(
-            source, own, self.seed, options.target.name, self.threads, None, options.cache or False,
-            notices=options.notices, direct_calls=options.direct_calls,
-        )  # fmt: skip
+        return Program(source, own, self.seed, replace(self.options.plain(), direct_calls=self.options.direct_calls))
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -447,4 +436,4 @@ def compile_beside(outputs: Mapping[str, Any], loss: Tensor | None, other: Progr
     """Compile outputs with the parameters that a program already has."""
     known, parameters = shared(other)
     source = DeclaredSource(outputs, loss, known)
-    return Program(source, Parameters(source.lowered.slots, seed_number(seed), parameters), seed, None, 1, None)
+    return Program(source, Parameters(source.lowered.slots, seed_number(seed), parameters), seed, ProgramOptions())

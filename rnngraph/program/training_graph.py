@@ -28,9 +28,9 @@ from ..runtime.native.recomputation import AUTO, RecomputeOption, checked_recomp
 from ..support.api_guard import api, no_more
 from ..support.arguments import seed_number, whole_number
 from ..support.errors import ArgumentError, GraphError, NameLookupError, Where, user_line
-from .callable_graph import CallableGraph, CallForm, by_name
+from .callable_graph import CallableGraph
 from .gradients import GradientGraphs
-from .parts import ProgramParts
+from .parts import CallForm, ProgramParts, by_name
 from .sampled_graphs import SampledGraphs
 
 if TYPE_CHECKING:

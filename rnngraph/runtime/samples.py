@@ -37,7 +37,7 @@ def _source(node: Node) -> Node | None:
 
 
 def _is_filler(node: Node) -> bool:
-    """True for what rows give that do not run: zeros, or the output of the last step."""
+    """True for results of rows that do not run: zeros, or the output of the last step."""
     return node.op == "input" or (node.op == "constant" and not (node["value"] == -1).any())
 
 

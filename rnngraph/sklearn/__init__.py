@@ -1,7 +1,8 @@
 """scikit-learn estimators for sequences.
 
-``sequences`` reads a user's X with scikit-learn's ``checks``, ``network`` declares the net of an estimator's
-parameters, and ``estimators`` are ``SequenceClassifier`` and ``SequenceRegressor``, which fit it with a ``Trainer``.
+``sequences`` reads a user's X with scikit-learn's ``checks``, and ``network`` declares the net of an estimator's
+parameters. ``base`` fits the net with a ``Trainer``; ``estimators`` has ``SequenceClassifier`` and
+``SequenceRegressor``.
 The room uses the public API only.
 """
 

@@ -1,6 +1,7 @@
 """Training.
 
-Users hold a ``trainer``. ``options`` checks its arguments, ``trainable`` selects parameters, ``optimization`` has
-optimizers and schedules, ``steps`` has native steps and their state, ``ranks`` trains over processes, ``fit`` is the
-loop over examples, and ``checkpoint`` stores a trainer in a file.
+Users hold a ``trainer``, whose read-only properties are in ``state_view``. ``options`` checks its arguments,
+``trainable`` selects parameters, ``optimization`` has optimizers and schedules, ``steps`` has native steps and their
+state, ``ranks`` trains over processes, ``fit`` is the loop over examples, and ``checkpoint`` stores a trainer in a
+file.
 """

@@ -12,25 +12,13 @@ from .optimization.optimizers import Adam, Optimizer, check_methods
 from .optimization.pruning import Prune
 from .ranks.ranks import Ranks
 from .ranks.start import shards_of
-from .steps.train_state import TrainState
+from .steps.train_state import TrainerOptions, TrainState
 from .trainable import trained_names
 
 
-def checked_state(
-    program: Any,
-    ranks: Ranks,
-    where: Where | None,
-    optimizer: Any,
-    only: Any,
-    clip_norm: Any,
-    clip_value: Any,
-    accumulate: Any,
-    skip_non_finite: Any,
-    prune: Any,
-    shards: Any,
-    recompute: Any,
-) -> TrainState:
-    """Return the state of a new trainer."""
+def checked_state(program: Any, options: TrainerOptions, ranks: Ranks, where: Where | None) -> TrainState:
+    """Return the state of a new trainer. Raise an error of ours for an invalid option."""
+    optimizer, prune = options.optimizer, options.prune
     if not isinstance(program, Program):
         raise DtypeError(f"a Trainer takes a Program of rg.compile, not {type(program).__name__}", where)
     if program.loss is None:
@@ -39,16 +27,20 @@ def checked_state(
         raise DtypeError(f"optimizer={shown(optimizer)} is no optimizer; give one such as rg.Adam(1e-3)", where)
     chosen = Adam() if optimizer is None else optimizer
     check_methods(chosen, where)
-    norm, value = positive_or_none("clip_norm", clip_norm, where), positive_or_none("clip_value", clip_value, where)
-    together = whole_number(accumulate, "accumulate", 1)
-    trained = trained_names(program, only, where)
-    skips = flag(skip_non_finite, "skip_non_finite")
-    state = TrainState(program, chosen, trained, norm, value, together, where, skips)
-    state.recompute = checked_recompute(recompute, where)
+    clip_norm = positive_or_none("clip_norm", options.clip_norm, where)
+    clip_value = positive_or_none("clip_value", options.clip_value, where)
+    accumulate = whole_number(options.accumulate, "accumulate", 1)
+    trained = trained_names(program, options.only, where)
+    skips = flag(options.skip_non_finite, "skip_non_finite")
+    recompute = checked_recompute(options.recompute, where)
+    checked = TrainerOptions(
+        chosen, trained, clip_norm, clip_value, accumulate, skips, shards=options.shards, recompute=recompute
+    )
+    state = TrainState(program, checked, where)
     if prune is not None and not isinstance(prune, Prune):
         raise DtypeError(f"prune={shown(prune)} is no rg.Prune; give one such as rg.Prune(0.1)", where)
     if prune is not None:
         state.prune = prune
         state.pruned = prune.names({name: program.parameters[name].shape for name in trained}, where)
-    state.shards = shards_of(shards, ranks, where)
+    state.shards = shards_of(options.shards, ranks, where)
     return state

@@ -21,7 +21,7 @@ from ..runtime.native.stages import stage_text
 from ..storage.checkpoint_file import packed, unpacked
 from ..support.api_guard import api, no_more
 from ..support.arguments import flag
-from ..support.attribute_hints import OF_TRAINERS, Uncalled
+from ..support.attribute_hints import OF_TRAINERS
 from ..support.display.html import folded, headed, table
 from ..support.errors import ArgumentError, DtypeError, FileError, RnnGraphError, Where, shown, user_line
 from ..support.forks import WAITING, give_way
@@ -36,6 +36,9 @@ from .optimization.pruning import Prune
 from .options import checked_state
 from .ranks.ranks import Ranks
 from .ranks.start import stepper_of
+from .state_view import StateView
+from .steps.stepper import StepForm
+from .steps.train_state import TrainerOptions
 
 if TYPE_CHECKING:
     from ..inspection.profile.profile import Profile
@@ -72,7 +75,7 @@ def loads_trainer(data: bytes, cache: bool | str | os.PathLike[str] | None = Non
 
 
 @api
-class Trainer(Uncalled):
+class Trainer(StateView):
     """Trains a program's parameters. Its graphs and live streams use the new values immediately.
 
     A step whose loss or update is not finite changes nothing, and ``step`` returns the loss as it is; with
@@ -115,27 +118,47 @@ class Trainer(Uncalled):
     ) -> None:
         where = user_line()
         self._ranks, self._session = comm if isinstance(comm, Ranks) else Ranks(comm, where), FitSession()
-        options = optimizer, only, clip_norm, clip_value, accumulate, skip_non_finite, prune, shards, recompute
+        options = TrainerOptions(
+            optimizer, only, clip_norm, clip_value, accumulate, skip_non_finite, prune, shards, recompute
+        )
         with self._ranks.together():
-            self.state = checked_state(program, self._ranks, where, *options)
+            self.state = checked_state(program, options, self._ranks, where)
         self._stepper = stepper_of(self.state, self._ranks, where)
 
     # Steps ---------------------------------------------------------------------------------------
 
     @overload
     def step(
-        self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, carry: bool = False,
-        seed: int | None = None, fetch: None = None, **named: Any,
-    ) -> float: ...  # fmt: skip
+        self,
+        feeds: Mapping[Any, Any] | ArrayLike | None = None,
+        /,
+        *excess: Never,
+        carry: bool = False,
+        seed: int | None = None,
+        fetch: None = None,
+        **named: Any,
+    ) -> float: ...
     @overload
     def step(
-        self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, fetch: Mapping[str, Any],
-        carry: bool = False, seed: int | None = None, **named: Any,
-    ) -> tuple[float, dict[str, Any]]: ...  # fmt: skip
+        self,
+        feeds: Mapping[Any, Any] | ArrayLike | None = None,
+        /,
+        *excess: Never,
+        fetch: Mapping[str, Any],
+        carry: bool = False,
+        seed: int | None = None,
+        **named: Any,
+    ) -> tuple[float, dict[str, Any]]: ...
     def step(
-        self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, carry: bool = False,
-        seed: int | None = None, fetch: Mapping[str, Any] | None = None, **named: Any,
-    ) -> Any:  # fmt: skip
+        self,
+        feeds: Mapping[Any, Any] | ArrayLike | None = None,
+        /,
+        *excess: Never,
+        carry: bool = False,
+        seed: int | None = None,
+        fetch: Mapping[str, Any] | None = None,
+        **named: Any,
+    ) -> Any:
         """Train on one batch, and return the loss before the update.
 
         Args:
@@ -164,12 +187,12 @@ class Trainer(Uncalled):
                     fetched = None if fetch is None else stepper.fetches.of(fetch)
                     arrays, carried = self.program.training.gather(feeds, named, where), flag(carry, "carry")
                 fed = feeds if plain else ()
-                return stepper.step(arrays, seed, carried, where, feeds=fed, named=named, fetch=fetched)
+                return stepper.step(arrays, StepForm(where, seed, carried, fetch=fetched), fed, named)
 
     @api
     def profile(
         self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, *, seed: int | None = None, **named: Any
-    ) -> Profile:  # fmt: skip
+    ) -> Profile:
         """Return where steps with these feeds spend time, by layer, kernel, pass and line. They change nothing.
 
         Args:
@@ -266,9 +289,13 @@ class Trainer(Uncalled):
 
     @api
     def evaluate(
-        self, examples: GivenExamples, *, metrics: Mapping[str, Metric] | None = None, lengths: Any = None,
+        self,
+        examples: GivenExamples,
+        *,
+        metrics: Mapping[str, Metric] | None = None,
+        lengths: Any = None,
         batch_size: int = 32,
-    ) -> dict[str, float]:  # fmt: skip
+    ) -> dict[str, float]:
         """Return {name: value} of the loss and metrics without dropout, as ``fit`` measures validation.
 
         Arguments are as for ``fit``.
@@ -348,68 +375,6 @@ class Trainer(Uncalled):
         names = table(("name",), ([name] for name in self.trained))
         trained = folded(f"{len(self.trained)} parameters are trained", names)
         return headed("Trainer", repr(self.optimizer), table(("what", "now"), rows), trained)
-
-    # State ---------------------------------------------------------------------------------------
-
-    @property
-    def program(self) -> Program:
-        """Program whose parameters are trained."""
-        return self.state.program
-
-    @property
-    def optimizer(self) -> Optimizer:
-        """Optimizer, with its present learning rate."""
-        return self.state.optimizer
-
-    @property
-    def clip_norm(self) -> float | None:
-        """Maximum norm of all gradients together."""
-        return self.state.clip_norm
-
-    @property
-    def clip_value(self) -> float | None:
-        """Maximum element of a gradient."""
-        return self.state.clip_value
-
-    @property
-    def accumulate(self) -> int:
-        """Steps whose gradients are averaged for one update."""
-        return self.state.accumulate
-
-    @property
-    def prune(self) -> Prune | None:
-        """Schedule of pruning."""
-        return self.state.prune
-
-    @property
-    def shards(self) -> int | None:
-        """Number of parts of each batch; None: it is not split."""
-        return self.state.shards
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Names of the parameters that updates change."""
-        return self.state.trained
-
-    @property
-    def updates(self) -> int:
-        """Number of updates."""
-        return self.state.updates
-
-    @property
-    def skipped(self) -> int:
-        """Number of updates that were skipped, as they were not finite."""
-        return self.state.skipped
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of all fits."""
-        return self.state.epochs
-
-    @property
-    def gradient_norm(self) -> float:
-        """Norm of the last step's gradients, after ``clip_value`` and before ``clip_norm``."""
-        return self.state.gradient_norm
 
     @property
     def learning_rate(self) -> float:

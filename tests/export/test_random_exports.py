@@ -138,7 +138,7 @@ def compare(declaration: Declaration, program: rg.Program, stream: Stream, folde
         chosen = range(at * stream.rate, (at + count) * stream.rate)
         now, mine = part(arrays, stream._time_axis, chosen), part(fed, stream._time_axis, chosen)
         if count == 1:
-            now, mine = part(now, stream._left_out, 0), part(mine, stream._left_out, 0)
+            now, mine = part(now, stream._graph.axes.omitted, 0), part(mine, stream._graph.axes.omitted, 0)
         expected = stream.step(now) if count == 1 else stream.process(now)
         found = net.step(**mine) if count == 1 else net.process(count, **mine)
         for name, array in flat(expected).items():

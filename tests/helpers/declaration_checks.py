@@ -400,11 +400,11 @@ def check_streamed(declaration: Declaration, stream: Any, given: Arrays, time: i
         if size:
             parts.append(flat(stream.process(chunk)))
             continue
-        for name, axis in stream._left_out.items():
+        for name, axis in stream._graph.axes.omitted.items():
             if name in chunk and axis is not None:
                 chunk[name] = np.squeeze(chunk[name], axis)
         single = flat(stream.step(chunk))
-        axes = {name: stream._output_left_out[name] for name in single}
+        axes = {name: stream._graph.axes.outputs_omitted[name] for name in single}
         parts.append({n: array if axes[n] is None else np.expand_dims(array, axes[n]) for n, array in single.items()})
     if stream._graph.tail is not None:
         parts.append(flat(stream.flush(cut(declaration, given, steps * rate, time, only_sequences=True))))

@@ -26,6 +26,7 @@ from rnngraph.ir.text.complete import complete_text
 from rnngraph.passes.gradients.autodiff import PREFIX
 from rnngraph.program.saved.save_load import SavedSource, _safetensors
 from rnngraph.runtime.calls.feeds import solve_sizes
+from rnngraph.runtime.native.compile_options import ProgramOptions
 from rnngraph.runtime.native.weight_options import weight_rules
 from rnngraph.support.errors import VerifyError
 
@@ -107,10 +108,12 @@ class Run:
         parameters = rg.runtime.parameters.Parameters(stored.lowered.slots, 0, given=stored.parameters)
         unroll = (None, 3, "full")[hostile.seed // 2 % 3]
         try:
-            self.program = rg.Program(stored, parameters, 0, None, threads, unroll, False)
+            self.program = rg.Program(
+                stored, parameters, 0, ProgramOptions(threads=threads, unroll=unroll, cache=False)
+            )
         except rg.GraphError as error:  # of open lengths, which can't be unrolled
             self.notes.append(f"unroll: {error}")
-            self.program = rg.Program(stored, parameters, 0, None, threads, None, False)
+            self.program = rg.Program(stored, parameters, 0, ProgramOptions(threads=threads, cache=False))
         self.program.parameters.replace({name: copy(array) for name, array in parameters.items()})
         self.feeds = {name: copy(array) for name, array in hostile.feeds.items()}
         self.all()
@@ -135,12 +138,14 @@ class Run:
             activations = ("float32", form)[self.hostile.seed % 3 == 0]
             source = program.parts.source
             rules = weight_rules(form)
-            narrow = rg.Program(source, program.parameters, 0, None, 1, None, False, rules, activations).inference
+            options = ProgramOptions(cache=False, weights=rules, activations=activations)
+            narrow = rg.Program(source, program.parameters, 0, options).inference
             given = {name: array for name, array in self.feeds.items() if name in narrow._types}
             self.quietly(form, lambda: narrow(given))
         if self.hostile.seed % 3 == 1:  # blocks of zeros are left out
             source, unroll = program.parts.source, program.options.unroll
-            sparse = rg.Program(source, program.parameters, 0, None, 1, unroll, False, sparse=True).inference
+            options = ProgramOptions(unroll=unroll, cache=False, sparse=True)
+            sparse = rg.Program(source, program.parameters, 0, options).inference
             self.compare("sparse", sparse.compiled, lambda given: sparse(given), sparse)
         if self.hostile.seed % 4 == 0:
             self.quietly("stream", self.stream)

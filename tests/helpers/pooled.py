@@ -36,14 +36,14 @@ class Alone:
         return np.take(array, [row], axes.index("B")) if "B" in axes else array
 
     def _squeezed(self, fed: Arrays) -> Arrays:
-        left_out = self.stream._left_out
+        left_out = self.stream._graph.axes.omitted
         return {
             name: array if (axis := left_out[name]) is None else np.squeeze(array, axis) for name, array in fed.items()
         }
 
     def row_axis(self, name: str) -> int | None:
         """Of what is fed for a step."""
-        axes, left_out = list(self.declaration.feeds[name].axes), self.stream._left_out[name]
+        axes, left_out = list(self.declaration.feeds[name].axes), self.stream._graph.axes.omitted[name]
         if "B" not in axes or not self.stream._graph.rows.names:  # a declared 1, which may be anything
             return None
         place = axes.index("B")
@@ -130,7 +130,7 @@ def _parts(declaration: Declaration, alone: Alone, whole: Arrays, count: int) ->
         found = {}
         for name, array in whole.items():
             axes = [str(item) for item in declaration.outputs[name].axes]
-            left_out = alone.stream._output_left_out[name]
+            left_out = alone.stream._graph.axes.outputs_omitted[name]
             has_rows = [item for item in axes if "B" in item] == ["B"] and bool(alone.stream._graph.rows.names)
             place = axes.index("B") if has_rows else 0
             place -= has_rows and left_out is not None and left_out < place

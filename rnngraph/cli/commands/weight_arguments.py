@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ...program.held_weights import warn_of_kinds_without_effect
 from ...program.program import Program
@@ -48,19 +49,10 @@ def with_weights(program: Program, rules: Sequence[tuple[str, Narrow]]) -> Progr
         raise CommandError(f"--weights has two kinds for {duplicate!r}")
     options = program.options
     activations = options.activations if options.activations in {narrow.kind for _, narrow in rules} else "float32"
-    changed = Program(
-        program.parts.source,
-        program.parameters,
-        program.seed,
-        options.target.name,
-        program.threads,
-        options.unroll,
-        options.cache or False,
-        tuple(rules),
-        activations,
-        options.notices,
-        options.sparse,
+    asked = replace(
+        options.plain(), unroll=options.unroll, weights=tuple(rules), activations=activations, sparse=options.sparse
     )
+    changed = Program(program.parts.source, program.parameters, program.seed, asked)
     warn_of_kinds_without_effect(changed.inference, changed.options, None, _option, _forced)
     return changed
 

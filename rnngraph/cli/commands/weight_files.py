@@ -1,4 +1,4 @@
-"""Files of weights alone: list their tensors, and say how a net is made of them. Code in a file is never run."""
+"""Files of weights alone: list their tensors, and explain how to make a net of them. Code in a file is never run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ Row = tuple[str, str, list[int]]
 
 
 def weights_in(path: Path, begin: bytes) -> str | None:
-    """Return what a file of weights is, as the start of an error; None for all other files. begin: its first bytes."""
+    """Return the kind of a file of weights, as the start of an error; None for all other files. ``begin`` are its first
+    bytes.
+    """
     if begin.startswith(ZIP) and _is_torchs(path):
         return f"is a file of torch, which says how to make a module by its code alone; {_HOW}"
     suffix = path.suffix.lower()

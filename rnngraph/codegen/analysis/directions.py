@@ -126,7 +126,7 @@ def _has_steps(node: Node, length: Dim) -> bool:
 
 
 def check_blocks(inside: Collection[Node], users: Mapping[Node, Sequence[Node]], outputs: Collection[Node]) -> None:
-    """Raise ``GraphError`` if something reads all steps together that blocks compute one after the other.
+    """Raise ``GraphError`` if a value reads all steps at once, but a loop over blocks computes them block by block.
 
     Args:
         inside: Values of a loop over blocks.

@@ -119,7 +119,9 @@ def _is_narrow(width: Dim) -> bool:
 
 
 def _goes_on(kernel: Kernel) -> bool:
-    """True if later kernels read a kernel's result. Sums over rows run first, which frees what only they read."""
+    """True if later kernels read a kernel's result. Sums over rows run first, so that the values that only they read
+    can be freed.
+    """
     return kernel.kind not in ("outer_sum", "scatter_add")
 
 

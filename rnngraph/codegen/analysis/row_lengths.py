@@ -43,7 +43,7 @@ def length_mask(node: Node, length: Dim) -> LengthMask | None:
 
 
 def _without_ones(node: Node) -> Node:
-    """Return the value of which this one is a reshape that adds axes of one position behind time and rows."""
+    """Return the source of a reshape that only appends axes of size 1 after time and rows; else the value itself."""
     while node.op == "reshape" and node.operands[0].tensor.rank > 2 and in_front(node.operands[0], node):
         node = node.operands[0]
     return node

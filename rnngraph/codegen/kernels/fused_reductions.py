@@ -1,7 +1,7 @@
-"""Elementwise values, and reductions of them, in one pass: what is reduced is read where it is computed.
+"""One pass that computes elementwise values and reduces them, without a second read of the values.
 
-Axes that no reduction folds are looped over outermost, then those before the last one that some fold, then a row's
-vectors. Each reduction folds in the order of ``reductions``: its bits are those of a pass of its own.
+The loops, from the outside in: the axes that no reduction folds; the axes before the last one that some reduction
+folds; the vectors of a row. Each reduction has the order of ``reductions``, and so the bits of a separate pass.
 """
 
 from __future__ import annotations
@@ -21,33 +21,36 @@ from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter
 
 ROWS_TOGETHER = 4
-"""Neighbouring rows whose sums across lanes are taken together."""
+"""Neighbouring rows whose sums across lanes share instructions."""
 
 
 def fused_reductions(region: Region, block: Block, kernel: Kernel, share: WorkerSlice | None = None) -> None:
-    """Computes and stores a kernel's elementwise values, and folds its reductions."""
+    """Compute and store the elementwise values of a kernel, and fold its reductions."""
     _Pass(region, kernel, share).emit(block)
 
 
 @dataclass(frozen=True)
 class _Fold:
-    """A reduction of the pass, whose rows have ``last`` + 1 axes."""
+    """A reduction of the pass. Its operand has ``last`` + 1 axes."""
 
     node: Node
     last: int
 
     @cached_property
     def rows(self) -> tuple[int, ...]:
-        """The axes before the last one that it folds."""
+        """Axes before the last one that the reduction folds."""
         return tuple(axis for axis in self.node["axes"] if axis != self.last)
 
     @cached_property
     def is_over_units(self) -> bool:
-        """Whether it folds the last axis."""
+        """True if the reduction folds the last axis."""
         return self.last in self.node["axes"]
 
     def accumulators(self, strips: Sequence[Strip]) -> list[Operand]:
-        """Where folding starts: a vector for each strip; if it folds these, a few vectors, and a number for units."""
+        """Return the initial accumulators: one vector for each strip.
+
+        If the last axis is folded: a few vectors for all whole strips, and a scalar for single units.
+        """
         if not self.is_over_units:
             return [self._neutral(strip.lanes) for strip in strips]
         full = [strip for strip in strips if strip.lanes > 1]
@@ -58,7 +61,7 @@ class _Fold:
         return Literal(neutral_of(self.node), self.node.dtype, lanes)
 
     def with_row(self, emitter: ValueEmitter, carried: Sequence[Operand], at: Sequence[Coordinates]) -> list[Operand]:
-        """The accumulators with one row's values, which lie ``at`` the places of its strips."""
+        """Return the accumulators after one row, whose strips are at the coordinates ``at``."""
         found = [*carried]
         vectors = len(found) - 1 if found[-1].lanes == 1 and len(found) > 1 else len(found)
         for number, place in enumerate(at):
@@ -69,7 +72,7 @@ class _Fold:
         return found
 
     def total(self, block: Block, carried: Sequence[Operand]) -> Operand:
-        """Return one number of the accumulators: vectors by halves, across their lanes, then with single units."""
+        """Return the total of the accumulators: vectors are added by halves, then across lanes, then single units."""
         units = [item for item in carried if item.lanes == 1]
         vector = self._one_vector(block, carried)
         if vector is None:
@@ -78,7 +81,7 @@ class _Fold:
         return self._combine(block, total, units[0]) if units else total
 
     def totals(self, block: Block, rows: Sequence[Sequence[Operand]]) -> Operand:
-        """Return one number for each of several rows whose accumulators are vectors, each as ``total`` gives it."""
+        """Return the totals of several rows as one vector. Each total has the order of ``total``."""
         vectors = [vector for row in rows if (vector := self._one_vector(block, row)) is not None]
         return block.let("across", vectors, self.node.dtype, len(rows), combine=combining_op(self.node))
 
@@ -108,9 +111,7 @@ class _Pass:
         self.several = self._rows_together()
 
     def _rows_together(self) -> int:
-        """Return how many neighbouring rows are folded over their units together: their sums across lanes share
-        instructions.
-        """
+        """Return the number of neighbouring rows whose units are folded together, so that they share instructions."""
         axis, width = self.last - 1, self.shape[-1]
         if axis < 0 or self.lanes < ROWS_TOGETHER or not isinstance(width, int) or width % self.lanes:
             return 1
@@ -140,8 +141,9 @@ class _Pass:
             over_axes(self.region, block, self.shape, self.outer, origin, place, self.share)
 
     def _strips(self, block: Block) -> Iterator[tuple[Block, list[Strip]]]:
-        """The strips of a row that are computed together: all of them if a reduction folds them, and then the units
-        that fill no vector one by one.
+        """Yield the strips of a row that are computed together.
+
+        If a reduction folds the last axis, these are all whole vectors, and then the remaining units one by one.
         """
         width, lanes = self.shape[-1], self.lanes
         if not any(fold.is_over_units for fold in self.folds):
@@ -159,7 +161,7 @@ class _Pass:
         )
 
     def _rows(self, emitter: ValueEmitter, at: list[Coordinate], strips: Sequence[Strip]) -> None:
-        """All rows at one place of the outer axes. What reductions have of them goes from row to row in registers."""
+        """Compute all rows at one position of the outer axes. Reductions over rows accumulate in registers."""
         carrying = [fold for fold in self.folds if fold.rows]
         starts = [fold.accumulators(strips) for fold in carrying]
         flat = [item for items in starts for item in items]

@@ -1,9 +1,8 @@
 """Sums of outer products over rows, which are the gradients of weights.
 
 The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are packed, one block at
-a
-time, in the order of summation: the left operand, concatenated from its pieces, as [tile][k][row], and the right one as
-[k][lanes] for one group of columns after the other. A tile therefore streams its operands, whatever their layout. If
+a time, in the order of summation: the left operand, concatenated from its pieces, as [tile][k][row], and the right one
+as [k][lanes] for one group of columns after the other. A tile therefore streams its operands, whatever their layout. If
 each step has one row, contiguous pieces of the left operand are read in place.
 
 The result stays in memory, and every block and chunk of time adds to it. The order of summation, one step after the
@@ -40,8 +39,13 @@ from ..loop_ir.nodes import (
 from .active_rows import MaskTable
 from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, fold, groups, loop, strips
+from .outer_operands import KBlock, LeftOperand, TileArguments, row_offset
 from .region import Region
 from .values import Strip, ValueEmitter, place
+
+Body = Callable[[Block, list[Index], Index], None]
+"""Writes the code of one k, from its leading coordinates and its index in the block."""
+
 
 WriteKernel = Callable[[Block, Callable[[Block], None]], Call | None]
 """Adds the statements of a function to a block: in place, or as a call of a function shared by equal work.
@@ -63,7 +67,7 @@ def outer_sum(region: Region, block: Block, plan: KernelPlan) -> None:
 
 def add_outer_sum(
     region: Region, block: Block, plan: KernelPlan, kernel: WriteKernel = _in_place, share: WorkerSlice | None = None
-) -> None:  # fmt: skip
+) -> None:
     """Add the sum over k of left[k]^T right[k] to ``node``. ``share`` is a part of the columns."""
     if 0 not in plan.kernel.first.shape:
         _Sum(region, plan, kernel, share).emit(block)
@@ -105,47 +109,6 @@ def _tiles(rows: int, most: int) -> list[_Tiles]:
     return tiles
 
 
-@dataclass(frozen=True)
-class _Left:
-    """Left operands of tiles, for ``rows`` of the result from ``first``.
-
-    They are the whole panel; or one piece that is read in place, the first row at ``place`` of ``view``, with
-    ``stride`` elements between k.
-    """
-
-    first: Index
-    rows: int
-    view: View | None = None
-    stride: Index = 1
-    place: Index = 0
-
-    def of_block(self, block: Block, at: Sequence[Index]) -> _Left:
-        """Return the operand for a block of k at these leading coordinates.
-
-        Positions are names, not numbers, so that equal pieces share code.
-        """
-        if self.view is None:
-            return self
-        first = block.let_index("first", "max", self.first, 0)
-        return replace(self, first=first, place=block.let_index("piece", "max", _offset(self.view, at), 0))
-
-
-@dataclass(frozen=True)
-class _Arguments:
-    """What differs between calls for equal work: buffers, and indices that are names. work: equal for such calls."""
-
-    buffers: tuple[Buffer, ...]
-    indices: tuple[Index, ...]
-    work: Hashable
-
-    def in_place_of(self, other: _Arguments, call: Call) -> Call:
-        """Return the call with these arguments, given one with others."""
-        buffers = dict(zip(other.buffers, self.buffers, strict=True))
-        sizes = dict(zip(other.indices, self.indices, strict=True))
-        places = tuple((buffers.get(buffer, buffer), index) for buffer, index in call.buffers)
-        return replace(call, buffers=places, sizes=tuple(sizes.get(item, item) for item in call.sizes))
-
-
 class _Sum:
     def __init__(self, region: Region, plan: KernelPlan, kernel: WriteKernel, share: WorkerSlice | None) -> None:
         assert plan.outer_sum is not None
@@ -167,13 +130,13 @@ class _Sum:
         part = 0 if share is None else share.part
         self.left_base, self.right_base = part * left_room, part * right_room
         in_place = self._in_place()
-        self.lefts = in_place or [_Left(0, self.rows)]
+        self.lefts = in_place or [LeftOperand(0, self.rows)]
         self.left_panel = None if in_place else memory.scratch("left", node.dtype, left_room * parts)
         self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
 
-    def _in_place(self) -> list[_Left]:
+    def _in_place(self) -> list[LeftOperand]:
         """Return the pieces in place, if tiles can read them: steps have one row, and pieces fill tiles."""
-        pieces: list[_Left] = []
+        pieces: list[LeftOperand] = []
         if self.region.active is not None or self.axis or self.inner != 1:
             return pieces
         for view in self.left:
@@ -181,7 +144,7 @@ class _Sum:
             if view.strides[-1] != 1 or rows < self.tile.rows:
                 return []
             stride = view.strides[0] * -1 if self.region.reverse else view.strides[0]
-            pieces.append(_Left(first, rows, view, stride))
+            pieces.append(LeftOperand(first, rows, view, stride))
         return pieces
 
     def _cut(self) -> None:
@@ -220,20 +183,21 @@ class _Sum:
                     count = size(name)
             else:
                 count = min(steps, extent)
-            self._block(inner, at, extent - begin - count if self.region.reverse else begin, count)
+            self._block(inner, KBlock(at, extent - begin - count if self.region.reverse else begin, count))
 
         loop(block, "block", extent, some, 0, steps)
 
-    def _block(self, block: Block, at: list[Index], first: Index, count: Index) -> None:
-        """Sum over ``count`` positions of the divided axis from ``first``, and everything inside."""
+    def _block(self, block: Block, ks: KBlock) -> None:
+        """Sum over the positions of a block, and everything inside."""
 
         def pack(inner: Block) -> None:
-            self._each_row(inner, at, first, count, self._pack_left)
+            self._each_row(inner, ks, self._pack_left)
 
         if self.left_panel is not None:
             self.kernel(block, pack)
-        begin = [*at, first + count - 1 if self.region.reverse else first, *[0] * (len(self.leading) - 1 - self.axis)]
-        calls: dict[Hashable, tuple[_Arguments, Call]] = {}
+        start = ks.first + ks.count - 1 if self.region.reverse else ks.first
+        begin = [*ks.at, start, *[0] * (len(self.leading) - 1 - self.axis)]
+        calls: dict[Hashable, tuple[TileArguments, Call]] = {}
         for left in [left.of_block(block, begin) for left in self.lefts]:
             offset = 0
             for view in self.right:
@@ -242,8 +206,8 @@ class _Sum:
                     column = block.let_index("column", "max", offset, 0)
                     view = replace(view, offset=block.let_index("piece", "max", view.offset, 0))
 
-                def tiles(inner: Block, left: _Left = left, view: View = view, column: Index = column) -> None:
-                    self._columns(inner, at, first, count, left, view, column)
+                def tiles(inner: Block, left: LeftOperand = left, view: View = view, column: Index = column) -> None:
+                    self._columns(inner, ks, left, view, column)
 
                 arguments = self._arguments(left, view, column)
                 if (alike := calls.get(arguments.work)) is not None:
@@ -252,7 +216,7 @@ class _Sum:
                     calls[arguments.work] = arguments, call
                 offset += int(str(view.shape[-1]))
 
-    def _arguments(self, left: _Left, view: View, column: Index) -> _Arguments:
+    def _arguments(self, left: LeftOperand, view: View, column: Index) -> TileArguments:
         """Return that by which the tiles over one left and one right piece differ from those over other pieces."""
         shared = [self.right_panel, *(store.buffer for store in self.region.memory.stores[self.node])]
         if left.view is None:
@@ -266,16 +230,13 @@ class _Sum:
         layouts = [
             piece and replace(piece, buffer=piece.buffer._replace(name=""), offset=0) for piece in (left.view, view)
         ]
-        return _Arguments(buffers, indices, (left.rows, left.stride, *layouts, forms, aliases))
+        return TileArguments(buffers, indices, (left.rows, left.stride, *layouts, forms, aliases))
 
-    def _each_row(
-        self, block: Block, at: list[Index], first: Index, count: Index,
-        body: Callable[[Block, list[Index], Index], None],
-    ) -> Index:  # fmt: skip
+    def _each_row(self, block: Block, ks: KBlock, body: Body) -> Index:
         """Call ``body`` for every k of a block, with its leading coordinates and its index. Return their number."""
         last = self.region.reverse
         if self.region.active is not None:
-            return self._each_active(block, at, first, count, body, self.region.active.table)
+            return self._each_active(block, ks, body, self.region.active.table)
 
         def nest(inner: Block, place: list[Index], number: Index) -> None:
             axis = len(place)
@@ -290,15 +251,12 @@ class _Sum:
             loop(inner, "b", extent, one)
 
         def outermost(inner: Block, index: Index) -> None:
-            nest(inner, [*at, first + (count - 1 - index if last else index)], index)
+            nest(inner, [*ks.at, ks.first + (ks.count - 1 - index if last else index)], index)
 
-        loop(block, "k", count, outermost)
-        return count * self.inner
+        loop(block, "k", ks.count, outermost)
+        return ks.count * self.inner
 
-    def _each_active(
-        self, block: Block, at: list[Index], first: Index, count: Index,
-        body: Callable[[Block, list[Index], Index], None], table: MaskTable,
-    ) -> Index:  # fmt: skip
+    def _each_active(self, block: Block, ks: KBlock, body: Body, table: MaskTable) -> Index:
         """Like ``_each_row`` for active rows only, in the same order. Ended rows have no index."""
         assert self.region.time is not None
         last, start = self.region.reverse, self.region.time.start
@@ -314,7 +272,8 @@ class _Sum:
 
             return fold(inner, number, extent, 1, one)
 
-        return block.bounded_index("depth", self.most + 1, nest(block, at, Literal(0, "int64", 1), first, count))
+        total = nest(block, ks.at, Literal(0, "int64", 1), ks.first, ks.count)
+        return block.bounded_index("depth", self.most + 1, total)
 
     # Packing -------------------------------------------------------------------------------------
 
@@ -331,12 +290,12 @@ class _Sum:
         for view in self.left:
             width = int(str(view.shape[-1]))
             for tiles in self.tiles:
-                self._pack_piece(block, view, _offset(view, at), number, first, width, tiles)
+                self._pack_piece(block, view, row_offset(view, at), number, first, width, tiles)
             first += width
 
     def _pack_piece(
         self, block: Block, view: View, source: Index, number: Index, first: int, width: int, tiles: _Tiles
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Pack one k of a piece, whose rows start at ``first``, in tiles of one height."""
         assert self.left_panel is not None
         panel, height, lanes = self.left_panel, tiles.height, self.lanes
@@ -369,27 +328,28 @@ class _Sum:
 
     # Tiles ---------------------------------------------------------------------------------------
 
-    def _columns(
-        self, block: Block, at: list[Index], first: Index, count: Index, left: _Left, view: View, column: Index
-    ) -> None:  # fmt: skip
+    def _columns(self, block: Block, ks: KBlock, left: LeftOperand, view: View, column: Index) -> None:
         """Write all tiles over one piece of the right operand, one group of blocks of columns after the other."""
         width, lanes = int(str(view.shape[-1])), self.lanes
         for inner, start, valid in groups(block, width, lanes, self.tile.blocks, True, self.share):
 
             def pack(
-                nested: Block, place: list[Index], k: Index, start: Index = start,
+                nested: Block,
+                place: list[Index],
+                k: Index,
+                start: Index = start,
                 valid: Sequence[Valid] = valid,
-            ) -> None:  # fmt: skip
+            ) -> None:
                 for number, limit in enumerate(valid):
-                    source = _offset(view, place) + view.strides[-1] * (start + number * lanes)
+                    source = row_offset(view, place) + view.strides[-1] * (start + number * lanes)
                     target = self.right_base + k * (len(valid) * lanes) + number * lanes
                     there = limit if isinstance(limit, int) else lanes
                     self._copy(nested, view, source, there, self.right_panel, target)
 
-            depth = self._each_row(inner, at, first, count, pack)
+            depth = self._each_row(inner, ks, pack)
             self._rows(inner, left, column + start, valid, depth)
 
-    def _rows(self, block: Block, left: _Left, start: Index, valid: Sequence[Valid], depth: Index) -> None:
+    def _rows(self, block: Block, left: LeftOperand, start: Index, valid: Sequence[Valid], depth: Index) -> None:
         """Write all tiles over a group of blocks of columns, one height after the other."""
         for tiles in _tiles(left.rows, self.tile.rows):
 
@@ -399,8 +359,8 @@ class _Sum:
             loop(block, "r", tiles.behind, body, tiles.first, tiles.height)
 
     def _tile(
-        self, block: Block, left: _Left, row: Index, height: int, start: Index, valid: Sequence[Valid], depth: Dim
-    ) -> None:  # fmt: skip
+        self, block: Block, left: LeftOperand, row: Index, height: int, start: Index, valid: Sequence[Valid], depth: Dim
+    ) -> None:
         node, lanes = self.node, self.lanes
         emitter = ValueEmitter(block, {node: self.region.memory.stores[node][0]})
         cells = [
@@ -423,19 +383,20 @@ class _Sum:
         comment = f"outer products of {node.operands[1].where}"
         block.add(
             Contract(
-                results, starts, lefts, stride, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
-                self.tile.unroll, comment,
+                results,
+                starts,
+                lefts,
+                stride,
+                depth,
+                right,
+                len(valid) * lanes,
+                1,
+                (None,) * len(valid),
+                self.tile.unroll,
+                comment,
             )
-        )  # fmt: skip
+        )
         for places, values in zip(cells, results, strict=True):
             for at, value in zip(places, values, strict=True):
                 for view in self.region.memory.stores[node]:
                     emitter.store(value, view, at)
-
-
-def _offset(view: View, at: Sequence[Index]) -> Index:
-    """Return the start of a row."""
-    total = view.offset
-    for stride, index in zip(view.strides[:-1], at, strict=True):
-        total = total + stride * index
-    return total

@@ -164,7 +164,7 @@ def dot_width_of(product: Node) -> int:
 
 
 def _accumulators(target: Target, product: Node) -> int:
-    """Return the number of partial sums of a product's sums."""
+    """Return the number of partial sums into which each sum over k is split."""
     if dot_width_of(product) > 1:
         return 1
     depth, width = product.operands[1].shape[-2:]

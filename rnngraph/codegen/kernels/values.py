@@ -275,7 +275,7 @@ def through(node: Node, at: Coordinates) -> Coordinates:
 
 
 def _of_cut_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordinate:
-    """Return the position on an axis that was split into parts. It consumes the first parts that make up ``extent``."""
+    """Return the position on an axis that was split into parts, and remove the parts whose product is ``extent``."""
     whole, position = parts.pop(0)
     while whole != extent:
         dim, coordinate = parts.pop(0)

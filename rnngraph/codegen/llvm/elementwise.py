@@ -89,7 +89,7 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
 
 
 def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) -> Handle:
-    """The key of (seed, step, row) at a site."""
+    """Return the key of (seed, step, row) at a site."""
     word = random.site_word(attributes["site"], attributes["salt"])
     site = b.literal(word - (1 << 32) if word >> 31 else word, "i32", x[0].lanes)
     name = f"random_key_{x[0].lanes}"

@@ -21,14 +21,14 @@ _END = re.compile(r"(\.?Lfunc_end\d+):")
 _INSTRUCTION = re.compile(r"\s+[a-zA-Z]")
 
 
-def listing(assembly: str, twin: StageText, numbered: Mapping[Origins, int]) -> StageText:
+def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int]) -> StageText:
     """Return assembly with a comment where the origin of instructions changes.
 
     Args:
-        twin: Text of the debug build, with metadata.
+        debug_text: Text of the debug build, with metadata.
         numbered: Columns of its locations, as ``with_debug_info`` numbers origins.
     """
-    of_column, own = {number: origins for origins, number in numbered.items()}, _own_origins(twin)
+    of_column, own = {number: origins for origins, number in numbered.items()}, _own_origins(debug_text)
     lines: list[StageLine] = []
     origins: Origins = ()
     of_function, is_debug = origins, False
@@ -58,11 +58,11 @@ def listing(assembly: str, twin: StageText, numbered: Mapping[Origins, int]) -> 
     return StageText(line for line in lines if not (end := _END.match(line.text)) or f"{end[1]}-" in text)
 
 
-def _own_origins(twin: StageText) -> dict[str, Origins]:
+def _own_origins(debug_text: StageText) -> dict[str, Origins]:
     """Return the origins of each function as a whole, by name, such as of its return."""
     origins_by_name: dict[str, Origins] = {}
     name = ""
-    for line, origins in twin.lines:
+    for line, origins in debug_text.lines:
         if head := DEFINITION.match(line):
             name = head[2]
         elif line == "}":

@@ -343,7 +343,7 @@ def cache_bytes() -> dict[int, int]:
     return {1: first << 10, 2: second << 10, **cache_sizes()}
 
 
-def twin(target: Target) -> Target:
+def host_equivalent(target: Target) -> Target:
     """Return the host equivalent of ``target``: the same vectors and arithmetic, and so the same bits.
 
     It packs weights for other processors, and computes their results on this machine.

@@ -11,7 +11,7 @@ from ...support.arguments import flag
 from ...support.errors import DtypeError, RnnGraphError, ShapeError, Where, shown
 from ..carried import check_outputs, stored
 from ..cell import Cell, InnerCell, check_cell
-from ..driver import Carry, check_step, drive, initial_leaves, state_names
+from ..driver import Carry, Iteration, TracedStep, check_step, drive, initial_leaves, state_names
 from ..layer import joined, within
 from ..nest import flatten, pack
 from ..parameters import ScopeName
@@ -68,23 +68,19 @@ class Run:
         nodes = [item.node for item in following]
         carried = [Carry(*item) for item in zip(states, nodes, initial, strict=True)]
         last = [] if mask is None or gives_zeros else _last(outputs, carried, fed, where)
-        items = drive(
+        step = TracedStep(
             cell,
             trace,
             self.scope,
-            flag(reverse, "reverse"),
-            (time, batch),
-            [*zip(steps, fed.tensors, strict=True)],
-            lengths,
-            carried,
-            outputs[0].node,
-            mask=mask,
-            last=last,
-            time_major=self.time_major,
-            emits=[item.node for item in outputs[1:]],
+            sequences=[*zip(steps, fed.tensors, strict=True)],
+            carried=carried,
+            outputs=[item.node for item in outputs],
             nest=output,
+            last=last,
             tensor_class=class_within([*outputs, following]),
         )
+        is_reverse = flag(reverse, "reverse")
+        items = drive(step, Iteration(time, batch, is_reverse, lengths, mask, time_major=self.time_major))
         given = [item if self.time_major else time_first(item, where) for item in items[len(carried) :]]
         return pack(output, given), pack(structure, items[: len(states)])
 

@@ -239,7 +239,7 @@ class AttentionWrapper(Wrapper):
         return (self.size or self.attention.width) if self.output_attention else self.cell
 
     def _cell_input(self, p: Scope, x: Tensor, attention: Tensor) -> Tensor:
-        """Return the cell's input, made of the step's input and the attention of the step before."""
+        """Return the cell's input: the step's input with the attention of the previous step."""
         return concat([x, attention])
 
     def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:

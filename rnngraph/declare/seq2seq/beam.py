@@ -13,7 +13,7 @@ from ...support.api_guard import api
 from ...support.arguments import number, units, whole_number
 from ...support.errors import user_line
 from ..cell import Cell
-from ..driver import Carry, drive
+from ..driver import Carry, Iteration, TracedStep, drive
 from ..functions.activations import log_softmax
 from ..functions.basic import (
     cast,
@@ -66,7 +66,7 @@ class Beam:
 
 
 class Hypotheses(NamedTuple):
-    """What a search knows of the hypotheses of each row.
+    """Hypotheses of each row in a beam search.
 
     Attributes:
         log_probs: float [batch, width].
@@ -82,7 +82,7 @@ class Hypotheses(NamedTuple):
 
 
 class Continuations(NamedTuple):
-    """What a step of a search chooses, the best first: float, int32 and int32 [batch, width].
+    """The best continuations of hypotheses in a step, the best first: float, int32 and int32 [batch, width].
 
     Attributes:
         scores: Scores of the hypotheses.
@@ -224,17 +224,14 @@ def backtraced(words: Tensor, parents: Tensor, longest: Tensor, end: Any) -> Ten
     first = build("broadcast", cast(build("iota", size=width), "int32"), shape=kind.shape)
     own = where(counts, take_along_axis(word, place, 1, False), end)
     following = where(counts, take_along_axis(parent, place, 1, False), place)
-    *_, outputs = drive(
+    traced = TracedStep(
         _Back(),
         trace,
         scope,
-        True,
-        (steps, 1),
-        [(word.node, words), (parent.node, parents), (counts.node, within)],
-        None,
-        [Carry(place.node, following.node, first)],
-        own.node,
-        has_rows=False,
+        sequences=[(word.node, words), (parent.node, parents), (counts.node, within)],
+        carried=[Carry(place.node, following.node, first)],
+        outputs=[own.node],
     )
+    *_, outputs = drive(traced, Iteration(steps, 1, reverse=True, has_rows=False))
     ended = cast(equal(outputs, end), "int32")
     return where(cumsum(ended, 0, exclusive=True) > 0, end, outputs)

@@ -15,7 +15,7 @@ from ...support.api_guard import api, taking
 from ...support.errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, user_line
 from ..carried import check_outputs, stored
 from ..cell import Cell, InnerCell, check_cell
-from ..driver import Carry, check_step, drive, initial_leaves, state_names
+from ..driver import Carry, Iteration, TracedStep, check_step, drive, initial_leaves, state_names
 from ..functions.basic import cast, known_by, logical_and, logical_not, reduce_max
 from ..functions.basic import where as choose
 from ..functions.randomness import by_graph, random_uniform
@@ -33,7 +33,7 @@ NextInput = Callable[[Any, Any], Any]
 Stop = Callable[[Any], Tensor]
 
 _Carried = tuple[Tensor, Tensor, Tensor]
-"""What a step carries: as the step reads it, its next value, and its initial value."""
+"""A state of a step: its input of the step, its next value, and its initial value."""
 
 
 @api
@@ -200,10 +200,9 @@ class _Decode:
             raise ShapeError(message.format(given, wanted), self.where) from None
 
     def _given_batch(self, initial_state: Any) -> Dim:
-        """Return the number of rows of what is given.
+        """Return the number of rows of all Tensors passed to the decoder. A single row of ``first_input`` is broadcast.
 
-        A single row of ``first_input`` is that of all. If nothing has rows, the batch is an open size, because a step
-        may read what has rows, such as a memory.
+        If no Tensor has rows, the batch is an open size, because a step may read one that has, such as a memory.
         """
         sequences = [item.type.shape[1] for _, item in self._given_sequences()]
         is_single = isinstance(self.nest, Tensor) and self.nest.rank == 1
@@ -247,12 +246,16 @@ class _Decode:
         taken = taking(next_input, "next_input", "words", "x_t", where=self.where)
         return search.run(self.first[0], taken, lambda value: self._checked_inputs(value)[0], self.initial_state)
 
-    def run(self, next_input: NextInput, stop: Stop | None, teacher_prob: Any) -> tuple[Any, Any, Tensor]:
+    def _functions(self, next_input: NextInput, stop: Stop | None) -> tuple[NextInput, Stop | None]:
+        """Return both functions with checks of their arguments. Raise ``DtypeError`` for other objects."""
         for function, what in ((next_input, "next_input"), (stop, "stop")):
             if not callable(function) and not (function is None and what == "stop"):
                 raise DtypeError(f"{what} must be a function of Tensors, not {function!r}", self.where)
-        next_input = taking(next_input, "next_input", "output", "x_t", where=self.where)
-        stop = None if stop is None else taking(stop, "stop", "output", where=self.where)
+        checked = taking(next_input, "next_input", "output", "x_t", where=self.where)
+        return checked, None if stop is None else taking(stop, "stop", "output", where=self.where)
+
+    def run(self, next_input: NextInput, stop: Stop | None, teacher_prob: Any) -> tuple[Any, Any, Tensor]:
+        next_input, stop = self._functions(next_input, stop)
         probability = self._probability(teacher_prob)
         trace = Trace(self.dtype, self.where, self.scope.layer)
         inner = InnerCell(trace, "", self.cell, self.scope.specs, "")
@@ -291,18 +294,24 @@ class _Decode:
             own = [*((a, choose(_per_row(still, b), b, a), c) for a, b, c in own), *self._counted(live, still)]
             when = own[-1][0].node
         carried = [*zip(states, after, initial, strict=True), *own]
-        items = drive(
-            self.cell, trace, self.scope, False, (self.length, self.batch), self.sequences, None,
-            [Carry(formal.node, value.node, begin) for formal, value, begin in carried], outputs[0].node, when,
-            None if live is None else live.node, emits=[item.node for item in outputs[1:]], nest=output,
+        step = TracedStep(
+            self.cell,
+            trace,
+            self.scope,
+            self.sequences,
+            carried=[Carry(formal.node, value.node, begin) for formal, value, begin in carried],
+            outputs=[item.node for item in outputs],
+            nest=output,
             tensor_class=class_within([*outputs, *after, *following]),
-        )  # fmt: skip
+        )
+        runs = None if live is None else live.node
+        items = drive(step, Iteration(self.length, self.batch, when=when, live=runs))
         given = [time_first(item, self.where) for item in items[len(carried) :]]
         lengths = self._lengths(given[0], None if stop is None else items[len(states) + len(fed) + 1])
         return pack(output, given), pack(structure, items[: len(states)]), lengths
 
     def _counted(self, live: Tensor, still: Tensor) -> list[_Carried]:
-        """Return what is carried of rows that stop: which ones run, steps that they took, and if any runs."""
+        """Return the states of rows that stop: True for those that run, their steps so far, and True if any runs."""
         taken = self._formal("taken", TensorType("int64", (self.batch, 1)))
         runs = self._formal("runs", TensorType("bool", ()))
         return [
@@ -340,7 +349,7 @@ class _Decode:
         return build("select", runs, formal, zero, where=self.where, guards=True)
 
     def _checked_inputs(self, value: Any) -> list[Tensor]:
-        """Return the leaves of what ``next_input`` returned, which the next step reads."""
+        """Return the leaves of the result of ``next_input``, which the next step reads."""
         leaves = matched(self.nest, value, "what next_input gives", self.where)
         found = []
         for leaf, first in zip(leaves, self.first, strict=True):

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 from ...ir.types import Dim, TensorType, product
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown
+from ...support.records import dataclass
 from ..carried import stored
 from ..cell import Cell, InnerCell
-from ..driver import Carry, check_step, drive, initial_leaves, state_names
+from ..driver import Carry, Iteration, TracedStep, check_step, drive, initial_leaves, state_names
 from ..functions.arrays.moves import repeat
 from ..functions.basic import cast, logical_not, reduce_max, transpose
 from ..functions.statistics import reduce_all
 from ..nest import flatten, matched, pack
+from ..parameters import ScopeName
 from ..state import Columns, named, public
 from ..tensor import Tensor, build, constant
 from ..trace import Trace, tracing
@@ -36,22 +38,44 @@ class BeamSearch(NamedTuple):
     lengths: Tensor
 
 
+@dataclass
 class Search:
-    """One search in the making. formal: makes a name in the step; check: checks the next input of all hypotheses."""
+    """Declares one search.
 
-    def __init__(
-        self, cell: Cell, beam: Beam, batch: Dim, length: Dim, dtype: str, scope: Any, where: Where | None,
-        formal: Callable[[str, TensorType], Tensor],
-    ) -> None:  # fmt: skip
-        self.cell, self.beam, self.batch, self.length, self.dtype = cell, beam, batch, length, dtype
-        self.scope, self.where, self.formal = scope, where, formal
-        self.rows = product((batch, beam.width))
-        self.pair = (batch, beam.width)
+    Attributes:
+        cell: Cell whose output is a score for each word.
+        beam: Number of hypotheses, and the end word.
+        batch: Number of rows.
+        length: Maximum number of words.
+        dtype: Dtype of the states.
+        scope: Scope of the parameters.
+        where: Line of the declaration.
+        formal: Function that declares an input of the step by its label and type.
+    """
+
+    cell: Cell
+    beam: Beam
+    batch: Dim
+    length: Dim
+    dtype: str
+    scope: ScopeName
+    where: Where | None
+    formal: Callable[[str, TensorType], Tensor]
+
+    @property
+    def rows(self) -> Dim:
+        """Number of hypotheses of all rows."""
+        return product((self.batch, self.beam.width))
+
+    @property
+    def pair(self) -> tuple[Dim, int]:
+        """Rows and hypotheses of a row, as two axes."""
+        return self.batch, self.beam.width
 
     def run(
         self, first: Tensor, next_input: Callable[[Tensor, None], Tensor], check: Callable[[Any], Tensor], initial: Any
     ) -> BeamSearch:
-        """Declare the search."""
+        """Declare the search. ``check`` validates the next input of all hypotheses."""
         trace = Trace(self.dtype, self.where, self.scope.layer)
         inner = InnerCell(trace, "", self.cell, self.scope.specs, "")
         structure = public(self.cell)
@@ -64,16 +88,7 @@ class Search:
             output, new = inner(fed, pack(structure, states))
         after = flatten(new)
         check_step(self.cell, after, kinds, self.where)
-        if not isinstance(output, Tensor) or output.rank != 2:
-            raise ShapeError(f"{self.cell!r}.step gives an output {output!r}; a beam needs [batch, words]", self.where)
-        words = output.type.shape[-1]
-        if not isinstance(words, int) or words < self.beam.width or words <= self.beam.end:
-            raise ShapeError(
-                f"a beam of {self.beam.width} with the end word {self.beam.end} needs scores of at "
-                f"least as many words, and the cell gives {words}; its output is a "
-                "score for each word, as rg.OutputProjectionWrapper gives",
-                self.where,
-            )
+        words = self._words(output)
         attention = self._attention([output, *after], [fed, *states])
         before = self._before(attention)
         known = self._formals(before)
@@ -86,21 +101,42 @@ class Search:
         begins = initial_leaves(self.cell, inner, given, kinds, self.where)
         begins = [stored(*item) for item in zip(begins, columns, strict=True)]
         carried = [
-            *zip(states, moved, begins, strict=True), (fed, fed_next, start),
-            *zip(known[:3], following[:3], before[:3], strict=True), (scores, chosen.scores, before.log_probs),
+            *zip(states, moved, begins, strict=True),
+            (fed, fed_next, start),
+            *zip(known[:3], following[:3], before[:3], strict=True),
+            (scores, chosen.scores, before.log_probs),
             (runs, logical_not(reduce_all(following.finished)), constant(True)),
-        ]  # fmt: skip
+        ]
         if known.coverage is not None and following.coverage is not None and before.coverage is not None:
             carried.append((known.coverage, following.coverage, before.coverage))
-        items = drive(
-            self.cell, trace, self.scope, False, (self.length, 1), [], None,
-            [Carry(formal.node, value.node, begin) for formal, value, begin in carried], chosen.words.node, runs.node,
-            emits=[chosen.parents.node], has_rows=False, tensor_class=type(self.formal("result", start.type)),
-        )  # fmt: skip
+        step = TracedStep(
+            self.cell,
+            trace,
+            self.scope,
+            sequences=[],
+            carried=[Carry(formal.node, value.node, begin) for formal, value, begin in carried],
+            outputs=[chosen.words.node, chosen.parents.node],
+            tensor_class=type(self.formal("result", start.type)),
+        )
+        items = drive(step, Iteration(self.length, 1, when=runs.node, has_rows=False))
         count = len(states)
         lengths, final_scores, (all_words, parents) = items[count + 3], items[count + 4], items[len(carried) :]
         whole = backtraced(all_words, parents, reduce_max(lengths, 1), self.beam.end)
         return BeamSearch(transpose(whole, (1, 2, 0)), final_scores, lengths)
+
+    def _words(self, output: Any) -> int:
+        """Return the number of words that the cell scores. Raise ``ShapeError`` for another output."""
+        if not isinstance(output, Tensor) or output.rank != 2:
+            raise ShapeError(f"{self.cell!r}.step gives an output {output!r}; a beam needs [batch, words]", self.where)
+        words = output.type.shape[-1]
+        if not isinstance(words, int) or words < self.beam.width or words <= self.beam.end:
+            raise ShapeError(
+                f"a beam of {self.beam.width} with the end word {self.beam.end} needs scores of at "
+                f"least as many words, and the cell gives {words}; its output is a "
+                "score for each word, as rg.OutputProjectionWrapper gives",
+                self.where,
+            )
+        return words
 
     def _start(self, first: Tensor) -> Tensor:
         """Return the first input of all hypotheses."""
@@ -143,7 +179,7 @@ class Search:
         return first_hypotheses(self.beam, self.batch, self.dtype, covered)
 
     def _formals(self, before: Hypotheses) -> Hypotheses:
-        """Return names in the step for what is known of hypotheses."""
+        """Return inputs of the step that stand for the hypotheses."""
         labels = ("log_probs", "finished", "lengths", "coverage")
         pairs = zip(labels, before, strict=True)
         return Hypotheses(*(None if item is None else self.formal(label, item.type) for label, item in pairs))  # type: ignore[arg-type]

@@ -48,7 +48,7 @@ def _read_number() -> str:
     f = IRBuilder()
 
     def digit(at: str) -> tuple[str, str]:
-        """(value of a byte as a digit, whether it is one)."""
+        """Return a byte as a digit, and True if it is a digit."""
         byte = f.value(f"load i8, ptr {f.moved('%bytes', at)}", "byte")
         value = f.value(f"sub i8 {byte}, {_ZERO}", "digit")
         return value, f.icmp("ult", "i8", value, 10)

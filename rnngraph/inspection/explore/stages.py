@@ -87,7 +87,7 @@ def stages_of_graph(compiled: CompiledGraph) -> list[Stage]:
 
 
 def _docstring(single: Pass) -> tuple[str, str]:
-    """Return (what the pass does, its law), from the docstrings of its file and class."""
+    """Return the purpose of a pass and its law, from the docstrings of its file and class."""
     module = (sys.modules[type(single).__module__].__doc__ or "").partition("\n\n")[0]
     about = " ".join(module.split())
     law = " ".join((type(single).__doc__ or "").partition("Law:")[2].partition("\n\n")[0].split())

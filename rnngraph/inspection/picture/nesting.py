@@ -30,7 +30,7 @@ class Held:
     rows: list[Equation] = field(default_factory=list)
 
     def walk(self) -> Iterator[Held]:
-        """Yield it and all inside, each before its parts."""
+        """Yield a box and all boxes inside, each before its parts."""
         pending = [self]
         while pending:
             held = pending.pop()
@@ -193,7 +193,7 @@ class _Nest:
         return min((self.order[row.node] for row in _rows(item)), default=len(self.order))
 
     def _joins(self, items: Sequence[Equation | Box]) -> dict[int, str]:
-        """Return {index of a box: type of what it takes from the box directly before it}."""
+        """Return the type of the value that each box reads from the box directly before it, by index."""
         joins: dict[int, str] = {}
         for number in range(1, len(items)):
             before, after = items[number - 1], items[number]

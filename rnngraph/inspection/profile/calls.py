@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,17 +27,25 @@ def checked_seconds(seconds: Any, where: Where | None) -> float:
     return float(seconds)
 
 
-def profile_of(
-    name: str,
-    compiled: CompiledGraph,
-    outputs: tuple[str, ...],
-    sizes: Mapping[str, int],
-    feeds: Mapping[str, np.ndarray],
-    calls: Callable[[NativeEntry], Call],
-    plain: Call,
-    seconds: float,
-) -> Profile:
-    """Return a profile of calls that return ``outputs`` at ``sizes``.
+class ProfiledCall(NamedTuple):
+    """A call to profile.
+
+    Attributes:
+        name: Name of the graph in the profile.
+        outputs: Outputs that the call returns.
+        sizes: Values of symbolic sizes.
+        feeds: All inputs by name.
+    """
+
+    name: str
+    compiled: CompiledGraph
+    outputs: tuple[str, ...]
+    sizes: Mapping[str, int]
+    feeds: Mapping[str, np.ndarray]
+
+
+def profile_of(call: ProfiledCall, calls: Callable[[NativeEntry], Call], plain: Call, seconds: float) -> Profile:
+    """Return a profile of a call.
 
     Args:
         calls: Makes a call of an entry with counters.
@@ -47,6 +55,7 @@ def profile_of(
     Raises:
         GraphError: The processor has no counter, or the code is for another one.
     """
+    name, compiled, outputs, sizes, feeds = call
     entry, plan, counters = compiled.timed_entry(outputs, sizes)
     ticks = plan.ticks
     assert ticks is not None, "it was made to count"

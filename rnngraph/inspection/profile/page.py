@@ -9,7 +9,7 @@ from typing import Any
 from .breakdown import Part
 
 Column = tuple[str, bool, Callable[[Any], str]]
-"""A heading, whether it is aligned right, and a function of a part's text."""
+"""A heading, True to align right, and a function that formats a part."""
 Titled = tuple[str, Sequence[Column], Sequence[Part]]
 """Title, columns and rows of a table."""
 
@@ -17,7 +17,7 @@ BAR = "background:linear-gradient(90deg,rgba(80,140,220,.35) {0:.1f}%,transparen
 
 
 def html_of(headline: str, tables: Iterable[Titled]) -> str:
-    """Return a profile's tables, with each part's share as a bar behind its name."""
+    """Return a profile's tables, with each part's share as a bar after its name."""
     lines = [f"<p>{escape(headline)}</p>"]
     for title, columns, parts in tables:
         heads = "".join(f'<th style="text-align:{_side(right)}">{escape(head)}</th>' for head, right, _ in columns)

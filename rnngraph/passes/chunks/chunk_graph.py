@@ -50,9 +50,7 @@ def tail_graph(timeline: Timeline, rows: Dim, rests: Mapping[str, int], where: W
 class _ChunkGraph:
     """Builder of the graph of a chunk or, with ``rests``, of a sequence's end."""
 
-    def __init__(
-        self, timeline: Timeline, rows: Dim, rests: Mapping[str, int] | None, where: Where | None
-    ) -> None:  # fmt: skip
+    def __init__(self, timeline: Timeline, rows: Dim, rests: Mapping[str, int] | None, where: Where | None) -> None:
         self.timeline, self.rows, self.rests, self.where = timeline, rows, rests, where
         self.new: dict[Node, Node] = {}
         self.same: dict[tuple[Node, int], Node] = {}  # time-invariant values, by delay
@@ -197,7 +195,7 @@ class _ChunkGraph:
         return replace(scan, carries=carries, sequences=[*scan.sequences, Binding(inside, runs)])
 
     def _plain(self, node: Node, delay: int) -> Node:
-        """A value that a loop reads, which has the axes that it has in the whole."""
+        """Return a value that a loop reads, with the axes that it has in the whole graph."""
         return self.positions.check(self._at(node, delay), "a loop")
 
     # Values at other times -----------------------------------------------------------------------
@@ -352,10 +350,8 @@ class _ChunkGraph:
         if taken.size == 1:
             windows = self._cut(joined, view.base, 0, joined.shape[axis or 0], step)
         else:
-            windows = make(
-                "windows", joined, where=node.where, name=node.name, axis=axis, size=taken.size, step=step,
-                apart=taken.apart,
-            )  # fmt: skip
+            cut: dict[str, Any] = {"axis": axis, "size": taken.size, "step": step, "apart": taken.apart}
+            windows = make("windows", joined, where=node.where, name=node.name, **cut)
         return self._cut(windows, view.base, dropped, count)
 
     def _none(self, node: Node) -> Node:

@@ -1,8 +1,8 @@
-"""cut_axes: steps that a reshape cuts in pieces of fixed size are windows over time, one behind the other.
+"""cut_axes: rewrite a reshape that cuts steps into pieces of fixed size as windows over time, side by side.
 
-``[rows, steps, 8]`` to ``[rows, steps // 64, 512]`` is declared as a reshape whose numbers of entries only a call can
-compare. A stream takes whole pieces, so that they are equal there.
-Law: values unchanged, bit for bit, where steps are a multiple of a piece.
+``[rows, steps, 8]`` to ``[rows, steps // 64, 512]`` is declared as a reshape whose element counts only a call can
+compare. A stream takes whole pieces, so that the counts are equal.
+Law: values are unchanged, bit for bit, wherever the reshape is valid.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""pads_outward: what is computed of each step of a padded sequence is computed before the padding.
+"""pads_outward: move padding along time behind the ops that compute each step from that step alone.
 
-Windows over padding wait for no later step; a value between the padding and the windows would hide that.
-Law: values unchanged, bit for bit.
+Windows over padding do not wait for later steps. A value between the padding and the windows would hide the padding.
+Law: values are unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def pads_outward(graph: Graph, lengths: Set[str]) -> Graph:
 
 
 def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> Node | None:
-    """Return what an op gives of padded sequences, padded itself; None where it can't be computed before."""
+    """Return an op of padded sequences as the padded op of the sequences; None if that is impossible."""
     if node.op not in ("transpose", "reshape") and OPS[node.op].kind != "elementwise":
         return None
     pads = {number: inner for number, item in enumerate(operands) if (inner := _padded(item, lengths)) is not None}
@@ -80,7 +80,7 @@ def _is_alike(node: Node, other: Node) -> bool:
 
 
 def _part(node: Node, operands: Sequence[Node], axis: int, count: Dim) -> Node:
-    """Return what an op gives of one part of its operands."""
+    """Return an op of one part of its operands, along the time axis."""
     attributes = dict(node.attributes)
     if "shape" in attributes:
         attributes["shape"] = tuple(count if place == axis else dim for place, dim in enumerate(node["shape"]))

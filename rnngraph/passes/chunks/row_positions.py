@@ -27,13 +27,13 @@ class RowPositions:
         return value
 
     def check(self, value: Node, what: str) -> Node:
-        """Raise ``GraphError`` if a value has rows in front, where ``what`` takes none."""
+        """Raise ``GraphError`` if a value has rows as its first axis. ``what`` names the reader, which takes none."""
         if value in self.plain:
             raise self._error(what, value.where)
         return value
 
     def made(self, node: Node, operands: Sequence[Node], attributes: dict[str, Any]) -> Node:
-        """An op, some of whose operands have rows in front."""
+        """Build an op some of whose operands have rows as their first axis."""
 
         def same_op(*items: Node) -> Node:
             return make(node.op, *items, where=node.where, name=node.name, **attributes)
@@ -53,7 +53,7 @@ class RowPositions:
         return same_op(*(self._among(item, places[0], rank, node) if item in self.plain else item for item in operands))
 
     def _among(self, value: Node, axis: int, rank: int, node: Node) -> Node:
-        """A value with its rows at ``axis`` of an op of ``rank``, where it has an axis of 1 without them."""
+        """Return a value with its rows at ``axis`` of an op of ``rank``; it has an axis of 1 there without rows."""
         plain = self.plain[value]
         shape = (*(1 for _ in range(rank - plain.tensor.rank)), *plain.shape)
         if shape[axis] != 1:

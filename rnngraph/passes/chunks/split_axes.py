@@ -1,8 +1,8 @@
-"""split_axes: rows and steps that a reshape merges into one axis stay apart until another reshape parts them again.
+"""split_axes: keep rows and steps on separate axes between a reshape that merges them and one that splits them again.
 
-Nets often call a layer on ``h.reshape(rows * steps, width)`` and part the axes again. With both axes kept apart every
-step reads its own entries only, and the net runs step by step.
-Law: values unchanged, bit for bit.
+Nets often call a layer on ``h.reshape(rows * steps, width)`` and then restore the axes. With separate axes every step
+reads only its own entries, and the net runs step by step.
+Law: values are unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Split = tuple[Node, Parts]
 
 
 def split_axes(graph: Graph, lengths: Set[str]) -> Graph:
-    """Return the graph with merged axes kept apart; the same graph if no axis merges steps with another axis.
+    """Return the graph with merged axes kept separate; the same graph if no axis merges steps with another axis.
 
     Args:
         graph: Graph to rewrite.
@@ -32,7 +32,7 @@ def split_axes(graph: Graph, lengths: Set[str]) -> Graph:
 
 
 class _Splitting:
-    """A graph on its way to one whose merged axes are apart."""
+    """Rewriter of a graph that keeps merged axes separate."""
 
     def __init__(self, graph: Graph, lengths: Set[str]) -> None:
         self.graph, self.lengths = graph, lengths
@@ -62,7 +62,7 @@ class _Splitting:
         return self.new[node]
 
     def _split(self, node: Node) -> Split | None:
-        """Return a value with its axes apart; None where it is declared as it is."""
+        """Return a value with separate axes; None if it keeps its declared shape."""
         if not isinstance(node.type, TensorType):
             return None
         if node.op == "reshape":
@@ -262,7 +262,7 @@ def _starts(parts: Parts) -> list[int]:
 
 
 def _reshaped(node: Node, shape: tuple[Dim, ...], like: Node | None = None) -> Node:
-    """Return a value in another shape, at once from what a chain of reshapes begins with."""
+    """Return a value in another shape, by one reshape of the source of its chain of reshapes."""
     while node.op == "reshape":
         node = node.operands[0]
     if node.shape == shape:

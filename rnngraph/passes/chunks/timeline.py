@@ -25,8 +25,8 @@ class Repeat(Enum):
 
 
 class View(NamedTuple):
-    """Value ``base`` with ``front`` entries ``fill`` before its first; if negative, without as many of its first
-    entries.
+    """Value ``base`` with ``front`` entries ``fill`` before its first. If ``front`` is negative, so many first entries
+    are dropped.
 
     Attributes:
         late: Delay in entries of the view; negative if it is ahead of time.
@@ -104,7 +104,9 @@ class Timeline:
 
     @property
     def has_tail(self) -> bool:
-        """True if the end of a sequence has a graph of its own: more than numbers of steps makes chunks differ."""
+        """True if the end of a sequence needs a graph of its own, because chunks differ in more than the number of
+        steps.
+        """
         return bool(self.kept or self.joins) or self.tempo.rate > 1 or self.owes
 
     @property

@@ -256,7 +256,7 @@ class Lowering:
         return scan
 
     def _stored(self, node: Node, columns: Columns) -> Node:
-        """A state that a caller gives, rounded to the dtype that the cell keeps it in."""
+        """Return a caller's state, rounded to the dtype in which the cell stores it."""
         if not columns.is_narrow:
             return node
         narrow = self.make("cast", node, where=node.where, dtype=columns.dtype)

@@ -51,14 +51,14 @@ class RandomNodes:
     def sampled(
         self, x: Node, shape: Sequence[Dim], site: str, salt: int, step: Node, number: Node, where: Where | None
     ) -> Node:
-        """The noise of samples of ``x``: a function of the stream's number, the step and the unit."""
+        """Return the noise of samples of ``x``: a function of the stream's number, the step and the unit."""
         key = self.make("sample_key", number, step, where=where, site=site, salt=salt)
         drawn = self.make("sample_uniform", key, self.make("iota", size=shape[-1]), where=where)
         drawn = drawn if drawn.shape == tuple(shape) else self.make("broadcast", drawn, shape=tuple(shape))
         return drawn if drawn.shape == x.shape else self.make("reshape", drawn, shape=x.shape)
 
     def numbers(self, rows: Dim) -> Node:
-        """Numbers of the rows' streams, [rows], which a caller gives."""
+        """Return the numbers of the rows' streams, [rows], which a caller may feed."""
         if self.number is None:
             kind = TensorType("int64", (rows,))
             self.number = self.make("input", label=NUMBER, name=NUMBER, type=kind)

@@ -91,7 +91,7 @@ class Steps(StepDraws):
         return [*masked, *outputs[given:]], [self.make("select", *item, where=self.where) for item in chosen]
 
     def _masked(self, output: Node, live: Node, within: Node | None, last: Node | None) -> Node:
-        """An output, which rows that don't run repeat from ``last`` or have as zeros."""
+        """Return an output in which skipped rows repeat ``last``, or are zeros."""
         zero, rank = self.make("constant", value=np.zeros((), output.dtype)), output.tensor.rank
         runs = self._per_row(live, rank)
         output = self.make("select", runs, output, zero if last is None else last, where=self.where)
@@ -100,7 +100,7 @@ class Steps(StepDraws):
         return output
 
     def _per_row(self, live: Node, rank: int) -> Node:
-        """A truth value of each row, [batch, 1], for values of another rank."""
+        """Return a bool of each row, [batch, 1], for values of another rank."""
         if rank == 2 or not self.driver.has_rows:
             return live
         return self.make("reshape", live, where=live.where, shape=(self.batch, *(1 for _ in range(rank - 1))))

@@ -13,10 +13,10 @@ from .random_nodes import units_of
 
 
 class StepDraws:
-    """What random numbers of a step depend on, and how they are made.
+    """Random numbers of a step, as nodes. Subclasses provide the counters: steps, rows and streams.
 
     Attributes:
-        extent: Number of steps of each of the loops around them, its own last.
+        extent: Number of steps of each enclosing loop, from the outermost to the step's own.
     """
 
     extent: tuple[Dim, ...]
@@ -31,29 +31,29 @@ class StepDraws:
         raise NotImplementedError
 
     def number(self) -> Node:
-        """The step's number, among those of all loops around it."""
+        """Return the number of the step, counted over all enclosing loops."""
         raise NotImplementedError
 
     def rows(self) -> Node:
-        """Numbers of the rows."""
+        """Return the numbers of the rows."""
         raise NotImplementedError
 
     def clock(self) -> Node:
-        """The step's number in its stream, [batch, 1]."""
+        """Return the number of the step in its stream, [batch, 1]."""
         raise NotImplementedError
 
     def stream_number(self) -> Node:
-        """Numbers of the rows' streams, [batch, 1]."""
+        """Return the numbers of the rows' streams, [batch, 1]."""
         raise NotImplementedError
 
     def whole(self, node: Node) -> Node:
-        """What stands outside of all loops for a value that no step changes."""
+        """Return the node outside of all loops that stands for a loop invariant."""
         raise NotImplementedError
 
     # Draws ---------------------------------------------------------------------------------------
 
     def drawn(self, node: Node, operands: Sequence[Node]) -> Node:
-        """A random op of the step, drawn at every step, or once if it is variational."""
+        """Return a random op of the step: drawn at every step, or once if it is variational."""
         if node.op == "sample_noise":
             return self._sampled(node, operands[0])
         x, scope = operands[0], node.get("scope")
@@ -84,7 +84,7 @@ class StepDraws:
         return self.nodes.resolve(rows) == self.nodes.resolve(self.batch)
 
     def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
-        """Records what ``dropout_masks`` gives for a site: batch-major, as the sequence that it drops."""
+        """Record the mask that ``dropout_masks`` returns for a site: batch-major, like the sequence that it drops."""
         rows = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
         rows = self.random.rows(self.batch) if self._is_batch(shape[0]) else rows
         outside = keep if keep.op == "constant" else self.whole(keep)
@@ -100,5 +100,5 @@ class StepDraws:
         self.random.masks[site] = self.make("transpose", drawn, order=(loops, *range(loops), loops + 1))
 
     def _scaled(self, number: Node, steps: Dim) -> Node:
-        """The number of the first of so many steps within each step of this number."""
+        """Return the number of the first inner step, if each step has so many inner ones."""
         return self.make("mul", number, self.make("dimension", size=steps))

@@ -26,7 +26,7 @@ def state_bytes(scan: Node) -> int:
 
 
 def is_much_smaller(get: Node) -> bool:
-    """True if what a scan emits at a step is much smaller than its state."""
+    """True if the outputs of a step of a scan are much smaller than its state."""
     return not is_final(get) and SMALL * get.tensor.with_shape(get.shape[1:]).bytes_at(1) <= state_bytes(
         get.operands[0]
     )

@@ -25,7 +25,7 @@ from ...ir.verifier import verify_stored
 from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
 from ...runtime.class_names import class_names_from
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
-from ...runtime.native.compile_options import MIN_CHUNK, CompileOptions
+from ...runtime.native.compile_options import MIN_CHUNK, CompileOptions, ProgramOptions
 from ...runtime.native.weight_options import (
     ACTIVATIONS,
     WeightRules,
@@ -77,6 +77,22 @@ class SavedSettings:
     sparse: bool
     chunked: int | None
     generator: Mapping[str, Any]
+
+    def options(
+        self, target: str | None, threads: int, cache: bool | str | os.PathLike[str], direct_calls: bool
+    ) -> ProgramOptions:
+        """Return the options of a program with these settings."""
+        return ProgramOptions(
+            target=target,
+            threads=threads,
+            cache=cache,
+            direct_calls=direct_calls,
+            unroll=self.unroll,
+            weights=self.weights,
+            activations=self.activations,
+            sparse=self.sparse,
+            chunked=self.chunked,
+        )
 
 
 def settings_of(options: CompileOptions, seed: int, generator: Mapping[str, Any]) -> SavedSettings:

@@ -11,7 +11,7 @@ from ...support.allocation import LARGE
 from ..native.argument_block import ArgumentBlock, Weights
 from ..native.entry import NativeEntry
 from ..native.worker_pool import ThreadCount
-from .prepared_call import CallSpec, PreparedCall, spec_of
+from .prepared_call import CallInputs, CallResults, CallSpec, PreparedCall, spec_of
 from .runner import Runner
 
 
@@ -51,6 +51,7 @@ def run_once(
 ) -> dict[str, np.ndarray]:
     """Run a single call on validated inputs, and return its outputs by name."""
     outputs = [*entry.output_slots]
-    spec = spec_of(entry, entry.sized(sizes), {name: name for name in arrays}, arrays, dict.fromkeys(outputs), outputs)
+    inputs = CallInputs({name: name for name in arrays}, arrays)
+    spec = spec_of(entry, entry.sized(sizes), inputs, CallResults.by_name(outputs))
     results: dict[str, np.ndarray] = Runner(spec, EntryBlocks(spec, lambda: weights), ThreadCount()).run(arrays)
     return results

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -77,24 +77,47 @@ class CallSpec:
         return OutSpec(self.structure, [self.results[name] for name in self.leaves], self.also)
 
 
+class CallInputs(NamedTuple):
+    """Inputs of a first call, of whose shapes and layouts later calls are.
+
+    Attributes:
+        names: Names of inputs by the keys of feeds.
+        arrays: All inputs by name, those included that are not fed.
+        seeded: The runner sets a seed.
+    """
+
+    names: Mapping[Any, str]
+    arrays: Mapping[str, ndarray]
+    seeded: bool = False
+
+
+class CallResults(NamedTuple):
+    """Structure of a call's results, and the names of the outputs in its order."""
+
+    structure: Any
+    leaves: Sequence[str]
+
+    @staticmethod
+    def by_name(names: Sequence[str]) -> CallResults:
+        """Return the results of a call that returns these outputs by name."""
+        return CallResults(dict.fromkeys(names), names)
+
+
 def spec_of(
     entry: NativeEntry,
     sized: Sized,
-    names: Mapping[Any, str],
-    arrays: Mapping[str, ndarray],
-    structure: Any,
-    leaves: Sequence[str],
-    seeded: bool = False,
+    inputs: CallInputs,
+    results: CallResults,
     ranges: Sequence[Precondition] = (),
-    copied: int = SMALL,
     **options: Any,
 ) -> CallSpec:
-    """Return the spec of calls with inputs of the shapes and layouts of ``arrays``."""
-    feeds = {name: feed_of(arrays[name], copied) for name in names.values()}
+    """Return the spec of calls with inputs of the same shapes and layouts. ``options`` are fields of ``CallSpec``."""
+    names, arrays, seeded = inputs
+    feeds = {name: feed_of(arrays[name], options.get("copied", SMALL)) for name in names.values()}
     apart = {*feeds, SEED} if seeded else {*feeds}
     fixed = {name: arrays[name] for name in arrays if name in entry.input_slots and name not in apart}
     checks = [check for check in ranges if check.label in feeds]
-    return CallSpec(entry, sized, names, feeds, fixed, structure, leaves, seeded, checks, copied=copied, **options)
+    return CallSpec(entry, sized, names, feeds, fixed, *results, seeded, checks, **options)
 
 
 def without(shape: Sequence[Any], axis: int | None) -> tuple[Any, ...]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import field
 from typing import Any
 
 import numpy as np
 
-from ...codegen.machine.target import Target
+from ...codegen.machine.target import Target, target_of
 from ...ir.attributes import MAX_UNROLLED
 from ...ir.graph import Graph
 from ...passes.affine.recurrences import Recurrence, recurrences_in
+from ...passes.lowering.lowered import Lowered
 from ...passes.pipeline import SPLIT, forbidden, run
 from ...passes.quantization.reduced_weights import ReducedWeights
+from ...passes.unroll import check_lengths
 from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, GraphError, Where, shown
 from ...support.records import dataclass
 from .notices import Notices
-from .object_cache import Cache
-from .weight_options import FLOAT32, WeightRules, reduction
+from .object_cache import Cache, cache_of
+from .weight_options import FLOAT32, WeightRules, check_weights, reduction
 from .worker_pool import ThreadCount
 
 MIN_CHUNK = 2
@@ -58,6 +61,55 @@ class CompileOptions:
     def reduced(self) -> ReducedWeights | None:
         """Return the pass that quantizes weights for inference; None if they stay float32."""
         return reduction(self.weights, self.activations, self.target, self.parameters)
+
+    def plain(self) -> ProgramOptions:
+        """Return the target, threads, cache and listeners as the options of another program."""
+        cache = self.cache or False
+        return ProgramOptions(self.target.name, self.threads.count, cache=cache, notices=self.notices)
+
+
+@dataclass(frozen=True)
+class ProgramOptions:
+    """Options of ``compile`` and ``load`` before the checks that need the lowered declaration.
+
+    Attributes are as in ``CompileOptions``; the target has its name, and the cache may be a directory.
+    """
+
+    target: str | None = None
+    threads: int = 1
+    unroll: int | str | None = None
+    cache: bool | str | os.PathLike[str] | Cache = True
+    weights: WeightRules = FLOAT32
+    activations: str = "float32"
+    sparse: bool = False
+    direct_calls: bool = True
+    chunked: int | None = None
+    notices: Notices | None = None
+
+    def checked(self, lowered: Lowered, where: Where | None) -> CompileOptions:
+        """Return the validated options. Raise an error of ours for an invalid one."""
+        is_full = isinstance(self.unroll, str) and self.unroll == "full"
+        unroll = self.unroll if is_full else steps_per_turn(self.unroll)
+        workers = ThreadCount()
+        workers.set(whole_number(self.threads, "threads", 1))
+        target = target_of(self.target)
+        check_weights(self.weights, self.activations, lowered)
+        cache = cache_of(self.cache, where)
+        if is_full:
+            check_lengths(lowered.graph)
+        return CompileOptions(
+            target=target,
+            unroll=unroll,
+            weights=self.weights,
+            activations=self.activations,
+            sparse=self.sparse,
+            cache=cache,
+            threads=workers,
+            notices=self.notices or Notices(),
+            parameters=tuple(lowered.slots.values()),
+            direct_calls=self.direct_calls,
+            chunked=self.chunked,
+        )
 
 
 def steps_per_turn(unroll: Any) -> int | None:

@@ -51,7 +51,7 @@ def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) 
     machine = next((number for name, number in _MACHINES.items() if compiled.options.target.triple.startswith(name)), 0)
     if not machine or "linux" not in compiled.options.target.triple:
         raise GraphError("perf reads maps of code on Linux only, on x86-64 and AArch64; use profile instead", where)
-    loaded = [_twin(compiled, entry) for entry in compiled.native_entries()]
+    loaded = [_debug_build(compiled, entry) for entry in compiled.native_entries()]
     if not loaded:
         raise GraphError(f"the {compiled.kind} graph has no code yet; call it first, or prepare it", where)
     folder = Path.cwd() if jitdump else Path(tempfile.gettempdir())
@@ -67,12 +67,12 @@ def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) 
     return path
 
 
-def _twin(compiled: CompiledGraph, entry: NativeEntry) -> _Loaded:
-    from ...codegen.compile import twin_of  # slow to import, and not needed on a cache hit
+def _debug_build(compiled: CompiledGraph, entry: NativeEntry) -> _Loaded:
+    from ...codegen.compile import debug_build  # slow to import, and not needed on a cache hit
 
     made = entry.made_for
     graph, name = compiled.sized(made.outputs, made.sizes, made.one_step, made.again), made.name
-    object_code, layers = twin_of(graph, compiled.options.target, name, made.parts)
+    object_code, layers = debug_build(graph, compiled.options.target, name, made.parts)
     lines = read_lines(object_code)
     offset = next(function.address for function in lines.functions if function.name == name)
     return _Loaded(lines, entry.address - offset, layers)

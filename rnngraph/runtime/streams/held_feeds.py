@@ -1,4 +1,4 @@
-"""What streams of a pool hold of feeds: everything without a time axis, each stream its own."""
+"""Feeds that the streams of a pool hold between steps: those without a time axis. Each stream has its own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ Arrays = dict[str, np.ndarray]
 
 
 class HeldFeeds:
-    """Brings held feeds of single streams into form. Arrays have an axis of one row where they are declared with one.
+    """Checks and converts the held feeds of streams. Arrays have an axis of one row if the graph declares one.
 
-    defaults: of feeds that need not be given. sizes_are_known: whether no held feed has a size of its own.
+    Attributes:
+        defaults: Values of feeds that may be omitted.
+        sizes_are_known: False if a held feed has a size of its own.
     """
 
     def __init__(self, graph: StepGraph) -> None:
@@ -35,23 +37,23 @@ class HeldFeeds:
         self.sizes_are_known = not self._own
 
     def _is_held(self, name: str) -> bool:
-        return name in self._graph.types and name not in self._graph.moving
+        return name in self._graph.types and name not in self._graph.per_step_feeds
 
     def _row_axis(self, name: str) -> int | None:
         return row_axis(self._graph.types[name].shape, self._graph.rows.names)
 
     def missing(self, given: Mapping[str, Any], begins: bool = True) -> list[str]:
-        """Names that a stream can't do without. begins: whether it starts from the initial state."""
+        """Return the names of required feeds that are missing. ``begins``: the stream starts from the initial state."""
         names = [*self._needed, *(self._begins if begins else ())]
         return [name for name in names if name not in given and name not in self.defaults]
 
     def require(self, arrays: Mapping[str, Any], begins: bool, where: Where | None) -> None:
-        """Raises ``NameLookupError`` where something is missing."""
+        """Raise ``NameLookupError`` if a required feed is missing."""
         if missing := self.missing(arrays, begins):
             raise NameLookupError(f"a stream needs {', '.join(missing)}; give it to open by name", where)
 
     def require_known(self, given: Mapping[str, Any], where: Callable[[], Where | None]) -> None:
-        """Raises ``NameLookupError`` where something is fed that no stream holds."""
+        """Raise ``NameLookupError`` for a feed that no stream holds."""
         for name in given:
             if not self._is_held(name):
                 types = self._graph.types
@@ -63,7 +65,7 @@ class HeldFeeds:
                 raise NameLookupError(f"a stream has no input {shown(name)}{hint}", where())
 
     def taken(self, given: Mapping[str, Any], where: Where | None) -> Arrays:
-        """Copies of what one stream is given, with an axis of one row."""
+        """Return copies of one stream's held feeds, with an axis of one row."""
         self.require_known(given, lambda: where)
         found = {}
         for name, value in given.items():
@@ -78,7 +80,7 @@ class HeldFeeds:
         return found
 
     def of_rows(self, given: Mapping[str, Any], count: int, where: Where | None) -> list[Arrays]:
-        """The same of many streams, from arrays with a row for each; what has no rows is each one's."""
+        """Return the held feeds of several streams, from arrays with a row for each. Feeds without rows are shared."""
         found: list[Arrays] = [{} for _ in range(count)]
         for name, value in given.items():
             axis = self._row_axis(name)
@@ -91,10 +93,10 @@ class HeldFeeds:
         return found
 
     def left(self, given: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
-        """What is left of one stream's sequences, with an axis of one row, and whether it was given with it."""
+        """Return the rest of one stream's sequences, with an axis of one row, and True if the caller gave that axis."""
         found, whole = {}, False
         for name, value in given.items():
-            if self._graph.time_axis.get(name) is None:
+            if self._graph.axes.feeds.get(name) is None:
                 raise NameLookupError(
                     f"flush takes what is left of sequences, and {shown(name)} is none; leave it out", where
                 )
@@ -104,14 +106,17 @@ class HeldFeeds:
         return found, whole
 
     def without_rows(self, name: str, array: np.ndarray, whole: bool) -> np.ndarray:
-        """An output of one stream, without its axis of one row if it was not fed with one."""
+        """Return an output of one stream, without the axis of one row unless its feeds had one."""
         shape = dict(self._graph.compiled.graph.outputs)[name].shape
         axis = row_axis(shape, self._graph.rows.names)
         return array if whole or axis is None else np.squeeze(array, axis)
 
     def together(self, held: Mapping[str, np.ndarray], where: Where | None) -> tuple[Any, dict[str, int], Arrays]:
-        """What streams that step together have in common: a key, the sizes that count no rows, and what is one for
-        all rows of a step. Raises ``ShapeError``.
+        """Return the values that streams must share to step together: a key, the sizes other than rows, and the feeds
+        without rows.
+
+        Raises:
+            ShapeError: A size is known from a step's feeds only.
         """
         graph, rows = self._graph, self._graph.rows
         used = {name: held[name] for name in self._needed}
@@ -131,7 +136,7 @@ class HeldFeeds:
 
 
 def _with_one_row(name: str, value: Any, kind: TensorType, axis: int | None, where: Where | None) -> np.ndarray:
-    """A feed of one stream as it is declared; it may come without the axis of rows."""
+    """Convert a feed of one stream to its declared type. The caller may omit the axis of rows."""
     if axis is None or rank_of(value) != len(kind.shape) - 1:
         return convert(name, value, kind, where)
     without = (*kind.shape[:axis], *kind.shape[axis + 1 :])

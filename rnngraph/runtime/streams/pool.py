@@ -237,7 +237,9 @@ class StreamPool(Uncalled, Generic[Given]):
         return result
 
     def _table_of(self, handle: Any, where: Where | None) -> StreamTable:
-        """The table of an open stream of this pool. Raises ``DtypeError`` or ``ArgumentError``."""
+        """Return the table of an open stream of this pool. Raise ``DtypeError`` or ``ArgumentError`` for another
+        handle.
+        """
         if not isinstance(handle, StreamHandle):
             raise DtypeError(f"a stream is named by the handle that open gave, not by {shown(handle)}", where)
         if handle._pool is not self:
@@ -247,7 +249,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return handle._table
 
     def _rows_of(self, handles: list[StreamHandle]) -> tuple[list[StreamTable], np.ndarray]:
-        """The table of each, or the only one, and each row. Raises where one is no open stream, or is given twice."""
+        """Return the table of each stream, or the only table, and each row. Raise for closed and repeated streams."""
         recent = self._recent
         if recent is not None and handles == recent[0]:
             return recent[1:]
@@ -263,7 +265,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return self._rows_in_tables(handles)
 
     def _rows_in_tables(self, handles: list[StreamHandle]) -> tuple[list[StreamTable], np.ndarray]:
-        """The same with an error for all that is wrong."""
+        """Return the table and the row of each stream. Raise an error that names the wrong handle."""
         where = user_line()
         tables = [self._table_of(handle, where) for handle in handles]
         if len(set(handles)) < len(handles):
@@ -285,7 +287,9 @@ class StreamPool(Uncalled, Generic[Given]):
         return found
 
     def _changes(self, handles: Sequence[StreamHandle], held: Mapping[str, Any]) -> list[tuple[Rows, StreamTable]]:
-        """What streams hold with what is fed for them, and their tables then. Nothing is held yet."""
+        """Return the held feeds of streams after an update, and the tables to which they then belong. Nothing is
+        stored.
+        """
         where = user_line()
         each = self._holding.of_rows(held, len(handles), where)
         holds = [{**handle._held, **new} for handle, new in zip(handles, each, strict=True)]
@@ -303,7 +307,7 @@ class StreamPool(Uncalled, Generic[Given]):
         handle._held = held
 
     def _table_for(self, held: Rows, where: Where | None) -> StreamTable:
-        """The table of streams that hold this; made where there is none, with its code."""
+        """Return the table of streams with these held feeds. A new table is compiled."""
         key, others, shared = self._holding.together(held, where)
         found = self._tables.get(key)
         if found is None:
@@ -314,7 +318,9 @@ class StreamPool(Uncalled, Generic[Given]):
         return found
 
     def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], serving: Serving | None = None) -> Fed:
-        """What one stream is fed, after all checks. Changes nothing. serving: runs what it was fed before."""
+        """Check and convert one stream's feeds, without a change of the stream. ``serving`` has feeds of earlier
+        frames.
+        """
         table = self._table_of(handle, None)
         if feeds is not None and not isinstance(feeds, Mapping):
             feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
@@ -336,7 +342,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return Fed(rows, whole, held, table)
 
     def _settled(self, handle: StreamHandle, fed: Fed) -> StreamTable:
-        """Where a stream is when it steps by ``fed``, which must fit there. Raises where it does not."""
+        """Return the table of a stream when it steps with ``fed``. Raise if the feeds do not fit there."""
         table = self._table_of(handle, None)
         if fed.held:
             table = self._table_for({**handle._held, **fed.held}, None)
@@ -345,9 +351,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return table
 
     def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], tables: Sequence[StreamTable]) -> list[Given]:
-        """Steps streams, each at most once, by what ``fed`` gave for them. tables: as ``_settled`` gives them. The lock
-        is held.
-        """
+        """Run one step of each stream with its checked feeds, in the tables of ``_settled``. Requires the lock."""
         parts: dict[StreamTable, list[int]] = {}
         for number, table in enumerate(tables):
             parts.setdefault(table, []).append(number)
@@ -377,8 +381,13 @@ class StreamPool(Uncalled, Generic[Given]):
 
     @api
     def serve(self, max_batch: int = 64, max_wait: float = 0.002) -> Serving:
-        """Begins to run frames of ``submit`` and ``step_async`` in a thread: a batch of ``max_batch`` streams once so
-        many wait, and of fewer once one has waited ``max_wait`` seconds. Close what it gives, or use it in ``with``.
+        """Run the frames of ``submit`` and ``step_async`` in a thread.
+
+        Close the result, or use it in ``with``.
+
+        Args:
+            max_batch: Number of waiting streams at which they step.
+            max_wait: Seconds after which fewer streams step, too.
         """
         where = user_line()
         with self._lock:
@@ -391,10 +400,12 @@ class StreamPool(Uncalled, Generic[Given]):
     def submit(
         self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
     ) -> Future[Given]:
-        """A stream's next frame, which is copied; the future has what its step gives, or its error.
+        """Submit a stream's next frame, which is copied. Frames of one stream run in the order of submission.
 
-        Frames of one stream run in the order in which they were submitted. One that is cancelled before it runs is left
-        out.
+        A frame that is cancelled before it runs is skipped.
+
+        Returns:
+            Future of the step's result, or of its error.
         """
         if excess:
             no_more("submit", excess)
@@ -415,7 +426,9 @@ class StreamPool(Uncalled, Generic[Given]):
     def step_async(
         self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
     ) -> Coroutine[Any, Any, Given]:
-        """The same for coroutines: what the step gives. One that is cancelled before it runs is left out."""
+        """Return a coroutine of a step, as ``submit`` returns a future. A step that is cancelled before it runs is
+        skipped.
+        """
 
         async def answer() -> Given:
             import asyncio  # takes as long to import as a quarter of this package
@@ -425,7 +438,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return answer()
 
     def _run_frames(self, frames: Sequence[Frame]) -> list[Any]:
-        """Of each frame the result, or the error that its caller is told."""
+        """Return the result of each frame, or the error to raise in its caller."""
         outcomes: list[Any] = [ArgumentError("the stream was closed before this frame was run")] * len(frames)
         if WAITING:
             give_way()

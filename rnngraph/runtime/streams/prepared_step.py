@@ -14,9 +14,7 @@ from ..calls.prepared_call import CallSpec, PreparedCall, whole
 from ..calls.runner import DirectSource, Runner
 from ..native.aligned_memory import aligned_bytes
 from ..native.argument_block import ArgumentBlock, Weights
-from ..native.compile_options import CompileOptions
 from ..native.entry import TEMPORARIES
-from ..native.preconditions import Precondition
 from ..parameters import Parameters
 from .held_inputs import HeldInputs
 from .some_rows import SomeRows
@@ -35,21 +33,9 @@ class StateBlocks:
 
     is_shared = False
 
-    def __init__(
-        self,
-        spec: CallSpec,
-        parameters: Parameters,
-        labels: Sequence[str],
-        states: States,
-        row_axis: Mapping[str, int | None],
-    ) -> None:
-        """Fill both blocks.
-
-        Args:
-            labels: Labels of the states.
-            row_axis: The row axis of each output; None for an output without one.
-        """
-        self._spec, self._states, self._row_axis = spec, states, row_axis
+    def __init__(self, graph: StepGraph, parameters: Parameters, spec: CallSpec, states: States) -> None:
+        """Fill both blocks."""
+        self._spec, self._states, self._row_axes = spec, states, graph.row_axes
         self._parameters, self._changes, self._side = parameters, parameters.counter().word, states.word
         self._call = PreparedCall(spec)
         self.left_out: ndarray | None = None
@@ -57,7 +43,9 @@ class StateBlocks:
         self.blocks = self._call.new_block(), self._call.new_block()
         for side, block in enumerate(self.blocks):
             block.set_arena(self.arena)
-            for name, before, after in zip(labels, states.sides[side], states.sides[1 - side], strict=True):
+            for name, before, after in zip(
+                graph.states.labels, states.sides[side], states.sides[1 - side], strict=True
+            ):
                 if name in entry.input_slots:
                     block.set_input(name, before)
                 block.set_output(entry.output_slots[name], after)
@@ -93,7 +81,7 @@ class StateBlocks:
         for new, old in zip(self._states.sides[1 - side], self._states.sides[side], strict=True):
             np.copyto(new, old, where=others.reshape(-1, *(1,) * (new.ndim - 1)))
         for name, array in zip(self._spec.leaves, results, strict=True):
-            axis = self._row_axis[name]
+            axis = self._row_axes[name]
             if axis is not None:
                 np.moveaxis(whole(array, self._spec.result_axes.get(name)), axis, 0)[others] = 0
 
@@ -103,33 +91,29 @@ class PreparedStep(Runner):
 
     def __init__(
         self,
+        graph: StepGraph,
         parameters: Parameters,
         spec: CallSpec,
-        labels: Sequence[str],
         states: States,
-        held: Mapping[str, ndarray],
-        ranges: Sequence[Precondition],
-        row_axis: Mapping[str, int | None],
-        options: CompileOptions,
-        graph: StepGraph | None,
+        held: HeldInputs,
         keys: Mapping[str, Any],
+        one_step: bool,
     ) -> None:
         """Prepare the call.
 
         Args:
             spec: Spec of the feeds that have a time axis.
-            labels: Labels of the states.
             held: All feeds without a time axis.
-            ranges: Range checks of all feeds.
-            row_axis: The row axis of each output; None for an output without one.
-            graph: Step graph that can run a subset of rows. None: all rows are computed, and some are then restored.
             keys: Other keys by which mappings may name feeds.
+            one_step: Calls are single steps, of which a subset of rows can run alone. In chunks, all rows are computed,
+                and some are then restored.
         """
+        options = graph.compiled.options
         self._parameters, self._states, self._graph, self._options = parameters, states, graph, options
-        self._held, self._keys = HeldInputs(held, ranges), keys
-        self._blocks = blocks = StateBlocks(spec, parameters, labels, states, row_axis)
+        self._held, self._keys, self._one_step = held, keys, one_step
+        self._blocks = blocks = StateBlocks(graph, parameters, spec, states)
         # Check now, while code is being compiled anyway, and not during a step that a caller waits for.
-        self._may_be_direct = can_be_direct(blocks.call(spec), len(held)) and is_ready(options)
+        self._may_be_direct = can_be_direct(blocks.call(spec), len(held.arrays)) and is_ready(options)
         direct = DirectSource(self._direct_call, blocks.weights) if self._may_be_direct else None
         super().__init__(spec, blocks, options.threads, optional=self._held, direct=direct)
 
@@ -182,7 +166,7 @@ class PreparedStep(Runner):
     def _some_rows(self) -> SomeRows | None:
         """Steps of a subset of rows; None if all rows must be computed. Built on first use, as it compiles code."""
         graph = self._graph
-        if graph is None or not graph.rows.is_open:
+        if not self._one_step or not graph.rows.is_open:
             return None
         return SomeRows(graph, self._parameters, self.spec, self._states, self._held.arrays)
 

@@ -72,7 +72,7 @@ class RowGraph:
 
     Attributes:
         names: Sizes that count rows; empty if their number is declared.
-        moving: Inputs that are fed at each step.
+        per_step: Inputs that are fed at each step.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class RowGraph:
         outputs: tuple[str, ...],
         names: frozenset[str],
         lengths: frozenset[str],
-        moving: frozenset[str],
+        per_step: frozenset[str],
     ) -> None:
         self._compiled, self.outputs, self.names, self.lengths = compiled, outputs, names, lengths
-        self._moving = moving
+        self._per_step = per_step
 
     @cached_property
     def compiled(self) -> CompiledGraph:
@@ -96,8 +96,8 @@ class RowGraph:
     def is_open(self) -> bool:
         """True if one entry computes any number of independent rows; otherwise each row runs alone."""
         compiled, names, types = self.compiled, self.names, self.compiled.input_types()
-        moving = [types[name] for name in compiled.needed(self.outputs) if name in self._moving]
-        if not names or any(row_axis(kind.shape, names) is None for kind in moving):
+        per_step = [types[name] for name in compiled.needed(self.outputs) if name in self._per_step]
+        if not names or any(row_axis(kind.shape, names) is None for kind in per_step):
             return False
         graph = compiled.optimized(self.outputs)
         if names & (tiled_sizes(graph) | ordered_sizes(graph)) or compiled.equalities(self.outputs)[0]:

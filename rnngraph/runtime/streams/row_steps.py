@@ -69,17 +69,19 @@ class RowSteps:
         self._cycles_of_most = max(1, entry.cycles(self._sized.sizes))
         needed = [name for name in graph.rows.compiled.needed(graph.outputs) if name in graph.types]
         types = graph.types
-        moving = {name: types[name] for name in needed if name in graph.moving}
-        still = {name: types[name] for name in needed if name not in graph.moving and name not in shared}
-        self.inputs = {name: graph.rows.port(name, kind, graph.left_out[name], others) for name, kind in moving.items()}
+        per_step = {name: types[name] for name in needed if name in graph.per_step_feeds}
+        still = {name: types[name] for name in needed if name not in graph.per_step_feeds and name not in shared}
+        self.inputs = {
+            name: graph.rows.port(name, kind, graph.axes.omitted[name], others) for name, kind in per_step.items()
+        }
         self.states = {
             name: RowPort(name, np.dtype(kind.dtype), 0, (), tuple(evaluate(dim, others) for dim in kind.shape[1:]))
-            for name, kind in graph.state_types.items()
+            for name, kind in graph.states.types.items()
         }
         self.kept = {name: graph.rows.port(name, kind, None, others) for name, kind in still.items()} | self.states
         kinds = {name: node.tensor for name, node in graph.compiled.graph.outputs}
         self.outputs = {
-            name: graph.rows.port(name, kinds[name], graph.output_left_out[name], others)
+            name: graph.rows.port(name, kinds[name], graph.axes.outputs_omitted[name], others)
             for name in graph.outputs
             if name not in self.states
         }
@@ -281,7 +283,7 @@ class _Job:
 
 
 def _axis(graph: StepGraph, port: RowPort) -> int | None:
-    return graph.left_out.get(port.name) if port.name in graph.types else None
+    return graph.axes.omitted.get(port.name) if port.name in graph.types else None
 
 
 def _move(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.ndarray:

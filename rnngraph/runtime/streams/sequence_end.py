@@ -19,7 +19,7 @@ class SequenceEnd:
 
     def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
         self._graph, self._parameters = graph, parameters
-        self._results = tuple(name for name in graph.outputs if name not in graph.labels)
+        self._results = tuple(name for name in graph.outputs if name not in graph.states.labels)
 
     @property
     def is_empty(self) -> bool:
@@ -45,14 +45,18 @@ class SequenceEnd:
         step_graph = self._graph
         if step_graph.tail is None:
             return self._nothing(where)
-        rests, present = step_graph.tail.rests(left, where), dict(zip(step_graph.labels, states, strict=True))
+        rests, present = step_graph.tail.rests(left, where), dict(zip(step_graph.states.labels, states, strict=True))
         step_graph.tail.check_lengths(present, chosen, rests, where)
         graph = step_graph.tail.graph(rests, where)
         kinds = graph.input_types()
         needed = [name for name in graph.needed(self._results) if name in step_graph.types]
         arrays = {**held, **left}
         for name in needed:
-            if name not in arrays and (axis := step_graph.time_axis[name]) is not None and kinds[name].shape[axis] == 0:
+            if (
+                name not in arrays
+                and (axis := step_graph.axes.feeds[name]) is not None
+                and kinds[name].shape[axis] == 0
+            ):
                 arrays[name] = np.empty(
                     [evaluate(dim, step_graph.sizes) for dim in kinds[name].shape], kinds[name].dtype
                 )
@@ -72,7 +76,7 @@ class SequenceEnd:
         """Return outputs of zero steps, for a stream whose outputs are never late."""
         step_graph = self._graph
         for name in self._results:
-            if step_graph.output_axis[name] is None:
+            if step_graph.axes.outputs[name] is None:
                 raise GraphError(
                     f"output {name or 'of this stream'} has no time axis, and every step returns it at once; "
                     "take the result of the last step, and call reset instead of flush",

@@ -48,7 +48,7 @@ class StateForm:
 
     def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
         self._graph, self._parameters = graph, parameters
-        self._batch, self._labels, self._types = graph.batch, graph.labels, graph.state_types
+        self._batch, self._labels, self._types = graph.batch, graph.states.labels, graph.states.types
         self._changes = parameters.counter()
         # initial states that need no feeds, with the parameters' version
         self._same: tuple[int, list[np.ndarray]] | None = None
@@ -76,20 +76,22 @@ class StateForm:
 
     def nest(self, arrays: Sequence[np.ndarray]) -> Any:
         """Return arrays in the nest of the driver's states; for several drivers, a tuple of nests."""
-        kept = self._graph.kept
+        kept = self._graph.states.kept
         by_label = {
             label: kept[label].declared_array(array) if label in kept else array
             for label, array in zip(self._labels, arrays, strict=True)
         }
-        nests = [result_of(nest, [by_label[label] for label in flatten(nest)]) for nest in self._graph.structures]
+        nests = [
+            result_of(nest, [by_label[label] for label in flatten(nest)]) for nest in self._graph.states.structures
+        ]
         return nests[0] if len(nests) == 1 else tuple(nests)
 
     def arrays(self, value: Any, where: Where | None) -> list[np.ndarray]:
         """Return copies of the leaves of a caller's nest, in order, converted and checked."""
-        leaves = matched(self._graph.named, value, "the stream's state", where)
+        leaves = matched(self._graph.states.named, value, "the stream's state", where)
         arrays_ = []
         for label, leaf in zip(self._labels, leaves, strict=True):
-            kept = self._graph.kept.get(label)
+            kept = self._graph.states.kept.get(label)
             kind = self._types[label] if kept is None else kept.kind
             array = np.array(convert(label, leaf, kind, where), order="C")
             shape = tuple(evaluate(dim, self._graph.sizes) for dim in kind.shape)

@@ -45,7 +45,7 @@ class StepFeeds:
     def __init__(self, graph: StepGraph) -> None:
         self._graph, rows = graph, graph.rows
         needed = rows.compiled.needed(graph.outputs)
-        self.names = [name for name in needed if name in graph.moving]
+        self.names = [name for name in needed if name in graph.per_step_feeds]
 
     def require(self, feeds: Mapping[str, Any]) -> None:
         """Raise ``NameLookupError`` if a sequence is not fed."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...declare.nest import flatten
-from ...ir.axes.by_size import axis_of_names, lengths_of, rows_of_feeds, time_sizes
+from ...ir.axes.by_size import axis_of_names, lengths_of, output_row_axes, rows_of_feeds, time_sizes
 from ...ir.graph import Graph, make, with_sizes
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
@@ -127,23 +127,56 @@ class Tail:
 
 
 @dataclass(frozen=True)
+class StreamStates:
+    """The states of a stream.
+
+    Attributes:
+        labels: Labels of all states, in order.
+        types: Types of all states, by label.
+        structures: For each driver the nest of its states with their labels as leaves; last, the states kept by name.
+        named: Like ``structures``, with each state under its name.
+        kept: Declarations of the states that are kept by name, by label.
+    """
+
+    labels: list[str]
+    types: Mapping[str, TensorType]
+    structures: tuple[Any, ...]
+    named: tuple[Any, ...]
+    kept: Mapping[str, KeptState]
+
+
+@dataclass(frozen=True)
+class TimeAxes:
+    """Time axes of a stream's feeds and outputs, by name; None for one without.
+
+    Attributes:
+        feeds: Time axis of each feed.
+        outputs: Time axis of each output.
+        omitted: Time axis of each feed that has one entry a step, so that a single step omits the axis.
+        outputs_omitted: The outputs' axes that a single step omits.
+    """
+
+    feeds: Mapping[str, int | None]
+    outputs: Mapping[str, int | None]
+    omitted: Mapping[str, int | None]
+    outputs_omitted: Mapping[str, int | None]
+
+
+@dataclass(frozen=True)
 class StepGraph:
     """A graph that runs step by step, with everything that streams need to know of it.
 
     Attributes:
         batch: Number of rows.
+        compiled: Graph of a step.
+        initial: Graph of the initial states.
         structure: The nest of the outputs.
-        structures: For each driver the nest of its states with their labels as leaves; last, the states kept by name.
-        named: Like ``structures``, with each state under its name.
-        labels: Labels of all states, in order.
-        kept: Declarations of the states that are kept by name, by label.
+        states: The states.
+        outputs: Names of the outputs.
         types: Types of all feeds, including those that only the initial state reads.
         lengths: Names of the sizes that count steps.
-        moving: Feeds that every step must get: sequences. If a step is a whole call, all feeds but scalars.
-        time_axis: Time axis of each feed; None for a feed without one.
-        output_axis: Time axis of each output; None for an output without one.
-        left_out: Time axis of each feed that has one entry a step, so that a single step omits the axis.
-        output_left_out: The outputs' axes that a single step omits.
+        per_step_feeds: Feeds that every step must get: sequences. If a step is a whole call, all feeds but scalars.
+        axes: Time axes of feeds and outputs.
         sizes: Sizes that the batch determines.
         held: Defaults of the feeds without a time axis.
         rate: Sequence entries per step.
@@ -156,25 +189,23 @@ class StepGraph:
     compiled: CompiledGraph
     initial: CompiledGraph
     structure: Any
-    structures: tuple[Any, ...]
-    named: tuple[Any, ...]
-    labels: list[str]
-    kept: Mapping[str, KeptState]
+    states: StreamStates
     outputs: tuple[str, ...]
     types: Mapping[str, TensorType]
-    state_types: Mapping[str, TensorType]
     lengths: frozenset[str]
-    moving: frozenset[str]
-    time_axis: Mapping[str, int | None]
-    output_axis: Mapping[str, int | None]
-    left_out: Mapping[str, int | None]
-    output_left_out: Mapping[str, int | None]
+    per_step_feeds: frozenset[str]
+    axes: TimeAxes
     sizes: Mapping[str, int]
     held: Mapping[str, np.ndarray]
     rate: int
     delay: int
     tail: Tail | None
     rows: RowGraph
+
+    @cached_property
+    def row_axes(self) -> dict[str, int | None]:
+        """Row axis of each output; None for an output without one."""
+        return output_row_axes(self.compiled.graph, self.sizes, self.batch)
 
 
 class _Recurrence(NamedTuple):
@@ -228,32 +259,32 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     types |= {name: initial_types[name] for name in only_initial}
     outputs_by_name = {name: node.tensor for name, node in step.compiled.graph.outputs}
     outputs = tuple(outputs_by_name)
-    moving = _moving(types, None if is_call else time_axis, only_initial)
+    per_step = _per_step_feeds(types, None if is_call else time_axis, only_initial)
     output_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in outputs_by_name.items()}
     return StepGraph(
         batch=batch,
         compiled=step.compiled,
         initial=initial,
         structure=_without(source.structure, source.kept),
-        structures=step.structures,
-        named=step.named,
-        labels=step.labels,
-        kept=kept,
+        states=StreamStates(
+            step.labels, {name: input_types[name] for name in step.labels}, step.structures, step.named, kept
+        ),
         outputs=outputs,
         types=types,
-        state_types={name: input_types[name] for name in step.labels},
         lengths=lengths,
-        moving=moving,
-        time_axis=time_axis,
-        output_axis=output_axis,
-        left_out={name: _single(kind, time_axis[name], lengths) for name, kind in types.items()},
-        output_left_out={name: _single(kind, output_axis[name], lengths) for name, kind in outputs_by_name.items()},
+        per_step_feeds=per_step,
+        axes=TimeAxes(
+            time_axis,
+            output_axis,
+            {name: _single(kind, time_axis[name], lengths) for name, kind in types.items()},
+            {name: _single(kind, output_axis[name], lengths) for name, kind in outputs_by_name.items()},
+        ),
         sizes=sizes,
         held=_held(source.lowered.defaults, types, time_axis, sizes),
         rate=step.timeline.tempo.rate,
         delay=step.timeline.delay,
         tail=step.tail,
-        rows=RowGraph(step.compiled, outputs, frozenset(sizes), lengths, moving),
+        rows=RowGraph(step.compiled, outputs, frozenset(sizes), lengths, per_step),
     )
 
 
@@ -302,9 +333,9 @@ def _of_chunks(
 def _with_axes_apart(
     graph: Graph, has_kept: bool, options: CompileOptions, source: GraphSource
 ) -> tuple[CompiledGraph, Set[str]]:
-    """Return the graph whose time axes are apart, and the sizes of time.
+    """Return the graph with separate time axes, and the sizes of time.
 
-    Rows and steps that are merged and parted again are kept apart, and steps are cut in pieces as windows.
+    Rows and steps that are merged and split again are kept separate, and pieces of steps become windows.
     """
     compiled = CompiledGraph(graph, "inference", options, source.described)
     names = lengths_of(compiled.graph) if has_kept else time_sizes(compiled.graph)
@@ -314,7 +345,7 @@ def _with_axes_apart(
     return compiled, names
 
 
-def _moving(
+def _per_step_feeds(
     types: Mapping[str, TensorType], time_axis: Mapping[str, int | None] | None, only_initial: Sequence[str]
 ) -> frozenset[str]:
     """Return the inputs that each step is fed anew. ``time_axis`` is None if a step is a call."""

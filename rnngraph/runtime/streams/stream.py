@@ -8,7 +8,6 @@ from typing import Any, Generic, Never
 import numpy as np
 
 from ...declare.nest import paths
-from ...ir.axes.by_size import output_row_axes
 from ...ir.types import Size, evaluate, substitute
 from ...passes.lowering.lowered import NUMBER
 from ...support.api_guard import api, no_more
@@ -25,10 +24,11 @@ from ...support.errors import (
 from ..calls.direct_call import DIRECT, DirectPlan
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.feeds import convert, rank_of, solve_sizes
-from ..calls.prepared_call import spec_of, whole, without
+from ..calls.prepared_call import CallInputs, CallResults, CallSpec, spec_of, whole, without
 from ..calls.results import Given, result_of
 from ..native.entry import NativeEntry, Sized
 from ..parameters import Parameters
+from .held_inputs import HeldInputs
 from .prepared_step import PreparedStep
 from .rows import row_mask
 from .sequence_end import SequenceEnd
@@ -49,9 +49,12 @@ class Stream(Uncalled, Generic[Given]):
     """
 
     def __init__(
-        self, graph: StepGraph, parameters: Parameters, names: FeedNames,
+        self,
+        graph: StepGraph,
+        parameters: Parameters,
+        names: FeedNames,
         reduced: Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], tuple[Any, ...]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Make a stream.
 
         Args:
@@ -59,20 +62,14 @@ class Stream(Uncalled, Generic[Given]):
             reduced: Builds the pickled form from constructor arguments and arrays.
         """
         self._reduced = reduced
-        self._parameters, self._feed_names, self._structure, self._batch = (
-            parameters,
-            names,
-            graph.structure,
-            graph.batch,
-        )
+        self._parameters, self._feed_names = parameters, names
+        self._structure, self._batch = graph.structure, graph.batch
         self._graph, self._compiled = graph, graph.compiled
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
-        self._labels, self._outputs = graph.labels, graph.outputs
-        self._types, self._state_types = graph.types, graph.state_types
-        self._moving = graph.moving
-        self._lengths, self._time_axis = set(graph.lengths), graph.time_axis
-        self._left_out, self._output_left_out = graph.left_out, graph.output_left_out
-        self._row_axis = output_row_axes(graph.compiled.graph, graph.sizes, graph.batch)
+        self._outputs = graph.outputs
+        self._types, self._state_types = graph.types, graph.states.types
+        self._per_step_feeds = graph.per_step_feeds
+        self._lengths, self._time_axis = set(graph.lengths), graph.axes.feeds
         self._sizes = dict(graph.sizes)
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # None until the first call
@@ -181,23 +178,15 @@ class Stream(Uncalled, Generic[Given]):
             name: np.array(array, order="C") for name, array in arrays.items() if self._needs_memory(name, array)
         }
         held = {**self._held, **replaced}
-        moving = {name: array for name, array in arrays.items() if name in self._moving}
-        ranges = self._compiled.range_preconditions(self._outputs)
+        per_step = {name: array for name, array in arrays.items() if name in self._per_step_feeds}
+        inputs = HeldInputs(held, self._compiled.range_preconditions(self._outputs))
         if feeds is not None:
             self._keys.learn(feeds, where)
-        spec = spec_of(
-            entry, sized, {name: name for name in moving}, {**held, **moving}, self._structure, self._shown,
-            ranges=ranges, copied=COPIED, feed_axes=self._left_out if one_step else {},
-            result_axes=self._output_left_out if one_step else {},
-        )  # fmt: skip
-        keys = self._keys.others(moving)
+        spec = self._spec(entry, sized, per_step, inputs, one_step)
+        keys = self._keys.others(per_step)
         prepared = self._prepared_step if one_step else self._prepared_chunk
         if prepared is None or replaced or not prepared.is_for(spec):
-            graph = self._graph if one_step else None
-            prepared = PreparedStep(
-                self._parameters, spec, self._labels, states, held, ranges, self._row_axis, self._compiled.options,
-                graph, keys,
-            )  # fmt: skip
+            prepared = PreparedStep(self._graph, self._parameters, spec, states, inputs, keys, one_step)
         else:
             prepared.know(keys)
         out_arrays = prepared.outs.checked(out, where)
@@ -216,15 +205,31 @@ class Stream(Uncalled, Generic[Given]):
             self._prepared_chunk, self._direct_chunk = prepared, prepared.plan
         return result
 
+    def _spec(
+        self, entry: NativeEntry, sized: Sized, per_step: Mapping[str, np.ndarray], held: HeldInputs, one_step: bool
+    ) -> CallSpec:
+        """Return the spec of steps, or of chunks of one length, with feeds like these."""
+        axes = self._graph.axes
+        return spec_of(
+            entry,
+            sized,
+            CallInputs({name: name for name in per_step}, {**held.arrays, **per_step}),
+            CallResults(self._structure, self._shown),
+            held.ranges,
+            copied=COPIED,
+            feed_axes=axes.omitted if one_step else {},
+            result_axes=axes.outputs_omitted if one_step else {},
+        )
+
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:
         """True if a feed is held between calls and has no array of its shape yet."""
-        return name not in self._moving and (name not in self._held or self._held[name].shape != array.shape)
+        return name not in self._per_step_feeds and (name not in self._held or self._held[name].shape != array.shape)
 
     def _checked(
         self, feeds: Mapping[str, np.ndarray], one_step: bool, where: Where | None
     ) -> tuple[States, NativeEntry, Sized]:
         """Check the feeds together with the held ones. Return the states and the entry for them."""
-        axes = self._left_out if one_step else {}
+        axes = self._graph.axes.omitted if one_step else {}
         arrays = {**self._held, **{name: whole(array, axes.get(name)) for name, array in feeds.items()}}
         needed = [name for name in self._compiled.needed(self._outputs) if name in self._types]
         missing = [name for name in needed if name not in arrays]
@@ -235,7 +240,7 @@ class Stream(Uncalled, Generic[Given]):
             )
         used = {name: arrays[name] for name in arrays if name in needed}
         states = self._states or States(self._form.fresh(arrays, where))
-        before = dict(zip(self._labels, states.present, strict=True))
+        before = dict(zip(self._graph.states.labels, states.present, strict=True))
         sizes = solve_sizes({**used, **before}, {**self._types, **self._state_types}, where) | self._sizes
         one = dict.fromkeys(self._lengths, 1) if one_step else {}
         self._compiled.check(self._outputs, used, one | sizes, where)
@@ -250,8 +255,8 @@ class Stream(Uncalled, Generic[Given]):
             value = np.full(self._batch, value)
         if one_step:
             shape = tuple(substitute(dim, dict.fromkeys(self._lengths, 1)) for dim in kind.shape)
-            kind = kind.with_shape(without(shape, self._left_out[name]))
-        if one_step and rank_of(value) == len(kind.shape) + 1 and self._left_out[name] is not None:
+            kind = kind.with_shape(without(shape, self._graph.axes.omitted[name]))
+        if one_step and rank_of(value) == len(kind.shape) + 1 and self._graph.axes.omitted[name] is not None:
             raise ShapeError(
                 f"feed {name} has shape {np.shape(value)}, and step takes one step, {kind}; use stream.process for a "
                 "chunk of steps",
@@ -259,7 +264,7 @@ class Stream(Uncalled, Generic[Given]):
             )
         array = convert(name, value, kind, where)
         axis = self._time_axis[name]
-        if axis is not None and not (one_step and self._left_out[name] is not None):
+        if axis is not None and not (one_step and self._graph.axes.omitted[name] is not None):
             self._check_whole_steps(name, axis, array.shape[axis], one_step, where)
         for dim, actual in zip(kind.shape, array.shape, strict=True):
             if isinstance(dim, Size) and self._sizes.get(str(dim), actual) != actual:
@@ -281,7 +286,7 @@ class Stream(Uncalled, Generic[Given]):
 
     def set_number(self, number: Any, where: Where | None) -> None:
         """Set the number of each row's stream, by which samples differ. It counts from the next reset on."""
-        if NUMBER not in self._types or NUMBER in self._moving:
+        if NUMBER not in self._types or NUMBER in self._per_step_feeds:
             raise NameLookupError(
                 "the program calls no rg.sample, so that its streams take no number; leave it out", where
             )
@@ -329,7 +334,7 @@ class Stream(Uncalled, Generic[Given]):
         states = [] if self._end.is_empty else self._current_state(where)
         results = self._end.owed(self._held, arrays, states, ending, where)
         for name, array in results.items():
-            axis = self._row_axis[name]
+            axis = self._graph.row_axes[name]
             if axis is not None:
                 np.moveaxis(array, axis, 0)[~ending] = 0
         self.reset(ending)
@@ -340,8 +345,8 @@ class Stream(Uncalled, Generic[Given]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the program with this stream's state and held feeds."""
-        states = [] if self._states is None else self._states.present
-        arrays = {STATE_OF + label: array for label, array in zip(self._labels, states, strict=bool(states))}
+        states, labels = [] if self._states is None else self._states.present, self._graph.states.labels
+        arrays = {STATE_OF + label: array for label, array in zip(labels, states, strict=bool(states))}
         arrays |= {HELD + name: array for name, array in self._held.items()}
         return self._reduced({"batch": self._batch}, arrays)
 
@@ -351,7 +356,7 @@ class Stream(Uncalled, Generic[Given]):
         """
         states = {name.removeprefix(STATE_OF): array for name, array in arrays.items() if name.startswith(STATE_OF)}
         held = {name.removeprefix(HELD): array for name, array in arrays.items() if name.startswith(HELD)}
-        if unknown := [name for name in held if name in self._moving or name not in self._types]:
+        if unknown := [name for name in held if name in self._per_step_feeds or name not in self._types]:
             raise StructureError(
                 f"the saved stream holds feed {shown(unknown[0])}, and this one has none; restore it with its program",
                 where,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...declare.cell import Cell, Scope
-from ...declare.driver import Carry, drive
+from ...declare.driver import Carry, Iteration, TracedStep, drive
 from ...declare.functions import basic as functions
 from ...declare.parameters import ScopeName, Specs
 from ...declare.tensor import Tensor, constant
@@ -104,21 +104,9 @@ class Loop:
         when: parameter of the step that tells if it runs.
         """
         self._check()
-        output, *others = self.emits or [constant(0.0).node]
-        items = drive(
-            LoopStep(self.what),
-            self.trace,
-            self.scope,
-            reverse,
-            (length, 1),
-            self.sequences,
-            None,
-            self.carried,
-            output,
-            when,
-            emits=others,
-            has_rows=False,
-        )
+        outputs = self.emits or [constant(0.0).node]
+        step = TracedStep(LoopStep(self.what), self.trace, self.scope, self.sequences, self.carried, outputs)
+        items = drive(step, Iteration(length, 1, reverse, when=when, has_rows=False))
         if self._owners:
             get_default_graph().own(items[0] if self.carried else items[-1])
         count = len(self.carried)

@@ -14,7 +14,7 @@ from ...declare.tensor import Tensor, as_tensor, build, constant, declared
 from ...ir.graph import Node, make, topological
 from ...ir.types import FLOATS
 from ...passes.lowering.lowered import INNER
-from ...program.callable_graph import by_name
+from ...program.parts import by_name
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...support.api_guard import api
 from ...support.arguments import check_positive

@@ -20,7 +20,7 @@ from ...support.forks import give_way
 from ..optimization.schedules import Schedule, plateau_of
 from ..ranks.ranks import Ranks
 from ..ranks.start import take_changes
-from ..steps.stepper import Stepper
+from ..steps.stepper import StepForm, Stepper
 from .evaluation import Evaluation
 from .history import VALIDATION, History, default_monitor
 from .padding_check import PaddingCheck
@@ -186,7 +186,8 @@ class Fit:
                 position.window += 1
 
         plan = self.plan
-        loss = self.stepper.step_of_fit(arrays, own, len(rows), carry, plan.where, committed, plan.label_weights)
+        how = StepForm(plan.where, carry=carry, label_weights=plan.label_weights, on_commit=committed)
+        loss = self.stepper.step_of_fit(arrays, own, len(rows), how)
         if not finite:
             raise self._not_finite(loss, arrays, rows, own.start or 0)
         return loss
@@ -307,7 +308,7 @@ def _answer(callback: EpochHook, row: dict[str, float], where: Where | None) -> 
 
 
 def _examples_text(rows: np.ndarray, finding: NonFinite | None) -> str:
-    """Return which of the user's examples to look at: the row that was found, or all of the batch."""
+    """Return the positions of the examples to look at: one row, or the whole batch."""
     if finding is not None and finding.row is not None:
         return f"example {rows[finding.row]}, row {finding.row} of that batch"
     shown = ", ".join(map(str, rows[:MAX_EXAMPLES_SHOWN]))

@@ -103,17 +103,7 @@ class PaddingCheck:
             generator = np.random.default_rng(0)
             values = {name: _changed(array, generator) for name, array in parts.parameters.items()}
             parameters = Parameters(parts.lowered.slots, 0, given=values)
-            options = parts.options
-            program: Program = Program(
-                parts.source,
-                parameters,
-                0,
-                options.target.name,
-                options.threads.count,
-                None,
-                options.cache or False,
-                notices=options.notices,
-            )
+            program: Program = Program(parts.source, parameters, 0, parts.options.plain())
             self._trial = getattr(program, self._graph.part)
         return self._trial
 

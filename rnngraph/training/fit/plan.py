@@ -35,9 +35,14 @@ from .position import FitSession, Position
 
 
 def fit(
-    stepper: Stepper, session: FitSession, save: Callable[[Any], None], hook: Callable[[Any], EpochHook],
-    ranks: Ranks, where: Where | None, **options: Any,
-) -> History:  # fmt: skip
+    stepper: Stepper,
+    session: FitSession,
+    save: Callable[[Any], None],
+    hook: Callable[[Any], EpochHook],
+    ranks: Ranks,
+    where: Where | None,
+    **options: Any,
+) -> History:
     """Check all arguments of ``Trainer.fit`` in all processes, then run it.
 
     Args:
@@ -58,9 +63,14 @@ def fit(
 
 
 def _planned(
-    stepper: Stepper, session: FitSession, save: Callable[[Any], None], hook: Callable[[Any], EpochHook],
-    writes: bool, where: Where | None, options: Mapping[str, Any],
-) -> tuple[Plan, Position]:  # fmt: skip
+    stepper: Stepper,
+    session: FitSession,
+    save: Callable[[Any], None],
+    hook: Callable[[Any], EpochHook],
+    writes: bool,
+    where: Where | None,
+    options: Mapping[str, Any],
+) -> tuple[Plan, Position]:
     state, program = stepper.state, stepper.state.program
     source, measured = _sources(program, state.seed, where, options)
     warm_up = whole_number(options["warm_up"], "warm_up", 0)
@@ -80,25 +90,28 @@ def _planned(
     plateau = plateau_of(state.optimizer.learning_rate)
     if plateau is not None:
         _monitored("monitor of the ReduceOnPlateau", plateau.monitor, names, where)
-    patience, every = options["patience"], options["checkpoint_every"]
-    if every is not None and options["checkpoint"] is None:
-        raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)
-    if options["checkpoint"] is not None:
-        optimizer_text(state.optimizer)  # raises now what saving would raise later
-        if writes:
-            _check_path(options["checkpoint"], where)
+    path, every = _checkpoint(state, options, writes, where)
     callbacks = callback_list(options["callbacks"], where)
-    keep_best = options["keep_best"]
+    patience, keep_best = options["patience"], options["keep_best"]
     weights = label_weights(program.parts.lowered.graph, options["class_weights"], source, where)
     plan = Plan(
-        source, epochs, evaluation, validates, monitor, one_of(options["mode"], "mode", MODES),
-        None if patience is None else whole_number(patience, "patience", 1),
-        (validates or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
-        tuple(hook(taking(item, "a callback", "trainer", "row", where=where)) for item in callbacks),
-        None if options["checkpoint"] is None else partial(save, options["checkpoint"]),
-        None if every is None else whole_number(every, "checkpoint_every", 1),
-        warm_up, weights, flag(options["progress"], "progress"), padding, where,
-    )  # fmt: skip
+        source=source,
+        epochs=epochs,
+        evaluation=evaluation,
+        validates=validates,
+        monitor=monitor,
+        mode=one_of(options["mode"], "mode", MODES),
+        patience=None if patience is None else whole_number(patience, "patience", 1),
+        keep_best=(validates or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
+        callbacks=tuple(hook(taking(item, "a callback", "trainer", "row", where=where)) for item in callbacks),
+        save=None if path is None else partial(save, path),
+        checkpoint_every=every,
+        warm_up=warm_up,
+        label_weights=weights,
+        progress=flag(options["progress"], "progress"),
+        padding=padding,
+        where=where,
+    )
     data: dict[str, Any] = {"examples": source.count, "batch_size": source.batch_size}
     data |= {name: flag(options[name], name) for name in ("shuffle", "bucket")}
     data |= {"window": source.window, "warm_up": warm_up, "class_weights": list(weights) or None}
@@ -108,6 +121,20 @@ def _planned(
     if isinstance(source, Iterated):
         session.cursor = source.follow(position.first, position.begun, session.cursor)
     return plan, position
+
+
+def _checkpoint(
+    state: TrainState, options: Mapping[str, Any], writes: bool, where: Where | None
+) -> tuple[Any, int | None]:
+    """Return the file of checkpoints and the updates between them. Raise now what saving would raise later."""
+    path, every = options["checkpoint"], options["checkpoint_every"]
+    if every is not None and path is None:
+        raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)
+    if path is not None:
+        optimizer_text(state.optimizer)
+        if writes:
+            _check_path(path, where)
+    return path, None if every is None else whole_number(every, "checkpoint_every", 1)
 
 
 def _alike(plan: Plan, position: Position, state: TrainState) -> dict[str, Any]:
@@ -149,9 +176,11 @@ def _sources(
     order = {"shuffle": flag(options["shuffle"], "shuffle"), "bucket": flag(options["bucket"], "bucket")}
     reader = Reader(inputs, layout, options["lengths"], where, {**order, "seed": seed, "window": options["window"]})
     apart = replace(
-        reader, layout=without_training(layout, inputs), lengths=_named_only(options["lengths"]),
+        reader,
+        layout=without_training(layout, inputs),
+        lengths=_named_only(options["lengths"]),
         options={"shuffle": False},
-    )  # fmt: skip
+    )
     if are_batches(data):
         if is_number(validation):
             raise ArgumentError(
@@ -246,8 +275,11 @@ def _position(
     if known is None or known.done or not known.begun or not resume:
         stepper.reset()
         return Position(stepper.state.epochs, stepper.state.epochs, data)
-    differs = [f"{name} {known.data.get(name)} then, {value} now" for name, value in data.items()
-               if known.data.get(name) != value]  # fmt: skip
+    differs = [
+        f"{name} {known.data.get(name)} then, {value} now"
+        for name, value in data.items()
+        if known.data.get(name) != value
+    ]
     if differs:
         raise ArgumentError(
             f"a fit was interrupted in epoch {known.epoch + 1} and can't go on with other data "

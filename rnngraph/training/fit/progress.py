@@ -145,7 +145,9 @@ class FitProgress:
         self._bar.draw(f"{self._epoch + 1}/{self._epochs}", self._steps, self._steps_of_epoch, "  ".join(parts))
 
     def _seconds_left(self) -> float | None:
-        """Return the time left, by steady steps and what is between epochs; None before there are any."""
+        """Return the seconds left, estimated from recent steps and from the time between epochs; None before both are
+        known.
+        """
         if not self._steady_steps or self._steps_of_epoch is None:
             return None
         steps = self._steps_of_epoch * (self._epochs - self._epoch) - self._steps

@@ -130,7 +130,7 @@ def prune_text(prune: Prune | None) -> dict[str, Any] | None:
 
 
 def prune_from(text: Mapping[str, Any] | None) -> Prune | None:
-    """Return what ``prune_text`` described."""
+    """Parse the text of ``prune_text``."""
     return None if text is None else Prune(**text)
 
 

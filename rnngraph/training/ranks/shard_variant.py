@@ -1,4 +1,4 @@
-"""What shards of a step compute: their parts of sums, totals as divisors, and rows of states."""
+"""The computation of a step's shards: parts of sums, totals as divisors, and rows of states."""
 
 from __future__ import annotations
 

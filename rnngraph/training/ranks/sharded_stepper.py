@@ -23,9 +23,8 @@ from ..steps.batch_rows import BatchRows, rows_of
 from ..steps.fetches import Fetch
 from ..steps.step_runner import NativeStep
 from ..steps.step_variants import adding_of, shard_of
-from ..steps.stepper import MAX_VARIANTS, Stepper
+from ..steps.stepper import MAX_VARIANTS, StepForm, Stepper
 from ..steps.train_state import TrainState
-from ..steps.updates import OnCommit
 from .ranks import Ranks
 from .shard_tree import ShardTree
 from .shard_variant import LOSS, Parts, Shard, ShardCalls, ShardVariant
@@ -61,61 +60,33 @@ class ShardedStepper(Stepper):
         self._variant(SHOWN, (), None)  # raises if the loss mixes rows
 
     def step(
-        self,
-        arrays: dict[str, np.ndarray],
-        seed: int | None,
-        carry: bool,
-        where: Where | None,
-        on_commit: OnCommit | None = None,
-        label_weights: tuple[float, ...] = (),
-        feeds: Any = (),
-        named: Mapping[str, Any] | None = None,
-        fetch: Fetch | None = None,
+        self, arrays: dict[str, np.ndarray], how: StepForm, feeds: Any = (), named: Mapping[str, Any] | None = None
     ) -> Any:
         with self.lock:
             self._check_alike(arrays)
-            return self._step(Batch(arrays, 0, None), seed, carry, where, on_commit, label_weights, fetch)
+            return self._step(Batch(arrays, 0, None), how)
 
     def own_rows(self, count: int) -> slice:
         each, mine = self._each(count), self.tree.mine
         return slice(min(mine.start * each, count), min(mine.stop * each, count))
 
-    def step_of_fit(
-        self,
-        arrays: dict[str, np.ndarray],
-        own: slice,
-        count: int,
-        carry: bool,
-        where: Where | None,
-        on_commit: OnCommit,
-        label_weights: tuple[float, ...],
-    ) -> float:
+    def step_of_fit(self, arrays: dict[str, np.ndarray], own: slice, count: int, how: StepForm) -> float:
         with self.lock:
-            loss: float = self._step(
-                Batch(arrays, own.start, count), None, carry, where, on_commit, label_weights, None
-            )
+            loss: float = self._step(Batch(arrays, own.start, count), how)
             return loss
 
-    def _step(
-        self,
-        batch: Batch,
-        seed: int | None,
-        carry: bool,
-        where: Where | None,
-        on_commit: OnCommit | None,
-        label_weights: tuple[float, ...],
-        fetch: Fetch | None,
-    ) -> Any:
-        state, ranks = self.state, self.ranks
-        states = state.carried if carry else None
+    def _step(self, batch: Batch, how: StepForm) -> Any:
+        state, ranks, where = self.state, self.ranks, how.where
+        states = state.carried if how.carry else None
 
         def begin() -> tuple[tuple[ShardVariant, list[Shard], int], Any]:
-            variant = self._variant(SHOWN if states is None else GIVEN, label_weights, fetch)
-            if carry:
+            variant = self._variant(SHOWN if states is None else GIVEN, how.label_weights, how.fetch)
+            if how.carry:
                 variant.step.check_carries(where)
-            shards, count = self._cut(variant, batch, state.seed_of_step(seed), states or {}, where)
+            shards, count = self._cut(variant, batch, state.seed_of_step(how.seed), states or {}, where)
             used = max(1, -(-count // self._each(count)))
-            alike: dict[str, Any] = {"rows": count, "seed": seed, "carry": carry, "fetch": fetch is not None}
+            alike: dict[str, Any] = {"rows": count, "seed": how.seed, "carry": how.carry}
+            alike["fetch"] = how.fetch is not None
             if batch.rows is None:
                 alike |= {f"{name} of shape": array.shape for name, array in batch.arrays.items()}
             return (variant, shards, used), {**alike, "updates": state.updates, "rate": state.learning_rate}
@@ -126,7 +97,7 @@ class ShardedStepper(Stepper):
         parts = Parts(variant, where)
         self.tree.add(parts.computed(shards), used, variant.packing, variant.given)
         results = variant.joined(ranks.exchanged(parts.apart, parts.failure), variant.apart)
-        return self._commit(variant, results, seed, on_commit, fetch)
+        return self._commit(variant, results, how)
 
     def warm_up(
         self, feeds: Mapping[str, Any], own: slice, count: int, where: Where | None, committed: Callable[[], None]
@@ -212,14 +183,7 @@ class ShardedStepper(Stepper):
             None,
         )
 
-    def _commit(
-        self,
-        variant: ShardVariant,
-        results: dict[str, np.ndarray],
-        seed: int | None,
-        on_commit: OnCommit | None,
-        fetch: Fetch | None,
-    ) -> Any:
+    def _commit(self, variant: ShardVariant, results: dict[str, np.ndarray], how: StepForm) -> Any:
         state, views = self.state, variant.given.views
         loss, skipped = float(views[LOSS]), state.skipped
         with state.interrupt:
@@ -227,13 +191,13 @@ class ShardedStepper(Stepper):
             counts = state.skipped == skipped
             if counts:
                 state.carried = {name: results[name] for name in variant.step.states} or None
-            if seed is None:
+            if how.seed is None:
                 state.drawn = None
-            if on_commit is not None:
-                on_commit(loss, counts)
-        if fetch is None:
+            if how.on_commit is not None:
+                how.on_commit(loss, counts)
+        if how.fetch is None:
             return loss
-        return loss, fetch.pack({**results, **{name: views[name].copy() for name in variant.summed}})
+        return loss, how.fetch.pack({**results, **{name: views[name].copy() for name in variant.summed}})
 
     def _take(self, loss: float, sums: dict[str, np.ndarray]) -> None:
         """Update with these sums over shards, or add them to gradients that wait for an update."""

@@ -45,9 +45,7 @@ def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
 
 
 def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
-    """Copy what callbacks on rank 0 may have changed to all ranks: parameters, and the optimizer, which was
-    ``before``.
-    """
+    """Copy the changes of rank 0's callbacks to all ranks: parameters, and the optimizer, which was ``before``."""
     if ranks.size == 1:
         return
 

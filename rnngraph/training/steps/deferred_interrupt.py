@@ -66,7 +66,7 @@ class DeferredInterrupt:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Defer a Ctrl-C until someone asks for what is ``due``, or to the end."""
+        """Defer a Ctrl-C until someone reads ``due``, or to the end of the block."""
         before, self._held = self._held, True
         try:
             yield

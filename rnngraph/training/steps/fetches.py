@@ -43,7 +43,7 @@ class Fetch:
         self._give = giver(self.structure, [partial(self._array, label) for label in self.labels])
 
     def labelled(self, graph: Graph) -> list[tuple[str, Node]]:
-        """Return fetched nodes by label, in a lowered graph with ``declared`` among its outputs."""
+        """Return the nodes of fetched values by label. ``graph`` is lowered, and its outputs include ``declared``."""
         sources = {label: label for label in self.declared} | self.outputs
         return [(label, graph.output(name)) for label, name in sources.items()]
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ...inspection.profile.calls import checked_seconds, profile_of
+from ...inspection.profile.calls import ProfiledCall, checked_seconds, profile_of
 from ...inspection.profile.profile import Profile
 from ...passes.lowering.lowered import SHOWN
 from ...runtime.calls.prepared_call import SEED
@@ -52,6 +52,6 @@ def profile_step(
 
         slots = dict(state.slots)  # while these are held, steps write to copies
         try:
-            return profile_of("step", compiled, outputs, sized.sizes, arrays, calls, calls(plain), spent)
+            return profile_of(ProfiledCall("step", compiled, outputs, sized.sizes, arrays), calls, calls(plain), spent)
         finally:
             state.slots.update(slots)

@@ -13,7 +13,7 @@ from ...ir.types import evaluate
 from ...passes.lowering.lowered import GIVEN, Lowered
 from ...passes.train_step import NEW, NORM, SLOT, SUM
 from ...runtime.calls.entry_cache import EntryCache
-from ...runtime.calls.prepared_call import CallSpec, PreparedCall, spec_of
+from ...runtime.calls.prepared_call import CallInputs, CallResults, CallSpec, PreparedCall, spec_of
 from ...runtime.calls.runner import Commit, Runner
 from ...runtime.native.argument_block import ArgumentBlock
 from ...runtime.native.compiled_graph import CompiledGraph
@@ -66,7 +66,8 @@ class NativeStep:
         """
         leaves = [name for name in entry.output_slots if not name.startswith((NEW, SUM, SLOT))]
         ranges = self.compiled.range_preconditions(self.outputs)
-        spec = spec_of(entry, sized, names, arrays, dict.fromkeys(leaves), leaves, seeded, ranges, shares=shares)
+        inputs = CallInputs(names, arrays, seeded)
+        spec = spec_of(entry, sized, inputs, CallResults.by_name(leaves), ranges, shares=shares)
         threads, target = self.compiled.options.threads, self._target
         return Runner(spec, self, threads, draw, interrupt=target.interrupt, sentinel=NORM)
 

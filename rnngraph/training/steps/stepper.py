@@ -14,6 +14,7 @@ from ...runtime.calls.prepared_call import SEED
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import Where
 from ...support.forks import Order, fork_lock
+from ...support.records import dataclass
 from .fetches import Fetch, Fetches
 from .prepared_train_step import PreparedTrainStep
 from .step_runner import NativeStep, StepVariant
@@ -28,7 +29,28 @@ MAX_VARIANTS = 64
 """Maximum variants of a step that a trainer keeps; each different ``fetch=`` is one."""
 
 Kind = tuple[bool, bool, tuple[float, ...], Fetch | None]
-"""Flags of a step (states carried, states present, weights of labels) and what it fetches."""
+"""Key of a kind of step: states carried, states present, weights of labels, and fetched results."""
+
+
+@dataclass(frozen=True)
+class StepForm:
+    """How a step runs, besides its feeds.
+
+    Attributes:
+        where: Line of the step, for errors.
+        seed: Seed of masks; None: the next of the program's generator.
+        carry: Start from the final states of the last step.
+        label_weights: Weight of each class in the loss.
+        fetch: Results besides the loss; None: return the loss only.
+        on_commit: Function that is called when the step's results take effect.
+    """
+
+    where: Where | None
+    seed: int | None = None
+    carry: bool = False
+    label_weights: tuple[float, ...] = ()
+    fetch: Fetch | None = None
+    on_commit: OnCommit | None = None
 
 
 class Stepper:
@@ -49,31 +71,20 @@ class Stepper:
         return self._calls((carry, states is not None, (), fetch)).run(feeds, named, seed)
 
     def step(
-        self,
-        arrays: dict[str, np.ndarray],
-        seed: int | None,
-        carry: bool,
-        where: Where | None,
-        on_commit: OnCommit | None = None,
-        label_weights: tuple[float, ...] = (),
-        feeds: Any = (),
-        named: Mapping[str, Any] | None = None,
-        fetch: Fetch | None = None,
+        self, arrays: dict[str, np.ndarray], how: StepForm, feeds: Any = (), named: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run a step on the slow path, which finds or prepares the calls of steps like it.
+        """Run a step on the slow path, which looks up or prepares the calls of steps like it.
 
         Args:
             arrays: Converted feeds, to which the counters of masks are added.
-            label_weights: Weight of each class in the loss.
             feeds, named: The unconverted feeds, by which later steps are recognized.
-            fetch: Results besides the loss; None: return the loss only.
         """
-        state, program = self.state, self.state.program
+        state, program, where = self.state, self.state.program, how.where
         with self.lock:
-            arrays.update(program.training.counters(state.seed_of_step(seed)))
-            states = state.carried if carry else None
-            variant = self.variant(SHOWN if states is None else GIVEN, label_weights, fetch)
-            if carry:
+            arrays.update(program.training.counters(state.seed_of_step(how.seed)))
+            states = state.carried if how.carry else None
+            variant = self.variant(SHOWN if states is None else GIVEN, how.label_weights, how.fetch)
+            if how.carry:
                 variant.check_carries(where)
             entry, sized = variant.entry(state, arrays, where)
             variant.check_states(states or {}, sized.sizes, where)
@@ -86,7 +97,7 @@ class Stepper:
                 runner = variant.native.prepared(entry, sized, read, fed, SEED in arrays, shares, draw)
                 return PreparedTrainStep(self._updates, variant, runner)
 
-            step, given = self._calls((carry, states is not None, label_weights, fetch)).prepared(
+            step, given = self._calls((how.carry, states is not None, how.label_weights, how.fetch)).prepared(
                 feeds,
                 named or {},
                 arrays,
@@ -94,8 +105,8 @@ class Stepper:
                 program.training.input_types(),
                 made,
             )
-            wrapped = None if seed is None else int(arrays.get(SEED, 0))
-            loss = step.run(given, wrapped, None, on_commit)
+            wrapped = None if how.seed is None else int(arrays.get(SEED, 0))
+            loss = step.run(given, wrapped, None, how.on_commit)
             assert loss is not None, "what was converted has the signature that was looked for"
             return loss
 
@@ -103,18 +114,9 @@ class Stepper:
         """Return the rows of a batch that this process reads in a fit: all."""
         return slice(count)
 
-    def step_of_fit(
-        self,
-        arrays: dict[str, np.ndarray],
-        own: slice,
-        count: int,
-        carry: bool,
-        where: Where | None,
-        on_commit: OnCommit,
-        label_weights: tuple[float, ...],
-    ) -> float:
+    def step_of_fit(self, arrays: dict[str, np.ndarray], own: slice, count: int, how: StepForm) -> float:
         """Return the loss of a step. ``arrays`` are rows ``own`` of a batch of ``count``."""
-        loss: float = self.step(arrays, None, carry, where, on_commit, label_weights)
+        loss: float = self.step(arrays, how)
         return loss
 
     def warm_up(

@@ -14,11 +14,27 @@ from ...program.program import Program
 from ...runtime.native.recomputation import AUTO, RecomputeOption
 from ...support.allocation import reserve, zeros
 from ...support.errors import Where
-from ..optimization.optimizers import Optimizer, numbers_of, slots_of
+from ...support.records import dataclass
+from ..optimization.optimizers import numbers_of, slots_of
 from ..optimization.pruning import Prune
 from .applied_gradients import AppliedGradients
 from .deferred_interrupt import DeferredInterrupt
 from .double_buffer import DoubleBuffer, copy_shared
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """Options of a trainer, as ``Trainer`` documents them."""
+
+    optimizer: Any = None
+    only: Any = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
+    skip_non_finite: bool = True
+    prune: Prune | None = None
+    shards: int | None = None
+    recompute: RecomputeOption = AUTO
 
 
 class TrainState:
@@ -47,21 +63,13 @@ class TrainState:
         interrupt: Defers a Ctrl-C while this state changes.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        optimizer: Optimizer,
-        trained: tuple[str, ...],
-        clip_norm: float | None,
-        clip_value: float | None,
-        accumulate: int,
-        where: Where | None,
-        skip_non_finite: bool = True,
-    ) -> None:
+    def __init__(self, program: Program, options: TrainerOptions, where: Where | None) -> None:
+        """Make the state of a trainer with validated options, whose ``only`` are the names of trained parameters."""
+        optimizer, trained = options.optimizer, tuple(options.only)
         self.program, self.optimizer, self.trained = program, optimizer, trained
         self.updated = tuple(updates_of(program.parts.lowered.graph))
-        self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
-        self.skip_non_finite, self.seed, self.where = skip_non_finite, program.seed, where
+        self.clip_norm, self.clip_value, self.accumulate = options.clip_norm, options.clip_value, options.accumulate
+        self.skip_non_finite, self.seed, self.where = options.skip_non_finite, program.seed, where
         self.updates = self.skipped = self.pending = self.epochs = 0
         self.gradient_norm = math.nan
         kept = sum(program.parameters[name].nbytes for name in trained) * len(slots_of(optimizer))
@@ -76,7 +84,7 @@ class TrainState:
         self.drawn: int | None = None
         self.applied: AppliedGradients | None = None
         self.shards: int | None = None
-        self.recompute: RecomputeOption = AUTO
+        self.recompute = options.recompute
         self.prune: Prune | None = None
         self.pruned: tuple[str, ...] = ()
         self.left: dict[str, np.ndarray] = {}

@@ -11,7 +11,7 @@ from .step_variants import update_of
 from .train_state import TrainState
 
 OnCommit = Callable[[float, bool], None]
-"""Called with the loss of a step, and whether the step counts, as part of its commit."""
+"""Function of the loss of a step, and True if the step counts. It is called as part of the commit."""
 
 
 class Updates:

@@ -17,6 +17,7 @@ from saved_cases import CASES, OwnState, files_of, own_state_type, stack_with_dr
 
 import rnngraph as rg
 from rnngraph.program.saved.save_load import SavedSource
+from rnngraph.runtime.native.compile_options import ProgramOptions
 from rnngraph.storage import versioned_directory as directory
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -64,7 +65,7 @@ def check_random(seed: int) -> None:
     declaration = declare(seed)
     program, arrays = declaration.compile(), declaration.arrays()
     stored = SavedSource(files_of(program))  # which has compared every graph
-    again = rg.Program(stored, program.parameters, program.seed, None, 1, stored.settings.unroll)
+    again = rg.Program(stored, program.parameters, program.seed, ProgramOptions(unroll=stored.settings.unroll))
     for graph in ("inference", "training"):
         ours, theirs = getattr(program, graph), getattr(again, graph)
         given = taken(ours.graph, arrays)

@@ -20,6 +20,7 @@ from saved_cases import files_of
 import rnngraph as rg
 from rnngraph.ir.text.complete import same_graph
 from rnngraph.program.saved.save_load import FORMS, SavedSource
+from rnngraph.runtime.native.compile_options import ProgramOptions
 
 # Files ---------------------------------------------------------------------------------------------
 
@@ -327,7 +328,7 @@ def test_text_with_a_byte_changed_and_the_digest_too(small: rg.Program) -> None:
             ran += 1
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                program = rg.Program(stored, small.parameters, 0, None, 1, None)
+                program = rg.Program(stored, small.parameters, 0, ProgramOptions())
                 try:
                     program.training(feed, seed=1)
                 except rg.RnnGraphError:
@@ -349,7 +350,7 @@ def test_a_size_that_comes_out_negative_is_refused_at_the_call(small: rg.Program
     none = {form: [] for form in FORMS}
     document |= {"structure": {"dict": [["y", {"leaf": "y"}]]}, "loss": False, "states": none, "named_states": none}
     files["declaration.json"] = json.dumps(document).encode()
-    program = rg.Program(SavedSource(files), small.parameters, 0, None, 1, None)
+    program = rg.Program(SavedSource(files), small.parameters, 0, ProgramOptions())
     assert program.inference(x=np.zeros(7, np.float32))["y"].shape == (2, 2)
     with pytest.raises(rg.ShapeError, match=r"a size of T-5 .*does not fit T = 4"):
         program.inference(x=np.zeros(4, np.float32))

@@ -21,10 +21,13 @@ from ...machine.target import Target
 
 @dataclass(frozen=True)
 class ScanBlocks:
-    """How a scan is cut.
+    """Division of a scan into blocks along axes that its steps do not mix.
 
-    axes, sizes: outermost first, and how many positions of each a block has. body: of a step of one block. inside: the
-    nodes of ``body`` by those of the scan's own.
+    Attributes:
+        axes: The axes, outermost first.
+        sizes: Positions of each axis in a block.
+        body: Body of a step, restricted to one block.
+        inside: Nodes of ``body`` by the nodes of the scan's own body.
     """
 
     axes: tuple[UnmixedAxis, ...]
@@ -33,7 +36,9 @@ class ScanBlocks:
     inside: Mapping[Node, Node]
 
     def view(self, node: Node, view: View, starts: Sequence[Index]) -> View:
-        """A block's part of a value of the scan's own body. starts: the first position of each axis."""
+        """Return a block's part of a value of the scan's own body. ``starts`` are the block's first positions of the
+        axes.
+        """
         start: list[Index] = [0] * len(view.shape)
         stop: list[Index] = [*view.shape]
         for axis, first, count in zip(self.axes, starts, self.sizes, strict=True):
@@ -42,7 +47,9 @@ class ScanBlocks:
         return view.slice(start, stop, [1] * len(start))
 
     def axes_of_one(self, node: Node, shared: int | None) -> tuple[int, ...]:
-        """Return the axes of a value of which a block has one position. shared: the one that workers cut, if any."""
+        """Return the axes of a value along which a block has one position. ``shared`` is the axis that workers split,
+        if any.
+        """
         cuts = enumerate(zip(self.axes, self.sizes, strict=True))
         return tuple(axis.places[node] for number, (axis, count) in cuts if count == 1 and number != shared)
 
@@ -110,7 +117,7 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
 
 
 def _width(target: Target, size: Dim, most: int) -> int:
-    """Units of a block: whole vectors that divide an axis, ``most`` at most; 0 where there are none."""
+    """Return the units of a block: whole vectors that divide an axis, at most ``most``; 0 if impossible."""
     lanes = target.lanes(4)
     widths = range(lanes, most + 1, lanes)
     return max((width for width in widths if isinstance(size, int) and width < size and size % width == 0), default=0)

@@ -100,7 +100,7 @@ def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter],
 
 
 def _following(group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> Iterator[ScanWriter]:
-    """The scans whose blocks run right behind those of a scan."""
+    """Return the scans whose blocks run directly after those of a scan."""
     for later in range(number + 1, len(group.kernels)):
         kernel = group.kernels[later]
         if not isinstance(kernel, ScanPlan) or not kernel.follows:

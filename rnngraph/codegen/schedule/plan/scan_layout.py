@@ -46,7 +46,7 @@ class Moment:
         return view.first_axis(self.step_in(view))
 
     def step_in(self, view: View) -> Index:
-        """The number of the step by which a sequence counts."""
+        """Return the number of the step in the order of a sequence."""
         return self.local if view.local else self.absolute
 
 
@@ -216,11 +216,11 @@ class ScanLayout:
         return [self.of_block(value, view, at) for view in places]
 
     def of_step(self, node: Node) -> Node:
-        """The node of a step's body that stands for one of the scan's own body."""
+        """Return the node of a step's body that stands for a node of the scan's own body."""
         return node if self.blocks is None else self.blocks.inside[node]
 
     def of_block(self, node: Node, view: View, at: Moment) -> View:
-        """The part of a value that a step computes, of the body of the whole scan."""
+        """Return the part of a value that one step computes. The value is of the scan's own body."""
         return view if self.blocks is None else self.blocks.view(node, view, at.block)
 
     def _add_views(self, views: dict[Node, View]) -> None:

@@ -1,0 +1,69 @@
+"""Operands of the tiles of a sum of outer products, and the arguments of the code that such tiles share."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+
+from ...support.records import dataclass
+from ..buffers.views import View
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Buffer, Call, Index
+
+
+@dataclass(frozen=True)
+class KBlock:
+    """A block of k: ``count`` positions of the divided axis from ``first``, at the coordinates of outer axes."""
+
+    at: list[Index]
+    first: Index
+    count: Index
+
+
+def row_offset(view: View, at: Sequence[Index]) -> Index:
+    """Return the start of a row."""
+    total = view.offset
+    for stride, index in zip(view.strides[:-1], at, strict=True):
+        total = total + stride * index
+    return total
+
+
+@dataclass(frozen=True)
+class LeftOperand:
+    """Left operands of tiles, for ``rows`` of the result from ``first``.
+
+    They are the whole panel; or one piece that is read in place, the first row at ``place`` of ``view``, with
+    ``stride`` elements between k.
+    """
+
+    first: Index
+    rows: int
+    view: View | None = None
+    stride: Index = 1
+    place: Index = 0
+
+    def of_block(self, block: Block, at: Sequence[Index]) -> LeftOperand:
+        """Return the operand for a block of k at these leading coordinates.
+
+        Positions are names, not numbers, so that equal pieces share code.
+        """
+        if self.view is None:
+            return self
+        first = block.let_index("first", "max", self.first, 0)
+        return replace(self, first=first, place=block.let_index("piece", "max", row_offset(self.view, at), 0))
+
+
+@dataclass(frozen=True)
+class TileArguments:
+    """Buffers and indices of a call of shared code, by which it differs from calls with the same ``work``."""
+
+    buffers: tuple[Buffer, ...]
+    indices: tuple[Index, ...]
+    work: Hashable
+
+    def in_place_of(self, other: TileArguments, call: Call) -> Call:
+        """Return the call with these arguments, given one with others."""
+        buffers = dict(zip(other.buffers, self.buffers, strict=True))
+        sizes = dict(zip(other.indices, self.indices, strict=True))
+        places = tuple((buffers.get(buffer, buffer), index) for buffer, index in call.buffers)
+        return replace(call, buffers=places, sizes=tuple(sizes.get(item, item) for item in call.sizes))
