@@ -90,11 +90,11 @@ def older_names_of_numpy(script: Path) -> Iterator[None]:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        found = original(name, globals, locals, fromlist or (), level)
+        module = original(name, globals, locals, fromlist or (), level)
         is_own = (
             name == "numpy" and os.path.dirname(os.path.abspath(str((globals or {}).get("__file__", "")))) == folder
         )
-        return older if is_own else found
+        return older if is_own else module
 
     builtins.__import__ = import_module
     try:

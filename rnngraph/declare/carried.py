@@ -133,8 +133,8 @@ def zeros_of(cell: Any, batch_size: Any, dtype: Any) -> Any:
     if isinstance(batch_size, Tensor) and not batch_size.rank and batch_size.node.op != "constant":
         rows, kinds = open_size(next(declared)), [leaf.type(1, check_dtype(dtype)) for leaf in leaves]
         zeros_ = [batch_size._results(constant(0, kind.dtype).node) for kind in kinds]
-        made = zip(zeros_, kinds, strict=True)
-        return pack(public(cell), [build("broadcast", zero, shape=(rows, *kind.shape[1:])) for zero, kind in made])
+        pairs = zip(zeros_, kinds, strict=True)
+        return pack(public(cell), [build("broadcast", zero, shape=(rows, *kind.shape[1:])) for zero, kind in pairs])
     if isinstance(batch_size, Tensor) and batch_size.node.op == "constant":
         batch_size = int(batch_size.node["value"])
     is_int = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)

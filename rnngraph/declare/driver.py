@@ -307,10 +307,13 @@ def _results(driver: Driver, step: TracedStep, iteration: Iteration) -> list[Ten
 
 
 def state_names(cell: Cell) -> list[str]:
-    found, specification = list(paths(public(cell))), specification_of(cell)
-    if len(found) == 1 and not found[0][0]:
+    named_states, specification = list(paths(public(cell))), specification_of(cell)
+    if len(named_states) == 1 and not named_states[0][0]:
         return list(specification) if isinstance(specification, dict) else ["h"]
-    return [f"state_{path.replace('/', '_')}" if path[-1:].isdigit() else path.rpartition("/")[2] for path, _ in found]
+    return [
+        f"state_{path.replace('/', '_')}" if path[-1:].isdigit() else path.rpartition("/")[2]
+        for path, _ in named_states
+    ]
 
 
 def check_step(cell: Cell, new: Sequence[Tensor], kinds: Sequence[TensorType], where: Where | None) -> None:

@@ -261,11 +261,11 @@ def _bytes_of(layout: PanelLayout, values: Arrays) -> int:
 def _common_layout(layout: PanelLayout, other: ScheduledEntry) -> PanelLayout:
     """Return a layout in the largest groups that both plans can read."""
     own = (*other.layouts.values(), layout)
-    readers = [(found.views, found.blocks) for found in own if {*found.views} <= {*layout.views}]
+    readers = [(candidate.views, candidate.blocks) for candidate in own if {*candidate.views} <= {*layout.views}]
     for blocks in range(layout.blocks, 1, -1):
-        found = replace(layout, blocks=blocks)
-        if all(found.gates(views, layout.lanes, width, layout.dot_width) is not None for views, width in readers):
-            return found
+        candidate = replace(layout, blocks=blocks)
+        if all(candidate.gates(views, layout.lanes, width, layout.dot_width) is not None for views, width in readers):
+            return candidate
     return replace(layout, blocks=1)
 
 

@@ -51,7 +51,7 @@ def export_plugin(
         for platform in PLATFORMS
     }
     suffixes = {
-        key: next(end for end in (".o", ".obj") if f"{name}{end}" in made.files) for key, made in exports.items()
+        key: next(end for end in (".o", ".obj") if f"{name}{end}" in written.files) for key, written in exports.items()
     }
     net = next(iter(exports.values())).net
     assert net is not None

@@ -72,9 +72,9 @@ class _Rule:
         late = [item for item in operands if self.is_late(item)]
         if not late:
             return None
-        found = _outward_rule(node, operands, late)
-        if found is not None or not self.between:
-            return found
+        moved = _outward_rule(node, operands, late)
+        if moved is not None or not self.between:
+            return moved
         if node.op in ("outer_sum", "scatter_add"):
             return _sum_in_order(node, operands, late)
         return _spread_outward(node, operands[0])

@@ -214,8 +214,8 @@ class CallableGraph(Unindexed, Generic[Given]):
         outputs = tuple(name for name in names if not self._only_of_the_loss(compiled, name, arrays))
         if not outputs:
             return Result()
-        found = run(by_name(compiled, outputs))
-        return Result({name.removeprefix(TAP): found[name] for name in outputs})
+        values = run(by_name(compiled, outputs))
+        return Result({name.removeprefix(TAP): values[name] for name in outputs})
 
     def _only_of_the_loss(self, compiled: CompiledGraph, name: str, arrays: Mapping[str, np.ndarray]) -> bool:
         """True if a tap depends on inputs that only the loss reads, and that are not fed."""

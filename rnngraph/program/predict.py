@@ -62,10 +62,10 @@ def predict(
         size = declared or (1 if examples is source and mixed else examples.batch_size)
         left = examples.count
         for rows, filled in _ordered(steps, apart, examples.count, size, declared) if names else ():
-            found = inference.values(examples.feeds(filled), names, where)
+            values = inference.values(examples.feeds(filled), names, where)
             left -= len(rows)
             for name, item in each.items():
-                item.put(rows + done, found[name], {clock: known[rows] for clock, known in steps.items()}, left)
+                item.put(rows + done, values[name], {clock: known[rows] for clock, known in steps.items()}, left)
         done += examples.count
     same = tuple(output.name for output in outputs if output.batch_axis is None)
     results: dict[str, Any] = inference.values(wholes, same, where) if same else {}
@@ -144,7 +144,7 @@ class Collected:
         self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
         self._purpose = f"what predict gives as {shown(output.name)}"
 
-    def put(self, rows: np.ndarray, found: np.ndarray, steps: Mapping[str, np.ndarray], left: int) -> None:
+    def put(self, rows: np.ndarray, values: np.ndarray, steps: Mapping[str, np.ndarray], left: int) -> None:
         """Add the results of a batch.
 
         Args:
@@ -154,7 +154,7 @@ class Collected:
             left: Number of remaining examples, for which memory is reserved.
         """
         assert self.output.batch_axis is not None
-        block = np.moveaxis(found, self.output.batch_axis, 0)[: len(rows)]
+        block = np.moveaxis(values, self.output.batch_axis, 0)[: len(rows)]
         reserve(left * (block.nbytes // max(len(block), 1)), self._purpose)
         ends = [self._ends(axis, dim, block, steps) for axis, dim in enumerate(self.output.example_shape, 1)]
         if all((end == extent).all() for end, extent in zip(ends, block.shape[1:], strict=True)):

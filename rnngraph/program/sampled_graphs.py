@@ -42,7 +42,7 @@ class SampledGraphs:
         return cached or None
 
     def _made(self, count: int, compiled: CompiledGraph, outputs: tuple[str, ...]) -> CompiledGraph | None:
-        made = CompiledGraph(
+        sampled = CompiledGraph(
             compiled.lowered,
             "training",
             compiled.options,
@@ -50,7 +50,7 @@ class SampledGraphs:
             first=(SplitConcats("split_concats_again"), Samples(count)),
         )
         try:
-            made.optimized(outputs)
+            sampled.optimized(outputs)
         except GraphError:
             return None
-        return made
+        return sampled

@@ -84,9 +84,9 @@ class Summary(str):
         for name, *cells in (HEAD, *rows):
             lines.append(f"{name:<{width}}  {'  '.join(f'{cell:>14}' for cell in cells)}")
             lines += [f"  {line}" for line in under.get(name, ())]
-        made = Summary("\n".join([*lines, *recurrences]))
-        made.rows, made.shapes, made.held, made.recurrences = rows, shapes, under, recurrences
-        return made
+        summary = Summary("\n".join([*lines, *recurrences]))
+        summary.rows, summary.shapes, summary.held, summary.recurrences = rows, shapes, under, recurrences
+        return summary
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Summary.of, (self.rows, self.shapes, self.held, self.recurrences)
@@ -176,9 +176,9 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
     def walk(part: Graph, made_of: dict[Node, Node]) -> None:
         """Walk a graph. ``made_of`` maps nodes that depend on one parameter alone to that parameter."""
         for node in part.nodes:
-            found = {made_of[item] for item in node.operands if item in made_of}
-            if len(found) == 1 and all(item in made_of or item.op == "constant" for item in node.operands):
-                made_of[node] = found.pop()
+            scans = {made_of[item] for item in node.operands if item in made_of}
+            if len(scans) == 1 and all(item in made_of or item.op == "constant" for item in node.operands):
+                made_of[node] = scans.pop()
             if node.op == "scan":
                 pairs = zip(node["body"].inputs, node.operands, strict=True)
                 walk(node["body"], {formal: made_of[actual] for formal, actual in pairs if actual in made_of})

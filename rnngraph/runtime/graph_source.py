@@ -165,7 +165,7 @@ def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]
     if not isinstance(states, Mapping):
         raise DtypeError(f'states= takes {{output: placeholder}}, such as {{"hn": "h"}}, not {shown(states)}')
     outputs = structure if isinstance(structure, dict) else {}
-    names, found = {*lowered.placeholders.values()}, dict[str, str]()
+    names, placeholders = {*lowered.placeholders.values()}, dict[str, str]()
     for output, placeholder in states.items():
         if output not in outputs:
             hint = did_you_mean(output, outputs) or f"; there are {', '.join(outputs) or 'none with names'}"
@@ -178,12 +178,12 @@ def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]
         if not isinstance(name, str) or name not in names:
             hint = did_you_mean(name, names) or f"; there are {', '.join(sorted(names)) or 'none'}"
             raise NameLookupError(f"states= names {shown(placeholder)}, and no placeholder has that name{hint}")
-        if name in found.values():
+        if name in placeholders.values():
             raise ArgumentError(f"states= gives {name} two next values; a placeholder has one")
-        found[output] = name
-    if found and found.keys() == outputs.keys():
+        placeholders[output] = name
+    if placeholders and placeholders.keys() == outputs.keys():
         raise ArgumentError("states= takes every output, so that streams give nothing; give one of them a second name")
-    return found
+    return placeholders
 
 
 def shapes_of(graph: Graph, declared: Mapping[str, Any]) -> dict[str, Shape]:

@@ -199,10 +199,10 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
             strict: Require a value for every parameter, and no others.
         """
         flag(strict, "strict")
-        found = _read(source)
-        if wrong := [key for key in found if not isinstance(key, str)]:
+        loaded = _read(source)
+        if wrong := [key for key in loaded if not isinstance(key, str)]:
             raise DtypeError(f"parameters are loaded by name, not by {shown(wrong[0])}")
-        arrays = {key.removesuffix(":0"): value for key, value in found.items()}
+        arrays = {key.removesuffix(":0"): value for key, value in loaded.items()}
         arrays = _by_our_names(arrays, _new_names(rename, arrays, self, strict))
         missing = [name for name in self if name not in arrays]
         unknown = [name for name in arrays if name not in self]
@@ -229,16 +229,16 @@ def _new_names(rename: Any, arrays: Mapping[str, Any], ours: Collection[str], st
     """
     if callable(rename):
         taking(rename, "rename", "name")
-        found = {name: _renamed(rename, name) for name in arrays}
+        names = {name: _renamed(rename, name) for name in arrays}
     elif rename is not None and not isinstance(rename, Mapping):
         raise DtypeError(f"rename= must be a mapping between names, or a function of one, not {shown(rename)}")
     else:
-        found = dict(rename or {})
-    if wrong := [name for pair in found.items() for name in pair if not isinstance(name, str)]:
+        names = dict(rename or {})
+    if wrong := [name for pair in names.items() for name in pair if not isinstance(name, str)]:
         raise DtypeError(f"rename= gives {shown(wrong[0])} for a name; give a str")
     if callable(rename):
-        return found
-    pairs = [(first.removesuffix(":0"), second.removesuffix(":0")) for first, second in found.items()]
+        return names
+    pairs = [(first.removesuffix(":0"), second.removesuffix(":0")) for first, second in names.items()]
     by_theirs = {theirs: name for theirs, name in pairs if theirs in arrays and (name in ours or not strict)}
     by_ours = {theirs: name for name, theirs in pairs if name in ours and theirs in arrays and name not in by_theirs}
     known = {*by_theirs.items(), *((name, theirs) for theirs, name in by_ours.items())}

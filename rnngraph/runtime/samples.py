@@ -15,8 +15,8 @@ _MOVED = ("reshape", "transpose", "broadcast", "slice", "ensure_shape", "tap")
 
 def samples_of(graph: Graph) -> dict[str, Where | None]:
     """Return the outputs of a graph that are samples, with the lines that draw them."""
-    found = {name: _source(node) for name, node in graph.outputs}
-    return {name: node.where for name, node in found.items() if node is not None}
+    sources = {name: _source(node) for name, node in graph.outputs}
+    return {name: node.where for name, node in sources.items() if node is not None}
 
 
 def _source(node: Node) -> Node | None:

@@ -337,8 +337,8 @@ class Trainer(StateView):
         def read() -> tuple[Checkpoint, int]:
             if not isinstance(program, Program):
                 raise DtypeError(f"load needs the program to train, not {type(program).__name__}", where)
-            found = Checkpoint(path, program, where)
-            return found, found.digest() if ranks.size > 1 else 0
+            checkpoint = Checkpoint(path, program, where)
+            return checkpoint, checkpoint.digest() if ranks.size > 1 else 0
 
         problem = "rank {rank} loads another checkpoint than rank 0; give all processes the same file"
         checkpoint = ranks.together_alike(read, problem, where)
@@ -368,10 +368,10 @@ class Trainer(StateView):
         return f"<Trainer with {self.optimizer}: {self.updates} updates of {len(self.trained)} parameters>"
 
     def _repr_html_(self) -> str:
-        told = ("learning_rate", "updates", "skipped", "epochs", "gradient_norm", "clip_norm", "clip_value")
-        values = [getattr(self, name) for name in told]
+        shown_names = ("learning_rate", "updates", "skipped", "epochs", "gradient_norm", "clip_norm", "clip_value")
+        values = [getattr(self, name) for name in shown_names]
         values = [f"{value:.6g}" if isinstance(value, float) else shown(value) for value in values]
-        rows = [(name.replace("_", " "), value) for name, value in zip(told, values, strict=True)]
+        rows = [(name.replace("_", " "), value) for name, value in zip(shown_names, values, strict=True)]
         names = table(("name",), ([name] for name in self.trained))
         trained = folded(f"{len(self.trained)} parameters are trained", names)
         return headed("Trainer", repr(self.optimizer), table(("what", "now"), rows), trained)

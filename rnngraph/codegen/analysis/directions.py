@@ -55,12 +55,12 @@ def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
             last[node] = depth[node], not runs_backward(node)
     users = graph.users()
     cut = [scan for scan in scans if (scan.get("keeps"), scan.get("blocks")) != (None, None)]
-    found = {scan: runs_backward(scan) for scan in cut}
+    backward = {scan: runs_backward(scan) for scan in cut}
     for node in reversed(graph.nodes):
-        readers = {found.get(user) for user in users[node]}
+        readers = {backward.get(user) for user in users[node]}
         if node.op not in ("scan", "get") and len(readers) == 1 and (direction := readers.pop()) is not None:
-            found[node] = direction
-    return found | {node: not last[node][1] for node in graph.nodes if adds_up(node)}
+            backward[node] = direction
+    return backward | {node: not last[node][1] for node in graph.nodes if adds_up(node)}
 
 
 def _of_sums(
@@ -111,12 +111,12 @@ def _spread(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
 
 def _read_late(graph: Graph, values: Collection[Node], late: Collection[Node], length: Dim) -> set[Node]:
     """Return those of ``values`` that have an entry for each step and that only late values read."""
-    users, found = graph.users(), set[Node]()
+    users, late_nodes = graph.users(), set[Node]()
     for node in reversed(graph.nodes):
         is_movable = node in values and node.op not in ("scan", "get") and _has_steps(node, length) and users[node]
-        if is_movable and all(user in late or user in found for user in users[node]):
-            found.add(node)
-    return found
+        if is_movable and all(user in late or user in late_nodes for user in users[node]):
+            late_nodes.add(node)
+    return late_nodes
 
 
 def _has_steps(node: Node, length: Dim) -> bool:

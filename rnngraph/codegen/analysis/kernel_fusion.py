@@ -369,13 +369,13 @@ class _Fuser:
                     joined.setdefault(other, []).append(node)
                     break
         gone = {node for nodes in joined.values() for node in nodes}
-        found = list[Kernel]()
+        fused = list[Kernel]()
         for number, kernel in enumerate(kernels):
             if number in joined:
-                found.append(Kernel("fused_reduce", kernel.shape, (*joined[number], *kernel.members)))
+                fused.append(Kernel("fused_reduce", kernel.shape, (*joined[number], *kernel.members)))
             elif kernel.first not in gone:
-                found.append(kernel)
-        return found
+                fused.append(kernel)
+        return fused
 
     def _computed_operands(self, node: Node) -> list[Node]:
         """Return the values of other kernels that a node reads, directly or through inlined values."""

@@ -129,8 +129,11 @@ class LoopFusion:
                     readers[other].add(scan)
         together = {scan: self._read_with(scan, readers) for scan in readers}
         for _ in readers:  # a scan that runs later may delay others
-            last = {scan: max((self.level[reader] for reader in found), default=0) for scan, found in readers.items()}
-            later = {scan: max(last[other] for other in found) for scan, found in together.items()}
+            last = {
+                scan: max((self.level[reader] for reader in its_readers), default=0)
+                for scan, its_readers in readers.items()
+            }
+            later = {scan: max(last[other] for other in its_readers) for scan, its_readers in together.items()}
             if later == self._later:
                 return
             self._later = later

@@ -82,14 +82,16 @@ class RowLengths:
         self.scans: dict[Node, LengthMask] = {}
         self.sums: dict[Node, LengthMask] = {}
         self.unread: dict[Node, LengthMask] = {}
-        found: dict[LengthMask, dict[Node, set[Node]]] = {}  # by mask, the scans that take it, with the inputs' names
+        scans_by_mask: dict[
+            LengthMask, dict[Node, set[Node]]
+        ] = {}  # by mask, the scans that take it, with the inputs' names
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
                 for formal, actual in ScanParts.of(node).sequences:
                     mask = length_mask(actual, node["length"])
                     if mask is not None and node not in self.scans:
-                        found.setdefault(mask, {}).setdefault(node, set()).add(formal)
-        for mask, scans in found.items():
+                        scans_by_mask.setdefault(mask, {}).setdefault(node, set()).add(formal)
+        for mask, scans in scans_by_mask.items():
             rows = {scan: names for scan, names in scans.items() if _carries_rows(scan)}
             scans = rows or scans  # tables of rows serve the one kind, and blocks of rows the other
             self._settle(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})

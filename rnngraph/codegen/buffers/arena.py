@@ -140,8 +140,8 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
         for place in range(begin, end + 1):
             around.setdefault(place, []).append(number)
     spans: dict[Buffer, Span] = {}
-    for buffer, found in at.items():
-        first, last = found[0], found[-1]
+    for buffer, moments in at.items():
+        first, last = moments[0], moments[-1]
         # A loop that contains neither the first nor the last use lies between them.
         for number in sorted({*around.get(first, ()), *around.get(last, ())}):
             begin, end = loops[number]

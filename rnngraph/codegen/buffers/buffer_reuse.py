@@ -109,19 +109,19 @@ class BufferReuse:
                 for old, (node, _) in available.items()
                 if node.tensor == emit.tensor and may_overwrite(fused, outputs, users, old, new)
             ]
-        found: dict[Node, View] = {}
+        chosen: dict[Node, View] = {}
         # Results with few choices take first; otherwise the order of outputs, which is the same for equal layers.
         for emit in sorted(fitting, key=lambda emit: (len(fitting[emit]), emit["index"])):
             old = next((old for old in fitting[emit] if old in available), None)
             if old is not None:
-                node, found[emit] = available.pop(old)
+                node, chosen[emit] = available.pop(old)
                 self.sequences.discard(source_of(node))
-        return found
+        return chosen
 
     def _last_read(self, source: Node, scan: Node, view: View) -> dict[Node, View]:
         """Return the sequence that a scan reads, or columns of it; empty if anything else reads them."""
         initial, sequences, invariants = split_inputs(scan, scan.operands)
-        found: dict[tuple[int, int], Node] = {}
+        last_writer: dict[tuple[int, int], Node] = {}
         pending = [source]
         while pending:
             node = pending.pop()
@@ -133,13 +133,15 @@ class BufferReuse:
                 elif user not in self.finished:
                     columns = _columns(node, source)
                     once = user is scan and sequences.count(node) == 1 and node not in (*initial, *invariants)
-                    if columns is None or columns in found or not once:
+                    if columns is None or columns in last_writer or not once:
                         return {}
-                    found[columns] = node
-        if any(end > begin for (_, end), (begin, _) in pairwise(sorted(found))):
+                    last_writer[columns] = node
+        if any(end > begin for (_, end), (begin, _) in pairwise(sorted(last_writer))):
             return {}
         return {
-            node: _place(node, view, found_at) for found_at, node in found.items() if _whole_lines(found_at, source)
+            node: _place(node, view, found_at)
+            for found_at, node in last_writer.items()
+            if _whole_lines(found_at, source)
         }
 
 

@@ -220,13 +220,13 @@ class _Packing:
             return block.let("select", [is_tall, of_tall, of_low], "int32", 1)
 
         self._set(block, TALL_END, chosen(_number(end), _number(0)))
-        found = block.let("add", [chosen(of_tall, of_low), of_last], "int32", 1)
+        total = block.let("add", [chosen(of_tall, of_low), of_last], "int32", 1)
         behind = (layout.whole - end) // low
         all_of = [(count + behind) * columns for count in (end // tall, end // low)]
         if layout.limit is None:
-            is_dense = block.let("equal", [found, chosen(*map(_number, all_of))], "bool", 1)
+            is_dense = block.let("equal", [total, chosen(*map(_number, all_of))], "bool", 1)
         else:
-            hundredfold = block.let("mul", [found, _number(100)], "int32", 1)
+            hundredfold = block.let("mul", [total, _number(100)], "int32", 1)
             most = chosen(*(_number(count * layout.limit) for count in all_of))
             is_dense = block.let("less", [most, hundredfold], "bool", 1)
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))

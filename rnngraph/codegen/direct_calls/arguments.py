@@ -48,7 +48,7 @@ def from_mapping() -> str:
     """True if a dict has only feeds, which are stored and held."""
     f = ObjectBuilder()
 
-    def taken(number: str, found: str) -> list[str]:
+    def taken(number: str, count: str) -> list[str]:
         record = f.record("%feeds", number)
 
         def item(word: Record) -> str:
@@ -64,7 +64,7 @@ def from_mapping() -> str:
         with f.when(is_there):
             f.set_entry("%values", number, value, "ptr")
             f.hold(value)
-        return [f.value(f"add i64 {found}, {f.value(f'zext i1 {is_there} to i64')}", "found")]
+        return [f.value(f"add i64 {count}, {f.value(f'zext i1 {is_there} to i64')}", "found")]
 
     size = f.call(Api.PyDict_Size, "ptr %mapping", "i64")
     (found,) = f.fold([("i64", 0)], "%count", taken)

@@ -102,9 +102,9 @@ def make_arrays() -> str:
         f.hold(dtype)
         axes = f.value(f"trunc i64 {f.entry(record, Record.AXES)} to i32", "axes")
         given = f"ptr {f.api(Api.ARRAY)}, ptr {dtype}, i32 {axes}, ptr {shape}, ptr null, ptr null, i32 0, ptr null"
-        made = f.call(Api.PyArray_NewFromDescr, given)
-        f.return_if(f.is_null(made), NO)
-        f.set_entry("%fresh", number, made, "ptr")
+        array = f.call(Api.PyArray_NewFromDescr, given)
+        f.return_if(f.is_null(array), NO)
+        f.set_entry("%fresh", number, array, "ptr")
     f.ret(YES)
     return f.function("make_arrays", "i1", {"plan": "ptr", "fresh": "ptr"}, attributes=INLINE)
 
@@ -121,11 +121,11 @@ def build() -> str:
 
     def part(number: str, owner: str) -> str:
         """Make an entry. On failure, release its owner, too."""
-        made = f.value(f"call ptr @build(ptr {f.entry(parts, number, 'ptr')}, ptr %leaves)", "made")
-        with f.when(f.is_null(made)):
+        result = f.value(f"call ptr @build(ptr {f.entry(parts, number, 'ptr')}, ptr %leaves)", "made")
+        with f.when(f.is_null(result)):
             f.let(owner)
             f.ret("ptr null")
-        return made
+        return result
 
     with f.when(f.icmp("eq", "i64", kind, MAPPING)):
         mapping = f.call(Api.PyObject_CallNoArgs, f"ptr {maker}")
@@ -143,9 +143,9 @@ def build() -> str:
     with f.loop(count) as number:
         f.call(Api.PyTuple_SetItem, f"ptr {entries}, i64 {number}, ptr {part(number, entries)}", "i32")
     f.return_if(f.is_null(maker), f"ptr {entries}")
-    made = f.call(Api.PyObject_CallOneArg, f"ptr {maker}, ptr {entries}")
+    result = f.call(Api.PyObject_CallOneArg, f"ptr {maker}, ptr {entries}")
     f.let(entries)
-    f.ret(f"ptr {made}")
+    f.ret(f"ptr {result}")
     return f.function("build", "ptr", {"node": "ptr", "leaves": "ptr"})
 
 

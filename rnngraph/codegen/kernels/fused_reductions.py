@@ -62,14 +62,14 @@ class _Fold:
 
     def with_row(self, emitter: ValueEmitter, carried: Sequence[Operand], at: Sequence[Coordinates]) -> list[Operand]:
         """Return the accumulators after one row, whose strips are at the coordinates ``at``."""
-        found = [*carried]
-        vectors = len(found) - 1 if found[-1].lanes == 1 and len(found) > 1 else len(found)
+        accumulators = [*carried]
+        vectors = len(accumulators) - 1 if accumulators[-1].lanes == 1 and len(accumulators) > 1 else len(accumulators)
         for number, place in enumerate(at):
             strip, index = place[-1], number
             if self.is_over_units:
-                index = number % vectors if isinstance(strip, Strip) and strip.lanes > 1 else len(found) - 1
-            found[index] = with_value(emitter, self.node, self.node.operands[0], place, found[index])
-        return found
+                index = number % vectors if isinstance(strip, Strip) and strip.lanes > 1 else len(accumulators) - 1
+            accumulators[index] = with_value(emitter, self.node, self.node.operands[0], place, accumulators[index])
+        return accumulators
 
     def total(self, block: Block, carried: Sequence[Operand]) -> Operand:
         """Return the total of the accumulators: vectors are added by halves, then across lanes, then single units."""
@@ -165,9 +165,9 @@ class _Pass:
         carrying = [fold for fold in self.folds if fold.rows]
         starts = [fold.accumulators(strips) for fold in carrying]
         flat = [item for items in starts for item in items]
-        found = self._over(emitter, at, self.rows, strips, carrying, flat)
+        totals = self._over(emitter, at, self.rows, strips, carrying, flat)
         for fold, begun in zip(carrying, starts, strict=True):
-            own, found = found[: len(begun)], found[len(begun) :]
+            own, totals = totals[: len(begun)], totals[len(begun) :]
             self._store(emitter, fold, at, strips, own)
 
     def _over(

@@ -223,12 +223,12 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
         rights = tuple(views[node.operands[1]] for node in nodes)
         narrow = dot_width_of(nodes[0]) > 1 and nodes[0].op == "matmul"  # parts of a row, which read the same panel
         merged.setdefault((number, rights) if narrow else (number, *rest), []).append(nodes)
-    found = []
+    contractions = []
     for items in merged.values():
         first, lefts = items[0][0], tuple(nodes[0].operands[0] for nodes in items)
         split = _accumulators(region.target, first)
-        found.append(Contraction(lefts, tuple(map(tuple, items)), dot_width_of(first), split))
-    return tuple(found)
+        contractions.append(Contraction(lefts, tuple(map(tuple, items)), dot_width_of(first), split))
+    return tuple(contractions)
 
 
 def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...], list[Node]]) -> None:

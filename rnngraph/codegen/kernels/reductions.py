@@ -127,8 +127,8 @@ class _Reduction:
             here = [(row, strip) for row in rows for strip in strips]
             results = [self._result_at(self._placed(at, row, strip)) for row, strip in here]
             starts = [self._start(nested, item, strip.lanes) for item, (_, strip) in zip(results, here, strict=True)]
-            found = self._folded(nested, at, here, self.reduced, starts)
-            for value, item in zip(found, results, strict=True):
+            totals = self._folded(nested, at, here, self.reduced, starts)
+            for value, item in zip(totals, results, strict=True):
                 self._store(nested, value, item)
 
     def _rows(self, inner: Block, at: list[Coordinate], together: int) -> None:

@@ -61,17 +61,17 @@ def _with_those_of_callers(lines: Iterable[StageLine], own: Origins) -> list[Sta
         if call := _CALL.search(line):
             callers.setdefault(call[1], {})[function] = None
             of_calls[call[1]] = tuple(dict.fromkeys((*of_calls.get(call[1], ()), *origins)))
-    found: list[StageLine] = []
+    lines_with_origins: list[StageLine] = []
     for line, origins in lines:
         if head := DEFINITION.match(line):
             function = head[2]
         given = origins
         if function and function not in known:
             given = _of_callers(function, callers, of_calls, known) or own
-        found.append(StageLine(line, given))
+        lines_with_origins.append(StageLine(line, given))
         if line == "}":
             function = ""
-    return found
+    return lines_with_origins
 
 
 def _of_callers(

@@ -22,7 +22,9 @@ class StatementOrigins:
             self._of[id(statement)] = next(each)
             if isinstance(statement, Contract):
                 self._columns[id(statement.results)] = tuple(next(each) for _ in statement.columns)
-        self.all: Origins = tuple(dict.fromkeys(origin for found in self._of.values() for origin in found))
+        self.all: Origins = tuple(
+            dict.fromkeys(origin for origins_of_one in self._of.values() for origin in origins_of_one)
+        )
 
     def of(self, statement: Statement) -> Origins:
         return self._of[id(statement)]

@@ -153,9 +153,9 @@ def _inlining_single_calls(module: llvm.ModuleRef) -> str:
                     callers.setdefault(list(instruction.operands)[-1].name, []).append(name)
     single: set[str] = set()
     for name, function in functions.items():
-        found = callers.get(name, [])
-        serial = function.linkage == llvm.Linkage.internal and len(found) == 1
-        if serial and _processor(function) == _processor(functions[found[0]]):
+        callers_of_it = callers.get(name, [])
+        serial = function.linkage == llvm.Linkage.internal and len(callers_of_it) == 1
+        if serial and _processor(function) == _processor(functions[callers_of_it[0]]):
             single.add(name)
 
     def marked(head: re.Match[str]) -> str:
@@ -187,8 +187,8 @@ class Code:
             _initialize()
             empty = llvm.parse_assembly("")
             empty.triple = target.triple
-            found = llvm.Target.from_triple(target.triple)
-            machine = found.create_target_machine(cpu=target.processor, features=target.features, opt=3, jit=True)
+            llvm_target = llvm.Target.from_triple(target.triple)
+            machine = llvm_target.create_target_machine(cpu=target.processor, features=target.features, opt=3, jit=True)
             # Allocate one block. LLVM's own allocations may be too far apart for its small code model in large
             # processes, and then it aborts.
             self._engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=True)

@@ -91,18 +91,18 @@ def _input_leaves(inputs: Any, where: Where | None) -> list[tuple[str, Tensor]]:
 
 def _common(leaves: list[tuple[str, Tensor]], dims: list[Dim], axis: int, where: Where | None) -> Dim:
     """Return the number of steps (axis 0) or rows (axis 1) that all leaves have."""
-    found = dims[0]
+    common = dims[0]
     for (path, leaf), dim in zip(leaves, dims, strict=True):
         try:
-            found = meet_declared(found, dim)
+            common = meet_declared(common, dim)
         except ValueError:
             what = "rows" if axis else "steps"
             raise ShapeError(
-                f"the input {path} {leaf!r} has {dim} {what}, and {leaves[0][0]} {leaves[0][1]!r} has {found}; all "
+                f"the input {path} {leaf!r} has {dim} {what}, and {leaves[0][0]} {leaves[0][1]!r} has {common}; all "
                 "inputs of a driver have one batch and one time",
                 where,
             ) from None
-    return found
+    return common
 
 
 def _dtype(cell: Any, leaves: list[Tensor], dtype: Any, where: Where | None) -> str:

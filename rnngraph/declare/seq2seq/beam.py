@@ -183,10 +183,10 @@ def attention_within(step: list[Node], known: list[Node]) -> Tensor | None:
         known: Nodes that are there before the step.
     """
     nodes = topological(step, known=dict.fromkeys(known))
-    found = [Tensor(node) for node in nodes if node.op == "tap" and node["label"] == "alignments"]
-    if len(found) < 2:
-        return found[0] if found else None
-    return reduce_mean(build("concat", *(expand_dims(item, 2) for item in found), axis=2), 2)
+    alignments = [Tensor(node) for node in nodes if node.op == "tap" and node["label"] == "alignments"]
+    if len(alignments) < 2:
+        return alignments[0] if alignments else None
+    return reduce_mean(build("concat", *(expand_dims(item, 2) for item in alignments), axis=2), 2)
 
 
 class _Back(Cell):

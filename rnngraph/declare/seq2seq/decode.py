@@ -159,15 +159,15 @@ class _Decode:
 
     def _taught(self, teacher: Any) -> list[Tensor]:
         leaves = matched(self.nest, teacher, "teacher", self.where)
-        found = self._sequences(teacher if isinstance(teacher, Tensor) else leaves, "teacher")
-        for leaf, first in zip(found, self.first, strict=True):
+        sequences = self._sequences(teacher if isinstance(teacher, Tensor) else leaves, "teacher")
+        for leaf, first in zip(sequences, self.first, strict=True):
             if (leaf.dtype, leaf.type.shape[2:]) != (first.dtype, first.type.shape[1:]):
                 raise ShapeError(
                     f"teacher is {leaf!r}, and the input it replaces is {first.dtype} of width "
                     f"{', '.join(map(str, first.type.shape[1:]))}",
                     self.where,
                 )
-        return found
+        return sequences
 
     def _length(self, max_steps: Any) -> Dim:
         length: Dim
@@ -206,21 +206,21 @@ class _Decode:
         """
         sequences = [item.type.shape[1] for _, item in self._given_sequences()]
         is_single = isinstance(self.nest, Tensor) and self.nest.rank == 1
-        found = [*([] if is_single else [item.type.shape[0] for item in self.first]), *sequences]
+        row_counts = [*([] if is_single else [item.type.shape[0] for item in self.first]), *sequences]
         if initial_state is not None:
             carried = named(self.cell)
             leaves = matched(carried, initial_state, f"{self.cell!r}: initial_state", self.where)
             given = zip(leaves, flatten(carried), strict=True)
-            found += [
+            row_counts += [
                 leaf.type.shape[0]
                 for leaf, columns in given
                 if isinstance(leaf, Tensor) and leaf.rank == len(columns.row) + 1
             ]
-        batch = next((dim for dim in found if dim != 1), 1 if sequences else None)
+        batch = next((dim for dim in row_counts if dim != 1), 1 if sequences else None)
         if batch is None:
             self.batch_is_open = True
             return open_size(next(declared))
-        for dim in found:
+        for dim in row_counts:
             if dim != 1:
                 self._fits(dim, batch, "dynamic_decode is given {} rows and {} rows; they must be one batch")
         for what, sequence in self._given_sequences():
@@ -283,8 +283,8 @@ class _Decode:
         initial = initial_leaves(self.cell, inner, self.initial_state, kinds, self.where)
         initial = [stored(*item) for item in zip(initial, columns, strict=True)]
         if self.batch_is_open:
-            made = [*outputs, *following, *after, *([] if still is None else [still])]
-            self.batch = _met([*fed, *states], made, initial, self.batch)
+            results = [*outputs, *following, *after, *([] if still is None else [still])]
+            self.batch = _met([*fed, *states], results, initial, self.batch)
         begun = [self._spread(item, self._row_type(item).shape) for item in self.first]
         own: list[_Carried] = [*zip(fed, following, begun, strict=True)]
         when: Node | None = None
@@ -351,15 +351,15 @@ class _Decode:
     def _checked_inputs(self, value: Any) -> list[Tensor]:
         """Return the leaves of the result of ``next_input``, which the next step reads."""
         leaves = matched(self.nest, value, "what next_input gives", self.where)
-        found = []
+        inputs = []
         for leaf, first in zip(leaves, self.first, strict=True):
             if not isinstance(leaf, Tensor) or leaf.dtype != first.dtype:
                 raise DtypeError(f"next_input must give a Tensor of {first.dtype}, not {leaf!r}", self.where)
             if leaf.rank != first.rank or leaf.type.shape[1:] != first.type.shape[1:]:
                 wanted = ", ".join(map(str, ("batch", *first.type.shape[1:])))
                 raise ShapeError(f"next_input must give [{wanted}], as first_input has it, not {leaf!r}", self.where)
-            found.append(self._rows(leaf, "next_input"))
-        return found
+            inputs.append(self._rows(leaf, "next_input"))
+        return inputs
 
     def _stopped(self, value: Any) -> Tensor:
         if not isinstance(value, Tensor) or value.dtype != "bool":

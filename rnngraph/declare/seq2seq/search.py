@@ -163,13 +163,13 @@ class Search:
         """Return the attention of a step, [batch, width, entries], where the search needs it."""
         if self.beam.coverage_penalty == 0:
             return None
-        found = attention_within([item.node for item in step], [item.node for item in known])
-        if found is None:
+        attention = attention_within([item.node for item in step], [item.node for item in known])
+        if attention is None:
             raise ArgumentError(
                 "coverage_penalty needs a cell that attends to a memory, such as rg.AttentionWrapper; leave it 0",
                 self.where,
             )
-        return build("reshape", found, shape=(*self.pair, found.type.shape[1]))
+        return build("reshape", attention, shape=(*self.pair, attention.type.shape[1]))
 
     def _before(self, attention: Tensor | None) -> Hypotheses:
         """Return the hypotheses before the first step."""

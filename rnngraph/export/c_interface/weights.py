@@ -52,11 +52,11 @@ def set_weights(wrapper: CWrapper[ExportedNet]) -> str:
         kind = json.dumps(SAFETENSORS_NAMES[array.dtype.name]).encode()
         given = f"ptr %image, i64 {count}, ptr {wrapper.data.name(needle)}, i64 {len(needle)}"
         given += f", ptr {wrapper.data.name(kind)}, i64 {len(kind)}, i64 {array.nbytes}"
-        found = f.value(f"call ptr @find_tensor({given})", "found")
+        tensor = f.value(f"call ptr @find_tensor({given})", "found")
         going = f.labels("going")[0]
-        f.do(f"br i1 {f.value(f'icmp eq ptr {found}, null')}, label %{unknown}, label %{going}")
+        f.do(f"br i1 {f.value(f'icmp eq ptr {tensor}, null')}, label %{unknown}, label %{going}")
         f.start(going)
-        f.store("ptr", found, table, 8 * place)
+        f.store("ptr", tensor, table, 8 * place)
     f.do(f"br label %{packs}")
     f.start(unknown)
     f.do(f"ret i32 {UNKNOWN}")

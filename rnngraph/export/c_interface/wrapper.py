@@ -89,14 +89,14 @@ class CWrapper(Generic[Net]):
 
     def given(self, f: WrapperBuilder, ports: Sequence[Port]) -> dict[str, str]:
         """Write pointers to the caller's feeds, with defaults for null."""
-        found = {}
+        arguments = {}
         for port in ports:
-            found[port.name] = f"%p_{port.symbol}"
+            arguments[port.name] = f"%p_{port.symbol}"
             if port.default is not None:
                 missing = f.value(f"icmp eq ptr %p_{port.symbol}, null", "missing")
                 default = self.data.array(port.default)
-                found[port.name] = f.value(f"select i1 {missing}, ptr {default}, ptr %p_{port.symbol}", "fed")
-        return found
+                arguments[port.name] = f.value(f"select i1 {missing}, ptr {default}, ptr %p_{port.symbol}", "fed")
+        return arguments
 
     def call(
         self,

@@ -41,14 +41,14 @@ def _arrays(net: Description, example: Example, number: int) -> list[str]:
         lines.append(array_text(name, port, array))
         inputs.append(described(port, "0", array.size, name))
     for port in net.sequence.outputs:
-        array, name, found = (
+        array, name, actual = (
             example.results[port.name],
             f"expected{number}_{port.symbol}",
             f"found{number}_{port.symbol}",
         )
         lines.append(array_text(name, port, array))
-        lines.append(f"static {C_TYPES[port.dtype]} {found}[{max(1, array.size)}];")
-        outputs.append(described(port, "0", array.size, name, {"one": found}))
+        lines.append(f"static {C_TYPES[port.dtype]} {actual}[{max(1, array.size)}];")
+        outputs.append(described(port, "0", array.size, name, {"one": actual}))
     return [*lines, *table(f"inputs{number}", inputs), *table(f"outputs{number}", outputs)]
 
 

@@ -366,9 +366,9 @@ class _Sequences:
         separated = transposed(value, (*self.plan.batch, *axes, *other_axes))
         lead = tuple(value.shape[axis] for axis in self.plan.batch)
         # a node of its own, even if the shape is unchanged
-        made = make("reshape", separated, where=separated.where, name=separated.name, shape=(*lead, width))
-        self.filling[made] = (filling, is_row)
-        return made
+        joined = make("reshape", separated, where=separated.where, name=separated.name, shape=(*lead, width))
+        self.filling[joined] = (filling, is_row)
+        return joined
 
 
 def _size(plan: ChunkPlan, axes: Sequence[int]) -> Dim:

@@ -65,13 +65,13 @@ def _is_past(label: str, following: Mapping[str, Node], fronts: Mapping[Node, Se
         if node.op != "input" and node.op not in _MOVES:
             return False
         new[node] = remake(node, [new[item] for item in node.operands])
-    made = Graph.of("past", [(label, new[following[label]])])
-    sizes: dict[str, Dim] = {name: STEPS if name in lengths else ROWS for name in made.symbols}
-    made = with_sizes(made, sizes)
+    past = Graph.of("past", [(label, new[following[label]])])
+    sizes: dict[str, Dim] = {name: STEPS if name in lengths else ROWS for name in past.symbols}
+    past = with_sizes(past, sizes)
     feeds = {}
-    for node in made.inputs:
+    for node in past.inputs:
         shape = [int(str(dim)) for dim in node.shape]
         feeds[str(node["label"])] = np.full(shape, -1.0)
         if node["label"] == label:
             feeds[label] = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
-    return label in feeds and np.array_equal(interpret(made, feeds)[label], feeds[label])
+    return label in feeds and np.array_equal(interpret(past, feeds)[label], feeds[label])

@@ -41,11 +41,11 @@ class _Splitting:
 
     def made(self) -> Graph:
         for node in self.graph.nodes:
-            found = self._split(node)
-            if found is not None and _is_trivial(found[1]):
-                self.new[node] = _reshaped(found[0], node.shape)
-            elif found is not None:
-                self.split[node] = found
+            split = self._split(node)
+            if split is not None and _is_trivial(split[1]):
+                self.new[node] = _reshaped(split[0], node.shape)
+            elif split is not None:
+                self.split[node] = split
             elif not any(item in self.split for item in node.operands):
                 operands = tuple(map(self.new.__getitem__, node.operands))
                 self.new[node] = node if operands == node.operands else remake(node, operands)
@@ -104,8 +104,8 @@ class _Splitting:
                 return self._concat(node)
             case "gather" if value is None and node.operands[1] in self.split:
                 index, parts = self.split[node.operands[1]]
-                found = self._remade(node, self._merged(first), index)
-                return found, (*parts, *((dim,) for dim in first.shape[1:]))
+                split = self._remade(node, self._merged(first), index)
+                return split, (*parts, *((dim,) for dim in first.shape[1:]))
         if value is None:
             return None
         starts = _starts(parts)
@@ -113,10 +113,10 @@ class _Splitting:
             case "reduce_sum" | "reduce_max" | "reduce_min":
                 if any(len(parts[axis]) > 1 for axis in node["axes"]):
                     return None
-                found = self._remade(node, value, axes=tuple(starts[axis] for axis in node["axes"]))
+                split = self._remade(node, value, axes=tuple(starts[axis] for axis in node["axes"]))
                 one: Parts = tuple(((1,) if axis in node["axes"] else sizes) for axis, sizes in enumerate(parts))
                 kept = tuple(sizes for axis, sizes in enumerate(parts) if axis not in node["axes"])
-                return found, one if node["keepdims"] else kept
+                return split, one if node["keepdims"] else kept
             case "transpose":
                 order = [starts[axis] + more for axis in node["order"] for more in range(len(parts[axis]))]
                 return self._remade(node, value, order=tuple(order)), tuple(parts[axis] for axis in node["order"])
@@ -124,10 +124,10 @@ class _Splitting:
                 return self._slice(node, value, parts)
             case "reverse" | "windows" if len(parts[node["axis"]]) == 1:
                 axis = node["axis"]
-                found = self._remade(node, value, axis=starts[axis])
+                split = self._remade(node, value, axis=starts[axis])
                 if node.op == "reverse":
-                    return found, parts
-                return found, (*parts[:axis], (node.shape[axis],), (node["size"],), *parts[axis + 1 :])
+                    return split, parts
+                return split, (*parts[:axis], (node.shape[axis],), (node["size"],), *parts[axis + 1 :])
         return None
 
     def _remade(self, node: Node, *operands: Node, **changes: object) -> Node:
@@ -142,15 +142,15 @@ class _Splitting:
 
     def _parts_of(self, shape: Sequence[Dim], operands: Sequence[Node]) -> Parts | None:
         """Return the parts of a result of this shape, on which all operands that have them agree."""
-        found: list[tuple[Dim, ...]] = [(dim,) for dim in shape]
+        dims: list[tuple[Dim, ...]] = [(dim,) for dim in shape]
         for item in operands:
             if item in self.split:
                 for back, sizes in enumerate(reversed(self.split[item][1]), 1):
-                    if len(sizes) > 1 and found[-back] not in (sizes, (shape[-back],)):
+                    if len(sizes) > 1 and dims[-back] not in (sizes, (shape[-back],)):
                         return None
                     if len(sizes) > 1:
-                        found[-back] = sizes
-        return tuple(found)
+                        dims[-back] = sizes
+        return tuple(dims)
 
     def _as(self, item: Node, parts: Parts) -> Node:
         """Return an operand that broadcasts against a value of these parts."""
@@ -208,19 +208,19 @@ class _Splitting:
         start: list[Dim] = []
         stop: list[Dim] = []
         step: list[int] = []
-        found: list[tuple[Dim, ...]] = []
+        dims: list[tuple[Dim, ...]] = []
         for axis, sizes in enumerate(parts):
             if len(sizes) > 1:
                 if (node["start"][axis], node["stop"][axis], node["step"][axis]) != (0, product(sizes), 1):
                     return None
                 start, stop, step = [*start, *(0 for _ in sizes)], [*stop, *sizes], [*step, *(1 for _ in sizes)]
-                found.append(sizes)
+                dims.append(sizes)
             else:
                 start.append(node["start"][axis])
                 stop.append(node["stop"][axis])
                 step.append(node["step"][axis])
-                found.append((node.shape[axis],))
-        return self._remade(node, value, start=tuple(start), stop=tuple(stop), step=tuple(step)), tuple(found)
+                dims.append((node.shape[axis],))
+        return self._remade(node, value, start=tuple(start), stop=tuple(stop), step=tuple(step)), tuple(dims)
 
 
 def _refined(dims: Sequence[Dim], target: Sequence[Dim]) -> Parts | None:

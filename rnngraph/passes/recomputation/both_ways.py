@@ -58,7 +58,7 @@ class BothWays:
         if not cut:
             return self.graph
         for node in self.graph.nodes:
-            (loop,) = found if len(found := self.loops.get(node, NONE)) == 1 else (None,)
+            (loop,) = loops if len(loops := self.loops.get(node, NONE)) == 1 else (None,)
             operands = [self.new[item] if loop is None else self._read(node, item, loop) for item in node.operands]
             if self.chain.get(node) in cut:
                 self.new[node] = keeping(node, operands, self.steps)
@@ -88,7 +88,7 @@ class BothWays:
             is_whole = node.op == "get" and is_final(node)
             return NONE if is_whole else NONE.union(*(self.loops.get(item, NONE) for item in read))
         own = [self.sources.get(item, NONE) for item in read]
-        chains = {chain for found in own if len(found) == 1 for chain in found}
+        chains = {chain for one_chain in own if len(one_chain) == 1 for chain in one_chain}
         chains = {chain for chain in chains if self.reverse[chain] != node["reverse"]}
         return Sources({max(chains)}) if chains else NONE
 

@@ -71,23 +71,23 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
     """
     if node.op == "by_graph":  # its first operand is the value for training
         return kinds[0]
-    found = None
+    common = None
     if node.op in ("dimension", "iota") and counts(node["size"], names):
-        found = _of_size(node, names)
+        common = _of_size(node, names)
     elif not any(isinstance(kind, Rows | Numbers) for kind in kinds):
-        found = _spread(node, names)
+        common = _spread(node, names)
     elif any(isinstance(kind, Numbers) for kind in kinds):
-        found = _of_numbers(node, kinds, names)
+        common = _of_numbers(node, kinds, names)
     elif _adds_rows(node, kinds, names):
-        found = Summed()
+        common = Summed()
     else:
-        found = _moved(node, kinds, names)
-    if found is None:
+        common = _moved(node, kinds, names)
+    if common is None:
         raise GraphError(
             f"{node.op} mixes the rows of a batch, and so the batch can't be computed in shards; train without shards",
             node.where,
         )
-    return found
+    return common
 
 
 def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]:

@@ -67,9 +67,9 @@ class _Sharding:
         outputs = [(name, self._output(name, node)) for name, node in graph.outputs]
         kinds = {name: self.kinds[node] for name, node in graph.outputs}
         fed = [self.new[node] for node in graph.inputs if node.op == "input"]  # totals may need the sizes of all feeds
-        made = Graph.of(graph.name, outputs, [self.new[node] for node in graph.inputs], graph.comments)
+        sharded = Graph.of(graph.name, outputs, [self.new[node] for node in graph.inputs], graph.comments)
         totals = [(str(self.totals[node]["label"]), node) for node in self.totals]
-        return Sharded(made, Graph.of("totals", totals, fed), kinds)
+        return Sharded(sharded, Graph.of("totals", totals, fed), kinds)
 
     def _output(self, name: str, node: Node) -> Node:
         kind, value = self.kinds[node], self.new[node]

@@ -114,8 +114,8 @@ class SavedSource:
         named = dict(slot_from(item, arrays) for item in text["parameters"])
         self.parameters = {name: weights[name] for name in named}
         for name, slot in named.items():
-            found = TensorType(str(weights[name].dtype), weights[name].shape)
-            check(slot.type == found, f"parameter {name} is {slot.type}, and its array {found}")
+            stored_type = TensorType(str(weights[name].dtype), weights[name].shape)
+            check(slot.type == stored_type, f"parameter {name} is {slot.type}, and its array {stored_type}")
         rest = {
             "slots": {slot: name for name, slot in named.items()},
             "placeholders": {},

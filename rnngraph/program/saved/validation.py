@@ -35,8 +35,8 @@ def check_together(
         labels = [label for nest in form.states for label in flatten(nest)]
         shown = [path for path in outputs if name != STREAM or path not in kept]
         wanted = [*shown, *(["loss"] if loss is not None and name not in (STREAM, TAPS_INFERENCE) else []), *labels]
-        found = [path for path, _ in form.graph.outputs if not (name in TAPS and path.startswith(TAP))]
-        check(found == wanted, f"the graph {name} gives {found}, not {wanted}")
+        output_paths = [path for path, _ in form.graph.outputs if not (name in TAPS and path.startswith(TAP))]
+        check(output_paths == wanted, f"the graph {name} gives {output_paths}, not {wanted}")
         check([path for path, _ in form.initial.outputs] == labels, f"the graph {name} has other initial states")
         check(len({*labels}) == len(labels), f"two states of the graph {name} have one name")
         _check_inputs(form, kinds)

@@ -108,10 +108,10 @@ class DirectCache(CallCache[Runner]):
         if given is None or recent is None:
             return self.run(feeds, named, seed, out)
         fed = given if seed is None else {**given, GIVEN_SEED: np.array(seed, np.int64)}
-        if (plan := recent.plan) is not None and (found := DIRECT.attempt(plan, fed, out)) is not None:
-            return found
+        if (plan := recent.plan) is not None and (result := DIRECT.attempt(plan, fed, out)) is not None:
+            return result
         if len(self._calls) > 1 and (other := self._like(given)) is not None and other is not recent:
             self.recent = other
-            if (plan := other.plan) is not None and (found := DIRECT.attempt(plan, fed, out)) is not None:
-                return found
+            if (plan := other.plan) is not None and (result := DIRECT.attempt(plan, fed, out)) is not None:
+                return result
         return self.run(feeds, named, seed, out)

@@ -210,8 +210,8 @@ class DirectCall:
             maker = 0 if make is tuple else self._object(make)
             return self._node(SEQUENCE, parts, maker, [], container if issubclass(kind, tuple) else 0)
 
-        found: int = fold(structure, lambda leaf: self._leaf(next(leaves)), whole)
-        return found
+        root: int = fold(structure, lambda leaf: self._leaf(next(leaves)), whole)
+        return root
 
     def _leaf(self, number: int) -> int:
         return self._words(np.array([{Node.KIND: LEAF, Node.COUNT: number}.get(word, 0) for word in Node]))

@@ -123,11 +123,11 @@ def solve_sizes(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType
             f"feed {name} has shape {arrays[name].shape}; axis {axis} must be {dim_text(dim)}{because}, not {actual}",
             where,
         )
-    found = {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
-    for name, value in found.items():
+    sizes = {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
+    for name, value in sizes.items():
         if value < 0:
             first = next(other for other in arrays if name in kinds[other].symbols)
             raise ShapeError(
                 f"feed {first} {arrays[first].shape} is too small: the size {name} would be {value}", where
             )
-    return found
+    return sizes

@@ -177,30 +177,30 @@ def _forward_nodes(graph: Graph) -> set[Node]:
 
 def _lengths(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[Node, np.ndarray]:
     """Return the row lengths by the scan that reads them. They are computed first, because they select valid feeds."""
-    found = [
+    masks = [
         (node, actual)
         for node in graph.nodes
         if node.op == "scan"
         for formal, actual in zip(node["body"].inputs, node.operands, strict=True)
         if formal["label"] == "length"
     ]
-    outputs = [(str(number), actual) for number, (_, actual) in enumerate(found)]
+    outputs = [(str(number), actual) for number, (_, actual) in enumerate(masks)]
     results = interpret(Graph.of("lengths", outputs, graph.inputs), feeds)
-    return {node: results[str(number)].reshape(-1) for number, (node, _) in enumerate(found)}
+    return {node: results[str(number)].reshape(-1) for number, (node, _) in enumerate(masks)}
 
 
 def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[Dim, np.ndarray]:
     """Return the maximum length of each row over the loops of one size, by size; none if a loop has no lengths."""
-    found: dict[Dim, np.ndarray] = {}
+    longest: dict[Dim, np.ndarray] = {}
     whole = {scan["length"] for scan in scans if scan not in lengths}
     for scan in scans:
         if scan["length"] not in whole:
-            before = found.get(scan["length"], lengths[scan])
+            before = longest.get(scan["length"], lengths[scan])
             if before.shape != lengths[scan].shape:
                 whole.add(scan["length"])
             else:
-                found[scan["length"]] = np.maximum(before, lengths[scan])
-    return {size: array for size, array in found.items() if size not in whole}
+                longest[scan["length"]] = np.maximum(before, lengths[scan])
+    return {size: array for size, array in longest.items() if size not in whole}
 
 
 def _born(node: Node, operands: Sequence[np.ndarray], value: np.ndarray) -> np.ndarray | None:
@@ -218,9 +218,9 @@ def _at_play(
     """Return a mask over the result of elements that depend on a flagged element of an operand."""
     match node.op:
         case "scatter_add":
-            found = np.zeros(shape, bool)
-            np.logical_or.at(found, np.clip(operands[0], 0, shape[0] - 1), flags[1])
-            return found
+            read = np.zeros(shape, bool)
+            np.logical_or.at(read, np.clip(operands[0], 0, shape[0] - 1), flags[1])
+            return read
         case "overlap_add":
             evaluate = OPS[node.op].evaluate
             assert evaluate is not None
@@ -247,8 +247,8 @@ def _earliest(bad: np.ndarray, first: Sequence[int]) -> tuple[int, ...]:
     """Return the index of the first set element, with the axes in ``first`` as the slowest."""
     order = [*first, *(axis for axis in range(bad.ndim) if axis not in first)]
     turned = bad.transpose(order)
-    found = np.unravel_index(int(turned.argmax()), turned.shape)
-    return tuple(int(found[order.index(axis)]) for axis in range(bad.ndim))
+    place = np.unravel_index(int(turned.argmax()), turned.shape)
+    return tuple(int(place[order.index(axis)]) for axis in range(bad.ndim))
 
 
 def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:

@@ -50,7 +50,7 @@ class OutSpec:
         if out is None:
             return None
         given = _given_arrays(self._structure, out, where, self._also)
-        found: list[ndarray | None] = []
+        arrays: list[ndarray | None] = []
         for (name, _), (shape, dtype) in zip(paths(self._structure), self._kinds, strict=True):
             array = given.get(name)
             if array is not None and (array.shape != tuple(shape) or array.dtype != dtype):
@@ -59,8 +59,8 @@ class OutSpec:
                     f"it must be {dtype}{list(shape)}",
                     where,
                 )
-            found.append(array)
-        return found
+            arrays.append(array)
+        return arrays
 
     def arrays(self, out: Any) -> list[ndarray | None] | None:
         """Return the array of each leaf on the fast path; None if ``checked`` must decide.
@@ -72,18 +72,18 @@ class OutSpec:
             expected = self._expected = _expected(self._structure, self._kinds)
         if not isinstance(expected, _Nest):
             return [out] if type(out) is ndarray and _fits(out, expected) else None
-        found: list[ndarray | None] = [None] * self._count
-        together = _read(expected, out, found)
+        arrays: list[ndarray | None] = [None] * self._count
+        together = _read(expected, out, arrays)
         if not together:
             return None
-        given = [array for array in found if array is not None]
+        given = [array for array in arrays if array is not None]
         if len(given) < 2:
-            return found if given else None
+            return arrays if given else None
         if together & _OWNS_DATA:
             apart = len(set(map(id, given))) == len(given)
         else:
             apart = not any(np.may_share_memory(one, other) for one, other in combinations(given, 2))
-        return found if apart else None
+        return arrays if apart else None
 
 
 def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str]) -> dict[str, ndarray]:
@@ -157,7 +157,7 @@ def _fits(array: ndarray, leaf: _Leaf) -> bool:
     return array.dtype is dtype or array.dtype == dtype  # usually the identical object
 
 
-def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
+def _read(expected: _Nest, value: Any, arrays: list[ndarray | None]) -> int:
     """Store the arrays by leaf in ``found``. Return the NumPy flags that all share; 0 if the structure differs."""
     together = _OWNS_DATA | _WRITEABLE
     pending: list[tuple[_Nest, Any]] = [(expected, value)]
@@ -184,7 +184,7 @@ def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
                 if not (flags & _CONTIGUOUS or _is_apart(item)):
                     return 0
                 together &= flags
-                found[number] = item
+                arrays[number] = item
             elif part is None:
                 return 0
             else:

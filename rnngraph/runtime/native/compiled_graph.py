@@ -80,12 +80,12 @@ class CompiledGraph(OptimizedGraph):
         The first few sizes and those compiled ahead get specialised code; further ones share generic code. The least
         recently used entries are evicted. Callers keep the entries that they run alive.
         """
-        found = self._entry(outputs, sizes, one_step, None if one_step else self._first_choice(), ahead)
+        entry = self._entry(outputs, sizes, one_step, None if one_step else self._first_choice(), ahead)
         if self.recompute == AUTO and not one_step:
-            again = self._for_memory(outputs, sizes, found.arena_bytes)
-            found = found if again is None else self._entry(outputs, sizes, one_step, again, ahead)
+            again = self._for_memory(outputs, sizes, entry.arena_bytes)
+            entry = entry if again is None else self._entry(outputs, sizes, one_step, again, ahead)
         self.last_sizes = dict(sizes)
-        return found
+        return entry
 
     def rematerialisation(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Recompute | None:
         """Return what is recomputed at these sizes; None if all residuals are saved."""
@@ -126,12 +126,12 @@ class CompiledGraph(OptimizedGraph):
     def _entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, ahead: bool
     ) -> NativeEntry:
-        found = self._entries.get(self._key(outputs, sizes, one_step, again))
-        if found is None:
+        entry = self._entries.get(self._key(outputs, sizes, one_step, again))
+        if entry is None:
             with self._lock:
-                found = self._found_or_made(outputs, sizes, one_step, again, ahead)
-        found.used = next(self._clock)
-        return found
+                entry = self._found_or_made(outputs, sizes, one_step, again, ahead)
+        entry.used = next(self._clock)
+        return entry
 
     def timed_entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int]
@@ -167,11 +167,11 @@ class CompiledGraph(OptimizedGraph):
         if results >= ADDRESSED:  # beyond the address space, and too many elements to index
             reserve(results, "the memory for a call's results")
         parts = self.options.threads.parts
-        made = NativeEntry(self._code(outputs, sizes, one_step, again, parts), self.options.target)
-        made.made_for = MadeFor(outputs, dict(sizes), one_step, self._name(one_step), parts, again)
-        made.samples = self._samples
-        self._entries[self._key(outputs, sizes, one_step, again)] = made
-        return made
+        entry = NativeEntry(self._code(outputs, sizes, one_step, again, parts), self.options.target)
+        entry.made_for = MadeFor(outputs, dict(sizes), one_step, self._name(one_step), parts, again)
+        entry.samples = self._samples
+        self._entries[self._key(outputs, sizes, one_step, again)] = entry
+        return entry
 
     def _shared_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: Recompute | None

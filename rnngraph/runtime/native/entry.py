@@ -143,10 +143,10 @@ class NativeEntry:
     def sized(self, sizes: Mapping[str, int]) -> Sized:
         """Return shapes, byte counts and run function at these sizes, from the cache if possible."""
         key = tuple(sizes.items())
-        found = self._sized.get(key)
-        if found is None:
-            found = self._sized[key] = self._at(sizes)
-        return found
+        sized = self._sized.get(key)
+        if sized is None:
+            sized = self._sized[key] = self._at(sizes)
+        return sized
 
     def _at(self, sizes: Mapping[str, int]) -> Sized:
         interface, run = self._interface, self.single

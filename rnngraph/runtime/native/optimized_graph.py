@@ -45,13 +45,13 @@ def ordered_sizes(graph: Graph) -> set[str]:
     These are the reduced last axes, whose number of vectors depends on a known size, and the depths and columns of
     matrix products.
     """
-    found: set[str] = set()
+    names: set[str] = set()
     for node in graph.walk():
         if node.op in MATRIX_PRODUCTS:
-            found |= symbols_of(node.operands[0].shape[-1]) | symbols_of(node.shape[-1])
+            names |= symbols_of(node.operands[0].shape[-1]) | symbols_of(node.shape[-1])
         elif OPS[node.op].kind == "reduction" and node.operands[0].tensor.rank - 1 in node["axes"]:
-            found |= symbols_of(node.operands[0].shape[-1])
-    return found
+            names |= symbols_of(node.operands[0].shape[-1])
+    return names
 
 
 Equalities = tuple[tuple[Equality, ...], dict[str, Dim]]
@@ -219,8 +219,8 @@ class OptimizedGraph:
 
         def derived() -> Equalities:
             graph = self.pruned(outputs)
-            found = equalities_of(graph)
-            return found, likely_sizes(graph, found, lengths_of(graph))
+            equalities = equalities_of(graph)
+            return equalities, likely_sizes(graph, equalities, lengths_of(graph))
 
         return self._equalities.get_or_make(outputs, derived)
 

@@ -36,7 +36,7 @@ class Precondition:
 
 def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
     """Return the preconditions of a graph: slices and positions within sizes, lengths and ids within range."""
-    found: list[Precondition] = []
+    preconditions: list[Precondition] = []
     outside = {
         formal: actual
         for node in graph.walk()
@@ -49,19 +49,19 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                 for need in (start, stop - start, dim - stop):
                     if isinstance(need, Size):
                         text = f"a slice {dim_text(start)}:{dim_text(stop)} of an axis of {dim_text(dim)}"
-                        found.append(Precondition("size", 0, need, "", node.where, text))
+                        preconditions.append(Precondition("size", 0, need, "", node.where, text))
         if node.op == "windows":
             dim, behind = node.operands[0].shape[node["axis"]], node["apart"] * (node["size"] - 1)
             if isinstance(dim, Size):  # zero windows are valid
                 text = f"windows that span {behind + 1} of an axis of {dim_text(dim)}"
-                found.append(Precondition("size", 0, dim - behind + (node["step"] - 1), "", node.where, text))
+                preconditions.append(Precondition("size", 0, dim - behind + (node["step"] - 1), "", node.where, text))
         if node.op == "gather":
-            found += _range(node.operands[1], outside, 0, node.operands[0].shape[0], node, "rows of a table")
-            found += _rows_there(node)
+            preconditions += _range(node.operands[1], outside, 0, node.operands[0].shape[0], node, "rows of a table")
+            preconditions += _rows_there(node)
         if node.get("entries") is not None:
             count = node["entries"]
             low = count * -1 if node["within"] == "entries" else 0
-            found += _range(node.operands[0], outside, low, count, node, "indices into an axis")
+            preconditions += _range(node.operands[0], outside, low, count, node, "indices into an axis")
         elif node.get("within"):
             label, lengths = next(
                 filter(any, (_fed_within_lengths(item, outside) for item in node.operands)), (None, None)
@@ -70,22 +70,22 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
             reached = (node.get("reason") or "") if node["within"] == "longest" else None
             text = "lengths" if reached is not None else node["within"]
             if label:
-                found.append(Precondition("range", high, 0, label, node.where, text, lengths, reached=reached))
+                preconditions.append(Precondition("range", high, 0, label, node.where, text, lengths, reached=reached))
     for node in graph.nodes:
         if node.op == "scan":
             for formal, actual in zip(node["body"].inputs, node.operands, strict=True):
                 if formal["label"] == "length":
-                    found += _range(actual, outside, 0, node["length"] + 1, node, "sequence_length")
+                    preconditions += _range(actual, outside, 0, node["length"] + 1, node, "sequence_length")
     for item in equalities_of(graph):
         places = _places_of(item.have, graph), _places_of(item.want, graph)
-        found.append(Precondition("equal", item.have, item.want, "", item.where, "", fed=places))
-    known = {check.value for check in found if check.kind == "size"}
-    found += [
+        preconditions.append(Precondition("equal", item.have, item.want, "", item.where, "", fed=places))
+    known = {check.value for check in preconditions if check.kind == "size"}
+    preconditions += [
         Precondition("size", 0, dim, "", where, f"a size of {dim_text(dim)}")
         for dim, where in _differences(graph).items()
         if dim not in known
     ]
-    return tuple(found)
+    return tuple(preconditions)
 
 
 def _range(
@@ -132,10 +132,10 @@ def range_of(index: Node) -> tuple[Dim, Dim] | None:
     if index.op in _MOVED:
         return range_of(index.operands[0])
     if index.op in ("reduce_max", "reduce_min"):
-        found = range_of(index.operands[0])
-        if found is None or index.shape:
+        bounds = range_of(index.operands[0])
+        if bounds is None or index.shape:
             return None
-        return (found[1],) * 2 if index.op == "reduce_max" else (found[0],) * 2
+        return (bounds[1],) * 2 if index.op == "reduce_max" else (bounds[0],) * 2
     if index.op in ("add", "sub", "mul"):
         return _combined(index.op, *(range_of(operand) for operand in index.operands))
     return None
@@ -167,10 +167,10 @@ def _places_of(dim: Dim, graph: Graph) -> Places:
         for axis, dim in enumerate(node.shape)
         for symbol in symbols_of(dim)
     }
-    found: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for label, axis in sorted(first[symbol] for symbol in symbols_of(dim) if symbol in first):
-        found.setdefault(label, []).append(axis)
-    return tuple((label, tuple(axes)) for label, axes in found.items())
+        places.setdefault(label, []).append(axis)
+    return tuple((label, tuple(axes)) for label, axes in places.items())
 
 
 def _side_text(dim: Dim, places: Places, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> str:
@@ -186,14 +186,14 @@ def _side_text(dim: Dim, places: Places, arrays: Mapping[str, np.ndarray], sizes
 
 def _differences(graph: Graph) -> dict[Size, Where | None]:
     """Return the sizes that may be negative, with the line of their first occurrence."""
-    found: dict[Size, Where | None] = {}
+    differences: dict[Size, Where | None] = {}
     for node in graph.walk():
         items = node.type.items if isinstance(node.type, TupleType) else (node.type,)
         dims = [dim for item in items for dim in item.shape]
         for dim in [*dims, node.get("length")]:
             if isinstance(dim, Size) and any(factor < 0 for _, factor in dim.terms):
-                found.setdefault(dim, node.where)
-    return found
+                differences.setdefault(dim, node.where)
+    return differences
 
 
 def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
@@ -209,19 +209,19 @@ def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
 
 def _part_of_feed(node: Node, outside: Mapping[Node, Node]) -> Part | None:
     """Return the slice of a feed that ``node`` reads; None if it may read all of it."""
-    found: Part | None = None
+    part: Part | None = None
     while node.op != "input" or node in outside:
         if node in outside:
-            node, found = outside[node], None
+            node, part = outside[node], None
             continue
         if node.op == "slice":
-            found = tuple(zip(node["start"], node["stop"], node["step"], strict=True))
+            part = tuple(zip(node["start"], node["stop"], node["step"], strict=True))
         elif node.op not in ("cast", "ensure_shape"):
-            found = None
+            part = None
         if not node.operands:
             return None
         node = node.operands[0]
-    return found
+    return part
 
 
 def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str | None, str | None]:

@@ -109,10 +109,10 @@ def bounds_of(graph: Graph) -> Bounds:
         for node in graph.walk()
         if node.get("nonempty")
     )
-    found = [dim for item in most for dim in item.dims]
-    found += [dim for table in tables for dim in (table.rows, *table.indices)]
-    found += [dim for choice in choices for dim in (*choice.entries, *choice.results)]
-    return Bounds(tuple(dict.fromkeys(dim for dim in found if isinstance(dim, Size))), most, tables, choices)
+    dims = [dim for item in most for dim in item.dims]
+    dims += [dim for table in tables for dim in (table.rows, *table.indices)]
+    dims += [dim for choice in choices for dim in (*choice.entries, *choice.results)]
+    return Bounds(tuple(dict.fromkeys(dim for dim in dims if isinstance(dim, Size))), most, tables, choices)
 
 
 def _most(graph: Graph) -> Iterator[Most]:

@@ -39,22 +39,22 @@ def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
         return StageText([*compiled.graph.text().lines, *map(StageLine, _recurrences(compiled.graph))])
     if stage in NATIVE_STAGES:
         return NativeStages(compiled).text(stage)
-    found: list[StageLine] = []
+    lines: list[StageLine] = []
 
     def seen(name: str, graph: Graph) -> None:
         if name == stage:
-            found[:] = [StageLine(f"# after {name}"), *graph.text().lines]
+            lines[:] = [StageLine(f"# after {name}"), *graph.text().lines]
 
     run(compiled.lowered, compiled.pipeline, forbidden(compiled.kind), seen)
-    return StageText(found)
+    return StageText(lines)
 
 
 def _recurrences(graph: Graph) -> Iterator[str]:
     """Yield a comment for each affine recurrence of the forward pass."""
-    for found in recurrences_in(graph):
-        where = found.scan.where
-        if found.is_affine and (where is None or where.phase != "backward"):
-            yield f"# {found}"
+    for recurrence in recurrences_in(graph):
+        where = recurrence.scan.where
+        if recurrence.is_affine and (where is None or where.phase != "backward"):
+            yield f"# {recurrence}"
 
 
 class PassChange(NamedTuple):

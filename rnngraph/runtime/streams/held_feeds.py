@@ -67,7 +67,7 @@ class HeldFeeds:
     def taken(self, given: Mapping[str, Any], where: Where | None) -> Arrays:
         """Return copies of one stream's held feeds, with an axis of one row."""
         self.require_known(given, lambda: where)
-        found = {}
+        copies = {}
         for name, value in given.items():
             kind, axis = self._graph.types[name], self._row_axis(name)
             array = _with_one_row(name, value, kind, axis, where)
@@ -76,25 +76,25 @@ class HeldFeeds:
                     f"feed {name} has shape {array.shape}, and a stream takes one row; feed its own",
                     where,
                 )
-            found[name] = np.array(array, order="C")
-        return found
+            copies[name] = np.array(array, order="C")
+        return copies
 
     def of_rows(self, given: Mapping[str, Any], count: int, where: Where | None) -> list[Arrays]:
         """Return the held feeds of several streams, from arrays with a row for each. Feeds without rows are shared."""
-        found: list[Arrays] = [{} for _ in range(count)]
+        each: list[Arrays] = [{} for _ in range(count)]
         for name, value in given.items():
             axis = self._row_axis(name)
             array = np.array(convert(name, value, self._graph.types[name], where), order="C")
             if axis is not None and array.shape[axis] != count:
                 raise ShapeError(f"feed {name} has shape {array.shape}, and {count} streams have as many rows", where)
-            for number, mine in enumerate(found):
+            for number, mine in enumerate(each):
                 row = slice(number, number + 1)
                 mine[name] = array if axis is None else array[(*[slice(None)] * axis, row)].copy()
-        return found
+        return each
 
     def left(self, given: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
         """Return the rest of one stream's sequences, with an axis of one row, and True if the caller gave that axis."""
-        found, whole = {}, False
+        arrays, whole = {}, False
         for name, value in given.items():
             if self._graph.axes.feeds.get(name) is None:
                 raise NameLookupError(
@@ -102,8 +102,8 @@ class HeldFeeds:
                 )
             kind, axis = self._graph.types[name], self._row_axis(name)
             whole = whole or rank_of(value) == len(kind.shape)
-            found[name] = _with_one_row(name, value, kind, axis, where)
-        return found, whole
+            arrays[name] = _with_one_row(name, value, kind, axis, where)
+        return arrays, whole
 
     def without_rows(self, name: str, array: np.ndarray, whole: bool) -> np.ndarray:
         """Return an output of one stream, without the axis of one row unless its feeds had one."""

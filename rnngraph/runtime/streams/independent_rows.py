@@ -46,7 +46,7 @@ def _keeps_apart(node: Node, uses: Sequence[AxisUse], names: Set[str]) -> bool:
 
 def _row_axis(shape: Sequence[Dim], names: Set[str]) -> int | None:
     """Return the row axis; -1 without one; None if it is ambiguous or its size is derived from the number of rows."""
-    found = [axis for axis, dim in enumerate(shape) if counts(dim, names)]
-    if len(found) > 1 or any(not isinstance(dim := shape[axis], Size) or dim.symbol not in names for axis in found):
+    axes = [axis for axis, dim in enumerate(shape) if counts(dim, names)]
+    if len(axes) > 1 or any(not isinstance(dim := shape[axis], Size) or dim.symbol not in names for axis in axes):
         return None
-    return found[0] if found else -1
+    return axes[0] if axes else -1

@@ -140,9 +140,9 @@ class StreamPool(Uncalled, Generic[Given]):
         arrays, whole = self._holding.left(self._feed_names.by_placeholder(feeds, left, where), where)
         with self._lock:
             table = self._table_of(handle, where)
-            found = self._end.owed(handle._held, arrays, table.states(handle._row), np.ones(1, bool), where)
+            results = self._end.owed(handle._held, arrays, table.states(handle._row), np.ones(1, bool), where)
             table.set_states(handle._row, self._form.fresh(handle._held, where))
-            return self._packed([self._holding.without_rows(name, found[name], whole) for name in self._leaves])
+            return self._packed([self._holding.without_rows(name, results[name], whole) for name in self._leaves])
 
     def __reduce__(self) -> Never:
         raise GraphError(
@@ -282,9 +282,9 @@ class StreamPool(Uncalled, Generic[Given]):
         if known is not None:
             return known
         where = user_line()
-        found = self._feed_names.by_placeholder(feeds, named, where)
+        feeds_by_name = self._feed_names.by_placeholder(feeds, named, where)
         self._keys.learn(feeds or {}, where)
-        return found
+        return feeds_by_name
 
     def _changes(self, handles: Sequence[StreamHandle], held: Mapping[str, Any]) -> list[tuple[Rows, StreamTable]]:
         """Return the held feeds of streams after an update, and the tables to which they then belong. Nothing is
@@ -309,13 +309,13 @@ class StreamPool(Uncalled, Generic[Given]):
     def _table_for(self, held: Rows, where: Where | None) -> StreamTable:
         """Return the table of streams with these held feeds. A new table is compiled."""
         key, others, shared = self._holding.together(held, where)
-        found = self._tables.get(key)
-        if found is None:
+        table = self._tables.get(key)
+        if table is None:
             steps = RowSteps(self._graph, self._parameters, others, shared)
-            found = StreamTable(steps, min(self._capacity, MIN_STREAMS) if self._tables else self._capacity)
-            self._tables[key] = found
+            table = StreamTable(steps, min(self._capacity, MIN_STREAMS) if self._tables else self._capacity)
+            self._tables[key] = table
             self._places = frozenset(self._tables.values())
-        return found
+        return table
 
     def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], serving: Serving | None = None) -> Fed:
         """Check and convert one stream's feeds, without a change of the stream. ``serving`` has feeds of earlier

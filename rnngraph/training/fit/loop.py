@@ -227,11 +227,11 @@ class Fit:
         rate = self.state.learning_rate
         row = {"epoch": float(position.epoch + 1), "loss": position.loss / position.weight}
         if plan.evaluation is not None:
-            found = plan.evaluation.run()
+            measured = plan.evaluation.run()
             if plan.validates:
-                row |= {VALIDATION + name: value for name, value in found.items()}
+                row |= {VALIDATION + name: value for name, value in measured.items()}
             else:
-                row |= {name: value for name, value in found.items() if name != "loss"}
+                row |= {name: value for name, value in measured.items() if name != "loss"}
         return row | {"learning_rate": rate, "seconds": time.perf_counter() - self._began}
 
     def _end_epoch(self, row: Mapping[str, float]) -> None:

@@ -141,11 +141,11 @@ class Ranks:
             everyone = self._exchange.all((value, None if failure is None else _text(failure)))
             left = self._exchange.left
         if failure is None:
-            found = [(rank, text) for rank, (_, text) in enumerate(everyone) if text is not None]
-            found += [(rank, ENDED) for rank in left]
-            if not found:
+            failures = [(rank, text) for rank, (_, text) in enumerate(everyone) if text is not None]
+            failures += [(rank, ENDED) for rank in left]
+            if not failures:
                 return [item for item, _ in everyone]
-            rank, text = found[0]
+            rank, text = failures[0]
             failure = RanksError(f"rank {rank} failed, and the others stop with it: {text}")
         self._told = failure if self._in_part else None
         raise failure

@@ -113,9 +113,9 @@ class ShardedStepper(Stepper):
                 states, compiled = variant.step.states, variant.step.native.compiled
                 forward = ShardCalls(state, NativeStep(state, compiled, states), variant.step.own)
                 pieces += [forward.run(shard.arrays, where) for shard in shards]
-            found = variant.joined(self.ranks.exchanged(pieces), states)
+            final_states = variant.joined(self.ranks.exchanged(pieces), states)
             with state.interrupt:
-                state.carried, state.drawn = found, None
+                state.carried, state.drawn = final_states, None
                 committed()
 
     def _variant(self, states: str, label_weights: tuple[float, ...], fetch: Fetch | None) -> ShardVariant:

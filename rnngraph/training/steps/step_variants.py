@@ -147,10 +147,10 @@ def _train_step(state: TrainState) -> TrainStep:
             raise StructureError(f"{what} returns {shown(given)}; return (parameter, slots), both after the update")
         after, kept = given
         values = matched(dict.fromkeys(slots), kept, f"{what}: new slots")
-        made = [_like(parameter, item, what) for item in (after, *values)]
+        converted = [_like(parameter, item, what) for item in (after, *values)]
         if not is_own(optimizer):  # the line of the first step is unrelated
-            made = with_lines(made, [parameter, gradient, *slots.values(), *numbers.values()], lambda _: None)
-        return made[0], dict(zip(slots, made[1:], strict=True))
+            converted = with_lines(converted, [parameter, gradient, *slots.values(), *numbers.values()], lambda _: None)
+        return converted[0], dict(zip(slots, converted[1:], strict=True))
 
     return TrainStep(
         update,

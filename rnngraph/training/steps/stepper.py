@@ -132,9 +132,9 @@ class Stepper:
             if self._forward is None:
                 self._forward = NativeStep(state, variant.native.compiled, variant.states)
             sizes = training.sizes(arrays, variant.states, where, variant.native.compiled)
-            found = self._forward.once(arrays, sizes)
+            final_states = self._forward.once(arrays, sizes)
             with state.interrupt:
-                state.carried, state.drawn = found, None
+                state.carried, state.drawn = final_states, None
                 committed()
 
     def flush(self) -> None:

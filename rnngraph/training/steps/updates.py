@@ -22,22 +22,22 @@ class Updates:
         self._update: NativeStep | None = None
 
     def commit(
-        self, variant: StepVariant, seed: int | None, on_commit: OnCommit | None, found: Mapping[str, np.ndarray]
+        self, variant: StepVariant, seed: int | None, on_commit: OnCommit | None, results: Mapping[str, np.ndarray]
     ) -> None:
         """Commit a step's results. ``seed`` is of its masks; None: the one that was drawn for it."""
         state = self.state
-        skipped, loss = state.skipped, float(found["loss"])
-        self._take(loss, found, variant)
+        skipped, loss = state.skipped, float(results["loss"])
+        self._take(loss, results, variant)
         if seed is None:
             state.drawn = None
         if on_commit is not None:
             on_commit(loss, state.skipped == skipped)
 
-    def _take(self, loss: float, found: Mapping[str, np.ndarray], variant: StepVariant) -> None:
+    def _take(self, loss: float, results: Mapping[str, np.ndarray], variant: StepVariant) -> None:
         state = self.state
-        if not state.count(loss, found):
+        if not state.count(loss, results):
             return
-        state.carried = {label: found[label] for label in variant.states} if variant.states else None
+        state.carried = {label: results[label] for label in variant.states} if variant.states else None
         if state.accumulate == 1:
             state.take_parameters()
             return
@@ -53,9 +53,9 @@ class Updates:
         if self._update is None:
             self._update = update_of(state)
 
-        def commit(found: Mapping[str, np.ndarray]) -> None:
+        def commit(results: Mapping[str, np.ndarray]) -> None:
             state.sums, state.pending = {}, 0
-            if state.count(0.0, found):
+            if state.count(0.0, results):
                 state.take_parameters()
 
         self._update.once({}, {}, commit)

@@ -209,21 +209,23 @@ class _Analyst:
         assert kind.length is not None
         block = next((steps for kernel in kernels if (steps := kernel.first.get("blocks")) is not None), None)
         longest = block or self._chunk_length(item, kind.length)
-        found, costs = self._estimated(item, TimeChunk(kind.length, 0, 0, kind.reverse, longest), block is not None)
+        partitions, costs = self._estimated(
+            item, TimeChunk(kind.length, 0, 0, kind.reverse, longest), block is not None
+        )
         if interleaving is not None:
-            return found
+            return partitions
         pipeline = None
         if block is None:
             pipeline = plan_pipeline(costs, kind.length, longest, self.workers.parts)
         if pipeline is not None:
-            found = found.in_pipeline(pipeline)
+            partitions = partitions.in_pipeline(pipeline)
             for kernel in kernels:
                 self._synchronize(self._computed(kernel), SERIAL)
         for cost, gain in zip(costs, self._gains(item), strict=True):
             estimate = cost.partition if pipeline is None else pipeline.estimate(cost.partition)
             estimate = replace(estimate, serial_cycles=estimate.serial_cycles / gain)
             self.work = self.work.with_kernel(estimate, kind.length)
-        return found
+        return partitions
 
     def _estimated(
         self, item: GroupKernels, time: TimeChunk, is_first_short: bool

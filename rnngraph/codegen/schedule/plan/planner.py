@@ -188,7 +188,7 @@ class _Planner:
         """By scan and index, axes of carried values of which only the present block's states are kept: the one scan
         that reads them runs right behind.
         """
-        found = dict[tuple[Node, int], tuple[int, ...]]()
+        axes_of_one = dict[tuple[Node, int], tuple[int, ...]]()
         for earlier, kernel in pairwise(group.kernels.fused.kernels):
             if kernel not in group.scans or not group.scans[kernel].follows:
                 continue
@@ -197,8 +197,8 @@ class _Planner:
             readers = {user for get in self.entry.users[scan] for user in self.entry.users[get]}
             if readers == {kernel.first}:
                 for index, carry in enumerate(ScanParts.of(scan).carries):
-                    found[scan, index] = analysis.blocks.axes_of_one(carry.inside, analysis.sharing.shared_axis)
-        return found
+                    axes_of_one[scan, index] = analysis.blocks.axes_of_one(carry.inside, analysis.sharing.shared_axis)
+        return axes_of_one
 
     def _planned(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
         """Return the plan of a loop over time, and add views of its final values."""
