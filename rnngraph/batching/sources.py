@@ -21,18 +21,18 @@ GivenExamples = Mapping[Any, Any] | tuple[Any, Any] | Iterable[Any]
 """Examples in any accepted form."""
 
 
-def are_batches(given: Any) -> bool:
+def are_batches(examples: Any) -> bool:
     """True for an iterable of batches: anything but a mapping, a pair, an array or a list of sequences."""
-    if isinstance(given, list):
-        return bool(given) and isinstance(given[0], Mapping)
-    if isinstance(given, Mapping | tuple | str | bytes | np.ndarray) or hasattr(given, "__array__"):
+    if isinstance(examples, list):
+        return bool(examples) and isinstance(examples[0], Mapping)
+    if isinstance(examples, Mapping | tuple | str | bytes | np.ndarray) or hasattr(examples, "__array__"):
         return False
-    return isinstance(given, Iterable)
+    return isinstance(examples, Iterable)
 
 
-def are_examples(given: Any) -> bool:
+def are_examples(examples: Any) -> bool:
     """True if ``given`` has an accepted form of examples."""
-    return isinstance(given, Mapping | tuple | list) or hasattr(given, "__array__") or are_batches(given)
+    return isinstance(examples, Mapping | tuple | list) or hasattr(examples, "__array__") or are_batches(examples)
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Reader:
         lengths = lengths_placeholder(self.inputs, self.layout, self.lengths, examples, self.where)
         return Batches(examples, self.layout, batch_size=batch_size, lengths=lengths, where=self.where, **self.options)
 
-    def named(self, given: Any) -> dict[str, Any]:
+    def named(self, examples: Any) -> dict[str, Any]:
         """Return examples of any form by placeholder name."""
-        if isinstance(given, tuple):
-            return self._pair(given)
-        if isinstance(given, list) or hasattr(given, "__array__"):
-            return self._part("the examples", given, self._inputs())
-        named = self.inputs.names.by_placeholder(given, {}, self.where)
+        if isinstance(examples, tuple):
+            return self._pair(examples)
+        if isinstance(examples, list) or hasattr(examples, "__array__"):
+            return self._part("the examples", examples, self._inputs())
+        named = self.inputs.names.by_placeholder(examples, {}, self.where)
         if not self.layout.only_run:
             return named
         training_types = self.inputs.training.types  # inputs of training only, such as labels, are dropped
@@ -237,15 +237,15 @@ class Iterated:
             )
         self._passed = drawn
 
-    def _read(self, given: Any, place: int) -> Batches:
-        if not are_examples(given):
+    def _read(self, batch: Any, place: int) -> Batches:
+        if not are_examples(batch):
             raise DtypeError(
-                f"batch {place + 1} of the iterator is {type(given).__name__}; give mappings from placeholders to "
+                f"batch {place + 1} of the iterator is {type(batch).__name__}; give mappings from placeholders to "
                 "arrays, or tuples (x, y)",
                 self.reader.where,
             )
         try:
-            return self.reader.batches(given, None)
+            return self.reader.batches(batch, None)
         except RnnGraphError as error:
             raise error.within(f"batch {place + 1} of the iterator") from None
 

@@ -343,8 +343,8 @@ class InnerCell:
             try:
                 with within(self._layer, self._cell.where, self._trace.where):
                     # not self._cell.step, because an attribute of the instance may be called "step"
-                    given = Inputs(x) if type(x) is dict else x
-                    result = type(self._cell).step(self._cell, self._scope, given, own_state)
+                    step_input = Inputs(x) if type(x) is dict else x
+                    result = type(self._cell).step(self._cell, self._scope, step_input, own_state)
                     return self._leave(result, x, state)
             except TypeError:
                 taking(self._cell.step, f"{self._cell!r}.step", *STEP, where=self._trace.where)

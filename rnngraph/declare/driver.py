@@ -128,11 +128,11 @@ class Driver:
         mask = rest.pop(0) if self.mask else None
         return DriverOperands(sequences, lengths, mask, rest[: len(self.states)], rest[len(self.states) :])
 
-    def batch(self, given: DriverOperands) -> Dim:
+    def batch(self, operands: DriverOperands) -> Dim:
         """Return the number of rows, or 1 if there is no axis of rows."""
         if not self.has_rows:
             return 1
-        return given.sequences[0].shape[1] if given.sequences else given.initial[0].shape[0]
+        return operands.sequences[0].shape[1] if operands.sequences else operands.initial[0].shape[0]
 
     def kept(self, states: Any) -> Any:
         """Return the structure of a stream's state. ``states`` is the cell's structure, with ``Columns`` as leaves."""
@@ -324,14 +324,14 @@ def check_step(cell: Cell, new: Sequence[Tensor], kinds: Sequence[TensorType], w
 
 
 def initial_leaves(
-    cell: Cell, inner: InnerCell, given: Any, kinds: Sequence[TensorType], where: Where | None
+    cell: Cell, inner: InnerCell, initial_state: Any, kinds: Sequence[TensorType], where: Where | None
 ) -> list[Tensor]:
     leaves: list[Any]
-    if given is None:
+    if initial_state is None:
         with tracing(cell):
             leaves = inner.initial_state()
     else:
-        leaves = matched(named(cell), given, f"{cell!r}: initial_state", where)
+        leaves = matched(named(cell), initial_state, f"{cell!r}: initial_state", where)
     return [_initial(cell, leaf, kind, where) for leaf, kind in zip(leaves, kinds, strict=True)]
 
 

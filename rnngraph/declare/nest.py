@@ -169,7 +169,7 @@ def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
     return fold(nest, function, rebuild)
 
 
-def matched(structure: Any, given: Any, what: str, where: Where | None = None) -> list[Any]:
+def matched(structure: Any, nest: Any, what: str, where: Where | None = None) -> list[Any]:
     """Match a nest from a user with ``structure``.
 
     Mappings and namedtuples are matched by key, in any order. Plain tuples and lists are matched by position, either
@@ -194,29 +194,29 @@ def matched(structure: Any, given: Any, what: str, where: Where | None = None) -
     def assign(number: int, entry: Any) -> None:
         entries[number] = entry
 
-    _fitted(pack(structure, numbers), given, what, where, assign)
+    _fitted(pack(structure, numbers), nest, what, where, assign)
     return entries
 
 
-def arranged(structure: Any, given: Any) -> Any:
+def arranged(structure: Any, nest: Any) -> Any:
     """Return the leaves of ``structure`` in the containers of ``given``, which ``matched`` accepts."""
-    return _fitted(structure, given, "a nest", None, lambda leaf, _: leaf)
+    return _fitted(structure, nest, "a nest", None, lambda leaf, _: leaf)
 
 
-def _fitted(structure: Any, given: Any, what: str, where: Where | None, at: Callable[[Any, Any], Any]) -> Any:
+def _fitted(structure: Any, nest: Any, what: str, where: Where | None, at: Callable[[Any, Any], Any]) -> Any:
     """Return ``given`` with each entry that matches a leaf replaced by ``at(leaf, entry)``."""
     results: list[Any] = [None]
     containers: list[tuple[int, Any, range]] = []  # index in ``results`` of a container, and indices of its entries
-    pending: list[tuple[Any, Any, str, int]] = [(structure, given, what, 0)]
+    pending: list[tuple[Any, Any, str, int]] = [(structure, nest, what, 0)]
     while pending:
-        structure, given, what, place = pending.pop()
-        pairs = _pairs(structure, given, what, where)
+        structure, nest, what, place = pending.pop()
+        pairs = _pairs(structure, nest, what, where)
         if not isinstance(pairs, list):
-            results[place] = at(pairs.leaf, given)
+            results[place] = at(pairs.leaf, nest)
             continue
         places = range(len(results), len(results) + len(pairs))
         results += [None] * len(pairs)
-        containers.append((place, given, places))
+        containers.append((place, nest, places))
         pending += [(*pair, entry) for pair, entry in zip(pairs, places, strict=True)]
     for place, container, places in reversed(containers):
         results[place] = rebuild(container, results[places.start : places.stop])
@@ -228,31 +228,31 @@ class _Leaf:
     leaf: Any
 
 
-def _pairs(structure: Any, given: Any, what: str, where: Where | None) -> list[tuple[Any, Any, str]] | _Leaf:
+def _pairs(structure: Any, nest: Any, what: str, where: Where | None) -> list[tuple[Any, Any, str]] | _Leaf:
     """Return (matching part of the structure, entry, name in errors) for each entry of ``given``, or a single leaf."""
-    entries, is_plain = children(given), _is_plain(given)
+    entries, is_plain = children(nest), _is_plain(nest)
     names = None if entries is None or is_plain else [key for key, _ in entries]
     while (parts := children(structure)) is not None:
         inner = dict(parts)
-        if is_plain and len(given) != len(inner) and all(map(is_leaf, given)):
+        if is_plain and len(nest) != len(inner) and all(map(is_leaf, nest)):
             leaves = flatten(structure)
-            if len(given) == len(leaves):
-                return [(leaf, value, what) for leaf, value in zip(leaves, given, strict=True)]
-        by_position = is_plain or (_is_plain(structure) and isinstance(given, tuple))
+            if len(nest) == len(leaves):
+                return [(leaf, value, what) for leaf, value in zip(leaves, nest, strict=True)]
+        by_position = is_plain or (_is_plain(structure) and isinstance(nest, tuple))
         if entries is not None and len(entries) == len(inner) and (by_position or inner.keys() == {*(names or ())}):
             keys = list(inner) if by_position or names is None else names
             if is_plain and not _is_plain(structure):
-                _check_order(keys, given, what, where)
+                _check_order(keys, nest, what, where)
             return [(inner[key], value, f"{what}.{key}") for key, (_, value) in zip(keys, entries, strict=True)]
         if len(parts) != 1 or (names is not None and is_leaf(parts[0][1]) and not _is_plain(structure)):
-            raise StructureError(f"{what} {_misfit(list(inner), names, entries, given)}", where)
+            raise StructureError(f"{what} {_misfit(list(inner), names, entries, nest)}", where)
         structure = parts[0][1]
     if names is not None:
         raise StructureError(f"{what} is one array, not a nest {_names_text(names)}", where)
-    if is_plain and not _is_array(given):
-        if len(given) == 1:
-            return [(structure, given[0], what)]
-        raise StructureError(f"{what} is one array, not a {type(given).__name__} of {len(given)}", where)
+    if is_plain and not _is_array(nest):
+        if len(nest) == 1:
+            return [(structure, nest[0], what)]
+        raise StructureError(f"{what} is one array, not a {type(nest).__name__} of {len(nest)}", where)
     return _Leaf(structure)
 
 
@@ -282,21 +282,21 @@ def _is_plain(nest: Any) -> bool:
     return isinstance(nest, tuple | list) and not hasattr(nest, "_fields")
 
 
-def _is_array(given: Sequence[Any]) -> bool:
+def _is_array(nest: Sequence[Any]) -> bool:
     """True if a list or tuple is one array, written as numbers or as rows, rather than several arrays."""
 
     def is_part(item: Any) -> bool:
         if isinstance(item, np.ndarray):
-            return isinstance(given, list) and item.ndim < 2
+            return isinstance(nest, list) and item.ndim < 2
         return isinstance(item, int | float | np.generic | list | tuple)
 
-    return all(map(is_part, given))
+    return all(map(is_part, nest))
 
 
-def _misfit(wanted: Sequence[str], names: Sequence[str] | None, entries: Sequence[Any] | None, given: Any) -> str:
+def _misfit(wanted: Sequence[str], names: Sequence[str] | None, entries: Sequence[Any] | None, nest: Any) -> str:
     """Explain why ``given`` does not have the entries ``wanted``, with all unknown and missing names."""
     if entries is None:
-        return f"takes a nest {_names_text(wanted)}, not {type(given).__name__}"
+        return f"takes a nest {_names_text(wanted)}, not {type(nest).__name__}"
     if names is None:
         return f"takes {len(wanted)} entries {_names_text(wanted)}, not {len(entries)}"
     missing = [key for key in wanted if key not in names]

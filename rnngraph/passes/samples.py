@@ -109,10 +109,10 @@ def _turned(value: Node) -> Node:
     return make("transpose", value, where=value.where, order=(1, 0, *range(2, value.tensor.rank)))
 
 
-def _drawn_inputs(scan: Node, given: Sequence[bool]) -> dict[Node, bool]:
+def _drawn_inputs(scan: Node, labels: Sequence[bool]) -> dict[Node, bool]:
     """Return which inputs of a scan's body differ between draws, possibly only from a later step on."""
     body: Graph = scan["body"]
-    drawn = dict(zip(body.inputs, given, strict=True))
+    drawn = dict(zip(body.inputs, labels, strict=True))
     while True:
         known = dict(drawn)
         for node in body.nodes:

@@ -178,10 +178,10 @@ class CallableGraph(Unindexed, Generic[Given]):
             names = ", ".join(symbols)
             raise NameLookupError(f"no size is named {', '.join(sorted(unknown))}; there are {names}")
         batch, time = whole_number(batch, "batch", 1), whole_number(time, "time", 1)
-        given = {name: whole_number(count, name, 1) for name, count in sizes.items()}
+        named_sizes = {name: whole_number(count, name, 1) for name, count in sizes.items()}
         lengths = compiled.lengths(outputs)
-        known = {name: given.get(name, time if name in lengths else batch) for name in symbols}
-        return compiled.likely(outputs, known, given)
+        known = {name: named_sizes.get(name, time if name in lengths else batch) for name in symbols}
+        return compiled.likely(outputs, known, named_sizes)
 
     # Taps ----------------------------------------------------------------------------------------
 
@@ -393,7 +393,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         def counting(entry: NativeEntry) -> Callable[[], object]:
             calls: DirectCache = DirectCache()
             sized = entry.sized(sizes)
-            runner, given = calls.prepared(
+            runner, converted = calls.prepared(
                 fed,
                 {},
                 arrays,
@@ -405,8 +405,10 @@ class CallableGraph(Unindexed, Generic[Given]):
                 other: Any = copy(self)
                 other._calls, other._direct = calls, None
                 return partial(other, fed)
-            is_plain = calls.attempt(given, {}, seed) is not None
-            return partial(calls.attempt, given, {}, seed) if is_plain else partial(runner.run, given, seed, None)
+            is_plain = calls.attempt(converted, {}, seed) is not None
+            return (
+                partial(calls.attempt, converted, {}, seed) if is_plain else partial(runner.run, converted, seed, None)
+            )
 
         call = ProfiledCall(self.kind, form.compiled, form.outputs, sizes, arrays)
         return profile_of(call, counting, partial(plain, fed), spent)

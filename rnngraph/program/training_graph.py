@@ -257,20 +257,20 @@ class TrainingGraph(CallableGraph[Given]):
         if output_gradients is None and self.loss is None:
             raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
         declared = {} if output_gradients is None else dict(self.compiled.graph.outputs)
-        given = given_gradients(self.structure, declared, output_gradients, where)
+        adjoints = given_gradients(self.structure, declared, output_gradients, where)
         states, extra = self._gradients.asked(wrt, where)
-        compiled = self._gradients.checked_graph(extra, tuple(given), again, where)
+        compiled = self._gradients.checked_graph(extra, tuple(adjoints), again, where)
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
-        types = compiled.input_types() if given or extra else {}
+        types = compiled.input_types() if adjoints or extra else {}
         if any(name.startswith(TAP) for name in extra):
             arrays.update(self._gradients.zeros_for_taps(compiled, arrays, where))
-        for name, gradient in given.items():
+        for name, gradient in adjoints.items():
             label = OUTPUT_GRADIENT + name
             arrays[label] = convert(f"output_gradients[{name!r}]", gradient, types[label], where)
-        values = self._fed_outputs(arrays) if given else ("loss",)
+        values = self._fed_outputs(arrays) if adjoints else ("loss",)
         outputs = *values, *(f"{PREFIX}{name}" for name in compiled.wrt)
-        shown = self._form(values) if given else CallForm(compiled, values, None, values)
+        shown = self._form(values) if adjoints else CallForm(compiled, values, None, values)
         leaves = [*shown.leaves, *outputs[len(values) :]]
         form = CallForm(compiled, outputs, (shown.structure, dict.fromkeys(compiled.wrt)), leaves)
         first, gradients = self._run(form, arrays, where, None, None if states else calls, *together)

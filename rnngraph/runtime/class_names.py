@@ -19,23 +19,23 @@ Classes = Mapping[str, tuple[Label, ...]]
 """Names of the entries of an output's last axis, by output path."""
 
 
-def class_names(given: Any, outputs: Mapping[str, Node]) -> Classes:
+def class_names(classes: Any, outputs: Mapping[str, Node]) -> Classes:
     """Return the class names of outputs, validated.
 
     Args:
         given: Names by output path; the names themselves if there is one output; None for no names.
         outputs: Nodes by path.
     """
-    if given is None:
+    if classes is None:
         return MappingProxyType({})
-    if not isinstance(given, Mapping):
+    if not isinstance(classes, Mapping):
         if len(outputs) != 1:
             raise ArgumentError(
                 f"classes= of {len(outputs)} outputs name the output, as in {{{next(iter(outputs))!r}: [...]}}"
             )
-        given = dict.fromkeys(outputs, given)
+        classes = dict.fromkeys(outputs, classes)
     labels: dict[str, tuple[Label, ...]] = {}
-    for name, names in given.items():
+    for name, names in classes.items():
         path = "" if name == BARE and "" in outputs else name
         if path not in outputs:
             hint = did_you_mean(path, outputs) or f"; there are {', '.join(outputs)}"

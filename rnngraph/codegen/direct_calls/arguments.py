@@ -103,8 +103,8 @@ def arguments() -> str:
         mapping = f.entry("%arguments", 0, "ptr")
         with f.when(f.icmp("ne", "ptr", mapping, f.api(Api.NONE))):
             f.return_unless(f.has_type(mapping, Api.DICT), NO)
-            given = f"ptr {feeds}, i64 {count}, ptr {mapping}, ptr %values"
-            f.return_unless(f.value(f"call i1 @from_mapping({given})", "taken"), NO)
+            operands = f"ptr {feeds}, i64 {count}, ptr {mapping}, ptr %values"
+            f.return_unless(f.value(f"call i1 @from_mapping({operands})", "taken"), NO)
     f.return_if(f.is_null("%names"), YES)
     keys, out = f.call(Api.PyTuple_Size, "ptr %names", "i64"), f.api(Api.OUT)
     behind = f.place("%arguments", "%count", "ptr")
@@ -114,8 +114,8 @@ def arguments() -> str:
         with f.when(is_out):
             f.store("ptr", fed, "%out")
         with f.when(f.negated(is_out)):
-            given = f"ptr {feeds}, i64 {count}, ptr {keyword}, ptr {fed}, ptr %values"
-            f.return_unless(f.value(f"call i1 @from_keyword({given})", "taken"), NO)
+            operands = f"ptr {feeds}, i64 {count}, ptr {keyword}, ptr {fed}, ptr %values"
+            f.return_unless(f.value(f"call i1 @from_keyword({operands})", "taken"), NO)
     f.ret(YES)
     parameters = {"plan": "ptr", "arguments": "ptr", "count": "i64", "names": "ptr", "values": "ptr", "out": "ptr"}
     return f.function("arguments", "i1", parameters, attributes=INLINE)
@@ -167,8 +167,8 @@ def outs() -> str:
         f.return_unless(fits, NO)
         f.hold("%out")
         f.set_entry("%fresh", count, "%out", "ptr")
-        given = f"ptr {records}, i64 {results}, ptr %fresh, i64 {count}"
-        f.ret(f"i1 {f.value(f'call i1 @apart({given})', 'apart')}")
+        operands = f"ptr {records}, i64 {results}, ptr %fresh, i64 {count}"
+        f.ret(f"i1 {f.value(f'call i1 @apart({operands})', 'apart')}")
     is_mapping = f.icmp("eq", "i64", kind, MAPPING)
     with f.when(is_mapping):
         is_dict, is_result = f.has_type("%out", Api.DICT), f.has_type("%out", Api.RESULT)
@@ -179,17 +179,17 @@ def outs() -> str:
         f.return_unless(f.icmp("eq", "i64", f.call(Api.PyTuple_Size, "ptr %out", "i64"), count), NO)
     keys, parts = f.entry("%node", Node.KEYS, "ptr"), f.entry("%node", Node.PARTS, "ptr")
     with f.loop(count) as number:
-        given = f.either(
+        operands = f.either(
             "ptr",
             is_mapping,
             lambda: f.call(Api.PyDict_GetItemWithError, f"ptr %out, ptr {f.entry(keys, number, 'ptr')}"),
             lambda: f.call(Api.PyTuple_GetItem, f"ptr %out, i64 {number}"),
         )
-        f.return_if(f.is_null(given), NO)
-        f.hold(given)
+        f.return_if(f.is_null(operands), NO)
+        f.hold(operands)
         part = f.entry(parts, number, "ptr")
-        taken = f.value(f"call i1 @outs(ptr %plan, ptr {part}, ptr {given}, ptr %fresh)", "taken")
-        f.let(given)
+        taken = f.value(f"call i1 @outs(ptr %plan, ptr {part}, ptr {operands}, ptr %fresh)", "taken")
+        f.let(operands)
         f.return_unless(taken, NO)
     f.ret(YES)
     return f.function("outs", "i1", {"plan": "ptr", "node": "ptr", "out": "ptr", "fresh": "ptr"})

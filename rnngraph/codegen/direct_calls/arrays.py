@@ -101,8 +101,8 @@ def make_arrays() -> str:
         dtype, shape = f.entry(record, Record.DTYPE, "ptr"), f.entry(record, Record.SHAPE, "ptr")
         f.hold(dtype)
         axes = f.value(f"trunc i64 {f.entry(record, Record.AXES)} to i32", "axes")
-        given = f"ptr {f.api(Api.ARRAY)}, ptr {dtype}, i32 {axes}, ptr {shape}, ptr null, ptr null, i32 0, ptr null"
-        array = f.call(Api.PyArray_NewFromDescr, given)
+        operands = f"ptr {f.api(Api.ARRAY)}, ptr {dtype}, i32 {axes}, ptr {shape}, ptr null, ptr null, i32 0, ptr null"
+        array = f.call(Api.PyArray_NewFromDescr, operands)
         f.return_if(f.is_null(array), NO)
         f.set_entry("%fresh", number, array, "ptr")
     f.ret(YES)

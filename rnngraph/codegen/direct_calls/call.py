@@ -173,8 +173,8 @@ def call_python() -> str:
     f = ObjectBuilder()
     stack = f.alloca(_MAX_ON_STACK)
     keys = f.either("i64", f.is_null("%names"), lambda: "0", lambda: f.call(Api.PyTuple_Size, "ptr %names", "i64"))
-    given = f.value(f"add i64 %count, {keys}", "given")
-    places = f.value(f"add i64 {given}, 1", "places")
+    total = f.value(f"add i64 %count, {keys}", "given")
+    places = f.value(f"add i64 {total}, 1", "places")
     is_many = f.icmp("ugt", "i64", places, _MAX_ON_STACK)
     size = f.value(f"mul i64 {places}, 8", "size")
     memory = f.either("ptr", is_many, lambda: f.call(Api.PyMem_Malloc, f"i64 {size}"), lambda: stack)
@@ -182,7 +182,7 @@ def call_python() -> str:
         f.call(Api.PyErr_NoMemory)
         f.ret("ptr null")
     f.set_entry(memory, 0, "%self", "ptr")
-    count = f.value(f"mul i64 {given}, 8", "bytes")
+    count = f.value(f"mul i64 {total}, 8", "bytes")
     f.do(f"call void @copy(ptr %arguments, ptr {f.place(memory, 1)}, i64 {count})")
     positional = f.value("add i64 %count, 1", "positional")
     asked = f.call(Api.PyObject_Vectorcall, f"ptr %function, ptr {memory}, i64 {positional}, ptr %names")
@@ -216,8 +216,8 @@ def call_method() -> str:
     f.let(held)
     f.branch("python")
     f.start("python")
-    given = f"ptr {function}, ptr %self, ptr %arguments, i64 %count, ptr %names"
-    f.ret(f"ptr {f.value(f'call ptr @call_python({given})', 'asked')}")
+    operands = f"ptr {function}, ptr %self, ptr %arguments, i64 %count, ptr %names"
+    f.ret(f"ptr {f.value(f'call ptr @call_python({operands})', 'asked')}")
     parameters = {"self": "ptr", "arguments": "ptr", "count": "i64", "names": "ptr", "trampoline": "ptr"}
     return f.function("call_method", "ptr", parameters)
 
@@ -226,8 +226,8 @@ def try_call() -> str:
     """Function of (plan, mapping of feeds, ``out``) for Python, which returns None for a call that it declines."""
     f = ObjectBuilder()
     held, out = f.entry("%arguments", 0, "ptr"), f.entry("%arguments", 2, "ptr")
-    given = f"ptr {held}, ptr {f.place('%arguments', 1)}, i64 1, ptr null, ptr {out}"
-    result = f.value(f"call ptr @attempt({given})", "result")
+    operands = f"ptr {held}, ptr {f.place('%arguments', 1)}, i64 1, ptr null, ptr {out}"
+    result = f.value(f"call ptr @attempt({operands})", "result")
     with f.when(f.is_null(result)), f.when(f.is_null(f.call(Api.PyErr_Occurred))):
         none = f.api(Api.NONE)
         f.hold(none)

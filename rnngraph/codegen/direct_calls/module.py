@@ -71,7 +71,7 @@ def _trampoline(number: int) -> str:
     """Return a method that stands for a Python function."""
     f = ObjectBuilder()
     words = f.place("@api", Api.TRAMPOLINE + 2 * number)
-    given = f"ptr %self, ptr %arguments, i64 %count, ptr %names, ptr {words}"
-    f.ret(f"ptr {f.value(f'call ptr @call_method({given})', 'result')}")
+    operands = f"ptr %self, ptr %arguments, i64 %count, ptr %names, ptr {words}"
+    f.ret(f"ptr {f.value(f'call ptr @call_method({operands})', 'result')}")
     parameters = {"self": "ptr", "arguments": "ptr", "count": "i64", "names": "ptr"}
     return f.function(f"{TRAMPOLINE}{number}", "ptr", parameters, linkage="")

@@ -65,10 +65,10 @@ def _with_those_of_callers(lines: Iterable[StageLine], own: Origins) -> list[Sta
     for line, origins in lines:
         if head := DEFINITION.match(line):
             function = head[2]
-        given = origins
+        inherited = origins
         if function and function not in known:
-            given = _of_callers(function, callers, of_calls, known) or own
-        lines_with_origins.append(StageLine(line, given))
+            inherited = _of_callers(function, callers, of_calls, known) or own
+        lines_with_origins.append(StageLine(line, inherited))
         if line == "}":
             function = ""
     return lines_with_origins

@@ -111,9 +111,9 @@ class Instructions(IRBuilder):
         full = f"llvm.{name}.{overload or overload_suffix(element, lanes)}"
         kinds = ", ".join(item.type for item in arguments)
         self.intrinsics[full] = f"declare {vector_type(element, lanes)} @{full}({kinds})"
-        given = ", ".join(f"{item.type} {item.text}" for item in arguments)
+        operands = ", ".join(f"{item.type} {item.text}" for item in arguments)
         return self.emit(
-            f"call {vector_type(element, lanes)} @{full}({given})", element, lanes, name.rpartition(".")[2]
+            f"call {vector_type(element, lanes)} @{full}({operands})", element, lanes, name.rpartition(".")[2]
         )
 
     def prefetch(self, pointer: str) -> None:
@@ -145,8 +145,8 @@ class Instructions(IRBuilder):
             taken = ", ".join(f"{item.type} {item.text}" for item in formal)
             head, last = f"define internal {kind} @{name}({taken}) #0 {{", f"  ret {value.type} {value.text}"
             self.helpers[name] = "\n".join([head, *inner.lines, last, "}", ""])
-        given = ", ".join(f"{item.type} {item.text}" for item in arguments)
-        return self.emit(f"call {kind} @{name}({given})", *result, name="of")
+        operands = ", ".join(f"{item.type} {item.text}" for item in arguments)
+        return self.emit(f"call {kind} @{name}({operands})", *result, name="of")
 
     def repeat(
         self, start: Sequence[Handle], body: Callable[[Sequence[Handle]], tuple[Sequence[Handle], Handle]]
@@ -268,8 +268,8 @@ class Instructions(IRBuilder):
         name = f"llvm.x86.avx512.rcp14.ps.{32 * x.lanes}"
         mask = f"i{max(8, x.lanes)}"
         self.intrinsics[name] = f"declare {x.type} @{name}({x.type}, {x.type}, {mask})"
-        given = f"{x.type} {x.text}, {x.type} zeroinitializer, {mask} -1"
-        return self.emit(f"call {x.type} @{name}({given})", x.element, x.lanes, "estimate")
+        operands = f"{x.type} {x.text}, {x.type} zeroinitializer, {mask} -1"
+        return self.emit(f"call {x.type} @{name}({operands})", x.element, x.lanes, "estimate")
 
     def sqrt(self, x: Handle) -> Handle:
         return self.intrinsic("sqrt", x, x)

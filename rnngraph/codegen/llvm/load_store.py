@@ -25,8 +25,8 @@ def read(
     full = f"llvm.masked.{form}.{overload_suffix(element, lanes)}.{where}"
     kinds = f"{places.rpartition(' ')[0]}, i32, {mask.type}, {kind}"
     b.intrinsics[full] = f"declare {kind} @{full}({kinds})"
-    given = f"{places}, i32 {size}, {mask.type} {mask.text}, {kind} zeroinitializer"
-    return b.emit(f"call {kind} @{full}({given})", element, lanes, name)
+    operands = f"{places}, i32 {size}, {mask.type} {mask.text}, {kind} zeroinitializer"
+    return b.emit(f"call {kind} @{full}({operands})", element, lanes, name)
 
 
 def load(builder: FunctionBuilder, statement: Load) -> None:
@@ -60,8 +60,8 @@ def store(builder: FunctionBuilder, statement: Store) -> None:
         form, places, where = "scatter", f"<{lanes} x ptr> {vector}", f"v{lanes}p0"
     full = f"llvm.masked.{form}.{overload_suffix(value.element, lanes)}.{where}"
     b.intrinsics[full] = f"declare void @{full}({value.type}, {places.rpartition(' ')[0]}, i32, {mask.type})"
-    given = f"{value.type} {value.text}, {places}, i32 {size}, {mask.type} {mask.text}"
-    builder.lines.append(f"  call void @{full}({given})")
+    operands = f"{value.type} {value.text}, {places}, i32 {size}, {mask.type} {mask.text}"
+    builder.lines.append(f"  call void @{full}({operands})")
 
 
 def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, offset: int) -> str:

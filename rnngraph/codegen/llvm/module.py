@@ -156,9 +156,11 @@ class _FunctionWriter(FunctionBuilder):
                     _plain(buffer.name),
                 ).text
             self.pointers[buffer] = pointer
-        for name, given in ((str(WORKER), "%worker"), (str(WORKERS), "%workers")):
+        for name, argument in ((str(WORKER), "%worker"), (str(WORKERS), "%workers")):
             shorter = kind != "i64"
-            self.sizes[name] = self.b.emit(f"trunc i64 {given} to {kind}", kind, 1, "own").text if shorter else given
+            self.sizes[name] = (
+                self.b.emit(f"trunc i64 {argument} to {kind}", kind, 1, "own").text if shorter else argument
+            )
         if self.target.grows_stack:
             self.lines.append("  call void @stack()")
         self.statements(entry.function.body)
@@ -313,8 +315,8 @@ class _FunctionWriter(FunctionBuilder):
         self.start(head)
         self.lines.append(f"  {stage}.last = phi i64 [ -1, %{before} ], [ {stage}, %{done} ]")
         counts = f"i64 {len(labels)}, i64 {stop}, i64 {step}, i64 {pipeline.interval}, i64 {stage}.last"
-        given = f"ptr {states}, ptr @stages{number}, {counts}, ptr {team}"
-        self.lines.append(f"  {stage} = call i64 @claim({given})")
+        operands = f"ptr {states}, ptr @stages{number}, {counts}, ptr {team}"
+        self.lines.append(f"  {stage} = call i64 @claim({operands})")
         self.lines.append(f"  {stage}.none = icmp slt i64 {stage}, 0")
         self.lines.append(f"  br i1 {stage}.none, label %{end}, label %{work}")
         self.start(work)

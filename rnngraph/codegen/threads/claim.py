@@ -74,8 +74,8 @@ def _claim(target: Target) -> str:
         chunk, busy = f.value(f"lshr i64 {state}, 1", "chunk"), f.value(f"trunc i64 {state} to i1", "busy")
         more = f.icmp("slt", "i64", f.value(f"mul i64 {chunk}, %step", "first"), "%stop")
         may = f.value(f"and i1 {more}, {f.negated(busy)}", "may")
-        given = f"ptr %states, ptr {table}, i64 %count, i64 {chunk}"
-        can = f.either("i1", may, lambda: f.value(f"call i1 @can_claim({given})", "ready"), lambda: "false")
+        operands = f"ptr %states, ptr {table}, i64 %count, i64 {chunk}"
+        can = f.either("i1", may, lambda: f.value(f"call i1 @can_claim({operands})", "ready"), lambda: "false")
         due = write_due(f, stage, table, chunk)
         wins = f.value(f"and i1 {can}, {f.icmp('slt', 'i64', due, best_due)}", "wins")
         pairs = (stage, best), (state, best_state), (due, best_due)

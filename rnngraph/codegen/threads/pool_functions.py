@@ -49,8 +49,8 @@ class _Worker(NamedTuple):
 
 def _worker(f: IRBuilder, number: str) -> _Worker:
     offset = f.value(f"mul i64 {number}, {3 * 64}", "offset")
-    given = f.moved(f.moved("%pool", 64 * _FIRST), offset)
-    return _Worker(given, f.moved(given, 64), f.moved(given, 72), f.moved(given, 128))
+    slot = f.moved(f.moved("%pool", 64 * _FIRST), offset)
+    return _Worker(slot, f.moved(slot, 64), f.moved(slot, 72), f.moved(slot, 128))
 
 
 def _serve(target: Target) -> str:

@@ -59,11 +59,11 @@ def _pairs(x: Tensor, paddings: Any, line: Where | None) -> list[tuple[int, int]
     return [(before, after) for before, after in _whole(paddings, (x.rank, 2), line)]
 
 
-def _whole(given: Any, shape: tuple[int, ...], line: Where | None) -> Any:
+def _whole(counts: Any, shape: tuple[int, ...], line: Where | None) -> Any:
     """Return counts as nested lists, broadcast to ``shape``."""
-    wrong = ArgumentError(f"paddings={shown(given)} must be counts from 0 on, (before, after) for each axis", line)
+    wrong = ArgumentError(f"paddings={shown(counts)} must be counts from 0 on, (before, after) for each axis", line)
     try:
-        numbers = np.asarray(given)
+        numbers = np.asarray(counts)
         repeated = np.broadcast_to(numbers, shape)
     except (ValueError, TypeError, RuntimeError):
         raise wrong from None

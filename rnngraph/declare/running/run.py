@@ -81,8 +81,8 @@ class Run:
         )
         is_reverse = flag(reverse, "reverse")
         items = drive(step, Iteration(time, batch, is_reverse, lengths, mask, time_major=self.time_major))
-        given = [item if self.time_major else time_first(item, where) for item in items[len(carried) :]]
-        return pack(output, given), pack(structure, items[: len(states)])
+        all_outputs = [item if self.time_major else time_first(item, where) for item in items[len(carried) :]]
+        return pack(output, all_outputs), pack(structure, items[: len(states)])
 
     def _traced(self, inner: InnerCell, cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
         """Run the step. If it fails, and the inputs are not one Tensor of the usual rank, the error says so."""

@@ -130,32 +130,32 @@ class _Decode:
         self.initial_state = initial_state
         self.sequences: list[tuple[Node, Tensor]] = []  # per-step inputs of the body
 
-    def _first(self, given: Any) -> list[Tensor]:
-        if isinstance(given, Tensor) and given.dtype not in FLOATS:
-            raise DtypeError(f"first_input must be a float Tensor [batch, width], not {given!r}", self.where)
-        leaves = flatten(given)
+    def _first(self, first_input: Any) -> list[Tensor]:
+        if isinstance(first_input, Tensor) and first_input.dtype not in FLOATS:
+            raise DtypeError(f"first_input must be a float Tensor [batch, width], not {first_input!r}", self.where)
+        leaves = flatten(first_input)
         for leaf in leaves:
             if not isinstance(leaf, Tensor):
                 what = "a float Tensor [batch, width], or a tuple or dict of Tensors [batch, …]"
                 raise DtypeError(f"first_input must be {what}, not {leaf!r}", self.where)
-            sizes = leaf.type.shape if leaf.rank == 1 and leaf is given else leaf.type.shape[1:]
-            is_vector = leaf.rank in (1, 2) if leaf is given else leaf.rank > 0
+            sizes = leaf.type.shape if leaf.rank == 1 and leaf is first_input else leaf.type.shape[1:]
+            is_vector = leaf.rank in (1, 2) if leaf is first_input else leaf.rank > 0
             if not is_vector or not all(isinstance(dim, int) for dim in sizes):
                 raise ShapeError(f"first_input must be [batch, width] with a fixed width, not {leaf!r}", self.where)
-        if isinstance(given, Tensor) and given.rank == 1:
-            return [build("reshape", given, shape=(1, *given.type.shape), where=self.where)]
+        if isinstance(first_input, Tensor) and first_input.rank == 1:
+            return [build("reshape", first_input, shape=(1, *first_input.type.shape), where=self.where)]
         if not leaves:
             raise StructureError("first_input holds no Tensor; give one at least", self.where)
         return leaves
 
-    def _sequences(self, given: Any, what: str) -> list[Tensor]:
-        for leaf in flatten(given):
+    def _sequences(self, sequences: Any, what: str) -> list[Tensor]:
+        for leaf in flatten(sequences):
             if not isinstance(leaf, Tensor):
                 raise DtypeError(f"{what} must be a Tensor [batch, max_steps, features], not {leaf!r}", self.where)
-            is_usual = leaf.rank == 3 if leaf is given else leaf.rank > 1
+            is_usual = leaf.rank == 3 if leaf is sequences else leaf.rank > 1
             if not is_usual or not all(isinstance(dim, int) for dim in leaf.type.shape[2:]):
                 raise ShapeError(f"{what} must be [batch, max_steps, features], not {leaf!r}", self.where)
-        return [time_first(leaf, self.where) for leaf in flatten(given)]
+        return [time_first(leaf, self.where) for leaf in flatten(sequences)]
 
     def _taught(self, teacher: Any) -> list[Tensor]:
         leaves = matched(self.nest, teacher, "teacher", self.where)
@@ -193,11 +193,11 @@ class _Decode:
             *(("teacher", item) for item in self.teacher or ()),
         ]
 
-    def _fits(self, given: Dim, wanted: Dim, message: str) -> None:
+    def _fits(self, rows: Dim, wanted: Dim, message: str) -> None:
         try:
-            meet_declared(given, wanted)
+            meet_declared(rows, wanted)
         except ValueError:
-            raise ShapeError(message.format(given, wanted), self.where) from None
+            raise ShapeError(message.format(rows, wanted), self.where) from None
 
     def _given_batch(self, initial_state: Any) -> Dim:
         """Return the number of rows of all Tensors passed to the decoder. A single row of ``first_input`` is broadcast.
@@ -306,9 +306,9 @@ class _Decode:
         )
         runs = None if live is None else live.node
         items = drive(step, Iteration(self.length, self.batch, when=when, live=runs))
-        given = [time_first(item, self.where) for item in items[len(carried) :]]
-        lengths = self._lengths(given[0], None if stop is None else items[len(states) + len(fed) + 1])
-        return pack(output, given), pack(structure, items[: len(states)]), lengths
+        all_outputs = [time_first(item, self.where) for item in items[len(carried) :]]
+        lengths = self._lengths(all_outputs[0], None if stop is None else items[len(states) + len(fed) + 1])
+        return pack(output, all_outputs), pack(structure, items[: len(states)]), lengths
 
     def _counted(self, live: Tensor, still: Tensor) -> list[_Carried]:
         """Return the states of rows that stop: True for those that run, their steps so far, and True if any runs."""

@@ -97,8 +97,8 @@ class Search:
         moved = [reordered(leaf, chosen.parents) for leaf in after]
         fed_next = check(next_input(cast(build("reshape", chosen.words, shape=(self.rows,)), "int64"), None))
         runs, scores = self.formal("runs", TensorType("bool", ())), self.formal("scores", chosen.scores.type)
-        given = None if initial is None else self._repeated(initial, columns)
-        begins = initial_leaves(self.cell, inner, given, kinds, self.where)
+        repeated = None if initial is None else self._repeated(initial, columns)
+        begins = initial_leaves(self.cell, inner, repeated, kinds, self.where)
         begins = [stored(*item) for item in zip(begins, columns, strict=True)]
         carried = [
             *zip(states, moved, begins, strict=True),

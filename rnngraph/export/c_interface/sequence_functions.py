@@ -77,8 +77,8 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
         for item in wrong[1:]:
             refused = f.value(f"or i1 {refused}, {item}", "refused")
         result = f.value(f"select i1 {refused}, i64 -1, i64 {need}", "need")
-        given = signature({f"n_{name}": "i64" for name in self._names})
-        head = f"define internal i64 @{self.name('need')}({given}) #{self.group} {{"
+        parameters = signature({f"n_{name}": "i64" for name in self._names})
+        head = f"define internal i64 @{self.name('need')}({parameters}) #{self.group} {{"
         return "\n".join([head, "entry:", *f.lines, f"  ret i64 {result}", "}", ""])
 
     def _needed(self, f: WrapperBuilder, sizes: dict[str, str]) -> str:

@@ -47,16 +47,16 @@ class StreamWrapper(CWrapper[ExportedStream]):
         ports = dict.fromkeys(("step", "step_rows", "process"), (*exported.inputs, *exported.outputs))
         ports |= {"init": exported.initial_inputs, "reset": exported.initial_inputs}
         ports["flush"] = (*exported.held_inputs, *exported.owed)
-        given = {"memory": "ptr"}
+        parameters = {"memory": "ptr"}
         if what == "step_rows":
-            given |= {"states": "ptr", "rows": "ptr", "count": self.size}
+            parameters |= {"states": "ptr", "rows": "ptr", "count": self.size}
         if what == "process":
-            given["steps"] = self.size
+            parameters["steps"] = self.size
         if what == "init" and not exported.embedded:
-            given["weights"] = "ptr"
+            parameters["weights"] = "ptr"
         if what in ("get_state", "set_state"):
-            given["state"] = "ptr"
-        return given | {f"p_{port.symbol}": "ptr" for port in ports.get(what, ())}
+            parameters["state"] = "ptr"
+        return parameters | {f"p_{port.symbol}": "ptr" for port in ports.get(what, ())}
 
     # Memory --------------------------------------------------------------------------------------
 
@@ -238,12 +238,12 @@ class StreamWrapper(CWrapper[ExportedStream]):
         scratch = f.moved(base, HEADER + 2 * exported.copy_bytes)
         with f.loop(steps, "step") as number:
             fed = {port.name: _at_step(f, port, inputs[port.name], number) for port in exported.inputs}
-            given = {port.name: _at_step(f, port, outputs[port.name], number) for port in exported.outputs}
+            results = {port.name: _at_step(f, port, outputs[port.name], number) for port in exported.outputs}
             room = {name: f.moved(scratch, place) for name, place in exported.scratch_places.items()}
-            self._run(f, exported.step, base, fed, given | room, 1, steps)
+            self._run(f, exported.step, base, fed, results | room, 1, steps)
             for port in exported.outputs:
                 if port.name in room:
-                    self._scatter(f, port, room[port.name], given[port.name], steps)
+                    self._scatter(f, port, room[port.name], results[port.name], steps)
 
     def _scatter(self, f: WrapperBuilder, port: Port, source: str, to: str, steps: str) -> None:
         """Write a copy of one step's results to their place in a block."""

@@ -35,8 +35,8 @@ def _find_text() -> str:
 
     def turn(at: str) -> list[str]:
         f.return_unless(f.icmp("sle", "i64", at, last), "i64 -1")
-        given = f"ptr {f.moved('%bytes', at)}, ptr %text, i64 %length"
-        f.return_if(f.value(f"call i1 @same_text({given})", "same"), f"i64 {at}")
+        operands = f"ptr {f.moved('%bytes', at)}, ptr %text, i64 %length"
+        f.return_if(f.value(f"call i1 @same_text({operands})", "same"), f"i64 {at}")
         return [f.value(f"add i64 {at}, 1", "at")]
 
     f.endless_loop([("i64", 0)], turn)

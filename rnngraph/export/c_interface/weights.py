@@ -50,9 +50,9 @@ def set_weights(wrapper: CWrapper[ExportedNet]) -> str:
     for place, (name, array) in enumerate(exported.parameters.items()):
         needle = json.dumps(name, ensure_ascii=False).encode()
         kind = json.dumps(SAFETENSORS_NAMES[array.dtype.name]).encode()
-        given = f"ptr %image, i64 {count}, ptr {wrapper.data.name(needle)}, i64 {len(needle)}"
-        given += f", ptr {wrapper.data.name(kind)}, i64 {len(kind)}, i64 {array.nbytes}"
-        tensor = f.value(f"call ptr @find_tensor({given})", "found")
+        operands = f"ptr %image, i64 {count}, ptr {wrapper.data.name(needle)}, i64 {len(needle)}"
+        operands += f", ptr {wrapper.data.name(kind)}, i64 {len(kind)}, i64 {array.nbytes}"
+        tensor = f.value(f"call ptr @find_tensor({operands})", "found")
         going = f.labels("going")[0]
         f.do(f"br i1 {f.value(f'icmp eq ptr {tensor}, null')}, label %{unknown}, label %{going}")
         f.start(going)
@@ -68,8 +68,8 @@ def set_weights(wrapper: CWrapper[ExportedNet]) -> str:
     for entry in exported.entries:
         _pack(wrapper, f, entry, pointers, f.moved(base, exported.panels_place))
     head = f"define {'internal ' if wrapper.suffix else ''}i32 @{wrapper.name('set_weights')}"
-    given = signature(weights_parameters(wrapper))
-    return "\n".join([f"{head}({given}) #0 {{", "entry:", *f.allocas, *f.lines, "  ret i32 0", "}", ""])
+    operands = signature(weights_parameters(wrapper))
+    return "\n".join([f"{head}({operands}) #0 {{", "entry:", *f.allocas, *f.lines, "  ret i32 0", "}", ""])
 
 
 def _pack(

@@ -79,8 +79,12 @@ class CWrapper(Generic[Net]):
 
     def function(self, what: str, f: WrapperBuilder, value: Number = "") -> str:
         """Return a public function that ends by returning ``value``."""
-        linkage, given, result = "internal " if self.suffix else "", signature(self.parameters(what)), self.result(what)
-        head = f"define {linkage}{result} @{self.name(what)}({given}) #{self.group} {{"
+        linkage, parameters, result = (
+            "internal " if self.suffix else "",
+            signature(self.parameters(what)),
+            self.result(what),
+        )
+        head = f"define {linkage}{result} @{self.name(what)}({parameters}) #{self.group} {{"
         return "\n".join([head, "entry:", *f.allocas, *f.lines, f"  ret {result} {value}".rstrip(), "}", ""])
 
     def wide(self, f: WrapperBuilder, size: str) -> str:

@@ -63,7 +63,7 @@ def described(
     port: Port,
     bytes_text: str,
     count: int,
-    given: str = "NULL",
+    values: str = "NULL",
     memory: Mapping[str, str] | None = None,
     around: tuple[int, int] = (0, 0),
 ) -> str:
@@ -79,7 +79,7 @@ def described(
     item, (before, after) = f"sizeof({C_TYPES[port.dtype]})", around
     places = [(memory or {}).get(name, "NULL") for name in ("one", "two", "stepped", "block")]
     facts = [f'"{port.symbol}"', f"'{_KINDS[port.dtype]}'", item, str(before), f"{after} * {item}", bytes_text]
-    return f"{{{', '.join([*facts, str(count), given, *places])}}}"
+    return f"{{{', '.join([*facts, str(count), values, *places])}}}"
 
 
 def table(name: str, rows: Sequence[str]) -> list[str]:

@@ -67,9 +67,9 @@ def _outputs(net: Description, example: Example) -> list[str]:
             lines.append(array_text(f"expected_{port.symbol}", port, result))
         sizes = (net.macro_of(port), f"2 * {net.macro_of(port)}", str(result.size), str(result.size))
         lines += [_memory(port, name, size) for name, size in zip(names, sizes, strict=True)]
-        given = f"expected_{port.symbol}" if is_known else "NULL"
+        expected = f"expected_{port.symbol}" if is_known else "NULL"
         memory = {name: f"{name}_{port.symbol}" for name in names}
-        rows.append(described(port, _bytes(net, port), result.size, given, memory, _around(port)))
+        rows.append(described(port, _bytes(net, port), result.size, expected, memory, _around(port)))
     return [*lines, *table("outputs", rows)]
 
 

@@ -52,8 +52,8 @@ def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> 
         return None
     parts = []
     for place, item in enumerate(first.operands):
-        given = [one.operands[place] if number in pads else one for number, one in enumerate(operands)]
-        parts.append(_part(node, given, axis, item.shape[first["axis"]]))
+        unpadded = [one.operands[place] if number in pads else one for number, one in enumerate(operands)]
+        parts.append(_part(node, unpadded, axis, item.shape[first["axis"]]))
         if place != whole and value_of(parts[-1]) is None:
             return None
     return make("concat", *parts, where=first.where, axis=axis)

@@ -74,8 +74,10 @@ class Steps(StepDraws):
                     new[node] = operands[0]  # only its result is read
                 case _:
                     new[node] = self._inner(node, operands)
-        given = len(driver.outputs)
-        outputs = [self._full(new[node]) for node in driver.outputs] + [new[node] for node in driver.emits[given - 1 :]]
+        output_count = len(driver.outputs)
+        outputs = [self._full(new[node]) for node in driver.outputs] + [
+            new[node] for node in driver.emits[output_count - 1 :]
+        ]
         states = [self._full(new[node]) for node in driver.next_states]
         if not driver.has_rows:
             pairs = zip(states, before, strict=True)
@@ -84,11 +86,11 @@ class Steps(StepDraws):
             return outputs, states
         masked = [
             self._masked(node, live, within, new[driver.last[number]] if driver.last else None)
-            for number, node in enumerate(outputs[:given])
+            for number, node in enumerate(outputs[:output_count])
         ]
         lives = [self._per_row(live, after.tensor.rank) for after in states]
         chosen = zip(lives, states, before, strict=True)
-        return [*masked, *outputs[given:]], [self.make("select", *item, where=self.where) for item in chosen]
+        return [*masked, *outputs[output_count:]], [self.make("select", *item, where=self.where) for item in chosen]
 
     def _masked(self, output: Node, live: Node, within: Node | None, last: Node | None) -> Node:
         """Return an output in which skipped rows repeat ``last``, or are zeros."""
@@ -278,9 +280,9 @@ class Body(Steps):
         if rows is None or self.driver.time_major:
             return self.over("tap", self.context.moved_by(node, kind.with_shape(shape)))
         at = rows + 1
-        given = self.context.moved_by(node, kind.with_shape((shape[at], *shape[:at], *shape[at + 1 :])))
+        time_major = self.context.moved_by(node, kind.with_shape((shape[at], *shape[:at], *shape[at + 1 :])))
         order = (*range(1, at + 1), 0, *range(at + 1, len(shape)))
-        return self.over("tap", self.make("transpose", given, where=given.where, order=order))
+        return self.over("tap", self.make("transpose", time_major, where=time_major.where, order=order))
 
     def _by_row(self, steps: Node, rows: int | None) -> Node:
         """Transpose steps to the layout of the driver's inputs."""

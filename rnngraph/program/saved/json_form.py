@@ -213,6 +213,6 @@ def described_from(text: Any) -> Described:
         check(source in names and target in names and isinstance(facts, dict), f"{source!r} to {target!r} is no edge")
         check({"relation", "position"} == facts.keys() and is_int(facts["position"], 0, 1 << 40), "an edge lacks facts")
         edges.append((source, target, facts))
-    given = {target for _, target, _ in edges}
-    check(all(name in given for name, facts in nodes if facts["kind"] == "output"), "an output stands for nothing")
+    targets = {target for _, target, _ in edges}
+    check(all(name in targets for name, facts in nodes if facts["kind"] == "output"), "an output stands for nothing")
     return Described(tuple(nodes), tuple(edges))

@@ -24,7 +24,7 @@ class Prepared(Protocol):
     def is_current(self) -> bool:
         """False once the number of threads has changed."""
 
-    def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
+    def run(self, feeds: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
         """Return the call's results; None, with nothing done, if the call needs the slow path."""
 
 
@@ -43,25 +43,25 @@ class CallCache(Generic[Kept]):
 
     def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None, out: Any = None) -> Any:
         """Return the call's results; None, with nothing done, if the call needs the slow path."""
-        given = named if feeds is None else one_mapping(feeds, named)
-        if given is None:
+        mapping = named if feeds is None else one_mapping(feeds, named)
+        if mapping is None:
             return None
         tried, recent = None, self.recent
         if self._repeats and recent is not None:
-            result = recent.run(given, seed, out)
+            result = recent.run(mapping, seed, out)
             if result is not None:
                 return result
             tried = recent
-        known = self._like(given)
+        known = self._like(mapping)
         if known is None or known is tried:
             return None
         self._repeats, self.recent = known is recent, known
-        return known.run(given, seed, out)
+        return known.run(mapping, seed, out)
 
-    def _like(self, given: Mapping[Any, Any]) -> Kept | None:
+    def _like(self, mapping: Mapping[Any, Any]) -> Kept | None:
         """Look up the prepared call for feeds of this signature; None if unknown."""
         try:
-            return self._calls.get(given_key(given))
+            return self._calls.get(given_key(mapping))
         except TypeError:  # an unhashable name
             return None
 
@@ -86,17 +86,17 @@ class CallCache(Generic[Kept]):
             types: Types of the feeds by name.
             make: Function that prepares a call from the names of its feeds by key.
         """
-        given, key = one_mapping(feeds, named), None
-        names = plain_names(given, name_of, types)
-        if given is None or names is None:
-            given = {name: array for name, array in arrays.items() if name != SEED}
-            names, key = {name: name for name in given}, converted_key(given)
+        mapping, key = one_mapping(feeds, named), None
+        names = plain_names(mapping, name_of, types)
+        if mapping is None or names is None:
+            mapping = {name: array for name, array in arrays.items() if name != SEED}
+            names, key = {name: name for name in mapping}, converted_key(mapping)
         else:
-            key = given_key(given)
+            key = given_key(mapping)
         known = self._calls.get(key)
         if known is None or not known.is_current:
             known = self._calls[key] = make(names)
-        return known, given
+        return known, mapping
 
 
 class DirectCache(CallCache[Runner]):
@@ -104,13 +104,13 @@ class DirectCache(CallCache[Runner]):
 
     def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None) -> Any:
         """Return the result of a call by a direct plan, or else by ``run``."""
-        given, recent = named if feeds is None else one_mapping(feeds, named), self.recent
-        if given is None or recent is None:
+        mapping, recent = named if feeds is None else one_mapping(feeds, named), self.recent
+        if mapping is None or recent is None:
             return self.run(feeds, named, seed, out)
-        fed = given if seed is None else {**given, GIVEN_SEED: np.array(seed, np.int64)}
+        fed = mapping if seed is None else {**mapping, GIVEN_SEED: np.array(seed, np.int64)}
         if (plan := recent.plan) is not None and (result := DIRECT.attempt(plan, fed, out)) is not None:
             return result
-        if len(self._calls) > 1 and (other := self._like(given)) is not None and other is not recent:
+        if len(self._calls) > 1 and (other := self._like(mapping)) is not None and other is not recent:
             self.recent = other
             if (plan := other.plan) is not None and (result := DIRECT.attempt(plan, fed, out)) is not None:
                 return result

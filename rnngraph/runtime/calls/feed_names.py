@@ -88,12 +88,12 @@ class KnownKeys:
             return None
         names = self._names
         try:
-            given = {names[key]: value for key, value in feeds.items()}
+            by_name = {names[key]: value for key, value in feeds.items()}
         except KeyError:
             return None
         if named:
-            given.update(named)
-        return given if len(given) == len(feeds) + len(named) else None
+            by_name.update(named)
+        return by_name if len(by_name) == len(feeds) + len(named) else None
 
     def others(self, names: Collection[str]) -> dict[str, Any]:
         """Return the latest known key of each name that is not the name itself."""

@@ -108,10 +108,10 @@ class _Watch:
         self.unused: NonFinite | None = None
 
     def see(self, node: Node, operands: Sequence[np.ndarray], value: np.ndarray, step: int | None) -> None:
-        given = node.op in ("input", "parameter")
+        is_fed = node.op in ("input", "parameter")
         if node.dtype not in FLOATS or np.isfinite(value).all():
             return
-        born = ~np.isfinite(value) if given else _born(node, operands, value)
+        born = ~np.isfinite(value) if is_fed else _born(node, operands, value)
         if born is None or not born.any():
             return
         used = born & self._used(node, value.shape, step)

@@ -49,10 +49,10 @@ class OutSpec:
         """
         if out is None:
             return None
-        given = _given_arrays(self._structure, out, where, self._also)
+        arrays_by_path = _given_arrays(self._structure, out, where, self._also)
         arrays: list[ndarray | None] = []
         for (name, _), (shape, dtype) in zip(paths(self._structure), self._kinds, strict=True):
-            array = given.get(name)
+            array = arrays_by_path.get(name)
             if array is not None and (array.shape != tuple(shape) or array.dtype != dtype):
                 raise ShapeError(
                     f"out= for {name or 'the output'} is {array.dtype}{list(array.shape)}; "
@@ -76,13 +76,13 @@ class OutSpec:
         together = _read(expected, out, arrays)
         if not together:
             return None
-        given = [array for array in arrays if array is not None]
-        if len(given) < 2:
-            return arrays if given else None
+        present = [array for array in arrays if array is not None]
+        if len(present) < 2:
+            return arrays if present else None
         if together & _OWNS_DATA:
-            apart = len(set(map(id, given))) == len(given)
+            apart = len(set(map(id, present))) == len(present)
         else:
-            apart = not any(np.may_share_memory(one, other) for one, other in combinations(given, 2))
+            apart = not any(np.may_share_memory(one, other) for one, other in combinations(present, 2))
         return arrays if apart else None
 
 
@@ -92,10 +92,10 @@ def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[
     if not bare and not isinstance(out, Mapping):
         raise StructureError("out= must have the structure of the outputs", where)
     names = [path for path, _ in paths(structure)]
-    given = {"": out} if bare else dict(paths(dict(out)))
-    if not given:
+    by_path = {"": out} if bare else dict(paths(dict(out)))
+    if not by_path:
         raise StructureError("out= has no arrays; give one for an output, or leave it out", where)
-    for name, array in given.items():
+    for name, array in by_path.items():
         if name not in names and name not in also:
             raise NameLookupError(f"out= has {shown(name)}, which is no output; there are {', '.join(names)}", where)
         output = name or "the output"
@@ -109,8 +109,8 @@ def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[
                 "elements lie apart",
                 where,
             )
-    _check_apart(given, where)
-    return given
+    _check_apart(by_path, where)
+    return by_path
 
 
 def _is_apart(array: ndarray) -> bool:
@@ -123,15 +123,15 @@ def _is_apart(array: ndarray) -> bool:
     return True
 
 
-def _check_apart(given: Mapping[str, np.ndarray], where: Where | None) -> None:
+def _check_apart(arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
     """Raise an error if two arrays share memory, in which results would overwrite each other."""
-    places = sorted((*byte_bounds(array), name) for name, array in given.items())
+    places = sorted((*byte_bounds(array), name) for name, array in arrays.items())
     for position, (_, end, name) in enumerate(places):
         for start, _, other in places[position + 1 :]:
             if start >= end:
                 break
-            if np.shares_memory(given[name], given[other]):
-                first, second = (path for path in given if path in (name, other))
+            if np.shares_memory(arrays[name], arrays[other]):
+                first, second = (path for path in arrays if path in (name, other))
                 raise ArgumentError(
                     f"out= for {first} and for {second} share memory; give each result an array of its own", where
                 )
@@ -199,17 +199,17 @@ def given_gradients(
     if output_gradients is None:
         return {}
     if is_leaf(structure):
-        given = {name: output_gradients for name in outputs if name != "loss"}
+        by_output = {name: output_gradients for name in outputs if name != "loss"}
     elif isinstance(output_gradients, Mapping):
-        given = {name: item for name, item in paths(dict(output_gradients)) if item is not None}
+        by_output = {name: item for name, item in paths(dict(output_gradients)) if item is not None}
     else:
         raise StructureError("output_gradients= must have the structure of the outputs", where)
-    for name in given:
+    for name in by_output:
         if name not in outputs or name == "loss":
             names = ", ".join(other for other in outputs if other != "loss")
             raise NameLookupError(f"output_gradients= has {shown(name)}, which is no output; there are {names}", where)
         if outputs[name].dtype not in FLOATS:
             raise DtypeError(f"output {name} is {outputs[name].dtype}; it has no gradient", where)
-    if not given:
+    if not by_output:
         raise StructureError("output_gradients= is empty; give the gradient of an output", where)
-    return given
+    return by_output

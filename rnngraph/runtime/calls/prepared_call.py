@@ -207,7 +207,7 @@ class PreparedCall:
             block.set_output(entry.output_slots[name], array)
         block.owner = self
 
-    def check(self, given: Mapping[Any, Any]) -> bool:
+    def check(self, feeds: Mapping[Any, Any]) -> bool:
         """Check the values of feeds after ``fill``, in our copies if any, which no other thread can change.
 
         Return False if the slow path has a better error. Raise ``ShapeError`` for values out of range.
@@ -216,33 +216,33 @@ class PreparedCall:
         if not all(0 < np.float32(self.inputs[name]) <= 1 for name in spec.shares):
             return False
         if spec.ranges:
-            check_preconditions(spec.ranges, self.read(given), spec.sized.sizes, None)
+            check_preconditions(spec.ranges, self.read(feeds), spec.sized.sizes, None)
         return True
 
-    def read(self, given: Mapping[Any, Any]) -> dict[str, ndarray]:
+    def read(self, feeds: Mapping[Any, Any]) -> dict[str, ndarray]:
         """Return the arrays that native code reads, by name."""
         spec = self.spec
-        large = {name: whole(given[key], spec.feed_axes.get(name)) for key, name, _ in self._pointed}
+        large = {name: whole(feeds[key], spec.feed_axes.get(name)) for key, name, _ in self._pointed}
         return {**spec.fixed, **self.inputs, **large}
 
-    def place(self, numbers: ndarray, given: Mapping[Any, Any], arrays: Sequence[Any] | None) -> None:
+    def place(self, numbers: ndarray, feeds: Mapping[Any, Any], arrays: Sequence[Any] | None) -> None:
         """Write the addresses of large feeds and results into a block.
 
         Results go to the caller's ``arrays``, by leaf, or to fresh arrays if native code cannot write to those.
         """
         for key, _, slot in self._pointed:
-            array = given[key]
+            array = feeds[key]
             is_writable = array.flags.num & (PLAIN | _WRITEABLE) == PLAIN | _WRITEABLE
             numbers[slot] = writable_address(array) if is_writable else address(array)
         self._fresh.clear()  # leftovers of an interrupted call
         for leaf, make, slot in self._large:
             array = None if arrays is None else arrays[leaf]
-            if array is None or not self._may_write(array, given):
+            if array is None or not self._may_write(array, feeds):
                 array = self._fresh[leaf] = make()
             numbers[slot] = writable_address(array)
 
-    def _may_write(self, array: ndarray, given: Mapping[Any, Any]) -> bool:
-        read = self.read(given).values()
+    def _may_write(self, array: ndarray, feeds: Mapping[Any, Any]) -> bool:
+        read = self.read(feeds).values()
         return array.flags.num & PLAIN == PLAIN and not any(np.may_share_memory(array, other) for other in read)
 
     def present(self, arrays: Sequence[Any] | None) -> list[ndarray]:
@@ -268,10 +268,10 @@ def _filler(
         strides: Strides of feeds that are read in place, by key.
     """
 
-    def fill(given: Mapping[Any, Any]) -> bool:
+    def fill(mapping: Mapping[Any, Any]) -> bool:
         try:
             for key, shape, dtype, numbers, held in feeds:
-                value = given[key]
+                value = mapping[key]
                 if type(value) is ndarray:
                     if value.shape != shape or (value.dtype is not dtype and value.dtype != dtype):
                         return False  # usually the identical dtype object

@@ -65,7 +65,7 @@ class BlockSource(Protocol):
 class OptionalFeeds(Protocol):
     """Feeds that a call may omit; they keep their latest values."""
 
-    def take(self, given: Mapping[Any, Any], call: PreparedCall) -> bool:
+    def take(self, feeds: Mapping[Any, Any], call: PreparedCall) -> bool:
         """Take the optional feeds of a filled call, and check the values of all feeds.
 
         Return False if a feed does not match.
@@ -137,7 +137,7 @@ class Runner:
 
     def run(
         self,
-        given: Mapping[Any, Any] | None,
+        feeds: Mapping[Any, Any] | None,
         seed: int | None = None,
         out: Any = None,
         arrays: list[Any] | None = None,
@@ -152,10 +152,10 @@ class Runner:
             arrays: Arrays by leaf from ``outs.checked``, in place of ``out``.
             commit: Function called with the results directly after native code.
         """
-        if given is None or self._parts != self._threads.parts:
+        if feeds is None or self._parts != self._threads.parts:
             return None
         take = None
-        if len(given) != self._count:
+        if len(feeds) != self._count:
             take = self._take
             if take is None:
                 return None
@@ -170,9 +170,9 @@ class Runner:
             except IndexError:
                 call = self._source.call(self.spec)
         if (
-            not call.fill(given)
-            or (take is not None and not take(given, call))
-            or (call.has_checks and take is None and not call.check(given))
+            not call.fill(feeds)
+            or (take is not None and not take(feeds, call))
+            or (call.has_checks and take is None and not call.check(feeds))
         ):
             if self._only is None:
                 self._idle.append(call)
@@ -183,7 +183,7 @@ class Runner:
                 call.inputs[SEED][...] = number
         block, held = self._block(call, arrays)
         if call.has_large:
-            call.place(block.numbers, given, arrays)
+            call.place(block.numbers, feeds, arrays)
         if commit is not None:
             result = self._commit(call, block, commit)
         else:

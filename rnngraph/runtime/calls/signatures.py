@@ -63,12 +63,12 @@ def one_mapping(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | Non
     return feeds if not named and type(feeds) is dict else None
 
 
-def given_key(given: Mapping[Any, Any]) -> tuple[Any, ...]:
+def given_key(feeds: Mapping[Any, Any]) -> tuple[Any, ...]:
     """Return the signature key of a call's own feeds, with the memory layout of large ones."""
     return tuple(
         [
             (key, value.shape, feed_of(value).strides) if type(value) is np.ndarray else (key, (), None)
-            for key, value in given.items()
+            for key, value in feeds.items()
         ]
     )
 
@@ -92,10 +92,10 @@ def is_plain(value: Any, declared: TensorType | None) -> bool:
 
 
 def plain_names(
-    given: Mapping[Any, Any] | None, name_of: Callable[[Any], str], types: Mapping[str, TensorType]
+    feeds: Mapping[Any, Any] | None, name_of: Callable[[Any], str], types: Mapping[str, TensorType]
 ) -> dict[Any, str] | None:
     """Return the names of feeds by key; None if one needs conversion."""
-    if given is None:
+    if feeds is None:
         return None
-    names = {key: name_of(key) for key in given}
-    return names if all(is_plain(value, types.get(names[key])) for key, value in given.items()) else None
+    names = {key: name_of(key) for key in feeds}
+    return names if all(is_plain(value, types.get(names[key])) for key, value in feeds.items()) else None

@@ -156,14 +156,14 @@ class CompiledGraph(OptimizedGraph):
     def _found_or_made(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, ahead: bool
     ) -> NativeEntry:
-        given = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
+        likely_sizes = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
         if not (ahead or one_step or self._key(outputs, sizes, one_step, again) in self._entries):
             sizes = self._shared_sizes(outputs, sizes, again)
         known = self._entries.get(self._key(outputs, sizes, one_step, again))
         if known is not None:
             return known
         shapes = (node.tensor for _, node in self.pruned(outputs).outputs)
-        results = sum(bytes_of([evaluate(dim, given) for dim in kind.shape], kind.dtype) for kind in shapes)
+        results = sum(bytes_of([evaluate(dim, likely_sizes) for dim in kind.shape], kind.dtype) for kind in shapes)
         if results >= ADDRESSED:  # beyond the address space, and too many elements to index
             reserve(results, "the memory for a call's results")
         parts = self.options.threads.parts

@@ -160,7 +160,7 @@ class NativeEntry:
         """Return the estimated cost of a single-threaded call, in cycles."""
         return evaluate(self._interface.cycles, sizes)
 
-    def look(self, sized: Sized, given: int = 0) -> None:
+    def look(self, sized: Sized, sizes: int = 0) -> None:
         """Raise ``OutOfMemoryError`` unless the results and temporaries of these sizes fit.
 
         ``given`` is the number of bytes of results in the caller's arrays.
@@ -169,7 +169,7 @@ class NativeEntry:
             return
         is_there = any(arena.size >= sized.arena_bytes for arena in list(self._arenas))
         temporaries = 0 if is_there else sized.arena_bytes
-        reserve(sized.result_bytes - given + temporaries, "the memory for a call's results and temporaries")
+        reserve(sized.result_bytes - sizes + temporaries, "the memory for a call's results and temporaries")
 
     def take(self, count: int) -> np.ndarray:
         """Return an arena for one call, from the free list if one is large enough."""

@@ -129,7 +129,7 @@ def _why_not_scan(node: Node, lengths: Set[str], roles: dict[Node, str]) -> str:
         return "a loop that ends by itself is no part of a longer one (rg.dynamic_decode with stop=)"
     if not counts(node["length"], lengths):
         return f"its time axis is declared as {dim_text(node['length'])}; declare it as None or by a name"
-    whole = (*(carry.initial for carry in scan.carries), *(given.outside for given in scan.invariants))
+    whole = (*(carry.initial for carry in scan.carries), *(invariant.outside for invariant in scan.invariants))
     if any(roles[item] != APART for item in whole):
         return WAITS
     return ""

@@ -42,19 +42,19 @@ class HeldFeeds:
     def _row_axis(self, name: str) -> int | None:
         return row_axis(self._graph.types[name].shape, self._graph.rows.names)
 
-    def missing(self, given: Mapping[str, Any], begins: bool = True) -> list[str]:
+    def missing(self, feeds: Mapping[str, Any], begins: bool = True) -> list[str]:
         """Return the names of required feeds that are missing. ``begins``: the stream starts from the initial state."""
         names = [*self._needed, *(self._begins if begins else ())]
-        return [name for name in names if name not in given and name not in self.defaults]
+        return [name for name in names if name not in feeds and name not in self.defaults]
 
     def require(self, arrays: Mapping[str, Any], begins: bool, where: Where | None) -> None:
         """Raise ``NameLookupError`` if a required feed is missing."""
         if missing := self.missing(arrays, begins):
             raise NameLookupError(f"a stream needs {', '.join(missing)}; give it to open by name", where)
 
-    def require_known(self, given: Mapping[str, Any], where: Callable[[], Where | None]) -> None:
+    def require_known(self, feeds: Mapping[str, Any], where: Callable[[], Where | None]) -> None:
         """Raise ``NameLookupError`` for a feed that no stream holds."""
-        for name in given:
+        for name in feeds:
             if not self._is_held(name):
                 types = self._graph.types
                 if name in types:
@@ -64,11 +64,11 @@ class HeldFeeds:
                 hint = did_you_mean(name, types) or f"; it takes {', '.join(types)}"
                 raise NameLookupError(f"a stream has no input {shown(name)}{hint}", where())
 
-    def taken(self, given: Mapping[str, Any], where: Where | None) -> Arrays:
+    def taken(self, feeds: Mapping[str, Any], where: Where | None) -> Arrays:
         """Return copies of one stream's held feeds, with an axis of one row."""
-        self.require_known(given, lambda: where)
+        self.require_known(feeds, lambda: where)
         copies = {}
-        for name, value in given.items():
+        for name, value in feeds.items():
             kind, axis = self._graph.types[name], self._row_axis(name)
             array = _with_one_row(name, value, kind, axis, where)
             if axis is not None and array.shape[axis] != 1:
@@ -79,10 +79,10 @@ class HeldFeeds:
             copies[name] = np.array(array, order="C")
         return copies
 
-    def of_rows(self, given: Mapping[str, Any], count: int, where: Where | None) -> list[Arrays]:
+    def of_rows(self, feeds: Mapping[str, Any], count: int, where: Where | None) -> list[Arrays]:
         """Return the held feeds of several streams, from arrays with a row for each. Feeds without rows are shared."""
         each: list[Arrays] = [{} for _ in range(count)]
-        for name, value in given.items():
+        for name, value in feeds.items():
             axis = self._row_axis(name)
             array = np.array(convert(name, value, self._graph.types[name], where), order="C")
             if axis is not None and array.shape[axis] != count:
@@ -92,10 +92,10 @@ class HeldFeeds:
                 mine[name] = array if axis is None else array[(*[slice(None)] * axis, row)].copy()
         return each
 
-    def left(self, given: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
+    def left(self, feeds: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
         """Return the rest of one stream's sequences, with an axis of one row, and True if the caller gave that axis."""
         arrays, whole = {}, False
-        for name, value in given.items():
+        for name, value in feeds.items():
             if self._graph.axes.feeds.get(name) is None:
                 raise NameLookupError(
                     f"flush takes what is left of sequences, and {shown(name)} is none; leave it out", where

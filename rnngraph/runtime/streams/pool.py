@@ -43,7 +43,7 @@ class StreamPool(Uncalled, Generic[Given]):
     """
 
     def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, capacity: int) -> None:
-        """graph: of one row. names: of feeds."""
+        """Make a pool without streams. ``graph`` is of one row, and ``names`` are of its feeds."""
         self._graph, self._parameters, self._feed_names = graph, parameters, names
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
         self._holding = HeldFeeds(graph)
@@ -78,22 +78,15 @@ class StreamPool(Uncalled, Generic[Given]):
             **held: Like ``feeds``, by keyword.
         """
         where = user_line()
-        given = self._holding.taken(self._feed_names.by_placeholder(feeds, held, where), where)
+        held_feeds = self._holding.taken(self._feed_names.by_placeholder(feeds, held, where), where)
         with self._lock:
-            arrays = {**self._holding.defaults, **given}
+            arrays = {**self._holding.defaults, **held_feeds}
             self._holding.require(arrays, state is None, where)
-            states = self._first_states(arrays, state, where)
+            states = self._form.initial(arrays, state, where)
             table = self._table_for(arrays, where)
             if not table.has_room:  # maybe handles are gone but for the last call's list of them
                 self._recent = self._prepared = None
             return StreamHandle(self, table, table.add(states, arrays), arrays)
-
-    def _first_states(self, held: Rows, state: Any, where: Where | None) -> list[np.ndarray]:
-        if isinstance(state, bytes | bytearray | memoryview):
-            return self._form.from_bytes(bytes(state), where)
-        if state is not None:
-            return self._form.arrays(state, where)
-        return self._form.fresh(held, where)
 
     @api
     def close(self, handle: StreamHandle) -> None:
@@ -183,7 +176,7 @@ class StreamPool(Uncalled, Generic[Given]):
         if WAITING:
             give_way()
         with self._lock:
-            fed = [(handle, self._fed(handle, given, {})) for handle, given in feeds.items()]
+            fed = [(handle, self._fed(handle, stream_feeds, {})) for handle, stream_feeds in feeds.items()]
             results = self._run(fed, [self._settled(*item) for item in fed])
         return dict(zip(feeds, results, strict=True))
 
@@ -328,9 +321,9 @@ class StreamPool(Uncalled, Generic[Given]):
         if plain is not None and not (feeds and named):
             return Fed(plain, False, {}, table)
         where = user_line()
-        given = self._feed_names.by_placeholder(feeds, named, where)
-        moving = {name: value for name, value in given.items() if name in self._feeds.names}
-        held = {name: value for name, value in given.items() if name not in moving}
+        by_name = self._feed_names.by_placeholder(feeds, named, where)
+        moving = {name: value for name, value in by_name.items() if name in self._feeds.names}
+        held = {name: value for name, value in by_name.items() if name not in moving}
         self._holding.require_known(held, user_line)
         self._feeds.require(moving)
         held = self._holding.taken(held, where)
@@ -357,15 +350,15 @@ class StreamPool(Uncalled, Generic[Given]):
             parts.setdefault(table, []).append(number)
         for table, numbers in parts.items():
             table.steps.make_room(len(numbers))
-        for (handle, given), table in zip(fed, tables, strict=True):
-            if given.held:
-                self._hold(handle, {**handle._held, **given.held}, table)
+        for (handle, stream_fed), table in zip(fed, tables, strict=True):
+            if stream_fed.held:
+                self._hold(handle, {**handle._held, **stream_fed.held}, table)
         for table, numbers in parts.items():
             steps = table.steps
             for place, number in enumerate(numbers):
-                handle, given = fed[number]
+                handle, stream_fed = fed[number]
                 steps.rows[place] = handle._row
-                for name, array in given.rows.items():
+                for name, array in stream_fed.rows.items():
                     steps.fed[name][place] = array
         for table, numbers in parts.items():
             table.steps.run(len(numbers))
@@ -381,9 +374,7 @@ class StreamPool(Uncalled, Generic[Given]):
 
     @api
     def serve(self, max_batch: int = 64, max_wait: float = 0.002) -> Serving:
-        """Run the frames of ``submit`` and ``step_async`` in a thread.
-
-        Close the result, or use it in ``with``.
+        """Run the frames of ``submit`` and ``step_async`` in a thread. Close the result, or use it in ``with``.
 
         Args:
             max_batch: Number of waiting streams at which they step.

@@ -53,6 +53,12 @@ class StateForm:
         # initial states that need no feeds, with the parameters' version
         self._same: tuple[int, list[np.ndarray]] | None = None
 
+    def initial(self, held: Mapping[str, np.ndarray], state: Any, where: Where | None) -> list[np.ndarray]:
+        """Return the states of a stream that starts from ``state``: a nest, bytes, or None for the initial state."""
+        if isinstance(state, bytes | bytearray | memoryview):
+            return self.from_bytes(bytes(state), where)
+        return self.fresh(held, where) if state is None else self.arrays(state, where)
+
     def fresh(self, held: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
         """Return the initial states, which may depend on feeds without a time axis. Read only."""
         initial, version = self._graph.initial, self._changes.version

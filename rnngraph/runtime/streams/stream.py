@@ -112,11 +112,11 @@ class Stream(Uncalled, Generic[Given]):
                 return result
         prepared = self._prepared_step
         if prepared is not None:
-            given = named if feeds is None else self._keys.by_name(feeds, named)
+            by_name = named if feeds is None else self._keys.by_name(feeds, named)
             if rows is None:
-                result = prepared.run(given, None, out)
+                result = prepared.run(by_name, None, out)
             else:
-                result = prepared.run_rows(given, row_mask(rows, self._batch, None), out)
+                result = prepared.run_rows(by_name, row_mask(rows, self._batch, None), out)
             if result is not None:
                 self._direct_step = prepared.plan
                 return result
@@ -151,11 +151,11 @@ class Stream(Uncalled, Generic[Given]):
                 return result
         prepared = self._prepared_chunk
         if prepared is not None:
-            given = named if feeds is None else self._keys.by_name(feeds, named)
+            by_name = named if feeds is None else self._keys.by_name(feeds, named)
             if rows is None:
-                result = prepared.run(given, None, out)
+                result = prepared.run(by_name, None, out)
             else:
-                result = prepared.run_rows(given, row_mask(rows, self._batch, None), out)
+                result = prepared.run_rows(by_name, row_mask(rows, self._batch, None), out)
             if result is not None:
                 self._direct_chunk = prepared.plan
                 return result
@@ -338,8 +338,8 @@ class Stream(Uncalled, Generic[Given]):
             if axis is not None:
                 np.moveaxis(array, axis, 0)[~ending] = 0
         self.reset(ending)
-        given: Given = result_of(self._structure, [results[name] for name in self._shown])
-        return given
+        packed: Given = result_of(self._structure, [results[name] for name in self._shown])
+        return packed
 
     # Pickling ------------------------------------------------------------------------------------
 

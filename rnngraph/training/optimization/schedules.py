@@ -142,11 +142,11 @@ class PiecewiseConstant(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("boundaries", "values"):
-            given = getattr(self, name)
-            plain_array = isinstance(given, np.ndarray) and given.ndim == 1
-            if not plain_array and (not isinstance(given, Sequence) or isinstance(given, str | bytes)):
-                raise ArgumentError(f"{name}={shown(given)} must be a sequence of numbers")
-            plain = tuple(value.item() if isinstance(value, np.generic) else value for value in given)
+            values = getattr(self, name)
+            plain_array = isinstance(values, np.ndarray) and values.ndim == 1
+            if not plain_array and (not isinstance(values, Sequence) or isinstance(values, str | bytes)):
+                raise ArgumentError(f"{name}={shown(values)} must be a sequence of numbers")
+            plain = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
             object.__setattr__(self, name, plain)
             for value in plain:
                 check_not_negative(f"one of {name}", value)

@@ -54,17 +54,17 @@ class ShardCalls:
 
     def run(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
         compiled, outputs = self._native.compiled, self._native.outputs
-        given = {name: arrays[name] for name in compiled.needed(outputs) if name in arrays}
-        results: dict[str, np.ndarray] | None = self._calls.run(given, {})
+        feeds = {name: arrays[name] for name in compiled.needed(outputs) if name in arrays}
+        results: dict[str, np.ndarray] | None = self._calls.run(feeds, {})
         if results is not None:
             return results
-        sizes = self._training.sizes(given, outputs, where, compiled, self._own)  # raises errors of the feeds
+        sizes = self._training.sizes(feeds, outputs, where, compiled, self._own)  # raises errors of the feeds
         entry, types = compiled.entry(outputs, sizes), compiled.input_types()
 
         def made(names: Mapping[Any, str]) -> Runner:
-            return self._native.prepared(entry, entry.sized(sizes), names, given)
+            return self._native.prepared(entry, entry.sized(sizes), names, feeds)
 
-        runner, fed = self._calls.prepared(given, {}, given, str, types, made)
+        runner, fed = self._calls.prepared(feeds, {}, feeds, str, types, made)
         results = runner.run(fed)
         assert results is not None, "it was prepared for these inputs"
         return results

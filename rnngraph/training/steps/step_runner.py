@@ -132,9 +132,9 @@ class StepVariant:
         outputs = [name for name, _ in graph.outputs if name.startswith(ours) or name in ("loss", NORM, *self.states)]
         self.native = NativeStep(state, compiled, tuple(outputs), state.inputs)
         types = compiled.input_types()
-        given = self.states if states == GIVEN else ()
-        self.given = {name: types[name] for name in given if name in types}
-        self.own = frozenset((*(types.keys() - set(fed)), *given))
+        fed_states = self.states if states == GIVEN else ()
+        self.given = {name: types[name] for name in fed_states if name in types}
+        self.own = frozenset((*(types.keys() - set(fed)), *fed_states))
         labels_read = compiled.needed(self.native.outputs) if states == GIVEN else ()
         self._unstarted = [label for label in labels_read if label in labels]
         self._known = EntryCache()

@@ -137,15 +137,15 @@ def _train_step(state: TrainState) -> TrainStep:
         parameter: Node, gradient: Node, slots: Mapping[str, Node], numbers: Mapping[str, Node]
     ) -> tuple[Node, dict[str, Node]]:
         what = f"{type(optimizer).__name__}.update"
-        given = optimizer.update(
+        updated = optimizer.update(
             Tensor(parameter),
             Tensor(gradient),
             {name: Tensor(node) for name, node in slots.items()},
             {name: Tensor(node) for name, node in numbers.items()},
         )
-        if not isinstance(given, tuple) or len(given) != 2:
-            raise StructureError(f"{what} returns {shown(given)}; return (parameter, slots), both after the update")
-        after, kept = given
+        if not isinstance(updated, tuple) or len(updated) != 2:
+            raise StructureError(f"{what} returns {shown(updated)}; return (parameter, slots), both after the update")
+        after, kept = updated
         values = matched(dict.fromkeys(slots), kept, f"{what}: new slots")
         converted = [_like(parameter, item, what) for item in (after, *values)]
         if not is_own(optimizer):  # the line of the first step is unrelated

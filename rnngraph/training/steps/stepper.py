@@ -97,7 +97,7 @@ class Stepper:
                 runner = variant.native.prepared(entry, sized, read, fed, SEED in arrays, shares, draw)
                 return PreparedTrainStep(self._updates, variant, runner)
 
-            step, given = self._calls((how.carry, states is not None, how.label_weights, how.fetch)).prepared(
+            step, converted = self._calls((how.carry, states is not None, how.label_weights, how.fetch)).prepared(
                 feeds,
                 named or {},
                 arrays,
@@ -106,7 +106,7 @@ class Stepper:
                 made,
             )
             wrapped = None if how.seed is None else int(arrays.get(SEED, 0))
-            loss = step.run(given, wrapped, None, how.on_commit)
+            loss = step.run(converted, wrapped, None, how.on_commit)
             assert loss is not None, "what was converted has the signature that was looked for"
             return loss
 
