@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -56,32 +56,36 @@ def results_of(plan: ScheduledEntry, target: Target, values: Arrays, sizes: Mapp
     return run_once(entry, entry.packed(0, values, entry.panels()), {}, sizes)
 
 
+@dataclass(frozen=True)
+class Calls:
+    """Consecutive calls of a graph.
+
+    Attributes:
+        feeds: Inputs of the first call, by name.
+        kept: Input that an output is fed to in the next call, by the output's path.
+        count: Number of calls.
+    """
+
+    feeds: Arrays
+    kept: Mapping[str, str] = field(default_factory=dict)
+    count: int = 1
+
+
 def whole_sequence(
-    graph: Graph,
-    outputs: tuple[str, ...],
-    options: CompileOptions,
-    target: Target,
-    values: Arrays,
-    feeds: Arrays,
-    kept: Mapping[str, str],
-    calls: int,
+    graph: Graph, outputs: tuple[str, ...], options: CompileOptions, target: Target, values: Arrays, calls: Calls
 ) -> Arrays:
-    """Return outputs of an inference graph for whole sequences of known sizes, with the target's bits.
+    """Return the last call's outputs for whole sequences of known sizes, with the target's bits.
 
     Exported code is compared to them, so this code knows neither steps, time axes nor symbolic sizes.
-
-    Args:
-        kept: Input that an output is fed to in the next call, by the output's path.
-        calls: Number of calls; the last one's outputs are returned.
     """
     whole = OptimizedGraph(graph, "inference", options)
-    sizes = solve_sizes(feeds, whole.input_types(), None)
+    sizes = solve_sizes(calls.feeds, whole.input_types(), None)
     plan = planned(whole.sized(outputs, sizes), target, "whole", 1)
     entry = _native(plan, target)
-    weights, arrays = entry.packed(0, values, entry.panels()), dict(feeds)
-    for _ in range(calls):
+    weights, arrays = entry.packed(0, values, entry.panels()), dict(calls.feeds)
+    for _ in range(calls.count):
         values_of = run_once(entry, weights, {name: arrays[name] for name in whole.needed(outputs)}, sizes)
-        arrays |= {name: values_of[path] for path, name in kept.items()}
+        arrays |= {name: values_of[path] for path, name in calls.kept.items()}
     return values_of
 
 

@@ -20,7 +20,7 @@ from ..support.errors import ShapeError, Where
 from .c_interface.nets import ExportedSequence, SizeArgument
 from .c_interface.ports import Port
 from .c_names import symbols_of_names
-from .native_code import Arrays, ExportSource, entry_of, whole_sequence
+from .native_code import Arrays, Calls, ExportSource, entry_of, whole_sequence
 
 BATCH, STEPS = "batch", "steps"
 _TAKEN = ("net", BATCH, "scratch")
@@ -65,7 +65,7 @@ class SequenceForm:
     def expected(self, source: ExportSource, values: Arrays, feeds: Arrays) -> Arrays:
         """Return the inference graph's results for feeds, by code for their sizes."""
         graph, options = source.source.lowered.graph, self.about.options
-        return whole_sequence(graph, self._outputs, options, self.exported.target, values, feeds, {}, 1)
+        return whole_sequence(graph, self._outputs, options, self.exported.target, values, Calls(feeds))
 
 
 def sequence_form(

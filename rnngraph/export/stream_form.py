@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from .c_interface.llvm_text import ROWS, STEPS
 from .c_interface.nets import ExportedStream, RowBatch
 from .c_interface.ports import ExportedEntry, Port
 from .c_names import symbols_of_names
-from .native_code import Arrays, ExportSource, entry_of, results_of, whole_sequence
+from .native_code import Arrays, Calls, ExportSource, entry_of, results_of, whole_sequence
 
 
 @dataclass(frozen=True)
@@ -59,30 +60,52 @@ class StreamForm:
             begun |= {NUMBER_STATE: feeds[NUMBER].reshape(about.batch, 1)}
             feeds = {name: array for name, array in {**feeds, **begun}.items() if name in taken}
             outputs = (*(port.name for port in self.exported.outputs), *kept)
-        return whole_sequence(graph, outputs, options, target, values, feeds, kept, calls)
+        return whole_sequence(graph, outputs, options, target, values, Calls(feeds, kept, calls))
+
+
+class StreamOptions(NamedTuple):
+    """Options of an exported stream.
+
+    Attributes:
+        batch: Number of rows of an instance.
+        rows: Maximum streams that step together.
+        embedded: Packed weights are part of the object.
+        max_block: Maximum steps that a block computes together; None: chosen by the compiler.
+    """
+
+    batch: int
+    rows: int
+    embedded: bool
+    max_block: int | None
+
+
+class StreamBuild(NamedTuple):
+    """A step graph that is compiled for a target, with the values of all parameters."""
+
+    about: StepGraph
+    values: Arrays
+    target: Target
+    embedded: bool
+    where: Where | None
+
+    def entry(self, plan: ScheduledEntry) -> ExportedEntry:
+        """Return the entry of a plan, with its packed weights if they are embedded."""
+        return entry_of(plan, self.target, self.values, self.embedded)
 
 
 def stream_form(
-    source: ExportSource,
-    values: Arrays,
-    batch: int,
-    rows: int,
-    target: Target,
-    embedded: bool,
-    max_block: int | None,
-    where: Where | None,
+    source: ExportSource, values: Arrays, options: StreamOptions, target: Target, where: Where | None
 ) -> StreamForm:
-    """Return a net of ``batch`` rows for a target.
+    """Return a net for a target.
 
     Args:
         values: All parameters of one moment, as another thread may be training them.
-        rows: Maximum streams that step together.
-        max_block: Maximum steps that a block computes together.
 
     Raises:
         GraphError: An operation can't run step by step; with its line.
     """
-    about = step_graph(source.source, replace(source.options, target=target), batch, where)
+    about = step_graph(source.source, replace(source.options, target=target), options.batch, where)
+    build = StreamBuild(about, values, target, options.embedded, where)
     fed = [name for name in about.compiled.needed(about.outputs) if name in about.types]
     first = _initial_inputs(about)
     shown = [name for name in about.outputs if name not in about.states.labels]
@@ -94,10 +117,10 @@ def stream_form(
         _port(name, next(symbols), about.states.types[name], None, about, where) for name in about.states.labels
     )
     starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
-    step, block = _entries(about, values, target, embedded, max_block)
-    initial = _initial(about, values, target, embedded)
-    together = None if rows == 1 else _together(about, values, target, embedded, step, rows, (inputs, outputs), where)
-    tail, owed = _tail(about, values, target, embedded, step, outputs, where)
+    step, block = _entries(build, options.max_block)
+    initial = _initial(build)
+    together = None if options.rows == 1 else _together(build, step, options.rows, inputs, outputs)
+    tail, owed = _tail(build, step, outputs)
     several = None if together is None else together.entry
     exported = ExportedStream(
         target=target,
@@ -114,7 +137,7 @@ def stream_form(
         tail=tail,
         initial=initial,
         parameters={name: values[name] for name in values if name in _used(step, block, tail, initial, several)},
-        embedded=embedded,
+        embedded=options.embedded,
     )
     return StreamForm(exported, about)
 
@@ -155,13 +178,12 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
         ) from None
 
 
-def _entries(
-    about: StepGraph, values: Arrays, target: Target, embedded: bool, max_block: int | None
-) -> tuple[ExportedEntry, ExportedEntry | None]:
+def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, ExportedEntry | None]:
     """Return the entry of a step and, if its memory does not grow with steps, of a block of steps.
 
     Both read the same large panels, if tiles for that take about as long.
     """
+    about, values, target = build.about, build.values, build.target
     one_step = about.compiled.sized(about.outputs, {**about.sizes, **dict.fromkeys(about.lengths, 1)}, one_step=True)
 
     def step_plan(alike: tuple[PanelLayout, ...] = ()) -> ScheduledEntry:
@@ -169,39 +191,38 @@ def _entries(
 
     by_steps = target.lanes(4) == 1 or max_block == 1
     if by_steps or not about.lengths or not about.lengths <= about.compiled.lengths(about.outputs):
-        return entry_of(step_plan(), target, values, embedded), None
+        return build.entry(step_plan()), None
     several = about.compiled.sized(about.outputs, about.sizes)
     block = planned(several, target, "block", 1, max_chunk=max_block)
     if not isinstance(block.arena_bytes, int):
-        return entry_of(step_plan(), target, values, embedded), None
+        return build.entry(step_plan()), None
     alike = _large_layouts(block, values, target)
     step = step_plan(alike)
     common = tuple(_common_layout(layout, step) for layout in alike)
     if common != alike:
         block, step = planned(several, target, "block", 1, common, max_chunk=max_block), step_plan(common)
-    return entry_of(step, target, values, embedded), entry_of(block, target, values, embedded)
+    return build.entry(step), build.entry(block)
 
 
 def _together(
-    about: StepGraph,
-    values: Arrays,
-    target: Target,
-    embedded: bool,
-    step: ExportedEntry,
-    most: int,
-    ports: tuple[tuple[Port, ...], tuple[Port, ...]],
-    where: Where | None,
+    build: StreamBuild, step: ExportedEntry, most: int, inputs: tuple[Port, ...], outputs: tuple[Port, ...]
 ) -> RowBatch:
     """Return the entry of a step of up to ``most`` streams, which reads a step's large panels if possible.
 
-    ``ports`` are inputs and outputs of one stream. Raise ``GraphError`` if streams cannot step together.
+    Args:
+        inputs: Inputs of one stream.
+        outputs: Outputs of one stream.
+
+    Raises:
+        GraphError: The streams cannot step together.
     """
+    about, target, where = build.about, build.target, build.where
     rows = about.rows
     if not rows.is_open:
         raise GraphError(f"rows={most} streams can't step as one batch, as it would mix them; use rows=1", where)
     kinds = {**about.types, **{name: node.tensor for name, node in about.compiled.graph.outputs}}
     left_out = {**about.axes.omitted, **about.axes.outputs_omitted}
-    for port in (item for both in ports for item in both):
+    for port in (*inputs, *outputs):
         left_out_of = rows.port(port.name, kinds[port.name], left_out[port.name], {})
         if left_out_of.axis is None or left_out_of.pieces != 1 or port.default is not None:
             raise GraphError(
@@ -210,28 +231,24 @@ def _together(
                 where,
             )
     graph = rows.compiled.sized(about.outputs, dict.fromkeys(about.lengths, 1), one_step=True)
-    plan = planned(graph, target, "rows", 1, _large_layouts(step.plan, values, target))
+    plan = planned(graph, target, "rows", 1, _large_layouts(step.plan, build.values, target))
     counted = dict.fromkeys(rows.names, ROWS) | dict.fromkeys(about.lengths, STEPS)
-    names = [*(port.name for port in ports[0]), *about.states.labels]
+    names = [*(port.name for port in inputs), *about.states.labels]
     shared = tuple(
         Port(name, name, kind.dtype, tuple(substitute(dim, counted) for dim in kind.shape))
         for name, kind in ((name, {**about.types, **about.states.types}[name]) for name in names)
     )
-    return RowBatch(entry_of(plan, target, values, embedded), most, shared)
+    return RowBatch(build.entry(plan), most, shared)
 
 
 def _tail(
-    about: StepGraph,
-    values: Arrays,
-    target: Target,
-    embedded: bool,
-    step: ExportedEntry,
-    outputs: tuple[Port, ...],
-    where: Where | None,
+    build: StreamBuild, step: ExportedEntry, outputs: tuple[Port, ...]
 ) -> tuple[ExportedEntry | None, tuple[Port, ...]]:
-    """Return the entry of outputs at the end of sequences, and these outputs; None without any. It reads a step's large
-    panels if possible.
+    """Return the entry of outputs at the end of sequences, and these outputs; None without any.
+
+    The entry reads a step's large panels if possible.
     """
+    about, target, where = build.about, build.target, build.where
     if about.tail is None or not about.tail.timeline.owes:
         return None, ()
     graph = about.tail.graph(dict.fromkeys(about.lengths, 0), where)
@@ -241,9 +258,9 @@ def _tail(
         replace(port, shape=tuple(_fixed(port.name, dim, about, where) for dim in kinds[port.name].shape))
         for port in outputs
     )
-    alike = _large_layouts(step.plan, values, target)
+    alike = _large_layouts(step.plan, build.values, target)
     plan = planned(graph.sized(names, about.sizes, one_step=True), target, "tail", 1, alike)
-    return entry_of(plan, target, values, embedded), owed
+    return build.entry(plan), owed
 
 
 def _large_layouts(plan: ScheduledEntry, values: Arrays, target: Target) -> tuple[PanelLayout, ...]:
@@ -269,14 +286,13 @@ def _common_layout(layout: PanelLayout, other: ScheduledEntry) -> PanelLayout:
     return replace(layout, blocks=1)
 
 
-def _initial(
-    about: StepGraph, values: Arrays, target: Target, embedded: bool
-) -> ExportedEntry | Mapping[str, np.ndarray]:
+def _initial(build: StreamBuild) -> ExportedEntry | Mapping[str, np.ndarray]:
     """Return the initial state, as an entry or as arrays."""
+    about, target = build.about, build.target
     names = tuple(name for name, _ in about.initial.graph.outputs)
     if not names:
         return {}
     plan = planned(about.initial.sized(names, about.sizes), target, "initial", 1)
-    if not _initial_inputs(about) and (embedded or not plan.parameters):
-        return results_of(plan, target, values, about.sizes)
-    return entry_of(plan, target, values, embedded)
+    if not _initial_inputs(about) and (build.embedded or not plan.parameters):
+        return results_of(plan, target, build.values, about.sizes)
+    return build.entry(plan)

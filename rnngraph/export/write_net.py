@@ -31,7 +31,7 @@ from .package.python_module import python_module
 from .package.sequence_self_test import sequence_self_test
 from .package.stream_self_test import stream_self_test
 from .sequence_form import sequence_form
-from .stream_form import stream_form
+from .stream_form import StreamOptions, stream_form
 
 _TAKEN = (
     "all assert c clean complex ctype ctypes depend dl edit_cache errno fenv float help install inttypes iso646 json "
@@ -91,79 +91,92 @@ class Export:
     net: Description | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True)
+class ExportOptions:
+    """Options of an export, as ``InferenceGraph.export`` documents them."""
+
+    name: str = "net"
+    batch: int | None = None
+    target: str | None = None
+    weights: str = "embedded"
+    dispatch: bool = False
+    link: bool = True
+    form: str = "stream"
+    debug: bool = False
+    rows: int = 1
+    max_block: int | None = None
+
+    def checked(self, where: Where | None) -> ExportOptions:
+        """Return the validated options. Raise an error of ours for an invalid one."""
+        name, rows, batch, max_block = self.name, self.rows, self.batch, self.max_block
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+            raise ArgumentError(
+                f"name={shown(name)} can't begin C names; use letters, digits and underscores, a letter first", where
+            )
+        if name in _TAKEN.split() or keyword.iskeyword(name):
+            raise ArgumentError(f"files named {name} would hide those of C, Python or CMake; give another name", where)
+        form = one_of(self.form, "form", FORMS)
+        if batch is not None or form == "stream":
+            batch = whole_number(1 if batch is None else batch, "the batch of an exported net", 1)
+        rows = whole_number(rows, "rows of an exported net", 1)
+        if rows > 1 and (form == "sequence" or batch != 1):
+            raise ArgumentError(f"rows={rows} are of streams of one row; leave out batch= and form=, or rows=", where)
+        if max_block is not None:
+            max_block = whole_number(max_block, "max_block", 1)
+            if form == "sequence":
+                raise ArgumentError(f"max_block={max_block} is of streams; leave it out, or form=", where)
+        return replace(
+            self,
+            batch=batch,
+            rows=rows,
+            max_block=max_block,
+            weights=one_of(self.weights, "weights", WEIGHTS),
+            dispatch=flag(self.dispatch, "dispatch"),
+            link=flag(self.link, "link"),
+            debug=flag(self.debug, "debug"),
+        )
+
+
 def export(
-    source: ExportSource,
-    directory: str | os.PathLike[str] | None,
-    name: str,
-    batch: int | None,
-    target: str | None,
-    weights: str,
-    dispatch: bool,
-    link: bool,
-    form: str,
-    debug: bool,
-    rows: int,
-    max_block: int | None,
-    where: Where | None,
+    source: ExportSource, directory: str | os.PathLike[str] | None, options: ExportOptions, where: Where | None
 ) -> Export:
     """Write the files of a net, all or none."""
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise ArgumentError(
-            f"name={shown(name)} can't begin C names; use letters, digits and underscores, a letter first", where
-        )
-    if name in _TAKEN.split() or keyword.iskeyword(name):
-        raise ArgumentError(f"files named {name} would hide those of C, Python or CMake; give another name", where)
+    options = options.checked(where)
+    name = options.name
     folder = Path(f"{name}-export") if directory is None else as_path(directory)
-    one_of(form, "form", FORMS)
-    if batch is not None or form == "stream":
-        batch = whole_number(1 if batch is None else batch, "the batch of an exported net", 1)
-    rows = whole_number(rows, "rows of an exported net", 1)
-    if rows > 1 and (form == "sequence" or batch != 1):
-        raise ArgumentError(f"rows={rows} are of streams of one row; leave out batch= and form=, or rows=", where)
-    if max_block is not None:
-        max_block = whole_number(max_block, "max_block", 1)
-        if form == "sequence":
-            raise ArgumentError(f"max_block={max_block} is of streams; leave it out, or form=", where)
-    one_of(weights, "weights", WEIGHTS)
-    dispatch, link, debug = flag(dispatch, "dispatch"), flag(link, "link"), flag(debug, "debug")
-    targets = _targets(source.options.target.name if target is None else target, dispatch, where)
+    targets = _targets(
+        source.options.target.name if options.target is None else options.target, options.dispatch, where
+    )
     _, values = source.parameters.snapshot()
-    net, test = _made(source, values, form, name, batch, rows, targets, weights == "embedded", max_block, where)
+    net, test = _described(source, values, options, targets, where)
     held = source.held_weights(replace(source.options, target=targets[0]))
     net = replace(net, held_weights=tuple(held))
-    code = exported_code(net.variants, name, debug)
+    code = exported_code(net.variants, name, options.debug)
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}
     contents[f"{name}.h"] = header(net).encode()
     contents[f"{name}_test.c"] = test.encode()
     contents[f"{name}_net.cmake"] = cmake(net, f"{name}.{suffix}").encode()
     contents["CMakeLists.txt"] = cmake_lists().encode()
-    if weights == "external":
+    if options.weights == "external":
         arrays = {key: np.ascontiguousarray(array) for key, array in net.first.parameters.items()}
         contents[f"{name}.safetensors"] = safetensors.numpy.save(arrays)
-    return _write(folder, net, contents, targets[0], link, code)
+    return _write(folder, net, contents, targets[0], options.link, code)
 
 
-def _made(
-    source: ExportSource,
-    values: Arrays,
-    form: str,
-    name: str,
-    batch: int | None,
-    rows: int,
-    targets: Sequence[Target],
-    embedded: bool,
-    max_block: int | None,
-    where: Where | None,
+def _described(
+    source: ExportSource, values: Arrays, options: ExportOptions, targets: Sequence[Target], where: Where | None
 ) -> tuple[Description, str]:
     """Return a net for all targets, and its self-test, which expects the last target's results."""
-    if form == "sequence":
+    name, batch, embedded = options.name, options.batch, options.weights == "embedded"
+    if options.form == "sequence":
         sequences = [sequence_form(source, values, batch, target, embedded, where) for target in targets]
         net = Description(name, batch, tuple(item.exported for item in sequences), source.source.classes)
         return net, sequence_self_test(net, sequence_examples(sequences[-1], source, values))
     assert batch is not None
     try:
-        streams = [stream_form(source, values, batch, rows, target, embedded, max_block, where) for target in targets]
+        form = StreamOptions(batch, options.rows, embedded, options.max_block)
+        streams = [stream_form(source, values, form, target, where) for target in targets]
     except GraphError as error:
         remedy = 'a net for whole sequences needs no steps: form="sequence", or --form sequence of rnngraph export'
         raise GraphError(f"{error.what}; {remedy}", error.where) from None

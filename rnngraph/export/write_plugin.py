@@ -11,7 +11,7 @@ from ..support.errors import ArgumentError, Where
 from .c_names import C_WORDS
 from .native_code import ExportSource
 from .package.plugin_files import PLATFORMS, cpp_class, platform_header, plugin_cmake
-from .write_net import Export, export
+from .write_net import Export, ExportOptions, export
 
 PLUGINS = Writer(
     manifest="rnngraph-plugin.json",
@@ -36,16 +36,7 @@ def export_plugin(
         platform.folder: export(
             source,
             folder / platform.folder,
-            name,
-            None,
-            platform.target,
-            "embedded",
-            platform.dispatch,
-            False,
-            "stream",
-            False,
-            1,
-            max_block,
+            ExportOptions(name, target=platform.target, dispatch=platform.dispatch, link=False, max_block=max_block),
             where,
         )
         for platform in PLATFORMS

@@ -15,6 +15,7 @@ from ..runtime.calls.feeds import solve_sizes
 from ..runtime.calls.nested_feeds import names_under
 from ..runtime.graph_source import TAPS_MOVED
 from ..runtime.native.compiled_graph import CompiledGraph
+from ..runtime.native.optimized_graph import Changes
 from ..runtime.native.recomputation import AUTO, RecomputeOption
 from ..support.allocation import zeros
 from ..support.bounded_cache import BoundedCache
@@ -96,9 +97,8 @@ class GradientGraphs:
                 "training",
                 parts.options,
                 parts.source.described,
-                (*self.trainable, *extra),
-                given,
-                recompute=recompute,
+                Changes((*self.trainable, *extra), given),
+                recompute,
             )
 
         return self._graphs.get_or_make((extra, given, recompute), build)

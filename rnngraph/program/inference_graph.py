@@ -258,24 +258,12 @@ class InferenceGraph(CallableGraph[Given]):
             FileError: Files cannot be written, or are in the way.
         """
         from ..export.native_code import ExportSource  # rarely needed
-        from ..export.write_net import export
+        from ..export.write_net import ExportOptions, export
 
         parts = self.parts
-        return export(
-            ExportSource(parts.source, parts.parameters, parts.options, self._held_weights),
-            directory,
-            name,
-            batch,
-            target,
-            weights,
-            dispatch,
-            link,
-            form,
-            debug,
-            rows,
-            max_block,
-            user_line(),
-        )
+        source = ExportSource(parts.source, parts.parameters, parts.options, self._held_weights)
+        options = ExportOptions(name, batch, target, weights, dispatch, link, form, debug, rows, max_block)
+        return export(source, directory, options, user_line())
 
     @api
     def export_plugin(

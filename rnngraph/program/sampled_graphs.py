@@ -7,6 +7,7 @@ from typing import Literal
 from ..passes.samples import Samples
 from ..passes.split_concats import SplitConcats
 from ..runtime.native.compiled_graph import CompiledGraph
+from ..runtime.native.optimized_graph import Changes
 from ..support.arguments import whole_number
 from ..support.bounded_cache import BoundedCache
 from ..support.errors import ArgumentError, GraphError, Where
@@ -47,7 +48,7 @@ class SampledGraphs:
             "training",
             compiled.options,
             compiled.declared,
-            first=(SplitConcats("split_concats_again"), Samples(count)),
+            Changes(first=(SplitConcats("split_concats_again"), Samples(count))),
         )
         try:
             sampled.optimized(outputs)

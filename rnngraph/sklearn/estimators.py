@@ -13,7 +13,7 @@ from ..support.arguments import array_of
 from ..support.errors import ArgumentError, RnnGraphError, ShapeError, Where, shown, user_line
 from .base import Examples, SequenceEstimator
 from .checks import check_classification_targets, column_or_1d, compute_class_weight
-from .network import LABELS, OUTPUT, SCORES, WEIGHTS, classifier, regressor
+from .network import LABELS, OUTPUT, SCORES, WEIGHTS, Scaling, classifier, regressor
 from .sequences import as_float32, scale_of, targets_of
 
 
@@ -179,7 +179,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         if self.standardize:
             middle = targets.mean(axis=0)
             unit = scale_of(targets.var(axis=0), middle)
-        return regressor(self._body(), mean, scale, as_float32(middle), as_float32(unit), weighted, seed, self.threads)
+        inputs, outputs = Scaling(mean, scale), Scaling(as_float32(middle), as_float32(unit))
+        return regressor(self._body(), inputs, outputs, weighted, seed, self.threads)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

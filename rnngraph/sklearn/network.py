@@ -102,12 +102,17 @@ def classifier(
     return compile({SCORES: softmax(logits)}, loss=loss, seed=seed, threads=threads, classes={SCORES: classes.tolist()})
 
 
+class Scaling(NamedTuple):
+    """Mean and scale that standardize values."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+
 def regressor(
     body: Body,
-    mean: np.ndarray,
-    scale: np.ndarray,
-    target_mean: np.ndarray,
-    target_scale: np.ndarray,
+    inputs: Scaling,
+    targets: Scaling,
     weighted: bool,
     seed: int,
     threads: int,
@@ -116,8 +121,8 @@ def regressor(
 
     The loss is the mean squared error in units of the targets' scale. ``weighted`` adds a ``weight`` [batch].
     """
-    middle, unit = _kept("target/mean", target_mean), _kept("target/scale", target_scale)
-    guess = dense(body.of(mean, scale), len(target_mean))
-    wanted = (placeholder(TARGETS, (None, len(target_mean))) - middle) / unit
+    middle, unit = _kept("target/mean", targets.mean), _kept("target/scale", targets.scale)
+    guess = dense(body.of(inputs.mean, inputs.scale), len(targets.mean))
+    wanted = (placeholder(TARGETS, (None, len(targets.mean))) - middle) / unit
     loss = mean_squared_error(wanted, guess, _weights(weighted))
     return compile({OUTPUT: guess * unit + middle}, loss=loss, seed=seed, threads=threads)

@@ -129,19 +129,30 @@ def _rows(data: bytes, starts: Mapping[int, int]) -> Iterator[Row]:
             folder, _, _ = folders[reader.leb()], reader.leb(), reader.leb()
             files.append(f"{folder}/{name}" if folder else name)
         reader.position = program
-        yield from _run(reader, position, shortest, base, span, special, files, starts)
+        yield from _run(reader, position, _LineProgram(shortest, base, span, special, files), starts)
 
 
-def _run(
-    reader: _Bytes,
-    end: int,
-    shortest: int,
-    base: int,
-    span: int,
-    special: int,
-    files: list[str],
-    starts: Mapping[int, int],
-) -> Iterator[Row]:
+class _LineProgram(NamedTuple):
+    """Header of a line program, in DWARF's terms.
+
+    Attributes:
+        shortest: Bytes of the shortest instruction.
+        base: Minimum advance of the line by a special opcode.
+        span: Range of these advances.
+        special: First special opcode.
+        files: Names of files by number.
+    """
+
+    shortest: int
+    base: int
+    span: int
+    special: int
+    files: list[str]
+
+
+def _run(reader: _Bytes, end: int, program: _LineProgram, starts: Mapping[int, int]) -> Iterator[Row]:
+    """Yield the rows of one line program, which ends at ``end``."""
+    shortest, base, span, special, files = program
     address, file, line, column = 0, 1, 1, 0
     while reader.position < end:
         code = reader.number("B")

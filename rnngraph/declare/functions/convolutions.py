@@ -20,7 +20,7 @@ from ..tensor import Tensor, build, constant
 from .activations import activation_function
 from .basic import concat, reduce_max, reduce_sum, reshape, stack
 from .layers import owned
-from .padding import windows_over_time
+from .padding import WindowSizes, windows_over_time
 
 MIN_SIDE_BY_SIDE = 8
 """Minimum groups of a convolution that are computed side by side in vectors; fewer are one product each."""
@@ -134,25 +134,20 @@ def _pools(scope: ScopeName, x: Any, size: Any, strides: Any, padding: Any) -> W
 
 
 @dataclass(frozen=True)
-class Windows:
-    """Windows over time: ``size`` entries that are ``apart`` steps apart, with ``stride`` steps between windows."""
-
-    size: int
-    stride: int
-    apart: int
-    padding: Padding
+class Windows(WindowSizes):
+    """Windows over time, built from a user's arguments."""
 
     @staticmethod
-    def checked(what: str, size: Any, stride: Any, apart: Any, padding: Any, where: Where | None) -> Windows:
+    def checked(what: str, size: Any, stride: Any, dilation: Any, padding: Any, where: Where | None) -> Windows:
         """Build from a user's arguments after checks. ``what`` is the name of the size argument."""
         if isinstance(padding, str):
             one_of(padding, "padding", PADDINGS)
         else:
             padding = _pair(padding, where)
-        size, stride, apart = positive(size, what), positive(stride, "strides"), positive(apart, "dilation")
+        size, stride, dilation = positive(size, what), positive(stride, "strides"), positive(dilation, "dilation")
         if stride > MAX_DIVISOR:
             raise ArgumentError(f"strides must be at most {MAX_DIVISOR}, not {stride}", where)
-        return Windows(size, stride, apart, padding)
+        return Windows(size, stride, dilation, padding)
 
     def of(self, x: Tensor, scope: ScopeName, fill: float = 0) -> Tensor:
         """Return the windows of x [batch, time, width] as [batch, windows, size, width], with ``fill`` as padding."""
@@ -160,7 +155,7 @@ class Windows:
             steps = self._last_steps(x, scope)
             shape = (*steps.type.shape[:2], self.size, x.width)
             return build("reshape", steps, shape=shape, where=scope.where)
-        return windows_over_time(scope.base, x, self.size, self.stride, self.apart, self.padding, fill, scope.where)
+        return windows_over_time(scope.base, x, self, fill, scope.where)
 
     def side_by_side(self, x: Tensor, scope: ScopeName) -> Tensor:
         """Return the windows as [batch, windows, size * width]."""
@@ -176,7 +171,7 @@ class Windows:
 
     def _last_steps(self, x: Tensor, scope: ScopeName) -> Tensor:
         time_major = build("transpose", x, order=(1, 0, 2), where=scope.where)
-        steps, _ = run_steps(Window(x.width, self.size, self.apart), time_major, scope, False, scope.where)
+        steps, _ = run_steps(Window(x.width, self.size, self.dilation), time_major, scope, False, scope.where)
         return build("transpose", steps, order=(1, 0, 2), where=scope.where)
 
 
@@ -262,13 +257,13 @@ def _groups_last(x: Tensor, groups: int, wide: int) -> Tensor:
 
 
 class Window(Cell):
-    """Concatenation of the input at this and earlier steps, oldest first: ``taps`` entries, ``apart`` steps apart."""
+    """Concatenation of the input at this and earlier steps, oldest first: ``taps`` steps with a ``dilation``."""
 
-    def __init__(self, width: int, taps: int, apart: int) -> None:
-        self.width, self.taps, self.apart = width, taps, apart
+    def __init__(self, width: int, taps: int, dilation: int) -> None:
+        self.width, self.taps, self.dilation = width, taps, dilation
 
     def state(self) -> Any:
-        return {"past": self.width * self.apart * (self.taps - 1)}
+        return {"past": self.width * self.dilation * (self.taps - 1)}
 
     @property
     def output_size(self) -> int:
@@ -276,6 +271,6 @@ class Window(Cell):
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         history = concat([state["past"], x])
-        starts = [tap * self.apart * self.width for tap in range(self.taps)]
-        window = history if self.apart == 1 else concat([history[:, start : start + self.width] for start in starts])
+        starts = [tap * self.dilation * self.width for tap in range(self.taps)]
+        window = history if self.dilation == 1 else concat([history[:, start : start + self.width] for start in starts])
         return window, {"past": history[:, self.width :]}

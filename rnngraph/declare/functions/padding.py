@@ -11,6 +11,7 @@ from ...ir.sizes.polynomial import Dim, ceil_divide, floor_divide
 from ...support.api_guard import api
 from ...support.arguments import one_of
 from ...support.errors import ArgumentError, ShapeError, Where, shown, user_line, warn
+from ...support.records import dataclass
 from ..tensor import Tensor, as_tensor, build, like
 from .basic import concat, one_axis
 
@@ -131,25 +132,32 @@ def same_padding(steps: Dim, span: int, stride: int) -> tuple[Dim, Dim]:
     return before, total - before
 
 
-def windows_over_time(
-    what: str,
-    x: Tensor,
-    size: int,
-    stride: int,
-    apart: int,
-    padding: str | tuple[int, int],
-    fill: float,
-    where: Where | None,
-) -> Tensor:
+@dataclass(frozen=True)
+class WindowSizes:
+    """Windows over time.
+
+    Attributes:
+        size: Entries of a window.
+        stride: Steps between windows.
+        dilation: Steps between the entries of a window.
+        padding: ``valid``, ``same``, ``reflect``, ``causal`` or (before, after).
+    """
+
+    size: int
+    stride: int
+    dilation: int
+    padding: str | tuple[int, int]
+
+
+def windows_over_time(what: str, x: Tensor, sizes: WindowSizes, fill: float, where: Where | None) -> Tensor:
     """Return the windows of x [batch, time, width] as [batch, windows, size, width].
 
     Args:
         what: Name of the caller, for errors.
-        apart: Steps between the entries of a window.
-        padding: ``valid``, ``same``, ``reflect``, ``causal`` or (before, after).
         fill: Value of the padding.
     """
-    steps, span = x.type.shape[1], apart * (size - 1)
+    size, stride, padding = sizes.size, sizes.stride, sizes.padding
+    steps, span = x.type.shape[1], sizes.dilation * (size - 1)
     mode, room = "reflect" if padding == "reflect" else "constant", 0
     before: Dim
     after: Dim
@@ -172,4 +180,4 @@ def windows_over_time(
         if stride > 1:
             x = build("slice", x, start=(0, 0, 0), stop=shape, step=(1, stride, 1), where=where)
         return build("reshape", x, shape=(*x.type.shape[:2], 1, shape[2]), where=where)
-    return build("windows", x, axis=1, size=size, step=stride, apart=apart, where=where)
+    return build("windows", x, axis=1, size=size, step=stride, apart=sizes.dilation, where=where)

@@ -14,7 +14,6 @@ from ...declare.description import Described
 from ...ir.graph import Graph
 from ...ir.text.fingerprint import fingerprint
 from ...ir.types import Dim, evaluate
-from ...passes.pipeline import Pass
 from ...passes.recomputation.recompute import Recompute
 from ...support.allocation import bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
@@ -24,7 +23,7 @@ from ..samples import samples_of
 from .compile_options import CompileOptions
 from .entry import MadeFor, NativeEntry
 from .object_cache import key_of
-from .optimized_graph import OptimizedGraph, ordered_sizes, tiled_sizes
+from .optimized_graph import NO_CHANGES, Changes, OptimizedGraph, ordered_sizes, tiled_sizes
 from .recomputation import AUTO, RecomputeOption, exceeds_share, steps_of
 
 if TYPE_CHECKING:
@@ -56,14 +55,10 @@ class CompiledGraph(OptimizedGraph):
         kind: str,
         options: CompileOptions,
         declared: Callable[[], Described] | None = None,
-        wrt: tuple[str, ...] = (),
-        differentiated: tuple[str, ...] = (),
-        then: tuple[Pass, ...] = (),
-        first: tuple[Pass, ...] = (),
-        rounded: bool = False,
+        changes: Changes = NO_CHANGES,
         recompute: RecomputeOption = None,
     ) -> None:
-        super().__init__(lowered, kind, options, wrt, differentiated, then, first, rounded)
+        super().__init__(lowered, kind, options, changes)
         self.declared, self.recompute = declared, recompute
         self._clock = count()
         self._entries: BoundedCache[EntryKey, NativeEntry] = BoundedCache(MAX_ENTRIES, lambda entry: entry.used)

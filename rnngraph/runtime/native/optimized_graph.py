@@ -23,6 +23,7 @@ from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
 from ...support.forks import Order, fork_lock
 from ...support.garbage import collector_paused
+from ...support.records import dataclass
 from .compile_options import CompileOptions
 from .preconditions import Precondition, check_preconditions, preconditions_of
 from .size_bounds import Bounds, bounds_of
@@ -60,11 +61,11 @@ MAX_OUTPUTS = 64
 """Maximum number of sets of outputs whose analyses a graph caches."""
 
 
-class OptimizedGraph:
-    """Lowered graph, split and optimised on first use.
+@dataclass(frozen=True)
+class Changes:
+    """Changes of a lowered graph beside the split and the optimisation.
 
     Attributes:
-        kind: ``"inference"``, whose weights may be quantized, or ``"training"``.
         wrt: Labels with respect to which the graph also returns gradients of its loss.
         differentiated: Outputs whose gradients the caller supplies, in place of a loss.
         then: Final passes that change the outputs, such as from gradients to new parameters.
@@ -72,17 +73,27 @@ class OptimizedGraph:
         rounded: The graph comes from a graph whose rounding-relevant passes have run.
     """
 
-    def __init__(
-        self,
-        lowered: Graph,
-        kind: str,
-        options: CompileOptions,
-        wrt: tuple[str, ...] = (),
-        differentiated: tuple[str, ...] = (),
-        then: tuple[Pass, ...] = (),
-        first: tuple[Pass, ...] = (),
-        rounded: bool = False,
-    ) -> None:
+    wrt: tuple[str, ...] = ()
+    differentiated: tuple[str, ...] = ()
+    then: tuple[Pass, ...] = ()
+    first: tuple[Pass, ...] = ()
+    rounded: bool = False
+
+
+NO_CHANGES = Changes()
+
+
+class OptimizedGraph:
+    """Lowered graph, split and optimised on first use.
+
+    Attributes:
+        kind: ``"inference"``, whose weights may be quantized, or ``"training"``.
+        wrt, differentiated, first, rounded: As for ``Changes``.
+    """
+
+    def __init__(self, lowered: Graph, kind: str, options: CompileOptions, changes: Changes = NO_CHANGES) -> None:
+        wrt, differentiated, then, first = changes.wrt, changes.differentiated, changes.then, changes.first
+        rounded = changes.rounded
         self.lowered, self.kind, self.options = lowered, kind, options
         self.wrt, self.differentiated, self.first, self.rounded = wrt, differentiated, first, rounded
         self.reduced = options.reduced if kind == "inference" else None

@@ -14,7 +14,7 @@ from ...support.records import dataclass
 from ..calls.prepared_call import without
 from ..native.compiled_graph import CompiledGraph
 from ..native.entry import NativeEntry
-from ..native.optimized_graph import ordered_sizes, tiled_sizes
+from ..native.optimized_graph import Changes, ordered_sizes, tiled_sizes
 from ..native.worker_pool import ThreadCount
 from .independent_rows import row_axis, rows_are_independent
 
@@ -90,7 +90,7 @@ class RowGraph:
     def compiled(self) -> CompiledGraph:
         source = self._compiled
         options = replace(source.options, threads=ThreadCount())
-        return CompiledGraph(source.lowered, source.kind, options, source.declared, rounded=source.rounded)
+        return CompiledGraph(source.lowered, source.kind, options, source.declared, Changes(rounded=source.rounded))
 
     @cached_property
     def is_open(self) -> bool:

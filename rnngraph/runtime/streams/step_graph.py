@@ -33,6 +33,7 @@ from ...support.records import dataclass
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
+from ..native.optimized_graph import Changes
 from ..native.preconditions import Precondition, preconditions_of
 from .causality import check_states, check_streamable
 from .row_graph import RowGraph
@@ -121,7 +122,7 @@ class Tail:
 
         def build() -> CompiledGraph:
             graph = tail_graph(self.timeline, self._rows, rests, where)
-            return CompiledGraph(graph, "inference", self._options, self._source.described, rounded=True)
+            return CompiledGraph(graph, "inference", self._options, self._source.described, Changes(rounded=True))
 
         return self._graphs.get_or_make(tuple(sorted(rests.items())), build)
 
@@ -310,7 +311,7 @@ def _of_chunks(
     if lengths:
         check_streamable(timeline.graph, whole.initial, timeline, where)
     chunked = chunk_graph(timeline, row, where)
-    compiled = CompiledGraph(chunked.graph, "inference", options, source.described, rounded=True)
+    compiled = CompiledGraph(chunked.graph, "inference", options, source.described, Changes(rounded=True))
     input_types = compiled.input_types()
     past_states = [
         (label, make("broadcast", first, shape=(row, *input_types[label].shape[1:])))

@@ -16,6 +16,7 @@ from ...ir.types import FLOATS
 from ...passes.lowering.lowered import INNER
 from ...program.parts import by_name
 from ...runtime.native.compiled_graph import CompiledGraph
+from ...runtime.native.optimized_graph import Changes
 from ...support.api_guard import api
 from ...support.arguments import check_positive
 from ...support.errors import ArgumentError, DtypeError, NotOfferedError, shown, user_line
@@ -121,15 +122,8 @@ class GradientProgram(FetchProgram):
         source, parts = self.program.parts.source, self.program.parts
         lowered = source.with_states(INNER, replaced.declared())
         self._names = tuple(f"gradient/{FOUND}{name}" for name in tensors)
-        compiled = CompiledGraph(
-            lowered.graph,
-            "training",
-            parts.options,
-            source.described,
-            replaced.wrt(()),
-            then=(replaced.replacing(lowered.placeholders),),
-            recompute="auto",
-        )
+        changes = Changes(replaced.wrt(()), then=(replaced.replacing(lowered.placeholders),))
+        compiled = CompiledGraph(lowered.graph, "training", parts.options, source.described, changes, "auto")
         self._form = by_name(compiled, self._names)
 
     def values(self, session: Any, cut: Any, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:

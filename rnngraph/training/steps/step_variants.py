@@ -18,6 +18,7 @@ from ...passes.pipeline import Pass
 from ...passes.shards.shard import Sharded, shard
 from ...passes.train_step import AddGradients, GiveGradients, TrainStep, gradients_graph, update_graph, with_updates
 from ...runtime.native.compiled_graph import CompiledGraph
+from ...runtime.native.optimized_graph import Changes
 from ...support.errors import DtypeError, ShapeError, StructureError, Where, shown
 from ..optimization.optimizers import is_own, numbers_of, slots_of
 from .batch_rows import BatchRows
@@ -90,9 +91,8 @@ def adding_of(state: TrainState, given: Callable[[], Mapping[str, np.ndarray]]) 
 
 def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: tuple[Pass, ...]) -> CompiledGraph:
     parts = state.program.parts
-    return CompiledGraph(
-        graph, "training", parts.options, parts.source.described, wrt, then=then, recompute=state.recompute
-    )
+    changes = Changes(wrt, then=then)
+    return CompiledGraph(graph, "training", parts.options, parts.source.described, changes, state.recompute)
 
 
 def _changed(wrt: tuple[str, ...], state: TrainState) -> tuple[str, ...]:

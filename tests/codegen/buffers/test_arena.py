@@ -16,6 +16,7 @@ from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.types import evaluate, size
 from rnngraph.runtime.native.compile_options import CompileOptions
 from rnngraph.runtime.native.compiled_graph import CompiledGraph
+from rnngraph.runtime.native.optimized_graph import Changes
 
 LABELS = tuple(f"rnn/multi_rnn_cell/cell_{layer}/basic_rnn_cell/kernel" for layer in range(2))
 
@@ -106,7 +107,7 @@ def test_a_derivative_keeps_what_it_needs(layers: int, kept: int) -> None:
     target, values = target_of("x86-64-v3"), 8 * 16 * 4
     trained = program.training.compiled.optimized(tuple(name for name, _ in program.training.compiled.graph.outputs))
     gradients = CompiledGraph(
-        program.training.compiled.lowered, "training", CompileOptions(target), wrt=LABELS[:layers]
+        program.training.compiled.lowered, "training", CompileOptions(target), changes=Changes(LABELS[:layers])
     )
     names = tuple(name for name, _ in gradients.graph.outputs if name.startswith("gradient/"))
     plan = schedule(gradients.optimized(names), target, "training")
