@@ -39,13 +39,13 @@ class Net:
         graph = made.inference.compiled
         sized = graph.sized(tuple(name for name, _ in graph.graph.outputs), sizes)
         self.code = compile_graph(sized, target, "entry")
-        self.twin = NativeEntry(compile_graph(sized, host_equivalent(target), "entry"), host_equivalent(target))
+        self.equivalent = NativeEntry(compile_graph(sized, host_equivalent(target), "entry"), host_equivalent(target))
 
     def there(self, feeds: Arrays) -> Arrays:
         return cross.call(self.machine, self.folder, self.code, self.made.parameters, feeds, self.sizes)
 
     def here(self, feeds: Arrays) -> Arrays:
-        return call_native(self.twin, self.made.parameters, feeds, self.sizes)
+        return call_native(self.equivalent, self.made.parameters, feeds, self.sizes)
 
 
 @pytest.mark.parametrize("case", cross_cases.CASES)
@@ -65,12 +65,12 @@ def check(machine: str, case: str, dtype: str, folder: Path, tolerance: float) -
     for batch, steps in ((3, 5), (1, 1)):
         given = cross_cases.feeds(made, batch, steps)
         net = Net(machine, made, {"B": batch, "T": steps}, folder)
-        found, twins = net.there(given), net.here(given)
+        found, expected = net.there(given), net.here(given)
         graph = made.inference.graph
         wide = interpret(graph, feeds_of(graph, given, made), wide=True)
         rounded = interpret(graph, feeds_of(graph, given, made))
         for name, array in found.items():
-            np.testing.assert_array_equal(bits(array), bits(twins[name]), f"{name} on {machine}")
+            np.testing.assert_array_equal(bits(array), bits(expected[name]), f"{name} on {machine}")
             if name in ("wide", "back", "narrow", "beyond") or array.dtype.kind != "f":  # rounded on purpose
                 np.testing.assert_array_equal(array, rounded[name], name)
             else:

@@ -173,10 +173,10 @@ def test_the_tiles_of_several_lines_are_told_apart_by_column() -> None:
     assert counts[of["b"]] >= 8
 
 
-# The twin ------------------------------------------------------------------------------------------
+# The debug build -----------------------------------------------------------------------------------
 
 
-def twins(plan: ScheduledEntry, target: str) -> tuple[str, StageText]:
+def debug_builds(plan: ScheduledEntry, target: str) -> tuple[str, StageText]:
     chosen = target_of(target)
     plain = module_text(plan.functions, [plan.main, plan.pack], chosen, "net")
     return plain, module_lines(plan.functions, [plan.main, plan.pack], chosen, "net")
@@ -188,12 +188,12 @@ def own_cell() -> ScheduledEntry:
 
 
 @pytest.mark.parametrize(("name", "target"), [("own cell", "x86-64-v3")])
-def test_a_twin_has_the_instructions_of_the_code_that_runs(name: str, target: str) -> None:
+def test_a_debug_build_has_the_instructions_of_the_code_that_runs(name: str, target: str) -> None:
     plan = plan_of(net(name), target)
-    plain, lines = twins(plan, target)
+    plain, lines = debug_builds(plan, target)
     numbered: dict[tuple[Where, ...], int] = {}
-    twin = with_debug_info(lines, numbered)
-    listed = listing(assembly(twin, target_of(target)), twin, numbered)
+    debug = with_debug_info(lines, numbered)
+    listed = listing(assembly(debug, target_of(target)), debug, numbered)
     assert code_lines(listed) == code_lines(assembly(plain, target_of(target)))
     assert sum(line.startswith("\t#") for line in listed.split("\n")) >= len(numbered) > 5
 
@@ -224,25 +224,25 @@ WITHOUT_FLOAT64 = {("trainer", "thumbv7em-none-eabihf")}
 @pytest.mark.parametrize(
     ("name", "target"), [(name, target) for target in TARGETS for name in NETS if (name, target) not in WITHOUT_FLOAT64]
 )
-def test_twins_of_all_nets_for_all_targets(name: str, target: str) -> None:
-    test_a_twin_has_the_instructions_of_the_code_that_runs(name, target)
+def test_debug_builds_of_all_nets_for_all_targets(name: str, target: str) -> None:
+    test_a_debug_build_has_the_instructions_of_the_code_that_runs(name, target)
 
 
 @pytest.mark.exhaustive
-def test_on_aarch64_linux_a_twins_functions_have_the_same_instructions_in_another_order() -> None:
+def test_on_aarch64_linux_a_debug_builds_functions_have_the_same_instructions_in_another_order() -> None:
     """There LLVM orders what saves registers otherwise where a debugger is told of the stack."""
     plan = plan_of(net("stack"), "aarch64-linux")
-    plain, lines = twins(plan, "aarch64-linux")
+    plain, lines = debug_builds(plan, "aarch64-linux")
     numbered: dict[tuple[Where, ...], int] = {}
-    twin = with_debug_info(lines, numbered)
+    debug = with_debug_info(lines, numbered)
     target = target_of("aarch64-linux")
-    listed = listing(assembly(twin, target), twin, numbered)
+    listed = listing(assembly(debug, target), debug, numbered)
     assert Counter(code_lines(listed)) == Counter(code_lines(assembly(plain, target)))
 
 
 def test_the_code_that_runs_holds_no_lines() -> None:
     plan = own_cell()
-    plain, lines = twins(plan, "x86-64-v3")
+    plain, lines = debug_builds(plan, "x86-64-v3")
     assert "!dbg" not in plain
     assert "leaky" not in re.sub(r"(?m)^ *;.*\n", "", plain)
     assert str(lines) != plain  # it says layers as comments
@@ -282,7 +282,7 @@ def test_an_edit_of_a_comment_recompiles_nothing(tmp_path: Path) -> None:
 
 def test_object_files_tell_lines() -> None:
     plan = own_cell()
-    _, lines = twins(plan, "x86-64-v3")
+    _, lines = debug_builds(plan, "x86-64-v3")
     found = read_lines(object_code(with_debug_info(lines), target_of("x86-64-v3")))
     assert {function.name for function in found.functions} == {
         *(function.name for function in plan.functions),
@@ -303,7 +303,7 @@ def test_object_files_tell_lines() -> None:
 @pytest.mark.parametrize("damage", ["", "kind", "short", "text"])
 def test_damaged_objects_are_refused(damage: str) -> None:
     plan = own_cell()
-    binary = object_code(twins(plan, "x86-64-v3")[0], target_of("x86-64-v3"))
+    binary = object_code(debug_builds(plan, "x86-64-v3")[0], target_of("x86-64-v3"))
     changed = {"": b"", "kind": b"MZ" + binary[2:], "short": binary[: len(binary) // 2], "text": b"a" * 99}[damage]
     with pytest.raises(ValueError, match="ELF"):
         read_lines(changed)
