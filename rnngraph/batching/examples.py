@@ -252,14 +252,17 @@ def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
     except RnnGraphError:
         raise
     except (ValueError, TypeError, RuntimeError) as error:  # torch raises RuntimeError
-        raise ShapeError(f"{what} is no array: {error}", where) from None
+        raise ShapeError(f"{what} is no array: {error}; give numbers in rows of equal lengths", where) from None
 
 
 def _check_shape(spec: ExampleSpec, what: str, shape: tuple[int, ...], padded: int | None, where: Where | None) -> None:
     """Raise ``ShapeError`` if a shape of one example is not as declared; the ``padded`` axis may be shorter."""
     for axis, (dim, actual) in enumerate(zip(spec.example_shape, shape, strict=True)):
         if actual == 0 and not (spec.only_run and axis == spec.example_time_axis):
-            raise ShapeError(f"{what}: axis {axis} of an example is empty, so there is nothing to learn", where)
+            raise ShapeError(
+                f"{what}: axis {axis} of an example is empty, so there is nothing to learn; leave such examples out",
+                where,
+            )
         if isinstance(dim, int) and dim != actual and axis != padded:
             raise ShapeError(
                 f"{what}: axis {axis} of an example must be {dim}, as {spec.name} is declared {spec.type}", where

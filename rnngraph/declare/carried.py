@@ -104,7 +104,11 @@ def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"{cell!r}: a state must be a Tensor, not {shown(leaf)}", where)
         if columns.axes is None and (leaf.rank < 1 or leaf.type.shape[-1] != columns.width):
-            raise ShapeError(f"{cell!r} carries a state of width {columns.width} and is given {shown(leaf)}", where)
+            raise ShapeError(
+                f"{cell!r} carries a state of width {columns.width} and is given {shown(leaf)}; give a state of that "
+                "width, or change what state() returns",
+                where,
+            )
         if columns.axes is not None and leaf.type.shape[1:] != columns.axes:
             raise ShapeError(
                 f"{cell!r} carries a state {path} [batch, {', '.join(map(str, columns.axes))}] and is given "

@@ -163,7 +163,7 @@ def _starts_from_zeros(cell: Cell) -> bool:
 def _check_end(cell: Cell, passed: set[int], outer: Cell) -> None:
     """Add a cell to those passed on the way inwards. Raises ``StructureError`` for a cycle."""
     if id(cell) in passed:
-        raise StructureError(f"{cell!r} contains itself, and so has no end", outer.where)
+        raise StructureError(f"{cell!r} contains itself, and so has no end; take it out of itself", outer.where)
     passed.add(id(cell))
 
 

@@ -320,7 +320,11 @@ def check_step(cell: Cell, new: Sequence[Tensor], kinds: Sequence[TensorType], w
     """Raise ``ShapeError`` if a step changes the rank or dtype of a state."""
     for item, kind in zip(new, kinds, strict=True):
         if item.rank != kind.rank or item.dtype != kind.dtype:
-            raise ShapeError(f"{cell!r}.step turns a state {kind} into {item!r}", where)
+            raise ShapeError(
+                f"{cell!r}.step turns a state {kind} into {item!r}; return states of the rank and dtype that state() "
+                "declares",
+                where,
+            )
 
 
 def initial_leaves(
@@ -342,7 +346,11 @@ def _initial(cell: Cell, leaf: Any, kind: TensorType, where: Where | None) -> Te
     if not isinstance(leaf, Tensor):
         leaf = constant(leaf)
     if leaf.dtype != kind.dtype:
-        raise DtypeError(f"{cell!r} computes in {kind.dtype}, but its initial_state is {leaf.dtype}", where)
+        raise DtypeError(
+            f"{cell!r} computes in {kind.dtype}, but its initial_state is {leaf.dtype}; write "
+            f'rg.cast(initial_state, "{kind.dtype}")',
+            where,
+        )
     if leaf.rank - len(row) not in (0, 1) or list(leaf.type.shape[leaf.rank - len(row) :]) != row:
         raise _misfit(cell, leaf, row, where)
     if leaf.rank == len(row) or leaf.type.shape[0] == 1:
@@ -351,7 +359,9 @@ def _initial(cell: Cell, leaf: Any, kind: TensorType, where: Where | None) -> Te
         meet_declared(leaf.type.shape[0], batch)
     except ValueError:
         raise ShapeError(
-            f"{cell!r} runs on a batch of {batch}, but its initial_state has {leaf.type.shape[0]} rows", where
+            f"{cell!r} runs on a batch of {batch}, but its initial_state has {leaf.type.shape[0]} rows; give one row "
+            "for each of the batch, or one for all",
+            where,
         ) from None
     return leaf
 

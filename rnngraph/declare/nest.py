@@ -54,7 +54,7 @@ def fold(
             results[first:] = [join(item, results[first:])]
             continue
         if id(item) in inside:
-            what = f"{type(item).__name__} contains itself, and so has no end"
+            what = f"{type(item).__name__} contains itself, and so has no end; take it out of itself"
             raise StructureError(what, getattr(item, "where", None))
         entries = entries_of(item)
         if entries is None:
@@ -248,11 +248,14 @@ def _pairs(structure: Any, nest: Any, what: str, where: Where | None) -> list[tu
             raise StructureError(f"{what} {_misfit(list(inner), names, entries, nest)}", where)
         structure = parts[0][1]
     if names is not None:
-        raise StructureError(f"{what} is one array, not a nest {_names_text(names)}", where)
+        raise StructureError(f"{what} is one array, not a nest {_names_text(names)}; give the array alone", where)
     if is_plain and not _is_array(nest):
         if len(nest) == 1:
             return [(structure, nest[0], what)]
-        raise StructureError(f"{what} is one array, not a {type(nest).__name__} of {len(nest)}", where)
+        raise StructureError(
+            f"{what} is one array, not a {type(nest).__name__} of {len(nest)}; give one array, as rg.concat makes",
+            where,
+        )
     return _Leaf(structure)
 
 

@@ -167,10 +167,12 @@ def with_update(x: Tensor, parameter: Tensor, value: Any) -> Tensor:
     """
     where = user_line()
     if not isinstance(x, Tensor):
-        raise DtypeError(f"with_update passes on a Tensor, not {x!r}", where)
+        raise DtypeError(f"with_update passes on a Tensor, not {x!r}; give one that the loss reads", where)
     node = parameter.node if isinstance(parameter, Tensor) else None
     if node is None or node.op != "parameter" or node["slot"].trainable:
         raise ArgumentError(
-            f"with_update changes what rg.parameter(…, trainable=False) gives, not {parameter!r}", where
+            f"with_update changes what rg.parameter(…, trainable=False) gives, not {parameter!r}; declare such a "
+            "parameter",
+            where,
         )
     return build("with_update", x, parameter, like(value, parameter))

@@ -73,7 +73,7 @@ def check_dtype(dtype: Any) -> str:
 
 def position_of(index: int, dim: Dim, where: Where | None) -> Dim:
     if isinstance(dim, int) and not -dim <= index < dim:
-        raise ShapeError(f"index {index} is outside an axis of {dim}", where)
+        raise ShapeError(f"index {index} is outside an axis of {dim}; give {-dim} to {dim - 1}", where)
     return index if index >= 0 else dim + index
 
 
@@ -84,7 +84,7 @@ def bounds_of(item: slice, dim: Dim, where: Where | None) -> tuple[Dim, Dim, int
             raise DtypeError(f"a slice needs ints, not {shown(part)}", where)
     step = 1 if item.step is None else int(item.step)
     if step == 0:
-        raise ShapeError("a slice's step can't be 0", where)
+        raise ShapeError("a slice's step can't be 0; give another one, or leave it out", where)
     if abs(step) > MAX_DIVISOR:
         raise ShapeError(f"a slice with step {step}; the step must lie within -{MAX_DIVISOR}..{MAX_DIVISOR}", where)
     if isinstance(dim, int):

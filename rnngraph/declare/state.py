@@ -224,7 +224,10 @@ def _as_drivers_give(item: Any, values: list[Any]) -> Any:
     if kind is None:
         names = tuple(specification)
         if wrong := [name for name in names if not name.isidentifier() or iskeyword(name) or name[0] == "_"]:
-            raise StructureError(f"{item!r} carries several states, and {shown(wrong[0])} is no name for one of them")
+            raise StructureError(
+                f"{item!r} carries several states, and {shown(wrong[0])} is no name for one of them; give it letters, "
+                "digits and underscores, a letter first"
+            )
         kind = tuple_type(f"{type(item).__name__}State", names)
     return kind(*leaves)
 

@@ -374,10 +374,10 @@ def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
         return _take_numbers(x, index, where)
     named = [item for item in index if item is not None and item is not Ellipsis]
     if len(named) > x.rank:
-        raise ShapeError(f"{len(named)} indices for {x!r} of rank {x.rank}", where)
+        raise ShapeError(f"{len(named)} indices for {x!r} of rank {x.rank}; give {x.rank} at most", where)
     dots = [position for position, item in enumerate(index) if item is Ellipsis]  # arrays override ==
     if len(dots) > 1:
-        raise ShapeError("an index can hold one ... only", where)
+        raise ShapeError("an index can hold one ... only; write : for the other axes", where)
     position = dots[0] if dots else len(index)
     fill = (slice(None),) * (x.rank - len(named))
     index = (*index[:position], *fill, *index[position + 1 :])

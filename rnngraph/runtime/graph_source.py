@@ -179,7 +179,9 @@ def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]
             hint = did_you_mean(name, names) or f"; there are {', '.join(sorted(names)) or 'none'}"
             raise NameLookupError(f"states= names {shown(placeholder)}, and no placeholder has that name{hint}")
         if name in placeholders.values():
-            raise ArgumentError(f"states= gives {name} two next values; a placeholder has one")
+            raise ArgumentError(
+                f"states= gives {name} two next values; a placeholder has one, so leave one of them out"
+            )
         placeholders[output] = name
     if placeholders and placeholders.keys() == outputs.keys():
         raise ArgumentError("states= takes every output, so that streams give nothing; give one of them a second name")

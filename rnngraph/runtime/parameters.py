@@ -201,7 +201,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         flag(strict, "strict")
         loaded = _read(source)
         if wrong := [key for key in loaded if not isinstance(key, str)]:
-            raise DtypeError(f"parameters are loaded by name, not by {shown(wrong[0])}")
+            raise DtypeError(f"parameters are loaded by name, not by {shown(wrong[0])}; give {{name: array}}")
         arrays = {key.removesuffix(":0"): value for key, value in loaded.items()}
         arrays = _by_our_names(arrays, _new_names(rename, arrays, self, strict))
         missing = [name for name in self if name not in arrays]

@@ -146,7 +146,7 @@ def seed_number(value: Any) -> int:
     """Return a seed as an int, after checking that it fits 64 bits, signed or unsigned."""
     seed = whole_number(value, "seed")
     if not -(2**63) <= seed < 2**64:
-        raise ArgumentError(f"seed={seed} does not fit 64 bits")
+        raise ArgumentError(f"seed={seed} does not fit 64 bits; give one below 2**64")
     return seed
 
 

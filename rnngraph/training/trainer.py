@@ -62,7 +62,7 @@ def loads_trainer(data: bytes, cache: bool | str | os.PathLike[str] | None = Non
     """
     where = user_line()
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise DtypeError(f"a pickled trainer is bytes, not {type(data).__name__}", where)
+        raise DtypeError(f"a pickled trainer is bytes, not {type(data).__name__}; unpickle a Trainer", where)
     try:
         parts, _ = unpacked(bytes(data), PICKLED, "a pickled trainer")
         program = loads(parts["program"].tobytes(), cache)

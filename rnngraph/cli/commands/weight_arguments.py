@@ -46,7 +46,7 @@ def with_weights(program: Program, rules: Sequence[tuple[str, Narrow]]) -> Progr
     patterns = [pattern for pattern, _ in rules]
     duplicate = next((pattern for pattern in patterns if patterns.count(pattern) > 1), None)
     if duplicate is not None:
-        raise CommandError(f"--weights has two kinds for {duplicate!r}")
+        raise CommandError(f"--weights has two kinds for {duplicate!r}; leave one of them out")
     options = program.options
     activations = options.activations if options.activations in {narrow.kind for _, narrow in rules} else "float32"
     asked = replace(

@@ -153,7 +153,8 @@ def one_axis(rank: int, axis: int) -> int:
     """Return an axis as a non-negative index. Raise ``ShapeError`` if the tensor has no such axis."""
     if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or not -rank <= axis < rank:
         order = "; Tensors stand first, and the axis last" if isinstance(axis, Tensor | list | tuple) else ""
-        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {rank}{order}")
+        given = order or f"; give an axis from {-rank} to {rank - 1}" * (rank > 0)
+        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {rank}{given}")
     return int(axis) % rank
 
 
@@ -316,7 +317,10 @@ def _equal_parts(x: Tensor, count: int, position: int) -> list[Tensor]:
     shape = x.type.shape
     piece = quotient(shape[position], count)
     if piece is None:
-        raise ShapeError(f"can't split axis {position} of {x!r} into {count} equal pieces: only a call knows its size")
+        raise ShapeError(
+            f"can't split axis {position} of {x!r} into {count} equal pieces: only a call knows its size; "
+            "declare the axis as an int, or give the sizes of the pieces"
+        )
     separated = build("reshape", x, shape=(*shape[:position], count, piece, *shape[position + 1 :]))
     before = (slice(None),) * position
     return [separated[(*before, part)] for part in range(count)]

@@ -144,7 +144,9 @@ def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
     try:
         meet_declared(lengths.type.shape[0], batch)
     except ValueError:
-        raise ShapeError(f"sequence_length {lengths!r} does not fit a batch of {batch}", where) from None
+        raise ShapeError(
+            f"sequence_length {lengths!r} does not fit a batch of {batch}; give one length for each row", where
+        ) from None
     return lengths if lengths.dtype == "int64" else build("cast", lengths, dtype="int64", where=where)
 
 

@@ -389,7 +389,7 @@ class _Decode:
                 f"teacher_prob must be a float in [0, 1] or a scalar placeholder, not {value!r}", self.where
             )
         if not 0 <= value <= 1:
-            raise ArgumentError(f"teacher_prob={value} is outside [0, 1]", self.where)
+            raise ArgumentError(f"teacher_prob={value} is outside [0, 1]; give a probability", self.where)
         return float(value)
 
 

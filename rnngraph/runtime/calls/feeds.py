@@ -48,7 +48,7 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
             raise StructureError(f"feed {name} is one array, not a mapping of {entries}; give the array alone", where)
         raise ShapeError(
             f"feed {name} has shape {array.shape} of rank {array.ndim}; "
-            f"it is declared {kind} of rank {len(kind.shape)}",
+            f"it is declared {kind} of rank {len(kind.shape)}; reshape it, or give as many axes",
             where,
         )
     if have != wanted:  # the name is put into words for an error only
@@ -87,7 +87,11 @@ def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | Non
     if wanted.kind == "i" and have.kind in "iu" and array.size:
         limits = np.iinfo(wanted)
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
-            raise DtypeError(f"{what} is {have} and holds numbers that {wanted} can't", where)
+            raise DtypeError(
+                f"{what} is {have} and holds numbers that {wanted} can't; give numbers from {limits.min} to "
+                f"{limits.max}",
+                where,
+            )
     if array.nbytes >= LARGE:
         reserve(bytes_of(array.shape, wanted), f"a copy of {what}", where)
     return array.astype(wanted)
@@ -128,6 +132,8 @@ def solve_sizes(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType
         if value < 0:
             first = next(other for other in arrays if name in kinds[other].symbols)
             raise ShapeError(
-                f"feed {first} {arrays[first].shape} is too small: the size {name} would be {value}", where
+                f"feed {first} {arrays[first].shape} is too small: the size {name} would be {value}; "
+                "feed a larger array",
+                where,
             )
     return sizes

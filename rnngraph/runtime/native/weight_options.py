@@ -56,7 +56,10 @@ def weight_rules(weights: Any) -> WeightRules:
         return ((ANY, _kind(weights, "weights")),)
     for pattern in weights:
         if not isinstance(pattern, str):
-            raise DtypeError(f"weights= maps patterns of names to kinds, and {shown(pattern)} is no text")
+            raise DtypeError(
+                f"weights= maps patterns of names to kinds, and {shown(pattern)} is no text; "
+                'write such as {"head/*": "int8"}'
+            )
     return tuple((pattern, _kind(kind, f"weights[{shown(pattern)}]")) for pattern, kind in weights.items())
 
 

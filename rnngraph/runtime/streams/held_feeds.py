@@ -86,7 +86,10 @@ class HeldFeeds:
             axis = self._row_axis(name)
             array = np.array(convert(name, value, self._graph.types[name], where), order="C")
             if axis is not None and array.shape[axis] != count:
-                raise ShapeError(f"feed {name} has shape {array.shape}, and {count} streams have as many rows", where)
+                raise ShapeError(
+                    f"feed {name} has shape {array.shape}, and {count} streams have as many rows; give a row for each",
+                    where,
+                )
             for number, mine in enumerate(each):
                 row = slice(number, number + 1)
                 mine[name] = array if axis is None else array[(*[slice(None)] * axis, row)].copy()

@@ -78,7 +78,8 @@ def _planned(
         source.check_windows(where)
         if warm_up >= source.longest:
             raise ArgumentError(
-                f"warm_up={warm_up} leaves no step to train on; the longest sequence has {source.longest}", where
+                f"warm_up={warm_up} leaves no step to train on; the longest sequence has {source.longest}; give fewer",
+                where,
             )
     epochs, metrics = whole_number(options["epochs"], "epochs", 1), checked_metrics(options["metrics"], where)
     _check_passages(source, epochs, measured, bool(metrics), where)
