@@ -13,8 +13,8 @@ from declarations import Declaration
 import rnngraph as rg
 from rnngraph.ir.graph import Graph, with_sizes
 from rnngraph.ir.interpreter import bind_sizes, interpret
-from rnngraph.passes.shards.kinds import Rows, Summed
-from rnngraph.passes.shards.shard import FIRST, TOTAL, Sharded, shard
+from rnngraph.passes.shards.kinds import Partial, Sharded
+from rnngraph.passes.shards.shard import FIRST, TOTAL, ShardGraph, shard
 from rnngraph.passes.split import Split
 from rnngraph.training.steps.batch_rows import BatchRows
 
@@ -41,7 +41,7 @@ def check_shards(declaration: Declaration, shards: int) -> Counter[str]:
                 counted["refused"] += 1
                 continue
             kind = sharded.kinds[name]
-            if isinstance(kind, Rows) and not kind.is_outermost(rows.names):
+            if isinstance(kind, Sharded) and not kind.is_outermost(rows.names):
                 counted["apart"] += 1
                 continue
             counted[type(kind).__name__] += 1
@@ -54,7 +54,7 @@ def check_shards(declaration: Declaration, shards: int) -> Counter[str]:
 
 
 def _over_shards(
-    sharded: Sharded, graph: Graph, name: str, arrays: Arrays, program: rg.Program, rows: BatchRows, shards: int
+    sharded: ShardGraph, graph: Graph, name: str, arrays: Arrays, program: rg.Program, rows: BatchRows, shards: int
 ) -> np.ndarray:
     count = rows.count(arrays, None)
     each = max(1, -(-count // shards))
@@ -74,9 +74,9 @@ def _over_shards(
             part[label] = np.asarray(total)
     found = [_values(sharded.graph, graph, part, program)[name] for part in parts]
     kind = sharded.kinds[name]
-    if isinstance(kind, Rows):
+    if isinstance(kind, Sharded):
         return np.concatenate(found, kind.axis)
-    return np.sum(found, 0) if isinstance(kind, Summed) else found[0]
+    return np.sum(found, 0) if isinstance(kind, Partial) else found[0]
 
 
 def _values(graph: Graph, whole: Graph, part: Arrays, program: rg.Program) -> Mapping[str, np.ndarray]:

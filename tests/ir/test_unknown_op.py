@@ -20,7 +20,7 @@ from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.node import OPS, AxisColumn, Op
 from rnngraph.ir.types import TensorType, size
 from rnngraph.passes.loops.lifting import lift
-from rnngraph.passes.shards.kinds import Rows, kind_of
+from rnngraph.passes.shards.kinds import Sharded, kind_of
 from rnngraph.runtime.streams.independent_rows import rows_are_independent
 
 BATCH, TIME = size("B"), size("T")
@@ -71,7 +71,7 @@ def test_it_mixes_rows_along_its_axis(load: Load, column: AxisColumn) -> None:
     assert not rows_are_independent(graph, {"B"})
     assert not mixes_rows(summed(3, 4)[1], {"B"})
     with pytest.raises(rg.GraphError, match="running_sum mixes the rows"):
-        kind_of(node, [Rows(1, (BATCH,))], {"B"})
+        kind_of(node, [Sharded(1, (BATCH,))], {"B"})
     with_rows, _ = summed(4, 3)
     assert not Rowwise(4, lambda item: False).kernel(Kernel("running_sum", (), (with_rows,)))
 
@@ -99,4 +99,4 @@ def test_its_row_alone_says_what_it_keeps_apart(load: Load, column: AxisColumn) 
     assert rows_are_independent(graph, {"B"}) == is_known
     assert shows_padding(summed(TIME, 3)[1], ["summed"], "T", {}) != is_known
     if is_known:
-        assert kind_of(node, [Rows(0, (BATCH,))], {"B"}) == Rows(0, (BATCH,))
+        assert kind_of(node, [Sharded(0, (BATCH,))], {"B"}) == Sharded(0, (BATCH,))

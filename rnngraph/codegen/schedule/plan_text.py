@@ -59,7 +59,7 @@ def _when(section: SectionPlan, group: GroupPlan) -> str:
         return "when parameters change" if group.prepared else "once"
     beside_others = section.interleaving
     steps = group.chunks.longest if beside_others is None else beside_others.steps
-    over = f"over {dim_text(group.chunks.length)}, {group.chunks.pace(steps)}"
+    over = f"over {dim_text(group.chunks.length)}, {group.chunks.steps_text(steps)}"
     if group.pipeline is None:
         return over if beside_others is None else f"{over}; scans run beside others"
     stages = ", ".join(

@@ -317,10 +317,8 @@ def _equal_parts(x: Tensor, count: int, position: int) -> list[Tensor]:
     shape = x.type.shape
     piece = quotient(shape[position], count)
     if piece is None:
-        raise ShapeError(
-            f"can't split axis {position} of {x!r} into {count} equal pieces: only a call knows its size; "
-            "declare the axis as an int, or give the sizes of the pieces"
-        )
+        what = f"can't split axis {position} of {x!r} into {count} equal pieces: only a call knows its size"
+        raise ShapeError(f"{what}; declare the axis as an int, or give the sizes of the pieces")
     separated = build("reshape", x, shape=(*shape[:position], count, piece, *shape[position + 1 :]))
     before = (slice(None),) * position
     return [separated[(*before, part)] for part in range(count)]

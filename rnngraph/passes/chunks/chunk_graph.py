@@ -16,8 +16,8 @@ from ...ir.types import TensorType
 from ...support.errors import GraphError, Where
 from ...support.records import dataclass
 from .chunk_states import PAST, ChunkStates, is_number
-from .pace import Pace
 from .row_positions import RowPositions
+from .stream_rate import Growth
 from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, is_running
 
 
@@ -86,28 +86,28 @@ class _ChunkGraph:
 
     # Sizes ---------------------------------------------------------------------------------------
 
-    def _pace(self, node: Node) -> Pace:
+    def _growth(self, node: Node) -> Growth:
         axis = self.timeline.axis(node)
         assert axis is not None
-        return self._pace_of(node.shape[axis])
+        return self._growth_of(node.shape[axis])
 
-    def _pace_of(self, dim: Dim) -> Pace:
-        pace = self.timeline.tempo.pace(dim, self.rests)
-        assert pace is not None
-        return pace
+    def _growth_of(self, dim: Dim) -> Growth:
+        growth = self.timeline.stream_rate.growth(dim, self.rests)
+        assert growth is not None
+        return growth
 
-    def _count(self, pace: Pace, delay: int) -> Dim:
+    def _count(self, growth: Growth, delay: int) -> Dim:
         """Return the number of entries in a chunk."""
-        return pace.many * size(pace.symbol) if self.rests is None else pace.over + delay
+        return growth.many * size(growth.symbol) if self.rests is None else growth.over + delay
 
     def _sized(self, value: Any, delay: int) -> Any:
         """Replace sizes of the whole sequence by those of a chunk, in a size or a tuple."""
         if isinstance(value, tuple):
             return tuple(self._sized(item, delay) for item in value)
-        pace = self.timeline.tempo.pace(value, self.rests)
-        if pace is None:
+        growth = self.timeline.stream_rate.growth(value, self.rests)
+        if growth is None:
             return value
-        return self._count(pace, delay) if pace.many else pace.over
+        return self._count(growth, delay) if growth.many else growth.over
 
     # Nodes ---------------------------------------------------------------------------------------
 
@@ -129,11 +129,12 @@ class _ChunkGraph:
 
     def _resumed(self, node: Node) -> Node:
         """Return a node that a chunk computes as the whole graph does, with fewer entries."""
-        if self.timeline.has_time(node) and self._count(self._pace(node), 0) == 0:
+        if self.timeline.has_time(node) and self._count(self._growth(node), 0) == 0:
             return self._none(node)
-        tempo = self.timeline.tempo
+        stream_rate = self.timeline.stream_rate
         sizes: dict[str, Dim] = {
-            name: tempo.rate * size(name) if self.rests is None else self.rests.get(name, 0) for name in tempo.lengths
+            name: stream_rate.rate * size(name) if self.rests is None else self.rests.get(name, 0)
+            for name in stream_rate.lengths
         }
         attributes = {key: substitute_attribute(value, sizes) for key, value in node.attributes}
         operands = [self._at(item, 0) for item in node.operands]
@@ -142,12 +143,12 @@ class _ChunkGraph:
     def _remade(self, node: Node, delay: int) -> Node:
         if node.op == "get":
             return make("get", self.new[node.operands[0]], where=node.where, name=node.name, index=node["index"])
-        if is_running(node, self.timeline.tempo.lengths):
-            if not self.timeline.tempo.lengths:
+        if is_running(node, self.timeline.stream_rate.lengths):
+            if not self.timeline.stream_rate.lengths:
                 return self.positions.add(self.states.calls(node), node)
-            pace = self._pace_of(node["size"])
-            plain = make(node.op, where=node.where, name=node.name, size=self._count(pace, delay))
-            return self.positions.add(self.states.running(node, plain, pace, delay), plain)
+            growth = self._growth_of(node["size"])
+            plain = make(node.op, where=node.where, name=node.name, size=self._count(growth, delay))
+            return self.positions.add(self.states.running(node, plain, growth, delay), plain)
         piece = self.timeline.joins.get(node, 1)  # of entries that are one entry of the operand
         operands = [self._at(item, delay // piece) for item in node.operands]
         attributes = {
@@ -178,12 +179,12 @@ class _ChunkGraph:
             length=self._sized(scan.length, delay),
         )
         if delay:
-            parts = self._held(parts, self._pace_of(scan.length), delay)
+            parts = self._held(parts, self._growth_of(scan.length), delay)
         return parts.made(node.where, node.name)
 
-    def _held(self, scan: ScanParts, pace: Pace, delay: int) -> ScanParts:
+    def _held(self, scan: ScanParts, growth: Growth, delay: int) -> ScanParts:
         """Return a scan that keeps its initial state until its first step."""
-        runs = make("transpose", self._has_begun(pace, delay), order=(1, 0))
+        runs = make("transpose", self._has_begun(growth, delay), order=(1, 0))
         runs = make("reshape", runs, shape=(*runs.shape, 1))
         inside = make("input", name="begun", label="begun", type=TensorType("bool", runs.shape[1:]))
         carries = []
@@ -213,7 +214,7 @@ class _ChunkGraph:
         if own == delay:
             return self.new[node]
         joined, kept = self._joined(line.plain(node))
-        return self._cut(joined, node, kept + own - delay, self._count(self._pace(node), delay))
+        return self._cut(joined, node, kept + own - delay, self._count(self._growth(node), delay))
 
     def _cut(self, node: Node, like: Node, start: Dim, count: Dim, step: int = 1) -> Node:
         """Return every ``step``-th of ``count`` entries along time from ``start``. ``like`` has the same time axis."""
@@ -266,7 +267,7 @@ class _ChunkGraph:
         joined = make("concat", before, chunk, where=base.where, axis=axis)
         after = present
         if self.rests is None:
-            after = _transposed(self._cut(joined, base, self._count(self._pace(base), 0), kept), order)
+            after = _transposed(self._cut(joined, base, self._count(self._growth(base), 0), kept), order)
             after = make("reshape", after, where=base.where, shape=flat)
         self.states.by_label[str(present["label"])] = fill, present, after
         return joined
@@ -286,10 +287,10 @@ class _ChunkGraph:
 
     # What stands before the first entry ----------------------------------------------------------
 
-    def _has_begun(self, pace: Pace, delay: int) -> Node:
+    def _has_begun(self, growth: Growth, delay: int) -> Node:
         """Return bool [rows, entries]: False for entries of a chunk that lie before the first of the sequence."""
         late = make("constant", value=np.asarray(delay, np.int64))
-        return make("less_equal", late, self.states.indices(pace, self._count(pace, delay)))
+        return make("less_equal", late, self.states.indices(growth, self._count(growth, delay)))
 
     def _repeated(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
         """Replace the entries before the first by the ones that mirror or repeat it.
@@ -301,7 +302,7 @@ class _ChunkGraph:
         joined = _with_size(joined, rows, self.rows)
         count = joined.shape[axis]
         offset = make("constant", value=np.asarray(kept + self.timeline.late(base), np.int64))
-        index = make("sub", self.states.indices(self._pace(base), count), offset)
+        index = make("sub", self.states.indices(self._growth(base), count), offset)
         source = make("neg", index) if repeat is Repeat.MIRRORED else number(0, index)
         place = make("add", make("iota", size=count), make("sub", make("maximum", index, source), index))
         row = make("mul", make("iota", size=self.rows), make("dimension", size=count))
@@ -315,7 +316,7 @@ class _ChunkGraph:
     def _masked(self, chunk: Node, base: Node, fill: bytes, delay: int) -> Node:
         """Replace the entries before the first of the sequence by ``fill``."""
         axis, rows = self.timeline.axis(base), self._row_axis(base)
-        begun = self._has_begun(self._pace(base), delay)
+        begun = self._has_begun(self._growth(base), delay)
         if axis is not None and axis < rows:
             begun = make("transpose", begun, order=(1, 0))
         shape: list[Dim] = [1] * chunk.tensor.rank
@@ -330,7 +331,7 @@ class _ChunkGraph:
         """Return windows of a view; for size 1, its entries."""
         line, view, step, axis = self.timeline, taken.view, taken.step, self.timeline.axis(taken.view.base)
         delay, span = line.late(node), taken.apart * (taken.size - 1)
-        count, dropped = self._count(self._pace(node), delay), 0
+        count, dropped = self._count(self._growth(node), delay), 0
         if count == 0:
             return self._none(node)
         if line.is_timeless(taken):
@@ -377,17 +378,17 @@ class _ChunkGraph:
         line = self.timeline
         if node is view.base:
             joined, kept = self._joined(view)
-            return self._cut(joined, node, kept + line.late(node) + first, self._pace(node).over - first)
+            return self._cut(joined, node, kept + line.late(node) + first, self._growth(node).over - first)
         axis = line.axis(node)
         assert axis is not None
         if node.op == "slice":
             start = self._settled(node, node["start"][axis])
             joined = self._ending(node.operands[0], first + start, view)
-            return self._cut(joined, view.base, 0, self._pace(node).over - first)
+            return self._cut(joined, view.base, 0, self._growth(node).over - first)
         place = next(place for place, item in enumerate(node.operands) if line.has_time(item))
         front = sum(self._settled(node, item.shape[axis]) for item in node.operands[:place])
         inner, behind = node.operands[place], [self.new[item] for item in node.operands[place + 1 :]]
-        passed = max(0, first - front - self._pace(inner).over)  # entries after those of the sequence
+        passed = max(0, first - front - self._growth(inner).over)  # entries after those of the sequence
         rows = self._row_axis(view.base)
         own = self._ending(inner, first - front - passed, view)
         parts = [part for part in (own, *behind) if part.shape[axis] != 0] or [own]
@@ -398,18 +399,18 @@ class _ChunkGraph:
 
     def _settled(self, node: Node, dim: Dim) -> int:
         """Return a number of entries that must not depend on the length of a sequence."""
-        pace, usual = self.timeline.tempo.pace(dim, self.rests), self.timeline.tempo.pace(dim)
-        if pace is None or usual is None:
+        growth, usual = self.timeline.stream_rate.growth(dim, self.rests), self.timeline.stream_rate.growth(dim)
+        if growth is None or usual is None:
             assert isinstance(dim, int)
             return dim
-        if pace != usual:
+        if growth != usual:
             raise GraphError(
-                f"a sequence of this length differs from its first step on: {node.op} has {pace.over} entries before "
-                f"the first step, and {usual.over} if the length is a multiple of {self.timeline.tempo.rate}, declared "
-                f"at {node.where}; feed a multiple, or pad by fixed numbers",
+                f"a sequence of this length differs from its first step on: {node.op} has {growth.over} entries before "
+                f"the first step, and {usual.over} if the length is a multiple of {self.timeline.stream_rate.rate}, "
+                f"declared at {node.where}; feed a multiple, or pad by fixed numbers",
                 self.where,
             )
-        return pace.over
+        return growth.over
 
     def _end(self, node: Node) -> Node:
         """Return the last entries; for a chunk, the last that have arrived."""
@@ -417,7 +418,7 @@ class _ChunkGraph:
         axis = self.timeline.axis(source)
         assert axis is not None
         joined, kept = self._joined(self.timeline.plain(source))
-        start, whole = self._pace_of(node["start"][axis]), self._pace(source)
+        start, whole = self._growth_of(node["start"][axis]), self._growth(source)
         count = self._sized(node.shape[axis], 0)
         if self.rests is not None:
             return self._cut(joined, source, kept + late + start.over, count)
@@ -427,8 +428,8 @@ class _ChunkGraph:
         line = self.timeline
         if not line.has_time(node):
             return self.positions.check(self.new[node], "an output")
-        pace = self._pace(node)
-        delay = line.delay * pace.many
+        growth = self._growth(node)
+        delay = line.delay * growth.many
         value = self.positions.check(self._at(node, delay), "an output")
         return self._masked(value, node, NO_FILL, delay) if delay else value
 

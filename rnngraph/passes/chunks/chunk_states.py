@@ -8,7 +8,7 @@ from ...ir.graph import Node, make
 from ...ir.sizes.polynomial import Dim, size
 from ...ir.types import TensorType
 from ..lowering.lowered import NUMBER
-from .pace import Pace
+from .stream_rate import Growth
 
 STEPS = "state/steps"
 PAST = "state/past"
@@ -37,12 +37,12 @@ class ChunkStates:
         kind = TensorType(fill.dtype, shape)
         return make("input", where=like.where, name=label.replace("/", "_"), label=label, type=kind)
 
-    def steps(self, pace: Pace) -> Node:
+    def steps(self, growth: Growth) -> Node:
         """Return the number of steps of each row before the chunk, [rows, 1]."""
         if STEPS not in self.by_label:
             zero = make("constant", value=np.zeros((), np.int64))
             steps = self.make(STEPS, (self.rows, 1), zero, zero)
-            after = steps if self.is_tail else make("add", steps, make("dimension", size=size(pace.symbol)))
+            after = steps if self.is_tail else make("add", steps, make("dimension", size=size(growth.symbol)))
             self.by_label[STEPS] = zero, steps, after
         return self.by_label[STEPS][1]
 
@@ -54,21 +54,21 @@ class ChunkStates:
             self.by_label[STEPS] = zero, calls, make("add", calls, one)
         return make("add", make("reshape", self.by_label[STEPS][1], shape=(self.rows,)), one, where=one.where)
 
-    def indices(self, pace: Pace, count: Dim) -> Node:
+    def indices(self, growth: Growth, count: Dim) -> Node:
         """Return int64 [rows, entries]: the index in the whole sequence of each entry of a chunk without delay."""
-        many = make("constant", value=np.asarray(pace.many, np.int64))
-        return make("add", make("iota", size=count), make("mul", self.steps(pace), many))
+        many = make("constant", value=np.asarray(growth.many, np.int64))
+        return make("add", make("iota", size=count), make("mul", self.steps(growth), many))
 
-    def running(self, node: Node, plain: Node, pace: Pace, delay: int) -> Node:
+    def running(self, node: Node, plain: Node, growth: Growth, delay: int) -> Node:
         """Return the step numbers of each row, [rows, entries], or how many there were, [rows].
 
         Args:
             node: ``iota`` or ``dimension`` of the whole graph.
             plain: The same op over the entries of the chunk.
-            pace: Pace of its size.
+            growth: Growth of its size.
             delay: Delay of the entries.
         """
-        before = make("mul", self.steps(pace), make("constant", value=np.asarray(pace.many, np.int64)))
+        before = make("mul", self.steps(growth), make("constant", value=np.asarray(growth.many, np.int64)))
         if node.op == "dimension":
             return make("add", make("reshape", before, shape=(self.rows,)), plain, where=node.where, name=node.name)
         value = make("add", before, plain, where=node.where, name=node.name)

@@ -11,8 +11,8 @@ from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim
 from .kept_pasts import joined_to_kept
-from .pace import Pace, Tempo
 from .pads_outward import value_of
+from .stream_rate import Growth, StreamRate
 from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, is_running, time_axis
 
 
@@ -27,7 +27,7 @@ def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -
         kept: Labels of the inputs that are states kept by name; the outputs of these names are their next values.
     """
     dims = [node.shape[axis] for node in graph.nodes if (axis := time_axis(node, lengths)) is not None]
-    walk = _Walk(Timeline(graph, Tempo.of(lengths, dims), resumed=joined_to_kept(graph, lengths, kept)))
+    walk = _Walk(Timeline(graph, StreamRate.of(lengths, dims), resumed=joined_to_kept(graph, lengths, kept)))
     walk.earliest()
     walk.latest()
     walk.pasts()
@@ -38,7 +38,7 @@ class _Walk:
     """Passes over a graph that fill a timeline."""
 
     def __init__(self, line: Timeline) -> None:
-        self.line, self.tempo = line, line.tempo
+        self.line, self.stream_rate = line, line.stream_rate
         self.read: dict[Node, Sequence[Node]] = {}  # operands that each node reads entry by entry
         self.fronts: dict[Node, list[Node]] = {}  # readers of nodes that repeat first entries
 
@@ -57,7 +57,7 @@ class _Walk:
             if line.holds_past(node):
                 line.refused[node] = "it gives the past that a state holds as if it were steps"
             self._whole(node)
-            line.delay = max(line.delay, -(-line.late(node) // self._pace(node).many))
+            line.delay = max(line.delay, -(-line.late(node) // self._growth(node).many))
 
     def _settle_fronts(self) -> None:
         """Accept nodes that repeat first entries if they are only read by concatenations that put them in front."""
@@ -74,10 +74,10 @@ class _Walk:
     def _outputs(self) -> list[Node]:
         return [node for _, node in self.line.graph.outputs if self.line.has_time(node)]
 
-    def _pace(self, node: Node) -> Pace:
-        pace = self.line.pace(node)
-        assert pace is not None
-        return pace
+    def _growth(self, node: Node) -> Growth:
+        growth = self.line.growth(node)
+        assert growth is not None
+        return growth
 
     def _place(self, node: Node) -> str:
         """Compute the delay of a node. Return a reason if it has none."""
@@ -90,7 +90,7 @@ class _Walk:
             if not is_final(node):
                 line.delays[node] = line.delays[node.operands[0]]
             return ""
-        if is_running(node, self.tempo.lengths):
+        if is_running(node, self.stream_rate.lengths):
             line.running.add(node)
         axis, timed = line.axis(node), [item for item in node.operands if line.has_time(item)]
         if line.running.intersection(timed) and self._moves_steps(node):
@@ -99,10 +99,10 @@ class _Walk:
             return self._slice(node)
         if axis is None:
             return ""
-        pace = self.tempo.pace(node.shape[axis])
-        if pace is None:
+        growth = self.stream_rate.growth(node.shape[axis])
+        if growth is None:
             return "its steps are no fixed number for each step of a stream"
-        if not pace.many:
+        if not growth.many:
             return ""
         if node.op == "concat" and axis == node["axis"] and timed:
             return self._concat(node)
@@ -112,13 +112,13 @@ class _Walk:
             return ""
         if node.op == "input":
             line.delays[node] = 0
-            return f"{pace.over} of its steps belong to no step of a stream" if pace.over else ""
-        if (piece := self._piece(node, timed, pace)) is not None:
+            return f"{growth.over} of its steps belong to no step of a stream" if growth.over else ""
+        if (piece := self._piece(node, timed, growth)) is not None:
             return self._join_pieces(node, timed[0], piece)
         line.delays[node] = self._together(node, timed) if timed else None
         if timed and all(item in line.running for item in timed):
             line.running.add(node)
-        if any(line.pace(item) != pace for item in timed):
+        if any(line.growth(item) != growth for item in timed):
             return f"{node.op} gives other steps than it takes"
         return ""
 
@@ -128,13 +128,13 @@ class _Walk:
         axes = [(number, self.line.axis(item)) for number, item in timed]
         return any(axis is not None and isinstance(fate(node, number, axis), Shifted) for number, axis in axes)
 
-    def _piece(self, node: Node, timed: Sequence[Node], pace: Pace) -> int | None:
+    def _piece(self, node: Node, timed: Sequence[Node], growth: Growth) -> int | None:
         """Return how many entries a reshape makes of each one of its operand; None for other nodes."""
         if node.op != "reshape" or not timed or self.line.axis(timed[0]) != self.line.axis(node):
             return None
-        before = self._pace(timed[0])
-        piece, rest = divmod(pace.many, before.many)
-        return piece if not rest and piece > 1 and pace.over == piece * before.over else None
+        before = self._growth(timed[0])
+        piece, rest = divmod(growth.many, before.many)
+        return piece if not rest and piece > 1 and growth.over == piece * before.over else None
 
     def _join_pieces(self, node: Node, pieces: Node, piece: int) -> str:
         line = self.line
@@ -159,9 +159,9 @@ class _Walk:
 
     def _scan(self, node: Node) -> str:
         scan = ScanParts.of(node)
-        if not counts(scan.length, self.tempo.lengths) or node["reverse"]:
+        if not counts(scan.length, self.stream_rate.lengths) or node["reverse"]:
             return ""  # reported elsewhere
-        if self.tempo.pace(scan.length) is None:
+        if self.stream_rate.growth(scan.length) is None:
             return "its steps are no fixed number for each step of a stream"
         self.line.delays[node] = self._together(node, [item.outside for item in scan.sequences]) or 0
         return ""
@@ -254,10 +254,10 @@ class _Walk:
         axis = line.axis(source)
         assert axis is not None
         start, stop, step = node["start"][axis], node["stop"][axis], node["step"][axis]
-        if counts(start, self.tempo.lengths):
+        if counts(start, self.stream_rate.lengths):
             return self._end(node, axis)
-        first, last = self._fixed(start), self.tempo.pace(stop)
-        if first is None or last is None or last.many != self._pace(source).many:
+        first, last = self._fixed(start), self.stream_rate.growth(stop)
+        if first is None or last is None or last.many != self._growth(source).many:
             return f"a slice {start}:{stop} over time, such as padding has that mirrors or repeats the first steps"
         line.kept.add(node)
         view = self._view(source)
@@ -273,8 +273,8 @@ class _Walk:
         """Handle a slice of the last entries."""
         source, start = node.operands[0], node["start"][axis]
         self._whole(source)
-        first = self.tempo.pace(start)
-        if first is None or first.many != self._pace(source).many:
+        first = self.stream_rate.growth(start)
+        if first is None or first.many != self._growth(source).many:
             return "a slice over time that begins at neither end"
         self.line.ends[node] = first.over
         if start != source.shape[axis] - 1 or node["stop"][axis] != source.shape[axis]:
@@ -283,10 +283,10 @@ class _Walk:
 
     def _fixed(self, dim: Dim) -> int | None:
         """Return a number of entries that does not grow with time; None if it does."""
-        pace = self.tempo.pace(dim)
-        if pace is None:
+        growth = self.stream_rate.growth(dim)
+        if growth is None:
             return dim if isinstance(dim, int) else None
-        return None if pace.many else pace.over
+        return None if growth.many else growth.over
 
     def _take(self, node: Node, taken: Taken) -> None:
         """Set the delay of windows: each can be returned in the step in which its last entry arrives."""
@@ -332,10 +332,10 @@ class _Walk:
                 self._keep_for_windows(node, line.windows[node])
             if node in line.ends:
                 source, first = node.operands[0], line.ends[node]
-                self._keep(line.plain(source), max(0, self._pace(source).over - first, -first - line.late(source)))
+                self._keep(line.plain(source), max(0, self._growth(source).over - first, -first - line.late(source)))
         for node in self._outputs():
             if line.delays[node] is not None:
-                self._keep(line.plain(node), line.delay * self._pace(node).many - line.late(node))
+                self._keep(line.plain(node), line.delay * self._growth(node).many - line.late(node))
         self._join()
 
     def _keep_for_windows(self, node: Node, taken: Taken) -> None:

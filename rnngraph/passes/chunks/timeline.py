@@ -11,7 +11,7 @@ from ...ir.axes.by_size import axis_of_names, counts
 from ...ir.graph import Graph, Node
 from ...ir.types import TensorType
 from ...support.records import dataclass
-from .pace import Pace, Tempo
+from .stream_rate import Growth, StreamRate
 
 NO_FILL = b""
 """Fill of a past whose entries before the first are not read."""
@@ -82,7 +82,7 @@ class Timeline:
     """
 
     graph: Graph
-    tempo: Tempo
+    stream_rate: StreamRate
     delays: dict[Node, int | None] = field(default_factory=dict)
     views: dict[Node, View] = field(default_factory=dict)
     windows: dict[Node, Taken] = field(default_factory=dict)
@@ -100,14 +100,14 @@ class Timeline:
     @property
     def is_causal(self) -> bool:
         """True if a chunk can run the graph unchanged."""
-        return not self.kept and not self.joins and not self.running and not self.refused and self.tempo.rate == 1
+        return not self.kept and not self.joins and not self.running and not self.refused and self.stream_rate.rate == 1
 
     @property
     def has_tail(self) -> bool:
         """True if the end of a sequence needs a graph of its own, because chunks differ in more than the number of
         steps.
         """
-        return bool(self.kept or self.joins) or self.tempo.rate > 1 or self.owes
+        return bool(self.kept or self.joins) or self.stream_rate.rate > 1 or self.owes
 
     @property
     def owes(self) -> bool:
@@ -116,17 +116,17 @@ class Timeline:
             node for _, node in self.graph.outputs if self.has_time(node)
         ]
         loops = [node for node in self.delays if node.op == "scan"]
-        paces = [*map(self.pace, read), *(self.tempo.pace(node["length"]) for node in loops)]
-        more = any(pace is not None and pace.over > 0 for pace in paces)
+        paces = [*map(self.growth, read), *(self.stream_rate.growth(node["length"]) for node in loops)]
+        more = any(growth is not None and growth.over > 0 for growth in paces)
         return more or self.delay > 0 or any(map(self.late, (*read, *loops)))
 
     def axis(self, node: Node) -> int | None:
-        return time_axis(node, self.tempo.lengths)
+        return time_axis(node, self.stream_rate.lengths)
 
-    def pace(self, node: Node) -> Pace | None:
-        """Return the pace of a value's time axis; None if it has none, or no single rate."""
+    def growth(self, node: Node) -> Growth | None:
+        """Return the growth of a value's time axis; None if it has none, or no single rate."""
         axis = self.axis(node)
-        return None if axis is None else self.tempo.pace(node.shape[axis])
+        return None if axis is None else self.stream_rate.growth(node.shape[axis])
 
     def past(self, view: View) -> Past:
         """Return the past that readers of a view share."""
@@ -151,32 +151,32 @@ class Timeline:
     def keeps_pace(self, node: Node) -> bool:
         """True if the sizes that ``ensure_shape`` compares are equal after any number of whole steps."""
         pairs = zip(node.operands[0].shape, node.shape, strict=True)
-        return all(a == b or (self.tempo.pace(a) == self.tempo.pace(b) is not None) for a, b in pairs)
+        return all(a == b or (self.stream_rate.growth(a) == self.stream_rate.growth(b) is not None) for a, b in pairs)
 
     def holds_past(self, node: Node) -> bool:
         """True if a value has more entries than a chunk, because it starts with the past of a kept state."""
-        pace = self.pace(node) if node in self.resumed else None
-        return pace is not None and pace.over > 0
+        growth = self.growth(node) if node in self.resumed else None
+        return growth is not None and growth.over > 0
 
     def has_time(self, node: Node) -> bool:
         """True if a value has entries for each step."""
         if node.op == "scan":
             return False
-        pace = self.pace(node)
-        return pace is not None and pace.many > 0
+        growth = self.growth(node)
+        return growth is not None and growth.many > 0
 
     # Text ----------------------------------------------------------------------------------------
 
     def lines(self) -> Iterator[str]:
         """Yield a description, one line for each value with time."""
-        yield f"{self.tempo.rate} entries for each step, outputs {self.delay} steps late"
+        yield f"{self.stream_rate.rate} entries for each step, outputs {self.delay} steps late"
         for node in self.graph.nodes:
-            pace = None if node.op == "scan" else self.pace(node)
-            if pace is None or not pace.many:
+            growth = None if node.op == "scan" else self.growth(node)
+            if growth is None or not growth.many:
                 continue
             kept = ", ".join(f"{count} kept" for past, count in self.pasts.items() if past.base is node and count)
             late = f"late by {self.late(node)}" if node in self.delays else "read by windows"
-            yield f"{node.name}: {pace.many} for each step, {late}" + (f", {kept}" if kept else "")
+            yield f"{node.name}: {growth.many} for each step, {late}" + (f", {kept}" if kept else "")
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -25,13 +25,13 @@ LOOP_OVER_ROWS = (
 
 
 @dataclass(frozen=True)
-class Whole:
+class Replicated:
     """Replicated: each shard computes the same value."""
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Sharded: a shard has its own rows along ``axis``.
+class Sharded:
+    """ShardGraph: a shard has its own rows along ``axis``.
 
     Attributes:
         factors: Sizes of which the axis is a product, the outermost first; None if all its entries are equal.
@@ -46,7 +46,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Summed:
+class Partial:
     """Partial: the value is the sum of the shards' values."""
 
 
@@ -57,11 +57,11 @@ class Numbers:
     size: Dim
 
 
-Kind = Whole | Rows | Summed | Numbers
+Kind = Replicated | Sharded | Partial | Numbers
 
 
 def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
-    """Return the kind of a value from the kinds of its operands, none of which is ``Summed``.
+    """Return the kind of a value from the kinds of its operands, none of which is ``Partial``.
 
     Args:
         names: Sizes that count rows.
@@ -74,12 +74,12 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
     common = None
     if node.op in ("dimension", "iota") and counts(node["size"], names):
         common = _of_size(node, names)
-    elif not any(isinstance(kind, Rows | Numbers) for kind in kinds):
+    elif not any(isinstance(kind, Sharded | Numbers) for kind in kinds):
         common = _spread(node, names)
     elif any(isinstance(kind, Numbers) for kind in kinds):
         common = _of_numbers(node, kinds, names)
     elif _adds_rows(node, kinds, names):
-        common = Summed()
+        common = Partial()
     else:
         common = _moved(node, kinds, names)
     if common is None:
@@ -107,7 +107,7 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
         if node in inner:
             continue
         if node in ends:  # a shard ends where its own rows do
-            inner[node] = Whole()
+            inner[node] = Replicated()
             continue
         inner[node] = _within_loop(node, [inner[item] for item in node.operands], names)
     for carry in parts.carries:
@@ -118,25 +118,25 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
                 carry.next.where or scan.where,
             )
     emitted = [inner[node] for _, node in parts.emits]
-    shifted = [Rows(kind.axis + 1, kind.factors) if isinstance(kind, Rows) else kind for kind in emitted]
+    shifted = [Sharded(kind.axis + 1, kind.factors) if isinstance(kind, Sharded) else kind for kind in emitted]
     return [*(inner[carry.inside] for carry in parts.carries), *shifted]
 
 
 def _handed(scan: Node, number: int, kind: Kind) -> Kind:
     """Return the kind of an input of a scan's body from that of its operand."""
-    if not isinstance(kind, Rows):
+    if not isinstance(kind, Sharded):
         return kind
     bound = fate(scan, number, kind.axis)
     if not isinstance(bound, Bound):
         raise GraphError(LOOP_OVER_ROWS, scan.where)
-    return Rows(bound.axis, kind.factors)
+    return Sharded(bound.axis, kind.factors)
 
 
 def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
     if node.op == "scan":
         raise GraphError("a loop within a step can't be computed in shards; train without shards", node.where)
     kind = kind_of(node, kinds, names)
-    if isinstance(kind, Summed):
+    if isinstance(kind, Partial):
         raise GraphError(
             f"{node.op} mixes the rows of a batch at each step, and so the batch can't be computed in shards; train "
             "without shards",
@@ -147,13 +147,13 @@ def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
 
 def _with_order(kind: Kind, node: Node) -> Kind:
     """Return the kind of a state after the first step. Equal initial rows differ later."""
-    if isinstance(kind, Rows) and kind.factors is None:
-        return Rows(kind.axis, (node.shape[kind.axis],))
+    if isinstance(kind, Sharded) and kind.factors is None:
+        return Sharded(kind.axis, (node.shape[kind.axis],))
     return kind
 
 
 def _alike(one: Kind, other: Kind) -> bool:
-    if isinstance(one, Rows) and isinstance(other, Rows):
+    if isinstance(one, Sharded) and isinstance(other, Sharded):
         return one.axis == other.axis and (None in (one.factors, other.factors) or one.factors == other.factors)
     return one == other
 
@@ -164,7 +164,7 @@ def _of_size(node: Node, names: Set[str]) -> Kind | None:
     terms = size.terms if isinstance(size, Size) else ()
     once = all(sum(name in names for name in monomial) == 1 for monomial, _ in terms) and size.plain_symbols & names
     if node.op == "dimension":
-        return Summed() if once else None
+        return Partial() if once else None
     return Numbers(size) if once and len(terms) == 1 else None
 
 
@@ -176,7 +176,7 @@ def _of_numbers(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | No
     if node.op != "add" or not isinstance(number, Numbers) or first.get("label") != FIRST_ROW:
         return None
     axis = next(axis for axis, dim in enumerate(node.shape) if counts(dim, names))
-    return Rows(axis, factors_of(number.size, names))
+    return Sharded(axis, factors_of(number.size, names))
 
 
 def factors_of(size: Dim, names: Set[str]) -> tuple[Dim, ...]:
@@ -193,15 +193,17 @@ def _spread(node: Node, names: Set[str]) -> Kind | None:
     """Return the kind of a value whose operands are all replicated."""
     axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, names)]
     if not axes:
-        return Whole()
-    return Rows(axes[0], None) if len(axes) == 1 and is_alike(node, axes[0]) else None
+        return Replicated()
+    return Sharded(axes[0], None) if len(axes) == 1 and is_alike(node, axes[0]) else None
 
 
 def _adds_rows(node: Node, kinds: Sequence[Kind], names: Set[str]) -> bool:
     """True if a value is a sum over rows and depends on them in no other way."""
     if any(counts(dim, names) for dim in node.shape):
         return False
-    reduced = [fate(node, number, kind.axis) if isinstance(kind, Rows) else None for number, kind in enumerate(kinds)]
+    reduced = [
+        fate(node, number, kind.axis) if isinstance(kind, Sharded) else None for number, kind in enumerate(kinds)
+    ]
     first = reduced[0]
     is_sum = isinstance(first, Reduced) and first.by == "sum" and all(item == first for item in reduced)
     return is_sum and len(_orders(kinds)) < 2
@@ -209,7 +211,7 @@ def _adds_rows(node: Node, kinds: Sequence[Kind], names: Set[str]) -> bool:
 
 def _orders(kinds: Sequence[Kind]) -> set[tuple[Dim, ...]]:
     """Return the distinct factor orders of values whose rows differ."""
-    return {kind.factors for kind in kinds if isinstance(kind, Rows) and kind.factors is not None}
+    return {kind.factors for kind in kinds if isinstance(kind, Sharded) and kind.factors is not None}
 
 
 def _moved(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
@@ -221,13 +223,13 @@ def _moved(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
     axis, order = axes[0], next(iter(orders), None)
     if node.op == "reshape":
         (kind,) = kinds
-        assert isinstance(kind, Rows)
+        assert isinstance(kind, Sharded)
         return _reshaped(node.operands[0].shape, node.shape, kind.axis, axis, order)
-    lie = [fate(node, number, kind.axis) for number, kind in enumerate(kinds) if isinstance(kind, Rows)]
-    return Rows(axis, order) if all(item == Kept(axis) for item in lie) else None
+    lie = [fate(node, number, kind.axis) for number, kind in enumerate(kinds) if isinstance(kind, Sharded)]
+    return Sharded(axis, order) if all(item == Kept(axis) for item in lie) else None
 
 
-def _reshaped(before: Shape, after: Shape, place: int, axis: int, order: tuple[Dim, ...] | None) -> Rows | None:
+def _reshaped(before: Shape, after: Shape, place: int, axis: int, order: tuple[Dim, ...] | None) -> Sharded | None:
     """Return the kind after a reshape that merges axes with the row axis, or splits it; None if rows mix."""
     own = (before[place],) if order is None else order
     factors = [*before[:place], *own, *before[place + 1 :]]
@@ -235,5 +237,5 @@ def _reshaped(before: Shape, after: Shape, place: int, axis: int, order: tuple[D
     for start, stop in combinations(range(len(factors) + 1), 2):
         if product(factors[:start]) == ahead and product(factors[start:stop]) == after[axis]:
             joined = tuple(dim for dim in factors[start:stop] if dim != 1)
-            return Rows(axis, None if order is None and len(joined) == 1 else joined)
+            return Sharded(axis, None if order is None and len(joined) == 1 else joined)
     return None

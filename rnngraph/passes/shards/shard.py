@@ -4,7 +4,7 @@ A mean divides by a count over all rows. Divisors of a loss, and operands of its
 must depend on feeds alone, and are summed over all shards beforehand. Terms that depend on no row, such as a penalty
 of weights, count in the first shard only.
 
-Law: over the shards of one batch, fed the totals, the sums of ``loss`` and of ``Summed`` outputs equal those of the
+Law: over the shards of one batch, fed the totals, the sums of ``loss`` and of ``Partial`` outputs equal those of the
 whole graph up to rounding. Rows of other outputs equal the whole graph's.
 """
 
@@ -21,13 +21,13 @@ from ...ir.graph import Graph, Node, make, remake
 from ...ir.types import Dim, Size, TensorType
 from ...support.errors import GraphError
 from ...support.records import dataclass
-from .kinds import Kind, Numbers, Rows, Summed, Whole, factors_of, kind_of, scan_kinds
+from .kinds import Kind, Numbers, Partial, Replicated, Sharded, factors_of, kind_of, scan_kinds
 
 TOTAL, FIRST = "total/", "first_shard"
 
 
 @dataclass(frozen=True)
-class Sharded:
+class ShardGraph:
     """Graph of a shard.
 
     Attributes:
@@ -42,7 +42,7 @@ class Sharded:
     kinds: Mapping[str, Kind]
 
 
-def shard(graph: Graph, rows: frozenset[str]) -> Sharded:
+def shard(graph: Graph, rows: frozenset[str]) -> ShardGraph:
     """Return the graph of a shard. ``rows`` are the names of the sizes that count the batch's rows.
 
     Raises:
@@ -61,7 +61,7 @@ class _Sharding:
     of_feeds: dict[Node, bool] = field(default_factory=dict)
     first: Node | None = None
 
-    def of(self, graph: Graph) -> Sharded:
+    def of(self, graph: Graph) -> ShardGraph:
         for node in graph.nodes:
             self._visit(node)
         outputs = [(name, self._output(name, node)) for name, node in graph.outputs]
@@ -69,13 +69,13 @@ class _Sharding:
         fed = [self.new[node] for node in graph.inputs if node.op == "input"]  # totals may need the sizes of all feeds
         sharded = Graph.of(graph.name, outputs, [self.new[node] for node in graph.inputs], graph.comments)
         totals = [(str(self.totals[node]["label"]), node) for node in self.totals]
-        return Sharded(sharded, Graph.of("totals", totals, fed), kinds)
+        return ShardGraph(sharded, Graph.of("totals", totals, fed), kinds)
 
     def _output(self, name: str, node: Node) -> Node:
         kind, value = self.kinds[node], self.new[node]
-        if name != "loss" or isinstance(kind, Summed):
+        if name != "loss" or isinstance(kind, Partial):
             return value
-        self.kinds[node] = Summed()
+        self.kinds[node] = Partial()
         return self._once(value)
 
     def _visit(self, node: Node) -> None:
@@ -96,21 +96,21 @@ class _Sharding:
             self._set(node, remake(node, [self.new[scan]]), self.scans[scan][node["index"]])
             return
         kinds = [self.kinds[item] for item in node.operands]
-        if any(isinstance(kind, Summed) for kind in kinds):
+        if any(isinstance(kind, Partial) for kind in kinds):
             linear = self._linear(node, kinds)
             if linear is not None:
-                self._set(node, linear, Summed())
+                self._set(node, linear, Partial())
                 return
-            kinds = [Whole() if isinstance(kind, Summed) else kind for kind in kinds]
+            kinds = [Replicated() if isinstance(kind, Partial) else kind for kind in kinds]
             operands = [self._whole(item) for item in node.operands]
         else:
             operands = [self.new[item] for item in node.operands]
         if node.op == "scan":
             self.scans[node] = scan_kinds(node, kinds, self.rows)
-            self._set(node, remake(node, operands), Whole())
+            self._set(node, remake(node, operands), Replicated())
             return
         kind = kind_of(node, kinds, self.rows)
-        if isinstance(kind, Rows) and any(isinstance(item, Numbers) for item in kinds):
+        if isinstance(kind, Sharded) and any(isinstance(item, Numbers) for item in kinds):
             operands = self._counted(node, operands)
         self._set(node, remake(node, operands), kind)
 
@@ -120,14 +120,14 @@ class _Sharding:
     def _of_input(self, node: Node) -> Kind:
         axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, self.rows)]
         if not axes:
-            return Whole()
+            return Replicated()
         dim = node.shape[axes[0]]
         if len(axes) > 1 or not isinstance(dim, Size) or dim.symbol not in self.rows:
             text = (
                 f"{node.name} has rows of a batch on several axes, and can't be split into shards; train without shards"
             )
             raise GraphError(text, node.where)
-        return Rows(axes[0], (dim,))
+        return Sharded(axes[0], (dim,))
 
     # Numbers of rows ------------------------------------------------------------------------------
 
@@ -148,11 +148,11 @@ class _Sharding:
 
         A product is linear in one factor only: one that depends on parameters, if any.
         """
-        if any(isinstance(kind, Rows | Numbers) for kind in kinds) or node.op == "scan":
+        if any(isinstance(kind, Sharded | Numbers) for kind in kinds) or node.op == "scan":
             return None
         if any(counts(dim, self.rows) for dim in node.shape):
             return None
-        summed = [number for number, kind in enumerate(kinds) if isinstance(kind, Summed)]
+        summed = [number for number, kind in enumerate(kinds) if isinstance(kind, Partial)]
         groups = [group for group in linear_in(node) if not group.isdisjoint(summed)]
         if not groups or (node.op == "select" and all(map(self._is_fed, (node.operands[item] for item in summed)))):
             return None
@@ -167,7 +167,7 @@ class _Sharding:
 
     def _part(self, node: Node) -> Node:
         """Return a shard's contribution to a sum. Replicated values are counted by the first shard."""
-        return self.new[node] if isinstance(self.kinds[node], Summed) else self._once(self.new[node])
+        return self.new[node] if isinstance(self.kinds[node], Partial) else self._once(self.new[node])
 
     def _once(self, value: Node) -> Node:
         if self.first is None:
@@ -178,7 +178,7 @@ class _Sharding:
     def _whole(self, node: Node) -> Node:
         """Return the value for the whole batch."""
         value = self.new[node]
-        if not isinstance(self.kinds[node], Summed):
+        if not isinstance(self.kinds[node], Partial):
             return value
         if value not in self.totals:
             if not self._is_of_feeds(value):

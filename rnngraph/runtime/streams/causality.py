@@ -32,7 +32,7 @@ def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Wh
         timeline: Timeline of the graph.
         where: The user's line, for errors.
     """
-    lengths = timeline.tempo.lengths
+    lengths = timeline.stream_rate.lengths
     roles: dict[Node, str] = {}
     advice = "" if any(node.op == "scan" for node in graph.nodes) else f"; {BY_PLACE}"
     for node in graph.nodes:
@@ -89,18 +89,18 @@ def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
         return STEPS
     if node.op == "get":
         return FINAL if is_final(node) else STEPS
-    if any(map(timeline.tempo.grows, node.shape)):
+    if any(map(timeline.stream_rate.grows, node.shape)):
         return STEPS
-    if node.op == "dimension" and counts(node["size"], timeline.tempo.lengths):
+    if node.op == "dimension" and counts(node["size"], timeline.stream_rate.lengths):
         return FINAL
     return FINAL if any(roles[item] != APART for item in node.operands) else APART
 
 
 def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
-    lengths = timeline.tempo.lengths
+    lengths = timeline.stream_rate.lengths
     if isinstance(node.type, TensorType):
         joined = [dim for dim in node.shape if counts(dim, lengths)]
-        strange = [dim for dim in joined if timeline.tempo.pace(dim) is None]
+        strange = [dim for dim in joined if timeline.stream_rate.growth(dim) is None]
         for dim in strange:
             if isinstance(dim, Size) and dim.symbols <= lengths:
                 return f"{node.op} gives {dim_text(dim)} steps, which is no fixed number for each that a stream takes"
@@ -139,7 +139,7 @@ def _why_not_over_time(node: Node, timeline: Timeline) -> str:
     """Return why a step of a value depends on other steps of its operands; "" if it does not."""
     for use in fates(node):
         dim = node.operands[use.number].shape[use.axis]
-        if not timeline.tempo.grows(dim):
+        if not timeline.stream_rate.grows(dim):
             continue
         match use.fate:
             case Kept() | Spread() | Dropped() | Merged():

@@ -52,7 +52,7 @@ class Tail:
 
     def rests(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, int]:
         """Return the number of remaining entries by length symbol, from the arrays that are fed for the end."""
-        rates = self.timeline.tempo
+        rates = self.timeline.stream_rate
         remaining = dict.fromkeys(rates.lengths, 0)
         for name, array in left.items():
             if name not in self._fits:
@@ -72,15 +72,15 @@ class Tail:
 
     def _fits_of(self, name: str) -> tuple[int, dict[int, tuple[str, int]]]:
         """Return an input's time axis, and a map from each possible remainder to its length symbol and entry count."""
-        tempo = self.timeline.tempo
+        stream_rate = self.timeline.stream_rate
         node = next(node for node in self.timeline.graph.inputs if node.op == "input" and node["label"] == name)
-        axis = axis_of_names(node.shape, tempo.lengths)
+        axis = axis_of_names(node.shape, stream_rate.lengths)
         assert axis is not None
         fits: dict[int, tuple[str, int]] = {}
-        for rest in range(tempo.rate):
-            pace = tempo.pace(node.shape[axis], dict.fromkeys(tempo.lengths, rest))
-            assert pace is not None
-            fits.setdefault(pace.over, (pace.symbol, rest))
+        for rest in range(stream_rate.rate):
+            growth = stream_rate.growth(node.shape[axis], dict.fromkeys(stream_rate.lengths, rest))
+            assert growth is not None
+            fits.setdefault(growth.over, (growth.symbol, rest))
         return axis, fits
 
     def check_lengths(
@@ -95,7 +95,9 @@ class Tail:
         """
         steps = states.get(STEPS, np.zeros((len(rows), 1), np.int64))[rows]
         for count in np.unique(steps[steps > 0]).tolist():
-            sizes = {name: self.timeline.tempo.rate * count + rests[name] for name in self.timeline.tempo.lengths}
+            sizes = {
+                name: self.timeline.stream_rate.rate * count + rests[name] for name in self.timeline.stream_rate.lengths
+            }
             for need in self._needs:
                 if evaluate(need.value, sizes) < 0:
                     lengths = ", ".join(map(str, sizes.values()))
@@ -110,7 +112,9 @@ class Tail:
         """Preconditions that depend on lengths alone."""
         checks = preconditions_of(self.timeline.graph)
         return [
-            check for check in checks if check.kind == "size" and symbols_of(check.value) <= self.timeline.tempo.lengths
+            check
+            for check in checks
+            if check.kind == "size" and symbols_of(check.value) <= self.timeline.stream_rate.lengths
         ]
 
     def graph(self, rests: Mapping[str, int], where: Where | None) -> CompiledGraph:
@@ -236,7 +240,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     compiled, time_symbols = _with_axes_apart(lowered.graph, bool(kept), options, source)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     timeline = timeline_of(compiled.graph, time_symbols, kept.keys())
-    lengths = timeline.tempo.lengths
+    lengths = timeline.stream_rate.lengths
     is_call = bool(kept) and not lengths
     if not is_call:
         check_streamable(compiled.graph, begin, timeline, where)
@@ -282,7 +286,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         ),
         sizes=sizes,
         held=_held(source.lowered.defaults, types, time_axis, sizes),
-        rate=step.timeline.tempo.rate,
+        rate=step.timeline.stream_rate.rate,
         delay=step.timeline.delay,
         tail=step.tail,
         rows=RowGraph(step.compiled, outputs, frozenset(sizes), lengths, per_step),
@@ -306,7 +310,7 @@ def _of_chunks(
     row = rows[0] if rows else 1
     alike = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}
     rounded = run(with_sizes(whole.compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
-    lengths = whole.timeline.tempo.lengths
+    lengths = whole.timeline.stream_rate.lengths
     timeline = timeline_of(pads_outward(rounded, lengths), lengths, kept)
     if lengths:
         check_streamable(timeline.graph, whole.initial, timeline, where)

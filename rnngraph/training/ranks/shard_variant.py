@@ -9,8 +9,8 @@ import numpy as np
 
 from ...ir.graph import Graph, topological
 from ...ir.types import TensorType
-from ...passes.shards.kinds import Kind, Rows, Summed
-from ...passes.shards.shard import FIRST, Sharded
+from ...passes.shards.kinds import Kind, Partial, Sharded
+from ...passes.shards.shard import FIRST, ShardGraph
 from ...passes.train_step import SUM
 from ...runtime.calls.call_cache import CallCache
 from ...runtime.calls.runner import Runner
@@ -78,17 +78,17 @@ class ShardVariant:
     the total.
     """
 
-    def __init__(self, state: TrainState, variant: StepVariant, sharded: Sharded, rows: Set[str]) -> None:
+    def __init__(self, state: TrainState, variant: StepVariant, sharded: ShardGraph, rows: Set[str]) -> None:
         """``rows`` are names of the sizes that count rows."""
         self.step, self.kinds, self.totals = variant, sharded.kinds, Totals(state, sharded)
         compiled, outputs = variant.native.compiled, variant.native.outputs
         types = {name: node.tensor for name, node in compiled.graph.outputs}
         fetched = [name for name in types if name.startswith(FETCH)]
-        self.summed = [LOSS, *(name for name in fetched if isinstance(self.kinds[name], Summed))]
+        self.summed = [LOSS, *(name for name in fetched if isinstance(self.kinds[name], Partial))]
         self.apart = [*variant.states, *(name for name in fetched if name not in self.summed)]
         for name in self.apart:
             kind = self.kinds[name]
-            if isinstance(kind, Rows) and not kind.is_outermost(rows):
+            if isinstance(kind, Sharded) and not kind.is_outermost(rows):
                 where = compiled.graph.output(name).where
                 raise GraphError(
                     "a fetched value has an axis of steps and rows together; fetch it before they are joined", where
@@ -149,7 +149,7 @@ class Stage(NamedTuple):
 class Totals:
     """Divisors of a loss and other totals, computed from each shard's feeds and added up before any shard's loss."""
 
-    def __init__(self, state: TrainState, sharded: Sharded) -> None:
+    def __init__(self, state: TrainState, sharded: ShardGraph) -> None:
         types = {name: node.tensor for name, node in sharded.totals.outputs}
         parts = state.program.parts
         compiled = CompiledGraph(sharded.totals, "training", parts.options, parts.source.described) if types else None
@@ -196,7 +196,7 @@ def _stages(totals: Graph) -> list[tuple[str, ...]]:
 
 def _whole(kind: Kind, pieces: Sequence[np.ndarray]) -> np.ndarray:
     """Return a value of the whole batch from those of its shards."""
-    return np.concatenate(pieces, kind.axis) if isinstance(kind, Rows) else pieces[0]
+    return np.concatenate(pieces, kind.axis) if isinstance(kind, Sharded) else pieces[0]
 
 
 def _place(kind: TensorType) -> tuple[tuple[int, ...], np.dtype]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...passes.gradients.autodiff import PREFIX
 from ...passes.lowering.lowered import GIVEN, SHOWN
-from ...passes.shards.kinds import Rows
+from ...passes.shards.kinds import Sharded
 from ...passes.shards.shard import FIRST
 from ...passes.train_step import SUM
 from ...support.bounded_cache import BoundedCache
@@ -140,7 +140,7 @@ class ShardedStepper(Stepper):
         arrays = {**batch.arrays, **self.state.program.training.counters(seed)}
         for name in states:
             kind, array = variant.kinds[name], states[name]
-            if isinstance(kind, Rows) and array.shape[kind.axis] != count:
+            if isinstance(kind, Sharded) and array.shape[kind.axis] != count:
                 raise ShapeError(
                     f"carry=True continues {array.shape[kind.axis]} rows, and this step feeds {count}; feed as "
                     "many, or call reset() to begin anew",
@@ -156,7 +156,7 @@ class ShardedStepper(Stepper):
             own = self._rows.cut(arrays, first - batch.first, stop - batch.first)
             for name, array in states.items():
                 kind = variant.kinds[name]
-                own[name] = rows_of(array, kind.axis, first, stop) if isinstance(kind, Rows) else array
+                own[name] = rows_of(array, kind.axis, first, stop) if isinstance(kind, Sharded) else array
             if "first_row" in own:
                 own["first_row"] = np.asarray(first, np.int64)
             own[FIRST] = np.asarray(number == 0)

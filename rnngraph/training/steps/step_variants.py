@@ -15,7 +15,7 @@ from ...passes.gradients.autodiff import with_parameters
 from ...passes.label_weights import LabelWeights
 from ...passes.lowering.lowered import Lowered
 from ...passes.pipeline import Pass
-from ...passes.shards.shard import Sharded, shard
+from ...passes.shards.shard import ShardGraph, shard
 from ...passes.train_step import AddGradients, GiveGradients, TrainStep, gradients_graph, update_graph, with_updates
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...runtime.native.optimized_graph import Changes
@@ -44,7 +44,7 @@ def variant_of(
 
 def shard_of(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None, rows: BatchRows
-) -> tuple[StepVariant, Sharded]:
+) -> tuple[StepVariant, ShardGraph]:
     """Return a shard's part of a step, which returns gradients. ``rows`` are names of the sizes that count rows."""
     lowered, graph, wrt, _ = _step(state, states, label_weights, fetch)
     sharded = shard(with_sizes(graph, rows.likely), rows.names)

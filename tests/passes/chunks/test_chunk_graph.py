@@ -120,7 +120,7 @@ class Net:
         lowered = DeclaredSource(declare(rg.placeholder("x", (None, None, WIDTH))), None, {}).stateful()
         self.graph = run(lowered.graph, meaning("inference"), forbidden("inference"))
         self.timeline = timeline_of(self.graph, time_sizes(self.graph))
-        (self.length,) = self.timeline.tempo.lengths
+        (self.length,) = self.timeline.stream_rate.lengths
         self.rows: Dim = self.graph.inputs[0].shape[0]
         self.random = np.random.default_rng(3)
         self.parameters = {
@@ -142,7 +142,7 @@ class Net:
 
     def chunks(self, x: np.ndarray, cuts: Sequence[int]) -> tuple[list[Arrays], Arrays]:
         """Results of chunks, and those of the end."""
-        rate, made = self.timeline.tempo.rate, chunk_graph(self.timeline, self.rows)
+        rate, made = self.timeline.stream_rate.rate, chunk_graph(self.timeline, self.rows)
         kinds = {node["label"]: node.tensor for node in verify(made.graph).inputs}
         states = dict(self.begin)
         for label, first in made.initial:
@@ -162,7 +162,7 @@ def test_chunks_and_the_end_are_the_whole(name: str) -> None:
     rate, delay, declare = NETS[name]
     net = Net(declare)
     assert not net.timeline.refused
-    assert (net.timeline.tempo.rate, net.timeline.delay) == (rate, delay)
+    assert (net.timeline.stream_rate.rate, net.timeline.delay) == (rate, delay)
     compared = 0
     for length in (*range(2 * rate + delay * rate + 3), 25):
         x = net.random.standard_normal((BATCH, length, WIDTH)).astype(np.float32)
@@ -177,13 +177,13 @@ def test_chunks_and_the_end_are_the_whole(name: str) -> None:
             if whole is None or not chunks:
                 continue
             for output in chunks[0]:
-                pace = net.timeline.pace(net.graph.output(output))
-                if pace is None:
+                growth = net.timeline.growth(net.graph.output(output))
+                if growth is None:
                     if length:
                         assert_array_equal(end[output], whole[output])
                     continue
                 joined = np.concatenate([*(chunk[output] for chunk in chunks), end[output]], 1)
-                late = delay * pace.many
+                late = delay * growth.many
                 assert not joined[:, :late].any()
                 assert_allclose(joined[:, late:], whole[output], rtol=2e-5, atol=2e-5)
                 compared += 1

@@ -63,5 +63,5 @@ def test_shards_of_a_random_declaration_add_up(seed: int) -> None:
 @pytest.mark.exhaustive
 def test_shards_of_many_random_declarations_add_up() -> None:
     counted = sum((check_shards(declare_any(seed), 1 + seed % 5) for seed in range(6, 1500)), Counter[str]())
-    assert counted["Summed"] > 500
-    assert counted["Rows"] > 1000
+    assert counted["Partial"] > 500
+    assert counted["Sharded"] > 1000

@@ -153,8 +153,8 @@ class _Writing:
             begin = turn * steps
             first = For(self.turn, begin, begin + 1, 1, tuple(self._turn(turn)), f"time, {chunks.way()}, turn {turn}")
             self.writer.block.add(first)
-        pace = f"{steps} steps at a time" if steps < MAX_CHUNK else "all steps at once"
-        comment = f"time, {', '.join(item.chunks.way() for item in self.loops)}, scans beside each other, {pace}"
+        steps_text = f"{steps} steps at a time" if steps < MAX_CHUNK else "all steps at once"
+        comment = f"time, {', '.join(item.chunks.way() for item in self.loops)}, scans beside each other, {steps_text}"
         stop = chunks.length + last * steps
         self.writer.block.add(For(self.turn, last * steps, stop, steps, tuple(self._turn()), comment))
 

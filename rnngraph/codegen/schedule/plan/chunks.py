@@ -92,9 +92,9 @@ class Chunks:
 
     def loop(self, body: Sequence[Statement]) -> For:
         """Return the loop over all chunks."""
-        return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.pace(self.longest)}")
+        return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.steps_text(self.longest)}")
 
-    def pace(self, steps: int) -> str:
+    def steps_text(self, steps: int) -> str:
         """Describe the direction and the steps per chunk."""
         return f"{self.way()}, {f'{steps} steps at a time' if steps < MAX_CHUNK else 'all steps at once'}"
 

@@ -11,11 +11,11 @@ from ...ir.sizes.polynomial import Dim, evaluate, floors_of, size, substitute, s
 from ...support.records import dataclass
 
 MAX_ENTRIES = 1 << 16
-"""Maximum entries per step. If a common step needs more, one entry is a step, and other sizes have no pace."""
+"""Maximum entries per step. If a common step needs more, one entry is a step, and other sizes have no growth."""
 
 
 @dataclass(frozen=True)
-class Pace:
+class Growth:
     """Size after K steps of a stream: ``many * K + over``. ``symbol`` names the length with which it grows."""
 
     symbol: str
@@ -24,7 +24,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Tempo:
+class StreamRate:
     """Rate of a stream.
 
     Attributes:
@@ -36,19 +36,19 @@ class Tempo:
     rate: int
 
     @staticmethod
-    def of(lengths: Collection[str], dims: Iterable[Dim]) -> Tempo:
+    def of(lengths: Collection[str], dims: Iterable[Dim]) -> StreamRate:
         """Return the shortest step with a whole number of entries for each of ``dims``, up to ``MAX_ENTRIES``."""
         slopes = [_slope(dim, lengths) for dim in dims if symbols_of(dim) and symbols_of(dim) <= set(lengths)]
         rate = math.lcm(*(slope.denominator for slope in slopes))
-        return Tempo(frozenset(lengths), rate if rate <= MAX_ENTRIES else 1)
+        return StreamRate(frozenset(lengths), rate if rate <= MAX_ENTRIES else 1)
 
     def grows(self, dim: Dim) -> bool:
         """True if a size grows with the number of whole steps."""
-        pace = self.pace(dim)
-        return counts(dim, self.lengths) and (pace is None or pace.many > 0)
+        growth = self.growth(dim)
+        return counts(dim, self.lengths) and (growth is None or growth.many > 0)
 
-    def pace(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Pace | None:
-        """Return the pace of a size; None if it has no single rate. ``rests`` are entries after the last step, by
+    def growth(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Growth | None:
+        """Return the growth of a size; None if it has no single rate. ``rests`` are entries after the last step, by
         length.
         """
         names = symbols_of(dim) & self.lengths
@@ -59,7 +59,7 @@ class Tempo:
         terms = dict(terms_of(total))
         over, many = terms.get((), 0), terms.get((name,), 0)
         fits = len(terms) == bool(over) + bool(many) and many >= 0
-        return Pace(name, many, over) if fits else None
+        return Growth(name, many, over) if fits else None
 
 
 def _slope(dim: Dim, lengths: Collection[str]) -> Fraction:
