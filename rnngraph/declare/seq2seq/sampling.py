@@ -45,9 +45,9 @@ def sample(
     """Draw a class from softmax(logits / temperature), in the inference graph as well as in training.
 
     The draw is a function of ``seed``, the place of the call in the declaration, the number of the step, and a number
-    that the caller gives with ``number=``, 0 by default: of a call an int or one for each row, of a stream when it is
-    opened. It depends on nothing else, such as the row of a batch. A whole call, chunks, steps, pools and exported nets
-    draw the same classes. Rows of one call with equal logits and numbers draw equal classes.
+    of the caller's, ``number=``, which is 0 by default. A call takes an int, or one for each row; a stream takes it
+    when it is opened. The draw depends on nothing else, such as the row of a batch. A whole call, chunks, steps, pools
+    and exported nets draw the same classes. Rows of one call with equal logits and numbers draw equal classes.
 
     Args:
         logits: float [batch, classes] in a cell's step, [batch, time, …, classes] outside of cells, or [batch, classes]

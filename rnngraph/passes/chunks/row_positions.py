@@ -13,9 +13,12 @@ from ..loops.lifting import lift
 
 
 class RowPositions:
-    """Values that have rows in front in a chunk's graph, and none in the whole: by value, as it would be without rows.
+    """Values that have rows as their first axis in a chunk's graph, but not in the whole graph. Keys are values without
+    rows.
 
-    rows: their number. where: the user's line, for errors.
+    Attributes:
+        rows: Number of rows.
+        where: The user's line, for errors.
     """
 
     def __init__(self, rows: Dim, where: Where | None) -> None:

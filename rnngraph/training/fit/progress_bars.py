@@ -11,7 +11,7 @@ WIDTH = 30
 
 
 class Bar(Protocol):
-    """One line that is redrawn."""
+    """Progress as one line of a terminal, which is redrawn."""
 
     def draw(self, epoch: str, done: int, steps: int | None, status: str) -> None:
         """Draw the line. ``epoch`` is text such as ``3/10``, and ``steps`` the epoch's number of steps, if known."""

@@ -38,7 +38,7 @@ class StepTarget(Protocol):
 
 
 class StepMemory:
-    """Memory that the calls of one entry share, of which only one runs at a time."""
+    """Memory that the calls of one entry share. Only one of the calls runs at a time."""
 
     def __init__(self, entry: NativeEntry) -> None:
         self._entry, self._panels, self._arena = entry, entry.panels(), aligned_bytes(1)
