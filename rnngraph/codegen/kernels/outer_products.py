@@ -19,6 +19,7 @@ from ...ir.graph import Node
 from ...ir.types import ITEM_BYTES, Dim, Shape, Size, size
 from ...support.records import dataclass
 from ..analysis.node_kinds import pieces_of
+from ..buffers.outer_operands import KBlock, LeftOperand, TileArguments, row_offset
 from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, lanes_for
 from ..loop_ir.builder import Block
@@ -39,7 +40,6 @@ from ..loop_ir.nodes import (
 from .active_rows import MaskTable
 from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, fold, groups, loop, strips
-from .outer_operands import KBlock, LeftOperand, TileArguments, row_offset
 from .region import Region
 from .values import Strip, ValueEmitter, place
 

@@ -6,9 +6,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from ...support.records import dataclass
-from ..buffers.views import View
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Call, Index
+from .views import View
 
 
 @dataclass(frozen=True)
