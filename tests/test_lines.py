@@ -15,6 +15,7 @@ import layered_nets
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+from exported import object_name
 from layered_nets import NETS, Leaky
 
 import rnngraph as rg
@@ -348,7 +349,7 @@ def test_exported_objects_have_the_same_code_with_lines(options: dict[str, str],
     found: list[bytes] = []
     for debug in (False, True):
         written = net("own cell").export(tmp_path / str(debug), link=False, target="x86-64-v3", debug=debug, **options)
-        found.append(written.files["net.o"].read_bytes())
+        found.append(written.files[object_name("net")].read_bytes())
         assert "#line" not in written.files["net.h"].read_text()
     plain, debugged = map(code_of, found)
     assert plain == debugged

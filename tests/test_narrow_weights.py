@@ -17,6 +17,7 @@ import reference
 from block_numbers import BLOCKS, weights_in_blocks
 from declaration_checks import check_rows, check_stream, feeds_of, flat, taken
 from declarations import declare
+from exported import object_name
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
@@ -566,7 +567,7 @@ def test_exports_say_how_weights_are_held(tmp_path: Path) -> None:
     assert "rnn/gru_cell/gates/kernel, rnn/gru_cell/gates/bias" in header
     plain = rg.compile(small_net()).inference.export(tmp_path / "plain", link=False)
     assert "int8" not in plain.files["net.h"].read_text()
-    assert net.files["net.o"].read_bytes() != plain.files["net.o"].read_bytes()
+    assert net.files[object_name("net")].read_bytes() != plain.files[object_name("net")].read_bytes()
 
 
 def test_a_profile_says_how_weights_are_held() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import own_cells
 import pytest
-from exported import Instance, flat, program_of
+from exported import Instance, flat, object_name, program_of
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
@@ -381,7 +381,7 @@ def test_the_object_is_the_same_each_time(tmp_path: Path) -> None:
     hashes = []
     for folder in ("a", "b"):
         program.inference.export(tmp_path / folder, "net", link=False)
-        hashes.append((tmp_path / folder / "net.o").read_bytes())
+        hashes.append((tmp_path / folder / object_name("net")).read_bytes())
     assert hashes[0] == hashes[1]
 
 
@@ -422,7 +422,7 @@ def test_the_weights_are_of_one_moment(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Parameters, "snapshot", trained)
     changing.inference.export(tmp_path / "trained", "net", link=False)
-    for file in ("net.o", "net_test.c"):
+    for file in (object_name("net"), "net_test.c"):
         assert (tmp_path / "still" / file).read_bytes() == (tmp_path / "trained" / file).read_bytes()
 
 

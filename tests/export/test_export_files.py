@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exported import Instance, program_of
+from exported import Instance, object_name, program_of
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
@@ -158,7 +158,7 @@ def test_files_that_are_no_longer_made_go(tmp_path: Path) -> None:
     assert (tmp_path / "libnet.so").exists()
     program.inference.export(tmp_path, "other", link=False)
     program.inference.export(tmp_path, "net", link=False)
-    made = ["net.h", "net.json", "net.o", "net_net.cmake", "net_test.c"]
+    made = ["net.h", "net.json", object_name("net"), "net_net.cmake", "net_test.c"]
     made += [name.replace("net", "other", 1) for name in made] + ["CMakeLists.txt", EXPORTS.manifest]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*made, "net.py.orig"])
 
@@ -313,7 +313,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     program.save(tmp_path / "saved")
     given = ["export", str(tmp_path / "saved"), "-o", str(tmp_path / "out"), "--no-link"]
     assert main([*given, "--name", "net"]) == 0
-    assert str(tmp_path / "out" / "net.o") in capsys.readouterr().out.splitlines()
+    assert str(tmp_path / "out" / object_name("net")) in capsys.readouterr().out.splitlines()
     x = np.ones((1, 5, 3), np.float32)
     found = Instance(tmp_path / "out", "net", host()).process(5, x=x)["y"]
     assert_array_equal(found, program.inference(x=x)["y"])

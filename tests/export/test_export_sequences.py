@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exported import Sequence, flat, program_of
+from exported import Sequence, flat, object_name, program_of
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
@@ -506,7 +506,7 @@ def test_the_object_is_the_same_each_time(tmp_path: Path) -> None:
     program = program_of(pooled())
     for folder in ("a", "b"):
         program.inference.export(tmp_path / folder, "net", form="sequence", link=False)
-    assert (tmp_path / "a" / "net.o").read_bytes() == (tmp_path / "b" / "net.o").read_bytes()
+    assert (tmp_path / "a" / object_name("net")).read_bytes() == (tmp_path / "b" / object_name("net")).read_bytes()
 
 
 def test_each_weight_is_there_once(tmp_path: Path) -> None:

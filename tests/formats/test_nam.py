@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from changed_files import check_changed_files
+from exported import object_name
 from numpy.testing import assert_allclose
 from recurrent_layers import lstm
 
@@ -75,7 +76,7 @@ def test_an_export_and_a_saved_net_leave_each_others_files_alone(tmp_path: Any) 
     script = (tmp_path / "net.py").read_text()
     net.program().inference.export(tmp_path, "net", link=False)
     assert (tmp_path / "net.py").read_text() == script
-    assert (tmp_path / "net.o").is_file()
+    assert (tmp_path / object_name("net")).is_file()
 
 
 def test_a_net_that_was_read_can_be_trained_on() -> None:

@@ -7,7 +7,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 wheels=(numpy llvmlite networkx safetensors rich markdown-it-py mdurl pygments pytest iniconfig pluggy packaging
-    hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes h5py absl-py pytest-xdist execnet scikit-learn scipy joblib threadpoolctl)
+    hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes h5py absl-py pytest-xdist execnet scikit-learn scipy joblib threadpoolctl cloudpickle)
 
 setup() {
     [[ -x $root/host/usr/bin/qemu-aarch64 ]] || unpack_tools qemu-user

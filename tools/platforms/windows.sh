@@ -7,10 +7,9 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=wine,wine64,gcc-mingw-w64-x86-64-posix,libz-mingw-w64,bash,coreutils,dash
-# NumPy 2.2 and later call a function of C (crealf) that wine 10 lacks.
-wheels=('numpy<2.2' llvmlite networkx safetensors rich markdown-it-py mdurl pygments pytest iniconfig pluggy packaging
+wheels=(numpy llvmlite networkx safetensors rich markdown-it-py mdurl pygments pytest iniconfig pluggy packaging
     colorama hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes h5py absl-py
-    pytest-xdist execnet scikit-learn scipy joblib threadpoolctl)
+    pytest-xdist execnet scikit-learn scipy joblib threadpoolctl cloudpickle)
 
 setup() {
     "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {
@@ -21,6 +20,7 @@ setup() {
     [[ -d $root/windows/python ]] || make_python
     if [[ ! -d $root/site-windows ]]; then
         download_wheels site-windows.part 311 win_amd64 "${wheels[@]}"
+        add_complex_math
         mv "$root/site-windows.part" "$root/site-windows"
     fi
     [[ -d $root/windows/root/prefix ]] || in_root /usr/lib/wine/wine64 wineboot --init
@@ -36,6 +36,9 @@ make_python() {
     rm -r "$root/panda3d"
     cp -r "$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" "$part/Lib"
     rm -rf "$part"/Lib/{site-packages,lib-dynload,test}
+    # The library of 3.11.7 lacks a decorator that the DLLs of 3.11.9 need.
+    sed -i '/@classmethod/!{N;s/^\( *[^@]*\n\)\(    def invalidate_caches(cls)\)/\1    @classmethod\n\2/;P;D}' \
+        "$part/Lib/importlib/metadata/__init__.py"
     cp "$part"/DLLs/{python311,vcruntime140,vcruntime140_1,libffi-8}.dll "$part/" 2>/dev/null || true
     find "$mingw" "$root/windows/usr/x86_64-w64-mingw32" -name zlib1.dll -exec cp {} "$part/" \;
     cp "$here/windows_python.c" "$part/python.c"
@@ -51,6 +54,31 @@ make_python() {
         x86_64-w64-mingw32-dlltool -d python3.def -D python3.dll -l python3.a -e python3.o
         x86_64-w64-mingw32-gcc-posix -shared -nostdlib -Wl,--entry=0 -o python3.dll python3.def python3.o'
     mv "$part" "$root/windows/python"
+}
+
+# Wine 10 lacks C's functions of complex numbers, which NumPy calls. Its modules load a DLL in place of the system's that
+# has these functions of MinGW, and forwards all others. Both names have 30 letters, as a module's text is changed.
+add_complex_math() {
+    local system=api-ms-win-crt-math-l1-1-0.dll ours=complex-math-for-wine-0001.dll part=$root/windows/tmp/complex module
+    rm -rf "$part" && mkdir -p "$part"
+    mapfile -t modules < <(grep -rl "$system" "$root/site-windows.part/numpy" --include=*.pyd)
+    for module in "${modules[@]}"; do
+        cp "$module" "$part/module.pyd"
+        chroot "$root/windows" x86_64-w64-mingw32-objdump -p /tmp/complex/module.pyd |
+            awk '/DLL Name:/ { here = ($3 ~ /crt-math/) } here && $2 == "<none>" { print $4 }'
+        sed -i "s/$system/$ours/" "$module"
+    done | sort -u >"$part/names"
+    local complex='^c(abs|arg|cos|cosh|exp|imag|log|pow|real|sin|sinh|sqrt|tan|tanh)'
+    {
+        echo EXPORTS
+        sed -nE "/${complex}f?\$/p; s/${complex}l\$/c\1l=c\1/p" "$part/names"
+        grep -vE "${complex}[fl]?\$" "$part/names" | sed 's/.*/&=ucrtbase.&/'
+    } >"$part/math.def"
+    grep -E "${complex}f?\$" "$part/names" | sed 's/.*/extern void &(void); void *_&(void) { return \&&; }/' >"$part/math.c"
+    chroot "$root/windows" /bin/bash -euc "
+        cd /tmp/complex
+        x86_64-w64-mingw32-gcc-posix -w -fno-builtin -static-libgcc -shared -o $ours math.c math.def -lmingwex"
+    cp "$part/$ours" "$root/windows/python/"
 }
 
 in_root() {

@@ -143,8 +143,9 @@ def _is_of_layer(where: Where, wanted: str) -> bool:
 
 def _is_of_line(where: Where, wanted: str) -> bool:
     """True if an origin is the line ``wanted``: ``39`` or ``net.py:39``."""
-    file, _, number = wanted.rpartition(":")
-    return number == str(where.line) and (not file or f"/{where.file}".endswith(f"/{file.lstrip('./')}"))
+    file, _, number = wanted.replace("\\", "/").rpartition(":")
+    origin = where.file.replace("\\", "/")  # as Windows' paths have them
+    return number == str(where.line) and (not file or f"/{origin}".endswith(f"/{file.lstrip('./')}"))
 
 
 def _indent(text: str) -> int:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from systems import not_on_windows
 
 from rnngraph import cli
 from rnngraph.cli.commands.show import COMMENT_COLUMNS, GAP, MIN_CODE_COLUMNS
@@ -148,6 +149,7 @@ def test_a_pass_that_changed_nothing_says_so(capsys: pytest.CaptureFixture[str])
     assert shown(capsys, "--diff", "unroll").splitlines()[1:] == ["# nothing changed"]
 
 
+@not_on_windows("rich leaves the last column of a console free")
 @pytest.mark.parametrize("width", [60, 160])
 def test_comments_stand_in_one_column_of_the_window(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     columns = set()
@@ -161,6 +163,7 @@ def test_names_with_the_sign_of_comments_are_no_comments(monkeypatch: pytest.Mon
     assert "output 'a_rather_long_name  # of an output' = " in plain(on_terminal(monkeypatch, 100, "--no-pager"))
 
 
+@not_on_windows("a script with #! is no program")
 def test_what_is_longer_than_the_window_goes_through_less(
     monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
