@@ -7,7 +7,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 wheels=(numpy llvmlite networkx safetensors rich markdown-it-py mdurl pygments pytest iniconfig pluggy packaging
-    hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes h5py absl-py pytest-xdist execnet scikit-learn scipy joblib threadpoolctl cloudpickle)
+    hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes h5py absl-py pytest-xdist execnet scikit-learn scipy joblib threadpoolctl cloudpickle narwhals)
 
 setup() {
     [[ -x $root/host/usr/bin/qemu-aarch64 ]] || unpack_tools qemu-user
@@ -18,6 +18,7 @@ setup() {
         mv "$root/site-arm64.part" "$root/site-arm64"
     fi
     ln -sf python3.13 "$root/arm64/usr/bin/python3"
+    ln -sf gcc "$root/arm64/usr/bin/cc"
 }
 
 run() {

@@ -1,0 +1,126 @@
+"""Other systems, run from this one: ARM Linux under qemu and Windows under wine, by the scripts of ``tools/platforms``.
+
+A part is a few folders of the suite. Its tests run there as they do here; those that a system's nature forbids say why
+(``systems.py``). docs/platforms.md has the counts of the last runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "tools" / "platforms"
+ENVIRONMENT = {name: text for name, text in os.environ.items() if name != "XDG_CACHE_HOME"}
+"""Roots lie in the user's cache, and not in that of this run."""
+
+THREADS = "tests/codegen/threads tests/codegen/machine tests/support/system"
+ARM = {
+    "machine": f"{THREADS} tests/runtime/native/test_worker_pool.py",
+    "calls": "tests/runtime/calls/test_direct_call.py tests/runtime/streams/test_stream.py",
+    "training": "tests/training/steps tests/runtime/streams/test_prepared_step.py",
+    "exports": "tests/export/test_export_sequences.py tests/export/test_export.py",
+    "readers": "tests/formats/keras/test_read_keras.py tests/formats/test_nam.py",
+    "kernels": "tests/codegen/kernels/test_reductions.py tests/codegen/llvm/test_threefry.py tests/storage",
+}
+NOT_ROOMS = ("fixtures", "hard_points", "helpers", "typed", "__pycache__")
+WINDOWS = sorted(path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name not in NOT_ROOMS)
+
+
+def needs(*commands: str) -> None:
+    missing = [command for command in commands if not shutil.which(command)]
+    if missing or sys.platform != "linux" or os.geteuid():
+        pytest.skip(f"needs Debian, root, and {', '.join(commands)}")
+
+
+def run(script: str, *command: str) -> str:
+    line = [SCRIPTS / script, "run", *command]
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=4 * 3600, check=False)
+    said = done.stdout[-6000:]
+    assert done.returncode == 0, said + done.stderr[-3000:]
+    print(said.splitlines()[-1])
+    return done.stdout
+
+
+@pytest.mark.aarch64
+@pytest.mark.parametrize("part", ARM)
+def test_arm_linux(part: str) -> None:
+    needs("apt-get", "dpkg", "unshare")
+    said = run("aarch64.sh", "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", *ARM[part].split())
+    assert re.search(r"\d+ passed", said)
+
+
+INT8 = """
+import numpy as np, rnngraph as rg
+x = rg.placeholder("x", (None, None, 64))
+program = rg.compile({"y": rg.dynamic_rnn(rg.GRUCell(64), x)[0]}, weights="int8", activations="int8", cache=False)
+program.inference(x=np.ones((16, 3, 64), np.float32))
+print("sdot", program.inference.show("asm").count("sdot"))
+"""
+
+
+@pytest.mark.aarch64
+def test_bytes_are_multiplied_by_sdot() -> None:
+    """Which LLVM does not report, and ``/proc/cpuinfo`` does."""
+    needs("apt-get", "dpkg", "unshare")
+    found = re.search(r"sdot (\d+)", run("aarch64.sh", "python3", "-c", INT8))
+    assert found
+    assert int(found[1]) > 50
+
+
+@pytest.mark.wine
+@pytest.mark.parametrize("folder", WINDOWS)
+def test_windows(folder: str) -> None:
+    needs("apt-get", "dpkg", "unshare")
+    pytest_ = ("python", "-X", "utf8", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert re.search(r"\d+ passed", run("windows.sh", *pytest_, f"tests/{folder}"))
+
+
+CALL = """
+import sys
+import numpy as np
+sys.path.insert(0, "Z:/tmp/exported")
+import net
+given = np.load("Z:/tmp/exported/given.npz")
+found = net.Model().process(x=given["x"])["y"]
+assert np.array_equal(found, given["y"]), abs(found - given["y"]).max()
+print("the same bits")
+"""
+
+
+@pytest.mark.wine
+def test_an_export_for_windows_is_a_library_with_a_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """MinGW of the root links it; Python for Windows loads it, without rnngraph, and has this machine's bits."""
+    needs("apt-get", "dpkg", "unshare")
+    run("windows.sh", "python", "--version")
+    root = Path.home() / ".cache" / "rnngraph-platforms" / "windows"
+    folder = root / "tmp" / "exported"
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("gcc", "ar"):
+        actual = {"gcc": "gcc-posix", "ar": "ar"}[name]
+        tool = tmp_path / f"x86_64-w64-mingw32-{name}"
+        within = '"${@//"$root"/}"'  # paths as the root has them
+        command = f"exec chroot $root /usr/bin/x86_64-w64-mingw32-{actual} {within}"
+        tool.write_text("\n".join(["#!/bin/bash", f"root={root}", command, ""]))
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    x = rg.placeholder("x", (None, None, 5))
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(19), x)
+    program = rg.compile({"y": outputs}, target="x86-64-v3", cache=False)
+    feed = np.random.default_rng(0).normal(size=(1, 9, 5)).astype(np.float32)
+    program.inference.export(folder, "net", target="x86-64-v3-windows")
+    np.savez(folder / "given.npz", x=feed, y=program.inference(x=feed)["y"])
+    assert {"net.dll", "net.obj", "libnet.a", "net.py"} <= {path.name for path in folder.iterdir()}
+    assert "the same bits" in run("windows.sh", "python", "-c", CALL)
+    gcc = ("x86_64-w64-mingw32-gcc-posix", "-O1", "-Wall", "-Werror", "-o", "test.exe", "net_test.c", "net.obj")
+    inside = f"cd /tmp/exported && {' '.join(gcc)} && exec /usr/lib/wine/wine64 test.exe"
+    run("windows.sh", "/bin/bash", "-c", inside)
