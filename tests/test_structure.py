@@ -102,7 +102,7 @@ ROOMS = (
     "formats.tf1_graph",
     "formats.torch.tracing",
     "formats.torch.composed",
-    "formats.torch.meanings",
+    "formats.torch.functions",
     "formats.torch",
     "sklearn",
     "tf1.table",

@@ -72,8 +72,13 @@ PLACES = (
     Place(
         "tests/helpers/cross_cases.py", "_heads", "the function, so that it is compiled for every target", (FUNCTION,)
     ),
-    Place("rnngraph/formats/rolling/lifting.py", "OF_EACH_ELEMENT", "the function", (FUNCTION,), is_unary=True),
-    Place("rnngraph/formats/rolling/lifting.py", "OF_PAIRS", "the function", condition="it takes two operands"),
+    Place("rnngraph/formats/rolling/elementwise.py", "ELEMENTWISE", "the function", (FUNCTION,), is_unary=True),
+    Place(
+        "rnngraph/formats/rolling/elementwise.py",
+        "ELEMENTWISE_BINARY",
+        "the function",
+        condition="it takes two operands",
+    ),
     Place("rnngraph/support/numpy_names.py", "NUMPY", "NumPy's name", condition="NumPy has the function"),
     Place("rnngraph/tf1/table/names.txt", "", "TensorFlow's name", condition="TensorFlow 1.x has the function"),
     Place(
@@ -85,7 +90,7 @@ PLACES = (
     ),
     Place("rnngraph/formats/keras/operations.py", "", "Keras's name", pattern=READ, condition="Keras has the function"),
     Place(
-        "rnngraph/formats/torch/meanings/elementwise.py",
+        "rnngraph/formats/torch/functions/elementwise.py",
         "",
         "torch's name",
         pattern=READ,

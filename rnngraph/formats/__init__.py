@@ -1,20 +1,17 @@
-"""Nets of other formats, read into declarations.
+"""Readers of other formats: they declare a net with the public API, and execute no code from a file.
 
-``script`` declares and writes down what it declares: ``steps`` are what it is made of, ``expressions`` their parts as
-Python, ``script_writer`` their text. ``own_source`` is the text of functions and classes that a script needs beside the
-public API, ``own_cell`` makes a cell of a loop in a file, and ``cell_class`` writes such cells. ``net`` is what a
-reader gives; ``reading`` opens untrusted files, and ``array_bounds`` refuses arrays that few bytes declare. ``gates``
-and ``weights`` turn gates from one order into another, for all formats: the first takes a layer apart gate by gate, the
-second is ``rg.weights``, one layer's arrays as a cell's parameters, and back, for which ``state_dict`` finds those of
-torch's. ``layers`` declares what several formats have; ``rolling`` makes drivers of
-steps that are written out.
+Parts that all readers share:
 
-``open_axes`` checks requests for open and fixed axes, which all readers take.
+- ``script`` declares calls and records them: ``steps`` has its steps and values, ``expressions`` their arguments as
+  Python's syntax trees, ``script_writer`` their text. ``own_source`` copies the text of readers' functions and classes
+  that a script needs; ``own_cell`` turns a loop of a file into a cell, whose class ``cell_class`` writes.
+- ``net`` is a reader's result. ``reading`` opens untrusted files, ``array_bounds`` limits the arrays that a file can
+  declare, and ``open_axes`` checks requests for open and fixed axes.
+- ``layers`` declares layers that several formats have. ``gates`` splits their arrays by gate, in each format's order;
+  ``weights`` is ``rg.weights``, for which ``state_dict`` finds a layer's arrays in a ``state_dict`` of torch.
+- ``rolling`` turns unrolled steps into drivers. ``operators`` defines foreign operations once, for all front ends.
 
-``operators`` defines foreign operations once, for all front ends, over a facade of their values.
-
-Above them one file, or one room, a format: ``nam`` (Neural Amp Modeler), ``rtneural`` (with AIDA-X and GuitarML),
-``keras``, ``tensorflow`` (checkpoints), ``onnx``, which is written, too, ``tf1_graph`` (graphs of TensorFlow 1.x, by
-way of ONNX's reader) and ``torch``. Readers declare with the public
-API and execute nothing of what they read.
+Each format has a file or a folder: ``nam`` (Neural Amp Modeler), ``rtneural`` (with AIDA-X and GuitarML), ``keras``,
+``tensorflow`` (checkpoints), ``onnx`` (also written), ``tf1_graph`` (graphs of TensorFlow 1.x, through ONNX's reader)
+and ``torch``.
 """

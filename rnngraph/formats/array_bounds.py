@@ -1,6 +1,6 @@
-"""Bounds on the arrays and loops that a file declares in a few bytes, such as a resize by 10**8.
+"""Bounds on the arrays and loops that a few bytes of a file can declare, such as a resize by 10**8.
 
-They are far above any net that has been trained, and readers take a higher one as ``max_entries``.
+They are far above any trained net. Readers take higher ones as ``max_entries``.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from ..ir.types import Dim
 from ..support.arguments import whole_number
 from .reading import not_readable
 from .script import Script, tensors_in
-from .steps import Step, Value, bare, leaves_in, values_read, wanted_steps, with_inner
+from .steps import Step, Value, leaves_in, unwrap, values_read, wanted_steps, with_inner
 
 MAX_ENTRIES = 1 << 28
-"""Entries of an array that a net computes for one row and step, and rounds of a loop: 1 GB of float32."""
+"""Maximum entries of an array, for one row and step, and rounds of a loop: 1 GB of float32."""
 FOLDED_SHARE = 4
-"""Arrays that are computed while a file is read have this share of the entries: NumPy makes several at once."""
+"""Arrays that are computed while a file is read may have this fraction: NumPy needs several at once."""
 GROWTH = 4
-"""Arrays may have as many times the entries of the largest input or parameter, whose bytes are there."""
+"""Arrays may also have this many times the entries of the largest input or parameter, which the file stores."""
 
 _present: ContextVar[int] = ContextVar("max_entries", default=MAX_ENTRIES)
 
 
 @contextmanager
 def entries_up_to(count: Any) -> Iterator[int]:
-    """Let arrays have this many entries within the block; give the number, checked."""
+    """Set the maximum of entries within the block, and yield the checked number."""
     token = _present.set(whole_number(count, "max_entries", 1))
     try:
         yield _present.get()
@@ -40,29 +40,29 @@ def entries_up_to(count: Any) -> Iterator[int]:
 
 
 def max_folded() -> int:
-    """Return how many entries an array may have that is computed while a file is read."""
+    """Return the maximum of entries of an array that is computed while a file is read."""
     return _present.get() // FOLDED_SHARE
 
 
 def check_sizes(name: str, script: Script, max_entries: int) -> None:
-    """Raise ``NotReadableError`` where a file declares more than its reader allows.
+    """Raise ``NotReadableError`` if a file declares more than its reader allows.
 
     Args:
         name: The file, for errors.
         script: What the file declares, with its outputs.
-        max_entries: Entries of an array, open sizes counted as 1, and rounds of a loop, those around it included.
+        max_entries: Maximum entries of an array, with open sizes as 1, and rounds of a loop, with those around it.
     """
     wanted = wanted_steps(script.steps, script.outputs)
     steps = [step for step in script.steps if step in wanted]
-    tensors = [tensor for step in with_inner(steps) for tensor in tensors_in(step.thing)]
+    tensors = [tensor for step in with_inner(steps) for tensor in tensors_in(step.result)]
     stored = max((_entries(tensor) for tensor in tensors if _is_stored(tensor)), default=0)
     largest = max((tensor for tensor in tensors if not _is_stored(tensor)), key=_entries, default=None)
     if largest is not None and _entries(largest) > max(max_entries, GROWTH * stored):
         count = _entries(largest)
-        what = f"it makes an array of {count:,} entries, {largest.type}, and {max_entries:,} at most are read"
+        what = f"it needs an array of {count:,} entries, {largest.type}; {max_entries:,} at most are read"
         raise not_readable(name, [what], remedy=f"If you trust the file, give max_entries={count}")
     if (rounds := _rounds(steps)) > max_entries:
-        what = f"it makes loops of {rounds:,} rounds, and {max_entries:,} at most are read"
+        what = f"it needs loops of {rounds:,} rounds; {max_entries:,} at most are read"
         raise not_readable(name, [what], remedy=f"If you trust the file, give max_entries={rounds}")
 
 
@@ -79,7 +79,7 @@ def _at_one(dim: Dim) -> int:
 
 
 def _rounds(steps: Iterable[Step]) -> int:
-    """Return the rounds of the longest loop whose steps stand in the script, with the rounds of those around it."""
+    """Return the rounds of the longest loop in the script, multiplied by those of the loops around it."""
     return max((_length(step) * _rounds(inner) for step in steps if (inner := _loop(step))), default=1)
 
 
@@ -89,8 +89,8 @@ def _loop(step: Step) -> list[Step]:
 
 
 def _length(step: Step) -> int:
-    """Return the steps of a driver: along the first axis of its inputs where time comes first, else the second."""
-    axis = 0 if bare(step.keywords.get("time_major", False)) is True else 1
-    operands = (leaf.thing for leaf in leaves_in([*step.operands, *step.keywords.values()]) if isinstance(leaf, Value))
-    inputs = next((thing for thing in operands if isinstance(thing, Tensor)), None)
+    """Return the number of a driver's steps: the first size of its inputs if they are time-major, else the second."""
+    axis = 0 if unwrap(step.keywords.get("time_major", False)) is True else 1
+    operands = (leaf.result for leaf in leaves_in([*step.operands, *step.keywords.values()]) if isinstance(leaf, Value))
+    inputs = next((operand for operand in operands if isinstance(operand, Tensor)), None)
     return _at_one(inputs.type.shape[axis]) if inputs is not None and inputs.rank > axis else 1

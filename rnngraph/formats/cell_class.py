@@ -1,11 +1,11 @@
-"""The text of a class of cells, as scripts hold it: what a reader makes of a step that a file or a module repeats."""
+"""Source text of a cell class in a script, for a step that a file or a module repeats."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 ARGUMENTS = ("self", "p", "x", "state")
-"""Names in a step that no variable may have."""
+"""Parameters of ``step``. No variable in it may have these names."""
 
 
 def class_text(
@@ -16,17 +16,22 @@ def class_text(
     output_width: int,
     step: Iterable[str],
 ) -> str:
-    """A subclass of ``rg.Cell``.
+    """Return the text of a subclass of ``rg.Cell``.
 
-    about: the docstring. arguments: of the constructor, which the step reads as attributes. widths: of the states.
-    step: the lines of the method.
+    Args:
+        name: Name of the class.
+        about: Its docstring.
+        arguments: Arguments of the constructor, which the step reads as attributes.
+        widths: Widths of the states, by name.
+        output_width: Width of the output.
+        step: Lines of the method ``step``.
     """
     text = [f"class {name}(rg.Cell):", f'    """{about}"""', ""]
     if arguments:
         text += [f"    def __init__(self, {', '.join(arguments)}):"]
         text += [*(f"        self.{argument} = {argument}" for argument in arguments), ""]
     text += ["    def state(self):", f"        return {dict(widths)!r}", ""]
-    if output_width != [*widths.values()][-1]:  # which is a cell's own, unless it says another
+    if output_width != [*widths.values()][-1]:  # the default
         text += ["    @property", "    def output_size(self):", f"        return {output_width}", ""]
     text += ["    def step(self, p, x, state):", *(f"        {line}" for line in step)]
     return "\n".join(text)

@@ -1,4 +1,4 @@
-"""Expressions of Python for what a script says: names, literals, parts of values, and assignments."""
+"""Python's syntax trees for a script: names, literals, parts of values, and assignments."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 from ..declare.placeholders import RESERVED
 from .own_source import is_own
 
-_OURS = ("rg", "program", "Path", "float", "range")
-"""Names of a script that variables can't have."""
-WIDEST = 100
-"""Characters of a line, from which on a call has one argument a line."""
+_RESERVED = ("rg", "program", "Path", "float", "range")
+"""Names that a script uses itself."""
+MAX_WIDTH = 100
+"""Maximum characters of a line; a longer call has one argument a line."""
 
 
 @dataclass(frozen=True)
 class Applied:
-    """A function of one Tensor, ``lambda x: function(inner(x), *arguments)``, as an argument of a call."""
+    """An argument that is a function of one Tensor: ``lambda x: function(inner(x), *arguments)``."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
@@ -30,39 +30,40 @@ class Applied:
         return self.function(x if self.inner is None else self.inner(x), *self.arguments)
 
     def of(self, x: ast.expr) -> ast.expr:
-        """Its body as an expression."""
+        """Return the body of the lambda."""
         inside = x if self.inner is None else self.inner.of(x)
         return ast.Call(attribute(name_of(self.function)), [inside, *map(literal, self.arguments)], [])
 
 
 def input_name(name: str) -> str:
-    """What an input is called here: as in the file or module, with an underscore where calls take that word."""
+    """Return an input's name: that of the file or module, with an underscore if calls reserve the word."""
     return f"{name}_" if name in RESERVED else name
 
 
 def identifier(text: str) -> str:
-    """A variable's name that is made of ``text``."""
+    """Return a valid name of a variable made from a text."""
     plain = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
     if not plain or plain[0].isdigit():
         plain = f"x_{plain}" if plain else "x"
-    return f"{plain}_" if keyword.iskeyword(plain) or plain in _OURS else plain
+    return f"{plain}_" if keyword.iskeyword(plain) or plain in _RESERVED else plain
 
 
 def name_of(function: Any) -> str:
-    """What scripts call a function or class."""
+    """Return the name of a function or class in scripts."""
     return function.__name__ if is_own(function) else f"rg.{function.__name__}"
 
 
 def attribute(name: str) -> ast.expr:
+    """Return the syntax tree of a dotted name."""
     first, *others = name.split(".")
-    found: ast.expr = ast.Name(first, ast.Load())
+    tree: ast.expr = ast.Name(first, ast.Load())
     for other in others:
-        found = ast.Attribute(found, other, ast.Load())
-    return found
+        tree = ast.Attribute(tree, other, ast.Load())
+    return tree
 
 
 def literal(value: Any) -> ast.expr:
-    """A number, text, slice, function of ``rg``, or a list or dict of such, as an expression."""
+    """Return the syntax tree of a number, text, slice, function of ``rg``, or a list or dict of these."""
     if isinstance(value, dict):
         return ast.Dict([literal(key) for key in value], [literal(item) for item in value.values()])
     if isinstance(value, slice):
@@ -87,6 +88,7 @@ def _number(value: float) -> ast.expr:
 
 
 def part(whole: ast.expr, path: Sequence[int | str]) -> ast.expr:
+    """Return the syntax tree of a part of a value, behind indices and attributes."""
     for key in path:
         if isinstance(key, str):
             whole = ast.Attribute(whole, key, ast.Load())
@@ -96,9 +98,9 @@ def part(whole: ast.expr, path: Sequence[int | str]) -> ast.expr:
 
 
 def statement(target: str, expression: ast.expr) -> str:
-    """``target = expression``; where that is too long for a line, with an argument a line."""
+    """Return ``target = expression``, with one argument a line if it is too long."""
     line = f"{target} = {ast.unparse(expression)}"
-    if len(line) <= WIDEST or not isinstance(expression, ast.Call):
+    if len(line) <= MAX_WIDTH or not isinstance(expression, ast.Call):
         return line
     parts = [*expression.args, *expression.keywords]
     inner = "".join(f"    {ast.unparse(part)},\n" for part in parts)

@@ -1,4 +1,4 @@
-"""A recurrent layer gate by gate: what every format's arrays are taken apart into, and put together from.
+"""``Layer``: the arrays of a recurrent layer by gate, to and from which every format is converted.
 
 Gates have the letters of TensorFlow's papers: i, j (the candidate), f and o of an LSTM; r, u (the update) and c (the
 candidate) of a GRU; h of a plain RNN.
@@ -24,24 +24,29 @@ ORDERS: Mapping[str, Mapping[str, str]] = {
     "keras": {"rnn": "h", "lstm": "ifjo", "gru": "urc"},
     "onnx": {"rnn": "h", "lstm": "iofj", "gru": "urc"},
 }
-"""In which order each format has the gates of a cell."""
+"""Order of the gates in each format's arrays."""
 
 ONNX_ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
-    "RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh"),
-}  # fmt: skip
-"""What ONNX's nodes have where they name no activations."""
+    "RNN": ("Tanh",),
+    "GRU": ("Sigmoid", "Tanh"),
+    "LSTM": ("Sigmoid", "Tanh", "Tanh"),
+}
+"""Default activations of ONNX's nodes."""
 
 PEEPHOLES = {"i": "w_i_diag", "f": "w_f_diag", "o": "w_o_diag"}
 
 
 @dataclass
 class Layer:
-    """One layer.
+    """Arrays of one layer.
 
-    inputs, recurrent: kernels [inputs, units] and [hidden, units], by gate.
-    input_bias, recurrent_bias: [units] by gate; where a cell has one bias, it is their sum.
-    peepholes: [units] by gate.
-    projection: [units, hidden].
+    Attributes:
+        inputs: Kernels [inputs, units] by gate.
+        recurrent: Kernels [hidden, units] by gate.
+        input_bias: [units] by gate.
+        recurrent_bias: [units] by gate. The bias of a cell with one is the sum of both.
+        peepholes: [units] by gate.
+        projection: [units, hidden].
     """
 
     inputs: Arrays
@@ -52,32 +57,32 @@ class Layer:
     projection: np.ndarray | None = None
 
     def bias(self, gate: str) -> np.ndarray:
-        """Both biases of a gate together."""
+        """Return the sum of both biases of a gate."""
         return self.input_bias[gate] + self.recurrent_bias[gate]
 
 
 def kind_of(cell: Any) -> str:
-    """``"rnn"``, ``"lstm"`` or ``"gru"``. Raises ``DtypeError`` for other cells."""
+    """Return ``"rnn"``, ``"lstm"`` or ``"gru"``. Raises ``DtypeError`` for other cells."""
     kinds = {BasicRNNCell: "rnn", BasicLSTMCell: "lstm", LSTMCell: "lstm", GRUCell: "gru"}
-    found = kinds.get(type(cell))
-    if found is None:
+    kind = kinds.get(type(cell))
+    if kind is None:
         raise DtypeError(
-            f"weights are converted for BasicRNNCell, BasicLSTMCell, LSTMCell and GRUCell, not for {shown(cell)}; give "
-            "the cell itself, and those of a stack one by one"
+            f"weights of {shown(cell)} can't be converted; give a BasicRNNCell, BasicLSTMCell, LSTMCell or GRUCell, or "
+            "the cells of a stack one by one"
         )
-    return found
+    return kind
 
 
-# Kernels side by side ---------------------------------------------------------------------------------
+# Concatenated gates -----------------------------------------------------------------------------------
 
 
 def gates_of(array: np.ndarray, order: str, axis: int) -> Arrays:
-    """Parts of equal size along ``axis``, by gate."""
+    """Return equal parts of an array along an axis, by gate."""
     return dict(zip(order, np.split(array, len(order), axis), strict=True))
 
 
 def joined(parts: Arrays, order: str, axis: int) -> np.ndarray:
-    """The parts side by side in this order."""
+    """Concatenate the parts of all gates in this order."""
     return np.concatenate([parts[gate] for gate in order], axis)
 
 
@@ -109,35 +114,34 @@ LAYOUTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 
 
 def layout_of(cell: Cell) -> Mapping[str, tuple[str, str]]:
-    """Return what each parameter of a cell holds: (arrays, gates in order), by its name under the cell.
+    """Return the contents of a cell's parameters: (arrays, order of the gates), by the parameter's name.
 
-    Arrays: W and R are the kernels of inputs and of h, WR one above the other; b and r the biases beside them, B their
-    sum.
+    Arrays: W and R are the kernels of the input and of h, WR both stacked; b and r are their biases, B the sum.
     """
     return LAYOUTS["gru that resets after" if isinstance(cell, GRUCell) and cell.reset_after else kind_of(cell)]
 
 
 def parameters_of(cell: Cell, layer: Layer) -> Arrays:
-    """The cell's parameters, by their names under it."""
+    """Return a cell's parameters by name, from a layer."""
     return {name: np.ascontiguousarray(array) for name, array in _parameters(cell, layer).items()}
 
 
 def _parameters(cell: Cell, layer: Layer) -> Arrays:
-    found = arrays_in(layout_of(cell), layer)
+    arrays = arrays_in(layout_of(cell), layer)
     if isinstance(cell, BasicLSTMCell | LSTMCell):
-        forget = np.split(found["bias"], 4)[LAYOUTS["lstm"]["bias"][1].index("f")]
-        forget -= np.asarray(cell.forget_bias, forget.dtype)  # which every step adds
-    return found if layer.projection is None else found | {"projection/kernel": layer.projection}
+        forget = np.split(arrays["bias"], 4)[LAYOUTS["lstm"]["bias"][1].index("f")]
+        forget -= np.asarray(cell.forget_bias, forget.dtype)  # each step adds it again
+    return arrays if layer.projection is None else arrays | {"projection/kernel": layer.projection}
 
 
 def arrays_in(layout: Mapping[str, tuple[str, str]], layer: Layer) -> Arrays:
-    """The parameters of such a layout, and peepholes."""
-    found = {name: _array_of(layer, what, order) for name, (what, order) in layout.items()}
-    return found | {PEEPHOLES[gate]: array for gate, array in layer.peepholes.items()}
+    """Return the parameters of a layout, and peepholes."""
+    arrays = {name: _array_of(layer, what, order) for name, (what, order) in layout.items()}
+    return arrays | {PEEPHOLES[gate]: array for gate, array in layer.peepholes.items()}
 
 
 def _array_of(layer: Layer, what: str, order: str) -> np.ndarray:
-    """Arrays of gates side by side, as ``layout_of`` names them."""
+    """Return the array that ``layout_of`` describes."""
     kernels = [parts for letter, parts in (("W", layer.inputs), ("R", layer.recurrent)) if letter in what]
     if kernels:
         return joined({gate: np.concatenate([parts[gate] for parts in kernels]) for gate in order}, order, 1)
@@ -147,13 +151,13 @@ def _array_of(layer: Layer, what: str, order: str) -> np.ndarray:
 
 
 def layer_of(cell: Cell, parameters: Mapping[str, Any]) -> Layer:
-    """The layer that a cell's parameters, by their names under it, make."""
+    """Return the layer of a cell's parameters, which are given by name."""
     kind = kind_of(cell)
     take = Taker(parameters, f"the parameters of {cell!r}")
     if isinstance(cell, GRUCell):
-        found = _gru_layer(cell, take)
+        layer = _gru_layer(cell, take)
         take.check_all()
-        return found
+        return layer
     order = {"rnn": "h", "lstm": "ijfo"}[kind]
     hidden = getattr(cell, "hidden", None) or cell.output_size
     kernel, bias = take("kernel", (None, None)), take("bias", (None,))
@@ -194,17 +198,18 @@ def _gru_layer(cell: GRUCell, take: Taker) -> Layer:
     )
 
 
-# Arrays of a caller's --------------------------------------------------------------------------------
+# Arrays from callers ---------------------------------------------------------------------------------
 
 
 class Taker:
-    """Arrays that a caller gave by name, of which each is asked for with its shape."""
+    """A caller's arrays by name. Each is requested with its shape, and those that nobody requests are errors."""
 
-    def __init__(self, arrays: Any, what: str) -> None:
-        """what: the arrays in an error."""
+    def __init__(self, arrays: object, what: str) -> None:
+        """Take the arrays. what: their name in errors."""
         if not isinstance(arrays, Mapping):
             raise DtypeError(f"{what} must be a mapping from name to array, not {shown(arrays)}")
-        self._arrays, self._what = arrays, what
+        self._arrays: Mapping[str, object] = arrays
+        self._what = what
         self._asked: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
@@ -212,21 +217,21 @@ class Taker:
         return name in self._arrays
 
     def check_all(self) -> None:
-        """Raises ``NameLookupError`` for arrays that nobody asked for, and would have no effect."""
+        """Raise ``NameLookupError`` for arrays that nobody requested, and that would have no effect."""
         unknown = [str(name) for name in self._arrays if name not in self._asked]
         if unknown:
             hint = did_you_mean(unknown[0], self._asked - self._arrays.keys()) if len(unknown) == 1 else ""
             raise NameLookupError(
-                f"{self._what} hold {', '.join(unknown)}, which this layer has not{hint}; it has "
+                f"{self._what} have {', '.join(unknown)}, which this layer does not have{hint}; it has "
                 f"{', '.join(sorted(self._asked))}"
             )
 
     def __call__(self, name: str, shape: Sequence[int | None]) -> np.ndarray:
-        """The array of this name, of float32 or float64. shape: None where any size will do."""
+        """Return an array as float32 or float64. shape: None for any size."""
         self._asked.add(name)
         if name not in self._arrays:
-            there = ", ".join(map(str, self._arrays)) or "none"
-            raise NameLookupError(f"{self._what} lack {name}; there are {there}")
+            listed = ", ".join(map(str, self._arrays)) or "none"
+            raise NameLookupError(f"{self._what} lack {name}; there are {listed}")
         array = as_floats(f"{name} of {self._what}", self._arrays[name])
         fits = array.ndim == len(shape) and all(
             want in (None, have) for want, have in zip(shape, array.shape, strict=False)
@@ -237,9 +242,9 @@ class Taker:
         return array
 
 
-def as_floats(what: str, value: Any) -> np.ndarray:
-    """An array of NumPy's, torch's or of lists as float32, or float64 if it is that."""
-    array = array_of(value, f"{what} is no array")
+def as_floats(what: str, value: object) -> np.ndarray:
+    """Return an array of NumPy or torch, or nested lists, as float32, or as float64 if it has that dtype."""
+    array = array_of(value, f"{what} is not an array")
     if array.dtype.kind not in "fiu":
-        raise DtypeError(f"{what} is of {array.dtype}; give floats")
+        raise DtypeError(f"{what} has dtype {array.dtype}; give floats")
     return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)

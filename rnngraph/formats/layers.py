@@ -33,7 +33,7 @@ def declare_dense(
     activation: str | None = None,
     base: str = "dense",
 ) -> Value:
-    """A dense layer. kernel: [width, units]. base: of the scope."""
+    """Declare a dense layer. kernel: [width, units]. base: start of the scope's name."""
     scope = script.scope(base)
     script.own(scope, {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias})
     options: dict[str, Any] = {} if activation is None else {"activation": activation}
@@ -43,7 +43,7 @@ def declare_dense(
 
 
 def declare_parameter(script: Script, base: str, array: np.ndarray, hint: str, trainable: bool = True) -> Value:
-    """A parameter that stands by itself."""
+    """Declare a parameter that belongs to no layer."""
     name = script.scope(base)
     script.parameters[name] = np.ascontiguousarray(array)
     options: dict[str, Any] = {} if array.dtype == np.float32 else {"dtype": str(array.dtype)}
@@ -60,7 +60,7 @@ def declare_batch_normalization(
     epsilon: float = 1e-3,
     momentum: float = 0.99,
 ) -> Value:
-    """Batch normalization. arrays: its statistics, and ``gamma`` and ``beta`` unless it has none. scope: its own."""
+    """Declare batch normalization. arrays: the statistics, and ``gamma`` and ``beta`` if it has them."""
     script.own(scope, arrays)
     options: dict[str, Any] = {} if axis in (-1, x.tensor.rank - 1) else {"axis": axis}
     options |= {} if momentum == 0.99 else {"momentum": momentum}
@@ -74,7 +74,7 @@ def declare_batch_normalization(
 
 @dataclass(frozen=True)
 class CellKind:
-    """A cell before it is declared. keywords: pairs, so that kinds can be compared."""
+    """Description of a cell. keywords: as pairs, so that descriptions can be compared."""
 
     function: Callable[..., Any]
     units: int
@@ -85,14 +85,14 @@ class CellKind:
 
 
 def rnn_cell(units: int, activation: Any = "tanh") -> CellKind:
-    """A plain recurrent cell."""
+    """Describe a plain recurrent cell."""
     return CellKind(BasicRNNCell, units, _unusual({"activation": activation}))
 
 
 def gru_cell(
     units: int, reset_after: bool = True, recurrent_activation: Any = "sigmoid", activation: Any = "tanh"
 ) -> CellKind:
-    """A GRU. reset_after: the reset gate multiplies h after the product with the kernel."""
+    """Describe a GRU. reset_after: the reset gate multiplies h after the product with the kernel."""
     after = (("reset_after", True),) if reset_after else ()
     usual = {"recurrent_activation": recurrent_activation, "activation": activation}
     return CellKind(GRUCell, units, (*after, *_unusual(usual)))
@@ -105,7 +105,7 @@ def lstm_cell(
     projection: int | None = None,
     has_peepholes: bool = False,
 ) -> CellKind:
-    """An LSTM whose biases are those of the file: no step adds to that of the forget gate."""
+    """Describe an LSTM that adds nothing to the forget gate's bias of the file."""
     others = _unusual({"recurrent_activation": recurrent_activation, "activation": activation})
     if not projection and not has_peepholes:
         return CellKind(BasicLSTMCell, units, (("forget_bias", 0.0), *others))
@@ -115,7 +115,7 @@ def lstm_cell(
 
 
 def _unusual(activations: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Return the activations that are not what cells have by themselves."""
+    """Return the activations that differ from a cell's defaults."""
     usual = {"recurrent_activation": "sigmoid", "activation": "tanh"}
     return tuple((name, item) for name, item in activations.items() if item != usual[name])
 
@@ -124,17 +124,17 @@ def _unusual(activations: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 
 def scope_of(cell: Cell) -> str:
-    """Return the name under which a cell's parameters stand."""
+    """Return the scope of a cell's parameters."""
     return cell.scope_name or snake_case(type(cell).__name__)
 
 
 def unshared(cell: Value) -> Any:
-    """Return the cell itself of one that several layers may share."""
-    return cell.thing.cell if isinstance(cell.thing, shared) else cell.thing
+    """Return the cell inside ``shared``, or the cell itself."""
+    return cell.result.cell if isinstance(cell.result, shared) else cell.result
 
 
 def own_cell_weights(script: Script, place: str, cell: Value, weights: Layer | Mapping[str, np.ndarray]) -> None:
-    """Take weights as those of a cell. place: its scope in the driver's, from ``places_in``."""
+    """Record the weights of a cell. place: its scope within the driver's, from ``places_in``."""
     bare = unshared(cell)
     arrays = parameters_of(bare, weights) if isinstance(weights, Layer) else weights
     script.own(f"{place}/{scope_of(bare)}", arrays)
@@ -155,8 +155,9 @@ def places_in(scope: str, layers: int, directions: int = 1) -> list[list[str]]:
 class Driven:
     """Results of a driver.
 
-    outputs: the sequences of one direction or both; those of a stack of both are one, side by side.
-    states: by direction and layer.
+    Attributes:
+        outputs: A sequence for each direction; a stack in both directions has one, with both concatenated.
+        states: Final states by direction and layer.
     """
 
     outputs: list[Value]
@@ -164,7 +165,7 @@ class Driven:
 
 
 def stacked(script: Script, cells: Sequence[Value]) -> Value:
-    """Return cells above one another as one."""
+    """Return stacked cells as one cell."""
     return cells[0] if len(cells) == 1 else script.call(MultiRNNCell, list(cells), hint="cell")
 
 
@@ -178,14 +179,17 @@ def drive(
     stack: Callable[[Sequence[Value]], Value] | None = None,
     **options: Any,
 ) -> Driven:
-    """Declare the driver of a recurrent layer, or of several above one another.
+    """Declare the driver of a recurrent layer, or of a stack of layers.
 
     Args:
-        columns: The cells by direction and layer. Two directions are forward and backward.
-        initial: By direction, one state a layer, or None for zeros.
-        is_reverse: True for one direction that begins at the end.
-        stack: Makes one cell of several layers, if not by ``stacked``.
-        options: Of the driver, such as ``time_major`` and ``sequence_length``.
+        script: The script.
+        x: The input.
+        scope: Scope of the driver.
+        columns: Cells by direction and layer. Two directions are forward and backward.
+        initial: For each direction one state per layer, or None for zeros.
+        is_reverse: Whether a single direction starts at the end.
+        stack: Makes one cell of several; by default ``stacked``.
+        options: Options of the driver, such as ``time_major`` and ``sequence_length``.
     """
     is_stack = len(columns[0]) > 1
     if len(columns) == 1:
@@ -215,7 +219,7 @@ def declare_stack(
     layers: Sequence[Layer],
     initial: Sequence[Any] | None = None,
 ) -> Value:
-    """Declare cells above one another with their arrays, and return the outputs. initial: one state a cell."""
+    """Declare stacked cells with their arrays, and return the outputs. initial: one state per cell."""
     scope = script.scope("rnn")
     for place, cell, layer in zip(places_in(scope, len(cells))[0], cells, layers, strict=True):
         own_cell_weights(script, place, cell, layer)

@@ -1,8 +1,8 @@
 """Neural Amp Modeler's ``.nam`` files, architecture ``LSTM``.
 
-A file is JSON: ``config`` has sizes, and ``weights`` all numbers one behind the other: of each layer the kernel
-[4 hidden, inputs + hidden] with gates i, f, g, o, the bias [4 hidden] and the initial h and c [hidden]; then the head's
-[outputs, hidden] and its bias.
+A file is JSON: ``config`` has sizes, and ``weights`` is a flat list of all weights. For each layer it has the kernel
+[4 hidden, inputs + hidden] with gates i, f, g, o, the bias [4 hidden], and the initial h and c [hidden]; then the
+head's kernel [outputs, hidden] and bias.
 """
 
 from __future__ import annotations
@@ -24,18 +24,22 @@ ORDER = ORDERS["torch"]["lstm"]
 
 @api
 def read_nam(source: str | os.PathLike[str] | bytes) -> Net:
-    """The net of a ``.nam`` file: input ``x`` [batch, time, 1], output ``y`` [batch, time, 1].
+    """Read a ``.nam`` file of Neural Amp Modeler: input ``x`` [batch, time, 1], output ``y`` [batch, time, 1].
 
-    source: a path, or what the file holds. Raises ``NotReadableError`` for other architectures than ``LSTM``,
-    ``FileError`` where the file is damaged.
+    Args:
+        source: A path, or the file's bytes.
+
+    Raises:
+        NotReadableError: The architecture is not ``LSTM``.
+        FileError: The file is damaged.
     """
     name, data = bytes_of_file(source, WHAT)
     record = Record(name, json_of(name, data, WHAT))
     if "architecture" not in record and ("layers" in record or "model_data" in record):
-        raise FileError(f"{name} is no NAM file but one of RTNeural, AIDA-X or GuitarML; read it with rg.read_rtneural")
+        raise FileError(f"{name} is a file of RTNeural, AIDA-X or GuitarML; read it with rg.read_rtneural")
     architecture = record.text("architecture")
     if architecture != "LSTM":
-        raise not_readable(name, [f"architecture {architecture!r}; of NAM's architectures LSTM is read"])
+        raise not_readable(name, [f"architecture {architecture!r} is not supported; use LSTM"])
     config = record.record("config")
     inputs, hidden = config.count("input_size", 1), config.count("hidden_size")
     count, outputs = config.count("num_layers", most=1000), config.count("out_channels", 1)
@@ -48,11 +52,14 @@ def read_nam(source: str | os.PathLike[str] | bytes) -> Net:
         bias = gates_of(pieces.take(4 * hidden), ORDER, 0)
         h, c = pieces.take(hidden), pieces.take(hidden)
         both = {gate: part.T for gate, part in gates_of(kernel, ORDER, 0).items()}
-        layers.append(Layer(
-            {gate: part[:inputs] for gate, part in both.items()},
-            {gate: part[inputs:] for gate, part in both.items()},
-            bias, zeros_like(bias),
-        ))  # fmt: skip
+        layers.append(
+            Layer(
+                {gate: part[:inputs] for gate, part in both.items()},
+                {gate: part[inputs:] for gate, part in both.items()},
+                bias,
+                zeros_like(bias),
+            )
+        )
         cells.append(lstm_cell(hidden).declare(script))
         initial.append((declare_parameter(script, "initial_c", c, "c"), declare_parameter(script, "initial_h", h, "h")))
         inputs = hidden

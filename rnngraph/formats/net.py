@@ -1,4 +1,4 @@
-"""What a reader gives: a net as Tensors with its weights, which can be compiled, written as a script, and saved."""
+"""``Net``: the result of a reader, which can be compiled, written as a script, and saved."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Item = TypeVar("Item")
 
 
 class Frozen(Telling, Mapping[str, Item]):
-    """Inputs, outputs or parameters of a net, by name; read-only."""
+    """Read-only inputs, outputs or parameters of a net, by name."""
 
     def __init__(self, items: dict[str, Item]) -> None:
         self._items = items
@@ -63,18 +63,20 @@ class Frozen(Telling, Mapping[str, Item]):
 
 
 class Arrays(Uncallable, Frozen[np.ndarray]):
-    """Parameters of a net, by name; read-only."""
+    """Read-only parameters of a net, by name."""
 
     _instead = OF_PARAMETERS
 
 
 @api
 class Net(Uncalled):
-    """A net that was read from a file, declared with the public API.
+    """A net that was read from a file or a module, declared with the public API.
 
-    inputs, outputs: {name: Tensor}, in the file's order and by its names. parameters: {name: array}, read-only, by the
-    names that they have in ``program().parameters``. sizes: {input: {axis: name or number}}; ``print(net)`` says what
-    closed those that are numbers.
+    Attributes:
+        inputs: {name: Tensor}, with the file's names and in its order.
+        outputs: {name: Tensor}, with the file's names and in its order.
+        parameters: {name: array}, read-only, with the names of ``program().parameters``.
+        sizes: {input: {axis: name or number}}. ``print(net)`` tells what closed the axes that are numbers.
     """
 
     _program = "net.program()"
@@ -99,7 +101,7 @@ class Net(Uncalled):
         return "\n".join([repr(self), *self.size_notes()])
 
     def size_notes(self) -> list[str]:
-        """Return a line for each input: which axes are open, and what closed the others."""
+        """Return a line for each input: its open axes, and what closed the others."""
         notes = []
         for name, axes in self.sizes.items():
             parts = [_axis_text(axis, dim, self._script.closed_at.get((name, axis))) for axis, dim in axes.items()]
@@ -121,12 +123,14 @@ class Net(Uncalled):
 
     @api
     def program(self, **options: Any) -> Program[Any]:
-        """``rg.compile(net.outputs, **options)``, with the file's weights.
+        """Return ``rg.compile(net.outputs, **options)`` with the file's weights.
 
-        states: {output: input} by the file's names, of states that streams keep by themselves.
-
-        A quantized file of ONNX gives a program of 8-bit weights and activations, unless one of ``weights`` and
+        A quantized ONNX file becomes a program with 8-bit weights and activations, unless ``weights`` or
         ``activations`` is given; ``weights="float32"`` computes in float32.
+
+        Args:
+            options: Options of ``rg.compile``. ``states`` is {output: input} with the file's names, for states that
+                streams carry from step to step.
         """
         if not options.keys() & {"weights", "activations"}:
             options = {**self._script.narrow, **options}
@@ -142,19 +146,21 @@ class Net(Uncalled):
 
     @api
     def script(self) -> str:
-        """The net as a script: Python text that declares it, and loads the weights that ``save`` puts beside it."""
+        """Return a Python script that declares the net, and loads the weights that ``save`` writes beside it."""
         return self._script.text()
 
     @api
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``net.py``, which is the script, and ``weights.safetensors``. ``net.program`` is the Program.
+        """Write the script as ``net.py``, and the weights as ``weights.safetensors``.
 
-        What an earlier call wrote is replaced. Raises ``FileError``, with nothing written, where ``folder`` holds
-        files of these names that no call wrote, or that were changed since.
+        Files of an earlier call are replaced.
+
+        Raises:
+            FileError: The folder has files of these names that no call wrote, or that were changed. Nothing is written.
         """
-        with files_into(as_path(folder), "net", NETS) as made:
-            (made / SCRIPT).write_text(self.script(), encoding="utf-8")
-            (made / WEIGHTS).write_bytes(b"".join(safetensors_of(self.parameters)))
+        with files_into(as_path(folder), "net", NETS) as directory:
+            (directory / SCRIPT).write_text(self.script(), encoding="utf-8")
+            (directory / WEIGHTS).write_bytes(b"".join(safetensors_of(self.parameters)))
 
 
 def _axis_text(axis: int, dim: int | str | None, where: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Axes of inputs that a caller opens or fixes: ``open={"x": {3: "W"}}`` and ``fixed={"x": {1: 200}}``."""
+"""Requests for open and fixed axes of inputs: ``open={"x": {3: "W"}}`` and ``fixed={"x": {1: 200}}``."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from .reading import not_readable
 
 Result = TypeVar("Result")
 MAX_SIZE = 1 << 31
-"""Bound of a size that an axis is fixed to."""
+"""Bound of a fixed size."""
 
 
 @dataclass(frozen=True)
 class AxisRequest:
-    """Request for open and fixed axes. Sizes are called ``INPUT_AXIS``.
+    """Request for open and fixed axes. Sizes have names ``INPUT_AXIS``.
 
     Attributes:
         names: Names of sizes that must be open.
         numbers: Sizes of axes that are fixed.
-        equal: Sizes that have the name of an earlier one.
+        equal: Sizes with the name of an earlier size, and that size.
     """
 
     names: Mapping[str, str]
@@ -58,20 +58,22 @@ class AxisRequest:
         return cls({own: name for own, name in names.items() if own not in equal}, numbers, equal)
 
     def shape(self, name: str, sizes: Sequence[int | str | None]) -> list[int | str | None]:
-        """Return the shape of an input of a file, with the names and numbers that the caller asks for."""
-        found = list(sizes)
+        """Return the shape of a file's input, with the names and numbers of the request."""
+        shape = list(sizes)
         for axis, dim in enumerate(sizes):
             own = _own(name, axis)
             number = self.numbers.get(own)
             if number is not None and isinstance(dim, int) and number != dim:
-                raise ArgumentError(f"fixed= has {number} for axis {axis} of {name}, which is {dim} in the file")
+                raise ArgumentError(
+                    f"fixed= has size {number} for axis {axis} of {name}, but the file has {dim}; leave it out"
+                )
             equal = self.equal.get(own)
             asked = self.names.get(own, self.names[str(equal)] if equal is not None else None)
-            found[axis] = dim if number is None and asked is None else number or asked
-        return found
+            shape[axis] = dim if number is None and asked is None else number or asked
+        return shape
 
     def closed(self, known: Mapping[str, Dim]) -> list[str]:
-        """Return sizes that must be open and are not."""
+        """Return the sizes that must be open but are not."""
         return [name for name in self.names if name in known and not isinstance(known[name], Size)]
 
     @staticmethod
@@ -82,12 +84,12 @@ class AxisRequest:
 
 
 def _own(name: str, axis: int) -> str:
-    """Return the name of a size while a net is read."""
+    """Return the name of an axis' size while a net is read."""
     return f"{name}_{axis}"
 
 
 def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Result]) -> Result:
-    """Return ``read(request)``. Raises ``NotReadableError`` where a file can be read, and not with open axes."""
+    """Return ``read(request)``. Raises ``NotReadableError`` if a file can be read only without the open axes."""
     try:
         return read(request)
     except (FileError, NotReadableError) as error:
@@ -100,12 +102,12 @@ def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Res
 
 
 def axes_asked(what: str, asked: Any, inputs: Mapping[str, Sequence[Any]]) -> list[tuple[str, int, Any]]:
-    """Check a request and return (input, axis, item) triples; axes are counted from the front. what: its argument."""
+    """Check a request, and return (input, nonnegative axis, item) triples. what: name of the argument."""
     if asked is None:
         return []
     if not isinstance(asked, Mapping):
         raise DtypeError(f'{what}= is a mapping such as {{"x": {{1: "T"}}}}, not {shown(asked)}')
-    found = []
+    triples = []
     for name, axes in asked.items():
         if name not in inputs:
             near = did_you_mean(name, inputs) if isinstance(name, str) else ""
@@ -117,9 +119,11 @@ def axes_asked(what: str, asked: Any, inputs: Mapping[str, Sequence[Any]]) -> li
         rank = len(inputs[name])
         for axis, item in axes.items():
             if not isinstance(axis, int) or isinstance(axis, bool) or not -rank <= axis < rank:
-                raise ArgumentError(f"{what}= has axis {shown(axis)} of {name}, which has {rank} axes, 0 to {rank - 1}")
-            found.append((name, axis % rank, item))
-    return found
+                raise ArgumentError(
+                    f"{what}= has axis {shown(axis)} of {name}; there are axes 0 to {rank - 1}, or -1 to {-rank}"
+                )
+            triples.append((name, axis % rank, item))
+    return triples
 
 
 def _checked_name(name: Any) -> str:
@@ -130,23 +134,23 @@ def _checked_name(name: Any) -> str:
 
 def _checked_number(name: str, axis: int, number: Any) -> int:
     try:
-        found = index(number)
+        size = index(number)
     except TypeError:
-        found = 0
-    if isinstance(number, bool) or not 1 <= found < MAX_SIZE:
+        size = 0
+    if isinstance(number, bool) or not 1 <= size < MAX_SIZE:
         raise DtypeError(f"fixed= has {shown(number)} for axis {axis} of {name}; give a size of 1 or more")
-    return found
+    return size
 
 
-def not_open(what: str, name: str, axis: int, dim: Dim, where: Any) -> NotReadableError:
-    """Return the error for an axis that can't be opened. where: the line that closes it, or other words for it."""
+def not_open(what: str, name: str, axis: int, dim: Dim, where: Where | str | None) -> NotReadableError:
+    """Return the error for an axis that can't be open. where: the line that closes it, or a text."""
     by = f"{where}: " if where else ""
     text = f"{by}axis {axis} of {name} can't be open; it must be {dim_text(dim)} here"
     return not_readable(what, [text], where if isinstance(where, Where) else None)
 
 
 def free_name(letter: str, names: Collection[str]) -> str:
-    """Return the letter, or the first of ``letter_1`` and on that is not among names."""
+    """Return the letter, or the first of ``letter_1``, ``letter_2`` … that is not among names."""
     number = 0
     while (name := f"{letter}_{number}" if number else letter) in names:
         number += 1

@@ -1,7 +1,7 @@
-"""Cells that a reader makes of a loop in a file: a class of the script's own, whose step is declared as a script is.
+"""Cells from loops in a file: the script defines a class whose step is declared as a script.
 
-While a driver traces the cell, its step runs a function of the reader's, which declares in a ``StepScript``. What that
-reads of the script around it becomes an argument of the class.
+While a driver traces the cell, its step runs a function of the reader's, which declares in a ``StepScript``. Values of
+the surrounding script that it reads become arguments of the class.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .script import Script
 from .steps import Step, Value, named_value, values_read, wanted_steps
 
 RESERVED = (*ARGUMENTS, "rg")
-"""Names in a step that no variable may have."""
+"""Names that no variable in a step may have."""
 
 StepValues = tuple[Value, dict[str, Value]]
-"""What a step gives: its output, and the new state by name."""
+"""Results of a step: its output, and the new state by name."""
 
 
 class StepScript(Script):
@@ -30,12 +30,12 @@ class StepScript(Script):
 
     def __init__(self, outer: Script, x: Tensor, state: Mapping[str, Tensor]) -> None:
         super().__init__(outer.title)
-        self.parameters, self._scopes = outer.parameters, outer._scopes  # names are of the whole net
+        self.parameters, self._scopes = outer.parameters, outer._scopes  # names are unique in the whole net
         self.x = named_value(x, "x")
         self.state = {name: named_value(tensor, f"state[{name!r}]") for name, tensor in state.items()}
 
     def captured(self, result: StepValues) -> list[Value]:
-        """Values of the script around it that the step needs, each once."""
+        """Return the values of the surrounding script that the step needs, each once."""
         output, state = result
         read = [value for step in self.needed(result) for value in values_read(step)]
         places = {(value.step, value.path): value for value in (*read, output, *state.values())}
@@ -43,33 +43,44 @@ class StepScript(Script):
         return [value for place, value in places.items() if place[0] not in known]
 
     def needed(self, result: StepValues) -> list[Step]:
-        """The steps that lead to what the step gives."""
+        """Return the steps of which the result is computed."""
         output, state = result
         wanted = wanted_steps(self._steps, {"output": output, **state})
         return [step for step in self._steps if step in wanted]
 
     def class_text(self, name: str, about: str, result: StepValues, captured: Mapping[str, Value]) -> str:
-        """The class. captured: by the names of its arguments."""
+        """Return the text of the class. captured: values by the names of its arguments."""
         output, state = result
-        given = {
+        attributes = {
             (value.step, value.path): ast.Attribute(ast.Name("self", ast.Load()), argument, ast.Load())
             for argument, value in captured.items()
         }
-        lines = self.body(result, RESERVED, given)
+        lines = self.body(result, RESERVED, attributes)
         widths = {key: value.tensor.width for key, value in state.items()}
         return class_text(name, about, [*captured], widths, output.tensor.width, lines)
 
 
 class ReadCell(Cell):
-    """A cell whose step is what a reader declares. declared: of (script of the step) what it gives."""
+    """A cell whose step is declared by a reader."""
 
     def __init__(
-        self, outer: Script, widths: Mapping[str, int], output_width: Callable[[], int],
+        self,
+        outer: Script,
+        widths: Mapping[str, int],
+        output_width: Callable[[], int],
         declare: Callable[[StepScript], StepValues],
-    ) -> None:  # fmt: skip
-        """outer: the script around it."""
+    ) -> None:
+        """Make a cell.
+
+        Args:
+            outer: The surrounding script.
+            widths: Widths of the states, by name.
+            output_width: Returns the width of the output.
+            declare: Declares a step in a script, and returns its results.
+        """
         self.outer, self.widths, self._output_width, self._declare = outer, dict(widths), output_width, declare
-        self.made: tuple[StepScript, StepValues] | None = None
+        self.traced: tuple[StepScript, StepValues] | None = None
+        """The script of the step and its results, after a driver traced it."""
 
     def state(self) -> Any:
         return dict(self.widths)
@@ -81,16 +92,24 @@ class ReadCell(Cell):
     def step(self, p: ParameterScope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         script = StepScript(self.outer, x, {name: state[name] for name in self.widths})
         output, new = self._declare(script)
-        self.made = script, (output, new)
+        self.traced = script, (output, new)
         return output.tensor, {name: value.tensor for name, value in new.items()}
 
 
 def declare_cell(script: Script, cell: ReadCell, base: str, about: str, drive: Callable[[Value], Value]) -> Value:
-    """What a driver of the cell gives; ``drive`` calls it. base: of the class's name. about: its docstring."""
+    """Declare a cell and its driver, and return the driver's result.
+
+    Args:
+        script: The surrounding script.
+        cell: The cell.
+        base: Start of the class's name.
+        about: Docstring of the class.
+        drive: Declares the driver of a cell.
+    """
     step = Step(cell, [], {}, lambda operands, keywords: ast.Constant(None), "cell")
-    found = drive(Value(cell, step))
-    assert cell.made is not None
-    inner, result = cell.made
+    driven = drive(Value(cell, step))
+    assert cell.traced is not None
+    inner, result = cell.traced
     namer = Namer()
     for word in RESERVED:
         namer(word)
@@ -101,10 +120,11 @@ def declare_cell(script: Script, cell: ReadCell, base: str, about: str, drive: C
     step.defines = inner.class_text(name, about, result, captured)
     step.inner = inner.needed(result)
     script.put_before_last(step)
-    return found
+    return driven
 
 
 def _hint(value: Value) -> str:
+    """Return the name that the step of a value proposes for it."""
     hint = value.step.hint
     for key in value.path:
         hint = hint[key] if isinstance(hint, tuple) and isinstance(key, int) else hint

@@ -1,4 +1,4 @@
-"""Functions and classes of readers that a script needs and rnngraph doesn't offer: their text, with public names."""
+"""Source text, with public names, of readers' functions and classes that a script needs."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ _PACKAGE = __name__.partition(".")[0]
 _HERE = __name__.rpartition(".")[0]
 
 
-def is_own(thing: Any) -> bool:
-    """Whether it is a function or class of a reader."""
-    return isinstance(getattr(thing, "__name__", None), str) and str(thing.__module__).startswith(f"{_HERE}.")
+def is_own(item: Any) -> bool:
+    """True for a function or class of a reader."""
+    return isinstance(getattr(item, "__name__", None), str) and str(item.__module__).startswith(f"{_HERE}.")
 
 
-class Own:
-    """What is written out of ``things``, and of what these need, each once."""
+class OwnSource:
+    """Text of the readers' functions and classes among ``items``, and of those that they use, each once."""
 
-    def __init__(self, things: Iterable[Any]) -> None:
+    def __init__(self, items: Iterable[Any]) -> None:
         self._texts: dict[str, str] = {}
-        for thing in things:
-            if is_own(thing):
-                self._add(thing)
+        for item in items:
+            if is_own(item):
+                self._add(item)
 
     def text(self) -> list[str]:
-        """Lines of a script."""
+        """Return lines of a script."""
         return [line for text in self._texts.values() for line in ("", text, "")] + ([""] if self._texts else [])
 
-    def _add(self, thing: Any) -> None:
-        if thing.__name__ in self._texts:
+    def _add(self, item: Any) -> None:
+        if item.__name__ in self._texts:
             return
-        original = inspect.unwrap(thing)
+        original = inspect.unwrap(item)
         tree = ast.parse(textwrap.dedent(inspect.getsource(original)))
         names = vars(sys.modules[original.__module__])
         used = {node.id: names[node.id] for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in names}
-        plain = _Plain({name for name, found in used.items() if _is_public(found)})
-        for found in used.values():
-            if is_own(found) and found is not thing:
-                self._add(found)
-        self._texts[thing.__name__] = ast.unparse(ast.fix_missing_locations(plain.visit(tree)))
+        public = _PublicNames({name for name, other in used.items() if _is_public(other)})
+        for other in used.values():
+            if is_own(other) and other is not item:
+                self._add(other)
+        self._texts[item.__name__] = ast.unparse(ast.fix_missing_locations(public.visit(tree)))
 
 
-def _is_public(found: Any) -> bool:
-    return str(getattr(found, "__module__", "")).startswith(f"{_PACKAGE}.") and not is_own(found)
+def _is_public(item: object) -> bool:
+    return str(getattr(item, "__module__", "")).startswith(f"{_PACKAGE}.") and not is_own(item)
 
 
-class _Plain(ast.NodeTransformer):
-    """Writes public names as those of ``rg``, and leaves types out."""
+class _PublicNames(ast.NodeTransformer):
+    """Replaces names by attributes of ``rg``, and removes annotations."""
 
     def __init__(self, public: set[str]) -> None:
         self._public = public

@@ -1,8 +1,8 @@
-"""RTNeural's JSON, as AIDA-X has it too, and GuitarML's.
+"""JSON files of RTNeural, AIDA-X and GuitarML.
 
 RTNeural's files list layers with arrays in Keras' layouts; convolutions are causal. AIDA-X adds gains in dB, and
-``in_skip``, which adds the input to the output. GuitarML's files hold torch's arrays of one recurrent layer and a dense
-one.
+``in_skip``, which adds the input to the output. GuitarML's files have torch's arrays of recurrent layers and a dense
+layer.
 """
 
 from __future__ import annotations
@@ -34,16 +34,21 @@ from .script import Script
 from .steps import Value
 from .weights import torch_layer
 
-WHAT = "a file of RTNeural's or GuitarML's"
+WHAT = "a file of RTNeural or GuitarML"
 
 
 @api
 def read_rtneural(source: str | os.PathLike[str] | bytes) -> Net:
-    """The net of a JSON file of RTNeural's, AIDA-X's or GuitarML's: input ``x`` [batch, time, inputs], output ``y``
-    [batch, time, outputs].
+    """Read a JSON file of RTNeural, AIDA-X or GuitarML.
 
-    source: a path, or what the file holds.
-    Raises ``NotReadableError`` with every layer that can't be read, ``FileError`` where the file is damaged.
+    The net has an input ``x`` [batch, time, inputs] and an output ``y`` [batch, time, outputs].
+
+    Args:
+        source: A path, or the file's bytes.
+
+    Raises:
+        NotReadableError: Layers can't be read; it lists all of them.
+        FileError: The file is damaged.
     """
     name, data = bytes_of_file(source, WHAT)
     record = Record(name, json_of(name, data, WHAT))
@@ -69,28 +74,28 @@ def _rtneural(record: Record) -> Net:
         raise not_readable(record.name, problems)
     script = Script("A net that rnngraph read from a file of RTNeural.")
     x = script.input("x", (None, None, inputs))
-    y = given = _gained(script, x, record, "in_gain")
+    y = scaled = _with_gain(script, x, record, "in_gain")
     for layer in layers:
         y = _LAYERS[layer.text("type")](script, y, layer)
     if record.get("in_skip", 0):
-        first = given if inputs == 1 else script.item(given, ..., slice(None, 1))
+        first = scaled if inputs == 1 else script.item(scaled, ..., slice(None, 1))
         y = script.operation("+", y, first)
-    script.outputs["y"] = _gained(script, y, record, "out_gain")
+    script.outputs["y"] = _with_gain(script, y, record, "out_gain")
     return Net(script)
 
 
-def _gained(script: Script, x: Value, record: Record, key: str) -> Value:
-    """x times a gain in dB, if the file has one."""
+def _with_gain(script: Script, x: Value, record: Record, key: str) -> Value:
+    """Declare x times a gain in dB, if the file has one."""
     gain = numbers(record, key, record.get(key, 0.0), ())
     return script.operation("*", x, float(10 ** (float(gain) / 20))) if gain else x
 
 
 def _arrays(layer: Record, *shapes: tuple[int, ...], least: int | None = None) -> list[np.ndarray]:
-    """The layer's arrays, of these shapes; the last ones may lack where ``least`` are enough."""
-    given = layer.get("weights")
-    if not isinstance(given, list) or not (len(shapes) if least is None else least) <= len(given) <= len(shapes):
+    """Return the layer's arrays. least: minimum number of arrays, if the last ones may be missing."""
+    arrays = layer.get("weights")
+    if not isinstance(arrays, list) or not (len(shapes) if least is None else least) <= len(arrays) <= len(shapes):
         raise layer.error(f"{layer.at}.weights must be a list of {len(shapes)} arrays")
-    return [numbers(layer, f"{layer.at}.weights[{n}]", item, shapes[n]) for n, item in enumerate(given)]
+    return [numbers(layer, f"{layer.at}.weights[{n}]", item, shapes[n]) for n, item in enumerate(arrays)]
 
 
 def _units(layer: Record) -> int:
@@ -98,7 +103,7 @@ def _units(layer: Record) -> int:
 
 
 def _end_of(record: Record, key: str, otherwise: str) -> int:
-    """The last size of a shape. otherwise: what is wrong where it is none."""
+    """Return the last size of a shape. otherwise: error text for anything else."""
     shape = record.get(key)
     if not isinstance(shape, list) or not shape or not isinstance(shape[-1], int) or not 0 < shape[-1] <= 1 << 20:
         raise record.error(otherwise)
@@ -120,7 +125,7 @@ def _conv1d(script: Script, x: Value, layer: Record) -> Value:
     size, dilation = _last_of(layer, "kernel_size"), _last_of(layer, "dilation")
     groups = layer.count("groups", 1)
     if width % groups or units % groups:
-        raise layer.error(f"{layer.at}: {width} inputs and {units} outputs don't make {groups} groups")
+        raise layer.error(f"{layer.at}: {width} inputs and {units} outputs can't be divided into {groups} groups")
     kernel, *bias = _arrays(layer, (size, width // groups, units), (units,), least=1)
     scope = script.scope("conv1d")
     script.own(scope, {"kernel": kernel} | ({"bias": bias[0]} if bias else {}))
@@ -132,9 +137,10 @@ def _conv1d(script: Script, x: Value, layer: Record) -> Value:
 
 
 def _last_of(layer: Record, key: str) -> int:
-    """A number that may stand in a list."""
-    found = layer.get(key)
-    return Record(layer.name, {key: found[-1] if isinstance(found, list) and found else found}, layer.at).count(key)
+    """Return an option that is a number, or the last entry of a list."""
+    option = layer.get(key)
+    last = option[-1] if isinstance(option, list) and option else option
+    return Record(layer.name, {key: last}, layer.at).count(key)
 
 
 def _gru(script: Script, x: Value, layer: Record) -> Value:
@@ -160,8 +166,7 @@ def _recurrent(
 
 
 def _prelu(script: Script, x: Value, layer: Record) -> Value:
-    given = layer.get("weights")
-    array = numbers(layer, f"{layer.at}.weights", given).reshape(-1)
+    array = numbers(layer, f"{layer.at}.weights", layer.get("weights")).reshape(-1)
     if array.size not in (1, x.tensor.width):
         raise layer.error(f"{layer.at}.weights has {array.size} numbers for {x.tensor.width} channels")
     alpha = declare_parameter(script, "prelu", array, "alpha")
@@ -169,13 +174,13 @@ def _prelu(script: Script, x: Value, layer: Record) -> Value:
 
 
 def _batch_normalization(script: Script, x: Value, layer: Record) -> Value:
-    width, given = x.tensor.width, layer.get("weights")
-    plain = isinstance(given, list) and len(given) == 2  # neither gamma nor beta
+    width, weights = x.tensor.width, layer.get("weights")
+    plain = isinstance(weights, list) and len(weights) == 2  # neither gamma nor beta
     names = ("moving_mean", "moving_variance") if plain else ("gamma", "beta", "moving_mean", "moving_variance")
     arrays = _arrays(layer, *((width,),) * len(names))
     epsilon = float(numbers(layer, f"{layer.at}.epsilon", layer.get("epsilon"), ()))
     if epsilon < 0:
-        raise layer.error(f"{layer.at}.epsilon is {epsilon}")
+        raise layer.error(f"{layer.at}.epsilon is {epsilon}, which is negative")
     own = dict(zip(names, arrays, strict=True))
     return declare_batch_normalization(script, x, own, script.scope("batch_normalization"), epsilon=epsilon)
 
@@ -186,7 +191,7 @@ def _only_activation(script: Script, x: Value, layer: Record) -> Value:
 
 
 _KNOWN = ("", "tanh", "relu", "sigmoid", "softmax", "elu")
-"""Activations; here they have the same names."""
+"""Activations, whose names are those of ``rg``."""
 _LAYERS: Mapping[str, Callable[[Script, Value, Record], Value]] = {
     "dense": _dense,
     "time-distributed-dense": _dense,
@@ -209,7 +214,7 @@ def _guitarml(record: Record) -> Net:
     data, arrays = record.record("model_data"), record.record("state_dict")
     kind = data.text("unit_type", "LSTM")
     if kind not in _CELLS:
-        raise not_readable(record.name, [f"unit_type {kind!r}; LSTM, GRU and RNN are read"])
+        raise not_readable(record.name, [f"unit_type {kind!r} is not supported; use LSTM, GRU or RNN"])
     inputs, outputs = data.count("input_size", 1), data.count("output_size", 1)
     hidden, count = data.count("hidden_size"), data.count("num_layers", 1, most=1000)
     script = Script("A net that rnngraph read from a file of GuitarML.")
@@ -218,8 +223,9 @@ def _guitarml(record: Record) -> Net:
     for number in range(count):
         cells.append(_CELLS[kind](hidden).declare(script))
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        given = {name: arrays.array(f"rec.{name}_l{number}") for name in names if f"rec.{name}_l{number}" in arrays}
-        layers.append(torch_layer(cells[-1].thing, given))
+        present = [name for name in names if f"rec.{name}_l{number}" in arrays]
+        layer_arrays = {name: arrays.array(f"rec.{name}_l{number}") for name in present}
+        layers.append(torch_layer(cells[-1].result, layer_arrays))
     sequence = declare_stack(script, x, cells, layers)
     kernel = arrays.array("lin.weight", (outputs, hidden)).T
     y = declare_dense(script, sequence, kernel, arrays.array("lin.bias", (outputs,)) if "lin.bias" in arrays else None)

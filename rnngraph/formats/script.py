@@ -1,7 +1,7 @@
-"""Declarations that are made and written down at once: what a reader declares, and the script that says the same.
+"""``Script``: declares a net, and records the declaration as a Python script.
 
-A reader calls public functions through ``Script.call``. Each call is made, so that the net exists, and kept as an
-expression, so that ``text`` can write the script. Nothing of a file enters the script but as a literal of Python.
+A reader calls public functions through ``Script.call``. Each call is executed, so that the net exists, and recorded as
+an expression, from which ``text`` writes the script. Data of a file enters a script as Python literals only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..support.errors import read_from, user_line
 from .expressions import attribute, literal, name_of
 from .reading import not_readable
 from .script_writer import Writer
-from .steps import Index, Place, Step, Value, bare, values_in, wanted_steps, with_inner
+from .steps import Index, Place, Step, Value, unwrap, values_in, wanted_steps, with_inner
 
 _UNPACKED: Mapping[Callable[..., Any], Any] = {
     dynamic_rnn: ("outputs", "state"),
@@ -39,29 +39,39 @@ _UNPACKED: Mapping[Callable[..., Any], Any] = {
     bidirectional_dynamic_rnn: (("outputs_fw", "outputs_bw"), ("state_fw", "state_bw")),
     stack_bidirectional_dynamic_rnn: ("outputs", "states_fw", "states_bw"),
 }
-"""Names for what a call gives together."""
+"""Names for the results of functions that return several."""
 
 _OPERATORS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.operator]] = {
-    "+": (operator.add, ast.Add()), "-": (operator.sub, ast.Sub()), "*": (operator.mul, ast.Mult()),
-    "/": (operator.truediv, ast.Div()), "**": (operator.pow, ast.Pow()), "@": (operator.matmul, ast.MatMult()),
-}  # fmt: skip
+    "+": (operator.add, ast.Add()),
+    "-": (operator.sub, ast.Sub()),
+    "*": (operator.mul, ast.Mult()),
+    "/": (operator.truediv, ast.Div()),
+    "**": (operator.pow, ast.Pow()),
+    "@": (operator.matmul, ast.MatMult()),
+}
 _COMPARISONS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.cmpop]] = {
-    "<": (operator.lt, ast.Lt()), "<=": (operator.le, ast.LtE()),
-    ">": (operator.gt, ast.Gt()), ">=": (operator.ge, ast.GtE()),
-}  # fmt: skip
+    "<": (operator.lt, ast.Lt()),
+    "<=": (operator.le, ast.LtE()),
+    ">": (operator.gt, ast.Gt()),
+    ">=": (operator.ge, ast.GtE()),
+}
 
 
 class Script:
-    """A declaration in the making.
+    """A declaration that is being built.
 
-    inputs, outputs: by the names that the file has for them. parameters: arrays of the file by the names of the
-    program's parameters. replaced: names of those in whose place Tensors stand. closed_at: places that closed axes of
-    inputs, by input and axis. unequal: places that take open sizes not to be a number, by size and number. narrow:
-    options of ``rg.compile`` by which a program computes with the bits of a quantized file.
+    Attributes:
+        inputs: Inputs by the file's names.
+        outputs: Outputs by the file's names.
+        parameters: The file's arrays, by the names of the program's parameters.
+        replaced: Names of parameters that Tensors replace.
+        closed_at: Lines that closed axes of inputs, by input and axis.
+        unequal: Lines that assume that a symbolic size is not a number, by size and number.
+        narrow: Options of ``rg.compile`` with which a program computes with the bits of a quantized file.
     """
 
     def __init__(self, title: str) -> None:
-        """title: the script's docstring."""
+        """Start a script. title: its docstring."""
         self.title = title
         self.inputs: dict[str, Value] = {}
         self.outputs: dict[str, Value] = {}
@@ -75,30 +85,29 @@ class Script:
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def input(
-        self, name: str, shape: Sequence[int | str | None], dtype: str = "float32", hint: str = "x"
-    ) -> Value:  # fmt: skip
-        """A placeholder. hint: what its variable is called."""
+    def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32", hint: str = "x") -> Value:
+        """Declare a placeholder. hint: name of its variable."""
         is_known = dtype == "float32" and dtype_word(name) is None
         options: dict[str, Any] = {} if is_known else {"dtype": dtype}
         self.inputs[name] = self.call(placeholder, name, tuple(shape), **options, hint=hint)
         return self.inputs[name]
 
     def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:
-        """``function(*operands, **keywords)``: a public name of ``rg``, or a function or class of a reader, whose text
-        the script holds. hint: names for what it gives.
+        """Call a public function of ``rg``, or a function or class of a reader, whose text the script will hold.
+
+        hint: names for its results, in their structure.
         """
         name = name_of(function)
 
         def written(arguments: list[ast.expr], named: list[ast.keyword]) -> ast.expr:
             return ast.Call(attribute(name), arguments, named)
 
-        thing = function(*map(bare, operands), **{key: bare(item) for key, item in keywords.items()})
+        result = function(*map(unwrap, operands), **{key: unwrap(item) for key, item in keywords.items()})
         hint = hint or _UNPACKED.get(function, "x")
-        return self._kept(Step(thing, operands, keywords, written, hint, True, function, function))
+        return self.add(Step(result, operands, keywords, written, hint, True, function, function))
 
     def operation(self, sign: str, left: Any, right: Any) -> Value:
-        """``left sign right``, of ``+ - * / ** @`` and ``< <= > >=``."""
+        """Declare ``left sign right``. sign: one of ``+ - * / ** @`` and ``< <= > >=``."""
         function: Callable[[Any, Any], Any]
         if sign in _COMPARISONS:
             function, compared = _COMPARISONS[sign]
@@ -111,47 +120,43 @@ class Script:
             def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
                 return ast.BinOp(of[0], operator_written, of[1])
 
-        thing = function(bare(left), bare(right))
-        return self._kept(Step(thing, (left, right), {}, written, make=function, key=sign))
+        result = function(unwrap(left), unwrap(right))
+        return self.add(Step(result, (left, right), {}, written, make=function, key=sign))
 
     def negative(self, x: Value) -> Value:
-        """``-x``."""
+        """Declare ``-x``."""
 
         def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
             return ast.UnaryOp(ast.USub(), of[0])
 
-        return self._kept(Step(-x.thing, (x,), {}, written, make=operator.neg, key="negative"))
+        return self.add(Step(-x.result, (x,), {}, written, make=operator.neg, key="negative"))
 
     def item(self, x: Value, *index: Any) -> Value:
-        """``x[index]``."""
+        """Declare ``x[index]``."""
         one_or_all = index if len(index) > 1 else index[0]
         subscript = literal(one_or_all)
 
         def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
             return ast.Subscript(of[0], subscript, ast.Load())
 
-        return self._kept(
-            Step(x.thing[one_or_all], (x,), {}, written, make=operator.itemgetter(one_or_all), key=Index(index))
+        return self.add(
+            Step(x.result[one_or_all], (x,), {}, written, make=operator.itemgetter(one_or_all), key=Index(index))
         )
 
-    def remade(self, step: Step, operands: Sequence[Any], keywords: Mapping[str, Any]) -> Value:
-        """What ``step`` does, of other operands."""
+    def repeat(self, step: Step, operands: Sequence[Any], keywords: Mapping[str, Any]) -> Value:
+        """Declare a step once more, with other operands."""
         assert step.make is not None
         with read_from(step.where):
-            thing = step.make(*map(bare, operands), **{key: bare(item) for key, item in keywords.items()})
-        return self._kept(replace(step, thing=thing, operands=operands, keywords=keywords))
+            result = step.make(*map(unwrap, operands), **{key: unwrap(item) for key, item in keywords.items()})
+        return self.add(replace(step, result=result, operands=operands, keywords=keywords))
 
     @property
     def steps(self) -> Sequence[Step]:
         """All steps so far."""
         return self._steps
 
-    def kept(self, step: Step) -> Value:
-        """What a step gives that was made elsewhere, as the script's next one."""
-        return self._kept(step)
-
-    def emptied(self) -> Script:
-        """A script with the names and parameters of this one, and without its steps."""
+    def without_steps(self) -> Script:
+        """Return a script with the names and parameters of this one, but no steps."""
         other = Script(self.title)
         other.parameters = dict(self.parameters)
         other.replaced = set(self.replaced)
@@ -159,98 +164,103 @@ class Script:
         return other
 
     def scope(self, base: str) -> str:
-        """A name for a layer that no other has: ``base``, then ``base_1`` and on."""
+        """Return a new name for a layer: ``base``, then ``base_1``, ``base_2`` …"""
         count = self._scopes[base]
         self._scopes[base] += 1
         return f"{base}_{count}" if count else base
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """The file's arrays for parameters under ``scope``."""
+        """Record the file's arrays of the parameters in a scope."""
         self.parameters |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def drop_unused_inputs(self) -> None:
-        """Forgets inputs that no output needs."""
+        """Remove inputs that no output needs."""
         wanted = set(with_inner(wanted_steps(self._steps, self.outputs)))
         self.inputs = {name: value for name, value in self.inputs.items() if value.step in wanted}
 
     def drop_unused_steps(self) -> None:
-        """Forgets steps that no output needs, but for inputs."""
+        """Remove steps that no output needs, except inputs."""
         wanted = wanted_steps(self._steps, self.outputs) | {value.step for value in self.inputs.values()}
         self._steps = [step for step in self._steps if step in wanted]
 
     def settle_parameters(self) -> None:
-        """Keeps the parameters that outputs need, by the names that the program has for them. A shared cell's are named
-        by its first use: by a later one, if no output needs that.
+        """Keep the parameters that outputs need, by their names in the program.
+
+        The first use of a shared cell that an output needs names its parameters.
         """
         names = self.parameter_names()
         if set(names.values()) <= self.parameters.keys():
             wanted = set(names.values())
             self.parameters = {name: array for name, array in self.parameters.items() if name in wanted}
             return
-        given = parameters_in(self)
-        found, lost = {}, []
+        declared = parameters_in(self)
+        arrays, missing = {}, []
         for spec, name in names.items():
-            known = self._known(given[spec])
+            known = self._known(declared[spec])
             if known in self.parameters:
-                found[name] = self.parameters[known]
+                arrays[name] = self.parameters[known]
             elif known not in self.replaced:
-                lost.append(name)
-        if lost:  # which would be drawn at random
-            raise not_readable("the net", [f"no array is known for its parameter {name}" for name in lost])
-        self.parameters = found
+                missing.append(name)
+        if missing:  # they would be initialized at random
+            raise not_readable("the net", [f"no array is known for its parameter {name}" for name in missing])
+        self.parameters = arrays
 
     def parameter_names(self) -> dict[ParameterSpec, str]:
         """Return the parameters that outputs need, with the names that a program has for them."""
         return _names(value.tensor for value in self.outputs.values())
 
     def _known(self, name: str) -> str:
-        """The name that a reader gave to a parameter; of a driver within a step, without scopes of those around it."""
+        """Return the reader's name of a parameter, without the scopes of drivers around its own."""
         while name not in self.parameters and name not in self.replaced and "/" in name:
             name = name.partition("/")[2]
         return name
 
     def put_before_last(self, step: Step) -> None:
-        """Adds a step that the last one reads."""
+        """Insert a step that the last one reads."""
         self._steps.insert(len(self._steps) - 1, step)
 
-    def _kept(self, step: Step) -> Value:
+    def add(self, step: Step) -> Value:
+        """Append a step, and return its result."""
         if step.where is None:
-            step.where = step.thing.node.where if isinstance(step.thing, Tensor) else user_line()
+            step.where = step.result.node.where if isinstance(step.result, Tensor) else user_line()
         self._steps.append(step)
-        return Value(step.thing, step)
+        return Value(step.result, step)
 
     # Writing -------------------------------------------------------------------------------------
 
     def text(self) -> str:
-        """The script."""
+        """Return the text of the script."""
         return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
 
-    def body(self, result: Any, arguments: Sequence[str], given: Mapping[Place, ast.expr] | None = None) -> list[str]:
-        """Lines of a function of ``arguments`` that makes these steps and returns ``result``, a nest of values.
+    def body(self, result: Any, arguments: Sequence[str], known: Mapping[Place, ast.expr] | None = None) -> list[str]:
+        """Return the lines of a function that computes these steps and returns ``result``.
 
-        given: expressions for values that no step of these makes.
+        Args:
+            result: A nest of values.
+            arguments: Names of the function's arguments.
+            known: Expressions of values that other steps compute.
         """
         outputs = {str(place): value for place, value in enumerate(values_in(result))}
-        writer = Writer(self._steps, outputs, given)
+        writer = Writer(self._steps, outputs, known)
         writer.keep_names(arguments)
         statements = [line for text in writer.statements() for line in text.split("\n")]
         return [*statements, f"return {ast.unparse(writer.expression(result))}"]
 
 
 def _names(tensors: Iterable[Tensor]) -> dict[ParameterSpec, str]:
-    """Parameters that these need, and what a program of them calls each."""
+    """Return the parameters that Tensors need, with their names in a program."""
     return settle(topological(tensor.node for tensor in tensors), {}).specs
 
 
 def parameters_in(script: Script) -> dict[ParameterSpec, str]:
-    """Return the parameters of all steps so far, in the order of declaration, with the names of a program of them."""
-    return _names(tensor for step in script.steps for tensor in tensors_in(step.thing))
+    """Return the parameters of all steps so far in the order of declaration, with their names in a program."""
+    return _names(tensor for step in script.steps for tensor in tensors_in(step.result))
 
 
-def tensors_in(thing: Any) -> Iterator[Tensor]:
-    """The Tensors that a step gave."""
-    if isinstance(thing, Tensor):
-        yield thing
-    elif isinstance(thing, list | tuple):
-        for part in thing:
+def tensors_in(result: object) -> Iterator[Tensor]:
+    """Yield the Tensors of a step's result."""
+    if isinstance(result, Tensor):
+        yield result
+    elif isinstance(result, list | tuple):
+        for part in result:
             yield from tensors_in(part)

@@ -1,4 +1,4 @@
-"""Steps as the text of a script."""
+"""``Writer``: writes steps as statements of a script."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Any
 
 from ..declare.cell import Cell
 from .expressions import Applied, attribute, literal, part, statement
-from .own_source import Own
-from .steps import Place, Step, Value, bare, values_read, wanted_steps, with_inner
+from .own_source import OwnSource
+from .steps import Place, Step, Value, unwrap, values_read, wanted_steps, with_inner
 
 WEIGHTS = "weights.safetensors"
-"""The file beside a script that holds its parameters."""
-LONGEST_INLINE = 60
-"""Characters of an expression that may stand within another one."""
+"""File beside a script that holds its parameters."""
+MAX_INLINE = 60
+"""Maximum characters of an expression within another one."""
 
 
 class Writer:
-    """Steps as statements. What is used once and short stands where it is used; all else gets a variable, whose name
-    is free again behind its last use.
+    """Writes steps as statements.
+
+    Short expressions that are used once are inlined. Other values get a variable, whose name is reused after the
+    value's last use.
     """
 
     def __init__(
-        self, steps: Sequence[Step], outputs: Mapping[str, Value], given: Mapping[Place, ast.expr] | None = None
+        self, steps: Sequence[Step], outputs: Mapping[str, Value], known: Mapping[Place, ast.expr] | None = None
     ) -> None:
-        """given: expressions for values that no step of these makes."""
+        """Prepare to write. known: expressions of values that other steps compute."""
         self._outputs = outputs
-        self._given = given or {}
+        self._known = known or {}
         wanted = wanted_steps(steps, outputs)
         self._steps = [step for step in steps if step in wanted]
         self._reads: dict[Step, list[tuple[int | str, ...]]] = {step: [] for step in self._steps}
@@ -42,16 +44,16 @@ class Writer:
             self._last[value.step] = len(self._steps)
         self._inline: dict[Step, ast.expr] = {}
         self._variables: dict[Place, str] = {}
-        self._taken: dict[str, Step] = {}
+        self._owners: dict[str, Step] = {}
 
     def keep_names(self, names: Iterable[str]) -> None:
-        """No variable gets one of these names."""
+        """Reserve names, so that no variable gets them."""
         for name in names:
-            self._taken[name] = step = Step(None, (), {}, _nothing_written)
+            self._owners[name] = step = Step(None, (), {}, _nothing_written)
             self._last[step] = len(self._steps)
 
     def text(self, title: str, has_parameters: bool) -> str:
-        """The whole script."""
+        """Return the whole script."""
         lines = self.statements()
         compiled = ast.Call(attribute("rg.compile"), [self.expression(dict(self._outputs))], [])
         lines += ["", statement("program", compiled)]
@@ -60,7 +62,7 @@ class Writer:
         imports = ["import rnngraph as rg", ""]
         imports += [*(f"from {module} import {name}" for module, name in own_modules), *[""] * bool(own_modules)]
         called = [item for step in all_steps if not step.defines for item in (step.key, *_functions(step))]
-        own, texts = Own(called), [step.defines for step in self._steps if step.defines]
+        own, texts = OwnSource(called), [step.defines for step in self._steps if step.defines]
         defined = [line for text in texts for line in ("", text, "")]
         if has_parameters:
             imports = ["from pathlib import Path", "", *imports]
@@ -68,7 +70,7 @@ class Writer:
         return "\n".join([f'"""{title}"""', "", *imports, *own.text(), *defined, *lines, ""])
 
     def statements(self) -> list[str]:
-        """A line, or several, for each step that has a variable."""
+        """Return the statements of steps that have a variable."""
         lines = []
         for number, step in enumerate(self._steps):
             expression = step.written(
@@ -79,23 +81,24 @@ class Writer:
                 self._inline[step] = expression
                 self._extend(step, self._last[step])
                 continue
-            self._taken = {name: holder for name, holder in self._taken.items() if self._last[holder] > number}
+            self._owners = {name: holder for name, holder in self._owners.items() if self._last[holder] > number}
             lines.append(statement(self._target(step, (), step.hint), expression))
         return lines
 
     def _stands_inline(self, step: Step, expression: ast.expr) -> bool:
-        if len(self._reads[step]) != 1 or len(ast.unparse(expression)) > LONGEST_INLINE:
+        if len(self._reads[step]) != 1 or len(ast.unparse(expression)) > MAX_INLINE:
             return False
-        return not step.is_call or isinstance(step.thing, Cell)
+        return not step.is_call or isinstance(step.result, Cell)
 
     def _extend(self, step: Step, last: int) -> None:
-        """What an expression reads is needed until the expression itself is written."""
+        """Keep the variables that an inlined expression reads until the expression is written."""
         for value in values_read(step):
             self._last[value.step] = max(self._last[value.step], last)
             if value.step in self._inline:
                 self._extend(value.step, last)
 
     def expression(self, operand: Any) -> ast.expr:
+        """Return the expression of an operand: a value, a literal, or a nest of these."""
         if isinstance(operand, Value):
             return self._reference(operand)
         if isinstance(operand, dict):
@@ -105,45 +108,45 @@ class Writer:
         if type(operand) is list:
             items = [self.expression(item) for item in operand]
             alike = len(items) > 1 and len({ast.unparse(item) for item in items}) == 1
-            if alike and isinstance(items[0], ast.Call) and all(isinstance(bare(item), Cell) for item in operand):
+            if alike and isinstance(items[0], ast.Call) and all(isinstance(unwrap(item), Cell) for item in operand):
                 count = ast.Call(ast.Name("range", ast.Load()), [ast.Constant(len(items))], [])
                 return ast.ListComp(items[0], [ast.comprehension(ast.Name("_", ast.Store()), count, [], 0)])
             return ast.List(items, ast.Load())
         return literal(operand)
 
     def _reference(self, value: Value) -> ast.expr:
-        """The variable of the part, or of the nearest whole that has one and what leads from there to the part."""
+        """Return the variable of a value, or its path from the nearest enclosing value with a variable."""
         for cut in range(len(value.path), -1, -1):
             place = value.step, value.path[:cut]
             name = self._variables.get(place)
-            if name is not None or place in self._given:
-                return part(self._given[place] if name is None else ast.Name(name, ast.Load()), value.path[cut:])
-        if value.step not in self._inline:  # what was given has a name without a step
+            if name is not None or place in self._known:
+                return part(self._known[place] if name is None else ast.Name(name, ast.Load()), value.path[cut:])
+        if value.step not in self._inline:  # an argument, which has a name and no step
             return part(value.step.written([], []), value.path)
         return part(self._inline[value.step], value.path)
 
     def _target(self, step: Step, path: tuple[int | str, ...], hint: Any) -> str:
-        """The left side of an assignment: a name, or names in the structure of what is given."""
+        """Return the left side of an assignment: a name, or names in the structure of the result."""
         if not isinstance(hint, str):
             text = ", ".join(self._target(step, (*path, place), item) for place, item in enumerate(hint))
             return f"({text})" if path else text
         if not any(read[: len(path)] == path[: len(read)] for read in self._reads[step]):
             return "_"
         name, count = hint, 0
-        while name in self._taken:
+        while name in self._owners:
             count += 1
             name = f"{hint}_{count}"
-        self._taken[name] = step
+        self._owners[name] = step
         self._variables[step, path] = name
         return name
 
 
 def _nothing_written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
-    raise AssertionError("a step that only holds a name")
+    raise AssertionError("a step that reserves a name has no expression; do not write it")
 
 
 def _functions(step: Step) -> Iterator[Any]:
-    """The functions among a step's arguments."""
+    """Yield the functions among a step's arguments."""
     for operand in (*step.operands, *step.keywords.values()):
         while isinstance(operand, Applied):
             yield operand.function

@@ -1,6 +1,4 @@
-"""A ``state_dict`` of torch's: the arrays of its one recurrent layer, whatever stands around their names. Weights that
-a parametrization computes are computed.
-"""
+"""Arrays of the one recurrent layer in a ``state_dict`` of torch. Parametrized weights are computed."""
 
 from __future__ import annotations
 
@@ -15,38 +13,41 @@ from .gates import as_floats
 
 _NAME = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(_l\d+(?:_reverse)?)?(_orig|_g|_v|_u)?")
 _PARTS = {"original": "_orig", "original0": "_g", "original1": "_v", "0._u": "_u", "0._v": "_v"}
-"""What parts of parametrizations are called, and what hooks, which torch had before, call the same."""
+"""Suffixes of parametrizations' parts, as torch's older hooks name them."""
 
 
 def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """``weight_ih``, ``weight_hh`` and on. Arrays of other modules are left out, if there is a layer's at all; what
-    else the layer's own module has keeps its name.
+    """Return ``weight_ih``, ``weight_hh`` and so on, without the names of modules and layers.
 
-    Raises ``StructureError`` where they are of several layers, or where the ``state_dict`` is within what was given.
+    Arrays of other modules are left out if there are any of a recurrent layer. Other arrays of the layer's module keep
+    their names.
+
+    Raises:
+        StructureError: There are arrays of several layers, or the ``state_dict`` is nested in ``arrays``.
     """
-    found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    layers_found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for key, value in arrays.items():
         module, name, suffix, part = _read(str(key))
         if name:
-            found.setdefault((module, suffix), {}).setdefault(name, {})[part] = value
-    if len(found) > 1:
-        layers = ", ".join(".".join(filter(None, (module, f"*{suffix}"))) for module, suffix in found)
-        raise StructureError(f"these are arrays of several layers: {layers}; give those of one")
+            layers_found.setdefault((module, suffix), {}).setdefault(name, {})[part] = value
+    if len(layers_found) > 1:
+        layers = ", ".join(".".join(filter(None, (module, f"*{suffix}"))) for module, suffix in layers_found)
+        raise StructureError(f"the arrays are those of several layers: {layers}; give those of one")
     inner = next((key for key, value in arrays.items() if isinstance(value, Mapping) and _has_layer(value)), None)
-    if not found and inner is not None:
-        raise StructureError(f"the arrays stand within {inner!r}; give arrays[{inner!r}]")
-    if not found:
+    if not layers_found and inner is not None:
+        raise StructureError(f"the arrays are nested in {inner!r}; give arrays[{inner!r}]")
+    if not layers_found:
         return dict(arrays)
-    (((module, _), layer),) = found.items()
+    (((module, _), layer),) = layers_found.items()
     places = {key: str(key).rpartition(".") for key in arrays}
     others = {name: arrays[key] for key, (of, _, name) in places.items() if of == module and not _read(name)[1]}
     return {name: _whole(name, parts) for name, parts in layer.items()} | others
 
 
 def _read(key: str) -> tuple[str, str, str, str]:
-    """(path of the module, name of the array, layer and direction, part of what computes it); no name of others."""
-    module, made, rest = key.rpartition("parametrizations.")
-    if made:
+    """Return (module, array, layer and direction, part of a parametrization). Other arrays have the name ""."""
+    module, is_parametrized, rest = key.rpartition("parametrizations.")
+    if is_parametrized:
         name, _, part = rest.partition(".")
         matched = _NAME.fullmatch(name + _PARTS.get(part, "?"))
         module = module.removesuffix(".")
@@ -61,7 +62,7 @@ def _has_layer(arrays: Mapping[Any, Any]) -> bool:
 
 
 def _whole(name: str, parts: Mapping[str, Any]) -> Any:
-    """A weight, or what weight_norm or spectral_norm computes as one."""
+    """Return a weight, computed from its parts if ``weight_norm`` or ``spectral_norm`` parametrizes it."""
     if "" in parts:
         return parts[""]
     arrays = {part: as_floats(f"{name}{part} of torch's arrays", value) for part, value in parts.items()}
@@ -71,8 +72,8 @@ def _whole(name: str, parts: Mapping[str, Any]) -> Any:
         return direction * (scale / np.sqrt(np.square(direction).sum(axes, keepdims=True)))
     if arrays.keys() == {"_orig", "_u", "_v"} and arrays["_orig"].ndim == 2:
         return arrays["_orig"] / (arrays["_u"] @ arrays["_orig"] @ arrays["_v"])
-    there = ", ".join(f"{name}{part}" for part in parts)
+    listed = ", ".join(f"{name}{part}" for part in parts)
     raise StructureError(
-        f"{name} is computed of {there}; weight_norm and spectral_norm are known, of others give what the "
-        f"module has as {name}"
+        f"{name} is computed from {listed}, which is neither weight_norm nor spectral_norm; give the computed weight, "
+        f"which the module has as {name}"
     )

@@ -1,4 +1,4 @@
-"""What a script is made of: steps, and the values that they give."""
+"""Steps of a script, and the values that they return."""
 
 from __future__ import annotations
 
@@ -13,34 +13,37 @@ from ..support.errors import Where
 
 @dataclass(frozen=True)
 class Index:
-    """The key of a step that takes an item."""
+    """The key of a step that indexes a value."""
 
     index: tuple[Any, ...]
 
-    def __hash__(self) -> int:  # slices have none of their own before Python 3.12
+    def __hash__(self) -> int:  # slices have no hash before Python 3.12
         return hash(repr(self.index))
 
 
 @dataclass(eq=False)
 class Step:
-    """One expression: what it is made of, and the object that it gave."""
+    """One expression of a script, with the object that it returned."""
 
-    thing: Any
+    result: Any
+    """The object: a Tensor, a cell, or a nest of these."""
     operands: Sequence[Any]
     keywords: Mapping[str, Any]
     written: Callable[[list[ast.expr], list[ast.keyword]], ast.expr]
+    """Returns the expression, from those of the operands and keywords."""
     hint: Any = "x"
+    """Name of the variable, or a nest of names in the structure of the result."""
     is_call: bool = False
     make: Callable[..., Any] | None = None
-    """What gives the thing, of the operands and keywords; None for what is declared once, such as an input."""
+    """Computes the result from operands and keywords; None if the step can't be repeated."""
     key: Any = None
-    """What the step does, whatever its operands are: steps of equal keys do the same."""
+    """Identifies the operation: steps with equal keys compute the same function."""
     fill: float | None = None
-    """The number that is everywhere in what the step gives, if that is known."""
+    """The number in all entries of the result, if it is known."""
     defines: str = ""
-    """The text of a class that the script must hold."""
+    """Text of a class that the script must define."""
     inner: Sequence[Step] = ()
-    """The steps that stand in that text."""
+    """Steps in that text."""
     imports: Callable[[], tuple[str, str]] | None = None
     """Returns the module and the name of a function of the user's that the script must import."""
     where: Where | None = None
@@ -49,53 +52,53 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """What a step gave, or a part of it. path: the indices or fields that lead from the whole to the part."""
+    """The result of a step, or a part of it. path: indices and fields that lead from the result to the part."""
 
-    thing: Any
+    result: Any
     step: Step
     path: tuple[int | str, ...] = ()
 
     @property
     def tensor(self) -> Tensor:
-        """The Tensor. Only for values that are one."""
-        assert isinstance(self.thing, Tensor), self.thing
-        return self.thing
+        """The Tensor, for a value that is one."""
+        assert isinstance(self.result, Tensor), self.result
+        return self.result
 
     def __iter__(self) -> Iterator[Value]:
-        """The parts of a tuple or list; namedtuples give their fields."""
-        names = getattr(self.thing, "_fields", range(len(self.thing)))
-        for name, thing in zip(names, self.thing, strict=True):
-            yield Value(thing, self.step, (*self.path, name))
+        """Yield the parts of a tuple or list, by field if it is a namedtuple."""
+        names = getattr(self.result, "_fields", range(len(self.result)))
+        for name, part in zip(names, self.result, strict=True):
+            yield Value(part, self.step, (*self.path, name))
 
     @property
     def leaves(self) -> list[Value]:
-        """Its parts, or itself where it is one."""
-        return list(self) if isinstance(self.thing, tuple) else [self]
+        """The parts of a tuple, or the value itself."""
+        return list(self) if isinstance(self.result, tuple) else [self]
 
 
-def named_value(thing: Any, expression: str) -> Value:
-    """A value that a function has without a step, such as an argument. expression: its text there."""
+def named_value(result: Any, expression: str) -> Value:
+    """Return a value that a function has without a step, such as an argument. expression: its text."""
     written = ast.parse(expression, mode="eval").body
-    return Value(thing, Step(thing, (), {}, lambda *_: written))
+    return Value(result, Step(result, (), {}, lambda *_: written))
 
 
 Place = tuple[Step, tuple[int | str, ...]]
-"""A step, and the path to a part of what it gave."""
+"""A step, and the path to a part of its result."""
 
 
-def bare(operand: Any) -> Any:
-    """An operand as the function takes it."""
+def unwrap(operand: Any) -> Any:
+    """Return an operand with values replaced by their objects, as functions take it."""
     if isinstance(operand, Value):
-        return operand.thing
+        return operand.result
     if isinstance(operand, dict):
-        return {key: bare(item) for key, item in operand.items()}
+        return {key: unwrap(item) for key, item in operand.items()}
     if type(operand) in (list, tuple):
-        return type(operand)(map(bare, operand))
+        return type(operand)(map(unwrap, operand))
     return operand
 
 
 def leaves_in(operand: Any) -> Iterator[Any]:
-    """What an operand is made of, however deep in lists: values, and literals."""
+    """Yield the leaves of an operand, which may be nested: values and literals."""
     if isinstance(operand, dict):
         for item in operand.values():
             yield from leaves_in(item)
@@ -107,27 +110,27 @@ def leaves_in(operand: Any) -> Iterator[Any]:
 
 
 def values_in(operand: Any) -> Iterator[Value]:
-    """The values in an operand, however deep in lists."""
+    """Yield the values in an operand, which may be nested."""
     return (leaf for leaf in leaves_in(operand) if isinstance(leaf, Value))
 
 
 def values_read(step: Step) -> Iterator[Value]:
-    """The values that a step reads."""
+    """Yield the values that a step reads."""
     for operand in (*step.operands, *step.keywords.values()):
         yield from values_in(operand)
 
 
 def wanted_steps(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Step]:
-    """The steps that outputs need."""
+    """Return the steps that outputs need."""
     wanted = {value.step for value in outputs.values()}
-    for step in reversed(steps):  # what reads a step stands behind it
+    for step in reversed(steps):  # readers of a step come after it
         if step in wanted:
             wanted |= {value.step for value in values_read(step)}
     return wanted
 
 
 def with_inner(steps: Iterable[Step]) -> Iterator[Step]:
-    """The steps, and those that stand in the texts of classes."""
+    """Yield steps, and those in the text of their classes."""
     for step in steps:
         yield step
         yield from with_inner(step.inner)

@@ -1,13 +1,14 @@
-"""Weights alone (``rg.weights``): one layer's arrays of torch, Keras, ONNX or cuDNN as a cell's parameters, and back.
+"""``rg.weights``: converts the arrays of one layer between torch, Keras, ONNX or cuDNN and a cell's parameters.
 
-``from_torch(cell, arrays)`` gives {parameter's name under the cell: array}, so that
+``from_torch(cell, arrays)`` returns the cell's parameters by name. To load them, put the cell's scope before the
+names::
 
     scope = "rnn/gru_cell"
     program.parameters.load({f"{scope}/{name}": array for name, array in rg.weights.from_torch(cell, arrays).items()})
 
-loads them. Cells are ``BasicRNNCell``, ``BasicLSTMCell``, ``LSTMCell`` and ``GRUCell``; a GRU of torch's or cuDNN's
-resets after the product (``reset_after=True``). The cell's ``forget_bias``, which every step adds, is taken off the
-bias of the forget gate.
+Cells are ``BasicRNNCell``, ``BasicLSTMCell``, ``LSTMCell`` and ``GRUCell``. A GRU of torch or cuDNN resets after the
+product (``reset_after=True``). The cell's ``forget_bias``, which every step adds, is subtracted from the forget gate's
+bias.
 """
 
 from __future__ import annotations
@@ -41,23 +42,27 @@ from .state_dict import layer_arrays
 
 @api
 def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
-    """A layer of ``nn.RNN``, ``nn.LSTM``, ``nn.GRU``, or of their ``…Cell``s.
+    """Convert a layer of ``nn.RNN``, ``nn.LSTM`` or ``nn.GRU``, or of their cells such as ``nn.LSTMCell``.
 
-    arrays: ``weight_ih`` [gates * units, inputs], ``weight_hh`` [gates * units, hidden], ``bias_ih`` and ``bias_hh``
-    [gates * units] unless the layer has none, ``weight_hr`` [hidden, units] of a projection. They are of one layer and
-    direction, whose suffix may stand behind each name (``weight_ih_l0_reverse``) and whose module before it
-    (``encoder.weight_ih_l0``), as in a ``state_dict``; arrays of other modules are left out. What ``weight_norm`` or
-    ``spectral_norm`` computes of a weight's parts is computed. Tensors may take part in gradients, and be of any
-    floats.
+    Args:
+        cell: The cell.
+        arrays: ``weight_ih`` [gates * units, inputs], ``weight_hh`` [gates * units, hidden], ``bias_ih`` and
+            ``bias_hh`` [gates * units] if the layer has them, and ``weight_hr`` [hidden, units] of a projection. Names
+            may have the suffix of one layer and direction and the path of a module, as in a ``state_dict``
+            (``encoder.weight_ih_l0_reverse``); arrays of other modules are left out. Weights of ``weight_norm`` and
+            ``spectral_norm`` are computed. Tensors may require gradients and have any float dtype.
+
+    Returns:
+        {name of a parameter under the cell: array}.
     """
     return parameters_of(cell, torch_layer(cell, arrays))
 
 
 def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
-    """A layer of torch's, as ``from_torch`` takes its arrays, checked against the cell."""
+    """Return a layer from torch's arrays, checked against the cell."""
     order = ORDERS["torch"][_kind_that_resets_after(cell)]
     if hasattr(arrays, "state_dict"):
-        raise StructureError(f"torch's arrays come as a mapping, not as {type(arrays).__name__}; give its state_dict()")
+        raise StructureError(f"torch's arrays must be a mapping, not {type(arrays).__name__}; give its state_dict()")
     take = Taker(layer_arrays(_mapping(arrays, "torch")), "torch's arrays")
     inputs, recurrent = take("weight_ih", (None, None)), take("weight_hh", (None, None))
     _check_gates(inputs.shape[0], order, "weight_ih")
@@ -74,31 +79,34 @@ def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
 
 
 @api
-def to_torch(
-    cell: Cell, parameters: Mapping[str, Any], layer: int | None = None, reverse: bool = False
-) -> Arrays:  # fmt: skip
-    """Return what ``from_torch`` takes: ``weight_ih``, ``weight_hh``, ``bias_ih``, ``bias_hh``, and ``weight_hr`` of a
-    projection. Where the cell has one bias for two, ``bias_hh`` is 0.
+def to_torch(cell: Cell, parameters: Mapping[str, Any], layer: int | None = None, reverse: bool = False) -> Arrays:
+    """Convert a cell's parameters to torch's arrays: the inverse of ``from_torch``.
 
     Args:
         cell: The cell.
         parameters: {name under the cell: array}.
-        layer: Layer of an ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, whose names are ``weight_ih_l0`` for layer 0. None
-            gives the names of ``nn.LSTMCell``.
-        reverse: Whether the layer's direction is the backward one, as in ``weight_ih_l0_reverse``.
+        layer: Number of a layer of ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, for names such as ``weight_ih_l0``; None for
+            the names of ``nn.LSTMCell``.
+        reverse: Whether the layer runs backward, as in ``weight_ih_l0_reverse``.
+
+    Returns:
+        ``weight_ih``, ``weight_hh``, ``bias_ih``, ``bias_hh``, and ``weight_hr`` of a projection. If the cell has one
+        bias, ``bias_hh`` is 0.
     """
     if layer is not None:
         suffix = f"_l{whole_number(layer, 'layer', 0)}{'_reverse' if flag(reverse, 'reverse') else ''}"
         return {name + suffix: array for name, array in to_torch(cell, parameters).items()}
     if flag(reverse, "reverse"):
-        raise ArgumentError("reverse=True is a direction of a layer; give layer=, the layer's number")
+        raise ArgumentError("reverse=True is given without layer=; give the number of the layer, too")
     order, gates = ORDERS["torch"][_kind_that_resets_after(cell)], layer_of(cell, parameters)
     _no_peepholes(gates, "torch")
-    found = {
-        "weight_ih": joined(gates.inputs, order, 1).T, "weight_hh": joined(gates.recurrent, order, 1).T,
-        "bias_ih": joined(gates.input_bias, order, 0), "bias_hh": joined(gates.recurrent_bias, order, 0),
-    }  # fmt: skip
-    return found if gates.projection is None else found | {"weight_hr": gates.projection.T}
+    arrays = {
+        "weight_ih": joined(gates.inputs, order, 1).T,
+        "weight_hh": joined(gates.recurrent, order, 1).T,
+        "bias_ih": joined(gates.input_bias, order, 0),
+        "bias_hh": joined(gates.recurrent_bias, order, 0),
+    }
+    return arrays if gates.projection is None else arrays | {"weight_hr": gates.projection.T}
 
 
 # Keras -----------------------------------------------------------------------------------------------
@@ -106,11 +114,16 @@ def to_torch(
 
 @api
 def from_keras(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
-    """A ``SimpleRNN``, ``LSTM`` or ``GRU`` layer of Keras.
+    """Convert a ``SimpleRNN``, ``LSTM`` or ``GRU`` layer of Keras.
 
-    arrays: what ``get_weights()`` gives, or the same by name: ``kernel`` [inputs, gates * units], ``recurrent_kernel``
-    [units, gates * units] and, unless the layer has none, ``bias`` [gates * units]; of a GRU with ``reset_after``
-    [2, gates * units].
+    Args:
+        cell: The cell.
+        arrays: The layer's ``get_weights()``, or these arrays by name: ``kernel`` [inputs, gates * units],
+            ``recurrent_kernel`` [units, gates * units], and ``bias`` [gates * units], or [2, gates * units] for a GRU
+            with ``reset_after``, if the layer has one.
+
+    Returns:
+        {name of a parameter under the cell: array}.
     """
     kind = kind_of(cell)
     order = ORDERS["keras"][kind]
@@ -123,8 +136,8 @@ def from_keras(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
     after = isinstance(cell, GRUCell) and cell.reset_after
     if "bias" in named and np.shape(named["bias"]) == (2 * size,):
         raise ShapeError(
-            f"bias of Keras' arrays has {2 * size} entries where the kernel has {size} columns, as that of a CuDNNLSTM "
-            "or CuDNNGRU; take these arrays through rg.weights.from_cudnn"
+            f"bias of Keras' arrays has {2 * size} entries and the kernel {size} columns, like those of a CuDNNLSTM or "
+            "CuDNNGRU; convert these arrays with rg.weights.from_cudnn"
         )
     bias = take("bias", (2, size) if after else (size,)) if "bias" in take else np.zeros((2, size), kernel.dtype)
     take.check_all()
@@ -135,14 +148,19 @@ def from_keras(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
 
 @api
 def to_keras(cell: Cell, parameters: Mapping[str, Any]) -> list[np.ndarray]:
-    """What ``set_weights`` of a Keras layer takes: [kernel, recurrent_kernel, bias].
+    """Convert a cell's parameters to the argument of ``set_weights`` of a Keras layer.
 
-    parameters: {name under the cell: array}.
+    Args:
+        cell: The cell.
+        parameters: {name under the cell: array}.
+
+    Returns:
+        [kernel, recurrent_kernel, bias].
     """
     order, layer = ORDERS["keras"][kind_of(cell)], layer_of(cell, parameters)
     _no_peepholes(layer, "Keras")
     if layer.projection is not None:
-        raise ArgumentError(f"{cell!r} has a projection, which no layer of Keras has")
+        raise ArgumentError(f"{cell!r} has a projection, which no layer of Keras has; use a cell without num_proj")
     after = isinstance(cell, GRUCell) and cell.reset_after
     rows = joined(layer.input_bias, order, 0), joined(layer.recurrent_bias, order, 0)
     bias = np.stack(rows) if after else rows[0] + rows[1]
@@ -154,11 +172,15 @@ def to_keras(cell: Cell, parameters: Mapping[str, Any]) -> list[np.ndarray]:
 
 @api
 def from_onnx(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
-    """One direction of an ONNX ``RNN``, ``LSTM`` or ``GRU`` node.
+    """Convert one direction of an ONNX ``RNN``, ``LSTM`` or ``GRU`` node.
 
-    arrays: ``W`` [gates * units, inputs], ``R`` [gates * units, units], ``B`` [2 * gates * units] unless the node has
-    none, ``P`` [3 * units] of peepholes; each may have the axis of directions, of size 1, in front. A GRU whose
-    ``linear_before_reset`` is 1 is a cell with ``reset_after=True``.
+    Args:
+        cell: The cell. A GRU with ``linear_before_reset=1`` is a cell with ``reset_after=True``.
+        arrays: ``W`` [gates * units, inputs], ``R`` [gates * units, units], and, if the node has them, ``B`` [2 *
+            gates * units] and the peepholes ``P`` [3 * units]. Each may have a leading axis of directions of size 1.
+
+    Returns:
+        {name of a parameter under the cell: array}.
     """
     kind = kind_of(cell)
     order = ORDERS["onnx"][kind]
@@ -177,21 +199,26 @@ def from_onnx(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
 
 @api
 def to_onnx(cell: Cell, parameters: Mapping[str, Any]) -> Arrays:
-    """What a node of ONNX takes for one direction: {``W``, ``R``, ``B``, and ``P`` of peepholes}, each with the axis of
-    directions, of size 1, in front.
+    """Convert a cell's parameters to the arrays of one direction of an ONNX node.
 
-    parameters: {name under the cell: array}.
+    Args:
+        cell: The cell.
+        parameters: {name under the cell: array}.
+
+    Returns:
+        ``W``, ``R``, ``B``, and ``P`` if the cell has peepholes, each with a leading axis of directions of size 1.
     """
     order, layer = ORDERS["onnx"][kind_of(cell)], layer_of(cell, parameters)
     if layer.projection is not None:
-        raise ArgumentError(f"{cell!r} has a projection, which no node of ONNX has")
-    found = {
-        "W": joined(layer.inputs, order, 1).T, "R": joined(layer.recurrent, order, 1).T,
+        raise ArgumentError(f"{cell!r} has a projection, which no node of ONNX has; use a cell without num_proj")
+    arrays = {
+        "W": joined(layer.inputs, order, 1).T,
+        "R": joined(layer.recurrent, order, 1).T,
         "B": np.concatenate([joined(layer.input_bias, order, 0), joined(layer.recurrent_bias, order, 0)]),
-    }  # fmt: skip
+    }
     if layer.peepholes:
-        found["P"] = joined(layer.peepholes, "iof", 0)
-    return {name: array[np.newaxis] for name, array in found.items()}
+        arrays["P"] = joined(layer.peepholes, "iof", 0)
+    return {name: array[np.newaxis] for name, array in arrays.items()}
 
 
 # cuDNN -----------------------------------------------------------------------------------------------
@@ -199,10 +226,15 @@ def to_onnx(cell: Cell, parameters: Mapping[str, Any]) -> Arrays:
 
 @api
 def from_cudnn(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
-    """A ``CuDNNLSTM`` or ``CuDNNGRU`` layer of Keras, whose kernels lie transposed gate by gate, as cuDNN has them.
+    """Convert a ``CuDNNLSTM`` or ``CuDNNGRU`` layer of Keras, whose kernels are transposed gate by gate, as in cuDNN.
 
-    arrays: what ``get_weights()`` gives, or the same by name: ``kernel`` [inputs, gates * units], ``recurrent_kernel``
-    [units, gates * units], ``bias`` [2 * gates * units].
+    Args:
+        cell: The cell.
+        arrays: The layer's ``get_weights()``, or these arrays by name: ``kernel`` [inputs, gates * units],
+            ``recurrent_kernel`` [units, gates * units], ``bias`` [2 * gates * units].
+
+    Returns:
+        {name of a parameter under the cell: array}.
     """
     order = ORDERS["keras"][_kind_that_resets_after(cell)]
     take = Taker(_by_name(arrays, "cuDNN"), "cuDNN's arrays")
@@ -217,49 +249,46 @@ def from_cudnn(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
     return parameters_of(cell, _checked(cell, Layer(inputs, hidden, *biases)))
 
 
-# What all share --------------------------------------------------------------------------------------
+# Common parts ----------------------------------------------------------------------------------------
 
 
-def _mapping(arrays: Any, whose: str) -> Mapping[str, Any]:
+def _mapping(arrays: object, whose: str) -> Mapping[str, Any]:
     if not isinstance(arrays, Mapping):
-        raise StructureError(f"{whose}'s arrays come as a mapping from name to array, not as {shown(arrays)}")
+        raise StructureError(f"{whose}'s arrays must be a mapping from name to array, not {shown(arrays)}")
     return arrays
 
 
-def _check_one_layer(given: Mapping[str, Any], named: Mapping[str, Any]) -> None:
-    """Raises where two arrays have one name, once what names their layer is left out."""
-    if len(named) < len(given):
-        raise StructureError(f"these are arrays of several layers: {', '.join(map(str, given))}; give those of one")
-
-
-def _by_name(arrays: Any, whose: str) -> Mapping[str, Any]:
+def _by_name(arrays: object, whose: str) -> Mapping[str, Any]:
+    """Return arrays by name, without the names of layers. Raises ``StructureError`` for several layers."""
     if isinstance(arrays, Mapping):
         named = {str(name).rpartition("/")[2].removesuffix(":0"): value for name, value in arrays.items()}
-        _check_one_layer(arrays, named)
+        if len(named) < len(arrays):
+            listed = ", ".join(map(str, arrays))
+            raise StructureError(f"the arrays are those of several layers: {listed}; give those of one")
         return named
     if not isinstance(arrays, list | tuple) or not 2 <= len(arrays) <= 3:
         raise StructureError(
-            f"{whose}'s arrays are [kernel, recurrent_kernel, bias], or the same by name, not {shown(arrays)}"
+            f"{whose}'s arrays must be [kernel, recurrent_kernel, bias], or a mapping of these, not {shown(arrays)}"
         )
     return dict(zip(("kernel", "recurrent_kernel", "bias"), arrays, strict=False))
 
 
 def _kind_that_resets_after(cell: Any) -> str:
-    """The kind of a cell that, if it is a GRU, resets after the product."""
+    """Return the kind of a cell. Raises ``ArgumentError`` for a GRU that resets before the product."""
     if isinstance(cell, GRUCell) and not cell.reset_after:
         raise ArgumentError(
-            f"{cell!r} resets before the product, and this format's GRU after it; give reset_after=True"
+            f"{cell!r} resets before the product, but this format's GRU after it; give reset_after=True"
         )
     return kind_of(cell)
 
 
 def _check_gates(size: int, order: str, name: str) -> None:
     if size % len(order):
-        raise ShapeError(f"{name} has {size} entries for {len(order)} gates; they must divide evenly")
+        raise ShapeError(f"{name} has {size} entries for {len(order)} gates; it must be a multiple of {len(order)}")
 
 
 def _both(rows: Sequence[np.ndarray] | np.ndarray, order: str) -> tuple[Arrays, Arrays]:
-    """The biases of inputs and of what recurs, by gate."""
+    """Return (the input biases, the recurrent biases), by gate."""
     return gates_of(rows[0], order, 0), gates_of(rows[1], order, 0)
 
 
@@ -278,21 +307,23 @@ def _one_direction(name: str, value: Any) -> np.ndarray:
 
 def _no_peepholes(layer: Layer, whose: str) -> None:
     if layer.peepholes:
-        raise ArgumentError(f"the cell has peepholes, which no layer of {whose} has")
+        raise ArgumentError(f"the cell has peepholes, which no layer of {whose} has; use a cell without use_peepholes")
 
 
 def _checked(cell: Any, layer: Layer) -> Layer:
-    """The layer, where its sizes are those of the cell."""
+    """Return a layer. Raises ``ShapeError`` if its sizes are not those of the cell."""
     units = next(iter(layer.inputs.values())).shape[1]
     if units != cell.num_units:
-        raise ShapeError(f"the arrays are of {units} units, and {cell!r} has {cell.num_units}")
+        raise ShapeError(f"the arrays have {units} units and {cell!r} {cell.num_units}; make a cell of {units} units")
     hidden = units if layer.projection is None else layer.projection.shape[1]
     if any(part.shape != (hidden, units) for part in layer.recurrent.values()):
         shape = list(next(iter(layer.recurrent.values())).shape)
         raise ShapeError(f"the recurrent kernel of a gate is {shape}; it must be [{hidden}, {units}]")
     wants = getattr(cell, "num_proj", None)
     if (layer.projection is None) != (wants is None) or (wants is not None and wants != hidden):
-        raise ShapeError(f"the arrays give {hidden} outputs, and {cell!r} gives {cell.output_size}")
+        raise ShapeError(
+            f"the arrays have {hidden} outputs and {cell!r} {cell.output_size}; make a cell whose num_proj fits"
+        )
     if bool(layer.peepholes) != bool(getattr(cell, "use_peepholes", False)):
-        raise ArgumentError("either the arrays have peepholes or the cell has (use_peepholes=True); both must agree")
+        raise ArgumentError("only one of the arrays and the cell has peepholes; make a cell whose use_peepholes fits")
     return layer

@@ -92,18 +92,18 @@ def test_a_net_that_was_read_can_be_trained_on() -> None:
 
 def test_other_architectures_are_refused_by_name() -> None:
     content, _ = file_of(3, 1, 0)
-    with pytest.raises(rg.NotReadableError, match=r"test_nam\.py:\d+: .*'WaveNet'.*LSTM is read"):
+    with pytest.raises(rg.NotReadableError, match=r"test_nam\.py:\d+: .*'WaveNet'.*use LSTM"):
         rg.read_nam(json.dumps(content | {"architecture": "WaveNet"}).encode())
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"weights": [1.0]}, "weights has 1 numbers, and more are needed"),
-        ({"weights": "no"}, "no array of numbers"),
+        ({"weights": [1.0]}, "weights has 1 numbers; more are needed"),
+        ({"weights": "no"}, "not an array of numbers"),
         ({"config": {"hidden_size": -1, "num_layers": 1}}, "config.hidden_size is -1"),
-        ({"config": {"hidden_size": 10**9, "num_layers": 1}}, "no whole number of 1 to"),
-        ({"config": [1]}, "config is .* and no object"),
+        ({"config": {"hidden_size": 10**9, "num_layers": 1}}, "not a whole number of 1 to"),
+        ({"config": [1]}, "config is .*, not an object"),
     ],
 )
 def test_damage_is_named(change: dict[str, Any], text: str) -> None:
@@ -116,7 +116,7 @@ def test_files_of_other_amplifiers_name_their_reader() -> None:
     layer = {"type": "dense", "activation": "", "shape": [None, 1], "weights": [[[1.0]], [0.0]]}
     theirs = json.dumps({"in_shape": [None, 1], "layers": [layer]}).encode()
     assert rg.read_rtneural(theirs).outputs
-    with pytest.raises(rg.FileError, match=r"is no NAM file.*; read it with rg\.read_rtneural"):
+    with pytest.raises(rg.FileError, match=r"is a file of RTNeural.*; read it with rg\.read_rtneural"):
         rg.read_nam(theirs)
     with pytest.raises(rg.FileError, match=r"is a file of Neural Amp Modeler; read it with rg\.read_nam"):
         rg.read_rtneural(json.dumps(file_of(2, 1, 0)[0]).encode())

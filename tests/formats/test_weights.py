@@ -95,7 +95,7 @@ def test_a_whole_state_dict() -> None:
         "parametrizations.weight_hh_l0.0._v": v / (u @ arrays["weight_hh"] @ v),
     }  # fmt: skip
     assert_same(rg.weights.from_torch(cell, parts), wanted)
-    with pytest.raises(rg.StructureError, match="is computed of weight_hh_orig"):
+    with pytest.raises(rg.StructureError, match="is computed from weight_hh_orig"):
         rg.weights.from_torch(cell, {"weight_ih": arrays["weight_ih"], "weight_hh_orig": arrays["weight_hh"]})
 
 
@@ -174,7 +174,7 @@ def test_cudnn_layers_lie_transposed_gate_by_gate() -> None:
     ("call", "text"),
     [
         (lambda: rg.weights.from_torch(rg.GRUCell(5), {}), "reset_after=True"),
-        (lambda: rg.weights.from_torch(rg.MultiRNNCell([rg.GRUCell(5)]), {}), "those of a stack one by one"),
+        (lambda: rg.weights.from_torch(rg.MultiRNNCell([rg.GRUCell(5)]), {}), "the cells of a stack one by one"),
         (lambda: rg.weights.from_torch(rg.BasicRNNCell(5), {"weight_ih": normal(5, 3)}), "lack weight_hh"),
         (lambda: rg.weights.from_keras(rg.BasicRNNCell(4), [normal(3, 5), normal(5, 5)]), "of 5 units"),
         (lambda: rg.weights.from_keras(rg.BasicLSTMCell(4), [normal(3, 5), normal(5, 5)]), "4 gates"),

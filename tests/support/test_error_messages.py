@@ -215,7 +215,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "an array of torch's that no layer has": (
         lambda: rg.weights.from_torch(rg.BasicRNNCell(3), TORCH | {"bias_i": np.ones(3)}),
         KeyError,
-        "torch's arrays hold bias_i, which this layer has not; did you mean bias_ih?",
+        "torch's arrays have bias_i, which this layer does not have; did you mean bias_ih?",
     ),
     "an array of Keras' that no layer has": (
         lambda: rg.weights.from_keras(rg.BasicRNNCell(3), KERAS | {"biases": np.ones(3)}),
@@ -230,12 +230,12 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "an array of ONNX' that no node has": (
         lambda: rg.weights.from_onnx(rg.BasicRNNCell(3), {"W": np.ones((3, 2)), "R": np.ones((3, 3)), "b": np.ones(6)}),
         KeyError,
-        "ONNX's arrays hold b, which",
+        "ONNX's arrays have b, which",
     ),
     "a parameter that no cell has": (
         lambda: rg.weights.to_keras(rg.BasicRNNCell(3), {"kernel": np.ones((5, 3)), "bias": np.ones(3), "gain": 1}),
         KeyError,
-        "hold gain, which this layer has not; it has bias, kernel",
+        "have gain, which this layer does not have; it has bias, kernel",
     ),
     "masked": (lambda: program().inference(x=masked(2)), ValueError, "feed x hides entries by a mask"),
     "masked examples": (lambda: trainer().fit({"x": masked(2)}, progress=False), ValueError, "hides entries by a mask"),

@@ -7,7 +7,7 @@ needs it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from ...ir.graph import Graph, Node
@@ -363,7 +363,7 @@ class _Fuser:
             node = kernel.first
             if kernel.kind != "reduce" or node.operands[0].tensor.rank < self.matrix_rank or 0 in node["axes"]:
                 continue
-            earliest = max((place[item] for item in self._computed_operands(node)), default=0)
+            earliest = max((place[item] for item in self._computed_operands(node, place)), default=0)
             for other in range(earliest, number):
                 if _takes_reduction(kernels[other], [*joined.get(other, ()), node]):
                     joined.setdefault(other, []).append(node)
@@ -377,19 +377,22 @@ class _Fuser:
                 fused.append(kernel)
         return fused
 
-    def _computed_operands(self, node: Node) -> list[Node]:
-        """Return the values of other kernels that a node reads, directly or through inlined values."""
+    def _computed_operands(self, node: Node, place: Mapping[Node, int]) -> list[Node]:
+        """Return the values of kernels that a node reads, directly or through values that no kernel computes.
+
+        Views, inlined values and concatenations that are read piece by piece belong to no kernel. place: the number of
+        each value's kernel.
+        """
         operands, visited, pending = list[Node](), set[Node](), [*node.operands]
         while pending:
             item = pending.pop()
             if item in visited or item not in self.members:
                 continue
             visited.add(item)
-            in_place = item in self.folded or (item in self.inline and not self._stored(item))
-            if in_place or self._is_view(item) or item.op == "get":
-                pending += item.operands
-            else:
+            if item in place:
                 operands.append(item)
+            else:
+                pending += item.operands
         return operands
 
     def _stored(self, node: Node) -> bool:

@@ -19,14 +19,37 @@ from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Signal, Unreadable
 
 _NAMES: Mapping[str, str] = {
-    "linear": "", "silu": "swish", "exponential": "exp", "hard_silu": "hard_swish", **{
-        name: name for name in (
-            "tanh", "sigmoid", "relu", "relu6", "softmax", "log_softmax", "softplus", "softsign", "elu", "selu", "gelu",
-            "swish", "leaky_relu", "hard_swish", "hard_tanh", "log_sigmoid", "mish", "celu", "hard_shrink",
-            "soft_shrink", "tanh_shrink",
+    "linear": "",
+    "silu": "swish",
+    "exponential": "exp",
+    "hard_silu": "hard_swish",
+    **{
+        name: name
+        for name in (
+            "tanh",
+            "sigmoid",
+            "relu",
+            "relu6",
+            "softmax",
+            "log_softmax",
+            "softplus",
+            "softsign",
+            "elu",
+            "selu",
+            "gelu",
+            "swish",
+            "leaky_relu",
+            "hard_swish",
+            "hard_tanh",
+            "log_sigmoid",
+            "mish",
+            "celu",
+            "hard_shrink",
+            "soft_shrink",
+            "tanh_shrink",
         )
     },
-}  # fmt: skip
+}
 """rg's names by Keras' names; hard_sigmoid depends on the version."""
 
 
@@ -136,6 +159,11 @@ def _prelu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 LAYERS: Mapping[str, Callable[[Declaration, Layer, Inputs], Any]] = {
-    "Activation": _activation, "ReLU": _relu, "LeakyReLU": _leaky_relu, "ThresholdedReLU": _thresholded_relu,
-    "ELU": _elu, "Softmax": _softmax, "PReLU": _prelu,
-}  # fmt: skip
+    "Activation": _activation,
+    "ReLU": _relu,
+    "LeakyReLU": _leaky_relu,
+    "ThresholdedReLU": _thresholded_relu,
+    "ELU": _elu,
+    "Softmax": _softmax,
+    "PReLU": _prelu,
+}

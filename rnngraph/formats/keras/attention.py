@@ -173,5 +173,7 @@ def _counting(b: Declaration, inputs: Inputs, query: Signal, value: Signal, key:
 
 
 LAYERS: Mapping[str, Handler] = {
-    "Attention": _attention, "AdditiveAttention": _additive_attention, "MultiHeadAttention": _heads,
-}  # fmt: skip
+    "Attention": _attention,
+    "AdditiveAttention": _additive_attention,
+    "MultiHeadAttention": _heads,
+}

@@ -114,9 +114,14 @@ def _separable(axes: int) -> Handler:
 
 
 def _of_layer(
-    b: Declaration, layer: Layer, x: Signal, kernel: np.ndarray, groups: int, windows: list[Window] | None = None,
+    b: Declaration,
+    layer: Layer,
+    x: Signal,
+    kernel: np.ndarray,
+    groups: int,
+    windows: list[Window] | None = None,
     part: str = "",
-) -> Signal:  # fmt: skip
+) -> Signal:
     """Declare a layer's convolution with bias and activation. ``part`` is its name if the layer has several."""
     if windows is None:
         windows = _windows(layer, x, kernel.shape[:-2], [1] * (kernel.ndim - 2))
@@ -240,6 +245,9 @@ LAYERS: Mapping[str, Handler] = {
     **{f"AveragePooling{axes}D": _pool(axes, False) for axes in (1, 2)},
     **{f"AdaptiveMaxPooling{axes}D": _adaptive(axes, True) for axes in (1, 2)},
     **{f"AdaptiveAveragePooling{axes}D": _adaptive(axes, False) for axes in (1, 2)},
-    "GlobalMaxPooling1D": _global_max, "GlobalAveragePooling1D": _global_average, "ZeroPadding1D": _zero_padding,
-    "Cropping1D": _cropping, "UpSampling1D": _up_sampling,
-}  # fmt: skip
+    "GlobalMaxPooling1D": _global_max,
+    "GlobalAveragePooling1D": _global_average,
+    "ZeroPadding1D": _zero_padding,
+    "Cropping1D": _cropping,
+    "UpSampling1D": _up_sampling,
+}

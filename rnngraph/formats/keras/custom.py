@@ -73,19 +73,19 @@ class CustomObjects:
     def cell(self, b: Declaration, layer: Layer, at: str) -> Value:
         """Declare a cell. ``at`` is its scope in the driver's."""
         value, names = self._built(b, layer)
-        if not isinstance(value.thing, Cell):
-            raise StructureError(f"{_named(layer)} must return an rg.Cell, not {shown(value.thing)}")
-        self._owners.append(Owner(layer, names, prefix=f"{at}/{scope_of(value.thing)}/"))
+        if not isinstance(value.result, Cell):
+            raise StructureError(f"{_named(layer)} must return an rg.Cell, not {shown(value.result)}")
+        self._owners.append(Owner(layer, names, prefix=f"{at}/{scope_of(value.result)}/"))
         return value
 
     def layer(self, b: Declaration, layer: Layer, inputs: Inputs) -> Any:
         """Declare a layer on its inputs."""
         value, names = self._built(b, layer)
-        if isinstance(value.thing, Cell):
+        if isinstance(value.result, Cell):
             return self._recurrent(b, layer, inputs.one, value, names)
-        if not callable(value.thing):
+        if not callable(value.result):
             raise StructureError(
-                f"{_named(layer)} must return an rg.Cell or a function of Tensors, not {shown(value.thing)}"
+                f"{_named(layer)} must return an rg.Cell or a function of Tensors, not {shown(value.result)}"
             )
         before = set(parameters_in(b.script))
         operands = [value, *(signal.value for signal in inputs.several)]
@@ -93,8 +93,8 @@ class CustomObjects:
         def written(arguments: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
             return ast.Call(arguments[0], arguments[1:], [])
 
-        result = value.thing(*(operand.thing for operand in operands[1:]))
-        made = b.script.kept(Step(result, operands, {}, written, "x", True))
+        result = value.result(*(operand.result for operand in operands[1:]))
+        made = b.script.add(Step(result, operands, {}, written, "x", True))
         if not isinstance(result, Tensor) and not (
             isinstance(result, list | tuple) and all(isinstance(item, Tensor) for item in result)
         ):
@@ -112,7 +112,7 @@ class CustomObjects:
         options: dict[str, Any] = {"mask": x.mask} if x.mask is not None else {}
         options |= {"reverse": True} if is_back else {}
         outputs, state = b.script.call(dynamic_rnn, cell, x.value, **options, scope=scope)
-        self._owners.append(Owner(layer, names, prefix=f"{scope}/{scope_of(cell.thing)}/"))
+        self._owners.append(Owner(layer, names, prefix=f"{scope}/{scope_of(cell.result)}/"))
         sequences = layer.config.flag("return_sequences", True)
         if not sequences:
             y = b.script.item(outputs, slice(None), 0 if is_back else -1)
@@ -142,16 +142,17 @@ class CustomObjects:
 
         step = Step(thing, (), {}, written, "cell" if isinstance(thing, Cell) else "layer", True)
         step.imports = lambda: (builder.__module__, imported_name(builder, layer.kind))
-        return b.script.kept(step), names
+        return b.script.add(step), names
 
     def own_arrays(self, script: Script, arrays: Mapping[Layer, Mapping[str, np.ndarray]]) -> None:
         """Take the arrays of all layers as parameters of the script."""
         known = parameters_in(script)
         for owner in self._owners:
             names = [
-                name for spec, name in known.items()
+                name
+                for spec, name in known.items()
                 if (name.startswith(owner.prefix) if owner.prefix else spec in owner.specs)
-            ]  # fmt: skip
+            ]
             shapes = {name: spec.type.shape for spec, name in known.items()}
             given = [*arrays.get(owner.layer, {}).values()]
             if owner.names is not None:
@@ -200,10 +201,10 @@ def _is_plain(item: Any) -> bool:
 
 def state_parts(state: Value) -> Iterator[Value]:
     """Yield the Tensors of a state in order."""
-    if isinstance(state.thing, dict):
-        for key, part in state.thing.items():
+    if isinstance(state.result, dict):
+        for key, part in state.result.items():
             yield from state_parts(Value(part, state.step, (*state.path, key)))
-    elif isinstance(state.thing, tuple) and flatten(state.thing):
+    elif isinstance(state.result, tuple) and flatten(state.result):
         for part in state:
             yield from state_parts(part)
     else:

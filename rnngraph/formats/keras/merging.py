@@ -102,7 +102,7 @@ def _mask(b: Declaration, signals: list[Signal]) -> Value | None:
         return None
     total, both = masks[0], logical_or if b.version >= 3 else logical_and
     for mask in masks[1:]:
-        total = total if mask.thing is total.thing else b.script.call(both, total, mask, hint="mask")
+        total = total if mask.result is total.result else b.script.call(both, total, mask, hint="mask")
     return total
 
 
@@ -175,6 +175,12 @@ def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 LAYERS: Mapping[str, Handler] = {
-    "Add": _summed("+"), "Subtract": _summed("-"), "Average": _summed("+"), "Multiply": _multiply,
-    "Maximum": _extreme(maximum), "Minimum": _extreme(minimum), "Concatenate": _concatenate, "Dot": _dot,
-}  # fmt: skip
+    "Add": _summed("+"),
+    "Subtract": _summed("-"),
+    "Average": _summed("+"),
+    "Multiply": _multiply,
+    "Maximum": _extreme(maximum),
+    "Minimum": _extreme(minimum),
+    "Concatenate": _concatenate,
+    "Dot": _dot,
+}

@@ -126,8 +126,15 @@ _BY_STEP = (
 """Layers that compute along the last axis only."""
 _LAST_AXIS = ("LayerNormalization", "BatchNormalization", "UnitNormalization", "Softmax")
 _LOOKS_AT_MASKS = (
-    "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "GlobalAveragePooling1D", "Softmax", "TimeDistributed",
-)  # fmt: skip
+    "LSTM",
+    "GRU",
+    "SimpleRNN",
+    "RNN",
+    "Bidirectional",
+    "GlobalAveragePooling1D",
+    "Softmax",
+    "TimeDistributed",
+)
 
 
 def is_by_step(layer: Layer) -> bool:
@@ -182,9 +189,11 @@ class _Run:
     def _order(self) -> Iterator[tuple[Layer, int]]:
         """Yield calls after those that they read, otherwise in file order."""
         calls = [
-            (layer, number) for layer in self._network.layers for number in range(len(layer.calls))
+            (layer, number)
+            for layer in self._network.layers
+            for number in range(len(layer.calls))
             if (layer.name, number) not in self._given
-        ]  # fmt: skip
+        ]
         waits = Counter[tuple[Layer, int]]()
         readers: dict[tuple[str, int], list[tuple[Layer, int]]] = {}
         for layer, number in calls:

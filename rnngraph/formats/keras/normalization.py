@@ -133,7 +133,10 @@ def _moments(b: Declaration, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
 
 
 LAYERS: Mapping[str, Handler] = {
-    "BatchNormalization": _batch_normalization, "LayerNormalization": _layer_normalization,
+    "BatchNormalization": _batch_normalization,
+    "LayerNormalization": _layer_normalization,
     "GroupNormalization": _group_normalization,
-    "RMSNormalization": _rms_normalization, "UnitNormalization": _unit_normalization, "Normalization": _normalization,
-}  # fmt: skip
+    "RMSNormalization": _rms_normalization,
+    "UnitNormalization": _unit_normalization,
+    "Normalization": _normalization,
+}

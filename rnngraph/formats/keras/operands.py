@@ -46,7 +46,7 @@ def alike(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
     return [
         b.script.call(cast, item, widest) if isinstance(item, Value) and item.tensor.dtype != widest else item
         for item in items
-    ]  # fmt: skip
+    ]
 
 
 def option(layer: Layer, inputs: Inputs, key: str, place: int, default: Any = None) -> Any:

@@ -134,46 +134,123 @@ def _round(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    **axes.OPERATIONS, **products.OPERATIONS, **reductions.OPERATIONS,
-    **{name: _unary(function) for name, function in {
-        "Absolute": basic.abs, "Abs": basic.abs, "Exp": basic.exp, "Expm1": basic.expm1, "Log": basic.log,
-        "Log1p": basic.log1p, "Sqrt": basic.sqrt, "Square": basic.square, "Sin": basic.sin, "Cos": basic.cos,
-        "Arctan": basic.atan, "Erf": basic.erf, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid,
-        "Relu": act.relu, "Relu6": act.relu6, "Softplus": act.softplus, "Softsign": act.softsign, "Silu": act.swish,
-        "Selu": act.selu, "StopGradient": basic.stop_gradient,
-        "Log2": logarithms.log2, "Log10": logarithms.log10, "Rsqrt": powers.rsqrt, "Reciprocal": powers.reciprocal,
-        "Exp2": powers.exp2, "Trunc": remainders.trunc, "Tan": angles.tan, "Arcsin": angles.asin, "Arccos": angles.acos,
-        "Deg2rad": angles.deg2rad, "Sinc": angles.sinc, "Sinh": hyperbolic.sinh, "Cosh": hyperbolic.cosh,
-        "Arcsinh": hyperbolic.asinh, "Arccosh": hyperbolic.acosh, "Arctanh": hyperbolic.atanh,
-        "Isnan": numbers.isnan, "Isinf": numbers.isinf, "Isposinf": numbers.isposinf, "Isneginf": numbers.isneginf,
-        "Isfinite": numbers.isfinite, "Signbit": numbers.signbit, "LogSigmoid": act.log_sigmoid,
-        "HardTanh": act.hard_tanh, "HardSilu": act.hard_swish, "TanhShrink": act.tanh_shrink, "Mish": act.mish,
-        "HardSigmoid": act.hard_sigmoid_keras3,
-    }.items()},
-    **{name: _sign(sign) for name, sign in {
-        "Add": "+", "Subtract": "-", "Multiply": "*", "Divide": "/", "TrueDivide": "/", "Power": "**", "Matmul": "@",
-        "GreaterEqual": ">=", "LessEqual": "<=",
-    }.items()},
-    **{name: _binary(function) for name, function in {
-        "Maximum": basic.maximum, "Minimum": basic.minimum, "Arctan2": angles.atan2, "Hypot": powers.hypot,
-        "Logaddexp": logarithms.logaddexp, "Logaddexp2": logarithms.logaddexp2, "Mod": remainders.remainder,
-        "FloorDivide": remainders.floor_divide,
-    }.items()},
-    **{name: _comparison(function) for name, function in {
-        "Equal": basic.equal, "NotEqual": basic.not_equal, "Greater": basic.greater, "Less": basic.less,
-    }.items()},
-    "LogicalNot": _of_truths(logical_not, 1), "LogicalAnd": _of_truths(basic.logical_and, 2),
-    "LogicalOr": _of_truths(basic.logical_or, 2), "LogicalXor": _of_truths(basic.logical_xor, 2),
-    "Floor": _of_floats(floor), "Ceil": _of_floats(ceil),
-    "Cast": _cast, "Clip": _clip, "Where": _where, "Round": _round,
-    "ZerosLike": _filled(zeros_like), "OnesLike": _filled(ones_like),
-    "LeakyRelu": _with_number(act.leaky_relu, "negative_slope", 0.2), "Elu": _with_number(act.elu, "alpha", 1.0),
-    "Celu": _with_number(act.celu, "alpha", 1.0), "HardShrink": _with_number(act.hard_shrink, "threshold", 0.5),
-    "SoftShrink": _with_number(act.soft_shrink, "threshold", 0.5), "Threshold": _threshold, "Gelu": _gelu,
-    "NanToNum": _without_nan, "Sign": _sign_of,
+    **axes.OPERATIONS,
+    **products.OPERATIONS,
+    **reductions.OPERATIONS,
+    **{
+        name: _unary(function)
+        for name, function in {
+            "Absolute": basic.abs,
+            "Abs": basic.abs,
+            "Exp": basic.exp,
+            "Expm1": basic.expm1,
+            "Log": basic.log,
+            "Log1p": basic.log1p,
+            "Sqrt": basic.sqrt,
+            "Square": basic.square,
+            "Sin": basic.sin,
+            "Cos": basic.cos,
+            "Arctan": basic.atan,
+            "Erf": basic.erf,
+            "Tanh": basic.tanh,
+            "Sigmoid": basic.sigmoid,
+            "Relu": act.relu,
+            "Relu6": act.relu6,
+            "Softplus": act.softplus,
+            "Softsign": act.softsign,
+            "Silu": act.swish,
+            "Selu": act.selu,
+            "StopGradient": basic.stop_gradient,
+            "Log2": logarithms.log2,
+            "Log10": logarithms.log10,
+            "Rsqrt": powers.rsqrt,
+            "Reciprocal": powers.reciprocal,
+            "Exp2": powers.exp2,
+            "Trunc": remainders.trunc,
+            "Tan": angles.tan,
+            "Arcsin": angles.asin,
+            "Arccos": angles.acos,
+            "Deg2rad": angles.deg2rad,
+            "Sinc": angles.sinc,
+            "Sinh": hyperbolic.sinh,
+            "Cosh": hyperbolic.cosh,
+            "Arcsinh": hyperbolic.asinh,
+            "Arccosh": hyperbolic.acosh,
+            "Arctanh": hyperbolic.atanh,
+            "Isnan": numbers.isnan,
+            "Isinf": numbers.isinf,
+            "Isposinf": numbers.isposinf,
+            "Isneginf": numbers.isneginf,
+            "Isfinite": numbers.isfinite,
+            "Signbit": numbers.signbit,
+            "LogSigmoid": act.log_sigmoid,
+            "HardTanh": act.hard_tanh,
+            "HardSilu": act.hard_swish,
+            "TanhShrink": act.tanh_shrink,
+            "Mish": act.mish,
+            "HardSigmoid": act.hard_sigmoid_keras3,
+        }.items()
+    },
+    **{
+        name: _sign(sign)
+        for name, sign in {
+            "Add": "+",
+            "Subtract": "-",
+            "Multiply": "*",
+            "Divide": "/",
+            "TrueDivide": "/",
+            "Power": "**",
+            "Matmul": "@",
+            "GreaterEqual": ">=",
+            "LessEqual": "<=",
+        }.items()
+    },
+    **{
+        name: _binary(function)
+        for name, function in {
+            "Maximum": basic.maximum,
+            "Minimum": basic.minimum,
+            "Arctan2": angles.atan2,
+            "Hypot": powers.hypot,
+            "Logaddexp": logarithms.logaddexp,
+            "Logaddexp2": logarithms.logaddexp2,
+            "Mod": remainders.remainder,
+            "FloorDivide": remainders.floor_divide,
+        }.items()
+    },
+    **{
+        name: _comparison(function)
+        for name, function in {
+            "Equal": basic.equal,
+            "NotEqual": basic.not_equal,
+            "Greater": basic.greater,
+            "Less": basic.less,
+        }.items()
+    },
+    "LogicalNot": _of_truths(logical_not, 1),
+    "LogicalAnd": _of_truths(basic.logical_and, 2),
+    "LogicalOr": _of_truths(basic.logical_or, 2),
+    "LogicalXor": _of_truths(basic.logical_xor, 2),
+    "Floor": _of_floats(floor),
+    "Ceil": _of_floats(ceil),
+    "Cast": _cast,
+    "Clip": _clip,
+    "Where": _where,
+    "Round": _round,
+    "ZerosLike": _filled(zeros_like),
+    "OnesLike": _filled(ones_like),
+    "LeakyRelu": _with_number(act.leaky_relu, "negative_slope", 0.2),
+    "Elu": _with_number(act.elu, "alpha", 1.0),
+    "Celu": _with_number(act.celu, "alpha", 1.0),
+    "HardShrink": _with_number(act.hard_shrink, "threshold", 0.5),
+    "SoftShrink": _with_number(act.soft_shrink, "threshold", 0.5),
+    "Threshold": _threshold,
+    "Gelu": _gelu,
+    "NanToNum": _without_nan,
+    "Sign": _sign_of,
     "Negative": lambda b, _, inputs: b.script.negative(operands(b, inputs, 1)[0]),
     **dict.fromkeys(("Identity", "ConvertToTensor", "Copy"), lambda b, _, inputs: operands(b, inputs, 1)[0]),
-}  # fmt: skip
+}
 
 
 def declared(operation: Operation) -> Handler:
@@ -189,4 +266,4 @@ def declared(operation: Operation) -> Handler:
 LAYERS: Mapping[str, Handler] = {
     **{f"ops.{kind}": declared(operation) for kind, operation in OPERATIONS.items()},
     "ops.ReLU": ACTIVATIONS["ReLU"],
-}  # fmt: skip
+}

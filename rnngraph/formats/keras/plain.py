@@ -221,13 +221,25 @@ def _input(_: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 LAYERS: Mapping[str, Handler] = {
-    "Dense": _dense, "Embedding": _embedding, "CategoryEncoding": _category_encoding, "Masking": _masking,
-    "Dropout": _dropout, "SpatialDropout1D": _spatial_dropout, "SpatialDropout2D": _spatial_dropout,
-    "AlphaDropout": _alpha_dropout, "ActivityRegularization": _as_it_is,
-    "Identity": _as_it_is, "GaussianNoise": _gaussian_noise, "GaussianDropout": _gaussian_dropout,
-    "Reshape": _reshape, "Flatten": _flatten, "Permute": _permute, "RepeatVector": _repeat_vector,
-    "Rescaling": _rescaling, "InputLayer": _input,
-}  # fmt: skip
+    "Dense": _dense,
+    "Embedding": _embedding,
+    "CategoryEncoding": _category_encoding,
+    "Masking": _masking,
+    "Dropout": _dropout,
+    "SpatialDropout1D": _spatial_dropout,
+    "SpatialDropout2D": _spatial_dropout,
+    "AlphaDropout": _alpha_dropout,
+    "ActivityRegularization": _as_it_is,
+    "Identity": _as_it_is,
+    "GaussianNoise": _gaussian_noise,
+    "GaussianDropout": _gaussian_dropout,
+    "Reshape": _reshape,
+    "Flatten": _flatten,
+    "Permute": _permute,
+    "RepeatVector": _repeat_vector,
+    "Rescaling": _rescaling,
+    "InputLayer": _input,
+}
 
 
 def input_shape(layer: Layer) -> tuple[list[Any], str]:

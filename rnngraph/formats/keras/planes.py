@@ -47,6 +47,8 @@ def _cropping(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 LAYERS: Mapping[str, Handler] = {
-    "GlobalMaxPooling2D": _whole(reduce_max), "GlobalAveragePooling2D": _whole(reduce_mean),
-    "ZeroPadding2D": _zero_padding, "Cropping2D": _cropping,
-}  # fmt: skip
+    "GlobalMaxPooling2D": _whole(reduce_max),
+    "GlobalAveragePooling2D": _whole(reduce_mean),
+    "ZeroPadding2D": _zero_padding,
+    "Cropping2D": _cropping,
+}

@@ -35,12 +35,31 @@ from .core.variables import arrays_of
 from .custom import Builder, CustomObjects, checked_builders
 from .network import Networks, groups_of, handlers_of, uses_of
 
-KEEPS_MASK = frozenset({
-    "Activation", "ReLU", "LeakyReLU", "ThresholdedReLU", "ELU", "Softmax", "PReLU", "Dense", "Dropout",
-    "SpatialDropout1D", "AlphaDropout", "GaussianNoise", "GaussianDropout", "ActivityRegularization", "Identity",
-    "BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Rescaling",
-    "Normalization",
-})  # fmt: skip
+KEEPS_MASK = frozenset(
+    {
+        "Activation",
+        "ReLU",
+        "LeakyReLU",
+        "ThresholdedReLU",
+        "ELU",
+        "Softmax",
+        "PReLU",
+        "Dense",
+        "Dropout",
+        "SpatialDropout1D",
+        "AlphaDropout",
+        "GaussianNoise",
+        "GaussianDropout",
+        "ActivityRegularization",
+        "Identity",
+        "BatchNormalization",
+        "LayerNormalization",
+        "GroupNormalization",
+        "UnitNormalization",
+        "Rescaling",
+        "Normalization",
+    }
+)
 """Classes that pass masks on; others return none, except those that make masks."""
 SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
 """Classes of these that did not in Keras 2."""
@@ -57,10 +76,18 @@ _REASONS = {
     "ConvLSTM3D": "recurrent convolutions are not offered",
 }
 _HANDLERS: Mapping[str, Handler] = {
-    **activations.LAYERS, **plain.LAYERS, **normalization.LAYERS, **convolutions.LAYERS, **merging.LAYERS,
-    **planes.LAYERS, **recurrent.LAYERS, **attention.LAYERS, **products.LAYERS, **operations.LAYERS,
+    **activations.LAYERS,
+    **plain.LAYERS,
+    **normalization.LAYERS,
+    **convolutions.LAYERS,
+    **merging.LAYERS,
+    **planes.LAYERS,
+    **recurrent.LAYERS,
+    **attention.LAYERS,
+    **products.LAYERS,
+    **operations.LAYERS,
     **tensorflow.LAYERS,
-}  # fmt: skip
+}
 
 
 @api
@@ -138,17 +165,22 @@ def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str,
 
 def _declared(
     file: Opened, net: Layer, networks: Networks, request: AxisRequest, builders: Mapping[str, Builder]
-) -> Script | None:  # fmt: skip
+) -> Script | None:
     """Return the net's script; None if ``networks`` lists what can't be read."""
     assert net.network is not None
     uses = uses_of(net)
     script, arrays = Script("A net that rnngraph read from a file of Keras."), arrays_of(file, net)
     custom = CustomObjects(builders)
     b = Declaration(
-        script, file.version, file.minor, arrays, uses,
+        script,
+        file.version,
+        file.minor,
+        arrays,
+        uses,
         {**_HANDLERS, **handlers_of(networks), **dict.fromkeys(builders, custom.layer)},
-        KEEPS_MASK if file.version >= 3 else KEEPS_MASK - SINCE_KERAS_3, groups_of(net.network, uses),
-    )  # fmt: skip
+        KEEPS_MASK if file.version >= 3 else KEEPS_MASK - SINCE_KERAS_3,
+        groups_of(net.network, uses),
+    )
     b.custom_cell = custom.cell
     given = networks.run(b, net.network, [*_inputs(b, net, request)])
     if given is None or networks.problems:
@@ -174,9 +206,12 @@ def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
             yield layer, _REASONS.get(layer.kind, "")
         else:
             found = [
-                activations.problem_of(version, layer), convolutions.problem_of(layer), recurrent.problem_of(layer),
-                tensorflow.problem_of(layer), _dtype_problem(layer),
-            ]  # fmt: skip
+                activations.problem_of(version, layer),
+                convolutions.problem_of(layer),
+                recurrent.problem_of(layer),
+                tensorflow.problem_of(layer),
+                _dtype_problem(layer),
+            ]
             yield from ((layer, problem) for problem in found if problem)
 
 

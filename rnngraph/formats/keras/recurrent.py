@@ -81,7 +81,7 @@ def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) 
     cell = kind.declare(b.script)
     b.array(layer, "kernel", width, None)
     convert = from_cudnn if "CuDNN" in layer.kind else from_keras
-    own_cell_weights(b.script, at, cell, convert(cell.thing, b.arrays(layer)))
+    own_cell_weights(b.script, at, cell, convert(cell.result, b.arrays(layer)))
     return _with_dropout(b, layer, cell, drops_state)
 
 
@@ -105,7 +105,7 @@ def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at:
     column, drops_state = [], not _flag(layer, "return_state")
     for cell, place in zip(cells, places_in(at, len(cells))[0], strict=True):
         column.append(_cell(b, cell, width, place, drops_state))
-        width = column[-1].thing.output_size if cell.is_custom else cell.config.count("units")
+        width = column[-1].result.output_size if cell.is_custom else cell.config.count("units")
     whole = stacked(b.script, column)
     if b.is_shared(layer):
         whole = b.kept[layer] = b.script.call(shared, whole, hint="cell")

@@ -325,7 +325,7 @@ def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset
     except (UnreadableError, AttributeError):  # reported when the script is finished
         return frozenset()
     steps = set(with_inner(wanted_steps(script.steps, outputs)))
-    needed = {symbol for step in steps for tensor in tensors_in(step.thing) for symbol in tensor.type.plain_symbols}
+    needed = {symbol for step in steps for tensor in tensors_in(step.result) for symbol in tensor.type.plain_symbols}
     read = (value.tensor for value in script.inputs.values() if value.step in steps)
     available = {symbol for tensor in read for symbol in tensor.type.plain_symbols}
     return frozenset(needed - available)

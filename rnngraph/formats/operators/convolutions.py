@@ -113,9 +113,13 @@ def kernel_order(across: int) -> tuple[int, int, int, int]:
 
 
 def convolution_along(
-    b: Backend[Item], x: Item, kernel: Sequence[int], windows: Sequence[Window], groups: int,
+    b: Backend[Item],
+    x: Item,
+    kernel: Sequence[int],
+    windows: Sequence[Window],
+    groups: int,
     convolve: Callable[[Item, int | None, Window], Item],
-) -> Item:  # fmt: skip
+) -> Item:
     """Convolve x [batch, *axes, width] along one axis or two.
 
     A window along the written-out axis lies side by side among the channels, those of one group together.
@@ -163,9 +167,14 @@ def _check(b: Backend[Item], x: Item, kernel: Sequence[int], windows: Sequence[W
 
 
 def transposed_convolution(
-    b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], added: Sequence[int], groups: int,
+    b: Backend[Item],
+    x: Item,
+    kernel: np.ndarray,
+    windows: Sequence[Window],
+    added: Sequence[int],
+    groups: int,
     convolve: Convolve[Item],
-) -> Item:  # fmt: skip
+) -> Item:
     """Convolve x [batch, *axes, width] with zeros between its entries, by the kernel reversed.
 
     Args:

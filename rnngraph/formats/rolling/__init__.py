@@ -1,5 +1,6 @@
-"""Equal steps that are written out one behind the other, as a traced loop or an exporter has them, rolled up into a
-driver. ``loop`` says what a loop of such steps is made of, ``loops`` finds them, ``lifting`` makes drivers of recurrent
-cells and whole sequences of what it can, ``own_cells`` a cell of the rest; ``parts`` serves both, ``scripts`` is the
-door. Knows no format: it reads the steps of a ``Script``.
+"""Rolls unrolled loops up: equal steps of a ``Script``, as tracers and exporters write them, become a driver.
+
+``scripts`` has ``rolled_up``, the entry point. ``loops`` finds loops, ``loop`` describes one, ``lifting`` replaces it:
+recurrent cells become drivers, and steps that need no earlier step become calls on whole sequences (``elementwise``
+lists such functions). ``own_cells`` makes a cell of the remaining steps. ``parts`` has helpers.
 """

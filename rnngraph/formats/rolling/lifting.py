@@ -1,6 +1,7 @@
-"""A loop of equal steps as a driver. Steps that do the same at all times, such as a product with a weight, are made of
-whole sequences; recurrent cells become drivers of their own; what is left, and hangs on the round before, becomes a
-cell of the script's own.
+"""``Rolling``: rewrites a script with a driver in place of an unrolled loop.
+
+Steps that need no earlier step, such as products with a weight, become calls on whole sequences. Recurrent cells become
+drivers. The remaining steps, which depend on the previous round, become a cell that the script defines.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...declare.cell import Cell, shared
-from ...declare.functions import activations, basic
-from ...declare.functions.elementary import angles, hyperbolic, logarithms, normal, numbers, powers, remainders
+from ...declare.functions import basic
 from ...declare.functions.layers import embedding
 from ...declare.functions.randomness import dropout
 from ...declare.running.drivers import dynamic_rnn, static_rnn
@@ -19,67 +19,54 @@ from ...ir.types import Dim, Size, product
 from ...support.errors import RnnGraphError, read_from
 from ..script import Script
 from ..steps import Step, Value
-from .loop import Carried, Entries, Inner, Loop, Place, Shared, operands_of, replaced
+from .elementwise import ELEMENTWISE, ELEMENTWISE_BINARY
+from .loop import Carried, Entries, Inner, Loop, Operand, Place, Shared, operands_of, replaced
 from .loops import sized
 from .own_cells import Core
 from .parts import ALL, NotRolledError, batch_axis, part_of, rows_first, same_entries, shaped_rows
 
-MOST_LEFT = 3
-"""Steps of one cell that may stand by themselves."""
-OF_EACH_ELEMENT = frozenset((
-    basic.tanh, basic.sigmoid, basic.exp, basic.expm1, basic.log, basic.log1p, basic.sqrt, basic.sin, basic.cos,
-    basic.atan, basic.erf, basic.sign, basic.abs, basic.square, basic.cast, basic.clip, dropout, activations.relu,
-    activations.relu6, activations.leaky_relu, activations.elu, activations.selu, activations.gelu, activations.swish,
-    activations.softplus, activations.softsign, activations.hard_sigmoid, activations.hard_sigmoid_keras3, "negative",
-    activations.celu, activations.hard_shrink, activations.hard_swish, activations.hard_tanh, activations.log_sigmoid,
-    activations.mish, activations.soft_shrink, activations.tanh_shrink, activations.threshold, angles.acos, angles.asin,
-    angles.deg2rad, angles.rad2deg, angles.sinc, angles.tan, hyperbolic.acosh, hyperbolic.asinh, hyperbolic.atanh,
-    hyperbolic.cosh, hyperbolic.sinh, logarithms.entr, logarithms.log10, logarithms.log2, logarithms.logit, normal.erfc,
-    normal.ndtr, numbers.isfinite, numbers.isinf, numbers.isnan, numbers.isneginf, numbers.isposinf, numbers.nan_to_num,
-    numbers.signbit, powers.exp2, powers.reciprocal, powers.rsqrt, remainders.trunc, basic.stop_gradient,
-))  # fmt: skip
-"""What is done to each element alike, with numbers beside it."""
-OF_PAIRS = frozenset((
-    "+", "-", "*", "/", "**", basic.maximum, basic.minimum, angles.atan2, logarithms.logaddexp, logarithms.logaddexp2,
-    logarithms.xlogy, numbers.copysign, numbers.fmax, numbers.fmin, powers.hypot, powers.power, remainders.floor_divide,
-    remainders.fmod, remainders.remainder, remainders.trunc_divide,
-))  # fmt: skip
-
 
 class Rolling:
-    """A script that is written anew with a driver in place of a loop."""
+    """The rewriting of a script with a driver in place of a loop."""
 
     def __init__(self, old: Script, loop: Loop, value_of: Callable[[Dim], int] | None) -> None:
         self.old, self.loop, self.value_of = old, loop, value_of
-        self.new = old.emptied()
-        self.made: dict[Step, Value] = {}
-        """What takes the place of a step of the old script."""
+        self.new = old.without_steps()
+        self.replacements: dict[Step, Value] = {}
+        """Values of the new script by steps of the old one."""
         self.lifted: dict[Place, Value] = {}
-        """Sequences [batch, time, width] of what the rounds give."""
+        """Sequences [batch, time, width] of the results of all rounds."""
         self.final: dict[Place, Value] = {}
-        """What the last round gives, where it is known apart."""
+        """Results of the last round, if they are known separately."""
         self.hoisted: set[int] = set()
+        """Steps that are the same in all rounds, and are declared once."""
         self.has_cells = True
-        """Whether recurrent cells become drivers of their own where they can."""
+        """Whether recurrent cells become drivers where they can."""
         self.needed = _needed(loop)
-        """Steps of a round that what stands behind the loop hangs on: some give more than is read."""
-        self.taken: list[tuple[Entries, Value]] = []
-        """Sequences of entries that the rounds take."""
+        """Steps of a round on which later steps depend."""
+        self.sequences: list[tuple[Entries, Value]] = []
+        """Sequences of the entries that rounds take."""
 
     def script(self, outside: set[Step], inside: Sequence[Step]) -> Script | None:
+        """Return the new script; None if the loop can't be rolled up.
+
+        Args:
+            outside: Steps that precede all loops.
+            inside: The other steps, in order.
+        """
         looped = {step for steps in self.loop.rounds for step in steps}
         try:
             for step in self.old.steps:
                 if step in outside:
-                    self._again(step)
+                    self._repeat(step)
             is_done = False
             for step in inside:
                 if step not in looped:
-                    self._again(step)
+                    self._repeat(step)
                 elif not is_done:
                     self._roll()
                     is_done = True
-        except (NotRolledError, RnnGraphError):  # sizes that were written down as numbers do not fit others
+        except (NotRolledError, RnnGraphError):  # sizes that were written as numbers may not fit
             return None
         for name, value in self.old.inputs.items():
             self.new.inputs[name] = self.value(value)
@@ -87,23 +74,24 @@ class Rolling:
             self.new.outputs[name] = self.value(value, True)
         return self.new
 
-    # Steps again --------------------------------------------------------------------------------
+    # Steps outside of the loop ------------------------------------------------------------------
 
-    def _again(self, step: Step) -> None:
+    def _repeat(self, step: Step) -> None:
+        """Declare a step in the new script."""
         if step.key in (basic.stack, basic.concat) and self._stacked(step):
             return
         values = [self.value(item) for item in operands_of(step)]
         operands, keywords = replaced(step, values)
-        self.made[step] = self.new.remade(step, operands, keywords)
+        self.replacements[step] = self.new.repeat(step, operands, keywords)
 
     def value(self, item: Any, is_output: bool = False) -> Any:
-        """An operand of a step outside of the loop, or an output."""
+        """Return an operand of a step outside of the loop, or an output, in the new script."""
         if not isinstance(item, Value):
             return item
-        if item.step in self.made:
-            return part_of(self.made[item.step], item.path)
+        if item.step in self.replacements:
+            return part_of(self.replacements[item.step], item.path)
         number, place = self._place(item)
-        last = self.loop.count - 1  # other readers of all rounds may be a loop, too, which takes entries alike
+        last = self.loop.count - 1  # readers of all rounds may form another loop, which must take entries alike
         is_last = number == last and (is_output or self.loop.singly.get(place) == {last})
         if is_last and place in self.final:
             return self.final[place]
@@ -112,6 +100,7 @@ class Rolling:
         return self._as(self.new.item(sequence, ALL, index), item)
 
     def _place(self, item: Value) -> tuple[int, Place]:
+        """Return (round, place) of a value that the loop computes."""
         for number, steps in enumerate(self.loop.rounds):
             if item.step in steps:
                 return number, (steps.index(item.step), item.path)
@@ -123,19 +112,19 @@ class Rolling:
         return self.lifted[place]
 
     def _as(self, x: Value, item: Value) -> Value:
-        """[batch, width] in the shape of what it stands for."""
+        """Return [batch, width] in the shape of the value that it replaces."""
         return shaped_rows(self.new, x, item.tensor.type.shape)
 
     def _stacked(self, step: Step) -> bool:
-        """Whether a stack was made of what rounds give, one behind the other."""
+        """Replace a stack of the results of all rounds by their sequence. Return False for other stacks."""
         items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
         joins = step.key is basic.concat
-        looped = [isinstance(item, Value) and item.step not in self.made for item in items]
+        looped = [isinstance(item, Value) and item.step not in self.replacements for item in items]
         if not any(looped) or len(items) < 2:
             return False
         places = [self._place(item) if inside else None for item, inside in zip(items, looped, strict=True)]
-        numbers = [found[0] for found in places if found]
-        kinds = {found[1] for found in places if found}
+        numbers = [position[0] for position in places if position]
+        kinds = {position[1] for position in places if position}
         first, last = looped.index(True), len(looped) - looped[::-1].index(True)
         forward = numbers == list(range(self.loop.count))
         backward = numbers[::-1] == list(range(self.loop.count))
@@ -157,14 +146,14 @@ class Rolling:
             return value if joins else self.new.call(basic.expand_dims, value, axis)
 
         parts = [*map(part, items[:first]), whole, *map(part, items[last:])]
-        self.made[step] = whole if len(parts) == 1 else self.new.call(basic.concat, parts, axis)
+        self.replacements[step] = whole if len(parts) == 1 else self.new.call(basic.concat, parts, axis)
         return True
 
     def _laid_out(self, sequence: Value, shape: tuple[Dim, ...], axis: int) -> Value:
-        """[batch, time, width] as a stack along ``axis`` of what has ``shape``."""
+        """Return [batch, time, width] as a stack along ``axis`` of values with ``shape``."""
         new, rank = self.new, len(shape)
         axis %= rank + 1
-        if rank == 1 and isinstance(shape[0], Size):  # a number a row
+        if rank == 1 and isinstance(shape[0], Size):  # one number for each row
             flat = new.call(basic.squeeze, sequence, 2)
             return flat if axis == 1 else new.call(basic.transpose, flat, (1, 0))
         if rank == 1:  # a row without a batch
@@ -176,18 +165,18 @@ class Rolling:
             raise NotRolledError
         wide = sequence if rank == 2 else new.call(basic.reshape, sequence, (None, None, *rest))
         places = [order.index(other) for other in range(rank)]
-        before = [place + (place > 0) for place in places]  # behind the steps, which are the second axis
+        before = [place + (place > 0) for place in places]  # time is the second axis
         before.insert(axis, 1)
         return wide if before == [*range(rank + 1)] else new.call(basic.transpose, wide, tuple(before))
 
     # The loop -----------------------------------------------------------------------------------
 
     def _roll(self) -> None:
-        """Lifts what can be, and makes a cell of what is left."""
+        """Lift the steps that can be lifted, and make a cell of the remaining ones."""
         self._hoist()
         self._lift()
         core = self._core(self._left())
-        if core and not self._carries(core):  # steps behind a cell that can't be lifted: the cell is one of them
+        if core and not self._carries(core):  # steps after a cell can't be lifted, so the cell can't be either
             self.lifted, self.final, self.has_cells = {}, {}, False
             self._lift()
             core = self._core(self._left())
@@ -199,11 +188,11 @@ class Rolling:
                 raise NotRolledError
 
     def _carries(self, places: Sequence[int]) -> bool:
-        """True if some step reads what a step of the round before gave."""
+        """True if some step reads a result of the previous round."""
         return any(isinstance(item, Carried) for place in places for item in self.loop.operands[place])
 
     def _hoist(self) -> None:
-        """Steps that are the same in all rounds are made once."""
+        """Declare steps that are the same in all rounds once."""
         hoisted: set[int] = set()
         for place, step in enumerate(self.loop.first):
             items = self.loop.operands[place]
@@ -211,50 +200,52 @@ class Rolling:
                 if isinstance(item, Inner) and item.place[0] in hoisted:
                     items[number] = Shared(
                         part_of(
-                            Value(self.loop.first[item.place[0]].thing, self.loop.first[item.place[0]]), item.place[1]
+                            Value(self.loop.first[item.place[0]].result, self.loop.first[item.place[0]]), item.place[1]
                         )
                     )
             if all(isinstance(item, Shared) for item in items) and step.key not in (static_rnn, dropout):
                 hoisted.add(place)
-                self._again(step)
+                self._repeat(step)
                 for steps in self.loop.rounds[1:]:
-                    self.made[steps[place]] = self.made[step]
+                    self.replacements[steps[place]] = self.replacements[step]
         self.hoisted = hoisted
 
     def _left(self) -> list[int]:
-        """Steps of a round that are in no sequence yet."""
+        """Return the steps of a round without a sequence of their results."""
         done = {place for place, _ in self.lifted} | self.hoisted
         return [place for place in range(len(self.loop.first)) if place not in done and place in self.needed]
 
     def _core(self, left: Sequence[int]) -> list[int]:
-        """Steps that hang on what they gave in the round before; all that are left, where what is behind them can't be
-        lifted.
+        """Return the remaining steps that depend on their own results in the previous round.
+
+        If steps after these can't be lifted, return all remaining steps.
         """
         reads = {
             place: {item.place[0] for item in self.loop.operands[place] if isinstance(item, Inner | Carried)}
             for place in left
         }
-        reached = {place: set(found) for place, found in reads.items()}
+        reached = {place: set(operands) for place, operands in reads.items()}
         for _ in left:
-            for found in reached.values():
-                for other in [*found]:
-                    found |= reached.get(other, set())
+            for places in reached.values():
+                for other in [*places]:
+                    places |= reached.get(other, set())
         core = [place for place in left if place in reached[place]]
-        behind = [place for place in left if place not in core]
-        fits = all(self._can_lift(self.loop.first[place]) for place in behind)
-        between = any(place in reached[other] for place in behind for other in core)
+        after = [place for place in left if place not in core]
+        fits = all(self._can_lift(self.loop.first[place]) for place in after)
+        between = any(place in reached[other] for place in after for other in core)
         return core if core and fits and not between else [*left]
 
-    def entries(self, taken: Entries) -> Value:
-        """The sequence of entries of an axis that the rounds take."""
-        for other, value in self.taken:
-            if same_entries(other, taken):
+    def entries(self, entries: Entries) -> Value:
+        """Return the sequence of the entries of an axis that the rounds take."""
+        for other, value in self.sequences:
+            if same_entries(other, entries):
                 return value
-        value = self._taken(taken)
-        self.taken.append((taken, value))
+        value = self._sequence_of_entries(entries)
+        self.sequences.append((entries, value))
         return value
 
-    def _taken(self, entries: Entries) -> Value:
+    def _sequence_of_entries(self, entries: Entries) -> Value:
+        """Declare [batch, time, width] of the entries that the rounds take."""
         source = self.value(entries.source)
         axis, count = entries.axis, self.loop.count - (entries.ahead is not None)
         size = sized(entries.source.tensor.type.shape[axis], self.value_of)
@@ -264,17 +255,17 @@ class Rolling:
                 raise NotRolledError
             start += size
         index = self._slice(start, step, count, size, entries.source.tensor.type.shape[axis])
-        behind = axis - sum(type(entry) is int for entry in entries.others[:axis])
+        remaining = axis - sum(type(entry) is int for entry in entries.others[:axis])
         parts = [self._part(source, entries, index)]
         if entries.ahead is not None:
             first = slice(entries.ahead, entries.ahead + 1 or None)
             parts.insert(0, self._part(source, entries, first))
-        source, axis = parts[0] if len(parts) == 1 else self.new.call(basic.concat, parts, behind), behind
+        source, axis = parts[0] if len(parts) == 1 else self.new.call(basic.concat, parts, remaining), remaining
         shape = source.tensor.type.shape
         rank = len(shape)
-        if rank == 1:  # a number a round, of no batch
+        if rank == 1:  # one number for each round, without a batch
             source = self.new.call(basic.reshape, source, (1, -1, 1))
-        elif rank == 2 and (axis == 1 or isinstance(shape[1], Size)):  # [batch, time] of numbers, or [time, batch]
+        elif rank == 2 and (axis == 1 or isinstance(shape[1], Size)):  # [batch, time] or [time, batch]
             source = source if axis == 1 else self.new.call(basic.transpose, source, (1, 0))
             source = self.new.call(basic.expand_dims, source, 2)
         elif rank == 2:  # [time, width] without a batch
@@ -291,15 +282,15 @@ class Rolling:
                 source = self.new.call(basic.reshape, source, (None, None, rest))
         return source
 
-    def _part(self, source: Value, entries: Entries, index: Any) -> Value:
-        """What stands at an index of the entries' axis."""
+    def _part(self, source: Value, entries: Entries, index: slice) -> Value:
+        """Declare the part of a value at an index along the entries' axis."""
         whole = [*entries.others[: entries.axis], index, *entries.others[entries.axis + 1 :]]
         while whole and whole[-1] == ALL:
             whole.pop()
         return self.new.item(source, *whole) if whole else source
 
-    def _slice(self, start: int, step: int, count: int, size: int | None, dim: Dim) -> Any:
-        """Which entries are taken: from an end of the axis, where that is near."""
+    def _slice(self, start: int, step: int, count: int, size: int | None, dim: Dim) -> slice:
+        """Return the slice of the entries, with bounds near an end of a symbolic axis counted from that end."""
         last = start + (count - 1) * step
         near = 4 if isinstance(dim, Size) else 0
         if step > 0:
@@ -322,20 +313,21 @@ class Rolling:
     # Lifting ------------------------------------------------------------------------------------
 
     def _lift(self) -> None:
-        """Makes sequences of what steps give, as long as there are such."""
+        """Declare the sequences of the results of all steps that can be lifted."""
         for place, step in enumerate(self.loop.first):
             if (place, ()) not in self.lifted and not any(other == place for other, _ in self.lifted):
                 self._lift_one(place, step)
 
     def _can_lift(self, step: Step) -> bool:
+        """True if a step can be computed for a whole sequence."""
         if step.key is static_rnn or step.key is dynamic_rnn:
             return self.has_cells or step.key is dynamic_rnn
-        if isinstance(step.thing, Tensor) and batch_axis(step.thing.type.shape):
+        if isinstance(step.result, Tensor) and batch_axis(step.result.type.shape):
             return False
         if step.key is basic.concat:
-            return step.thing.rank == 2 and (step.operands[1:] or (-1,))[0] in (1, -1)
-        known = step.key in OF_EACH_ELEMENT or step.key in OF_PAIRS or step.key in ("@", embedding)
-        return known and isinstance(step.thing, Tensor) and step.thing.rank == 2
+            return step.result.rank == 2 and (step.operands[1:] or (-1,))[0] in (1, -1)
+        known = step.key in ELEMENTWISE or step.key in ELEMENTWISE_BINARY or step.key in ("@", embedding)
+        return known and isinstance(step.result, Tensor) and step.result.rank == 2
 
     def _lift_one(self, place: int, step: Step) -> None:
         operands = self.loop.operands[place]
@@ -343,7 +335,7 @@ class Rolling:
             if self.has_cells:
                 self._lift_cell(place, step)
             return
-        if not self._can_lift(step) or isinstance(step.thing, tuple):
+        if not self._can_lift(step) or isinstance(step.result, tuple):
             return
         values = []
         for item in operands:
@@ -366,75 +358,80 @@ class Rolling:
             values = [self.new.call(basic.squeeze, ids, 2) if ids.tensor.rank == 3 else ids, table]
         if step.key == "@" and not isinstance(operands[0], Inner | Entries):
             return
-        made, keywords = replaced(step, values)
+        new_operands, keywords = replaced(step, values)
         if step.key is basic.concat:
-            made = [made[0], -1]
-        self.lifted[place, ()] = self.new.remade(step, made, keywords)
+            new_operands = [new_operands[0], -1]
+        self.lifted[place, ()] = self.new.repeat(step, new_operands, keywords)
 
-    def sequence_of(self, item: Any) -> Value | None:
-        """What an operand is in all rounds, [batch, time, width], where that is made."""
+    def sequence_of(self, item: Operand) -> Value | None:
+        """Return the sequence [batch, time, width] of an operand in all rounds; None if there is none."""
         if isinstance(item, Entries):
             return self.entries(item)
         return self.lifted.get(item.place) if isinstance(item, Inner) else None
 
     def _lift_cell(self, place: int, step: Step) -> None:
-        """A recurrent cell that reads a sequence and its own state alone is a driver of its own."""
+        """Replace a recurrent cell that reads a sequence and its own state only by a driver."""
         cell, x, *state = self.loop.operands[place]
         sequence = self.sequence_of(x)
         if sequence is None or not isinstance(cell, Shared):
             return
-        if not all(isinstance(item, Carried) and item.place[0] == place for item in state):
+        carried = [item for item in state if isinstance(item, Carried) and item.place[0] == place]
+        if len(carried) < len(state):
             return
         if sequence.tensor.rank != 3 or sequence.tensor.dtype not in ("float32", "float64"):
             return
-        initial = [self.initial(item) for item in state]
-        options: dict[str, Any] = {}
+        initial = [self.initial(item) for item in carried]
+        options: dict[str, object] = {}
         if any(item is not None for item in initial):
             if any(item is None for item in initial):
                 return
             options["initial_state"] = tuple(initial) if len(initial) > 1 else initial[0]
         inner = self.value(cell.value)
         scope = step.keywords["scope"]
-        if isinstance(inner.thing, shared) and self.is_only_in_loop(cell.value):
+        if isinstance(inner.result, shared) and self.is_only_in_loop(cell.value):
             inner = inner.step.operands[0]
         with read_from(step.where):
             outputs, final = self.new.call(dynamic_rnn, inner, sequence, **options, scope=scope)
         self.lifted[place, (0, 0)] = outputs
         leaves = final.leaves
-        for item, leaf in zip(state, leaves, strict=True):
-            assert isinstance(item, Carried)
+        for item, leaf in zip(carried, leaves, strict=True):
             self.final[item.place] = leaf
-        self.lifted[state[-1].place] = outputs  # type: ignore[union-attr]
+        self.lifted[carried[-1].place] = outputs
         self.final[place, (0, 0)] = leaves[-1]
 
-    def initial(self, item: Any) -> Value | None:
+    def initial(self, item: Carried) -> Value | None:
+        """Return the initial value of a carried operand; None for zeros."""
         if item.initial is None or item.initial.step.fill == 0:
             return None
         value: Value = self.value(item.initial)
         return value
 
     def is_first_in_loop(self, cell: Value) -> bool:
-        """Whether no step before the loop reads the cell."""
+        """True if no step before the loop reads a cell."""
         for step in self.old.steps:
             reads = any(isinstance(item, Value) and item.step is cell.step for item in operands_of(step))
-            if reads and not isinstance(step.thing, Cell):
+            if reads and not isinstance(step.result, Cell):
                 return any(step in steps for steps in self.loop.rounds)
         return True
 
     def is_only_in_loop(self, cell: Value) -> bool:
+        """True if only steps of the loop read a cell."""
         looped = {step for steps in self.loop.rounds for step in steps}
         return all(
-            step in looped for step in self.old.steps for item in operands_of(step)
+            step in looped
+            for step in self.old.steps
+            for item in operands_of(step)
             if isinstance(item, Value) and item.step is cell.step
-        )  # fmt: skip
+        )
 
 
 def _needed(loop: Loop) -> set[int]:
-    found: set[int] = set()
+    """Return the steps of a round on which later steps depend."""
+    needed: set[int] = set()
     pending = [place for place, _ in loop.used]
     while pending:
         place = pending.pop()
-        if place not in found:
-            found.add(place)
+        if place not in needed:
+            needed.add(place)
             pending += [item.place[0] for item in loop.operands[place] if isinstance(item, Inner | Carried)]
-    return found
+    return needed

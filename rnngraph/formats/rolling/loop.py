@@ -1,8 +1,8 @@
-"""What a loop of equal steps is made of, and what a step of a script does, as something to compare."""
+"""``Loop``: rounds of equal steps with their operands, and a key by which steps are compared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,19 +13,19 @@ from ..steps import Index, Step, Value, leaves_in
 
 DRIVERS = (static_rnn, dynamic_rnn)
 Place = tuple[int, tuple[int | str, ...]]
-"""A step of a round by its number in it, and the path to a part of what it gives."""
+"""The number of a step in its round, and the path to a part of its result."""
 
 
 @dataclass(frozen=True)
 class Inner:
-    """What a step of the same round gives."""
+    """Operand that a step of the same round computes."""
 
     place: Place
 
 
 @dataclass(frozen=True)
 class Carried:
-    """What a step of the round before gives; in the first round ``initial``, None for zeros."""
+    """Operand that a step of the previous round computes; ``initial`` in the first round, None for zeros."""
 
     place: Place
     initial: Value | None
@@ -33,16 +33,23 @@ class Carried:
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """The same in all rounds: a value from outside, or a literal."""
+    """Operand that is the same in all rounds: a value from outside the loop, or a literal."""
 
     value: Any
 
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """Entries of an axis, one a round. start, step: of the places. keeps: whether the axis stays, with size 1. others:
-    what is taken of other axes, an index that has all of this one. ahead: the place of the first round's entry, where
-    that is another one, as of a decoder that is fed the entry before; start is that of the second round then.
+    """Operand that is an entry of an axis: a different one in each round.
+
+    Attributes:
+        source: The value with the axis.
+        axis: The axis.
+        start: Position in the first round; in the second if ``ahead`` is given.
+        step: Distance of positions.
+        keeps: Whether the axis is kept, with size 1.
+        others: The index along all axes, with ``slice(None)`` along this one.
+        ahead: Position in the first round if it is irregular, as in a decoder that is fed the previous entry.
     """
 
     source: Value
@@ -61,15 +68,17 @@ Operand = Inner | Carried | Shared | Entries
 class Loop:
     """Rounds of equal steps.
 
-    rounds: the steps, by round. operands: of each step of a round what its operands are, in the order of
-    ``operands_of``. used: what later steps read, by place: the rounds of which it is read.
+    Attributes:
+        rounds: Steps by round.
+        operands: Operands of each step of a round, in the order of ``operands_of``.
+        used: Rounds of which later steps read a result, by place.
+        singly: As ``used``, without readers that take the results of several rounds at once.
     """
 
     rounds: list[list[Step]]
     operands: list[list[Operand]]
     used: dict[Place, set[int]] = field(default_factory=dict)
     singly: dict[Place, set[int]] = field(default_factory=dict)
-    """As ``used``, but for readers that take several rounds' at once."""
 
     @property
     def count(self) -> int:
@@ -80,37 +89,37 @@ class Loop:
         return self.rounds[0]
 
 
-# What steps do ---------------------------------------------------------------------------------------
+# Steps -----------------------------------------------------------------------------------------------
 
 
 def operands_of(step: Step) -> list[Any]:
-    """What a step reads, in an order that is the same for equal steps. The state of a driver that has none is None."""
-    found = [*leaves_in(step.operands)]
+    """Return a step's operands, in the same order for equal steps. A driver without a state has None for each leaf."""
+    operands = [*leaves_in(step.operands)]
     for name, item in sorted(step.keywords.items()):
         if name == "scope" or (name == "initial_state" and step.key in DRIVERS):
             continue
-        found += leaves_in(item)
+        operands += leaves_in(item)
     if step.key in DRIVERS:
         state = step.keywords.get("initial_state")
         count = len(_leaves_of_state(step))
-        found += [None] * count if state is None else [*leaves_in(state)]
-    return found
+        operands += [None] * count if state is None else [*leaves_in(state)]
+    return operands
 
 
 def _leaves_of_state(step: Step) -> list[Any]:
     def leaves(state: Any) -> list[Any]:
         return [leaf for part in state for leaf in leaves(part)] if isinstance(state, tuple) else [state]
 
-    return leaves(step.thing[1])
+    return leaves(step.result[1])
 
 
 def _in_place_of(state: Any, leaves: Iterator[Any]) -> Any:
-    """Leaves in a nest as a state of a stack is one."""
+    """Return leaves in the structure of a state."""
     return tuple(_in_place_of(part, leaves) for part in state) if isinstance(state, tuple) else next(leaves)
 
 
 def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-    """A step's operands and keywords with others in place of ``operands_of(step)``."""
+    """Return a step's operands and keywords with ``values`` in place of ``operands_of(step)``."""
     rest = iter(values)
 
     def put(item: Any) -> Any:
@@ -130,16 +139,16 @@ def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, An
         leaves = list(rest)
         keywords.pop("initial_state", None)
         if any(leaf is not None for leaf in leaves):
-            keywords["initial_state"] = _in_place_of(step.thing[1], iter(leaves))
+            keywords["initial_state"] = _in_place_of(step.result[1], iter(leaves))
     return operands, keywords
 
 
-def code_of(step: Step) -> Any:
-    """What a step does, of what kinds of things, as something that can be compared."""
+def code_of(step: Step) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
+    """Return a key that is equal for steps that do the same with operands of the same kinds."""
 
-    def part(item: Any) -> Any:
+    def part(item: Any) -> Hashable:
         if isinstance(item, Value):
-            return id(item.step) if isinstance(item.thing, Cell) or item.step.key is parameter else Value
+            return id(item.step) if isinstance(item.result, Cell) or item.step.key is parameter else Value
         return item if callable(item) else (type(item), repr(item))
 
     key: Any = step.key

@@ -1,17 +1,17 @@
-"""Equal steps that are written out one behind the other, rolled up into a driver.
+"""Search for unrolled loops.
 
-Steps are equal where they do the same, whatever they are made of. ``loops_in`` finds the longest run of rounds of equal
-steps in which each value of a round is made of values of the same round, of what the round before made, of what all
-rounds share, or of what stands at the round's place along an axis. ``lifting`` declares what comes of one.
+Steps are equal if they compute the same function, whatever their operands are. ``loops_in`` finds the longest run of
+rounds of equal steps. Each operand must come from the same round, the previous round, or outside the loop, or be the
+round's entry of an axis.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,27 +24,30 @@ from ..script import Script
 from ..steps import Index, Step, Value
 from .loop import DRIVERS, Carried, Entries, Inner, Loop, Operand, Shared, code_of, operands_of
 
-FEWEST = 3
-"""Rounds that are worth a loop, where no recurrent cell is among the steps; two else."""
-MOST_STEPS = 20_000
-"""Steps of a script in which loops are looked for."""
-MOST_CANDIDATES = 200
-"""Runs of equal steps that are looked at."""
-MOST_BEGINNINGS = 3
-"""Places at which a round may begin that are tried: at some, what is carried on is no state."""
-MOST_LOOKED_AT = 2_000_000
-"""Steps that are looked at in all these runs, at all places at which a round may begin."""
+MIN_ROUNDS = 3
+"""Minimum rounds of a loop without a recurrent cell; two are enough with one."""
+MAX_STEPS = 20_000
+"""Maximum steps of a script in which loops are searched."""
+MAX_CANDIDATES = 200
+"""Maximum runs of equal steps that are examined."""
+MAX_OFFSETS = 3
+"""Maximum offsets at which rounds may start that are tried for a run: for some, a carried value is no state."""
+MAX_EXAMINED = 2_000_000
+"""Maximum steps that are examined in all runs, at all offsets."""
+
+
+Readers: TypeAlias = Mapping[Step, list[tuple[Step | None, Value]]]
+"""Readers of each step's results, and the values that they read; None for an output."""
+Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
 
 
 def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
-    """Steps that may stand before all loops: what is declared once, entries of such, and what is made of such alone and
-    does what no other step does.
-    """
+    """Return steps that can precede all loops: declarations, indexing of them, and unique steps that read these."""
     codes = {step: code_of(step) for step in steps}
     counts = Counter(codes.values())
     outside: set[Step] = set()
     fixed: dict[Step, Any] = {}
-    """Steps that are made of parameters alone, or of sizes alone."""
+    """Steps that depend on parameters only, or on sizes only."""
     for step in steps:
         values = [item for item in operands_of(step) if isinstance(item, Value)]
         kinds = {fixed.get(item.step) for item in values}
@@ -54,22 +57,23 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
             fixed[step] = kinds.pop()
         if not all(item.step in outside for item in values):
             continue
-        declared = step.key is placeholder or isinstance(step.thing, Cell)
+        declared = step.key is placeholder or isinstance(step.result, Cell)
         if declared or step in fixed or isinstance(step.key, Index) or counts[codes[step]] == 1:
             outside.add(step)
-        if step.fill is not None:  # what is made of a state that rounds begin with belongs to the first of them
+        if step.fill is not None:  # a step that reads an initial state belongs to the first round
             fixed.pop(step, None)
     return outside
 
 
 def without_entries(steps: Sequence[Step]) -> list[Step]:
-    """Steps but for those that take entries of what stands before loops: of one value more than there are values of its
-    kind of which such are taken, as rounds take some of a value of their own.
+    """Return the steps without those that take entries of a value outside of loops, one for each round.
+
+    More entries of one value are taken than there are such values. Rounds that index their own values take as many.
     """
     codes = {step: code_of(step) for step in steps}
-    families: Counter[Any] = Counter(_family(step) for step in steps if _takes(step))
+    families = Counter(_family(step) for step in steps if _takes(step))
 
-    def kind_of(step: Step) -> Any:
+    def kind_of(step: Step) -> Hashable:
         source = step.operands[0].step
         return codes.get(source, source), _family(step)[1:]
 
@@ -84,26 +88,26 @@ def without_entries(steps: Sequence[Step]) -> list[Step]:
 
 
 def _takes(step: Step) -> bool:
-    """Whether a step takes an item."""
+    """True if a step indexes a value."""
     return isinstance(step.key, Index)
 
 
 def takes_entries(script: Script) -> bool:
-    """Whether entries of one axis are taken one by one, as rounds do that are written out."""
+    """True if entries of one axis are taken one by one, as in an unrolled loop."""
     taken = Counter(_family(step) for step in script.steps if _takes(step) and _is_one(step.key.index))
-    return max(taken.values(), default=0) >= FEWEST
+    return max(taken.values(), default=0) >= MIN_ROUNDS
 
 
 def _is_one(index: Sequence[Any]) -> bool:
-    """Whether an index takes one entry of an axis, all of others."""
+    """True if an index takes one entry of one axis."""
     return [type(entry) for entry in index if entry != slice(None)] == [int]
 
 
-def _family(step: Step) -> Any:
-    """What steps have in common that take entries of one axis."""
+def _family(step: Step) -> Family:
+    """Return a key that is equal for steps that take entries of the same axis of a value."""
     source = step.operands[0]
 
-    def pattern(entry: Any) -> Any:
+    def pattern(entry: Any) -> Hashable:
         plain = type(entry) is slice and entry.step is None and type(entry.stop) in (int, type(None))
         if plain and entry != slice(None) and _stop(entry) - (entry.start or 0) == 1:
             return slice
@@ -112,9 +116,9 @@ def _family(step: Step) -> Any:
     return id(source.step), source.path, tuple(map(pattern, step.key.index))
 
 
-def loops_in(steps: Sequence[Step], later: Mapping[Step, list[tuple[Step | None, Value]]]) -> Iterator[Loop]:
-    """Loops, those that cover most of the steps first. later: who reads what a step gives; None stands for outputs."""
-    if not 2 <= len(steps) <= MOST_STEPS:
+def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
+    """Yield loops, those with the most steps first. later: readers of each step's results; None for an output."""
+    if not 2 <= len(steps) <= MAX_STEPS:
         return
     numbers: dict[Any, int] = {}
     codes = np.array([numbers.setdefault(code_of(step), len(numbers)) for step in steps])
@@ -125,30 +129,31 @@ def loops_in(steps: Sequence[Step], later: Mapping[Step, list[tuple[Step | None,
                 covered = (length + period) // period * period
                 candidates.append((-covered, period, start, length + period))
     candidates.sort()
-    left = [MOST_LOOKED_AT]
-    for _, period, start, length in candidates[:MOST_CANDIDATES]:
-        yield from _best_of(steps, start, period, length, later, left)
+    budget = [MAX_EXAMINED]
+    for _, period, start, length in candidates[:MAX_CANDIDATES]:
+        yield from _best_of(steps, start, period, length, later, budget)
 
 
 def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
-    """(start, length) of runs of True."""
+    """Yield (start, length) of runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], equal, [False]]).astype(np.int8)))
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         yield int(start), int(stop - start)
 
 
 def _best_of(
-    steps: Sequence[Step], start: int, period: int, length: int, later: Any, left: list[int]
-) -> list[Loop]:  # fmt: skip
-    """Of the places at which a round may begin those with the most rounds, then the fewest carried values. left: how
-    many steps may be looked at yet.
+    steps: Sequence[Step], start: int, period: int, length: int, later: Readers, budget: list[int]
+) -> list[Loop]:
+    """Return the loops of a run at its best offsets: those with the most rounds, then with the fewest carried values.
+
+    budget: the number of steps that may still be examined, which is reduced.
     """
     best: tuple[int, int, int] | None = None
-    found: list[tuple[tuple[int, int, int], Loop]] = []
+    scored: list[tuple[tuple[int, int, int], Loop]] = []
     for offset in range(min(period, length - period + 1)):
         count = (length - offset) // period
-        left[0] -= count * period
-        if left[0] < 0 or (best is not None and -count > best[0]):
+        budget[0] -= count * period
+        if budget[0] < 0 or (best is not None and -count > best[0]):
             break
         first = start + offset
         rounds = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(count)]
@@ -157,14 +162,14 @@ def _best_of(
             continue
         carried = sum(isinstance(item, Carried) for items in loop.operands for item in items)
         score = (-loop.count, carried, offset)
-        found.append((score, loop))
+        scored.append((score, loop))
         best = score if best is None else min(best, score)
-    found.sort(key=itemgetter(0))
-    return [loop for _, loop in found[:MOST_BEGINNINGS]]
+    scored.sort(key=itemgetter(0))
+    return [loop for _, loop in scored[:MAX_OFFSETS]]
 
 
 def _longest_alike(rounds: list[list[Step]]) -> list[list[Step]]:
-    """The longest run of rounds of which each hangs on the one before as that does on the one before it."""
+    """Return the longest run of rounds that all depend on their previous round in the same way."""
     links = [_link(before, after) for before, after in pairwise(rounds)]
     best = first = 0
     length = 1
@@ -176,43 +181,43 @@ def _longest_alike(rounds: list[list[Step]]) -> list[list[Step]]:
     return rounds[best : best + length]
 
 
-def _link(before: list[Step], after: list[Step]) -> list[Any]:
-    """What each operand of a round is, as seen from the round before."""
+def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
+    """Return a description of each operand of a round, relative to the previous round."""
     old, new = ({step: place for place, step in enumerate(steps)} for steps in (before, after))
-    found: list[Any] = []
+    links: list[Hashable] = []
     for a, b in zip(
         (i for s in before for i in operands_of(s)), (i for s in after for i in operands_of(s)), strict=True
     ):
         if not isinstance(b, Value):
-            found.append("literal" if _equal_literals(a, b) else object())
+            links.append("literal" if _equal_literals(a, b) else object())
         elif b.step in new or b.step in old:
-            found.append((b.step in new, new.get(b.step, old.get(b.step)), b.path))
+            links.append((b.step in new, new.get(b.step, old.get(b.step)), b.path))
         elif isinstance(a, Value) and a.step is b.step and a.path == b.path:
-            found.append("same")
+            links.append("same")
         elif isinstance(a, Value) and isinstance(a.step.key, Index) and isinstance(b.step.key, Index):
-            found.append((_family(a.step), _family(b.step)))
+            links.append((_family(a.step), _family(b.step)))
         else:
-            found.append(object())
-    return found
+            links.append(object())
+    return links
 
 
-def _checked(rounds: list[list[Step]], later: Any) -> Loop | None:
-    """The loop that rounds of equal steps make, if they make one."""
+def _checked(rounds: list[list[Step]], later: Readers) -> Loop | None:
+    """Return the loop that rounds of equal steps form; None if they form none."""
     has_cell = any(step.key in DRIVERS for step in rounds[0])
-    if len(rounds) < (2 if has_cell else FEWEST):
+    if len(rounds) < (2 if has_cell else MIN_ROUNDS):
         return None
     places = {step: (number, place) for number, steps in enumerate(rounds) for place, step in enumerate(steps)}
     operands: list[list[Operand]] = []
     for steps in zip(*rounds, strict=True):
         if isinstance(steps[0].key, Index) and len({repr(step.key.index) for step in steps}) > 1:
             return None
-        kept = []
+        own: list[Operand] = []
         for column in zip(*map(operands_of, steps), strict=True):
-            found = _operand(column, places)
-            if found is None:
+            operand = _operand(column, places)
+            if operand is None:
                 return None
-            kept.append(found)
-        operands.append(kept)
+            own.append(operand)
+        operands.append(own)
     loop = Loop(rounds, operands)
     if not any(isinstance(item, Carried | Entries) for items in operands for item in items):
         return None
@@ -226,13 +231,13 @@ def _checked(rounds: list[list[Step]], later: Any) -> Loop | None:
     return loop
 
 
-def _is_at(item: Any, place: int, path: tuple[int | str, ...], places: Mapping[Step, tuple[int, int]]) -> bool:
-    """Whether an operand is what a place of some round gives."""
+def _is_at(item: object, place: int, path: tuple[int | str, ...], places: Mapping[Step, tuple[int, int]]) -> bool:
+    """True if an operand is the result of a place in any round."""
     return isinstance(item, Value) and item.path == path and places.get(item.step, (0, -1))[1] == place
 
 
 def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Operand | None:
-    """What stands at one place of equal steps, round by round."""
+    """Return the kind of operand of equal steps; None if it varies irregularly. column: the operand in each round."""
     if not any(isinstance(item, Value) for item in column):
         same = all(_equal_literals(item, column[0]) for item in column)
         return Shared(column[0]) if same else None
@@ -252,6 +257,7 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
 
 
 def _carried(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
+    """Return the carried operand, if each round but the first reads the same place of the previous round."""
     first, rest = column[0], column[1:]
     if not all(isinstance(item, Value) and item.step in places for item in rest):
         return None
@@ -261,17 +267,20 @@ def _carried(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> C
         return None
     at = [places[item.step] for item in rest]
     place, path = at[0][1], rest[0].path
-    if any(found != (number, place) for number, found in enumerate(at)) or any(item.path != path for item in rest):
+    if any(position != (number, place) for number, position in enumerate(at)) or any(
+        item.path != path for item in rest
+    ):
         return None
     return Carried((place, path), first)
 
 
-def _equal_literals(a: Any, b: Any) -> bool:
+def _equal_literals(a: object, b: object) -> bool:
+    """True for the same object, or for literals with the same text."""
     return a is b or (type(a) is type(b) and repr(a) == repr(b))
 
 
 def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
-    """Entries of one axis in even steps, of others the same."""
+    """Return the entries that rounds take of one axis at equal distances, with the same index along other axes."""
     if not all(isinstance(item.step.key, Index) and not item.path for item in column):
         return None
     source: Any = column[0].step.operands[0]
@@ -298,18 +307,18 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     steps = [after - before for before, after in pairwise(entries)]
     if len(set(steps)) == 1:
         return Entries(source, axis, entries[0], steps[0], keeps, around)
-    if len(set(steps[1:])) == 1 and len(steps) >= FEWEST:
+    if len(set(steps[1:])) == 1 and len(steps) >= MIN_ROUNDS:
         return Entries(source, axis, entries[1], steps[1], keeps, around, ahead=entries[0])
     return None
 
 
-def _stop(entry: slice) -> Any:
-    """Where a slice ends; one behind its start where it ends with the axis, of which it may be the last entry."""
+def _stop(entry: slice) -> int:
+    """Return the end of a slice. A slice up to the end of the axis may take its last entry alone."""
     return (entry.start or 0) + 1 if entry.stop is None else entry.stop
 
 
 def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:
-    """A size as a number, if it is known."""
+    """Return a size as a number; None if it is unknown."""
     if isinstance(dim, int):
         return dim
     return None if value_of is None else value_of(dim)

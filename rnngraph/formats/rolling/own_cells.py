@@ -1,15 +1,16 @@
-"""Cells of a script's own: what is left of a round when all that can be is made of whole sequences. The steps that a
-cell makes when it is traced write its class.
+"""``Core``: makes a cell, which the script defines, of the steps of a loop that can't be lifted.
+
+The steps that the cell declares when a driver traces it are the text of its class.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from ...declare.call_text import snake_case
-from ...declare.cell import Cell, shared
+from ...declare.cell import Cell, Scope, shared
 from ...declare.functions import basic
 from ...declare.functions.arrays.moves import tile
 from ...declare.running.drivers import dynamic_rnn, static_rnn
@@ -18,25 +19,55 @@ from ...ir.node import Namer
 from ...ir.types import Dim, Size, product
 from ..cell_class import ARGUMENTS, class_text
 from ..expressions import identifier
-from ..layers import scope_of
+from ..layers import scope_of, unshared
 from ..script import Script
 from ..steps import Step, Value, named_value
-from .loop import Carried, Entries, Inner, Place, Shared, operands_of, replaced
+from .loop import Carried, Entries, Inner, Loop, Operand, Place, Shared, operands_of, replaced
 from .parts import ALL, NotRolledError, flat_rows, part_of, rows_first, same_input, same_value, shaped_rows
 
 
-class Core:
-    """Steps that become a cell of the script's own, and the driver over it."""
+class RollingLoop(Protocol):
+    """What a ``Core`` needs of the rewriting that it is a part of."""
 
-    def __init__(self, rolling: Any, core: Sequence[int]) -> None:
+    loop: Loop
+    new: Script
+    needed: set[int]
+    lifted: dict[Place, Value]
+    final: dict[Place, Value]
+
+    def sequence_of(self, item: Operand) -> Value | None:
+        """Return the sequence [batch, time, width] of an operand in all rounds; None if there is none."""
+
+    def value(self, item: Any, is_output: bool = False) -> Any:
+        """Return an operand of a step outside of the loop, or an output, in the new script."""
+
+    def initial(self, item: Carried) -> Value | None:
+        """Return the initial value of a carried operand; None for zeros."""
+
+    def is_first_in_loop(self, cell: Value) -> bool:
+        """True if no step before the loop reads a cell."""
+
+    def is_only_in_loop(self, cell: Value) -> bool:
+        """True if only steps of the loop read a cell."""
+
+
+class Core:
+    """The steps that become a cell, and the driver over it."""
+
+    def __init__(self, rolling: RollingLoop, core: Sequence[int]) -> None:
+        """Collect the operands of the steps ``core``. Raises ``NotRolledError`` if they can't become a cell."""
         self.rolling, self.core, self.loop, self.new = rolling, [*core], rolling.loop, rolling.new
         members = set(core)
-        self.inputs: list[tuple[Any, Tensor]] = []
-        """Operands that are sequences, and a tensor like a step of each."""
+        self.inputs: list[tuple[Inner | Entries, Tensor]] = []
+        """Operands that are sequences, each with a Tensor of one step's shape."""
         self.carried: list[Carried] = []
+        """States."""
         self.outside: list[Value] = []
+        """Values from outside the loop."""
         self.emitted: list[Place] = []
+        """Results that are outputs of the cell."""
         self.cells: list[Value] = []
+        """Cells that the steps call."""
         for place in core:
             for item in self.loop.operands[place]:
                 if isinstance(item, Entries) or (isinstance(item, Inner) and item.place[0] not in members):
@@ -45,9 +76,9 @@ class Core:
                     self._carry(item, members)
                 if isinstance(item, Shared) and isinstance(item.value, Value):
                     self._share(item.value)
-        for place in self.loop.used:
-            if place[0] in members and place not in self.emitted and not self._only_final(place):
-                self.emitted.append(place)
+        for used in self.loop.used:
+            if used[0] in members and used not in self.emitted and not self._only_final(used):
+                self.emitted.append(used)
         for place in sorted(rolling.needed - members):
             for item in self.loop.operands[place]:
                 if isinstance(item, Inner) and item.place[0] in members:
@@ -55,8 +86,8 @@ class Core:
         if not self.carried:
             raise NotRolledError
 
-    def _read(self, item: Any, reader: int) -> None:
-        """Notes a sequence that is read."""
+    def _read(self, item: Inner | Entries, reader: int) -> None:
+        """Add a sequence that a step reads."""
         if any(same_input(item, other) for other, _ in self.inputs):
             return
         if self.rolling.sequence_of(item) is None:
@@ -74,7 +105,7 @@ class Core:
             raise NotRolledError
 
     def _share(self, value: Value) -> None:
-        known = self.cells if isinstance(value.thing, Cell) else self.outside
+        known = self.cells if isinstance(value.result, Cell) else self.outside
         if not any(same_value(value, other) for other in known):
             known.append(value)
 
@@ -85,13 +116,13 @@ class Core:
     # Shapes -------------------------------------------------------------------------------------
 
     def _tensor(self, place: Place) -> Tensor:
-        found = part_of(Value(self.loop.first[place[0]].thing, self.loop.first[place[0]]), place[1])
-        if not isinstance(found.thing, Tensor):
+        value = part_of(Value(self.loop.first[place[0]].result, self.loop.first[place[0]]), place[1])
+        if not isinstance(value.result, Tensor):
             raise NotRolledError
-        return found.thing
+        return value.result
 
     def _flat_width(self, tensor: Tensor) -> int:
-        """Numbers of a row."""
+        """Return the number of entries of a row."""
         shape = tensor.type.shape
         if tensor.rank == 1 and isinstance(shape[0], Size):
             return 1
@@ -104,43 +135,49 @@ class Core:
         return len(shape) == 0 or (len(shape) == 1 and isinstance(shape[0], int))
 
     def _flat(self, script: Script, x: Value, dtype: str) -> Value:
-        """[batch, width] of floats."""
+        """Return a value as floats [batch, width]."""
         x = x if x.tensor.dtype == dtype else script.call(basic.cast, x, dtype)
         return flat_rows(script, x, self._flat_width(x.tensor))
 
     def _shaped(self, script: Script, x: Value, like: Tensor) -> Value:
-        """[batch, width] as what it stands for."""
+        """Return [batch, width] in the shape and dtype of the value that it replaces."""
         x = shaped_rows(script, x, like.type.shape)
         return x if like.dtype == x.tensor.dtype else script.call(basic.cast, x, like.dtype)
 
-    def names_of_given(self) -> list[str]:
-        """What the cell calls what it is given: its cells, then what comes from outside."""
+    def argument_names(self) -> list[str]:
+        """Return the names of the cell's arguments: its inner cells, then values from outside the loop."""
         names = [_cell_name(number, len(self.cells)) for number in range(len(self.cells))]
         namer = Namer({*names})
         for value in self.outside:
             hint = value.step.hint
             base = value.path[-1] if value.path and isinstance(value.path[-1], str) else hint
-            names.append(namer(identifier(base) if isinstance(base, str) and base != "x" else "given"))
+            names.append(namer(identifier(base) if isinstance(base, str) and base != "x" else "value"))
         return names
 
     # The driver -----------------------------------------------------------------------------------
 
     def drive(self) -> None:
+        """Declare the cell and its driver, and note the sequences and final states."""
         rolling, new = self.rolling, self.new
-        dtype = next((self._tensor(item.place).dtype for item in self.carried
-                      if self._tensor(item.place).dtype in ("float32", "float64")), "float32")  # fmt: skip
-        found = [rolling.sequence_of(item) for item, _ in self.inputs]
-        sequences = [item for item in found if item is not None]
+        dtype = next(
+            (
+                self._tensor(item.place).dtype
+                for item in self.carried
+                if self._tensor(item.place).dtype in ("float32", "float64")
+            ),
+            "float32",
+        )
+        sequences = [sequence for item, _ in self.inputs if (sequence := rolling.sequence_of(item)) is not None]
         flat = [item if item.tensor.dtype == dtype else new.call(basic.cast, item, dtype) for item in sequences]
         initial = [rolling.initial(item) for item in self.carried]
         starts = [None if item is None else self._flat(new, item, dtype) for item in initial]
         x = self._x(flat, starts)
         names = self._names()
         name = new.scope("Step")
-        kind: Any = type(name, (OwnCell,), {"scope_name": None})
-        kind.core, kind.names, kind.dtype, kind.rolling = self, names, dtype, rolling
-        given = [*self._given_cells(), *(rolling.value(value) for value in self.outside)]
-        cell = _own_cell(new, kind, given)
+        kind: type[OwnCell] = type(name, (OwnCell,), {"scope_name": None})
+        kind.core, kind.names, kind.dtype = self, names, dtype
+        arguments = [*self._inner_cells(), *(rolling.value(value) for value in self.outside)]
+        cell = _own_cell(new, kind, arguments)
         scope = new.scope("rnn")
         options = self._initial_state(starts, names, dtype)
         outputs, state = new.call(dynamic_rnn, cell, x, **options, scope=scope)
@@ -159,15 +196,17 @@ class Core:
             rolling.lifted.setdefault((inside, ("inside",)), outputs)
 
     def _x(self, flat: list[Value], starts: list[Value | None]) -> Value:
+        """Return the input of the driver: all sequences concatenated, or one that no step reads."""
         if flat:
             return flat[0] if len(flat) == 1 else self.new.call(basic.concat, flat, -1)
-        found = next((item for item in starts if item is not None), None)
-        if found is None:
+        state = next((item for item in starts if item is not None), None)
+        if state is None:
             raise NotRolledError
-        column = self.new.item(found, ALL, None, slice(None, 1))  # which no step reads
+        column = self.new.item(state, ALL, None, slice(None, 1))
         return self.new.call(tile, column, [1, self.loop.count, 1], hint="steps")
 
-    def _initial_state(self, starts: list[Value | None], names: list[str], dtype: str) -> dict[str, Any]:
+    def _initial_state(self, starts: list[Value | None], names: list[str], dtype: str) -> dict[str, object]:
+        """Return the option ``initial_state`` of the driver; {} for zeros."""
         if all(item is None for item in starts):
             return {}
         filled = []
@@ -180,62 +219,73 @@ class Core:
         return {"initial_state": dict(zip(names, filled, strict=True)) if len(names) > 1 else filled[0]}
 
     def _names(self) -> list[str]:
-        """Of states: those of LSTMs are h and c, others by their hints."""
-        found, namer = list[str](), Namer()
+        """Return the names of the states: h and c for LSTMs, otherwise their hints."""
+        names, namer = list[str](), Namer()
         for item in self.carried:
             path = item.place[1]
             name = path[-1] if path else None
             if not isinstance(name, str):
                 hint = self.loop.first[item.place[0]].hint
                 name = hint if isinstance(hint, str) and hint != "x" else "h"
-            found.append(namer(name))
-        return found
+            names.append(namer(name))
+        return names
 
-    def _given_cells(self) -> list[Value]:
-        given = []
+    def _inner_cells(self) -> list[Value]:
+        """Return the inner cells in the new script, without ``shared`` if only the loop uses them."""
+        cells = []
         for cell in self.cells:
-            value = self.rolling.value(cell)
-            if isinstance(value.thing, shared) and self.rolling.is_only_in_loop(cell):
+            value: Value = self.rolling.value(cell)
+            if isinstance(value.result, shared) and self.rolling.is_only_in_loop(cell):
                 value = value.step.operands[0]
-            given.append(value)
-        return given
+            cells.append(value)
+        return cells
 
     def _rename(self, scope: str, name: str) -> None:
-        """Parameters of cells that are used here first are under the new driver's name."""
+        """Move the parameters of cells that are used here first into the new driver's scope."""
         for number, cell in enumerate(self.cells):
             if not self.rolling.is_first_in_loop(cell):
                 continue
-            bare = cell.thing.cell if isinstance(cell.thing, shared) else cell.thing
-            step = next(step for step in self.loop.first if any(
-                isinstance(item, Value) and item.step is cell.step for item in operands_of(step)))  # fmt: skip
-            if step.key is not static_rnn:  # a driver within the step, whose scope stays
+            inner = unshared(cell)
+            step = next(
+                step
+                for step in self.loop.first
+                if any(isinstance(item, Value) and item.step is cell.step for item in operands_of(step))
+            )
+            if step.key is not static_rnn:  # a driver within the step keeps its scope
                 continue
-            old = f"{step.keywords['scope']}/{scope_of(bare)}/"
-            place = f"{scope}/{snake_case(name)}/{_cell_name(number, len(self.cells))}/{scope_of(bare)}/"
+            old = f"{step.keywords['scope']}/{scope_of(inner)}/"
+            place = f"{scope}/{snake_case(name)}/{_cell_name(number, len(self.cells))}/{scope_of(inner)}/"
             for key in [key for key in self.new.parameters if key.startswith(old)]:
                 self.new.parameters[place + key[len(old) :]] = self.new.parameters.pop(key)
 
 
 def _start_alike(a: Carried, b: Carried) -> bool:
-    """Whether two readers of a value have the same one in the first round; a cell's zeros are None."""
+    """True if two readers of a carried value have the same initial value. None stands for zeros."""
     zeros = [item.initial is None or item.initial.step.fill == 0 for item in (a, b)]
     return all(zeros) or same_value(a.initial, b.initial)
 
 
 class OwnCell(Cell):
-    """The base of cells that scripts have of their own. Subclasses are made, one a loop."""
+    """Base of the cells that a script defines. A subclass is created for each loop.
 
-    core: Any
+    Attributes:
+        core: The steps of the loop.
+        names: Names of the states.
+        dtype: Dtype of the states and outputs.
+        text: Text of the class, after a driver traced the cell.
+        steps: Steps in that text.
+    """
+
+    core: Core
     names: list[str]
     dtype: str
-    rolling: Any
     text: str
     steps: Sequence[Step]
 
-    def __init__(self, *given: Any) -> None:
-        self.given = given
+    def __init__(self, *arguments: object) -> None:
+        self.arguments = arguments
 
-    def state(self) -> Any:
+    def state(self) -> dict[str, int]:
         core = type(self).core
         widths = [core._flat_width(core._tensor(item.place)) for item in core.carried]
         return dict(zip(self.names, widths, strict=True))
@@ -246,61 +296,59 @@ class OwnCell(Cell):
         places = core.emitted or [core.carried[0].place]
         return sum(core._flat_width(core._tensor(place)) for place in places)
 
-    def step(self, p: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, p: Scope, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         return _traced_step(type(self), self, p, x, state)
 
 
-def _traced_step(kind: Any, cell: Any, p: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-    """One round, made of the loop's steps; they write the class's text."""
-    core: Core = kind.core
+def _traced_step(
+    kind: type[OwnCell], cell: OwnCell, p: Scope, x: Tensor, state: Mapping[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Declare one round by the loop's steps, and note them as the text of the class."""
+    core = kind.core
     script = Script("")
     values: dict[Place, Value] = {}
-    names, start = core.names_of_given(), 0
-    read: list[tuple[Any, Value]] = []
-    for item, like in core.inputs:
-        sequence = core.rolling.sequence_of(item)
-        assert sequence is not None
-        width = sequence.tensor.width
-        given = named_value(x, "x")
-        piece = script.item(given, ALL, slice(start or None, start + width)) if len(core.inputs) > 1 else given
-        read.append((item, core._shaped(script, piece, like)))
-        start += width
+    names, read = core.argument_names(), _inputs_of_step(core, script, x)
     before: dict[Place, Value] = {}
-    for name, item in zip(kind.names, core.carried, strict=True):
-        given = named_value(state[name], f"state[{name!r}]")
-        before[item.place] = core._shaped(script, given, core._tensor(item.place))
+    for name, carried in zip(kind.names, core.carried, strict=True):
+        leaf = named_value(state[name], f"state[{name!r}]")
+        before[carried.place] = core._shaped(script, leaf, core._tensor(carried.place))
     outer = [*core.cells, *core.outside]
-    shared_values = [named_value(thing, f"self.{name}") for thing, name in zip(cell.given, names, strict=True)]
+    pairs = zip(cell.arguments, names, strict=True)
+    shared_values = [named_value(argument, f"self.{name}") for argument, name in pairs]
 
-    def operand(item: Any) -> Any:
+    def result(place: Place) -> Value:
+        return values[place] if place in values else part_of(values[place[0], ()], place[1])
+
+    def operand(item: Operand) -> Any:
         from_sequence = next((value for other, value in read if same_input(item, other)), None)
         if from_sequence is not None:
             return from_sequence
         if isinstance(item, Inner):
-            found = values.get(item.place)
-            return part_of(values[item.place[0], ()], item.place[1]) if found is None else found
+            return result(item.place)
         if isinstance(item, Carried):
             return before[item.place]
+        assert isinstance(item, Shared)
         if isinstance(item.value, Value):
             return next(new for old, new in zip(outer, shared_values, strict=True) if same_value(old, item.value))
         return item.value
 
     for place in core.core:
         step = core.loop.first[place]
-        given_values = [operand(item) for item in core.loop.operands[place]]
+        items = core.loop.operands[place]
+        own_values = [operand(item) for item in items]
         if step.key is static_rnn:
-            number = next(n for n, c in enumerate(core.cells) if same_value(c, core.loop.operands[place][0].value))
-            values |= _cell_step(script, p, place, step, given_values, _cell_name(number, len(core.cells)))
+            assert isinstance(items[0], Shared)
+            number = next(n for n, inner in enumerate(core.cells) if same_value(inner, items[0].value))
+            values |= _cell_step(script, p, place, step, own_values, _cell_name(number, len(core.cells)))
             continue
-        operands, keywords = replaced(step, given_values)
-        values[place, ()] = script.remade(step, operands, keywords)
+        operands, keywords = replaced(step, own_values)
+        values[place, ()] = script.repeat(step, operands, keywords)
 
-    def made(place: Place) -> Value:
-        return values[place] if place in values else part_of(values[place[0], ()], place[1])
-
-    new = {name: core._flat(script, made(item.place), kind.dtype)
-           for name, item in zip(kind.names, core.carried, strict=True)}  # fmt: skip
-    emitted = [core._flat(script, made(place), kind.dtype) for place in core.emitted]
+    new = {
+        name: core._flat(script, result(item.place), kind.dtype)
+        for name, item in zip(kind.names, core.carried, strict=True)
+    }
+    emitted = [core._flat(script, result(place), kind.dtype) for place in core.emitted]
     if not emitted:
         output = new[kind.names[0]]
     else:
@@ -312,9 +360,26 @@ def _traced_step(kind: Any, cell: Any, p: Any, x: Tensor, state: Any) -> tuple[T
     return output.tensor, {name: value.tensor for name, value in new.items()}
 
 
-def _cell_step(script: Script, p: Any, place: int, step: Step, given: list[Any], name: str) -> dict[Place, Value]:
-    """A step of a cell inside: ``p.cell(name, cell)(x, state)``."""
-    cell, x, *state = given
+def _inputs_of_step(core: Core, script: Script, x: Tensor) -> list[tuple[Inner | Entries, Value]]:
+    """Split the input of a step into the operands that are sequences."""
+    operands: list[tuple[Inner | Entries, Value]] = []
+    start = 0
+    for item, like in core.inputs:
+        sequence = core.rolling.sequence_of(item)
+        assert sequence is not None
+        width = sequence.tensor.width
+        whole = named_value(x, "x")
+        piece = script.item(whole, ALL, slice(start or None, start + width)) if len(core.inputs) > 1 else whole
+        operands.append((item, core._shaped(script, piece, like)))
+        start += width
+    return operands
+
+
+def _cell_step(
+    script: Script, p: Scope, place: int, step: Step, operands: Sequence[Any], name: str
+) -> dict[Place, Value]:
+    """Declare a step of an inner cell, ``p.cell(name, cell)(x, state)``, and return its results by place."""
+    cell, x, *state = operands
     leaves = []
     for leaf in state:
         if leaf is None:
@@ -322,42 +387,42 @@ def _cell_step(script: Script, p: Any, place: int, step: Step, given: list[Any],
         leaves.append(leaf)
     nest = tuple(leaves) if len(leaves) > 1 else leaves[0]
     output, new = _inner_step(script, p, name, cell, x, nest)
-    found: dict[Place, Value] = {(place, (0, 0)): output}
-    old = step.thing[1]
+    results: dict[Place, Value] = {(place, (0, 0)): output}
+    old = step.result[1]
     fields = getattr(old, "_fields", None) if isinstance(old, tuple) else None
     for number, part in enumerate(new.leaves):
         path: tuple[int | str, ...] = (1,)
         if isinstance(old, tuple):
             path = (1, fields[number] if fields else number)
-        found[place, path] = part
-    return found
+        results[place, path] = part
+    return results
 
 
 def _cell_name(number: int, count: int) -> str:
     return "cell" if count == 1 else f"cell_{number}"
 
 
-# Steps that only such cells have -----------------------------------------------------------------------
+# Steps of such cells -----------------------------------------------------------------------------------
 
 
-def _inner_step(script: Script, p: Any, name: str, cell: Value, x: Value, state: Any) -> Value:
-    """(output, new state) of a step of a cell in a cell: ``p.cell(name, cell)(x, state)``."""
+def _inner_step(script: Script, p: Scope, name: str, cell: Value, x: Value, state: Value | tuple[Value, ...]) -> Value:
+    """Declare a step of a cell within a cell, and return (output, new state): ``p.cell(name, cell)(x, state)``."""
 
     def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
         place = ast.Attribute(ast.Name("p", ast.Load()), "cell", ast.Load())
         return ast.Call(ast.Call(place, [ast.Constant(name), of[0]], []), of[1:], [])
 
-    several = isinstance(state, tuple)
-    thing = p.cell(name, cell.thing)(x.thing, tuple(leaf.thing for leaf in state) if several else state.thing)
-    hint = ("output", ("c", "h") if several else "h")
-    return script.kept(Step(thing, (cell, x, state), {}, written, hint, True))
+    nest = tuple(leaf.result for leaf in state) if isinstance(state, tuple) else state.result
+    result = p.cell(name, cell.result)(x.result, nest)
+    hint = ("output", ("c", "h") if isinstance(state, tuple) else "h")
+    return script.add(Step(result, (cell, x, state), {}, written, hint, True))
 
 
-def _own_cell(script: Script, kind: Any, given: Sequence[Value]) -> Value:
-    """A cell of a class whose text its step defines, once a driver has traced it."""
+def _own_cell(script: Script, kind: type[OwnCell], arguments: Sequence[Value]) -> Value:
+    """Declare a cell whose step defines its class, after a driver traced it."""
 
-    def written(arguments: list[ast.expr], named: list[ast.keyword]) -> ast.expr:
-        return ast.Call(ast.Name(kind.__name__, ast.Load()), arguments, named)
+    def written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
+        return ast.Call(ast.Name(kind.__name__, ast.Load()), operands, keywords)
 
-    thing = kind(*(value.thing for value in given))
-    return script.kept(Step(thing, given, {}, written, "cell", True, kind, kind))
+    cell = kind(*(value.result for value in arguments))
+    return script.add(Step(cell, arguments, {}, written, "cell", True, kind, kind))

@@ -1,9 +1,8 @@
-"""What values of loops are, as seen from outside: parts of them, whether two are the same, shapes with open sizes."""
+"""Helpers for values of loops: parts, equality, and reshapes between rows and a value's own shape."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ...declare.functions.basic import reshape, transpose
 from ...ir.types import Dim, Size
@@ -15,19 +14,19 @@ ALL = slice(None)
 
 
 class NotRolledError(Exception):
-    """A loop that makes no driver here."""
+    """A loop that can't become a driver."""
 
 
-def shape_entries(shape: tuple[Dim, ...]) -> tuple[Any, ...]:
-    """A shape whose open sizes, of which there is one at most, are -1."""
-    found = tuple(dim if isinstance(dim, int) else -1 for dim in shape)
-    if found.count(-1) > 1:
+def shape_entries(shape: tuple[Dim, ...]) -> tuple[int, ...]:
+    """Return a shape with its symbolic size as -1. Raises ``NotRolledError`` if it has several."""
+    entries = tuple(dim if isinstance(dim, int) else -1 for dim in shape)
+    if entries.count(-1) > 1:
         raise NotRolledError
-    return found
+    return entries
 
 
 def batch_axis(shape: tuple[Dim, ...]) -> int:
-    """Return the axis of rows: the only one of open size, or else the first."""
+    """Return the axis of rows: the only one of symbolic size, otherwise the first."""
     open_axes = [axis for axis, dim in enumerate(shape) if isinstance(dim, Size)]
     return open_axes[0] if len(open_axes) == 1 else 0
 
@@ -57,27 +56,28 @@ def shaped_rows(script: Script, x: Value, shape: tuple[Dim, ...]) -> Value:
 
 
 def part_of(value: Value, path: Sequence[int | str]) -> Value:
-    """The part of a value to which a path leads."""
-    thing = value.thing
+    """Return the part of a value at a path."""
+    result = value.result
     for key in path:
-        thing = getattr(thing, key) if isinstance(key, str) else thing[key]
-    return Value(thing, value.step, (*value.path, *path)) if path else value
+        result = getattr(result, key) if isinstance(key, str) else result[key]
+    return Value(result, value.step, (*value.path, *path)) if path else value
 
 
-def same_input(a: Any, b: Any) -> bool:
-    """Whether two operands are the same sequence."""
+def same_input(a: object, b: object) -> bool:
+    """True if two operands are the same sequence."""
     if isinstance(a, Entries) and isinstance(b, Entries):
         return a.keeps == b.keeps and same_entries(a, b)
     return isinstance(a, Inner) and isinstance(b, Inner) and a.place == b.place
 
 
 def same_entries(a: Entries, b: Entries) -> bool:
-    """Whether two rounds take the same entries, whether or not their axis stays."""
+    """True if two operands take the same entries, with or without keeping their axis."""
     places = [(one.axis, one.start, one.step, repr(one.others), one.ahead) for one in (a, b)]
     return places[0] == places[1] and same_value(a.source, b.source)
 
 
-def same_value(a: Any, b: Any) -> bool:
+def same_value(a: object, b: object) -> bool:
+    """True if two operands are the same value."""
     if isinstance(a, Value) and isinstance(b, Value):
         return a.step is b.step and a.path == b.path
     return a is b

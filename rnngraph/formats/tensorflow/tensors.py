@@ -12,14 +12,36 @@ from .messages import TensorProto
 
 BFLOAT16 = 14
 DTYPES: Mapping[int, str] = {
-    1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 8: "<c8", 9: "<i8", 10: "?", BFLOAT16: "<u2",
-    17: "<u2", 18: "<c16", 19: "<f2", 22: "<u4", 23: "<u8",
-}  # fmt: skip
+    1: "<f4",
+    2: "<f8",
+    3: "<i4",
+    4: "u1",
+    5: "<i2",
+    6: "i1",
+    8: "<c8",
+    9: "<i8",
+    10: "?",
+    BFLOAT16: "<u2",
+    17: "<u2",
+    18: "<c16",
+    19: "<f2",
+    22: "<u4",
+    23: "<u8",
+}
 """NumPy's dtypes of stored bytes, by the numbers of TensorFlow's ``DataType``."""
 _VALUES = {
-    1: "float_val", 2: "double_val", 3: "int_val", 4: "int_val", 5: "int_val", 6: "int_val", 9: "int64_val",
-    10: "bool_val", 17: "int_val", 19: "half_val", BFLOAT16: "half_val",
-}  # fmt: skip
+    1: "float_val",
+    2: "double_val",
+    3: "int_val",
+    4: "int_val",
+    5: "int_val",
+    6: "int_val",
+    9: "int64_val",
+    10: "bool_val",
+    17: "int_val",
+    19: "half_val",
+    BFLOAT16: "half_val",
+}
 """Field of a ``TensorProto`` that holds the numbers of a dtype."""
 
 

@@ -1,6 +1,6 @@
 """ATen's operators as torch's own functions, where name, arguments or results differ.
 
-What stands nowhere here is the function or method of torch of the same name, with the same arguments.
+An operator that is not listed is torch's function or method of the same name, with the same arguments.
 """
 
 from __future__ import annotations
@@ -15,31 +15,35 @@ from .tracing.kinds import Function, Number
 
 Sizes = Sequence[int]
 Results = tuple[torch.Tensor | None, ...]
-"""Results of an operator, of which those that nothing reads are left out."""
+"""Results of an operator; None for results that nothing reads."""
 NOTHING = (
-    "_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range",
+    "_assert_async",
+    "_assert_scalar",
+    "_assert_tensor_metadata",
+    "sym_constrain_range",
     "sym_constrain_range_for_size",
-)  # fmt: skip
-"""Checks of sizes and dtypes, which give nothing."""
+)
+"""Checks of sizes and dtypes, which return nothing."""
 END = (1 << 63) - 1
-"""The end of a slice that goes on to the end of its axis."""
+"""The end of a slice up to the end of its axis."""
 
 
 FUNCTIONS: dict[str, Function] = {}
+"""Functions by names of ATen's operators."""
 
 
 def operator(*names: str) -> Callable[[Function], Function]:
-    """Says which operators of ATen's a function computes."""
+    """Register the function that computes ATen's operators of these names."""
 
-    def keep(function: Function) -> Function:
+    def register(function: Function) -> Function:
         FUNCTIONS.update(dict.fromkeys(names, function))
         return function
 
-    return keep
+    return register
 
 
 def function_of(name: str) -> Function | None:
-    """The function of an operator, None where torch has none."""
+    """Return the function of an operator; None if torch has none."""
     places = (torch, torch.Tensor, functional)
     return FUNCTIONS.get(name) or next((getattr(place, name) for place in places if hasattr(place, name)), None)
 
@@ -69,9 +73,9 @@ def _index_put(
 ) -> torch.Tensor:
     if accumulate:
         raise NotImplementedError
-    found = x.clone()
-    found[tuple(slice(None) if item is None else item for item in indices)] = values
-    return found
+    result = x.clone()
+    result[tuple(slice(None) if item is None else item for item in indices)] = values
+    return result
 
 
 @operator("embedding")
@@ -93,7 +97,7 @@ def _log_softmax(x: torch.Tensor, dim: int, dtype: torch.dtype | bool | None = N
 
 @operator("_safe_softmax")
 def _safe_softmax(x: torch.Tensor, dim: int, dtype: torch.dtype | bool | None = None) -> torch.Tensor:
-    """0 where all entries are -inf."""
+    """Return the softmax, and 0 where all entries are -inf."""
     is_masked = torch.all(x == float("-inf"), dim, keepdim=True)
     return torch.where(is_masked, 0.0, functional.softmax(x, dim, dtype=dtype))
 
@@ -234,13 +238,13 @@ def _replication_pad(x: torch.Tensor, pad: Sizes) -> torch.Tensor:
 def _elu(x: torch.Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> torch.Tensor:
     if input_scale != 1:
         x = x * input_scale
-    found = functional.elu(x, alpha)
-    return found if scale == 1 else found * scale
+    y = functional.elu(x, alpha)
+    return y if scale == 1 else y * scale
 
 
 @operator("scalar_tensor")
-def _scalar_tensor(value: Number, **options: Any) -> torch.Tensor:
-    return torch.tensor(value, dtype=options.get("dtype"))
+def _scalar_tensor(value: Number, dtype: torch.dtype | None = None, **_: object) -> torch.Tensor:
+    return torch.tensor(value, dtype=dtype)
 
 
 @operator("native_dropout")
@@ -249,29 +253,40 @@ def _native_dropout(x: torch.Tensor, p: float, train: bool | None = True) -> Res
 
 
 @operator("max_pool1d_with_indices")
-def _max_pool1d_with_indices(x: torch.Tensor, *given: Any, **named: Any) -> Results:
-    return functional.max_pool1d(x, *given, **named), None
+def _max_pool1d_with_indices(x: torch.Tensor, *args: Any, **kwargs: Any) -> Results:
+    return functional.max_pool1d(x, *args, **kwargs), None
 
 
 @operator("max_pool2d_with_indices")
-def _max_pool2d_with_indices(x: torch.Tensor, *given: Any, **named: Any) -> Results:
-    return functional.max_pool2d(x, *given, **named), None
+def _max_pool2d_with_indices(x: torch.Tensor, *args: Any, **kwargs: Any) -> Results:
+    return functional.max_pool2d(x, *args, **kwargs), None
 
 
 @operator("_scaled_dot_product_flash_attention_for_cpu")
 def _scaled_dot_product(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, dropout: float = 0, causal: bool = False, **named: Any
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    dropout: float = 0,
+    causal: bool = False,
+    *,
+    attn_mask: torch.Tensor | None = None,
+    scale: float | None = None,
 ) -> Results:
-    mask, scale = named.get("attn_mask"), named.get("scale")
-    return functional.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=scale), None
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask, dropout, causal, scale=scale), None
 
 
 def _upsample(mode: str) -> Callable[..., torch.Tensor]:
-    """Resizing by size, or by factors; ``align_corners`` stands between them, where a mode has it."""
+    """Return the function that resizes to a size or by factors.
 
-    def upsample(x: torch.Tensor, size: Sizes | None = None, *given: Any, **named: Any) -> torch.Tensor:
-        align: bool | None = given[0] if mode in ("linear", "bilinear") and given else None
-        factors = next((item for item in given if isinstance(item, list | tuple)), named.get("scale_factors"))
+    Between them in the order of arguments is ``align_corners``, if the mode has it.
+    """
+
+    def upsample(
+        x: torch.Tensor, size: Sizes | None = None, *args: Any, scale_factors: Sequence[float] | None = None
+    ) -> torch.Tensor:
+        align: bool | None = args[0] if mode in ("linear", "bilinear") and args else None
+        factors = next((item for item in args if isinstance(item, list | tuple)), scale_factors)
         if factors is not None and size is None:
             return functional.interpolate(x, scale_factor=tuple(factors), mode=mode, align_corners=align)
         return functional.interpolate(x, size=tuple(size or ()), mode=mode, align_corners=align)

@@ -1,8 +1,8 @@
-"""Recurrent layers and cells of exported graphs as modules: ATen has them as operators of weights."""
+"""Recurrent layers and cells of exported graphs, which ATen has as operators on weights, as modules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,38 +10,45 @@ from torch import nn
 
 LAYERS: dict[str, type[nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN, "rnn_relu": nn.RNN}
 CELLS: dict[str, type[nn.Module]] = {
-    "lstm_cell": nn.LSTMCell, "gru_cell": nn.GRUCell, "rnn_tanh_cell": nn.RNNCell, "rnn_relu_cell": nn.RNNCell,
-}  # fmt: skip
+    "lstm_cell": nn.LSTMCell,
+    "gru_cell": nn.GRUCell,
+    "rnn_tanh_cell": nn.RNNCell,
+    "rnn_relu_cell": nn.RNNCell,
+}
 GATES = {"lstm": 4, "gru": 3}
 
 
 def layers_of(nodes: Iterable[torch.fx.Node], weights: Mapping[str, nn.Parameter]) -> dict[str, nn.Module]:
-    """The layers of a graph by the names of their nodes; nodes of the same weights have one.
+    """Return the recurrent layers of a graph by the names of their nodes. Nodes with the same weights share a layer.
 
-    weights: parameters by the names of their placeholders. Layers whose weights are computed are left out.
+    Layers whose weights are computed are left out.
+
+    Args:
+        nodes: Nodes of the graph.
+        weights: Parameters by the names of their placeholders.
     """
-    found: dict[str, nn.Module] = {}
-    made: dict[Any, nn.Module] = {}
+    layers: dict[str, nn.Module] = {}
+    by_weights: dict[tuple[object, ...], nn.Module] = {}
     for node in nodes:
         name, overload = getattr(node.target, "_opname", ""), getattr(node.target, "_overloadname", "")
         is_cell = name in CELLS
         if not is_cell and not (name in LAYERS and overload == "input"):
             continue
-        given = [item for item in (node.args[2:] if is_cell else node.args[2]) if item is not None]
-        if not all(getattr(item, "name", "") in weights for item in given):
+        arrays = [item for item in (node.args[2:] if is_cell else node.args[2]) if item is not None]
+        if not all(getattr(item, "name", "") in weights for item in arrays):
             continue
         options = () if is_cell else node.args[3:]
-        key = name, *(item.name for item in given), *options
-        if key not in made:
-            own = [weights[item.name] for item in given]
-            made[key] = _cell(name, own) if is_cell else _layer(name, own, *options)
-        found[node.name] = made[key]
-    return found
+        key = name, *(item.name for item in arrays), *options
+        if key not in by_weights:
+            own = [weights[item.name] for item in arrays]
+            by_weights[key] = _cell(name, own) if is_cell else _layer(name, own, *options)
+        layers[node.name] = by_weights[key]
+    return layers
 
 
-def run_layer(layer: nn.Module, name: str, given: tuple[Any, ...]) -> Any:
-    """What an operator gives. given: its arguments, the input and the states first."""
-    x, states = given[:2]
+def run_layer(layer: nn.Module, name: str, args: Sequence[Any]) -> Any:
+    """Return the results of an operator. args: its arguments; the input and the states come first."""
+    x, states = args[:2]
     is_lstm = name.startswith("lstm")
     result = layer(x, tuple(states) if is_lstm else states)
     if name in CELLS:
@@ -50,24 +57,37 @@ def run_layer(layer: nn.Module, name: str, given: tuple[Any, ...]) -> Any:
 
 
 def first_weight(layer: nn.Module) -> nn.Parameter:
-    """The kernel of a layer's input."""
+    """Return the kernel of a layer's input."""
     weight: nn.Parameter = next(layer.parameters())
     return weight
 
 
 def _layer(
-    name: str, weights: list[nn.Parameter], has_biases: bool, count: int, dropout: float, training: bool, both: bool,
+    name: str,
+    weights: list[nn.Parameter],
+    has_biases: bool,
+    count: int,
+    dropout: float,
+    training: bool,
+    both: bool,
     batch_first: bool,
-) -> nn.Module:  # fmt: skip
-    """A layer of weights: of each layer and direction the kernels, the biases, the projection."""
+) -> nn.Module:
+    """Return a layer with these weights: for each layer and direction the kernels, the biases and the projection."""
     options: dict[str, Any] = {"nonlinearity": name.removeprefix("rnn_")} if name.startswith("rnn") else {}
     if len(weights) // (count * (2 if both else 1)) in (3, 5):
         options["proj_size"] = weights[1].shape[1]
     hidden = weights[1].shape[0] // GATES.get(name, 1)
     layer = LAYERS[name](
-        weights[0].shape[1], hidden, num_layers=count, bias=has_biases, batch_first=batch_first, dropout=dropout,
-        bidirectional=both, device="meta", **options,
-    )  # fmt: skip
+        weights[0].shape[1],
+        hidden,
+        num_layers=count,
+        bias=has_biases,
+        batch_first=batch_first,
+        dropout=dropout,
+        bidirectional=both,
+        device="meta",
+        **options,
+    )
     return _with_weights(layer, weights)
 
 

@@ -25,9 +25,14 @@ Start = Callable[[Sizes, CutAxes], Tracer]
 def axes_to_check(
     cuts: Collection[Cut], known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script], sizes: Sizes
 ) -> dict[int, frozenset[str]]:
-    """Numbers of the cut axes on whose length an output depends, and these outputs as far as they are known.
+    """Return the cut axes on whose length an output depends, with these outputs as far as they are known.
 
-    known: of sizes, as the module was read. start: makes the tracer of a run, which ``run_once`` does.
+    Args:
+        cuts: The cut axes, which are numbered in this order.
+        known: Facts about sizes, as the module was read.
+        start: Makes the tracer of a run.
+        run_once: Runs the module with a tracer.
+        sizes: Sizes of the last run.
     """
     checked: dict[int, frozenset[str]] = {}
     while len(checked) < len(cuts):
@@ -39,20 +44,24 @@ def axes_to_check(
 
 
 def _dependent(
-    count: int, known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script], sizes: Sizes,
+    count: int,
+    known: Mapping[str, Dim],
+    start: Start,
+    run_once: Callable[[Tracer], Script],
+    sizes: Sizes,
     checked: Collection[int],
-) -> dict[int, frozenset[str]]:  # fmt: skip
-    """Axes that one run shows to be read, beside those that are checked. count: of all axes."""
-    found = Sizes(sizes.examples, known)
-    tracer = start(found, CutAxes(frozenset(checked), apart=True))
+) -> dict[int, frozenset[str]]:
+    """Return axes that one run shows to be read, besides those in ``checked``. count: number of all axes."""
+    run_sizes = Sizes(sizes.examples, known)
+    tracer = start(run_sizes, CutAxes(frozenset(checked), as_inputs=True))
     rest = [number for number in range(count) if number not in checked]
     try:
         script = run_once(tracer)
     except SizesChanged:
-        changed = {name for name, dim in found.known.items() if known.get(name) != dim}
-        changed |= {other for name in changed for other in symbols_of(found.known[name])}
-        met = [number for number, cut in enumerate(tracer.cuts) if cut.size in changed and number in rest]
-        return dict.fromkeys(met or rest, frozenset())
+        changed = {name for name, dim in run_sizes.known.items() if known.get(name) != dim}
+        changed |= {other for name in changed for other in symbols_of(run_sizes.known[name])}
+        read_axes = [number for number, cut in enumerate(tracer.cuts) if cut.size in changed and number in rest]
+        return dict.fromkeys(read_axes or rest, frozenset())
     except RnnGraphError:
         return dict.fromkeys(rest, frozenset())
     graph = _graph_of(script)
@@ -61,28 +70,30 @@ def _dependent(
 
 
 def _graph_of(script: Script) -> Graph:
-    """The graph of what a script gives, as it predicts."""
+    """Return the inference graph of a script's outputs."""
     lowered = lower([(name, value.tensor.node) for name, value in script.outputs.items()], {})
     return run(lowered.graph, meaning("inference"), forbidden("inference"))
 
 
 def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
-    """Outputs of which it is not proven that they do not depend on the length of an axis. Packed rows have steps."""
+    """Return the outputs that may depend on the length of an axis. Every packed row has at least one step."""
     counts = {} if cut.lengths is None else {cut.lengths: size(cut.size)}
     compared = {
-        node for node in graph.nodes
+        node
+        for node in graph.nodes
         if node.op == "ensure_shape" and any(cut.size in symbols_of_node(item) for item in (node, *node.operands))
-    }  # fmt: skip
+    }
     return frozenset(
-        name for name, output in graph.outputs
+        name
+        for name, output in graph.outputs
         if not compared.isdisjoint(topological([output])) or unproven(graph, [name], cut.size, counts, nonempty=True)
-    )  # fmt: skip
+    )
 
 
 def unchecked(
     script: Script, cuts: Sequence[Cut], checked: Mapping[int, frozenset[str]]
 ) -> list[tuple[str, Where | None]]:
-    """Errors of outputs that depend on the length of a cut axis, and not on the rows of which a call checks it."""
+    """Return errors for outputs that depend on the length of a cut axis, but on no rows whose length is checked."""
     problems = []
     for number, outputs in checked.items():
         lengths, where = cuts[number].lengths, cuts[number].where
@@ -92,9 +103,9 @@ def unchecked(
         }
         lost = sorted(outputs - reached) if outputs else [] if reached else list(script.outputs)
         if lost:
-            problems.append((
-                f"{where}: pad_packed_sequence: output {', '.join(lost)} depends on how many steps the longest row has "
-                "and not on the rows, so that no call can check it; write total_length= in the module",
-                where,
-            ))  # fmt: skip
+            text = (
+                f"{where}: pad_packed_sequence: output {', '.join(lost)} depends on the length of the longest row but "
+                "on no row, so that a call can't check the length; write total_length= in the module"
+            )
+            problems.append((text, where))
     return problems

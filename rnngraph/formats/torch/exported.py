@@ -1,9 +1,9 @@
-"""Programs that torch.export made, as modules that are run: each node of the graph is a call of torch's functions."""
+"""Exported programs of ``torch.export`` as modules: each node of the graph is a call of one of torch's functions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,24 +17,22 @@ from ..expressions import input_name
 from ..reading import not_readable
 from .aten import NOTHING, function_of
 from .aten_layers import first_weight, layers_of, run_layer
-from .tracing.calls import TORCH, PlacedModule
+from .tracing.calls import TORCH, Arguments, Keywords, PlacedModule
 
 WHAT = "the exported program"
 _FILE_LINE = re.compile(r'File "([^"]+)", line (\d+)')
 _WITH_GRAPHS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
-"""Operators around a part of a graph that is computed as it is."""
+"""Operators around a subgraph that compute the subgraph unchanged."""
 
 
 class Exported(PlacedModule):
-    """The graph of an exported program. Its forward takes the program's inputs by their names.
-
-    node: the node that is being computed, for errors.
-    """
+    """The graph of an exported program. Its ``forward`` takes the program's inputs by name."""
 
     def __init__(self, program: ExportedProgram) -> None:
         super().__init__()
         self.program = program
         self.node: torch.fx.Node | None = None
+        """The node that is being computed, for errors."""
         self._graph = program.graph_module
         self._parameters_by_path = dict(program.named_parameters())
         self._buffers_by_path = dict(program.named_buffers())
@@ -46,19 +44,19 @@ class Exported(PlacedModule):
             raise not_readable(WHAT, problems)
 
     def _problems(self) -> Iterator[str]:
-        """Inputs and results of a program that no net has."""
+        """Yield the inputs and outputs that a net can't have."""
         for item in self.program.graph_signature.input_specs:
             if item.kind in (InputKind.CUSTOM_OBJ, InputKind.TOKEN):
-                yield f"it has input {item.arg.name}, which is no tensor"
+                yield f"its input {item.arg.name} is not a tensor; export the module with tensors as inputs"
         for item in self.program.graph_signature.output_specs:
             if item.kind == OutputKind.USER_INPUT_MUTATION:
-                yield f"it changes its input {item.target} in place; make a new tensor in the module"
+                yield f"it changes its input {item.target} in place; compute a new tensor in the module"
 
     # Inputs ---------------------------------------------------------------------------------------
 
     @property
     def inputs(self) -> dict[str, torch.Tensor]:
-        """Inputs as the program knows them, by name: tensors without values, whose open sizes are symbols."""
+        """The program's inputs by name: tensors without values, whose open sizes are symbols."""
         nodes = {node.name: node for node in self._graph.graph.nodes if node.op == "placeholder"}
         specs = self.program.graph_signature.input_specs
         return {
@@ -67,25 +65,27 @@ class Exported(PlacedModule):
             if item.kind == InputKind.USER_INPUT and not isinstance(item.arg, ConstantArgument)
         }
 
-    def example(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> dict[str, Any]:
-        """The tensors of an example by the names of inputs. Raises ``ArgumentError`` where they do not fit."""
+    def example(self, arguments: Arguments, keywords: Mapping[str, Any]) -> Keywords:
+        """Return the tensors of an example by the names of inputs. Raises ``ArgumentError`` if they do not fit."""
         flat = pytree.tree_flatten((arguments, dict(keywords)))[0]
         specs = [item for item in self.program.graph_signature.input_specs if item.kind == InputKind.USER_INPUT]
         if len(flat) != len(specs):
-            raise ArgumentError(f"the example has {len(flat)} entries, and the exported program takes {len(specs)}")
+            raise ArgumentError(
+                f"the example has {len(flat)} entries, but the exported program takes {len(specs)}; give one for each"
+            )
         inputs = self.inputs
-        named = {item.arg.name: tensor for item, tensor in zip(specs, flat, strict=True) if item.arg.name in inputs}
-        for name, tensor in named.items():
+        tensors = {item.arg.name: tensor for item, tensor in zip(specs, flat, strict=True) if item.arg.name in inputs}
+        for name, tensor in tensors.items():
             for axis, (want, have) in enumerate(zip(inputs[name].shape, tensor.shape, strict=False)):
                 if isinstance(want, int) and want != have:
                     raise ArgumentError(
                         f"{name} of the example has size {have} along axis {axis}, which torch.export fixed at {want};"
                         " give an example of that size, or export with dynamic_shapes"
                     )
-        return named
+        return tensors
 
     def sizes(self) -> dict[str, Dim]:
-        """What the program knows of sizes, by ``INPUT_AXIS``: numbers that export fixed, and sizes that are equal."""
+        """Return facts about sizes by ``INPUT_AXIS``: numbers that export fixed, and equal sizes."""
         known: dict[str, Dim] = {}
         first: dict[str, str] = {}
         for name, tensor in self.inputs.items():
@@ -115,30 +115,30 @@ class Exported(PlacedModule):
     # Modules --------------------------------------------------------------------------------------
 
     def named_parameters(self, *_: object, **__: object) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        """Parameters by the paths that they had in the module."""
+        """Yield parameters by their paths in the module."""
         yield from self._parameters_by_path.items()
 
     def named_buffers(self, *_: object, **__: object) -> Iterator[tuple[str, torch.Tensor]]:
-        """Buffers and constants by the paths that they had in the module."""
+        """Yield buffers and constants by their paths in the module."""
         yield from self._buffers_by_path.items()
         yield from ((name, item) for name, item in self.program.constants.items() if isinstance(item, torch.Tensor))
 
     def named_modules(self, *_: object, **__: object) -> Iterator[tuple[str, torch.nn.Module]]:
-        """The program, and its recurrent layers by the paths of their weights."""
+        """Yield the program, and its recurrent layers by the paths of their weights."""
         yield "", self
         paths = {id(item): path for path, item in self._parameters_by_path.items()}
         for layer in dict.fromkeys(self._layers.values()):
             yield paths[id(first_weight(layer))].rpartition(".")[0], layer
 
     def _weights(self) -> dict[str, torch.nn.Parameter]:
-        """Parameters by the names of their placeholders."""
+        """Return parameters by the names of their placeholders."""
         specs = self.program.graph_signature.input_specs
         return {
             item.arg.name: self._parameters_by_path[item.target] for item in specs if item.kind == InputKind.PARAMETER
         }
 
     def place(self) -> tuple[Where | None, str]:
-        """The line of the module's code that the current node comes from, and the path of the module it was in."""
+        """Return the line of the module's code that the current node comes from, and the path of its module."""
         if self.node is None:
             return None, ""
         lines = _FILE_LINE.findall(self.node.meta.get("stack_trace") or "")
@@ -150,11 +150,11 @@ class Exported(PlacedModule):
     # Running --------------------------------------------------------------------------------------
 
     def forward(self, **inputs: Any) -> Any:
-        """What the program gives, in the structure that the module gave it."""
+        """Return the outputs of the program, in the structure in which the module returned them."""
         signature = self.program.graph_signature
-        given = [self._given(item, inputs) for item in signature.input_specs]
+        values = [self._input_value(item, inputs) for item in signature.input_specs]
         try:
-            results = self._run(self._graph, given)
+            results = self._run(self._graph, values)
         finally:
             self.node = None
         own = [
@@ -165,8 +165,8 @@ class Exported(PlacedModule):
         spec = self.program.call_spec.out_spec
         return pytree.tree_unflatten(own, spec) if spec is not None else tuple(own)
 
-    def _given(self, item: InputSpec, inputs: Mapping[str, Any]) -> Any:
-        """The value of an input of the graph."""
+    def _input_value(self, item: InputSpec, inputs: Mapping[str, Any]) -> Any:
+        """Return the value of an input of the graph."""
         match item.kind:
             case InputKind.USER_INPUT:
                 return item.arg.value if isinstance(item.arg, ConstantArgument) else inputs[item.arg.name]
@@ -176,10 +176,10 @@ class Exported(PlacedModule):
                 return self._buffers_by_path[item.target]
         return self.program.constants[item.target]
 
-    def _run(self, graph: torch.fx.GraphModule, given: list[Any]) -> Any:
-        """The results of a graph of which placeholders have these values, in order."""
+    def _run(self, graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Any:
+        """Return the results of a graph. inputs: values of its placeholders, in order."""
         values: dict[torch.fx.Node, Any] = {}
-        rest = iter(given)
+        rest = iter(inputs)
         for node in graph.graph.nodes:
             self.node = node if graph is self._graph else self.node
             if node.op == "placeholder":
@@ -193,17 +193,20 @@ class Exported(PlacedModule):
             if node.op == "output":
                 return arguments[0]
             values[node] = self._called(node, arguments, keywords)
-        raise AssertionError("a graph without an output")
+        raise AssertionError("a graph has no output; a node of kind output is required")
 
-    def _called(self, node: torch.fx.Node, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    def _called(self, node: torch.fx.Node, arguments: Arguments, keywords: Keywords) -> Any:
+        """Return the result of a node that is a call."""
         target = node.target
         if isinstance(target, torch._ops.HigherOrderOperator):
             if target.__name__ not in _WITH_GRAPHS:
-                raise self._error(f"{target.__name__}: control flow of an exported graph is not read")
+                raise self._error(
+                    f"{target.__name__}: control flow of an exported graph is not supported; give the module itself"
+                )
             start = next(place for place, item in enumerate(arguments) if isinstance(item, torch.nn.Module))
             return self._run(arguments[start], [*arguments[start + 1 :]])
         if not isinstance(target, torch._ops.OpOverload):
-            return target(*arguments, **keywords)  # of sizes, and parts of tuples
+            return target(*arguments, **keywords)  # a function of sizes, or operator.getitem
         name = target._opname
         if name in NOTHING:
             return None
@@ -213,14 +216,14 @@ class Exported(PlacedModule):
         return (function or target)(*arguments, **keywords)
 
     def _error(self, what: str) -> NotReadableError:
-        """An error at the current node."""
+        """Return an error at the current node."""
         where, inside = self.place()
         text = f"{what} ({inside})" if inside else what
         return not_readable(WHAT, [f"{where}: {text}" if where else text], where)
 
 
 def _plain(item: Any) -> Any:
-    """Arguments in lists and dicts of Python's own."""
+    """Return arguments with torch's immutable lists and dicts replaced by Python's."""
     if isinstance(item, list):
         return [*map(_plain, item)]
     if isinstance(item, tuple) and not hasattr(item, "_fields"):
@@ -229,7 +232,7 @@ def _plain(item: Any) -> Any:
 
 
 def _attribute(graph: torch.fx.GraphModule, path: str) -> Any:
-    found: Any = graph
+    item: Any = graph
     for name in path.split("."):
-        found = getattr(found, name)
-    return found
+        item = getattr(item, name)
+    return item

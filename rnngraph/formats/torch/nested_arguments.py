@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,8 +13,8 @@ from ...support.errors import ArgumentError
 
 
 def named_arguments(
-    forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> list[tuple[str, Any]]:
+    forward: Callable[..., object], arguments: Sequence[object], keywords: Mapping[str, object]
+) -> list[tuple[str, object]]:
     """Return (name, argument) pairs, by the names of ``forward``'s parameters."""
     names: list[str] = []
     for parameter in inspect.signature(forward).parameters.values():
@@ -23,14 +23,16 @@ def named_arguments(
         elif parameter.kind is not parameter.VAR_KEYWORD:
             names.append(parameter.name)
     if len(arguments) > len(names):
-        raise ArgumentError(f"the example has {len(arguments)} entries, and forward takes {len(names)}")
+        raise ArgumentError(
+            f"the example has {len(arguments)} entries, but forward takes {len(names)}; give as many or fewer"
+        )
     return [*zip(names, arguments, strict=False), *keywords.items()]
 
 
-def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
+def leaves(name: str, item: object) -> Iterator[tuple[str, object]]:
     """Yield the leaves of a nest, with names made of positions and keys."""
     if fields := _fields(item):
-        parts: Mapping[Any, Any] = {field: getattr(item, field) for field in fields}
+        parts: Mapping[Any, object] = {field: getattr(item, field) for field in fields}
     elif isinstance(item, Mapping):
         parts = item
     elif isinstance(item, list | tuple):
@@ -42,7 +44,7 @@ def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
         yield from leaves(f"{name}_{key}" if name else str(key), part)
 
 
-def named_results(result: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def named_results(result: object) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the tensors that ``forward`` returned, by name: y, y_0 and on, or the names of a dict."""
     has_names = isinstance(result, Mapping) or bool(_fields(result))
     for name, item in leaves("" if has_names else "y", result):
@@ -50,7 +52,7 @@ def named_results(result: Any) -> Iterator[tuple[str, torch.Tensor]]:
             yield name, item
 
 
-def _fields(item: Any) -> tuple[str, ...]:
+def _fields(item: object) -> tuple[str, ...]:
     """Return the fields of a namedtuple, or of a dataclass that is no mapping; none for other items."""
     if hasattr(item, "_fields"):
         return tuple(item._fields)

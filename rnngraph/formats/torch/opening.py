@@ -1,4 +1,4 @@
-"""Opening of sizes: which axes of a module's inputs stay open, which must be numbers, and the lines that say so."""
+"""Search for the axes of a module's inputs that can stay open, and for the lines that close the others."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..steps import Step
 from .tracing.sizes import Sizes
 
 LONG = 16
-"""Sizes from which on a second run of the module is not twice as long as the first: loops are traced step by step."""
+"""From this size on, other values of a size are less than twice as large: loops are traced step by step."""
 MAX_GROUPS = 16
-"""Maximum number of groups of sizes that are tried as one size."""
+"""Maximum number of groups of sizes that are tried as equal sizes."""
 
 
 @dataclass
@@ -69,14 +69,14 @@ def opened(
     first: Settled | None = None
     for values in _examples(examples, request):
         try:
-            found = _Opening(runs, tensors, values).opened(known, request)
+            settled = _Opening(runs, tensors, values).opened(known, request)
         except RnnGraphError:
             if first is None:
                 raise
             continue
-        if not request.closed(found.known):
-            return found, dict(values)
-        first = first or found
+        if not request.closed(settled.known):
+            return settled, dict(values)
+        first = first or settled
     assert first is not None
     name = request.closed(first.known)[0]
     raise not_open(runs.what(), *request.axis_of(name), first.known[name], first.sizes.line_of(name))
@@ -108,45 +108,46 @@ class _Opening:
     cache: dict[frozenset[tuple[str, Dim]], Settled] = field(default_factory=dict)
 
     def opened(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
-        found = self._settled(known, {})
-        rest = [name for name in self.examples if name not in found.known]
+        settled = self._settled(known, {})
+        rest = [name for name in self.examples if name not in settled.known]
         others = {name: _another(self.examples[name]) + place for place, name in enumerate(rest)}
-        if rest and self._holds(others, found):  # no two of them alike, as sizes that must be equal would be
-            return found
+        if rest and self._holds(others, settled):  # the values differ, so that no two sizes need to be equal
+            return settled
         for name in sorted(self.examples, key=lambda name: name not in request.names):
-            if name not in found.known:
-                found = self._loosest(name, found)
-        return found
+            if name not in settled.known:
+                settled = self._loosest(name, settled)
+        return settled
 
     def _settled(self, known: Mapping[str, Dim], lines: Mapping[str, Where | None]) -> Settled:
         key = frozenset(known.items())
         if key not in self.cache:
-            self.cache[key] = found = self.runs.settled(self.examples, known, lines)
-            self.cache[frozenset(found.known.items())] = found
+            self.cache[key] = settled = self.runs.settled(self.examples, known, lines)
+            self.cache[frozenset(settled.known.items())] = settled
         return self.cache[key]
 
     def _loosest(self, name: str, before: Settled) -> Settled:
         """Return the result in which a size is open, or one with others, or else a number."""
         known, reason = before.known, None
         others = [
-            other for other, count in self.examples.items()
+            other
+            for other, count in self.examples.items()
             if count == self.examples[name] != 1 and other not in known and other != name
-        ]  # fmt: skip
+        ]
         groups = (group for count in range(len(others) + 1) for group in combinations(others, count))
         widths: dict[str, Dim] = {
             other: self.examples[other] for other in self._last_axes() if other not in known and other != name
-        }  # which a driver over the axis needs to know
+        }  # a driver over the axis needs the width
         equal: list[dict[str, Dim]] = [{other: size(name) for other in group} for group in islice(groups, MAX_GROUPS)]
         for more in (*equal, widths):
             try:
-                found = self._settled(known | more, before.lines | dict.fromkeys(more, reason))
+                settled = self._settled(known | more, before.lines | dict.fromkeys(more, reason))
             except RnnGraphError as error:
                 reason = reason or error.where
                 continue
-            if name in found.known:
-                reason = reason or found.sizes.line_of(name)
-            elif self._is_open(name, found):
-                return found
+            if name in settled.known:
+                reason = reason or settled.sizes.line_of(name)
+            elif self._is_open(name, settled):
+                return settled
             reason = reason or self.reason
         return self._settled(known | {name: self.examples[name]}, {**before.lines, name: reason})
 
@@ -177,18 +178,18 @@ class _Opening:
             if isinstance(dim, Size) and str(dim := sizes.open(other)) in changed:
                 examples[other] = changed[str(dim)]
         try:
-            found = self.runs.settled(examples, settled.known)
+            other_run = self.runs.settled(examples, settled.known)
         except RnnGraphError as error:
             self.reason = self.reason or error.where
             return None
-        if found.known != settled.known:
-            more = found.known.keys() - settled.known.keys()
-            self.reason = next((found.sizes.line_of(other) for other in more), None)
+        if other_run.known != settled.known:
+            more = other_run.known.keys() - settled.known.keys()
+            self.reason = next((other_run.sizes.line_of(other) for other in more), None)
             return False
-        if found.script.text() == settled.script.text() and _same_arrays(settled.script, found.script):
+        if other_run.script.text() == settled.script.text() and _same_arrays(settled.script, other_run.script):
             return True
         lines = [line for name in changed if (line := settled.sizes.line_of_entries(name))]
-        self.reason = lines[0] if lines else _first_difference(settled.script, found.script)
+        self.reason = lines[0] if lines else _first_difference(settled.script, other_run.script)
         return False
 
 

@@ -1,10 +1,10 @@
-"""Runs of a module on tensors without values, until its sizes are known, and the script that comes of it."""
+"""``Reader``: runs a module on tensors without values until its sizes are known, and returns the script."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,13 +15,13 @@ from ..expressions import identifier, input_name
 from ..open_axes import AxisRequest, free_name
 from ..reading import not_readable
 from ..rolling.loops import takes_entries
-from ..rolling.scripts import made_anew, rolled_up, steps_left
+from ..rolling.scripts import rebuilt, rolled_up, steps_left
 from ..script import Script
 from ..steps import Value
 from .composed import axes, elements, losses, ordering
 from .cut_axes import axes_to_check, unchecked
 from .exported import WHAT, Exported
-from .meanings import (
+from .functions import (
     activations,
     attention,
     elementwise,
@@ -50,6 +50,7 @@ from .tracing.calls import (
     what_failed,
 )
 from .tracing.cuts import Cut, CutAxes
+from .tracing.kinds import Arguments
 from .tracing.python_functions import open_numbers, without_caches
 from .tracing.registry import UnreadableError
 from .tracing.sizes import Sizes, SizesChanged
@@ -57,25 +58,43 @@ from .tracing.tensors import DTYPES, Traced
 from .tracing.tracer import Tracer
 from .tracing.values import Unknown
 
-MEANINGS = (
-    activations, attention, axes, elements, elementwise, filling, joining, layers, logic, losses, ordering, orders,
-    packed, products, recurrent, reductions, shapes, slicing, windows, writing,
-)  # fmt: skip
-"""Files that say what calls of torch's mean."""
+HANDLER_FILES = (
+    activations,
+    attention,
+    axes,
+    elements,
+    elementwise,
+    filling,
+    joining,
+    layers,
+    logic,
+    losses,
+    ordering,
+    orders,
+    packed,
+    products,
+    recurrent,
+    reductions,
+    shapes,
+    slicing,
+    windows,
+    writing,
+)
+"""Files that register handlers of torch's functions and modules."""
 OTHER_DRAWS = 3
-"""Runs that must give the same script where a module takes random numbers of Python's."""
-_SWITCH_OFF = "; it takes numbers of Python's random: give the argument that switches that off, as a ratio of 0 does"
+"""Number of further runs that must give the same script if a module draws numbers from Python's ``random``."""
+_SWITCH_OFF = "; it draws numbers from Python's random: pass the argument that turns this off, such as a ratio of 0"
 MAX_RUNS = 1000
 """Maximum runs of a module until its sizes settle. Each run knows one size more than the one before."""
 
 
 class Reader:
-    """A module that is being read. arguments, keywords: what forward is called with."""
+    """A module that is being read."""
 
     def __init__(
         self,
         module: torch.nn.Module,
-        arguments: tuple[Any, ...],
+        arguments: Arguments,
         keywords: Mapping[str, Any],
         known: Mapping[str, Dim] | None = None,
         open: Any = None,
@@ -92,13 +111,14 @@ class Reader:
             fixed: Axes that get a number, as ``read_torch`` takes them.
         """
         self.module, self.arguments, self.keywords = module, arguments, keywords
-        self.shared: frozenset[Any] = frozenset()
+        self.shared: frozenset[Hashable] = frozenset()
+        """Keys of parameters and modules that runs used more than once."""
         self.names: dict[str, str] = {}
-        """What sizes are called in the script, by what they are called while they are found."""
+        """Names of sizes in the script, by their names ``INPUT_AXIS``."""
         self.draws = False
-        """Whether a run took numbers of Python's ``random``."""
+        """True if a run drew numbers from Python's ``random``."""
         self.warnings: dict[Warned, None] = {}
-        """Warnings of calls that are read, each once."""
+        """Warnings about calls, each once."""
         self.cut_axes = CutAxes()
         self.cuts: list[Cut] = []
         """Time axes that torch cuts to the longest row, in the last run."""
@@ -108,11 +128,11 @@ class Reader:
                 if isinstance(item, torch.Tensor):
                     self.tensors[input_name(leaf)] = item
         if not self.tensors:
-            raise ArgumentError("the example has no tensor of torch's; give one of each that forward takes")
+            raise ArgumentError("the example has no tensor of torch; give one for each tensor that forward takes")
         for name, tensor in self.tensors.items():
             if tensor.dtype not in DTYPES:
                 raise DtypeError(
-                    f"{name} of the example is of {tensor.dtype}; give one of {', '.join(DTYPES.values())}"
+                    f"{name} of the example has dtype {tensor.dtype}; give a tensor of {', '.join(DTYPES.values())}"
                 )
         self.examples = {
             f"{name}_{axis}": count for name, tensor in self.tensors.items() for axis, count in enumerate(tensor.shape)
@@ -122,7 +142,7 @@ class Reader:
         self.known: dict[str, Dim] = {**(known or {}), **self.request.numbers, **self.request.equal}
 
     def script(self) -> Script:
-        """Return the script, and warn of each call that trains otherwise. Raises ``NotReadableError``."""
+        """Return the script, and warn of each call that trains differently. Raises ``NotReadableError``."""
         with without_caches(), open_numbers(self.module), heard_warnings(self._warned):
             script = self._open_script()
         for text, where, category in self.warnings:
@@ -130,34 +150,34 @@ class Reader:
         return script
 
     def _warned(self, text: str, where: Where | None, category: type[Warning]) -> None:
-        """Note a warning of torch's or of the module's: once, whatever sizes it names."""
+        """Note a warning of torch's or of the module's, once even if its numbers differ between runs."""
         where = self.module.place()[0] if isinstance(self.module, PlacedModule) else where
         if not any((where, category) == warned[1:] and _like(text) == _like(warned[0]) for warned in self.warnings):
             self.warnings[text, where, category] = None
 
     def _open_script(self) -> Script:
         """Return the script whose sizes are as open as they can be."""
-        found, self.examples = opened(self, self.tensors, self.examples, self.known, self.request)
-        known, inputs = found.known, found.script.inputs
-        self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in inputs], known, found.times)
-        found = self.settled(self.examples, known, found.lines)
+        settled, self.examples = opened(self, self.tensors, self.examples, self.known, self.request)
+        known, inputs = settled.known, settled.script.inputs
+        self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in inputs], known, settled.times)
+        settled = self.settled(self.examples, known, settled.lines)
         if self.cuts:
             checked = axes_to_check(self.cuts, known, self._tracer, self._run, self._sizes(self.examples, known))
             self.cut_axes = CutAxes(frozenset(checked))
-            found = self.settled(self.examples, known, found.lines) if checked else found
-            problems = unchecked(found.script, self.cuts, checked)
+            settled = self.settled(self.examples, known, settled.lines) if checked else settled
+            problems = unchecked(settled.script, self.cuts, checked)
             if problems:
                 raise not_readable(self.what(), [what for what, _ in problems], problems[0][1])
         if self.draws:
-            self._check_that_it_repeats(found.script, known)
-        note_sizes(found, self.tensors, self.names)
-        return found.script
+            self._check_that_it_repeats(settled.script, known)
+        note_sizes(settled, self.tensors, self.names)
+        return settled.script
 
     def _check_that_it_repeats(self, script: Script, known: Mapping[str, Dim]) -> None:
-        """Raises ``NotReadableError`` where Python's random numbers choose what the module does."""
+        """Raise ``NotReadableError`` if Python's random numbers decide what the module computes."""
         texts = {script.text(), *(self.settled(self.examples, known).script.text() for _ in range(OTHER_DRAWS))}
         if len(texts) > 1:
-            raise not_readable(self.what(), [f"what it does differs from run to run{_SWITCH_OFF}"])
+            raise not_readable(self.what(), [f"its computation differs from run to run{_SWITCH_OFF}"])
 
     def settled(
         self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
@@ -169,27 +189,27 @@ class Reader:
             known: Facts about sizes before the first run.
             lines: Lines that settled these.
         """
-        facts, at = dict(known), dict(lines or {})
+        known_now, lines_now = dict(known), dict(lines or {})
         for _ in range(MAX_RUNS):
-            sizes = self._sizes(examples, facts, at)
+            sizes = self._sizes(examples, known_now, lines_now)
             tracer = self._tracer(sizes, self.cut_axes)
             try:
                 script = self._run(tracer)
             except SizesChanged:
-                facts, at = sizes.known, sizes.lines
+                known_now, lines_now = sizes.known, sizes.lines
                 continue
-            again = self.shared | {key for key, count in tracer.uses.items() if count > 1}
-            again |= {("plain", key) for key in tracer.plain & tracer.uses.keys()}
-            if again != self.shared:
-                self.shared = again
+            shared = self.shared | {key for key, count in tracer.uses.items() if count > 1}
+            shared |= {("plain", key) for key in tracer.plain & tracer.uses.keys()}
+            if shared != self.shared:
+                self.shared = shared
                 continue
             self.warnings |= tracer.warnings
             self.cuts = tracer.cuts
-            return Settled(script, facts, [*tracer.times], at, tracer.sizes)
-        raise ArgumentError("the module's sizes don't settle; give an example of other sizes")
+            return Settled(script, known_now, [*tracer.times], lines_now, tracer.sizes)
+        raise ArgumentError(f"the module's sizes do not settle in {MAX_RUNS} runs; give an example of other sizes")
 
     def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
-        """Name open sizes as the caller asked, else T, T_1 and on where they are of time, else B, B_1 and on."""
+        """Name open sizes as the caller asked; otherwise T, T_1 … for time and B, B_1 … for the rest."""
         asked = {name: self.request.names[name] for name in names if name in self.request.names and name not in known}
         self.names |= asked
         for name in names:
@@ -210,14 +230,14 @@ class Reader:
     # One run ------------------------------------------------------------------------------------
 
     def _run(self, tracer: Tracer) -> Script:
-        """Raises ``SizesChanged``, ``NotReadableError``."""
+        """Run the module once and return the script. Raises ``SizesChanged``, ``NotReadableError``."""
         inputs = {name: self._input(tracer, name, tensor) for name, tensor in self.tensors.items()}
         by_tensor = {id(tensor): inputs[name] for name, tensor in self.tensors.items()}
 
-        def given(item: Any) -> Any:
+        def traced(item: object) -> object:
             return by_tensor.get(id(item), item)
 
-        arguments, keywords = mapped_nest(self.arguments, given), mapped_nest(dict(self.keywords), given)
+        arguments, keywords = mapped_nest(self.arguments, traced), mapped_nest(dict(self.keywords), traced)
         state = random.getstate()
         try:
             result = tracer.run(arguments, keywords)
@@ -235,8 +255,8 @@ class Reader:
         shared = self.shared | {key for key, count in tracer.uses.items() if count > 1}
         if shared != self.shared and not tracer.problems:
             self.shared = shared
-            raise SizesChanged  # what is used several times is declared by itself
-        if tracer.undecided and not tracer.problems:  # nothing has said yet which axis of two is time
+            raise SizesChanged  # parameters that are used several times are declared by themselves
+        if tracer.undecided and not tracer.problems:  # nothing decided which axis of two is time
             dim, where = tracer.undecided[0]
             tracer.sizes.fix(dim, where)
         outputs = dict(named_results(result))
@@ -244,41 +264,46 @@ class Reader:
             try:
                 tracer.script.outputs[name] = self._output(tracer, item)
             except (UnreadableError, RuntimeError) as error:
-                if not isinstance(getattr(item, "value", None), Unknown):  # of which it is said already
+                if not isinstance(getattr(item, "value", None), Unknown):  # whose call is listed already
                     where = item.memory.where if isinstance(item, Traced) else None
                     line = f"{where}: " if where else ""
                     tracer.problems.append((f"{line}output {name}: {what_failed(error)}", where))
         if tracer.problems:
             raise self._error(tracer)
         if not outputs:
-            raise not_readable(self.what(), ["forward gives no tensor"])
+            raise not_readable(self.what(), ["forward returns no tensor; return one, or a tuple or dict of tensors"])
         tracer.script.drop_unused_inputs()
         script = rolled_up(tracer.script, tracer.sizes.value)
         may_have_loops = script is not tracer.script or takes_entries(script)
         if may_have_loops and tracer.wrote_numbers and not tracer.keeps_filled:
             script = self._with_equal_rounds(tracer, script)
         if script is tracer.script and tracer.has_assumed:
-            script = made_anew(script)
+            script = rebuilt(script)
         left = steps_left(script)
         if left:
-            raise not_readable(self.what(), [
-                f"{cell!r} makes {count} steps that differ, so that they are no loop; run the same code in each step"
-                f"{_SWITCH_OFF if self.draws else ''}" for cell, count in left
-            ])  # fmt: skip
+            raise not_readable(
+                self.what(),
+                [
+                    f"the {count} steps of {cell!r} are not identical, so they can't be rolled into a loop; run the "
+                    f"same code in each step{_SWITCH_OFF if self.draws else ''}"
+                    for cell, count in left
+                ],
+            )
         return script
 
     def _with_equal_rounds(self, tracer: Tracer, script: Script) -> Script:
-        """Return the script of a run in which constant initial states are states like those of later rounds, if more
-        of it is rolled up or it is shorter. A state written as a number makes the first round differ from the rest.
+        """Return the script of a run in which constant initial states stay tensors, if it has fewer unrolled steps.
+
+        A state that is written as a number makes the first round of a loop differ from the others.
         """
         sizes = self._sizes(tracer.sizes.examples, tracer.sizes.known)
         try:
             other = self._run(self._tracer(sizes, tracer.cut_axes, True))
         except (SizesChanged, RnnGraphError):
             return script
-        for found in (script, other):
-            found.drop_unused_steps()
-        return min(script, other, key=lambda found: (takes_entries(found), found.text().count("\n"), len(found.steps)))
+        for one in (script, other):
+            one.drop_unused_steps()
+        return min(script, other, key=lambda one: (takes_entries(one), one.text().count("\n"), len(one.steps)))
 
     def _input(self, tracer: Tracer, name: str, tensor: torch.Tensor) -> Traced:
         dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]
@@ -288,7 +313,7 @@ class Reader:
         return tracer.traced(value)
 
     def _output(self, tracer: Tracer, item: torch.Tensor) -> Value:
-        return tracer.value(tracer.bare(item) if isinstance(item, Traced) else item)
+        return tracer.value(tracer.unwrap(item) if isinstance(item, Traced) else item)
 
     def what(self) -> str:
         return WHAT if isinstance(self.module, Exported) else f"the module {type(self.module).__name__}"
@@ -298,16 +323,16 @@ class Reader:
 
 
 def _line_of(error: BaseException) -> Where | None:
-    """The innermost line of the module's own code that an error went through."""
-    found, traceback = None, error.__traceback__
+    """Return the innermost line of the module's own code in an error's traceback."""
+    line, traceback = None, error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
         if not is_ours(frame) and not frame.f_code.co_filename.startswith(TORCH):
-            found = Where(frame.f_code.co_filename, traceback.tb_lineno)
+            line = Where(frame.f_code.co_filename, traceback.tb_lineno)
         traceback = traceback.tb_next
-    return found
+    return line
 
 
 def _like(text: str) -> str:
-    """A text without its numbers."""
+    """Return a text without its numbers."""
     return re.sub(r"\d+", "", text)

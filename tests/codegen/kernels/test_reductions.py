@@ -126,3 +126,14 @@ def test_a_sum_of_two_products_keeps_their_kernel() -> None:
     total = make("reduce_sum", difference, axes=(0, 1), keepdims=False)
     plan = schedule(Graph.of("two", [("total", total)]), target_of("x86-64-v3"), "entry")
     assert int(str(plan.arena_bytes)) == 6 * 32 * 4
+
+
+def test_a_reduction_of_a_concatenation_that_is_read_piece_by_piece() -> None:
+    x = given("float32", 3, 25, 5)
+    kernel = make("input", label="kernel", name="kernel", type=TensorType("float32", (5, 5)))
+    pieces = make("concat", make("tanh", x), make("maximum", x, make("matmul", x, kernel)), axis=2)
+    graph = Graph.of("pieces", [("y", make("reduce_max", pieces, axes=(1,), keepdims=False))])
+    random = np.random.default_rng(0)
+    feeds = {"x": random.normal(size=(3, 25, 5)).astype("f4"), "kernel": random.normal(size=(5, 5)).astype("f4")}
+    entry = NativeEntry(compile_graph(graph, host(), "pieces"), host())
+    assert_allclose(call_native(entry, {}, feeds, {})["y"], interpret(graph, feeds)["y"], rtol=1e-6)

@@ -132,7 +132,7 @@ def test_declared_steps_are_opened_and_streamed() -> None:
     stream = net.program().inference.stream(batch=3)
     steps = [stream.step(letters=feeds["letters"][:, t])["scores"] for t in range(7)]
     assert_allclose(np.stack(steps, 1), expected["scores"], atol=2e-6)
-    with pytest.raises(rg.ArgumentError, match="fixed= has 8 for axis 1 of letters, which is 7 in the file"):
+    with pytest.raises(rg.ArgumentError, match="fixed= has size 8 for axis 1 of letters, but the file has 7"):
         rg.read_keras(data, fixed={"letters": {1: 8}})
     with pytest.raises(rg.NameLookupError, match="did you mean letters"):
         rg.read_keras(data, open={"leters": {1: "T"}})

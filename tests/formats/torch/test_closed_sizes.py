@@ -152,7 +152,7 @@ def test_fixed_and_equal_axes() -> None:
     ("options", "error", "text"),
     [
         ({"open": {"y": {1: "T"}}}, rg.NameLookupError, "no input 'y'"),
-        ({"open": {"given_0": {3: "T"}}}, rg.ArgumentError, "3 axes, 0 to 2"),
+        ({"open": {"given_0": {3: "T"}}}, rg.ArgumentError, "axes 0 to 2"),
         ({"open": {"given_0": {1: 5}}}, rg.DtypeError, "names a size by 5"),
         ({"open": {"given_0": 1}}, rg.DtypeError, "write {axis: name}"),
         ({"open": [1]}, rg.DtypeError, "is a mapping"),

@@ -181,10 +181,10 @@ def test_parts_of_one_tensor_see_what_others_write() -> None:
 
 
 @pytest.mark.parametrize(("write", "word"), [
-    (lambda x: torch.max(x, 1, out=(x[:, 0], x[:, 1].long())), "several tensors by out="),
-    (lambda x: x[:, 1:4:2].mul_(2), "axis of open size"), (lambda x: x.mT.add_(1), "changed in place"),
-    (lambda x: x.__setitem__(x[:, :, 0].long(), 1.0), "a call computes"),
-    (lambda x: x.__setitem__(x > 0, x[0, :2, 0]), "as many values as a mask"),
+    (lambda x: torch.max(x, 1, out=(x[:, 0], x[:, 1].long())), "out= has several tensors"),
+    (lambda x: x[:, 1:4:2].mul_(2), "axis of symbolic size"), (lambda x: x.mT.add_(1), "changed in place"),
+    (lambda x: x.__setitem__(x[:, :, 0].long(), 1.0), "computed positions"),
+    (lambda x: x.__setitem__(x > 0, x[0, :2, 0]), "depends on the mask.s values"),
 ])  # fmt: skip
 def test_writes_that_can_not_be_read(write: Callable[[Any], Any], word: str) -> None:
     def run(_: Any, x: Any) -> Any:

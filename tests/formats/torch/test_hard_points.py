@@ -14,8 +14,8 @@ from hard_points.cases import Entry, names_of
 from hard_points.doors import Recorded, changes, mixed
 from hard_points.read_torch import read
 
-from rnngraph.formats.torch import composed, meanings
-from rnngraph.formats.torch.tracing.registry import MEANINGS
+from rnngraph.formats.torch import composed, functions
+from rnngraph.formats.torch.tracing.registry import HANDLERS
 
 RECORDED = Recorded("torch")
 
@@ -35,7 +35,7 @@ def test_the_recorded_values_are_those_of_torch(part: int) -> None:
 
 
 def test_every_function_that_is_read_has_a_case_or_a_reason() -> None:
-    for room in (meanings, composed):
+    for room in (functions, composed):
         for item in iter_modules(room.__path__, room.__name__ + "."):
             import_module(item.name)
-    assert names_of("torch") == set(MEANINGS)
+    assert names_of("torch") == set(HANDLERS)

@@ -155,8 +155,8 @@ def test_total_length_keeps_all_steps() -> None:
 @pytest.mark.parametrize(
     ("head", "why"),
     [
-        (lambda m, x, n: unpacked(m, x, n.clamp(min=1)).mean(1), "lengths that are computed"),
-        (lambda m, x, n: x.sum(1) / unpacked(m, x, n).size(1), "depends on how many steps the longest row has"),
+        (lambda m, x, n: unpacked(m, x, n.clamp(min=1)).mean(1), "computed lengths"),
+        (lambda m, x, n: x.sum(1) / unpacked(m, x, n).size(1), "depends on the length of the longest row"),
     ],
 )
 def test_what_no_call_can_check_is_refused(head: Any, why: str) -> None:

@@ -49,7 +49,7 @@ def test_states_that_stay_in_another_order_are_refused() -> None:
         counts, order = lengths.sort(descending=True)
         return m[0](pack_padded_sequence(x[order], counts, batch_first=True))[1]
 
-    with pytest.raises(rg.NotReadableError, match="sorted values"):
+    with pytest.raises(rg.NotReadableError, match="sorted by length"):
         rg.read_torch(module(run, nn.GRU(3, 5, batch_first=True)), (normal(2, 6, 3), torch.tensor([2, 6])))
 
 

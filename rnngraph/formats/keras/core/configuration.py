@@ -124,10 +124,13 @@ class _Reader:
             raise described.error(f"{described.at}.config.name is not a string")
         module = described.get("module", None)
         layer = Layer(
-            kind, name, f"{path}/{name}" if path else name, config,
+            kind,
+            name,
+            f"{path}/{name}" if path else name,
+            config,
             is_operation=_is_operation(config, module),
             is_foreign=isinstance(module, str) and not OF_KERAS.match(module),
-        )  # fmt: skip
+        )
         inside = layer.path if depth else ""
         if kind in NETWORKS and not layer.is_foreign and "layers" in config:
             layer.network = self._network(config, described, kind, inside, depth)

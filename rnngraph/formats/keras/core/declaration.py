@@ -94,10 +94,18 @@ def signals(nest: Any) -> Iterator[Signal]:
     return leaves_of(nest, Signal)
 
 
-_GIVES_ITS_INPUT = frozenset({
-    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianNoise", "GaussianDropout", "Identity",
-    "ActivityRegularization",
-})  # fmt: skip
+_GIVES_ITS_INPUT = frozenset(
+    {
+        "Dropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "AlphaDropout",
+        "GaussianNoise",
+        "GaussianDropout",
+        "Identity",
+        "ActivityRegularization",
+    }
+)
 """Classes that return their input unchanged in inference."""
 _FIRST = ("inputs", "sequences", "query")
 _OPERANDS = ("condition", "x", "x1", "x2", "xs")
@@ -140,9 +148,16 @@ class Declaration:
     """
 
     def __init__(
-        self, script: Script, version: int, minor: int, arrays: Mapping[Layer, Arrays], uses: Mapping[Layer, int],
-        handlers: Mapping[str, Handler], keeps_mask: frozenset[str], groups: Mapping[Layer, list[Layer]],
-    ) -> None:  # fmt: skip
+        self,
+        script: Script,
+        version: int,
+        minor: int,
+        arrays: Mapping[Layer, Arrays],
+        uses: Mapping[Layer, int],
+        handlers: Mapping[str, Handler],
+        keeps_mask: frozenset[str],
+        groups: Mapping[Layer, list[Layer]],
+    ) -> None:
         self.script, self.version, self.minor = script, version, minor
         self._arrays, self._uses = arrays, uses
         self._handlers, self._keeps_mask, self._groups = handlers, keeps_mask, groups
@@ -345,7 +360,16 @@ def dtype_of(policy: Any) -> str:
 
 
 _DTYPES = {
-    "float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64", "int8": "int32",
-    "uint8": "int32", "int16": "int32", "uint16": "int32", "int32": "int32", "uint32": "int64", "int64": "int64",
+    "float16": "float32",
+    "bfloat16": "float32",
+    "float32": "float32",
+    "float64": "float64",
+    "int8": "int32",
+    "uint8": "int32",
+    "int16": "int32",
+    "uint16": "int32",
+    "int32": "int32",
+    "uint32": "int64",
+    "int64": "int64",
     "bool": "bool",
-}  # fmt: skip
+}

@@ -142,19 +142,19 @@ def _cell(tensors: Tensors, direction: Direction) -> Value:
     cell = direction.kind.declare(tensors.script)
     if all(isinstance(array, Known) for array in direction.weights.values()):
         return cell
-    weights = runtime_weights(tensors, cell.thing, direction)
+    weights = runtime_weights(tensors, cell.result, direction)
     return tensors.script.call(RuntimeWeights, cell, weights, hint="cell")
 
 
 def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> None:
     """Store a cell's parameters under its position."""
-    if isinstance(cell.thing, RuntimeWeights):
-        place = f"{position}/{scope_of(cell.thing.cell)}"
-        tensors.script.replaced |= {f"{place}/{name}" for name in cell.thing.weights}
+    if isinstance(cell.result, RuntimeWeights):
+        place = f"{position}/{scope_of(cell.result.cell)}"
+        tensors.script.replaced |= {f"{place}/{name}" for name in cell.result.weights}
         return
     arrays = {name: array.numbers(name) for name, array in direction.weights.items() if isinstance(array, Known)}
     gates = _gates(arrays, direction.order)
-    own_cell_weights(tensors.script, position, cell, _free(gates) if isinstance(cell.thing, FreeLSTMCell) else gates)
+    own_cell_weights(tensors.script, position, cell, _free(gates) if isinstance(cell.result, FreeLSTMCell) else gates)
 
 
 def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:

@@ -1,4 +1,4 @@
-"""Functions that move, join and make axes, and what slides along one."""
+"""Functions that move, join, split and add axes, and windows along an axis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..tracing.registry import composed
 
 @composed("unfold")
 def _unfold(x: torch.Tensor, dimension: int, size: int, step: int) -> torch.Tensor:
-    """Windows on a last axis, which are as many parts of x as a window has entries."""
+    """Return windows along a new last axis: one slice of x for each entry of a window."""
     before, last = (slice(None),) * (dimension % x.dim()), x.size(dimension) - size + 1
     return torch.stack([x[(*before, slice(place, last + place, step))] for place in range(size)], -1)
 
@@ -98,11 +98,12 @@ def _dsplit(x: torch.Tensor, parts: int | Sequence[int]) -> Tensors:
 
 @composed("meshgrid")
 def _meshgrid(*tensors: torch.Tensor, indexing: str = "ij") -> Tensors:
-    given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else list(tensors)
-    order = [1, 0, *range(2, len(given))] if indexing == "xy" and len(given) > 1 else [*range(len(given))]
-    sizes = [given[place].numel() for place in order]
-    shaped = [x.reshape([-1 if order[axis] == place else 1 for axis in range(len(given))])
-              for place, x in enumerate(given)]  # fmt: skip
+    items = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else list(tensors)
+    order = [1, 0, *range(2, len(items))] if indexing == "xy" and len(items) > 1 else [*range(len(items))]
+    sizes = [items[place].numel() for place in order]
+    shaped = [
+        x.reshape([-1 if order[axis] == place else 1 for axis in range(len(items))]) for place, x in enumerate(items)
+    ]
     return tuple(x.expand(sizes) for x in shaped)
 
 
@@ -143,9 +144,9 @@ def _slice_scatter(
 
 
 def with_each_nth(x: torch.Tensor, axis: int, start: int, step: int, value: Number | torch.Tensor) -> torch.Tensor:
-    """x with a number, or with entries of a tensor, in place of the entries at start, start + step and on."""
-    behind = torch.arange(x.size(axis)) - start
-    hit = ((behind >= 0) & (behind % step == 0)).reshape(-1, *(1,) * (x.dim() - axis - 1))
+    """Return x with a number, or entries of a tensor, at start, start + step and so on."""
+    offset = torch.arange(x.size(axis)) - start
+    hit = ((offset >= 0) & (offset % step == 0)).reshape(-1, *(1,) * (x.dim() - axis - 1))
     if isinstance(value, torch.Tensor):
         value = torch.repeat_interleave(value, step, axis)
         if start:
@@ -167,7 +168,7 @@ def _lp_pool1d(
 
 
 def between(x: torch.Tensor, factor: int) -> torch.Tensor:
-    """So many points in place of each of the last axis, on lines between its neighbours."""
+    """Interpolate the last axis linearly, with ``factor`` points in place of each entry."""
     before, after = torch.cat([x[..., :1], x[..., :-1]], -1), torch.cat([x[..., 1:], x[..., -1:]], -1)
     points = []
     for place in range(factor):

@@ -1,4 +1,4 @@
-"""Functions of single elements and of pairs, and products."""
+"""Elementwise functions of one and two tensors, and products."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from ..tracing.kinds import Number, Tensors
 from ..tracing.registry import UnreadableError, composed
 
-# Single elements ------------------------------------------------------------------------------------
+# One tensor -----------------------------------------------------------------------------------------
 
 
 @composed("frac")
@@ -20,7 +20,7 @@ def _isreal(x: torch.Tensor) -> torch.Tensor:
     return torch.ones_like(x, dtype=torch.bool)
 
 
-# Pairs ----------------------------------------------------------------------------------------------
+# Two tensors ----------------------------------------------------------------------------------------
 
 
 @composed("ldexp")
@@ -79,7 +79,7 @@ def _inner(x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     if x.dim() == 1 or other.dim() == 1:
         return (x * other).sum(-1)
     if other.dim() != 2:
-        raise UnreadableError("it is read with a second operand of one or two axes")
+        raise UnreadableError(f"its second operand has {other.dim()} axes; it must have one or two")
     return x @ other.transpose(0, 1)
 
 
@@ -99,7 +99,7 @@ def _addbmm(
 
 
 def _added(beta: Number, x: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
-    """The product, and beta times x, of which nothing counts where beta is 0, NaN neither."""
+    """Return beta * x + product; the product alone if beta is 0, even if x is NaN."""
     return product if beta == 0 else beta * x + product
 
 

@@ -1,25 +1,24 @@
-"""Losses, which modules compute where they are given labels: those of ``rg``, torch's own, and torch's reductions."""
+"""Losses, which modules compute from labels: those of ``rg``, those that only torch has, and torch's reductions."""
 
 from __future__ import annotations
 
 import inspect
 from functools import partial
-from typing import Any
 
 import torch
 from torch.nn import functional
 
 from ....declare.functions import losses as ours
 from ...steps import Value
-from ..tracing.kinds import Argument, Function, Operand, Result
-from ..tracing.registry import UnreadableError, composed, meaning
+from ..tracing.kinds import Argument, Function, Number, Operand, Result
+from ..tracing.registry import UnreadableError, composed, reads
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Lazy, shape_of
 
 
 def _reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """Return the reduction; one of torch's old arguments overrides it."""
+    """Return the reduction, which torch's deprecated arguments override."""
     if size_average is None and reduce is None:
         return reduction
     return "none" if reduce is False else "sum" if size_average is False else "mean"
@@ -30,14 +29,14 @@ def _reduced(x: torch.Tensor, reduction: str) -> torch.Tensor:
 
 
 def _weighed(x: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
-    """Reduce losses of entries that count differently: a mean is over the sum of the weights."""
+    """Reduce weighted losses. The mean is divided by the sum of the weights."""
     if weight is None or reduction != "mean":
         return _reduced(x if weight is None else weight * x, reduction)
     return (weight * x).sum() / weight.sum()
 
 
 def _argument_of_caller(function: Function, name: str) -> object:
-    """Return the argument of the call of a function that runs: torch leaves out some that it should hand on."""
+    """Return an argument of a running call of a function, because torch does not pass all of them on."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not function.__code__:
         frame = frame.f_back
@@ -47,23 +46,23 @@ def _argument_of_caller(function: Function, name: str) -> object:
 # Losses of elements that rg has ---------------------------------------------------------------------
 
 
-def _each(tracer: Tracer, function: Function, x: Operand, target: Operand, **options: Any) -> Value:
-    """The losses of elements, of which ``rg`` repeats none for another."""
-    given = [item if isinstance(item, Lazy) else tracer.value(item) for item in (x, target)]
-    whole = tracer.sizes.broadcast(*map(shape_of, given))
+def _each(tracer: Tracer, function: Function, x: Operand, target: Operand, **options: object) -> Value:
+    """Declare the losses of all elements. Operands are broadcast first, as ``rg``'s losses do not broadcast."""
+    operands = [item if isinstance(item, Lazy) else tracer.value(item) for item in (x, target)]
+    whole = tracer.sizes.broadcast(*map(shape_of, operands))
     dtype = DTYPES[tracer.expected.dtype]
 
-    def operand(item: Value | Lazy, other: Value | Lazy) -> Any:
+    def operand(item: Value | Lazy, other: Value | Lazy) -> Value | Number:
         if tracer.is_number(item) and shape_of(other) == whole and not tracer.is_number(other):
             return item.number
         if shape_of(item) != whole:
             item = tracer.by_torch(lambda *both: torch.broadcast_tensors(*both)[0], item, other)
         return tracer.value(item, dtype)
 
-    return tracer.call(function, operand(given[1], given[0]), operand(*given), **options, reduction="elements")
+    return tracer.call(function, operand(operands[1], operands[0]), operand(*operands), **options, reduction="elements")
 
 
-@meaning("mse_loss")
+@reads("mse_loss")
 def _mse(
     tracer: Tracer,
     x: Operand,
@@ -78,7 +77,7 @@ def _mse(
     return tracer.by_torch(partial(_weighed, reduction=how), each, weight)
 
 
-@meaning("l1_loss")
+@reads("l1_loss")
 def _l1(
     tracer: Tracer,
     x: Operand,
@@ -94,7 +93,7 @@ def _l1(
     return tracer.by_torch(partial(_weighed, reduction=how), each, weight)
 
 
-@meaning("smooth_l1_loss")
+@reads("smooth_l1_loss")
 def _smooth_l1(
     tracer: Tracer,
     x: Operand,
@@ -104,7 +103,7 @@ def _smooth_l1(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Result:
-    """Huber's, divided by the error from which on it is linear."""
+    """Declare Huber's loss, divided by the error above which it is linear."""
     if beta:
         each = _each(tracer, ours.huber_loss, x, target, delta=float(beta))
         each = each if beta == 1 else tracer.script.operation("*", each, 1 / float(beta))
@@ -113,7 +112,7 @@ def _smooth_l1(
     return tracer.by_torch(partial(_reduced, reduction=_reduction_of(size_average, reduce, reduction)), each)
 
 
-@meaning("huber_loss")
+@reads("huber_loss")
 def _huber(
     tracer: Tracer,
     x: Operand,
@@ -126,7 +125,7 @@ def _huber(
     return tracer.by_torch(partial(_times, reduction=reduction), each, weight)
 
 
-@meaning("binary_cross_entropy_with_logits")
+@reads("binary_cross_entropy_with_logits")
 def _with_logits(
     tracer: Tracer,
     x: Operand,
@@ -137,14 +136,14 @@ def _with_logits(
     reduction: str = "mean",
     pos_weight: Argument | None = None,
 ) -> Result:
-    share: Any = 1.0 if pos_weight is None else pos_weight
+    share: Argument = 1.0 if pos_weight is None else pos_weight
     share = share if isinstance(share, int | float) else tracer.value(share)
     each = _each(tracer, ours.sigmoid_cross_entropy, x, target, pos_weight=share)
     return tracer.by_torch(partial(_times, reduction=_reduction_of(size_average, reduce, reduction)), each, weight)
 
 
 def _times(each: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
-    """Reduce losses times weights, by which a mean is not divided."""
+    """Reduce weighted losses. The mean is divided by the number of losses, not by the weights."""
     return _reduced(each if weight is None else weight * each, reduction)
 
 
@@ -160,7 +159,7 @@ def _binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> torch.Tensor:
-    slope = ((x - target) / torch.clamp((1 - x) * x, min=1e-12)).detach()  # torch's own: finite at 0 and 1
+    slope = ((x - target) / torch.clamp((1 - x) * x, min=1e-12)).detach()  # torch's derivative: finite at 0 and 1
     still, line = x.detach(), slope * x
     ones, zeros = torch.clamp(torch.log(still), min=-100), torch.clamp(torch.log1p(-still), min=-100)
     each = (target - 1) * zeros - target * ones - (line.detach() - line)
@@ -212,8 +211,11 @@ def _cross_entropy(
     label_smoothing: float = 0.0,
 ) -> torch.Tensor:
     if label_smoothing or target.is_floating_point() or x.dim() < 2:
-        raise UnreadableError("it is read of classes that are whole numbers, without label_smoothing")
+        raise UnreadableError("its targets must be class indices, without label_smoothing; compute others by hand")
     return functional.nll_loss(
-        functional.log_softmax(x, 1), target, weight, ignore_index=ignore_index,
+        functional.log_softmax(x, 1),
+        target,
+        weight,
+        ignore_index=ignore_index,
         reduction=_reduction_of(size_average, reduce, reduction),
-    )  # fmt: skip
+    )

@@ -1,4 +1,4 @@
-"""Functions that pick entries by index, and sums along an axis."""
+"""Functions that select entries by index, and sums along an axis."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _take(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
 def _isin(
     elements: torch.Tensor, test_elements: torch.Tensor, *, assume_unique: bool = False, invert: bool = False
 ) -> torch.Tensor:
-    found = (elements.unsqueeze(-1) == test_elements.reshape(-1)).any(-1)
-    return ~found if invert else found
+    is_in = (elements.unsqueeze(-1) == test_elements.reshape(-1)).any(-1)
+    return ~is_in if invert else is_in
 
 
 @composed("bucketize")
@@ -47,7 +47,7 @@ def _bucketize(
     x: torch.Tensor, boundaries: torch.Tensor, *, out_int32: bool = False, right: bool = False
 ) -> torch.Tensor:
     own = x.unsqueeze(-1)
-    is_before = ~(boundaries > own) if right else ~(boundaries >= own)  # NaN stands behind all
+    is_before = ~(boundaries > own) if right else ~(boundaries >= own)  # NaN comes after all numbers
     return is_before.sum(-1)
 
 
@@ -61,7 +61,7 @@ def _searchsorted(
     side: str | None = None,
 ) -> torch.Tensor:
     if sorted_sequence.dim() > 1:
-        raise UnreadableError("it is read with boundaries of one axis")
+        raise UnreadableError(f"its boundaries have {sorted_sequence.dim()} axes; they must have one")
     return _bucketize(x, sorted_sequence, right=right or side == "right")
 
 
@@ -88,7 +88,7 @@ def _aminmax(x: torch.Tensor, *, dim: int | None = None, keepdim: bool = False) 
 @composed("trapezoid", "trapz")
 def _trapezoid(y: torch.Tensor, x: torch.Tensor | None = None, *, dx: float = 1.0, dim: int = -1) -> torch.Tensor:
     if x is not None:
-        raise UnreadableError("it is read with dx")
+        raise UnreadableError("x is not supported; give equal distances as dx")
     y = _last(y, dim)
     return ((y[..., 1:] + y[..., :-1]) * (dx / 2)).sum(-1)
 
@@ -108,9 +108,9 @@ def _embedding_bag(
     padding_idx: int | None = None,
 ) -> torch.Tensor:
     if ids.dim() != 2 or offsets is not None:
-        raise UnreadableError("it is read of ids [bags, entries], without offsets")
+        raise UnreadableError("its ids must be [bags, entries], without offsets")
     if max_norm is not None:
-        raise UnreadableError("max_norm changes the table in place")
+        raise UnreadableError("max_norm changes the table in place, which is not supported; leave it out")
     rows = torch.nn.functional.embedding(ids, weight, scale_grad_by_freq=scale_grad_by_freq)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.unsqueeze(-1)
@@ -119,6 +119,6 @@ def _embedding_bag(
     counts = (ids != padding_idx).unsqueeze(-1)
     if mode == "max":
         largest = torch.amax(torch.where(counts, rows, float("-inf")), 1)
-        return torch.where(counts.any(1), largest, 0.0)  # 0 where a bag holds nothing
+        return torch.where(counts.any(1), largest, 0.0)  # 0 for an empty bag
     total = torch.where(counts, rows, 0.0).sum(1)
     return total if mode == "sum" else total / torch.clamp(counts.to(rows.dtype).sum(1), min=1)

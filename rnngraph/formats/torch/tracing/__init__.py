@@ -1,8 +1,15 @@
-"""A module's run on tensors without values. Read ``sizes``, which are open as long as the module lets them, and
-``numbers``, what its code computes of them; ``values``, what a tensor stands for, and ``tensors``, how the module
-sees it; ``making``, how it becomes a value of the script; ``registry``, where meanings are kept; ``moved_axes``,
-calls that are made before axes are moved; ``answers`` and ``tracer``, to which every call of torch's comes, with
-``calls`` and ``names`` about these, ``forwards``, of classes of users' own, ``nests`` of arguments, ``kinds``, the
-types of what calls take and give, ``cuts``, time axes that torch cuts, ``python_functions``, what ``len`` and ``int``
-give, and ``states``, which a run leaves.
+"""A run of a module on tensors without values.
+
+Read in this order:
+
+- ``sizes``: symbolic sizes, which stay open as long as the module lets them; ``numbers``: results that its code
+  computes from them.
+- ``values``: lazy values, for which a tensor may stand; ``tensors``: a tensor as the module sees it; ``materialize``:
+  lazy values become values of the script.
+- ``kinds``: types of what calls take and return; ``registry``: the tables of handlers.
+- ``tracer``: receives every call of torch's functions. ``calls`` and ``names`` hold facts about these calls,
+  ``answers`` the calls that return no tensor, ``meta_results`` the shapes and dtypes that torch computes, ``nests``
+  nested arguments, and ``moved_axes`` calls that are made before axes are transposed or added.
+- ``patches``: changes to modules for the time of a run; ``python_functions``: ``len``, ``int`` and others in the
+  module's code; ``cuts``: time axes that torch cuts.
 """

@@ -1,10 +1,10 @@
-"""What torch's calls give that give no tensor: shapes, dtypes, numbers."""
+"""Calls of torch's that return no tensor: shapes, dtypes, numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+import numpy as np
 import torch
 
 from .kinds import Declaring, Function, Number
@@ -20,14 +20,14 @@ def _sizes_of(tracer: Declaring, x: torch.Tensor) -> Shape:
 
 
 def _size(tracer: Declaring, x: torch.Tensor, dim: int | None = None) -> Shape | int:
-    found = _sizes_of(tracer, x)
+    shape = _sizes_of(tracer, x)
     if dim is not None and isinstance(x, Traced) and isinstance(x.value, Packed) and x.dim() == 1:
-        return LongestRow(tracer.sizes, x.value.shape[0])  # of ``batch_sizes``
-    return found if dim is None else found[dim]
+        return LongestRow(tracer.sizes, x.value.shape[0])  # the length of ``batch_sizes``
+    return shape if dim is None else shape[dim]
 
 
 def _truth(tracer: Declaring, x: torch.Tensor) -> bool:
-    tracer.problem("the code hangs on values of a tensor; choose by torch.where, or on sizes, or before the module")
+    tracer.problem("the code branches on values of a tensor; select with torch.where, or branch on sizes")
     return True
 
 
@@ -40,51 +40,82 @@ def _item(tracer: Declaring, x: torch.Tensor, *_: object) -> Number:
         return x.value.number
     if not isinstance(x, Traced):
         return x.item()
-    tracer.problem("a number is taken out of a tensor; leave it a tensor")
+    tracer.problem("a tensor, whose values exist only at run time, becomes a number; keep the tensor")
     return 1.0 if x.dtype.is_floating_point else 1
 
 
-def _list(tracer: Declaring, x: torch.Tensor) -> Any:
-    tracer.problem("values of a tensor are taken as a list; leave it a tensor")
-    return torch.ones(x.shape).tolist()
+def _list(tracer: Declaring, x: torch.Tensor) -> list[float]:
+    tracer.problem("a tensor, whose values exist only at run time, becomes a list; keep the tensor")
+    ones: list[float] = torch.ones(x.shape).tolist()
+    return ones
 
 
-def _numpy(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> Any:
-    tracer.problem("NumPy is given values of a tensor; use torch's functions")
-    return torch.ones(x.shape).numpy()
-
-
-def _native(tracer: Declaring, func: Function) -> Function:
-    return lambda *args, **named: func(*args, **named)
+def _numpy(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> np.ndarray:
+    tracer.problem("a tensor, whose values exist only at run time, becomes a NumPy array; use torch's functions")
+    ones: np.ndarray = torch.ones(x.shape).numpy()
+    return ones
 
 
 def _iterate(tracer: Declaring, x: torch.Tensor) -> Iterator[torch.Tensor]:
     return iter([x[position] for position in range(int(x.shape[0]))]) if x.ndim else iter(())
 
 
-def _same(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+def _itself(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
     return x
 
 
 ANSWERS: dict[str, Function] = {
-    ".shape": _sizes_of, "size": _size, "__len__": lambda r, x: int(x.shape[0]), "__bool__": _truth,
-    "equal": _equal, "allclose": _equal, "is_nonzero": _equal, "is_signed": lambda r, x: x.is_signed(),
-    "element_size": lambda r, x: x.element_size(), "is_inference": lambda r, x: False, "is_conj": lambda r, x: False,
-    "item": _item, "tolist": _list,
-    "__float__": lambda r, x: float(_item(r, x)), "__int__": lambda r, x: int(_item(r, x)),
-    "__index__": lambda r, x: int(_item(r, x)), "numpy": _numpy,
-    "dim": lambda r, x: x.dim(), ".ndim": lambda r, x: x.dim(), "ndimension": lambda r, x: x.dim(),
-    ".dtype": lambda r, x: x.dtype, ".device": lambda r, x: torch.device("cpu"), ".is_cuda": lambda r, x: False,
-    ".requires_grad": lambda r, x: False, "is_contiguous": lambda r, x, **_: True, ".is_nested": lambda r, x: False,
-    "is_floating_point": lambda r, x: x.dtype.is_floating_point, "is_complex": lambda r, x: False,
-    "numel": lambda r, x: _sizes_of(r, x).numel(), "nelement": lambda r, x: _sizes_of(r, x).numel(),
-    "get_device": lambda r, x: -1, "requires_grad_": _same, "detach_": _same, ".is_meta": lambda r, x: False,
-    "__hash__": lambda r, x: id(x), ".grad": lambda r, x: None, ".layout": lambda r, x: torch.strided,
-    ".is_sparse": lambda r, x: False, ".is_quantized": lambda r, x: False, ".is_mkldnn": lambda r, x: False,
-    "__repr__": lambda r, x, **_: f"<tensor {list(x.shape)}>", "__format__": lambda r, x, spec: f"<{list(x.shape)}>",
-    ".is_leaf": lambda r, x: True, ".grad_fn": lambda r, x: None, "is_tensor": lambda r, x: True,
-    ".is_cpu": lambda r, x: True, ".names": lambda r, x: (None,) * x.dim(), "flatten_parameters": _same,
-    "is_same_size": lambda r, x, y: x.shape == y.shape, "__iter__": _iterate, ".itemsize": lambda r, x: x.itemsize,
-    "stride": lambda r, x, *given: x.stride(*given),
-}  # fmt: skip
-"""Calls that give something else than tensors."""
+    ".shape": _sizes_of,
+    "size": _size,
+    "__len__": lambda r, x: int(x.shape[0]),
+    "__bool__": _truth,
+    "equal": _equal,
+    "allclose": _equal,
+    "is_nonzero": _equal,
+    "is_signed": lambda r, x: x.is_signed(),
+    "element_size": lambda r, x: x.element_size(),
+    "is_inference": lambda r, x: False,
+    "is_conj": lambda r, x: False,
+    "item": _item,
+    "tolist": _list,
+    "__float__": lambda r, x: float(_item(r, x)),
+    "__int__": lambda r, x: int(_item(r, x)),
+    "__index__": lambda r, x: int(_item(r, x)),
+    "numpy": _numpy,
+    "dim": lambda r, x: x.dim(),
+    ".ndim": lambda r, x: x.dim(),
+    "ndimension": lambda r, x: x.dim(),
+    ".dtype": lambda r, x: x.dtype,
+    ".device": lambda r, x: torch.device("cpu"),
+    ".is_cuda": lambda r, x: False,
+    ".requires_grad": lambda r, x: False,
+    "is_contiguous": lambda r, x, **_: True,
+    ".is_nested": lambda r, x: False,
+    "is_floating_point": lambda r, x: x.dtype.is_floating_point,
+    "is_complex": lambda r, x: False,
+    "numel": lambda r, x: _sizes_of(r, x).numel(),
+    "nelement": lambda r, x: _sizes_of(r, x).numel(),
+    "get_device": lambda r, x: -1,
+    "requires_grad_": _itself,
+    "detach_": _itself,
+    ".is_meta": lambda r, x: False,
+    "__hash__": lambda r, x: id(x),
+    ".grad": lambda r, x: None,
+    ".layout": lambda r, x: torch.strided,
+    ".is_sparse": lambda r, x: False,
+    ".is_quantized": lambda r, x: False,
+    ".is_mkldnn": lambda r, x: False,
+    "__repr__": lambda r, x, **_: f"<tensor {list(x.shape)}>",
+    "__format__": lambda r, x, spec: f"<{list(x.shape)}>",
+    ".is_leaf": lambda r, x: True,
+    ".grad_fn": lambda r, x: None,
+    "is_tensor": lambda r, x: True,
+    ".is_cpu": lambda r, x: True,
+    ".names": lambda r, x: (None,) * x.dim(),
+    "flatten_parameters": _itself,
+    "is_same_size": lambda r, x, y: x.shape == y.shape,
+    "__iter__": _iterate,
+    ".itemsize": lambda r, x: x.itemsize,
+    "stride": lambda r, x, *args: x.stride(*args),
+}
+"""Functions, methods and properties (with a dot) that return no tensor, of a tracer and torch's arguments."""

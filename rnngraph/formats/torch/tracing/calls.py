@@ -1,4 +1,4 @@
-"""What there is to ask of torch's functions and tensors, and of the frames that call them."""
+"""Facts about torch's functions and tensors, and about the frames that call them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,23 +17,29 @@ import torch
 from ....support.errors import Where, is_ours
 from .names import WEIGHT_HOOKS
 
+Function: TypeAlias = Callable[..., Any]
+"""A function of ``rg`` or of torch. Its arguments depend on which function it is."""
+Arguments: TypeAlias = tuple[Any, ...]
+"""Positional arguments of a call in the module's code, which may be anything."""
+Keywords: TypeAlias = dict[str, Any]
+"""Keyword arguments of a call in the module's code, which may be anything."""
 _READER = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.runs"
-"""The module that runs modules: frames beyond it are those of its caller."""
+"""The file that runs modules. Frames beyond it belong to its caller."""
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 _NOT_OF_MODULES = (TORCH, warnings.__file__)
 
 
 class PlacedModule(torch.nn.Module):  # type: ignore[misc, unused-ignore]
-    """A module that knows from which line of code its calls come, as those of a graph do."""
+    """A module that knows the line of code of its current call, as the graph of an exported program does."""
 
     def place(self) -> tuple[Where | None, str]:
-        """The line of the call that is made, and the path of the module that it stands in."""
+        """Return the line of the current call, and the path of the module that it is in."""
         raise NotImplementedError
 
 
 def user_line_of_module() -> Where | None:
     """Return the innermost line of the module's code, which is neither this package's nor torch's; None outside."""
-    frame: Any = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != _READER:
         if not is_ours(frame) and not frame.f_code.co_filename.startswith(_NOT_OF_MODULES):
             return Where(frame.f_code.co_filename, frame.f_lineno)
@@ -54,7 +61,7 @@ def heard_warnings(keep: Callable[[str, Where | None, type[Warning]], None]) -> 
 
 
 def array_of(tensor: torch.Tensor) -> np.ndarray:
-    """A copy: what is done to the tensor later does not change it."""
+    """Return a copy of a tensor's numbers, which later writes to the tensor do not change."""
     with torch.no_grad():
         tensor = tensor.detach()
         if tensor.dtype in (torch.float16, torch.bfloat16):
@@ -63,31 +70,32 @@ def array_of(tensor: torch.Tensor) -> np.ndarray:
 
 
 def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text."""
     return re.sub(r"\s+", " ", str(error).strip().split("\n")[0])
 
 
 def what_failed(error: BaseException) -> str:
-    """What torch says, or of numbers that a tensor without values has not what to do."""
+    """Return torch's error text, or a remedy where the call needs the values of a tensor."""
     if "meta tensor" in str(error):
-        return "it looks at numbers that a call alone knows; index by a tensor of one axis, choose by torch.where"
+        return "it needs values that exist only at run time; index with a 1-D tensor, or select with torch.where"
     return first_line(error)
 
 
 def memory_of(tensor: torch.Tensor) -> int:
-    """The same number for a tensor and its views."""
+    """Return a number that identifies the memory of a tensor and its views."""
     return int(tensor.untyped_storage()._cdata)
 
 
-def as_function(func: Any, args: Any, named: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """Return a method whose arguments stand in another order than those of its function, as a call of the function."""
+def as_function(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Function, Arguments, Keywords]:
+    """Return a call of a method as a call of its function, if the order of their arguments differs."""
     if func == torch.Tensor.where:
-        given = dict(zip(("self", "condition", "other"), args, strict=False)) | named
-        return torch.where, tuple(given[name] for name in ("condition", "self", "other")), {}
-    return func, args, named
+        by_name = dict(zip(("self", "condition", "other"), args, strict=False)) | kwargs
+        return torch.where, tuple(by_name[name] for name in ("condition", "self", "other")), {}
+    return func, args, kwargs
 
 
 def name_of(func: Any) -> str:
-    """A function's name; of a property ``.shape`` and the like."""
+    """Return a function's name; a property's has a dot before it, and a setter's ``=`` behind it."""
     if isinstance(func, torch._ops.OpOverload):
         return str(func._opname)
     name = getattr(func, "__name__", type(func).__name__)
@@ -96,6 +104,6 @@ def name_of(func: Any) -> str:
     return str(name)
 
 
-def are_of_weights(hooks: Any) -> bool:
-    """Whether hooks compute weights of other parameters, and nothing of what is fed."""
+def compute_weights(hooks: Mapping[int, object]) -> bool:
+    """True if all hooks compute weights from other parameters, as those of ``weight_norm`` do."""
     return all(type(hook).__module__ in WEIGHT_HOOKS for hook in hooks.values())

@@ -1,4 +1,4 @@
-"""Time axes that torch cuts to the longest row, and that have all steps of the input here."""
+"""Time axes that torch cuts to the longest row. Here they keep all steps of the input."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from ....support.errors import Where
 
 @dataclass(frozen=True)
 class Cut:
-    """A time axis that ``pad_packed_sequence`` cuts. size: its name, where it has one of its own.
+    """A time axis that ``pad_packed_sequence`` cuts.
 
-    lengths: the input of the rows' lengths, None where they are computed. rows: the rows, where a call checks how long
-    they are. where: the line that unpacks them.
+    Attributes:
+        size: Name of the axis' size, if it has a size of its own.
+        lengths: Name of the input that holds the rows' lengths; None if the lengths are computed.
+        rows: The rows, if a call checks how long they are.
+        where: Line that unpacks the rows.
     """
 
     size: str
@@ -24,15 +27,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class CutAxes:
-    """How a run treats axes that torch cuts, which are numbered in the order of the run.
+    """Treatment of axes that torch cuts. Axes are numbered in the order of a run.
 
-    checked: those whose length each call checks. apart: whether the others are inputs with sizes of their own, so that
-    a graph shows what depends on these sizes.
+    Attributes:
+        checked: Axes whose length each call checks.
+        as_inputs: True if the others are inputs with sizes of their own, so that a graph shows what depends on them.
     """
 
     checked: frozenset[int] = frozenset()
-    apart: bool = False
+    as_inputs: bool = False
 
 
-AS_THEY_ARE = CutAxes()
-"""Each has all steps of the input, and no call checks that these are as many as torch would have."""
+UNCHECKED = CutAxes()
+"""Every axis keeps all steps of the input, and no call checks that torch would keep as many."""

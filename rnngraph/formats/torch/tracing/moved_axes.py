@@ -1,8 +1,8 @@
-"""Calls that are made before axes are transposed or added, so that a later call may take that back."""
+"""Calls that are made before axes are transposed or added, so that a later call may undo the move."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 from ....declare.functions.basic import expand_dims, transpose
 from ...script import Script
@@ -10,37 +10,39 @@ from ...steps import Value
 from .kinds import Function
 from .values import expanded_of, shape_of
 
+T = TypeVar("T")
 
-def of_elements(script: Script, function: Function, x: object, *rest: object, **keywords: object) -> Value:
-    """A function of each element."""
+
+def elementwise(script: Script, function: Function, x: object, *rest: object, **keywords: object) -> Value:
+    """Call an elementwise function of ``x`` as it was before its axes were moved, and move the axes of the result."""
     inner, order = untransposed(x)
     if order is not None:
         return script.call(transpose, script.call(function, inner, *rest, **keywords), order)
     expanded = expanded_of(x)
     if expanded is not None:
-        return script.call(expand_dims, of_elements(script, function, expanded[0], *rest, **keywords), expanded[1])
+        return script.call(expand_dims, elementwise(script, function, expanded[0], *rest, **keywords), expanded[1])
     return script.call(function, x, *rest, **keywords)
 
 
 def operation(script: Script, sign: str, a: object, b: object) -> Value:
-    """``a sign b``."""
+    """Return ``a sign b``, computed before axes are moved if both operands are moved alike."""
     (left, order), (right, other) = untransposed(a), untransposed(b)
     is_alone = not isinstance(a, Value) or not isinstance(b, Value)
     if (order or other) and (order == other or is_alone):
         return script.call(transpose, script.operation(sign, left, right), order or other)
     expanded = [expanded_of(item) for item in (a, b)]
-    if any(found is not None and found[1] == 0 for found in expanded) and sign != "@":
-        inner = [item if found is None else found[0] for found, item in zip(expanded, (a, b), strict=True)]
+    if any(pair is not None and pair[1] == 0 for pair in expanded) and sign != "@":
+        inner = [item if pair is None else pair[0] for pair, item in zip(expanded, (a, b), strict=True)]
         ranks = [len(shape_of(item)) if isinstance(item, Value) else 0 for item in inner]
-        alike = all(found is None or found[1] == 0 for found in expanded)
-        most = max(rank for rank, found in zip(ranks, expanded, strict=True) if found is not None)
-        if alike and max(ranks) == most:
+        are_alike = all(pair is None or pair[1] == 0 for pair in expanded)
+        max_rank = max(rank for rank, pair in zip(ranks, expanded, strict=True) if pair is not None)
+        if are_alike and max(ranks) == max_rank:
             return script.call(expand_dims, operation(script, sign, *inner), 0)
     return script.operation(sign, a, b)
 
 
-def untransposed(x: Any) -> tuple[Any, tuple[int, ...] | None]:
-    """A value before its transposition, and the order of axes; x and None where it is not transposed."""
+def untransposed(x: T) -> tuple[T | Value, tuple[int, ...] | None]:
+    """Return (the value before a transposition, the order of its axes); (x, None) if ``x`` is not transposed."""
     if isinstance(x, Value) and x.step.key is transpose and not x.path:
         inner, order = x.step.operands
         return inner, order

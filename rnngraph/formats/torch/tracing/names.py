@@ -1,57 +1,156 @@
-"""Names of torch's calls about which a ``Tracer`` knows more than what they mean."""
+"""Names of torch's calls that a ``Tracer`` treats in a special way."""
 
 from __future__ import annotations
 
 IN_PLACE = {
-    "__iadd__": "add", "__isub__": "sub", "__imul__": "mul", "__itruediv__": "div", "__setitem__": "__setitem__",
-    "__ipow__": "pow", "__iand__": "__and__", "__ior__": "__or__",
-}  # fmt: skip
+    "__iadd__": "add",
+    "__isub__": "sub",
+    "__imul__": "mul",
+    "__itruediv__": "div",
+    "__setitem__": "__setitem__",
+    "__ipow__": "pow",
+    "__iand__": "__and__",
+    "__ior__": "__or__",
+}
+"""Functions that compute what methods in place and augmented assignments write."""
 OWN_INPUT = ("pad_sequence",)
-"""Functions whose ``input`` is no name for the first argument."""
-NOT_ASKED = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__", "one_hot")
-"""Calls whose result torch can't tell without values."""
+"""Functions whose argument ``input`` is not the first one."""
+NEEDS_VALUES = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__", "one_hot")
+"""Calls whose result shape torch can't compute without values."""
 IGNORED = (
-    "device", "layout", "pin_memory", "memory_format", "inplace", "requires_grad", "non_blocking", "_stacklevel",
-    "generator", "copy", "names", "antialias",
-)  # fmt: skip
-"""Arguments that change no numbers."""
-OF_STEPS = (
-    "linear", "relu", "tanh", "sigmoid", "dropout", "leaky_relu", "elu", "gelu", "silu", "layer_norm", "softmax",
-    "log_softmax", "embedding", "mul", "add", "sub", "div", "to", "float", "contiguous",
-)  # fmt: skip
-"""What may be done to the steps of a packed sequence, each by itself."""
+    "device",
+    "layout",
+    "pin_memory",
+    "memory_format",
+    "inplace",
+    "requires_grad",
+    "non_blocking",
+    "_stacklevel",
+    "generator",
+    "copy",
+    "names",
+    "antialias",
+)
+"""Arguments that do not affect the values of a result."""
+STEPWISE = (
+    "linear",
+    "relu",
+    "tanh",
+    "sigmoid",
+    "dropout",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "layer_norm",
+    "softmax",
+    "log_softmax",
+    "embedding",
+    "mul",
+    "add",
+    "sub",
+    "div",
+    "to",
+    "float",
+    "contiguous",
+)
+"""Functions that may be applied to the steps of a packed sequence, because they compute each step by itself."""
 FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor")
-_IMAGES = "of layers along several axes convolutions and pools of two are read"
-_COMPLEX = "there are no complex numbers and no spectra here; put the transform before the module"
-_RANDOM = "it draws random numbers, and nets are read as they predict; draw them outside, as an input"
-_MATRICES = "matrices are neither inverted nor decomposed here; compute it before the module"
-_BITS = "it computes with the bits of whole numbers"
-_FUNCTION = "no function here computes it; compute it before the module, or of functions that are read"
-NO_MEANING = "is not read; compute it before the module, or of functions that are read"
-"""Why others are not."""
+"""Functions that create tensors on a device."""
+_IMAGES = "not supported along two or more axes; use a convolution or a pool of one axis or two"
+_COMPLEX = "complex numbers and spectra are not supported; apply the transform before the module"
+_RANDOM = "it draws random numbers, but nets are read for inference; draw them outside, and pass them as an input"
+_MATRICES = "matrix inverses and decompositions are not supported; compute them before the module"
+_BITS = "bitwise operations on integers are not supported; compute them before the module"
+_FUNCTION = "not supported; compute it before the module, or with functions that are supported"
+NOT_READ = "is not supported; compute it before the module, or with functions that are supported"
+"""The reason for functions that are listed nowhere."""
 DRAWN = (
-    "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "bernoulli", "bernoulli_",
-    "multinomial", "normal", "normal_", "uniform_", "poisson", "random_", "gumbel_softmax", "exponential_", "cauchy_",
-    "log_normal_", "geometric_", "binomial",
-)  # fmt: skip
+    "rand",
+    "randn",
+    "randint",
+    "randperm",
+    "rand_like",
+    "randn_like",
+    "randint_like",
+    "bernoulli",
+    "bernoulli_",
+    "multinomial",
+    "normal",
+    "normal_",
+    "uniform_",
+    "poisson",
+    "random_",
+    "gumbel_softmax",
+    "exponential_",
+    "cauchy_",
+    "log_normal_",
+    "geometric_",
+    "binomial",
+)
 """Functions that draw random numbers."""
 REFUSED = {
     **dict.fromkeys(
-        ("lp_pool2d", "max_unpool1d", "max_unpool2d", "fractional_max_pool2d", "conv3d", "max_pool3d", "avg_pool3d",
-         "conv_transpose3d", "grid_sample", "fold", "im2col", "pixel_shuffle", "pixel_unshuffle",
-         "channel_shuffle", "affine_grid", "local_response_norm"),
+        (
+            "lp_pool2d",
+            "max_unpool1d",
+            "max_unpool2d",
+            "fractional_max_pool2d",
+            "conv3d",
+            "max_pool3d",
+            "avg_pool3d",
+            "conv_transpose3d",
+            "grid_sample",
+            "fold",
+            "im2col",
+            "pixel_shuffle",
+            "pixel_unshuffle",
+            "channel_shuffle",
+            "affine_grid",
+            "local_response_norm",
+        ),
         _IMAGES,
     ),
     **dict.fromkeys(
-        ("fft_fft", "fft_ifft", "fft_rfft", "fft_irfft", "stft", "istft", "view_as_complex", "view_as_real", "complex",
-         "polar", "angle", "imag"),
+        (
+            "fft_fft",
+            "fft_ifft",
+            "fft_rfft",
+            "fft_irfft",
+            "stft",
+            "istft",
+            "view_as_complex",
+            "view_as_real",
+            "complex",
+            "polar",
+            "angle",
+            "imag",
+        ),
         _COMPLEX,
     ),
     **dict.fromkeys(DRAWN, _RANDOM),
     **dict.fromkeys(
-        ("linalg_inv", "inverse", "linalg_solve", "linalg_det", "det", "slogdet", "linalg_svd", "svd", "linalg_eigh",
-         "linalg_qr", "qr", "linalg_cholesky", "cholesky", "pinverse", "linalg_pinv", "matrix_power", "matrix_exp",
-         "linalg_matrix_exp", "logdet"),
+        (
+            "linalg_inv",
+            "inverse",
+            "linalg_solve",
+            "linalg_det",
+            "det",
+            "slogdet",
+            "linalg_svd",
+            "svd",
+            "linalg_eigh",
+            "linalg_qr",
+            "qr",
+            "linalg_cholesky",
+            "cholesky",
+            "pinverse",
+            "linalg_pinv",
+            "matrix_power",
+            "matrix_exp",
+            "linalg_matrix_exp",
+            "logdet",
+        ),
         _MATRICES,
     ),
     **dict.fromkeys(
@@ -59,19 +158,49 @@ REFUSED = {
         _BITS,
     ),
     **dict.fromkeys(
-        ("mode", "bincount", "unique", "histc", "digamma", "lgamma", "polygamma", "erfinv", "i0",
-         "special_i0", "special_i1", "special_erfinv", "special_log_ndtr", "special_digamma", "renorm", "kron",
-         "block_diag", "cartesian_prod", "combinations", "cov", "corrcoef", "gradient", "as_strided", "ctc_loss"),
+        (
+            "mode",
+            "bincount",
+            "unique",
+            "histc",
+            "digamma",
+            "lgamma",
+            "polygamma",
+            "erfinv",
+            "i0",
+            "special_i0",
+            "special_i1",
+            "special_erfinv",
+            "special_log_ndtr",
+            "special_digamma",
+            "renorm",
+            "kron",
+            "block_diag",
+            "cartesian_prod",
+            "combinations",
+            "cov",
+            "corrcoef",
+            "gradient",
+            "as_strided",
+            "ctc_loss",
+        ),
         _FUNCTION,
     ),
-    "masked_scatter": "as many values as a mask has places are written; choose by torch.where",
-}  # fmt: skip
-"""Why functions are not read, where there is more to say."""
-SAME = {
-    "special_expit": "sigmoid", "special_softmax": "softmax", "special_log_softmax": "log_softmax",
-    "special_erf": "erf", "special_log1p": "log1p", "special_expm1": "expm1", "special_exp2": "exp2",
-    "special_logsumexp": "logsumexp", "special_round": "round", "linalg_matmul": "matmul",
-}  # fmt: skip
-"""Functions of another name that are the same."""
+    "masked_scatter": "the number of written values depends on the mask's values; select with torch.where",
+}
+"""Reasons for functions that are not supported."""
+ALIASES = {
+    "special_expit": "sigmoid",
+    "special_softmax": "softmax",
+    "special_log_softmax": "log_softmax",
+    "special_erf": "erf",
+    "special_log1p": "log1p",
+    "special_expm1": "expm1",
+    "special_exp2": "exp2",
+    "special_logsumexp": "logsumexp",
+    "special_round": "round",
+    "linalg_matmul": "matmul",
+}
+"""Aliases: names of functions by the names of equal ones."""
 WEIGHT_HOOKS = ("torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm", "torch.nn.utils.prune")
-"""Where hooks come from that compute weights."""
+"""Files whose hooks compute weights."""

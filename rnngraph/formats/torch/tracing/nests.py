@@ -1,4 +1,4 @@
-"""Arguments of calls: what stands in lists, tuples, dicts and slices, however deep."""
+"""Nested arguments of calls: lists, tuples, dicts and slices."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import torch
 from .tensors import Shape
 
 
-def flat(item: Any) -> list[Any]:
-    """All that stands in nested arguments."""
+def flat(item: object) -> list[Any]:
+    """Return the leaves of nested arguments."""
     if isinstance(item, dict):
-        return [found for part in item.values() for found in flat(part)]
+        return [leaf for part in item.values() for leaf in flat(part)]
     if isinstance(item, list | tuple):
-        return [found for part in item for found in flat(part)]
+        return [leaf for part in item for leaf in flat(part)]
     if isinstance(item, slice):
         return [item.start, item.stop, item.step]
     return [item]
 
 
 def mapped(item: Any, function: Callable[[Any], Any]) -> Any:
+    """Return nested arguments with a function applied to each leaf; sizes become tuples."""
     if isinstance(item, dict):
         return {key: mapped(part, function) for key, part in item.items()}
     if isinstance(item, slice):

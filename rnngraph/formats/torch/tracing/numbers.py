@@ -1,5 +1,6 @@
-"""Numbers that a module's code computes of sizes: they are what they are in the example, and know how they come of open
-sizes, so that the script can say it.
+"""Numbers that a module's code computes from sizes.
+
+They have the values of the example, and remember the symbolic expression, so that the script can compute it.
 """
 
 from __future__ import annotations
@@ -7,7 +8,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
 
 from ....ir.sizes.arithmetic import Relation, compare
 from ....ir.sizes.polynomial import ceil_divide, floor_divide
@@ -15,30 +18,35 @@ from ....ir.types import Dim, Size, quotient
 from .sizes import Sizes
 
 FUNCTIONS: dict[str, Callable[[float], float]] = {"sqrt": math.sqrt, "log": math.log}
-"""Functions of numbers that are read, by their names here, in ``math`` and in NumPy."""
+"""Functions of numbers that are read. ``rg``, ``math`` and NumPy have them under these names."""
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
-}  # fmt: skip
-MOST_PARTS = 2**16
-"""A fraction's largest denominator that is kept as one."""
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+MAX_DENOMINATOR = 2**16
+"""Maximum denominator of an exact fraction."""
 Ratio = tuple[Dim, int]
-"""A size, and the whole number above 0 that it is divided by."""
+"""A fraction: a size, and its positive denominator."""
+Open: TypeAlias = "Extent | OpenFloat"
+"""A number that depends on symbolic sizes."""
 
 
 def extent_of(sizes: Sizes, dim: Dim) -> int:
-    """A size as a module's code is given it."""
+    """Return a size as the module's code sees it."""
     return Extent(sizes, dim) if isinstance(dim, Size) else dim
 
 
 def dim_of(number: Dim) -> Dim:
-    """The formula of a size, or the number itself."""
+    """Return the formula of a size, or the number itself."""
     if isinstance(number, Size):
         return number
     return number.dim if isinstance(number, Extent) else int(number)
 
 
-def computed(name: str, *operands: Any) -> Any:
-    """What a sign or function gives of numbers, of which one is open at least."""
+def computed(name: str, *operands: float) -> float:
+    """Return the result of an operator or function on numbers, at least one of which depends on symbolic sizes."""
     numbers = [_plain(operand) for operand in operands]
     value = SIGNS[name](*numbers) if name in SIGNS else FUNCTIONS[name](*numbers)
     first = next(operand for operand in operands if isinstance(operand, Extent | OpenFloat))
@@ -48,8 +56,8 @@ def computed(name: str, *operands: Any) -> Any:
     return OpenFloat(value, first.sizes, ratio, (name, *operands))
 
 
-def whole(number: Any) -> Any:
-    """What ``int`` makes of a number: without its fraction, towards 0."""
+def whole(number: Open) -> int:
+    """Return a number as ``int`` does: rounded towards 0."""
     if isinstance(number, Extent):
         return number
     is_positive = number.ratio and compare(operator.ge, number.ratio[0], 0)
@@ -57,11 +65,11 @@ def whole(number: Any) -> Any:
 
 
 def as_float(number: Extent | OpenFloat) -> OpenFloat:
-    """What ``float`` makes of a number."""
+    """Return a number as ``float`` does."""
     return number if isinstance(number, OpenFloat) else OpenFloat(int(number), number.sizes, (number.dim, 1))
 
 
-def _plain(number: Any) -> Any:
+def _plain(number: float) -> float:
     if isinstance(number, OpenFloat):
         return float(number)
     return int(number) if isinstance(number, Extent) else number
@@ -71,7 +79,7 @@ def _plain(number: Any) -> Any:
 
 
 def _ratio(number: float) -> Ratio | None:
-    """A number as a fraction, where it is exactly that."""
+    """Return a number as an exact fraction; None if it is none."""
     if isinstance(number, OpenFloat):
         return number.ratio
     if isinstance(number, int):
@@ -79,16 +87,16 @@ def _ratio(number: float) -> Ratio | None:
     if not math.isfinite(number):
         return None
     above, below = number.as_integer_ratio()
-    return (above, below) if below <= MOST_PARTS else None
+    return (above, below) if below <= MAX_DENOMINATOR else None
 
 
 def _is_exact(ratio: Ratio) -> bool:
-    """Whether a float holds it to its last digit: what is divided by other numbers is rounded."""
+    """True if a float holds the fraction exactly: the denominator is a power of 2."""
     return ratio[1] & (ratio[1] - 1) == 0
 
 
 def _ratio_of_both(sign: str, a: Ratio | None, b: Ratio | None) -> Ratio | None:
-    """``a sign b``, where Python's floats are on the same side of each whole number as the fraction is."""
+    """Return ``a sign b`` as a fraction; None if rounding of Python's float could cross a whole number."""
     if a is None or b is None:
         return None
     if sign == "/":
@@ -106,24 +114,24 @@ def _reduced(dim: Dim, by: int) -> Ratio | None:
     common = math.gcd(by, *(factor for _, factor in dim.terms)) if isinstance(dim, Size) else math.gcd(by, dim)
     exact = quotient(dim, common)
     by //= common
-    return None if exact is None or by > MOST_PARTS else (exact, by)
+    return None if exact is None or by > MAX_DENOMINATOR else (exact, by)
 
 
 # The numbers ----------------------------------------------------------------------------------------
 
 
 class _Open:
-    """What both kinds of numbers give divided, to a power, and to NumPy's functions."""
+    """Division, powers and NumPy's functions of both kinds of numbers."""
 
-    def __array_ufunc__(self, function: Any, method: str, *given: Any, **options: Any) -> Any:
+    def __array_ufunc__(self, function: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
         name = function.__name__
-        if method == "__call__" and len(given) == 1 and not options:
+        if method == "__call__" and len(operands) == 1 and not options:
             if name in FUNCTIONS:
-                return computed(name, *given)
+                return computed(name, *operands)
             if name in ("floor", "ceil"):
-                found = math.floor(given[0]) if name == "floor" else math.ceil(given[0])
-                return as_float(found) if isinstance(found, Extent) else float(found)
-        return getattr(function, method)(*map(_plain, given), **options)
+                rounded = math.floor(operands[0]) if name == "floor" else math.ceil(operands[0])
+                return as_float(rounded) if isinstance(rounded, Extent) else float(rounded)
+        return getattr(function, method)(*map(_plain, operands), **options)
 
     def __truediv__(self, other: object) -> Any:
         return _float("/", self, other)
@@ -136,15 +144,15 @@ class _Open:
 
 
 class Extent(_Open, int):
-    """A size as a module's code sees it: the example's number, which knows the formula behind it."""
+    """A size as the module's code sees it: the example's number, with its symbolic formula."""
 
     sizes: Sizes
     dim: Dim
 
     def __new__(cls, sizes: Sizes, dim: Dim) -> Extent:
-        found = super().__new__(cls, sizes.value(dim))
-        found.sizes, found.dim = sizes, dim
-        return found
+        number = super().__new__(cls, sizes.value(dim))
+        number.sizes, number.dim = sizes, dim
+        return number
 
     def _new(self, dim: Dim) -> int:
         return extent_of(self.sizes, dim)
@@ -178,12 +186,12 @@ class Extent(_Open, int):
 
     def __floordiv__(self, other: object) -> Any:
         if not isinstance(other, int):
-            return int(self) // _plain(other)
+            return NotImplemented if not isinstance(other, float) else int(self) // _plain(other)
         return self._new(self.sizes.arithmetic.divide(self.dim, dim_of(other)))
 
     def __mod__(self, other: object) -> Any:
         if not isinstance(other, int):
-            return int(self) % _plain(other)
+            return NotImplemented if not isinstance(other, float) else int(self) % _plain(other)
         return self._new(self.sizes.arithmetic.remainder(self.dim, dim_of(other)))
 
     def __divmod__(self, other: object) -> Any:
@@ -197,9 +205,8 @@ class Extent(_Open, int):
 
     def _compared(self, relation: Relation, other: object) -> bool:
         if not isinstance(other, int):
-            return relation(int(self), _plain(other))
-        holds: bool = self.sizes.arithmetic.compare(relation, self.dim, dim_of(other))
-        return holds
+            return relation(int(self), _plain(other) if isinstance(other, float) else other)
+        return self.sizes.arithmetic.compare(relation, self.dim, dim_of(other))
 
     def __eq__(self, other: object) -> bool:
         return self._compared(operator.eq, other)
@@ -227,37 +234,39 @@ class Extent(_Open, int):
 
 
 class LongestRow(Extent):
-    """The steps of the longest row of a packed sequence, which are taken for all steps of the input."""
+    """The length of the longest row of a packed sequence, which is assumed to be that of the input."""
 
 
 class OpenFloat(_Open, float):
-    """A number with a fraction that code computes of sizes.
+    """A float that the module's code computes from sizes.
 
-    ratio: the size and the number that it is divided by, where it is such a fraction. made: the sign or function, and
-    what it is of.
+    Attributes:
+        sizes: Facts about the sizes.
+        ratio: The number as an exact fraction, if it is one.
+        expression: Name of the operator or function, and its operands.
     """
 
     sizes: Sizes
     ratio: Ratio | None
-    made: tuple[Any, ...]
+    expression: tuple[Any, ...]
 
-    def __new__(cls, value: float, sizes: Sizes, ratio: Ratio | None, made: tuple[Any, ...] = ()) -> OpenFloat:
-        found = super().__new__(cls, value)
-        found.sizes, found.ratio, found.made = sizes, ratio, made
-        return found
+    def __new__(cls, value: float, sizes: Sizes, ratio: Ratio | None, expression: tuple[Any, ...] = ()) -> OpenFloat:
+        number = super().__new__(cls, value)
+        number.sizes, number.ratio, number.expression = sizes, ratio, expression
+        return number
 
     def close(self) -> NoReturn:
-        """Makes numbers of the sizes that it is made of. Raises ``SizesChanged``."""
+        """Fix the sizes that it depends on. Raises ``SizesChanged``."""
         self.sizes.close(self.symbols)
 
     @property
     def symbols(self) -> frozenset[str]:
-        """The names of open sizes that it is made of."""
+        """Names of the symbolic sizes that it depends on."""
         if self.ratio is not None:
             return self.ratio[0].symbols if isinstance(self.ratio[0], Size) else frozenset()
-        dims = [item.dim for item in self.made if isinstance(item, Extent)]
+        dims = [item.dim for item in self.expression if isinstance(item, Extent)]
         parts = [dim.symbols for dim in dims if isinstance(dim, Size)]
-        return frozenset().union(*parts, *(item.symbols for item in self.made if isinstance(item, OpenFloat)))
+        return frozenset().union(*parts, *(item.symbols for item in self.expression if isinstance(item, OpenFloat)))
 
     def __add__(self, other: object) -> Any:
         return _float("+", self, other)
@@ -291,11 +300,10 @@ class OpenFloat(_Open, float):
         return otherwise(float(self)) if self.ratio is None else extent_of(self.sizes, divide(*self.ratio))
 
     def __trunc__(self) -> int:
-        found: int = whole(self)
-        return found
+        return whole(self)
 
     def __round__(self, digits: Any = None) -> Any:
-        if digits is None and self.ratio is not None and self.ratio[1] % 2:  # else there are halves, which go to even
+        if digits is None and self.ratio is not None and self.ratio[1] % 2:  # an even denominator allows ties
             dim, by = self.ratio
             return extent_of(self.sizes, floor_divide(2 * dim + by, 2 * by))
         return round(float(self), digits)
@@ -308,9 +316,7 @@ class OpenFloat(_Open, float):
             return NotImplemented
         ours, theirs = self.ratio, _ratio(other)
         if ours is not None and theirs is not None:
-            return compare(
-                extent_of(self.sizes, ours[0] * theirs[1]), extent_of(self.sizes, theirs[0] * ours[1])
-            )  # fmt: skip
+            return compare(extent_of(self.sizes, ours[0] * theirs[1]), extent_of(self.sizes, theirs[0] * ours[1]))
         self.close()
 
     def __eq__(self, other: object) -> Any:
@@ -339,7 +345,7 @@ class OpenFloat(_Open, float):
 
 
 def _float(sign: str, a: object, b: object) -> Any:
-    """``a sign b`` of numbers of which one is a float, or which are divided."""
+    """Return ``a sign b``, for division or if an operand is a float."""
     return computed(sign, a, b) if isinstance(a, int | float) and isinstance(b, int | float) else NotImplemented
 
 

@@ -1,6 +1,6 @@
-"""Python's own functions in a module's code that make a plain number of what they are given, whatever it is, so that an
-open size would be lost: ``len``, ``int``, ``float`` and some of ``math``. Caches of functions, which keep sizes of an
-earlier run.
+"""Replacements for functions that would lose a symbolic size: ``len``, ``int``, ``float`` and some of ``math``.
+
+Also cached functions, whose caches hold sizes of an earlier run.
 """
 
 from __future__ import annotations
@@ -11,25 +11,30 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from itertools import chain
 from types import CodeType, FunctionType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
-from .numbers import FUNCTIONS, Extent, OpenFloat, as_float, computed, whole
+from .numbers import FUNCTIONS, Extent, Open, OpenFloat, as_float, computed, whole
 from .tensors import Traced
+
+Namespace: TypeAlias = dict[str, object]
+"""Global names of a file."""
 
 
 @contextmanager
 def open_numbers(root: torch.nn.Module) -> Iterator[None]:
-    """While this lasts these functions keep open sizes in the files that the module's classes and functions stand in:
-    ``len(x)`` is ``x.size(0)``, ``int(n / 2)`` is ``n // 2``.
+    """Within the block, keep symbolic sizes in the files that define the module's classes and functions.
+
+    There, ``len(x)`` is ``x.size(0)``, and ``int(n / 2)`` is ``n // 2``.
     """
     functions = [*_functions_of(root)]
-    files = {id(found.__globals__): found.__globals__ for found in functions if not _is_torch(found.__globals__)}
-    ours = {key: _meanings(names, functions) for key, names in files.items()}
+    namespaces = [function.__globals__ for function in functions]
+    files = {id(names): names for names in namespaces if not _is_torch(names)}
+    ours = {key: _replacements(names, functions) for key, names in files.items()}
     earlier = {key: {name: names[name] for name in ours[key] if name in names} for key, names in files.items()}
     for key, names in files.items():
         names.update(ours[key])
@@ -42,49 +47,51 @@ def open_numbers(root: torch.nn.Module) -> Iterator[None]:
             names.update(earlier[key])
 
 
-def _meanings(names: dict[str, Any], functions: list[FunctionType]) -> dict[str, Any]:
-    """What names mean in a file, while a module runs. names: of the file. functions: of the module."""
-    found = {name: ours for name, thing in names.items() if (ours := _of_math(thing))}
+def _replacements(names: Namespace, functions: list[FunctionType]) -> Namespace:
+    """Return replacements for a file's global names while a module runs. functions: of the module."""
+    replacements: Namespace = {name: ours for name, item in names.items() if (ours := _of_math(item))}
     if "len" not in names:
-        found["len"] = _length
+        replacements["len"] = _length
     for kind, ours in _KINDS.items():
-        if kind not in names and _is_called_alone(names, kind, functions):
-            found[kind] = ours
-    return found
+        if kind not in names and _is_only_called(names, kind, functions):
+            replacements[kind] = ours
+    return replacements
 
 
-def _of_math(thing: Any) -> Any:
-    """``math`` and its functions as they are while a module runs; None of all else."""
-    if thing is math:
+def _of_math(item: object) -> object:
+    """Return the replacement for ``math`` or one of its functions; None for anything else."""
+    if item is math:
         return SimpleNamespace(**{**vars(math), **_OF_MATH})
-    return next((ours for name, ours in _OF_MATH.items() if thing is getattr(math, name)), None)
+    return next((ours for name, ours in _OF_MATH.items() if item is getattr(math, name)), None)
 
 
-def _is_called_alone(names: dict[str, Any], kind: str, functions: list[FunctionType]) -> bool:
-    """Whether the functions of a file say ``int`` or ``float`` to call it, and for nothing else: as a type it must stay
-    what it is.
-    """
-    inside = [vars(thing).values() for thing in names.values() if isinstance(thing, type)]
-    near = [thing for thing in (*functions, *names.values(), *chain(*inside)) if isinstance(thing, FunctionType)]
-    if not any(_calls(function, kind) for function in near if function.__globals__ is names):
+def _is_only_called(names: Namespace, kind: str, functions: list[FunctionType]) -> bool:
+    """True if the functions of a file use ``int`` or ``float`` in calls only, so that it may be replaced."""
+    members = [vars(item).values() for item in names.values() if isinstance(item, type)]
+    nearby = [item for item in (*functions, *names.values(), *chain(*members)) if isinstance(item, FunctionType)]
+    if not any(_calls(function, kind) for function in nearby if function.__globals__ is names):
         return False
     return all(
-        is_call for function in gc.get_referrers(names) if isinstance(function, FunctionType)
+        is_call
+        for function in gc.get_referrers(names)
+        if isinstance(function, FunctionType)
         for is_call in _calls(function, kind)
-    )  # fmt: skip
+    )
 
 
 def _calls(function: FunctionType, kind: str) -> list[bool]:
-    """Of each place where a function says a name, whether it is to call it: CPython's code says that of globals."""
+    """Return, for each use of a global name in a function's bytecode, whether the use is a call."""
     return [
         step.opname == "LOAD_GLOBAL" and bool((step.arg or 0) & 1)
-        for code in _codes_in(function.__code__) if kind in code.co_names
-        for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval == kind
-    ]  # fmt: skip
+        for code in _codes_in(function.__code__)
+        if kind in code.co_names
+        for step in dis.get_instructions(code)
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval == kind
+    ]
 
 
 def _codes_in(code: CodeType) -> Iterator[CodeType]:
-    """A function's code and that of the functions in it."""
+    """Yield the code objects of a function and of the functions inside it."""
     yield code
     for part in code.co_consts:
         if isinstance(part, CodeType):
@@ -92,16 +99,16 @@ def _codes_in(code: CodeType) -> Iterator[CodeType]:
 
 
 def _functions_of(root: torch.nn.Module) -> Iterator[FunctionType]:
-    """All functions that a module has, and its parts."""
-    holders = {id(holder): holder for found in root.modules() for holder in (found, *type(found).__mro__)}
+    """Yield all functions of a module, of its submodules and of their classes."""
+    holders = {id(holder): holder for module in root.modules() for holder in (module, *type(module).__mro__)}
     for holder in holders.values():
-        for thing in vars(holder).values():
-            function = getattr(thing, "__func__", thing)  # of static and class methods
+        for item in vars(holder).values():
+            function = getattr(item, "__func__", item)  # unwraps static and class methods
             if isinstance(function, FunctionType):
                 yield function
 
 
-def _is_torch(names: dict[str, Any]) -> bool:
+def _is_torch(names: Namespace) -> bool:
     return str(names.get("__name__", "")).split(".")[0] == "torch"
 
 
@@ -112,29 +119,25 @@ def _length(items: Any) -> int:
     return len(items)
 
 
-def _kept(otherwise: Callable[..., Any], of_open: Callable[[Any], Any]) -> Callable[..., Any]:
-    """A function that gives something else of a number that is made of sizes."""
+def _symbolic(function: Callable[..., Any], of_open: Callable[[Open], float]) -> Callable[..., Any]:
+    """Return a function that calls ``of_open`` for a number computed from sizes, otherwise ``function``."""
 
-    def kept(*given: Any, **named: Any) -> Any:
-        is_open = len(given) == 1 and isinstance(given[0], Extent | OpenFloat)
-        return of_open(given[0]) if is_open else otherwise(*given, **named)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        is_open = len(args) == 1 and isinstance(args[0], Extent | OpenFloat)
+        return of_open(args[0]) if is_open else function(*args, **kwargs)
 
-    return kept
-
-
-def _function(name: str) -> Callable[[Any], Any]:
-    return lambda number: computed(name, number)
+    return call
 
 
-_KINDS = {"int": _kept(int, whole), "float": _kept(float, as_float)}
-_OF_MATH = {name: _kept(function, _function(name)) for name, function in FUNCTIONS.items()}
+_KINDS = {"int": _symbolic(int, whole), "float": _symbolic(float, as_float)}
+_OF_MATH = {name: _symbolic(function, partial(computed, name)) for name, function in FUNCTIONS.items()}
 
 
 # Cached functions -----------------------------------------------------------------------------------
 
 _CACHED = type(lru_cache(lambda: None))
 _FIXED = frozenset({*sys.stdlib_module_names, "torch", "numpy", "rnngraph"})
-"""Packages whose caches hold nothing of a module's sizes."""
+"""Packages whose caches hold no sizes of a module."""
 
 
 @contextmanager
@@ -153,24 +156,25 @@ def without_caches() -> Iterator[None]:
             setattr(holder, name, function)
 
 
-def _cached_functions() -> Iterator[tuple[Any, str, Any]]:
+def _cached_functions() -> Iterator[tuple[object, str, Any]]:
     """Yield (module or class, name, function)."""
     for module_name, module in list(sys.modules.items()):
         if module is None or module_name.split(".")[0] in _FIXED:
             continue
-        for name, thing in list(getattr(module, "__dict__", {}).items()):
-            if isinstance(thing, _CACHED):
-                yield module, name, thing
-            elif isinstance(thing, type) and thing.__module__ == module_name:
-                yield from ((thing, key, item) for key, item in list(vars(thing).items()) if isinstance(item, _CACHED))
+        for name, item in list(getattr(module, "__dict__", {}).items()):
+            if isinstance(item, _CACHED):
+                yield module, name, item
+            elif isinstance(item, type) and item.__module__ == module_name:
+                members = list(vars(item).items())
+                yield from ((item, key, member) for key, member in members if isinstance(member, _CACHED))
 
 
-def _uncached(cached: Any) -> Any:
+def _uncached(cached: Any) -> Callable[..., Any]:
     """Return a function that computes its result each time, with the methods of a cached one."""
 
     @wraps(cached.__wrapped__)
-    def uncached(*given: Any, **named: Any) -> Any:
-        return cached.__wrapped__(*given, **named)
+    def uncached(*args: Any, **kwargs: Any) -> Any:
+        return cached.__wrapped__(*args, **kwargs)
 
     for name in ("cache_clear", "cache_info", "cache_parameters"):
         setattr(uncached, name, getattr(cached, name))

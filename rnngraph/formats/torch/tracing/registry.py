@@ -1,54 +1,57 @@
-"""Where the files of ``meanings`` say what torch's functions and modules mean, and how they say what can't be read."""
+"""Tables of the handlers that ``functions`` and ``composed`` register for torch's functions and modules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+import torch
 
 from ...operators.errors import UnreadableError as UnreadableError
 
-Meaning = Callable[..., Any]
+Handler: TypeAlias = Callable[..., Any]
+"""Declares a call in the script, from a tracer and torch's own arguments, and returns the call's result."""
 
 
 @dataclass(frozen=True)
 class Composed:
-    """What is read as other functions of torch's. function: of torch's own arguments, in such functions."""
+    """A function that is read as others of torch's. function: computes it with these, from torch's own arguments."""
 
     function: Callable[..., Any]
 
 
-MEANINGS: dict[str, Meaning | Composed] = {}
-"""What functions and methods of torch's mean, by their names: of a tracer and torch's own arguments."""
-MODULES: dict[type, Meaning] = {}
-"""Modules that are read as a whole: of a tracer, the module and its arguments."""
+HANDLERS: dict[str, Handler | Composed] = {}
+"""Handlers of torch's functions and methods, by name."""
+MODULE_HANDLERS: dict[type[torch.nn.Module], Handler] = {}
+"""Handlers of modules that are read as a whole. They take the tracer, the module and its arguments."""
 
 
-def meaning(*names: str) -> Callable[[Meaning], Meaning]:
-    """Says what functions of these names mean."""
+def reads(*names: str) -> Callable[[Handler], Handler]:
+    """Register the handler of torch's functions of these names."""
 
-    def keep(function: Meaning) -> Meaning:
-        MEANINGS.update(dict.fromkeys(names, function))
+    def register(handler: Handler) -> Handler:
+        HANDLERS.update(dict.fromkeys(names, handler))
+        return handler
+
+    return register
+
+
+def composed(*names: str) -> Callable[[Handler], Handler]:
+    """Register a function that computes torch's functions of these names with other functions of torch's."""
+
+    def register(function: Handler) -> Handler:
+        HANDLERS.update(dict.fromkeys(names, Composed(function)))
         return function
 
-    return keep
+    return register
 
 
-def composed(*names: str) -> Callable[[Meaning], Meaning]:
-    """Says of which others functions of these names are made."""
+def reads_module(*kinds: type[torch.nn.Module]) -> Callable[[Handler], Handler]:
+    """Register the handler of modules of these classes."""
 
-    def keep(function: Meaning) -> Meaning:
-        MEANINGS.update(dict.fromkeys(names, Composed(function)))
-        return function
+    def register(handler: Handler) -> Handler:
+        MODULE_HANDLERS.update(dict.fromkeys(kinds, handler))
+        return handler
 
-    return keep
-
-
-def module(*kinds: type) -> Callable[[Meaning], Meaning]:
-    """Says how modules of these classes are read as a whole."""
-
-    def keep(function: Meaning) -> Meaning:
-        MODULES.update(dict.fromkeys(kinds, function))
-        return function
-
-    return keep
+    return register

@@ -1,4 +1,4 @@
-"""What is known of the open sizes of a module's tensors, in one run of it."""
+"""Facts about the symbolic sizes of a module's tensors, in one run of it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .calls import user_line_of_module
 
 
 class SizesChanged(BaseException):
-    """A size is known to be less open than it was taken for: the module must be run anew."""
+    """A size turned out to be a number or another size: the module must be run again."""
 
 
 class Sizes:
-    """Facts about the open sizes in one run.
+    """Facts about the symbolic sizes in one run.
 
     Attributes:
         examples: Values of the sizes in the example.
@@ -42,45 +42,45 @@ class Sizes:
         self.place = place
         self.arithmetic = Arithmetic(_ByExample(self))
         self.counts: set[int] = set()
-        """Numbers of steps that were written out, each of which may be an open size yet."""
+        """Numbers of steps that loops wrote out. Each may turn out to be a symbolic size."""
         self.taken: dict[Dim, set[int]] = {}
-        """Which entries of axes of open size were taken one by one."""
+        """Entries of axes of symbolic size that were taken one by one."""
         self.taken_at: dict[str, Counter[Where | None]] = {}
         """Lines that take entries of an axis of this size one by one, with the number of entries."""
 
     def open(self, name: str) -> Dim:
-        """The size of this name, or what it turned out to be."""
-        found: Dim = size(name)
-        while (further := substitute(found, self.known)) != found:
-            found = further
-        return found
+        """Return the size of this name, or what it turned out to be."""
+        dim: Dim = size(name)
+        while (further := substitute(dim, self.known)) != dim:
+            dim = further
+        return dim
 
     def value(self, dim: Dim) -> int:
-        """In the example."""
+        """Return the value of a size in the example."""
         return evaluate(dim, self.examples)
 
     def take(self, dim: Dim, place: int) -> None:
-        """Notes that an entry of an axis was taken by itself."""
+        """Note that a single entry of an axis was taken."""
         if isinstance(dim, Size):
             self.taken.setdefault(dim, set()).add(place % max(1, self.value(dim)))
             for name in dim.plain_symbols:
                 self.taken_at.setdefault(name, Counter())[self.place()] += 1
 
     def steps(self, count: int) -> Dim:
-        """The open size that a loop ran over which made so many steps, if there is one."""
+        """Return the symbolic size over which a loop of ``count`` steps ran, or ``count`` if there is none."""
         for dim, places in self.taken.items():
             if len(places) == count == self.value(dim):
                 return dim
         return count
 
     def fix(self, dim: Dim, where: Where | None = None) -> int:
-        """Return a size that must be a number. Raises ``SizesChanged`` where it was open. where: the line that asks."""
+        """Return a size that must be a number. Raises ``SizesChanged`` if it was symbolic. where: line that asks."""
         if isinstance(dim, Size):
             self.close(dim.symbols, where)
         return dim
 
     def close(self, names: Collection[str], where: Where | None = None) -> NoReturn:
-        """Make numbers of these open sizes. Raises ``SizesChanged``. where: the line that asks; None for this one."""
+        """Fix these symbolic sizes. Raises ``SizesChanged``. where: the line that asks; None for the current line."""
         for name in names:
             self._learn(name, self.examples[name], where)
         raise SizesChanged
@@ -100,8 +100,8 @@ class Sizes:
             name = further
         return self.lines.get(name)
 
-    def meet(self, a: Dim, b: Dim) -> None:
-        """Two sizes that must be equal. Raises ``SizesChanged`` where that was not known."""
+    def unify(self, a: Dim, b: Dim) -> None:
+        """Require two sizes to be equal. Raises ``SizesChanged`` if that was not known."""
         if a == b or (isinstance(a, int) and isinstance(b, int)):
             return
         if {a, b} & self.counts and self.value(a) == self.value(b):
@@ -121,10 +121,10 @@ class Sizes:
         raise SizesChanged
 
     def broadcast(self, *shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
-        """The shape of tensors that meet axis by axis from the last one on; sizes of 1 are repeated."""
+        """Return the shape to which these shapes broadcast."""
         rank = max(map(len, shapes))
         rows = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
-        found: list[Dim] = []
+        result: list[Dim] = []
         for dims in zip(*rows, strict=True):
             widest: Dim = 1
             for dim in dims:
@@ -133,10 +133,10 @@ class Sizes:
                 if isinstance(dim, Size) and self.value(dim) == 1 and max(map(self.value, dims)) > 1:
                     self.fix(dim)
                 if widest != 1:
-                    self.meet(widest, dim)
+                    self.unify(widest, dim)
                 widest = dim
-            found.append(widest)
-        return tuple(found)
+            result.append(widest)
+        return tuple(result)
 
     def decide(self, relation: Relation, a: Dim, b: Dim) -> bool:
         """Return the result of a comparison of sizes on which the module's code depends.
@@ -151,7 +151,7 @@ class Sizes:
         names = difference.symbols
         pair = _pair(difference) if relation is operator.eq else None
         if pair is not None and holds and all(self.examples[name] for name in names):
-            self.meet(*pair)
+            self.unify(*pair)
         if pair is not None and not holds and isinstance(pair[0], Size) and isinstance(pair[1], int):
             self.unequal.setdefault(str(pair[0]), {}).setdefault(pair[1], self.place())
             return False
@@ -159,7 +159,7 @@ class Sizes:
 
 
 class _ByExample:
-    """The policy of torch's reader: what formulas do not tell is as in the example, whose sizes are then numbers."""
+    """The policy of torch's reader: where formulas do not decide, the example does, which fixes its sizes."""
 
     def __init__(self, sizes: Sizes) -> None:
         self._sizes = sizes
@@ -172,7 +172,7 @@ class _ByExample:
 
 
 def _pair(difference: Size) -> tuple[Dim, Dim] | None:
-    """The two sizes whose difference this is, one of them a bare name."""
+    """Return two sizes with this difference, one of which is a single symbol; None if there are none."""
     for name in sorted(difference.plain_symbols):
         rest = size(name) - difference
         if name not in symbols_of(rest) and (isinstance(rest, int) or rest.symbol):

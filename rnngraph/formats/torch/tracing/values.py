@@ -1,10 +1,9 @@
-"""What a tensor of a module stands for: a value of the script, or something that becomes one only where it must."""
+"""Lazy values: they stand for a tensor of the module, and become values of the script only where they must."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from ....declare.functions.basic import expand_dims
 from ....ir.types import Dim
@@ -13,7 +12,7 @@ from ...steps import Value
 
 @dataclass(frozen=True, eq=False)
 class Filled:
-    """One number everywhere, as ``torch.zeros`` gives it."""
+    """A tensor of one number, as of ``torch.zeros``."""
 
     number: float | int | bool
     shape: tuple[Dim, ...]
@@ -22,7 +21,7 @@ class Filled:
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """``start``, ``start + step`` and on, as ``torch.arange`` gives them."""
+    """``start``, ``start + step`` and so on, as of ``torch.arange``."""
 
     count: Dim
     start: int
@@ -36,7 +35,7 @@ class Positions:
 
 @dataclass(frozen=True, eq=False)
 class Repeated:
-    """A value whose axes of size 1 are repeated, of as many axes, as ``expand`` gives it."""
+    """A value whose axes of size 1 are repeated, as of ``expand``. It has as many axes as the value."""
 
     of: Value
     shape: tuple[Dim, ...]
@@ -48,9 +47,9 @@ class Repeated:
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """Values of one shape along an axis of their own."""
+    """Values of one shape, stacked along a new axis."""
 
-    items: tuple[Any, ...]
+    items: tuple[Entry, ...]
     axis: int
     shape: tuple[Dim, ...]
     dtype: str
@@ -58,11 +57,11 @@ class Stacked:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """A tensor of one number, into which values were written at places along an axis."""
+    """A tensor of one number in which entries of an axis were replaced by other values."""
 
     ground: Filled
     axis: int
-    items: dict[int, Any] = field(default_factory=dict)
+    items: dict[int, Entry] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[Dim, ...]:
@@ -75,15 +74,18 @@ class Written:
 
 @dataclass(frozen=True, eq=False)
 class Sorted:
-    """What belongs to rows in the order of their lengths: the lengths, their indices, or a tensor of such rows.
+    """Rows sorted by length, or the sorted lengths, or the permutation between both orders.
 
-    what: ``"lengths"``, ``"order"``, ``"back"`` (the order from there back) or ``"rows"``. of: the lengths as they are,
-    or the tensor whose rows they are. axis: of the rows.
+    Attributes:
+        what: ``"lengths"``, ``"order"`` (the sorting permutation), ``"back"`` (its inverse), ``"rows"`` or ``"empty"``.
+        of: The lengths, or the tensor of rows, in their original order.
+        lengths: The lengths in their original order.
+        axis: Axis of the rows.
     """
 
     what: str
-    of: Any
-    lengths: Any
+    of: Entry
+    lengths: Entry
     shape: tuple[Dim, ...]
     dtype: str
     axis: int = 0
@@ -91,13 +93,17 @@ class Sorted:
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """The steps of a packed sequence. of: [batch, time, …], or [time, batch, …]; lengths: int [batch].
+    """The steps of a packed sequence.
 
-    is_sorted: whether its rows were sorted by length. ends_in_zeros: whether all is 0 past a row's end.
+    Attributes:
+        of: [batch, time, …], or [time, batch, …].
+        lengths: int [batch].
+        is_sorted: True if the rows were sorted by length.
+        ends_in_zeros: True if all entries past a row's end are 0.
     """
 
-    of: Any
-    lengths: Any
+    of: Value
+    lengths: Value
     batch_first: bool
     is_sorted: bool
     shape: tuple[Dim, ...]
@@ -107,13 +113,22 @@ class Packed:
 
 @dataclass(frozen=True, eq=False)
 class Unknown:
-    """What a call gave that can't be read."""
+    """The result of a call that can't be read."""
 
     shape: tuple[Dim, ...]
     dtype: str
 
 
-Lazy = Filled | Positions | Repeated | Stacked | Written | Sorted | Packed | Unknown
+Computable = Filled | Positions | Repeated | Stacked | Written
+"""Lazy values that can become values of the script."""
+Lazy = Computable | Sorted | Packed | Unknown
+Entry = Value | Lazy
+"""A value of the script, or a lazy one."""
+NOT_VALUES: dict[type, str] = {
+    Sorted: "its rows are sorted by length; restore their order first",
+    Packed: "it takes a packed sequence; unpack it with pad_packed_sequence first",
+}
+"""Errors for lazy values that can't become values of the script."""
 
 
 def shape_of(value: Value | Lazy) -> tuple[Dim, ...]:
@@ -124,16 +139,19 @@ def dtype_of(value: Value | Lazy) -> str:
     return value.tensor.dtype if isinstance(value, Value) else value.dtype
 
 
-def expanded_of(x: Any) -> tuple[Value, int] | None:
-    """The value to which an axis of size 1 was added, and the axis; None of all else."""
+def expanded_of(x: object) -> tuple[Value, int] | None:
+    """Return (the value to which an axis of size 1 was added, the axis); None if ``x`` is no such value."""
     if isinstance(x, Value) and x.step.key is expand_dims and not x.path:
         inner, axis = x.step.operands
         return inner, axis
     return None
 
 
-def recast(value: Any, dtype: str, cast: Callable[[Any, str], Any]) -> Lazy | None:
-    """Return a lazy value in another dtype, or None for one that must be computed. ``cast`` is for what it repeats."""
+def recast(value: object, dtype: str, cast: Callable[[Value, str], Value]) -> Lazy | None:
+    """Return a lazy value in another dtype; None if the dtype of its value must be computed.
+
+    cast: converts the value that a lazy value repeats.
+    """
     if isinstance(value, Filled):
         return Filled(value.number, value.shape, dtype)
     if isinstance(value, Positions):

@@ -1,4 +1,4 @@
-"""What it means to write into parts of tensors: what stands before a part, the new part, and what stands behind."""
+"""Handlers of writes into parts of tensors: the entries before the part, the new part, and the entries after it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ....ir.types import Dim
 from ...steps import Value
 from ..composed.axes import with_each_nth
 from ..tracing.kinds import Argument, Index, Operand, Result
-from ..tracing.registry import UnreadableError, meaning
-from ..tracing.tensors import DTYPES
+from ..tracing.registry import UnreadableError, reads
+from ..tracing.tensors import TORCH_DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Written, dtype_of, shape_of
 from .elementwise import choose
@@ -23,7 +23,7 @@ from .shapes import ALL, expanded, reshaped, unsqueezed
 from .slicing import entry_of, gathered, part, place_in
 
 
-@meaning("__setitem__")
+@reads("__setitem__")
 def _set(tracer: Tracer, x: Operand, index: Index, value: Argument) -> Result:
     entries = index if isinstance(index, tuple) else (index,)
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
@@ -39,19 +39,17 @@ def _set(tracer: Tracer, x: Operand, index: Index, value: Argument) -> Result:
 
 
 def written(tracer: Tracer, x: Operand, entries: Sequence[Index], value: Argument) -> Operand:
-    """x with a value, or a number, at an index that has an entry for each of its first axes."""
+    """Return x with a value, or a number, at an index with an entry for each of its first axes."""
     places = [axis for axis, entry in enumerate(entries) if not (isinstance(entry, slice) and entry == ALL)]
     if not places:
         return _whole(tracer, value, shape_of(x), dtype_of(x))
     axis = places[0]
     entry = entries[axis]
     if not _is_place(entry) and not isinstance(entry, slice | list | torch.Tensor):
-        raise UnreadableError("values are written at places that a call computes; choose by torch.where")
-    if len(places) > 1:  # the part of the first axis, into which the value is written
+        raise UnreadableError("values are written at computed positions; select with torch.where")
+    if len(places) > 1:  # write into the part of the first axis, and then write that part
         if isinstance(entry, list | torch.Tensor):
-            raise UnreadableError(
-                "values are written at lists of places of several axes; write into one after the other"
-            )
+            raise UnreadableError("values are written at lists of positions along several axes; write along one axis")
         inner = [*(ALL,) * axis, *([] if _is_place(entry) else [ALL]), *entries[axis + 1 :]]
         value = written(tracer, _read(tracer, x, axis, entry), inner, value)
     if isinstance(x, Filled | Written) and _is_place(entry) and not (isinstance(x, Written) and x.axis != axis):
@@ -81,7 +79,7 @@ def _bounds(tracer: Tracer, entry: Index, size: Dim) -> tuple[Dim, Dim]:
 
 
 def _entry_set(tracer: Tracer, x: Filled | Written, axis: int, place: int, value: Argument) -> Operand:
-    """An entry of a tensor that is one number where nothing was written yet."""
+    """Write an entry of a tensor that is one number wherever nothing was written yet."""
     place %= tracer.sizes.value(x.shape[axis])
     whole = (*x.shape[:axis], *x.shape[axis + 1 :])
     value = _whole(tracer, value, whole, x.dtype)
@@ -97,13 +95,13 @@ def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argume
     if _is_place(entry):
         value = _with_axis(tracer, value, axis, len(shape))
     value = _whole(tracer, value, (*shape[:axis], stop - start, *shape[axis + 1 :]), dtype)
-    ends = [part(tracer, x, axis, 0, start)] if start != 0 else []
-    behind = [part(tracer, x, axis, stop, size)] if stop != size else []
-    return joined(tracer, [*ends, value, *behind], axis, shape, dtype)
+    before = [part(tracer, x, axis, 0, start)] if start != 0 else []
+    after = [part(tracer, x, axis, stop, size)] if stop != size else []
+    return joined(tracer, [*before, value, *after], axis, shape, dtype)
 
 
 def _several_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
-    """Entries that don't lie side by side: they are put behind all, and then into their places."""
+    """Write entries that are not adjacent: append them, and gather all entries in their new order."""
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
     if not isinstance(size, int):
@@ -118,19 +116,19 @@ def _several_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Arg
 
 
 def _each_nth_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
-    """Every second entry of an axis of open size, or third and on."""
+    """Write every n-th entry of an axis of symbolic size."""
     shape, size = shape_of(x), shape_of(x)[axis]
     start, stop = _bounds(tracer, entry, size) if isinstance(entry, slice) else (0, 0)
     if stop != size or not isinstance(start, int):
-        raise UnreadableError("values are written into some entries of an axis of open size; choose by torch.where")
+        raise UnreadableError("entries of an axis of symbolic size are written; select with torch.where")
     step = int(entry.step)
     value = _whole(tracer, value, (*shape[:axis], ceil_divide(size - start, step), *shape[axis + 1 :]), dtype_of(x))
-    given = value.number if isinstance(value, Filled) else value
-    return tracer.by_torch(with_each_nth, x, axis, start, step, given)
+    entries = value.number if isinstance(value, Filled) else value
+    return tracer.by_torch(with_each_nth, x, axis, start, step, entries)
 
 
 def _with_axis(tracer: Tracer, value: Argument, axis: int, rank: int) -> Operand:
-    """A value for one entry of an axis, with that axis, if it has the ones before or behind it at all."""
+    """Return a value for one entry of an axis with that axis added, if the value has axes up to it."""
     if not isinstance(value, Value | Lazy):
         return value
     at = len(shape_of(value)) - (rank - 1 - axis)
@@ -138,25 +136,25 @@ def _with_axis(tracer: Tracer, value: Argument, axis: int, rank: int) -> Operand
 
 
 def _whole(tracer: Tracer, value: Argument, shape: tuple[Dim, ...], dtype: str) -> Operand:
-    """A value, or a number, repeated to a shape."""
+    """Return a value, or a number, broadcast to a shape."""
     if isinstance(value, bool | int | float):
         return filled(tracer, value, shape, dtype)
     more = len(shape_of(value)) - len(shape)
-    if more > 0:  # axes of 1 in front, which torch leaves out
+    if more > 0:  # torch drops leading axes of size 1
         value = reshaped(tracer, value, shape_of(value)[more:])
     return tracer.cast(expanded(tracer, value, shape), dtype)
 
 
 def _masked_set(tracer: Tracer, x: Operand, mask: Operand, value: Argument) -> Operand:
-    behind = len(shape_of(x)) - len(shape_of(mask))
-    if isinstance(value, Value | Lazy) and len(shape_of(value)) > behind:
-        raise UnreadableError("as many values as a mask has places are written; choose by torch.where")
-    mask = reshaped(tracer, mask, [*shape_of(mask), *(1,) * behind]) if behind else mask
-    tracer.expected = torch.empty((), dtype={ours: theirs for theirs, ours in DTYPES.items()}[dtype_of(x)])
+    trailing = len(shape_of(x)) - len(shape_of(mask))
+    if isinstance(value, Value | Lazy) and len(shape_of(value)) > trailing:
+        raise UnreadableError("the number of written values depends on the mask's values; select with torch.where")
+    mask = reshaped(tracer, mask, [*shape_of(mask), *(1,) * trailing]) if trailing else mask
+    tracer.expected = torch.empty((), dtype=TORCH_DTYPES[dtype_of(x)])
     return choose(tracer, mask, value, x)
 
 
-@meaning("copy_")
+@reads("copy_")
 def _copied(tracer: Tracer, x: Operand, value: Argument, non_blocking: bool = False) -> Result:
     value = tracer.value(value) if isinstance(value, torch.Tensor) else value
     return _whole(tracer, value, shape_of(x), dtype_of(x))

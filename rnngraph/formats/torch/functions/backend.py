@@ -1,4 +1,4 @@
-"""Operators' values in this front end: lazy values become values of the script, and sizes follow the example."""
+"""Backend of operators in this front end: lazy values become values of the script, and sizes follow the example."""
 
 from __future__ import annotations
 

@@ -1,19 +1,15 @@
-"""Values of what was left open so far: tensors of one number, positions, stacks. As shapes have open sizes, they are
-made of the positions along an axis that has such a size.
-"""
+"""Lazy values become values of the script. A symbolic size comes from the positions along an axis of that size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import gcd
-from typing import Any
 
 import numpy as np
 
 from ....declare.functions import basic
 from ....declare.functions.arrays.moves import tile
-from ....declare.functions.basic import concat, expand_dims, logical_or, reshape, stack
-from ....declare.functions.basic import reduce_max as largest
+from ....declare.functions.basic import concat, expand_dims, logical_or, reduce_max, reshape, stack
 from ....declare.functions.padding import pad
 from ....declare.functions.rounding import floor as rounded_down
 from ....declare.functions.sequences import positions
@@ -23,11 +19,11 @@ from ....ir.types import Dim, Size, quotient
 from ...steps import Value
 from .kinds import Declaring, Number
 from .numbers import SIGNS, OpenFloat, dim_of
-from .values import Filled, Positions, Repeated, Stacked, Written, shape_of
+from .values import Computable, Filled, Positions, Repeated, Stacked, Written, shape_of
 
 
-def made(tracer: Declaring, lazy: Filled | Positions | Repeated | Stacked | Written) -> Value:
-    """The value of the script that something stands for."""
+def materialized(tracer: Declaring, lazy: Computable) -> Value:
+    """Declare the value that a lazy value stands for."""
     if isinstance(lazy, Filled):
         return _filled(tracer, lazy)
     if isinstance(lazy, Positions):
@@ -35,29 +31,27 @@ def made(tracer: Declaring, lazy: Filled | Positions | Repeated | Stacked | Writ
     if isinstance(lazy, Repeated):
         return _repeated(tracer, lazy)
     if isinstance(lazy, Stacked):
-        return _assumed(
-            tracer, _stacked(tracer, [tracer.value(item, lazy.dtype) for item in lazy.items], lazy.axis), lazy
-        )
-    return _assumed(tracer, _written(tracer, lazy), lazy)
+        items = [tracer.value(item, lazy.dtype) for item in lazy.items]
+        return _with_symbolic_shape(tracer, _stacked(tracer, items, lazy.axis), lazy)
+    return _with_symbolic_shape(tracer, _written(tracer, lazy), lazy)
 
 
 def along(tracer: Declaring, dim: Size) -> Value:
-    """0, 1 and on, up to an open size."""
+    """Declare 0, 1, 2 and so on, below a symbolic size."""
     key = "along", dim
     if key not in tracer.cached:
         value, axis = _of_size(tracer, dim)
         tracer.cached[key] = tracer.call(positions, value, axis, hint="positions")
-    made_once: Value = tracer.cached[key]
-    return made_once
+    return tracer.cached[key]
 
 
 def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
-    """A tensor and its axis of this size."""
+    """Return (a tensor, its axis of this size), cut or padded from another size if need be."""
     places = [*_places(tracer)]
     for value, axis, have in places:
         if have == dim:
             return value, axis
-    for value, axis, have in places:  # of which a part or more is of this size
+    for value, axis, have in places:  # sizes that become this one by a slice or by padding
         before = (slice(None),) * axis
         if isinstance(have, int):
             continue
@@ -72,35 +66,37 @@ def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
             if start >= 0 and dim == floor_divide(have + offset, floor.by):
                 return tracer.script.item(value, *before, slice(start, None, floor.by)), axis
     factor = gcd(*(number for _, number in dim.terms))
-    if factor > 1:  # of 2 * (T//2) twice what has T//2
-        value, axis = _of_size(tracer, quotient(dim, factor))  # type: ignore[arg-type]
+    part = quotient(dim, factor)
+    if factor > 1 and isinstance(part, Size):  # 2 * (T//2): an axis of size T//2, twice
+        value, axis = _of_size(tracer, part)
         return tracer.call(tile, value, [factor if place == axis else 1 for place in range(value.tensor.rank)]), axis
     for floor in floors_of(dim):
         rest = dim - floor_divide(floor.dim, floor.by)
-        if isinstance(rest, int):  # of T//3 every third of what has T
+        if isinstance(rest, int):  # T//3: every third entry of an axis of size T
             value, axis = _of_size(tracer, floor.dim)
             before = (slice(None),) * axis
             value = tracer.script.item(value, *before, slice(floor.by - 1, None, floor.by))
             if rest > 0:
                 value = tracer.call(pad, value, {axis: (0, rest)})
             return (tracer.script.item(value, *before, slice(-rest, None)) if rest < 0 else value), axis
-        if floor.by == 2 and dim == floor.dim - floor_divide(floor.dim, 2):  # the larger half
-            return _of_size(tracer, floor_divide(floor.dim + 1, 2))  # type: ignore[arg-type]
-    tracer.sizes.fix(dim)  # no tensor has it: it must be a number
+        larger_half = floor_divide(floor.dim + 1, 2)
+        if floor.by == 2 and dim == floor.dim - floor_divide(floor.dim, 2) and isinstance(larger_half, Size):
+            return _of_size(tracer, larger_half)
+    tracer.sizes.fix(dim)  # no tensor has this size, so it must be a number
     raise RuntimeError(f"no tensor has the size {dim}")
 
 
 def _places(tracer: Declaring) -> Iterator[tuple[Value, int, Dim]]:
-    """Axes of what the script has so far, inputs first: (value, axis, size)."""
-    made_so_far = (Value(step.thing, step) for step in tracer.script.steps)
-    for value in (*tracer.script.inputs.values(), *made_so_far):
-        if isinstance(value.thing, Tensor):
-            for axis, dim in enumerate(value.thing.type.shape):
+    """Yield (value, axis, size) of all values of the script so far, inputs first."""
+    computed = (Value(step.result, step) for step in tracer.script.steps)
+    for value in (*tracer.script.inputs.values(), *computed):
+        if isinstance(value.result, Tensor):
+            for axis, dim in enumerate(value.result.type.shape):
                 yield value, axis, dim
 
 
 def number_of(tracer: Declaring, number: Number | Size, dtype: str) -> Value | float:
-    """A size as a number that a call computes, or what code computes of sizes."""
+    """Declare a number that the module's code computes from symbolic sizes."""
     if isinstance(number, OpenFloat):
         return _fraction(tracer, number, dtype)
     if isinstance(number, float):
@@ -108,28 +104,27 @@ def number_of(tracer: Declaring, number: Number | Size, dtype: str) -> Value | f
     dim = dim_of(number)
     if isinstance(dim, int):
         return float(dim) if dtype.startswith("float") else dim
-    total: Any = None
-    for names, factor in terms_of(dim):
-        term: Any = factor
+    total: Value | int | None = None
+    for names, coefficient in terms_of(dim):
+        term: Value | int = coefficient
         for name in names:
-            found = _divided(tracer, name) if isinstance(name, Floor) else _count(tracer, name)
-            term = found if term == 1 else tracer.script.operation("*", found, term)
+            factor = _divided(tracer, name) if isinstance(name, Floor) else _count(tracer, name)
+            term = factor if term == 1 else tracer.script.operation("*", factor, term)
         total = term if total is None else tracer.script.operation("+", term, total)
     return tracer.cast(total, dtype)
 
 
 def _count(tracer: Declaring, name: str) -> Value:
-    """A size that has a name, and so is at least 1."""
-    last = tracer.call(largest, along(tracer, Size((((name,), 1),))))
-    found: Value = tracer.script.operation("+", last, 1)
-    return found
+    """Declare a size that has a name, and so is at least 1."""
+    last = tracer.call(reduce_max, along(tracer, Size((((name,), 1),))))
+    return tracer.script.operation("+", last, 1)
 
 
 def _divided(tracer: Declaring, floor: Floor) -> Value:
-    """A quotient of a size, which may be 0, in float64, which is exact below 2**53."""
+    """Declare a floor quotient of a size, which may be 0. float64 is exact below 2**53."""
     part = tracer.script.operation("/", number_of(tracer, floor.dim, "float64"), float(floor.by))
-    found: Value = tracer.cast(tracer.call(rounded_down, part), "int64")
-    return found
+    quotient: Value = tracer.cast(tracer.call(rounded_down, part), "int64")
+    return quotient
 
 
 def _fraction(tracer: Declaring, number: OpenFloat, dtype: str) -> Value | float:
@@ -137,48 +132,47 @@ def _fraction(tracer: Declaring, number: OpenFloat, dtype: str) -> Value | float
         number.close()
     if number.ratio is not None:
         dim, by = number.ratio
-        found = number_of(tracer, dim, dtype)
-        return found if by == 1 else tracer.script.operation("/", found, float(by))
-    name, *operands = number.made
-    made_of = [number_of(tracer, operand, dtype) for operand in operands]
-    return tracer.script.operation(name, *made_of) if name in SIGNS else tracer.call(getattr(basic, name), *made_of)
+        numerator = number_of(tracer, dim, dtype)
+        return numerator if by == 1 else tracer.script.operation("/", numerator, float(by))
+    name, *operands = number.expression
+    values = [number_of(tracer, operand, dtype) for operand in operands]
+    return tracer.script.operation(name, *values) if name in SIGNS else tracer.call(getattr(basic, name), *values)
 
 
 def _filled(tracer: Declaring, lazy: Filled) -> Value:
-    if len(lazy.shape) > 2 and lazy.shape[0] == 1:  # as states of a layer are, which later calls squeeze
+    if len(lazy.shape) > 2 and lazy.shape[0] == 1:  # like the states of a layer, which later calls squeeze
         return tracer.call(expand_dims, tracer.value(Filled(lazy.number, lazy.shape[1:], lazy.dtype)), 0)
     kind = bool if lazy.dtype == "bool" else float if lazy.dtype.startswith("float") else int
-    number: Any = kind(lazy.number)
-    opened = [(axis, dim) for axis, dim in enumerate(lazy.shape) if isinstance(dim, Size)]
+    number = kind(lazy.number)
+    symbolic = [(axis, dim) for axis, dim in enumerate(lazy.shape) if isinstance(dim, Size)]
     rank = len(lazy.shape)
-    found: Any = None
-    for axis, dim in opened:
+    total: Value | None = None
+    for axis, dim in symbolic:
         zeros = tracer.script.operation("*", along(tracer, dim), 0)
         shaped = tracer.call(reshape, zeros, (*(1,) * axis, -1, *(1,) * (rank - axis - 1))) if rank > 1 else zeros
-        found = shaped if found is None else tracer.script.operation("+", found, shaped)
-    if found is None:
-        found = tracer.call(constant, number, lazy.dtype)
-        found = tracer.call(reshape, found, (1,) * rank) if rank else found
+        total = shaped if total is None else tracer.script.operation("+", total, shaped)
+    if total is None:
+        total = tracer.call(constant, number, lazy.dtype)
+        total = tracer.call(reshape, total, (1,) * rank) if rank else total
     else:
-        found = tracer.script.operation("+", found, int(number)) if kind is not float and number else found
-        found = tracer.cast(found, lazy.dtype)
-        found = tracer.script.operation("+", found, number) if kind is float and number else found
+        total = tracer.script.operation("+", total, int(number)) if kind is not float and number else total
+        total = tracer.cast(total, lazy.dtype)
+        total = tracer.script.operation("+", total, number) if kind is float and number else total
     repeats = [dim if isinstance(dim, int) else 1 for dim in lazy.shape]
     if 0 in repeats:
-        raise RuntimeError("an empty tensor is not read here")
-    return tracer.call(tile, found, repeats) if any(count > 1 for count in repeats) else found
+        raise RuntimeError("an empty tensor is not read here; leave it out")
+    return tracer.call(tile, total, repeats) if any(count > 1 for count in repeats) else total
 
 
 def _repeated(tracer: Declaring, lazy: Repeated) -> Value:
     own, value = shape_of(lazy.of), lazy.of
     if all(have == want or isinstance(want, int) for have, want in zip(own, lazy.shape, strict=True)):
         counts = [1 if have == want else want for have, want in zip(own, lazy.shape, strict=True)]
-        found: Value = tracer.call(tile, value, counts)
-        return found
-    opened = tuple(want if have == 1 else 1 for have, want in zip(own, lazy.shape, strict=True))
+        return tracer.call(tile, value, counts)
+    repeated = tuple(want if have == 1 else 1 for have, want in zip(own, lazy.shape, strict=True))
     if lazy.dtype == "bool":
-        return tracer.call(logical_or, value, tracer.value(Filled(False, opened, "bool")))
-    return tracer.script.operation("+", value, tracer.value(Filled(0, opened, lazy.dtype)))
+        return tracer.call(logical_or, value, tracer.value(Filled(False, repeated, "bool")))
+    return tracer.script.operation("+", value, tracer.value(Filled(0, repeated, lazy.dtype)))
 
 
 def _positions(tracer: Declaring, lazy: Positions) -> Value:
@@ -186,23 +180,25 @@ def _positions(tracer: Declaring, lazy: Positions) -> Value:
         array = np.arange(lazy.count) * lazy.step + lazy.start
         return tracer.declared("positions", array.astype(lazy.dtype), False)
     tracer.on_time(lazy.count)
-    found = along(tracer, lazy.count)
+    places = along(tracer, lazy.count)
     if lazy.step != 1:
-        found = tracer.script.operation("*", found, lazy.step)
+        places = tracer.script.operation("*", places, lazy.step)
     if lazy.start:
-        found = tracer.script.operation("+", found, lazy.start)
-    return tracer.cast(found, lazy.dtype)
+        places = tracer.script.operation("+", places, lazy.start)
+    value: Value = tracer.cast(places, lazy.dtype)
+    return value
 
 
-def _assumed(tracer: Declaring, value: Value, lazy: Stacked | Written) -> Value:
-    """Steps over an axis of open size, as what a driver over that axis gives: of this size, not of the example's.
-    The script is made anew before anyone has it.
+def _with_symbolic_shape(tracer: Declaring, value: Value, lazy: Stacked | Written) -> Value:
+    """Give stacked steps the symbolic size that a driver would give them, in place of the example's number of steps.
+
+    A stand-in of that shape replaces the stack. The script is rebuilt before it is returned to anyone.
     """
-    if value.thing.type.shape == lazy.shape or value.path:
+    if value.result.type.shape == lazy.shape or value.path:
         return value
     tracer.has_assumed = True
-    value.step.thing = build("broadcast", constant(0, lazy.dtype), shape=lazy.shape)
-    return Value(value.step.thing, value.step)
+    value.step.result = build("broadcast", constant(0, lazy.dtype), shape=lazy.shape)
+    return Value(value.step.result, value.step)
 
 
 def _stacked(tracer: Declaring, items: list[Value], axis: int) -> Value:
@@ -212,21 +208,21 @@ def _stacked(tracer: Declaring, items: list[Value], axis: int) -> Value:
 
 
 def _written(tracer: Declaring, lazy: Written) -> Value:
-    """Values where they were written, and the number elsewhere."""
+    """Join the written entries with the number in all other entries."""
     ground, axis = lazy.ground, lazy.axis
     count = tracer.sizes.value(ground.shape[axis])
     rest = (*ground.shape[:axis], *ground.shape[axis + 1 :])
     if len(lazy.items) == count:
         return _stacked(tracer, [tracer.value(lazy.items[place], ground.dtype) for place in range(count)], axis)
     parts: list[Value] = []
-    run: list[Value] = []
+    adjacent: list[Value] = []
     empty = tracer.value(Filled(ground.number, (*rest[:axis], 1, *rest[axis:]), ground.dtype))
     for place in range(count):
         if place in lazy.items:
-            run.append(tracer.value(lazy.items[place], ground.dtype))
+            adjacent.append(tracer.value(lazy.items[place], ground.dtype))
             continue
-        parts += [_stacked(tracer, run, axis)] if run else []
+        parts += [_stacked(tracer, adjacent, axis)] if adjacent else []
         parts.append(empty)
-        run = []
-    parts += [_stacked(tracer, run, axis)] if run else []
+        adjacent = []
+    parts += [_stacked(tracer, adjacent, axis)] if adjacent else []
     return tracer.call(concat, parts, axis)

@@ -1,9 +1,11 @@
-"""What torch's packed sequences mean: rows with lengths. Their order by length is undone again, and so not written."""
+"""Handlers of torch's packed sequences, which become rows with lengths.
+
+torch sorts the rows by length and restores their order later. The script does neither.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ....declare.functions import basic
 from ....declare.functions.sequences import ensure_longest, source_of
@@ -11,76 +13,89 @@ from ....ir.types import Dim, Size
 from ...steps import Value
 from ..tracing.calls import user_line_of_module
 from ..tracing.cuts import Cut
-from ..tracing.kinds import Operand, Result
+from ..tracing.kinds import Number, Operand, Result
 from ..tracing.numbers import LongestRow, dim_of
-from ..tracing.registry import UnreadableError, meaning
+from ..tracing.registry import UnreadableError, reads
 from ..tracing.tracer import Tracer
 from ..tracing.values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
 from .orders import ordered, scatter
 from .shapes import permuted, reshaped
 
 _REASON = (
-    "torch's pad_packed_sequence cuts time to the longest row, and a result depends on how many steps there are; or "
-    "write total_length= in the module"
+    "torch's pad_packed_sequence cuts time to the longest row, and a result depends on the number of steps; or write "
+    "total_length= in the module"
 )
+"""Completes the error of ``rg.ensure_longest``, which tells what to feed."""
 _COMPUTED = (
-    "a result depends on how many steps there are, and it cuts them to the longest row, by lengths that are computed "
-    "and can't be checked; give lengths as they are fed, or write total_length=x.size(1)"
+    "it cuts time to the longest row, a result depends on the number of steps, and computed lengths can't be checked; "
+    "pack with lengths that are an input, or write total_length=x.size(1)"
 )
 
 
-@meaning("sort")
+@reads("sort")
 def _sort(tracer: Tracer, x: Operand, dim: int = -1, descending: bool = False, stable: bool = False) -> Result:
-    if isinstance(x, Sorted) and x.what == "order" and not descending:  # places in order, and the way back
+    if isinstance(x, Sorted) and x.what == "order" and not descending:  # sorting a permutation inverts it
         return Positions(x.shape[0], 0, 1, "int64"), _back(x)
     if not descending or len(shape_of(x)) != 1 or not dtype_of(x).startswith("int"):
         return ordered(tracer, x, dim, descending)
     return tuple(Sorted(what, x, x, shape_of(x), "int64") for what in ("lengths", "order"))
 
 
-@meaning("argsort")
+@reads("argsort")
 def _argsort(tracer: Tracer, x: Operand, dim: int = -1, descending: bool = False, stable: bool = False) -> Result:
     return _sort(tracer, x, dim, descending)[1]
 
 
-@meaning("scatter_")
-def _scatter(tracer: Tracer, x: Operand, dim: int, index: Any, source: Any = None, **named: Any) -> Result:
+@reads("scatter_")
+def _scatter(
+    tracer: Tracer,
+    x: Operand,
+    dim: int,
+    index: Operand,
+    source: Operand | None = None,
+    *,
+    src: Operand | None = None,
+    value: Number | None = None,
+    reduce: str | None = None,
+) -> Result:
     if isinstance(x, Sorted) and isinstance(index, Sorted) and index.what == "order":
         return _back(index)
-    given = named.get("src", named.get("value")) if source is None else source
-    return scatter(tracer, x, dim, index, given, reduce=named.get("reduce"))
+    return scatter(tracer, x, dim, index, src if source is None else source, value=value, reduce=reduce)
 
 
 def _back(order: Sorted) -> Sorted:
+    """Return the inverse of a permutation."""
     return Sorted("back", order.of, order.lengths, order.shape, "int64")
 
 
-@meaning("_pack_padded_sequence")
+@reads("_pack_padded_sequence")
 def _pack(tracer: Tracer, x: Operand, lengths: Operand, batch_first: bool) -> Result:
     is_sorted = isinstance(x, Sorted)
     rows = tracer.value(x.of if isinstance(x, Sorted) else x)
     if not isinstance(lengths, Value | Lazy):
-        raise UnreadableError("lengths are numbers of the example; give them as a tensor among the inputs")
+        raise UnreadableError("lengths are numbers of the example; pass them to forward as a tensor")
     counts = lengths.of if isinstance(lengths, Sorted) else lengths
     shape = shape_of(rows)
     batch, time = shape[:2] if batch_first else (shape[1], shape[0])
-    tracer.sizes.meet(batch, shape_of(counts)[0])
+    tracer.sizes.unify(batch, shape_of(counts)[0])
     tracer.on_time(time)
     counts = tracer.value(counts)
-    if tracer.cut_axes.apart:
+    if tracer.cut_axes.as_inputs:
         counts = _fed_lengths(tracer, counts)
     data = Packed(rows, counts, batch_first, is_sorted, (batch * time, *shape[2:]), dtype_of(rows))
     return data, Packed(rows, counts, batch_first, is_sorted, (time,), "int64")
 
 
-@meaning("_pad_packed_sequence")
-def _unpack(tracer: Tracer, data: Any, sizes: Any, batch_first: bool, padding_value: float, total: Any) -> Result:
+@reads("_pad_packed_sequence")
+def _unpack(
+    tracer: Tracer, data: Operand, sizes: object, batch_first: bool, padding_value: float, total: int
+) -> Result:
     if not isinstance(data, Packed):
-        raise UnreadableError("what is unpacked was not packed in the module")
+        raise UnreadableError("it unpacks a sequence that the module did not pack; pack it with pack_padded_sequence")
     time = shape_of(data.of)[1 if data.batch_first else 0]
     if not isinstance(total, LongestRow) and dim_of(total) != time:
         raise UnreadableError(
-            "total_length is read where it is the steps of the input, as x.size(1); pad before, or after"
+            "total_length must be the number of steps of the input, such as x.size(1); pad before or after"
         )
     rows = _cut(tracer, data, float(padding_value)) if isinstance(total, LongestRow) else None
     if rows is None:
@@ -96,11 +111,11 @@ def _unpack(tracer: Tracer, data: Any, sizes: Any, batch_first: bool, padding_va
 
 
 def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
-    """Rows whose time axis torch cuts to the longest row; None where they are as of an axis that it does not cut."""
+    """Return rows whose time axis torch cuts to the longest row; None if they need no special treatment."""
     number, axis, shape = len(tracer.cuts), 1 if data.batch_first else 0, shape_of(data.of)
     source, steps = source_of(data.lengths.tensor), tracer.sizes.value(shape[axis])
     fed = next((label for label, value in tracer.script.inputs.items() if value.tensor.node is source), None)
-    size = tracer.cached.setdefault(("cut", id(source), steps), f"unpacked_{number}_steps")  # one for equal lengths
+    size = tracer.cut_sizes.setdefault((id(source), steps), f"unpacked_{number}_steps")  # one for equal lengths
     if number in tracer.cut_axes.checked:
         if fed is None:
             raise UnreadableError(_COMPUTED)
@@ -108,7 +123,7 @@ def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
         tracer.cuts.append(Cut(size, fed, rows.tensor.node, user_line_of_module()))
         return rows
     tracer.cuts.append(Cut(size, fed, None, user_line_of_module()))
-    if not tracer.cut_axes.apart:
+    if not tracer.cut_axes.as_inputs:
         return None
     tracer.sizes.examples[size] = steps
     entries = _entries([tracer.sizes.open(size) if place == axis else dim for place, dim in enumerate(shape)])
@@ -117,16 +132,16 @@ def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
 
 
 def _entries(shape: Sequence[Dim]) -> list[int | str]:
-    """The shape of an input as it is declared."""
-    found = [dim.symbol if isinstance(dim, Size) else dim for dim in shape]
-    entries = [entry for entry in found if entry is not None]
-    if len(entries) < len(found):
-        raise UnreadableError("it has a size that is computed")
+    """Return the shape of an input as ``rg.placeholder`` takes it."""
+    dims = [dim.symbol if isinstance(dim, Size) else dim for dim in shape]
+    entries = [dim for dim in dims if dim is not None]
+    if len(entries) < len(dims):
+        raise UnreadableError("it has a size that is computed; unpack a sequence with the sizes of an input")
     return entries
 
 
 def _fed_lengths(tracer: Tracer, lengths: Value) -> Value:
-    """Lengths as an input, in whose place computed ones are where a graph shows what depends on them."""
+    """Return the lengths as an input, so that a graph shows which outputs depend on them."""
     source = source_of(lengths.tensor)
     if source.op == "input":
         return lengths
@@ -138,21 +153,18 @@ def _fed_lengths(tracer: Tracer, lengths: Value) -> Value:
 
 
 def _padded(tracer: Tracer, rows: Value, data: Packed, number: float, ends_in_zeros: bool) -> Value:
-    """Rows with a number in the steps past their ends."""
-    return rows if ends_in_zeros and not number else _zeroed(tracer, rows, data, number)
-
-
-def _zeroed(tracer: Tracer, rows: Value, data: Packed, number: float) -> Value:
-    """Rows with a number in the steps past their ends."""
+    """Return rows with a number in the steps past their ends."""
+    if ends_in_zeros and not number:
+        return rows
     shape = shape_of(rows)
     time = shape[1] if data.batch_first else shape[0]
-    step = tracer.value(Positions(time, 0, 1, dtype_of(data.lengths)))
+    step: Operand = tracer.value(Positions(time, 0, 1, dtype_of(data.lengths)))
+    limit: Operand = data.lengths
     if data.batch_first:
         limit = reshaped(tracer, data.lengths, [*shape_of(data.lengths), 1])
-        step_shaped: Any = step
     else:
-        limit, step_shaped = data.lengths, reshaped(tracer, step, [time, 1])
-    real = tracer.script.operation("<", tracer.value(step_shaped), tracer.value(limit))
+        step = reshaped(tracer, step, [time, 1])
+    real = tracer.script.operation("<", tracer.value(step), tracer.value(limit))
     for _ in shape[2:]:
         real = tracer.call(basic.expand_dims, real, -1)
     return tracer.call(basic.where, real, rows, number)

@@ -1,4 +1,4 @@
-"""What torch's attention means: scaled products of queries and keys, and the module around them."""
+"""Handlers of torch's attention: scaled dot products, and the module around them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...operators.attention import attend, join_heads, not_later, product_scores
 from ...steps import Value
 from ..tracing.calls import array_of
 from ..tracing.kinds import Operand, Result
-from ..tracing.registry import UnreadableError, meaning, module
+from ..tracing.registry import UnreadableError, reads, reads_module
 from ..tracing.tracer import Tracer
 from ..tracing.values import Positions, dtype_of, shape_of
 from .backend import TorchBackend
@@ -33,13 +33,22 @@ def attended(
     keep: float,
     is_zero: bool = True,
 ) -> tuple[Value, Value]:
-    """(what queries get, their weights). query, key, value: [..., entries, width]. masks: of scores, bool where a score
-    counts, or floats that are added. is_zero: weights are 0 where no score counts; else NaN.
+    """Return (the attended values, their weights).
+
+    Args:
+        tracer: The tracer.
+        query: [..., queries, width].
+        key: [..., keys, width].
+        value: [..., keys, width].
+        masks: Masks of scores: bool, True for scores that count, or floats that are added.
+        scale: Factor of the scores; None for 1 / sqrt(width).
+        keep: The share of weights that dropout keeps.
+        is_zero: Whether weights are 0 where no score counts; otherwise they are NaN.
     """
     b, script = TorchBackend(tracer), tracer.script
     width = tracer.sizes.fix(shape_of(query)[-1])
-    tracer.sizes.meet(shape_of(key)[-1], width)
-    tracer.sizes.meet(shape_of(key)[-2], shape_of(value)[-2])
+    tracer.sizes.unify(shape_of(key)[-1], width)
+    tracer.sizes.unify(shape_of(key)[-2], shape_of(value)[-2])
     tracer.sizes.broadcast(*((1, *shape_of(x)[:-2]) for x in (query, key, value)))
 
     def weigh(scores: Value) -> Value:
@@ -55,12 +64,12 @@ def attended(
 
 
 def _causal(tracer: Tracer, rows: Dim, columns: Dim) -> Value:
-    """Which columns a row may read: those up to its own."""
+    """Declare bool [rows, columns]: True for columns up to the row's own."""
     places = (tracer.value(Positions(count, 0, 1, "int64")) for count in (rows, columns))
     return not_later(TorchBackend(tracer), *places)
 
 
-@meaning("scaled_dot_product_attention")
+@reads("scaled_dot_product_attention")
 def _scaled(
     tracer: Tracer,
     query: Operand,
@@ -73,7 +82,7 @@ def _scaled(
     enable_gqa: bool = False,
 ) -> Result:
     if enable_gqa:
-        raise UnreadableError("it is read without enable_gqa")
+        raise UnreadableError("enable_gqa is not supported; repeat the heads of key and value")
     query, key, value = map(tracer.value, (query, key, value))
     masks = [] if attn_mask is None else [tracer.value(attn_mask)]
     if is_causal:
@@ -81,10 +90,10 @@ def _scaled(
     return attended(tracer, query, key, value, masks, scale, 1 - float(dropout_p))[0]
 
 
-@module(nn.MultiheadAttention)
+@reads_module(nn.MultiheadAttention)
 def _multihead(
     tracer: Tracer,
-    found: nn.MultiheadAttention,
+    module: nn.MultiheadAttention,
     query: Operand,
     key: Operand,
     value: Operand,
@@ -94,26 +103,26 @@ def _multihead(
     average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> tuple[Value, Value | None]:
-    if found.bias_k is not None or found.add_zero_attn:
-        raise UnreadableError("it is read without add_bias_kv and add_zero_attn")
+    if module.bias_k is not None or module.add_zero_attn:
+        raise UnreadableError("add_bias_kv and add_zero_attn are not supported; leave them out")
     query, key, value = map(tracer.value, (query, key, value))
     has_batch = len(shape_of(query)) == 3
-    order = [0, 1, 2] if found.batch_first else [1, 0, 2]
+    order = [0, 1, 2] if module.batch_first else [1, 0, 2]
     b = TorchBackend(tracer)
 
     def by_head(x: Value, part: int, name: str) -> Value:
-        """[batch, heads, entries, width] of a projection of x."""
+        """Return a projection of x as [batch, heads, entries, width]."""
         x = tracer.value(permuted(tracer, x, order)) if has_batch else tracer.call(basic.expand_dims, x, 0)
-        projected = _projected(tracer, found, x, part, name)
-        return split_heads(b, projected, found.num_heads, found.head_dim)
+        projected = _projected(tracer, module, x, part, name)
+        return split_heads(b, projected, module.num_heads, module.head_dim)
 
     q, k, v = (
         by_head(x, part, name) for part, (x, name) in enumerate(((query, "query"), (key, "key"), (value, "value")))
     )
     masks = _masks(tracer, attn_mask, key_padding_mask, shape_of(q), shape_of(k))
-    mixed, weights = attended(tracer, q, k, v, masks, None, 1 - float(found.dropout), not need_weights)
+    mixed, weights = attended(tracer, q, k, v, masks, None, 1 - float(module.dropout), not need_weights)
     whole = join_heads(b, mixed)
-    result = linear(tracer, whole, found.out_proj.weight, found.out_proj.bias)
+    result = linear(tracer, whole, module.out_proj.weight, module.out_proj.bias)
     result = tracer.value(permuted(tracer, result, order)) if has_batch else tracer.call(basic.squeeze, result, 0)
     if not need_weights:
         return result, None
@@ -122,27 +131,25 @@ def _multihead(
     return result, weights if has_batch else tracer.call(basic.squeeze, weights, 0)
 
 
-def _projected(tracer: Tracer, found: nn.MultiheadAttention, x: Value, part: int, name: str) -> Value:
-    """A dense layer; with parameters of their own where the module is used several times."""
-    width = found.embed_dim
-    own = (found.q_proj_weight, found.k_proj_weight, found.v_proj_weight)[part]
+def _projected(tracer: Tracer, module: nn.MultiheadAttention, x: Value, part: int, name: str) -> Value:
+    """Declare a dense layer; its parameters are declared once if the module is used several times."""
+    width = module.embed_dim
+    own = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)[part]
     rows = slice(part * width, (part + 1) * width)
-    weight = found.in_proj_weight[rows] if own is None else own
-    bias = None if found.in_proj_bias is None else found.in_proj_bias[rows]
-    path = tracer.paths.get(id(found), "").replace(".", "/")
+    weight = module.in_proj_weight[rows] if own is None else own
+    bias = None if module.in_proj_bias is None else module.in_proj_bias[rows]
+    path = tracer.paths.get(id(module), "").replace(".", "/")
     path = f"{path}/{name}".lstrip("/")
-    tracer.sizes.meet(shape_of(x)[-1], weight.shape[1])
-    marker = ("dense", path, id(found))
+    tracer.sizes.unify(shape_of(x)[-1], weight.shape[1])
+    marker = ("dense", path, id(module))
     tracer.uses[marker] = tracer.uses.get(marker, 0) + 1
     arrays = array_of(weight).T, None if bias is None else array_of(bias)
     if marker not in tracer.shared:
         return declare_dense(tracer.script, x, *arrays, base=path)
-    if marker not in tracer.cached:
-        pairs = zip(("kernel", "bias"), arrays, strict=True)
-        tracer.cached[marker] = [
-            None if array is None else tracer.declared(f"{path}/{end}", array) for end, array in pairs
-        ]
-    kernel, shift = tracer.cached[marker]
+    if marker not in tracer.kernels:
+        shift = None if arrays[1] is None else tracer.declared(f"{path}/bias", arrays[1])
+        tracer.kernels[marker] = tracer.declared(f"{path}/kernel", arrays[0]), shift
+    kernel, shift = tracer.kernels[marker]
     product = tracer.script.operation("@", x, kernel)
     return product if shift is None else tracer.script.operation("+", product, shift)
 
@@ -154,8 +161,8 @@ def _masks(
     queries: tuple[Dim, ...],
     keys: tuple[Dim, ...],
 ) -> list[Value]:
-    """Of scores [batch, heads, queries, keys]. torch's bool masks say what does not count."""
-    found = []
+    """Return masks for scores [batch, heads, queries, keys]. True in torch's bool masks means: does not count."""
+    result = []
     for mask, is_padding in ((attn_mask, False), (key_padding_mask, True)):
         if mask is None:
             continue
@@ -169,6 +176,6 @@ def _masks(
         if dtype_of(mask) == "bool":
             mask = tracer.call(basic.logical_not, mask)
         elif not dtype_of(mask).startswith("float"):
-            raise UnreadableError("a mask is of bools or floats")
-        found.append(mask)
-    return found
+            raise UnreadableError(f"a mask has dtype {dtype_of(mask)}; it must be bool or float")
+        result.append(mask)
+    return result

@@ -1,9 +1,8 @@
-"""Meanings of torch's layers: embeddings, adaptive pools, interpolation, dropout, normalizations."""
+"""Handlers of torch's layers: embeddings, adaptive pools, interpolation, dropout, normalization."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,16 +12,17 @@ from ....declare.functions.arrays.moves import repeat
 from ....declare.functions.layers import embedding
 from ....declare.functions.normalization import group_norm, layer_norm, rms_norm, standardize
 from ....declare.functions.randomness import dropout as drop
+from ....ir.types import Dim
 from ...layers import declare_batch_normalization
 from ...operators.dropouts import alpha_dropout, shared_dropout
 from ...operators.pools import adaptive_pool
 from ...steps import Value
 from ..composed.axes import between
 from ..tracing.calls import array_of
-from ..tracing.kinds import Argument, Function, Operand, Result
+from ..tracing.kinds import Argument, Extents, Function, Operand, Result
 from ..tracing.moved_axes import untransposed
 from ..tracing.numbers import Extent
-from ..tracing.registry import UnreadableError, meaning, module
+from ..tracing.registry import Handler, UnreadableError, reads, reads_module
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, dtype_of, shape_of
 from .backend import TorchBackend
@@ -33,12 +33,12 @@ from .shapes import axis_of
 
 
 _BY_FREQUENCY = (
-    "scale_grad_by_freq=True divides the gradient of a row by how often a batch has its id; the net that is read does "
-    "not, and trains rows of frequent ids faster; leave it out to train both alike"
+    "scale_grad_by_freq=True divides the gradient of a row by the number of its ids in a batch; the net that was read "
+    "does not, and trains rows of frequent ids faster; leave it out to train both alike"
 )
 
 
-@meaning("embedding")
+@reads("embedding")
 def _embedding(
     tracer: Tracer,
     ids: Operand,
@@ -50,7 +50,7 @@ def _embedding(
     sparse: bool = False,
 ) -> Result:
     if max_norm is not None:
-        raise UnreadableError("max_norm changes the table in place")
+        raise UnreadableError("max_norm changes the table in place, which is not supported; leave it out")
     if scale_grad_by_freq:
         tracer.warnings[_BY_FREQUENCY, tracer.sizes.place(), UserWarning] = None
     ids, options = tracer.value(ids), {}
@@ -68,52 +68,57 @@ def _embedding(
     return tracer.call(embedding, ids, *weight.shape, name=scope, **options)
 
 
-def _known_rows(rows: Any) -> int:
+def _known_rows(rows: Dim) -> int:
     if not isinstance(rows, int):
-        raise UnreadableError("padding_idx counts from the end of a table of open size; count from its start")
+        raise UnreadableError("padding_idx counts from the end of a table of symbolic size; count from its start")
     return rows
 
 
-# Sizes of steps -------------------------------------------------------------------------------------
+# Resizing -------------------------------------------------------------------------------------------
 
 
-def _one(given: Any) -> Any:
-    return given[0] if isinstance(given, list | tuple) else given
-
-
-@meaning("interpolate")
-def _interpolate(tracer: Tracer, x: Operand, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-                 align_corners: bool | None = None, *_: Any, **__: Any) -> Result:  # fmt: skip
-    """Each step so many times, or with steps between on lines."""
-    x, factor = tracer.value(x), _one(scale_factor)
+@reads("interpolate")
+def _interpolate(
+    tracer: Tracer,
+    x: Operand,
+    size: Extents | None = None,
+    scale_factor: float | Sequence[float] = 1,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    *_: object,
+    **__: object,
+) -> Result:
+    """Repeat each step, or interpolate between steps linearly."""
+    x, factor = tracer.value(x), scale_factor if isinstance(scale_factor, int | float) else scale_factor[0]
     is_known = mode in ("nearest", "nearest-exact", "linear") and not align_corners
     if not is_known or size is not None or len(shape_of(x)) != 3 or factor != int(factor):
         raise UnreadableError(
-            "it is read of [batch, width, time], with a whole scale_factor and mode='nearest' or 'linear'"
+            f"mode={mode!r}, scale_factor={scale_factor}, size={size} of rank {len(shape_of(x))} is not supported; it "
+            "must be [batch, width, time] with a whole scale_factor and mode='nearest' or 'linear'"
         )
     if mode == "linear":
         return tracer.by_torch(between, x, int(factor))
     return tracer.call(repeat, x, int(factor), 2) if factor > 1 else x
 
 
-@meaning("repeat_interleave")
+@reads("repeat_interleave")
 def _interleave(tracer: Tracer, x: Operand, repeats: int, dim: int | None = None) -> Result:
     if not isinstance(repeats, int) or isinstance(repeats, Extent) or dim is None:
-        raise UnreadableError("it is read with a number of repeats and a dim")
+        raise UnreadableError("repeats must be a number, with a dim; its output shape depends on the data otherwise")
     axis = axis_of(len(shape_of(x)), dim)
     return tracer.call(repeat, tracer.value(x), repeats, axis) if repeats != 1 else x
 
 
-def _adaptive(axes: int, is_max: bool) -> Function:
-    """Windows that divide the last axes. Their sizes are numbers then, but for a window of all."""
+def _adaptive(axes: int, is_max: bool) -> Handler:
+    """Return the handler of pools with a number of windows along each axis. More than one window fix the size."""
 
     def pool(
         tracer: Tracer, x: Operand, output_size: int | Sequence[int | None], return_indices: bool = False
     ) -> Result:
         x = tracer.value(x)
         rank = len(shape_of(x))
-        given = output_size if isinstance(output_size, list | tuple) else [output_size] * axes
-        counts = {rank - axes + place: int(count) for place, count in enumerate(given) if count is not None}
+        windows = output_size if isinstance(output_size, list | tuple) else [output_size] * axes
+        counts = {rank - axes + place: int(count) for place, count in enumerate(windows) if count is not None}
         for axis, count in counts.items():
             if count > 1:
                 tracer.sizes.fix(shape_of(x)[axis])
@@ -123,17 +128,17 @@ def _adaptive(axes: int, is_max: bool) -> Function:
 
 
 for _axes in (1, 2):
-    meaning(f"adaptive_avg_pool{_axes}d")(_adaptive(_axes, False))
-    meaning(f"adaptive_max_pool{_axes}d")(_adaptive(_axes, True))
+    reads(f"adaptive_avg_pool{_axes}d")(_adaptive(_axes, False))
+    reads(f"adaptive_max_pool{_axes}d")(_adaptive(_axes, True))
 
 
 # Dropout --------------------------------------------------------------------------------------------
 
 
-def _channel_dropout(function: Function, unbatched: int | None = None) -> Function:
-    """A mask for each channel. unbatched: the rank of what has no batch."""
+def _channel_dropout(function: Function, unbatched: int | None = None) -> Handler:
+    """Return the handler of dropout with one mask per channel. unbatched: the rank of a tensor without a batch."""
 
-    def mean(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
+    def read(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
         if p == 0 or isinstance(x, Filled):
             return x
         value = tracer.value(x)
@@ -141,15 +146,15 @@ def _channel_dropout(function: Function, unbatched: int | None = None) -> Functi
         axes = range(1 if rank == unbatched else 2, rank)
         return function(TorchBackend(tracer), value, 1 - float(p), axes)
 
-    return mean
+    return read
 
 
-meaning("feature_dropout", "dropout2d")(_channel_dropout(shared_dropout))
-meaning("dropout1d")(_channel_dropout(shared_dropout, 2))
-meaning("feature_alpha_dropout")(_channel_dropout(alpha_dropout))
+reads("feature_dropout", "dropout2d")(_channel_dropout(shared_dropout))
+reads("dropout1d")(_channel_dropout(shared_dropout, 2))
+reads("feature_alpha_dropout")(_channel_dropout(alpha_dropout))
 
 
-@meaning("alpha_dropout")
+@reads("alpha_dropout")
 def _alpha_dropout(
     tracer: Tracer, x: Argument, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Result:
@@ -158,7 +163,7 @@ def _alpha_dropout(
     return alpha_dropout(TorchBackend(tracer), tracer.value(x), 1 - float(p))
 
 
-@meaning("dropout")
+@reads("dropout")
 def _dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
     if p == 0 or isinstance(x, Filled):
         return x
@@ -168,16 +173,23 @@ def _dropout(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True,
 # Normalizations -------------------------------------------------------------------------------------
 
 
-@module(nn.BatchNorm1d)
-def _batch_norm_module(tracer: Tracer, found: nn.BatchNorm1d, x: Operand) -> Operand:
-    momentum = 0.1 if found.momentum is None else found.momentum
+@reads_module(nn.BatchNorm1d)
+def _batch_norm_module(tracer: Tracer, module: nn.BatchNorm1d, x: Operand) -> Operand:
+    momentum = 0.1 if module.momentum is None else module.momentum
     return batch_norm(
-        tracer, x, found.running_mean, found.running_var, found.weight, found.bias, found.running_mean is None,
-        momentum, found.eps,
-    )  # fmt: skip
+        tracer,
+        x,
+        module.running_mean,
+        module.running_var,
+        module.weight,
+        module.bias,
+        module.running_mean is None,
+        momentum,
+        module.eps,
+    )
 
 
-@meaning("batch_norm")
+@reads("batch_norm")
 def batch_norm(
     tracer: Tracer,
     x: Operand,
@@ -193,7 +205,7 @@ def batch_norm(
     if training or running_mean is None:
         axes = [axis for axis in range(len(shape_of(x))) if axis != 1]
         return _of_channels(tracer, x, axes, weight, bias, eps)
-    tracer.sizes.meet(shape_of(x)[1], running_mean.shape[0])
+    tracer.sizes.unify(shape_of(x)[1], running_mean.shape[0])
     if tracer.use(running_mean):
         return _by_parameters(tracer, x, running_mean, running_var, weight, bias, eps)
     path = tracer.path_of(running_mean, "running_mean")
@@ -201,33 +213,43 @@ def batch_norm(
     arrays = {"moving_mean": running_mean, "moving_variance": running_var, "gamma": weight, "beta": bias}
     own = {name: array_of(item) for name, item in arrays.items() if item is not None}
     inner, order = untransposed(x)
-    is_last = order == (0, 2, 1)  # channels are, before axes were moved
+    is_last = order == (0, 2, 1)  # channels were last before axes were moved
     source, axis = (inner, 2) if is_last else (x, 1)
-    made = declare_batch_normalization(tracer.script, source, own, scope, axis, float(eps), 1 - momentum)
-    return tracer.call(basic.transpose, made, order) if is_last else made
+    y = declare_batch_normalization(tracer.script, source, own, scope, axis, float(eps), 1 - momentum)
+    return tracer.call(basic.transpose, y, order) if is_last else y
 
 
 def _by_parameters(
-    tracer: Tracer, x: Value, mean: Operand, variance: Any, weight: Operand, bias: Operand, eps: float
+    tracer: Tracer,
+    x: Value,
+    mean: torch.Tensor,
+    variance: torch.Tensor | None,
+    weight: Operand | None,
+    bias: Operand | None,
+    eps: float,
 ) -> Value:
+    """Declare batch normalization with parameters that several calls share."""
+    assert variance is not None
     arrays = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
     statistics = tracer.parameter(mean), tracer.parameter(variance)
     return tracer.call(standardize, x, *statistics, **arrays, axis=1, epsilon=float(eps))
 
 
-def _of_channels(tracer: Tracer, x: Value, axes: list[int], weight: Operand, bias: Operand, eps: float) -> Value:
-    """x less its mean, over its deviation, over axes; scaled and shifted by a number for each channel."""
-    behind = len(shape_of(x)) - 2
+def _of_channels(
+    tracer: Tracer, x: Value, axes: list[int], weight: Operand | None, bias: Operand | None, eps: float
+) -> Value:
+    """Declare normalization over axes, with a scale and a shift for each channel."""
+    trailing = len(shape_of(x)) - 2
 
-    def spread(item: Any) -> Value:
+    def spread(item: Operand) -> Value:
         value = tracer.value(item)
-        return tracer.call(basic.reshape, value, (-1, *(1,) * behind)) if behind else value
+        return tracer.call(basic.reshape, value, (-1, *(1,) * trailing)) if trailing else value
 
     arrays = {name: spread(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
     return tracer.call(layer_norm, x, **arrays, epsilon=float(eps), axis=tuple(axes) if len(axes) > 1 else axes[0])
 
 
-@meaning("layer_norm")
+@reads("layer_norm")
 def _layer_norm(
     tracer: Tracer,
     x: Operand,
@@ -239,43 +261,49 @@ def _layer_norm(
     x = tracer.value(x)
     rank, count = len(shape_of(x)), len(normalized_shape)
     for have, want in zip(shape_of(x)[rank - count :], normalized_shape, strict=True):
-        tracer.sizes.meet(have, want)
-    given = [None if item is None else tracer.value(item) for item in (weight, bias)]
+        tracer.sizes.unify(have, want)
+    affine = [None if item is None else tracer.value(item) for item in (weight, bias)]
     options = {"epsilon": float(eps), **_last_axes(rank, count)}
-    return tracer.call(layer_norm, x, *(given if given != [None, None] else []), **options)
+    return tracer.call(layer_norm, x, *(affine if affine != [None, None] else []), **options)
 
 
-def _last_axes(rank: int, count: int) -> dict[str, Any]:
-    """The option ``axis``; the last axis needs none."""
+def _last_axes(rank: int, count: int) -> dict[str, object]:
+    """Return the option ``axis`` for the last ``count`` axes; {} for the last axis, which is the default."""
     return {} if count == 1 else {"axis": tuple(range(rank - count, rank))}
 
 
-@meaning("rms_norm")
+@reads("rms_norm")
 def _rms_norm(
     tracer: Tracer, x: Operand, normalized_shape: Sequence[int], weight: Operand | None = None, eps: float | None = None
 ) -> Result:
     x = tracer.value(x)
-    least = torch.finfo(tracer.expected.dtype).eps if eps is None else eps
+    epsilon = torch.finfo(tracer.expected.dtype).eps if eps is None else eps
     gamma = [] if weight is None else [tracer.value(weight)]
     axes = _last_axes(len(shape_of(x)), len(normalized_shape))
-    return tracer.call(rms_norm, x, *gamma, **axes, epsilon=float(least))
+    return tracer.call(rms_norm, x, *gamma, **axes, epsilon=float(epsilon))
 
 
-@meaning("group_norm")
-def _group_norm(tracer: Tracer, x: Operand, num_groups: int, weight: Operand | None = None, bias: Operand | None = None,
-                eps: float = 1e-5) -> Result:  # fmt: skip
+@reads("group_norm")
+def _group_norm(
+    tracer: Tracer,
+    x: Operand,
+    num_groups: int,
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    eps: float = 1e-5,
+) -> Result:
     x = tracer.value(x)
     tracer.sizes.fix(shape_of(x)[1])
-    given = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
-    return tracer.call(group_norm, x, int(num_groups), **given, axis=1, epsilon=float(eps))
+    affine = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
+    return tracer.call(group_norm, x, int(num_groups), **affine, axis=1, epsilon=float(eps))
 
 
-@meaning("instance_norm")
+@reads("instance_norm")
 def _instance_norm(
     tracer: Tracer,
     x: Operand,
-    running_mean: Operand | None = None,
-    running_var: Operand | None = None,
+    running_mean: torch.Tensor | None = None,
+    running_var: torch.Tensor | None = None,
     weight: Operand | None = None,
     bias: Operand | None = None,
     use_input_stats: bool = True,

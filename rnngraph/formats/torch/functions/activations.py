@@ -1,30 +1,29 @@
-"""What torch's activations mean."""
+"""Handlers of torch's activations."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Any
 
 import torch
 
 from ....declare.functions import activations as ours
 from ....declare.functions import basic
 from ..tracing.kinds import Function, Operand, Result
-from ..tracing.registry import meaning
+from ..tracing.registry import Handler, reads
 from ..tracing.tracer import Tracer
 from ..tracing.values import shape_of
 from .elementwise import unary
 
-meaning("relu", "threshold_relu")(unary(ours.relu, torch.relu))
-meaning("relu6")(unary(ours.relu6, torch.nn.functional.relu6))
-meaning("selu")(unary(ours.selu, torch.selu))
-meaning("silu")(unary(ours.swish, torch.nn.functional.silu))
-meaning("softsign")(unary(ours.softsign, torch.nn.functional.softsign))
-meaning("hardsigmoid")(unary(ours.hard_sigmoid_keras3, torch.nn.functional.hardsigmoid))
-meaning("hardswish")(unary(ours.hard_swish, torch.nn.functional.hardswish))
-meaning("mish")(unary(ours.mish, torch.nn.functional.mish))
-meaning("tanhshrink")(unary(ours.tanh_shrink, torch.nn.functional.tanhshrink))
-meaning("logsigmoid", "log_sigmoid")(unary(ours.log_sigmoid, torch.nn.functional.logsigmoid))
+reads("relu", "threshold_relu")(unary(ours.relu, torch.relu))
+reads("relu6")(unary(ours.relu6, torch.nn.functional.relu6))
+reads("selu")(unary(ours.selu, torch.selu))
+reads("silu")(unary(ours.swish, torch.nn.functional.silu))
+reads("softsign")(unary(ours.softsign, torch.nn.functional.softsign))
+reads("hardsigmoid")(unary(ours.hard_sigmoid_keras3, torch.nn.functional.hardsigmoid))
+reads("hardswish")(unary(ours.hard_swish, torch.nn.functional.hardswish))
+reads("mish")(unary(ours.mish, torch.nn.functional.mish))
+reads("tanhshrink")(unary(ours.tanh_shrink, torch.nn.functional.tanhshrink))
+reads("logsigmoid", "log_sigmoid")(unary(ours.log_sigmoid, torch.nn.functional.logsigmoid))
 
 
 _WITH_NUMBERS: dict[str, tuple[Function, dict[str, float]]] = {
@@ -34,59 +33,59 @@ _WITH_NUMBERS: dict[str, tuple[Function, dict[str, float]]] = {
     "softshrink": (ours.soft_shrink, {"lambd": 0.5}),
     "hardshrink": (ours.hard_shrink, {"lambd": 0.5}),
 }
-"""Activations with a number, and torch's default of it."""
+"""Activations with a parameter: (the function of ``rg``, the parameter's name and default in torch)."""
 
 
-def _with_number(function: Function, name: str, usual: float) -> Function:
-    own = inspect.signature(function).parameters
-    default = [parameter.default for parameter in own.values()][1]
+def _with_number(function: Function, name: str, default_in_torch: float) -> Handler:
+    parameters = inspect.signature(function).parameters
+    default = [parameter.default for parameter in parameters.values()][1]
 
-    def mean(tracer: Tracer, x: Operand, *given: Any, **named: Any) -> Result:
-        number = float(given[0] if given else named.get(name, usual))
+    def read(tracer: Tracer, x: Operand, *args: float, **kwargs: float) -> Result:
+        number = float(args[0] if args else kwargs.get(name, default_in_torch))
         return tracer.call(function, tracer.value(x), *([] if number == default else [number]))
 
-    return mean
+    return read
 
 
-for _name, (_function, _usual) in _WITH_NUMBERS.items():
-    meaning(_name)(_with_number(_function, *next(iter(_usual.items()))))
+for _name, (_function, _default) in _WITH_NUMBERS.items():
+    reads(_name)(_with_number(_function, *next(iter(_default.items()))))
 
 
-@meaning("softplus")
+@reads("softplus")
 def _softplus(tracer: Tracer, x: Operand, beta: float = 1.0, threshold: float = 20.0) -> Result:
     x = tracer.value(x)
     scaled = x if beta == 1 else tracer.script.operation("*", x, float(beta))
-    found = tracer.call(ours.softplus, scaled)
-    found = found if beta == 1 else tracer.script.operation("/", found, float(beta))
-    if threshold > 16:  # from which on both are the same number
-        return found
-    return tracer.call(basic.where, tracer.script.operation(">", scaled, float(threshold)), x, found)
+    y = tracer.call(ours.softplus, scaled)
+    y = y if beta == 1 else tracer.script.operation("/", y, float(beta))
+    if threshold > 16:  # above which softplus(x) equals x in float32
+        return y
+    return tracer.call(basic.where, tracer.script.operation(">", scaled, float(threshold)), x, y)
 
 
-@meaning("gelu")
+@reads("gelu")
 def _gelu(tracer: Tracer, x: Operand, approximate: str = "none") -> Result:
     return tracer.call(ours.gelu, tracer.value(x), **({} if approximate == "none" else {"approximate": True}))
 
 
-@meaning("rrelu")
+@reads("rrelu")
 def _rrelu(tracer: Tracer, x: Operand, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Result:
-    """A net that predicts takes the middle of the slopes."""
+    """Use the mean of the slopes, as torch does at inference."""
     return tracer.call(ours.leaky_relu, tracer.value(x), (lower + upper) / 2)
 
 
-@meaning("threshold", "_threshold")
+@reads("threshold", "_threshold")
 def _threshold(tracer: Tracer, x: Operand, threshold: float, value: float) -> Result:
     return tracer.call(ours.threshold, tracer.value(x), float(threshold), float(value))
 
 
-@meaning("glu")
+@reads("glu")
 def _glu(tracer: Tracer, x: Operand, dim: int = -1) -> Result:
     tracer.sizes.fix(shape_of(x)[dim])
     half, gate = tracer.call(basic.split, tracer.value(x), 2, dim, hint=("half", "gate"))
     return tracer.script.operation("*", half, tracer.call(basic.sigmoid, gate))
 
 
-@meaning("prelu")
+@reads("prelu")
 def _prelu(tracer: Tracer, x: Operand, weight: torch.Tensor) -> Result:
     x, alpha = tracer.value(x), tracer.parameter(weight)
     rank = len(shape_of(x))

@@ -1,11 +1,13 @@
-"""torch's recurrent modules: ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` become drivers over stacks of cells, and the
-modules of one step drivers over one, until equal steps are rolled up.
+"""Handlers of torch's recurrent modules.
+
+``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` become drivers over stacks of cells. Cells become drivers over one step, which
+``formats.rolling`` later rolls up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -32,51 +34,54 @@ from ...layers import (
 from ...steps import Value
 from ...weights import torch_layer
 from ..tracing.calls import array_of
-from ..tracing.kinds import Operand
-from ..tracing.registry import UnreadableError, module
+from ..tracing.kinds import Keywords, Operand
+from ..tracing.registry import UnreadableError, reads_module
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Packed, Sorted, Stacked, dtype_of, shape_of
 from .products import same_dtype
 from .shapes import reshaped
 
-Given: TypeAlias = Operand | Sequence[Operand]
-"""States as torch takes them: h, or (h, c)."""
+TorchState: TypeAlias = Operand | Sequence[Operand]
+"""An initial state as torch takes it: h, or (h, c)."""
 State: TypeAlias = Value | tuple[Value, Value]
 """A cell's state: h, or (c, h)."""
+Outputs: TypeAlias = Value | PackedSequence
 Final: TypeAlias = Stacked | Sorted | tuple[Stacked | Sorted, ...]
 """h_n, or (h_n, c_n)."""
 
 
-_COPIED = "the net that is read has a copy, which trains by itself; to train both alike, give each use its own weights"
+_COPIED = (
+    "the net that was read has a copy, which trains separately; to train both alike, give each use its own weights"
+)
 
 
-@module(nn.RNN, nn.LSTM, nn.GRU)
+@reads_module(nn.RNN, nn.LSTM, nn.GRU)
 def _layers(
-    tracer: Tracer, found: nn.RNNBase, x: Operand | PackedSequence, hx: Given | None = None
-) -> tuple[Any, Final]:
-    return _Reading(tracer, found).of(x, hx)
+    tracer: Tracer, module: nn.RNNBase, x: Operand | PackedSequence, hx: TorchState | None = None
+) -> tuple[Outputs, Final]:
+    return _LayerCall(tracer, module).results(x, hx)
 
 
-class _Reading:
-    """One use of a recurrent module."""
+class _LayerCall:
+    """One call of a recurrent module."""
 
-    def __init__(self, tracer: Tracer, found: nn.RNNBase) -> None:
-        self.tracer, self.found = tracer, found
-        self.directions = 2 if found.bidirectional else 1
-        self.is_lstm = isinstance(found, nn.LSTM)
-        self.is_shared = tracer.use(found)
-        path = tracer.paths.get(id(found), "").replace(".", "/")
-        self.scope = tracer.script.scope(path or type(found).__name__.lower())
+    def __init__(self, tracer: Tracer, module: nn.RNNBase) -> None:
+        self.tracer, self.module = tracer, module
+        self.directions = 2 if module.bidirectional else 1
+        self.is_lstm = isinstance(module, nn.LSTM)
+        self.is_shared = tracer.use(module)
+        path = tracer.paths.get(id(module), "").replace(".", "/")
+        self.scope = tracer.script.scope(path or type(module).__name__.lower())
 
-    def of(self, x: Operand | PackedSequence, hx: Given | None) -> tuple[Any, Final]:
-        """(outputs, states) as torch gives them."""
+    def results(self, x: Operand | PackedSequence, hx: TorchState | None) -> tuple[Outputs, Final]:
+        """Return (outputs, final states) in torch's form."""
         tracer, packed = self.tracer, x if isinstance(x, PackedSequence) else None
-        options: dict[str, Any] = {}
-        time_major = not self.found.batch_first
+        options: Keywords = {}
+        time_major = not self.module.batch_first
         if packed is not None:
             data = packed.data.value
             if not isinstance(data, Packed):
-                raise UnreadableError("what it is given was not packed in the module")
+                raise UnreadableError("the module did not pack its input; pack it with pack_padded_sequence")
             x, time_major = data.of, not data.batch_first
             options["sequence_length"] = data.lengths
         x = tracer.value(x)
@@ -84,8 +89,8 @@ class _Reading:
         if not has_batch:
             x = tracer.call(basic.expand_dims, x, 1 if time_major else 0)
         time, batch, width = shape_of(x) if time_major else (shape_of(x)[1], shape_of(x)[0], shape_of(x)[2])
-        tracer.sizes.meet(width, self.found.input_size)
-        same_dtype(x, self.found.weight_ih_l0)
+        tracer.sizes.unify(width, self.module.input_size)
+        same_dtype(x, self.module.weight_ih_l0)
         tracer.on_time(time)
         if time_major:
             options["time_major"] = True
@@ -100,27 +105,27 @@ class _Reading:
         shape = (data.shape[0], *shape_of(outputs)[2:])
         steps = Packed(outputs, data.lengths, data.batch_first, data.is_sorted, shape, dtype_of(outputs), True)
         result = tracer.traced(steps), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
-        if data.is_sorted and packed.sorted_indices is None:  # by the module's own code
+        if data.is_sorted and packed.sorted_indices is None:  # the module's own code sorted the rows
             final = _sorted(final, data.lengths)
-        return tuple.__new__(PackedSequence, result), final  # which would look at values
+        return tuple.__new__(PackedSequence, result), final  # its constructor would read values
 
     # States ---------------------------------------------------------------------------------------
 
-    def _initial(self, hx: Given | None, has_batch: bool, batch: Dim) -> list[State] | None:
-        """A state of each layer and direction, layers first; None for zeros."""
+    def _initial(self, hx: TorchState | None, has_batch: bool, batch: Dim) -> list[State] | None:
+        """Return a state for each layer and direction, layers first; None for zeros."""
         if hx is None:
             return None
-        given = _leaves(hx, self.is_lstm)
-        if all(isinstance(item, Filled) and item.number == 0 for item in given):
+        leaves = _leaves(hx, self.is_lstm)
+        if all(isinstance(item, Filled) and item.number == 0 for item in leaves):
             return None
-        count = self.found.num_layers * self.directions
+        count = self.module.num_layers * self.directions
         parts = []
-        widths = (getattr(self.found, "proj_size", 0) or self.found.hidden_size, self.found.hidden_size)
-        for item, width in zip(given, widths, strict=False):
+        widths = (getattr(self.module, "proj_size", 0) or self.module.hidden_size, self.module.hidden_size)
+        for item, width in zip(leaves, widths, strict=False):
             if has_batch:
-                self.tracer.sizes.meet(_shape(item)[1], batch)
-            self.tracer.sizes.meet(_shape(item)[0], count)
-            self.tracer.sizes.meet(_shape(item)[-1], width)
+                self.tracer.sizes.unify(_shape(item)[1], batch)
+            self.tracer.sizes.unify(_shape(item)[0], count)
+            self.tracer.sizes.unify(_shape(item)[-1], width)
             parts.append([self._one(item, number, has_batch) for number in range(count)])
         if not self.is_lstm:
             return [*parts[0]]
@@ -135,47 +140,47 @@ class _Reading:
         return value if has_batch else tracer.value(reshaped(tracer, value, [1, *shape_of(value)]))
 
     def _final(self, states: Sequence[Value], has_batch: bool) -> Final:
-        """h_n, or (h_n, c_n)."""
+        """Return h_n, or (h_n, c_n)."""
         fields = ("h", "c") if self.is_lstm else (None,)
-        found = []
+        stacks = []
         for name in fields:
             items = []
             for state in states:
                 leaf = state if name is None else _field(state, name)
                 items.append(leaf if has_batch else self.tracer.call(basic.squeeze, leaf, 0))
-            found.append(Stacked(tuple(items), 0, (len(items), *shape_of(items[0])), dtype_of(items[0])))
-        return tuple(found) if self.is_lstm else found[0]
+            stacks.append(Stacked(tuple(items), 0, (len(items), *shape_of(items[0])), dtype_of(items[0])))
+        return tuple(stacks) if self.is_lstm else stacks[0]
 
     # Cells ----------------------------------------------------------------------------------------
 
     def _cell(self, layer: int, direction: int) -> tuple[Value, bool]:
-        """A cell, and whether its parameters have no name yet."""
-        key = "cell", id(self.found), layer, direction
+        """Return (a cell, whether its parameters have no names yet)."""
+        key = "cell", id(self.module), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key], False
-        cell = _kind_of(self.found).declare(self.tracer.script)
+        cell = _kind_of(self.module).declare(self.tracer.script)
         if self.is_shared:
             cell = self.tracer.call(shared, cell, hint="cell")
             self.tracer.cached[key] = cell
         return cell, True
 
     def _arrays(self, layer: int, direction: int) -> dict[str, np.ndarray]:
-        return _arrays_of(self.tracer, self.found, f"_l{layer}" + ("_reverse" if direction else ""))
+        return _arrays_of(self.tracer, self.module, f"_l{layer}" + ("_reverse" if direction else ""))
 
     def _placed(self, layer: int, direction: int, place: str) -> Value:
-        """A cell at its scope, with its parameters and the dropout behind it."""
-        key = "placed", id(self.found), layer, direction
+        """Return the cell of a scope, with its parameters and the dropout after it."""
+        key = "placed", id(self.module), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key]
         cell = self._owned(layer, direction, place)
-        if self.found.dropout and layer < self.found.num_layers - 1:
-            cell = self.tracer.call(DropoutWrapper, cell, output_keep_prob=1 - self.found.dropout, hint="cell")
+        if self.module.dropout and layer < self.module.num_layers - 1:
+            cell = self.tracer.call(DropoutWrapper, cell, output_keep_prob=1 - self.module.dropout, hint="cell")
         if self.is_shared:
             self.tracer.cached[key] = cell
         return cell
 
     def _stack(self, cells: Sequence[Value]) -> Value:
-        key = "stack", id(self.found)
+        key = "stack", id(self.module)
         if key in self.tracer.cached:
             return self.tracer.cached[key]
         stack = stacked(self.tracer.script, cells)
@@ -190,12 +195,12 @@ class _Reading:
             own_cell_weights(self.tracer.script, place, cell, arrays)
         return cell
 
-    def _driven(self, x: Value, initial: list[State] | None, options: dict[str, Any]) -> tuple[Value, list[Value]]:
-        """(outputs, a state of each layer and direction)."""
+    def _driven(self, x: Value, initial: list[State] | None, options: Keywords) -> tuple[Value, list[Value]]:
+        """Return (outputs, a final state for each layer and direction)."""
         count = self.directions
         columns = [
             [self._placed(layer, direction, place) for layer, place in enumerate(places)]
-            for direction, places in enumerate(places_in(self.scope, self.found.num_layers, count))
+            for direction, places in enumerate(places_in(self.scope, self.module.num_layers, count))
         ]
         states = [None if initial is None else initial[direction::count] for direction in range(count)]
         script = self.tracer.script
@@ -205,34 +210,35 @@ class _Reading:
         return whole, [state for row in zip(*driven.states, strict=True) for state in row]
 
 
-def _kind_of(found: nn.RNNBase | nn.RNNCellBase) -> CellKind:
-    if isinstance(found, nn.LSTM | nn.LSTMCell):
-        return lstm_cell(found.hidden_size, projection=getattr(found, "proj_size", None))
-    if isinstance(found, nn.GRU | nn.GRUCell):
-        return gru_cell(found.hidden_size)
-    return rnn_cell(found.hidden_size, found.nonlinearity)
+def _kind_of(module: nn.RNNBase | nn.RNNCellBase) -> CellKind:
+    if isinstance(module, nn.LSTM | nn.LSTMCell):
+        return lstm_cell(module.hidden_size, projection=getattr(module, "proj_size", None))
+    if isinstance(module, nn.GRU | nn.GRUCell):
+        return gru_cell(module.hidden_size)
+    return rnn_cell(module.hidden_size, module.nonlinearity)
 
 
-def _leaves(hx: Given, is_lstm: bool) -> list[Operand]:
-    """h alone, or h and c."""
+def _leaves(hx: TorchState, is_lstm: bool) -> list[Operand]:
+    """Return [h], or [h, c]."""
     is_pair = not isinstance(hx, Value | Lazy | torch.Tensor)
     if is_pair is not is_lstm:
-        raise UnreadableError("an LSTM's state is a tuple (h, c), and those of other layers are one tensor")
+        raise UnreadableError("the initial state of an LSTM must be a tuple (h, c), that of other layers one tensor")
     return [hx] if isinstance(hx, Value | Lazy | torch.Tensor) else [*hx]
 
 
-def _arrays_of(tracer: Tracer, found: nn.RNNBase | nn.RNNCellBase, suffix: str = "") -> dict[str, np.ndarray]:
-    """A layer's arrays by torch's names, with a warning of those that other layers have, too."""
+def _arrays_of(tracer: Tracer, module: nn.RNNBase | nn.RNNCellBase, suffix: str = "") -> dict[str, np.ndarray]:
+    """Return a layer's arrays by torch's names, and warn of those that other layers use, too."""
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-    given = {name: array for name in names if (array := getattr(found, name + suffix, None)) is not None}
-    key = "weights", id(found), suffix
-    is_first = key not in tracer.cached  # a module that is called again uses no weight of another's
-    tracer.cached[key] = True
-    for name, array in given.items():
-        if is_first and tracer.use(array):
-            text = f"{name}{suffix} of {type(found).__name__} is used elsewhere, too; {_COPIED}"
+    arrays = {name: array for name in names if (array := getattr(module, name + suffix, None)) is not None}
+    key = id(module), suffix
+    if key in tracer.layer_arrays:
+        return tracer.layer_arrays[key]
+    for name, array in arrays.items():
+        if tracer.use(array):
+            text = f"{name}{suffix} of {type(module).__name__} is used elsewhere, too; {_COPIED}"
             tracer.warnings[text, tracer.sizes.place(), UserWarning] = None
-    return {name: array_of(array) for name, array in given.items()}
+    tracer.layer_arrays[key] = {name: array_of(array) for name, array in arrays.items()}
+    return tracer.layer_arrays[key]
 
 
 def _shape(item: Operand) -> tuple[Dim, ...]:
@@ -240,7 +246,7 @@ def _shape(item: Operand) -> tuple[Dim, ...]:
 
 
 def _sorted(final: Final, lengths: Operand) -> Final:
-    """States [layers, rows, width] of rows that the module has put in the order of their lengths."""
+    """Return states [layers, rows, width] of rows that the module sorted by length."""
     if isinstance(final, tuple):
         return tuple(_sorted_rows(item, lengths) for item in final)
     return _sorted_rows(final, lengths)
@@ -251,32 +257,34 @@ def _sorted_rows(final: Stacked | Sorted, lengths: Operand) -> Sorted:
 
 
 def _field(state: Value, name: str) -> Value:
-    """c or h of an LSTM's state."""
-    assert isinstance(state.thing, LSTMStateTuple)
+    """Return c or h of an LSTM's state."""
+    assert isinstance(state.result, LSTMStateTuple)
     return next(part for part in state if part.path[-1] == name)
 
 
 # One step -------------------------------------------------------------------------------------------
 
 
-@module(nn.RNNCell, nn.LSTMCell, nn.GRUCell)
-def _step(tracer: Tracer, found: nn.RNNCellBase, x: Operand, hx: Given | None = None) -> Value | tuple[Value, ...]:
-    """A step: a driver over one, until equal steps are rolled up."""
-    is_lstm = isinstance(found, nn.LSTMCell)
+@reads_module(nn.RNNCell, nn.LSTMCell, nn.GRUCell)
+def _step(
+    tracer: Tracer, module: nn.RNNCellBase, x: Operand, hx: TorchState | None = None
+) -> Value | tuple[Value, ...]:
+    """Declare one step as a driver over one step, which is rolled up later."""
+    is_lstm = isinstance(module, nn.LSTMCell)
     x = tracer.value(x)
     has_batch = len(shape_of(x)) == 2
     rows = x if has_batch else tracer.value(reshaped(tracer, x, [1, *shape_of(x)]))
-    tracer.sizes.meet(shape_of(rows)[1], found.input_size)
-    same_dtype(rows, found.weight_ih)
-    cell, scope = _cell_of(tracer, found)
-    options: dict[str, Any] = {}
-    given = [] if hx is None else _leaves(hx, is_lstm)
-    if given and not all(tracer.is_number(item) and item.number == 0 for item in given):
-        leaves = [tracer.value(item) for item in given]
+    tracer.sizes.unify(shape_of(rows)[1], module.input_size)
+    same_dtype(rows, module.weight_ih)
+    cell, scope = _cell_of(tracer, module)
+    options: dict[str, object] = {}
+    initial = [] if hx is None else _leaves(hx, is_lstm)
+    if initial and not all(tracer.is_number(item) and item.number == 0 for item in initial):
+        leaves = [tracer.value(item) for item in initial]
         for leaf in leaves:
-            tracer.sizes.meet(shape_of(leaf)[-1], found.hidden_size)
+            tracer.sizes.unify(shape_of(leaf)[-1], module.hidden_size)
             if has_batch:
-                tracer.sizes.meet(shape_of(leaf)[0], shape_of(rows)[0])
+                tracer.sizes.unify(shape_of(leaf)[0], shape_of(rows)[0])
         if not has_batch:
             leaves = [tracer.value(reshaped(tracer, leaf, [1, *shape_of(leaf)])) for leaf in leaves]
         options["initial_state"] = (leaves[1], leaves[0]) if is_lstm else leaves[0]
@@ -286,17 +294,15 @@ def _step(tracer: Tracer, found: nn.RNNCellBase, x: Operand, hx: Given | None = 
     return tuple(leaves) if is_lstm else leaves[0]
 
 
-def _cell_of(tracer: Tracer, found: nn.RNNCellBase) -> tuple[Value, str]:
-    is_shared, key = tracer.use(found), ("cell", id(found))
-    path = tracer.paths.get(id(found), "").replace(".", "/") or "rnn"
+def _cell_of(tracer: Tracer, module: nn.RNNCellBase) -> tuple[Value, str]:
+    """Return (the cell of a module, the scope of its driver)."""
+    is_shared, key = tracer.use(module), ("cell", id(module))
+    path = tracer.paths.get(id(module), "").replace(".", "/") or "rnn"
     scope = tracer.script.scope(path)
     if key in tracer.cached:
         return tracer.cached[key], scope
-    cell = _kind_of(found).declare(tracer.script)
-    arrays = ("arrays", id(found))  # of one module, however often it steps
-    if arrays not in tracer.cached:
-        tracer.cached[arrays] = _arrays_of(tracer, found)
-    own_cell_weights(tracer.script, scope, cell, torch_layer(cell.thing, tracer.cached[arrays]))
+    cell = _kind_of(module).declare(tracer.script)
+    own_cell_weights(tracer.script, scope, cell, torch_layer(cell.result, _arrays_of(tracer, module)))
     if is_shared:
         cell = tracer.call(shared, cell, hint="cell")
         tracer.cached[key] = cell

@@ -1,9 +1,9 @@
-"""Meanings of torch's convolutions and pools, along one axis or two."""
+"""Handlers of torch's convolutions and pools, along one axis or two."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,60 +18,63 @@ from ...operators.pools import max_pool, mean_pool
 from ...operators.windows import Padding, Window
 from ...steps import Value
 from ..tracing.calls import array_of
-from ..tracing.kinds import Extents, Function, Operand, Result
+from ..tracing.kinds import Extents, Operand, Result
 from ..tracing.numbers import Extent
-from ..tracing.registry import UnreadableError, meaning, module
+from ..tracing.registry import Handler, UnreadableError, reads, reads_module
 from ..tracing.tracer import Tracer
 from ..tracing.values import shape_of
 from .backend import TorchBackend
-from .joining import turned_round
+from .joining import pad_circular
 from .products import layer_of, same_dtype
 from .shapes import of_shape
 
+T = TypeVar("T", int, "int | None")
 
-def _each(given: Any, count: int) -> list[Any]:
-    """One entry for each axis."""
-    entries = list(given) if isinstance(given, list | tuple) else [given]
+
+def _each(option: T | Sequence[T], count: int) -> list[T]:
+    """Return an option with one entry for each axis."""
+    entries = list(option) if isinstance(option, list | tuple) else [cast(T, option)]
     return entries * count if len(entries) == 1 else entries
 
 
 def _windows(
-    sizes: Sequence[Dim], kernel: Sequence[Any], stride: Extents, padding: Extents | str, dilation: Extents = 1
+    sizes: Sequence[Dim], kernel: Sequence[int], stride: Extents, padding: Extents | str, dilation: Extents = 1
 ) -> list[Window]:
     """Return the windows along axes of these sizes."""
     count = len(sizes)
-    sides: list[Padding] = [side if isinstance(side, str) else (int(side), int(side)) for side in _each(padding, count)]
-    given = zip(sizes, kernel, _each(stride, count), _each(dilation, count), sides, strict=True)
-    return [Window.along(size, int(one), int(step), int(apart), side) for size, one, step, apart, side in given]
+    pads = [padding] * count if isinstance(padding, str) else _each(padding, count)
+    sides: list[Padding] = [side if isinstance(side, str) else (int(side), int(side)) for side in pads]
+    axes = zip(sizes, kernel, _each(stride, count), _each(dilation, count), sides, strict=True)
+    return [Window.along(size, int(one), int(step), int(gap), side) for size, one, step, gap, side in axes]
 
 
 def _channels_last(b: TorchBackend, x: Operand, axes: int) -> tuple[Value, bool]:
-    """[batch, channels, *axes] as [batch, *axes, channels]; and whether there was a batch."""
+    """Return [batch, channels, *axes] as [batch, *axes, channels], and whether there was a batch."""
     x = b.tracer.value(x)
     has_batch = len(shape_of(x)) == axes + 2
     if not has_batch:
         x = b.call(basic.expand_dims, x, 0)
     if len(shape_of(x)) != axes + 2:
-        raise UnreadableError(f"it runs along {axes} axes of a tensor of rank {len(shape_of(x)) - 1}")
+        raise UnreadableError(f"it runs along {axes} axes; its input must have rank {axes + 1} or {axes + 2}")
     return b.transpose(x, (0, *range(2, axes + 2), 1)), has_batch
 
 
 def _channels_first(b: TorchBackend, x: Value, has_batch: bool) -> Value:
     rank = len(shape_of(x))
-    made = b.transpose(x, (0, rank - 1, *range(1, rank - 1)))
-    return made if has_batch else b.call(basic.squeeze, made, 0)
+    y = b.transpose(x, (0, rank - 1, *range(1, rank - 1)))
+    return y if has_batch else b.call(basic.squeeze, y, 0)
 
 
 def _run(
     b: TorchBackend, x: Value, windows: list[Window], counts: list[Dim], width: int | None, run: Callable[[], Value]
-) -> Value:  # fmt: skip
-    """Return what ``run`` gives of x [batch, *axes, channels], or a stand-in where two axes are open.
+) -> Value:
+    """Return the result of ``run`` for x [batch, *axes, channels]; a stand-in if two axes are open.
 
     counts: sizes of the result's axes. width: its channels; None for those of x.
     """
     tracer, (batch, *sizes, channels) = b.tracer, shape_of(x)
     written = written_axis(sizes, windows) if len(sizes) == 2 else None
-    if len(sizes) == 2 and written is None:  # a later layer may settle one of them
+    if len(sizes) == 2 and written is None:  # a later layer may fix one of the sizes
         tracer.leave_undecided(sizes)
         return of_shape(tracer, x, (batch, *counts, channels if width is None else width))
     tracer.on_time(sizes[0 if written is None else 1 - written])
@@ -81,7 +84,7 @@ def _run(
 # Convolutions ---------------------------------------------------------------------------------------
 
 
-@meaning("conv1d", "conv2d")
+@reads("conv1d", "conv2d")
 def _convolved(
     tracer: Tracer,
     x: Operand,
@@ -105,62 +108,76 @@ def _convolved(
 
 def _operands(
     tracer: Tracer, x: Operand, weight: torch.Tensor, place: int, groups: int
-) -> tuple[TorchBackend, Value, bool]:  # fmt: skip
-    """Check a convolution's weight; return x with channels last, and whether it has a batch. place: of the weight's
-    axis of x's channels.
+) -> tuple[TorchBackend, Value, bool]:
+    """Check a convolution's weight, and return (the backend, x with channels last, whether x has a batch).
+
+    place: the weight's axis of x's channels.
     """
     if not isinstance(weight, torch.Tensor):
-        raise UnreadableError("it is read with a weight of the module's")
+        raise UnreadableError("its weight is computed; it must be a parameter of the module")
     is_line = place == 1 and weight.dim() == 3  # a convolution along one axis
     if tracer.use(weight) and not is_line:
-        raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
+        raise UnreadableError("its weight is used several times; give each use a module of its own")
     b = TorchBackend(tracer)
     y, has_batch = _channels_last(b, x, weight.dim() - 2)
-    tracer.sizes.meet(shape_of(y)[-1], weight.shape[place] * (groups if place else 1))
+    tracer.sizes.unify(shape_of(y)[-1], weight.shape[place] * (groups if place else 1))
     same_dtype(y, weight)
     return b, y, has_batch
 
 
-@module(nn.Conv1d)
-def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Operand) -> Operand:
-    options = (found.stride, found.padding, found.dilation, found.groups)
-    if found.padding_mode != "zeros":
-        before, after = found._reversed_padding_repeated_twice
-        x, options = tracer.value(x), (found.stride, 0, found.dilation, found.groups)
+@reads_module(nn.Conv1d)
+def _conv1d_module(tracer: Tracer, module: nn.Conv1d, x: Operand) -> Operand:
+    options = (module.stride, module.padding, module.dilation, module.groups)
+    if module.padding_mode != "zeros":
+        before, after = module._reversed_padding_repeated_twice
+        x, options = tracer.value(x), (module.stride, 0, module.dilation, module.groups)
         pairs = {len(shape_of(x)) - 1: (before, after)}
-        if found.padding_mode == "circular":
-            x = turned_round(tracer, x, pairs)
+        if module.padding_mode == "circular":
+            x = pad_circular(tracer, x, pairs)
         elif before or after:
-            x = tracer.call(padded, x, pairs, mode={"reflect": "reflect", "replicate": "edge"}[found.padding_mode])
-    return _convolved(tracer, x, found.weight, found.bias, *options)
+            x = tracer.call(padded, x, pairs, mode={"reflect": "reflect", "replicate": "edge"}[module.padding_mode])
+    return _convolved(tracer, x, module.weight, module.bias, *options)
 
 
 def _kernel(weight: torch.Tensor) -> np.ndarray:
-    """[filters, width / groups, *sizes] as [*sizes, width / groups, filters]."""
+    """Return a weight [filters, width / groups, *sizes] as [*sizes, width / groups, filters]."""
     array = array_of(weight)
     return array.transpose(*range(2, array.ndim), 1, 0)
 
 
-def _layer(b: TorchBackend, weight: torch.Tensor, bias: Operand, groups: int) -> Convolve[Value]:
-    if id(weight) in b.tracer.shared:  # one parameter, in torch's own layout
+def _layer(b: TorchBackend, weight: torch.Tensor, bias: torch.Tensor | None, groups: int) -> Convolve[Value]:
+    """Return the convolution along one axis: a layer of its own, or with parameters that several calls share."""
+    if id(weight) in b.tracer.shared:  # one parameter, in torch's layout
         declared = b.tracer.parameter(weight)
-        held = None if bias is None else b.tracer.value(bias)
-        return shared(b, lambda _: b.transpose(declared, (2, 1, 0)), held, groups)
+        shift = None if bias is None else b.tracer.value(bias)
+        return shared(b, lambda _: b.transpose(declared, (2, 1, 0)), shift, groups)
     scope = b.script.scope(layer_of(b.tracer.path_of(weight)))
     return owned(b, scope, None if bias is None else array_of(bias), groups)
 
 
-@module(nn.ConvTranspose1d, nn.ConvTranspose2d)
-def _transposed_module(tracer: Tracer, found: Any, x: Operand, output_size: Any = None) -> Operand:
+@reads_module(nn.ConvTranspose1d, nn.ConvTranspose2d)
+def _transposed_module(
+    tracer: Tracer,
+    module: nn.ConvTranspose1d | nn.ConvTranspose2d,
+    x: Operand,
+    output_size: Sequence[int] | None = None,
+) -> Operand:
     if output_size is not None:
-        raise UnreadableError("it is read without output_size")
+        raise UnreadableError("output_size is not supported; use output_padding")
     return _transposed(
-        tracer, x, found.weight, found.bias, found.stride, found.padding, found.output_padding, found.groups,
-        found.dilation,
-    )  # fmt: skip
+        tracer,
+        x,
+        module.weight,
+        module.bias,
+        module.stride,
+        module.padding,
+        module.output_padding,
+        module.groups,
+        module.dilation,
+    )
 
 
-@meaning("conv_transpose1d", "conv_transpose2d")
+@reads("conv_transpose1d", "conv_transpose2d")
 def _transposed(
     tracer: Tracer,
     x: Operand,
@@ -198,7 +215,7 @@ def _pooled(
     counts_padding: bool | None,
     ceil_mode: bool,
 ) -> Value:
-    """Pool. size: of the kernel. steps: stride, padding and dilation. counts_padding: None for the maximum."""
+    """Declare a pool. size: of the kernel. steps: stride, padding, dilation. counts_padding: None for the maximum."""
     stride, padding, dilation = steps
     whole = None if axes > 1 or any(_each(padding, 1)) else _whole(tracer, x, _each(size, 1)[0], counts_padding is None)
     if whole is not None:
@@ -218,20 +235,21 @@ def _pooled(
 
 
 def _whole(tracer: Tracer, x: Operand, size: Extents, is_max: bool) -> Value | None:
-    """Return the reduction of all steps, if one window is as long as an open axis."""
+    """Return the reduction over all steps if the window is as long as an open axis; None if it is not."""
     if not isinstance(size, Extent) or size.dim != shape_of(x)[-1]:
         return None
-    return tracer.call(basic.reduce_max if is_max else basic.reduce_mean, tracer.value(x), len(shape_of(x)) - 1,
-                       keepdims=True)  # fmt: skip
+    return tracer.call(
+        basic.reduce_max if is_max else basic.reduce_mean, tracer.value(x), len(shape_of(x)) - 1, keepdims=True
+    )
 
 
 def _ceiled(tracer: Tracer, window: Window, size: Dim) -> Window:
-    found = window.ceiled(size) or window.ceiled(tracer.sizes.fix(size))
-    assert found is not None
-    return found
+    ceiled = window.ceiled(size) or window.ceiled(tracer.sizes.fix(size))
+    assert ceiled is not None
+    return ceiled
 
 
-def _max_pool(axes: int) -> Function:
+def _max_pool(axes: int) -> Handler:
     def pool(
         tracer: Tracer,
         x: Operand,
@@ -243,17 +261,17 @@ def _max_pool(axes: int) -> Function:
         return_indices: bool = False,
     ) -> Result:
         if return_indices:
-            raise UnreadableError("it is read without return_indices")
+            raise UnreadableError("return_indices is not supported; leave it out")
         return _pooled(tracer, x, kernel_size, (stride, padding, dilation), axes, None, ceil_mode)
 
     return pool
 
 
-meaning("max_pool1d", "max_pool1d_with_indices", "boolean_dispatch")(_max_pool(1))
-meaning("max_pool2d", "max_pool2d_with_indices")(_max_pool(2))
+reads("max_pool1d", "max_pool1d_with_indices", "boolean_dispatch")(_max_pool(1))
+reads("max_pool2d", "max_pool2d_with_indices")(_max_pool(2))
 
 
-def _mean_pool(axes: int) -> Function:
+def _mean_pool(axes: int) -> Handler:
     def pool(
         tracer: Tracer,
         x: Operand,
@@ -265,11 +283,11 @@ def _mean_pool(axes: int) -> Function:
         divisor_override: int | None = None,
     ) -> Result:
         if divisor_override is not None:
-            raise UnreadableError("it is read without divisor_override")
+            raise UnreadableError("divisor_override is not supported; multiply the mean instead")
         return _pooled(tracer, x, kernel_size, (stride, padding, 1), axes, count_include_pad, ceil_mode)
 
     return pool
 
 
-meaning("avg_pool1d")(_mean_pool(1))
-meaning("avg_pool2d")(_mean_pool(2))
+reads("avg_pool1d")(_mean_pool(1))
+reads("avg_pool2d")(_mean_pool(2))

@@ -1,4 +1,4 @@
-"""What torch's functions that move elements mean: shapes, slices, joining, choosing by index."""
+"""Handlers of torch's functions that reshape, transpose and repeat tensors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ....declare.functions.arrays.moves import moved_order, swapped_order, tile
 from ....declare.tensor import build, constant
 from ....ir.types import Dim, Size, product, quotient, uncommon, whole_quotient
 from ...steps import Index, Value
-from ..tracing.kinds import Axes, Operand, Result
+from ..tracing.kinds import Axes, Extents, Operand, Operands, Result
 from ..tracing.numbers import dim_of
-from ..tracing.registry import UnreadableError, meaning
+from ..tracing.registry import UnreadableError, reads
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Repeated, Stacked, dtype_of, expanded_of, shape_of
 
@@ -22,14 +22,20 @@ ALL = slice(None)
 
 
 def axis_of(rank: int, dim: int) -> int:
+    """Return a nonnegative axis."""
     return int(dim) % rank if rank else 0
+
+
+def flat_arguments(args: Sequence[Any]) -> Sequence[Any]:
+    """Return arguments that may come one by one or as one list."""
+    return args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args
 
 
 # Shapes ---------------------------------------------------------------------------------------------
 
 
 def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
-    """x in another shape. target: sizes, one of which may be -1."""
+    """Return x in another shape. target: sizes, one of which may be -1."""
     shape, dims = shape_of(x), list(target)
     if -1 in dims:
         rest = [dim for dim in dims if dim != -1]
@@ -51,8 +57,8 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
     if isinstance(x, Stacked) and len(x.items) == 1 and tuple(dims) == (*shape[: x.axis], *shape[x.axis + 1 :]):
         return x.items[0]
     try:
-        written = _written_shape(tracer, shape, dims)
-    except UnreadableError as error:  # a later layer may settle one of them
+        written = _written_shape(shape, dims)
+    except UnreadableError as error:  # a later layer may fix one of the sizes
         if not tracer.undecided:
             tracer.problem(f"a reshape: {error}")
         return of_shape(tracer, tracer.value(x), dims)
@@ -60,15 +66,16 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
 
 
 def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
-    """Something of this shape, in a run that only finds out more of sizes: none of its script is kept."""
-    made = tracer.call(basic.identity, x)
-    made.step.thing = build("broadcast", constant(0, x.tensor.dtype), shape=tuple(dims))
-    return Value(made.step.thing, made.step)
+    """Return a stand-in of this shape. Its run only finds out more about sizes, and its script is discarded."""
+    stand_in = tracer.call(basic.identity, x)
+    stand_in.step.result = build("broadcast", constant(0, x.tensor.dtype), shape=tuple(dims))
+    return Value(stand_in.step.result, stand_in.step)
 
 
 def _without(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
-    """What the product of ``shape`` is, divided by that of others; None where sizes must be numbers for that. A size
-    that is in the example what it is divided by was written down as a number.
+    """Return the product of a shape divided by that of other sizes; None if that needs fixed sizes.
+
+    If the divisor is a number that equals a symbolic size of the example, the module wrote that size as a number.
     """
     left, divisors = uncommon(shape, others)
     divisor = product(divisors)
@@ -79,9 +86,9 @@ def _without(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim
     return whole_quotient(product(left), divisor)
 
 
-def _written_shape(tracer: Tracer, shape: Sequence[Dim], target: Sequence[Dim]) -> tuple[Any, ...]:
-    """Sizes as a script has them: ints, None where an axis stays, names, and -1 for at most one other."""
-    entries: list[Any] = []
+def _written_shape(shape: Sequence[Dim], target: Sequence[Dim]) -> tuple[int | str | None, ...]:
+    """Return the entries of ``rg.reshape``: numbers, None where an axis stays, names, and -1 for at most one other."""
+    entries: list[int | str | None] = []
     for axis, dim in enumerate(target):
         if isinstance(dim, int):
             entries.append(dim)
@@ -94,31 +101,32 @@ def _written_shape(tracer: Tracer, shape: Sequence[Dim], target: Sequence[Dim]) 
         for axis in unnamed:
             dim = target[axis]
             if isinstance(dim, Size) and dim.symbol and entries.count(-1) > 1:
-                entries[axis] = tracer.name_of(dim)
+                entries[axis] = str(dim)
     if entries.count(-1) > 1:
-        raise UnreadableError("two of its sizes are computed ones; give all but one as numbers, or as sizes of inputs")
+        raise UnreadableError("two of its sizes are computed; give all but one as numbers or as sizes of inputs")
     return tuple(entries)
 
 
-def sizes_of(given: Sequence[Any]) -> list[Dim]:
-    entries = given[0] if len(given) == 1 and isinstance(given[0], list | tuple) else given
-    return [dim_of(entry) for entry in entries]
+def sizes_of(args: Sequence[Any]) -> list[Dim]:
+    """Return sizes that come as arguments, one by one or as one list."""
+    return [dim_of(entry) for entry in flat_arguments(args)]
 
 
-@meaning("view", "reshape", "_unsafe_view")
-def _view(tracer: Tracer, x: Operand, *shape: Any, **named: Any) -> Result:
-    given = shape or (named.get("shape", named.get("size")),)
-    if len(given) == 1 and isinstance(given[0], torch.dtype):
-        raise UnreadableError("another dtype of the same bytes")
-    return reshaped(tracer, x, sizes_of(given))
+@reads("view", "reshape", "_unsafe_view")
+def _view(
+    tracer: Tracer, x: Operand, *args: Any, shape: Sequence[int] = (), size: Sequence[int] = (), dtype: object = None
+) -> Result:
+    if dtype is not None or (args and isinstance(args[0], torch.dtype)):
+        raise UnreadableError("it reinterprets the bytes of a tensor in another dtype; convert with to()")
+    return reshaped(tracer, x, sizes_of(args or (shape or size,)))
 
 
-@meaning("view_as", "reshape_as")
+@reads("view_as", "reshape_as")
 def _view_as(tracer: Tracer, x: Operand, other: Operand) -> Result:
     return reshaped(tracer, x, shape_of(other))
 
 
-@meaning("flatten", "ravel")
+@reads("flatten", "ravel")
 def _flatten(tracer: Tracer, x: Operand, start_dim: int = 0, end_dim: int = -1) -> Result:
     shape = shape_of(x)
     if not shape:
@@ -127,8 +135,8 @@ def _flatten(tracer: Tracer, x: Operand, start_dim: int = 0, end_dim: int = -1) 
     return reshaped(tracer, x, [*shape[:first], product(shape[first : last + 1]), *shape[last + 1 :]])
 
 
-@meaning("unflatten")
-def _unflatten(tracer: Tracer, x: Operand, dim: int, sizes: Any) -> Result:
+@reads("unflatten")
+def _unflatten(tracer: Tracer, x: Operand, dim: int, sizes: Sequence[int]) -> Result:
     shape = shape_of(x)
     axis = axis_of(len(shape), dim)
     parts = [dim_of(entry) for entry in sizes]
@@ -140,7 +148,7 @@ def _unflatten(tracer: Tracer, x: Operand, dim: int, sizes: Any) -> Result:
     return reshaped(tracer, x, [*shape[:axis], *parts, *shape[axis + 1 :]])
 
 
-@meaning("unsqueeze")
+@reads("unsqueeze")
 def unsqueezed(tracer: Tracer, x: Operand, dim: int) -> Result:
     shape = shape_of(x)
     axis = axis_of(len(shape) + 1, dim)
@@ -150,7 +158,7 @@ def unsqueezed(tracer: Tracer, x: Operand, dim: int) -> Result:
     return Stacked((x,), axis, whole, dtype_of(x)) if isinstance(x, Value) else reshaped(tracer, x, whole)
 
 
-@meaning("squeeze")
+@reads("squeeze")
 def _squeeze(tracer: Tracer, x: Operand, dim: Axes = None) -> Result:
     shape = shape_of(x)
     axes = (
@@ -174,13 +182,13 @@ def _squeeze(tracer: Tracer, x: Operand, dim: Axes = None) -> Result:
         return Filled(x.number, tuple(kept), x.dtype)
     if (expanded := expanded_of(x)) and gone == [expanded[1]]:
         return expanded[0]
-    if len(gone) == 1 and (entry := _entry(tracer, x, gone[0])):
+    if len(gone) == 1 and (entry := _entry_of_slice(tracer, x, gone[0])):
         return entry
     return tracer.call(basic.squeeze, tracer.value(x), gone[0] if len(gone) == 1 else tuple(gone))
 
 
-def _entry(tracer: Tracer, x: Operand, axis: int) -> Value | None:
-    """An entry of an axis in place of a slice of one, where x is such a slice of that axis alone."""
+def _entry_of_slice(tracer: Tracer, x: Operand, axis: int) -> Value | None:
+    """Return the entry of an axis of which x is a slice of size 1; None if x is no such slice."""
     if not isinstance(x, Value) or not isinstance(x.step.key, Index) or x.path:
         return None
     index = x.step.key.index
@@ -193,19 +201,20 @@ def _entry(tracer: Tracer, x: Operand, axis: int) -> Value | None:
 
 
 def permuted(tracer: Tracer, x: Operand, order: Sequence[int]) -> Operand:
+    """Return x with its axes in another order."""
     order = [axis_of(len(shape_of(x)), axis) for axis in order]
     if order == sorted(order):
         return x
     if isinstance(x, Filled):
         return Filled(x.number, tuple(x.shape[axis] for axis in order), x.dtype)
     x = tracer.value(x)
-    if x.step.key is basic.transpose and not x.path:  # of two transpositions one is left, or none
+    if x.step.key is basic.transpose and not x.path:  # two transpositions become one, or none
         before, first = x.step.operands
         return permuted(tracer, before, [first[axis] for axis in order])
     return tracer.call(basic.transpose, x, tuple(order))
 
 
-@meaning("transpose", "swapaxes", "swapdims", "transpose_")
+@reads("transpose", "swapaxes", "swapdims", "transpose_")
 def _transpose(tracer: Tracer, x: Operand, dim0: int, dim1: int) -> Result:
     rank = len(shape_of(x)) if not isinstance(x, torch.Tensor) else x.dim()
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
@@ -217,41 +226,42 @@ def _transpose(tracer: Tracer, x: Operand, dim0: int, dim1: int) -> Result:
     return permuted(tracer, x, order)
 
 
-@meaning("permute")
-def _permute(tracer: Tracer, x: Operand, *dims: Any) -> Result:
+@reads("permute")
+def _permute(tracer: Tracer, x: Operand, *args: Any, dims: Sequence[int] = ()) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
-    return permuted(tracer, x, dims[0] if len(dims) == 1 and isinstance(dims[0], list | tuple) else dims)
+    return permuted(tracer, x, flat_arguments(args) or dims)
 
 
-@meaning("t", ".T", ".mT", "adjoint")
-def _turned(tracer: Tracer, x: Operand) -> Result:
+@reads("t", ".T", ".mT", "adjoint")
+def _matrix_transpose(tracer: Tracer, x: Operand) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     rank = len(shape_of(x))
     return permuted(tracer, x, [*range(rank - 2), rank - 1, rank - 2]) if rank > 1 else x
 
 
-@meaning("movedim", "moveaxis")
-def _moved(tracer: Tracer, x: Operand, source: Any, destination: Any) -> Result:
+@reads("movedim", "moveaxis")
+def _moved(tracer: Tracer, x: Operand, source: Extents, destination: Extents) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     return permuted(tracer, x, moved_order(len(shape_of(x)), source, destination))
 
 
-@meaning("expand", "broadcast_to", "expand_as")
-def _expand(tracer: Tracer, x: Operand, *sizes: Any, **_: Any) -> Result:
-    is_like = len(sizes) == 1 and isinstance(sizes[0], Value | Lazy)
-    return expanded(tracer, x, shape_of(sizes[0]) if is_like else sizes_of(sizes))
+@reads("expand", "broadcast_to", "expand_as")
+def _expand(tracer: Tracer, x: Operand, *args: Any, size: Sequence[int] = (), other: Any = None, **_: object) -> Result:
+    like = args[0] if len(args) == 1 else other
+    if isinstance(like, Value | Lazy):
+        return expanded(tracer, x, shape_of(like))
+    return expanded(tracer, x, sizes_of(args or (size,)))
 
 
-@meaning("broadcast_tensors")
-def _broadcast_tensors(tracer: Tracer, *items: Any) -> Result:
-    given = items[0] if len(items) == 1 and isinstance(items[0], list | tuple) else items
-    values = [item if isinstance(item, Value | Lazy) else tracer.value(item) for item in given]
+@reads("broadcast_tensors")
+def _broadcast_tensors(tracer: Tracer, *args: Operand | Operands) -> Result:
+    values = [item if isinstance(item, Value | Lazy) else tracer.value(item) for item in flat_arguments(args)]
     whole = tracer.sizes.broadcast(*map(shape_of, values))
     return tuple(expanded(tracer, value, whole) for value in values)
 
 
 def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
-    """x repeated along axes of size 1 and new ones in front. wanted: sizes, -1 where one stays."""
+    """Return x repeated along axes of size 1 and along new leading axes. wanted: sizes, -1 for one that stays."""
     shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
     own = (1,) * (len(wanted) - len(shape)) + tuple(shape)
     wanted = [have if want == -1 else want for have, want in zip(own, wanted, strict=True)]
@@ -265,22 +275,22 @@ def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
 
 
 def _inner(x: Operand, own: tuple[Dim, ...]) -> tuple[Dim, ...]:
-    """The shape of what is repeated, with as many axes in front as ``own`` has."""
+    """Return the shape before repetition, with leading axes of size 1 up to the rank of ``own``."""
     if not isinstance(x, Repeated):
         return own
     inner = shape_of(x.of)
     return (1,) * (len(own) - len(inner)) + inner
 
 
-@meaning("repeat", "tile")
-def _repeat(tracer: Tracer, x: Operand, *counts: Any, **named: Any) -> Result:
-    given = sizes_of(counts or (named.get("repeats", named.get("dims")),))
+@reads("repeat", "tile")
+def _repeat(tracer: Tracer, x: Operand, *args: Any, repeats: Sequence[int] = (), dims: Sequence[int] = ()) -> Result:
+    counts = sizes_of(args or (repeats or dims,))
     shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
-    own = (1,) * (len(given) - len(shape)) + tuple(shape)
-    given = [*(1,) * (len(own) - len(given)), *given]
-    if all(have == 1 or count == 1 for have, count in zip(own, given, strict=True)):
-        return expanded(tracer, x, [have if count == 1 else count for have, count in zip(own, given, strict=True)])
+    own = (1,) * (len(counts) - len(shape)) + tuple(shape)
+    counts = [*(1,) * (len(own) - len(counts)), *counts]
+    if all(have == 1 or count == 1 for have, count in zip(own, counts, strict=True)):
+        return expanded(tracer, x, [have if count == 1 else count for have, count in zip(own, counts, strict=True)])
     if isinstance(x, Filled):
-        return Filled(x.number, tuple(have * count for have, count in zip(own, given, strict=True)), x.dtype)
+        return Filled(x.number, tuple(have * count for have, count in zip(own, counts, strict=True)), x.dtype)
     value = reshaped(tracer, tracer.value(x), own)
-    return tracer.call(tile, value, [tracer.sizes.fix(count) for count in given])
+    return tracer.call(tile, value, [tracer.sizes.fix(count) for count in counts])

@@ -1,8 +1,6 @@
-"""What torch's functions of single elements mean."""
+"""Handlers of torch's elementwise functions."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 
@@ -11,26 +9,29 @@ from ....declare.functions.elementary import angles, hyperbolic, logarithms, nor
 from ....declare.functions.rounding import ceil, floor
 from ....declare.functions.rounding import round as nearest
 from ....declare.tensor import constant
-from ....ir.types import FLOATS
+from ....ir.types import FLOATS, Dim
 from ...operators.elementwise import sign
 from ...steps import Value
 from ..tracing.kinds import Argument, Function, Number, Operand, Result
-from ..tracing.making import number_of
+from ..tracing.materialize import number_of
 from ..tracing.numbers import Extent, OpenFloat
-from ..tracing.registry import UnreadableError, meaning
-from ..tracing.tensors import DTYPES
+from ..tracing.registry import Handler, UnreadableError, reads
+from ..tracing.tensors import DTYPES, TORCH_DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, Lazy, Positions, Repeated, dtype_of, shape_of
 from .backend import TorchBackend
 
 
 def _dtype(tracer: Tracer) -> str:
-    """Of the result, as torch has it."""
+    """Return the dtype of torch's result."""
     return DTYPES[tracer.expected.dtype]
 
 
-def operand(tracer: Tracer, x: Argument, dtype: str, shape: Any = None) -> Operand:
-    """x as an operand of a binary function: a number where it is one everywhere."""
+def operand(tracer: Tracer, x: Argument, dtype: str, shape: tuple[Dim, ...] | None = None) -> Value | Number:
+    """Return x as an operand of a binary function: a number if x is one number everywhere.
+
+    shape: of the other operand, to which a tensor of one number must broadcast without loss.
+    """
     if isinstance(x, Extent | OpenFloat):
         return number_of(tracer, x, dtype)
     if isinstance(x, bool | int | float):
@@ -38,26 +39,26 @@ def operand(tracer: Tracer, x: Argument, dtype: str, shape: Any = None) -> Opera
     if tracer.is_number(x) and (shape is None or tracer.sizes.broadcast(x.shape, shape) == tuple(shape)):
         return operand(tracer, x.number, dtype)
     if isinstance(x, Repeated) and shape is not None and tracer.sizes.broadcast(shape_of(x.of), shape) == x.shape:
-        tracer.wrote_numbers = True  # of one row for all, as of a learned state that a loop begins with
+        tracer.wrote_numbers = True  # one row for all, like a learned initial state of a loop
         return tracer.value(x if tracer.keeps_filled else x.of, dtype)
     if isinstance(x, torch.Tensor) and x.numel() == 1 and not isinstance(x, torch.nn.Parameter) and x.dim() == 0:
         return operand(tracer, x.item(), dtype)
     return tracer.value(x, dtype)
 
 
-def _shape(x: Argument) -> Any:
+def _shape(x: Argument) -> tuple[Dim, ...] | None:
     if isinstance(x, Value | Lazy):
         return shape_of(x)
     return tuple(x.shape) if isinstance(x, torch.Tensor) else None
 
 
-def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Any, Any]:
-    """Two operands of one dtype, whose sizes meet."""
+def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Value | Number, Value | Number]:
+    """Return two operands of one dtype, whose shapes broadcast."""
     if isinstance(a, Repeated) and not isinstance(b, Value):
         a = tracer.value(a)
     if isinstance(b, Repeated) and not isinstance(a, Value):
         b = tracer.value(b)
-    shapes = [found for found in map(_shape, (a, b)) if found is not None]
+    shapes = [shape for shape in map(_shape, (a, b)) if shape is not None]
     if len(shapes) == 2:
         tracer.sizes.broadcast(*shapes)
     first, second = operand(tracer, a, dtype, _shape(b) or ()), operand(tracer, b, dtype, _shape(a) or ())
@@ -66,8 +67,8 @@ def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Any, Any
     return first, second
 
 
-def _folded(tracer: Tracer, function: Function, a: Argument, b: Argument) -> Filled | None:
-    """What is one number everywhere, of such operands."""
+def _constant_folded(tracer: Tracer, function: Function, a: Argument, b: Argument) -> Filled | None:
+    """Return the tensor of one number that results from such operands; None for other operands."""
     filled = [item for item in (a, b) if tracer.is_number(item)]
     others = [item for item in (a, b) if not tracer.is_number(item)]
     if not filled or any(
@@ -75,51 +76,46 @@ def _folded(tracer: Tracer, function: Function, a: Argument, b: Argument) -> Fil
     ):
         return None
     numbers = [item.number if isinstance(item, Filled) else item for item in (a, b)]
-    kinds = {name: kind for kind, name in DTYPES.items()}
     tensors = [
-        torch.tensor(number, dtype=kinds[item.dtype] if isinstance(item, Filled) else None)
+        torch.tensor(number, dtype=TORCH_DTYPES[item.dtype] if isinstance(item, Filled) else None)
         for number, item in zip(numbers, (a, b), strict=True)
     ]
     shape = tracer.sizes.broadcast(*(item.shape for item in filled))
     return Filled(function(*tensors).item(), shape, _dtype(tracer))
 
 
-def _operator(sign: str, theirs: Function, swapped: bool = False) -> Function:
-    def mean(
+def _operator(sign: str, theirs: Function, swapped: bool = False) -> Handler:
+    def read(
         tracer: Tracer, a: Argument, b: Argument, *, alpha: Number = 1, rounding_mode: str | None = None
     ) -> Result:
         if swapped:
             a, b = b, a
         if rounding_mode is not None:
             return _rounded_division(tracer, a, b, rounding_mode)
-        folded = _folded(tracer, theirs, a, b) if alpha == 1 else None
+        folded = _constant_folded(tracer, theirs, a, b) if alpha == 1 else None
         if folded is not None:
             return folded
-        moved = _moved(tracer, sign, a, b) if alpha == 1 else None
+        moved = _moved_positions(tracer, sign, a, b) if alpha == 1 else None
         if moved is not None:
             return moved
         dtype = _dtype(tracer)
         first, second = pair(tracer, a, b, dtype)
         if alpha != 1:
             second = tracer.script.operation("*", second, operand(tracer, alpha, dtype))
-        if sign in "+-" and _nothing(second, 0) and _full(tracer, a, b):
+        if sign in "+-" and not isinstance(second, Value) and second == 0 and _has_full_shape(tracer, a):
             return first
         return tracer.operation(sign, first, second)
 
-    return mean
+    return read
 
 
-def _nothing(x: Argument, number: float) -> bool:
-    return not isinstance(x, Value) and x == number
-
-
-def _full(tracer: Tracer, a: Argument, b: Argument) -> bool:
-    """Whether a has the shape of the result."""
+def _has_full_shape(tracer: Tracer, a: Argument) -> bool:
+    """True if an operand has the shape of the result."""
     return isinstance(a, Value | Lazy) and tuple(map(tracer.sizes.value, shape_of(a))) == tuple(tracer.expected.shape)
 
 
-def _moved(tracer: Tracer, sign: str, a: Argument, b: Argument) -> Positions | None:
-    """Positions plus or times a whole number."""
+def _moved_positions(tracer: Tracer, sign: str, a: Argument, b: Argument) -> Positions | None:
+    """Return positions plus or times a whole number; None for other operands."""
     if not isinstance(b, int) or isinstance(b, bool | Extent):
         return None
     if not isinstance(a, Positions) or sign not in "+-*" or _dtype(tracer) != a.dtype:
@@ -134,18 +130,18 @@ def _rounded_division(tracer: Tracer, a: Argument, b: Argument, mode: str) -> Op
     return tracer.call(function, *pair(tracer, a, b, _dtype(tracer)))
 
 
-def _whole(function: Function) -> Function:
-    def mean(tracer: Tracer, x: Argument, *, decimals: int = 0) -> Result:
+def _rounding(function: Function) -> Handler:
+    def read(tracer: Tracer, x: Argument, *, decimals: int = 0) -> Result:
         if not _dtype(tracer).startswith("float"):
             return x
         return tracer.call(function, tracer.value(x), *([int(decimals)] if decimals else []))
 
-    return mean
+    return read
 
 
-meaning("floor")(_whole(floor))
-meaning("ceil")(_whole(ceil))
-meaning("round")(_whole(nearest))
+reads("floor")(_rounding(floor))
+reads("ceil")(_rounding(ceil))
+reads("round")(_rounding(nearest))
 
 
 for _names, _sign, _theirs in (
@@ -154,21 +150,21 @@ for _names, _sign, _theirs in (
     (("mul", "__mul__", "__rmul__", "multiply"), "*", torch.mul),
     (("div", "__truediv__", "__div__", "divide", "true_divide"), "/", torch.div),
 ):
-    meaning(*_names)(_operator(_sign, _theirs))
-meaning("__rsub__", "rsub")(_operator("-", torch.sub, True))
-meaning("__rtruediv__", "__rdiv__")(_operator("/", torch.div, True))
+    reads(*_names)(_operator(_sign, _theirs))
+reads("__rsub__", "rsub")(_operator("-", torch.sub, True))
+reads("__rtruediv__", "__rdiv__")(_operator("/", torch.div, True))
 
 
-@meaning("neg", "__neg__", "negative")
+@reads("neg", "__neg__", "negative")
 def _negative(tracer: Tracer, x: Argument) -> Result:
     return Filled(-x.number, x.shape, x.dtype) if isinstance(x, Filled) else tracer.script.negative(tracer.value(x))
 
 
-@meaning("pow", "__pow__", "special_pow")
-def _power(tracer: Tracer, x: Argument, exponent: Any) -> Result:
+@reads("pow", "__pow__", "special_pow")
+def _power(tracer: Tracer, x: Argument, exponent: Argument) -> Result:
     dtype = _dtype(tracer)
-    is_number = isinstance(exponent, int | float) and not isinstance(exponent, bool | Extent | OpenFloat)
-    if not is_number or not isinstance(x, Value | Lazy | torch.Tensor):
+    is_number = not isinstance(exponent, bool | Extent | OpenFloat)
+    if not (is_number and isinstance(exponent, int | float)) or not isinstance(x, Value | Lazy | torch.Tensor):
         return tracer.call(powers.power, *pair(tracer, x, exponent, dtype))
     if exponent == 2:
         return tracer.call(basic.square, tracer.value(x, dtype))
@@ -178,13 +174,13 @@ def _power(tracer: Tracer, x: Argument, exponent: Any) -> Result:
     return tracer.script.operation("**", tracer.value(x, dtype), int(exponent) if is_whole else float(exponent))
 
 
-def _of_pair(function: Function, swapped: bool = False) -> Function:
-    def mean(tracer: Tracer, a: Argument, b: Argument) -> Result:
+def _of_pair(function: Function, swapped: bool = False) -> Handler:
+    def read(tracer: Tracer, a: Argument, b: Argument) -> Result:
         if swapped:
             a, b = b, a
         return tracer.call(function, *pair(tracer, a, b, _dtype(tracer)))
 
-    return mean
+    return read
 
 
 _OF_PAIRS: dict[tuple[str, ...], Function] = {
@@ -208,14 +204,14 @@ _SWAPPED: dict[str, Function] = {
     "__rpow__": powers.power,
 }
 for _theirs_of_pair, _function in _OF_PAIRS.items():
-    meaning(*_theirs_of_pair)(_of_pair(_function))
+    reads(*_theirs_of_pair)(_of_pair(_function))
 for _name, _function in _SWAPPED.items():
-    meaning(_name)(_of_pair(_function, True))
+    reads(_name)(_of_pair(_function, True))
 
 
-@meaning("heaviside")
-def _heaviside(tracer: Tracer, x: Argument, values: Any) -> Result:
-    """Unlike NumPy's, torch's step of NaN is 0."""
+@reads("heaviside")
+def _heaviside(tracer: Tracer, x: Argument, values: Argument) -> Result:
+    """Declare the step function. Unlike NumPy's, torch's step of NaN is 0."""
     dtype = _dtype(tracer)
     step = tracer.cast(tracer.call(basic.greater, tracer.value(x, dtype), 0.0), dtype)
     return tracer.call(
@@ -223,18 +219,20 @@ def _heaviside(tracer: Tracer, x: Argument, values: Any) -> Result:
     )
 
 
-def unary(function: Function, theirs: Function) -> Function:
-    def mean(tracer: Tracer, x: Argument) -> Result:
+def unary(function: Function, theirs: Function) -> Handler:
+    """Return the handler of an elementwise function. theirs: torch's function, for tensors of one number."""
+
+    def read(tracer: Tracer, x: Argument) -> Result:
         if isinstance(x, Filled):
-            kinds = {name: kind for kind, name in DTYPES.items()}
-            return Filled(theirs(torch.tensor(x.number, dtype=kinds[x.dtype])).item(), x.shape, _dtype(tracer))
+            number = theirs(torch.tensor(x.number, dtype=TORCH_DTYPES[x.dtype])).item()
+            return Filled(number, x.shape, _dtype(tracer))
         return tracer.call(function, tracer.value(x, _dtype(tracer)))
 
-    return mean
+    return read
 
 
 for _name in ("tanh", "sigmoid", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "erf", "square", "abs"):
-    meaning(_name)(unary(getattr(basic, _name), getattr(torch, _name)))
+    reads(_name)(unary(getattr(basic, _name), getattr(torch, _name)))
 _OF_ONE: dict[tuple[str, ...], tuple[Function, Function]] = {
     ("absolute", "__abs__"): (basic.abs, torch.abs),
     ("exp2",): (powers.exp2, torch.exp2),
@@ -260,35 +258,35 @@ _OF_ONE: dict[tuple[str, ...], tuple[Function, Function]] = {
     ("atanh", "arctanh"): (hyperbolic.atanh, torch.atanh),
 }
 for _theirs_of_one, (_function, _own) in _OF_ONE.items():
-    meaning(*_theirs_of_one)(unary(_function, _own))
+    reads(*_theirs_of_one)(unary(_function, _own))
 
 
-def _kind(function: Function) -> Function:
+def _test(function: Function) -> Handler:
     return lambda tracer, x: tracer.call(function, tracer.value(x))
 
 
 for _name in ("isnan", "isinf", "isposinf", "isneginf", "isfinite", "signbit"):
-    meaning(_name)(_kind(getattr(numbers, _name)))
+    reads(_name)(_test(getattr(numbers, _name)))
 
 
-@meaning("sign", "sgn")
+@reads("sign", "sgn")
 def _sign_of(tracer: Tracer, x: Argument) -> Result:
-    """Unlike NumPy's, torch's sign of NaN is 0."""
+    """Declare the sign. Unlike NumPy's, torch's sign of NaN is 0."""
     if isinstance(x, Filled):
         return unary(basic.sign, torch.sign)(tracer, x)
     return sign(TorchBackend(tracer), tracer.value(x, _dtype(tracer)))
 
 
-@meaning("logit", "special_logit")
+@reads("logit", "special_logit")
 def _logit(tracer: Tracer, x: Argument, eps: float | None = None) -> Result:
     return tracer.call(logarithms.logit, tracer.value(x, _dtype(tracer)), *([] if eps is None else [float(eps)]))
 
 
-@meaning("clamp", "clip")
+@reads("clamp", "clip")
 def _clamp(
     tracer: Tracer,
     x: Argument,
-    *limits: Any,
+    *limits: Argument | None,
     min: Argument | None = None,
     max: Argument | None = None,
     min_val: Argument | None = None,
@@ -299,8 +297,8 @@ def _clamp(
     return limited(tracer, x, low, high)
 
 
-def limited(tracer: Tracer, x: Argument, low: Any, high: Any) -> Operand:
-    """x within limits, at which the gradient is x's."""
+def limited(tracer: Tracer, x: Argument, low: Argument | None, high: Argument | None) -> Operand:
+    """Clamp x to limits, at which the gradient is that of x."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
     if low is not None and high is not None and not isinstance(low, Value) and not isinstance(high, Value):
@@ -310,9 +308,9 @@ def limited(tracer: Tracer, x: Argument, low: Any, high: Any) -> Operand:
     return x if high is None else tracer.call(basic.minimum, *reversed(pair(tracer, x, high, dtype)))
 
 
-@meaning("hardtanh")
-def _hardtanh(tracer: Tracer, x: Argument, min_val: Any = -1.0, max_val: Any = 1.0) -> Result:
-    """x within limits, at which the gradient is 0."""
+@reads("hardtanh")
+def _hardtanh(tracer: Tracer, x: Argument, min_val: Number = -1.0, max_val: Number = 1.0) -> Result:
+    """Clamp x to limits, at which the gradient is 0."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
     if (min_val, max_val) == (-1, 1):
@@ -321,19 +319,19 @@ def _hardtanh(tracer: Tracer, x: Argument, min_val: Any = -1.0, max_val: Any = 1
     return tracer.call(basic.minimum, above, operand(tracer, max_val, dtype))
 
 
-meaning("clamp_min")(lambda tracer, x, min: limited(tracer, x, min, None))
-meaning("clamp_max")(lambda tracer, x, max: limited(tracer, x, None, max))
+reads("clamp_min")(lambda tracer, x, min: limited(tracer, x, min, None))
+reads("clamp_max")(lambda tracer, x, max: limited(tracer, x, None, max))
 
 
-@meaning("where")
+@reads("where")
 def _where(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Result:
     return choose(tracer, condition, a, b)
 
 
 def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Operand:
-    """a where the condition holds, b elsewhere, each repeated as torch does."""
+    """Select from a where the condition holds, from b elsewhere; all three broadcast as in torch."""
     dtype = _dtype(tracer)
-    shapes = [found for found in (_shape(item) for item in (condition, a, b)) if found is not None]
+    shapes = [shape for shape in (_shape(item) for item in (condition, a, b)) if shape is not None]
     whole = tracer.sizes.broadcast(*shapes)
     if isinstance(condition, Repeated) and any(isinstance(x, Value) and shape_of(x) == whole for x in (a, b)):
         condition = condition.of
@@ -344,29 +342,55 @@ def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Ope
         operand(tracer, item, dtype, whole if isinstance(item, Filled) else shape_of(condition)) for item in (a, b)
     )
     if not isinstance(first, Value) and not isinstance(second, Value) and dtype != "float32":
-        first = tracer.call(basic.cast, tracer.call(constant, first), dtype)
+        first = tracer.call(basic.cast, tracer.call(constant, first), dtype)  # two numbers would give float32
     return tracer.call(basic.where, condition, first, second)
 
 
-@meaning("masked_fill")
-def _masked_fill(tracer: Tracer, x: Argument, mask: Argument, value: Any) -> Result:
+@reads("masked_fill")
+def _masked_fill(tracer: Tracer, x: Argument, mask: Argument, value: Argument) -> Result:
     return choose(tracer, mask, value, x)
 
 
-@meaning("to", "type_as", "float", "double", "long", "int", "bool", "half", "bfloat16", "cpu", "cuda", "contiguous",
-         "clone", "identity", "requires_grad_", "view_as_real", "type",
-         "_to_copy", "pin_memory", "alias", "positive", "__copy__", "__deepcopy__", "conj", "real", "resolve_conj",
-         "resolve_neg", "conj_physical")  # fmt: skip
-def _converted(tracer: Tracer, x: Operand, *_: Any, **__: Any) -> Operand:
+@reads(
+    "to",
+    "type_as",
+    "float",
+    "double",
+    "long",
+    "int",
+    "bool",
+    "half",
+    "bfloat16",
+    "cpu",
+    "cuda",
+    "contiguous",
+    "clone",
+    "identity",
+    "requires_grad_",
+    "view_as_real",
+    "type",
+    "_to_copy",
+    "pin_memory",
+    "alias",
+    "positive",
+    "__copy__",
+    "__deepcopy__",
+    "conj",
+    "real",
+    "resolve_conj",
+    "resolve_neg",
+    "conj_physical",
+)
+def _converted(tracer: Tracer, x: Operand, *_: object, **__: object) -> Operand:
     dtype = DTYPES.get(tracer.expected.dtype)
     if dtype is None:
-        raise UnreadableError(f"{tracer.expected.dtype} is not read; use float32")
+        raise UnreadableError(f"dtype {tracer.expected.dtype} is not supported; use float32")
     if isinstance(x, torch.Tensor):
         return tracer.value(x, dtype)
     return x if dtype_of(x) == dtype else tracer.cast(x, dtype)
 
 
-@meaning("detach", "data", ".data")
+@reads("detach", "data", ".data")
 def _detached(tracer: Tracer, x: Operand) -> Result:
     x = _converted(tracer, x)
     if isinstance(x, Positions) or tracer.is_number(x) or dtype_of(x) not in FLOATS:
@@ -374,7 +398,7 @@ def _detached(tracer: Tracer, x: Operand) -> Result:
     return tracer.call(basic.stop_gradient, tracer.value(x))
 
 
-@meaning("nan_to_num")
+@reads("nan_to_num")
 def _without_nan(
     tracer: Tracer,
     x: Argument,
@@ -382,28 +406,28 @@ def _without_nan(
     posinf: Number | None = None,
     neginf: Number | None = None,
 ) -> Result:
-    numbers_given = {"nan": nan, "posinf": posinf, "neginf": neginf}
-    options = {name: float(number) for name, number in numbers_given.items() if number is not None}
+    replacements = {"nan": nan, "posinf": posinf, "neginf": neginf}
+    options = {name: float(number) for name, number in replacements.items() if number is not None}
     return tracer.call(numbers.nan_to_num, tracer.value(x), **options)
 
 
-@meaning("lerp")
+@reads("lerp")
 def _lerp(tracer: Tracer, a: Argument, b: Argument, weight: Argument) -> Result:
-    """From the nearer end on, so that each end is exact, and so is infinity."""
+    """Interpolate from the nearer end, so that both ends and infinities are exact."""
     dtype, operation = _dtype(tracer), tracer.script.operation
     first, second = pair(tracer, a, b, dtype)
     difference, share = operation("-", second, first), operand(tracer, weight, dtype)
-    if not isinstance(share, int | float):
-        is_near = operation("<", tracer.call(basic.abs, share), 0.5)
-        end = tracer.call(basic.where, is_near, first, second)
-        share = tracer.call(basic.where, is_near, share, operation("-", share, 1.0))
-    else:
+    if isinstance(share, int | float):
         end, share = (first, share) if abs(share) < 0.5 else (second, share - 1.0)
-    return operation("+", end, operation("*", difference, share))
+        return operation("+", end, operation("*", difference, share))
+    is_near = operation("<", tracer.call(basic.abs, share), 0.5)
+    nearer = tracer.call(basic.where, is_near, first, second)
+    share = tracer.call(basic.where, is_near, share, operation("-", share, 1.0))
+    return operation("+", nearer, operation("*", difference, share))
 
 
-@meaning("addcmul")
-def _addcmul(tracer: Tracer, x: Argument, a: Argument, b: Argument, *, value: Any = 1) -> Result:
+@reads("addcmul")
+def _addcmul(tracer: Tracer, x: Argument, a: Argument, b: Argument, *, value: Number = 1) -> Result:
     dtype = _dtype(tracer)
     product = tracer.script.operation("*", *pair(tracer, a, b, dtype))
     if value != 1:

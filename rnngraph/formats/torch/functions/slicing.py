@@ -1,10 +1,10 @@
-"""What torch's functions that take some entries mean: indices, slices, choices by index."""
+"""Handlers of torch's functions that select entries: indices, slices, gathers."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,17 +16,23 @@ from ....ir.types import Dim, Size, evaluate
 from ...operators.moves import is_clamped
 from ...steps import Value
 from ..tracing.kinds import Index, Operand, Result
+from ..tracing.materialize import number_of
 from ..tracing.numbers import dim_of
-from ..tracing.registry import UnreadableError, meaning
+from ..tracing.registry import UnreadableError, reads
 from ..tracing.tracer import Tracer
-from ..tracing.values import Filled, Lazy, Positions, Sorted, Stacked, Written, dtype_of, shape_of
+from ..tracing.values import Entry, Filled, Lazy, Positions, Sorted, Stacked, Written, dtype_of, shape_of
 from .shapes import ALL, axis_of, expanded, reshaped, unsqueezed
 
-MOST_TRIED = 200
-"""Sizes that are tried: places are sums of parts of sizes, which are the same for a larger one again."""
+MAX_TRIED = 200
+"""Values of a size that are tried: positions are sums of fractions of sizes, whose order repeats for larger ones."""
 
 
-def of_steps(tracer: Tracer, items: tuple[Any, ...], axis: int, dtype: str) -> Stacked:
+Entries: TypeAlias = Dim | tuple[Dim, Dim, int] | slice | Operand | list[int]
+"""Selection along an axis: one entry, (start, stop, step), a slice that is clamped in the call, or an index."""
+
+
+def of_steps(tracer: Tracer, items: tuple[Entry, ...], axis: int, dtype: str) -> Stacked:
+    """Return a stack of values, one for each step of a loop. Its size is that of the axis over which the loop ran."""
     tracer.sizes.counts.add(len(items))
     inner, count = shape_of(items[0]), tracer.sizes.steps(len(items))
     tracer.on_time(count)
@@ -34,7 +40,7 @@ def of_steps(tracer: Tracer, items: tuple[Any, ...], axis: int, dtype: str) -> S
 
 
 def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int = 1) -> Operand:
-    """x[start:stop:step] of an axis, in sizes."""
+    """Return x[start:stop:step] along an axis. Bounds lie within the axis."""
     shape = shape_of(x)
     size = shape[axis]
     if start == 0 and stop == size and step == 1:
@@ -47,15 +53,15 @@ def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int
         return of_steps(tracer, x.items[start:stop:step], axis, x.dtype)
     if isinstance(start, int) and stop == start + 1:
         tracer.sizes.take(size, start)
-    bounds = [_bound(tracer, start, size, 0), _bound(tracer, stop, size, None)]
+    bounds = [_bound(start, size, 0), _bound(stop, size, None)]
     x = tracer.value(x)
     if any(isinstance(bound, Size) for bound in bounds):
         return _gathered_part(tracer, x, axis, start, stop, step)
     return tracer.script.item(x, *(ALL,) * axis, slice(bounds[0] or None, bounds[1], step if step != 1 else None))
 
 
-def _bound(tracer: Tracer, place: Dim, size: Dim, end: int | None) -> Operand:
-    """A bound of a slice as it is written: from the front, or from the end where the size is open."""
+def _bound(place: Dim, size: Dim, end: int | None) -> Dim | None:
+    """Return a bound of a slice as it is written: from the start, or from the end if the size is symbolic."""
     if isinstance(place, int):
         return place if end == 0 or place != size else None
     difference = place - size
@@ -65,14 +71,14 @@ def _bound(tracer: Tracer, place: Dim, size: Dim, end: int | None) -> Operand:
 
 
 def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, step: int) -> Operand:
-    """A part between bounds that are other sizes."""
+    """Return a slice between bounds that are other sizes, as a gather."""
     count = stop - start
     if step != 1:
-        raise UnreadableError("a slice with a step whose bounds are open sizes")
+        raise UnreadableError("a slice has a step, and bounds that are symbolic sizes; leave out the step")
     index = Positions(count, start, 1, "int64") if isinstance(start, int) else None
     if index is None:
         shifted = tracer.value(Positions(count, 0, 1, "int64"))
-        offset = tracer.number(start, "int64")
+        offset = number_of(tracer, start, "int64")
         value = tracer.script.operation("+", shifted, offset)
     else:
         value = tracer.value(index)
@@ -80,18 +86,18 @@ def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, s
 
 
 def gathered(tracer: Tracer, x: Value, axis: int, index: Value) -> Operand:
-    """Entries of an axis at an index, whose axes stand in its place."""
+    """Return the entries of an axis at an index, whose axes replace that axis."""
     return tracer.call(basic.gather, x, index, *([axis] if axis else []))
 
 
-def place_in(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
-    """A bound as torch takes it: negative ones from the end, and none outside."""
-    if given is None:
+def place_in(tracer: Tracer, bound: int | None, size: Dim, otherwise: Dim) -> Dim:
+    """Return a bound of a slice from the start of the axis, clamped to the axis. otherwise: for None."""
+    if bound is None:
         return otherwise
-    place = dim_of(given)
+    place = dim_of(bound)
     sizes = tracer.sizes
     if sizes.value(place) < 0:
-        if not compare(operator.lt, place, 0):  # of another size it may be 0, which is no place from the end
+        if not compare(operator.lt, place, 0):  # for another size it may be 0, which does not count from the end
             sizes.fix(place)
         place = size + place
         return 0 if sizes.value(place) < 0 else place
@@ -108,19 +114,19 @@ def place_in(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
     return place
 
 
-@meaning("__getitem__")
+@reads("__getitem__")
 def _item(tracer: Tracer, x: Operand, index: Index) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     entries = index if isinstance(index, tuple) else (index,)
     if isinstance(x, Sorted):
         return _of_sorted(tracer, x, entries)
-    named = sum(1 for entry in entries if entry is not None and entry is not Ellipsis)
+    count = sum(1 for entry in entries if entry is not None and entry is not Ellipsis)
     rank = len(shape_of(x))
     if Ellipsis in [entry if entry is Ellipsis else None for entry in entries]:
         at = next(number for number, entry in enumerate(entries) if entry is Ellipsis)
-        entries = (*entries[:at], *(ALL,) * (rank - named), *entries[at + 1 :])
+        entries = (*entries[:at], *(ALL,) * (rank - count), *entries[at + 1 :])
     else:
-        entries = (*entries, *(ALL,) * (rank - named))
+        entries = (*entries, *(ALL,) * (rank - count))
     chosen = [entry for entry in entries if isinstance(entry, Value | Lazy | list | torch.Tensor)]
     if len(chosen) > 1:
         return _of_each_row(tracer, x, entries)
@@ -128,35 +134,35 @@ def _item(tracer: Tracer, x: Operand, index: Index) -> Result:
 
 
 def _of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
-    """x[torch.arange(rows), index]: one entry of each row."""
+    """Return x[torch.arange(rows), index]: one entry of each row."""
     rows, index, *others = entries
     places = isinstance(rows, Positions) and (rows.start, rows.step) == (0, 1)
     if not places or not isinstance(index, Value) or any(other != ALL for other in others):
         return _at_several(tracer, x, entries)
     x = tracer.value(x)
-    tracer.sizes.meet(rows.count, shape_of(x)[0])
-    tracer.sizes.meet(shape_of(index)[0], shape_of(x)[0])
+    tracer.sizes.unify(rows.count, shape_of(x)[0])
+    tracer.sizes.unify(shape_of(index)[0], shape_of(x)[0])
     column = reshaped(tracer, _whole(tracer, index), [*shape_of(index), *(1,) * (len(shape_of(x)) - 1)])
     return tracer.call(basic.squeeze, tracer.call(take_along_axis, x, tracer.value(column), 1), 1)
 
 
 def _at_several(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Value:
-    """x[i, j]: entries by an index of each of the first axes."""
+    """Return x[i, j]: entries at an index for each of the first axes."""
     chosen = [entry for entry in entries if not isinstance(entry, slice)]
     if any(entry != ALL for entry in entries[len(chosen) :]) or any(entry is None for entry in chosen):
-        raise UnreadableError("it is indexed by several tensors that are not those of the first axes")
+        raise UnreadableError("several tensors index axes that are not the first ones; transpose these to the front")
     indices = [tracer.value(torch.tensor(entry) if isinstance(entry, int | list) else entry) for entry in chosen]
     if any(dtype_of(index) not in ("int32", "int64") for index in indices):
-        raise UnreadableError("it is indexed by several tensors that are not whole numbers")
+        raise UnreadableError("several tensors index it, and not all are integers; select with torch.where")
     whole = tracer.sizes.broadcast(*map(shape_of, indices))
     same = [tracer.value(expanded(tracer, tracer.value(index, "int64"), whole)) for index in indices]
     return tracer.call(gather_nd, tracer.value(x), tracer.call(basic.stack, same, -1))
 
 
 def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
-    """x[entries], an entry for each axis and None for new ones."""
+    """Return x[entries], with an entry for each axis, and None for new axes."""
     axis, shape = 0, shape_of(x)
-    plain: list[Any] = []
+    plain: list[Entries] = []
     for entry in entries:
         if entry is None:
             continue
@@ -168,7 +174,7 @@ def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
             stop = place_in(tracer, entry.stop, shape[axis], shape[axis])
             plain.append((start, stop, step))
         elif isinstance(entry, bool):
-            raise UnreadableError("it is indexed by a truth value")
+            raise UnreadableError(f"it is indexed by {entry}; index with a number, or select with torch.where")
         elif isinstance(entry, int):
             place = dim_of(entry)
             size = shape[axis]
@@ -183,7 +189,7 @@ def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
 
 
 def _is_clamped(entry: Index, size: Dim) -> bool:
-    """True for a slice whose bounds are numbers that may lie beyond the ends of an axis of open size."""
+    """True for a slice whose bounds are numbers that may lie beyond the ends of an axis of symbolic size."""
     if not isinstance(entry, slice) or isinstance(size, int):
         return False
     bounds = [bound for bound in (entry.start, entry.stop) if bound is not None]
@@ -192,7 +198,8 @@ def _is_clamped(entry: Index, size: Dim) -> bool:
     return is_clamped(size, entry.start, entry.stop, 1 if entry.step is None else int(entry.step))
 
 
-def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: list[Any]) -> Operand:
+def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: list[Entries]) -> Operand:
+    """Index axis by axis, unless the script can write the whole index at once."""
     if isinstance(x, Value) and all(isinstance(item, int | tuple) for item in plain):
         written = _written_index(tracer, x, entries, plain)
         if written is not None:
@@ -222,47 +229,51 @@ def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: lis
 
 
 def _entry_at(tracer: Tracer, x: Operand, axis: int, place: Size) -> Operand:
-    """The entry at a place that is a size, such as the middle one."""
+    """Return the entry at a position that is a size, such as the middle one."""
     if not _is_inside(place, shape_of(x)[axis]):
         return entry_of(tracer, x, axis, tracer.sizes.fix(place))
-    index = tracer.call(basic.reshape, tracer.number(place, "int64"), (1,))
+    index = tracer.call(basic.reshape, number_of(tracer, place, "int64"), (1,))
     return tracer.call(basic.squeeze, tracer.value(gathered(tracer, tracer.value(x), axis, index)), axis)
 
 
 def _is_inside(place: Size, size: Dim) -> bool:
-    """Whether there is such an entry, whatever the axis' one open size is."""
+    """True if an axis has such an entry for every value of its one symbolic size."""
     if not isinstance(size, Size) or size.symbols != place.symbols or len(place.symbols) != 1:
         return False
-    counts = [dict.fromkeys(place.symbols, count) for count in range(1, MOST_TRIED)]
+    counts = [dict.fromkeys(place.symbols, count) for count in range(1, MAX_TRIED)]
     return all(0 <= evaluate(place, count) < evaluate(size, count) for count in counts)
 
 
-def _written_index(tracer: Tracer, x: Value, entries: Sequence[Index], plain: list[Any]) -> list[Any] | None:
-    """The index as a script has it, or None where it can't be written."""
-    found: list[Any] = []
+def _written_index(
+    tracer: Tracer, x: Value, entries: Sequence[Index], plain: list[Entries]
+) -> list[int | slice | None] | None:
+    """Return the index as a script writes it; None if it needs a gather."""
+    index: list[int | slice | None] = []
     places, shape = iter(plain), iter(shape_of(x))
     for entry in entries:
         if entry is None:
-            found.append(None)
+            index.append(None)
             continue
         item, size = next(places), next(shape)
         if isinstance(item, int):
             tracer.sizes.take(size, item)
-            found.append(item)
+            index.append(item)
             continue
+        assert isinstance(item, tuple)
         start, stop, step = item
         if isinstance(start, int) and stop == start + 1:
             tracer.sizes.take(size, start)
-        low, high = _bound(tracer, start, size, 0), _bound(tracer, stop, size, None)
+        low, high = _bound(start, size, 0), _bound(stop, size, None)
         if isinstance(low, Size) or isinstance(high, Size):
             return None
-        found.append(slice(low or None, high, step if step != 1 else None))
-    while len(found) > 1 and found[-1] == ALL:
-        found.pop()
-    return found
+        index.append(slice(low or None, high, step if step != 1 else None))
+    while len(index) > 1 and index[-1] == ALL:
+        index.pop()
+    return index
 
 
-def entry_of(tracer: Tracer, x: Operand, axis: int, place: int) -> Operand:
+def entry_of(tracer: Tracer, x: Entry, axis: int, place: int) -> Entry:
+    """Return one entry of an axis, without the axis."""
     shape = shape_of(x)
     tracer.sizes.take(shape[axis], place)
     if isinstance(x, Stacked) and axis == x.axis:
@@ -281,14 +292,14 @@ def entry_of(tracer: Tracer, x: Operand, axis: int, place: int) -> Operand:
     return tracer.script.item(tracer.value(x), *(ALL,) * axis, place)
 
 
-def _chosen(tracer: Tracer, x: Operand, axis: int, index: Any, negative: bool = True) -> Operand:
-    """x at an index that is a tensor, or a list."""
+def _chosen(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int], negative: bool = True) -> Operand:
+    """Return the entries of an axis at an index that is a tensor or a list."""
     if isinstance(index, list):
         index = torch.tensor(index)
     if isinstance(index, Sorted) and index.what in ("order", "back"):
         return in_order(tracer, x, axis, index)
     if (index.dtype == torch.bool) if isinstance(index, torch.Tensor) else dtype_of(index) == "bool":
-        raise UnreadableError("it is indexed by a mask, of which a call alone knows how much it takes; use torch.where")
+        raise UnreadableError("a mask indexes it, so that its shape depends on the data; select with torch.where")
     if isinstance(index, torch.Tensor) and not index.is_floating_point() and index.dim() == 1:
         places = np.asarray(index.cpu())
         steps = set(np.diff(places).tolist())
@@ -306,7 +317,7 @@ def _chosen(tracer: Tracer, x: Operand, axis: int, index: Any, negative: bool = 
 
 
 def _from_start(tracer: Tracer, index: Value, x: Operand, axis: int, negative: bool = True) -> Value:
-    """Indices into an axis of ``x``, counted from its start; a call checks those that are fed."""
+    """Return indices from the start of an axis. A call checks indices that depend on inputs."""
     index = _whole(tracer, index)
     if index.step.key is basic.argmax:
         return index
@@ -316,24 +327,25 @@ def _from_start(tracer: Tracer, index: Value, x: Operand, axis: int, negative: b
 
 
 def _whole(tracer: Tracer, index: Value) -> Value:
+    """Return an index as integers."""
     return index if dtype_of(index) in ("int32", "int64") else tracer.cast(index, "int64")
 
 
-@meaning("index_select")
-def _index_select(tracer: Tracer, x: Operand, dim: int, index: Any) -> Result:
+@reads("index_select")
+def _index_select(tracer: Tracer, x: Operand, dim: int, index: Operand) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     rank = len(shape_of(x))
     return _chosen(tracer, x, axis_of(rank, dim), index, negative=False)
 
 
-@meaning("select")
+@reads("select")
 def _select(tracer: Tracer, x: Operand, dim: int, index: int) -> Result:
     axis = axis_of(len(shape_of(x)), dim)
     return _indexed(tracer, x, [*(ALL,) * axis, index, *(ALL,) * (len(shape_of(x)) - axis - 1)])
 
 
-@meaning("narrow")
-def _narrow(tracer: Tracer, x: Operand, dim: int, start: Any, length: Any) -> Result:
+@reads("narrow")
+def _narrow(tracer: Tracer, x: Operand, dim: int, start: int, length: int) -> Result:
     axis = axis_of(len(shape_of(x)), dim)
     size = shape_of(x)[axis]
     first = place_in(tracer, start, size, 0)
@@ -344,20 +356,20 @@ def _narrow(tracer: Tracer, x: Operand, dim: int, start: Any, length: Any) -> Re
 
 
 def in_order(tracer: Tracer, x: Operand, axis: int, index: Sorted) -> Operand:
-    """Rows that are taken by their lengths' order, or put back."""
+    """Return rows sorted by length, or back in their original order."""
     shape, dtype = shape_of(x), dtype_of(x)
     if index.what == "order":
         return Sorted("rows", x, index.lengths, shape, dtype, axis)
     if isinstance(x, Sorted) and x.what in ("rows", "lengths") and x.axis == axis:
         return x.of
-    raise UnreadableError("rows are put into another order than that of their lengths")
+    raise UnreadableError("rows are permuted by the order of other rows' lengths; permute only rows of one sequence")
 
 
 def _of_sorted(tracer: Tracer, x: Sorted, entries: Sequence[Index]) -> Operand:
     axis = next((axis for axis, entry in enumerate(entries) if isinstance(entry, Sorted)), None)
     if axis is not None and all(entry == ALL for place, entry in enumerate(entries) if place != axis):
         return in_order(tracer, x, axis, entries[axis])
-    if x.what == "rows" and x.axis == 1 and len(entries) == 1 and isinstance(entries[0], int):  # a layer's state
+    if x.what == "rows" and x.axis == 1 and len(entries) == 1 and isinstance(entries[0], int):  # state of a layer
         inner = entry_of(tracer, x.of, 0, int(entries[0]))
         return Sorted("rows", inner, x.lengths, shape_of(inner), x.dtype)
-    raise UnreadableError("rows in the order of their lengths are read within packed sequences only")
+    raise UnreadableError("rows sorted by length are indexed; restore their order first")

@@ -1,8 +1,8 @@
-"""What torch's orders, its cumulative functions and those that take and write entries at indices mean."""
+"""Handlers of torch's sorting, cumulative functions, gathers, scatters, triangles and diagonals."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ....declare.functions import basic, cumulative, orders
 from ....declare.functions.arrays import matrices
@@ -12,20 +12,26 @@ from ....declare.functions.sequences import positions
 from ....ir.types import INTEGERS
 from ...steps import Value
 from ..tracing.kinds import Argument, Function, Number, Operand, Result
-from ..tracing.registry import UnreadableError, meaning
+from ..tracing.registry import Handler, UnreadableError, reads
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Repeated, dtype_of, shape_of
 from .shapes import ALL, axis_of, reshaped
 from .slicing import part
 
-_MODES = {
-    "add": "add", "sum": "add", "multiply": "multiply", "prod": "multiply", "amin": "minimum", "amax": "maximum",
-}  # fmt: skip
+_REDUCTIONS = {
+    "add": "add",
+    "sum": "add",
+    "multiply": "multiply",
+    "prod": "multiply",
+    "amin": "minimum",
+    "amax": "maximum",
+}
+"""Modes of ``rg.put_along_axis`` by torch's reductions of scatters."""
 
 
-class Found(NamedTuple):
-    """Entries, and where they stood."""
+class ValuesAndIndices(NamedTuple):
+    """Entries along an axis, and their indices."""
 
     values: Value
     indices: Value
@@ -34,42 +40,44 @@ class Found(NamedTuple):
 # Orders ---------------------------------------------------------------------------------------------
 
 
-def ordered(tracer: Tracer, x: Operand, dim: int, descending: bool) -> Found:
-    """All entries of an axis, and where they stood; of equal ones the first is first."""
+def ordered(tracer: Tracer, x: Operand, dim: int, descending: bool) -> ValuesAndIndices:
+    """Declare the sorted entries of an axis and their indices, by a stable sort."""
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
     options = {"descending": True} if descending else {}
-    return Found(tracer.call(orders.sort, x, axis, **options), tracer.call(orders.argsort, x, axis, **options))
+    return ValuesAndIndices(
+        tracer.call(orders.sort, x, axis, **options), tracer.call(orders.argsort, x, axis, **options)
+    )
 
 
-@meaning("msort")
+@reads("msort")
 def _msort(tracer: Tracer, x: Operand) -> Result:
     return tracer.call(orders.sort, tracer.value(x), 0)
 
 
-@meaning("topk")
+@reads("topk")
 def _topk(tracer: Tracer, x: Operand, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Result:
     x = tracer.value(x)
     rank = len(shape_of(x))
     axis = axis_of(rank, dim)
-    options: dict[str, Any] = {} if axis == rank - 1 else {"axis": axis}
+    options: dict[str, object] = {} if axis == rank - 1 else {"axis": axis}
     options |= {} if largest else {"largest": False}
-    return Found(*tracer.call(orders.top_k, x, int(k), **options, hint=("values", "places")))
+    return ValuesAndIndices(*tracer.call(orders.top_k, x, int(k), **options, hint=("values", "places")))
 
 
-@meaning("kthvalue")
+@reads("kthvalue")
 def _kthvalue(tracer: Tracer, x: Operand, k: int, dim: int = -1, keepdim: bool = False) -> Result:
-    return Found(*(_entry(tracer, one, int(k) - 1, dim, keepdim) for one in ordered(tracer, x, dim, False)))
+    return ValuesAndIndices(*(_entry(tracer, one, int(k) - 1, dim, keepdim) for one in ordered(tracer, x, dim, False)))
 
 
 def _entry(tracer: Tracer, x: Value, place: int, dim: int, keepdim: bool) -> Value:
-    index: Any = slice(place, place + 1) if keepdim else place
+    index = slice(place, place + 1) if keepdim else place
     return tracer.script.item(x, *(ALL,) * axis_of(len(shape_of(x)), dim), index)
 
 
-@meaning("median")
+@reads("median")
 def _median(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
-    """The lower one of two in the middle; the first NaN, if any."""
+    """Declare the lower median; the first NaN, if any."""
     x = tracer.value(x)
     if dim is None:
         flat = tracer.value(reshaped(tracer, x, [-1]))
@@ -81,7 +89,7 @@ def _median(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = 
         largest = tracer.call(basic.reduce_max, x, axis, **options)
         first = tracer.call(basic.argmax, x, axis, **options)
         middle = tracer.call(basic.where, tracer.call(basic.equal, largest, largest), middle, first)
-    return Found(_middle(tracer, x, axis, keepdim), middle)
+    return ValuesAndIndices(_middle(tracer, x, axis, keepdim), middle)
 
 
 def _middle(tracer: Tracer, x: Value, axis: int, keepdim: bool) -> Value:
@@ -93,9 +101,9 @@ def _middle(tracer: Tracer, x: Value, axis: int, keepdim: bool) -> Value:
     return tracer.call(orders.quantile, x, 0.5, axis, **options, method="lower")
 
 
-@meaning("nanmedian")
+@reads("nanmedian")
 def _nanmedian(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
-    """The lower one of two in the middle of those that are not NaN."""
+    """Declare the lower median of the entries that are not NaN."""
     if dtype_of(x) in INTEGERS:
         return _median(tracer, x, dim, keepdim)
     x = tracer.value(x)
@@ -107,11 +115,11 @@ def _nanmedian(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool
     tracer.sizes.fix(shape_of(x)[axis])
     options = {"keepdims": True} if keepdim else {}
     values = tracer.call(orders.nanquantile, x, 0.5, axis, **options, method="lower")
-    return Found(values, _middle_place(tracer, x, axis, options))
+    return ValuesAndIndices(values, _middle_place(tracer, x, axis, options))
 
 
-def _middle_place(tracer: Tracer, x: Value, axis: int, options: dict[str, Any]) -> Value:
-    """Where the lower one of two in the middle stands among those that are not NaN."""
+def _middle_place(tracer: Tracer, x: Value, axis: int, options: dict[str, bool]) -> Value:
+    """Declare the index of the lower median of the entries that are not NaN."""
     script = tracer.script
     is_there = tracer.call(basic.cast, tracer.call(basic.equal, x, x), "float64")
     last = script.operation("-", tracer.call(basic.reduce_sum, is_there, axis, keepdims=True), 1)
@@ -122,25 +130,32 @@ def _middle_place(tracer: Tracer, x: Value, axis: int, options: dict[str, Any]) 
 
 
 def _places(tracer: Tracer, x: Value, axis: int, dtype: str) -> Value:
-    """0, 1 and on along an axis, beside x."""
+    """Declare 0, 1, 2 and so on along an axis of x, in a shape that broadcasts with x."""
     place = tracer.value(tracer.call(positions, x, axis), dtype)
-    behind = len(shape_of(x)) - axis - 1
-    return tracer.call(basic.reshape, place, (-1, *(1,) * behind)) if behind else place
+    trailing = len(shape_of(x)) - axis - 1
+    return tracer.call(basic.reshape, place, (-1, *(1,) * trailing)) if trailing else place
 
 
-def _quantile(function: Function) -> Function:
-    def mean(tracer: Tracer, x: Operand, q: Operand, dim: int | None = None, keepdim: bool = False, *,
-             interpolation: str = "linear") -> Result:  # fmt: skip
+def _quantile(function: Function) -> Handler:
+    def read(
+        tracer: Tracer,
+        x: Operand,
+        q: Operand,
+        dim: int | None = None,
+        keepdim: bool = False,
+        *,
+        interpolation: str = "linear",
+    ) -> Result:
         if not isinstance(q, int | float) or interpolation != "linear":
-            raise UnreadableError("it is read for one number q, with interpolation='linear'")
+            raise UnreadableError("q must be one number, and interpolation 'linear'")
         x = tracer.value(x)
         rank = len(shape_of(x))
         if dim is None:
-            found = _quantile_along(tracer, function, tracer.value(reshaped(tracer, x, [-1])), q, 0, False)
-            return reshaped(tracer, found, (1,) * rank) if keepdim else found
+            quantile = _quantile_along(tracer, function, tracer.value(reshaped(tracer, x, [-1])), q, 0, False)
+            return reshaped(tracer, quantile, (1,) * rank) if keepdim else quantile
         return _quantile_along(tracer, function, x, q, axis_of(rank, dim), keepdim)
 
-    return mean
+    return read
 
 
 def _quantile_along(tracer: Tracer, function: Function, x: Value, q: float, axis: int, keepdim: bool) -> Value:
@@ -148,34 +163,34 @@ def _quantile_along(tracer: Tracer, function: Function, x: Value, q: float, axis
     return tracer.call(function, x, q, axis, **({"keepdims": True} if keepdim else {}))
 
 
-meaning("quantile")(_quantile(orders.quantile))
-meaning("nanquantile")(_quantile(orders.nanquantile))
+reads("quantile")(_quantile(orders.quantile))
+reads("nanquantile")(_quantile(orders.nanquantile))
 
 
-# So far ---------------------------------------------------------------------------------------------
+# Cumulative functions -------------------------------------------------------------------------------
 
 
-def _so_far(function: Function) -> Function:
-    """A cumulative function. Products of whole numbers wrap, so that their axis gets a size."""
+def _cumulative(function: Function) -> Handler:
+    """Return the handler of a cumulative function. Products of integers wrap, which fixes the size of their axis."""
 
-    def mean(tracer: Tracer, x: Operand, dim: int, dtype: object = None) -> Result:
+    def read(tracer: Tracer, x: Operand, dim: int, dtype: object = None) -> Result:
         kind, axis = DTYPES[tracer.expected.dtype], axis_of(len(shape_of(x)), dim)
         if function is cumulative.cumprod and kind in INTEGERS:
             tracer.sizes.fix(shape_of(x)[axis])
         return tracer.call(function, tracer.value(x, kind), axis)
 
-    return mean
+    return read
 
 
-meaning("cumsum")(_so_far(cumulative.cumsum))
-meaning("cumprod")(_so_far(cumulative.cumprod))
-meaning("logcumsumexp")(_so_far(cumulative.logcumsumexp))
+reads("cumsum")(_cumulative(cumulative.cumsum))
+reads("cumprod")(_cumulative(cumulative.cumprod))
+reads("logcumsumexp")(_cumulative(cumulative.logcumsumexp))
 
 
-def _best_so_far(function: Function) -> Function:
-    """The extreme, and where the last of equal ones stands, or the last NaN."""
+def _cumulative_extreme(function: Function) -> Handler:
+    """Return the handler of a cumulative extreme and its index: that of the last equal entry, or of the last NaN."""
 
-    def mean(tracer: Tracer, x: Operand, dim: int) -> Result:
+    def read(tracer: Tracer, x: Operand, dim: int) -> Result:
         x = tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
         axis = axis_of(len(shape_of(x)), dim)
         values = tracer.call(function, x, axis)
@@ -183,13 +198,13 @@ def _best_so_far(function: Function) -> Function:
         if dtype_of(x) not in INTEGERS:
             hits = tracer.call(basic.logical_or, hits, tracer.call(basic.not_equal, x, x))
         place = tracer.call(basic.where, hits, _places(tracer, x, axis, "int64"), 0)
-        return Found(values, tracer.call(cumulative.cummax, place, axis))
+        return ValuesAndIndices(values, tracer.call(cumulative.cummax, place, axis))
 
-    return mean
+    return read
 
 
-meaning("cummax")(_best_so_far(cumulative.cummax))
-meaning("cummin")(_best_so_far(cumulative.cummin))
+reads("cummax")(_cumulative_extreme(cumulative.cummax))
+reads("cummin")(_cumulative_extreme(cumulative.cummin))
 
 
 # Entries at indices -----------------------------------------------------------------------------------
@@ -199,36 +214,36 @@ def _index(tracer: Tracer, x: Value, axis: int, index: Operand) -> Value:
     """Return an index with as many axes as x, of x's sizes along the others, or repeated along them."""
     for other, (have, want) in enumerate(zip(shape_of(x), shape_of(index), strict=True)):
         if other != axis:
-            tracer.sizes.meet(have, want)
+            tracer.sizes.unify(have, want)
             if isinstance(have, int) and isinstance(want, int) and have != want:
-                raise UnreadableError(f"its index has {want} entries along axis {other} and not {have}")
+                raise UnreadableError(f"its index has {want} entries along axis {other}; it must have {have}")
     if isinstance(index, Repeated) and shape_of(index.of)[axis] == shape_of(index)[axis]:
         index = index.of
-    found = tracer.value(index)
-    return found if dtype_of(found) in ("int32", "int64") else tracer.value(found, "int64")
+    value = tracer.value(index)
+    return value if dtype_of(value) in ("int32", "int64") else tracer.value(value, "int64")
 
 
-@meaning("gather")
+@reads("gather")
 def _gather(tracer: Tracer, x: Operand, dim: int, index: Operand, *, sparse_grad: bool = False) -> Result:
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
     return tracer.call(take_along_axis, x, _index(tracer, x, axis, index), axis, negative=False)
 
 
-def put(tracer: Tracer, x: Operand, dim: int, index: Operand, given: Argument, mode: str = "set") -> Value:
+def put(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Argument, mode: str = "set") -> Value:
     """Return x with a number, or entries of a tensor, at indices."""
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
-    found = _index(tracer, x, axis, index)
-    if not isinstance(given, bool | int | float):
-        for other, (have, want) in enumerate(zip(shape_of(given), shape_of(index), strict=True)):
-            given = part(tracer, given, other, 0, want) if have != want else given
-        given = tracer.value(given, dtype_of(x))
-    options: dict[str, Any] = {} if mode == "set" else {"mode": mode}
-    return tracer.call(put_along_axis, x, found, given, axis, **options, negative=False)
+    places = _index(tracer, x, axis, index)
+    if not isinstance(source, bool | int | float):
+        for other, (have, want) in enumerate(zip(shape_of(source), shape_of(index), strict=True)):
+            source = part(tracer, source, other, 0, want) if have != want else source
+        source = tracer.value(source, dtype_of(x))
+    options = {} if mode == "set" else {"mode": mode}
+    return tracer.call(put_along_axis, x, places, source, axis, **options, negative=False)
 
 
-@meaning("scatter")
+@reads("scatter")
 def scatter(
     tracer: Tracer,
     x: Operand,
@@ -239,27 +254,29 @@ def scatter(
     value: Number | None = None,
     reduce: str | None = None,
 ) -> Result:
-    return put(tracer, x, dim, index, value if src is None else src, "set" if reduce is None else _MODES[reduce])
+    return put(tracer, x, dim, index, value if src is None else src, "set" if reduce is None else _REDUCTIONS[reduce])
 
 
-@meaning("scatter_add", "scatter_add_")
+@reads("scatter_add", "scatter_add_")
 def _scatter_add(tracer: Tracer, x: Operand, dim: int, index: Operand, src: Operand) -> Result:
     return put(tracer, x, dim, index, src, "add")
 
 
-@meaning("scatter_reduce")
+@reads("scatter_reduce")
 def _scatter_reduce(
     tracer: Tracer, x: Operand, dim: int, index: Operand, src: Operand, reduce: str, *, include_self: bool = True
 ) -> Result:
-    if reduce not in _MODES or not include_self:
-        raise UnreadableError("it is read with include_self=True, and with a reduce that is no mean")
-    return put(tracer, x, dim, index, src, _MODES[reduce])
+    if reduce not in _REDUCTIONS or not include_self:
+        raise UnreadableError(
+            f"reduce={reduce!r} or include_self=False is not supported; use one of {', '.join(_REDUCTIONS)}"
+        )
+    return put(tracer, x, dim, index, src, _REDUCTIONS[reduce])
 
 
-def _of_all(mode: str) -> Function:
-    """Entries at an index of one axis, the same along all others."""
+def _put_slices(mode: str) -> Handler:
+    """Return the handler of a write of whole slices, at indices along one axis."""
 
-    def mean(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Operand, *, alpha: Number = 1) -> Result:
+    def read(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Operand, *, alpha: Number = 1) -> Result:
         x, index = tracer.value(x), tracer.value(index)
         rank = len(shape_of(x))
         axis = axis_of(rank, dim)
@@ -267,50 +284,50 @@ def _of_all(mode: str) -> Function:
         if not isinstance(source, bool | int | float):
             source = tracer.value(source, dtype_of(x))
             source = source if alpha == 1 else tracer.script.operation("*", source, alpha)
-        options: dict[str, Any] = {} if mode == "set" else {"mode": mode}
+        options = {} if mode == "set" else {"mode": mode}
         return tracer.call(put_along_axis, x, shaped, source, axis, **options)
 
-    return mean
+    return read
 
 
-meaning("index_add")(_of_all("add"))
-meaning("index_copy", "index_fill")(_of_all("set"))
+reads("index_add")(_put_slices("add"))
+reads("index_copy", "index_fill")(_put_slices("set"))
 
 
 # Triangles and diagonals -------------------------------------------------------------------------------
 
 
-def _triangle(function: Function) -> Function:
+def _triangle(function: Function) -> Handler:
     return lambda tracer, x, diagonal=0: tracer.call(function, tracer.value(x), *([int(diagonal)] if diagonal else []))
 
 
-meaning("tril")(_triangle(matrices.tril))
-meaning("triu")(_triangle(matrices.triu))
+reads("tril")(_triangle(matrices.tril))
+reads("triu")(_triangle(matrices.triu))
 
 
-@meaning("diagonal", "linalg_diagonal")
+@reads("diagonal", "linalg_diagonal")
 def _diagonal(tracer: Tracer, x: Operand, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Result:
     x = tracer.value(x)
     rows, columns = (shape_of(x)[axis_of(len(shape_of(x)), dim)] for dim in (dim1, dim2))
     if tracer.sizes.value(rows) == tracer.sizes.value(columns):
-        tracer.sizes.meet(rows, columns)
-    else:  # of matrices that are not square sizes are numbers
+        tracer.sizes.unify(rows, columns)
+    else:  # a matrix that is not square has fixed sizes
         tracer.sizes.fix(rows), tracer.sizes.fix(columns)
     return tracer.call(matrices.diagonal, x, int(offset), int(dim1), int(dim2))
 
 
-@meaning("diag_embed")
+@reads("diag_embed")
 def _diag_embed(tracer: Tracer, x: Operand, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Result:
     if (dim1, dim2) != (-2, -1):
-        raise UnreadableError("it is read with the last two axes")
+        raise UnreadableError(f"axes {dim1} and {dim2} are not supported; use -2 and -1, and transpose the result")
     return tracer.call(matrices.diag_embed, tracer.value(x), *([int(offset)] if offset else []))
 
 
-@meaning("diag")
+@reads("diag")
 def _diag(tracer: Tracer, x: Operand, diagonal: int = 0) -> Result:
     return (_diag_embed if len(shape_of(x)) == 1 else _diagonal)(tracer, x, diagonal)
 
 
-@meaning("trace")
+@reads("trace")
 def _trace(tracer: Tracer, x: Operand) -> Result:
     return tracer.call(matrices.trace, tracer.value(x, DTYPES[tracer.expected.dtype]))
