@@ -39,8 +39,13 @@ SOME = [
 ]
 """In the others weights are read and rounded likewise."""
 FAR = {
-    "bfloat16": 4e-5, "bfloat16 alone": 2e-2, "int8": 2e-4, "int8 alone": 6e-2, "int8_blocks": 6e-2, "int4": 6e-2,
-}  # fmt: skip
+    "bfloat16": 4e-5,
+    "bfloat16 alone": 2e-2,
+    "int8": 2e-4,
+    "int8 alone": 6e-2,
+    "int8_blocks": 6e-2,
+    "int4": 6e-2,
+}
 """What rounded activations may change; rounded weights change 10 to 100 times as much, where they keep 16 bits."""
 GENERATOR = np.random.default_rng(2)
 
@@ -429,8 +434,14 @@ def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
     held = magnitudes < np.finfo(np.float32).max
     assert held.mean() > 0.9
     assert np.isfinite(found[held]).all()
-    rounding = {"bfloat16": 2**-8, "bfloat16 alone": 2**-7, "int8": 2**-7, "int8 alone": 2**-6,
-                "int8_blocks": 2**-6, "int4": 2**-3}[form]  # fmt: skip
+    rounding = {
+        "bfloat16": 2**-8,
+        "bfloat16 alone": 2**-7,
+        "int8": 2**-7,
+        "int8 alone": 2**-6,
+        "int8_blocks": 2**-6,
+        "int4": 2**-3,
+    }[form]
     largest = np.maximum(np.abs(weight).max(0), 1e-30) * np.maximum(np.abs(x).max(1, keepdims=True), 1e-30) * 64
     assert (np.abs(found - exact)[held] <= rounding * largest[held] + np.finfo(np.float32).tiny).all()
 

@@ -91,9 +91,12 @@ class Tiles:
                 return
             if isinstance(extent, int):
                 share = self.share if self.rows_shared else None
-                self._known_rows(nested, extent, share, lambda inner, begin, end, rows: self._row_loop(
-                    inner, at, axis, begin, end, rows, start, valid
-                ))  # fmt: skip
+                self._known_rows(
+                    nested,
+                    extent,
+                    share,
+                    lambda inner, begin, end, rows: self._row_loop(inner, at, axis, begin, end, rows, start, valid),
+                )
                 return
             begin: Index = 0
             end: Index = extent
@@ -162,7 +165,7 @@ class Tiles:
 
     def _active_rows(
         self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, start: Index, valid: list[Valid]
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write tiles over the active rows. The last tile may read the last row repeatedly, and then does not
         store it.
         """
@@ -207,9 +210,15 @@ class Tiles:
             block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
 
     def _left_over(
-        self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, start: Index,
+        self,
+        block: Block,
+        at: list[Coordinate],
+        axis: int,
+        begin: Index,
+        end: Index,
+        start: Index,
         valid: list[Valid],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write remainder tiles for rows that do not fill a tile, one for each height. Short calls may have only
         such.
         """
@@ -225,9 +234,17 @@ class Tiles:
             block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
 
     def _row_loop(
-        self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, height: int,
-        start: Index, valid: list[Valid], active: Index | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        block: Block,
+        at: list[Coordinate],
+        axis: int,
+        begin: Index,
+        end: Index,
+        height: int,
+        start: Index,
+        valid: list[Valid],
+        active: Index | None = None,
+    ) -> None:
         """Write a loop over tiles of one height. ``active`` is the number of active rows, which come first; others are
         not stored.
         """
@@ -278,9 +295,15 @@ class Tiles:
                         emitter.value(node, at)
 
     def _contract(
-        self, emitter: ValueEmitter, contraction: Contraction, rows: Sequence[Sequence[Coordinate]],
-        cells: list[list[Coordinates]], start: Index, valid: list[Valid], ahead: Index | None,
-    ) -> None:  # fmt: skip
+        self,
+        emitter: ValueEmitter,
+        contraction: Contraction,
+        rows: Sequence[Sequence[Coordinate]],
+        cells: list[list[Coordinates]],
+        start: Index,
+        valid: list[Valid],
+        ahead: Index | None,
+    ) -> None:
         block, lanes, first_left = emitter.block, self.lanes, contraction.lefts[0]
         results: list[tuple[Value, ...]] = []
         starts: list[tuple[Operand, ...]] = []

@@ -16,8 +16,13 @@ INVALID_HANDLE = c_void_p(-1).value
 GENERIC_READ, GENERIC_WRITE, GENERIC_ALL = 0x8000_0000, 0x4000_0000, 0x1000_0000
 FILE_WRITE_DATA, FILE_APPEND_DATA, FILE_DELETE_CHILD = 0x2, 0x4, 0x40
 FILE_READ_ATTRIBUTES, DELETE, READ_CONTROL, WRITE_DAC, WRITE_OWNER, SYNCHRONIZE = (
-    0x80, 0x1_0000, 0x2_0000, 0x4_0000, 0x8_0000, 0x10_0000,
-)  # fmt: skip
+    0x80,
+    0x1_0000,
+    0x2_0000,
+    0x4_0000,
+    0x8_0000,
+    0x10_0000,
+)
 SHARE_READ, SHARE_WRITE, SHARE_DELETE = 1, 2, 4
 CREATE_NEW, CREATE_ALWAYS, OPEN_EXISTING, OPEN_ALWAYS, TRUNCATE_EXISTING = 1, 2, 3, 4, 5
 BACKUP_SEMANTICS, OPEN_REPARSE_POINT = 0x0200_0000, 0x0020_0000
@@ -89,13 +94,27 @@ token_information = _declare(
 )
 sid_text = _declare(advapi32, "ConvertSidToStringSidW", c_int, c_void_p, POINTER(c_void_p))
 security_of_text = _declare(
-    advapi32, "ConvertStringSecurityDescriptorToSecurityDescriptorW", c_int, c_wchar_p, c_uint32,
-    POINTER(c_void_p), c_void_p,
-)  # fmt: skip
+    advapi32,
+    "ConvertStringSecurityDescriptorToSecurityDescriptorW",
+    c_int,
+    c_wchar_p,
+    c_uint32,
+    POINTER(c_void_p),
+    c_void_p,
+)
 security_info = _declare(
-    advapi32, "GetSecurityInfo", c_uint32, c_void_p, c_int, c_uint32, POINTER(c_void_p), c_void_p,
-    POINTER(c_void_p), c_void_p, POINTER(c_void_p),
-)  # fmt: skip
+    advapi32,
+    "GetSecurityInfo",
+    c_uint32,
+    c_void_p,
+    c_int,
+    c_uint32,
+    POINTER(c_void_p),
+    c_void_p,
+    POINTER(c_void_p),
+    c_void_p,
+    POINTER(c_void_p),
+)
 access_entry = _declare(advapi32, "GetAce", c_int, c_void_p, c_uint32, POINTER(c_void_p))
 processor_information = _declare(
     kernel32, "GetLogicalProcessorInformationEx", c_int, c_int, c_void_p, POINTER(c_uint32)

@@ -16,9 +16,15 @@ _SYSTEM, _ADMINISTRATORS, _OWNER_RIGHTS = "S-1-5-18", "S-1-5-32-544", "S-1-3-4"
 _TRUSTED = (_SYSTEM, _ADMINISTRATORS, _OWNER_RIGHTS)
 """Security identifiers of those who may write to every file anyway, and of the owner's rights."""
 _WRITES = (
-    api.FILE_WRITE_DATA | api.FILE_APPEND_DATA | api.FILE_DELETE_CHILD | api.DELETE | api.WRITE_DAC
-    | api.WRITE_OWNER | api.GENERIC_WRITE | api.GENERIC_ALL
-)  # fmt: skip
+    api.FILE_WRITE_DATA
+    | api.FILE_APPEND_DATA
+    | api.FILE_DELETE_CHILD
+    | api.DELETE
+    | api.WRITE_DAC
+    | api.WRITE_OWNER
+    | api.GENERIC_WRITE
+    | api.GENERIC_ALL
+)
 """Rights by which one can change a file, or the files of a directory."""
 _ALLOWED, _DENIED, _INHERIT_ONLY = 0, 1, 0x8
 _TOKEN_QUERY, _TOKEN_USER, _TOKEN_OWNER = 0x8, 1, 4

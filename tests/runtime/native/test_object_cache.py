@@ -404,13 +404,19 @@ def foreign(path: Path) -> None:
     os.chown(path, 12345, 12345)
 
 
-@pytest.mark.parametrize("damage", [
-        cut, flip, empty, other,
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut,
+        flip,
+        empty,
+        other,
         pytest.param(link, marks=not_on_windows("links need a privilege")),
         pytest.param(pipe, marks=not_on_windows("pipes have no place in file systems")),
         pytest.param(open_to_all, marks=not_on_windows("files have no mode bits; tests/support/system has lists")),
         pytest.param(foreign, marks=not_on_windows("files can't be given away")),
-    ])  # fmt: skip
+    ],
+)
 def test_a_file_that_is_damaged_or_not_ours_is_compiled_again(
     tmp_path: Path, compilations: list[str], damage: Callable[[Path], None]
 ) -> None:
