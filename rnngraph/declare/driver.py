@@ -184,7 +184,7 @@ class TracedStep:
 
 @dataclass(frozen=True)
 class Iteration:
-    """How a driver runs its steps.
+    """Order, length and masks of a driver's steps.
 
     Attributes:
         length: Number of steps.

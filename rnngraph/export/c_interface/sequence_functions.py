@@ -14,7 +14,7 @@ from ...ir.types import Shape
 from .llvm_text import WrapperBuilder
 from .nets import ExportedSequence
 from .sizes import Bounded
-from .wrapper import CWrapper
+from .wrapper import CallMemory, CWrapper
 
 WRONG_SIZES = 1
 """Result of ``run`` if it does nothing."""
@@ -108,5 +108,6 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
         pointers |= {("output", name): pointer for name, pointer in self.given(f, exported.outputs).items()}
         weights = "" if exported.embedded else f.aligned("%net")
         slots = {slot: sizes[name] for slot, name in exported.slots.items()}
-        self.call(f, exported.entry, f.aligned("%scratch"), weights, pointers, exported.inputs, slots, sizes)
+        memory = CallMemory(f.aligned("%scratch"), weights, pointers)
+        self.call(f, exported.entry, memory, exported.inputs, slots, sizes)
         return self.function("run", f, "0")

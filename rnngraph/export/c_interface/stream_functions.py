@@ -15,7 +15,7 @@ from .llvm_text import ROWS, STEPS, WrapperBuilder
 from .nets import HEADER, ExportedStream, RowBatch
 from .ports import ExportedEntry, Port
 from .sizes import Number
-from .wrapper import CWrapper
+from .wrapper import CallMemory, CWrapper
 
 TURN, VARIANT, WEIGHTS = 0, 8, 16
 """Offsets in an instance's header."""
@@ -86,7 +86,8 @@ class StreamWrapper(CWrapper[ExportedStream]):
         """Write the call of an entry. ``count`` is of steps or streams; ``dims`` are sizes of the caller's arrays."""
         arena = f.moved(base, self.exported.arena_place)
         weights = "" if self.exported.embedded else f.load("ptr", base, WEIGHTS)
-        self.call(f, entry, arena, weights, pointers, ports, dict.fromkeys(entry.plan.sizes, count), dims)
+        memory = CallMemory(arena, weights, pointers)
+        self.call(f, entry, memory, ports, dict.fromkeys(entry.plan.sizes, count), dims)
 
     # Functions -----------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from ...codegen.machine.ir_builder import signature
 from .llvm_text import Data, WrapperBuilder
@@ -16,6 +16,20 @@ from .sizes import Number, strides_of
 Pointers = Mapping[tuple[str, str], str]
 """Pointers of a plan's arguments, by kind and name."""
 Net = TypeVar("Net", bound=ExportedNet, covariant=True)
+
+
+class CallMemory(NamedTuple):
+    """Memory of a call of an entry, as LLVM operands.
+
+    Attributes:
+        arena: Temporaries.
+        weights: Packed weights; "" for embedded ones.
+        pointers: Inputs and outputs.
+    """
+
+    arena: str
+    weights: str
+    pointers: Pointers
 
 
 @dataclass
@@ -106,9 +120,7 @@ class CWrapper(Generic[Net]):
         self,
         f: WrapperBuilder,
         entry: ExportedEntry,
-        arena: str,
-        weights: str,
-        pointers: Pointers,
+        memory: CallMemory,
         ports: Sequence[Port],
         sizes: Mapping[str, Number],
         dims: Mapping[str, Number],
@@ -116,11 +128,11 @@ class CWrapper(Generic[Net]):
         """Write a call of an entry.
 
         Args:
-            weights: Memory of packed weights; unused for embedded ones.
             sizes: Sizes of the plan.
             dims: Sizes in ports' shapes.
         """
         plan, exported = entry.plan, self.exported
+        arena, weights, pointers = memory
         values: dict[str, Number] = {"arena": arena}
         values["panels"] = self.panels or f.moved(weights, exported.panels_place)
         for item in entry.arguments:

@@ -16,7 +16,7 @@ from ...passes.lowering.lowered import SEED_INPUTS
 from ...support.errors import Where
 from .boxes import Arrow, Box, Declaration, State
 from .expressions import equations, in_inference, in_training, needed, passing, read_by
-from .nesting import HeldCells, nested
+from .nesting import DriverFacts, HeldCells, nested
 from .node_texts import layer_of, short_name, type_text
 
 MAX_IN_GROUP = 40
@@ -183,7 +183,8 @@ class _Reader:
         note = f"for t = {steps}" + (", backward in time" if parts.reverse else "")
         states = {carry.next: State(names[carry.inside], _width(carry.inside)) for carry in reversed(parts.carries)}
         title = layer_of(scan) or scan.name
-        return nested(self.held.take(scan), key, title, note, rows, states, scan.where, in_inference_graph)
+        facts = DriverFacts(key, title, note, scan.where, in_inference_graph)
+        return nested(self.held.take(scan), facts, rows, states)
 
     def _with_outputs(
         self, boxes: list[Box], arrows: dict[tuple[str, str], Arrow], number_of: Mapping[Node, int]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ...declare.call_text import snake_case
 from ...declare.description import Described
@@ -88,25 +89,33 @@ def _held(name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[s
     return top.cells[0]
 
 
-def nested(
-    root: Held | None,
-    key: str,
-    title: str,
-    note: str,
-    rows: Sequence[Equation],
-    states: Mapping[Node, State],
-    where: Where | None,
-    inference: bool,
-) -> Box:
+class DriverFacts(NamedTuple):
+    """Facts of a driver's box.
+
+    Attributes:
+        key: Key of the box.
+        title: Title unless the cell is a stack.
+        note: Note beneath the title.
+        where: Line of the driver.
+        in_inference: The inference graph has it.
+    """
+
+    key: str
+    title: str
+    note: str
+    where: Where | None
+    in_inference: bool
+
+
+def nested(root: Held | None, facts: DriverFacts, rows: Sequence[Equation], states: Mapping[Node, State]) -> Box:
     """Return the box of a driver.
 
     Args:
         root: Its cell.
-        title: Title unless the cell is a stack.
         rows: Equations of a step, in order.
         states: Carried states, by the node of the next value.
-        inference: The inference graph has it.
     """
+    title, where = facts.title, facts.where
     top = Held("driver", [title] if title else [], [where] if where else [], [root] if root else [])
     if root is not None and root.kind == "stack":
         top.titles, top.cells = root.titles, root.cells
@@ -114,7 +123,7 @@ def nested(
     for row in rows:
         _place_of(row, top).rows.append(row)
     order = {row.node: number for number, row in enumerate(rows)}
-    return _Nest(order, states, inference).box(top, key, note)
+    return _Nest(order, states, facts.in_inference).box(top, facts.key, facts.note)
 
 
 def _find_layers(top: Held, rows: Sequence[Equation]) -> None:

@@ -7,7 +7,7 @@ nested. Dropout stays a node, with its seed, step and row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,7 +63,8 @@ def lower(
     drivers = [driver for node in order if node.op == "driver" for driver, _ in node["driver"].with_inner()]
     runs = {driver.where.place for driver in drivers if driver.where is not None}
     cells = {place for driver in drivers for place in driver.places} - runs  # lines of drivers are not cells
-    state = Lowering(names, labels, assigned_names(order, cells), states, taps or {}, moved, {*kept.values()}, of_loss)
+    form = LoweredForm(states, taps or {}, moved, {*kept.values()})
+    state = Lowering(names, labels, assigned_names(order, cells), form, of_loss)
     for node in order:
         state.lower(node)
     lowered = [(path, state.new[node]) for path, node in outputs if path not in kept] + state.finals
@@ -96,6 +97,15 @@ def _sites(order: Sequence[Node], names: Names) -> list[str]:
     return [site for _, site in sorted(sites, key=lambda site: site[0])]
 
 
+class LoweredForm(NamedTuple):
+    """Form of a lowered graph, beside its outputs: see the arguments of ``lower``."""
+
+    states: str
+    taps: Mapping[Node, str]
+    moved: bool
+    kept: Set[str]
+
+
 class Lowering:
     """Lowering in progress."""
 
@@ -104,18 +114,15 @@ class Lowering:
         names: Names,
         labels: Mapping[Node, str],
         assigned: Mapping[Node, str],
-        show: str,
-        taps: Mapping[Node, str],
-        moved: bool,
-        kept: Set[str],
+        form: LoweredForm,
         of_loss: Set[Node],
     ) -> None:
         """Set up. ``of_loss`` has the nodes that only the loss needs."""
         self.names = names
         self.labels = labels
         self.assigned = assigned
-        self.show = show
-        self.kept_labels, self.of_loss = kept, of_loss
+        self.show, taps, moved, self.kept_labels = form
+        self.of_loss = of_loss
         self.kept: dict[str, Node] = {}
         self.nodes = SizedNodes(Layers(names.scopes))
         self.random = RandomNodes(self.nodes)

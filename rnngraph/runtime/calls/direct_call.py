@@ -64,6 +64,22 @@ class Draws(NamedTuple):
     generator: int
 
 
+class DirectMemory(NamedTuple):
+    """Memory of a direct call.
+
+    Attributes:
+        blocks: One argument block, or two that alternate.
+        also: Objects that the blocks refer to.
+        side: Index of the next of two blocks; each call flips it.
+        optional: Targets of optional feeds, by name.
+    """
+
+    blocks: Sequence[ArgumentBlock]
+    also: Sequence[Any]
+    side: c_int64 | None = None
+    optional: Mapping[str, np.ndarray] | None = None
+
+
 class DirectCall:
     """Prepared call with a plan, for one caller at a time. Concurrent callers use the Python path.
 
@@ -76,30 +92,25 @@ class DirectCall:
     def __init__(
         self,
         call: PreparedCall,
-        blocks: Sequence[ArgumentBlock],
+        memory: DirectMemory,
         keys: Mapping[str, Any],
         changes: Changes,
         threads: ThreadCount,
-        also: Sequence[Any],
         releases: bool,
-        side: c_int64 | None = None,
-        optional: Mapping[str, np.ndarray] | None = None,
         draws: Draws | None = None,
     ) -> None:
         """Build the plan of a prepared call.
 
         Args:
             call: The prepared call.
-            blocks: One argument block, or two that alternate.
+            memory: Memory that machine code reads and writes.
             keys: Further keys for feeds, by name.
             changes: Counter of parameter changes.
             threads: Number of threads.
-            also: Objects that the blocks refer to.
             releases: Release the GIL during calls.
-            side: Index of the next of two blocks; each call flips it.
-            optional: Targets of optional feeds, by name.
             draws: Source of the seed if ``GIVEN_SEED`` is not fed.
         """
+        blocks, also, side, optional = memory
         self._blocks = blocks
         self._kept: list[Any] = [call, blocks, changes, threads, side, also, optional]
         self._busy, still = c_int64(0), c_int64(0)
@@ -250,7 +261,7 @@ def direct_call(
         return None
     block, arena = call.block, aligned_bytes(spec.sized.arena_bytes, TEMPORARIES)
     block.set_arena(arena)
-    return DirectCall(call, [block], keys, changes, options.threads, [arena], time.is_long, draws=draws)
+    return DirectCall(call, DirectMemory([block], [arena]), keys, changes, options.threads, time.is_long, draws)
 
 
 def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:

@@ -84,6 +84,18 @@ class DirectSource(NamedTuple):
     weights: Callable[[], Weights]
 
 
+class CommitGuard(NamedTuple):
+    """Protection of calls whose results are committed.
+
+    Attributes:
+        interrupt: Context that defers a Ctrl-C while a call runs and its results are committed.
+        sentinel: Scalar result that is never negative. It shows that native code ran before an interrupt.
+    """
+
+    interrupt: AbstractContextManager[Any]
+    sentinel: str
+
+
 class Runner:
     """Runner of native calls whose feeds have one signature.
 
@@ -102,15 +114,13 @@ class Runner:
         draw: Callable[[], int] | None = None,
         optional: OptionalFeeds | None = None,
         direct: DirectSource | None = None,
-        interrupt: AbstractContextManager[Any] | None = None,
-        sentinel: str | None = None,
+        commits: CommitGuard | None = None,
     ) -> None:
         """Prepare calls of a signature.
 
         Args:
-            draw: gives the seed of a call that is given none.
-            interrupt: context that defers a Ctrl-C while a call runs and its results are committed.
-            sentinel: scalar result that is never negative: it shows that native code ran before an interrupt.
+            draw: Function that returns the seed of a call without one.
+            commits: Guard of calls with a ``commit``.
         """
         self.spec, self.outs = spec, spec.outs
         self._source, self._block, self._ran = source, source.block, source.ran
@@ -119,8 +129,8 @@ class Runner:
         self._take = None if optional is None else optional.take
         self._only = None if source.is_shared else source.call(spec)
         self._idle: deque[PreparedCall] = deque()
-        self._interrupt = nullcontext() if interrupt is None else interrupt
-        self._sentinel = sentinel
+        self._interrupt = nullcontext() if commits is None else commits.interrupt
+        self._sentinel = None if commits is None else commits.sentinel
         self._samples = spec.entry.samples
         direct = None if self._samples else direct  # the results of machine code are not checked
         self._direct_source: DirectSource | None = direct

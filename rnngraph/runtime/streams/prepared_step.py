@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..calls.direct_call import DirectCall, NativeTime, can_be_direct, is_ready
+from ..calls.direct_call import DirectCall, DirectMemory, NativeTime, can_be_direct, is_ready
 from ..calls.prepared_call import CallSpec, PreparedCall, whole
 from ..calls.runner import DirectSource, Runner
 from ..native.aligned_memory import aligned_bytes
@@ -127,17 +127,10 @@ class PreparedStep(Runner):
         held, blocks, states = self._held.arrays, self._blocks, self._states
         # those held are converted before they are checked
         checked = {*self.spec.feeds, *(check.label for check in self._held.ranges)}
-        return DirectCall(
-            blocks.call(self.spec),
-            blocks.blocks,
-            self._keys,
-            self._parameters.counter(),
-            self._options.threads,
-            [states, *held.values(), blocks.arena],
-            time.is_long,
-            states.word,
-            {name: array for name, array in held.items() if name not in checked},
-        )
+        optional = {name: array for name, array in held.items() if name not in checked}
+        memory = DirectMemory(blocks.blocks, [states, *held.values(), blocks.arena], states.word, optional)
+        call, changes = blocks.call(self.spec), self._parameters.counter()
+        return DirectCall(call, memory, self._keys, changes, self._options.threads, time.is_long)
 
     def run_rows(
         self, feeds: Mapping[str, Any] | None, kept: ndarray, out: Any, arrays: list[Any] | None = None

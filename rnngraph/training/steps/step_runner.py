@@ -14,7 +14,7 @@ from ...passes.lowering.lowered import GIVEN, Lowered
 from ...passes.train_step import NEW, NORM, SLOT, SUM
 from ...runtime.calls.entry_cache import EntryCache
 from ...runtime.calls.prepared_call import CallInputs, CallResults, CallSpec, PreparedCall, spec_of
-from ...runtime.calls.runner import Commit, Runner
+from ...runtime.calls.runner import Commit, CommitGuard, Runner
 from ...runtime.native.argument_block import ArgumentBlock
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...runtime.native.entry import NativeEntry, Sized
@@ -69,7 +69,7 @@ class NativeStep:
         inputs = CallInputs(names, arrays, seeded)
         spec = spec_of(entry, sized, inputs, CallResults.by_name(leaves), ranges, shares=shares)
         threads, target = self.compiled.options.threads, self._target
-        return Runner(spec, self, threads, draw, interrupt=target.interrupt, sentinel=NORM)
+        return Runner(spec, self, threads, draw, commits=CommitGuard(target.interrupt, NORM))
 
     def once(
         self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], commit: Commit | None = None

@@ -34,7 +34,7 @@ Kind = tuple[bool, bool, tuple[float, ...], Fetch | None]
 
 @dataclass(frozen=True)
 class StepForm:
-    """How a step runs, besides its feeds.
+    """Options of a step, besides its feeds.
 
     Attributes:
         where: Line of the step, for errors.

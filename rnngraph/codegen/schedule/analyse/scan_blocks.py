@@ -87,10 +87,10 @@ def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: 
 
 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
-    """The blocks of a scan whose state has several axes; None where it is as fast whole.
+    """Return the blocks of a scan whose state has several axes; None if the scan is as fast whole.
 
-    As many of its outer axes are cut as the first cache asks for, and open ones always; then the last axis, in parts
-    that divide it.
+    Outer axes are cut until a block's state fits into the first cache; open ones are always cut. Then the last axis is
+    cut into parts of whole vectors.
     """
     parts, body = ScanParts.of(scan), scan["body"]
     if parts.when is not None or not parts.carries or any(node.op in (*MATRIX_PRODUCTS, "scan") for node in body.nodes):
