@@ -316,12 +316,8 @@ class Tiles:
                 row_results, row_starts = [], []
                 for node in products:
                     for at in row:
-                        begin: Operand = Literal(0 if node.dtype == "int32" else 0.0, node.dtype, lanes)
-                        if len(node.operands) == 3:
-                            source = node.operands[2]
-                            begin = emitter.spread(emitter.value(source, aligned(source.shape, at)), lanes)
+                        row_starts.append(self._begin(emitter, node, at))
                         result = Value(block.fresh(label_of(node)), node.dtype, lanes)
-                        row_starts.append(begin)
                         row_results.append(result)
                         emitter.given[node, aligned(node.shape, at)] = result
                 results.append(tuple(row_results))
@@ -358,6 +354,13 @@ class Tiles:
             block.statements[-1] = joined
         else:
             block.add(tile)
+
+    def _begin(self, emitter: ValueEmitter, node: Node, at: Coordinates) -> Operand:
+        """Return the value from which a sum starts: zero, or the operand to which the product is added."""
+        if len(node.operands) != 3:
+            return Literal(0 if node.dtype == "int32" else 0.0, node.dtype, self.lanes)
+        source = node.operands[2]
+        return emitter.spread(emitter.value(source, aligned(source.shape, at)), self.lanes)
 
     def _ahead(self, block: Block, rows: TileRows, others: Sequence[Coordinate]) -> dict[Contraction, Index]:
         """Return the distance from a tile's weights to those that it prefetches.
