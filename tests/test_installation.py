@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import re
 import shutil
@@ -83,3 +84,32 @@ def test_the_pages_know_the_version() -> None:
     """The change log has a section for it, or for what comes after it; the README names its first two numbers."""
     assert f"\n## [{rg.__version__}]\n" in (ROOT / "CHANGELOG.md").read_text()
     assert f"Version {rg.__version__.rpartition('.')[0]}," in (ROOT / "README.md").read_text()
+
+
+KINDS = {".c", ".css", ".html", ".in", ".js", ".json", ".py", ".pyi", ".txt", ".typed"}
+"""Suffixes of all files that users install."""
+
+
+def test_users_install_code_texts_and_templates_only() -> None:
+    names = [*files(ROOT / NAME)]
+    assert {Path(name).suffix for name in names} == KINDS
+    assert not [name for name in names if re.search(r"(^|/)(tests/|\.|conftest)", name)]
+
+
+def test_the_recipe_for_conda_has_what_the_project_says(tmp_path: Path) -> None:
+    """With rattler-build installed, it finds the recipe right, too."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        from conda_recipe import recipe
+    finally:
+        sys.path.pop(0)
+    archive = tmp_path / f"{NAME}-1.2.3.tar.gz"
+    archive.write_bytes(b"an archive")
+    text = recipe(archive)
+    assert 'version: "1.2.3"' in text
+    assert hashlib.sha256(b"an archive").hexdigest() in text
+    for requirement in PROJECT["project"]["dependencies"]:
+        assert f"    - {requirement.replace('>=', ' >=')}\n" in text
+    rattler = pytest.importorskip("rattler_build", reason="rattler-build is not installed")
+    (variant,) = rattler.Stage0Recipe.from_yaml(text).render()
+    assert (variant.recipe.package.name, str(variant.recipe.package.version)) == (NAME, "1.2.3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from exported import Instance
 from kept_nets import SEQUENCES, STEPS, compiled, data, same
 
 
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 @pytest.mark.parametrize(
     ("name", "batch"), [("products", 3), ("time of one", 1), ("layers first", 2), ("behind a convolution", 1)]
 )

@@ -268,7 +268,7 @@ def _process_triple() -> str:
 def for_files(target: Target) -> Target:
     """Return ``target`` with the triple of object files, which system linkers and debuggers read."""
     if target.triple.endswith("-elf"):
-        return replace(target, triple=_WINDOWS)
+        return replace(target, triple=_WINDOWS if target.is_x86_64 else target.triple.removesuffix("-elf"))
     if "-apple-darwin" in target.triple:
         return replace(target, triple=_MACOS_ARM if target.is_arm64 else _MACOS)
     return target
