@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -139,23 +140,34 @@ def slice_input_producer(
 # Batches of single elements -----------------------------------------------------------------------------
 
 
-class _Batched(Source):
-    """Batches of Tensors that are computed anew for each element."""
+@dataclass(frozen=True)
+class _Batching:
+    """Options of batches.
 
-    def __init__(
-        self,
-        tensors: Sequence[Tensor],
-        size: int,
-        is_many: bool,
-        pads: bool,
-        smaller: bool,
-        min_left: int | None,
-        seed: int | None,
-        keep: Tensor | None,
-    ) -> None:
+    Attributes:
+        size: Elements of a batch.
+        is_many: True if the Tensors have many elements along a first axis.
+        pads: True if elements are padded to the longest.
+        allows_smaller: True if the last batch may be smaller.
+        min_left: Elements that wait while others are drawn; None keeps the order.
+        seed: Seed of the order.
+    """
+
+    size: int
+    is_many: bool
+    pads: bool = False
+    allows_smaller: bool = False
+    min_left: int | None = None
+    seed: int | None = None
+
+
+class _Batched(Source):
+    """Batches of Tensors that are computed anew for each element. keep: scalar bool, True for elements to keep."""
+
+    def __init__(self, tensors: Sequence[Tensor], options: _Batching, keep: Tensor | None) -> None:
         super().__init__("the batches")
-        self.inputs, self.size, self.many, self.pads, self.smaller = tensors, size, is_many, pads, smaller
-        self.least, self.keep, self._draw = min_left, keep, np.random.default_rng(abs(seed or 0))
+        self.inputs, self.options, self.keep = tensors, options, keep
+        self._draw = np.random.default_rng(abs(options.seed or 0))
         self._running: WeakKeyDictionary[Any, Iterator[Sequence[np.ndarray]]] = WeakKeyDictionary()
         self._buffers: WeakKeyDictionary[Any, list[Sequence[np.ndarray]]] = WeakKeyDictionary()
 
@@ -169,7 +181,7 @@ class _Batched(Source):
             arrays = [np.array(value) for value in values]
             if self.keep is not None and not arrays.pop():
                 continue
-            if self.many:
+            if self.options.is_many:
                 yield from zip(*arrays, strict=True)
             else:
                 yield arrays
@@ -178,48 +190,36 @@ class _Batched(Source):
         waiting = self._buffers.setdefault(session, [])
         for element in self._elements(session):
             waiting.append(element)
-            if len(waiting) > (self.least or 0):
+            if len(waiting) > (self.options.min_left or 0):
                 yield waiting.pop(int(self._draw.integers(len(waiting))))
         while waiting:
             yield waiting.pop(int(self._draw.integers(len(waiting))))
 
     def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
         if session not in self._running:
-            self._running[session] = self._elements(session) if self.least is None else self._shuffled(session)
+            in_order = self.options.min_left is None
+            self._running[session] = self._elements(session) if in_order else self._shuffled(session)
         chosen: list[Sequence[np.ndarray]] = []
         for element in self._running[session]:
             chosen.append(element)
-            if len(chosen) == self.size:
+            if len(chosen) == self.options.size:
                 break
-        if len(chosen) < self.size and not (self.smaller and chosen):
+        if len(chosen) < self.options.size and not (self.options.allows_smaller and chosen):
             raise at_end(self.what)
-        if not self.pads:
+        if not self.options.pads:
             return stacked(chosen)
         return padded(chosen, [(None,) * part.ndim for part in map(np.asarray, chosen[0])], [0] * len(self.inputs))
 
 
-def _batches(
-    tensors: Any,
-    batch_size: Any,
-    is_many: bool,
-    pads: bool,
-    smaller: bool,
-    shapes: Any,
-    name: str,
-    min_left: int | None = None,
-    seed: int | None = None,
-    keep: Any = None,
-) -> Any:
+def _batches(tensors: Any, options: _Batching, name: str, keep: Any = None) -> Any:
     names = sorted(tensors) if isinstance(tensors, dict) else None
     listed = [tensors[key] for key in names] if names is not None else tensors
     items = [as_tensor(item) for item in (listed if isinstance(listed, list | tuple) else [listed])]
-    size = int(batch_size)
-    source = _Batched(items, size, is_many, pads, smaller, min_left, seed, keep if isinstance(keep, Tensor) else None)
-    known = [item.type.shape[1:] if is_many else item.type.shape for item in items]
+    source = _Batched(items, options, keep if isinstance(keep, Tensor) else None)
+    size = None if options.allows_smaller else options.size
+    known = [item.type.shape[1:] if options.is_many else item.type.shape for item in items]
     components = [
-        Component(
-            str(item.type.dtype), (None if smaller else size, *(dim if isinstance(dim, int) else None for dim in dims))
-        )
+        Component(str(item.type.dtype), (size, *(dim if isinstance(dim, int) else None for dim in dims)))
         for item, dims in zip(items, known, strict=True)
     ]
     results = source.tensors(components, [name] * len(items))
@@ -242,7 +242,8 @@ def batch(
     name: str | None = None,
 ) -> Any:
     """Return batches of Tensors, which are computed anew for each element."""
-    return _batches(tensors, batch_size, enqueue_many, dynamic_pad, allow_smaller_final_batch, shapes, name or "batch")
+    options = _Batching(int(batch_size), enqueue_many, dynamic_pad, allow_smaller_final_batch)
+    return _batches(tensors, options, name or "batch")
 
 
 @api
@@ -260,16 +261,8 @@ def maybe_batch(
     name: str | None = None,
 ) -> Any:
     """Return batches of the elements for which ``keep_input`` is true."""
-    return _batches(
-        tensors,
-        batch_size,
-        enqueue_many,
-        dynamic_pad,
-        allow_smaller_final_batch,
-        shapes,
-        name or "batch",
-        keep=keep_input,
-    )
+    options = _Batching(int(batch_size), enqueue_many, dynamic_pad, allow_smaller_final_batch)
+    return _batches(tensors, options, name or "batch", keep_input)
 
 
 @api
@@ -287,14 +280,5 @@ def shuffle_batch(
     name: str | None = None,
 ) -> Any:
     """Return batches in a random order, drawn from at least ``min_after_dequeue`` elements."""
-    return _batches(
-        tensors,
-        batch_size,
-        enqueue_many,
-        False,
-        allow_smaller_final_batch,
-        shapes,
-        name or "shuffle_batch",
-        int(min_after_dequeue),
-        seed,
-    )
+    options = _Batching(int(batch_size), enqueue_many, False, allow_smaller_final_batch, int(min_after_dequeue), seed)
+    return _batches(tensors, options, name or "shuffle_batch")

@@ -78,22 +78,26 @@ def log_uniform_candidate_sampler(
     return sampled, expected(as_tensor(true_classes)), expected(sampled)
 
 
+@dataclass(frozen=True)
+class _Sampling:
+    """Numbers of classes, of those drawn and of labels; ``values``, if any, are classes drawn by the program."""
+
+    sampled: Any
+    classes: Any
+    true: Any
+    values: Sequence[Any] | None
+
+
 def _logits(
-    what: str,
-    weights: Any,
-    biases: Any,
-    labels: Any,
-    inputs: Any,
-    num_sampled: Any,
-    num_classes: Any,
-    num_true: Any,
-    sampled_values: Sequence[Any] | None,
+    what: str, weights: Any, biases: Any, labels: Any, inputs: Any, sampling: _Sampling
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return (logits of labels [batch, num_true], of drawn classes [batch, num_sampled], labels, drawn classes)."""
     table, bias, inputs, labels = _one(what, weights), _one(what, biases), as_tensor(inputs), as_tensor(labels)
     if labels.rank != 2 or inputs.rank != 2:
         raise ShapeError(f"{what} takes labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
-    drawn = sampled_values or log_uniform_candidate_sampler(labels, num_true, num_sampled, True, num_classes)
+    drawn = sampling.values or log_uniform_candidate_sampler(
+        labels, sampling.true, sampling.sampled, True, sampling.classes
+    )
     sampled, expected_labels, expected_sampled = drawn
     true = functions.reduce_sum(functions.expand_dims(inputs, 1) * functions.gather(table, labels), 2)
     true = true + functions.gather(bias, labels)
@@ -138,9 +142,8 @@ def nce_loss(
         labels: int [batch, num_true].
         inputs: [batch, width].
     """
-    true, others, labels, sampled = _logits(
-        "tf.nn.nce_loss", weights, biases, labels, inputs, num_sampled, num_classes, num_true, sampled_values
-    )
+    sampling = _Sampling(num_sampled, num_classes, num_true, sampled_values)
+    true, others, labels, sampled = _logits("tf.nn.nce_loss", weights, biases, labels, inputs, sampling)
     if remove_accidental_hits:
         others = _without_hits(others, labels, sampled)
     share = functions.filled_like(true, 1.0 / num_true)
@@ -166,17 +169,8 @@ def sampled_softmax_loss(
 ) -> Tensor:
     """Return the cross-entropy over labels and drawn classes [batch]. Arguments are those of ``nce_loss``."""
     refuse("tf.nn.sampled_softmax_loss", "give sampled_values with a seed", seed=seed)
-    true, others, labels, sampled = _logits(
-        "tf.nn.sampled_softmax_loss",
-        weights,
-        biases,
-        labels,
-        inputs,
-        num_sampled,
-        num_classes,
-        num_true,
-        sampled_values,
-    )
+    sampling = _Sampling(num_sampled, num_classes, num_true, sampled_values)
+    true, others, labels, sampled = _logits("tf.nn.sampled_softmax_loss", weights, biases, labels, inputs, sampling)
     if remove_accidental_hits:
         others = _without_hits(others, labels, sampled)
     share = functions.concat([functions.filled_like(true, 1.0 / num_true), functions.filled_like(others, 0.0)], 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,31 +19,37 @@ from ..table.missing import GUIDE
 from .regularizers import penalize_all
 
 
+@dataclass(frozen=True)
+class Normalization:
+    """Options of batch normalization.
+
+    Attributes:
+        axis: Axis whose entries are normalised separately.
+        momentum: Share of a moving average that an update keeps.
+        epsilon: Number added to the variance.
+        collection: Name of the collection of the operations that update the averages. None: they run with the output.
+        unbiased: True if the moving variance divides by n - 1, as in TensorFlow's fused kernel.
+    """
+
+    axis: int
+    momentum: float
+    epsilon: float
+    collection: Any = GraphKeys.UPDATE_OPS
+    unbiased: bool = False
+
+
 def batch_normalized(
-    what: str,
-    inputs: Any,
-    axis: int,
-    momentum: float,
-    epsilon: float,
-    scope: ScopeName,
-    starts: Mapping[str, Any],
-    training: Any,
-    collection: Any = GraphKeys.UPDATE_OPS,
-    unbiased: bool = False,
+    what: str, inputs: Any, options: Normalization, scope: ScopeName, starts: Mapping[str, Any], training: Any
 ) -> Tensor:
     """Return the normalised inputs.
 
     Args:
         what: The function's name, for errors.
         inputs: A Tensor [batch, …].
-        axis: Axis whose entries are normalised separately.
-        momentum: Share of a moving average that an update keeps.
-        epsilon: Number added to the variance.
+        options: Options of the layer.
         scope: Scope of the layer.
         starts: Initializers of the variables.
         training: True for the batch's statistics: a bool or a scalar bool Tensor.
-        collection: Name of the collection of the operations that update the averages. None: they run with the output.
-        unbiased: True if the moving variance divides by n - 1, as in TensorFlow's fused kernel.
     """
     graph = get_default_graph()
     if not isinstance(training, bool | np.bool_) and not _is_truth(training):
@@ -51,19 +58,22 @@ def batch_normalized(
     if within and (isinstance(training, Tensor) or training):
         raise NotOfferedError(f"{what} with training=True in a step of a loop is not offered ({GUIDE})")
     x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
-    normalized, statistics = layers.normalized_with(x, axis, momentum, epsilon, scope, starts, chosen)
+    normalized, statistics = layers.normalized_with(
+        x, options.axis, options.momentum, options.epsilon, scope, starts, chosen
+    )
     graph.own(normalized)
     penalize_all(scope)
     updates = []
     for name, (average, value) in statistics.items():
-        if unbiased and name == "moving_variance":
+        if options.unbiased and name == "moving_variance":
             value = value * _correction(x)
-        change = (average - value) * (1.0 - momentum)
+        change = (average - value) * (1.0 - options.momentum)
         change = basic.where(training, change, 0.0) if isinstance(training, Tensor) else change
         updates.append(_MovedAverage(average.node["slot"], change, f"{scope.base.rpartition('/')[2]}/AssignMovingAvg"))
-    if updates and collection is None:
+    if updates and options.collection is None:
         normalized = build("reshape", normalized, shape=normalized.type.shape)
         graph.require(normalized, updates)
+    collection = options.collection
     for name in [collection] if isinstance(collection, str) else collection or ():
         for item in updates:
             graph.add_to_collection(name, item)

@@ -20,7 +20,7 @@ from ..core.operations import operation
 from ..core.scopes import layer_scope, present_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import array_initializer
-from .batch_norms import batch_normalized
+from .batch_norms import Normalization, batch_normalized
 from .functions import dropout, relu, relu6, reshape
 from .regularizers import penalize_all
 
@@ -282,7 +282,7 @@ def batch_normalization(
     starts = {"gamma": gamma_initializer} if scale else {}
     starts |= {"beta": beta_initializer} if center else {}
     starts |= {"moving_mean": moving_mean_initializer, "moving_variance": moving_variance_initializer}
-    return batch_normalized(what, inputs, axis, momentum, epsilon, scope, starts, training)
+    return batch_normalized(what, inputs, Normalization(axis, momentum, epsilon), scope, starts, training)
 
 
 @gives_tensors

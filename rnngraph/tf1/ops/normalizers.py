@@ -16,7 +16,7 @@ from ..core.names import dtype_name, refuse
 from ..core.scopes import layer_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
-from .batch_norms import batch_normalized
+from .batch_norms import Normalization, batch_normalized
 from .functions import dropout as drop
 from .functions import embedding_lookup
 from .layers import activated
@@ -109,7 +109,8 @@ def batch_norm(
     names = [*(own if fused else own[::-1]), "moving_mean", "moving_variance"]
     starts = {name: (param_initializers or {}).get(name, usual[name]) for name in names}
     name = layer_scope("BatchNorm", scope, reuse)
-    normalized = batch_normalized(what, x, -1, decay, epsilon, name, starts, is_training, updates_collections, fused)
+    options = Normalization(-1, decay, epsilon, updates_collections, bool(fused))
+    normalized = batch_normalized(what, x, options, name, starts, is_training)
     return activated(normalized, activation_fn)
 
 

@@ -174,24 +174,32 @@ def _floats(what: str, dtype: Any) -> str:
     return kind
 
 
+@dataclass(frozen=True)
+class _NormalDraw:
+    """Arguments of a draw of normal numbers."""
+
+    shape: Any
+    mean: Any
+    stddev: Any
+    dtype: Any
+    seed: Any
+
+
 def _with_deviation(
     what: str,
     kind: Callable[[float, float], Initializer],
-    shape: Any,
-    mean: Any,
-    stddev: Any,
-    dtype: Any,
-    seed: Any,
+    draw: _NormalDraw,
     by_step: Callable[[Sequence[Dim], str], Tensor],
 ) -> Tensor:
-    sizes, dtype = _sizes(what, shape), _floats(what, dtype)
+    mean, stddev, seed = draw.mean, draw.stddev, draw.seed
+    sizes, dtype = _sizes(what, draw.shape), _floats(what, draw.dtype)
     numbers = not isinstance(mean, Tensor) and not isinstance(stddev, Tensor)
     if _is_fed(sizes):
         fixed: Any = sizes
         if numbers:
             return _drawn(what, kind(number(mean, "mean"), number(stddev, "stddev")), fixed, dtype, seed)
         return _scaled(_drawn(what, kind(0.0, 1.0), fixed, dtype, seed), mean, stddev)
-    return anchored(_scaled(by_graph(training=by_step(sizes, dtype), inference=0.0), mean, stddev), shape)
+    return anchored(_scaled(by_graph(training=by_step(sizes, dtype), inference=0.0), mean, stddev), draw.shape)
 
 
 @operation
@@ -212,7 +220,7 @@ def random_normal(
         pair = (_uniform(f"random_normal/{part}", sizes, kind, seed) for part in ("radius", "angle"))
         return _normal(*pair)
 
-    return _with_deviation("random_normal", Normal, shape, mean, stddev, dtype, seed, by_step)
+    return _with_deviation("random_normal", Normal, _NormalDraw(shape, mean, stddev, dtype, seed), by_step)
 
 
 @operation
@@ -229,7 +237,8 @@ def truncated_normal(
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
         return _cut_normal(_uniform("truncated_normal", sizes, kind, seed))
 
-    return _with_deviation("truncated_normal", TruncatedNormal, shape, mean, stddev, dtype, seed, by_step)
+    draw = _NormalDraw(shape, mean, stddev, dtype, seed)
+    return _with_deviation("truncated_normal", TruncatedNormal, draw, by_step)
 
 
 @operation

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from ...declare.cells.basic import Activation
@@ -43,16 +44,37 @@ def _readable(what: str) -> Any:
         raise ShapeError(f"{what}: {error}", user_line()) from None
 
 
-def _windows(what: str, x: Any, sizes: Any, strides: Any, dilation: Any, padding: Any, layout: Any) -> list[Window]:
+@dataclass(frozen=True)
+class _WindowOptions:
+    """Windows as a program describes them, with a number for each axis.
+
+    Attributes:
+        padding: "valid" or "same".
+        layout: The program's ``data_format``.
+    """
+
+    sizes: Sequence[Any]
+    strides: Numbers
+    dilation: Numbers
+    padding: Any
+    layout: Any
+
+    @property
+    def count(self) -> int:
+        """Number of axes."""
+        return len(self.sizes)
+
+
+def _windows(what: str, x: Any, options: _WindowOptions) -> list[Window]:
     """Return the windows along the inner axes of x."""
-    count = len(sizes)
+    count, layout, padding = options.count, options.layout, options.padding
     refuse(what, f"transpose the input to {_AXES[count]}", data_format=None if layout in _LAST[count] else layout)
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"{what} needs a float Tensor {_AXES[count]}, not {shown(x)}", user_line())
     if x.rank != count + 2:
         raise ShapeError(f"{what} needs a Tensor {_AXES[count]}, not {x!r}", user_line())
     kind = one_of(padding.lower() if isinstance(padding, str) else padding, "padding", ("valid", "same"))
-    axes = zip(x.type.shape[1:-1], sizes, strides, dilation, strict=True)
+    axes = zip(x.type.shape[1:-1], options.sizes, options.strides, options.dilation, strict=True)
     with _readable(what):
         return [
             Window.along(dim, units(size, "kernel_size"), units(stride, "strides"), units(rate, "dilation"), kind)
@@ -102,37 +124,39 @@ def _convolved(what: str, x: Tensor, kernel: Tensor, windows: Sequence[Window], 
         return convolution_along(TensorBackend(), x, [int(str(size)) for size in sizes], windows, 1, run)
 
 
-def _layer(
-    count: int,
-    inputs: Tensor,
-    filters: int,
-    kernel_size: Any,
-    strides: Any,
-    padding: str,
-    data_format: str,
-    dilation_rate: Any,
-    activation: Activation,
-    use_bias: bool,
-    starts: tuple[Any, Any],
-    penalties: tuple[Any, Any],
-    name: str | None,
-    reuse: bool | None,
-) -> Tensor:
-    """Return a convolution layer over ``count`` axes."""
-    what = f"tf.layers.conv{count}d"
-    scope = layer_scope(f"conv{count}d", name, reuse)
-    entries, steps, dilations = (_several(item, count) for item in (kernel_size, strides, dilation_rate))
-    windows = _windows(what, inputs, entries, steps, dilations, padding, data_format)
+@dataclass(frozen=True)
+class _LayerOptions:
+    """Options of a convolution layer beside its windows.
+
+    Attributes:
+        starts: Initializers of kernel and bias.
+        penalties: Regularizers of kernel and bias.
+    """
+
+    filters: int
+    activation: Activation
+    use_bias: bool
+    starts: tuple[Any, Any]
+    penalties: tuple[Any, Any]
+    name: str | None
+    reuse: bool | None
+
+
+def _layer(inputs: Tensor, window: _WindowOptions, options: _LayerOptions) -> Tensor:
+    """Return a convolution layer over the axes of its windows."""
+    layer, starts = f"conv{window.count}d", options.starts
+    what, scope = f"tf.layers.{layer}", layer_scope(layer, options.name, options.reuse)
+    windows = _windows(what, inputs, window)
     width = inputs.type.shape[-1]
     if not isinstance(width, int):
         raise ShapeError(f"{what} needs a fixed last size, not {inputs!r}", scope.where)
-    sizes, number = tuple(window.size for window in windows), units(filters, "filters")
+    sizes, number = tuple(item.size for item in windows), units(options.filters, "filters")
     kernel = owned(scope, "kernel", (*sizes, width, number), inputs.dtype, starts[0])
     result = _convolved(what, inputs, kernel, windows, scope)
     with within(scope.layer):
-        result = result + owned(scope, "bias", (number,), inputs.dtype, starts[1]) if use_bias else result
-        result = activation_function(activation)(result)
-    return own_layer(result, scope, kernel=penalties[0], bias=penalties[1])
+        result = result + owned(scope, "bias", (number,), inputs.dtype, starts[1]) if options.use_bias else result
+        result = activation_function(options.activation)(result)
+    return own_layer(result, scope, kernel=options.penalties[0], bias=options.penalties[1])
 
 
 @runs_after_dependencies
@@ -159,22 +183,10 @@ def conv1d(
 ) -> Tensor:
     """Convolve over time. Owns ``conv1d/kernel`` and ``conv1d/bias``."""
     _refuse("tf.layers.conv1d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
-    return _layer(
-        1,
-        inputs,
-        filters,
-        kernel_size,
-        strides,
-        padding,
-        data_format,
-        dilation_rate,
-        activation,
-        use_bias,
-        starts_of(kernel_initializer, bias_initializer),
-        (kernel_regularizer, bias_regularizer),
-        name,
-        reuse,
-    )
+    sizes, steps, rates = (_several(item, 1) for item in (kernel_size, strides, dilation_rate))
+    starts, penalties = starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
+    options = _LayerOptions(filters, activation, use_bias, starts, penalties, name, reuse)
+    return _layer(inputs, _WindowOptions(sizes, steps, rates, padding, data_format), options)
 
 
 @runs_after_dependencies
@@ -201,22 +213,10 @@ def conv2d(
 ) -> Tensor:
     """Convolve over two axes, one of fixed size. Owns ``conv2d/kernel`` and ``conv2d/bias``."""
     _refuse("tf.layers.conv2d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
-    return _layer(
-        2,
-        inputs,
-        filters,
-        kernel_size,
-        strides,
-        padding,
-        data_format,
-        dilation_rate,
-        activation,
-        use_bias,
-        starts_of(kernel_initializer, bias_initializer),
-        (kernel_regularizer, bias_regularizer),
-        name,
-        reuse,
-    )
+    sizes, steps, rates = (_several(item, 2) for item in (kernel_size, strides, dilation_rate))
+    starts, penalties = starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
+    options = _LayerOptions(filters, activation, use_bias, starts, penalties, name, reuse)
+    return _layer(inputs, _WindowOptions(sizes, steps, rates, padding, data_format), options)
 
 
 def _refuse(what: str, activity: Any, kernel: Any, bias: Any, trainable: bool) -> None:
@@ -238,7 +238,10 @@ def nn_conv1d(
 ) -> Tensor:
     """Convolve [batch, time, width] with ``filters`` [size, width, filters]."""
     x = value if input is None else input
-    return _with_kernel("tf.nn.conv1d", 1, x, filters, stride, padding, data_format or "NWC", dilations)
+    what, rate = "tf.nn.conv1d", _inner(1 if dilations is None else dilations, 1, "dilations")
+    weights, steps = _kernel(what, filters, 1), _inner(stride, 1, "strides")
+    options = _WindowOptions(weights.type.shape[:1], steps, rate, padding, data_format or "NWC")
+    return _with_kernel(what, x, weights, options)
 
 
 @operation
@@ -254,28 +257,30 @@ def nn_conv2d(
     filters: Any = None,
 ) -> Tensor:
     """Convolve [batch, height, width, channels] with a kernel [height, width, channels, filters]."""
-    kernel = filter if filters is None else filters
-    return _with_kernel("tf.nn.conv2d", 2, input, kernel, strides, padding, data_format, dilations)
+    what, rate = "tf.nn.conv2d", _inner(1 if dilations is None else dilations, 2, "dilations")
+    weights, steps = _kernel(what, filter if filters is None else filters, 2), _inner(strides, 2, "strides")
+    options = _WindowOptions(weights.type.shape[:2], steps, rate, padding, data_format)
+    return _with_kernel(what, input, weights, options)
 
 
-def _with_kernel(
-    what: str, count: int, x: Any, kernel: Any, strides: Any, padding: Any, layout: str, dilation: Any
-) -> Tensor:
-    x, weights = as_tensor(x), as_tensor(kernel)
+def _kernel(what: str, kernel: Any, count: int) -> Tensor:
+    weights = as_tensor(kernel)
     if weights.rank != count + 2:
         raise ShapeError(f"{what} needs a kernel [*sizes, width, filters] of rank {count + 2}, not {weights!r}")
-    dilations = _inner(1 if dilation is None else dilation, count, "dilations")
-    windows = _windows(
-        what, x, weights.type.shape[:count], _inner(strides, count, "strides"), dilations, padding, layout
-    )
-    return _convolved(what, x, weights, windows, ScopeName(f"conv{count}d", False, user_line()))
+    return weights
+
+
+def _with_kernel(what: str, x: Any, weights: Tensor, options: _WindowOptions) -> Tensor:
+    x = as_tensor(x)
+    windows = _windows(what, x, options)
+    return _convolved(what, x, weights, windows, ScopeName(f"conv{options.count}d", False, user_line()))
 
 
 # Pools -------------------------------------------------------------------------------------------------
 
 
 def _pooled(what: str, is_max: bool, x: Any, sizes: Numbers, strides: Numbers, padding: Any, layout: Any) -> Tensor:
-    windows = _windows(what, x, sizes, strides, [1] * len(sizes), padding, layout)
+    windows = _windows(what, x, _WindowOptions(sizes, strides, [1] * len(sizes), padding, layout))
     with _readable(what):
         return max_pool(TensorBackend(), x, windows) if is_max else mean_pool(TensorBackend(), x, windows, False)
 
