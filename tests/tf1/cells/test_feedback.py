@@ -70,11 +70,28 @@ def late(x: Any, rows: Any) -> list[Any]:
     return [scores(output) for output in found]
 
 
+def remembers(x: Any, rows: Any) -> list[Any]:
+    """Steps write to a memory and read it; a trace of the writes is read by later writes alone."""
+    _, scores, cell = parts()
+    state, found = cell.zero_state(rows, KIND), []
+    memory = tf.tile(tf.expand_dims(tf.get_variable("memory", [6, 3], KIND), 0), [rows, 1, 1])
+    read, trace = x[:, 0] * 0.1, tf.tanh(x[:, 1])
+    for step in range(STEPS):
+        output, state = cell(tf.concat([x[:, step], read], 1), state)
+        weights = tf.expand_dims(tf.nn.softmax(scores(output)), 2)
+        read = tf.reduce_sum(memory * weights, 1)
+        trace = 0.5 * trace + tf.sigmoid(output[:, :3])
+        memory = memory * (1.0 - weights) + tf.matmul(weights, tf.expand_dims(trace, 1))
+        found += [read] if step > 2 else []
+    return [*found, memory, trace]
+
+
 LOOPS: dict[str, tuple[Loop, list[int]]] = {
     "greedy": (greedy, [STEPS]),
     "helped": (helped, [STEPS]),
     "attends": (attends, [STEPS, STEPS]),
     "late": (late, [2, 3]),
+    "remembers": (remembers, [STEPS]),
 }
 
 

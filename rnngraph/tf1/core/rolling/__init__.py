@@ -1,5 +1,5 @@
 """Loops that a program writes out, rolled into drivers.
 
-``cuts`` puts placeholders at any Tensor, ``steps`` finds equal steps, ``feedback`` matches the nodes between two steps,
-and ``rolled`` builds the driver.
+``cuts`` puts placeholders at any Tensor, ``steps`` finds equal steps, ``links`` matches the nodes between two steps,
+and ``feedback`` and ``rolled`` build the driver.
 """

@@ -1,0 +1,146 @@
+"""Links between steps that a program wrote out: the nodes from the values of a step to the input of the next one.
+
+A node from outside that the first link reads may be fed back: later links read in its place a value of the link before
+them. Such a node is carried, as a memory is that every step reads and writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ....declare.parameter_maps import RANDOM
+from ....ir.graph import Node, topological
+from .steps import Steps, compatible, equal, same_attributes
+
+
+@dataclass
+class Link:
+    """Nodes between two steps.
+
+    Attributes:
+        nodes: Values of the step and nodes of the link, by those of the first link.
+        leaves: Nodes that the link reads from outside or from the link before, by those of the first link.
+    """
+
+    nodes: dict[Node, Node]
+    leaves: dict[Node, Node] = field(default_factory=dict)
+
+    def copy(self) -> Link:
+        """Return a copy whose nodes can change."""
+        return Link(dict(self.nodes), dict(self.leaves))
+
+
+class Links:
+    """Chain of steps that continue a first one, with equal links.
+
+    Attributes:
+        chain: The steps.
+        links: A link for each step but the last.
+        carried: Nodes of the first link that later links read, by the leaf in whose place they do.
+    """
+
+    def __init__(self, uses: Steps, first: Node) -> None:
+        self._uses, self._after = uses, uses.descendants(first)
+        self.chain, self.links, self.carried = [first], list[Link](), dict[Node, Node]()
+        while (following := self._following()) is not None:
+            self.chain.append(following)
+        if self.carried:
+            self._complete()
+
+    def _following(self) -> Node | None:
+        last, values = self.chain[-1], self._uses.values(self.chain[-1])
+        following = self._uses.next_step(last, values)
+        if following is None or following.operands[0] not in self._after or not equal(self.chain[0], following):
+            return None
+        if any(node in self._uses.preserved for node in values.values()) or last["driver"].emits:
+            return None
+        first = self._uses.values(self.chain[0])
+        if first.keys() != values.keys():
+            return None
+        number = len(self.links)
+        changed = {number: Link({first[index]: values[index] for index in first})}
+        carried = dict(self.carried)
+        begin = following.operands[0] if not self.links else self.chain[1].operands[0]
+        if not self._matches((number, begin, following.operands[0]), changed, carried):
+            return None
+        self.links.append(changed.pop(number))
+        for place, link in changed.items():
+            self.links[place] = link
+        self.carried = carried
+        return following
+
+    def _matches(self, pair: tuple[int, Node, Node], changed: dict[int, Link], carried: dict[Node, Node]) -> bool:
+        """True if a link equals the first one, as far as its node ``b`` depends on it.
+
+        Args:
+            pair: (number of the link, node of the first link, node ``b`` of the link).
+            changed: Links with the nodes that were matched; added to.
+            carried: As the attribute; added to.
+        """
+        pending = [pair]
+        while pending:
+            number, a, b = pending.pop()
+            if number not in changed:
+                changed[number] = self.links[number].copy()
+            link = changed[number]
+            known = link.nodes.get(a) or link.leaves.get(a)
+            if known is not None:
+                if known is not b:
+                    return False
+                continue
+            if not compatible(a.type, b.type):
+                return False
+            if a not in self._after:
+                link.leaves[a] = b
+                if b in self._after:
+                    if a not in carried and number == 1:
+                        carried[a] = b
+                        pending.append((0, b, b))
+                    elif a not in carried or (number == 1 and carried[a] is not b):
+                        return False
+                    elif number > 1:
+                        pending.append((number - 1, carried[a], b))
+                elif a in carried and number:
+                    return False
+                continue
+            if b not in self._after or not self._is_alike(a, b):
+                return False
+            link.nodes[a] = b
+            pending += [(number, *operands) for operands in zip(a.operands, b.operands, strict=True)]
+        return True
+
+    def _is_alike(self, a: Node, b: Node) -> bool:
+        """True if nodes of two links may correspond, whatever their operands are."""
+        if a.op != b.op or a.op in ("driver", "get") or a.op in RANDOM or b in self._uses.preserved:
+            return False
+        return len(a.operands) == len(b.operands) and same_attributes(a, b)
+
+    def _complete(self) -> None:
+        """Match values of the last link that no later link reads, so that readers outside of the loop find them."""
+        link, number = self.links[-1], len(self.links) - 1
+        for node in topological(list(self.carried.values())):
+            if node not in self.links[0].nodes or node in link.nodes or not number:
+                continue
+            images = [self._image(operand, link) for operand in node.operands]
+            anchor = next((image for image in images if image in self._after), None)
+            for other in self._uses.users[anchor] if anchor is not None else ():
+                if self._is_alike(node, other) and self._fits(node, other, images):
+                    link.nodes[node] = other
+                    pairs = zip(node.operands, other.operands, strict=True)
+                    link.leaves |= {a: b for a, b in pairs if a in self.links[0].leaves}
+                    break
+
+    def _image(self, operand: Node, link: Link) -> Node | None:
+        known = link.nodes.get(operand) or link.leaves.get(operand)
+        if known is None and operand in self.carried:
+            return self.links[-2].nodes.get(self.carried[operand])
+        return known
+
+    def _fits(self, node: Node, other: Node, images: list[Node | None]) -> bool:
+        for operand, own, image in zip(node.operands, other.operands, images, strict=True):
+            if image is not None:
+                if image is not own:
+                    return False
+            elif operand in self._after or own in self._after or not compatible(operand.type, own.type):
+                return False
+        return True
