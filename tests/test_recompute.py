@@ -246,7 +246,7 @@ def _cut(made: rg.Program, rows: int, steps: int) -> tuple[Any, Any]:
     compiled = made.training.full_graph()
     outputs = ("loss", *(f"gradient/{name}" for name in compiled.wrt))
     sizes = dict.fromkeys(compiled.pruned(outputs).symbols, rows) | dict.fromkeys(compiled.lengths(outputs), 25)
-    return compiled.sized(outputs, sizes), compiled.sized(outputs, sizes, again=Recompute(steps))
+    return compiled.sized(outputs, sizes), compiled.sized(outputs, sizes, recompute=Recompute(steps))
 
 
 @pytest.mark.parametrize("name", [name for name in NETS if name != "joined"])
@@ -361,7 +361,7 @@ def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory(2, 1000, recompute="auto").arena == again
     made.training.gradients(feeds_of(made, 2, 1000))
     entries = made.training.full_graph().native_entries()
-    assert [entry.made_for.again for entry in entries] == [Recompute(None), Recompute(32)]
+    assert [entry.key.recompute for entry in entries] == [Recompute(None), Recompute(32)]
 
 
 def test_memory_does_not_decide_against_what_can_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:

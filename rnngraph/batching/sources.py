@@ -31,7 +31,7 @@ def are_batches(examples: Any) -> bool:
 
 
 def are_examples(examples: Any) -> bool:
-    """True if ``given`` has an accepted form of examples."""
+    """True if ``examples`` has an accepted form of examples."""
     return isinstance(examples, Mapping | tuple | list) or hasattr(examples, "__array__") or are_batches(examples)
 
 

@@ -178,12 +178,12 @@ def matched(structure: Any, nest: Any, what: str, where: Where | None = None) ->
 
     Args:
         structure: Expected structure.
-        given: Nest from a user.
-        what: Name of ``given`` in errors.
+        nest: Nest from a user.
+        what: Name of ``nest`` in errors.
         where: Line of the error.
 
     Returns:
-        The entry of ``given`` for each leaf of ``structure``, in the order of the structure's leaves.
+        The entry of ``nest`` for each leaf of ``structure``, in the order of the structure's leaves.
 
     Raises:
         StructureError: The nests do not match. The message names the place, and all unknown and missing entries.
@@ -199,12 +199,12 @@ def matched(structure: Any, nest: Any, what: str, where: Where | None = None) ->
 
 
 def arranged(structure: Any, nest: Any) -> Any:
-    """Return the leaves of ``structure`` in the containers of ``given``, which ``matched`` accepts."""
+    """Return the leaves of ``structure`` in the containers of ``nest``, which ``matched`` accepts."""
     return _fitted(structure, nest, "a nest", None, lambda leaf, _: leaf)
 
 
 def _fitted(structure: Any, nest: Any, what: str, where: Where | None, at: Callable[[Any, Any], Any]) -> Any:
-    """Return ``given`` with each entry that matches a leaf replaced by ``at(leaf, entry)``."""
+    """Return ``nest`` with each entry that matches a leaf replaced by ``at(leaf, entry)``."""
     results: list[Any] = [None]
     containers: list[tuple[int, Any, range]] = []  # index in ``results`` of a container, and indices of its entries
     pending: list[tuple[Any, Any, str, int]] = [(structure, nest, what, 0)]
@@ -229,7 +229,7 @@ class _Leaf:
 
 
 def _pairs(structure: Any, nest: Any, what: str, where: Where | None) -> list[tuple[Any, Any, str]] | _Leaf:
-    """Return (matching part of the structure, entry, name in errors) for each entry of ``given``, or a single leaf."""
+    """Return (matching part of the structure, entry, name in errors) for each entry of ``nest``, or a single leaf."""
     entries, is_plain = children(nest), _is_plain(nest)
     names = None if entries is None or is_plain else [key for key, _ in entries]
     while (parts := children(structure)) is not None:
@@ -297,7 +297,7 @@ def _is_array(nest: Sequence[Any]) -> bool:
 
 
 def _misfit(wanted: Sequence[str], names: Sequence[str] | None, entries: Sequence[Any] | None, nest: Any) -> str:
-    """Explain why ``given`` does not have the entries ``wanted``, with all unknown and missing names."""
+    """Explain why ``nest`` does not have the entries ``wanted``, with all unknown and missing names."""
     if entries is None:
         return f"takes a nest {_names_text(wanted)}, not {type(nest).__name__}"
     if names is None:

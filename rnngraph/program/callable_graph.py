@@ -40,7 +40,7 @@ from .parts import CallForm, ProgramParts, Reduced, by_name
 if TYPE_CHECKING:
     from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
-    from ..runtime.native.entry import NativeEntry, Sized
+    from ..runtime.native.entry import NativeEntry, ShapeInstance
     from .memory_report import MemoryUsage
 
 
@@ -355,7 +355,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         names: Mapping[Any, str],
         arrays: Mapping[str, np.ndarray],
         entry: NativeEntry,
-        sized: Sized,
+        sized: ShapeInstance,
     ) -> Runner:
         """Prepare calls for inputs like these, run by this entry."""
         spec = spec_of(

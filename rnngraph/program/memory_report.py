@@ -55,7 +55,7 @@ Memory = MemoryUsage
 def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> MemoryUsage:
     """Return the memory of a call that returns ``outputs``, at these run-time sizes."""
     options = compiled.options
-    graph = compiled.sized(outputs, sizes, again=compiled.rematerialisation(outputs, sizes))
+    graph = compiled.sized(outputs, sizes, recompute=compiled.rematerialisation(outputs, sizes))
     plan = planned(graph, options.target, compiled.kind, options.threads.parts)
     count = {"input": 0, "parameter": 0, "output": 0, "constant": 0}
     for item in plan.arguments:

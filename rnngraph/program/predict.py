@@ -149,7 +149,7 @@ class Collected:
 
         Args:
             rows: Indices of the examples.
-            found: Results.
+            values: Results.
             steps: Steps of each row, by clock.
             left: Number of remaining examples, for which memory is reserved.
         """

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..support.forks import Order, fork_lock
+from ..support.forks import LockLevel, fork_lock
 
 
 class SeedGenerator:
@@ -17,7 +17,7 @@ class SeedGenerator:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._generator = np.random.Generator(np.random.Philox(key=seed & (2**64 - 1)))
-        self._lock = fork_lock(Order.LAST)
+        self._lock = fork_lock(LockLevel.LAST)
 
     def draw(self) -> int:
         """Return the value of the generator's ``integers(0, 2**63)``, in a tenth of its time."""

@@ -23,7 +23,7 @@ def class_names(classes: Any, outputs: Mapping[str, Node]) -> Classes:
     """Return the class names of outputs, validated.
 
     Args:
-        given: Names by output path; the names themselves if there is one output; None for no names.
+        classes: Names by output path; the names themselves if there is one output; None for no names.
         outputs: Nodes by path.
     """
     if classes is None:

@@ -28,7 +28,7 @@ from ..support.errors import (
     did_you_mean,
     shown,
 )
-from ..support.forks import Order, fork_lock
+from ..support.forks import LockLevel, fork_lock
 from ..support.records import dataclass
 
 
@@ -36,7 +36,7 @@ class Changes:
     """Lock and counter of changes, for all parameters that share arrays."""
 
     def __init__(self) -> None:
-        self.lock = fork_lock(Order.LAST, threading.Lock())
+        self.lock = fork_lock(LockLevel.LAST, threading.Lock())
         self.word = c_int64(0)  # machine code reads it
 
     @property

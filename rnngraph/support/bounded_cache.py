@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .forks import Order, fork_lock
+from .forks import LockLevel, fork_lock
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _ABSENT: Any = object()
-_LOCK = fork_lock(Order.LAST)
+_LOCK = fork_lock(LockLevel.LAST)
 """Lock for changes of any cache. Changes are rare and short, and one lock keeps forks cheap."""
 
 

@@ -18,7 +18,7 @@ MAX_YIELD_S = 0.1
 """Maximum seconds that a step waits for a fork. The step's caller may hold a lock that the fork needs."""
 
 
-class Order(IntEnum):
+class LockLevel(IntEnum):
     """Acquisition order of locks: the holder of a lock may acquire only later ones. Forks acquire in this order."""
 
     RUN = 0
@@ -33,16 +33,16 @@ class Order(IntEnum):
 
 _FORKING = threading.RLock()
 """Lock that serialises forks."""
-_LOCKS: WeakKeyDictionary[Any, Order] = WeakKeyDictionary()
+_LOCKS: WeakKeyDictionary[Any, LockLevel] = WeakKeyDictionary()
 _HELD: list[Any] = []
 WAITING: list[int] = []
 """One entry while a fork waits for locks, else empty."""
 
 
-def fork_lock(order: Order, lock: Any = None) -> Any:
+def fork_lock(level: LockLevel, lock: Any = None) -> Any:
     """Register a lock that forks wait for, and return it. ``lock=None`` makes a reentrant one."""
     lock = threading.RLock() if lock is None else lock
-    _LOCKS[lock] = order
+    _LOCKS[lock] = level
     return lock
 
 

@@ -118,9 +118,9 @@ def test_forks_know_all_locks() -> None:
 
 def test_a_fork_goes_on_where_somebody_keeps_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """And takes the others in the order that their holders keep."""
-    mine, kept = forks.fork_lock(forks.Order.ENTRY), forks.fork_lock(forks.Order.RUN, threading.Lock())
-    known = {forks.fork_lock(order): order for order in reversed(forks.Order)} | {mine: forks.Order.ENTRY}
-    known[kept] = forks.Order.RUN
+    mine, kept = forks.fork_lock(forks.LockLevel.ENTRY), forks.fork_lock(forks.LockLevel.RUN, threading.Lock())
+    known = {forks.fork_lock(order): order for order in reversed(forks.LockLevel)} | {mine: forks.LockLevel.ENTRY}
+    known[kept] = forks.LockLevel.RUN
     monkeypatch.setattr(forks, "_LOCKS", forks.WeakKeyDictionary(known))
     monkeypatch.setattr(forks, "FORK_TIMEOUT_S", 0.01)
     with kept, mine:

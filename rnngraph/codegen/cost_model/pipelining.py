@@ -18,7 +18,7 @@ BUFFER_DEPTH = 3
 ROUNDS = 8
 """Number of chunks of a sequence, within the limits of their length. With few chunks, stages idle at the start and end.
 """
-FEWEST, MOST = 12, 48
+MIN_STEPS, MAX_STEPS = 12, 48
 """Minimum and maximum steps of a chunk. The minimum is larger if tiles of products then have no remainder, or if each
 chunk has an overhead. The maximum is larger if a single worker's chunks are long.
 """
@@ -82,14 +82,14 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
         longest: Maximum steps of a chunk in one worker's loop.
     """
     serial = sum(kernel.cycles for kernel in kernels)
-    if workers == 1 or len(kernels) < 2 or (isinstance(length, int) and length <= FEWEST) or not serial:
+    if workers == 1 or len(kernels) < 2 or (isinstance(length, int) and length <= MIN_STEPS) or not serial:
         return None
     stages = _grouped([kernel.cycles for kernel in kernels], workers)
     costs = tuple(sum(kernel.cycles for kernel in kernels[first:last]) for first, last in stages)
     overheads = [
         CLAIM_CYCLES + sum(kernel.per_chunk_overhead for kernel in kernels[first:last]) for first, last in stages
     ]
-    most = max(MOST, longest // BUFFER_DEPTH if longest < MAX_CHUNK else 0)
+    most = max(MAX_STEPS, longest // BUFFER_DEPTH if longest < MAX_CHUNK else 0)
     grains = _grains(kernels, serial / len(costs), most)
     cycles, grain = min((_cycles(costs, overheads, steps, workers), steps) for steps in grains)
     cut = sum(kernel.partition.cycles + kernel.partition.barriers * FAR_CYCLES for kernel in kernels)
@@ -108,7 +108,7 @@ def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:
     def rest(steps: int) -> float:
         return sum(kernel.cycles * (steps % kernel.tile_steps) / steps for kernel in kernels)
 
-    grain = min(range(FEWEST, 2 * FEWEST), key=lambda steps: (rest(steps), steps))
+    grain = min(range(MIN_STEPS, 2 * MIN_STEPS), key=lambda steps: (rest(steps), steps))
     grain *= max(1, round(CLAIMS * CLAIM_CYCLES / (grain * cost)))
     doubled = 2 * grain <= most and any(kernel.per_chunk_overhead for kernel in kernels)
     return [grain, 2 * grain] if doubled else [grain]

@@ -12,7 +12,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from ...support.errors import GraphError
-from ...support.forks import Order, fork_lock
+from ...support.forks import LockLevel, fork_lock
 from .target import Target, host, lacks
 
 Native = Callable[[Any, Any, Any], None]
@@ -20,7 +20,7 @@ Native = Callable[[Any, Any, Any], None]
 """
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-_LOCK = fork_lock(Order.LAST)
+_LOCK = fork_lock(LockLevel.LAST)
 _METADATA = "\n!llvm.dbg.cu = "
 
 

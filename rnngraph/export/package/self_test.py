@@ -72,7 +72,7 @@ def described(
     Args:
         bytes_text: Bytes of a step, or of an array without time.
         count: Number of given elements.
-        given: Array of feeds or expected results.
+        values: Array of feeds or expected results.
         memory: Arrays that the harness writes, by the names of ``Array``.
         around: Slices before the axis of steps, and elements of a step in each; zeros without such an axis.
     """

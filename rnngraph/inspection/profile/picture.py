@@ -14,7 +14,7 @@ from .limits import Limits
 
 WIDTH, ROOF, BAR, GAP, MARGIN = 760, 300, 22, 4, 56
 """Pixels of the picture's width, the roofline's height, a bar with its gap, the gap, and the margin."""
-LONGEST = 100
+MAX_NAME = 100
 """Maximum characters beside a bar; names of layers differ most at their ends."""
 OPACITY = 0.7
 """Opacity of dots, which may overlap."""
@@ -177,7 +177,7 @@ def _bars(layers: Sequence[Part], top: float) -> Iterator[Mark]:
             least = room * part.share * min(1.0, part.floor / part.seconds)
             yield Bar(y, max(0.5, least), _colour(number), 0.8)
         label = f"  {part.share:.1%}  {part.bound}"
-        name = part.name if len(part.name + label) <= LONGEST else f"…{part.name[len(label) + 1 - LONGEST :]}"
+        name = part.name if len(part.name + label) <= MAX_NAME else f"…{part.name[len(label) + 1 - MAX_NAME :]}"
         yield Text(MARGIN + 6, y + 14, f"{name}{label}")
     yield Text(MARGIN, top - 8, "share of native time; dark: what the floor of this machine would take")
 

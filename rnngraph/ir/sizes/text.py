@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 
-from ...support.forks import Order, fork_lock
+from ...support.forks import LockLevel, fork_lock
 from .polynomial import Dim, floor_divide, size, terms_of
 
 TRIES = 9
-_PARSING = fork_lock(Order.LAST)
+_PARSING = fork_lock(LockLevel.LAST)
 """Serializes ``ast.parse``. CPython shares its recursion counter among threads and may reject concurrent parses."""
 
 

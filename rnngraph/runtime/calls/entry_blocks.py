@@ -36,7 +36,7 @@ class EntryBlocks:
         if block.version != weights.version:
             block.set_weights(weights)
         if self._is_large:
-            entry.look(sized, sum(array.nbytes for array in arrays or () if array is not None))
+            entry.raise_if_out_of_memory(sized, sum(array.nbytes for array in arrays or () if array is not None))
         arena = entry.take(sized.arena_bytes)
         if block.arena() is not arena:
             block.set_arena(arena)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...support.bounded_cache import BoundedCache
 from ..native.compiled_graph import CompiledGraph
-from ..native.entry import NativeEntry, Sized
+from ..native.entry import NativeEntry, ShapeInstance
 
 MAX_SHAPES = 1024
 
@@ -19,7 +19,7 @@ class EntryCache:
     """Entries by shapes, as weak references: an entry that its graph discards is looked up again."""
 
     def __init__(self) -> None:
-        self._known: BoundedCache[Any, tuple[ref[NativeEntry], ref[Sized]]] = BoundedCache(MAX_SHAPES)
+        self._known: BoundedCache[Any, tuple[ref[NativeEntry], ref[ShapeInstance]]] = BoundedCache(MAX_SHAPES)
 
     def entry(
         self,
@@ -28,7 +28,7 @@ class EntryCache:
         compiled: CompiledGraph,
         outputs: tuple[str, ...],
         sizes: Callable[[], Mapping[str, int]],
-    ) -> tuple[NativeEntry, Sized]:
+    ) -> tuple[NativeEntry, ShapeInstance]:
         """Return the entry for these feeds. Values of feeds are not checked here.
 
         Args:

@@ -158,7 +158,7 @@ def _fits(array: ndarray, leaf: _Leaf) -> bool:
 
 
 def _read(expected: _Nest, value: Any, arrays: list[ndarray | None]) -> int:
-    """Store the arrays by leaf in ``found``. Return the NumPy flags that all share; 0 if the structure differs."""
+    """Store the arrays by leaf in ``arrays``. Return the NumPy flags that all share; 0 if the structure differs."""
     together = _OWNS_DATA | _WRITEABLE
     pending: list[tuple[_Nest, Any]] = [(expected, value)]
     entries: Iterable[tuple[Any, Any]]

@@ -18,7 +18,7 @@ from ...support.allocation import bytes_of, empty, maker
 from ...support.records import dataclass
 from ..native.aligned_memory import address, writable_address
 from ..native.argument_block import UNREAD, ArgumentBlock
-from ..native.entry import NativeEntry, Sized
+from ..native.entry import NativeEntry, ShapeInstance
 from ..native.preconditions import Precondition, check_preconditions
 from .outputs import OutSpec
 from .results import ResultWriter
@@ -48,7 +48,7 @@ class CallSpec:
     """
 
     entry: NativeEntry
-    sized: Sized
+    sized: ShapeInstance
     names: Mapping[Any, str]
     feeds: Mapping[str, Feed]
     fixed: Mapping[str, ndarray]
@@ -105,7 +105,7 @@ class CallResults(NamedTuple):
 
 def spec_of(
     entry: NativeEntry,
-    sized: Sized,
+    sized: ShapeInstance,
     inputs: CallInputs,
     results: CallResults,
     ranges: Sequence[Precondition] = (),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ...declare.nest import flatten
-from ...support.forks import Order, fork_lock
+from ...support.forks import LockLevel, fork_lock
 from ..native.argument_block import Weights
 from ..native.worker_pool import ThreadCount
 from ..samples import check_samples
@@ -137,7 +137,7 @@ class Runner:
         self._direct: DirectCall | None = None
         self._until_direct = 0 if direct is None else CALLS_UNTIL_DIRECT
         self._version: int | None = None  # of the weights of the direct call
-        self._lock, self._time = None if direct is None else fork_lock(Order.GRAPH), NativeTime()
+        self._lock, self._time = None if direct is None else fork_lock(LockLevel.GRAPH), NativeTime()
         self.plan: DirectPlan | None = None
 
     @property
@@ -156,7 +156,7 @@ class Runner:
         """Return the results of a call; None, with nothing done, if the call needs the slow path.
 
         Args:
-            given: Feeds; None for feeds with unknown names.
+            feeds: Feeds; None for feeds with unknown names.
             seed: Seed of the call; None to draw one.
             out: The caller's ``out=``.
             arrays: Arrays by leaf from ``outs.checked``, in place of ``out``.

@@ -13,7 +13,7 @@ from ...codegen.machine.engine import Code, object_code
 from ...codegen.machine.interface import Interface, ObjectCode
 from ...codegen.machine.target import host
 from ...support.errors import RnnGraphError
-from ...support.forks import Order, fork_lock
+from ...support.forks import LockLevel, fork_lock
 from ..native.aligned_memory import address
 from ..native.object_cache import Cache, key_of
 from .python_api import function_of, is_offered, method_of, table_of
@@ -30,7 +30,7 @@ class DirectCode:
     """
 
     def __init__(self) -> None:
-        self._lock = fork_lock(Order.ENTRY)
+        self._lock = fork_lock(LockLevel.ENTRY)
         self._trampolines: list[tuple[type, str, str, str]] = []
         self._functions: list[Any] = []
         self._is_made = False

@@ -21,7 +21,7 @@ from ...support.errors import GraphError
 from ...support.garbage import collector_paused
 from ..samples import samples_of
 from .compile_options import CompileOptions
-from .entry import MadeFor, NativeEntry
+from .entry import EntryKey, NativeEntry
 from .object_cache import key_of
 from .optimized_graph import NO_CHANGES, Changes, OptimizedGraph, ordered_sizes, tiled_sizes
 from .recomputation import AUTO, RecomputeOption, exceeds_share, steps_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Fixed = tuple[tuple[str, Dim | None], ...]
 """Values compiled in for each named size: a number or another size; None for a size that is unused or left open."""
-EntryKey = tuple[tuple[str, ...], Fixed, bool, int, Recompute | None]
+CacheKey = tuple[tuple[str, ...], Fixed, bool, int, Recompute | None]
 """(outputs, sizes, is one step, parts of kernels, rematerialisation or None)."""
 MAX_ENTRIES = 32
 """Maximum number of native entries of a graph. Each holds some 70 kB of code, and its packed weights."""
@@ -61,8 +61,8 @@ class CompiledGraph(OptimizedGraph):
         super().__init__(lowered, kind, options, changes)
         self.declared, self.recompute = declared, recompute
         self._clock = count()
-        self._entries: BoundedCache[EntryKey, NativeEntry] = BoundedCache(MAX_ENTRIES, lambda entry: entry.used)
-        self._arenas: BoundedCache[EntryKey, Dim] = BoundedCache(MAX_ENTRIES)  # of code with rematerialisation
+        self._entries: BoundedCache[CacheKey, NativeEntry] = BoundedCache(MAX_ENTRIES, lambda entry: entry.used)
+        self._arenas: BoundedCache[CacheKey, Dim] = BoundedCache(MAX_ENTRIES)  # of code with rematerialisation
         self.last_sizes: dict[str, int] = {}
         self._samples = samples_of(self.lowered)
         self.marks: list[mmap] = []  # mappings that announce the code to perf
@@ -77,8 +77,8 @@ class CompiledGraph(OptimizedGraph):
         """
         entry = self._entry(outputs, sizes, one_step, None if one_step else self._first_choice(), ahead)
         if self.recompute == AUTO and not one_step:
-            again = self._for_memory(outputs, sizes, entry.arena_bytes)
-            entry = entry if again is None else self._entry(outputs, sizes, one_step, again, ahead)
+            recompute = self._for_memory(outputs, sizes, entry.arena_bytes)
+            entry = entry if recompute is None else self._entry(outputs, sizes, one_step, recompute, ahead)
         self.last_sizes = dict(sizes)
         return entry
 
@@ -101,30 +101,35 @@ class CompiledGraph(OptimizedGraph):
         if not exceeds_share(bytes_kept := evaluate(kept, known)):
             return None
         scans = [node for node in self.optimized(outputs).nodes if node.op == "scan"]
-        again = Recompute(steps_of(evaluate(node["length"], known) for node in scans))
-        key = self._key(outputs, sizes, False, again)
+        recompute = Recompute(steps_of(evaluate(node["length"], known) for node in scans))
+        key = self._key(outputs, sizes, False, recompute)
 
         def recomputed() -> Dim:
             try:
-                return self._arena_bytes(outputs, sizes, again)
+                return self._arena_bytes(outputs, sizes, recompute)
             except GraphError:  # steps that cannot be rematerialised have their residuals saved
                 return kept
 
-        return again if evaluate(self._arenas.get_or_make(key, recomputed), known) < bytes_kept // 2 else None
+        return recompute if evaluate(self._arenas.get_or_make(key, recomputed), known) < bytes_kept // 2 else None
 
-    def _arena_bytes(self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: Recompute | None) -> Dim:
+    def _arena_bytes(self, outputs: tuple[str, ...], sizes: Mapping[str, int], recompute: Recompute | None) -> Dim:
         from ...codegen.compile import planned
 
-        graph = self.sized(outputs, sizes, again=again)
+        graph = self.sized(outputs, sizes, recompute=recompute)
         return planned(graph, self.options.target, self.kind, self.options.threads.parts).arena_bytes
 
     def _entry(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, ahead: bool
+        self,
+        outputs: tuple[str, ...],
+        sizes: Mapping[str, int],
+        one_step: bool,
+        recompute: Recompute | None,
+        ahead: bool,
     ) -> NativeEntry:
-        entry = self._entries.get(self._key(outputs, sizes, one_step, again))
+        entry = self._entries.get(self._key(outputs, sizes, one_step, recompute))
         if entry is None:
             with self._lock:
-                entry = self._found_or_made(outputs, sizes, one_step, again, ahead)
+                entry = self._found_or_made(outputs, sizes, one_step, recompute, ahead)
         entry.used = next(self._clock)
         return entry
 
@@ -135,26 +140,31 @@ class CompiledGraph(OptimizedGraph):
         from ...codegen.compile import compile_timed
 
         with self._lock:
-            again = self.rematerialisation(outputs, sizes)
-            if self._key(outputs, sizes, False, again) not in self._entries:
-                sizes = self._shared_sizes(outputs, sizes, again)
-            graph, options = self.sized(outputs, sizes, again=again), self.options
+            recompute = self.rematerialisation(outputs, sizes)
+            if self._key(outputs, sizes, False, recompute) not in self._entries:
+                sizes = self._shared_sizes(outputs, sizes, recompute)
+            graph, options = self.sized(outputs, sizes, recompute=recompute), self.options
             with options.notices.compiling():
                 code, plan, counters = compile_timed(graph, options.target, self.kind, options.threads.parts)
         return NativeEntry(code, options.target), plan, counters
 
     def _key(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None
-    ) -> EntryKey:
-        return outputs, self._fixed(outputs, sizes), one_step, self.options.threads.parts, again
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, recompute: Recompute | None
+    ) -> CacheKey:
+        return outputs, self._fixed(outputs, sizes), one_step, self.options.threads.parts, recompute
 
     def _found_or_made(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, ahead: bool
+        self,
+        outputs: tuple[str, ...],
+        sizes: Mapping[str, int],
+        one_step: bool,
+        recompute: Recompute | None,
+        ahead: bool,
     ) -> NativeEntry:
         likely_sizes = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
-        if not (ahead or one_step or self._key(outputs, sizes, one_step, again) in self._entries):
-            sizes = self._shared_sizes(outputs, sizes, again)
-        known = self._entries.get(self._key(outputs, sizes, one_step, again))
+        if not (ahead or one_step or self._key(outputs, sizes, one_step, recompute) in self._entries):
+            sizes = self._shared_sizes(outputs, sizes, recompute)
+        known = self._entries.get(self._key(outputs, sizes, one_step, recompute))
         if known is not None:
             return known
         shapes = (node.tensor for _, node in self.pruned(outputs).outputs)
@@ -162,14 +172,14 @@ class CompiledGraph(OptimizedGraph):
         if results >= ADDRESSED:  # beyond the address space, and too many elements to index
             reserve(results, "the memory for a call's results")
         parts = self.options.threads.parts
-        entry = NativeEntry(self._code(outputs, sizes, one_step, again, parts), self.options.target)
-        entry.made_for = MadeFor(outputs, dict(sizes), one_step, self._name(one_step), parts, again)
+        entry = NativeEntry(self._code(outputs, sizes, one_step, recompute, parts), self.options.target)
+        entry.key = EntryKey(outputs, dict(sizes), one_step, self._name(one_step), parts, recompute)
         entry.samples = self._samples
-        self._entries[self._key(outputs, sizes, one_step, again)] = entry
+        self._entries[self._key(outputs, sizes, one_step, recompute)] = entry
         return entry
 
     def _shared_sizes(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], again: Recompute | None
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], recompute: Recompute | None
     ) -> Mapping[str, int]:
         """Return the sizes to compile in: fewer once enough other sizes of these outputs have specialised code.
 
@@ -178,7 +188,7 @@ class CompiledGraph(OptimizedGraph):
         parts = self.options.threads.parts
         if parts > 1 or self.equalities(outputs)[0]:
             return sizes
-        alike = [key[1] for key in self._entries if (key[0], *key[2:]) == (outputs, False, parts, again)]
+        alike = [key[1] for key in self._entries if (key[0], *key[2:]) == (outputs, False, parts, recompute)]
         if len(alike) < MAX_SPECIAL:
             return sizes
         graph = self.optimized(outputs)
@@ -203,13 +213,18 @@ class CompiledGraph(OptimizedGraph):
         return f"{self.kind}_step" if one_step else self.kind
 
     def _code(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, again: Recompute | None, parts: int
+        self,
+        outputs: tuple[str, ...],
+        sizes: Mapping[str, int],
+        one_step: bool,
+        recompute: Recompute | None,
+        parts: int,
     ) -> ObjectCode:
         name, cache = self._name(one_step), self.options.cache
         if cache is None:
-            return self._compiled(outputs, sizes, one_step, again, name, parts)
+            return self._compiled(outputs, sizes, one_step, recompute, name, parts)
         fixed = self._fixed(outputs, sizes)
-        passes = self.options.unroll, self.reduced, self.sparse, self.first, again
+        passes = self.options.unroll, self.reduced, self.sparse, self.first, recompute
         key = key_of(fingerprint(self.pruned(outputs)), self.options.target, name, *passes, fixed, parts)
         code = cache.load(key)
         if code is not None:
@@ -217,7 +232,7 @@ class CompiledGraph(OptimizedGraph):
         with cache.compiling(key):
             code = cache.load(key)  # stored meanwhile by another process
             if code is None:
-                code = self._compiled(outputs, sizes, one_step, again, name, parts)
+                code = self._compiled(outputs, sizes, one_step, recompute, name, parts)
                 if self._fixed(outputs, sizes) == fixed:  # else a pass removed a scan, and its length is compiled in
                     cache.store(key, code)
         return code
@@ -227,11 +242,11 @@ class CompiledGraph(OptimizedGraph):
         outputs: tuple[str, ...],
         sizes: Mapping[str, int],
         one_step: bool,
-        again: Recompute | None,
+        recompute: Recompute | None,
         name: str,
         parts: int,
     ) -> ObjectCode:
         with self.options.notices.compiling(), collector_paused():
             from ...codegen.compile import compile_graph  # slow to import, and not needed on a cache hit
 
-            return compile_graph(self.sized(outputs, sizes, one_step, again), self.options.target, name, parts)
+            return compile_graph(self.sized(outputs, sizes, one_step, recompute), self.options.target, name, parts)

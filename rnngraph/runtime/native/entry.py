@@ -16,7 +16,7 @@ from ...passes.recomputation.recompute import Recompute
 from ...support.allocation import LARGE, bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import Where
-from ...support.forks import Order, fork_lock
+from ...support.forks import LockLevel, fork_lock
 from ...support.records import dataclass
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
@@ -30,7 +30,7 @@ PACKED, TEMPORARIES = "the memory for packed weights", "the memory for a call's 
 
 
 @dataclass(frozen=True)
-class Sized:
+class ShapeInstance:
     """Entry at specific run-time sizes, with the shapes of its results.
 
     ``run`` uses the pool's workers if that is faster.
@@ -44,13 +44,13 @@ class Sized:
 
 
 @dataclass(frozen=True)
-class MadeFor:
+class EntryKey:
     """Compilation key of an entry.
 
     Attributes:
         parts: Parts into which kernels are split.
         name: Name of the main function.
-        again: What is recomputed, or None.
+        recompute: What is recomputed, or None.
     """
 
     outputs: tuple[str, ...]
@@ -58,18 +58,18 @@ class MadeFor:
     one_step: bool
     name: str
     parts: int
-    again: Recompute | None = None
+    recompute: Recompute | None = None
 
 
 class NativeEntry:
     """Machine code of one graph at specific sizes. Thread-safe.
 
     Attributes:
-        made_for: What it was compiled for.
+        key: What it was compiled for.
         samples: Outputs that are samples, with the lines that draw them.
     """
 
-    made_for: MadeFor
+    key: EntryKey
     samples: Mapping[str, Where | None] = MappingProxyType({})
 
     def __init__(self, code: ObjectCode, target: Target) -> None:
@@ -90,10 +90,10 @@ class NativeEntry:
             self._template[slot] = address(value)
         self._template[interface.team] = POOL.address if interface.parts > 1 else 0
         self._weight_slots = np.array([*interface.parameters.values(), interface.panels], np.intp)
-        self._sized: BoundedCache[tuple[tuple[str, int], ...], Sized] = BoundedCache(MAX_SIZES)
+        self._sized: BoundedCache[tuple[tuple[str, int], ...], ShapeInstance] = BoundedCache(MAX_SIZES)
         self.used = 0  # logical time of the last use, by its graph's clock
         self._weights: Weights | None = None
-        self._lock = fork_lock(Order.ENTRY)
+        self._lock = fork_lock(LockLevel.ENTRY)
         self._arenas: deque[np.ndarray] = deque()
 
     def block(self) -> ArgumentBlock:
@@ -140,7 +140,7 @@ class NativeEntry:
         if self.panel_bytes:
             self._pack(block.address, WORKER, WORKERS)
 
-    def sized(self, sizes: Mapping[str, int]) -> Sized:
+    def sized(self, sizes: Mapping[str, int]) -> ShapeInstance:
         """Return shapes, byte counts and run function at these sizes, from the cache if possible."""
         key = tuple(sizes.items())
         sized = self._sized.get(key)
@@ -148,28 +148,28 @@ class NativeEntry:
             sized = self._sized[key] = self._at(sizes)
         return sized
 
-    def _at(self, sizes: Mapping[str, int]) -> Sized:
+    def _at(self, sizes: Mapping[str, int]) -> ShapeInstance:
         interface, run = self._interface, self.single
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
         if interface.parts > 1 and (cycles := self.cycles(sizes)) >= MIN_CYCLES:
             run = AdaptiveEntry(self.single, self.address, interface.parts, self._policy, max(1, cycles))
         results = sum(bytes_of(shape, item.dtype) for item, shape in zip(self.outputs, shapes, strict=True))
-        return Sized(dict(sizes), shapes, max(1, evaluate(interface.arena_bytes, sizes)), results, run)
+        return ShapeInstance(dict(sizes), shapes, max(1, evaluate(interface.arena_bytes, sizes)), results, run)
 
     def cycles(self, sizes: Mapping[str, int]) -> int:
         """Return the estimated cost of a single-threaded call, in cycles."""
         return evaluate(self._interface.cycles, sizes)
 
-    def look(self, sized: Sized, sizes: int = 0) -> None:
+    def raise_if_out_of_memory(self, sized: ShapeInstance, given_bytes: int = 0) -> None:
         """Raise ``OutOfMemoryError`` unless the results and temporaries of these sizes fit.
 
-        ``given`` is the number of bytes of results in the caller's arrays.
+        ``given_bytes`` is the number of bytes of results in the caller's arrays.
         """
         if sized.result_bytes + sized.arena_bytes < LARGE:
             return
         is_there = any(arena.size >= sized.arena_bytes for arena in list(self._arenas))
         temporaries = 0 if is_there else sized.arena_bytes
-        reserve(sized.result_bytes - sizes + temporaries, "the memory for a call's results and temporaries")
+        reserve(sized.result_bytes - given_bytes + temporaries, "the memory for a call's results and temporaries")
 
     def take(self, count: int) -> np.ndarray:
         """Return an arena for one call, from the free list if one is large enough."""

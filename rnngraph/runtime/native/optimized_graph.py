@@ -21,7 +21,7 @@ from ...passes.squeeze import Squeeze
 from ...passes.unroll import unroll_fully
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
-from ...support.forks import Order, fork_lock
+from ...support.forks import LockLevel, fork_lock
 from ...support.garbage import collector_paused
 from ...support.records import dataclass
 from .compile_options import CompileOptions
@@ -100,7 +100,7 @@ class OptimizedGraph:
         self.sparse = options.sparse and kind == "inference"
         self._meaning = (*meaning(kind, wrt, differentiated, options.chunked), *then)
         self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded, bool(wrt), self.sparse))
-        self._lock = fork_lock(Order.GRAPH)
+        self._lock = fork_lock(LockLevel.GRAPH)
         self._split: Graph | None = None
         self._pruned: BoundedCache[tuple[str, ...], Graph] = BoundedCache(MAX_OUTPUTS)
         self._optimized: BoundedCache[tuple[str, ...], Graph] = BoundedCache(MAX_OUTPUTS)
@@ -191,7 +191,11 @@ class OptimizedGraph:
         return self._ranges.get_or_make(outputs, checks)
 
     def sized(
-        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, again: Recompute | None = None
+        self,
+        outputs: tuple[str, ...],
+        sizes: Mapping[str, int],
+        one_step: bool = False,
+        recompute: Recompute | None = None,
     ) -> Graph:
         """Return the optimised graph with every size but lengths compiled in.
 
@@ -199,7 +203,7 @@ class OptimizedGraph:
             outputs: Names of the outputs.
             sizes: Named sizes.
             one_step: Also compile in lengths of 1.
-            again: What gradients recompute; None to save residuals.
+            recompute: What gradients recompute; None to save residuals.
         """
         graph = self.optimized(outputs)
         known = self.settled_sizes(outputs, sizes, open_sizes(graph))
@@ -210,7 +214,7 @@ class OptimizedGraph:
             graph = Simplify()(graph)  # remove run-time equalities, which now hold by construction
         if one_step:
             graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
-        return graph if again is None else run(graph, (again,), forbidden(self.kind))
+        return graph if recompute is None else run(graph, (recompute,), forbidden(self.kind))
 
     def lengths(self, outputs: tuple[str, ...]) -> set[str]:
         """Return the sizes that compiled code leaves open."""

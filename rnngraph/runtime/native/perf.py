@@ -70,8 +70,8 @@ def write_perf_map(compiled: CompiledGraph, jitdump: bool, where: Where | None) 
 def _debug_build(compiled: CompiledGraph, entry: NativeEntry) -> _Loaded:
     from ...codegen.compile import debug_build  # slow to import, and not needed on a cache hit
 
-    form = entry.made_for
-    graph, name = compiled.sized(form.outputs, form.sizes, form.one_step, form.again), form.name
+    form = entry.key
+    graph, name = compiled.sized(form.outputs, form.sizes, form.one_step, form.recompute), form.name
     object_code, layers = debug_build(graph, compiled.options.target, name, form.parts)
     lines = read_lines(object_code)
     offset = next(function.address for function in lines.functions if function.name == name)

@@ -16,7 +16,7 @@ RecomputeOption = int | Literal["auto"] | None
 AUTO: Literal["auto"] = "auto"
 SHARE = 4
 """For ``"auto"``: temporaries may use 1/SHARE of the available memory."""
-FEWEST, MOST = 16, 4096
+MIN_BLOCK, MAX_BLOCK = 16, 4096
 
 
 def checked_recompute(value: Any, where: Where | None) -> RecomputeOption:
@@ -42,4 +42,4 @@ def steps_of(lengths: Iterable[int]) -> int:
     The rounding limits the number of compiled variants.
     """
     longest = max(lengths, default=1)
-    return min(max(1 << round(math.log2(max(1, longest)) / 2), FEWEST), MOST)
+    return min(max(1 << round(math.log2(max(1, longest)) / 2), MIN_BLOCK), MAX_BLOCK)

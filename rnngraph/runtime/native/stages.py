@@ -122,8 +122,8 @@ class NativeStages:
         from ...codegen.compile import planned  # slow to import, and not needed on a cache hit
 
         compiled = self._compiled
-        again = compiled.rematerialisation(self._outputs, self._sizes)
-        graph = compiled.sized(self._outputs, self._sizes, again=again)
+        recompute = compiled.rematerialisation(self._outputs, self._sizes)
+        graph = compiled.sized(self._outputs, self._sizes, recompute=recompute)
         return planned(graph, compiled.options.target, compiled.kind, compiled.options.threads.parts)
 
     @cached_property

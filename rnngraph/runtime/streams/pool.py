@@ -15,7 +15,7 @@ from ...support.arguments import entries
 from ...support.attribute_hints import Uncalled
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ArgumentError, DtypeError, GraphError, StructureError, Where, shown, user_line
-from ...support.forks import WAITING, Order, fork_lock, give_way
+from ...support.forks import WAITING, LockLevel, fork_lock, give_way
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
 from ..parameters import Parameters
@@ -57,7 +57,7 @@ class StreamPool(Uncalled, Generic[Given]):
         self._places: frozenset[StreamTable | None] = frozenset()
         self._recent: tuple[list[Any], list[StreamTable], np.ndarray] | None = None  # as the last call named them
         self._prepared: PreparedRows | None = None
-        self._lock = fork_lock(Order.RUN)
+        self._lock = fork_lock(LockLevel.RUN)
         self._serving: Serving | None = None
         if not self._holding.missing({}):  # nothing compiles once streams are there
             self._form.fresh(self._holding.defaults, None)

@@ -23,7 +23,7 @@ from ..calls.signatures import Feed
 from ..native.adaptive_threads import AdaptiveEntry, SharingPolicy
 from ..native.aligned_memory import address, aligned_bytes
 from ..native.argument_block import WORKER, WORKERS, Weights
-from ..native.entry import TEMPORARIES, NativeEntry, Sized
+from ..native.entry import TEMPORARIES, NativeEntry, ShapeInstance
 from ..native.preconditions import check_preconditions
 from ..native.worker_pool import MIN_CYCLES
 from ..parameters import Parameters
@@ -222,7 +222,7 @@ class RowSteps:
 class _Job:
     """State of one worker: an argument block, dense buffers for its rows, and the copies between buffers and tables."""
 
-    def __init__(self, steps: RowSteps, entry: NativeEntry, sized: Sized, most: int, is_open: bool) -> None:
+    def __init__(self, steps: RowSteps, entry: NativeEntry, sized: ShapeInstance, most: int, is_open: bool) -> None:
         """Allocate the buffers and list the copies.
 
         Args:

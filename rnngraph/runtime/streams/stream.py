@@ -26,7 +26,7 @@ from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.feeds import convert, rank_of, solve_sizes
 from ..calls.prepared_call import CallInputs, CallResults, CallSpec, spec_of, whole, without
 from ..calls.results import Given, result_of
-from ..native.entry import NativeEntry, Sized
+from ..native.entry import NativeEntry, ShapeInstance
 from ..parameters import Parameters
 from .held_inputs import HeldInputs
 from .prepared_step import PreparedStep
@@ -206,7 +206,12 @@ class Stream(Uncalled, Generic[Given]):
         return result
 
     def _spec(
-        self, entry: NativeEntry, sized: Sized, per_step: Mapping[str, np.ndarray], held: HeldInputs, one_step: bool
+        self,
+        entry: NativeEntry,
+        sized: ShapeInstance,
+        per_step: Mapping[str, np.ndarray],
+        held: HeldInputs,
+        one_step: bool,
     ) -> CallSpec:
         """Return the spec of steps, or of chunks of one length, with feeds like these."""
         axes = self._graph.axes
@@ -227,7 +232,7 @@ class Stream(Uncalled, Generic[Given]):
 
     def _checked(
         self, feeds: Mapping[str, np.ndarray], one_step: bool, where: Where | None
-    ) -> tuple[States, NativeEntry, Sized]:
+    ) -> tuple[States, NativeEntry, ShapeInstance]:
         """Check the feeds together with the held ones. Return the states and the entry for them."""
         axes = self._graph.axes.omitted if one_step else {}
         arrays = {**self._held, **{name: whole(array, axes.get(name)) for name, array in feeds.items()}}
@@ -246,7 +251,7 @@ class Stream(Uncalled, Generic[Given]):
         self._compiled.check(self._outputs, used, one | sizes, where)
         entry = self._compiled.entry(self._outputs, sizes, one_step)
         sized = entry.sized(sizes | one)
-        entry.look(sized)
+        entry.raise_if_out_of_memory(sized)
         return states, entry, sized
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:

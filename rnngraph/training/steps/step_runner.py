@@ -17,7 +17,7 @@ from ...runtime.calls.prepared_call import CallInputs, CallResults, CallSpec, Pr
 from ...runtime.calls.runner import Commit, CommitGuard, Runner
 from ...runtime.native.argument_block import ArgumentBlock
 from ...runtime.native.compiled_graph import CompiledGraph
-from ...runtime.native.entry import NativeEntry, Sized
+from ...runtime.native.entry import NativeEntry, ShapeInstance
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError, ShapeError, Where
 from .batch_rows import require_rows
@@ -50,7 +50,7 @@ class NativeStep:
     def prepared(
         self,
         entry: NativeEntry,
-        sized: Sized,
+        sized: ShapeInstance,
         names: Mapping[Any, str],
         arrays: Mapping[str, np.ndarray],
         seeded: bool = False,
@@ -157,7 +157,7 @@ class StepVariant:
 
     def entry(
         self, state: TrainState, arrays: Mapping[str, np.ndarray], where: Where | None
-    ) -> tuple[NativeEntry, Sized]:
+    ) -> tuple[NativeEntry, ShapeInstance]:
         """Return the entry for these feeds, which are checked."""
         compiled, outputs = self.native.compiled, self.native.outputs
 

@@ -13,7 +13,7 @@ from ...runtime.calls.call_cache import CallCache
 from ...runtime.calls.prepared_call import SEED
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import Where
-from ...support.forks import Order, fork_lock
+from ...support.forks import LockLevel, fork_lock
 from ...support.records import dataclass
 from .fetches import Fetch, Fetches
 from .prepared_train_step import PreparedTrainStep
@@ -57,7 +57,7 @@ class Stepper:
     """The steps of one trainer, one at a time."""
 
     def __init__(self, state: TrainState) -> None:
-        self.state, self.lock = state, fork_lock(Order.RUN)
+        self.state, self.lock = state, fork_lock(LockLevel.RUN)
         self._prepared: BoundedCache[Kind, CallCache[PreparedTrainStep]] = BoundedCache(MAX_VARIANTS)
         self._updates = Updates(state)
         self.fetches = Fetches(state.program)
