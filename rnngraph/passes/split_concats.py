@@ -35,7 +35,7 @@ class SplitConcats:
 
 
 def _separate_bodies(graph: Graph) -> Graph:
-    """Split carries, and separate what is concatenated in bodies and around them."""
+    """Split carries, and split concatenated values in bodies and around them."""
     return _separate(map_bodies(rewrite(graph, _split_carries), _separate))
 
 

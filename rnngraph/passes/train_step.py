@@ -27,12 +27,10 @@ class TrainStep:
     """Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``new/<label>`` and ``slot/<slot>/<label>``.
 
     ``new/<label>`` is the parameter after ``update``, and the slots are its state for the next step. ``gradient_norm``
-    is
-    the norm of all gradients together, after clipping by value and before clipping by norm. An existing ``new/<label>``
-    is
-    that of a parameter without a gradient. An output ``met/<label>`` is removed, and passed to the update of the
-    parameter
-    as the number ``met``: the rows that were read. ``number/<name>`` is removed, and passed to all updates.
+    is the norm of all gradients together, after clipping by value and before clipping by norm. An existing
+    ``new/<label>`` is that of a parameter without a gradient. An output ``met/<label>`` is removed, and passed to the
+    update of the parameter as the number ``met``: the rows that were read. ``number/<name>`` is removed, and passed to
+    all updates.
 
     Slots become inputs ``slot/<slot>/<label>``, which are overwritten, and other numbers float64 scalars
     ``number/<name>``.

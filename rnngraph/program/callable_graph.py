@@ -252,7 +252,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         return default is not None and not default.ndim and NUMBER in self._types and self._types[NUMBER].rank == 1
 
     def _spread_number(self, arrays: dict[str, np.ndarray], where: Where | None) -> None:
-        """Give every row the number of streams that is given for all."""
+        """Give the number of streams to every row, if the caller feeds one number for all rows."""
         if self._samples and NUMBER in arrays and not arrays[NUMBER].ndim:
             others = {name: array for name, array in arrays.items() if name != NUMBER}
             sizes = solve_sizes(others, self._types, where)

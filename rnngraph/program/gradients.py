@@ -27,7 +27,7 @@ MAX_GRAPHS = 64
 
 
 class GradientGraphs:
-    """Graphs by what they differentiate with respect to what, built on first use.
+    """Graphs with gradients, by their inputs and outputs of differentiation, built on first use.
 
     Attributes:
         types: Types of the training graph's feeds.

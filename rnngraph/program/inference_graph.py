@@ -248,8 +248,7 @@ class InferenceGraph(CallableGraph[Given]):
             debug: Add the script's lines and layers for debuggers and profilers. Instructions are the same.
             rows: Number of streams that ``NAME_step_rows`` steps as one batch, which reads weights once.
             max_block: Maximum steps that ``NAME_process`` computes at once. Fewer need less memory and more time;
-                results are
-                the same. None: about 128 rows of steps, 1: single steps.
+                results are the same. None: about 128 rows of steps, 1: single steps.
 
         Raises:
             GraphError: The graph cannot run step by step; the error names the line.

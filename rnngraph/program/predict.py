@@ -41,9 +41,7 @@ def predict(
     batch_size: Any,
     where: Where | None,
 ) -> Any:
-    """Implement ``Program.predict`` with the program's three graphs. The others tell which feeds ``inference``
-    ignores.
-    """
+    """Implement ``Program.predict``. ``evaluation`` and ``training`` tell which feeds ``inference`` ignores."""
     inputs = example_inputs(inference, evaluation, training)
     layout = layout_of(inputs, only_run=True)
     declared = _declared_batch(layout, where)

@@ -91,7 +91,7 @@ def _arms(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
 
 
 def _in_a_vector(b: Instructions, add: Add, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Apply ``add`` in the smallest vector, for a sum with fewer lanes."""
+    """Apply ``add`` in the smallest vector of the processor, for a sum with fewer lanes than that."""
     words, weights, wide = (b.wider(item, MIN_LANES) for item in (*left, *right, total))
     return _part(b, add(b, (words,), (weights,), wide), total.lanes)
 

@@ -39,7 +39,7 @@ def pool_text(target: Target) -> str:
 
 
 class _Worker(NamedTuple):
-    """Words of one worker: jobs assigned, jobs done, whether it sleeps, and its semaphore."""
+    """Words of one worker: jobs assigned, jobs done, 1 while it sleeps, and its semaphore."""
 
     given: str
     done: str

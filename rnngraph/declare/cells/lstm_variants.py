@@ -169,8 +169,7 @@ class NASCell(LSTMLike):
     """Cell found by neural architecture search (Zoph and Le 2017, figure 8, the base 8 net).
 
     Parameters: ``recurrent_kernel`` [hidden, 8 units] and ``kernel`` [inputs, 8 units], with the eight leaves of the
-    tree
-    in order; with use_bias ``bias`` [8 units]; with num_proj ``projection_weights`` [units, num_proj].
+    tree in order; with use_bias ``bias`` [8 units]; with num_proj ``projection_weights`` [units, num_proj].
     State: LSTMStateTuple(c [units], h [num_proj or units]).
 
     Args:

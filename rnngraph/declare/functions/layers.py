@@ -213,9 +213,8 @@ def normalized_with(
     """Build batch normalization. Return it with (moving average, batch statistic) by name.
 
     Args:
-        training: True: select by graph. False: both graphs use the moving averages, which nothing updates. A scalar
-            bool
-            Tensor: both graphs use the batch's statistics where it is True, and nothing updates the averages.
+        training: True: select by graph. False: both graphs use the moving averages, which nothing updates. A bool
+            scalar Tensor: both graphs use the batch's statistics where it is True, and nothing updates the averages.
     """
     where = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:

@@ -174,7 +174,7 @@ class _Sized:
             yield Text(x + PADDING, at + LINE - 4, _shortened(self.box.note), "note")
 
     def _loops(self, x: float, y: float) -> Iterator[Shape]:
-        """Yield the recurrence, from the end of the box to its beginning, with its states."""
+        """Yield the arrows of a recurrence, from the end of a box to its beginning, with the carried states."""
         if not self.states:
             return
         right, out = x + self.width, x + self.width + LOOP / 2

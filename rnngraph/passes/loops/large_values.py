@@ -71,7 +71,10 @@ class Step(Generic[Loop]):
         return kept
 
     def readouts_of_sequences(self) -> dict[Node, Loop]:
-        """Return values computed from large sequences that one loop reads anyway, up to small ones, with the loop."""
+        """Return the readouts of large sequences that only one loop reads, with that loop.
+
+        Readouts are all values on the way from such a sequence to small values, the small ones included.
+        """
         kept = dict[Node, Loop]()
         for node in self.nodes:
             if node.op != "input" or node in self.loops or node not in self.varying or not _is_large(node):

@@ -89,7 +89,7 @@ def _check_kept(form: Lowered, labels: Sequence[str]) -> None:
 
 
 def _check_states(form: Lowered, labels: Sequence[str], given: bool) -> None:
-    """Check that a state that a graph returns is what it takes in the next call."""
+    """Check that the states that a graph returns are inputs of the next call, with the same types."""
     after, first = dict(form.graph.outputs), dict(form.initial.outputs)
     before = {node["label"]: node.tensor for node in form.graph.inputs if node.op == "input"}
     for label in labels:

@@ -46,7 +46,7 @@ class SharingPolicy:
         return self._shares and self._single_trials <= 0
 
     def took(self, shared: bool, time: float) -> None:
-        """Record a call: whether it was shared, and its time per estimated cycle."""
+        """Record a call: True if it was shared, and its time per estimated cycle."""
         if not shared:
             self._single.append(time)
             self._single_trials -= 1

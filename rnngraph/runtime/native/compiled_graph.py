@@ -83,20 +83,20 @@ class CompiledGraph(OptimizedGraph):
         return entry
 
     def rematerialisation(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Recompute | None:
-        """Return what is recomputed at these sizes; None if all residuals are saved."""
+        """Return the recomputation at these sizes; None if all residuals are saved."""
         first = self._first_choice()
         if self.recompute != AUTO:
             return first
         return self._for_memory(outputs, sizes, self._arena_bytes(outputs, sizes, first)) or first
 
     def _first_choice(self) -> Recompute | None:
-        """Return what is recomputed where memory suffices."""
+        """Return the recomputation that is used if memory suffices."""
         if self.recompute == AUTO:
             return Recompute(None)
         return None if self.recompute is None else Recompute(self.recompute)
 
     def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> Recompute | None:
-        """Return what is recomputed if memory decides. ``kept`` is the arena size of code that saves residuals."""
+        """Return the recomputation if memory decides. ``kept`` is the arena size of code that saves residuals."""
         known = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
         if not exceeds_share(bytes_kept := evaluate(kept, known)):
             return None

@@ -17,7 +17,7 @@ class Notices:
         self._listeners: list[tuple[int, Listener]] = []
 
     @contextmanager
-    def told_to(self, listener: Listener) -> Iterator[None]:
+    def listening(self, listener: Listener) -> Iterator[None]:
         """Context manager that registers a listener."""
         entry = threading.get_ident(), listener
         self._listeners.append(entry)

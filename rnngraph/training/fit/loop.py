@@ -87,7 +87,10 @@ class Fit:
         plan, position = self.plan, self.position
         last = position.first + plan.epochs
         notices = self.state.program.options.notices
-        with FitProgress(last, plan.progress and self.ranks.is_first) as progress, notices.told_to(progress.compiling):
+        with (
+            FitProgress(last, plan.progress and self.ranks.is_first) as progress,
+            notices.listening(progress.compiling),
+        ):
             self._call_back()  # callbacks that an interruption left out
             while position.epoch < last and not position.stopping:
                 self._epoch(progress)

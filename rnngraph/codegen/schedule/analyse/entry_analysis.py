@@ -259,7 +259,9 @@ class _Analyst:
 
 
 def _join_blocks(scans: dict[Kernel, ScanAnalysis], kernels: Sequence[Kernel]) -> None:
-    """Mark scans whose blocks run right behind those of the scan before, so that they read its states in cache."""
+    """Mark scans whose blocks run directly after those of the previous scan, so that they read its states from the
+    cache.
+    """
     for earlier, kernel in pairwise(kernels):
         one, other = scans.get(earlier), scans.get(kernel)
         if one is None or other is None or one.blocks is None or other.blocks is None:

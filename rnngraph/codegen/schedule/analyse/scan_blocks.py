@@ -63,9 +63,9 @@ class ScanBlocks:
 
 
 def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: ScanBlocks) -> bool:
-    """Return whether all steps of a block can run right behind those of an earlier scan, before the next block begins.
+    """True if all steps of a block can run directly after those of an earlier scan, before the next block begins.
 
-    True if the scan reads of the earlier one only what that emits, of the same step and block.
+    The scan must read only the earlier scan's outputs of the same step and block.
     """
     sizes = [(axis.size, count) for axis, count in zip(blocks.axes, blocks.sizes, strict=True)]
     if sizes != [(axis.size, count) for axis, count in zip(of_earlier.axes, of_earlier.sizes, strict=True)]:

@@ -53,7 +53,7 @@ class EntryWriter:
         self._timed = outer
 
     def count(self, slot: int | None = None) -> None:
-        """Count the time since the last tick, in a slot or for what is being timed."""
+        """Count the time since the last tick, in a slot or in the slot of the current part."""
         if self.ticks is not None and not self.is_preparing:
             counted_slot = slot if self._timed is None or slot is not None else self.ticks.of(self._timed)
             self.block.add(self.ticks.count(self.ticks.rest if counted_slot is None else counted_slot))

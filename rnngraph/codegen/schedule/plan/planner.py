@@ -185,8 +185,9 @@ class _Planner:
         return _LaidOut(group, chunks, active, tables, memory, states, region, depth)
 
     def _of_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], tuple[int, ...]]:
-        """By scan and index, axes of carried values of which only the present block's states are kept: the one scan
-        that reads them runs right behind.
+        """Return the axes of carried values whose states are kept for the present block only, by scan and index.
+
+        The one scan that reads these states runs directly after the block.
         """
         axes_of_one = dict[tuple[Node, int], tuple[int, ...]]()
         for earlier, kernel in pairwise(group.kernels.fused.kernels):
