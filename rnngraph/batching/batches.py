@@ -149,7 +149,7 @@ class Batches:
                     sizes.setdefault(dim.symbol, actual)
         return sizes
 
-    def told(self) -> set[str]:
+    def fed_clocks(self) -> set[str]:
         """Return the clocks whose row lengths are fed, so that the graph can distinguish padding from data."""
         clocks = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.types}
         if self._lengths is not None and self._lengths not in self._layout.counts and self._one_clock(self._columns):

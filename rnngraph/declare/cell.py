@@ -256,7 +256,7 @@ class Scope:
         path = joined(self._path, checked_name(name, "a parameter"))
         key = path[len(self._at) :].lstrip("/")
         kind = TensorType(self._trace.dtype, check_shape(path, shape))
-        spec = self._specs.found(key, kind, initializer, trainable, own_line(user_line()), name)
+        spec = self._specs.resolve(key, kind, initializer, trainable, own_line(user_line()), name)
         if spec.type != kind:
             raise ShapeError(
                 f"parameter {path} has {spec.type} and is asked for as {kind}; "

@@ -120,7 +120,7 @@ class Driver:
             yield driver, outer
             pending += [(item, driver) for item in reversed(driver.inner)]
 
-    def given(self, operands: Sequence[Node]) -> DriverOperands:
+    def by_role(self, operands: Sequence[Node]) -> DriverOperands:
         """Split the operands of the driver's node by role."""
         rest = list(operands)
         sequences = [rest.pop(0) for _ in self.sequences]

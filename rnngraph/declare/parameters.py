@@ -55,7 +55,7 @@ class ParameterSpec:
 class Specs(dict[str, ParameterSpec]):
     """The parameters of a driver or of a shared cell, by path."""
 
-    def found(
+    def resolve(
         self, path: str, kind: TensorType, initializer: Any, trainable: bool, where: Where | None, within: str
     ) -> ParameterSpec:
         """Return the parameter at a path, created at the first call."""

@@ -113,7 +113,7 @@ class ScanParts:
         carries = [carry._replace(next=new[carry.next]) for carry in self.carries]
         return replace(self, carries=carries, emits=[(name, new[value]) for name, value in self.emits])
 
-    def made(self, where: Where | None, name: str, make: Callable[..., Node] = make) -> Node:
+    def build(self, where: Where | None, name: str, make: Callable[..., Node] = make) -> Node:
         """Build the scan, whose body has only nodes that its outputs depend on.
 
         Args:

@@ -101,7 +101,7 @@ class Samples:
             outputs.append((name, value))
             flags.append(flag)
         changed = Graph.of("body", outputs, [inner[formal][0] for formal in body.inputs])
-        return ScanParts.of(scan, actual, changed).made(scan.where, scan.name), tuple(flags)
+        return ScanParts.of(scan, actual, changed).build(scan.where, scan.name), tuple(flags)
 
 
 def _turned(value: Node) -> Node:

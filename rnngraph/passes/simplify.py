@@ -304,4 +304,4 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
     )
     if len(kept) == len(body.outputs) and len(slim.operands) == len(operands) and body is node["body"]:
         return remake(node, operands), positions
-    return slim.made(node.where, node.name), positions
+    return slim.build(node.where, node.name), positions

@@ -130,4 +130,4 @@ class _Loop:
             sequences=[Binding(inside, outside) for outside, inside in self.sequences.items()],
             invariants=[Binding(inside, outside) for outside, inside in self.invariants.items()],
             when=None if condition is None else self.new[condition],
-        ).made(self.scan.where, self.scan.name)
+        ).build(self.scan.where, self.scan.name)

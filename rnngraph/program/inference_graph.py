@@ -202,7 +202,7 @@ class InferenceGraph(CallableGraph[Given]):
             raise ArgumentError(what, where)
         return ColumnCall(self, self.parts, self.part, column_of, kept)
 
-    def made(self, made: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: Where | None) -> Any:
+    def restore(self, made: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: Where | None) -> Any:
         """Restore an object pickled from this graph: a stream with ``arrays`` as its state, or a function of
         columns.
         """

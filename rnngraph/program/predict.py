@@ -54,7 +54,7 @@ def predict(
     done, sizes, wholes = 0, {}, {}
     for examples in _parts(source):
         sizes, wholes, steps = examples.known_sizes(), examples.wholes(), examples.real_steps()
-        apart = steps.keys() - examples.told() | {clock for item in each.values() for clock in item.output.uncut}
+        apart = steps.keys() - examples.fed_clocks() | {clock for item in each.values() for clock in item.output.uncut}
         differ = {clock for clock, known in steps.items() if (known != known[:1]).any()}
         apart |= {clock for clock in differ - apart if shows(clock)}
         size = declared or (1 if examples is source and mixed else examples.batch_size)

@@ -183,7 +183,7 @@ def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> An
     if pickled.part == PROGRAM:
         return program
     graph: InferenceGraph[Any] = getattr(program, pickled.part)
-    return graph.made(pickled.made, pickled.arrays, where) if pickled.made else graph
+    return graph.restore(pickled.made, pickled.arrays, where) if pickled.made else graph
 
 
 @api

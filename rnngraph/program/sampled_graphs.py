@@ -39,10 +39,10 @@ class SampledGraphs:
         key = (count, compiled, outputs)
         cached: CompiledGraph | Literal[False] | None = self._graphs.get(key, False)
         if cached is False:
-            cached = self._graphs[key] = self._made(count, compiled, outputs)
+            cached = self._graphs[key] = self._compiled(count, compiled, outputs)
         return cached or None
 
-    def _made(self, count: int, compiled: CompiledGraph, outputs: tuple[str, ...]) -> CompiledGraph | None:
+    def _compiled(self, count: int, compiled: CompiledGraph, outputs: tuple[str, ...]) -> CompiledGraph | None:
         sampled = CompiledGraph(
             compiled.lowered,
             "training",

@@ -275,7 +275,7 @@ class TrainingGraph(CallableGraph[Given]):
         form = CallForm(compiled, outputs, (shown.structure, dict.fromkeys(compiled.wrt)), leaves)
         first, gradients = self._run(form, arrays, where, None, None if states else calls, *together)
         for name in states:  # in the structure in which the state was fed
-            fed = dict(self.parts.names.given(feeds, named, where))
+            fed = dict(self.parts.names.pairs(feeds, named, where))
             parts = {part: gradients.pop(part) for part in names_under(name, compiled.wrt)}
             gradients[name] = gathered(name, fed[name], parts) if name in fed else [*parts.values()]
         return first, gradients

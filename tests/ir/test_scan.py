@@ -64,7 +64,7 @@ def test_parts_have_the_names_of_the_printed_form() -> None:
 def test_a_scan_made_of_its_parts_is_the_same_scan(when: str) -> None:
     graph = graph_of(when)
     scan = scan_of(graph)
-    again = ScanParts.of(scan).made(scan.where, scan.name)
+    again = ScanParts.of(scan).build(scan.where, scan.name)
     gets = {node["index"]: node for node in graph.nodes if node.op == "get"}
     outputs = [(name, replace(gets[index], operands=(again,))) for index, name in enumerate(("last", "all"))]
     assert str(Graph.of(graph.name, outputs, graph.inputs)) == str(graph)
@@ -73,7 +73,7 @@ def test_a_scan_made_of_its_parts_is_the_same_scan(when: str) -> None:
 def test_the_condition_is_found_again_where_inputs_move() -> None:
     scan = scan_of(graph_of())
     parts = ScanParts.of(scan)
-    moved = replace(parts, sequences=parts.sequences[::-1]).made(None, "moved")
+    moved = replace(parts, sequences=parts.sequences[::-1]).build(None, "moved")
     assert moved["when"] == 2
     assert step_condition(moved) is step_condition(scan)
 

@@ -87,7 +87,7 @@ class Epilogue:
     # By a loop over rows --------------------------------------------------------------------------
 
     def _loops(self, rows: int, blocks: int) -> bool:
-        sums, cost = self._found
+        sums, cost = self._sums_and_cost
         alike = len({node.dtype for node in sums}) == 1  # so that one buffer holds them
         return self.plan.parts == 1 and alike and rows > 1 and cost * rows * blocks > MAX_UNROLLED
 
@@ -119,8 +119,8 @@ class Epilogue:
         loop(block, "i", rows.count, one)
 
     @cached_property
-    def _found(self) -> tuple[set[Node], int]:
-        """The products that the epilogue reads, and its approximate instructions per vector."""
+    def _sums_and_cost(self) -> tuple[set[Node], int]:
+        """Products that the epilogue reads, and its approximate instructions per vector."""
         products, cost = set(self.plan.products), 0
         read_products: set[Node] = set()
         pending = [node for node in self.kernel.members if node in self.memory.stores]
@@ -141,7 +141,7 @@ class Epilogue:
 
     @cached_property
     def _sums(self) -> list[Node]:
-        read_products, _ = self._found
+        read_products, _ = self._sums_and_cost
         return [node for node in self.kernel.members if node in read_products]
 
     @property

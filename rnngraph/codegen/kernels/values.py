@@ -85,7 +85,7 @@ class ValueEmitter:
 
     def value(self, node: Node, at: Coordinates) -> Operand:
         """Compute ``node`` at ``at``. Nodes for which ``computed`` is True are computed even if they are in memory."""
-        result, origin_around = self._found(node, at), self.block.origin
+        result, origin_around = self._computed(node, at), self.block.origin
         pending = [] if result is not None else [(node, aligned(node.shape, at), origin_around)]
         while pending:  # an explicit stack, because long chains of ops would exceed Python's recursion limit
             item, place, reader = pending[-1]
@@ -114,7 +114,7 @@ class ValueEmitter:
     def knows(self, at: Coordinates) -> bool:
         return all(isinstance(coordinate, int) or coordinate in self.at for coordinate in at)
 
-    def _found(self, node: Node, at: Coordinates) -> Operand | None:
+    def _computed(self, node: Node, at: Coordinates) -> Operand | None:
         """Return a value that needs no more statements, or None."""
         return self._at_hand(node, aligned(node.shape, at))  # one key for each position, however it is written
 

@@ -104,8 +104,8 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
         f.start(wrong)
         f.do(f"ret i32 {WRONG_SIZES}")
         f.start(right)
-        pointers = {("input", name): pointer for name, pointer in self.given(f, exported.inputs).items()}
-        pointers |= {("output", name): pointer for name, pointer in self.given(f, exported.outputs).items()}
+        pointers = {("input", name): pointer for name, pointer in self.pointers_of(f, exported.inputs).items()}
+        pointers |= {("output", name): pointer for name, pointer in self.pointers_of(f, exported.outputs).items()}
         weights = "" if exported.embedded else f.aligned("%net")
         slots = {slot: sizes[name] for slot, name in exported.slots.items()}
         memory = CallMemory(f.aligned("%scratch"), weights, pointers)

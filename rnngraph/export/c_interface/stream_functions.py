@@ -108,7 +108,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         present, _ = self._copies(f, base, "0")
         if isinstance(exported.initial, ExportedEntry):
             pointers = {("output", name): pointer for name, pointer in present.items()}
-            feeds = self.given(f, exported.initial_inputs)
+            feeds = self.pointers_of(f, exported.initial_inputs)
             pointers |= {("input", name): pointer for name, pointer in feeds.items()}
             self._call(f, exported.initial, base, pointers, exported.initial_inputs, 1, {str(STEPS): 1})
             return self.function("reset", f)
@@ -122,7 +122,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
     def _step(self) -> str:
         f, base = self._begin()
-        inputs, outputs = self.given(f, self.exported.inputs), self.given(f, self.exported.outputs)
+        inputs, outputs = self.pointers_of(f, self.exported.inputs), self.pointers_of(f, self.exported.outputs)
         self._run(f, self.exported.step, base, inputs, outputs, 1, 1)
         return self.function("step", f)
 
@@ -223,7 +223,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
     def _process(self) -> str:
         f, base = self._begin()
         steps = self.wide(f, "%steps")
-        inputs, outputs = self.given(f, self.exported.inputs), self.given(f, self.exported.outputs)
+        inputs, outputs = self.pointers_of(f, self.exported.inputs), self.pointers_of(f, self.exported.outputs)
         if self.exported.block is None:
             self._steps(f, base, steps, inputs, outputs)
             return self.function("process", f)
@@ -259,7 +259,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         exported = self.exported
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
         fed = {port.name: base for port in exported.inputs}  # time inputs have no entries left
-        fed |= self.given(f, exported.held_inputs)
+        fed |= self.pointers_of(f, exported.held_inputs)
         pointers = {("input", name): pointer for name, pointer in {**fed, **present}.items()}
         pointers |= {("output", port.name): f"%p_{port.symbol}" for port in exported.owed}
         self._call(f, tail, base, pointers, (*exported.inputs, *exported.states), 0, {str(STEPS): 0})

@@ -105,7 +105,7 @@ class CWrapper(Generic[Net]):
         """Write a ``size_t`` as a 64-bit number."""
         return size if self.size == "i64" else f.value(f"zext {self.size} {size} to i64", "size")
 
-    def given(self, f: WrapperBuilder, ports: Sequence[Port]) -> dict[str, str]:
+    def pointers_of(self, f: WrapperBuilder, ports: Sequence[Port]) -> dict[str, str]:
         """Write pointers to the caller's feeds, with defaults for null."""
         arguments = {}
         for port in ports:

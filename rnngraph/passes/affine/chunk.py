@@ -131,10 +131,10 @@ class ChunkLoop:
         for probe, value in zip(self._sequences.probes.values(), readouts, strict=True):
             values[probe] = _steps_first(value), True
         label = str(self.carry["label"])
-        emits = [(node.name or node.op, self._sequences.given(node, values, self.steps)) for node in plan.boundary]
+        emits = [(node.name or node.op, self._sequences.emitted(node, values, self.steps)) for node in plan.boundary]
         scan = ScanParts(
             [Carry(formal, initial, label, state)], inputs.sequences, inputs.invariants, emits, count, False
-        ).made(self.scan.where, f"{self.scan.name}_chunks")
+        ).build(self.scan.where, f"{self.scan.name}_chunks")
         self._state = self._as_carried(make("get", scan, where=self.scan.where, name=label, index=0))
         for number, node in enumerate(plan.boundary, 1):
             chunks = make("get", scan, where=node.where, name=node.name or "emit", index=number)
@@ -281,7 +281,7 @@ class _Sequences:
         ]
         return ChunkSteps(steps, inside[self.decay], [inside[item] for item in self.weights], columns)
 
-    def given(self, node: Node, values: dict[Node, Lifted], steps: int) -> Node:
+    def emitted(self, node: Node, values: dict[Node, Lifted], steps: int) -> Node:
         """Return a chunk's result [C, ...] for a value that reads the state; ``values`` must include the readouts."""
         self._lift([self.readouts[node]], values, steps)
         return over_time(*values[self.readouts[node]], steps)

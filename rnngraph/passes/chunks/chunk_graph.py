@@ -35,7 +35,7 @@ def chunk_graph(timeline: Timeline, rows: Dim, where: Where | None = None) -> Ch
     Law: entry i of its results for the chunk that starts with step K is entry ``many * K + i - delay`` of the whole
     graph's results, bit for bit, and zero if there is no such entry.
     """
-    return _ChunkGraph(timeline, rows, None, where).made()
+    return _ChunkGraph(timeline, rows, None, where).build()
 
 
 def tail_graph(timeline: Timeline, rows: Dim, rests: Mapping[str, int], where: Where | None = None) -> Graph:
@@ -44,7 +44,7 @@ def tail_graph(timeline: Timeline, rows: Dim, rests: Mapping[str, int], where: W
     Law: it returns the entries of the whole graph's outputs that no chunk has returned. ``GraphError`` is raised if a
     sequence of this length would have differed from its first step on.
     """
-    return _ChunkGraph(timeline, rows, rests, where).made().graph
+    return _ChunkGraph(timeline, rows, rests, where).build().graph
 
 
 class _ChunkGraph:
@@ -61,15 +61,15 @@ class _ChunkGraph:
         self.inputs: dict[Node, Node] = {}
         self.states = ChunkStates(rows, rests is not None)
 
-    def made(self) -> Chunked:
+    def build(self) -> Chunked:
         try:
-            return self._made()
+            return self._build()
         except GraphError:
             raise
         except (ValueError, TypeError) as error:  # sizes that fit only in the whole graph
             raise GraphError(f"this graph can't be streamed: {error}", self.where) from None
 
-    def _made(self) -> Chunked:
+    def _build(self) -> Chunked:
         graph, timeline = self.timeline.graph, self.timeline
         for node in graph.nodes:
             if node in timeline.fronts or (node in timeline.views and node not in timeline.delays):
@@ -156,7 +156,7 @@ class _ChunkGraph:
             for key, value in node.attributes
         }
         if any(item in self.positions.plain for item in operands):
-            return self.positions.made(node, operands, attributes)
+            return self.positions.build(node, operands, attributes)
         return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 
     def _input(self, node: Node) -> Node:
@@ -180,7 +180,7 @@ class _ChunkGraph:
         )
         if delay:
             parts = self._held(parts, self._growth_of(scan.length), delay)
-        return parts.made(node.where, node.name)
+        return parts.build(node.where, node.name)
 
     def _held(self, scan: ScanParts, growth: Growth, delay: int) -> ScanParts:
         """Return a scan that keeps its initial state until its first step."""

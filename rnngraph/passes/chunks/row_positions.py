@@ -35,7 +35,7 @@ class RowPositions:
             raise self._error(what, value.where)
         return value
 
-    def made(self, node: Node, operands: Sequence[Node], attributes: dict[str, Any]) -> Node:
+    def build(self, node: Node, operands: Sequence[Node], attributes: dict[str, Any]) -> Node:
         """Build an op some of whose operands have rows as their first axis."""
 
         def same_op(*items: Node) -> Node:

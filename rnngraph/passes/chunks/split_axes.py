@@ -28,7 +28,7 @@ def split_axes(graph: Graph, lengths: Set[str]) -> Graph:
         graph: Graph to rewrite.
         lengths: Names of the sizes that count steps.
     """
-    return _Splitting(graph, lengths).made()
+    return _Splitting(graph, lengths).build()
 
 
 class _Splitting:
@@ -39,7 +39,7 @@ class _Splitting:
         self.new: dict[Node, Node] = {}
         self.split: dict[Node, Split] = {}
 
-    def made(self) -> Graph:
+    def build(self) -> Graph:
         for node in self.graph.nodes:
             split = self._split(node)
             if split is not None and _is_trivial(split[1]):
@@ -70,7 +70,7 @@ class _Splitting:
         if not any(item in self.split for item in node.operands):
             return None
         try:
-            return self._made(node)
+            return self._split_op(node)
         except (ValueError, TypeError):  # the op does not take so many axes
             return None
 
@@ -92,7 +92,7 @@ class _Splitting:
 
     # Other ops -----------------------------------------------------------------------------------
 
-    def _made(self, node: Node) -> Split | None:
+    def _split_op(self, node: Node) -> Split | None:
         if OPS[node.op].kind == "elementwise":
             return self._elementwise(node)
         value, parts = self.split.get(node.operands[0], (None, ()))

@@ -59,7 +59,7 @@ class Autodiff:
         by_label = dict(graph.outputs) | {str(node["label"]): node for node in graph.inputs}
         # An input that the loss does not depend on gets a gradient of zero.
         roots = [by_label[label] for label in self.wrt]
-        seeds = [(node, _given(name, node)) for name in self.outputs for node in [graph.output(name)]]
+        seeds = [(node, _supplied(name, node)) for name in self.outputs for node in [graph.output(name)]]
         if not self.outputs:
             loss = graph.output(self.loss)
             seeds = [(loss, make("constant", value=np.ones((), loss.dtype)))]
@@ -81,7 +81,7 @@ def with_parameters(graph: Graph, kinds: Mapping[str, TensorType]) -> Graph:
     return Graph.of(graph.name, graph.outputs, [*graph.inputs, *unread], graph.comments) if unread else graph
 
 
-def _given(name: str, node: Node) -> Node:
+def _supplied(name: str, node: Node) -> Node:
     return make("input", type=node.tensor, label=OUTPUT_GRADIENT + name, name=f"d_{name.replace('/', '_')}")
 
 

@@ -178,7 +178,7 @@ class ScanDerivative:
         """Build both scans and the adjoints of the operands."""
         kept = [(f"kept_{node.name or node.op}", node) for node in self.kept]
         widened = replace(self.given, emits=[*self.given.emits, *kept])
-        self.forward = widened.made(self.scan.where, self.scan.name)
+        self.forward = widened.build(self.scan.where, self.scan.name)
         first = len(self.body.outputs)
         histories = {
             node: make("get", self.forward, where=node.where, name=f"kept_{node.name or node.op}", index=first + number)
@@ -242,7 +242,7 @@ class ScanDerivative:
             self.given.length,
             not self.given.reverse,
             None if condition is None else new[condition],
-        ).made(self.scan.where, f"d_{self.scan.name}")
+        ).build(self.scan.where, f"d_{self.scan.name}")
 
 
 def _is_cheap(node: Node) -> bool:

@@ -245,7 +245,7 @@ class _Loop:
         carries = [Carry(node, pieces.initial[node], str(node["label"]), following[node]) for node in self.carries]
         emits = [(node.name or node.op, new[node]) for node in self.emits]
         when = None if pieces.condition is None else new[pieces.condition]
-        return ScanParts(carries, sequences, invariants, emits, scan["length"], scan["reverse"], when).made(
+        return ScanParts(carries, sequences, invariants, emits, scan["length"], scan["reverse"], when).build(
             scan.where, scan.name
         )
 

@@ -233,7 +233,7 @@ class Lowering:
 
     def _driver(self, node: Node) -> Node:
         driver: Driver = node["driver"]
-        operands = driver.given([self.new[operand] for operand in node.operands])
+        operands = driver.by_role([self.new[operand] for operand in node.operands])
         time, batch, initial = driver.length, driver.batch(operands), operands.initial
         for dim, role in ((time, "T"), (batch, "B")):
             for symbol in symbols_of(self.nodes.resolve(dim)):

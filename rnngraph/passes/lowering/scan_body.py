@@ -185,7 +185,7 @@ class Body(Steps):
         self.sequences.append(Binding(node, actual))
         return node
 
-    def given(self, label: str, actual: Node) -> Node:
+    def as_input(self, label: str, actual: Node) -> Node:
         node = self.formal(label, actual.tensor, actual.where if actual.op == "parameter" else None)
         self.invariants.append(Binding(node, actual))
         return node
@@ -196,13 +196,13 @@ class Body(Steps):
         return self.shared[key]
 
     def seed(self) -> Node:
-        return self.once("seed", lambda: self.given("seed", self.random.seed))
+        return self.once("seed", lambda: self.as_input("seed", self.random.seed))
 
     def number(self) -> Node:
         return self.once("step", lambda: self.over("step", self.random.steps(self.time)))
 
     def rows(self) -> Node:
-        return self.once("row", lambda: self.given("row", self.random.rows(self.batch)))
+        return self.once("row", lambda: self.as_input("row", self.random.rows(self.batch)))
 
     def clock(self) -> Node:
         def over_rows() -> Node:
@@ -218,7 +218,7 @@ class Body(Steps):
     def stream_number(self) -> Node:
         def of_rows() -> Node:
             numbers = self._fitting(self.random.numbers(self.batch), 0, self.batch, "the numbers of streams")
-            return self.given("number", self.make("reshape", numbers, shape=(self.batch, 1)))
+            return self.as_input("number", self.make("reshape", numbers, shape=(self.batch, 1)))
 
         return self.once("number", of_rows)
 
@@ -240,7 +240,7 @@ class Body(Steps):
             is_number = actual.op == "constant" and actual.tensor.rank == 0
             label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
             label = "given_length" if label == "length" else label  # ``length`` is the rows' own length
-            new[node] = actual if is_number else self.given(label, actual)
+            new[node] = actual if is_number else self.as_input(label, actual)
         within = None if operands.lengths is None else self._live(operands.lengths)
         unmasked = None if operands.mask is None else self._unmasked(operands.mask)
         outputs, states = self.step(new, carries, within, unmasked)
@@ -254,7 +254,7 @@ class Body(Steps):
             length=self.time,
             reverse=driver.reverse,
             when=None if driver.when is None else new[driver.when],
-        ).made(self.where, name, self.make)
+        ).build(self.where, name, self.make)
         for number, (node, _, rows) in enumerate(self.tapped, len(carries) + 1 + len(driver.emits)):
             steps = self.make("get", scan, where=node.where, index=number)
             self.context.tapped[self.context.taps[node]] = self._by_row(steps, rows)
@@ -264,7 +264,7 @@ class Body(Steps):
         """Return bool [batch, 1]: True for rows that still run."""
         step = self.over("t", self.make("iota", where=self.where, size=self.time))
         limit = self.make("reshape", lengths, shape=(self.batch, 1))
-        return self.make("less", step, self.given("length", limit), where=self.where, name="live")
+        return self.make("less", step, self.as_input("length", limit), where=self.where, name="live")
 
     def _unmasked(self, mask: Node) -> Node:
         mask = self._fitting(mask, 0, self.time, "its mask")
@@ -299,7 +299,7 @@ class WrittenOut(Steps):
     def __init__(self, outer: Steps, node: Node, operands: Sequence[Node]) -> None:
         driver: Driver = node["driver"]
         assert isinstance(driver.length, int)
-        self.operands = driver.given(operands)
+        self.operands = driver.by_role(operands)
         super().__init__(outer.context, driver, driver.length, driver.batch(self.operands), node.where)
         self.outer, self.steps, self.extent = outer, driver.length, (*outer.extent, driver.length)
         self.now = 0

@@ -42,7 +42,7 @@ def is_had_again(node: Node, length: Dim) -> bool:
 
 def keeping(scan: Node, operands: Sequence[Node], steps: int) -> Node:
     """Return a scan that also returns its carries before each block of steps."""
-    return replace(ScanParts.of(scan, operands), keeps=steps).made(scan.where, scan.name)
+    return replace(ScanParts.of(scan, operands), keeps=steps).build(scan.where, scan.name)
 
 
 def again(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
@@ -53,7 +53,7 @@ def again(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
     for number, carry in enumerate(parts.carries, first):
         initial = make("get", kept, where=scan.where, name=f"kept_{carry.name}", index=number)
         carries.append(carry._replace(initial=initial))
-    return replace(parts, carries=carries, blocks=steps).made(scan.where, f"{scan.name}_again")
+    return replace(parts, carries=carries, blocks=steps).build(scan.where, f"{scan.name}_again")
 
 
 def _copied(body: Graph) -> Graph:

@@ -53,7 +53,7 @@ class BothWays:
         self.new: dict[Node, Node] = {}
         self.again: list[dict[Node, Node]] = [{} for _ in self.reverse]
 
-    def made(self) -> Graph:
+    def build(self) -> Graph:
         cut = NONE.union(*self.loops.values())
         if not cut:
             return self.graph

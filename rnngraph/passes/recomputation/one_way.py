@@ -37,7 +37,7 @@ class OneWay:
         self.new_early: dict[Node, Node] = {}
         self.new_late: dict[Node, Node] = {}
 
-    def made(self) -> Graph:
+    def build(self) -> Graph:
         self.early = self._first_needed()
         for node in self.graph.nodes:
             if node in self.early and node not in self.new_early:

@@ -44,5 +44,5 @@ class Recompute:
             if backward:
                 ahead, against = ({scan["reverse"] for scan in part} for part in (forward, backward))
                 cut = OneWay if len(ahead) == 1 and ahead.isdisjoint(against) else BothWays
-                graph = cut(graph, length, self.steps, forward, behind).made()
+                graph = cut(graph, length, self.steps, forward, behind).build()
         return graph

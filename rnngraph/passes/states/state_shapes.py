@@ -93,7 +93,7 @@ def _with_shaped_states(scan: Node) -> Node:
         else Binding(inside, outside)
         for inside, outside in parts.sequences
     ]
-    return replace(parts, carries=carries, sequences=read, emits=emits).made(scan.where, scan.name)
+    return replace(parts, carries=carries, sequences=read, emits=emits).build(scan.where, scan.name)
 
 
 def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:

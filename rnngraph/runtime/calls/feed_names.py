@@ -33,7 +33,7 @@ class FeedNames:
             raise NameLookupError(f"{shown(key)} is fed, but is no placeholder of this program; feed its own", where)
         return name or key.name
 
-    def given(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:
+    def pairs(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:
         """Return (name, value) of all feeds of a call's mapping and keywords."""
         if feeds is not None and not isinstance(feeds, Mapping):
             raise StructureError(f"feeds come by keyword, or {_AS_MAPPING} {type(feeds).__name__}", where)
@@ -58,7 +58,7 @@ class FeedNames:
     def by_placeholder(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
         """Return the feeds by placeholder name, with nests spread over their placeholders."""
         by_name: dict[str, Any] = {}
-        for name, value in self.given(feeds, named, where):
+        for name, value in self.pairs(feeds, named, where):
             parts = {name: value} if name not in self.nests else spread(name, value, self.nests[name], where)
             for part, item in parts.items():
                 if part in by_name:

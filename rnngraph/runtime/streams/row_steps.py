@@ -244,13 +244,13 @@ class _Job:
         scatters: list[np.ndarray] = []
         for port in (*steps.inputs.values(), *steps.kept.values()):
             if port.name in entry.input_slots:
-                array = self._made(port, most)
+                array = self._allocated(port, most)
                 view = array if port.axis is not None else array.reshape(port.shape)
                 self.block.set_input(port.name, whole(view, _axis(graph, port)))
                 self._sources[port.name] = len(gathers)
                 gathers.append(_move(port, words.TARGET, port.rows_first(array), port.name in steps.kept))
         for port in (*steps.outputs.values(), *steps.states.values()):
-            array = self._made(port, most)
+            array = self._allocated(port, most)
             self.block.set_output(entry.output_slots[port.name], array)
             self._targets[port.name] = len(gathers) + len(scatters)
             scatters.append(_move(port, words.SOURCE, port.rows_first(array), port.name in steps.kept))
@@ -267,7 +267,7 @@ class _Job:
         self.words[words.MOVES] = address(self._moves)
         self.address = address(self.words)
 
-    def _made(self, port: RowPort, most: int) -> np.ndarray:
+    def _allocated(self, port: RowPort, most: int) -> np.ndarray:
         array = empty(port.rows(most), port.dtype, TEMPORARIES)
         self._memory.append(array)
         return array

@@ -34,12 +34,12 @@ class SomeRows:
         """
         self._graph, self._parameters, self._spec = graph, parameters, spec
         self._states, self._held = states, held
-        self._steps = self._made()
+        self._steps = self._compiled_steps()
         self._side = -1
         self._queue: deque[ndarray] = deque()
         self._give = giver(spec.structure, [self._queue.popleft] * len(spec.leaves))
 
-    def _made(self) -> RowSteps:
+    def _compiled_steps(self) -> RowSteps:
         graph, sizes = self._graph, self._spec.sized.sizes
         others = {name: size for name, size in sizes.items() if name not in graph.rows.names | graph.rows.lengths}
         shared = {

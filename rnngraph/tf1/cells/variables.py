@@ -47,11 +47,11 @@ class CellVariables(Specs):
         name = f"{self.renamed}{slash}{rest}" if first and first == self.first else path
         return "/".join(part for part in (self.prefix, name) if part)
 
-    def found(
+    def resolve(
         self, path: str, kind: TensorType, initializer: Any, trainable: bool, where: Where | None, within: str
     ) -> ParameterSpec:
         if self.named_later and not self.reuse:
-            return super().found(path, kind, initializer, trainable, where, within)
+            return super().resolve(path, kind, initializer, trainable, where, within)
         spec = self.get(path)
         if spec is None:
             spec = self[path] = cell_variable(self.full(path), kind, initializer, trainable, self.reuse, where)

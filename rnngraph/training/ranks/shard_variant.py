@@ -61,10 +61,10 @@ class ShardCalls:
         sizes = self._training.sizes(feeds, outputs, where, compiled, self._own)  # raises errors of the feeds
         entry, types = compiled.entry(outputs, sizes), compiled.input_types()
 
-        def made(names: Mapping[Any, str]) -> Runner:
+        def prepare(names: Mapping[Any, str]) -> Runner:
             return self._native.prepared(entry, entry.sized(sizes), names, feeds)
 
-        runner, fed = self._calls.prepared(feeds, {}, feeds, str, types, made)
+        runner, fed = self._calls.prepared(feeds, {}, feeds, str, types, prepare)
         results = runner.run(fed)
         assert results is not None, "it was prepared for these inputs"
         return results

@@ -89,7 +89,7 @@ class Stepper:
             entry, sized = variant.entry(state, arrays, where)
             variant.check_states(states or {}, sized.sizes, where)
 
-            def made(names: Mapping[Any, str]) -> PreparedTrainStep:
+            def prepare(names: Mapping[Any, str]) -> PreparedTrainStep:
                 shares = [name for name in names.values() if name in program.parts.lowered.keep_probs]
                 read = {**names, **{name: name for name in variant.given}}
                 fed = {**(states or {}), **arrays}
@@ -103,7 +103,7 @@ class Stepper:
                 arrays,
                 lambda key: program.parts.names.name_of(key, None),
                 program.training.input_types(),
-                made,
+                prepare,
             )
             wrapped = None if how.seed is None else int(arrays.get(SEED, 0))
             loss = step.run(converted, wrapped, None, how.on_commit)

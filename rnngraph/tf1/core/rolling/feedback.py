@@ -36,7 +36,7 @@ class Feedback(Links):
         rows = driver.output.shape[0]
         if not all(_counts_rows(leaf, rows) for leaf in (*varying, *self.carried)):
             return {}
-        operands, values = driver.given(first.operands), self._uses.values(first)
+        operands, values = driver.by_role(first.operands), self._uses.values(first)
         *kinds, output = driver_types(first)
         params = {leaf: make("input", where=leaf.where, type=leaf.tensor, label="x", body=True) for leaf in varying}
         memories = {

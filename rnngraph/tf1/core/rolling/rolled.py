@@ -96,7 +96,7 @@ def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
     """Return replacements of the values of a chain's steps."""
     count, (first, _) = len(chain), chain[0]
     driver: Driver = first["driver"]
-    operands = driver.given(first.operands)
+    operands = driver.by_role(first.operands)
     sequence = build("concat", *(Tensor(node.operands[0]) for node, _ in chain), axis=0, where=first.where)
     *states, output = driver_types(first)
     whole = output.with_shape((count, *output.shape[1:]))

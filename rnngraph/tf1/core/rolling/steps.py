@@ -61,7 +61,7 @@ class Steps:
             return None
         states = [values[index] for index in range(len(driver.states))]
         following = next((user for user in self.readers(states[0]) if is_step(user)), None)
-        if following is None or [*map(source, following["driver"].given(following.operands).initial)] != states:
+        if following is None or [*map(source, following["driver"].by_role(following.operands).initial)] != states:
             return None
         return following
 
@@ -80,7 +80,7 @@ def equal(first: Node, other: Node) -> bool:
         return False
     outer = dict(zip(a.captured, b.captured, strict=True))
     roots = zip((a.output, *a.next_states), (b.output, *b.next_states), strict=True)
-    captured = zip(a.given(first.operands).captured, b.given(other.operands).captured, strict=True)
+    captured = zip(a.by_role(first.operands).captured, b.by_role(other.operands).captured, strict=True)
     return same(roots, params | outer, drawn=True) and same(captured, {}, drawn=False)
 
 

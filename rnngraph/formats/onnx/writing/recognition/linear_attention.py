@@ -197,7 +197,7 @@ class _Loop:
         parts = ScanParts(
             [Carry(state, initial, "S", following)], bindings, [], [("y", output)], self.pieces.length, False
         )
-        scan = parts.made(where, name)
+        scan = parts.build(where, name)
         rule = "_".join(["gated"] * ("g" in params) + ["delta"] * ("b" in params)) or "linear"
         self.operators.append(LinearAttention(scan["body"], rule, heads))
         last = make("get", scan, where=where, name="S", index=0)
