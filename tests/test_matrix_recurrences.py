@@ -230,6 +230,7 @@ def test_states_that_are_computed_again_have_the_same_bits(both_ways: bool, drop
                 assert_array_equal(again[name], gradient, err_msg=f"{name} {lengths} {steps}")
 
 
+@pytest.mark.slow
 def test_states_are_computed_again_where_a_convolution_lies_between_recurrences() -> None:
     """The derivative of the first recurrence then runs in a later loop than that of the second."""
     y = x = rg.placeholder("x", (None, None, 16))

@@ -45,6 +45,7 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
     """Return steps that can precede all loops: declarations, indexing of them, and unique steps that read these."""
     codes = {step: code_of(step) for step in steps}
     counts = Counter(codes.values())
+    families = Counter(_family(step) for step in steps if _takes(step))
     outside: set[Step] = set()
     fixed: dict[Step, Any] = {}
     """Steps that depend on parameters only, or on sizes only."""
@@ -58,11 +59,17 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
         if not all(item.step in outside for item in values):
             continue
         declared = step.key is placeholder or isinstance(step.result, Cell)
-        if declared or step in fixed or isinstance(step.key, Index) or counts[codes[step]] == 1:
+        if declared or step in fixed or counts[codes[step]] == 1 or (_takes(step) and not _is_of_entry(step, families)):
             outside.add(step)
         if step.fill is not None:  # a step that reads an initial state belongs to the first round
             fixed.pop(step, None)
     return outside
+
+
+def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
+    """True for an index into one of several entries, such as ``x[:, t][:, None]``: it belongs to the entry's round."""
+    entry = step.operands[0].step
+    return _takes(entry) and families[_family(entry)] > 1 and families[_family(step)] == 1
 
 
 def without_entries(steps: Sequence[Step]) -> list[Step]:

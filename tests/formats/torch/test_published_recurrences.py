@@ -1,0 +1,188 @@
+"""Recurrences as published modules of torch write them: read with open time, streamed, and equal to torch.
+
+Modules of installed packages (minGRU-pytorch, mambapy, xlstm, flash-linear-attention) are read as they are. Their naive
+forms stand here, too, in their authors' way of writing, so that they are read where no package is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from read_modules import check
+
+import rnngraph as rg
+
+torch = pytest.importorskip("torch", exc_type=ImportError)
+F = torch.nn.functional
+pytestmark = pytest.mark.peers
+BATCH, TIME, WIDTH, HEADS, DIM = 2, 9, 16, 2, 4
+
+
+def normal(*shape: int) -> Any:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def gated_linear_attention(q: Any, k: Any, v: Any, g: Any) -> Any:
+    q, k, v, g = (x.transpose(1, 2).float() for x in (q, k, v, F.logsigmoid(g) / 16))
+    B, H, T, K, V = *q.shape, v.shape[-1]
+    o = torch.zeros_like(v)
+    h = q.new_zeros(B, H, K, V, dtype=torch.float32)
+    for i in range(T):
+        kv_i = k[:, :, i][..., None] * v[:, :, i][..., None, :]
+        h = h * g[:, :, i].exp()[..., None] + kv_i
+        o[:, :, i] = ((q[:, :, i] * K**-0.5)[..., None] * h).sum(-2)
+    return o.transpose(1, 2)
+
+
+def gated_delta_rule(q: Any, k: Any, v: Any, g: Any) -> Any:
+    """One decay of a head, which is an index into an entry: ``g[:, i][:, :, None]``."""
+    B, T, H, K = q.shape
+    beta, g = g[..., 0].sigmoid(), F.logsigmoid(g[..., 1])
+    k = F.normalize(k, dim=-1)
+    S = k.new_zeros(B, H, K, v.shape[-1]).to(q)
+    o = torch.zeros_like(v)
+    for i in range(T):
+        q_i, k_i, v_i, g_i, b_i = q[:, i], k[:, i], v[:, i], g[:, i], beta[:, i]
+        S = S * g_i[..., None, None].exp()
+        S = S + torch.einsum("b h k, b h v -> b h k v", b_i[..., None] * k_i, v_i - (k_i[..., None] * S).sum(-2))
+        o[:, i] = torch.einsum("b h k, b h k v -> b h v", q_i, S)
+    return o
+
+
+def matrix_lstm(q: Any, k: Any, v: Any, g: Any) -> Any:
+    """The gates' maximum is of two tensors, of which one is an entry with an axis more."""
+    B, S, NH, DH = q.shape
+    i, f = g[..., 0].transpose(1, 2)[..., None], g[..., 1].transpose(1, 2)[..., None]
+    k = k / DH**0.5
+    C, n, m = q.new_zeros(B, NH, DH, DH), q.new_zeros(B, NH, DH, 1), q.new_zeros(B, NH, 1, 1)
+    outputs = []
+    for t in range(S):
+        q_t, k_t, v_t = (x[:, t].unsqueeze(-1) for x in (q, k, v))
+        log_f, i_t = F.logsigmoid(f[:, :, t : t + 1]), i[:, :, t : t + 1]
+        new = torch.max(log_f + m, i_t)
+        f_t, i_t, m = torch.exp(log_f + m - new), torch.exp(i_t - new), new
+        C = f_t * C + i_t * (k_t @ v_t.transpose(-1, -2))
+        n = f_t * n + i_t * k_t
+        below = torch.maximum((q_t.transpose(-1, -2) @ n).abs(), torch.exp(-m)) + 1e-6
+        outputs.append((q_t.transpose(-1, -2) @ C / below)[:, :, 0])
+    return torch.stack(outputs, 1)
+
+
+class OfParts(torch.nn.Module):
+    """Queries, keys, values and gates of heads, each by a layer of its own, and a recurrence over them."""
+
+    def __init__(self, rule: Callable[..., Any]) -> None:
+        super().__init__()
+        self.rule = rule
+        self.parts = torch.nn.ModuleList([torch.nn.Linear(WIDTH, HEADS * DIM) for _ in "qkvg"])
+
+    def forward(self, x: Any) -> Any:
+        b, t, _ = x.shape
+        return self.rule(*(part(x).view(b, t, HEADS, DIM) for part in self.parts)).reshape(b, t, -1)
+
+
+def check_open(module: Any, tolerance: float = 3e-5, streams: bool = True) -> None:
+    """Read a module, compare other lengths and batches with torch, and a stream with the whole."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    calls = [(normal(*shape, WIDTH),) for shape in ((BATCH, TIME), (3, 14), (1, 30))]
+    net = check(module.eval(), *calls, tolerance=tolerance)
+    assert isinstance(net.sizes["x"][1], str)
+    if streams:
+        program, (x,) = net.program(), (calls[0][0].numpy(),)
+        whole, stream = program.inference(x=x), program.inference.stream(batch=BATCH)
+        (name,) = whole
+        for now in range(TIME):
+            np.testing.assert_array_equal(stream.step(x=x[:, now])[name], whole[name][:, now])
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("rule", [gated_linear_attention, gated_delta_rule, matrix_lstm])
+def test_naive_forms_are_read_with_open_time(rule: Callable[..., Any]) -> None:
+    check_open(OfParts(rule))
+
+
+@pytest.mark.slow
+def test_an_index_into_an_entry_belongs_to_its_round() -> None:
+    torch.manual_seed(0)
+    net = rg.read_torch(OfParts(gated_delta_rule).eval(), (normal(BATCH, 4, WIDTH),))
+    assert isinstance(net.sizes["x"][1], str)
+
+
+def min_gru() -> Any:
+    return importlib.import_module("minGRU_pytorch.minGRU").minGRU(WIDTH, expansion_factor=1.5)
+
+
+def min_lstm() -> Any:
+    return importlib.import_module("minGRU_pytorch.minLSTM").minLSTM(WIDTH)
+
+
+def mamba() -> Any:
+    package = importlib.import_module("mambapy.mamba")
+    return package.Mamba(package.MambaConfig(d_model=WIDTH, n_layers=2, d_state=4, pscan=False))
+
+
+class Steps(torch.nn.Module):
+    """The xLSTM's layer with a matrix memory, step by step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        package = importlib.import_module("xlstm.blocks.mlstm.layer")
+        self.layer = package.mLSTMLayer(
+            package.mLSTMLayerConfig(embedding_dim=WIDTH, context_length=64, num_heads=HEADS)
+        )
+
+    def forward(self, x: Any) -> Any:
+        outputs: list[Any] = []
+        state: dict[str, Any] = {"mlstm_state": None, "conv_state": None}
+        for t in range(x.shape[1]):
+            y, state = self.layer.step(x[:, t : t + 1], **state)
+            outputs.append(y)
+        return torch.cat(outputs, 1)
+
+
+PACKAGES: dict[str, tuple[Callable[[], Any], str]] = {
+    "minGRU": (min_gru, "minGRU_pytorch"),
+    "minLSTM": (min_lstm, "minGRU_pytorch"),
+    "mamba": (mamba, "mambapy"),
+    "mLSTM": (Steps, "xlstm"),
+}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", PACKAGES)
+def test_modules_of_packages_are_read_with_open_time(name: str) -> None:
+    make, package = PACKAGES[name]
+    pytest.importorskip(package, exc_type=ImportError)
+    check_open(make(), streams=name != "mLSTM")  # its first step has no window yet, and is written out
+
+
+RULES = {
+    "gla": ("naive_recurrent_gla", lambda f, q, k, v, g: f(q, k, v, F.logsigmoid(g) / 16)[0]),
+    "gated_delta_rule": (
+        "naive_recurrent_gated_delta_rule",
+        lambda f, q, k, v, g: f(q, k, v, g[..., 0].sigmoid(), F.logsigmoid(g[..., 1]))[0],
+    ),
+    "kda": ("naive_recurrent_kda", lambda f, q, k, v, g: f(q, k, v, F.logsigmoid(g), g[..., 0].sigmoid())[0]),
+    "linear_attn": ("naive_recurrent_linear_attn", lambda f, q, k, v, g: f(q, k, v)[0]),
+}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", RULES)
+def test_naive_forms_of_flash_linear_attention_are_read_with_open_time(name: str) -> None:
+    package = pytest.importorskip("fla", exc_type=ImportError)
+    pytest.importorskip("einops", exc_type=ImportError)
+    path = f"{package.__path__[0]}/ops/{name}/naive.py"  # the package itself imports Triton
+    spec = importlib.util.spec_from_file_location(f"naive_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function, rule = getattr(module, RULES[name][0]), RULES[name][1]
+    check_open(OfParts(lambda q, k, v, g: rule(function, q, k, v, g)))
