@@ -327,11 +327,11 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _profile(options: argparse.Namespace) -> None:
-    from .commands.profile_net import profile_net
+    from .commands.profile_net import ProfileRequest, profile_net
 
     program, variables = _load(options.script)
-    program, sizes = with_weights(program, options.weights), (options.batch, options.steps, options.seconds)
-    profile_net(options.script, program, variables, options.graph, *sizes, options.output)
+    request = ProfileRequest(options.graph, options.batch, options.steps, options.seconds, options.output)
+    profile_net(options.script, with_weights(program, options.weights), variables, request)
 
 
 def _bench(options: argparse.Namespace) -> None:

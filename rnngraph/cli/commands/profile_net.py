@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -20,31 +20,36 @@ from .command_error import CommandError
 from .progress import progress
 
 
-def profile_net(
-    script: Path,
-    program: Program,
-    variables: Mapping[str, Any],
-    graph: str,
-    batch: int,
-    steps: int,
-    seconds: float,
-    plot: Path | None,
-) -> None:
+class ProfileRequest(NamedTuple):
+    """Options of the command.
+
+    Attributes:
+        graph: ``"inference"``, ``"training"`` or ``"step"``.
+        batch: Rows of the calls.
+        steps: Length of the sequences.
+        seconds: Time to spend on calls.
+        plot: Image file to draw, ``.svg`` or ``.png``; None for no image.
+    """
+
+    graph: str
+    batch: int
+    steps: int
+    seconds: float
+    plot: Path | None
+
+
+def profile_net(script: Path, program: Program, variables: Mapping[str, Any], request: ProfileRequest) -> None:
     """Print the profile of one graph, or of a trainer's steps.
 
     Args:
         script: The script or directory, for errors.
         program: Its program.
         variables: Module-level variables of the script. ``trainer`` is profiled for ``"step"``, or a new Adam trainer.
-        graph: ``"inference"``, ``"training"`` or ``"step"``.
-        batch: Rows of the calls.
-        steps: Length of the sequences.
-        seconds: Time to spend on calls.
-        plot: Image file to draw, ``.svg`` or ``.png``; None for no image.
 
     Raises:
         CommandError: The calls fail, or the image's format is not supported.
     """
+    graph, batch, steps, seconds, plot = request
     if plot is not None and plot.suffix.lower() not in PICTURES:
         raise CommandError(f"{plot}: a profile is drawn as {' or '.join(PICTURES)}")
     timed_graph = program.inference if graph == "inference" else program.training

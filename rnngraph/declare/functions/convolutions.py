@@ -192,9 +192,8 @@ def convolution(
     activation: str | Callable[[Any], Tensor] | None,
     use_bias: bool,
     scope: ScopeName,
-    initializers: tuple[Any, Any] = ("glorot_uniform", "zeros"),
 ) -> Tensor:
-    """Convolve over any windows, and create the parameters with these initializers of kernel and bias."""
+    """Convolve over any windows, and create the parameters."""
     line = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"conv1d needs a float Tensor, not {x!r}", line)
@@ -203,11 +202,11 @@ def convolution(
     count, parts = positive(filters, "filters"), positive(groups, "groups")
     if x.width % parts or count % parts:
         raise ArgumentError(f"groups={parts} must divide the width of {x.width} and the {count} filters", line)
-    kernel = owned(scope, "kernel", (windows.size, x.width // parts, count), x.dtype, initializers[0])
+    kernel = owned(scope, "kernel", (windows.size, x.width // parts, count), x.dtype, "glorot_uniform")
     with within(scope.layer):
         result = convolved(x, kernel, windows, parts, scope)
         if flag(use_bias, "use_bias"):
-            result = result + owned(scope, "bias", (count,), x.dtype, initializers[1])
+            result = result + owned(scope, "bias", (count,), x.dtype, "zeros")
         return activation_function(activation)(result)
 
 

@@ -179,7 +179,7 @@ class DirectCall:
         feed, slots = call.spec.feeds[name], call.spec.entry.input_slots
         slot = slots[name][0] if name in slots else self._blocks[0].numbers.size - 1
         check = SHARE if name in call.spec.shares else FREE if high is None else RANGE
-        return self._record(feed.shape, feed.dtype, call.inputs.get(name), slot, name, key, check, high or 0)
+        return self._record(feed.shape, feed.dtype, call.inputs.get(name), slot, name, key, (check, high or 0))
 
     def _record(
         self,
@@ -189,9 +189,9 @@ class DirectCall:
         slot: int,
         name: Any = "",
         key: Any = None,
-        check: int = FREE,
-        high: int = 0,
+        check: tuple[int, int] = (FREE, 0),
     ) -> list[int]:
+        """Return the words of a feed or a result. ``check`` is a kind of check and the maximum of a range."""
         kind, name = np.dtype(dtype), sys.intern(name) if isinstance(name, str) else name
         record = dict.fromkeys(Record, 0) | {
             Record.DTYPE: self._object(kind),
@@ -202,8 +202,8 @@ class DirectCall:
             Record.SLOT: slot,
             Record.NAME: self._object(name),
             Record.ITEM: kind.itemsize,
-            Record.CHECKED: check,
-            Record.HIGH: high,
+            Record.CHECKED: check[0],
+            Record.HIGH: check[1],
             Record.KEY: 0 if key is None else self._object(key),
             Record.NUMBER: kind.itemsize if not len(shape) and kind.name in ("float32", "float64") else 0,
         }
