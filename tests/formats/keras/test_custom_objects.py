@@ -15,29 +15,12 @@ from numpy.testing import assert_allclose
 import rnngraph as rg
 
 
-class MinGRUCell(rg.Cell):
-    """A GRU of which no gate reads the state."""
-
-    def __init__(self, num_units: int) -> None:
-        self.num_units = num_units
-
-    def state(self) -> Any:
-        return {"h": self.num_units}
-
-    def step(self, p: Any, x: rg.Tensor, state: Any) -> Any:
-        n = self.num_units
-        both = x @ p.kernel("kernel", (x.width, 2 * n)) + p.bias("bias", (2 * n,))
-        z = rg.sigmoid(both[:, :n])
-        h = (1 - z) * state["h"] + z * both[:, n:]
-        return h, {"h": h}
-
-
 def min_gru(config: dict[str, Any]) -> Any:
-    return MinGRUCell(config["units"])
+    return rg.MinGRUCell(config["units"])
 
 
 def named_min_gru(config: dict[str, Any]) -> Any:
-    return MinGRUCell(config["units"]), ["kernel", "bias"]
+    return rg.MinGRUCell(config["units"]), ["kernel", "bias"]
 
 
 def scale(config: dict[str, Any]) -> Any:
@@ -120,11 +103,11 @@ def test_a_recurrent_layer_of_which_the_arrays_lie_in_a_cell_within() -> None:
 
 
 def wrong_order(config: dict[str, Any]) -> Any:
-    return MinGRUCell(config["units"]), ["bias", "kernel"]
+    return rg.MinGRUCell(config["units"]), ["bias", "kernel"]
 
 
 def wrong_name(config: dict[str, Any]) -> Any:
-    return MinGRUCell(config["units"]), ["weight", "kernel"]
+    return rg.MinGRUCell(config["units"]), ["weight", "kernel"]
 
 
 @pytest.mark.parametrize(
