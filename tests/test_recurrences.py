@@ -176,6 +176,21 @@ def test_cells_are_wrapped_stacked_trained_and_narrowed(name: str) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("name", ["SSD", "GLA", "DeltaNet", "GDN", "RWKV7", "MLSTM"])
+def test_matrix_states_are_trained_in_chunks(name: str) -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    y, _ = rg.dynamic_rnn(CELLS[name](), x)
+    by_steps, in_chunks = (
+        rg.compile({"y": y}, loss=rg.reduce_mean(rg.square(y)), seed=0, chunked=chunked) for chunked in (None, 4)
+    )
+    fed = np.random.default_rng(7).standard_normal((BATCH, 11, WIDTH)).astype("float32")
+    (loss, wanted), (same, gradients) = (program.training.gradients(x=fed) for program in (by_steps, in_chunks))
+    assert_allclose(same, loss, rtol=1e-6)
+    for key, gradient in wanted.items():
+        assert_allclose(gradients[key], gradient, atol=1e-5 * max(abs(gradient).max(), 1e-3), err_msg=key)
+
+
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", [*OF_PARTS, "LRU"])
 def test_streams_and_exports(name: str, tmp_path: Path) -> None:
     program, fed = of_parts(name) if name in OF_PARTS else of_whole(name)
