@@ -149,11 +149,11 @@ def _manifest(path: Path, shown: str, kind: str, version: int) -> dict[str, Any]
     try:
         manifest: dict[str, Any] = json.loads(_bytes(path / MANIFEST))
         stored_kind, stored_version = manifest["format"], manifest["version"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_file():
+            raise FileError(f"{shown} is a file; give the path of a directory with a saved {kind}") from None
         what = f"has no {MANIFEST}" if path.is_dir() else "is no such directory"
         raise FileError(f"{shown} {what}; give the path of a saved {kind}") from None
-    except NotADirectoryError:
-        raise FileError(f"{shown} is a file; give the path of a directory with a saved {kind}") from None
     except OSError as error:
         raise FileError(f"can't read {shown}: {error.strerror or error}; give a directory that can be read") from None
     except (ValueError, LookupError, TypeError, RecursionError) as error:

@@ -21,6 +21,7 @@ import saved_cases
 import teams
 from numpy.testing import assert_array_equal
 from saved_behaviour import differences, recorded
+from systems import not_on_windows
 
 import rnngraph as rg
 from rnngraph.codegen import compile as code
@@ -438,7 +439,7 @@ def test_no_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 # Other processes -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", [pytest.param("fork", marks=not_on_windows("there is no fork")), "spawn"])
 def test_processes(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After threads were used, and with code that is there: where it is forked, a worker can't even compile."""
     if method == "fork":
@@ -486,6 +487,7 @@ def _called(data: bytes, log: str) -> np.ndarray:
     return pickle.loads(data).inference(feeds())["logits"]
 
 
+@not_on_windows("there is no fork")
 def test_workers_that_start_together_compile_once(tmp_path: Path) -> None:
     program, log = tagger(cache=tmp_path / "code"), tmp_path / "log"
     with ProcessPoolExecutor(3, multiprocessing.get_context("fork")) as pool:
