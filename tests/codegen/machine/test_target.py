@@ -1,0 +1,76 @@
+"""The machine as LLVM and the system describe it, and triples of code in memory and in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from rnngraph.codegen.machine import target as targets
+from rnngraph.codegen.machine.target import Target, for_files, host, twin
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Nothing is kept of the machine that a test makes up."""
+    host.cache_clear()
+    targets.cache_bytes.cache_clear()
+    yield monkeypatch
+    monkeypatch.undo()
+    host.cache_clear()
+    targets.cache_bytes.cache_clear()
+
+
+class Features(dict[str, bool]):
+    def flatten(self) -> str:
+        return ",".join(f"{'+' if value else '-'}{name}" for name, value in self.items())
+
+
+def made_up(machine: pytest.MonkeyPatch, triple: str, processor: str, told: frozenset[str], **has: bool) -> Target:
+    machine.setattr(targets.llvm, "get_process_triple", lambda: triple)
+    machine.setattr(targets.llvm, "get_host_cpu_name", lambda: processor)
+    machine.setattr(targets.llvm, "get_host_cpu_features", lambda: Features(has))
+    machine.setattr(targets, "arm_features", lambda: told)
+    machine.setattr(targets, "cache_sizes", dict)
+    return host()
+
+
+@pytest.mark.parametrize(
+    ("processor", "caches"),
+    [
+        ("cortex-a76", (64, 512)),  # Raspberry Pi 5
+        ("neoverse-v1", (64, 1024)),  # Graviton 3
+        ("neoverse-v2", (64, 2048)),  # Graviton 4
+        ("of next year", (32, 512)),
+    ],
+)
+def test_arm_linux(machine: pytest.MonkeyPatch, processor: str, caches: tuple[int, int]) -> None:
+    """The system says that there is ``sdot``, and LLVM does not; caches are those of data sheets."""
+    found = made_up(machine, "aarch64-unknown-linux-gnu", processor, frozenset({"dotprod"}), neon=True)
+    assert (found.first_cache >> 10, found.second_cache >> 10) == caches
+    assert found.signed_dots == "sdot"
+    assert found.features.split(",") == ["+neon", "+dotprod"]
+    assert (found.is_arm64, found.is_x86_64) == (True, False)
+
+
+def test_arm_without_sdot(machine: pytest.MonkeyPatch) -> None:
+    assert made_up(machine, "aarch64-unknown-linux-gnu", "cortex-a72", frozenset(), neon=True).signed_dots == ""
+
+
+@pytest.mark.parametrize(
+    ("process", "memory", "files"),
+    [
+        ("x86_64-pc-windows-msvc", "x86_64-pc-windows-msvc-elf", "x86_64-pc-windows-gnu"),
+        ("arm64-apple-darwin23.1.0", "arm64-apple-darwin23.1.0", "arm64-apple-macosx11.0.0"),
+        ("x86_64-apple-darwin22.1.0", "x86_64-apple-darwin22.1.0", "x86_64-apple-macosx10.15.0"),
+        ("x86_64-unknown-linux-gnu", "x86_64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"),
+    ],
+)
+def test_triples_in_memory_and_in_files(machine: pytest.MonkeyPatch, process: str, memory: str, files: str) -> None:
+    """LLVM links only ELF in the memory of Windows, and a system's linker only its own objects."""
+    here = made_up(machine, process, "generic", frozenset())
+    assert here.triple == memory
+    assert for_files(here).triple == files
+    assert twin(for_files(here)) == here
+    assert for_files(replace(here, vector_bits=64)).vector_bits == 64
