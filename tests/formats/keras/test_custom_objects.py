@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -129,3 +130,33 @@ def test_a_script_needs_a_builder_that_can_be_imported() -> None:
     net = rg.read_keras(with_a_cell(), custom_objects={"MinGRUCell": lambda config: min_gru(config), "Scale": scale})
     with pytest.raises(rg.ArgumentError, match="move it to the top of a module"):
         net.script()
+
+
+def published_min_gru(config: dict[str, Any]) -> Any:
+    """Declare mingru-keras' layer, whose own layers lie in the file in alphabetical order."""
+
+    def layer(x: rg.Tensor) -> rg.Tensor:
+        z = rg.dense(x, config["units"], "sigmoid", name=f"{config['name']}/gate")
+        c = rg.dense(x, config["units"], name=f"{config['name']}/candidate")
+        return rg.dynamic_rnn(rg.MinGRUCell(config["units"]), {"z": z, "c": c})[0]
+
+    return layer, ["candidate/kernel", "candidate/bias", "gate/kernel", "gate/bias"]
+
+
+@pytest.mark.peers
+@pytest.mark.exhaustive
+def test_the_layer_of_mingru_keras(tmp_path: Path) -> None:
+    keras, package = (pytest.importorskip(name, exc_type=ImportError) for name in ("keras", "mingru_keras"))
+    layers = [keras.Input((None, 6)), package.MinGRU(5), package.MinGRU(4), keras.layers.Dense(3)]
+    model = keras.Sequential(layers)
+    model.save(tmp_path / "net.keras")
+    net = rg.read_keras(tmp_path / "net.keras", custom_objects={"MinGRU": published_min_gru})
+    (sizes,) = net.sizes.values()
+    assert sizes[1] == "T"
+    x, program = numbers(2, 11, 6), net.program()
+    (whole,) = program.inference(x).values()
+    assert_allclose(whole, keras.ops.convert_to_numpy(model(x)), atol=1e-6)
+    stream = program.inference.stream(batch=2)
+    for step in range(11):
+        (y,) = stream.step(x[:, step]).values()
+        assert np.array_equal(y, whole[:, step])
