@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rnngraph.codegen.machine import target as targets
-from rnngraph.codegen.machine.target import Target, for_files, host, twin
+from rnngraph.codegen.machine.target import Target, for_files, host, host_equivalent
 
 
 @pytest.fixture
@@ -72,5 +72,5 @@ def test_triples_in_memory_and_in_files(machine: pytest.MonkeyPatch, process: st
     here = made_up(machine, process, "generic", frozenset())
     assert here.triple == memory
     assert for_files(here).triple == files
-    assert twin(for_files(here)) == here
+    assert host_equivalent(for_files(here)) == here
     assert for_files(replace(here, vector_bits=64)).vector_bits == 64
