@@ -292,7 +292,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
-        """Return the group of each example, if validation takes the same share of each."""
+        """Return the group of each example, of which validation takes the same share each; None: it draws from all."""
         return None
 
     def _fit_options(self, targets: np.ndarray) -> dict[str, Any]:

@@ -38,18 +38,18 @@ class Rowwise:
         rows: Number of rows.
         shared: Predicate of values that every worker may read whole, because no kernel split by rows writes them.
         in_step: True for kernels of a scan's step, where values of one axis have rows, too.
-        apart: Values that overwrite shared ones.
+        overwriting: Values written over memory that other workers may still read.
     """
 
     def __init__(self, rows: int, shared: Callable[[Node], bool], in_step: bool = False) -> None:
-        self.rows, self.shared, self.in_step, self.apart = rows, shared, in_step, set[Node]()
+        self.rows, self.shared, self.in_step, self.overwriting = rows, shared, in_step, set[Node]()
         self._known: dict[Node, bool] = {}
 
     def kernel(self, kernel: Kernel) -> bool:
         """True if a kernel computes each row from that row alone."""
         if kernel.kind == "copy" and kernel.members[0].op != "slice":
             return False
-        return all(self._computes(node) and node not in self.apart for node in kernel.members)
+        return all(self._computes(node) and node not in self.overwriting for node in kernel.members)
 
     def copies(self, node: Node, is_in_memory: bool) -> bool:
         """True if a value is copied row by row, from memory or as it is computed."""

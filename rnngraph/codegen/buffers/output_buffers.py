@@ -32,7 +32,7 @@ class OutputBuffers:
         self.sources = _Sources(users)
 
     def take(self, node: Node, view: View, old: Node | None) -> bool:
-        """True if an output can be computed in ``view``, the place of ``old``."""
+        """Let an output be computed in ``view``, where the value of ``old`` lies, if any. True if that is possible."""
         source, inner = self._source(node, view)
         if not self._computed(source) or is_view(source) or not _writes(source) or source in self.places:
             return False

@@ -151,7 +151,7 @@ class Epilogue:
 
     @property
     def _base(self) -> Index:
-        """Start of the sums of a worker's part, because several run at once."""
+        """First element of a worker's own sums. Workers that run parts at the same time share no sums."""
         return 0 if self.share is None else self.share.part * (self.tile.rows * self._pitch)
 
     @cached_property

@@ -23,13 +23,13 @@ from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Val
 class Strip:
     """``lanes`` units from ``start``, of which ``valid`` exist: a number, or a size for a symbolic width.
 
-    ``apart`` is the distance of units in their source, because views may skip or reverse units.
+    ``spacing`` is the distance of units in their source, because views may skip or reverse units.
     """
 
     start: Index
     lanes: int
     valid: Valid = None
-    apart: int = 1
+    spacing: int = 1
 
 
 @dataclass(frozen=True)
@@ -187,11 +187,11 @@ class ValueEmitter:
 
     def _index(self, coordinate: Coordinate) -> Operand:
         if isinstance(coordinate, Strip) and coordinate.lanes > 1:
-            if coordinate.apart == 1:
+            if coordinate.spacing == 1:
                 return self.block.let("unit", (), "int64", coordinate.lanes, index=coordinate.start)
             lane = self.block.let("unit", (), "int64", coordinate.lanes, index=0)
-            apart = Literal(coordinate.apart, "int64", coordinate.lanes)
-            behind = self.block.let("mul", [lane, apart], "int64", coordinate.lanes)
+            spacing = Literal(coordinate.spacing, "int64", coordinate.lanes)
+            behind = self.block.let("mul", [lane, spacing], "int64", coordinate.lanes)
             start = self.block.let("index", (), "int64", 1, index=coordinate.start)
             return self.block.let("add", [behind, self.spread(start, coordinate.lanes)], "int64", coordinate.lanes)
         index = coordinate.start if isinstance(coordinate, Strip) else absolute(coordinate)
@@ -214,7 +214,7 @@ def _roomy(view: View, unit: Strip, at: Coordinates) -> bool:
     # A strip with invalid lanes is the last of its row, with a known start. There is no room after a column.
     return (
         at[-1] is unit
-        and unit.apart == 1
+        and unit.spacing == 1
         and view.room is not None
         and isinstance(unit.start, int)
         and unit.start + unit.lanes <= view.room
@@ -231,7 +231,7 @@ def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
         if isinstance(coordinate, Strip):
             index = index + step * coordinate.start
             if coordinate.lanes > 1:
-                unit, stride = coordinate, step * coordinate.apart
+                unit, stride = coordinate, step * coordinate.spacing
         elif isinstance(coordinate, Time):
             index = index + step * (coordinate.local if view.local and axis == 0 else coordinate.absolute)
         else:
@@ -293,6 +293,6 @@ def onward(coordinate: Coordinate, jump: int, first: Index) -> Coordinate:
     if first == 0 and jump == 1:
         return coordinate
     if isinstance(coordinate, Strip):
-        start, apart = coordinate.start * jump + first, coordinate.apart * jump
-        return replace(coordinate, start=start, apart=apart)
+        start, spacing = coordinate.start * jump + first, coordinate.spacing * jump
+        return replace(coordinate, start=start, spacing=spacing)
     return absolute(coordinate) * jump + first

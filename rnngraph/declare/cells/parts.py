@@ -32,7 +32,7 @@ class PartsCell(Cell):
         raise NotImplementedError
 
     def _recurrence(self, p: Scope, state: Any, *args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
-        """Return (output, new state) of the parts."""
+        """Return (output, new state), computed from the parts of one row of input and the state."""
         raise NotImplementedError
 
     def step(self, p: Scope, x: Any, state: Any) -> tuple[Tensor, Any]:

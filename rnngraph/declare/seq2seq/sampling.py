@@ -150,7 +150,10 @@ def _is_probable(x: Tensor, share: float) -> Tensor:
 
 
 def _threshold(x: Tensor, holds: Any) -> Tensor:
-    """Return the largest entry of the last axis for which ``holds``, which is true for the least ones."""
+    """Search the largest threshold of the last axis for which ``holds``, by bisection.
+
+    ``holds`` must be true for low thresholds and false above some value, e.g. "at least k entries are as large".
+    """
     finite = where(x > float("-inf"), x, 0.0)  # the largest is 0
     low, high = reduce_min(finite, -1, keepdims=True), like(0.0, x)
     at_top = holds(high)

@@ -60,9 +60,10 @@ class Step(Generic[Loop]):
         return kept
 
     def readouts_of_members(self) -> dict[Node, Loop]:
-        """Return values computed from large values of a loop, up to small ones, with the loop.
+        """Return the readouts of large values that a loop computes, with that loop.
 
-        A large value with other readers is a sequence anyway.
+        If the loop computes them, too, the large value need not be written for every step. Values that cannot move
+        into the loop read a sequence of the large value as before.
         """
         kept = dict[Node, Loop]()
         for node, home in self.loops.items():

@@ -148,7 +148,7 @@ class Stepper:
             self.state.carried = None
 
     def variant(self, states: str, label_weights: tuple[float, ...] = (), fetch: Fetch | None = None) -> StepVariant:
-        """Return a variant of a step, made on first use. ``states`` are shown or given."""
+        """Return a variant of a step, made on first use. ``states``: ``SHOWN`` or ``GIVEN``, as for ``lower``."""
         key = states, label_weights, fetch
         known = self._variants.get(key)
         if known is None:

@@ -130,7 +130,7 @@ class _Analyst:
         rowwise = Rowwise(rows, self._is_shared) if rows >= MIN_ROWS * parts else None
         if rowwise is not None:
             replaced = entry.arguments.replaced
-            rowwise.apart.update(node for name, node in entry.graph.outputs if name in replaced)
+            rowwise.overwriting.update(node for name, node in entry.graph.outputs if name in replaced)
         self.workers = Workers(parts, rowwise)
         self.residency = Residency(entry.arguments.leaves, entry.fusion.free, entry.users)
         self.synchronized: set[Node] = set()
