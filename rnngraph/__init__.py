@@ -204,7 +204,7 @@ if TYPE_CHECKING:
     from .formats.tf1_graph.read import read_tf1_graph
     from .formats.torch.read import read_torch
     from .inspection.profile.profile import Profile
-    from .program.memory_report import Memory, MemoryUsage
+    from .program.reports.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .runtime.streams.pool import StreamPool
     from .runtime.streams.stream_table import StreamHandle
@@ -237,7 +237,7 @@ _LATER = {
     "runtime.streams.pool": ("StreamPool",),
     "runtime.streams.stream_table": ("StreamHandle",),
     "training.fit.history": ("History",),
-    "program.memory_report": ("Memory", "MemoryUsage"),
+    "program.reports.memory_report": ("Memory", "MemoryUsage"),
     "training.optimization.optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
     "training.optimization.pruning": ("Prune",),
     "training.optimization.schedules": (

@@ -80,6 +80,7 @@ ROOMS = (
     "inspection.picture",
     "inspection.explore",
     "program.saved",
+    "program.reports",
     "program",
     "training.optimization",
     "training.steps",
@@ -151,7 +152,7 @@ LATE = {
     ("runtime.native.stages", "codegen.llvm.module"): "the compiler",
     ("runtime.native.stages", "codegen.schedule.plan_text"): "the compiler",
     ("runtime.direct.direct_code", "codegen.direct_calls.module"): "text: code that is on disk needs none of it",
-    ("program.callable_graph", "program.memory_report"): "the compiler's plans: few ask for them",
+    ("program.callable_graph", "program.reports.memory_report"): "the compiler's plans: few ask for them",
     ("program.callable_graph", "runtime.calls.non_finite"): "the interpreter: few look for a NaN",
     ("program.callable_graph", "runtime.native.perf"): "few ask for it",
     ("runtime.native.perf", "codegen.compile"): "the compiler",
@@ -167,7 +168,8 @@ LATE = {
     ("program.program", "program.predict"): "batches, which calls do without",
     ("program.program", "program.saved.byte_form"): "the parser, and what checks files: few pickle",
     ("program.program", "program.saved.save_load"): "the parser, and what checks files: few load or save",
-    ("program.program", "program.summary"): "few print it",
+    ("program.program", "program.reports.sensitivity"): "few ask",
+    ("program.program", "program.reports.summary"): "few print it",
 }
 """Imports within functions, as half of the time to import is what few need."""
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
     from ..runtime.native.entry import NativeEntry, ShapeInstance
-    from .memory_report import MemoryUsage
+    from .reports.memory_report import MemoryUsage
 
 
 class CallableGraph(Unindexed, Generic[Given]):
@@ -163,7 +163,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         return self._memory_of(self.full_graph(), batch, time, sizes)
 
     def _memory_of(self, compiled: CompiledGraph, batch: int, time: int, sizes: Mapping[str, int]) -> MemoryUsage:
-        from .memory_report import memory_of
+        from .reports.memory_report import memory_of
 
         names = self._names()
         if compiled.wrt:

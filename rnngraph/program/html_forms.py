@@ -13,7 +13,7 @@ from .callable_graph import CallableGraph
 from .parts import ProgramParts
 
 if TYPE_CHECKING:
-    from .summary import Summary
+    from .reports.summary import Summary
 
 
 class TwoGraphs(NamedTuple):

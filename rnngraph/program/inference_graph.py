@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain
@@ -85,6 +85,11 @@ class InferenceGraph(CallableGraph[Given]):
             arrays = self.gather(feeds, named, where)
             result = self._run(self._form(self._names()), arrays, where, out, calls, feeds, named)
         return result
+
+    def run_with(self, feeds: Mapping[Any, Any]) -> Callable[[CompileOptions], Given]:
+        """Return a function that runs the graph on ``feeds``, compiled with other options."""
+        lowered = self.compiled.lowered
+        return lambda options: InferenceGraph[Given](replace(self.parts, options=options), lowered)(feeds)
 
     @api
     def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
     from ..inspection.explore.page import Page
     from ..inspection.profile.profile import Profile
+    from .reports.summary import Summary
     from .saved.save_load import SavedSource
-    from .summary import Summary
 
 
 PROGRAM = "program"
@@ -419,17 +419,28 @@ class Program(Uncalled, Generic[Given, Trained]):
         return self.parts.reduced(PROGRAM)
 
     @api
-    def summary(self) -> Summary:
+    def summary(self, *, sensitivity: Mapping[Any, Any] | None = None) -> Summary:
         """Return a table by layer: parameters, their bytes, multiply-adds, and estimated seconds of a step.
 
         A step is the inference graph with every symbolic size 1, as a stream runs it; declared lengths count in full.
         The time is the larger of arithmetic at the target's vector width and of reading weights from the cache that
         holds them, plus elementwise ops, at 3 GHz. More rows share the reading; ``rnngraph bench`` measures. With
         ``weights=``, a line for each parameter explains its kind. Affine recurrences follow.
-        """
-        from .summary import summary_of
 
-        return summary_of(self.inference.graph, self.parts)
+        Args:
+            sensitivity: Feeds of one call. Columns show how much the outputs change if a layer alone is narrow, as a
+                root mean square over that of the outputs, and the loss if all its inputs are fed. Each layer compiles.
+                Raises ``GraphError`` if no weight is narrow.
+        """
+        from .reports.sensitivity import sensitivities
+        from .reports.summary import summary_of
+
+        graph, changes, has_loss = self.inference.graph, None, self.loss is not None
+        if sensitivity is not None:
+            with_loss = has_loss and len(sensitivity) >= len(self.evaluation.input_names())
+            run = self.evaluation.run_with(sensitivity) if with_loss else self.inference.run_with(sensitivity)
+            changes = sensitivities(graph, self.options, self.parameters.layer, run)
+        return summary_of(graph, self.parts.lowered.graph, self.parameters, self.options, changes)
 
 
 def compile_beside(outputs: Mapping[str, Any], loss: Tensor | None, other: Program[Any] | None, seed: int) -> Program:

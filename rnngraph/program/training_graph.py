@@ -36,7 +36,7 @@ from .sampled_graphs import SampledGraphs
 if TYPE_CHECKING:
     from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
-    from .memory_report import MemoryUsage
+    from .reports.memory_report import MemoryUsage
 
 
 class TrainingGraph(CallableGraph[Given]):

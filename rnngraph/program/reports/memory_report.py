@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from ..codegen.compile import planned
-from ..ir.types import ITEM_BYTES, evaluate, product
-from ..runtime.native.compiled_graph import CompiledGraph
-from ..support.attribute_hints import Unindexed
-from ..support.display.html import table
+from ...codegen.compile import planned
+from ...ir.types import ITEM_BYTES, evaluate, product
+from ...runtime.native.compiled_graph import CompiledGraph
+from ...support.attribute_hints import Unindexed
+from ...support.display.html import table
 
 
 @dataclass(frozen=True)

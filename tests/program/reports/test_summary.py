@@ -3,7 +3,7 @@
 import numpy as np
 
 import rnngraph as rg
-from rnngraph.program.summary import REST, layers_of
+from rnngraph.program.reports.summary import REST, layers_of
 
 
 def declared() -> rg.Program:

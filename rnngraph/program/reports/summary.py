@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..codegen.machine.target import Target
-from ..ir.graph import Graph, Node
-from ..ir.ops import MATRIX_PRODUCTS, OPS
-from ..ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
-from ..passes.affine.chunk import steps_of
-from ..passes.held_weights import held_weights
-from ..passes.pipeline import reducing, run
-from ..runtime.native.compile_options import declared_recurrences
-from ..support.display.html import code, table
-from ..support.records import dataclass
+from ...codegen.machine.target import Target
+from ...ir.graph import Graph, Node
+from ...ir.ops import MATRIX_PRODUCTS, OPS
+from ...ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
+from ...passes.affine.chunk import steps_of
+from ...passes.held_weights import held_weights
+from ...passes.pipeline import reducing, run
+from ...runtime.native.compile_options import CompileOptions, declared_recurrences
+from ...support.display.html import code, table
+from ...support.records import dataclass
 
 if TYPE_CHECKING:
-    from ..runtime.parameters import Parameters
-    from .parts import ProgramParts
+    from ...runtime.parameters import Parameters
 
 CLOCK = 3.0e9  # cycles a second, as no target says how fast it runs
 PORTS = 2  # vectors of fused multiply-adds that a cycle can start
@@ -53,20 +52,22 @@ class Layer:
         return max(multiplying, reading) + self.operations / lanes
 
 
-HEAD = ("layer", "parameters", "bytes", "FMAs a step", "about")
+HEAD: tuple[str, ...] = ("layer", "parameters", "bytes", "FMAs a step", "about")
 
 
 class Summary(str):
     """Table of layers as text; a notebook shows it as a table, with the shapes of each layer's parameters.
 
     Attributes:
+        head: Names of the columns.
         rows: Rows of the table, the total last.
         shapes: Shapes of parameters by layer.
         held: By layer, a line for each parameter on how inference holds it; empty if all are float32 by default.
         recurrences: A line for each affine recurrence; with ``chunked=``, for each recurrence.
     """
 
-    __slots__ = ("held", "recurrences", "rows", "shapes")
+    __slots__ = ("head", "held", "recurrences", "rows", "shapes")
+    head: Sequence[str]
     rows: Sequence[tuple[str, ...]]
     shapes: Mapping[str, str]
     held: Mapping[str, Sequence[str]]
@@ -78,22 +79,24 @@ class Summary(str):
         shapes: Mapping[str, str],
         held: Mapping[str, Sequence[str]] | None = None,
         recurrences: Sequence[str] = (),
+        head: Sequence[str] = HEAD,
     ) -> Summary:
         width, under = max(len(name) for name, *_ in rows), held or {}
         lines = []
-        for name, *cells in (HEAD, *rows):
+        for name, *cells in (tuple(head), *rows):
             lines.append(f"{name:<{width}}  {'  '.join(f'{cell:>14}' for cell in cells)}")
             lines += [f"  {line}" for line in under.get(name, ())]
         summary = Summary("\n".join([*lines, *recurrences]))
         summary.rows, summary.shapes, summary.held, summary.recurrences = rows, shapes, under, recurrences
+        summary.head = head
         return summary
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Summary.of, (self.rows, self.shapes, self.held, self.recurrences)
+        return Summary.of, (self.rows, self.shapes, self.held, self.recurrences, self.head)
 
     def _repr_html_(self) -> str:
         rows = [(name, self.shapes.get(name, ""), *cells) for name, *cells in self.rows]
-        return table((HEAD[0], "shapes", *HEAD[1:]), rows, last_is_sum=True) + (
+        return table((self.head[0], "shapes", *self.head[1:]), rows, last_is_sum=True) + (
             code("\n".join(self.recurrences)) if self.recurrences else ""
         )
 
@@ -101,9 +104,42 @@ class Summary(str):
         printer.text(str(self))
 
 
-def summary_of(graph: Graph, parts: ProgramParts) -> Summary:
-    """Return the table of ``Program.summary`` for the inference graph before optimisation."""
-    parameters, target, reduced = parts.parameters, parts.options.target, parts.options.reduced
+@dataclass(frozen=True)
+class Sensitivity:
+    """Change of the results if one layer's weights are narrow, and all others float32.
+
+    Attributes:
+        outputs: Root mean square of the change of all float outputs, over that of the outputs.
+        loss: Change of the loss; None if it is not computed.
+    """
+
+    outputs: float
+    loss: float | None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Cells of the summary's table."""
+        share = f"{100 * self.outputs:.3f} %"
+        return (share,) if self.loss is None else (share, f"{self.loss:+.2e}")
+
+
+def summary_of(
+    graph: Graph,
+    lowered: Graph,
+    parameters: Parameters,
+    options: CompileOptions,
+    sensitivity: Mapping[str, Sensitivity] | None = None,
+) -> Summary:
+    """Return the table of ``Program.summary`` for the inference graph before optimisation.
+
+    Args:
+        graph: Inference graph.
+        lowered: Declaration, lowered for calls.
+        parameters: Values of the parameters.
+        options: Compiler options.
+        sensitivity: Sensitivity to narrow weights by layer; None leaves its columns out.
+    """
+    target, reduced = options.target, options.reduced
     layers = layers_of(graph, parameters)
     if reduced is not None:
         for name, count in _saved(run(graph, reducing(reduced)), parameters).items():
@@ -121,12 +157,18 @@ def summary_of(graph: Graph, parts: ProgramParts) -> Summary:
         shapes.setdefault(owner, []).append(f"{own} {'+'.join(held[name].kinds)}".rstrip() if held else own)
         if held:
             under.setdefault(owner, []).append(f"{own}  {held[name]}")
-    all_rows = [*rows, _row("in all", total, sum(times))]
+    all_rows, head = [*rows, _row("in all", total, sum(times))], HEAD
+    if sensitivity:
+        columns = ("change of outputs", "change of loss")[: len(next(iter(sensitivity.values())).cells)]
+        empty = ("",) * len(columns)
+        head = (*HEAD, *columns)
+        all_rows = [(*row, *(sensitivity[row[0]].cells if row[0] in sensitivity else empty)) for row in all_rows]
     return Summary.of(
         all_rows,
         {key: ", ".join(of) for key, of in shapes.items()},
         under,
-        [*recurrence_lines(parts.lowered.graph, parts.options.chunked)],
+        [*recurrence_lines(lowered, options.chunked)],
+        head,
     )
 
 
