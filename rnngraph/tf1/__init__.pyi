@@ -265,6 +265,7 @@ from rnngraph.tf1.ops.arithmetic import slice_of as slice
 from rnngraph.tf1 import sparse as sparse
 from rnngraph.tf1.labelling.sparse import sparse_placeholder as sparse_placeholder
 from rnngraph.tf1.labelling.sparse import sparse_tensor_to_dense as sparse_tensor_to_dense
+from rnngraph.tf1.ops.selection import sparse_to_dense as sparse_to_dense
 from rnngraph.tf1.ops.functions import split as split
 from rnngraph.tf1.ops.functions import sqrt as sqrt
 from rnngraph.tf1.ops.functions import square as square

@@ -119,3 +119,21 @@ def test_what_a_loop_gives_is_no_size() -> None:
         tf.range(state + 1.0)
     with pytest.raises(RnnGraphError, match=r"initial_value of tf\.Variable is called with"):
         tf.Variable(tf.nn.rnn_cell.GRUCell(3))
+
+
+def test_rows_become_sizes_that_are_fed() -> None:
+    with tf.Graph().as_default():
+        x, rows, steps = tf.placeholder("float32", [None, 3]), tf.placeholder("int32", []), tf.placeholder("int32", [])
+        parted = tf.reshape(x, [rows, steps, 3])
+        data = np.arange(24, dtype=np.float32).reshape(8, 3)
+        with tf.Session() as sess:
+            np.testing.assert_array_equal(sess.run(parted, {x: data, rows: 2, steps: 4}), data.reshape(2, 4, 3))
+            with pytest.raises(RnnGraphError, match="Placeholder"):
+                sess.run(parted, {x: data, rows: 3, steps: 4})
+
+
+def test_counts_of_padding_are_made_of_known_sizes() -> None:
+    with tf.Graph().as_default():
+        x = tf.placeholder("float32", [None, 5, 2])
+        padded = tf.pad(x, [[0, 0], [0, 3 - (tf.shape(x)[1] + 3) % 4], [0, 0]])
+        assert padded.shape.as_list() == [None, 8, 2]

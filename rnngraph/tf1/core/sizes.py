@@ -15,13 +15,16 @@ from ...declare.parameter_maps import RANDOM
 from ...declare.placeholders import fed
 from ...declare.tensor import Tensor, build, constant, pair
 from ...ir.graph import Node, topological
-from ...ir.sizes.polynomial import floor_divide
+from ...ir.ops import OPS
+from ...ir.sizes.polynomial import floor_divide, product, quotient
 from ...ir.sizes.polynomial import size as size_named
 from ...ir.sizes.table import declaration_order
 from ...ir.types import FLOATS, INTEGERS, Dim, Size, TensorType
 from ...support.errors import ShapeError, shown
 from .graph import Count, get_default_graph
 
+FOLDED = frozenset(("and", "div", "equal", "fmod", "less", "max", "min", "neg", "or", "select"))
+"""Ops of plain numbers that are computed at declaration, where a size is made of them."""
 MAX_AXES, MAX_SIZE = 32, 1 << 62
 """Maximum rank of an array, and maximum size of an axis."""
 
@@ -204,6 +207,10 @@ def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     computed = [axis for axis, size in enumerate(sizes) if size in numbers]
     if not computed:
         return reshape(x, sizes)
+    if len(computed) > 1 and (rows := _open_axis_of(x, sizes)) is not None:
+        axis, size = rows
+        x = build("ensure_shape", x, shape=(*x.type.shape[:axis], size, *x.type.shape[axis + 1 :]))
+        return anchored(reshape(x, sizes), requested)
     own = list(sizes)
     for axis in computed:
         if -1 not in own and axis == computed[-1]:
@@ -215,6 +222,16 @@ def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     result = reshape(x, own)
     dims = [size if axis in computed else result.type.shape[axis] for axis, size in enumerate(sizes)]
     return anchored(build("ensure_shape", result, shape=tuple(dims)), requested)
+
+
+def _open_axis_of(x: Tensor, sizes: Sequence[Any]) -> tuple[int, Dim] | None:
+    """Return the only open axis of x, and its size if x has a shape of these sizes; None if that is not known."""
+    open_axes = [axis for axis, dim in enumerate(x.type.shape) if isinstance(dim, Size)]
+    if len(open_axes) != 1 or -1 in sizes or None in sizes:
+        return None
+    rest = product(dim for dim in x.type.shape if isinstance(dim, int))
+    size = quotient(product(sizes), rest) if rest else None
+    return None if size is None else (open_axes[0], size)
 
 
 def floor_quotient(x: Any, y: Any) -> Tensor:
@@ -325,4 +342,14 @@ def _made_of_sizes(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray
         second: Any = parts[1]
         arithmetic = {"add": np.add, "sub": np.subtract, "mul": np.multiply}[node.op]
         return np.asarray(arithmetic(first, second), dtype=object)
-    return None
+    return _computed(node, parts)
+
+
+def _computed(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return the value of an operation of plain numbers, such as a remainder; None for others."""
+    arrays = [part for part in parts if part is not None and all(isinstance(x, int | np.integer) for x in part.flat)]
+    if node.op not in FOLDED or len(arrays) != len(node.operands):
+        return None
+    typed = [array.astype(operand.dtype) for array, operand in zip(arrays, node.operands, strict=True)]
+    evaluate = OPS[node.op].evaluate
+    return None if evaluate is None else np.asarray(evaluate(typed, dict(node.attributes))).astype(object)

@@ -269,7 +269,7 @@ def split(
     """Split a tensor along an axis, into equal parts or into parts of certain sizes."""
     if isinstance(value, int):
         raise DtypeError("tf.split takes the tensor first and the axis third since TensorFlow 1.0; swap them")
-    return functions.split(_converted(value), num_or_size_splits, axis)
+    return functions.split(converted(value), num_or_size_splits, axis)
 
 
 @operation
@@ -281,7 +281,7 @@ def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
 @operation
 def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "unstack") -> list[Tensor]:
     """Return the entries of an axis of fixed size, without that axis."""
-    value = functions.identity(_converted(value))
+    value = functions.identity(converted(value))
     entries = moves.unstack(value, axis)
     if num not in (None, len(entries)):
         raise ShapeError(f"num={num}, but axis {axis} of {value!r} has size {len(entries)}")
@@ -310,7 +310,7 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
 @operation
 def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     """Repeat a tensor ``multiples[a]`` times along each axis a. Multiples are ints or entries of ``tf.shape``."""
-    x = _converted(input)
+    x = converted(input)
     counts = sizes_in(multiples)
     if len(counts) != x.rank:
         raise ShapeError(f"tf.tile needs a count for each axis of {x!r}, not {len(counts)}")
@@ -391,7 +391,7 @@ def one_hot(
 ) -> Tensor:
     """Return ``on_value`` (1) at each index and ``off_value`` (0) elsewhere, along a new axis, by default the last."""
     number = _first(on_value, off_value, 1.0)
-    kind = _converted(number).type.dtype if dtype is None else dtype_name(dtype)
+    kind = converted(number).type.dtype if dtype is None else dtype_name(dtype)
     place = -1 if axis is None else axis
     return functions.one_hot(indices, depth, kind, place, _first(on_value, 1), _first(off_value, 0))
 
@@ -425,7 +425,7 @@ def dropout(
     return randomness.dropout(x, keep, seed)
 
 
-def _converted(value: Any) -> Tensor:
+def converted(value: Any) -> Tensor:
     """Return a Tensor itself, and anything else as a constant with TensorFlow's dtype."""
     return as_tensor(value) if isinstance(value, Tensor) or holds_tensors(value) else constant(value)
 
@@ -434,7 +434,7 @@ def _converted_together(values: Sequence[Any]) -> list[Any]:
     """Convert numbers and lists to the dtype of the Tensors among the values."""
     kinds = [value.dtype for value in values if isinstance(value, Tensor)]
     if not kinds:
-        return [_converted(value) for value in values]
+        return [converted(value) for value in values]
     return [
         as_tensor(value)
         if isinstance(value, Tensor | np.ndarray | np.generic) or holds_tensors(value)

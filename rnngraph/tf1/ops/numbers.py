@@ -11,13 +11,13 @@ from ...declare.functions import activations, cumulative, norms, padding, roundi
 from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import logarithms, numbers, remainders
-from ...declare.tensor import Tensor, as_tensor, constant, pair
+from ...declare.tensor import Tensor, as_tensor, constant, holds_tensors, pair
 from ...formats.operators.backend import TensorBackend
 from ...formats.operators.elementwise import sign as sign_of
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core.names import dtype_name
 from ..core.operations import operation
-from ..core.sizes import floor_quotient
+from ..core.sizes import floor_quotient, sizes_in
 from ..train.gradients import clipped_by_value
 from .functions import argmax, binary, identity, reduction, unary
 
@@ -184,7 +184,9 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
 def pad(
     tensor: Any, paddings: Any, mode: str = "CONSTANT", name: str | None = None, constant_values: float = 0
 ) -> Tensor:
-    """Apply ``rg.pad`` with TensorFlow's arguments."""
+    """Apply ``rg.pad`` with TensorFlow's arguments. Counts may be entries of ``tf.shape`` that are known."""
+    if isinstance(paddings, list | tuple) and holds_tensors(paddings):
+        paddings = [sizes_in(pair) for pair in paddings]
     return padding.pad(tensor, paddings, mode.lower() if isinstance(mode, str) else mode, constant_values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +18,9 @@ from ...support.arguments import array_of
 from ...support.errors import ArgumentError, NotOfferedError, ShapeError, shown
 from ..core.names import dtype_name
 from ..core.operations import operation
-from ..core.sizes import anchored, known_size
+from ..core.sizes import anchored, known_size, sizes_in
 from ..table.missing import GUIDE
-from .functions import gather
+from .functions import converted, gather
 
 
 @api
@@ -118,6 +119,33 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: s
     chosen = functions.where(functions.expand_dims(hit, 2), functions.expand_dims(flat, 1), 0)
     added = functions.reduce_sum(chosen, 0)
     return added if x.rank == 2 else build("reshape", added, shape=(num_segments, *x.type.shape[1:]))
+
+
+@operation
+def sparse_to_dense(
+    sparse_indices: Any,
+    output_shape: Any,
+    sparse_values: Any,
+    default_value: Any = 0,
+    validate_indices: bool = True,
+    name: str | None = None,
+) -> Tensor:
+    """Return an array of ``default_value`` with other values at indices [n, rank], each of which occurs once."""
+    places, shape = as_tensor(sparse_indices), sizes_in(output_shape)
+    sizes = [size for size in shape if isinstance(size, int)]
+    if len(sizes) != len(shape) or places.rank > 2:
+        raise ShapeError(f"tf.sparse_to_dense needs a shape of ints and indices [n, rank], not {shown(output_shape)}")
+    if places.rank < 2:
+        places = functions.reshape(places, (-1, 1))
+    strides = np.append(np.cumprod(sizes[:0:-1], dtype=np.int64)[::-1], 1)
+    flat = functions.reduce_sum(functions.cast(places, "int64") * strides, 1)
+    values, ones = converted(sparse_values), functions.filled_like(flat, 1)
+    rows = values if values.rank else functions.cast(ones, values.dtype) * values
+    count = math.prod(sizes)
+    sums = unsorted_segment_sum(rows, flat, count)
+    is_written = unsorted_segment_sum(functions.cast(ones, "int32"), flat, count) > 0
+    dense = functions.where(is_written, sums, functions.cast(converted(default_value), values.dtype))
+    return functions.reshape(dense, tuple(sizes))
 
 
 @operation

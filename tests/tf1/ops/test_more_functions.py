@@ -232,3 +232,15 @@ def test_gather_nd_refuses_what_is_no_entry() -> None:
         for wrong in ([[0, 4]], [[2, 0]], [[-1, 0]]):
             with pytest.raises(ValueError, match="feed Placeholder"):
                 session.run(node, {x: given, i: wrong})
+
+
+def test_values_at_indices_of_a_dense_array() -> None:
+    places = tf.placeholder(tf.int32, [None, 2])
+    dense = tf.sparse_to_dense(places, [3, 4], [1.5, 2.5], -1.0)
+    line, one = tf.sparse_to_dense([3, 1], [5], 7), tf.sparse_to_dense(2, tf.stack([4]), 1)
+    with tf.Session() as sess:
+        found = sess.run([dense, line, one], {places: [[0, 3], [2, 0]]})
+    expected = np.full((3, 4), -1.0, np.float32)
+    expected[0, 3], expected[2, 0] = 1.5, 2.5
+    for array, wanted in zip(found, (expected, [0, 7, 0, 7, 0], [0, 0, 1, 0]), strict=True):
+        np.testing.assert_array_equal(array, wanted)
