@@ -2,6 +2,6 @@
 
 ``legacy`` and ``legacy_attention`` are ``tf.contrib.legacy_seq2seq``, over lists of steps. ``losses`` are those of
 sequences, for lists and for Tensors. ``stepping`` runs steps until every row of a batch is finished, for ``raw_rnn``
-(``tf.nn.raw_rnn``) and for decoders. ``helpers``, ``decoders`` and ``beam_search`` are ``tf.contrib.seq2seq``, except
-attention, which is in ``tf1/ops/recurrent/seq2seq.py``.
+(``tf.nn.raw_rnn``) and for decoders. ``histories`` records alignments. ``helpers``, ``decoders`` and ``beam_search``
+are ``tf.contrib.seq2seq``, except attention, which is in ``tf1/ops/recurrent/seq2seq.py``.
 """

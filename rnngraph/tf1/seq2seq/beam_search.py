@@ -22,12 +22,14 @@ from ...declare.tensor import constant as numbers
 from ...ir.types import product
 from ...support.api_guard import api
 from ...support.arguments import units
-from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
+from ...support.errors import ArgumentError, DtypeError, NotOfferedError, ShapeError, shown
 from ..core.operations import operation
 from ..core.tensors import as_tensorflow
 from ..ops.functions import constant
+from ..table.missing import GUIDE
 from .decoders import Decoder
 from .helpers import embedding_function
+from .histories import has_history, inner_cells
 
 
 @api
@@ -103,6 +105,8 @@ class BeamSearchDecoder(Decoder):
         reorder_tensor_arrays: bool = True,
     ) -> None:
         self.cell: Any = check_cell(cell, "BeamSearchDecoder")
+        if has_history(cell):
+            raise NotOfferedError(f"a beam search records no alignments; leave out alignment_history= ({GUIDE})")
         if output_layer is not None and not callable(output_layer):
             raise DtypeError(f"output_layer must be a layer such as tf.layers.Dense(units), not {shown(output_layer)}")
         tokens = as_tensor(start_tokens) if isinstance(start_tokens, Tensor) else constant(start_tokens, "int32")
@@ -199,9 +203,6 @@ def _end_of(end_token: Any) -> Any:
 
 def _mechanisms(cell: Any) -> Any:
     """Yield the attention mechanisms of a cell and its inner cells."""
-    pending = [cell]
-    while pending:
-        item = pending.pop()
+    for item in inner_cells(cell):
         if hasattr(item, "attention") and hasattr(item.attention, "memory"):
             yield item.attention
-        pending += [*([item.cell] if hasattr(item, "cell") else []), *getattr(item, "cells", ())]

@@ -19,6 +19,7 @@ from ..core.operations import runs_after_dependencies
 from ..core.scopes import variable_scope
 from ..ops.functions import transpose
 from .helpers import Helper, TrainingHelper
+from .histories import alignments_of, check_history, has_history, with_history
 from .stepping import Stepping, selected_nest, zeros_like
 
 _WHAT = "tf.contrib.seq2seq.dynamic_decode"
@@ -106,6 +107,8 @@ def dynamic_decode(
     Outputs are [batch, steps, …], or [steps, batch, …] with ``output_time_major``. Their number of steps is the
     maximum, not that of the longest row as in TensorFlow. Steps past the last one are 0.
 
+    With ``AttentionWrapper(alignment_history=True)`` the final state has ``alignment_history``.
+
     Args:
         impute_finished: A finished row outputs 0 and keeps its state.
         maximum_iterations: Maximum number of steps. By default, a helper that reads inputs has as many steps as these.
@@ -113,7 +116,9 @@ def dynamic_decode(
     if not isinstance(decoder, Decoder):
         raise DtypeError(f"{_WHAT} takes a decoder such as tf.contrib.seq2seq.BasicDecoder, not {shown(decoder)}")
     with variable_scope(scope, "decoder"):
-        if type(decoder) is BasicDecoder and type(decoder.helper) is TrainingHelper:
+        cell = getattr(decoder, "cell", None)
+        check_history(cell)
+        if type(decoder) is BasicDecoder and type(decoder.helper) is TrainingHelper and not has_history(cell):
             outputs, state, lengths = _taught(decoder, impute_finished, maximum_iterations)
         else:
             outputs, state, lengths = _decoded(decoder, impute_finished, maximum_iterations)
@@ -128,6 +133,7 @@ def _decoded(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Te
     finished, inputs, state = decoder.initialize()
     finished = as_tensor(finished)
     structure: list[Any] = []
+    records = isinstance(decoder, BasicDecoder) and has_history(decoder.cell)
 
     def body(time: Tensor, done: Tensor, nest: Any) -> Any:
         inputs, before, lengths = nest
@@ -136,13 +142,16 @@ def _decoded(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Te
         then = then if decoder.tracks_own_finished else functions.logical_or(then, done)
         lengths = functions.where(done, lengths, time + 1)
         emits = flatten(outputs)
+        history = [alignments_of([outputs, after], [inputs, before, time])] if records else []
         if impute:
             after = selected_nest(done, before, after)
             emits = flatten(selected_nest(done, zeros_like(outputs), outputs))
-        return [following, after, lengths], then, emits
+        return [following, after, lengths], then, [*emits, *history]
 
     lengths = functions.cast(finished, "int32") * 0
     (_, state, lengths), emits = Stepping(_WHAT, [inputs, state, lengths], finished).run(body, maximum)
+    if records:
+        state = with_history(state, emits.pop())
     return pack(structure[0], emits), state, lengths
 
 

@@ -20,7 +20,6 @@ from .cells import SignedCell
 from .signatures import constructor
 
 _OWN = "write a subclass of rg.Wrapper that attends as you want"
-_TAPS = 'leave it out: program.inference.taps(…)["alignments"] has the alignments of every step'
 
 
 class _Mechanism:
@@ -75,7 +74,7 @@ class AttentionWrapper(SignedCell, attention.AttentionWrapper):
         arguments["attention"] = arguments.pop("attention_mechanism")
 
     def take(self, arguments: dict[str, Any]) -> None:
-        refuse(self, _TAPS, alignment_history=arguments["alignment_history"] or None)
+        self.alignment_history = bool(arguments["alignment_history"])
         refuse(self, _OWN, **{name: arguments[name] for name in ("attention_layer", "attention_fn")})
         self.scope_name = arguments["name"]
         self.cell_input_fn = arguments["cell_input_fn"]
