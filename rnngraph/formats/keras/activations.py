@@ -66,9 +66,9 @@ def problem_of(version: int, layer: Layer) -> str | None:
     for key in ("activation", "recurrent_activation"):
         option = layer.config.get(key, None)
         if isinstance(option, str) and name_of(version, option) is None:
-            return f"{key} {option!r}"
+            return f"its {key} {option!r} is not supported"
         if isinstance(option, Mapping) and (in_cell or option.get("class_name") not in LAYERS):
-            return f"{key} of class {option.get('class_name')!r}"
+            return f"its {key} is of class {option.get('class_name')!r}"
     return None
 
 
@@ -96,9 +96,9 @@ def _of(b: Declaration, sign: str, left: Any, right: Any) -> Value:
 
 
 def _activation(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    name, behind = activation(b, layer)
+    name, after = activation(b, layer)
     x = inputs.one.value
-    return Signal(behind(x if name is None else b.activated(x, name)))
+    return Signal(after(x if name is None else b.activated(x, name)))
 
 
 def number(record: Record, key: str, default: float) -> float:
@@ -106,7 +106,7 @@ def number(record: Record, key: str, default: float) -> float:
     value = record.get(key, default)
     value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise record.error(f"{record.at}.{key} is no number")
+        raise record.error(f"{record.at}.{key} is not a number")
     return float(value)
 
 
@@ -143,7 +143,7 @@ def _elu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 def _softmax(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
     if x.mask is not None:
-        raise Unreadable("it is given a mask")
+        raise Unreadable("it has a mask")
     axis = layer.config.get("axis", -1)
     if not isinstance(axis, int):
         raise Unreadable("it has several axes")

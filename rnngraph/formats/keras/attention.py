@@ -33,7 +33,7 @@ def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
     """Return (query, value, key) of a list."""
     tensors = inputs.several
     if len(tensors) not in (2, 3) or any(x.rank != 3 for x in tensors):
-        raise Unreadable("it is called on something else than sequences [query, value] or [query, value, key]")
+        raise Unreadable("its inputs are not sequences [query, value] or [query, value, key]")
     return tensors[0], tensors[1], tensors[-1]
 
 
@@ -74,8 +74,8 @@ def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> lis
     y, weights = attend(ScriptBackend(b.script), scores, value.value, weigh, _keep(b, layer))
     if query.mask is not None:
         y = b.script.call(where, b.script.call(expand_dims, query.mask, -1), y, 0)
-    value_mask = [Signal(y, query.mask)]
-    return [*value_mask, Signal(weights)] if inputs.keywords.get("return_attention_scores", False) else value_mask
+    results = [Signal(y, query.mask)]
+    return [*results, Signal(weights)] if inputs.keywords.get("return_attention_scores", False) else results
 
 
 def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool = False) -> Value:
@@ -95,7 +95,7 @@ def _keep(b: Declaration, layer: Layer) -> float:
 
 
 def _causal(b: Declaration, query: Signal, value: Signal) -> Value:
-    """Declare bool [1, query's steps, value's steps]: not later."""
+    """Declare bool [1, query's steps, value's steps]: True for steps that are not later than the query's."""
     places = (b.script.call(positions, x.value, 1) for x in (query, value))
     return b.script.call(expand_dims, not_later(ScriptBackend(b.script), *places), 0)
 
@@ -112,11 +112,11 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     key = inputs.keyword("key", 2)
     key = value if key is None else key
     if not isinstance(value, Signal) or not isinstance(key, Signal) or {query.rank, value.rank, key.rank} != {3}:
-        raise Unreadable("it is called on something else than sequences")
+        raise Unreadable("its inputs are not sequences")
     if layer.config.get("attention_axes", None) not in (None, [1], 1) or layer.config.get("use_gate", False):
-        raise Unreadable("its attention_axes or its gate")
+        raise Unreadable("it has attention_axes, or a gate")
     if layer.config.get("sliding_window", None) is not None:
-        raise Unreadable("its sliding_window")
+        raise Unreadable("it has a sliding_window")
     count, depth = layer.config.count("num_heads"), layer.config.count("key_dim")
     wide = layer.config.count("value_dim", None) if layer.config.get("value_dim", None) is not None else depth
     q, k, v = (
@@ -136,8 +136,8 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     kernel = b.array(layer, "output/kernel", count, wide, None)
     bias = b.array(layer, "output/bias", kernel.shape[2]) if layer.config.flag("use_bias", True) else None
     y = _affine(b, layer, "output", flat, kernel.reshape(count * wide, -1), bias)
-    given = [Signal(y, query.mask)]
-    return [*given, Signal(weights)] if gives_scores else given
+    results = [Signal(y, query.mask)]
+    return [*results, Signal(weights)] if gives_scores else results
 
 
 def _of_heads(b: Declaration, layer: Layer, name: str, x: Signal, count: int, size: int) -> Value:
@@ -154,20 +154,21 @@ def _affine(b: Declaration, layer: Layer, name: str, x: Value, kernel: np.ndarra
 
 
 def _counting(b: Declaration, inputs: Inputs, query: Signal, value: Signal, key: Signal) -> Value | None:
-    """Declare bool [batch, 1, query's steps or 1, value's steps], the scores that count; None for all."""
+    """Declare bool [batch, 1, query's steps or 1, value's steps]: True for scores that count; None if all do."""
     total: Value | None = None
     for name, x, axis in (("query_mask", query, 2), ("value_mask", value, 1), ("key_mask", key, 1)):
-        given = inputs.keywords.get(name) if b.version < 3 or x is not query else None
-        mask = given.value if isinstance(given, Signal) else x.mask
+        explicit = inputs.keywords.get(name) if b.version < 3 or x is not query else None
+        mask = explicit.value if isinstance(explicit, Signal) else x.mask
         if mask is not None and not (name == "key_mask" and x is value):
             total = _both(b, total, b.script.call(expand_dims, mask, axis))
     if inputs.keywords.get("use_causal_mask", False):
         total = _both(b, total, _causal(b, query, value))
-    given = inputs.keywords.get("attention_mask")
-    if isinstance(given, Signal):
-        if given.rank != 3:
-            raise Unreadable(f"its attention_mask has rank {given.rank}")
-        allowed = given.value if given.dtype == "bool" else b.script.call(not_equal, given.value, 0)
+    attention_mask = inputs.keywords.get("attention_mask")
+    if isinstance(attention_mask, Signal):
+        if attention_mask.rank != 3:
+            raise Unreadable(f"its attention_mask has rank {attention_mask.rank}")
+        is_bool = attention_mask.dtype == "bool"
+        allowed = attention_mask.value if is_bool else b.script.call(not_equal, attention_mask.value, 0)
         total = _both(b, total, allowed)
     return None if total is None else b.script.call(expand_dims, total, 1)
 

@@ -33,7 +33,7 @@ from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Signal, Unreadable, dtype_of
 from .operands import Operation, alike, axis_of, one_axis, operands, option, plain
 
-MOST_COPIES = 1 << 12
+MAX_COPIES = 1 << 12
 """Maximum repetitions of an operation, and entries that it selects."""
 
 
@@ -41,18 +41,18 @@ def _many(function: Callable[..., Any]) -> Operation:
     """Return the reader of a function of a list of tensors along an axis, by default the first."""
 
     def join(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-        given = inputs.arguments[0] if inputs.arguments else None
-        if not isinstance(given, list | tuple) or not given:
-            raise Unreadable("it is called on no list of tensors")
-        items = alike(b, [plain(b, item) for item in given])
+        tensors = inputs.arguments[0] if inputs.arguments else None
+        if not isinstance(tensors, list | tuple) or not tensors:
+            raise Unreadable("its input is not a list of tensors")
+        items = alike(b, [plain(b, item) for item in tensors])
         return b.script.call(function, items, one_axis(option(layer, inputs, "axis", 1, 0)))
 
     return join
 
 
-def _with_axis(function: Callable[..., Any], usual: Any) -> Operation:
+def _with_axis(function: Callable[..., Any], default: int | None) -> Operation:
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-        axis = axis_of(option(layer, inputs, "axis", 1, usual))
+        axis = axis_of(option(layer, inputs, "axis", 1, default))
         return b.script.call(function, *operands(b, inputs, 1), *([] if axis is None else [axis]))
 
     return along
@@ -98,19 +98,19 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     """Declare parts of an axis: a number of equal ones, or by Keras' start indices, or by TensorFlow's sizes."""
     (x,) = operands(b, inputs, 1)
     axis = one_axis(option(layer, inputs, "axis", 2, 0), x.tensor.rank)
-    given = option(layer, inputs, "indices_or_sections", 1, inputs.keywords.get("num_or_size_splits"))
+    parts = option(layer, inputs, "indices_or_sections", 1, inputs.keywords.get("num_or_size_splits"))
     size = x.tensor.type.shape[axis]
     if not isinstance(size, int):
         raise Unreadable("it splits an axis of symbolic size")
-    if isinstance(given, list | tuple) and given and all(type(entry) is int for entry in given):
-        bounds = [0, *given, size]
-        widths = [stop - start for start, stop in pairwise(bounds)] if "indices_or_sections" in layer.config else given
-    elif type(given) is int and 0 < given <= size and size % given == 0:
-        widths = [size // given] * given
+    if isinstance(parts, list | tuple) and parts and all(type(entry) is int for entry in parts):
+        bounds = [0, *parts, size]
+        widths = [stop - start for start, stop in pairwise(bounds)] if "indices_or_sections" in layer.config else parts
+    elif type(parts) is int and 0 < parts <= size and size % parts == 0:
+        widths = [size // parts] * parts
     else:
-        raise Unreadable(f"its parts are {given!r}")
+        raise Unreadable(f"its parts are {parts!r}")
     if min(widths) < 1 or sum(widths) != size:
-        raise Unreadable(f"its parts are {given!r}, of an axis of {size}")
+        raise Unreadable(f"its parts are {parts!r}, of an axis of {size}")
     return list(b.script.call(split, x, list(widths), axis)) if len(widths) > 1 else [x]
 
 
@@ -120,10 +120,10 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
 def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     """Declare repetitions of whole axes."""
     (x,) = operands(b, inputs, 1)
-    given = option(layer, inputs, "repeats", 1)
-    counts = [given] if type(given) is int else list(given) if isinstance(given, list | tuple) else []
-    if not counts or len(counts) > x.tensor.rank or not all(type(n) is int and 0 < n <= MOST_COPIES for n in counts):
-        raise Unreadable(f"its repeats are {given!r}")
+    repeats = option(layer, inputs, "repeats", 1)
+    counts = [repeats] if type(repeats) is int else list(repeats) if isinstance(repeats, list | tuple) else []
+    if not counts or len(counts) > x.tensor.rank or not all(type(n) is int and 0 < n <= MAX_COPIES for n in counts):
+        raise Unreadable(f"its repeats are {repeats!r}")
     return b.script.call(tile, x, [1] * (x.tensor.rank - len(counts)) + counts)
 
 
@@ -131,21 +131,25 @@ def _repeat(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     """Declare repetitions of each entry along an axis, or of all in sequence."""
     (x,) = operands(b, inputs, 1)
     count, axis = option(layer, inputs, "repeats", 1), axis_of(option(layer, inputs, "axis", 2))
-    if type(count) is not int or not 0 < count <= MOST_COPIES:
+    if type(count) is not int or not 0 < count <= MAX_COPIES:
         raise Unreadable(f"its repeats are {count!r}")
     return b.script.call(repeat, x, count, *([] if axis is None else [one_axis(axis, x.tensor.rank)]))
 
 
 def _pad(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     (x,) = operands(b, inputs, 1)
-    given, mode = option(layer, inputs, "pad_width", 1), option(layer, inputs, "mode", 2, "constant")
+    pad_width, mode = option(layer, inputs, "pad_width", 1), option(layer, inputs, "mode", 2, "constant")
     pairs: dict[int, tuple[int, ...]] = {}
-    for axis, pair in enumerate(given if isinstance(given, list | tuple) else []):
+    for axis, pair in enumerate(pad_width if isinstance(pad_width, list | tuple) else []):
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(type(n) is int and n >= 0 for n in pair):
-            raise Unreadable(f"its pad_width is {given!r}")
+            raise Unreadable(f"its pad_width is {pad_width!r}")
         pairs |= {axis: tuple(pair)} if any(pair) else {}
-    if not isinstance(given, list | tuple) or len(given) != x.tensor.rank or mode not in ("constant", "reflect"):
-        raise Unreadable(f"its pad_width is {given!r}, its mode {mode!r}")
+    if (
+        not isinstance(pad_width, list | tuple)
+        or len(pad_width) != x.tensor.rank
+        or mode not in ("constant", "reflect")
+    ):
+        raise Unreadable(f"its pad_width is {pad_width!r}, its mode {mode!r}")
     value = inputs.keyword("constant_values", 1 if "pad_width" in layer.config else 3)
     options: dict[str, Any] = {} if mode == "constant" else {"mode": mode}
     options |= {} if value is None else {"value": plain(b, value)}
@@ -169,8 +173,8 @@ def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     if isinstance(chosen, Signal):
         return b.script.call(gather, x, b.script.call(axis_indices, chosen.value, x, axis), axis)
     places = chosen if isinstance(chosen, list | tuple) else [chosen]
-    if not 0 < len(places) <= MOST_COPIES or not all(type(place) is int for place in places):
-        raise Unreadable("it takes entries by other indices than numbers")
+    if not 0 < len(places) <= MAX_COPIES or not all(type(place) is int for place in places):
+        raise Unreadable("its indices are not numbers")
     numbers = np.array(chosen, np.int64)
     return take(ScriptBackend(b.script), x, numbers, axis, lambda ids: b.script.call(constant, ids.tolist()))
 
@@ -179,7 +183,7 @@ def _take_along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     """Declare a selection along an axis by separate indices for each position of the other axes."""
     x, chosen = operands(b, inputs, 2)
     if not isinstance(x, Value) or not isinstance(chosen, Value):
-        raise Unreadable("its operands are no tensors")
+        raise Unreadable("its operands are not tensors")
     return b.script.call(take_along_axis, x, chosen, one_axis(option(layer, inputs, "axis", 2), x.tensor.rank))
 
 
@@ -187,8 +191,8 @@ def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     (x,) = operands(b, inputs, 1)
     axis = one_axis(option(layer, inputs, "axis", 2, 0), x.tensor.rank)
     size = x.tensor.type.shape[axis]
-    if not isinstance(size, int) or size > MOST_COPIES:
-        raise Unreadable("it takes an axis of open size apart")
+    if not isinstance(size, int) or size > MAX_COPIES:
+        raise Unreadable("it unstacks an axis of symbolic size")
     before = (slice(None),) * axis
     if size == 1:
         return [b.script.item(x, *before, 0)]
@@ -197,7 +201,7 @@ def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
 
 
 def _triangle(function: Callable[..., Any]) -> Operation:
-    """Return the reader of a function that sets a matrix to 0 beyond a diagonal."""
+    """Return the reader of a function that zeroes a matrix above or below a diagonal."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         offset = option(layer, inputs, "k", 1, 0)
@@ -213,10 +217,10 @@ def _on_diagonal(function: Callable[..., Any]) -> Operation:
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         keys = {"offset": 0, "axis1": 0, "axis2": 1}
-        given = {key: option(layer, inputs, key, place, usual) for place, (key, usual) in enumerate(keys.items(), 1)}
-        if not all(type(value) is int for value in given.values()):
-            raise Unreadable(f"its axes are {given}")
-        return b.script.call(function, *operands(b, inputs, 1), **given)
+        options = {key: option(layer, inputs, key, place, usual) for place, (key, usual) in enumerate(keys.items(), 1)}
+        if not all(type(value) is int for value in options.values()):
+            raise Unreadable(f"its axes are {options}")
+        return b.script.call(function, *operands(b, inputs, 1), **options)
 
     return take
 
@@ -226,7 +230,7 @@ def _one_hot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     depth = option(layer, inputs, "num_classes", 1, inputs.keywords.get("depth"))
     kind = dtype_of(option(layer, inputs, "dtype", 3) or "float32")
     if type(depth) is not int or not 0 < depth < 1 << 24 or not kind:
-        raise Unreadable("its number of classes, or its dtype")
+        raise Unreadable(f"its number of classes is {depth!r}, or its dtype is not known")
     axis = option(layer, inputs, "axis", 2, -1)
     place = x.tensor.rank if axis is None else one_axis(axis, x.tensor.rank + 1)
     values = {
@@ -243,8 +247,8 @@ def _one_hot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 def _item(b: Declaration, _: Layer, inputs: Inputs) -> Value:
     (x,) = operands(b, inputs, 1)
-    given = inputs.keyword("slice_spec", 1)
-    index = [_index(item) for item in (given if isinstance(given, list | tuple) else [given])]
+    spec = inputs.keyword("slice_spec", 1)
+    index = [_index(item) for item in (spec if isinstance(spec, list | tuple) else [spec])]
     return indexed(ScriptBackend(b.script), x, index)
 
 
@@ -259,7 +263,7 @@ def _index(item: Any) -> Any:
             return item
     elif item is None or item is ... or (isinstance(item, int) and not isinstance(item, bool)):
         return item
-    raise Unreadable("it picks by something else than numbers and slices")
+    raise Unreadable("it is indexed by something other than numbers and slices")
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -55,9 +55,9 @@ def _check_rank(x: Signal, axes: int) -> None:
 def _windows(layer: Layer, x: Signal, kernel: Sequence[int], strides: Sequence[int]) -> list[Window]:
     """Return the windows along each axis. ``strides`` are the default."""
     _check_rank(x, len(kernel))
-    steps, apart = _option(layer, "strides", strides), _option(layer, "dilation_rate", [1] * len(kernel))
+    steps, dilations = _option(layer, "strides", strides), _option(layer, "dilation_rate", [1] * len(kernel))
     padding = _padding_of(layer)
-    axes = zip(x.shape[1:-1], kernel, steps, apart, strict=True)
+    axes = zip(x.shape[1:-1], kernel, steps, dilations, strict=True)
     return [Window.along(size, one, step, dilation, padding) for size, one, step, dilation in axes]
 
 
@@ -125,8 +125,8 @@ def _of_layer(
     """Declare a layer's convolution with bias and activation. ``part`` is its name if the layer has several."""
     if windows is None:
         windows = _windows(layer, x, kernel.shape[:-2], [1] * (kernel.ndim - 2))
-    convolve, behind = _layer(b, layer, kernel.shape[-1], groups, part)
-    return Signal(behind(convolution(ScriptBackend(b.script), x.value, kernel, windows, groups, convolve)))
+    convolve, after = _layer(b, layer, kernel.shape[-1], groups, part)
+    return Signal(after(convolution(ScriptBackend(b.script), x.value, kernel, windows, groups, convolve)))
 
 
 def _layer(
@@ -134,14 +134,14 @@ def _layer(
 ) -> tuple[Convolve[Value], Callable[[Value], Value]]:
     """Return the convolution along one axis, and the function to declare after it."""
     bias = b.array(layer, "bias", filters) if layer.config.flag("use_bias", True) else None
-    name, behind = activation(b, layer)
+    name, after = activation(b, layer)
     backend = ScriptBackend(b.script)
     if not b.is_shared(layer):
         scope = f"{b.scope(layer)}/{part}" if part else b.scope(layer)
-        return owned(backend, scope, bias, groups, name), behind
+        return owned(backend, scope, bias, groups, name), after
     added = None if bias is None else b.parameter(layer, "bias", bias)
     convolve = shared(backend, lambda array: b.parameter(layer, "kernel", array), added, groups)
-    return convolve, lambda y: behind(y if name is None else b.activated(y, name))
+    return convolve, lambda y: after(y if name is None else b.activated(y, name))
 
 
 def _transposed(axes: int) -> Handler:
@@ -151,17 +151,17 @@ def _transposed(axes: int) -> Handler:
             raise Unreadable("it has output_padding, or is called more than once")
         _check_rank(x, axes)
         count, padding = layer.config.count("filters", most=1 << 24), _padding_of(layer)
-        steps, apart = (_option(layer, key, [1] * axes) for key in ("strides", "dilation_rate"))
+        steps, dilations = (_option(layer, key, [1] * axes) for key in ("strides", "dilation_rate"))
         kernel = b.array(layer, "kernel", *size, count, x.width)
-        each = list(zip(size, steps, apart, strict=True))
+        each = list(zip(size, steps, dilations, strict=True))
         added = [max(step - 1 - dilation * (one - 1), 0) for one, step, dilation in each]
         windows = [
             Window.transposed(one, step, dilation, padding, more)
             for (one, step, dilation), more in zip(each, added, strict=True)
         ]
-        convolve, behind = _layer(b, layer, count, 1)
+        convolve, after = _layer(b, layer, count, 1)
         backend = ScriptBackend(b.script)
-        return Signal(behind(transposed_convolution(backend, x.value, kernel, windows, added, 1, convolve)))
+        return Signal(after(transposed_convolution(backend, x.value, kernel, windows, added, 1, convolve)))
 
     return convolve
 

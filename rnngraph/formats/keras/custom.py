@@ -1,4 +1,4 @@
-"""Users' cells and layers in a file, declared by the caller's functions.
+"""Users' cells and layers in a file, which functions of the caller declare.
 
 With ``custom_objects={"MinGRU": builder}``, ``builder(config)`` returns an ``rg.Cell`` for a cell or a recurrent layer,
 or a function of Tensors for another layer. The file's arrays become the parameters that these declare.
@@ -35,7 +35,7 @@ def checked_builders(builders: Any) -> dict[str, Builder]:
     if builders is None:
         return {}
     if not isinstance(builders, Mapping) or not all(isinstance(name, str) for name in builders):
-        raise DtypeError(f'custom_objects is a mapping such as {{"MinGRU": builder}}, not {shown(builders)}')
+        raise DtypeError(f'custom_objects must be a mapping such as {{"MinGRU": builder}}, not {shown(builders)}')
     for name, builder in builders.items():
         if not callable(builder):
             raise DtypeError(f"custom_objects has {shown(builder)} for {name}; give a function of the layer's config")
@@ -44,12 +44,12 @@ def checked_builders(builders: Any) -> dict[str, Builder]:
 
 @dataclass(frozen=True)
 class Owner:
-    """Parameters that wait for a layer's arrays: those below a scope, or these.
+    """Parameters that wait for a layer's arrays: all below a scope, or a list.
 
     Attributes:
         layer: The layer.
         names: Ends of the parameters' names in the order of the layer's arrays; None for the order of declaration.
-        prefix: Scope of the parameters, with a slash behind.
+        prefix: Scope of the parameters, with a trailing slash.
         specs: The parameters, if they have no scope in common.
     """
 
@@ -60,7 +60,7 @@ class Owner:
 
 
 class CustomObjects:
-    """Declares layers and cells by functions of the caller's.
+    """Declares layers and cells by functions of the caller.
 
     Args:
         builders: By class.
@@ -80,28 +80,28 @@ class CustomObjects:
 
     def layer(self, b: Declaration, layer: Layer, inputs: Inputs) -> Any:
         """Declare a layer on its inputs."""
-        value, names = self._built(b, layer)
-        if isinstance(value.result, Cell):
-            return self._recurrent(b, layer, inputs.one, value, names)
-        if not callable(value.result):
+        function, names = self._built(b, layer)
+        if isinstance(function.result, Cell):
+            return self._recurrent(b, layer, inputs.one, function, names)
+        if not callable(function.result):
             raise StructureError(
-                f"{_named(layer)} must return an rg.Cell or a function of Tensors, not {shown(value.result)}"
+                f"{_named(layer)} must return an rg.Cell or a function of Tensors, not {shown(function.result)}"
             )
         before = set(parameters_in(b.script))
-        operands = [value, *(signal.value for signal in inputs.several)]
+        operands = [function, *(signal.value for signal in inputs.several)]
 
         def written(arguments: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
             return ast.Call(arguments[0], arguments[1:], [])
 
-        result = value.result(*(operand.result for operand in operands[1:]))
-        made = b.script.add(Step(result, operands, {}, written, "x", True))
+        result = function.result(*(operand.result for operand in operands[1:]))
+        value = b.script.add(Step(result, operands, {}, written, "x", True))
         if not isinstance(result, Tensor) and not (
             isinstance(result, list | tuple) and all(isinstance(item, Tensor) for item in result)
         ):
             raise StructureError(f"the function of {_named(layer)} must return Tensors, not {shown(result)}")
         new = [spec for spec in parameters_in(b.script) if spec not in before]
         self._owners.append(Owner(layer, names, specs=new))
-        return Signal(made) if isinstance(result, Tensor) else [Signal(part) for part in made]
+        return Signal(value) if isinstance(result, Tensor) else [Signal(part) for part in value]
 
     def _recurrent(
         self, b: Declaration, layer: Layer, x: Signal, cell: Value, names: Sequence[str] | None
@@ -122,25 +122,28 @@ class CustomObjects:
         return [Signal(y, x.mask if sequences else None), *states]
 
     def _built(self, b: Declaration, layer: Layer) -> tuple[Value, Sequence[str] | None]:
-        """Return what a builder returns, as a value of the script, and the names of parameters."""
+        """Return (a builder's result as a value of the script, the names of its parameters)."""
         builder = self.builders[layer.kind]
         config = {key: item for key, item in layer.config.entries.items() if _is_plain(item)}
         try:
-            made = builder(dict(config))
+            built = builder(dict(config))
         except RnnGraphError:
             raise
         except Exception as error:
-            raise ArgumentError(f"{_named(layer)} raised {type(error).__name__}: {error}") from error
-        is_pair = isinstance(made, tuple) and len(made) == 2 and not isinstance(made[0], Tensor)
-        thing, names = made if is_pair else (made, None)
+            text = f"{_named(layer)} raised {type(error).__name__}: {error}; fix the builder"
+            raise ArgumentError(text) from error
+        is_pair = isinstance(built, tuple) and len(built) == 2 and not isinstance(built[0], Tensor)
+        result, names = built if is_pair else (built, None)
         if names is not None and not (isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)):
-            raise StructureError(f"{_named(layer)} must return names of parameters behind the cell, not {shown(names)}")
+            raise StructureError(
+                f"{_named(layer)} must return (cell, names of parameters), not {shown(names)} as names"
+            )
 
         def written(_: list[ast.expr], __: list[ast.keyword]) -> ast.expr:
             call = ast.Call(attribute(imported_name(builder, layer.kind)), [literal(config)], [])
             return ast.Subscript(call, ast.Constant(0), ast.Load()) if is_pair else call
 
-        step = Step(thing, (), {}, written, "cell" if isinstance(thing, Cell) else "layer", True)
+        step = Step(result, (), {}, written, "cell" if isinstance(result, Cell) else "layer", True)
         step.imports = lambda: (builder.__module__, imported_name(builder, layer.kind))
         return b.script.add(step), names
 
@@ -154,25 +157,25 @@ class CustomObjects:
                 if (name.startswith(owner.prefix) if owner.prefix else spec in owner.specs)
             ]
             shapes = {name: spec.type.shape for spec, name in known.items()}
-            given = [*arrays.get(owner.layer, {}).values()]
+            own_arrays = [*arrays.get(owner.layer, {}).values()]
             if owner.names is not None:
                 names = [_ending(owner, names, end) for end in owner.names]
-            if [shapes[name] for name in names] != [array.shape for array in given]:
+            if [shapes[name] for name in names] != [array.shape for array in own_arrays]:
                 declared = ", ".join(f"{name} {list(shapes[name])}" for name in names) or "none"
                 raise StructureError(
-                    f"the file has arrays {[list(array.shape) for array in given]} of {owner.layer}, and its builder "
-                    f"declares {declared}; return (cell, names) with the names in the order of the arrays"
+                    f"the file has arrays {[list(array.shape) for array in own_arrays]} of {owner.layer}, but its "
+                    f"builder declares {declared}; return (cell, names) with the names in the order of the arrays"
                 )
-            script.parameters |= dict(zip(names, given, strict=True))
+            script.parameters |= dict(zip(names, own_arrays, strict=True))
 
 
 def _ending(owner: Owner, names: Sequence[str], end: str) -> str:
-    found = [name for name in names if name == end or name.endswith(f"/{end}")]
-    if len(found) != 1:
+    matches = [name for name in names if name == end or name.endswith(f"/{end}")]
+    if len(matches) != 1:
         raise StructureError(
-            f"the builder of {owner.layer} names the parameter {end!r}; there are {', '.join(names) or 'none'}"
+            f"the builder of {owner.layer} names an unknown parameter {end!r}; there are {', '.join(names) or 'none'}"
         )
-    return found[0]
+    return matches[0]
 
 
 def _named(layer: Layer) -> str:
@@ -184,9 +187,7 @@ def imported_name(builder: Builder, kind: str) -> str:
     name = getattr(builder, "__qualname__", "<")
     module = str(getattr(builder, "__module__", "__main__"))
     if "<" in name or module == "__main__":
-        raise ArgumentError(
-            f"a script imports the builder of {kind}; move it to the top of a module, so that it can be imported"
-        )
+        raise ArgumentError(f"a script can't import the builder of {kind}; move it to the top level of a module")
     return str(name)
 
 

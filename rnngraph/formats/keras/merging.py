@@ -70,7 +70,7 @@ def _beside(b: Declaration, x: Signal) -> Value | None:
 
 def _extreme(function: Callable[..., Any]) -> Handler:
     def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-        """In Keras 3 what is masked gives way to the other one."""
+        """Declare an extreme. In Keras 3 a masked entry is replaced by the other operand's."""
         signals = _at_least_one(layer, inputs).several
         total: Value | None = None
         counts: Value | None = None
@@ -91,7 +91,7 @@ def _extreme(function: Callable[..., Any]) -> Handler:
 
 def _at_least_one(layer: Layer, inputs: Inputs) -> Inputs:
     if not inputs.several:
-        raise layer.config.error(f"{layer} is called on nothing")
+        raise layer.config.error(f"{layer} has no inputs")
     return inputs
 
 
@@ -109,16 +109,16 @@ def _mask(b: Declaration, signals: list[Signal]) -> Value | None:
 def _concatenate(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     signals, axis = _at_least_one(layer, inputs).several, layer.config.get("axis", -1)
     if not isinstance(axis, int) or isinstance(axis, bool) or not -signals[0].rank <= axis < signals[0].rank:
-        raise layer.config.error(f"axis of {layer} is no axis of its inputs")
+        raise layer.config.error(f"axis {axis!r} of {layer} does not exist in its inputs")
     value = b.script.call(concat, [x.value for x in signals], axis)
     return Signal(value, _mask_of_parts(b, signals, axis % signals[0].rank))
 
 
 def _mask_of_parts(b: Declaration, signals: list[Signal], axis: int) -> Value | None:
-    """Declare the masks side by side; for the last axis their combination."""
+    """Declare the mask of a concatenation: concatenated along time, combined along the last axis."""
     if all(x.mask is None for x in signals):
         return None
-    if axis == 1 and all(x.rank > 2 for x in signals):  # steps are joined
+    if axis == 1 and all(x.rank > 2 for x in signals):  # concatenation along time
         parts = [x.mask or all_true(b, b.script.item(x.value, ..., 0)) for x in signals]
         return b.script.call(concat, parts, 1, hint="mask")
     if axis != signals[0].rank - 1 or signals[0].rank < 3:
@@ -143,12 +143,12 @@ def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """Declare products along one axis of each of two tensors, row by row."""
     signals, axes = inputs.several, layer.config.get("axes")
     if len(signals) != 2:
-        raise layer.config.error(f"{layer} is called on {len(signals)} tensors and not on 2")
+        raise layer.config.error(f"{layer} has {len(signals)} inputs; it needs 2")
     pair = [axes, axes] if isinstance(axes, int) else axes
     if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
-        raise layer.config.error(f"axes of {layer} are no two whole numbers")
+        raise layer.config.error(f"axes of {layer} are {axes!r}, not two whole numbers")
     if any(x.rank not in (2, 3) or not -x.rank <= axis < x.rank for x, axis in zip(signals, pair, strict=True)):
-        raise Unreadable("it multiplies tensors of other ranks than 2 and 3")
+        raise Unreadable("its inputs do not have rank 2 or 3")
     places = [axis % x.rank for x, axis in zip(signals, pair, strict=True)]
     if 0 in places:
         raise Unreadable("it multiplies along the batch")

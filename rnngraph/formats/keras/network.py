@@ -22,7 +22,8 @@ class _Missing:
     problem: str = ""
 
 
-Given = list[Signal] | _Missing
+Outputs = list[Signal] | _Missing
+"""Outputs of a call, or the reason why there are none."""
 
 
 class Networks:
@@ -44,12 +45,12 @@ class Networks:
     def layer(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
         """Declare a network within another one."""
         assert layer.network is not None
-        given = self.run(b, layer.network, inputs.several)
-        if given is None:
+        outputs = self.run(b, layer.network, inputs.several)
+        if outputs is None:
             raise Unreadable("")
-        return given
+        return outputs
 
-    def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Given:
+    def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Outputs:
         """Return a layer's outputs, or the reason against them, which for an operation is listed only if needed."""
         problem = ""
         if layer not in self._known:
@@ -64,6 +65,7 @@ class Networks:
         return several if layer.kind in self._keeps_shape and len(several) == 1 else missing
 
     def listed(self, missing: _Missing) -> _Missing:
+        """List a problem, and return a placeholder without it."""
         if missing.problem:
             self.problems.append(missing.problem)
         return _Missing()
@@ -88,26 +90,26 @@ class Networks:
             after = tuple(range(2, mask.tensor.rank))
             mask = b.script.call(reduce_any, mask, axis=after) if b.version < 3 else None
         if is_by_step(inner[0]):
-            given = self._within(b, inner[0], Signal(x.value))
+            outputs = self._within(b, inner[0], Signal(x.value))
         elif inner[0].kind == "Flatten":
-            given = [Signal(b.script.call(reshape, x.value, (None, None, -1)))]
+            outputs = [Signal(b.script.call(reshape, x.value, (None, None, -1)))]
         else:
             folded = Signal(_folded(b, x.value), None if x.mask is None else self._folded_mask(b, x.mask, inner[0]))
-            given = [Signal(_unfolded(b, one.value, x.shape)) for one in self._within(b, inner[0], folded)]
-        return [Signal(one.value, mask) for one in given]
+            outputs = [Signal(_unfolded(b, one.value, x.shape)) for one in self._within(b, inner[0], folded)]
+        return [Signal(one.value, mask) for one in outputs]
 
     def _within(self, b: Declaration, inner: Layer, x: Signal) -> list[Signal]:
         """Return the outputs of a layer inside another one, which is listed if unknown."""
-        found = self.called(b, inner, Inputs((x,)))
-        if isinstance(found, _Missing):
+        outputs = self.called(b, inner, Inputs((x,)))
+        if isinstance(outputs, _Missing):
             raise Unreadable("")
-        return found
+        return outputs
 
     def _folded_mask(self, b: Declaration, mask: Value, inner: Layer) -> Value | None:
-        if mask.tensor.rank > 2 or inner.network is not None:  # whose layers check for themselves
+        if mask.tensor.rank > 2 or inner.network is not None:  # layers of a network check their masks
             return _folded(b, mask)
         if inner.kind in _LOOKS_AT_MASKS:
-            raise Unreadable("the layer in it is given a mask of whole steps")
+            raise Unreadable("its layer reads a mask of whole steps")
         return None
 
 
@@ -153,7 +155,7 @@ def _unfolded(b: Declaration, x: Value, shape: tuple[Dim, ...]) -> Value:
 
 
 def _entries(b: Declaration, shape: tuple[Dim, ...], may_guess: bool = False) -> list[int | str]:
-    """Return a shape for reshape. ``may_guess``: one size may be -1."""
+    """Return a shape for ``rg.reshape``. ``may_guess``: one size may be -1."""
     entries = [b.entry(size) for size in shape]
     if entries.count(None) > (1 if may_guess else 0):
         raise Unreadable("its input has symbolic sizes without names")
@@ -166,22 +168,22 @@ class _Run:
     def __init__(self, networks: Networks, b: Declaration, network: Network, inputs: list[Signal]) -> None:
         self._networks, self._b, self._network = networks, b, network
         self._by_name = {layer.name: layer for layer in network.layers}
-        self._given: dict[tuple[str, int], Given] = {}
+        self._outputs: dict[tuple[str, int], Outputs] = {}
         wanted = list(references(network.inputs))
         if len(wanted) != len(inputs):
-            raise self._error(f"a network is called on {len(inputs)} tensors, and has {len(wanted)} inputs")
+            raise self._error(f"a network is called on {len(inputs)} tensors, but has {len(wanted)} inputs")
         for reference, signal in zip(wanted, inputs, strict=True):
-            self._given[reference.layer, reference.call] = [signal]
+            self._outputs[reference.layer, reference.call] = [signal]
 
     def outputs(self) -> list[Signal] | None:
         for layer, number in self._as_keras_runs_them([*self._order()]):
-            self._given[layer.name, number] = self._call(layer, layer.calls[number])
-        found = [self._tensor(reference) for reference in references(self._network.outputs)]
-        for one in found:
+            self._outputs[layer.name, number] = self._call(layer, layer.calls[number])
+        tensors = [self._tensor(reference) for reference in references(self._network.outputs)]
+        for one in tensors:
             if isinstance(one, _Missing):
                 self._networks.listed(one)
-        known = [one for one in found if isinstance(one, Signal)]
-        return known if len(known) == len(found) else None
+        known = [one for one in tensors if isinstance(one, Signal)]
+        return known if len(known) == len(tensors) else None
 
     def _error(self, what: str) -> Exception:
         return self._network.layers[0].config.error(what) if self._network.layers else Unreadable(what)
@@ -192,12 +194,12 @@ class _Run:
             (layer, number)
             for layer in self._network.layers
             for number in range(len(layer.calls))
-            if (layer.name, number) not in self._given
+            if (layer.name, number) not in self._outputs
         ]
         waits = Counter[tuple[Layer, int]]()
         readers: dict[tuple[str, int], list[tuple[Layer, int]]] = {}
         for layer, number in calls:
-            for place in {(one.layer, one.call) for one in _read(layer.calls[number])} - self._given.keys():
+            for place in {(one.layer, one.call) for one in _read(layer.calls[number])} - self._outputs.keys():
                 waits[layer, number] += 1
                 readers.setdefault(place, []).append((layer, number))
         ready, done = deque(call for call in calls if not waits[call]), 0
@@ -215,9 +217,8 @@ class _Run:
     def _as_keras_runs_them(self, calls: list[tuple[Layer, int]]) -> list[tuple[Layer, int]]:
         """Return calls in Keras' order, which matters for layers that remove masks of others' inputs.
 
-        Calls farthest from an output come first, with all calls of a layer like its farthest one, and at equal distance
-        those
-        that lead to later outputs.
+        Calls farthest from an output come first. All calls of a layer count as its farthest one. At equal distance,
+        calls that lead to later outputs come first.
         """
         far: dict[tuple[str, int], int] = {}
         farthest = Counter[str]()
@@ -249,7 +250,7 @@ class _Run:
                         order.setdefault(place)
         return [*order]
 
-    def _call(self, layer: Layer, call: Call) -> Given:
+    def _call(self, layer: Layer, call: Call) -> Outputs:
         read = [self._tensor(reference) for reference in _read(call)]
         for one in read:
             if isinstance(one, _Missing):
@@ -263,14 +264,14 @@ class _Run:
         return self._networks.called(self._b, layer, inputs)
 
     def _tensor(self, reference: Reference) -> Signal | _Missing:
-        given = self._given.get((reference.layer, reference.call))
-        if given is None:
+        outputs = self._outputs.get((reference.layer, reference.call))
+        if outputs is None:
             raise self._error(f"layer {reference.layer!r} has no call {reference.call}")
-        if isinstance(given, _Missing):
-            return given
-        if reference.tensor >= len(given):
-            raise self._error(f"layer {reference.layer!r} gives {len(given)} tensors, and no number {reference.tensor}")
-        return self._b.as_left(given[reference.tensor])
+        if isinstance(outputs, _Missing):
+            return outputs
+        if reference.tensor >= len(outputs):
+            raise self._error(f"layer {reference.layer!r} has {len(outputs)} outputs; there is no {reference.tensor}")
+        return self._b.as_left(outputs[reference.tensor])
 
 
 def _read(call: Call) -> Iterator[Reference]:
@@ -278,7 +279,7 @@ def _read(call: Call) -> Iterator[Reference]:
     yield from references(dict(call.keywords))
 
 
-# What is one stack ----------------------------------------------------------------------------------
+# Stacks ---------------------------------------------------------------------------------------------
 
 
 def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[Layer]]:
@@ -313,8 +314,8 @@ def _chained(network: Network) -> Iterator[tuple[Layer, Layer]]:
         source = by_name.get(sources[0].layer) if len(sources) == 1 else None
         if source is None or len(source.calls) != 1 or readers[source.name] != 1:
             continue
-        said, also = (one.calls[0].keywords for one in (source, above))
-        if said == also and not said.keys() - {"mask", "training"} and is_stack(source, above):
+        keywords, keywords_above = (one.calls[0].keywords for one in (source, above))
+        if keywords == keywords_above and not keywords.keys() - {"mask", "training"} and is_stack(source, above):
             yield source, above
 
 

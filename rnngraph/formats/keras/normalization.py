@@ -20,7 +20,7 @@ def _axes(layer: Layer, rank: int, default: Any = -1) -> list[int]:
     option = layer.config.get("axis", default)
     axes = [option] if isinstance(option, int) else option
     if not isinstance(axes, list) or not all(isinstance(axis, int) and -rank <= axis < rank for axis in axes):
-        raise layer.config.error(f"axis of {layer} is no axis of its input")
+        raise layer.config.error(f"axis {option!r} of {layer} does not exist in its input")
     return sorted({axis % rank for axis in axes})
 
 
@@ -43,7 +43,7 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     arrays = {name: b.array(layer, name, size) for name in names}
     epsilon = number(layer.config, "epsilon", 1e-3)
     is_frozen = layer.config.get("trainable", True) is False
-    if b.is_shared(layer) or is_frozen or not b.drops(1.0):  # what it does by the batch is for training, like dropout
+    if b.is_shared(layer) or is_frozen or not b.drops(1.0):  # batch statistics are for training only, like dropout
         return _frozen(b, layer, x, arrays, axis, epsilon)
     momentum = number(layer.config, "momentum", 0.99)
     return Signal(declare_batch_normalization(b.script, x.value, arrays, b.scope(layer), axis, epsilon, momentum))
@@ -112,7 +112,7 @@ def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         raise Unreadable("its axis is not the last one")
     mean, deviation = (array.reshape(-1).astype(np.float32) for array in (mean, np.sqrt(np.maximum(variance, 0))))
     if {mean.size, deviation.size} - {1, x.width} or not mean.size or not deviation.size:
-        raise layer.config.error(f"the numbers of {layer} don't fit its input")
+        raise layer.config.error(f"{layer} has {mean.size} means for an input of width {x.width}")
     deviation = np.maximum(deviation, np.float32(1e-7))
     middle = b.parameter(layer, "mean", mean, trainable=False)
     scale = b.parameter(layer, "deviation", deviation, trainable=False)
@@ -128,7 +128,7 @@ def _moments(b: Declaration, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     try:
         mean, variance = (np.asarray(layer.config.get(key), np.float32) for key in ("mean", "variance"))
     except (ValueError, TypeError, OverflowError):
-        raise layer.config.error(f"mean or variance of {layer} is no array") from None
+        raise layer.config.error(f"mean or variance of {layer} is not an array") from None
     return mean, variance
 
 

@@ -23,7 +23,7 @@ def plain(b: Declaration, item: Any) -> Any:
         return b.script.call(constant, item)
     if isinstance(item, bool | int | float):
         return item
-    raise Unreadable(f"an operand is {type(item).__name__}")
+    raise Unreadable(f"an operand is of type {type(item).__name__}")
 
 
 def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
@@ -34,8 +34,7 @@ def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
 
 
 def alike(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
-    """Return operands of the widest dtype among them, as Keras 3 does; Python's numbers make ints of bools and floats
-    of ints.
+    """Return operands in the widest dtype among them, as Keras 3 does. Python's numbers count as int32 or float32.
 
     ``least`` is the narrowest allowed dtype.
     """

@@ -257,8 +257,8 @@ def declared(operation: Operation) -> Handler:
     """Return the reader of an operation as a layer."""
 
     def declare(b: Declaration, layer: Layer, inputs: Inputs) -> Signal | list[Signal]:
-        found = operation(b, layer, inputs)
-        return [Signal(one) for one in found] if isinstance(found, list) else Signal(found)
+        results = operation(b, layer, inputs)
+        return [Signal(one) for one in results] if isinstance(results, list) else Signal(results)
 
     return declare
 

@@ -65,7 +65,7 @@ def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, depth = inputs.one, layer.config.count("num_tokens", most=1 << 24)
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
-        raise Unreadable(f"its output_mode {mode!r}, or that it is sparse")
+        raise Unreadable(f"its output_mode is {mode!r}, or it is sparse")
     if inputs.keywords.get("count_weights") is not None or x.rank < 2:
         raise Unreadable("it has count_weights, or an input without an axis")
     if not x.dtype.startswith("int"):
@@ -79,13 +79,13 @@ def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 def _masking(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, value = inputs.one, number(layer.config, "mask_value", 0.0)
-    there = b.script.call(not_equal, x.value, int(value) if value == int(value) else value)
-    mask = b.script.call(reduce_any, there, axis=-1, hint="mask")
-    shown = b.script.call(where, b.script.call(expand_dims, mask, -1), x.value, 0)
-    return Signal(shown, mask, x.value)
+    is_real = b.script.call(not_equal, x.value, int(value) if value == int(value) else value)
+    mask = b.script.call(reduce_any, is_real, axis=-1, hint="mask")
+    masked = b.script.call(where, b.script.call(expand_dims, mask, -1), x.value, 0)
+    return Signal(masked, mask, x.value)
 
 
-def _as_it_is(_: Declaration, __: Layer, inputs: Inputs) -> Signal:
+def _identity(_: Declaration, __: Layer, inputs: Inputs) -> Signal:
     return Signal(inputs.one.value)
 
 
@@ -112,7 +112,7 @@ def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     if shape is None:
         return Signal(b.script.call(dropout, x.value, kept(rate)))
     if not isinstance(shape, list) or len(shape) != x.rank:
-        raise layer.config.error(f"noise_shape of {layer} is no shape of its input's rank")
+        raise layer.config.error(f"noise_shape of {layer} does not have the rank of its input, {x.rank}")
     return _dropped_alike(b, x.value, rate, [axis for axis, size in enumerate(shape) if size == 1])
 
 
@@ -159,15 +159,15 @@ def _gaussian_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 def sizes(layer: Layer, key: str, count: int | None, least: int = 1, most: int = 1 << 24) -> list[int]:
     """Return an option of whole numbers; one number may apply to all."""
-    given = layer.config.get(key)
-    found = [given] * (count or 1) if isinstance(given, int) else given
-    if not isinstance(found, list) or not all(
-        isinstance(size, int) and not isinstance(size, bool) and least <= size <= most for size in found
+    value = layer.config.get(key)
+    numbers = [value] * (count or 1) if isinstance(value, int) else value
+    if not isinstance(numbers, list) or not all(
+        isinstance(size, int) and not isinstance(size, bool) and least <= size <= most for size in numbers
     ):
-        raise layer.config.error(f"{key} of {layer} is no list of whole numbers of {least} to {most}")
-    if count is not None and len(found) != count:
-        raise layer.config.error(f"{key} of {layer} has {len(found)} numbers, and {count} are needed")
-    return found
+        raise layer.config.error(f"{key} of {layer} is not a list of whole numbers of {least} to {most}")
+    if count is not None and len(numbers) != count:
+        raise layer.config.error(f"{key} of {layer} has {len(numbers)} numbers; it needs {count}")
+    return numbers
 
 
 def _reshape(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -206,18 +206,18 @@ def _rescaling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 def _rescaling_factor(b: Declaration, layer: Layer, key: str, default: float, width: Any) -> Any:
     """Declare a number, or numbers along the last axis, which are not trained."""
-    found = layer.config.get(key, default)
-    if not isinstance(found, list):
+    factor = layer.config.get(key, default)
+    if not isinstance(factor, list):
         return number(layer.config, key, default)
-    if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in found):
-        raise layer.config.error(f"{layer.config.at}.{key} has entries that are no numbers")
-    if len(found) not in (1, width):
-        raise layer.config.error(f"the {len(found)} numbers of {key} of {layer} don't fit its input")
-    return b.parameter(layer, key, np.array(found, np.float32), trainable=False)
+    if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in factor):
+        raise layer.config.error(f"{layer.config.at}.{key} has entries that are not numbers")
+    if len(factor) not in (1, width):
+        raise layer.config.error(f"{key} of {layer} has {len(factor)} numbers for an input of width {width}")
+    return b.parameter(layer, key, np.array(factor, np.float32), trainable=False)
 
 
 def _input(_: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    raise layer.config.error(f"{layer} is called on something")
+    raise layer.config.error(f"{layer} is called on a tensor")
 
 
 LAYERS: Mapping[str, Handler] = {
@@ -229,8 +229,8 @@ LAYERS: Mapping[str, Handler] = {
     "SpatialDropout1D": _spatial_dropout,
     "SpatialDropout2D": _spatial_dropout,
     "AlphaDropout": _alpha_dropout,
-    "ActivityRegularization": _as_it_is,
-    "Identity": _as_it_is,
+    "ActivityRegularization": _identity,
+    "Identity": _identity,
     "GaussianNoise": _gaussian_noise,
     "GaussianDropout": _gaussian_dropout,
     "Reshape": _reshape,
@@ -254,7 +254,7 @@ def input_shape(layer: Layer) -> tuple[list[Any], str]:
             size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0) for size in shape[1:]
         )
     ):
-        raise Unreadable("its shape is not known")
+        raise Unreadable(f"its shape is {shape!r}")
     if not kind:
         raise Unreadable(f"its dtype is {config.get('dtype', None)!r}")
     if config.get("ragged", False) or config.get("sparse", False):

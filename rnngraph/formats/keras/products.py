@@ -35,7 +35,7 @@ def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         raise Unreadable(f"its equation {layer.config.text('equation')!r} has a kernel for each entry of an axis")
     sizes = dict(zip(second, kernel.shape, strict=True))
     if any(x.shape[first.index(letter)] != sizes[letter] for letter in inner):
-        raise layer.config.error(f"the kernel of {layer} does not fit its input")
+        raise layer.config.error(f"the kernel {list(kernel.shape)} of {layer} does not fit its input")
     value = _moved(b, x.value, first, "".join(lead + inner))
     value = _flat(b, value, len(lead), len(inner))
     array = kernel.transpose([second.index(letter) for letter in inner + units])
@@ -75,7 +75,7 @@ def _tensordot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare NumPy's dot: along the last axis of one, and of a vector, or the last but one of a matrix."""
+    """Declare ``numpy.dot`` of vectors and matrices."""
     one, other = operands(b, inputs, 2)
     ranks = [item.tensor.rank if isinstance(item, Value) else np.ndim(item) for item in (one, other)]
     if 0 in ranks:

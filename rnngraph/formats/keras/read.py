@@ -1,4 +1,4 @@
-"""``read_keras``: reads a net from a file."""
+"""``read_keras``: reads a net from a file of Keras."""
 
 from __future__ import annotations
 
@@ -60,20 +60,18 @@ KEEPS_MASK = frozenset(
         "Normalization",
     }
 )
-"""Classes that pass masks on; others return none, except those that make masks."""
+"""Classes whose output has the mask of their input. Others have none, except those that compute masks."""
 SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
-"""Classes of these that did not in Keras 2."""
+"""Classes among them that did not pass masks on in Keras 2."""
 KEEPS_SHAPE = KEEPS_MASK - {"Dense"}
-"""Classes whose output has the input's shape; if one can't be read, its input replaces it, so that all are listed."""
+"""Classes whose output has the input's shape. If one can't be read, its input replaces it, so that all are listed."""
 REMEDY = (
-    "Put layers that are read in their place, which docs/keras.md lists, and save the model again, or declare the net "
-    "and take the arrays of recurrent layers through rg.weights.from_keras"
+    "Replace them by layers that docs/keras.md lists, and save the model again, or declare the net, and convert the "
+    "arrays of recurrent layers with rg.weights.from_keras"
 )
 _REASONS = {
-    "Lambda": "it is Python code, which is not run; functions of keras.ops among layers are read",
-    "ConvLSTM1D": "recurrent convolutions are not offered",
-    "ConvLSTM2D": "recurrent convolutions are not offered",
-    "ConvLSTM3D": "recurrent convolutions are not offered",
+    "Lambda": "it is Python code, which is not executed; use functions of keras.ops",
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), "recurrent convolutions are not supported"),
 }
 _HANDLERS: Mapping[str, Handler] = {
     **activations.LAYERS,
@@ -101,22 +99,18 @@ def read_keras(
     """Read a ``.keras`` file, or a legacy ``.h5`` file of ``model.save``, of Keras 3, Keras 2 or ``tf.keras``.
 
     Inputs and outputs have Keras' names and layout, [batch, time, features], with symbolic sizes ``B`` and, unless the
-    file
-    declares it, ``T``. Dropout is in the training graph only. Calls of stateful layers start from zeros, and streams
-    keep
-    the state.
+    file declares it, ``T``. Dropout is in the training graph only. Calls of stateful layers start from zeros, and
+    streams keep the state.
 
     Args:
         source: A path, or the file's bytes.
-        max_entries: Maximum entries of an array, with symbolic sizes as 1, and iterations of a loop, which few bytes of
-            a
-            file can declare; at least four times those of its largest input or weight.
+        max_entries: Maximum entries of an array, with symbolic sizes as 1, and iterations of a loop, which a few bytes
+            of a file can declare. Four times the entries of its largest input or weight are always allowed.
         open: ``{input: {axis: name}}``, axes with a size in the file to read as symbolic ones.
         fixed: ``{input: {axis: size}}``, symbolic axes to read with this size.
         custom_objects: ``{class: builder}`` for your own classes. ``builder(config)`` returns an ``rg.Cell`` for a cell
-            or
-            a recurrent layer, or a function of Tensors for another layer. The file's arrays become the parameters that
-            these declare, in order of declaration; return ``(cell, names)`` for another order.
+            or a recurrent layer, or a function of Tensors for another layer. The file's arrays become their parameters
+            in order of declaration; return ``(cell, names)`` for another order.
 
     Raises:
         NotReadableError: Layers can't be read; it lists all of them.
@@ -134,7 +128,7 @@ def read_keras(
             check_sizes(file.name, script, most)
             return Net(script)
         except RecursionError:
-            raise file.description.error("its description is too deep") from None
+            raise file.description.error("its description is nested too deeply") from None
 
 
 def _request(net: Layer, open: Any, fixed: Any) -> AxisRequest:
@@ -182,10 +176,10 @@ def _declared(
         groups_of(net.network, uses),
     )
     b.custom_cell = custom.cell
-    given = networks.run(b, net.network, [*_inputs(b, net, request)])
-    if given is None or networks.problems:
+    outputs = networks.run(b, net.network, [*_inputs(b, net, request)])
+    if outputs is None or networks.problems:
         return None
-    for name, signal in zip(_output_names(net.network, len(given)), given, strict=True):
+    for name, signal in zip(_output_names(net.network, len(outputs)), outputs, strict=True):
         script.outputs[name] = signal.value
     custom.own_arrays(script, arrays)
     return script
@@ -194,30 +188,30 @@ def _declared(
 def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
     """Yield (layer, reason) of what is unreadable without declaring anything."""
     if net.network is None:
-        yield net, "a file holds a Sequential or a Functional model"
+        yield net, "the model of a file must be a Sequential or a Functional one"
         return
     for layer in all_layers(net):
         if layer.is_operation or layer.is_custom:
             continue  # an operation only if it is needed
         known = layer.kind in _HANDLERS or layer.kind in (*NETWORKS, "TimeDistributed") or layer.kind in recurrent.CELLS
         if layer.is_foreign:
-            yield layer, "it is not of Keras' own classes"
+            yield layer, "it is not a class of Keras; give custom_objects="
         elif not known:
             yield layer, _REASONS.get(layer.kind, "")
         else:
-            found = [
+            reasons = [
                 activations.problem_of(version, layer),
                 convolutions.problem_of(layer),
                 recurrent.problem_of(layer),
                 tensorflow.problem_of(layer),
                 _dtype_problem(layer),
             ]
-            yield from ((layer, problem) for problem in found if problem)
+            yield from ((layer, problem) for problem in reasons if problem)
 
 
 def _dtype_problem(layer: Layer) -> str | None:
     policy = layer.config.get("dtype", None)
-    return None if policy is None or dtype_of(policy) else "its dtype"
+    return None if policy is None or dtype_of(policy) else "its dtype is not supported"
 
 
 # Ends ---------------------------------------------------------------------------------------------

@@ -21,20 +21,20 @@ from .plain import kept
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "RNN")
 _SAME = ("units", "activation", "recurrent_activation", "dropout", "recurrent_dropout", "reset_after", "dtype")
-"""Options that layers of a stack have in common."""
+"""Options that are equal for all layers of a stack."""
 
 
 def problem_of(layer: Layer) -> str | None:
     """Return which part of a recurrent layer cannot be read."""
     if layer.kind == "RNN" and not (layer.inner.get("cell") or layer.inner.get("cells")):
-        return "a cell that is not described"
+        return "its cell is not described"
     if layer.kind == "Bidirectional":
         kinds = [inner.kind for key in ("layer", "backward_layer") for inner in layer.inner.get(key, [])]
         strange = next((kind for kind in kinds if kind not in RECURRENT), None)
         if strange or len(kinds) != 2:
-            return f"a layer of class {strange!r} in both directions"
+            return f"it has a layer of class {strange!r} in both directions"
         if _goes_back(layer.inner["layer"][0]) == _goes_back(layer.inner["backward_layer"][0]):
-            return "two layers in one direction"
+            return "it has two layers in one direction"
     return None
 
 
@@ -86,8 +86,9 @@ def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) 
 
 
 def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) -> Value:
-    """Wrap a cell in dropout with Keras' masks, which are the same at all steps. If only products read h, dropping it
-    there is the same.
+    """Wrap a cell in dropout with Keras' masks, which are the same at all steps.
+
+    Dropping h before its products equals dropping the state if nothing else reads h.
     """
     rates = {"input_keep_prob": b.drops(number(layer.config, "dropout", 0.0))}
     recurrent = b.drops(number(layer.config, "recurrent_dropout", 0.0))
@@ -127,20 +128,20 @@ def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
             yield part
 
 
-def _initial(cells: Sequence[Layer], given: Sequence[Signal]) -> Any:
+def _initial(cells: Sequence[Layer], states: Sequence[Signal]) -> Any:
     """Return Keras' states in a driver's form."""
-    left, found = list(given), list[Any]()
+    rest, parts = list(states), list[Any]()
     if any(cell.is_custom for cell in cells):
-        raise Unreadable("it is given initial states of a class of your own")
+        raise Unreadable("it has initial states of a class of your own")
     for cell in cells:
         count = 2 if _is_lstm(cell) else 1
-        taken, left = left[:count], left[count:]
-        if len(taken) < count:
-            raise Unreadable("it is given too few initial states")
-        found.append((taken[1].value, taken[0].value) if count == 2 else taken[0].value)
-    if left:
-        raise Unreadable("it is given too many initial states, or constants")
-    return found[0] if len(found) == 1 else tuple(found)
+        own, rest = rest[:count], rest[count:]
+        if len(own) < count:
+            raise Unreadable("it has too few initial states")
+        parts.append((own[1].value, own[0].value) if count == 2 else own[0].value)
+    if rest:
+        raise Unreadable("it has too many initial states, or constants")
+    return parts[0] if len(parts) == 1 else tuple(parts)
 
 
 def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[Signal], Value | None]:
@@ -149,11 +150,11 @@ def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[
     Keras 2 has states in a list with the sequence. In Keras 3 a layer with states uses only a mask that its call names.
     """
     if not inputs.several:
-        raise Unreadable("it is called on no tensor")
+        raise Unreadable("it has no inputs")
     x, *more = inputs.several
     named = [*signals(inputs.keyword("initial_state", 1))]
     if inputs.keywords.get("constants"):
-        raise Unreadable("it is given constants")
+        raise Unreadable("it has constants")
     if x.rank != 3:
         raise Unreadable(f"its input has rank {x.rank}")
     if x.mask is None:
@@ -179,29 +180,29 @@ def _options(layer: Layer, x: Signal, zeroes: bool) -> dict[str, Any]:
 
 
 def _recurrent(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-    x, given, handed_on = _inputs(b, layer, inputs)
+    x, states, mask = _inputs(b, layer, inputs)
     group = b.group(layer)
     cells = [cell for one in group for cell in cells_of(one)]
     cell = _stack(b, layer, cells, x.width, b.scope(group[0]))
     zeroes, back, major = (_flag(layer, key) for key in ("zero_output_for_mask", "go_backwards", "time_major"))
     options = _options(layer, x, zeroes) | ({"time_major": True} if major else {})
-    initial = [[_initial(cells, given)] if given else None]
+    initial = [[_initial(cells, states)] if states else None]
     driven = drive(b.script, [[cell]], x.value, b.driver_scope(group[0]), initial, back, **options)
     outputs, state = driven.outputs[0], driven.states[0][0]
     ends = list(_states(state, cells))
     if _flag(layer, "return_sequences"):
         y = _reversed(b, outputs, 0 if major else 1) if back else outputs
-        found = Signal(y, handed_on)
+        output = Signal(y, mask)
     elif cells[-1].is_custom or (
-        x.mask is not None and (given or zeroes)
+        x.mask is not None and (states or zeroes)
     ):  # a row without steps gives 0, and its state is the initial one
-        found = Signal(b.script.item(outputs, slice(None), 0 if back else -1))
+        output = Signal(b.script.item(outputs, slice(None), 0 if back else -1))
     else:
-        found = Signal(ends[-2] if _is_lstm(cells[-1]) else ends[-1])
+        output = Signal(ends[-2] if _is_lstm(cells[-1]) else ends[-1])
     if not _flag(layer, "return_state"):
-        return [found]
+        return [output]
     own = list(_states(list(state)[-1], cells[-1:])) if len(group) > 1 else ends
-    return [found, *(Signal(end) for end in own)]
+    return [output, *(Signal(end) for end in own)]
 
 
 def _reversed(b: Declaration, x: Value, axis: int) -> Value:
@@ -209,7 +210,7 @@ def _reversed(b: Declaration, x: Value, axis: int) -> Value:
 
 
 def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-    x, given, handed_on = _inputs(b, layer, inputs)
+    x, states, passed_mask = _inputs(b, layer, inputs)
     group = b.group(layer)
     ahead, back = ([one.inner[key][0] for one in group] for key in ("layer", "backward_layer"))
     is_turned = _goes_back(ahead[0])  # the first layer is the one that starts at the end
@@ -221,22 +222,22 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
     options = _options(top, x, sequences)
     cells = [cells_of(one) for one in (ahead[-1], back[-1])]
     initial: list[list[Any] | None] = [None, None]
-    if given:
-        halves = given[: len(given) // 2], given[len(given) // 2 :]
+    if states:
+        halves = states[: len(states) // 2], states[len(states) // 2 :]
         pairs = zip(cells, halves[::-1] if is_turned else halves, strict=True)
         initial = [[_initial(own, half)] for own, half in pairs]
     both, ends = _both_ways(b, layer, x, (ahead, back), initial, options)
-    flat = [list(_states(end, found)) for end, found in zip(ends, cells, strict=True)]
+    flat = [list(_states(end, own)) for end, own in zip(ends, cells, strict=True)]
     if not sequences:
-        if x.mask is not None and given:
+        if x.mask is not None and states:
             both = [b.script.item(both[0], slice(None), -1), b.script.item(both[1], slice(None), 0)]
         else:
-            both = [end[-2] if _is_lstm(found[-1]) else end[-1] for end, found in zip(flat, cells, strict=True)]
+            both = [end[-2] if _is_lstm(own[-1]) else end[-1] for end, own in zip(flat, cells, strict=True)]
     elif is_turned:
         both = [_reversed(b, one, 1) for one in both]
     if is_turned:
         both, flat = both[::-1], flat[::-1]
-    mask = handed_on if sequences else None
+    mask = passed_mask if sequences else None
     merged = [Signal(one, mask) for one in _merged(b, layer, both)]
     return [*merged, *(Signal(end) for part in flat for end in part)] if _flag(top, "return_state") else merged
 
@@ -249,9 +250,7 @@ def _both_ways(
     initial: list[list[Any] | None],
     options: dict[str, Any],
 ) -> tuple[list[Value], list[Value]]:
-    """Return (outputs, final states of the last layer) of layers in both directions; outputs of several are side by
-    side.
-    """
+    """Return (outputs, final states of the last layer) of layers in both directions. A stack has one output."""
     count, width = len(columns[0]), x.width
     at = b.scope(b.group(layer)[0])
     cells: list[list[Value]] = [[], []]

@@ -46,7 +46,7 @@ def _truths(b: Declaration, inputs: Inputs) -> Value:
 def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
     """Return the axes of a reduction, and whether they are kept."""
     if any(option(layer, inputs, key, 9) is not None for key in ("dtype", "initial", "where")):
-        raise Unreadable("it has a dtype or a beginning of its own")
+        raise Unreadable("it has dtype, initial or where")
     keeps = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
     return {"axis": axis_of(option(layer, inputs, "axis", 1)), **keeps}
 
@@ -101,11 +101,11 @@ def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     x, order = _floats(b, inputs), option(layer, inputs, "order", 2, 2)
     if not isinstance(order, int | float):
         raise Unreadable(f"its order is {order!r}")
-    least = option(layer, inputs, "epsilon", 3)
-    least = 1e-7 if least is None else plain(b, least)
+    epsilon = option(layer, inputs, "epsilon", 3)
+    epsilon = 1e-7 if epsilon is None else plain(b, epsilon)
     axis = axis_of(option(layer, inputs, "axis", 1, -1))
     options = {} if order == 2 else {"ord": order}
-    return b.script.call(normalize, x, **options, axis=axis, epsilon=least)
+    return b.script.call(normalize, x, **options, axis=axis, epsilon=epsilon)
 
 
 def _with_axis(function: Callable[..., Any]) -> Operation:
@@ -118,10 +118,10 @@ def _with_axis(function: Callable[..., Any]) -> Operation:
     return along
 
 
-def _so_far(function: Callable[..., Any]) -> Operation:
+def _cumulative(function: Callable[..., Any]) -> Operation:
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         if option(layer, inputs, "dtype", 2) is not None:
-            raise Unreadable("it has a dtype of its own")
+            raise Unreadable("it has a dtype")
         return b.script.call(function, _numbers(b, inputs), one_axis(option(layer, inputs, "axis", 1)))
 
     return along
@@ -158,7 +158,7 @@ def _quantile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     over |= {} if method == "linear" else {"method": method}
     shares = share if isinstance(share, list | tuple) else [share]
     if not shares or not all(isinstance(one, int | float) for one in shares):
-        raise Unreadable("its q is no number")
+        raise Unreadable(f"its q is {share!r}")
     x = _floats(b, inputs)
     quantiles = [b.script.call(orders.quantile, x, one, **over) for one in shares]
     return b.script.call(basic.stack, quantiles) if isinstance(share, list | tuple) else quantiles[0]
@@ -183,8 +183,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "Normalize": _normalize,
     "Softmax": _with_axis(activations.softmax),
     "LogSoftmax": _with_axis(activations.log_softmax),
-    "Cumsum": _so_far(cumsum),
-    "Cumprod": _so_far(cumprod),
+    "Cumsum": _cumulative(cumsum),
+    "Cumprod": _cumulative(cumprod),
     "Sort": _sort,
     "Argsort": _argsort,
     "TopK": _top_k,

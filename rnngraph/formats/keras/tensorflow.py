@@ -1,4 +1,4 @@
-"""TensorFlow's functions among layers, in nets of Keras 2."""
+"""TensorFlow's functions among the layers of Keras 2."""
 
 from __future__ import annotations
 
@@ -118,26 +118,26 @@ def problem_of(layer: Layer) -> str | None:
     """Return which function of TensorFlow cannot be read."""
     name = layer.config.get("function", None)
     if layer.kind in LAYERS and (not isinstance(name, str) or name not in _FUNCTIONS):
-        return f"function {name!r}"
+        return f"its function {name!r} is not supported"
     return None
 
 
 def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> Any:
     kind = _FUNCTIONS[layer.config.text("function")]
-    given = dict(inputs.keywords)
-    given.pop("name", None)
+    keywords = dict(inputs.keywords)
+    keywords.pop("name", None)
     arguments = list(inputs.arguments)
     if not arguments:
-        arguments += [given.pop(key) for key in _PLACES if key in given][:1]
-    arguments += [given.pop(key) for key in ("y", "b") if key in given]
-    if kind == "Where" and "x" in given:
-        arguments.insert(1, given.pop("x"))
-    if any(given.get(key) for key in given if key.startswith(("transpose_", "adjoint_"))):
-        raise Unreadable("it transposes")
-    if any(given.get(key) for key in ("exclusive", "reverse")):
-        raise Unreadable("it sums in another way")
-    keywords = {_RENAMED.get(key, key): item for key, item in given.items()}
-    return declared(OPERATIONS[kind])(b, layer, Inputs(tuple(arguments), keywords))
+        arguments += [keywords.pop(key) for key in _PLACES if key in keywords][:1]
+    arguments += [keywords.pop(key) for key in ("y", "b") if key in keywords]
+    if kind == "Where" and "x" in keywords:
+        arguments.insert(1, keywords.pop("x"))
+    if any(keywords.get(key) for key in keywords if key.startswith(("transpose_", "adjoint_"))):
+        raise Unreadable("it transposes its operands")
+    if any(keywords.get(key) for key in ("exclusive", "reverse")):
+        raise Unreadable("it has exclusive=True or reverse=True")
+    renamed = {_RENAMED.get(key, key): item for key, item in keywords.items()}
+    return declared(OPERATIONS[kind])(b, layer, Inputs(tuple(arguments), renamed))
 
 
 LAYERS: Mapping[str, Handler] = {"TFOpLambda": _of_tensorflow, "SlicingOpLambda": _of_tensorflow}

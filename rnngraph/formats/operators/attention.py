@@ -34,8 +34,10 @@ def attend(
     """Return (the mix of values for each query, its weights).
 
     Args:
+        b: The backend.
+        scores: [..., queries, keys].
         value: [..., keys, width].
-        weigh: Makes weights of scores, as softmax with the front end's masks does.
+        weigh: Returns the weights of scores: a softmax with the front end's masks.
         keep: The share of weights that dropout keeps.
     """
     weights = weigh(scores)
@@ -44,5 +46,5 @@ def attend(
 
 
 def not_later(b: Backend[Item], queries: Item, keys: Item) -> Item:
-    """Return bool [queries, keys]: True where a key's position [keys] is not behind the query's [queries]."""
+    """Return bool [queries, keys]: True where a key's position [keys] is not after the query's [queries]."""
     return b.operation("<=", b.call(expand_dims, keys, 0), b.call(expand_dims, queries, 1))

@@ -1,4 +1,4 @@
-"""The facade over values that operators are written against, and its two general implementations."""
+"""``Backend``: the operations on values with which operators are written, and its two general implementations."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Backend(Protocol[Item]):
         """Broadcast to these sizes, some of which may be open."""
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take arrays as the weights that a layer named ``scope`` owns."""
+        """Record arrays as the weights of a layer named ``scope``."""
 
 
 def entries_of(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[int | str | None, ...]:
@@ -82,7 +82,7 @@ def entries_of(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[int | str | N
 
 
 class ScriptBackend:
-    """Declares in a script."""
+    """Declares calls in a script."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -128,13 +128,11 @@ class ScriptBackend:
 
 
 class TensorBackend:
-    """Computes with live Tensors.
-
-    weights: by the names of the program's parameters, the arrays that layers own.
-    """
+    """Computes with live Tensors."""
 
     def __init__(self) -> None:
         self.weights: dict[str, np.ndarray] = {}
+        """Arrays of layers, by the names of the program's parameters."""
 
     def shape(self, x: Tensor) -> tuple[Dim, ...]:
         return x.type.shape
@@ -143,12 +141,12 @@ class TensorBackend:
         return x.type.dtype
 
     def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Tensor:
-        made: Tensor = function(*operands, **keywords)
-        return made
+        result: Tensor = function(*operands, **keywords)
+        return result
 
     def operation(self, sign: str, left: Any, right: Any) -> Tensor:
-        made: Tensor = _OPERATORS[sign](left, right)
-        return made
+        result: Tensor = _OPERATORS[sign](left, right)
+        return result
 
     def item(self, x: Tensor, *index: Any) -> Tensor:
         return x[index]
@@ -157,7 +155,7 @@ class TensorBackend:
         return transpose(x, tuple(order))
 
     def reshape(self, x: Tensor, shape: Sequence[Dim]) -> Tensor:
-        entries: Any = tuple(shape)  # open sizes are taken, too, which users have no name for
+        entries: Any = tuple(shape)  # Any: the public type has no symbolic sizes, but they are accepted
         return reshape(x, entries)
 
     def concat(self, items: Sequence[Tensor], axis: int) -> Tensor:

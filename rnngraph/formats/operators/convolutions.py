@@ -15,7 +15,7 @@ from .planes import by_rows, on_planes
 from .windows import Window, slices
 
 MAX_PRODUCTS = 4096
-"""Maximum products of a convolution that is written out as a sum."""
+"""Maximum products of a convolution that is unrolled as a sum."""
 Convolve = Callable[[Item, np.ndarray, Window], Item]
 """A convolution of [batch, time, width] with a kernel [size, width / groups, filters]: ``owned`` or ``shared``."""
 
@@ -23,7 +23,7 @@ Convolve = Callable[[Item, np.ndarray, Window], Item]
 def owned(
     b: Backend[Item], scope: str, bias: np.ndarray | None, groups: int = 1, activation: str | None = None
 ) -> Convolve[Item]:
-    """Return a convolution as a layer of its own. bias: [filters]."""
+    """Return a convolution that is a layer. bias: [filters]."""
 
     def convolve(x: Item, kernel: np.ndarray, window: Window) -> Item:
         size, _, filters = kernel.shape
@@ -40,7 +40,7 @@ def owned(
     return convolve
 
 
-def padding_of(window: Window) -> Any:
+def padding_of(window: Window) -> str | tuple[int, int]:
     """Return the ``padding`` of ``conv1d``."""
     if window.is_even:
         return "same" if window.span else "valid"
@@ -53,22 +53,24 @@ def padding_of(window: Window) -> Any:
 def shared(
     b: Backend[Item], declare: Callable[[np.ndarray], Item], bias: Item | None, groups: int = 1
 ) -> Convolve[Item]:
-    """Return a convolution as a sum over the entries of a kernel that several calls share.
+    """Return a convolution as a sum over the entries of its kernel, which several calls share.
 
-    declare: gives the kernel [size, width / groups, filters] as a value.
+    declare: returns the kernel [size, width / groups, filters] as a value.
     """
 
     def convolve(x: Item, array: np.ndarray, window: Window) -> Item:
         kernel, (size, wide, filters) = declare(array), array.shape
         if size * groups > MAX_PRODUCTS:
-            raise UnreadableError(f"it is called more than once, in {groups} groups of {size} entries")
+            raise UnreadableError(
+                f"it is called more than once, with {groups} groups of {size} entries; give each call its own layer"
+            )
         high, total = filters // groups, None
         for entry, steps in enumerate(slices(b, x, 1, window, 0.0)):
             weights = b.item(kernel, entry)
             part = _product(b, steps, weights, groups, wide, high)
             total = part if total is None else b.operation("+", total, part)
         if total is None:
-            raise UnreadableError(f"its kernel has {size} entries")
+            raise UnreadableError("its kernel has no entries; it must have at least one")
         return total if bias is None else b.operation("+", total, bias)
 
     return convolve
@@ -103,12 +105,12 @@ def convolution(
 
 def _flattened(kernel: np.ndarray, across: int) -> np.ndarray:
     """Return [size along, size across * width, filters] of a kernel of two axes."""
-    turned = kernel.transpose(kernel_order(across))
-    return turned.reshape(turned.shape[0], -1, turned.shape[3])
+    ordered = kernel.transpose(kernel_order(across))
+    return ordered.reshape(ordered.shape[0], -1, ordered.shape[3])
 
 
 def kernel_order(across: int) -> tuple[int, int, int, int]:
-    """Return the order in which a kernel of two axes stands for windows along one: (along, across, width, filters)."""
+    """Return the order of a kernel's axes for windows along one axis: (along, across, width, filters)."""
     return (1, 0, 2, 3) if across == 0 else (0, 1, 2, 3)
 
 
@@ -122,7 +124,7 @@ def convolution_along(
 ) -> Item:
     """Convolve x [batch, *axes, width] along one axis or two.
 
-    A window along the written-out axis lies side by side among the channels, those of one group together.
+    The entries of a window along the unrolled axis are concatenated as channels, group by group.
 
     Args:
         b: The backend.
@@ -130,8 +132,8 @@ def convolution_along(
         kernel: The shape of the kernel, [*sizes, width / groups, filters].
         windows: Along each axis.
         groups: Equal parts of the width.
-        convolve: The convolution along one axis, of its input, the axis of the kernel that is written out (None where
-            the kernel has one axis), and the window.
+        convolve: The convolution along one axis. It takes its input, the unrolled axis of the kernel (None if the
+            kernel has one axis), and the window.
     """
     _check(b, x, kernel, windows, groups)
     if len(windows) == 1:
@@ -145,25 +147,28 @@ def convolution_along(
 
 
 def _beside(b: Backend[Item], parts: Sequence[Item], groups: int) -> Item:
-    """Return the channels of all parts side by side, those of one group after the other."""
+    """Concatenate the channels of all parts, group by group."""
     if groups == 1 or len(parts) == 1:
         return parts[0] if len(parts) == 1 else b.concat(parts, 3)
     *ahead, width = b.shape(parts[0])
     assert isinstance(width, int)
-    apart = [b.reshape(part, (*ahead, groups, width // groups)) for part in parts]
-    return b.reshape(b.concat(apart, 4), (*ahead, width * len(parts)))
+    grouped = [b.reshape(part, (*ahead, groups, width // groups)) for part in parts]
+    return b.reshape(b.concat(grouped, 4), (*ahead, width * len(parts)))
 
 
 def _check(b: Backend[Item], x: Item, kernel: Sequence[int], windows: Sequence[Window], groups: int) -> None:
     shape = b.shape(x)
     axes = len(shape) - 2
     if axes not in (1, 2) or len(kernel) != len(shape) or len(windows) != axes:
-        raise UnreadableError(f"it runs along {axes} axes with a kernel of rank {len(kernel)}; one and two are read")
+        raise UnreadableError(f"it runs along {axes} axes with a kernel of rank {len(kernel)}; it must be one or two")
     if [window.size for window in windows] != [*kernel[:-2]]:
-        raise UnreadableError(f"its windows are of {[w.size for w in windows]} for kernels of {kernel[:-2]}")
+        raise UnreadableError(
+            f"its windows have sizes {[window.size for window in windows]}; they must be those of the kernel, "
+            f"{[*kernel[:-2]]}"
+        )
     width, (part, filters) = shape[-1], kernel[-2:]
     if not isinstance(width, int) or groups < 1 or part * groups != width or filters % groups:
-        raise UnreadableError(f"its kernel {list(kernel)} does not fit {width} channels in {groups} groups")
+        raise UnreadableError(f"its kernel {list(kernel)} must fit {width} channels in {groups} groups")
 
 
 def transposed_convolution(
@@ -188,7 +193,7 @@ def transposed_convolution(
     """
     count = kernel.ndim - 2
     if groups < 1 or kernel.shape[-1] % groups or len(b.shape(x)) != kernel.ndim:
-        raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit rank {len(b.shape(x))}, {groups} groups")
+        raise UnreadableError(f"its kernel {list(kernel.shape)} must fit rank {len(b.shape(x))} and {groups} groups")
     plain = []
     for axis, (window, more) in enumerate(zip(windows, added, strict=True), 1):
         before, after = window.sides
@@ -198,13 +203,13 @@ def transposed_convolution(
             cut = slice(-min(ends[0], 0) or None, min(ends[1], 0) or None)
             x = b.item(x, *(slice(None),) * axis, cut)
         plain.append(Window(window.size, 1, window.dilation, max(ends[0], 0), max(ends[1], 0)))
-    parts = np.split(kernel, groups, axis=count + 1)  # [*sizes, filters / groups, width / groups] of each group
-    turned = np.concatenate([part.swapaxes(count, count + 1) for part in parts], axis=count + 1)
-    return convolution(b, x, np.flip(turned, tuple(range(count))), plain, groups, convolve)
+    parts = np.split(kernel, groups, axis=count + 1)  # [*sizes, filters / groups, width / groups] for each group
+    swapped = np.concatenate([part.swapaxes(count, count + 1) for part in parts], axis=count + 1)
+    return convolution(b, x, np.flip(swapped, tuple(range(count))), plain, groups, convolve)
 
 
 def _spread(b: Backend[Item], x: Item, axis: int, stride: int) -> Item:
-    """Return x with zeros behind each entry of an axis, as many as a stride passes over."""
+    """Return x with stride - 1 zeros after each entry of an axis."""
     if stride == 1:
         return x
     shape = b.shape(x)

@@ -1,4 +1,4 @@
-"""Dropout whose mask several entries share, and alpha dropout. Both act in the training graph alone."""
+"""Dropout with a mask that several entries share, and alpha dropout. Both act in the training graph only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions of each element that foreign formats compute otherwise than NumPy."""
+"""Elementwise functions that foreign formats define differently from NumPy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from .backend import Backend, Item
 
 
 def sign(b: Backend[Item], x: Item) -> Item:
-    """Return -1, 0 or 1, and of NaN 0, where ``numpy.sign`` has NaN."""
+    """Return the sign of each element. Unlike ``numpy.sign``, the sign of NaN is 0."""
     sides = [b.call(cast, b.call(function, x, 0), b.dtype(x)) for function in (greater, less)]
     return b.operation("-", *sides)

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class UnreadableError(Exception):
-    """A foreign operation can't be declared. The text says why; the front end adds which one and where."""
+    """A foreign operation can't be declared. The text tells why; the front end adds the operation and its place."""

@@ -1,4 +1,4 @@
-"""Operations that take parts of axes: slices of open axes, entries at places that a file has."""
+"""Operations that select parts of axes: slices of open axes, and entries at known positions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .backend import Backend, Item
 from .errors import UnreadableError
 
 MAX_SINGLE = 256
-"""Maximum entries of an axis of open size that are taken one by one."""
+"""Maximum entries of an axis of symbolic size that are taken one by one."""
 ALL = slice(None)
 
 
 def is_clamped(size: Dim, start: int | None, stop: int | None, step: int = 1) -> bool:
-    """True if bounds of an axis of open size may lie beyond its ends, or leave nothing of it."""
+    """True if bounds may lie beyond the ends of an axis of symbolic size, or leave it empty."""
     if isinstance(size, int):
         return False
     both = start is not None and stop is not None and (start < 0) == (stop < 0)
@@ -29,7 +29,7 @@ def is_clamped(size: Dim, start: int | None, stop: int | None, step: int = 1) ->
 
 
 def indexed(b: Backend[Item], x: Item, index: Sequence[Any]) -> Item:
-    """Index with whole numbers, slices, ``...`` and None as Python's lists do: bounds are clamped to open axes."""
+    """Index with whole numbers, slices, ``...`` and None. Bounds are clamped, as in Python's lists."""
     rank, entries = len(b.shape(x)), list(index)
     named = sum(entry is not None and entry is not ... for entry in entries)
     at = next((place for place, entry in enumerate(entries) if entry is ...), len(entries))
@@ -46,14 +46,14 @@ def indexed(b: Backend[Item], x: Item, index: Sequence[Any]) -> Item:
 
 
 def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Callable[[np.ndarray], Item]) -> Item:
-    """Return entries of an axis at known places, some of which may count from its end, as ``numpy.take`` does.
+    """Return entries of an axis at known positions, as ``numpy.take``. Negative ones count from the end.
 
-    declare: gives places from the start as a value.
+    declare: returns nonnegative positions as a value.
     """
     shape, ahead = b.shape(x), [ALL] * axis
     size = shape[axis]
     if isinstance(size, int) and places.size and not (places.min() >= -size and places.max() < size):
-        raise UnreadableError(f"an index is outside of an axis of {size}")
+        raise UnreadableError(f"an index is out of bounds for an axis of size {size}; it must be {-size} to {size - 1}")
     if places.ndim == 0:
         return b.item(x, *ahead, int(places))
     flat: list[int] = places.reshape(-1).tolist()
@@ -67,7 +67,7 @@ def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Call
         return b.call(gather, x, declare(places), *([axis] if axis else []))
     if len(flat) > MAX_SINGLE:
         raise UnreadableError(
-            f"{len(flat)} entries of an axis of open size are chosen from its end; up to {MAX_SINGLE} are read"
+            f"{len(flat)} entries of an axis of symbolic size are selected from its end; at most {MAX_SINGLE} are read"
         )
     parts = [b.item(x, *ahead, slice(place, place + 1 or None)) for place in flat]
     return b.reshape(b.concat(parts, axis), (*shape[:axis], *places.shape, *shape[axis + 1 :]))

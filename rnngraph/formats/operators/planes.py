@@ -1,4 +1,4 @@
-"""Two axes, of which one is written out: windows along it become slices, and the other axis takes the part of time."""
+"""Windows along two axes: one axis is unrolled into slices, and the other one takes the place of time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from .errors import UnreadableError
 from .windows import Window
 
 MAX_SLICES = 64
-"""Maximum entries of a window along the axis that is written out: each is a slice of its own."""
+"""Maximum entries of a window along the unrolled axis. Each entry is a slice."""
 
 
 def written_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None:
-    """Return which of two axes is written out: one of fixed size, best one that windows leave as it is, else the
-    second; or an open one that windows leave as it is. None where both are open.
+    """Return which of two axes is unrolled; None if both are open.
+
+    The best one has a fixed size and windows that leave it unchanged. Then follow the second axis and the first, if
+    their sizes are fixed and their windows short, and an open axis that windows leave unchanged.
     """
     fixed = [place for place in (1, 0) if isinstance(sizes[place], int)]
     unchanged = [place for place in (0, 1) if windows[place].is_identity]
@@ -23,7 +25,9 @@ def written_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None:
     for place in [*(place for place in unchanged if place in fixed), *short, *unchanged]:
         return place
     if fixed:
-        raise UnreadableError(f"it runs along two axes with windows of {windows[fixed[0]].size}")
+        raise UnreadableError(
+            f"its windows along a fixed axis have {windows[fixed[0]].size} entries; at most {MAX_SLICES} are read"
+        )
     return None
 
 
@@ -32,16 +36,16 @@ def on_planes(
 ) -> Item:
     """Apply a function of [batch, across, along, channels] to x [batch, height, width, channels].
 
-    run: of x in that order, of the windows across, which are written out, of those along, and of the place of the
-        former.
+    run: takes x in that order, the windows across (the unrolled axis), the windows along the other axis, and which of
+        the two axes is unrolled.
     """
     place = written_axis(b.shape(x)[1:3], windows)
     if place is None:
         raise UnreadableError("both axes of its input are open; fix the size of one")
     if place == 0:
         return run(x, windows[0], windows[1], place)
-    made = run(b.transpose(x, (0, 2, 1, 3)), windows[1], windows[0], place)
-    return b.transpose(made, (0, 2, 1, 3))
+    y = run(b.transpose(x, (0, 2, 1, 3)), windows[1], windows[0], place)
+    return b.transpose(y, (0, 2, 1, 3))
 
 
 def by_rows(b: Backend[Item], x: Item, run: Callable[[Item], Item]) -> Item:
@@ -51,6 +55,6 @@ def by_rows(b: Backend[Item], x: Item, run: Callable[[Item], Item]) -> Item:
     """
     batch, across, along, channels = b.shape(x)
     first = b.reshape(b.transpose(x, (2, 0, 1, 3)), (along, batch * across, channels))
-    made = b.transpose(run(b.transpose(first, (1, 0, 2))), (1, 0, 2))
-    count, _, width = b.shape(made)
-    return b.transpose(b.reshape(made, (count, batch, across, width)), (1, 2, 0, 3))
+    y = b.transpose(run(b.transpose(first, (1, 0, 2))), (1, 0, 2))
+    count, _, width = b.shape(y)
+    return b.transpose(b.reshape(y, (count, batch, across, width)), (1, 2, 0, 3))

@@ -24,15 +24,15 @@ def max_pool(b: Backend[Item], x: Item, windows: Sequence[Window]) -> Item:
 def mean_pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: bool) -> Item:
     """Return the mean of every window of x [batch, *axes, width].
 
-    counts_padding: whether padding counts as zeros; else a mean is of the entries that there are.
+    counts_padding: whether padding counts as zeros; otherwise a mean is over the entries of the axis only.
     """
     return _pool(b, x, windows, counts_padding)
 
 
 def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: bool) -> Item:
-    """Return the largest entries, or the means, of windows that divide axes into so many parts.
+    """Return the maxima or means of windows that divide axes into a number of parts.
 
-    counts: windows by axis. They are as even as can be, and overlap where they don't divide the axis.
+    counts: number of windows by axis. Windows are as even as possible, and overlap if they do not divide the axis.
     """
     function = reduce_max if is_max else reduce_mean
     for axis, count in counts.items():
@@ -42,7 +42,7 @@ def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: 
             x = b.call(function, x, axis, keepdims=True)
             continue
         if not isinstance(size, int) or count < 1:
-            raise UnreadableError(f"it divides an axis of {size} into {count} windows; fix the size")
+            raise UnreadableError(f"it divides an axis of size {size} into {count} windows; fix the size")
         if size % count == 0:
             x = b.call(function, b.reshape(x, (*shape[:axis], count, size // count, *shape[axis + 1 :])), axis + 1)
             continue
@@ -52,20 +52,22 @@ def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: 
 
 
 def _pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: bool | None) -> Item:
-    """counts_padding: None for the maximum."""
+    """Pool along one axis or two. counts_padding: None for the maximum."""
     if len(b.shape(x)) != len(windows) + 2 or len(windows) not in (1, 2):
-        raise UnreadableError(f"it pools {len(b.shape(x)) - 2} axes with {len(windows)} windows; one and two are read")
+        raise UnreadableError(
+            f"it pools {len(b.shape(x)) - 2} axes with {len(windows)} windows; it must be one axis or two"
+        )
     if len(windows) == 1:
         return _along(b, x, windows[0], counts_padding)
 
     def run(x: Item, across: Window, along: Window, _: int) -> Item:
-        y = _written_out(b, x, across, counts_padding)
+        y = _unrolled(b, x, across, counts_padding)
         return y if along.is_identity else by_rows(b, y, lambda rows: _along(b, rows, along, counts_padding))
 
     return on_planes(b, x, windows, run)
 
 
-def _written_out(b: Backend[Item], x: Item, window: Window, counts_padding: bool | None) -> Item:
+def _unrolled(b: Backend[Item], x: Item, window: Window, counts_padding: bool | None) -> Item:
     """Pool axis 1 of x [batch, across, along, width], slice by slice."""
     fill = float("-inf") if counts_padding is None else 0.0
     total = joined(b, slices(b, x, 1, window, fill), counts_padding is None)
@@ -80,7 +82,7 @@ def _written_out(b: Backend[Item], x: Item, window: Window, counts_padding: bool
 
 
 def entry_counts(window: Window, size: int, counts_padding: bool) -> list[int]:
-    """Return how many entries each window along an axis of this size has, of the axis or of its padding, too."""
+    """Return the number of entries of each window along an axis. counts_padding: whether padding counts."""
     before, _ = window.sides
     after = window.after
     assert isinstance(after, int)
@@ -114,7 +116,7 @@ def _ones(b: Backend[Item], shape: Sequence[Dim], dtype: str) -> Item:
 
 
 def _padded_pool(b: Backend[Item], x: Item, window: Window, is_max: bool) -> Item:
-    """Pool x [batch, time, width], with padding as entries among others."""
+    """Pool x [batch, time, width], with padding as ordinary entries."""
     fill = float("-inf") if is_max else 0.0
     if window.is_identity:
         return x

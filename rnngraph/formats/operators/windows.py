@@ -16,11 +16,16 @@ Padding = str | tuple[int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """``size`` entries, ``dilation`` apart; ``stride`` from one window to the next.
+    """Windows along an axis.
 
-    before, after: entries around the axis, open where the axis is and ``same`` padding has strides. is_same: as many
-    windows as strides in the axis. beyond: entries behind the padding that no window counts, so that the last window
-    need not be whole.
+    Attributes:
+        size: Entries of a window.
+        stride: Distance between windows.
+        dilation: Distance between the entries of a window.
+        before: Padding before the axis. It is symbolic for ``same`` padding with strides along an open axis.
+        after: Padding after the axis.
+        is_same: Whether there is one window for each stride in the axis.
+        beyond: Entries after the padding that do not count, so that the last window may be incomplete.
     """
 
     size: int
@@ -39,7 +44,9 @@ class Window:
             (before, after).
         """
         if min(size, stride, dilation) < 1:
-            raise UnreadableError(f"its windows are of {size} entries, {dilation} apart, at strides of {stride}")
+            raise UnreadableError(
+                f"its windows have size {size}, stride {stride} and dilation {dilation}; each must be at least 1"
+            )
         window = Window(size, stride, dilation)
         if isinstance(padding, tuple):
             return replace(window, before=padding[0], after=padding[1])
@@ -52,14 +59,14 @@ class Window:
                 window, before=less if is_upper else more, after=more if is_upper else less, is_same=is_upper
             )
         if padding != "valid":
-            raise UnreadableError(f"its padding is {padding!r}")
+            raise UnreadableError(f"its padding is {padding!r}; it must be valid, same, same_lower or causal")
         return window
 
     @staticmethod
     def transposed(size: int, stride: int, dilation: int, padding: Padding, added: int = 0) -> Window:
-        """Return the window of a transposed convolution, whose ``before`` and ``after`` are cut off its result.
+        """Return the window of a transposed convolution. Its ``before`` and ``after`` are cut off the result.
 
-        padding: ``same``: as many results as strides. added: results that are appended.
+        padding: with ``same`` there is one result for each stride. added: results that are appended.
         """
         if isinstance(padding, tuple):
             return Window(size, stride, dilation, *padding)
@@ -67,12 +74,12 @@ class Window:
         less, more = _halves(cut)
         sides = {"same": (less, more), "same_lower": (more, less), "valid": (0, 0)}.get(padding)
         if sides is None:
-            raise UnreadableError(f"its padding is {padding!r}")
+            raise UnreadableError(f"its padding is {padding!r}; it must be valid, same or same_lower")
         return Window(size, stride, dilation, *sides)
 
     @property
     def span(self) -> int:
-        """Entries from the first to the last that a window reads, less one."""
+        """Distance from the first to the last entry of a window."""
         return self.dilation * (self.size - 1)
 
     @property
@@ -85,11 +92,11 @@ class Window:
         """Padding before and after, as numbers."""
         if isinstance(self.before, int) and isinstance(self.after, int):
             return self.before, self.after + self.beyond
-        raise UnreadableError("how much an axis of open size is padded depends on the call")
+        raise UnreadableError("the padding of an open axis depends on its size; fix the size")
 
     @property
     def is_even(self) -> bool:
-        """True if ``same`` padding would pad alike."""
+        """True if ``same`` padding pads equally."""
         return not self.beyond and (
             self.is_same or (self.stride == 1 and self.span > 0 and (self.before, self.after) == _halves(self.span))
         )
@@ -103,9 +110,9 @@ class Window:
         return (axis - 1) * self.stride + self.span + 1 - self.before - self.after + added
 
     def ceiled(self, axis: Dim) -> Window | None:
-        """Return the window with a last one that need not be whole, but begins before the padding behind the axis.
+        """Return the window with an incomplete last one, which starts before the padding after the axis.
 
-        None where whether that last window exists depends on an open size.
+        None if the existence of the last window depends on an open size.
         """
         if not isinstance(axis, int):
             if not isinstance(self.before, int) or not isinstance(self.after, int):
@@ -125,7 +132,7 @@ def _halves(total: int) -> tuple[int, int]:
 
 
 def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) -> list[Item]:
-    """Return what each entry of the windows reads along an axis: as many values as a window has entries.
+    """Return, for each entry of a window, the slice of an axis that the entries of all windows read.
 
     fill: value of the padding.
     """
@@ -136,8 +143,8 @@ def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) ->
         x = b.pad(x, {axis: (before, after)}, fill)
     size = b.shape(x)[axis]
     if isinstance(size, int) and size <= window.span:
-        raise UnreadableError(f"its windows span {window.span + 1} of an axis of {size}")
-    if isinstance(size, int):  # no entries behind the last window
+        raise UnreadableError(f"its windows span {window.span + 1} entries of an axis of {size}; pad the axis")
+    if isinstance(size, int):  # without entries after the last window
         used = (size - window.span - 1) // window.stride * window.stride + 1
         ends = [entry * window.dilation + used for entry in range(window.size)]
     else:

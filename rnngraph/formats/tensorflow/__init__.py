@@ -1,4 +1,5 @@
-"""TensorFlow's checkpoints without TensorFlow: ``sorted_table`` reads the table of names, ``messages`` the protocol
-buffers in it, ``tensors`` the arrays of its dtypes, ``variables`` whole checkpoints; ``checksums`` tell damage, and
-``writing`` writes checkpoints as TensorFlow reads them. Executes nothing of what it reads.
+"""Reads and writes TensorFlow's checkpoints without TensorFlow, and executes nothing of a file.
+
+``variables`` reads checkpoints. ``sorted_table`` reads the table of names, ``messages`` the protocol buffers in it,
+``tensors`` arrays of its dtypes, and ``checksums`` finds damage. ``writing`` writes checkpoints.
 """

@@ -1,8 +1,8 @@
 """CRC-32C, the checksum in TensorFlow's files (Castagnoli et al. 1993), in NumPy.
 
-Long data is folded first: as polynomials over the field of two, ``x**6777`` and ``x**484 + x**100 + 1`` leave the same
-remainder, and so do their 64th powers. Three exclusive ors of whole 64-bit words thus move a block of words 6293 words
-or more towards the end, until 6777 words are left.
+Long data is folded first. As polynomials over GF(2), ``x**6777`` and ``x**484 + x**100 + 1`` have the same remainder,
+and so have their 64th powers. Three exclusive ors of 64-bit words thus move a block at least 6293 words towards the
+end, until 6777 words are left.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy as np
 POLYNOMIAL = 0x82F63B78  # with the lowest bit first
 FOLDED_DEGREE = 6777
 FOLDED_TERMS = (484, 100, 0)
-"""Exponents whose powers of x add up to ``x**FOLDED_DEGREE`` modulo the polynomial: few, and far below it."""
+"""Exponents of the terms that equal ``x**FOLDED_DEGREE`` modulo the polynomial."""
 PIECE = 1 << 17
-"""Words that are copied and folded at a time: 1 MB, which a second-level cache holds."""
+"""Words that are folded at a time: 1 MB, which fits into an L2 cache."""
 MAX_STRIPES, MIN_STRIPE_BYTES = 4096, 64
 MIN_STRIPED_BYTES = 1024
-"""Below this many bytes, one byte after the other is quicker than stripes."""
+"""Below this many bytes, a loop over bytes is faster than stripes."""
 MIN_FOLDED_BYTES = 16 * FOLDED_DEGREE
 _DELTA = 0xA282EAD8
 
 
 def masked_crc(data: bytes | np.ndarray) -> int:
-    """Return the checksum in the form that files hold: a plain CRC of bytes that hold CRCs is weak."""
+    """Return the masked checksum, which files store because a plain CRC of data with CRCs is weak."""
     return mask(crc32c(data))
 
 
@@ -46,7 +46,7 @@ def crc32c(data: bytes | np.ndarray) -> int:
 
 
 def _fold(array: np.ndarray, state: int) -> np.ndarray:
-    """Return fewer bytes that lead from state 0 to where these lead from ``state``."""
+    """Return fewer bytes with the same checksum from state 0 as the given ones from ``state``."""
     count = array.size // 8
     words, degree = array[: 8 * count].view(np.uint64), FOLDED_DEGREE
     buffer = np.empty(degree + PIECE, np.uint64)
@@ -66,22 +66,22 @@ def _fold(array: np.ndarray, state: int) -> np.ndarray:
 
 
 def _striped(array: np.ndarray, state: int) -> int:
-    """Return the state after these bytes: stripes are computed side by side and then combined."""
+    """Return the state after these bytes. Stripes are computed in parallel and then combined."""
     stripes = MAX_STRIPES
     while stripes > 1 and array.size < stripes * MIN_STRIPE_BYTES:
         stripes //= 2
     length = array.size // stripes
     whole, rest = array[: length * stripes].reshape(stripes, length), array[length * stripes :]
-    found = _rounds(np.zeros(stripes, np.uint32), whole)
-    while found.size > 1:  # neighbours, pair by pair
-        found = _times(_shift(length), found[::2]) ^ found[1::2]
+    states = _rounds(np.zeros(stripes, np.uint32), whole)
+    while states.size > 1:  # combine neighbours
+        states = _times(_shift(length), states[::2]) ^ states[1::2]
         length *= 2
-    start = _times(_shift(length), np.array([state], np.uint32)) ^ found
+    start = _times(_shift(length), np.array([state], np.uint32)) ^ states
     return int(_rounds(start, rest.reshape(1, -1))[0])
 
 
 def _of_few(data: bytes) -> int:
-    """The checksum of few bytes, one by one."""
+    """Return the checksum of a few bytes, one by one."""
     table, state = _numbers(), 0xFFFFFFFF
     for byte in data:
         state = table[(state ^ byte) & 0xFF] ^ state >> 8
@@ -94,7 +94,7 @@ def _numbers() -> tuple[int, ...]:
 
 
 def _rounds(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """States after the bytes of their rows."""
+    """Return the states after the bytes of their rows."""
     table = _table()
     for column in rows.T:
         states = table[(states ^ column) & 0xFF] ^ (states >> np.uint32(8))
@@ -103,7 +103,7 @@ def _rounds(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 @cache
 def _table() -> np.ndarray:
-    """What a byte makes of a state."""
+    """Return the change of a state by each byte."""
     states = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         states = np.where(states & 1, (states >> np.uint32(1)) ^ np.uint32(POLYNOMIAL), states >> np.uint32(1))
@@ -112,7 +112,7 @@ def _table() -> np.ndarray:
 
 @cache
 def _shift(length: int) -> tuple[int, ...]:
-    """What so many bytes of 0 make of each bit of a state: a matrix over the field of two."""
+    """Return the effect of ``length`` zero bytes on each bit of a state: a matrix over GF(2)."""
     if length == 0:
         return tuple(1 << bit for bit in range(32))
     if length % 2:
@@ -123,7 +123,7 @@ def _shift(length: int) -> tuple[int, ...]:
 
 
 def _times(matrix: tuple[int, ...], states: np.ndarray) -> np.ndarray:
-    found = np.zeros_like(states)
+    product = np.zeros_like(states)
     for bit, column in enumerate(matrix):
-        found ^= np.where((states >> np.uint32(bit)) & 1, np.uint32(column), np.uint32(0))
-    return found
+        product ^= np.where((states >> np.uint32(bit)) & 1, np.uint32(column), np.uint32(0))
+    return product

@@ -1,4 +1,4 @@
-"""The messages of a checkpoint: of its index, and of the tables of version 1."""
+"""Messages of a checkpoint: of its index, and of the tables of version 1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...storage.protobuf import Kind, Message, array, fixed, integer, message, m
 
 @dataclass(eq=False)
 class Dim(Message):
-    """``TensorShapeProto.Dim``; -1 where the size is open."""
+    """``TensorShapeProto.Dim``. An open size is -1."""
 
     size: int = integer(1)
 
@@ -38,7 +38,7 @@ class Version(Message):
 
 @dataclass(eq=False)
 class Header(Message):
-    """``BundleHeaderProto``. endianness: 1 where numbers begin with the highest byte."""
+    """``BundleHeaderProto``. endianness: 1 for big-endian numbers."""
 
     num_shards: int = integer(1)
     endianness: int = integer(2)
@@ -47,9 +47,11 @@ class Header(Message):
 
 @dataclass(eq=False)
 class Entry(Message):
-    """``BundleEntryProto``: where a tensor lies. crc: of its bytes, masked; a file leaves out a 0.
+    """``BundleEntryProto``: the location of a tensor.
 
-    slices: the pieces in which it is written, each under a key of its own; none where it is whole.
+    Attributes:
+        crc: Masked checksum of its bytes.
+        slices: Slices in which it is stored, each with its own key; empty if it is stored whole.
     """
 
     dtype: int = integer(1)
@@ -62,7 +64,7 @@ class Entry(Message):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The tensor's shape, () where the file has none."""
+        """The tensor's shape; () if the file has none."""
         return self.tensor_shape.sizes if self.tensor_shape else ()
 
 
@@ -96,7 +98,7 @@ class ObjectGraph(Message):
 
 @dataclass(eq=False)
 class TensorProto(Message):
-    """``TensorProto``: its bytes, or a list of numbers in the field of its type."""
+    """``TensorProto``: its bytes, or a list of numbers in the field of its dtype."""
 
     dtype: int = integer(1)
     tensor_shape: TensorShape | None = message(2, lambda: TensorShape)

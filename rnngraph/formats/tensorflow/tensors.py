@@ -1,4 +1,4 @@
-"""Arrays of TensorFlow's dtypes: from their bytes, or from the numbers of a ``TensorProto``."""
+"""Arrays of TensorFlow's dtypes, from bytes or from the numbers of a ``TensorProto``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DTYPES: Mapping[int, str] = {
     22: "<u4",
     23: "<u8",
 }
-"""NumPy's dtypes of stored bytes, by the numbers of TensorFlow's ``DataType``."""
+"""NumPy's dtypes of stored bytes, by TensorFlow's ``DataType``."""
 _VALUES = {
     1: "float_val",
     2: "double_val",
@@ -42,37 +42,37 @@ _VALUES = {
     19: "half_val",
     BFLOAT16: "half_val",
 }
-"""Field of a ``TensorProto`` that holds the numbers of a dtype."""
+"""Field of a ``TensorProto`` with the numbers of a dtype."""
 
 
 def array_of_tensor(
     tensor: TensorProto, dtype: int, shape: tuple[int, ...], label: str, default: int | None = None
 ) -> np.ndarray:
-    """Return the array of a ``TensorProto``. The last number of a list stands for all that follow.
+    """Return the array of a ``TensorProto``. The last number of a list is repeated.
 
     Args:
         tensor: The message.
         dtype: Number of TensorFlow's ``DataType``.
         shape: Shape of the array.
         label: Name of the array in errors.
-        default: Value of all numbers where the list is empty; None: an empty list is damage.
+        default: Number for an empty list; None if an empty list is an error.
 
     Raises:
-        ValueError: The message does not hold such an array, or the dtype is not read.
+        ValueError: The message does not have such an array, or the dtype is not supported.
     """
     if tensor.tensor_content:
         return array_of_bytes(tensor.tensor_content, dtype, shape, label)
     if dtype not in _VALUES:
-        raise ValueError(f"{label} is of TensorFlow's type {dtype}, which is not read")
+        raise ValueError(f"TensorFlow's DataType {dtype} of {label} is not supported; it must be a type of numbers")
     numbers: np.ndarray = getattr(tensor, _VALUES[dtype])
     count = math.prod(shape)
     if not numbers.size and default is not None:
         numbers = np.full(min(count, 1), default, numbers.dtype)
     if numbers.size > count or (count and not numbers.size):
-        raise ValueError(f"{label} has {numbers.size} numbers for shape {shape}")
+        raise ValueError(f"{label} has {numbers.size} numbers; its shape is {list(shape)}")
     reserve(8 * count, f"the array {label}")
     whole = np.concatenate([numbers, np.repeat(numbers[-1:], count - numbers.size)])
-    if _VALUES[dtype] == "half_val":  # 16 bits of a float each
+    if _VALUES[dtype] == "half_val":  # the bits of 16-bit floats
         return array_of_bytes(whole.astype("<u2").tobytes(), dtype, shape, label)
     return whole.astype(DTYPES[dtype]).reshape(shape)
 
@@ -81,12 +81,12 @@ def array_of_bytes(data: bytes | memoryview, dtype: int, shape: tuple[int, ...],
     """Return an array from its bytes, in native byte order; bfloat16 as float32.
 
     Raises:
-        ValueError: The bytes are none of such an array, or the dtype is not read.
+        ValueError: The bytes do not fit the shape, or the dtype is not supported.
     """
     if dtype not in DTYPES:
-        raise ValueError(f"{label} is of TensorFlow's type {dtype}, which is not read")
+        raise ValueError(f"TensorFlow's DataType {dtype} of {label} is not supported; it must be a type of numbers")
     if any(size < 0 for size in shape) or math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize != len(data):
-        raise ValueError(f"{label} has {len(data)} bytes, which are none of shape {list(shape)}")
+        raise ValueError(f"{label} has {len(data)} bytes, which do not fit its shape {list(shape)}")
     array = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
     if dtype == BFLOAT16:
         return (array.astype(np.uint32) << 16).view(np.float32)

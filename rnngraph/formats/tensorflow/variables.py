@@ -1,4 +1,4 @@
-"""The variables of a TensorFlow checkpoint by name: version 2, an index and data files, or version 1, one table.
+"""Variables of a TensorFlow checkpoint of version 2 (an index and data files) or 1 (one table).
 
 (tensorflow/core/util/tensor_bundle, tensorflow/core/util/saved_tensor_slice.proto)
 """
@@ -28,20 +28,26 @@ from .tensors import array_of_bytes, array_of_tensor
 WHAT = "a TensorFlow checkpoint"
 OBJECT_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
 STRING = 7
-MOST_SHARDS = 1 << 16
+MAX_SHARDS = 1 << 16
 Extents = list[tuple[int, int]]
-"""(start, count) of a slice along each axis; a count of -1 is the whole axis."""
+"""(start, count) of a slice along each axis. A count of -1 is the whole axis."""
 
 
 @api
 def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """{name: array} of a checkpoint that TensorFlow 1 or 2 wrote, without TensorFlow.
+    """Read the variables of a checkpoint of TensorFlow 1 or 2. TensorFlow is not needed.
 
-    path: what was given to the saver (``model.ckpt``), its index file, or the file of a version 1 checkpoint. Variables
-    of a TensorFlow 2 checkpoint have their own names where it holds these, else the keys under which they are stored.
-    bfloat16 becomes float32. Our parameters have TensorFlow's names, so ``program.parameters.load`` takes them.
+    Parameters of ``rg`` have TensorFlow's names, so that ``program.parameters.load`` takes the result.
 
-    Raises ``FileError`` where a file is missing or damaged.
+    Args:
+        path: The path that was given to the saver (``model.ckpt``), the index file, or a checkpoint of version 1.
+
+    Returns:
+        {name: array}. Variables of TensorFlow 2 have their own names if the checkpoint has them, otherwise their keys.
+        bfloat16 becomes float32.
+
+    Raises:
+        FileError: A file is missing or damaged.
     """
     text = str(as_path(path)).removesuffix(".index")
     prefix = Path(text)
@@ -49,12 +55,12 @@ def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     first = prefix if prefix.is_file() and not index.is_file() else index
     name, data = bytes_of_file(first, WHAT)
     try:
-        found = dict(sorted_table.entries(data))
-        return _version_1(found) if first == prefix else _version_2(prefix, name, found)
+        table = dict(sorted_table.entries(data))
+        return _version_1(table) if first == prefix else _version_2(prefix, name, table)
     except RnnGraphError:
         raise
     except (ValueError, OverflowError, IndexError) as error:
-        raise FileError(f"{name} is damaged or no checkpoint: {error}; take the files as they were written") from None
+        raise FileError(f"{name} is damaged or no checkpoint: {error}; use the files as they were written") from None
 
 
 # Version 2 -------------------------------------------------------------------------------------------
@@ -64,9 +70,9 @@ def _version_2(prefix: Path, name: str, table: Mapping[bytes, bytes]) -> dict[st
     header = decode(Header, table.get(b"", b""))
     shards = header.num_shards or 1
     if header.endianness:
-        raise not_readable(name, ["a checkpoint of a machine whose numbers begin with the highest byte"])
-    if not 0 < shards <= MOST_SHARDS:
-        raise ValueError(f"it says that there are {shards} data files")
+        raise not_readable(name, ["it has big-endian numbers; save it on a little-endian machine"])
+    if not 0 < shards <= MAX_SHARDS:
+        raise ValueError(f"its number of data files is {shards}; it must be 1 to {MAX_SHARDS}")
     files = _Shards(prefix, shards)
     entries = {key: decode(Entry, value) for key, value in table.items() if key and key[0]}
     pieces: dict[str, list[tuple[Extents, Entry]]] = {}
@@ -78,17 +84,17 @@ def _version_2(prefix: Path, name: str, table: Mapping[bytes, bytes]) -> dict[st
     names: dict[str, str] = {}
     if OBJECT_GRAPH in entries:
         names = decode(ObjectGraph, files.texts(entries[OBJECT_GRAPH], "the object graph")).full_names
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     for key, entry in entries.items():
         label = key.decode()
         if entry.dtype == STRING:
             if not entry.slices:
-                files.texts(entry, label)  # which are no arrays of ours, but show damage
+                files.texts(entry, label)  # not returned, but checked for damage
             continue
         array = _joined(label, entry, pieces.get(label, ()), files) if entry.slices else files.array(entry, label)
         own = names.get(label, label)
-        found[label if own in found else own] = array
-    return found
+        arrays[label if own in arrays else own] = array
+    return arrays
 
 
 class _Shards:
@@ -100,18 +106,19 @@ class _Shards:
 
     def bytes_of(self, entry: Entry, label: str) -> bytes:
         if not 0 <= entry.shard < self._count:
-            raise ValueError(f"{label} lies in data file {entry.shard} of {self._count}")
+            raise ValueError(f"{label} is in data file {entry.shard}; there are {self._count}")
         if entry.shard not in self._mapped:
             self._mapped[entry.shard] = self._opened(entry.shard)
         data = self._mapped[entry.shard]
         if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > data.size:
-            raise ValueError(f"{label} reaches beyond the end of its data file")
+            raise ValueError(f"{label} is beyond the end of its data file")
         return data[entry.offset : entry.offset + entry.size].tobytes()
 
     def array(self, entry: Entry, label: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-        """The array of an entry, in the entry's shape unless another is given.
+        """Return the array of an entry, by default in the entry's shape.
 
-        Raises ``ValueError`` where the bytes do not fit the shape, or are not those that were written.
+        Raises:
+            ValueError: The bytes do not fit the shape, or are not those that were written.
         """
         reserve(2 * entry.size, f"the variable {label}")
         data = self.bytes_of(entry, label)
@@ -119,7 +126,7 @@ class _Shards:
         return array_of_bytes(data, entry.dtype, entry.shape if shape is None else shape, label)
 
     def texts(self, entry: Entry, label: str) -> bytes:
-        """The texts of a tensor of strings, one behind the other. Raises ``ValueError`` as ``array`` does."""
+        """Return the concatenated texts of a tensor of strings. Raises ``ValueError`` as ``array`` does."""
         reserve(2 * entry.size, f"the texts of {label}")
         return _check_strings(self.bytes_of(entry, label), entry, label)
 
@@ -133,29 +140,29 @@ class _Shards:
         except FileError:
             raise
         except FileNotFoundError:
-            there = ", ".join(sorted(map(os.path.basename, glob.glob(f"{glob.escape(str(self._prefix))}.data-*"))))
-            raise FileError(f"no file {path}; there are {there or 'no data files'}; copy all files of it") from None
+            listed = ", ".join(sorted(map(os.path.basename, glob.glob(f"{glob.escape(str(self._prefix))}.data-*"))))
+            raise FileError(f"no file {path}; there are {listed or 'no data files'}; copy all files of it") from None
         except OSError as error:
             raise FileError(f"can't read {path}: {error.strerror or error}; give a file that can be read") from None
 
 
 def _joined(label: str, whole: Entry, pieces: Iterable[tuple[Extents, Entry]], files: _Shards) -> np.ndarray:
-    """A variable that is written in slices."""
+    """Return a variable that is stored in slices."""
     slices = _Slices(label, whole.shape)
     for extents, entry in pieces:
         shape, place = slice_of(extents, whole.shape)
         slices.add(place, files.array(entry, label, shape))
     if slices.array is None or not slices.is_whole:
-        raise ValueError(f"slices of {label} are missing")
+        raise ValueError(f"slices of {label} are missing; copy all files of the checkpoint")
     return slices.array
 
 
 class _Slices:
-    """A variable that is put together of slices. array: None until there is one."""
+    """A variable that is assembled from slices. array: None before the first slice."""
 
     def __init__(self, label: str, shape: tuple[int, ...]) -> None:
         if any(size < 0 for size in shape):
-            raise ValueError(f"{label} has shape {shape}")
+            raise ValueError(f"{label} has shape {list(shape)}; sizes must not be negative")
         self.label, self.shape = label, shape
         self.array: np.ndarray | None = None
         self._filled = 0
@@ -173,36 +180,36 @@ class _Slices:
 
 
 def slice_key(key: bytes) -> tuple[str, Extents]:
-    """The variable that a key's slice is of, and where it lies.
+    """Return (the variable, the extents) of the slice that a key identifies.
 
     (tensorflow/core/lib/strings/ordered_code)
     """
     reader = _Ordered(key)
     if reader.count() != 0:
-        raise ValueError("a key is none of a slice")
+        raise ValueError("a key does not identify a slice")
     name, rank = reader.text(), reader.count()
     return name, [(reader.signed(), reader.signed()) for _ in range(rank)]
 
 
 def slice_of(extents: Extents, shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[slice, ...]]:
-    """The shape of a slice of an array, and its place in it."""
+    """Return (the shape of a slice, its index in the array)."""
     if len(extents) != len(shape):
-        raise ValueError(f"a slice has {len(extents)} axes and its variable {len(shape)}")
+        raise ValueError(f"a slice has {len(extents)} axes; its variable has {len(shape)}")
     bounds = [(0, size) if count < 0 else (start, count) for (start, count), size in zip(extents, shape, strict=True)]
     if any(start < 0 or start + count > size for (start, count), size in zip(bounds, shape, strict=True)):
-        raise ValueError(f"a slice reaches beyond shape {list(shape)}")
+        raise ValueError(f"a slice is beyond the shape {list(shape)} of its variable")
     return tuple(count for _, count in bounds), tuple(slice(start, start + count) for start, count in bounds)
 
 
 class _Ordered:
-    """Numbers and texts in a form whose bytes are ordered as they are."""
+    """Reads numbers and texts whose encoding preserves their order."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
     def _next(self, count: int = 1) -> bytes:
         if self._at + count > len(self._data):
-            raise ValueError("a key is cut off")
+            raise ValueError("a key is truncated")
         self._at += count
         return self._data[self._at - count : self._at]
 
@@ -210,19 +217,19 @@ class _Ordered:
         return int.from_bytes(self._next(self._next()[0]), "big")
 
     def text(self) -> str:
-        found = bytearray()
+        text = bytearray()
         while True:
             byte = self._next()
             if byte not in (b"\x00", b"\xff"):
-                found += byte
+                text += byte
                 continue
             other = self._next()
             if byte == b"\x00" and other == b"\x01":
-                return found.decode()
-            found += byte
+                return text.decode()
+            text += byte
 
     def signed(self) -> int:
-        """As many leading ones as bytes follow; of a negative number all bits are turned."""
+        """Return a number. Its leading ones count its bytes; all bits of a negative number are inverted."""
         first = self._next()[0]
         mask = 0 if first & 0x80 else 0xFF
         bits = first ^ mask
@@ -243,31 +250,31 @@ class _Ordered:
 
 
 def _version_1(table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
-    """One table that holds the arrays themselves, slice by slice."""
+    """Return the arrays of a table that stores them slice by slice."""
     meta = decode(TensorSlices, table.get(b"", b"")).meta
     shapes = {item.name: (item.type, item.shape.sizes if item.shape else ()) for item in (meta.tensor if meta else ())}
-    found: dict[str, _Slices] = {}
+    slices_of: dict[str, _Slices] = {}
     for label, extents, tensor in _saved_slices(table):
         if label not in shapes:
-            raise ValueError(f"it holds {label}, which it does not list")
+            raise ValueError(f"it has slices of {label}, which it does not list")
         dtype, shape = shapes[label]
         if dtype == STRING:
             continue
         counts, place = slice_of(extents, shape)
         part = array_of_tensor(tensor, dtype, counts, label)
-        found.setdefault(label, _Slices(label, shape)).add(place, part)
+        slices_of.setdefault(label, _Slices(label, shape)).add(place, part)
     arrays: dict[str, np.ndarray] = {}
-    lacking = []
+    missing = []
     for label, (dtype, _) in shapes.items():
         if dtype == STRING:
             continue
-        slices = found.get(label)
+        slices = slices_of.get(label)
         if slices is None or slices.array is None or not slices.is_whole:
-            lacking.append(label)
+            missing.append(label)
         else:
             arrays[label] = slices.array
-    if lacking:
-        raise ValueError(f"slices of {', '.join(lacking)} are missing")
+    if missing:
+        raise ValueError(f"slices of {', '.join(missing)} are missing; copy the whole file")
     return arrays
 
 
@@ -280,19 +287,19 @@ def _saved_slices(table: Mapping[bytes, bytes]) -> Iterator[tuple[str, Extents, 
 
 
 def _check(stored: int, computed: int, label: str) -> None:
-    """Raise ``ValueError`` unless the checksum that a checkpoint holds is that of the bytes it holds."""
+    """Raise ``ValueError`` unless a stored checksum is that of the stored bytes."""
     if stored != computed:
-        raise ValueError(f"the bytes of {label} have another checksum than they were written with")
+        raise ValueError(f"the bytes of {label} do not have the checksum with which they were written")
 
 
 def _check_strings(data: bytes, entry: Entry, label: str) -> bytes:
-    """Return the texts of a tensor of strings, one behind the other.
+    """Return the concatenated texts of a tensor of strings.
 
-    Their lengths stand before them, with a checksum of the lengths as 32 or 64 bits each; the tensor's own goes on
-    from there (``WriteStringTensor`` of tensor_bundle.cc).
+    Before the texts are their lengths, and a checksum of the lengths as 32 or 64 bits each, which the tensor's checksum
+    continues (``WriteStringTensor`` of tensor_bundle.cc).
     """
     if math.prod(entry.shape) > len(data):
-        raise ValueError(f"{label} has {len(data)} bytes, too few for the lengths of {list(entry.shape)} texts")
+        raise ValueError(f"{label} has {len(data)} bytes, fewer than the lengths of {list(entry.shape)} texts need")
     position, lengths = 0, bytearray()
     for _ in range(math.prod(entry.shape)):
         size, position = read_varint(data, position)

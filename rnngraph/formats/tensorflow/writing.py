@@ -1,4 +1,4 @@
-"""Checkpoints as TensorFlow reads them: version 2, an index and one data file."""
+"""Writes checkpoints of version 2, an index and one data file, which TensorFlow reads."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ from .tensors import DTYPES
 
 NUMBERS = {np.dtype(kind): number for number, kind in DTYPES.items() if number not in (14,)}
 BLOCK, RESTART = 1 << 18, 16
-"""Bytes after which a block of the index ends, and entries after which a key is written whole."""
+"""Bytes after which a block of the index ends, and entries after which a key is written without a shared prefix."""
 
 
 def write_variables(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes ``path.index`` and ``path.data-00000-of-00001``, which ``tf.train.Saver`` restores by these names.
+    """Write ``path.index`` and ``path.data-00000-of-00001``, from which ``tf.train.Saver`` restores the arrays by name.
 
-    Raises ``DtypeError`` for a dtype that TensorFlow has no variables of, and ``FileError`` where it can't write.
+    Raises:
+        DtypeError: TensorFlow has no variables of an array's dtype.
+        FileError: A file can't be written.
     """
-    prefix, entries, offset = (
-        os.fspath(as_path(path)),
-        {b"": encode(Header(num_shards=1, version=Version(producer=1)))},
-        0,
-    )
+    prefix, offset = os.fspath(as_path(path)), 0
+    entries = {b"": encode(Header(num_shards=1, version=Version(producer=1)))}
     ordered = {name.encode(): np.ascontiguousarray(arrays[name]).reshape(np.shape(arrays[name])) for name in arrays}
     names = sorted(ordered)
     for name in names:
         array = ordered[name]
         kind = array.dtype.newbyteorder("=")
         if kind not in NUMBERS:
-            raise DtypeError(f"{name.decode()} is of {array.dtype}, of which a checkpoint has no variables")
+            kinds = ", ".join(map(str, NUMBERS))
+            raise DtypeError(
+                f"{name.decode()} has dtype {array.dtype}, which checkpoints do not have; use one of {kinds}"
+            )
         data = array.astype(kind.newbyteorder("<"), copy=False)
         entries[name] = encode(
             Entry(
@@ -63,41 +65,41 @@ def _shape(array: np.ndarray) -> TensorShape:
 
 
 def table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A sorted table of these entries, which are in order."""
-    found, index = bytearray(), []
+    """Return a sorted table of entries, which are in order."""
+    output, index = bytearray(), []
     pending: list[tuple[bytes, bytes]] = []
     size = 0
     for key, value in entries:
         pending.append((key, value))
         size += len(key) + len(value)
         if size >= BLOCK:
-            index.append((key, _added(found, _block(pending))))
+            index.append((key, _added(output, _block(pending))))
             pending, size = [], 0
     if pending:
-        index.append((pending[-1][0], _added(found, _block(pending))))
-    footer = _added(found, _block([])) + _added(found, _block(index))
-    return bytes(found) + footer.ljust(40, b"\0") + MAGIC
+        index.append((pending[-1][0], _added(output, _block(pending))))
+    footer = _added(output, _block([])) + _added(output, _block(index))
+    return bytes(output) + footer.ljust(40, b"\0") + MAGIC
 
 
-def _added(found: bytearray, block: bytes) -> bytes:
-    """Adds a block, with its kind and checksum behind it; gives its handle."""
-    handle = varint(len(found)) + varint(len(block))
+def _added(output: bytearray, block: bytes) -> bytes:
+    """Append a block with its compression byte and checksum, and return its handle."""
+    handle = varint(len(output)) + varint(len(block))
     closed = block + bytes([PLAIN])
-    found += closed + masked_crc(closed).to_bytes(4, "little")
+    output += closed + masked_crc(closed).to_bytes(4, "little")
     return handle
 
 
 def _block(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Keys without what they share with the one before, but for every 16th."""
-    found, restarts, before = bytearray(), [0], b""
+    """Return a block. Keys, except every 16th, omit the prefix that they share with the previous key."""
+    output, restarts, before = bytearray(), [0], b""
     for number, (key, value) in enumerate(entries):
         shared = 0
         if number % RESTART:
             while shared < min(len(before), len(key)) and before[shared] == key[shared]:
                 shared += 1
         elif number:
-            restarts.append(len(found))
-        found += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+            restarts.append(len(output))
+        output += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
         before = key
     ends = b"".join(place.to_bytes(4, "little") for place in (*restarts, len(restarts)))
-    return bytes(found) + ends
+    return bytes(output) + ends

@@ -19,7 +19,7 @@ from ...reading import MOST_BYTES, Record, bytes_of_file, json_of
 from .hdf5 import SIGNATURE, Hdf5
 
 WHAT = "a file of Keras"
-MOST_TEXT = 256 << 20
+MAX_TEXT = 256 << 20
 """Maximum bytes of a description."""
 
 
@@ -60,14 +60,14 @@ def _zipped(name: str, data: bytes) -> Opened:
         raise FileError(
             f"{name} is damaged or no Keras file, which is a zip (.keras) or HDF5 (.h5, .hdf5); save the model again"
         ) from None
-    described = json_of(name, _member(name, archive, "config.json", MOST_TEXT), WHAT)
-    metadata = Record(name, json_of(name, _member(name, archive, "metadata.json", MOST_TEXT), WHAT))
+    described = json_of(name, _member(name, archive, "config.json", MAX_TEXT), WHAT)
+    metadata = Record(name, json_of(name, _member(name, archive, "metadata.json", MAX_TEXT), WHAT))
     weights = Hdf5(name, _member(name, archive, "model.weights.h5", MOST_BYTES))
     return Opened(name, Record(name, described), *_version(metadata.text("keras_version")), weights, by_path=True)
 
 
 def _member(name: str, archive: zipfile.ZipFile, member: str, most: int) -> bytes:
-    """Return the bytes of a member, up to ``most``, independent of the archive's claim."""
+    """Return the bytes of a member, at most ``most``, whatever size the archive claims."""
     try:
         info = archive.getinfo(member)
     except KeyError:
@@ -75,15 +75,17 @@ def _member(name: str, archive: zipfile.ZipFile, member: str, most: int) -> byte
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise FileError(f"{member} of {name} has a compression that Keras does not use; save the model again")
     if info.file_size > most:
-        raise FileError(f"{member} of {name} has {info.file_size:,} bytes; {most:,} at most are read")
+        raise FileError(f"{member} of {name} has {info.file_size:,} bytes; it must have at most {most:,}")
     reserve(info.file_size, f"{member} of {name}")
     try:
         with archive.open(info) as file:
             data = file.read(info.file_size + 1)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
-        raise FileError(f"{member} of {name} is damaged: {error}") from None
+        raise FileError(f"{member} of {name} is damaged: {error}; save the model again") from None
     if len(data) != info.file_size:
-        raise FileError(f"{member} of {name} is damaged: it does not have {info.file_size:,} bytes")
+        raise FileError(
+            f"{member} of {name} is damaged: it does not have {info.file_size:,} bytes; save the model again"
+        )
     return data
 
 
@@ -92,11 +94,11 @@ def _legacy(name: str, data: bytes) -> Opened:
     described = file.text("", "model_config", default=None)
     if described is None:
         raise FileError(
-            f"{name} has weights and no net: it was written by save_weights; read what model.save wrote, or declare "
-            "the net and take each layer's arrays through rg.weights.from_keras"
+            f"{name} has weights but no net, because save_weights wrote it; read a file of model.save, or declare the "
+            "net and convert each layer's arrays with rg.weights.from_keras"
         )
-    if len(described) > MOST_TEXT:
-        raise FileError(f"{name} is damaged: its description has {len(described):,} characters")
+    if len(described) > MAX_TEXT:
+        raise FileError(f"{name} has a description of {len(described):,} characters; it must have at most {MAX_TEXT:,}")
     root = "model_weights" if file.has("model_weights") else ""
     version = file.text("", "keras_version", default=None) or file.text(root, "keras_version", default="2")
     record = Record(name, json_of(name, described.encode("utf-8", "surrogatepass"), WHAT))
@@ -104,6 +106,6 @@ def _legacy(name: str, data: bytes) -> Opened:
 
 
 def _version(version: str) -> tuple[int, int]:
-    """Return the major version, 2 for all before 3, otherwise 3; and the minor one, by default 0."""
+    """Return (the major version, the minor version). All major versions before 3 are 2, all others 3."""
     number = re.match(r"(\d{1,9})(?:\.(\d{1,9}))?", version)
     return 3 if number and int(number[1]) >= 3 else 2, int(number[2] or 0) if number else 0

@@ -17,7 +17,7 @@ Leaf = TypeVar("Leaf")
 
 NETWORKS = ("Sequential", "Functional", "Model")
 OF_KERAS = re.compile(r"(keras|tf_keras|tensorflow\.(python\.)?keras|builtins)(\.|$)")
-MOST_LAYERS, DEEPEST = 20_000, 40
+MAX_LAYERS, MAX_DEPTH = 20_000, 40
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,17 @@ class Call:
 class Layer:
     """A layer, or an operation among layers.
 
-    kind: Keras' name of its class. config: its options. path: its name behind those of the networks that it is in.
-    is_foreign: of a class that is not Keras' own. is_custom: of a class that the caller says how to declare. inner:
-    layers in it, by the option that holds them.
+    Attributes:
+        kind: Name of its class.
+        name: Its name.
+        path: Its name, after the names of the networks around it.
+        config: Its options.
+        is_operation: Whether it is a function of ``keras.ops``.
+        is_foreign: Whether its class is not one of Keras.
+        is_custom: Whether ``custom_objects`` declares its class.
+        calls: Its calls.
+        inner: Layers inside, by the option that holds them.
+        network: The network, if it is one.
     """
 
     kind: str
@@ -78,8 +86,11 @@ class Layer:
 class Network:
     """Layers and their calls.
 
-    ``inputs`` and ``outputs`` are nests of ``Reference``, None in a Sequential, whose layers follow one another.
-    ``input_shape`` is of a Sequential without an input layer, if the file has it.
+    Attributes:
+        layers: The layers. Those of a Sequential follow one another.
+        inputs: Nest of ``Reference``; None in a Sequential.
+        outputs: Nest of ``Reference``; None in a Sequential.
+        input_shape: Shape of the input of a Sequential without an input layer, if the file has it.
     """
 
     layers: list[Layer]
@@ -96,7 +107,7 @@ def network_of(description: Record) -> Layer:
     """Return the file's net as a layer."""
     whole = _Reader().layer(description, "", 0)
     if whole.network is None and whole.kind in NETWORKS:
-        raise description.error("it has no layers")
+        raise description.error("its net has no layers")
     return whole
 
 
@@ -108,7 +119,7 @@ def all_layers(layer: Layer) -> Iterator[Layer]:
 
 
 class _Reader:
-    """Reader that limits what it reads, as a small file may describe much."""
+    """Reader with limits, because a small file can describe many layers."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -116,8 +127,8 @@ class _Reader:
     def layer(self, described: Record, path: str, depth: int, is_network: bool = True) -> Layer:
         """Read a layer. ``path`` is of the layers around."""
         self._count += 1
-        if self._count > MOST_LAYERS or depth > DEEPEST:
-            raise described.error(f"it describes more than {MOST_LAYERS} layers, or more than {DEEPEST} in one another")
+        if self._count > MAX_LAYERS or depth > MAX_DEPTH:
+            raise described.error(f"it describes more than {MAX_LAYERS} layers, or nests more than {MAX_DEPTH}")
         kind, config = described.text("class_name"), _config_of(described)
         name = config.get("name", None) or described.get("name", None) or kind
         if not isinstance(name, str):
@@ -177,7 +188,7 @@ class _Reader:
 
 
 def _config_of(described: Record) -> Record:
-    """Return the options; a Sequential of early versions has a bare list of layers."""
+    """Return the options. In early versions, those of a Sequential are a list of layers."""
     config = described.get("config")
     if isinstance(config, list) and described.text("class_name") == "Sequential":
         config = {"name": "sequential", "layers": config}
@@ -187,12 +198,12 @@ def _config_of(described: Record) -> Record:
 def _backwards(described: Record) -> Record:
     """Return the same recurrent layer in the other direction."""
     config = described.record("config")
-    turned = {**config.entries, "go_backwards": not config.flag("go_backwards", False)}
-    return Record(described.name, {**described.entries, "config": turned}, described.at)
+    reversed_config = {**config.entries, "go_backwards": not config.flag("go_backwards", False)}
+    return Record(described.name, {**described.entries, "config": reversed_config}, described.at)
 
 
 def _is_operation(config: Record, module: Any) -> bool:
-    """True for a function of ``keras.ops``, whose name may be a layer's, too."""
+    """True for a function of ``keras.ops``, which may have the name of a layer class."""
     if isinstance(module, str):
         return ".ops." in f"{module}." or ".activations." in f"{module}."
     is_layer = any(key in config for key in ("trainable", "layers", "batch_shape", "batch_input_shape", "rate"))
@@ -226,7 +237,7 @@ class _Numbering:
     def _layer(self, reference: Reference) -> Layer:
         layer = self._by_name.get(reference.layer)
         if layer is None:
-            raise self._config.error(f"there is no layer {reference.layer!r} to read from")
+            raise self._config.error(f"a call reads layer {reference.layer!r}, which does not exist")
         return layer
 
     def _counts_from_one(self, network: Network) -> bool:

@@ -1,4 +1,4 @@
-"""Common parts of layers' declarations: the script, arrays and names, and tensors with masks."""
+"""``Declaration``: common parts of layers' declarations: the script, arrays, names, and tensors with masks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ...steps import Value
 from .configuration import Layer, all_layers, leaves_of
 from .variables import Arrays, snake_case
 
-MOST_CALLS = 20_000
-LONGEST_NAME = 120
+MAX_CALLS = 20_000
+MAX_NAME = 120
 
 
 Unreadable = UnreadableError
@@ -32,9 +32,10 @@ Unreadable = UnreadableError
 class Signal:
     """A tensor between layers.
 
-    ``mask`` is bool [batch, time], False for entries to ignore; None: none. ``unzeroed`` is the value before a Masking
-    layer
-    set masked entries to 0, for consumers that ignore them.
+    Attributes:
+        value: The tensor.
+        mask: bool [batch, time], False for entries to ignore; None if all count.
+        unzeroed: The value before a Masking layer zeroed masked entries, for readers that ignore these.
     """
 
     value: Value
@@ -72,10 +73,10 @@ class Inputs:
     @property
     def one(self) -> Signal:
         """The only tensor."""
-        found = self.several
-        if len(found) != 1:
-            raise Unreadable(f"it is called on {len(found)} tensors")
-        return found[0]
+        tensors = self.several
+        if len(tensors) != 1:
+            raise Unreadable(f"it is called on {len(tensors)} tensors")
+        return tensors[0]
 
     @property
     def several(self) -> list[Signal]:
@@ -112,13 +113,13 @@ _OPERANDS = ("condition", "x", "x1", "x2", "xs")
 
 
 def _with_first(layer: Layer, inputs: Inputs) -> Inputs:
-    """Return inputs with positional arguments that the call passes by name."""
-    given = dict(inputs.keywords)
+    """Return inputs in which operands that the call passes by name are positional."""
+    keywords = dict(inputs.keywords)
     if layer.is_operation:
-        more = [given.pop(key) for key in _OPERANDS if key in given]
+        more = [keywords.pop(key) for key in _OPERANDS if key in keywords]
     else:
-        more = [given.pop(key) for key in _FIRST if key in given and not inputs.arguments][:1]
-    return Inputs((*inputs.arguments, *more), given) if more else inputs
+        more = [keywords.pop(key) for key in _FIRST if key in keywords and not inputs.arguments][:1]
+    return Inputs((*inputs.arguments, *more), keywords) if more else inputs
 
 
 def _masked(inputs: Inputs) -> tuple[Any, ...]:
@@ -139,13 +140,7 @@ Handler = Callable[["Declaration", Layer, Inputs], Any]
 
 
 class Declaration:
-    """A net in the making.
-
-    version, minor: of Keras, whose major version is 2 or 3. uses: how often each layer is called; what is called more
-    than once has its parameters declared by themselves. handlers: what declares a layer, by its class. keeps_mask:
-    classes that hand on the mask of their first input. groups: layers that are declared as one stack with those below
-    them, by the uppermost one.
-    """
+    """The declaration of a net."""
 
     def __init__(
         self,
@@ -158,6 +153,18 @@ class Declaration:
         keeps_mask: frozenset[str],
         groups: Mapping[Layer, list[Layer]],
     ) -> None:
+        """Start a declaration.
+
+        Args:
+            script: The script.
+            version: Keras' major version, 2 or 3.
+            minor: Keras' minor version.
+            arrays: The file's arrays.
+            uses: Number of calls of each layer. Parameters of a layer with several are declared separately.
+            handlers: Functions that declare layers, by class.
+            keeps_mask: Classes that pass on the mask of their first input.
+            groups: Layers that are declared as one stack, by the uppermost one.
+        """
         self.script, self.version, self.minor = script, version, minor
         self._arrays, self._uses = arrays, uses
         self._handlers, self._keeps_mask, self._groups = handlers, keeps_mask, groups
@@ -169,15 +176,15 @@ class Declaration:
         self._declared: dict[tuple[Layer, str], Value] = {}
         self._calls = 0
         self.custom_cell: Callable[[Declaration, Layer, str], Value] | None = None
-        """Declares a cell of a user's class: of this, the layer and the cell's scope."""
+        """Declares a cell of a user's class, from this declaration, the layer and the cell's scope."""
         self.kept: dict[Layer, Any] = {}
-        """What a handler made for a layer that is called again."""
+        """Values that handlers reuse when a layer is called again."""
         self.is_training: bool | None = None
-        """What the call says that is being declared, or one around it; None if it is as the graph is."""
+        """The argument ``training`` of the current call, or of one around it; None to follow the graph."""
         self._left: dict[int, Value | None] = {}
-        """Masks that calls left on tensors, or took off them, by ``_tensor``."""
+        """Masks that calls set on tensors or removed from them, by ``_tensor``."""
         self._same: dict[int, int] = {}
-        self._named: list[Value] = []  # so that no other object gets their ids
+        self._named: list[Value] = []  # keeps values alive whose ids are keys
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -189,11 +196,11 @@ class Declaration:
             FileError: The file's description of the layer is inconsistent.
         """
         self._calls += 1
-        if self._calls > MOST_CALLS:
-            raise layer.config.error(f"its layers are called more than {MOST_CALLS} times")
+        if self._calls > MAX_CALLS:
+            raise layer.config.error(f"its layers are called more than {MAX_CALLS} times")
         inputs = _with_first(layer, inputs)
         arguments = _masked(inputs)
-        if layer.network is not None:  # which leaves the call's mask on its arguments
+        if layer.network is not None:  # a network sets the call's masks on its arguments
             for before, now in zip(signals(inputs.arguments), signals(arguments), strict=True):
                 if now is not before:
                     self._leave(before, now.mask)
@@ -201,27 +208,27 @@ class Declaration:
         handler = self._handlers.get(layer.key)
         if handler is None:
             raise Unreadable("")
-        around, said = self.is_training, inputs.keywords.get("training")
-        if self.version < 3 and said is not None:  # Keras 3 goes by the call of the whole net
-            self.is_training = bool(said)
+        outer, training = self.is_training, inputs.keywords.get("training")
+        if self.version < 3 and training is not None:  # Keras 3 uses the argument of the whole net's call
+            self.is_training = bool(training)
         try:
-            given = [*signals(handler(self, layer, inputs))]
+            outputs = [*signals(handler(self, layer, inputs))]
         except (FileError, NotReadableError, OutOfMemoryError):
             raise
         except NotOfferedError as error:
             raise Unreadable(error.what) from None
         except RnnGraphError as error:
-            if any(part.is_custom for part in all_layers(layer)):  # the caller's own code explains its error
+            if any(part.is_custom for part in all_layers(layer)):  # an error of the caller's own code
                 raise
             raise layer.config.error(f"{layer} does not fit its input ({error.what})") from None
         finally:
-            self.is_training = around
+            self.is_training = outer
         first = next(iter(signals(inputs.arguments)), None)
         if layer.key in self._keeps_mask and first is not None and first.mask is not None:
-            given = [Signal(one.value, first.mask) for one in given]
-        if self.version >= 3 and layer.kind in _GIVES_ITS_INPUT and first is not None and len(given) == 1:
-            self._same[self._tensor(given[0])] = self._tensor(first)
-        return given
+            outputs = [Signal(one.value, first.mask) for one in outputs]
+        if self.version >= 3 and layer.kind in _GIVES_ITS_INPUT and first is not None and len(outputs) == 1:
+            self._same[self._tensor(outputs[0])] = self._tensor(first)
+        return outputs
 
     def _cast(self, layer: Layer, nest: Any) -> Any:
         """Cast floats to the layer's precision: 64 bits, or 32 for anything shorter."""
@@ -265,17 +272,17 @@ class Declaration:
             Unreadable: The call has training=True, which applies to inference, too.
         """
         if rate and self.is_training:
-            raise Unreadable("it is called with training=True, which holds when the net predicts, too")
+            raise Unreadable("it is called with training=True, which applies to inference, too")
         return 0.0 if self.is_training is False else rate
 
     # Names and arrays ----------------------------------------------------------------------------
 
     def group(self, layer: Layer) -> list[Layer]:
-        """Return the layers that are declared with this one, the lowest first."""
+        """Return the layers of a stack, the lowest first."""
         return self._groups.get(layer, [layer])
 
     def waits(self, layer: Layer) -> bool:
-        """True if a layer is declared with one above it, and passes its input on."""
+        """True if a layer is declared later, with the stack that it belongs to."""
         return layer in self._waiting
 
     def is_shared(self, layer: Layer) -> bool:
@@ -289,7 +296,7 @@ class Declaration:
         return self._scopes[layer]
 
     def driver_scope(self, layer: Layer) -> str:
-        """Return the scope of a layer's driver: the layer's, and another one for further calls."""
+        """Return the scope of a layer's driver: that of the layer, and new ones for further calls."""
         scope = self.scope(layer)
         if layer not in self._driven:
             self._driven.add(layer)
@@ -312,7 +319,7 @@ class Declaration:
         pairs = zip(shape, array.shape, strict=False)
         if array.ndim != len(shape) or any(want not in (None, have) for want, have in pairs):
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
-            raise layer.config.error(f"{name} of {layer} has shape {list(array.shape)}, and [{wanted}] is needed")
+            raise layer.config.error(f"{name} of {layer} has shape {list(array.shape)}; it must be [{wanted}]")
         return array
 
     def arrays(self, layer: Layer) -> Arrays:
@@ -344,9 +351,9 @@ class Declaration:
 
 def clean(path: str, kind: str) -> str:
     """Return a layer's path as a name, or its class if the path is unusable."""
-    if path and path.isprintable() and len(path) <= LONGEST_NAME:
+    if path and path.isprintable() and len(path) <= MAX_NAME:
         return path
-    return snake_case(kind)[:LONGEST_NAME] or "layer"
+    return snake_case(kind)[:MAX_NAME] or "layer"
 
 
 def dtype_of(policy: Any) -> str:

@@ -1,4 +1,4 @@
-"""Reads HDF5 files of strangers with h5py: only data in the file itself, within bounds."""
+"""Reads untrusted HDF5 files with h5py: only data in the file itself, and within bounds."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ....support.errors import FileError, MissingExtraError
 from ...reading import MOST_BYTES
 from .object_header import lengths_of_texts
 
-MOST_PARTS = 100_000
-"""Maximum pieces of a dataset."""
-MOST_NAMES = 100_000
-MOST_DEFLATED = 1100
-"""Maximum bytes that deflate can make of one."""
+MAX_CHUNKS = 100_000
+"""Maximum chunks of a dataset."""
+MAX_NAMES = 100_000
+MAX_DEFLATE_RATIO = 1100
+"""Maximum ratio of deflate's compression."""
 FILTERS = {1, 2, 3, 32000}
-"""Deflate, shuffle, checksums and LZF, which HDF5 and h5py have built in."""
+"""Deflate, shuffle, checksums and LZF, which are built into HDF5 and h5py."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 class Hdf5:
@@ -41,11 +41,12 @@ class Hdf5:
             raise MissingExtraError("files of Keras need h5py; pip install h5py") from None
         self._h5py = h5py
         self._data, self._size = data, len(data)
-        self._left = min(MOST_BYTES, MOST_DEFLATED * len(data))
+        self._left = min(MOST_BYTES, MAX_DEFLATE_RATIO * len(data))
         self._file = self._guarded(lambda: h5py.File(io.BytesIO(data), "r"))
 
     def error(self, what: str) -> FileError:
-        return FileError(f"{self.name} is damaged: {what}; take the file as it was written")
+        """Return the error for a damaged file."""
+        return FileError(f"{self.name} is damaged: {what}; use the file as it was written")
 
     def has(self, path: str) -> bool:
         """True if there is a group or dataset."""
@@ -57,8 +58,8 @@ class Hdf5:
         if not isinstance(group, self._h5py.Group):
             return []
         count = self._guarded(lambda: len(group))
-        if count > MOST_NAMES:
-            raise self.error(f"{path or 'it'} holds {count:,} names")
+        if count > MAX_NAMES:
+            raise self.error(f"{path or 'it'} has {count:,} names, more than {MAX_NAMES:,}")
         return self._guarded(lambda: list(group))
 
     def text(self, path: str, attribute: str, default: Any = ...) -> str:
@@ -79,7 +80,7 @@ class Hdf5:
         if whole is not None:
             return self._listed(path, attribute, whole)
         pieces: list[str] = []
-        for number in range(MOST_NAMES):
+        for number in range(MAX_NAMES):
             piece = self._attribute(path, f"{attribute}{number}")
             if piece is None:
                 break
@@ -96,10 +97,10 @@ class Hdf5:
         if narrow and array.dtype.itemsize == 2:
             return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         if array.dtype.kind not in "fiu":
-            raise self.error(f"{path!r} is of {array.dtype} and no array of numbers")
+            raise self.error(f"{path!r} has dtype {array.dtype}, not one of numbers")
         return array if array.dtype == np.float64 else array.astype(np.float32)
 
-    # How -----------------------------------------------------------------------------------------
+    # Access --------------------------------------------------------------------------------------
 
     def _at(self, path: str) -> Any:
         """Return the object at a path, checking each link; None if there is none."""
@@ -125,7 +126,7 @@ class Hdf5:
             if holder is None or name not in holder.attrs:
                 return None
             kind = holder.attrs.get_id(name)
-            if kind.get_storage_size() > self._size or math.prod(kind.shape) > MOST_NAMES:
+            if kind.get_storage_size() > self._size or math.prod(kind.shape) > MAX_NAMES:
                 raise self.error(f"the attribute {name} of {path or 'it'} is too long")
             address = self._h5py.h5g.get_objinfo(holder.id).objno[0]
             if sum(lengths_of_texts(self._data, address, name)) > self._size:
@@ -142,27 +143,27 @@ class Hdf5:
     def _read(self, dataset: Any, path: str) -> np.ndarray:
         kind, properties = dataset.dtype, dataset.id.get_create_plist()
         if kind.hasobject or kind.fields or kind.subdtype or not kind.itemsize:
-            raise self.error(f"{path!r} is of {kind} and no array of numbers")
+            raise self.error(f"{path!r} has dtype {kind}, not one of numbers")
         if dataset.is_virtual or properties.get_external_count():
             raise self.error(f"the numbers of {path!r} are in other files")
         filters = {properties.get_filter(number)[0] for number in range(properties.get_nfilters())}
         if not filters <= FILTERS:
-            raise self.error(f"{path!r} needs a filter that HDF5 does not have built in")
-        pieces = dataset.chunks and math.prod(
-            -(-size // piece) for size, piece in zip(dataset.shape, dataset.chunks, strict=True)
+            raise self.error(f"{path!r} needs a filter that is not built into HDF5")
+        chunks = dataset.chunks and math.prod(
+            -(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)
         )
-        if (pieces or 0) > MOST_PARTS:
-            raise self.error(f"{path!r} has {pieces:,} pieces, too many")
+        if (chunks or 0) > MAX_CHUNKS:
+            raise self.error(f"{path!r} has {chunks:,} chunks, more than {MAX_CHUNKS:,}")
         size = math.prod(dataset.shape) * kind.itemsize
         stored = min(self._size, dataset.id.get_storage_size())
         whole = math.prod(dataset.chunks) * kind.itemsize if dataset.chunks else 0
-        if max(size, whole) > self._left or size > stored * (MOST_DEFLATED if dataset.chunks else 1):
-            raise self.error(f"{path!r} has {size:,} bytes, and fewer are in the file")
+        if max(size, whole) > self._left or size > stored * (MAX_DEFLATE_RATIO if dataset.chunks else 1):
+            raise self.error(f"{path!r} has {size:,} bytes, but the file has fewer")
         self._left -= size
         reserve(size, f"an array of {self.name}")
         return np.asarray(dataset[()])
 
-    def _guarded(self, function: Callable[[], Found]) -> Found:
+    def _guarded(self, function: Callable[[], T]) -> T:
         """Call a function, and convert h5py's exceptions to errors of this package."""
         try:
             return function()

@@ -1,7 +1,8 @@
 """Lengths of the texts in an HDF5 attribute, read before the library allocates memory for them.
 
-A text of any length is stored in a heap, and the attribute has (length, place). The library trusts the length, up to
-4 GB. This reads what h5py and Keras write: object headers of version 1 (HDF5's file format specification, IV.A).
+A text of variable length is stored in a heap, and the attribute has its length and location. The library trusts the
+length, up to 4 GB. Object headers of version 1 are read, which h5py and Keras write (HDF5's file format specification,
+IV.A).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 
 ATTRIBUTE, CONTINUATION = 0x0C, 0x10
 VARIABLE_LENGTH = 9
-MOST_BLOCKS = 1000
+MAX_BLOCKS = 1000
 
 
 def lengths_of_texts(data: bytes, address: int, name: str) -> list[int]:
@@ -25,21 +26,21 @@ def lengths_of_texts(data: bytes, address: int, name: str) -> list[int]:
             lengths = _lengths(data[start : start + size], name.encode())
             if lengths is not None:
                 return lengths
-    raise ValueError(f"the attribute {name!r} lies in a way that Keras does not use")
+    raise ValueError(f"the attribute {name!r} is not stored in an object header, as Keras stores it")
 
 
 def _messages(data: bytes, address: int) -> Iterator[tuple[int, int, int]]:
     """Yield (type, start, bytes) of a header's messages."""
     version, _, count, _, size = _unpacked("<BBHII", data, address)
     if version != 1:
-        raise ValueError(f"an object header has version {version}, which Keras does not use")
+        raise ValueError(f"an object header has version {version}; it must be 1")
     blocks = [(address + 16, size)]
     for start, length in blocks:
         end = start + length
         while start + 8 <= end and count:
             kind, size, _ = _unpacked("<HHI", data, start)
             start += 8
-            if kind == CONTINUATION and len(blocks) < MOST_BLOCKS:
+            if kind == CONTINUATION and len(blocks) < MAX_BLOCKS:
                 place, extent = _unpacked("<QQ", data, start)
                 blocks.append((place, extent))
             yield kind, start, size
@@ -50,9 +51,9 @@ def _lengths(message: bytes, name: bytes) -> list[int] | None:
     """Return the lengths of an attribute's texts; None for another attribute."""
     version, _, *sizes = _unpacked("<BBHHH", message, 0)
     if version not in (1, 2, 3):
-        raise ValueError(f"an attribute has version {version}")
+        raise ValueError(f"an attribute has version {version}; it must be 1, 2 or 3")
     places, start = [], 9 if version == 3 else 8
-    for size in sizes:  # of the name, the type and the shape
+    for size in sizes:  # sizes of the name, the type and the shape
         places.append(start)
         start += -(-size // 8) * 8 if version == 1 else size
     if message[places[0] : places[0] + sizes[0]].rstrip(b"\0") != name:
@@ -67,4 +68,4 @@ def _unpacked(form: str, data: bytes, start: int) -> tuple[int, ...]:
     try:
         return struct.unpack_from(form, data, start)
     except (struct.error, OverflowError):
-        raise ValueError("an object header is cut off") from None
+        raise ValueError("an object header is truncated; use the file as it was written") from None

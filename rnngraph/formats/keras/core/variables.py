@@ -171,9 +171,9 @@ def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
 # By places ----------------------------------------------------------------------------------------
 
 
-def _by_path(file: Opened, layer: Layer, path: str, found: dict[Layer, Arrays], missing: list[Layer]) -> None:
+def _by_path(file: Opened, layer: Layer, path: str, arrays_by_layer: dict[Layer, Arrays], missing: list[Layer]) -> None:
     if layer.is_custom:
-        found[layer] = dict(_below(file, path))
+        arrays_by_layer[layer] = dict(_below(file, path))
         return
     arrays, numbers = Arrays(), Counter[str]()
     for variable in own_variables(layer):
@@ -184,16 +184,16 @@ def _by_path(file: Opened, layer: Layer, path: str, found: dict[Layer, Arrays], 
                 arrays[variable.name] = file.weights.array(at)
                 break
     if len(arrays) == len(own_variables(layer)):
-        found[layer] = arrays
+        arrays_by_layer[layer] = arrays
     else:
         missing.append(layer)
     for place, part in parts_of(layer):
         place = place if file.weights.has(_joined(path, "layers")) else place.replace("layers/", f"{OLD_LAYERS}/")
-        _by_path(file, part, _joined(path, place), found, missing)
+        _by_path(file, part, _joined(path, place), arrays_by_layer, missing)
 
 
 def _below(file: Opened, path: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays of a layer of the user's own by their places: first its own, then those of layers in it."""
+    """Yield the arrays of a user's layer by location: first its own, then those of layers inside."""
     numbers = sorted((name for name in file.weights.names(_joined(path, "vars"))), key=lambda name: (len(name), name))
     for name in numbers:
         yield name, file.weights.array(f"{_joined(path, 'vars')}/{name}")
@@ -206,25 +206,27 @@ def _joined(path: str, part: str) -> str:
     return f"{path}/{part}" if path and part else path or part
 
 
-def _shared(file: Opened, found: dict[Layer, Arrays], missing: list[Layer]) -> None:
+def _shared(file: Opened, arrays_by_layer: dict[Layer, Arrays], missing: list[Layer]) -> None:
     """Add arrays of layers in several networks, of which Keras writes only the first network's."""
     for layer in missing:
-        twins = [other for other in found if other.kind == layer.kind and other.name == layer.name]
-        if len(twins) != 1 or twins[0].config.entries != layer.config.entries:
-            raise FileError(f"{file.name} is damaged: the arrays of {layer} are missing; take the file as written")
-        found[layer] = found[twins[0]]
+        candidates = [other for other in arrays_by_layer if other.kind == layer.kind and other.name == layer.name]
+        if len(candidates) != 1 or candidates[0].config.entries != layer.config.entries:
+            raise FileError(
+                f"{file.name} is damaged: the arrays of {layer} are missing; use the file as it was written"
+            )
+        arrays_by_layer[layer] = arrays_by_layer[candidates[0]]
 
 
 # By names -----------------------------------------------------------------------------------------
 
 
-def _flat(file: Opened, layer: Layer, found: dict[Layer, Arrays]) -> None:
+def _flat(file: Opened, layer: Layer, arrays_by_layer: dict[Layer, Arrays]) -> None:
     """Add the arrays of a layer of the outermost network."""
     custom = [part for part in all_layers(layer) if part.is_custom]
-    if custom:  # the number of its arrays is known from the file only
+    if custom:  # only the file tells the number of its arrays
         group = _joined(file.root, layer.name)
         names = file.weights.texts(group, "weight_names")
-        found[custom[0]] = {name: file.weights.array(f"{group}/{name}") for name in names}
+        arrays_by_layer[custom[0]] = {name: file.weights.array(f"{group}/{name}") for name in names}
         return
     wanted = sorted(_in_order(layer, True), key=lambda item: not item[2])
     group = _joined(file.root, layer.name)
@@ -232,10 +234,10 @@ def _flat(file: Opened, layer: Layer, found: dict[Layer, Arrays]) -> None:
     if len(names) != len(wanted):
         raise FileError(
             f"{file.name} is damaged: it has {len(names)} arrays of {layer}, which needs {len(wanted)}; "
-            "take the file as it was written"
+            "use the file as it was written"
         )
     for (part, variable, _), name in zip(wanted, names, strict=True):
-        found.setdefault(part, {})[variable] = file.weights.array(f"{group}/{name}")
+        arrays_by_layer.setdefault(part, {})[variable] = file.weights.array(f"{group}/{name}")
 
 
 def _in_order(layer: Layer, is_trained: bool) -> Iterator[tuple[Layer, str, bool]]:
