@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from ..declare.tensor import Tensor
 from ..ir.sizes.polynomial import evaluate, symbols_of
@@ -30,7 +29,7 @@ _present: ContextVar[int] = ContextVar("max_entries", default=MAX_ENTRIES)
 
 
 @contextmanager
-def entries_up_to(count: Any) -> Iterator[int]:
+def entries_up_to(count: object) -> Iterator[int]:
     """Set the maximum of entries within the block, and yield the checked number."""
     token = _present.set(whole_number(count, "max_entries", 1))
     try:

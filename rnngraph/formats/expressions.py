@@ -23,10 +23,10 @@ class Applied:
     """An argument that is a function of one Tensor: ``lambda x: function(inner(x), *arguments)``."""
 
     function: Callable[..., Any]
-    arguments: tuple[Any, ...] = ()
+    arguments: tuple[object, ...] = ()
     inner: Applied | None = None
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: object) -> object:
         return self.function(x if self.inner is None else self.inner(x), *self.arguments)
 
     def of(self, x: ast.expr) -> ast.expr:

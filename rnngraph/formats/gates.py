@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -61,7 +60,7 @@ class Layer:
         return self.input_bias[gate] + self.recurrent_bias[gate]
 
 
-def kind_of(cell: Any) -> str:
+def kind_of(cell: object) -> str:
     """Return ``"rnn"``, ``"lstm"`` or ``"gru"``. Raises ``DtypeError`` for other cells."""
     kinds = {BasicRNNCell: "rnn", BasicLSTMCell: "lstm", LSTMCell: "lstm", GRUCell: "gru"}
     kind = kinds.get(type(cell))
@@ -150,7 +149,7 @@ def _array_of(layer: Layer, what: str, order: str) -> np.ndarray:
     return joined(layer.input_bias if what == "b" else layer.recurrent_bias, order, 0)
 
 
-def layer_of(cell: Cell, parameters: Mapping[str, Any]) -> Layer:
+def layer_of(cell: Cell, parameters: Mapping[str, object]) -> Layer:
     """Return the layer of a cell's parameters, which are given by name."""
     kind = kind_of(cell)
     take = Taker(parameters, f"the parameters of {cell!r}")

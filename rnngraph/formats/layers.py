@@ -20,7 +20,7 @@ from ..declare.parameters import parameter
 from ..declare.running.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
 from .gates import Layer, parameters_of
 from .script import Script
-from .steps import Value
+from .steps import Function, Value
 
 # Layers without a state -------------------------------------------------------------------------------
 
@@ -36,7 +36,7 @@ def declare_dense(
     """Declare a dense layer. kernel: [width, units]. base: start of the scope's name."""
     scope = script.scope(base)
     script.own(scope, {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias})
-    options: dict[str, Any] = {} if activation is None else {"activation": activation}
+    options: dict[str, object] = {} if activation is None else {"activation": activation}
     if bias is None:
         options["use_bias"] = False
     return script.call(dense, x, kernel.shape[1], **options, name=scope)
@@ -46,7 +46,7 @@ def declare_parameter(script: Script, base: str, array: np.ndarray, hint: str, t
     """Declare a parameter that belongs to no layer."""
     name = script.scope(base)
     script.parameters[name] = np.ascontiguousarray(array)
-    options: dict[str, Any] = {} if array.dtype == np.float32 else {"dtype": str(array.dtype)}
+    options: dict[str, object] = {} if array.dtype == np.float32 else {"dtype": str(array.dtype)}
     options |= {} if trainable else {"initializer": "zeros", "trainable": False}
     return script.call(parameter, name, array.shape, **options, hint=hint)
 
@@ -62,7 +62,7 @@ def declare_batch_normalization(
 ) -> Value:
     """Declare batch normalization. arrays: the statistics, and ``gamma`` and ``beta`` if it has them."""
     script.own(scope, arrays)
-    options: dict[str, Any] = {} if axis in (-1, x.tensor.rank - 1) else {"axis": axis}
+    options: dict[str, object] = {} if axis in (-1, x.tensor.rank - 1) else {"axis": axis}
     options |= {} if momentum == 0.99 else {"momentum": momentum}
     options |= {} if epsilon == 1e-3 else {"epsilon": epsilon}
     options |= {key: False for key, name in (("center", "beta"), ("scale", "gamma")) if name not in arrays}
@@ -76,7 +76,7 @@ def declare_batch_normalization(
 class CellKind:
     """Description of a cell. keywords: as pairs, so that descriptions can be compared."""
 
-    function: Callable[..., Any]
+    function: Function
     units: int
     keywords: tuple[tuple[str, Any], ...] = ()
 

@@ -8,7 +8,6 @@ head's kernel [outputs, hidden] and bias.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from ..support.api_guard import api
 from ..support.errors import FileError
@@ -46,7 +45,7 @@ def read_nam(source: str | os.PathLike[str] | bytes) -> Net:
     pieces = Pieces(record, "weights")
     script = Script("A net that rnngraph read from a file of Neural Amp Modeler.")
     x = script.input("x", (None, None, inputs))
-    cells, layers, initial = [], list[Layer](), list[Any]()
+    cells, layers, initial = [], list[Layer](), list[object]()
     for _ in range(count):
         kernel = pieces.take(4 * hidden, inputs + hidden)
         bias = gates_of(pieces.take(4 * hidden), ORDER, 0)

@@ -101,7 +101,7 @@ def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Res
         raise not_readable(what, [f"{axes} can't be open: {problem}" for problem in problems]) from None
 
 
-def axes_asked(what: str, asked: Any, inputs: Mapping[str, Sequence[Any]]) -> list[tuple[str, int, Any]]:
+def axes_asked(what: str, asked: object, inputs: Mapping[str, Sequence[object]]) -> list[tuple[str, int, object]]:
     """Check a request, and return (input, nonnegative axis, item) triples. what: name of the argument."""
     if asked is None:
         return []
@@ -126,7 +126,7 @@ def axes_asked(what: str, asked: Any, inputs: Mapping[str, Sequence[Any]]) -> li
     return triples
 
 
-def _checked_name(name: Any) -> str:
+def _checked_name(name: object) -> str:
     if not isinstance(name, str) or not can_name_size(name):
         raise DtypeError(f'open= names a size by {shown(name)}; give a name such as "T"')
     return name

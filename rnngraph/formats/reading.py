@@ -37,7 +37,7 @@ def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[st
     return str(as_path(source)), read_file(source, what, MOST_BYTES)
 
 
-def json_of(name: str, data: bytes, what: str) -> dict[str, Any]:
+def json_of(name: str, data: bytes, what: str) -> dict[str, object]:
     """Return the JSON object in ``data``. Raises ``FileError``."""
     try:
         record = json.loads(data)
@@ -51,7 +51,7 @@ def json_of(name: str, data: bytes, what: str) -> dict[str, Any]:
 class Record:
     """An object of a JSON file, whose entries are checked. name: of the file, for errors. at: path of the object."""
 
-    def __init__(self, name: str, entries: Any, at: str = "") -> None:
+    def __init__(self, name: str, entries: object, at: str = "") -> None:
         self.name, self.at = name, at
         if not isinstance(entries, Mapping):
             raise self.error(f"{at or 'it'} is {shown(entries)}, not an object")
@@ -64,7 +64,7 @@ class Record:
     def __contains__(self, key: str) -> bool:
         return key in self.entries
 
-    def get(self, key: str, default: Any = ...) -> Any:
+    def get(self, key: str, default: object = ...) -> Any:
         """Return an entry of any kind."""
         if key not in self.entries and default is ...:
             raise self.error(f"{self._place(key)} is missing")
@@ -93,7 +93,7 @@ class Record:
             raise self.error(f"{self._place(key)} is {shown(count)}, not a whole number of {least} to {most}")
         return count
 
-    def flag(self, key: str, default: Any = ...) -> bool:
+    def flag(self, key: str, default: object = ...) -> bool:
         flag = self.get(key, default)
         if not isinstance(flag, bool):
             raise self.error(f"{self._place(key)} is {shown(flag)}, neither true nor false")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -129,7 +128,7 @@ def _conv1d(script: Script, x: Value, layer: Record) -> Value:
     kernel, *bias = _arrays(layer, (size, width // groups, units), (units,), least=1)
     scope = script.scope("conv1d")
     script.own(scope, {"kernel": kernel} | ({"bias": bias[0]} if bias else {}))
-    options: dict[str, Any] = {"dilation": dilation} if dilation > 1 else {}
+    options: dict[str, object] = {"dilation": dilation} if dilation > 1 else {}
     options |= {"groups": groups} if groups > 1 else {}
     options |= {"activation": _activation(layer)} if _activation(layer) else {}
     options |= {} if bias else {"use_bias": False}

@@ -31,9 +31,9 @@ from ..support.errors import read_from, user_line
 from .expressions import attribute, literal, name_of
 from .reading import not_readable
 from .script_writer import Writer
-from .steps import Index, Place, Step, Value, unwrap, values_in, wanted_steps, with_inner
+from .steps import Function, Index, Place, Step, Value, unwrap, values_in, wanted_steps, with_inner
 
-_UNPACKED: Mapping[Callable[..., Any], Any] = {
+_UNPACKED: Mapping[Function, Any] = {
     dynamic_rnn: ("outputs", "state"),
     static_rnn: ("outputs", "state"),
     bidirectional_dynamic_rnn: (("outputs_fw", "outputs_bw"), ("state_fw", "state_bw")),
@@ -88,11 +88,11 @@ class Script:
     def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32", hint: str = "x") -> Value:
         """Declare a placeholder. hint: name of its variable."""
         is_known = dtype == "float32" and dtype_word(name) is None
-        options: dict[str, Any] = {} if is_known else {"dtype": dtype}
+        options: dict[str, object] = {} if is_known else {"dtype": dtype}
         self.inputs[name] = self.call(placeholder, name, tuple(shape), **options, hint=hint)
         return self.inputs[name]
 
-    def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:
+    def call(self, function: Function, *operands: Any, hint: Any = None, **keywords: Any) -> Value:
         """Call a public function of ``rg``, or a function or class of a reader, whose text the script will hold.
 
         hint: names for its results, in their structure.

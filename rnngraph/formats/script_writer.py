@@ -97,7 +97,7 @@ class Writer:
             if value.step in self._inline:
                 self._extend(value.step, last)
 
-    def expression(self, operand: Any) -> ast.expr:
+    def expression(self, operand: object) -> ast.expr:
         """Return the expression of an operand: a value, a literal, or a nest of these."""
         if isinstance(operand, Value):
             return self._reference(operand)
@@ -145,7 +145,7 @@ def _nothing_written(operands: list[ast.expr], keywords: list[ast.keyword]) -> a
     raise AssertionError("a step that reserves a name has no expression; do not write it")
 
 
-def _functions(step: Step) -> Iterator[Any]:
+def _functions(step: Step) -> Iterator[object]:
     """Yield the functions among a step's arguments."""
     for operand in (*step.operands, *step.keywords.values()):
         while isinstance(operand, Applied):

@@ -57,11 +57,11 @@ def _read(key: str) -> tuple[str, str, str, str]:
     return (module, matched[1], matched[2] or "", matched[3] or "") if matched else (module, "", "", "")
 
 
-def _has_layer(arrays: Mapping[Any, Any]) -> bool:
+def _has_layer(arrays: Mapping[object, object]) -> bool:
     return any(_read(str(key))[1] for key in arrays)
 
 
-def _whole(name: str, parts: Mapping[str, Any]) -> Any:
+def _whole(name: str, parts: Mapping[str, object]) -> object:
     """Return a weight, computed from its parts if ``weight_norm`` or ``spectral_norm`` parametrizes it."""
     if "" in parts:
         return parts[""]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..declare.tensor import Tensor
 from ..support.errors import Where
+
+Function: TypeAlias = Callable[..., Any]
+"""A function of ``rg``, or another one that a script calls. Its arguments depend on which function it is."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Step:
     hint: Any = "x"
     """Name of the variable, or a nest of names in the structure of the result."""
     is_call: bool = False
-    make: Callable[..., Any] | None = None
+    make: Function | None = None
     """Computes the result from operands and keywords; None if the step can't be repeated."""
     key: Any = None
     """Identifies the operation: steps with equal keys compute the same function."""

@@ -168,7 +168,7 @@ def test_a_file_of_keras_declares_no_enormous_array(layer: str, tmp_path: Path) 
     with pytest.raises(rg.NotReadableError, match=r"needs an array of .* entries, .*give max_entries=\d+$"):
         rg.read_keras(data)
     assert rg.read_keras(data, max_entries=HUGE).outputs
-    with pytest.raises(rg.FileError, match=r"no (list of )?whole numbers? of 1 to 16777216"):
+    with pytest.raises(rg.FileError, match=r"not a (list of )?whole numbers? of 1 to 16777216"):
         rg.read_keras(keras_file(tmp_path, layer, HUGE))
 
 

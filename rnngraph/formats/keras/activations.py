@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from ...declare.functions.activations import (
     ACTIVATIONS,
@@ -88,7 +87,7 @@ def activation(b: Declaration, layer: Layer) -> tuple[str | None, Callable[[Valu
     return name or None, lambda x: x
 
 
-def _of(b: Declaration, sign: str, left: Any, right: Any) -> Value:
+def _of(b: Declaration, sign: str, left: object, right: object) -> Value:
     return b.script.operation(sign, left, right)
 
 
@@ -158,7 +157,7 @@ def _prelu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     return Signal(b.script.call(leaky_relu, x.value, b.parameter(layer, "alpha", array)))
 
 
-LAYERS: Mapping[str, Callable[[Declaration, Layer, Inputs], Any]] = {
+LAYERS: Mapping[str, Callable[[Declaration, Layer, Inputs], object]] = {
     "Activation": _activation,
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -28,7 +28,7 @@ from ...declare.functions.padding import pad
 from ...declare.tensor import constant
 from ..operators.backend import ScriptBackend
 from ..operators.moves import indexed, take
-from ..steps import Value
+from ..steps import Function, Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Signal, Unreadable, dtype_of
 from .operands import Operation, alike, axis_of, one_axis, operands, option, plain
@@ -37,7 +37,7 @@ MAX_COPIES = 1 << 12
 """Maximum repetitions of an operation, and entries that it selects."""
 
 
-def _many(function: Callable[..., Any]) -> Operation:
+def _many(function: Function) -> Operation:
     """Return the reader of a function of a list of tensors along an axis, by default the first."""
 
     def join(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -50,7 +50,7 @@ def _many(function: Callable[..., Any]) -> Operation:
     return join
 
 
-def _with_axis(function: Callable[..., Any], default: int | None) -> Operation:
+def _with_axis(function: Function, default: int | None) -> Operation:
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         axis = axis_of(option(layer, inputs, "axis", 1, default))
         return b.script.call(function, *operands(b, inputs, 1), *([] if axis is None else [axis]))
@@ -151,7 +151,7 @@ def _pad(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     ):
         raise Unreadable(f"its pad_width is {pad_width!r}, its mode {mode!r}")
     value = inputs.keyword("constant_values", 1 if "pad_width" in layer.config else 3)
-    options: dict[str, Any] = {} if mode == "constant" else {"mode": mode}
+    options: dict[str, object] = {} if mode == "constant" else {"mode": mode}
     options |= {} if value is None else {"value": plain(b, value)}
     return b.script.call(pad, x, pairs, **options) if pairs else x
 
@@ -200,7 +200,7 @@ def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     return list(b.script.call(unstack, x, *([axis] if axis else []), hint=names))
 
 
-def _triangle(function: Callable[..., Any]) -> Operation:
+def _triangle(function: Function) -> Operation:
     """Return the reader of a function that zeroes a matrix above or below a diagonal."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -212,7 +212,7 @@ def _triangle(function: Callable[..., Any]) -> Operation:
     return take
 
 
-def _on_diagonal(function: Callable[..., Any]) -> Operation:
+def _on_diagonal(function: Function) -> Operation:
     """Return the reader of the diagonal of matrices, or of its sum."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -236,7 +236,7 @@ def _one_hot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     values = {
         key: plain(b, inputs.keywords[key]) for key in ("on_value", "off_value") if inputs.keywords.get(key) is not None
     }
-    options: dict[str, Any] = {} if kind == "float32" else {"dtype": kind}
+    options: dict[str, object] = {} if kind == "float32" else {"dtype": kind}
     options |= {} if place == x.tensor.rank else {"axis": place}
     ids = x if x.tensor.dtype.startswith("int") else b.script.call(cast, x, "int32")
     return b.script.call(one_hot, ids, depth, **options, **values)

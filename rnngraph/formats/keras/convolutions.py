@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -182,7 +181,7 @@ def _axis(layer: Layer) -> int:
     return 2 if layer.config.get("data_format", None) == "channels_first" else 1
 
 
-def _options(layer: Layer) -> dict[str, Any]:
+def _options(layer: Layer) -> dict[str, object]:
     return {"keepdims": True} if layer.config.get("keepdims", False) else {}
 
 

@@ -109,7 +109,7 @@ class CustomObjects:
         """Drive the cell of a recurrent layer over a sequence."""
         flags = {name: layer.config.flag(name, False) for name in ("return_state", "go_backwards")}
         is_back, scope = flags["go_backwards"], b.driver_scope(layer)
-        options: dict[str, Any] = {"mask": x.mask} if x.mask is not None else {}
+        options: dict[str, object] = {"mask": x.mask} if x.mask is not None else {}
         options |= {"reverse": True} if is_back else {}
         outputs, state = b.script.call(dynamic_rnn, cell, x.value, **options, scope=scope)
         self._owners.append(Owner(layer, names, prefix=f"{scope}/{scope_of(cell.result)}/"))

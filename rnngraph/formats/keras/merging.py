@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from ...declare.functions.arrays.filling import ones_like
 from ...declare.functions.basic import (
@@ -20,7 +19,7 @@ from ...declare.functions.basic import (
     where,
 )
 from ...declare.functions.normalization import normalize
-from ..steps import Value
+from ..steps import Function, Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 
@@ -68,7 +67,7 @@ def _beside(b: Declaration, x: Signal) -> Value | None:
     return None if x.mask is None else b.script.call(expand_dims, x.mask, -1)
 
 
-def _extreme(function: Callable[..., Any]) -> Handler:
+def _extreme(function: Function) -> Handler:
     def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         """Declare an extreme. In Keras 3 a masked entry is replaced by the other operand's."""
         signals = _at_least_one(layer, inputs).several

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .core.variables import own_variables
 
 
-def _axes(layer: Layer, rank: int, default: Any = -1) -> list[int]:
+def _axes(layer: Layer, rank: int, default: object = -1) -> list[int]:
     """Return the option ``axis`` as nonnegative axes."""
     option = layer.config.get("axis", default)
     axes = [option] if isinstance(option, int) else option

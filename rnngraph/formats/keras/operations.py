@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ...declare.functions import activations as act
@@ -14,7 +14,7 @@ from ...declare.functions.rounding import ceil, floor
 from ...declare.functions.rounding import round as rounded
 from ..operators.backend import ScriptBackend
 from ..operators.elementwise import sign
-from ..steps import Value
+from ..steps import Function, Value
 from . import axes, products, reductions
 from .activations import LAYERS as ACTIVATIONS
 from .core.configuration import Layer
@@ -24,7 +24,7 @@ from .operands import Operation, alike, operands, option, plain
 # Kinds of operations --------------------------------------------------------------------------------
 
 
-def _unary(function: Callable[..., Any]) -> Operation:
+def _unary(function: Function) -> Operation:
     return lambda b, _, inputs: b.script.call(function, *operands(b, inputs, 1))
 
 
@@ -36,7 +36,7 @@ def _sign(sign: str) -> Operation:
     return combine
 
 
-def _binary(function: Callable[..., Any]) -> Operation:
+def _binary(function: Function) -> Operation:
     return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2)))
 
 
@@ -45,11 +45,11 @@ def _truth(b: Declaration, x: Any) -> Any:
     return x if not isinstance(x, Value) or x.tensor.dtype == "bool" else b.script.call(basic.not_equal, x, 0)
 
 
-def _of_truths(function: Callable[..., Any], count: int) -> Operation:
+def _of_truths(function: Function, count: int) -> Operation:
     return lambda b, _, inputs: b.script.call(function, *(_truth(b, x) for x in operands(b, inputs, count)))
 
 
-def _of_floats(function: Callable[..., Any]) -> Operation:
+def _of_floats(function: Function) -> Operation:
     """Return the reader of a function that returns floats for whole numbers, too."""
 
     def compute(b: Declaration, _: Layer, inputs: Inputs) -> Value:
@@ -59,7 +59,7 @@ def _of_floats(function: Callable[..., Any]) -> Operation:
     return compute
 
 
-def _comparison(function: Callable[..., Any]) -> Operation:
+def _comparison(function: Function) -> Operation:
     """Return the reader of a comparison, which compares truth values as whole numbers."""
     return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2), "int32"))
 
@@ -85,7 +85,7 @@ def _where(b: Declaration, _: Layer, inputs: Inputs) -> Value:
     return b.script.call(basic.where, condition, *alike(b, [one, other]))
 
 
-def _filled(function: Callable[..., Any]) -> Operation:
+def _filled(function: Function) -> Operation:
     """Return the reader of a constant in a tensor's shape."""
 
     def fill(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -95,7 +95,7 @@ def _filled(function: Callable[..., Any]) -> Operation:
     return fill
 
 
-def _with_number(function: Callable[..., Any], key: str, usual: float) -> Operation:
+def _with_number(function: Function, key: str, usual: float) -> Operation:
     """Return the reader of an activation with a number."""
     return lambda b, layer, inputs: b.script.call(
         function, *operands(b, inputs, 1), float(option(layer, inputs, key, 1, usual))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -41,7 +40,7 @@ def _dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         y = b.script.operation("@", x.value, b.parameter(layer, "kernel", arrays["kernel"]))
         y = b.script.operation("+", y, b.parameter(layer, "bias", arrays["bias"])) if has_bias else y
         return Signal(behind(y if name is None else b.activated(y, name)))
-    options: dict[str, Any] = {} if name is None else {"activation": name}
+    options: dict[str, object] = {} if name is None else {"activation": name}
     options |= {} if has_bias else {"use_bias": False}
     scope = b.scope(layer)
     b.script.own(scope, arrays)
@@ -204,7 +203,7 @@ def _rescaling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     return Signal(b.script.operation("+", y, offset) if offset != 0.0 else y)
 
 
-def _rescaling_factor(b: Declaration, layer: Layer, key: str, default: float, width: Any) -> Any:
+def _rescaling_factor(b: Declaration, layer: Layer, key: str, default: float, width: object) -> object:
     """Declare a number, or numbers along the last axis, which are not trained."""
     factor = layer.config.get(key, default)
     if not isinstance(factor, list):
@@ -242,7 +241,7 @@ LAYERS: Mapping[str, Handler] = {
 }
 
 
-def input_shape(layer: Layer) -> tuple[list[Any], str]:
+def input_shape(layer: Layer) -> tuple[list[object], str]:
     """Return (sizes without the batch, dtype) of an input."""
     config = layer.config
     shape = config.get("batch_shape", None) or config.get("batch_input_shape", None)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from ...declare.functions.basic import reduce_max, reduce_mean
 from ...declare.functions.padding import pad
+from ..steps import Function
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal
 from .plain import sizes
 
 
-def _whole(function: Callable[..., Any]) -> Handler:
+def _whole(function: Function) -> Handler:
     """Return the reader of a reduction over both axes."""
 
     def reduce(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:

@@ -19,7 +19,7 @@ from ...declare.functions.statistics import (
     reduce_std,
     reduce_var,
 )
-from ..steps import Value
+from ..steps import Function, Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Unreadable
 from .operands import Operation, axis_of, one_axis, operands, option, plain
@@ -51,11 +51,11 @@ def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
     return {"axis": axis_of(option(layer, inputs, "axis", 1)), **keeps}
 
 
-def _reduction(function: Callable[..., Any], operand: Callable[[Declaration, Inputs], Value]) -> Operation:
+def _reduction(function: Function, operand: Callable[[Declaration, Inputs], Value]) -> Operation:
     return lambda b, layer, inputs: b.script.call(function, operand(b, inputs), **_over(layer, inputs))
 
 
-def _extreme(function: Callable[..., Any], of_truths: Callable[..., Any]) -> Operation:
+def _extreme(function: Function, of_truths: Function) -> Operation:
     def reduce(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         (x,) = operands(b, inputs, 1)
         return b.script.call(of_truths if x.tensor.dtype == "bool" else function, x, **_over(layer, inputs))
@@ -63,7 +63,7 @@ def _extreme(function: Callable[..., Any], of_truths: Callable[..., Any]) -> Ope
     return reduce
 
 
-def _place(function: Callable[..., Any]) -> Operation:
+def _place(function: Function) -> Operation:
     """Return the reader of an extreme's index."""
 
     def place(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -91,7 +91,7 @@ def _norm(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     order = option(layer, inputs, "ord", 9)
     if order is not None and not isinstance(order, int | float | str):
         raise Unreadable(f"its ord is {order!r}")
-    options: dict[str, Any] = {} if order in (None, "euclidean") else {"ord": order}
+    options: dict[str, object] = {} if order in (None, "euclidean") else {"ord": order}
     options |= {"keepdims": True} if option(layer, inputs, "keepdims", 9) else {}
     return b.script.call(norm, _floats(b, inputs), axis=axis_of(option(layer, inputs, "axis", 9)), **options)
 
@@ -108,7 +108,7 @@ def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     return b.script.call(normalize, x, **options, axis=axis, epsilon=epsilon)
 
 
-def _with_axis(function: Callable[..., Any]) -> Operation:
+def _with_axis(function: Function) -> Operation:
     """Return the reader of a function along an axis, by default the last."""
 
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -118,7 +118,7 @@ def _with_axis(function: Callable[..., Any]) -> Operation:
     return along
 
 
-def _cumulative(function: Callable[..., Any]) -> Operation:
+def _cumulative(function: Function) -> Operation:
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         if option(layer, inputs, "dtype", 2) is not None:
             raise Unreadable("it has a dtype")

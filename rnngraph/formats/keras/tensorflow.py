@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Unreadable
@@ -122,7 +121,7 @@ def problem_of(layer: Layer) -> str | None:
     return None
 
 
-def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> Any:
+def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> object:
     kind = _FUNCTIONS[layer.config.text("function")]
     keywords = dict(inputs.keywords)
     keywords.pop("name", None)

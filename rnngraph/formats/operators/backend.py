@@ -13,7 +13,7 @@ from ...declare.functions.padding import pad
 from ...declare.tensor import Tensor
 from ...ir.types import Dim, Size
 from ..script import Script
-from ..steps import Value
+from ..steps import Function, Value
 from .errors import UnreadableError
 
 Item = TypeVar("Item")
@@ -36,7 +36,7 @@ class Backend(Protocol[Item]):
     def dtype(self, x: Item) -> str:
         """Return the dtype of ``x``, by NumPy's name."""
 
-    def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Item:
+    def call(self, function: Function, *operands: Any, **keywords: Any) -> Item:
         """Call a public function of ``rg``. Operands are values, literals and lists of both."""
 
     def operation(self, sign: str, left: Any, right: Any) -> Item:
@@ -93,7 +93,7 @@ class ScriptBackend:
     def dtype(self, x: Value) -> str:
         return x.tensor.dtype
 
-    def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Value:
+    def call(self, function: Function, *operands: Any, **keywords: Any) -> Value:
         return self.script.call(function, *operands, **keywords)
 
     def operation(self, sign: str, left: Any, right: Any) -> Value:
@@ -140,7 +140,7 @@ class TensorBackend:
     def dtype(self, x: Tensor) -> str:
         return x.type.dtype
 
-    def call(self, function: Callable[..., Any], *operands: Any, **keywords: Any) -> Tensor:
+    def call(self, function: Function, *operands: Any, **keywords: Any) -> Tensor:
         result: Tensor = function(*operands, **keywords)
         return result
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ def owned(
         size, _, filters = kernel.shape
         b.own(scope, {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias})
         padding = padding_of(window)
-        options: dict[str, Any] = {} if padding == "causal" else {"padding": padding}
+        options: dict[str, object] = {} if padding == "causal" else {"padding": padding}
         options |= {"dilation": window.dilation} if window.dilation > 1 and size > 1 else {}
         options |= {"strides": window.stride} if window.stride > 1 else {}
         options |= {"groups": groups} if groups > 1 else {}

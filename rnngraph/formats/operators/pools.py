@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ...declare.functions.basic import reduce_max, reduce_mean
 from ...declare.functions.convolutions import average_pool1d, max_pool1d
@@ -128,5 +127,5 @@ def _padded_pool(b: Backend[Item], x: Item, window: Window, is_max: bool) -> Ite
     return b.call(max_pool1d if is_max else average_pool1d, x, window.size, **_strides(window))
 
 
-def _strides(window: Window) -> dict[str, Any]:
+def _strides(window: Window) -> dict[str, object]:
     return {} if window.stride == window.size else {"strides": window.stride}

@@ -115,7 +115,7 @@ def wrong_name(config: dict[str, Any]) -> Any:
     ("builder", "error", "text"),
     [
         (wrong_order, rg.StructureError, r"arrays \[\[3, 10\], \[10\]\] of layer 'cell'.*names in the order"),
-        (wrong_name, rg.StructureError, "names the parameter 'weight'; there are rnn/min_gru_cell/kernel"),
+        (wrong_name, rg.StructureError, "names an unknown parameter 'weight'; there are rnn/min_gru_cell/kernel"),
         (lambda config: 3, rg.StructureError, "must return an rg.Cell, not 3"),
         (lambda config: config["width"], rg.ArgumentError, "raised KeyError: 'width'"),
         (3, rg.DtypeError, "custom_objects has 3 for MinGRUCell"),
@@ -128,7 +128,7 @@ def test_builders_that_are_wrong(builder: Any, error: type[Exception], text: str
 
 def test_a_script_needs_a_builder_that_can_be_imported() -> None:
     net = rg.read_keras(with_a_cell(), custom_objects={"MinGRUCell": lambda config: min_gru(config), "Scale": scale})
-    with pytest.raises(rg.ArgumentError, match="move it to the top of a module"):
+    with pytest.raises(rg.ArgumentError, match="move it to the top level of a module"):
         net.script()
 
 

@@ -199,11 +199,11 @@ def test_what_can_not_be_declared() -> None:
     b, x = TensorBackend(), rg.placeholder("x", (None, None, None, 4))
     with pytest.raises(UnreadableError, match="both axes of its input are open"):
         max_pool(b, x, [Window(2), Window(3)])
-    with pytest.raises(UnreadableError, match="does not fit 4 channels in 3 groups"):
+    with pytest.raises(UnreadableError, match="must fit 4 channels in 3 groups"):
         convolution(b, x, np.ones((1, 1, 2, 6)), [Window(1)] * 2, 3, owned(b, "layer", None, 3))
     y = rg.placeholder("y", (None, None, 4))
     window = Window.along(y.type.shape[1], 3, 2, 1, "same")
-    with pytest.raises(UnreadableError, match="depends on the call"):
+    with pytest.raises(UnreadableError, match="depends on its size"):
         mean_pool(b, y, [window], True)
     assert window.ceiled(y.type.shape[1]) is None
 

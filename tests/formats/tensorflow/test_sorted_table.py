@@ -23,5 +23,5 @@ def test_blocks_are_uncompressed(compressed: bytes, plain: bytes) -> None:
 
 @pytest.mark.parametrize("data", [bytes([3, 2 << 2]) + b"ab", bytes([4, 1]), bytes([9, 1 << 2]) + b"ab", b"\xff" * 12])
 def test_damaged_blocks_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"damaged|cut off|too long"):
+    with pytest.raises(ValueError, match=r"damaged|truncated|at most|too long"):
         _uncompressed(data)

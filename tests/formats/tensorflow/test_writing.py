@@ -91,7 +91,7 @@ def test_a_checkpoint_is_byte_by_byte_tensorflows(tmp_path: Path) -> None:
 
 
 def test_what_no_checkpoint_holds() -> None:
-    with pytest.raises(rg.DtypeError, match="of which a checkpoint has no variables"):
+    with pytest.raises(rg.DtypeError, match="which checkpoints do not have"):
         write_variables("nowhere", {"text": np.array(["a"])})
     with pytest.raises(rg.FileError):
         write_variables("/nowhere/at/all", {"w": np.zeros(2)})

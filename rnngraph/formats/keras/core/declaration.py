@@ -330,7 +330,7 @@ class Declaration:
         if (layer, name) not in self._declared:
             scope = f"{self.scope(layer)}/{name}"
             self.script.parameters[scope] = np.array(array, order="C")
-            options: dict[str, Any] = {} if trainable else {"trainable": False}
+            options: dict[str, object] = {} if trainable else {"trainable": False}
             if array.dtype != np.float32:
                 options["dtype"] = str(array.dtype)
             hint = name.rpartition("/")[2]

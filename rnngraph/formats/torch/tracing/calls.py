@@ -15,10 +15,9 @@ import numpy as np
 import torch
 
 from ....support.errors import Where, is_ours
+from ...steps import Function as Function
 from .names import WEIGHT_HOOKS
 
-Function: TypeAlias = Callable[..., Any]
-"""A function of ``rg`` or of torch. Its arguments depend on which function it is."""
 Arguments: TypeAlias = tuple[Any, ...]
 """Positional arguments of a call in the module's code, which may be anything."""
 Keywords: TypeAlias = dict[str, Any]
