@@ -129,7 +129,7 @@ def test_a_damaged_name_is_an_error(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "version2.data-00000-of-00001", tmp_path)
     place = whole.index(b"kernel")
     (tmp_path / "version2.index").write_bytes(whole[:place] + b"j" + whole[place + 1 :])
-    with pytest.raises(rg.FileError, match=r"the block of \d+ bytes at 0 does not have the checksum with which it was written"):
+    with pytest.raises(rg.FileError, match=r"the block of \d+ bytes at 0 does not have the checksum"):
         rg.read_tf1_variables(tmp_path / "version2")
 
 
@@ -138,5 +138,5 @@ def test_a_damaged_number_is_an_error(tmp_path: Path) -> None:
     data = bytearray((FOLDER / "version2.data-00000-of-00001").read_bytes())
     data[7] ^= 1
     (tmp_path / "version2.data-00000-of-00001").write_bytes(data)
-    with pytest.raises(rg.FileError, match=r"the bytes of \S+ do not have the checksum with which they were written; use"):
+    with pytest.raises(rg.FileError, match=r"the bytes of \S+ do not have the checksum .*; use"):
         rg.read_tf1_variables(tmp_path / "version2")
