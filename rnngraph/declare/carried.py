@@ -112,7 +112,7 @@ def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[
         if columns.axes is not None and leaf.type.shape[1:] != columns.axes:
             raise ShapeError(
                 f"{cell!r} carries a state {path} [batch, {', '.join(map(str, columns.axes))}] and is given "
-                f"{shown(leaf)}{_at(leaf)}",
+                f"{shown(leaf)}{_at(leaf)}; give a state of that shape, or change what state() returns",
                 where,
             )
         wanted = columns.type(1, leaf.dtype).dtype

@@ -54,7 +54,8 @@ def _in_order(first: Any, nest: Any, number: int) -> list[Any]:
         parts, place = children(expected), f" at {path}" if path else ""
         if _kind(expected) != _kind(actual):
             raise StructureError(
-                f"nest {number} of map_structure has {_kind(actual)}{place}, and the first one {_kind(expected)}"
+                f"nest {number} of map_structure has {_kind(actual)}{place}, and the first one {_kind(expected)}; "
+                "give nests of one structure"
             )
         if parts is None:
             leaves.append(actual)
@@ -65,7 +66,8 @@ def _in_order(first: Any, nest: Any, number: int) -> list[Any]:
         if missing or unknown:
             differing = ", ".join(map(shown, [*missing, *unknown]))
             raise StructureError(
-                f"nest {number} of map_structure and the first one have other keys{place}: only one has {differing}"
+                f"nest {number} of map_structure and the first one have other keys{place}: only one has {differing}; "
+                "give nests with the same keys"
             )
         pending += [(part, entries[key], f"{path}.{key}".lstrip(".")) for key, part in reversed(parts)]
     return leaves

@@ -121,7 +121,9 @@ def _chosen(lines: Sequence[StageLine], layer: str | None, line: str | None) -> 
     _check_known(lines, layer, line)
     kept = {number for number, item in enumerate(lines) if _is_wanted(item, layer, line)}
     if not kept:
-        raise CommandError(f"nothing here is of the layer {layer!r} and of line {line!r} at once")
+        raise CommandError(
+            f"nothing here is of the layer {layer!r} and of line {line!r} at once; give only one of them"
+        )
     around = {outer for number in kept for outer in _enclosing(lines, number)}
     chosen: list[StageLine] = []
     last = -1

@@ -108,7 +108,9 @@ def _random_feeds(program: Program, batch: int, steps: int, generator: np.random
     for name, kind in program.inference.input_types().items():
         shape = tuple(evaluate(dim, sizes) for dim in kind.shape)
         if math.prod(shape) > 1 << 26:
-            raise ShapeError(f"a feed {name} of shape {shape} is larger than what is compared")
+            raise ShapeError(
+                f"a feed {name} of shape {shape} is larger than what is compared; give a smaller --batch or --steps"
+            )
         if kind.dtype in INTEGERS:
             valid = ranges.get(name)
             low = 1 if valid is not None and valid.text == "sequence_length" else 0

@@ -50,7 +50,10 @@ class PartsCell(Cell):
             raise StructureError(f"{self!r} reads one Tensor [batch, width], or {needs}; it gets {has}", self.where)
         for name, shape in shapes.items():
             if items[name].type.shape[1:] != shape:
-                raise ShapeError(f"{self!r} reads {name} as [batch, {', '.join(map(str, shape))}], not {items[name]!r}")
+                raise ShapeError(
+                    f"{self!r} reads {name} as [batch, {', '.join(map(str, shape))}], not {items[name]!r}; "
+                    "give it in that shape"
+                )
         return [items[name] for name in shapes]
 
 

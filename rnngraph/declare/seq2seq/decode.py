@@ -164,7 +164,7 @@ class _Decode:
             if (leaf.dtype, leaf.type.shape[2:]) != (first.dtype, first.type.shape[1:]):
                 raise ShapeError(
                     f"teacher is {leaf!r}, and the input it replaces is {first.dtype} of width "
-                    f"{', '.join(map(str, first.type.shape[1:]))}",
+                    f"{', '.join(map(str, first.type.shape[1:]))}; give a teacher of that dtype and width",
                     self.where,
                 )
         return sequences
