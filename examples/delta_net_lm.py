@@ -117,6 +117,7 @@ def main() -> None:
         )
     console.rule("What the gated delta net writes", align="left")
     prompt = "VIOLA.\n"
+    list(sample(prompt, 2, number=0))  # compiles the stream
     began = time.perf_counter()
     text = "".join(sample(prompt, options.sample, number=0))
     console.print(prompt + text, markup=False)
