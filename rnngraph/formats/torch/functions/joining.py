@@ -194,7 +194,7 @@ def _roll(tracer: Tracer, x: Operand, shifts: Extents, dims: Axes = None) -> Res
             x = _roll(tracer, x, shift, dim)
         return x
     axis = [] if dims is None else [axis_of(len(shape_of(x)), dims if isinstance(dims, int) else dims[0])]
-    if int(shifts) == 0 or isinstance(x, Filled):
+    if int(shifts) == 0 or tracer.is_number(x):
         return x
     return tracer.call(moves.roll, tracer.value(x), int(shifts), *axis)
 

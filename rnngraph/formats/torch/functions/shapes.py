@@ -266,8 +266,11 @@ def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
     own = (1,) * (len(wanted) - len(shape)) + tuple(shape)
     wanted = [have if want == -1 else want for have, want in zip(own, wanted, strict=True)]
     for have, want in zip(own, wanted, strict=True):
-        if have != 1 and isinstance(have, Size) and tracer.sizes.value(have) == 1 != tracer.sizes.value(want):
+        if have == 1 or have == want:
+            continue
+        if isinstance(have, Size) and tracer.sizes.value(have) == 1 != tracer.sizes.value(want):
             tracer.sizes.fix(have)
+        tracer.sizes.unify(have, want)
     if isinstance(x, Filled):
         return Filled(x.number, tuple(wanted), x.dtype)
     value = tracer.value(reshaped(tracer, tracer.value(x.of if isinstance(x, Repeated) else x), _inner(x, own)))
