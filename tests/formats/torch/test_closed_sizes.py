@@ -273,3 +273,18 @@ def test_a_convolution_that_is_called_twice_is_one_layer(groups: int) -> None:
     m = module(twice, nn.Conv1d(4, 4, 3, padding=1, groups=groups))
     net = check_meaning(m, *((normal(*size, 4),) for size in ((2, 5), (1, 3), (3, 17))))
     assert {*net.parameters} == {"m/0/weight", "m/0/bias"}
+
+
+class Window(nn.Module):
+    """Writes an entry of unknown width into a window of fixed width."""
+
+    def forward(self, x: Any) -> Any:
+        window = torch.zeros(x.shape[0], 4, 8)
+        window[:, -1:, :] = x[:, :1]
+        return torch.roll(window, shifts=-1, dims=1) * 2.0
+
+
+def test_a_write_closes_a_size_that_must_be_that_of_the_target() -> None:
+    calls = [(torch.randn(rows, 3, 8),) for rows in (2, 4)]
+    net = check_meaning(Window().eval(), *calls)
+    assert net.sizes["x"][2] == 8
