@@ -1,4 +1,4 @@
-"""What programs give as ONNX files: written, checked by onnx, and run by its reference or by onnxruntime."""
+"""Programs as ONNX files: written, checked by onnx, and run by its reference or by onnxruntime."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def written(program: Any, opset: int = 17) -> Any:
-    """The onnx.ModelProto of a program, which onnx finds right."""
+    """Return the onnx.ModelProto of a program, checked by onnx."""
     import onnx
 
     with tempfile.TemporaryDirectory() as folder:
@@ -28,12 +28,12 @@ def written(program: Any, opset: int = 17) -> Any:
 
 
 def ops(model: Any) -> list[str]:
-    """The operators of a file's graph, each once for each node."""
+    """Return the operators of a file's graph, once for each node."""
     return [node.op_type for node in model.graph.node]
 
 
 def node(model: Any, op: str) -> Any:
-    """The one node of an operator."""
+    """Return the only node of an operator."""
     (found,) = (node for node in model.graph.node if node.op_type == op)
     return found
 
@@ -46,7 +46,7 @@ def attributes(node: Any) -> dict[str, Any]:
 
 
 def taken(model: Any, feeds: Mapping[str, Any]) -> Arrays:
-    """The feeds that a file takes."""
+    """Return the feeds that a file has as inputs."""
     return {item.name: np.asarray(feeds[item.name]) for item in model.graph.input if item.name in feeds}
 
 
@@ -69,7 +69,7 @@ def by_onnxruntime(model: Any, feeds: Mapping[str, Any]) -> Arrays:
 
 
 def ours(program: rg.Program, feeds: Mapping[str, Any]) -> Arrays:
-    """What the inference graph gives by the interpreter, by the names that a file has for it."""
+    """Return the inference graph's outputs by the interpreter, by the file's names."""
     graph = program.inference.graph
     types = {str(node["label"]): node.dtype for node in graph.inputs}
     known = {**feeds, **program.parameters}
@@ -85,7 +85,7 @@ def assert_same(found: Arrays, expected: Arrays, tolerance: float = 2e-5) -> Non
 
 
 def spread(program: rg.Program, seed: int = 0) -> rg.Program:
-    """The program with parameters that no two gates share: zeros would hide a bias in the wrong place."""
+    """Return the program with different parameters for all gates: zeros would hide a misplaced bias."""
     generator = np.random.default_rng(seed)
     for name, array in program.parameters.items():
         program.parameters[name] = array + 0.4 * generator.standard_normal(array.shape)

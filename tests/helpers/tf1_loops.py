@@ -1,4 +1,4 @@
-"""Loops of Python's in graphs of TensorFlow 1, as runs compute them."""
+"""Python loops in graphs of TensorFlow 1, as runs compute them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rnngraph.tf1.core.rolling.rolled import Rolled
 
 
 def drivers(*tensors: Any, kept: Any = ()) -> list[Any]:
-    """Lengths of the drivers by which a run computes these."""
+    """Return the lengths of the drivers by which a run computes these Tensors."""
     rolled = Rolled(tf.get_default_graph().cut(), [item.node for item in tensors], [item.node for item in kept])
     nodes = topological([rolled(item.node) for item in tensors])
     return [node["driver"].length for node in nodes if node.op == "driver"]

@@ -1,4 +1,4 @@
-"""Sizes that a run computes before it begins: of numbers that are fed, of variables, of what is made of them."""
+"""Sizes that a run computes before the native call, from fed numbers and variables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _anew() -> None:
 def test_every_function_that_takes_a_shape() -> None:
     rows, x = tf.placeholder(tf.int32, []), tf.placeholder(tf.float32, [None, 3])
     both = tf.stack([rows, 2])
-    made = [
+    built = [
         tf.zeros([rows, 2]),
         tf.ones(both),
         tf.fill([rows], 7),
@@ -33,8 +33,8 @@ def test_every_function_that_takes_a_shape() -> None:
     with tf.Session() as sess:
         for count in (4, 1, 6):
             data = np.arange(count * 3.0).reshape(count, 3)
-            found = sess.run(made, {rows: count, x: data})
-            wanted = [
+            results = sess.run(built, {rows: count, x: data})
+            expected = [
                 np.zeros((count, 2)),
                 np.ones((count, 2)),
                 np.full(count, 7),
@@ -46,7 +46,7 @@ def test_every_function_that_takes_a_shape() -> None:
                 data[:, :, None],
                 np.concatenate([np.zeros((count, 1)), data], 1),
             ]
-            for a, b in zip(found, wanted, strict=True):
+            for a, b in zip(results, expected, strict=True):
                 np.testing.assert_array_equal(a, b)
             assert {item.shape for item in sess.run(drawn, {rows: count})} == {(count, 2)}
 
@@ -56,8 +56,8 @@ def test_masks_are_as_long_as_the_longest_row() -> None:
     mask = tf.sequence_mask(lengths, dtype=tf.float32)
     with tf.Session() as sess:
         for given in ([1, 3, 2], [5], [0, 4]):
-            wanted = np.arange(max(given)) < np.array(given)[:, None]
-            np.testing.assert_array_equal(sess.run(mask, {lengths: given}), wanted)
+            expected = np.arange(max(given)) < np.array(given)[:, None]
+            np.testing.assert_array_equal(sess.run(mask, {lengths: given}), expected)
 
 
 def test_loops_of_as_many_steps_as_are_fed() -> None:
@@ -71,10 +71,10 @@ def test_loops_of_as_many_steps_as_are_fed() -> None:
         sess.run(step.initializer)
         step.load([2.0, 3.0], sess)
         for steps in (3, 0, 5):
-            found = sess.run([number, doubled, gradient], {count: steps, x: [1.0, 2.0]})
-            np.testing.assert_allclose(found[1], [2.0**steps, 2 * 3.0**steps])
-            np.testing.assert_allclose(found[2], [steps * 2.0 ** (steps - 1), 2 * steps * 3.0 ** (steps - 1)])
-            assert found[0] == steps
+            results = sess.run([number, doubled, gradient], {count: steps, x: [1.0, 2.0]})
+            np.testing.assert_allclose(results[1], [2.0**steps, 2 * 3.0**steps])
+            np.testing.assert_allclose(results[2], [steps * 2.0 ** (steps - 1), 2 * steps * 3.0 ** (steps - 1)])
+            assert results[0] == steps
 
 
 def test_a_state_has_the_rows_that_a_variable_says() -> None:
@@ -102,7 +102,7 @@ def test_mistakes_say_what_is_wrong() -> None:
 
 
 def test_sizes_of_much_that_is_read_again() -> None:
-    """What a size is made of is looked at once, however often and however deep it is read."""
+    """Operands of a size are visited once, however often and deep they are read."""
     count = tf.placeholder(tf.int32, [])
     doubled = deep = count
     for _ in range(30):

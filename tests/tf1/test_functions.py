@@ -1,4 +1,4 @@
-"""Functions of TensorFlow's that ours are written otherwise, against NumPy."""
+"""TensorFlow's functions that are operators or methods in rnngraph, against NumPy."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def test_values(name: str) -> None:
     ours, numpys = FUNCTIONS[name]
     a, i = tf.placeholder(tf.float32, [4, 3]), tf.placeholder(tf.int32, [4, 3])
     with tf.Session() as sess:
-        found = sess.run(ours(a, i), {a: A, i: I})
-    wanted = np.asarray(numpys(A, I))
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
-    assert found.dtype == wanted.dtype
+        results = sess.run(ours(a, i), {a: A, i: I})
+    expected = np.asarray(numpys(A, I))
+    np.testing.assert_allclose(results, expected, rtol=1e-5, atol=1e-6)
+    assert results.dtype == expected.dtype
 
 
 def test_mistakes() -> None:
@@ -72,7 +72,7 @@ def test_mistakes() -> None:
 
 
 def test_tensors_of_a_graph_are_no_numbers() -> None:
-    """As programs ask of a share to keep, which may be a placeholder."""
+    """Programs test a keep probability, which may be a placeholder."""
     keep = tf.placeholder(tf.float32, [])
     assert not keep == 1.0  # noqa: SIM201  # the operator == is tested
     assert keep != 1.0

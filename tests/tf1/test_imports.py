@@ -1,4 +1,4 @@
-"""``import tensorflow`` answered by ``rnngraph.tf1``: by ``rnngraph run --tf1``, for that run alone."""
+"""``import tensorflow`` imports ``rnngraph.tf1`` in ``rnngraph run --tf1``, for that run alone."""
 
 from __future__ import annotations
 
@@ -53,23 +53,23 @@ def test_a_script_runs_unchanged(tmp_path: Path) -> None:
 def test_every_way_to_import(monkeypatch: pytest.MonkeyPatch) -> None:
     before = ModuleType("tensorflow")
     monkeypatch.setitem(sys.modules, "tensorflow", before)
-    found: dict[str, object] = {}
+    results: dict[str, object] = {}
     with answering_tensorflow():
         exec(
             "import tensorflow as a\nimport tensorflow.compat.v1 as b\nfrom tensorflow.compat import v1 as c\n"
             "import tensorflow.contrib.rnn as d\nfrom tensorflow.contrib.rnn import LSTMCell as e\n"
             "from tensorflow.python.ops import rnn_cell as f\nfrom tensorflow.python.framework import ops as g\n"
             "from tensorflow.contrib import legacy_seq2seq as h\nimport tensorflow.contrib.layers\n",
-            found,
+            results,
         )
         for path in ("dataset", "keras.layers.lstm", "examples.models", "python.ops.nothing"):
             with pytest.raises(ImportError, match=r"test_imports\.py:\d+: tensorflow.* is not offered; .*docs/tf1\.md"):
                 importlib.import_module(f"tensorflow.{path}")
-        assert tf.compat.v1 is found["a"] is found["b"] is found["c"] is found["g"] is tf
-    assert found["d"] is tf.contrib.rnn
-    assert found["f"] is tf.nn.rnn_cell
-    assert found["e"] is tf.nn.rnn_cell.LSTMCell
-    assert found["h"] is tf.contrib.legacy_seq2seq
+        assert tf.compat.v1 is results["a"] is results["b"] is results["c"] is results["g"] is tf
+    assert results["d"] is tf.contrib.rnn
+    assert results["f"] is tf.nn.rnn_cell
+    assert results["e"] is tf.nn.rnn_cell.LSTMCell
+    assert results["h"] is tf.contrib.legacy_seq2seq
     assert sys.modules["tensorflow"] is before
     assert [name for name in sys.modules if name.startswith("tensorflow.")] == []
     assert tf.disable_v2_behavior() is None  # type: ignore[func-returns-value]
@@ -87,10 +87,10 @@ def test_every_module_of_tensorflow_imports_and_its_names_say_what_to_use() -> N
             ("import tensorflow as tf\ntf.keras.layers.LSTM", "tf.nn.rnn_cell"),
         ):
             lines = code.splitlines()
-            found: dict[str, object] = {}
-            exec(lines[0], found)
+            results: dict[str, object] = {}
+            exec(lines[0], results)
             with pytest.raises(rg.NotOfferedError, match=r" is not offered; .*docs/tf1\.md") as caught:
-                exec(lines[1], found)
+                exec(lines[1], results)
             assert remedy in str(caught.value)
         with pytest.raises(ImportError, match=r"tf\.train\.Scaffold is not offered; use tf\.Session"):
             exec("from tensorflow.train import Scaffold")
@@ -100,7 +100,7 @@ def test_every_module_of_tensorflow_imports_and_its_names_say_what_to_use() -> N
 
 
 def test_linear_of_cells_of_a_programs_own() -> None:
-    """Variables and numbers of TensorFlow 1.15.5's ``core_rnn_cell._linear``."""
+    """Variables and numbers are those of TensorFlow 1.15.5's ``core_rnn_cell._linear``."""
     with answering_tensorflow():
         from tensorflow.contrib.rnn.python.ops import core_rnn_cell
     tf.reset_default_graph()
@@ -118,8 +118,8 @@ def test_linear_of_cells_of_a_programs_own() -> None:
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         kernel = session.run(tf.global_variables()[0])
-        found = session.run([both, one], {x: a, h: b})
-    np.testing.assert_allclose(found[0], np.concatenate([a, b], 1) @ kernel + 1, rtol=1e-6)
-    np.testing.assert_array_equal(found[1], np.full((2, 2), 2.0))
+        results = session.run([both, one], {x: a, h: b})
+    np.testing.assert_allclose(results[0], np.concatenate([a, b], 1) @ kernel + 1, rtol=1e-6)
+    np.testing.assert_array_equal(results[1], np.full((2, 2), 2.0))
     with pytest.raises(rg.ShapeError, match=r"\[batch, width\]"):
         core_rnn_cell._linear(tf.zeros([2, 3, 4]), 2, True)

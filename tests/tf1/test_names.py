@@ -1,4 +1,4 @@
-"""Names that programs use in passing: choices, layers of contrib, averages, and settings."""
+"""Less frequent names: selections, layers of contrib, moving averages, and settings."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def test_values(name: str) -> None:
     rows = tf.placeholder(tf.float32, [4, 5])
     with tf.Session() as sess:
         source = rows if name in ("boolean_mask", "diag_part", "band", "segments", "trace") else a
-        found = sess.run(ours(source), {source: A})
-    wanted = np.asarray(numpys(A))
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
-    assert found.dtype == wanted.dtype
+        results = sess.run(ours(source), {source: A})
+    expected = np.asarray(numpys(A))
+    np.testing.assert_allclose(results, expected, rtol=1e-5, atol=1e-6)
+    assert results.dtype == expected.dtype
 
 
 def test_layers_of_contrib_own_what_tensorflows_do() -> None:

@@ -1,4 +1,4 @@
-"""Programs whose numbers hang on the order of a run, against what TensorFlow 1.15.5 gave."""
+"""Programs whose numbers depend on the order within a run, against TensorFlow 1.15.5."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def test_all_programs_are_recorded() -> None:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_numbers_are_tensorflows(name: str) -> None:
-    """Relative to the largest number of what was fetched at once."""
-    found, wanted = told(tf, name), RECORDED[name]
-    assert list(found["variables"]) == list(wanted["variables"])
-    assert len(found["noted"]) == len(wanted["noted"])
-    pairs = [*zip(found["noted"], wanted["noted"], strict=True)]
-    pairs += [(found["variables"][key], wanted["variables"][key]) for key in wanted["variables"]]
+    """Differences are relative to the largest number of the same fetch."""
+    results, expected = told(tf, name), RECORDED[name]
+    assert list(results["variables"]) == list(expected["variables"])
+    assert len(results["noted"]) == len(expected["noted"])
+    pairs = [*zip(results["noted"], expected["noted"], strict=True)]
+    pairs += [(results["variables"][key], expected["variables"][key]) for key in expected["variables"]]
     for ours, theirs in pairs:
         limit = 1e-4 * max(1.0, *map(abs, theirs))
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=limit)
 
 
 def test_a_gradient_runs_what_stands_before_the_values_that_it_needs() -> None:
-    """That of a copy of a loss needs no value of the copy, so that TensorFlow leaves out what stands before it."""
+    """The gradient of a copy of a loss needs no value of the copy, so TensorFlow skips the operations before it."""
     tf.reset_default_graph()
     x, w = tf.placeholder(tf.float32, [2, 3]), tf.get_variable("w", [3, 1])
     loss, count = tf.reduce_mean(tf.square(tf.matmul(x, w))), tf.Variable(0, trainable=False)
@@ -53,7 +53,7 @@ def test_a_gradient_runs_what_stands_before_the_values_that_it_needs() -> None:
 
 
 def test_operations_of_branches_and_steps_are_refused() -> None:
-    """TensorFlow runs them in the branch that is taken, or once a step."""
+    """TensorFlow runs them in the taken branch, or once a step."""
     tf.reset_default_graph()
     x = tf.placeholder(tf.float32, [2, 3])
     count = tf.Variable(0.0, trainable=False)
@@ -86,7 +86,7 @@ def test_a_gradient_of_values_before_and_after_a_change_is_refused() -> None:
 
 
 def test_one_set_of_variables_is_restored_into_all_places_of_a_cell(tmp_path: Path) -> None:
-    """As TensorFlow 1.2 and later write a checkpoint of one cell object that stands at several places."""
+    """TensorFlow 1.2 and later write one set for a cell object that stands at several places."""
     tf.reset_default_graph()
     x = tf.placeholder(tf.float32, [2, 4, 3])
     cell = tf.nn.rnn_cell.GRUCell(5)

@@ -1,4 +1,4 @@
-"""Functions of ``rnngraph.tf1`` beside TensorFlow 1.15's recorded values."""
+"""Functions of ``rnngraph.tf1``, against TensorFlow 1.15's recorded values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_function_has_the_values_that_tensorflow_has(entry: Entry) -> None:
 
 
 def _functions() -> dict[str, Any]:
-    """Return the functions of tensors by their names, ``nn.relu`` for those of a module of tf1's."""
+    """Return the functions of tensors by name, such as ``nn.relu``."""
     rooms = {"": tf1, "nn.": tf1.nn, "losses.": tf1.losses, "math.": tf1.math, "linalg.": tf1.linalg}
     return {
         start + name: item

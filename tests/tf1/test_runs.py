@@ -1,4 +1,4 @@
-"""Runs like one before: what they were compiled for is found again, and they take few steps in Python."""
+"""Repeated runs: compiled code is reused, with few steps in Python."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _once() -> Iterator[None]:
 
 
 class Net:
-    """A cell whose state is fed and fetched, with dropout that is fed, too."""
+    """Cell whose state is fed and fetched, with a fed keep probability."""
 
     def __init__(self) -> None:
         self.x, self.keep = tf.placeholder(tf.float32, [None, None, 3]), tf.placeholder_with_default(1.0, [])
@@ -54,20 +54,20 @@ def net() -> Net:
 
 
 def of_compiling(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What was made for runs since."""
-    made: list[Any] = []
+    """Return a counter of compilations."""
+    built: list[Any] = []
     whole = sessions.Run
 
     def run(*arguments: Any) -> Any:
-        made.append(arguments)
+        built.append(arguments)
         return whole(*arguments)
 
     monkeypatch.setattr(sessions, "Run", run)
-    return made
+    return built
 
 
 def test_runs_take_few_steps_in_python(net: Net) -> None:
-    """Each of which takes 50 ns and more."""
+    """Each step takes 50 ns or more."""
     run, x, begin = net.session.run, net.x, net.begin
     c_h = {x: X, begin.c: STATE[0], begin.h: STATE[1]}
     runs: tuple[tuple[int, Callable[[], Any]], ...] = (
@@ -84,7 +84,7 @@ def test_runs_take_few_steps_in_python(net: Net) -> None:
 
 
 def test_what_was_compiled_is_found_again(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, run = of_compiling(monkeypatch), net.session.run
+    built, run = of_compiling(monkeypatch), net.session.run
     pair = collections.namedtuple("pair", "a b")
     nests: tuple[Callable[[], Any], ...] = (
         lambda: net.loss,
@@ -101,9 +101,9 @@ def test_what_was_compiled_is_found_again(net: Net, monkeypatch: pytest.MonkeyPa
     )
     for number, nest in enumerate(nests):
         first = run(nest(), {net.x: X})
-        assert len(made) == number + 1
+        assert len(built) == number + 1
         again = run(nest(), {net.x: X})
-        assert len(made) == number + 1
+        assert len(built) == number + 1
         assert rg.map_structure(type, first) == rg.map_structure(type, again)
         assert type(again) is type(first)
 
@@ -118,12 +118,12 @@ def test_nests_that_change_are_not_taken_for_what_they_were(net: Net) -> None:
     ):
         net.session.run(fetched, {net.x: X})
         change()
-        found = net.session.run(fetched, {net.x: X})
-        assert rg.map_structure(lambda _: 0, found) == rg.map_structure(lambda _: 0, fetched)
+        results = net.session.run(fetched, {net.x: X})
+        assert rg.map_structure(lambda _: 0, results) == rg.map_structure(lambda _: 0, fetched)
 
 
 def test_other_tensors_at_the_same_place_in_memory_are_others(net: Net) -> None:
-    """Those that a run has met live on; of those that only a failed one has met, nothing is known."""
+    """Tensors of earlier runs are kept alive; those of a failed run are unknown."""
     for number in range(4):
         fed = {net.x: X, tf.placeholder(tf.float32, []): 1.0}
         assert net.session.run([net.loss * 0.0 + float(number)], fed) == [number]
@@ -135,11 +135,11 @@ def test_values_and_order_of_feeds_count(net: Net) -> None:
     a, b = tf.placeholder(tf.float32, [2]), tf.placeholder(tf.float32, [2])
     difference = a - b
     for first, second in (([3.0, 4.0], [1.0, 1.0]), ([0.0, 1.0], [5.0, 5.0])):
-        wanted = np.subtract(first, second)
-        assert_array_equal(net.session.run(difference, {a: first, b: second}), wanted)
-        assert_array_equal(net.session.run(difference, {b: second, a: first}), wanted)
-        assert_array_equal(net.session.run(difference, {(b, a): (second, first)}), wanted)
-        assert_array_equal(net.session.run(difference, {(b, a): np.array([second, first])}), wanted)
+        expected = np.subtract(first, second)
+        assert_array_equal(net.session.run(difference, {a: first, b: second}), expected)
+        assert_array_equal(net.session.run(difference, {b: second, a: first}), expected)
+        assert_array_equal(net.session.run(difference, {(b, a): (second, first)}), expected)
+        assert_array_equal(net.session.run(difference, {(b, a): np.array([second, first])}), expected)
 
 
 def test_what_is_wrong_is_told_each_time(net: Net) -> None:
@@ -172,7 +172,7 @@ def test_sessions_take_turns(net: Net) -> None:
 
 
 def test_rates_are_computed_by_the_native_call() -> None:
-    """Of the global step of before it, of a variable that is assigned, and of what is fed, in place of a Tensor too."""
+    """Rates depend on the global step from before, on an assigned variable, and on feeds, also in place of a Tensor."""
     tf.reset_default_graph()
     w, scale, fed = tf.Variable(0.0), tf.Variable(2.0, trainable=False), tf.placeholder(tf.float32, [])
     step = tf.train.get_or_create_global_step()
@@ -224,8 +224,8 @@ def test_a_global_step_is_counted_whatever_its_dtype(net: Net) -> None:
         net.session.run(step.initializer)
         for _ in range(TIMES):
             net.session.run(train, {net.x: X})
-        found = net.session.run(step)
-        assert (found, found.dtype) == (7 + TIMES, kind)
+        results = net.session.run(step)
+        assert (results, results.dtype) == (7 + TIMES, kind)
     own = tf.Variable(1.0, name="own")
     with pytest.raises(rg.ArgumentError, match="trainable=False"):
         tf.train.GradientDescentOptimizer(0.1).minimize(net.loss * own, global_step=own)

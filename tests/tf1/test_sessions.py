@@ -36,13 +36,13 @@ def test_fetches_keep_their_structure() -> None:
     with tf.Session() as sess:
         assert sess.run(init) is None
         fetched = {"one": pair(y, [w, "y:0"]), "two": (tf.reduce_sum(y), init), "three": tf.constant(2.0)}
-        found = sess.run(fetched, {x: np.ones((2, 3))})
-        assert type(found["one"]) is pair
-        np.testing.assert_array_equal(found["one"].a, found["one"].b[1])
-        np.testing.assert_array_equal(found["one"].b[0], [0, 1, 2])
-        assert found["two"] == (6.0, None)
-        assert found["three"] == 2.0
-        assert isinstance(found["two"][0], np.float32)
+        results = sess.run(fetched, {x: np.ones((2, 3))})
+        assert type(results["one"]) is pair
+        np.testing.assert_array_equal(results["one"].a, results["one"].b[1])
+        np.testing.assert_array_equal(results["one"].b[0], [0, 1, 2])
+        assert results["two"] == (6.0, None)
+        assert results["three"] == 2.0
+        assert isinstance(results["two"][0], np.float32)
         assert isinstance(sess.run([y], {x: [[1, 2, 3]]}), list)
         assert sess.run((y,), {"x:0": [[1, 2, 3]]})[0].dtype == np.float32
         for wrong in (None, 3, object()):
@@ -57,8 +57,8 @@ def test_feeds_are_converted_and_what_is_unused_is_left() -> None:
     table = tf.constant([[1.0], [2.0], [3.0]])
     rows = tf.nn.embedding_lookup(table, ids)
     with tf.Session() as sess:
-        found = sess.run(rows, {ids: np.array([0.0, 2.9]), unused: [1, 2]})
-        np.testing.assert_array_equal(found, [[1], [3]])
+        results = sess.run(rows, {ids: np.array([0.0, 2.9]), unused: [1, 2]})
+        np.testing.assert_array_equal(results, [[1], [3]])
         with pytest.raises(tf.errors.InvalidArgumentError, match=f"{HERE}.*can't be fed"):
             sess.run(rows, {ids: ["a"]})
         with pytest.raises(tf.errors.InvalidArgumentError, match="is fed; run it first"):
@@ -84,7 +84,7 @@ def test_any_tensor_can_be_fed() -> None:
 
 
 def test_states_are_fed_and_fetched() -> None:
-    """In chunks, from the state before, as the whole sequence gives; where a training step runs, too."""
+    """Chunks, each from the state before, equal the whole sequence, also beside a training step."""
     x = tf.placeholder(tf.float32, [2, None, 3])
     cell = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.LSTMCell(4), tf.nn.rnn_cell.GRUCell(5)])
     zero = cell.zero_state(2, tf.float32)
@@ -103,7 +103,7 @@ def test_states_are_fed_and_fetched() -> None:
 
 
 def test_what_a_program_fed_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tensors that are fed and are no placeholders get names, by which compiled code is kept."""
+    """Fed Tensors that are not placeholders get names, by which compiled code is cached."""
     compiled: list[str] = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     store = Cache.store
@@ -125,7 +125,7 @@ def test_what_a_program_fed_is_found_again(tmp_path: Path, monkeypatch: pytest.M
 def test_nests_that_are_fed() -> None:
     pair = collections.namedtuple("pair", "a b")
     a, b, c = (tf.placeholder(tf.float32, [2], name=name) for name in "abc")
-    found = tf.stack([a, b, c])
+    results = tf.stack([a, b, c])
     arrays = np.arange(6, dtype=np.float32).reshape(3, 2)
     with tf.Session() as session:
         for key, value in (
@@ -135,16 +135,16 @@ def test_nests_that_are_fed() -> None:
             ((a, (b, c)), [*arrays]),
         ):
             for _ in range(2):
-                np.testing.assert_array_equal(session.run(found, {key: value}), arrays)
+                np.testing.assert_array_equal(session.run(results, {key: value}), arrays)
         with pytest.raises(rg.StructureError, match=r"has 3 Tensors, and is fed 2 arrays"):
-            session.run(found, {(a, (b, c)): [arrays[0], arrays[1]]})
+            session.run(results, {(a, (b, c)): [arrays[0], arrays[1]]})
 
 
 def test_sizes_are_tensors() -> None:
     x = tf.placeholder(tf.float32, [None, None, 4])
     shape = tf.shape(x)
     rows = shape[0] * shape[1]
-    made = {
+    built = {
         "shape": shape,
         "size": tf.size(x),
         "rank": tf.rank(x),
@@ -159,8 +159,8 @@ def test_sizes_are_tensors() -> None:
         "concat": tf.shape(tf.reshape(x, tf.concat([[-1], shape[1:]], 0))),
     }
     with tf.Session() as sess:
-        found = sess.run(made, {x: np.ones((3, 5, 4))})
-    wanted = {
+        results = sess.run(built, {x: np.ones((3, 5, 4))})
+    expected = {
         "shape": [3, 5, 4],
         "size": 60,
         "rank": 3,
@@ -174,9 +174,9 @@ def test_sizes_are_tensors() -> None:
         "mean": 20.0,
         "concat": [3, 5, 4],
     }
-    for name, value in wanted.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
-    assert found["shape"].dtype == np.int32
+    for name, value in expected.items():
+        np.testing.assert_array_equal(results[name], value, err_msg=name)
+    assert results["shape"].dtype == np.int32
     assert x.get_shape().as_list() == [None, None, 4]
     assert x.get_shape()[2].value == 4
     assert x.get_shape().ndims == 3
@@ -233,7 +233,7 @@ def test_each_session_has_values_of_its_own() -> None:
     three = begun()
     for _ in range(1):
         three.run(train)
-    assert three.run([train, loss])[1] == first[1]  # the slots are its own, too
+    assert three.run([train, loss])[1] == first[1]  # with slots of its own
     one.close()
     with pytest.raises(rg.ArgumentError, match="closed"):
         one.run(loss)
@@ -268,7 +268,7 @@ def test_initial_values() -> None:
     assert not values[5].any()
     np.testing.assert_array_equal(begun().run(a), values[0])  # a seed is a seed
     sess.run(tf.global_variables_initializer())
-    assert not np.array_equal(sess.run(a), values[0])  # drawn anew in the same session
+    assert not np.array_equal(sess.run(a), values[0])  # drawn again in the same session
     assert isinstance(a, tf.Variable)
     assert not isinstance(sess, tf.Variable)
     assert repr(a) == "<tf.Variable 'a:0' shape=(200,) dtype=float32>"
@@ -330,7 +330,7 @@ def test_layers_and_cells_share_where_the_scope_reuses() -> None:
         one = net(x)
     with tf.variable_scope("net", reuse=True):
         two = net(y)
-    with tf.variable_scope("net", reuse=True):  # a scope that is opened once finds a driver as often as it is asked
+    with tf.variable_scope("net", reuse=True):  # a scope that is opened once finds a driver for each request
         first, second = (tf.nn.dynamic_rnn(tf.nn.rnn_cell.LSTMCell(4), data, dtype=tf.float32)[0] for data in (x, y))
     names = [v.name for v in tf.trainable_variables()]
     assert names == [
@@ -375,13 +375,13 @@ def test_what_a_training_run_fetches_is_of_before() -> None:
     step = tf.train.get_or_create_global_step()
     train = tf.train.GradientDescentOptimizer(0.5).minimize(loss, global_step=step)
     with begun() as sess:
-        found = sess.run({"op": train, "y": y, "loss": loss, "w": w, "step": step}, {x: [[1, 1]]})
-        assert (found["op"], found["loss"], found["step"]) == (None, 3.0, 1)
-        np.testing.assert_array_equal(found["y"], [[3]])
-        np.testing.assert_array_equal(found["w"], [[0.5], [1.5]])  # a variable: after
+        results = sess.run({"op": train, "y": y, "loss": loss, "w": w, "step": step}, {x: [[1, 1]]})
+        assert (results["op"], results["loss"], results["step"]) == (None, 3.0, 1)
+        np.testing.assert_array_equal(results["y"], [[3]])
+        np.testing.assert_array_equal(results["w"], [[0.5], [1.5]])  # a variable: from after
         aside = tf.matmul(other, w) * 2.0
-        found = sess.run([train, aside, loss], {x: [[1, 1]], other: [[1, 0]]})
-        assert (found[1].item(), found[2]) == (1.0, 2.0)
+        results = sess.run([train, aside, loss], {x: [[1, 1]], other: [[1, 0]]})
+        assert (results[1].item(), results[2]) == (1.0, 2.0)
         with pytest.raises(rg.NameLookupError, match="needs"):
             sess.run(train)
         train.run({x: [[0, 1]]})
@@ -392,18 +392,18 @@ def test_gradients_are_tensors() -> None:
     x = tf.placeholder(tf.float32, [None, 2])
     w, unread = tf.Variable([[1.0], [2.0]]), tf.Variable(3.0)
     y = tf.square(tf.matmul(x, w))
-    found = tf.gradients(y, [w, unread, x])
-    assert found[1] is None
+    results = tf.gradients(y, [w, unread, x])
+    assert results[1] is None
     data = np.array([[1.0, 2.0], [3.0, -1.0]], np.float32)
     slope = 2 * data @ [[1.0], [2.0]]
     with begun() as sess:
-        by_w, by_x, doubled = sess.run([found[0], found[2], found[0] * 2.0], {x: data})
+        by_w, by_x, doubled = sess.run([results[0], results[2], results[0] * 2.0], {x: data})
         np.testing.assert_allclose(by_w, data.T @ slope)
         np.testing.assert_allclose(by_x, slope @ [[1.0, 2.0]])
         np.testing.assert_array_equal(doubled, by_w * 2)
-        train = tf.train.GradientDescentOptimizer(1.0).apply_gradients([(found[0] * 0.5 + w, w)])
+        train = tf.train.GradientDescentOptimizer(1.0).apply_gradients([(results[0] * 0.5 + w, w)])
         before = sess.run(w)
-        gradient = sess.run([train, found[0]], {x: data})[1]
+        gradient = sess.run([train, results[0]], {x: data})[1]
         np.testing.assert_array_equal(gradient, by_w)
         np.testing.assert_allclose(sess.run(w), before - (by_w * 0.5 + before))
     optimizer = tf.train.GradientDescentOptimizer(1.0)
@@ -430,11 +430,11 @@ def test_updates_that_are_not_finite_are_made() -> None:
 
 def test_rates_and_learning_only_some() -> None:
     a, b, rate = tf.Variable(1.0), tf.Variable(1.0), tf.placeholder(tf.float32, [])
-    held = tf.Variable(0.5, trainable=False)
+    storage = tf.Variable(0.5, trainable=False)
     loss = a * 2.0 + b * 3.0
     trains = [
         tf.train.GradientDescentOptimizer(rate).minimize(loss, var_list=[a]),
-        tf.train.GradientDescentOptimizer(held * 2.0).minimize(loss, var_list=[b]),
+        tf.train.GradientDescentOptimizer(storage * 2.0).minimize(loss, var_list=[b]),
         tf.train.GradientDescentOptimizer(lambda: 0.25).minimize(loss),
     ]
     with begun() as sess:
@@ -471,14 +471,14 @@ def test_random_numbers_are_new_in_every_run() -> None:
     noise, low = tf.random_normal([1000]), tf.random_uniform([1000], 2, 3, seed=1)
     whole = tf.truncated_normal([1000]) + noise * 0.0
     with tf.Session() as sess:
-        found = [sess.run([noise, low, whole]) for _ in range(2)]
-    assert not np.array_equal(found[0][0], found[1][0])
-    assert abs(found[0][0].mean()) < 0.2
-    assert found[0][1].min() >= 2
-    assert found[0][1].max() < 3
-    assert np.abs(found[0][2]).max() <= 2
+        results = [sess.run([noise, low, whole]) for _ in range(2)]
+    assert not np.array_equal(results[0][0], results[1][0])
+    assert abs(results[0][0].mean()) < 0.2
+    assert results[0][1].min() >= 2
+    assert results[0][1].max() < 3
+    assert np.abs(results[0][2]).max() <= 2
     with tf.Session() as sess:
-        np.testing.assert_array_equal(sess.run(noise), found[0][0])
+        np.testing.assert_array_equal(sess.run(noise), results[0][0])
 
 
 # Graphs ----------------------------------------------------------------------------------------------
@@ -507,11 +507,11 @@ def test_graphs_are_apart() -> None:
 
 def test_a_thread_has_a_graph_of_its_own() -> None:
     tf.Variable(1.0)
-    found: list[int] = []
-    thread = threading.Thread(target=lambda: found.append(len(tf.global_variables())))
+    results: list[int] = []
+    thread = threading.Thread(target=lambda: results.append(len(tf.global_variables())))
     thread.start()
     thread.join()
-    assert found == [0]
+    assert results == [0]
 
 
 def test_an_interactive_session() -> None:
@@ -555,7 +555,7 @@ def test_declarations_still_compile_by_themselves() -> None:
 
 
 def test_initializers_may_be_given_as_what_makes_them() -> None:
-    """In place of an initializer a program may give TensorFlow's class: of variables, layers, cells and scopes."""
+    """TensorFlow's class may replace an initializer, for variables, layers, cells and scopes."""
     x = tf.placeholder(tf.float32, [None, 2, 3])
     with tf.variable_scope("scope", initializer=tf.ones_initializer):
         tf.get_variable("a", [2])

@@ -1,4 +1,4 @@
-"""``tf.get_variable`` under scopes that reuse and that don't: names and errors are TensorFlow 1.15.5's."""
+"""``tf.get_variable`` under scopes with and without reuse: names and errors of TensorFlow 1.15.5."""
 
 from __future__ import annotations
 

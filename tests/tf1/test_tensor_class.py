@@ -104,17 +104,17 @@ def test_a_program_of_rg_computes_and_prints_the_same_after_the_import() -> None
     assert printed(PLAIN_PROGRAM, "tf1") == plain
 
 
-# What functions of tf give ------------------------------------------------------------------------------
+# Results of functions of tf ------------------------------------------------------------------------------
 
 
 def is_tensorflow(nest: Any) -> bool:
-    found = [item for item in flatten(nest) if isinstance(item, rg.Tensor)]
-    return bool(found) and all(isinstance(item, tf.Tensor) for item in found)
+    results = [item for item in flatten(nest) if isinstance(item, rg.Tensor)]
+    return bool(results) and all(isinstance(item, tf.Tensor) for item in results)
 
 
 def is_plain(nest: Any) -> bool:
-    found = [item for item in flatten(nest) if isinstance(item, rg.Tensor)]
-    return bool(found) and not any(isinstance(item, tf.Tensor) for item in found)
+    results = [item for item in flatten(nest) if isinstance(item, rg.Tensor)]
+    return bool(results) and not any(isinstance(item, tf.Tensor) for item in results)
 
 
 def test_functions_that_are_given_no_tensor() -> None:
@@ -205,7 +205,7 @@ def test_arithmetic_of_both() -> None:
 
 
 class Decaying(rg.Cell):
-    """A cell of rg whose step is written with functions of TensorFlow's, of which it asks for sizes."""
+    """Cell of rg whose step uses functions of TensorFlow's, with sizes."""
 
     def state(self) -> Any:
         return {"h": 3}
@@ -338,7 +338,7 @@ def test_a_program_compiled_as_rg_compiles() -> None:
 
 
 def test_quotients_that_are_rounded_down_are_tensorflows() -> None:
-    """The quotient of floats is rounded to a float first: 1.0 // 0.1 is 10. A size over a number is a size."""
+    """The quotient of floats is rounded to a float first: 1.0 // 0.1 is 10. A size divided by a number is a size."""
     x = tf.placeholder(tf.float32, [None])
     half = tf.zeros([tf.shape(x)[0] // 2, 3])
     with tf.Session() as session:

@@ -1,4 +1,4 @@
-"""`rnngraph.tf1`: declaring code of TensorFlow 1.x runs unchanged, and what is not offered says what to use."""
+"""`rnngraph.tf1`: TensorFlow 1.x declarations run unchanged, and names that are not offered have a remedy."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from rnngraph import tf1 as tf
 from rnngraph.tf1.table.entries import table
 from rnngraph.tf1.table.missing import not_offered
 
-# Programs of TensorFlow 1.0 put one cell object into every place of a stack, of which a warning tells once.
+# Programs of TensorFlow 1.0 put one cell object into every place of a stack; a warning says so once.
 pytestmark = pytest.mark.filterwarnings("ignore:.*one cell object stands at")
 
 n_steps, n_inputs, n_neurons, n_layers = 5, 3, 7, 3
@@ -26,7 +26,7 @@ def batch(*shape: int, seed: int = 1) -> np.ndarray:
 
 
 def check_stack(program: rg.Program, X: rg.Tensor) -> None:
-    """Three layers with weights of their own, and what they compute."""
+    """Check three layers with separate weights, and their outputs."""
     kernels = [program.parameters[f"rnn/multi_rnn_cell/cell_{layer}/basic_rnn_cell/kernel"] for layer in range(3)]
     assert [kernel.shape for kernel in kernels] == [(width, n_neurons) for width in WIDTHS]
     assert not np.array_equal(kernels[1], kernels[2])
@@ -34,8 +34,8 @@ def check_stack(program: rg.Program, X: rg.Tensor) -> None:
     result = program.inference({X: x})
     outputs, states = reference.dynamic_rnn(STACK, program.parameters, x)
     np.testing.assert_allclose(result["outputs"], outputs, rtol=1e-5, atol=1e-6)
-    found = result["states"] if isinstance(result["states"], tuple) else np.split(result["states"], n_layers, axis=1)
-    for state, expected in zip(found, states, strict=True):
+    results = result["states"] if isinstance(result["states"], tuple) else np.split(result["states"], n_layers, axis=1)
+    for state, expected in zip(results, states, strict=True):
         np.testing.assert_allclose(state, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -144,7 +144,7 @@ def test_projecting_every_step_through_one_dense_layer() -> None:
 
 
 def test_default_names_are_tensorflows() -> None:
-    """Numbered within one compile, in order of declaration, and fed by name or by the Tensor itself."""
+    """Numbered within one compilation, in order of declaration, and fed by name or by the Tensor itself."""
     first = tf.placeholder(tf.float32, [2])
     named = tf.placeholder(tf.float32, [2], name="Placeholder_1")
     second = tf.placeholder(tf.float32, [2])
@@ -157,12 +157,12 @@ def test_default_names_are_tensorflows() -> None:
     by_name = program.inference(Placeholder=two, Placeholder_1=one, Placeholder_2=one)
     np.testing.assert_array_equal(by_name["y"], expected + np.float32([0, 1]))
 
-    alone = rg.compile(second * 2.0)  # another compile counts anew
+    alone = rg.compile(second * 2.0)  # another compilation counts again
     np.testing.assert_array_equal(alone.inference(Placeholder=one), two)
 
 
 def test_names_are_the_same_in_both_graphs_and_in_streams() -> None:
-    y = tf.placeholder(tf.float32, [None, n_neurons])  # read by the loss alone
+    y = tf.placeholder(tf.float32, [None, n_neurons])  # only the loss reads it
     x = tf.placeholder(tf.float32, [None, None, n_inputs])
     outputs, state = tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(n_neurons), x, dtype=tf.float32)
     program = rg.compile({"outputs": outputs}, loss=tf.losses.mean_squared_error(y, state))
@@ -254,9 +254,9 @@ def test_a_default_must_fit() -> None:
 @pytest.mark.parametrize("dtype", [None, tf.int32, tf.bool])
 def test_what_is_like_a_feed_has_its_size(fill: Any, value: int, dtype: Any) -> None:
     x = tf.placeholder(tf.float32, [None, 3], name="x")
-    found = rg.compile(fill(x, dtype)).inference(x=np.full((5, 3), np.nan))
-    np.testing.assert_array_equal(found, np.full((5, 3), value, found.dtype))
-    assert found.dtype == {None: "float32", tf.int32: "int32", tf.bool: "bool"}[dtype]
+    results = rg.compile(fill(x, dtype)).inference(x=np.full((5, 3), np.nan))
+    np.testing.assert_array_equal(results, np.full((5, 3), value, results.dtype))
+    assert results.dtype == {None: "float32", tf.int32: "int32", tf.bool: "bool"}[dtype]
 
 
 def test_a_placeholder_without_a_shape_is_a_scalar() -> None:
@@ -356,8 +356,8 @@ def test_bidirectional_arguments_by_position() -> None:
         scope="both",
         time_major=True,
     )
-    for found, array in zip(program.inference(feeds)["outputs"], expected, strict=True):
-        np.testing.assert_allclose(found, array, rtol=1e-5, atol=1e-6)
+    for results, array in zip(program.inference(feeds)["outputs"], expected, strict=True):
+        np.testing.assert_allclose(results, array, rtol=1e-5, atol=1e-6)
 
 
 def test_a_name_replaces_the_class_in_parameter_names() -> None:
@@ -486,10 +486,10 @@ def test_functions(name: str) -> None:
     declared, expected = FUNCTIONS[name]
     a, b = tf.placeholder(tf.float32, [4, 3], "a"), tf.placeholder(tf.float32, [4, 3], "b")
     program = rg.compile({"y": declared(a, b), "read": a + b})
-    found, wanted = program.inference(a=A, b=B)["y"], np.asarray(expected(A, B))
-    assert found.dtype == wanted.dtype
-    assert found.shape == wanted.shape
-    np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-6)
+    results, target = program.inference(a=A, b=B)["y"], np.asarray(expected(A, B))
+    assert results.dtype == target.dtype
+    assert results.shape == target.shape
+    np.testing.assert_allclose(results, target, rtol=2e-6, atol=2e-6)
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:
@@ -562,12 +562,12 @@ def test_losses(name: str) -> None:
     ids = tf.placeholder(tf.int64, [None], "ids")
     y = declared(a, b, ids)
     program = rg.compile({"y": y, "read": a + b, "ids": ids})
-    found = program.inference(a=A, b=B, ids=IDS)["y"]
-    assert found.shape == np.shape(expected)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    results = program.inference(a=A, b=B, ids=IDS)["y"]
+    assert results.shape == np.shape(expected)
+    np.testing.assert_allclose(results, expected, rtol=1e-5, atol=1e-6)
 
 
-# ------------------------------------------------------------------------------------------------- what is not there
+# ------------------------------------------------------------------------------------------------- not offered
 
 
 @pytest.mark.parametrize(
@@ -661,10 +661,10 @@ def test_functions_that_came_later_are_rnngraphs() -> None:
 
 
 def follow(path: str) -> Any:
-    found: Any = tf
+    results: Any = tf
     for name in path.split("."):
-        found = getattr(found, name)
-    return found
+        results = getattr(results, name)
+    return results
 
 
 @pytest.mark.parametrize("path", table().remedies)

@@ -1,4 +1,4 @@
-"""Whole programs of TensorFlow 1.x under `rnngraph.tf1`, against what TensorFlow itself fetched."""
+"""Whole programs of TensorFlow 1.x under `rnngraph.tf1`, against TensorFlow's recorded fetches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
 
 
 def recorded(name: str, dtype: str) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
-    """Initial values of each session, and what was fetched."""
+    """Return the initial values of each session, and the fetches."""
     sessions: list[dict[str, np.ndarray]] = []
     with np.load(FIXTURES / "tensorflow_programs" / f"{name}_{dtype}.npz") as file:
         for key in file.files:
@@ -58,14 +58,12 @@ def recorded(name: str, dtype: str) -> tuple[list[dict[str, np.ndarray]], np.nda
     [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.exhaustive) for case in ALL],
 )
 def test_numbers_are_tensorflows(name: str, dtype: str, tmp_path: Path) -> None:
-    """Every fetched number over all steps; differences are relative to the largest number of what was fetched at once
-    beside it.
-    """
-    values, wanted = recorded(name, dtype)
+    """Compare every fetched number over all steps. Differences are relative to the largest number of the same fetch."""
+    values, expected = recorded(name, dtype)
     run = Run(str(tmp_path), values or [{}])
     (PROGRAMS | FLOW | CELLS | NAMES | HABITS | PIPELINES | PUBLISHED)[name](tf, run, dtype)
-    found = run.result()
-    assert found.shape == wanted.shape
+    results = run.result()
+    assert results.shape == expected.shape
     limits = np.concatenate([np.full(item.size, np.abs(item).max(initial=0.0)) for item in run.noted])
     tolerance = TOLERANCES[dtype]
-    np.testing.assert_array_less(np.abs(found - wanted), tolerance * np.maximum(limits, 1e-2) + 1e-300)
+    np.testing.assert_array_less(np.abs(results - expected), tolerance * np.maximum(limits, 1e-2) + 1e-300)

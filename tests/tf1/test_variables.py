@@ -1,4 +1,4 @@
-"""Names, shapes, dtypes and collections of all variables, against a table that TensorFlow 1.15.5 wrote."""
+"""Names, shapes, dtypes and collections of all variables, against a table recorded by TensorFlow 1.15.5."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def test_the_table_is_whole() -> None:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_variables_are_tensorflows(name: str) -> None:
-    found, wanted = table(tf, PROGRAMS[name]), TABLE[name]
-    assert found["counts"] == wanted["counts"]
+    results, expected = table(tf, PROGRAMS[name]), TABLE[name]
+    assert results["counts"] == expected["counts"]
     if name in OTHER_ORDER:
-        assert found["variables"] != wanted["variables"], "the order is TensorFlow's now: take the program out"
-        found, wanted = ({"variables": sorted(map(repr, item["variables"]))} for item in (found, wanted))
-    assert found["variables"] == wanted["variables"]
+        assert results["variables"] != expected["variables"], "the order is TensorFlow's now: take the program out"
+        results, expected = ({"variables": sorted(map(repr, item["variables"]))} for item in (results, expected))
+    assert results["variables"] == expected["variables"]

@@ -28,7 +28,7 @@ MIN_DEPTH, MIN_WEIGHTS = 32, 4096
 
 
 def narrow_options(model: Model, script: Script) -> dict[str, str]:
-    """Return the options of ``rg.compile`` for a quantized file; None for other files, or if they change nothing."""
+    """Return the options of ``rg.compile`` for a quantized file; empty if they do not apply or change nothing."""
     ops = {node.op for node in _nodes(model.graph)}
     weights = [array for array in script.parameters.values() if array.ndim > 1]
     is_wide = any(array.shape[-2] >= MIN_DEPTH and array.size >= MIN_WEIGHTS for array in weights)

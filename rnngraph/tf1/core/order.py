@@ -41,7 +41,7 @@ class Order:
 
         Args:
             result: The nest.
-            given: Its operands. A Tensor that is an operand is replaced by a copy.
+            operands: Its operands. A Tensor that is an operand is replaced by a copy.
             inner: True if the nodes between operands and results were also declared after the operations.
         """
         known = {tensor.node for tensor in _tensors_in(operands)}

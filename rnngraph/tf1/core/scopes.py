@@ -96,7 +96,7 @@ def present_scope(graph: Graph | None = None) -> VariableScope:
 def opened_scope(full: str, is_reopened: bool = False) -> Iterator[None]:
     """Count a scope as opened. When it closes, names within it are free again, as in TensorFlow.
 
-    again: True if the program re-opens a scope object. Names that were taken before then stay taken.
+    is_reopened: True if the program re-opens a scope object. Names that were taken before then stay taken.
     """
     opened = get_default_graph().opened
     opened[full] += 1

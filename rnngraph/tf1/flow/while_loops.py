@@ -56,7 +56,7 @@ def while_loop(
 
 
 class _While:
-    """One loop. formals: the parameter of the step for each leaf of the variables."""
+    """One loop. params: the parameter of the step for each leaf of the variables."""
 
     def __init__(self, nest: list[Any], maximum: Any) -> None:
         self.loop = Loop(_WHAT, "while")

@@ -44,7 +44,7 @@ def log(level: Any, msg: Any, *args: Any, **options: Any) -> None:
 
 
 def _checked(msg: Any, args: tuple[Any, ...]) -> Any:
-    """Return a formatted message. Raise if the arguments do not fit it."""
+    """Return a message as a str. Raise if the arguments do not fit it."""
     try:
         if args:
             str(msg) % (args[0] if len(args) == 1 and isinstance(args[0], dict) and args[0] else args)

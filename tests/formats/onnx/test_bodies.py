@@ -1,4 +1,4 @@
-"""Ops that are read by the functions that ONNX defines them by: onnx's own tests of these, and without the package."""
+"""Ops that are read by their function bodies: onnx's own tests of them, and reading without the package."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from onnx_cases import all_cases, op_of, outcome  # noqa: E402  # after importor
 
 
 def model(node: onnx.NodeProto, opset: int, **arrays: np.ndarray) -> onnx.ModelProto:
-    """One node, whose inputs are floats [n, 4] but for those that have arrays."""
+    """Return a model of one node. Inputs without arrays are floats [n, 4]."""
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in node.input if name not in arrays
     ]
     outputs = [helper.make_empty_tensor_value_info(name) for name in node.output]
-    held = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    graph = helper.make_graph([node], "net", inputs, outputs, held)
+    storage = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph([node], "net", inputs, outputs, storage)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
 
 
@@ -55,8 +55,8 @@ def test_windows(monkeypatch: pytest.MonkeyPatch, op: str, a: float, b: float, p
     data = given.SerializeToString()
     monkeypatch.setitem(sys.modules, "onnx", None)
     x = np.random.default_rng(3).normal(size=(3, 4)).astype(np.float32)
-    wanted = a - b * np.cos(2 * np.pi * np.arange(4) / (4 if periodic else 3))
-    assert_allclose(rg.read_onnx(data).program().inference(x=x)["y"], x * wanted, atol=1e-6)
+    expected = a - b * np.cos(2 * np.pi * np.arange(4) / (4 if periodic else 3))
+    assert_allclose(rg.read_onnx(data).program().inference(x=x)["y"], x * expected, atol=1e-6)
 
 
 def test_without_the_package_errors_say_what_builds_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,4 +75,4 @@ def test_onnx_own_tests_of_these_ops_pass() -> None:
     cases = [case for case in all_cases() if len(case.model.graph.node) == 1 and op_of(case) in ops]
     outcomes = {case.name: outcome(case) for case in cases}
     refused = {name for name, what in outcomes.items() if what not in ("passed", "no arrays of numbers")}
-    assert refused <= {name for name in outcomes if "window" in name}  # whose sizes are fed
+    assert refused <= {name for name in outcomes if "window" in name}  # their sizes are fed

@@ -1,4 +1,4 @@
-"""ONNX's elementwise operators at signed zeros, infinities, NaN, small and large numbers: onnxruntime's own values."""
+"""ONNX's elementwise operators at signed zeros, infinities, NaN, small and large numbers, against onnxruntime."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ LEAST = {
     "Atanh": 1e-7,
     "Acosh": 1e-7,
 }
-"""How far onnxruntime is off where its own approximation is absolute."""
+"""Absolute errors of onnxruntime's own approximations."""
 
 
 def model(op: str, count: int, dtype: int, **attributes: Any) -> bytes:
@@ -115,16 +115,16 @@ def model(op: str, count: int, dtype: int, **attributes: Any) -> bytes:
     output = onnx.helper.make_tensor_value_info("y", result, [None])
     graph = onnx.helper.make_graph([node], "graph", kinds, [output])
     opsets = [onnx.helper.make_opsetid("", 22)]
-    made: bytes = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
-    return made
+    built: bytes = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+    return built
 
 
 def both(op: str, feeds: dict[str, Any], **attributes: Any) -> tuple[Any, Any]:
-    """onnxruntime's values and ours."""
+    """Return onnxruntime's values and ours."""
     dtype = onnx.helper.np_dtype_to_tensor_dtype(feeds["a"].dtype)
     file = model(op, len(feeds), dtype, **attributes)
-    wanted = runtime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
-    return wanted, np.asarray(rg.read_onnx(file).program().inference(feeds)["y"])
+    expected = runtime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+    return expected, np.asarray(rg.read_onnx(file).program().inference(feeds)["y"])
 
 
 def check(op: str, wanted: Any, found: Any, *where: Any) -> None:

@@ -1,4 +1,4 @@
-"""What exporters write around nets: sizes of an example among open ones, sequences, normed kernels, sorted rows."""
+"""Patterns of exporters: sizes of an example among open ones, sequences, normalized kernels, sorted rows."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def floats(*shape: int) -> np.ndarray:
 def model_of(
     nodes: Sequence[Any], inputs: dict[str, tuple[int, Sequence[Any]]], outputs: Sequence[str], **arrays: Any
 ) -> Any:
-    """A model of nodes (op, inputs, outputs, attributes)."""
-    made = [helper.make_node(op, list(given), list(gives), **more) for op, given, gives, more in nodes]
+    """Return a model of nodes (op, inputs, outputs, attributes)."""
+    built = [helper.make_node(op, list(given), list(gives), **more) for op, given, gives, more in nodes]
     graph = helper.make_graph(
-        made,
+        built,
         "net",
         [helper.make_tensor_value_info(name, *kind) for name, kind in inputs.items()],
         [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs],
@@ -104,15 +104,15 @@ def test_inputs_by_words_of_calls_get_an_underscore() -> None:
     net = rg.read_onnx(model)
     assert [*net.inputs] == ["rows_", "out_"]
     fed = {"rows": floats(2, 4), "out": floats(2, 4)}
-    found = net.program().inference({f"{name}_": array for name, array in fed.items()})
-    assert_same(dict(found), by_onnxruntime(model, fed))
+    results = net.program().inference({f"{name}_": array for name, array in fed.items()})
+    assert_same(dict(results), by_onnxruntime(model, fed))
 
 
 @pytest.mark.parametrize("upper", [0, 1])
 @pytest.mark.parametrize("offset", [-1, 0, 2])
 @pytest.mark.parametrize("columns", ["T", 4])
 def test_half_of_a_matrix_of_open_size(columns: Any, offset: int, upper: int) -> None:
-    """As exporters make the mask of attention to what was before."""
+    """A triangle, as exporters compute the mask of causal attention."""
     model = model_of(
         [("Trilu", ["x", "offset"], ["y"], {"upper": upper})],
         {"x": (FLOAT, ["B", "T", columns])},
@@ -144,7 +144,7 @@ POSITIONS = {
 
 @pytest.mark.parametrize("name", POSITIONS)
 def test_the_first_rows_of_a_table_of_positions(name: str) -> None:
-    """As many as there are steps; a sequence that is longer than the table is refused, as by the file's own runtime."""
+    """As many positions as steps. A sequence longer than the table is refused, as by onnxruntime."""
     taken, table, written = POSITIONS[name]
     nodes = [("Shape", ["x"], ["shape"], {"start": 1, "end": 2}), *taken, ("Add", ["x", "rows"], ["y"], {})]
     known = {"zero": np.array([0]), "one": np.array([1]), "first": np.array(0), "step": np.array(1)}
@@ -213,11 +213,11 @@ def test_the_last_step_of_each_row_and_numbers_that_are_none() -> None:
     check(model, {"x": x, "at": np.array([[[2] * 4], [[-3] * 4]])})
 
 
-# What is written in place -------------------------------------------------------------------------------
+# In-place writes -------------------------------------------------------------------------------------------
 
 
 def places(size: str, to: str) -> list[Any]:
-    """0, 1 and on up to a size of x."""
+    """Return nodes that compute 0, 1 … up to a size of x."""
     return [
         ("Gather", ["shape", size], [f"{to}_count"], {}),
         ("Range", ["zero", f"{to}_count", "one"], [to], {}),
@@ -316,7 +316,7 @@ def test_parts_of_axes_that_are_written_over(name: str) -> None:
 
 
 def test_outputs_that_are_written_step_by_step_are_a_driver() -> None:
-    """As ``out = zeros(B, 4, 4)`` and ``out[:, t] = h`` in a loop."""
+    """``out = zeros(B, 4, 4)`` and ``out[:, t] = h`` in a loop."""
     nodes: list[Any] = [SHAPE, ("ConstantOfShape", ["shape"], ["o_0"], {})]
     nodes += [
         ("Shape", ["x"], ["ends"], {"start": 0, "end": 1}),
@@ -353,7 +353,7 @@ def test_entries_that_are_written_where_a_call_says() -> None:
 
 
 def test_a_number_that_is_written_where_a_mask_holds() -> None:
-    """As ``x[x < 0] = 0.5``, which the newer exporter writes with as many numbers as there are places."""
+    """``x[x < 0] = 0.5``: the newer exporter repeats the number for each index."""
     nodes = [
         ("Less", ["x", "low"], ["mask"], {}),
         ("NonZero", ["mask"], ["at"], {}),
@@ -398,11 +398,11 @@ def test_means_that_count_padding_of_an_open_axis_are_refused() -> None:
         rg.read_onnx(model_of(counting, shape, ["y"]))
 
 
-# Sizes, and what is fused or quantized --------------------------------------------------------------------
+# Sizes, fused and quantized nodes ---------------------------------------------------------------------------
 
 
 def test_the_last_rows_of_a_table() -> None:
-    """As ``table[-x.size(1):]``."""
+    """``table[-x.size(1):]``."""
     nodes = [
         ("Shape", ["x"], ["shape"], {"start": 1, "end": 2}),
         ("Neg", ["shape"], ["start"], {}),
@@ -416,7 +416,7 @@ def test_the_last_rows_of_a_table() -> None:
 
 
 def test_outputs_that_only_sizes_are_read_of() -> None:
-    """An input stays one where nothing but its sizes is read, and calls know them of it."""
+    """An input stays one if only its sizes are read, and calls take the sizes from it."""
     nodes = [
         SHAPE,
         ("ConstantOfShape", ["shape"], ["zeros"], {}),
@@ -449,7 +449,7 @@ def test_lengths_behind_a_convolution_that_skips_steps() -> None:
 
 
 def test_what_onnxruntime_fuses_and_quantizes() -> None:
-    """FusedConv, FusedMatMul and BiasGelu as an optimized file has them, and a convolution by whole numbers."""
+    """FusedConv, FusedMatMul and BiasGelu of an optimized file, and an integer convolution."""
     helper_domain = {"domain": "com.microsoft"}
     nodes = [
         ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
@@ -471,12 +471,12 @@ def test_what_onnxruntime_fuses_and_quantizes() -> None:
     ]
     model = model_of(nodes, X, ["y"], k=kernel, kz=np.uint8(120), ks=np.float32(0.01))
     x = floats(2, 6, 4)
-    wanted = by_onnxruntime(model, {"x": x})["y"]
-    np.testing.assert_allclose(rg.read_onnx(model).program().inference(x=x)["y"], wanted, atol=0.1)
+    expected = by_onnxruntime(model, {"x": x})["y"]
+    np.testing.assert_allclose(rg.read_onnx(model).program().inference(x=x)["y"], expected, atol=0.1)
 
 
 def test_rows_of_all_steps_behind_a_pool_are_taken_apart() -> None:
-    """As nets for lines of text do: [T//2+1, B, n], whose rows are made one axis for a layer and two again."""
+    """Nets for lines of text: [T//2+1, B, n], whose rows become one axis for a layer, and two again."""
     nodes = [
         ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
         ("MaxPool", ["t"], ["p"], {"kernel_shape": [2], "strides": [2], "pads": [1, 1]}),
@@ -511,7 +511,7 @@ def test_a_number_around_an_array_is_padding() -> None:
 
 
 def test_a_size_beside_a_number_that_no_dtype_has() -> None:
-    """As ``write_onnx`` casts floats to whole numbers: what lies beyond these is the largest."""
+    """``write_onnx`` casts floats to integers: values out of range become the largest one."""
     nodes = [
         ("Shape", ["x"], ["shape"], {"start": 1, "end": 2}),
         ("Cast", ["shape"], ["size"], {"to": FLOAT}),
@@ -523,13 +523,13 @@ def test_a_size_beside_a_number_that_no_dtype_has() -> None:
 
 
 def graph_of(op: str, result: str, *given: str) -> Any:
-    """A graph of one node within another."""
+    """Return an inner graph of one node."""
     node = helper.make_node(op, list(given), [result])
     return helper.make_graph([node], result, [], [helper.make_tensor_value_info(result, FLOAT, None)])
 
 
 def test_of_two_graphs_a_call_chooses_where_they_give_alike() -> None:
-    """As torch writes ``if h.max() > 0`` of scripts."""
+    """torch's ``if h.max() > 0``, scripted."""
     nodes = [
         ("ReduceMax", ["x"], ["most"], {"keepdims": 0}),
         ("Greater", ["most", "bound"], ["is_far"], {}),
@@ -566,7 +566,7 @@ def test_activations_that_onnxruntime_puts_into_products(activation: str, number
 
 
 def test_samples_in_frames() -> None:
-    """As ``x.view(B, -1, 8)`` of steps of any number, and ``x[:, :T // 3 * 3]`` before three steps become one."""
+    """``x.view(B, -1, 8)`` of any number of steps, and ``x[:, :T // 3 * 3]`` before three steps become one."""
     frames = model_of([("Reshape", ["x", "sizes"], ["y"], {})], X, ["y"], sizes=[0, -1, 8])
     net = check(frames, {"x": floats(2, 4, 4)}, {"x": floats(1, 6, 4)})
     with pytest.raises(rg.ShapeError):
@@ -585,7 +585,7 @@ def test_samples_in_frames() -> None:
 
 
 def test_steps_that_are_rows_for_a_layer_stay_steps() -> None:
-    """As ``log_softmax(head(y.view(-1, n)), 1).view(T, B, -1)``, which must not keep a net from streaming."""
+    """``log_softmax(head(y.view(-1, n)), 1).view(T, B, -1)`` must not keep a net from streaming."""
     nodes = [
         ("LSTM", ["x", "W", "R"], ["y", "", ""], {"hidden_size": 5}),
         ("Squeeze", ["y", "one"], ["s"], {}),
@@ -608,7 +608,7 @@ def test_steps_that_are_rows_for_a_layer_stay_steps() -> None:
 
 
 def test_numbers_of_which_there_are_half_as_many_as_steps() -> None:
-    """As ``torch.zeros(B, x.size(1) // 2)``, and ``(x.size(1) + 1) // 2``."""
+    """``torch.zeros(B, x.size(1) // 2)``, and ``(x.size(1) + 1) // 2``."""
     nodes = [
         ("Shape", ["x"], ["rows"], {"start": 0, "end": 1}),
         ("Shape", ["x"], ["steps"], {"start": 1, "end": 2}),

@@ -1,4 +1,4 @@
-"""Files of ONNX's operators beside onnxruntime's recorded values, and the records beside onnxruntime."""
+"""Operators of ONNX against onnxruntime's recorded values, and the records against onnxruntime."""
 
 from __future__ import annotations
 
@@ -33,4 +33,4 @@ def test_the_recorded_values_are_those_of_onnxruntime(part: int) -> None:
 
 
 def test_every_operator_that_is_read_has_a_case_or_a_reason() -> None:
-    assert names_of("onnx") == {name for domain, name in OPS if domain != "tensorflow"}  # which is no domain of files
+    assert names_of("onnx") == {name for domain, name in OPS if domain != "tensorflow"}  # not a domain of files

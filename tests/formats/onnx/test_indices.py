@@ -1,4 +1,4 @@
-"""Indices and bounds of slices beyond an axis, as onnxruntime has them: counted from the end, clamped, or refused."""
+"""Indices and slice bounds beyond an axis, against onnxruntime: counted from the end, clamped, or refused."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.peers
 X = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
 
 
-def found_and_wanted(
+def check_against_onnxruntime(
     path: Path, op: str, fed: dict[str, Any], held: dict[str, Any], is_open: bool = True, **attributes: int
 ) -> None:
-    """Compare with onnxruntime: the same numbers, or an error of both. is_open: whether two axes of ``x`` are."""
+    """Check that numbers equal onnxruntime's, or that both raise. is_open: True if two axes of ``x`` are open."""
     fed = {name: np.asarray(value) for name, value in fed.items()}
     inputs = [
         helper.make_tensor_value_info(
@@ -37,19 +37,19 @@ def found_and_wanted(
     graph = helper.make_graph([node], "net", inputs, results, arrays)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
     try:
-        wanted = onnxruntime.InferenceSession(path).run(None, fed)[0]
-    except Exception:  # onnxruntime has a class of errors for each kind, none of which is public
+        expected = onnxruntime.InferenceSession(path).run(None, fed)[0]
+    except Exception:  # onnxruntime's errors have several classes, none of them public
         with pytest.raises(rg.RnnGraphError):
             rg.read_onnx(path).program().inference(fed)
         return
-    np.testing.assert_array_equal(np.asarray(rg.read_onnx(path).program().inference(fed)["y"]), wanted)
+    np.testing.assert_array_equal(np.asarray(rg.read_onnx(path).program().inference(fed)["y"]), expected)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("ids", [[-1, 0], [0, 5], [-9, 0], -1, [[1, -1]]])
 def test_gather(ids: Any, axis: int, tmp_path: Path) -> None:
-    found_and_wanted(tmp_path / "fed.onnx", "Gather", {"x": X, "i": ids}, {}, axis=axis)
-    found_and_wanted(tmp_path / "held.onnx", "Gather", {"x": X}, {"i": np.asarray(ids)}, axis=axis)
+    check_against_onnxruntime(tmp_path / "fed.onnx", "Gather", {"x": X, "i": ids}, {}, axis=axis)
+    check_against_onnxruntime(tmp_path / "held.onnx", "Gather", {"x": X}, {"i": np.asarray(ids)}, axis=axis)
 
 
 def test_gather_of_a_table_of_the_file(tmp_path: Path) -> None:
@@ -72,15 +72,15 @@ def test_gather_of_a_table_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [-1, 3, 7, -5])
 def test_entries_one_by_one(number: int, tmp_path: Path) -> None:
     one, every = np.full((2, 1, 3), number), np.full((2, 4, 3), number)
-    found_and_wanted(tmp_path / "one.onnx", "GatherElements", {"x": X, "i": one}, {}, False, axis=1)
-    found_and_wanted(tmp_path / "every.onnx", "GatherElements", {"x": X, "i": every}, {}, False, axis=1)
+    check_against_onnxruntime(tmp_path / "one.onnx", "GatherElements", {"x": X, "i": one}, {}, False, axis=1)
+    check_against_onnxruntime(tmp_path / "every.onnx", "GatherElements", {"x": X, "i": every}, {}, False, axis=1)
     given = {"x": X, "i": one, "u": np.ones((2, 1, 3), np.float32)}
-    found_and_wanted(tmp_path / "scatter.onnx", "ScatterElements", given, {}, False, axis=1)
+    check_against_onnxruntime(tmp_path / "scatter.onnx", "ScatterElements", given, {}, False, axis=1)
 
 
 @pytest.mark.parametrize("ids", [[[-1, -1]], [[1, 3]], [[1, -5]], [[2, 0]], [[-1, 9]]])
 def test_gather_by_several_indices(ids: Any, tmp_path: Path) -> None:
-    found_and_wanted(tmp_path / "net.onnx", "GatherND", {"x": X, "i": ids}, {})
+    check_against_onnxruntime(tmp_path / "net.onnx", "GatherND", {"x": X, "i": ids}, {})
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_gather_by_several_indices(ids: Any, tmp_path: Path) -> None:
 def test_slices_beyond_the_ends(start: int, stop: int, step: int, tmp_path: Path) -> None:
     bounds = {"start": [start], "stop": [stop], "axes": [1], "step": [step]}
     for steps in (0, 1, 4):
-        found_and_wanted(tmp_path / f"{steps}.onnx", "Slice", {"x": X[:, :steps]}, bounds)
+        check_against_onnxruntime(tmp_path / f"{steps}.onnx", "Slice", {"x": X[:, :steps]}, bounds)
 
 
 def test_bounds_that_are_fed_are_refused(tmp_path: Path) -> None:

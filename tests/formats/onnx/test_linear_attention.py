@@ -1,4 +1,4 @@
-"""Linear attention and convolutions with a past: files of ONNX's operators and of onnxruntime's, beside onnxruntime."""
+"""Linear attention and convolutions with a past, of ONNX and of onnxruntime, against onnxruntime."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ KEYS, VALUES = 3, 5
 
 
 def model(node: Any, inputs: dict[str, Any], outputs: dict[str, Any], **arrays: np.ndarray) -> bytes:
-    """One node. inputs, outputs: shapes by name."""
+    """Return a model of one node. inputs, outputs: shapes by name."""
     values = [
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side.items()]
         for side in (inputs, outputs)
     ]
-    held = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    graph = helper.make_graph([node], "net", *values, held)
+    storage = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph([node], "net", *values, storage)
     opsets = [helper.make_opsetid("", 27), *([helper.make_opsetid(node.domain, 1)] if node.domain else [])]
     return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
 
 
 def attention(rule: str, queries: int, heads: int, domain: str, has_past: bool = True, **widths: int) -> bytes:
-    """A node of LinearAttention. widths: of g and b, the decays and rates."""
+    """Return a LinearAttention node. widths: those of g and b, the decays and rates."""
     shapes: dict[str, Any] = {
         "q": ["B", "T", queries * KEYS],
         "k": ["B", "T", heads * KEYS],
@@ -46,7 +46,7 @@ def attention(rule: str, queries: int, heads: int, domain: str, has_past: bool =
 
 
 def convolution(domain: str, size: int = 4, has_past: bool = True, is_last: bool = False, **options: Any) -> bytes:
-    """A node of CausalConvWithState over 5 channels."""
+    """Return a CausalConvWithState node over 5 channels."""
     span = (size - 1) * options.get("dilation", 1)
     names = ["x", "weight", "bias", "past" if has_past else ""]
     options |= {"channels_last": 1} if is_last else {}
@@ -62,7 +62,7 @@ def convolution(domain: str, size: int = 4, has_past: bool = True, is_last: bool
 
 
 def feeds_of(program: Any, batch: int, time: int) -> dict[str, np.ndarray]:
-    """Random numbers; decays, as logarithms, are negative."""
+    """Return random feeds. Decays, as logarithms, are negative."""
     random = np.random.default_rng(0)
     feeds = {}
     for name, kind in program.inference.compiled.input_types().items():
@@ -106,7 +106,7 @@ def test_nodes_are_onnxruntimes(data: bytes) -> None:
 
 @pytest.mark.slow
 def test_linear_attention_streams() -> None:
-    """Steps have the bits of the whole."""
+    """Single steps have the bits of the whole sequence."""
     program = rg.read_onnx(attention("gated", 2, 2, "", g=6)).program(states={"present": "past"})
     feeds = feeds_of(program, 1, 4)
     whole = program.inference(feeds)
@@ -118,7 +118,7 @@ def test_linear_attention_streams() -> None:
 
 
 def test_convolutions_stream() -> None:
-    """Blocks of any length have the bits of the whole."""
+    """Blocks of any length have the bits of the whole sequence."""
     program = rg.read_onnx(convolution("", activation="silu")).program(states={"present": "past"})
     feeds = feeds_of(program, 1, 6)
     whole = program.inference(feeds)

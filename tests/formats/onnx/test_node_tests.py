@@ -1,4 +1,4 @@
-"""onnx's own tests of its operators, through ``rg.read_onnx``: what is read gives the numbers, all else is refused."""
+"""onnx's own tests of its operators, through ``rg.read_onnx``: equal numbers, or a refusal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLDED_ALONE = {
     "SplitToSequence",
     "Unique",
 }
-"""What is read where it follows from the file and from sizes alone, or not at all; onnx's tests feed it."""
+"""Ops that are read only for known operands; onnx's tests feed them."""
 
 
 def test_all_18_of_recurrent_nodes_pass() -> None:
@@ -43,14 +43,14 @@ def test_every_operator_gives_the_numbers_or_is_refused() -> None:
 
     cases = all_cases()
     outcomes = {case.name: outcome(case) for case in cases if len(case.model.graph.node) == 1}
-    counts = Counter(found.partition(":")[0] for found in outcomes.values())
+    counts = Counter(results.partition(":")[0] for results in outcomes.values())
     passed = {op_of(case) for case in cases if outcomes.get(case.name) == "passed"}
     tested = {op_of(case) for case in cases if case.name in outcomes}
     claimed = {op for domain, op in OPS if not domain} & tested
     print(f"\nnode tests: {dict(counts)}; operators with a test that passes: {len(passed)}")
-    for name, found in sorted(outcomes.items()):
-        if found != "passed":
-            print(f"  {name}: {found[:150]}")
+    for name, results in sorted(outcomes.items()):
+        if results != "passed":
+            print(f"  {name}: {results[:150]}")
     quantized = {
         "QuantizeLinear",
         "DequantizeLinear",

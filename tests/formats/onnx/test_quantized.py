@@ -1,5 +1,6 @@
-"""Quantized files, read as floats: what lies out of the bounds of quantized numbers is these bounds, as files have it
-that end activations by them; ops that take and give quantized numbers; ops that move them.
+"""Quantized files, read as floats: saturation, ops with quantized operands and results, and ops that move them.
+
+Files often leave out an activation whose bound equals that of the quantized range.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ SCALES = {
 
 
 def model_of(nodes: Nodes, shape: Sequence[Any], **arrays: Any) -> Any:
-    """A model of nodes from x of this shape to y."""
-    made = [helper.make_node(op, given, gives, **more) for op, given, gives, more in nodes]
-    held = {**SCALES, **{name: np.asarray(array) for name, array in arrays.items()}}
-    read = {name for node in made for name in node.input}
+    """Return a model of nodes from x of this shape to y."""
+    built = [helper.make_node(op, given, gives, **more) for op, given, gives, more in nodes]
+    storage = {**SCALES, **{name: np.asarray(array) for name, array in arrays.items()}}
+    read = {name for node in built for name in node.input}
     graph = helper.make_graph(
-        made,
+        built,
         "net",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in held.items() if name in read],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in storage.items() if name in read],
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
@@ -125,15 +126,15 @@ CASES: dict[str, tuple[Nodes, list[Any], dict[str, Any]]] = {
 @pytest.mark.peers
 @pytest.mark.parametrize("name", CASES)
 def test_what_takes_and_gives_quantized_numbers(name: str) -> None:
-    """Numbers of onnxruntime, but for a step of what is rounded."""
+    """onnxruntime's numbers, up to one step of rounding."""
     pytest.importorskip("onnxruntime")
     nodes, shape, arrays = CASES[name]
     model = model_of([*IN, *nodes, *OUT], shape, **arrays)
     x = 2 * floats(*(3 if isinstance(size, str) else size for size in shape))
-    wanted = by_onnxruntime(model, {"x": x})["y"]
-    assert wanted.std() > 0.01
+    expected = by_onnxruntime(model, {"x": x})["y"]
+    assert expected.std() > 0.01
     step = float(arrays.get("ys", SCALES["ys"]))
-    np.testing.assert_allclose(found_of(model, x), wanted, atol=0.5 * step + 0.1)
+    np.testing.assert_allclose(found_of(model, x), expected, atol=0.5 * step + 0.1)
 
 
 MOVED: dict[str, tuple[Nodes, dict[str, Any]]] = {
@@ -161,12 +162,12 @@ def test_what_moves_quantized_numbers(name: str) -> None:
     nodes, arrays = MOVED[name]
     model = model_of([*IN, *nodes, *BACK], [2, "T", 4], **arrays)
     x = floats(2, 3, 4)
-    wanted = by_onnxruntime(model, {"x": x})["y"]
-    np.testing.assert_allclose(found_of(model, x), wanted, atol=0.0251)
+    expected = by_onnxruntime(model, {"x": x})["y"]
+    np.testing.assert_allclose(found_of(model, x), expected, atol=0.0251)
 
 
 def test_bounds_of_quantized_numbers_are_bounds_of_floats() -> None:
-    """Quantizers leave a relu out where numbers end at 0 anyway."""
+    """Quantizers leave out a relu if the quantized range begins at 0."""
     nodes: Nodes = [
         ("QuantizeLinear", ["x", "xs", "zz"], ["r"], {}),
         ("DequantizeLinear", ["r", "xs", "zz"], ["y"], {}),
@@ -210,7 +211,7 @@ def test_what_can_not_be_moved_says_why() -> None:
 
 
 def test_a_scale_that_is_no_finite_number_is_refused() -> None:
-    """As quantization gives it to a mask with -inf: onnxruntime goes on with numbers of which nothing is left."""
+    """Quantization of a mask with -inf has such a scale; onnxruntime continues with meaningless numbers."""
     there_and_back = [*IN, ("DequantizeLinear", ["q", "xs", "xz"], ["y"], {})]
     for scale in (np.inf, np.nan):
         with pytest.raises(rg.NotReadableError, match="its scale is not finite"):
@@ -221,7 +222,7 @@ def test_a_scale_that_is_no_finite_number_is_refused() -> None:
 
 
 def wide_model(dynamic: bool) -> tuple[Any, np.ndarray]:
-    """Return a model of a product by 64 x 96 bytes, and the floats of which these are made."""
+    """Return a model of a product with 64 x 96 bytes, and the floats for which they stand."""
     weights = (RANDOM.standard_normal((64, 96)) / 8).astype(np.float32)
     scale = np.float32(np.abs(weights).max() / 127)
     arrays = {"w": np.rint(weights / scale).astype(np.int8), "w_scale": scale, "w_zero": np.int8(0)}

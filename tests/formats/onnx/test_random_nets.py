@@ -41,7 +41,7 @@ BINARY = ("Add", "Sub", "Mul", "Max", "Min")
 
 
 class Builder:
-    """A net that grows node by node. Values are [batch, time, width], known by their width."""
+    """Random net that grows node by node. Values are [batch, time, width], stored by width."""
 
     def __init__(self, seed: int) -> None:
         self.draw = np.random.default_rng(seed)
@@ -65,7 +65,7 @@ class Builder:
         return self.array(self.draw.uniform(-0.7, 0.7, shape).astype(np.float32))
 
     def grow(self) -> None:
-        """One more op, or a few that belong together."""
+        """Add one op, or a few that belong together."""
         x, width = self.values[int(self.draw.integers(len(self.values)))]
         kinds = [
             self._unary,
@@ -92,9 +92,9 @@ class Builder:
 
     def _product(self, x: str, width: int) -> None:
         units = int(self.draw.integers(1, 7))
-        made = self.add("MatMul", [x, self.weight(width, units)], units, keep=self.draw.random() < 0.3)
-        if (made, units) not in self.values:
-            self.add("Add", [made, self.weight(units)], units)
+        built = self.add("MatMul", [x, self.weight(width, units)], units, keep=self.draw.random() < 0.3)
+        if (built, units) not in self.values:
+            self.add("Add", [built, self.weight(units)], units)
 
     def _reduced(self, x: str, width: int) -> None:
         op = str(self.draw.choice(["ReduceMax", "ReduceMean", "ReduceMin"]))
@@ -123,11 +123,11 @@ class Builder:
         filters = int(self.draw.integers(1, 6))
         turned = self.add("Transpose", [x], width, keep=False, perm=[0, 2, 1])
         names = [turned, self.weight(filters, width, size), self.weight(filters)]
-        made = self.add("Conv", names, filters, False, pads=[before, span - before], dilations=[dilation])
-        self.add("Transpose", [made], filters, perm=[0, 2, 1])
+        built = self.add("Conv", names, filters, False, pads=[before, span - before], dilations=[dilation])
+        self.add("Transpose", [built], filters, perm=[0, 2, 1])
 
     def _shaped(self, x: str, width: int) -> None:
-        """Rows of all steps, and back by what the shape was."""
+        """Merge batch and time into rows, and split them again by the original shape."""
         rows = self.add("Reshape", [x, self.array(np.array([-1, width]))], width, keep=False)
         rows = self.add("Tanh", [rows], width, keep=False)
         shape = self.add("Shape", [x], 0, keep=False)
@@ -161,10 +161,10 @@ def check(seed: int, ops: int) -> None:
     for batch, time in ((2, 3), (1, 7)):
         x = np.random.default_rng(seed).uniform(-2, 2, (batch, time, 5)).astype(np.float32)
         result = program.inference(x=x) if net.inputs else program.inference()
-        for name, wanted in zip(net.outputs, session.run(None, {"x": x}), strict=True):
-            scale = max(1.0, float(np.abs(wanted).max()))
-            assert result[name].shape == wanted.shape, seed
-            assert np.abs(result[name] - wanted).max() <= 1e-4 * scale, seed
+        for name, expected in zip(net.outputs, session.run(None, {"x": x}), strict=True):
+            scale = max(1.0, float(np.abs(expected).max()))
+            assert result[name].shape == expected.shape, seed
+            assert np.abs(result[name] - expected).max() <= 1e-4 * scale, seed
 
 
 @pytest.mark.peers

@@ -1,4 +1,4 @@
-"""Every operator that is read, as random nodes: onnxruntime's numbers at two sizes of what is open, or a reason."""
+"""Every operator that is read, as random nodes: onnxruntime's numbers at two values of open sizes, or a reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onnx_nodes import GENERATORS, Case, random_case  # noqa: E402  # after impo
 
 pytestmark = pytest.mark.peers
 EACH = 100
-"""Nodes of an operator that onnxruntime runs."""
+"""Number of nodes of an operator that onnxruntime must run."""
 LOOPS = {"Scan": random_scan, "Loop": random_loop}
 
 
@@ -29,40 +29,40 @@ def _onnxruntime() -> None:
 
 
 def outcome(case: Case, seed: int) -> str:
-    """``passed``, what onnxruntime doesn't run, or why the node is refused."""
+    """Return ``passed``, onnxruntime's refusal, or why the node is refused."""
     model = case.model()
     calls = [case.feeds(seed), *([case.feeds(seed + 1, True)] if case.is_open else [])]
     try:
-        wanted = [by_onnxruntime(model, feeds) for feeds in calls]
-    except Exception as error:  # onnxruntime's are of several kinds
+        target = [by_onnxruntime(model, feeds) for feeds in calls]
+    except Exception as error:  # onnxruntime's errors have several classes
         return f"not run: {str(error)[:200]}"
     try:
         program = rg.read_onnx(model).program()
     except rg.NotReadableError as error:
         return "refused: " + "; ".join(error.problems).partition("): ")[2]
-    for feeds, expected in zip(calls, wanted, strict=True):
-        found = ours(program, feeds)
+    for feeds, expected in zip(calls, target, strict=True):
+        results = ours(program, feeds)
         for name, array in expected.items():
-            assert found[name].shape == array.shape, (name, found[name].shape, array.shape)
+            assert results[name].shape == array.shape, (name, results[name].shape, array.shape)
             wide, is_float = array.astype(np.float64), array.dtype.kind == "f"
             scale = max(1.0, float(np.abs(wide[np.isfinite(wide)]).max(initial=0))) if is_float else 0.0
             near = case.tolerance * scale
-            np.testing.assert_allclose(np.asarray(found[name], np.float64), wide, case.tolerance, near, err_msg=name)
+            np.testing.assert_allclose(np.asarray(results[name], np.float64), wide, case.tolerance, near, err_msg=name)
     return "passed"
 
 
 def outcomes_of(op: str, seeds: Iterable[int], enough: int) -> Counter[str]:
-    """How often what comes of an operator's nodes, until enough of them were run."""
-    found: Counter[str] = Counter()
+    """Count outcomes of an operator's nodes, until enough of them ran."""
+    results: Counter[str] = Counter()
     for seed in seeds:
         case = random_case(op, seed)
         try:
-            found[outcome(case, seed).partition(":")[0]] += 1
+            results[outcome(case, seed).partition(":")[0]] += 1
         except Exception as error:
             raise AssertionError(f"{op}, seed {seed}: {case}") from error
-        if found["passed"] + found["refused"] >= enough:
+        if results["passed"] + results["refused"] >= enough:
             break
-    return found
+    return results
 
 
 def test_a_random_node_of_each_operator_gives_the_numbers_of_onnxruntime() -> None:
@@ -73,20 +73,20 @@ def test_a_random_node_of_each_operator_gives_the_numbers_of_onnxruntime() -> No
 @pytest.mark.exhaustive
 def test_many_random_nodes_give_the_numbers_of_onnxruntime() -> None:
     for op in GENERATORS:
-        found = outcomes_of(op, range(1000, 1000 + 4 * EACH), EACH)
-        print(f"{op}: {dict(found)}")
-        assert found["passed"] >= EACH // 4, op
+        results = outcomes_of(op, range(1000, 1000 + 4 * EACH), EACH)
+        print(f"{op}: {dict(results)}")
+        assert results["passed"] >= EACH // 4, op
 
 
 def check_loop(op: str, seed: int) -> str:
     looped: Any = LOOPS[op](seed)
     calls = [looped.feeds(seed, 2, 5), looped.feeds(seed + 1, 1, 1), looped.feeds(seed + 2, 4, 3)]
-    wanted = [by_onnxruntime(looped.model, feeds) for feeds in calls]
+    target = [by_onnxruntime(looped.model, feeds) for feeds in calls]
     try:
         program = rg.read_onnx(looped.model).program()
     except rg.NotReadableError:
         return "refused"
-    for feeds, expected in zip(calls, wanted, strict=True):
+    for feeds, expected in zip(calls, target, strict=True):
         assert_same(ours(program, feeds), expected, 5e-5)
     return "passed"
 
@@ -99,6 +99,6 @@ def test_a_few_random_loops_give_the_numbers_of_onnxruntime(op: str) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("op", LOOPS)
 def test_500_random_loops_give_the_numbers_of_onnxruntime(op: str) -> None:
-    found = Counter(check_loop(op, seed) for seed in range(1000, 1500))
-    print(f"{op}: {dict(found)}")
-    assert found["passed"] >= 490
+    results = Counter(check_loop(op, seed) for seed in range(1000, 1500))
+    print(f"{op}: {dict(results)}")
+    assert results["passed"] >= 490

@@ -1,4 +1,4 @@
-"""Files of ONNX as nets: names, layouts, open sizes, arithmetic of sizes, conditions, refusals, damage."""
+"""ONNX files as nets: names, layouts, open sizes, arithmetic of sizes, conditions, refusals, damage."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def model(
     arrays: dict[str, np.ndarray] | None = None,
     opset: int = 17,
 ) -> Any:
-    """inputs: shapes, or (element type, shape)."""
+    """Return a model. inputs: shapes, or (element type, shape)."""
     given = [
         helper.make_tensor_value_info(name, *(item if isinstance(item, tuple) else (FLOAT, item)))
         for name, item in inputs.items()
     ]
     results = [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs]
-    held = [numpy_helper.from_array(np.asarray(array), name) for name, array in (arrays or {}).items()]
-    graph = helper.make_graph(nodes, "net", given, results, held)
+    storage = [numpy_helper.from_array(np.asarray(array), name) for name, array in (arrays or {}).items()]
+    graph = helper.make_graph(nodes, "net", given, results, storage)
     domains = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(graph, opset_imports=domains, ir_version=8)
 
@@ -50,7 +50,7 @@ def array(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def run_script(net: Any) -> Any:
-    """The program of the net's script, with the net's weights."""
+    """Return the program of the net's script, with the net's weights."""
     text = net.script().replace("program.parameters.load(Path(__file__).with_name('weights.safetensors'))", "")
     names: dict[str, Any] = {}
     exec(compile(text, "net.py", "exec"), names)
@@ -63,7 +63,7 @@ def gives(name: str) -> list[Any]:
 
 
 def stack_of_two(units: int = 7, inputs: int = 5) -> Any:
-    """Two layers of GRU, batches first, as torch's exporter writes them: a state of sizes, axes turned to and fro."""
+    """Return two layers of GRU, batches first, as torch's exporter writes them: computed state shapes, transposes."""
     arrays = {
         "rest": np.array([units]),
         "one": np.array([1]),
@@ -150,7 +150,7 @@ def test_what_no_cell_here_says_is_a_cell_in_the_script() -> None:
 
 
 def conditional() -> Any:
-    """A graph that hangs on a number, and within one of its graphs on whether a size is 1."""
+    """Return a model with an If on a number, one of whose graphs has an If on a size being 1."""
     one = helper.make_graph([node("Squeeze", "x,last", "flat1")], "one", [], gives("flat1"))
     many = helper.make_graph([node("Identity", "x", "same")], "many", [], gives("same"))
     inside = [
@@ -175,7 +175,7 @@ def test_a_fixed_input_settles_which_graph_is_taken() -> None:
     program = net.program()
     x = array(4, 2, 1)
     assert_allclose(program.inference(x=x)["y"], x[..., 0] @ array(2, 3), atol=1e-6)
-    with pytest.raises(rg.ShapeError, match="time = 2"):  # only for a length of 1 can it be read
+    with pytest.raises(rg.ShapeError, match="time = 2"):  # it can be read for a length of 1 only
         program.inference(x=array(4, 2, 2))
     with pytest.raises(rg.NotReadableError, match=r"the If' \(If\): .*pass fixed=\{'sr': …\}"):
         rg.read_onnx(conditional())
@@ -331,7 +331,7 @@ def test_a_dynamically_quantized_lstm_is_read_as_floats() -> None:
         hidden_size=units,
     )
     x = array(3, 2, inputs)
-    found = rg.read_onnx(model([quantized], {"x": ["t", "b", inputs]}, ["y"], arrays)).program().inference(x=x)["y"]
+    results = rg.read_onnx(model([quantized], {"x": ["t", "b", inputs]}, ["y"], arrays)).program().inference(x=x)["y"]
     plain = {
         "W": kernels["W"].transpose(0, 2, 1) * np.float32(0.01),
         "R": kernels["R"].transpose(0, 2, 1) * np.float32(0.008),
@@ -339,7 +339,7 @@ def test_a_dynamically_quantized_lstm_is_read_as_floats() -> None:
     same = model(
         [helper.make_node("LSTM", ["x", "W", "R"], ["y"], hidden_size=units)], {"x": ["t", "b", inputs]}, ["y"], plain
     )
-    assert_allclose(found, rg.read_onnx(same).program().inference(x=x)["y"], atol=1e-6)
+    assert_allclose(results, rg.read_onnx(same).program().inference(x=x)["y"], atol=1e-6)
 
 
 def test_numbers_that_were_quantized_are_read_only_by_what_takes_them_back() -> None:
@@ -355,8 +355,8 @@ def test_numbers_that_were_quantized_are_read_only_by_what_takes_them_back() -> 
         node("MatMul", "d,v", "y"),
     ]
     x = array(4, 2)
-    found = rg.read_onnx(model(nodes, {"x": [None, 2]}, ["y"], arrays)).program().inference(x=x)["y"]
-    assert_allclose(found, np.clip(x, -0.3, 25.2) @ (arrays["w"] * np.float32(0.1)), atol=1e-6)
+    results = rg.read_onnx(model(nodes, {"x": [None, 2]}, ["y"], arrays)).program().inference(x=x)["y"]
+    assert_allclose(results, np.clip(x, -0.3, 25.2) @ (arrays["w"] * np.float32(0.1)), atol=1e-6)
     with pytest.raises(rg.NotReadableError, match="output 'q': it is quantized"):
         rg.read_onnx(model(nodes[:1], {"x": [None, 2]}, ["q"], arrays))
 
@@ -377,7 +377,7 @@ def test_functions_of_a_file_are_written_out() -> None:
 
 
 def test_functions_within_functions_have_names_and_attributes_of_their_calls() -> None:
-    """Two calls of one function, with its default of an attribute and with another, and a loop's graph within."""
+    """Two calls of one function, with the default of an attribute and with another value, and an inner loop's graph."""
     opset = [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)]
     leaky = helper.make_node("LeakyRelu", ["a"], ["t"])
     leaky.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="slope", type=1))
@@ -414,12 +414,12 @@ def test_functions_within_functions_have_names_and_attributes_of_their_calls() -
             t = np.where(x < 0, x * slope, x)
             return t + t if condition else -np.abs(t)
 
-        found = rg.read_onnx(given).program().inference(x=x)["y"]
-        assert_allclose(found, step(step(x, 0.5), 0.25), atol=1e-6)
+        results = rg.read_onnx(given).program().inference(x=x)["y"]
+        assert_allclose(results, step(step(x, 0.5), 0.25), atol=1e-6)
 
 
 def test_functions_are_read_by_their_own_versions_of_operators() -> None:
-    """Opset 12 has the axes of ReduceSum as an attribute, 13 as an input."""
+    """ReduceSum has its axes as an attribute in opset 12, as an input in 13."""
     total = helper.make_node("ReduceSum", ["a"], ["b"], axes=[1], keepdims=0)
     body = helper.make_function("mine", "Total", ["a"], ["b"], [total], [helper.make_opsetid("", 12)])
     given = model([helper.make_node("Total", ["x"], ["y"], domain="mine")], {"x": [None, 2]}, ["y"])
@@ -473,18 +473,18 @@ def test_many_changed_files_give_an_error_or_the_numbers_of_onnxruntime() -> Non
         try:
             session = runtime.InferenceSession(changed.SerializeToString())
             fixed = {"sr": np.array(16000)} if "sr" in [item.name for item in session.get_inputs()] else {}
-            wanted = session.run(None, feeds | fixed)
-        except Exception:  # onnxruntime's are of several kinds
+            expected = session.run(None, feeds | fixed)
+        except Exception:  # onnxruntime's errors have several classes
             outcomes["refused by onnxruntime"] += 1
             return
         try:
-            found = net.program().inference(feeds)
+            results = net.program().inference(feeds)
         except rg.RnnGraphError:
             outcomes["refused at the call"] += 1
             return
-        for name, numbers in zip(net.outputs, wanted, strict=True):
-            assert found[name].shape == numbers.shape, seed
-            assert_allclose(found[name], numbers, atol=1e-4, err_msg=str(seed))
+        for name, numbers in zip(net.outputs, expected, strict=True):
+            assert results[name].shape == numbers.shape, seed
+            assert_allclose(results[name], numbers, atol=1e-4, err_msg=str(seed))
         outcomes["the same numbers"] += 1
 
     for given in (stack_of_two(), conditional()):
@@ -495,12 +495,12 @@ def test_many_changed_files_give_an_error_or_the_numbers_of_onnxruntime() -> Non
 
 
 def small_feeds(net: Any, seed: int) -> dict[str, np.ndarray]:
-    """Arrays of two rows, one step or three, and at most 7 of all else."""
-    sizes, found = {"batch": 2, "time": (1, 3)[seed // 4 % 2]}, {}
+    """Return arrays with two rows, one step or three, and at most 7 entries along other axes."""
+    sizes, results = {"batch": 2, "time": (1, 3)[seed // 4 % 2]}, {}
     for name, tensor in net.inputs.items():
         shape = [min(sizes.get(size, 2) if isinstance(size, str | None) else size, 7) for size in tensor.shape]
-        found[name] = np.random.default_rng(seed).uniform(-1, 1, shape).astype(tensor.dtype)
-    return found
+        results[name] = np.random.default_rng(seed).uniform(-1, 1, shape).astype(tensor.dtype)
+    return results
 
 
 # Open and fixed axes ------------------------------------------------------------------------------------
@@ -546,7 +546,7 @@ def test_a_branch_on_a_size_of_one_is_told() -> None:
 
 
 def test_a_number_that_is_repeated_changes_its_shape() -> None:
-    """To one of fewer axes than the array has that is repeated; then the axes change places."""
+    """The repeated array gains a leading axis, then the axes are swapped."""
     arrays = {"two": array(1, 1, 1), "wide": np.array([1, 2, 3]), "flat": np.array([0, 6]), "first": np.array([0])}
     nodes = [
         node("Shape", "x", "shape"),

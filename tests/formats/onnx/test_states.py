@@ -1,4 +1,4 @@
-"""States that files take and give, in each layout: streams keep them, pools, saved programs and exports have them."""
+"""States among a file's inputs and outputs, in each layout: in streams, pools, saved programs and exports."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NODES: dict[str, tuple[list[tuple[str, list[str], list[str], dict[str, Any]]], l
 
 
 def model_of(name: str) -> Any:
-    """An LSTM over x [rows, steps, width] with a state of its own layout, and c within it or beside it."""
+    """Return an LSTM over x [rows, steps, width] with a state of its own layout, with c inside or beside it."""
     around, shape = NODES[name]
     has_c = "c" in [item for _, _, gives, _ in around for item in gives]
     inner = [
@@ -49,12 +49,12 @@ def model_of(name: str) -> Any:
         ("Squeeze", ["Y", "one"], ["z"], {}),
         ("Transpose", ["z"], ["y"], {"perm": [1, 0, 2]}),
     ]
-    made = [helper.make_node(op, given, gives, **more) for op, given, gives, more in [around[0], *inner, around[1]]]
+    built = [helper.make_node(op, given, gives, **more) for op, given, gives, more in [around[0], *inner, around[1]]]
     inputs = {"x": ["B", "T", WIDTH], "s": shape} | ({} if has_c else {"c": [1, "B", UNITS]})
     outputs = ["y", "sn", *([] if has_c else ["cn"])]
     arrays = {"W": W, "R": R, "zero": np.array([0]), "one": np.array([1])}
     graph = helper.make_graph(
-        made,
+        built,
         "net",
         [helper.make_tensor_value_info(key, TensorProto.FLOAT, kind) for key, kind in inputs.items()],
         [helper.make_tensor_value_info(key, TensorProto.FLOAT, None) for key in outputs],
@@ -81,9 +81,9 @@ def test_streams_keep_the_states_of_a_file(name: str) -> None:
     pool = program.inference.streams(2)
     first, second = pool.open(), pool.open()
     pool.step({second: {"x": x[1, 0]}})
-    found = pool.step({first: {"x": x[0, 0]}, second: {"x": x[1, 1]}})
-    assert np.array_equal(found[first]["y"], whole["y"][0, 0])
-    assert np.array_equal(found[second]["y"], whole["y"][1, 1])
+    results = pool.step({first: {"x": x[0, 0]}, second: {"x": x[1, 1]}})
+    assert np.array_equal(results[first]["y"], whole["y"][0, 0])
+    assert np.array_equal(results[second]["y"], whole["y"][1, 1])
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
@@ -95,22 +95,22 @@ def test_a_file_with_states_is_trained_saved_and_exported(tmp_path: Path) -> Non
     losses = [trainer.step(**feeds) for _ in range(4)]
     assert losses[-1] < losses[0]
     program.save(tmp_path / "program")
-    again, wanted = rg.load(tmp_path / "program"), program.inference(feeds)["y"]
-    assert np.array_equal(again.inference(feeds)["y"], wanted)
+    again, expected = rg.load(tmp_path / "program"), program.inference(feeds)["y"]
+    assert np.array_equal(again.inference(feeds)["y"], expected)
     again.inference.export(tmp_path / "exported", name="net")
     folder = tmp_path / "exported"
     subprocess.run(["cc", "-O1", "net_test.c", "net.o", "-lm", "-o", "self_test"], cwd=folder, check=True)
     subprocess.run(["./self_test"], cwd=folder, check=True, capture_output=True)
 
 
-# A past that a state holds ------------------------------------------------------------------------------------
+# States that hold a past ----------------------------------------------------------------------------------------
 
 
 def with_cache(wide: int = 2, turned: bool = False) -> Any:
-    """A convolution that begins with the past in a state, as streaming exports have it, before an LSTM."""
+    """Return a convolution that begins with the past in a state, as streaming exports have, before an LSTM."""
     around = [("Transpose", ["cache"], ["past"], {"perm": [1, 2, 0]})] if turned else []
     order = ["past" if turned else "cache", "x"]
-    made = [
+    built = [
         helper.make_node(op, given, gives, **more)
         for op, given, gives, more in [
             *around,
@@ -141,7 +141,7 @@ def with_cache(wide: int = 2, turned: bool = False) -> Any:
         "c": [1, "B", UNITS],
     }
     graph = helper.make_graph(
-        made,
+        built,
         "net",
         [helper.make_tensor_value_info(key, TensorProto.FLOAT, kind) for key, kind in inputs.items()],
         [helper.make_tensor_value_info(key, TensorProto.FLOAT, None) for key in ("y", "next", "hn", "cn")],
@@ -161,9 +161,9 @@ def test_streams_keep_the_past_that_a_state_holds(wide: int, turned: bool) -> No
     cache = np.zeros((wide, 2, 2) if turned else (2, 2, wide))
     whole = program.inference(x=x, cache=cache, h=np.zeros((1, 2, UNITS)), c=np.zeros((1, 2, UNITS)))
     stream = program.inference.stream(batch=2)
-    found = [stream.step(x=x[:, :, step])["y"] for step in range(2)]
-    found += [*np.moveaxis(stream.process(x=x[:, :, 2:6])["y"], 1, 0), stream.step(x=x[:, :, 6])["y"]]
-    assert np.array_equal(np.stack(found, 1), whole["y"])
+    results = [stream.step(x=x[:, :, step])["y"] for step in range(2)]
+    results += [*np.moveaxis(stream.process(x=x[:, :, 2:6])["y"], 1, 0), stream.step(x=x[:, :, 6])["y"]]
+    assert np.array_equal(np.stack(results, 1), whole["y"])
     assert np.array_equal(stream.state["cache"], whole["next"])
     pool = program.inference.streams(2)
     handle = pool.open()
@@ -173,6 +173,6 @@ def test_streams_keep_the_past_that_a_state_holds(wide: int, turned: bool) -> No
 def test_a_past_that_is_another_one_is_refused() -> None:
     model = with_cache()
     (cut,) = (node for node in model.graph.node if node.op_type == "Slice")
-    cut.input[0] = "r"  # what is kept is not what it is put before
+    cut.input[0] = "r"  # the stored part differs from the input part
     with pytest.raises(rg.GraphError, match="can't be streamed"):
         rg.read_onnx(model).program(states=STATES).inference.stream()

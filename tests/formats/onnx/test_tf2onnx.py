@@ -1,4 +1,4 @@
-"""Files that tf2onnx wrote of nets of Keras: Keras' numbers at any sizes, drivers for all that recurs."""
+"""Files of tf2onnx, from nets of Keras: Keras' numbers at any sizes, and drivers for all recurrences."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ DRIVERS = {
     "unrolled": ["class Step(rg.Cell)", "rg.dynamic_rnn(Step("],
     "attention": ["rg.softmax("],
 }
-"""What stands in the script of each net."""
+"""Parts of the script of each net."""
 
 
 def arrays(name: str, call: int, kind: str) -> list[np.ndarray]:
-    found = []
-    while (key := f"{name}/{call}/{kind}/{len(found)}") in NUMBERS:
-        found.append(NUMBERS[key])
-    return found
+    results = []
+    while (key := f"{name}/{call}/{kind}/{len(results)}") in NUMBERS:
+        results.append(NUMBERS[key])
+    return results
 
 
 @pytest.mark.parametrize("name", DRIVERS)
@@ -39,11 +39,11 @@ def test_keras_numbers_and_drivers(name: str) -> None:
     program = net.program()
     for call in (0, 1):
         feeds, expected = arrays(name, call, "in"), arrays(name, call, "out")
-        assert bool(feeds) == (call == 0 or name != "unrolled")  # of which the file settles the length
+        assert bool(feeds) == (call == 0 or name != "unrolled")  # the file fixes its length
         if feeds:
             given = program.inference(dict(zip(net.inputs, feeds, strict=True)))
-            for array, wanted in zip(given.values(), expected, strict=True):
-                assert_allclose(array, wanted, atol=1e-5)
+            for array, target in zip(given.values(), expected, strict=True):
+                assert_allclose(array, target, atol=1e-5)
     text = net.script()
     for part in DRIVERS[name]:
         assert part in text

@@ -1,4 +1,4 @@
-"""Modules of torch, as its exporter writes them, against onnxruntime at several sizes: one program serves all."""
+"""Modules of torch, written by its exporter, against onnxruntime at several sizes with one program."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def exported(case: Any, opset: int) -> bytes:
 
 
 def feeds_of(case: Any, sizes: dict[str, int]) -> dict[str, np.ndarray]:
-    draw, found = np.random.default_rng(0), {}
+    draw, results = np.random.default_rng(0), {}
     for name, (tensor, axes) in zip("xyz", case.inputs, strict=False):
         shape = [sizes[axes[axis]] if axis in axes else size for axis, size in enumerate(tensor.shape)]
         if tensor.dtype.is_floating_point:
-            found[name] = draw.normal(size=shape).astype(np.float32)
-        elif tensor.ndim == 1:  # lengths, the longest first
+            results[name] = draw.normal(size=shape).astype(np.float32)
+        elif tensor.ndim == 1:  # lengths, in descending order
             lengths = [*draw.integers(1, sizes["time"] + 1, shape[0] - 1), sizes["time"]]
-            found[name] = np.sort(lengths)[::-1].copy()
+            results[name] = np.sort(lengths)[::-1].copy()
         else:
-            found[name] = draw.integers(0, 11, shape)
-    return found
+            results[name] = draw.integers(0, 11, shape)
+    return results
 
 
 def check(case: Any, opset: int) -> None:
@@ -59,9 +59,9 @@ def check(case: Any, opset: int) -> None:
     assert net.parameters.keys() == program.parameters.keys(), case.name
     for sizes in SIZES:
         feeds = feeds_of(case, sizes)
-        wanted = session.run(None, {item.name: feeds[item.name] for item in session.get_inputs()})
+        expected = session.run(None, {item.name: feeds[item.name] for item in session.get_inputs()})
         result = program.inference({key: array for key, array in feeds.items() if key in net.inputs})
-        for key, array in zip(net.outputs, wanted, strict=True):
+        for key, array in zip(net.outputs, expected, strict=True):
             where = f"{case.name} {sizes} {key}"
             assert result[key].shape == array.shape, where
             np.testing.assert_allclose(result[key], array, atol=2e-5, rtol=2e-5, err_msg=where)

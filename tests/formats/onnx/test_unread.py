@@ -1,4 +1,4 @@
-"""The list of ops that can't be read: whole, without those that can be, and the same in the docs."""
+"""The list of ops without a reader: complete, disjoint from those with one, and equal to that in the docs."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def test_the_docs_have_it() -> None:
     rows = [f"| {reason} | {', '.join(f'`{op}`' for op in group)} |" for reason, group in UNREAD.items()]
     assert text[1].splitlines()[2:] == rows
     for title, ops in (("recorded", BY_RECORDED_BODY), ("built", BY_BUILT_BODY)):
-        found = re.search(f"<!-- ops by {title} functions -->\n(.*?)\n<!-- end", API.read_text(), re.DOTALL)
-        assert found is not None
-        assert re.findall("`([A-Z][^`]+)`", found[1]) == [*ops]
+        results = re.search(f"<!-- ops by {title} functions -->\n(.*?)\n<!-- end", API.read_text(), re.DOTALL)
+        assert results is not None
+        assert re.findall("`([A-Z][^`]+)`", results[1]) == [*ops]
 
 
 def test_the_docs_have_the_ops_of_onnxruntime() -> None:

@@ -1,4 +1,4 @@
-"""Files whose steps are written out: one driver, whose kernels are one parameter each, with the file's numbers."""
+"""Files with unrolled steps: one driver, one parameter for each kernel, and the file's numbers."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ Node = tuple[str, str, str, dict[str, Any]]
 
 
 def model(nodes: list[Node], x: list[Any], outputs: list[str], arrays: dict[str, Any]) -> Any:
-    made = [helper.make_node(op, reads.split(","), gives.split(","), **options) for op, reads, gives, options in nodes]
+    built = [helper.make_node(op, reads.split(","), gives.split(","), **options) for op, reads, gives, options in nodes]
     tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()]
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, x)]
-    found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
-    graph = helper.make_graph(made, "net", inputs, found, tensors)
+    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    graph = helper.make_graph(built, "net", inputs, results, tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def steps(order: list[int], form: str) -> tuple[list[Node], dict[str, Any]]:
-    """h = tanh(x W + h R + B), from zeros in the shape of the batch, over entries of x in this order. form: of the
-    nodes, as exporters write them.
+    """Return unrolled steps h = tanh(x W + h R + B), from zeros, over entries of x in this order.
+
+    form: form of the nodes, as exporters write them.
     """
     arrays: dict[str, Any] = {"R": R, "axes": np.array([1]), "rest": np.array([UNITS]), "first": np.array([0])}
     arrays |= {"W": W, "B": B} if form == "MatMul" else {"W": W.T.copy(), "B": B}
@@ -65,11 +66,11 @@ def steps(order: list[int], form: str) -> tuple[list[Node], dict[str, Any]]:
 
 
 def expected(x: np.ndarray, order: list[int]) -> np.ndarray:
-    h, found = np.zeros((len(x), UNITS), np.float32), []
+    h, results = np.zeros((len(x), UNITS), np.float32), []
     for place in order:
         h = np.tanh(x[:, place] @ W + h @ R + B)
-        found.append(h)
-    return np.stack(found, 1)
+        results.append(h)
+    return np.stack(results, 1)
 
 
 @pytest.mark.parametrize("form", ["MatMul", "Gemm"])

@@ -22,7 +22,7 @@ def evaluated(fetches: Any, feed: Any) -> Any:
 
 
 def stepped(cell: Any, x: Any, state: Any, steps: int = 5) -> tuple[list[Any], list[Any]]:
-    """Outputs and states of a cell that is called for each step."""
+    """Return outputs and states of a cell that is called for each step."""
     outputs, states = [], []
     for step in range(steps):
         output, state = cell(x[:, step], state)
@@ -36,16 +36,16 @@ def test_a_loop_is_the_driver_of_the_same_cell() -> None:
     cell = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.LSTMCell(4), tf.nn.rnn_cell.GRUCell(2)])
     with tf.variable_scope("loop"):
         outputs, states = stepped(cell, x, cell.zero_state(tf.shape(x)[0], tf.float64))
-    whole, last = tf.nn.dynamic_rnn(cell, x, dtype=tf.float64)  # finds the variables of the loop
+    whole, last = tf.nn.dynamic_rnn(cell, x, dtype=tf.float64)  # reuses the variables of the loop
     names = [variable.name for variable in tf.trainable_variables()]
     assert names[0] == "loop/multi_rnn_cell/cell_0/lstm_cell/kernel:0"
     assert len(names) == 6
     assert [variable.name for variable in cell.variables] == names
     losses = [tf.reduce_sum(tf.square(item)) for item in (tf.stack(outputs, 1), whole)]
     gradients = [tf.gradients(loss, tf.trainable_variables()) for loss in losses]
-    found = evaluated([tf.stack(outputs, 1), states[-1], gradients[0]], {x: DATA})
-    wanted = evaluated([whole, last, gradients[1]], {x: DATA})
-    for one, other in zip(tf.nest.flatten(found), tf.nest.flatten(wanted), strict=True):
+    results = evaluated([tf.stack(outputs, 1), states[-1], gradients[0]], {x: DATA})
+    expected = evaluated([whole, last, gradients[1]], {x: DATA})
+    for one, other in zip(tf.nest.flatten(results), tf.nest.flatten(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
 
 
@@ -54,16 +54,16 @@ def test_equal_steps_become_one_driver() -> None:
     cell = tf.nn.rnn_cell.LSTMCell(4)
     outputs, states = stepped(cell, x, cell.zero_state(2, tf.float32))
     assert drivers(*outputs, states[-1].c) == [5]
-    assert drivers(outputs[2]) == [3]  # what is not asked for needs no feed
-    assert drivers(outputs[-1], states[1].c) == [2, 3]  # c of a step between is that of a last one
-    assert drivers(outputs[-1], kept=[outputs[2]]) == [3, 2]  # a gradient by it reaches the steps behind
+    assert drivers(outputs[2]) == [3]  # unfetched parts need no feed
+    assert drivers(outputs[-1], states[1].c) == [2, 3]  # c between two steps is that of a last step
+    assert drivers(outputs[-1], kept=[outputs[2]]) == [3, 2]  # a gradient by it reaches the later steps
     above = tf.nn.rnn_cell.LSTMCell(4)
     again, _ = stepped(above, tf.stack(outputs, 1), above.zero_state(2, tf.float32))
     assert drivers(*again) == [5, 5]
     output, state = x[:, 0], cell.zero_state(2, tf.float32)
     for _ in range(3):
         output, state = cell(output[:, :3], state)
-    assert drivers(output) == [3]  # each reads what the one before gave
+    assert drivers(output) == [3]  # each reads the output of the one before
 
 
 def test_scopes_and_objects_name_variables() -> None:
@@ -105,14 +105,14 @@ def test_cells_in_steps_of_loops() -> None:
     scanned = tf.scan(lambda state, item: cell(item, state)[1], steps, initializer=zero)
     _, looped = tf.while_loop(lambda t, _: t < 5, lambda t, state: (t + 1, cell(steps[t], state)[1]), (0, zero))
     assert len(tf.trainable_variables()) == 2
-    found = evaluated([whole, last, scanned, looped], {x: DATA})
-    np.testing.assert_allclose(found[2].h, found[0].transpose(1, 0, 2), rtol=1e-12)
-    for one, other in zip(found[1], found[3], strict=True):
+    results = evaluated([whole, last, scanned, looped], {x: DATA})
+    np.testing.assert_allclose(results[2].h, results[0].transpose(1, 0, 2), rtol=1e-12)
+    for one, other in zip(results[1], results[3], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
 class Plain(tf.nn.rnn_cell.RNNCell):
-    """A cell with ``__call__`` of its own, which names its scope itself."""
+    """Cell with its own ``__call__``, which opens its scope itself."""
 
     state_size = output_size = 2
 
@@ -137,14 +137,14 @@ def test_a_cell_that_calls_itself_by_call() -> None:
             output, state = cell(x[:, step], state)
             outputs.append(output)
     assert [variable.name for variable in tf.global_variables()] == ["rnn/Plain/kernel:0"]
-    found = evaluated([whole, tf.stack(outputs, 1), last, state], {x: DATA})
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-13)
-    np.testing.assert_allclose(found[2], found[3], rtol=1e-13)
+    results = evaluated([whole, tf.stack(outputs, 1), last, state], {x: DATA})
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-13)
+    np.testing.assert_allclose(results[2], results[3], rtol=1e-13)
     assert isinstance(tf.nn.rnn_cell.LSTMCell(3), tf.nn.rnn_cell.RNNCell)
 
 
 class Doubled(tf.nn.rnn_cell.BasicLSTMCell):
-    """A subclass of one of TensorFlow's cells."""
+    """Subclass of one of TensorFlow's cells."""
 
     def call(self, inputs: Any, state: Any) -> Any:
         output, new = super().call(inputs, state)
@@ -158,13 +158,13 @@ def test_a_subclass_of_a_built_in_cell() -> None:
         outputs, state = tf.nn.dynamic_rnn(doubled, x, dtype=tf.float64)
     assert state._fields == ("c", "h")
     with tf.variable_scope("net/rnn", reuse=True):
-        wanted, _ = stepped(tf.nn.rnn_cell.BasicLSTMCell(4, name="doubled"), x, plain.zero_state(2, tf.float64))
-    found, other = evaluated([outputs, tf.stack(wanted, 1)], {x: DATA})
-    np.testing.assert_allclose(found, 2 * other, rtol=1e-13)
+        expected, _ = stepped(tf.nn.rnn_cell.BasicLSTMCell(4, name="doubled"), x, plain.zero_state(2, tf.float64))
+    results, other = evaluated([outputs, tf.stack(expected, 1)], {x: DATA})
+    np.testing.assert_allclose(results, 2 * other, rtol=1e-13)
 
 
 class Wordless(tf.nn.rnn_cell.RNNCell):
-    """Says nothing."""
+    """Cell without methods."""
 
 
 class Sized(Wordless):
@@ -190,7 +190,7 @@ def test_mistakes_name_the_line(declare: Callable[[Any], Any], message: str) -> 
 
 def test_cells_of_users_may_have_attributes_of_these_names() -> None:
     class Weighted(rg.Cell):
-        """A cell with names that TensorFlow's layers compute."""
+        """Cell with attribute names that TensorFlow's layers compute."""
 
         def __init__(self) -> None:
             self.weights, self.variables = [1.0, 2.0, 3.0], {"a": 1}
@@ -222,10 +222,10 @@ def test_zero_state_begins_with_what_the_cells_inside_begin_with() -> None:
     outputs, _ = tf.nn.dynamic_rnn(stack, x, initial_state=zero)
     same, _ = tf.nn.dynamic_rnn(stack, x, dtype=tf.float64)
     first = np.arange(8.0).reshape(2, 4)
-    found, other, state = evaluated([outputs, same, zero], {x: DATA[:2], begin: first})
+    results, other, state = evaluated([outputs, same, zero], {x: DATA[:2], begin: first})
     np.testing.assert_array_equal(state[0].cell_state, first)
     np.testing.assert_array_equal(np.concatenate([state[0].attention, state[1]], 1), np.zeros((2, 7)))
-    np.testing.assert_allclose(found, other, rtol=1e-12)
+    np.testing.assert_allclose(results, other, rtol=1e-12)
 
 
 def test_a_cell_in_a_stack_begins_with_its_own_zero_state() -> None:
@@ -237,13 +237,13 @@ def test_a_cell_in_a_stack_begins_with_its_own_zero_state() -> None:
     stack = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.DropoutWrapper(Begun(4)), tf.nn.rnn_cell.GRUCell(2)])
     outputs, _ = tf.nn.dynamic_rnn(stack, x, dtype=tf.float64)
     given, _ = tf.nn.dynamic_rnn(stack, x, initial_state=(np.full((2, 4), 0.5), np.zeros((2, 2))))
-    found, other, zero = evaluated([outputs, given, stack.zero_state(2, tf.float64)], {x: DATA[:2]})
+    results, other, zero = evaluated([outputs, given, stack.zero_state(2, tf.float64)], {x: DATA[:2]})
     np.testing.assert_array_equal(zero[0], np.full((2, 4), 0.5))
-    np.testing.assert_allclose(found, other, rtol=1e-12)
+    np.testing.assert_allclose(results, other, rtol=1e-12)
 
 
 def test_scales_of_attention_are_scalars() -> None:
-    """As in TensorFlow 1.15, so that its checkpoints fit."""
+    """As in TensorFlow 1.15, whose checkpoints then fit."""
     x = tf.placeholder(tf.float32, [2, 5, 3])
     seq2seq = tf.contrib.seq2seq
     for attention in (seq2seq.BahdanauAttention(4, x, normalize=True), seq2seq.LuongAttention(4, x, scale=True)):

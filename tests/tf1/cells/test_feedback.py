@@ -1,4 +1,4 @@
-"""Loops of Python's in which a step reads what is made of the one before, as one driver and step by step."""
+"""Python loops in which a step reads a function of the one before, as one driver and step by step."""
 
 from __future__ import annotations
 
@@ -17,63 +17,63 @@ Loop = Callable[[Any, Any], list[Any]]
 
 
 def parts() -> tuple[Any, Any, Any]:
-    """A table, scores of words, and a cell."""
+    """Return a table, a function to scores of words, and a cell."""
     table = tf.get_variable("table", [WORDS, 3], KIND)
     w = tf.get_variable("w", [UNITS, WORDS], KIND)
     return table, lambda output: tf.matmul(output, w) + 0.5, tf.nn.rnn_cell.LSTMCell(UNITS)
 
 
 def greedy(x: Any, rows: Any) -> list[Any]:
-    """Its own best words."""
+    """Feeds back its own best words."""
     table, scores, cell = parts()
-    fed, state, found = x[:, 0], cell.zero_state(rows, KIND), []
+    fed, state, results = x[:, 0], cell.zero_state(rows, KIND), []
     for _ in range(STEPS):
         output, state = cell(fed, state)
-        found.append(scores(output))
-        fed = tf.nn.embedding_lookup(table, tf.argmax(found[-1], 1))
-    return [*found, state.c]
+        results.append(scores(output))
+        fed = tf.nn.embedding_lookup(table, tf.argmax(results[-1], 1))
+    return [*results, state.c]
 
 
 def helped(x: Any, rows: Any) -> list[Any]:
-    """An input of each step's own beside what comes back, and states between that are read."""
+    """Reads an input of each step's own beside the feedback. Intermediate states are read."""
     _, scores, cell = parts()
-    back, state, found = tf.zeros([rows, 3], KIND), cell.zero_state(rows, KIND), []
+    back, state, results = tf.zeros([rows, 3], KIND), cell.zero_state(rows, KIND), []
     for step in range(STEPS):
         output, state = cell(x[:, step] * 0.5 + back, state)
         back = tf.tanh(state.c[:, :3] + output[:, 1:])
-        found += [state.c, back] if step % 2 else [scores(output)]
-    return found
+        results += [state.c, back] if step % 2 else [scores(output)]
+    return results
 
 
 def attends(x: Any, rows: Any) -> list[Any]:
-    """By its state, to all inputs; two layers, of which the upper one is read only."""
+    """Attends to all inputs by its state; two layers, the upper one outside of the feedback."""
     _, scores, cell = parts()
     query, above = tf.get_variable("query", [UNITS, 3], KIND), tf.nn.rnn_cell.GRUCell(3)
-    context, state, top, found = x[:, 0], cell.zero_state(rows, KIND), above.zero_state(rows, KIND), []
+    context, state, top, results = x[:, 0], cell.zero_state(rows, KIND), above.zero_state(rows, KIND), []
     for step in range(STEPS):
         output, state = cell(tf.concat([x[:, step], context], 1), state)
         weights = tf.nn.softmax(tf.reduce_sum(x * tf.expand_dims(tf.matmul(state.h, query), 1), 2))
         context = tf.reduce_sum(x * tf.expand_dims(weights, 2), 1)
         shown, top = above(tf.concat([output, context], 1), top)
-        found += [scores(output), shown]
-    return [*found, weights]
+        results += [scores(output), shown]
+    return [*results, weights]
 
 
 def late(x: Any, rows: Any) -> list[Any]:
-    """From the third step on what the step before the last one gave: the last two read nothing of each other."""
+    """From the third step on, feeds back the output of the step before the last one: the last two are independent."""
     _, scores, cell = parts()
-    fed, state, found = x[:, 0], cell.zero_state(rows, KIND), []
+    fed, state, results = x[:, 0], cell.zero_state(rows, KIND), []
     for step in range(STEPS):
         output, state = cell(fed, state)
-        found.append(output)
-        fed = tf.tanh(found[-2 if step > 1 else -1][:, :3])
-    return [scores(output) for output in found]
+        results.append(output)
+        fed = tf.tanh(results[-2 if step > 1 else -1][:, :3])
+    return [scores(output) for output in results]
 
 
 def remembers(x: Any, rows: Any) -> list[Any]:
-    """Steps write to a memory and read it; a trace of the writes is read by later writes alone."""
+    """Writes to a memory and reads it. Only later writes read a trace of the writes."""
     _, scores, cell = parts()
-    state, found = cell.zero_state(rows, KIND), []
+    state, results = cell.zero_state(rows, KIND), []
     memory = tf.tile(tf.expand_dims(tf.get_variable("memory", [6, 3], KIND), 0), [rows, 1, 1])
     read, trace = x[:, 0] * 0.1, tf.tanh(x[:, 1])
     for step in range(STEPS):
@@ -82,8 +82,8 @@ def remembers(x: Any, rows: Any) -> list[Any]:
         read = tf.reduce_sum(memory * weights, 1)
         trace = 0.5 * trace + tf.sigmoid(output[:, :3])
         memory = memory * (1.0 - weights) + tf.matmul(weights, tf.expand_dims(trace, 1))
-        found += [read] if step > 2 else []
-    return [*found, memory, trace]
+        results += [read] if step > 2 else []
+    return [*results, memory, trace]
 
 
 LOOPS: dict[str, tuple[Loop, list[int]]] = {
@@ -118,9 +118,9 @@ def test_numbers_and_gradients_are_those_of_single_steps(
             assert (found_lengths == lengths) is not alone
             with tf.Session() as session:
                 session.run(tf.global_variables_initializer())
-                found = session.run([outputs, gradients, loss], {x: data})
+                values = session.run([outputs, gradients, loss], {x: data})
                 losses = [session.run([train, loss], {x: data})[1] for _ in range(3)]
-                results.append([*found[0], *found[1], found[2], *losses])
+                results.append([*values[0], *values[1], values[2], *losses])
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 

@@ -1,4 +1,4 @@
-"""Data that runs pull: orders that are drawn, functions of Python, handles, and sessions that save by themselves."""
+"""Input pipelines: random orders, Python functions, handles, and sessions that save by themselves."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def graph() -> Any:
 
 
 def drained(session: Any, tensor: Any) -> list[Any]:
-    found = []
+    results = []
     while True:
         try:
-            found.append(session.run(tensor))
+            results.append(session.run(tensor))
         except tf.errors.OutOfRangeError:
-            return found
+            return results
 
 
 def test_an_element_is_one_for_the_whole_run() -> None:
@@ -43,10 +43,10 @@ def test_orders_that_are_drawn_have_every_element_once() -> None:
     place = tf.train.range_input_producer(20, num_epochs=2, shuffle=True).dequeue()
     batch = tf.train.shuffle_batch([place], 5, 100, 10)
     with tf.Session() as session:
-        for found in (drained(session, shuffled), np.concatenate(drained(session, batch)).tolist()):
-            assert sorted(found) == sorted([*range(20), *range(20)])
-            assert found[:20] != found[20:]
-            assert found != sorted(found)
+        for results in (drained(session, shuffled), np.concatenate(drained(session, batch)).tolist()):
+            assert sorted(results) == sorted([*range(20), *range(20)])
+            assert results[:20] != results[20:]
+            assert results != sorted(results)
 
 
 def test_texts_stay_in_datasets(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_python_function_in_the_graph() -> None:
 
 
 def test_what_has_not_begun_and_what_would_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = threading.Thread(name="rnngraph pool")  # of streams that are served, which adds nothing to queues
+    own = threading.Thread(name="rnngraph pool")  # a thread of served streams, which adds nothing to queues
     monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread(), own])
     iterator = tf.data.Dataset.range(3).make_initializable_iterator()
     following, queue = iterator.get_next(), tf.FIFOQueue(3, tf.int32, [[]])

@@ -1,4 +1,4 @@
-"""Loops and branches: every way of running them, what bounds them, and what is refused."""
+"""Loops and branches: every way to run them, their bounds, and refusals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def session() -> Any:
 
 
 def recurrence(steps: int | None = None) -> tuple[Any, Any, Any]:
-    """(x, outputs, loss) of a recurrence that is written as a loop."""
+    """Return (x, outputs, loss) of a recurrence that is written as a loop."""
     x = tf.placeholder(tf.float32, [None, steps, 3], name="x")
     w = tf.get_variable("w", [7, 4])
     entries = tf.TensorArray(tf.float32, tf.shape(x)[1]).unstack(tf.transpose(x, [1, 0, 2]))
@@ -42,7 +42,7 @@ def recurrence(steps: int | None = None) -> tuple[Any, Any, Any]:
     ],
 )
 def test_a_loop_is_the_driver_of_its_cell(shape: tuple[int, ...], session: Any) -> None:
-    """The same bits, and the same gradients, as a cell under a driver."""
+    """A loop has the bits and the gradients of a cell under a driver."""
     x, outputs, loss = recurrence()
     cell_outputs, state = tf.nn.dynamic_rnn(tf.nn.rnn_cell.BasicRNNCell(4), x, dtype=tf.float32)
     w, kernel = (tf.global_variables()[place] for place in (0, 1))
@@ -59,12 +59,12 @@ def test_a_loop_is_compiled_saved_interpreted(tmp_path: Any) -> None:
     _x, outputs, loss = recurrence()
     program = rg.compile({"y": outputs}, loss=loss)
     feed = np.random.RandomState(1).randn(3, 5, 3).astype(np.float32)
-    found = program.inference(x=feed)["y"]
-    np.testing.assert_array_equal(program.training(x=feed, seed=1)["y"], found)
+    results = program.inference(x=feed)["y"]
+    np.testing.assert_array_equal(program.training(x=feed, seed=1)["y"], results)
     program.save(tmp_path / "net")
-    np.testing.assert_array_equal(rg.load(tmp_path / "net").inference(x=feed)["y"], found)
+    np.testing.assert_array_equal(rg.load(tmp_path / "net").inference(x=feed)["y"], results)
     values = {**dict(program.parameters), "x": feed}
-    np.testing.assert_allclose(interpret(program.inference.graph, values)["y"], found, atol=1e-6)
+    np.testing.assert_allclose(interpret(program.inference.graph, values)["y"], results, atol=1e-6)
     before = program.evaluate(x=feed)["loss"]
     trainer = rg.Trainer(program, rg.Adam(0.05))
     for _ in range(10):
@@ -86,13 +86,13 @@ def test_a_loop_ends_by_what_it_computes(session: Any) -> None:
         while expected[-1] < at and len(expected) < 7:
             expected.append(expected[-1] * 2)
         steps = len(expected) - 1
-        found = session.run([count, value, array.stack()], {limit: at})
-        assert found[:2] == [3 + steps, expected[-1]]
-        np.testing.assert_array_equal(found[2], [0] * 3 + expected[:steps] + [0] * (6 - steps))
+        results = session.run([count, value, array.stack()], {limit: at})
+        assert results[:2] == [3 + steps, expected[-1]]
+        np.testing.assert_array_equal(results[2], [0] * 3 + expected[:steps] + [0] * (6 - steps))
 
 
 def test_bounds_of_loops(session: Any) -> None:
-    """Each way to say how many steps there are."""
+    """Each way to bound the number of steps."""
     x = tf.placeholder(tf.float32, [None, 5])
 
     def steps(cond: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`tf.contrib.crf` against all paths, one by one."""
+"""`tf.contrib.crf` against sums over all paths, one by one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_scores_and_paths(steps: int, is_open: bool) -> None:
     draw = np.random.default_rng(steps)
     scores, tags = draw.normal(size=(5, steps, TAGS)), draw.integers(0, TAGS, (5, steps))
     table, lengths = draw.normal(size=(TAGS, TAGS)), np.minimum([4, 2, 1, 0, 3], steps)
-    tags[2, 1:] = 99  # what stands past a row's end is no tag
+    tags[2, 1:] = 99  # no tags past a row's end
     size = None if is_open else steps
     x, y = tf.placeholder(tf.float64, [None, size, TAGS]), tf.placeholder(tf.int32, [None, size])
     n, w = tf.placeholder(tf.int32, [None]), tf.Variable(table)
@@ -34,8 +34,8 @@ def test_scores_and_paths(steps: int, is_open: bool) -> None:
     ]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        found = session.run(fetches, {x: scores, y: tags, n: lengths})
-    for row, (value, norm, score, best, most, gradient) in enumerate(zip(*found, strict=True)):
+        results = session.run(fetches, {x: scores, y: tags, n: lengths})
+    for row, (value, norm, score, best, most, gradient) in enumerate(zip(*results, strict=True)):
         length = int(lengths[row])
         assert not best[length or 1 :].any()
         assert not gradient[length:].any()
@@ -53,7 +53,7 @@ def test_scores_and_paths(steps: int, is_open: bool) -> None:
         assert tuple(one) == likeliest
         np.testing.assert_allclose(total, most, rtol=1e-12)
         weights = {path: np.exp(value - norm) for path, value in paths.items()}
-        for tag in range(TAGS):  # the gradient is 1 at the tag, less the probability of it
+        for tag in range(TAGS):  # the gradient is 1 at the tag, minus its probability
             probability = sum(weight for path, weight in weights.items() if path[0] == tag)
             np.testing.assert_allclose(gradient[0, tag], (tags[row, 0] == tag) - probability, atol=1e-12)
 

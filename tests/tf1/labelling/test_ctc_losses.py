@@ -1,4 +1,4 @@
-"""CTC with sparse labels: against `rg.ctc_loss`, differences, and definitions in NumPy."""
+"""CTC with sparse labels, against `rg.ctc_loss`, finite differences, and definitions in NumPy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPARSE = tf.SparseTensorValue(
 
 
 def distance(one: list[int], other: list[int]) -> int:
-    """The edit distance, by its definition."""
+    """Return the edit distance, by its definition."""
     if not one or not other:
         return len(one) + len(other)
     ends = distance(one[:-1], other[:-1]) + (one[-1] != other[-1])
@@ -48,8 +48,8 @@ def test_losses_decoded_classes_and_distances() -> None:
     ]
     feed = {x: LOGITS, n: LENGTHS, labels: SPARSE}
     with tf.Session() as session:
-        found, gradient, sparse, scores, distances, dense, given, fed, values = session.run(fetches, feed)
-        np.testing.assert_array_equal(session.run(fetches, {**feed, labels: tuple(SPARSE)})[0], found)
+        results, gradient, sparse, scores, distances, dense, given, fed, values = session.run(fetches, feed)
+        np.testing.assert_array_equal(session.run(fetches, {**feed, labels: tuple(SPARSE)})[0], results)
         with pytest.raises(tf.errors.InvalidArgumentError, match="labels is not fed"):
             session.run(fetches, {x: LOGITS, n: LENGTHS})
         with pytest.raises(tf.errors.InvalidArgumentError, match="outside of its dense_shape"):
@@ -57,8 +57,8 @@ def test_losses_decoded_classes_and_distances() -> None:
         with pytest.raises(tf.errors.InvalidArgumentError, match="as many values as indices"):
             session.run(fetches, {**feed, labels: ([(0, 0)], [1, 2], (4, 4))})
     padded = np.array([[*row, *[0] * (4 - len(row))] for row in ROWS])
-    wanted, slopes = by_our_own(padded)
-    np.testing.assert_allclose(found.sum(), wanted, rtol=1e-12)
+    expected, slopes = by_our_own(padded)
+    np.testing.assert_allclose(results.sum(), expected, rtol=1e-12)
     np.testing.assert_allclose(gradient, slopes.transpose(1, 0, 2), atol=1e-12)
     np.testing.assert_array_equal(given, np.where(np.arange(4) < [[len(row)] for row in ROWS], padded, -1))
     assert len(fed.values) == len(SPARSE.values)
@@ -73,7 +73,7 @@ def test_losses_decoded_classes_and_distances() -> None:
 
 
 def by_our_own(padded: np.ndarray) -> Any:
-    """The sum of losses and its gradients by ``rg.ctc_loss``."""
+    """Return the sum of losses and its gradients by ``rg.ctc_loss``."""
     logits = rg.placeholder("logits", (None, None, CLASSES), dtype="float64")
     labels, counts = rg.placeholder("labels", (None, 4), dtype="int64"), rg.placeholder("counts", (None,), "int64")
     steps = rg.placeholder("steps", (None,), dtype="int64")
@@ -95,9 +95,9 @@ def test_labels_that_do_not_fit() -> None:
     losses = tf.nn.ctc_loss(labels, x, n, time_major=False)
     ignored = tf.nn.ctc_loss(labels, x, n, time_major=False, ignore_longer_outputs_than_inputs=True)
     with tf.Session() as session:
-        found = session.run([losses, ignored], {x: np.zeros((2, 2, CLASSES)), n: [2, 2]})  # 1, 1 takes three steps
-    np.testing.assert_array_equal(np.isfinite(found[0]), [False, True])
-    np.testing.assert_allclose(found[1], [0, np.log(CLASSES**2 / 3)], rtol=1e-6)
+        results = session.run([losses, ignored], {x: np.zeros((2, 2, CLASSES)), n: [2, 2]})  # 1, 1 needs three steps
+    np.testing.assert_array_equal(np.isfinite(results[0]), [False, True])
+    np.testing.assert_allclose(results[1], [0, np.log(CLASSES**2 / 3)], rtol=1e-6)
 
 
 def test_mistakes_name_the_remedy() -> None:

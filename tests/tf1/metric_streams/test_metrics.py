@@ -1,4 +1,4 @@
-"""Measures that add up over runs: what they read, what adds, and where their variables are."""
+"""Measures over many runs: values, updates, and their variables."""
 
 from __future__ import annotations
 
@@ -91,13 +91,13 @@ def test_an_update_runs_beside_training_in_summaries_and_groups() -> None:
 
 def test_counts_of_two_classes() -> None:
     labels, scores = _two(40)
-    found = (scores > 0.5).astype(int)
+    results = (scores > 0.5).astype(int)
     names = ("true_positives", "false_positives", "true_negatives", "false_negatives", "precision", "recall")
-    measures = [getattr(tf.metrics, name)(tf.constant(labels), tf.constant(found)) for name in names]
+    measures = [getattr(tf.metrics, name)(tf.constant(labels), tf.constant(results)) for name in names]
     with tf.Session() as sess:
         sess.run(tf.local_variables_initializer())
         tp, fp, tn, fn, precision, recall = sess.run([update for _, update in measures])
-    hits = np.array([(labels & found).sum(), (~labels & 1 & found).sum(), ((labels | found) == 0).sum()])
+    hits = np.array([(labels & results).sum(), (~labels & 1 & results).sum(), ((labels | results) == 0).sum()])
     assert [tp, fp, tn] == list(hits)
     assert tp + fp + tn + fn == 40
     np.testing.assert_allclose([precision, recall], [tp / (tp + fp), tp / (tp + fn)], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""What stands beside a Tensor of a graph is converted as TensorFlow converts it, and in ``rg`` it isn't."""
+"""Operands beside a Tensor are converted as in TensorFlow, and not in ``rg``."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def test_values(name: str) -> None:
     ours, numpys = CONVERSIONS[name]
     x = tf.placeholder(tf.float32, [4, 3])
     with tf.Session() as sess:
-        found = sess.run(ours(x), {x: A})
-    np.testing.assert_allclose(found, numpys(A), rtol=1e-6)
-    assert found.dtype in (np.float32, np.bool_)
+        results = sess.run(ours(x), {x: A})
+    np.testing.assert_allclose(results, numpys(A), rtol=1e-6)
+    assert results.dtype in (np.float32, np.bool_)
 
 
 def test_rg_converts_nothing() -> None:
@@ -53,8 +53,8 @@ def test_labels_of_ints_and_sizes_of_a_feed() -> None:
     square = tf.reshape(x, [2, 6])
     hot = np.eye(3)[[0, 2, 1, 1]]
     with tf.Session() as sess:
-        found, parts, squared = sess.run([loss, pieces, square], {x: A, labels: hot})
-        np.testing.assert_allclose(found, np.log(np.exp(A).sum(1)) - (A * hot).sum(1), rtol=1e-5)
+        results, parts, squared = sess.run([loss, pieces, square], {x: A, labels: hot})
+        np.testing.assert_allclose(results, np.log(np.exp(A).sum(1)) - (A * hot).sum(1), rtol=1e-5)
         np.testing.assert_array_equal(parts[1], A + 1)
         np.testing.assert_array_equal(squared, A.reshape(2, 6))
         with pytest.raises(rg.RnnGraphError, match="12"):
@@ -80,12 +80,12 @@ def test_initializers_are_called() -> None:
 
 def test_block_cells_are_the_plain_ones() -> None:
     x = tf.placeholder(tf.float32, [None, 5, 3])
-    made = {
+    built = {
         "lstm": (tf.contrib.rnn.LSTMBlockCell(4, forget_bias=0.5), tf.nn.rnn_cell.LSTMCell(4, forget_bias=0.5)),
         "gru": (tf.contrib.rnn.GRUBlockCellV2(4), tf.nn.rnn_cell.GRUCell(4)),
     }
     outputs = []
-    for name, cells in made.items():
+    for name, cells in built.items():
         for reuse, cell in zip((False, True), cells, strict=True):
             with tf.variable_scope(name, reuse=reuse):
                 outputs.append(tf.nn.dynamic_rnn(tf.contrib.rnn.MultiRNNCell([cell]), x, dtype=tf.float32)[0])
@@ -98,7 +98,7 @@ def test_block_cells_are_the_plain_ones() -> None:
 
 
 def test_gradients_move_other_variables() -> None:
-    """As where workers train copies: what they found is applied to the variables that all share."""
+    """Workers train copies, and apply their gradients to shared variables."""
     x = tf.placeholder(tf.float32, [None, 3])
     with tf.variable_scope("shared"):
         shared = tf.get_variable("w", [3, 1])
@@ -138,7 +138,7 @@ def test_narrow_ints_are_held_as_int32() -> None:
     with tf.Graph().as_default(), tf.Session() as session:
         ids, floats = tf.placeholder(tf.uint8, [None, 2]), tf.placeholder(tf.float32, [None])
         wide = np.array([-1, 255, 256, 300, 128, -129, 70000])
-        made = [
+        built = [
             tf.one_hot(ids, 9)[:, 0],
             tf.cast(wide, tf.uint8),
             tf.cast(wide, tf.int8),
@@ -146,16 +146,16 @@ def test_narrow_ints_are_held_as_int32() -> None:
             tf.cast(floats, tf.uint8),
             tf.cast(ids, tf.float32),
         ]
-        found = session.run(made, {ids: np.array([[1, 8]], np.uint8), floats: [1.9, 200.2]})
-    wanted = [np.eye(9)[[1]], *(wide.astype(kind) for kind in (np.uint8, np.int8, np.int16)), [1, 200], [[1.0, 8.0]]]
-    for a, b in zip(found, wanted, strict=True):
+        results = session.run(built, {ids: np.array([[1, 8]], np.uint8), floats: [1.9, 200.2]})
+    expected = [np.eye(9)[[1]], *(wide.astype(kind) for kind in (np.uint8, np.int8, np.int16)), [1, 200], [[1.0, 8.0]]]
+    for a, b in zip(results, expected, strict=True):
         np.testing.assert_array_equal(a, b)
     assert (tf.uint8.name, tf.uint8.as_numpy_dtype, tf.as_dtype("uint8")) == ("uint8", np.int32, tf.int32)
 
 
 def test_ints_without_tensors_beside_them_are_int32() -> None:
     tf.reset_default_graph()
-    made = {
+    built = {
         "square": (tf.square(70000), np.int32(605032704)),
         "product": (tf.reduce_prod([100000] * 2), 1410065408),
         "add": (tf.add(1, 2), 3),
@@ -176,10 +176,10 @@ def test_ints_without_tensors_beside_them_are_int32() -> None:
         "hot": (tf.one_hot([1], 2, True, False), "bool"),
     }
     with tf.Session() as session:
-        for name, (tensor, wanted) in made.items():
-            found = session.run(tensor)
-            assert found.dtype == np.int32, name
-            np.testing.assert_array_equal(found, wanted, name)
+        for name, (tensor, expected) in built.items():
+            results = session.run(tensor)
+            assert results.dtype == np.int32, name
+            np.testing.assert_array_equal(results, expected, name)
         for name, (tensor, kind) in others.items():
             assert session.run(tensor).dtype == kind, name
 

@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's elementwise functions at hard points: values that TensorFlow 1.15.5 gives."""
+"""TensorFlow 1.x's elementwise functions at hard points, against TensorFlow 1.15.5's recorded values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions that are made of several of ours, against NumPy, and their gradients against differences."""
+"""Composed functions, against NumPy, and their gradients against finite differences."""
 
 from __future__ import annotations
 
@@ -98,19 +98,19 @@ NO_GRADIENT = ("special", "is_", "ints", "reversed", "div", "xor", "argmin", "co
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_values_and_gradients(name: str) -> None:
-    """In float64, over open sizes; the gradient of the sum along a drawn direction is a difference."""
+    """In float64, over open sizes. The gradient of the sum along a random direction is a finite difference."""
     ours, numpys = FUNCTIONS[name]
     x = [tf.placeholder(tf.float64, [None, *array.shape[1:]]) for array in (A, B, C)]
     i = tf.placeholder(tf.int32, [None, 3])
-    made = ours(*x, i)
+    built = ours(*x, i)
     feed = {**dict(zip(x, (A, B, C), strict=True)), i: I}
     with tf.Session() as session:
-        found, wanted = session.run(made, feed), numpys(A, B, C, I)
-        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
-        assert found.dtype == np.asarray(wanted).dtype
+        results, expected = session.run(built, feed), numpys(A, B, C, I)
+        np.testing.assert_allclose(results, expected, rtol=1e-9, atol=1e-12)
+        assert results.dtype == np.asarray(expected).dtype
         if any(part in name for part in NO_GRADIENT):
             return
-        total = tf.reduce_sum(made)
+        total = tf.reduce_sum(built)
         reached = [(place, slope) for place, slope in zip(x, tf.gradients(total, x), strict=True) if slope is not None]
         slopes = session.run([slope for _, slope in reached], feed)
         for (place, _), slope in zip(reached, slopes, strict=True):
@@ -123,14 +123,14 @@ def test_losses_of_all_kinds() -> None:
     x, p = A, 1 / (1 + np.exp(-A))
     y = (B > 0).astype(float)
     unit = A / np.linalg.norm(A, axis=1, keepdims=True)
-    for loss, wanted in (
+    for loss, expected in (
         (tf.losses.log_loss(y, p), -(y * np.log(p + 1e-7) + (1 - y) * np.log(1 - p + 1e-7)).mean()),
         (tf.losses.hinge_loss(y, x), np.maximum(1 - (2 * y - 1) * x, 0).mean()),
         (tf.losses.cosine_distance(unit, unit[::-1].copy(), 1), (1 - (unit * unit[::-1]).sum(1)).mean()),
         (tf.losses.compute_weighted_loss(tf.constant(x), 2.0), 2 * x.mean()),
     ):
         with tf.Session() as session:
-            assert session.run(loss) == pytest.approx(wanted, rel=1e-9)
+            assert session.run(loss) == pytest.approx(expected, rel=1e-9)
     assert len(tf.losses.get_losses()) == 4
 
 
@@ -139,11 +139,11 @@ def test_dropout_that_is_fed_whether_to_train() -> None:
     dropped, never = tf.layers.dropout(x, 0.4, training=training), tf.layers.dropout(x, 0.4)
     with tf.Session() as session:
         with pytest.warns(UserWarning, match="drops units"):
-            found = session.run([dropped, never], {x: np.ones((40, 50)), training: True})
+            results = session.run([dropped, never], {x: np.ones((40, 50)), training: True})
         kept = session.run(dropped, {x: np.ones((40, 50)), training: False})
-    assert 0.5 < (found[0] > 0).mean() < 0.7
-    np.testing.assert_allclose(np.unique(found[0]), [0, 1 / 0.6], rtol=1e-6)
-    assert (found[1] == 1).all()
+    assert 0.5 < (results[0] > 0).mean() < 0.7
+    np.testing.assert_allclose(np.unique(results[0]), [0, 1 / 0.6], rtol=1e-6)
+    assert (results[1] == 1).all()
     assert (kept == 1).all()
 
 
@@ -197,16 +197,16 @@ def test_norms_orders_and_logarithms_are_tensorflows() -> None:
         "in top": tf.nn.in_top_k(logits, tf.constant([0, 2, 1, 2]), 2),
     }
     with tf.Session() as session:
-        found = session.run(values)
-    np.testing.assert_allclose(found["orders"], [7.611663, 9.539392, 9, 15], rtol=1e-6)
-    np.testing.assert_allclose(found["turned"], [9, 9.539392], rtol=1e-6)
-    np.testing.assert_allclose(found["roots"], [17.19151, 44.69668], rtol=1e-6)
-    assert found["product"].tolist() == [[720]]
-    assert found["far"].indices.tolist() == [[3, 1, 0, 2]]
-    assert found["whole"].indices.tolist() == [[0, 1, 2]]
-    assert found["least"].tolist() == [1]
-    assert found["logarithms"].tolist() == [-inf, inf]
-    assert found["in top"].tolist() == [False, False, False, True]
+        results = session.run(values)
+    np.testing.assert_allclose(results["orders"], [7.611663, 9.539392, 9, 15], rtol=1e-6)
+    np.testing.assert_allclose(results["turned"], [9, 9.539392], rtol=1e-6)
+    np.testing.assert_allclose(results["roots"], [17.19151, 44.69668], rtol=1e-6)
+    assert results["product"].tolist() == [[720]]
+    assert results["far"].indices.tolist() == [[3, 1, 0, 2]]
+    assert results["whole"].indices.tolist() == [[0, 1, 2]]
+    assert results["least"].tolist() == [1]
+    assert results["logarithms"].tolist() == [-inf, inf]
+    assert results["in top"].tolist() == [False, False, False, True]
 
 
 def test_slices_beyond_an_open_axis_are_clamped() -> None:
@@ -215,10 +215,10 @@ def test_slices_beyond_an_open_axis_are_clamped() -> None:
     with tf.Session() as session:
         for steps in (1, 4, 60, 1200):
             given = np.random.default_rng(0).normal(size=(2, steps, 3))
-            wanted = [given[:, :1000], given[:, -1000:3], given[:, None, :50, 2], given[:2, :100:2]]
-            for found, array in zip(session.run(nodes, {x: given}), wanted, strict=True):
-                np.testing.assert_array_equal(found, array)
-        with pytest.raises(ValueError, match="does not fit"):  # as in TensorFlow, whose tf.slice clamps nothing
+            expected = [given[:, :1000], given[:, -1000:3], given[:, None, :50, 2], given[:2, :100:2]]
+            for results, array in zip(session.run(nodes, {x: given}), expected, strict=True):
+                np.testing.assert_array_equal(results, array)
+        with pytest.raises(ValueError, match="does not fit"):  # as in TensorFlow, whose tf.slice does not clamp
             session.run(tf.slice(x, [0, 0, 0], [2, 1001, 3]), {x: np.zeros((2, 1000, 3))})
     with pytest.raises(rg.ShapeError, match="take fewer"):
         tf.slice(tf.zeros([2, 4]), [0, 2], [2, 3])
@@ -239,8 +239,8 @@ def test_values_at_indices_of_a_dense_array() -> None:
     dense = tf.sparse_to_dense(places, [3, 4], [1.5, 2.5], -1.0)
     line, one = tf.sparse_to_dense([3, 1], [5], 7), tf.sparse_to_dense(2, tf.stack([4]), 1)
     with tf.Session() as sess:
-        found = sess.run([dense, line, one], {places: [[0, 3], [2, 0]]})
+        results = sess.run([dense, line, one], {places: [[0, 3], [2, 0]]})
     expected = np.full((3, 4), -1.0, np.float32)
     expected[0, 3], expected[2, 0] = 1.5, 2.5
-    for array, wanted in zip(found, (expected, [0, 7, 0, 7, 0], [0, 0, 1, 0]), strict=True):
-        np.testing.assert_array_equal(array, wanted)
+    for array, target in zip(results, (expected, [0, 7, 0, 7, 0], [0, 0, 1, 0]), strict=True):
+        np.testing.assert_array_equal(array, target)

@@ -1,4 +1,4 @@
-"""Random tensors: TensorFlow's distributions, the same numbers for the same seed, other ones in each run and step."""
+"""Random tensors: TensorFlow's distributions, equal numbers for equal seeds, others in each run and step."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ COUNT = 40000
 
 
 def drawn(make: Any, runs: int = 1, seed: int = 3) -> list[Any]:
-    """What is drawn in a graph of its own."""
+    """Return values drawn in a graph of its own."""
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(seed)
         x = tf.placeholder(tf.float32, [None, 1], name="x")
-        made = make(x)
-        return [session.run(made, {x: np.zeros((COUNT, 1))}) for _ in range(runs)]
+        built = make(x)
+        return [session.run(built, {x: np.zeros((COUNT, 1))}) for _ in range(runs)]
 
 
 CUT = 1 - 2 * 2 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2))
-"""The variance of a normal number within two deviations."""
+"""Variance of a normal number within two deviations."""
 DISTRIBUTIONS: dict[str, tuple[Any, float, float, float, float]] = {
     "random_normal": (lambda size, **k: tf.random_normal(size, 1.0, 2.0, **k), 1.0, 4.0, -math.inf, math.inf),
     "truncated_normal": (lambda size, **k: tf.truncated_normal(size, 1.0, 2.0, **k), 1.0, 4 * CUT, -3.0, 5.0),
@@ -36,7 +36,7 @@ DISTRIBUTIONS: dict[str, tuple[Any, float, float, float, float]] = {
 @pytest.mark.parametrize("is_open", [False, True], ids=["fixed", "open"])
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_distributions(name: str, is_open: bool) -> None:
-    """Mean, variance and limits, of sizes that are ints and of those of another Tensor."""
+    """Mean, variance and limits, for fixed sizes and for sizes of another Tensor."""
     make, mean, variance, low, high = DISTRIBUTIONS[name]
     (values,) = drawn(lambda x: make(tf.shape(x) if is_open else [COUNT, 1]))
     assert values.shape == (COUNT, 1)
@@ -47,7 +47,7 @@ def test_distributions(name: str, is_open: bool) -> None:
 
 
 def test_truncated_normals_are_two_sided_normals() -> None:
-    """By quantiles: those of the inverse of the distribution, where the graph draws."""
+    """Quantiles are those of the inverse of the distribution function, which the graph computes."""
     (values,) = drawn(lambda x: tf.truncated_normal(tf.shape(x)))
     inside = math.erf(math.sqrt(2))
     for at in (-1.5, -0.5, 0.0, 0.7, 1.9):
@@ -70,8 +70,8 @@ def test_classes_are_drawn_by_their_probabilities() -> None:
 
     ((classes, others),) = drawn(make)
     assert (classes.shape, classes.dtype, others.dtype) == ((COUNT, 3), np.int64, np.int32)
-    for found in (classes, others):
-        np.testing.assert_allclose(np.bincount(found.ravel(), minlength=4) / found.size, shares, atol=0.01)
+    for results in (classes, others):
+        np.testing.assert_allclose(np.bincount(results.ravel(), minlength=4) / results.size, shares, atol=0.01)
 
 
 def test_runs_differ_and_seeds_repeat() -> None:

@@ -1,4 +1,4 @@
-"""Signatures beside those of TensorFlow 1.15.5: of constructors of cells, and the arguments of all functions."""
+"""Signatures of constructors of cells, and arguments of all functions, against those of TensorFlow 1.15.5."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ OTHERS = {
     "train.NewCheckpointReader": "its argument has another name",
     "train.update_checkpoint_state": "keeps no times",
 }
-"""Functions with other arguments, and why."""
+"""Functions with other arguments, with the reason."""
 
 
 def made(path: str) -> Any:
     module, _, name = path.rpartition(".")
-    found: Any = tf
+    results: Any = tf
     for part in module.split("."):
-        found = getattr(found, part)
-    return getattr(found, name)
+        results = getattr(results, part)
+    return getattr(results, name)
 
 
 def test_the_table_is_tensorflows() -> None:
@@ -102,8 +102,8 @@ def test_arguments_that_were_in_another_order() -> None:
         assert session.run(tf.count_nonzero(input=[1, 0, 2])) == 2
         assert session.run(tf.arg_max([[1, 3], [4, 2]], 1, tf.int32)).dtype == np.int32
         logits = np.array([[1.0, 2.0]], np.float32)
-        found = session.run(tf.nn.softmax_cross_entropy_with_logits_v2(np.array([[0.0, 1.0]]), tf.constant(logits)))
-    np.testing.assert_allclose(found, [np.log1p(np.exp(-1.0))], rtol=1e-6)
+        results = session.run(tf.nn.softmax_cross_entropy_with_logits_v2(np.array([[0.0, 1.0]]), tf.constant(logits)))
+    np.testing.assert_allclose(results, [np.log1p(np.exp(-1.0))], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("arguments", "variance"), [((), 2 / 400), ((1.0, "FAN_AVG", True), 1 / 300)])

@@ -1,4 +1,4 @@
-"""Convolutions and pools beside TensorFlow 1.15.5's values, and what they refuse."""
+"""Convolutions and pools, against TensorFlow 1.15.5's values, and their refusals."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def _new_graph() -> None:
 
 @pytest.mark.slow
 def test_values_and_gradients_are_tensorflows() -> None:
-    found = values(tf)
+    results = values(tf)
     with np.load(FILE) as recorded:
-        assert found.keys() == {*recorded.files}
+        assert results.keys() == {*recorded.files}
         for name in recorded.files:
-            np.testing.assert_allclose(found[name], recorded[name], rtol=1e-10, atol=1e-11, err_msg=name)
+            np.testing.assert_allclose(results[name], recorded[name], rtol=1e-10, atol=1e-11, err_msg=name)
 
 
 def test_one_axis_may_be_open() -> None:
@@ -38,10 +38,10 @@ def test_one_axis_may_be_open() -> None:
     assert text.get_shape().as_list()[2:] == [1, 4]
     array = np.random.default_rng(1).normal(size=(2, 9, 6, 2)).astype(np.float32)
     with tf.Session() as session:
-        found, of_pairs = session.run([text, largest], {x: array})
+        results, of_pairs = session.run([text, largest], {x: array})
     windows = np.stack([array[:, step : step + 3] for step in range(7)], 1)
-    np.testing.assert_allclose(found[:, :, 0], np.einsum("btkwc,kwcf->btf", windows, kernel), rtol=1e-4, atol=1e-4)
-    np.testing.assert_array_equal(of_pairs[:, :, 0], found[:, :6, 0].reshape(2, 3, 2, 4).max(2))
+    np.testing.assert_allclose(results[:, :, 0], np.einsum("btkwc,kwcf->btf", windows, kernel), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(of_pairs[:, :, 0], results[:, :6, 0].reshape(2, 3, 2, 4).max(2))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from rnngraph import tf1 as tf
 
 @pytest.fixture
 def flags() -> Iterator[Any]:
-    """Flags of this test alone."""
+    """Define flags of this test alone."""
     values = pytest.importorskip("absl.flags").FLAGS
     before = {*values}
     values.unparse_flags()
@@ -88,7 +88,7 @@ def test_a_main_function_is_run(flags: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_flags_need_absl_and_names_are_imported_when_they_are_read() -> None:
-    """What ``tf`` has beside flags does without absl."""
+    """``tf`` without flags does not need absl."""
     code = """
 import sys
 sys.modules["absl"] = sys.modules["absl.flags"] = None

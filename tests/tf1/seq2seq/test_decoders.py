@@ -1,4 +1,4 @@
-"""`tf.contrib.seq2seq` and lists of steps: against cells that are called one step at a time, and NumPy."""
+"""`tf.contrib.seq2seq` and lists of steps, against cells that are called one step at a time, and NumPy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TARGETS, LENGTHS = DRAW.integers(0, SYMBOLS, (3, LONGEST)), np.array([4, 5, 1])
 
 
 class Net:
-    """A decoder that attends, its parts, and what a run of it is fed."""
+    """Decoder with attention, with its parts and feeds."""
 
     def __init__(self) -> None:
         kind = tf.float64
@@ -39,7 +39,7 @@ class Net:
             return seq2seq.dynamic_decode(seq2seq.BasicDecoder(self.cell, helper, self.state, self.layer), **options)
 
     def by_hand(self, following: Any, steps: int) -> Any:
-        """Logits [batch, steps, symbols] of a loop of Python's. following: the next input, of the logits."""
+        """Return logits [batch, steps, symbols] of a Python loop. following: function from logits to the next input."""
         logits, state, given = [], self.state, self.inputs[:, 0]
         for step in range(steps):
             with tf.variable_scope("net/decoder", reuse=True):
@@ -77,14 +77,14 @@ def test_decoders_are_loops_of_their_cells() -> None:
     fetches = [whole, stepped, longer, fewer, greedy, read, own, lengths, lengths_too, few, ends, kept, kept_too]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        found = session.run(fetches, net.feed)
+        results = session.run(fetches, net.feed)
         for difference in session.run(slopes, net.feed):
             np.testing.assert_allclose(difference, 0, atol=1e-13)
-    whole, stepped, longer, fewer, greedy, read, own, lengths, lengths_too, few, ends, kept, kept_too = found
+    whole, stepped, longer, fewer, greedy, read, own, lengths, lengths_too, few, ends, kept, kept_too = results
     real = np.arange(LONGEST) < LENGTHS[:, None]
     np.testing.assert_allclose(whole.rnn_output[:, :5], np.where(real[:, :5, None], read, 0), rtol=1e-12)
     np.testing.assert_array_equal(whole.sample_id[:, :5], np.where(real[:, :5], read.argmax(2), 0))
-    np.testing.assert_allclose(longer.rnn_output[:, :5], read, rtol=1e-12)  # all rows, up to the longest one's end
+    np.testing.assert_allclose(longer.rnn_output[:, :5], read, rtol=1e-12)  # all rows, up to the end of the longest one
     assert not longer.rnn_output[:, 5].any()
     np.testing.assert_allclose(fewer.rnn_output[:, :2], read[:, :2], rtol=1e-12)
     assert not fewer.rnn_output[:, 2:].any()
@@ -92,9 +92,9 @@ def test_decoders_are_loops_of_their_cells() -> None:
         np.testing.assert_allclose(one, other, rtol=1e-12)
     np.testing.assert_array_equal([lengths, lengths_too, few], [LENGTHS, LENGTHS, np.minimum(LENGTHS, 2)])
     stops = own.argmax(2) == END
-    wanted = np.where(stops.any(1), stops.argmax(1) + 1, 4)
-    np.testing.assert_array_equal(ends, wanted)
-    np.testing.assert_allclose(greedy.rnn_output.transpose(1, 0, 2)[:, : wanted.max()], own[:, : wanted.max()])
+    expected = np.where(stops.any(1), stops.argmax(1) + 1, 4)
+    np.testing.assert_array_equal(ends, expected)
+    np.testing.assert_allclose(greedy.rnn_output.transpose(1, 0, 2)[:, : expected.max()], own[:, : expected.max()])
 
 
 @pytest.mark.exhaustive
@@ -138,7 +138,7 @@ def test_losses_of_sequences() -> None:
         legacy_seq2seq.sequence_loss(*lists),
         legacy_seq2seq.sequence_loss_by_example(*lists, average_across_timesteps=False),
     ]
-    wanted = [
+    expected = [
         losses.sum() / weights.sum(),
         losses.sum(1) / weights.sum(1),
         losses.sum(0) / (weights.sum(0) + 1e-12),
@@ -148,7 +148,7 @@ def test_losses_of_sequences() -> None:
         losses.sum(1),
     ]
     with tf.Session() as session:
-        for one, other in zip(session.run(fetches), wanted, strict=True):
+        for one, other in zip(session.run(fetches), expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-9)
 
 
@@ -172,7 +172,7 @@ def test_lists_of_symbols() -> None:
         for flag in (False, True):
             told, fed_back, chosen = session.run(ways, {**feed, own: flag})
             np.testing.assert_allclose(chosen, fed_back if flag else told, rtol=1e-5, atol=1e-6)
-        symbols = [np.argmax(item, 1) for item in fed_back[:-1]]  # what it read, told
+        symbols = [np.argmax(item, 1) for item in fed_back[:-1]]  # its own samples, as inputs
         feed |= dict(zip(decoder[1:], symbols, strict=True))
         np.testing.assert_allclose(session.run(ways, {**feed, own: True})[0], fed_back, rtol=1e-5, atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Summaries: values as TensorFlow writes them, in files that TensorBoard's own reader reads."""
+"""Summaries with TensorFlow's values, in files that TensorBoard's own reader reads."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def cases(kind: str, *names: str) -> Iterator[Any]:
 
 @pytest.mark.parametrize(("numbers", "recorded"), [*cases("numbers", "histogram")])
 def test_histograms_are_tensorflows(numbers: np.ndarray, recorded: np.ndarray, request: pytest.FixtureRequest) -> None:
-    """Limits and counts to the last bit, sums to rounding."""
+    """Limits and counts have equal bits; sums are equal up to rounding."""
     name = request.node.callspec.id
     if numbers.size:
         with tf.Session() as session:
-            found = tf.Summary.FromString(session.run(tf.summary.histogram(f"a {name}", numbers)))
+            results = tf.Summary.FromString(session.run(tf.summary.histogram(f"a {name}", numbers)))
     else:
-        found = tf.Summary(value=[tf.Summary.Value(tag="a_none", histo=histogram_of(numbers, "none"))])
-    ours, theirs = found.value[0], tf.Summary.FromString(recorded.tobytes()).value[0]
+        results = tf.Summary(value=[tf.Summary.Value(tag="a_none", histo=histogram_of(numbers, "none"))])
+    ours, theirs = results.value[0], tf.Summary.FromString(recorded.tobytes()).value[0]
     assert ours.tag == theirs.tag == f"a_{name}"
     assert (ours.histo.bucket_limit, ours.histo.bucket) == (theirs.histo.bucket_limit, theirs.histo.bucket)
     for field in ("min", "max", "num", "sum", "sum_squares"):
@@ -43,7 +43,7 @@ def test_histograms_are_tensorflows(numbers: np.ndarray, recorded: np.ndarray, r
 
 
 def pixels_of(data: bytes) -> np.ndarray:
-    """A picture of a PNG file whose rows are written as they are."""
+    """Return the picture of a PNG file with unfiltered rows."""
     position, compressed, head = 8, b"", b""
     while position < len(data):
         (size,), kind = struct.unpack(">I", data[position : position + 4]), data[position + 4 : position + 8]
@@ -61,14 +61,14 @@ def pixels_of(data: bytes) -> np.ndarray:
 def test_pictures_are_tensorflows(numbers: np.ndarray, shown: np.ndarray) -> None:
     x = tf.placeholder(tf.float32, [None, *numbers.shape[1:]])
     with tf.Session() as session:
-        found = tf.Summary.FromString(session.run(tf.summary.image("im", x), {x: numbers}))
-    assert [item.tag for item in found.value] == [f"im/image/{number}" for number in range(len(numbers))]
-    for item, pixels in zip(found.value, shown, strict=True):
+        results = tf.Summary.FromString(session.run(tf.summary.image("im", x), {x: numbers}))
+    assert [item.tag for item in results.value] == [f"im/image/{number}" for number in range(len(numbers))]
+    for item, pixels in zip(results.value, shown, strict=True):
         np.testing.assert_array_equal(pixels_of(item.image.encoded_image_string), pixels)
 
 
 def logged(folder: Path) -> None:
-    """A program that logs all kinds of values."""
+    """Run a program that logs all kinds of values."""
     x = tf.placeholder(tf.float32, [None, 3], name="x")
     with tf.name_scope("layer"):
         w = tf.get_variable("w", [3, 1], initializer=tf.ones_initializer())
@@ -86,9 +86,9 @@ def logged(folder: Path) -> None:
             summary, _ = session.run([merged, train], {x: np.eye(3) * (step + 1)})
             writer.add_summary(summary, global_step=step)
         writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag="own", simple_value=3.5)]), 9)
-        made = tf.Summary()
-        made.value.add(tag="more", simple_value=np.float32(0.25))
-        writer.add_summary(made)
+        built = tf.Summary()
+        built.value.add(tag="more", simple_value=np.float32(0.25))
+        writer.add_summary(built)
         writer.flush()
 
 
@@ -101,7 +101,7 @@ def test_a_log_is_read_back(tmp_path: Path) -> None:
     assert events[1].HasField("graph_def")
     values = [(event.step, {value.tag: value for value in event.summary.value}) for event in events[2:]]
     assert [step for step, _ in values] == [0, 1, 2, 9, 0]
-    losses = [found["the_loss"].simple_value for _, found in values[:3]]
+    losses = [results["the_loss"].simple_value for _, results in values[:3]]
     assert losses[0] == 1.0
     assert sorted(values[0][1]) == [
         "family/family/again",
@@ -125,13 +125,13 @@ def test_a_log_is_read_back(tmp_path: Path) -> None:
 def test_tensorboard_reads_it(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     logged(tmp_path)
-    found = accumulator.EventAccumulator(str(tmp_path))
-    found.Reload()
-    tags = found.Tags()
+    results = accumulator.EventAccumulator(str(tmp_path))
+    results.Reload()
+    tags = results.Tags()
     assert set(tags["scalars"]) == {"the_loss", "family/family/again", "own", "more"}
     assert (tags["histograms"], tags["images"], tags["tensors"]) == (["weights"], ["picture/image"], ["notes"])
-    assert next((item.step, item.value) for item in found.Scalars("the_loss")) == (0, 1.0)
-    nodes = {node.name: node for node in found.Graph().node}
+    assert next((item.step, item.value) for item in results.Scalars("the_loss")) == (0, 1.0)
+    nodes = {node.name: node for node in results.Graph().node}
     assert nodes["layer/y"].op == "MatMul"
     assert list(nodes["layer/y"].input) == ["x", "w"]
     assert nodes["x"].attr["_output_shapes"].list.shape[0].dim[1].size == 3
@@ -142,9 +142,9 @@ def test_old_names_and_what_merges() -> None:
     first = tf.scalar_summary("a", 2.0)
     both = tf.merge_summary([first, tf.histogram_summary("b", [1.0, 2.0])])
     with tf.Session():
-        found = tf.Summary.FromString(both.eval())
-    assert [item.tag for item in found.value] == ["a", "b"]
-    assert found.value[0].WhichOneof("value") == "simple_value"
+        results = tf.Summary.FromString(both.eval())
+    assert [item.tag for item in results.value] == ["a", "b"]
+    assert results.value[0].WhichOneof("value") == "simple_value"
     assert tf.train.SummaryWriter is tf.summary.FileWriter
 
 

@@ -1,4 +1,4 @@
-"""The table of TensorFlow's names: what it lists is there, and stubs say the same."""
+"""The table of TensorFlow's names: its entries exist, and stubs agree."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OLDER = {
 }
 """Modules of versions before 1.15.5."""
 NO_FILES = {"app.flags", "contrib.slim.model_analyzer", "flags", "losses.Reduction"}
-"""Modules of the table that are none of TensorFlow's files: attributes, and a class of constants."""
+"""Modules of the table that are attributes or a class of constants, not files of TensorFlow."""
 
 
 def test_every_name_is_there() -> None:

@@ -1,4 +1,4 @@
-"""Gradients by Tensors within a graph, through branches and through what is fed; expected by their definition."""
+"""Gradients by Tensors inside of a graph, through branches and through feeds, against their definition."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def _graph() -> None:
 def test_equal_tensors_have_a_gradient_each() -> None:
     x = tf.placeholder(tf.float32, [None])
     a, b = tf.sin(x), tf.sin(x)
-    found = tf.gradients(tf.reduce_sum(a * a + 3.0 * b), [a, b, x])
+    results = tf.gradients(tf.reduce_sum(a * a + 3.0 * b), [a, b, x])
     with tf.Session() as session:
-        of_a, of_b, of_x = session.run(found, {x: X})
+        of_a, of_b, of_x = session.run(results, {x: X})
     np.testing.assert_allclose(of_a, 2 * np.sin(X), rtol=1e-5)
     np.testing.assert_allclose(of_b, [3, 3, 3], rtol=1e-6)
     np.testing.assert_allclose(of_x, (2 * np.sin(X) + 3) * np.cos(X), rtol=1e-5)
@@ -30,9 +30,9 @@ def test_equal_tensors_have_a_gradient_each() -> None:
 def test_tensors_of_one_value_have_a_gradient_each() -> None:
     x = tf.placeholder(tf.float32, [None])
     views = [tf.identity(x), tf.identity_n([x])[0], tf.reshape(x, [-1]), x * 1.0, x + 0.0]
-    found = [tf.gradients(tf.reduce_sum(view * view * x), [view, x]) for view in views]
+    results = [tf.gradients(tf.reduce_sum(view * view * x), [view, x]) for view in views]
     with tf.Session() as session:
-        for of_view, of_x in session.run(found, {x: X}):
+        for of_view, of_x in session.run(results, {x: X}):
             np.testing.assert_allclose(of_view, 2 * X * X, rtol=1e-5)
             np.testing.assert_allclose(of_x, 3 * X * X, rtol=1e-5)
 
@@ -45,9 +45,9 @@ def test_rows_of_two_equal_look_ups_count_once_in_a_norm() -> None:
     norm = tf.global_norm(tf.gradients(loss, [table]))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        found = session.run(norm, {ids: [1, 1, 2]})
+        results = session.run(norm, {ids: [1, 1, 2]})
     rows = np.array([[2, 3], [2, 3], [4, 5]], np.float32)
-    np.testing.assert_allclose(found, np.sqrt(np.sum((2 * rows) ** 2) + 9 * 6), rtol=1e-6)
+    np.testing.assert_allclose(results, np.sqrt(np.sum((2 * rows) ** 2) + 9 * 6), rtol=1e-6)
 
 
 def test_a_branch_that_is_not_taken_adds_no_nan_to_gradients() -> None:
@@ -56,24 +56,24 @@ def test_a_branch_that_is_not_taken_adds_no_nan_to_gradients() -> None:
     count, total = tf.reduce_sum(mask), tf.reduce_sum(mask * tf.square(weights))
     mean = tf.cond(count > 0, lambda: total / count, lambda: tf.constant(0.0))
     root = tf.cond(count > 0, lambda: tf.sqrt(total), lambda: total * 3.0)
-    found = tf.gradients(mean + root, weights)[0]
+    results = tf.gradients(mean + root, weights)[0]
     train = tf.train.GradientDescentOptimizer(0.1).minimize(mean)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        np.testing.assert_array_equal(session.run(found, {mask: [0, 0, 0]}), 0)
+        np.testing.assert_array_equal(session.run(results, {mask: [0, 0, 0]}), 0)
         session.run(train, {mask: [0, 0, 0]})
         of_mean = 2 * np.array([1, -2, 0]) / 2
-        wanted = of_mean + np.array([1, -2, 0]) / np.sqrt(5)
-        np.testing.assert_allclose(session.run(found, {mask: [1, 1, 0]}), wanted, rtol=1e-5)
+        expected = of_mean + np.array([1, -2, 0]) / np.sqrt(5)
+        np.testing.assert_allclose(session.run(results, {mask: [1, 1, 0]}), expected, rtol=1e-5)
 
 
 def test_a_variable_read_in_a_branch_that_is_not_taken() -> None:
     value, taken = tf.Variable(0.0), tf.placeholder(tf.bool)
-    found = tf.gradients(tf.cond(taken, lambda: tf.log(value), lambda: value * 3.0), value)[0]
+    results = tf.gradients(tf.cond(taken, lambda: tf.log(value), lambda: value * 3.0), value)[0]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        assert session.run(found, {taken: False}) == 3
-        assert session.run(found, {taken: True}) == np.inf
+        assert session.run(results, {taken: False}) == 3
+        assert session.run(results, {taken: True}) == np.inf
 
 
 def test_branches_within_branches_and_cases() -> None:
@@ -85,10 +85,16 @@ def test_branches_within_branches_and_cases() -> None:
     )
     pairs = [(x > 2, lambda: tf.sqrt(x - 2.0)), (x >= 1, lambda: tf.sqrt(x - 1.0) * 2.0)]
     case = tf.case(pairs, default=lambda: x * x / (x - 1.0))
-    found = [*tf.gradients(inner, x), *tf.gradients(case, x)]
+    results = [*tf.gradients(inner, x), *tf.gradients(case, x)]
     with tf.Session() as session:
-        for number, wanted in ((0.0, (1, 0)), (2.0, (1, 1)), (1.0, (-1, np.inf)), (-1.0, (1, 0.75)), (3.0, (0.5, 0.5))):
-            np.testing.assert_allclose(session.run(found, {x: number}), wanted, rtol=1e-6)
+        for number, expected in (
+            (0.0, (1, 0)),
+            (2.0, (1, 1)),
+            (1.0, (-1, np.inf)),
+            (-1.0, (1, 0.75)),
+            (3.0, (0.5, 0.5)),
+        ):
+            np.testing.assert_allclose(session.run(results, {x: number}), expected, rtol=1e-6)
 
 
 def test_a_gradient_through_what_is_fed_is_refused() -> None:
@@ -96,15 +102,15 @@ def test_a_gradient_through_what_is_fed_is_refused() -> None:
     weights = tf.Variable([1.0, 2.0, 3.0])
     hidden = tf.tanh(x * weights)
     loss = tf.reduce_sum(hidden * x)
-    found = tf.gradients(loss, [x, hidden])
+    results = tf.gradients(loss, [x, hidden])
     train = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         with pytest.raises(rg.ArgumentError, match=r"is fed, and the gradient .* passes through it to .*Placeholder"):
-            session.run(found[0], {x: X, hidden: X})
+            session.run(results[0], {x: X, hidden: X})
         with pytest.raises(rg.ArgumentError, match=r"passes through it to .*; run without this feed"):
             session.run(train, {x: X, hidden: X})
-        np.testing.assert_allclose(session.run(found[1], {x: X, hidden: X}), X)
+        np.testing.assert_allclose(session.run(results[1], {x: X, hidden: X}), X)
         np.testing.assert_allclose(session.run(loss, {x: X, hidden: X}), np.sum(X * X))
 
 
@@ -112,7 +118,7 @@ def test_the_gradient_of_the_clip_of_a_block_cell_is_one() -> None:
     x = tf.placeholder(tf.float32, [None, None, 2])
     outputs, _ = tf.nn.dynamic_rnn(tf.contrib.rnn.LSTMBlockCell(1, cell_clip=0.01), x, dtype=tf.float32)
     kernel, _ = tf.trainable_variables()
-    found = tf.gradients(tf.reduce_sum(outputs), x)[0]
+    results = tf.gradients(tf.reduce_sum(outputs), x)[0]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         kernel.load(np.array([[0.3, 0.9, 0.2, 0], [0.1, 0.8, 0.4, 0], [0] * 4], np.float32), session)
@@ -120,11 +126,11 @@ def test_the_gradient_of_the_clip_of_a_block_cell_is_one() -> None:
         i, j = 1 / (1 + np.exp(-0.4)), np.tanh(1.7)
         slope = 0.5 * (1 - np.tanh(0.01) ** 2) * np.array([0.3 * i * (1 - i) * j, 0.1 * i * (1 - i) * j])
         slope += 0.5 * (1 - np.tanh(0.01) ** 2) * np.array([0.9, 0.8]) * i * (1 - j * j)
-        np.testing.assert_allclose(session.run(found, {x: given})[0, 0], slope, rtol=1e-4)
+        np.testing.assert_allclose(session.run(results, {x: given})[0, 0], slope, rtol=1e-4)
 
 
 def test_values_of_a_loop_that_several_read_give_all_of_their_gradients() -> None:
-    """A step that trains differentiates a graph in which equal results of one loop stand apart."""
+    """A training step differentiates a graph in which equal results of one loop are separate nodes."""
     ids = tf.placeholder(tf.int32, [4, 3])
     table = tf.get_variable("table", [7, 5], tf.float64)
     cell = tf.nn.rnn_cell.BasicRNNCell(5)

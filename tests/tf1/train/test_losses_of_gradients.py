@@ -1,4 +1,4 @@
-"""Losses that are made of gradients of other losses, as adversarial training has them."""
+"""Losses that depend on gradients of other losses, as in adversarial training."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def net() -> Any:
 
 
 def trained(net: Any, moved: Any, more: Any) -> list[Any]:
-    """Losses, gradients and, at the end, variables. moved: what is added to the inner layer; more: of what is fed."""
+    """Return losses, gradients and final variables. moved: addend of the inner layer. more: further feeds."""
     x, y, variables, inner, loss = net
     total = loss(inner) + loss(inner + moved)
     gradients = tf.gradients(total, variables)
     clipped, norm = tf.clip_by_global_norm(gradients, 1.0)
     step = tf.train.AdamOptimizer(0.01).apply_gradients(zip(clipped, variables, strict=True))
-    found: list[Any] = []
+    results: list[Any] = []
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         for inputs, labels in batches():
             feed = {x: inputs, y: labels}
             feed |= more(session, feed)
-            found += session.run([step, total, norm, moved], feed)[1:]
-            found += session.run(gradients, feed | more(session, feed))
-        found += session.run(variables)
-    return found
+            results += session.run([step, total, norm, moved], feed)[1:]
+            results += session.run(gradients, feed | more(session, feed))
+        results += session.run(variables)
+    return results
 
 
 def test_a_gradient_within_a_loss_is_what_it_would_be_as_a_feed(net: Any) -> None:

@@ -1,4 +1,4 @@
-"""`contrib.layers.optimize_loss`: one step for each run of the loss, as the same optimizer takes written out."""
+"""`contrib.layers.optimize_loss`: each run of the loss takes one step of the optimizer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DATA, TARGETS = np.random.RandomState(1).randn(6, 3), np.random.RandomState(2).r
 
 
 def losses(make: Any, steps: int = 4) -> tuple[list[float], list[float], list[str]]:
-    """What runs of a step gave, the loss after each, and the names of variables."""
+    """Return the results of the steps, the loss after each, and the names of variables."""
     with tf.Graph().as_default(), tf.Session() as sess:
         x, y = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None, 1])
         kernel = tf.get_variable("kernel", initializer=np.ones((3, 1), np.float32))
@@ -57,13 +57,15 @@ def test_rates_decay_and_gradients_have_factors(optimizer: Any) -> None:
     def decay(rate: Any, count: Any) -> Any:
         return tf.train.exponential_decay(rate, count, 2, 0.5, staircase=True)
 
-    found = losses(
+    results = losses(
         lambda loss, count: tf.contrib.layers.optimize_loss(
             loss, count, 0.1, optimizer, gradient_multipliers={"kernel": 0.5}, learning_rate_decay_fn=decay
         )
     )[1]
-    wanted = losses(lambda loss, count: tf.train.GradientDescentOptimizer(decay(0.05, count)).minimize(loss, count))[1]
-    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    expected = losses(lambda loss, count: tf.train.GradientDescentOptimizer(decay(0.05, count)).minimize(loss, count))[
+        1
+    ]
+    np.testing.assert_allclose(results, expected, rtol=1e-6)
 
 
 def test_mistakes() -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints that ``tf.train.Saver`` writes and reads; TensorFlow reads and writes the same."""
+"""Checkpoints of ``tf.train.Saver``, also to and from TensorFlow."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_values_come_back_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_training_goes_on_where_it_was(tmp_path: Path) -> None:
-    """With an optimizer's slots and powers: the same losses, bit for bit."""
+    """With an optimizer's slots and powers, the losses have equal bits."""
     x = tf.placeholder(tf.float32, [None, 3, 2])
     outputs, _ = tf.nn.dynamic_rnn(tf.nn.rnn_cell.LSTMCell(4), x, dtype=tf.float32)
     loss = tf.reduce_mean(tf.square(outputs - 0.3))
@@ -66,11 +66,11 @@ def test_training_goes_on_where_it_was(tmp_path: Path) -> None:
         for _ in range(5):
             sess.run(train, feed)
         saver.save(sess, str(tmp_path / "m"), global_step=step)
-        wanted = [sess.run([train, loss, step], feed)[1:] for _ in range(5)]
+        expected = [sess.run([train, loss, step], feed)[1:] for _ in range(5)]
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "m-5")
     with tf.Session() as sess:
         saver.restore(sess, str(tmp_path / "m-5"))
-        assert [sess.run([train, loss, step], feed)[1:] for _ in range(5)] == wanted
+        assert [sess.run([train, loss, step], feed)[1:] for _ in range(5)] == expected
 
 
 def test_some_variables_under_other_names(tmp_path: Path) -> None:
@@ -127,16 +127,16 @@ def test_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_checkpoints_of_tensorflow_are_restored() -> None:
-    """Of version 2 and of version 1, as the fixtures have them."""
+    """Fixtures of versions 2 and 1."""
     folder = Path(__file__).parents[2] / "fixtures" / "checkpoints"
-    wanted = np.load(folder / "graph.npz")
+    expected = np.load(folder / "graph.npz")
     name = "rnn/basic_lstm_cell/kernel"
     x = tf.placeholder(tf.float32, [None, None, 2])
     tf.nn.dynamic_rnn(tf.nn.rnn_cell.BasicLSTMCell(5), x, dtype=tf.float32)
     for version in ("version1", "version2"):
         with tf.Session() as sess:
             tf.train.Saver(tf.trainable_variables()).restore(sess, str(folder / version))
-            assert sess.run(f"{name}:0").tobytes() == wanted[name.replace("/", "|")].tobytes()
+            assert sess.run(f"{name}:0").tobytes() == expected[name.replace("/", "|")].tobytes()
 
 
 RESTORE = """
@@ -162,15 +162,15 @@ def test_tensorflow_reads_what_is_written(tmp_path: Path) -> None:
     with begun() as sess:
         sess.run(train, {x: np.ones((2, 3, 20))})
         path = tf.train.Saver().save(sess, str(tmp_path / "m"), global_step=7)
-        wanted = {item.name[:-2]: sess.run(item) for item in tf.global_variables()}
-    assert len(wanted) > len(many)
+        expected = {item.name[:-2]: sess.run(item) for item in tf.global_variables()}
+    assert len(expected) > len(many)
     command = [sys.executable, "-c", RESTORE, path, str(tmp_path / "read.npz"), str(tmp_path)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.strip().splitlines()[-1] == path
     with np.load(tmp_path / "read.npz") as read:
-        assert {name.replace("|", "/") for name in read.files} == wanted.keys()
+        assert {name.replace("|", "/") for name in read.files} == expected.keys()
         for name in read.files:
-            assert read[name].tobytes() == np.asarray(wanted[name.replace("|", "/")]).tobytes()
+            assert read[name].tobytes() == np.asarray(expected[name.replace("|", "/")]).tobytes()
 
 
 def test_a_damaged_checkpoint_is_an_error_whichever_byte_it_is(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Slots of optimizers: names, and which optimizers share them, as in TensorFlow 1.15.5."""
+"""Slots of optimizers: names and sharing, as in TensorFlow 1.15.5."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_optimizers_of_their_own_have_slots_of_their_own() -> None:
 
 
 def test_a_scope_that_is_opened_again_begins_names_anew() -> None:
-    """A scope's end frees the names within it, as it does in TensorFlow, whose get_variable then refuses a second."""
+    """Closing a scope frees the names inside, as in TensorFlow, whose get_variable then refuses a second one."""
     x = tf.placeholder(tf.float32, [None, 3])
     with tf.variable_scope("net"):
         w = tf.get_variable("w", [3, 1])
@@ -97,14 +97,14 @@ def test_slots_have_shapes_and_dtypes_as_variables_have() -> None:
 
 
 def test_layers_within_a_scope_that_reuses_are_numbered_as_in_tensorflow() -> None:
-    """Layers of an open scope count on; those of a scope that was closed begin anew."""
+    """Layers of an open scope count on; those of a scope that was closed start again."""
     x = tf.placeholder(tf.float32, [2, 3])
     with tf.variable_scope("m", reuse=tf.AUTO_REUSE) as scope:
         tf.layers.dense(x, 3)
         tf.layers.dense(x, 3)
         for _ in range(2):
             with tf.variable_scope(scope):
-                tf.layers.dense(x, 3)  # dense_2 both times
+                tf.layers.dense(x, 3)  # dense_2 in both cases
     with tf.variable_scope(scope):
         for _ in range(4):
             tf.layers.dense(x, 3)

@@ -237,7 +237,7 @@ class _Reading:
                     break
 
     def _added(self, name: str) -> Dim | None:
-        """Return a number that is the same at all steps."""
+        """Return a number that is the same at all steps; None if it varies."""
         source = self._source(name)
         return _number(self._outer(source)) if self._is_outer(source) else None
 

@@ -1,4 +1,4 @@
-"""Scan and Loop nodes whose steps become a cell: numbers as onnxruntime has them, and the script's text."""
+"""Scan and Loop nodes that become cells: onnxruntime's numbers, and the script's text."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def plain_step(x: str, h: str, to: str) -> list[Any]:
 
 
 def check(model: Any, feeds: Arrays, script_too: bool = True) -> rg.Program:
-    """The net gives onnxruntime's numbers, and so does the script that it writes."""
+    """Check that the net, and the script that it writes, have onnxruntime's numbers."""
     pytest.importorskip("onnxruntime")
     net = rg.read_onnx(model)
     program = net.program()
-    found = ours(program, feeds)
+    results = ours(program, feeds)
     expected = by_onnxruntime(model, feeds)
-    assert_same(found, expected)
+    assert_same(results, expected)
     if script_too:
         again: dict[str, Any] = {"__file__": str(Path("net.py").resolve())}
         net.save(".")
@@ -115,7 +115,7 @@ def test_axes_of_a_scan() -> None:
 
 
 def test_one_row_without_an_axis_for_it() -> None:
-    """Vectors, a number that is carried, and one that the steps give."""
+    """Vectors, a carried number, and a number that each step outputs."""
     body = helper.make_graph(
         [
             *plain_step("x_t", "h_t", "h_n"),
@@ -202,7 +202,7 @@ def size_of(x: str, axis: int, to: str) -> list[Any]:
 
 @pytest.mark.parametrize("back", [False, True])
 def test_a_loop_over_the_steps_of_an_input(back: bool) -> None:
-    """As torch writes ``for i in range(x.size(1)): h = f(x[:, i], h)``, or with ``x[:, x.size(1) - 1 - i]``."""
+    """torch's ``for i in range(x.size(1)): h = f(x[:, i], h)``, or with ``x[:, x.size(1) - 1 - i]``."""
     place = [constant("one", 1), helper.make_node("Sub", ["steps", "one"], ["end"])] if back else []
     body = helper.make_graph(
         [
@@ -227,8 +227,9 @@ def test_a_loop_over_the_steps_of_an_input(back: bool) -> None:
 
 @pytest.mark.parametrize("back", [False, True])
 def test_steps_that_append_to_a_sequence(back: bool) -> None:
-    """As torch writes ``for i in range(x.size(1)): h = f(x[:, i], h); outputs.append(h)`` of scripts: what is the
-    same at all steps stands within them.
+    """torch's ``for i in range(x.size(1)): h = f(x[:, i], h); outputs.append(h)``, scripted.
+
+    Loop invariants are nodes of the body.
     """
     place = [constant("one", 1), helper.make_node("Sub", ["steps", "one"], ["end"])]
     body = helper.make_graph(
@@ -268,7 +269,7 @@ def test_steps_that_append_to_a_sequence(back: bool) -> None:
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_rows_behind_another_axis(layers: int) -> None:
-    """As a state [layers, B, units] of torch's that steps of a loop carry, and give."""
+    """A state [layers, B, units] of torch's that steps of a loop carry and output."""
     body = helper.make_graph(
         made(
             [
@@ -301,8 +302,8 @@ def test_rows_behind_another_axis(layers: int) -> None:
 
 @pytest.mark.parametrize(("pace", "sequence_of"), [(1, "x[:, 1:]"), (-1, "x[:, ::-1]"), (2, "x[:, 1::2]")])
 def test_steps_of_a_range(pace: int, sequence_of: str) -> None:
-    """As torch writes ``range(1, x.size(1))``, with a step of 2 too, and ``range(x.size(1) - 1, -1, -1)`` with
-    ``outputs.insert(0, h)``: how many they are is computed with floats.
+    """torch's ``range(1, x.size(1))``, also with a step of 2, and ``range(x.size(1) - 1, -1, -1)`` with
+    ``outputs.insert(0, h)``. The number of steps is computed with floats.
     """
     back = pace < 0
     body = helper.make_graph(
@@ -358,7 +359,7 @@ def test_steps_of_a_range(pace: int, sequence_of: str) -> None:
 
 @pytest.mark.parametrize(("back", "time_major"), [(False, False), (True, False), (False, True)])
 def test_steps_that_write_to_an_array(back: bool, time_major: bool) -> None:
-    """As torch writes ``y[:, t] = h`` and ``y[t] = h`` of scripts, also from the end: steps ask for y's shape."""
+    """torch's ``y[:, t] = h`` and ``y[t] = h``, scripted, also from the end. Steps read y's shape."""
     by_rows = [
         ("Gather", ["y_t", "place"], "old", {"axis": 1}),
         ("Shape", ["old"], "old_shape", {}),
@@ -458,7 +459,7 @@ def sequence(name: str) -> Any:
 
 
 def test_steps_of_an_array_that_is_split_into_a_sequence() -> None:
-    """As ``for f in x.unbind(1)`` of a scripted module."""
+    """torch's ``for f in x.unbind(1)``, scripted."""
     body = helper.make_graph(
         [
             helper.make_node("SequenceAt", ["parts", "i"], ["x_t"]),
@@ -482,7 +483,7 @@ def test_steps_of_an_array_that_is_split_into_a_sequence() -> None:
 
 @pytest.mark.parametrize(("op", "gates"), [("GRU", 3), ("LSTM", 4)])
 def test_a_layer_within_a_step_has_the_weights_of_the_file(op: str, gates: int) -> None:
-    """As exporters write a cell of torch's within a loop: a recurrent node over one step."""
+    """A recurrent node over one step, as exporters write a cell of torch's inside of a loop."""
     nodes = [
         constant("first", [0]),
         helper.make_node("Unsqueeze", ["x_t", "first"], ["long"]),
@@ -505,7 +506,7 @@ def test_a_layer_within_a_step_has_the_weights_of_the_file(op: str, gates: int) 
 
 
 def while_loop(bound: int | None, trips: int | None, extra: Sequence[Any] = ()) -> Any:
-    """As tf2onnx writes a while_loop over time: a counter among the states, a condition, arrays that are handed on."""
+    """Return tf2onnx's while_loop over time: a counter among the states, a condition, arrays that are handed on."""
     reading = [
         helper.make_node("Unsqueeze", ["time", "axis"], ["index"]),
         helper.make_node("Gather", ["array", "index"], ["wide"], axis=0),
@@ -583,7 +584,7 @@ def test_loops_that_may_end_early_are_listed() -> None:
 
 
 def test_steps_that_read_nothing_of_their_own() -> None:
-    """A state that is moved on five times, with what is the same at every step."""
+    """A state that is updated five times by constants."""
     body = helper.make_graph(
         [*plain_step("x", "h_t", "h_n"), helper.make_node("Identity", ["go"], ["on"])],
         "body",
@@ -596,7 +597,7 @@ def test_steps_that_read_nothing_of_their_own() -> None:
     assert "self.x_1 = x_1" in rg.read_onnx(model).script()
 
 
-# Files that are changed --------------------------------------------------------------------------------
+# Damaged files ----------------------------------------------------------------------------------------
 
 
 def check_changed(seeds: range) -> None:

@@ -1,4 +1,4 @@
-"""What ``write_onnx`` writes comes back in by ``read_onnx`` with the same numbers, as nets that people would write."""
+"""Files of ``write_onnx`` read by ``read_onnx``: the same numbers, as readable scripts."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def check(declaration: Declaration, opset: int) -> None:
     wide, narrow = interpret(graph, feeds, wide=True), interpret(graph, feeds)
     own = again.inference.graph
     given = taken(own, arrays) | dict(again.parameters)
-    found = interpret(own, {str(node["label"]): np.asarray(given[str(node["label"])]) for node in own.inputs})
+    results = interpret(own, {str(node["label"]): np.asarray(given[str(node["label"])]) for node in own.inputs})
     is_narrow = any(node.op in ("erf", "atan") for node in graph.walk())
     for name, expected in wide.items():
         dtype = "float32" if is_narrow else declaration.dtype
-        problem = close(dtype, found[name], expected, narrow[name])
+        problem = close(dtype, results[name], expected, narrow[name])
         assert not problem, f"{name}: {problem}\n{declaration.text()}"
 
 

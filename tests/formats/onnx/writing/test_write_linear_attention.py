@@ -1,4 +1,4 @@
-"""Affine recurrences are written as LinearAttention where ONNX has it, whatever the cell, and else as loops."""
+"""Affine recurrences of any cell are written as LinearAttention where ONNX can express them, else as loops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPSET = 27
 
 
 class RuleCell(MatrixCell):
-    """A cell of queries, keys and values whose update is ``function``."""
+    """Cell of queries, keys and values whose update is ``function``."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -32,7 +32,7 @@ class RuleCell(MatrixCell):
 
 
 def retention(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
-    """Decays that are numbers of the script, one a head."""
+    """Decays that are constants, one for each head."""
     S = rg.constant(np.array([0.9, 0.8], np.float32).reshape(1, 2, 1, 1)) * S + k * v
     return cell.read(q * 0.25, S), S
 
@@ -43,20 +43,20 @@ def plain(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
 
 
 def half(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
-    """The delta rule with a number as its rate, which scales what is removed."""
+    """Delta rule with a constant rate, which scales the removed part."""
     k = rg.tanh(k) * 0.5
     S = S + k * (0.5 * (v - cell.read(k, S)))
     return cell.read(q, S), S
 
 
 def unlike(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
-    """What is removed lies along another key than what is added."""
+    """The removed part lies along another key than the added one."""
     S = S + k * (0.5 * v - 0.1 * cell.read(rg.tanh(q), S))
     return cell.read(q, S), S
 
 
 def before(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
-    """The state before the update is read."""
+    """The output reads the state before the update."""
     return cell.read(q, S), 0.5 * S + k * v
 
 
@@ -75,7 +75,7 @@ RECOGNISED: dict[str, tuple[Any, str]] = {
     "plain": (lambda: RuleCell(plain), "linear"),
     "half": (lambda: RuleCell(half), "delta"),
 }
-"""Cells and the rule that they are."""
+"""Cells with their rule."""
 OTHERS: dict[str, Any] = {
     "decays of any sign": CHUNKED["gated"],
     "read before": CHUNKED["products"],
@@ -125,7 +125,7 @@ def test_other_recurrences_are_loops(name: str) -> None:
 
 
 def test_what_a_file_has() -> None:
-    """Nothing follows the node but a change of shape. Earlier versions of the operators have no such node."""
+    """Only a reshape follows the node. Earlier opsets lack the node."""
     cell = RuleCell(plain)
     x = rg.placeholder("x", (None, None, cell.wide))
     program = rg.compile({"y": rg.dynamic_rnn(cell, x)[0]})

@@ -1,4 +1,4 @@
-"""``rg.write_onnx``: names, sizes, numbers by onnx's own reference, and what is refused."""
+"""``rg.write_onnx``: names, sizes, numbers of onnx's own reference, and refusals."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_reference_gives_our_numbers(net: Any, opset: int) -> None:
     program = net()
     model = written(program, opset)
     assert [item.version for item in model.opset_import] == [opset]
-    for time in (9, 8):  # one file serves all
+    for time in (9, 8):  # one file for all sizes
         feeds = {**FEEDS, "x": floats(2, time, 3)}
         assert_same(by_reference(model, feeds), ours(program, feeds))
 
@@ -93,9 +93,9 @@ def test_small_numbers_keep_their_digits() -> None:
     x = np.array([1e-7, -1e-5, 3e-4, 0.3, -0.4, 2.0, -8.0, 80.0, 0.0], np.float32)
     tensor = rg.placeholder("x", (None,))
     model = written(rg.compile({"e": rg.expm1(tensor), "l": rg.log1p(rg.abs(tensor))}))
-    found = by_reference(model, {"x": x})
-    np.testing.assert_allclose(found["e"], np.expm1(x.astype(float)), 5e-7)
-    np.testing.assert_allclose(found["l"], np.log1p(np.abs(x).astype(float)), 5e-7)
+    results = by_reference(model, {"x": x})
+    np.testing.assert_allclose(results["e"], np.expm1(x.astype(float)), 5e-7)
+    np.testing.assert_allclose(results["l"], np.log1p(np.abs(x).astype(float)), 5e-7)
 
 
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
@@ -103,7 +103,7 @@ def test_quotients_remainders_and_powers() -> None:
     numbers = np.array([0.0, -0.0, 7.5, -7.5, 1.0, np.inf, np.nan, 1e-30, -3.0], np.float32)
     feeds = {"a": np.repeat(numbers, 9), "b": np.tile(numbers, 9)}
     a, b = rg.placeholder("a", (None,)), rg.placeholder("b", (None,))
-    found = {
+    results = {
         "%": a % b,
         "//": a // b,
         "fmod": rg.fmod(a, b),
@@ -111,7 +111,7 @@ def test_quotients_remainders_and_powers() -> None:
         "sign": rg.signbit(a),
         "with": rg.copysign(b, a),
     }
-    program = rg.compile(found)
+    program = rg.compile(results)
     assert_same(by_reference(written(program), feeds), ours(program, feeds))
     n, m = rg.placeholder("n", (None,), "int64"), rg.placeholder("m", (None,), "int64")
     program = rg.compile({"%": n % m, "//": n // m, "fmod": rg.fmod(n, m), "/": rg.trunc_divide(n, m), "**": n**2})
@@ -124,15 +124,15 @@ def test_casts_of_what_no_integer_is() -> None:
     tensor = rg.placeholder("x", (None,))
     program = rg.compile({"i": rg.cast(tensor, "int32"), "l": rg.cast(tensor, "int64")})
     with np.errstate(invalid="ignore"):
-        found = by_reference(written(program), {"x": x})
-    assert_same(found, ours(program, {"x": x}))
+        results = by_reference(written(program), {"x": x})
+    assert_same(results, ours(program, {"x": x}))
 
 
 def test_every_op_of_an_inference_graph_has_an_expression() -> None:
     leaves = {"input", "parameter", "scan", "get"}
     gradients = {"outer_sum", "scatter_add", "overlap_add"}
     of_passes = {"fma"}
-    drawn = {"sample_key", "sample_uniform"}  # by a seed of the call
+    drawn = {"sample_key", "sample_uniform"}  # by the call's seed
     declared = {name for name, op in OPS.items() if not op.until and not op.random}
     assert set(EXPRESSIONS) == declared - leaves - gradients - of_passes - drawn
 
@@ -193,7 +193,7 @@ def test_states_that_are_fed_and_programs_that_were_saved(tmp_path: Path) -> Non
 
 
 def test_computed_rows_of_a_table_are_moved_into_it() -> None:
-    """In a step, too, where they are nothing that is fed."""
+    """Computed indices of a step are no feeds, and are clamped."""
 
     class Counting(rg.Cell):
         def state(self) -> Any:
@@ -217,7 +217,7 @@ def test_sizes_that_follow_from_others() -> None:
     assert_same(by_reference(written(program), feeds), ours(program, feeds))
 
 
-# Which graph -----------------------------------------------------------------------------------------
+# Choice of the graph ---------------------------------------------------------------------------------
 
 
 def with_loss() -> rg.Program:
@@ -250,7 +250,7 @@ def test_weights_of_fewer_bits_are_written_whole() -> None:
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(whole[0]), program.parameters["dense/kernel"])
 
 
-# What can't be written --------------------------------------------------------------------------------
+# Refusals -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("opset", [12, 28, 0, "17", 17.5, None])

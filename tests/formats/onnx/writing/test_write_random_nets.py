@@ -1,4 +1,4 @@
-"""Random declarations as ONNX files: onnxruntime gives the interpreter's numbers."""
+"""Random declarations as ONNX files: onnxruntime has the interpreter's numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rnngraph.ir.interpreter import interpret
 pytestmark = pytest.mark.peers
 OPSETS = range(13, 23)
 BASE_FLOAT32 = {"Erf", "Atan"}
-"""Operators that onnxruntime has of float32 only, in which they are computed."""
+"""Operators that onnxruntime has for float32 only; they are computed in float32."""
 
 
 def declare_any(seed: int) -> Declaration:
@@ -26,23 +26,23 @@ def check(seed: int) -> None:
     program = declaration.compile()
     graph, arrays = program.inference.graph, declaration.arrays()
     model = written(program, OPSETS[seed % len(OPSETS)])
-    found = by_onnxruntime(model, taken(graph, arrays))
+    results = by_onnxruntime(model, taken(graph, arrays))
     feeds = feeds_of(graph, arrays, program)
     wide, narrow = interpret(graph, feeds, wide=True), interpret(graph, feeds)
     is_narrow = bool(BASE_FLOAT32 & {node.op_type for node in every_node(model.graph)})
     for name, expected in wide.items():
-        assert found[name].dtype == narrow[name].dtype
-        problem = close("float32" if is_narrow else declaration.dtype, found[name], expected, narrow[name])
+        assert results[name].dtype == narrow[name].dtype
+        problem = close("float32" if is_narrow else declaration.dtype, results[name], expected, narrow[name])
         assert not problem, f"{name}: {problem}\n{declaration.text()}"
 
 
 def every_node(graph: object) -> list[object]:
-    """The nodes of a file's graph and of the graphs within."""
-    found = list(graph.node)  # type: ignore[attr-defined]
-    for node in list(found):
+    """Return the nodes of a file's graph and of its inner graphs."""
+    results = list(graph.node)  # type: ignore[attr-defined]
+    for node in list(results):
         for item in node.attribute:
-            found += every_node(item.g) if item.HasField("g") else []
-    return found
+            results += every_node(item.g) if item.HasField("g") else []
+    return results
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Which loops become LSTM, GRU and RNN nodes, and that onnxruntime's numbers for these are ours."""
+"""Loops that become LSTM, GRU and RNN nodes, with onnxruntime's numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def over(cell: Any, width: int = 3, **options: Any) -> rg.Program:
 
 
 class PlainLSTM(rg.Cell):
-    """A user's own LSTM, with kernels apart and a forget gate that comes last."""
+    """LSTM of a user, with separate kernels and the forget gate last."""
 
     def __init__(self, units: int) -> None:
         self.units = units
@@ -48,7 +48,7 @@ class PlainLSTM(rg.Cell):
 
 
 class MinimalGated(rg.Cell):
-    """A GRU of one gate: u is what the gate leaves, and r the gate itself."""
+    """GRU with one gate: u is its complement, and r the gate itself."""
 
     def __init__(self, units: int) -> None:
         self.units = units
@@ -65,7 +65,7 @@ class MinimalGated(rg.Cell):
 
 
 class Memories(rg.Cell):
-    """An LSTM that gives its memory away at every step, which ONNX's doesn't."""
+    """LSTM that outputs its memory at every step, which ONNX's does not."""
 
     def __init__(self, units: int) -> None:
         self.units = units
@@ -119,7 +119,7 @@ def test_float64_stays_a_scan() -> None:
 
 
 def test_a_vector_of_the_row_is_no_bias() -> None:
-    """What is added at each step and differs by row is nothing that ONNX's nodes have."""
+    """ONNX's nodes have no addend that differs by row."""
 
     class Conditioned(rg.Cell):
         def state(self) -> Any:
@@ -157,9 +157,9 @@ def both_ways(initial_bw: Any = None) -> rg.Program:
 def test_both_directions_are_one_node() -> None:
     model = written(both_ways())
     assert loops(model) == {"LSTM": 1}
-    found = attributes(node(model, "LSTM"))
-    assert found["direction"] == b"bidirectional"
-    assert found["activations"] == ["Sigmoid", "Tanh", "Tanh", "Sigmoid", "Softsign", "Softsign"]
+    results = attributes(node(model, "LSTM"))
+    assert results["direction"] == b"bidirectional"
+    assert results["activations"] == ["Sigmoid", "Tanh", "Tanh", "Sigmoid", "Softsign", "Softsign"]
 
 
 @pytest.mark.peers
@@ -188,10 +188,10 @@ def test_a_direction_that_begins_with_the_other_ones_end_is_another_node() -> No
 
 def test_activations_have_their_numbers() -> None:
     model = written(over(rg.BasicLSTMCell(4, recurrent_activation="hard_sigmoid_keras3", activation="elu")))
-    found = attributes(node(model, "LSTM"))
-    assert found["activations"] == ["HardSigmoid", "Elu", "Elu"]
-    np.testing.assert_allclose(found["activation_alpha"], [1 / 6, 1, 1], 1e-6)
-    np.testing.assert_allclose(found["activation_beta"], [0.5], 1e-6)
+    results = attributes(node(model, "LSTM"))
+    assert results["activations"] == ["HardSigmoid", "Elu", "Elu"]
+    np.testing.assert_allclose(results["activation_alpha"], [1 / 6, 1, 1], 1e-6)
+    np.testing.assert_allclose(results["activation_beta"], [0.5], 1e-6)
 
 
 # Numbers, by onnxruntime -----------------------------------------------------------------------------
@@ -201,16 +201,16 @@ ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity", "hard_sigmoid", "softsign"
 
 def cells(units: int) -> list[Any]:
     gates = [{}, {"recurrent_activation": "hard_sigmoid"}, {"recurrent_activation": "softsign"}]
-    found: list[Any] = [rg.BasicRNNCell(units, activation=name) for name in ACTIVATIONS]
-    found += [rg.LSTMCell(units, use_peepholes=True, activation=name) for name in ACTIVATIONS]
-    found += [rg.BasicLSTMCell(units, state_is_tuple=False, **item) for item in gates]
-    found += [
+    results: list[Any] = [rg.BasicRNNCell(units, activation=name) for name in ACTIVATIONS]
+    results += [rg.LSTMCell(units, use_peepholes=True, activation=name) for name in ACTIVATIONS]
+    results += [rg.BasicLSTMCell(units, state_is_tuple=False, **item) for item in gates]
+    results += [
         rg.GRUCell(units, name, reset_after=after, **item)
         for after in (False, True)
         for item in gates
         for name in ACTIVATIONS
     ]
-    return [*found, PlainLSTM(units), MinimalGated(units)]
+    return [*results, PlainLSTM(units), MinimalGated(units)]
 
 
 def check_numbers(number: int, given: bool, lengths: bool) -> None:
@@ -226,7 +226,7 @@ def check_numbers(number: int, given: bool, lengths: bool) -> None:
             cell.zero_state(batch) if number % 5 == 0 else state_of(cell, feeds, generator, batch)
         )
     program = over(cell, width, **options)
-    for name, array in program.parameters.items():  # or some grow by a power a step
+    for name, array in program.parameters.items():  # powers may grow from step to step
         program.parameters[name] = array / np.sqrt(units)
     model = written(program)
     assert "Scan" not in loops(model)
@@ -255,7 +255,7 @@ def test_onnxruntime_gives_our_numbers_of_all_cells(number: int, given: bool, le
 
 
 def state_of(cell: Any, feeds: dict[str, Any], generator: np.random.Generator, batch: int) -> Any:
-    """An initial state that is fed."""
+    """Return an initial state that is fed."""
 
     def fed(size: Any) -> rg.Tensor:
         name = f"state{len(feeds)}"

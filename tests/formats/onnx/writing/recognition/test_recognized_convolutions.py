@@ -1,4 +1,4 @@
-"""Convolutions and pools as ONNX's own nodes, which onnx's reference and onnxruntime compute alike."""
+"""Convolutions and pools as ONNX's own nodes, against onnx's reference and onnxruntime."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def test_windows_are_nodes(op: str, options: dict[str, Any], expected: dict[str,
     program = net_of(op, options)
     model = written(program)
     assert "Scan" not in ops(model)
-    found = attributes(node(model, op))
-    assert {key: found[key] for key in expected} == expected
-    assert ops(model).count("Add") == 0  # the bias is the node's
+    results = attributes(node(model, op))
+    assert {key: results[key] for key in expected} == expected
+    assert ops(model).count("Add") == 0  # the node includes the bias
     for time in (3, 8, 11):
         feeds = {"x": np.random.default_rng(time).standard_normal((2, time, 4)).astype(np.float32)}
         assert_same(by_reference(model, feeds), ours(program, feeds))
@@ -63,7 +63,7 @@ def test_causal_convolutions_before_a_layer() -> None:
 
 
 def channel_by_channel(with_past: bool = False, channels_first: bool = False, size: int = 4) -> rg.Program:
-    """A depthwise convolution of 9 channels, behind zeros, or behind a past whose next value is given, too."""
+    """Return a depthwise convolution of 9 channels, after zeros, or after a past whose next value is an output."""
     x = rg.placeholder("x", (None, 9, None) if channels_first else (None, None, 9))
     if not with_past:
         return spread(rg.compile({"y": rg.conv1d(x, 9, size, groups=9)}))
@@ -101,7 +101,7 @@ def test_convolutions_channel_by_channel() -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize("channels_first", [False, True])
 def test_convolutions_with_a_past(channels_first: bool) -> None:
-    """One node gives the outputs and the next past; before version 27 of the operators it is a Conv."""
+    """One node has the outputs and the next past; before opset 27 it is a Conv."""
     pytest.importorskip("onnxruntime")
     program = channel_by_channel(True, channels_first)
     check_channels(program, 27, channels_first, "CausalConvWithState", by_onnxruntime)
