@@ -131,7 +131,7 @@ def test_casts_of_what_no_integer_is() -> None:
 def test_every_op_of_an_inference_graph_has_an_expression() -> None:
     leaves = {"input", "parameter", "scan", "get"}
     gradients = {"outer_sum", "scatter_add", "overlap_add"}
-    of_passes = {"fma"}
+    of_passes = {"fma", "block_matmul"}
     drawn = {"sample_key", "sample_uniform"}  # by the call's seed
     declared = {name for name, op in OPS.items() if not op.until and not op.random}
     assert set(EXPRESSIONS) == declared - leaves - gradients - of_passes - drawn
