@@ -153,7 +153,7 @@ def _with_requested_sizes(model: Model, request: AxisRequest) -> Model:
 def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
     """Read the model repeatedly, until its layers are known."""
     settled = _settled(model, fixed)
-    reading, values = _chosen(model, settled)
+    reading, values = _read_with_choices(model, settled)
     first, forced_by, names = (
         reading,
         dict[str, str](),
@@ -169,7 +169,7 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
         if not reading.problems or not more:
             break
         settled |= more
-        reading, values = _chosen(model, settled)
+        reading, values = _read_with_choices(model, settled)
     if reading.problems:
         raise not_readable(model.name, first.problems)
     stacks = stacks_in(reading.tensors, values)
@@ -202,7 +202,7 @@ def _note_sizes(
             script.unequal[left.symbol, right] = str(node)
 
 
-def _chosen(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str, Any]]:
+def _read_with_choices(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str, Any]]:
     """Read the whole model with the first choices by which it can be read."""
     reading, values = _read(model, settled)
     for choices in _choices(reading):

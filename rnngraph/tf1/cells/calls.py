@@ -143,7 +143,7 @@ def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
     batch_size: an int, or a Tensor: a size from ``tf.shape``, or an int that a run computes before the loop.
     """
     zeros = _zeros(self, batch_size, dtype)
-    begun = zip(_begun(self, batch_size, dtype), flatten(zeros), strict=True)
+    begun = zip(_own_state(self, batch_size, dtype), flatten(zeros), strict=True)
     return pack(public(self), [zero if leaf is None else leaf for leaf, zero in begun])
 
 
@@ -155,7 +155,7 @@ class _CellLister:
         return cell
 
 
-def _begun(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
+def _own_state(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
     """Return the leaves of the state with which a cell begins; None for leaves that are zeros."""
     carried_leaves = named(cell)
     zeros = [None] * len(flatten(carried_leaves))
@@ -173,7 +173,7 @@ def _begun(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
             state = stop.value
             break
         if not _has_own_zero_state(inner):
-            leaves = _begun(inner, batch_size, dtype)
+            leaves = _own_state(inner, batch_size, dtype)
         else:
             leaves = flatten(carried(inner.zero_state(batch_size, dtype)))
     return zeros if state is None else matched(carried_leaves, state, f"{cell!r}: its initial state")

@@ -42,7 +42,7 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     _reuse: Any = None
     _name: str | None = None
     _dtype: str | None = None
-    _begun: Any = None
+    _own_state: Any = None
     """State that the program's ``zero_state`` returned to a driver, if the program overrides it."""
 
     def __init__(
@@ -119,7 +119,7 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         single = isinstance(state, dict) and not isinstance(_widths(self.state_size), dict)
         x, state = as_tensorflow((x, state))
-        own_state = _as_written(self.state_size, self._begun, state["h"] if single else state)
+        own_state = _as_written(self.state_size, self._own_state, state["h"] if single else state)
         with within_step(p, p._path):
             if self.adds_scope:
                 if not self.built:
@@ -145,14 +145,14 @@ def first_state(cell: Any, state: Any, inputs: Any, dtype: Any, time_major: bool
         rows = batch if isinstance(batch, int) else size_tensor(inputs, batch, "int32")
         begun = cell.zero_state(rows, inputs.dtype if dtype is None else dtype)
     if isinstance(cell, RNNCell) and hasattr(cell, "state_size"):
-        cell._begun = begun
+        cell._own_state = begun
     return carried(begun)
 
 
 def as_written(cell: Any, state: Any) -> Any:
     """Convert a state from the form that drivers carry to the cell's own structure."""
     own = type(cell).__mro__[0] is not RNNCell and RNNCell in type(cell).__mro__
-    return _as_written(cell.state_size, cell._begun, state) if own else state
+    return _as_written(cell.state_size, cell._own_state, state) if own else state
 
 
 def _as_written(size: Any, begun: Any, state: Any) -> Any:

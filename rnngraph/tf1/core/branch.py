@@ -25,7 +25,7 @@ class Branch:
     """
 
     def __init__(self, is_taken: Tensor, depth: int) -> None:
-        self.taken, self.depth = is_taken, depth
+        self.is_taken, self.depth = is_taken, depth
         self._own: set[Node] = set()
         self._read: dict[Node, Tensor] = {}
 
@@ -44,7 +44,7 @@ class Branch:
         if node in self._own or node.op == "constant" or node.get("gradient") is not None:
             return value
         if node not in self._read:
-            self._read[node] = functions.where(self.taken, value, functions.stop_gradient(value))
+            self._read[node] = functions.where(self.is_taken, value, functions.stop_gradient(value))
         return self._read[node]
 
     def owns(self, result: Any) -> None:

@@ -152,7 +152,7 @@ class Graph(Order):
         self.penalised: set[ParameterSpec] = set()
         self.renamed: list[Node] = []
         self._cuts: dict[frozenset[Node], Cut] = {}
-        self._taken: Counter[str] = Counter()
+        self._used_names: Counter[str] = Counter()
         self._program: Program[Any] | None = None
         self._compiled = 0
         self._entered = 0  # owners whose variables are in by_name
@@ -191,12 +191,12 @@ class Graph(Order):
 
     def unique(self, name: str) -> str:
         """Return an unused full name: ``dense``, then ``dense_1``."""
-        count, unique_name = self._taken[name], name
-        self._taken[name] += 1
+        count, unique_name = self._used_names[name], name
+        self._used_names[name] += 1
         while count:
             unique_name = f"{name}_{count}"
-            if not self._taken[unique_name]:
-                self._taken[unique_name] += 1
+            if not self._used_names[unique_name]:
+                self._used_names[unique_name] += 1
                 break
             count += 1
         return unique_name

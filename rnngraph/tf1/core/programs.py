@@ -161,9 +161,9 @@ class Run:
         session: Any,
     ) -> Any:
         if isinstance(leaf, Tensor):
-            return _given(self.one(leaf.node, computed, values, session))
+            return _as_returned(self.one(leaf.node, computed, values, session))
         if isinstance(leaf, ExtraVariable):
-            return _given(np.array(session.value(leaf)))
+            return _as_returned(np.array(session.value(leaf)))
         return results.get(id(leaf))
 
 
@@ -211,7 +211,7 @@ class _Call:
         results[id(operation)] = acting.execute(session, arrays)
 
 
-def _given(array: Any) -> Any:
+def _as_returned(array: Any) -> Any:
     """Return an array as a run returns it: scalars as NumPy scalars."""
     return array if array.ndim else array[()]
 

@@ -182,10 +182,10 @@ class BaseSession(Holder):
         recent = self._recent.get(key := _identity(fetches, fed))
         known = recent[0] if recent is not None else None
         if known is None or known.version != len(self.graph.owners):
-            known = self._found(fetches, fed, key)
+            known = self._cached_run(fetches, fed, key)
         return known.give(known(self, known.takes(fed), self._seed()))
 
-    def _found(self, fetches: Any, fed: Mapping[Any, Any], identity: Any) -> Run:
+    def _cached_run(self, fetches: Any, fed: Mapping[Any, Any], identity: Any) -> Run:
         """Return the compiled code of a kind of run, compiled on first use."""
         try:
             key = fold(fetches, lambda leaf: leaf, _keyed), tuple(fed)
@@ -193,7 +193,7 @@ class BaseSession(Holder):
         except TypeError:  # nests of unhashable objects
             key, known = None, None
         if known is None or known.version != self.graph.version:
-            known = self._made(fetches, fed)
+            known = self._new_run(fetches, fed)
             if key is not None:
                 self._known[key] = known
         if identity is not None:
@@ -202,7 +202,7 @@ class BaseSession(Holder):
                 self._recent[identity] = known, (*entries, *fed)
         return known
 
-    def _made(self, fetches: Any, fed: Mapping[Any, Any]) -> Run:
+    def _new_run(self, fetches: Any, fed: Mapping[Any, Any]) -> Run:
         leaves = [resolved(self.graph, leaf) for leaf in flatten(fetches)]
         takes = self._taker(fed)
         run = Run(self.graph, leaves, tuple(takes(fed)))

@@ -63,7 +63,7 @@ class Variable(metaclass=_AnyVariable):
         if callable(initial_value):
             value = taking(initial_value, "the initial_value of tf.Variable")()
         graph.unshared.add(full)
-        return _made(full, *_initial(value, dtype), trainable is not False, collections)
+        return _new_variable(full, *_initial(value, dtype), trainable is not False, collections)
 
 
 @api
@@ -110,7 +110,7 @@ def get_variable(
     else:
         settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
     is_taken = full in graph.by_name  # of a tf.Variable, which get_variable does not find
-    variable = _made(own if is_taken else full, *settled, trainable is not False, collections)
+    variable = _new_variable(own if is_taken else full, *settled, trainable is not False, collections)
     if is_taken:
         graph.shared[full] = variable
     penalize(variable, scope.regularizer if regularizer is None else regularizer)
@@ -163,7 +163,7 @@ def cell_variable(
             where,
         )
     graph.unique(full)
-    variable = _made(full, kind, initializer_of(initializer), None, trainable, None)
+    variable = _new_variable(full, kind, initializer_of(initializer), None, trainable, None)
     penalize(variable, present_scope().regularizer)
     return variable.spec
 
@@ -246,10 +246,10 @@ def added_variable(name: str, kind: TensorType, start: Initializer, initial: Ten
     graph = get_default_graph()
     full = graph.unique(name)
     graph.unshared.add(full)
-    return _made(full, kind, start, initial, False, None)
+    return _new_variable(full, kind, start, initial, False, None)
 
 
-def _made(
+def _new_variable(
     full: str, kind: TensorType, start: Initializer, initial: Tensor | None, trainable: bool, collections: Any
 ) -> GraphVariable:
     graph = get_default_graph()

@@ -92,12 +92,12 @@ class QueueBase:
     @api
     def dequeue(self, name: str | None = None) -> Any:
         """Return the components of an element. The run removes it from the queue."""
-        return self._given(_Dequeue(self, None), self.components, name or f"{self.name}_Dequeue")
+        return self._tensors(_Dequeue(self, None), self.components, name or f"{self.name}_Dequeue")
 
     @api
     def dequeue_many(self, n: int, name: str | None = None) -> Any:
         """Return ``n`` elements, stacked along a first axis."""
-        return self._given(
+        return self._tensors(
             _Dequeue(self, int(n)),
             [item.batched(int(n)) for item in self.components],
             name or f"{self.name}_DequeueMany",
@@ -106,13 +106,13 @@ class QueueBase:
     @api
     def dequeue_up_to(self, n: int, name: str | None = None) -> Any:
         """Return ``n`` elements, stacked along a first axis; fewer if the queue is closed."""
-        return self._given(
+        return self._tensors(
             _Dequeue(self, int(n), True),
             [item.batched(None) for item in self.components],
             name or f"{self.name}_DequeueUpTo",
         )
 
-    def _given(self, source: Source, components: Sequence[Component], name: str) -> Any:
+    def _tensors(self, source: Source, components: Sequence[Component], name: str) -> Any:
         tensors = source.tensors(components, [name] * len(components))
         if self.names:
             return dict(zip(self.names, tensors, strict=True))
@@ -130,7 +130,7 @@ class QueueBase:
 
     # Elements -------------------------------------------------------------------------------------
 
-    def chosen(self, waiting: deque[Sequence[np.ndarray]]) -> Sequence[np.ndarray]:
+    def pop_element(self, waiting: deque[Sequence[np.ndarray]]) -> Sequence[np.ndarray]:
         """Remove and return one of the waiting elements."""
         return waiting.popleft()
 
@@ -162,7 +162,7 @@ class QueueBase:
                 )
         if len(content.elements) < count and not (may_be_fewer and content.elements):
             raise at_end(f"the queue {self.name}, which is closed and has {len(content.elements)} of {count} elements,")
-        return [self.chosen(content.elements) for _ in range(min(count, len(content.elements)))]
+        return [self.pop_element(content.elements) for _ in range(min(count, len(content.elements)))]
 
     def _refill(self, session: Any, content: _Content) -> None:
         try:
@@ -210,7 +210,7 @@ class RandomShuffleQueue(QueueBase):
         """Minimum number of elements that stay in an open queue."""
         return self._least
 
-    def chosen(self, waiting: deque[Sequence[np.ndarray]]) -> Sequence[np.ndarray]:
+    def pop_element(self, waiting: deque[Sequence[np.ndarray]]) -> Sequence[np.ndarray]:
         place = int(self._draw.integers(len(waiting)))
         element = waiting[place]
         del waiting[place]
@@ -231,7 +231,7 @@ class _Enqueue(Operation):
     """Operation that adds an element, or one for each entry of a first axis."""
 
     def __init__(self, queue: QueueBase, values: list[Tensor], is_many: bool, name: str) -> None:
-        self.queue, self.values, self.many = queue, values, is_many
+        self.queue, self.values, self.is_many = queue, values, is_many
         if any(component.shape is None for component in queue.components):  # the results do not depend on it
             shapes = [
                 tuple(size if isinstance(size, int) else None for size in item.type.shape)[1 if is_many else 0 :]
@@ -248,7 +248,7 @@ class _Enqueue(Operation):
         if content.is_closed:
             raise FailedPreconditionError(f"the queue {self.queue.name} is closed; open another queue", self.where)
         arrays = [np.array(value) for value in values]
-        content.elements.extend(zip(*arrays, strict=True) if self.many else [arrays])
+        content.elements.extend(zip(*arrays, strict=True) if self.is_many else [arrays])
 
 
 class _Close(Operation):

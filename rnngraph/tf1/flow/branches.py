@@ -35,7 +35,7 @@ def cond(
         return called(first, "true_fn") if pred else called(second, "false_fn")
     truth = _truth(pred, "tf.cond")
     one, other = branch(first, "true_fn", truth), branch(second, "false_fn", functions.logical_not(truth))
-    return _chosen(truth, one, other, "tf.cond", strict)
+    return _selected(truth, one, other, "tf.cond", strict)
 
 
 @gives_tensors
@@ -62,7 +62,7 @@ def case(
     reached = [truths[0], *map(functions.logical_and, others, truths[1:])]
     result = branch(last, "default", others[-1])
     for truth, (_, function), here in reversed(list(zip(truths, pairs, reached, strict=True))):
-        result = _chosen(truth, branch(function, "a function of tf.case", here), result, "tf.case", strict)
+        result = _selected(truth, branch(function, "a function of tf.case", here), result, "tf.case", strict)
     return result
 
 
@@ -94,7 +94,7 @@ def _truth(pred: Any, what: str) -> Tensor:
     return condition if not condition.rank else functions.reshape(condition, ())
 
 
-def _chosen(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
+def _selected(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> Any:
     """Select one of two nests."""
     first, second = _unwrapped(one, strict), _unwrapped(other, strict)
     leaves, others = flatten(first), flatten(second)

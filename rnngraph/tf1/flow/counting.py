@@ -75,7 +75,7 @@ class Counts:
         else:
             yield ends - begins + (condition.op == "less_equal")
 
-    def chosen(self, node: Node) -> Dim | None:
+    def first_look_up(self, node: Node) -> Dim | None:
         """Return the entry of a table that a ``gather`` takes at the first step, if each step takes the next entry."""
         return self.number(node.operands[1]) if node.op == "gather" and not node.operands[1].shape else None
 

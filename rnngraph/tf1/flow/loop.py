@@ -146,7 +146,7 @@ def branch(function: Any, what: str, is_taken: Tensor) -> Any:
     """Call the function of a branch. Operations that it creates run before nothing."""
     graph = get_default_graph()
     outer = graph.branch
-    everywhere = is_taken if outer is None else functions.logical_and(outer.taken, is_taken)
+    everywhere = is_taken if outer is None else functions.logical_and(outer.is_taken, is_taken)
     graph.branch = Branch(everywhere, len(graph.steps))
     try:
         return called(function, what)

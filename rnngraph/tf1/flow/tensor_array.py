@@ -294,11 +294,11 @@ def written(array: TensorArray, first: Dim, values: Tensor) -> TensorArray:
     """Return the array after a loop that wrote ``values`` [steps, …] from the entry ``first`` on."""
     steps = values.type.shape[0]
     end = steps + first
-    whole = values if first == 0 and (end == array.count or array.grows) else _placed(array, first, end, values)
+    whole = values if first == 0 and (end == array.count or array.grows) else _with_blanks(array, first, end, values)
     return array.with_entries(Entries(whole), whole.type.shape[0])
 
 
-def _placed(array: TensorArray, first: Dim, end: Dim, values: Tensor) -> Tensor:
+def _with_blanks(array: TensorArray, first: Dim, end: Dim, values: Tensor) -> Tensor:
     before = array.entries.array if array.entries.array is not None or not array.entries.written else array.stack()
     left = array.count - end
     if isinstance(left, int) and left < 0 and not array.grows:

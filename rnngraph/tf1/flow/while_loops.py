@@ -254,7 +254,7 @@ class _While:
         inside = inside_of(roots, names)
         self.named: dict[Node, Node] = {}
         for node in topological(roots):
-            first = counts.chosen(node)
+            first = counts.first_look_up(node)
             if first is None or node.operands[0] in inside:
                 continue
             steps = steps_of(Tensor(node.operands[0]), first, length)
@@ -271,7 +271,7 @@ class _While:
             if isinstance(array, TensorArray) and not array.grows:
                 return array.count - begins
         for node in topological(roots):
-            first = self.counts.chosen(node)
+            first = self.counts.first_look_up(node)
             if first is not None:
                 return node.operands[0].shape[0] - first
         return None

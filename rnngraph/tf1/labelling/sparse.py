@@ -135,11 +135,11 @@ class MaskedSparse(Sparse):
     """Sparse matrix of the entries of a dense one where ``taken`` holds, in packed rows."""
 
     def __init__(self, ids: Tensor, mask: Tensor, dtype: str = "int64") -> None:
-        self._ids, self._taken, self.dtype = ids, mask, dtype
+        self._ids, self._mask, self.dtype = ids, mask, dtype
         super().__init__("Taken")
 
     def steps(self) -> tuple[Tensor, Tensor]:
-        return functions.cast(self._ids, self.dtype), self._taken
+        return functions.cast(self._ids, self.dtype), self._mask
 
     def packed(self) -> tuple[Tensor, Tensor]:
         raise NotOfferedError(
@@ -147,10 +147,10 @@ class MaskedSparse(Sparse):
         )
 
     def cast_to(self, dtype: str) -> MaskedSparse:
-        return MaskedSparse(self._ids, self._taken, dtype)
+        return MaskedSparse(self._ids, self._mask, dtype)
 
     def needs(self) -> list[Tensor]:
-        return [self._ids, self._taken]
+        return [self._ids, self._mask]
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> SparseTensorValue:
         ids, mask = values

@@ -96,7 +96,7 @@ class Dense:
         refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
         self.units, self.activation, self.use_bias = units, activation, use_bias
         self._starts, self._penalties = (kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
-        self._name, self._reuse, self._given = name, _reuse, _scope
+        self._name, self._reuse, self._own_scope = name, _reuse, _scope
         self._scope: ScopeName | None = None
 
     @property
@@ -109,7 +109,7 @@ class Dense:
         """Return activation(inputs kernel + bias) over the last axis."""
         first = self._scope is None
         if self._scope is None:
-            own_scope = self._given or scope or present_scope().free(self.name)
+            own_scope = self._own_scope or scope or present_scope().free(self.name)
             self._scope = layer_scope("dense", own_scope, self._reuse)
         names = ("kernel", "bias") if self.use_bias else ("kernel",)
         result = layers.affine(inputs, self.units, self.activation, self._scope, names, starts_of(*self._starts))

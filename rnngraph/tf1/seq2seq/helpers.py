@@ -114,7 +114,7 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
         drawn = multinomial(outputs, 1, self._seed)[:, 0]
         return functions.where(
-            _chosen(outputs, self._probability, self._scheduling_seed), functions.cast(drawn, "int32"), NOT_SAMPLED
+            _drawn_rows(outputs, self._probability, self._scheduling_seed), functions.cast(drawn, "int32"), NOT_SAMPLED
         )
 
     def next_inputs(
@@ -156,7 +156,7 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
         self._next = next_inputs_fn
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
-        return functions.cast(_chosen(outputs, self._probability, self._seed), "int32")
+        return functions.cast(_drawn_rows(outputs, self._probability, self._seed), "int32")
 
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
@@ -303,6 +303,6 @@ def _probability(value: Any) -> Tensor:
     return functions.cast(probability, "float32")
 
 
-def _chosen(outputs: Tensor, probability: Tensor, seed: int | None) -> Tensor:
+def _drawn_rows(outputs: Tensor, probability: Tensor, seed: int | None) -> Tensor:
     """Draw the rows that read their own output: bool [batch]."""
     return functions.less(random_uniform([outputs.type.shape[0]], seed=seed), probability)

@@ -115,7 +115,7 @@ class Stepping:
         reads = {
             node: first
             for node in topological(roots)
-            if (first := counts.chosen(node)) in (0, 1) and node.operands[0] not in inside
+            if (first := counts.first_look_up(node)) in (0, 1) and node.operands[0] not in inside
         }
         length = _least([*(node.operands[0].shape[0] for node in reads), *bounds])
         sources = [maximum]

@@ -312,7 +312,7 @@ def _sum_of_squares(gradient: Tensor) -> Tensor:
 def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
     """Return the norm of all Tensors together."""
     total: Any = None
-    for tensor in _given(t_list):
+    for tensor in _tensors_of(t_list):
         squares = _sum_of_squares(tensor)
         total = squares if total is None else total + functions.cast(squares, total.dtype)
     if total is None:
@@ -376,7 +376,7 @@ def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
     return _as_slices(t, total)
 
 
-def _given(t_list: Any) -> Iterator[Tensor]:
+def _tensors_of(t_list: Any) -> Iterator[Tensor]:
     if not isinstance(t_list, list | tuple):
         raise DtypeError(f"tf.clip_by_global_norm takes a list of Tensors, not {shown(t_list)}")
     for tensor in t_list:

@@ -80,7 +80,7 @@ def optimize_loss(
             rate = decayed(rate, global_step)
             if "learning_rate" in shown_names:
                 scalar("learning_rate", rate)
-        minimizer = _made(optimizer, rate)
+        minimizer = _optimizer(optimizer, rate)
         pairs = minimizer.compute_gradients(loss, variables)
         pairs = [(_scaled(gradient, variable, gradient_multipliers), variable) for gradient, variable in pairs]
         if "global_gradient_norm" in shown_names or "gradient_norm" in shown_names:
@@ -96,7 +96,7 @@ def optimize_loss(
     return result
 
 
-def _made(optimizer: Any, rate: Any) -> Optimizer:
+def _optimizer(optimizer: Any, rate: Any) -> Optimizer:
     if isinstance(optimizer, str):
         if optimizer not in OPTIMIZER_CLS_NAMES:
             names = ", ".join(OPTIMIZER_CLS_NAMES)

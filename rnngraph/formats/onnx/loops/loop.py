@@ -282,7 +282,7 @@ class _Reading:
             node = self.body.makers.get(name)
             if node is None:
                 continue
-            looked_up = self._chosen(node)
+            looked_up = self._looked_up(node)
             if looked_up is not None:
                 sequences[name], self.units[name] = looked_up
                 continue
@@ -305,7 +305,7 @@ class _Reading:
             line = counted(self.tensors, count.first, self.length)
         return self.tensors.reshape(line, (self.length, *shape))
 
-    def _chosen(self, node: Node) -> tuple[Operand, list[int]] | None:
+    def _looked_up(self, node: Node) -> tuple[Operand, list[int]] | None:
         """Return (what a Gather selects of an outer array by the step number, along a first axis of steps; its axes of
         size 1).
         """

@@ -16,7 +16,7 @@ class Sizes:
     def __init__(self, scope: Scope, inputs: Sequence[Node]) -> None:
         """Find the axes that determine sizes. inputs: those of the graph, named in ``scope``."""
         self._scope, self.inputs = scope, frozenset(inputs)
-        self._made: dict[Dim, str] = {}
+        self._names: dict[Dim, str] = {}
         self._shapes: dict[Node, str] = {}
         self._axes: dict[str, tuple[Node, int, Dim, Dim]] = {}
         """For each named size: input, axis, number to subtract, and divisor of the rest."""
@@ -50,10 +50,10 @@ class Sizes:
         """Return a size as an int64 tensor [1]."""
         if not isinstance(dim, Size):
             return self._scope.integers([dim], "size")
-        if dim not in self._made:
+        if dim not in self._names:
             name = dim.symbol
-            self._made[dim] = self._sum(dim) if name is None else self._named(name)
-        return self._made[dim]
+            self._names[dim] = self._sum(dim) if name is None else self._named(name)
+        return self._names[dim]
 
     def scalar(self, dim: Dim) -> str:
         """Return a size as an int64 tensor []."""

@@ -150,7 +150,7 @@ class _Cell:
         """Return the first such way without a reset."""
         return next((item for item in self.gates(step, node) if item[1].reset is None), None)
 
-    def made(
+    def layer_with(
         self,
         op: str,
         sums: Sequence[Sum],
@@ -228,7 +228,7 @@ class _LSTM(_Cell):
         kinds, sums = zip(*(gate for gate in gates if gate is not None), strict=True)
         if len(set(kinds[:3])) > 1 or sums[3].peephole is not None:
             return None
-        return self.made("LSTM", sums, [kinds[0], kinds[3], last], [h, c], following[h])
+        return self.layer_with("LSTM", sums, [kinds[0], kinds[3], last], [h, c], following[h])
 
 
 class _OneState(_Cell):
@@ -244,7 +244,7 @@ class _OneState(_Cell):
         gate = self.gate(step, following)
         if gate is None or gate[1].recurrent is None:
             return None
-        return self.made("RNN", [gate[1]], [gate[0]], [h], following)
+        return self.layer_with("RNN", [gate[1]], [gate[0]], [h], following)
 
     def _gated(self, h: Carry, following: Node, match: dict[str, Node], is_kept: bool) -> RecurrentLayer | None:
         step = self.step(h)
@@ -259,7 +259,7 @@ class _OneState(_Cell):
             return None
         sums = [update[1] if is_kept else update[1].negated(), reset[1], candidate[1]]
         kinds = [update[0], candidate[0]]
-        return self.made("GRU", sums, kinds, [h], following, candidate[1].reset_after)
+        return self.layer_with("GRU", sums, kinds, [h], following, candidate[1].reset_after)
 
 
 # Arrays ----------------------------------------------------------------------------------------------
