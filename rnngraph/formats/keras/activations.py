@@ -10,8 +10,9 @@ from ...declare.functions.activations import (
     leaky_relu,
     relu,
     relu6,
+    threshold,
 )
-from ...declare.functions.basic import greater, minimum, where
+from ...declare.functions.basic import minimum, where
 from ..reading import Record
 from ..steps import Value
 from .core.configuration import Layer
@@ -113,12 +114,12 @@ def _relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """Declare max_value above it, x above the threshold, and slope (x - threshold) below it; 0 at the threshold."""
     x = inputs.one.value
     limit = layer.config.get("max_value", None)
-    slope, threshold = number(layer.config, "negative_slope", 0.0), number(layer.config, "threshold", 0.0)
-    if limit == 6 and not slope and not threshold:
+    slope, bound = number(layer.config, "negative_slope", 0.0), number(layer.config, "threshold", 0.0)
+    if limit == 6 and not slope and not bound:
         return Signal(b.script.call(relu6, x))
-    if threshold:
-        below = _of(b, "*", _of(b, "-", x, threshold), slope) if slope else 0
-        y = b.script.call(where, b.script.operation("<=", x, threshold), below, x)
+    if bound:
+        below = _of(b, "*", _of(b, "-", x, bound), slope) if slope else 0
+        y = b.script.call(where, b.script.operation("<=", x, bound), below, x)
     else:
         y = b.script.call(leaky_relu, x, alpha=slope) if slope else b.script.call(relu, x)
     return Signal(y if limit is None else b.script.call(minimum, number(layer.config, "max_value", 0.0), y))
@@ -130,8 +131,7 @@ def _leaky_relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _thresholded_relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x = inputs.one.value
-    return Signal(b.script.call(where, b.script.call(greater, x, number(layer.config, "theta", 1.0)), x, 0))
+    return Signal(b.script.call(threshold, inputs.one.value, number(layer.config, "theta", 1.0), 0.0))
 
 
 def _elu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:

@@ -31,7 +31,7 @@ from ..operators.moves import indexed, take
 from ..steps import Function, Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Signal, Unreadable, dtype_of
-from .operands import Operation, alike, axis_of, one_axis, operands, option, plain
+from .operands import Operation, alike, along_axis, axis_of, one_axis, operands, option, plain
 
 MAX_COPIES = 1 << 12
 """Maximum repetitions of an operation, and entries that it selects."""
@@ -48,14 +48,6 @@ def _many(function: Function) -> Operation:
         return b.script.call(function, items, one_axis(option(layer, inputs, "axis", 1, 0)))
 
     return join
-
-
-def _with_axis(function: Function, default: int | None) -> Operation:
-    def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-        axis = axis_of(option(layer, inputs, "axis", 1, default))
-        return b.script.call(function, *operands(b, inputs, 1), *([] if axis is None else [axis]))
-
-    return along
 
 
 def _shape(layer: Layer, inputs: Inputs, key: str) -> tuple[int | None, ...]:
@@ -87,11 +79,6 @@ def _swap(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 def _move(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     axes = [axis_of(option(layer, inputs, key, place)) for place, key in enumerate(("source", "destination"), 1)]
     return b.script.call(moveaxis, *operands(b, inputs, 1), *axes)
-
-
-def _flip(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    axis = axis_of(option(layer, inputs, "axis", 1))
-    return b.script.call(flip, *operands(b, inputs, 1), *([] if axis is None else [axis]))
 
 
 def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
@@ -269,15 +256,15 @@ def _index(item: Any) -> Any:
 OPERATIONS: Mapping[str, Operation] = {
     "Concatenate": _many(concat),
     "Stack": _many(stack),
-    "ExpandDims": _with_axis(expand_dims, 0),
-    "Squeeze": _with_axis(squeeze, None),
+    "ExpandDims": along_axis(expand_dims, 0),
+    "Squeeze": along_axis(squeeze, None),
     "Reshape": _reshape,
     "BroadcastTo": _broadcast,
     "Transpose": _transpose,
     "Swapaxes": _swap,
     "SwapAxes": _swap,
     "Moveaxis": _move,
-    "Flip": _flip,
+    "Flip": along_axis(flip, None),
     "Split": _split,
     "Tile": _tile,
     "Repeat": _repeat,

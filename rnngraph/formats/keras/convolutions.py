@@ -1,4 +1,4 @@
-"""Convolutions and pools along one and two axes, and layers that add, repeat and remove steps."""
+"""Convolutions and pools along one and two axes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ...declare.functions.arrays.moves import repeat
-from ...declare.functions.basic import cast, expand_dims, reduce_max, reduce_mean, reduce_sum
-from ...declare.functions.padding import pad
 from ..operators.backend import ScriptBackend
 from ..operators.convolutions import (
     MAX_PRODUCTS,
@@ -177,31 +174,6 @@ def _pool(axes: int, is_max: bool) -> Handler:
     return pool
 
 
-def _axis(layer: Layer) -> int:
-    return 2 if layer.config.get("data_format", None) == "channels_first" else 1
-
-
-def _options(layer: Layer) -> dict[str, object]:
-    return {"keepdims": True} if layer.config.get("keepdims", False) else {}
-
-
-def _global_max(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    return Signal(b.script.call(reduce_max, inputs.one.value, axis=_axis(layer), **_options(layer)))
-
-
-def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare the mean over steps that count."""
-    x, axis, of = inputs.one, _axis(layer), b.script.operation
-    if x.mask is None:
-        return Signal(b.script.call(reduce_mean, x.value, axis=axis, **_options(layer)))
-    if x.mask.tensor.rank != 2:
-        raise Unreadable(f"its mask has rank {x.mask.tensor.rank}")
-    counts = b.script.call(cast, x.mask, x.dtype)
-    weights = b.script.call(expand_dims, counts, 2 if axis == 1 else 1)
-    total = b.script.call(reduce_sum, of("*", x.value, weights), axis=axis, **_options(layer))
-    return Signal(of("/", total, b.script.call(reduce_sum, weights, axis=axis, **_options(layer))))
-
-
 def _adaptive(axes: int, is_max: bool) -> Handler:
     """Return the reader of pools with a number of windows for each axis."""
 
@@ -214,27 +186,6 @@ def _adaptive(axes: int, is_max: bool) -> Handler:
     return pool
 
 
-# Steps --------------------------------------------------------------------------------------------
-
-
-def _zero_padding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    before, after = sizes(layer, "padding", 2, least=0)
-    return Signal(b.script.call(pad, inputs.one.value, {1: (before, after)}))
-
-
-def _cropping(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    before, after = sizes(layer, "cropping", 2, least=0)
-    x = inputs.one.value
-    return Signal(b.script.item(x, slice(None), slice(before or None, -after or None)) if before or after else x)
-
-
-def _up_sampling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare repetitions of each step."""
-    x = inputs.one
-    (count,) = sizes(layer, "size", 1)
-    return Signal(b.script.call(repeat, x.value, count, 1) if count > 1 else x.value)
-
-
 LAYERS: Mapping[str, Handler] = {
     **{f"Conv{axes}D": _convolution(axes) for axes in (1, 2)},
     **{f"Conv{axes}DTranspose": _transposed(axes) for axes in (1, 2)},
@@ -244,9 +195,4 @@ LAYERS: Mapping[str, Handler] = {
     **{f"AveragePooling{axes}D": _pool(axes, False) for axes in (1, 2)},
     **{f"AdaptiveMaxPooling{axes}D": _adaptive(axes, True) for axes in (1, 2)},
     **{f"AdaptiveAveragePooling{axes}D": _adaptive(axes, False) for axes in (1, 2)},
-    "GlobalMaxPooling1D": _global_max,
-    "GlobalAveragePooling1D": _global_average,
-    "ZeroPadding1D": _zero_padding,
-    "Cropping1D": _cropping,
-    "UpSampling1D": _up_sampling,
 }

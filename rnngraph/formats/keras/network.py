@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ...declare.functions.basic import reshape
 from ...declare.functions.statistics import reduce_any
 from ...ir.types import Dim
+from ..operators.backend import ScriptBackend
 from ..steps import Value
 from .core.configuration import Call, Layer, Network, Reference, mapped, references
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
@@ -94,8 +95,9 @@ class Networks:
         elif inner[0].kind == "Flatten":
             outputs = [Signal(b.script.call(reshape, x.value, (None, None, -1)))]
         else:
-            folded = Signal(_folded(b, x.value), None if x.mask is None else self._folded_mask(b, x.mask, inner[0]))
-            outputs = [Signal(_unfolded(b, one.value, x.shape)) for one in self._within(b, inner[0], folded)]
+            mask_of_rows = None if x.mask is None else self._merged_mask(b, x.mask, inner[0])
+            rows = Signal(_merge_batch_time(b, x.value), mask_of_rows)
+            outputs = [Signal(_split_batch_time(b, one.value, x.shape)) for one in self._within(b, inner[0], rows)]
         return [Signal(one.value, mask) for one in outputs]
 
     def _within(self, b: Declaration, inner: Layer, x: Signal) -> list[Signal]:
@@ -105,9 +107,9 @@ class Networks:
             raise Unreadable("")
         return outputs
 
-    def _folded_mask(self, b: Declaration, mask: Value, inner: Layer) -> Value | None:
+    def _merged_mask(self, b: Declaration, mask: Value, inner: Layer) -> Value | None:
         if mask.tensor.rank > 2 or inner.network is not None:  # layers of a network check their masks
-            return _folded(b, mask)
+            return _merge_batch_time(b, mask)
         if inner.kind in _LOOKS_AT_MASKS:
             raise Unreadable("its layer reads a mask of whole steps")
         return None
@@ -144,22 +146,15 @@ def is_by_step(layer: Layer) -> bool:
     return layer.kind in _BY_STEP or (layer.kind in _LAST_AXIS and layer.config.get("axis", -1) in (-1, [-1]))
 
 
-def _folded(b: Declaration, x: Value) -> Value:
+def _merge_batch_time(b: Declaration, x: Value) -> Value:
     """Declare [batch, time, …] as [batch * time, …]."""
-    return b.script.call(reshape, x, (-1, *_entries(b, x.tensor.type.shape[2:])))
+    batch, time, *rest = x.tensor.type.shape
+    return ScriptBackend(b.script).reshape(x, (batch * time, *rest))
 
 
-def _unfolded(b: Declaration, x: Value, shape: tuple[Dim, ...]) -> Value:
-    """Declare the inverse of ``_folded`` for this shape."""
-    return b.script.call(reshape, x, tuple(_entries(b, (*shape[:2], *x.tensor.type.shape[1:]), may_guess=True)))
-
-
-def _entries(b: Declaration, shape: tuple[Dim, ...], may_guess: bool = False) -> list[int | str]:
-    """Return a shape for ``rg.reshape``. ``may_guess``: one size may be -1."""
-    entries = [b.entry(size) for size in shape]
-    if entries.count(None) > (1 if may_guess else 0):
-        raise Unreadable("its input has symbolic sizes without names")
-    return [-1 if entry is None else entry for entry in entries]
+def _split_batch_time(b: Declaration, x: Value, shape: tuple[Dim, ...]) -> Value:
+    """Declare the inverse of ``_merge_batch_time`` for this shape."""
+    return ScriptBackend(b.script).reshape(x, (*shape[:2], *x.tensor.type.shape[1:]))
 
 
 class _Run:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...declare.functions.basic import cast
+from ...declare.functions.basic import cast, not_equal
 from ...declare.tensor import constant
-from ..steps import Value
+from ..steps import Function, Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Signal, Unreadable
 
@@ -46,6 +46,26 @@ def alike(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
         b.script.call(cast, item, widest) if isinstance(item, Value) and item.tensor.dtype != widest else item
         for item in items
     ]
+
+
+def as_floats(b: Declaration, x: Value) -> Value:
+    """Return a tensor of floats unchanged, and others as float32."""
+    return x if x.tensor.dtype.startswith("float") else b.script.call(cast, x, "float32")
+
+
+def as_truths(b: Declaration, x: Value) -> Value:
+    """Return a tensor as truth values: True unless 0, also for NaN."""
+    return x if x.tensor.dtype == "bool" else b.script.call(not_equal, x, 0)
+
+
+def along_axis(function: Function, default: int | None) -> Operation:
+    """Return the reader of a function along an axis, with the default of Keras."""
+
+    def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+        axis = axis_of(option(layer, inputs, "axis", 1, default))
+        return b.script.call(function, *operands(b, inputs, 1), *([] if axis is None else [axis]))
+
+    return along
 
 
 def option(layer: Layer, inputs: Inputs, key: str, place: int, default: Any = None) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ...declare.functions import activations as act
 from ...declare.functions import basic
@@ -19,7 +18,7 @@ from . import axes, products, reductions
 from .activations import LAYERS as ACTIVATIONS
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
-from .operands import Operation, alike, operands, option, plain
+from .operands import Operation, alike, as_floats, as_truths, operands, option, plain
 
 # Kinds of operations --------------------------------------------------------------------------------
 
@@ -40,23 +39,15 @@ def _binary(function: Function) -> Operation:
     return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2)))
 
 
-def _truth(b: Declaration, x: Any) -> Any:
-    """Return an operand as truth values: true unless 0, also for NaN."""
-    return x if not isinstance(x, Value) or x.tensor.dtype == "bool" else b.script.call(basic.not_equal, x, 0)
-
-
 def _of_truths(function: Function, count: int) -> Operation:
-    return lambda b, _, inputs: b.script.call(function, *(_truth(b, x) for x in operands(b, inputs, count)))
+    return lambda b, _, inputs: b.script.call(
+        function, *(as_truths(b, x) if isinstance(x, Value) else x for x in operands(b, inputs, count))
+    )
 
 
 def _of_floats(function: Function) -> Operation:
     """Return the reader of a function that returns floats for whole numbers, too."""
-
-    def compute(b: Declaration, _: Layer, inputs: Inputs) -> Value:
-        (x,) = operands(b, inputs, 1)
-        return b.script.call(function, x if x.tensor.dtype.startswith("float") else b.script.call(cast, x, "float32"))
-
-    return compute
+    return lambda b, _, inputs: b.script.call(function, as_floats(b, *operands(b, inputs, 1)))
 
 
 def _comparison(function: Function) -> Operation:
@@ -80,9 +71,7 @@ def _where(b: Declaration, _: Layer, inputs: Inputs) -> Value:
     condition, one, other = operands(b, inputs, 3)
     if not isinstance(condition, Value):
         raise Unreadable("its condition is no tensor")
-    if condition.tensor.dtype != "bool":
-        condition = b.script.call(basic.not_equal, condition, 0)
-    return b.script.call(basic.where, condition, *alike(b, [one, other]))
+    return b.script.call(basic.where, as_truths(b, condition), *alike(b, [one, other]))
 
 
 def _filled(function: Function) -> Operation:

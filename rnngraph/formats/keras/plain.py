@@ -28,6 +28,7 @@ from ..steps import Value
 from .activations import activation, number
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
+from .operands import as_floats
 
 
 def _dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
@@ -195,9 +196,7 @@ def _repeat_vector(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _rescaling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x, width = inputs.one.value, inputs.one.shape[-1]
-    if not x.tensor.dtype.startswith("float"):
-        x = b.script.call(cast, x, "float32")
+    x, width = as_floats(b, inputs.one.value), inputs.one.shape[-1]
     scale, offset = _rescaling_factor(b, layer, "scale", 1.0, width), _rescaling_factor(b, layer, "offset", 0.0, width)
     y = b.script.operation("*", x, scale)
     return Signal(b.script.operation("+", y, offset) if offset != 0.0 else y)

@@ -22,13 +22,12 @@ from ...declare.functions.statistics import (
 from ..steps import Function, Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Inputs, Unreadable
-from .operands import Operation, axis_of, one_axis, operands, option, plain
+from .operands import Operation, along_axis, as_floats, as_truths, axis_of, one_axis, operands, option, plain
 
 
 def _floats(b: Declaration, inputs: Inputs) -> Value:
     """Return the operand; whole numbers and truth values as float32, as in Keras' means."""
-    (x,) = operands(b, inputs, 1)
-    return x if x.tensor.dtype.startswith("float") else b.script.call(cast, x, "float32")
+    return as_floats(b, *operands(b, inputs, 1))
 
 
 def _numbers(b: Declaration, inputs: Inputs) -> Value:
@@ -39,8 +38,7 @@ def _numbers(b: Declaration, inputs: Inputs) -> Value:
 
 def _truths(b: Declaration, inputs: Inputs) -> Value:
     """Return the operand as truth values: true unless 0."""
-    (x,) = operands(b, inputs, 1)
-    return x if x.tensor.dtype == "bool" else b.script.call(basic.not_equal, x, 0)
+    return as_truths(b, *operands(b, inputs, 1))
 
 
 def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
@@ -108,16 +106,6 @@ def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     return b.script.call(normalize, x, **options, axis=axis, epsilon=epsilon)
 
 
-def _with_axis(function: Function) -> Operation:
-    """Return the reader of a function along an axis, by default the last."""
-
-    def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-        axis = axis_of(option(layer, inputs, "axis", 1, -1))
-        return b.script.call(function, *operands(b, inputs, 1), *([] if axis is None else [axis]))
-
-    return along
-
-
 def _cumulative(function: Function) -> Operation:
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         if option(layer, inputs, "dtype", 2) is not None:
@@ -181,8 +169,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "Average": _average,
     "Norm": _norm,
     "Normalize": _normalize,
-    "Softmax": _with_axis(activations.softmax),
-    "LogSoftmax": _with_axis(activations.log_softmax),
+    "Softmax": along_axis(activations.softmax, -1),
+    "LogSoftmax": along_axis(activations.log_softmax, -1),
     "Cumsum": _cumulative(cumsum),
     "Cumprod": _cumulative(cumprod),
     "Sort": _sort,

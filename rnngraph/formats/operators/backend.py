@@ -77,7 +77,7 @@ def entries_of(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[int | str | N
         if entries.count(-1) > 1 and entries[axis] == -1 and is_named:
             entries[axis] = str(dim)
     if entries.count(-1) > 1:
-        raise UnreadableError("several sizes of a reshape are open; fix all but one")
+        raise UnreadableError("several sizes of a reshape are computed; fix all but one, or name the sizes of inputs")
     return tuple(entries)
 
 

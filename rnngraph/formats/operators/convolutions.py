@@ -97,12 +97,12 @@ def convolution(
     """Convolve x [batch, *axes, width] with a kernel [*sizes, width / groups, filters] along one axis or two."""
 
     def run(x: Item, across: int | None, window: Window) -> Item:
-        return convolve(x, kernel if across is None else _flattened(kernel, across), window)
+        return convolve(x, kernel if across is None else flattened_kernel(kernel, across), window)
 
     return convolution_along(b, x, kernel.shape, windows, groups, run)
 
 
-def _flattened(kernel: np.ndarray, across: int) -> np.ndarray:
+def flattened_kernel(kernel: np.ndarray, across: int) -> np.ndarray:
     """Return [size along, size across * width, filters] of a kernel of two axes."""
     ordered = kernel.transpose(kernel_order(across))
     return ordered.reshape(ordered.shape[0], -1, ordered.shape[3])

@@ -77,3 +77,24 @@ def test_weights_of_recurrent_layers_that_others_use_are_copied_with_a_warning()
     cells.last.weight_ih = cells.first.weight_ih
     with pytest.warns(UserWarning, match="weight_ih of GRUCell is used elsewhere, too"):
         rg.read_torch(cells.eval(), (torch.zeros(4, 3),))
+
+
+CONVOLUTIONS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
+    "one axis": (lambda: nn.Conv1d(4, 4, 3, padding=1, groups=2), (2, 4, 9)),
+    "two axes": (lambda: nn.Conv2d(4, 4, (2, 3), padding=(0, 1), groups=2), (2, 4, 9, 8)),
+    "transposed": (lambda: nn.ConvTranspose1d(4, 4, 4, stride=2, padding=1), (2, 4, 9)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_convolution_that_is_called_twice_is_one_parameter(name: str) -> None:
+    make, shape = CONVOLUTIONS[name]
+    torch.manual_seed(0)
+    module = Layers(lambda m, x: m.conv(torch.tanh(m.conv(x))) * m.conv.weight.sum(), conv=make()).eval()
+    x = torch.randn(shape)
+    net = rg.read_torch(module, (x,))
+    assert set(net.parameters) == {"conv/weight", "conv/bias"}
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    np.testing.assert_allclose(net.program().inference({"x": x.numpy()})["y"], wanted, rtol=1e-4, atol=1e-5)

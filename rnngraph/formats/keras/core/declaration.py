@@ -12,7 +12,7 @@ import numpy as np
 from ....declare.functions.activations import ACTIVATIONS
 from ....declare.functions.basic import cast
 from ....declare.parameters import parameter
-from ....ir.types import FLOATS, Dim, Size
+from ....ir.types import FLOATS, Dim
 from ....support.errors import FileError, NotOfferedError, NotReadableError, OutOfMemoryError, RnnGraphError
 from ...operators.errors import UnreadableError
 from ...script import Script
@@ -340,13 +340,6 @@ class Declaration:
     def activated(self, x: Value, name: str) -> Value:
         """Declare an activation by rg's name."""
         return self.script.call(ACTIVATIONS[name], x)
-
-    def entry(self, size: Dim) -> int | str | None:
-        """Return a size for ``reshape``; None if it has no name."""
-        if isinstance(size, int):
-            return size
-        name = size.symbol if isinstance(size, Size) else None
-        return name if name and not name.startswith("_") else None
 
 
 def clean(path: str, kind: str) -> str:

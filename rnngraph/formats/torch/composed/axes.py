@@ -112,6 +112,7 @@ def _meshgrid(*tensors: torch.Tensor, indexing: str = "ij") -> Tensors:
 
 @composed("eye")
 def _eye(n: int, m: int | None = None, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Return an identity matrix of symbolic sizes; torch itself computes one of numbers."""
     rows, columns = torch.arange(n), torch.arange(n if m is None else m)
     return (rows.unsqueeze(1) == columns).to(dtype or torch.get_default_dtype())
 

@@ -11,6 +11,7 @@ from ....declare.functions import basic
 from ....declare.functions.arrays.moves import moved_order, swapped_order, tile
 from ....declare.tensor import build, constant
 from ....ir.types import Dim, Size, product, quotient, uncommon, whole_quotient
+from ...operators.backend import entries_of
 from ...steps import Index, Value
 from ..tracing.kinds import Axes, Extents, Operand, Operands, Result
 from ..tracing.numbers import dim_of
@@ -57,12 +58,12 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
     if isinstance(x, Stacked) and len(x.items) == 1 and tuple(dims) == (*shape[: x.axis], *shape[x.axis + 1 :]):
         return x.items[0]
     try:
-        written = _written_shape(shape, dims)
+        entries = entries_of(shape, dims)
     except UnreadableError as error:  # a later layer may fix one of the sizes
         if not tracer.undecided:
             tracer.problem(f"a reshape: {error}")
         return of_shape(tracer, tracer.value(x), dims)
-    return tracer.call(basic.reshape, tracer.value(x), written)
+    return tracer.call(basic.reshape, tracer.value(x), entries)
 
 
 def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
@@ -84,27 +85,6 @@ def _without(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim
             if isinstance(dim, Size) and tracer.sizes.value(dim) == divisor:
                 tracer.sizes.fix(dim)
     return whole_quotient(product(left), divisor)
-
-
-def _written_shape(shape: Sequence[Dim], target: Sequence[Dim]) -> tuple[int | str | None, ...]:
-    """Return the entries of ``rg.reshape``: numbers, None where an axis stays, names, and -1 for at most one other."""
-    entries: list[int | str | None] = []
-    for axis, dim in enumerate(target):
-        if isinstance(dim, int):
-            entries.append(dim)
-        elif axis < len(shape) and shape[axis] == dim:
-            entries.append(None)
-        else:
-            entries.append(-1)
-    if entries.count(-1) > 1:
-        unnamed = [axis for axis, entry in enumerate(entries) if entry == -1]
-        for axis in unnamed:
-            dim = target[axis]
-            if isinstance(dim, Size) and dim.symbol and entries.count(-1) > 1:
-                entries[axis] = str(dim)
-    if entries.count(-1) > 1:
-        raise UnreadableError("two of its sizes are computed; give all but one as numbers or as sizes of inputs")
-    return tuple(entries)
 
 
 def sizes_of(args: Sequence[Any]) -> list[Dim]:

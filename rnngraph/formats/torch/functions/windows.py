@@ -10,9 +10,19 @@ import torch
 from torch import nn
 
 from ....declare.functions import basic
+from ....declare.functions.arrays.moves import flip
 from ....declare.functions.padding import pad as padded
 from ....ir.types import Dim
-from ...operators.convolutions import Convolve, convolution, owned, shared, transposed_convolution
+from ...operators.convolutions import (
+    Convolve,
+    convolution,
+    convolution_along,
+    flattened_kernel,
+    kernel_order,
+    owned,
+    shared,
+    transposed_convolution,
+)
 from ...operators.planes import written_axis
 from ...operators.pools import max_pool, mean_pool
 from ...operators.windows import Padding, Window
@@ -101,6 +111,8 @@ def _convolved(
     counts = [window.count(size) for window, size in zip(windows, sizes, strict=True)]
 
     def run() -> Value:
+        if id(weight) in tracer.shared:
+            return _shared_convolution(b, y, weight, bias, windows, groups)
         return convolution(b, y, _kernel(weight), windows, groups, _layer(b, weight, bias, groups))
 
     return _channels_first(b, _run(b, y, windows, counts, weight.shape[0], run), has_batch)
@@ -115,8 +127,8 @@ def _operands(
     """
     if not isinstance(weight, torch.Tensor):
         raise UnreadableError("its weight is computed; it must be a parameter of the module")
-    is_line = place == 1 and weight.dim() == 3  # a convolution along one axis
-    if tracer.use(weight) and not is_line:
+    is_transposed = place == 0
+    if tracer.use(weight) and is_transposed and (weight.dim() > 3 or groups > 1):
         raise UnreadableError("its weight is used several times; give each use a module of its own")
     b = TorchBackend(tracer)
     y, has_batch = _channels_last(b, x, weight.dim() - 2)
@@ -146,13 +158,38 @@ def _kernel(weight: torch.Tensor) -> np.ndarray:
 
 
 def _layer(b: TorchBackend, weight: torch.Tensor, bias: torch.Tensor | None, groups: int) -> Convolve[Value]:
-    """Return the convolution along one axis: a layer of its own, or with parameters that several calls share."""
-    if id(weight) in b.tracer.shared:  # one parameter, in torch's layout
-        declared = b.tracer.parameter(weight)
-        shift = None if bias is None else b.tracer.value(bias)
-        return shared(b, lambda _: b.transpose(declared, (2, 1, 0)), shift, groups)
+    """Return the convolution along one axis as a layer of its own."""
     scope = b.script.scope(layer_of(b.tracer.path_of(weight)))
     return owned(b, scope, None if bias is None else array_of(bias), groups)
+
+
+def _shared_convolution(
+    b: TorchBackend,
+    x: Value,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    windows: list[Window],
+    groups: int,
+) -> Value:
+    """Convolve with one parameter, in torch's layout, that several calls share."""
+    declared = b.tracer.parameter(weight)
+    shift = None if bias is None else b.tracer.value(bias)
+    kernel = b.transpose(declared, (*range(2, weight.dim()), 1, 0))
+
+    def along(x: Value, across: int | None, window: Window) -> Value:
+        if across is None:
+            return shared(b, lambda _: kernel, shift, groups)(x, _kernel(weight), window)
+        flat = flattened_kernel(_kernel(weight), across)
+        whole = b.reshape(b.transpose(kernel, kernel_order(across)), flat.shape)
+        return shared(b, lambda _: whole, shift, groups)(x, flat, window)
+
+    return convolution_along(b, x, _kernel(weight).shape, windows, groups, along)
+
+
+def _shared_transposed(b: TorchBackend, weight: torch.Tensor, bias: torch.Tensor | None) -> Convolve[Value]:
+    """Return the convolution along one axis with the reversed weight that several transposed convolutions share."""
+    kernel = b.call(flip, b.transpose(b.tracer.parameter(weight), (2, 0, 1)), 0)
+    return shared(b, lambda _: kernel, None if bias is None else b.tracer.value(bias))
 
 
 @reads_module(nn.ConvTranspose1d, nn.ConvTranspose2d)
@@ -197,7 +234,8 @@ def _transposed(
     counts = [window.transposed_count(size, more) for window, size, more in ends]
 
     def run() -> Value:
-        convolve = _layer(b, weight, bias, groups)
+        is_shared = id(weight) in tracer.shared
+        convolve = _shared_transposed(b, weight, bias) if is_shared else _layer(b, weight, bias, groups)
         return transposed_convolution(b, y, _kernel(weight), windows, added, groups, convolve)
 
     return _channels_first(b, _run(b, y, windows, counts, weight.shape[1] * groups, run), has_batch)
