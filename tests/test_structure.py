@@ -157,6 +157,7 @@ LATE = {
     ("program.callable_graph", "runtime.native.perf"): "few ask for it",
     ("runtime.native.perf", "codegen.compile"): "the compiler",
     ("training.trainer", "runtime.native.perf"): "few ask for it",
+    ("program.inference_graph", "program.generation"): "the declaration of a draw: few generate tokens",
     ("program.inference_graph", "export.native_code"): "the compiler: few export",
     ("program.inference_graph", "export.write_net"): "the compiler: few export",
     ("program.inference_graph", "export.write_plugin"): "the compiler: few export",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain
@@ -15,17 +15,28 @@ from numpy.typing import ArrayLike
 from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
 from ..ir.graph import Graph
+from ..ir.text.fingerprint import fingerprint
 from ..ir.types import TensorType
 from ..passes.held_weights import held_text, held_weights
 from ..runtime.calls.direct_call import DIRECT
 from ..runtime.calls.results import Given
 from ..runtime.native.compile_options import CompileOptions
+from ..runtime.streams.states import SavedStream
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
 from ..support.api_guard import api, no_more
 from ..support.arguments import checked_name, entries, whole_number
 from ..support.bounded_cache import BoundedCache
-from ..support.errors import ArgumentError, FileError, NameLookupError, Where, did_you_mean, shown, user_line
+from ..support.errors import (
+    ArgumentError,
+    FileError,
+    GraphError,
+    NameLookupError,
+    Where,
+    did_you_mean,
+    shown,
+    user_line,
+)
 from .callable_graph import CallableGraph
 from .columns import ColumnCall
 from .parts import ProgramParts
@@ -133,21 +144,28 @@ class InferenceGraph(CallableGraph[Given]):
         return replace(profile, weights="; ".join(self._held_weights(self.parts.options)))
 
     @api
-    def stream(self, batch: int = 1, number: Any = None) -> Stream[Given]:
+    def stream(self, batch: int = 1, number: Any = None, state: str | os.PathLike[str] | None = None) -> Stream[Given]:
         """Return a stream, which runs the graph step by step or in chunks and keeps its state between calls.
 
         Args:
             batch: Number of rows, each with its own state.
             number: Number by which streams draw different classes of ``rg.sample``: an int for all rows, or one for
                 each; None: 0.
+            state: File that ``Stream.save`` wrote, of this net. The stream has its rows, and goes on where that one
+                was. None: the initial state.
 
         Raises:
             GraphError: The graph cannot run step by step.
+            FileError: The file is missing, damaged or of another kind.
+            StructureError: The file is of another net, or of another number of rows than ``batch``.
         """
-        batch = whole_number(batch, "a stream's batch", 1)
-        parts = self.parts
-        graph, reduced = self._step_graph(batch, user_line()), partial(parts.reduced, self.part)
-        stream: Stream[Given] = Stream(graph, parts.parameters, parts.names, reduced)
+        batch, where, parts = whole_number(batch, "a stream's batch", 1), user_line(), self.parts
+        digest = partial(fingerprint, self.compiled.lowered)
+        saved = None if state is None else SavedStream.read(state, batch, digest(), where)
+        graph = self._step_graph(batch if saved is None else saved.batch, where)
+        stream: Stream[Given] = Stream(graph, parts.parameters, parts.names, partial(parts.reduced, self.part), digest)
+        if saved is not None:
+            stream.restore(saved.arrays, where)
         if number is not None:
             stream.set_number(number, user_line())
         return stream
@@ -165,6 +183,59 @@ class InferenceGraph(CallableGraph[Given]):
 
         graph = self._step_graph(1, user_line())
         return StreamPool(graph, parts.parameters, parts.names, capacity)
+
+    @api
+    def generate(
+        self,
+        ids: ArrayLike,
+        max_new: int | None = 100,
+        sample: Any = None,
+        stop: Any = None,
+        input: str | None = None,
+        output: str | None = None,
+    ) -> Iterator[Any]:
+        """Generate tokens after a prompt: each token that is chosen is fed as the next step's input.
+
+        The prompt runs in chunks, and new tokens step by step, as a stream does. The iterator may be left at any time.
+
+        Args:
+            ids: Tokens of the prompt: ints [tokens], or [rows, tokens] for several prompts of one length.
+            max_new: Maximum number of new tokens; None for no limit.
+            sample: How a token is chosen from the logits of a step. None: the largest logit. A dict: arguments of
+                ``rg.sample``, such as ``{"temperature": 0.8, "seed": 1}``, whose steps count from the first new token.
+                A function: gets logits [classes], or [rows, classes], and returns a token, or one for each row.
+            stop: A token that ends a row, several, or a function of a token that is true at the end. It is not
+                returned.
+            input: Name of the input for tokens; None if only one input takes an integer for each step.
+            output: Path of the output for logits, or for tokens that the net draws itself; None if there is one.
+
+        Returns:
+            Iterator over new tokens as they come: ints, or for [rows, tokens] int64 [rows] with -1 for rows that have
+            stopped.
+
+        Raises:
+            ArgumentError: No input or output fits, or several do; the error lists them.
+            DtypeError: The tokens are not integers.
+            ShapeError: The prompt is empty, or has more than two axes.
+            GraphError: The graph cannot run step by step, or its outputs come steps later.
+            NonFiniteError: A logit is NaN.
+        """
+        from .generation import choice_of, prompt_of, stops_at, token_ports, tokens_of
+
+        where, prompt = user_line(), prompt_of(ids, user_line())
+        limit = None if max_new is None else whole_number(max_new, "max_new", 0)
+        is_single, rows = np.ndim(ids) == 1, len(prompt)
+        stream = self.stream(batch=rows)
+        if stream.delay or stream.rate != 1:
+            raise GraphError(
+                f"a step of this net takes {stream.rate} tokens and gives its outputs {stream.delay} steps later, and "
+                "generate feeds each output as the next input; give a net whose steps need no later ones",
+                where,
+            )
+        ports = token_ports(self._step_graph(rows, where), input, output, where)
+        choice = choice_of(sample, ports, rows, is_single, self.parts.options, where)
+        tokens = tokens_of(stream, ports, prompt, limit, choice, stops_at(stop, where), where)
+        return (int(token[0]) for token in tokens) if is_single else tokens
 
     def _step_graph(self, batch: int, where: Where | None) -> StepGraph:
         parts = self.parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from ctypes import c_int64
 from typing import Any
@@ -10,14 +11,17 @@ import numpy as np
 
 from ...declare.nest import flatten, matched
 from ...ir.types import evaluate
-from ...storage.checkpoint_file import packed, unpacked
+from ...storage.atomic_file import as_path
+from ...storage.checkpoint_file import packed, read, unpacked
 from ...support.errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
+from ...support.records import dataclass
 from ..calls.entry_blocks import run_once
 from ..calls.feeds import convert, solve_sizes
 from ..calls.results import result_of
 from ..parameters import Parameters
 from .step_graph import StepGraph
 
+SAVED_STREAM = "saved stream"
 STATE = "stream's state"
 
 
@@ -41,6 +45,43 @@ class States:
     def set(self, arrays: Sequence[np.ndarray]) -> None:
         for held, array in zip(self.present, arrays, strict=True):
             held[...] = array
+
+
+@dataclass(frozen=True)
+class SavedStream:
+    """Contents of a file that ``Stream.save`` wrote.
+
+    Attributes:
+        batch: Number of rows.
+        arrays: State and held feeds, as ``Stream.restore`` takes them.
+    """
+
+    batch: int
+    arrays: Mapping[str, np.ndarray]
+
+    @staticmethod
+    def read(path: str | os.PathLike[str], batch: int, digest: str, where: Where | None) -> SavedStream:
+        """Read a file.
+
+        Args:
+            path: The file.
+            batch: Number of rows that the caller asks for; 1 takes those of the file.
+            digest: Digest of the caller's net.
+            where: The caller's line.
+
+        Raises:
+            FileError: The file is missing, damaged or of another kind.
+            StructureError: It is of another net, or of another number of rows.
+        """
+        arrays, text = read(path, SAVED_STREAM)
+        rows, shown = int(text.get("batch", 0)), as_path(path)
+        if text.get("net") != digest:
+            raise StructureError(
+                f"{shown} holds the state of another net; go on with the program whose stream was saved", where
+            )
+        if batch not in (1, rows):
+            raise StructureError(f"{shown} holds {rows} rows, and batch={batch} are asked for; leave batch out", where)
+        return SavedStream(rows, arrays)
 
 
 class StateForm:

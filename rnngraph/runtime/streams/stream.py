@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Never
 
@@ -10,6 +11,7 @@ import numpy as np
 from ...declare.nest import paths
 from ...ir.types import Size, evaluate, substitute
 from ...passes.lowering.lowered import NUMBER
+from ...storage.checkpoint_file import write
 from ...support.api_guard import api, no_more
 from ...support.attribute_hints import Uncalled
 from ...support.errors import (
@@ -32,7 +34,7 @@ from .held_inputs import HeldInputs
 from .prepared_step import PreparedStep
 from .rows import row_mask
 from .sequence_end import SequenceEnd
-from .states import StateForm, States
+from .states import SAVED_STREAM, StateForm, States
 from .step_graph import StepGraph
 
 STATE_OF, HELD = "state/", "held/"
@@ -54,14 +56,16 @@ class Stream(Uncalled, Generic[Given]):
         parameters: Parameters,
         names: FeedNames,
         reduced: Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], tuple[Any, ...]],
+        digest: Callable[[], str],
     ) -> None:
         """Make a stream.
 
         Args:
             names: Names of the feeds.
             reduced: Builds the pickled form from constructor arguments and arrays.
+            digest: Returns the digest of the net, which saved states must have.
         """
-        self._reduced = reduced
+        self._reduced, self._digest = reduced, digest
         self._parameters, self._feed_names = parameters, names
         self._structure, self._batch = graph.structure, graph.batch
         self._graph, self._compiled = graph, graph.compiled
@@ -350,10 +354,13 @@ class Stream(Uncalled, Generic[Given]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the program with this stream's state and held feeds."""
-        states, labels = [] if self._states is None else self._states.present, self._graph.states.labels
-        arrays = {STATE_OF + label: array for label, array in zip(labels, states, strict=bool(states))}
-        arrays |= {HELD + name: array for name, array in self._held.items()}
-        return self._reduced({"batch": self._batch}, arrays)
+        return self._reduced({"batch": self._batch}, self._arrays())
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Return the state, if there was a step, and held feeds, by name."""
+        states = () if self._states is None else zip(self._graph.states.labels, self._states.present, strict=True)
+        arrays = {STATE_OF + label: array for label, array in states}
+        return arrays | {HELD + name: array for name, array in self._held.items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
         """Set the state and held feeds from the arrays of ``__reduce__``, after checks. Raise as ``load_state_bytes``
@@ -407,6 +414,11 @@ class Stream(Uncalled, Generic[Given]):
         for array, fresh in zip(present, self._form.fresh(self._held, where), strict=True):
             array[mask] = fresh[mask]
         self._set_state(present)
+
+    @api
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state and held feeds to a file, from which ``inference.stream(state=path)`` goes on."""
+        write(path, SAVED_STREAM, self._arrays(), {"batch": self._batch, "net": self._digest()})
 
     @api
     def state_bytes(self) -> bytes:
