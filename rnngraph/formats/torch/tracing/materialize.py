@@ -213,6 +213,7 @@ def _written(tracer: Declaring, lazy: Written) -> Value:
     count = tracer.sizes.value(ground.shape[axis])
     rest = (*ground.shape[:axis], *ground.shape[axis + 1 :])
     if len(lazy.items) == count:
+        tracer.on_time(ground.shape[axis])
         return _stacked(tracer, [tracer.value(lazy.items[place], ground.dtype) for place in range(count)], axis)
     parts: list[Value] = []
     adjacent: list[Value] = []
