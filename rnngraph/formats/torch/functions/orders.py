@@ -177,6 +177,8 @@ def _cumulative(function: Function) -> Handler:
         kind, axis = DTYPES[tracer.expected.dtype], axis_of(len(shape_of(x)), dim)
         if function is cumulative.cumprod and kind in INTEGERS:
             tracer.sizes.fix(shape_of(x)[axis])
+        if axis:  # a first axis may be the batch
+            tracer.on_time(shape_of(x)[axis])
         return tracer.call(function, tracer.value(x, kind), axis)
 
     return read
