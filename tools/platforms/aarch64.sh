@@ -22,12 +22,12 @@ setup() {
 }
 
 run() {
-    mkdir -p "$root"/arm64/{proc,dev,sys,checkout,site,tmp} "$root/binfmt"
+    mkdir -p "$root"/arm64/{proc,dev,sys,checkout,tmp,usr/local/lib/python3.13/dist-packages} "$root/binfmt"
     exec unshare --user --map-root-user --mount --pid --fork bash -euc '
         root=$1 checkout=$2 cpu=$3
         shift 3
         mount --bind "$checkout" "$root/arm64/checkout"
-        mount --bind "$root/site-arm64" "$root/arm64/site"
+        mount --bind "$root/site-arm64" "$root/arm64/usr/local/lib/python3.13/dist-packages"
         mount --rbind /dev "$root/arm64/dev"
         mount -t proc proc "$root/arm64/proc"
         mount -t binfmt_misc none "$root/binfmt"
@@ -35,7 +35,7 @@ run() {
         mask="\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
         echo ":qemu-aarch64:M::$head:$mask:$root/host/usr/bin/qemu-aarch64:F" >"$root/binfmt/register"
         exec chroot "$root/arm64" /usr/bin/env -i PATH=/usr/bin HOME=/root TMPDIR=/tmp QEMU_CPU="$cpu" \
-            PYTHONPATH=/site:/checkout /bin/bash -c "cd /checkout && exec \"\$@\"" run "$@"
+            PYTHONPATH=/checkout /bin/bash -c "cd /checkout && exec \"\$@\"" run "$@"
     ' unshare "$root" "$checkout" "${QEMU_CPU:-neoverse-n1}" "$@"
 }
 

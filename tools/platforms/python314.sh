@@ -21,16 +21,16 @@ setup() {
 }
 
 run() {
-    mkdir -p "$root"/forky/{proc,dev,sys,checkout,site,tmp}
+    mkdir -p "$root"/forky/{proc,dev,sys,checkout,tmp,usr/local/lib/python3.14/dist-packages}
     exec unshare --mount bash -euc '
         root=$1 checkout=$2
         shift 2
         mount --bind "$checkout" "$root/forky/checkout"
-        mount --bind "$root/site-314" "$root/forky/site"
+        mount --bind "$root/site-314" "$root/forky/usr/local/lib/python3.14/dist-packages"
         mount --rbind /dev "$root/forky/dev"
         mount --rbind /sys "$root/forky/sys"
         mount -t proc proc "$root/forky/proc"
-        exec chroot "$root/forky" /usr/bin/env -i PATH=/usr/bin HOME=/root TMPDIR=/tmp PYTHONPATH=/site:/checkout \
+        exec chroot "$root/forky" /usr/bin/env -i PATH=/usr/bin HOME=/root TMPDIR=/tmp PYTHONPATH=/checkout \
             /bin/bash -c "cd /checkout && exec \"\$@\"" run "$@"
     ' unshare "$root" "$checkout" "$@"
 }
