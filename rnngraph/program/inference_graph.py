@@ -278,14 +278,14 @@ class InferenceGraph(CallableGraph[Given]):
             raise ArgumentError(what, where)
         return ColumnCall(self, self.parts, self.part, column_of, kept)
 
-    def restore(self, made: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: Where | None) -> Any:
-        """Restore an object pickled from this graph: a stream with ``arrays`` as its state, or a function of
-        columns.
+    def restore(self, arguments: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: Where | None) -> Any:
+        """Restore an object pickled from this graph, made with ``arguments``: a stream with ``arrays`` as its state,
+        or a function of columns.
         """
-        if made.keys() == {"columns", "keep"}:
-            return self.on_columns(made["columns"], keep=made["keep"])
-        if made.keys() == {"batch"}:
-            stream = self.stream(made["batch"])
+        if arguments.keys() == {"columns", "keep"}:
+            return self.on_columns(arguments["columns"], keep=arguments["keep"])
+        if arguments.keys() == {"batch"}:
+            stream = self.stream(arguments["batch"])
             stream.restore(arrays, where)
             return stream
         raise FileError(
