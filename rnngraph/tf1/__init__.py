@@ -4,11 +4,22 @@ A TensorFlow 1.x script declares, trains, saves and restores unchanged. Position
 TensorFlow 1.15. ``rg.compile`` also compiles what a script declares. Names that are not offered raise
 ``NotOfferedError``, which names what to use instead.
 
-``table`` maps each name of ``tf`` to an object of rnngraph, and builds the modules that programs import. ``core`` has
-graphs, scopes, variables and sessions, ``platform`` flags and files, ``summary`` logs, ``train`` optimizers and
-checkpoints, ``cells`` calls and subclasses of cells, ``ops`` functions, layers and cells, ``flow`` loops and branches,
-``seq2seq`` encoders and decoders, ``labelling`` labels of sequences, ``metric_streams`` measures over runs,
-``datasets`` input pipelines. ``imports`` answers ``import tensorflow`` in unchanged scripts.
+Packages:
+
+- ``table``: maps each name of ``tf`` to an object of rnngraph, and builds the modules that programs import.
+- ``core``: graphs, scopes, variables and sessions.
+- ``platform``: flags and files.
+- ``summary``: logs.
+- ``train``: optimizers and checkpoints.
+- ``cells``: calls and subclasses of cells.
+- ``ops``: functions, layers and cells.
+- ``flow``: loops and branches.
+- ``seq2seq``: encoders and decoders.
+- ``labelling``: labels of sequences.
+- ``metric_streams``: measures over runs.
+- ``datasets``: input pipelines.
+
+``imports`` answers ``import tensorflow`` in unchanged scripts.
 
 Names are looked up at run time. For editors and type checkers, ``tools/write_tf1_stubs.py`` writes ``*.pyi`` files from
 the table.

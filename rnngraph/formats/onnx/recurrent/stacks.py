@@ -18,8 +18,8 @@ from .layer import INITIAL
 def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequence[Node]]:
     """Return chains of two nodes or more, by each node in them.
 
-    A node continues a chain if it has the same options, alone reads the output of all steps of the layer below, and
-    starts from states that do not depend on that layer.
+    A node continues a chain if it has the same options and alone reads the output of all steps of the layer below. Its
+    initial states must not depend on that layer.
     """
     uses = _uses(outputs)
     producers: dict[Place, Recurrence] = {}
