@@ -45,6 +45,7 @@ from rnngraph.tf1.ops.numbers import arg_max as arg_max
 from rnngraph.tf1.ops.numbers import arg_min as arg_min
 from rnngraph.tf1.ops.functions import argmax as argmax
 from rnngraph.tf1.ops.numbers import argmin as argmin
+from rnngraph.tf1.ops.selection import argsort as argsort
 from rnngraph.tf1.core.names import as_dtype as as_dtype
 from rnngraph.tf1.ops.functions import asin as asin
 from rnngraph.tf1.ops.functions import asinh as asinh
@@ -95,6 +96,7 @@ from rnngraph.tf1.ops.shapes import convert_to_tensor as convert_to_tensor
 from rnngraph.tf1.ops.functions import cos as cos
 from rnngraph.tf1.ops.functions import cosh as cosh
 from rnngraph.tf1.ops.numbers import count_nonzero as count_nonzero
+from rnngraph.tf1.ops.numbers import cumprod as cumprod
 from rnngraph.tf1.ops.numbers import cumsum as cumsum
 from rnngraph.tf1 import data as data
 from rnngraph.tf1 import debugging as debugging
@@ -158,6 +160,7 @@ from rnngraph.tf1.core.names import int16 as int16
 from rnngraph.tf1.core.names import int32 as int32
 from rnngraph.tf1.core.names import int64 as int64
 from rnngraph.tf1.core.names import int8 as int8
+from rnngraph.tf1.ops.selection import invert_permutation as invert_permutation
 from rnngraph.tf1 import io as io
 from rnngraph.tf1.ops.numbers import is_finite as is_finite
 from rnngraph.tf1.ops.numbers import is_inf as is_inf
@@ -262,6 +265,7 @@ from rnngraph.tf1.ops.functions import sin as sin
 from rnngraph.tf1.ops.functions import sinh as sinh
 from rnngraph.tf1.ops.shapes import size as size
 from rnngraph.tf1.ops.arithmetic import slice_of as slice
+from rnngraph.tf1.ops.selection import sort as sort
 from rnngraph.tf1 import sparse as sparse
 from rnngraph.tf1.labelling.sparse import sparse_placeholder as sparse_placeholder
 from rnngraph.tf1.labelling.sparse import sparse_tensor_to_dense as sparse_tensor_to_dense

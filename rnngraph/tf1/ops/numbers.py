@@ -181,6 +181,12 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
 
 
 @operation
+def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
+    """Return cumulative products along an axis."""
+    return cumulative.cumprod(x, axis, exclusive, reverse)
+
+
+@operation
 def pad(
     tensor: Any, paddings: Any, mode: str = "CONSTANT", name: str | None = None, constant_values: float = 0
 ) -> Tensor:

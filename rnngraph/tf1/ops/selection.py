@@ -48,6 +48,33 @@ def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) 
 
 
 @operation
+def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
+    """Sort the entries along an axis."""
+    return orders.sort(values, axis, _is_descending("tf.sort", direction))
+
+
+@operation
+def argsort(
+    values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None
+) -> Tensor:
+    """Return the indices (int32) that sort the entries along an axis. Equal entries keep their order."""
+    return functions.cast(orders.argsort(values, axis, _is_descending("tf.argsort", direction)), "int32")
+
+
+@operation
+def invert_permutation(x: Any, name: str | None = None) -> Tensor:
+    """Return the inverse of a permutation, a vector of ints."""
+    places = as_tensor(x)
+    return functions.cast(orders.argsort(places, 0), places.dtype)
+
+
+def _is_descending(what: str, direction: str) -> bool:
+    if direction not in ("ASCENDING", "DESCENDING"):
+        raise ArgumentError(f'{what}: direction must be "ASCENDING" or "DESCENDING", not {shown(direction)}')
+    return direction == "DESCENDING"
+
+
+@operation
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
     """Return True where the target's prediction is among the k largest of its row: bool [batch].
 
