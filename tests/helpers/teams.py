@@ -95,7 +95,13 @@ def share_in_pipelines(
 ) -> None:
     """The same, and every loop over time is a pipeline with chunks of ``steps`` steps at least, however short it is."""
     share_everything(monkeypatch, parts, barrier_cycles=barrier_cycles)
-    for name, value in {"FAR_CYCLES": 1e12, "PAYS": 1e12, "CLAIM_CYCLES": 0.0, "FEWEST": steps, "MOST": steps}.items():
+    for name, value in {
+        "FAR_CYCLES": 1e12,
+        "PAYS": 1e12,
+        "CLAIM_CYCLES": 0.0,
+        "MIN_STEPS": steps,
+        "MAX_STEPS": steps,
+    }.items():
         monkeypatch.setattr(pipeline, name, value)
 
 

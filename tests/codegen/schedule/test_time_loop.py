@@ -235,12 +235,12 @@ def test_chunks_are_longer_where_each_takes_something_anew() -> None:
     one, other = parts(5000, 5000)
     line = plan_pipeline([one, replace(other, per_chunk_overhead=20000.0)], size("T"), 256, 2)
     assert line is not None
-    assert line.grain == 2 * pipeline.FEWEST
+    assert line.grain == 2 * pipeline.MIN_STEPS
     assert line.most == 256 // pipeline.BUFFER_DEPTH // line.grain * line.grain
 
 
 def test_a_length_of_one_chunk_is_no_pipeline() -> None:
-    assert plan_pipeline(parts(5000, 5000), pipeline.FEWEST, 128, 2) is None
+    assert plan_pipeline(parts(5000, 5000), pipeline.MIN_STEPS, 128, 2) is None
 
 
 # Who waits for whom --------------------------------------------------------------------------------
