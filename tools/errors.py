@@ -20,10 +20,11 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).parent.parent / "rnngraph"
 
 REMEDIES = """
-add align begin build call cast choose compile convert copy cut declare draw drop export feed fetch
-fit fix give import initialize install join keep leave let load look lower make mark move name pad
-pass pickle pip put raise read remove rename repeat replace reset return rewrite run save select set
-shorten slice split stack start take train transpose try turn use wait wrap write
+add align begin build call carry cast choose compile convert copy create cut declare define draw
+drop enter export feed fetch fit fix give import initialize install join keep leave let load
+look lower make map mark move multiply name open pad pass pickle pip put raise read remove
+rename repeat replace reset return rewrite run save select set shorten slice split stack start
+subclass take train transpose try turn use wait wrap write
 """
 """Verbs that begin a remedy."""
 

@@ -125,7 +125,7 @@ def _reused(existing: GraphVariable, full: str, reuse: Any, shape: Any, dtype: A
             "did you mean to set reuse=True or reuse=tf.AUTO_REUSE in tf.variable_scope, or another name?"
         )
     if shape is not None and tuple(existing.shape) != check_shape(full, sizes_in(shape)):
-        raise ShapeError(f"{full} has shape {existing.shape}, not {shown(shape)}")
+        raise ShapeError(f"{full} has shape {existing.shape}, not {shown(shape)}; pass its own shape")
     if dtype is not None and dtype_name(dtype) != str(existing.dtype):
         raise ArgumentError(f"{full} has dtype {existing.dtype}, not {dtype_name(dtype)}; pass dtype={existing.dtype}")
     return existing
@@ -190,7 +190,9 @@ def _initial(value: Any, dtype: Any) -> Settled:
     if isinstance(value, Tensor):
         shape = tuple(value.shape)
         if not all(isinstance(size, int) for size in shape):
-            raise ShapeError(f"a variable's initial value can't be {value!r}, whose sizes are open")
+            raise ShapeError(
+                f"a variable's initial value can't be {value!r}, whose sizes are open; use sizes that are ints"
+            )
         kind = TensorType(value.dtype, value.type.shape)
         drawn = value.node.get("drawn")
         if drawn is not None:

@@ -48,14 +48,18 @@ def padded(
     for parts, shape, filler in zip(zip(*elements, strict=True), shapes, fillers, strict=True):
         first = np.asarray(parts[0])
         if any(np.ndim(part) != len(shape) for part in parts):
-            raise ShapeError(f"padded_shapes has {len(shape)} sizes for a component of {first.ndim} axes")
+            raise ShapeError(
+                f"padded_shapes has {len(shape)} sizes for a component of {first.ndim} axes; give one size for each"
+            )
         sizes = [
             max(np.shape(part)[axis] for part in parts) if size is None else size for axis, size in enumerate(shape)
         ]
         rows = np.full((len(parts), *sizes), filler, first.dtype)
         for row, part in enumerate(parts):
             if any(have > size for have, size in zip(np.shape(part), sizes, strict=True)):
-                raise InvalidArgumentError(f"an element of shape {np.shape(part)} is larger than its batch, {sizes}")
+                raise InvalidArgumentError(
+                    f"an element of shape {np.shape(part)} is larger than its batch, {sizes}; pad to more"
+                )
             index: tuple[Any, ...] = (row, *(slice(0, size) for size in np.shape(part)))
             rows[index] = part
         batch.append(rows)

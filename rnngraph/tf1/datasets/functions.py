@@ -167,12 +167,16 @@ class _Call(Source):
         results = self.function(*values)
         several = list(results) if isinstance(results, list | tuple) else [results]
         if len(several) != len(self.dtypes):
-            raise DtypeError(f"tf.py_func: the function returns {len(several)} arrays, and Tout has {len(self.dtypes)}")
+            raise DtypeError(
+                f"tf.py_func: the function returns {len(several)} arrays, and Tout has {len(self.dtypes)} dtypes; list one for each"
+            )
         components = []
         for item, dtype in zip(several, self.dtypes, strict=True):
             array = np.asarray(item)
             if kind_of(array) != dtype and not (array.dtype.kind == "O" and dtype == TEXT):
-                raise DtypeError(f"tf.py_func: the function returns {array.dtype}, and Tout says {dtype}")
+                raise DtypeError(
+                    f"tf.py_func: the function returns {array.dtype}, not {dtype} as in Tout; convert it with astype"
+                )
             components.append(array_in(array, dtype))
         return components
 

@@ -171,6 +171,8 @@ class _Chosen(Source):
     def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
         node = self.handle.node
         if node not in fed:
-            raise InvalidArgumentError("the handle of the feedable iterator is not fed", user_line())
+            raise InvalidArgumentError(
+                "the handle of the feedable iterator is not fed; feed the result of string_handle()", user_line()
+            )
         chosen: Source = session.graph.collections["iterator_handles"][int(fed[node])].source
         return chosen.next_element(session, fed)

@@ -223,7 +223,7 @@ def _one_for_each(shapes: Any, count: int) -> list[tuple[int | None, ...]]:
     if count == 1 and not any(isinstance(item, list | tuple) for item in listed):
         listed = [shapes]
     if len(listed) != count:
-        raise ArgumentError(f"shapes={shown(shapes)} has {len(listed)} entries, and dtypes has {count}")
+        raise ArgumentError(f"shapes={shown(shapes)} has {len(listed)} entries, but dtypes has {count}")
     return [tuple(getattr(size, "value", size) for size in shape) for shape in listed]
 
 

@@ -99,7 +99,9 @@ def _selected(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> An
     first, second = _unwrapped(one, strict), _unwrapped(other, strict)
     leaves, others = flatten(first), flatten(second)
     if len(leaves) != len(others):
-        raise StructureError(f"{what}: one function returns {len(leaves)} Tensors, and another {len(others)}")
+        raise StructureError(
+            f"{what}: one function returns {len(leaves)} Tensors, another {len(others)}; return the same nest"
+        )
     if not leaves:
         raise ArgumentError(f"{what}: its functions return nothing; return Tensors")
     results = []

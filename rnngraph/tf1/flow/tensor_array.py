@@ -155,7 +155,7 @@ class TensorArray:
         if isinstance(number, int) and self.entries.written is not None:
             entry = self.entries.written.get(number)
             if entry is None:
-                raise ArgumentError(f"entry {number} of a tf.TensorArray is read, but was not written")
+                raise ArgumentError(f"entry {number} of a tf.TensorArray is read, but was not written; write it first")
             return entry
         if self.entries.array is None and self.origin is not None:
             raise ArgumentError(

@@ -56,7 +56,9 @@ def batch_normalized(
         raise DtypeError(f"{what}: training must be a bool or a scalar bool Tensor, not {shown(training)}")
     within = graph.within is not None or graph.steps
     if within and (isinstance(training, Tensor) or training):
-        raise NotOfferedError(f"{what} with training=True in a step of a loop is not offered ({GUIDE})")
+        raise NotOfferedError(
+            f"{what} with training=True in a step of a loop is not offered; pass training=False ({GUIDE})"
+        )
     x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
     normalized, statistics = layers.normalized_with(
         x, options.axis, options.momentum, options.epsilon, scope, starts, chosen

@@ -180,7 +180,7 @@ def constant(
     target = tuple(int(size) for size in shape)
     count = int(np.prod(target))
     if not 0 < array.size <= count or (verify_shape and array.shape != target):
-        raise ShapeError(f"constant of {array.size} values does not fill shape {target}")
+        raise ShapeError(f"constant of {array.size} values can't fill shape {target}")
     filled = np.full(count, array.flat[-1])
     filled[: array.size] = array.ravel()
     return make_constant(filled.reshape(target), result.dtype)

@@ -173,7 +173,7 @@ def _move(function: Any, old: Any, new: Any, overwrite: bool) -> None:
         try:
             function(source, target)
         except shutil.SameFileError:
-            raise ArgumentError(f"{source} and {target} are one file") from None
+            raise ArgumentError(f"{source} and {target} are one file; give another name") from None
 
 
 @api

@@ -46,7 +46,9 @@ class Helper:
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
     ) -> tuple[Any, Any, Any]:
         """Return (mask of finished rows, next inputs, next state)."""
-        raise ArgumentError(f"{type(self).__name__} has no next_inputs(time, outputs, state, sample_ids)")
+        raise ArgumentError(
+            f"{type(self).__name__} has no next_inputs; define a method next_inputs(time, outputs, state, sample_ids)"
+        )
 
 
 class TrainingHelper(Helper):

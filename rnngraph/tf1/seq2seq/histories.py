@@ -49,7 +49,9 @@ def has_history(cell: Any) -> bool:
 def check_history(cell: Any) -> None:
     """Raise ``NotOfferedError`` if a cell records alignments and attends more than once."""
     if has_history(cell) and sum(hasattr(item, "attention") for item in inner_cells(cell)) > 1:
-        raise NotOfferedError(f"alignment_history of a cell with several AttentionWrappers is not offered ({GUIDE})")
+        raise NotOfferedError(
+            f"alignment_history of a cell with several AttentionWrappers is not offered; leave it out ({GUIDE})"
+        )
 
 
 def alignments_of(step: Any, before: Any) -> Tensor:

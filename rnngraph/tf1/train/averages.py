@@ -32,7 +32,9 @@ class ExponentialMovingAverage:
         if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 <= decay <= 1:
             raise ArgumentError(f"tf.train.ExponentialMovingAverage: decay={shown(decay)} must be from 0 to 1")
         if zero_debias:
-            raise ArgumentError("zero_debias=True is not offered; averages begin with their variables' initial values")
+            raise ArgumentError(
+                "zero_debias=True is not offered; leave it out: averages begin with their variables' initial values"
+            )
         self._decay, self._updates, self._name = float(decay), num_updates, name
         self._averages: dict[str, Variable] = {}
 

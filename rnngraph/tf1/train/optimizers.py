@@ -72,7 +72,7 @@ class Optimizer:
         """Return an operation that takes a step: computes and applies the gradients of a loss."""
         pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss)
         if all(gradient is None for gradient, _ in pairs):
-            raise GraphError(f"the loss {loss!r} depends on no trainable variable")
+            raise GraphError(f"the loss {loss!r} depends on no trainable variable; pass var_list=")
         return self.apply_gradients(pairs, global_step, name)
 
     @api
@@ -109,7 +109,7 @@ class Optimizer:
                     f"apply_gradients takes (gradient, variable), not ({shown(gradient)}, {shown(variable)})"
                 )
             if not variable.trainable and variable.dtype not in ("float32", "float64"):
-                raise DtypeError(f"{variable!r} has no gradient")
+                raise DtypeError(f"{variable!r} has no gradient; leave it out")
         graph = get_default_graph()
         rule = replace(self.rule(), present={})
         state = self._state.get(graph)

@@ -141,7 +141,7 @@ def polynomial_decay(
 ) -> Tensor:
     """Return a rate that falls from learning_rate to end_learning_rate as (1 − step / decay_steps) ^ power."""
     if cycle:
-        raise ArgumentError("tf.train.polynomial_decay: cycle=True is not offered")
+        raise ArgumentError("tf.train.polynomial_decay: cycle=True is not offered; leave it out")
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase=False)
     left = 1.0 - functions.minimum(passed, 1.0)
     end = _like(end_learning_rate, rate)
