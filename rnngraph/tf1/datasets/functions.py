@@ -168,7 +168,8 @@ class _Call(Source):
         several = list(results) if isinstance(results, list | tuple) else [results]
         if len(several) != len(self.dtypes):
             raise DtypeError(
-                f"tf.py_func: the function returns {len(several)} arrays, and Tout has {len(self.dtypes)} dtypes; list one for each"
+                f"tf.py_func: the function returns {len(several)} arrays, and Tout has {len(self.dtypes)} dtypes; "
+                "list one for each"
             )
         components = []
         for item, dtype in zip(several, self.dtypes, strict=True):
