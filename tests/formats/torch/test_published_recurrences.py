@@ -186,3 +186,30 @@ def test_naive_forms_of_flash_linear_attention_are_read_with_open_time(name: str
     spec.loader.exec_module(module)
     function, rule = getattr(module, RULES[name][0]), RULES[name][1]
     check_open(OfParts(lambda q, k, v, g: rule(function, q, k, v, g)))
+
+
+class OfViews(torch.nn.Module):
+    """A recurrence that reads a view of its state, which is zeros at first."""
+
+    def __init__(self, view: str) -> None:
+        super().__init__()
+        self.view, self.layer = view, torch.nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Any) -> Any:
+        rows, outputs = x.shape[0], []
+        state = torch.zeros(rows, 4, 4) if self.view == "transpose" else torch.zeros(rows, WIDTH)
+        for now in range(x.shape[1]):
+            if self.view == "reshape":
+                state = torch.tanh(x[:, now] + (state.reshape(rows, 4, 1, 4) @ self.layer.weight[:4, :4]).flatten(1))
+            elif self.view == "unsqueeze":
+                state = torch.tanh(x[:, now] + (state.unsqueeze(1) * self.layer.weight).sum(-1))
+            else:
+                state = torch.tanh(x[:, now].view(rows, 4, 4) + 0.5 * state.transpose(1, 2))
+            outputs.append(state.reshape(rows, WIDTH))
+        return torch.stack(outputs, 1)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("view", ["reshape", "unsqueeze", "transpose"])
+def test_views_of_the_first_state_are_views_of_a_state(view: str) -> None:
+    check_open(OfViews(view))

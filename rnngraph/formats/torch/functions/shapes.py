@@ -53,7 +53,7 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
         return reshaped(tracer, expanded[0], dims)
     if isinstance(x, Value) and tuple(dims) == (1, *shape):
         return tracer.call(basic.expand_dims, x, 0)
-    if isinstance(x, Filled):
+    if tracer.is_number(x):
         return Filled(x.number, tuple(dims), x.dtype)
     if isinstance(x, Stacked) and len(x.items) == 1 and tuple(dims) == (*shape[: x.axis], *shape[x.axis + 1 :]):
         return x.items[0]
@@ -133,8 +133,10 @@ def unsqueezed(tracer: Tracer, x: Operand, dim: int) -> Result:
     shape = shape_of(x)
     axis = axis_of(len(shape) + 1, dim)
     whole = (*shape[:axis], 1, *shape[axis:])
-    if isinstance(x, Filled):
+    if tracer.is_number(x):
         return Filled(x.number, whole, x.dtype)
+    if isinstance(x, Filled):  # a state that a loop begins with
+        x = tracer.value(x)
     return Stacked((x,), axis, whole, dtype_of(x)) if isinstance(x, Value) else reshaped(tracer, x, whole)
 
 
@@ -158,7 +160,7 @@ def _squeeze(tracer: Tracer, x: Operand, dim: Axes = None) -> Result:
         return x
     if isinstance(x, Stacked) and gone == [x.axis]:
         return x.items[0]
-    if isinstance(x, Filled):
+    if tracer.is_number(x):
         return Filled(x.number, tuple(kept), x.dtype)
     if (expanded := expanded_of(x)) and gone == [expanded[1]]:
         return expanded[0]
@@ -185,7 +187,7 @@ def permuted(tracer: Tracer, x: Operand, order: Sequence[int]) -> Operand:
     order = [axis_of(len(shape_of(x)), axis) for axis in order]
     if order == sorted(order):
         return x
-    if isinstance(x, Filled):
+    if tracer.is_number(x):
         return Filled(x.number, tuple(x.shape[axis] for axis in order), x.dtype)
     x = tracer.value(x)
     if x.step.key is basic.transpose and not x.path:  # two transpositions become one, or none
