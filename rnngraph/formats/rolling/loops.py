@@ -67,9 +67,12 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
 
 
 def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
-    """True for an index into one of several entries, such as ``x[:, t][:, None]``: it belongs to the entry's round."""
+    """True for an index that belongs to a round: into one of several entries, such as ``x[:, t][:, None]``, or into an
+    initial state.
+    """
     entry = step.operands[0].step
-    return _takes(entry) and families[_family(entry)] > 1 and families[_family(step)] == 1
+    is_entry = _takes(entry) and families[_family(entry)] > 1
+    return (is_entry or entry.fill is not None) and families[_family(step)] == 1
 
 
 def without_entries(steps: Sequence[Step]) -> list[Step]:

@@ -197,10 +197,14 @@ class OfViews(torch.nn.Module):
 
     def forward(self, x: Any) -> Any:
         rows, outputs = x.shape[0], []
+        window = torch.zeros(rows, 4, WIDTH)
         state = torch.zeros(rows, 4, 4) if self.view == "transpose" else torch.zeros(rows, WIDTH)
         for now in range(x.shape[1]):
             if self.view == "reshape":
                 state = torch.tanh(x[:, now] + (state.reshape(rows, 4, 1, 4) @ self.layer.weight[:4, :4]).flatten(1))
+            elif self.view == "window":
+                window = torch.cat([window[:, 1:], x[:, now : now + 1]], 1)
+                state = (window * self.layer.weight[:4]).sum(1)
             elif self.view == "unsqueeze":
                 state = torch.tanh(x[:, now] + (state.unsqueeze(1) * self.layer.weight).sum(-1))
             else:
@@ -210,6 +214,6 @@ class OfViews(torch.nn.Module):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("view", ["reshape", "unsqueeze", "transpose"])
+@pytest.mark.parametrize("view", ["reshape", "unsqueeze", "transpose", "window"])
 def test_views_of_the_first_state_are_views_of_a_state(view: str) -> None:
     check_open(OfViews(view))

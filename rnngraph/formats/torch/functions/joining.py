@@ -65,7 +65,8 @@ def _with_edges(tracer: Tracer, items: list[Entry], axis: int, dtype: str) -> Va
     fixed = [item for item in items if isinstance(item, Filled) and isinstance(item.shape[axis], int)]
     middle = [number for number, item in enumerate(items) if item not in fixed]
     numbers = {item.number for item in fixed}
-    if len(shape_of(items[0])) < 3:
+    is_window = all(isinstance(shape_of(item)[axis], int) for item in items)
+    if len(shape_of(items[0])) < 3 or (is_window and not all(tracer.is_number(item) for item in fixed)):
         return None  # one step of a loop, which joins its state to its input
     if not fixed or len(numbers) > 1 or not middle or middle != [*range(middle[0], middle[-1] + 1)]:
         return None

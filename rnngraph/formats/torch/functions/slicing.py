@@ -45,7 +45,7 @@ def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int
     size = shape[axis]
     if start == 0 and stop == size and step == 1:
         return x
-    if isinstance(x, Filled) and isinstance(start, int | Size) and step == 1:
+    if tracer.is_number(x) and isinstance(start, int | Size) and step == 1:
         return Filled(x.number, (*shape[:axis], stop - start, *shape[axis + 1 :]), x.dtype)
     if isinstance(x, Positions) and step == 1 and isinstance(start, int):
         return Positions(stop - start, x.start + start * x.step, x.step, x.dtype)
