@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from ..declare.running.drivers import bidirectional_dynamic_rnn, dynamic_rnn, st
 from .gates import Layer, parameters_of
 from .script import Script
 from .steps import Function, Value
+
+State: TypeAlias = Union[Value, "tuple[State, ...]"]
+"""An initial state: one value, or one for each part of the state."""
 
 # Layers without a state -------------------------------------------------------------------------------
 
@@ -78,19 +81,19 @@ class CellKind:
 
     function: Function
     units: int
-    keywords: tuple[tuple[str, Any], ...] = ()
+    keywords: tuple[tuple[str, object], ...] = ()
 
     def declare(self, script: Script) -> Value:
         return script.call(self.function, self.units, **dict(self.keywords), hint="cell")
 
 
-def rnn_cell(units: int, activation: Any = "tanh") -> CellKind:
+def rnn_cell(units: int, activation: object = "tanh") -> CellKind:
     """Describe a plain recurrent cell."""
     return CellKind(BasicRNNCell, units, _unusual({"activation": activation}))
 
 
 def gru_cell(
-    units: int, reset_after: bool = True, recurrent_activation: Any = "sigmoid", activation: Any = "tanh"
+    units: int, reset_after: bool = True, recurrent_activation: object = "sigmoid", activation: object = "tanh"
 ) -> CellKind:
     """Describe a GRU. reset_after: the reset gate multiplies h after the product with the kernel."""
     after = (("reset_after", True),) if reset_after else ()
@@ -100,8 +103,8 @@ def gru_cell(
 
 def lstm_cell(
     units: int,
-    recurrent_activation: Any = "sigmoid",
-    activation: Any = "tanh",
+    recurrent_activation: object = "sigmoid",
+    activation: object = "tanh",
     projection: int | None = None,
     has_peepholes: bool = False,
 ) -> CellKind:
@@ -109,12 +112,12 @@ def lstm_cell(
     others = _unusual({"recurrent_activation": recurrent_activation, "activation": activation})
     if not projection and not has_peepholes:
         return CellKind(BasicLSTMCell, units, (("forget_bias", 0.0), *others))
-    own: tuple[tuple[str, Any], ...] = (("use_peepholes", True),) if has_peepholes else ()
+    own: tuple[tuple[str, object], ...] = (("use_peepholes", True),) if has_peepholes else ()
     own += (("num_proj", projection),) if projection else ()
     return CellKind(LSTMCell, units, (*own, ("forget_bias", 0.0), *others))
 
 
-def _unusual(activations: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+def _unusual(activations: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
     """Return the activations that differ from a cell's defaults."""
     usual = {"recurrent_activation": "sigmoid", "activation": "tanh"}
     return tuple((name, item) for name, item in activations.items() if item != usual[name])
@@ -174,10 +177,10 @@ def drive(
     columns: Sequence[Sequence[Value]],
     x: Value,
     scope: str,
-    initial: Sequence[Sequence[Any] | None] = (None, None),
+    initial: Sequence[Sequence[State] | None] = (None, None),
     is_reverse: bool = False,
     stack: Callable[[Sequence[Value]], Value] | None = None,
-    **options: Any,
+    **options: object,
 ) -> Driven:
     """Declare the driver of a recurrent layer, or of a stack of layers.
 
@@ -217,7 +220,7 @@ def declare_stack(
     x: Value,
     cells: Sequence[Value],
     layers: Sequence[Layer],
-    initial: Sequence[Any] | None = None,
+    initial: Sequence[State] | None = None,
 ) -> Value:
     """Declare stacked cells with their arrays, and return the outputs. initial: one state per cell."""
     scope = script.scope("rnn")

@@ -12,7 +12,7 @@ import os
 from ..support.api_guard import api
 from ..support.errors import FileError
 from .gates import ORDERS, Layer, gates_of, zeros_like
-from .layers import declare_dense, declare_parameter, declare_stack, lstm_cell
+from .layers import State, declare_dense, declare_parameter, declare_stack, lstm_cell
 from .net import Net
 from .reading import Pieces, Record, bytes_of_file, json_of, not_readable
 from .script import Script
@@ -45,7 +45,7 @@ def read_nam(source: str | os.PathLike[str] | bytes) -> Net:
     pieces = Pieces(record, "weights")
     script = Script("A net that rnngraph read from a file of Neural Amp Modeler.")
     x = script.input("x", (None, None, inputs))
-    cells, layers, initial = [], list[Layer](), list[object]()
+    cells, layers, initial = [], list[Layer](), list[State]()
     for _ in range(count):
         kernel = pieces.take(4 * hidden, inputs + hidden)
         bias = gates_of(pieces.take(4 * hidden), ORDER, 0)

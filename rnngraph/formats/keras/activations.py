@@ -117,9 +117,11 @@ def _relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     slope, bound = number(layer.config, "negative_slope", 0.0), number(layer.config, "threshold", 0.0)
     if limit == 6 and not slope and not bound:
         return Signal(b.script.call(relu6, x))
-    if bound:
-        below = _of(b, "*", _of(b, "-", x, bound), slope) if slope else 0
+    if bound and slope:
+        below = _of(b, "*", _of(b, "-", x, bound), slope)
         y = b.script.call(where, b.script.operation("<=", x, bound), below, x)
+    elif bound:
+        y = b.script.call(threshold, x, bound)
     else:
         y = b.script.call(leaky_relu, x, alpha=slope) if slope else b.script.call(relu, x)
     return Signal(y if limit is None else b.script.call(minimum, number(layer.config, "max_value", 0.0), y))

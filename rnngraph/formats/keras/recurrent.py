@@ -9,7 +9,7 @@ from ...declare.cell import shared
 from ...declare.cells.wrappers import DropoutWrapper
 from ...declare.functions.arrays.moves import flip
 from ...declare.functions.basic import concat, not_equal
-from ..layers import drive, gru_cell, lstm_cell, own_cell_weights, places_in, rnn_cell, stacked
+from ..layers import State, drive, gru_cell, lstm_cell, own_cell_weights, places_in, rnn_cell, stacked
 from ..steps import Value
 from ..weights import from_cudnn, from_keras
 from .activations import cell_activation, number
@@ -128,9 +128,9 @@ def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
             yield part
 
 
-def _initial(cells: Sequence[Layer], states: Sequence[Signal]) -> Any:
+def _initial(cells: Sequence[Layer], states: Sequence[Signal]) -> State:
     """Return Keras' states in a driver's form."""
-    rest, parts = list(states), list[Any]()
+    rest, parts = list(states), list[State]()
     if any(cell.is_custom for cell in cells):
         raise Unreadable("it has initial states of a class of your own")
     for cell in cells:
@@ -221,7 +221,7 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
     sequences = _flag(top, "return_sequences")
     options = _options(top, x, sequences)
     cells = [cells_of(one) for one in (ahead[-1], back[-1])]
-    initial: list[list[Any] | None] = [None, None]
+    initial: list[list[State] | None] = [None, None]
     if states:
         halves = states[: len(states) // 2], states[len(states) // 2 :]
         pairs = zip(cells, halves[::-1] if is_turned else halves, strict=True)
@@ -247,7 +247,7 @@ def _both_ways(
     layer: Layer,
     x: Signal,
     columns: tuple[list[Layer], list[Layer]],
-    initial: list[list[Any] | None],
+    initial: list[list[State] | None],
     options: dict[str, Any],
 ) -> tuple[list[Value], list[Value]]:
     """Return (outputs, final states of the last layer) of layers in both directions. A stack has one output."""

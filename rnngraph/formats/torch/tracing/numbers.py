@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, SupportsIndex, TypeAlias
 
 import numpy as np
 
@@ -181,7 +181,7 @@ class Extent(_Open, int):
 
     __trunc__ = __floor__ = __ceil__ = __pos__
 
-    def __round__(self, digits: Any = None) -> int:
+    def __round__(self, digits: SupportsIndex | None = None) -> int:
         return self
 
     def __floordiv__(self, other: object) -> Any:
@@ -197,10 +197,10 @@ class Extent(_Open, int):
     def __divmod__(self, other: object) -> Any:
         return self // other, self % other
 
-    def __rshift__(self, other: int) -> Any:
+    def __rshift__(self, other: int) -> int:
         return self // 2**other
 
-    def __lshift__(self, other: int) -> Any:
+    def __lshift__(self, other: int) -> int:
         return self * 2**other
 
     def _compared(self, relation: Relation, other: object) -> bool:
@@ -268,26 +268,26 @@ class OpenFloat(_Open, float):
         parts = [dim.symbols for dim in dims if isinstance(dim, Size)]
         return frozenset().union(*parts, *(item.symbols for item in self.expression if isinstance(item, OpenFloat)))
 
-    def __add__(self, other: object) -> Any:
+    def __add__(self, other: object) -> float:
         return _float("+", self, other)
 
     __radd__ = __add__
 
-    def __sub__(self, other: object) -> Any:
+    def __sub__(self, other: object) -> float:
         return _float("-", self, other)
 
-    def __rsub__(self, other: object) -> Any:
+    def __rsub__(self, other: object) -> float:
         return _float("-", other, self)
 
-    def __mul__(self, other: object) -> Any:
+    def __mul__(self, other: object) -> float:
         return _float("*", self, other)
 
     __rmul__ = __mul__
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> float:
         return self * -1
 
-    def __pos__(self) -> Any:
+    def __pos__(self) -> float:
         return self
 
     def __floor__(self) -> int:
@@ -302,7 +302,7 @@ class OpenFloat(_Open, float):
     def __trunc__(self) -> int:
         return whole(self)
 
-    def __round__(self, digits: Any = None) -> Any:
+    def __round__(self, digits: SupportsIndex | None = None) -> Any:
         if digits is None and self.ratio is not None and self.ratio[1] % 2:  # an even denominator allows ties
             dim, by = self.ratio
             return extent_of(self.sizes, floor_divide(2 * dim + by, 2 * by))
@@ -319,22 +319,22 @@ class OpenFloat(_Open, float):
             return compare(extent_of(self.sizes, ours[0] * theirs[1]), extent_of(self.sizes, theirs[0] * ours[1]))
         self.close()
 
-    def __eq__(self, other: object) -> Any:
+    def __eq__(self, other: object) -> bool:
         return self._compared(other, operator.eq)
 
-    def __ne__(self, other: object) -> Any:
+    def __ne__(self, other: object) -> bool:
         return self._compared(other, operator.ne)
 
-    def __lt__(self, other: object) -> Any:
+    def __lt__(self, other: object) -> bool:
         return self._compared(other, operator.lt)
 
-    def __le__(self, other: object) -> Any:
+    def __le__(self, other: object) -> bool:
         return self._compared(other, operator.le)
 
-    def __gt__(self, other: object) -> Any:
+    def __gt__(self, other: object) -> bool:
         return self._compared(other, operator.gt)
 
-    def __ge__(self, other: object) -> Any:
+    def __ge__(self, other: object) -> bool:
         return self._compared(other, operator.ge)
 
     def __bool__(self) -> bool:
