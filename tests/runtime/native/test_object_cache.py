@@ -505,6 +505,7 @@ def test_what_is_no_directory_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error")
+@not_on_windows("the home is no variable that a test could set")
 def test_the_users_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compilations: list[str]) -> None:
     feed = np.ones((2, 3), np.float32)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
