@@ -4,12 +4,12 @@
                              [ROW …]
 
 Groups: inference, cells, reduced, sparse, quantized, convolutions, training, products, onestep, few-units, threads,
-lengths, step, calls, pools, profile, compile, memory, recompute, recurrences, engines, sweep; without --only, all but
-threads, engines and sweep. ROW: only rows whose name contains one of these. --target: of inference, cells, training and
-onestep, code, floor and peers for a processor that has less than this one, such as x86-64-v3; onnxruntime and tract
-take all there is. One core, pinned, but for threads; peers that do not compute what we do are left out with a warning;
-within each round the machine's limits are probed and every contender runs in turn. Shared machines change their speed
-from second to second, so ratios are taken within a round and their medians shown.
+lengths, step, calls, pools, profile, compile, memory, recompute, recurrences, large, engines, sweep; without --only,
+all but threads, large, engines and sweep. ROW: only rows whose name contains one of these. --target: of inference,
+cells, training and onestep, code, floor and peers for a processor that has less than this one, such as x86-64-v3;
+onnxruntime and tract take all there is. One core, pinned, but for threads; peers that do not compute what we do are
+left out with a warning; within each round the machine's limits are probed and every contender runs in turn. Shared
+machines change their speed from second to second, so ratios are taken within a round and their medians shown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from report import MISSING, append, headlines, print_tables, read, records, writ
 from rich.console import Console
 
 ROUNDS = 9
-ON_REQUEST = ("sweep", "threads", "engines")
+ON_REQUEST = ("sweep", "threads", "engines", "large")
 """Groups that run where they are named."""
 
 

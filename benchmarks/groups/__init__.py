@@ -8,6 +8,7 @@ from . import (
     compiling,
     convolutions,
     few_units,
+    large,
     pools,
     products,
     profiles,
@@ -72,6 +73,12 @@ GROUPS = (
         recomputing.recomputing_cells,
     ),
     Group("compile", "Compiling in a fresh process, seconds", compiling.compiling, compiling.compiling_cells),
+    Group(
+        "large",
+        "A language model of 190 million weights: seconds of the processor for a token",
+        large.large,
+        large.large_cells,
+    ),
     Group("engines", "Trained nets beside their own engines", real_engines.engines, real_engines.engines_cells),
     Group("sweep", "Inference over sizes", beside.over_sizes, beside.time_cells),
 )

@@ -1,0 +1,60 @@
+"""C that multiplies one row by as many weights in blocks as a net reads for a token: ``block_products.c``."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from workloads import Call
+
+from rnngraph.runtime.native.aligned_memory import aligned_bytes
+
+COMPILER = "cc"
+SOURCE = Path(__file__).parents[1] / "block_products.c"
+FUNCTIONS = {"int8_blocks": ("eight_bits", 9 * 64), "int4": ("four_bits", 5 * 64)}
+"""Function of each kind of weights, and bytes of a block of 16 columns."""
+BLOCK, COLUMNS = 32, 16
+
+
+def has(kind: str) -> bool:
+    """True if the file has the kind, and there are a compiler and the instructions."""
+    return (
+        kind in FUNCTIONS
+        and shutil.which(COMPILER) is not None
+        and llvm.get_host_cpu_features().get("avx512vnni", False)
+    )
+
+
+@lru_cache
+def library() -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "products.so"
+        words = ["-O3", "-march=native", "-shared", "-fPIC"]
+        subprocess.run([COMPILER, *words, str(SOURCE), "-o", str(path)], check=True)
+        return ctypes.CDLL(str(path))
+
+
+def product(kind: str, weights: int, depth: int) -> Call:
+    """Return a product with about as many weights, in columns of ``depth``."""
+    name, block_bytes = FUNCTIONS[kind]
+    columns, blocks = weights // depth // COLUMNS * COLUMNS, depth // BLOCK
+    panels = aligned_bytes(columns // COLUMNS * blocks * block_bytes + 80 * 64)  # prefetches look ahead
+    panels[:] = 1
+    x, scales = np.ones(depth, np.int8), np.ones(blocks, np.float32)
+    sums, y = np.full(blocks, BLOCK, np.int32), np.empty(columns, np.float32)
+    function = getattr(library(), name)
+    function.restype = None
+    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (panels, x, scales, sums, y)]
+
+    def call(held: object = (panels, x, scales, sums)) -> np.ndarray:  # the arrays that pointers name
+        function(*pointers, ctypes.c_long(columns), ctypes.c_long(blocks))
+        return y
+
+    return call
