@@ -277,7 +277,8 @@ def test_changed_sources_miss(tmp_path: Path) -> None:
     """As in an editable install: code of other sources is never loaded."""
     package, folder = tmp_path / "source" / "rnngraph", tmp_path / "cache"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    environment = os.environ | {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    paths = os.pathsep.join([str(package.parent), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
 
     def stored() -> int:
         subprocess.run([sys.executable, "-c", EDITED, str(folder)], env=environment, cwd=tmp_path, check=True)
@@ -673,7 +674,7 @@ rg.compile(rg.tanh(x * 2.0), cache=sys.argv[1]).inference(x=np.ones((2, 3), np.f
 
 def test_a_writer_that_is_killed_leaves_nothing_that_is_used(tmp_path: Path, compilations: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
-    assert done.returncode == -9
+    assert abs(done.returncode) == 9  # which Windows gives without the sign
     assert [path.suffix for path in files(tmp_path)] == [".part"]
     scaled(2.0, tmp_path).inference(x=np.ones((2, 3)))
     assert len(compilations) == 1
