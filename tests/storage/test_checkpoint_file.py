@@ -147,17 +147,23 @@ path, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 delays, last = random.Random(seed), 0
 checkpoint.write(path, "counter", {"w": np.zeros(1)}, {"count": 0})
 for kill in range(kills):
+    written, tell = os.pipe()
     child = os.fork()
     if not child:
         count = last
         while True:
             count += 1
             checkpoint.write(path, "counter", {"w": np.full(50_000 + count % 7, count)}, {"count": count})
+            if count == last + 1:
+                os.write(tell, b".")
+    os.close(tell)
+    os.read(written, 1)  # a busy machine may let no writer begin before it is killed
+    os.close(written)
     time.sleep(delays.uniform(0, 0.03))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     arrays, text = checkpoint.read(path, "counter")
-    assert text["count"] >= last, (text, last)
+    assert text["count"] > last, (text, last)
     assert (arrays["w"] == text["count"]).all()
     last = text["count"]
 checkpoint.write(path, "counter", {}, {"count": last})
