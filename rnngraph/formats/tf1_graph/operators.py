@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from ...declare.functions import basic
+import numpy as np
+
+from ...declare.functions import activations, basic
 from ...declare.functions.elementary import numbers, powers, remainders
-from ...ir.types import FLOATS
-from ..onnx.core.known import Known, dtype_of, shape_of
+from ..onnx.core.known import Known, shape_of
 from ..onnx.core.table import Call, Outputs, reads
 from .translation import DOMAIN
 
 _ELEMENTS = {
     "Expm1": basic.expm1, "Log1p": basic.log1p, "Rsqrt": powers.rsqrt, "Square": basic.square,
-    "IsFinite": numbers.isfinite, "IsInf": numbers.isinf,
+    "IsFinite": numbers.isfinite, "IsInf": numbers.isinf, "Relu6": activations.relu6,
 }  # fmt: skip
 
 
@@ -22,9 +23,12 @@ def _elements(call: Call) -> Outputs:
 
 @reads("FloorDiv", domain=DOMAIN)
 def _floor_divide(call: Call) -> Outputs:
+    """Divide integers. Sizes are not below 0."""
     x, y = call.input(0), call.input(1)
-    if isinstance(x, Known) and isinstance(y, Known) and dtype_of(x) not in FLOATS:  # sizes, which are not below 0
-        return call.of("Div", [x, y])
+    if isinstance(x, Known) and isinstance(y, Known):
+        if x.is_symbolic or y.is_symbolic:
+            return call.of("Div", [x, y])
+        return Known(np.floor_divide(x.array, y.array), x.dtype)
     return call.script.call(remainders.floor_divide, call.value(0), call.value(1))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...ir.types import FLOATS
 from ..operators.errors import UnreadableError
 from .randomness import drops_nothing
 from .source import Node
@@ -12,7 +13,7 @@ from .translation import DOMAIN, Translation, translates
 
 SAME: Mapping[str, str] = {
     "Add": "Add", "AddV2": "Add", "Sub": "Sub", "Mul": "Mul", "RealDiv": "Div", "Div": "Div", "Pow": "Pow",
-    "Maximum": "Max", "Minimum": "Min", "Neg": "Neg", "Abs": "Abs", "Sign": "Sign", "Exp": "Exp", "Log": "Log",
+    "Neg": "Neg", "Abs": "Abs", "Exp": "Exp", "Log": "Log",
     "Sqrt": "Sqrt", "Sin": "Sin", "Cos": "Cos", "Tan": "Tan", "Asin": "Asin", "Acos": "Acos", "Atan": "Atan",
     "Sinh": "Sinh", "Cosh": "Cosh", "Asinh": "Asinh", "Acosh": "Acosh", "Atanh": "Atanh", "Erf": "Erf", "Tanh": "Tanh",
     "Sigmoid": "Sigmoid", "Relu": "Relu", "Softplus": "Softplus", "Softsign": "Softsign", "Floor": "Floor",
@@ -23,7 +24,9 @@ SAME: Mapping[str, str] = {
     "BiasAddV1": "Add",
 }  # fmt: skip
 """Ops that are a node of ONNX with the same inputs."""
-OWN = ("FloorDiv", "FloorMod", "Expm1", "Log1p", "SquaredDifference", "Select", "Rsqrt", "Square", "IsFinite", "IsInf")
+OWN = (
+    "FloorMod", "Expm1", "Log1p", "SquaredDifference", "Select", "Rsqrt", "Square", "IsFinite", "IsInf", "Relu6",
+)  # fmt: skip
 """Ops with the same inputs that ``operators`` reads."""
 
 
@@ -32,9 +35,37 @@ def _same(t: Translation, node: Node) -> str:
     op, inputs = SAME[node.op], [t.input(node, place) for place in range(len(node.inputs))]
     if (found := drops_nothing(t, op, inputs)) is not None:
         return found
+    return t.emit(op, inputs, [node.name])
+
+
+@translates("Maximum", "Minimum")
+def _extreme(t: Translation, node: Node) -> str:
+    """Of floats, y where it is beyond x, else x: also where y is NaN."""
+    op, beyond = ("Max", "Less") if node.op == "Maximum" else ("Min", "Greater")
     if op == "Min" and (bound := _longest_row(t, node)) is not None:
         return bound
-    return t.emit(op, inputs, [node.name])
+    x, y = t.input(node, 0), t.input(node, 1)
+    if node.dtype("T") not in FLOATS:
+        return t.emit(op, [x, y], [node.name])
+    return t.emit("Where", [t.emit(beyond, [x, y]), y, x], [node.name])
+
+
+@translates("Sign")
+def _sign(t: Translation, node: Node) -> str:
+    """The sign of NaN is 0."""
+    x, dtype = t.input(node, 0), node.dtype("T") or "float32"
+    if dtype not in FLOATS:
+        return t.emit("Sign", [x], [node.name])
+    return t.emit("Where", [t.emit("IsNaN", [x]), t.constant(0, dtype), t.emit("Sign", [x])], [node.name])
+
+
+@translates("FloorDiv")
+def _floor_divide(t: Translation, node: Node) -> str:
+    """Quotients of floats are rounded first, as TensorFlow does."""
+    inputs = [t.input(node, 0), t.input(node, 1)]
+    if node.dtype("T") in FLOATS:
+        return t.emit("Floor", [t.emit("Div", inputs)], [node.name])
+    return t.emit("FloorDiv", inputs, [node.name], DOMAIN)
 
 
 def _longest_row(t: Translation, node: Node) -> str | None:
@@ -72,12 +103,6 @@ def _reverse_sequence(t: Translation, node: Node) -> str:
 @translates("NotEqual")
 def _not_equal(t: Translation, node: Node) -> str:
     return t.emit("Not", [t.emit("Equal", [t.input(node, 0), t.input(node, 1)])], [node.name])
-
-
-@translates("Relu6")
-def _relu6(t: Translation, node: Node) -> str:
-    limits = [t.constant(number, node.dtype("T") or "float32") for number in (0, 6)]
-    return t.emit("Clip", [t.input(node, 0), *limits], [node.name])
 
 
 @translates("Elu", "Selu")

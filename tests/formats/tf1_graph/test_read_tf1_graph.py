@@ -130,3 +130,21 @@ def test_a_variable_without_a_value() -> None:
 def test_damaged_files(data: bytes) -> None:
     with pytest.raises(rg.FileError):
         rg.read_tf1_graph(data)
+
+
+def test_hard_points_are_tensorflows() -> None:
+    """At NaN, at bounds, at quotients that rounding decides, and of constants below 0."""
+    feeds, expected = recorded("hard", 0, "in"), recorded("hard", 0, "out")
+    results = rg.read_tf1_graph(graph("hard")).program().inference(feeds)
+    assert results.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(results[name], array, name)
+
+
+def test_the_gradient_of_relu6_ends_at_its_bounds() -> None:
+    net = rg.read_tf1_graph(graph("hard"))
+    loss = rg.reduce_sum(net.outputs["out_relu6"])
+    program = net.program(loss=loss)
+    x = np.array([-1, 0, 3, 6, 7], np.float32)
+    gradients = program.training.gradients(x=x, y=x, wrt=["x"])[1]
+    np.testing.assert_array_equal(gradients["x"], [0, 0, 1, 0, 0])
