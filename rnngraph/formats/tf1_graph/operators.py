@@ -8,6 +8,8 @@ from ...declare.functions import activations, basic
 from ...declare.functions.elementary import numbers, powers, remainders
 from ..onnx.core.known import Known, shape_of
 from ..onnx.core.table import Call, Outputs, reads
+from ..operators.backend import ScriptBackend
+from ..operators.elementwise import sign
 from .translation import DOMAIN
 
 _ELEMENTS = {
@@ -19,6 +21,11 @@ _ELEMENTS = {
 @reads(*_ELEMENTS, domain=DOMAIN)
 def _elements(call: Call) -> Outputs:
     return call.script.call(_ELEMENTS[call.op], call.value(0))
+
+
+@reads("Sign", domain=DOMAIN)
+def _sign(call: Call) -> Outputs:
+    return sign(ScriptBackend(call.script), call.value(0))
 
 
 @reads("FloorDiv", domain=DOMAIN)

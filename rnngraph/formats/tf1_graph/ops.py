@@ -25,7 +25,7 @@ SAME: Mapping[str, str] = {
 }  # fmt: skip
 """Ops that are a node of ONNX with the same inputs."""
 OWN = (
-    "FloorMod", "Expm1", "Log1p", "SquaredDifference", "Select", "Rsqrt", "Square", "IsFinite", "IsInf", "Relu6",
+    "FloorMod", "Expm1", "Log1p", "SquaredDifference", "Select", "Rsqrt", "Square", "IsFinite", "IsInf", "Relu6", "Sign",
 )  # fmt: skip
 """Ops with the same inputs that ``operators`` reads."""
 
@@ -48,15 +48,6 @@ def _extreme(t: Translation, node: Node) -> str:
     if node.dtype("T") not in FLOATS:
         return t.emit(op, [x, y], [node.name])
     return t.emit("Where", [t.emit(beyond, [x, y]), y, x], [node.name])
-
-
-@translates("Sign")
-def _sign(t: Translation, node: Node) -> str:
-    """The sign of NaN is 0."""
-    x, dtype = t.input(node, 0), node.dtype("T") or "float32"
-    if dtype not in FLOATS:
-        return t.emit("Sign", [x], [node.name])
-    return t.emit("Where", [t.emit("IsNaN", [x]), t.constant(0, dtype), t.emit("Sign", [x])], [node.name])
 
 
 @translates("FloorDiv")
