@@ -25,8 +25,18 @@ SAME: Mapping[str, str] = {
 }  # fmt: skip
 """Ops that are a node of ONNX with the same inputs."""
 OWN = (
-    "FloorMod", "Expm1", "Log1p", "SquaredDifference", "Select", "Rsqrt", "Square", "IsFinite", "IsInf", "Relu6", "Sign",
-)  # fmt: skip
+    "FloorMod",
+    "Expm1",
+    "Log1p",
+    "SquaredDifference",
+    "Select",
+    "Rsqrt",
+    "Square",
+    "IsFinite",
+    "IsInf",
+    "Relu6",
+    "Sign",
+)
 """Ops with the same inputs that ``operators`` reads."""
 
 
