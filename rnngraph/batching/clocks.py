@@ -1,4 +1,4 @@
-"""Clocks: sizes of time that placeholders share, and the steps of each example in them."""
+"""Symbolic time sizes that placeholders share ("clocks"), and each example's number of steps in each clock."""
 
 from __future__ import annotations
 

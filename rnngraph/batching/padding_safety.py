@@ -53,7 +53,7 @@ Value = Known | None
 def shows_padding(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim]) -> bool:
     """True if an output may depend on the padding of a batch in a clock.
 
-    ``counts`` are the sizes that each placeholder of row lengths counts.
+    ``counts`` has the symbolic time size that each placeholder of row lengths measures.
     """
     return bool(unproven(graph, outputs, clock, counts))
 
@@ -143,7 +143,7 @@ class _Walk:
         return self._kept(node, known, self._past(node, known) if OPS[node.op].kind == "elementwise" else "")
 
     def _kept(self, node: Node, operands: Sequence[Known], past: str) -> Value:
-        """Return the value of an op that preserves the time axis; None if it does not."""
+        """Return the abstract value of an op's result if the op preserves the time axis, else None."""
         timed = [(number, value.axis) for number, value in enumerate(operands) if value.axis is not None]
         axes = {kept_at(node, number, axis) for number, axis in timed}
         merged = {value.merged for value in operands if value.axis is not None}

@@ -45,7 +45,7 @@ MAX_LEVELS = 4000
 
 @dataclass
 class Trace:
-    """Records of one driver's tracing of its cell. ``layer`` is the prefix of its cells' layers."""
+    """Records of one driver's tracing of its cell. ``layer`` is the prefix of the layer names of its cells."""
 
     dtype: str
     where: Where | None

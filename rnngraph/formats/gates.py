@@ -150,7 +150,7 @@ def _array_of(layer: Layer, what: str, order: str) -> np.ndarray:
 
 
 def layer_of(cell: Cell, parameters: Mapping[str, object]) -> Layer:
-    """Return the layer of a cell's parameters, which are given by name."""
+    """Convert a cell's parameters, by name, to arrays by gate."""
     kind = kind_of(cell)
     take = Taker(parameters, f"the parameters of {cell!r}")
     if isinstance(cell, GRUCell):

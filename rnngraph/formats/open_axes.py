@@ -73,7 +73,7 @@ class AxisRequest:
         return shape
 
     def closed(self, known: Mapping[str, Dim]) -> list[str]:
-        """Return the sizes that must be open but are not."""
+        """Return the sizes that were requested as symbolic but became numbers."""
         return [name for name in self.names if name in known and not isinstance(known[name], Size)]
 
     @staticmethod

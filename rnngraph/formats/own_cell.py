@@ -1,7 +1,7 @@
-"""Cells from loops in a file: the script defines a class whose step is declared as a script.
+"""Generation of ``rg.Cell`` subclasses for loops in a file.
 
-While a driver traces the cell, its step runs a function of the reader's, which declares in a ``StepScript``. Values of
-the surrounding script that it reads become arguments of the class.
+The loop's body is recorded in a ``StepScript`` while a driver traces the cell. Outer values that it reads become
+arguments of the class.
 """
 
 from __future__ import annotations

@@ -21,7 +21,10 @@ from ..support.records import dataclass
 
 @dataclass(frozen=True)
 class Accumulate:
-    """Law: values are unchanged up to rounding of a reordered sum."""
+    """Turn a sum of products into one chain of products, each accumulating onto the previous one.
+
+    Law: values are unchanged up to rounding of a reordered sum.
+    """
 
     name: str = "accumulate"
 

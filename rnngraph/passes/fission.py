@@ -16,7 +16,10 @@ from .loops.pieces import ScanPieces
 
 @dataclass(frozen=True)
 class Fission:
-    """Law: values are unchanged, bit for bit."""
+    """Split a scan along the strongly connected components of its carries.
+
+    Law: values are unchanged, bit for bit.
+    """
 
     name: str = "fission"
 

@@ -18,7 +18,10 @@ from ..support.records import dataclass
 
 @dataclass(frozen=True)
 class FuseMultiplyAdd:
-    """Law: values are unchanged up to the rounding that an fma saves."""
+    """Fuse a product whose only use is a sum into an fma.
+
+    Law: values are unchanged up to the rounding that an fma saves.
+    """
 
     name: str = "fuse_multiply_add"
 

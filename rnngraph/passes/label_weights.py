@@ -68,7 +68,9 @@ def _labelled(read: Node, users: dict[Node, list[Node]]) -> Labelled | None:
 
 @dataclass(frozen=True)
 class LabelWeights:
-    """Law: the loss is that of ``weights=w[class]`` times the declared weights. All else is unchanged.
+    """Weight each label of a loss by its class.
+
+    Law: the loss is that of ``weights=w[class]`` times the declared weights. All else is unchanged.
 
     ``weights`` has one weight for each class. If all labels of a call have weight 0, a mean is 0.
     """

@@ -26,7 +26,10 @@ MAX_DEPTH = 8
 
 @dataclass(frozen=True)
 class Layout:
-    """Law: values are unchanged, bit for bit; with ``between``, up to the order of sums over time."""
+    """Move transposes that keep the last axis away from scans.
+
+    Law: values are unchanged, bit for bit; with ``between``, up to the order of sums over time.
+    """
 
     name: str = "layout"
     between: bool = False

@@ -23,7 +23,9 @@ BETWEEN_SEEDS = 1 << 32
 
 @dataclass(frozen=True)
 class Samples:
-    """Law: entry k of every output equals, up to rounding, the output of the graph with the seed of draw k.
+    """Draw n times in one call of training, and compute once what no draw affects.
+
+    Law: entry k of every output equals, up to rounding, the output of the graph with the seed of draw k.
 
     Raises:
         GraphError: An op cannot be computed for all draws at once.

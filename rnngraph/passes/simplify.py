@@ -23,7 +23,10 @@ LARGEST_FOLD = 4096  # elements: a folded constant may not bloat the program
 
 @dataclass(frozen=True)
 class Simplify:
-    """Law: values are unchanged, bit for bit."""
+    """Fold constants, merge equal nodes and remove dead ones.
+
+    Law: values are unchanged, bit for bit.
+    """
 
     name: str = "simplify"
 

@@ -20,7 +20,10 @@ from ..support.records import dataclass
 
 @dataclass(frozen=True)
 class Sink:
-    """Law: values are unchanged, bit for bit."""
+    """Move cheap elementwise ops that only feed a scan into its loop.
+
+    Law: values are unchanged, bit for bit.
+    """
 
     name: str = "sink"
 

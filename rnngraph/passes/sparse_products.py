@@ -16,7 +16,9 @@ from .quantization.reduced_weights import made_of
 
 @dataclass(frozen=True)
 class SparseProducts:
-    """Law: finite values are unchanged up to the sign of zero.
+    """Skip blocks of zeros in products of activations and weights.
+
+    Law: finite values are unchanged up to the sign of zero.
 
     Attributes:
         least_rows: Minimum rows of a weight whose zeros are searched.

@@ -21,7 +21,9 @@ from .simplify import drop_dead
 
 @dataclass(frozen=True)
 class Split:
-    """Law: dropout becomes mask and scale in training, and the identity in inference.
+    """Turn a declaration into the training graph or the inference graph.
+
+    Law: dropout becomes mask and scale in training, and the identity in inference.
 
     Raises:
         GraphError: The inference graph depends on random numbers.

@@ -26,7 +26,10 @@ MAX_STEPS, MIN_UNITS = 64, 16
 
 @dataclass(frozen=True)
 class SplitConcats:
-    """Law: values are unchanged up to the rounding of sums for concatenated left operands."""
+    """Split concatenations along the last axis, so that every gate is a separate value.
+
+    Law: values are unchanged up to the rounding of sums for concatenated left operands.
+    """
 
     name: str = "split_concats"
 

@@ -15,7 +15,10 @@ from .simplify import to_fixed_point
 
 @dataclass(frozen=True)
 class Squeeze:
-    """Law: values are unchanged, bit for bit."""
+    """Remove the leading axis of 1 of a single step.
+
+    Law: values are unchanged, bit for bit.
+    """
 
     name: str = "squeeze"
 

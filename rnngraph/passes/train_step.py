@@ -24,7 +24,9 @@ Update = Callable[[Node, Node, Mapping[str, Node], Mapping[str, Node]], tuple[No
 
 @dataclass(frozen=True)
 class TrainStep:
-    """Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``new/<label>`` and ``slot/<slot>/<label>``.
+    """Compute new parameters from gradients in the same graph.
+
+    Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``new/<label>`` and ``slot/<slot>/<label>``.
 
     ``new/<label>`` is the parameter after ``update``, and the slots are its state for the next step. ``gradient_norm``
     is the norm of all gradients together, after clipping by value and before clipping by norm. An existing
@@ -113,7 +115,9 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class AddGradients:
-    """Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``sum/<label>``, added to an input of that
+    """Add gradients to sums that the caller keeps.
+
+    Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``sum/<label>``, added to an input of that
     name.
     """
 
@@ -133,7 +137,9 @@ class AddGradients:
 
 @dataclass(frozen=True)
 class GiveGradients:
-    """Law: outputs are unchanged, except that ``gradient/<label>`` is renamed to ``sum/<label>``, a shard's partial
+    """Return a shard's part of each gradient as a partial sum.
+
+    Law: outputs are unchanged, except that ``gradient/<label>`` is renamed to ``sum/<label>``, a shard's partial
     sum.
     """
 

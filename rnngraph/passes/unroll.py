@@ -17,7 +17,10 @@ from ..support.records import dataclass
 
 @dataclass(frozen=True)
 class Unroll:
-    """Law: values are unchanged, bit for bit. ``steps`` is the number of steps per turn, or ``"full"`` for no loop."""
+    """Run several steps per turn of a loop, or no loop at all.
+
+    Law: values are unchanged, bit for bit. ``steps`` is the number of steps per turn, or ``"full"`` for no loop.
+    """
 
     steps: int | str
     name: str = "unroll"

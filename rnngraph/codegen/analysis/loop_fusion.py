@@ -237,7 +237,7 @@ class LoopFusion:
             self.level[node] = max(self.level[node], latest)
 
     def _directions(self, users: dict[Node, list[Node]]) -> None:
-        """Set directions: a scan has its own, and values that feed or read one scan run with it."""
+        """Set each node's direction: a scan's own, or that of the only scan that a value feeds or reads."""
         wanted: dict[Node, bool | None] = {}
         for node in reversed(self.graph.nodes):
             if node.op == "scan":

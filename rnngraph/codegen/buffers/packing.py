@@ -197,7 +197,7 @@ class Panels:
         return tuple(sorted({layout.blocks for layout in self.alike if packed & {*layout.views}}))
 
     def _packed(self, views: Sequence[View]) -> tuple[PackedView, ...] | None:
-        """Return views by parameters' names; None if one is of a value computed from parameters."""
+        """Return views with parameter names in place of buffers; None if a view is not directly of a parameter."""
         packed = []
         for view in views:
             if view.buffer not in self.names or not isinstance(view.offset, int):

@@ -95,8 +95,9 @@ class ActiveRows:
         share: WorkerSlice | None,
         body: Callable[[Block, WorkerSlice, Index, Index], None],
     ) -> None:
-        """Call ``body`` for each part, or for ``share``, with the part and the range of its active rows in the
-        order.
+        """Call ``body`` with each worker's part and the range of its active rows.
+
+        Indices are into the table of rows sorted by length. If ``share`` is given, only that part is visited.
         """
         table, step = self.table, self.step
         if step is None:

@@ -22,8 +22,9 @@ from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, absolute
 
 
 def scatter_add(region: Region, block: Block, node: Node) -> None:
-    """Compute ``node`` = zeros plus every row of the updates, or the present value plus them if the region runs in
-    chunks.
+    """Add each row of the updates at its index.
+
+    The target starts as zeros, or in a region that runs in chunks of time, as its current value.
     """
     indices, updates = node.operands
     rank = indices.tensor.rank

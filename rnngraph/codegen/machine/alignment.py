@@ -16,8 +16,8 @@ def padded(count: int) -> int:
 def padded_bytes(elements: Dim, dtype: str) -> Dim:
     """Return the bytes of ``elements``, rounded up so that the next place is aligned.
 
-    The alignment is 64 bytes, or that of the largest element for a formula that need not be a multiple of 64. Some
-    processors do not support unaligned access.
+    Fixed sizes are rounded up to 64 bytes. A symbolic size that is not known to be a multiple of 64 is rounded up to
+    the largest element. Some processors do not support unaligned access.
     """
     size_bytes = elements * ITEM_BYTES[dtype]
     if not isinstance(size_bytes, Size):

@@ -1,4 +1,4 @@
-"""Function that steps rows of tables, as LLVM text, and the memory that controls it.
+"""LLVM text of the function that advances selected rows of stream tables by one step, and its control block.
 
 A step's entry reads dense rows. Here rows are anywhere in tables: a chunk of them is gathered to the entry's memory,
 and

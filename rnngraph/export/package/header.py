@@ -90,7 +90,7 @@ def _array(port: Port) -> str:
 
 
 def _classes(net: Description) -> list[str]:
-    """Return arrays of the names of classes."""
+    """Return C declarations of the arrays of class names."""
     lines = []
     for port, names in net.classified:
         macro = f"{net.macro}_{port.symbol.upper()}_CLASSES"

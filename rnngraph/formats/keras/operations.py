@@ -243,7 +243,7 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def declared(operation: Operation) -> Handler:
-    """Return the reader of an operation as a layer."""
+    """Adapt an operation to a layer handler, which wraps its results in ``Signal``s."""
 
     def declare(b: Declaration, layer: Layer, inputs: Inputs) -> Signal | list[Signal]:
         results = operation(b, layer, inputs)

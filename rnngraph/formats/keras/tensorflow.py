@@ -1,4 +1,4 @@
-"""TensorFlow's functions among the layers of Keras 2."""
+"""TensorFlow ops that Keras 2 stores as layers."""
 
 from __future__ import annotations
 

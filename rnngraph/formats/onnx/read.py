@@ -187,7 +187,7 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
 def _note_sizes(
     script: Script, model: Model, reading: Reading, forced_by: Mapping[str, str], request: AxisRequest
 ) -> None:
-    """Record closed axes of inputs, and numbers that open sizes must not be."""
+    """Record which input axes are fixed and why, and which values a symbolic size must not have."""
     for name, kind in model.graph.inputs.items():
         own = input_name(name)
         for axis, dim in enumerate(kind.shape or () if own in script.inputs else ()):

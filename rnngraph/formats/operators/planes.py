@@ -1,4 +1,4 @@
-"""Windows along two axes: one axis is unrolled into slices, and the other one takes the place of time."""
+"""Convolution and pooling in 2-D: one axis is unrolled into slices, and the other is treated as time."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def lines_of_files(places: Places) -> list[list[tuple[int, int]]]:
 
 
 def array_facts(name: str, array: np.ndarray, places: Places, layer: str = "") -> dict[str, Any]:
-    """Return name, type, bytes and histogram of a parameter or tap. Places of ``layer`` belong to it."""
+    """Return name, type, bytes and histogram of a parameter or tap. The array is linked to the lines of ``layer``."""
     wheres = [where for where in places.known if layer and where.layer == layer]
     numbers = array.reshape(-1)
     if numbers.size > MAX_COUNTED:

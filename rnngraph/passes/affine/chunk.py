@@ -28,7 +28,10 @@ from .views import gathered, shaped, spans, spread, transposed
 
 @dataclass(frozen=True)
 class Chunk:
-    """Law: values are equal up to rounding. ``steps`` is the maximum number of steps in a chunk."""
+    """Run affine recurrences in chunks of steps by matrix products.
+
+    Law: values are equal up to rounding. ``steps`` is the maximum number of steps in a chunk.
+    """
 
     steps: int
     name: str = "chunk"

@@ -328,7 +328,7 @@ class _ChunkGraph:
     # Windows, and the end ------------------------------------------------------------------------
 
     def _windows(self, node: Node, taken: Taken) -> Node:
-        """Return windows of a view; for size 1, its entries."""
+        """Return the sliding windows of a view for the current chunk; its entries, for windows of size 1."""
         line, view, step, axis = self.timeline, taken.view, taken.step, self.timeline.axis(taken.view.base)
         delay, span = line.late(node), taken.apart * (taken.size - 1)
         count, dropped = self._count(self._growth(node), delay), 0

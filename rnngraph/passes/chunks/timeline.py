@@ -124,7 +124,7 @@ class Timeline:
         return time_axis(node, self.stream_rate.lengths)
 
     def growth(self, node: Node) -> Growth | None:
-        """Return the growth of a value's time axis; None if it has none, or no single rate."""
+        """Return how many entries a value's time axis gains per step; None without a time axis or a single rate."""
         axis = self.axis(node)
         return None if axis is None else self.stream_rate.growth(node.shape[axis])
 

@@ -44,7 +44,9 @@ OUTPUT_GRADIENT = "output_gradient/"
 
 @dataclass(frozen=True)
 class Autodiff:
-    """Law: outputs are unchanged. The graph also returns ``gradient/<label>`` for each of ``wrt``.
+    """Add gradients to a graph.
+
+    Law: outputs are unchanged. The graph also returns ``gradient/<label>`` for each of ``wrt``.
 
     ``wrt`` has labels of inputs and parameters, or names of outputs. The gradients are those of the scalar output
     ``loss``; with ``outputs``, they start from the inputs ``output_gradient/<name>`` instead.

@@ -16,7 +16,9 @@ def is_inner(label: str) -> bool:
 
 @dataclass(frozen=True)
 class ReplaceGradients:
-    """Law: outputs are unchanged, except that gradients replace the inputs that stand for them.
+    """Substitute gradients by the values that a declaration computes from them.
+
+    Law: outputs are unchanged, except that gradients replace the inputs that stand for them.
 
     ``gradient/<label>`` is replaced by ``applied/<label>``, or removed if there is none. Outputs ``at/<number>``, whose
     gradients were needed, are removed.

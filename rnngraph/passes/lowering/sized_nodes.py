@@ -62,7 +62,7 @@ class SizedNodes:
         want: Dim,
         where: Where | None,
     ) -> list[Node]:
-        """Return the operands of an op in which two sizes were compared, with one replaced by the other."""
+        """Return the operands of an op, wrapped so that each call checks that two sizes are equal."""
         first = operands[0]
         if op == "reshape":  # the numbers of elements are compared
             flat = self.make("reshape", first, where=where, shape=(have,))

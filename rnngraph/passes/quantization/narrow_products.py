@@ -185,7 +185,7 @@ class Narrowing:
     def combined(
         self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:
-        """Return the product of both."""
+        """Return the product of quantized activations and weights, added to ``start`` if there is one."""
         return build("matmul", *row, *weight, *([start] if start else []), name=name)
 
 

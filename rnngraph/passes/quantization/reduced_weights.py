@@ -92,7 +92,9 @@ class WeightUse:
 
 @dataclass(frozen=True)
 class ReducedWeights:
-    """Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits.
+    """Multiply float32 activations by weights of 16, 8 or 4 bits.
+
+    Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits.
 
     Attributes:
         kind: Kind of weights that depend on no parameter of ``named``; None leaves them float32.

@@ -20,7 +20,9 @@ from .one_way import OneWay
 
 @dataclass(frozen=True)
 class Recompute:
-    """Law: values are unchanged, bit for bit.
+    """Rematerialise what a derivative reads of a recurrence, a block of steps at a time.
+
+    Law: values are unchanged, bit for bit.
 
     Attributes:
         steps: Steps of a block. None: recompute only states that are much larger than all else a step reads or gives,

@@ -21,7 +21,10 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True)
 class StateShapes:
-    """Law: values are unchanged, bit for bit."""
+    """Carry a flat state in the shape in which its steps compute.
+
+    Law: values are unchanged, bit for bit.
+    """
 
     name: str = "state_shapes"
 

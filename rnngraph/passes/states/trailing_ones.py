@@ -19,7 +19,10 @@ MIN_AXES = 4
 
 @dataclass(frozen=True)
 class TrailingOnes:
-    """Law: values are unchanged, bit for bit, except for the order of sums over the axis that becomes the last one."""
+    """Compute values of a loop's step without a last axis of 1.
+
+    Law: values are unchanged, bit for bit, except for the order of sums over the axis that becomes the last one.
+    """
 
     name: str = "trailing_ones"
 

@@ -287,7 +287,7 @@ def _axis(graph: StepGraph, port: RowPort) -> int | None:
 
 
 def _move(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.ndarray:
-    """Return a copy whose end on one side is a worker's buffer, rows first.
+    """Return the control record of a copy between ``array``, a worker's buffer with rows first, and a port.
 
     Args:
         by_table: True if the other end is a table, indexed by ``rows``.

@@ -82,7 +82,7 @@ class Permutation:
 
 
 def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...], str]], seed: Any) -> list[Tensor]:
-    """Return Tensors of fixed types that are parts of one draw: their initializers see the same generator state."""
+    """Return Tensors sampled jointly: their initializers start from the same generator state."""
     graph = get_default_graph()
     graph.draws += 1
     salt = salt_of(seed)

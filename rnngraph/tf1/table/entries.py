@@ -35,7 +35,7 @@ _WRITE_IT = "write it with the functions of rnngraph that dir(rnngraph) lists, s
 
 
 class Table(NamedTuple):
-    """Parsed table.
+    """Names of TensorFlow 1 that exist, and what each stands for, as parsed from ``names.txt``.
 
     Attributes:
         targets: ``{path of a name: path of our object}``

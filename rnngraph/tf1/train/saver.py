@@ -146,7 +146,10 @@ class Saver:
             session.set_value(variable, arrays[name])
 
     def _take_shared(self, session: Any, arrays: dict[str, np.ndarray], path: str) -> None:
-        """Add variables of copies of a cell. Checkpoints of TensorFlow 1.2 and later have one set for all copies."""
+        """Fill in variables of copied cells from the one set in the checkpoint, and warn.
+
+        Checkpoints of TensorFlow 1.2 and later have one set for all copies.
+        """
         copies = session.graph.copies
         names = []
         for name in self._variables:

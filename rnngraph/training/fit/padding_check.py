@@ -133,7 +133,7 @@ def _close(values: Sequence[float]) -> bool:
 
 
 def _is_mean(values: Sequence[float], sizes: Sequence[int], same: bool) -> bool:
-    """True if values differ like a mean over all steps to which padding adds nothing.
+    """True if values vary with the padded length like a sum over real steps divided by all steps.
 
     Args:
         values: Values with padding of several lengths.

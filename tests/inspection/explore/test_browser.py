@@ -142,7 +142,7 @@ def test_graphs_are_switched_and_differ_in_the_dropout(browser: Browser, tmp_pat
     stage(browser, "autodiff")
     assert browser.run("return document.querySelectorAll('#panes .line.insert').length") > 5
     assert browser.run("return document.querySelectorAll('#panes .line.fold').length") >= 1
-    assert "Law: outputs unchanged" in browser.run("return document.querySelector('.about').textContent")
+    assert "Law: outputs are unchanged" in browser.run("return document.querySelector('.about').textContent")
     browser.run("document.querySelector('#panes .line.fold').click()")
     settle(browser)
     folded = browser.run("return document.querySelector('#stages details summary').textContent")

@@ -57,7 +57,7 @@ def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
 
 
 def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) -> None:
-    """Add a call of a function that copies each row to or from the place where it ends."""
+    """Add a call that copies each row from or to the position of its own last step."""
     table, state, value, to = plan.table, plan.state, plan.value, plan.to
     block, rows, parts = Block(origin=value.where or plan.owner.where), table.mask.rows, writer.parts
 

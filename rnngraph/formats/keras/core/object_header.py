@@ -48,7 +48,7 @@ def _messages(data: bytes, address: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _lengths(message: bytes, name: bytes) -> list[int] | None:
-    """Return the lengths of an attribute's texts; None for another attribute."""
+    """Return the lengths of an attribute's strings; None if the message is not attribute ``name``."""
     version, _, *sizes = _unpacked("<BBHHH", message, 0)
     if version not in (1, 2, 3):
         raise ValueError(f"an attribute has version {version}; it must be 1, 2 or 3")

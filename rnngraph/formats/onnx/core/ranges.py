@@ -18,7 +18,7 @@ _RESHAPES = (basic.reshape, basic.expand_dims, basic.squeeze)
 
 @dataclass(frozen=True)
 class Range:
-    """``first``, plus 1 for each later entry of ``axis``; None: constant."""
+    """Consecutive integers along ``axis`` from ``first`` on; the same integer everywhere if ``axis`` is None."""
 
     first: Dim
     axis: int | None

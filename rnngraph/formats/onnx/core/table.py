@@ -108,7 +108,7 @@ class Call:
         return operand.items if isinstance(operand, Stacked) else None
 
     def items(self, number: int) -> tuple[Operand, ...]:
-        """Return the arrays of a sequence."""
+        """Return the elements of an input that is a sequence. Raise ``UnreadableError`` if its length is unknown."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         if not isinstance(operand, Listed):
             raise UnreadableError("its operand is not a sequence of known length")

@@ -261,7 +261,7 @@ class _Reading:
         return None
 
     def _count(self, name: str) -> _Count | None:
-        """Return the counter of a name, with constants added; None for others."""
+        """Return the loop counter plus the constant that ``name`` equals; None if it is no such sum."""
         line = self._line(name)
         return _Count(line[0]) if line is not None and line[1] == 1 else None
 

@@ -46,7 +46,7 @@ class Part:
 
     @property
     def in_front(self) -> Shape:
-        """Shape with the axis of rows first, skipping leading axes of size 1."""
+        """Shape with the row axis first; unchanged if only axes of size 1 precede it."""
         return tuple(self.shape[axis] for axis in self._order())
 
     @property

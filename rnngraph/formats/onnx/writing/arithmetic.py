@@ -22,8 +22,9 @@ def quotient(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def remainder(scope: Scope, node: Node, operands: Operands) -> str:
-    """Write Mod of floats. Of integers, which onnxruntime's Mod converts to floats, write a - a / b * b; 0 where b is
-    0.
+    """Write a remainder: Mod for floats, a - a / b * b for integers, and 0 where b is 0.
+
+    onnxruntime's Mod of integers converts them to floats.
     """
     if node.dtype in FLOATS:
         return scope.add("Mod", *operands, hint=node.name or node.op, fmod=1)

@@ -62,7 +62,7 @@ def largest(scope: Scope, node: Node) -> str | None:
 
 
 def last_steps(scope: Scope, node: Node) -> str | None:
-    """Write a slice if it is the state that a convolution with a past returns; return None for others."""
+    """Write a slice that is the final state of a causal convolution; return None for other slices."""
     present = scope.model.presents.get(node.operands[0])
     if present is None or not is_last_of(node, present.past):
         return None

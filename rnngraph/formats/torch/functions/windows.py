@@ -123,7 +123,7 @@ def _operands(
 ) -> tuple[TorchBackend, Value, bool]:
     """Check a convolution's weight, and return (the backend, x with channels last, whether x has a batch).
 
-    place: the weight's axis of x's channels.
+    place: axis of the weight that x's channels contract with.
     """
     if not isinstance(weight, torch.Tensor):
         raise UnreadableError("its weight is computed; it must be a parameter of the module")

@@ -35,7 +35,7 @@ class Positions:
 
 @dataclass(frozen=True, eq=False)
 class Repeated:
-    """A value whose axes of size 1 are repeated, as of ``expand``. It has as many axes as the value."""
+    """A value broadcast along its axes of size 1, as by torch's ``expand``. The rank is unchanged."""
 
     of: Value
     shape: tuple[Dim, ...]

@@ -60,7 +60,7 @@ def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
 
 
 class _Pieces(ScanPieces):
-    """Pieces of a scan: each recurrence that is the operator is one piece."""
+    """Split of a scan in which each recurrence that matches LinearAttention is a piece of its own."""
 
     def __init__(
         self, scan: Node, known: Sequence[tuple[Recurrence, LinearTerms]], operators: list[LinearAttention]
