@@ -322,7 +322,7 @@ class Batches:
                 return self._steps[clock.name] + clock.offset
         if not self._one_clock(self._columns):
             raise ArgumentError(
-                f"can't tell which steps {name} counts: {self._clocks_text()}; give {name} among the examples",
+                f"lengths {name} may be of any of these axes: {self._clocks_text()}; give {name} with the examples",
                 where,
             )
         return next(iter(self._steps.values()))

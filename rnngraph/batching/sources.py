@@ -231,8 +231,8 @@ class Iterated:
             raise ArgumentError("the iterator of batches gave none; give at least one", where)
         if per_epoch is not None:
             raise ArgumentError(
-                f"the iterator of batches ended after {drawn}, and epoch {number + 1} wants {per_epoch} more than the "
-                f"{(number - self.since) * per_epoch} before it; give more batches, or fewer epochs or steps_per_epoch",
+                f"the iterator ended after {drawn} batches, but epoch {number + 1} needs {per_epoch} after the first "
+                f"{(number - self.since) * per_epoch}; give more batches, or fewer epochs or steps_per_epoch",
                 where,
             )
         self._passed = drawn

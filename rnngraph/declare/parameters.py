@@ -171,8 +171,8 @@ def with_update(x: Tensor, parameter: Tensor, value: Any) -> Tensor:
     node = parameter.node if isinstance(parameter, Tensor) else None
     if node is None or node.op != "parameter" or node["slot"].trainable:
         raise ArgumentError(
-            f"with_update changes what rg.parameter(…, trainable=False) gives, not {parameter!r}; declare such a "
-            "parameter",
+            f"with_update needs a parameter that is not trained, not {parameter!r}; declare it by rg.parameter(…, "
+            "trainable=False)",
             where,
         )
     return build("with_update", x, parameter, like(value, parameter))

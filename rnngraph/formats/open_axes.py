@@ -111,7 +111,8 @@ def axes_asked(what: str, asked: object, inputs: Mapping[str, Sequence[object]])
     for name, axes in asked.items():
         if name not in inputs:
             near = did_you_mean(name, inputs) if isinstance(name, str) else ""
-            raise NameLookupError(f"{what}= has no input {shown(name)}{near or '; there are ' + ', '.join(inputs)}")
+            hint = near or "; there are " + ", ".join(inputs)
+            raise NameLookupError(f"{what}= names the input {shown(name)}, which the net does not have{hint}")
         if not isinstance(axes, Mapping):
             raise DtypeError(
                 f"{what}= has {shown(axes)} for {name}; write {{axis: {'name' if what == 'open' else 'size'}}}"

@@ -142,7 +142,7 @@ class Writer:
 
 
 def _nothing_written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
-    raise AssertionError("a step that reserves a name has no expression; do not write it")
+    raise AssertionError("a step that only reserves a name was written as an expression, which is an error of ours")
 
 
 def _functions(step: Step) -> Iterator[object]:

@@ -9,6 +9,8 @@ from .ops import OPS
 from .types import TensorType, TupleType, meet_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
+MADE_BY_PASSES = ("block_matmul",)
+"""Ops that no stored graph has: passes make them when a program is compiled, of operands that they know."""
 DECLARED_ONLY = tuple(name for name, op in OPS.items() if op.until == "lower")
 """Ops that ``lower`` replaces."""
 
@@ -68,6 +70,8 @@ def _attributes(node: Node) -> None:
         raise ValueError(f"{node.op} {node.name} {what}")
     if node.op in DECLARED_ONLY:
         raise ValueError(f"{node.op} {node.name} is of declarations only")
+    if node.op in MADE_BY_PASSES:
+        raise ValueError(f"{node.op} {node.name} is made by passes only")
     if node.op == "dropout":
         _dropout(node)
     for name, value in attributes.items():

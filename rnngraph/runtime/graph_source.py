@@ -135,8 +135,8 @@ class DeclaredSource:
         unknown += [f"the parameter {name}" for slot, name in lowered.slots.items() if slot not in self.lowered.slots]
         if unknown:
             raise GraphError(
-                f"what is fetched reads {', '.join(unknown)}, which the program does not have; make it an output of "
-                "rg.compile"
+                f"a fetched Tensor reads {', '.join(unknown)}, which no output of the program reads; add that Tensor "
+                "to the outputs of rg.compile"
             )
         return lowered
 

@@ -244,7 +244,7 @@ def test_an_error_of_the_users_iterator_is_their_own() -> None:
 def test_an_iterator_that_ends_early_is_told_and_more_of_it_goes_on() -> None:
     given = batches(6)
     made = trainer()
-    with pytest.raises(rg.ArgumentError, match=r"ended after 4, and epoch 2 wants 3 more than the 3 before it"):
+    with pytest.raises(rg.ArgumentError, match=r"ended after 4 batches, but epoch 2 needs 3 after the first 3"):
         made.fit(iter(given[:4]), steps_per_epoch=3, epochs=2, progress=False)
     assert made.updates == 4
     made.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)

@@ -98,7 +98,7 @@ def _check_known(lines: Sequence[StageLine], layer: str | None, line: str | None
     wheres = [where for item in lines for where in item.origins]
     if not wheres:
         raise CommandError(
-            "lines of this stage don't know where they come from; those of graphs, loops, llvm and asm do"
+            "this stage has no source locations; use --line and --layer with a graph's stage, loops, llvm or asm"
         )
     if layer is not None and not any(_is_of_layer(where, layer) for where in wheres):
         layers = [*dict.fromkeys(where.layer for where in wheres if where.layer)]

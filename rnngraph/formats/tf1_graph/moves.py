@@ -154,7 +154,7 @@ def _joined(t: Translation, names: Sequence[str]) -> str:
 def _gather(t: Translation, node: Node) -> str:
     axis = t.ints(node, 2, "its axis")[0] if len(node.inputs) > 2 else 0
     if node.whole("batch_dims"):
-        raise UnreadableError("it gathers row by row")
+        raise UnreadableError("its batch_dims are not 0")
     return t.emit("Gather", [t.input(node, 0), t.input(node, 1)], [node.name], axis=axis)
 
 

@@ -118,7 +118,7 @@ def sample_key(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> n
 
 def ensure_shape(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
     if arrays[0].shape != attributes["shape"]:
-        raise ValueError(f"a value of shape {arrays[0].shape} is taken as one of {attributes['shape']}")
+        raise ValueError(f"a value has shape {arrays[0].shape}, and its graph requires {attributes['shape']}")
     return arrays[0]
 
 

@@ -104,8 +104,8 @@ def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], length
 def _state(label: str, kind: TensorType, rows: set[str], batch: int, where: Where | None) -> KeptState:
     if unknown := sorted(kind.symbols - rows):
         raise ShapeError(
-            f"{label}, {kind}, has the symbolic size {', '.join(unknown)}, which does not count rows, so that it has "
-            "no initial value; declare its placeholder with an int there",
+            f"{label}, {kind}, can't begin with zeros, because its symbolic size {', '.join(unknown)} is not the "
+            "number of rows; declare its placeholder with an int there",
             where,
         )
     axis = axis_of_names(kind.shape, rows)

@@ -53,8 +53,8 @@ class ShardedStepper(Stepper):
         self._steps = 0
         if state.updated:
             raise GraphError(
-                f"{', '.join(state.updated)} changes with each step by what all rows of a batch give, and so a batch "
-                "can't be cut in shards; train without shards",
+                f"the update of {', '.join(state.updated)} depends on all rows of a batch, so that batches can't be "
+                "sharded; train without shards",
                 where,
             )
         self._variant(SHOWN, (), None)  # raises if the loss mixes rows

@@ -151,7 +151,7 @@ def test_fixed_and_equal_axes() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"open": {"y": {1: "T"}}}, rg.NameLookupError, "no input 'y'"),
+        ({"open": {"y": {1: "T"}}}, rg.NameLookupError, "names the input 'y'"),
         ({"open": {"given_0": {3: "T"}}}, rg.ArgumentError, "axes 0 to 2"),
         ({"open": {"given_0": {1: 5}}}, rg.DtypeError, "names a size by 5"),
         ({"open": {"given_0": 1}}, rg.DtypeError, "write {axis: name}"),

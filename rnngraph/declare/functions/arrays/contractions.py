@@ -118,7 +118,10 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     a, b = as_tensor(a), as_tensor(b)
     if isinstance(axes, int) and not isinstance(axes, bool):
         if not 0 <= axes <= min(a.rank, b.rank):
-            raise ArgumentError(f"tensordot over {axes} axes of {a!r} and {b!r}; give at most as many as both have")
+            raise ArgumentError(
+                f"tensordot over {axes} axes, and {a!r} and {b!r} have ranks {a.rank} and {b.rank}; give axes= of "
+                f"{min(a.rank, b.rank)} at most"
+            )
         first, second = list(range(a.rank - axes, a.rank)), list(range(axes))
     else:
         first, second = _both(axes, a, b)

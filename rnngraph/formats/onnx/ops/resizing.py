@@ -29,7 +29,8 @@ def _resize(call: Call) -> Outputs:
     mode = call.text("mode", "nearest")
     if mode != "nearest" or rounding not in _REPEATING.get(place, ()):
         raise UnreadableError(
-            f"mode={mode!r}, {place!r}, {rounding!r} is not supported; only modes that repeat entries are"
+            f"mode={mode!r}, coordinate_transformation_mode={place!r}, nearest_mode={rounding!r} is not supported; "
+            "only nearest modes that repeat entries are"
         )
     for axis, factor in enumerate(factors):
         if factor > 1:

@@ -87,7 +87,7 @@ def _range(call: Call) -> Outputs:
         check_count(max(0, int(np.ceil((float(stop) - float(start)) / float(step)))))
         return known(np.arange(start, stop, step, dtype=dtype))
     if step != 1 or (not isinstance(start, Size) and start != int(start)):
-        raise UnreadableError("it counts to an open size with another step than 1")
+        raise UnreadableError("its limit is a symbolic size; then its step must be 1 and its start an integer")
     first = start if isinstance(start, Size) else int(start)
     result = counted(call.tensors, first, stop - first)
     return result if dtype in INTEGERS else call.tensors.cast(result, storage_dtype(dtype))
