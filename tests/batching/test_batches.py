@@ -319,7 +319,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], Options, type[Exception], str]] = {
         {"x": OK, "target": [[1], [2, 3], [4]]},
         LENGTHS,
         rg.ArgumentError,
-        "x has T, target has S; give n among",
+        "x has T, target has S; give n with the examples",
     ),
     "length_zero": ({"x": OK, "n": [5, 0, 1]}, LENGTHS, rg.ShapeError, r"example 1 of n is a length of 0"),
     "length_long": ({"x": OK, "n": [5, 2, 6]}, LENGTHS, rg.ShapeError, r"example 2 of n is a length of 6.*in 1\.\.5"),
