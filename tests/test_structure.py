@@ -454,3 +454,13 @@ assert all(getattr(rnngraph, name) is globals()[name] for name in rnngraph.__all
 assert Trainer is imported is rnngraph.Trainer and not hasattr(rnngraph, "trainer")
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_run_of_all_checks_names_tests_that_exist() -> None:
+    """A test that moves would end its stage: braces are spelled out as the shell does."""
+    script = (ROOT.parent / ".ci" / "run").read_text()
+    for path in re.findall(r"\btests/[\w/{},]*[\w/}](?:\.py)?", script):
+        head, _, rest = path.partition("{")
+        middle, _, tail = rest.partition("}")
+        for name in middle.split(",") if rest else [""]:
+            assert (ROOT.parent / f"{head}{name}{tail}").exists(), path
