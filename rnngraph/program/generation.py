@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.nest import paths
+from ..declare.nest import flatten, paths
 from ..declare.placeholders import placeholder
 from ..declare.seq2seq.sampling import sample
 from ..ir.types import INTEGERS, TensorType
@@ -188,7 +188,8 @@ def tokens_of(
     result: Any = None
     for first in range(0, prompt.shape[1], CHUNK):
         result = stream.process({ports.input: prompt[:, first : first + CHUNK]})
-    last = dict(paths(result))[ports.output][:, -1]
+    place = [path for path, _ in paths(result)].index(ports.output)
+    last = flatten(result)[place][:, -1]
     running = np.ones(len(prompt), bool)
     count = 0
     while max_new is None or count < max_new:
@@ -199,7 +200,7 @@ def tokens_of(
         yield np.where(running, tokens, STOPPED)
         count += 1
         if count != max_new:
-            last = dict(paths(stream.step({ports.input: tokens})))[ports.output]
+            last = flatten(stream.step({ports.input: tokens}))[place]
 
 
 def _finite(logits: np.ndarray, ports: TokenPorts, where: Where | None) -> np.ndarray:

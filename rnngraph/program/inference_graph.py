@@ -222,7 +222,8 @@ class InferenceGraph(CallableGraph[Given]):
         """
         from .generation import choice_of, prompt_of, stops_at, token_ports, tokens_of
 
-        where, prompt = user_line(), prompt_of(ids, user_line())
+        where = user_line()
+        prompt = prompt_of(ids, where)
         limit = None if max_new is None else whole_number(max_new, "max_new", 0)
         is_single, rows = np.ndim(ids) == 1, len(prompt)
         stream = self.stream(batch=rows)

@@ -24,6 +24,8 @@ from .views import View
 
 DOT_WIDTH = {"int8": 4, "bfloat16": 2}
 """Narrow numbers per lane in dot products of narrow numbers."""
+MAX_DOT_WIDTH = max(DOT_WIDTH.values())
+"""Maximum narrow numbers of a row in a word, which one dot product multiplies."""
 FOUR_BITS = 8
 """Numbers per lane if each has 4 bits: those of two steps, the first step's in the lower bits of the bytes."""
 

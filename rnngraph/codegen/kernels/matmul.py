@@ -8,7 +8,7 @@ from functools import cached_property
 from ...ir.graph import Node
 from ...ir.types import ITEM_BYTES, size
 from ..analysis.node_kinds import label_of, starts_of
-from ..buffers.packing import DOT_WIDTH, Panel
+from ..buffers.packing import MAX_DOT_WIDTH, Panel
 from ..cost_model.register_tiles import balanced, sum_block
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand, Store, Valid, Value, When
@@ -24,8 +24,6 @@ from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, aligned,
 
 MIN_FUSED_K = 48
 """Minimum ``k`` for fusing chained products into one loop."""
-MAX_DOT_WIDTH = max(DOT_WIDTH.values())
-"""Maximum narrow numbers of a row in a word."""
 MAX_REMAINDER = 8
 """Maximum rows of a remainder tile, because every smaller height has its own code."""
 

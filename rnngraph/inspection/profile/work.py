@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ...codegen.buffers.memory import Memory
+from ...codegen.buffers.packing import MAX_DOT_WIDTH
 from ...codegen.kernels.active_rows import ActiveSteps
 from ...codegen.kernels.kernel_plan import values_read
 from ...codegen.kernels.product_plan import dot_width_of
@@ -202,8 +203,11 @@ def _products(nodes: Iterable[Node], sizes: Sizes) -> Iterable[Products]:
             continue
         again = right in read  # again: products of parts of one row, which are multiplied together
         weights = _bytes(right, sizes) if right.tensor.rank == 2 and not again else 0
+        if node.op == "block_matmul":  # two weights of 4 bits are a byte
+            weights = weights * int(node["bits"]) // 8
         read.add(right)
-        yield Products(node, 2.0 * count * _count(left.shape[-1:], sizes), weights, dot_width_of(node))
+        dot_width = min(dot_width_of(node), MAX_DOT_WIDTH)
+        yield Products(node, 2.0 * count * _count(left.shape[-1:], sizes), weights, dot_width)
 
 
 def _elementwise(members: Iterable[Node], sizes: Sizes) -> Iterable[tuple[Node, int]]:

@@ -67,7 +67,7 @@ class Blocks(Narrowing):
         least = build("reduce_min", parts, axes=(1,), keepdims=True)
         farthest = build("select", build("less", largest, build("neg", least)), least, largest)
         magnitude = build("abs", farthest)
-        finite = build("less", build("reduce_max", build("abs", parts), axes=(1,), keepdims=True), float("inf"))
+        finite = build("less", magnitude, float("inf"))
         divisor = build("select", build("less", magnitude, SMALLEST), SMALLEST, farthest)
         steps = build("fma", parts, build("div", -8.0, divisor), 8.5)
         numbers = build("select", finite, build("minimum", steps, 15.0), 8.0)  # the cast truncates

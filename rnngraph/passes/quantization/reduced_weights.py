@@ -146,7 +146,7 @@ class ReducedWeights:
         weights = sources_of(graph, fixed)
         for node in graph.nodes:
             if node.op == "scan":
-                yield from self._uses(node["body"], _inside(node, weights))
+                yield from self._uses(node["body"], inside_scan(node, weights))
             elif _multiplies_weight(node, weights):
                 kind = self._kind(node, weights)
                 objection = self._kept_by(node, weights) if kind is None else kind.objection(node)
@@ -162,7 +162,7 @@ class ReducedWeights:
         return f"it is one weight with {', '.join(wide)}, to be float32" if 0 < len(wide) < len(kinds) else ""
 
     def _scan(self, node: Node, operands: tuple[Node, ...], weights: Sources) -> Node | None:
-        changed = self._reduced(node["body"], _inside(node, weights))
+        changed = self._reduced(node["body"], inside_scan(node, weights))
         return None if changed is node["body"] else with_body(node, operands, changed)
 
 
@@ -181,7 +181,7 @@ def _names(product: Node, weights: Sources) -> frozenset[str]:
     return weights[Weight.of(right).source if right.tensor.rank == 2 else right]
 
 
-def _inside(scan: Node, weights: Sources) -> Sources:
+def inside_scan(scan: Node, weights: Sources) -> Sources:
     """Return the inputs of a scan's body that are computed from parameters and constants alone."""
     return {inside: weights[outside] for inside, outside in ScanParts.of(scan).invariants if outside in weights}
 

@@ -12,6 +12,7 @@ from ...ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
 from ...passes.affine.chunk import steps_of
 from ...passes.held_weights import held_weights
 from ...passes.pipeline import reducing, run
+from ...passes.quantization.reduced_weights import Sources, inside_scan, parameters_of, sources_of
 from ...runtime.native.compile_options import CompileOptions, declared_recurrences
 from ...support.display.html import code, table
 from ...support.records import dataclass
@@ -212,33 +213,47 @@ def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
 
 
 def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
-    """Return by layer the bytes that narrow weights save, minus the scales of their columns."""
-    saved: dict[tuple[Node, object], int] = {}
+    """Return by layer the bytes that narrow weights save, minus their scales."""
+    saved: dict[tuple[str, object], int] = {}
 
-    def walk(part: Graph, made_of: dict[Node, Node]) -> None:
-        """Walk a graph. ``made_of`` maps nodes that depend on one parameter alone to that parameter."""
+    def walk(part: Graph, fixed: Sources) -> None:
+        sources = sources_of(part, fixed)
         for node in part.nodes:
-            scans = {made_of[item] for item in node.operands if item in made_of}
-            if len(scans) == 1 and all(item in made_of or item.op == "constant" for item in node.operands):
-                made_of[node] = scans.pop()
             if node.op == "scan":
-                pairs = zip(node["body"].inputs, node.operands, strict=True)
-                walk(node["body"], {formal: made_of[actual] for formal, actual in pairs if actual in made_of})
-            elif node.op == "block_matmul" and node.operands[1] in made_of:
-                right, scales = node.operands[1], node.operands[3]
-                stored = _elements(right.shape, {}) * int(node["bits"]) // 8 + 4 * _elements(scales.shape, {})
-                saved[made_of[right], right] = 4 * _elements(right.shape, {}) - stored
-            elif node.op == "cast" and node.dtype in NARROW and node in made_of and node.tensor.rank == 2:
-                rows = next((item["start"] for item in _behind(node) if item.op == "slice"), None)
+                walk(node["body"], inside_scan(node, sources))
+                continue
+            weight = node.operands[1] if node.op == "block_matmul" else node
+            if len(sources.get(weight, ())) != 1:
+                continue
+            (name,) = sources[weight]
+            if node.op == "block_matmul":
+                narrow = next(item for item in _behind(weight) if item.op == "cast")
+                saved[name, _first_rows(narrow)] = _saved_in_blocks(narrow, int(node["bits"]), int(node["block"]))
+            elif node.op == "cast" and node.dtype in NARROW and node.tensor.rank == 2:
                 columns = 8 * int(str(node.shape[1])) if node.dtype == "int8" else 0  # a scale and a sum
-                saved[made_of[node], rows] = _elements(node.shape, {}) * (4 - ITEM_BYTES[node.dtype]) - columns
+                bytes_saved = _elements(node.shape, {}) * (4 - ITEM_BYTES[node.dtype]) - columns
+                saved[name, _first_rows(node)] = bytes_saved
 
-    walk(graph, {node: node for node in graph.inputs if node.op == "parameter"})
+    walk(graph, parameters_of(graph))
     layers: dict[str, int] = {}
-    for (node, _), count in saved.items():
-        name = parameters.layer(str(node["label"]))
+    for (parameter, _), count in saved.items():
+        name = parameters.layer(parameter)
         layers[name] = layers.get(name, 0) + count
     return layers
+
+
+def _first_rows(weight: Node) -> object:
+    """Return where the rows of a parameter that a weight is computed from start; None for all rows."""
+    return next((item["start"] for item in _behind(weight) if item.op == "slice"), None)
+
+
+def _saved_in_blocks(narrow: Node, bits: int, block: int) -> int:
+    """Return the bytes that a weight in blocks saves. Zeros may fill its last block."""
+    wide = next(item.operands[0] for item in _behind(narrow) if item.op == "reshape")
+    is_padded = wide.op == "concat" and wide.operands[-1].op == "broadcast"
+    numbers = _elements(narrow.shape, {})
+    stored = numbers * bits // 8 + 4 * numbers // block
+    return 4 * _elements((wide.operands[0] if is_padded else wide).shape, {}) - stored
 
 
 def _behind(node: Node) -> Iterator[Node]:

@@ -132,15 +132,12 @@ def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind 
     """Return how weights of a format are multiplied on a target; None for float32."""
     if narrow.kind == "float32":
         return None
-    if narrow.kind in BITS:
-        kind = NarrowKind(narrow.kind, dots=True, split=False, bytes=target.byte_activations)
-        return replace(kind, least_depth=1, least_weights=1) if narrow.force else kind
-    split = activations != narrow.kind
-    of_bytes = target.byte_activations if narrow.kind == "int8" and not split else ""
-    kind = NarrowKind(narrow.kind, bool(of_bytes) or narrow.kind in target.dots, split, of_bytes)
+    in_blocks, split = narrow.kind in BITS, narrow.kind not in (*BITS, activations)
+    of_bytes = target.byte_activations if in_blocks or (narrow.kind == "int8" and not split) else ""
+    kind = NarrowKind(narrow.kind, in_blocks or bool(of_bytes) or narrow.kind in target.dots, split, of_bytes)
     if narrow.force:
         return replace(kind, least_depth=1, least_weights=1)
-    if kind.dots and target.lanes(4) > 1:
+    if in_blocks or (kind.dots and target.lanes(4) > 1):
         return kind
     # Without such instructions the only gain is memory, which also holds for small weights.
     return replace(kind, least_depth=8, least_weights=256)
