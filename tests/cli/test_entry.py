@@ -50,7 +50,7 @@ def test_stages_are_listed(folder: Path) -> None:
     done = rnngraph(folder, "show", "net.py", "--stages")
     stages = done.stdout.split()
     assert (done.returncode, done.stderr) == (0, "")
-    assert stages[:3] == ["declared", "graph", "split"]
+    assert stages[:3] == ["declared", "lowered", "split"]
     assert stages[-4:] == ["plan", "loops", "llvm", "asm"]
 
 
@@ -149,7 +149,7 @@ def test_pipe_that_closes_is_no_error(folder: Path) -> None:
         (None, (), 2, "no such file"),
         ("x = 1\n", (), 2, "leaves no program"),
         ("program = 'net'\n", (), 2, "program is of str"),
-        (SCRIPT, ("--stage", "lops"), 2, "no stage is named 'lops'; there are declared, graph, "),
+        (SCRIPT, ("--stage", "lops"), 2, "no stage is named 'lops'; there are declared, lowered, "),
         (SCRIPT, ("--graph", "validation"), 2, "invalid choice: 'validation'"),
         (SCRIPT.replace("shape=(None, None, 3)", "shape=(None, 3)"), (), 1, "bad.py:12: DropoutWrapper("),
     ],

@@ -49,6 +49,20 @@ def both_ways() -> rg.Program:
     return rg.compile({"scores": rg.dense(dropped, 2)}, cache=False)
 
 
+def two_layers_both_ways() -> rg.Program:
+    """Two bidirectional layers over sequences with lengths, of LSTM cells whose outputs are dropped, and a loss."""
+    outputs = rg.placeholder("x", shape=(None, None, 12))
+    n = rg.placeholder("n", shape=(None,), dtype="int64")
+    y = rg.placeholder("y", shape=(None,), dtype="int64")
+    for layer in range(2):
+        cells = [rg.DropoutWrapper(rg.LSTMCell(10), output_keep_prob=0.9) for _ in range(2)]
+        both, states = rg.bidirectional_dynamic_rnn(*cells, outputs, sequence_length=n, scope=f"layer_{layer}")
+        outputs = rg.concat(both, axis=-1)
+    logits = rg.dense(rg.concat([states[0].h, states[1].h], axis=-1), 5)
+    loss = rg.sparse_softmax_cross_entropy(labels=y, logits=logits)
+    return rg.compile({"logits": logits, "outputs": outputs}, loss=loss, cache=False)
+
+
 def decoder() -> rg.Program:
     """An attentive decoder with a teacher in training."""
     memory = rg.placeholder("memory", shape=(None, None, 4))

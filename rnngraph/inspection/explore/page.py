@@ -16,7 +16,7 @@ from ...runtime.native.compiled_graph import CompiledGraph
 from ...runtime.parameters import Parameters
 from ...support.errors import DtypeError, shown
 from ..picture.boxes import Box, Declaration
-from ..picture.drawing import DETAILS, Detail, Graphs, drawing_of
+from ..picture.drawing import DETAILS, Graphs, drawing_of
 from ..picture.pictures import declared
 from ..picture.svg import style_text, svg_text
 from ..profile.profile import Profile
@@ -27,16 +27,13 @@ from .places import Places
 from .stages import stages_of_graph
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("light.js", "texts.js", "panes.js", "folds.js", "picture.js", "tables.js", "main.js")
+SCRIPTS = ("light.js", "texts.js", "panes.js", "folds.js", "view.js", "picture.js", "tables.js", "main.js")
 GRAPHS: tuple[Graphs, ...] = ("training", "inference")
 TIMED = {"step": "training", "evaluation": "inference"}
 """Graphs in which the times of other graphs are shown."""
 
 FRAME = 720
 """Height of the page in a notebook, in pixels."""
-
-HIGHEST = {"equations": 2000, "cells": 4000}
-"""Maximum height of a picture in pixels, by its initial detail."""
 
 
 class Page(str):
@@ -83,7 +80,6 @@ def page_text(
         "files": files,
         "times": times,
         "details": [*reversed(DETAILS)],
-        "detail": _first_detail(declaration),
         "parameters": all_array_facts(parameters, places, {name: parameters.layer(name) for name in parameters}),
         "taps": all_array_facts(taps, places, {}),
         **places.table(),
@@ -137,19 +133,13 @@ def _graph_facts(name: str, compiled: CompiledGraph, places: Places, texts: dict
     return {"name": name, "stages": stages}
 
 
-def _box_facts(box: Box, places: Places) -> dict[str, int]:
+def _box_facts(box: Box, places: Places) -> dict[str, Any]:
     """Return the places that highlight a box, and those that it selects, without lines of cells that other layers
     share.
     """
     inner = [where for one in box.walk() for where in one.wheres]
     layered = [where for where in inner if where.layer]
-    return {"own": places.set(box.wheres), "all": places.set(layered or inner)}
-
-
-def _first_detail(declaration: Declaration) -> Detail:
-    """Return the most detail whose picture is not too high."""
-    high = {detail: drawing_of(declaration, "training", detail).height for detail in DETAILS}
-    return next((detail for detail in DETAILS if high[detail] <= HIGHEST.get(detail, high[detail])), DETAILS[-1])
+    return {"own": places.set(box.wheres), "all": places.set(layered or inner), "folded": box.is_folded}
 
 
 def _pictures(declaration: Declaration, graphs: Sequence[str]) -> str:

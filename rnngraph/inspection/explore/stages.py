@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 from ...ir.graph import Graph
 from ...passes.pipeline import Pass, forbidden, run
 from ...runtime.native.compiled_graph import CompiledGraph
-from ...runtime.native.stages import NATIVE_STAGES, NativeStages
+from ...runtime.native.stages import NATIVE_STAGES, NativeStages, graph_text, lowered_text
 from ...support.errors import RnnGraphError
 from ...support.stage_text import StageLine
 
@@ -21,7 +21,9 @@ MAX_COMPARED = 20_000
 
 ABOUT = {
     "declared": "What the script declares: tensors, drivers, and the cells that they run.",
-    "lowered": "One graph of the declaration: every driver is one scan over time, dropout still a node.",
+    "lowered": "The declaration as one graph, from which both graphs come: every driver is one scan over time, dropout "
+    "still a node.",
+    "graph": "What this graph computes: after the split and before all optimisation.",
     "plan": "What runs together, and where values lie.",
     "loops": "Loops, vectors and register tiles.",
     "llvm": "LLVM's text, a function for each kernel.",
@@ -71,10 +73,12 @@ class _Passes:
 def stages_of_graph(compiled: CompiledGraph) -> list[Stage]:
     """Return all stages, from the declaration to machine instructions. Failed stages say why."""
     declared = compiled.declared().text().lines if compiled.declared is not None else ()
-    lowered = Stage("lowered", compiled.lowered.text().lines, ABOUT["lowered"])
+    lowered = Stage("lowered", lowered_text(compiled).lines, ABOUT["lowered"])
     passes = _Passes([lowered], {single.name: single for single in compiled.pipeline})
     run(compiled.lowered, compiled.pipeline, forbidden(compiled.kind), passes.seen)
-    stages = [Stage("declared", declared, ABOUT["declared"]), *passes.found]
+    graph = Stage("graph", graph_text(compiled).lines, ABOUT["graph"])
+    after = 1 + len(compiled.meaning)
+    stages = [Stage("declared", declared, ABOUT["declared"]), *passes.found[:after], graph, *passes.found[after:]]
     native = NativeStages(compiled)
     for name in NATIVE_STAGES:
         began = time.perf_counter()

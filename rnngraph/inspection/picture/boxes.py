@@ -30,6 +30,7 @@ class Box:
         joins: Type of what a box takes from the one before, by its index in ``items``.
         training, inference: The graph has it.
         passes: Inference, which does not have it, passes its input on.
+        is_folded: Pictures show it closed at first.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Box:
     training: bool = True
     inference: bool = True
     passes: bool = False
+    is_folded: bool = False
 
     def walk(self) -> Iterable[Box]:
         """Yield the box and all inside."""

@@ -161,6 +161,7 @@ class _Reader:
             training=training,
             inference=inference,
             passes=passes,
+            is_folded=training and not inference and not passes,
         )
 
     def _driver(self, scan: Node, key: str, in_training_graph: bool, in_inference_graph: bool) -> Box:

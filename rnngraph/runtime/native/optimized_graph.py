@@ -117,6 +117,11 @@ class OptimizedGraph:
         return (*self._meaning, *self._optimization)
 
     @property
+    def meaning(self) -> tuple[Pass, ...]:
+        """Return the passes that make ``graph`` of ``lowered``, in order."""
+        return self._meaning
+
+    @property
     def graph(self) -> Graph:
         """Return the graph after the split, with its gradients, before optimisation."""
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,7 +26,19 @@ NATIVE_STAGES = ("plan", "loops", "llvm", "asm")
 
 def stages_of(compiled: CompiledGraph) -> tuple[str, ...]:
     """Return the names of the stages, in order."""
-    return ("declared", "graph", *(single.name for single in compiled.pipeline), *NATIVE_STAGES)
+    names = [single.name for single in compiled.pipeline]
+    count = len(compiled.meaning)
+    return ("declared", "lowered", *names[:count], "graph", *names[count:], *NATIVE_STAGES)
+
+
+def lowered_text(compiled: CompiledGraph) -> StageText:
+    """Return the text of the declaration as one graph, before training and inference are split."""
+    return replace(compiled.lowered, name="lowered").text()
+
+
+def graph_text(compiled: CompiledGraph) -> StageText:
+    """Return the text of the training or the inference graph before optimisation, with its affine recurrences."""
+    return StageText([*compiled.graph.text().lines, *map(StageLine, _recurrences(compiled.graph))])
 
 
 def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
@@ -35,8 +48,10 @@ def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
         raise NameLookupError(f"no stage is named {shown(stage)}; there are {', '.join(stages)}")
     if stage == "declared":
         return compiled.declared().text() if compiled.declared is not None else StageText(())
+    if stage == "lowered":
+        return lowered_text(compiled)
     if stage == "graph":
-        return StageText([*compiled.graph.text().lines, *map(StageLine, _recurrences(compiled.graph))])
+        return graph_text(compiled)
     if stage in NATIVE_STAGES:
         return NativeStages(compiled).text(stage)
     lines: list[StageLine] = []
@@ -70,15 +85,15 @@ def change_of(compiled: CompiledGraph, name: str) -> PassChange:
     passes = {single.name: single for single in compiled.pipeline}
     if name not in passes:
         raise NameLookupError(f"no pass is named {shown(name)}; there are {', '.join(passes)}")
-    graphs: list[Graph] = [compiled.lowered]
+    texts: list[StageText] = [lowered_text(compiled)]
     names = [*passes]
 
     def seen(_: str, graph: Graph) -> None:
-        graphs.append(graph)
+        texts.append(graph.text())
 
     run(compiled.lowered, compiled.pipeline[: names.index(name) + 1], forbidden(compiled.kind), seen)
     law = " ".join((type(passes[name]).__doc__ or "").split())
-    return PassChange(graphs[-2].text(), graphs[-1].text(), law[law.find("Law: ") :].removeprefix("Law: "))
+    return PassChange(texts[-2], texts[-1], law[law.find("Law: ") :].removeprefix("Law: "))
 
 
 class NativeStages:

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from browser import Browser, chromium, is_there
+from explorer_pages import SHOWN, box, check_picture, opened, said, settle, show, stage
 from pictured_nets import HOSTILE, both_ways, decoder, dropped_stack, hostile, own_cells
-
-import rnngraph as rg
 
 pytestmark = [
     pytest.mark.browser,
@@ -21,8 +20,6 @@ pytestmark = [
 ]
 
 LIT = "return [...document.querySelectorAll('#panes .line.lit')].map((line) => line.textContent)"
-SHOWN = "#picture .net.shown"
-QUIET = "return document.documentElement.dataset.ready === 'yes'"
 MOST_KILOBYTES = 3000
 FRAME_MILLISECONDS = 8.0
 """Of script on the page's thread in a frame."""
@@ -32,54 +29,6 @@ FRAME_MILLISECONDS = 8.0
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with chromium(tmp_path_factory.mktemp("chromium"), "window-size=1280,900") as found:
         yield found
-
-
-def opened(browser: Browser, program: rg.Program, folder: Path, place: str = "", **options: Any) -> Path:
-    """The page of a program, open and unpacked."""
-    path = folder / "page.html"
-    program.explore(path, **options)
-    show(browser, path, place)
-    return path
-
-
-def show(browser: Browser, path: Path, place: str = "") -> None:
-    browser.open("about:blank")
-    browser.open(f"file://{path}{place}")
-    browser.until(QUIET)
-    settle(browser)
-
-
-def settle(browser: Browser) -> None:
-    """Waits until what can wait is done: a dozen frames."""
-    browser.run(
-        "let frames = 0; delete document.body.dataset.settled; const next = () => (++frames < 12 ?"
-        "requestAnimationFrame(next) : (document.body.dataset.settled = 'yes')); next();"
-    )
-    browser.until("return document.body.dataset.settled === 'yes'")
-
-
-def stage(browser: Browser, name: str) -> None:
-    browser.run(
-        f"[...document.querySelectorAll('#stages button')].find((one) => one.firstChild.data === {name!r}).click()"
-    )
-    settle(browser)
-
-
-def box(browser: Browser, title: str, number: int = 0) -> str:
-    """A selector of a box that is shown, by the beginning of its title."""
-    browser.run(
-        f"document.getElementById('wanted')?.removeAttribute('id');"
-        f"[...document.querySelectorAll('{SHOWN} .box')].filter((one) =>"
-        f"[...one.querySelectorAll('text.title')].some((text) => text.textContent.startsWith({title!r})))"
-        f"[{number}].id = 'wanted'"
-    )
-    return "#wanted"
-
-
-def said(browser: Browser) -> list[Any]:
-    """What the browser complains about."""
-    log: list[Any] = browser.call("POST", f"{browser.session}/se/log", {"type": "browser"})
-    return log
 
 
 def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path: Path) -> None:
@@ -183,11 +132,11 @@ def test_the_keyboard_does_all(browser: Browser, tmp_path: Path) -> None:
     browser.run("document.querySelector('#panes .lines').focus()")
     browser.keys("]]")
     settle(browser)
-    assert browser.run("return document.querySelector('#stages [aria-current]').firstChild.data") == "simplify"
+    assert browser.run("return document.querySelector('#stages [aria-current]').firstChild.data") == "split_concats"
     browser.keys("g[")
     settle(browser)
-    assert browser.run("return location.hash") == "#training/split"
-    browser.keys("d\ue015\ue015\ue015\ue007")  # whole text, three lines down, select
+    assert browser.run("return location.hash") == "#training/layout"
+    browser.keys("]d\ue015\ue015\ue015\ue007")  # whole text, three lines down, select
     settle(browser)
     active = browser.run(
         "const list = document.querySelector('#panes .lines'); const row = document.getElementById("
@@ -201,6 +150,7 @@ def test_the_keyboard_does_all(browser: Browser, tmp_path: Path) -> None:
     browser.keys("p")
     assert browser.run("return getComputedStyle(document.getElementById('left')).visibility") == "hidden"
     browser.keys("p")
+    browser.run("document.querySelectorAll('#details button')[2].click()")  # equations
     browser.run(f"document.querySelector('{box(browser, 'BasicRNNCell')}').focus()")
     browser.keys("\ue007")
     settle(browser)
@@ -210,63 +160,6 @@ def test_the_keyboard_does_all(browser: Browser, tmp_path: Path) -> None:
     assert browser.run("return document.activeElement.getAttribute('aria-expanded')") == "false"
     browser.keys("o")
     assert browser.run("return document.activeElement.getAttribute('aria-expanded')") == "true"
-
-
-PLACES = f"""
-const seen = (one) => one.getClientRects().length && one.getBoundingClientRect().height > 0;
-const frame = (one) => {{
-  const {{ left, right, top, bottom }} = one.getBoundingClientRect();
-  return [left, right, top, bottom];
-}};
-const boxes = [...document.querySelectorAll('{SHOWN} .box')].filter(seen).map((box) => {{
-  const form = box.querySelector(box.classList.contains('shut') ? '.closed' : '.open') ?? box;
-  return {{
-    key: `${{box.dataset.graph}}/${{box.dataset.box}}`,
-    title: form.querySelector('text.title').textContent,
-    frame: frame(form.querySelector('rect')),
-    texts: [...form.querySelectorAll('text')].filter((text) => !text.matches('.state, .label')).map(frame),
-    joins: [...form.querySelectorAll('path.arrow')].map(frame),
-  }};
-}});
-const arrows = [...document.querySelectorAll('{SHOWN} .arrow[data-points]')].map((one) => {{
-  const {{ graph }} = one.closest('.net').dataset;
-  return [`${{graph}}/${{one.dataset.source}}`, `${{graph}}/${{one.dataset.target}}`, frame(one.querySelector('path'))];
-}});
-return [boxes, arrows];
-"""
-"""What can be seen of the picture: boxes and what stands in them, and arrows between them."""
-
-
-def check_picture(browser: Browser) -> list[str]:
-    """Texts lie in their boxes, boxes within those around them and apart from others, arrows reach from box to box.
-    Gives the titles that are seen.
-    """
-    boxes, arrows = browser.run(PLACES)
-    frames = {box["key"]: box["frame"] for box in boxes}
-    for box in boxes:
-        left, right, top, bottom = box["frame"]
-        for text in box["texts"]:
-            assert left <= text[0] <= text[1] <= right + 1, box
-            assert top - 1 <= text[2] <= text[3] <= bottom + 1, box
-        around = max((key for key in frames if box["key"].startswith(f"{key}.")), key=len, default=None)
-        if around:
-            assert frames[around][2] <= top <= bottom <= frames[around][3] + 0.5, (box, frames[around])
-        inner = [frame for key, frame in frames.items() if key.startswith(f"{box['key']}.")]
-        for join in box["joins"]:
-            assert any(abs(join[2] - frame[3]) < 1.5 for frame in inner), (join, inner)
-            assert any(abs(join[3] - frame[2]) < 1.5 for frame in inner), (join, inner)
-        for key, other in frames.items():
-            nested = key.startswith(f"{box['key']}.") or box["key"].startswith(f"{key}.") or key == box["key"]
-            apart = right <= other[0] or other[1] <= left or bottom <= other[2] or other[3] <= top
-            assert nested or apart, (box["key"], key)
-    for source, target, (left, right, top, bottom) in arrows:
-        if source not in frames or target not in frames:
-            continue  # it goes through a box that only the other graph has
-        assert abs(top - frames[source][3]) < 1.5, source
-        assert abs(bottom - frames[target][2]) < 1.5, target
-        assert frames[source][0] <= right, (source, target)
-        assert left <= frames[source][1], (source, target)
-    return [box["title"] for box in boxes]
 
 
 PICTURED = {"dropped stack": dropped_stack, "both ways": both_ways, "decoder": decoder, "own cells": own_cells}

@@ -143,7 +143,10 @@ const NETS = [...document.querySelectorAll("#picture .net")].map((net) => new Ne
 function closedAt(detail) {
   const kinds = { layers: null, cells: ["cell", "layer"], equations: [] }[detail];
   const all = NETS.flatMap((net) => [...net.boxes.values()]).filter((box) => box.canClose);
-  const chosen = all.filter((box) => (kinds ? kinds.includes(box.figure.dataset.kind) : !box.key.includes(".")));
+  const isFolded = ({ key }) => FACTS.boxes[key].folded;
+  const chosen = all.filter(
+    (box) => isFolded(box) || (kinds ? kinds.includes(box.figure.dataset.kind) : !box.key.includes(".")),
+  );
   return new Set(chosen.map((box) => box.key));
 }
 

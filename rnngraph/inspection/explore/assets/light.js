@@ -19,6 +19,30 @@ PLACES.forEach(([file, line, layer], number) => {
   }
 });
 
+// The colour of each line of the script, in all texts: hues far apart for lines that are near.
+const COLOUR_OF = new Map(
+  [...OF_LINE.keys()]
+    .map((key) => [key, key.slice(0, key.lastIndexOf(":")), Number(key.slice(key.lastIndexOf(":") + 1))])
+    .sort(([, file, line], [, other, after]) => file - other || line - after)
+    .map(([key], number) => {
+      const hue = Math.round(number * 137.508) % 360;
+      return [key, `light-dark(hsl(${hue} 70% 84%), hsl(${hue} 42% 25%))`];
+    }),
+);
+const STRIPES = new Map(); // by set
+
+// The background of a set of places: stripes of the colours of its first lines.
+function stripes(set) {
+  if (!STRIPES.has(set)) {
+    const lines = new Set(SETS[set].map((place) => PLACES[place].slice(0, 2).join(":")));
+    const colours = [...lines].slice(0, 3).map((line) => COLOUR_OF.get(line));
+    const ends = (at) => `${(100 * at) / colours.length}% ${(100 * (at + 1)) / colours.length}%`;
+    const parts = colours.map((colour, at) => `${colour} ${ends(at)}`);
+    STRIPES.set(set, colours.length ? `linear-gradient(90deg, ${parts.join(", ")})` : "");
+  }
+  return STRIPES.get(set);
+}
+
 function placesOfLine(file, line) {
   return OF_LINE.get(`${file}:${line}`) ?? [];
 }

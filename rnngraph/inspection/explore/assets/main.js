@@ -43,7 +43,7 @@ function select(places, from = null) {
   soon("stages", listStages);
   soon("status", tell);
   const box = () => document.querySelector("#picture .net.shown .box.lit:not(.away)");
-  if (LIGHT.selected && !from?.closest?.("#picture")) soon("picture", () => box()?.scrollIntoView(NEAREST));
+  if (LIGHT.selected && !from?.closest?.("#picture")) soon("picture", () => reveal(box()));
 }
 
 function tell() {
@@ -55,7 +55,7 @@ const idle = () => "Point at a line or a box to see what belongs to it; click to
 function litCounts() {
   const graph = graphOf(state.graph);
   const parts = graph.stages.map((stage) => [litLines(graph.name, stage.name), stage.name]).filter(([count]) => count);
-  const shown = parts.filter(([, name]) => ["lowered", "loops", "llvm", "asm"].includes(name));
+  const shown = parts.filter(([, name]) => ["graph", "loops", "llvm", "asm"].includes(name));
   const counts = shown.map(([count, name]) => `${name}: ${lineCount(count)}`).join(", ");
   return `${counts || "nothing"} of ${graph.name}`;
 }
@@ -70,6 +70,8 @@ function litLines(graph, name) {
 }
 
 // Stages -----------------------------------------------------------------------------------------------
+
+const NARROW = matchMedia("(max-width: 800px)"); // as in the style sheet
 
 function listStages() {
   const graph = graphOf(state.graph);
@@ -107,6 +109,8 @@ function listStages() {
     list.push(unchanged);
   }
   nav.replaceChildren(...list);
+  const { offsetLeft, offsetWidth } = nav.querySelector("[aria-current]") ?? nav;
+  if (NARROW.matches) nav.scrollLeft = offsetLeft - (nav.offsetWidth - offsetWidth) / 2;
 }
 
 function makeCurrent(pane) {
@@ -206,7 +210,12 @@ const KEYS = {
   s: split,
   p: () => byId("alone").click(),
   "?": () => byId("help").click(),
+  "+": () => zoom(1.25),
+  "=": () => zoom(1.25),
+  "-": () => zoom(1 / 1.25),
+  0: fit,
   Escape: () => {
+    if (!byId("keys").hidden) return byId("help").click();
     find("");
     select([]);
   },
@@ -222,7 +231,7 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Enter") state.current.next(event.shiftKey ? -1 : 1);
     return;
   }
-  if (event.target.matches("select, input")) return;
+  if (event.target.matches("select, input:not([type=checkbox])")) return;
   if (KEYS[event.key]) {
     event.preventDefault();
     KEYS[event.key]();
@@ -258,10 +267,10 @@ byId("theme").addEventListener("click", () =>
 function theme(name) {
   document.documentElement.dataset.theme = name;
   const style = getComputedStyle(document.documentElement);
-  state.inks = ["--hot", "--accent"].map((ink) => style.getPropertyValue(ink));
+  state.inks = ["--select", "--accent"].map((ink) => style.getPropertyValue(ink));
   soon("rules", rules);
 }
-["beside", "fit", "alone"].forEach((id) => byId(id).addEventListener("change", showPicture));
+["beside", "alone"].forEach((id) => byId(id).addEventListener("change", showPicture));
 let typing = 0;
 byId("search").addEventListener("input", () => {
   clearTimeout(typing);
@@ -277,14 +286,15 @@ async function start() {
   FILES.forEach((file, number) => byId("file").append(Object.assign(made("option", "", file.name), { value: number })));
   byId("file").parentElement.hidden = FILES.length < 2;
   readyBoxes();
+  readyView();
   tabs();
-  state.closed = closedAt(state.detail);
+  views();
   makeCurrent(addPane());
   if (!FILES.length) byId("script").replaceChildren(made("p", "empty", "No lines of a script are known."));
   showGraph();
-  refreshDetails();
+  firstDetail();
   byId("status").textContent = idle();
-  state.current.show("lowered");
+  state.current.show(FIRST_STAGE);
   listStages();
   const order = FACTS.graphs.toSorted((one, other) => (other.name === state.graph) - (one.name === state.graph));
   for (const graph of order)

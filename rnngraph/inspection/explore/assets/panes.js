@@ -3,7 +3,7 @@
 const byId = (id) => document.getElementById(id);
 const state = {
   graph: FACTS.graphs.at(-1).name,
-  detail: FACTS.detail, // as long as no box was opened or closed by itself
+  detail: "layers", // as long as no box was opened or closed by itself
   closed: new Set(), // keys of boxes
   panes: [],
   current: null,
@@ -12,6 +12,7 @@ const state = {
 };
 const texts = new Map(); // unpacked, by their ids
 
+const FIRST_STAGE = "graph";
 const graphOf = (name) => FACTS.graphs.find((graph) => graph.name === name);
 const stageOf = (graph, name) => graphOf(graph).stages.find((stage) => stage.name === name);
 const textOf = (graph, name) => texts.get(`${graph}/${name}`);

@@ -3,7 +3,7 @@
 const boxes = [...document.querySelectorAll("#picture .box")];
 let shown = []; // those of them that can be seen
 
-const NEAREST = { block: "nearest", inline: "nearest" };
+const LEGIBLE = 0.6; // scale of a picture whose texts can be read
 const LEAST_HEAT = 0.004; // share of the time by which a box is coloured
 
 function showPicture() {
@@ -11,10 +11,6 @@ function showPicture() {
   for (const net of document.querySelectorAll("#picture .net"))
     net.classList.toggle("shown", beside || net.dataset.graph === state.graph);
   document.querySelector("main").classList.toggle("picture", byId("alone").checked);
-  const picture = byId("picture");
-  picture.classList.toggle("fit", byId("fit").checked);
-  picture.classList.toggle("both", beside);
-  soon("middle", () => (picture.scrollLeft = (picture.scrollWidth - picture.clientWidth) / 2));
   layPicture();
 }
 
@@ -22,13 +18,11 @@ function showPicture() {
 function layPicture() {
   NETS.forEach((net) => net.lay());
   shown = boxes.filter((element) => element.closest(".net.shown"));
+  if (VIEW.isFitted) fit();
   lightBoxes();
 }
 
 function readyBoxes() {
-  for (const net of document.querySelectorAll("#picture .net")) {
-    net.style.setProperty("--natural", net.firstElementChild.getAttribute("width"));
-  }
   for (const element of boxes) {
     const { all } = FACTS.boxes[element.dataset.box];
     element.setAttribute("tabindex", "0");
@@ -37,7 +31,10 @@ function readyBoxes() {
       event.stopPropagation();
       point(SETS[all]);
     });
-    element.addEventListener("focus", () => point(SETS[all]));
+    element.addEventListener("focus", () => {
+      point(SETS[all]);
+      if (element.matches(":focus-visible")) reveal(element);
+    });
     element.addEventListener("click", (event) => {
       event.stopPropagation();
       select(SETS[all], element);
@@ -67,7 +64,7 @@ function toggle(element) {
   refreshDetails();
   if (Object.keys(FACTS.times).length) heatBoxes();
   element.focus();
-  element.scrollIntoView(NEAREST);
+  reveal(element);
 }
 
 function choices(into, names, get, set) {
@@ -101,7 +98,7 @@ const refreshGraphs = choices(
     const wanted = state.panes.map((pane) => pane.stage.name);
     state.graph = name;
     showGraph();
-    state.panes.forEach((pane, at) => pane.show(stageOf(name, wanted[at]) ? wanted[at] : "lowered"));
+    state.panes.forEach((pane, at) => pane.show(stageOf(name, wanted[at]) ? wanted[at] : FIRST_STAGE));
     soon("stages", listStages);
     soon("status", tell);
   },
@@ -118,6 +115,38 @@ const refreshDetails = choices(
     if (Object.keys(FACTS.times).length) heatBoxes();
   },
 );
+
+// The most detail whose picture can be read where it fits, or that makes it no smaller than less detail does.
+function firstDetail() {
+  const scales = FACTS.details.map((name) => {
+    state.closed = closedAt(name);
+    NETS.forEach((net) => net.lay());
+    return fitting(shownSizes()).scale;
+  });
+  const last = scales.findLastIndex((scale, at) => scale >= Math.min(LEGIBLE, scales[0]) - 0.01);
+  state.detail = FACTS.details[Math.max(0, last)];
+  state.closed = closedAt(state.detail);
+  layPicture();
+  refreshDetails();
+}
+
+// Below 800 pixels one part of the page is shown.
+function views() {
+  const sections = { script: "left", picture: "middle", stages: "right" };
+  const main = document.querySelector("main");
+  const refresh = choices(
+    "views",
+    Object.keys(sections),
+    () => Object.keys(sections).find((name) => sections[name] === main.dataset.view),
+    (name) => {
+      main.dataset.view = sections[name];
+      refresh();
+      soon("stages", listStages);
+      soon("rules", rules);
+    },
+  );
+  refresh();
+}
 
 function showGraph() {
   refreshGraphs();

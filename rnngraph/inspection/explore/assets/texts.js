@@ -179,7 +179,9 @@ class Lines {
       "aria-selected": "false",
     };
     Object.entries(facts).forEach((pair) => element.setAttribute(...pair));
-    const label = made("span", row.narrow ? "number narrow" : "number", row.number);
+    const background = stripes(row.set);
+    const label = made("span", `number${row.narrow ? " narrow" : ""}${background ? " of-line" : ""}`, row.number);
+    label.style.background = background;
     if (row.heat > 0.005) {
       const bar = made("span", "heat");
       bar.style.width = `${Math.max(2, 10 * Math.min(1, row.heat))}px`;

@@ -1,0 +1,129 @@
+"""The explorer's page in a browser: opened, waited for, and read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from browser import Browser
+
+import rnngraph as rg
+
+SHOWN = "#picture .net.shown"
+QUIET = "return document.documentElement.dataset.ready === 'yes'"
+
+
+def emulate(browser: Browser, width: int, height: int, scheme: str = "light") -> None:
+    """Give the page a window of this size, for a reader who prefers a light or dark scheme."""
+
+    def command(name: str, **parameters: Any) -> None:
+        body = {"cmd": f"Emulation.{name}", "params": parameters}
+        browser.call("POST", f"{browser.session}/goog/cdp/execute", body)
+
+    command("setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+    command("setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+
+def opened(browser: Browser, program: rg.Program, folder: Path, place: str = "", **options: Any) -> Path:
+    """The page of a program, open and unpacked."""
+    path = folder / "page.html"
+    program.explore(path, **options)
+    show(browser, path, place)
+    return path
+
+
+def show(browser: Browser, path: Path, place: str = "") -> None:
+    browser.open("about:blank")
+    browser.open(f"file://{path}{place}")
+    browser.until(QUIET)
+    settle(browser)
+
+
+def settle(browser: Browser) -> None:
+    """Waits until what can wait is done: a dozen frames."""
+    browser.run(
+        "let frames = 0; delete document.body.dataset.settled; const next = () => (++frames < 12 ?"
+        "requestAnimationFrame(next) : (document.body.dataset.settled = 'yes')); next();"
+    )
+    browser.until("return document.body.dataset.settled === 'yes'")
+
+
+def stage(browser: Browser, name: str) -> None:
+    browser.run(
+        f"[...document.querySelectorAll('#stages button')].find((one) => one.firstChild.data === {name!r}).click()"
+    )
+    settle(browser)
+
+
+def box(browser: Browser, title: str, number: int = 0) -> str:
+    """A selector of a box that is shown, by the beginning of its title."""
+    browser.run(
+        f"document.getElementById('wanted')?.removeAttribute('id');"
+        f"[...document.querySelectorAll('{SHOWN} .box')].filter((one) =>"
+        f"[...one.querySelectorAll('text.title')].some((text) => text.textContent.startsWith({title!r})))"
+        f"[{number}].id = 'wanted'"
+    )
+    return "#wanted"
+
+
+def said(browser: Browser) -> list[Any]:
+    """What the browser complains about."""
+    log: list[Any] = browser.call("POST", f"{browser.session}/se/log", {"type": "browser"})
+    return log
+
+
+PLACES = f"""
+const seen = (one) => one.getClientRects().length && one.getBoundingClientRect().height > 0;
+const frame = (one) => {{
+  const {{ left, right, top, bottom }} = one.getBoundingClientRect();
+  return [left, right, top, bottom];
+}};
+const boxes = [...document.querySelectorAll('{SHOWN} .box')].filter(seen).map((box) => {{
+  const form = box.querySelector(box.classList.contains('shut') ? '.closed' : '.open') ?? box;
+  return {{
+    key: `${{box.dataset.graph}}/${{box.dataset.box}}`,
+    title: form.querySelector('text.title').textContent,
+    frame: frame(form.querySelector('rect')),
+    texts: [...form.querySelectorAll('text')].filter((text) => !text.matches('.state, .label')).map(frame),
+    joins: [...form.querySelectorAll('path.arrow')].map(frame),
+  }};
+}});
+const arrows = [...document.querySelectorAll('{SHOWN} .arrow[data-points]')].map((one) => {{
+  const {{ graph }} = one.closest('.net').dataset;
+  return [`${{graph}}/${{one.dataset.source}}`, `${{graph}}/${{one.dataset.target}}`, frame(one.querySelector('path'))];
+}});
+return [boxes, arrows];
+"""
+"""What can be seen of the picture: boxes and what stands in them, and arrows between them."""
+
+
+def check_picture(browser: Browser) -> list[str]:
+    """Texts lie in their boxes, boxes within those around them and apart from others, arrows reach from box to box.
+    Gives the titles that are seen.
+    """
+    boxes, arrows = browser.run(PLACES)
+    frames = {box["key"]: box["frame"] for box in boxes}
+    for box in boxes:
+        left, right, top, bottom = box["frame"]
+        for text in box["texts"]:
+            assert left <= text[0] <= text[1] <= right + 1, box
+            assert top - 1 <= text[2] <= text[3] <= bottom + 1, box
+        around = max((key for key in frames if box["key"].startswith(f"{key}.")), key=len, default=None)
+        if around:
+            assert frames[around][2] <= top <= bottom <= frames[around][3] + 0.5, (box, frames[around])
+        inner = [frame for key, frame in frames.items() if key.startswith(f"{box['key']}.")]
+        for join in box["joins"]:
+            assert any(abs(join[2] - frame[3]) < 1.5 for frame in inner), (join, inner)
+            assert any(abs(join[3] - frame[2]) < 1.5 for frame in inner), (join, inner)
+        for key, other in frames.items():
+            nested = key.startswith(f"{box['key']}.") or box["key"].startswith(f"{key}.") or key == box["key"]
+            apart = right <= other[0] or other[1] <= left or bottom <= other[2] or other[3] <= top
+            assert nested or apart, (box["key"], key)
+    for source, target, (left, right, top, bottom) in arrows:
+        if source not in frames or target not in frames:
+            continue  # it goes through a box that only the other graph has
+        assert abs(top - frames[source][3]) < 1.5, source
+        assert abs(bottom - frames[target][2]) < 1.5, target
+        assert frames[source][0] <= right, (source, target)
+        assert left <= frames[source][1], (source, target)
+    return [box["title"] for box in boxes]
