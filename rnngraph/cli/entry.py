@@ -110,7 +110,9 @@ def _add_show(show: argparse.ArgumentParser) -> None:
     show.add_argument("script", type=Path, help=_SCRIPT)
     show.add_argument("--graph", choices=("inference", "training"), default="inference")
     which = show.add_mutually_exclusive_group()
-    which.add_argument("--stage", default="graph", help="graph (default), declared, lowered, plan, loops, llvm, asm, or a pass")
+    which.add_argument(
+        "--stage", default="graph", help="graph (default), declared, lowered, a pass, plan, loops, llvm, asm"
+    )
     which.add_argument("--stages", action="store_true", help="list the stages, in order")
     which.add_argument("--diff", metavar="PASS", help="what a pass changed")
     show.add_argument("--layer", metavar="NAME", help="what belongs to a layer, by its name or the end of its path")
