@@ -1,4 +1,4 @@
-"""Passes: each maps a graph to a graph, and states its law, what it preserves, in its docstring.
+"""Passes: functions from a graph to a graph. Each docstring states its law: what the pass preserves.
 
 ``pipeline`` lists the passes in the order in which they run. ``lowering`` turns the declaration into a graph, and
 ``split`` makes the training and the inference graph. ``affine`` runs recurrences in chunks of steps. ``simplify``

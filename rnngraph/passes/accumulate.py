@@ -37,7 +37,7 @@ class Accumulate:
 
 
 def _as_rows_lie(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Rewrite a scatter_add of transposed rows as one of the rows in memory order, with permuted indices."""
+    """Rewrite a scatter_add of transposed rows to add the rows in memory order, with permuted indices."""
     if node.op != "scatter_add" or operands[1].op != "transpose":
         return None
     indices, order = operands[0], operands[1]["order"]
@@ -50,7 +50,7 @@ def _as_rows_lie(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _bodies(graph: Graph) -> Graph:
-    """Apply the pass to the body of every scan, with values that depend on carries as the late terms."""
+    """Apply the pass to the body of every scan. Within a body, terms that depend on a carry are added last."""
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op != "scan":
@@ -70,13 +70,13 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
         return len(users[node]) == 1 and node not in outputs
 
     def inner(node: Node) -> bool:
-        """True if an add is only part of a longer sum of the same shape."""
+        """True if an add is only a part of a longer sum of the same shape."""
         return single(node) and users[node][0].op == "add" and users[node][0].type == node.type
 
     def collect(chain: _Chain) -> None:
-        """Collect the terms of a sum in order. A product comes after the value it accumulates onto."""
+        """Append the terms of a sum to ``chain``, in order. A product follows the value to which it is added."""
         root = chain.root
-        # nodes, each with the list that receives it after its terms
+        # pairs of a node and the list to which it is appended once its terms are
         pending: list[tuple[Node, list[Node] | None]] = [(root, None)]
         while pending:  # an explicit stack, because sums may be longer than Python's recursion limit
             node, place = pending.pop()
@@ -108,7 +108,7 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
 
 
 def _begins_late(node: Node, late: set[Node]) -> bool:
-    """True if the two terms of a sum must be swapped to put the early one first.
+    """True if the two terms of a sum must be swapped, so that the one that depends on no carry comes first.
 
     All equal layers then add in one order, wherever the gradient of their outputs comes from. Two products stay in
     order, because a fused multiply-add rounds only the first of them.
@@ -130,7 +130,7 @@ class _Chain:
     known: dict[tuple[Node, ...], Node] = field(default_factory=dict)  # adds, by their operands
 
     def total(self, new: Mapping[Node, Node], late: set[Node]) -> Node:
-        """Return the sum as one chain of products. Parts that are already in order are reused."""
+        """Return the sum as one chain of products. Parts of the chain that exist already are reused."""
         root, total = self.root, None
         for node in self.sums:
             self.known.setdefault(node.operands, node)

@@ -1,4 +1,4 @@
-"""fission: split a scan along the strongly connected components of its carries.
+"""fission: split a scan into one loop for each strongly connected component of its carries.
 
 Nodes on a cycle of carries stay in a loop, so that a stack of layers becomes one scan per layer. Values that depend
 only on earlier ones are hoisted: they become one op over all steps, before or after the loops. Examples are a layer's
@@ -16,7 +16,7 @@ from .loops.pieces import ScanPieces
 
 @dataclass(frozen=True)
 class Fission:
-    """Split a scan along the strongly connected components of its carries.
+    """Split a scan into one loop for each strongly connected component of its carries.
 
     Law: values are unchanged, bit for bit.
     """

@@ -43,7 +43,7 @@ def _in_bodies(graph: Graph) -> Graph:
 
 
 def _matrices(body: Graph, carries: int) -> Set[Node]:
-    """Return carries of rank 3 or more, and values computed from them elementwise."""
+    """Return carries of rank 3 or more, and the values computed from them by elementwise ops."""
     matrices = {node for node in body.inputs[:carries] if node.tensor.rank > 2}
     for node in body.nodes:
         is_entrywise = OPS[node.op].kind == "elementwise"
@@ -79,7 +79,10 @@ def _fuse(graph: Graph, matrices: Set[Node]) -> Graph:
 
 
 def _fused_sum(node: Node, products: Node) -> Node | None:
-    """Return the sum as multiply-adds, if it reduces axes after the first of rows with a fixed width."""
+    """Rewrite a sum over an axis of a product as multiply-adds; None unless the axis has a fixed size.
+
+    The sum reduces axes after the first, of rows with a fixed width.
+    """
     is_plain = products.op == "mul" and node.dtype in FLOATS and 0 not in node["axes"]
     if not is_plain or not isinstance(products.shape[-1], int):
         return None

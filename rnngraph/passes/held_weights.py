@@ -33,7 +33,7 @@ class Held:
 
 
 def held_weights(graph: Graph, reduced: ReducedWeights | None, parameters: Iterable[str]) -> dict[str, Held]:
-    """Return by name how inference holds parameters.
+    """Return the dtypes in which inference stores parameters, by name.
 
     Args:
         graph: Inference graph before optimisation.
@@ -52,7 +52,7 @@ def held_weights(graph: Graph, reduced: ReducedWeights | None, parameters: Itera
 
 
 def held_text(held: Mapping[str, Held]) -> list[str]:
-    """Return a line for each way in which parameters are held, narrow ones first, with the parameters' names."""
+    """Describe how parameters are stored, one line for each dtype, narrow ones first."""
     ways: dict[str, list[str]] = {}
     for name, item in sorted(held.items(), key=lambda pair: not pair[1].is_narrow):
         ways.setdefault(str(item), []).append(name)

@@ -17,7 +17,7 @@ from ..support.records import dataclass
 
 @dataclass(frozen=True)
 class Labelled:
-    """Loss of labels.
+    """Part of a loss that reads labels.
 
     Attributes:
         read: Node that reads the labels: int labels compared with the classes, or a product of ``labels``.
@@ -46,7 +46,7 @@ class Labelled:
 
 
 def labelled_losses(graph: Graph) -> list[Labelled]:
-    """Return the losses of labels that the graph's outputs need."""
+    """Return the losses that read labels and that the graph's outputs need."""
     users = graph.users()
     reads = [node for node in graph.nodes if node.get("labels") or (node.op, node.get("within")) == ("equal", "labels")]
     candidates = [_labelled(read, users) for read in reads]
@@ -54,7 +54,7 @@ def labelled_losses(graph: Graph) -> list[Labelled]:
 
 
 def _labelled(read: Node, users: dict[Node, list[Node]]) -> Labelled | None:
-    """Follow the losses of labels, summed over classes and negated, to the product with the factor."""
+    """Follow the uses of labels through the sum over classes to the product with the factor; None if there is none."""
     node = read
     while len(users[node]) == 1:
         (user,) = users[node]
@@ -97,7 +97,7 @@ class LabelWeights:
         return rewrite(graph, rule)
 
     def _of_labels(self, loss: Labelled) -> Node:
-        """Return the weight of each label, exactly: all other terms of the sum are 0."""
+        """Return the weight of each label's class, exactly: all other terms of the sum are 0."""
         where, dtype = loss.read.where, loss.factor.dtype
         if loss.kind == "truths":
             return self._of_truths(loss)
@@ -119,7 +119,7 @@ class LabelWeights:
 
 
 def _likeliest(read: Node) -> Node:
-    """Return True at each row's class along the last axis: the first most likely one."""
+    """Return a mask of each row's most likely class along the last axis; the first of equal ones."""
     where, labels = read.where, _in_shape(read.operands[0], read)
     classes, last = labels.shape[-1], labels.tensor.rank - 1
     index = make("iota", size=classes, where=where)
@@ -134,6 +134,6 @@ def _in_shape(labels: Node, read: Node) -> Node:
 
 
 def _not_zero(count: Node) -> Node:
-    """Return the divisor of a mean, with 1 in place of 0, for which the dividend is 0, too."""
+    """Return the divisor of a mean, with 1 in place of 0. Its dividend is 0 in that case."""
     zero, one = (make("constant", value=np.asarray(value, count.dtype)) for value in (0, 1))
     return make("select", make("equal", count, zero, where=count.where), one, count, where=count.where)

@@ -39,7 +39,7 @@ class Layout:
 
 
 class _Rule:
-    """Rewrite rule: transposes move outward from values that depend on a scan, and inward otherwise."""
+    """Rewrite rule: after a scan, transposes move toward the outputs, and otherwise toward the inputs."""
 
     def __init__(self, graph: Graph, between: bool) -> None:
         self.between = between
@@ -55,9 +55,7 @@ class _Rule:
         return self.late[node]
 
     def _one_step_inward(self, node: Node, source: Node) -> Node | None:
-        """Move a transpose inward past an op that broadcasts scan results along the moved axis, such as one step's
-        result.
-        """
+        """Move a transpose before an op that broadcasts scan results along the moved axis; else None."""
         order = _moved(node)
         return _inward(node, source) if order is not None and self._spreads(source, order) else None
 
@@ -84,7 +82,7 @@ class _Rule:
 
 
 def _moved(node: Node) -> Order | None:
-    """Return the order of a transpose that keeps the last axis last; else None."""
+    """Return the permutation of a transpose that keeps the last axis last; else None."""
     if node.op != "transpose":
         return None
     order: Order = node["order"]
@@ -92,7 +90,7 @@ def _moved(node: Node) -> Order | None:
 
 
 def _moves_ones(item: Node, order: Order) -> bool:
-    """True if a transpose moves only axes of size 1, so that entries stay in order."""
+    """True if a transpose only moves axes of size 1, so that the memory order is unchanged."""
     if item.tensor.rank != len(order):
         return False
     kept = [axis for axis in order if item.shape[axis] != 1]
@@ -100,7 +98,7 @@ def _moves_ones(item: Node, order: Order) -> bool:
 
 
 def _moves_kept(node: Node, number: int, order: Order) -> bool:
-    """True if an order moves only axes of operand ``number`` that the result keeps where they are."""
+    """True if a permutation only moves axes that the op keeps from operand ``number``."""
     return all(kept_at(node, number, axis) == axis for axis, source in enumerate(order) if source != axis)
 
 
@@ -114,7 +112,7 @@ def _outward(op: Node, order: Order, operands: Sequence[Node], **changes: object
 
 
 def _inward(node: Node, source: Node) -> Node | None:
-    """Rewrite the transpose of an op as the op of transposes."""
+    """Move a transpose from an op's result to its operands; None if the op does not allow that."""
     order = _moved(node)
     if order is None:
         return None
@@ -155,8 +153,9 @@ def _picked(node: Node, source: Node, order: Order) -> Node | None:
 
 
 def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) -> Node | None:
-    """Move a transpose past ``node`` if all operands that depend on a scan have the same one, so that none moves
-    back.
+    """Move a transpose from the operands of ``node`` to its result; None if that is impossible.
+
+    All operands that depend on a scan must be transposed alike, or else the transpose would move back.
     """
     kind = OPS[node.op].kind
     if kind == "structured":
@@ -218,7 +217,7 @@ def _product(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _reduced(node: Node, inner: Node, order: Order) -> Node:
-    """Move a transpose past a reduction: the axes that the result keeps stay in their order."""
+    """Move a transpose from the operand of a reduction to its result."""
     axes = tuple(sorted(order[axis] for axis in node["axes"]))
     reduced = make(node.op, inner, where=node.where, name=node.name, **{**dict(node.attributes), "axes": axes})
     if node["keepdims"]:
@@ -246,7 +245,7 @@ def _sum_in_order(node: Node, operands: Sequence[Node], late: Sequence[Node]) ->
 
 
 def _spread_outward(node: Node, operand: Node) -> Node | None:
-    """Move a transpose past an op that broadcasts over its last axes or appends axes of 1."""
+    """Move a transpose after an op that broadcasts over the last axes or appends axes of 1."""
     if operand.op != "transpose" or node.op not in ("broadcast", "reshape"):
         return None
     order, inner = operand["order"], operand.operands[0]
@@ -261,7 +260,7 @@ def _spread_outward(node: Node, operand: Node) -> Node | None:
 
 
 def _spread_inward(node: Node, source: Node) -> Node | None:
-    """Rewrite the transpose of a broadcast, or of a sum along the last axes, as one of its operand."""
+    """Move a transpose before a broadcast, or before a sum along the last axes."""
     order: Order = node["order"]
     if source.op not in ("broadcast", "reshape") and OPS[source.op].kind != "reduction":
         return None

@@ -56,7 +56,9 @@ LOOPS: tuple[Pass, ...] = (
 def meaning(
     kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = (), chunked: int | None = None
 ) -> tuple[Pass, ...]:
-    """Return the passes that make the ``training`` or the ``inference`` graph, with gradients if there is a ``wrt``.
+    """Return the passes that turn a declaration into the ``training`` or the ``inference`` graph.
+
+    Gradients are added if there is a ``wrt``.
 
     Equal values whose gradients are needed are not merged before differentiation, because each has its own gradient.
 
@@ -73,17 +75,17 @@ def meaning(
 
 
 def between(passes: Sequence[Pass]) -> tuple[Pass, ...]:
-    """Return the passes for a graph with gradients: everything between a driver and its derivative is time-major."""
+    """Return the passes after differentiation, which make values between a driver and its derivative time-major."""
     return tuple(replace(single, between=True) if isinstance(single, Layout) else single for single in passes)
 
 
 def reducing(reduced: ReducedWeights) -> tuple[Pass, ...]:
-    """Return the passes up to and including the one that narrows weights."""
+    """Return the passes that precede quantization, and the one that narrows weights."""
     return (*ORDER, reduced)
 
 
 def rounding(reduced: ReducedWeights | None = None) -> tuple[Pass, ...]:
-    """Return the passes that determine the rounding of results, in order. ``reduced`` narrows weights, if any."""
+    """Return the passes on which the rounding of results depends, in order."""
     return (*(reducing(reduced) if reduced else ORDER), *LOOPS)
 
 
@@ -127,7 +129,7 @@ def run(
     forbid: tuple[str, ...] = (),
     seen: Callable[[str, Graph], None] | None = None,
 ) -> Graph:
-    """Apply all ``passes``. ``seen`` is called with each pass's name and result."""
+    """Apply all ``passes`` in order. ``seen`` is called with each pass's name and result."""
     known: set[Node] = set()
     for single in passes:
         graph = verify(single(graph), single.name, forbid, known)

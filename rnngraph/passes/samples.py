@@ -1,4 +1,4 @@
-"""samples: a training graph draws n times in one call, and computes once what no draw affects.
+"""samples: draw n times in one call of a training graph. Values that no draw affects are computed once.
 
 Values that depend on the seed get an axis of n in front. All others are unchanged, and broadcast where needed.
 Draw k has the seed + k * 2**32.
@@ -23,7 +23,7 @@ BETWEEN_SEEDS = 1 << 32
 
 @dataclass(frozen=True)
 class Samples:
-    """Draw n times in one call of training, and compute once what no draw affects.
+    """Draw n times in one call of training. Values that no draw affects are computed once.
 
     Law: entry k of every output equals, up to rounding, the output of the graph with the seed of draw k.
 
@@ -68,7 +68,7 @@ class Samples:
         return value, drawn[index]
 
     def _scan(self, scan: Node, values: dict[Node, Lifted]) -> tuple[Node, tuple[bool, ...]]:
-        """Return the scan for all draws, and True for each result that differs between draws."""
+        """Return the scan over all draws, and for each result True if it differs between draws."""
         body: Graph = scan["body"]
         operands = [values[item] for item in scan.operands]
         drawn = _drawn_inputs(scan, [flag for _, flag in operands])
@@ -107,12 +107,12 @@ class Samples:
 
 
 def _turned(value: Node) -> Node:
-    """Exchange the axes of draws and time."""
+    """Swap the axis of draws and the time axis."""
     return make("transpose", value, where=value.where, order=(1, 0, *range(2, value.tensor.rank)))
 
 
 def _drawn_inputs(scan: Node, labels: Sequence[bool]) -> dict[Node, bool]:
-    """Return which inputs of a scan's body differ between draws, possibly only from a later step on."""
+    """Return for each input of a scan's body True if it differs between draws at some step."""
     body: Graph = scan["body"]
     drawn = dict(zip(body.inputs, labels, strict=True))
     while True:

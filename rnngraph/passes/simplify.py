@@ -35,7 +35,7 @@ class Simplify:
 
 
 def to_fixed_point(graph: Graph, change: Callable[[Graph], Graph] | None = None, *, between: bool = False) -> Graph:
-    """Return the graph that neither ``change`` nor simplification alters any more.
+    """Alternate ``change`` and simplification until neither alters the graph.
 
     The rules see a scan's body once more only if it has changed since they left it as it was.
 
@@ -223,7 +223,7 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
 
 
 def _key(attributes: Attributes) -> Any:
-    """Return a key of attributes, with arrays compared bit by bit."""
+    """Return a hashable key of attributes, in which arrays are equal if their bits are."""
     return tuple(
         [
             (key, value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else (key, value)
@@ -274,7 +274,7 @@ def drop_dead(graph: Graph) -> Graph:
 
 
 def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tuple[Node, dict[int, int]]:
-    """Return the scan without unread parts, and the new positions of its results."""
+    """Return a scan without results, carries and inputs that nothing reads, and the new result indices."""
     body = drop_dead(node["body"])
     scan = ScanParts.of(node, operands, body)
     live: set[Node] = set()

@@ -41,7 +41,7 @@ class Sink:
 
 
 def _number(node: Node) -> Node | None:
-    """Return the scalar to which all entries of a value are equal, if there is one, through views."""
+    """Return the scalar that a value broadcasts, through reshapes; None if its entries may differ."""
     while node.op in ("broadcast", "transpose", "reshape"):
         node = node.operands[0]
     return node if not node.tensor.rank else None
@@ -49,7 +49,7 @@ def _number(node: Node) -> Node | None:
 
 @dataclass
 class _Loop:
-    """A scan, and its operands after ops have moved into it."""
+    """A scan under construction, with the ops that have moved into its body."""
 
     scan: Node
     operands: tuple[Node, ...]
@@ -94,7 +94,7 @@ class _Loop:
         return len([item for item in timed if item not in self.sequences]) <= 1 and bool(timed)
 
     def _reach(self, item: Node, like: Node, inner: dict[Node, Node]) -> None:
-        """Make an operand of ``like`` available in the body."""
+        """Make an operand of ``like`` available in the loop's body."""
         if item in self.sequences or item in inner:
             return
         number = _number(item)
@@ -110,7 +110,7 @@ class _Loop:
             known[outer] = make("input", where=item.where, name=label, label=label, type=kind)
 
     def _name(self, item: Node) -> Node:
-        """Return the body's input for a value without time axis."""
+        """Return the body's input for a loop invariant."""
         number = _number(item)
         if number is not None and number.op == "constant":
             return number

@@ -1,4 +1,4 @@
-"""split: turn one declaration into the training graph and the inference graph.
+"""split: turn one declaration into a training graph and an inference graph.
 
 Law: the training graph draws the masks. The inference graph has no mask, no scale and no random op. ``by_graph`` has
 its value for the graph. Parameters and the layout of states are the same in both.

@@ -1,4 +1,4 @@
-"""split_concats: split concatenations along the last axis, so that every gate is a separate value.
+"""split_concats: split concatenations along the last axis, so that every gate becomes a separate value.
 
 ``[x; h] K`` becomes ``x K[:I] + h K[I:]``. A gate sliced from a product becomes a product with a slice of the kernel. A
 concatenated state becomes several states. Windows of steps are concatenations, too.
@@ -26,7 +26,7 @@ MAX_STEPS, MIN_UNITS = 64, 16
 
 @dataclass(frozen=True)
 class SplitConcats:
-    """Split concatenations along the last axis, so that every gate is a separate value.
+    """Split concatenations along the last axis, so that every gate becomes a separate value.
 
     Law: values are unchanged up to the rounding of sums for concatenated left operands.
     """
@@ -38,7 +38,7 @@ class SplitConcats:
 
 
 def _separate_bodies(graph: Graph) -> Graph:
-    """Split carries, and split concatenated values in bodies and around them."""
+    """Split carries and concatenated values in the bodies of scans, and adapt the nodes around the scans."""
     return _separate(map_bodies(rewrite(graph, _split_carries), _separate))
 
 
@@ -66,7 +66,7 @@ def _separate(graph: Graph) -> Graph:
 
 
 def _slices_columns(node: Node) -> bool:
-    """True for a slice with step 1 that is full along all axes but the last."""
+    """True for a slice of the last axis alone, with step 1."""
     if node.op != "slice" or not node.operands[0].tensor.rank:
         return False
     last = node.tensor.rank - 1
@@ -74,7 +74,9 @@ def _slices_columns(node: Node) -> bool:
 
 
 def _steps_of_windows(node: Node) -> Node | None:
-    """Return windows with concatenated steps as a concat of slices of their source, each read in place.
+    """Rewrite windows whose steps are concatenated as a concat of slices, each read in place.
+
+    Narrow windows, and those of many steps, are copied instead.
 
     Narrow windows, and those of many steps, are copied instead.
     """
@@ -118,7 +120,7 @@ def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
 
 
 def _outer_sum(node: Node, operands: Sequence[Node]) -> Node | None:
-    """Rewrite a sum of outer products of concatenated operands as concatenated blocks."""
+    """Rewrite a sum of outer products of concatenated operands as a concat of blocks."""
     left, right = operands
     for joined, axis in ((left, 0), (right, 1)):
         if _is_joined(joined):
@@ -129,7 +131,7 @@ def _outer_sum(node: Node, operands: Sequence[Node]) -> Node | None:
 
 
 def _reduced_pieces(node: Node, joined: Node) -> Node | None:
-    """Rewrite a sum over other axes as concatenated sums of the pieces."""
+    """Rewrite a sum over other axes than the concatenated one as a concat of sums."""
     last = joined.tensor.rank - 1
     if last in node["axes"]:
         return None
@@ -157,7 +159,7 @@ def _slice_through(node: Node, source: Node) -> Node | None:
 
 
 def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:
-    """Rewrite an op on concatenated values as concatenated ops on the pieces."""
+    """Rewrite an op on concatenated values as a concat of ops on the pieces."""
     rank = node.tensor.rank
     joined = [item for item in operands if item.op == "concat" and item["axis"] == item.tensor.rank - 1]
     if not joined or node.op == "random_uniform":
@@ -216,7 +218,7 @@ def _bounds(joined: Node) -> list[tuple[Dim, Dim]]:
 
 
 def _joined_get(node: Node, scan: Node) -> Node | None:
-    """Return the ``get`` of a scan whose carries were split: concatenated again, or with a new index."""
+    """Return a result of a scan with split carries: a concat of the pieces, or a ``get`` with a new index."""
     before = node.operands[0]
     extra = scan["carries"] - before["carries"]
     if extra <= 0:

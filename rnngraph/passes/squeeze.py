@@ -1,4 +1,4 @@
-"""squeeze: remove the leading axis of 1 of a single step.
+"""squeeze: remove the leading axis of size 1 of a single step.
 
 A step's input product and its recurrent product then have the same rows, and become one kernel.
 
@@ -15,7 +15,7 @@ from .simplify import to_fixed_point
 
 @dataclass(frozen=True)
 class Squeeze:
-    """Remove the leading axis of 1 of a single step.
+    """Remove the leading axis of size 1 of a single step.
 
     Law: values are unchanged, bit for bit.
     """
@@ -27,7 +27,7 @@ class Squeeze:
 
 
 def _squeezed_once(graph: Graph) -> Graph:
-    """Move reshapes that drop a leading 1 before chains of elementwise ops and products."""
+    """Move reshapes that drop a leading axis of 1 before chains of elementwise ops and products."""
     squeezable = _wanted_without_axis(graph)
     squeezed: dict[Node, Node] = {}
 
@@ -44,7 +44,7 @@ def _squeezed_once(graph: Graph) -> Graph:
 
 
 def _wanted_without_axis(graph: Graph) -> set[Node]:
-    """Return the values that some reader needs only without the leading axis of 1."""
+    """Return the values that at least one reader needs without the leading axis of size 1."""
     squeezable: set[Node] = set()
     for node in reversed(graph.nodes):
         if _drops_axis(node):
@@ -55,7 +55,7 @@ def _wanted_without_axis(graph: Graph) -> set[Node]:
 
 
 def _drops_axis(node: Node) -> bool:
-    """True for a reshape that drops a leading 1 of an op that can be computed without it."""
+    """True for a reshape that drops the leading 1 of an op that can run without that axis."""
     if node.op != "reshape" or not _passes_on(node.operands[0]):
         return False
     shape = node.operands[0].shape
@@ -63,7 +63,7 @@ def _drops_axis(node: Node) -> bool:
 
 
 def _passes_on(node: Node) -> bool:
-    """True if the leading axis of a result is that of its operands of the same rank."""
+    """True if the leading axis of an op's result is that of its operands."""
     return (OPS[node.op].kind == "elementwise" or node.op == "matmul") and node.tensor.rank >= 3
 
 

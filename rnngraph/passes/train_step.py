@@ -1,4 +1,4 @@
-"""train_step: compute new parameters from gradients in the same graph, and so in the same native call."""
+"""train_step: compute new parameters from gradients within the same graph, and so in one native call."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class AddGradients:
-    """Add gradients to sums that the caller keeps.
+    """Add gradients to sums that the caller keeps from call to call.
 
     Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``sum/<label>``, added to an input of that
     name.
@@ -137,7 +137,7 @@ class AddGradients:
 
 @dataclass(frozen=True)
 class GiveGradients:
-    """Return a shard's part of each gradient as a partial sum.
+    """Return each gradient of a shard as a partial sum.
 
     Law: outputs are unchanged, except that ``gradient/<label>`` is renamed to ``sum/<label>``, a shard's partial
     sum.
@@ -151,13 +151,13 @@ class GiveGradients:
 
 
 def with_updates(graph: Graph, declared: Graph) -> Graph:
-    """Add ``new/<label>`` for the parameters that ``declared``, which has the same nodes, updates in training."""
+    """Add the outputs ``new/<label>`` for parameters that a declaration itself updates in training."""
     updates = [(NEW + label, node) for label, node in updates_of(declared).items()]
     return Graph.of(graph.name, [*graph.outputs, *updates], graph.inputs, graph.comments) if updates else graph
 
 
 def updates_of(graph: Graph) -> dict[str, Node]:
-    """Return the value that a training step assigns to each parameter, by label."""
+    """Return the value that the declaration assigns to each parameter in a training step, by label."""
     updates: dict[str, Node] = {}
     pending, visited = [graph.output("loss")], set[Node]()
     while pending:
@@ -174,7 +174,7 @@ def updates_of(graph: Graph) -> dict[str, Node]:
 
 
 def update_graph(kinds: Mapping[str, TensorType], lines: Mapping[str, Where] | None = None) -> Graph:
-    """Return a graph whose gradients are accumulated sums, times ``number/share``.
+    """Return the graph of an update by gradients that were summed over calls, scaled by ``number/share``.
 
     Args:
         kinds: Types by label.
@@ -192,8 +192,9 @@ def update_graph(kinds: Mapping[str, TensorType], lines: Mapping[str, Where] | N
 def _of_update(
     outputs: Sequence[tuple[str, Node]], given: Iterable[Node], where: Where | None, lines: Mapping[Node, Where]
 ) -> list[tuple[str, Node]]:
-    """Assign all nodes of ``outputs`` that are not ``given`` to the update, at its line unless ``lines`` has
-    another.
+    """Assign the source line of the update to the nodes of ``outputs`` that are not ``given``.
+
+    ``lines`` has lines that take precedence.
     """
 
     def line_of(node: Node) -> Where | None:
@@ -205,7 +206,7 @@ def _of_update(
 
 
 def gradients_graph(kinds: Mapping[str, TensorType]) -> Graph:
-    """Return a graph whose gradients are inputs ``gradient/<label>``. ``kinds`` has the types by label."""
+    """Return a graph with inputs ``gradient/<label>`` in place of computed gradients."""
     inputs = {label: _input(PREFIX + label, kind) for label, kind in kinds.items()}
     return Graph.of("add", [(PREFIX + label, node) for label, node in inputs.items()], [*inputs.values()])
 
@@ -223,7 +224,7 @@ def _input(label: str, kind: TensorType) -> Node:
 
 
 def _replaced(label: str, kind: TensorType) -> Node:
-    """Return an input whose memory is overwritten by the output of its name."""
+    """Return an input whose memory the output of the same name overwrites."""
     return make("input", label=label, name=label.replace("/", "_"), type=kind, becomes=label)
 
 
@@ -235,7 +236,7 @@ def _finite(numbers: Sequence[Node]) -> Node:
 
 
 def _while(finite: Node, node: Node, name: str, parameters: Mapping[str, Node]) -> Node:
-    """Return the new value of a parameter without a gradient, or the old one if the step does not count."""
+    """Return the new value of a parameter without gradient, or the old value if the step is not finite."""
     if not name.startswith(NEW):
         return node
     return make("select", finite, node, parameters[name.removeprefix(NEW)])
@@ -246,7 +247,7 @@ def _as(number: Node, like: Node) -> Node:
 
 
 def _sum_of_squares(nodes: Iterable[Node]) -> Node:
-    """Sum over all elements, in float64 between arrays and in each array's own dtype within it.
+    """Return the sum of squares of all elements, added in float64 across arrays.
 
     If a float32 sum overflows, that of the elements times 2**-96 replaces it, which cannot overflow.
     """

@@ -1,4 +1,4 @@
-"""unroll: several steps per turn of a loop, or no loop at all.
+"""unroll: run several steps per iteration of a loop, or without a loop.
 
 Law: values are unchanged, bit for bit.
 """
@@ -17,9 +17,9 @@ from ..support.records import dataclass
 
 @dataclass(frozen=True)
 class Unroll:
-    """Run several steps per turn of a loop, or no loop at all.
+    """Run several steps per iteration of a loop, or without a loop.
 
-    Law: values are unchanged, bit for bit. ``steps`` is the number of steps per turn, or ``"full"`` for no loop.
+    Law: values are unchanged, bit for bit. ``steps`` is the number of steps per iteration, or ``"full"`` for no loop.
     """
 
     steps: int | str
@@ -40,7 +40,7 @@ class Unroll:
 
 
 def unroll_fully(graph: Graph, only_single_steps: bool = False) -> Graph:
-    """Replace every scan of a fixed length by copies of its body.
+    """Replace every scan of fixed length by copies of its body.
 
     Args:
         only_single_steps: Do not change scans of more than one step.
@@ -118,7 +118,7 @@ def _copies(scan: Node) -> list[Node]:
 
 
 def _where_it_runs(condition: Node, results: Sequence[Node], before: Sequence[Node]) -> list[Node]:
-    """Select a step's results if it runs; else its previous carries, and zeros."""
+    """Select the results of a step that runs; otherwise the previous carries, and zeros as outputs."""
     zeros = [make("constant", value=np.zeros((), node.dtype)) for node in results[len(before) :]]
     return [
         make("select", condition, value, other, where=value.where, name=value.name)

@@ -62,7 +62,7 @@ each other, because products between steps then cost more.
 
 
 def steps_of(plan: ChunkPlan, asked: int) -> int:
-    """Return the number of steps in a chunk of a recurrence: a power of two."""
+    """Return the chunk size of a recurrence, a power of two. ``asked`` is the maximum."""
     along = frozenset(plan.keys)
     is_paired = plan.rank > 0 or any(spans(item) & along for factors in plan.decay for item in factors)
     return 1 << (min(asked, MAX_PAIRED_STEPS if is_paired else MAX_STEPS).bit_length() - 1)
@@ -95,10 +95,10 @@ class ChunkLoop:
         self._state: Node | None = None
         self._readouts: dict[Node, Node] = {}  # readouts over all steps, by value of the body
 
-    # What the pieces ask -------------------------------------------------------------------------
+    # Interface of a piece of a scan -------------------------------------------------------------------------
 
     def needed(self) -> Sequence[Node]:
-        """Return the body's values that the chunks read; none once the loop is built."""
+        """Return the values of the step that the loop over chunks reads; empty once the loop is built."""
         return () if self._state is not None else self._sequences.sources
 
     def final(self, carry: Node, like: Node) -> Node:
@@ -108,7 +108,7 @@ class ChunkLoop:
         return self._state
 
     def emitted(self, node: Node) -> Node:
-        """Return a readout for all steps."""
+        """Return a readout at all steps."""
         self._build()
         return self._readouts[node]
 
@@ -162,7 +162,7 @@ class ChunkLoop:
             whole = sliced(whole, 0, 0, length)
         return make("reverse", whole, where=whole.where, axis=0) if self.scan["reverse"] else whole
 
-    # The state and what is read of it, between the forms -----------------------------------------
+    # Layouts of the state and of readouts -----------------------------------------
 
     @property
     def _order(self) -> tuple[int, ...]:
@@ -183,7 +183,7 @@ class ChunkLoop:
 
 
 class _ChunkInputs:
-    """Inputs of the body of a loop over chunks, other than the state."""
+    """Builder of the body's inputs of a loop over chunks, except for the state."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -191,7 +191,7 @@ class _ChunkInputs:
         self.invariants: list[Binding] = []
 
     def add(self, source: Node, outer: Node, has_time: bool) -> Lifted:
-        """Add a value. Return its counterpart in the body, and True if that has an axis of the chunk's steps."""
+        """Add a value as an input. Return the input in the body, and True if it has an axis of the chunk's steps."""
         label = str(source.get("label", source.name or source.op))
         if has_time:
             return self.over(label, outer), True
@@ -202,7 +202,7 @@ class _ChunkInputs:
         return formal, False
 
     def over(self, label: str, chunks: Node) -> Node:
-        """Add a sequence of chunks. Return one chunk of it."""
+        """Add a sequence over chunks as an input. Return its value for one chunk, in the body."""
         formal = _formal(label, chunks, chunks.shape[1:])
         self.sequences.append(Binding(formal, chunks))
         return formal
@@ -225,7 +225,7 @@ MOVES = ("reshape", "transpose", "broadcast", "ensure_shape")
 
 
 class _Sequences:
-    """Values of the steps that a chunk reads.
+    """Values that a chunk of steps reads, such as decays, columns and weights of readouts.
 
     Attributes:
         filling: By value, its neutral element for steps that fill the last chunk, and True if the value is a row.
@@ -269,8 +269,9 @@ class _Sequences:
         return [*sources]
 
     def chunk(self, values: dict[Node, Lifted], is_step: Node | None, steps: int) -> ChunkSteps:
-        """Return the chunk's values, given the values of the sources. ``is_step`` [C] marks real steps; None: all are
-        real.
+        """Return the values of one chunk, computed from those of the sources.
+
+        ``is_step`` [C] marks real steps; None: all are real.
         """
         self._lift(self.filling, values, steps)
         inside = {value: self._laid_out(value, values, is_step, steps) for value in self.filling}
@@ -285,12 +286,12 @@ class _Sequences:
         return ChunkSteps(steps, inside[self.decay], [inside[item] for item in self.weights], columns)
 
     def emitted(self, node: Node, values: dict[Node, Lifted], steps: int) -> Node:
-        """Return a chunk's result [C, ...] for a value that reads the state; ``values`` must include the readouts."""
+        """Return a step output that reads the state, for a chunk [C, ...]. ``values`` must include the readouts."""
         self._lift([self.readouts[node]], values, steps)
         return over_time(*values[self.readouts[node]], steps)
 
     def _lift(self, roots: Iterable[Node], values: dict[Node, Lifted], steps: int) -> None:
-        """Compute the values that ``roots`` need, with the axis of the chunk's steps in front."""
+        """Compute the values that ``roots`` depend on for all steps of a chunk, with the axis of steps first."""
         for node in topological(roots, known=values):
             operands = [values[item] for item in node.operands]
             if any(has_time for _, has_time in operands):
@@ -301,7 +302,7 @@ class _Sequences:
                 values[node] = remake(node, [item for item, _ in operands]), False
 
     def _laid_out(self, value: Node, values: Mapping[Node, Lifted], is_step: Node | None, steps: int) -> Node:
-        """Return a row as [..., C, width], and any other value as [..., width, C]."""
+        """Transpose a value to the layout of products: [..., C, width] for a row, else [..., width, C]."""
         filling, is_row = self.filling[value]
         whole = over_time(*values[value], steps)
         rank = whole.tensor.rank
@@ -330,7 +331,7 @@ class _Sequences:
         return gathered(total, form.view, node.shape, self.forms.axes)
 
     def _along_axes(self, readout: Node) -> Node:
-        """Return a readout [..., values] with the state's axes."""
+        """Reshape a readout [..., values] to the rank of the state."""
         axes, plan = self.forms.axes, self.plan
         kept_axes = (*plan.batch, *plan.values)
         separated = shaped(readout, tuple(axes[axis] for axis in kept_axes))
@@ -346,11 +347,9 @@ class _Sequences:
     def _of(
         self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True, is_row: bool = False
     ) -> Node:
-        """Return a value with the batch's axes and one axis for ``axes``, which is 1 if the value is constant along
-        them.
+        """Return a value with the batch axes, and the given ``axes`` merged into one.
 
-        Args:
-            is_whole: Never use an axis of 1.
+        The merged axis has size 1 if the value is constant along it, unless ``is_whole``.
         """
         rank = len(self.forms.axes)
         if not value.tensor.rank:

@@ -62,8 +62,9 @@ class ChunkSteps:
 
 
 def chunk_of(given: ChunkSteps, state: Node) -> tuple[list[Node], Node]:
-    """Return the readouts of a chunk, [..., C, values] each, and the state after it, given the state [..., keys,
-    values].
+    """Return the readouts of a chunk, and the state after it.
+
+    Each readout is [..., C, values], and ``state`` is [..., keys, values].
     """
     return _Chunk(given, state).result()
 
@@ -95,7 +96,7 @@ class _Chunk:
         return readouts, state
 
     def _rows(self, within: Mapping[tuple[int, int], Node], before: Sequence[Node]) -> list[Node]:
-        """Return y of every column, [..., C, values]."""
+        """Return the row y of every column, [..., C, values]."""
         columns, width = self.given.columns, self.state.shape[-1]
         rows: list[Node | None] = [
             None if column.row is None else self._full(column.row, (self.steps, width)) for column in columns
@@ -119,7 +120,7 @@ class _Chunk:
         return [row if row is not None else zeros(nothing, self.state) for row in rows]
 
     def _solved(self, fed: Sequence[int], within: Mapping[tuple[int, int], Node], starts: Sequence[Node]) -> list[Node]:
-        """Return the rows that depend on readouts, solved as one block system, one column after the other."""
+        """Solve for the rows that depend on readouts, as one block system with a block for each column."""
         count, steps = len(fed), self.steps
         blocks = []
         for place in fed:
@@ -204,7 +205,7 @@ class Decays:
         return total
 
     def _chosen(self, value: Node, half: int, other: Node | None) -> Node:
-        """Select ``value`` for pairs of steps in different halves of one block, and ``other`` elsewhere."""
+        """Select ``value`` for pairs of steps in opposite halves of one block, and ``other`` elsewhere."""
         pairs = make("constant", value=_corners(self.steps, half))
         if other is None:
             other = make("constant", value=np.zeros((), value.dtype))
@@ -243,14 +244,14 @@ def _late(steps: int, half: int) -> np.ndarray:
 
 
 def _siblings(steps: int, half: int) -> np.ndarray:
-    """Return the permutation matrix that maps each step to its counterpart in the other half of its block."""
+    """Return the permutation matrix that swaps each step with its counterpart in the other half of its block."""
     matrix = np.zeros((steps, steps))
     matrix[np.arange(steps) ^ half, np.arange(steps)] = 1
     return matrix
 
 
 def _corners(steps: int, half: int) -> np.ndarray:
-    """Return True for pairs of a step in the second half of a block and one in its first half."""
+    """Return a mask of pairs: a step in the second half of a block, with a step in its first half."""
     blocks, late = np.arange(steps) // (2 * half), _late(steps, half) == 1
     return (blocks[:, None] == blocks) & late[:, None] & ~late
 
@@ -303,8 +304,9 @@ def as_column(node: Node) -> Node:
 
 
 def _flushed(node: Node) -> Node:
-    """Flush values to 0 that would soon become denormal, which processors multiply slowly. Derivatives are not
-    affected.
+    """Flush values near the smallest normal number to 0, because arithmetic on denormals is slow.
+
+    Derivatives are not affected.
     """
     kind = np.finfo(node.dtype)
     minimum, zero = (_constant(np.asarray(value), node) for value in (kind.tiny / kind.eps, 0.0))

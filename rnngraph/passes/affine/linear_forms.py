@@ -53,7 +53,7 @@ Read = Probe | Literal["state"] | None
 
 @dataclass(frozen=True)
 class Term:
-    """Product of factors and of one read."""
+    """Product of factors and at most one read of the state."""
 
     factors: tuple[Node, ...]
     read: Read = None
@@ -103,7 +103,7 @@ def constant(value: float, dtype: str) -> Node:
 
 
 class LinearForms:
-    """Forms of the values of a body that depend on one of its carries.
+    """Linear forms of the values of a loop body that depend on one of its carries.
 
     Attributes:
         carry: The state.
@@ -234,13 +234,13 @@ class LinearForms:
         return Linear(tuple(terms), view)
 
     def where(self, condition: Node, value: Node, other: int, otherwise: float = 0.0) -> Node:
-        """Select a value if the condition is True, or False for ``other``, and a number otherwise."""
+        """Return ``value`` where the condition holds, else the number ``otherwise``; the reverse if ``other``."""
         number = constant(otherwise, value.dtype)
         choices = (number, value) if other else (value, number)
         return make("select", condition, *choices, where=value.where)
 
     def _read_where(self, condition: Node, read: Read, other: int) -> Read:
-        """Return a readout that is 0 where its term is not selected, because the unselected value may be NaN."""
+        """Return a readout that is 0 where its term is not selected: the unselected value may be NaN."""
         if not isinstance(read, Probe):
             return read
         return Probe(tuple(self.where(condition, weight, other) for weight in read.weights), read.axes)
@@ -268,7 +268,7 @@ class LinearForms:
         return Linear(tuple(terms), tuple(view))
 
     def _reduced_term(self, term: Term, axes: frozenset[int]) -> Term | None:
-        """Return the sum of a term over axes of the state; None if it is not a term."""
+        """Return a term summed over axes of the state; None if the sum is not a single term."""
         if not axes:
             return term
         within = tuple(factor for factor in term.factors if spans(factor) & axes)
@@ -280,7 +280,7 @@ class LinearForms:
         return Term((*outside, self._total(within, axes)), term.read)
 
     def _total(self, factors: tuple[Node, ...], axes: frozenset[int]) -> Node:
-        """Return the sum of a product over axes, which are kept with size 1."""
+        """Return the sum of a product of factors over axes, with keepdims."""
         product = self.product(factors)
         rank = len(self.axes)
         missing = [self.axes[axis] for axis in sorted(axes) if not product.tensor.rank or product.shape[axis] == 1]
@@ -293,8 +293,9 @@ class LinearForms:
         return make("mul", product, times) if missing else product
 
     def _matmul(self, node: Node) -> Linear | None:
-        """Return the form of a product: a readout if one operand is a vector, an outer product of a column and a
-        row.
+        """Return the form of a matrix product, or None.
+
+        A product with a vector is a readout. A column times a row is an outer product.
         """
         left, right = node.operands[:2]
         if len(node.operands) > 2 or left.tensor.rank != right.tensor.rank or node.tensor.rank < 2:
@@ -321,20 +322,20 @@ class LinearForms:
     # What is free of the state -------------------------------------------------------------------
 
     def product(self, factors: tuple[Node, ...]) -> Node:
-        """Return the product of factors, the same node for the same factors."""
+        """Return the product of factors as a node; equal factors result in the same node."""
         if factors not in self._products:
             self._products[factors] = product_of(factors, self.carry.dtype)
         return self._products[factors]
 
     def _free_terms(self, node: Node, view: View) -> tuple[Term, ...]:
-        """Return a value that does not depend on the state as terms; an outer product becomes its factors."""
+        """Return a value that does not depend on the state as terms. Outer products are split into factors."""
         rank = len(view)
         own = (*((1,) * (rank - node.tensor.rank)), *node.shape)
         groups = tuple(group if dim != 1 else () for group, dim in zip(view, own, strict=True))
         return tuple(Term(factors) for factors in self._outer(node, groups[rank - node.tensor.rank :], 0))
 
     def _outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
-        """Split a value into products of factors that vary along fewer axes, if it is computed from such."""
+        """Split a value into products of factors that each vary along fewer axes, where its op allows that."""
         whole = (spread(node, view, self.axes),)
         if depth > MAX_TERMS or len(spans(whole[0])) < 2:
             return (whole,)

@@ -25,7 +25,7 @@ VECTOR = "it has no axes of keys and values, and chunks would not be faster"
 
 @dataclass(frozen=True)
 class ChunkPlan:
-    """Values of a step that a chunk needs. None of them depends on the state.
+    """Values of a step from which a chunk of steps is computed. None of them depends on the state.
 
     Attributes:
         keys: Axes of the state that are keys; likewise ``values`` and ``batch``.
@@ -87,7 +87,7 @@ class Recurrence:
 
     @property
     def carry(self) -> Node:
-        """Input of the body."""
+        """Input of the body that holds the state."""
         return self.scan["body"].inputs[self.index]
 
     @property
@@ -96,7 +96,7 @@ class Recurrence:
 
     @property
     def name(self) -> str:
-        """Name of the state, after that of its loop."""
+        """Name of the state, prefixed by the name of its loop."""
         return f"{self.scan.name or 'scan'}/{self.carry['label']}"
 
     def __str__(self) -> str:
@@ -107,14 +107,14 @@ class Recurrence:
 
 
 def recurrences_in(graph: Graph) -> Iterator[Recurrence]:
-    """Yield the recurrences of a graph's scans with float carries, but not those of scans inside of bodies."""
+    """Yield the recurrences of a graph's scans that have float carries. Nested scans are skipped."""
     for node in graph.nodes:
         if node.op == "scan":
             yield from recurrences_of(node)
 
 
 def recurrences_of(scan: Node) -> list[Recurrence]:
-    """Return the recurrences of a scan. A carry that is only delayed by a step, or constant, is not a recurrence."""
+    """Return the recurrences of a scan: all carries except for constants and values delayed by one step."""
     parts, body = ScanParts.of(scan), scan["body"]
     following = {carry.inside: carry.next for carry in parts.carries}
     components = {node: part for part in cycles(body.nodes, following) for node in part if node in following}
@@ -156,7 +156,7 @@ def _recurrence(scan: Node, parts: ScanParts, index: int, together: Sequence[Nod
 
 
 def _joint_kind(parts: ScanParts, body: Graph, together: Sequence[Node]) -> str:
-    """Describe A for several states that are jointly affine; empty if they are not.
+    """Describe the matrix A of several states that are jointly affine; empty if they are not.
 
     They are jointly affine if each next value is affine in each state, with factors that depend on none of them.
     """
@@ -176,7 +176,7 @@ def _joint_kind(parts: ScanParts, body: Graph, together: Sequence[Node]) -> str:
 
 
 def _coefficients(form: Linear) -> Iterator[Node]:
-    """Yield all nodes from which the factors of terms in the state are computed."""
+    """Yield all nodes on which the coefficients of the state depend."""
     read = [term for term in form.terms if term.read is not None]
     weights = [item for term in read if isinstance(term.read, Probe) for item in term.read.weights]
     yield from topological([*weights, *(item for term in read for item in term.factors)])
@@ -199,7 +199,7 @@ def _not_linear(form: Opaque) -> str:
 
 
 def _later(parts: ScanParts, body: Graph, state: Node) -> set[Node]:
-    """Return the carries that depend on a state, possibly through earlier steps."""
+    """Return the carries whose values depend on a state, in the same step or a later one."""
     later: set[Node] = set()
     while True:
         reached = dependents([state, *later], body.nodes)
@@ -213,14 +213,17 @@ def _later(parts: ScanParts, body: Graph, state: Node) -> set[Node]:
 
 
 def _bare(node: Node) -> Node:
-    """Return the source of a condition, without changes of shape."""
+    """Return a condition without the reshapes and broadcasts around it."""
     while node.op in ("reshape", "broadcast", "ensure_shape"):
         node = node.operands[0]
     return node
 
 
 def _held(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | None, Node]:
-    """Return the condition under which a step changes the state, and the next value if it does."""
+    """Split ``select(condition, next, state)``: the condition under which a step changes the state, and ``next``.
+
+    The condition is None if every step changes the state.
+    """
     if following.op != "select" or following.operands[2] is not state:
         return None, following
     if following.operands[0] not in dependent and following.operands[1] in dependent:
@@ -229,7 +232,7 @@ def _held(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | No
 
 
 def _held_everywhere(parts: ScanParts, state: Node, hold: Node, dependent: set[Node], later: set[Node]) -> bool:
-    """True if nothing reads the results of steps that leave the state unchanged."""
+    """True if no result is read of a step that leaves the state unchanged."""
     values = [value for _, value in parts.emits if value in dependent]
     values += [carry.next for carry in parts.carries if carry.inside in later]
     return all(
@@ -280,7 +283,7 @@ def _terms(forms: LinearForms, node: Node) -> tuple[Term, ...]:
 
 
 def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[Node, ...], str]:
-    """Return the readouts that a step's outputs need, in order, and the reason why it cannot run in chunks, if any."""
+    """Return the readouts on which a step's outputs depend, and a reason if the step cannot run in chunks."""
     if parts.when is not None:
         return (), "its loop decides from step to step which steps run"
     outputs = [value for number, (_, value) in enumerate(parts.outputs) if number != index]
@@ -306,7 +309,7 @@ def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[N
 def _keys(
     axes: Shape, readouts: Sequence[Probe], form: Linear, diagonal: frozenset[int]
 ) -> tuple[tuple[int, ...], str]:
-    """Return the axes along which the state is read, or if no step reads it, an axis along which columns are added."""
+    """Return the axes along which the state is read. If none is read, return an axis along which columns are added."""
     every = {probe.axes for probe in readouts}
     if len(every) > 1:
         return (), "it is read along different axes"
@@ -335,7 +338,7 @@ def _columns(form: Linear, keys: Sequence[int]) -> tuple[Column, ...]:
 
 
 def _kind(form: Linear, axes: Shape, keys: Sequence[int], diagonal: frozenset[int], rank: int) -> str:
-    """Describe A in words."""
+    """Describe the matrix A of a recurrence in words, such as diagonal plus rank 2."""
     terms = [term for term in form.terms if term.read == STATE]
     if not terms:
         return f"of rank {rank}" if rank else "zero"

@@ -27,7 +27,7 @@ def without_ones(shape: Sequence[Dim]) -> Shape:
 
 
 def matched(atoms: Sequence[int], axes: Shape, shape: Sequence[Dim]) -> View:
-    """Return the view of a value of ``shape`` over these axes of the state, in order.
+    """Return the view of a value of ``shape`` whose axes, in order, are products of these axes of the state.
 
     Raises:
         UnknownAxisError: An axis of the value is only part of one of the state.
@@ -52,17 +52,20 @@ def atoms_of(view: View, shape: Sequence[Dim]) -> list[int]:
 
 
 def reshaped(view: View, shape: Sequence[Dim], axes: Shape, new: Sequence[Dim]) -> View:
-    """Return the view of a value after a reshape from ``shape`` to ``new``."""
+    """Return the view after a reshape from ``shape`` to ``new``."""
     return matched(atoms_of(view, shape), axes, new)
 
 
 def padded(view: View, rank: int) -> View:
-    """Return the view of a value broadcast to ``rank`` axes."""
+    """Return a view with leading axes of size 1, up to ``rank``."""
     return ((),) * (rank - len(view)) + view
 
 
 def joined(one: View, other: View, rank: int) -> View:
-    """Return the view to which two values broadcast. Raise ``UnknownAxisError`` if their views differ."""
+    """Return the view of two values broadcast against each other.
+
+    Raises: UnknownAxisError: Their views differ.
+    """
     groups: list[Group] = []
     for a, b in zip(padded(one, rank), padded(other, rank), strict=True):
         if a and b and a != b:
@@ -94,7 +97,7 @@ def resolved(view: View, shape: Sequence[Dim], axes: Shape) -> View:
 
 
 def spread(node: Node, view: View, axes: Shape) -> Node:
-    """Return a value with one axis for each axis of the state, of size 1 where it does not vary. A scalar is unchanged.
+    """Reshape a value to the rank of the state, with axes of size 1 where it does not vary. A scalar is unchanged.
 
     Args:
         view: View of the value against which it broadcasts.
@@ -112,7 +115,7 @@ def spread(node: Node, view: View, axes: Shape) -> Node:
 
 
 def gathered(node: Node, view: View, shape: Sequence[Dim], axes: Shape) -> Node:
-    """Return a value that has the state's axes as one of ``shape`` with this view."""
+    """Reshape a value with the state's axes to ``shape``, whose axes this view describes."""
     value_axes = atoms_of(view, shape)
     full = tuple(size if axis in value_axes else 1 for axis, size in enumerate(axes))
     if node.shape != full:

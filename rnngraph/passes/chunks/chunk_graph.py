@@ -1,4 +1,4 @@
-"""Graph of a chunk: values are concatenated with their kept past, and the next past is one of the results."""
+"""Graph of a chunk of a stream: its values follow those kept of earlier chunks, and it returns what later ones need."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class _ChunkGraph:
         return growth.many * size(growth.symbol) if self.rests is None else growth.over + delay
 
     def _sized(self, value: Any, delay: int) -> Any:
-        """Replace sizes of the whole sequence by those of a chunk, in a size or a tuple."""
+        """Replace sizes of the whole sequence in ``value``, a size or a tuple, by sizes of a chunk."""
         if isinstance(value, tuple):
             return tuple(self._sized(item, delay) for item in value)
         growth = self.timeline.stream_rate.growth(value, self.rests)
@@ -128,7 +128,7 @@ class _ChunkGraph:
         return self._remade(node, line.late(node))
 
     def _resumed(self, node: Node) -> Node:
-        """Return a node that a chunk computes as the whole graph does, with fewer entries."""
+        """Return an op for the entries of a chunk, where the op itself is that of the whole graph."""
         if self.timeline.has_time(node) and self._count(self._growth(node), 0) == 0:
             return self._none(node)
         stream_rate = self.timeline.stream_rate
@@ -183,7 +183,7 @@ class _ChunkGraph:
         return parts.build(node.where, node.name)
 
     def _held(self, scan: ScanParts, growth: Growth, delay: int) -> ScanParts:
-        """Return a scan that keeps its initial state until its first step."""
+        """Return a scan whose carries keep their initial values until the first step of the sequence."""
         runs = make("transpose", self._has_begun(growth, delay), order=(1, 0))
         runs = make("reshape", runs, shape=(*runs.shape, 1))
         inside = make("input", name="begun", label="begun", type=TensorType("bool", runs.shape[1:]))
@@ -196,13 +196,13 @@ class _ChunkGraph:
         return replace(scan, carries=carries, sequences=[*scan.sequences, Binding(inside, runs)])
 
     def _plain(self, node: Node, delay: int) -> Node:
-        """Return a value that a loop reads, with the axes that it has in the whole graph."""
+        """Return a value that a loop reads. Raise ``GraphError`` if rows have different step numbers in it."""
         return self.positions.check(self._at(node, delay), "a loop")
 
     # Values at other times -----------------------------------------------------------------------
 
     def _at(self, node: Node, delay: int) -> Node:
-        """Return a value with this delay; a value without time is unchanged."""
+        """Return a value delayed by ``delay`` entries. A value without a time axis is unchanged."""
         line = self.timeline
         if not isinstance(node.type, TensorType) or line.axis(node) is None or not line.has_time(node):
             return self.new[node]
@@ -285,15 +285,15 @@ class _ChunkGraph:
             return number(0, like)
         return make("constant", value=np.frombuffer(fill, like.dtype)[0].reshape(()))
 
-    # What stands before the first entry ----------------------------------------------------------
+    # Entries before the first one ----------------------------------------------------------
 
     def _has_begun(self, growth: Growth, delay: int) -> Node:
-        """Return bool [rows, entries]: False for entries of a chunk that lie before the first of the sequence."""
+        """Return a mask [rows, entries] that is False for entries before the first of the sequence."""
         late = make("constant", value=np.asarray(delay, np.int64))
         return make("less_equal", late, self.states.indices(growth, self._count(growth, delay)))
 
     def _repeated(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
-        """Replace the entries before the first by the ones that mirror or repeat it.
+        """Overwrite the entries before the first one by mirrored or repeated entries.
 
         All of them have arrived when one is read, because windows wait for them.
         """
@@ -314,7 +314,7 @@ class _ChunkGraph:
         return _transposed(gathered, tuple(order.index(place) for place in range(len(order))))
 
     def _masked(self, chunk: Node, base: Node, fill: bytes, delay: int) -> Node:
-        """Replace the entries before the first of the sequence by ``fill``."""
+        """Overwrite entries before the first of the sequence with ``fill``."""
         axis, rows = self.timeline.axis(base), self._row_axis(base)
         begun = self._has_begun(self._growth(base), delay)
         if axis is not None and axis < rows:
@@ -328,7 +328,7 @@ class _ChunkGraph:
     # Windows, and the end ------------------------------------------------------------------------
 
     def _windows(self, node: Node, taken: Taken) -> Node:
-        """Return the sliding windows of a view for the current chunk; its entries, for windows of size 1."""
+        """Return the sliding windows that are complete in this chunk. Windows of size 1 are entries."""
         line, view, step, axis = self.timeline, taken.view, taken.step, self.timeline.axis(taken.view.base)
         delay, span = line.late(node), taken.apart * (taken.size - 1)
         count, dropped = self._count(self._growth(node), delay), 0
@@ -356,14 +356,14 @@ class _ChunkGraph:
         return self._cut(windows, view.base, dropped, count)
 
     def _none(self, node: Node) -> Node:
-        """Return an array without entries."""
+        """Return an empty array in place of a node."""
         rows, axis = self._row_axis(node), self.timeline.axis(node)
         shape = tuple(0 if place == axis else dim for place, dim in enumerate(node.shape))
         shape = tuple(self.rows if place == rows else dim for place, dim in enumerate(shape))
         return make("broadcast", number(0, node), where=node.where, shape=shape)
 
     def _source(self, node: Node, first: int) -> tuple[Node, int]:
-        """Return the node that windows are taken from, and the entry at which window ``first`` starts."""
+        """Return the node of which windows are taken, and the index of the entry at which window ``first`` starts."""
         if node in self.timeline.views:
             return node, first
         source = node.operands[0]
@@ -374,7 +374,7 @@ class _ChunkGraph:
         return source, first * node["step"][axis] + self._settled(node, node["start"][axis])
 
     def _ending(self, node: Node, first: int, view: View) -> Node:
-        """Return a view from an entry to its end. The entry counts from the first of this chunk without delay."""
+        """Return a view's entries from ``first`` to the end, counted from the first entry of this chunk."""
         line = self.timeline
         if node is view.base:
             joined, kept = self._joined(view)
@@ -398,7 +398,7 @@ class _ChunkGraph:
         return self._cut(joined, view.base, passed, joined.shape[axis] - passed)
 
     def _settled(self, node: Node, dim: Dim) -> int:
-        """Return a number of entries that must not depend on the length of a sequence."""
+        """Return a number of entries as an int. Raise ``GraphError`` if it depends on the sequence's length."""
         growth, usual = self.timeline.stream_rate.growth(dim, self.rests), self.timeline.stream_rate.growth(dim)
         if growth is None or usual is None:
             assert isinstance(dim, int)
@@ -413,7 +413,7 @@ class _ChunkGraph:
         return growth.over
 
     def _end(self, node: Node) -> Node:
-        """Return the last entries; for a chunk, the last that have arrived."""
+        """Return the last entries of the sequence. In a chunk, these are the last ones fed so far."""
         source, late = node.operands[0], self.timeline.late(node.operands[0])
         axis = self.timeline.axis(source)
         assert axis is not None
@@ -439,7 +439,7 @@ def _transposed(node: Node, order: tuple[int, ...]) -> Node:
 
 
 def _with_size(node: Node, axis: int, wanted: Dim) -> Node:
-    """Broadcast an axis of 1."""
+    """Broadcast an axis of size 1 to ``wanted``."""
     if node.shape[axis] == wanted:
         return node
     shape = tuple(wanted if place == axis else dim for place, dim in enumerate(node.shape))

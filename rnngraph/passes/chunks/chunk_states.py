@@ -1,4 +1,4 @@
-"""States of a chunk's graph beside those of loops: the past, the steps so far, and the number of the stream."""
+"""States of a chunk's graph other than those of loops: kept entries, step counts, and stream numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUMBER_STATE = f"state/{NUMBER}"
 
 
 def is_number(node: Node) -> bool:
-    """True for the input of the streams' numbers, by which samples differ."""
+    """True for the input that numbers streams."""
     return node.op == "input" and node["label"] == NUMBER
 
 
@@ -47,7 +47,7 @@ class ChunkStates:
         return self.by_label[STEPS][1]
 
     def calls(self, one: Node) -> Node:
-        """Return the number of calls so far, [rows], this one included. ``one`` is the number in a call alone."""
+        """Return the number of calls so far, this one included, [rows]. ``one`` is the number for a single call."""
         zero = make("constant", value=np.zeros((), np.int64))
         if STEPS not in self.by_label:
             calls = self.make(STEPS, (self.rows, 1), zero, zero)
@@ -55,12 +55,12 @@ class ChunkStates:
         return make("add", make("reshape", self.by_label[STEPS][1], shape=(self.rows,)), one, where=one.where)
 
     def indices(self, growth: Growth, count: Dim) -> Node:
-        """Return int64 [rows, entries]: the index in the whole sequence of each entry of a chunk without delay."""
+        """Return the index in the whole sequence of each entry of a chunk, int64 [rows, entries]."""
         many = make("constant", value=np.asarray(growth.many, np.int64))
         return make("add", make("iota", size=count), make("mul", self.steps(growth), many))
 
     def running(self, node: Node, plain: Node, growth: Growth, delay: int) -> Node:
-        """Return the step numbers of each row, [rows, entries], or how many there were, [rows].
+        """Return running step numbers, [rows, entries], or the number of steps so far, [rows].
 
         Args:
             node: ``iota`` or ``dimension`` of the whole graph.
@@ -76,7 +76,7 @@ class ChunkStates:
         return make("sub", value, late, where=node.where) if delay else value
 
     def number(self, node: Node) -> Node:
-        """Return the numbers of the rows' streams, [rows]. A stream begins with those of the input ``node``."""
+        """Return the stream numbers of the rows, [rows], initially those of the input ``node``."""
         first = make("reshape", node, shape=(self.rows, 1))
         present = self.make(NUMBER_STATE, (self.rows, 1), first, node)
         self.by_label[NUMBER_STATE] = first, present, present

@@ -31,7 +31,7 @@ def cut_axes(graph: Graph, lengths: Set[str]) -> Graph:
 
 
 def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
-    """Return a reshape of windows for a reshape that cuts time; None for another one."""
+    """Return windows in place of a reshape that cuts time into pieces; None for any other node."""
     source = operand
     while source.op in ("reshape", "ensure_shape"):
         source = source.operands[0]
@@ -48,7 +48,7 @@ def _cut(node: Node, operand: Node, lengths: Set[str]) -> Node | None:
 
 
 def _piece(before: Sequence[Dim], after: Sequence[Dim], lengths: Set[str]) -> int | None:
-    """Return the number of steps in a piece, if ``after`` is ``before`` cut in pieces along its first axis."""
+    """Return the number of steps in a piece; None unless ``after`` is ``before`` with its first axis cut in pieces."""
     if any(counts(dim, lengths) for dim in (*before[1:], *after[1:])):
         return None
     count = quotient(product(after[1:]), product(before[1:]))

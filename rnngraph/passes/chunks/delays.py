@@ -1,4 +1,4 @@
-"""Computation of each value's delay, and of how much of its past is kept."""
+"""Delays of values in a chunk's graph, and the number of past entries to keep of each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -
 
 
 class _Walk:
-    """Passes over a graph that fill a timeline."""
+    """Traversals of a graph that fill in a timeline."""
 
     def __init__(self, line: Timeline) -> None:
         self.line, self.stream_rate = line, line.stream_rate
@@ -60,7 +60,7 @@ class _Walk:
             line.delay = max(line.delay, -(-line.late(node) // self._growth(node).many))
 
     def _settle_fronts(self) -> None:
-        """Accept nodes that repeat first entries if they are only read by concatenations that put them in front."""
+        """Accept repeated first entries that only concatenations in front of the same sequence read."""
         readers: dict[Node, list[Node]] = {}
         for node in self.line.graph.nodes:
             for item in node.operands:
@@ -80,7 +80,7 @@ class _Walk:
         return growth
 
     def _place(self, node: Node) -> str:
-        """Compute the delay of a node. Return a reason if it has none."""
+        """Compute the delay of a node. Return the reason if it cannot be streamed, else an empty string."""
         line = self.line
         if node in line.resumed or any(map(line.holds_past, node.operands)):
             return self._resumed(node)
@@ -123,13 +123,13 @@ class _Walk:
         return ""
 
     def _moves_steps(self, node: Node) -> bool:
-        """True if entries of a result are entries of other steps."""
+        """True if a node's entries are not computed from the operand's entries of the same step."""
         timed = [(number, item) for number, item in enumerate(node.operands) if self.line.has_time(item)]
         axes = [(number, self.line.axis(item)) for number, item in timed]
         return any(axis is not None and isinstance(fate(node, number, axis), Shifted) for number, axis in axes)
 
     def _piece(self, node: Node, timed: Sequence[Node], growth: Growth) -> int | None:
-        """Return how many entries a reshape makes of each one of its operand; None for other nodes."""
+        """Return how many entries a reshape makes of one entry of its operand; None for other nodes."""
         if node.op != "reshape" or not timed or self.line.axis(timed[0]) != self.line.axis(node):
             return None
         before = self._growth(timed[0])
@@ -167,12 +167,12 @@ class _Walk:
         return ""
 
     def _together(self, node: Node, operands: Sequence[Node]) -> int | None:
-        """Return the delay of a node that reads its operands entry by entry: that of the latest."""
+        """Return the delay of an op that pairs entries of its operands: that of the latest operand."""
         self.read[node] = operands
         return max((delay for delay in map(self._whole, operands) if delay is not None), default=None)
 
     def _whole(self, node: Node) -> int | None:
-        """Return the delay of a value that is read as a whole, even if windows are taken of it."""
+        """Return the delay of an operand of which every entry is read, also where only windows use it."""
         if node in self.line.views and node not in self.line.delays:
             self._take(node, Taken(self.line.views[node], 1, 1, 1))
         return self.line.delays[node]
@@ -206,7 +206,7 @@ class _Walk:
         return ""
 
     def _front_of(self, item: Node, node: Node, inner: Node) -> bytes | Repeat | None:
-        """Return what precedes the first entry: a number, or repeated first entries; None for anything else."""
+        """Return the padding before a sequence: a number, or repeated first entries; None for anything else."""
         number, count, chain = _fill_of(item), item.shape[node["axis"]], [item]
         if number is not None:
             return number
@@ -229,7 +229,7 @@ class _Walk:
         return repeat
 
     def _cut_out(self, node: Node) -> tuple[Node, Dim, int]:
-        """Return the value of which a node is a slice along time, with the slice's start and step."""
+        """Return the source of a chain of slices along time, with their start and step."""
         start: Dim = 0
         step = 1
         while node.op == "transpose" or (node.op == "slice" and self._is_cut_in_time_alone(node)):
@@ -289,13 +289,13 @@ class _Walk:
         return None if growth.many else growth.over
 
     def _take(self, node: Node, taken: Taken) -> None:
-        """Set the delay of windows: each can be returned in the step in which its last entry arrives."""
+        """Set the delay of windows, so that each is returned in the step in which its last entry arrives."""
         self._whole(taken.view.base)
         span = taken.apart * (taken.size - 1) + 1
         delay = max(0, -(-max(span + taken.view.late, taken.view.begins) // taken.step) - 1)
         self.line.delays[node], self.line.windows[node] = delay, taken
 
-    # The latest time, at which they are all given ------------------------------------------------
+    # The latest time, at which values are returned ------------------------------------------------
 
     def latest(self) -> None:
         """Delay computed values and windows until their first reader needs them."""
@@ -320,7 +320,7 @@ class _Walk:
             if node in line.ends:
                 want(node.operands[0], line.late(node.operands[0]))
 
-    # What is kept --------------------------------------------------------------------------------
+    # Kept entries --------------------------------------------------------------------------------
 
     def pasts(self) -> None:
         line = self.line
@@ -346,7 +346,7 @@ class _Walk:
         self._keep(view, ahead if ahead >= 0 else ahead + step)  # otherwise the first window starts inside the chunk
 
     def _keep(self, view: View, count: int) -> None:
-        """Keep ``count`` entries of a view's base."""
+        """Keep at least ``count`` past entries of a view's base."""
         line = self.line
         if count and view.base.tensor.rank < 2:
             line.refused.setdefault(view.base, "what is kept of a sequence is kept for each row, and it has no rows")
@@ -356,7 +356,7 @@ class _Walk:
             line.masked.add(past)
 
     def _join(self) -> None:
-        """Merge pasts of one value if nothing reads the entries before the first."""
+        """Merge the kept entries of one value under different padding, if nothing reads the padding."""
         line = self.line
         for past, count in [*line.pasts.items()]:
             other = line.past(line.plain(past.base))
@@ -366,6 +366,6 @@ class _Walk:
 
 
 def _fill_of(node: Node) -> bytes | None:
-    """Return the number that all elements of a value are; None where they may differ."""
+    """Return the bytes of the number to which all elements are equal; None where they may differ."""
     value = value_of(node)
     return None if value is None else value.tobytes()

@@ -1,4 +1,4 @@
-"""States that hold the past of a sequence.
+"""States that hold the last entries of a sequence, as a causal convolution needs.
 
 A net concatenates such a state and the sequence, and returns the last entries of the result as the state's next
 value. A chunk does the same.
@@ -22,8 +22,7 @@ ROWS, STEPS = 2, 3
 
 
 def joined_to_kept(graph: Graph, lengths: Set[str], kept: Set[str]) -> set[Node]:
-    """Return the concatenations along time of a kept state and a sequence whose last entries are the state's next
-    value.
+    """Return the concatenations of a kept state and a sequence whose last entries become the next state.
 
     Args:
         kept: Labels of inputs that are such states, [rows, width], and names of the outputs with their next values.
@@ -35,7 +34,7 @@ def joined_to_kept(graph: Graph, lengths: Set[str], kept: Set[str]) -> set[Node]
 
 
 def _labels_before(node: Node, lengths: Set[str], kept: Set[str]) -> set[str]:
-    """Return the states in front of a sequence; none if there is anything else in front."""
+    """Return the states that precede a sequence in a concatenation; empty if anything else precedes it."""
     if node.op != "concat" or len(node.operands) != 2:
         return set()
     (front, behind), axis = node.operands, node["axis"]
@@ -48,7 +47,7 @@ def _labels_before(node: Node, lengths: Set[str], kept: Set[str]) -> set[str]:
 
 
 def _is_past(label: str, following: Mapping[str, Node], fronts: Mapping[Node, Set[str]], lengths: Set[str]) -> bool:
-    """True if a state's next value consists of the last entries of the concatenation.
+    """True if a state's next value is the last entries of the concatenation of state and sequence.
 
     A trial run puts the state after the sequence, and checks that the state is returned unchanged.
     """

@@ -1,4 +1,4 @@
-"""pads_outward: move padding along time behind the ops that compute each step from that step alone.
+"""pads_outward: move padding along time after the ops that compute each step from that step alone.
 
 Windows over padding do not wait for later steps. A value between the padding and the windows would hide the padding.
 Law: values are unchanged, bit for bit.
@@ -23,7 +23,7 @@ _MOVES = frozenset(("broadcast", "transpose", "reshape"))
 
 
 def pads_outward(graph: Graph, lengths: Set[str]) -> Graph:
-    """Return the graph with padding along time behind the ops that read it step by step.
+    """Return the graph with padding along time moved after the ops that work step by step.
 
     Args:
         graph: Graph to rewrite.
@@ -37,7 +37,7 @@ def pads_outward(graph: Graph, lengths: Set[str]) -> Graph:
 
 
 def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> Node | None:
-    """Return an op of padded sequences as the padded op of the sequences; None if that is impossible."""
+    """Rewrite an op of padded sequences as padding of the op's result; None if that is impossible."""
     if node.op not in ("transpose", "reshape") and OPS[node.op].kind != "elementwise":
         return None
     pads = {number: inner for number, item in enumerate(operands) if (inner := _padded(item, lengths)) is not None}
@@ -60,7 +60,7 @@ def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> 
 
 
 def _padded(node: Node, lengths: Set[str]) -> int | None:
-    """Return which operand of a concat along time is a sequence, if all others are one number everywhere."""
+    """Return which operand of a concat along time is the sequence; None unless all others are one number."""
     if node.op != "concat":
         return None
     timed = [place for place, item in enumerate(node.operands) if counts(item.shape[node["axis"]], lengths)]
@@ -69,18 +69,18 @@ def _padded(node: Node, lengths: Set[str]) -> int | None:
 
 
 def _is_still(node: Node, lengths: Set[str]) -> bool:
-    """True for one number that has no steps."""
+    """True for a scalar-valued node without a time axis."""
     return value_of(node) is not None and not any(counts(dim, lengths) for dim in node.shape)
 
 
 def _is_alike(node: Node, other: Node) -> bool:
-    """True if two padded sequences have the same sizes along time, counted from the last axis."""
+    """True if two padded sequences have equal sizes from the time axis to the last axis."""
     sizes = [[item.shape[one["axis"]] for item in one.operands] for one in (node, other)]
     return sizes[0] == sizes[1] and node.tensor.rank - node["axis"] == other.tensor.rank - other["axis"]
 
 
 def _part(node: Node, operands: Sequence[Node], axis: int, count: Dim) -> Node:
-    """Return an op of one part of its operands, along the time axis."""
+    """Return an op for a part of its operands along the time axis."""
     attributes = dict(node.attributes)
     if "shape" in attributes:
         attributes["shape"] = tuple(count if place == axis else dim for place, dim in enumerate(node["shape"]))

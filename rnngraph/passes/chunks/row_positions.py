@@ -1,4 +1,4 @@
-"""Running positions in chunks. They are the same for all rows of a whole sequence, and differ by row in a stream."""
+"""Step numbers in chunks, which may differ by row, because the rows of a stream may begin at different times."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ..loops.lifting import lift
 
 
 class RowPositions:
-    """Values that have rows as their first axis in a chunk's graph, but not in the whole graph. Keys are values without
-    rows.
+    """Values that have a row axis in a chunk's graph, but not in the whole graph.
+
+    Keys are the values without a row axis.
 
     Attributes:
         rows: Number of rows.
@@ -30,13 +31,13 @@ class RowPositions:
         return value
 
     def check(self, value: Node, what: str) -> Node:
-        """Raise ``GraphError`` if a value has rows as its first axis. ``what`` names the reader, which takes none."""
+        """Return a value. Raise ``GraphError`` if it has a row axis, which the reader ``what`` does not support."""
         if value in self.plain:
             raise self._error(what, value.where)
         return value
 
     def build(self, node: Node, operands: Sequence[Node], attributes: dict[str, Any]) -> Node:
-        """Build an op some of whose operands have rows as their first axis."""
+        """Build an op of which some operands have rows as their first axis."""
 
         def same_op(*items: Node) -> Node:
             return make(node.op, *items, where=node.where, name=node.name, **attributes)
@@ -56,7 +57,7 @@ class RowPositions:
         return same_op(*(self._among(item, places[0], rank, node) if item in self.plain else item for item in operands))
 
     def _among(self, value: Node, axis: int, rank: int, node: Node) -> Node:
-        """Return a value with its rows at ``axis`` of an op of ``rank``; it has an axis of 1 there without rows."""
+        """Move the row axis of an operand to ``axis`` of an op of ``rank``. Without rows, it has size 1 there."""
         plain = self.plain[value]
         shape = (*(1 for _ in range(rank - plain.tensor.rank)), *plain.shape)
         if shape[axis] != 1:

@@ -56,13 +56,13 @@ class _Splitting:
         return rebuilt(self.graph, {node: self._merged(node) for node in self.graph.nodes})
 
     def _merged(self, node: Node) -> Node:
-        """Return the value with its own axes."""
+        """Return a value in its declared shape, with merged axes."""
         if node not in self.new:
             self.new[node] = _reshaped(self.split[node][0], node.shape)
         return self.new[node]
 
     def _split(self, node: Node) -> Split | None:
-        """Return a value with separate axes; None if it keeps its declared shape."""
+        """Return a value with separate axes; None if only its declared shape exists."""
         if not isinstance(node.type, TensorType):
             return None
         if node.op == "reshape":
@@ -85,7 +85,7 @@ class _Splitting:
         return _reshaped(before, _flat(parts), node), parts
 
     def _joins_steps(self, sizes: Sequence[Dim]) -> bool:
-        """True if steps and another axis of open size, or one outside of the steps, are one axis."""
+        """True if these sizes merge steps with another symbolic axis, or with one outside of the steps."""
         places = [place for place, dim in enumerate(sizes) if counts(dim, self.lengths)]
         others = [place for place, dim in enumerate(sizes) if place not in places and not isinstance(dim, int)]
         return bool(places) and (bool(others) or places[0] > 0)
@@ -141,7 +141,7 @@ class _Splitting:
         return self._remade(node, *(self._as(item, parts) for item in node.operands)), parts
 
     def _parts_of(self, shape: Sequence[Dim], operands: Sequence[Node]) -> Parts | None:
-        """Return the parts of a result of this shape, on which all operands that have them agree."""
+        """Return the factors of each axis of a result, if all its operands agree on them; else None."""
         dims: list[tuple[Dim, ...]] = [(dim,) for dim in shape]
         for item in operands:
             if item in self.split:
@@ -153,7 +153,7 @@ class _Splitting:
         return tuple(dims)
 
     def _as(self, item: Node, parts: Parts) -> Node:
-        """Return an operand that broadcasts against a value of these parts."""
+        """Return an operand reshaped so that it broadcasts against a value with these separate axes."""
         own = tuple(
             sizes if dim == product(sizes) else (1,) * len(sizes)
             for dim, sizes in zip(item.shape, parts[len(parts) - item.tensor.rank :], strict=True)
@@ -224,7 +224,9 @@ class _Splitting:
 
 
 def _refined(dims: Sequence[Dim], target: Sequence[Dim]) -> Parts | None:
-    """Return the sizes that make up each axis of a target shape, of which also ``dims`` are products, in order.
+    """Split each axis of ``target`` into sizes, so that each of ``dims`` is a product of consecutive ones.
+
+    None if that is impossible, because an axis begins within a size that cannot be divided.
 
     None if there are none: an axis begins within a size that can't be divided.
     """
@@ -257,12 +259,12 @@ def _flat(parts: Parts) -> tuple[Dim, ...]:
 
 
 def _starts(parts: Parts) -> list[int]:
-    """Return the place of the first part of each axis."""
+    """Return the index of the first separate axis of each merged axis."""
     return [sum(len(sizes) for sizes in parts[:axis]) for axis in range(len(parts))]
 
 
 def _reshaped(node: Node, shape: tuple[Dim, ...], like: Node | None = None) -> Node:
-    """Return a value in another shape, by one reshape of the source of its chain of reshapes."""
+    """Reshape a value, starting from the source of its chain of reshapes."""
     while node.op == "reshape":
         node = node.operands[0]
     if node.shape == shape:

@@ -1,4 +1,4 @@
-"""Growth of sizes with time: a number of entries for each step of a stream, and a constant."""
+"""Growth of sizes with the steps of a stream: a number of entries for each step, plus a constant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_ENTRIES = 1 << 16
 
 @dataclass(frozen=True)
 class Growth:
-    """Size after K steps of a stream: ``many * K + over``. ``symbol`` names the length with which it grows."""
+    """Size after K steps of a stream: ``many * K + over``. ``symbol`` is the name of the sequence length."""
 
     symbol: str
     many: int
@@ -37,7 +37,7 @@ class StreamRate:
 
     @staticmethod
     def of(lengths: Collection[str], dims: Iterable[Dim]) -> StreamRate:
-        """Return the shortest step with a whole number of entries for each of ``dims``, up to ``MAX_ENTRIES``."""
+        """Return the rate of the shortest step in which each of ``dims`` grows by a whole number of entries."""
         slopes = [_slope(dim, lengths) for dim in dims if symbols_of(dim) and symbols_of(dim) <= set(lengths)]
         rate = math.lcm(*(slope.denominator for slope in slopes))
         return StreamRate(frozenset(lengths), rate if rate <= MAX_ENTRIES else 1)
@@ -48,8 +48,9 @@ class StreamRate:
         return counts(dim, self.lengths) and (growth is None or growth.many > 0)
 
     def growth(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Growth | None:
-        """Return the growth of a size; None if it has no single rate. ``rests`` are entries after the last step, by
-        length.
+        """Return the growth of a size; None unless it grows linearly with one length.
+
+        ``rests`` has the number of entries after the last whole step, by length.
         """
         names = symbols_of(dim) & self.lengths
         if len(names) != 1:
@@ -70,5 +71,5 @@ def _slope(dim: Dim, lengths: Collection[str]) -> Fraction:
 
 
 def _period(dim: Dim) -> int:
-    """Return a number of entries after which all floor divisions in a size have grown by integers."""
+    """Return a period after which every floor division in a size has grown by an integer."""
     return math.lcm(*(floor.by * _period(floor.dim) for floor in floors_of(dim)))

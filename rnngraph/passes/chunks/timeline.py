@@ -1,4 +1,4 @@
-"""Timeline of a graph: the delay of each value, and how much of its past is read."""
+"""Timeline of a graph: the delay of each value in a stream, and the number of past entries that are read."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ NO_FILL = b""
 
 
 class Repeat(Enum):
-    """Repeated entries before the first one: those after it, mirrored, or the first itself."""
+    """Padding in front of a sequence by its own entries: mirrored, or the first entry repeated."""
 
     MIRRORED = "mirrored"
     FIRST = "first"
 
 
 class View(NamedTuple):
-    """Value ``base`` with ``front`` entries ``fill`` before its first. If ``front`` is negative, so many first entries
-    are dropped.
+    """Value ``base`` with padding ``fill`` in front; ``front`` is the number of padded entries.
+
+    If ``front`` is negative, that many first entries are dropped.
 
     Attributes:
         late: Delay in entries of the view; negative if it is ahead of time.
@@ -41,7 +42,7 @@ class View(NamedTuple):
 
     @property
     def kept_fill(self) -> bytes:
-        """Number that fills the past before the first entry."""
+        """Number that initialises the kept entries of a view."""
         return self.fill if self.front > 0 and isinstance(self.fill, bytes) else NO_FILL
 
 
@@ -55,7 +56,7 @@ class Taken(NamedTuple):
 
 
 class Past(NamedTuple):
-    """Kept past of a value, with the fill before its first entry."""
+    """Kept entries of a value, with the fill before its first entry."""
 
     base: Node
     fill: bytes
@@ -104,14 +105,12 @@ class Timeline:
 
     @property
     def has_tail(self) -> bool:
-        """True if the end of a sequence needs a graph of its own, because chunks differ in more than the number of
-        steps.
-        """
+        """True if the end of a sequence needs a graph of its own, not that of a shorter chunk."""
         return bool(self.kept or self.joins) or self.stream_rate.rate > 1 or self.owes
 
     @property
     def owes(self) -> bool:
-        """True if some entries are due only at the end of sequences of whole steps."""
+        """True if some entries are returned only once the sequence has ended, even after whole steps."""
         read = [node.operands[0] for node in self.ends] + [
             node for _, node in self.graph.outputs if self.has_time(node)
         ]
@@ -124,12 +123,12 @@ class Timeline:
         return time_axis(node, self.stream_rate.lengths)
 
     def growth(self, node: Node) -> Growth | None:
-        """Return how many entries a value's time axis gains per step; None without a time axis or a single rate."""
+        """Return by how many entries a value's time axis grows per step; None without a time axis or one rate."""
         axis = self.axis(node)
         return None if axis is None else self.stream_rate.growth(node.shape[axis])
 
     def past(self, view: View) -> Past:
-        """Return the past that readers of a view share."""
+        """Return the kept entries that serve a view."""
         if view.kept_fill != NO_FILL:
             return Past(view.base, view.kept_fill)
         shared = (past for past in self.pasts if past.base is view.base and past.fill != NO_FILL)
@@ -140,16 +139,16 @@ class Timeline:
         return View(node, 0, NO_FILL, self.late(node))
 
     def is_timeless(self, taken: Taken) -> bool:
-        """True if single entries are taken of a value that is the same at all times."""
+        """True if windows are single entries of a value that is equal at all times."""
         base = taken.view.base
         return taken.size == 1 and taken.view == self.plain(base) and self.delays.get(base, 0) is None
 
     def late(self, node: Node) -> int:
-        """Return the delay of a value in its own entries; 0 if it has none."""
+        """Return the delay of a value in its own entries, 0 by default."""
         return self.delays.get(node) or 0
 
     def keeps_pace(self, node: Node) -> bool:
-        """True if the sizes that ``ensure_shape`` compares are equal after any number of whole steps."""
+        """True if the sizes that ``ensure_shape`` compares stay equal as a stream grows."""
         pairs = zip(node.operands[0].shape, node.shape, strict=True)
         return all(a == b or (self.stream_rate.growth(a) == self.stream_rate.growth(b) is not None) for a, b in pairs)
 
@@ -183,7 +182,7 @@ class Timeline:
 
 
 def is_running(node: Node, lengths: Set[str]) -> bool:
-    """True for numbers of steps, on which streams go on. Where nothing recurs over time, each call is a step."""
+    """True for step numbers that a stream continues. In a graph without recurrence, each call is a step."""
     if node.op not in ("iota", "dimension") or not node.get("runs"):
         return False
     return counts(node["size"], lengths) or (not lengths and node.op == "dimension" and bool(node["size"] == 1))

@@ -27,7 +27,7 @@ def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
 
 @dataclass
 class Adjoints:
-    """Adjoints of the nodes of a graph. Only nodes that depend on a root are ``active``."""
+    """Accumulator of adjoints by node. Only ``active`` nodes, which depend on a root, receive any."""
 
     nodes: Sequence[Node]
     roots: Sequence[Node]
@@ -42,7 +42,7 @@ class Adjoints:
         self.parts.setdefault(node, []).append(adjoint)
 
     def add_slice(self, node: Node, adjoint: Node) -> None:
-        """Add the adjoint of a slice. The operand gets those of all its slices together."""
+        """Record the adjoint of a slice. The operand receives the adjoints of all its slices at once."""
         self.slices.setdefault(node.operands[0], []).append((node, adjoint))
 
     def adjoint(self, node: Node) -> Node | None:
@@ -71,7 +71,7 @@ def _rows_together(parts: Sequence[Node]) -> list[Node]:
 
 
 def _joined(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:
-    """Return the adjoints of a node's slices: concatenated if they tile an axis, else each padded with zeros."""
+    """Return the sum of the adjoints of a node's slices: concatenated if they tile an axis, else zero-padded."""
     if not slices:
         return []
     for axis in range(node.tensor.rank):

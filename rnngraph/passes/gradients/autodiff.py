@@ -20,7 +20,7 @@ from .scan_derivative import ScanDerivative
 
 
 def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
-    """Return (graph, gradients) with respect to each node of ``wrt``.
+    """Return the graph and the gradients with respect to each node of ``wrt``.
 
     The graph has the same outputs. Its scans also return the values that the gradients read.
 
@@ -99,7 +99,7 @@ def unreached(graph: Graph) -> list[str]:
 
 @dataclass
 class _Reverse(Adjoints):
-    """Reverse accumulation. ``swaps`` maps forward scans to those that also return residuals."""
+    """Reverse accumulation over a graph. ``swaps`` maps forward scans to versions that also return residuals."""
 
     swaps: dict[Node, Node] = field(default_factory=dict)
 
@@ -145,7 +145,7 @@ class _Reverse(Adjoints):
             self.add(operand, part)
 
     def replaced(self) -> Callable[[Node], Node]:
-        """Return a function that maps any node to one that uses the replaced scans."""
+        """Return a function that maps a node to its version that uses the replaced scans."""
         known: dict[Node, Node] = {}
         visited: set[Node] = set()
 

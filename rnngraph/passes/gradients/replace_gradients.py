@@ -10,7 +10,7 @@ APPLIED, AT = "applied/", "at/"
 
 
 def is_inner(label: str) -> bool:
-    """True for the label of an inner value whose gradient is needed, and not of an input or parameter."""
+    """True if a label names an intermediate value whose gradient is needed, not an input or a parameter."""
     return label.startswith(AT)
 
 

@@ -23,7 +23,7 @@ from .adjoints import Adjoints, active_nodes
 
 
 class DeferredSum(NamedTuple):
-    """Adjoint of an invariant: ``rule`` of it and the sequences of ``values`` over all steps."""
+    """Adjoint of an invariant, summed outside of the loop: the ``rule``, and ``values`` over all steps."""
 
     invariant: Node
     rule: Callable[..., Node]
@@ -31,7 +31,7 @@ class DeferredSum(NamedTuple):
 
 
 class ScanDerivative:
-    """Scan that carries adjoints in the opposite direction.
+    """Builder of the scan that carries adjoints in the opposite direction.
 
     Attributes:
         forward: The forward scan, with residuals among its results.
@@ -268,7 +268,7 @@ def _before_sum(part: Node, g: Node) -> Node:
     return part
 
 
-# What an invariant of the scan receives, of sequences of what each step contributes -------------------
+# Adjoints of invariants, from the contributions of all steps -------------------
 
 
 def _outer_sum(operand: Node, left: Node, g: Node) -> Node:

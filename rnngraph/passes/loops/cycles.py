@@ -27,7 +27,7 @@ def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[N
 
 
 class _Components:
-    """Tarjan's algorithm (1972): ``found`` has the component of each node that a carry depends on.
+    """Tarjan's algorithm (1972). ``found`` maps each node that a carry depends on to its component.
 
     The path from the root is a list, because bodies may be deeper than Python's recursion limit.
     """
@@ -60,9 +60,7 @@ class _Components:
             self.earliest[node] = min(self.earliest[node], self.earliest[need])
 
     def _leave(self, node: Node, number: int) -> None:
-        """Finish a node whose dependencies were all visited: it closes a component, or belongs to that of an earlier
-        node.
-        """
+        """Finish a node after its dependencies, and close its component if the node is the root of one."""
         self.path.pop()
         if self.path:
             before = self.path[-1][0]

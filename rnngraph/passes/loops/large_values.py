@@ -27,7 +27,7 @@ MIN_RATIO = 4
 
 @dataclass(frozen=True)
 class Step(Generic[Loop]):
-    """Step of a scan.
+    """Values of a scan's step, and the loops into which the scan splits.
 
     Args:
         nodes: Nodes of its body, operands first.
@@ -44,7 +44,7 @@ class Step(Generic[Loop]):
     results: Collection[Node]
 
     def made_of_little(self) -> dict[Node, Loop]:
-        """Return large values that only one loop reads and that are larger than their operands, with that loop."""
+        """Return large values that are computed from small ones and read by a single loop, with that loop."""
         smallest = dict[Node, int]()  # lower bound on the largest value that each is computed from
         for node in self.nodes:
             smallest[node] = _size(node) if node in self.varying else 1
@@ -60,7 +60,7 @@ class Step(Generic[Loop]):
         return kept
 
     def readouts_of_members(self) -> dict[Node, Loop]:
-        """Return the readouts of large values that a loop computes, with that loop.
+        """Return the readouts of large values that a loop computes, by readout.
 
         If the loop computes them, too, the large value need not be written for every step. Values that cannot move
         into the loop read a sequence of the large value as before.
@@ -86,9 +86,7 @@ class Step(Generic[Loop]):
         return kept
 
     def _readouts(self, large: Node, home: Loop) -> set[Node]:
-        """Return the readers of a large value outside of its loop, up to small values; none if they cannot stay in the
-        loop.
-        """
+        """Return the ops outside of a loop that reduce a large value of it; empty if they must stay outside."""
         readers, few = set[Node](), _size(large) // MIN_RATIO
         pending = self._outside(large, home)
         while pending:
@@ -111,7 +109,7 @@ class Step(Generic[Loop]):
         return [reader for reader in self.readers[node] if self.loops.get(reader) is not home]
 
     def _needs_loop(self, node: Node) -> bool:
-        """True if a value depends on a loop, which may itself depend on the readout's loop."""
+        """True if a value depends on any loop."""
         pending, visited = [node], set[Node]()
         while pending:
             item = pending.pop()
@@ -124,7 +122,7 @@ class Step(Generic[Loop]):
 
 
 def _moves(node: Node) -> bool:
-    """True for ops that cost no more in a loop than over all steps."""
+    """True for ops that cost no more within a loop than over all steps."""
     row = OPS[node.op]
     return (
         row.kind in ("elementwise", "movement", "reduction") and not row.random and node.op not in ("gather", "concat")
@@ -136,7 +134,7 @@ def _is_large(node: Node) -> bool:
 
 
 def _size(node: Node) -> int:
-    """Return the entries of a row; 0 for the result of an inner loop."""
+    """Return the number of elements in a row; 0 for the result of an inner loop."""
     if not isinstance(node.type, TensorType):
         return 0
     dims: Dim = product(node.shape)

@@ -12,7 +12,7 @@ Lifted = tuple[Node, bool]
 
 
 def aligned(node: Node, has_time: bool, rank: int) -> Node:
-    """Reshape a value over all steps so that it broadcasts against values of (inner) ``rank``."""
+    """Reshape a value with a time axis so that it broadcasts against values of inner ``rank``."""
     inner = node.tensor.rank - 1
     if not has_time or inner >= rank:
         return node

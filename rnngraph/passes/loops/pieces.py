@@ -1,4 +1,4 @@
-"""Splitting of a scan: cycles stay in loops, and everything else is computed over all steps, around them."""
+"""Splitting of a scan: cycles of carries stay in loops, and all else is computed over all steps at once."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .lifting import aligned, lift, over_time
 
 
 class LoopPiece(Protocol):
-    """Loop that keeps some values of a body, its ``members``."""
+    """Interface of a loop that computes some values of a body, its ``members``."""
 
     members: list[Node]
 
     def needed(self) -> Sequence[Node]:
-        """Return the body's nodes outside of the loop that it reads; none once it is built."""
+        """Return the body's nodes that the loop reads from outside; empty once the loop is built."""
 
     def final(self, carry: Node, like: Node) -> Node:
         """Return the carry after the last step."""
@@ -30,7 +30,7 @@ class LoopPiece(Protocol):
 
 
 class ScanPieces:
-    """One scan, split. Results are built on demand, so that dead ones are never built."""
+    """A scan split into loops and ops over all steps. Results are built on demand, dead ones never."""
 
     def __init__(self, scan: Node) -> None:
         self.scan = scan
@@ -72,7 +72,7 @@ class ScanPieces:
             self.whole = True
 
     def _keep_large(self) -> None:
-        """Keep matrices that a loop adds in it, and readouts of those that it carries or reads."""
+        """Keep large matrices and their readouts in the loops that compute or read them."""
         for find in (Step.readouts_of_members, Step.readouts_of_sequences, Step.made_of_little):
             step = Step(self.body.nodes, self.readers, self.loops, self._varying(), self.results)
             home_of = find(step)
@@ -83,7 +83,10 @@ class ScanPieces:
                     self.loops[node] = whole
 
     def _steps(self) -> list[Node]:
-        """Return all values that vary from step to step. They stay together if only the loop knows which steps run."""
+        """Return all values that vary from step to step.
+
+        They stay in one loop if a condition within it decides which steps run.
+        """
         varies = self._varying()
         return [node for node in self.body.nodes if node in varies and node not in self.lifted]
 
@@ -137,19 +140,19 @@ class ScanPieces:
         return whole if self.condition is None or value in self.loops else self._where_it_runs(whole)
 
     def _where_it_runs(self, value: Node) -> Node:
-        """Select 0 for steps that do not run, in a hoisted value computed for all steps."""
+        """Select 0 for the steps that do not run, in a value hoisted out of a conditional loop."""
         assert self.condition is not None
         running = aligned(*self.outside(self.condition), value.tensor.rank - 1)
         zero = make("constant", value=np.zeros((), value.dtype))
         return make("select", running, value, zero, where=value.where, name=value.name)
 
     def outside(self, node: Node) -> tuple[Node, bool]:
-        """Return the value of a body's node outside of the loop, and True if it has a time axis."""
+        """Return the counterpart of a body's node outside of the loop, and True if it has a time axis."""
         self.take_out([node])
         return (self.invariant[node], False) if node in self.invariant else (self.lifted[node], True)
 
     def take_out(self, nodes: Iterable[Node]) -> None:
-        """Build the values of these nodes outside of the loop, after their dependencies, which may be loops."""
+        """Build the counterparts of nodes outside of the loop, dependencies first."""
         stack = list(nodes)
         while stack:  # an explicit stack, because bodies and chains of loops may exceed Python's recursion limit
             current = stack[-1]
@@ -184,7 +187,7 @@ class ScanPieces:
 
 
 class _Loop:
-    """One component: a scan over the nodes of a cycle, or over an op that cannot leave the loop."""
+    """One component: a scan over the nodes of a cycle, or over one op that cannot leave the loop."""
 
     def __init__(self, pieces: ScanPieces, members: list[Node]) -> None:
         self.pieces = pieces
@@ -208,7 +211,7 @@ class _Loop:
         return self.built
 
     def needed(self) -> Sequence[Node]:
-        """Return the body's nodes outside of the loop that it reads; none once it is built."""
+        """Return the body's nodes that the loop reads from outside; empty once the loop is built."""
         if self.built is not None:
             return ()
         inside = set(self.members)

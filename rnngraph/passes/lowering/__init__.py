@@ -1,4 +1,4 @@
-"""Lowering of the declaration to one graph.
+"""Lowering of a declaration to one graph.
 
 ``lower`` is the entry point. ``names`` settles the names of scopes and parameters, and ``scan_body`` turns drivers
 into scans. ``sized_nodes`` makes nodes and solves their sizes, ``random_nodes`` makes random numbers, and

@@ -16,7 +16,7 @@ from .sized_nodes import SizedNodes
 
 @dataclass
 class Context:
-    """Context of nodes outside of drivers and in the bodies of their scans.
+    """State shared by nodes outside of drivers and in the bodies of their scans.
 
     Attributes:
         scopes: Names of scopes.

@@ -21,7 +21,7 @@ from .lowered import Lowered, kept_label
 
 @dataclass(frozen=True)
 class KeptState:
-    """A state kept by name.
+    """State that a stream keeps by its placeholder's name.
 
     Attributes:
         kind: Declared type.
@@ -45,7 +45,7 @@ class KeptState:
         return self.kind.with_shape((rows, product(tuple(others))))
 
     def declared(self, flat: Node) -> Node:
-        """Return the declared form of a node."""
+        """Reshape a node from [rows, width] to the declared type."""
         if self.axis is None:
             return make("reshape", flat, shape=self.kind.shape)
         others = [axis for axis in range(self.kind.rank) if axis != self.axis]
@@ -53,7 +53,7 @@ class KeptState:
         return make("transpose", make("reshape", flat, shape=self.front), order=order)
 
     def kept(self, node: Node) -> Node:
-        """Return the form of a node that streams keep."""
+        """Reshape a node from the declared type to [rows, width]."""
         if self.axis is not None:
             others = (axis for axis in range(self.kind.rank) if axis != self.axis)
             node = make("transpose", node, order=(self.axis, *others))
@@ -74,7 +74,7 @@ class KeptState:
 def by_rows(
     lowered: Lowered, names: Sequence[str], lengths: set[str], batch: int, where: Where | None
 ) -> tuple[Lowered, dict[str, KeptState]]:
-    """Return a lowering whose kept states are [rows, width], and their declarations by label.
+    """Reshape the kept states of a lowering to [rows, width]. Return it, and the states by label.
 
     Args:
         names: Names of the placeholders.
@@ -93,7 +93,7 @@ def by_rows(
 
 
 def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], lengths: set[str]) -> set[str]:
-    """Return the names of sizes that count rows: the states' only symbolic size, or those of recurrences or feeds."""
+    """Return the names of the sizes that count rows: the only symbolic size of states, recurrences or feeds."""
     named = {name for kind in kept for name in kind.symbols}
     if len(named) == 1:
         return named

@@ -1,4 +1,4 @@
-"""lower: turn the declaration into one graph. Names and sizes are settled, and drivers become scans.
+"""lower: turn a declaration into one graph. Names and sizes are settled, and drivers become scans.
 
 Law: every op keeps its meaning. A driver becomes a scan over time-major sequences whose body is the whole cell, however
 nested. Dropout stays a node, with its seed, step and row.
@@ -98,7 +98,7 @@ def _sites(order: Sequence[Node], names: Names) -> list[str]:
 
 
 class LoweredForm(NamedTuple):
-    """Form of a lowered graph, beside its outputs: see the arguments of ``lower``."""
+    """Options of ``lower``; see its arguments."""
 
     states: str
     taps: Mapping[Node, str]
@@ -157,7 +157,7 @@ class Lowering:
                 self.new[node] = self.make(node.op, *operands, where=where, name=name, **dict(node.attributes))
 
     def _in_layer(self, node: Node, operands: Sequence[Node]) -> Where | None:
-        """Return the line of a node, with a layer if it has none.
+        """Return the source line of a node, with a layer if the line names none.
 
         The layer is the scope of a parameter that it reads, as in ``x @ rg.parameter("a/w", …)``; ``loss``, if only the
         loss needs the node; else that of an operand.
@@ -263,14 +263,17 @@ class Lowering:
         return scan
 
     def _stored(self, node: Node, columns: Columns) -> Node:
-        """Return a caller's state, rounded to the dtype in which the cell stores it."""
+        """Cast the state that a caller feeds to the dtype in which the cell stores it."""
         if not columns.is_narrow:
             return node
         narrow = self.make("cast", node, where=node.where, dtype=columns.dtype)
         return self.make("cast", narrow, where=node.where, dtype=node.dtype)
 
     def keep(self, after: Mapping[str, Node]) -> list[tuple[str, Node]]:
-        """Return the outputs that are next values of states. ``after`` maps placeholders' names to declared nodes."""
+        """Return the outputs that hold next values of kept states, by name.
+
+        ``after`` maps placeholders' names to declared nodes.
+        """
         outputs: list[tuple[str, Node]] = []
         for name, declared in after.items():
             before, label, where = self.kept.get(name), kept_label(name), declared.where
@@ -293,7 +296,10 @@ class Lowering:
         return outputs
 
     def _sampled(self, node: Node, x: Node) -> Node:
-        """Noise of samples outside of cells: of [rows, steps, …] for each step, of [rows, units] at the last step."""
+        """Return the noise of a sampling op outside of cells.
+
+        Values [rows, steps, …] have noise for each step; [rows, units] that of the last step.
+        """
         site, salt, rank = self.names.scopes[node["scope"]], node["salt"], x.tensor.rank
         if rank == 1:
             zero = self.random.constant(0)
@@ -308,13 +314,13 @@ class Lowering:
         return self.random.sampled(x, shape, site, salt, steps, number, node.where)
 
     def _last_step(self, x: Node) -> Node:
-        """Return the number of the last step of the recurrence that a value depends on; without one, of the call."""
+        """Return the number of the last step of the recurrence on which a value depends, or else of the call."""
         lengths = [item["length"] for item in topological([x]) if item.op == "scan"]
         steps = next((dim for dim in reversed(lengths) if not isinstance(dim, int)), 1)
         return self.make("sub", self.make("dimension", size=steps, runs=True), self.random.constant(1))
 
     def _drawn(self, node: Node, operands: Sequence[Node]) -> Node:
-        """Lower random numbers outside of cells. An array [rows, steps, …] has new ones for each step."""
+        """Lower a random op outside of cells. For an array [rows, steps, …], each step draws anew."""
         x = operands[0]
         shape = (
             x.shape if x.tensor.rank == 2 else (1, *x.shape) if x.tensor.rank == 1 else (*x.shape[:2], units_of(x, 2))

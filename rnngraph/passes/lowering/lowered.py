@@ -20,7 +20,7 @@ INNER, SHOWN, GIVEN = "inner", "shown", "given"
 
 
 def kept_label(placeholder: str) -> str:
-    """Return the label of a placeholder as a state that streams keep."""
+    """Return the label of the state that a stream keeps for a placeholder."""
     return f"kept/{placeholder}"
 
 

@@ -23,14 +23,14 @@ class Names:
 
 
 class Layers:
-    """Full names of layers. ``scopes`` has the names of the scopes with which declared layers begin."""
+    """Full names of layers. ``scopes`` has the name of the first scope of each declared layer."""
 
     def __init__(self, scopes: Mapping[ScopeName, str]) -> None:
         self._scopes = {scope.layer: name for scope, name in scopes.items()}
         self._settled: dict[Where, Where] = {}
 
     def settled(self, where: Where | None) -> Where | None:
-        """Return a line of the declaration with the full name of its layer."""
+        """Return a source line with the full name of its layer."""
         if where is None or not where.layer.startswith("@"):
             return where
         if where not in self._settled:
@@ -40,7 +40,7 @@ class Layers:
 
 
 def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
-    """Name everything declared in ``order``. Parameters in ``known`` keep their names, which no new scope takes."""
+    """Assign names to everything declared in ``order``. Parameters in ``known`` keep their names."""
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
     above: dict[ScopeName, ScopeName] = {}  # of a driver or a named layer within a step: the scope of the step's driver
     layers: set[ScopeName] = set()

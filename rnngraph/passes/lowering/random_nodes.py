@@ -14,7 +14,7 @@ from .sized_nodes import SizedNodes
 
 
 class RandomNodes:
-    """Builder of random numbers.
+    """Builder of random ops, with the inputs that their counters need.
 
     Attributes:
         masks: Mask of each dropout site.
@@ -37,7 +37,7 @@ class RandomNodes:
     def draw(
         self, node: Node, operands: Sequence[Node], shape: Sequence[Dim], site: str, seed: Node, step: Node, row: Node
     ) -> Node:
-        """Return a node that draws random numbers of ``shape`` at its site, reshaped to the shape of its operand."""
+        """Return random numbers of ``shape``, drawn at a site and reshaped like the operand."""
         x, salt, where = operands[0], node["salt"], node.where
         if node.op == "dropout":
             flat = x if x.shape == tuple(shape) else self.make("reshape", x, shape=tuple(shape))
@@ -65,7 +65,7 @@ class RandomNodes:
         return self.number
 
     def kept(self, site: str, salt: int, keep: Node, step: Node, row: Node, shape: Sequence[Dim]) -> Node:
-        """Return the float32 mask of a site, and record the input if the keep probability is one."""
+        """Return the float32 dropout mask of a site. An input as keep probability is recorded."""
         source = keep.operands[0] if keep.op == "cast" else keep
         if source.op == "input":
             self.keep_probs.add(str(source["label"]))
@@ -78,8 +78,9 @@ class RandomNodes:
         return self.make("constant", value=np.asarray(value, np.int64))
 
     def rows(self, count: Dim, x: Node | None = None) -> Node:
-        """Return row indices [count, 1]. For a value ``x`` that depends on no input, they are the same in any part of a
-        call.
+        """Return row indices [count, 1], offset by ``first_row``.
+
+        For a value ``x`` that depends on no input there is no offset, so that it is equal in all parts of a split call.
         """
         index = self.make("reshape", self.make("iota", size=count), shape=(count, 1))
         if x is not None and not any(node.op == "input" for node in topological([x])):

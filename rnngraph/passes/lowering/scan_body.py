@@ -18,21 +18,21 @@ from .step_draws import StepDraws
 
 
 class Steps(StepDraws):
-    """The nodes of a driver's step."""
+    """Builder of a driver's step: its nodes, states and outputs."""
 
     def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
         super().__init__(context, driver, time, batch, where)
         self.assigned: Mapping[Node, str] = {}
         self.live: Node | None = None  # mask of running rows, if known
 
-    # What steps differ in ------------------------------------------------------------------------
+    # Counters of the step ------------------------------------------------------------------------
 
     def show(self, node: Node, value: Node, rows: int | None) -> None:
         """Record the value of a tap at this step. ``rows`` is its row axis; None if it has none."""
         raise NotImplementedError
 
     def moved(self, node: Node, kind: TensorType, rows: int | None) -> Node:
-        """Return this step's part of the input that is added to a tap."""
+        """Return this step's slice of the input that is added to a tap."""
         raise NotImplementedError
 
     # One step ------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ class Steps(StepDraws):
         return self.make("reshape", live, where=live.where, shape=(self.batch, *(1 for _ in range(rank - 1))))
 
     def _full(self, node: Node) -> Node:
-        """Broadcast an output or state that does not depend on the batch to all rows."""
+        """Broadcast an output or a state without a batch axis to all rows."""
         if not node.tensor.rank or not self.driver.has_rows:
             return node
         shape = (self.batch, *node.shape[1:])
@@ -117,7 +117,7 @@ class Steps(StepDraws):
         return self._fitting(node, 0, self.batch, "what its step gives")
 
     def _fed(self, operands: DriverOperands) -> tuple[list[Node], list[Node]]:
-        """Return the sequences with this number of steps and rows, and the initial states."""
+        """Unify the inputs' numbers of steps and rows. Return the sequences and the initial states."""
         sequences = [self._fitting(item, 0, self.time, "what it reads") for item in operands.sequences]
         if not self.driver.has_rows:
             return sequences, list(operands.initial)
@@ -147,7 +147,7 @@ class Steps(StepDraws):
         return self.drawn(node, operands)
 
     def _tap(self, node: Node, value: Node) -> Node:
-        """Return a tapped value: it is recorded, or an input over all steps is added to it."""
+        """Record a tapped value, or add this step's slice of the tap's input. Return the value."""
         if node not in self.context.taps:
             return value
         rows = 0 if value.tensor.rank and self._is_batch(value.shape[0]) else None
@@ -157,7 +157,7 @@ class Steps(StepDraws):
         return value
 
     def _while_live(self, value: Node, rows: int | None) -> Node:
-        """Return a value with 0 for rows that no longer run."""
+        """Return a value with 0 for rows that have ended."""
         if self.live is None or rows is None:
             return value
         shape = tuple(self.batch if axis == rows else 1 for axis in range(value.tensor.rank))
@@ -167,7 +167,7 @@ class Steps(StepDraws):
 
 
 class Body(Steps):
-    """Scan of one driver under construction."""
+    """Builder of one driver's scan."""
 
     def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
         super().__init__(context, driver, time, batch, where)
@@ -261,7 +261,7 @@ class Body(Steps):
         return scan
 
     def _live(self, lengths: Node) -> Node:
-        """Return bool [batch, 1]: True for rows that still run."""
+        """Return a mask [batch, 1] of the rows that have not ended."""
         step = self.over("t", self.make("iota", where=self.where, size=self.time))
         limit = self.make("reshape", lengths, shape=(self.batch, 1))
         return self.make("less", step, self.as_input("length", limit), where=self.where, name="live")
@@ -294,7 +294,7 @@ class Body(Steps):
 
 
 class WrittenOut(Steps):
-    """Driver within a step, unrolled in the body of the outer step."""
+    """Driver within a driver's step, unrolled in the body of the outer scan."""
 
     def __init__(self, outer: Steps, node: Node, operands: Sequence[Node]) -> None:
         driver: Driver = node["driver"]
@@ -307,7 +307,7 @@ class WrittenOut(Steps):
         self.given: dict[Node, Node] = {}  # inputs added to taps at all steps
 
     def results(self) -> list[Node]:
-        """Return the driver's results: final values of all carries, then outputs [length, batch, width]."""
+        """Return the final values of all carries, then the outputs [length, batch, width]."""
         driver, operands = self.driver, self.operands
         sequences, states = self._fed(operands)
         mask = None if operands.mask is None else self._fitting(operands.mask, 0, self.time, "its mask")
@@ -341,7 +341,7 @@ class WrittenOut(Steps):
         return parts[0] if len(parts) == 1 else self.make("concat", *parts, where=self.where, axis=0)
 
     def _nothing(self, output: Node) -> Node:
-        """Return an output of zero steps."""
+        """Return an output of length zero."""
         zero = self.make("constant", value=np.zeros((), output.dtype))
         shape = (self.batch, *output.shape[1:]) if self.driver.has_rows else output.shape
         return self.make("broadcast", zero, where=self.where, shape=(0, *shape))

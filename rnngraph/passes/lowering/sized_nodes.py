@@ -1,4 +1,4 @@
-"""Nodes of a declaration whose sizes are solved as they are made."""
+"""Nodes of a declaration, with sizes inferred while they are built."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .names import Layers
 
 
 class SizedNodes:
-    """Builder of nodes that collects constraints on their sizes.
+    """Builder of nodes that collects equations between their sizes.
 
     Attributes:
         roles: Name of each declared size in the graph: ``T`` and ``B`` for a driver's time and rows, else the
@@ -44,7 +44,7 @@ class SizedNodes:
         return self.make(op, *ensured, where=where, name=name, **attributes)
 
     def _meet(self, a: Dim, b: Dim) -> Dim:
-        """Unify two sizes. Sizes that cannot be solved ahead are compared at each call."""
+        """Unify two sizes. If that cannot be solved at compile time, each call compares the sizes."""
         try:
             return self._sizes.meet(a, b)
         except ValueError:
@@ -62,7 +62,7 @@ class SizedNodes:
         want: Dim,
         where: Where | None,
     ) -> list[Node]:
-        """Return the operands of an op, wrapped so that each call checks that two sizes are equal."""
+        """Return an op's operands with a check at each call that two sizes are equal."""
         first = operands[0]
         if op == "reshape":  # the numbers of elements are compared
             flat = self.make("reshape", first, where=where, shape=(have,))
@@ -76,16 +76,19 @@ class SizedNodes:
         return [self.ensure(item, shape, where) for item, shape in zip(operands, shapes, strict=True)]
 
     def ensure(self, node: Node, shape: Sequence[Dim], where: Where | None) -> Node:
-        """Return ``node`` with sizes that each call checks to equal its own."""
+        """Return ``node`` with a check at each call that its sizes equal ``shape``."""
         return node if node.shape == tuple(shape) else self.make("ensure_shape", node, where=where, shape=tuple(shape))
 
     def _rather_stays(self, dim: Dim) -> int:
-        """Return the priority of a size among equal ones: numbers first, then sizes of drivers."""
+        """Return the rank by which one of several equal sizes is kept: numbers, then sizes of drivers."""
         symbols = symbols_of(dim)
         return 2 if not symbols else int(all(self.roles.get(symbol, "").isupper() for symbol in symbols))
 
     def with_size(self, node: Node, axis: int, wanted: Dim, where: Where | None) -> Node:
-        """Return ``node`` with an axis of size ``wanted``. Raise ``ValueError`` if that is impossible."""
+        """Return ``node`` with axis ``axis`` unified with ``wanted``.
+
+        Raises: ValueError: The sizes cannot be equal.
+        """
         self._unequal = []
         self._meet(node.shape[axis], wanted)
         if not self._unequal:
@@ -94,7 +97,7 @@ class SizedNodes:
         return self.ensure(node, [*node.shape[:axis], wanted, *node.shape[axis + 1 :]], where)
 
     def in_type_of(self, node: Node, other: Node, what: str, where: Where | None) -> Node:
-        """Return ``node`` in the type of another. ``what`` names it in errors.
+        """Return ``node`` with its sizes unified with those of another. ``what`` names it in errors.
 
         Raises:
             DtypeError: The dtypes differ.
@@ -112,7 +115,7 @@ class SizedNodes:
         return node
 
     def resolve(self, dim: Dim) -> Dim:
-        """Return a size as far as it is known."""
+        """Return a size with all symbols replaced that are solved so far."""
         return self._sizes.resolve(dim)
 
     def final_sizes(self, placeholders: Sequence[Node]) -> dict[str, Dim]:

@@ -25,7 +25,7 @@ class StepDraws:
         self.context, self.driver, self.time, self.batch, self.where = context, driver, time, batch, where
         self.nodes, self.random, self.make = context.nodes, context.random, context.nodes.make
 
-    # What steps differ in ------------------------------------------------------------------------
+    # Counters of the step ------------------------------------------------------------------------
 
     def seed(self) -> Node:
         raise NotImplementedError
@@ -47,13 +47,13 @@ class StepDraws:
         raise NotImplementedError
 
     def whole(self, node: Node) -> Node:
-        """Return the node outside of all loops that stands for a loop invariant."""
+        """Return the counterpart of a loop invariant outside of all loops."""
         raise NotImplementedError
 
     # Draws ---------------------------------------------------------------------------------------
 
     def drawn(self, node: Node, operands: Sequence[Node]) -> Node:
-        """Return a random op of the step: drawn at every step, or once if it is variational."""
+        """Lower a random op of the step: drawn at every step, or once per call if it is variational."""
         if node.op == "sample_noise":
             return self._sampled(node, operands[0])
         x, scope = operands[0], node.get("scope")
@@ -84,7 +84,7 @@ class StepDraws:
         return self.nodes.resolve(rows) == self.nodes.resolve(self.batch)
 
     def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
-        """Record the mask that ``dropout_masks`` returns for a site: batch-major, like the sequence that it drops."""
+        """Record a dropout mask for ``dropout_masks``, batch-major like the sequence to which it applies."""
         rows = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
         rows = self.random.rows(self.batch) if self._is_batch(shape[0]) else rows
         outside = keep if keep.op == "constant" else self.whole(keep)
@@ -100,5 +100,5 @@ class StepDraws:
         self.random.masks[site] = self.make("transpose", drawn, order=(loops, *range(loops), loops + 1))
 
     def _scaled(self, number: Node, steps: Dim) -> Node:
-        """Return the number of the first inner step, if each step has so many inner ones."""
+        """Return the number of the first inner step of an outer step that has ``steps`` inner ones."""
         return self.make("mul", number, self.make("dimension", size=steps))

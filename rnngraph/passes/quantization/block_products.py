@@ -1,4 +1,4 @@
-"""Products with weights of 8 or 4 bits, of which blocks of 32 rows of a column share a scale.
+"""Products with weights of 8 or 4 bits, which have one scale for each block of 32 rows of a column.
 
 The numbers are those of GGUF's types Q8_0 and Q4_0, with float32 scales. For ``int8_blocks`` a block becomes integers
 in -127..127 times its largest magnitude over 127. For ``int4`` it becomes integers in -8..7 times a scale by which its
@@ -26,7 +26,7 @@ BITS = {"int8_blocks": 8, "int4": 4}
 
 @dataclass(eq=False)
 class Blocks(Narrowing):
-    """Weights of 8 or 4 bits in blocks, and activations of 8 bits in blocks.
+    """Quantization of weights in blocks to 8 or 4 bits, and of activations in blocks to 8 bits.
 
     Attributes:
         form: ``int8_blocks`` or ``int4``.
@@ -57,12 +57,12 @@ class Blocks(Narrowing):
         return build("reshape", narrow, shape=(blocks * BLOCK, columns)), scales
 
     def _in_eight_bits(self, build: Builder, parts: Node) -> tuple[Node, Node]:
-        """Return the stored numbers of a weight's blocks, and their scales."""
+        """Return a weight's blocks as 8-bit integers, and the scale of each block."""
         numbers, scale = _in_bytes(build, parts, 1)
         return build("add", numbers, float(self.zero)) if self.zero else numbers, scale
 
     def _in_four_bits(self, build: Builder, parts: Node) -> tuple[Node, Node]:
-        """Return numbers of 0..15, of which the one of largest magnitude is 0, and their scales."""
+        """Return a weight's blocks as integers in 0..15, and their scales. The largest magnitude becomes 0."""
         largest = build("reduce_max", parts, axes=(1,), keepdims=True)
         least = build("reduce_min", parts, axes=(1,), keepdims=True)
         farthest = build("select", build("less", largest, build("neg", least)), least, largest)
@@ -97,7 +97,7 @@ class Blocks(Narrowing):
 
 
 def _in_bytes(build: Builder, parts: Node, axis: int) -> tuple[Node, Node]:
-    """Return the numbers of blocks along an axis as integers in -127..127, and their scales, NaN if not finite."""
+    """Return blocks along an axis as integers in -127..127, and their scales, which are NaN for non-finite blocks."""
     largest, finite = build.magnitude(parts, axis, keepdims=True)
     numbers = build("select", finite, build("round", build("mul", parts, build("div", 127.0, largest))), 0.0)
     return numbers, build("select", finite, build("mul", largest, 1 / 127), float("nan"))

@@ -45,7 +45,10 @@ STEPS = 253
 
 @dataclass(frozen=True)
 class Weight:
-    """Rows top..bottom and columns first..last of ``source``. Weights with the same rows are narrowed together."""
+    """Slice of a matrix ``source`` that one product reads: rows top..bottom, columns first..last.
+
+    Weights with the same rows are narrowed together.
+    """
 
     source: Node
     top: Dim
@@ -65,17 +68,17 @@ class Weight:
         return self.source, self.top, self.bottom
 
     def rows(self) -> Node:
-        """Return all columns of the rows."""
+        """Return these rows of the matrix, with all its columns."""
         whole = self.top == 0 and self.bottom == self.source.shape[0]
         return self.source if whole else row_slice(self.source, self.top, self.bottom)
 
     def columns(self, whole: Node, like: Node) -> Node:
-        """Return this weight's columns of a matrix, or of a vector, computed for all columns."""
+        """Return this weight's columns of a matrix or vector that was computed for all columns."""
         return column_slice(whole, self.first, self.last, like)
 
 
 class Builder:
-    """Makes nodes at the line of the first product that they serve."""
+    """Builder of the nodes for narrow products, at the source line of the first product that reads them."""
 
     def __init__(self, like: Node) -> None:
         self.where = like.where
@@ -94,13 +97,14 @@ class Builder:
         return self("cast", x, dtype="float32")
 
     def magnitude(self, x: Node, axis: int, keepdims: bool) -> tuple[Node, Node]:
-        """Return the largest magnitude along an axis, at least ``SMALLEST``, and True if it is finite."""
+        """Return the largest magnitude along an axis, at least ``SMALLEST``, and whether it is finite."""
         largest = self("reduce_max", self("abs", x), axes=(axis,), keepdims=keepdims, name="largest")
         return self("maximum", largest, SMALLEST), self("less", largest, float("inf"))
 
     def whole_numbers(self, weight: Node, as_one: bool = False) -> tuple[Node, Node]:
-        """Return a weight as integers in -127..127, and the largest magnitude of each column, NaN if that is not
-        finite.
+        """Return a weight as integers in -127..127, and the largest magnitude of each column.
+
+        The magnitude is NaN if it is not finite.
 
         Args:
             as_one: If all values of the weight are integer multiples of one step, use one scale for all columns, so
@@ -121,16 +125,19 @@ class Builder:
         return self("select", finite, rounded, 0.0), self("select", finite, largest, float("nan"))
 
     def narrow_weight(self, weight: Node, as_one: bool = False) -> tuple[Node, Node]:
-        """Return ``whole_numbers`` as bytes."""
+        """Return a weight as int8, and the largest magnitude of each column."""
         whole, largest = self.whole_numbers(weight, as_one)
         return self.narrow(whole, "int8", "narrow"), largest
 
     def sums(self, narrow: Node) -> Node:
-        """Return the sums of the columns of a weight of bytes."""
+        """Return the sums over the columns of an int8 weight."""
         return self("reduce_sum", self("cast", narrow, dtype="int32"), axes=(0,), keepdims=False, name="sums")
 
     def steps(self, x: Node, offset: float) -> tuple[Node, Node, Node]:
-        """Quantize rows to integers in ``offset`` - 127 to ``offset`` + 127. Return them, the zero point and the step.
+        """Quantize rows to 8-bit integers around ``offset``. Return them, the zero points and the step sizes.
+
+        The integers are in ``offset`` - 127 to ``offset`` + 127. If a row is not finite, neither is its step size, and
+        its integers are arbitrary.
 
         If a row is not finite, neither is its step, and its integers are arbitrary.
         """
@@ -145,11 +152,11 @@ class Builder:
         return self("round", self("fma", x, inverse, zero)), zero, step
 
     def scaled(self, total: Node, scale: Node, start: Node | None, name: str) -> Node:
-        """Return ``total`` times ``scale``, plus ``start``."""
+        """Return ``total`` times ``scale``, plus ``start`` if there is one."""
         return self("fma", total, scale, start, name=name) if start else self("mul", total, scale, name=name)
 
     def scaled_twice(self, total: Node, first: Node, second: Node, start: Node | None, name: str) -> Node:
-        """Return ``total`` times two scales, plus ``start``.
+        """Return ``total`` times two scales, plus ``start`` if there is one.
 
         The smaller scale is applied first, so that an overflow of the intermediate product implies one of the result.
         """
@@ -158,14 +165,14 @@ class Builder:
 
 
 class Narrowing:
-    """One way of rewriting the products of a graph. Values that several products share are computed once."""
+    """Base of rewritings of products with narrow weights. Values that products share are computed once."""
 
     def __init__(self) -> None:
         self._weights: dict[tuple[Node, Dim, Dim], tuple[Node, ...]] = {}
         self._rows: dict[Node, tuple[Node, ...]] = {}
 
     def product(self, left: Node, right: Node, start: Node | None, like: Node) -> Node:
-        """Return ``left @ right``, plus ``start``, in place of the node ``like``."""
+        """Return ``left @ right``, plus ``start`` if there is one, as a replacement of ``like``."""
         build, weight = Builder(like), Weight.of(right)
         if weight.key not in self._weights:
             self._weights[weight.key] = self.weight(build, weight.rows())
@@ -175,11 +182,11 @@ class Narrowing:
         return self.combined(build, self._rows[left], columns, start, like.name)
 
     def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
-        """Return the nodes for a weight."""
+        """Return the quantized weight and its scales, as nodes."""
         raise NotImplementedError
 
     def row(self, build: Builder, x: Node) -> tuple[Node, ...]:
-        """Return the nodes for rows of activations."""
+        """Return the quantized activations and their scales, as nodes."""
         return (x,)
 
     def combined(
@@ -274,8 +281,9 @@ class Int8(Narrowing):
 
 @dataclass(eq=False)
 class Bytes(Narrowing):
-    """Weights and activations of 8 bits. ``dtype`` of the activations is ``uint8`` or ``int8``, as the target
-    requires.
+    """Weights and activations of 8 bits.
+
+    ``dtype`` of the activations is ``uint8`` or ``int8``, as the target requires.
     """
 
     dtype: str

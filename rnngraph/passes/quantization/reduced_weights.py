@@ -28,7 +28,7 @@ Sources = Mapping[Node, frozenset[str]]
 
 @dataclass(frozen=True)
 class NarrowKind:
-    """How weights of one kind are multiplied on one target.
+    """Form of narrow weights on one target, and the minimum size at which it pays.
 
     Attributes:
         form: ``bfloat16``, ``int8``, ``int8_blocks`` or ``int4``.
@@ -47,7 +47,7 @@ class NarrowKind:
     least_weights: int = 4096
 
     def narrowing(self) -> Narrowing:
-        """Return the rewriting of products of this kind for one graph."""
+        """Return a new rewriting of this kind, for the products of one graph."""
         if self.form in BITS:
             return Blocks(self.form, self.bytes == "uint8")
         if self.bytes:
@@ -57,7 +57,10 @@ class NarrowKind:
         return Int8() if self.form == "int8" else BFloat16(self.split)
 
     def objection(self, product: Node) -> str:
-        """Return why the weight of a product stays float32, by types and shapes alone; empty if it becomes narrow."""
+        """Return the reason why a product's weight stays float32; empty if it becomes narrow.
+
+        Only types and shapes are considered.
+        """
         left, right = product.operands[:2]
         if left.dtype != "float32":
             return f"it multiplies {left.dtype}"
@@ -77,7 +80,7 @@ class NarrowKind:
 
 @dataclass(frozen=True)
 class WeightUse:
-    """Weight of one product.
+    """Weight of one product, with the kind in which it is multiplied.
 
     Attributes:
         parameters: Names of the parameters from which it is computed.
@@ -109,7 +112,7 @@ class ReducedWeights:
         return self._reduced(graph, parameters_of(graph))
 
     def uses(self, graph: Graph) -> Iterator[WeightUse]:
-        """Yield the weight of each product of activations and a weight, in order, and what the pass does to it."""
+        """Yield, in order, each weight that is multiplied by activations, with its kind."""
         yield from self._uses(graph, parameters_of(graph))
 
     def _reduced(self, graph: Graph, fixed: Sources) -> Graph:
@@ -154,8 +157,9 @@ class ReducedWeights:
                 yield WeightUse(_names(node, weights), form, objection)
 
     def _kept_by(self, product: Node, weights: Sources) -> str:
-        """Return why a weight of several parameters stays float32 although some should be narrow; empty if none
-        should.
+        """Return the reason why a weight of several parameters stays float32; empty if none of them is narrow.
+
+        A weight is float32 if one of its parameters is.
         """
         kinds = self._kinds(product, weights)
         wide = [name for name, kind in kinds.items() if kind is None]
@@ -176,13 +180,13 @@ def _multiplies_weight(node: Node, weights: Sources) -> bool:
 
 
 def _names(product: Node, weights: Sources) -> frozenset[str]:
-    """Return the parameters of the matrix from which a product's weight is sliced."""
+    """Return the names of the parameters from which a product's weight is computed."""
     right = product.operands[1]
     return weights[Weight.of(right).source if right.tensor.rank == 2 else right]
 
 
 def inside_scan(scan: Node, weights: Sources) -> Sources:
-    """Return the inputs of a scan's body that are computed from parameters and constants alone."""
+    """Return the inputs of a scan's body that depend on parameters and constants alone."""
     return {inside: weights[outside] for inside, outside in ScanParts.of(scan).invariants if outside in weights}
 
 
@@ -192,8 +196,9 @@ def parameters_of(graph: Graph) -> Sources:
 
 
 def sources_of(graph: Graph, fixed: Sources) -> Sources:
-    """Return the nodes that depend on ``fixed`` inputs and constants alone, and on no symbolic size, with their
-    parameters.
+    """Return the nodes that depend on ``fixed`` inputs and constants alone, with their parameters.
+
+    Nodes that depend on a symbolic size are left out.
     """
     known = dict(fixed)
     for node in graph.nodes:

@@ -1,4 +1,4 @@
-"""Properties of values along a time axis, and the scan that recomputes blocks of steps."""
+"""Helpers of rematerialisation: properties of values with a time axis, and the scan that recomputes blocks."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def has_steps(node: Node, length: Dim) -> bool:
 
 
 def state_bytes(scan: Node) -> int:
-    """Return the bytes of the largest value that a scan carries, at one of each open size."""
+    """Return the bytes of the largest carry of a scan, with every symbolic size taken as 1."""
     return max((carry.inside.tensor.bytes_at(1) for carry in ScanParts.of(scan).carries), default=0)
 
 
 def is_much_smaller(get: Node) -> bool:
-    """True if the outputs of a step of a scan are much smaller than its state."""
+    """True if a scan's result takes much less memory per step than its largest state."""
     return not is_final(get) and SMALL * get.tensor.with_shape(get.shape[1:]).bytes_at(1) <= state_bytes(
         get.operands[0]
     )
 
 
 def is_had_again(node: Node, length: Dim) -> bool:
-    """True if a value of each step is recomputed rather than read from memory."""
+    """True if a value with a time axis is recomputed rather than saved."""
     # Masks and row indices are small, and the mask of ended rows must be the same.
     is_small = has_steps(node, length) and node.dtype not in FLOATS and all(dim == 1 for dim in node.shape[2:])
     is_small = is_small or (node.op == "get" and is_much_smaller(node))
@@ -41,12 +41,12 @@ def is_had_again(node: Node, length: Dim) -> bool:
 
 
 def keeping(scan: Node, operands: Sequence[Node], steps: int) -> Node:
-    """Return a scan that also returns its carries before each block of steps."""
+    """Return a scan that also returns its carries at the start of each block of steps."""
     return replace(ScanParts.of(scan, operands), keeps=steps).build(scan.where, scan.name)
 
 
 def again(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
-    """Return a scan whose blocks start from the carries that ``kept`` returns."""
+    """Return a scan that recomputes blocks of steps from the carries that ``kept`` saved."""
     first = len(scan["body"].outputs)
     parts = ScanParts.of(scan, operands, _copied(scan["body"]))
     carries = []
@@ -57,7 +57,7 @@ def again(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
 
 
 def _copied(body: Graph) -> Graph:
-    """Copy a body, so that its nodes have names of their own when printed."""
+    """Copy a body, so that its nodes get distinct names when printed."""
     new: dict[Node, Node] = {}
     for node in body.nodes:
         new[node] = replace(node, operands=tuple(new[item] for item in node.operands))

@@ -1,4 +1,4 @@
-"""Recurrences in both directions: each is recomputed in the loop of its own derivative.
+"""Rematerialisation of bidirectional recurrences: each is recomputed in the loop of its own derivative.
 
 No loop runs both ways. Values that join two directions are therefore kept for all steps before a derivative starts:
 outputs of the joined recurrences, and their adjoints. All else that a derivative reads of each step is recomputed from
@@ -27,7 +27,7 @@ NONE = Sources()
 
 
 class BothWays:
-    """Rewriting of a graph.
+    """Rewriter of a graph with bidirectional recurrences.
 
     Attributes:
         forward: The scans over one length that are differentiated.
@@ -67,7 +67,7 @@ class BothWays:
         outputs = [(name, self.new[node]) for name, node in self.graph.outputs]
         return drop_dead(Graph.of(self.graph.name, outputs, self.graph.inputs, self.graph.comments))
 
-    # Who computes what ---------------------------------------------------------------------------
+    # Loops in which values are computed ---------------------------------------------------------------------------
 
     def _sources(self, node: Node) -> Sources:
         if node in self.forward:
@@ -93,7 +93,7 @@ class BothWays:
         return Sources({max(chains)}) if chains else NONE
 
     def _there(self, chain: int) -> set[Node]:
-        """Return the values available at a step of the loop in which a chain is recomputed."""
+        """Return the values available at each step of the loop that recomputes a chain."""
         available = {item for scan, own in self.chain.items() if own == chain for item in self._by_step(scan)}
         for node in reversed(self.graph.nodes):
             if node in available and node.op != "get":
@@ -107,7 +107,7 @@ class BothWays:
         return available
 
     def _by_step(self, node: Node) -> Iterator[Node]:
-        """Yield the operands that a value reads step by step, including those of a sum over the steps."""
+        """Yield the operands that a node reads one step at a time, including those that it sums over time."""
         for item in node.operands:
             if node.op == "scan":
                 initial, sequences, invariants = split_inputs(node, node.operands)
@@ -119,7 +119,7 @@ class BothWays:
     # The two forms of a value --------------------------------------------------------------------
 
     def _read(self, node: Node, item: Node, loop: int) -> Node:
-        """Return the operand ``item`` of ``node``, which is computed along with a derivative."""
+        """Return an operand of a node that runs along with a derivative: recomputed if the loop has it, else saved."""
         is_late = item in self.there[loop] and item in self._by_step(node)
         return self._late(item, loop) if is_late else self.new[item]
 
@@ -145,5 +145,5 @@ class BothWays:
 
 
 def _meets(node: Node, item: Node) -> bool:
-    """True if a node reads a value, whose first axis is time, one step at a time."""
+    """True if a node reads a value with a time axis one step at a time."""
     return adds_up(node) or keeps(node, item, 0, 0)

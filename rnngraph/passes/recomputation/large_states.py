@@ -1,4 +1,4 @@
-"""Recompute large states: a derivative gets the states of its recurrence by running the steps again, a block at a time.
+"""Recomputation of large states, which a derivative would otherwise read from memory.
 
 A matrix state is much larger than what a step reads, and its steps are cheap. To run a block of steps again in cache
 then costs less than to write every state to memory and to read it back. All other values of the steps are kept.
@@ -22,7 +22,7 @@ MIN_STEPS, MAX_STEPS = 8, 64
 
 
 def large_histories(graph: Graph, length: Dim) -> dict[Node, list[Node]]:
-    """Return the recurrences over ``length`` whose states are recomputed, with the results that hold these states."""
+    """Return the recurrences over ``length`` whose large states can be recomputed, with the saved states."""
     scans = [node for node in graph.nodes if node.op == "scan" and node["length"] == length]
     derivatives = derivatives_of(scans, scans_behind(graph.nodes, scans))
     users = graph.users()
@@ -60,7 +60,7 @@ def recompute_large_states(graph: Graph, length: Dim) -> Graph:
 
 
 def _steps_in_cache(derivatives: Iterable[Node]) -> int:
-    """Return the steps of a block, which is the same for all recurrences that run together."""
+    """Return the number of steps per block whose states fit in cache, for recurrences that run together."""
     steps = MAX_STEPS
     for scan in dict.fromkeys(derivatives):
         alike = prod(axis.size for axis in unmixed_axes(scan) if isinstance(axis.size, int))
@@ -70,7 +70,7 @@ def _steps_in_cache(derivatives: Iterable[Node]) -> int:
 
 
 def _is_cheap(scan: Node) -> bool:
-    """True if the state is much larger than what a step reads, and a step does only elementwise work and sums."""
+    """True if a state is much larger than the step's inputs, and the step has only elementwise ops and sums."""
     parts = ScanParts.of(scan)
     if parts.when is not None or parts.keeps is not None or parts.blocks is not None:
         return False
@@ -83,7 +83,7 @@ def _is_cheap(scan: Node) -> bool:
 def _only_derivatives_read(
     gets: Sequence[Node], users: Mapping[Node, Sequence[Node]], derivatives: Sequence[Node]
 ) -> bool:
-    """True if only derivatives read these results, one step at a time and against the direction of the recurrence."""
+    """True if only derivatives read these results, one step at a time and in reverse."""
     for get in gets:
         scan = get.operands[0]
         if is_kept(get) or not users[get]:

@@ -1,4 +1,4 @@
-"""Recurrences in one direction, with derivatives in the other: everything computed of their steps can be recomputed.
+"""Rematerialisation of recurrences in one direction, together with everything computed step by step from them.
 
     early    values needed before the derivative starts: the recurrences, their operands, and values that are one for
              all steps and read at each, such as the divisor of a mean
@@ -20,7 +20,7 @@ from .blocks import again, has_steps, is_had_again, is_much_smaller, keeping
 
 
 class OneWay:
-    """Rewriting of a graph.
+    """Rewriter of a graph with recurrences in one direction.
 
     Attributes:
         forward: The scans over one length that are differentiated.
@@ -48,7 +48,7 @@ class OneWay:
         ]
         return drop_dead(Graph.of(self.graph.name, outputs, self.graph.inputs, self.graph.comments))
 
-    # What is early -------------------------------------------------------------------------------
+    # Early values -------------------------------------------------------------------------------
 
     def _first_needed(self) -> set[Node]:
         gets = [node for node in self.graph.nodes if node.op == "get" and node.operands[0] in self.forward]
@@ -64,7 +64,7 @@ class OneWay:
         return early.union(self.graph.inputs)
 
     def _is_ready(self, node: Node) -> bool:
-        """True if a value depends on the forward scans, and on no derivative of them."""
+        """True if a value depends on forward scans only, and on none of their derivatives."""
         return bool(self.behind[node]) and self.behind[node].isdisjoint(self.backward)
 
     def _has_steps(self, node: Node) -> bool:
@@ -79,7 +79,7 @@ class OneWay:
         return any(map(self._has_steps, node.operands))
 
     def _read_whole(self, node: Node) -> list[Node]:
-        """Return operands that are read at each step but are not of that step."""
+        """Return the operands of which each step reads all entries, such as initial states and invariants."""
         whole = [item for item in node.operands if not (self._has_steps(item) and self._runs_along(item))]
         if node.op == "scan":
             initial, _, invariants = split_inputs(node, node.operands)

@@ -24,9 +24,7 @@ class Recompute:
 
     Law: values are unchanged, bit for bit.
 
-    Attributes:
-        steps: Steps of a block. None: recompute only states that are much larger than all else a step reads or gives,
-            as many steps at a time as have their states in cache.
+    ``steps`` is the number of steps of a block. None: recompute only large states, in blocks whose states fit in cache.
     """
 
     steps: int | None

@@ -1,4 +1,4 @@
-"""Sharding of a batch by rows, so that the shards' losses and gradients add up.
+"""Sharding of a batch by rows. Losses and gradients of the shards add up to those of the batch.
 
 ``kinds`` classifies values as replicated, sharded or partial. ``shard`` makes the graph.
 """

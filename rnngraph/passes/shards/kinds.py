@@ -26,12 +26,12 @@ LOOP_OVER_ROWS = (
 
 @dataclass(frozen=True)
 class Replicated:
-    """Replicated: each shard computes the same value."""
+    """Kind of a value that is equal in all shards."""
 
 
 @dataclass(frozen=True)
 class Sharded:
-    """ShardGraph: a shard has its own rows along ``axis``.
+    """Kind of a value of which each shard has its own rows, along ``axis``.
 
     Attributes:
         factors: Sizes of which the axis is a product, the outermost first; None if all its entries are equal.
@@ -41,18 +41,21 @@ class Sharded:
     factors: tuple[Dim, ...] | None
 
     def is_outermost(self, names: Set[str]) -> bool:
-        """True if concatenating the shards along the axis gives the whole. ``names`` are the sizes that count rows."""
+        """True if concatenating the shards along the axis results in the value of the whole batch.
+
+        ``names`` are the sizes that count rows.
+        """
         return self.factors is None or counts(self.factors[0], names)
 
 
 @dataclass(frozen=True)
 class Partial:
-    """Partial: the value is the sum of the shards' values."""
+    """Kind of a partial sum: the whole value is the sum of the shards' values."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Row indices, which each shard counts from 0, in ``size`` entries."""
+    """Kind of row indices, which each shard counts from 0; the axis has ``size`` entries."""
 
     size: Dim
 
@@ -146,7 +149,7 @@ def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
 
 
 def _with_order(kind: Kind, node: Node) -> Kind:
-    """Return the kind of a state after the first step. Equal initial rows differ later."""
+    """Return the kind of a state after the first step. Rows that are equal at first differ later."""
     if isinstance(kind, Sharded) and kind.factors is None:
         return Sharded(kind.axis, (node.shape[kind.axis],))
     return kind
@@ -169,7 +172,7 @@ def _of_size(node: Node, names: Set[str]) -> Kind | None:
 
 
 def _of_numbers(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
-    """Return the kind of row indices: the shard's own until the index of its first row is added."""
+    """Return the kind of row indices. They are local until the index of the shard's first row is added."""
     if node.op == "reshape":
         return kinds[0]
     number, first = kinds[0], node.operands[-1]
@@ -210,7 +213,7 @@ def _adds_rows(node: Node, kinds: Sequence[Kind], names: Set[str]) -> bool:
 
 
 def _orders(kinds: Sequence[Kind]) -> set[tuple[Dim, ...]]:
-    """Return the distinct factor orders of values whose rows differ."""
+    """Return the distinct factor orders of sharded operands."""
     return {kind.factors for kind in kinds if isinstance(kind, Sharded) and kind.factors is not None}
 
 

@@ -1,4 +1,4 @@
-"""shard: make the graph of a shard of a batch, whose losses and gradients add up to those of the whole batch.
+"""shard: make the graph of one shard of a batch. Its losses and gradients are summed over the shards.
 
 A mean divides by a count over all rows. Divisors of a loss, and operands of its maxima, therefore become inputs. They
 must depend on feeds alone, and are summed over all shards beforehand. Terms that depend on no row, such as a penalty
@@ -28,7 +28,7 @@ TOTAL, FIRST = "total/", "first_shard"
 
 @dataclass(frozen=True)
 class ShardGraph:
-    """Graph of a shard.
+    """Graph of a shard, with the totals that it needs.
 
     Attributes:
         graph: The graph.
@@ -132,7 +132,7 @@ class _Sharding:
     # Numbers of rows ------------------------------------------------------------------------------
 
     def _counted(self, node: Node, operands: Sequence[Node]) -> list[Node]:
-        """Return a shard's row indices and the index of its first row, scaled if rows and steps are merged."""
+        """Return the operands of an addition to row indices, with the index of the shard's first row."""
         numbers, first = operands
         (kind,) = (self.kinds[item] for item in node.operands if isinstance(self.kinds[item], Numbers))
         assert isinstance(kind, Numbers)
@@ -144,7 +144,7 @@ class _Sharding:
     # Sums over rows -------------------------------------------------------------------------------
 
     def _linear(self, node: Node, kinds: Sequence[Kind]) -> Node | None:
-        """Return ``node`` over the shards' partial sums, if it is linear in them; None if it needs the totals.
+        """Return ``node`` applied to partial sums; None if it is not linear in them and needs the totals.
 
         A product is linear in one factor only: one that depends on parameters, if any.
         """
@@ -162,11 +162,11 @@ class _Sharding:
         return remake(node, parts)
 
     def _is_fed(self, node: Node) -> bool:
-        """True if the shards' value depends on feeds alone."""
+        """True if a value depends on feeds alone."""
         return self._is_of_feeds(self.new[node])
 
     def _part(self, node: Node) -> Node:
-        """Return a shard's contribution to a sum. Replicated values are counted by the first shard."""
+        """Return a shard's contribution to a sum. Only the first shard contributes replicated values."""
         return self.new[node] if isinstance(self.kinds[node], Partial) else self._once(self.new[node])
 
     def _once(self, value: Node) -> Node:

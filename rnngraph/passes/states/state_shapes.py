@@ -41,7 +41,7 @@ class StateShapes:
 
 @dataclass(frozen=True)
 class _FlatState:
-    """A carry, the shape in which steps compute, and the elementwise ops in between."""
+    """A flat carry, the shape in which steps compute, and the elementwise ops between both forms."""
 
     carry: Carry
     shape: Shape
@@ -100,7 +100,7 @@ def _with_shaped_states(scan: Node) -> Node:
 
 
 def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
-    """Return the shape of higher rank to which each step reshapes a sequence; None if there is none."""
+    """Return the shape of higher rank to which every step reshapes a sequence; None if there is none."""
     if any(user.op != "reshape" for user in users):
         return None
     shapes = {user.shape for user in users}
@@ -111,7 +111,7 @@ def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
 
 
 def _flat_state(carry: Carry, users: Mapping[Node, Sequence[Node]]) -> _FlatState | None:
-    """Return how a state is reshaped; None unless each step reshapes it to a higher rank, and its next value back."""
+    """Return how a flat state is reshaped; None unless each step reshapes it to a higher rank and back."""
     formal = carry.inside
     readers = _entrywise_readers(formal, users)
     shapes = {user.shape for node in (formal, *readers) for user in users[node] if user.op == "reshape"}
@@ -136,7 +136,7 @@ def _flat_state(carry: Carry, users: Mapping[Node, Sequence[Node]]) -> _FlatStat
 
 
 def _entrywise_readers(formal: Node, users: Mapping[Node, Sequence[Node]]) -> set[Node]:
-    """Return the values that are computed entry by entry from a state and from numbers of its rows alone."""
+    """Return the values computed elementwise from a state and from scalars of its rows."""
     entrywise, pending = {formal}, [*users[formal]]
     while pending:
         node = pending.pop()
@@ -162,7 +162,7 @@ def _is_one_per_row(node: Node, formal: Node) -> bool:
 
 
 def _over_more_axes(node: Node, flat: Shape, shape: Shape) -> Node:
-    """Return an operand of an op over ``flat`` as an operand over ``shape``."""
+    """Reshape an operand of an elementwise op from ``flat`` so that it broadcasts to ``shape``."""
     if not node.tensor.rank:
         return node
     return _in_shape(node, shape if node.shape == flat else (node.shape[0], *(1 for _ in shape[1:])))

@@ -31,7 +31,7 @@ class TrailingOnes:
 
 
 class _Rule:
-    """Rewrite rule: ops on columns become ops on the rows from which the columns were reshaped."""
+    """Rewrite rule: run ops on columns [..., n, 1] as ops on the rows [..., n] of which they are reshapes."""
 
     def __init__(self) -> None:
         self._rows: dict[Node, Node] = {}  # columns without their last axis
