@@ -1,4 +1,4 @@
-"""Code generation: from a graph to machine code. ``compile`` turns a graph into an object file and its interface.
+"""Code generation: from a graph to machine code. ``compile`` returns an object file and its calling interface.
 
 The rooms in order: ``machine`` (a processor, LLVM), ``direct_calls`` (calls from CPython, the only room that knows
 Python's objects), ``loop_ir`` (the intermediate language between graph and LLVM), ``analysis`` (fusion of a graph's

@@ -1,4 +1,4 @@
-"""Compilation of one graph to machine code, with the interface of its argument block."""
+"""Compilation of one graph to machine code."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from .schedule.scheduler import scheduled
 
 
 def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> ObjectCode:
-    """Compile an optimised graph whose sizes are known, except for lengths of scans. ``parts`` is as for
-    ``planned``.
+    """Compile an optimised graph whose sizes are known, except for lengths of scans.
+
+    ``parts`` is the number of workers, as for ``planned``.
     """
     plan = planned(graph, target, name, parts)
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
@@ -37,7 +38,7 @@ def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> Ob
 def compile_timed(
     graph: Graph, target: Target, name: str, parts: int = 1
 ) -> tuple[ObjectCode, ScheduledEntry, np.ndarray]:
-    """Compile the same graph with timers. Return the code, its plan, and the memory of the counters.
+    """Compile a graph with timers. Return the code, its plan, and the memory of the counters.
 
     The counters are [slot, worker, (units of the processor's counter, times, …)], with the slots of the plan's
     ``ticks``.
@@ -59,7 +60,10 @@ def compile_timed(
 
 
 def debug_build(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes, dict[str, str]]:
-    """Compile a debug build: the same instructions, with line tables. Return it with each function's layers as text."""
+    """Compile a debug build. Return the object file, and the layers of each function as text.
+
+    The instructions are the same, and line tables are added.
+    """
     plan = planned(graph, target, name, parts)
     lines = module_lines(plan.functions, [plan.main, plan.pack], target, name)
     layers = {function.name: layers_text(StatementOrigins(function).all) for function in plan.functions}
@@ -75,7 +79,7 @@ def planned(
     timed: bool = False,
     max_chunk: int | None = None,
 ) -> ScheduledEntry:
-    """Plan a graph for ``parts`` workers if that pays, else for one.
+    """Return the plan of a graph for ``parts`` workers, or for one worker if more do not pay.
 
     Args:
         alike: As for ``schedule``.
@@ -98,7 +102,7 @@ def planned(
 
 
 def _no_loops_within(graph: Graph) -> None:
-    """Raise ``GraphError`` for a scan in a scan's body, for which there is no code. Fission has hoisted the others."""
+    """Raise ``GraphError`` for a scan within a scan's body, which cannot be compiled."""
     for node in graph.nodes:
         for inner in node["body"].nodes if node.op == "scan" else ():
             if inner.op == "scan":
@@ -119,7 +123,7 @@ def _no_float64(graph: Graph, target: Target) -> None:
 
 
 def interface_of(plan: ScheduledEntry) -> Interface:
-    """Return the part of a plan that outlives compilation."""
+    """Return the calling interface of a plan."""
     position = {slot: number for number, slot in enumerate(plan.main.slots)}
     of_kind = {
         kind: [item for item in plan.arguments if item.kind == kind]

@@ -77,8 +77,6 @@ def _steps_of_windows(node: Node) -> Node | None:
     """Rewrite windows whose steps are concatenated as a concat of slices, each read in place.
 
     Narrow windows, and those of many steps, are copied instead.
-
-    Narrow windows, and those of many steps, are copied instead.
     """
     last = node.tensor.rank - 1
     if node.op == "transpose" and node["order"][-1] == last:

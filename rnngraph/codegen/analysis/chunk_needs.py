@@ -1,4 +1,4 @@
-"""Dependencies between the kernels of a loop over chunks of time, within a chunk.
+"""Dependencies between kernels that run in one loop over chunks of time.
 
 Both software pipelines use them: workers claim a stage once the stages that it depends on have finished its chunk, and
 a single worker runs a kernel a number of chunks behind its dependencies.
@@ -16,7 +16,9 @@ Needs = Mapping[int, frozenset[Node]]
 
 
 def chunk_needs(kernels: Sequence[Kernel], nodes: Collection[Node]) -> tuple[Needs, ...]:
-    """Return for each kernel the values of others that it reads, directly or through views and inlined values.
+    """Return, for each kernel, the values of other kernels that it reads within a chunk of time.
+
+    Values are read directly, or through views and inlined values.
 
     Args:
         kernels: Kernels of one fusion group, in order.

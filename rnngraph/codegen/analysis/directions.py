@@ -1,4 +1,4 @@
-"""Directions of loops over time for sums beside derivatives, and for steps that are recomputed in blocks.
+"""Time directions of sums over time, and of blocks of steps that are recomputed.
 
 Gradients are sums over time. Each sum runs in the direction of the derivative, whether that reads residuals or
 recomputed blocks, so that both give the same bits.
@@ -20,7 +20,7 @@ Directions = Mapping[tuple[Node, Dim | None], bool]
 
 
 def settled_directions(graph: Graph) -> Directions:
-    """Return the directions that do not follow from the readers of a value."""
+    """Return the directions of values whose readers do not determine one."""
     directions_by_value: dict[tuple[Node, Dim | None], bool] = {}
     scans = [node for node in graph.nodes if node.op == "scan"]
     for length in dict.fromkeys(scan["length"] for scan in scans):
@@ -40,7 +40,7 @@ def settled_directions(graph: Graph) -> Directions:
 
 
 def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
-    """Settle values beside recurrences in both directions.
+    """Choose directions for values computed from bidirectional recurrences.
 
     A sum over time runs with the last recurrence whose steps it reads, and forward if there are two. Recomputed blocks
     run no later than their readers. Values read only by these, or only by scans that keep states for them, run along.
@@ -66,7 +66,7 @@ def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
 def _of_sums(
     graph: Graph, scans: Sequence[Node], derivatives: Sequence[Node], behind: Mapping[Node, frozenset[Node]]
 ) -> dict[Node, bool]:
-    """Settle sums over time beside recurrences in one direction.
+    """Choose directions for sums over time next to recurrences in one direction.
 
     A sum that no recurrence and no derivative reads runs with the derivative, any other with the forward recurrence.
     """
@@ -79,8 +79,9 @@ def _of_sums(
 
 
 def _of_blocks(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
-    """Settle recomputed blocks of steps and values computed from them, and earlier values with the scans that save
-    states.
+    """Choose directions for recomputed blocks, and for values computed from them.
+
+    Earlier values run with the scans that save states.
     """
     again = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]
@@ -98,7 +99,7 @@ def _of_blocks(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -
 
 
 def _spread(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
-    """Return those of ``values`` that broadcast one value over all steps, and so may run in any loop over them."""
+    """Return those of ``values`` that broadcast one step's value, and can therefore run in any loop over time."""
     spread_values = set[Node]()
     for node in graph.nodes:
         computed = node in values and node.op not in ("scan", "get") and _has_steps(node, length)
@@ -110,7 +111,7 @@ def _spread(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
 
 
 def _read_late(graph: Graph, values: Collection[Node], late: Collection[Node], length: Dim) -> set[Node]:
-    """Return those of ``values`` that have an entry for each step and that only late values read."""
+    """Return those of ``values`` that have a time axis and whose readers are all in ``late``."""
     users, late_nodes = graph.users(), set[Node]()
     for node in reversed(graph.nodes):
         is_movable = node in values and node.op not in ("scan", "get") and _has_steps(node, length) and users[node]
@@ -120,13 +121,13 @@ def _read_late(graph: Graph, values: Collection[Node], late: Collection[Node], l
 
 
 def _has_steps(node: Node, length: Dim) -> bool:
-    """True if a value has an entry for each step."""
+    """True if a value has a time axis of ``length``."""
     is_result = node.op == "scan" or (node.op == "get" and is_final(node))
     return not is_result and node.tensor.rank > 0 and node.shape[0] == length
 
 
 def check_blocks(inside: Collection[Node], users: Mapping[Node, Sequence[Node]], outputs: Collection[Node]) -> None:
-    """Raise ``GraphError`` if a value reads all steps at once, but a loop over blocks computes them block by block.
+    """Raise ``GraphError`` if a value needs all steps, but a loop over blocks computes them block by block.
 
     Args:
         inside: Values of a loop over blocks.

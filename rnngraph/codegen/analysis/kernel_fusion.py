@@ -1,4 +1,4 @@
-"""Kernel fusion: group the ops of a fusion group into kernels, each of which is one loop nest.
+"""Kernel fusion: divide the ops of a fusion group into kernels, one loop nest each.
 
 Most kernels are fused: maximal runs of elementwise ops over one shape. An op must wait for a value of another kernel
 if it contracts, reduces, joins or gathers that value. Everything else is computed in registers by the kernel that
@@ -71,7 +71,7 @@ def fuse(
     lazy_concats: frozenset[Node] = frozenset(),
     matrix_rank: int = 4,
 ) -> FusedKernels:
-    """Group ``nodes``, which are in topological order, into kernels.
+    """Group ``nodes``, in topological order, into kernels.
 
     Args:
         available: Values that are already in memory.
@@ -99,7 +99,7 @@ def fuse_body(body: Graph) -> FusedKernels:
 
 
 def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
-    """True if a kernel can compute these reductions, too.
+    """True if a fused kernel can also compute these reductions.
 
     It must have only elementwise ops over the shape that all reductions read, and the reductions' axes must nest.
     """
@@ -114,13 +114,14 @@ def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
 
 
 def _is_narrow(width: Dim) -> bool:
-    """True if one pass can hold all vectors of a row."""
+    """True if a fixed row width is at most ``MAX_ROW``, so that one pass can hold all vectors of a row."""
     return isinstance(width, int) and width <= MAX_ROW
 
 
 def _goes_on(kernel: Kernel) -> bool:
-    """True if later kernels read a kernel's result. Sums over rows run first, so that the values that only they read
-    can be freed.
+    """True unless a kernel sums over rows: only then can no later kernel of the group read the result.
+
+    Sums over rows run first, so that the values that only they read can be freed.
     """
     return kernel.kind not in ("outer_sum", "scatter_add")
 
@@ -178,9 +179,7 @@ class _Fuser:
         return is_view(node) and node not in self.copies
 
     def _can_inline(self, node: Node) -> bool:
-        """True for values cheap enough to compute wherever they are read: indices, one number per row, or one
-        cheap op.
-        """
+        """True for values that are cheap to recompute for each reader: indices, one number per row, or one cheap op."""
         if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
             return True
         if self._is_view(node):
@@ -199,7 +198,7 @@ class _Fuser:
         return node in self.recomputed
 
     def _costs_a_read(self, node: Node) -> bool:
-        """True for a matrix with several readers that is one short op on another matrix in memory."""
+        """True for a matrix with several readers that is one cheap op of another matrix in memory."""
         row, readers = OPS[node.op], self.users[node]
         is_matrix = node.tensor.rank >= self.matrix_rank
         if not is_matrix or row.is_long or row.random or node in self.live_out or len(readers) < 2:
@@ -217,7 +216,7 @@ class _Fuser:
         return contracted(operand, user) or user in self.lazy_concats
 
     def _source(self, node: Node) -> Node | None:
-        """Return the computed value that a chain of views reads, if any."""
+        """Return the value that a chain of views reads, if a kernel computes it; else None."""
         while self._is_view(node) and node in self.members:
             if node in self.inline:
                 return None
@@ -235,7 +234,7 @@ class _Fuser:
             self.level[node] = max((self._after(operand, node) for operand in node.operands), default=0)
 
     def _after(self, operand: Node, node: Node) -> int:
-        """Return the lowest level at which ``node`` may read ``operand``."""
+        """Return the minimum level of ``node``, as a reader of ``operand``."""
         if operand not in self.members:
             return 0
         if operand.op == "scan":  # a scan's results are available when it is
@@ -263,7 +262,7 @@ class _Fuser:
         return node.op in MATRIX_PRODUCTS and operand in factors_of(node)
 
     def fold(self) -> None:
-        """Fold ops that only a reduction reads into it, if that does not increase the number of values in memory."""
+        """Merge ops into the reduction that alone reads them, unless more values would have to be in memory."""
         for node in self.nodes:
             if not folds_operand(node) or node.operands[0] not in self.members:
                 continue
@@ -289,7 +288,7 @@ class _Fuser:
         return node in self.members and node not in self.inline and not self._is_view(node)
 
     def sink(self) -> None:
-        """Move cheap ops to their readers, if that keeps a value out of memory."""
+        """Move cheap ops into the kernels that read them, if that keeps a value out of memory."""
         for node in reversed(self.nodes):
             if (
                 OPS[node.op].kind != "elementwise"
@@ -343,7 +342,7 @@ class _Fuser:
         return FusedKernels(tuple(kernels), frozenset(stored))
 
     def _is_passed_on(self, node: Node, kernel: Kernel) -> bool:
-        """True if only the pass that computes a value reads it."""
+        """True if only the kernel that computes a value reads it."""
         if node in self.live_out or node.op in REDUCTIONS:
             return False
         pending, members = [*self.users[node]], set(kernel.members)
@@ -356,7 +355,7 @@ class _Fuser:
         return True
 
     def _with_reductions(self, kernels: list[Kernel]) -> list[Kernel]:
-        """Return the kernels, with reductions merged into the pass that computes their operands."""
+        """Merge each reduction into the kernel that computes its operand, where possible. Return the kernels."""
         place = {node: number for number, kernel in enumerate(kernels) for node in kernel.members}
         joined = dict[int, list[Node]]()
         for number, kernel in enumerate(kernels):
@@ -378,7 +377,7 @@ class _Fuser:
         return fused
 
     def _computed_operands(self, node: Node, place: Mapping[Node, int]) -> list[Node]:
-        """Return the values of kernels that a node reads, directly or through values that no kernel computes.
+        """Return the values of other kernels that a node reads, directly or through values without a kernel.
 
         Views, inlined values and concatenations that are read piece by piece belong to no kernel. place: the number of
         each value's kernel.
@@ -396,7 +395,7 @@ class _Fuser:
         return operands
 
     def _stored(self, node: Node) -> bool:
-        """True if the value must be in memory."""
+        """True if a value must be stored in memory."""
         if node in self.inline:  # recomputed wherever it is read, unless something contracts it
             return node in self.live_out or node in self.materialized
         if self._is_view(node) or node in self.lazy_concats or node in self.folded:

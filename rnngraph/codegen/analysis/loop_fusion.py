@@ -1,4 +1,4 @@
-"""Loop fusion: order a graph into groups of ops that run together in chunks of one time axis, and other ops.
+"""Loop fusion: divide a graph into groups of ops, each of which runs in one loop over chunks of time, or in none.
 
 Consecutive scans and elementwise work for each of their steps share one loop over chunks of time. Intermediate values
 stay in cache, and inference memory does not grow with the length.
@@ -32,7 +32,10 @@ from .node_kinds import (
 
 @dataclass(frozen=True)
 class GroupKind:
-    """Loop of a group: none, or one over a time axis, forward or backward. ``prepared`` groups run with packing."""
+    """Loop in which a group runs: none, or one over a time axis, forward or backward.
+
+    ``prepared`` groups run when parameters change, together with packing.
+    """
 
     length: Dim | None = None
     reverse: bool = False
@@ -48,7 +51,7 @@ PREPARED = GroupKind(prepared=True)
 
 @dataclass
 class FusionGroup:
-    """Nodes that run together, in a loop over chunks of time or without one."""
+    """Ops that run in one loop over chunks of time, or once."""
 
     level: int
     kind: GroupKind
@@ -56,7 +59,7 @@ class FusionGroup:
 
 
 def is_pure(node: Node, pure: set[Node]) -> bool:
-    """True for index arithmetic, which depends on no array and is computed wherever it is read."""
+    """True for index arithmetic that depends on no array. Each reader recomputes it."""
     if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
         return True
     if node.op == "input":
@@ -68,7 +71,7 @@ def is_pure(node: Node, pure: set[Node]) -> bool:
 
 
 class LoopFusion:
-    """Assigns a graph's nodes to fusion groups.
+    """Assignment of a graph's nodes to fusion groups.
 
     Attributes:
         free: Nodes of no group: leaves, views of leaves, pure indices.
@@ -103,14 +106,14 @@ class LoopFusion:
         self._delay(users)
 
     def _order(self) -> None:
-        """Set the level of each node: after its operands, and no sooner than a requested level."""
+        """Assign levels: after all operands, and at least the requested level."""
         for node in self.graph.nodes:
             if node not in self.free:
                 after_operands = max((self._after(item, node) for item in node.operands), default=0)
                 self.level[node] = max(after_operands, self._later.get(node, 0))
 
     def run_later(self, scans: Sequence[Node], level: int) -> None:
-        """Move scans to groups of a later level, with values that feed only them. Their readers follow."""
+        """Move scans to a later level, together with the values that only they read."""
         self._later.update(dict.fromkeys(scans, level))
         self._order()
         self._delay(self.graph.users())
@@ -140,12 +143,12 @@ class LoopFusion:
             self._order()
 
     def _readers_along(self, scan: Node, users: dict[Node, list[Node]]) -> set[Node]:
-        """Return the nodes that read a scan's steps in its loop."""
+        """Return the nodes that read a scan's results step by step, in the scan's loop."""
         readers = (reader for get in users[scan] for reader in _readers(get, users))
         return {reader for reader in readers if self.kind.get(reader) == self.kind[scan]}
 
     def _read_along_by(self, scan: Node) -> list[Node]:
-        """Return the scans whose steps a scan reads in its loop, directly or through values computed there."""
+        """Return the scans whose results a scan reads step by step, directly or through values of its loop."""
         scans, pending, visited = list[Node](), [*scan.operands], set[Node]()
         while pending:
             node = pending.pop()
@@ -157,8 +160,9 @@ class LoopFusion:
         return scans
 
     def _read_with(self, scan: Node, readers: dict[Node, set[Node]]) -> list[Node]:
-        """Return the scans whose blocks must exist at the same time as those of ``scan``: they have a reader in common,
-        or one reads the other.
+        """Return the scans whose blocks must be in memory at the same time as those of ``scan``.
+
+        They have a reader in common, or one reads the other.
         """
         alike, joined = [other for other in readers if self.kind[other] == self.kind[scan]], [scan]
         for one in joined:
@@ -167,10 +171,9 @@ class LoopFusion:
         return joined
 
     def _follow(self, users: dict[Node, list[Node]]) -> None:
-        """Move values read only along one time axis into its loop, if that does not increase the number of values in
-        memory.
+        """Move values into the only loop that reads them, unless more values would have to be in memory.
 
-        These are lazy concatenations, and ops on values that others read there.
+        These are lazy concatenations, and ops on values that other ops read there.
         """
         outputs = {value for _, value in self.graph.outputs}
         for node in reversed(self.graph.nodes):
@@ -189,7 +192,7 @@ class LoopFusion:
                 self.kind[node] = kind
 
     def _read_along(self, node: Node, kind: GroupKind, users: dict[Node, list[Node]]) -> bool:
-        """True if all operands of ``node`` are in memory for other readers along ``kind``."""
+        """True if other readers along ``kind`` already keep all operands of ``node`` in memory."""
 
         def there(source: Node) -> bool:
             others = (reader for reader in _readers(source, users) if reader is not node)
@@ -198,7 +201,7 @@ class LoopFusion:
         return all(there(source_of(item)) for item in node.operands)
 
     def _is_free_view(self, node: Node) -> bool:
-        """True for a view of a free node.
+        """True for a view of a free node that strides express.
 
         A reshape that merges or splits axes needs a contiguous source. An index or number that is broadcast needs
         memory if it is read as a whole.
@@ -223,7 +226,7 @@ class LoopFusion:
                 self.kind[node] = PREPARED
 
     def _delay(self, users: dict[Node, list[Node]]) -> None:
-        """Delay values along a time axis until their readers along it run, for fewer groups and less memory."""
+        """Delay values with a time axis until their readers run, for fewer groups and less memory."""
         outputs = {node for _, node in self.graph.outputs}
         for node in reversed(self.graph.nodes):
             if node in self.free or self.kind[node] in (PLAIN, PREPARED) or node in outputs or not users[node]:
@@ -237,7 +240,7 @@ class LoopFusion:
             self.level[node] = max(self.level[node], latest)
 
     def _directions(self, users: dict[Node, list[Node]]) -> None:
-        """Set each node's direction: a scan's own, or that of the only scan that a value feeds or reads."""
+        """Assign a direction to each node: that of the scan itself, or of the only scan beside the value."""
         wanted: dict[Node, bool | None] = {}
         for node in reversed(self.graph.nodes):
             if node.op == "scan":
@@ -267,7 +270,7 @@ class LoopFusion:
             self.kind[node] = PLAIN if length is None else GroupKind(length, reverse)
 
     def _time(self, node: Node) -> Dim | None:
-        """Return the time axis along which ``node`` is computed step by step; None if there is none."""
+        """Return the time axis of the loop that computes ``node`` step by step; None outside of loops."""
         if node.op == "scan":
             return node["length"]
         if node.op == "get":
@@ -291,7 +294,7 @@ class LoopFusion:
         return length if first.tensor.rank > 1 and kept_at(node, 0, 0) == 0 else None
 
     def _time_of_slice(self, node: Node) -> Dim | None:
-        """Return the time axis of a slice that takes it whole, or one step of it while that is available."""
+        """Return the time axis of a slice that keeps all steps, or that takes a step while the loop computes it."""
         source = node.operands[0]
         if node.tensor.rank < 2 or source.shape[0] not in self.lengths or source in self.free:
             return None
@@ -313,13 +316,13 @@ class LoopFusion:
         return level + 1
 
     def _picked(self, node: Node) -> bool:
-        """True for a step sliced from a sequence, or a sum over it, which are available once all chunks have run."""
+        """True for a slice of steps, or a sum over them, whose value exists only after the last chunk."""
         if self.kind[node] in (PLAIN, PREPARED):
             return False
         return adds_up(node) or picks_step(node, self.kind[node].length)
 
     def _steps_with(self, operand: Node, node: Node) -> bool:
-        """True if each step of ``node`` reads only that step of ``operand``."""
+        """True if each step of ``node`` reads only the same step of ``operand``."""
         length = self.kind[node].length
         if node.op == "scan":
             initial, sequences, invariants = split_inputs(node, node.operands)
@@ -342,7 +345,7 @@ class LoopFusion:
         )
 
     def closure(self, nodes: Sequence[Node]) -> list[Node]:
-        """Return ``nodes`` with the pure indices that they read, directly or through views, in order."""
+        """Return ``nodes`` and the index arithmetic that they read, in topological order."""
         needed = set(nodes)
         for node in reversed(self.graph.nodes):
             if node in needed:
@@ -350,7 +353,7 @@ class LoopFusion:
         return [node for node in self.graph.nodes if node in needed]
 
     def _whole(self, users: dict[Node, list[Node]]) -> set[Node]:
-        """Return sequences of which a step reads all entries. They must be complete before the loop."""
+        """Return the sequences that some step reads as a whole, and which must be complete before the loop."""
         whole: set[Node] = set()
         for node in reversed(self.graph.nodes):
             if node.op == "scan" or node.tensor.rank < 2 or node.shape[0] not in self.lengths:
@@ -363,7 +366,7 @@ class LoopFusion:
         return whole
 
     def _is_index(self, node: Node) -> bool:
-        """True if a value is computed from sizes alone, possibly broadcast, without memory."""
+        """True if a value is computed from sizes alone, and needs no memory."""
         if node in self.pure:
             return node.op != "input" and node in self.free
         source = source_of(node)
@@ -371,7 +374,7 @@ class LoopFusion:
 
 
 def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
-    """Return the readers of a value, directly or through views."""
+    """Return the readers of a value, through views."""
     readers: list[Node] = []
     pending = list(users[node])
     while pending:
@@ -384,7 +387,7 @@ def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
 
 
 def _materialized(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
-    """Return the nodes that something reads as a whole, directly or through views."""
+    """Return the nodes that must be in memory, because an op reads all their entries."""
     materialized: set[Node] = set()
     for node in reversed(graph.nodes):
         if any(contracted(node, user) or (is_view(user) and user in materialized) for user in users[node]):

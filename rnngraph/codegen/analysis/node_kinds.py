@@ -15,7 +15,7 @@ POINTWISE = (*MATRIX_PRODUCTS, "gather")
 
 
 def label_of(node: Node) -> str:
-    """Return a name for the node's value that is valid in LLVM and in the loop IR."""
+    """Return a name for a node's value that is valid in LLVM and in the loop IR."""
     return identifier(str(node.get("label", node.name or node.op)).rpartition("/")[2])
 
 
@@ -24,7 +24,7 @@ def is_leaf(node: Node) -> bool:
 
 
 def folds_operand(node: Node) -> bool:
-    """True if a node reads each element of its operand once, in a sum, so that the operand can be computed there."""
+    """True for a sum that reads each element of its operand once, so that the operand can be computed within it."""
     return node.op.startswith("reduce_") or node.op == "overlap_add"
 
 
@@ -33,19 +33,22 @@ def is_view(node: Node) -> bool:
 
 
 def stays_view(node: Node) -> bool:
-    """True if an entry of a view follows from its position alone: no reshape merges or splits axes."""
+    """True for a view that neither merges nor splits axes."""
     if node.op != "reshape":
         return True
     return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
 
 
 def lies_in_operand(node: Node) -> bool:
-    """True if strides express a view for any strides of its source. A reshape that merges axes depends on them."""
+    """True for a view that strides express, whatever the strides of its source."""
     return stays_view(node) or cuts_axes(node)
 
 
 def parts_units(node: Node) -> bool:
-    """True if a view permutes or skips units. A vector of them can be loaded, but not computed."""
+    """True for a view that permutes or skips elements of the last axis.
+
+    A vector of such elements can be loaded, but not computed.
+    """
     last = node.tensor.rank - 1 if is_view(node) else -1
     if node.op in ("reverse", "windows"):
         return node["axis"] == last - (node.op == "windows")
@@ -53,7 +56,7 @@ def parts_units(node: Node) -> bool:
 
 
 def cuts_axes(node: Node) -> bool:
-    """True if a reshape only splits axes of fixed sizes, so that strides express it for any source."""
+    """True for a reshape that only splits axes of fixed sizes, which strides express for any source."""
     if node.op != "reshape":
         return False
     remaining = [dim for dim in node.shape if dim != 1]
@@ -69,7 +72,7 @@ def cuts_axes(node: Node) -> bool:
 
 
 def picks_step(node: Node, length: Dim | None) -> bool:
-    """True if a slice takes part of a time axis of ``length``, and so must run while that part is available."""
+    """True for a slice of the time axis of ``length`` that must run while a chunk holds the sliced steps."""
     if node.op != "slice" or length is None or node.tensor.rank < 2:
         return False
     return node.operands[0].shape[0] == length and node.shape[0] != length
@@ -84,33 +87,33 @@ def kind_of(node: Node) -> str:
 
 
 def is_sparse(node: Node) -> bool:
-    """True if a product skips blocks of zero weights. It is a kernel of its own."""
+    """True for a product that skips blocks of zero weights. It is a kernel of its own."""
     return node.op == "matmul" and bool(node.get("sparse"))
 
 
 def sparse_key(product: Node) -> Node:
-    """Return a key shared by sparse products of one kernel: parts of a row multiply the same weights."""
+    """Return a key that is equal for products with the same sparse weights, which share a kernel."""
     left, right = product.operands[:2]
     return right if left.dtype in NARROW else product
 
 
 def is_batched_product(node: Node) -> bool:
-    """True if a product has a right operand for each matrix of the left one."""
+    """True for a product with a separate right matrix for each left one."""
     return node.op == "matmul" and node.operands[1].tensor.rank > 2
 
 
 def factors_of(product: Node) -> tuple[Node, ...]:
-    """Return the operands that a product multiplies: all but the start of its sum."""
+    """Return the two operands that a product multiplies."""
     return product.operands[:2] if product.op == "matmul" else product.operands
 
 
 def starts_of(product: Node) -> tuple[Node, ...]:
-    """Return the value from which a product's sum starts, if any."""
+    """Return the value to which a product is added, if any."""
     return product.operands[2:] if product.op == "matmul" else ()
 
 
 def contracted(operand: Node, user: Node) -> bool:
-    """True if each entry of ``user`` reads many entries of ``operand``, which must therefore be in memory."""
+    """True if entries of ``user`` read many entries of ``operand``, so that it must be in memory."""
     if user.op in MATRIX_PRODUCTS:
         return operand in factors_of(user)
     if user.op == "scan":
@@ -123,7 +126,7 @@ def contracted(operand: Node, user: Node) -> bool:
 
 
 def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
-    """True if a concatenation of columns needs no memory, because its readers take it piece by piece.
+    """True for a concatenation of columns that needs no memory, because its readers read the pieces.
 
     Readers are sums of outer products and sums over other axes. In the right operand of an outer product, all pieces
     but the last must have whole lines.
@@ -155,7 +158,7 @@ def pieces_of(node: Node, materialized: Container[Node]) -> list[Node]:
 
 
 def source_of(node: Node) -> Node:
-    """Return the source of a chain of views."""
+    """Return the source at the end of a chain of views."""
     while is_view(node):
         node = node.operands[0]
     return node

@@ -1,4 +1,4 @@
-"""Values in memory while the fusion groups of a graph run, one after the other.
+"""Record of which values are in memory while the fusion groups of a graph run.
 
 Kernels are cut by this alone. Addresses are decided later.
 """
@@ -14,7 +14,7 @@ from .node_kinds import is_view, lies_in_operand
 
 
 class Residency:
-    """Values that are in memory now, each with the value that owns its memory.
+    """Values that are in memory at present, each with the value that owns the memory.
 
     Args:
         leaves: Feeds, parameters, constants, and views of them.
@@ -29,7 +29,7 @@ class Residency:
         self.indices, self.users = indices, users
 
     def run(self, group: FusionGroup, nodes: Sequence[Node], fused: FusedKernels, leaving: Collection[Node]) -> None:
-        """Advance past a group.
+        """Update the record after a group has run.
 
         Args:
             nodes: Nodes of the group with the indices that it reads.

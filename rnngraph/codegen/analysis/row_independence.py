@@ -1,4 +1,4 @@
-"""Kernels that compute each row of a batch from that row alone.
+"""Test of kernels for independent rows: whether each row of a batch is computed from that row alone.
 
 A worker with some of the rows need not wait between such kernels, because it wrote what it reads. A row is a position
 on
@@ -24,7 +24,7 @@ WHOLE = ("constant", "parameter", "iota")
 
 
 def rows_of(graph: Graph) -> int:
-    """Return the number of rows of all scans' carries; 0 if there are none, or several numbers."""
+    """Return the common number of rows of all scans' carries; 0 if there is none."""
     carried = [carry.inside for node in graph.nodes if node.op == "scan" for carry in ScanParts.of(node).carries]
     counts = {item.shape[0] for item in carried if item.tensor.rank == 2}
     rows = counts.pop() if len(counts) == 1 else 0
@@ -32,7 +32,7 @@ def rows_of(graph: Graph) -> int:
 
 
 class Rowwise:
-    """Predicate of kernels and scans that compute row by row.
+    """Test of kernels and scans for independent rows.
 
     Attributes:
         rows: Number of rows.
@@ -46,19 +46,19 @@ class Rowwise:
         self._known: dict[Node, bool] = {}
 
     def kernel(self, kernel: Kernel) -> bool:
-        """True if a kernel computes each row from that row alone."""
+        """True if a kernel's rows are independent."""
         if kernel.kind == "copy" and kernel.members[0].op != "slice":
             return False
         return all(self._computes(node) and node not in self.overwriting for node in kernel.members)
 
     def copies(self, node: Node, is_in_memory: bool) -> bool:
-        """True if a value is copied row by row, from memory or as it is computed."""
+        """True if each row of a value is copied on its own, from memory or as it is computed."""
         if node.tensor.rank < 2 or not self._has_rows(node):
             return False
         return self._reads(node) if is_in_memory else self._computes(node)
 
     def inside(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise | None:
-        """Return the predicate for the body of a scan, if its kernels and inputs are row by row; else None."""
+        """Return the test for a scan's body; None unless all its kernels and inputs have independent rows."""
         scan, body = ScanParts.of(node), node["body"]
         whole = {inside for inside, outside in scan.invariants if self.shared(outside)}
         whole |= {inside for inside, outside in scan.sequences if not inside.tensor.rank and self._whole(outside)}
@@ -73,7 +73,7 @@ class Rowwise:
         return inside if every else None
 
     def among_others(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise:
-        """Return the predicate for the body of a scan in which only some kernels are row by row.
+        """Return the test for a scan's body of which only some kernels have independent rows.
 
         Workers wait before and after each other kernel, and before the first step.
         """
@@ -107,7 +107,7 @@ class Rowwise:
         )
 
     def _reads(self, node: Node) -> bool:
-        """True if each row of a value's readers reads only that row."""
+        """True if a reader of a value needs only the same row of it."""
         if self._whole(node):
             return True
         while is_view(node):
@@ -139,17 +139,17 @@ class Rowwise:
 
 
 def _keeps_rows(node: Node, number: int) -> bool:
-    """True if each row of a value reads only that row of an operand with rows."""
+    """True if each row of a node reads only that row of operand ``number``."""
     return kept_at(node, number, _row_axis(node.operands[number])) == _row_axis(node)
 
 
 def _row_axis(node: Node) -> int:
-    """Return the axis before the last, or the only axis."""
+    """Return the index of the axis before the last, or of the only axis."""
     return max(0, node.tensor.rank - 2)
 
 
 def _is_cut_by_rows(node: Node) -> bool:
-    """True if the kernel of an op can compute a subset of the rows."""
+    """True if the op's kernel can compute a subset of the rows."""
     rank = node.tensor.rank
     if OPS[node.op].kind == "reduction":
         return bool(node["axes"] == (node.operands[0].tensor.rank - 1,))
@@ -159,7 +159,7 @@ def _is_cut_by_rows(node: Node) -> bool:
 
 
 def row_by_row(scan: Node, mask: LengthMask) -> bool:
-    """True if a scan computes each row independently, in values of two axes, so that a mask's rows can be skipped."""
+    """True if a scan's rows are independent and its carries are matrices, so that ended rows can be skipped."""
     body = scan["body"]
     varying = {item for item in body.inputs if item.tensor.rank > 1 and item.shape[-2] == mask.rows}
     parts = ScanParts.of(scan)

@@ -1,4 +1,4 @@
-"""Scans with rows that end, and whose values past a row's end are not read.
+"""Scans over rows of different lengths, whose values after a row's end are never read.
 
 A scan may read a mask ``t < length``, one length a row, step by step. If it holds all carries where the mask is False,
 the mask marks the end of rows. Such a row need not be computed past its end, because the scan's results there are 0 or
@@ -37,7 +37,7 @@ class LengthMask:
 
 
 def length_mask(node: Node, length: Dim) -> LengthMask | None:
-    """Return the mask in a sequence, possibly combined with other conditions; None if there is none."""
+    """Return the mask ``t < length`` that a bool sequence contains; None if there is none."""
     masks = (_length_mask(item, length) for item in implied(node, _without_ones))
     return next((mask for mask in masks if mask is not None), None)
 
@@ -70,7 +70,7 @@ def _length_mask(node: Node, length: Dim) -> LengthMask | None:
 
 
 class RowLengths:
-    """Scans, sums and values that need not be computed where rows have ended, each with its mask.
+    """Nodes that skip ended rows: scans, sums and other values, each with its mask.
 
     ``scans`` skip such rows. ``sums`` over time and rows add nothing there. ``unread`` values are not read there. Each
     follows only one mask, the first found, because its readers must follow the same one.
@@ -97,7 +97,7 @@ class RowLengths:
             self._settle(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})
 
     def follows_another(self, node: Node) -> bool:
-        """True if an earlier mask already determines where a node is computed or read."""
+        """True if an earlier mask already applies to a node."""
         return node in self.scans or node in self.sums or node in self.unread
 
     def _settle(self, mask: LengthMask, scans: dict[Node, set[Node]]) -> None:
@@ -114,7 +114,7 @@ class RowLengths:
 
 
 class _SingleMask:
-    """A mask of row lengths, with the scans that may skip rows that have ended."""
+    """Nodes that can skip ended rows of one mask."""
 
     def __init__(self, lengths: RowLengths, mask: LengthMask, scans: Mapping[Node, set[Node]]) -> None:
         self.lengths, self.mask, self.scans = lengths, mask, scans
@@ -141,7 +141,7 @@ class _SingleMask:
                 self.unread.add(node)
 
     def holds(self, scan: Node) -> bool:
-        """True if an ended row keeps its carries, and the scan's results for it are 0 or not read."""
+        """True if a scan keeps the carries of ended rows, and its results for them are 0 or never read."""
         body, carries, symbols = scan["body"], scan["carries"], self.bodies[scan]
         held = zip(body.inputs[:carries], body.outputs, strict=False)
         if scan["reverse"] and (scan.get("keeps"), scan.get("blocks")) != (None, None):
@@ -155,19 +155,19 @@ class _SingleMask:
         )
 
     def _fits(self, node: Node) -> bool:
-        """True if the first axes are time and rows."""
+        """True if the first two axes of a value are time and rows."""
         return node.op != "scan" and node.tensor.rank > 2 and node.shape[:2] == (self.mask.length, self.mask.rows)
 
     def _symbol(self, node: Node) -> Symbol:
-        """Return the symbolic value of a node, whose first axes are time and rows, at ended rows."""
+        """Return what is known of a value at ended rows."""
         return None if self._moves(node) else symbol(node, self.values, self._masks)
 
     def _moves(self, node: Node) -> bool:
-        """True if an operand's first axes have the sizes of time and rows, but are other axes."""
+        """True if an operand's first axes are not time and rows, although they have these sizes."""
         return any(self._fits(item) and not in_front(item, node) for item in node.operands)
 
     def _masks(self, node: Node) -> bool:
-        """True if a condition is never True where the mask is False."""
+        """True if a condition implies the mask."""
         return self.mask.condition in implied(node, self._viewed)
 
     def _viewed(self, node: Node) -> Node:
@@ -204,7 +204,7 @@ class _SingleMask:
         return both and ZERO in (self.values.get(first), self.values.get(last))
 
     def _passes_over(self, node: Node, user: Node) -> bool:
-        """True if a user does not read a value at ended rows, or does so only for values that are not read there.
+        """True if a reader ignores a value at ended rows.
 
         A user that follows another mask reads the value wherever that mask is True.
         """
@@ -225,24 +225,24 @@ class _SingleMask:
 
 
 def _carries_rows(scan: Node) -> bool:
-    """True if all carries of a scan are rows of units."""
+    """True if all carries of a scan are matrices [rows, units]."""
     return all(carry.inside.tensor.rank == 2 for carry in ScanParts.of(scan).carries)
 
 
 def viewed(node: Node) -> Node:
-    """Return the value of which this one is a reshape or broadcast."""
+    """Return the source of a chain of reshapes and broadcasts."""
     while node.op in ("reshape", "broadcast"):
         node = node.operands[0]
     return node
 
 
 def in_front(node: Node, user: Node) -> bool:
-    """True if the first two axes of a value are those of its reader. Sizes alone do not show this."""
+    """True if the first two axes of an operand are the first two of its reader."""
     return keeps(user, node, 0, 0) and keeps(user, node, 1, 1)
 
 
 def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bool]) -> Symbol:
-    """Return the symbolic value of a node at ended rows, given those of its operands. ``masks`` recognises the mask."""
+    """Return what is known of an op's result at ended rows, from its operands. ``masks`` recognises the mask."""
     if node.op == "constant":
         return None if node["value"].any() else ZERO
     operand_symbols = [values.get(item) for item in node.operands]
@@ -271,6 +271,6 @@ def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bo
 
 
 def _beside_zero(symbols: Iterable[Symbol]) -> Symbol:
-    """Return the other one of two symbols if one is 0; else None."""
+    """Return the other of two symbols if one of them is 0; else None."""
     first, second = symbols
     return second if first == ZERO else first if second == ZERO else None

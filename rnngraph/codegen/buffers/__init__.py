@@ -1,4 +1,4 @@
-"""Memory of values.
+"""Memory: where values are stored, and how weights are packed.
 
 ``views`` (a buffer, an offset, strides); ``packing`` of weights, with ``lane_order`` of their vectors, and
 ``sparse_packing`` without blocks of zeros; the ``arena`` of temporaries; ``carried_state`` of scans; ``buffer_reuse``;

@@ -1,4 +1,4 @@
-"""Allocation of an entry's values: in the caller's memory, in the arena, or in the buffer of a chunk of time."""
+"""Allocation of an entry's values: in the caller's memory, in the arena, or in a buffer for one chunk of time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .views import View, view_through
 
 @dataclass
 class GroupMemory:
-    """Memory that the kernels of a fusion group write.
+    """Memory that the kernels of one fusion group write.
 
     Attributes:
         stores: All places to which a value must be written.
@@ -35,7 +35,7 @@ class GroupMemory:
     histories: dict[tuple[Node, int], View] = field(default_factory=dict)
 
     def buffers(self, time: TimeChunk) -> tuple[set[Buffer], set[Buffer]]:
-        """Return the buffers with values of all time steps, and those with values of one chunk."""
+        """Return two sets of buffers: those that hold all time steps, and those that hold one chunk."""
         sequences, local = set[Buffer](), set[Buffer]()
         for view in self.histories.values():
             (local if view.local else sequences).add(view.buffer)
@@ -47,7 +47,7 @@ class GroupMemory:
 
 
 class Allocation:
-    """Places of all values in memory.
+    """Memory locations of all values of an entry.
 
     Attributes:
         views: Present place of each value.
@@ -66,7 +66,10 @@ class Allocation:
         self.reuse = BufferReuse(graph, users)
 
     def memory(self, group: GroupMemory | None = None, scratch: Scratch | None = None) -> Memory:
-        """Return the present places. ``scratch`` allocates kernels' own memory, by default from the arena."""
+        """Return the current locations as the interface for kernels.
+
+        ``scratch`` allocates kernels' own memory, by default in the arena.
+        """
         stores = {} if group is None else {node: tuple(views) for node, views in group.stores.items()}
         return Memory(self.panels, scratch or self.arena.buffer, dict(self.views), stores)
 
@@ -78,7 +81,7 @@ class Allocation:
         scratch: Scratch | None = None,
         one_block: Mapping[tuple[Node, int], tuple[int, ...]] | None = None,
     ) -> GroupMemory:
-        """Place every value that must be in memory.
+        """Allocate memory for every value of a group that must be stored.
 
         Args:
             fused: Kernels of the group.
@@ -122,8 +125,9 @@ class Allocation:
         leaving: Collection[Node],
         one_block: Mapping[tuple[Node, int], tuple[int, ...]],
     ) -> None:
-        """Place carries whose values are all kept in their history, so that each step writes what the next one
-        reads. A scan in blocks of steps has the history of one block.
+        """Store each carry whose values are all kept directly in its history.
+
+        Each step writes what the next one reads. A scan in blocks of steps has the history of one block.
         """
         block, reverse = scan.get("blocks"), scan["reverse"]
         length = scan["length"] if block is None else block
@@ -145,14 +149,14 @@ class Allocation:
                         self.views[user], group.stores[user] = shifted, []
 
     def _reuse(self, group: GroupMemory, scan: Node, stored: Collection[Node], longest: int) -> None:
-        """Place results of a scan over sequences that nothing reads afterwards."""
+        """Store results of a scan over sequences that nothing reads afterwards."""
         emitted = [user for user in self.users[scan] if user in stored and not is_final(user) and not is_kept(user)]
         emitted = [user for user in emitted if user not in group.stores and user not in self.outputs]
         for node, view in self.reuse.places(scan, emitted, self.views, longest).items():
             self.views[node], group.stores[node] = view, [view]
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False, scratch: Scratch | None = None) -> View:
-        """Allocate a value, with rows padded to whole lines unless ``contiguous``."""
+        """Allocate a temporary. Rows are padded to cache lines unless ``contiguous``."""
         row = 1 if not shape else shape[-1] if contiguous else padded_row(shape[-1], node.dtype)
         buffer = (scratch or self.arena.buffer)(label_of(node), node.dtype, product((*shape[:-1], row)))
         if shape and not contiguous and isinstance(row, int) and row != 1:
@@ -160,7 +164,7 @@ class Allocation:
         return View.contiguous(buffer, shape)
 
     def add_views(self, nodes: Sequence[Node]) -> None:
-        """Add views of values in memory, through every movement op."""
+        """Add the views of stored values that movement ops express by strides."""
         for node in nodes:
             if node not in self.views and is_view(node) and node.operands[0] in self.views:
                 view = view_through(node, self.views[node.operands[0]])
@@ -168,8 +172,9 @@ class Allocation:
                     self.views[node] = view
 
     def multi_buffer(self, group: GroupMemory, slot: Dim, chunk: int, longest: int, depth: int) -> None:
-        """Place the values of a chunk in one of ``depth`` slots of ``chunk`` steps; ``slot`` is the index of the
-        present one.
+        """Store a chunk's values in one of ``depth`` buffers of ``chunk`` steps.
+
+        ``slot`` is the index of the current one.
 
         Args:
             longest: Maximum steps of a chunk if there is one slot.
@@ -182,6 +187,6 @@ class Allocation:
                 self.arena.sizes[view.buffer] = padded_bytes(step * max(depth * chunk, longest), view.buffer.dtype)
 
     def end_group(self, group: GroupMemory, indices: Collection[Node]) -> None:
-        """Forget values in the memory of a chunk, and indices that only chunks store. Later groups recompute them."""
+        """Forget values that only a chunk's memory holds. Later groups recompute indices."""
         gone = {view.buffer for node in group.stores if node in indices for view in group.stores[node]}
         self.views = {node: view for node, view in self.views.items() if not (view.local or view.buffer in gone)}

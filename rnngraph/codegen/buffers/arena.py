@@ -1,4 +1,4 @@
-"""Arena: one block of memory for all temporaries, whose size is a formula of run-time sizes.
+"""Arena: one block of memory for all temporaries. Its size is a formula of run-time sizes.
 
 A temporary occupies its place from the first statement that uses it to the last. Other temporaries have the place
 before and after. A temporary used inside one loop only is rewritten at every turn, so it needs its place for part of a
@@ -25,14 +25,14 @@ Span = tuple[int, int]
 
 
 class _Gaps:
-    """Free memory: gaps between places in use, which are always few, and everything after them."""
+    """Free memory: the gaps between allocations, and everything after the last one."""
 
     def __init__(self) -> None:
         self._gaps: list[Span] = []  # (start, end), sorted by start; no two touch
         self._top = 0  # end of the memory in use
 
     def take(self, size_bytes: int) -> int:
-        """Allocate the first gap that is wide enough. Return its start."""
+        """Allocate in the first gap that is large enough. Return the start."""
         if not size_bytes:
             return 0
         for number, (begin, end) in enumerate(self._gaps):
@@ -43,7 +43,7 @@ class _Gaps:
         return self._top - size_bytes
 
     def give_back(self, begin: int, end: int) -> None:
-        """Free a place, and merge it with adjacent gaps."""
+        """Free an allocation, and merge it with adjacent gaps."""
         if begin == end:
             return
         number = bisect_right(self._gaps, (begin, end))
@@ -60,7 +60,7 @@ class _Gaps:
 
 @dataclass
 class Arena:
-    """Allocator of temporaries. Places are decided once all statements are known."""
+    """Allocator of temporaries, which get their offsets once all statements are known."""
 
     sizes: dict[Buffer, Dim] = field(default_factory=dict)
     places: dict[Buffer, tuple[str, Dim]] = field(default_factory=dict)
@@ -73,14 +73,14 @@ class Arena:
         return buffer
 
     def place(self, statements: Sequence[Statement]) -> None:
-        """Place every temporary that an entry's ``statements`` use."""
+        """Assign an offset to every temporary that an entry's ``statements`` use."""
         spans = {buffer: span for buffer, span in lifetimes(statements).items() if buffer in self.sizes}
         ordered = sorted(spans, key=lambda buffer: spans[buffer])
         self.total = self._place_numbers([buffer for buffer in ordered if isinstance(self.sizes[buffer], int)], spans)
         self._place_formulas([buffer for buffer in ordered if not isinstance(self.sizes[buffer], int)], spans)
 
     def _place_numbers(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> int:
-        """Place each buffer in the first sufficient gap during its lifetime. Return the total bytes."""
+        """Allocate buffers of fixed size, each for its lifetime, first fit. Return the total bytes."""
         gaps, total = _Gaps(), 0
         living: list[tuple[int, int, int]] = []  # heap of (last statement, start, end)
         for buffer in ordered:
@@ -95,7 +95,7 @@ class Arena:
         return total
 
     def _place_formulas(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> None:
-        """Place buffers of symbolic size one after the other. Equal formulas share a place."""
+        """Allocate buffers of symbolic size. Buffers of equal formulas reuse an allocation."""
         places_by_size: dict[Dim, list[tuple[int, Dim]]] = {}  # (last statement, place), by size
         for buffer in ordered:
             first, last = spans[buffer]
@@ -112,7 +112,7 @@ class Arena:
 
 
 def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
-    """Return the first and last statement at which each buffer holds a value that is still needed.
+    """Return the first and last statement between which each buffer must keep its value.
 
     Workers may be ahead of each other until they meet at a barrier, so that all statements before a barrier count as
     one. So do all stages of a pipeline, and the statements that the first worker runs before others start.
@@ -152,7 +152,7 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
 
 
 def extents(arena: Arena) -> dict[Buffer, Extent]:
-    """Return the extents of temporaries with elements. Raise ``VerifyError`` if different places overlap."""
+    """Return the offset and size of each temporary. Raise ``VerifyError`` if two of them overlap."""
     extents_by_buffer: dict[Buffer, Extent] = {}
     first = 0
     places = [(buffer, begin) for buffer, (_, begin) in arena.places.items() if arena.sizes[buffer] != 0]
@@ -179,7 +179,7 @@ def extents(arena: Arena) -> dict[Buffer, Extent]:
 
 
 def _in_order(buffer: Buffer, low: Dim, high: Dim) -> None:
-    """Check ``low <= high`` for all sizes: no term of the difference is negative."""
+    """Raise ``VerifyError`` unless ``low <= high`` for all sizes: no coefficient of the difference is negative."""
     difference = high - low
     negative = any(factor < 0 for _, factor in difference.terms) if isinstance(difference, Size) else difference < 0
     if negative:

@@ -1,4 +1,4 @@
-"""Reuse of buffers in loops over steps: a value overwrites another that nothing reads later, or at other places."""
+"""Reuse of buffers in loops over steps: a value overwrites one that is not read any more."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ share kernels.
 def may_overwrite(
     fused: FusedKernels, outputs: Sequence[Node], users: Mapping[Node, Sequence[Node]], old: Node, new: Node
 ) -> bool:
-    """True if a value that a body computes can take the place of one of its inputs.
+    """True if a value of a body can be stored over one of the body's inputs.
 
     Args:
         fused: Kernels of the body, which has these ``outputs`` and ``users`` of its nodes.
@@ -52,12 +52,12 @@ def may_overwrite(
 
 
 def _folded_shape(node: Node) -> Shape:
-    """Return the shape over which a node reads its operands."""
+    """Return the shape over which a node iterates: that of a reduction's operand, else its own."""
     return node.operands[0].shape if folds_operand(node) else node.shape
 
 
 def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
-    """True if ``node`` is one of ``sources``, or is computed from one by ``members`` alone."""
+    """True if ``members`` compute ``node`` from one of ``sources``, or if it is one."""
     visited, pending = {node}, [node]
     while pending:
         item = pending.pop()
@@ -69,7 +69,7 @@ def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
 
 
 class BufferReuse:
-    """Places of sequences that nothing reads after a scan, for the scan's results.
+    """Memory of sequences that are dead after a scan, reused for the scan's results.
 
     Attributes:
         sequences: Whole sequences, each in its own buffer.
@@ -84,7 +84,7 @@ class BufferReuse:
         self.in_blocks: set[Node] = set()
 
     def places(self, scan: Node, emitted: Sequence[Node], views: Mapping[Node, View], longest: int) -> dict[Node, View]:
-        """Return places for some of a scan's results.
+        """Return memory locations to reuse for some of a scan's results.
 
         Args:
             views: Places of sequences.
@@ -119,7 +119,7 @@ class BufferReuse:
         return chosen
 
     def _last_read(self, source: Node, scan: Node, view: View) -> dict[Node, View]:
-        """Return the sequence that a scan reads, or columns of it; empty if anything else reads them."""
+        """Return the memory of a sequence, or of its columns, that only this scan still reads."""
         initial, sequences, invariants = split_inputs(scan, scan.operands)
         last_writer: dict[tuple[int, int], Node] = {}
         pending = [source]
@@ -146,7 +146,7 @@ class BufferReuse:
 
 
 def _columns(node: Node, source: Node) -> tuple[int, int] | None:
-    """Return the first and last column of a view that takes all rows of a sequence; else None."""
+    """Return the column range of a view that has all rows of a sequence; None for other views."""
     width = source.shape[-1]
     if not isinstance(width, int):
         return None
@@ -162,7 +162,7 @@ def _columns(node: Node, source: Node) -> tuple[int, int] | None:
 
 
 def _whole_lines(columns: tuple[int, int], source: Node) -> bool:
-    """True if writing the columns, padding included, does not touch others."""
+    """True if writing these columns with their padding leaves all other columns unchanged."""
     width, (begin, end) = source.shape[-1], columns
     ends = [begin] if end == width else [begin, end]
     return columns == (0, width) or (end - begin > 1 and all(padded_row(at, source.dtype) == at for at in ends if at))

@@ -1,4 +1,4 @@
-"""Places of a scan's carries: overwritten in place, double-buffered, or with a full history."""
+"""Memory of a scan's carries: overwritten in place, double-buffered, or with a full history."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ IN_PLACE, DOUBLE_BUFFERED, FULL_HISTORY = "in place", "double-buffered", "full h
 
 @dataclass(frozen=True)
 class State:
-    """Place of a carry: overwritten by each step, alternating between two, or one for every step.
+    """Memory of a carry: ``IN_PLACE``, ``DOUBLE_BUFFERED`` or ``FULL_HISTORY``, by ``kind``.
 
-    ``kind`` is ``IN_PLACE``, ``DOUBLE_BUFFERED`` or ``FULL_HISTORY``. A history of the steps of one chunk is a local
-    view, which counts from the start of the chunk.
+    A history of the steps of one chunk is a local view, which counts from the start of the chunk.
     """
 
     view: View
@@ -28,19 +27,19 @@ class State:
     reverse: bool
 
     def before(self, slot: Index, step: Index) -> View:
-        """Return the place at the start of a step; ``slot`` is the parity of its turn."""
+        """Return the location before a step; ``slot`` is the parity of the step."""
         if self.kind == FULL_HISTORY:
             return self.view.first_axis(step + 1 if self.reverse else step)
         return self.view.first_axis(slot) if self.kind == DOUBLE_BUFFERED else self.view
 
     def after(self, slot: Index, step: Index) -> View:
-        """Return the place at the end of a step."""
+        """Return the location after a step."""
         if self.kind == FULL_HISTORY:
             return self.view.first_axis(step if self.reverse else step + 1)
         return self.view.first_axis(slot * -1 + 1) if self.kind == DOUBLE_BUFFERED else self.view
 
     def at(self, position: Index, slot: Index) -> View:
-        """Return the place after the steps before ``position``, or in reverse the steps after it.
+        """Return the location after the steps before ``position``, or in reverse after the steps that follow it.
 
         Used only for scans that skip steps, whose places follow from positions. ``slot`` is the parity of the position.
         """
@@ -52,14 +51,14 @@ class State:
         return self.before(0, self.length - 1 if self.reverse else 0)
 
     def last(self, slot: Index) -> View:
-        """Return the place after all steps; ``slot`` is the parity of their number."""
+        """Return the location after all steps; ``slot`` is the parity of their number."""
         return self.before(slot, -1 if self.reverse else self.length)
 
 
 def full_histories(
     scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
 ) -> list[tuple[int, list[Node], list[Node]]]:
-    """Return carries whose values are all kept: (index, readers before a step, readers after it).
+    """Return carries whose values are all read later: (index, readers before a step, readers after it).
 
     Scans whose steps may not run have none, because they emit something else.
     """

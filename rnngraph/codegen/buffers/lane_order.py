@@ -1,4 +1,4 @@
-"""Permutations of the lanes of several vectors, as packing stores them."""
+"""Shuffles of vectors while weights are packed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ PIECE_BYTES = 16
 
 
 def side_by_side(block: Block, rows: list[Operand]) -> Operand:
-    """Interleave rows: the first lanes of all, then the second ones, and so on. The number of rows is a power of
-    two.
+    """Interleave rows: the first lane of every row, then the second of every row, and so on.
+
+    The number of rows is a power of two.
     """
     while len(rows) > 1:
         half = len(rows) // 2
@@ -30,7 +31,7 @@ def side_by_side(block: Block, rows: list[Operand]) -> Operand:
 
 
 def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
-    """Transpose as many vectors as each has lanes, a power of two.
+    """Transpose a square block: as many vectors as each has lanes, a power of two.
 
     Pieces of 16 bytes are transposed internally, then as wholes, which takes one instruction each and no index
     registers.
@@ -46,7 +47,7 @@ def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
 def within_pieces(
     vectors: list[Vector], lanes: int, shuffle: Callable[[Vector, Vector, Sequence[int]], Vector], width: int = 1
 ) -> list[Vector]:
-    """Transpose each piece of as many vectors as a piece has elements.
+    """Transpose within each piece of a vector; a piece has as many elements as there are vectors.
 
     From the first halves of pieces, then from the second ones, groups of ``width`` elements of two vectors alternate.
     """
@@ -64,8 +65,9 @@ def within_pieces(
 
 
 def _whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand]:
-    """Transpose whole pieces: the first halves of all groups of ``width`` elements of two vectors, then the second
-    ones.
+    """Transpose whole 16-byte pieces between vectors.
+
+    First come the first halves of all groups of ``width`` elements of two vectors, then the second ones.
     """
     if len(rows) == 1:
         return rows

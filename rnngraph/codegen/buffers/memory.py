@@ -1,4 +1,4 @@
-"""Interface of memory for kernels: places of values, places to write, and scratch memory."""
+"""Memory as kernels see it: locations of values to read and to write, and an allocator of scratch memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Scratch = Callable[[str, str, Dim], Buffer]
 
 @dataclass(frozen=True)
 class Memory:
-    """Places of values in memory (``views``), and all places to which a value must be written (``stores``)."""
+    """Locations of values to read (``views``), and all locations to which a value is written (``stores``)."""
 
     panels: Panels
     scratch: Scratch

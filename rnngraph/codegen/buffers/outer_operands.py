@@ -1,4 +1,4 @@
-"""Operands of the tiles of a sum of outer products, and the arguments of the code that such tiles share."""
+"""Operands of register tiles in a sum of outer products, and arguments of functions that tiles share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .views import View
 
 @dataclass(frozen=True)
 class KBlock:
-    """A block of k: ``count`` positions of the divided axis from ``first``, at the coordinates of outer axes."""
+    """Block of ``count`` values of k from ``first``, at fixed coordinates of the axes outside of it."""
 
     at: list[Index]
     first: Index
@@ -21,7 +21,7 @@ class KBlock:
 
 
 def row_offset(view: View, at: Sequence[Index]) -> Index:
-    """Return the start of a row."""
+    """Return the offset of a row's first element."""
     total = view.offset
     for stride, index in zip(view.strides[:-1], at, strict=True):
         total = total + stride * index
@@ -30,7 +30,7 @@ def row_offset(view: View, at: Sequence[Index]) -> Index:
 
 @dataclass(frozen=True)
 class LeftOperand:
-    """Left operands of tiles, for ``rows`` of the result from ``first``.
+    """Left operand of tiles, for ``rows`` rows of the result from ``first``.
 
     They are the whole panel; or one piece that is read in place, the first row at ``place`` of ``view``, with
     ``stride`` elements between k.
@@ -43,7 +43,7 @@ class LeftOperand:
     place: Index = 0
 
     def of_block(self, block: Block, at: Sequence[Index]) -> LeftOperand:
-        """Return the operand for a block of k at these leading coordinates.
+        """Return the operand for a block of k at these coordinates.
 
         Positions are names, not numbers, so that equal pieces share code.
         """
@@ -55,14 +55,14 @@ class LeftOperand:
 
 @dataclass(frozen=True)
 class TileArguments:
-    """Buffers and indices of a call of shared code, by which it differs from calls with the same ``work``."""
+    """Arguments of a call of a function that several tiles share."""
 
     buffers: tuple[Buffer, ...]
     indices: tuple[Index, ...]
     work: Hashable
 
     def in_place_of(self, other: TileArguments, call: Call) -> Call:
-        """Return the call with these arguments, given one with others."""
+        """Return ``call`` with these arguments in place of the arguments ``other``."""
         buffers = dict(zip(other.buffers, self.buffers, strict=True))
         sizes = dict(zip(other.indices, self.indices, strict=True))
         places = tuple((buffers.get(buffer, buffer), index) for buffer, index in call.buffers)

@@ -1,4 +1,4 @@
-"""Places of outputs: written where they are computed if possible, and over the values that they replace."""
+"""Memory of outputs, which are computed directly in the caller's arrays if possible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MANY_READERS, MAX_SHARED = 64, 16
 
 
 class OutputBuffers:
-    """Selects the outputs that are written where they are computed.
+    """Choice of the outputs that kernels write directly to the caller's memory.
 
     Attributes:
         places: The caller's memory, by the value that is written to it.
@@ -32,7 +32,7 @@ class OutputBuffers:
         self.sources = _Sources(users)
 
     def take(self, node: Node, view: View, old: Node | None) -> bool:
-        """Let an output be computed in ``view``, where the value of ``old`` lies, if any. True if that is possible."""
+        """Write an output directly to ``view``, which may hold the value ``old``. Return True if that is possible."""
         source, inner = self._source(node, view)
         if not self._computed(source) or is_view(source) or not _writes(source) or source in self.places:
             return False
@@ -44,7 +44,7 @@ class OutputBuffers:
         return True
 
     def _source(self, node: Node, view: View) -> tuple[Node, View]:
-        """Return the value of which an output is only a rearrangement, and its place."""
+        """Return the value of which an output is only a reordering, and its location."""
         while node not in self.fusion.free and node.op in ("transpose", "reshape"):
             before = node.operands[0]
             if node.op == "transpose":
@@ -62,7 +62,7 @@ class OutputBuffers:
         return node not in self.fusion.free and self.fusion.kind[node] != PREPARED
 
     def _replaces(self, new: Node, old: Node) -> bool:
-        """True if all readers of ``old`` run before ``new`` is computed, or with it at the same positions."""
+        """True if every reader of ``old`` runs before ``new`` overwrites it, or reads the same position."""
         if OPS[new.op].kind != "elementwise" or self.fusion.kind[new] != PLAIN:
             return False
         if old in self.outputs or new.tensor != old.tensor:
@@ -72,7 +72,7 @@ class OutputBuffers:
         return all(_reads_apart(user, old) and self.sources.leads(user, new) for user in self.users[old])
 
     def _lend(self, new: Node, view: View) -> None:
-        """Lend the place of ``new`` to one value from which it is computed."""
+        """Use the memory of ``new`` for one value from which it is computed."""
         visited, pending = {new}, [new]
         while pending:
             node = pending.pop()
@@ -86,7 +86,7 @@ class OutputBuffers:
 
 
 class _Sources:
-    """Sources of values.
+    """Answers whether one value depends on another, with results cached for shared values.
 
     All new parameters depend on one norm, which depends on all gradients. The sources of such a value with many readers
     are computed once.
@@ -103,7 +103,7 @@ class _Sources:
         self._behind: list[set[Node]] = []
 
     def leads(self, source: Node, node: Node) -> bool:
-        """True if ``node`` is ``source`` or depends on it. Questions about one node follow each other."""
+        """True if ``node`` is ``source`` or depends on it."""
         if self._of is not node:
             self._of = node
             self._look(node)

@@ -1,4 +1,4 @@
-"""Packed weights in the order in which tiles read them, with all gates of one slice of units together.
+"""Packing of weights into the order in which register tiles read them.
 
 A panel has the layout [group of blocks][k][gate][block][lane]. Units past the end are zero, or copies of the last one
 if k is contiguous. For narrow numbers, each lane holds 32 bits of consecutive k, padded with zeros. Panels are packed
@@ -32,7 +32,7 @@ FOUR_BITS = 8
 
 @dataclass(frozen=True)
 class PackedView:
-    """A packed right operand: its place in the parameter of this name."""
+    """Right operand as a slice of a named parameter."""
 
     parameter: str
     offset: int
@@ -42,7 +42,7 @@ class PackedView:
 
 @dataclass(frozen=True)
 class PanelLayout:
-    """Contents and order of a panel: groups of ``blocks`` vectors of ``lanes`` columns."""
+    """Layout of a panel: its weights, in groups of ``blocks`` vectors of ``lanes`` columns."""
 
     views: tuple[PackedView, ...]
     lanes: int
@@ -50,7 +50,7 @@ class PanelLayout:
     dot_width: int
 
     def gates(self, views: tuple[PackedView, ...], lanes: int, blocks: int, dot_width: int) -> tuple[int, ...] | None:
-        """Return the indices of these views among the panel's gates, if tiles of ``blocks`` can read them; else None.
+        """Return the indices of these weights among the panel's gates; None if tiles of ``blocks`` cannot read them.
 
         Such tiles read whole groups, or a last group with fewer blocks.
         """
@@ -64,7 +64,7 @@ class PanelLayout:
 
 @dataclass(frozen=True)
 class Panel:
-    """A packed panel.
+    """Buffer with packed weights.
 
     Attributes:
         depth: Number of k, padded with zeros to a multiple of those in a lane.
@@ -83,16 +83,16 @@ class Panel:
 
     @property
     def of_lane(self) -> int:
-        """Elements of the buffer that a lane has for one step."""
+        """Buffer elements per lane and step of k."""
         return self.dot_width if self.dot_width != FOUR_BITS else 4
 
     @property
     def of_unit(self) -> int:
-        """Elements of the buffer that a unit has for all gates and k."""
+        """Buffer elements per unit, for all gates and k."""
         return self.depth // self.dot_width * self.of_lane * self.gates
 
     def group_blocks(self, first: Index, lanes: int) -> int:
-        """Return the vectors of the groups that a tile reads; the last group may have fewer.
+        """Return the vectors per group that a tile reads; the last group may have fewer.
 
         ``first`` is the first unit, or a loop variable if all groups are whole.
         """
@@ -101,7 +101,7 @@ class Panel:
 
 
 class Panels:
-    """Panels of a program's kernels, each made once.
+    """Panels of a program's kernels. Kernels with equal weights share one.
 
     Attributes:
         parameters: Names of the parameters.
@@ -129,12 +129,12 @@ class Panels:
         self.guards: dict[Buffer, Buffer | None] = {}
 
     def packs(self, view: View) -> bool:
-        """True if a right operand is one matrix of parameters, not of a step, so that it is packed ahead."""
+        """True if a right operand is a matrix computed from parameters, which is packed before calls."""
         known = all(isinstance(dim, int) for dim in (view.offset, *view.shape))
         return known and view.buffer in self.parameters and len(view.shape) == 2
 
     def prepared(self, name: str, dtype: str, elements: Dim) -> Buffer:
-        """Allocate a value that is computed from parameters when they change."""
+        """Allocate a buffer that is computed from parameters whenever they change."""
         buffer = Buffer(f"{name}_p{len(self.offsets)}", dtype)
         self._place(buffer, int(str(elements)))
         self.parameters.add(buffer)
@@ -159,7 +159,7 @@ class Panels:
 
     @contextmanager
     def needed_if_dense(self, numbers: Buffer) -> Iterator[None]:
-        """Fill panels requested in this context only if packing leaves a product to dense tiles.
+        """Fill panels requested in this context only if packing finds too few zeros for sparse products.
 
         ``numbers`` is the buffer of its sparse panel.
         """
@@ -169,9 +169,7 @@ class Panels:
 
     @property
     def shrinking(self) -> frozenset[str]:
-        """Return the names of buffers of which only a first part may be used, depending on the weights; the rest is
-        zero.
-        """
+        """Names of buffers that may be used only in part, depending on the weights; the rest is zero."""
         guarded = {buffer.name for buffer, guard in self.guards.items() if guard is not None}
         return frozenset(guarded | self.sparse.names)
 
@@ -189,17 +187,17 @@ class Panels:
         return self.made[key]
 
     def has_alike(self, views: Sequence[View]) -> bool:
-        """True if a reused layout has all these right operands."""
+        """True if one reused layout contains all these right operands."""
         packed = {item for view in views for item in self._packed([view]) or ()}
         return len(packed) == len(views) and any(packed <= {*layout.views} for layout in self.alike)
 
     def groups(self, views: Sequence[View]) -> tuple[int, ...]:
-        """Return the group sizes of reused layouts that have these right operands."""
+        """Return the numbers of vectors per group in reused layouts that contain these right operands."""
         packed = {item for view in views for item in self._packed([view]) or ()}
         return tuple(sorted({layout.blocks for layout in self.alike if packed & {*layout.views}}))
 
     def _packed(self, views: Sequence[View]) -> tuple[PackedView, ...] | None:
-        """Return views with parameter names in place of buffers; None if a view is not directly of a parameter."""
+        """Return the slices of parameters that views show; None if a view is of a computed value."""
         packed = []
         for view in views:
             if view.buffer not in self.names or not isinstance(view.offset, int):
@@ -237,7 +235,7 @@ class Panels:
                 self.filled.add(panel.buffer)
 
     def _fill(self, block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel) -> None:
-        """Add a call of a function that panels with equally laid out weights share, such as those of equal layers."""
+        """Add a call that fills a panel. Panels with equal layouts share the function."""
         starts: dict[Buffer, Index] = {}
         for view in views:
             starts.setdefault(view.buffer, view.offset)
@@ -258,7 +256,7 @@ class Panels:
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """Return the functions that ``pack`` calls."""
+        """Functions that ``pack`` calls."""
         return (*self.fillers.values(), *self.transposing.functions.values(), *self.sparse.functions)
 
 
@@ -320,7 +318,7 @@ def _groups(
     full = depth // dot_width
 
     def rows(at: Block, k: Index, present: int) -> None:
-        """Return the rows that share a lane, ``present`` of which exist."""
+        """Return the rows of k that share a 32-bit lane, of which ``present`` exist."""
         inner = at.nested()
         for item in slices:
             values: list[Operand] = []
@@ -342,7 +340,7 @@ def _groups(
 
 
 def _store_lanes(block: Block, numbers: list[Operand], place: Place) -> None:
-    """Store the numbers that share a lane side by side."""
+    """Interleave and store the numbers that share a lane."""
     buffer, first = place
     if len(numbers) == FOUR_BITS:
         numbers = _two_in_a_byte(block, numbers)
@@ -354,7 +352,7 @@ def _store_lanes(block: Block, numbers: list[Operand], place: Place) -> None:
 
 
 def _two_in_a_byte(block: Block, numbers: list[Operand]) -> list[Operand]:
-    """Return the first half of numbers of 4 bits in the lower bits of bytes, and the second half in the upper bits."""
+    """Pack 4-bit numbers in pairs: the first half in the lower bits of bytes, the second in the upper ones."""
     half = len(numbers) // 2
     joined: list[Operand] = []
     for low, high in zip(numbers[:half], numbers[half:], strict=True):
@@ -365,7 +363,7 @@ def _two_in_a_byte(block: Block, numbers: list[Operand]) -> list[Operand]:
 
 @dataclass(frozen=True)
 class _Slice:
-    """``lanes`` units of one gate, of which ``valid`` exist, at k = 0: source and destination."""
+    """Slice of ``lanes`` units of one gate, of which ``valid`` exist: source and destination at k = 0."""
 
     view: View
     start: Index
@@ -374,7 +372,7 @@ class _Slice:
 
 
 class TransposingPackers:
-    """Functions that transpose a slice of weights in which k is contiguous, one for each depth.
+    """Functions that pack weights with contiguous k by transposing them; one function for each depth.
 
     The code is long, and panels have many slices of few depths.
     """
@@ -393,7 +391,7 @@ class TransposingPackers:
         valid: Index,
         depth: int,
     ) -> None:
-        """Add a call that transposes a slice.
+        """Add a call that transposes one slice.
 
         Args:
             distance: Elements between units of the source.
@@ -409,7 +407,7 @@ class TransposingPackers:
 
 
 def _transposing(name: str, dtype: str, lanes: int, depth: int, origin: Where | None) -> Function:
-    """Return a function that transposes rows of ``depth`` into ``depth`` rows of ``lanes``, in blocks of lanes x lanes.
+    """Return a function that transposes rows of ``depth`` elements, in square blocks of ``lanes``.
 
     The call gives the number of rows and both row distances. The last row replaces missing ones.
     """

@@ -1,4 +1,4 @@
-"""Packed weights without blocks of zeros: the nonzero blocks, one after the other, and the position of each.
+"""Packing of sparse weights: the nonzero blocks one after the other, and the position of each.
 
 A block has a few k of ``lanes`` columns. A list of numbers has a header, then the first k and first column of each
 block. Blocks are in order of k, so that each column's sum has the order of dense tiles. Blocks are found when
@@ -33,7 +33,7 @@ FIRST, LAST, ROW, RANGE = range(4)
 
 
 def block_cost(steps: int) -> int:
-    """Estimate the cost of a block of ``steps``, including finding its position and loading and storing its sums."""
+    """Estimate the cycles of a block of ``steps``, including loads and stores of its sums."""
     return 5 + 2 * steps
 
 
@@ -62,38 +62,38 @@ class SparseLayout:
 
     @property
     def room(self) -> int:
-        """Columns of whole blocks."""
+        """Number of columns, rounded up to whole blocks."""
         return -(-self.width // self.lanes) * self.lanes
 
     @property
     def segments(self) -> int:
-        """Number of times that sums start."""
+        """Number of segments of k, each of which starts sums anew."""
         return -(-self.depth // self.sums) if self.sums else 1
 
     @property
     def whole(self) -> int:
-        """k that whole steps cover."""
+        """Number of k in whole steps."""
         return self.depth // self.dot_width * self.dot_width
 
     @property
     def has_tall(self) -> bool:
-        """True if there are blocks of more than one step."""
+        """True if some blocks are higher than one step."""
         return self.dot_width < TALL
 
     @property
     def heights(self) -> tuple[int, ...]:
-        """k of a block in each of the lists of blocks, which follow each other in the order of k."""
+        """Height in k of the blocks of each list. Lists follow each other in the order of k."""
         tall = (TALL,) if self.has_tall else ()
         rest = (self.depth - self.whole,) if self.whole < self.depth else ()
         return (*tall, self.dot_width, *rest)
 
     def range_of(self, part: int | Index, segment: Index, number: int) -> Index:
-        """Return the position of a range of blocks, by part, segment and list."""
+        """Return the position in the header of a range of blocks, by part, segment and list."""
         return HEAD + ((part * self.segments + segment) * len(self.heights) + number) * RANGE
 
     @property
     def list_begin(self) -> int:
-        """Position of the list of blocks."""
+        """Position at which the list of blocks begins."""
         return int(str(self.range_of(len(self.bounds) - 1, 0, 0)))
 
     @property
@@ -102,7 +102,7 @@ class SparseLayout:
 
     @property
     def row(self) -> int:
-        """Elements of a row of a block, which one step multiplies."""
+        """Elements of a block that one step multiplies."""
         return self.lanes * self.dot_width
 
 
@@ -116,7 +116,7 @@ class SparsePanel:
 
 
 class SparsePanels:
-    """Panels of sparse products, each made once. ``place`` allocates a buffer."""
+    """Packed sparse weights. Kernels with equal weights share them. ``place`` allocates a buffer."""
 
     def __init__(self, place: Callable[[Buffer, int], int]) -> None:
         self._place = place
@@ -125,7 +125,7 @@ class SparsePanels:
         self._filled: set[Buffer] = set()
 
     def panel(self, view: View, layout: SparseLayout) -> SparsePanel:
-        """Return the panel of a right operand."""
+        """Return the packed blocks of a right operand."""
         key = (view, layout)
         if key not in self._made:
             number = len(self._made)
@@ -170,12 +170,12 @@ class SparsePanels:
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        """Return the functions that ``pack`` calls."""
+        """Functions that ``pack`` calls."""
         return tuple(self._fillers.values())
 
 
 class _Packing:
-    """Writer of the function that packs one matrix."""
+    """Writer of the function that packs one sparse matrix."""
 
     def __init__(self, block: Block, view: View, panel: SparsePanel) -> None:
         self.block, self.view, self.panel, self.layout = block, view, panel, panel.layout
@@ -190,7 +190,7 @@ class _Packing:
         block.add(When(block.read_index("dense", self.panel.numbers, DENSE), 0, 1, tuple(some.statements)))
 
     def _count(self) -> None:
-        """Count nonzero blocks of either height, to choose the height and to decide on dense tiles."""
+        """Count the nonzero blocks of each height, and choose the height, or dense tiles."""
         block, layout = self.block, self.layout
         low, tall = layout.dot_width, layout.heights[0]
         end = layout.whole // tall * tall
@@ -232,12 +232,12 @@ class _Packing:
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
 
     def _part(self, block: Block, part: int) -> None:
-        """Pack the blocks of one worker's columns."""
+        """Pack the columns of one worker."""
         segments = self.layout.segments
         _loop(block, "segment", 0, segments, 1, lambda inner, segment: self._segment(inner, part, segment))
 
     def _segment(self, block: Block, part: int, segment: Index) -> None:
-        """Pack the blocks of k that are summed together, for one worker's columns."""
+        """Pack one segment of k of one worker's columns."""
         layout, begin = self.layout, segment * self.layout.sums
         end: Index = layout.depth
         if layout.segments > 1:
@@ -260,7 +260,7 @@ class _Packing:
             self._set(block, place + LAST, self._get(block, BLOCKS))
 
     def _block(self, block: Block, k: Index, column: Index, height: int) -> None:
-        """Append a block, and count it unless it is zero."""
+        """Append a block unless it is zero."""
         layout, dot_width = self.layout, self.layout.dot_width
         steps = -(-height // dot_width)
         rows: list[Operand] = [self._row(block, k + row, column) for row in range(height)]
@@ -306,7 +306,7 @@ class _Packing:
     # Numbers ---------------------------------------------------------------------------------------
 
     def _row(self, block: Block, k: Index, column: Index) -> Operand:
-        """Return ``lanes`` columns at one k, with zeros after the last."""
+        """Load ``lanes`` columns of one k, with zeros after the last column."""
         view, layout = self.view, self.layout
         valid: Index | None = None
         if layout.width % layout.lanes:
@@ -315,7 +315,7 @@ class _Packing:
         return block.load("w", view.buffer, place, layout.lanes, valid, view.strides[1])
 
     def _some(self, block: Block, rows: Sequence[Operand]) -> Operand:
-        """Return 1 if any number is not 0, else 0. NaN counts as nonzero."""
+        """Return 1 if any number is nonzero or NaN, else 0."""
         any_nonzero: Operand | None = None
         for row in rows:
             dtype = "float32" if row.dtype == "bfloat16" else row.dtype

@@ -37,7 +37,7 @@ class View:
 
     @staticmethod
     def padded(buffer: Buffer, shape: Shape, row: int) -> View:
-        """Return a view of rows padded to ``row`` elements."""
+        """Return a view whose rows are padded to ``row`` elements."""
         inner = (*shape[:-1], row)
         strides = tuple(product(inner[axis + 1 :]) for axis in range(len(shape)))
         return View(buffer, 0, strides, shape, row)
@@ -54,7 +54,7 @@ class View:
         return replace(self, offset=offset, strides=tuple(strides), shape=tuple(shape), room=room)
 
     def windows(self, axis: int, size: int, step: int, apart: int) -> View:
-        """Return windows of an axis, which overlap in memory."""
+        """Return the view of overlapping windows along an axis."""
         stride, room = self.strides[axis], self.room if axis < len(self.shape) - 1 else None
         strides = (*self.strides[:axis], stride * step, stride * apart, *self.strides[axis + 1 :])
         count = ceil_divide(self.shape[axis] - apart * (size - 1), step)
@@ -78,7 +78,7 @@ class View:
         )
 
     def broadcast(self, shape: Shape) -> View:
-        """Return the view with axes of 1 repeated, by strides of 0."""
+        """Return the view broadcast to ``shape``, by strides of 0."""
         extra = len(shape) - len(self.shape)
         strides: list[Index] = [0] * extra
         for mine, wanted, stride in zip(self.shape, shape[extra:], self.strides, strict=True):
@@ -131,7 +131,7 @@ class View:
         return replace(self, strides=tuple(full), shape=tuple(shape), room=self.room if keeps_rows else None)
 
     def first_axis(self, position: Index) -> View:
-        """Return the view at one position of the first axis, without that axis."""
+        """Return the view of one position of the first axis, without that axis."""
         return replace(
             self,
             offset=self.offset + self.strides[0] * position,
@@ -142,14 +142,14 @@ class View:
 
 
 def _is_part(have: Dim, want: Dim) -> bool:
-    """True if an axis of ``have`` must be merged with the next one to become one of ``want``."""
+    """True if an axis of ``have`` must be merged with the next one to form one of ``want``."""
     if isinstance(have, int):
         return not isinstance(want, int) or have < want
     return quotient(want, have) is not None
 
 
 def view_through(node: Node, source: View) -> View | None:
-    """Return the view of a movement op of ``source``; None if strides cannot express it."""
+    """Return the view that a movement op makes of ``source``; None if strides cannot express it."""
     match node.op:
         case "slice":
             return source.slice(node["start"], node["stop"], node["step"])

@@ -1,4 +1,4 @@
-"""Cost estimates, which decide what is fast and never what is computed.
+"""Cost estimates. They decide how fast code is, and never which values it computes.
 
 ``register_tiles`` (shapes of tiles), ``chunk_length`` (time steps that run together), ``work_sharing`` (kernels split
 between workers), ``pipelining`` (loops over time in stages), ``interleaving`` (independent scans in one loop). They

@@ -1,4 +1,4 @@
-"""Chunks of a time axis and their length. A chunk's temporaries are the only memory besides what outlives it."""
+"""Lengths of chunks of time, which determine the memory of a loop's temporaries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS_OF_A_CHUNK = 128
 
 @dataclass(frozen=True)
 class TimeChunk:
-    """Present chunk of a time axis of ``length`` steps: ``steps`` steps from ``start``, at most ``longest``.
+    """Chunk of a time axis of ``length`` steps: ``steps`` steps from ``start``, at most ``longest``.
 
     With ``reverse``, the last chunk comes first, and in it the last step.
     """
@@ -29,7 +29,7 @@ class TimeChunk:
     longest: int
 
     def is_axis(self, shape: Shape, axis: int) -> bool:
-        """True if an axis is the time axis, of which a chunk has a part."""
+        """True if an axis of a shape is the chunked time axis."""
         return axis == 0 and len(shape) > 1 and shape[0] == self.length
 
     @property
@@ -39,9 +39,9 @@ class TimeChunk:
 
 
 def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length: Dim, most: int | None = None) -> int:
-    """Return the steps of a chunk; all steps if there are no temporaries.
+    """Return the number of steps of a chunk; all steps if there are no temporaries.
 
-    A chunk has enough rows to amortise reloading the weights, and sums over time that exceed the second cache.
+    A chunk has enough rows to amortise reloading the weights, and sums over time that exceed L2.
 
     Args:
         leaving: Values that outlive the chunk.
@@ -63,11 +63,11 @@ def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length
 
 
 def _has_weights(node: Node) -> bool:
-    """True for a product whose right operand is the same for all rows."""
+    """True for a product whose right operand is one matrix for all rows."""
     return node.op in MATRIX_PRODUCTS and not is_batched_product(node)
 
 
 def _rows(node: Node) -> int:
-    """Return the rows of one step, at an assumed number for open sizes."""
+    """Return the number of rows of one step; an assumed number for symbolic sizes."""
     open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
     return max(1, evaluate(product(node.shape[1:-1]), open_sizes))

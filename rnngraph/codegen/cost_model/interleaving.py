@@ -1,4 +1,4 @@
-"""Interleaving: independent scans whose steps run together in one loop body, possibly some chunks apart.
+"""Interleaving: steps of independent scans run alternately in one loop, so that each hides the other's latency.
 
 A step of few units waits for the previous step much longer than it keeps the processor busy. Scans that do not depend
 on each other within a chunk of time hide each other's latency: branches, both directions, and the layers of a stack,
@@ -35,9 +35,9 @@ MAX_BUSY = 2.0
 LONG_LATENCY, DIVISION_LATENCY, MEMORY_LATENCY = 70.0, 13.0, 12.0
 """Latency in cycles of a polynomial, a division, and a load after a store."""
 LOADED_BYTES = 64.0
-"""Bytes of weights per cycle that multiply-adds of a single row load from the first cache."""
+"""Bytes of weights per cycle that multiply-adds of a single row load from L1."""
 CACHE_SHARE = 0.875
-"""Maximum share of the first cache for the weights of interleaved scans."""
+"""Maximum share of L1 for the weights of interleaved scans."""
 LOOK_AHEAD = 128.0
 """Out-of-order window in cycles. Longer steps are interleaved statement by statement."""
 FEWEST = 12
@@ -52,7 +52,7 @@ and other kernels have even ones.
 
 
 class LoopKernels(NamedTuple):
-    """Loop over chunks of time.
+    """Kernels of a loop over chunks of time.
 
     Attributes:
         needs: Dependencies between its kernels within a chunk.
@@ -66,7 +66,7 @@ class LoopKernels(NamedTuple):
 
 @dataclass(frozen=True)
 class InterleavingPlan:
-    """Merged loops over chunks of time, whose scans are interleaved.
+    """Plan for several loops over chunks of time that run as one, with interleaved scans.
 
     Attributes:
         phases: Phases of the kernels of each loop.
@@ -104,7 +104,7 @@ class StepCost:
 
 
 def may_pay(target: Target, scans: Sequence[Node]) -> bool:
-    """True if some of these scans may be interleaved.
+    """True if some of these scans could be faster interleaved.
 
     Processors without vectors are assumed to be in-order. Recomputed blocks of steps run alone.
     """
@@ -114,7 +114,7 @@ def may_pay(target: Target, scans: Sequence[Node]) -> bool:
 
 
 def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim) -> InterleavingPlan | None:
-    """Return how independent loops over chunks of one time axis run as one; None if that does not pay."""
+    """Return the plan that merges independent loops over one time axis; None if that does not pay."""
     scans = [kernel.first for loop in loops for kernel in loop.kernels if kernel.kind == "scan"]
     costs = _costs(target, scans)
     batches = _batches(target, costs)
@@ -140,13 +140,13 @@ def plan_interleaving(target: Target, loops: Sequence[LoopKernels], length: Dim)
 
 
 def _costs(target: Target, scans: Sequence[Node]) -> dict[Node, StepCost]:
-    """Return the costs of scans of which every step runs, unless their unrolling is set."""
+    """Return the step costs of scans that can be interleaved, by scan."""
     plain = [scan for scan in scans if step_condition(scan) is None and scan.get("unroll", 1) == 1]
     return {scan: step_cost(target, scan) for scan in plain}
 
 
 def step_cost(target: Target, scan: Node) -> StepCost:
-    """Estimate the cost of a step from the ops of a scan's body."""
+    """Estimate the cost of a scan's step from the ops of its body."""
     body, ready = scan["body"], dict[Node, float]()
     busy, weight_bytes = 0.0, 0
     for node in body.nodes:
@@ -189,7 +189,7 @@ def _extent(dim: Dim) -> int:
 
 
 def _batches(target: Target, costs: Mapping[Node, StepCost]) -> list[list[Node]]:
-    """Return runs of consecutive scans to interleave: they share the first cache, and are latency-bound."""
+    """Group consecutive scans to interleave: latency-bound ones that fit together in L1."""
     batches: list[list[Node]] = []
     for scan in costs:
         wider = [costs[item] for item in (*(batches[-1] if batches else ()), scan)]
@@ -203,13 +203,13 @@ def _batches(target: Target, costs: Mapping[Node, StepCost]) -> list[list[Node]]
 
 
 def _gain(costs: Sequence[StepCost]) -> float:
-    """Return the speedup of interleaved steps."""
+    """Return the estimated speedup of interleaved steps."""
     beside = max(*(cost.waits for cost in costs), sum(cost.busy for cost in costs))
     return sum(max(cost.waits, cost.busy) for cost in costs) / beside if beside else 1.0
 
 
 def _phases(kernels: Sequence[Kernel], needs: Sequence[Needs], batch_of: Mapping[Node, int]) -> list[Phase]:
-    """Return for each kernel the first phase after those it depends on."""
+    """Return each kernel's phase: the first one after those of its dependencies."""
     phases: list[Phase] = []
     for kernel, needed in zip(kernels, needs, strict=True):
         lag, place = max((phases[number] for number in needed), default=(0, 0))
@@ -222,7 +222,7 @@ def _phases(kernels: Sequence[Kernel], needs: Sequence[Needs], batch_of: Mapping
 
 
 def _depth(phases: Sequence[Phase], needs: Sequence[Needs]) -> int:
-    """Return the number of buffers for a chunk's values, so that none is overwritten before it is read."""
+    """Return the number of buffers for a chunk's values that keeps unread values from being overwritten."""
     depth = 1
     for (lag, place), needed in zip(phases, needs, strict=True):
         for lag_before, place_before in (phases[number] for number in needed):
@@ -231,7 +231,7 @@ def _depth(phases: Sequence[Phase], needs: Sequence[Needs]) -> int:
 
 
 def _grain(target: Target, kernels: Sequence[Kernel], length: Dim) -> int:
-    """Return the steps of a chunk."""
+    """Return the number of steps per chunk."""
     sharing = WorkSharing(target, ONE_WORKER, TimeChunk(length, 0, 0, False, MAX_CHUNK))
     tiles = [sharing.tile_steps(kernel) for kernel in kernels]
     grain = min(range(FEWEST, 2 * FEWEST), key=lambda steps: (sum(steps % tile for tile in tiles) / steps, steps))

@@ -1,4 +1,4 @@
-"""Software pipelines over chunks of time: division into stages, and the expected gain.
+"""Software pipelines over chunks of time: the division of kernels into stages, and the expected speedup.
 
 Estimates decide who computes what, and never change values.
 """
@@ -34,7 +34,7 @@ FAR_CYCLES = 3000.0
 
 @dataclass(frozen=True)
 class PipelinePlan:
-    """Pipeline of stages, each a range of the loop's kernels.
+    """Pipeline whose stages are consecutive kernels of one loop.
 
     Attributes:
         stages: First and last kernel of each stage.
@@ -51,13 +51,13 @@ class PipelinePlan:
     gain: float
 
     def estimate(self, partition: Partition) -> Partition:
-        """Return the cost of a kernel in the pipeline, from that of the kernel alone."""
+        """Return the cost of a kernel within the pipeline, from its cost on one worker."""
         return Partition(None, partition.serial_cycles / self.gain, partition.serial_cycles)
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """Estimates for one of the loop's kernels.
+    """Estimated cost of one kernel of the loop.
 
     Attributes:
         partition: Estimate for one time step.
@@ -71,12 +71,12 @@ class StageCost:
 
     @property
     def cycles(self) -> float:
-        """Cycles of one worker for a step."""
+        """Cycles per time step on one worker."""
         return self.partition.serial_cycles
 
 
 def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, workers: int) -> PipelinePlan | None:
-    """Return the pipeline of these kernels, if it is faster than one worker and than split kernels.
+    """Return the pipeline of these kernels; None if one worker, or kernels split between workers, are faster.
 
     Args:
         longest: Maximum steps of a chunk in one worker's loop.
@@ -99,7 +99,7 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
 
 
 def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:
-    """Return the candidates for the unit of a chunk's length: tiles have little remainder, and claims are amortised.
+    """Return candidates for the number of steps of which chunks are multiples.
 
     Args:
         cost: Cycles of a stage for one step.
@@ -115,14 +115,14 @@ def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:
 
 
 def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, workers: int) -> float:
-    """Return the cycles of a time step in chunks of ``steps``, for lengths of some tens."""
+    """Return the cycles per time step in chunks of ``steps`` steps, for sequences of typical length."""
     chunks = max(1, round(OPEN_ROWS / steps))
     tasks = [steps * cost + overhead for cost, overhead in zip(costs, overheads, strict=True)]
     return _makespan(tasks, chunks, workers) / (chunks * steps)
 
 
 def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
-    """Merge neighbouring stages while the result is below a worker's share, or one of both is negligible."""
+    """Merge neighbouring stages that are small compared with a worker's share."""
     limit = 0.75 * sum(costs) / workers
     stages = [(number, number + 1) for number in range(len(costs))]
 
@@ -139,7 +139,7 @@ def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
 
 
 def _makespan(costs: Sequence[float], chunks: int, workers: int) -> float:
-    """Return the makespan if every stage waits for the one before it."""
+    """Return the makespan of a pipeline in which each stage waits for the previous one."""
     done, idle, now = [0] * len(costs), workers, 0.0
     running: list[tuple[float, int]] = []
     at: set[int] = set()

@@ -1,8 +1,8 @@
-"""Shapes of register tiles, from a small model of the processor.
+"""Shapes of register tiles, chosen by a small model of the processor.
 
 A tile has rows x columns vector accumulators; a column is one block of lanes of one gate. The cost of a step of k is
 the maximum of three: its multiply-adds at two a cycle; its loads, a broadcast for each row and a vector for each
-column, at two a cycle, or at the rate of the second cache if a panel exceeds the first; and the latency of a multiply-
+column, at two a cycle, or at the rate of L2 if a panel exceeds the first; and the latency of a multiply-
 add, on which the next step of k depends. Tiles that would spill registers are not considered. Of tiles with similar
 cost, those with a single height take half as long to compile.
 """
@@ -22,14 +22,14 @@ from ..machine.target import Target
 FMA_LATENCY = 4.0
 PER_CYCLE = 2.0
 SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
-OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
-EVEN = 1.03  # how much longer tiles of one height may take than tiles of two
-MIN_CUT, MAX_CUT = 8, 64  # steps of k from which, and steps and columns up to which, a sum is cut in two
-SUM_BLOCK = 512  # steps of k after which a float's sum begins anew, and is added to those before: it rounds less
-TRANSPOSED_TOGETHER = 4  # k of a block of float32 that a tile transposes as it reads them
+OVERHEAD = 0.5  # cycles per step of k for any tile: the loop, and whatever does not overlap
+EVEN = 1.03  # maximum slowdown accepted for tiles of one height instead of two
+MIN_CUT, MAX_CUT = 8, 64  # minimum steps of k, and maximum steps and columns, for which a sum is split in two
+SUM_BLOCK = 512  # steps of k per partial sum of floats, for smaller rounding errors
+TRANSPOSED_TOGETHER = 4  # k per block of float32 that a tile transposes while loading
 LARGE = 16  # sums
-OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
-OPEN_DEPTH = 256  # and of a number of k
+OPEN_ROWS = 64  # assumed number of rows, where only the call knows it
+OPEN_DEPTH = 256  # assumed number of k
 BESIDE_BYTES = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
 """Additional registers of a dot product of signed bytes, such as for halves of operands. On Cortex-M they are all but
 six, because it uses integer registers.
@@ -38,7 +38,7 @@ six, because it uses integer registers.
 
 @dataclass(frozen=True)
 class TileShape:
-    """Maximum rows of a tile, blocks of units in a tile, and steps of k per turn (``unroll``)."""
+    """Shape of a tile: maximum rows, blocks of units, and steps of k per iteration (``unroll``)."""
 
     rows: int
     blocks: int
@@ -72,17 +72,17 @@ class ProductShape:
         return self.rows if isinstance(self.rows, int) else OPEN_ROWS
 
     def sums(self, height: int, width: int) -> tuple[int, int]:
-        """Return the rows and columns of sums of a tile of ``height`` rows and ``width`` blocks."""
+        """Return the rows and columns of accumulators in a tile of ``height`` rows and ``width`` blocks."""
         return height * self.parts, width * self.gates
 
 
 def for_signed_bytes(target: Target) -> Target:
-    """Return the target without the registers that products of signed bytes need in addition."""
+    """Return the target with as many registers fewer as products of signed bytes need."""
     return replace(target, registers=target.registers - BESIDE_BYTES.get(target.signed_dots, 0))
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
-    """Return the lanes of a vector: determined by the narrowest float, and no more than the units.
+    """Return the number of lanes per vector: by the narrowest float type, and at most the number of units.
 
     A single row of symbolic width uses scalars, because a remainder vector would cost more code than it gains.
     """
@@ -100,10 +100,10 @@ def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
 
 
 def accumulators(target: Target, depth: Dim, width: Dim) -> int:
-    """Return the number of partial sums of a product with ``depth`` steps of k and ``width`` columns, by shape alone.
+    """Return the number of partial sums of a product, from its ``depth`` and ``width`` alone.
 
     A multiply-add waits for the previous one, and a row of few units has few other sums in the meantime. With more
-    partial sums, a tile has fewer rows. That does not pay with few registers, or if weights exceed the first cache and
+    partial sums, a tile has fewer rows. That does not pay with few registers, or if weights exceed L1 and
     are reloaded for each tile of rows.
     """
     if not isinstance(depth, int) or not isinstance(width, int) or target.registers <= 16:
@@ -112,12 +112,12 @@ def accumulators(target: Target, depth: Dim, width: Dim) -> int:
 
 
 def sum_block(depth: Dim, dtype: str) -> int:
-    """Return how many k are summed before they are added to the previous sum, by shape alone; 0: all."""
+    """Return the number of k per partial sum, from the depth and dtype alone; 0: all."""
     return 0 if dtype == "int32" or (isinstance(depth, int) and depth <= SUM_BLOCK) else SUM_BLOCK
 
 
 def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool:
-    """True if accumulators, broadcasts and weights fit in registers."""
+    """True if a tile's accumulators, broadcasts and weights fit in registers."""
     if rows == 1:  # weights are memory operands
         return columns * accumulators + 2 <= target.registers
     beside = _beside(target, rows, columns)
@@ -127,20 +127,23 @@ def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool
 
 
 def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulators: int = 1) -> float:
-    """Return the cycles of one step of k; ``reread`` is the reuse distance of the weights in bytes."""
+    """Return the cycles of one step of k in a tile.
+
+    ``reread`` is the number of bytes read between two reads of the same weights.
+    """
     streamed = 0.0 if target.keeps(reread) else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
     loads = max((rows + columns) / PER_CYCLE, streamed)
     return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / accumulators)
 
 
 def tile_shape(target: Target, product: ProductShape) -> TileShape:
-    """Return the cheapest tile."""
+    """Return the tile with the lowest estimated cost, and little code."""
     return cheapest(target, product)[0]
 
 
 @lru_cache(maxsize=4096)
 def cheapest(target: Target, product: ProductShape) -> tuple[TileShape, float]:
-    """Return the cheapest tile, and its cycles for a step of k over all rows and blocks."""
+    """Return the tile with the lowest estimated cost, and its cycles per step of k over all rows and blocks."""
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(product.row_count, target.registers) + 1):
         for width in range(1, product.blocks + 1):
@@ -157,7 +160,7 @@ def _tile(target: Target, product: ProductShape, height: int, width: int) -> Til
 
 
 def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileShape | None:
-    """Return a tile of all ``rows`` that transposes columns as it loads them; None if registers do not suffice.
+    """Return a tile of all ``rows`` that transposes weights while loading; None if registers do not suffice.
 
     Shuffles overlap with the latency of the sums.
     """
@@ -167,7 +170,7 @@ def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileSh
 
 
 def unroll(target: Target, rows: int, columns: int, accumulators: int) -> int:
-    """Return the steps of k per turn of a tile, a multiple of the accumulators.
+    """Return the steps of k per iteration of a tile, a multiple of the accumulators.
 
     Counting k takes issue slots of multiply-adds on some processors. For a large tile, of which few turns are in
     flight, two steps a turn are up to 4 % faster, if registers suffice.
@@ -180,15 +183,15 @@ def unroll(target: Target, rows: int, columns: int, accumulators: int) -> int:
 
 
 def _beside(target: Target, rows: int, columns: int) -> int:
-    """Return the registers for broadcasts and weights of a step."""
+    """Return the number of registers that a step needs besides accumulators."""
     return (min(rows, columns) if target.registers > 16 else rows) + 1
 
 
 def _evened(target: Target, product: ProductShape, tile: TileShape) -> TileShape:
-    """Return the tile, or a smaller one of similar cost and less code.
+    """Return a smaller tile of similar cost and less code, if there is one; else the tile.
 
     Compile time is mostly spent on tiles, and tiles of a second height are separate code. Rereading weights that stay
-    in the first cache is neglected.
+    in L1 is neglected.
     """
     rows = product.row_count
     if rows == 1:
@@ -207,7 +210,7 @@ def _evened(target: Target, product: ProductShape, tile: TileShape) -> TileShape
 
 
 def _narrowed(target: Target, product: ProductShape, tile: TileShape) -> TileShape:
-    """Return a single row's tile: of widths that are similarly fast, the one with the fewest blocks.
+    """Return the tile of a single row with the fewest blocks among similarly fast ones.
 
     Widths that ``groups`` divide come first.
     """
@@ -221,7 +224,7 @@ def _narrowed(target: Target, product: ProductShape, tile: TileShape) -> TileSha
 
 
 def _cycles(target: Target, product: ProductShape, height: int, width: int) -> float:
-    """Return the cycles of a step of k over all rows and blocks, in tiles of ``height`` rows and ``width`` blocks."""
+    """Return the cycles per step of k over all rows and blocks, in tiles of ``height`` x ``width``."""
     tiles, blocks = balanced(product.row_count, height), product.blocks
     groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
     vector_bytes = target.vector_bits // 8
@@ -236,7 +239,7 @@ def _cycles(target: Target, product: ProductShape, height: int, width: int) -> f
 
 
 def balanced(rows: int, most: int) -> list[tuple[int, int]]:
-    """Split ``rows`` into tiles of at most ``most`` rows that differ by at most one: [(rows, tiles)]."""
+    """Split ``rows`` into the fewest tiles of at most ``most`` rows, of nearly equal heights: [(rows, tiles)]."""
     if rows <= 0:
         return []
     tiles = -(-rows // most)

@@ -1,4 +1,4 @@
-"""Work sharing: the axis along which a kernel is split between workers, if that gains more than waiting costs.
+"""Work sharing: choice of the axis along which workers split a kernel, and estimate of the gain.
 
 The estimates are coarse: products by the model of tiles, other ops by vectors. They decide who computes what, and never
 change values.
@@ -34,7 +34,7 @@ LONG_OPS = 12.0
 
 @dataclass(frozen=True)
 class Workers:
-    """Workers for which kernels are written.
+    """Number and kind of workers for which kernels are written.
 
     Attributes:
         parts: Number of parts of a kernel, at least one for each worker.
@@ -72,7 +72,7 @@ class Partition:
         return self.axis is None
 
     def per_step(self, steps: int) -> Partition:
-        """Return the estimate per time step, if ``steps`` share the barrier after the kernel."""
+        """Return the estimate per time step, for ``steps`` steps between two barriers."""
         waits = self.axis is not None and not self.by_rows
         cycles = self.cycles + BARRIER_CYCLES * waits
         return Partition(self.axis, cycles / steps, self.serial_cycles / steps, self.by_rows, waits / steps)
@@ -84,18 +84,18 @@ SERIAL = Partition(None, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Work:
-    """Cycles of an entry, with one worker (``serial``) and with all (``shared``), as formulas of run-time sizes."""
+    """Estimated cycles of an entry on one worker (``serial``) and on all (``shared``), as formulas of sizes."""
 
     serial: Dim = 0
     shared: Dim = 0
 
     def with_kernel(self, partition: Partition, times: Dim = 1) -> Work:
-        """Add the estimated work of a kernel, including barriers, ``times`` times."""
+        """Return the total with a kernel added that runs ``times`` times, barriers included."""
         serial, shared = round(partition.serial_cycles), round(partition.cycles)
         return Work(self.serial + times * serial, self.shared + times * shared)
 
     def pays(self) -> bool:
-        """True if several workers are clearly faster than one, at lengths of some tens."""
+        """True if several workers are clearly faster than one, for sequences of typical length."""
         serial, shared = (
             evaluate(dim, dict.fromkeys(symbols_of(dim), OPEN_ROWS)) for dim in (self.serial, self.shared)
         )
@@ -104,7 +104,7 @@ class Work:
 
 @dataclass(frozen=True)
 class WorkSharing:
-    """Splits the kernels of a region between its workers.
+    """Chooses how workers split the kernels of a region.
 
     Attributes:
         time: Chunk in which the region runs, if any.
@@ -118,15 +118,16 @@ class WorkSharing:
     in_scan: bool = False
 
     def copy(self, node: Node, is_in_memory: bool) -> Partition:
-        """Return how the copy of a value, in memory or computed on the fly, is split."""
+        """Return the partition of a copy of a value, which is in memory or computed on the fly."""
         rowwise = self.workers.rowwise
         return self._partition(
             Kernel("fused", node.shape, (node,)), rowwise is not None and rowwise.copies(node, is_in_memory)
         )
 
     def partition(self, kernel: Kernel) -> Partition:
-        """Return the best way to split a kernel. Kernels that compute row by row are always split by rows, without
-        waiting.
+        """Return the fastest partition of a kernel.
+
+        Kernels with independent rows are always split by rows, without waiting.
         """
         rowwise = self.workers.rowwise
         return self._partition(kernel, rowwise is not None and rowwise.kernel(kernel))
@@ -161,7 +162,7 @@ class WorkSharing:
         return Partition(axis, best, serial)
 
     def tile_steps(self, kernel: Kernel) -> int:
-        """Return the time steps that a tile of the kernel's products covers."""
+        """Return the number of time steps that one register tile of a kernel covers."""
         products = [node for node in kernel.members if node.op in MATRIX_PRODUCTS]
         shape = kernel.shape
         if not products or self.time is None or not self.time.is_axis(shape, 0):
@@ -186,7 +187,7 @@ class WorkSharing:
         return Partition(1, serial * -(-vectors // parts) / vectors, serial)
 
     def cycles(self, kernel: Kernel) -> float:
-        """Return the cycles of a kernel on one worker."""
+        """Return the cycles of a kernel on a single worker."""
         shape = _shape(kernel)
         return self._cycles(kernel, shape, [self._extent(shape, axis) for axis in range(len(shape))])
 
@@ -220,7 +221,7 @@ class WorkSharing:
 
 
 def per_chunk_overhead(kernel: Kernel) -> float:
-    """Return the cycles per chunk of time to load and store a sum of outer products."""
+    """Return the cycles with which each chunk of time loads and stores a sum of outer products."""
     if kernel.kind != "outer_sum":
         return 0.0
     node = kernel.first
@@ -236,7 +237,7 @@ def _shape(kernel: Kernel) -> Shape:
 
 
 def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
-    """Return the axes along which elements are independent: rows first, then units, then time steps.
+    """Return the axes along which a kernel can be split: rows first, then units, then time steps.
 
     Values that a worker wrote itself are nearest, and scans are split by rows or units.
     """

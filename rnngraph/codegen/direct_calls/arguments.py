@@ -1,4 +1,4 @@
-"""Functions that find a call's feeds and ``out`` among its arguments, and check them."""
+"""LLVM text of functions that find and check the arguments of a direct call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ YES, NO = "i1 1", "i1 0"
 
 
 def alike() -> str:
-    """True if a value is an array with a record's shape and dtype object."""
+    """Return the LLVM text of a predicate: a value is an array with a record's shape and dtype object."""
     f = ObjectBuilder()
     f.return_unless(f.has_type("%value", Api.ARRAY), NO)
     axes = f.value(f"sext i32 {f.field('%value', AXES, 'i32')} to i64", "axes")
@@ -23,7 +23,10 @@ def alike() -> str:
 
 
 def fits() -> str:
-    """True if a value is a valid feed: an array, or a number within the range of its float."""
+    """Return the LLVM text of a predicate: a value is a valid feed.
+
+    That is an array, or a number within the range of its float.
+    """
     f = ObjectBuilder()
     with f.when(f.value("call i1 @alike(ptr %feed, ptr %value)", "array")):
         copied = f.icmp("ne", "i64", f.entry("%feed", Record.MEMORY), 0)
@@ -45,7 +48,10 @@ def fits() -> str:
 
 
 def from_mapping() -> str:
-    """True if a dict has only feeds, which are stored and held."""
+    """Return the LLVM text of a function that takes the feeds from a dict.
+
+    It returns true if the dict has nothing else, and takes a reference to each feed.
+    """
     f = ObjectBuilder()
 
     def taken(number: str, count: str) -> list[str]:
@@ -75,7 +81,10 @@ def from_mapping() -> str:
 
 
 def from_keyword() -> str:
-    """True if a keyword names a feed not yet found, which is stored and held."""
+    """Return the LLVM text of a function that takes one feed from a keyword argument.
+
+    It returns true if the keyword names a feed that is still missing, and takes a reference to it.
+    """
     f = ObjectBuilder()
     with f.loop("%count") as number:
         known = f.entry(f.record("%feeds", number), Record.NAME, "ptr")
@@ -90,11 +99,11 @@ def from_keyword() -> str:
 
 
 def arguments() -> str:
-    """Find the feeds, by index in the plan, and ``out`` among a call's arguments: by keyword, or in one mapping.
+    """Return the LLVM text of a function that finds the feeds and ``out`` among a call's arguments.
 
-    Return False for anything else, or for a duplicate feed. Errors of comparing keys may remain set. Each feed is held
-    as soon as it is found, even if the call is declined, because comparing keys may run users' code that removes it
-    from the mapping.
+    Feeds come by keyword or in one mapping, and are stored by their index in the plan. The function returns false for
+    anything else, or for a duplicate feed. Errors of comparing keys may remain set. Each feed is held as soon as it is
+    read, even if the call is declined, because comparing keys may run users' code that removes it from the mapping.
     """
     f = ObjectBuilder()
     count, feeds = f.entry("%plan", Plan.FEEDS), f.entry("%plan", Plan.FEED_LIST, "ptr")
@@ -122,7 +131,7 @@ def arguments() -> str:
 
 
 def writable() -> str:
-    """True if a caller's array can receive a result that is copied."""
+    """Return the LLVM text of a predicate: a caller's array can receive a result that is copied."""
     f = ObjectBuilder()
     f.return_unless(f.value("call i1 @alike(ptr %record, ptr %array)", "alike"), NO)
     flags = f.value(f"and i32 {f.field('%array', FLAGS, 'i32')}, {PLAIN | WRITABLE}", "flags")
@@ -132,7 +141,7 @@ def writable() -> str:
 
 
 def apart() -> str:
-    """True if the last array taken for a result shares no memory with the others."""
+    """Return the LLVM text of a predicate: the last ``out`` array shares no memory with the earlier ones."""
     f = ObjectBuilder()
 
     def extent(array: str, number: str) -> tuple[str, str]:
@@ -155,7 +164,7 @@ def apart() -> str:
 
 
 def outs() -> str:
-    """Take the caller's arrays for results: all of them, and without overlap.
+    """Return the LLVM text of a function that takes the caller's ``out`` arrays: all of them, and without overlap.
 
     Each array is held, and each mapping while its entries are read.
     """

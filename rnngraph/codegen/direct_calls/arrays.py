@@ -1,4 +1,4 @@
-"""Functions that copy feeds, and make result arrays and their structure."""
+"""LLVM text of functions that copy feeds, and make result arrays and their structure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .plan import DATA, FLAGS, FREE, LEAF, MAPPING, SHARE, STRIDES, Api, Node, P
 
 
 def gather() -> str:
-    """Copy an array with any strides to contiguous memory. Return the end of the copy."""
+    """Return the LLVM text of a function that copies an array to contiguous memory, and returns the copy's end."""
     f = ObjectBuilder()
     with f.when(f.icmp("eq", "i64", "%axes", 0)):
         f.do("call void @copy(ptr %source, ptr %target, i64 %item)")
@@ -32,7 +32,7 @@ def gather() -> str:
 
 
 def feed() -> str:
-    """Copy a feed that fits, or write its address into the block."""
+    """Return the LLVM text of a function that copies a feed, or writes its address into the argument block."""
     f = ObjectBuilder()
     memory = f.entry("%feed", Record.MEMORY, "ptr")
     with f.when(f.has_type("%value", Api.ARRAY)):
@@ -59,7 +59,7 @@ def feed() -> str:
 
 
 def within() -> str:
-    """True if the values of a feed are within bounds, once native code can read them."""
+    """Return the LLVM text of a predicate: the values of a copied feed are within bounds."""
     f = ObjectBuilder()
     checked, item = f.entry("%feed", Record.CHECKED), f.entry("%feed", Record.ITEM)
     f.return_if(f.icmp("eq", "i64", checked, FREE), YES)
@@ -93,7 +93,10 @@ def within() -> str:
 
 
 def make_arrays() -> str:
-    """Make an array for each result without a caller's array. Return False on failure."""
+    """Return the LLVM text of a function that makes the result arrays that the caller did not pass.
+
+    It returns false on failure.
+    """
     f = ObjectBuilder()
     records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.RESULTS)) as number, f.when(f.is_null(f.entry("%fresh", number, "ptr"))):
@@ -110,7 +113,7 @@ def make_arrays() -> str:
 
 
 def build() -> str:
-    """Make a result's structure, which holds its arrays; null if an error was raised."""
+    """Return the LLVM text of a function that makes a result's structure of arrays; null if an error was raised."""
     f = ObjectBuilder()
     kind, count = f.entry("%node", Node.KIND), f.entry("%node", Node.COUNT)
     with f.when(f.icmp("eq", "i64", kind, LEAF)):
@@ -120,7 +123,7 @@ def build() -> str:
     maker, keys, parts = (f.entry("%node", word, "ptr") for word in (Node.MAKER, Node.KEYS, Node.PARTS))
 
     def part(number: str, owner: str) -> str:
-        """Make an entry. On failure, release its owner, too."""
+        """Write code that makes an item of the structure. On failure, it also releases the ``owner``."""
         result = f.value(f"call ptr @build(ptr {f.entry(parts, number, 'ptr')}, ptr %leaves)", "made")
         with f.when(f.is_null(result)):
             f.let(owner)
@@ -150,7 +153,7 @@ def build() -> str:
 
 
 def release() -> str:
-    """Release the references of a list, some of which may be null."""
+    """Return the LLVM text of a function that releases the references in a list, some of which may be null."""
     f = ObjectBuilder()
     with f.loop("%count") as number:
         value = f.entry("%objects", number, "ptr")

@@ -1,4 +1,4 @@
-"""Functions that run a call, or pass it on to Python if the plan does not cover it."""
+"""LLVM text of functions that run a call, or pass it on to Python if the plan does not cover it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_ON_STACK = 2 * MAX_ITEMS
 
 
 def guarded() -> str:
-    """True if all guards of a plan hold."""
+    """Return the LLVM text of a predicate: all guards of a plan hold."""
     f = ObjectBuilder()
     guards = f.entry("%plan", Plan.GUARD_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.GUARDS)) as number:
@@ -23,7 +23,7 @@ def guarded() -> str:
 
 
 def all_fit() -> str:
-    """True if all required feeds are present, and every feed fits."""
+    """Return the LLVM text of a predicate: all required feeds are present, and every feed fits."""
     f = ObjectBuilder()
     feeds, needed = f.entry("%plan", Plan.FEED_LIST, "ptr"), f.entry("%plan", Plan.NEEDED)
     with f.loop(f.entry("%plan", Plan.FEEDS)) as number:
@@ -39,7 +39,10 @@ def all_fit() -> str:
 
 
 def fill() -> str:
-    """Make feeds available to native code. Return False if their values are out of bounds."""
+    """Return the LLVM text of a function that copies feeds into the argument block.
+
+    It returns false if a value is out of bounds.
+    """
     f = ObjectBuilder()
     feeds = f.entry("%plan", Plan.FEED_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.FEEDS)) as number:
@@ -53,7 +56,7 @@ def fill() -> str:
 
 
 def place_results() -> str:
-    """Write the addresses of results that native code writes in place into the block."""
+    """Return the LLVM text of a function that writes the addresses of result arrays into the argument block."""
     f = ObjectBuilder()
     records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.RESULTS)) as number:
@@ -66,7 +69,7 @@ def place_results() -> str:
 
 
 def give() -> str:
-    """Copy the results that native code wrote to the plan's memory."""
+    """Return the LLVM text of a function that copies results from the plan's memory to result arrays."""
     f = ObjectBuilder()
     records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.RESULTS)) as number:
@@ -80,7 +83,7 @@ def give() -> str:
 
 
 def draw_seed() -> str:
-    """Draw a seed if the plan has a generator and the call passes no seed."""
+    """Return the LLVM text of a function that draws a seed, if the plan has a generator and the call has no seed."""
     f = ObjectBuilder()
     draw = f.entry("%plan", Plan.DRAW, "ptr")
     f.return_if(f.is_null(draw))
@@ -92,7 +95,7 @@ def draw_seed() -> str:
 
 
 def compute() -> str:
-    """Run the entry on a block. For long calls, other threads run meanwhile."""
+    """Return the LLVM text of a function that runs the entry. During long calls it releases the GIL."""
     f = ObjectBuilder()
     entry, releases = f.entry("%plan", Plan.ENTRY, "ptr"), f.entry("%plan", Plan.RELEASES)
     with f.when(f.icmp("eq", "i64", releases, 0)):
@@ -106,11 +109,11 @@ def compute() -> str:
 
 
 def attempt() -> str:
-    """Run a call by a plan and return its result.
+    """Return the LLVM text of a function that runs a call by a plan, and returns the call's result.
 
-    Return null without an error, and without effects, for a call that is passed on. Return null with an error if users'
-    code raised one. Arrays and structure are made before anything runs, so that nothing can fail afterwards. Guards are
-    checked last, because making objects may run users' code.
+    The function returns null without an error, and without effects, for a call that is passed on. It returns null with
+    an error if users' code raised one. Arrays and structure are made before anything runs, so that nothing can fail
+    afterwards. Guards are checked last, because making objects may run users' code.
     """
     f = ObjectBuilder()
     values, fresh, out_at = f.alloca(MAX_ITEMS), f.alloca(MAX_ITEMS), f.alloca(1)
@@ -169,7 +172,7 @@ def attempt() -> str:
 
 
 def call_python() -> str:
-    """Call the Python function of a method, with the method's arguments."""
+    """Return the LLVM text of a function that calls a method's Python function with the same arguments."""
     f = ObjectBuilder()
     stack = f.alloca(_MAX_ON_STACK)
     keys = f.either("i64", f.is_null("%names"), lambda: "0", lambda: f.call(Api.PyTuple_Size, "ptr %names", "i64"))
@@ -194,7 +197,7 @@ def call_python() -> str:
 
 
 def call_method() -> str:
-    """Call a method by the plan of its object, or else the Python function.
+    """Return the LLVM text of a function that calls a method by its object's plan, or else its Python function.
 
     ``trampoline`` points to the method's two words of the table.
     """
@@ -223,7 +226,10 @@ def call_method() -> str:
 
 
 def try_call() -> str:
-    """Function of (plan, mapping of feeds, ``out``) for Python, which returns None for a call that it declines."""
+    """Return the LLVM text of a function of (plan, mapping of feeds, ``out``), to be called from Python.
+
+    It returns None for a call that it declines.
+    """
     f = ObjectBuilder()
     held, out = f.entry("%arguments", 0, "ptr"), f.entry("%arguments", 2, "ptr")
     operands = f"ptr {held}, ptr {f.place('%arguments', 1)}, i64 1, ptr null, ptr {out}"

@@ -1,4 +1,4 @@
-"""Module of direct calls, as LLVM text."""
+"""Module of all functions for direct calls, as LLVM text."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ _PARTS = (
 
 
 def direct_calls_text(target: Target) -> str:
-    """Return the module: ``direct_begin`` receives the table; trampolines are methods with keywords
-    (``METH_FASTCALL``).
+    """Return the LLVM text of the module for direct calls.
+
+    ``direct_begin`` receives the table; trampolines are methods with keywords (``METH_FASTCALL``).
 
     ``direct_try`` is a function of (tuple with a plan, mapping of feeds, ``out``), which returns None for a declined
     call.
@@ -60,7 +61,7 @@ def direct_calls_text(target: Target) -> str:
 
 
 def _begin() -> str:
-    """Return the function that copies the table."""
+    """Return the LLVM text of the function that copies the table."""
     f = ObjectBuilder()
     f.do(f"call void @copy(ptr %table, ptr @api, i64 {8 * API_WORDS})")
     f.ret()
@@ -68,7 +69,7 @@ def _begin() -> str:
 
 
 def _trampoline(number: int) -> str:
-    """Return a method that stands for a Python function."""
+    """Return the LLVM text of a method that stands for a Python function."""
     f = ObjectBuilder()
     words = f.place("@api", Api.TRAMPOLINE + 2 * number)
     operands = f"ptr %self, ptr %arguments, i64 %count, ptr %names, ptr {words}"

@@ -1,4 +1,4 @@
-"""Layout of the memory that controls direct calls: words of tables, by name."""
+"""Memory layout of the plan of a direct call: the words of its tables, by name."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ API_WORDS = Api.TRAMPOLINE + 2 * TRAMPOLINES
 
 
 class Plan(IntEnum):
-    """Words of a plan, in the array that is the first item of a tuple. The other items keep its referents alive."""
+    """Words of a plan, an array that is the first item of a tuple. Other items keep the plan's referents alive."""
 
     ENTRY = 0
     FIRST_BLOCK = auto()
@@ -93,7 +93,7 @@ class Plan(IntEnum):
 
 
 class Record(IntEnum):
-    """Words of a feed or a result. The last ones are used by feeds only."""
+    """Words of the record of a feed or a result. The last ones are used by feeds only."""
 
     DTYPE = 0
     AXES = auto()
@@ -117,7 +117,7 @@ class Record(IntEnum):
 
 
 class Node(IntEnum):
-    """Words of a node of a result's structure."""
+    """Words of one node in the structure of a result."""
 
     KIND = 0
     COUNT = auto()

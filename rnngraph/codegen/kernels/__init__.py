@@ -1,4 +1,4 @@
-"""Kernels, one loop nest each: planned first, then written.
+"""Kernels: loop nests in the loop IR, each planned first and then written.
 
 ``values`` computes an element, ``loop_nests`` has the building blocks of all kernels, ``active_rows`` skips ended rows,
 and ``region`` is the context of a kernel. ``kernel_plan`` decides, with ``product_plan``. ``emit`` writes the plan,

@@ -1,4 +1,4 @@
-"""Active rows at each step, as loop IR: tables of a mask ``t < length``, and loops over the rows that they name.
+"""Active rows of a mask ``t < length``: tables that list them by step, and loops over them.
 
 Rows, or those of each part if workers share them, are sorted by length, longest first. Active rows are therefore always
 the first ones.
@@ -21,7 +21,7 @@ from .values import Coordinate, Time, ValueEmitter
 
 @dataclass(frozen=True)
 class MaskTable:
-    """Tables of a mask during a call.
+    """Tables of one mask, valid during a call.
 
     Attributes:
         span: Number of steps, from the first, with an active row.
@@ -43,7 +43,7 @@ class MaskTable:
         return self.counts is not None
 
     def row(self, block: Block, position: Index) -> Index:
-        """Return the row at a position of the order."""
+        """Return the row at a position in the order by length."""
         assert self.order is not None
         return block.bounded_index("row", self.mask.rows, block.load("row", self.order, position, 1))
 
@@ -61,7 +61,7 @@ class MaskTable:
 
 @dataclass(frozen=True)
 class ActiveSteps:
-    """Steps of a chunk of time with an active row. ``name`` is the entry's name of their number."""
+    """Steps of a chunk that have an active row. ``name`` is the size with their number."""
 
     table: MaskTable
     name: str
@@ -73,7 +73,7 @@ class ActiveSteps:
 
 @dataclass(frozen=True)
 class ActiveRows:
-    """Rows that a kernel computes: the active ones, or those that have ``ended``.
+    """Rows that a kernel computes: the active ones, or with ``ended`` the others.
 
     ``step`` is the step of the kernel; None if its first axis is time.
     """
@@ -83,8 +83,9 @@ class ActiveRows:
     ended: bool = False
 
     def cuts(self, shape: Shape, axis: int) -> bool:
-        """True for the row axis: the one after time, or in a single step the one before the last. Sizes do not identify
-        it.
+        """True for the row axis: the one after time, or in a single step the one before the last.
+
+        Sizes alone do not identify the axis.
         """
         return axis == (1 if self.step is None else len(shape) - 2) and shape[axis] == self.table.mask.rows
 
@@ -95,7 +96,7 @@ class ActiveRows:
         share: WorkerSlice | None,
         body: Callable[[Block, WorkerSlice, Index, Index], None],
     ) -> None:
-        """Call ``body`` with each worker's part and the range of its active rows.
+        """Write ``body`` for each worker's part of the active rows.
 
         Indices are into the table of rows sorted by length. If ``share`` is given, only that part is visited.
         """
@@ -125,13 +126,13 @@ class ActiveRows:
 
 
 def value_of(mask: LengthMask, block: Block, views: Mapping[Node, View], row: Index) -> Index:
-    """Compute the number of steps that a row is active from the graph."""
+    """Write the computation of a row's length from the graph, and return it."""
     at: tuple[Coordinate, ...] = (*(0,) * (mask.lengths.tensor.rank - 2), row, 0)
     return block.bounded_index("limit", mask.length + 1, ValueEmitter(block, views).value(mask.lengths, at))
 
 
 def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Operand:
-    """Return the length of the longest row."""
+    """Write the computation of the maximum length of a row, and return it."""
 
     def larger(inner: Block, row: Index, before: Operand) -> Operand:
         mine = inner.let("index", (), "int64", 1, index=value_of(mask, inner, views, row))
@@ -141,7 +142,7 @@ def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Opera
 
 
 def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, View], share: WorkerSlice) -> None:
-    """Sort the rows of a part by length, by counting sort.
+    """Write a counting sort of a part's rows by length.
 
     ``cursor`` is scratch memory of the size of ``counts``.
     """

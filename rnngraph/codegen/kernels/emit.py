@@ -1,4 +1,4 @@
-"""Writer of kernels as planned: whole, or in slices for workers."""
+"""Writer of planned kernels, whole or in slices for workers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .sparse_products import sparse_product
 
 
 def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
-    """Emit the loop nest of one kernel: split into slices for workers, or run by one of them.
+    """Write the loop nest of one kernel, in slices for workers or for one of them.
 
     A kernel whose values have no elements has no loops.
     """
@@ -39,8 +39,9 @@ def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
 
 
 def origin_of(nodes: Sequence[Node]) -> Where | None:
-    """Return the line that represents nodes computed together: that of a product, which takes longest, if there is
-    one.
+    """Return the source line that represents nodes computed together.
+
+    It is that of a product, which takes longest, if there is one.
     """
     products = [node for node in nodes if node.op in (*MATRIX_PRODUCTS, "outer_sum")]
     every = (*products, *nodes, *(item for node in nodes for item in node.operands))
@@ -76,12 +77,12 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
 
 
 def copy_partition(region: Region, node: Node) -> Partition:
-    """Return how the copy of a value is split between workers."""
+    """Return the partition of a copy between workers."""
     return region.sharing.copy(node, node in region.memory.views)
 
 
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View], partition: Partition) -> None:
-    """Write a value, from memory or computed on the fly, to ``views``."""
+    """Write a copy of a value to ``views``, from memory or computed on the fly."""
     axis, parts = partition.axis, region.workers.parts
     with block.at(origin_of([node])):
         if axis is None:

@@ -1,4 +1,4 @@
-"""Epilogue of matrix products: other ops of their kernel, applied to a tile's sums row by row."""
+"""Epilogue of matrix products: elementwise ops that a kernel applies to a tile's sums, row by row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OF_A_FUNCTION = 25
 
 @dataclass(frozen=True)
 class TileRows:
-    """Rows of a tile.
+    """Rows of a register tile.
 
     Attributes:
         at: Returns the coordinates of row ``number`` without its units.
@@ -40,7 +40,7 @@ class TileRows:
 
 
 class Epilogue:
-    """Ops of a kernel that follow its products.
+    """Elementwise ops of a kernel that follow its products.
 
     If products have no narrow parts, the epilogue may be a loop over a tile's rows that reads sums from memory.
     Registers do not hold all sums beside the operands of the epilogue, so that most are spilled in any case. Unrolled
@@ -75,7 +75,7 @@ class Epilogue:
             block.add(When(rows.first + number, 0, rows.active, tuple(inner.statements)))
 
     def _store(self, emitter: ValueEmitter, row: Sequence[Coordinates]) -> None:
-        """Compute all values before storing any, because one may overwrite what another reads."""
+        """Write a row's values. All are computed before any is stored, because a store may overwrite an operand."""
         stored = [node for node in self.kernel.members if node in self.memory.stores]
         for at in row:
             values = [(node, emitter.value(node, at)) for node in stored]
@@ -88,7 +88,7 @@ class Epilogue:
 
     def _loops(self, rows: int, blocks: int) -> bool:
         sums, cost = self._sums_and_cost
-        alike = len({node.dtype for node in sums}) == 1  # so that one buffer holds them
+        alike = len({node.dtype for node in sums}) == 1  # so that one buffer can hold all sums
         return self.plan.parts == 1 and alike and rows > 1 and cost * rows * blocks > MAX_UNROLLED
 
     def _loop(
@@ -97,7 +97,7 @@ class Epilogue:
         block = emitter.block
 
         def places(row: Sequence[Coordinates], number: Index) -> Iterator[tuple[tuple[Node, Coordinates], Index]]:
-            """Yield the sums of a row with their positions."""
+            """Yield the products of a row and the memory locations of their sums."""
             for position, (node, at) in enumerate((node, at) for node in self._sums for at in row):
                 yield (node, aligned(node.shape, at)), self._base + number * self._pitch + position * self.lanes
 
@@ -120,7 +120,7 @@ class Epilogue:
 
     @cached_property
     def _sums_and_cost(self) -> tuple[set[Node], int]:
-        """Products that the epilogue reads, and its approximate instructions per vector."""
+        """Products that the epilogue reads, and its estimated number of instructions per vector."""
         products, cost = set(self.plan.products), 0
         read_products: set[Node] = set()
         pending = [node for node in self.kernel.members if node in self.memory.stores]
@@ -146,12 +146,12 @@ class Epilogue:
 
     @property
     def _pitch(self) -> int:
-        """Elements of a row's sums."""
+        """Buffer elements for the sums of one row."""
         return len(self._sums) * self.tile.blocks * self.lanes
 
     @property
     def _base(self) -> Index:
-        """First element of a worker's own sums. Workers that run parts at the same time share no sums."""
+        """First buffer element for the sums of a worker."""
         return 0 if self.share is None else self.share.part * (self.tile.rows * self._pitch)
 
     @cached_property

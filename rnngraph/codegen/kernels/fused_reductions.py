@@ -1,4 +1,4 @@
-"""One pass that computes elementwise values and reduces them, without a second read of the values.
+"""Kernels that compute elementwise values and reduce them in the same pass.
 
 The loops, from the outside in: the axes that no reduction folds; the axes before the last one that some reduction
 folds; the vectors of a row. Each reduction has the order of ``reductions``, and so the bits of a separate pass.
@@ -25,13 +25,13 @@ ROWS_TOGETHER = 4
 
 
 def fused_reductions(region: Region, block: Block, kernel: Kernel, share: WorkerSlice | None = None) -> None:
-    """Compute and store the elementwise values of a kernel, and fold its reductions."""
+    """Write a kernel that computes and stores elementwise values, and reduces them."""
     _Pass(region, kernel, share).emit(block)
 
 
 @dataclass(frozen=True)
 class _Fold:
-    """A reduction of the pass. Its operand has ``last`` + 1 axes."""
+    """One reduction of the pass. Its operand has ``last`` + 1 axes."""
 
     node: Node
     last: int
@@ -47,7 +47,7 @@ class _Fold:
         return self.last in self.node["axes"]
 
     def accumulators(self, strips: Sequence[Strip]) -> list[Operand]:
-        """Return the initial accumulators: one vector for each strip.
+        """Return the initial accumulators, one vector for each strip.
 
         If the last axis is folded: a few vectors for all whole strips, and a scalar for single units.
         """
@@ -61,7 +61,7 @@ class _Fold:
         return Literal(neutral_of(self.node), self.node.dtype, lanes)
 
     def with_row(self, emitter: ValueEmitter, carried: Sequence[Operand], at: Sequence[Coordinates]) -> list[Operand]:
-        """Return the accumulators after one row, whose strips are at the coordinates ``at``."""
+        """Return the accumulators after one more row."""
         accumulators = [*carried]
         vectors = len(accumulators) - 1 if accumulators[-1].lanes == 1 and len(accumulators) > 1 else len(accumulators)
         for number, place in enumerate(at):
@@ -72,7 +72,7 @@ class _Fold:
         return accumulators
 
     def total(self, block: Block, carried: Sequence[Operand]) -> Operand:
-        """Return the total of the accumulators: vectors are added by halves, then across lanes, then single units."""
+        """Return the sum of all accumulators: vectors by halves, then across lanes, then single units."""
         units = [item for item in carried if item.lanes == 1]
         vector = self._one_vector(block, carried)
         if vector is None:
@@ -81,7 +81,7 @@ class _Fold:
         return self._combine(block, total, units[0]) if units else total
 
     def totals(self, block: Block, rows: Sequence[Sequence[Operand]]) -> Operand:
-        """Return the totals of several rows as one vector. Each total has the order of ``total``."""
+        """Return the totals of several rows as one vector."""
         vectors = [vector for row in rows if (vector := self._one_vector(block, row)) is not None]
         return block.let("across", vectors, self.node.dtype, len(rows), combine=combining_op(self.node))
 
@@ -111,7 +111,7 @@ class _Pass:
         self.several = self._rows_together()
 
     def _rows_together(self) -> int:
-        """Return the number of neighbouring rows whose units are folded together, so that they share instructions."""
+        """Return the number of adjacent rows whose reductions over units share instructions."""
         axis, width = self.last - 1, self.shape[-1]
         if axis < 0 or self.lanes < ROWS_TOGETHER or not isinstance(width, int) or width % self.lanes:
             return 1
@@ -141,7 +141,7 @@ class _Pass:
             over_axes(self.region, block, self.shape, self.outer, origin, place, self.share)
 
     def _strips(self, block: Block) -> Iterator[tuple[Block, list[Strip]]]:
-        """Yield the strips of a row that are computed together.
+        """Yield the strips of a row in groups that are computed together.
 
         If a reduction folds the last axis, these are all whole vectors, and then the remaining units one by one.
         """
@@ -161,7 +161,7 @@ class _Pass:
         )
 
     def _rows(self, emitter: ValueEmitter, at: list[Coordinate], strips: Sequence[Strip]) -> None:
-        """Compute all rows at one position of the outer axes. Reductions over rows accumulate in registers."""
+        """Write all rows at one position of the outer axes."""
         carrying = [fold for fold in self.folds if fold.rows]
         starts = [fold.accumulators(strips) for fold in carrying]
         flat = [item for items in starts for item in items]
@@ -210,7 +210,7 @@ class _Pass:
         carrying: Sequence[_Fold],
         carried: Sequence[Operand],
     ) -> list[Operand]:
-        """Compute neighbouring rows, and their sums over units together."""
+        """Write adjacent rows together with their reductions over units."""
         axis, of_rows = self.last - 1, list[dict[_Fold, list[Operand]]]()
         for number in range(self.several):
             place = [*at[:axis], first + number, *at[axis + 1 :]]
@@ -235,7 +235,7 @@ class _Pass:
         carrying: Sequence[_Fold],
         carried: Sequence[Operand],
     ) -> tuple[list[Operand], dict[_Fold, list[Operand]]]:
-        """Compute one row. All of its values are computed before any is stored, as one may lie where another was read.
+        """Write one row. Return the accumulators.
 
         Return the accumulators of ``carrying``, and those of the other reductions.
         """

@@ -25,7 +25,7 @@ MIN_PACKED, MAX_PACKED = 64, 512  # rows of k in a block: each block reads and w
 
 @dataclass(frozen=True)
 class OuterSumPlan:
-    """Tiling of a sum of outer products. ``most`` is the number of rows of k that are packed and summed at a time."""
+    """Tiling of a sum of outer products. ``most`` is the maximum number of rows of k that are packed at a time."""
 
     tile: TileShape
     lanes: int
@@ -34,7 +34,7 @@ class OuterSumPlan:
 
 @dataclass(frozen=True)
 class KernelPlan:
-    """A kernel, and how it is computed.
+    """A kernel and all decisions about its code.
 
     Attributes:
         partition: Division between workers.
@@ -56,7 +56,7 @@ class KernelPlan:
     writes: tuple[Buffer, ...] = ()
 
     def part_of(self, region: Region) -> Region:
-        """Return the part of a region that is computed."""
+        """Return the region restricted to the steps and rows that the kernel computes."""
         if self.active is None:
             return region
         table = self.active.table
@@ -64,7 +64,7 @@ class KernelPlan:
 
 
 def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None) -> KernelPlan:
-    """Decide how a kernel is computed whose values are in the region's memory."""
+    """Return the plan of a kernel whose values have their memory in the region."""
     # rows are independent, so they form no vector
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None
@@ -90,14 +90,14 @@ def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: Ac
 
 
 def _lanes(region: Region, kernel: Kernel) -> int:
-    """Return the lanes of a vector. A table of rank 1 is read one by one."""
+    """Return the number of lanes per vector. Updates of a table of rank 1 are scalars."""
     if any(node.op == "gather" and node.operands[0].tensor.rank == 1 for node in kernel.members):
         return 1
     return lanes_for(region.target, kernel.members, kernel.shape[-1] if kernel.shape else 1)
 
 
 def values_read(members: Sequence[Node], memory: Memory) -> list[Node]:
-    """Return the values in memory from which nodes are computed, directly or through inlined values."""
+    """Return the values in memory that nodes read, directly or through inlined values."""
     visited, values = set(members), dict[Node, None]()
     pending = [item for node in members for item in node.operands]
     for node in pending:  # the list grows during the loop
@@ -112,7 +112,7 @@ def values_read(members: Sequence[Node], memory: Memory) -> list[Node]:
 
 
 def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSumPlan:
-    """Return the tiles of a sum of outer products whose columns are split between parts."""
+    """Return the tiling of a sum of outer products whose columns are split between workers."""
     left, right = (pieces_of(operand, region.memory.views) for operand in node.operands)
     rows, width = (int(str(dim)) for dim in node.shape)
     lanes = lanes_for(region.target, [node], width)
@@ -127,6 +127,6 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
 
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
-    """Return the rows of k that are packed at a time: the left panel fills a part of the second cache."""
+    """Return the rows of k that are packed at a time, so that the left panel fits in a part of L2."""
     rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
     return max(MIN_PACKED, min(MAX_PACKED, rows // 16 * 16))

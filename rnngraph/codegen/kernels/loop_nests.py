@@ -14,14 +14,14 @@ from .values import Strip
 
 @dataclass(frozen=True)
 class WorkerSlice:
-    """One of ``parts`` parts of a kernel's work, split along an axis of its shape."""
+    """One of ``parts`` parts of a kernel, split along an axis of its shape."""
 
     part: Index
     parts: int
     axis: int
 
     def range(self, block: Block, extent: Index, grain: int = 1) -> tuple[Index, Index]:
-        """Return the range of this part in ``extent``, in multiples of ``grain`` except for the last end."""
+        """Return the first index of this part and the end, in multiples of ``grain``."""
         grains = -(-extent // grain) if isinstance(extent, int) else extent
         if grain > 1 and not isinstance(extent, int):
             grains = block.let_index("share", "divide", extent + (grain - 1), grain)
@@ -31,7 +31,7 @@ class WorkerSlice:
 
 
 def each_slice(parts: int, block: Block, axis: int, body: Callable[[Block, WorkerSlice], None]) -> None:
-    """Call ``body`` for every part of the worker: worker w of n takes w, w + n and so on."""
+    """Write a loop over the parts of each worker: worker w of n runs w, w + n and so on."""
     if parts == 1:
         body(block, WorkerSlice(0, 1, axis))
         return
@@ -41,7 +41,7 @@ def each_slice(parts: int, block: Block, axis: int, body: Callable[[Block, Worke
 
 
 def single(parts: int, block: Block, body: Callable[[Block], None]) -> None:
-    """Run ``body`` on the first worker only, if there are several."""
+    """Write ``body`` for the first worker only, if there are several."""
     if parts == 1:
         body(block)
         return
@@ -59,7 +59,7 @@ def loop(
     step: int = 1,
     comment: str = "",
 ) -> None:
-    """Write a ``for`` over a fresh variable, or just the body if it runs once."""
+    """Write a ``for`` loop over a fresh variable, or only its body if it runs once."""
     turns = stop - start
     if isinstance(turns, int) and turns <= 0:
         return
@@ -79,7 +79,7 @@ def fold(
     body: Callable[[Block, Index, Operand], Operand],
     start: Index = 0,
 ) -> Operand:
-    """Write a loop that carries one value."""
+    """Write a loop that carries one value. Return the final value."""
     return folds(block, [begin], stop, step, lambda inner, index, carried: [body(inner, index, carried[0])], start)[0]
 
 
@@ -91,7 +91,7 @@ def folds(
     body: Callable[[Block, Index, Sequence[Operand]], Sequence[Operand]],
     start: Index = 0,
 ) -> list[Operand]:
-    """Write a loop that carries values, or just the body if it runs once."""
+    """Write a loop that carries values, or only its body if it runs once. Return the final values."""
     turns = stop - start
     if isinstance(turns, int) and 0 < turns <= step:
         return list(body(block, start, begins))
@@ -135,7 +135,7 @@ def strips(
 def strip_groups(
     block: Block, width: Dim | None, lanes: int, most: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, list[Strip]]]:
-    """Yield strips like ``strips``, up to ``most`` in one block, to hide the latency of dependent ops."""
+    """Yield strips like ``strips``, in groups of up to ``most``, to hide the latency of dependent ops."""
     if share is not None or not isinstance(width, int) or width < 2 * lanes:
         yield from ((nested, [strip]) for nested, strip in strips(block, width, lanes, share))
         return

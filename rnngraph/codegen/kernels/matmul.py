@@ -29,7 +29,7 @@ MAX_REMAINDER = 8
 
 
 class Tiles:
-    """Writer of a kernel with products, as planned: over tiles of rows x blocks of units x gates."""
+    """Writer of a kernel with matrix products, over tiles of rows x blocks of units x gates."""
 
     def __init__(self, region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None = None) -> None:
         assert plan.products is not None
@@ -66,13 +66,14 @@ class Tiles:
             each_group(self.block)
 
     def _over_matrices(self, block: Block, body: Callable[[Block, list[Coordinate]], None]) -> None:
-        """Call ``body`` at all positions of the axes other than rows and units."""
+        """Write ``body`` at all positions of the axes other than rows and units."""
         others = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
         over_axes(self.region, block, self.shape, others, [0] * len(self.shape), body, self.share)
 
     def _rows(self, block: Block, matrix: list[Coordinate] | None, start: Index, valid: list[Valid]) -> None:
-        """Write tiles over all rows for one group of blocks of units. ``matrix`` has the leading coordinates; None:
-        all.
+        """Write the tiles over all rows for one group of blocks of units.
+
+        ``matrix`` has the leading coordinates; None: all.
         """
         axis = self.plan.row_axis
 
@@ -117,7 +118,7 @@ class Tiles:
             tiles(block, matrix)
 
     def _pack(self, block: Block, matrix: list[Coordinate], start: Index, valid: list[Valid]) -> None:
-        """Pack columns of matrices that tiles read packed. ``matrix`` has their leading coordinates."""
+        """Write the packing of computed right operands. ``matrix`` has the leading coordinates."""
         for contraction in self.plan.contractions:
             if contraction.packed:
                 self._pack_columns(block, contraction, matrix, start, valid)
@@ -150,7 +151,7 @@ class Tiles:
 
     @cached_property
     def _panels(self) -> dict[Contraction, tuple[Buffer, Index]]:
-        """Buffers for packed columns, with the start of this worker's part."""
+        """Buffers for packed right operands, with the start of this worker's part."""
         panels: dict[Contraction, tuple[Buffer, Index]] = {}
         for contraction in self.plan.contractions:
             if contraction.packed:
@@ -164,8 +165,9 @@ class Tiles:
     def _active_rows(
         self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, start: Index, valid: list[Valid]
     ) -> None:
-        """Write tiles over the active rows. The last tile may read the last row repeatedly, and then does not
-        store it.
+        """Write the tiles over the active rows.
+
+        The last tile may read the last row repeatedly, and then does not store it.
         """
         share = self.share if self.rows_shared else None
 
@@ -185,8 +187,9 @@ class Tiles:
     def _known_rows(
         self, block: Block, count: int, share: WorkerSlice | None, tiles: Callable[[Block, Index, Index, int], None]
     ) -> None:
-        """Write tiles over a known number of rows, with heights as equal as possible. Parts differ by at most one
-        row.
+        """Write the tiles over a fixed number of rows, with heights as equal as possible.
+
+        Parts differ by at most one row.
         """
 
         def all_of(inner: Block, begin: Index, rows: int) -> None:
@@ -217,9 +220,7 @@ class Tiles:
         start: Index,
         valid: list[Valid],
     ) -> None:
-        """Write remainder tiles for rows that do not fill a tile, one for each height. Short calls may have only
-        such.
-        """
+        """Write the remainder tiles, one for each height. Short calls may have only these."""
         maximum = min(self.tile.rows, MAX_REMAINDER)
         if self.tile.rows > maximum:
             name = block.fresh_index("whole")
@@ -243,8 +244,9 @@ class Tiles:
         valid: list[Valid],
         active: Index | None = None,
     ) -> None:
-        """Write a loop over tiles of one height. ``active`` is the number of active rows, which come first; others are
-        not stored.
+        """Write a loop over tiles of one height.
+
+        ``active`` is the number of active rows, which come first; others are not stored.
         """
 
         def body(nested: Block, row: Index) -> None:
@@ -281,7 +283,7 @@ class Tiles:
         self.epilogue.emit(emitter, rows, strips, cells)
 
     def _join_parts(self, emitter: ValueEmitter, cells: list[list[Coordinates]], done: set[Node]) -> None:
-        """Compute values that depend only on products that are ``done``, to free registers: parts become one sum."""
+        """Compute values that depend only on the products in ``done``, to free registers."""
         sources: dict[Node, set[Node]] = {node: {node} for node in self.plan.products}
         for node in self.kernel.members:
             if node in sources or node.shape != self.shape:
@@ -354,16 +356,16 @@ class Tiles:
             block.add(tile)
 
     def _begin(self, emitter: ValueEmitter, node: Node, at: Coordinates) -> Operand:
-        """Return the value from which a sum starts: zero, or the operand to which the product is added."""
+        """Return the initial value of a sum: zero, or the operand to which the product is added."""
         if len(node.operands) != 3:
             return Literal(0 if node.dtype == "int32" else 0.0, node.dtype, self.lanes)
         source = node.operands[2]
         return emitter.spread(emitter.value(source, aligned(source.shape, at)), self.lanes)
 
     def _ahead(self, block: Block, rows: TileRows, others: Sequence[Coordinate]) -> dict[Contraction, Index]:
-        """Return the distance from a tile's weights to those that it prefetches.
+        """Return the distance from a tile's weights to those that it prefetches. Empty if it prefetches none.
 
-        If the second cache does not hold all weights, each tile of rows prefetches a share of the next ones while it
+        If L2 does not hold all weights, each tile of rows prefetches a share of the next ones while it
         computes.
         """
         if rows.count == 1 or not self._are_fetched:
@@ -382,14 +384,15 @@ class Tiles:
 
     @property
     def _parity(self) -> Index:
-        """Traversal direction of groups. Steps alternate it for weights that exceed L1, so that half of them are still
-        cached.
+        """Traversal direction of groups of blocks.
+
+        Steps alternate it for weights that exceed L1, so that half of them are still cached.
         """
         return 0 if self.region.target.keeps(self._weight_bytes) else self.region.parity
 
     @property
     def _are_fetched(self) -> bool:
-        """True if tiles of several rows prefetch the next weights."""
+        """True if tiles of several rows prefetch the weights of the next group."""
         return self.region.target.prefetches and self._weight_bytes >= self.region.target.second_cache // 4
 
     @property
@@ -409,7 +412,7 @@ class Tiles:
         return panels
 
     def _rows_before(self, rows: TileRows, others: Sequence[Coordinate]) -> Index:
-        """Return the number of rows, over all axes, before those of a tile."""
+        """Return the number of rows that precede those of a tile, over all axes."""
         axes = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
         before: Index = 0
         for axis, at in zip(axes, others, strict=True):
@@ -420,7 +423,7 @@ class Tiles:
         return before + rows.first
 
     def _begin_there_alone(self, products: Sequence[Node]) -> bool:
-        """True if nothing else reads the sums from which these products start, and fusing their loops costs nothing."""
+        """True if only these products read the sums that they continue, and have enough k to be fused with them."""
         depth = products[0].operands[0].shape[-1]
         if isinstance(depth, int) and depth < MIN_FUSED_K:
             return False

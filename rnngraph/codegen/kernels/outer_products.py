@@ -1,4 +1,4 @@
-"""Sums of outer products over rows, which are the gradients of weights.
+"""Sums of outer products over rows: the gradients of weights.
 
 The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are packed, one block at
 a time, in the order of summation: the left operand, concatenated from its pieces, as [tile][k][row], and the right one
@@ -59,7 +59,7 @@ def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
 
 
 def outer_sum(region: Region, block: Block, plan: KernelPlan) -> None:
-    """Compute ``node`` = sum over k of left[k]^T right[k], added to the present value if the region runs in chunks."""
+    """Write ``node`` = sum over k of left[k]^T right[k]. In a loop over chunks, it is added to the current value."""
     if region.time is None:
         clear(region, block, plan.kernel.first)
     add_outer_sum(region, block, plan)
@@ -68,7 +68,7 @@ def outer_sum(region: Region, block: Block, plan: KernelPlan) -> None:
 def add_outer_sum(
     region: Region, block: Block, plan: KernelPlan, kernel: WriteKernel = _in_place, share: WorkerSlice | None = None
 ) -> None:
-    """Add the sum over k of left[k]^T right[k] to ``node``. ``share`` is a part of the columns."""
+    """Write the addition of a sum over k of left[k]^T right[k] to ``node``. ``share`` is a range of columns."""
     if 0 not in plan.kernel.first.shape:
         _Sum(region, plan, kernel, share).emit(block)
 
@@ -85,7 +85,7 @@ def clear(region: Region, block: Block, node: Node) -> None:
 
 
 def _within(region: Region, node: Node) -> View:
-    """Return the operand's view with its time axis restricted to the present chunk."""
+    """Return a view of the operand, restricted to the current chunk of time."""
     view = region.memory.views[node]
     if region.time is None or not region.is_time(node.shape, 0):
         return view
@@ -95,7 +95,7 @@ def _within(region: Region, node: Node) -> View:
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Tiles of one height, over rows from ``first`` to before ``behind``."""
+    """Register tiles of one height, for rows from ``first`` up to ``behind``."""
 
     first: int
     height: int
@@ -135,7 +135,7 @@ class _Sum:
         self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
 
     def _in_place(self) -> list[LeftOperand]:
-        """Return the pieces in place, if tiles can read them: steps have one row, and pieces fill tiles."""
+        """Return the pieces of the left operand that tiles can read without packing."""
         pieces: list[LeftOperand] = []
         if self.region.active is not None or self.axis or self.inner != 1:
             return pieces
@@ -148,7 +148,7 @@ class _Sum:
         return pieces
 
     def _cut(self) -> None:
-        """Select the axis to divide into blocks. Axes inside of it belong to one block."""
+        """Choose the axis along which k is divided into blocks."""
         inner = 1
         self.axis = len(self.leading) - 1
         while self.axis and isinstance(dim := self.leading[self.axis], int) and inner * dim <= self.most:
@@ -188,7 +188,7 @@ class _Sum:
         loop(block, "block", extent, some, 0, steps)
 
     def _block(self, block: Block, ks: KBlock) -> None:
-        """Sum over the positions of a block, and everything inside."""
+        """Write the sum over one block of k."""
 
         def pack(inner: Block) -> None:
             self._each_row(inner, ks, self._pack_left)
@@ -217,7 +217,7 @@ class _Sum:
                 offset += int(str(view.shape[-1]))
 
     def _arguments(self, left: LeftOperand, view: View, column: Index) -> TileArguments:
-        """Return that by which the tiles over one left and one right piece differ from those over other pieces."""
+        """Return the arguments of the shared function for tiles over one left and one right piece."""
         shared = [self.right_panel, *(store.buffer for store in self.region.memory.stores[self.node])]
         if left.view is None:
             assert self.left_panel is not None
@@ -233,7 +233,7 @@ class _Sum:
         return TileArguments(buffers, indices, (left.rows, left.stride, *layouts, forms, aliases))
 
     def _each_row(self, block: Block, ks: KBlock, body: Body) -> Index:
-        """Call ``body`` for every k of a block, with its leading coordinates and its index. Return their number."""
+        """Write a loop over every k of a block. Return their number."""
         last = self.region.reverse
         if self.region.active is not None:
             return self._each_active(block, ks, body, self.region.active.table)
@@ -257,7 +257,7 @@ class _Sum:
         return ks.count * self.inner
 
     def _each_active(self, block: Block, ks: KBlock, body: Body, table: MaskTable) -> Index:
-        """Like ``_each_row`` for active rows only, in the same order. Ended rows have no index."""
+        """Write a loop over the active rows of a block, in the same order. Ended rows have no index."""
         assert self.region.time is not None
         last, start = self.region.reverse, self.region.time.start
 
@@ -278,11 +278,11 @@ class _Sum:
     # Packing -------------------------------------------------------------------------------------
 
     def _left_place(self, row: Index) -> Index:
-        """Return the start of the part of the left panel for the tile whose first row is ``row``."""
+        """Return the offset in the left panel of the tile whose first row is ``row``."""
         return self.left_base + row * self.pitch
 
     def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
-        """Pack one k of all pieces, in order and in whole vectors.
+        """Write the packing of one k of the left operand, in whole vectors.
 
         Excess elements are overwritten by later ones of the same tile, or lie after it.
         """
@@ -296,12 +296,12 @@ class _Sum:
     def _pack_piece(
         self, block: Block, view: View, source: Index, number: Index, first: int, width: int, tiles: _Tiles
     ) -> None:
-        """Pack one k of a piece, whose rows start at ``first``, in tiles of one height."""
+        """Write the packing of one k of a piece, whose rows start at ``first``."""
         assert self.left_panel is not None
         panel, height, lanes = self.left_panel, tiles.height, self.lanes
 
         def copy(inner: Block, row: Index, begin: int, count: int, valid: int) -> None:
-            """Copy ``count`` rows from row ``begin`` of the tile at ``row``; ``valid`` rows exist from there."""
+            """Write a copy of ``count`` rows, of which ``valid`` exist."""
             for lane in range(0, count, lanes):
                 place = self._left_place(row) + number * height + begin + lane
                 start = source + view.strides[-1] * (row - first + begin + lane)
@@ -329,7 +329,7 @@ class _Sum:
     # Tiles ---------------------------------------------------------------------------------------
 
     def _columns(self, block: Block, ks: KBlock, left: LeftOperand, view: View, column: Index) -> None:
-        """Write all tiles over one piece of the right operand, one group of blocks of columns after the other."""
+        """Write the tiles over one piece of the right operand, one group of blocks of columns after the other."""
         width, lanes = int(str(view.shape[-1])), self.lanes
         for inner, start, valid in groups(block, width, lanes, self.tile.blocks, True, self.share):
 
@@ -350,7 +350,7 @@ class _Sum:
             self._rows(inner, left, column + start, valid, depth)
 
     def _rows(self, block: Block, left: LeftOperand, start: Index, valid: Sequence[Valid], depth: Index) -> None:
-        """Write all tiles over a group of blocks of columns, one height after the other."""
+        """Write the tiles over one group of blocks of columns, one height after the other."""
         for tiles in _tiles(left.rows, self.tile.rows):
 
             def body(inner: Block, row: Index, height: int = tiles.height) -> None:

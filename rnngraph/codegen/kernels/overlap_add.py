@@ -15,7 +15,7 @@ from .values import Coordinate, Coordinates, ValueEmitter, absolute
 
 
 def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Compute ``node`` = zeros plus every window of the operand. ``share`` is a part of an axis before the windows."""
+    """Write ``node`` as the sum of all windows of the operand, from zeros. ``share`` is a range of an outer axis."""
     windows, axis = node.operands[0], node["axis"]
     last = windows.tensor.rank - 1
     lanes = lanes_for(region.target, [node, windows], node.shape[-1])
@@ -39,7 +39,7 @@ def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | N
 
 
 def _add_window(region: Region, block: Block, node: Node, ahead: Coordinates, behind: Coordinates) -> None:
-    """Add all entries of one window. ``ahead`` are coordinates up to the window; ``behind`` those after its entries."""
+    """Write the addition of one window. ``ahead`` and ``behind`` are the coordinates before and after its entries."""
     windows, axis, stores = node.operands[0], node["axis"], region.memory.stores[node]
     by_window = ValueEmitter(block, region.memory.views).within(block, (*ahead, *behind))
 

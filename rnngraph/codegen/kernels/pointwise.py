@@ -26,7 +26,7 @@ def elementwise(
     computed: Callable[[Node], bool],
     share: WorkerSlice | None = None,
 ) -> None:
-    """Compute ``nodes`` at all positions of ``shape``, row by row and strip by strip."""
+    """Write a loop that computes ``nodes`` at all positions of ``shape``, row by row and strip by strip."""
     units = share if share is not None and share.axis == len(shape) - 1 else None
     whole = ValueEmitter(block, region.memory.views, computed=computed)
 
@@ -45,7 +45,7 @@ def elementwise(
 
 
 def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Write each operand of a concatenation to its part of the result."""
+    """Write copies of the operands of a concatenation to their parts of the result."""
     axis, offset = node["axis"], 0
     for piece in node.operands:
         start = tuple(offset if a == axis else 0 for a in range(node.tensor.rank))
@@ -59,7 +59,7 @@ def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) 
 
 
 def write(region: Region, block: Block, node: Node, views: Sequence[View], share: WorkerSlice | None) -> None:
-    """Write a value, from memory or computed on the fly, to ``views``."""
+    """Write a loop that stores a value to ``views``, from memory or computed on the fly."""
     lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
     inside = replace(region, memory=replace(region.memory, stores={node: views}))
     elementwise(inside, block, node.shape, lanes, [node], lambda item: False, share)
@@ -74,7 +74,7 @@ def _dense(view: View, shape: Shape) -> View | None:
 
 
 def copy(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Write a movement op that strides cannot express, or one step sliced from a sequence."""
+    """Write a copy for a movement op that strides cannot express, or for one step sliced from a sequence."""
     source = node.operands[0]
     time = region.time
     if time is not None and picks_step(node, time.length):

@@ -1,4 +1,4 @@
-"""Plan of a kernel's matrix products: their register tiles, and blocks of zeros to skip."""
+"""Plan of a kernel's matrix products: register tiles, and blocks of zeros to skip."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ loaded and stored.
 
 @dataclass(frozen=True)
 class Contraction:
-    """Products that one loop over k computes: the right operands of ``products`` for each of ``lefts``, all of one
-    depth.
+    """Matrix products of one depth that one loop over k computes, of the same rows.
+
+    The loop multiplies the right operands of ``products`` by each of ``lefts``.
 
     Attributes:
         lefts: Left operands; several are the narrow parts of one.
@@ -60,7 +61,7 @@ class Contraction:
 
 @dataclass(frozen=True)
 class ProductPlan:
-    """Tiles of rows x blocks of units x gates over the products of a kernel.
+    """Register tiles of the products of a kernel.
 
     Attributes:
         contractions: In an order in which each starts from available sums.
@@ -77,7 +78,7 @@ class ProductPlan:
 
     @property
     def parts(self) -> int:
-        """Number of narrow parts of a left operand."""
+        """Number of narrow numbers into which a left operand is split."""
         return max(len(item.lefts) for item in self.contractions)
 
     @property
@@ -86,7 +87,7 @@ class ProductPlan:
 
 
 def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partition) -> ProductPlan:
-    """Return the tiles of a kernel with products, for one of ``region.workers.parts`` parts at a time."""
+    """Return the register tiles of a kernel's products, for one part of its work."""
     products = [node for node in kernel.members if node.op in MATRIX_PRODUCTS]
     shape, axis = kernel.shape, _row_axis(region, kernel, products)
     contractions = _contractions(region, kernel, products)
@@ -133,9 +134,9 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
 
 
 def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
-    """True if columns of computed or fed matrices are packed.
+    """True if a right operand that the call computes or receives is packed before tiles read it.
 
-    That is the case for strided lanes, and if several tiles of rows read more than the first cache holds.
+    That is the case for strided lanes, and if several tiles of rows read more than L1 holds.
     """
     right = region.memory.views[product.operands[1]]
     if lanes == 1 or region.memory.panels.packs(right) or not isinstance(right.shape[-2], int):
@@ -150,21 +151,21 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
 
 
 def _is_transposed(region: Region, contraction: Contraction) -> bool:
-    """True if the right operand is a batch of matrices with contiguous k."""
+    """True if the right operand is a batch of matrices in which k is contiguous."""
     (product, *others), *more = contraction.products
     distance, between_lanes = region.memory.views[product.operands[1]].strides[-2:]
     return is_batched_product(product) and not others and not more and distance == 1 and between_lanes != 1
 
 
 def dot_width_of(product: Node) -> int:
-    """Return the k in one step of a product: several if both operands are narrow."""
+    """Return the number of k per step of a product: several if both operands are narrow."""
     if product.op == "block_matmul":
         return 32 // int(product["bits"])
     return DOT_WIDTH[product.operands[1].dtype] if product.operands[0].dtype in NARROW else 1
 
 
 def _accumulators(target: Target, product: Node) -> int:
-    """Return the number of partial sums into which each sum over k is split."""
+    """Return the number of partial sums for each result of a product."""
     if dot_width_of(product) > 1:
         return 1
     depth, width = product.operands[1].shape[-2:]
@@ -172,12 +173,12 @@ def _accumulators(target: Target, product: Node) -> int:
 
 
 def _sums_per_result(target: Target, product: Node) -> int:
-    """Return how many vectors of sums a result needs. Blocks are summed as integers beside the sum of floats."""
+    """Return the number of accumulators that each vector of results needs in registers."""
     return 2 if product.op == "block_matmul" else _accumulators(target, product)
 
 
 def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int:
-    """Return the sums per unit and row that stay in registers.
+    """Return the number of sums per unit and row that are in registers at the same time.
 
     These are the sums from which no other starts; for narrow numbers, those of the largest contraction.
     """
@@ -189,7 +190,7 @@ def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int
 
 
 def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int | None:
-    """Return the axis along which tiles run: the last one with several rows, else the symbolic one.
+    """Return the axis whose rows form tiles: the last one with several rows, else the symbolic one.
 
     For batched products it is the row axis of the matrices.
     """
@@ -203,7 +204,7 @@ def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int |
 
 
 def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> tuple[Contraction, ...]:
-    """Group products that read the same rows, in an order in which each starts from available sums."""
+    """Group products of the same rows, so that each group continues sums of earlier ones."""
     views, in_phase, members = region.memory.views, set(products), set(kernel.members)
     outside = {item for node in members for item in node.operands if item not in members}
     after: dict[Node, int] = dict.fromkeys(outside, 0)  # round after which a value is available
@@ -232,9 +233,7 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
 
 
 def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...], list[Node]]) -> None:
-    """Merge independent products of the same rows if an existing panel has both weights, so that it is read once, in
-    order.
-    """
+    """Merge independent products of the same rows if one existing panel has the weights of both."""
     views, panels, members = region.memory.views, region.memory.panels, set(kernel.members)
     started = {start for nodes in groups.values() for node in nodes for start in _members(starts_of(node), members)}
     for key, nodes in [*groups.items()]:
@@ -248,7 +247,7 @@ def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...],
 
 
 def _members(nodes: Sequence[Node], members: Set[Node]) -> set[Node]:
-    """Return the members of a kernel from which ``nodes`` are computed, including themselves."""
+    """Return the ops of a kernel on which ``nodes`` depend, ``nodes`` included."""
     sources: set[Node] = set()
     pending = [node for node in nodes if node in members]
     while pending:
@@ -260,7 +259,7 @@ def _members(nodes: Sequence[Node], members: Set[Node]) -> set[Node]:
 
 
 def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[Contraction]) -> bool:
-    """True if some memory of the kernel ends with its units, without padding."""
+    """True if some rows in the kernel's memory have no padding after the last unit."""
     memory, width = region.memory, kernel.shape[-1]
     if not isinstance(width, int):
         return True
@@ -288,7 +287,7 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
 def plan_sparse(
     region: Region, kernel: Kernel, products: ProductPlan, lanes: int, partition: Partition
 ) -> SparseLayout | None:
-    """Return the division of the product's weights into blocks; None if they are not packed ahead.
+    """Return the division of a product's weights into blocks; None if packing does not know the weights.
 
     Every sum has the order of tiles.
 

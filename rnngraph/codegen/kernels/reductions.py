@@ -25,7 +25,7 @@ HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1,
 
 
 def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates, before: Operand) -> Operand:
-    """Combine ``before`` with the value that a reduction reads at a position."""
+    """Write one step of a reduction: combine ``before`` with the value at a position."""
     if node.get("fused") and source.op == "mul":
         factors = [
             emitter.spread(emitter.value(item, aligned(item.shape, at)), before.lanes) for item in source.operands
@@ -36,12 +36,12 @@ def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates,
 
 
 def interleaved_vectors(full: int) -> int:
-    """Return the number of vector accumulators for a row of ``full`` vectors, to hide the latency of the operation."""
+    """Return the number of vector accumulators for a row of ``full`` vectors, which hides latency."""
     return 4 if full >= 4 else min(full, 2)
 
 
 def combining_op(node: Node) -> str:
-    """Return the op that combines two values of a reduction."""
+    """Return the binary op by which a reduction combines values."""
     return {"reduce_sum": "add", "reduce_max": "maximum", "reduce_min": "minimum"}[node.op]
 
 
@@ -52,7 +52,7 @@ def neutral_of(node: Node) -> float | int:
 
 
 def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None = None) -> None:
-    """Reduce a value over ``axes``. A concatenation of columns is reduced piece by piece."""
+    """Write a reduction over ``axes``. A concatenation of columns is reduced piece by piece."""
     pieces, stores = pieces_of(node.operands[0], region.memory.views), region.memory.stores[node]
     if len(pieces) == 1:
         _Reduction(region, block, node, pieces[0], stores, share).emit()
@@ -67,7 +67,7 @@ def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None =
 
 
 class _Reduction:
-    """Reduction of ``source`` into ``node``: outer axes in order, then units, lane by lane and across lanes."""
+    """Writer of one reduction: over outer axes in order, then over units."""
 
     def __init__(
         self, region: Region, block: Block, node: Node, source: Node, stores: Sequence[View], share: WorkerSlice | None
@@ -106,8 +106,9 @@ class _Reduction:
         return tuple(at[axis] for axis in axes if axis not in self.axes)
 
     def _placed(self, at: Sequence[Coordinate], row: Coordinate | None, unit: Coordinate) -> list[Coordinate]:
-        """Return the coordinates of units. ``row`` is the index on the last kept axis, if several rows are reduced
-        concurrently.
+        """Return the coordinates of units in the result.
+
+        ``row`` is the index on the last kept axis, if several rows are reduced concurrently.
         """
         place = [*at[:-1], unit]
         if row is not None:
@@ -115,7 +116,7 @@ class _Reduction:
         return place
 
     def _at_kept(self, inner: Block, at: list[Coordinate], rows: Sequence[Coordinate | None] = (None,)) -> None:
-        """Reduce at one position of the kept axes, or at several ``rows`` of the last one."""
+        """Write the reduction for one position of the kept axes, or for several ``rows`` of the last one."""
         if not self.units_kept:
             result = self._result_at(at)
             start = self._start(inner, result, 1)
@@ -132,7 +133,7 @@ class _Reduction:
                 self._store(nested, value, item)
 
     def _rows(self, inner: Block, at: list[Coordinate], together: int) -> None:
-        """Reduce rows of the last kept axis, ``together`` at a time, then the remainder one by one."""
+        """Write the reduction of rows of the last kept axis, ``together`` at a time."""
         axis, share = self.kept[-1], self.share
         extent = self.region.extent(self.source.shape, axis)
         begin, end = share.range(inner, extent) if share and share.axis == axis else (0, extent)
@@ -151,7 +152,7 @@ class _Reduction:
     # Folding -------------------------------------------------------------------------------------
 
     def _start(self, inner: Block, at: Coordinates, lanes: int) -> Operand:
-        """Return the initial value: the sum of earlier chunks of time, if there are any."""
+        """Return the initial value: the sum of earlier chunks of time, or the neutral element."""
         if not (self.region.is_time(self.source.shape, 0) and 0 in self.axes):
             return Literal(self.neutral, self.node.dtype, lanes)
         emitter = ValueEmitter(inner, {self.node: self.stores[0]})
@@ -165,8 +166,9 @@ class _Reduction:
         remaining: list[int],
         starts: Sequence[Operand],
     ) -> list[Operand]:
-        """Combine ``starts`` with all values under the ``remaining`` axes, in order. ``here`` has the row and units of
-        each.
+        """Combine ``starts`` with all values along the ``remaining`` axes, in order.
+
+        ``here`` has the row and units of each value.
         """
         region, shape = self.region, self.source.shape
         # the first axis is separate, because it may be time in chunks
@@ -198,7 +200,7 @@ class _Reduction:
         return emitter.block.let(self.op, [before, value], self.node.dtype, before.lanes)
 
     def _read(self, emitter: ValueEmitter, at: Coordinates, lanes: int) -> Operand:
-        """Return the value to add. In a sum over rows, ended rows count as zeros, whatever is in memory."""
+        """Load the value to add. In a sum over rows, ended rows count as zeros."""
         value, active = emitter.spread(emitter.value(self.source, at), lanes), self.region.active
         if active is None or 0 not in self.axes:
             return value
@@ -213,9 +215,9 @@ class _Reduction:
 
 
 def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
-    """Return how many rows of an axis are reduced concurrently.
+    """Return the number of rows that are reduced concurrently, because they share an operand.
 
-    Several are, if they share an operand, such as a depthwise kernel for all steps, which is then loaded once.
+    A depthwise kernel for all steps, for example, is then loaded once.
     """
     views, width = region.memory.views, source.shape[-1]
     if source in views or OPS[source.op].kind != "elementwise" or not isinstance(width, int):
@@ -229,7 +231,7 @@ def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
 
 
 def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
-    """True if an operand has the same units all along an axis of its reader."""
+    """True if an operand is constant along an axis of its reader."""
     position = axis - (user.tensor.rank - node.tensor.rank)
     if not node.tensor.rank or node.shape[-1] != user.shape[-1]:
         return False
@@ -238,7 +240,7 @@ def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
 
 @dataclass(frozen=True)
 class _Units:
-    """Reduction over the last axis, and axes around it, in several vector accumulators to hide latency.
+    """Writer of a reduction over the last axis, in several vector accumulators to hide latency.
 
     The number of accumulators depends on the shape alone. Units that do not fill a vector are reduced one by one or,
     for a symbolic width, as a masked vector.
@@ -253,7 +255,7 @@ class _Units:
     with_value: Callable[[ValueEmitter, Coordinates, Operand], Operand]
 
     def all(self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int]) -> Operand:
-        """Return everything under ``axes`` and the last axis as one number."""
+        """Return the reduction over ``axes`` and the last axis, as a scalar."""
         block, count = emitter.block, self._count()
         vectors: list[Operand] = [Literal(self.neutral, self.node.dtype, self.lanes)] * count
         rest = [Literal(self.neutral, self.node.dtype, 1)] if self._rest() != 0 else []
@@ -273,16 +275,16 @@ class _Units:
         return block.let(self.op, [x, y], self.node.dtype, x.lanes)
 
     def _full(self) -> int:
-        """Return the number of whole vectors of a row."""
+        """Return the number of whole vectors in a row."""
         width = self.source.shape[-1]
         return width // self.lanes if isinstance(width, int) and self.lanes > 1 else 0
 
     def _rest(self) -> Dim:
-        """Return the units of a row that are reduced one by one."""
+        """Return the number of units after the whole vectors of a row."""
         return 0 if self._is_open() else self.source.shape[-1] - self._full() * self.lanes
 
     def _is_open(self) -> bool:
-        """True if the number of vectors is symbolic."""
+        """True if the number of vectors in a row is symbolic."""
         return self.lanes > 1 and not isinstance(self.source.shape[-1], int)
 
     def _count(self) -> int:
@@ -310,7 +312,7 @@ class _Units:
             return [element(nested, Strip(index + i * lanes, lanes), item) for i, item in enumerate(before)]
 
         def part(nested: Block, index: Index, before: Operand) -> Operand:
-            """Combine the last units, which do not fill a vector; other lanes are unchanged."""
+            """Combine the units after the whole vectors, as a masked vector."""
             inner, width = emitter.within(nested), self.source.shape[-1]
             value = inner.spread(self.read(inner, (*at[:-1], Strip(index, lanes, width - index)), lanes), lanes)
             units = nested.let("unit", (), "int64", lanes, index=index)

@@ -1,4 +1,4 @@
-"""Region: the memory, chunk of time, workers and active rows of a kernel."""
+"""Region: the context in which a kernel runs, such as its memory and workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .values import Coordinate, Time
 
 @dataclass(frozen=True)
 class Region:
-    """Context of a kernel.
+    """Context in which a kernel runs.
 
     Attributes:
         time: Chunk in which the region runs, if its first axis is time.
@@ -39,7 +39,7 @@ class Region:
 
     @property
     def sharing(self) -> WorkSharing:
-        """How the kernels of this region are split between its workers."""
+        """Chooser of the partitions of this region's kernels."""
         return WorkSharing(self.target, self.workers, self.time)
 
     @property
@@ -48,21 +48,21 @@ class Region:
         return self.time is not None and self.time.reverse
 
     def is_time(self, shape: Shape, axis: int) -> bool:
-        """True if an axis is time, of which a chunk is computed."""
+        """True if an axis of a shape is the chunked time axis."""
         return self.time is not None and self.time.is_axis(shape, axis)
 
     def extent(self, shape: Shape, axis: int) -> Dim:
-        """Return the number of turns of a loop over an axis."""
+        """Return the number of iterations of a loop over an axis."""
         return self.time.steps if self.time is not None and self.time.is_axis(shape, axis) else shape[axis]
 
     def at(self, shape: Shape, axis: int, index: Index) -> Coordinate:
-        """Return a position on an axis; for time, one in the present chunk."""
+        """Return the coordinate of an index on an axis; for time, relative to the current chunk."""
         if self.time is not None and self.time.is_axis(shape, axis):
             return Time(index, self.time.start + index)
         return index
 
     def within(self, steps: Index, active: ActiveRows | None) -> Region:
-        """Return the region with fewer steps, and only active rows in them."""
+        """Return the region restricted to the ``active`` rows of some steps."""
         assert self.time is not None
         return replace(self, time=replace(self.time, steps=steps), active=active)
 
@@ -76,7 +76,7 @@ def over_axes(
     body: Callable[[Block, list[Coordinate]], None],
     share: WorkerSlice | None = None,
 ) -> None:
-    """Loop over ``axes`` of ``shape``, outermost first, and fill in ``at``. ``share`` is a part of one of the axes."""
+    """Write loops over ``axes`` of ``shape``, outermost first, which fill in ``at``."""
     if not axes:
         body(block, at)
         return

@@ -1,4 +1,4 @@
-"""Places of the right operands of register tiles: in packed panels, in packed columns, or in place."""
+"""Memory of the right operands of register tiles: panels, packed columns, or the matrices themselves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .values import Coordinate, Coordinates, aligned, place
 
 @dataclass(frozen=True)
 class Columns:
-    """Right operand of each column of a tile.
+    """Memory of the right operand for each column of a tile.
 
     Attributes:
         right_stride: Distance of two steps of k.
@@ -33,7 +33,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class RightOperands:
-    """Right operands of a kernel's tiles.
+    """Access to the right operands of a kernel's tiles.
 
     Attributes:
         width: Units of the kernel.
@@ -53,7 +53,7 @@ class RightOperands:
         valid: Sequence[Valid],
         packed: tuple[Buffer, Index] | None,
     ) -> Columns:
-        """Return the columns of the units from ``start``.
+        """Return the memory of the units from ``start`` on.
 
         Args:
             matrix: Leading coordinates of the right operands, if there are several.
@@ -81,7 +81,7 @@ class RightOperands:
     def scales(
         self, products: Sequence[Node], rows: Sequence[Sequence[Coordinate]], start: Index, blocks: int
     ) -> BlockScales | None:
-        """Return the scales of products with weights in blocks; None for other products."""
+        """Return the scales of weights in blocks; None for other weights."""
         node = products[0]
         if node.op != "block_matmul":
             return None
@@ -105,7 +105,7 @@ class RightOperands:
         )
 
     def _in_panel(self, views: Sequence[View], dot_width: int, start: Index, blocks: int) -> Columns:
-        """Return columns in a panel that is packed before a call."""
+        """Return the memory of columns in a panel that is packed before a call."""
         assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
         panel, gates = self.memory.panels.panel(tuple(views), self.width, self.lanes, self.group, dot_width)
         in_group = panel.group_blocks(start, self.lanes)
@@ -125,6 +125,6 @@ class RightOperands:
         return Columns(places, right_stride, 1, (None,) * len(places))
 
     def _in_whole_vectors(self, view: View) -> bool:
-        """True if a row of columns may be read in whole vectors."""
+        """True if rows of a matrix have readable padding up to a whole vector."""
         width = self.width
         return view.room is not None and isinstance(width, int) and view.room >= -(-width // self.lanes) * self.lanes

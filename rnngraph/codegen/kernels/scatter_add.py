@@ -1,4 +1,4 @@
-"""Rows added to the rows of a table by index: the gradient of an embedding.
+"""Addition of rows to a table by index: the gradient of an embedding.
 
 They are added one after the other, in the direction of the loop over time, then in the order of the other axes. Zeros
 of
@@ -22,7 +22,7 @@ from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, absolute
 
 
 def scatter_add(region: Region, block: Block, node: Node) -> None:
-    """Add each row of the updates at its index.
+    """Write the addition of each row of the updates to the table's row of its index.
 
     The target starts as zeros, or in a region that runs in chunks of time, as its current value.
     """
@@ -58,7 +58,7 @@ def scatter_add(region: Region, block: Block, node: Node) -> None:
 
 
 def _add(region: Region, block: Block, node: Node, at: Coordinates) -> None:
-    """Add one row of the updates to the row of the table with its index."""
+    """Write the addition of one row of the updates."""
     indices, updates = node.operands
     index = ValueEmitter(block, region.memory.views).value(indices, at)
     row, table = block.fresh_index("row"), region.memory.stores[node]
@@ -87,7 +87,7 @@ def _clear(region: Region, block: Block, node: Node) -> None:
 def _over_units(
     region: Region, block: Block, node: Node, shape: Shape, body: Callable[[Block, Strip, Coordinates], None]
 ) -> None:
-    """Loop over all of ``shape``, which has no time axis, in strips of its last axis."""
+    """Write a loop over all of ``shape``, which has no time axis, in strips of its last axis."""
     plain = Region(region.target, region.memory)
     lanes = lanes_for(region.target, [node], shape[-1] if shape else 1)
 

@@ -28,7 +28,7 @@ MAX_ROWS = 4
 def sparse_product(
     region: Region, block: Block, plan: KernelPlan, layout: SparseLayout, share: WorkerSlice | None
 ) -> None:
-    """Write the product of a kernel, by blocks or by tiles, as packing decided."""
+    """Write a kernel's product by blocks and by tiles. The packed weights decide at run time which of them runs."""
     memory = region.memory
     panel = memory.panels.sparse.panel(memory.views[plan.kernel.first.operands[1]], layout)
     is_dense = block.read_index("dense", panel.numbers, DENSE)
@@ -42,7 +42,7 @@ def sparse_product(
 
 @dataclass(frozen=True)
 class _Sums:
-    """Places of a row's sums: one for each accumulator, and a total if sums restart after some k.
+    """Memory of one row's sums: one for each accumulator, and a total if sums restart after some k.
 
     ``at`` has the row's coordinates.
     """
@@ -55,7 +55,7 @@ class _Sums:
 
 
 class _Blocks:
-    """Writer of products by blocks. There are several if narrow numbers are parts of a row."""
+    """Writer of products by blocks."""
 
     def __init__(
         self, region: Region, plan: KernelPlan, layout: SparseLayout, panel: SparsePanel, share: WorkerSlice | None
@@ -73,7 +73,7 @@ class _Blocks:
         self.buffers = [self.memory.scratch("sums", node.dtype, self.room * self.copies * rows) for node in self.nodes]
 
     def _axis_of_rows(self) -> int | None:
-        """Return the axis of which several rows are computed at once; None for one row at a time."""
+        """Return the axis whose rows are computed several at a time; None for one row at a time."""
         assert self.plan.products is not None
         axis, active = self.plan.products.row_axis, self.region.active
         return None if axis is None or (active is not None and active.cuts(self.shape, axis)) else axis
@@ -83,7 +83,7 @@ class _Blocks:
         over_axes(self.region, block, self.shape, axes, [0] * len(self.shape), self._tiles, self.share)
 
     def _tiles(self, block: Block, at: list[Coordinate]) -> None:
-        """Write rows in tiles, then the remainder one by one."""
+        """Write all rows, several at a time, then the remaining ones one by one."""
         axis, together = self.axis, self.together
         if axis is None:
             self._rows(block, [at])
@@ -106,7 +106,7 @@ class _Blocks:
             loop(block, "r", end, lambda inner, row: tile(inner, row, 1), whole)
 
     def _rows(self, block: Block, places: Sequence[Sequence[Coordinate]]) -> None:
-        """Write concurrent rows: initialise their sums, add blocks, and store the products."""
+        """Write several rows: initialise their sums, add the blocks, and store the products."""
         rows = [sums for number, at in enumerate(places) for sums in self._sums(number, at)]
         for inner, strip in self._strips(block):
             for sums in rows:
@@ -117,7 +117,7 @@ class _Blocks:
                 self._end(inner, sums, strip)
 
     def _sums(self, number: int, at: Sequence[Coordinate]) -> Iterator[_Sums]:
-        """Yield the places of a row's sums; ``number`` is its index among concurrent rows."""
+        """Yield the memory of a row's sums; ``number`` is its index among the rows computed at a time."""
         layout, part = self.layout, 0 if self.share is None else self.share.part
         begin = (part * self.together + number) * (self.room * self.copies)
         accumulators = tuple(begin + layout.room * copy for copy in range(layout.accumulators))
@@ -155,7 +155,7 @@ class _Blocks:
             ValueEmitter(block, self.memory.views).store(value, view, (*sums.at, strip))
 
     def _segment(self, block: Block, rows: Sequence[_Sums], segment: Index) -> None:
-        """Add the blocks of k that are summed together."""
+        """Write the sums over one segment of k."""
         layout, numbers, part = self.layout, self.panel.numbers, 0 if self.units is None else self.units.part
         for number, height in enumerate(layout.heights):
             begin, steps = layout.range_of(part, segment, number), -(-height // layout.dot_width)
@@ -173,7 +173,7 @@ class _Blocks:
                 _add_up(inner, sums, strip)
 
     def _block(self, block: Block, rows: Sequence[_Sums], entry: Index, row: Index, height: int) -> None:
-        """Add one block to the sums of its columns. ``row`` is the index of its first row among those of all blocks."""
+        """Write the addition of one block to the sums of its columns."""
         layout, panel = self.layout, self.panel
         numbers = layout.list_begin + 2 * entry
         k, column = (block.read_index(name, panel.numbers, numbers + item) for item, name in enumerate(("k", "column")))
@@ -208,7 +208,7 @@ class _Blocks:
                 block.add(Store(after, *target))
 
     def _left(self, sums: _Sums) -> tuple[Buffer, Index, Index]:
-        """Return the place of a row of a left operand, and the stride of its elements."""
+        """Return the memory of a row of the left operand, and the stride of its elements."""
         left = sums.node.operands[0]
         view = self.memory.views[left]
         index, _, _ = place(view, (*aligned(left.shape[:-1], sums.at), 0))
@@ -216,7 +216,7 @@ class _Blocks:
 
 
 def _add_up(block: Block, sums: _Sums, strip: Strip) -> None:
-    """Add the partial sum to the total, and restart it."""
+    """Write the addition of a partial sum to the total, and restart the partial sum."""
     assert sums.total is not None
     dtype, lanes, place_of_sum = sums.node.dtype, strip.lanes, sums.accumulators[0] + strip.start
     total = block.load("total", sums.buffer, sums.total + strip.start, lanes, strip.valid)

@@ -1,4 +1,4 @@
-"""Computation of a node's value at given coordinates, with operands from registers or memory.
+"""Code that computes a node's value at given coordinates, with operands in registers or memory.
 
 There is one coordinate for each axis. The last may be a strip of units (a vector). A value that does not vary along the
 strip is computed once, as a scalar, and broadcast where it is combined with vectors.
@@ -21,7 +21,7 @@ from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Val
 
 @dataclass(frozen=True)
 class Strip:
-    """``lanes`` units from ``start``, of which ``valid`` exist: a number, or a size for a symbolic width.
+    """Vector of ``lanes`` units from ``start``, of which ``valid`` exist.
 
     ``spacing`` is the distance of units in their source, because views may skip or reverse units.
     """
@@ -34,7 +34,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Time:
-    """A step, counted in the present chunk and in the sequence."""
+    """Index of a step, in the current chunk and in the sequence."""
 
     local: Index
     absolute: Index
@@ -50,7 +50,7 @@ def absolute(coordinate: Coordinate) -> Index:
 
 
 def is_emitted(node: Node) -> bool:
-    """True if an op is computed where it is read. Reductions, products and scans must be in memory."""
+    """True for ops that readers compute on the fly: all but reductions, products and scans."""
     if node.op == "constant":
         return not node.tensor.rank
     return is_view(node) or node.op in ("iota", "dimension", "gather") or OPS[node.op].kind == "elementwise"
@@ -58,7 +58,7 @@ def is_emitted(node: Node) -> bool:
 
 @dataclass
 class ValueEmitter:
-    """Computes values of nodes at coordinates, in one block of statements.
+    """Writer of nodes' values at coordinates, in one block of statements.
 
     Attributes:
         views: Values in memory.
@@ -76,15 +76,15 @@ class ValueEmitter:
     outer: ValueEmitter | None = None
 
     def within(self, block: Block, at: Coordinates = ()) -> ValueEmitter:
-        """Return an emitter for an inner block, in which the coordinates ``at`` are known, too."""
+        """Return a writer for an inner block, in which the coordinates ``at`` are known, too."""
         return ValueEmitter(block, self.views, computed=self.computed, at=(*self.at, *at), outer=self)
 
     def beside(self, block: Block) -> ValueEmitter:
-        """Return an emitter for an inner block that can use values known here, without adding to them."""
+        """Return a writer for an inner block that can use values known here, without adding to them."""
         return replace(self, block=block, known=dict(self.known))
 
     def value(self, node: Node, at: Coordinates) -> Operand:
-        """Compute ``node`` at ``at``. Nodes for which ``computed`` is True are computed even if they are in memory."""
+        """Write the computation of ``node`` at ``at``. Nodes in ``computed`` are not loaded from memory."""
         result, origin_around = self._computed(node, at), self.block.origin
         pending = [] if result is not None else [(node, aligned(node.shape, at), origin_around)]
         while pending:  # an explicit stack, because long chains of ops would exceed Python's recursion limit
@@ -115,18 +115,18 @@ class ValueEmitter:
         return all(isinstance(coordinate, int) or coordinate in self.at for coordinate in at)
 
     def _computed(self, node: Node, at: Coordinates) -> Operand | None:
-        """Return a value that needs no more statements, or None."""
+        """Return a value that is computed already or needs no computation; else None."""
         return self._at_hand(node, aligned(node.shape, at))  # one key for each position, however it is written
 
     def _at_hand(self, node: Node, place: Coordinates) -> Operand | None:
-        """Return a value that needs no more statements, or None. ``place`` is as ``aligned`` returns it."""
+        """Return a value that needs no statements; else None. ``place`` is a result of ``aligned``."""
         if node.op == "constant" and not node.tensor.rank:
             return Literal(node["value"].item(), node.dtype, 1)
         key = (node, place)
         return self.given.get(key) or self.known.get(key)
 
     def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:
-        """Return the values that ``_compute`` needs first."""
+        """Return the values, with coordinates, that ``_compute`` needs first."""
         if (node in self.views and not self.computed(node)) or node.op in ("iota", "dimension"):
             return []
         if node.op == "gather":
@@ -172,7 +172,7 @@ class ValueEmitter:
         return self.apply(node, operands)
 
     def apply(self, node: Node, operands: Sequence[Operand]) -> Operand:
-        """Apply one elementwise op. Scalars are broadcast only if combined with vectors."""
+        """Write one elementwise op. Scalars are broadcast only if combined with vectors."""
         lanes = max((item.lanes for item in operands), default=1)
         spread = [self.spread(item, lanes) for item in operands]
         attributes = {key: value for key, value in node.attributes if key in ("site", "salt")}
@@ -208,7 +208,7 @@ class ValueEmitter:
 
 
 def _roomy(view: View, unit: Strip, at: Coordinates) -> bool:
-    """True if a whole strip is in memory that may be read and written, so that it needs no mask."""
+    """True if memory has a whole strip that may be read and written, so that no mask is needed."""
     if unit.valid is None:
         return True
     # A strip with invalid lanes is the last of its row, with a known start. There is no room after a column.
@@ -222,7 +222,7 @@ def _roomy(view: View, unit: Strip, at: Coordinates) -> bool:
 
 
 def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
-    """Return (index, strip, stride of lanes) of a view at coordinates."""
+    """Return the (index, strip, stride of lanes) of a view at coordinates."""
     index: Index = view.offset
     unit: Strip | None = None
     stride: Index = 0
@@ -240,7 +240,7 @@ def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
 
 
 def aligned(shape: Shape, at: Coordinates) -> Coordinates:
-    """Return the coordinates of an operand that broadcasts: axes of 1 are read at 0."""
+    """Return the coordinates in an operand that is broadcast: axes of size 1 are read at 0."""
     own = at[len(at) - len(shape) :]
     if 1 not in shape:
         return own
@@ -275,7 +275,7 @@ def through(node: Node, at: Coordinates) -> Coordinates:
 
 
 def _of_cut_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordinate:
-    """Return the position on an axis that was split into parts, and remove the parts whose product is ``extent``."""
+    """Return the coordinate on an axis of size ``extent``, and remove the coordinates of its parts."""
     whole, position = parts.pop(0)
     while whole != extent:
         dim, coordinate = parts.pop(0)

@@ -1,4 +1,4 @@
-"""From loop IR to LLVM text.
+"""Code generation in LLVM: from the loop IR to the text of an LLVM module.
 
 ``instructions`` writes single instructions, ``function_builder`` holds a function under construction, and
 ``load_store`` accesses memory. ``elementwise`` implements ops: elementary functions are vector code with error bounds

@@ -15,18 +15,21 @@ _BIAS = {"f32": 127, "f64": 1023}
 
 
 def float_of_wide(b: Instructions, x: Handle, element: str) -> Handle:
-    """Convert an ``i64`` of any number of lanes to a float."""
+    """Convert an ``i64`` scalar or vector to floats."""
     body = _to_f32 if element == "f32" else _to_f64
     return b.each_lane(x, lambda item: b.helper(f"{element}_of_i64", (element, 1), [item], body))
 
 
 def wide_of_float(b: Instructions, x: Handle) -> Handle:
-    """Convert a float of any number of lanes to an ``i64``."""
+    """Convert a float scalar or vector to ``i64``."""
     return b.each_lane(x, lambda item: b.helper(f"i64_of_{x.element}", ("i64", 1), [item], _to_i64))
 
 
 def _to_f32(b: Instructions, arguments: Sequence[Handle]) -> Handle:
-    """Round once the 32 highest bits, of which the last one is sticky for all lower ones."""
+    """Write the function that converts an ``i64`` to float32, rounding once.
+
+    The 32 highest bits are rounded, and the last of them is sticky for all lower bits.
+    """
     x = arguments[0]
     zero = b.constant(0, x)
     negative = b.compare("slt", x, zero)
@@ -45,7 +48,7 @@ def _to_f32(b: Instructions, arguments: Sequence[Handle]) -> Handle:
 
 
 def _to_f64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
-    """Add both halves, each converted exactly, with one rounding."""
+    """Write the function that converts an ``i64`` to float64: the sum of both halves, which are exact."""
     x = arguments[0]
     high = b.convert("sitofp", b.convert("trunc", b.lshr(x, 32), "i32"), "f64")
     low = b.convert("uitofp", b.convert("trunc", x, "i32"), "f64")
@@ -53,7 +56,7 @@ def _to_f64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
 
 
 def _to_i64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
-    """Shift the significand by the exponent."""
+    """Write the function that converts a float to an ``i64``, by shifting the significand."""
     x = arguments[0]
     width, bias = _FRACTION[x.element], _BIAS[x.element]
     bits = b.bits(x)

@@ -1,4 +1,4 @@
-"""Debug metadata with lines, layers and phases, for debug builds. `gdb`, `perf` and `objdump` read it.
+"""Debug metadata of debug builds: lines, layers and phases, for `gdb`, `perf` and `objdump`.
 
 A layer in a phase appears as an inlined function: an instruction of a kernel is at the script's line in
 ``encoder/cell_0 forward``, inlined in ``scan2``. Code shared by several layers names all of them, at the line of the
@@ -21,7 +21,7 @@ MAX_COLUMN = 65535
 
 
 def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None, own: Origins = ()) -> StageText:
-    """Return a module's text with the origins of its lines as metadata.
+    """Return a module's text with line metadata.
 
     Args:
         own: Origins of functions that have none, and are not called by code that has.
@@ -45,7 +45,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
 
 
 def _with_those_of_callers(lines: Iterable[StageLine], own: Origins) -> list[StageLine]:
-    """Give lines of a function shared by many calls, which has no origin itself, the origins of all its calls."""
+    """Attribute lines of shared functions, which have no origin of their own, to the origins of all their calls."""
     lines = list(lines)
     known: set[str] = set()
     callers: dict[str, dict[str, None]] = {}
@@ -77,7 +77,7 @@ def _with_those_of_callers(lines: Iterable[StageLine], own: Origins) -> list[Sta
 def _of_callers(
     function: str, callers: dict[str, dict[str, None]], of_calls: dict[str, Origins], known: set[str]
 ) -> Origins:
-    """Return the origins of all calls of a function, possibly through others like it."""
+    """Return the origins of all direct and indirect calls of a function."""
     origins, pending, visited = dict.fromkeys(of_calls.get(function, ())), [function], set[str]()
     while pending:
         name = pending.pop()
@@ -90,7 +90,7 @@ def _of_callers(
 
 
 class _Metadata:
-    """Metadata of one module under construction. Nodes are unique by their text."""
+    """Builder of a module's metadata. Nodes with equal text are shared."""
 
     def __init__(self, lines: Iterable[StageLine], numbered: dict[Origins, int] | None) -> None:
         self.numbered = numbered
@@ -110,14 +110,14 @@ class _Metadata:
         ]
 
     def function(self, name: str, origins: Origins) -> str:
-        """Add a function of the module, at the first line for which it computes."""
+        """Add a function's node, at the function's first line with an origin."""
         file, line = (origins[0].file, origins[0].line) if origins else (self.file, 0)
         number = self._subprogram(name, file, line)
         self.functions[number] = file, line
         return number
 
     def place(self, function: str, origins: Origins) -> str:
-        """Add a location in a function."""
+        """Add the node of a location in a function."""
         if not origins:  # code for the function as a whole
             return self._node(f"!DILocation(line: {self.functions[function][1]}, scope: {function})")
         first = origins[0]
@@ -150,7 +150,7 @@ class _Metadata:
         )
 
     def _file(self, path: str, apart: bool = True) -> str:
-        """Add a file. ``apart``: put the folder in a separate field, as a line table needs it for other folders."""
+        """Add a file's node. ``apart``: store the folder in a separate field, as line tables need it."""
         folder, name = os.path.split(path if path.startswith("<") else os.path.abspath(path)) if path else ("", "")
         if not apart:
             folder, name = "", f"{folder}/{name}"
@@ -161,7 +161,7 @@ class _Metadata:
         return f"!{len(self.nodes) - 1}"
 
     def _node(self, text: str, key: str = "") -> str:
-        """Add a node. ``key`` makes it distinct, but the same for equal keys."""
+        """Add a node. Nodes with equal text are shared if their keys are equal."""
         if text + key not in self.numbers:
             self.nodes.append(text)
             self.numbers[text + key] = f"!{len(self.nodes) - 1}"
@@ -169,7 +169,7 @@ class _Metadata:
 
 
 def _quoted(text: str) -> str:
-    """Quote text in LLVM syntax, with other than plain bytes as numbers."""
+    """Quote text in LLVM's syntax, with escapes for all but printable ASCII."""
     plain = (
         chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:02X}"
         for byte in text.encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Step of a register tile: a multiply-add of floats, or a dot product of narrow numbers that share 32-bit lanes.
+"""Step of a register tile: a multiply-add of floats, or a dot product of narrow numbers.
 
 Each way has three functions, so that a tile computes repeated parts once: for an activation, for a vector of weights,
 and
@@ -29,7 +29,7 @@ WASM = {4: "llvm.wasm.dot"}
 
 
 class Way(NamedTuple):
-    """One way of multiplying.
+    """Instructions for one step of a product.
 
     Attributes:
         left: Prepares an activation, or a word of narrow ones, the same in all lanes.
@@ -43,14 +43,18 @@ class Way(NamedTuple):
 
 
 def dot_product(target: Target, dtype: str) -> Way:
-    """Return the way for narrow activations: one instruction for ``bfloat16`` and ``uint8``; for ``int8`` the
-    target's.
+    """Return the instructions for narrow activations.
+
+    These are one instruction for ``bfloat16`` and ``uint8``, and for ``int8`` the target's best sequence.
     """
     return SIGNED[target.signed_dots] if dtype == "int8" else ACCUMULATED
 
 
 def block_product(target: Target, scales: BlockScales) -> Way:
-    """Return the way for weights in blocks, as unsigned bytes if ``zero`` is set, and signed activations."""
+    """Return the instructions for weights in blocks and int8 activations.
+
+    With a ``zero``, weights are unsigned bytes.
+    """
     if scales.zero and "int8" in target.dots:
         return WEIGHTS_FIRST
     if scales.bits == 4 and target.signed_dots == "maddubs":
@@ -67,7 +71,7 @@ def _multiply_add(b: Instructions, left: Parts, right: Parts, total: Handle) -> 
 
 
 def _accumulated(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Use AVX-512 or AVX-VNNI: pairs of bfloat16 for a float32 sum, else four unsigned by four signed bytes."""
+    """Write an AVX-512 or AVX-VNNI dot product: pairs of bfloat16, or four unsigned by four signed bytes."""
     if total.lanes < MIN_LANES:
         return _in_a_vector(b, _accumulated, left, right, total)
     name, sides = f"llvm.x86.avx512.vpdpbusd.{32 * total.lanes}", [*left, *right]
@@ -78,12 +82,12 @@ def _accumulated(b: Instructions, left: Parts, right: Parts, total: Handle) -> H
 
 
 def _weights_first(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Use the dot product of AVX-512 or AVX-VNNI with unsigned weights and signed activations."""
+    """Write an AVX-512 or AVX-VNNI dot product of unsigned weights and signed activations."""
     return _accumulated(b, right, left, total)
 
 
 def _arms(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Use SDOT for signed bytes."""
+    """Write ARM's SDOT, the dot product of signed bytes."""
     if total.lanes < MIN_LANES:
         return _in_a_vector(b, _arms, left, right, total)
     sides = [_bitcast(b, x, "i8", 16) for x in (*left, *right)]
@@ -91,20 +95,20 @@ def _arms(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
 
 
 def _in_a_vector(b: Instructions, add: Add, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Apply ``add`` in the smallest vector of the processor, for a sum with fewer lanes than that."""
+    """Apply ``add`` to sums with fewer lanes than a vector, in the smallest vector of the processor."""
     words, weights, wide = (b.wider(item, MIN_LANES) for item in (*left, *right, total))
     return _part(b, add(b, (words,), (weights,), wide), total.lanes)
 
 
 def _part(b: Instructions, x: Handle, lanes: int) -> Handle:
-    """Return the first lanes."""
+    """Return the first ``lanes`` lanes of a vector."""
     if lanes == x.lanes:
         return x
     return b.extract(x, 0) if lanes == 1 else b.shuffle(x, x, range(lanes))
 
 
 def _call(b: Instructions, name: str, like: Handle, *arguments: Handle) -> Handle:
-    """Call a target-specific intrinsic."""
+    """Write a call of a target-specific intrinsic."""
     b.intrinsics[name] = f"declare {like.type} @{name}({', '.join(item.type for item in arguments)})"
     typed_arguments = ", ".join(f"{item.type} {item.text}" for item in arguments)
     return b.emit(f"call {like.type} @{name}({typed_arguments})", like.element, like.lanes, "dot")
@@ -114,7 +118,7 @@ def _bitcast(b: Instructions, x: Handle, element: str, lanes: int) -> Handle:
     return b.emit(f"bitcast {x.type} {x.text} to {vector_type(element, lanes)}", element, lanes)
 
 
-# Signed bytes where no instruction multiplies four and adds them up ---------------------------------
+# Signed bytes on processors without a dot product of bytes ---------------------------------
 
 
 def _bytes(b: Instructions, x: Handle) -> Parts:
@@ -123,13 +127,13 @@ def _bytes(b: Instructions, x: Handle) -> Parts:
 
 
 def _magnitudes(b: Instructions, x: Handle) -> Parts:
-    """Return weights as unsigned bytes, and unchanged. Activations take their signs."""
+    """Return the magnitudes of weights as unsigned bytes, and the weights, whose signs the activations take."""
     (weights,) = _bytes(b, x)
     return b.intrinsic("abs", weights, weights, Handle("false", "i1", 1)), weights
 
 
 def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Use SSSE3 and AVX2: products of unsigned and signed bytes, summed pairwise in 16 bits.
+    """Write SSSE3 or AVX2 code: products of unsigned and signed bytes are summed in pairs in 16 bits.
 
     Twice 127 times 127 fits. -128 would overflow, but ``narrow_products`` never produces it.
     """
@@ -140,7 +144,7 @@ def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
 
 
 def _small_byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Use SSSE3 and AVX2 for weights of 0..15."""
+    """Write SSSE3 or AVX2 code for weights of 0..15."""
     return _unsigned_by_signed(b, right[0], left[0], total)
 
 
@@ -159,7 +163,7 @@ def _even_and_odd(b: Instructions, x: Handle) -> Parts:
 
 
 def _half_pairs(b: Instructions, left: Parts, right: Parts, total: Handle, names: Mapping[int, str] = MADDWD) -> Handle:
-    """Use SSE2, AVX-512BW or WebAssembly: two products of 16-bit numbers are summed in 32 bits."""
+    """Write SSE2, AVX-512BW or WebAssembly code: pairs of 16-bit products are summed in 32 bits."""
     for x, y in zip(left, right, strict=True):
         sums = _call(b, names[x.lanes // 2], Handle("", "i32", x.lanes // 2), x, y)
         total = b.iadd(total, _part(b, sums, total.lanes))
@@ -172,7 +176,7 @@ def _even_and_odd_of_a_word(b: Instructions, x: Handle) -> Parts:
 
 
 def _word_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Use SMLAD of Cortex-M: the products of two pairs of 16 bits are added."""
+    """Write Cortex-M's SMLAD, which adds the products of two pairs of 16 bits."""
     for x, y in zip(left, right, strict=True):
         total = _call(b, "llvm.arm.smlad", total, x, y, total)
     return total

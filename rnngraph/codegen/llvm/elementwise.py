@@ -1,4 +1,4 @@
-"""Native code of every elementwise op, as single instructions or functions of ``vecmath``."""
+"""LLVM code of elementwise ops, as single instructions or functions of ``vecmath``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OF_INTEGERS = {
 
 
 def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes: Mapping[str, Any]) -> Handle:
-    """Write one op on handles of equal lanes. ``element`` is the type of the result."""
+    """Write one elementwise op on handles with equal lanes. ``element`` is the type of the result."""
     floating = bool(x) and x[0].element in FLOAT_ELEMENTS
     if op in _OF_INTEGERS and not floating:
         return _OF_INTEGERS[op](b, x[0], x[1])
@@ -89,7 +89,7 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
 
 
 def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) -> Handle:
-    """Return the key of (seed, step, row) at a site."""
+    """Write the hash of (seed, step, row) at a site, from which random bits are drawn."""
     word = random.site_word(attributes["site"], attributes["salt"])
     site = b.literal(word - (1 << 32) if word >> 31 else word, "i32", x[0].lanes)
     name = f"random_key_{x[0].lanes}"
@@ -97,7 +97,7 @@ def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) ->
 
 
 def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> Handle:
-    """Return the extreme; NaN if either is NaN, as in NumPy. The second test is omitted if y is a literal."""
+    """Write a minimum or maximum that is NaN if either operand is, as in NumPy."""
     if not floating:
         return b.select(b.compare("sgt" if op == "maximum" else "slt", x, y), x, y)
     larger_or_nan = b.select(b.compare("ugt" if op == "maximum" else "ult", x, y), x, y)
@@ -142,7 +142,7 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
 
 
 def _limited(b: Instructions, x: Handle, element: str) -> Handle:
-    """Convert a float to a narrow integer type, saturating, and NaN to the maximum.
+    """Write a saturating conversion of a float to a narrow integer type; NaN becomes the maximum.
 
     LLVM's own saturating conversion is done lane by lane.
     """
@@ -153,7 +153,7 @@ def _limited(b: Instructions, x: Handle, element: str) -> Handle:
 
 
 def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
-    """Implement ``ir.numbers.narrow.rounded_to_bfloat16``, independent of the processor's mode for denormals.
+    """Write the rounding to bfloat16 of ``ir.numbers.narrow``, independent of the mode for denormals.
 
     NaN keeps its upper bits, and becomes quiet.
     """
@@ -162,7 +162,7 @@ def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
     rounded = b.iadd(bits, b.iadd(odd, b.constant(0x7FFF, bits)))
     quiet = b.or_(bits, b.constant(0x400000, bits))
     is_infinite = b.compare("eq", b.and_(b.lshr(rounded, 16), b.constant(0x7FFF, bits)), b.constant(0x7F80, bits))
-    nearest = b.select(is_infinite, bits, rounded)  # truncation gives the largest number, or infinity itself
+    nearest = b.select(is_infinite, bits, rounded)  # truncation results in the largest number, or in infinity itself
     kept = b.select(b.compare("uno", x, x), quiet, nearest)
     return b.convert("trunc", b.lshr(kept, 16), "bf16")
 

@@ -1,4 +1,4 @@
-"""LLVM function under construction: lines, handles of names, index arithmetic and addresses."""
+"""Builder of one LLVM function: lines, handles of names, index arithmetic and addresses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOWHERE = nullcontext()
 
 
 class FunctionBuilder:
-    """Lines of LLVM text, with the handles of the loop IR's values, buffers and sizes.
+    """Builder of a function in LLVM, with handles of the loop IR's values, buffers and sizes.
 
     Attributes:
         index_kind: LLVM type of index arithmetic, as wide as a pointer.
@@ -32,7 +32,7 @@ class FunctionBuilder:
         helpers: dict[str, str],
         statements: StatementOrigins | None = None,
     ) -> None:
-        """Start a function. ``statements`` has the origins of statements, if lines need them."""
+        """Start a function. ``statements`` has the origins of statements; None if lines need no origins."""
         self.lines: list[str] = []
         self.b = Instructions(
             self.lines,
@@ -55,7 +55,7 @@ class FunctionBuilder:
         self.marks: list[tuple[int, Origins]] = []
 
     def at(self, origins: Origins) -> AbstractContextManager[None]:
-        """Set the origins of lines written in this context, if there are any."""
+        """Within this context, lines have the given origins, if there are any."""
         return _NOWHERE if self.statement_origins is None else self._at(origins)
 
     @contextmanager
@@ -79,13 +79,13 @@ class FunctionBuilder:
         return origins_by_line
 
     def operand(self, value: Operand) -> Handle:
-        """Return the handle of a computed value or of a number."""
+        """Return the handle of a computed value, or a literal."""
         if isinstance(value, Value):
             return self.values[value.name]
         return self.b.literal(value.value, element_of(value.dtype), value.lanes)
 
     def start(self, label: str) -> None:
-        """Start the basic block of a label."""
+        """Start the basic block ``label``."""
         self.b.start(label)
 
     @property
@@ -100,7 +100,7 @@ class FunctionBuilder:
     # Index arithmetic ----------------------------------------------------------------------------
 
     def index(self, dim: Index) -> str:
-        """Return a polynomial as an operand. Results of enclosing scopes are reused."""
+        """Return an index expression as an operand. Results of enclosing scopes are reused."""
         if not isinstance(dim, Size):
             return self._number(dim)
         key = dim.terms
@@ -121,11 +121,11 @@ class FunctionBuilder:
         return total
 
     def _floor(self, floor: Floor) -> str:
-        """Return a quotient by a constant, which needs no division instruction. Its operands are never negative."""
+        """Write a quotient by a constant, which LLVM compiles without a division. Operands are never negative."""
         return self.combine("udiv", self.index(floor.dim), self._number(floor.by))
 
     def _number(self, number: int) -> str:
-        """Return a literal. LLVM would silently truncate one that is too large."""
+        """Return a literal. Raise if it exceeds the index type, because LLVM would truncate it silently."""
         if not -self.reach <= number < self.reach:
             raise ArgumentError(
                 f"code for {self.target.name} can't address as much memory as this graph needs; make its arrays smaller"
@@ -133,7 +133,7 @@ class FunctionBuilder:
         return str(number)
 
     def combine(self, op: str, a: str, b: str) -> str:
-        """Return ``a op b`` in index arithmetic, once per scope."""
+        """Write ``a op b`` in index arithmetic, once per scope."""
         key = (op, a, b)
         for scope in self.known:
             if key in scope:
@@ -143,8 +143,9 @@ class FunctionBuilder:
         return text
 
     def address(self, buffer: Buffer, index: Index) -> str:
-        """Return a pointer to an element: the varying part first, then the constant part, which addressing modes
-        absorb.
+        """Return a pointer to an element: first the varying offset, then the constant one.
+
+        Addressing modes absorb a constant offset.
 
         LLVM's loop strength reduction tries to share sums of all pointers in a loop. That takes a quarter of compile
         time, and gains nothing with addressing modes as rich as those of x86. There the varying part is frozen.
@@ -160,7 +161,7 @@ class FunctionBuilder:
         return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
 
     def pointer(self, kind: str, pointer: str, offset: str, onward: bool = False) -> str:
-        """Return ``pointer`` moved by ``offset`` elements of an LLVM type, once per scope.
+        """Return ``pointer`` plus ``offset`` elements of an LLVM type, computed once per scope.
 
         Args:
             onward: The move is upward within the buffer, so that addresses do not wrap. WebAssembly needs this to fold
@@ -177,7 +178,7 @@ class FunctionBuilder:
         return text
 
     def wide_index(self, dim: Index) -> Handle:
-        """Return index arithmetic as a value of the loop IR, which always has 64 bits."""
+        """Return an index expression as a value of the loop IR, which always has 64 bits."""
         handle = Handle(self.index(dim), self.index_kind, 1)
         is_number = not handle.text.startswith("%")
         return handle._replace(element="i64") if is_number or handle.element == "i64" else self._sized(handle, "i64")
@@ -192,7 +193,7 @@ class FunctionBuilder:
         return self.b.convert("sext" if element == "i64" else "trunc", x, element)
 
     def fixed(self, pointer: str) -> str:
-        """Return a pointer that LLVM's loop passes leave alone.
+        """Return a pointer that LLVM's loop passes do not rewrite.
 
         For WebAssembly they would give each load its own addition, because they cannot prove that the sum does not
         wrap.
@@ -200,7 +201,7 @@ class FunctionBuilder:
         return self.frozen(pointer) if self.target.triple.startswith("wasm") else pointer
 
     def frozen(self, pointer: str) -> str:
-        """Freeze a pointer, so that LLVM knows no sum for it, once per scope."""
+        """Freeze a pointer, which hides the sum that it is from LLVM, once per scope."""
         key = ("freeze", pointer)
         for scope in self.known:
             if key in scope:
@@ -209,7 +210,7 @@ class FunctionBuilder:
         return text
 
     def let_index(self, let: LetIndex) -> None:
-        """Compute and name a size."""
+        """Compute a size, and bind it to its name."""
         b, kind = self.b, self.index_kind
         if let.op == "read":
             assert let.source is not None
@@ -241,5 +242,5 @@ class FunctionBuilder:
 
 
 def ascends(index: Index) -> bool:
-    """True if an index and all its partial sums are nonnegative, because nothing is subtracted."""
+    """True if an index expression subtracts nothing, so that no partial sum is negative."""
     return all(factor >= 0 for _, factor in index.terms) if isinstance(index, Size) else index >= 0

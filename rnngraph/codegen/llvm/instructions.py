@@ -1,4 +1,4 @@
-"""Writer of single LLVM instructions: typed handles in, text out. Implements ``vecmath.VectorBuilder``."""
+"""Writer of single LLVM instructions, with typed handles as operands and results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _LONG = 16
 
 
 class Handle(NamedTuple):
-    """A value in LLVM text, such as ``%tanh.3``, with its element type and number of lanes."""
+    """Value in LLVM text, such as ``%tanh.3``, with its element type and number of lanes."""
 
     text: str
     element: str
@@ -63,12 +63,12 @@ def element_of(dtype: str) -> str:
 
 
 def memory_element(dtype: str) -> str:
-    """Return the element type in memory, where a bool takes a byte."""
+    """Return the LLVM type of an element in memory, where a bool takes a byte."""
     return "i8" if dtype == "bool" else element_of(dtype)
 
 
 def float_text(value: float, element: str) -> str:
-    """Return LLVM's exact spelling: the bits of the double equal to the number."""
+    """Return a float literal exactly, as the bits of the double with the same value."""
     if element == "f32":
         try:
             value = struct.unpack("f", struct.pack("f", value))[0]
@@ -117,7 +117,7 @@ class Instructions(IRBuilder):
         )
 
     def prefetch(self, pointer: str) -> None:
-        """Prefetch a line for reading into the second cache. Any address is valid, because prefetches do not fault."""
+        """Write a prefetch of a cache line into L2. Any address is valid, because prefetches do not fault."""
         self.intrinsics["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
         self.lines.append(f"  call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
 
@@ -128,7 +128,7 @@ class Instructions(IRBuilder):
         arguments: Sequence[Handle],
         body: Callable[[Instructions, Sequence[Handle]], Handle],
     ) -> Handle:
-        """Call an internal function, which ``body`` writes once per module, for long code that is used often."""
+        """Write a call of an internal function, which ``body`` writes once per module."""
         kind = vector_type(*result)
         if name not in self.helpers:
             inner = Instructions(
@@ -151,7 +151,7 @@ class Instructions(IRBuilder):
     def repeat(
         self, start: Sequence[Handle], body: Callable[[Sequence[Handle]], tuple[Sequence[Handle], Handle]]
     ) -> list[Handle]:
-        """Write a loop that runs at least once, and return its values after the last turn.
+        """Write a loop that runs at least once, and return its final values.
 
         A loop ends the basic block, so it is allowed only in a ``helper``, whose blocks nothing else refers to.
 
@@ -174,17 +174,17 @@ class Instructions(IRBuilder):
         return [*following]
 
     def frozen(self, x: Handle) -> Handle:
-        """Freeze a value that LLVM may not define, so that a branch may depend on it."""
+        """Freeze a value that may be undefined in LLVM, so that a branch may depend on it."""
         return self.emit(f"freeze {x.type} {x.text}", x.element, x.lanes, "frozen")
 
     def any_lane(self, mask: Handle) -> Handle:
-        """Return True if any lane of a mask is true."""
+        """Return a scalar that is true if any lane of a mask is."""
         if mask.lanes == 1:
             return mask
         return self.intrinsic("vector.reduce.or", ("i1", 1), mask, overload=f"v{mask.lanes}i1")
 
     def binary(self, op: str, x: Handle, y: Handle, name: str = "") -> Handle:
-        """Write an instruction with two operands and a result of one type."""
+        """Write an instruction whose two operands and result have one type."""
         return self.emit(f"{op} {x.type} {x.text}, {y.text}", x.element, x.lanes, name or op)
 
     # Constants and types -------------------------------------------------------------------------
@@ -229,11 +229,11 @@ class Instructions(IRBuilder):
         return self.add(self.mul(x, y), z)  # llvm.fma would become a call of fmaf
 
     def wider(self, x: Handle, lanes: int) -> Handle:
-        """Repeat the lanes of a vector to fill a wider one."""
+        """Fill a wider vector by repeating lanes."""
         return self.splat(x, lanes) if x.lanes == 1 else self.shuffle(x, x, [lane % x.lanes for lane in range(lanes)])
 
     def reciprocal_estimate(self, x: Handle) -> Handle | None:
-        """Estimate a reciprocal, for float32 only, because float64 would need three corrections.
+        """Write an estimate of 1/x for float32; None if there is none. Float64 would need three corrections.
 
         Few lanes use a part of the smallest vector.
         """
@@ -245,7 +245,7 @@ class Instructions(IRBuilder):
         return self._estimate(x)
 
     def scale(self, x: Handle, exponent: Handle) -> Handle | None:
-        """Scale by a power of two whose exponent is an integral float. Few lanes use a part of the smallest vector."""
+        """Write x·2^exponent for an integral exponent in floats; None if the target has no such instruction."""
         if not self.has_scale:
             return None
         least = 4 if x.element == "f32" else 2
@@ -376,7 +376,7 @@ class Instructions(IRBuilder):
         return Handle(f"<{bits}>", "i1", lanes)
 
     def shuffle(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
-        """Select lanes of two vectors, those of ``x`` first."""
+        """Select lanes of the concatenation of two vectors."""
         if x.element == "f32" and x.lanes == len(order) == _LONG and _moves_pairs(order):
             return self._shuffle_pairs(x, y, [place // 2 for place in order[::2]])
         places = ", ".join(f"i32 {place}" for place in order)
@@ -384,7 +384,7 @@ class Instructions(IRBuilder):
         return self.emit(text, x.element, len(order), "shuffle")
 
     def _shuffle_pairs(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
-        """Shuffle pairs of floats as doubles: LLVM finds the same instruction in half the time."""
+        """Shuffle pairs of floats as doubles, for which LLVM compiles the same instruction in half the time."""
         wide = vector_type("f64", len(order))
         pairs = [
             self.pairs_of.get(item.text) or self.emit(f"bitcast {item.type} {item.text} to {wide}", "f64", len(order))
@@ -403,7 +403,7 @@ class Instructions(IRBuilder):
         return self.shuffle(x, x, range(half)), self.shuffle(x, x, range(half, x.lanes))
 
     def each_lane(self, x: Handle, body: Callable[[Handle], Handle]) -> Handle:
-        """Apply ``body`` to each lane."""
+        """Apply ``body`` to each lane as a scalar, and join the results."""
         if x.lanes == 1:
             return body(x)
         results = [body(self.extract(x, lane)) for lane in range(x.lanes)]

@@ -1,4 +1,4 @@
-"""Annotated assembly: that of a debug build, whose locations are read and removed.
+"""Annotated assembly, from the line locations of a debug build.
 
 The instructions are those of the code that runs.
 """
@@ -22,7 +22,7 @@ _INSTRUCTION = re.compile(r"\s+[a-zA-Z]")
 
 
 def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int]) -> StageText:
-    """Return assembly with a comment where the origin of instructions changes.
+    """Return assembly text with a comment wherever the origin of instructions changes.
 
     Args:
         debug_text: Text of the debug build, with metadata.
@@ -59,7 +59,7 @@ def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int
 
 
 def _own_origins(debug_text: StageText) -> dict[str, Origins]:
-    """Return the origins of each function as a whole, by name, such as of its return."""
+    """Return the origins of code that belongs to a function as a whole, such as its return, by function."""
     origins_by_name: dict[str, Origins] = {}
     name = ""
     for line, origins in debug_text.lines:

@@ -11,7 +11,7 @@ from .instructions import LLVM_TYPES, Handle, element_of, memory_element, overlo
 def read(
     builder: FunctionBuilder, pointer: str, dtype: str, lanes: int, valid: Valid, stride: Index, name: str
 ) -> Handle:
-    """Load lanes. Invalid lanes are 0, and their memory is not accessed."""
+    """Write a load. Invalid lanes are 0, and their memory is not accessed."""
     b, element, size = builder.b, memory_element(dtype), ITEM_BYTES[dtype]
     kind = vector_type(element, lanes)
     if lanes == 1 or (stride == 1 and valid is None):
@@ -65,7 +65,7 @@ def store(builder: FunctionBuilder, statement: Store) -> None:
 
 
 def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, offset: int) -> str:
-    """Return the address of a row's element, or of a column's first lane, at step k + offset."""
+    """Return the address of a row's element, or of a column's first lane, at step ``k + offset``."""
     buffer, index = place
     kind = LLVM_TYPES[element_of(buffer.dtype)]
     constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index

@@ -1,4 +1,4 @@
-"""From loop IR to LLVM IR text: modules, functions, statements and loops.
+"""From the loop IR to the text of an LLVM module: functions, statements and loops.
 
 Vectors are explicit, only our own functions are called, and there are no fast-math flags. ``function_builder`` holds a
 function under construction; ``load_store`` and ``register_tile`` write into it.
@@ -42,7 +42,7 @@ from .register_tile import contract
 
 
 def module_text(functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str) -> str:
-    """Return the whole LLVM module as text, without origins."""
+    """Return the text of an LLVM module, without origins."""
     return str.__str__(module_lines(functions, entries, target, name, False))
 
 
@@ -124,7 +124,7 @@ class _FunctionWriter(FunctionBuilder):
         return self._lines([*head, f"define internal void @{function.name}({', '.join(parameters)}) #0 {{"], True)
 
     def _lines(self, head: Sequence[str], is_internal: bool) -> list[StageLine]:
-        """Return the whole function. Its own code is at its first line; an entry belongs to no layer."""
+        """Return the lines of the whole function."""
         if self.statement_origins is None:  # no origins are needed
             return [StageLine("\n".join([*head, "entry:", *self.lines, "  ret void", "}", ""]))]
         every = self.statement_origins.all
@@ -298,7 +298,7 @@ class _FunctionWriter(FunctionBuilder):
         self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {', '.join(arguments)})")
 
     def _pipeline(self, pipeline: Pipeline) -> None:
-        """Let workers claim stages for their next chunk until no chunks are left."""
+        """Write the loop in which a worker claims stages and runs their next chunk, until no chunks are left."""
         number = sum(name.startswith("stages") for name in self.b.helpers)
         self.b.helpers[f"stages{number}"] = stages_text(number, pipeline.stages)
         self.b.helpers["claim"] = claim_text(self.target)
@@ -378,7 +378,7 @@ class _FunctionWriter(FunctionBuilder):
 
 
 def _across(b: Instructions, op: str, rows: Sequence[Handle]) -> Handle:
-    """Reduce all lanes of each of 2^n vectors to one by halving, in an order that depends only on the number of lanes.
+    """Reduce all lanes of each of 2^n vectors by halving, in an order that depends only on the number of lanes.
 
     Several vectors become one, which holds a part of the lanes of each. Halves of all parts are combined at once.
     """
@@ -391,7 +391,7 @@ def _across(b: Instructions, op: str, rows: Sequence[Handle]) -> Handle:
 
 
 def _halves_combined(b: Instructions, op: str, one: Handle, other: Handle, half: int, are_two: bool) -> Handle:
-    """Combine the lower and the upper half of each part of one or two vectors. A part has 2·half lanes."""
+    """Combine the lower and upper half of each part of one or two vectors. A part has 2·half lanes."""
     if one.lanes == 2 and not are_two:
         low, high = b.halves(one)
     else:

@@ -1,4 +1,4 @@
-"""Register tile as LLVM text. Its sums stay in registers while k runs, and each has the order of k.
+"""Register tile as LLVM text. Sums stay in registers while k runs, and add up in the order of k.
 
 Partial sums of each row are adjacent: first those of accumulator 0, by column, then those of accumulator 1.
 """
@@ -23,7 +23,7 @@ Sums = list[list[Handle]]
 
 
 def contract(builder: FunctionBuilder, tile: Contract) -> None:
-    """Write a tile over all k."""
+    """Write a register tile over all k."""
     if are_transposed(tile):
         together = read_together(tile)
         tile = replace(tile, unroll=-(-tile.unroll // together) * together)
@@ -36,7 +36,7 @@ def contract(builder: FunctionBuilder, tile: Contract) -> None:
 
 
 def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
-    """Sum over one product after the other, in a loop that carries pointers to the operands."""
+    """Write the sums of several products, one product after the other, in a loop over the products' pointers."""
     bases, places = _shared_bases([(*left, *right) for left, right in tile.factors])
     pointers = [[Handle(builder.address(*place), "ptr", 1) for place in base] for base in zip(*bases, strict=True)]
 
@@ -52,9 +52,7 @@ def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
 
 
 def _shared_bases(products: Sequence[Sequence[Place]]) -> tuple[list[Sequence[Place]], list[tuple[int, int]]]:
-    """Return base addresses in each product, and for all operands the index of a base and a constant distance from
-    it.
-    """
+    """Return base addresses for each product, and for each operand its base and a constant offset."""
     bases: list[Sequence[Place]] = []
     places: list[tuple[int, int]] = []
     for place in zip(*products, strict=True):
@@ -74,7 +72,7 @@ def _shared_bases(products: Sequence[Sequence[Place]]) -> tuple[list[Sequence[Pl
 
 
 def _product(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
-    """Return the sums of one product, added to ``starts``."""
+    """Write the sums of one product, added to ``starts``."""
     columns = len(tile.results[0])
     begin = [[*row, *[builder.b.constant(0.0, row[0])] * (columns * (tile.accumulators - 1))] for row in starts]
     depth, rest = tile.depth, 0
@@ -94,7 +92,7 @@ def _total(builder: FunctionBuilder, accumulators: Sequence[Handle]) -> Handle:
 
 
 def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:
-    """Sum over one block of k after the other, added in order. LLVM keeps totals in memory meanwhile."""
+    """Write the sums over one block of k after the other, added in order."""
     _hoist_addresses(builder, tile)
     zeros = [[builder.b.constant(0.0, item) for item in row] for row in starts]
     # -0.0 is the exact neutral element of addition
@@ -119,7 +117,7 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
 
 
 def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales, starts: Sums) -> Sums:
-    """Sum bytes over one block of k after the other, and add the sums times their scales in order."""
+    """Write the sums of bytes over blocks of k, each multiplied by its scales and added in order."""
     _hoist_addresses(builder, tile)
     for place in scales.places:
         builder.address(*place)
@@ -163,7 +161,7 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
 
 
 def _over(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
-    """Sum over k from first to last by an unrolled loop, or fully unrolled if there are few.
+    """Write the sum over k from first to last, as an unrolled loop or without a loop.
 
     Args:
         rest: Number of narrow numbers after the last whole step.
@@ -183,20 +181,20 @@ def _over(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, la
 
 
 def _named(builder: FunctionBuilder, let: LetIndex) -> Size:
-    """Compute ``let`` under a unique name."""
+    """Write ``let`` under a unique name."""
     builder.b.count += 1
     builder.let_index(let := replace(let, name=f"{let.name}.{builder.b.count}"))
     return size(let.name)
 
 
 def _hoist_addresses(builder: FunctionBuilder, tile: Contract) -> None:
-    """Compute the pointers that do not depend on k before a loop over it."""
+    """Write the addresses that do not depend on k, before a loop over k."""
     for buffer, index in (*tile.left, *tile.right):
         builder.address(buffer, index)
 
 
 def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, stop: Index, unroll: int) -> Sums:
-    """Write a loop over k from start to stop, ``unroll`` steps a turn."""
+    """Write a loop over k from start to stop, ``unroll`` steps per iteration."""
     _hoist_addresses(builder, tile)
 
     def turn(k: Index, carried: Sums) -> Sums:
@@ -208,7 +206,7 @@ def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, 
 
 
 def _prefetch(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) -> None:
-    """Prefetch a line of the next weights."""
+    """Write a prefetch of the next weights."""
     buffer, index = tile.right[0]
     of_step = ALIGNMENT // ITEM_BYTES[buffer.dtype] // tile.unroll
     builder.b.prefetch(step_pointer(builder, (buffer, index + ahead), builder.index(k), of_step, 0))
@@ -223,7 +221,7 @@ def _loop(
     starts: Sums,
     turn: Callable[[Index, Sums], Sums],
 ) -> Sums:
-    """Write a loop that carries sums; ``turn`` returns the next sums from its index and the present ones."""
+    """Write a loop that carries sums; ``turn`` writes an iteration and returns the next sums."""
     first, last = builder.index(start), builder.index(stop)
     head, body, end = builder.labels(f"{name}.head", f"{name}.body", f"{name}.end")
     number, before = builder.b.count, builder.label
@@ -261,7 +259,7 @@ def _loop(
 def _steps(
     builder: FunctionBuilder, tile: Contract, accumulators: Sums, first: Index, offsets: range, rest: int = 0
 ) -> Sums:
-    """Write the steps first + offset, in order, for every accumulator; first is a multiple of their number.
+    """Write the steps from ``first + offset``, in order, for every accumulator.
 
     Args:
         rest: Number of narrow numbers in a last step.
@@ -323,14 +321,14 @@ def _steps(
 
 
 def _way(target: Target, tile: Contract) -> Way:
-    """Return the way of multiplying a tile's operands."""
+    """Return the instructions that multiply a tile's operands."""
     if tile.scales is not None:
         return block_product(target, tile.scales)
     return dot_product(target, tile.left[0][0].dtype) if tile.dot_width > 1 else MULTIPLY_ADD
 
 
 def _weights(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> Handle:
-    """Load the weights of a column at step k + offset."""
+    """Write a load of a column's weights at step ``k + offset``."""
     in_four_bits = tile.scales is not None and tile.scales.bits == 4
     second = offset % 2 if in_four_bits else 0
     place, lanes = tile.right[column], tile.results[0][0].lanes
@@ -341,8 +339,9 @@ def _weights(builder: FunctionBuilder, tile: Contract, column: int, k: str, offs
 
 
 def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: int) -> Handle:
-    """Load all k of a row of a short tile as one vector. It is frozen, because LLVM would turn each broadcast into a
-    load.
+    """Write a load of all k of a short tile's row as one vector.
+
+    It is frozen, because LLVM would turn each broadcast into a load.
     """
     vector = read(builder, pointer, tile.left[row][0].dtype, int(str(tile.depth)), None, 1, "a")
     return builder.b.emit(f"freeze {vector.type} {vector.text}", vector.element, vector.lanes, "a")
@@ -365,7 +364,7 @@ def _half_of_each_byte(builder: FunctionBuilder, x: Handle, upper: int) -> Handl
 
 
 def _word(builder: FunctionBuilder, pointer: str, dtype: str, count: int, dot_width: int) -> Handle:
-    """Load ``count`` narrow numbers of a row as one 32-bit word, padded with zeros, without reading beyond them."""
+    """Write a load of ``count`` narrow numbers as one 32-bit word, zero-padded, without reading beyond them."""
     b = builder.b
     if count == dot_width:
         return b.emit(f"load i32, ptr {pointer}, align {ITEM_BYTES[dtype]}", "i32", 1, "a")

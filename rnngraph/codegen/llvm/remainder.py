@@ -57,7 +57,10 @@ def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
 
 
 def _parts(b: Instructions, x: Handle, f: Format) -> tuple[Handle, Handle]:
-    """Return the significand in [1, 2) and the exponent of a positive number; 0 has an exponent below all others."""
+    """Return the significand in [1, 2) and the exponent of a positive number.
+
+    The exponent of 0 is below all others.
+    """
     raised = f.fraction_bits + 1
     is_subnormal = b.compare("olt", x, b.constant(f.smallest_normal, x))
     i = b.bits(b.select(is_subnormal, b.mul(x, b.constant(2.0**raised, x)), x))
@@ -71,12 +74,12 @@ def _power_of_two(b: Instructions, exponent: Handle, f: Format) -> Handle:
 
 
 def _low_bits(f: Format) -> int:
-    """Return the bits of the lower half of a significand, which has one bit more than its fraction."""
+    """Return the number of bits in the lower half of a significand."""
     return (f.fraction_bits + 2) // 2
 
 
 def _bits_a_turn(b: Instructions, f: Format) -> int:
-    """Return the bits of the quotient per turn. q is below twice 2^bits."""
+    """Return the number of quotient bits per iteration. q is below twice 2^bits."""
     return f.fraction_bits - 3 if b.has_fma else f.fraction_bits - 2 - _low_bits(f)
 
 

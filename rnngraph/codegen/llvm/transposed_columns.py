@@ -1,4 +1,4 @@
-"""Columns of a register tile with contiguous k: loaded by rows of memory, and transposed in registers.
+"""Columns of a register tile in which k is contiguous: loaded row by row, and transposed in registers.
 
 The lanes of a vector are rows. Pieces of 16 bytes are loaded from each, several k at once, and combined to vectors that
 are transposed within 16 bytes, where shuffles are cheapest. No memory beyond the operands is read, and the products are
@@ -20,13 +20,13 @@ FROM_ONE_POINTER = 8
 
 
 def are_transposed(tile: Contract) -> bool:
-    """True if the k of a tile's columns are contiguous, and their lanes are not."""
+    """True if k is contiguous in the memory of a tile's columns, and lanes are not."""
     is_float = tile.right[0][0].dtype in FLOATS
     return is_float and tile.right_stride == 1 and tile.lane_stride != 1 and tile.results[0][0].lanes > 1
 
 
 def read_together(tile: Contract) -> int:
-    """Return the number of k that are loaded together."""
+    """Return the number of k that one load reads."""
     first = tile.results[0][0]
     return min(PIECE_BYTES // ITEM_BYTES[first.dtype], first.lanes)
 
@@ -34,8 +34,9 @@ def read_together(tile: Contract) -> int:
 def transposed_columns(
     builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int, count: int
 ) -> list[Handle]:
-    """Return vectors of ``count`` k, starting at k + offset. Lanes that do not exist are 0, or copies of the last
-    one.
+    """Return the vectors for ``count`` steps of k from ``k + offset``.
+
+    Missing lanes are 0, or copies of the last one.
     """
     b, lanes, length = builder.b, tile.results[0][0].lanes, read_together(tile)
     dtype = tile.right[column][0].dtype
@@ -49,7 +50,7 @@ def transposed_columns(
 
 
 def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> list[str]:
-    """Return the addresses of the rows at k + offset, for each lane that exists."""
+    """Return the addresses of the rows at ``k + offset``, one for each lane."""
     (buffer, index), valid, stride = tile.right[column], tile.valid[column], tile.lane_stride
     lanes = tile.results[0][0].lanes
     if isinstance(stride, int) and not isinstance(valid, Size):
@@ -71,7 +72,7 @@ def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str,
 
 
 def _at_most(builder: FunctionBuilder, lane: int, last: Dim) -> Size:
-    """Return the index of a lane, or of the last that exists, once per scope."""
+    """Write the minimum of a lane's index and the last index, once per scope."""
     key = ("lane", lane, last)
     for scope in builder.known:
         if key in scope:

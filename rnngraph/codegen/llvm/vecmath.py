@@ -43,7 +43,9 @@ from .vecmath_tables import Format
 
 
 def _quotient(b: VectorBuilder, numerator: Handle, denominator: Handle) -> Handle:
-    """Return numerator / denominator, at most 1/16 ulp worse than correctly rounded. The sign of -0 may be lost.
+    """Return numerator / denominator, with at most 1/16 ulp more error than a rounded division.
+
+    The sign of -0 may be lost.
 
     The denominator and its reciprocal must be normal. It uses an estimate of the reciprocal and one correction by the
     remainder, which is exact up to the square of the estimate's error. A vector division would occupy its unit several
@@ -96,8 +98,9 @@ def tanh(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def sigmoid(b: VectorBuilder, x: Handle) -> Handle:
-    """Return 1/(1 + exp(-x)) for all x, with a small relative error for small results, including denormal ones. One
-    quotient.
+    """Return 1/(1 + exp(-x)) for all x, with a small relative error for small results.
+
+    It has one quotient, and denormal results are included.
 
     It is computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow. The quotient rounds a denormal result once,
     and neither |x| nor a choice between two forms is needed. c is 2^-64 in float32 and 2^-512 in float64, and the
@@ -141,8 +144,9 @@ def log(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def log1p(b: VectorBuilder, x: Handle) -> Handle:
-    """Return log(1 + x) for all x > -1, with a small relative error near zero; -∞ at -1, NaN below; -0 stays -0. No
-    division.
+    """Return log(1 + x) for all x > -1, with a small relative error near zero, without a division.
+
+    It is -∞ at -1, and NaN below; -0 stays -0.
 
     The exponent e is that of the rounded 1 + x, but the fraction, x·2^-e + (2^-e - 1), is computed from x itself.
     """
@@ -201,8 +205,7 @@ def cos(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def atan(b: VectorBuilder, x: Handle) -> Handle:
-    """Return the arc tangent for all x: t + t³·a(t²) for t = |x| <= 1, else π/2 minus that for t = 1/|x|; with x's
-    sign.
+    """Return the arc tangent for all x: t + t³·a(t²) for t = |x| <= 1, else π/2 minus that for t = 1/|x|.
 
     One quotient. Its denominator is clamped to 2^64, where the result is π/2. For small x the result is x itself, so
     that denormal numbers and zeros are unchanged.

@@ -10,8 +10,7 @@ Handle = object
 
 
 class VectorBuilder(Protocol):
-    """Interface that these functions need of a code generator. Values are opaque, and every operation returns a new
-    one.
+    """Code generator as elementary functions need it. Every operation returns a new, opaque value.
 
     Float operations round once, to nearest even, without flags that permit reassociation or exclude NaN. `fma(x, y, z)`
     is x·y + z, rounded once if the target can. Integers have the width of their floats and wrap; `bits` and `from_bits`
@@ -77,15 +76,16 @@ def at_least(b: VectorBuilder, x: Handle, limit: float) -> Handle:
 
 
 def with_sign(b: VectorBuilder, magnitude: Handle, x: Handle) -> Handle:
-    """Return `copysign` for a magnitude with a clear sign bit, with one instruction less."""
+    """Return `copysign(magnitude, x)` for a nonnegative magnitude, in one instruction less."""
     i = b.bits(x)
     sign = b.and_(i, b.constant(-(1 << format_of(b, x).sign_shift), like=i))
     return b.from_bits(b.or_(b.bits(magnitude), sign))
 
 
 def polynomial(b: VectorBuilder, x: Handle, square: Handle, coefficients: tuple[float, ...]) -> Handle:
-    """Evaluate by Horner's scheme in x² over pairs of coefficients: as many operations as in x, with half the
-    latency.
+    """Evaluate a polynomial by Horner's scheme in x² over pairs of coefficients.
+
+    It takes as many operations as Horner's scheme in x, with half the latency.
     """
     constants = [b.constant(c, like=x) for c in coefficients]
     pairs = [b.fma(odd, x, even) for even, odd in zip(constants[0::2], constants[1::2], strict=False)]
@@ -133,7 +133,7 @@ def power_of_two(b: VectorBuilder, biased: Handle, f: Format) -> Handle:
 
 
 def scaled(coefficients: tuple[float, ...], factor: float) -> tuple[float, ...]:
-    """Turn p(r) into factor·p(factor·r). This is exact, because the factor is a power of two up to sign."""
+    """Return the coefficients of factor·p(factor·r), exactly: the factor is a power of two up to sign."""
     return tuple(c * factor ** (k + 1) for k, c in enumerate(coefficients))
 
 
@@ -144,15 +144,16 @@ def exp_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -> H
 
 
 def expm1_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -> Handle:
-    """Return expm1(factor·r) / factor for a reduced r, with a small relative error near zero, and r for a denormal
-    r.
+    """Return expm1(factor·r) / factor for a reduced r, with a small relative error near zero.
+
+    For a denormal r it is r.
     """
     square = b.mul(r, r)
     return b.fma(square, polynomial(b, r, square, scaled(f.expm1, factor)), r)
 
 
 def exponent_as_float(b: VectorBuilder, shifted: Handle, offset: Handle, f: Format) -> Handle:
-    """Return the exponent field of `shifted` minus `offset` as a float, from the low bits of a large one."""
+    """Return the exponent field of `shifted` minus `offset` as a float, without an integer conversion."""
     field = b.lshr(shifted, f.fraction_bits)
     large = f.one + (f.fraction_bits << f.fraction_bits)  # bits of 2^fraction_bits
     return b.sub(b.from_bits(b.or_(field, b.constant(large, like=field))), offset)

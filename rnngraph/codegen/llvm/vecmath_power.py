@@ -65,7 +65,7 @@ def _sum_of(b: VectorBuilder, larger: Handle, smaller: Handle) -> Pair:
 
 
 def _product(b: VectorBuilder, x: Handle, y: Handle) -> Pair:
-    """Return the product, exact up to far below the last place of the second float (Dekker 1971)."""
+    """Return the product of two pairs, nearly exact in the second float (Dekker 1971)."""
     product = b.mul(x, y)
     if b.has_fma:
         return product, b.fma(x, y, b.neg(product))
@@ -75,7 +75,7 @@ def _product(b: VectorBuilder, x: Handle, y: Handle) -> Pair:
 
 
 def _halves(b: VectorBuilder, x: Handle) -> Pair:
-    """Return the upper and the lower bits of the significand."""
+    """Split a float into two of half the significand's length."""
     i = b.bits(x)
     low_bits = (format_of(b, x).fraction_bits + 2) // 2
     high = b.from_bits(b.and_(i, b.constant(-(1 << low_bits), like=i)))

@@ -40,7 +40,7 @@ class Format:
 
     @property
     def magic(self) -> float:
-        """Number that rounds a small number to an integer when added. The integer is in the low bits of the sum."""
+        """Constant whose addition rounds a small number to an integer, in the low bits of the sum."""
         return 1.5 * 2.0**self.fraction_bits
 
     @property

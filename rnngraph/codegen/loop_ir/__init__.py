@@ -1,4 +1,4 @@
-"""Loop IR: loops, vectors, loads and stores over buffers, with sizes that are formulas.
+"""Loop IR: loops, vectors, loads and stores over buffers, with symbolic sizes.
 
 ``nodes`` is its grammar, over the ``values`` that statements read and write. ``functions`` hold statements, ``builder``
 makes blocks, ``printer`` is ``show("loops")``, ``workers`` names the workers of an entry, ``effects`` says what

@@ -1,4 +1,4 @@
-"""Block of statements under construction, to which kernels and entries append."""
+"""Builder of a block of statements, to which kernels and entries append."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Valid
 
 @dataclass
 class Block:
-    """Statements under construction, with counts of names for fresh ones. ``origin`` is the current line."""
+    """Builder of statements, with counters for fresh names. ``origin`` is the current source line."""
 
     statements: list[Statement] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -35,12 +35,12 @@ class Block:
         self.statements.append(statement if is_known else replace(statement, origin=self.origin))
 
     def nested(self) -> Block:
-        """Return a block inside of this one, which shares its names but not its statements."""
+        """Return a builder of an inner block, which shares the names."""
         return Block([], self.counts, self.origin)
 
     @contextmanager
     def at(self, origin: Where | None) -> Iterator[None]:
-        """Set the origin of statements added in this context; None keeps the outer one."""
+        """Within this context, statements get an origin; None keeps the outer one."""
         outer = self.origin
         self.origin = origin or outer
         yield
@@ -75,7 +75,7 @@ class Block:
         return value
 
     def let_index(self, name: str, op: str, base: Index, factor: Index) -> Index:
-        """Add ``op(base, factor)`` in index arithmetic under a fresh name, and return it."""
+        """Add ``name = op(base, factor)`` in index arithmetic, under a fresh name. Return the name."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, op, base, factor))
         return size(fresh)
@@ -87,7 +87,7 @@ class Block:
         return size(fresh)
 
     def bounded_index(self, name: str, below: Dim, value: Operand) -> Index:
-        """Convert a computed or loaded number to a size in 0..below-1 under a fresh name."""
+        """Convert a computed or loaded number to a size in 0..below-1, under a fresh name."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "of", 0, below, value))
         return size(fresh)

@@ -1,4 +1,4 @@
-"""Effects of statements on buffers: read, written, and read before written."""
+"""Effects of statements on buffers: reads, writes, and reads before a write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Effects(NamedTuple):
 
 
 class CallEffects:
-    """Effects of statements that call ``functions``. Each function's effects are computed once."""
+    """Effects of statements that call ``functions``. Effects of a function are cached."""
 
     def __init__(self, functions: Iterable[Function]) -> None:
         self.functions: dict[str, Function] = {}
@@ -31,7 +31,7 @@ class CallEffects:
         self.functions.update((function.name, function) for function in functions)
 
     def of(self, statements: Sequence[Statement]) -> Effects:
-        """Return the effects of consecutive statements."""
+        """Return the effects of a sequence of statements."""
         effects = Effects(set(), set(), set())
         self._add(statements, effects)
         return effects
@@ -51,7 +51,7 @@ class CallEffects:
 
     def _add(self, statements: Sequence[Statement], effects_: Effects) -> None:
         for statement in statements:
-            if isinstance(statement, Tick):  # each worker has its own counters, so nobody waits for them
+            if isinstance(statement, Tick):  # each worker has its own counters, so no worker waits for another
                 continue
             uses = statement.uses()
             reads, writes, unready = uses.reads, uses.writes, uses.reads
@@ -65,7 +65,7 @@ class CallEffects:
 
 
 def running_bodies(statement: Statement) -> Sequence[Body]:
-    """Return the bodies of a statement, or none for a loop that is known to have no turns."""
+    """Return the bodies of a statement; none for a loop that certainly has no iterations."""
     bodies = statement.uses().bodies
     if isinstance(statement, For | Fold | Pipeline):
         start = 0 if isinstance(statement, Pipeline) else statement.start
@@ -75,5 +75,5 @@ def running_bodies(statement: Statement) -> Sequence[Body]:
 
 
 def has_barrier(statements: Sequence[Statement]) -> bool:
-    """True if workers wait for each other somewhere in these statements."""
+    """True if any of these statements contains a barrier."""
     return any(isinstance(item, Barrier) for item in nested(statements))

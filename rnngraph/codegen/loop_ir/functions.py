@@ -1,4 +1,4 @@
-"""Functions of the loop IR, the entry called from outside, and walks over statements."""
+"""Functions of the loop IR, the entry, and traversals of statements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .nodes import Buffer, Contract, Statement
 
 
 def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
-    """Yield all statements, each followed by those inside of it."""
+    """Yield all statements in depth-first order, each before its inner ones."""
     for statement in statements:
         yield statement
         for body in statement.uses().bodies:
@@ -20,7 +20,7 @@ def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
 
 
 def origins_in(statements: Sequence[Statement]) -> tuple[Where | None, ...]:
-    """Return the origins of all statements in the order of ``nested``, each tile followed by its columns."""
+    """Return the origins of all statements in the order of ``nested``. A tile's columns follow it."""
     origins: list[Where | None] = []
     for statement in nested(statements):
         origins.append(statement.origin)
@@ -31,7 +31,7 @@ def origins_in(statements: Sequence[Statement]) -> tuple[Where | None, ...]:
 
 @dataclass(frozen=True)
 class Function:
-    """A function: its buffer parameters, size parameters and statements.
+    """Function of the loop IR: its buffer parameters, size parameters and statements.
 
     Attributes:
         alike: Origins of the statements, as ``origins_in`` returns them, for other layers that call the same function.
@@ -45,11 +45,11 @@ class Function:
     alike: tuple[tuple[Where | None, ...], ...] = field(default=(), compare=False, repr=False)
 
     def called_for(self, origin: Where | None) -> Function:
-        """Return the function with this origin added for all its statements."""
+        """Return the function with this origin added to all its statements."""
         return self.beside((origin,) * len(origins_in(self.body)))
 
     def beside(self, origins: tuple[Where | None, ...]) -> Function:
-        """Return the function with these origins added for its statements."""
+        """Return the function with these origins added to its statements."""
         if origins in self.alike or origins == origins_in(self.body):
             return self
         return replace(self, alike=(*self.alike, origins))

@@ -1,4 +1,4 @@
-"""Verification of a finished entry: no temporary is read before it is written, or after its memory was reused.
+"""Verifier of an entry's memory: no temporary is read before it is written, or after its memory was reused.
 
 The check walks the entry's statements in order of execution, each loop with turns twice, so that values carried from
 turn
@@ -44,7 +44,7 @@ class LoopBuffers:
     depth: int = 1
 
     def chunks_ahead(self, shared: Set[Buffer]) -> int | None:
-        """Return how many chunks a kernel may be ahead of a reader of these buffers; None: any number."""
+        """Return how many chunks a stage may be ahead of a reader of these buffers; None: any number."""
         once = shared - self.sequences
         if not once:
             return None
@@ -59,7 +59,7 @@ def check_memory(
     results: Collection[Buffer] = (),
     pipelines: Mapping[Buffer, LoopBuffers] | None = None,
 ) -> None:
-    """Raise ``VerifyError`` if an entry misuses its memory, which is an internal error.
+    """Raise ``VerifyError`` if an entry misuses its memory. Such a failure is an internal error.
 
     Args:
         name: Name of the entry.
@@ -77,7 +77,7 @@ def check_memory(
 
 
 class _Memory:
-    """Contents of temporaries while an entry runs. ``shared`` is True if several workers may run it."""
+    """Contents of temporaries at one point of execution. ``shared``: several workers may run the entry."""
 
     def __init__(
         self,
@@ -88,9 +88,9 @@ class _Memory:
         pipelines: Mapping[Buffer, LoopBuffers],
     ) -> None:
         self.name, self.extents, self.effects, self.shared, self.pipelines = name, extents, effects, shared, pipelines
-        self.holding = _Intervals()  # written, and not overwritten
-        self.present = _Intervals()  # used since the last barrier
-        self.written = set[Buffer]()  # ever
+        self.holding = _Intervals()  # buffers that are written, and not overwritten
+        self.present = _Intervals()  # buffers used since the last barrier
+        self.written = set[Buffer]()  # all buffers ever written
 
     def walk(self, statements: Sequence[Statement]) -> None:
         for statement in statements:
@@ -113,7 +113,10 @@ class _Memory:
     def _use(
         self, statement: Statement, reads: Iterable[Buffer], uses: Iterable[Buffer], writes: Iterable[Buffer]
     ) -> None:
-        """Check one statement: reads precede its writes, and no worker has done either before others do."""
+        """Check one statement.
+
+        It may only read what is written, and write what no worker may still read or write.
+        """
         for buffer in reads:
             if buffer in self.extents and buffer not in self.holding:
                 self._fail(statement, f"reads {buffer.name}, which holds nothing that was written to it")
@@ -128,7 +131,7 @@ class _Memory:
                 self.holding.add(buffer, self.extents[buffer])
 
     def _check_stages(self, pipeline: Pipeline, buffers: LoopBuffers) -> None:
-        """Check that every two stages that share memory wait for each other before they read or overwrite it."""
+        """Check that of two pipeline stages that share memory, each waits for the other before it uses the memory."""
         effects = [self.effects.of(stage.body) for stage in pipeline.stages]
         for later, (read, wrote, _) in enumerate(effects):
             for before, (read_before, wrote_before, _) in enumerate(effects[:later]):
@@ -148,7 +151,7 @@ class _Memory:
 
 
 class _Intervals:
-    """Buffers with disjoint extents, in order."""
+    """Set of buffers with disjoint extents, in order."""
 
     def __init__(self) -> None:
         self.ordered: list[tuple[int, int, Buffer]] = []
@@ -158,7 +161,7 @@ class _Intervals:
         return buffer in self.members
 
     def add(self, buffer: Buffer, extent: Extent) -> list[Buffer]:
-        """Add a buffer in place of those that it overlaps. Return these."""
+        """Add a buffer. Remove and return the buffers that it overlaps."""
         begin, end = extent
         first = bisect_left(self.ordered, begin, key=lambda item: item[0])
         if first and self.ordered[first - 1][1] > begin:

@@ -1,4 +1,4 @@
-"""Loop IR: loops, vector values, loads, stores, and register tiles that contract over k.
+"""Statements of the loop IR: loops, vector values, loads, stores, and register tiles.
 
 Index arithmetic uses the polynomials of sizes (``ir.types.Dim``), over loop variables, run-time sizes and strides.
 """
@@ -26,7 +26,7 @@ from .values import Value as Value
 
 @dataclass(frozen=True)
 class Body:
-    """Statements inside of a statement, and the name of a size that it binds for them, if any."""
+    """Inner statements, and the name of a size that is bound in them, if any."""
 
     statements: tuple[Statement, ...]
     var: str = ""
@@ -34,7 +34,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Renaming:
-    """Replacements of a statement's buffers, index arithmetic and inner statements."""
+    """Functions that replace a statement's buffers, index expressions and inner statements."""
 
     buffer: Callable[[Buffer], Buffer]
     index: Callable[[Index], Index]
@@ -52,7 +52,7 @@ class Renaming:
 
 
 class Uses(NamedTuple):
-    """Index arithmetic and buffers that a statement uses. Buffers passed to a function count as read and written.
+    """Index expressions and buffers of a statement. Buffers passed to a function count as read and written.
 
     ``bodies`` are inner statements. ``prefetches`` are buffers of which only the address matters.
     """
@@ -65,14 +65,15 @@ class Uses(NamedTuple):
 
 
 def sizes_in(*valid: Valid) -> Iterator[Index]:
-    """Yield those that are known only at run time."""
+    """Yield the index expressions that are not constants."""
     return (item for item in valid if isinstance(item, Size))
 
 
 @dataclass(frozen=True)
 class BaseStatement:
-    """Interface of statements for walks. Not an ``ABC``, whose ``isinstance`` is slow, but a class must define both
-    methods.
+    """Base class of statements, with the methods that traversals need.
+
+    It is not an ``ABC``, whose ``isinstance`` is slow, but a class must define both methods.
 
     ``origin`` is the line, layer and phase for which it computes; it does not affect the result. ``repeats`` is True if
     inner statements may run several times.
@@ -87,11 +88,11 @@ class BaseStatement:
 
     @abstractmethod
     def uses(self) -> Uses:
-        """Return all that it uses itself."""
+        """Return the index expressions, buffers and bodies of the statement."""
 
     @abstractmethod
     def renamed(self, by: Renaming) -> Statement:
-        """Return the statement over other buffers and sizes."""
+        """Return the statement with buffers and sizes replaced."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,9 @@ class Prefetch(BaseStatement):
 
 @dataclass(frozen=True)
 class Let(BaseStatement):
-    """``value = op(operands)``. ``comment`` names the graph node. ``shuffle`` selects lanes of two vectors in
-    ``order``.
+    """Computation of a value: ``value = op(operands)``.
+
+    ``comment`` names the graph node. ``shuffle`` selects lanes of two vectors in ``order``.
     """
 
     value: Value
@@ -170,7 +172,7 @@ class Let(BaseStatement):
 
 @dataclass(frozen=True)
 class LetIndex(BaseStatement):
-    """``name = op(base, factor)`` in index arithmetic.
+    """Computation of a size: ``name = op(base, factor)``.
 
     The op is ``parity`` (base & 1), ``floor`` (down to a multiple of factor), ``divide`` (rounded down), ``min``,
     ``max``, ``of`` (the integer scalar ``source``, clamped to 0..factor-1), or ``read`` (``source`` itself, which
@@ -233,11 +235,11 @@ class Contract(BaseStatement):
 
     @property
     def factors(self) -> tuple[Factors, ...]:
-        """Left and right operands of all products, in order."""
+        """Left and right operands of each product, in order."""
         return ((self.left, self.right), *self.behind)
 
     def then(self, other: Contract) -> Contract | None:
-        """Merge with a tile that accumulates onto this one's sums; None if the tiles differ."""
+        """Return a tile that also does the work of ``other``, which continues these sums; None if they differ."""
         joined = replace(self, results=other.results, behind=(*self.behind, *other.factors))
         left, right = other.left, other.right
         same = replace(joined, left=left, right=right, starts=other.starts, behind=(), comment=other.comment)
@@ -270,7 +272,7 @@ class Contract(BaseStatement):
 
 @dataclass(frozen=True)
 class For(BaseStatement):
-    """``for var in range(start, stop, step)``."""
+    """Loop: ``for var in range(start, stop, step)``."""
 
     var: str
     start: Index
@@ -291,7 +293,7 @@ class For(BaseStatement):
 
 @dataclass(frozen=True)
 class When(BaseStatement):
-    """Run the body if ``low <= index < high``."""
+    """Conditional: run the body if ``low <= index < high``."""
 
     index: Index
     low: Index
@@ -331,7 +333,7 @@ class Fold(BaseStatement):
 
 @dataclass(frozen=True)
 class Call(BaseStatement):
-    """A call of another function of the module, with its buffers and sizes."""
+    """Call of another function of the module, with buffers and sizes as arguments."""
 
     function: str
     buffers: tuple[tuple[Buffer, Index], ...]
@@ -349,8 +351,9 @@ class Call(BaseStatement):
 
 @dataclass(frozen=True)
 class Barrier(BaseStatement):
-    """Wait until all workers have arrived, so that their earlier writes are visible. They signal in the memory
-    ``team``.
+    """Wait until all workers have arrived, and their earlier writes are visible.
+
+    Workers signal in the memory ``team``.
 
     ``worker`` of ``workers`` waits. With ``one_way``, the others wait for the first worker, which does not wait.
     """
@@ -370,7 +373,7 @@ class Barrier(BaseStatement):
 
 @dataclass(frozen=True)
 class PipelineStage:
-    """One stage of a pipeline, which one worker at a time runs for a chunk.
+    """Stage of a pipeline. One worker at a time runs the stage for a chunk.
 
     ``needs`` has pairs of another stage and the lead in chunks that it must have, which may be negative. Of the stages
     that can run, the one with the smallest ``due`` time is claimed.
@@ -383,7 +386,9 @@ class PipelineStage:
 
 @dataclass(frozen=True)
 class Pipeline(BaseStatement):
-    """Run every stage for ``var`` in 0, 1, … while ``var * step < stop``, in order. Workers claim stages concurrently.
+    """Software pipeline: every stage runs for ``var`` = 0, 1, … while ``var * step < stop``, in order.
+
+    Workers claim stages concurrently.
 
     ``states`` has one number for each stage, initially 0. ``interval`` is the time between the due times of chunks.
     """
@@ -411,10 +416,9 @@ class Pipeline(BaseStatement):
 
 @dataclass(frozen=True)
 class Tick(BaseStatement):
-    """Add the time since the reading at ``clock`` to ``counters[slot]``, and 1 to the next element; None: count
-    nothing.
+    """Timer: add the time since the last reading of ``clock`` to ``counters[slot]``, and 1 to the next element.
 
-    Each worker has its own elements.
+    If ``slot`` is None, only the clock is read. Each worker has its own elements.
     """
 
     counters: Buffer

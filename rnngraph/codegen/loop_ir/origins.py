@@ -1,4 +1,4 @@
-"""Origins of a function's statements: lines of the script, layers and phases, of all that it serves."""
+"""Origins of statements: lines of the script, layers and phases."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StatementOrigins:
         return self._of[id(statement)]
 
     def columns(self, tile: Contract) -> tuple[Origins, ...]:
-        """Return the origins of each column of a tile, or of a remainder tile with the same results."""
+        """Return the origins of each column of a tile, which may be a remainder tile."""
         return self._columns[id(tile.results)]
 
 

@@ -65,7 +65,7 @@ def _place(buffer: Buffer, index: Index, stride: Index = 1, valid: Valid = None)
 
 
 def _wrapped(text: str, indent: str, comment: str = "") -> Iterator[str]:
-    """Wrap a line with a hanging indent. Types and strides stay with their values."""
+    """Wrap a line with a hanging indent. No line break separates a type or stride from its value."""
     glued = text.replace(": ", ":\u00a0").replace(" by ", "\u00a0by\u00a0")
     lines = textwrap.wrap(
         glued,
@@ -87,7 +87,7 @@ def _lines(statements: Sequence[Statement], indent: str, origins: StatementOrigi
 
 
 def _statement_lines(statement: Statement, indent: str, origins: StatementOrigins) -> Iterator[str | StageLine]:
-    """Yield a statement's own lines as text, and the statements inside of it unchanged."""
+    """Yield the lines of one statement. Lines of inner statements keep their origins."""
     match statement:
         case Load(value, buffer, index, valid, stride):
             yield f"{indent}%{value.name} = load {_place(buffer, index, stride, valid)} : {_type(value)}"

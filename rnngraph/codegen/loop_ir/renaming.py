@@ -1,4 +1,4 @@
-"""Names in the loop IR: free names, and comparison of functions up to names."""
+"""Free names of statements, and comparison of functions up to names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .nodes import Buffer, Index, LetIndex, Literal, Renaming, Statement, Value
 
 
 def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str, ...]]:
-    """Return the buffers and size names that statements use and do not bind, in order of appearance."""
+    """Return the buffers and size names that statements use without binding them, in order of appearance."""
     buffers: dict[Buffer, None] = {}
     names: dict[str, None] = {}
 
@@ -38,7 +38,7 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
 def renamed(
     statements: Sequence[Statement], buffers: Mapping[Buffer, Buffer] | None, names: Mapping[str, Index]
 ) -> tuple[Statement, ...]:
-    """Return statements over other sizes, and optionally other buffers."""
+    """Return statements with sizes replaced, and optionally buffers."""
     known: dict[Index, Index] = {}
     symbols = {old: new.symbol for old, new in names.items() if isinstance(new, Size) and new.symbol is not None}
     injective = len(set(symbols.values())) == len(names)

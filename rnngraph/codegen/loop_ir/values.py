@@ -1,4 +1,4 @@
-"""Values of the loop IR: buffers, their places, named values, and the scales of register tiles."""
+"""Operands of loop IR statements: buffers, values, literals, and scales of register tiles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...ir.types import Dim
 from ...support.records import dataclass
 
 Index = Dim
-Place = tuple["Buffer", Index]  # an element of a buffer
+Place = tuple["Buffer", Index]  # buffer and index of an element
 Factors = tuple[tuple[Place, ...], tuple[Place, ...]]
 """Left operand of each row of a register tile, and right operand of each column."""
 Valid = Index | None
@@ -16,14 +16,14 @@ Valid = Index | None
 
 
 class Buffer(NamedTuple):
-    """Memory passed to a function: elements of one dtype behind one pointer."""
+    """Memory with elements of one dtype, passed to a function as a pointer."""
 
     name: str
     dtype: str
 
 
 class Value(NamedTuple):
-    """A named value of ``lanes`` elements; one lane is a scalar."""
+    """Named value with ``lanes`` elements; one lane is a scalar."""
 
     name: str
     dtype: str
@@ -32,7 +32,7 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Literal:
-    """Number, the same in every lane."""
+    """Number, equal in every lane."""
 
     value: Any
     dtype: str

@@ -1,4 +1,4 @@
-"""Processor and LLVM.
+"""Processors, and compilation by LLVM.
 
 ``target`` describes a processor, ``alignment`` aligns memory for it, ``engine`` turns text into code, ``interface``
 describes how code is called, ``line_table`` reads the lines of objects, ``cycle_counter`` is the processor's time

@@ -9,12 +9,12 @@ _LARGEST_ELEMENT = max(ITEM_BYTES.values())
 
 
 def padded(count: int) -> int:
-    """Round a number of bytes up to whole cache lines."""
+    """Round a number of bytes up to a multiple of a cache line."""
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
 def padded_bytes(elements: Dim, dtype: str) -> Dim:
-    """Return the bytes of ``elements``, rounded up so that the next place is aligned.
+    """Return the bytes of ``elements``, rounded up so that the next allocation is aligned.
 
     Fixed sizes are rounded up to 64 bytes. A symbolic size that is not known to be a multiple of 64 is rounded up to
     the largest element. Some processors do not support unaligned access.
@@ -29,7 +29,7 @@ def padded_bytes(elements: Dim, dtype: str) -> Dim:
 
 
 def padded_row(width: Dim, dtype: str) -> Dim:
-    """Return the elements of a row of ``width``, padded to 64 bytes. A width of 1 is not padded."""
+    """Return the elements of a row, padded to a multiple of 64 bytes. A width of 1 is not padded."""
     if not isinstance(width, int) or width == 1:
         return width
     return padded(width * ITEM_BYTES[dtype]) // ITEM_BYTES[dtype]

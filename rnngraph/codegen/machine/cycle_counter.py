@@ -1,4 +1,4 @@
-"""Time counter of the processor, which profiled code reads: LLVM text, and a function for Python."""
+"""Time counter of the processor, which profiled code reads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READINGS = 4096
 
 
 def cycle_counter(target: Target) -> tuple[str, str, tuple[str, ...]]:
-    """Return LLVM text of an instruction that reads the counter, its declaration, and metadata of the module.
+    """Return the LLVM instruction that reads the counter, its declaration, and the module's metadata.
 
     Raises:
         GraphError: Programs cannot read time on this processor in one instruction.
@@ -41,9 +41,9 @@ def cycle_counter(target: Target) -> tuple[str, str, tuple[str, ...]]:
 
 
 def counter_text(target: Target) -> str:
-    """Return a module of ``now(ptr)``, which stores the counter, and ``ticks(ptr, times)``, which repeats a tick.
+    """Return the LLVM text of ``now(ptr)``, which stores the counter, and of ``ticks(ptr, times)``.
 
-    A tick reads the counter and adds to two numbers.
+    ``ticks`` repeats a tick: it reads the counter and adds to two numbers.
     """
     call, declaration, metadata = cycle_counter(target)
     return "\n".join([f'target triple = "{target.triple}"', _FUNCTIONS.format(call=call), declaration, *metadata, ""])
@@ -84,7 +84,7 @@ end:
 
 
 class Counter:
-    """Time counter of this machine. ``cost`` is that of one tick, in its units."""
+    """Time counter of this machine. ``cost`` is the cost of one tick, in units of the counter."""
 
     def __init__(self) -> None:
         code = Code(object_code(counter_text(host()), host()), host())

@@ -1,4 +1,4 @@
-"""Compilation of LLVM IR text to callable machine code, through llvmlite."""
+"""Compilation of LLVM text to machine code, through llvmlite."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _initialize() -> None:
 
 @lru_cache(maxsize=1)
 def _keep_places() -> None:
-    """Give instructions that LLVM adds during selection, such as loads of constants, the line of the preceding one.
+    """Make LLVM assign the line of the preceding instruction to instructions that it adds, such as loads of constants.
 
     This matters for debug builds. The option is global to the process, and can be set only once.
     """
@@ -55,12 +55,12 @@ def _machine(target: Target) -> llvm.TargetMachine:
 
 
 def versions() -> tuple[str, ...]:
-    """Return the versions on which machine code depends."""
+    """Return the versions of llvmlite and LLVM, on which machine code depends."""
     return llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))
 
 
 def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRef:
-    """Run the one optimisation pass that pays, because vectors, tiles and fused ops are already explicit.
+    """Run the only optimisation pass that pays: vectors, tiles and fused ops are already explicit.
 
     The O2 and O3 pipelines double compile time and gain nothing at run time.
 
@@ -95,7 +95,7 @@ def object_code(text: str, target: Target, inlines: bool = False) -> bytes:
 
 
 def linked_code(modules: Sequence[str], around: str, names: Collection[str], target: Target) -> bytes:
-    """Compile modules of entries and the module of functions that call them to one object file.
+    """Compile modules of entries, and a module of functions that call them, to one object file.
 
     Args:
         around: Module of the functions.
@@ -138,7 +138,7 @@ _INTERNAL = re.compile(r'^(define internal [^\n]*?@"?([\w.]+)"?\([^\n]*) (#\d+[^
 
 
 def _inlining_single_calls(module: llvm.ModuleRef) -> str:
-    """Return the module's text with ``alwaysinline`` on internal functions that have a single call.
+    """Add ``alwaysinline`` to internal functions that have a single call. Return the module's text.
 
     A step of a small net costs as much as a few calls that fill and read an argument block. Both functions must be for
     the same processor. No instruction between floats changes. The attribute is added as text, because older llvmlite
@@ -165,12 +165,12 @@ def _inlining_single_calls(module: llvm.ModuleRef) -> str:
 
 
 def _processor(function: llvm.ValueRef) -> list[bytes]:
-    """Return the processor in a function's attributes."""
+    """Return the attributes of a function that select its processor."""
     return re.findall(rb'"target-[^"]*"="[^"]*"', b" ".join(function.attributes))
 
 
 class Code:
-    """Machine code in memory, which lives as long as this object."""
+    """Machine code in memory. It is freed with this object."""
 
     def __init__(self, binary: bytes, target: Target) -> None:
         if target.triple != host().triple:

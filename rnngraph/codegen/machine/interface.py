@@ -1,4 +1,4 @@
-"""Interface of machine code: the layout of its argument block. Needs nothing of the compiler."""
+"""Calling interface of machine code: the layout of its argument block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True)
 class Output:
-    """A result: its slot and layout."""
+    """Slot and layout of a result."""
 
     name: str
     dtype: str
@@ -22,7 +22,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Interface:
-    """How compiled code is called.
+    """Calling interface of a compiled graph.
 
     Attributes:
         main: Name of the entry; ``pack`` is that of packing.
@@ -54,7 +54,7 @@ class Interface:
 
 @dataclass(frozen=True)
 class ObjectCode:
-    """An object file with its interface: all that is needed to run a graph."""
+    """Object file with its calling interface: all that is needed to run a graph."""
 
     interface: Interface
     binary: bytes

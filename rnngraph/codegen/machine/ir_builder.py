@@ -10,7 +10,7 @@ Carried = Sequence[tuple[str, int | str]]
 
 
 class IRBuilder:
-    """Builder of one function. Names of values describe them, and are numbered to be unique.
+    """Builder of one LLVM function. Names describe values, and are numbered to be unique.
 
     Attributes:
         lines: Text so far.
@@ -28,14 +28,14 @@ class IRBuilder:
     def function(
         self, name: str, result: str, parameters: Mapping[str, str], linkage: str = "internal", attributes: str = "#0"
     ) -> str:
-        """Return the whole function. ``parameters`` has LLVM types by name."""
+        """Return the LLVM text of the whole function. ``parameters`` has LLVM types by name."""
         head = f"define {linkage + ' ' if linkage else ''}{result} @{name}({signature(parameters)}) {attributes} {{"
         return "\n".join([head, "entry:", *self.allocas, *self.lines, "}", ""])
 
     # Instructions --------------------------------------------------------------------------------
 
     def value(self, text: str, name: str = "v") -> str:
-        """Write an instruction with a result, and return the result's name."""
+        """Write an instruction with a result, and return the name of the result."""
         self.count += 1
         self.lines.append(f"  %{name}.{self.count} = {text}")
         return f"%{name}.{self.count}"
@@ -45,13 +45,13 @@ class IRBuilder:
         self.lines.append(f"  {text}")
 
     def alloca(self, words: int, kind: str = "i64") -> str:
-        """Return a pointer to ``words`` words of 8 bytes on the stack."""
+        """Return a pointer to ``words`` 8-byte words on the stack."""
         self.count += 1
         self.allocas.append(f"  %room.{self.count} = alloca [{words} x {kind}], align 8")
         return f"%room.{self.count}"
 
     def icmp(self, predicate: str, kind: str, one: int | str, other: int | str, name: str = "is") -> str:
-        """Return the ``i1`` of an ``icmp``."""
+        """Write an ``icmp``, and return the name of its ``i1``."""
         return self.value(f"icmp {predicate} {kind} {one}, {other}", name)
 
     def negated(self, condition: str) -> str:
@@ -65,16 +65,16 @@ class IRBuilder:
         return pointer if count == 0 else self.value(f"getelementptr i8, ptr {pointer}, i64 {count}", "at")
 
     def place(self, pointer: str, index: int | str, kind: str = "i64") -> str:
-        """Return the address of an element of an array."""
-        number = int(index) if isinstance(index, int) else index  # also for enums
+        """Write the address of an array element, and return its name."""
+        number = int(index) if isinstance(index, int) else index  # also converts enums
         return self.value(f"getelementptr {kind}, ptr {pointer}, i64 {number}", "place")
 
     def entry(self, pointer: str, index: int | str, kind: str = "i64", name: str = "word") -> str:
-        """Return an entry of an array of 8-byte words."""
+        """Write a load from an array of 8-byte words, and return its name."""
         return self.value(f"load {kind}, ptr {self.place(pointer, index)}", name)
 
     def set_entry(self, pointer: str, index: int | str, value: int | str, kind: str = "i64") -> None:
-        """Write an entry of an array of 8-byte words."""
+        """Write a store to an array of 8-byte words."""
         self.do(f"store {kind} {value}, ptr {self.place(pointer, index)}")
 
     def times(self, number: int | str, factor: int | str) -> int | str:
@@ -107,12 +107,12 @@ class IRBuilder:
         return [f"{name}.{self.count}" for name in names]
 
     def start(self, label: str) -> None:
-        """Start the basic block of a label."""
+        """Start the basic block ``label``."""
         self.lines.append(f"{label}:")
         self.label, self.is_open = label, True
 
     def branch(self, label: str) -> None:
-        """End the block with a branch to a label."""
+        """End the block with a branch to ``label``."""
         self.do(f"br label %{label}")
         self.is_open = False
 
@@ -122,19 +122,19 @@ class IRBuilder:
         self.is_open = False
 
     def branch_if(self, condition: str, label: str) -> None:
-        """Branch to a label if a condition is true, else continue."""
+        """Branch to ``label`` if a condition is true, else continue."""
         (here,) = self.labels("next")
         self.branch_either(condition, label, here)
         self.start(here)
 
     def branch_unless(self, condition: str, label: str) -> None:
-        """Continue if a condition is true, else branch to a label."""
+        """Branch to ``label`` if a condition is false, else continue."""
         (here,) = self.labels("next")
         self.branch_either(condition, here, label)
         self.start(here)
 
     def ret(self, value: str = "void") -> None:
-        """End the block and return a value, with its type."""
+        """End the block by returning a value, written with its type."""
         self.do(f"ret {value}")
         self.is_open = False
 
@@ -150,12 +150,12 @@ class IRBuilder:
         self.start(here)
 
     def phi(self, kind: str, *entries: tuple[int | str, str], name: str = "v") -> str:
-        """Return a phi of pairs of a value and the label of its block."""
+        """Write a phi of pairs (value, label of its block), and return its name."""
         return self.value(f"phi {kind} " + ", ".join(f"[ {value}, %{label} ]" for value, label in entries), name)
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:
-        """Run the code written in this context if a condition is true."""
+        """Code written in this context runs only if a condition is true."""
         then, end = self.labels("then")[0], self.labels("end")[0]
         self.branch_either(condition, then, end)
         self.start(then)
@@ -165,7 +165,7 @@ class IRBuilder:
         self.start(end)
 
     def either(self, kind: str, condition: str, then: Callable[[], str], other: Callable[[], str]) -> str:
-        """Return the value of one of two pieces of code, selected by a condition."""
+        """Write both branches of a condition, and return the name of the selected value."""
         labels = self.labels("then", "else", "end")
         self.branch_either(condition, labels[0], labels[1])
         entries: list[tuple[int | str, str]] = []
@@ -178,7 +178,7 @@ class IRBuilder:
 
     @contextmanager
     def loop(self, stop: int | str, name: str = "i") -> Iterator[str]:
-        """Run the code written in this context for 0, 1, … below ``stop``."""
+        """Code written in this context runs for each index 0, 1, … below ``stop``."""
         head, body, end = (self.labels(f"{name}.{part}")[0] for part in ("head", "body", "end"))
         before, variable = self.labels(f"{name}.before")[0], f"%{self.labels(name)[0]}"
         self.branch(before)
@@ -199,7 +199,7 @@ class IRBuilder:
         self.start(end)
 
     def fold(self, first: Carried, stop: int | str, turn: Callable[..., Sequence[int | str]]) -> list[str]:
-        """Return the carried values after the last turn of a loop.
+        """Write a loop with carried values, and return the names of their final values.
 
         Args:
             first: LLVM types and initial values.
@@ -220,7 +220,7 @@ class IRBuilder:
         return carried
 
     def endless_loop(self, first: Carried, turn: Callable[..., Sequence[int | str]]) -> None:
-        """Write a loop that a turn leaves by a return or a branch. Arguments are as for ``fold``."""
+        """Write a loop without an end, which an iteration leaves by a return or a branch."""
         (head,) = self.labels("turn")
         carried = self._carried(len(first))
         before = self._start_loop(head)
@@ -233,7 +233,7 @@ class IRBuilder:
         return [f"%{label}" for label in self.labels(*(f"carried.{number}" for number in range(count)))]
 
     def _start_loop(self, head: str) -> str:
-        """Start the first block of a loop, and return the label of the block before."""
+        """Start the first block of a loop. Return the label of the preceding block."""
         before = self.label
         self.branch(head)
         self.start(head)
@@ -242,8 +242,9 @@ class IRBuilder:
     def _close_loop(
         self, head: str, before: str, place: int, names: Sequence[str], phis: Sequence[tuple[str, int | str, int | str]]
     ) -> None:
-        """Write the phis of a loop into its first block, and branch back. ``phis`` has type, initial and next value of
-        each.
+        """Write the phis of a loop into its first block, and branch back.
+
+        ``phis`` has the type, initial value and next value of each.
         """
         self.lines[place:place] = [
             f"  {name} = phi {kind} [ {first}, %{before} ], [ {following}, %{self.label} ]"
@@ -253,5 +254,5 @@ class IRBuilder:
 
 
 def signature(parameters: Mapping[str, str]) -> str:
-    """Return parameters in LLVM syntax, from types by name."""
+    """Return parameters in LLVM's syntax, from types by name."""
     return ", ".join(f"{kind} %{name}" for name, kind in parameters.items())

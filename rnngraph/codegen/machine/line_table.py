@@ -1,4 +1,4 @@
-"""Reader of the line tables (DWARF 4) and functions of an ELF object.
+"""Reader of the line tables (DWARF 4) and functions of ELF objects that this package writes.
 
 It reads objects of this package. For others it only promises an error.
 """
@@ -20,7 +20,7 @@ _END, _SET_ADDRESS = 1, 2
 
 
 class Row(NamedTuple):
-    """Start address, in the code section, of instructions with this line; 0 if LLVM knows none."""
+    """Address in the code section from which instructions belong to a line; line 0: unknown."""
 
     address: int
     file: str
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """A function and its address in the code section."""
+    """Name of a function, and its address in the code section."""
 
     name: str
     address: int
@@ -38,14 +38,18 @@ class Symbol(NamedTuple):
 
 @dataclass(frozen=True)
 class ObjectLines:
-    """Rows and functions, each in order of address."""
+    """Line table and functions of an object, each in order of address."""
 
     rows: tuple[Row, ...]
     functions: tuple[Symbol, ...]
 
 
 def read_lines(binary: bytes) -> ObjectLines:
-    """Read the lines and functions of a 64-bit ELF object with one code section. Raise ``ValueError`` for others."""
+    """Read the lines and functions of a 64-bit ELF object with one code section.
+
+    Raises:
+        ValueError: The object is of another kind.
+    """
     if binary[:6] != b"\x7fELF\x02\x01":
         raise ValueError("no 64-bit ELF object")
     try:
@@ -81,7 +85,7 @@ def _text(strings: bytes, start: int) -> str:
 
 
 class _Bytes:
-    """Reader of consecutive numbers."""
+    """Reader of consecutive numbers in bytes."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self.data, self.position = data, position
@@ -107,7 +111,7 @@ class _Bytes:
 
 
 def _rows(data: bytes, starts: Mapping[int, int]) -> Iterator[Row]:
-    """Yield all rows of all line programs.
+    """Yield the rows of all line programs.
 
     Args:
         starts: Addresses by position in ``data``, which relocation would write there, for a code section at 0.
@@ -151,7 +155,7 @@ class _LineProgram(NamedTuple):
 
 
 def _run(reader: _Bytes, end: int, program: _LineProgram, starts: Mapping[int, int]) -> Iterator[Row]:
-    """Yield the rows of one line program, which ends at ``end``."""
+    """Yield the rows of the line program that ends at ``end``."""
     shortest, base, span, special, files = program
     address, file, line, column = 0, 1, 1, 0
     while reader.position < end:

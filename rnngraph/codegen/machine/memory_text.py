@@ -1,10 +1,10 @@
-"""LLVM text shared by functions that work on memory laid out in words."""
+"""LLVM text of memory copies, for functions on memory laid out in words."""
 
 from __future__ import annotations
 
 
 def _copying(name: str, kind: str, size: int) -> str:
-    """Return blocks that copy at least ``size`` bytes, ``size`` at a time. The last copy overlaps if necessary."""
+    """Return the LLVM text of blocks that copy at least ``size`` bytes, ``size`` at a time."""
     return f"""\
 {name}:
   %{name}.last = sub i64 %bytes, {size}

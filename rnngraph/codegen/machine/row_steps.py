@@ -1,4 +1,4 @@
-"""LLVM text of the function that advances selected rows of stream tables by one step, and its control block.
+"""LLVM text of the function that advances selected rows of a stream table by one step.
 
 A step's entry reads dense rows. Here rows are anywhere in tables: a chunk of them is gathered to the entry's memory,
 and
@@ -29,15 +29,16 @@ MOVE_WORDS = 9
 
 
 def row_steps_text(target: Target) -> str:
-    """Return the module of ``run_rows``: (plan, worker, workers) → nothing. Each worker runs every ``workers``-th
-    chunk.
+    """Return the LLVM text of the module with ``run_rows(plan, worker, workers)``.
+
+    Each worker runs every ``workers``-th chunk of rows.
     """
     head = f'source_filename = "row_steps"\ntarget triple = "{target.triple}"\n'
     return "\n".join([head, COPY, _move(), _run_rows(), 'attributes #0 = { nounwind "no-builtins" }', ""])
 
 
 def _move() -> str:
-    """Return the function that copies rows from ``first`` on. ``back``: from the entry's memory to the tables."""
+    """Return the LLVM text of a function that copies rows from tables to the entry's memory, or ``back``."""
     f = IRBuilder()
     with f.loop("%number", "move") as number:
         move = f.place("%moves", f.value(f"mul i64 {number}, {MOVE_WORDS}", "words"))
@@ -64,7 +65,7 @@ def _move() -> str:
 
 
 def _run_rows() -> str:
-    """Return the function of a worker, which gathers each chunk's rows, runs the entry, and scatters the results."""
+    """Return the LLVM text of ``run_rows``, which gathers each chunk's rows, runs the entry, and scatters results."""
     f = IRBuilder()
     total, chunk = f.entry("%plan", COUNT), f.entry("%plan", CHUNK)
     job = f.entry(f.place("%plan", JOBS), "%worker", "ptr")

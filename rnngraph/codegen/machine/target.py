@@ -37,7 +37,7 @@ _ARM_CACHES = {
     "ampere1a": (64, 2048),
     "apple-m1": (128, 12288),
 }
-"""KiB of the first data cache and of the second cache, by LLVM's names of processors, from their data sheets.
+"""KiB of the first data cache and of L2, by LLVM's names of processors, from their data sheets.
 
 Virtual machines and boards often do not tell them. All have vectors of 128 bits, or no more arithmetic in wider ones:
 Neoverse V1 has four units of 128 bits for NEON, which together are two of 256 for SVE.
@@ -51,7 +51,7 @@ class Target:
     Attributes:
         vector_bits: Width of a vector register; ``registers`` is their number.
         has_fma: It has a fused multiply-add.
-        first_cache: Bytes of a core's first cache; ``second_cache`` those of the second.
+        first_cache: Bytes of a core's L1 data cache; ``second_cache`` those of L2.
         has_estimates: Code may use the estimates of reciprocals of AVX-512, which each vendor defines differently.
             Levels, which promise the same bits everywhere, may not.
         dots: Narrow types, ``int8`` and ``bfloat16``, with instructions for dot products.
@@ -87,12 +87,12 @@ class Target:
         return max(1, self.vector_bits // 8 // item_bytes)
 
     def keeps(self, size_bytes: int) -> bool:
-        """True if the first cache keeps this much until the next read, beside other data."""
+        """True if L1 keeps this many bytes until the next read, beside other data."""
         return size_bytes <= self.first_cache // 2
 
     @property
     def byte_activations(self) -> str:
-        """Dtype of 8-bit activations beside int8 weights: ``uint8`` or ``int8``; empty if products use floats."""
+        """Dtype of 8-bit activations beside int8 weights; empty if products use floats."""
         return "uint8" if "int8" in self.dots else "int8" if self.signed_dots else ""
 
     @property
@@ -110,26 +110,26 @@ class Target:
 
     @property
     def has_scale(self) -> bool:
-        """True if one instruction scales by a power of two and rounds once, as AVX-512's does."""
+        """True if one instruction scales by a power of two and rounds once, as in AVX-512."""
         return self.takes_operands_from_memory and self.vector_bits == 512
 
     @property
     def prefetches(self) -> bool:
         """True if tiles prefetch weights.
 
-        AMD processors, whose third cache is fast, were up to 3 % slower with it. Microcontrollers have no cache to
+        AMD processors, whose L3 is fast, were up to 3 % slower with it. Microcontrollers have no cache to
         fill.
         """
         return self.pointer_bits == 64 and not self.processor.startswith("znver")
 
     @property
     def grows_stack(self) -> bool:
-        """True if stack pages must be touched in order: Windows. LLVM would call a library function for that."""
+        """True on Windows, where pages of the stack must be touched in order."""
         return "-windows" in self.triple
 
 
 def _other_systems() -> list[Target]:
-    """Return the x86-64 levels for the object files of other systems. Without a level: what every such machine runs."""
+    """Return the x86-64 targets for the object files of other operating systems."""
     targets = []
     for system, triple in (("windows", _WINDOWS), ("macos", _MACOS)):
         for level, facts in _LEVELS.items():
@@ -169,7 +169,7 @@ _OTHERS = {
             pointer_bits=32,
             absent=("float64 vectors", *_ARM32),
         ),
-        # Cortex-M4F and M7: 32 single-precision registers, one float each. Small memories, and no second cache.
+        # Cortex-M4F and M7: 32 single-precision registers, one float each. Small memories, and no L2.
         Target(
             "thumbv7em-none-eabihf",
             "thumbv7em-unknown-none-eabihf",
@@ -230,7 +230,7 @@ _MEANT = {
 
 
 def _meant(name: object) -> str:
-    """Return the targets that another tool's name may mean, as part of an error message."""
+    """Suggest the targets that another tool's name may mean, for an error message."""
     text, parts = str(name).lower(), []
     for theirs, ours in _MEANT.items():
         if theirs in text:
@@ -242,8 +242,9 @@ def _meant(name: object) -> str:
 
 
 def target_of(name: str | None) -> Target:
-    """Return the target ``name``: None or ``host`` for this machine, a level such as ``x86-64-v3``, or another
-    processor.
+    """Return the target ``name``.
+
+    None or ``host`` is this machine. Others are levels such as ``x86-64-v3``, or processors.
     """
     known = name is None or isinstance(name, str)  # an array would be compared elementwise
     if known and name in (None, "host"):
@@ -260,13 +261,13 @@ def target_of(name: str | None) -> Target:
 
 
 def _process_triple() -> str:
-    """Return the triple of code for this process. On Windows, LLVM's linker in memory reads ELF objects only."""
+    """Return LLVM's triple for code that runs in this process."""
     triple = str(llvm.get_process_triple())
     return f"{triple}-elf" if "-windows" in triple else triple
 
 
 def for_files(target: Target) -> Target:
-    """Return ``target`` with the triple of object files, which system linkers and debuggers read."""
+    """Return ``target`` with the triple for object files, which system linkers and debuggers read."""
     if target.triple.endswith("-elf"):
         return replace(target, triple=_WINDOWS if target.is_x86_64 else target.triple.removesuffix("-elf"))
     if "-apple-darwin" in target.triple:
@@ -276,7 +277,7 @@ def for_files(target: Target) -> Target:
 
 @lru_cache(maxsize=1)
 def host() -> Target:
-    """Return this machine, as LLVM and the system detect it."""
+    """Return the target of this machine, as LLVM and the operating system detect it."""
     triple = _process_triple()
     has = llvm.get_host_cpu_features()
     features, caches = has.flatten(), (cache_bytes()[1], cache_bytes()[2])
@@ -303,7 +304,7 @@ def host() -> Target:
 
 
 def _dots(has: Mapping[str, bool], wide: bool, processor: str) -> tuple[str, ...]:
-    """Return the dot products of AVX-512, which exist at every width, or AVX-VNNI's for bytes on narrower vectors.
+    """Return the narrow types for which this processor has dot products: AVX-512's, or AVX-VNNI's for bytes.
 
     Those of bfloat16 are used on AMD only, where they are as fast as a multiply-add. On Intel they take four times as
     long, so that float32 products of widened weights are faster.
@@ -322,7 +323,7 @@ def lacks(target: Target) -> tuple[str, ...]:
 
 
 def needed_processor(target: Target) -> str:
-    """Describe the processors that run code for ``target``."""
+    """Describe the processors that can run code for ``target``."""
     if target.processor in _NEEDS:
         return f"a processor of {target.processor} or above, with {' '.join(_NEEDS[target.processor])}"
     if target.name != "host":
@@ -335,7 +336,7 @@ def needed_processor(target: Target) -> str:
 
 @lru_cache(maxsize=1)
 def cache_bytes() -> dict[int, int]:
-    """Return the bytes of the first (data), second and possibly third cache.
+    """Return the bytes of L1 (data), L2 and possibly L3.
 
     The system tells them; else they are those of the processor's data sheet, or a conservative guess.
     """
@@ -344,7 +345,7 @@ def cache_bytes() -> dict[int, int]:
 
 
 def host_equivalent(target: Target) -> Target:
-    """Return the host equivalent of ``target``: the same vectors and arithmetic, and so the same bits.
+    """Return the target of this machine with the vectors and arithmetic of ``target``, and so the same bits.
 
     It packs weights for other processors, and computes their results on this machine.
     """

@@ -1,4 +1,4 @@
-"""Plan as text, for ``show("plan")``: each kernel, its tile, and its division between workers."""
+"""Text of a plan, for ``show("plan")``: each kernel, its tile, and its division between workers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _lines(plan: ScheduledEntry) -> Iterator[str | StageLine]:
 
 
 def _of(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[StageLine]:
-    """Yield lines with the origins of these nodes."""
+    """Yield lines, with the origins of these nodes."""
     origins = tuple(dict.fromkeys(node.where for node in nodes if node.where is not None))
     return (StageLine(line, origins) for line in lines)
 
@@ -145,7 +145,7 @@ def _rows(active: ActiveSteps | None, indent: str, each_row: bool = False) -> It
 
 
 def _counted(nodes: Sequence[Node]) -> Iterator[str]:
-    """Yield ops with the names of their values; equal ones once, with their number."""
+    """Yield a description of each op with its values; equal descriptions once, with their number."""
     counts = Counter(" ".join(dict.fromkeys([node.op, node.name.rpartition("/")[2]])).strip() for node in nodes)
     for text, count in counts.items():
         yield text if count == 1 else f"{count} {text}"

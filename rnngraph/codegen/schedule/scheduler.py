@@ -26,7 +26,9 @@ def schedule(
     timed: bool = False,
     max_chunk: int | None = None,
 ) -> ScheduledEntry:
-    """Return the entry of a graph whose sizes are known, except for lengths of scans, split for workers in any case.
+    """Return the entry of a graph whose sizes are known, except for lengths of scans.
+
+    The entry is split for ``parts`` workers whether that pays or not.
 
     Args:
         graph: The graph.

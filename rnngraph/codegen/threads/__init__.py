@@ -1,4 +1,4 @@
-"""Synchronisation and work sharing of workers, as LLVM text.
+"""Synchronisation and work sharing of worker threads, as LLVM text.
 
 ``barrier`` (all wait for all), ``spin_wait`` (how long to spin before sleeping), ``claim`` (dynamic scheduling of
 tasks),

@@ -1,4 +1,4 @@
-"""Barrier of a team: the workers that run one entry together, each its parts of every kernel.
+"""Barrier between the workers that run one entry together.
 
 All workers execute the same statements. A kernel is split into parts, and worker w of n runs the parts w, w + n and so
 on; a barrier follows. Any number of workers therefore gives the same bits, and one alone runs all parts.
@@ -19,9 +19,7 @@ LINE = "[64 x i8]"
 
 
 def barrier_text(target: Target) -> str:
-    """Return the function with which a worker waits for the first ``awaited`` workers: for all, or for the first
-    one.
-    """
+    """Return the LLVM text of the function with which a worker waits for the first ``awaited`` workers."""
     f = IRBuilder()
     f.return_if(f.icmp("eq", "i64", "%workers", 1))
     mine = f.place("%team", f.value("add i64 %worker, 1", "line"), LINE)

@@ -1,4 +1,4 @@
-"""Dynamic scheduling: workers claim the stages of a pipeline, one chunk at a time. As LLVM text.
+"""Dynamic scheduling, as LLVM text: workers claim the stages of a pipeline, one chunk at a time.
 
 A stage's state is twice the number of its finished chunks, plus one while a worker runs it. States only grow, so that a
 satisfied dependency stays satisfied, and a compare-and-swap of an unchanged state is a valid claim.
@@ -20,7 +20,7 @@ NOTHING = -(1 << 40)
 
 
 def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
-    """Return the table that ``claim`` reads: each stage's due time, and its required lead of every stage."""
+    """Return the LLVM text of the table that ``claim`` reads: each stage's due time and dependencies."""
     numbers: list[int] = []
     for stage in stages:
         needs = dict(stage.needs)
@@ -30,12 +30,15 @@ def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
 
 
 def claim_text(target: Target) -> str:
-    """Return the functions with which a worker claims a stage: ``claim`` returns its index, or -1 once all is done."""
+    """Return the LLVM text of the functions with which a worker claims a stage.
+
+    ``claim`` returns the stage's index, or -1 once all is done.
+    """
     return f"{_can_claim()}\n{_claim(target)}"
 
 
 def _can_claim() -> str:
-    """Return the function that is true if all dependencies of a stage's next chunk are satisfied.
+    """Return the LLVM text of a predicate: all dependencies of a stage's next chunk are satisfied.
 
     ``table`` is the stage's row.
     """
@@ -53,8 +56,9 @@ def _state(f: IRBuilder, stage: str) -> str:
 
 
 def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
-    """Write the due time of a chunk of a stage. A worker's previous stage is due a quarter interval earlier, for its
-    weights.
+    """Write code for the due time of a chunk of a stage.
+
+    A worker's previous stage is due a quarter interval earlier, because its weights are cached.
     """
     habit = f.value("sdiv i64 %interval, 4", "habit")
     earlier = f.value(f"select i1 {f.icmp('eq', 'i64', stage, '%last')}, i64 {habit}, i64 0", "earlier")
@@ -63,8 +67,9 @@ def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
 
 
 def _claim(target: Target) -> str:
-    """Return the function that claims the stage that is due first, of those that are idle and can run their next
-    chunk.
+    """Return the LLVM text of the function that claims the stage that is due first.
+
+    Candidates are idle, and can run their next chunk.
     """
     f = IRBuilder()
     row = f.value("add i64 %count, 1", "row")

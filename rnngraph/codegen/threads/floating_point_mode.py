@@ -1,4 +1,4 @@
-"""Rounding mode and flush-to-zero of a thread, which workers adopt from their caller."""
+"""Floating-point mode of a thread (rounding, flush-to-zero), which workers adopt from their caller."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..machine.target import Target
 
 
 class FloatingPointMode(NamedTuple):
-    """Access to the control register of a kind of processor. Without ``declarations``, threads have no mode.
+    """Instructions that access the control register of one kind of processor.
 
     Attributes:
         declarations: LLVM intrinsics that read and write the register.
@@ -41,7 +41,7 @@ _ARM64 = FloatingPointMode(
 
 
 def floating_point_mode(target: Target) -> FloatingPointMode:
-    """Return access to the mode of threads on ``target``."""
+    """Return the instructions that access the floating-point mode on ``target``."""
     if target.is_x86_64:
         return _X86
     return _ARM64 if target.is_arm64 else FloatingPointMode()

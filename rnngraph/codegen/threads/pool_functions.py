@@ -1,4 +1,4 @@
-"""Functions that a pool's threads run, as LLVM text, and the layout of the memory through which they get work."""
+"""Functions of a pool's threads, as LLVM text, and the memory through which threads receive work."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LINES = _FIRST + 3 * MAX_WORKERS
 
 
 def semaphore_line(worker: int) -> int:
-    """Return the line of the semaphore on which a worker sleeps."""
+    """Return the index of the memory line with a worker's semaphore."""
     return _FIRST + 3 * worker + 2
 
 
 def pool_text(target: Target) -> str:
-    """Return the module of a pool's two entries, both of (memory, x, y).
+    """Return the LLVM text of a pool's two entries, both of (memory, x, y).
 
     Worker x runs ``pool_serve`` forever. ``pool_share`` runs the job in the job's line with its workers, including the
     caller. The other words of the first line are the system's functions that wait for a semaphore and post it. A worker
@@ -54,7 +54,7 @@ def _worker(f: IRBuilder, number: str) -> _Worker:
 
 
 def _serve(target: Target) -> str:
-    """Return a worker's endless loop: poll for a job, sleep if there is none for a while, and run the job."""
+    """Return the LLVM text of a worker's endless loop: poll for a job, sleep after a while, and run the job."""
     f = IRBuilder()
     job, mine, wait = f.moved("%pool", 64 * _JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
 
@@ -92,8 +92,9 @@ def _serve(target: Target) -> str:
 
 
 def _share(target: Target) -> str:
-    """Return the caller's function: assign the job to workers, wake those that sleep, run its part and wait for
-    theirs.
+    """Return the LLVM text of the caller's function, which runs a job together with its workers.
+
+    It assigns the job, wakes workers that sleep, runs the caller's part and waits for the others.
     """
     f = IRBuilder()
     job = f.moved("%pool", 64 * _JOB)
@@ -119,7 +120,7 @@ def _share(target: Target) -> str:
 
 
 def _await(f: IRBuilder, target: Target, worker: _Worker, give_up: str) -> None:
-    """Wait until a worker has finished its job. ``give_up`` is the function that yields the core."""
+    """Write a wait until a worker has finished its job. ``give_up`` is the function that yields the core."""
     wanted, (there,) = f.value(f"load i64, ptr {worker.given}", "wanted"), f.labels("there")
 
     def look(looks: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Calls of the operating system's semaphores from machine code. ``support/system/semaphores`` has their addresses."""
+"""Calls of the operating system's semaphores from machine code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..machine.target import Target
 
 
 class SemaphoreCalls(NamedTuple):
-    """Types and arguments of a system's functions.
+    """Signatures of a system's semaphore functions.
 
     Attributes:
         result: LLVM type that both functions return.
@@ -24,11 +24,11 @@ class SemaphoreCalls(NamedTuple):
     by_handle: bool = False
 
     def wait(self, f: IRBuilder, function: str, semaphore: str) -> None:
-        """Write a call that waits until the semaphore's count is above 0, and takes one off."""
+        """Write a call that waits until the semaphore's count is above 0, and decrements it."""
         self._call(f, function, semaphore, self.waits_with)
 
     def post(self, f: IRBuilder, function: str, semaphore: str) -> None:
-        """Write a call that adds one to the semaphore's count."""
+        """Write a call that increments the semaphore's count."""
         self._call(f, function, semaphore, self.posts_with)
 
     def _call(self, f: IRBuilder, function: str, semaphore: str, others: str) -> None:
@@ -43,7 +43,7 @@ _MACOS = SemaphoreCalls("i64", ", i64 -1", by_handle=True)
 
 
 def semaphore_calls(target: Target) -> SemaphoreCalls:
-    """Return how code for ``target`` calls its system's semaphores."""
+    """Return the signatures of the semaphore functions on ``target``."""
     if "-windows" in target.triple:
         return _WINDOWS
     return _MACOS if "-apple-" in target.triple else _POSIX

@@ -1,4 +1,4 @@
-"""Spinning of a worker that waits for others. Now and then it yields its core."""
+"""Spin loop of a worker that waits for others. It yields its core after a while."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_pause(f: IRBuilder, target: Target) -> None:
 
 
 def write_spin(f: IRBuilder, target: Target, spun: str) -> str:
-    """Write a pause, and now and then a call of the team's function that yields the core.
+    """Write one iteration of a spin loop: a pause, and occasionally a call that yields the core.
 
     ``spun`` is the number of polls so far. Return the next number.
     """

@@ -64,7 +64,8 @@ def padded(view: View, rank: int) -> View:
 def joined(one: View, other: View, rank: int) -> View:
     """Return the view of two values broadcast against each other.
 
-    Raises: UnknownAxisError: Their views differ.
+    Raises:
+        UnknownAxisError: Their views differ.
     """
     groups: list[Group] = []
     for a, b in zip(padded(one, rank), padded(other, rank), strict=True):

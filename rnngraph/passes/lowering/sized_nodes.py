@@ -87,7 +87,8 @@ class SizedNodes:
     def with_size(self, node: Node, axis: int, wanted: Dim, where: Where | None) -> Node:
         """Return ``node`` with axis ``axis`` unified with ``wanted``.
 
-        Raises: ValueError: The sizes cannot be equal.
+        Raises:
+            ValueError: The sizes cannot be equal.
         """
         self._unequal = []
         self._meet(node.shape[axis], wanted)

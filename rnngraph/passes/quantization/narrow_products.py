@@ -138,8 +138,6 @@ class Builder:
 
         The integers are in ``offset`` - 127 to ``offset`` + 127. If a row is not finite, neither is its step size, and
         its integers are arbitrary.
-
-        If a row is not finite, neither is its step, and its integers are arbitrary.
         """
         axes = {"axes": (x.tensor.rank - 1,), "keepdims": True}
         minimum = self("minimum", self("reduce_min", x, **axes, name="least"), 0.0)

@@ -17,7 +17,7 @@ from ..simplify import drop_dead
 from .blocks import again, is_much_smaller, keeping, state_bytes
 
 CACHE = 1 << 19
-"""Bytes of the states of a block: a part of any second cache."""
+"""Bytes of the states of a block: a part of any L2."""
 MIN_STEPS, MAX_STEPS = 8, 64
 
 

@@ -20,7 +20,7 @@ _PREFIXES = {"input": "in", "parameter": "w", "constant": "const", "output": "ou
 
 @dataclass(frozen=True)
 class Argument:
-    """Array that the caller passes: a feed, a parameter, a constant or a result."""
+    """Array that the caller passes: a feed, a parameter, a constant, or memory for a result."""
 
     name: str
     kind: str  # input, parameter, constant or output
@@ -32,7 +32,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class EntryArguments:
-    """Arguments of an entry and their layout.
+    """Arguments of an entry, with the layout of each.
 
     Attributes:
         strides: Names of the sizes with a feed's strides, by argument.
@@ -69,7 +69,7 @@ def arguments_of(graph: Graph, fusion: LoopFusion, users: Mapping[Node, Sequence
 
 
 class _Arguments:
-    """Arguments under construction."""
+    """Builder of an entry's arguments."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -78,7 +78,7 @@ class _Arguments:
         self.replaced: dict[str, Node] = {}
 
     def leaves(self, free: Collection[Node]) -> dict[Node, View]:
-        """Return views of feeds, parameters and constants. ``free`` are nodes that no kernel computes."""
+        """Return the views of feeds, parameters and constants. ``free`` are nodes that no kernel computes."""
         views: dict[Node, View] = {}
         for node in self.graph.nodes:
             if node.op == "input":
@@ -101,7 +101,7 @@ class _Arguments:
     def outputs(
         self, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]], views: Mapping[Node, View]
     ) -> tuple[dict[Node, list[View]], list[tuple[Node, View]]]:
-        """Return memory for results that are written in place, and the results that are copied at the end."""
+        """Return the memory of results that kernels write directly, and the results that are copied at the end."""
         late: list[tuple[Node, View]] = []
         last: list[tuple[Node, View]] = []  # these overwrite values that others are copied from
         buffers = OutputBuffers(self.graph, fusion, users)

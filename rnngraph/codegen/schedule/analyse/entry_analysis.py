@@ -1,4 +1,4 @@
-"""First phase: what runs together, on which workers, at which estimated cost. No memory is allocated yet.
+"""First phase of scheduling: which ops run together, on which workers, at which estimated cost.
 
 The estimates decide whether several workers pay before anything is planned. They never change values.
 """
@@ -30,7 +30,7 @@ from .scan_sharing import ScanSharing, share_blocks, share_scan
 
 @dataclass(frozen=True)
 class ScanAnalysis:
-    """Kernels of a scan's step, and how they are split. With ``blocks``, a step is that of one block."""
+    """Kernels of one step of a scan, with their partitions. With ``blocks``, a step is that of one block."""
 
     fused: FusedKernels
     sharing: ScanSharing
@@ -62,14 +62,14 @@ class GroupAnalysis:
     pipeline: PipelinePlan | None = None
 
     def in_pipeline(self, pipeline: PipelinePlan) -> GroupAnalysis:
-        """Return the group as a pipeline, in which each kernel runs on one worker."""
+        """Return the group as a pipeline, in which each kernel runs on one worker at a time."""
         scans = {kernel: replace(scan, sharing=scan.sharing.made_serial()) for kernel, scan in self.scans.items()}
         return replace(self, partitions=dict.fromkeys(self.partitions, SERIAL), scans=scans, pipeline=pipeline)
 
 
 @dataclass(frozen=True)
 class SectionAnalysis:
-    """Groups that run as one: a single group, or several loops over time with interleaved scans."""
+    """Fusion groups that run as one: a single group, or several loops over time with interleaved scans."""
 
     groups: tuple[GroupAnalysis, ...]
     interleaving: InterleavingPlan | None = None
@@ -77,7 +77,7 @@ class SectionAnalysis:
 
 @dataclass(frozen=True)
 class EntryAnalysis:
-    """All that is known of an entry before memory is allocated.
+    """Decisions about an entry that precede the allocation of memory.
 
     Attributes:
         workers: Workers between which it is split.
@@ -119,7 +119,7 @@ def _analysed(entry: EntryGraph, target: Target, parts: int, max_chunk: int | No
 
 
 class _Analyst:
-    """Pass over the fusion groups of a graph, in order.
+    """Analysis of the fusion groups of a graph, in order.
 
     ``synchronized`` has values that all workers can read, because a barrier follows their computation.
     """
@@ -145,17 +145,17 @@ class _Analyst:
             yield from self._together(together)
 
     def _is_shared(self, node: Node) -> bool:
-        """True if a value is complete before kernels that are split by rows run."""
+        """True if every worker can read all of a value, because a barrier precedes its readers."""
         fusion = self.entry.fusion
         return node in fusion.free or node in self.synchronized or fusion.kind.get(node) == PREPARED
 
     def _synchronize(self, nodes: Iterable[Node], partition: Partition) -> None:
-        """Mark values as synchronized after a kernel that is not split by rows, because a barrier follows it."""
+        """Record that all workers can read these values, if a barrier follows their kernel."""
         if not partition.by_rows:
             self.synchronized.update(nodes)
 
     def _together(self, groups: Sequence[Numbered]) -> Iterable[SectionAnalysis]:
-        """Yield one group, or several as one loop if that pays."""
+        """Yield one group as a section, or several as one loop if that pays."""
         graph, late = self.entry.graph, self.entry.arguments.late_values
         kernels = [group_kernels(self.entry, item, self.residency.sources) for item in groups]
         for item in kernels:
@@ -170,7 +170,7 @@ class _Analyst:
             self.residency.run(item.group, item.nodes, item.fused, item.leaving)
 
     def _interleaving(self, groups: Sequence[GroupKernels]) -> InterleavingPlan | None:
-        """Return how the scans of groups are interleaved on one worker, if they are."""
+        """Return the plan for interleaving the scans of groups on one worker, if that pays."""
         length = groups[0].group.kind.length
         scans = [scan for item in groups for scan in item.scans]
         if length is None or not may_pay(self.target, scans) or any(scan_blocks(self.target, scan) for scan in scans):
@@ -182,7 +182,7 @@ class _Analyst:
         return chunk_length(self.target, item.fused, item.leaving, length, self.max_chunk)
 
     def _gains(self, item: GroupKernels) -> list[float]:
-        """Return the speedups from interleaving for one worker, by kernel."""
+        """Return the speedup from interleaving on one worker, for each kernel."""
         plan = self._interleaving([item]) if self.workers.parts > 1 else None
         if plan is None:
             return [1.0] * len(item.fused.kernels)
@@ -196,7 +196,7 @@ class _Analyst:
         return self._time_loop(item, interleaving)
 
     def _plain(self, item: GroupKernels) -> GroupAnalysis:
-        """Analyse kernels that run once, one after the other."""
+        """Analyse a group without a loop over time."""
         sharing, partitions = WorkSharing(self.target, self.workers), dict[Kernel, Partition]()
         for kernel in item.fused.kernels:
             partition = partitions[kernel] = sharing.partition(kernel)
@@ -230,7 +230,7 @@ class _Analyst:
     def _estimated(
         self, item: GroupKernels, time: TimeChunk, is_first_short: bool
     ) -> tuple[GroupAnalysis, list[StageCost]]:
-        """Return how each kernel of a loop would be split, and the costs, in order."""
+        """Return the partitions of a loop's kernels, and their costs, in order."""
         sharing, costs = WorkSharing(self.target, self.workers, time), list[StageCost]()
         partitions, scans = dict[Kernel, Partition](), dict[Kernel, ScanAnalysis]()
         for kernel in item.fused.kernels:
@@ -254,13 +254,14 @@ class _Analyst:
         return GroupAnalysis(item, partitions, scans, time.longest, is_first_short), costs
 
     def _computed(self, kernel: Kernel) -> Collection[Node]:
-        """Return the values that a kernel computes; for a scan, its results."""
+        """Return the values that a kernel computes, which are a scan's results."""
         return self.entry.users[kernel.first] if kernel.kind == "scan" else kernel.members
 
 
 def _join_blocks(scans: dict[Kernel, ScanAnalysis], kernels: Sequence[Kernel]) -> None:
-    """Mark scans whose blocks run directly after those of the previous scan, so that they read its states from the
-    cache.
+    """Mark scans whose blocks run directly after those of the previous scan.
+
+    They read the states of a block from the cache.
     """
     for earlier, kernel in pairwise(kernels):
         one, other = scans.get(earlier), scans.get(kernel)

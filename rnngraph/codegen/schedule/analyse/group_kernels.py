@@ -1,4 +1,4 @@
-"""Kernels of a fusion group and the values that outlive it; and groups that may share one loop."""
+"""Kernels of a fusion group, and the combination of groups that may share one loop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Numbered = tuple[int, FusionGroup]
 
 @dataclass(frozen=True)
 class EntryGraph:
-    """Graph of an entry with its readers of values, fusion groups and arguments."""
+    """Graph of an entry, with the readers of its values, fusion groups and arguments."""
 
     graph: Graph
     users: Mapping[Node, Sequence[Node]]
@@ -58,7 +58,7 @@ class GroupKernels:
 
     @cached_property
     def needs(self) -> tuple[Needs, ...]:
-        """Dependencies between kernels of a loop over chunks of time, within a chunk."""
+        """Dependencies between the kernels of a loop within one chunk of time."""
         return chunk_needs(self.fused.kernels, self.nodes)
 
 
@@ -67,7 +67,7 @@ def scans_of(group: FusionGroup) -> list[Node]:
 
 
 def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[Node]) -> GroupKernels:
-    """Cut a group into kernels. ``in_memory`` are values in memory before it."""
+    """Divide a fusion group into kernels. ``in_memory`` are values in memory before it."""
     number, group = numbered
     users, fusion, arguments = entry.users, entry.fusion, entry.arguments
     inside, outputs = set(group.nodes), {node for _, node in entry.graph.outputs} | arguments.late_values
@@ -90,7 +90,7 @@ def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[N
 
 
 def _blocks_late(kernels: tuple[Kernel, ...], nodes: Sequence[Node]) -> tuple[Kernel, ...]:
-    """Return the kernels in an order in which steps are computed again right before they are read."""
+    """Reorder kernels so that blocks of steps are recomputed right before they are read."""
     if all(kernel.first.get("blocks") is None for kernel in kernels):
         return kernels
     needs, order = chunk_needs(kernels, nodes), list(range(len(kernels)))
@@ -105,7 +105,7 @@ def _blocks_late(kernels: tuple[Kernel, ...], nodes: Sequence[Node]) -> tuple[Ke
 def _views_of_results(
     nodes: Sequence[Node], users: Mapping[Node, Sequence[Node]], arguments: EntryArguments
 ) -> set[Node]:
-    """Return views of results in place that nothing else reads, if strides express them."""
+    """Return views of results in the caller's memory that need no kernel, because strides express them."""
     views = {node: places[0] for node, places in arguments.results.items()}
     for node in nodes:
         if is_view(node) and node not in views and node.operands[0] in views:
@@ -123,7 +123,7 @@ def _views_of_results(
 def _must_copy(
     node: Node, group: FusionGroup, users: Mapping[Node, Sequence[Node]], in_memory: Collection[Node]
 ) -> bool:
-    """True for movement ops that strides cannot express, or that slice one step from a chunked sequence."""
+    """True for a movement op that must copy: strides cannot express it, or it slices a step of a chunked sequence."""
     if not is_view(node) or node in in_memory:
         return False
     if picks_step(node, group.kind.length):
@@ -137,14 +137,14 @@ def _must_copy(
 
 
 def _is_transposed_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
-    """True if every step of a loop reads a transpose with strided units, such as the keys of attention."""
+    """True for a transpose with strided units that every step of a loop reads, such as the keys of attention."""
     order = node["order"]
     scans = [user for user in users[node] if user.op == "scan"]
     return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in scans)
 
 
 def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
-    """Return the groups of a graph with their indices, in order.
+    """Return the fusion groups with their indices. Independent loops in both directions are combined.
 
     Groups of one time axis in both directions are combined if they are independent and interleaving may pay.
     """
@@ -165,13 +165,13 @@ def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
 
 
 def _meet(fusion: LoopFusion, target: Target) -> None:
-    """Delay scans of one direction to the level of independent scans in the other.
+    """Delay scans of one direction to the level of independent scans in the other direction.
 
     Values that both read run in the loop of one of them, which would otherwise come first. Dependent values move a
     level further.
     """
     if any(node.get("blocks") is not None for node in fusion.graph.nodes):
-        return  # what a block gives is there until the next one runs: whoever reads it stays where it is
+        return  # results of a block are in memory only until the next one runs, so their readers are not delayed
     level, groups = 0, list[FusionGroup]()
     while True:
         groups = groups or [group for group in fusion.groups() if scans_of(group)]
@@ -188,12 +188,12 @@ def _meet(fusion: LoopFusion, target: Target) -> None:
             others = [scan for scan in above if scan not in behind]
             if others and may_pay(target, [*scans, *others]):
                 fusion.run_later(scans, level + 1)
-                groups = []  # they have changed
+                groups = []  # the levels have changed
                 break
         level += 1
 
 
 def _is_opposite(one: FusionGroup, other: FusionGroup, later: int) -> bool:
-    """True if another group runs ``later`` levels later, in the other direction."""
+    """True if another group runs ``later`` levels later, in the opposite direction."""
     same_axis = one.kind.length == other.kind.length and one.kind.reverse != other.kind.reverse
     return same_axis and other.level == one.level + later

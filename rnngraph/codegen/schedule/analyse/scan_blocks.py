@@ -1,6 +1,6 @@
-"""Scans in blocks: along axes that steps do not mix, all steps of one block run before those of the next.
+"""Scans in blocks: along axes that steps do not mix, a block runs all its steps before the next block starts.
 
-The state of a block stays in the first cache, where that of all rows and heads would pass through it in each step.
+The state of a block stays in L1, where that of all rows and heads would pass through it in each step.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ class ScanBlocks:
     inside: Mapping[Node, Node]
 
     def view(self, node: Node, view: View, starts: Sequence[Index]) -> View:
-        """Return a block's part of a value of the scan's own body. ``starts`` are the block's first positions of the
-        axes.
+        """Return a block's part of a value of the scan's body.
+
+        ``starts`` are the block's first positions of the axes.
         """
         start: list[Index] = [0] * len(view.shape)
         stop: list[Index] = [*view.shape]
@@ -47,14 +48,15 @@ class ScanBlocks:
         return view.slice(start, stop, [1] * len(start))
 
     def axes_of_one(self, node: Node, shared: int | None) -> tuple[int, ...]:
-        """Return the axes of a value along which a block has one position. ``shared`` is the axis that workers split,
-        if any.
+        """Return the axes of a value along which a block has a single position.
+
+        ``shared`` is the axis that workers split, if any.
         """
         cuts = enumerate(zip(self.axes, self.sizes, strict=True))
         return tuple(axis.places[node] for number, (axis, count) in cuts if count == 1 and number != shared)
 
     def axis_of_rows(self, mask: Node) -> int | None:
-        """Return the number of the cut axis that holds the rows of a mask, if each block has one row.
+        """Return the divided axis that holds the rows of a mask, if each block has one row; else None.
 
         mask: input of the scan's body, whose first axis is the rows.
         """
@@ -63,7 +65,7 @@ class ScanBlocks:
 
 
 def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: ScanBlocks) -> bool:
-    """True if all steps of a block can run directly after those of an earlier scan, before the next block begins.
+    """True if a block of a scan can run directly after the same block of an earlier scan.
 
     The scan must read only the earlier scan's outputs of the same step and block.
     """
@@ -87,9 +89,9 @@ def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: 
 
 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
-    """Return the blocks of a scan whose state has several axes; None if the scan is as fast whole.
+    """Return the division of a scan whose state has several axes; None if it is as fast undivided.
 
-    Outer axes are cut until a block's state fits into the first cache; open ones are always cut. Then the last axis is
+    Outer axes are cut until a block's state fits into L1; open ones are always cut. Then the last axis is
     cut into parts of whole vectors.
     """
     parts, body = ScanParts.of(scan), scan["body"]
@@ -117,12 +119,12 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
 
 
 def _width(target: Target, size: Dim, most: int) -> int:
-    """Return the units of a block: whole vectors that divide an axis, at most ``most``; 0 if impossible."""
+    """Return the units of a block: whole vectors that divide an axis, at most ``most``; 0 if there are none."""
     lanes = target.lanes(4)
     widths = range(lanes, most + 1, lanes)
     return max((width for width in widths if isinstance(size, int) and width < size and size % width == 0), default=0)
 
 
 def _count(size: Dim) -> int:
-    """Return a size as a divisor, 1 for open and empty axes."""
+    """Return a size as a divisor: 1 for symbolic sizes and empty axes."""
     return max(1, size) if isinstance(size, int) else 1

@@ -1,4 +1,4 @@
-"""Workers of a scan's step: one worker, several that synchronise, or each with its own rows."""
+"""Division of a scan's step between workers: one worker, several with barriers, or each with its own rows."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class ScanSharing:
     shared_axis: int | None = None
 
     def made_serial(self) -> ScanSharing:
-        """Return the sharing in which one worker runs every step."""
+        """Return the division in which one worker runs every step."""
         serial = self.estimate.serial_cycles
         return ScanSharing(Partition(None, serial, serial), ONE_WORKER, (SERIAL,) * len(self.partitions))
 
 
 def waits_between(one: Partition, other: Partition | None) -> bool:
-    """True if workers wait between consecutive parts of a step. ``other`` is None after the last one."""
+    """True if a barrier separates consecutive parts of a step. ``other`` is None after the last one."""
     alike = other is not None and ((one.by_rows and other.by_rows) or (one.serial and other.serial))
     return not alike
 
 
 def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a step's kernels between workers, unless waiting would cost more.
+    """Split a step's kernels between workers, unless barriers would cost more.
 
     If all kernels compute row by row, nobody waits. Otherwise workers wait before and after each other kernel.
     """
@@ -65,7 +65,7 @@ def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[K
 
 
 def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a scan in blocks along the axis with the most blocks, if each worker then has at least one."""
+    """Split a scan by the axis with the most blocks, if each worker then has at least one block."""
     sharing = WorkSharing(target, ONE_WORKER, in_scan=True)
     counts = [_count(axis.size, size) for axis, size in zip(blocks.axes, blocks.sizes, strict=True)]
     cycles = sum(sharing.cycles(kernel) for kernel in kernels) * prod(counts)

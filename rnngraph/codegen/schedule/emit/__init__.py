@@ -1,4 +1,4 @@
-"""Third phase: the loop IR of an entry, from its plan.
+"""Third phase of scheduling: the loop IR of an entry, from its plan.
 
 ``entry_emitter`` visits the plan and returns a ``scheduled_entry``, through an ``entry_writer``, which shares equal
 functions and adds barriers. ``kernel_calls`` adds calls of kernels and copies, ``scan_writer`` loops over steps, with

@@ -1,4 +1,4 @@
-"""Third phase: an entry's loop IR, from its plan. All decisions have been made before."""
+"""Third phase of scheduling: write an entry's loop IR from its plan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .time_loop import add_loop, add_pipeline
 
 
 def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> ScheduledEntry:
-    """Write the functions of an entry. ``timed``: count the time of its parts."""
+    """Return an entry with all its functions. ``timed``: measure the time of its parts."""
     writer = EntryWriter(plan.memory.panels, plan.parts, Ticks(plan.parts) if timed else None)
     for section in plan.sections:
         with writer.block.at(section.origin):
@@ -61,7 +61,7 @@ def _write_section(writer: EntryWriter, section: SectionPlan) -> None:
 
 
 def _write_kernels(writer: EntryWriter, group: GroupPlan) -> None:
-    """Write kernels that run once, or copies at the end."""
+    """Write the kernels of a group that runs once, or copies at the end."""
     _begin(writer, group)
     for number in range(len(group.kernels)):
         _run(writer, group, {}, number)
@@ -89,7 +89,7 @@ def _time_loop(writer: EntryWriter, group: GroupPlan) -> TimeLoop:
 
 
 def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> None:
-    """Write a kernel; in a loop, for the present chunk."""
+    """Write a kernel; in a loop, for the current chunk."""
     kernel = group.kernels[number]
     if isinstance(kernel, ScanPlan):
         assert group.chunks is not None
@@ -119,7 +119,7 @@ def _begin(writer: EntryWriter, group: GroupPlan) -> None:
 
 
 def _end(loop: TimeLoop) -> None:
-    """Write the statements after a loop."""
+    """Write the statements that follow a loop."""
     for scan in loop.scans.values():
         scan.end()
 
@@ -128,7 +128,7 @@ def _end(loop: TimeLoop) -> None:
 
 
 def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry:
-    """Return the finished entry: place its temporaries, and check its use of memory."""
+    """Return the entry, after placing its temporaries and verifying its use of memory."""
     arguments, arena, panels, ticks = plan.entry.arguments, plan.memory.arena, plan.memory.panels, writer.ticks
     statements = tuple(writer.block.statements)
     arena.place(statements)
@@ -160,8 +160,9 @@ def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry
 
 
 def _timed_packing(plan: EntryPlan, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:
-    """Yield packing statements, each counted for the first parameter that it packs, with preceding statements that read
-    none.
+    """Yield the packing statements, with the time of each counted for a parameter.
+
+    Statements that read no parameter count for the next one that does.
     """
     nodes = {str(node["label"]): node for node in plan.entry.graph.inputs if node.op == "parameter"}
     of = {buffer: nodes[name] for buffer, name in plan.entry.arguments.parameters.items()}

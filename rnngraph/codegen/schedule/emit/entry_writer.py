@@ -1,4 +1,4 @@
-"""Entry under construction: functions of kernels, calls, and barriers in between."""
+"""Builder of an entry: functions of kernels, their calls, and the barriers between calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .ticks import Ticks, Timed
 
 
 class EntryWriter:
-    """Appends statements to an entry whose kernels are split into ``parts``, and collects the functions that it calls.
+    """Builder of an entry whose kernels are split into ``parts``, and of the functions that it calls.
 
     Attributes:
         block: Block that receives statements.
@@ -39,7 +39,7 @@ class EntryWriter:
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
-        """Add statements to the preparation in this context."""
+        """Within this context, add statements that run when parameters change."""
         self.is_preparing = True
         with self.into(self.preparation):
             yield
@@ -47,19 +47,19 @@ class EntryWriter:
 
     @contextmanager
     def timing(self, timed: Timed) -> Iterator[None]:
-        """Count the time of calls in this context as ``timed``."""
+        """Within this context, count the time of calls for ``timed``."""
         outer, self._timed = self._timed, timed
         yield
         self._timed = outer
 
     def count(self, slot: int | None = None) -> None:
-        """Count the time since the last tick, in a slot or in the slot of the current part."""
+        """Count the time since the last tick for a slot, by default that of the current part."""
         if self.ticks is not None and not self.is_preparing:
             counted_slot = slot if self._timed is None or slot is not None else self.ticks.of(self._timed)
             self.block.add(self.ticks.count(self.ticks.rest if counted_slot is None else counted_slot))
 
     def synchronize(self, by_rows: bool = False, serial: bool = False) -> None:
-        """Add a barrier before a kernel that may read what other workers wrote, or overwrite what they still read."""
+        """Add a barrier if a kernel may read what other workers wrote, or overwrite what they still read."""
         if self.parts == 1 or self.is_preparing:
             return
         kind = "rows" if by_rows else "serial" if serial else "other"
@@ -81,12 +81,12 @@ class EntryWriter:
         serial: bool = False,
         origin: Where | None = None,
     ) -> None:
-        """Add a kernel as its own function. ``origin`` is its line, by default the enclosing one."""
+        """Add a call of a kernel's function, after a barrier if it needs one."""
         self.synchronize(by_rows, serial)
         self.emit(emit, comment, origin)
 
     def emit(self, emit: Callable[[Block], None], comment: str, origin: Where | None = None) -> Call:
-        """Add a call of a kernel as its own function, before which no worker needs to wait."""
+        """Add a call of a kernel's function without a barrier."""
         block = Block(origin=origin or self.block.origin)
         emit(block)
         if self.is_preparing:  # fill the panels that the kernel reads before it runs
@@ -94,7 +94,7 @@ class EntryWriter:
         return self._call(block, comment, "fused")
 
     def function(self, block: Block, comment: str, kind: str, by_rows: bool = False, serial: bool = False) -> None:
-        """Call a function with these statements.
+        """Add a call of a function with these statements.
 
         Args:
             by_rows: It computes each row from that row alone.
@@ -105,7 +105,7 @@ class EntryWriter:
 
     @contextmanager
     def into(self, block: Block) -> Iterator[None]:
-        """Add statements to another block in this context."""
+        """Within this context, add statements to another block."""
         outer, self.block = self.block, block
         yield
         self.block = outer
@@ -118,19 +118,19 @@ class EntryWriter:
         return block.statements
 
     def captured_serial(self, emits: Sequence[Callable[[], None]]) -> list[list[Statement]]:
-        """Return the statements that each ``emit`` writes for one worker."""
+        """Return the statements that each of ``emits`` writes for one worker."""
         parts, self.parts = self.parts, 1
         captured_parts = [self.captured(emit) for emit in emits]
         self.parts = parts
         return captured_parts
 
     def effects(self, statements: Sequence[Statement]) -> Effects:
-        """Return the effects of the entry's statements."""
+        """Return the buffers that statements of the entry read and write."""
         self._effects.add((*self.functions.values(), *self.panels.functions))
         return self._effects.of(statements)
 
     def _call(self, block: Block, comment: str, kind: str) -> Call:
-        """Add a call of a function, shared with equal work."""
+        """Add a call of a function. Functions that do the same work are shared."""
         buffers, names = free(block.statements)
         formal = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(buffers)}
         symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""Several loops over chunks of time as one, with interleaved scans.
+"""Several loops over chunks of time that run as one, with interleaved scans.
 
 A turn of the loop runs each kernel once, for its current chunk: a layer's scan is a chunk behind that of its input. A
 kernel does nothing before its first chunk and after its last. The first turns, in which some kernels have nothing to do
@@ -38,7 +38,7 @@ from .time_loop import joined
 
 @dataclass(frozen=True, eq=False)
 class TimeLoop:
-    """Loop over chunks of time before it is written.
+    """Loop over chunks of time that is not written yet.
 
     Attributes:
         scans: Writers of scans, by index of the kernel.
@@ -61,7 +61,7 @@ class TimeLoop:
 
 @dataclass(frozen=True)
 class PlacedKernel:
-    """Place of a kernel in a turn.
+    """Kernel with its position in one iteration of the loop.
 
     Attributes:
         number: Index in its loop.
@@ -81,12 +81,12 @@ class PlacedKernel:
 
     @property
     def order(self) -> tuple[int, int, int]:
-        """Sort key of kernels in a turn. Interleaved kernels are equal."""
+        """Sort key of kernels in an iteration. Interleaved kernels have equal keys."""
         return (*self.phase, 0 if self.scan is not None else self.number)
 
 
 def add_interleaved(writer: EntryWriter, plan: InterleavingPlan, loops: Sequence[TimeLoop]) -> None:
-    """Write the loop, after what precedes each of ``loops``.
+    """Add one loop that runs ``loops`` with interleaved scans.
 
     Raises:
         VerifyError: Kernels of a turn, or of several, would not see the values of sequential execution.
@@ -97,7 +97,7 @@ def add_interleaved(writer: EntryWriter, plan: InterleavingPlan, loops: Sequence
 
 
 class _Writing:
-    """Loop with interleaved scans under construction."""
+    """Writer of a loop with interleaved scans."""
 
     def __init__(self, writer: EntryWriter, plan: InterleavingPlan, loops: Sequence[TimeLoop]) -> None:
         self.writer, self.plan, self.loops = writer, plan, loops
@@ -111,11 +111,11 @@ class _Writing:
         self._beside_others: dict[int, list[Statement]] = {}
 
     def _beside(self, place: int) -> list[ScanWriter]:
-        """Return the scans at a place in a turn."""
+        """Return the scans that are interleaved at one position of an iteration."""
         return [item.scan for item in self.placed if item.scan is not None and item.phase[1] == place]
 
     def _timed(self, place: int) -> Timed:
-        """Return the profile slot of interleaved scans."""
+        """Return the profile slot of the scans interleaved at one position."""
         scans = self._beside(place)
         names = ", ".join(dict.fromkeys(label_of(scan.node) for scan in scans))
         text = f"{len(scans)} scans beside each other: {names}  {scans[0].node.where}"
@@ -124,7 +124,7 @@ class _Writing:
         return Timed(WORK, nodes, text, memory=memory, scan=scans[0].node)
 
     def _placed(self) -> Iterator[PlacedKernel]:
-        """Yield every kernel with the statements of its chunk."""
+        """Yield every kernel with the statements for its chunk."""
         for item, phases in zip(self.loops, self.plan.phases, strict=True):
             for number, phase in enumerate(phases):
                 scan = item.scans[number] if phase[1] % 2 else None
@@ -140,14 +140,14 @@ class _Writing:
 
     @staticmethod
     def _one_step(item: TimeLoop, scan: ScanWriter, block: Block | None = None, s: Index = 0) -> list[Statement]:
-        """Return a step of a scan in the present chunk."""
+        """Return the statements of one step of a scan, in the current chunk."""
         own = Block() if block is None else block.nested()
         with own.at(scan.node.where):
             scan.add_step(own, s, size(item.chunks.chunk))
         return own.statements
 
     def add(self) -> None:
-        """Add the first turns and the loop to the entry."""
+        """Add the first iterations and the loop to the entry."""
         chunks, steps, last = self.loops[0].chunks, self.plan.steps, self.plan.last
         for turn in range(last):
             begin = turn * steps
@@ -159,7 +159,7 @@ class _Writing:
         self.writer.block.add(For(self.turn, last * steps, stop, steps, tuple(self._turn()), comment))
 
     def _turn(self, number: int | None = None) -> Iterator[Statement]:
-        """Yield one turn: the turn ``number``, in which only some kernels run, or any later one."""
+        """Yield the statements of one iteration: a given one of the first, or any later one."""
         placed = [item for item in self.placed if number is None or item.phase[0] <= number]
         for lagged, depth in dict.fromkeys((item.lagged, self._depth(item.loop)) for item in placed):
             yield from self._head(lagged, depth)
@@ -181,7 +181,7 @@ class _Writing:
         return next(depth for other, depth in zip(self.loops, self.plan.depths, strict=True) if other is item)
 
     def _head(self, chunks: Chunks, depth: int) -> list[Statement]:
-        """Return the sizes of kernels' current chunk. Its number of steps is negative after the last one."""
+        """Return the sizes of the kernels' current chunks. After the last chunk, the number of steps is negative."""
         steps = self.plan.steps
         statements: list[Statement] = [LetIndex(chunks.chunk, "max", size(self.turn) - chunks.lag * steps, 0)]
         statements += chunks.head(steps)
@@ -193,13 +193,13 @@ class _Writing:
         return statements
 
     def _where_there(self, item: PlacedKernel, statements: Sequence[Statement]) -> Sequence[Statement]:
-        """Guard the statements of a chunk by its existence."""
+        """Return statements that run only if their chunk exists."""
         if not self.plan.last or not statements:
             return statements
         return [When(size(item.lagged.steps), 1, MAX_CHUNK + 1, tuple(statements))]
 
     def _from(self, item: PlacedKernel, first: Index) -> tuple[Statement, ...]:
-        """Return a scan's steps from ``first`` on, not interleaved."""
+        """Return the steps of a scan from ``first`` on, not interleaved."""
         assert item.scan is not None
         run, done, timed = item.scan.run_from, size(item.loop.chunks.chunk), self.timed[item.phase[1]]
         if id(item) not in self._alone:
@@ -208,14 +208,14 @@ class _Writing:
         return _renamed(_of_chunk(statements, item.loop.chunks, item.lagged), {self.first: first})
 
     def _ended(self, item: PlacedKernel) -> tuple[Statement, ...]:
-        """Return the statements after a scan's steps."""
+        """Return the statements that follow a scan's steps."""
         assert item.scan is not None
         if id(item) not in self._zeros:
             self._zeros[id(item)] = self.writer.captured(partial(item.scan.fill_ended, self.timed[item.phase[1]]))
         return _of_chunk(self._zeros[id(item)], item.loop.chunks, item.lagged)
 
     def _together(self, place: int, here: Sequence[PlacedKernel]) -> Iterator[Statement]:
-        """Yield interleaved scans: the steps that all of them have, and then each one's remaining steps."""
+        """Yield interleaved scans: the steps that all of them have, then the remaining steps of each."""
         lengths = [_steps(item) for item in here]
         common, timed = lengths[0], self.timed[place]
         # Chunks with the same index have equal lengths in all loops, if all of their steps run.
@@ -239,7 +239,7 @@ class _Writing:
             yield When(length - common, 1, MAX_CHUNK + 1, self._from(item, common))
 
     def _step(self, block: Block, s: Index, place: int, here: Sequence[PlacedKernel]) -> None:
-        """Add a step of each scan."""
+        """Add one step of each interleaved scan."""
         step_statements = [
             _of_chunk(self._one_step(item.loop, item.scan, block, s), item.loop.chunks, item.lagged)
             for item in here
@@ -251,19 +251,19 @@ class _Writing:
 
 
 def _both(one: Memory, other: Memory) -> Memory:
-    """Merge the views and stores of two memories."""
+    """Return the union of two memories."""
     return replace(one, views={**one.views, **other.views}, stores={**one.stores, **other.stores})
 
 
 def _steps(item: PlacedKernel) -> Index:
-    """Return the number of steps of a chunk that a scan runs."""
+    """Return the number of steps of the chunk that a scan runs."""
     assert item.scan is not None
     names = map(size, _names(item.lagged))
     return substitute(item.scan.layout.time.steps, dict(zip(_names(item.loop.chunks), names, strict=True)))
 
 
 def _of_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: Chunks) -> tuple[Statement, ...]:
-    """Rename statements of the present chunk for the chunk of ``lagged``."""
+    """Rename statements for the chunk that is current, to apply to the lagged chunk."""
     names = zip(_names(chunks), map(size, _names(lagged)), strict=True)
     return tuple(statements) if not lagged.lag else _renamed(statements, dict(names))
 
@@ -277,7 +277,7 @@ def _renamed(statements: Sequence[Statement], names: Mapping[str, Index]) -> tup
 
 
 def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
-    """Merge lists of statements evenly, each in its own order."""
+    """Merge lists of statements evenly. The order within each list is kept."""
     places = [
         ((place + 1) / len(statements), number, place)
         for number, statements in enumerate(lists)
@@ -287,7 +287,7 @@ def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
 
 
 def check_order(placed: Sequence[PlacedKernel]) -> None:
-    """Raise ``VerifyError`` unless kernels access shared memory as in sequential execution, chunk after chunk.
+    """Raise ``VerifyError`` unless kernels access shared memory in the order of sequential execution.
 
     The check uses their reads and writes, independent of how the order was chosen. A failure is an internal error.
     """

@@ -1,4 +1,4 @@
-"""Kernels, copies and tables of active rows as functions that an entry calls, for all its workers."""
+"""Calls of functions for kernels, copies, and tables of active rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .ticks import COPY, TABLE, WORK, Timed
 
 
 def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
-    """Add a call of a planned kernel."""
+    """Add a call of a function that runs a planned kernel."""
     kernel, partition = plan.kernel, plan.partition
     names = ", ".join(dict.fromkeys(label_of(node) for node in kernel.members if node in region.memory.stores))
     where = next((str(node.where) for node in kernel.members if node.where), "")
@@ -44,7 +44,7 @@ def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
 
 
 def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
-    """Add a call of a function that writes a value to a place."""
+    """Add a call of a function that copies a value to another location."""
     partition, node = plan.partition, plan.value
     if plan.parity is not None:
         writer.block.add(LetIndex(plan.parity.name, "parity", plan.parity.position))
@@ -57,7 +57,7 @@ def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
 
 
 def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) -> None:
-    """Add a call that copies each row from or to the position of its own last step."""
+    """Add a call of a function that copies each row from or to the position of its own last step."""
     table, state, value, to = plan.table, plan.state, plan.value, plan.to
     block, rows, parts = Block(origin=value.where or plan.owner.where), table.mask.rows, writer.parts
 
@@ -89,7 +89,7 @@ def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) ->
 
 
 def write_table(writer: EntryWriter, plan: TablePlan) -> None:
-    """Add the number of steps with active rows, and a call that sorts rows with different ends."""
+    """Add the number of steps with active rows, and a call of a function that sorts the rows by length."""
     table, views, cursor = plan.table, plan.views, plan.cursor
     mask, parts = table.mask, table.parts
     if writer.unsynchronized and writer.parts > 1:
@@ -111,8 +111,9 @@ def write_table(writer: EntryWriter, plan: TablePlan) -> None:
 
 
 def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comment: str) -> None:
-    """Add several kernels with scratch memory between them. Each part packs its own operands, so no worker waits in
-    between.
+    """Add calls for a sum of outer products, with scratch memory between them.
+
+    Each part packs its own operands, so that no barrier separates the calls.
     """
     node, axis, parts, block = plan.kernel.first, plan.partition.axis, region.workers.parts, writer.block
 

@@ -1,4 +1,4 @@
-"""Scan as loop IR, from its plan: its loop over steps is a function."""
+"""Writer of a scan in the loop IR: its loop over steps is a function."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ class ScanWriter:
                 call_row_copy(self.writer, self.layout.region, item)
 
     def run_from(self, first: Index, done: Index, timed: Timed) -> None:
-        """Write the loop over the present chunk's steps from ``first``, as a function counted as ``timed``.
+        """Write the loop over the remaining steps of a chunk, from ``first``, as a function.
+
+        Its time is counted as ``timed``.
 
         The earlier steps are interleaved with those of other scans.
         """
@@ -65,7 +67,7 @@ class ScanWriter:
             self.writer.function(block, self.plan.comment, "scan", serial=True)
 
     def fill_ended(self, timed: Timed) -> None:
-        """Write zeros for results of ended rows, after interleaved steps."""
+        """Write zeros to the results of ended rows, after interleaved steps."""
         block = Block(origin=self.node.where)
         if self.table is not None:
             self._zeros(block, self.table)
@@ -74,8 +76,9 @@ class ScanWriter:
                 self.writer.function(block, self.plan.comment, "scan", serial=True)
 
     def run(self, done: Index, following: Sequence[ScanWriter] = ()) -> None:
-        """Write the loop over the steps of the present chunk as a function. ``done`` is the number of steps of earlier
-        chunks.
+        """Write the loop over the steps of the current chunk as a function.
+
+        ``done`` is the number of steps of earlier chunks.
         """
         block, unroll = Block(origin=self.node.where), self.plan.step.unroll
         steps, blocks = self.layout.time.steps, self.layout.blocks
@@ -116,7 +119,7 @@ class ScanWriter:
     def _each_block(
         self, block: Block, blocks: ScanBlocks, starts: list[Index], body: Callable[[Block, list[Index]], None]
     ) -> None:
-        """Loop over the blocks of a scan, which are distributed over workers."""
+        """Write a loop over the blocks of a scan, which are divided between workers."""
         place = len(starts)
         if place == len(blocks.axes):
             body(block, starts)
@@ -135,7 +138,7 @@ class ScanWriter:
         each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, extent, width)))
 
     def _all_steps(self, block: Block, starts: list[Index], done: Index) -> None:
-        """Loop over all steps of the present chunk, for one block. A row that ends has only those before its end."""
+        """Write a loop over all steps of the current chunk, for one block. A row's loop ends with the row."""
         layout, self._block = self.layout, tuple(starts)
         if layout.row_axis is not None:
             self.layout = replace(layout, active=self._steps_of_row(block, starts[layout.row_axis]))
@@ -145,7 +148,7 @@ class ScanWriter:
         self.layout = layout
 
     def _steps_of_row(self, block: Block, row: Index) -> ActiveSteps:
-        """Return the steps of the present chunk at which a row is active."""
+        """Return the steps of the current chunk at which a row is active."""
         table, chunk = self.layout.table, self.layout.chunk
         assert table is not None
         assert chunk.time is not None
@@ -156,7 +159,7 @@ class ScanWriter:
         return ActiveSteps(table, runs)
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
-        """Write zeros for results of ended rows, if something reads them."""
+        """Write zeros to the results of ended rows, if something reads them."""
         layout, chunk = self.layout, self.layout.chunk
         time, memory, by_rows = chunk.time, chunk.memory, table.by_rows and layout.blocks is None
         assert time is not None
@@ -180,7 +183,7 @@ class ScanWriter:
             block.statements.extend(inner.statements)
 
     def _copy_zeros(self, region: Region, block: Block, index: int, places: Sequence[View]) -> None:
-        """Write zeros in place of a step's result."""
+        """Write zeros to one step of a result."""
         zeros = zeros_like(self.layout.body.outputs[index][1])
         self._copy(region, block, zeros, places, self.plan.step.copies.zeros[index - len(self.layout.states)])
 
@@ -192,8 +195,9 @@ class ScanWriter:
     # Ticks ---------------------------------------------------------------------------------------
 
     def _step_ticks(self) -> StepTicks | None:
-        """Return the sampling that divides the time of a profiled scan between the kernels of a step, if there are
-        several.
+        """Return the timers that divide a profiled scan's time between the kernels of a step.
+
+        None if there is only one kernel.
         """
         ticks, plan = self.writer.ticks, self.plan
         alone = len(plan.kernels) == 1 and plan.sharing.workers.parts == 1
@@ -209,7 +213,7 @@ class ScanWriter:
         return self._ticks
 
     def _timed(self, following: Sequence[ScanWriter] = ()) -> Timed:
-        """Return the profile slot of the whole scan, or of its only kernel."""
+        """Return the profile slot of the scan, or of its only kernel."""
         plan = self.plan
         if following:
             nodes = tuple(node for scan in (self, *following) for node in scan.layout.body.nodes)
@@ -222,7 +226,7 @@ class ScanWriter:
     # One step ------------------------------------------------------------------------------------
 
     def add_step(self, block: Block, s: Index, done: Index) -> None:
-        """Write one step of the present chunk, after ``s`` others of it and ``done`` of earlier chunks."""
+        """Write one step: step ``s`` of the current chunk, after ``done`` steps of earlier chunks."""
         at = self._moment(block, s, done)
         self._begin_block(block, at)
         views = self.layout.inputs(at)
@@ -240,7 +244,7 @@ class ScanWriter:
         block.add(When(size(runs), 0, 1, tuple(other.statements)))
 
     def _moment(self, block: Block, s: Index, done: Index) -> Moment:
-        """Return the step, with the parity of its turn if something depends on it."""
+        """Return a step, with its parity if something depends on that."""
         at = replace(self.layout.moment(s), block=self._block)
         if self.layout.alternates:
             position = at.absolute + 1 if self.node["reverse"] else at.absolute
@@ -252,7 +256,7 @@ class ScanWriter:
         return at
 
     def _begin_block(self, block: Block, at: Moment) -> None:
-        """At the first step of each block, load the block's initial values, or save the carries."""
+        """At the first step of each block of steps, load initial values, or save the carries."""
         layout, parts, chunk = self.layout, self.layout.parts, self.layout.chunk
         steps = parts.keeps if parts.blocks is None else parts.blocks
         if steps is None:
@@ -279,7 +283,7 @@ class ScanWriter:
         block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
 
     def _left_out(self, block: Block, views: Mapping[Node, View], at: Moment) -> None:
-        """Write a step that does not run: it advances double buffers, and emits zeros."""
+        """Write a skipped step, which advances double buffers and stores zeros."""
         layout = self.layout
         region = Region(layout.chunk.target, layout.memory(views), None, self.plan.sharing.workers)
         carried = zip(layout.parts.carries, layout.states, self.plan.step.copies.carried, strict=True)
@@ -291,7 +295,7 @@ class ScanWriter:
             if places:
                 self._copy_zeros(region, block, index, places)
         if layout.overwrites_condition is None or layout.parts.blocks is not None:
-            self._waits.add(block)  # else no step runs any more, and each worker goes on with what is its own
+            self._waits.add(block)  # otherwise no step runs any more, and each worker continues with its own part
 
     def _step(self, block: Block, views: Mapping[Node, View], at: Moment, s: Index) -> None:
         plan, layout = self.plan, self.layout

@@ -21,7 +21,7 @@ from .ticks import Ticks
 
 @dataclass(frozen=True)
 class ScheduledEntry:
-    """One entry as loop IR, with its plan: all that code generation and the runtime need.
+    """Entry in the loop IR, with its plan: all that code generation and the runtime need.
 
     Attributes:
         functions: Functions called by ``main``, the entry, and ``pack``, which packs parameters.
@@ -42,7 +42,7 @@ class ScheduledEntry:
 
     @property
     def strides(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of slots with a feed's strides, by argument, in elements. The last axis is contiguous."""
+        """Names of the sizes with a feed's strides, by argument. The last axis is contiguous."""
         return self.entry_plan.entry.arguments.strides
 
     @property
@@ -66,8 +66,9 @@ class ScheduledEntry:
 
     @property
     def residual_bytes(self) -> Dim:
-        """Bytes of the arena with values of all steps that one group saves for a later one, such as residuals of a
-        derivative.
+        """Bytes of temporaries with all time steps, which one group saves for a later one.
+
+        Examples are residuals of a derivative.
         """
         return self.entry_plan.memory.residual_bytes
 
@@ -83,9 +84,7 @@ class ScheduledEntry:
 
     @property
     def shrinking(self) -> frozenset[str]:
-        """Names of buffers of packed weights of which only a first part may be used, depending on the weights; the rest
-        is zero.
-        """
+        """Names of buffers of packed weights that may be used only in part, depending on the weights."""
         return self.entry_plan.memory.panels.shrinking
 
     @property

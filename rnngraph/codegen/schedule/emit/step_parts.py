@@ -1,4 +1,4 @@
-"""Parts of a scan's step in order, with barriers in between."""
+"""Kernels and copies of one step of a scan, in order, with the barriers between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .ticks import SampledStep
 
 
 class StepPart(NamedTuple):
-    """A kernel or a copy: the values it ``computes``, and its ``number`` among the profile slots of a step."""
+    """Kernel or copy: the values it ``computes``, and its ``number`` among the profile slots of a step."""
 
     computes: Sequence[Node]
     number: int
@@ -27,13 +27,13 @@ class StepPart(NamedTuple):
 
 @dataclass(frozen=True)
 class StepWaits:
-    """Writer of a step's parts with the necessary barriers. ``waiting`` is the profile slot of waits."""
+    """Writer of the parts of a step. ``waiting`` is the profile slot of barriers."""
 
     sharing: ScanSharing
     waiting: int
 
     def add(self, block: Block, ticks: SampledStep | None = None) -> None:
-        """Add a barrier, if workers need any."""
+        """Add a barrier, if the step needs any."""
         if self.sharing.workers.parts > 1 and not self.sharing.estimate.by_rows:
             block.add(Barrier(TEAM, WORKER, WORKERS))
             if ticks is not None:
@@ -42,7 +42,7 @@ class StepWaits:
     def step(
         self, block: Block, parts: Sequence[StepPart], overwritten: Node | None, ticks: SampledStep | None
     ) -> None:
-        """Write all parts.
+        """Write all parts of a step.
 
         Args:
             overwritten: Value that overwrites the condition of the step, if any. A worker may compute it only after all

@@ -1,4 +1,4 @@
-"""Counters of a profiled entry: a slot for each kernel, copy and wait, with the time that workers spend in it.
+"""Timers of a profiled entry: a slot for each kernel, copy and barrier, with the time that workers spend in it.
 
 A worker's time is divided without gaps: each tick adds the time since the worker's last one to the slot of what ran in
 between. That would slow down the kernels of a scan's step, so every ``SAMPLED``th step is sampled with its own clock,
@@ -31,7 +31,7 @@ WORK, COPY, TABLE, PACK, WAIT, REST = "kernel", "copy", "table", "packing", "wai
 
 @dataclass(frozen=True, eq=False)
 class Timed:
-    """Meaning of a slot.
+    """Part of an entry whose time is measured.
 
     Attributes:
         kind: ``kernel``, ``copy`` of a value to its place, ``table`` of rows that end, ``packing`` of parameters,
@@ -82,14 +82,14 @@ class Ticks:
         return len(self.timed) - 1
 
     def of(self, timed: Timed) -> int:
-        """Return the slot of equal work, adding it if necessary."""
+        """Return the slot of a part, which equal parts share."""
         key = timed.kind, timed.nodes, timed.text, timed.scan
         if key not in self._known:
             self._known[key] = self.add(timed)
         return self._known[key]
 
     def begin(self, sample: bool = False) -> Tick:
-        """Return a tick that starts the worker's clock."""
+        """Return a tick that starts a worker's clock."""
         return Tick(COUNTERS, self._clock(sample))
 
     def count(self, slot: Index, sample: bool = False) -> Tick:
@@ -105,7 +105,7 @@ class Ticks:
 
 
 class StepTicks:
-    """Slots of a scan's step. Functions shared by several scans add a ``base``, a size that the entry passes."""
+    """Timers of one step of a scan. Functions that several scans share add a ``base``, which the entry passes."""
 
     def __init__(self, ticks: Ticks, whole: int, parts: list[Timed]) -> None:
         self.ticks, self.whole = ticks, whole
@@ -114,11 +114,11 @@ class StepTicks:
             ticks.add(timed)
 
     def let(self) -> LetIndex:
-        """Return the statement that sets the base, in the entry."""
+        """Return the statement with which the entry sets the base."""
         return LetIndex(self.base, "max", self.first, 0)
 
     def step(self, block: Block, number: Index) -> SampledStep:
-        """Start the ticks of one step; ``number`` is its index in the chunk."""
+        """Start the timers of one step; ``number`` is its index in the chunk."""
         even = block.let_index("sampled", "floor", number, SAMPLED)
         step = SampledStep(self, block, number - even)
         step.add(self.ticks.begin(True))
@@ -127,7 +127,7 @@ class StepTicks:
 
 @dataclass(frozen=True)
 class SampledStep:
-    """One step. ``offset`` is 0 for sampled ones."""
+    """Timers of one step. ``offset`` is 0 if the step is sampled."""
 
     of: StepTicks
     block: Block
@@ -140,5 +140,5 @@ class SampledStep:
             self.block.add(When(self.offset, 0, 1, (tick,)))
 
     def count(self, part: int) -> None:
-        """Count the time since the last tick."""
+        """Count the time since the last tick for a part of the step."""
         self.add(self.of.ticks.count(size(self.of.base) + part, True))

@@ -23,7 +23,7 @@ from .entry_writer import EntryWriter
 
 
 def add_loop(writer: EntryWriter, chunks: Chunks, kernels: Sequence[Callable[[], None]]) -> None:
-    """Write the loop: all kernels of one chunk in order, then the next chunk."""
+    """Add a loop in which one chunk's kernels run in order, then the next chunk's."""
     if writer.unsynchronized:  # kernels at the end of a chunk must not overlap with the next chunk
         writer.barrier()
     body = writer.block.nested()
@@ -39,7 +39,7 @@ def add_loop(writer: EntryWriter, chunks: Chunks, kernels: Sequence[Callable[[],
 def add_pipeline(
     writer: EntryWriter, loop: TimeLoopPlan, begin: Callable[[], None], kernels: Sequence[Callable[[], None]]
 ) -> None:
-    """Write the loop twice: sequentially for one worker, and as a pipeline for several.
+    """Add a loop twice: sequentially for one worker, and as a pipeline for several.
 
     Args:
         begin: Writes what precedes the loop.
@@ -75,7 +75,7 @@ def _shared(
     needs: Sequence[Mapping[int, int]],
     states: Buffer,
 ) -> tuple[Statement, ...]:
-    """Return the pipeline. The length of its chunks depends on that of the sequence."""
+    """Return the pipeline for several workers, whose chunks are shorter for short sequences."""
     part, even, minimum, chunk_steps, number, before = (
         f"{name}_of_{chunks.chunk}" for name in ("part", "even", "least", "each", "number", "before")
     )

@@ -1,4 +1,4 @@
-"""Second phase: places of values, tiles of kernels, and dependencies of pipeline stages.
+"""Second phase of scheduling: memory of values, tiles of kernels, and dependencies of pipeline stages.
 
 ``planner`` visits an analysis in order and returns the ``EntryPlan`` of ``entry_plan``. ``group_plan`` has the records
 of

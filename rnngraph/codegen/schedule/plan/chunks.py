@@ -1,4 +1,4 @@
-"""Chunks of time of one loop: names of their sizes, their memory, and the dependencies of pipeline stages."""
+"""Chunks of time of one loop: their sizes, their memory, and the dependencies between pipeline stages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Chunks:
 
     @property
     def time(self) -> TimeChunk:
-        """Present chunk, as kernels see it."""
+        """Current chunk, as kernels see it."""
         return TimeChunk(self.length, size(self.start), size(self.steps), self.reverse, self.longest)
 
     @property
@@ -55,17 +55,17 @@ class Chunks:
 
     @property
     def done(self) -> Index:
-        """Steps of earlier chunks."""
+        """Number of steps in earlier chunks."""
         return size(f"done{self.number}") if self.is_first_short else size(self.chunk)
 
     @property
     def slot(self) -> str:
-        """Name of the index of the buffer that a pipeline's stages write."""
+        """Name of the size that selects one of a pipeline's buffers."""
         return self._name("buffer")
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Names of the numbers of steps with active rows in the chunk, by mask."""
+        """Names of the sizes with the number of steps that have active rows, by mask."""
         return tuple(self._lagging(name) for _, name in self.active)
 
     def _name(self, of: str) -> str:
@@ -75,7 +75,7 @@ class Chunks:
         return f"{name}_{self.lag}" if self.lag else name
 
     def head(self, longest: Index) -> list[Statement]:
-        """Return the sizes of the present chunk."""
+        """Return the statements that compute the sizes of the current chunk."""
         statements: list[Statement] = []
         if self.is_first_short:
             whole, missing = f"whole{self.number}", size(f"whole{self.number}") - self.length
@@ -91,7 +91,7 @@ class Chunks:
         return statements
 
     def loop(self, body: Sequence[Statement]) -> For:
-        """Return the loop over all chunks."""
+        """Return the loop that runs ``body`` for every chunk."""
         return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.steps_text(self.longest)}")
 
     def steps_text(self, steps: int) -> str:
@@ -103,7 +103,7 @@ class Chunks:
 
 
 def loop_buffers(memory: GroupMemory, time: TimeChunk, free: Collection[Node], depth: int) -> LoopBuffers:
-    """Return the buffers of a loop.
+    """Return the buffers of a loop, by how they depend on the chunk.
 
     Args:
         free: Values that no kernel needs to compute.
@@ -117,7 +117,7 @@ def loop_buffers(memory: GroupMemory, time: TimeChunk, free: Collection[Node], d
 def stage_needs(
     stages: Sequence[tuple[int, int]], needs: Sequence[Needs], memory: Memory, buffers: LoopBuffers
 ) -> tuple[Mapping[int, int], ...]:
-    """Return for each stage of a pipeline the stages that it waits for, and the lead in chunks that they need.
+    """Return for each pipeline stage the stages that it waits for, and how many chunks ahead they must be.
 
     Args:
         stages: First and last kernel of each stage.

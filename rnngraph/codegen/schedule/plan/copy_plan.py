@@ -1,4 +1,4 @@
-"""Copies of values to other places, such as initial values of scans, and results that are copied at the end."""
+"""Copies of values to other locations, such as initial values of scans."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BY_ROWS = Partition(0, 0.0, 0.0, by_rows=True)
 
 
 class Parity(NamedTuple):
-    """Parity of a position, under a name: it selects one of two places of a value."""
+    """Parity of a position, with its name. It selects one of two locations of a value."""
 
     name: str
     position: Index
@@ -26,7 +26,7 @@ class Parity(NamedTuple):
 
 @dataclass(frozen=True)
 class CopyPlan:
-    """Copy of a value to another place.
+    """Copy of a value to another location.
 
     Attributes:
         what: Description.
@@ -47,7 +47,7 @@ class CopyPlan:
 class RowwiseCopyPlan:
     """Copy of a carry whose rows end at different steps.
 
-    Each row of ``value`` is copied to the place where the row ends; or from there ``to`` the common end of all rows.
+    Each row of ``value`` is copied to the location where the row ends; or, with ``to``, from there to the common end.
     """
 
     what: str
@@ -60,7 +60,7 @@ class RowwiseCopyPlan:
 
     @staticmethod
     def partition_of(by_rows: bool) -> Partition:
-        """Return how rows are split between the workers of a scan."""
+        """Return the division of the rows between the workers of a scan."""
         return BY_ROWS if by_rows else SERIAL
 
 
@@ -68,7 +68,7 @@ AnyCopyPlan = CopyPlan | RowwiseCopyPlan
 
 
 def before_loops(region: Region) -> Region:
-    """Return the region before its loop over chunks. Indices that the loop stores are recomputed there."""
+    """Return the region without a chunk of time, for statements that precede the loop."""
     memory = region.memory
     later = {view.buffer for views in memory.stores.values() for view in views}
     known = {node: view for node, view in memory.views.items() if view.buffer not in later}

@@ -1,4 +1,4 @@
-"""Second phase: all decisions for an entry, before its first statement is written."""
+"""Result of the second phase: all decisions for an entry, before its first statement is written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class EntryPlan:
-    """Complete plan of an entry: the order, the workers, and the place of each value.
+    """Complete plan of an entry: order, workers, and memory of each value.
 
     ``parts`` is the number of parts of a kernel, and the maximum of workers.
     """

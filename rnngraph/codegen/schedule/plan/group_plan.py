@@ -20,7 +20,7 @@ from .scan_plan import ScanPlan
 
 @dataclass(frozen=True)
 class TimeLoopPlan:
-    """Loop over chunks of time.
+    """Plan of a loop over chunks of time.
 
     Attributes:
         buffers: Memory of its values.
@@ -40,7 +40,7 @@ class TimeLoopPlan:
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """Kernels that run together: when parameters change (``prepared``), once, or in a loop over chunks of time.
+    """Plan of a fusion group, which runs when parameters change (``prepared``), once, or in a loop over time.
 
     Attributes:
         region: Region of all kernels except those of scans' steps.
@@ -74,7 +74,7 @@ class GroupPlan:
 
 @dataclass(frozen=True)
 class SectionPlan:
-    """Groups that run as one: a single group, or several loops over time with interleaved scans.
+    """Plans of groups that run as one: a single group, or several loops over time with interleaved scans.
 
     ``origin`` is the line of statements whose nodes have none.
     """

@@ -1,4 +1,4 @@
-"""From an analysis to the plan of an entry: each fusion group gets its memory and its kernels' plans, in order.
+"""Second phase of scheduling: assign memory to the values of each fusion group, and plan its kernels.
 
 Sequences have the layout [time][row][padded units]. Feeds are read through their strides, and results are written to
 the
@@ -43,13 +43,13 @@ from .scan_plan import ScanPlan, carried_states, final_views, initial_copies, pl
 
 
 def plan_entry(analysis: EntryAnalysis, alike: Sequence[PanelLayout] = ()) -> EntryPlan:
-    """Plan an entry. ``alike`` has layouts of packed parameters of another plan, which are reused if possible."""
+    """Return the plan of an entry."""
     return _Planner(analysis, alike).plan()
 
 
 @dataclass(frozen=True)
 class _Slots:
-    """Buffers for a chunk's values: ``depth`` of ``steps`` each, instead of one of ``longest``."""
+    """Buffers for a chunk's values: ``depth`` buffers of ``steps`` each, instead of one of ``longest``."""
 
     depth: int
     steps: int
@@ -58,7 +58,7 @@ class _Slots:
 
 @dataclass(frozen=True)
 class _LaidOut:
-    """Loop over time whose values have places, except for those of scans' steps. ``depth`` is the number of slots."""
+    """Loop over time whose values have memory, except for those within steps of scans."""
 
     analysis: GroupAnalysis
     chunks: Chunks
@@ -71,7 +71,7 @@ class _LaidOut:
 
 
 class _Planner:
-    """Pass over the sections of an analysis, in order."""
+    """Planning of the sections of an analysis, in order."""
 
     def __init__(self, analysis: EntryAnalysis, alike: Sequence[PanelLayout]) -> None:
         self.analysis, self.entry, self.target = analysis, analysis.entry, analysis.target
@@ -98,7 +98,7 @@ class _Planner:
         return EntryPlan(self.entry, self.analysis.workers.parts, tuple(sections), memory, self.analysis.work)
 
     def _region(self, group: GroupMemory | None = None) -> Region:
-        """Return the region of a group with the present places of values."""
+        """Return the region of a group, with the current memory of values."""
         memory, is_step = self.allocation.memory(group), self.analysis.is_step
         return Region(self.target, memory, workers=self.analysis.workers, is_step=is_step)
 
@@ -120,7 +120,7 @@ class _Planner:
         return self._plain(group) if kind.length is None else self._time_loop(group)
 
     def _prepared(self, group: GroupAnalysis) -> GroupPlan:
-        """Plan values that depend on parameters alone: computed when these change, in persistent memory."""
+        """Plan values that depend on parameters alone. They are in persistent memory."""
         item, panels = group.kernels, self.allocation.panels
         memory = self.allocation.allocate(item.fused, item.leaving, scratch=panels.prepared)
         self.allocation.add_views(item.nodes)
@@ -131,7 +131,7 @@ class _Planner:
         return GroupPlan(self._kernels(group, region), region, prepared=True)
 
     def _plain(self, group: GroupAnalysis) -> GroupPlan:
-        """Plan kernels that run once, in order."""
+        """Plan the kernels of a group that runs once."""
         item = group.kernels
         memory = self.allocation.allocate(item.fused, item.leaving)
         self.allocation.add_views(item.nodes)
@@ -151,18 +151,18 @@ class _Planner:
         return self._planned(self._laid_out(group, slots))
 
     def _interleaved(self, section: SectionAnalysis) -> Iterator[GroupPlan]:
-        """Plan interleaved scans of one or several groups."""
+        """Yield the plans of groups with interleaved scans."""
         plan, loops = section.interleaving, list[_LaidOut]()
         assert plan is not None
         for group, depth in zip(section.groups, plan.depths, strict=True):
             loops.append(self._laid_out(group, _Slots(depth, plan.steps, plan.steps) if depth > 1 else None))
-            # The next group stores indices of its own.
+            # The next group stores its own indices.
             self.allocation.end_group(loops[-1].memory, self.entry.fusion.free)
         for laid_out, phases in zip(loops, plan.phases, strict=True):
             yield self._planned(laid_out, phases)
 
     def _laid_out(self, group: GroupAnalysis, slots: _Slots | None) -> _LaidOut:
-        """Return a loop over time whose values have places."""
+        """Allocate memory for the values of a loop over time."""
         item, allocation = group.kernels, self.allocation
         number, kind, fused = item.number, item.group.kind, item.fused
         assert kind.length is not None
@@ -185,7 +185,7 @@ class _Planner:
         return _LaidOut(group, chunks, active, tables, memory, states, region, depth)
 
     def _of_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], tuple[int, ...]]:
-        """Return the axes of carried values whose states are kept for the present block only, by scan and index.
+        """Return the carried values that are stored for one block only, with the block's axes.
 
         The one scan that reads these states runs directly after the block.
         """
@@ -202,7 +202,7 @@ class _Planner:
         return axes_of_one
 
     def _planned(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
-        """Return the plan of a loop over time, and add views of its final values."""
+        """Return the plan of a loop over time, and record the memory of its final values."""
         group, region, chunks, memory = laid_out.analysis, laid_out.region, laid_out.chunks, laid_out.memory
         item = group.kernels
         kernels = tuple(
@@ -249,13 +249,13 @@ class _Planner:
         return replace(plan, follows=analysis.follows)
 
     def _active(self, kernel: Kernel, active: Active) -> ActiveSteps | None:
-        """Return the steps and rows that a kernel computes, if not all."""
+        """Return the active steps and rows of a kernel; None if it computes all."""
         mask = self.tables.mask_of(kernel)
         return None if mask is None else active.get(mask)
 
     @staticmethod
     def _copies(kernels: Sequence[KernelPlan | ScanPlan], region: Region) -> Iterator[AnyCopyPlan]:
-        """Yield the copies before the first chunk: initial values, and zeros for sums over time."""
+        """Yield the copies that precede the first chunk: initial values, and zeros for sums over time."""
         before, stores = before_loops(region), region.memory.stores
         for scan in kernels:
             if isinstance(scan, ScanPlan):
@@ -266,7 +266,7 @@ class _Planner:
 
 
 def _cleared(node: Node, stores: Mapping[Node, Sequence[View]], before: Region) -> Iterator[CopyPlan]:
-    """Yield zeros, before the first chunk adds to a sum over time."""
+    """Yield the copies of zeros to which chunks add a sum over time."""
     zero = make("constant", value=np.zeros((), node.dtype))
     zeros = make("broadcast", zero, where=node.where, shape=node.shape, name=node.name)
     for view in stores[node]:

@@ -1,5 +1,6 @@
-"""Tables of a graph's length masks. Each is planned with the first fusion group that needs it, and written before
-it.
+"""Tables of active rows for a graph's length masks.
+
+Each table is planned with the first fusion group that needs it, and written before it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Active = Mapping[LengthMask, ActiveSteps]
 
 @dataclass(frozen=True)
 class TablePlan:
-    """Table to write.
+    """Plan of one mask's table of active rows.
 
     Attributes:
         span: Name of the number of steps with active rows.
@@ -42,14 +43,14 @@ class TablePlan:
 
 
 class RowTables:
-    """Tables of active rows that an entry builds for a graph's masks, for these ``workers``."""
+    """Tables of active rows for the masks of a graph."""
 
     def __init__(self, allocation: Allocation, lengths: RowLengths, workers: Workers) -> None:
         self.allocation, self.lengths, self.workers = allocation, lengths, workers
         self.tables: dict[LengthMask, TablePlan] = {}
 
     def of_group(self, number: int, kernels: Sequence[Kernel]) -> tuple[Active, tuple[TablePlan, ...]]:
-        """Return the masks that kernels of a fusion group follow, and the tables that do not exist yet."""
+        """Return the masks that the kernels of a group follow, and plans of the tables that are still missing."""
         known, active = len(self.tables), dict[LengthMask, ActiveSteps]()
         for kernel in kernels:
             mask = self.mask_of(kernel)
@@ -58,7 +59,7 @@ class RowTables:
         return active, tuple(self.tables.values())[known:]
 
     def mask_of(self, kernel: Kernel) -> LengthMask | None:
-        """Return the mask of rows that a kernel need not compute, if there is one."""
+        """Return the mask by which a kernel skips ended rows; None if it computes all rows."""
         first = kernel.first
         if first.op == "scan" or first in self.lengths.sums:
             return self.lengths.scans.get(first) or self.lengths.sums.get(first)
@@ -66,7 +67,7 @@ class RowTables:
         return masks.pop() if len(masks) == 1 else None
 
     def _is_there(self, node: Node) -> bool:
-        """True if a value can be computed from memory available before a group."""
+        """True if a value can be computed from memory that is available before a group."""
         pending, visited = [node], set[Node]()
         while pending:
             item = pending.pop()

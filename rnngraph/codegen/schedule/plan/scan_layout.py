@@ -1,4 +1,4 @@
-"""Places of a scan's values: carries, inputs and results of its steps, and temporaries."""
+"""Memory of a scan: carries, inputs and results of steps, and temporaries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Places = tuple[View, ...]
 
 @dataclass(frozen=True)
 class Moment:
-    """One step: its index in the chunk and in the sequence, and the parity of its turn.
+    """One step of a scan: its index in the chunk and in the sequence, and the parity of its number.
 
     ``block`` has the start of the present block along each divided axis.
     """
@@ -42,16 +42,16 @@ class Moment:
     block: tuple[Index, ...] = ()
 
     def of(self, view: View) -> View:
-        """Return a sequence's element at this step."""
+        """Return the view of a sequence's element at this step."""
         return view.first_axis(self.step_in(view))
 
     def step_in(self, view: View) -> Index:
-        """Return the number of the step in the order of a sequence."""
+        """Return the number of the step in sequence order."""
         return self.local if view.local else self.absolute
 
 
 class StepMemory(NamedTuple):
-    """Memory of one step.
+    """Memory of one step, and the values that must be copied before or after its kernels.
 
     ``early`` and ``late`` are values that no kernel of the step writes to their final places. Early ones are inputs of
     the step, or views of them, and are copied before the step overwrites them. Late ones are views of results.
@@ -97,12 +97,12 @@ class ScanLayout:
 
     @property
     def table(self) -> MaskTable | None:
-        """Active rows, if a mask excludes others."""
+        """Table of active rows, if a mask excludes others."""
         return None if self.active is None else self.active.table
 
     @property
     def region(self) -> Region:
-        """Region of the steps of a chunk that run."""
+        """Region of those steps of a chunk that run."""
         return self.chunk if self.active is None else self.chunk.within(self.active.size, None)
 
     @property
@@ -113,7 +113,7 @@ class ScanLayout:
 
     @cached_property
     def row_axis(self) -> int | None:
-        """The axis of blocks that holds the rows of a mask, if each row can end at a step of its own.
+        """Divided axis that holds the rows of a mask, if each row can end at its own step; else None.
 
         A carried value must then lie at the same place after any step, or be read step by step alone.
         """
@@ -135,7 +135,7 @@ class ScanLayout:
 
     @cached_property
     def reads_much(self) -> bool:
-        """True if a step's weights exceed the first cache."""
+        """True if the weights of a step exceed L1."""
         weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op in MATRIX_PRODUCTS)
         numbers = sum(product(item.shape) * ITEM_BYTES[item.dtype] for item in weights)
         return isinstance(numbers, int) and not self.chunk.target.keeps(numbers)
@@ -150,24 +150,24 @@ class ScanLayout:
         )
 
     def unplaced(self) -> list[Node]:
-        """Return the values of a step that are in memory and are not results of the scan."""
+        """Return the values of a step that need temporary memory."""
         results = {value for _, value in self.body.outputs}
         return [node for node in self.body.nodes if node in self.fused.stored and node not in results]
 
     # One step ------------------------------------------------------------------------------------
 
     def moment(self, s: Index) -> Moment:
-        """Return the step after ``s`` others of its chunk, without the parity of its turn."""
+        """Return step ``s`` of a chunk, without its parity."""
         local = self.time.steps - 1 - s if self.node["reverse"] else s
         return Moment(local, self.time.start + local)
 
     def carried(self, at: Moment) -> dict[Node, View]:
-        """Return the places of carries at the start of a step."""
+        """Return the memory of carries at the start of a step."""
         pairs = zip(self.parts.carries, self.states, strict=True)
         return {carry.inside: state.before(at.slot, at.step_in(state.view)) for carry, state in pairs}
 
     def inputs(self, at: Moment) -> dict[Node, View]:
-        """Return the places of all inputs of a step's body."""
+        """Return the memory of all inputs of a step's body."""
         outer, views = self.chunk.memory.views, self.carried(at)
         for binding in self.parts.sequences:
             views[binding.inside] = at.of(outer[binding.outside])
@@ -201,11 +201,11 @@ class ScanLayout:
         return StepMemory(self.memory(views, stores), early, late)
 
     def memory(self, views: Mapping[Node, View], stores: Mapping[Node, Sequence[View]] | None = None) -> Memory:
-        """Return the chunk's memory with other values in it."""
+        """Return the chunk's memory with other views and stores."""
         return replace(self.chunk.memory, views=views, stores=stores or {})
 
     def result_places(self, index: int, at: Moment) -> list[View]:
-        """Return the places to which a step writes a result."""
+        """Return the locations to which a step writes a result."""
         if index < len(self.states):
             state = self.states[index]
             places = [state.after(at.slot, at.step_in(state.view))]
@@ -216,11 +216,11 @@ class ScanLayout:
         return [self.of_block(value, view, at) for view in places]
 
     def of_step(self, node: Node) -> Node:
-        """Return the node of a step's body that stands for a node of the scan's own body."""
+        """Return the node of a step's body that corresponds to a node of the scan's body."""
         return node if self.blocks is None else self.blocks.inside[node]
 
     def of_block(self, node: Node, view: View, at: Moment) -> View:
-        """Return the part of a value that one step computes. The value is of the scan's own body."""
+        """Return the part of a value that one step of the current block computes."""
         return view if self.blocks is None else self.blocks.view(node, view, at.block)
 
     def _add_views(self, views: dict[Node, View]) -> None:
@@ -232,11 +232,11 @@ class ScanLayout:
 
 
 def zeros_like(node: Node) -> Node:
-    """Return zeros in a value's shape."""
+    """Return a node of zeros, with a value's shape and dtype."""
     zero = make("constant", value=np.zeros((), node.dtype))
     return make("broadcast", zero, where=node.where, shape=node.shape)
 
 
 def _best(places: Sequence[View]) -> View:
-    """Return the copy of a value to read: a padded one, if there is one."""
+    """Return the location from which to read a value: a padded one, if there is one."""
     return next((view for view in places if view.room is not None), places[0])

@@ -1,4 +1,4 @@
-"""Plan of a scan: workers of a step, places of values, and tiles of kernels."""
+"""Plan of a scan: workers of a step, memory of values, and tiles of kernels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .scan_layout import ScanLayout, zeros_like
 
 @dataclass(frozen=True)
 class StepCopies:
-    """Partitions of the copies of a step.
+    """Partitions of the copies in a step.
 
     Attributes:
         early: Copies before the kernels, in the order of ``StepMemory``; ``late`` those after them.
@@ -83,12 +83,12 @@ class ScanPlan:
 
     @property
     def states(self) -> tuple[State, ...]:
-        """Places of carries."""
+        """Memory of carries."""
         return self.layout.states
 
     @property
     def active(self) -> ActiveSteps | None:
-        """Steps and rows that are computed, if a mask excludes others."""
+        """Active steps and rows, if a mask excludes others."""
         return self.layout.active
 
     @property
@@ -107,8 +107,7 @@ class ScanPlan:
 def carried_states(
     allocation: Allocation, histories: Mapping[tuple[Node, int], View], node: Node, body: Graph, fused: FusedKernels
 ) -> tuple[State, ...]:
-    """Return the places of carries: a history if it is kept, in place if a step may overwrite them, else
-    double-buffered.
+    """Return the memory of carries: a history if it is kept, else in place or double-buffered.
 
     Args:
         body: Body of a step; ``fused`` has its kernels.
@@ -130,7 +129,7 @@ def carried_states(
 
 
 def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolute: Index, parity: Index) -> Region:
-    """Return the region of a step at a position in the sequence."""
+    """Return the region of one step, at a position in the sequence."""
     table = layout.table
     by_rows = table is not None and table.by_rows and layout.blocks is None
     active = ActiveRows(table, absolute) if table is not None and by_rows else None
@@ -138,7 +137,7 @@ def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolu
 
 
 def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
-    """Plan every step, at a symbolic position."""
+    """Return the plan of a step at a symbolic position, which applies to all steps."""
     block = () if layout.blocks is None else tuple(size(f"block{axis}") for axis in range(len(layout.blocks.axes)))
     at = replace(layout.moment(size("s0")), slot=size("slot0") if layout.alternates else 0, block=block)
     memory, early, late = layout.step(layout.inputs(at), at)
@@ -156,25 +155,25 @@ def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
 
 
 def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mapping[Node, LengthMask]) -> ScanPlan:
-    """Plan a scan. ``unread`` has values that nothing reads at ended rows, by mask."""
+    """Return the plan of a scan. ``unread`` has values that nothing reads at ended rows, by mask."""
     mask = None if layout.table is None else layout.table.mask
     ended = frozenset(node for node, other in unread.items() if mask is not None and other == mask)
     final = tuple(_final(layout, sharing, tag))
     return ScanPlan(layout, tag, sharing, plan_step(layout, sharing), ended, final)
 
 
-# Before and behind the steps ---------------------------------------------------------------------
+# Before and after the steps ---------------------------------------------------------------------
 
 
 def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
-    """Yield the copies of initial values. ``before`` is the region of ``before_loops``."""
+    """Yield the copies of initial values to carries."""
     layout, table, node = plan.layout, plan.layout.table, plan.node
-    if layout.parts.blocks is not None:  # each begins with values of its own
+    if layout.parts.blocks is not None:  # each block begins with its own values
         return
     for index, (carry, state) in enumerate(zip(layout.parts.carries, layout.states, strict=True)):
         value, place, parity = carry.initial, state.first(), None
         what = f"initial {label_of(value)}"
-        if table is not None and node["reverse"]:  # a row begins with its own last step
+        if table is not None and node["reverse"]:  # in reverse, a row begins with its own last step
             if table.by_rows and state.kind != IN_PLACE:
                 partition = RowwiseCopyPlan.partition_of(plan.sharing.estimate.by_rows)
                 yield RowwiseCopyPlan(what, partition, value, table, state, node)
@@ -184,13 +183,13 @@ def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
 
 
 def _at(state: State, position: Index, name: str) -> tuple[View, Parity | None]:
-    """Return the place of a carry at a position, and the parity that selects it, under ``name``."""
+    """Return the memory of a carry at a position, and the parity that selects it, under ``name``."""
     parity = Parity(name, position) if state.kind == DOUBLE_BUFFERED else None
     return state.at(position, size(name)), parity
 
 
 def _final(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[RowwiseCopyPlan | Parity]:
-    """Yield the statements after the last step."""
+    """Yield the statements that follow the last step."""
     table = layout.table
     if table is None:
         if layout.alternates:
@@ -208,14 +207,15 @@ def _final(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[Rowwi
 
 
 def _last(layout: ScanLayout, table: MaskTable) -> Index:
-    """Return the position of carries after all steps, if rows end before the last step, or in reverse start after the
-    first.
+    """Return the position at which carries are after all steps, if rows end before the last step.
+
+    In reverse, it is the position at which they are if rows start after the first step.
     """
     return 0 if layout.node["reverse"] else table.span
 
 
 def final_views(plan: ScanPlan) -> dict[Node, View]:
-    """Return the places of final values after the last step."""
+    """Return the views of final values after the last step."""
     layout, views = plan.layout, dict[Node, View]()
     for index, state in enumerate(layout.states):
         for user in layout.results.get(index, ()):
