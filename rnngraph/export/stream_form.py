@@ -269,7 +269,7 @@ def _large_layouts(plan: ScheduledEntry, values: Arrays, target: Target) -> tupl
 
 
 def _bytes_of(layout: PanelLayout, values: Arrays) -> int:
-    """Return the bytes of a panel. Large ones, which exceed the first cache, would double the object; smaller ones are
+    """Return the bytes of a panel. Large ones, which exceed L1, would double the object; smaller ones are
     packed for each entry.
     """
     return sum(int(str(product(view.shape))) * values[view.parameter].itemsize for view in layout.views)

@@ -1,4 +1,4 @@
-"""Names of the classes that outputs score. They are saved and exported with a program."""
+"""Names of the classes that outputs score, as saved and exported with a program."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _label(value: Any) -> Label:
 
 
 def class_names_from(text: Any, outputs: Mapping[str, Node]) -> Classes:
-    """Return the class names in a file's JSON. Raise ``ValueError`` and others for invalid content."""
+    """Return the class names from a file's JSON."""
     if not isinstance(text, dict) or not all(isinstance(names, list) for names in text.values()):
         raise ValueError(f"{shown(text)} are no classes")
     return class_names(text, outputs)

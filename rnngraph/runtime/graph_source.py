@@ -68,13 +68,13 @@ class GraphSource(Protocol):
         """Return the declared shapes of placeholders, by name."""
 
     def stateful(self) -> Lowered:
-        """Return the outputs with states as inputs, for streams: those of drivers and the ``kept`` ones.
+        """Return the lowered outputs with states as inputs, for streams.
 
         If there are kept states and no recurrence over an open length, drivers keep no state: the graph is one step.
         """
 
     def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:
-        """Return outputs and loss with states as outputs or inputs, for truncated backpropagation through time.
+        """Return the lowered outputs and loss with states, for truncated backpropagation through time.
 
         Args:
             states: Form of the states.
@@ -85,13 +85,13 @@ class GraphSource(Protocol):
         """
 
     def tapped(self, form: str) -> Lowered | None:
-        """Return the declaration with its taps in a form of ``TAPS``; None without taps."""
+        """Return the lowered declaration with its taps as inputs or outputs; None if there are no taps."""
 
     def described(self) -> Described: ...
 
 
 class DeclaredSource:
-    """Live declaration, lowered separately for each purpose."""
+    """Live declaration, lowered anew for each purpose."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class DeclaredSource:
         return lowered
 
     def with_own_names(self) -> Lowered:
-        """Lower without the parameter names of another program."""
+        """Lower the declaration with its own parameter names, not those of another program."""
         return lower(self._all, {})
 
     def tapped(self, form: str) -> Lowered | None:
@@ -159,7 +159,7 @@ class DeclaredSource:
 
 
 def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]:
-    """Return the names of state placeholders by the output that is their next value; ``states``: see ``rg.compile``."""
+    """Return the names of state placeholders by the output that holds their next value."""
     if states is None:
         return {}
     if not isinstance(states, Mapping):
@@ -189,7 +189,7 @@ def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]
 
 
 def shapes_of(graph: Graph, declared: Mapping[str, Any]) -> dict[str, Shape]:
-    """Return the shapes of placeholders after lowering, by name. Sizes declared without a name are None."""
+    """Return the declared shapes of placeholders by name. Unnamed symbolic sizes are None."""
     inputs = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}
     return {name: _shape(kind, declared.get(name)) for name, kind in sorted(inputs.items()) if name not in SEED_INPUTS}
 

@@ -1,4 +1,4 @@
-"""Parameters that both graphs share: read-only arrays by name, which are replaced and never written in place."""
+"""Parameters that both graphs share: read-only arrays by name. A change replaces an array."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ..support.records import dataclass
 
 
 class Changes:
-    """Lock and counter of changes, for all parameters that share arrays."""
+    """Counter of changes with a lock, for all parameters that share arrays."""
 
     def __init__(self) -> None:
         self.lock = fork_lock(LockLevel.LAST, threading.Lock())
@@ -47,7 +47,7 @@ class Changes:
 
 @dataclass
 class _Value:
-    """Holder of a parameter's current array, shared by the programs that share the parameter."""
+    """Current array of one parameter, shared by all programs that share the parameter."""
 
     array: np.ndarray
 
@@ -69,7 +69,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         other: Parameters | None = None,
         given: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        """Initialise the parameters. ``given`` holds values, by name, in place of drawn ones."""
+        """Initialise the parameters. ``given`` holds values by name; others are drawn."""
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: Changes = other._changes if other is not None else Changes()
         self._values: dict[str, _Value] = {}
@@ -99,14 +99,14 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         return self._changes.version
 
     def counter(self) -> Changes:
-        """Counter of changes, for callers that read it too often for a property."""
+        """Return the counter of changes, for callers that read it often."""
         return self._changes
 
     def slot(self, name: str) -> ParameterSpec:
         return self._slots[name]
 
     def layer(self, name: str) -> str:
-        """Return the name of the cell or layer of a parameter; its own name if it has none."""
+        """Return the name of the cell or layer to which a parameter belongs; its own name without one."""
         within = self._slots[name].within
         return name.removesuffix(f"/{within}") if within else name
 
@@ -179,7 +179,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
 
     @api
     def initialize(self, seed: int) -> None:
-        """Draw all initial values again. Each depends only on (seed, name)."""
+        """Draw all initial values anew. Each depends only on (seed, name)."""
         number = seed_number(seed)
         _reserve(self._slots)
         self.replace({name: _frozen(_drawn(slot, name, number)) for name, slot in self._slots.items()})
@@ -188,7 +188,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     def load(
         self, source: Any, rename: Mapping[str, str] | Callable[[str], str] | None = None, strict: bool = True
     ) -> None:
-        """Load values from a mapping or file; either all of them or none.
+        """Load values from a mapping or a file: all of them, or none if there is an error.
 
         TensorFlow's suffix ``:0`` of names is ignored.
 
@@ -281,7 +281,7 @@ def _read(source: Any) -> dict[str, Any]:
 
 
 def _reserve(slots: Mapping[str, ParameterSpec]) -> None:
-    """Raise ``OutOfMemoryError`` unless the parameters fit, plus the largest one in float64 while it is drawn."""
+    """Raise ``OutOfMemoryError`` unless there is memory for the parameters and for drawing them in float64."""
     if not slots:
         return
     shapes = {name: tuple(int(str(dim)) for dim in slot.type.shape) for name, slot in slots.items()}

@@ -20,7 +20,7 @@ def samples_of(graph: Graph) -> dict[str, Where | None]:
 
 
 def _source(node: Node) -> Node | None:
-    """Return the ``select`` that gives a sample, or None if the value is no sample."""
+    """Return the ``select`` that computes a sample; None if the value is not a sample."""
     while True:
         if node.op == "select" and node.get("samples"):
             return node
@@ -37,12 +37,12 @@ def _source(node: Node) -> Node | None:
 
 
 def _is_filler(node: Node) -> bool:
-    """True for results of rows that do not run: zeros, or the output of the last step."""
+    """True for the results of rows that have ended: zeros, or the output of the last step."""
     return node.op == "input" or (node.op == "constant" and not (node["value"] == -1).any())
 
 
 def check_samples(samples: Mapping[str, Where | None], leaves: Sequence[str], arrays: Sequence[Any]) -> None:
-    """Raise ``NonFiniteError`` if an output that is a sample has a -1."""
+    """Raise ``NonFiniteError`` if a sample is -1, which means that its logits had a NaN."""
     for name, array in zip(leaves, arrays, strict=True):
         if name in samples and (array == -1).any():
             output = f"output {name} samples" if name else "the output samples"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CLOCK = 3.0e9  # cycles a second, as no target says how fast it runs
 PORTS = 2  # vectors of fused multiply-adds that a cycle can start
-NEAR, FAR = 64, 16  # bytes a cycle from the second cache, and from what lies behind it
+NEAR, FAR = 64, 16  # bytes a cycle from L2, and from what lies behind it
 LONG_COST = 12  # operations of a function or a division, against one of an addition
 COUNTS = ("parameters", "bytes", "multiply_adds")
 REST = "(no parameters)"

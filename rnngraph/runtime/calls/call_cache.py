@@ -25,7 +25,7 @@ class Prepared(Protocol):
         """False once the number of threads has changed."""
 
     def run(self, feeds: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
-        """Return the call's results; None, with nothing done, if the call needs the slow path."""
+        """Return the call's results. None: nothing was done, because the call needs the slow path."""
 
 
 Kept = TypeVar("Kept", bound=Prepared)
@@ -42,7 +42,7 @@ class CallCache(Generic[Kept]):
         self._repeats = True
 
     def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None, out: Any = None) -> Any:
-        """Return the call's results; None, with nothing done, if the call needs the slow path."""
+        """Return the call's results. None: nothing was done, because the call needs the slow path."""
         mapping = named if feeds is None else one_mapping(feeds, named)
         if mapping is None:
             return None
@@ -100,10 +100,10 @@ class CallCache(Generic[Kept]):
 
 
 class DirectCache(CallCache[Runner]):
-    """Cache of runners that executes calls by direct plans if possible."""
+    """Cache of runners that calls machine code directly if possible."""
 
     def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None) -> Any:
-        """Return the result of a call by a direct plan, or else by ``run``."""
+        """Return the result of a call, by a direct plan if there is one, or else by ``run``."""
         mapping, recent = named if feeds is None else one_mapping(feeds, named), self.recent
         if mapping is None or recent is None:
             return self.run(feeds, named, seed, out)

@@ -1,4 +1,4 @@
-"""Plans of direct calls, which machine code executes without Python code."""
+"""Plans of direct calls, which machine code executes without running Python code."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class DirectCall:
         self.plan: DirectPlan = self._words_of_plan, self._kept
 
     def renew(self, weights: Weights) -> DirectPlan | None:
-        """Return the plan for calls with these weights; None while a call runs. The entry keeps the weights alive."""
+        """Return the plan for calls with these weights; None while a call runs."""
         if self._busy.value:
             return None
         for block in self._blocks:
@@ -165,13 +165,13 @@ class DirectCall:
         return self.plan
 
     def _words(self, words: np.ndarray) -> int:
-        """Return the address of words, kept alive with the plan."""
+        """Store words in memory that lives as long as the plan. Return the address."""
         array = np.ascontiguousarray(words, np.int64)
         self._kept.append(array)
         return address(array)
 
     def _object(self, held: Any) -> int:
-        """Return the address of an object, kept alive with the plan."""
+        """Keep an object alive as long as the plan. Return the address."""
         self._kept.append(held)
         return id(held)
 
@@ -191,7 +191,7 @@ class DirectCall:
         key: Any = None,
         check: tuple[int, int] = (FREE, 0),
     ) -> list[int]:
-        """Return the words of a feed or a result. ``check`` is a kind of check and the maximum of a range."""
+        """Return the words that describe a feed or a result."""
         kind, name = np.dtype(dtype), sys.intern(name) if isinstance(name, str) else name
         record = dict.fromkeys(Record, 0) | {
             Record.DTYPE: self._object(kind),
@@ -210,7 +210,7 @@ class DirectCall:
         return [int(record[word]) for word in Record]
 
     def _structure(self, structure: Any) -> int:
-        """Return the address of the description of a result's structure. Each dict becomes a ``Result``."""
+        """Return the address of a description of the structure of results."""
         leaves = iter(range(MAX_ITEMS))
 
         def whole(nest: Any, parts: list[int]) -> int:
@@ -286,7 +286,7 @@ def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
 
 
 def _highs(spec: CallSpec) -> dict[str, int]:
-    """Return the maximum integer of each checked feed.
+    """Return the maximum integer of each checked feed, by name.
 
     If the bound also depends on row lengths, larger values may be valid; those calls use the Python path.
     """

@@ -16,7 +16,9 @@ from .runner import Runner
 
 
 class EntryBlocks:
-    """Source of argument blocks with an arena from the entry's free list and the current weights.
+    """Source of argument blocks for concurrent calls.
+
+    Each call in flight has its own block, with an arena from the entry's free list and the current weights.
 
     Each call in flight has its own block.
     """
@@ -49,7 +51,7 @@ class EntryBlocks:
 def run_once(
     entry: NativeEntry, weights: Weights, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]
 ) -> dict[str, np.ndarray]:
-    """Run a single call on validated inputs, and return its outputs by name."""
+    """Run a single call on validated inputs. Return the outputs by name."""
     outputs = [*entry.output_slots]
     inputs = CallInputs({name: name for name in arrays}, arrays)
     spec = spec_of(entry, entry.sized(sizes), inputs, CallResults.by_name(outputs))

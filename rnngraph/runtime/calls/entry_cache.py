@@ -1,4 +1,4 @@
-"""Cache of native entries by the shapes of feeds, which skips size checks for known shapes."""
+"""Cache of native entries by the shapes of feeds. Known shapes skip the size checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_SHAPES = 1024
 
 
 class EntryCache:
-    """Entries by shapes, as weak references: an entry that its graph discards is looked up again."""
+    """Native entries by shapes, as weak references. Entries that their graph has evicted are looked up again."""
 
     def __init__(self) -> None:
         self._known: BoundedCache[Any, tuple[ref[NativeEntry], ref[ShapeInstance]]] = BoundedCache(MAX_SHAPES)

@@ -44,7 +44,7 @@ class FeedNames:
         return [(self.name_of(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
 
     def with_input(self, array: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
-        """Return a call's keywords with an array that was given by position: the inference graph's only other input."""
+        """Return a call's keywords plus a positional array, which feeds the inference graph's only other input."""
         left = [name for name in self.inputs if name not in named and name.partition(".")[0] not in named]
         if len(left) == 1:
             return {left[0]: array, **named}
@@ -56,7 +56,7 @@ class FeedNames:
         )
 
     def by_placeholder(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
-        """Return the feeds by placeholder name, with nests spread over their placeholders."""
+        """Return the feeds by placeholder name. A nest is replaced by its placeholders."""
         by_name: dict[str, Any] = {}
         for name, value in self.pairs(feeds, named, where):
             parts = {name: value} if name not in self.nests else spread(name, value, self.nests[name], where)
@@ -75,10 +75,10 @@ class FeedNames:
 
 
 class KnownKeys:
-    """Cache of names by the keys of earlier calls."""
+    """Cache of placeholders' names by the keys that earlier calls used."""
 
     def __init__(self, feed_names: FeedNames, names: Iterable[str]) -> None:
-        """Make a cache that knows the names themselves."""
+        """Make a cache that already contains the names themselves."""
         self._feed_names = feed_names
         self._names: dict[Any, str] = {name: name for name in names}
 
@@ -96,11 +96,11 @@ class KnownKeys:
         return by_name if len(by_name) == len(feeds) + len(named) else None
 
     def others(self, names: Collection[str]) -> dict[str, Any]:
-        """Return the latest known key of each name that is not the name itself."""
+        """Return the last key used for each placeholder, if it is not the name."""
         return {name: key for key, name in self._names.items() if key is not name and name in names}
 
     def learn(self, feeds: Mapping[Any, Any], where: Where | None) -> None:
-        """Remember the keys of a valid call."""
+        """Remember the keys that a valid call used."""
         if len(self._names) < MAX_KEYS:
             names = {key: self._feed_names.name_of(key, where) for key in feeds}
             self._names.update({key: name for key, name in names.items() if name not in self._feed_names.nests})

@@ -51,7 +51,7 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
             f"it is declared {kind} of rank {len(kind.shape)}; reshape it, or give as many axes",
             where,
         )
-    if have != wanted:  # the name is put into words for an error only
+    if have != wanted:  # the name is formatted only for an error
         array = cast(f"feed {name}", array, wanted, where)
     if not lies_in_rows(array):
         if array.nbytes >= LARGE:
@@ -109,7 +109,7 @@ def _conversion(have: np.dtype[Any], wanted: np.dtype[Any]) -> str:
 
 
 def solve_sizes(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], where: Where | None) -> Sizes:
-    """Return the value of every named size. Raise ``ShapeError`` if shapes contradict each other."""
+    """Return the value of every named size, from the shapes of arrays."""
     table = SizeTable()
     axes = [(name, axis) for name, array in arrays.items() for axis in range(array.ndim)]
     pairs = [(kinds[name].shape[axis], arrays[name].shape[axis]) for name, axis in axes]

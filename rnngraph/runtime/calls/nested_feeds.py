@@ -12,7 +12,7 @@ Tree = dict[str, Any]
 
 
 def names_under(name: str, names: Iterable[str]) -> list[str]:
-    """Return the placeholders of a nest: the names that begin with ``name`` and a dot."""
+    """Return the placeholders of a nest: names that begin with ``name`` and a dot."""
     return [item for item in names if item.startswith(f"{name}.")]
 
 
@@ -23,7 +23,7 @@ def spread(name: str, nest: Any, names: Iterable[str], where: Where | None) -> d
 
 
 def gathered(name: str, nest: Any, values: Mapping[str, Any]) -> Any:
-    """Return the ``values`` of a nest's placeholders in the structure of ``nest``."""
+    """Return the values of a nest's placeholders, in the structure of ``nest``."""
     tree = _tree(name, values)
     return arranged(map_leaves(values.__getitem__, tree), nest)
 

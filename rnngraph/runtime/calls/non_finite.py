@@ -91,7 +91,7 @@ class _FoundError(Exception):
 
 
 class _Watch:
-    """Observer of all values that stops the interpretation at the first finding.
+    """Observer of an interpretation that stops it at the first non-finite value.
 
     Values beyond a row's end are computed but not used. A non-finite one counts only if it reaches a result, as 0 · inf
     does in a derivative.
@@ -121,7 +121,7 @@ class _Watch:
             self.unused = self._finding(node, value, born, step)
 
     def spoiled(self, results: Mapping[str, np.ndarray]) -> NonFinite | None:
-        """Return a finding in the results of a run without one so far; None if they are fine.
+        """Return the first non-finite value in the results of a finished run; None if there is none.
 
         An infinity in an output may be the user's own; in a loss or gradient it is always a finding.
         """
@@ -156,7 +156,7 @@ class _Watch:
         )
 
     def _used(self, node: Node, shape: tuple[int, ...], step: int | None) -> np.ndarray:
-        """Return a mask of the elements at steps within their row's length."""
+        """Return a mask of the elements at steps that belong to their row."""
         row_axis, step_axis = self.axes.of(node, step is not None, node in self.forward)
         lengths, steps = None, np.asarray(step)
         if step is not None:
@@ -170,13 +170,13 @@ class _Watch:
 
 
 def _forward_nodes(graph: Graph) -> set[Node]:
-    """Return all nodes that outputs other than gradients depend on, with those of loop bodies."""
+    """Return all nodes on which outputs other than gradients depend, including nodes in loop bodies."""
     outputs = [(name, node) for name, node in graph.outputs if not name.startswith(PREFIX)]
     return {*Graph.of(graph.name, outputs, graph.inputs).walk()}
 
 
 def _lengths(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[Node, np.ndarray]:
-    """Return the row lengths by the scan that reads them. They are computed first, because they select valid feeds."""
+    """Return the row lengths that scans read, by scan."""
     masks = [
         (node, actual)
         for node in graph.nodes
@@ -190,7 +190,7 @@ def _lengths(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[Node, np.nda
 
 
 def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[Dim, np.ndarray]:
-    """Return the maximum length of each row over the loops of one size, by size; none if a loop has no lengths."""
+    """Return the maximum length of each row over all loops of one size, by size."""
     longest: dict[Dim, np.ndarray] = {}
     whole = {scan["length"] for scan in scans if scan not in lengths}
     for scan in scans:
@@ -204,7 +204,7 @@ def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[
 
 
 def _born(node: Node, operands: Sequence[np.ndarray], value: np.ndarray) -> np.ndarray | None:
-    """Return a mask of NaNs from operands without NaN, and of infinities from finite operands; None if impossible."""
+    """Return a mask of NaNs and infinities that a node itself introduces; None if it cannot introduce any."""
     if OPS[node.op].kind not in ("elementwise", "contraction", "reduction"):
         return None  # data movement computes nothing, and constants are the user's own
     was_nan = _at_play(node, operands, [np.isnan(item) for item in operands], value.shape)
@@ -215,7 +215,7 @@ def _born(node: Node, operands: Sequence[np.ndarray], value: np.ndarray) -> np.n
 def _at_play(
     node: Node, operands: Sequence[np.ndarray], flags: Sequence[np.ndarray], shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Return a mask over the result of elements that depend on a flagged element of an operand."""
+    """Return a mask of the elements of a result that depend on a flagged element of an operand."""
     match node.op:
         case "scatter_add":
             read = np.zeros(shape, bool)
@@ -234,7 +234,7 @@ def _at_play(
 
 
 def _placed(node: Node, number: int, flags: np.ndarray) -> np.ndarray:
-    """Return an operand's flags on the axes of the result, reduced by ``any`` over the other axes."""
+    """Return an operand's flags along the axes of the result; ``any`` reduces the other axes."""
     fates = [fate(node, number, axis) for axis in range(flags.ndim)]
     places = {axis: item.axis for axis, item in enumerate(fates) if isinstance(item, Kept | Spread)}
     left = np.asarray(flags.any(tuple(axis for axis in range(flags.ndim) if axis not in places)))
@@ -244,7 +244,7 @@ def _placed(node: Node, number: int, flags: np.ndarray) -> np.ndarray:
 
 
 def _earliest(bad: np.ndarray, first: Sequence[int]) -> tuple[int, ...]:
-    """Return the index of the first set element, with the axes in ``first`` as the slowest."""
+    """Return the index of the first set element. The axes ``first`` vary slowest."""
     order = [*first, *(axis for axis in range(bad.ndim) if axis not in first)]
     turned = bad.transpose(order)
     place = np.unravel_index(int(turned.argmax()), turned.shape)

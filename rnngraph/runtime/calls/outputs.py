@@ -1,4 +1,4 @@
-"""A caller's arrays by output: ``out=`` for results, and ``output_gradients=``."""
+"""Arrays that a caller passes by output: ``out=`` for results, and ``output_gradients=``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class OutSpec:
         self._expected: _Nest | _Leaf | None = None  # built at the first use
 
     def checked(self, out: Any, where: Where | None) -> list[ndarray | None] | None:
-        """Return the array of each leaf (None without one) of any valid ``out``; None without ``out``.
+        """Return the array of each leaf of a valid ``out``, or None in its place; None without an ``out``.
 
         Raise an error that explains an invalid ``out``.
         """
@@ -63,7 +63,7 @@ class OutSpec:
         return arrays
 
     def arrays(self, out: Any) -> list[ndarray | None] | None:
-        """Return the array of each leaf on the fast path; None if ``checked`` must decide.
+        """Return the array of each leaf on the fast path; None if only ``checked`` can decide.
 
         The arrays are validated at each call, because they may have been resized or made read-only in between.
         """
@@ -87,7 +87,7 @@ class OutSpec:
 
 
 def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str]) -> dict[str, ndarray]:
-    """Return the arrays in ``out`` by output path, which is ``""`` for a bare Tensor."""
+    """Return the arrays of ``out`` by output path."""
     bare = is_leaf(structure)
     if not bare and not isinstance(out, Mapping):
         raise StructureError("out= must have the structure of the outputs", where)
@@ -114,7 +114,7 @@ def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[
 
 
 def _is_apart(array: ndarray) -> bool:
-    """True if the strides prove that no two elements overlap: each axis steps over all inner axes."""
+    """True if the strides prove that no two elements of an array overlap."""
     reach = array.itemsize
     for stride, count in sorted((abs(step), size) for step, size in zip(array.strides, array.shape, strict=True)):
         if count > 1 and stride < reach:
@@ -124,7 +124,7 @@ def _is_apart(array: ndarray) -> bool:
 
 
 def _check_apart(arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
-    """Raise an error if two arrays share memory, in which results would overwrite each other."""
+    """Raise an error if two arrays share memory."""
     places = sorted((*byte_bounds(array), name) for name, array in arrays.items())
     for position, (_, end, name) in enumerate(places):
         for start, _, other in places[position + 1 :]:
@@ -149,7 +149,7 @@ def _expected(nest: Any, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> _Nest 
 
 
 def _fits(array: ndarray, leaf: _Leaf) -> bool:
-    """True if an array can hold the result of a leaf."""
+    """True if an array can receive the result of a leaf."""
     _, shape, dtype = leaf
     flags = array.flags.num
     if array.shape != shape or not flags & _WRITEABLE or not (flags & _CONTIGUOUS or _is_apart(array)):
@@ -158,7 +158,7 @@ def _fits(array: ndarray, leaf: _Leaf) -> bool:
 
 
 def _read(expected: _Nest, value: Any, arrays: list[ndarray | None]) -> int:
-    """Store the arrays by leaf in ``arrays``. Return the NumPy flags that all share; 0 if the structure differs."""
+    """Store the arrays of ``out`` by leaf. Return the NumPy flags that all have; 0 if the structure differs."""
     together = _OWNS_DATA | _WRITEABLE
     pending: list[tuple[_Nest, Any]] = [(expected, value)]
     entries: Iterable[tuple[Any, Any]]

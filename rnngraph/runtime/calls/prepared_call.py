@@ -1,4 +1,4 @@
-"""Memory of the calls of one signature, and the stages of a call that ``Runner`` executes in order.
+"""Memory of the calls of one signature, and the stages of a call.
 
 ``fill`` checks the signature and copies small feeds. ``check`` validates their values. ``place`` writes the addresses
 of large arrays. ``give`` returns the results.
@@ -30,7 +30,7 @@ _ALIGNED, _WRITEABLE = 0x100, 0x400  # NumPy's flags
 
 @dataclass(frozen=True)
 class CallSpec:
-    """Common properties of calls whose feeds have one signature.
+    """Properties of all calls whose feeds have one signature.
 
     Attributes:
         names: Names of inputs by the keys of feeds.
@@ -78,7 +78,7 @@ class CallSpec:
 
 
 class CallInputs(NamedTuple):
-    """Inputs of a first call, of whose shapes and layouts later calls are.
+    """Inputs of the first call of a signature. Later calls have the same shapes and layouts.
 
     Attributes:
         names: Names of inputs by the keys of feeds.
@@ -92,14 +92,14 @@ class CallInputs(NamedTuple):
 
 
 class CallResults(NamedTuple):
-    """Structure of a call's results, and the names of the outputs in its order."""
+    """Structure of a call's results, and the names of the outputs in the order of its leaves."""
 
     structure: Any
     leaves: Sequence[str]
 
     @staticmethod
     def by_name(names: Sequence[str]) -> CallResults:
-        """Return the results of a call that returns these outputs by name."""
+        """Return the structure of results that are a dict of these outputs."""
         return CallResults(dict.fromkeys(names), names)
 
 
@@ -131,7 +131,7 @@ def whole(array: ndarray, axis: int | None) -> ndarray:
 
 
 class PreparedCall:
-    """Calls of one signature over fixed memory, one at a time.
+    """Fixed memory for the calls of one signature. It serves one call at a time.
 
     Attributes:
         count: Number of feeds.
@@ -187,7 +187,7 @@ class PreparedCall:
         return self.new_block()
 
     def new_block(self) -> ArgumentBlock:
-        """Return an argument block without weights, arena and outputs that are not results."""
+        """Return an argument block in which weights, arena and unreturned outputs are not set."""
         block = self.spec.entry.block()
         self.write(block)
         return block
@@ -208,9 +208,10 @@ class PreparedCall:
         block.owner = self
 
     def check(self, feeds: Mapping[Any, Any]) -> bool:
-        """Check the values of feeds after ``fill``, in our copies if any, which no other thread can change.
+        """Check the values of feeds after ``fill``. Return False if the slow path has a better error.
 
-        Return False if the slow path has a better error. Raise ``ShapeError`` for values out of range.
+        Copied feeds are checked in the copies, which no other thread can change. Raise ``ShapeError`` for values out of
+        range.
         """
         spec = self.spec
         if not all(0 < np.float32(self.inputs[name]) <= 1 for name in spec.shares):
@@ -246,7 +247,7 @@ class PreparedCall:
         return array.flags.num & PLAIN == PLAIN and not any(np.may_share_memory(array, other) for other in read)
 
     def present(self, arrays: Sequence[Any] | None) -> list[ndarray]:
-        """Return the results by leaf, in place, before they are handed out."""
+        """Return the results by leaf, in the memory to which native code wrote them."""
         results = []
         for leaf, memory in enumerate(self._memory):
             if memory is None:
@@ -259,7 +260,7 @@ def _filler(
     feeds: Sequence[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray | None]],
     strides: Mapping[Any, tuple[int, ...] | None],
 ) -> Callable[[Mapping[Any, Any]], bool]:
-    """Return the ``fill`` function of a prepared call.
+    """Return the ``fill`` function of a prepared call, which copies feeds.
 
     It returns False for a missing feed or another signature, and ignores other feeds.
 

@@ -14,7 +14,7 @@ from ..native.optimized_graph import OptimizedGraph
 
 
 def random_feeds(compiled: OptimizedGraph, batch: int, steps: int) -> Mapping[str, np.ndarray]:
-    """Return an array for every placeholder: random floats, zeros for ids and labels, full lengths, 0.5 for scalars."""
+    """Return an array for every placeholder: random floats, zeros for ids and labels, and maximum lengths."""
     graph = compiled.graph
     lengths = time_sizes(graph)
     outputs = tuple(name for name, _ in graph.outputs)

@@ -46,10 +46,10 @@ def result_of(structure: Any, arrays: Sequence[Any]) -> Any:
 
 
 class ResultWriter:
-    """Writer of results from memory that later calls overwrite. Serves one call at a time."""
+    """Builder of results from memory that later calls overwrite. It serves one call at a time."""
 
     def __init__(self, structure: Any, memory: Sequence[np.ndarray | None], takes: Sequence[Callable[[], Any]]) -> None:
-        """Prepare results of one structure.
+        """Prepare the building of results of one structure.
 
         Args:
             structure: Structure of the outputs.
@@ -63,7 +63,7 @@ class ResultWriter:
         self._give_filled: Callable[[], Any] | None = None  # few calls pass arrays
 
     def give_into(self, arrays: list[Any]) -> Any:
-        """Return the results in the caller's arrays; None among them stands for a fresh array."""
+        """Return the results in the caller's ``arrays``. None stands for a new array."""
         for number, (memory, take) in enumerate(self._leaves):
             array = arrays[number]
             if array is None:
@@ -83,7 +83,7 @@ class ResultWriter:
 
 
 def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
-    """Return a function that builds a result from ``leaves``. Walking the structure would cost more than a small call.
+    """Return a function that builds a nest of results from ``leaves``.
 
     A deep structure is built bottom-up without recursion, because it may exceed Python's stack.
     """
@@ -130,7 +130,7 @@ def _shallow_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
 
 
 def _maker(nest: Any) -> Callable[[list[Any]], Any]:
-    """Return a function that builds a nest of this type from its entries."""
+    """Return a function that builds one container from its entries."""
     kind: Any = type(nest)
     if isinstance(nest, dict):
         keys = tuple(nest)

@@ -43,17 +43,17 @@ class Block(Protocol):
 
 
 class BlockSource(Protocol):
-    """Source of argument blocks: the owner of the weights, states and temporaries that calls use."""
+    """Interface of an owner of weights, states and temporaries that provides argument blocks."""
 
     @property
     def is_shared(self) -> bool:
         """True if several threads may run calls at once; else callers take turns."""
 
     def call(self, spec: CallSpec) -> PreparedCall:
-        """Return memory for one more concurrent call."""
+        """Return memory for another concurrent call."""
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[Block, Any]:
-        """Return the block for a filled call, and an object to keep alive until the call ends.
+        """Return the argument block for a filled call, and an object to keep alive until the call ends.
 
         ``arrays`` are the caller's arrays for results, by leaf.
         """
@@ -85,7 +85,7 @@ class DirectSource(NamedTuple):
 
 
 class CommitGuard(NamedTuple):
-    """Protection of calls whose results are committed.
+    """Protection against interrupts while a call's results are committed.
 
     Attributes:
         interrupt: Context that defers a Ctrl-C while a call runs and its results are committed.
@@ -132,11 +132,11 @@ class Runner:
         self._interrupt = nullcontext() if commits is None else commits.interrupt
         self._sentinel = None if commits is None else commits.sentinel
         self._samples = spec.entry.samples
-        direct = None if self._samples else direct  # the results of machine code are not checked
+        direct = None if self._samples else direct  # direct calls do not check results
         self._direct_source: DirectSource | None = direct
         self._direct: DirectCall | None = None
         self._until_direct = 0 if direct is None else CALLS_UNTIL_DIRECT
-        self._version: int | None = None  # of the weights of the direct call
+        self._version: int | None = None  # version of the weights of the direct call
         self._lock, self._time = None if direct is None else fork_lock(LockLevel.GRAPH), NativeTime()
         self.plan: DirectPlan | None = None
 
@@ -233,7 +233,7 @@ class Runner:
         self._until_direct = 0 if self._direct_source is None else CALLS_UNTIL_DIRECT
 
     def _approach_direct(self, source: DirectSource, version: int | None) -> None:
-        """Count a call with weights of a version, and switch to direct calls after enough of them."""
+        """Count a call, and switch to direct calls after enough calls with one version of the weights."""
         if self._direct is not None and version != self._version:
             self._version, self._until_direct = version, CALLS_UNTIL_RENEWED
         self._until_direct -= 1

@@ -22,21 +22,21 @@ PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
 
 
 class Feed(NamedTuple):
-    """Shape and layout of a feed. ``strides`` is set for an array that is read in place and not C-contiguous."""
+    """Shape and layout of a feed. ``strides`` is set only for arrays that are read in place with gaps."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     strides: tuple[int, ...] | None
 
     def steps(self, axis: int | None) -> tuple[int, ...]:
-        """Return the strides in bytes, with an inserted ``axis`` of length 1."""
+        """Return the strides in bytes, with an axis of length 1 inserted at ``axis``."""
         side_by_side = [*accumulate((self.dtype.itemsize, *self.shape[:0:-1]), mul)][::-1]
         steps = side_by_side if self.strides is None else [*self.strides]
         return tuple(steps if axis is None else [*steps[:axis], self.dtype.itemsize, *steps[axis:]])
 
 
 def feed_of(array: np.ndarray, copied: int = SMALL) -> Feed:
-    """Return the description of an array. Arrays of at most ``copied`` bytes are copied."""
+    """Return the shape and layout of an array. Arrays of at most ``copied`` bytes are copied."""
     lies_apart = array.nbytes > copied and array.flags.num & PLAIN != PLAIN
     return Feed(array.shape, array.dtype, array.strides if lies_apart else None)
 
@@ -49,7 +49,7 @@ def is_like(value: Any, feed: Feed) -> bool:
 
 
 def lies_in_rows(array: np.ndarray) -> bool:
-    """True if native code can read an array in place: it is aligned and its last axis contiguous."""
+    """True if native code can read an array in place: aligned, with a contiguous last axis."""
     strides, item = array.strides, array.itemsize
     if array.ndim and array.shape[-1] > 1 and strides[-1] != item:
         return False
@@ -57,14 +57,14 @@ def lies_in_rows(array: np.ndarray) -> bool:
 
 
 def one_mapping(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
-    """Return the single mapping with all feeds of a call; None if both forms are used."""
+    """Return all feeds of a call as one mapping; None if both a mapping and keywords are used."""
     if feeds is None:
         return named
     return feeds if not named and type(feeds) is dict else None
 
 
 def given_key(feeds: Mapping[Any, Any]) -> tuple[Any, ...]:
-    """Return the signature key of a call's own feeds, with the memory layout of large ones."""
+    """Return the signature key of feeds as the caller passed them."""
     return tuple(
         [
             (key, value.shape, feed_of(value).strides) if type(value) is np.ndarray else (key, (), None)
@@ -74,7 +74,7 @@ def given_key(feeds: Mapping[Any, Any]) -> tuple[Any, ...]:
 
 
 def converted_key(arrays: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
-    """Return the signature key of converted feeds."""
+    """Return the signature key of feeds after conversion."""
     return ("converted", *given_key(arrays))
 
 

@@ -1,4 +1,4 @@
-"""Direct calls of the process: machine code that replaces frequently called methods."""
+"""Machine code that replaces frequently called methods, compiled once per process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OUT = sys.intern("out")
 
 
 class DirectCode:
-    """Machine code with CPython's calling convention, compiled once per process on first use.
+    """Machine code for direct calls, compiled on first use.
 
     Attributes:
         attempt: Function of (plan, mapping of feeds, ``out``) that returns the result of the call; None, with nothing
@@ -50,7 +50,7 @@ class DirectCode:
         self._functions.append(vars(owner)[name])
 
     def ready(self, cache: Cache | None, result: type) -> bool:
-        """True if direct calls are available. The first call compiles or loads their code and installs it.
+        """True if direct calls are available. The first call of this method compiles or loads their code.
 
         ``result`` is the mapping type of results.
         """
@@ -85,7 +85,7 @@ class DirectCode:
 
 
 def _nothing(held: Any, feeds: Any, out: Any) -> None:
-    """Stand-in for missing machine code: decline the call."""
+    """Decline every call, in place of missing machine code."""
 
 
 def _object(cache: Cache | None) -> ObjectCode:

@@ -1,4 +1,4 @@
-"""Addresses of CPython's and NumPy's functions for machine code, and checks of the object layouts it relies on."""
+"""Addresses of functions of CPython and NumPy, and checks of the object layouts that machine code relies on."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _word(place: int) -> int:
 
 
 def table_of(out: str, result: type) -> dict[Api, int]:
-    """Return the words of the table, without the trampolines.
+    """Return the words of the module's table except for trampolines.
 
     Args:
         out: Interned name of the argument ``out``.
@@ -90,12 +90,12 @@ def _address(name: str) -> int:
 
 
 def _function(name: str, result: Any, *arguments: Any) -> Any:
-    """Return a private handle of a CPython function, unlike the shared one of ``ctypes.pythonapi``."""
+    """Return a private ctypes handle of a CPython function."""
     return ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
 
 
 def method_of(owner: type, name: str, address: int, signature: str) -> tuple[Any, MethodDef]:
-    """Return a method at an address, and its definition, which must outlive the method.
+    """Return a method that runs the code at an address, and its definition, which must outlive the method.
 
     Args:
         owner: Class of the method.
@@ -110,7 +110,7 @@ def method_of(owner: type, name: str, address: int, signature: str) -> tuple[Any
 
 
 def function_of(name: str, address: int) -> tuple[Any, MethodDef]:
-    """Return a function of positional arguments at an address, and its definition, which must outlive the function."""
+    """Return a function that runs the code at an address, and its definition, which must outlive it."""
     definition = MethodDef(name.encode(), address, _METHOD_FASTCALL, None)
     make = _function("PyCFunction_NewEx", py_object, ctypes.POINTER(MethodDef), c_void_p, c_void_p)
     return make(definition, None, None), definition

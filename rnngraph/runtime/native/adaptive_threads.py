@@ -1,4 +1,4 @@
-"""Run-time choice between worker threads and the caller alone, by measurement."""
+"""Choice at run time between worker threads and the caller alone, by measured times."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SLOW = 3
 
 
 class SharingPolicy:
-    """Policy that decides, from recent times of an entry, whether its next call is shared with the pool's workers.
+    """Policy that decides from measured times whether worker threads share an entry's next call.
 
     The cost of sharing depends on the machine and its load. Times are per estimated cycle, so that calls of all lengths
     are comparable.
@@ -40,13 +40,13 @@ class SharingPolicy:
         self._rest, self._between, self._slow = 0, MIN_BETWEEN_TRIALS, 0
 
     def shares(self) -> bool:
-        """Return True if the next call should be shared."""
+        """Return True if workers should share the next call."""
         if self._shared_trials > 0 or not TRIALS:
             return True
         return self._shares and self._single_trials <= 0
 
     def took(self, shared: bool, time: float) -> None:
-        """Record a call: True if it was shared, and its time per estimated cycle."""
+        """Record the time of a call per estimated cycle, and whether workers shared it."""
         if not shared:
             self._single.append(time)
             self._single_trials -= 1
@@ -83,10 +83,10 @@ class SharingPolicy:
 
 
 class AdaptiveEntry:
-    """Runner of an entry with the pool's workers or by the caller alone, whichever is faster. Results are equal."""
+    """Runner of an entry that shares calls with workers only if that is faster."""
 
     def __init__(self, single: Native, entry: int, parts: int, policy: SharingPolicy, cycles: int) -> None:
-        """Wrap an entry. ``single`` runs it by the caller alone; ``cycles`` is the estimated cost of a call."""
+        """Wrap an entry. ``single`` runs it on the caller's thread; ``cycles`` is the estimated cost of a call."""
         self._single, self._entry, self._parts = single, entry, parts
         self._policy, self._cycles = policy, cycles
 
@@ -97,7 +97,7 @@ class AdaptiveEntry:
             self._policy.took(shares, (perf_counter_ns() - begin) / self._cycles)
 
     def _run(self, block: int | c_void_p, shares: bool) -> bool:
-        """Run the entry. Return False if the workers were busy and the caller ran it alone."""
+        """Run the entry. Return False if the workers were busy and only the caller ran it."""
         if shares and POOL.run(self._entry, block, self._parts):
             return True
         self._single(block, 0, 1)

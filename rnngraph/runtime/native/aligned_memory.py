@@ -25,6 +25,6 @@ def address(array: np.ndarray) -> int:
 
 
 def writable_address(array: np.ndarray) -> int:
-    """Return the address of a non-empty, writable, C-contiguous array, twice as fast as ``address``."""
+    """Return the address of a non-empty, writable, C-contiguous array, faster than ``address`` does."""
     buffer: Any = array  # NumPy's stubs declare the buffer protocol only for later Pythons
     return addressof(c_char.from_buffer(buffer))

@@ -1,4 +1,4 @@
-"""Argument blocks of native code, filled in once and used for many calls."""
+"""Argument blocks of native code. A block is filled in once and used for many calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNREAD = -1
 
 @dataclass(frozen=True)
 class Weights:
-    """Parameter values of calls, packed for tiles, with the argument slots and addresses of the arrays."""
+    """Parameter values as native code reads them: arrays, packed panels, and their addresses."""
 
     version: int
     arrays: tuple[np.ndarray, ...]
@@ -31,7 +31,7 @@ class Weights:
 
 
 class ArgumentBlock:
-    """Numbers, and addresses of arrays that others keep alive. Serves one call at a time.
+    """Argument block of native code. It serves one call at a time, and others keep its arrays alive.
 
     Attributes:
         numbers: The writable slots, followed by the slot ``UNREAD``.
@@ -50,7 +50,7 @@ class ArgumentBlock:
         self.owner: object = None
 
     def set_sizes(self, sizes: Mapping[str, int], native: Native) -> None:
-        """Set the sizes. ``native`` runs the code at these sizes."""
+        """Write the sizes. ``native`` is the function that runs the code at these sizes."""
         for name, slot in self._interface.sizes.items():
             self.numbers[slot] = sizes[name]
         self.run = partial(native, self.address, WORKER, WORKERS)
@@ -84,4 +84,4 @@ class ArgumentBlock:
 
 
 def _nothing() -> None:
-    """Default of unset callables: do nothing."""
+    """Do nothing, in place of a callable that is not set yet."""

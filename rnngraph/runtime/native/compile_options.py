@@ -30,7 +30,7 @@ MIN_CHUNK = 2
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """Validated options of ``compile`` and ``load``.
+    """Validated options of ``compile`` and ``load``, as compiling code receives them.
 
     Attributes:
         unroll: Steps per iteration of a loop, or ``"full"``.
@@ -63,14 +63,14 @@ class CompileOptions:
         return reduction(self.weights, self.activations, self.target, self.parameters)
 
     def plain(self) -> ProgramOptions:
-        """Return the target, threads, cache and listeners as the options of another program."""
+        """Return the target, threads, cache and listeners, to pass on to another program."""
         cache = self.cache or False
         return ProgramOptions(self.target.name, self.threads.count, cache=cache, notices=self.notices)
 
 
 @dataclass(frozen=True)
 class ProgramOptions:
-    """Options of ``compile`` and ``load`` before the checks that need the lowered declaration.
+    """Options of ``compile`` and ``load`` before validation.
 
     Attributes are as in ``CompileOptions``; the target has its name, and the cache may be a directory.
     """
@@ -87,7 +87,7 @@ class ProgramOptions:
     notices: Notices | None = None
 
     def checked(self, lowered: Lowered, where: Where | None) -> CompileOptions:
-        """Return the validated options. Raise an error of ours for an invalid one."""
+        """Return the validated options. Raise an ``RnnGraphError`` for invalid ones."""
         is_full = isinstance(self.unroll, str) and self.unroll == "full"
         unroll = self.unroll if is_full else steps_per_turn(self.unroll)
         workers = ThreadCount()
@@ -113,7 +113,7 @@ class ProgramOptions:
 
 
 def steps_per_turn(unroll: Any) -> int | None:
-    """Return ``unroll`` (not ``"full"``) after validation: steps per iteration, or None."""
+    """Return the validated ``unroll``, unless it is ``"full"``: steps per iteration of a loop, or None."""
     if unroll is None:
         return None
     if not isinstance(unroll, int | np.integer) or isinstance(unroll, bool) or unroll < 1:
@@ -124,7 +124,7 @@ def steps_per_turn(unroll: Any) -> int | None:
 
 
 def checked_chunked(value: Any, lowered: Graph, where: Where | None) -> int | None:
-    """Return ``chunked`` after validation. Raise ``GraphError`` if no recurrence is affine."""
+    """Return the validated ``chunked``. Raise ``GraphError`` if no recurrence is affine."""
     if value is None:
         return None
     steps = whole_number(value, "chunked", MIN_CHUNK)

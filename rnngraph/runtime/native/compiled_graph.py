@@ -62,7 +62,7 @@ class CompiledGraph(OptimizedGraph):
         self.declared, self.recompute = declared, recompute
         self._clock = count()
         self._entries: BoundedCache[CacheKey, NativeEntry] = BoundedCache(MAX_ENTRIES, lambda entry: entry.used)
-        self._arenas: BoundedCache[CacheKey, Dim] = BoundedCache(MAX_ENTRIES)  # of code with rematerialisation
+        self._arenas: BoundedCache[CacheKey, Dim] = BoundedCache(MAX_ENTRIES)  # sizes of code with rematerialisation
         self.last_sizes: dict[str, int] = {}
         self._samples = samples_of(self.lowered)
         self.marks: list[mmap] = []  # mappings that announce the code to perf
@@ -83,20 +83,20 @@ class CompiledGraph(OptimizedGraph):
         return entry
 
     def rematerialisation(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Recompute | None:
-        """Return the recomputation at these sizes; None if all residuals are saved."""
+        """Return what gradients recompute at these sizes; None if all residuals are saved."""
         first = self._first_choice()
         if self.recompute != AUTO:
             return first
         return self._for_memory(outputs, sizes, self._arena_bytes(outputs, sizes, first)) or first
 
     def _first_choice(self) -> Recompute | None:
-        """Return the recomputation that is used if memory suffices."""
+        """Return what gradients recompute if memory suffices."""
         if self.recompute == AUTO:
             return Recompute(None)
         return None if self.recompute is None else Recompute(self.recompute)
 
     def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> Recompute | None:
-        """Return the recomputation if memory decides. ``kept`` is the arena size of code that saves residuals."""
+        """Return what gradients recompute if memory is scarce. ``kept`` is the arena size without recomputation."""
         known = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
         if not exceeds_share(bytes_kept := evaluate(kept, known)):
             return None
@@ -136,7 +136,7 @@ class CompiledGraph(OptimizedGraph):
     def timed_entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int]
     ) -> tuple[NativeEntry, ScheduledEntry, np.ndarray]:
-        """Compile code as for ``entry`` that also times its parts; see ``compile_timed``. It is not cached."""
+        """Compile code that measures the time of its parts. It is not cached."""
         from ...codegen.compile import compile_timed
 
         with self._lock:
@@ -181,7 +181,7 @@ class CompiledGraph(OptimizedGraph):
     def _shared_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], recompute: Recompute | None
     ) -> Mapping[str, int]:
-        """Return the sizes to compile in: fewer once enough other sizes of these outputs have specialised code.
+        """Return the sizes to compile in. After enough sizes with code of their own, these are fewer.
 
         Workers split kernels by the rows of a batch, whose number must be known.
         """

@@ -1,4 +1,4 @@
-"""Compiled entry with the resources of its calls: argument blocks, arenas and packed weights."""
+"""Compiled entry of a graph, with argument blocks, arenas and packed weights for its calls."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ShapeInstance:
 
 @dataclass(frozen=True)
 class EntryKey:
-    """Compilation key of an entry.
+    """Everything that an entry is compiled for, beside sizes.
 
     Attributes:
         parts: Parts into which kernels are split.
@@ -97,11 +97,14 @@ class NativeEntry:
         self._arenas: deque[np.ndarray] = deque()
 
     def block(self) -> ArgumentBlock:
-        """Return an argument block with only the constants set."""
+        """Return a new argument block in which only the constants are set."""
         return ArgumentBlock(self._interface, self._template)
 
     def weights(self, parameters: Parameters) -> Weights:
-        """Return the current values, packed once per change. Callers keep them alive until their call ends."""
+        """Return the current weights, which are packed once after each change.
+
+        Callers keep them alive until their call ends.
+        """
         known = self._weights
         if known is not None and known.version == parameters.version:
             return known
@@ -114,7 +117,7 @@ class NativeEntry:
             return self._weights
 
     def weights_of(self, parameters: Parameters) -> Callable[[], Weights]:
-        """Return a function that returns ``weights`` of these parameters and only checks for their changes."""
+        """Return a function that returns the current weights. It costs a version check if nothing has changed."""
         word = parameters.counter().word
 
         def present() -> Weights:
@@ -141,7 +144,7 @@ class NativeEntry:
             self._pack(block.address, WORKER, WORKERS)
 
     def sized(self, sizes: Mapping[str, int]) -> ShapeInstance:
-        """Return shapes, byte counts and run function at these sizes, from the cache if possible."""
+        """Return the entry at these sizes: shapes of results, byte counts and run function."""
         key = tuple(sizes.items())
         sized = self._sized.get(key)
         if sized is None:

@@ -11,14 +11,14 @@ Listener = Callable[[bool], None]
 
 
 class Notices:
-    """Notifier for the compilation of one program's graphs. Listeners hear only of their own thread."""
+    """Notifier of listeners when a program's graph is compiled. Listeners hear only of their own thread."""
 
     def __init__(self) -> None:
         self._listeners: list[tuple[int, Listener]] = []
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
-        """Context manager that registers a listener."""
+        """Context manager within which a listener is registered."""
         entry = threading.get_ident(), listener
         self._listeners.append(entry)
         try:
@@ -28,7 +28,7 @@ class Notices:
 
     @contextmanager
     def compiling(self) -> Iterator[None]:
-        """Context manager that encloses a compilation."""
+        """Context manager around a compilation, which notifies listeners."""
         mine = threading.get_ident()
         listeners = [listener for thread, listener in self._listeners if thread == mine]
         for listener in listeners:

@@ -1,4 +1,4 @@
-"""On-disk cache of compiled code, in a directory that only the user can write to.
+"""On-disk cache of compiled code, in a directory to which only the user can write.
 
 Code of an invalid file is recompiled; an unusable directory turns the cache off.
 """
@@ -46,7 +46,7 @@ def _sources() -> str | None:
 
 
 def _digest_of(package: Path, rooms: Sequence[str]) -> str:
-    """Return the digest of the paths and contents of all sources in these folders, recursively."""
+    """Return a digest of the paths and contents of all sources in these folders."""
     paths = [
         os.path.join(folder, name)
         for room in rooms
@@ -77,11 +77,11 @@ def key_of(*meaning: object) -> str:
 
 
 def cache_of(option: Any, where: Where | None) -> Cache | None:
-    """Return the cache for ``compile(cache=option)``: True for the user's, a path for another directory.
+    """Return the cache for ``compile(cache=option)``: True for the user's directory, or a path for another one.
 
     A directory that others can write to gives a warning and no cache. A missing or read-only home gives no cache.
     """
-    if isinstance(option, Cache):  # of a program that this one shares it with
+    if isinstance(option, Cache):  # the cache of a program with which this one shares it
         return option
     if not isinstance(option, bool | str | os.PathLike):
         raise DtypeError(f"cache={shown(option)} must be True, False or the path of a directory", where)
@@ -100,14 +100,14 @@ def cache_of(option: Any, where: Where | None) -> Cache | None:
 
 
 def option_of(cache: Cache | None) -> bool | str:
-    """Return the ``compile(cache=…)`` option for a cache, valid on other machines."""
+    """Return the ``compile(cache=…)`` option that selects a cache: True, not a path, for the user's directory."""
     if cache is None:
         return False
     return True if cache.directory == _user_directory() else str(cache.directory)
 
 
 def _user_directory() -> Path | None:
-    """Return the platform's cache directory; None without a home.
+    """Return the operating system's cache directory; None if the user has no home.
 
     ``XDG_CACHE_HOME`` has precedence on every system (XDG Base Directory Specification).
     """
@@ -127,7 +127,10 @@ class Cache:
         self.directory, self.most_bytes = directory, most_bytes
 
     def problem(self, create: bool) -> str:
-        """Return why the directory must not be used, or "". ``create`` creates it and also reports other failures."""
+        """Return the reason why the directory must not be used; empty if it may.
+
+        ``create`` creates it and also reports other failures.
+        """
         try:
             if create:
                 create_private_directory(self.directory)
@@ -171,7 +174,7 @@ class Cache:
         name = f"{key}.code"
         data = _read(name, folder, self.most_bytes)
         code = None if data is None else from_bytes(key, data)
-        if code is None:  # else it would hand on its permissions to what takes its place
+        if code is None:  # a file that replaces it would otherwise inherit its permissions
             folder.remove(name)
         return code
 
@@ -208,7 +211,7 @@ def _pages(size: int) -> int:
 
 
 def _grown(folder: PrivateDirectory, added: int) -> int:
-    """Add to the counter, and return an upper bound on the bytes of all files; without a count, a huge number."""
+    """Add to the size counter. Return an upper bound on the bytes of all files."""
     try:
         file = folder.open(PAGES, os.O_WRONLY | os.O_APPEND)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Files of compiled code: a checkpoint of the object file and the constants, with the interface as its document."""
+"""File format of compiled code: object file, constants and interface."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORMULAS = ("arena_bytes", "cycles")
 
 
 def to_bytes(key: str, code: ObjectCode) -> bytes:
-    """Return the bytes of a file. ``key`` identifies the code's inputs; readers must pass the same one."""
+    """Return a file's bytes. ``key`` identifies the code's inputs; readers must pass the same one."""
     interface = code.interface
     document = {item.name: getattr(interface, item.name) for item in fields(interface)}
     document["key"] = key

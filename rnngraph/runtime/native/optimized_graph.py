@@ -30,18 +30,18 @@ from .size_bounds import Bounds, bounds_of
 
 
 def tiled_sizes(graph: Graph) -> set[str]:
-    """Return the sizes that are rows or columns of a sum of outer products, whose tiles need a fixed number."""
+    """Return the sizes for which tiles need a fixed number: rows or columns of sums of outer products."""
     dims = [dim for node in graph.walk() if node.op == "outer_sum" for dim in node.shape]
     return set().union(*map(symbols_of, dims))
 
 
 def open_sizes(graph: Graph) -> set[str]:
-    """Return the sizes that compiled code leaves open: lengths and attended steps, unless tiles need them."""
+    """Return the sizes that stay symbolic in compiled code: lengths and attended steps, unless tiles need them."""
     return (lengths_of(graph) | attended_sizes(graph)) - tiled_sizes(graph)
 
 
 def ordered_sizes(graph: Graph) -> set[str]:
-    """Return the sizes that determine the order of summation, and hence rounding.
+    """Return the sizes on which the order of summation depends, and hence rounding.
 
     These are the reduced last axes, whose number of vectors depends on a known size, and the depths and columns of
     matrix products.
@@ -63,7 +63,7 @@ MAX_OUTPUTS = 64
 
 @dataclass(frozen=True)
 class Changes:
-    """Changes of a lowered graph beside the split and the optimisation.
+    """Modifications of a lowered graph in addition to the split and the optimisation.
 
     Attributes:
         wrt: Labels with respect to which the graph also returns gradients of its loss.
@@ -84,7 +84,7 @@ NO_CHANGES = Changes()
 
 
 class OptimizedGraph:
-    """Lowered graph, split and optimised on first use.
+    """Lowered graph that is split and optimised on first use.
 
     Attributes:
         kind: ``"inference"``, whose weights may be quantized, or ``"training"``.
@@ -202,7 +202,7 @@ class OptimizedGraph:
         one_step: bool = False,
         recompute: Recompute | None = None,
     ) -> Graph:
-        """Return the optimised graph with every size but lengths compiled in.
+        """Return the optimised graph with all sizes except lengths fixed.
 
         Args:
             outputs: Names of the outputs.
@@ -222,11 +222,11 @@ class OptimizedGraph:
         return graph if recompute is None else run(graph, (recompute,), forbidden(self.kind))
 
     def lengths(self, outputs: tuple[str, ...]) -> set[str]:
-        """Return the sizes that compiled code leaves open."""
+        """Return the sizes that stay symbolic in compiled code."""
         return open_sizes(self._optimized.get(outputs) or self.pruned(outputs))
 
     def fixed_names(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the sizes that are compiled in."""
+        """Return the sizes that are fixed in compiled code."""
         names = self._fixed_names.get(outputs)
         if names is None:
             left_open = self.lengths(outputs)
@@ -235,7 +235,7 @@ class OptimizedGraph:
         return names
 
     def equalities(self, outputs: tuple[str, ...]) -> Equalities:
-        """Return the sizes that must be equal at run time, and the likely values of names that follow."""
+        """Return the sizes that must be equal at run time, and likely equalities."""
 
         def derived() -> Equalities:
             graph = self.pruned(outputs)
@@ -245,7 +245,7 @@ class OptimizedGraph:
         return self._equalities.get_or_make(outputs, derived)
 
     def likely(self, outputs: tuple[str, ...], sizes: Mapping[str, int], given: Collection[str] = ()) -> dict[str, int]:
-        """Return ``sizes`` made consistent by likely equalities, except those in ``given``."""
+        """Return ``sizes`` with likely equalities applied, except to those in ``given``."""
         _, likely = self.equalities(outputs)
         for name, dim in likely.items():
             if name not in given and symbols_of(dim) <= sizes.keys():
@@ -255,7 +255,7 @@ class OptimizedGraph:
     def settled_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]
     ) -> dict[str, Dim]:
-        """Return the values compiled in for each symbolic size, so that run-time equalities hold by construction."""
+        """Return the values that compiled code has in place of symbolic sizes."""
         equalities, likely = self.equalities(outputs)
         own = {name: sizes[name] for name in self.pruned(outputs).symbols if name in sizes}
         try:

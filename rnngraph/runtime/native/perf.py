@@ -30,7 +30,7 @@ _MACHINES = {"x86_64": 62, "aarch64": 183}
 
 @dataclass(frozen=True)
 class _Loaded:
-    """Object of a debug build, and the address of the running code that it describes."""
+    """Object file of a debug build, and the address of the running code with the same instructions."""
 
     lines: ObjectLines
     base: int
@@ -85,7 +85,7 @@ def _symbols(loaded: list[_Loaded]) -> Iterator[str]:
 
 
 def _dumped(path: Path, loaded: list[_Loaded], machine: int) -> mmap:
-    """Write a jitdump. Return a memory mapping of it, by which ``perf record`` discovers the file."""
+    """Write a jitdump. Return a memory mapping of the file, by which ``perf record`` discovers it."""
     is_new = not path.exists()
     with path.open("ab+") as file:
         if is_new:
@@ -114,7 +114,7 @@ def _lines_of(item: _Loaded, function: Symbol) -> bytes:
 
 
 def _rows_of(lines: ObjectLines, function: Symbol) -> list[Row]:
-    """Return the lines of a function. Instructions without a line get that of their predecessor."""
+    """Return the line table of a function. Instructions without a line have that of their predecessor."""
     end = function.address + function.size
     return [row for row in lines.rows if function.address <= row.address < end and row.line]
 

@@ -20,9 +20,9 @@ Part = tuple[tuple[Dim, Dim, int], ...]
 
 @dataclass(frozen=True)
 class Precondition:
-    """Condition on run-time sizes or fed integers, and the line that declares it."""
+    """Condition on run-time sizes or fed integers, with the line that requires it."""
 
-    kind: str  # size, range or equal
+    kind: str  # one of size, range, equal
     low: Dim
     value: Dim
     label: str
@@ -91,13 +91,13 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
 def _range(
     index: Node, outside: Mapping[Node, Node], low: Dim, behind: Dim, node: Node, text: str
 ) -> list[Precondition]:
-    """Return the precondition that a fed ``index`` lies in ``low..behind - 1``; none if it is computed."""
+    """Return the precondition that a fed ``index`` lies in ``low..behind - 1``; empty if it is not fed."""
     label, part = _fed(index, outside), _part_of_feed(index, outside)
     return [Precondition("range", behind - 1, low, label, node.where, text, part=part)] if label else []
 
 
 def _rows_there(node: Node) -> list[Precondition]:
-    """Return preconditions for indices that depend only on sizes, such as ``gather(table, positions(x))``."""
+    """Return the preconditions of indices that depend only on sizes, such as ``gather(table, positions(x))``."""
     rows, places = node.operands[0].shape[0], range_of(node.operands[1])
     if places is None:
         return []
@@ -115,7 +115,7 @@ _MOVED = ("reshape", "transpose", "broadcast", "cast", "ensure_shape", "reverse"
 
 
 def range_of(index: Node) -> tuple[Dim, Dim] | None:
-    """Return the (minimum, maximum) of an index, both attained; None if the range is unknown.
+    """Return the (minimum, maximum) of an index, both attained; None if unknown.
 
     A range that may be narrower than its operands suggest, such as ``positions - positions``, is unknown. Valid calls
     are thus never refused.
@@ -197,7 +197,7 @@ def _differences(graph: Graph) -> dict[Size, Where | None]:
 
 
 def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
-    """Return the feed whose unchanged integers are the value of ``node``; ``outside`` maps body inputs to operands."""
+    """Return the feed that ``node`` passes on unchanged. ``outside`` maps body inputs to operands."""
     while True:
         if node in outside:
             node = outside[node]
@@ -208,7 +208,7 @@ def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
 
 
 def _part_of_feed(node: Node, outside: Mapping[Node, Node]) -> Part | None:
-    """Return the slice of a feed that ``node`` reads; None if it may read all of it."""
+    """Return the slice of a feed that ``node`` reads; None for all of the feed."""
     part: Part | None = None
     while node.op != "input" or node in outside:
         if node in outside:
@@ -225,7 +225,7 @@ def _part_of_feed(node: Node, outside: Mapping[Node, Node]) -> Part | None:
 
 
 def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str | None, str | None]:
-    """Return the feed that ``node`` reads, and the feed of row lengths beyond which it is not read."""
+    """Return the feed that ``node`` reads, and the feed of row lengths that limits which steps are read."""
     while node.op in ("reshape", "cast", "ensure_shape"):
         node = node.operands[0]
     if node.op == "select" and node.operands[0].get("within") == "lengths":

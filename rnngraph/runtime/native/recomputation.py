@@ -20,7 +20,7 @@ MIN_BLOCK, MAX_BLOCK = 16, 4096
 
 
 def checked_recompute(value: Any, where: Where | None) -> RecomputeOption:
-    """Return ``recompute=`` after validation."""
+    """Return the validated ``recompute=``."""
     if value is None or (isinstance(value, str) and value == AUTO):
         return value
     if isinstance(value, str | bool | float):
@@ -37,7 +37,7 @@ def exceeds_share(arena_bytes: int) -> bool:
 
 
 def steps_of(lengths: Iterable[int]) -> int:
-    """Return the steps of a block: about the square root of the maximum length, rounded to a power of two.
+    """Return the steps of a block: the square root of the maximum length, rounded to a power of two.
 
     The rounding limits the number of compiled variants.
     """

@@ -1,4 +1,4 @@
-"""Bounds on run-time sizes that keep native code within its memory and make it terminate.
+"""Bounds on run-time sizes, beyond which native code would access invalid memory or not terminate.
 
 Kernels are correct for all sizes, including 0, except those checked here: counts of elements or steps that overflow
 64-bit index arithmetic, and reads of a row from an empty table.
@@ -36,7 +36,7 @@ class Most:
 
 @dataclass(frozen=True)
 class Table:
-    """Table with a row that is read or written for each index."""
+    """Table with at least one row that an index selects."""
 
     rows: Dim
     indices: tuple[Dim, ...]
@@ -45,7 +45,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Choice:
-    """Choice of one of ``entries`` for each of ``results``, which requires at least one entry."""
+    """Choice of one of ``entries`` for each of ``results``, for which there must be an entry."""
 
     entries: tuple[Dim, ...]
     results: tuple[Dim, ...]
@@ -54,7 +54,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Bounds of one graph, and all sizes (``dims``) that occur in them."""
+    """Bounds on the sizes of one graph's calls. ``dims`` are all sizes that occur."""
 
     dims: tuple[Size, ...]
     most: tuple[Most, ...]
@@ -62,7 +62,7 @@ class Bounds:
     choices: tuple[Choice, ...]
 
     def check(self, sizes: Mapping[str, int], where: Where | None) -> None:
-        """Raise ``ShapeError`` if ``sizes``, with a value for every name, are out of bounds."""
+        """Raise ``ShapeError`` if ``sizes`` are out of bounds."""
         values: dict[Dim, int] = {dim: evaluate(dim, sizes) for dim in self.dims}
 
         def number(dims: tuple[Dim, ...]) -> int:
@@ -116,7 +116,7 @@ def bounds_of(graph: Graph) -> Bounds:
 
 
 def _most(graph: Graph) -> Iterator[Most]:
-    """Yield the bounds that are not satisfied for all sizes."""
+    """Yield the upper bounds on products of sizes that some calls could violate."""
     pending: list[tuple[Graph, tuple[Dim, ...]]] = [(graph, ())]
     while pending:
         current, steps = pending.pop()
@@ -153,7 +153,7 @@ def _shapes(node: Node) -> Iterator[tuple[TensorType, Shape]]:
 
 
 def _is_sure(dims: Shape, limit: int) -> bool:
-    """True if the product is below the limit for all sizes."""
+    """True if the product is below the limit for all possible sizes."""
     total = 1
     for dim in dims:
         if not isinstance(dim, int):
@@ -163,7 +163,7 @@ def _is_sure(dims: Shape, limit: int) -> bool:
 
 
 def _of(dims: tuple[Dim, ...], sizes: Mapping[str, int]) -> str:
-    """Return the values of a product's sizes in words."""
+    """Format the values of a product's sizes for an error."""
     names = sorted({name for dim in dims for name in symbols_of(dim)})
     text = " · ".join(dim_text(dim) for dim in dims)
     return f" = {text} at {', '.join(f'{name} = {sizes[name]}' for name in names)}" if names else ""

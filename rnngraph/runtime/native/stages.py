@@ -73,7 +73,7 @@ def _recurrences(graph: Graph) -> Iterator[str]:
 
 
 class PassChange(NamedTuple):
-    """Texts of the graph before and after a pass, and the pass's law: the sentence on what it preserves."""
+    """Text of the graph before and after a pass, and the pass's law."""
 
     before: StageText
     after: StageText
@@ -81,7 +81,7 @@ class PassChange(NamedTuple):
 
 
 def change_of(compiled: CompiledGraph, name: str) -> PassChange:
-    """Return the change of a pass, by name. Raise ``NameLookupError`` if there is no such pass."""
+    """Return the change that a pass, given by name, makes."""
     passes = {single.name: single for single in compiled.pipeline}
     if name not in passes:
         raise NameLookupError(f"no pass is named {shown(name)}; there are {', '.join(passes)}")
@@ -97,7 +97,7 @@ def change_of(compiled: CompiledGraph, name: str) -> PassChange:
 
 
 class NativeStages:
-    """Stages after the passes, at the sizes of the last call.
+    """Stages after the passes, such as loops, LLVM and assembly, at the sizes of the last call.
 
     They show a debug build of the running code, whose instructions carry source lines. All of them share one plan.
     """
@@ -149,7 +149,7 @@ class NativeStages:
         return module_lines(plan.functions, [plan.main, plan.pack], compiled.options.target, compiled.kind)
 
     def _headed(self, comment: str, text: StageText) -> StageText:
-        """Return ``text`` below a line with its processor and sizes."""
+        """Return ``text`` below a line that names the processor and sizes."""
         compiled, target = self._compiled, self._compiled.options.target
         left_open = open_sizes(compiled.optimized(self._outputs))
         settled = compiled.settled_sizes(self._outputs, self._sizes, left_open)

@@ -51,7 +51,7 @@ FLOAT32: WeightRules = ((ANY, Narrow("float32")),)
 
 
 def weight_rules(weights: Any) -> WeightRules:
-    """Return a user's option as rules. Raise ``ArgumentError`` for unknown formats."""
+    """Return the ``weights`` option as rules. Raise ``ArgumentError`` for unknown formats."""
     if not isinstance(weights, Mapping):
         return ((ANY, _kind(weights, "weights")),)
     for pattern in weights:
@@ -111,7 +111,7 @@ def _unmatched(pattern: str, earlier: WeightRules, names: Collection[str]) -> st
 
 
 def reduction(rules: WeightRules, activations: str, target: Target, names: Iterable[str]) -> ReducedWeights | None:
-    """Return the pass that the options ask for; None where all weights stay float32.
+    """Return the pass that narrows weights as the options require; None if all stay float32.
 
     Args:
         rules: Checked rules.
@@ -129,7 +129,7 @@ def reduction(rules: WeightRules, activations: str, target: Target, names: Itera
 
 
 def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind | None:
-    """Return how weights of a format are multiplied on a target; None for float32."""
+    """Return the form of narrow weights on a target; None for float32."""
     if narrow.kind == "float32":
         return None
     in_blocks, split = narrow.kind in BITS, narrow.kind not in (*BITS, activations)
@@ -144,7 +144,7 @@ def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind 
 
 
 def weights_as_text(rules: WeightRules) -> Any:
-    """Return rules for JSON: a single format for all parameters, else a list of rules."""
+    """Return rules as JSON values: one format for all parameters, else a list of rules."""
     if len(rules) == 1 and rules[0] == (ANY, Narrow(rules[0][1].kind)):
         return rules[0][1].kind
     return [[pattern, narrow.kind, narrow.force] for pattern, narrow in rules]

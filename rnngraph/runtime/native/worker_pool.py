@@ -1,4 +1,4 @@
-"""Worker threads of the process, which run parts of calls.
+"""Worker threads of the process, which run parts of native calls.
 
 While the pool is busy, other calls run single-threaded, with equal results. After a call, workers spin briefly for the
 next one and then sleep. The process exits without waiting for them, and a forked process starts without any.
@@ -44,7 +44,7 @@ class ThreadCount:
 
 
 class Pool:
-    """Worker threads, and the memory that passes work to them. Serves one call at a time."""
+    """Worker threads, and the memory through which they receive work. Serves one call at a time."""
 
     def __init__(self) -> None:
         self.offered = semaphores.are_offered()
@@ -54,13 +54,13 @@ class Pool:
         self._forget()
 
     def _forget(self) -> None:
-        """Reset to the initial state without workers."""
+        """Reset to the initial state without workers, after a fork."""
         self._free = threading.Lock()
         self._started = 1
         self._memory[:] = 0
 
     def run(self, entry: int, arguments: int | c_void_p, workers: int) -> bool:
-        """Run an entry with this many workers, including the caller. Return False, with nothing done, if busy."""
+        """Run an entry on ``workers`` threads, the caller's included. Return False, with nothing done, if busy."""
         if not self._free.acquire(blocking=False):
             return False
         try:

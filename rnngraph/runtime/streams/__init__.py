@@ -1,4 +1,4 @@
-"""Streaming: execution of a net step by step. Depends on no programs.
+"""Streaming: execution of a net step by step, with states kept between calls.
 
 - ``causality``: check that a graph can be streamed.
 - ``step_graph``: the graph of a step, with states as inputs and outputs.

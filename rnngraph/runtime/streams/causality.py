@@ -136,7 +136,7 @@ def _why_not_scan(node: Node, lengths: Set[str], roles: dict[Node, str]) -> str:
 
 
 def _why_not_over_time(node: Node, timeline: Timeline) -> str:
-    """Return why a step of a value depends on other steps of its operands; "" if it does not."""
+    """Return the reason why a step of a value depends on other steps; empty if it does not."""
     for use in fates(node):
         dim = node.operands[use.number].shape[use.axis]
         if not timeline.stream_rate.grows(dim):

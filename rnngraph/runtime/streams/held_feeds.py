@@ -1,4 +1,4 @@
-"""Feeds that the streams of a pool hold between steps: those without a time axis. Each stream has its own."""
+"""Feeds without a time axis, which the streams of a pool keep between steps. Each stream has its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class HeldFeeds:
-    """Checks and converts the held feeds of streams. Arrays have an axis of one row if the graph declares one.
+    """Checks and conversions of the feeds that streams keep between steps.
 
     Attributes:
         defaults: Values of feeds that may be omitted.
@@ -43,7 +43,7 @@ class HeldFeeds:
         return row_axis(self._graph.types[name].shape, self._graph.rows.names)
 
     def missing(self, feeds: Mapping[str, Any], begins: bool = True) -> list[str]:
-        """Return the names of required feeds that are missing. ``begins``: the stream starts from the initial state."""
+        """Return the required feeds that are missing. ``begins``: the stream starts from the initial state."""
         names = [*self._needed, *(self._begins if begins else ())]
         return [name for name in names if name not in feeds and name not in self.defaults]
 
@@ -65,7 +65,7 @@ class HeldFeeds:
                 raise NameLookupError(f"a stream has no input {shown(name)}{hint}", where())
 
     def taken(self, feeds: Mapping[str, Any], where: Where | None) -> Arrays:
-        """Return copies of one stream's held feeds, with an axis of one row."""
+        """Return copies of one stream's feeds without a time axis, with a row axis of 1."""
         self.require_known(feeds, lambda: where)
         copies = {}
         for name, value in feeds.items():
@@ -80,7 +80,7 @@ class HeldFeeds:
         return copies
 
     def of_rows(self, feeds: Mapping[str, Any], count: int, where: Where | None) -> list[Arrays]:
-        """Return the held feeds of several streams, from arrays with a row for each. Feeds without rows are shared."""
+        """Return the feeds of several streams, from arrays with one row per stream. Others are shared."""
         each: list[Arrays] = [{} for _ in range(count)]
         for name, value in feeds.items():
             axis = self._row_axis(name)
@@ -96,7 +96,7 @@ class HeldFeeds:
         return each
 
     def left(self, feeds: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
-        """Return the rest of one stream's sequences, with an axis of one row, and True if the caller gave that axis."""
+        """Return the remaining entries of one stream's sequences, and True if they had a row axis."""
         arrays, whole = {}, False
         for name, value in feeds.items():
             if self._graph.axes.feeds.get(name) is None:
@@ -109,14 +109,15 @@ class HeldFeeds:
         return arrays, whole
 
     def without_rows(self, name: str, array: np.ndarray, whole: bool) -> np.ndarray:
-        """Return an output of one stream, without the axis of one row unless its feeds had one."""
+        """Return an output of one stream, without the row axis unless its feeds had one."""
         shape = dict(self._graph.compiled.graph.outputs)[name].shape
         axis = row_axis(shape, self._graph.rows.names)
         return array if whole or axis is None else np.squeeze(array, axis)
 
     def together(self, held: Mapping[str, np.ndarray], where: Where | None) -> tuple[Any, dict[str, int], Arrays]:
-        """Return the values that streams must share to step together: a key, the sizes other than rows, and the feeds
-        without rows.
+        """Return the values that streams must share to step together.
+
+        These are a key, the sizes other than rows, and the feeds without rows.
 
         Raises:
             ShapeError: A size is known from a step's feeds only.

@@ -1,4 +1,4 @@
-"""A stream's feeds without time axis, which all of its prepared calls read."""
+"""Feeds without a time axis, which a stream keeps between calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..native.preconditions import Precondition, check_preconditions
 
 
 class HeldInputs:
-    """Arrays that persist between calls. Feeding an array again overwrites it.
+    """Feeds that a stream keeps between calls. Feeding one again overwrites its array.
 
     Attributes:
         arrays: The arrays, by name.
@@ -25,7 +25,7 @@ class HeldInputs:
         self.arrays, self.ranges = arrays, ranges
 
     def take(self, feeds: Mapping[str, Any], call: PreparedCall, is_checked: bool = False) -> bool:
-        """Overwrite the arrays that a filled call feeds again: all of them, or none and False or an error.
+        """Overwrite the arrays that a call feeds again: all of them, or none if one does not match.
 
         ``is_checked`` is True if the values of the call's own feeds were checked, and the call was not filled.
         """

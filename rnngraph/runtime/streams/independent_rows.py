@@ -1,4 +1,4 @@
-"""Check that each row of a graph's outputs depends only on the same row of its inputs.
+"""Test whether each row of a graph's outputs depends only on the same row of its inputs.
 
 Rows are the entries of the axis whose size is one of the given names. Ops without a rule are assumed to mix rows.
 """
@@ -25,7 +25,7 @@ def rows_are_independent(graph: Graph, names: Set[str]) -> bool:
 
 
 def row_axis(shape: Sequence[Dim], names: Set[str]) -> int | None:
-    """Return the only axis that counts just rows; None without one."""
+    """Return the only axis whose size is the number of rows; None without one."""
     axis = _row_axis(shape, names)
     return None if axis is None or axis < 0 else axis
 

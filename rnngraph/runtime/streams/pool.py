@@ -1,4 +1,4 @@
-"""Pool of streams of one inference graph. Streams join and leave, and those with input step as one batch."""
+"""Pool of streams of one inference graph. Streams with input step as one batch."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ MIN_STREAMS = 16
 
 @api
 class StreamPool(Uncalled, Generic[Given]):
-    """Streams of an inference graph that step together, with results bit-identical to separate streams.
+    """Streams of an inference graph that join and leave at any time, and step together.
 
     A call steps the streams that have input, and its cost depends only on these. Threads may share a pool; its calls
     are serialised.
     """
 
     def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, capacity: int) -> None:
-        """Make a pool without streams. ``graph`` is of one row, and ``names`` are of its feeds."""
+        """Make an empty pool. ``graph`` is the step graph of one row, and ``names`` are its feeds."""
         self._graph, self._parameters, self._feed_names = graph, parameters, names
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
         self._holding = HeldFeeds(graph)
@@ -55,11 +55,11 @@ class StreamPool(Uncalled, Generic[Given]):
         self._keys = KnownKeys(names, self._feeds.names)
         self._tables: BoundedCache[Any, StreamTable] = BoundedCache(MAX_TABLES, is_pinned=len)
         self._places: frozenset[StreamTable | None] = frozenset()
-        self._recent: tuple[list[Any], list[StreamTable], np.ndarray] | None = None  # as the last call named them
+        self._recent: tuple[list[Any], list[StreamTable], np.ndarray] | None = None  # rows as the last call named them
         self._prepared: PreparedRows | None = None
         self._lock = fork_lock(LockLevel.RUN)
         self._serving: Serving | None = None
-        if not self._holding.missing({}):  # nothing compiles once streams are there
+        if not self._holding.missing({}):  # compile now, so that no stream has to wait
             self._form.fresh(self._holding.defaults, None)
             self._table_for(self._holding.defaults, None)
         elif self._holding.sizes_are_known:
@@ -219,19 +219,20 @@ class StreamPool(Uncalled, Generic[Given]):
                 for handle, (holds, table) in zip(handles, changes, strict=True):
                     self._hold(handle, holds, table)
                 tables, rows = self._rows_of(handles)
-            elif recent is not None and rows is recent[2]:  # the same once more
+            elif recent is not None and rows is recent[2]:  # the same handles as in the last call
                 self._prepared = PreparedRows(recent, first, rows, self._graph.structure, self._leaves)
             return self._packed(step_tables(tables or [first], rows, arrays, self._leaves))
 
     def _packed(self, arrays: Iterable[np.ndarray]) -> Given:
-        self._queue.clear()  # of what a call that was interrupted left
+        self._queue.clear()  # left by a call that was interrupted
         self._queue.extend(arrays)
         result: Given = self._give()
         return result
 
     def _table_of(self, handle: Any, where: Where | None) -> StreamTable:
-        """Return the table of an open stream of this pool. Raise ``DtypeError`` or ``ArgumentError`` for another
-        handle.
+        """Return the table of an open stream of this pool.
+
+        Raises: DtypeError, ArgumentError: The handle is of another kind, or not of an open stream of this pool.
         """
         if not isinstance(handle, StreamHandle):
             raise DtypeError(f"a stream is named by the handle that open gave, not by {shown(handle)}", where)
@@ -242,7 +243,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return handle._table
 
     def _rows_of(self, handles: list[StreamHandle]) -> tuple[list[StreamTable], np.ndarray]:
-        """Return the table of each stream, or the only table, and each row. Raise for closed and repeated streams."""
+        """Return the tables of streams, or their only table, and their rows. Closed and repeated streams raise."""
         recent = self._recent
         if recent is not None and handles == recent[0]:
             return recent[1:]
@@ -280,9 +281,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return feeds_by_name
 
     def _changes(self, handles: Sequence[StreamHandle], held: Mapping[str, Any]) -> list[tuple[Rows, StreamTable]]:
-        """Return the held feeds of streams after an update, and the tables to which they then belong. Nothing is
-        stored.
-        """
+        """Return streams' kept feeds after an update, and the tables for them. Nothing is stored yet."""
         where = user_line()
         each = self._holding.of_rows(held, len(handles), where)
         holds = [{**handle._held, **new} for handle, new in zip(handles, each, strict=True)]
@@ -300,7 +299,7 @@ class StreamPool(Uncalled, Generic[Given]):
         handle._held = held
 
     def _table_for(self, held: Rows, where: Where | None) -> StreamTable:
-        """Return the table of streams with these held feeds. A new table is compiled."""
+        """Return the table of streams that keep these feeds. A new table is compiled."""
         key, others, shared = self._holding.together(held, where)
         table = self._tables.get(key)
         if table is None:
@@ -311,8 +310,9 @@ class StreamPool(Uncalled, Generic[Given]):
         return table
 
     def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], serving: Serving | None = None) -> Fed:
-        """Check and convert one stream's feeds, without a change of the stream. ``serving`` has feeds of earlier
-        frames.
+        """Check and convert the feeds of one stream, and leave the stream unchanged.
+
+        ``serving`` has feeds of earlier frames.
         """
         table = self._table_of(handle, None)
         if feeds is not None and not isinstance(feeds, Mapping):
@@ -335,7 +335,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return Fed(rows, whole, held, table)
 
     def _settled(self, handle: StreamHandle, fed: Fed) -> StreamTable:
-        """Return the table of a stream when it steps with ``fed``. Raise if the feeds do not fit there."""
+        """Return the table in which a stream steps with ``fed``. Raise if the feeds do not match the table."""
         table = self._table_of(handle, None)
         if fed.held:
             table = self._table_for({**handle._held, **fed.held}, None)
@@ -344,7 +344,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return table
 
     def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], tables: Sequence[StreamTable]) -> list[Given]:
-        """Run one step of each stream with its checked feeds, in the tables of ``_settled``. Requires the lock."""
+        """Step each stream once with checked feeds. The caller holds the lock."""
         parts: dict[StreamTable, list[int]] = {}
         for number, table in enumerate(tables):
             parts.setdefault(table, []).append(number)
@@ -417,8 +417,9 @@ class StreamPool(Uncalled, Generic[Given]):
     def step_async(
         self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
     ) -> Coroutine[Any, Any, Given]:
-        """Return a coroutine of a step, as ``submit`` returns a future. A step that is cancelled before it runs is
-        skipped.
+        """Return a coroutine of a step, as ``submit`` returns a future.
+
+        A step that is cancelled before it runs is skipped.
         """
 
         async def answer() -> Given:
@@ -429,7 +430,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return answer()
 
     def _run_frames(self, frames: Sequence[Frame]) -> list[Any]:
-        """Return the result of each frame, or the error to raise in its caller."""
+        """Run frames. Return the result of each, or the error to raise in its caller."""
         outcomes: list[Any] = [ArgumentError("the stream was closed before this frame was run")] * len(frames)
         if WAITING:
             give_way()

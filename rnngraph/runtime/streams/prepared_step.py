@@ -1,4 +1,4 @@
-"""Prepared steps and chunks of a stream: one call, with an argument block for each side of the states."""
+"""Prepared calls for steps and chunks of a stream, with an argument block for each side of the states."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .step_graph import StepGraph
 
 
 class StateBlocks:
-    """Argument blocks of a stream, one for each side of its states. Serves one caller at a time.
+    """Argument blocks of a stream, one for each of its two state buffers.
 
     Each block reads the states of its side and writes those of the other.
 
@@ -34,7 +34,7 @@ class StateBlocks:
     is_shared = False
 
     def __init__(self, graph: StepGraph, parameters: Parameters, spec: CallSpec, states: States) -> None:
-        """Fill both blocks."""
+        """Fill in both blocks."""
         self._spec, self._states, self._row_axes = spec, states, graph.row_axes
         self._parameters, self._changes, self._side = parameters, parameters.counter().word, states.word
         self._call = PreparedCall(spec)
@@ -77,7 +77,7 @@ class StateBlocks:
         self._side.value = 1 - held
 
     def _leave(self, others: ndarray, results: Sequence[ndarray], side: int) -> None:
-        """Restore the previous states of the rows in the mask ``others``, and zero their results."""
+        """Restore the states of the rows in the mask ``others``, and zero their results."""
         for new, old in zip(self._states.sides[1 - side], self._states.sides[side], strict=True):
             np.copyto(new, old, where=others.reshape(-1, *(1,) * (new.ndim - 1)))
         for name, array in zip(self._spec.leaves, results, strict=True):
@@ -118,7 +118,7 @@ class PreparedStep(Runner):
         super().__init__(spec, blocks, options.threads, optional=self._held, direct=direct)
 
     def know(self, keys: Mapping[str, Any]) -> None:
-        """Set the other keys by which mappings may name feeds."""
+        """Set the keys other than names by which mappings may feed placeholders."""
         if keys != self._keys:
             self._keys = keys
             self.forget_direct()
@@ -135,7 +135,7 @@ class PreparedStep(Runner):
     def run_rows(
         self, feeds: Mapping[str, Any] | None, kept: ndarray, out: Any, arrays: list[Any] | None = None
     ) -> Any:
-        """Run a step of the rows in the mask ``kept``; otherwise like ``run``."""
+        """Run a step of the rows in the mask ``kept``. Other arguments are those of ``run``."""
         some = self._some_rows
         if some is None or feeds is None or not self.is_current:
             self._blocks.left_out = ~kept

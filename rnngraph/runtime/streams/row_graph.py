@@ -24,7 +24,7 @@ ROWS_AT_A_TIME = 64
 
 @dataclass(frozen=True)
 class RowPort:
-    """Layout of one row of an array of a step.
+    """Layout of one row in an array of a step.
 
     Attributes:
         axis: Row axis in an array of several rows; None without one.
@@ -53,15 +53,15 @@ class RowPort:
         return math.prod(self.after) * self.dtype.itemsize
 
     def rows(self, count: int) -> tuple[int, ...]:
-        """Return the shape of an array of several rows; rows become the first axis without a row axis."""
+        """Return the shape of an array of several rows. Without a row axis, rows become the first axis."""
         return (*self.before, count, *self.after)
 
     def rows_first(self, array: np.ndarray) -> np.ndarray:
-        """Return an array of several rows with rows as its first axis."""
+        """Return an array of several rows with the row axis moved to the front."""
         return np.moveaxis(array, self.axis, 0) if self.axis else array  # moveaxis takes as long as a small step
 
     def rows_back(self, array: np.ndarray) -> np.ndarray:
-        """Return an array with rows as its first axis in the callers' order of axes."""
+        """Return an array whose row axis comes first with the row axis where callers have it."""
         return np.moveaxis(array, 0, self.axis) if self.axis else array
 
 
@@ -94,7 +94,7 @@ class RowGraph:
 
     @cached_property
     def is_open(self) -> bool:
-        """True if one entry computes any number of independent rows; otherwise each row runs alone."""
+        """True if one entry computes any number of rows; otherwise each row runs alone."""
         compiled, names, types = self.compiled, self.names, self.compiled.input_types()
         per_step = [types[name] for name in compiled.needed(self.outputs) if name in self._per_step]
         if not names or any(row_axis(kind.shape, names) is None for kind in per_step):
@@ -110,7 +110,7 @@ class RowGraph:
         return ROWS_AT_A_TIME if self.is_open else 1
 
     def sizes(self, others: Mapping[str, int], rows: int) -> dict[str, int]:
-        """Return all sizes of a run; ``others`` are those that do not count rows."""
+        """Return all sizes of a run with ``rows`` rows; ``others`` are the other sizes."""
         return {**others, **dict.fromkeys(self.names, rows), **dict.fromkeys(self.lengths, 1)}
 
     def entry(self, others: Mapping[str, int]) -> NativeEntry:

@@ -1,4 +1,4 @@
-"""Steps of any subset of a table's rows in one native call, which gathers inputs and scatters results.
+"""Steps of selected rows of a table in one native call, which gathers inputs and scatters results.
 
 The cost depends only on the number of rows that are stepped, not on the tables' size or the rows' positions.
 """
@@ -36,13 +36,13 @@ MIN_ROWS = 4
 
 @lru_cache(maxsize=1)
 def _run_rows() -> tuple[Native, int]:
-    """Compile the driver of plans. Return it and its address."""
+    """Compile the machine code that runs plans. Return it, and the function's address."""
     code = Code(object_code(words.row_steps_text(host()), host()), host())
     return code.entry(words.RUN_ROWS), code.address(words.RUN_ROWS)
 
 
 class RowSteps:
-    """Runs one step of the table rows whose indices are in ``rows``.
+    """Runner of one step for selected rows of tables.
 
     Attributes:
         inputs: Ports of what a step is fed for each row.
@@ -96,7 +96,7 @@ class RowSteps:
         self._plan = np.zeros(words.JOBS, np.int64)
         self._plan_address = c_void_p(address(self._plan))
         self.run_prepared: Callable[[], None] = self._run_alone
-        self._planned = 0, 0  # the planned number of rows, and of rows per chunk
+        self._planned = 0, 0  # planned number of rows, and of rows per chunk
         self._tables: dict[str, np.ndarray] = {}
         self.rows = np.zeros(0, np.int64)
         self._named: np.ndarray | None = None
@@ -122,7 +122,7 @@ class RowSteps:
 
     def make_room(self, count: int) -> None:
         """Grow the buffers to at least ``count`` rows."""
-        self._named = None  # whoever makes room also writes rows
+        self._named = None  # callers that need more room also write rows
         if count <= len(self.rows):
             return
         count = max(count, min(2 * len(self.rows), 1 << 20))
@@ -137,7 +137,7 @@ class RowSteps:
             self._place(job)
 
     def name_rows(self, rows: np.ndarray) -> None:
-        """Set the rows of the next call. The array must not change until the next call of ``name_rows``."""
+        """Select the rows of the next call. The array must not change until the next selection."""
         if rows is not self._named:
             self.make_room(len(rows))
             self.rows[: len(rows)] = rows
@@ -157,9 +157,7 @@ class RowSteps:
             job.set_target(name, self.given[name] if name in self.given else self._tables[name], len(port.before))
 
     def check(self, fed: Mapping[str, np.ndarray], count: int) -> None:
-        """Check the first ``count`` rows of the inputs against their ranges. Raise ``ShapeError`` if one is out of
-        range.
-        """
+        """Check the first ``count`` rows of the inputs. Raise ``ShapeError`` if a value is out of range."""
         if self.has_checks:
             arrays = {name: port.rows_back(fed[name][:count]) for name, port in self.inputs.items()}
             check_preconditions(self.checks, arrays, self.graph.rows.sizes(self.others, count), None)
@@ -176,7 +174,7 @@ class RowSteps:
         del weights  # kept alive until here, because a change of parameters replaces them
 
     def prepare(self, count: int) -> Weights:
-        """Plan a step of the first ``count`` of ``rows``. Return the weights, which must live until it ran."""
+        """Plan a step of the first ``count`` selected rows. Return the weights, which must outlive the step."""
         weights = self._weights()
         parts = 1 if self._threads.parts == 1 else self._parts(count)
         if parts > len(self._jobs):
@@ -220,7 +218,7 @@ class RowSteps:
 
 
 class _Job:
-    """State of one worker: an argument block, dense buffers for its rows, and the copies between buffers and tables."""
+    """Work of one thread: an argument block, buffers for its rows, and copies from and to tables."""
 
     def __init__(self, steps: RowSteps, entry: NativeEntry, sized: ShapeInstance, most: int, is_open: bool) -> None:
         """Allocate the buffers and list the copies.
@@ -273,12 +271,12 @@ class _Job:
         return array
 
     def set_source(self, name: str, array: np.ndarray, pieces: int) -> None:
-        """Set the table or buffer that input ``name`` is gathered from, rows first."""
+        """Set the table or buffer from which input ``name`` is gathered."""
         if name in self._sources:
             _set(self._moves[self._sources[name]], words.SOURCE, array, pieces)
 
     def set_target(self, name: str, array: np.ndarray, pieces: int) -> None:
-        """Set the table or buffer that result ``name`` is scattered to, rows first."""
+        """Set the table or buffer to which result ``name`` is scattered."""
         _set(self._moves[self._targets[name]], words.TARGET, array, pieces)
 
 
@@ -299,5 +297,5 @@ def _move(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.nda
 
 
 def _set(move: np.ndarray, side: int, array: np.ndarray, before: int) -> None:
-    """Set one end of a copy. ``before`` counts the axes between the row axis and the contiguous pieces."""
+    """Write one end of a copy. ``before`` is the number of axes between the row axis and contiguous pieces."""
     move[side : side + 3] = address(array), array.strides[0], array.strides[before] if before else 0

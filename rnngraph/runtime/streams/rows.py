@@ -1,4 +1,4 @@
-"""Selection of the rows that a call is for."""
+"""Selection of rows of a batch by an index, a list, a slice or a mask."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...support.errors import ShapeError, Where, shown
 
 
 def row_mask(rows: Any, batch: int, where: Where | None) -> np.ndarray:
-    """Return a bool [batch] mask of the rows that an index, a list, a slice or a mask selects.
+    """Return a mask [batch] of the rows that an index, a list, a slice or a mask selects.
 
     Raises:
         ShapeError: ``rows`` is not a valid index for the batch.

@@ -1,4 +1,4 @@
-"""End of a stream's sequences: the outputs that are still due after the last whole step."""
+"""Outputs of a stream that are returned only when a sequence ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .step_graph import StepGraph
 
 
 class SequenceEnd:
-    """Computes the outputs that are due when sequences end."""
+    """Computes the outputs that are due when a sequence ends."""
 
     def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
         self._graph, self._parameters = graph, parameters
@@ -23,7 +23,7 @@ class SequenceEnd:
 
     @property
     def is_empty(self) -> bool:
-        """True if each step returns all outputs of its inputs, so that none are due at the end."""
+        """True if no output is due at the end, because each step returns all outputs of its inputs."""
         return self._graph.tail is None
 
     def owed(
@@ -73,7 +73,7 @@ class SequenceEnd:
         return run_once(entry, entry.weights(self._parameters), used, sizes)
 
     def _nothing(self, where: Where | None) -> dict[str, np.ndarray]:
-        """Return outputs of zero steps, for a stream whose outputs are never late."""
+        """Return empty outputs, for a stream that never returns outputs late."""
         step_graph = self._graph
         for name in self._results:
             if step_graph.axes.outputs[name] is None:

@@ -1,4 +1,4 @@
-"""A pool of streams for many callers: a queue of frames, and a thread that runs them in batches."""
+"""Request queue of a pool of streams, and the thread that runs requests in batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_WAIT_S = 3600.0
 
 
 class Frame(NamedTuple):
-    """Inputs of one stream's step, with the future that receives the result.
+    """Request: inputs for one stream's step, and the future that receives the result.
 
     ``arrived`` is the arrival time in seconds of a monotonic clock.
     """
@@ -67,7 +67,7 @@ class Serving(Unindexed):
         return self._is_open and self._process == os.getpid()
 
     def put(self, frame: Frame) -> None:
-        """Queue a frame. If the pool has stopped serving, its future receives an error."""
+        """Queue a frame. After ``close``, its future receives an error."""
         with self._changed:
             if self._is_open:
                 mine = self._waiting.setdefault(frame.handle, deque())
@@ -188,7 +188,7 @@ class Serving(Unindexed):
 
 
 def _begins(future: Future[Any]) -> bool:
-    """True if the frame must run: its future was not cancelled."""
+    """Mark a frame's future as running. Return False if it was cancelled."""
     try:
         return future.set_running_or_notify_cancel()
     except RuntimeError:  # the future already has a result
@@ -200,6 +200,6 @@ _SERVING: WeakSet[Serving] = WeakSet()
 
 @atexit.register
 def _end() -> None:
-    """Stop all threads before the interpreter frees memory that native code uses."""
+    """Stop all threads at exit, before the interpreter frees memory that native code uses."""
     for serving in list(_SERVING):
         serving.close(cancel=True)

@@ -1,4 +1,4 @@
-"""Steps of a subset of a stream's rows. The cost is that of these rows, and the others are not touched."""
+"""Steps of a subset of a stream's rows, at the cost of these rows alone."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class SomeRows:
         steps.run(len(rows))
 
     def give(self, rows: ndarray, arrays: list[Any] | None) -> Any:
-        """Return the results, zero outside these rows, in new arrays or in the caller's ``arrays`` by leaf."""
+        """Return the results of these rows, and zeros for the others."""
         steps, spec, count = self._steps, self._spec, len(rows)
         self._queue.clear()
         for leaf, name in enumerate(spec.leaves):

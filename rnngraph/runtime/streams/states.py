@@ -1,4 +1,4 @@
-"""States that streams carry between steps: their buffers, initial values, and nested form for callers."""
+"""States of streams: buffers, initial values, and the nested form that callers see."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class States:
 
     @property
     def present(self) -> list[np.ndarray]:
-        """The present states, not copied."""
+        """Current states, not copied."""
         return self.sides[self.word.value]
 
     def set(self, arrays: Sequence[np.ndarray]) -> None:
@@ -49,7 +49,7 @@ class States:
 
 @dataclass(frozen=True)
 class SavedStream:
-    """Contents of a file that ``Stream.save`` wrote.
+    """Contents of a file written by ``Stream.save``.
 
     Attributes:
         batch: Number of rows.
@@ -85,13 +85,13 @@ class SavedStream:
 
 
 class StateForm:
-    """Converts the states of a step graph between a list in the order of its labels and the nest that callers see."""
+    """Conversion of states between a flat list and the nest that callers see."""
 
     def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
         self._graph, self._parameters = graph, parameters
         self._batch, self._labels, self._types = graph.batch, graph.states.labels, graph.states.types
         self._changes = parameters.counter()
-        # initial states that need no feeds, with the parameters' version
+        # initial states that depend on no feed, with the version of the parameters
         self._same: tuple[int, list[np.ndarray]] | None = None
 
     def initial(self, held: Mapping[str, np.ndarray], state: Any, where: Where | None) -> list[np.ndarray]:
@@ -101,7 +101,7 @@ class StateForm:
         return self.fresh(held, where) if state is None else self.arrays(state, where)
 
     def fresh(self, held: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
-        """Return the initial states, which may depend on feeds without a time axis. Read only."""
+        """Return the initial states, which may depend on feeds without a time axis. Do not write to them."""
         initial, version = self._graph.initial, self._changes.version
         if self._same is not None and self._same[0] == version:
             return self._same[1]

@@ -1,4 +1,4 @@
-"""Feeds with a time axis for one step of a pool's streams."""
+"""Feeds with a time axis, for one step of a pool's streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rows = dict[str, np.ndarray]
 
 @dataclass(slots=True, eq=False)
 class Fed:
-    """Checked feeds of one stream for a step.
+    """Checked feeds of one stream for one step.
 
     Attributes:
         rows: Feeds by name, without a row axis.
@@ -36,7 +36,7 @@ class Fed:
 
 
 class StepFeeds:
-    """Converts a step's feeds to arrays with the row axis first, or without one for a single stream.
+    """Conversion of a step's feeds to arrays.
 
     Attributes:
         names: Names of the feeds that each step needs.
@@ -54,7 +54,7 @@ class StepFeeds:
             raise NameLookupError(f"a step of this stream needs {missing}; feed all that has a time axis", user_line())
 
     def of_rows(self, port: RowPort, value: Any, count: int) -> np.ndarray:
-        """Return the feed of ``count`` streams as an array with rows first."""
+        """Return the feed of ``count`` streams as an array with the row axis first."""
         wanted = port.rows(count)
         if type(value) is not np.ndarray or value.dtype != port.dtype or value.shape != wanted:
             where = user_line()
@@ -77,7 +77,7 @@ class StepFeeds:
         return feeds
 
     def of_stream(self, steps: RowSteps, feeds: Mapping[str, Any]) -> tuple[Rows, bool]:
-        """Convert and check one stream's feeds. Return them without a row axis, and whether they had one."""
+        """Convert and check one stream's feeds. Return them without a row axis, and True if they had one."""
         rows: Rows = {}
         forms = set[bool]()
         for name, value in feeds.items():
@@ -91,7 +91,7 @@ class StepFeeds:
         return rows, True in forms
 
     def _of_one(self, port: RowPort, value: Any) -> tuple[np.ndarray, bool]:
-        """Convert one array. Return it without a row axis, and whether it had one."""
+        """Convert one array. Return it without a row axis, and True if it had one."""
         if type(value) is np.ndarray and value.dtype == port.dtype and value.shape == port.shape:
             return value, False
         where, kind = user_line(), self._graph.types[port.name]

@@ -1,4 +1,4 @@
-"""Step graph: an inference graph with its states as inputs and outputs, and its time axes and batch sizes resolved.
+"""Step graph: an inference graph with its states as inputs and outputs.
 
 If a step depends on neighbouring steps, or the rate is not 1, this is the graph of a chunk. Such a graph keeps the
 past entries that it needs among its states.
@@ -43,7 +43,7 @@ MAX_TAILS = 64
 
 
 class Tail:
-    """Graphs of the ends of sequences, which compute the outputs that are due after the last whole step."""
+    """Graphs that compute the outputs that are due at the end of a sequence."""
 
     def __init__(self, timeline: Timeline, rows: Dim, options: CompileOptions, source: GraphSource) -> None:
         self.timeline, self._rows, self._options, self._source = timeline, rows, options, source
@@ -51,7 +51,7 @@ class Tail:
         self._fits: dict[str, tuple[int, dict[int, tuple[str, int]]]] = {}
 
     def rests(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, int]:
-        """Return the number of remaining entries by length symbol, from the arrays that are fed for the end."""
+        """Return the number of remaining entries of each sequence length, from the arrays fed for the end."""
         rates = self.timeline.stream_rate
         remaining = dict.fromkeys(rates.lengths, 0)
         for name, array in left.items():
@@ -71,7 +71,7 @@ class Tail:
         return remaining
 
     def _fits_of(self, name: str) -> tuple[int, dict[int, tuple[str, int]]]:
-        """Return an input's time axis, and a map from each possible remainder to its length symbol and entry count."""
+        """Return an input's time axis, and the (length symbol, steps) for each possible number of entries left."""
         stream_rate = self.timeline.stream_rate
         node = next(node for node in self.timeline.graph.inputs if node.op == "input" and node["label"] == name)
         axis = axis_of_names(node.shape, stream_rate.lengths)
@@ -86,7 +86,7 @@ class Tail:
     def check_lengths(
         self, states: Mapping[str, np.ndarray], rows: np.ndarray, rests: Mapping[str, int], where: Where | None
     ) -> None:
-        """Raise ``ShapeError`` if a sequence that ends is shorter than the graph allows.
+        """Raise ``ShapeError`` if a sequence that ends is too short for the graph.
 
         Args:
             states: The present states, by label.
@@ -109,7 +109,7 @@ class Tail:
 
     @cached_property
     def _needs(self) -> list[Precondition]:
-        """Preconditions that depend on lengths alone."""
+        """Preconditions that depend only on sequence lengths."""
         checks = preconditions_of(self.timeline.graph)
         return [
             check
@@ -133,7 +133,7 @@ class Tail:
 
 @dataclass(frozen=True)
 class StreamStates:
-    """The states of a stream.
+    """Labels, types and structure of a stream's states.
 
     Attributes:
         labels: Labels of all states, in order.
@@ -169,7 +169,7 @@ class TimeAxes:
 
 @dataclass(frozen=True)
 class StepGraph:
-    """A graph that runs step by step, with everything that streams need to know of it.
+    """Graph that runs step by step, with all that streams need to know of it.
 
     Attributes:
         batch: Number of rows.
@@ -214,7 +214,7 @@ class StepGraph:
 
 
 class _Recurrence(NamedTuple):
-    """Graph of a step, the initial states, and the states' labels, flat and nested."""
+    """Graph of a step, graph of the initial states, and labels of the states."""
 
     compiled: CompiledGraph
     initial: Graph
@@ -301,7 +301,7 @@ def _of_chunks(
     kept: Set[str],
     where: Where | None,
 ) -> _Recurrence:
-    """Return the graph of a chunk, whose states include the past entries that it reads.
+    """Return the graph of a chunk of steps, whose states include the past entries that it reads.
 
     Args:
         rows: All dims that count rows.
@@ -338,7 +338,7 @@ def _of_chunks(
 def _with_axes_apart(
     graph: Graph, has_kept: bool, options: CompileOptions, source: GraphSource
 ) -> tuple[CompiledGraph, Set[str]]:
-    """Return the graph with separate time axes, and the sizes of time.
+    """Return the graph with the axes of rows and steps separated, and the sizes that count steps.
 
     Rows and steps that are merged and split again are kept separate, and pieces of steps become windows.
     """
@@ -353,7 +353,7 @@ def _with_axes_apart(
 def _per_step_feeds(
     types: Mapping[str, TensorType], time_axis: Mapping[str, int | None] | None, only_initial: Sequence[str]
 ) -> frozenset[str]:
-    """Return the inputs that each step is fed anew. ``time_axis`` is None if a step is a call."""
+    """Return the inputs that every step must be fed. ``time_axis`` is None if a step is a whole call."""
     names = (name for name, kind in types.items() if (kind.rank if time_axis is None else time_axis[name] is not None))
     return frozenset(names).difference(only_initial)
 
@@ -364,7 +364,7 @@ def _held(
     time_axis: Mapping[str, int | None],
     sizes: Mapping[str, int],
 ) -> dict[str, np.ndarray]:
-    """Return the defaults of inputs without a time axis, the numbers of streams for each row."""
+    """Return the default values of inputs without a time axis."""
     shapes = {name: types[name].shape for name in defaults if time_axis.get(name, 0) is None}
     return {
         name: np.broadcast_to(defaults[name], tuple(evaluate(dim, sizes) for dim in shape))
@@ -375,7 +375,7 @@ def _held(
 
 
 def _without(structure: Any, names: Container[str]) -> Any:
-    """Return the nest of outputs without these names."""
+    """Return the structure of the outputs without these names."""
     if not isinstance(structure, dict):
         return structure
     return {name: nest for name, nest in structure.items() if name not in names}

@@ -1,4 +1,4 @@
-"""Streams: an inference graph that runs step by step or in chunks, with its state kept between calls."""
+"""Streams: an inference graph that runs in steps or chunks, with its state kept between calls."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class Stream(Uncalled, Generic[Given]):
     def _slow_path(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool, rows: Any
     ) -> Any:
-        """Convert and check feeds, look up or build the runner for this signature, and run it."""
+        """Convert and check feeds, get the runner of their signature, and run it."""
         where = user_line()
         mask = None if rows is None else row_mask(rows, self._batch, where)
         arrays = {}
@@ -200,8 +200,8 @@ class Stream(Uncalled, Generic[Given]):
             else prepared.run_rows(arrays, mask, None, out_arrays)
         )
         assert result is not None, "what was converted is what it was prepared for"
-        self._held, self._states = held, states  # set only now: a call that fails leaves the stream unchanged
-        if replaced:  # the other runners read the arrays held before
+        self._held, self._states = held, states  # set here, so that a call that fails leaves the stream unchanged
+        if replaced:  # the other runners read the arrays that were kept before
             self._prepared_step = self._prepared_chunk = self._direct_step = self._direct_chunk = None
         if one_step:
             self._prepared_step, self._direct_step = prepared, prepared.plan
@@ -231,7 +231,7 @@ class Stream(Uncalled, Generic[Given]):
         )
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:
-        """True if a feed is held between calls and has no array of its shape yet."""
+        """True if a feed is kept between calls and has no array of this shape yet."""
         return name not in self._per_step_feeds and (name not in self._held or self._held[name].shape != array.shape)
 
     def _checked(
@@ -363,8 +363,9 @@ class Stream(Uncalled, Generic[Given]):
         return arrays | {HELD + name: array for name, array in self._held.items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
-        """Set the state and held feeds from the arrays of ``__reduce__``, after checks. Raise as ``load_state_bytes``
-        does.
+        """Set the state and kept feeds from the arrays of ``__reduce__``, after checks.
+
+        Errors are those of ``load_state_bytes``.
         """
         states = {name.removeprefix(STATE_OF): array for name, array in arrays.items() if name.startswith(STATE_OF)}
         held = {name.removeprefix(HELD): array for name, array in arrays.items() if name.startswith(HELD)}
@@ -381,7 +382,7 @@ class Stream(Uncalled, Generic[Given]):
     # State ---------------------------------------------------------------------------------------
 
     def _current_state(self, where: Where | None) -> list[np.ndarray]:
-        """Return the present state, not copied."""
+        """Return the current state, not copied."""
         return self._form.fresh(self._held, where) if self._states is None else self._states.present
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:

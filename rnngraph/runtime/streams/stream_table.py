@@ -1,4 +1,4 @@
-"""Tables of streams that can step together: a row for each stream, which its handle names."""
+"""Tables of streams that can step together, with one row per stream."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PURPOSE = "the states of a pool's streams"
 
 
 class StreamTable:
-    """Tables with one row per stream: its states and held feeds."""
+    """Table of streams: the states and kept feeds of each stream are a row."""
 
     def __init__(self, steps: RowSteps, capacity: int) -> None:
         self.steps, self.capacity = steps, 0
@@ -80,7 +80,10 @@ class StreamTable:
             self._tables[name][row] = array[0]
 
     def step(self, rows: np.ndarray, arrays: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
-        """Step these rows, an array that must not change, with inputs that have rows first. Return these outputs."""
+        """Step these rows. Return the outputs, with rows first.
+
+        ``rows`` must not change, and inputs have rows first.
+        """
         steps, count = self.steps, len(rows)
         steps.name_rows(rows)
         for name, array in arrays.items():
@@ -91,7 +94,7 @@ class StreamTable:
         return results
 
     def hold(self, row: int, held: Mapping[str, np.ndarray]) -> None:
-        """Set the held feeds of a row: those without a time axis but with a row axis, as arrays of one row."""
+        """Store the feeds of one stream that have rows and no time axis."""
         for name, array in held.items():
             if name in self._tables:
                 self._tables[name][row] = self.steps.kept[name].rows_first(array)[0]
@@ -127,7 +130,7 @@ class StreamHandle(Telling):
 
 
 class RowBlocks:
-    """Argument block of repeated steps of the same rows, whose inputs and outputs lie in the table's buffers.
+    """Argument block for repeated steps of the same rows, in the table's own buffers.
 
     Attributes:
         numbers: Empty, because tables do not move.
@@ -139,7 +142,7 @@ class RowBlocks:
     is_shared = False
 
     def __init__(self, table: StreamTable, rows: np.ndarray) -> None:
-        """Keep ``rows``, int64 indices that must not change."""
+        """Make the block. ``rows`` are int64 indices that must not change."""
         self._steps, self._rows, self._count = table.steps, rows, len(rows)
         self.numbers = np.zeros(0, np.int64)
         self.run: Callable[[], None] = self._steps.run_prepared
@@ -162,7 +165,7 @@ class RowBlocks:
 
 
 class PreparedRows(Runner):
-    """Runner of steps of the same rows of a table, for feeds that need no conversion.
+    """Runner of repeated steps of the same rows of a table, for feeds that need no conversion.
 
     Attributes:
         of: The caller's key of the rows.
@@ -191,7 +194,7 @@ class PreparedRows(Runner):
 def step_tables(
     tables: Sequence[StreamTable], every: np.ndarray, arrays: Mapping[str, np.ndarray], outputs: Sequence[str]
 ) -> list[np.ndarray]:
-    """Step streams of one or several tables, and return these outputs of all streams.
+    """Step streams of one or several tables. Return the outputs of all streams.
 
     Args:
         tables: The table of each row, or the only table.
@@ -239,6 +242,6 @@ def check_alike(tables: Sequence[StreamTable]) -> None:
 
 
 def one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:
-    """Return a stream's own copy of its result."""
+    """Return a copy of one stream's part of a result."""
     row = row.copy()
     return np.expand_dims(row, port.axis) if whole and port.axis is not None else row
