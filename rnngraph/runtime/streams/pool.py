@@ -230,10 +230,7 @@ class StreamPool(Uncalled, Generic[Given]):
         return result
 
     def _table_of(self, handle: Any, where: Where | None) -> StreamTable:
-        """Return the table of an open stream of this pool.
-
-        Raises: DtypeError, ArgumentError: The handle is of another kind, or not of an open stream of this pool.
-        """
+        """Return the table of an open stream. Raise ``DtypeError`` or ``ArgumentError`` for another handle."""
         if not isinstance(handle, StreamHandle):
             raise DtypeError(f"a stream is named by the handle that open gave, not by {shown(handle)}", where)
         if handle._pool is not self:
