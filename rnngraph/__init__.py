@@ -174,6 +174,7 @@ from .runtime.native.weight_options import Narrow
 from .runtime.streams.stream import Stream
 from .support.errors import (
     ArgumentError,
+    BusyError,
     CallError,
     DtypeError,
     FileError,
@@ -204,6 +205,9 @@ if TYPE_CHECKING:
     from .formats.tf1_graph.read import read_tf1_graph
     from .formats.torch.read import read_torch
     from .inspection.profile.profile import Profile
+    from .program.generation.generation import Generation
+    from .program.generation.generator import Generator
+    from .program.generation.handle import GenerationHandle
     from .program.reports.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .runtime.streams.pool import StreamPool
@@ -237,6 +241,9 @@ _LATER = {
     "runtime.streams.pool": ("StreamPool",),
     "runtime.streams.stream_table": ("StreamHandle",),
     "training.fit.history": ("History",),
+    "program.generation.generation": ("Generation",),
+    "program.generation.generator": ("Generator",),
+    "program.generation.handle": ("GenerationHandle",),
     "program.reports.memory_report": ("Memory", "MemoryUsage"),
     "training.optimization.optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
     "training.optimization.pruning": ("Prune",),
@@ -271,6 +278,7 @@ __all__ = [
     "BasicRNNCell",
     "Beam",
     "BeamSearch",
+    "BusyError",
     "CFNCell",
     "CallError",
     "Cell",
@@ -284,6 +292,9 @@ __all__ = [
     "GRUCell",
     "GatedDeltaNetCell",
     "GatedLinearAttentionCell",
+    "Generation",
+    "GenerationHandle",
+    "Generator",
     "GraphError",
     "HighwayWrapper",
     "History",

@@ -2,6 +2,7 @@
 
 from .support.errors import (
     ArgumentError,
+    BusyError,
     CallError,
     DtypeError,
     FileError,
@@ -23,6 +24,7 @@ from .support.errors import (
 
 __all__ = [
     "ArgumentError",
+    "BusyError",
     "CallError",
     "DtypeError",
     "FileError",

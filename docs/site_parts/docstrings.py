@@ -35,6 +35,9 @@ HIDDEN = {
 
 
 GIVEN = (
+    "Generation",
+    "GenerationHandle",
+    "Generator",
     "Memory",
     "MemoryUsage",
     "Net",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain
@@ -30,7 +30,6 @@ from ..support.bounded_cache import BoundedCache
 from ..support.errors import (
     ArgumentError,
     FileError,
-    GraphError,
     NameLookupError,
     Where,
     did_you_mean,
@@ -46,6 +45,9 @@ if TYPE_CHECKING:
     from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
     from ..runtime.streams.pool import StreamPool
+    from .generation.draws import Draws
+    from .generation.generation import Generation
+    from .generation.generator import Generator
 
 MAX_BATCHES = 16
 """Maximum cached step graphs, one for each batch, whose code new streams share."""
@@ -144,15 +146,15 @@ class InferenceGraph(CallableGraph[Given]):
         return replace(profile, weights="; ".join(self._held_weights(self.parts.options)))
 
     @api
-    def stream(self, batch: int = 1, number: Any = None, state: str | os.PathLike[str] | None = None) -> Stream[Given]:
+    def stream(self, batch: int = 1, number: Any = None, state: Any = None) -> Stream[Given]:
         """Return a stream, which runs the graph step by step or in chunks and keeps its state between calls.
 
         Args:
             batch: Number of rows, each with its own state.
             number: Number by which streams draw different classes of ``rg.sample``: an int for all rows, or one for
-                each; None: 0.
-            state: File that ``Stream.save`` wrote, of this net. The stream has its rows, and goes on where that one
-                was. None: the initial state.
+                each; None: 0, or that of ``state``.
+            state: State to go on from: a file that ``Stream.save`` wrote, whose rows the stream then has, or what
+                ``Stream.state`` or ``state_bytes`` returned. None: the initial state.
 
         Raises:
             GraphError: The graph cannot run step by step.
@@ -161,11 +163,15 @@ class InferenceGraph(CallableGraph[Given]):
         """
         batch, where, parts = whole_number(batch, "a stream's batch", 1), user_line(), self.parts
         digest = partial(fingerprint, self.compiled.lowered)
-        saved = None if state is None else SavedStream.read(state, batch, digest(), where)
+        saved = SavedStream.read(state, batch, digest(), where) if isinstance(state, str | os.PathLike) else None
         graph = self._step_graph(batch if saved is None else saved.batch, where)
         stream: Stream[Given] = Stream(graph, parts.parameters, parts.names, partial(parts.reduced, self.part), digest)
         if saved is not None:
             stream.restore(saved.arrays, where)
+        elif isinstance(state, bytes | bytearray | memoryview):
+            stream.load_state_bytes(bytes(state))
+        elif state is not None:
+            stream.state = state
         if number is not None:
             stream.set_number(number, user_line())
         return stream
@@ -193,7 +199,10 @@ class InferenceGraph(CallableGraph[Given]):
         stop: Any = None,
         input: str | None = None,
         output: str | None = None,
-    ) -> Iterator[Any]:
+        *,
+        number: Any = None,
+        state: Any = None,
+    ) -> Generation:
         """Generate tokens after a prompt: each token that is chosen is fed as the next step's input.
 
         The prompt runs in chunks, and new tokens step by step, as a stream does. The iterator may be left at any time.
@@ -208,35 +217,73 @@ class InferenceGraph(CallableGraph[Given]):
                 returned.
             input: Name of the input for tokens; None if only one input takes an integer for each step.
             output: Path of the output for logits, or for tokens that the net draws itself; None if there is one.
+            number: Number by which draws of ``rg.sample`` differ: an int for all rows, or one for each; None: 0.
+            state: State to go on from, as for ``stream``, such as ``state`` of another generation. The prompt is what
+                follows.
 
         Returns:
             Iterator over new tokens as they come: ints, or for [rows, tokens] int64 [rows] with -1 for rows that have
-            stopped.
+            stopped. Its ``state`` and ``save`` are where another generation goes on.
 
         Raises:
             ArgumentError: No input or output fits, or several do; the error lists them.
             DtypeError: The tokens are not integers.
             ShapeError: The prompt is empty, or has more than two axes.
-            GraphError: The graph cannot run step by step, or its outputs come steps later.
+            GraphError: The graph cannot run step by step, its outputs come steps later, or it needs other inputs.
             NonFiniteError: A logit is NaN.
         """
-        from .generation import choice_of, prompt_of, stops_at, token_ports, tokens_of
+        from .generation.choice import choice_of
+        from .generation.generation import Generation, Reader
+        from .generation.ports import token_ports
+        from .generation.prompts import prompt_of, stops_at
 
         where = user_line()
         prompt = prompt_of(ids, where)
         limit = None if max_new is None else whole_number(max_new, "max_new", 0)
         is_single, rows = np.ndim(ids) == 1, len(prompt)
-        stream = self.stream(batch=rows)
-        if stream.delay or stream.rate != 1:
-            raise GraphError(
-                f"a step of this net takes {stream.rate} tokens and gives its outputs {stream.delay} steps later, and "
-                "generate feeds each output as the next input; give a net whose steps need no later ones",
-                where,
-            )
         ports = token_ports(self._step_graph(rows, where), input, output, where)
-        choice = choice_of(sample, ports, rows, is_single, self.parts.options, where)
-        tokens = tokens_of(stream, ports, prompt, limit, choice, stops_at(stop, where), where)
-        return (int(token[0]) for token in tokens) if is_single else tokens
+        choice = choice_of(sample, number, ports, rows, is_single, self._draws, where)
+        stream = self.stream(rows, number if ports.draws else None, state)
+        return Generation(Reader(stream, ports, prompt), ports, choice, stops_at(stop, where), limit, is_single)
+
+    @api
+    def generator(
+        self,
+        slots: int = 16,
+        max_waiting: int = 64,
+        max_prefill: int = 64,
+        input: str | None = None,
+        output: str | None = None,
+    ) -> Generator:
+        """Start a thread that generates tokens for many callers at once. Close the result, or use it in ``with``.
+
+        Args:
+            slots: Maximum number of callers that run, as rows of one batch.
+            max_waiting: Maximum number of callers that wait for a slot; ``submit`` refuses more by ``BusyError``.
+            max_prefill: Maximum tokens of prompts that are read between two steps of the callers that run. Less makes
+                the time between tokens even, more makes the first token come earlier.
+            input: As for ``generate``.
+            output: As for ``generate``.
+        """
+        from .generation.generator import Generator, GeneratorLimits
+        from .generation.ports import token_ports
+
+        where = user_line()
+        limits = GeneratorLimits(
+            whole_number(slots, "slots", 1),
+            whole_number(max_waiting, "max_waiting", 0),
+            whole_number(max_prefill, "max_prefill", 1),
+        )
+        ports = token_ports(self._step_graph(1, where), input, output, where)
+        return Generator(
+            lambda state, number: self.stream(1, number, state), self.streams(slots), ports, self._draws, limits
+        )
+
+    @cached_property
+    def _draws(self) -> Draws:
+        from .generation.draws import Draws
+
+        return Draws(self.parts.options)
 
     def _step_graph(self, batch: int, where: Where | None) -> StepGraph:
         parts = self.parts

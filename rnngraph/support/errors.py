@@ -327,6 +327,10 @@ class GraphError(RnnGraphError, ValueError):
     """A graph does not support the operation, such as streaming a backward recurrence."""
 
 
+class BusyError(RnnGraphError, RuntimeError):
+    """A generator has no room for another caller, or is closed; try again later."""
+
+
 class NonFiniteError(RnnGraphError, ArithmeticError):
     """A loss, gradient or parameter became NaN or infinite.
 

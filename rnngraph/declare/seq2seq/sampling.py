@@ -38,8 +38,8 @@ ROUNDS = 32
 def sample(
     logits: Tensor,
     temperature: float | Tensor = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
+    top_k: int | Tensor | None = None,
+    top_p: float | Tensor | None = None,
     seed: int | None = None,
 ) -> Tensor:
     """Draw a class from softmax(logits / temperature), in the inference graph as well as in training.
@@ -52,9 +52,11 @@ def sample(
     Args:
         logits: float [batch, classes] in a cell's step, [batch, time, …, classes] outside of cells, or [batch, classes]
             at the last step.
-        temperature: A float, or a scalar float Tensor. 0 takes the largest logit.
-        top_k: Draw from this many classes, those with the largest logits, and those equal to the least of them.
-        top_p: Draw from the most probable classes whose probabilities reach this sum, in (0, 1].
+        temperature: A float, or a float Tensor: a scalar, or [batch] for each row. 0 takes the largest logit.
+        top_k: Draw from this many classes, those with the largest logits, and those equal to the least of them. An int,
+            or an int64 Tensor as for ``temperature``.
+        top_p: Draw from the most probable classes whose probabilities reach this sum, in (0, 1]. A float, or a float
+            Tensor as for ``temperature``; a value of 1 or more keeps all classes.
         seed: Int that changes all draws.
 
     Returns:
@@ -66,9 +68,13 @@ def sample(
     where_ = user_line()
     logits = stop_gradient(_checked(logits))
     classes = logits.type.shape[-1]
-    count = None if top_k is None else _count(top_k, classes)
-    share = None if top_p is None else _share(top_p)
-    warmth = _temperature(temperature)
+    count = _by_row(top_k, logits, "top_k") if isinstance(top_k, Tensor) else sampled_classes(top_k, classes)
+    share = _by_row(top_p, logits, "top_p") if isinstance(top_p, Tensor) else sampled_share(top_p)
+    warmth = (
+        _by_row(temperature, logits, "temperature")
+        if isinstance(temperature, Tensor)
+        else sampled_temperature(temperature)
+    )
     salt = salt_of(seed)
     largest = reduce_max(logits, -1, keepdims=True)
     if warmth is None:
@@ -79,7 +85,8 @@ def sample(
         noise = -log(-log(maximum(noise, 2.0**-25)))
         token = argmax(drawn + cast(noise, drawn.dtype))
         if isinstance(warmth, Tensor):
-            token = where(warmth > 0, token, argmax(logits))
+            is_warm = warmth > 0
+            token = where(is_warm[..., 0] if is_warm.rank else is_warm, token, argmax(logits))
     is_nan = not_equal(largest, largest)
     return build("select", is_nan[..., 0], constant(-1), token, samples=True, where=where_)
 
@@ -93,45 +100,66 @@ def _checked(logits: Any) -> Tensor:
     return logits
 
 
-def _count(top_k: Any, classes: Any) -> int | None:
+def sampled_classes(top_k: Any, classes: Any) -> int | None:
+    """Return the number of classes to draw from, or None for all of them."""
+    if top_k is None:
+        return None
     count = whole_number(top_k, "top_k", 1)
     if count > classes:
         raise ArgumentError(f"top_k={count} of {classes} classes; give {classes} at most, or None for all")
     return None if count == classes else count
 
 
-def _share(top_p: Any) -> float | None:
+def sampled_share(top_p: Any) -> float | None:
+    """Return the sum of probabilities to draw from, or None for all classes."""
+    if top_p is None:
+        return None
     share = number(top_p, "top_p")
     if not 0 < share <= 1:
         raise ArgumentError(f"top_p={share:g} is outside (0, 1]; it is a sum of probabilities, and 1 keeps all classes")
     return None if share == 1 else share
 
 
-def _temperature(value: Any) -> float | Tensor | None:
+def sampled_temperature(value: Any) -> float | None:
     """Return the temperature, or None if it is 0."""
-    if isinstance(value, Tensor):
-        if value.rank or value.dtype not in FLOATS:
-            raise DtypeError(f"temperature must be a scalar float, not {value!r}")
-        return value
     warmth = number(value, "temperature")
     if not warmth >= 0:
         raise ArgumentError(f"temperature={warmth:g} is negative; 0 takes the largest logit")
     return warmth or None
 
 
-def _drawn(logits: Tensor, largest: Tensor, warmth: float | Tensor, count: int | None, share: float | None) -> Tensor:
+def _by_row(value: Tensor, logits: Tensor, what: str) -> Tensor:
+    """Return a scalar, or one value a row with the rank of the logits."""
+    is_count = what == "top_k"
+    if value.rank > 1 or value.dtype not in (("int64",) if is_count else FLOATS):
+        kind = "an int64" if is_count else "a float"
+        raise DtypeError(f"{what} must be {kind} Tensor, a scalar or [batch], not {value!r}")
+    value = value if is_count else cast(value, logits.dtype)
+    return value[(slice(None), *[None] * (logits.rank - 1))] if value.rank else value
+
+
+def _drawn(
+    logits: Tensor,
+    largest: Tensor,
+    warmth: float | Tensor,
+    count: int | Tensor | None,
+    share: float | Tensor | None,
+) -> Tensor:
     """Return logits / temperature, and -inf for classes that ``top_k`` and ``top_p`` leave out."""
     if isinstance(warmth, Tensor):
-        warmth = maximum(cast(warmth, logits.dtype), 1e-30)
+        warmth = maximum(warmth, 1e-30)
     scaled = (logits - largest) / warmth if isinstance(warmth, Tensor) or warmth != 1.0 else logits - largest
     if count is not None:
         scaled = where(_is_among(scaled, count), scaled, float("-inf"))
     if share is not None:
-        scaled = where(_is_probable(scaled, share), scaled, float("-inf"))
+        is_probable = _is_probable(scaled, share)
+        if isinstance(share, Tensor):
+            is_probable = logical_or(is_probable, share >= 1.0)
+        scaled = where(is_probable, scaled, float("-inf"))
     return scaled
 
 
-def _is_among(x: Tensor, count: int) -> Tensor:
+def _is_among(x: Tensor, count: int | Tensor) -> Tensor:
     """True for the ``count`` largest entries of the last axis, and for those equal to the least of them."""
     if x.width <= MAX_COMPARED:
         above = cast(expand_dims(x, -2) > expand_dims(x, -1), "int64")
@@ -139,7 +167,7 @@ def _is_among(x: Tensor, count: int) -> Tensor:
     return x >= _threshold(x, lambda least: reduce_sum(cast(x >= least, "int64"), -1, keepdims=True) >= count)
 
 
-def _is_probable(x: Tensor, share: float) -> Tensor:
+def _is_probable(x: Tensor, share: float | Tensor) -> Tensor:
     """True for the most probable entries of the last axis whose probabilities reach ``share``."""
     weights = exp(x)  # of logits whose largest is 0
     wanted = share * reduce_sum(weights, -1, keepdims=True)

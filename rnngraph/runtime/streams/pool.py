@@ -10,6 +10,7 @@ from typing import Any, Generic, Never, cast
 import numpy as np
 
 from ...declare.nest import paths
+from ...passes.lowering.lowered import NUMBER
 from ...support.api_guard import api, no_more
 from ...support.arguments import entries
 from ...support.attribute_hints import Uncalled
@@ -75,14 +76,14 @@ class StreamPool(Uncalled, Generic[Given]):
             feeds: Inputs of this stream without time axis, with or without a row axis of 1.
             state: State from ``pool.state``, ``pool.state_bytes`` (of any process) or a ``Stream`` of one row; None for
                 the initial state.
-            **held: Like ``feeds``, by keyword.
+            **held: Like ``feeds``, by keyword. ``number=`` replaces the number of ``state``.
         """
         where = user_line()
         held_feeds = self._holding.taken(self._feed_names.by_placeholder(feeds, held, where), where)
         with self._lock:
             arrays = {**self._holding.defaults, **held_feeds}
             self._holding.require(arrays, state is None, where)
-            states = self._form.initial(arrays, state, where)
+            states = self._form.initial(arrays, state, held_feeds.get(NUMBER), where)
             table = self._table_for(arrays, where)
             if not table.has_room:  # maybe handles are gone but for the last call's list of them
                 self._recent = self._prepared = None

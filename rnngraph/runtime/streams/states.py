@@ -11,6 +11,7 @@ import numpy as np
 
 from ...declare.nest import flatten, matched
 from ...ir.types import evaluate
+from ...passes.chunks.chunk_states import NUMBER_STATE
 from ...storage.atomic_file import as_path
 from ...storage.checkpoint_file import packed, read, unpacked
 from ...support.errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
@@ -94,11 +95,21 @@ class StateForm:
         # initial states that depend on no feed, with the version of the parameters
         self._same: tuple[int, list[np.ndarray]] | None = None
 
-    def initial(self, held: Mapping[str, np.ndarray], state: Any, where: Where | None) -> list[np.ndarray]:
-        """Return the states of a stream that starts from ``state``: a nest, bytes, or None for the initial state."""
-        if isinstance(state, bytes | bytearray | memoryview):
-            return self.from_bytes(bytes(state), where)
-        return self.fresh(held, where) if state is None else self.arrays(state, where)
+    def initial(
+        self, held: Mapping[str, np.ndarray], state: Any, numbers: np.ndarray | None, where: Where | None
+    ) -> list[np.ndarray]:
+        """Return the states of a stream that starts from ``state``: a nest, bytes, or None for the initial state.
+
+        Args:
+            numbers: Numbers of the rows' streams that replace those of ``state``; None: its own.
+        """
+        if state is None:
+            return self.fresh(held, where)
+        is_packed = isinstance(state, bytes | bytearray | memoryview)
+        arrays = self.from_bytes(bytes(state), where) if is_packed else self.arrays(state, where)
+        if numbers is not None:
+            self.set_number(arrays, numbers)
+        return arrays
 
     def fresh(self, held: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
         """Return the initial states, which may depend on feeds without a time axis. Do not write to them."""
@@ -120,6 +131,11 @@ class StateForm:
         if not needed:
             self._same = version, states
         return states
+
+    def set_number(self, arrays: Sequence[np.ndarray], numbers: np.ndarray) -> None:
+        """Overwrite the number of each row's stream in states that have one."""
+        if NUMBER_STATE in self._labels:
+            arrays[self._labels.index(NUMBER_STATE)][:] = numbers[:, None]
 
     def nest(self, arrays: Sequence[np.ndarray]) -> Any:
         """Return arrays in the nest of the driver's states; for several drivers, a tuple of nests."""

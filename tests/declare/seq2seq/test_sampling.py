@@ -265,3 +265,32 @@ def test_numbers_of_programs_that_draw_nothing() -> None:
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(5), x)[0])
     with pytest.raises(rg.NameLookupError, match=r"calls no rg\.sample"):
         program.inference.stream(number=3)
+
+
+@pytest.mark.parametrize("classes", [6, pytest.param(300, marks=pytest.mark.exhaustive)])
+def test_rows_have_arguments_of_their_own(classes: int) -> None:
+    """Tensors [batch] draw what numbers of each row draw."""
+    logits, warmth, share = (
+        rg.placeholder(name, shape)
+        for name, shape in zip("xtp", ((None, None, classes), (None,), (None,)), strict=True)
+    )
+    count = rg.placeholder("k", (None,), "int64")
+    program = rg.compile(rg.sample(logits, temperature=warmth, top_k=count, top_p=share, seed=3))
+    x = 3 * np.random.default_rng(5).standard_normal((5, 50, classes)).astype("float32")
+    rows = [(0.8, 5, 0.9), (1.0, classes, 0.5), (0.0, 3, 0.9), (1.3, classes, 1.0), (0.5, 4, 1.0)]
+    t, k, p = (np.array(column, kind) for column, kind in zip(zip(*rows, strict=True), "fif", strict=True))
+    drawn = program.inference(x=x, t=t, k=k, p=p, number=np.arange(5))
+    pool = program.inference.streams()
+    handles = [pool.open(t=t[row], k=k[row], p=p[row], number=row) for row in range(5)]
+    assert_array_equal(drawn[:, :3], np.stack([pool.step_rows(handles, x=x[:, step]) for step in range(3)], 1))
+    for row, (temperature, top_k, top_p) in enumerate(rows):
+        one = rg.compile(rg.sample(logits, temperature, top_k, top_p, seed=3)).inference
+        number = {"number": row} if temperature else {}
+        assert_array_equal(drawn[row], one(x=x[row : row + 1], **number)[0])
+
+
+@pytest.mark.parametrize("argument", ["temperature", "top_k", "top_p"])
+def test_tensors_of_another_kind_are_refused(argument: str) -> None:
+    logits = rg.placeholder("logits", (None, None, 4))
+    with pytest.raises(rg.DtypeError, match=rf"{argument} must be an? .* Tensor, a scalar or \[batch\], not"):
+        rg.sample(logits, **{argument: rg.placeholder("x", (None, 4))})

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +15,7 @@ import pytest
 import rnngraph as rg
 
 CLASSES = 23
+FLOAT, INT = "float32", "int64"
 
 
 def net(hidden: bool = False, **options: Any) -> rg.Program:
@@ -108,6 +114,123 @@ def test_input_and_output_are_chosen_by_name() -> None:
         program.inference.generate([1], output="logit")
 
 
+def test_errors_list_what_there_is() -> None:
+    x, ids, other = (
+        rg.placeholder(name, (None, None), kind) for name, kind in zip("xij", (FLOAT, INT, INT), strict=True)
+    )
+    speaker = rg.placeholder("speaker", (None, 4))
+    table = rg.parameter("table", (CLASSES, 8))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(17), rg.gather(table, ids) + rg.expand_dims(x, 2))
+    two, _ = rg.dynamic_rnn(rg.GRUCell(17), rg.gather(table, ids) + rg.gather(table, other))
+    held, _ = rg.dynamic_rnn(rg.GRUCell(17), rg.gather(table, ids))
+    for declared, options, words in (
+        (outputs, {}, r"generate feeds i alone, and the net needs x f32\[B,T\], too"),
+        (two, {}, r"the net has several, i i64\[B,T\], j i64\[B,T\]; choose by input="),
+        (two, {"input": "i"}, r"needs j i64\[B,T\], too"),
+        (outputs, {"input": "x"}, r"input='x' is no input that takes an integer .* but f32\[B,T\]; there are: i"),
+        (held + rg.expand_dims(rg.dense(speaker, 17), 1), {}, r"needs speaker f32\[B,4\], too"),
+        (held[:, :, 0], {}, r"the net has none, but the only output f32\[B,T\]"),
+    ):
+        with pytest.raises((rg.ArgumentError, rg.GraphError), match=words):
+            rg.compile(declared).inference.generate([1], **options)
+
+
+def test_a_conversation_goes_on(tmp_path: Path) -> None:
+    program, path = net(), tmp_path / "talk.state"
+    for options in ({"max_new": 6}, {"max_new": 50, "stop": [*program.inference.generate(prompt(9), max_new=9)][7]}):
+        turn = program.inference.generate(prompt(9), **options)
+        sequence = [*prompt(9), *turn]
+        turn.save(path)
+        expected = [*program.inference.generate([*sequence, 3, 1], max_new=8)]
+        assert [*program.inference.generate([3, 1], max_new=8, state=path)] == expected
+        assert [*program.inference.generate([3, 1], max_new=8, state=turn.state)] == expected
+    assert path.stat().st_size < 4096
+    with pytest.raises(rg.StructureError, match="state of another net"):
+        net(hidden=True).inference.generate([1], state=path, output="logits")
+
+
+def test_a_state_in_the_middle_changes_nothing() -> None:
+    program = net()
+    turn, tokens = program.inference.generate(prompt(2, 5), max_new=9), []
+    states = []
+    for token in turn:
+        tokens.append(token)
+        states.append(turn.state)
+    np.testing.assert_array_equal(np.stack(tokens, 1), np.stack([*program.inference.generate(prompt(2, 5), 9)], 1))
+    rows = np.concatenate([prompt(2, 5), np.stack(tokens[:4], 1)], 1)
+    stream = program.inference.stream(2)
+    stream.process(rows)
+    np.testing.assert_array_equal(states[3], stream.state)
+
+
+def test_rows_that_stopped_keep_their_state() -> None:
+    program, prompts = net(), prompt(3, 5)
+    alone = [[*program.inference.generate(row, max_new=9)] for row in prompts]
+    ends = {alone[0][3]}
+    turn = program.inference.generate(prompts, max_new=9, stop=ends)
+    list(turn)
+    for row, ids in enumerate(prompts):
+        one = program.inference.generate(ids, max_new=9, stop=ends)
+        list(one)
+        np.testing.assert_array_equal(turn.state[row], one.state[0])
+
+
+def test_rows_draw_by_their_numbers() -> None:
+    program, sampling = net(), {"temperature": 1.5}
+    same = np.tile(prompt(1, 5), (2, 1))
+    drawn = np.stack([*program.inference.generate(same, 12, sampling, number=[0, 7])], 1)
+    for row, number in zip(drawn, (0, 7), strict=True):
+        assert row.tolist() == [*program.inference.generate(same[0], 12, sampling, number=number)]
+    assert drawn[0].tolist() != drawn[1].tolist()
+
+
+INTERRUPTED = """
+import sys, rnngraph as rg
+ids = rg.placeholder("ids", (None, None), "int64")
+logits = rg.dense(rg.dynamic_rnn(rg.GRUCell(200), rg.embedding(ids, 23, 200))[0], 23)
+program = rg.compile(logits, seed=1)
+{prelude}
+tokens = {tokens}
+print("begun", flush=True)
+try:
+    for number, token in enumerate(tokens):
+        if number == 3:
+            print("generates", flush=True)
+except KeyboardInterrupt:
+    print(sum(1 for _ in tokens), "more", flush=True)
+    print([*program.inference.generate([1], max_new=4)] == [*program.inference.generate([1], max_new=4)])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("prelude", "tokens", "word"),
+    [
+        ("", "program.inference.generate([1, 2], max_new=None)", "generates"),
+        ("", "program.inference.generate([1] * 3_000_000, max_new=None)", "begun"),
+        ("pool = program.inference.generator()", "pool.submit([1], max_new=10**9)", "generates"),
+        ("pool = program.inference.generator()", "pool.submit([1] * 3_000_000, max_new=10**9)", "begun"),
+    ],
+)
+def test_an_interrupt_ends_it_cleanly(prelude: str, tokens: str, word: str) -> None:
+    script = INTERRUPTED.format(prelude=prelude, tokens=tokens)
+    if prelude:  # the generation runs in a thread, and ends by its handle
+        script = script.replace("except KeyboardInterrupt:", "except KeyboardInterrupt:\n    tokens.cancel()")
+        script = script.replace("sum(1 for _ in tokens)", "len([*tokens]) * 0")
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    while word not in process.stdout.readline():
+        assert process.poll() is None
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert out.split() == [*(["generates"] if "generates" in out and word == "begun" else []), "0", "more", "True"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
@@ -118,6 +241,10 @@ def test_input_and_output_are_chosen_by_name() -> None:
         ({"ids": [1], "stop": "a"}, rg.DtypeError, "must be a token, several"),
         ({"ids": [1], "max_new": -1}, rg.ArgumentError, "max_new"),
         ({"ids": [1], "input": "x"}, rg.ArgumentError, "there are: ids i64"),
+        ({"ids": [1], "number": 1}, rg.ArgumentError, "nothing is drawn here"),
+        ({"ids": [1], "sample": {"top_p": 0}}, rg.ArgumentError, "outside"),
+        ({"ids": [1], "sample": {"top_k": 99}}, rg.ArgumentError, "of 23 classes"),
+        ({"ids": [1], "stop": True}, rg.DtypeError, "must be a token"),
     ],
 )
 def test_errors_name_the_line(arguments: dict[str, Any], error: type[Exception], words: str) -> None:

@@ -1,0 +1,7 @@
+"""Generation of tokens: a prompt runs in chunks, then each token that is chosen is the next step's input.
+
+``ports`` finds the input and the output that tokens go through. ``prompts`` checks prompts and ends. ``draws`` declares
+draws by ``rg.sample`` and compiles them, and ``choice`` chooses tokens from logits. ``generation`` is one generation.
+``generator`` runs those of many callers in one pool, ``handle`` is what each caller has of it, and ``token_rows`` runs
+their rows.
+"""

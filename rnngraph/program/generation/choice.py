@@ -1,0 +1,67 @@
+"""Choice of a token from the logits of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...support.errors import ArgumentError, NonFiniteError, Where
+from .draws import Draws, draw_of
+from .ports import TokenPorts
+
+Choice = Callable[[np.ndarray], Any]
+"""Function that returns a token for each row of logits [rows, classes]."""
+
+
+def choice_of(
+    sampling: Any, number: Any, ports: TokenPorts, rows: int, is_single: bool, draws: Draws, where: Where | None
+) -> Choice:
+    """Return the function that chooses a token from logits.
+
+    Args:
+        sampling: None for the largest logit, a mapping of arguments of ``rg.sample``, or a function of logits.
+        number: Number by which rows draw different tokens, or one for each row.
+        ports: Input and output for tokens.
+        rows: Number of rows.
+        is_single: A function gets the logits of the only row, without the axis of rows.
+        draws: Compiled draws.
+        where: Line of the call.
+    """
+    check_sampling(sampling, number, ports, where)
+    if sampling is None:
+        return largest
+    if callable(sampling):
+        return (lambda logits: [sampling(logits[0])]) if is_single else sampling
+    draw = draw_of(sampling, ports.classes or 0, where)
+    if draw is None:
+        return largest
+    drawing = draws.stream(draw, number, rows, where)
+    return lambda logits: drawing.step({"logits": logits})
+
+
+def check_sampling(sampling: Any, number: Any, ports: TokenPorts, where: Where | None) -> None:
+    """Raise ``ArgumentError`` if the net draws its tokens itself, or nothing draws and there is a number."""
+    if ports.classes is None and sampling is not None:
+        output = ports.output or "the output"
+        raise ArgumentError(
+            f"{output} is a token that the net draws itself, so that sample= has no use; leave it out", where
+        )
+    if number is not None and not ports.draws and (sampling is None or callable(sampling)):
+        raise ArgumentError(
+            "number= tells the draws of rg.sample apart, and nothing is drawn here; leave it out, or give sample= a "
+            "dict such as {'temperature': 0.8}",
+            where,
+        )
+
+
+def largest(logits: np.ndarray) -> np.ndarray:
+    """Return the class of the largest logit of each row."""
+    return logits.argmax(-1)
+
+
+def not_a_number(ports: TokenPorts, where: Where | None) -> NonFiniteError:
+    """Return the error for a row with NaN among its logits."""
+    output = ports.output or "the output"
+    return NonFiniteError(f"{output} has NaN among its logits; program.inference.check says where the NaN began", where)

@@ -1,0 +1,145 @@
+"""One generation: rows that read a prompt in chunks, and then the tokens that they choose."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, Never
+
+import numpy as np
+
+from ...declare.nest import flatten
+from ...runtime.streams.stream import Stream
+from ...support.api_guard import api
+from ...support.attribute_hints import Unindexed
+from ...support.errors import GraphError, user_line
+from .choice import Choice, not_a_number
+from .ports import TokenPorts
+from .prompts import Ends
+
+CHUNK = 128
+"""Steps of a prompt that run at once. It bounds the memory for their results, and the time until an interrupt."""
+STOPPED = -1
+"""Token of a row that has stopped."""
+
+
+class Reader:
+    """Stream that reads tokens and returns its output for the last one.
+
+    Attributes:
+        stream: The stream.
+        last: Output for the last token of each row: logits [rows, classes], or tokens [rows].
+    """
+
+    def __init__(self, stream: Stream[Any], ports: TokenPorts, prompt: np.ndarray) -> None:
+        """Keep a prompt [rows, tokens], which is not read yet."""
+        self.stream, self.last = stream, np.zeros(0)
+        self._ports, self._prompt, self._position = ports, prompt, 0
+
+    @property
+    def left(self) -> int:
+        """Number of tokens of the prompt that are not read yet."""
+        return self._prompt.shape[1] - self._position
+
+    def read_prompt(self, count: int) -> None:
+        """Read the next ``count`` tokens of the prompt, or those that are left."""
+        chunk = self._prompt[:, self._position : self._position + count]
+        result = self.stream.process({self._ports.input: chunk})
+        self._position += chunk.shape[1]
+        self.last = flatten(result)[self._ports.place][:, -1]
+
+    def read(self, tokens: np.ndarray, rows: np.ndarray) -> None:
+        """Read one more token of the rows whose mask is True."""
+        mask = None if rows.all() else rows
+        self.last = flatten(self.stream.step({self._ports.input: tokens}, rows=mask))[self._ports.place]
+
+
+@api
+class Generation(Unindexed, Iterator[Any]):
+    """Iterator over the tokens that a net generates after a prompt: ints, or int64 [rows] for prompts of several rows.
+
+    ``state`` and ``save`` give the state of all that was read and returned so far, from which another generation goes
+    on. An exception, such as ``KeyboardInterrupt``, ends it.
+    """
+
+    def __init__(
+        self, reader: Reader, ports: TokenPorts, choice: Choice, ends: Ends, max_new: int | None, is_single: bool
+    ) -> None:
+        """Start a generation.
+
+        Args:
+            reader: Reads the prompt and the new tokens.
+            ports: Input and output for tokens.
+            choice: Chooses a token from the logits of each row.
+            ends: True for a token that ends its row.
+            max_new: Maximum number of new tokens; None for no limit.
+            is_single: Tokens are those of the only row, as ints.
+        """
+        self._reader, self._ports, self._choice, self._ends = reader, ports, choice, ends
+        self._limit, self._is_single, self._where = max_new, is_single, user_line()
+        self._running: np.ndarray | None = None  # mask of rows; None before the first token
+        self._unread: np.ndarray | None = None  # tokens that were returned and not read yet
+        self._count, self._is_over, self._is_broken = 0, False, False
+
+    def __iter__(self) -> Generation:
+        return self
+
+    def __next__(self) -> Any:
+        if self._is_over or self._count == self._limit:
+            raise StopIteration
+        try:
+            tokens = self._next()
+        except BaseException:
+            self._is_over = self._is_broken = True
+            raise
+        if tokens is None:
+            self._is_over = True
+            raise StopIteration
+        self._count += 1
+        return int(tokens[0]) if self._is_single else tokens
+
+    def _next(self) -> np.ndarray | None:
+        """Return the next token of each row; None if all rows have stopped."""
+        self._read()
+        last = self._reader.last
+        running = np.ones(len(last), bool) if self._running is None else self._running
+        if self._ports.classes is not None:
+            if np.isnan(last[running]).any():
+                raise not_a_number(self._ports, self._where)
+            last = np.asarray(self._choice(last))
+        tokens = last.astype(np.int64)
+        running = running & [not self._ends(int(token)) for token in tokens]
+        self._running = running
+        if not running.any():
+            return None
+        self._unread = tokens
+        return np.where(running, tokens, STOPPED)
+
+    def _read(self) -> None:
+        """Read what was fed or returned and is not read yet."""
+        while self._reader.left:
+            self._reader.read_prompt(CHUNK)
+        if self._unread is not None and self._running is not None:
+            self._reader.read(self._unread, self._running)
+            self._unread = None
+
+    def _read_all(self) -> Stream[Any]:
+        if self._is_broken:
+            raise GraphError("the generation ended by an exception, so that its state is unknown; start another one")
+        self._read()
+        return self._reader.stream
+
+    @property
+    def state(self) -> Any:
+        """State after the prompt and all tokens that were returned, for ``state=`` of another generation or stream."""
+        return self._read_all().state
+
+    @api
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state after the prompt and all tokens that were returned to a file, for ``state=`` of another
+        generation or stream, of any process.
+        """
+        self._read_all().save(path)
+
+    def __reduce__(self) -> Never:
+        raise GraphError("a generation does not pickle or copy; save its state, and start another one from there")

@@ -1,0 +1,213 @@
+"""Rows of a pool that generate tokens: each step reads the last token of every row and chooses the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...declare.nest import flatten
+from ...runtime.streams.pool import StreamPool
+from ...runtime.streams.stream_table import StreamHandle
+from ...support.bounded_cache import BoundedCache
+from ...support.errors import DtypeError, shown
+from .choice import largest, not_a_number
+from .draws import MAX_DRAWS, Draw, DrawKey, Draws
+from .handle import Request
+from .ports import TokenPorts
+
+Choices = Sequence[Any]
+"""A token, or an exception, for each row."""
+
+
+class Row(NamedTuple):
+    """Generation that runs step by step.
+
+    Attributes:
+        request: The caller's generation.
+        drawing: Stream of its draws; None if nothing is drawn.
+        handle: Stream of the net; None for a row whose prompt was just read.
+    """
+
+    request: Request
+    drawing: StreamHandle | None
+    handle: StreamHandle | None = None
+
+
+class TokenRows:
+    """Generations that run together. Serves one thread, except for ``prepare``.
+
+    Attributes:
+        rows: The rows, in the order in which they joined.
+    """
+
+    def __init__(self, pool: StreamPool[Any], ports: TokenPorts, draws: Draws, capacity: int) -> None:
+        """Start without rows.
+
+        Args:
+            pool: Streams of the net.
+            ports: Input and output for tokens.
+            draws: Compiled draws.
+            capacity: Number of rows at most.
+        """
+        self._pool, self._ports, self._draws, self._capacity = pool, ports, draws, capacity
+        self._drawing: BoundedCache[DrawKey, StreamPool[np.ndarray]] = BoundedCache(MAX_DRAWS, is_pinned=len)
+        self.rows: list[Row] = []
+
+    def prepare(self, draw: Draw) -> None:
+        """Compile a draw, in the caller's thread."""
+        self._pool_of(draw.key)
+
+    def _pool_of(self, key: DrawKey) -> StreamPool[np.ndarray]:
+        return self._drawing.get_or_make(key, lambda: self._draws.pool(key, self._capacity, None))
+
+    def join(self, request: Request) -> int:
+        """Choose the first token of a request whose prompt is read, and run it on if more follow.
+
+        Returns:
+            Number of new tokens: 0 or 1.
+        """
+        wishes, drawing = request.wishes, None
+        if not wishes.max_new:
+            self._end(Row(request, None), "length")
+            return 0
+        if wishes.draw is not None:
+            drawing = self._pool_of(wishes.draw.key).open(number=wishes.number or 0, **wishes.draw.held)
+        row = Row(request, drawing)
+        if not self._goes_on(row, self._choose([row], request.reader.last)[0]):
+            self._free(row)
+            return request.count
+        number = wishes.number if self._ports.draws else None
+        held = {} if number is None else {"number": number}
+        handle = self._pool.open(state=request.reader.stream.state, **held)
+        self.rows = [*self.rows, row._replace(handle=handle)]
+        return request.count
+
+    def step(self) -> int:
+        """Read the last token of every row, choose the next one, and let rows that end leave. Return the number of
+        new tokens.
+        """
+        rows = self.rows
+        try:
+            values = self._read(rows)
+        except Exception as error:
+            self.rows = []
+            for row in rows:
+                row.request.end(None, error)
+                self._free(row)
+            return 0
+        final = [row.request.count == row.request.wishes.max_new for row in rows]  # only the state was due
+        going = [place for place, is_final in enumerate(final) if not is_final]
+        choices: Choices = self._choose([rows[place] for place in going], values if all(going) else values[going])
+        chosen = dict(zip(going, choices, strict=True))
+        staying = []
+        for place, row in enumerate(rows):
+            if place not in chosen:
+                self._end(row, "length")
+            elif self._goes_on(row, chosen[place]):
+                staying.append(row)
+                continue
+            self._free(row)
+        if len(staying) != len(rows):
+            self.rows = staying
+        return len(going)
+
+    def leave(self, is_leaving: Callable[[Request], bool]) -> None:
+        """Cancel the rows of some requests."""
+        leaving = [row for row in self.rows if is_leaving(row.request)]
+        if leaving:
+            self.rows = [row for row in self.rows if row not in leaving]
+        for row in leaving:
+            row.request.end("cancelled")
+            self._free(row)
+
+    def _free(self, row: Row) -> None:
+        """Free the rows of tables that a generation used."""
+        if row.handle is not None:
+            self._pool.close(row.handle)
+        if row.drawing is not None:
+            row.drawing.close()
+
+    def _read(self, rows: Sequence[Row]) -> np.ndarray:
+        """Step the net, and return logits [rows, classes], or tokens [rows]."""
+        ports = self._ports
+        tokens = np.array([row.request.token for row in rows], ports.dtype)
+        handles = [_open(row.handle) for row in rows]
+        if ports.classes is not None:
+            result = self._pool.step_rows(handles, {ports.input: tokens})
+            values: np.ndarray = flatten(result)[ports.place]
+            return values
+        # a NaN of one row must not be an error of all
+        results = self._pool.step({one: {ports.input: token} for one, token in zip(handles, tokens, strict=True)})
+        return np.array([flatten(results[handle])[ports.place] for handle in handles])
+
+    def _choose(self, rows: Sequence[Row], values: np.ndarray) -> Choices:
+        """Return a token or an exception for each row."""
+        if not rows:
+            return []
+        if self._ports.classes is None:
+            return [not_a_number(self._ports, None) if token < 0 else token for token in values.tolist()]
+        choices: list[Any] = [None] * len(rows)
+        groups: dict[Any, list[int]] = {}
+        for place, (row, is_nan) in enumerate(zip(rows, np.isnan(values.max(-1)), strict=True)):
+            if is_nan:
+                choices[place] = not_a_number(self._ports, row.request.wishes.where)
+            else:
+                wishes = row.request.wishes
+                chooser = wishes.function or (None if row.drawing is None else row.drawing._pool)
+                groups.setdefault(chooser, []).append(place)
+        for chooser, places in groups.items():
+            logits = values if len(places) == len(rows) else values[places]
+            if chooser is None:
+                tokens: Choices = largest(logits).tolist()
+            elif isinstance(chooser, StreamPool):
+                tokens = chooser.step_rows([_open(rows[place].drawing) for place in places], logits=logits).tolist()
+            else:
+                tokens = [_by_function(chooser, row) for row in logits]
+            for place, token in zip(places, tokens, strict=True):
+                choices[place] = token
+        return choices
+
+    def _goes_on(self, row: Row, choice: Any) -> bool:
+        """Deliver a token, or end the request. Return True if the row has another step to take."""
+        request = row.request
+        wishes = request.wishes
+        if isinstance(choice, BaseException):
+            request.end(None, choice)
+            return False
+        try:
+            is_end = wishes.ends(choice)
+        except Exception as error:
+            request.end(None, error)
+            return False
+        if is_end:
+            self._end(row, "stop")
+            return False
+        request.deliver(choice)
+        if request.count < wishes.max_new or wishes.keeps_state:
+            return True
+        request.end("length")
+        return False
+
+    def _end(self, row: Row, finish: Any) -> None:
+        """End a request whose state has read all of its tokens."""
+        request = row.request
+        if request.wishes.keeps_state:
+            request.state = request.reader.stream.state if row.handle is None else self._pool.state(row.handle)
+        request.end(finish)
+
+
+def _open(handle: StreamHandle | None) -> StreamHandle:
+    assert handle is not None, "a row that steps has a stream, and one that draws another"
+    return handle
+
+
+def _by_function(function: Callable[[Any], Any], logits: np.ndarray) -> Any:
+    try:
+        token = function(logits)
+        if np.ndim(token) or np.asarray(token).dtype.kind not in "iu":
+            raise DtypeError(f"sample= returned {shown(token)}, which is no token; return an integer")
+        return int(token)
+    except Exception as error:
+        return error
