@@ -14,15 +14,7 @@ from ...passes.lowering.lowered import NUMBER
 from ...storage.checkpoint_file import write
 from ...support.api_guard import api, no_more
 from ...support.attribute_hints import Uncalled
-from ...support.errors import (
-    NameLookupError,
-    ShapeError,
-    StructureError,
-    Where,
-    did_you_mean,
-    shown,
-    user_line,
-)
+from ...support.errors import NameLookupError, ShapeError, StructureError, Where, did_you_mean, shown, user_line
 from ..calls.direct_call import DIRECT, DirectPlan
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.feeds import convert, rank_of, solve_sizes
