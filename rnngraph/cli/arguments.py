@@ -12,23 +12,23 @@ _FIXED = "the value of an input of a .onnx or .pb file on which its graph depend
 
 
 def add_output(command: argparse.ArgumentParser, metavar: str, text: str, *former: str) -> None:
-    """Add ``-o`` and ``--output``. ``former`` are older names that still work."""
+    """Add the options ``-o`` and ``--output``, and ``former`` ones that still work."""
     command.add_argument("-o", "--output", *former, type=Path, metavar=metavar, help=text)
 
 
 def add_sizes(command: argparse.ArgumentParser) -> None:
-    """Add ``--batch`` and ``--steps``, the sizes of timed calls."""
+    """Add the options ``--batch`` and ``--steps``, the sizes of timed calls."""
     command.add_argument("--batch", type=positive, default=1, help="every open size but time (default 1)")
     command.add_argument("--steps", type=positive, default=100, help="length of sequences (default 100)")
 
 
 def add_fixed(command: argparse.ArgumentParser) -> None:
-    """Add ``--fixed``, the values of a file's inputs."""
+    """Add the option ``--fixed``, which sets inputs of a file to values."""
     command.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
 
 
 def add_max_entries(command: argparse.ArgumentParser) -> None:
-    """Add ``--max-entries``, the bound on arrays and loops of a file."""
+    """Add the option ``--max-entries``, which limits arrays and loops of a file."""
     command.add_argument("--max-entries", type=positive, metavar="N", help="of an array or loop of the file (2**28)")
 
 

@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     compare = "compare what was imported with the file's own engine, on random arrays"
     _add_verify(commands.add_parser("verify", help=compare))
     for command in commands.choices.values():
-        command.set_defaults(parser=command)  # errors print its usage
+        command.set_defaults(parser=command)  # the command whose usage errors print
     return parser
 
 
@@ -228,7 +228,7 @@ def _program(script: Path) -> Program:
 
 
 def _reweighted(options: argparse.Namespace) -> Program:
-    """Load a command's program, with the weight formats of ``--weights``."""
+    """Load a program with the weight formats of ``--weights``."""
     return with_weights(_program(options.script), options.weights)
 
 

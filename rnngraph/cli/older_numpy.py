@@ -1,4 +1,4 @@
-"""Names of NumPy 1 that NumPy 2 has no more, for the modules of one script: ``rnngraph run --tf1 --numpy1``."""
+"""NumPy 1's names that NumPy 2 lacks, for the modules of one script: ``rnngraph run --tf1 --numpy1``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ OLDER: Mapping[str, Any] = {
 
 
 class OlderNumPy(ModuleType):
-    """NumPy with the names of ``OLDER``; lists of different lengths are arrays of objects."""
+    """NumPy with the names of ``OLDER``, in which ragged lists are arrays of objects."""
 
     def __init__(self) -> None:
         super().__init__("numpy", np.__doc__)
@@ -59,13 +59,13 @@ class OlderNumPy(ModuleType):
 
     @staticmethod
     def array(object: Any, dtype: Any = None, copy: Any = True, **options: Any) -> Any:
-        """``numpy.array``; of lists of different lengths an array of objects. copy=False: copy where it is needed."""
+        """Return ``numpy.array``, or an array of objects for a ragged list."""
         options["copy"] = copy or None
         return _of_objects(np.array, object, dtype, options)
 
     @staticmethod
     def asarray(a: Any, dtype: Any = None, **options: Any) -> Any:
-        """``numpy.asarray``; of lists of different lengths an array of objects."""
+        """Return ``numpy.asarray``, or an array of objects for a ragged list."""
         return _of_objects(np.asarray, a, dtype, options)
 
 
@@ -80,7 +80,7 @@ def _of_objects(function: Callable[..., Any], value: Any, dtype: Any, options: M
 
 @contextmanager
 def older_names_of_numpy(script: Path) -> Iterator[None]:
-    """Within, ``import numpy`` in a script, and in modules that lie beside it, gives ``OlderNumPy``."""
+    """Context manager within which a script and the modules beside it import ``OlderNumPy`` as ``numpy``."""
     folder, older, original = os.path.dirname(os.path.abspath(script)), OlderNumPy(), builtins.__import__
 
     def import_module(

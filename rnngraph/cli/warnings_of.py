@@ -1,4 +1,4 @@
-"""Printing of warnings that no line of a script causes."""
+"""Printing of warnings that do not belong to a line of a script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of calls: names in snake case, and the call that created a cell."""
+"""Text of calls: function names in snake case, and the call that created a cell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def snake_case(name: str) -> str:
 
 
 def call_text(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> str:
-    """Return a call as text. Inner cells are shown by their class alone."""
+    """Return a call as text, in which inner cells are shown by their class alone."""
     parts = [_argument_text(value) for value in arguments]
     parts += [f"{key}={_argument_text(value)}" for key, value in keywords.items()]
     return f"{name}({', '.join(parts)})"

@@ -1,4 +1,4 @@
-"""Checks of what steps take and give: outputs, states against the cell's specification, and zero states."""
+"""Checks of what a cell's step receives and returns: outputs, states and zero states."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .tensor import Tensor, build, constant, declared
 
 
 def with_rows(value: Tensor, batch: Dim) -> Tensor:
-    """Broadcast a value [1, …] that no row affects to [batch, …], so that outer cells can concatenate it."""
+    """Broadcast a value [1, …] that is equal for all rows to [batch, …]."""
     if not value.rank or value.type.shape[0] != 1 or batch == 1:
         return value
     return build("broadcast", value, shape=(batch, *value.type.shape[1:]))
 
 
 def with_batch(cell: Any, output: Any, batch: Dim, where: Where | None) -> Any:
-    """Return a step's output, every leaf of which has the rows of the batch.
+    """Return a step's output with every leaf broadcast to the rows of the batch.
 
     Raises:
         DtypeError: A leaf is no Tensor.
@@ -55,7 +55,11 @@ def types_of(x: Any) -> tuple[TensorType, ...]:
 
 
 def check_outputs(cell: Any, output: Any, where: Where | None) -> list[Tensor]:
-    """Return the leaves of a step's output. Raises ``ShapeError`` for one without a batch, or of open sizes."""
+    """Return the leaves of a step's output.
+
+    Raises:
+        ShapeError: A leaf has no batch axis, or other symbolic sizes.
+    """
     for path, leaf in paths(output):
         if not leaf.rank or not all(isinstance(dim, int) for dim in leaf.type.shape[1:]):
             at = f" {path}" if path else ""
@@ -70,7 +74,7 @@ def check_outputs(cell: Any, output: Any, where: Where | None) -> list[Tensor]:
 
 
 def columns_of_output(leaf: Tensor) -> Columns:
-    """Return the state in which a driver keeps an output."""
+    """Return the specification of a state in which a driver keeps an output."""
     axes = tuple(int(str(dim)) for dim in leaf.type.shape[1:])
     is_plain = leaf.dtype in FLOATS and len(axes) == 1
     return Columns(((math.prod(axes), True),), None if len(axes) == 1 else axes, None if is_plain else leaf.dtype)
@@ -80,7 +84,7 @@ def columns_of_output(leaf: Tensor) -> Columns:
 
 
 def stored(value: Tensor, columns: Columns) -> Tensor:
-    """Round a float32 value to the dtype of a narrow state. Other states are returned unchanged."""
+    """Round a float32 value to the dtype of a narrow state. Values of other states are unchanged."""
     if not columns.is_narrow or _is_rounded(value, columns.dtype):
         return value
     return build("cast", build("cast", value, dtype=columns.dtype), dtype=value.dtype)
@@ -96,7 +100,7 @@ def _is_rounded(value: Tensor, dtype: str | None) -> bool:
 
 
 def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[Tensor]:
-    """Return the leaves of a state, matched with the cell's specification. ``what`` names the state in errors."""
+    """Return the leaves of a state in the order of the cell's specification. ``what`` names the state in errors."""
     carried = named(cell)
     leaves = matched(carried, state, what, where)
     expected: list[tuple[str, Columns]] = paths(carried)
@@ -130,7 +134,7 @@ def _at(leaf: Tensor) -> str:
 
 
 def zeros_of(cell: Any, batch_size: Any, dtype: Any) -> Any:
-    """Return ``cell.zero_state(batch_size, dtype)``. The class of a Tensor ``batch_size`` may override it."""
+    """Return ``cell.zero_state(batch_size, dtype)``, or that of the class of a Tensor ``batch_size``."""
     leaves: list[Columns] = flatten(public(cell))
     if isinstance(batch_size, Tensor) and (own := batch_size._of_cells.get("zero_state")):
         return own(cell, batch_size, dtype)

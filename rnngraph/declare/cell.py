@@ -137,7 +137,7 @@ class Cell(Uncalled):
     if not TYPE_CHECKING:
 
         def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-            """Run one step if the class of the argument Tensors defines it. Otherwise, raise an error."""
+            """Run one step if the class of the argument Tensors defines how. Otherwise, raise an error."""
             own = class_within([arguments, keywords])._of_cells.get("__call__")
             return super().__call__() if own is None else own(self, *arguments, **keywords)
 
@@ -161,7 +161,7 @@ def _starts_from_zeros(cell: Cell) -> bool:
 
 
 def _check_end(cell: Cell, passed: set[int], outer: Cell) -> None:
-    """Add a cell to those passed on the way inwards. Raises ``StructureError`` for a cycle."""
+    """Record a cell on the path inwards. Raise ``StructureError`` if the path contains it already."""
     if id(cell) in passed:
         raise StructureError(f"{cell!r} contains itself, and so has no end; take it out of itself", outer.where)
     passed.add(id(cell))
@@ -184,7 +184,7 @@ class Wrapper(Cell):
 
     @property
     def state_type(self) -> Any:
-        """The wrapped cell's ``state_type``, unless the wrapper has other states."""
+        """State type of the wrapped cell, unless the wrapper has other states."""
         cell: Cell = self
         while isinstance(cell, Wrapper) and type(cell).state_type is Wrapper.state_type:
             if type(cell).state is not Wrapper.state:
@@ -263,7 +263,7 @@ class Scope:
                 "give it another name, or share the cell only where widths agree",
                 self._trace.where,
             )
-        if spec.name is None:  # otherwise, the user named it in full
+        if spec.name is None:  # otherwise, the user chose the full name
             self._trace.parameters.setdefault(spec, path)
         tensor = Tensor(parameter_node(spec, path))
         source: ParameterSpec | Node = spec
@@ -284,7 +284,7 @@ class Scope:
 
     @api
     def cell(self, name: str | None, cell: Cell) -> InnerCell:
-        """Return ``cell`` in the scope ``name``, to call as (x, state). None: the scope of this cell's position."""
+        """Return ``cell`` in the scope ``name``, callable as (x, state). None: the scope of this cell itself."""
         within = checked_name(name, "a position for a cell") if name else ""
         position = self._position if name is None else joined(self._path, within)
         return InnerCell(self._trace, position, cell, self._specs, self._at, self._maps)
@@ -309,12 +309,12 @@ class Scope:
         return inner
 
     def site(self, kind: str) -> str:
-        """Return the name of a random site at this cell's position."""
+        """Return a name for a source of random numbers at this cell's position."""
         return self._trace.site(joined(self._position, kind))
 
 
 class InnerCell:
-    """A cell at a position in a trace."""
+    """Cell at a position in a trace."""
 
     def __init__(
         self,
@@ -338,7 +338,7 @@ class InnerCell:
     @api
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
         """Run one step on a Tensor, or a tuple or dict of Tensors. The new state has the structure of ``state``."""
-        if not self._is_nested:  # adds only this stack frame to each level of nesting
+        if not self._is_nested:  # each level of nesting adds only this stack frame
             key, own_state = self._enter(x, state)
             try:
                 with within(self._layer, self._cell.where, self._trace.where):
@@ -375,7 +375,7 @@ class InnerCell:
             self._trace.running.discard(key)
 
     def _enter(self, x: Any, state: Any) -> tuple[tuple[int, tuple[TensorType, ...]], Any]:
-        """Mark the cell as running. Returns the mark, and the state in the structure that ``step`` takes."""
+        """Mark the cell as running. Return the mark, and the state in the structure that ``step`` receives."""
         cell, running = self._cell, self._trace.running
         self._trace.places |= {line.place for line in (cell.where, self._trace.where) if line is not None}
         key = id(cell), types_of(x)
@@ -389,7 +389,7 @@ class InnerCell:
         return key, States(own_state) if isinstance(own_state, dict) else own_state
 
     def _leave(self, result: Any, x: Any, state: Any) -> tuple[Any, Any]:
-        """Check the result of a step. Returns it with the new state in the structure of ``state``."""
+        """Check the result of a step. Return it with the new state in the structure of ``state``."""
         cell, where = self._cell, self._trace.where
         if not isinstance(result, tuple) or len(result) != 2:
             raise DtypeError(f"{cell!r}.step must return (output, state), not {shown(result)}", where)
@@ -401,7 +401,7 @@ class InnerCell:
         return with_batch(cell, output, batch, where), arranged(after, state)
 
     def initial_state(self) -> list[Tensor | None]:
-        """Return the leaves of the cell's initial state, None for leaves that start as zeros."""
+        """Return the leaves of the cell's initial state; None stands for zeros."""
         if _starts_from_zeros(self._cell):
             return [None] * len(flatten(named(self._cell)))
         leaves: list[Tensor | None] = driven(self._initial(), InnerCell._initial)

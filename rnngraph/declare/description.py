@@ -1,4 +1,4 @@
-"""Description of a declaration as a ``networkx`` graph and as text: drivers, stacks, wrappers, cells and tensors."""
+"""Description of a declaration, as a ``networkx`` graph and as text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _inner_cells(cell: Cell) -> list[Cell]:
-    """Return the cells inside a cell: a stack's layers, a wrapper's cell, or cells in a user's attributes."""
+    """Return the cells inside a cell: layers of a stack, a wrapper's cell, or cells in attributes."""
     if isinstance(cell, Wrapper):
         return [cell.cell]
     inner: list[Cell] = []
@@ -35,7 +35,7 @@ def _inner_cells(cell: Cell) -> list[Cell]:
 
 @dataclass(frozen=True)
 class Described:
-    """A declaration as nodes and edges with attributes, in order.
+    """A declaration as a list of nodes and edges with attributes.
 
     Nodes have ``kind`` (tensor, driver, cell, wrapper, stack or output), ``label``, and ``where``, a ``Where`` or None.
     Tensors and drivers also have ``type`` and ``operands``. Edges have a ``relation``: ``data`` edges run from an
@@ -57,7 +57,7 @@ class Described:
         return graph
 
     def text(self) -> StageText:
-        """Return an indented list, with cells under the drivers that run them."""
+        """Return an indented list, in which cells are below the drivers that run them."""
         places = {name: facts["where"] for name, facts in self.nodes}
         lines = [StageLine("declared")]
         for name, text in _lines(self.graph()):
@@ -124,7 +124,7 @@ def described(
 
 
 def _lines(graph: nx.DiGraph[str]) -> Iterator[tuple[str, str]]:
-    """Yield (name of a node, line of text)."""
+    """Yield (name, line of text) for each node."""
     inner: dict[str, list[tuple[int, str]]] = {}  # the cells inside each driver or cell, in order
     for source, target, edge in graph.edges(data=True):
         if edge["relation"] == "holds":

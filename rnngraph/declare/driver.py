@@ -1,4 +1,4 @@
-"""Core of all drivers: the node of a traced driver, and checks of its states."""
+"""Core of all drivers: the node of a driver, built from one traced step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_INNER_STEPS = 1000
 
 @telling
 class MaskedState(NamedTuple):
-    """State of a stream whose driver has a mask, if the cell's output is not one of its states.
+    """State of a stream of a masked driver whose output is not one of the cell's states.
 
     Attributes:
         state: State of the cell.
@@ -40,7 +40,7 @@ class MaskedState(NamedTuple):
 
 
 class DriverOperands(NamedTuple):
-    """Operands of a driver's node by role."""
+    """Operands of a driver's node, by role."""
 
     sequences: Sequence[Node]
     lengths: Node | None
@@ -51,7 +51,7 @@ class DriverOperands(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Driver:
-    """A traced driver.
+    """Driver with a traced step as its body.
 
     The inputs of its body are a step of each sequence, the states, and the values captured from outside.
 
@@ -135,20 +135,20 @@ class Driver:
         return operands.sequences[0].shape[1] if operands.sequences else operands.initial[0].shape[0]
 
     def kept(self, states: Any) -> Any:
-        """Return the structure of a stream's state. ``states`` is the cell's structure, with ``Columns`` as leaves."""
+        """Return the structure of a stream's state; ``states`` is that of the cell."""
         if not {*self.last}.intersection(self.states[len(flatten(states)) :]):
             return states
         return MaskedState(states, pack(self.nest, [columns_of_output(Tensor(node)) for node in self.outputs]))
 
     @property
     def outputs(self) -> tuple[Node, ...]:
-        """Outputs of a step, which have rows if the driver has rows."""
+        """Outputs of a step. They have a row axis if the driver has rows."""
         return (self.output, *self.emits)[: len(flatten(self.nest))]
 
 
 @dataclass(frozen=True)
 class Carry:
-    """A state of a driver: its input of the body, its next value in the body, and its initial value."""
+    """State of a driver: its input of the body, its next value in the body, and its initial value."""
 
     formal: Node
     following: Node
@@ -157,7 +157,7 @@ class Carry:
 
 @dataclass(frozen=True)
 class TracedStep:
-    """A traced step of a cell, with the values from outside the step that it reads.
+    """Traced step of a cell, with the values from outside that the step reads.
 
     Attributes:
         cell: Cell that runs.
@@ -276,7 +276,7 @@ def _nested(inside: Sequence[Node]) -> tuple[list[Driver], int]:
 
 
 def _results(driver: Driver, step: TracedStep, iteration: Iteration) -> list[Tensor]:
-    """Build the driver's node and its results, in the order of a scan: final states, then outputs of all steps."""
+    """Build the driver's node. Return its results: final states, then outputs of all steps."""
     carried, length = step.carried, iteration.length
     with_rows = len(flatten(step.nest)) if iteration.has_rows else 0
     joined = [

@@ -109,7 +109,7 @@ class Orthogonal:
 
 @dataclass(frozen=True)
 class Lost:
-    """Placeholder for an initializer function that could not be saved."""
+    """Stand-in for an initializer function that could not be saved."""
 
     parameter: str
     function: str
@@ -156,7 +156,7 @@ WITH_NUMBERS = {kind.__name__: kind for kind in (Constant, Uniform, Normal, Trun
 
 
 def initializer_text(initializer: Initializer) -> dict[str, Any] | None:
-    """Return an initializer of this module as a JSON object, or None if it is another one or has array arguments."""
+    """Return an initializer as a JSON object; None for users' functions and array arguments."""
     for name, function in INITIALIZERS.items():
         if initializer is function:
             return {"name": name}
@@ -170,7 +170,7 @@ def initializer_text(initializer: Initializer) -> dict[str, Any] | None:
 
 
 def initializer_from(text: Mapping[str, Any]) -> Initializer:
-    """Return the initializer for a result of ``initializer_text``. Raises ``ValueError`` for anything else."""
+    """Return the initializer that ``initializer_text`` wrote. Raise ``ValueError`` for anything else."""
     numbers = dict(text)
     name = numbers.pop("name", None)
     if name in INITIALIZERS and not numbers:

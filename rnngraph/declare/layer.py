@@ -1,4 +1,4 @@
-"""The layer that is being declared. Tensors record it at once, and lowering resolves its full name.
+"""Layer that is being declared, which Tensors record. Lowering resolves its full name.
 
 Until scope names are resolved, a layer's path begins with the serial number of its scope, such as
 ``@12/multi_rnn_cell/cell_0/lstm_cell``.
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Declaring:
-    """Declaration context: the layer, the line that created the traced cell, and the line of its driver."""
+    """Declaration context: the layer, the line that created the traced cell, and the driver's line."""
 
     layer: str = ""
     cell: Where | None = None
@@ -31,13 +31,13 @@ _declaring: ContextVar[Declaring] = ContextVar("declaring", default=_NOTHING)
 
 
 def joined(*parts: str) -> str:
-    """Join the names that are not empty to a path."""
+    """Join nonempty names to a path."""
     return "/".join(part for part in parts if part)
 
 
 @contextmanager
 def within(layer: str, cell: Where | None = None, driver: Where | None = None) -> Iterator[None]:
-    """Assign nodes declared in the block to ``layer``, and to the line of ``cell`` if they have none of their own."""
+    """Within this context, nodes get a layer, and the line of ``cell`` unless they have a line of their own."""
     token = _declaring.set(Declaring(layer, cell, driver))
     try:
         yield
@@ -48,7 +48,7 @@ def within(layer: str, cell: Where | None = None, driver: Where | None = None) -
 def resumed_within(
     layer: str, cell: Where | None, driver: Where | None, steps: Generator[Any, Any, Result]
 ) -> Generator[Any, Any, Result]:
-    """Run a generator ``within`` a layer. The context is left while the generator is suspended."""
+    """Run a generator in the context of a layer, which is left whenever the generator is suspended."""
     answer: Any = None
     while True:
         with within(layer, cell, driver):
@@ -61,13 +61,13 @@ def resumed_within(
 
 
 def driver_of_step() -> str:
-    """Return the layer of the driver whose cell's step is being declared; "" outside of steps."""
+    """Return the layer of the driver whose step is being declared; "" outside of steps."""
     now = _declaring.get()
     return now.layer.partition("/")[0] if now.driver is not None else ""
 
 
 def in_layer(where: Where | None) -> Where | None:
-    """Return a line with the current layer, unless it has a layer already."""
+    """Return a source line with the current layer, unless it already has a layer."""
     layer, line = _declaring.get().layer, own_line(where)
     return line.of(layer) if line is not None and where is not None and layer and not where.layer else where
 

@@ -1,4 +1,4 @@
-"""Nests: tuples, namedtuples, lists and dicts of leaves in a fixed order. They may be deeper than Python's stack."""
+"""Nests: tuples, namedtuples, lists and dicts of leaves in a fixed order, of any depth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHALLOW = 16
 
 
 def children(nest: Any) -> list[tuple[str, Any]] | None:
-    """Return (key, child) of each entry of a nest, or None for a leaf."""
+    """Return (key, child) for each entry of a nest; None for a leaf."""
     if isinstance(nest, dict):
         return [(str(key), value) for key, value in nest.items()]
     if isinstance(nest, tuple) and hasattr(nest, "_fields"):
@@ -67,7 +67,7 @@ def fold(
 
 
 def is_constant(nest: Any) -> bool:
-    """True if all containers of a nest are immutable, so that object identity implies equality."""
+    """True if all containers of a nest are immutable."""
     pending = [nest]
     while pending:
         item = pending.pop()
@@ -96,7 +96,7 @@ def paths(nest: Any) -> list[tuple[str, Any]]:
 
 
 def rebuild(nest: Any, values: Sequence[Any]) -> Any:
-    """Return a container of the type and keys of ``nest`` with other entries."""
+    """Return a container like ``nest`` with other entries."""
     return _joiner(nest)(values)
 
 
@@ -112,7 +112,7 @@ def height(nest: Any) -> int:
 
 
 def packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
-    """Return ``pack`` specialised for one structure, which is then walked only once."""
+    """Return a function that packs leaves into one structure."""
     return _shallow_packer(structure, count()) if height(structure) <= SHALLOW else _deep_packer(structure)
 
 
@@ -154,7 +154,7 @@ def _deep_packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
 
 
 def _joiner(nest: Any) -> Callable[[Sequence[Any]], Any]:
-    """Return ``rebuild`` specialised for one container."""
+    """Return a function that rebuilds one container from its entries."""
     kind = type(nest)
     if isinstance(nest, dict):
         keys = tuple(nest)
@@ -199,7 +199,7 @@ def matched(structure: Any, nest: Any, what: str, where: Where | None = None) ->
 
 
 def arranged(structure: Any, nest: Any) -> Any:
-    """Return the leaves of ``structure`` in the containers of ``nest``, which ``matched`` accepts."""
+    """Return the leaves of ``structure`` in the containers of ``nest``. ``matched`` must accept the pair."""
     return _fitted(structure, nest, "a nest", None, lambda leaf, _: leaf)
 
 
@@ -229,7 +229,7 @@ class _Leaf:
 
 
 def _pairs(structure: Any, nest: Any, what: str, where: Where | None) -> list[tuple[Any, Any, str]] | _Leaf:
-    """Return (matching part of the structure, entry, name in errors) for each entry of ``nest``, or a single leaf."""
+    """Return (part of the structure, entry, name in errors) for each entry of ``nest``, or a single leaf."""
     entries, is_plain = children(nest), _is_plain(nest)
     names = None if entries is None or is_plain else [key for key, _ in entries]
     while (parts := children(structure)) is not None:
@@ -263,7 +263,7 @@ _WORDS = {"h": "hidden", "c": "cell"}
 
 
 def _check_order(fields: Sequence[str], given: Sequence[Any], what: str, where: Where | None) -> None:
-    """Raise ``StructureError`` if each entry has the name of another field, such as torch's (h0, c0) for (c, h)."""
+    """Raise ``StructureError`` if entries have the right names in the wrong order, such as torch's (h0, c0)."""
     names = [getattr(value, "name", None) for value in given]
 
     def is_of(name: Any, field: str) -> bool:
@@ -286,7 +286,7 @@ def _is_plain(nest: Any) -> bool:
 
 
 def _is_array(nest: Sequence[Any]) -> bool:
-    """True if a list or tuple is one array, written as numbers or as rows, rather than several arrays."""
+    """True if a list or tuple is a single array, written as numbers or rows."""
 
     def is_part(item: Any) -> bool:
         if isinstance(item, np.ndarray):
@@ -297,7 +297,7 @@ def _is_array(nest: Sequence[Any]) -> bool:
 
 
 def _misfit(wanted: Sequence[str], names: Sequence[str] | None, entries: Sequence[Any] | None, nest: Any) -> str:
-    """Explain why ``nest`` does not have the entries ``wanted``, with all unknown and missing names."""
+    """Return the message for a nest that lacks entries, with all unknown and missing names."""
     if entries is None:
         return f"takes a nest {_names_text(wanted)}, not {type(nest).__name__}"
     if names is None:

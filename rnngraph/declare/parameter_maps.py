@@ -1,4 +1,4 @@
-"""Transformations of parameters before a cell reads them (``p.map``)."""
+"""Transformations that ``p.map`` applies to parameters before a cell reads them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RANDOM = tuple(name for name, op in OPS.items() if op.random and op.until)
 
 
 class ParameterMap:
-    """A function of a parameter's name and Tensor. It is called once for each parameter, and its results are cached."""
+    """User's function of a parameter's name and Tensor, called once for each parameter."""
 
     def __init__(self, function: Callable[[str, Tensor], Tensor], where: Where | None) -> None:
         self._function, self._where = function, where
@@ -41,7 +41,7 @@ class ParameterMap:
 
 
 def _drawn_once(tensor: Tensor, since: int) -> Tensor:
-    """Rewrite ``tensor`` so that random ops declared after ``since`` draw once for a call, not at every step."""
+    """Rewrite ``tensor`` so that random ops declared after ``since`` draw once per call, not at every step."""
     new: dict[Node, Node] = {}
     for node in topological([tensor.node]):
         operands = [new[operand] for operand in node.operands]

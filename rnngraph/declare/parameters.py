@@ -53,12 +53,12 @@ class ParameterSpec:
 
 
 class Specs(dict[str, ParameterSpec]):
-    """The parameters of a driver or of a shared cell, by path."""
+    """Parameters of a driver or of a shared cell, by path."""
 
     def resolve(
         self, path: str, kind: TensorType, initializer: Any, trainable: bool, where: Where | None, within: str
     ) -> ParameterSpec:
-        """Return the parameter at a path, created at the first call."""
+        """Return the parameter at a path, created if it is new."""
         spec = self.get(path)
         if spec is None:
             is_trained = flag(trainable, "trainable")
@@ -96,15 +96,15 @@ class ScopeName:
 
 
 def scope_name(scope: Any, base: str, where: Where | None) -> ScopeName:
-    """Return a scope of the user's name, or an unnamed scope of ``base``. A scope is returned unchanged."""
+    """Return a scope with the user's name, or else an unnamed scope of ``base``."""
     if isinstance(scope, ScopeName):
         return scope
-    is_named = scope is not None and not (isinstance(scope, str) and not scope)  # TensorFlow takes "" for none, too
+    is_named = scope is not None and not (isinstance(scope, str) and not scope)  # as in TensorFlow, "" is no name
     return ScopeName(scope if is_named else base, scope is not None, where, outer=driver_of_step() if is_named else "")
 
 
 def layer_of(spec: ParameterSpec, label: str) -> str:
-    """Return the layer of a parameter with the full name ``label``."""
+    """Return the layer to which a parameter with the full name ``label`` belongs."""
     return label.removesuffix(f"/{spec.within}") if spec.within else label.rpartition("/")[0]
 
 

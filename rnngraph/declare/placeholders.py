@@ -50,7 +50,7 @@ def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = None)
 
 
 def _check_order(name: Any, shape: Any, dtype: Any) -> None:
-    """Raise ``DtypeError`` if the first argument is a dtype, as in TensorFlow 1, and ``dtype`` is not."""
+    """Raise ``DtypeError`` if the dtype comes first, as in TensorFlow 1."""
     word = dtype_word(name)
     if word is None or (isinstance(name, str) and dtype is not None and dtype_word(dtype) is not None):
         return
@@ -143,7 +143,7 @@ def can_name_size(word: str) -> bool:
 
 
 def placeholder_names(nodes: Iterable[Node]) -> dict[Node, str]:
-    """Return the name of each placeholder among ``nodes``.
+    """Return the names of placeholders, by node.
 
     Unnamed placeholders are called by their base, then ``base_1`` and so on, in the order of declaration.
     """

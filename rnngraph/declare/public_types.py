@@ -54,8 +54,8 @@ DTYPE_WORDS = frozenset(
 
 
 def dtype_word(value: Any) -> str | None:
-    """Return the name of a dtype of any framework, or None for other values. Detects misplaced dtype arguments."""
-    if isinstance(value, np.dtype) or type(value).__name__ in ("DType", "dtype"):  # TensorFlow's, torch's
+    """Return the name of a dtype of any framework; None for other values."""
+    if isinstance(value, np.dtype) or type(value).__name__ in ("DType", "dtype"):  # dtypes of TensorFlow and torch
         word = str(getattr(value, "name", value)).removeprefix("torch.")
     else:
         word = value.__name__ if isinstance(value, type) else value if isinstance(value, str) else ""
@@ -78,7 +78,7 @@ def position_of(index: int, dim: Dim, where: Where | None) -> Dim:
 
 
 def bounds_of(item: slice, dim: Dim, where: Where | None) -> tuple[Dim, Dim, int]:
-    """Return (start, stop, step) of a slice. If the step is negative, start and stop count from the end."""
+    """Return (start, stop, step) of a slice. A negative step counts the bounds from the end."""
     for part in (item.start, item.stop, item.step):
         if part is not None and not isinstance(part, int | np.integer):
             raise DtypeError(f"a slice needs ints, not {shown(part)}", where)

@@ -26,7 +26,7 @@ NARROW_STATES = {"bfloat16": "float32"}
 
 @dataclass(frozen=True, repr=False)
 class Columns:
-    """A leaf of a state: concatenated parts of (units, is memory). Dropout never applies to memory.
+    """Leaf of a state, which concatenates parts. Each part has a number of units and may be memory.
 
     Attributes:
         parts: Number of units of each part, and True for memory.
@@ -144,7 +144,7 @@ def resolve(specification: Any) -> Any:
 
 
 def named(specification: Any) -> Any:
-    """Return ``resolve`` with a name for every state of a cell, even if it is the cell's only state.
+    """Return the resolved specification, with a name for every state even if there is only one.
 
     States from users are matched with this nest. Its leaves are in the order of ``public`` and ``resolve``.
     """
@@ -179,7 +179,7 @@ def specification_of(cell: Any) -> Any:
 
 
 def stated(cell: Any) -> Any:
-    """Return ``cell.state()``, with names in the order of the fields of its ``state_type``, if any."""
+    """Return ``cell.state()``, ordered like the fields of the cell's ``state_type``, if there is one."""
     specification = specification_of(cell)
     if not isinstance(specification, dict) or len(specification) == 1:  # the fast path
         return specification
@@ -200,7 +200,7 @@ def tuple_type(name: str, fields: tuple[str, ...]) -> Any:
 
 
 def public(cell: Any) -> Any:
-    """Return the structure of the state that drivers return for a cell, with ``Columns`` as leaves.
+    """Return the structure of a cell's state as drivers return it, with ``Columns`` as leaves.
 
     A single state is a leaf. Several states are a namedtuple in the order of ``state()``, or the class's
     ``state_type``. A ``state()`` that is a tuple stays a tuple.
@@ -209,7 +209,7 @@ def public(cell: Any) -> Any:
 
 
 def _as_drivers_give(item: Any, values: list[Any]) -> Any:
-    """Rebuild a nest from its converted entries. A cell becomes its public structure."""
+    """Return a converted entry in the form that drivers return."""
     if not is_cell(item):
         return rebuild(item, values)
     (specification,) = values
@@ -233,5 +233,5 @@ def _as_drivers_give(item: Any, values: list[Any]) -> Any:
 
 
 def widths(nest: Any) -> Any:
-    """Return the leaves of a nest of ``Columns`` as widths. A leaf with a shape or dtype of its own stays as it is."""
+    """Return a nest of ``Columns`` with plain leaves replaced by their widths."""
     return pack(nest, [leaf.width if leaf.is_plain else leaf for leaf in flatten(nest)])

@@ -74,7 +74,7 @@ def _in_order(first: Any, nest: Any, number: int) -> list[Any]:
 
 
 def _kind(nest: Any) -> str:
-    """Describe the container of a nest. Corresponding containers must have equal descriptions."""
+    """Return a description of a container. Corresponding containers must have equal descriptions."""
     if isinstance(nest, dict):
         return "a dict"
     if isinstance(nest, tuple) and hasattr(nest, "_fields"):

@@ -44,7 +44,7 @@ def tap(name: str, tensor: Tensor) -> Tensor:
 
 
 def taps_of(outputs: Sequence[Node], every: Sequence[Node], kind: str) -> dict[Node, str]:
-    """Return the taps that ``outputs`` depend on in one of the graphs, with their names, in the order of declaration.
+    """Return the names of the taps on which ``outputs`` depend in one of the graphs, by node.
 
     Args:
         outputs: Outputs of the graph.
@@ -58,7 +58,7 @@ def taps_of(outputs: Sequence[Node], every: Sequence[Node], kind: str) -> dict[N
 
 
 def _read(outputs: Iterable[Node], kind: str = "") -> set[Node]:
-    """Return all nodes that outputs depend on, nodes of drivers' steps included, in the graph ``kind`` ("": both)."""
+    """Return all nodes on which outputs depend in the graph ``kind`` ("": both), inner nodes of drivers included."""
     seen: set[Node] = set()
     pending = list(outputs)
     while pending:

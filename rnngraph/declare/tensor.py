@@ -226,7 +226,7 @@ def class_within(nest: Any) -> type[Tensor]:
 
 
 def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None, **attributes: Any) -> Tensor:
-    """Build a Tensor of the operands' ``result_class``. Type errors name the user's line."""
+    """Build a Tensor for an op. The class is the operands' ``result_class``."""
     where = in_layer(where or user_line())
     try:
         node = make(op, *(item.node for item in operands), where=where, name=name, meet=meet_declared, **attributes)
@@ -292,7 +292,7 @@ def as_tensor(x: Any) -> Tensor:
 
 
 def floats(x: Any, name: str) -> Tensor:
-    """Convert ``x`` to a Tensor of floats. Raises ``DtypeError`` for another dtype."""
+    """Convert ``x`` to a Tensor of floats. Raise ``DtypeError`` for another dtype."""
     x = as_tensor(x)
     if x.dtype not in FLOATS:
         raise DtypeError(f"{name} needs floats, not {x!r}; convert with rg.cast")
@@ -334,7 +334,7 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
 
 
 def divided(a: Any, b: Any) -> Tensor:
-    """Return ``a / b`` of floats. Integers raise ``DtypeError``, because there is no implicit conversion."""
+    """Return ``a / b`` of floats. Integers raise ``DtypeError``."""
     a, b = pair(a, b)
     if a.dtype in INTEGERS and a.dtype == b.dtype:
         raise DtypeError(
@@ -423,7 +423,7 @@ def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
 
 
 def _take_numbers(x: Tensor, index: tuple[Any, ...], where: Where | None) -> Tensor:
-    """Apply ``take_slice`` with indices that are known at run time. Negative ones count from the end."""
+    """Apply ``take_slice`` with scalar Tensors as indices. Negative ones count from the end."""
     result = take_slice(x, tuple(slice(None) if isinstance(item, Tensor) else item for item in index))
     dots = [number for number, item in enumerate(index) if item is Ellipsis]
     for place in reversed(range(len(index))):

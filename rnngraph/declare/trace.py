@@ -1,4 +1,4 @@
-"""Records of a cell's tracing, and the state that a step receives."""
+"""Records of the tracing of a cell, and the containers that a step receives."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def of_inner_cells(method: Method) -> Method:
-    """Mark a ``nested_initial_state`` that only returns the initial states of ``self.cell`` or ``self.cells``."""
+    """Mark a ``nested_initial_state`` that only returns those of the inner cells."""
     method.is_of_inner_cells = True  # type: ignore[attr-defined]
     return method
 
 
 class States(dict[str, Any]):
-    """State as ``step`` receives it: a dict that suggests similar names if a name is missing."""
+    """State that ``step`` receives: a dict that suggests similar names for a missing one."""
 
     def __missing__(self, name: str) -> Any:
         carried = did_you_mean(name, self) or f"; the cell carries {', '.join(self) or 'none'}"
@@ -32,7 +32,7 @@ class States(dict[str, Any]):
 
 
 class Inputs(dict[str, Any]):
-    """Several inputs as ``step`` receives them: a dict that suggests similar names if a name is missing."""
+    """Several inputs that ``step`` receives: a dict that suggests similar names for a missing one."""
 
     def __missing__(self, name: str) -> Any:
         given = did_you_mean(name, self) or f"; the driver is given {', '.join(self) or 'none'}"
@@ -45,7 +45,7 @@ MAX_LEVELS = 4000
 
 @dataclass
 class Trace:
-    """Records of one driver's tracing of its cell. ``layer`` is the prefix of the layer names of its cells."""
+    """Record of one driver's tracing of its cell. ``layer`` is the prefix of layer names in it."""
 
     dtype: str
     where: Where | None
@@ -65,7 +65,10 @@ class Trace:
 
 
 def driven(first: Generator[Any, Any, Any], begun: Callable[[Any], Generator[Any, Any, Any]]) -> Any:
-    """Run a generator to its end, and return its result.
+    """Run a generator that delegates to others, without recursion, and return its result.
+
+    ``begun`` starts a generator for each request that a generator yields; its result answers the request. Nesting may
+    therefore be deeper than Python's stack.
 
     ``begun`` starts a generator for each request that a generator yields; its result answers the request. This
     trampoline avoids recursion, so that nesting may be deeper than Python's stack.

@@ -20,4 +20,4 @@ Then read ``graph`` and ``scan``, which names the parts of a loop. The other mod
 The IR depends neither on the declaration API nor on code generation.
 """
 
-from . import ops as ops  # without whose rows there is nothing to make graphs of
+from . import ops as ops  # imported for the rows of the table of ops

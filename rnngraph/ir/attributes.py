@@ -1,4 +1,4 @@
-"""Predicates for attribute values, which the verifier applies to graphs from files.
+"""Validity checks of attribute values, which the verifier applies to graphs from files.
 
 Each function is true if a value is valid for an attribute of a node.
 """
@@ -36,7 +36,7 @@ def is_int(value: Any) -> bool:
 
 
 def text(value: Any, node: Node) -> bool:
-    """True for a printable string, which fits on a line of the printed graph."""
+    """True for a printable string that fits on a line of a printed graph."""
     return isinstance(value, str) and value.isprintable()
 
 
@@ -69,12 +69,12 @@ def dtype(value: Any, node: Node) -> bool:
 
 
 def cast_dtype(value: Any, node: Node) -> bool:
-    """True for a dtype to cast to. The only narrow one rounds a float32, as states do."""
+    """True for a dtype to which casts are allowed."""
     return dtype(value, node) or (value == "bfloat16" and node.operands[0].dtype == "float32")
 
 
 def within(value: Any, node: Node) -> bool:
-    """True for the role of a checked comparison's numbers.
+    """True for a valid role of numbers whose range a call checks.
 
     ``labels`` and ``lengths`` are bounded by the last axis; the largest of ``longest`` lengths must equal its size.
     ``rows`` are indices into an axis, and ``entries`` are indices that may count from the end.
@@ -83,7 +83,7 @@ def within(value: Any, node: Node) -> bool:
 
 
 def labels(value: Any, node: Node) -> bool:
-    """True for the role of labels: class probabilities along the last axis, or independent binary probabilities."""
+    """True for a valid role of labels: class probabilities, or independent binary probabilities."""
     is_known = value == "truths" or (value == "classes" and node.tensor.rank > 0)
     return is_known and node.operands[0].dtype in FLOATS
 
@@ -97,7 +97,7 @@ def axes(value: Any, node: Node) -> bool:
 
 
 def dim(value: Any, node: Node) -> bool:
-    """True for a valid size: a number that is not negative, or a formula; all coefficients are within the limits."""
+    """True for a valid size: a nonnegative number, or a formula with coefficients within the limits."""
     if isinstance(value, Size):
         parts = [value, *(floor.dim for floor in floors_of(value))]
         numbers = (factor for part in parts for _, factor in part.terms)
@@ -117,13 +117,13 @@ def kind(value: Any, node: Node) -> bool:
     if not (cast_dtype if node.op == "cast" else dtype)(value.dtype, node):
         return False
     elements = 1
-    for item in value.shape:  # of an axis of size 0, the other sizes still determine strides
+    for item in value.shape:  # even if an axis has size 0, the other sizes determine strides
         elements *= max(1, _at_one(item))
     return elements <= MAX_ELEMENTS and len(value.shape) <= MAX_AXES
 
 
 def _at_one(dim: Dim) -> int:
-    """Return an upper bound of a size whose symbols are all 1."""
+    """Return the value of a size with all symbols taken as 1, or an upper bound of it."""
     if not isinstance(dim, Size):
         return dim
     total = 0
@@ -138,7 +138,7 @@ def starts(value: Any, node: Node) -> bool:
 
 
 def stops(value: Any, node: Node) -> bool:
-    """True if no slice ends beyond its axis. Symbolic bounds are checked at run time."""
+    """True if a slice ends within every axis. Symbolic bounds are checked at run time."""
     if not starts(value, node):
         return False
     inside = (size - stop for stop, size in zip(value, node.operands[0].shape, strict=True))
@@ -163,10 +163,10 @@ def sequences(value: Any, node: Node) -> bool:
 
 
 def body_input(value: Any, node: Node) -> bool:
-    """True for the index of a body's input that changes from step to step: a carry or a step of a sequence."""
+    """True for the index of a carry, or of an input with one step of a sequence, in a loop body."""
     return is_int(value) and 0 <= value < node["carries"] + node["sequences"]
 
 
 def anything(value: Any, node: Node) -> bool:
-    """Accept any value; the type rule or the verifier checks it."""
+    """Accept any value. Other rules check it."""
     return True

@@ -1,4 +1,4 @@
-"""Axis maps: how an axis of an operand maps to the axes of an op's result.
+"""Axis maps: how an axis of an operand corresponds to the axes of an op's result.
 
 A position is an index along one axis. An entry of the result depends on an entry of an operand only if the maps of all
 axes of the operand allow the dependence. Sizes may be symbolic, so each map holds for all sizes.
@@ -14,26 +14,26 @@ from .types import Dim
 
 @dataclass(frozen=True)
 class Kept:
-    """Position i of the result's ``axis`` reads position i."""
+    """Unchanged axis: position i of the result's ``axis`` reads position i."""
 
     axis: int
 
 
 @dataclass(frozen=True)
 class Spread:
-    """All positions of the result's ``axis`` read position 0: a broadcast axis of size 1."""
+    """Broadcast axis of size 1: all positions of the result's ``axis`` read position 0."""
 
     axis: int
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """An axis of size 1 that the result does not have. The whole result reads position 0."""
+    """Axis of size 1 that the result lacks. The whole result reads position 0."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """A reshape maps the axis to ``axes`` of the result, between ``outer`` and ``inner`` positions of other axes.
+    """Reshaped axis: it becomes ``axes`` of the result, with ``outer`` and ``inner`` positions around it.
 
     Flatten ``axes`` of the result in row-major order. Position i of the flat axis reads position ``i // inner``, modulo
     the operand's size.
@@ -46,7 +46,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class Shifted:
-    """Position i of the result's ``axis`` reads a window of ``size`` positions with the given ``dilation``.
+    """Windowed axis: position i of the result's ``axis`` reads ``size`` positions with a ``dilation``.
 
     The window starts at ``start + step * i``.
     """
@@ -60,14 +60,14 @@ class Shifted:
 
 @dataclass(frozen=True)
 class Overlapped:
-    """An overlap-add: positions of windows are summed into the result's ``axis`` at the position they came from."""
+    """Axis of windows in an overlap-add, summed into the result's ``axis``."""
 
     axis: int
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """A reduction over all positions: a sum, or a maximum or minimum (``extreme``).
+    """Reduced axis, by a sum, a maximum or a minimum (``extreme``).
 
     Axes of one node with the same ``number`` are reduced in lockstep, as in a contraction. Split into blocks along
     these axes, the results combine by the same reduction.
@@ -79,17 +79,17 @@ class Reduced:
 
 @dataclass(frozen=True)
 class Indexed:
-    """Another operand holds the indices of the positions to read."""
+    """Axis that another operand indexes."""
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """Any position of the result may read any position of the operand."""
+    """Axis of which any position may affect any position of the result."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The axis continues as ``axis`` of input ``number`` of a scan's body."""
+    """Axis of a scan's operand, which is ``axis`` of input ``number`` of the body."""
 
     number: int
     axis: int

@@ -1,4 +1,4 @@
-"""Axis column of the table of ops: how each op maps the axes of its operands.
+"""Rules by which ops map the axes of their operands to the result: the axis column of the table of ops.
 
 A rule takes a node, the index of an operand, and an axis of that operand.
 """
@@ -27,7 +27,7 @@ from .types import FLOATS, Dim, Shape, product, quotient
 
 
 def _aligned(node: Node, number: int, axis: int) -> Fate:
-    """Align shapes at their last axes, as NumPy's broadcasting does."""
+    """Align shapes at their last axes, as broadcasting in NumPy does."""
     shape = node.operands[number].shape
     place = axis + node.tensor.rank - len(shape)
     return Spread(place) if shape[axis] == 1 != node.shape[place] else Kept(place)
@@ -125,12 +125,12 @@ def _gather(node: Node, number: int, axis: int) -> Fate:
 
 
 def _reshape(node: Node, number: int, axis: int) -> Fate:
-    """Match the axis by entry counts: a reshape keeps the row-major order of entries."""
+    """Match an axis of a reshape by the number of elements, which stay in row-major order."""
     return regrouped(node.operands[0].shape, axis, node.shape)
 
 
 def _scan(node: Node, number: int, axis: int) -> Fate:
-    """Map an axis to the body's input. The first axis of sequences, and of initial values of blocks, is sequential."""
+    """Map an axis of a scan's operand to the body's input. The first axis of sequences is time."""
     carries, sequences = node["carries"], node["sequences"]
     is_stepped = carries <= number < carries + sequences or (number < carries and node.get("blocks") is not None)
     if not is_stepped:
@@ -139,7 +139,7 @@ def _scan(node: Node, number: int, axis: int) -> Fate:
 
 
 def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
-    """Return how ``axis`` of the shape ``before`` maps to the shape ``after`` in a reshape."""
+    """Return the map of an axis in a reshape from ``before`` to ``after``."""
     if 0 in before:  # there are no entries
         return next((Kept(place) for place, dim in enumerate(after) if dim == before[axis]), MIXED)
     ahead = product(before[:axis])
@@ -164,11 +164,11 @@ def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
 
 
 def _lies_in(number: Dim, start: Dim, stop: Dim) -> bool:
-    """True if ``number`` is a multiple of ``start`` and divides ``stop``, so that an axis can be split there."""
+    """True if an axis can be split at ``number``, which must be a multiple of ``start`` and divide ``stop``."""
     return quotient(number, start) is not None and quotient(stop, number) is not None
 
 
-# Axes along which entries depend on their position ------------------------------------------------------
+# Axes along which the result depends on the position ------------------------------------------------------
 
 
 def _nowhere(node: Node) -> Set[int]:
@@ -195,33 +195,33 @@ def _within_windows(node: Node) -> Set[int]:
 
 
 def never(node: Node) -> Linear:
-    """Rule of an op that is linear in no operand."""
+    """Linearity of an op that is linear in no operand."""
     return ()
 
 
 def jointly(*groups: Sequence[int]) -> Callable[[Node], Linear]:
-    """Return the rule of an op that is jointly linear in the operands of each group, with all other operands fixed."""
+    """Return the linearity of an op that is jointly linear in each group of operands."""
     sets = tuple(frozenset(group) for group in groups)
     return lambda node: sets
 
 
 def in_all(node: Node) -> Linear:
-    """Rule of an op that is jointly linear in all operands."""
+    """Linearity of an op that is jointly linear in all operands."""
     return (frozenset(range(len(node.operands))),)
 
 
 def in_dividend(node: Node) -> Linear:
-    """Rule of division: linear in the dividend for floats, and not for integers, which truncate."""
+    """Linearity of division: in the dividend for floats, and in nothing for integers, which truncate."""
     return (frozenset({0}),) if node.dtype in FLOATS else ()
 
 
 def as_numbers(node: Node) -> Linear:
-    """Rule of casts: linear between numbers and floats, up to the rounding of floats."""
+    """Linearity of casts: between numbers and floats, up to rounding."""
     return (frozenset({0}),) if node.dtype in FLOATS and node.operands[0].dtype != "bool" else ()
 
 
 def of_product(node: Node) -> Linear:
-    """Rule of matmul: linear in each factor together with the initial value of the sum."""
+    """Linearity of matmul: in each factor, jointly with the initial value of the sum."""
     start = range(2, len(node.operands))
     return frozenset({0, *start}), frozenset({1, *start})
 
@@ -230,7 +230,7 @@ def of_product(node: Node) -> Linear:
 
 
 def elementwise(linear: Callable[[Node], Linear] = never) -> AxisColumn:
-    """Return the column of an op that computes each entry from the operands' entries at the same position."""
+    """Return the axis column of an elementwise op."""
     return AxisColumn(_aligned, _nowhere, linear)
 
 

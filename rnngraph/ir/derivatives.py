@@ -33,7 +33,7 @@ def _op(name: str, *operands: Node, **attributes: Any) -> Node:
 
 
 def _unary(rule: Callable[[Node, Node, Node], Node]) -> Derivative:
-    """Make a derivative from a rule of (adjoint, operand, value)."""
+    """Return a derivative rule from a function of (adjoint, operand, value)."""
     return lambda node, g: (rule(g, node.operands[0], node),)
 
 
@@ -42,7 +42,7 @@ def nothing(node: Node, g: Node) -> OperandAdjoints:
 
 
 def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Derivative:
-    """Make a derivative from a rule of (adjoint, first, second, value), for two operands that broadcast."""
+    """Return a derivative rule from a function of (adjoint, first, second, value), for operands that broadcast."""
 
     def apply(node: Node, g: Node) -> OperandAdjoints:
         a, b = node.operands
@@ -52,7 +52,7 @@ def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Deriva
 
 
 def _chosen(op: str) -> Derivative:
-    """Return the derivative of maximum or minimum. The selected operand receives the adjoint; at ties, the second."""
+    """Return the derivative rule of maximum or minimum. The selected operand gets the adjoint; at ties, the second."""
 
     def apply(node: Node, g: Node) -> OperandAdjoints:
         a, b = node.operands
@@ -112,7 +112,7 @@ def outer_sum(node: Node, g: Node) -> OperandAdjoints:
 
 
 def _kept_shape(node: Node) -> tuple[Dim, ...]:
-    """Return the shape of a reduction's result with reduced axes kept as 1."""
+    """Return the shape of a reduction's result with keepdims."""
     return tuple(1 if axis in node["axes"] else dim for axis, dim in enumerate(node.operands[0].shape))
 
 
@@ -150,7 +150,7 @@ def slice(node: Node, g: Node) -> OperandAdjoints:
 
 
 def _among_zeros(g: Node, axis: int, place: Dim, dim: Dim) -> Node:
-    """Return ``g``, of size 1 along ``axis``, at position ``place`` of ``dim`` entries that are 0 otherwise.
+    """Return ``g`` at position ``place`` of an axis, with zeros at all other positions.
 
     A select fuses with its readers, whereas a concat would store zeros as long as the sequence.
     """
@@ -229,7 +229,7 @@ fmod = _both(lambda g, a, b, y: (g, _op("neg", _op("mul", g, _op("round", _op("d
 
 
 def _power(g: Node, a: Node, b: Node, y: Node) -> tuple[Node, Node]:
-    """Return g·b·a^(b-1), where b = 0 gives 0, and g·y·log(a), where a = 0 and b >= 0 give 0."""
+    """Return g·b·a^(b-1) and g·y·log(a), the adjoints of a power, without NaN at 0."""
     zero = number(0.0, y)
     slope = _op("mul", b, _op("power", a, _op("sub", b, number(1.0, b))))
     slope = _op("select", _op("equal", b, zero), zero, slope)
@@ -239,7 +239,7 @@ def _power(g: Node, a: Node, b: Node, y: Node) -> tuple[Node, Node]:
 
 
 def copysign(node: Node, g: Node) -> OperandAdjoints:
-    """The magnitude receives the adjoint times 1 or -1, and 0 where it is 0. The sign operand has no derivative."""
+    """Return the adjoint of the magnitude: times 1 or -1, and 0 where it is 0. The sign has no derivative."""
     a, b = node.operands
     factor = _op("mul", _op("sign", a), _op("copysign", number(1.0, b), b))
     return unbroadcast(_op("mul", g, factor), a), None

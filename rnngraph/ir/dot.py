@@ -1,4 +1,4 @@
-"""Graphs in Graphviz's DOT language, with layers and loops as clusters and carries as dashed edges.
+"""Graphs in Graphviz's DOT language. Layers and loops are clusters, and carries are dashed edges.
 
 Some nodes have no box of their own, to keep the picture narrow:
 
@@ -64,7 +64,7 @@ def quoted(text: str) -> str:
 
 @dataclass
 class _Cluster:
-    """A cluster with a ``label``: the whole graph, the nodes of a layer in one scope, or the body of a scan."""
+    """Cluster with a ``label``: the graph, a layer, or the body of a scan."""
 
     label: str
     boxes: list[Node] = field(default_factory=list)
@@ -74,7 +74,7 @@ class _Cluster:
     is_loop: bool = False
 
     def of_layer(self, layer: str, phase: str, label: str) -> _Cluster:
-        """Return the cluster of a layer and phase, created on first use."""
+        """Return the cluster of a layer and phase, created if it is new."""
         if (layer, phase) not in self.layers:
             self.layers[layer, phase] = _Cluster(label)
             self.inner.append(self.layers[layer, phase])
@@ -82,7 +82,7 @@ class _Cluster:
 
 
 class _Picture:
-    """Clusters and edges of one picture."""
+    """Clusters and edges of one drawing."""
 
     def __init__(self, nodes: Sequence[Node], outputs: Outputs) -> None:
         self._outputs = outputs
@@ -158,7 +158,7 @@ class _Picture:
                 frame.boxes.append(item)
 
     def _source(self, node: Node) -> Node:
-        """Return the node that is drawn for ``node``."""
+        """Return the node that represents ``node`` in the drawing, such as the operand for a body input."""
         while node in self._stands_for:
             node = self._stands_for[node]
         return node
@@ -240,7 +240,7 @@ def _broken(name: str) -> str:
 
 
 def _is_number(node: Node) -> bool:
-    """True for a scalar constant, or an array filled with one number. Both are shown as text in their reader's box."""
+    """True for a scalar constant, or an array with one number everywhere."""
     return is_literal(node) or (node.op == "broadcast" and is_literal(node.operands[0]))
 
 

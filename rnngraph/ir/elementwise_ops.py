@@ -1,4 +1,4 @@
-"""The rows of elementwise ops, whose operands broadcast. ``ops`` has the other rows.
+"""Rows of elementwise ops in the table of ops.
 
 Arguments of a row: name, number of operands, type rule, value, derivative, cost, and whether zeros give zero. Then,
 for a linear op, the operands in which it is linear.

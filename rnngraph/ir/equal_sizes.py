@@ -1,4 +1,4 @@
-"""Equalities of sizes that are checked at run time: those that ``ensure_shape`` asserts.
+"""Sizes whose equality only run time shows, as asserted by ``ensure_shape``.
 
 Code is compiled with symbols replaced such that both sides of every equality are the same formula. Memory accesses then
 never depend on an unproved assumption. If the values of a call permit, one symbol is replaced by another; otherwise
@@ -28,12 +28,12 @@ class Equality:
         return symbols_of(self.have) | symbols_of(self.want)
 
     def holds(self, values: Mapping[str, Dim]) -> bool:
-        """True if both sides are the same formula once symbols are replaced by ``values``."""
+        """True if both sides become the same formula once symbols are replaced by ``values``."""
         return substitute(self.have, values) == substitute(self.want, values)
 
 
 def equalities_of(graph: Graph) -> tuple[Equality, ...]:
-    """Return each equality of a graph once, with the first line that requires it."""
+    """Return the distinct equalities of a graph, each with the first line that requires it."""
     equalities: dict[frozenset[Dim], Equality] = {}
     for node in graph.walk():
         if node.op == "ensure_shape":
@@ -46,7 +46,7 @@ def equalities_of(graph: Graph) -> tuple[Equality, ...]:
 def settled(
     equalities: Sequence[Equality], likely: Mapping[str, Dim], sizes: Mapping[str, int], lengths: Collection[str]
 ) -> dict[str, Dim]:
-    """Return the values compiled in for symbols, so that every run-time equality holds by construction.
+    """Return the values to compile in for symbols, so that every equality holds by construction.
 
     Args:
         equalities: Equalities of the graph.
@@ -83,7 +83,7 @@ def settled(
 
 
 def likely_sizes(graph: Graph, equalities: Sequence[Equality], lengths: Collection[str]) -> dict[str, Dim]:
-    """Guess replacements of symbols that satisfy the equalities.
+    """Return likely values of symbols that satisfy the equalities.
 
     If two products are equal, their factors are assumed equal, in the order in which reshapes merged the axes. A wrong
     guess is discarded by ``settled``.
@@ -113,7 +113,7 @@ def likely_sizes(graph: Graph, equalities: Sequence[Equality], lengths: Collecti
 
 
 def _joined(graph: Graph) -> dict[Dim, tuple[Dim, ...]]:
-    """Return the sizes that reshapes merge, by their product."""
+    """Return the sizes that reshapes merge, by the merged size."""
     merged: dict[Dim, tuple[Dim, ...]] = {}
     for node in graph.walk():
         if node.op == "reshape":
@@ -123,7 +123,7 @@ def _joined(graph: Graph) -> dict[Dim, tuple[Dim, ...]]:
 
 
 def _factors(dim: Dim, joined: Mapping[Dim, tuple[Dim, ...]]) -> tuple[Dim, ...]:
-    """Return the factors of a size: the merged axes if known, or else those of its only term."""
+    """Return the factors of a size: merged axes if known, or else the symbols of its only term."""
     parts = joined.get(dim)
     if parts is None and isinstance(dim, Size) and len(dim.terms) == 1:
         ((names, factor),) = dim.terms

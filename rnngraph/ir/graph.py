@@ -31,7 +31,7 @@ def make(
     meet: Meet = meet_strict,
     **attributes: Any,
 ) -> Node:
-    """Build a node, with its type inferred by the type rule of its op.
+    """Build a node. The type rule of the op infers its type.
 
     Args:
         op: Name of the op.
@@ -51,7 +51,7 @@ def make(
 
 
 def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node) -> Iterator[Node]:
-    """Yield the conditions that ``condition`` implies, itself included. ``source`` maps a view to its base value."""
+    """Yield the conditions that ``condition`` implies, itself included."""
     pending, seen = [condition], set[Node]()
     while pending:
         node = source(pending.pop())
@@ -64,11 +64,11 @@ def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node)
 
 
 def remake(node: Node, operands: Sequence[Node], meet: Meet = meet_strict) -> Node:
-    """Return ``node`` with other operands, or ``node`` itself if they are unchanged."""
+    """Return ``node`` with other operands."""
     operands = tuple(operands)
     if operands == node.operands:
         return node
-    if meet is meet_strict and all(map(_same_type, operands, node.operands)):  # the inferred type is the same, too
+    if meet is meet_strict and all(map(_same_type, operands, node.operands)):  # then the inferred type is the same, too
         return Node(node.op, operands, node.type, node.attributes, node.where, node.name)
     return make(node.op, *operands, where=node.where, name=node.name, meet=meet, **dict(node.attributes))
 
@@ -228,7 +228,7 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
 
 
 def rebuilt(graph: Graph, new: Mapping[Node, Node]) -> Graph:
-    """Return ``graph`` with all nodes replaced by ``new`` and without dead nodes, or ``graph`` if nothing changed."""
+    """Return ``graph`` with nodes replaced by ``new``, and without dead nodes."""
     outputs = tuple((name, new[node]) for name, node in graph.outputs)
     inputs = tuple(map(new.__getitem__, graph.inputs))
     same = tuple(map(new.__getitem__, graph.nodes)) == graph.nodes
@@ -265,7 +265,7 @@ def with_attributes(node: Node, **changes: Any) -> Node:
 
 
 def substitute_attribute(value: Any, sizes: Mapping[str, Dim]) -> Any:
-    """Return an attribute with symbols replaced, at any depth."""
+    """Return an attribute with symbols replaced, also in nested tuples."""
     if isinstance(value, Size):
         return substitute(value, sizes)
     if isinstance(value, TensorType):
@@ -294,7 +294,7 @@ def with_sizes(graph: Graph, sizes: Mapping[str, Dim]) -> Graph:
 
 
 def with_lines(roots: Sequence[Node], fixed: Iterable[Node], line: Callable[[Node], Where | None]) -> list[Node]:
-    """Return ``roots`` with the source line of each node they depend on set by ``line``; ``fixed`` nodes stay."""
+    """Return ``roots`` with source lines set by ``line`` on all nodes that they depend on, except for ``fixed``."""
     new = {node: node for node in fixed}
     _at_lines(roots, new, line)
     return [new[node] for node in roots]

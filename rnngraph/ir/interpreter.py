@@ -1,4 +1,4 @@
-"""Reference interpreter: runs a graph in NumPy, node by node. It defines the IR, and tests compare with it."""
+"""Reference interpreter: runs a graph in NumPy, node by node. It defines what the IR means."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Seen = Callable[[Node, Sequence[np.ndarray], np.ndarray, int | None], None]
 
 
 def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str, int]:
-    """Return the values of all symbols, from pairs of a type and the shape of an array.
+    """Return the values of symbols, from pairs of a type and an array's shape.
 
     Raises:
         ValueError: A rank is wrong, or shapes contradict each other.

@@ -33,7 +33,7 @@ INSTRUCTION, DIVISION, FUNCTION, DRAW = "instruction", "division", "function", "
 
 @dataclass(frozen=True)
 class AxisColumn:
-    """Axis column of the table: how an op maps the axes of its operands to those of its result.
+    """Axis column of a row in the table of ops.
 
     Attributes:
         fate: Function from a node, an operand's index and an axis of the operand to the axis map.
@@ -48,7 +48,7 @@ class AxisColumn:
 
 @dataclass(frozen=True)
 class Op:
-    """A row of the table of ops.
+    """Row of the table of ops.
 
     Attributes:
         name: Name of the op.
@@ -83,7 +83,7 @@ class Op:
 
     @property
     def is_long(self) -> bool:
-        """True if storing the value is cheaper than recomputing it."""
+        """True if a value costs more to recompute than to store."""
         return self.cost in (DIVISION, FUNCTION)
 
 
@@ -214,7 +214,7 @@ def dependents(roots: Iterable[Node], nodes: Iterable[Node]) -> set[Node]:
 
 @dataclass
 class Namer:
-    """Generator of unique names: appends a counter to names that are already taken."""
+    """Generator of unique names, which appends a counter to names in use."""
 
     taken: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The closed table of ops, with one row for each op. ``Op`` documents the columns.
+"""Table of ops, one row for each op. The set of ops is closed.
 
 The column ``evaluate`` defines the op's value: the interpreter runs it, and native code is tested against it. The rows
 of elementwise ops are in ``elementwise_ops``.

@@ -1,4 +1,4 @@
-"""Printer of graphs. ``text.parser`` parses the printed form; text after ``#`` is a comment.
+"""Printer of graphs. ``text.parser`` parses the printed form.
 
 ``Graph`` imports this module, so its functions take nodes and outputs in place of a graph. ``networkx_graph`` converts
 a graph to networkx, and ``dot`` to Graphviz's DOT language.
@@ -36,7 +36,7 @@ SCAN_WORDS = ("carry", "over", "with")
 
 
 class _Line(NamedTuple):
-    """A printed line and its source line, which is shown as a comment if ``is_named``."""
+    """Line of a printed graph, with its source line."""
 
     text: str
     where: Where | None
@@ -78,7 +78,7 @@ def attribute_text(value: Any) -> str:
 
 def constant_text(value: np.ndarray) -> str:
     first = value.flat[:1]
-    if value.size > 1 and value.tobytes() == first.tobytes() * value.size:  # by bits: -0.0 == 0.0
+    if value.size > 1 and value.tobytes() == first.tobytes() * value.size:  # compared by bits, because -0.0 == 0.0
         return f"full({first.item()!r})"
     return repr(value.tolist()).replace(" ", "")
 
@@ -105,7 +105,7 @@ def braces(attributes: Sequence[str]) -> str:
 
 
 def right_side(node: Node, names: Mapping[Node, str], more: Sequence[str] = (), value: str = "") -> str:
-    """Return the text between ``=`` and the type.
+    """Return a node's text between ``=`` and the type.
 
     Args:
         node: Node to print.

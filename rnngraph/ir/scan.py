@@ -1,4 +1,4 @@
-"""The named parts of a scan, and the only function that builds one.
+"""Named parts of a scan, and the function that builds scans.
 
 A scan runs its body once for each step. The printed form and this module use the same terms::
 
@@ -26,7 +26,7 @@ REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
 
 
 class Carry(NamedTuple):
-    """A carry: the body's input, its initial value, and the name and value of the body's output for the next step."""
+    """Carry of a scan: the body's input, the initial value, and the name and value of the next step's."""
 
     inside: Node
     initial: Node
@@ -35,7 +35,7 @@ class Carry(NamedTuple):
 
 
 class Binding(NamedTuple):
-    """An input of the body and the scan's operand bound to it. ``dict`` of bindings maps inputs to operands."""
+    """Input of the body, with the scan's operand that is bound to it."""
 
     inside: Node
     outside: Node
@@ -43,7 +43,7 @@ class Binding(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ScanParts:
-    """The parts of a scan. ``made`` builds the node.
+    """Parts of a scan. ``build`` makes the node.
 
     Attributes:
         carries: Values passed from step to step.
@@ -72,7 +72,7 @@ class ScanParts:
 
     @staticmethod
     def of(node: Node, operands: Sequence[Node] | None = None, body: Graph | None = None) -> ScanParts:
-        """Return the parts of a scan, optionally with other operands or another body with the same signature."""
+        """Return the parts of a scan, optionally with other operands or another body of the same signature."""
         body = node["body"] if body is None else body
         initial, *outside = split_inputs(node, node.operands if operands is None else operands)
         carried, *inside = split_inputs(node, body.inputs)
@@ -109,7 +109,7 @@ class ScanParts:
         return [*((carry.name, carry.next) for carry in self.carries), *self.emits]
 
     def giving(self, new: Mapping[Node, Node]) -> ScanParts:
-        """Return the scan with the body's output values replaced by ``new``."""
+        """Return the parts with other values as the body's outputs."""
         carries = [carry._replace(next=new[carry.next]) for carry in self.carries]
         return replace(self, carries=carries, emits=[(name, new[value]) for name, value in self.emits])
 
@@ -140,7 +140,7 @@ class ScanParts:
 
 
 def split_inputs(scan: Node, items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item], Sequence[Item]]:
-    """Split ``items``, one for each operand of a scan, into (carries, sequences, invariants)."""
+    """Split ``items``, one for each operand of a scan, into those of carries, sequences and invariants."""
     carries, sequences = scan["carries"], scan["sequences"]
     return items[:carries], items[carries : carries + sequences], items[carries + sequences :]
 
@@ -152,12 +152,12 @@ def step_condition(scan: Node) -> Node | None:
 
 
 def is_final(get: Node) -> bool:
-    """True if a ``get`` reads a carry after the last step, rather than an emitted value."""
+    """True if a ``get`` reads a carry after the last step, and not an emitted sequence."""
     return get["index"] < get.operands[0]["carries"]
 
 
 def is_kept(get: Node) -> bool:
-    """True if a ``get`` reads the checkpoints of a carry: its values before each block of steps."""
+    """True if a ``get`` reads a carry's checkpoints, its values before each block of steps."""
     return get["index"] >= len(get.operands[0]["body"].outputs)
 
 
@@ -190,7 +190,7 @@ def derivatives_of(scans: Collection[Node], behind: Mapping[Node, Collection[Nod
 
 
 def scans_behind(nodes: Iterable[Node], scans: Collection[Node]) -> dict[Node, frozenset[Node]]:
-    """Return the ``scans`` that each of ``nodes`` depends on. ``nodes`` must be in topological order."""
+    """Return, by node, those of ``scans`` on which it depends. ``nodes`` must be in topological order."""
     behind: dict[Node, frozenset[Node]] = {}
     for node in nodes:
         dependencies = frozenset[Node]().union(*(behind[item] for item in node.operands))
@@ -199,7 +199,7 @@ def scans_behind(nodes: Iterable[Node], scans: Collection[Node]) -> dict[Node, f
 
 
 def ends_of_loop(scan: Node) -> set[Node]:
-    """Return the nodes of a scan's body that serve only to decide whether another step runs.
+    """Return the nodes of a scan's body that only decide whether another step runs.
 
     They reduce over all rows, and nothing but the next step condition reads them.
     """

@@ -46,7 +46,7 @@ def broadcast_shapes(shapes: Sequence[Shape], meet: Meet) -> Shape:
 
 
 def repeats_to(shapes: Sequence[Shape], shape: Shape, meet: Meet) -> bool:
-    """True if arrays of ``shapes`` broadcast to ``shape``. Unification may rename the sizes of ``shape``."""
+    """True if arrays of ``shapes`` broadcast to ``shape``."""
     joined = broadcast_shapes([*shapes, shape], meet)
     return len(joined) == len(shape) and all(have != 1 or want == 1 for have, want in zip(shape, joined, strict=True))
 
@@ -160,12 +160,12 @@ def outer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: 
 
 
 def parted(shape: Shape, axes: Sequence[int]) -> tuple[Shape, Shape]:
-    """Split a shape into the sizes of the reduced axes and of the remaining axes."""
+    """Split a shape into the sizes of reduced axes, and those of the other axes."""
     return tuple(shape[axis] for axis in axes), tuple(dim for axis, dim in enumerate(shape) if axis not in axes)
 
 
 def check_nonempty(shape: Shape, axes: Sequence[int]) -> None:
-    """Raise ``ValueError`` if a maximum or minimum is over no entries and its result is known to be non-empty."""
+    """Raise ``ValueError`` if a maximum or minimum over no elements would be read."""
     reduced, remaining = parted(shape, axes)
     if 0 in reduced and all(isinstance(dim, int) and dim for dim in remaining):
         raise ValueError(f"[{','.join(map(dim_text, shape))}] has no entries along {tuple(axes)} to choose from")
@@ -199,7 +199,7 @@ def windows(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
 
 
 def overlap_add(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
-    """Return the type of the array that the windows come from. Its axis has ``size`` entries."""
+    """Return the type of the array into which windows are summed."""
     _needs(types, FLOATS)
     shape, axis = types[0].shape, attributes["axis"]
     if axis + 1 >= len(shape) or not isinstance(shape[axis + 1], int):
@@ -317,7 +317,7 @@ def dropout(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
     _needs(types[2:], ("int64",))
     if types[1].rank:
         raise ValueError(f"a probability to keep is one number, not {types[1]}")
-    if len(types) > 2:  # counters of a mask, one for each row
+    if len(types) > 2:  # random counters, one for each row
         shape, counters = types[0].shape, broadcast_shapes([item.shape for item in types[2:]], meet)
         if not shape or not repeats_to([counters, shape[-1:]], shape, meet):
             raise ValueError(f"a mask of {types[0]} can't be counted by [{','.join(map(dim_text, counters))}]")

@@ -60,11 +60,11 @@ class TensorType:
 
     @property
     def plain_symbols(self) -> frozenset[str]:
-        """Symbols outside of floor divisions. Only they can be solved for, given a concrete shape."""
+        """Symbols outside of floor divisions, which a concrete shape determines."""
         return frozenset(name for dim in self.shape if isinstance(dim, Size) for name in dim.plain_symbols)
 
     def bytes_at(self, open_size: int) -> int:
-        """Return the bytes of a value, with this number for every open size."""
+        """Return the bytes of a value with every symbolic size taken as ``open_size``."""
         return evaluate(product(self.shape), dict.fromkeys(self.symbols, open_size)) * ITEM_BYTES[self.dtype]
 
     def with_shape(self, shape: Shape) -> TensorType:
@@ -94,14 +94,14 @@ Meet = Callable[[Dim, Dim], Dim]
 
 
 def meet_strict(a: Dim, b: Dim) -> Dim:
-    """Return the common size, or raise ``ValueError`` if the sizes differ. The rule within the IR."""
+    """Return the size if both are equal, else raise ``ValueError``. Rule for finished graphs."""
     if a != b:
         raise ValueError(f"size {dim_text(a)} meets size {dim_text(b)}")
     return a
 
 
 def meet_declared(a: Dim, b: Dim) -> Dim:
-    """Return either size, preferring numbers. The rule during declaration; ``lower`` unifies symbolic sizes."""
+    """Return one of two sizes, preferably a number. Rule during declaration."""
     if isinstance(a, int) and isinstance(b, int):
         return meet_strict(a, b)
     return b if isinstance(b, int) else a

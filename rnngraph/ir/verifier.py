@@ -1,4 +1,4 @@
-"""Verifier of the graph IR. It runs after every pass, and with stricter checks on graphs from files."""
+"""Verifier of graphs, which runs after every pass, and more strictly on graphs from files."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _attributes(node: Node) -> None:
 
 
 def _rounding(node: Node) -> None:
-    """Check that a rounded value is read as float32 only."""
+    """Check that a rounded value is read only as float32."""
     rounds = any(isinstance(item.type, TensorType) and item.dtype == "bfloat16" for item in node.operands)
     if rounds and (node.op != "cast" or node.dtype != "float32"):
         raise ValueError(f"{node.op} {node.name} reads a bfloat16, which is rounded to float32 at once")
@@ -110,7 +110,7 @@ def _labels(graph: Graph) -> None:
 def _text(graph: Graph) -> str:
     try:
         return str(graph)
-    except Exception:  # printing may rely on the broken rule
+    except Exception:  # the printer may rely on the broken rule
         return f"graph {graph.name}, which can't be printed"
 
 
@@ -138,7 +138,7 @@ def _verify(graph: Graph, forbid: tuple[str, ...], known: set[Node]) -> None:
 
 
 def _node(node: Node, forbid: tuple[str, ...], known: set[Node]) -> None:
-    """Check a node independently of its graph. The result can be cached, because nodes are immutable."""
+    """Check a node on its own. The result is cached, because nodes are immutable."""
     row = OPS.get(node.op)
     if row is None:
         raise ValueError(f"{node.op} is no op of the table")

@@ -1,4 +1,4 @@
-"""Atomic writing and checked reading of files. Nothing here knows about nets.
+"""Atomic writing and checked reading of files.
 
 A reader sees a complete file or gets an error; a killed writer leaves the previous version.
 

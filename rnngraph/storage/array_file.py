@@ -49,7 +49,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
 
 
 def _write_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the bytes that ``np.savez`` writes, on every system."""
+    """Write an ``.npz`` with the same bytes as ``np.savez``, on every system."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo()
@@ -99,7 +99,7 @@ def _read_safetensors(path: os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Return the arrays of an ``np.savez`` file. Raise ``ValueError`` and others if it is damaged."""
+    """Return the arrays of an ``np.savez`` file by name."""
     with open_file(path, "an .npz file") as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         _check_count(file, len(members))
@@ -112,7 +112,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _check_count(file: BinaryIO, count: int) -> None:
-    """Raise ``ValueError`` if a zip's end record has another member count, which ``zipfile`` does not verify."""
+    """Raise ``ValueError`` if a zip's end record has another number of members."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _END_BYTES))
     end = file.read()
@@ -123,7 +123,7 @@ def _check_count(file: BinaryIO, count: int) -> None:
 
 
 def _npy(file: BinaryIO, member: zipfile.ZipInfo) -> np.ndarray:
-    """Return the array of a zip member, after checking that its header matches its number of bytes."""
+    """Return the array of a zip member. The header is checked against the number of bytes."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"{member.filename} is of version {version[0]}.{version[1]} of NumPy's format")

@@ -74,7 +74,7 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
 
 
 def _create_temporary(target: Path, mode: int) -> tuple[BinaryIO, Path]:
-    """Create a temporary file next to ``target``. It is locked while open, which tells others that its writer lives."""
+    """Create a temporary file next to ``target``, and lock it as a sign that its writer lives."""
     while True:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         descriptor = open_own(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -89,7 +89,7 @@ def _create_temporary(target: Path, mode: int) -> tuple[BinaryIO, Path]:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary files of ``target`` whose writers are dead. Live writers hold a lock."""
+    """Remove the temporary files of ``target`` whose writers have died."""
     prefix, suffix = f".{target.name}.", re.compile(r"[0-9a-f]{16}\.part")
     for entry in os.scandir(target.parent):
         if not entry.name.startswith(prefix) or not suffix.fullmatch(entry.name, len(prefix)):

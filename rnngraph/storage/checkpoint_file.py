@@ -60,13 +60,13 @@ def packed(
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return (arrays, document) of a checkpoint file. Raise ``FileError`` if it is damaged or of another kind."""
+    """Return (arrays, document) of a checkpoint file."""
     shown = str(as_path(path))
     return unpacked(read_file(path, "a checkpoint", copies=2), kind, shown)
 
 
 def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return (arrays, document) of a checkpoint's bytes. Raise ``FileError`` if damaged or of another kind."""
+    """Return (arrays, document) from a checkpoint's bytes. Raise ``FileError`` if damaged or of another kind."""
     is_whole = is_intact(raw, DIGEST)
     if is_whole is None and has_header(raw):
         raise FileError(

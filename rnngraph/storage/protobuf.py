@@ -1,4 +1,4 @@
-"""Protocol Buffers' wire format: encode messages, and decode them from untrusted bytes.
+"""Protocol Buffers: encode messages, and decode them from untrusted bytes.
 
 A message is a dataclass. Each field comes from a function of this module that takes the field's number:
 
@@ -33,11 +33,11 @@ Buffer = bytes | memoryview
 
 
 class DecodeError(ValueError):
-    """The bytes are not a valid message of the expected class."""
+    """Error for bytes that are not a valid message of the expected class."""
 
 
 class Kind(Enum):
-    """Type of a field's value: (wire type, NumPy dtype of repeated numbers)."""
+    """Type of a field: (wire type, NumPy dtype of repeated numbers)."""
 
     INTEGER = 0, "int64"
     UNSIGNED = 0, "uint64"
@@ -51,12 +51,12 @@ class Kind(Enum):
 
     @property
     def wire(self) -> int:
-        """The wire type of a single value."""
+        """Wire type of a single value."""
         return self.value[0]
 
     @property
     def dtype(self) -> str:
-        """The NumPy dtype of repeated numbers."""
+        """NumPy dtype of repeated numbers."""
         return self.value[1]
 
 
@@ -67,7 +67,7 @@ _WIDTHS = {1: 8, 5: 4}
 
 @dataclass(frozen=True)
 class Field:
-    """Description of a field.
+    """Field of a message.
 
     Attributes:
         number: The field's number in the format.
@@ -122,7 +122,7 @@ def _is_described(value: Any) -> bool:
 
 
 def integer(number: int, optional: bool = False) -> Any:
-    """Declare a signed integer or enum; ``optional`` makes a missing one None."""
+    """Declare a signed integer or enum. With ``optional``, a missing one is None."""
     return _scalar(number, Kind.INTEGER, 0, optional)
 
 
@@ -152,7 +152,7 @@ def view(number: int) -> Any:
 
 
 def message(number: int, kind: Callable[[], type[Message]]) -> Any:
-    """Declare a nested message; a missing one is None."""
+    """Declare a nested message. A missing one is None."""
     return _described(Field(number, Kind.MESSAGE, message=kind, is_optional=True), default=None)
 
 
@@ -224,14 +224,14 @@ _ALL_BITS = (1 << 64) - 1
 
 
 class _Decoder:
-    """Decoder of one buffer. Positions are offsets into the whole buffer."""
+    """Decoder of one buffer, in which all positions are offsets."""
 
     def __init__(self, data: Buffer, errors: str) -> None:
         self._data, self._errors, self._left = data, errors, MAX_FIELDS
         self._view = memoryview(data)
 
     def message(self, kind: type[M], at: int, end: int, depth: int) -> M:
-        """Decode the message between two positions."""
+        """Decode the message between two positions of the buffer."""
         if depth > MAX_DEPTH:
             raise DecodeError(f"the message at byte {at} lies in more than {MAX_DEPTH} others")
         data, by_number, values = self._data, kind._by_number, dict[str, Any]()
@@ -271,7 +271,7 @@ class _Decoder:
         return kind(**values)
 
     def _value(self, field: Field, wire: int, at: int, end: int, number: int, depth: int) -> Any:
-        """Decode the value of a field between two positions. ``number`` is the value of a varint."""
+        """Decode a field's value between two positions. ``number`` is the value of a varint."""
         kind = field.kind
         if wire != kind.wire:
             if wire == 2 and field.is_repeated and kind in _NUMBERS:
@@ -349,7 +349,7 @@ def varint(number: int) -> bytes:
 
 
 def _chunks(message: Message) -> tuple[list[Buffer], int]:
-    """Return the pieces of an encoded message and their total size in bytes.
+    """Return the pieces of an encoded message, and their total number of bytes.
 
     Long arrays are copied only once, when the caller joins the pieces.
     """

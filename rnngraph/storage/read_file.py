@@ -45,7 +45,7 @@ def open_file(path: str | os.PathLike[str], what: str = "a file") -> BinaryIO:
 
 
 def check_regular(mode: int, path: str | os.PathLike[str], what: str) -> None:
-    """Raise ``FileError`` unless a file's mode is that of a regular file."""
+    """Raise ``FileError`` if a file is not a regular file."""
     if not stat.S_ISREG(mode):
         kind = next((name for test, name in _KINDS if test(mode)), "no regular file")
         raise FileError(f"{os.fspath(path)} is {kind}; give the path of {what}")

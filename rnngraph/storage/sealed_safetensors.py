@@ -1,4 +1,4 @@
-"""Safetensors files with a SHA-256 digest of all their bytes in ``__metadata__``.
+"""Safetensors files with a SHA-256 digest of their bytes in ``__metadata__``.
 
 The digest's own bytes count as zeros.
 """
@@ -52,7 +52,7 @@ def seal(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], key: st
 
 
 def arrays_in(raw: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of a safetensors file by name, which share its memory. Numbers of bfloat16 become float32.
+    """Return the arrays of a safetensors file by name. They share memory with ``raw``.
 
     Raises:
         ValueError: The header is damaged, does not describe the data, or names an unknown dtype.
@@ -122,7 +122,7 @@ def has_header(raw: bytes) -> bool:
 
 
 def _header(raw: bytes | memoryview) -> dict[str, Any] | None:
-    """Return the entries of the header; None if the bytes do not begin with one."""
+    """Return the header's entries; None if the bytes do not begin with a header."""
     try:
         header = json.loads(bytes(memoryview(raw)[8 : _end_of_header(raw)]))
     except (ValueError, RecursionError):
@@ -131,7 +131,7 @@ def _header(raw: bytes | memoryview) -> dict[str, Any] | None:
 
 
 def _in_order(header: bytes) -> bytes:
-    """Return the length prefix and header with sorted metadata, whose order safetensors does not fix."""
+    """Return the length prefix and the header with sorted metadata."""
     entries = json.loads(header)
     entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
     text = json.dumps(entries, separators=(",", ":")).encode()
@@ -144,7 +144,7 @@ def _end_of_header(data: bytes | memoryview) -> int:
 
 
 def _place_of_digest(data: memoryview, key: str) -> int | None:
-    """Return the position of the digest; None without one.
+    """Return the position of the digest; None if there is no digest.
 
     JSON escapes quotes in names and texts, so the quoted key occurs only once in the header.
     """
@@ -155,7 +155,7 @@ def _place_of_digest(data: memoryview, key: str) -> int | None:
 
 
 def _digest(before: memoryview, *after: memoryview) -> bytes:
-    """Return the digest of a file, from the bytes before and after the digest's position."""
+    """Return the digest of a file, from the bytes before and after the digest."""
     digest = hashlib.sha256(before)
     for piece in (memoryview(_BLANK), *after):
         digest.update(piece)

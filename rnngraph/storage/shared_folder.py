@@ -1,4 +1,4 @@
-"""Writing of files into a user's folder without overwriting the user's own files.
+"""Writing of files into a user's folder, without overwriting the user's own files.
 
 The folder may hold the files of several objects, such as exported nets, and the user's. A manifest lists the written
 files with their digests. A listed file that is unchanged is overwritten; any other file of that name is an error, and
@@ -30,7 +30,7 @@ Digests = dict[str, dict[str, list[str]]]
 
 @dataclass(frozen=True)
 class Writer:
-    """Kind of files, and their manifest.
+    """Kind of files that are written to folders, and their manifest.
 
     Attributes:
         manifest: File name of the manifest.
@@ -120,7 +120,7 @@ def _refuse_others(
 
 
 def _is_own(path: Path, listed: Digests, wanted: str | None) -> bool:
-    """True if overwriting ``path`` loses nothing: it is missing, unchanged, or already has the ``wanted`` digest."""
+    """True if ``path`` may be overwritten: it is missing, unchanged, or has the ``wanted`` content."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return False

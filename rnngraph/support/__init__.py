@@ -1,4 +1,4 @@
-"""Helpers that every room may use and that import none of them.
+"""Helpers that every room may use and that import no other room.
 
 - ``errors``: error types, and the lookup of the user's line.
 - ``arguments``: checks of argument values.

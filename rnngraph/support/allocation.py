@@ -1,4 +1,4 @@
-"""Checked allocation of arrays: a request that exceeds the available memory raises before the machine swaps.
+"""Checked allocation of arrays: a request beyond the available memory raises before the machine swaps.
 
 The available memory is the minimum of the system's free memory, the limits of the process's control groups and the
 process's own resource limits. Only large requests are checked, because reading the limits costs more than a small
@@ -99,7 +99,7 @@ def limits(process: Path = PROCESS, groups: Path = GROUPS) -> Iterator[tuple[int
 
 
 def _groups(process: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
-    """Yield the folder and the names of (limit file, usage file, page-cache key) of each control group.
+    """Yield the folder of each control group, and the names of its limit, usage and page-cache entries.
 
     Enclosing groups come too.
     """
@@ -124,7 +124,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _table(path: Path, unit: int = 1024) -> Mapping[str, int]:
-    """Return the numbers of a file of lines ``name: number``, in bytes."""
+    """Return the numbers in a file of lines ``name: number``, in bytes."""
     rows = (line.replace(":", " ").split() for line in _lines(path))
     return {row[0]: int(row[1]) * unit for row in rows if len(row) > 1 and row[1].isdecimal()}
 

@@ -1,4 +1,4 @@
-"""Guard of the public API: explain calls with wrong arguments.
+"""Guard of the public API, which explains calls with wrong arguments.
 
 ``@api`` decorates every public function, class and method. It checks nothing while a call succeeds. If a call raises
 anything but an error of this package, the guard compares the arguments with the signature. An unknown keyword, a
@@ -36,7 +36,7 @@ MAX_CHECKED_ENTRIES = 1000
 
 
 def api(target: Target) -> Target:
-    """Decorate a public function, method or class so that calls with wrong arguments raise explanatory errors."""
+    """Decorate a public function, method or class, so that wrong arguments raise explanatory errors."""
     if not isinstance(target, type):
         return _guarded(target)
     maker = "__new__" if issubclass(target, tuple) else "__init__"
@@ -50,7 +50,7 @@ def _guarded(function: Any) -> Any:
         try:
             return function(*arguments, **keywords)
         except Exception as error:
-            if is_ours(sys._getframe(1)):  # the guard of the outermost public call explains
+            if is_ours(sys._getframe(1)):  # only the guard of the outermost public call explains
                 raise
             _leave_guards_out(error.__traceback__)
             mistake = None if isinstance(error, RnnGraphError) else _mistake(function, arguments, keywords)
@@ -64,7 +64,7 @@ def _guarded(function: Any) -> Any:
 
 
 def _leave_guards_out(traceback: types.TracebackType | None) -> None:
-    """Remove the frames of guards from a traceback, except the first frame."""
+    """Remove the frames of guards from a traceback, except for the first frame."""
     while traceback is not None:
         inner = traceback.tb_next
         if inner is not None and inner.tb_frame.f_globals is globals() and "function" in inner.tb_frame.f_locals:
@@ -74,7 +74,7 @@ def _leave_guards_out(traceback: types.TracebackType | None) -> None:
 
 
 def _in_place_of(guard: types.CodeType, function: Any) -> types.CodeType:
-    """Return the guard's code with the function's name, file and line, so that tracebacks show the function.
+    """Return the guard's code with the function's name, file and line, for tracebacks.
 
     The location table is CPython's (3.11 and later). Each entry covers up to eight code units and gives the first line.
     """
@@ -94,7 +94,7 @@ def _in_place_of(guard: types.CodeType, function: Any) -> types.CodeType:
 
 
 def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-    """Call a public function with arguments that the user passed to another one, and explain wrong arguments."""
+    """Call a public function with arguments that a user passed to another function."""
     try:
         return function(*arguments, **keywords)
     except RnnGraphError:
@@ -107,7 +107,7 @@ def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, An
 
 
 def no_more(what: str, excess: Sequence[Any], names: Iterable[str] = ()) -> None:
-    """Raise ``CallError`` if a call has more than one positional argument.
+    """Raise ``CallError`` for more than one positional argument.
 
     Args:
         what: The call's name, for the error.
@@ -147,7 +147,7 @@ POSITIONAL_HINTS = {
 
 
 def _mistake(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> RnnGraphError | None:
-    """Return the error that explains wrong arguments; None if they fit the signature."""
+    """Return the error that explains wrong arguments; None if the arguments are valid."""
     signature = inspect.signature(function)
     title, what = _names(function)
     try:
@@ -181,14 +181,14 @@ def _names(function: Any) -> tuple[str, str]:
 def _misfit(
     what: str, signature: inspect.Signature, arguments: Sequence[Any], keywords: Mapping[str, Any]
 ) -> str | None:
-    """Return why a call does not fit a signature, with the remedy; None if no reason is known."""
+    """Return the reason why a call does not fit a signature, with the remedy; None if unknown."""
     parameters = [item for name, item in signature.parameters.items() if name not in IMPLICIT]
     by_name = [item.name for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)]
     accepted = f"it takes {', '.join(by_name)}" if by_name else "it takes no keywords"
     any_name = any(item.kind is item.VAR_KEYWORD for item in parameters)
     for keyword in () if any_name else keywords:
         if keyword not in by_name:
-            from .migration_hints import keyword_instead  # for an error only
+            from .migration_hints import keyword_instead  # imported for errors only
 
             instead = keyword_instead(what, keyword)
             remedy = f"; {instead}" if instead else did_you_mean(keyword, by_name) or f"; {accepted}"
@@ -220,7 +220,7 @@ def _can_show(value: Any) -> bool:
 
 
 def taking(function: Any, what: str, *names: str, where: Where | None = None) -> Any:
-    """Return a user's callback after checking that it accepts one argument for each of ``names``.
+    """Return a user's callback, checked to accept one argument for each of ``names``.
 
     A built-in without a signature is wrapped, and checked when it is called.
 
@@ -277,7 +277,7 @@ def _function_text(function: Any) -> str:
 
 
 def _hints(function: Any) -> dict[str, Any]:
-    """Return the evaluated annotations; ``Any`` for names that only type checkers know."""
+    """Return the evaluated annotations of a function; ``Any`` for names that only type checkers know."""
     hints = {}
     for name, hint in function.__annotations__.items():
         try:
@@ -289,7 +289,7 @@ def _hints(function: Any) -> dict[str, Any]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """True if a value matches an annotation. NumPy's numbers match ``int`` and ``float``; a bool matches neither."""
+    """True if a value matches an annotation."""
     if hint is Any:
         return True
     origin, parts = typing.get_origin(hint), typing.get_args(hint)

@@ -1,4 +1,4 @@
-"""Checks of argument values. ``what`` and ``name`` are the argument's name in errors."""
+"""Checks of argument values. Parameters ``what`` and ``name`` are the argument's name in errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Word = TypeVar("Word", bound=str)
 
 
 def units(value: Any, what: str) -> int:
-    """Return a width as an int: positive, at most ``MAX_UNITS``."""
+    """Return a width as an int, checked to be positive and at most ``MAX_UNITS``."""
     width = whole_number(value, what)
     if width <= 0:
         raise ArgumentError(f"{what} must be positive, not {width}")
@@ -29,7 +29,7 @@ def units(value: Any, what: str) -> int:
 
 
 def whole_number(value: Any, what: str, least: int | None = None) -> int:
-    """Return a Python or NumPy integer as an int. With ``least``, it must be at least that and fit 64 bits."""
+    """Return a Python or NumPy integer as an int. With ``least``, check the minimum and 64 bits."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise DtypeError(f"{what} must be an int, not {shown(value)}")
     if least is not None and value < least:
@@ -40,7 +40,7 @@ def whole_number(value: Any, what: str, least: int | None = None) -> int:
 
 
 def checked_name(value: Any, what: str, where: Where | None = None, any_text: bool = False) -> str:
-    """Return a user's name for printed graphs, files and machine code, after checking it.
+    """Return a user's name, checked to be valid in printed graphs, files and machine code.
 
     Args:
         value: The name, 1 to ``MAX_CHARACTERS`` characters.
@@ -64,7 +64,7 @@ def checked_name(value: Any, what: str, where: Where | None = None, any_text: bo
 
 
 def entries(value: Any, what: str) -> list[Any]:
-    """Return the entries of an ordered iterable as a list. Strings, mappings and sets are refused."""
+    """Return the entries of an ordered iterable as a list. Strings, mappings and sets raise."""
     if isinstance(value, str | bytes | Mapping | Set):
         raise DtypeError(f"{what} must be a sequence, not {shown(value)}")
     try:
@@ -74,7 +74,7 @@ def entries(value: Any, what: str) -> list[Any]:
 
 
 def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
-    """Return an array-like value or a torch tensor (detached) as an array.
+    """Return an array-like value, or a torch tensor, as an array.
 
     Args:
         value: Anything that ``np.asarray`` accepts, or a torch tensor.
@@ -100,7 +100,7 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
 
 
 def refuse_mask(value: Any, what: str, where: Where | None = None) -> None:
-    """Raise ``ArgumentError`` for a masked array: readers of its memory would see the hidden entries."""
+    """Raise ``ArgumentError`` for a masked array, whose hidden entries readers of its memory would see."""
     if type(value) is not np.ndarray and hides_entries(value):
         raise ArgumentError(f"{what} hides entries by a mask; write x.filled(0), and feed the mask or lengths", where)
 
@@ -120,7 +120,7 @@ def hides_entries(value: Any) -> bool:
 
 
 def number(value: Any, what: str) -> float:
-    """Return a finite real number of Python's or NumPy's as a float."""
+    """Return a finite real number of Python or NumPy as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise DtypeError(f"{what} must be a number, not {shown(value)}")
     if not -(2.0**1023) <= value <= 2.0**1023:
@@ -136,14 +136,14 @@ def flag(value: Any, what: str) -> bool:
 
 
 def one_of(value: Any, what: str, offered: Sequence[Word]) -> Word:
-    """Return a word after checking that it is among those offered."""
+    """Return a word, checked to be one of those ``offered``."""
     if not isinstance(value, str) or value not in offered:
         raise ArgumentError(f"{what}={shown(value)} is not offered; use one of {', '.join(offered)}")
     return offered[offered.index(value)]
 
 
 def seed_number(value: Any) -> int:
-    """Return a seed as an int, after checking that it fits 64 bits, signed or unsigned."""
+    """Return a seed as an int, checked to fit 64 bits, signed or unsigned."""
     seed = whole_number(value, "seed")
     if not -(2**63) <= seed < 2**64:
         raise ArgumentError(f"seed={seed} does not fit 64 bits; give one below 2**64")
@@ -157,7 +157,7 @@ _NUMBERS = (int, float, np.integer, np.floating)
 
 
 def is_number(value: Any) -> bool:
-    """True if ``value`` is a finite real number of Python's or NumPy's."""
+    """True if ``value`` is a finite real number of Python or NumPy."""
     if type(value) is float:
         return math.isfinite(value)
     if not isinstance(value, _NUMBERS) or isinstance(value, bool):
@@ -190,7 +190,7 @@ def check_within(name: str, value: float, low: float, high: float) -> None:
 
 
 def use_plain_numbers(record: Any) -> None:
-    """Convert NumPy scalars in a dataclass's fields to Python numbers, so that files preserve them exactly."""
+    """Convert NumPy scalars in a dataclass's fields to Python numbers, which files store exactly."""
     for item in fields(record):
         value = getattr(record, item.name)
         if isinstance(value, np.generic):

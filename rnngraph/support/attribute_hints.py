@@ -1,4 +1,4 @@
-"""Errors for missing attributes, entries and calls that name the replacement, often for another framework's name.
+"""Errors for missing attributes, entries and calls that name a replacement.
 
 A class gets these errors by deriving from ``Telling``, ``Unindexed`` or ``Uncalled``. Type checkers do not see the
 methods, so they report the mistakes themselves.
@@ -61,7 +61,7 @@ class Telling:
 
         def __getattr__(self, name: str) -> Any:
             kind = type(self)
-            if name.startswith("_") or hasattr(kind, name):  # a property that raised: raise its own error
+            if name.startswith("_") or hasattr(kind, name):  # a property raised: propagate its own error
                 return object.__getattribute__(self, name)
             instead = self._instead.get(name)
             hint = f"; {instead}" if instead else did_you_mean(name, [item for item in dir(self) if item[0] != "_"])
@@ -127,7 +127,7 @@ class Named(Telling, dict[str, Any]):
 
 
 def telling(kind: Fields) -> Fields:
-    """Decorate a namedtuple class so that errors for missing fields list its fields."""
+    """Decorate a namedtuple class, so that errors for missing fields list the fields."""
     target: Any = kind
     target.__getattr__, target.__getitem__ = _absent_field, _entry_of
     return kind
@@ -142,7 +142,7 @@ def _absent_field(nest: Any, name: str) -> Never:
 
 
 def _entry_of(nest: Any, key: Any) -> Any:
-    """Return an entry by position. For a string key, raise an error that names the attribute."""
+    """Return an entry by position. A string key raises an error that names the attribute."""
     try:
         return tuple.__getitem__(nest, key)
     except TypeError:
@@ -153,7 +153,7 @@ def _entry_of(nest: Any, key: Any) -> Any:
 
 
 def _of_class(instance: object, table: Mapping[str, str]) -> str:
-    """Look up an object's class, or its nearest base class, in a table by class name."""
+    """Look up an object's class in a table by class name, or else its nearest base class."""
     return next(table[kind.__name__] for kind in type(instance).__mro__ if kind.__name__ in table)
 
 
@@ -170,7 +170,7 @@ class Unindexed(Telling):
 
 
 class Uncallable:
-    """Mixin of classes whose objects cannot be called."""
+    """Base of classes whose objects cannot be called."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Dicts that hold a limited number of entries."""
+"""Cache with a limited number of entries."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BoundedCache(dict[Key, Value]):
         self.limit, self._used, self._is_pinned = limit, used, is_pinned
 
     def get_or_make(self, key: Key, make: Callable[[], Value]) -> Value:
-        """Return the value of a key. If the key has none, make and store it."""
+        """Return the value of a key, which ``make`` computes if it is missing."""
         value: Value = self.get(key, _ABSENT)
         return value if value is not _ABSENT else self.setdefault(key, make())
 
@@ -50,7 +50,7 @@ class BoundedCache(dict[Key, Value]):
         del evicted  # after the lock is released, because destructors may take other locks
 
     def setdefault(self, key: Key, value: Value) -> Value:
-        """Store a value, unless another thread stored one before. Return the value that is stored."""
+        """Store a value unless the key has one. Return the stored value."""
         with _LOCK:
             evicted = self._evicted(key)
             stored = super().setdefault(key, value)
@@ -65,7 +65,7 @@ class BoundedCache(dict[Key, Value]):
         del evicted
 
     def _evicted(self, key: Key) -> list[Value]:
-        """Evict entries until a key fits, and return their values. The caller holds the lock."""
+        """Evict entries until there is room for a key. Return their values. The caller holds the lock."""
         evicted: list[Value] = []
         while key not in self and len(self) >= self.limit:
             free = iter(self) if self._is_pinned is None else (key for key in self if not self._is_pinned(self[key]))

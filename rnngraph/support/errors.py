@@ -1,4 +1,4 @@
-"""Error types, and the lookup of the user's line that an error names."""
+"""Error types, and the lookup of the line of the user's code that an error names."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _CELL = re.compile(r"In \[\d+\]")
 
 
 def _cell_of(file: str) -> str | None:
-    """Return the number of the IPython cell that a temporary file name stands for; None for other files."""
+    """Return the number of the IPython cell that a temporary file represents; None for other files."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     format_code_name = getattr(getattr(shell, "compile", None), "format_code_name", None)
     label = format_code_name(file) if format_code_name is not None else None  # ("Cell", "In[3]")
@@ -97,7 +97,7 @@ class Where:
         return " ".join(part for part in (str(self), self.layer, self.phase) if part)
 
     def of(self, layer: str | None = None, phase: Phase | None = None) -> Where:
-        """Return this line with another layer or phase."""
+        """Return this line with another layer, phase, or both."""
         return replace(self, layer=self.layer if layer is None else layer, phase=phase or self.phase)
 
 
@@ -106,7 +106,7 @@ _read_line: ContextVar[Where | None] = ContextVar("read_line", default=None)
 
 @contextmanager
 def read_from(where: Where | None) -> Iterator[None]:
-    """Take ``where`` as the user's line within the block, for a declaration that is repeated. None changes nothing."""
+    """Context manager within which ``where`` counts as the user's line. None changes nothing."""
     token = _read_line.set(where or _read_line.get())
     try:
         yield
@@ -125,7 +125,7 @@ def _shown(file: str, directory: str) -> str:
 
 
 def user_line() -> Where | None:
-    """Return the innermost line outside this package and the standard library.
+    """Return the innermost line of the stack outside this package and the standard library.
 
     None if there is no such line: within a command, or in a thread or process that runs a function of this package.
     """
@@ -137,13 +137,13 @@ def user_line() -> Where | None:
         if not (is_ours(frame) or _is_pythons(file) or _calls_back(frame)):
             return Where(file, frame.f_lineno)
         if frame.f_code.co_name == "main" and frame.f_code.co_filename == _COMMANDS:
-            return None  # frames further out only start Python
+            return None  # outer frames only start Python
         frame = frame.f_back
     return None
 
 
 def _is_pythons(file: str) -> bool:
-    """True for a file of the standard library, without the packages installed inside it."""
+    """True for a file of the standard library."""
     return file.startswith("<frozen ") or (file.startswith(_LIBRARY) and not file.startswith(_INSTALLED))
 
 
@@ -152,7 +152,7 @@ def _calls_back(frame: FrameType) -> bool:
 
 
 def raised_line(error: BaseException) -> Where | None:
-    """Return the innermost user's line in an error's traceback, without the standard library's."""
+    """Return the innermost line of the user's code in an error's traceback."""
     line, traceback = None, error.__traceback__
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
@@ -199,7 +199,7 @@ class RnnGraphError(Exception):
         return f"{self.where}: {self.what}" if self.where else self.what
 
     def within(self, place: str) -> Self:
-        """Return a copy of the error whose message begins with ``place``, such as the name of one of many files."""
+        """Return a copy of the error whose message begins with ``place``, such as a file name."""
         error = copy.copy(self)
         error.what = shortened(f"{place}: {self.what}", self.most_characters)
         error.args = (error._text(),)
@@ -224,7 +224,7 @@ def _restored(kind: type[RnnGraphError], arguments: tuple[Any, ...], state: dict
 
 
 def shortened(text: str, most: int = MAX_CHARACTERS) -> str:
-    """Return text, without its middle if it is longer than ``most`` characters."""
+    """Return text, with its middle cut out if it is longer than ``most`` characters."""
     if len(text) <= most:
         return text
     head, tail = most * 3 // 5, most * 2 // 5
@@ -232,7 +232,7 @@ def shortened(text: str, most: int = MAX_CHARACTERS) -> str:
 
 
 class _Short(reprlib.Repr):
-    """Reprs of at most one line, also for arrays and objects whose own repr raises."""
+    """Reprs of at most one line, which never raise."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -260,7 +260,7 @@ def listed(names: Iterable[str], most: int = 8) -> str:
 
 
 def did_you_mean(name: Any, names: Iterable[str]) -> str:
-    """Return ``"; did you mean logits?"`` if one of the names is close to ``name``, else ``""``."""
+    """Return a suggestion such as ``"; did you mean logits?"``, or ``""`` if no name is similar."""
     from difflib import get_close_matches  # imported for errors only
 
     if not isinstance(name, str) or len(name) > 100:

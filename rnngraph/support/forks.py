@@ -47,7 +47,7 @@ def fork_lock(level: LockLevel, lock: Any = None) -> Any:
 
 
 def give_way() -> None:
-    """Yield to a waiting fork. Without it, a loop of steps reacquires its lock at once and starves the fork."""
+    """Yield to a waiting fork, which a loop that reacquires its lock would starve."""
     if WAITING:
         end = monotonic() + MAX_YIELD_S
         while WAITING and monotonic() < end:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Keep Python from looking for reference cycles meanwhile.
+    """Context manager within which Python does not collect reference cycles.
 
     The compiler keeps almost all that it allocates until it is done. Looking through these objects again and again took
     a twelfth of its time. A thread that allocates cycles in the meantime keeps them for as long as a compile takes.

@@ -1,4 +1,4 @@
-"""Reader of the tables in ``hints/``: remedies by the words that they answer."""
+"""Reader of the tables in ``hints/``, which map words to remedies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Table = dict[str, str]
 
 
 def hint_tables(name: str) -> dict[str, Table]:
-    """Return the tables of ``hints/NAME.txt`` by section, with the phrases put in."""
+    """Return the tables of ``hints/NAME.txt`` by section, with phrases substituted."""
     tables: dict[str, Table] = {}
     table, remedy = Table(), ""
     for line in (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines():

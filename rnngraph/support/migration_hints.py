@@ -1,4 +1,4 @@
-"""Replacements for names and keywords of Keras, torch, TensorFlow, JAX and NumPy, read from ``hints/``.
+"""Replacements for names and keywords of other frameworks, read from ``hints/``.
 
 For a name or keyword that is in no table, the error lists the valid ones.
 """
@@ -46,12 +46,12 @@ _BY_NAME = {name.lower().replace("_", ""): remedy for name, remedy in NAMES.item
 
 
 def name_instead(name: str) -> str | None:
-    """Return the replacement for another framework's name; None if unknown."""
+    """Return the replacement for a name of another framework; None if unknown."""
     return _BY_NAME.get(name.lower().replace("_", ""))
 
 
 def keyword_instead(function: str, keyword: str) -> str | None:
-    """Return the replacement for a keyword of another framework's equivalent function; None if unknown."""
+    """Return the replacement for a keyword of another framework's function; None if unknown."""
     group = next((group for group, names in _GROUPS.items() if function in names), function)
     if function.endswith(("Cell", "Wrapper")):
         group = "cell" if function.endswith("Cell") else "wrapper"

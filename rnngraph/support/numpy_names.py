@@ -1,4 +1,4 @@
-"""Functions of NumPy, and those of this package that compute the same."""
+"""NumPy's functions, with this package's functions that compute the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data classes that are cheap to declare.
+"""Dataclasses that are cheap to declare.
 
 The standard library's decorator compiles up to six methods of each class from text. For the two hundred classes of
 the compiler that takes as long as the optimization of a small net. Here only ``__init__`` is compiled, when a class
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls: type | None = None, /, *, frozen: bool = False, eq: bool = True, **others: Any) -> Any:
-        """Return a class with the fields, methods and errors that ``dataclasses.dataclass`` would give it.
+        """Decorate a class like ``dataclasses.dataclass``, but compile ``__init__`` only on first use.
 
         It is for classes that users don't construct: ``inspect.signature`` knows the arguments once there is an
         instance. A frozen class of the standard library's decorator cannot inherit from a class of this one. Other
@@ -52,7 +52,7 @@ else:
 
 
 def _values(names: Sequence[str]) -> Method:
-    """Return a function from an instance to the values of these fields: a tuple, or the value of a single field."""
+    """Return a function that returns the values of these fields: a tuple, or a single value."""
     return attrgetter(*names) if names else lambda _: ()
 
 
@@ -84,7 +84,7 @@ def _refuse_deletion(self: Any, name: str) -> None:
 
 
 def _first_init(cls: Any, frozen: bool) -> Method:
-    """Return an ``__init__`` that compiles the class's own and puts it in its place."""
+    """Return an ``__init__`` that compiles the class's own ``__init__`` and replaces itself by it."""
 
     def init(self: Any, *arguments: Any, **keywords: Any) -> None:
         cls.__init__ = _compiled_init(cls, frozen)

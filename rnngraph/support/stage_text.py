@@ -1,4 +1,4 @@
-"""Text of a compiler stage, with the script line, layer and phase that each of its lines comes from."""
+"""Text of a compiler stage, whose lines know the script line, layer and phase that they come from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StageLine(NamedTuple):
 
 
 class StageText(str):
-    """Result of ``show(stage)``: a ``str`` with the origins of its lines. Slices and concatenations are plain ``str``.
+    """Text of a stage: a ``str`` whose lines have origins. Slices and concatenations are plain ``str``.
 
     Attributes:
         lines: The lines with their origins.

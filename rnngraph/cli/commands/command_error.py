@@ -2,4 +2,4 @@
 
 
 class CommandError(Exception):
-    """The command is invalid as given; exit code 2."""
+    """Error for an invalid command line; exit code 2."""

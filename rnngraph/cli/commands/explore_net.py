@@ -61,7 +61,7 @@ def _write_page(program: Program, target: Path, title: str, sizes: tuple[int, in
 
 
 def _profile(graph: CallableGraph[Any], batch: int, steps: int) -> Profile:
-    """Profile calls on random arrays. Errors name the graph, since no user's line made the arrays."""
+    """Profile calls on random arrays. Errors name the graph, because no line of a script made the arrays."""
     called: Any = graph
     try:
         with progress(f"timing the {graph.kind} graph"):

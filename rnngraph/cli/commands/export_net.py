@@ -41,7 +41,7 @@ def export_net(program: Program, options: argparse.Namespace) -> None:
 
 
 def _of_blocks(exported: Export) -> str:
-    """Return a sentence on the memory that blocks take in an instance, and how to reduce it."""
+    """Return a sentence on how much memory blocks take in an instance, and how to reduce it."""
     min_size = exported.state_size - exported.block_size
     return (
         f"{exported.block_size} of these bytes are for blocks of {exported.max_block} steps at once; "

@@ -1,4 +1,4 @@
-"""Detection of a file's format, by its first bytes or its suffix, and reading of the file.
+"""Detection of a file's format by its first bytes or suffix, and reading of the file.
 
 Also finds the script in a folder that ``rnngraph import`` wrote.
 """
@@ -42,12 +42,12 @@ MAX_JSON_BYTES = 1 << 28
 
 
 def script_of(path: Path) -> Path:
-    """Return the script in a folder that ``Net.save`` wrote; any other path unchanged."""
+    """Return the script in a folder that ``Net.save`` wrote. Other paths are returned unchanged."""
     return path / SCRIPT if (path / SCRIPT).is_file() else path
 
 
 def kind_of(path: Path) -> str:
-    """Return the format of a file, or of a SavedModel's folder. Raise ``CommandError`` if no reader supports it."""
+    """Return the format of a file, or of a SavedModel's folder."""
     if (path / SAVED_MODEL).is_file():
         return TF1
     try:
@@ -75,7 +75,7 @@ def kind_of(path: Path) -> str:
 
 
 def _entries(text: bytes) -> Any:
-    """Return a JSON object; an empty tuple for damaged text, on which the reader gives a better error."""
+    """Return a JSON object, or an empty tuple for damaged text, on which the reader has a better error."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -84,7 +84,7 @@ def _entries(text: bytes) -> Any:
 
 
 def read_file(path: Path, fixed: Mapping[str, Any], max_entries: int | None = None) -> tuple[str, rg.Net]:
-    """Return the format of a file, and its net.
+    """Return the format of a file, and the net that it holds.
 
     Args:
         path: The file.
@@ -107,7 +107,7 @@ def read_file(path: Path, fixed: Mapping[str, Any], max_entries: int | None = No
 
 
 def fixed_input(text: str) -> tuple[str, Any]:
-    """Parse ``NAME=NUMBER`` or ``NAME=true`` to (name, value). Raise ``ValueError`` for other texts."""
+    """Parse ``NAME=NUMBER`` or ``NAME=true`` to (name, value). Raise ``ValueError`` for anything else."""
     name, sign, value_text = text.partition("=")
     value = json.loads(value_text) if sign and name else None
     if not isinstance(value, int | float):

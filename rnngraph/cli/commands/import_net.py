@@ -19,7 +19,7 @@ from .weight_files import MAX_ROWS, tensors_in, weights_in
 
 
 def import_net(file: Path, folder: Path, fixed: Mapping[str, Any], max_entries: int | None) -> None:
-    """Read a file, save its net to a folder, and print a summary. Of a file of weights list the tensors."""
+    """Read a file, save its net to a folder, and print a summary. If it holds only weights, list them."""
     try:
         kind_of(file)
     except CommandError:
@@ -37,7 +37,7 @@ def import_net(file: Path, folder: Path, fixed: Mapping[str, Any], max_entries: 
 
 
 def _list_weights(file: Path) -> None:
-    """List the tensors of a file that holds weights alone."""
+    """Print the tensors of a file that holds only weights."""
     if not file.is_file():
         return
     with file.open("rb") as opened:
@@ -78,7 +78,7 @@ def _table(net: Net) -> Table:
 
 
 def _layer(parameter: str) -> str:
-    """Return the scope of a parameter's cell, or the parameter's own scope outside a cell."""
+    """Return the scope of the cell that owns a parameter, or else the parameter's own scope."""
     *scopes, _ = parameter.split("/")
     cells = [place for place, scope in enumerate(scopes) if scope.endswith("_cell") and scope != "multi_rnn_cell"]
     return "/".join(scopes[: cells[0] + 1] if cells else scopes) or parameter

@@ -21,7 +21,7 @@ from .progress import progress
 
 
 class ProfileRequest(NamedTuple):
-    """Options of the command.
+    """Options of ``rnngraph profile``.
 
     Attributes:
         graph: ``"inference"``, ``"training"`` or ``"step"``.
@@ -39,7 +39,7 @@ class ProfileRequest(NamedTuple):
 
 
 def profile_net(script: Path, program: Program, variables: Mapping[str, Any], request: ProfileRequest) -> None:
-    """Print the profile of one graph, or of a trainer's steps.
+    """Print a profile of one graph of a program, or of a trainer's steps.
 
     Args:
         script: The script or directory, for errors.
@@ -71,7 +71,7 @@ def profile_net(script: Path, program: Program, variables: Mapping[str, Any], re
 
 
 def print_layers(graph: CallableGraph[Any], feeds: Mapping[str, np.ndarray], seconds: float) -> None:
-    """Print a profile's table of layers; nothing on a processor without support for profiles."""
+    """Print a profile's table of layers; nothing if the processor does not support profiles."""
     called: Any = graph
     try:
         profile: Profile = called.profile(feeds, seconds=seconds)

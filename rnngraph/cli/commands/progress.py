@@ -1,4 +1,4 @@
-"""Spinner on a terminal for steps that take seconds."""
+"""Spinner on a terminal, for steps of a command that take seconds."""
 
 from __future__ import annotations
 

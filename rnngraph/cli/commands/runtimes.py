@@ -1,4 +1,4 @@
-"""Engines of other formats, as the reference for imported nets."""
+"""Engines of other formats, which run the original of an imported net."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Engine = Callable[[Arrays], dict[str, np.ndarray]]
 
 
 class SizesRefusedError(CommandError):
-    """The file's own engine refuses sizes that the net accepts."""
+    """The original's engine refuses sizes that the net accepts."""
 
 
 def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> Engine:
@@ -111,7 +111,7 @@ def _keras(file: Path, names: Sequence[str]) -> Engine:
 
 
 def _unread(item: Any, feeds: Arrays) -> np.ndarray:
-    """Return zeros for an input that no compared output depends on, and that the net therefore lacks."""
+    """Return zeros for an input that the net lacks because no compared output depends on it."""
     batch, *others = next(iter(feeds.values())).shape
     shape = [batch, *(others[0] if others and size is None else size or 1 for size in item.shape[1:])]
     return np.zeros(shape, str(item.dtype))

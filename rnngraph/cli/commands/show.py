@@ -1,4 +1,4 @@
-"""``rnngraph show``: print a stage, the part of it that belongs to a layer or line, or the changes of a pass.
+"""``rnngraph show``: print a stage, its part for a layer or line, or the changes of a pass.
 
 In a pipe, a whole stage is the text of ``graph.show``. On a terminal, the text is highlighted, and long texts go
 through the pager ``less``. Comments after ``#`` are aligned to a column that depends only on the window's width.
@@ -94,7 +94,7 @@ def show_change(
 
 
 def _check_known(lines: Sequence[StageLine], layer: str | None, line: str | None) -> None:
-    """Raise ``CommandError`` if none of the lines belongs to the layer, or none to the user's line."""
+    """Raise ``CommandError`` if no line belongs to the layer, or none to the line of the script."""
     wheres = [where for item in lines for where in item.origins]
     if not wheres:
         raise CommandError(
@@ -109,7 +109,7 @@ def _check_known(lines: Sequence[StageLine], layer: str | None, line: str | None
 
 
 def _is_wanted(item: StageLine, layer: str | None, line: str | None) -> bool:
-    """True if one origin of a stage's line belongs to both the layer and the user's line."""
+    """True if a stage's line has an origin in both the layer and the line of the script."""
     return any(
         (layer is None or _is_of_layer(where, layer)) and (line is None or _is_of_line(where, line))
         for where in item.origins
@@ -117,7 +117,7 @@ def _is_wanted(item: StageLine, layer: str | None, line: str | None) -> bool:
 
 
 def _chosen(lines: Sequence[StageLine], layer: str | None, line: str | None) -> list[StageLine]:
-    """Return the lines of a layer or user's line, the lines that enclose them, and marks for gaps."""
+    """Return the lines of a layer or script line, their enclosing lines, and marks for gaps."""
     _check_known(lines, layer, line)
     kept = {number for number, item in enumerate(lines) if _is_wanted(item, layer, line)}
     if not kept:
@@ -144,9 +144,9 @@ def _is_of_layer(where: Where, wanted: str) -> bool:
 
 
 def _is_of_line(where: Where, wanted: str) -> bool:
-    """True if an origin is the line ``wanted``: ``39`` or ``net.py:39``."""
+    """True if an origin is the script line ``wanted``, such as ``39`` or ``net.py:39``."""
     file, _, number = wanted.replace("\\", "/").rpartition(":")
-    origin = where.file.replace("\\", "/")  # as Windows' paths have them
+    origin = where.file.replace("\\", "/")  # paths of Windows have colons, too
     return number == str(where.line) and (not file or f"/{origin}".endswith(f"/{file.lstrip('./')}"))
 
 
@@ -155,7 +155,7 @@ def _indent(text: str) -> int:
 
 
 def _enclosing(lines: Sequence[StageLine], number: int) -> Iterable[int]:
-    """Yield the numbers of the lines that enclose a line, by indentation."""
+    """Yield the indices of the lines that enclose a line, by indentation."""
     depth = _indent(lines[number].text)
     for outer in range(number - 1, -1, -1):
         text = lines[outer].text
@@ -172,12 +172,12 @@ def _enclosing(lines: Sequence[StageLine], number: int) -> Iterable[int]:
 def _changes(
     before: Sequence[StageLine], after: Sequence[StageLine], layer: str | None, line: str | None
 ) -> Iterator[StageLine]:
-    """Yield a diff with context. Lines that differ only in the numbers of names count as equal.
+    """Yield a diff with context. Lines that differ only in the numbers of names are equal.
 
     ``layer`` and ``line`` select changes; None selects all.
     """
     changes = changes_between([item.text for item in before], [item.text for item in after]) or ()
-    rows: list[tuple[str, StageLine, int]] = []  # mark, line, its position in ``after``
+    rows: list[tuple[str, StageLine, int]] = []  # (mark, line, position in ``after``)
     for kind, first, last, begin, end in changes:
         if kind in ("equal", "numbered"):
             rows += [(" ", after[place], place) for place in range(begin, end)]
@@ -202,7 +202,7 @@ def _changes(
 
 
 def _split_comment(text: str) -> tuple[str, str]:
-    """Split a line into code and comment; the comment is "" unless the line has both."""
+    """Split a line into code and comment. The comment is "" for lines that are only one of them."""
     code, mark, comment = text.rpartition("  # ")
     return (code.rstrip(), f"# {comment}") if mark and code.strip(" +-") and "'" not in comment else (text.rstrip(), "")
 
@@ -229,7 +229,7 @@ def _print(lines: Sequence[StageLine], stage: str, with_pager: bool, whole: str 
 
 
 def _aligned(lines: Sequence[StageLine], width: int) -> list[StageLine]:
-    """Return lines with their comments aligned to a column. The comment of a longer line goes on a line above."""
+    """Return lines with aligned comments. The comment of a long line goes on a line above."""
     column = max(width - COMMENT_COLUMNS, MIN_CODE_COLUMNS)
     aligned: list[StageLine] = []
     for item in lines:

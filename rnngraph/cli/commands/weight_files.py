@@ -1,4 +1,4 @@
-"""Files of weights alone: list their tensors, and explain how to make a net of them. Code in a file is never run."""
+"""Files that hold only weights: list their tensors, and explain how to make a net of them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ Row = tuple[str, str, list[int]]
 
 
 def weights_in(path: Path, begin: bytes) -> str | None:
-    """Return the kind of a file of weights, as the start of an error; None for all other files. ``begin`` are its first
-    bytes.
+    """Return a description of a file of weights, as the start of an error; None for other files.
+
+    ``begin`` are the first bytes of the file.
     """
     if begin.startswith(ZIP) and _is_torchs(path):
         return f"is a file of torch, which says how to make a module by its code alone; {_HOW}"
@@ -40,7 +41,7 @@ def weights_in(path: Path, begin: bytes) -> str | None:
 
 
 def _is_torchs(path: Path) -> bool:
-    """True if a zip is a file of ``torch.save``. Nothing is unpacked."""
+    """True if a zip archive was written by ``torch.save``. Nothing is unpacked."""
     try:
         with ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
@@ -49,7 +50,7 @@ def _is_torchs(path: Path) -> bool:
 
 
 def tensors_in(path: Path) -> list[Row] | str:
-    """Return the tensors of a file of weights, or why they can't be listed."""
+    """Return the tensors of a file of weights, or the reason why they cannot be listed."""
     if path.suffix.lower() == ".safetensors":
         return _of_safetensors(path)
     try:

@@ -1,6 +1,4 @@
-"""Basic cells, written with the same API as users' own. Parameter names and gate orders are those of TensorFlow
-1.15.
-"""
+"""Basic cells: RNN, LSTM and GRU. Parameter names and gate orders are those of TensorFlow 1.15."""
 
 from __future__ import annotations
 
@@ -200,12 +198,12 @@ class LSTMCell(LSTMLike):
         return h, self.packed(c, h)
 
     def _clipped(self, c: Tensor, bound: float) -> Tensor:
-        """Clamp the memory to ±bound. The gradient is 0 outside."""
+        """Clamp the memory to ±bound. Outside of it, the gradient is 0."""
         return clip(c, -bound, bound)
 
 
 def bias_of_forgetting(value: Any) -> float:
-    """Check a forget_bias. Torch has the input's width at its position, so a large int is an error."""
+    """Check a forget_bias. Large ints are errors: torch has the input's width at this position."""
     if isinstance(value, int | np.integer) and value > MAX_INT_BIAS:
         raise ArgumentError(
             f"forget_bias={value} looks like a width, which a cell infers from its input; give units only, or write "
@@ -223,7 +221,7 @@ def limit(value: float | None, what: str) -> float | None:
 
 
 def limit_of_projection(value: float | None, num_proj: int | None) -> float | None:
-    """Check proj_clip, which needs a projection. TensorFlow has num_proj at another position."""
+    """Check proj_clip, which requires a projection. TensorFlow has num_proj at another position."""
     bound = limit(value, "proj_clip")
     if bound is not None and num_proj is None:
         raise ArgumentError(f"proj_clip={shown(value)} needs a projection; give num_proj, too")

@@ -16,7 +16,9 @@ from .lstm_variants import kernel_initializer
 
 
 class UGRNNCell(Cell):
-    """Update gate RNN (Collins et al. 2017): g = s(g + forget_bias); s' = g s + (1 - g) a(c), which is also the output.
+    """Update gate RNN (Collins et al. 2017): g = s(g + forget_bias); s' = g s + (1 - g) a(c).
+
+    The output is s'.
 
     Parameters: ``kernel`` [inputs + units, 2 units] with columns g, c, and ``bias`` [2 units]. State: [batch, units].
 
@@ -180,7 +182,7 @@ class SRUCell(Cell):
 
 
 class _InputGated(Cell):
-    """Base class of MinimalRNNCell and CFNCell: their arguments, and a state that is the output."""
+    """Base class of MinimalRNNCell and CFNCell, which share arguments and whose output is the state."""
 
     def __init__(
         self,

@@ -165,7 +165,7 @@ class GatedDeltaNetCell(MatrixCell):
 
 
 def corrected(S: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Tensor:
-    """Move the value at key k towards v by the share beta (Widrow and Hoff 1960)."""
+    """Return S with its value at key k moved towards v by the factor beta (Widrow and Hoff 1960)."""
     return S + column(k) * row(column(beta) * (v - read(S, k)))
 
 
@@ -234,7 +234,7 @@ class RWKV7Cell(MatrixCell):
         return y @ p.kernel("output", (width, width)), {**new, "x": x}
 
     def _of_mixtures(self, p: Scope, mixed: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the parts of the mixed inputs."""
+        """Return the parts of the recurrence, computed from the mixed inputs."""
         width = self.output_size
         r, k, v = (mixed[name] @ p.kernel(name, (width, width)) for name in "rkv")
         w = low_rank(p, "w", mixed["w"], self.decay_rank, width, tanh) + p.bias("w/bias", (width,))

@@ -15,7 +15,7 @@ from .parts import PartsCell, product
 
 
 class _Minimal(PartsCell):
-    """Base of both: ``num_units`` and the activation of the candidate."""
+    """Base class of minimal cells, with ``num_units`` and the activation of the candidate."""
 
     def __init__(self, num_units: int, activation: Activation = None) -> None:
         self.num_units = units(num_units, "num_units")

@@ -1,4 +1,4 @@
-"""Base class of cells that read projections of their input, and the pieces that these cells share."""
+"""Base class of cells that read projections of their input, and helpers for such cells."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORTEST_STEP, LONGEST_STEP, MIN_STEP = 1e-3, 1e-1, 1e-4
 
 
 class PartsCell(Cell):
-    """Base class of cells that read one Tensor, which they project, or the parts that a projection yields.
+    """Base class of cells whose input is one Tensor to project, or the parts of a projection.
 
     A subclass defines ``parts``, ``_projected`` and ``_recurrence``.
     """
@@ -32,7 +32,7 @@ class PartsCell(Cell):
         raise NotImplementedError
 
     def _recurrence(self, p: Scope, state: Any, *args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
-        """Return (output, new state), computed from the parts of one row of input and the state."""
+        """Return (output, new state) from the parts of an input and the state."""
         raise NotImplementedError
 
     def step(self, p: Scope, x: Any, state: Any) -> tuple[Tensor, Any]:
@@ -41,7 +41,7 @@ class PartsCell(Cell):
         return reshape(output, (None, self.output_size)), new
 
     def _checked(self, x: Any) -> list[Tensor]:
-        """Return the parts of a dict or tuple in their order. Raises an error if one is missing or misshapen."""
+        """Return the parts of a dict or tuple in order. Raise an error if one is missing or misshapen."""
         shapes = self.parts()
         items = x if isinstance(x, Mapping) else dict(zip(shapes, x, strict=False))
         if items.keys() != shapes.keys() or len(x) != len(shapes):
@@ -71,7 +71,7 @@ def low_rank(p: Scope, name: str, x: Tensor, rank: int, width: int, activation: 
 
 
 def of_width(p: Scope, x: Tensor, width: int) -> Tensor:
-    """Return x if it has this width. Otherwise, multiply it by ``in_projection/kernel`` [inputs, width]."""
+    """Return x, multiplied by ``in_projection/kernel`` [inputs, width] if x has another width."""
     return x if x.width == width else x @ p.kernel("in_projection/kernel", (x.width, width))
 
 
@@ -96,7 +96,7 @@ def scalar(x: Tensor) -> Tensor:
 
 
 def read(state: Tensor, key: Tensor) -> Tensor:
-    """Return key · state of matrices [..., keys, values], which is [..., values]."""
+    """Return key · state, [..., values], for matrices [..., keys, values]."""
     return reduce_sum(column(key) * state, -2)
 
 

@@ -14,7 +14,7 @@ from .basic import Activation
 
 
 class _Projection(Wrapper):
-    """Base of projections: has ``kernel`` and ``bias``, and adds a scope to the cell's names, as in TensorFlow 1.15."""
+    """Base class of projection wrappers, with ``kernel`` and ``bias`` in a scope of their own."""
 
     adds_scope = True
 

@@ -99,7 +99,7 @@ class LRUCell(Cell):
         return y + past, {"real": new_real, "imag": new_imag}
 
     def _squares(self) -> Any:
-        """Return squares of the initial absolute values, evenly spaced: their ring is filled evenly."""
+        """Return evenly spaced squares of the initial absolute values, which fill the ring evenly."""
         low, high = self.r_min**2, self.r_max**2
         return low + (high - low) * (np.arange(self.state_dim) + 0.5) / self.state_dim
 
@@ -165,7 +165,7 @@ class RGLRUCell(PartsCell):
 
 
 def _radii(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-    """Initialize numbers whose softplus is -log of a radius, uniform in the area of the ring."""
+    """Initialize a parameter whose softplus is -log of a radius, uniform in the area of the ring."""
     squares = generator.uniform(MIN_RADIUS**2, MAX_RADIUS**2, shape)
     return np.log(np.expm1(-0.5 * np.log(squares)))
 

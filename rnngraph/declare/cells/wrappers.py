@@ -57,7 +57,7 @@ class DropoutWrapper(Wrapper):
     def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         columns = flatten(resolve(stated(self.cell)))
         dropped = sum(not is_memory for leaf in columns for _, is_memory in leaf.parts)
-        sites = {  # claim sites before the inner cell runs, so that site names are in order
+        sites = {  # number sites before the inner cell runs, so that their names are in order
             kind: iter([p.site(kind) for _ in range(count)])
             for kind, count in (("input", _count_floats(x)), ("state", dropped), ("output", 1))
             if not is_certain(self.keep[kind])
@@ -65,7 +65,7 @@ class DropoutWrapper(Wrapper):
         x = self._drop_each(sites, "input", x)
         output, new = yield p.cell(None, self.cell), x, state
         leaves = [self._drop_state(sites, leaf, kind.parts) for leaf, kind in zip(flatten(new), columns, strict=True)]
-        if "output" in sites:  # how many there are is known only now
+        if "output" in sites:  # the number of sites is known only now
             sites["output"] = chain(sites["output"], iter([p.site("output") for _ in range(1, _count_floats(output))]))
         return self._drop_each(sites, "output", output), pack(new, leaves)
 
@@ -97,7 +97,7 @@ def _count_floats(nest: Any) -> int:
 
 
 def _pairs(wrapper: Wrapper, x: Any, output: Any, does: str) -> list[tuple[str, Tensor, Tensor]]:
-    """Return the path, the input and the output at each place of a cell whose output has the structure of its input."""
+    """Return (path, input, output) of each leaf of a cell whose output has the structure of its input."""
     places = [path for path, _ in paths(x)]
     what = f"{type(wrapper).__name__} needs outputs in the structure of the inputs; the output of {wrapper.cell!r}"
     outputs = matched(x, output, what, wrapper.where)
@@ -215,7 +215,7 @@ class ZoneoutWrapper(Wrapper):
 
 
 def _part_of(output: Tensor, states: Sequence[Tensor], changed: Sequence[Tensor]) -> Tensor:
-    """Return the changed value of ``output`` if it is a state or part of a concatenated state, else ``output``."""
+    """Return the changed value of ``output`` if it is a state, or a part of a state; else ``output``."""
     for state, now in reversed(list(zip(states, changed, strict=True))):
         node = unrounded(state.node)
         if node is output.node:

@@ -109,16 +109,18 @@ def hard_tanh(x: Any) -> Tensor:
 
 @api
 def hard_sigmoid(x: Any, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
-    """Return clip(alpha x + beta, 0, 1), as Keras 2, Theano and ONNX define it; for Keras 3 see
-    ``hard_sigmoid_keras3``.
+    """Return clip(alpha x + beta, 0, 1), as Keras 2, Theano and ONNX define it.
+
+    For Keras 3 see ``hard_sigmoid_keras3``.
     """
     return clip(as_tensor(x) * alpha + beta, 0, 1)
 
 
 @api
 def hard_sigmoid_keras3(x: Any) -> Tensor:
-    """Return clip(x / 6 + 0.5, 0, 1), as Keras 3, JAX and torch (``Hardsigmoid``) define it. The gradient at -3 and 3
-    is 0.
+    """Return clip(x / 6 + 0.5, 0, 1), as Keras 3, JAX and torch (``Hardsigmoid``) define it.
+
+    The gradient at -3 and 3 is 0.
     """
     return minimum(maximum(as_tensor(x) * (1 / 6) + 0.5, 0), 1)
 
@@ -203,8 +205,9 @@ def swish(x: Any, beta: float = 1.0) -> Tensor:
 
 @api
 def masked_softmax(x: Any, mask: Any = None, axis: int = -1) -> Tensor:
-    """Return the softmax along ``axis`` of the entries whose mask is True. All other entries are 0, even if none is
-    True.
+    """Return the softmax along ``axis`` of the entries whose mask is True.
+
+    All other entries are 0, even if none is True.
 
     Args:
         x: float Tensor.

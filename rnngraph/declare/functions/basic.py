@@ -104,21 +104,19 @@ def logical_xor(a: Any, b: Any) -> Tensor:
 @api
 def clip(x: Any, low: Any, high: Any) -> Tensor:
     """Clamp x to [low, high]. NaN stays NaN. The gradient passes inside the interval and at its limits."""
-    return minimum(high, maximum(low, as_tensor(x)))  # of equal operands, the second gets the gradient
+    return minimum(high, maximum(low, as_tensor(x)))  # if operands are equal, the second gets the gradient
 
 
 @api
 def where(condition: Tensor, a: Any, b: Any) -> Tensor:
-    """Select a where ``condition`` is True, and b elsewhere. NaN or infinity in the operand not selected has no
-    effect.
-    """
+    """Select a where ``condition`` is True, else b. NaN or infinity in the other operand has no effect."""
     if not isinstance(a, Tensor):
         a = like(a, b) if isinstance(b, Tensor) else constant(a)
     return build("select", condition, a, like(b, a))
 
 
 def known_by(x: Tensor, value: Tensor) -> Tensor:
-    """Return ``value``, which depends on sizes alone, as a tensor that depends on x in name only.
+    """Return ``value``, which depends on sizes alone, as a tensor that formally depends on x.
 
     The dependency keeps x a feed of the graph, so that its sizes are known even if nothing else reads it.
     """
@@ -166,9 +164,7 @@ def _reduction(op: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
 
 @api
 def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the sum over ``axis``, an int, several, or None for all. ``keepdims`` keeps these axes with a length
-    of 1.
-    """
+    """Return the sum over ``axis``: an int, several, or None for all. ``keepdims`` keeps these axes with size 1."""
     return _reduction("reduce_sum", x, axis, keepdims)
 
 
@@ -238,7 +234,7 @@ def places_along(x: Tensor, position: int) -> Tensor:
 
 
 def index_range(size: Dim, behind: int) -> Tensor:
-    """Return the indices 0, 1, … of an axis, followed by ``behind`` axes of length 1."""
+    """Return the indices 0, 1, … of an axis, with ``behind`` trailing axes of length 1."""
     index = build("iota", size=size)
     return build("reshape", index, shape=(size, *(1,) * behind)) if behind else index
 
@@ -326,7 +322,7 @@ def _equal_parts(x: Tensor, count: int, position: int) -> list[Tensor]:
 
 @api
 def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
-    """Return x in another shape. If symbolic sizes decide that it fits, each call checks it.
+    """Return x in another shape. Each call checks symbolic sizes.
 
     Args:
         x: Tensor.
@@ -353,7 +349,7 @@ def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
 
 @api
 def broadcast_to(x: Any, shape: Sequence[int | str | None]) -> Tensor:
-    """Repeat x to a shape, aligned from the right as in NumPy.
+    """Broadcast x to a shape, aligned from the right as in NumPy.
 
     Args:
         x: Tensor.
@@ -381,7 +377,7 @@ def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
 
 @api
 def gather(table: Any, indices: Any, axis: int = 0) -> Tensor:
-    """Look up entries of an axis by index, as ``numpy.take`` does.
+    """Look up entries along an axis by index, as ``numpy.take`` does.
 
     Args:
         table: Tensor.

@@ -98,8 +98,9 @@ def max_pool1d(x: Tensor, pool_size: int, strides: int | None = None, padding: s
 
 @api
 def average_pool1d(x: Tensor, pool_size: int, strides: int | None = None, padding: str = "valid") -> Tensor:
-    """Return the mean of each window of ``pool_size`` steps. With ``same`` a window cut off at an end averages its own
-    steps.
+    """Return the mean of each window of ``pool_size`` steps.
+
+    With ``same``, a window that is cut off at an end averages its remaining steps.
 
     Args:
         x: float [batch, time, width].
@@ -139,7 +140,7 @@ class Windows(WindowSizes):
 
     @staticmethod
     def checked(what: str, size: Any, stride: Any, dilation: Any, padding: Any, where: Where | None) -> Windows:
-        """Build from a user's arguments after checks. ``what`` is the name of the size argument."""
+        """Return validated windows. ``what`` is the name of the size argument, for errors."""
         if isinstance(padding, str):
             one_of(padding, "padding", PADDINGS)
         else:
@@ -193,7 +194,7 @@ def convolution(
     use_bias: bool,
     scope: ScopeName,
 ) -> Tensor:
-    """Convolve over any windows, and create the parameters."""
+    """Convolve over windows of any kind, and create the parameters."""
     line = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"conv1d needs a float Tensor, not {x!r}", line)
@@ -228,7 +229,7 @@ def convolved(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scope: S
 
 
 def _side_by_side(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scope: ScopeName) -> Tensor:
-    """Convolve all groups in one loop, in which the groups lie side by side in vectors.
+    """Convolve all groups in one loop, with entries of different groups in adjacent lanes.
 
     Each filter of a group is a sum of products over the entries of its windows, as a depthwise convolution computes it.
     """
@@ -247,7 +248,7 @@ def _side_by_side(x: Tensor, kernel: Tensor, windows: Windows, groups: int, scop
 
 
 def _groups_last(x: Tensor, groups: int, wide: int) -> Tensor:
-    """Reorder the width of x [batch, time, groups * wide] to [wide, groups]."""
+    """Transpose the width of x [batch, time, groups * wide] to [wide, groups]."""
     if wide == 1:
         return x
     shape = x.type.shape
@@ -256,7 +257,7 @@ def _groups_last(x: Tensor, groups: int, wide: int) -> Tensor:
 
 
 class Window(Cell):
-    """Concatenation of the input at this and earlier steps, oldest first: ``taps`` steps with a ``dilation``."""
+    """Cell whose output concatenates the inputs of this and earlier steps, oldest first."""
 
     def __init__(self, width: int, taps: int, dilation: int) -> None:
         self.width, self.taps, self.dilation = width, taps, dilation

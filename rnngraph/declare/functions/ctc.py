@@ -82,7 +82,7 @@ class _Alignments(Cell):
         return {"alpha": 2 * self.longest + 1}
 
     def initial_state(self, p: Scope) -> Tensor:
-        """Start at the first position, from which the first step leads to the first blank or the first label."""
+        """Return the initial state, from which the first step reaches the first blank or the first label."""
         return constant([0.0] + [NEVER] * (2 * self.longest), self.dtype)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -110,7 +110,7 @@ class _Alignments(Cell):
 
 
 def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
-    """Return log(sum(exp)), shifted by the maximum, whose own derivative cancels."""
+    """Return log(sum(exp)), shifted by the maximum."""
     largest = logarithms[0]
     for item in logarithms[1:]:
         largest = maximum(largest, item)

@@ -57,12 +57,12 @@ def _highest(dtype: str) -> float:
 
 
 def _larger(earlier: Tensor, later: Tensor) -> Tensor:
-    """Return the larger operand; of equal ones the later, which gets the gradient; NaN if one is NaN."""
+    """Return the larger operand; NaN if one is NaN. Of equal operands, the later one gets the gradient."""
     return chosen(logical_or(later >= earlier, not_equal(later, later)), later, earlier)
 
 
 def _smaller(earlier: Tensor, later: Tensor) -> Tensor:
-    """Return the smaller operand; of equal ones the later, which gets the gradient; NaN if one is NaN."""
+    """Return the smaller operand; NaN if one is NaN. Of equal operands, the later one gets the gradient."""
     return chosen(logical_or(later <= earlier, not_equal(later, later)), later, earlier)
 
 
@@ -117,7 +117,7 @@ def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = Fals
 
 @api
 def cummax(x: Any, axis: int = 0) -> Tensor:
-    """Return the maximum of all entries up to each one along ``axis``; NaN from the first NaN on.
+    """Return the maximum of all entries up to each one along ``axis``. After a NaN, it is NaN.
 
     Of equal entries the last gets the gradient, as in torch. A symbolic axis is a loop, as for ``cumsum``.
     """
@@ -126,7 +126,7 @@ def cummax(x: Any, axis: int = 0) -> Tensor:
 
 @api
 def cummin(x: Any, axis: int = 0) -> Tensor:
-    """Return the minimum of all entries up to each one along ``axis``; NaN from the first NaN on.
+    """Return the minimum of all entries up to each one along ``axis``. After a NaN, it is NaN.
 
     Of equal entries the last gets the gradient, as in torch. A symbolic axis is a loop, as for ``cumsum``.
     """
@@ -157,7 +157,7 @@ def _cumulative(fold: _Fold, x: Any, axis: int, exclusive: bool, reverse: bool) 
     if isinstance(x.type.shape[position], int):
         return _fixed(fold, x, position, exclusive, reverse)
     line, kind = user_line(), x.dtype
-    # float64 holds these sums exactly; a product would not wrap as integers do
+    # float64 represents these sums exactly; a product would not wrap as integers do
     if kind in INTEGERS and fold is not _PRODUCT:
         x = cast(x, "float64")
     steps, order, shape = _as_steps(fold.name, x, position, line)
@@ -177,7 +177,7 @@ def product_over_steps(x: Tensor, position: int) -> Tensor:
 
 
 def _as_steps(name: str, x: Tensor, position: int, line: Where | None) -> tuple[Tensor, tuple[int, ...], Any]:
-    """Return x as [time, rows, units], the order of axes with time first, and the shape in that order."""
+    """Return x as [time, rows, units], and the permutation and shape that undo the change."""
     if x.dtype not in FLOATS:
         raise DtypeError(f"{name} along an axis of open size needs floats, not {x!r}; convert with rg.cast", line)
     order = (position, *(other for other in range(x.rank) if other != position))
@@ -188,7 +188,7 @@ def _as_steps(name: str, x: Tensor, position: int, line: Where | None) -> tuple[
 
 
 def _rows_and_units(rest: tuple[Dim, ...]) -> tuple[Dim, int]:
-    """Group axes into rows and units: units are the axes after the first, if their sizes are fixed."""
+    """Split axes into rows and units. Units are the axes after the first, if their sizes are fixed."""
     units = product(rest[1:])
     return (rest[0] if rest else 1, units) if isinstance(units, int) else (product(rest), 1)
 
@@ -213,9 +213,7 @@ class Running(Cell):
 
 
 def _fixed(fold: _Fold, x: Tensor, axis: int, exclusive: bool, reverse: bool) -> Tensor:
-    """Compute along a fixed axis in log2(size) rounds, each combining twice as many entries (Hillis and Steele
-    1986).
-    """
+    """Fold along an axis of fixed size, in log2(size) rounds (Hillis and Steele 1986)."""
     size = x.type.shape[axis]
     assert isinstance(size, int)
     neutral = fold.neutral(x.dtype)

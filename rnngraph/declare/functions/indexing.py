@@ -112,7 +112,7 @@ def clamped_slice(x: Any, axis: int, start: int | None = None, stop: int | None 
 
 
 def is_far(size: Dim, bound: int | None) -> bool:
-    """True if a reader must clamp a bound, because the axis has a symbolic size and may end before it."""
+    """True if the bound of a slice must be clamped at run time, because the axis may be shorter."""
     return not isinstance(size, int) and bound is not None and abs(bound) > NEAR
 
 
@@ -122,7 +122,7 @@ def _clamped(size: Dim, bound: int) -> Dim:
 
 
 def _first_of(size: Dim, begin: Dim, first: int, end: Dim, last: int) -> Dim:
-    """Return min(begin, end), the positions of the bounds ``first`` and ``last``."""
+    """Return min(begin, end), which are the positions of the bounds ``first`` and ``last``."""
     if (first < 0) == (last < 0):
         return begin if first <= last else end
     if first < 0:  # no position is after ``last`` if that is the end of the axis
@@ -238,7 +238,7 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int, mode: str = "se
 
 
 def _along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[Tensor, int, Tensor]:
-    """Return x, the axis as a non-negative index, and the indices counted from its start."""
+    """Return x, the axis as a non-negative index, and non-negative indices."""
     x, index = as_tensor(x), as_tensor(indices)
     place = one_axis(x.rank, axis)
     if index.rank != x.rank:
@@ -247,5 +247,5 @@ def _along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[
 
 
 def _hits(x: Tensor, place: int, index: Tensor) -> Tensor:
-    """Return bool [..., index, entry, ...]: True where an index selects an entry."""
+    """Return a mask [..., index, entry, ...] that is True where an index selects an entry."""
     return equal(expand_dims(index, place + 1), places_along(x, place))

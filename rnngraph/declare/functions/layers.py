@@ -28,7 +28,7 @@ def owned(
     initializer: str | Initializer,
     trainable: bool = True,
 ) -> Tensor:
-    """Return a parameter of a layer. The first layer of a scope creates it, and later ones share it."""
+    """Return a parameter of a layer, created by the first layer of a scope and shared by later ones."""
     kind = TensorType(dtype, shape)
     spec = scope.specs.get(name)
     if spec is None:
@@ -197,7 +197,7 @@ def normalized(
     scope: ScopeName,
     initializers: Mapping[str, str | Initializer],
 ) -> Tensor:
-    """Build batch normalization whose moving averages are updated by steps of a ``Trainer``."""
+    """Build batch normalization whose moving averages a ``Trainer`` updates."""
     return normalized_with(x, axis, momentum, epsilon, scope, initializers, True)[0]
 
 
@@ -245,7 +245,7 @@ def _normalized(
     own: Mapping[str, Tensor],
     training: bool | Tensor,
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Compute the normalization from the existing parameters ``own``."""
+    """Build batch normalization with the parameters ``own``."""
     reduced_axes = tuple(other for other in range(x.rank) if other != place)
 
     def spread(vector: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from .matching import class_labels, compared, lengths_of_rows
 
 
 def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
-    """Reduce losses to the result of a loss function.
+    """Reduce losses of rows or steps to the result of a loss function.
 
     Args:
         losses: [batch] or [batch, time].
@@ -84,7 +84,7 @@ def _is_learned(value: Any) -> bool:
 
 
 def real_steps(losses: Tensor, lengths: Any) -> Tensor:
-    """Return bool [batch, time]: True for steps within their row's length."""
+    """Return a mask [batch, time] of the steps within each row's length."""
     if losses.rank != 2:
         raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
     limit = expand_dims(lengths_of_rows(lengths, losses.type.shape[0], "lengths"), -1)
@@ -92,7 +92,7 @@ def real_steps(losses: Tensor, lengths: Any) -> Tensor:
 
 
 def _class_labels(labels: Tensor, logits: Tensor) -> Tensor:
-    """Check that labels fit the logits, and convert them to int64."""
+    """Return labels as int64, after a check that they fit the logits."""
     if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS:
         raise DtypeError(f"labels must be a Tensor of int32 or int64, not {labels!r}")
     if not isinstance(logits, Tensor) or logits.dtype not in FLOATS:
@@ -246,7 +246,7 @@ def accuracy(labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = 
 
 
 def _reduce_elements(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
-    """Average losses of elements over the last axis, if there is one beside the batch, and reduce them."""
+    """Average losses of elements over the last axis, unless it is the batch, and reduce them."""
     if reduction == "elements":
         if lengths is not None:
             raise ArgumentError('reduction="elements" takes no lengths; use none, or pass a mask of zeros as weights')
@@ -257,7 +257,7 @@ def _reduce_elements(losses: Tensor, weights: Any, lengths: Any, reduction: str)
     return reduce_loss(losses, weights, lengths, reduction)
 
 
-# Losses of elements and rows, which other front ends reduce in their own ways ---------------------------
+# Losses of elements and rows, before any reduction ---------------------------
 
 
 def softmax_cross_entropies(labels: Tensor, logits: Tensor, axis: int) -> Tensor:

@@ -15,7 +15,7 @@ from ..tensor import UFUNCS, Tensor, as_tensor, build, like, pair
 
 
 def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
-    """Return labels and predictions as Tensors of one shape. A scalar is broadcast, but nothing else.
+    """Return labels and predictions as Tensors of one shape, without broadcasting except for scalars.
 
     Raises:
         ShapeError: The shapes differ. For symbolic sizes, each call checks this.
@@ -39,7 +39,7 @@ def check_same_shape(labels: Tensor, predictions: Tensor) -> None:
 
 
 def class_labels(labels: Tensor, logits: Tensor) -> Tensor:
-    """Check that labels [...] fit logits [..., classes]. For symbolic sizes, each call checks this."""
+    """Check that labels [...] fit logits [..., classes]."""
     want = logits.type.shape[:-1]
     if not _may_be_one(labels.type.shape, want):
         raise ShapeError(
@@ -58,7 +58,7 @@ def lengths_of_rows(lengths: Any, rows: Dim, what: str) -> Tensor:
 
 
 def of_rows(x: Tensor, rows: Dim, what: str) -> Tensor:
-    """Check that the first axis of x has ``rows`` entries. ``what`` names x in errors."""
+    """Return x after a check that the first axis has ``rows`` entries. ``what`` names x in errors."""
     first, *rest = x.type.shape
     if _differ(first, rows):
         raise ShapeError(f"{what} {x!r} must have one entry for each of {rows} rows; check the batch size")
@@ -66,7 +66,7 @@ def of_rows(x: Tensor, rows: Dim, what: str) -> Tensor:
 
 
 def _may_be_one(have: Shape, want: Shape) -> bool:
-    """True if two shapes are equal as far as their sizes are known."""
+    """True if two shapes may be equal at run time."""
     return len(have) == len(want) and not any(map(_differ, have, want))
 
 
@@ -75,7 +75,7 @@ def _differ(a: Dim, b: Dim) -> bool:
 
 
 def _fitted(x: Tensor, other: Shape) -> Tensor:
-    """Require at each call that x does not broadcast with the other shape."""
+    """Return x with a check at each call that its sizes equal those of ``other``."""
     shape = tuple(want if (have == 1) != (want == 1) else have for have, want in zip(x.type.shape, other, strict=True))
     return x if shape == x.type.shape else build("ensure_shape", x, shape=shape)
 
@@ -84,7 +84,7 @@ def _fitted(x: Tensor, other: Shape) -> Tensor:
 
 
 def size_argument(entry: Any, what: str) -> Dim:
-    """Check a size that a user wrote in a shape."""
+    """Return a size that a user wrote in a shape, validated."""
     if isinstance(entry, str) and entry.isidentifier() and not entry.startswith("_"):
         return named_size(entry)
     if isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
@@ -96,7 +96,7 @@ def size_argument(entry: Any, what: str) -> Dim:
 
 
 def remaining_size(x: Tensor, others: list[Dim]) -> Dim:
-    """Infer the size for -1: cancel equal sizes, then divide."""
+    """Return the size for -1 in a reshape: the number of elements of x divided by the other sizes."""
     elements, divisor = map(product, uncommon(x.type.shape, others))
     result = whole_quotient(elements, divisor)
     if result is None:
@@ -129,7 +129,7 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _repeated(x: Tensor, leading: tuple[Dim, ...]) -> Tensor:
-    """Broadcast the leading axes of matrices."""
+    """Broadcast the leading axes of matrices to ``leading``."""
     shape = x.type.shape
     have = shape[:-2]
     if len(have) == len(leading) and all(dim != 1 or to == 1 for dim, to in zip(have, leading, strict=True)):

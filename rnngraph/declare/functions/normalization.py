@@ -1,4 +1,4 @@
-"""Normalizations in which no row depends on another."""
+"""Normalizations of single rows."""
 
 from __future__ import annotations
 
@@ -143,8 +143,9 @@ def group_norm(
 
 
 def _check_arrays(function: str, **arrays: Any) -> None:
-    """Raise ``DtypeError`` for a number, which other frameworks take at this position as a width, ``center`` or
-    ``epsilon``.
+    """Raise ``DtypeError`` for a number in place of an array.
+
+    Other frameworks take a width, ``center`` or ``epsilon`` at this position.
     """
     for name, array in arrays.items():
         if isinstance(array, bool | int | float | np.generic):

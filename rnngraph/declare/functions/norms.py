@@ -128,8 +128,9 @@ def vector_norm(x: Any, ord: float = 2, axis: Axis = None, keepdims: bool = Fals
 
 
 def _of_powers(magnitudes: Tensor, order: float, axis: Axis, keepdims: bool) -> Tensor:
-    """Return (sum of magnitudes ** order) ** (1 / order). Zeros and infinities are excluded, where the slope is
-    undefined.
+    """Return (sum of magnitudes ** order) ** (1 / order).
+
+    Zeros and infinities, where the slope is undefined, get no gradient.
     """
     is_zero = equal(magnitudes, 0)
     powers = where(is_zero, 0.0 if order > 0 else math.inf, where(is_zero, 1, magnitudes) ** order)

@@ -111,7 +111,7 @@ def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor,
 
 
 def _largest(x: Tensor, size: Dim, count: int) -> tuple[Tensor, Tensor]:
-    """Return the largest entries of the last axis, and their indices."""
+    """Return the largest entries along the last axis, and their indices."""
     if isinstance(size, int) and (count > MAX_ROUNDS or 4 * count > size):
         ranks = _ranks(x, descending=True)
         hits = equal(expand_dims(ranks, -2), build("reshape", build("iota", size=count), shape=(count, 1)))
@@ -122,7 +122,7 @@ def _largest(x: Tensor, size: Dim, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _in_rounds(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Select the maximum of the remaining entries in each round."""
+    """Select the ``count`` largest entries, one in each round."""
     is_float = x.dtype in FLOATS
     lowest = -np.inf if is_float else int(np.iinfo(x.dtype).min)
     place = build("iota", size=x.type.shape[-1])
@@ -146,8 +146,9 @@ def _in_rounds(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 @api
 def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the median over ``axis``; NaN if an entry is NaN. For an even count it is the mean of the two middle
-    entries.
+    """Return the median over ``axis``; NaN if an entry is NaN.
+
+    For an even number of entries it is the mean of the middle two.
     """
     return _quantile(x, 0.5, axis, keepdims, "midpoint", False)
 
@@ -236,7 +237,7 @@ def _between(x: Tensor, size: int, q: float, method: str, leaves_nan: bool) -> T
 
 
 def _axis_last(x: Tensor, axis: int) -> tuple[Tensor, tuple[int, ...] | None]:
-    """Move an axis to the end. Return the inverse permutation, too, or None if nothing moved."""
+    """Move an axis to the end. Return the inverse permutation, too; None if nothing moved."""
     place = one_axis(x.rank, axis)
     if place == x.rank - 1:
         return x, None
@@ -265,10 +266,10 @@ def _less(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _hits(ranks: Tensor, x: Tensor) -> Tensor:
-    """Return bool [..., rank, entry]: True where an entry has a rank."""
+    """Return a mask [..., rank, entry] that is True where an entry has a rank."""
     return equal(expand_dims(ranks, -2), expand_dims(build("iota", size=x.type.shape[-1]), -1))
 
 
 def _picked(hits: Tensor, x: Tensor) -> Tensor:
-    """Select [..., rank] from the entries [..., entry]."""
+    """Select the entry of each rank."""
     return reduce_sum(where(hits, expand_dims(x, -2) if x.rank > 1 else x, 0), -1)

@@ -1,4 +1,4 @@
-"""Padding with constants, mirrored or repeated entries, and the padding that strided windows need."""
+"""Padding with constants, mirrored or repeated entries, and padding for strided windows."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tens
 
 
 def _pairs(x: Tensor, paddings: Any, line: Where | None) -> list[tuple[int, int]]:
-    """Return (before, after) for each axis."""
+    """Return ``paddings`` as (before, after) for each axis."""
     if isinstance(paddings, Mapping):
         pairs = [(0, 0)] * x.rank
         for axis, padding in paddings.items():
@@ -87,7 +87,7 @@ def padded(x: Tensor, axis: int, before: Dim, after: Dim, mode: str, value: Any,
                 )
 
     def piece(count: Dim, start: Dim) -> list[Tensor]:
-        """Return the padding of one side, made from the entries at ``start``."""
+        """Return one side's padding, which consists of ``count`` entries from ``start``."""
         if count == 0:
             return []
         shape = (*x.type.shape[:axis], count, *x.type.shape[axis + 1 :])
@@ -113,8 +113,9 @@ def part(x: Tensor, axis: int, start: Dim, stop: Dim, where: Where | None) -> Te
 
 
 def same_padding(steps: Dim, span: int, stride: int) -> tuple[Dim, Dim]:
-    """Return the padding before and after x for ceil(steps / stride) windows. An odd entry goes after, as in
-    TensorFlow.
+    """Return the padding before and after a sequence for ceil(steps / stride) windows.
+
+    If their sum is odd, one more goes after, as in TensorFlow.
 
     Args:
         span: Number of steps from the first to the last entry of a window.
@@ -175,7 +176,7 @@ def windows_over_time(what: str, x: Tensor, sizes: WindowSizes, fill: float, whe
     if room:  # add enough padding that one formula gives the number of windows for all sizes
         count = ceil_divide(steps, stride)
         x = part(padded(x, 1, 0, room, "constant", fill, where), 1, 0, count * stride, where)
-    if size == 1:  # the steps themselves, which a stream runs one by one
+    if size == 1:  # the steps themselves, which a stream runs one at a time
         shape = x.type.shape
         if stride > 1:
             x = build("slice", x, start=(0, 0, 0), stop=shape, step=(1, stride, 1), where=where)

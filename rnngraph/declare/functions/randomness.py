@@ -1,4 +1,4 @@
-"""Functions that differ between the training and the inference graph: selection by graph, dropout, random numbers."""
+"""Functions whose result differs between the training and the inference graph."""
 
 from __future__ import annotations
 
@@ -61,8 +61,9 @@ def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
 
 @api
 def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Draw uniform random numbers in [low, high), which are multiples of (high - low) / 2**24, as ``rg.dropout`` draws
-    masks.
+    """Draw uniform random numbers in [low, high), which are multiples of (high - low) / 2**24.
+
+    Like masks of ``rg.dropout``, they depend on the seed, the step and the row.
 
     Only the training graph may use them: see ``rg.by_graph``.
 
@@ -77,7 +78,7 @@ def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
 
 @api
 def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tensor:
-    """Draw normal random numbers by the Box-Muller transform (1958), as ``rg.dropout`` draws masks.
+    """Draw normal random numbers by the Box-Muller transform (1958).
 
     Only the training graph may use them: see ``rg.by_graph``.
 
@@ -93,7 +94,7 @@ def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tenso
 
 
 def _unit(like: Tensor, what: str, base: str) -> Tensor:
-    """Draw from the uniform distribution on [0, 1)."""
+    """Draw random numbers from the uniform distribution on [0, 1)."""
     where = user_line()
     _check_random(like, what, where)
     return build("noise", like, scope=ScopeName(base, False, where), salt=0, what=what, where=where)
@@ -119,7 +120,7 @@ def keep_tensor(keep_prob: KeepProb, dtype: str) -> Tensor:
 
 
 def salt_of(seed: Any) -> int:
-    """Return the salt of a site's masks for a user's seed."""
+    """Return the number by which a user's ``seed`` changes the masks of a site."""
     if seed is None:
         return 0
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
@@ -133,7 +134,7 @@ def is_certain(keep_prob: KeepProb) -> bool:
 
 
 def check_keep_prob(value: Any, what: str, doubtful: float = 0.3) -> None:
-    """Check a keep probability. Values below ``doubtful`` look like a dropout rate, and give a warning."""
+    """Check a keep probability. Values below ``doubtful`` look like a dropout rate and raise a warning."""
     where = user_line()
     if isinstance(value, Tensor):
         if value.rank != 0 or value.dtype not in FLOATS:

@@ -96,7 +96,7 @@ def time_axis(x: Tensor, axis: int, what: str) -> int:
 
 
 def source_of(x: Tensor) -> Node:
-    """Return the node from which a tensor differs only in shape and dtype."""
+    """Return the source of a chain of casts and reshapes."""
     node = x.node
     while node.op in ("reshape", "cast", "ensure_shape"):
         node = node.operands[0]

@@ -84,7 +84,7 @@ def reduce_prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _product(x: Tensor, position: int) -> Tensor:
-    """Multiply along an axis by halving it repeatedly. The result lacks the axis."""
+    """Return the product along an axis, by halving the axis repeatedly."""
     size = x.type.shape[position]
     if not isinstance(size, int):
         return product_over_steps(x, position)
@@ -118,8 +118,9 @@ def reduce_var(x: Any, axis: Axis = None, keepdims: bool = False, correction: fl
 
 @api
 def reduce_std(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
-    """Return the standard deviation over ``axis``, the root of ``reduce_var``. Its gradient is 0 where all entries are
-    equal.
+    """Return the standard deviation over ``axis``, the root of ``reduce_var``.
+
+    The gradient is 0 where all entries are equal.
 
     Args:
         x: Tensor of any shape.
@@ -185,7 +186,7 @@ def reduce_all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _together(x: Any, axis: Axis, keepdims: bool, extreme: Callable[..., Tensor], name: str) -> Tensor:
-    """Reduce bools as the extreme of 0 and 1."""
+    """Reduce bools by the extreme of 0 and 1."""
     if isinstance(x, bool):
         raise DtypeError(
             f"{name} needs a bool Tensor, not {x}; == and != compare Tensors as objects: write rg.equal or rg.not_equal"

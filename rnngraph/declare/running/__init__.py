@@ -1,1 +1,4 @@
-"""Runs of cells over time: ``inputs`` checks what is fed, ``run`` traces a step, and ``drivers`` are the functions."""
+"""Drivers, which run cells over time.
+
+``inputs`` checks what is fed, ``run`` traces a step, and ``drivers`` has the functions.
+"""

@@ -251,7 +251,7 @@ def _joined(steps: Sequence[Tensor], where: Where | None) -> Tensor:
 
 
 def _mask_over(mask: Any, steps: int, where: Where | None) -> Any:
-    """Return the mask of ``static_rnn`` as [time, batch]."""
+    """Return the mask of a ``static_rnn`` as one Tensor [time, batch]."""
     if not isinstance(mask, list | tuple):
         is_matrix = isinstance(mask, Tensor) and mask.rank == 2
         return build("transpose", mask, order=(1, 0), where=where) if is_matrix else mask

@@ -1,4 +1,4 @@
-"""Runs of a cell over sequences: inputs, lengths and masks are checked, and one step is traced."""
+"""Runs of a cell over sequences, from one traced step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Run:
     where: Where | None
 
     def over(self, cell: Cell, initial_state: Any, position: str = "", reverse: bool = False) -> tuple[Any, Any]:
-        """Run a cell at ``position`` below the scope, and return (outputs, final state)."""
+        """Run a cell at ``position`` below the scope. Return (outputs, final state)."""
         with within(joined(self.scope.layer, position)):
             return self._over(cell, initial_state, position, reverse)
 
@@ -85,7 +85,7 @@ class Run:
         return pack(output, all_outputs), pack(structure, items[: len(states)])
 
     def _traced(self, inner: InnerCell, cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
-        """Run the step. If it fails, and the inputs are not one Tensor of the usual rank, the error says so."""
+        """Trace the step. An error on unusual inputs gets an explanation."""
         with tracing(cell):
             if (x.rank == 2) if isinstance(x, Tensor) else not _takes_one_tensor(cell):
                 return inner(x, state)
@@ -95,7 +95,7 @@ class Run:
                 raise self._misfit(cell, x, error) from error
 
     def _misfit(self, cell: Cell, x: Any, error: RnnGraphError) -> RnnGraphError:
-        """Return the error for a step that fails on inputs that are not one Tensor of the usual rank."""
+        """Return the error for a step that fails on inputs other than one Tensor of the usual rank."""
         remedy = "reshape, or add an axis with rg.expand_dims"
         if not isinstance(x, Tensor):
             given, remedy = f"several inputs, {shown(self.inputs)}", "join them with rg.concat"
@@ -111,7 +111,7 @@ class Run:
 
 
 def _takes_one_tensor(cell: Cell) -> bool:
-    """True if the cell that reads the inputs first is one of this package."""
+    """True if the innermost cell, which reads the inputs first, is one of this package."""
     first: Any = cell
     while inner := getattr(first, "cell", None) or (getattr(first, "cells", None) or [None])[0]:
         first = inner
@@ -119,7 +119,7 @@ def _takes_one_tensor(cell: Cell) -> bool:
 
 
 def _last(outputs: list[Tensor], carried: list[Carry], fed: Sequences, where: Where | None) -> list[Carry]:
-    """Return the states that hold the outputs of the last unmasked step. Those that are missing are added."""
+    """Return the states that hold the outputs of the last unmasked step, adding missing ones to ``carried``."""
     if len(outputs) == 1:
         node = outputs[0].node
         same = next((item for item in carried if item.following is node and _is_zero(item.initial)), None)

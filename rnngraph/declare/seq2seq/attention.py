@@ -71,7 +71,7 @@ class Attention:
         self.keys = transpose(keys, (0, 2, 1))
 
     def memory_scope(self, where: Where | None) -> ScopeName:
-        """Return the scope of the memory's kernel."""
+        """Return the parameter scope of the memory's kernel."""
         return ScopeName("memory_layer", False, where)
 
     @property
@@ -239,7 +239,7 @@ class AttentionWrapper(Wrapper):
         return (self.size or self.attention.width) if self.output_attention else self.cell
 
     def _cell_input(self, p: Scope, x: Tensor, attention: Tensor) -> Tensor:
-        """Return the cell's input: the step's input with the attention of the previous step."""
+        """Return the cell's input: the step's input concatenated with the previous attention."""
         return concat([x, attention])
 
     def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:

@@ -66,7 +66,7 @@ class Beam:
 
 
 class Hypotheses(NamedTuple):
-    """Hypotheses of each row in a beam search.
+    """State of the hypotheses of each row in a beam search.
 
     Attributes:
         log_probs: float [batch, width].
@@ -82,7 +82,7 @@ class Hypotheses(NamedTuple):
 
 
 class Continuations(NamedTuple):
-    """The best continuations of hypotheses in a step, the best first: float, int32 and int32 [batch, width].
+    """Best continuations of hypotheses in one step, the best first.
 
     Attributes:
         scores: Scores of the hypotheses.
@@ -96,7 +96,7 @@ class Continuations(NamedTuple):
 
 
 def first_hypotheses(beam: Beam, batch: Dim, dtype: str, coverage: Tensor | None = None) -> Hypotheses:
-    """Return hypotheses before the first step: only the first of a row counts."""
+    """Return the hypotheses before the first step. Only the first of each row has a nonzero probability."""
     first = np.arange(beam.width) == 0
     shape = (batch, beam.width)
     return Hypotheses(
@@ -114,7 +114,7 @@ def _spread(value: Tensor, shape: tuple[Dim, ...]) -> Tensor:
 def continued(
     beam: Beam, logits: Tensor, known: Hypotheses, attention: Tensor | None = None
 ) -> tuple[Continuations, Hypotheses]:
-    """Return the best continuations of all hypotheses of each row by one word, and what is known of them then.
+    """Return the best continuations of each row's hypotheses by one word, and the new hypotheses.
 
     An ended hypothesis is continued by the end word alone, without a cost.
 

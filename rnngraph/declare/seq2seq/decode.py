@@ -49,7 +49,7 @@ def dynamic_decode(
     teacher_prob: float | Tensor = 1.0,
     beam: Beam | None = None,
 ) -> tuple[Any, Any, Tensor]:
-    """Run ``cell`` on its own outputs: step 0 reads ``first_input``, step t+1 what ``next_input`` makes of step t.
+    """Run ``cell`` on its own outputs. Step 0 reads ``first_input``, step t+1 ``next_input`` of step t's output.
 
     The step that stops a row is its last: its output and state count, later outputs are 0, and the state is unchanged.
     The loop ends when all rows have stopped. The inference graph has neither ``teacher`` nor ``teacher_prob``.
@@ -96,7 +96,7 @@ def dynamic_decode(
 
 
 class _Decode:
-    """One decoder under construction. Sequences are time-major here.
+    """Builder of one decoder, with time-major sequences.
 
     Attributes:
         nest: Structure of what a step reads.
@@ -200,7 +200,9 @@ class _Decode:
             raise ShapeError(message.format(rows, wanted), self.where) from None
 
     def _given_batch(self, initial_state: Any) -> Dim:
-        """Return the number of rows of all Tensors passed to the decoder. A single row of ``first_input`` is broadcast.
+        """Return the number of rows of all Tensors passed to the decoder.
+
+        If none of them has rows, the batch is symbolic, because a step may read one that has, such as a memory.
 
         If no Tensor has rows, the batch is an open size, because a step may read one that has, such as a memory.
         """
@@ -228,7 +230,7 @@ class _Decode:
         return batch
 
     def search(self, beam: Beam, next_input: NextInput) -> BeamSearch:
-        """Declare a search with a beam."""
+        """Build a beam search."""
         if not isinstance(self.nest, Tensor):
             raise DtypeError(
                 f"dynamic_decode with a beam needs one Tensor as first_input, not {self.nest!r}", self.where
@@ -247,7 +249,7 @@ class _Decode:
         return search.run(self.first[0], taken, lambda value: self._checked_inputs(value)[0], self.initial_state)
 
     def _functions(self, next_input: NextInput, stop: Stop | None) -> tuple[NextInput, Stop | None]:
-        """Return both functions with checks of their arguments. Raise ``DtypeError`` for other objects."""
+        """Return both functions, wrapped with checks of their arguments. Raise ``DtypeError`` for other objects."""
         for function, what in ((next_input, "next_input"), (stop, "stop")):
             if not callable(function) and not (function is None and what == "stop"):
                 raise DtypeError(f"{what} must be a function of Tensors, not {function!r}", self.where)
@@ -311,7 +313,7 @@ class _Decode:
         return pack(output, all_outputs), pack(structure, items[: len(states)]), lengths
 
     def _counted(self, live: Tensor, still: Tensor) -> list[_Carried]:
-        """Return the states of rows that stop: True for those that run, their steps so far, and True if any runs."""
+        """Return three states: True for rows that run, the steps of each row so far, and True if any row runs."""
         taken = self._formal("taken", TensorType("int64", (self.batch, 1)))
         runs = self._formal("runs", TensorType("bool", ()))
         return [
@@ -340,7 +342,7 @@ class _Decode:
         return [self._step(*item, live) for item in zip(names, sequences, strict=True)]
 
     def _step(self, label: str, sequence: Tensor, live: Tensor | None) -> Tensor:
-        """Return a step of a sequence, which is 0 for rows that have stopped."""
+        """Return one step of a sequence, with 0 for rows that have stopped."""
         formal = self._formal(label, sequence.type.with_shape((self.batch, *sequence.type.shape[2:])))
         self.sequences.append((formal.node, sequence))
         if live is None or sequence.dtype not in FLOATS:
@@ -349,7 +351,7 @@ class _Decode:
         return build("select", runs, formal, zero, where=self.where, guards=True)
 
     def _checked_inputs(self, value: Any) -> list[Tensor]:
-        """Return the leaves of the result of ``next_input``, which the next step reads."""
+        """Return the leaves of a result of ``next_input``, after checks."""
         leaves = matched(self.nest, value, "what next_input gives", self.where)
         inputs = []
         for leaf, first in zip(leaves, self.first, strict=True):
@@ -370,7 +372,7 @@ class _Decode:
         return self._rows(build("reshape", value, shape=(rows, 1), where=self.where), "stop")
 
     def _rows(self, value: Tensor, what: str) -> Tensor:
-        """Return a value with a row for each of the batch."""
+        """Return a value broadcast to the rows of the batch."""
         if value.type.shape[0] == 1 and self.batch != 1:
             return self._spread(value, (self.batch, *value.type.shape[1:]))
         self._fits(value.type.shape[0], self.batch, f"{what} gives {{}} rows, and the batch is {{}}")
@@ -394,14 +396,14 @@ class _Decode:
 
 
 def _per_row(live: Tensor, value: Tensor) -> Tensor:
-    """Truth values [batch, 1] for a value of another rank."""
+    """Reshape bools [batch, 1] so that they broadcast with a value of another rank."""
     if value.rank == 2:
         return live
     return build("reshape", live, shape=(live.type.shape[0], *(1 for _ in range(value.rank - 1))))
 
 
 def _mixed(taught: list[Tensor], own: list[Tensor], probability: float | Tensor) -> list[Tensor]:
-    """Return the teacher's input with a probability, drawn once for each row and step."""
+    """Select the teacher's input with a probability, drawn for each row and step."""
     if not isinstance(probability, Tensor) and probability in (0.0, 1.0):
         return taught if probability else own
     first = next((item for item in own if item.dtype in FLOATS), None)
@@ -414,7 +416,7 @@ def _mixed(taught: list[Tensor], own: list[Tensor], probability: float | Tensor)
 
 
 def _met(formals: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:
-    """Resolve a symbolic batch by unification with the sizes that it meets in the step, such as a memory's; 1 if none.
+    """Infer a symbolic batch from the sizes in a step, such as those of a memory; 1 if there are none.
 
     Args:
         step: Results of the step, computed from ``formals``.

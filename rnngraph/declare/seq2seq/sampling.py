@@ -145,7 +145,7 @@ def _drawn(
     count: int | Tensor | None,
     share: float | Tensor | None,
 ) -> Tensor:
-    """Return logits / temperature, and -inf for classes that ``top_k`` and ``top_p`` leave out."""
+    """Return logits / temperature, with -inf for classes that ``top_k`` and ``top_p`` exclude."""
     if isinstance(warmth, Tensor):
         warmth = maximum(warmth, 1e-30)
     scaled = (logits - largest) / warmth if isinstance(warmth, Tensor) or warmth != 1.0 else logits - largest
@@ -160,7 +160,7 @@ def _drawn(
 
 
 def _is_among(x: Tensor, count: int | Tensor) -> Tensor:
-    """True for the ``count`` largest entries of the last axis, and for those equal to the least of them."""
+    """Return a mask of the ``count`` largest entries of the last axis, ties with the smallest of them included."""
     if x.width <= MAX_COMPARED:
         above = cast(expand_dims(x, -2) > expand_dims(x, -1), "int64")
         return reduce_sum(above, -1) < count
@@ -168,7 +168,7 @@ def _is_among(x: Tensor, count: int | Tensor) -> Tensor:
 
 
 def _is_probable(x: Tensor, share: float | Tensor) -> Tensor:
-    """True for the most probable entries of the last axis whose probabilities reach ``share``."""
+    """Return a mask of the most probable entries of the last axis whose probabilities reach ``share``."""
     weights = exp(x)  # of logits whose largest is 0
     wanted = share * reduce_sum(weights, -1, keepdims=True)
     if x.width <= MAX_COMPARED:
@@ -178,7 +178,7 @@ def _is_probable(x: Tensor, share: float | Tensor) -> Tensor:
 
 
 def _threshold(x: Tensor, holds: Any) -> Tensor:
-    """Search the largest threshold of the last axis for which ``holds``, by bisection.
+    """Return the largest threshold of the last axis for which ``holds`` is true, by bisection.
 
     ``holds`` must be true for low thresholds and false above some value, e.g. "at least k entries are as large".
     """

@@ -1,4 +1,4 @@
-"""dynamic_decode with a beam: several hypotheses of each row, of which the best go on."""
+"""Beam search in ``dynamic_decode``: several hypotheses of each row, of which the best are continued."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BeamSearch(NamedTuple):
 
 @dataclass
 class Search:
-    """Declares one search.
+    """Builder of one beam search.
 
     Attributes:
         cell: Cell whose output is a score for each word.
@@ -64,12 +64,12 @@ class Search:
 
     @property
     def rows(self) -> Dim:
-        """Number of hypotheses of all rows."""
+        """Number of hypotheses in all rows together."""
         return product((self.batch, self.beam.width))
 
     @property
     def pair(self) -> tuple[Dim, int]:
-        """Rows and hypotheses of a row, as two axes."""
+        """Number of rows, and of hypotheses per row, as sizes of two axes."""
         return self.batch, self.beam.width
 
     def run(
@@ -145,7 +145,7 @@ class Search:
         return build("broadcast", first, shape=(self.rows, first.type.shape[-1]))
 
     def _repeated(self, initial: Any, columns: list[Columns]) -> Any:
-        """Return the rows' initial states for each of their hypotheses."""
+        """Repeat the initial states of each row for all of its hypotheses."""
         carried = named(self.cell)
         leaves = matched(carried, initial, f"{self.cell!r}: initial_state", self.where)
         width = self.beam.width
@@ -160,7 +160,7 @@ class Search:
         )
 
     def _attention(self, step: list[Tensor], known: list[Tensor]) -> Tensor | None:
-        """Return the attention of a step, [batch, width, entries], where the search needs it."""
+        """Return the attention of a step, [batch, width, entries]; None without a coverage penalty."""
         if self.beam.coverage_penalty == 0:
             return None
         attention = attention_within([item.node for item in step], [item.node for item in known])
@@ -179,14 +179,14 @@ class Search:
         return first_hypotheses(self.beam, self.batch, self.dtype, covered)
 
     def _formals(self, before: Hypotheses) -> Hypotheses:
-        """Return inputs of the step that stand for the hypotheses."""
+        """Return the inputs of the step for the hypotheses."""
         labels = ("log_probs", "finished", "lengths", "coverage")
         pairs = zip(labels, before, strict=True)
         return Hypotheses(*(None if item is None else self.formal(label, item.type) for label, item in pairs))  # type: ignore[arg-type]
 
 
 def check_beam(beam: Any, where: Where | None, **others: Any) -> Beam:
-    """Return the beam. Raises ``ArgumentError`` for arguments that a search does not take."""
+    """Return a validated beam. Raise ``ArgumentError`` for invalid options."""
     if not isinstance(beam, Beam):
         raise DtypeError(f"beam is an rg.Beam(width, end), not {shown(beam)}", where)
     for name, value in others.items():

@@ -1,4 +1,4 @@
-"""Inference of the time axis and the row axis of a value from the sizes in a graph.
+"""Inference of the time axis and the row axis of values from symbolic sizes.
 
 A symbolic size has the same meaning everywhere in a graph. A fixed number may equal an unrelated width by coincidence,
 so each function documents where it trusts numbers.
@@ -17,7 +17,7 @@ from ..types import Dim, Shape, Size, size, symbols_of
 
 
 def lengths_of(graph: Graph) -> set[str]:
-    """Return the symbols in the lengths of scans. They stay run-time sizes; all other symbols are compiled in."""
+    """Return the symbols in the lengths of scans. They stay symbolic in compiled code; others become numbers."""
     return {name for node in _scans(graph) for name in symbols_of(node["length"])}
 
 
@@ -47,7 +47,7 @@ def declared_lengths(graph: Graph) -> set[Dim]:
 
 
 def state_rows(graph: Graph) -> set[Dim]:
-    """Return the row count of the first carry of each scan."""
+    """Return the numbers of rows of scans' first carries."""
     carried = (scan.carries[0].inside.shape[:1] for scan in map(ScanParts.of, _scans(graph)) if scan.carries)
     return {dim for shape in carried for dim in shape}
 
@@ -125,7 +125,7 @@ def time_axis_of_fed(shape: Shape, batch_axis: int | None, times: Set[str], decl
 
 
 def open_axis_of_fed(shape: Shape, batch_axis: int | None) -> int | None:
-    """Return the first axis other than the batch axis that has a symbol which the batch size lacks, or None."""
+    """Return the first axis, except for the batch axis, with a symbol that the batch size lacks; else None."""
     if batch_axis is None:
         return None
     batch = symbols_of(shape[batch_axis])

@@ -1,4 +1,4 @@
-"""Axes along which the steps of a loop are independent, and the loop's body over a block of positions of these axes.
+"""Axes along which the steps of a loop are independent, and the loop's body for a block of their positions.
 
 In most recurrences the batch, the heads and the channels are independent axes. A loop can then run all steps of one
 position before it starts the next position, so that the state of each position stays in cache.
@@ -22,7 +22,7 @@ Place = tuple[Node, int]
 
 @dataclass(frozen=True)
 class UnmixedAxis:
-    """An independent axis with ``size`` positions.
+    """Independent axis of a loop, with ``size`` positions.
 
     ``places`` maps the nodes of the body that have the axis to its index. All other nodes are constant along it.
     """
@@ -32,7 +32,7 @@ class UnmixedAxis:
 
 
 def unmixed_axes(scan: Node) -> list[UnmixedAxis]:
-    """Return the independent axes of a scan, outermost first.
+    """Return the axes of a scan along which each position is computed on its own, outermost first.
 
     Along such an axis, each step computes position i from position i alone. All carries and all outputs of the body
     have the axis.
@@ -61,14 +61,14 @@ def unmixed_axes(scan: Node) -> list[UnmixedAxis]:
 
 
 def _axis(places: Sequence[Place]) -> UnmixedAxis | None:
-    """Return the axis at these places, or None if its size is 1 or one node has it twice."""
+    """Return the independent axis that these nodes share; None if its size is 1 or one node has it twice."""
     node, number = places[0]
     size = node.shape[number]
     return UnmixedAxis(size, dict(places)) if size != 1 and len(dict(places)) == len(places) else None
 
 
 class _Classes:
-    """Union-find structure over the axes of nodes."""
+    """Union-find structure over (node, axis) pairs."""
 
     def __init__(self) -> None:
         self._parent: dict[Place, Place] = {}
@@ -83,7 +83,7 @@ class _Classes:
         self._parent[self.root(other)] = self.root(one)
 
     def members(self) -> dict[Place, list[Place]]:
-        """Return the places of each class by its root, sorted by the outermost axis."""
+        """Return the pairs of each class, by the class's root."""
         classes: dict[Place, list[Place]] = {}
         for place in self._parent:
             classes.setdefault(self.root(place), []).append(place)
@@ -91,7 +91,7 @@ class _Classes:
 
 
 def restricted(body: Graph, axes: Sequence[tuple[UnmixedAxis, int]]) -> tuple[Graph, dict[Node, Node]]:
-    """Restrict a loop's body to a block of positions.
+    """Return a loop's body for a block of positions, and a map to its nodes.
 
     Args:
         body: Body of the loop.

@@ -1,4 +1,4 @@
-"""Queries about axes of one node, or of all nodes of a graph and its loops, answered by the table of ops."""
+"""Axis maps of single nodes and of whole graphs, from the table of ops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .by_size import counts
 
 
 class AxisUse(NamedTuple):
-    """One axis of operand ``number`` of a node, and how it maps to the result."""
+    """One axis of an operand of a node, and how it maps to the result."""
 
     number: int
     axis: int
@@ -23,12 +23,12 @@ class AxisUse(NamedTuple):
 
 
 def fate(node: Node, number: int, axis: int) -> Fate:
-    """Return how an axis of operand ``number`` maps to the result of ``node``."""
+    """Return the map of an axis of operand ``number`` to the result of ``node``."""
     return OPS[node.op].axes.fate(node, number, axis)
 
 
 def fates(node: Node) -> Iterator[AxisUse]:
-    """Yield how each axis of each operand maps to the result. Operands that are tuples are skipped."""
+    """Yield the map of each axis of each operand to the result. Operands that are tuples are skipped."""
     of = OPS[node.op].axes.fate
     for number, operand in enumerate(node.operands):
         if isinstance(operand.type, TensorType):
@@ -37,24 +37,24 @@ def fates(node: Node) -> Iterator[AxisUse]:
 
 
 def fates_of(node: Node, operand: Node, axis: int) -> list[Fate]:
-    """Return how an axis of ``operand`` maps to the result, once for each time that ``node`` reads ``operand``."""
+    """Return the maps of an axis of ``operand`` to the result, one for each time that ``node`` reads it."""
     of = OPS[node.op].axes.fate
     return [of(node, number, axis) for number, item in enumerate(node.operands) if item is operand]
 
 
 def kept_at(node: Node, number: int, axis: int) -> int | None:
-    """Return the axis of the result to which an operand's axis maps position by position, or None."""
+    """Return the axis of the result to which an operand's axis maps unchanged; else None."""
     mapped = fate(node, number, axis)
     return mapped.axis if isinstance(mapped, Kept) else None
 
 
 def keeps(node: Node, operand: Node, axis: int, place: int) -> bool:
-    """True if position i of the result's axis ``place`` reads only position i of the operand's ``axis``."""
+    """True if position i along the result's axis ``place`` reads only position i of the operand's ``axis``."""
     return all(mapped == Kept(place) for mapped in fates_of(node, operand, axis))
 
 
 def is_alike(node: Node, axis: int) -> bool:
-    """True if the result is constant along ``axis``, as it is after a broadcast."""
+    """True if the result is constant along ``axis``, such as after a broadcast."""
     if axis in OPS[node.op].axes.by_place(node):
         return False
     return all(
@@ -71,7 +71,7 @@ def _axes_of(mapped: Fate) -> tuple[int, ...]:
 
 
 def adds_up(node: Node) -> bool:
-    """True if a value is a sum over the first axis of every operand, so that it can be accumulated block by block.
+    """True if a value is a sum over the first axis, so that blocks can be accumulated.
 
     Sums of vectors and matmuls are excluded, because they are computed in one pass.
     """
@@ -100,7 +100,7 @@ def reads_whole(node: Node, operand: Node) -> bool:
 
 
 def linear_in(node: Node) -> Linear:
-    """Return the sets of operands in which a node is jointly linear."""
+    """Return the groups of operands in which an op is jointly linear."""
     return OPS[node.op].axes.linear(node)
 
 
@@ -110,7 +110,7 @@ def linear_in(node: Node) -> Linear:
 def walk_axes(
     graph: Graph, names: Set[str], left_out: Callable[[Node], Set[Node]] = lambda scan: frozenset()
 ) -> Iterator[tuple[Node, list[AxisUse]]]:
-    """Yield every node with the axes of its operands whose size contains one of ``names``, and how they map.
+    """Yield every node with the maps of its operands' axes whose size contains one of ``names``.
 
     The nodes of a scan's body follow the scan.
 

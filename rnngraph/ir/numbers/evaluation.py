@@ -45,7 +45,7 @@ def fmod(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _divisor(b: np.ndarray) -> np.ndarray:
-    """Replace the divisors 0 and -1 by 1, to avoid errors and overflow. The remainder is 0 in all three cases."""
+    """Replace the divisors 0 and -1 by 1, which avoids errors and overflow in remainders."""
     return np.where((b == 0) | (b == -1), np.ones_like(b), b)
 
 
@@ -127,7 +127,7 @@ def extreme(
     of_none: Callable[[np.dtype[Any]], Any],
     check_nonempty: Callable[[tuple[int, ...], tuple[int, ...]], None],
 ) -> Evaluate:
-    """Return the evaluation of a maximum or minimum.
+    """Return the evaluation rule of a maximum or minimum.
 
     Args:
         function: ``np.max`` or ``np.min``.

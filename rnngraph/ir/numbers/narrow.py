@@ -14,7 +14,7 @@ BITS = np.uint32(0xFFFF0000)
 
 
 def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
-    """Round each number to the nearest bfloat16, ties to even, and return a float32 array.
+    """Round each float32 to the nearest bfloat16, ties to even. The result is float32.
 
     Finite numbers saturate at the largest bfloat16. NaN and infinities are unchanged.
     """
@@ -30,7 +30,7 @@ def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
 
 
 def held_as(dtype: str) -> str:
-    """Return the NumPy dtype of the arrays that store ``dtype``."""
+    """Return the NumPy dtype of arrays that represent ``dtype``."""
     return "float32" if dtype == "bfloat16" else dtype
 
 

@@ -41,7 +41,7 @@ def threefry(
 
 
 def site_word(site: str, salt: int) -> int:
-    """Return the 32-bit id of a site: the CRC-32 of its name and of the wrapper's own seed."""
+    """Return the 32-bit id of a site: the CRC-32 of its name and of the user's seed for it."""
     return zlib.crc32(f"{site}#{salt}".encode())
 
 

@@ -1,4 +1,4 @@
-"""Sizes of axes: ints, or formulas of symbols, such as ``T``, ``T-1``, ``B*T`` and ``(T+1)//2``.
+"""Sizes of axes: ints, or formulas of symbols such as ``T-1``, ``B*T`` and ``(T+1)//2``.
 
 Read ``polynomial`` first. The loop IR uses its formulas, too, for index arithmetic over loop variables and strides.
 ``arithmetic`` divides and compares sizes for the readers of other formats, with a policy for undecidable cases.

@@ -21,7 +21,7 @@ Relation = Callable[[Any, Any], bool]
 
 
 class Policy(Protocol):
-    """Answers to questions that formulas do not decide."""
+    """Interface of answers to questions about sizes that formulas do not decide."""
 
     def quotient(self, left: Dim, right: Dim) -> Dim:
         """Return ``left // right``."""
@@ -46,7 +46,7 @@ class Arithmetic:
         return left - self.divide(left, right) * right
 
     def compare(self, relation: Relation, left: Dim, right: Dim) -> Any:
-        """True if ``relation(left, right)`` holds, as proved or by the policy."""
+        """True if ``relation(left, right)`` holds for all sizes, or by the policy."""
         proved = compare(relation, left, right)
         return self._policy.compare(relation, left, right) if proved is None else proved
 
@@ -60,7 +60,7 @@ class Arithmetic:
 
 
 def sign_of(dim: Dim) -> int | None:
-    """Return the sign (-1, 0 or 1) of a formula if it is the same for all sizes, else None."""
+    """Return the sign (-1, 0 or 1) that a formula has for all sizes; None if it varies."""
     if isinstance(dim, int):
         return (dim > 0) - (dim < 0)
     number = next((factor for names, factor in dim.terms if not names), 0)
@@ -77,7 +77,7 @@ def sign_of(dim: Dim) -> int | None:
 
 
 def compare(relation: Relation, left: Dim, right: Dim) -> bool | None:
-    """Return True if ``relation(left, right)`` holds for all sizes, False if for none, and None otherwise."""
+    """Return True if ``relation(left, right)`` holds for all sizes, False if for none, else None."""
     difference = left - right
     sign = sign_of(difference)
     if sign is not None:
@@ -91,7 +91,10 @@ def compare(relation: Relation, left: Dim, right: Dim) -> bool | None:
 
 
 def divide(left: Dim, right: Dim) -> Dim | None:
-    """Return ``left // right`` as a formula for all sizes, or None if none is known. Raises ``ZeroDivisionError``."""
+    """Return ``left
+
+    right`` as a formula for all sizes; None if there is none.
+    """
     if isinstance(left, int) and isinstance(right, int):
         return left // right
     exact = quotient(left, right) if terms_of(right) else None

@@ -1,4 +1,4 @@
-"""Sizes as polynomials with integer coefficients over symbols and over floor divisions of polynomials by numbers."""
+"""Sizes as polynomials with integer coefficients over symbols and floor divisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ Monomial = tuple[str, ...]
 
 
 class Floor(str):
-    """``dim // by`` as a factor of a monomial. Its string value is its text, by which floors compare.
+    """Floor division ``dim
+
+    by`` as a factor of a monomial. Floors compare by their text.
 
     ``floor_divide`` normalizes floors: every coefficient of ``dim`` is from 0 to ``by - 1``. As ``dim`` is then never
     negative, the truncating division of the machine equals the floor.
@@ -85,7 +87,7 @@ class Size:
 
     @property
     def plain_symbols(self) -> frozenset[str]:
-        """Symbols outside of floors. Only they can be solved for."""
+        """Symbols outside of floor divisions, which are the ones that equations can be solved for."""
         return frozenset(name for names, _ in self.terms for name in names if not isinstance(name, Floor))
 
     @property
@@ -209,7 +211,7 @@ def quotient(dim: Dim, divisor: Dim) -> Dim | None:
 
 
 def _leading(dim: Dim) -> tuple[Monomial, int]:
-    """Return the leading term in a monomial order: by degree, and then by names."""
+    """Return the leading term: of the highest degree, and then by names."""
     return min(terms_of(dim), key=lambda term: (-len(term[0]), term[0]))
 
 
@@ -232,7 +234,7 @@ def whole_quotient(dim: Dim, divisor: Dim) -> Dim | None:
 
 
 def uncommon(shape: Sequence[Dim], others: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
-    """Cancel equal sizes of two shapes one by one, and return the remaining sizes of each."""
+    """Return the sizes of two shapes that remain after equal sizes cancel."""
     left, divisors = list(shape), []
     for dim in others:
         if dim in left:
@@ -243,7 +245,9 @@ def uncommon(shape: Sequence[Dim], others: Sequence[Dim]) -> tuple[list[Dim], li
 
 
 def floor_divide(dim: Dim, by: int) -> Dim:
-    """Return ``dim // by``, rounded down, for positive ``by``.
+    """Return ``dim
+
+    by``, normalized, for positive ``by``.
 
     The result is normalized: multiples of ``by`` are split off, common divisors cancel, and nested floors merge.
     """

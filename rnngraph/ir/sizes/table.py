@@ -16,7 +16,7 @@ _OPEN = re.compile(r"_(\d+)_(\d+)")
 
 
 def open_size(serial: int, axis: int = 0) -> Size:
-    """Return the symbol of an unnamed size. ``serial`` numbers the declaration that has it."""
+    """Return the symbol of an unnamed size: axis ``axis`` of the declaration with number ``serial``."""
     return size(f"_{serial}_{axis}")
 
 
@@ -27,7 +27,7 @@ def declaration_order(name: str) -> tuple[str, int, int]:
 
 
 class SizeTable:
-    """Substitutions of symbols by unified sizes: ``meet`` adds one, and ``resolve`` applies them."""
+    """Table of unified sizes: ``meet`` unifies two sizes, and ``resolve`` replaces symbols."""
 
     def __init__(self) -> None:
         self.known: dict[str, Dim] = {}
@@ -66,7 +66,7 @@ class SizeTable:
         return self.resolve(a)
 
     def meet_all(self, pairs: Sequence[tuple[Dim, Dim]], measured: bool = False) -> int | None:
-        """Unify all pairs, in any order, because a product can be solved once its factors are known.
+        """Unify all pairs, in any order.
 
         Returns:
             The index of the first pair that cannot be unified, or None.
@@ -87,7 +87,7 @@ class SizeTable:
         return True
 
     def may_meet(self, a: Dim, b: Dim) -> bool:
-        """True unless signs or divisors rule out that ``a`` equals ``b``. All symbols are taken to be 2 or more."""
+        """True unless ``a`` and ``b`` certainly differ. All symbols are taken to be 2 or more."""
         a, b = self.resolve(a), self.resolve(b)
         difference = a - b
         if not isinstance(difference, Size) or _multiples(a, b):
@@ -100,7 +100,7 @@ class SizeTable:
 
 
 def _solved(difference: Dim) -> tuple[str, Dim] | None:
-    """Solve ``difference == 0`` for a symbol, and return the symbol and its value, or None.
+    """Solve ``difference == 0`` for a symbol. Return the symbol and its value; None if impossible.
 
     Candidates are symbols that are a term of their own with coefficient 1 or -1. The latest declared one is solved for.
     """
@@ -119,7 +119,7 @@ def _solved(difference: Dim) -> tuple[str, Dim] | None:
 
 
 def _is_above_zero(difference: Dim) -> bool:
-    """True if a difference is provably positive when all symbols are 2 or more."""
+    """True if a difference is positive for all symbols of 2 or more."""
     least: dict[Monomial, Fraction] = {}
     _add_least(difference, Fraction(1), least)
     at_two = sum(factor * 2 ** len(names) for names, factor in least.items())
@@ -127,7 +127,7 @@ def _is_above_zero(difference: Dim) -> bool:
 
 
 def _add_least(dim: Dim, scale: Fraction, total: dict[Monomial, Fraction]) -> None:
-    """Add a lower bound of ``scale * dim``, without floors, to ``total``."""
+    """Add a lower bound of ``scale * dim`` to ``total``, without floor divisions."""
     for names, factor in terms_of(dim):
         share = scale * factor
         if len(names) == 1 and isinstance(floor := names[0], Floor):
@@ -143,7 +143,7 @@ def _multiples(a: Dim, b: Dim) -> bool:
 
 
 def _without_common_factor(difference: Dim) -> Dim:
-    """Divide a difference by the factors that all its terms share. Its zeros stay the same if no symbol is 0."""
+    """Divide a difference by the factors that all its terms share."""
     if not isinstance(difference, Size):
         return difference
     monomials = [Counter(names) for names, _ in difference.terms]

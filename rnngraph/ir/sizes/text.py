@@ -1,4 +1,4 @@
-"""Parser of printed sizes, which are Python expressions."""
+"""Parser of sizes as printed, which are Python expressions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parse_dim(text: str) -> Dim:
 
 
 def dim_of_syntax(node: ast.expr) -> Dim:
-    """Convert a syntax tree of integers, names, ``+``, ``-``, ``*``, and ``//`` by a number to a size."""
+    """Convert the syntax tree of a size: integers, names, ``+``, ``-``, ``*``, and ``//`` by a number."""
     rest: list[ast.BinOp] = []
     first = node
     while isinstance(first, ast.BinOp):  # a sum of many terms is a deep tree on the left; avoid recursion

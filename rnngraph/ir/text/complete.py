@@ -1,4 +1,4 @@
-"""The complete form of a graph: a lossless extension of the printed form, for storage.
+"""Complete form of a graph as text: the printed form plus all that storage must preserve.
 
 Every node keeps its name, label and source line, and every scalar constant has a line of its own. ``parse`` therefore
 restores the same nodes in the same order. Large arrays are stored in a separate table.
@@ -22,7 +22,7 @@ MAX_FILLED = 1 << 20
 
 
 def complete_text(graph: Graph, arrays: dict[str, np.ndarray]) -> str:
-    """Return the complete form of ``graph``, and add constants that are not written as text to ``arrays``."""
+    """Return the complete form of ``graph``. Large constants are added to ``arrays`` instead."""
     return _Writer(graph, arrays).text()
 
 
@@ -62,7 +62,7 @@ class _Writer:
             yield f"{indent}{word} {name if identifier(name) == name else repr(name)} = {self.names[node]}"
 
     def facts(self, node: Node) -> list[str]:
-        """Return the node's name, if it differs from the printed one, and its source line as (file, line, layer).
+        """Return the attributes that only the complete form has: the name and the source line.
 
         Files and layers are indices into the header. The phase is not stored, because stored nodes are all forward.
         """
@@ -96,7 +96,7 @@ def _is_filled(value: np.ndarray) -> bool:
 
 
 def _odd_nan(value: np.ndarray) -> bool:
-    """True if some NaN has other bits than the NaN that the parser creates."""
+    """True if a value has a NaN whose bits the parser would not restore."""
     if value.dtype.kind != "f" or not np.isnan(value).any():
         return False
     plain = np.where(np.isnan(value), np.asarray(np.nan, value.dtype), value)

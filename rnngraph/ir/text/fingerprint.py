@@ -1,4 +1,4 @@
-"""Digest of what a graph computes. Names of values and source lines do not count."""
+"""Digest of the computation of a graph, regardless of names and source lines."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _write(graph: Graph, numbers: dict[Node, int], text: list[str]) -> None:
 
 
 def _value(value: Any) -> str:
-    """Return an unambiguous text of an attribute value."""
+    """Return an unambiguous text for an attribute value."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype.str} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
     if isinstance(value, tuple):

@@ -39,7 +39,7 @@ MAX_FILLED = 1 << 28
 
 
 class ParseError(ValueError):
-    """The text is not a printed graph. The message quotes the line."""
+    """Error for text that is not a printed graph. The message quotes the line."""
 
 
 def parse_type(text: str) -> TensorType:
@@ -125,7 +125,7 @@ class _Parser:
         self.files: list[str] = []
         self.layers: list[str] = []
         self.position = 0
-        self.nodes: dict[str, Node] = {}  # in the scope being parsed
+        self.nodes: dict[str, Node] = {}  # names in the scope being parsed
 
     def block(self, depth: int) -> Iterator[str]:
         while self.position < len(self.lines):
@@ -189,7 +189,7 @@ class _Parser:
         self.nodes[name] = node
 
     def attributes(self, name: str, text: str) -> dict[str, Any]:
-        """Return keyword arguments of ``make``: the attributes, the name, and the source line if present."""
+        """Return keyword arguments of ``make``: attributes, name and source line."""
         attributes = {"name": name} | (_attributes(text.removesuffix("}")) if text else {})
         if not isinstance(attributes["name"], str):
             raise ParseError(f"not a name: {attributes['name']!r}")

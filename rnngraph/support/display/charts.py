@@ -19,14 +19,14 @@ MAX_POINTS = 1000
 
 
 class Line(NamedTuple):
-    """One line of a panel: its label in the legend, and its values, float64 [n]."""
+    """Line of a panel: label in the legend, and values, float64 [n]."""
 
     label: str
     values: np.ndarray
 
 
 def panels(x_label: str, places: np.ndarray, of: Mapping[str, Sequence[Line]]) -> str:
-    """Return HTML with one small chart per title, side by side.
+    """Return HTML with one small chart for each title, side by side.
 
     A label has the same colour in all panels.
 

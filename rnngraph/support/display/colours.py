@@ -1,4 +1,4 @@
-"""Syntax highlighting of stages: our own rules for graphs, plans and loops, Pygments for LLVM IR and assembly."""
+"""Syntax highlighting of stages: own rules for graphs, plans and loops, and Pygments for LLVM IR and assembly."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THEME = Theme(
 
 
 class _Highlighter(RegexHighlighter):
-    """Highlighter of our own stages. Later patterns win, so comments come last."""
+    """Highlighter of graphs, plans and loops. Later patterns win, so that comments come last."""
 
     base_style = "ir."
     highlights = [  # noqa: RUF012  (rich declares it so)
@@ -51,7 +51,7 @@ def coloured(text: str, stage: str) -> Text:
 
 
 def stage_of(text: str) -> str:
-    """Return ``"llvm"`` or ``"asm"`` for texts in those languages, else ``"graph"``."""
+    """Return ``"llvm"`` or ``"asm"`` for text in one of these languages, else ``"graph"``."""
     if re.search(r"^define ", text, re.MULTILINE):
         return "llvm"
     return "asm" if re.search(r"^\t\.text", text, re.MULTILINE) else "graph"

@@ -47,7 +47,7 @@ def code(text: str) -> str:
 
 
 def _spans(text: str) -> str:
-    """Return text with its styles as ``span`` elements; adjacent pieces of equal style are merged."""
+    """Return text with its styles as ``span`` elements. Equal adjacent styles are merged."""
     from .colours import styled_pieces  # imports rich, which only displays need
 
     parts: list[tuple[str, str]] = []
@@ -82,7 +82,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], last_is_sum: bo
 
 
 def _is_number(value: object) -> bool:
-    """True for a number, with or without unit, such as ``1,024`` or ``0.5 us``, and for placeholders of numbers."""
+    """True for text that is a number, with or without a unit, or a placeholder of one."""
     return str(value).lstrip("-~≈ ")[:1].isdigit() or value in ("", "…", "nan")
 
 
@@ -99,6 +99,6 @@ def picture(svg: str, alt: str) -> str:
 
 
 def headed(title: str, note: str, *parts: str) -> str:
-    """Return an output cell: a bold title, a faint note and the parts, which are HTML."""
+    """Return an output cell as HTML: a bold title, a faint note and the parts."""
     faint = f' <span style="{_FAINT}">{escaped(note)}</span>' if note else ""
     return f'<div style="{_TEXT}"><div><b>{escaped(title)}</b>{faint}</div>{"".join(parts)}</div>'

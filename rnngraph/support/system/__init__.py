@@ -1,4 +1,4 @@
-"""Services of the operating system, as the same functions on Linux, macOS and Windows.
+"""Services of the operating system, with the same functions on Linux, macOS and Windows.
 
 No other room asks on which system it runs.
 

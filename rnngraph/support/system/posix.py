@@ -38,7 +38,7 @@ def open_own(path: str | os.PathLike[str], flags: int, mode: int = 0o600, folder
 
 
 def set_mode(descriptor: int, mode: int) -> None:
-    """Give an open file the permissions of the file that it will replace."""
+    """Set the permissions of an open file to those of the file that it will replace."""
     os.fchmod(descriptor, mode)
 
 
@@ -48,7 +48,7 @@ def replace(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> N
 
 
 def sync_directory(directory: str | os.PathLike[str]) -> None:
-    """Wait until a directory's entries, such as a renaming, are on the disk."""
+    """Wait until changes of a directory's entries, such as a renaming, are on disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -118,11 +118,11 @@ class PrivateDirectory:
         os.close(self._descriptor)
 
     def danger(self) -> str:
-        """Return why others may have written to the directory, or ""."""
+        """Return the reason why others may have written to the directory; empty if they cannot."""
         return self.danger_of(self._descriptor)
 
     def danger_of(self, descriptor: int) -> str:
-        """Return why others may have written to an open file of the directory, or ""."""
+        """Return the reason why others may have written to an open file; empty if they cannot."""
         status = os.fstat(descriptor)
         if status.st_uid != os.geteuid():
             return "it belongs to another user"
@@ -177,7 +177,7 @@ def cores() -> int:
 
 
 def process_limits() -> Iterator[tuple[int, str, str]]:
-    """Yield (limit in bytes, line of ``/proc/self/status`` with the bytes in use, description) for each limit."""
+    """Yield each limit of the process: bytes, line of ``/proc/self/status`` with the usage, description."""
     kinds = ((resource.RLIMIT_AS, "VmSize", "address space"), (resource.RLIMIT_DATA, "VmData", "data"))
     for kind, line, what in kinds:
         limit, _ = resource.getrlimit(kind)
@@ -186,5 +186,5 @@ def process_limits() -> Iterator[tuple[int, str, str]]:
 
 
 def free_memory() -> Iterator[tuple[int, str]]:
-    """Yield (remaining bytes, description) of limits that the system tells by function. Linux tells them in files."""
+    """Yield (remaining bytes, description) of limits that system calls report. Linux has files instead."""
     return iter(())

@@ -1,4 +1,4 @@
-"""Sizes of the processor's caches, and features that LLVM does not report, as the operating system tells them."""
+"""Cache sizes, and processor features that LLVM does not report, from the operating system."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _of_linux(pattern: str) -> Mapping[int, int]:
 
 
 def arm_features() -> frozenset[str]:
-    """Return the features ``dotprod``, ``i8mm`` and ``bf16`` of an ARM processor, as far as it has them.
+    """Return which of ``dotprod``, ``i8mm`` and ``bf16`` an ARM processor has on every core.
 
     LLVM does not report them on Linux. Every core must have a feature, because threads move between cores.
     """
@@ -73,7 +73,7 @@ def _text(path: Path) -> str:
 
 
 def _sysctl(name: str) -> int:
-    """Return a number of macOS's ``sysctl``; 0 if it has none of this name."""
+    """Return a number from macOS's ``sysctl``; 0 if it has no such name."""
     number, size = ctypes.c_int64(), ctypes.c_size_t(8)
     error = ctypes.CDLL(None).sysctlbyname(name.encode(), ctypes.byref(number), ctypes.byref(size), None, 0)
     return 0 if error else number.value

@@ -1,4 +1,4 @@
-"""Semaphores of the operating system: functions that machine code calls to sleep and to wake a sleeping thread.
+"""Semaphores of the operating system, by which machine code sleeps and wakes threads.
 
 Linux keeps a semaphore in the caller's memory. macOS declares the same functions, but they fail there: its semaphores
 are those of Grand Central Dispatch. Those and Windows' are objects of the system, whose handle lies in memory.
@@ -32,7 +32,7 @@ def _library() -> ctypes.CDLL:
 
 
 def are_offered() -> bool:
-    """True if the system has all functions."""
+    """True if the system has all functions that semaphores need."""
     library = _library()
     return all(hasattr(library, name) for name in (*FUNCTIONS, _CREATE))
 
@@ -64,7 +64,7 @@ def create(place: int) -> None:
 
 
 def _keep(handle: int | None, place: int) -> None:
-    """Put a new semaphore's handle into memory."""
+    """Store a semaphore's handle in memory."""
     if not handle:
         raise OSError(_NONE_LEFT)
     c_void_p.from_address(place).value = handle

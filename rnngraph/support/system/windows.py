@@ -175,11 +175,11 @@ class PrivateDirectory:
         api.close_handle(self._handle)
 
     def danger(self) -> str:
-        """Return why others may have written to the directory, or ""."""
+        """Return the reason why others may have written to the directory; empty if they cannot."""
         return danger_of(self._handle)
 
     def danger_of(self, descriptor: int) -> str:
-        """Return why others may have written to an open file of the directory, or ""."""
+        """Return the reason why others may have written to an open file; empty if they cannot."""
         return danger_of(msvcrt.get_osfhandle(descriptor))
 
     def open(self, name: str, flags: int) -> int:
@@ -255,12 +255,12 @@ def cores() -> int:
 
 
 def process_limits() -> Iterator[tuple[int, str, str]]:
-    """Yield nothing: a process of Windows has no limits but the system's."""
+    """Yield nothing: processes of Windows have no limits of their own."""
     return iter(())
 
 
 def free_memory() -> Iterator[tuple[int, str]]:
-    """Yield (remaining bytes, description) of the machine's memory, and of memory and page files together."""
+    """Yield (remaining bytes, description) of physical memory, and of memory with page files."""
     status = api.MemoryStatus(size=ctypes.sizeof(api.MemoryStatus))
     if api.memory_status(byref(status)):
         yield status.free_physical, "available on this machine"

@@ -41,7 +41,7 @@ class SecurityAttributes(ctypes.Structure):
 
 
 class Overlapped(ctypes.Structure):
-    """``OVERLAPPED``, of which locks read the position."""
+    """``OVERLAPPED``, from which locks read the position."""
 
     _fields_ = (
         ("internal", c_void_p),

@@ -32,7 +32,7 @@ _FILE_OBJECT, _OWNER, _ACCESS_LIST = 1, 0x1, 0x4
 
 
 def danger_of(handle: int) -> str:
-    """Return why others than the user and the system may have written to an open file or directory, or ""."""
+    """Return the reason why others may have written to an open file or directory; empty if they cannot."""
     owner, acl, descriptor = c_void_p(), c_void_p(), c_void_p()
     error = api.security_info(
         handle, _FILE_OBJECT, _OWNER | _ACCESS_LIST, byref(owner), None, byref(acl), None, byref(descriptor)
@@ -54,7 +54,7 @@ _WRITABLE = "others may write to it; take that away in its security settings, or
 
 
 def private_directory_rights() -> str:
-    """Return the text of a security descriptor: full access for the user, the system and administrators only."""
+    """Return a security descriptor as text: access for the user, the system and administrators only."""
     sids = (_own()[0], _SYSTEM, _ADMINISTRATORS)
     return "D:P" + "".join(f"(A;OICI;FA;;;{sid})" for sid in sids)
 
@@ -77,7 +77,7 @@ def _writers(acl: c_void_p) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _own() -> tuple[str, ...]:
-    """Return the user's identifier, and that of the owner of files that the process creates."""
+    """Return the identifiers of the user, and of the owner of files that the process creates."""
     token = c_void_p()
     api.check(api.open_process_token(api.current_process(), _TOKEN_QUERY, byref(token)))
     try:
@@ -87,7 +87,7 @@ def _own() -> tuple[str, ...]:
 
 
 def _of_token(token: c_void_p, kind: int) -> str:
-    """Return an identifier of the process's access token. The answer begins with its address."""
+    """Return an identifier from the process's access token."""
     size = c_uint32()
     api.token_information(token, kind, None, 0, byref(size))
     answer = ctypes.create_string_buffer(size.value)

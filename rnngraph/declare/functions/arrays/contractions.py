@@ -50,7 +50,7 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
 
 
 def _without_repeats(x: Tensor, term: str) -> tuple[Tensor, str]:
-    """Take the diagonal of axes whose letter occurs twice."""
+    """Replace axes that share a letter by their diagonal."""
     for letter in dict.fromkeys(term):
         while term.count(letter) > 1:
             first = term.index(letter)
@@ -61,7 +61,7 @@ def _without_repeats(x: Tensor, term: str) -> tuple[Tensor, str]:
 
 
 def _summed(x: Tensor, term: str, others: str) -> tuple[Tensor, str]:
-    """Sum over the axes whose letters are not in ``others``."""
+    """Sum over the axes whose letters occur nowhere in ``others``."""
     axes = [axis for axis, letter in enumerate(term) if letter not in others]
     return (reduce_sum(x, axes), "".join(letter for letter in term if letter in others)) if axes else (x, term)
 
@@ -71,7 +71,7 @@ def _ordered(x: Tensor, term: str, order: str) -> Tensor:
 
 
 def _contracted(a: Tensor, of_a: str, b: Tensor, of_b: str, later: str) -> tuple[Tensor, str]:
-    """Multiply two operands and sum over the letters that nothing later needs. Return the letters, too."""
+    """Multiply two operands, and sum over letters that occur in no later term. Return the result's letters."""
     a, of_a = _summed(a, of_a, of_b + later)
     b, of_b = _summed(b, of_b, of_a + later)
     both = "".join(letter for letter in of_a if letter in of_b and letter in later)
@@ -146,8 +146,9 @@ def _both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
 
 
 def letters_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str] | None:
-    """Return the terms and the result of an equation, with letters in place of ``...``; None if the ranks do not
-    fit.
+    """Return the terms and the result of an equation, with ``...`` replaced by letters.
+
+    None: the terms do not fit the operands' ranks.
     """
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     terms = inputs.split(",")

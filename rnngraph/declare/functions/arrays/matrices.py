@@ -58,7 +58,7 @@ def _matrices(x: Any, name: str) -> Tensor:
 
 
 def _places(shape: Sequence[Dim], offset: int) -> tuple[Tensor, Tensor]:
-    """Return the column of the diagonal in each row, [rows, 1], and the column indices, [columns]."""
+    """Return the column of the diagonal in each row, [rows, 1], and all column indices, [columns]."""
     rows, columns = shape[-2:]
     place = build("reshape", build("iota", size=rows), shape=(rows, 1))
     return (place + offset if offset else place), build("iota", size=columns)
@@ -91,7 +91,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 
 def _ends(rows: Dim, columns: Dim, offset: int) -> tuple[Dim, Dim]:
-    """Return the first row of a diagonal, and the row after its last."""
+    """Return the first row of a diagonal, and one more than its last row."""
     start = max(0, -offset)
     if isinstance(rows, int) and isinstance(columns, int):
         return min(start, rows), max(min(rows, columns - offset), min(start, rows))
@@ -147,8 +147,9 @@ def diag_embed(x: Any, offset: int = 0) -> Tensor:
 
 @api
 def outer(a: Any, b: Any) -> Tensor:
-    """Return the products of all entries of a with all entries of b, [size of a, size of b], as ``numpy.outer``
-    does.
+    """Return the products of all entries of a with all entries of b, as ``numpy.outer`` does.
+
+    The result is [size of a, size of b].
     """
     a, b = pair(a, b)
     sizes = (product(a.type.shape), product(b.type.shape))
@@ -161,7 +162,7 @@ MAX_SOLVED = 512
 
 @api
 def triangular_solve(a: Any, b: Any, lower: bool = True) -> Tensor:
-    """Return x of ``a @ x = b`` for triangular matrices, as ``scipy.linalg.solve_triangular`` does.
+    """Return the solution x of ``a @ x = b`` for triangular matrices, as ``scipy.linalg.solve_triangular`` does.
 
     Substitution by halves: rows of one half are solved, and taken from the other one by a product of matrices. Only the
     triangle of ``a`` is read. Gradients reach it and ``b``. A zero on the diagonal gives infinities or NaN.

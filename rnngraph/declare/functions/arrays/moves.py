@@ -123,7 +123,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 
 def swapped_order(rank: int, axis1: int, axis2: int) -> tuple[int, ...]:
-    """Return the permutation of axes that exchanges two."""
+    """Return the permutation that exchanges two axes."""
     first, second = one_axis(rank, axis1), one_axis(rank, axis2)
     order = list(range(rank))
     order[first], order[second] = second, first

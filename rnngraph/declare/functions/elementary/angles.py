@@ -20,8 +20,9 @@ _SINC = {
 
 @api
 def tan(x: Any) -> Tensor:
-    """Return the tangent of angles in radians, elementwise. The error is at most 8 ulp where sin and cos hold their
-    bound.
+    """Return the tangent of angles in radians, elementwise.
+
+    The error is at most 8 ulp where sin and cos hold their bound.
     """
     x = as_tensor(x)
     return sin(x) / cos(x)

@@ -38,12 +38,12 @@ def _is_near(x: Tensor) -> Tensor:
 
 
 def _near(x: Tensor) -> Tensor:
-    """Clamp x to the range of ``_is_near``, so that the branch not selected has a finite gradient."""
+    """Clamp x to the range of ``_is_near``, for a finite gradient where this branch is not selected."""
     return clip(x, -_MAX_EXPONENT[x.dtype], _MAX_EXPONENT[x.dtype])
 
 
 def _half_exp(x: Tensor) -> Tensor:
-    """Return exp(x) / 2, where exp(x) may overflow."""
+    """Return exp(x) / 2, without the overflow of exp(x)."""
     root = exp(x * 0.5)
     return (root * 0.5) * root
 

@@ -17,16 +17,18 @@ from .powers import exp2
 
 @api
 def log2(x: Any) -> Tensor:
-    """Return the logarithm to base 2, elementwise. It is exact for powers of 2; otherwise the error is at most 3
-    ulp.
+    """Return the logarithm to base 2, elementwise.
+
+    It is exact for powers of 2; otherwise the error is at most 3 ulp.
     """
     return _log_to(x, 2)
 
 
 @api
 def log10(x: Any) -> Tensor:
-    """Return the logarithm to base 10, elementwise. It is an integer for powers of 10; otherwise the error is at most 3
-    ulp.
+    """Return the logarithm to base 10, elementwise.
+
+    It is an integer for powers of 10; otherwise the error is at most 3 ulp.
     """
     return _log_to(x, 10)
 

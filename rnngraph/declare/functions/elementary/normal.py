@@ -86,8 +86,9 @@ def erfc(x: Any) -> Tensor:
 
 @api
 def ndtr(x: Any) -> Tensor:
-    """Return the standard normal distribution function, elementwise, accurate where it is small. The error is at most 7
-    ulp.
+    """Return the standard normal distribution function, elementwise, accurate where it is small.
+
+    The error is at most 7 ulp.
     """
     x = as_tensor(x)
     near = erf(x * math.sqrt(0.5)) * 0.5 + 0.5

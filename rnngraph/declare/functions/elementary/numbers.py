@@ -87,8 +87,9 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 
 @api
 def heaviside(x: Any, middle: Any) -> Tensor:
-    """Return 0 where x is negative, 1 where it is positive, and ``middle`` where it is 0, elementwise. NaN stays
-    NaN.
+    """Return 0 where x is negative, 1 where it is positive, and ``middle`` where it is 0, elementwise.
+
+    NaN stays NaN.
     """
     x, middle = pair(x, middle)
     return where(equal(x, 0), middle, where(x > 0, 1, where(x < 0, 0, x)))
@@ -96,13 +97,13 @@ def heaviside(x: Any, middle: Any) -> Tensor:
 
 @api
 def fmax(a: Any, b: Any) -> Tensor:
-    """Return the larger operand, elementwise; if one is NaN, the other."""
+    """Return the larger operand, elementwise. NaN is ignored unless both operands are NaN."""
     a, b = pair(a, b)
     return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
 
 
 @api
 def fmin(a: Any, b: Any) -> Tensor:
-    """Return the smaller operand, elementwise; if one is NaN, the other."""
+    """Return the smaller operand, elementwise. NaN is ignored unless both operands are NaN."""
     a, b = pair(a, b)
     return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))

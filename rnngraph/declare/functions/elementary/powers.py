@@ -19,8 +19,9 @@ MAX_FACTORS = 8
 
 @api
 def power(x: Any, exponent: Any) -> Tensor:
-    """Return x to the power of ``exponent``, elementwise, with the values of ``numpy.power``. Also written ``x **
-    exponent``.
+    """Return x to the power of ``exponent``, elementwise, with the values of ``numpy.power``.
+
+    Also written ``x ** exponent``.
 
     Integers wrap. Gradients are finite at 0: 0 for the base if the exponent is an integer above 1, and 0 for a positive
     exponent.
@@ -80,14 +81,15 @@ def rsqrt(x: Any) -> Tensor:
 
 @api
 def hypot(a: Any, b: Any) -> Tensor:
-    """Return sqrt(a * a + b * b), elementwise, without overflow or underflow of the squares. The error is at most 3
-    ulp.
+    """Return sqrt(a * a + b * b), elementwise, without overflow or underflow of the squares.
+
+    The error is at most 3 ulp.
 
     It is infinite where either is, even if the other is NaN. The gradient at (0, 0) is 0.
     """
     a, b = pair(a, b)
     first, second = abs(a), abs(b)
-    # operands swapped, so that of equal ones each is selected once
+    # operands swapped, so that each of two equal operands is selected once
     larger, smaller = maximum(first, second), minimum(second, first)
     is_zero = equal(larger, 0)
     ratio = smaller / where(is_zero, 1, larger)

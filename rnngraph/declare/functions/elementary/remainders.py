@@ -49,7 +49,7 @@ def floor_divide(a: Any, b: Any) -> Tensor:
 
 
 def _is_opposite(rest: Tensor, divisor: Tensor) -> Tensor:
-    """Return True where the signs differ and neither operand is 0."""
+    """Return True where a remainder is nonzero and its sign is not that of the divisor."""
     return build("or", build("and", rest < 0, divisor > 0), build("and", rest > 0, divisor < 0))
 
 
