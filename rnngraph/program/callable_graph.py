@@ -1,4 +1,4 @@
-"""Base of a program's two graphs: takes feeds, looks up a native entry for their sizes, and returns results."""
+"""Base class of a program's two graphs: converts feeds, gets a native entry for their sizes, returns results."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     @property
     def part(self) -> str:
-        """Program's name for this graph."""
+        """Program's attribute that is this graph."""
         return self.compiled.lowered.name
 
     def __repr__(self) -> str:
@@ -89,7 +89,7 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Stages that ``show`` can show, in order of compilation."""
+        """Names of the stages that ``show`` accepts, in order of compilation."""
         return stages_of(self.full_graph())
 
     @api
@@ -126,7 +126,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         return write_perf_map(self.compiled, flag(jitdump, "jitdump"), user_line())
 
     def full_graph(self) -> CompiledGraph:
-        """Return the graph with everything it can compute, to which ``graph`` and ``show`` refer."""
+        """Return the graph to which ``graph`` and ``show`` refer, with everything that it can compute."""
         return self.compiled
 
     def _names(self) -> tuple[str, ...]:
@@ -188,7 +188,7 @@ class CallableGraph(Unindexed, Generic[Given]):
     taps_form = TAPS_INFERENCE
 
     def _with_taps(self) -> CompiledGraph | None:
-        """Return the graph that also returns taps, built on first use."""
+        """Return the graph that also returns taps, built on first use; None if there are no taps."""
         if self._tapped is None:
             source = self.parts.source
             lowered = source.tapped(self.taps_form)
@@ -218,7 +218,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         return Result({name.removeprefix(TAP): values[name] for name in outputs})
 
     def _only_of_the_loss(self, compiled: CompiledGraph, name: str, arrays: Mapping[str, np.ndarray]) -> bool:
-        """True if a tap depends on inputs that only the loss reads, and that are not fed."""
+        """True if a tap depends on inputs that only the loss reads and that are not fed."""
         without = tuple(output for output, _ in self.compiled.graph.outputs if output != "loss")
         others = self.compiled.needed(without)
         return any(label not in arrays and label not in others for label in compiled.needed((name,)))
@@ -247,12 +247,12 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     @property
     def _samples(self) -> bool:
-        """True if the declaration calls ``rg.sample``, so that ``number`` is that of rows' streams."""
+        """True if the declaration calls ``rg.sample``, so that ``number`` numbers the streams of rows."""
         default = self.parts.lowered.defaults.get(NUMBER)
         return default is not None and not default.ndim and NUMBER in self._types and self._types[NUMBER].rank == 1
 
     def _spread_number(self, arrays: dict[str, np.ndarray], where: Where | None) -> None:
-        """Give the number of streams to every row, if the caller feeds one number for all rows."""
+        """Broadcast a scalar ``number`` to all rows."""
         if self._samples and NUMBER in arrays and not arrays[NUMBER].ndim:
             others = {name: array for name, array in arrays.items() if name != NUMBER}
             sizes = solve_sizes(others, self._types, where)
@@ -276,7 +276,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         compiled: CompiledGraph,
         own: frozenset[str] = frozenset(),
     ) -> dict[str, int]:
-        """Check all shapes, and return the value of each size. ``own`` are inputs that the caller does not feed."""
+        """Check all shapes, and return the value of each size. ``own`` are inputs that this class feeds itself."""
         needed = compiled.needed(outputs)
         missing = [name for name in needed if name not in arrays and name not in own]
         if missing:
@@ -291,7 +291,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         return sizes
 
     def _lengths_hint(self, missing: Sequence[str], outputs: tuple[str, ...]) -> str:
-        """Explain lengths, if they are among the missing feeds."""
+        """Return an explanation of row lengths, if they are among the missing feeds; else ""."""
         read = self.full_graph().preconditions(outputs)
         lengths = next((item.label for item in read if item.text == "sequence_length" and item.label in missing), None)
         return (
@@ -299,7 +299,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         )
 
     def values(self, feeds: Mapping[str, Any], outputs: tuple[str, ...], where: Where | None) -> dict[str, np.ndarray]:
-        """Return these outputs by path, for a call with these feeds."""
+        """Return ``outputs`` by path, for a call with these feeds."""
         arrays = self.gather(feeds, {}, where)
         results: dict[str, np.ndarray] = self._run(by_name(self.compiled, outputs), arrays, where)
         return results
@@ -314,7 +314,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         feeds: Any = (),
         named: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run a call on the slow path: look up or prepare the runner for its signature, and run it.
+        """Run a call on the slow path: get or prepare the runner of its signature, and run it.
 
         Args:
             arrays: All inputs.
@@ -342,7 +342,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         arrays: Mapping[str, np.ndarray],
         where: Where | None,
     ) -> Runner:
-        """Prepare calls for inputs like these. ``names`` maps the caller's keys to names."""
+        """Prepare calls with inputs of these shapes. ``names`` maps the caller's keys to names."""
         compiled, outputs = form.compiled, form.outputs
         entry, sized = self._known.entry(
             (compiled, outputs), arrays, compiled, outputs, lambda: self.sizes(arrays, outputs, where, compiled)
@@ -357,7 +357,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         entry: NativeEntry,
         sized: ShapeInstance,
     ) -> Runner:
-        """Prepare calls for inputs like these, run by this entry."""
+        """Prepare calls with inputs of these shapes, for an entry."""
         spec = spec_of(
             entry,
             sized,
@@ -382,7 +382,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         seconds: float,
         plain: Callable[[Mapping[str, np.ndarray]], object],
     ) -> Profile:
-        """Profile calls of a form. ``plain`` runs the same call from feeds."""
+        """Profile calls of a form. ``plain`` makes the same call without counters."""
         from ..inspection.profile.calls import ProfiledCall, checked_seconds, profile_of
 
         spent, sizes = checked_seconds(seconds, where), self.sizes(arrays, form.outputs, where, form.compiled)
@@ -414,7 +414,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         return profile_of(call, counting, partial(plain, fed), spent)
 
     def _cache(self, key: Any) -> DirectCache:
-        """Return the cache of calls with one form, by key."""
+        """Return the cache of prepared calls of one form."""
         cache = self._caches.get(key)
         if cache is None:
             cache = self._caches[key] = DirectCache()
@@ -434,7 +434,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         return first_non_finite(graph, {**arrays, **parameters}, sizes)
 
     def _form(self, outputs: tuple[str, ...]) -> CallForm:
-        """Return the form of a call with these outputs in the declared structure, plus the loss.
+        """Return the form of a call with these outputs in the declared structure, and with the loss.
 
         If the graph has a loss, a single bare Tensor is named ``output``.
         """

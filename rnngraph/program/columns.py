@@ -11,8 +11,9 @@ from .parts import ProgramParts, Reduced
 
 
 class ColumnCall(Generic[Given]):
-    """The inference graph as a function of a mapping from column to array, which may have other columns. It can be
-    pickled.
+    """The inference graph as a function of a table: a mapping from column to array.
+
+    The table may have other columns. The function can be pickled.
 
     Attributes:
         columns: Column that is fed to each input.
@@ -26,7 +27,7 @@ class ColumnCall(Generic[Given]):
         self.columns, self.keep = dict(columns), tuple(keep)
 
     def __call__(self, table: Mapping[str, Any]) -> Given:
-        """Run the graph on these columns. Return its results and the columns to keep.
+        """Run the graph on columns of a table. Return the results, with the columns to keep.
 
         Args:
             table: Mapping from column to array.

@@ -1,4 +1,4 @@
-"""Inputs of a program's graphs, as ``batching`` needs them to read examples."""
+"""Description of a program's inputs, which ``batching`` needs to read examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .callable_graph import CallableGraph
 def example_inputs(
     inference: CallableGraph[Any], evaluation: CallableGraph[Any], training: CallableGraph[Any]
 ) -> ProgramInputs:
-    """Return the inputs of the three graphs of one program."""
+    """Return the inputs of the graphs of one program."""
     first, second, third = (
         GraphInputs(graph.compiled, graph.input_types()) for graph in (inference, evaluation, training)
     )

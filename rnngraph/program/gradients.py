@@ -1,4 +1,4 @@
-"""Graphs of gradients with respect to trainable parameters, and to placeholders and taps of ``wrt=``."""
+"""Graphs with gradients of trainable parameters, and of the placeholders and taps in ``wrt=``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_GRAPHS = 64
 
 
 class GradientGraphs:
-    """Graphs with gradients, by their inputs and outputs of differentiation, built on first use.
+    """Graphs with gradients, built on first use, by what is differentiated with respect to what.
 
     Attributes:
         types: Types of the training graph's feeds.
@@ -44,7 +44,7 @@ class GradientGraphs:
         self._warned = False
 
     def asked(self, wrt: Sequence[str | Tensor], where: Where | None) -> tuple[list[str], tuple[str, ...]]:
-        """Return the names in ``wrt`` that are states, and the names of all placeholders in ``wrt``."""
+        """Return the names in ``wrt`` that are states, and the placeholders that ``wrt`` stands for."""
         if isinstance(wrt, str | Tensor) or not isinstance(wrt, Sequence):
             raise DtypeError(f"wrt= must be a list of placeholders or of their names, not {shown(wrt)}", where)
         names = [self._parts.names.name_of(item, where) for item in wrt]
@@ -57,7 +57,9 @@ class GradientGraphs:
     def checked_graph(
         self, extra: tuple[str, ...], given: tuple[str, ...], recompute: RecomputeOption, where: Where | None
     ) -> CompiledGraph:
-        """Return the graph of gradients with respect to these placeholders, too, of the loss or of ``given`` outputs.
+        """Return the graph with gradients of the loss, or of ``given`` outputs, after checks.
+
+        The gradients are with respect to parameters and the placeholders ``extra``.
 
         Raises:
             ArgumentError: A placeholder has no gradient.
@@ -83,7 +85,7 @@ class GradientGraphs:
     def graph(
         self, extra: tuple[str, ...] = (), given: tuple[str, ...] = (), recompute: RecomputeOption = AUTO
     ) -> CompiledGraph:
-        """Return the graph of ``checked_graph`` without checks."""
+        """Return the graph of ``checked_graph``, without checks."""
 
         def build() -> CompiledGraph:
             parts, lowered = self._parts, self._lowered
@@ -106,7 +108,7 @@ class GradientGraphs:
     def zeros_for_taps(
         self, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> dict[str, np.ndarray]:
-        """Return zeros for the inputs that are added to taps, so that their gradients are those of the taps."""
+        """Return zeros for the inputs that are added to taps."""
         types = compiled.input_types()
         sizes = solve_sizes(arrays, self._types, where)
         labels = [name for name in types if name.startswith(TAP)]

@@ -1,4 +1,4 @@
-"""Warning for a requested kind of weights that has no effect."""
+"""Warning for a requested number format of weights that has no effect."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def warn_of_kinds_without_effect(
     option: Spelling = _option,
     forced: Spelling = _forced,
 ) -> None:
-    """Warn of each kind of ``weights=`` in which inference holds no weight, and explain why parameters stay float32.
+    """Warn of each format in ``weights=`` that no weight has, with the reasons.
 
     Args:
         option: Formats a rule as given.
@@ -58,7 +58,7 @@ def warn_of_kinds_without_effect(
 
 
 def _would_help(graph: InferenceGraph, options: CompileOptions, own: dict[str, Held]) -> bool:
-    """True if forced kinds would narrow some parameters."""
+    """True if ``force=True`` would narrow some parameters."""
     rules = tuple((pattern, replace(narrow, force=True)) for pattern, narrow in options.weights)
     forced = held_weights(graph.graph, replace(options, weights=rules).reduced, own)
     return any(item.is_narrow for item in forced.values())

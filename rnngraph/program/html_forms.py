@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class TwoGraphs(NamedTuple):
-    """Both graphs of a program."""
+    """Training graph and inference graph of a program."""
 
     inference: CallableGraph[Any]
     training: CallableGraph[Any]
 
 
 def program_html(program: ProgramParts, graphs: TwoGraphs, summary: Summary) -> str:
-    """Return the declaration as a picture and text, the differences between the two graphs, parameters and layers."""
+    """Return a program as HTML: picture and text of the declaration, differences of the graphs, and layers."""
     from ..inspection.picture.pictures import svg  # rarely needed
 
     options, gone = program.options, graphs.inference.graph.comments
@@ -58,14 +58,14 @@ def _differences(graphs: TwoGraphs) -> list[tuple[str, str, str]]:
 
 
 def _outputs(graph: Graph) -> list[str]:
-    """Return the names of outputs. Gradients, one for each parameter, are only counted."""
+    """Return the names of outputs, with the number of gradients in place of their names."""
     names = [name for name, _ in graph.outputs]
     own = [name for name in names if not name.startswith(PREFIX)]
     return own if len(own) == len(names) else [*own, f"{len(names) - len(own)} gradients"]
 
 
 def _sites(graph: Graph) -> list[str]:
-    """Return the distinct sites of random numbers in a graph, in order."""
+    """Return the distinct sites of random numbers in a graph."""
     return [*dict.fromkeys(str(node["site"]) for node in graph.walk() if node.get("site"))]
 
 

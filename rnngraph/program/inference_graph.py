@@ -100,14 +100,15 @@ class InferenceGraph(CallableGraph[Given]):
         return result
 
     def run_with(self, feeds: Mapping[Any, Any]) -> Callable[[CompileOptions], Given]:
-        """Return a function that runs the graph on ``feeds``, compiled with other options."""
+        """Return a function of compile options that runs the graph on ``feeds``."""
         lowered = self.compiled.lowered
         return lambda options: InferenceGraph[Given](replace(self.parts, options=options), lowered)(feeds)
 
     @api
     def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
-        """Run the graph node by node in the interpreter, and return the first value that is NaN or infinite; None if
-        all are finite.
+        """Run the graph in the interpreter, and return the first value that is NaN or infinite.
+
+        None: all values are finite.
 
         Args:
             feeds: As for a call.
@@ -327,8 +328,9 @@ class InferenceGraph(CallableGraph[Given]):
         return ColumnCall(self, self.parts, self.part, column_of, kept)
 
     def restore(self, arguments: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: Where | None) -> Any:
-        """Restore an object pickled from this graph, made with ``arguments``: a stream with ``arrays`` as its state,
-        or a function of columns.
+        """Restore an object that was pickled from this graph: a stream, or a function of columns.
+
+        ``arguments`` are those of its constructor, and ``arrays`` the state of a stream.
         """
         if arguments.keys() == {"columns", "keep"}:
             return self.on_columns(arguments["columns"], keep=arguments["keep"])
@@ -414,7 +416,7 @@ class InferenceGraph(CallableGraph[Given]):
         return export_plugin(source, directory, name, max_block, user_line())
 
     def _held_weights(self, options: CompileOptions) -> list[str]:
-        """Return texts on how inference holds parameters; none if no weights should be narrow."""
+        """Return lines on how inference stores parameters; empty if no weights should be narrow."""
         reduced = options.reduced
         return [] if reduced is None else held_text(held_weights(self.graph, reduced, options.parameters))
 

@@ -11,7 +11,7 @@ from ..support.attribute_hints import Named
 
 
 class InputSpec(NamedTuple):
-    """Shape, as declared, with None for a symbolic size, and dtype of a placeholder or output."""
+    """Declared shape, with None for a symbolic size, and dtype of a placeholder or output."""
 
     shape: tuple[int | str | None, ...]
     dtype: str
@@ -25,7 +25,7 @@ class InputSpecs(Named):
 
 
 def output_specs(graph: Graph, shapes: Mapping[str, tuple[int | str | None, ...]], bare: str) -> InputSpecs:
-    """Return shape and dtype of each output of a graph, by path.
+    """Return the shape and dtype of each output of a graph, by path.
 
     Args:
         graph: The inference graph.

@@ -24,7 +24,7 @@ Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class ProgramParts:
-    """Shared parts of a program's graphs.
+    """Parts that the graphs of one program share.
 
     Attributes:
         source: Source of the graphs.
@@ -45,14 +45,15 @@ class ProgramParts:
 
     @property
     def lowered(self) -> Lowered:
-        """Declaration, lowered for calls."""
+        """Lowered declaration, from which calls are compiled."""
         return self.source.lowered
 
     def reduced(
         self, part: str, made: Mapping[str, Any] | None = None, arrays: Mapping[str, Any] | None = None
     ) -> Reduced:
-        """Return the result of ``__reduce__`` for ``part``, or for an object made from it with these arguments and
-        arrays.
+        """Return the result of ``__reduce__`` for a part of the program.
+
+        With ``made`` and ``arrays``, it is that of an object made from the part.
         """
         return self.reduce(self, part, made or {}, arrays or {})
 
@@ -70,7 +71,7 @@ def renamed(graph: Graph, name: str) -> Graph:
 
 
 class CallForm(NamedTuple):
-    """A graph, the outputs of a call, and the structure of its results.
+    """Graph, outputs and structure of results of a call.
 
     ``leaves`` are the outputs in the structure's order.
     """
@@ -82,7 +83,7 @@ class CallForm(NamedTuple):
 
 
 def by_name(compiled: CompiledGraph, outputs: tuple[str, ...]) -> CallForm:
-    """Return the form of a call that returns these outputs by name."""
+    """Return the form of a call whose results are a dict of these outputs."""
     return CallForm(compiled, outputs, dict.fromkeys(outputs), outputs)
 
 

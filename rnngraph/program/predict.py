@@ -1,4 +1,4 @@
-"""Inference over many examples, with the results of running each example alone.
+"""Inference over many examples. Results are those of running each example alone, in the order of examples.
 
 Examples in a batch have equal lengths, or the graph reads the length of each row. Then they are padded, and results of
 padding are cut off. Results are in the order of the examples, whatever the order of execution.
@@ -41,7 +41,7 @@ def predict(
     batch_size: Any,
     where: Where | None,
 ) -> Any:
-    """Implement ``Program.predict``. ``evaluation`` and ``training`` tell which feeds ``inference`` ignores."""
+    """Implement ``Program.predict``. Feeds of ``evaluation`` and ``training`` alone are ignored."""
     inputs = example_inputs(inference, evaluation, training)
     layout = layout_of(inputs, only_run=True)
     declared = _declared_batch(layout, where)
@@ -71,12 +71,12 @@ def predict(
     return result_of(inference.structure, [results[path] for path, _ in paths(inference.structure)])
 
 
-# What a graph gives -----------------------------------------------------------------------------
+# Outputs of a graph -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Output:
-    """Output of the graph with the axis that numbers rows; None if it is the same for all examples."""
+    """Output of the graph, with its axis of examples; None if it is equal for all examples."""
 
     name: str
     node: Node
@@ -89,13 +89,13 @@ class Output:
 
     @cached_property
     def uncut(self) -> set[str]:
-        """Sizes of axes that are not a plain number of steps, whose padding is unknown."""
+        """Sizes of axes whose padding is unknown, because they are no plain number of steps."""
         dims = [dim for dim in self.example_shape if isinstance(dim, Size) and not _is_steps(dim)]
         return {name for dim in dims for name in symbols_of(dim)}
 
 
 def _is_steps(dim: Dim) -> bool:
-    """True if an axis has the length of a clock, plus or minus a constant."""
+    """True if a size is the length of a clock, plus or minus a constant."""
     return len(symbols_of(dim)) == 1 and clock_of(dim).name in symbols_of(dim)
 
 
@@ -135,7 +135,7 @@ def _batch_symbols(layout: Layout) -> set[str]:
 
 
 class Collected:
-    """Results of one output, row by row."""
+    """Results of one output, collected row by row."""
 
     def __init__(self, output: Output) -> None:
         self.output = output
@@ -163,14 +163,14 @@ class Collected:
             self._blocks.append((row[None], cut[None].copy()))  # a copy, so that the padded array can be freed
 
     def _ends(self, axis: int, dim: Dim, block: np.ndarray, steps: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the end of each row's part of an axis."""
+        """Return, for each row, the end of the valid part of an axis."""
         clock = clock_of(dim)
         if not _is_steps(dim) or clock.name not in steps:
             return np.full(len(block), block.shape[axis])
         return steps[clock.name] + clock.offset
 
     def result(self, count: int, sizes: Mapping[str, int]) -> np.ndarray | list[np.ndarray]:
-        """Return an array whose first axis numbers the examples, or a list of arrays of different shapes."""
+        """Return one array with examples as the first axis, or a list if shapes differ."""
         shapes = {block.shape[1:] for _, block in self._blocks}
         if len(shapes) > 1:
             items: list[Any] = [None] * count
@@ -190,7 +190,7 @@ class Collected:
 
 
 def _parts(source: BatchSource) -> Iterator[Batches]:
-    """Yield all examples at once, or batch by batch."""
+    """Yield all examples at once, or batch by batch for an iterable."""
     if isinstance(source, Batches):
         yield source
         return
@@ -201,7 +201,7 @@ def _parts(source: BatchSource) -> Iterator[Batches]:
 def _ordered(
     steps: Mapping[str, np.ndarray], apart: set[str], count: int, size: int, declared: int | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the rows of each batch, of similar lengths, filled up with rows whose results are ignored.
+    """Yield the rows of each batch, filled up with redundant rows.
 
     Computing a few redundant rows is cheaper than compiling for another size. The last of several batches repeats rows,
     and small groups are filled up to powers of 2.

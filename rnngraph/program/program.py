@@ -59,7 +59,7 @@ def compile(outputs: Tensor, loss: Tensor, **options: Unpack[CompileKeywords]) -
 @overload
 def compile(outputs: Mapping[str, Any], loss: Tensor | None = None, **options: Unpack[CompileKeywords]) -> Program: ...
 @api
-def compile(  # the field's name for it
+def compile(  # the usual name in the field
     outputs: Any,
     loss: Tensor | None = None,
     *,
@@ -211,7 +211,7 @@ def _of_source(saved: SavedSource, options: ProgramOptions) -> Program[Any]:
 
 
 def _reduced(parts: ProgramParts, part: str, made: Mapping[str, Any], arrays: Mapping[str, Any]) -> Reduced:
-    """Pickle a program or an object made from it. The cache's directory stays outside, as bytes may be untrusted."""
+    """Pickle a program or an object made from it. The cache's directory is left out, as bytes may be untrusted."""
     from .saved.byte_form import to_bytes
     from .saved.save_load import settings_of
 
@@ -233,7 +233,7 @@ def _reduced(parts: ProgramParts, part: str, made: Mapping[str, Any], arrays: Ma
 class Program(Uncalled, Generic[Given, Trained]):
     """Compiled declaration: ``inference``, ``training`` and their ``parameters``."""
 
-    if not TYPE_CHECKING:  # one parameter will do, as a default is known to type checkers alone
+    if not TYPE_CHECKING:  # only type checkers know defaults of type parameters, so one parameter must do
         __class_getitem__ = classmethod(GenericAlias)
 
     def __init__(self, source: GraphSource, parameters: Parameters, seed: int, options: ProgramOptions) -> None:
@@ -272,7 +272,7 @@ class Program(Uncalled, Generic[Given, Trained]):
 
     @property
     def declared(self) -> nx.DiGraph[str]:
-        """Return the declaration as a graph of cells, wrappers, stacks, drivers and tensors."""
+        """The declaration as a graph of cells, wrappers, stacks, drivers and tensors."""
         return self.parts.source.described().graph()
 
     def declared_text(self) -> str:
@@ -444,7 +444,7 @@ class Program(Uncalled, Generic[Given, Trained]):
 
 
 def compile_beside(outputs: Mapping[str, Any], loss: Tensor | None, other: Program[Any] | None, seed: int) -> Program:
-    """Compile outputs with the parameters that a program already has."""
+    """Compile outputs that use the parameters of an existing program."""
     known, parameters = shared(other)
     source = DeclaredSource(outputs, loss, known)
     return Program(source, Parameters(source.lowered.slots, seed_number(seed), parameters), seed, ProgramOptions())

@@ -1,4 +1,4 @@
-"""Training graphs with several draws in a call (``samples=``)."""
+"""Training graphs that draw several times per call (``samples=``)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_GRAPHS = 16
 
 
 class SampledGraphs:
-    """Cache of graphs by the number of draws, the graph of one draw, and its outputs."""
+    """Cache of graphs, by the number of draws, the graph of one draw, and its outputs."""
 
     def __init__(self) -> None:
         self._graphs: BoundedCache[tuple[int, CompiledGraph, tuple[str, ...]], CompiledGraph | None]

@@ -1,4 +1,4 @@
-"""Seeds of masks, drawn for calls without a seed."""
+"""Seeds of masks for calls without a seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..support.forks import LockLevel, fork_lock
 
 
 class SeedGenerator:
-    """Generator of seeds, deterministic for a program's ``seed``. Safe to use from any thread."""
+    """Thread-safe generator of seeds, deterministic for a program's ``seed``."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -20,13 +20,13 @@ class SeedGenerator:
         self._lock = fork_lock(LockLevel.LAST)
 
     def draw(self) -> int:
-        """Return the value of the generator's ``integers(0, 2**63)``, in a tenth of its time."""
+        """Return the next seed: the value of NumPy's ``integers(0, 2**63)``, in a tenth of the time."""
         with self._lock:
             return int(self._generator.bit_generator.random_raw()) >> 1
 
     @property
     def source(self) -> tuple[int, int]:
-        """Return the address of the function that draws 64 bits, and its argument, for machine code that holds the GIL.
+        """Address and argument of a function that draws 64 bits, for machine code that holds the GIL.
 
         The seed is the upper 63 bits.
         """
@@ -46,7 +46,7 @@ class SeedGenerator:
 
 
 def _plain(state: Any) -> Any:
-    """Return a bit generator's state with arrays as lists."""
+    """Return a bit generator's state with arrays converted to lists."""
     if isinstance(state, Mapping):
         return {key: _plain(value) for key, value in state.items()}
     return state.tolist() if isinstance(state, np.ndarray) else state

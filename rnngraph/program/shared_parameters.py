@@ -1,4 +1,4 @@
-"""Parameters that a program shares with another one."""
+"""Sharing of parameters between programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..support.errors import DtypeError, GraphError, Where, listed, shown, warn
 
 
 def shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
-    """Return the names of parameters by spec, and the parameters, from a program or its parameters."""
+    """Return the names of parameters by declaration, and the parameters, of a program to share with."""
     if parameters is None:
         return {}, None
     other = getattr(parameters, "parameters", parameters)
@@ -25,7 +25,7 @@ def shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
 
 
 def _instead(parameters: Any) -> str:
-    """Return the remedy for parameters that belong to no program."""
+    """Return the remedy for an object that is neither a program nor a program's parameters."""
     if isinstance(parameters, str | PathLike):
         return "write rg.load(path) for a saved program, or leave it out and write program.parameters.load(path)"
     return "leave it out and write program.parameters.load(arrays)"
@@ -34,7 +34,7 @@ def _instead(parameters: Any) -> str:
 def check_shared(
     source: DeclaredSource, known: Mapping[ParameterSpec, str], other: Parameters | None, where: Where | None
 ) -> None:
-    """Raise if a declaration has no parameter in common with another program. Warn of new parameters."""
+    """Raise if no parameter of a declaration is shared. Warn of parameters that are new."""
     slots = source.lowered.slots
     anew = [name for slot, name in slots.items() if slot not in known]
     if other is None or not anew:

@@ -116,8 +116,9 @@ class TrainingGraph(CallableGraph[Given]):
         first_step: int = 0,
         **named: Any,
     ) -> dict[str, np.ndarray]:
-        """Return {name: array} of all values named by ``rg.tap``, in order of declaration, as in a call with these
-        arguments.
+        """Return {name: array} of all values named by ``rg.tap``, in order of declaration.
+
+        They are those of a call with these arguments.
 
         Taps on which only the loss depends are omitted if the loss is not fed.
 
@@ -153,7 +154,7 @@ class TrainingGraph(CallableGraph[Given]):
     def _one_by_one(
         self, samples: int, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, out: Any
     ) -> Any:
-        """Run several draws of a graph that computes one at a time."""
+        """Run several draws one after the other."""
         seeds = arrays[SEED] + np.arange(samples, dtype=np.int64) * BETWEEN_SEEDS
         each = [self._run(by_name(*form[:2]), {**arrays, SEED: seed}, where) for seed in map(np.asarray, seeds)]
         stacked = [np.stack([one[name] for one in each]) for name in form.leaves]
@@ -163,7 +164,7 @@ class TrainingGraph(CallableGraph[Given]):
         return writer.give() if out_arrays is None else writer.give_into(out_arrays)
 
     def run_form(self, form: CallForm, feeds: Mapping[str, np.ndarray], seed: int) -> Any:
-        """Run another form over the same inputs and parameters."""
+        """Run a form other than the plain call, over the same inputs and parameters."""
         calls = self._cache(form[:2])
         if (result := calls.attempt(feeds, {}, seed)) is not None:
             return result
@@ -171,7 +172,7 @@ class TrainingGraph(CallableGraph[Given]):
         return self._run(form, {**self.gather(feeds, {}, where), **self.counters(seed)}, where, None, calls, feeds)
 
     def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-        """Return the outputs, with the loss only if its placeholders are fed."""
+        """Return the outputs of a call, with the loss if its placeholders are fed."""
         outputs = self._names()
         if self.loss is None:
             return outputs
@@ -190,8 +191,9 @@ class TrainingGraph(CallableGraph[Given]):
         first_step: int = 0,
         **named: Any,
     ) -> NonFinite | None:
-        """Run the graph node by node in the interpreter, and return the first value that is NaN or infinite; None if
-        all are finite.
+        """Run the graph in the interpreter, and return the first value that is NaN or infinite.
+
+        None: all values are finite.
 
         If the loss is fed, its gradients are checked, too. A finding beyond a row's end may be harmless, because
         compiled code skips such rows where possible.
@@ -334,8 +336,9 @@ class TrainingGraph(CallableGraph[Given]):
             return None
 
     def _with_given(self, gradients: Any, feeds: Any, named: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-        """Join a call's feeds with gradients of outputs; an empty tuple if that is impossible, for which no call is
-        prepared.
+        """Merge a call's feeds with gradients of outputs.
+
+        An empty tuple: no prepared call takes them.
         """
         gradients_by_name = {self.compiled.graph.outputs[0][0]: gradients} if is_leaf(self.structure) else gradients
         together = named if feeds is None else feeds
@@ -351,7 +354,7 @@ class TrainingGraph(CallableGraph[Given]):
         return self.compiled if self.loss is None or not self._gradients.trainable else self._gradients.graph()
 
     def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:
-        """Return the inputs from which masks are drawn. Without a seed, the program's generator draws one."""
+        """Return the inputs from which masks are drawn: seed, first row and first step."""
         drawn = self.parts.seeds.draw() if seed is None else seed_number(seed)
         wrapped = drawn - 2**64 if drawn >= 2**63 else drawn
         values = {"seed": wrapped, "first_row": first_row, "first_step": first_step}

@@ -1,4 +1,4 @@
-"""Stores a trainer in a file as arrays and text, and restores it."""
+"""Checkpoints of a trainer: all its state in a file, and back."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ COUNTS = ("updates", "skipped", "pending", "epochs")
 
 
 def save(state: TrainState, position: Position | None, path: str | os.PathLike[str]) -> None:
-    """Write all state of the next step. Errors come before anything is written."""
+    """Write all state that the next step depends on. Errors come before anything is written."""
     write(path, KIND, *contents(state, position))
 
 
 def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return all state of the next step as arrays and text. Raise ``ArgumentError`` if they cannot represent it."""
+    """Return all state that the next step depends on, as arrays and JSON values."""
     program = state.program
     _, parameters = program.parameters.snapshot()
     arrays = {PARAMETER + name: array for name, array in parameters.items()}
@@ -63,10 +63,10 @@ def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np
 
 
 class Checkpoint:
-    """Contents of a file, for a program with the same parameters. Nothing changes before ``restore``."""
+    """Contents of a trainer's file. Nothing changes before ``restore``."""
 
     def __init__(self, source: str | os.PathLike[str] | bytes, program: Program, where: Where | None) -> None:
-        """Read a path, or the bytes of such a file. Raise ``FileError`` if they are damaged or of another program."""
+        """Read a file, given by its path or bytes."""
         self._path = "a pickled trainer" if isinstance(source, bytes) else os.fspath(source)
         arrays, self._text = unpacked(source, KIND, self._path) if isinstance(source, bytes) else read(source, KIND)
         self._arrays = {name: array.copy() for name, array in arrays.items()}  # own writable memory
@@ -89,14 +89,14 @@ class Checkpoint:
             )
 
     def digest(self) -> int:
-        """Return a checksum of all contents, to detect processes that load different files."""
+        """Return a checksum of all contents, by which processes compare what they loaded."""
         checksum = zlib.crc32(repr(self._text).encode())
         for name in sorted(self._arrays):
             checksum = zlib.crc32(self._arrays[name].tobytes(), zlib.crc32(name.encode(), checksum))
         return checksum
 
     def optimizer(self) -> Optimizer:
-        """Return the optimizer. Raise ``ArgumentError`` if this version does not have it."""
+        """Return the optimizer. Raise ``ArgumentError`` if this version has none of its name."""
         return optimizer_from(self._text["optimizer"])
 
     def options(self) -> dict[str, Any]:
@@ -108,8 +108,9 @@ class Checkpoint:
         return {**kept, "only": text["trained"], "prune": prune_from(text.get("prune"))}
 
     def restore(self, state: TrainState) -> Position | None:
-        """Set a trainer's state, the program's parameters and its generator of seeds; on errors nothing. Return the
-        position of an interrupted fit.
+        """Set a trainer's state, the parameters and the generator of seeds; on errors nothing.
+
+        Return the position of an interrupted fit.
         """
         text, arrays, program = self._text, self._arrays, state.program
         slots = {name: arrays[name] for name in state.slots if name in arrays}
@@ -143,7 +144,7 @@ class Checkpoint:
 
 
 def _meaning(program: Program) -> str:
-    """Return the fingerprint of the loss without dropout, whose rate may differ."""
+    """Return the fingerprint of the loss, without dropout, whose rate may differ."""
     return fingerprint(program.evaluation.compiled.pruned(("loss",)))
 
 

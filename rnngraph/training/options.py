@@ -1,4 +1,4 @@
-"""Checks the arguments of a trainer, and makes its initial state."""
+"""Options of a trainer: checks, and the initial state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .trainable import trained_names
 
 
 def checked_state(program: Any, options: TrainerOptions, ranks: Ranks, where: Where | None) -> TrainState:
-    """Return the state of a new trainer. Raise an error of ours for an invalid option."""
+    """Return the state of a new trainer, with all options validated."""
     optimizer, prune = options.optimizer, options.prune
     if not isinstance(program, Program):
         raise DtypeError(f"a Trainer takes a Program of rg.compile, not {type(program).__name__}", where)

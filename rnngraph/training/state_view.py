@@ -10,7 +10,7 @@ from .steps.train_state import TrainState
 
 
 class StateView(Uncalled):
-    """Base of ``Trainer``: the properties that read its state."""
+    """Base class of ``Trainer``, with the properties that read its state."""
 
     state: TrainState
 
@@ -21,22 +21,22 @@ class StateView(Uncalled):
 
     @property
     def optimizer(self) -> Optimizer:
-        """Optimizer, with its present learning rate."""
+        """Optimizer, with its current learning rate."""
         return self.state.optimizer
 
     @property
     def clip_norm(self) -> float | None:
-        """Maximum norm of all gradients together."""
+        """Maximum norm of all gradients together; None: no limit."""
         return self.state.clip_norm
 
     @property
     def clip_value(self) -> float | None:
-        """Maximum element of a gradient."""
+        """Maximum magnitude of an element of a gradient; None: no limit."""
         return self.state.clip_value
 
     @property
     def accumulate(self) -> int:
-        """Steps whose gradients are averaged for one update."""
+        """Number of steps whose gradients are averaged for one update."""
         return self.state.accumulate
 
     @property
@@ -56,17 +56,17 @@ class StateView(Uncalled):
 
     @property
     def updates(self) -> int:
-        """Number of updates."""
+        """Number of updates made."""
         return self.state.updates
 
     @property
     def skipped(self) -> int:
-        """Number of updates that were skipped, as they were not finite."""
+        """Number of updates that were skipped because they were not finite."""
         return self.state.skipped
 
     @property
     def epochs(self) -> int:
-        """Epochs of all fits."""
+        """Number of epochs in all fits."""
         return self.state.epochs
 
     @property

@@ -1,4 +1,4 @@
-"""Selects the parameters that a trainer trains."""
+"""Selection of the parameters that a trainer trains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .optimization.pruning import is_named
 
 
 def trained_names(program: Program, only: str | Sequence[str] | None, where: Where | None) -> tuple[str, ...]:
-    """Return the names of the parameters to train, in order."""
+    """Return the names of the parameters that ``only`` selects, in order."""
     parameters = program.parameters
     trainable = [name for name in parameters if parameters.slot(name).trainable]
     if only is None:

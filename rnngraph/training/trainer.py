@@ -70,7 +70,7 @@ def loads_trainer(data: bytes, cache: bool | str | os.PathLike[str] | None = Non
         return Trainer._restored(checkpoint, program, "a pickled trainer", where)
     except RnnGraphError:
         raise
-    except Exception as error:  # of undamaged bytes that this library did not write
+    except Exception as error:  # for undamaged bytes that this library did not write
         raise FileError(f"a pickled trainer can't be read: {type(error).__name__}; pickle it again", where) from error
 
 
@@ -356,7 +356,7 @@ class Trainer(StateView):
         return trainer
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return its program and checkpoint as bytes."""
+        """Pickle the trainer as its program and a checkpoint."""
         with self._stepper.lock:
             _, (program, *cache) = self.program.__reduce__()
             checkpoint = b"".join(packed(KIND, *contents(self.state, self._session.position), PICKLED))

@@ -1,4 +1,4 @@
-"""Memory of a call, from its schedule, before anything is compiled."""
+"""Memory of a call, computed from its schedule before anything is compiled."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def sensitivities(
 
 
 def _literal(name: str) -> str:
-    """Return the pattern that matches this name only."""
+    """Return a pattern that matches only this name."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 

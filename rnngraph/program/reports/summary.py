@@ -20,18 +20,19 @@ from ...support.records import dataclass
 if TYPE_CHECKING:
     from ...runtime.parameters import Parameters
 
-CLOCK = 3.0e9  # cycles a second, as no target says how fast it runs
-PORTS = 2  # vectors of fused multiply-adds that a cycle can start
-NEAR, FAR = 64, 16  # bytes a cycle from L2, and from what lies behind it
-LONG_COST = 12  # operations of a function or a division, against one of an addition
+CLOCK = 3.0e9  # cycles per second: an assumption, because no target has a clock rate
+PORTS = 2  # vectors of fused multiply-adds per cycle
+NEAR, FAR = 64, 16  # bytes per cycle from L2, and from L3 or memory
+LONG_COST = 12  # cost of a function or a division, in additions
 COUNTS = ("parameters", "bytes", "multiply_adds")
 REST = "(no parameters)"
 
 
 @dataclass
 class Layer:
-    """Counts of one layer for a call with symbolic sizes of 1: ``multiply_adds`` of products, and elementwise
-    ``operations``.
+    """Counts of one layer for a call in which every symbolic size is 1.
+
+    They are ``multiply_adds`` of products, and elementwise ``operations``.
     """
 
     parameters: int = 0
@@ -41,7 +42,7 @@ class Layer:
     item_bytes: int = 4
 
     def seconds(self, target: Target, weights: int) -> float:
-        """Return the larger of arithmetic and reading this layer's weights, plus elementwise ops.
+        """Return the estimated time: the larger of arithmetic and reading weights, plus elementwise ops.
 
         Args:
             weights: Bytes of all parameters, which determine the cache that holds them.
@@ -107,7 +108,7 @@ class Summary(str):
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Change of the results if one layer's weights are narrow, and all others float32.
+    """Change of a program's results if only one layer's weights are narrow.
 
     Attributes:
         outputs: Root mean square of the change of all float outputs, over that of the outputs.
@@ -119,7 +120,7 @@ class Sensitivity:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Cells of the summary's table."""
+        """Cells of a row in the summary's table."""
         share = f"{100 * self.outputs:.3f} %"
         return (share,) if self.loss is None else (share, f"{self.loss:+.2e}")
 
@@ -174,7 +175,7 @@ def summary_of(
 
 
 def recurrence_lines(lowered: Graph, chunked: int | None) -> Iterator[str]:
-    """Yield a line for each affine recurrence; with ``chunked``, for each recurrence, how training runs it."""
+    """Yield a description of each affine recurrence; with ``chunked``, how training runs each recurrence."""
     for recurrence in declared_recurrences(lowered):
         if chunked is None:
             if recurrence.is_affine:
@@ -213,7 +214,7 @@ def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
 
 
 def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
-    """Return by layer the bytes that narrow weights save, minus their scales."""
+    """Return how many bytes narrow weights save, minus scales, by layer."""
     saved: dict[tuple[str, object], int] = {}
 
     def walk(part: Graph, fixed: Sources) -> None:
@@ -230,7 +231,7 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
                 narrow = next(item for item in _behind(weight) if item.op == "cast")
                 saved[name, _first_rows(narrow)] = _saved_in_blocks(narrow, int(node["bits"]), int(node["block"]))
             elif node.op == "cast" and node.dtype in NARROW and node.tensor.rank == 2:
-                columns = 8 * int(str(node.shape[1])) if node.dtype == "int8" else 0  # a scale and a sum
+                columns = 8 * int(str(node.shape[1])) if node.dtype == "int8" else 0  # scale and sum
                 bytes_saved = _elements(node.shape, {}) * (4 - ITEM_BYTES[node.dtype]) - columns
                 saved[name, _first_rows(node)] = bytes_saved
 
@@ -243,12 +244,12 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
 
 
 def _first_rows(weight: Node) -> object:
-    """Return where the rows of a parameter that a weight is computed from start; None for all rows."""
+    """Return the first row of the slice of a parameter that a weight is computed from; None for all rows."""
     return next((item["start"] for item in _behind(weight) if item.op == "slice"), None)
 
 
 def _saved_in_blocks(narrow: Node, bits: int, block: int) -> int:
-    """Return the bytes that a weight in blocks saves. Zeros may fill its last block."""
+    """Return how many bytes a weight in blocks saves. Its last block may be padded."""
     wide = next(item.operands[0] for item in _behind(narrow) if item.op == "reshape")
     is_padded = wide.op == "concat" and wide.operands[-1].op == "broadcast"
     numbers = _elements(narrow.shape, {})
@@ -257,7 +258,7 @@ def _saved_in_blocks(narrow: Node, bits: int, block: int) -> int:
 
 
 def _behind(node: Node) -> Iterator[Node]:
-    """Yield the nodes from which a value is computed, first operands last."""
+    """Yield the nodes on which a value depends."""
     pending = [node]
     while pending:
         item = pending.pop()
@@ -272,7 +273,7 @@ def _elements(shape: Sequence[Dim], sizes: Mapping[str, int]) -> int:
 def _counted(
     graph: Graph, layers: dict[Node, str], weights: set[Node], sizes: Mapping[str, int]
 ) -> Iterator[tuple[Node, str, int]]:
-    """Yield (node, its layer, number of runs) for products and elementwise ops.
+    """Yield (node, layer, number of runs) for products and elementwise ops.
 
     A node belongs to the layer of the weights that it reads, else to that of its last operand.
 

@@ -1,4 +1,4 @@
-"""Programs as bytes, for pickles: the files of a saved program and an object made from it, in one checkpoint.
+"""Programs as bytes, for pickles: one checkpoint with the files of a saved program.
 
 They are read like files: everything is checked, and nothing is executed.
 """
@@ -30,7 +30,7 @@ MAX_THREADS = 2**31 - 1
 
 @dataclass(frozen=True)
 class Pickled:
-    """Contents of the bytes.
+    """Contents of a pickled program, or of an object made from it.
 
     Attributes:
         part: The program, or the name of one of its graphs.

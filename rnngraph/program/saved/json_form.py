@@ -1,4 +1,4 @@
-"""Parts of a program other than graphs and arrays, as JSON values and back.
+"""Parts of a saved program as JSON values: everything but graphs and arrays.
 
 Everything that is read is checked, because it may be untrusted. Invalid text raises ``ValueError``.
 """
@@ -58,7 +58,7 @@ def where_from(text: Any) -> Where | None:
 
 
 def nest_text(nest: Any, leaf: Callable[[Any], Any]) -> Any:
-    """Return a nest with its kinds of containers as JSON. ``leaf`` converts the leaves."""
+    """Return a nest as JSON values. ``leaf`` converts the leaves."""
     depth = fold(nest, lambda item: 0, lambda item, depths: 1 + max(depths, default=0))
     if depth > MAX_NESTED:
         entries: list[Any] = []
@@ -80,7 +80,7 @@ def _container_text(nest: Any, items: list[Any]) -> dict[str, Any]:
 
 
 def nest_from(text: Any, leaf: Callable[[Any], Any]) -> Any:
-    """Return the nest from ``nest_text``. A user's namedtuple becomes one with the same name and fields."""
+    """Return the nest that ``nest_text`` wrote."""
     match text:
         case {"leaf": value}:
             return leaf(value)
@@ -95,7 +95,7 @@ def nest_from(text: Any, leaf: Callable[[Any], Any]) -> Any:
 
 
 def _nest_of_entries(entries: list[Any], leaf: Callable[[Any], Any]) -> Any:
-    """Build a nest that is too deep for JSON: each container follows its entries, with their number."""
+    """Build a nest that is too deep for nested JSON from its entries in post-order."""
     stack: list[Any] = []
     for entry in entries:
         check(isinstance(entry, dict), f"{entry!r} is no entry of a nest")
@@ -132,7 +132,7 @@ def _container(text: dict[str, Any], values: list[Any]) -> Any:
 
 
 def slot_text(name: str, slot: ParameterSpec, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return a parameter's declaration as JSON. An initial value that is an array is added to ``arrays``."""
+    """Return a parameter's declaration as JSON values. An array as initial value is added to ``arrays``."""
     facts = {
         "name": name,
         "within": slot.within,
@@ -175,7 +175,7 @@ def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Paramet
 
 
 def generator_from(text: Any) -> dict[str, Any]:
-    """Return the state of a Philox generator. Every number is checked, because NumPy does not check them."""
+    """Return the state of a Philox generator, validated."""
     word = 1 << 64
     arrays = ((text["state"]["counter"], 4), (text["state"]["key"], 2), (text["buffer"], 4))
     fits = text["bit_generator"] == "Philox" and all(

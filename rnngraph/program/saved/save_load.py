@@ -1,4 +1,4 @@
-"""Programs in files: graphs and declaration as text, arrays as safetensors.
+"""Programs in files: graphs and declaration as text, and arrays as safetensors.
 
 A stored program is a source of graphs like a declaration. It has the same graphs, node by node, for every purpose.
 """
@@ -68,7 +68,7 @@ CONSTANT, DEFAULT = "constant/", "default/"
 
 @dataclass(frozen=True)
 class SavedSettings:
-    """Settings of a program, with the state of its generator of seeds."""
+    """Settings of a saved program, with the state of its generator of seeds."""
 
     seed: int
     unroll: int | str | None
@@ -81,7 +81,7 @@ class SavedSettings:
     def options(
         self, target: str | None, threads: int, cache: bool | str | os.PathLike[str], direct_calls: bool
     ) -> ProgramOptions:
-        """Return the options of a program with these settings."""
+        """Return compile options with these settings."""
         return ProgramOptions(
             target=target,
             threads=threads,
@@ -103,7 +103,7 @@ def settings_of(options: CompileOptions, seed: int, generator: Mapping[str, Any]
 
 
 class SavedSource:
-    """Source of graphs from files, with the program's settings and arrays."""
+    """Saved program as a source of graphs, in place of a live declaration."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         """Read the files of ``files_of``. Raise ``ValueError`` or similar if they are invalid."""
@@ -191,7 +191,7 @@ def _kept(text: Any) -> dict[str, str]:
 def _lowered(
     text: str, constants: Mapping[str, np.ndarray], states: Any, named: Any, rest: Mapping[str, Any]
 ) -> Lowered:
-    """Restore a lowered declaration, with all checks."""
+    """Restore a lowered declaration from text, with all checks."""
     parts = re.split(r"(?m)^(?=graph )", text)[1:]
     graph, masks, initial = (verify_stored(parse(part, constants)) for part in parts)
     check(isinstance(states, list) and isinstance(named, list), f"{states!r}, {named!r} are no states")
@@ -201,7 +201,7 @@ def _lowered(
 
 
 def files_of(source: GraphSource, parameters: Parameters, settings: SavedSettings) -> dict[str, bytes]:
-    """Return all files of a program by name. Contents that could not be read back raise one of ``WRONG``."""
+    """Return the contents of a program's files by name."""
     reserve(2 * sum(array.nbytes for array in parameters.values()), "the bytes of a saved program")
     forms = {PLAIN: source.lowered, STREAM: source.stateful()}
     forms |= {states: source.with_states(states) for states in (SHOWN, GIVEN)}
@@ -245,7 +245,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
 
 
 def weights_file(parameters: Parameters) -> bytes:
-    """Return the one file of a program that depends on parameters' values."""
+    """Return the contents of the file with the parameters' values."""
     _, weights = parameters.snapshot()
     return _safetensors(weights)
 
@@ -266,7 +266,7 @@ WRONG = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, Re
 def write_program(
     source: GraphSource, parameters: Parameters, settings: SavedSettings, path: str | os.PathLike[str]
 ) -> None:
-    """Write a program. Nothing is written if it could not be read back."""
+    """Write a program to a directory, unless it could not be read back."""
     as_path(path)
     try:
         files = files_of(source, parameters, settings)
@@ -285,7 +285,7 @@ def read_program(path: str | os.PathLike[str]) -> SavedSource:
 
 
 def source_from(files: Mapping[str, bytes], shown: str) -> SavedSource:
-    """Return the source from these files; ``shown`` names them in errors. Raise ``FileError`` if they are invalid."""
+    """Return the program in these files. ``shown`` names them in errors."""
     try:
         return SavedSource(files)
     except (FileError, OutOfMemoryError):

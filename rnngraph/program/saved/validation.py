@@ -1,4 +1,4 @@
-"""Consistency checks of a stored program's graphs, on which native code relies.
+"""Consistency checks of a saved program's graphs, on which native code relies.
 
 The verifier checks each graph by itself. An inconsistency is a ``ValueError``.
 """
@@ -19,7 +19,7 @@ STREAM, GIVEN = "stream", "given"
 def check_together(
     forms: Mapping[str, Lowered], outputs: Sequence[str], loss: TensorType | None, kept: Mapping[str, str]
 ) -> None:
-    """Check that graphs fit together.
+    """Raise ``ValueError`` if a program's graphs are inconsistent.
 
     Args:
         forms: A program's graphs by purpose.
@@ -50,7 +50,7 @@ def check_together(
     plain = next(iter(forms.values()))
     for name, array in plain.defaults.items():
         known = kinds.get(name)
-        of_rows = name == NUMBER and array.ndim == 0  # spread over the rows of a call
+        of_rows = name == NUMBER and array.ndim == 0  # broadcast to the rows of a call
         fits = known is None or (known.dtype == array.dtype and (of_rows or known.rank == array.ndim))
         check(fits, f"the default of {name} is {array.dtype}{list(array.shape)}")
     for name in plain.keep_probs:
@@ -58,7 +58,7 @@ def check_together(
 
 
 def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:
-    """Check that a label has one type in all graphs, because feeds are converted once. Add new types to ``kinds``."""
+    """Check that a label has one type in all graphs. Add new types to ``kinds``."""
     slots = {name: slot.type for slot, name in form.slots.items()}
     for node in (*form.graph.inputs, *form.masks.inputs, *form.initial.inputs):
         label, kind = node["label"], node.tensor
@@ -71,7 +71,7 @@ def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:
 
 
 def _check_updates(form: Lowered) -> None:
-    """Check that a parameter that a step updates is not trained by gradients, too."""
+    """Check that no parameter is both updated by the declaration and trained by gradients."""
     trained = {name for slot, name in form.slots.items() if slot.trainable}
     for node in form.graph.nodes:
         if node.op == "with_update":
@@ -89,7 +89,7 @@ def _check_kept(form: Lowered, labels: Sequence[str]) -> None:
 
 
 def _check_states(form: Lowered, labels: Sequence[str], given: bool) -> None:
-    """Check that the states that a graph returns are inputs of the next call, with the same types."""
+    """Check that states that a graph returns are inputs of the next call, with equal types."""
     after, first = dict(form.graph.outputs), dict(form.initial.outputs)
     before = {node["label"]: node.tensor for node in form.graph.inputs if node.op == "input"}
     for label in labels:

@@ -1,4 +1,4 @@
-"""Checks callbacks of ``fit``."""
+"""Checks of the callbacks of ``fit``."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def callback_list(callbacks: Any, where: Where | None) -> list[Callable[..., Any
 
 
 def _instead(item: Any) -> str:
-    """Return the remedy for an object that is no function, such as a callback of another framework."""
-    from ...support.migration_hints import name_instead  # for an error only
+    """Return the remedy for an object that is not callable, such as a callback of another framework."""
+    from ...support.migration_hints import name_instead  # imported for errors only
 
     if instead := name_instead(type(item).__name__):
         return f"; {instead}"

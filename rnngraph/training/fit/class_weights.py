@@ -1,4 +1,4 @@
-"""Converts ``class_weights`` of ``fit`` to a weight for each class of the loss."""
+"""Class weights of ``fit``, as a weight for each class of the loss."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BALANCED = "balanced"
 
 
 def label_weights(graph: Graph, class_weights: Any, source: BatchSource, where: Where | None) -> tuple[float, ...]:
-    """Return a weight for each class of the graph's loss, 1 for absent ones; empty for None.
+    """Return a weight for each class of the graph's loss; empty for None.
 
     Args:
         graph: Graph with the loss.
@@ -70,13 +70,13 @@ def label_weights(graph: Graph, class_weights: Any, source: BatchSource, where: 
 
 
 def _balanced(counts: np.ndarray) -> tuple[float, ...]:
-    """Return scikit-learn's weights: labels / (classes × labels of the class); 1 for a class without labels."""
+    """Return scikit-learn's balanced weights: labels / (classes × labels of the class)."""
     occurring = np.count_nonzero(counts)
     return tuple(np.where(counts > 0, counts.sum() / (max(occurring, 1) * np.maximum(counts, 1)), 1.0).tolist())
 
 
 def _counts(loss: Labelled, classes: int, source: BatchSource, where: Where | None) -> np.ndarray:
-    """Return the number of labels of each class in real steps of the examples."""
+    """Return how many labels each class has in the examples, without padding."""
     if not isinstance(source, Batches):
         raise ArgumentError(
             'class_weights="balanced" counts labels before the first step, and examples come batch by batch; give '
@@ -98,7 +98,7 @@ def _counts(loss: Labelled, classes: int, source: BatchSource, where: Where | No
 
 
 def _placeholder(labels: Node) -> str | None:
-    """Return the name of the placeholder that labels are fed to, in any shape; None if they are computed.
+    """Return the name of the placeholder that is fed labels; None if labels are computed.
 
     Labels after a row's end are a constant, selected in place of fed values.
     """
@@ -112,7 +112,7 @@ def _is_cut(node: Node) -> bool:
 
 
 def _labelled_loss(graph: Graph, where: Where | None) -> Labelled:
-    """Return the part of the loss whose labels are classes."""
+    """Return the only part of the loss whose labels are classes."""
     loss = Graph.of(graph.name, [("loss", graph.output("loss"))], graph.inputs)
     losses = labelled_losses(loss)
     if not losses:

@@ -1,4 +1,4 @@
-"""Measures losses and metrics over examples, without dropout."""
+"""Measurement of losses and metrics over examples, without dropout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TAKEN = ("epoch", "loss", "learning_rate", "seconds")
 
 
 def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
-    """Return metrics as a mapping, empty for None."""
+    """Return metrics as a mapping, which is empty for None."""
     if metrics is not None and not isinstance(metrics, Mapping):
         raise DtypeError(
             f"metrics must be a mapping from names to Tensors or functions, not {shown(metrics)}; "
@@ -71,7 +71,7 @@ class Evaluation:
             self._padding.append(PaddingCheck(self._measured, self._measured.inference, named, where))
 
     def _check_measured(self, measured: Program, metrics: Mapping[str, Tensor], where: Where | None) -> None:
-        """Check that metrics read only trained parameters and fed inputs of the program."""
+        """Check that metrics read only trained parameters and inputs that are fed."""
         names = ", ".join(metrics)
         if new := [name for name in measured.parameters if name not in self._program.parameters]:
             raise GraphError(
@@ -88,7 +88,7 @@ class Evaluation:
             )
 
     def run(self) -> dict[str, float]:
-        """Return ``loss`` and every metric."""
+        """Return the loss and every metric by name."""
         sums: dict[str, float] = {}
         count = 0
         for batch in self._source.restarted().epoch(0):
@@ -108,7 +108,7 @@ class Evaluation:
 
 
 def _number(name: str, value: Any) -> float:
-    """Return a metric's value for a batch: a number, or the mean of one number for each row."""
+    """Return a metric's value for a batch as a number. Values of rows are averaged."""
     array = as_array(f"what metric {shown(name)} gives", value, None)
     if array.dtype.kind not in "fiub" or not array.size:
         raise ShapeError(f"metric {shown(name)} gives {shown(value)}; it must give a number, or an array of numbers")

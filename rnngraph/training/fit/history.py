@@ -1,4 +1,4 @@
-"""Measurements of a fit: a row for each epoch, columns by name."""
+"""History of a fit: a row of measurements for each epoch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Row(Named):
 
 
 def default_monitor(columns: Collection[str]) -> str:
-    """Return the column to monitor by default: the loss, of validation if it is measured."""
+    """Return the column to monitor by default: the loss, on validation examples if there are any."""
     return VALIDATION + "loss" if VALIDATION + "loss" in columns else "loss"
 
 
@@ -129,7 +129,7 @@ class History(Telling, Mapping[str, np.ndarray]):
         return self._epochs()[int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))]
 
     def _epochs(self) -> list[int]:
-        """Return the number of each row's epoch; for rows without one their position, from 1."""
+        """Return the epoch number of each row, or else its position from 1."""
         named = self._columns.get("epoch", [math.nan] * self._rows)
         return [place if math.isnan(value) else int(value) for place, value in enumerate(named, 1)]
 
@@ -249,7 +249,7 @@ class History(Telling, Mapping[str, np.ndarray]):
         return headed("History", note, *parts)
 
     def _panels(self) -> dict[str, list[str]]:
-        """Return the columns of each panel by measure, the loss first."""
+        """Return the columns of each panel by the measured quantity, the loss first."""
         panels: dict[str, list[str]] = {}
         for name in self._columns:
             measure = name.removeprefix(VALIDATION)

@@ -1,4 +1,4 @@
-"""Loop of ``fit``: epochs over examples, with validation, early stopping, checkpoints and a position to resume."""
+"""Loop of ``fit``: epochs over examples, with validation, early stopping and checkpoints."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EpochHook = Callable[[dict[str, float]], Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """Checked arguments of a call of ``fit``.
+    """Validated arguments of a call of ``fit``.
 
     ``callbacks`` are called after each epoch with its row of the history. ``save`` writes a checkpoint; None: no file.
     ``padding`` checks batches.
@@ -59,7 +59,7 @@ class Plan:
 
 
 class Fit:
-    """One fit, from a position to its end.
+    """One fit, from its position to its end.
 
     An exception, such as a Ctrl-C, may end it at any time. Parameters, position and related state change together, so
     that another call continues without a difference.
@@ -91,7 +91,7 @@ class Fit:
             FitProgress(last, plan.progress and self.ranks.is_first) as progress,
             notices.listening(progress.compiling),
         ):
-            self._call_back()  # callbacks that an interruption left out
+            self._call_back()  # callbacks that were not called because of an interruption
             while position.epoch < last and not position.stopping:
                 self._epoch(progress)
                 row = self.ranks.agreed(self._row)
@@ -117,7 +117,7 @@ class Fit:
 
     def _epoch(self, progress: FitProgress) -> None:
         source, position, state = self.plan.source, self.position, self.state
-        state.interrupt.watch()  # in each epoch, as callbacks may handle Ctrl-C themselves
+        state.interrupt.watch()  # installed in each epoch, as callbacks may handle Ctrl-C themselves
         self._began = time.perf_counter() - position.seconds
         steps, done = source.steps_of_epoch(position.epoch, position.batch, self.plan.warm_up)
         progress.begin_epoch(position.epoch, steps, done + position.window)
@@ -134,8 +134,9 @@ class Fit:
         self.stepper.flush()  # the average of finite gradients is finite
 
     def _next(self, batches: Iterator[Batch]) -> tuple[Batch, slice, dict[str, np.ndarray]] | None:
-        """Return the next batch, the rows that this process reads, and their arrays; None at the end. If reading fails
-        or batches differ, all processes raise.
+        """Return the next batch, the rows that this process reads, and their arrays; None at the end.
+
+        If reading fails or batches differ, all processes raise.
         """
 
         def read() -> tuple[Any, Any]:
@@ -198,7 +199,7 @@ class Fit:
     def _not_finite(
         self, loss: float, arrays: Mapping[str, np.ndarray], rows: np.ndarray, first: int
     ) -> NonFiniteError:
-        """Return the error of a loss that is not finite. ``arrays`` are of the batch's rows from ``first``.
+        """Return the error for a loss that is not finite. ``arrays`` are of the batch's rows from ``first``.
 
         The check starts from the declared states, and may find nothing in a step with carried ones.
         """
@@ -238,7 +239,7 @@ class Fit:
         return row | {"learning_rate": rate, "seconds": time.perf_counter() - self._began}
 
     def _end_epoch(self, row: Mapping[str, float]) -> None:
-        """Count the epoch and keep its results."""
+        """Count the epoch, and record its measurements."""
         position, state = self.position, self.state
         with state.interrupt:
             position.history.append(row)
@@ -251,21 +252,21 @@ class Fit:
         self._began = time.perf_counter()
 
     def _reduce(self, row: Mapping[str, float]) -> None:
-        """Pass the epoch's measurement to a schedule that depends on it."""
+        """Pass the epoch's measurement to a learning rate schedule that depends on it."""
         rate = self.state.optimizer.learning_rate
         plateau = plateau_of(rate)
         if plateau is not None and isinstance(rate, Schedule):
             self.state.learning_rate = rate.measured(row[plateau.monitor or default_monitor(row)])
 
     def _call_back(self) -> None:
-        """Call the callbacks of the last epoch. The next fit repeats an interrupted call."""
+        """Call the callbacks for the last epoch. After an interruption, the next fit repeats the interrupted call."""
         position, interrupt = self.position, self.state.interrupt
         if position.calling is None:
             return
         row, optimizer = position.history.row(-1), self.state.optimizer
         for number, callback in enumerate(self.plan.callbacks[position.calling :], position.calling):
             try:
-                position.calling = number + 1  # its checkpoint includes what it did
+                position.calling = number + 1  # its checkpoint includes the callback's effects
                 answer = self.ranks.agreed(partial(_answer, callback, row, self.plan.where))
                 with interrupt:
                     position.stopping |= answer
@@ -279,7 +280,7 @@ class Fit:
             take_changes(self.state, self.ranks, optimizer)
 
     def _judge(self, row: Mapping[str, float]) -> bool:
-        """Keep the best parameters, and return whether patience has run out."""
+        """Keep the parameters if they are the best. Return True if patience has run out."""
         plan, position = self.plan, self.position
         if not plan.keep_best and plan.patience is None:
             return False
@@ -299,7 +300,7 @@ class Fit:
 
 
 def _answer(callback: EpochHook, row: dict[str, float], where: Where | None) -> bool:
-    """Return whether a callback stops the fit. Raise ``DtypeError`` unless it returns a truth value or None."""
+    """Return True if a callback stops the fit."""
     answer = callback(row)
     if answer is None or isinstance(answer, bool | np.bool_):
         return bool(answer)
@@ -311,7 +312,7 @@ def _answer(callback: EpochHook, row: dict[str, float], where: Where | None) -> 
 
 
 def _examples_text(rows: np.ndarray, finding: NonFinite | None) -> str:
-    """Return the positions of the examples to look at: one row, or the whole batch."""
+    """Return the positions of the examples that led to a finding: one row, or the whole batch."""
     if finding is not None and finding.row is not None:
         return f"example {rows[finding.row]}, row {finding.row} of that batch"
     shown = ", ".join(map(str, rows[:MAX_EXAMPLES_SHOWN]))

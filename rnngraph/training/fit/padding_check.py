@@ -1,4 +1,4 @@
-"""Checks that padding does not change a loss or metrics, with the first padded batch.
+"""Check that padding does not change a loss or metrics, on the first padded batch.
 
 If the compiler cannot prove it, they are computed for the batch's shortest row with and without padding, which must
 agree for any values of parameters.
@@ -29,7 +29,7 @@ MAX_LINES = 3
 
 
 class PaddingCheck:
-    """Check of outputs of one graph, once for each clock.
+    """Check of a graph's outputs against padding, once for each clock.
 
     Args:
         program: Program of the graph.
@@ -55,10 +55,10 @@ class PaddingCheck:
                 if breaks and (values := self._differing(name, row)) is not None:
                     raise GraphError(self._text(what, row, values, breaks), self.where)
             self._settled.add(clock)
-            self._trial = None  # frees the other parameters
+            self._trial = None  # frees the changed parameters
 
     def _clocks(self, sequences: Mapping[str, TimeAxes]) -> set[str]:
-        """Return the graph's names of the time size of these inputs."""
+        """Return the names that the graph has for the time size of these inputs."""
         types = self._graph.input_types()
         return {clock_of(types[name].shape[axes.time]).name for name, axes in sequences.items() if name in types}
 
@@ -68,7 +68,7 @@ class PaddingCheck:
         return [node for clock in self._clocks(sequences) for node in unproven(graph, (name,), clock, self._counts)]
 
     def _differing(self, name: str, row: PaddedRow) -> tuple[float, float] | None:
-        """Return an output for a row alone and with padding if they differ; otherwise None."""
+        """Return an output for a row without and with padding; None if they are equal."""
         for graph in (self._perturbed(), self._graph):
             values = [self._value(graph, name, feeds) for feeds in (row.alone(), row.feeds, row.padded_further())]
             known = [value for value in values if value is not None]
@@ -88,7 +88,7 @@ class PaddingCheck:
         return known[0], known[1]
 
     def _value(self, graph: InferenceGraph, name: str, feeds: Feeds) -> float | None:
-        """Return an output; None if the batch cannot be computed, such as beyond a limit of steps."""
+        """Return an output; None if it cannot be computed, such as beyond a limit of steps."""
         takes = graph.input_names()
         fed = {key: array for key, array in feeds.items() if key in takes}
         try:
@@ -97,7 +97,7 @@ class PaddingCheck:
             return None
 
     def _perturbed(self) -> InferenceGraph:
-        """Return the graph with changed parameters, in float32."""
+        """Return the graph with random changes of the parameters, in float32."""
         if self._trial is None:
             parts = self._program.parts
             generator = np.random.default_rng(0)
@@ -133,7 +133,7 @@ def _close(values: Sequence[float]) -> bool:
 
 
 def _is_mean(values: Sequence[float], sizes: Sequence[int], same: bool) -> bool:
-    """True if values vary with the padded length like a sum over real steps divided by all steps.
+    """True if values depend on the padded length as 1 / steps does, like a mean over all steps.
 
     Args:
         values: Values with padding of several lengths.

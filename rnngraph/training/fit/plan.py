@@ -1,4 +1,4 @@
-"""Checks the arguments of ``Trainer.fit`` and makes a plan, with the position to start or resume."""
+"""Arguments of ``Trainer.fit``: checks, and the position to start or resume."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fit(
     where: Where | None,
     **options: Any,
 ) -> History:
-    """Check all arguments of ``Trainer.fit`` in all processes, then run it.
+    """Check the arguments of ``Trainer.fit`` in all processes, and run the fit.
 
     Args:
         save: Writes a checkpoint to a path.
@@ -127,7 +127,7 @@ def _planned(
 def _checkpoint(
     state: TrainState, options: Mapping[str, Any], writes: bool, where: Where | None
 ) -> tuple[Any, int | None]:
-    """Return the file of checkpoints and the updates between them. Raise now what saving would raise later."""
+    """Return the checkpoint file, and the number of updates between saves. Errors of saving are raised now."""
     path, every = options["checkpoint"], options["checkpoint_every"]
     if every is not None and path is None:
         raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)
@@ -139,7 +139,7 @@ def _checkpoint(
 
 
 def _alike(plan: Plan, position: Position, state: TrainState) -> dict[str, Any]:
-    """Return all that must be the same in all processes, so that they take the same steps and stop together."""
+    """Return everything that must be equal in all processes for them to take the same steps."""
     names = ("epochs", "monitor", "mode", "patience", "keep_best", "checkpoint_every")
     values = {**position.data, **{name: getattr(plan, name) for name in names}}
     values |= {"callbacks": len(plan.callbacks), "checkpoint": plan.save is not None, "updates": state.updates}
@@ -159,7 +159,7 @@ def evaluate(
     lengths: Any,
     batch_size: Any,
 ) -> Any:
-    """Return {name: value} of the loss and the metrics, for ``Trainer.evaluate``."""
+    """Implement ``Trainer.evaluate``."""
     inputs = _inputs(program)
     layout = without_training(layout_of(inputs), inputs)
     source = source_of(Reader(inputs, layout, lengths, where, {"shuffle": False}), examples, batch_size)
@@ -170,7 +170,7 @@ def evaluate(
 def _sources(
     program: Program, seed: int, where: Where | None, options: Mapping[str, Any]
 ) -> tuple[BatchSource, BatchSource]:
-    """Return the batches to train on and those to measure: the same without validation."""
+    """Return the batches to train on, and the batches to measure."""
     inputs, data, validation = _inputs(program), options["examples"], options["validation"]
     batch_size, per_epoch = whole_number(options["batch_size"], "batch_size", 1), options["steps_per_epoch"]
     layout = layout_of(inputs)
@@ -199,7 +199,7 @@ def _sources(
             where,
         )
     examples = reader.named(data)
-    name = lengths_placeholder(inputs, layout, options["lengths"], examples, where)  # an array is added to the examples
+    name = lengths_placeholder(inputs, layout, options["lengths"], examples, where)  # adds an array of lengths
     reader = replace(reader, lengths=_named_only(options["lengths"]))
     if is_number(validation):
         examples, last = _parted(examples, layout.batch_axis, validation, where)
@@ -215,7 +215,7 @@ def _sources(
 
 
 def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None) -> BatchSource:
-    """Return the batches of a validation that is given as examples."""
+    """Return the batches of validation examples that are given as such."""
     if not are_examples(validation):
         raise DtypeError(
             f"validation= must be examples, or a share between 0 and 1, and is of type {type(validation).__name__}",
@@ -225,7 +225,7 @@ def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None
 
 
 def _check_lengths(name: str, validation: Mapping[str, Any], layout: Layout, where: Where | None) -> None:
-    """Check that padded validation arrays come with lengths if the examples do."""
+    """Check that padded validation arrays come with lengths, if the examples do."""
     sequences = [value for key, value in validation.items() if layout.time_axis.get(key) is not None]
     if name not in validation and not any(isinstance(value, list | tuple) for value in sequences):
         raise ArgumentError(
@@ -236,14 +236,14 @@ def _check_lengths(name: str, validation: Mapping[str, Any], layout: Layout, whe
 
 
 def _named_only(lengths: Any) -> Any:
-    """Return ``lengths`` if it names a placeholder; an array belongs to the examples only."""
+    """Return ``lengths`` if it names a placeholder; None for an array, which belongs to the examples."""
     return lengths if isinstance(lengths, str | Tensor) else None
 
 
 def _check_passages(
     source: BatchSource, epochs: int, measured: BatchSource, metrics: bool, where: Where | None
 ) -> None:
-    """Check that an iterator that cannot restart is needed once only."""
+    """Check that an iterator that cannot restart is needed only once."""
     again = "give an iterable that can begin again, such as a list of batches or an object whose __iter__ makes one"
     if isinstance(source, Iterated) and not source.cursor.restarts:
         if source.steps_per_epoch is None and epochs > 1:
@@ -262,7 +262,7 @@ def _check_passages(
 
 
 def _monitored(what: str, column: Any, names: Sequence[str], where: Where | None) -> str:
-    """Return the column of the history to monitor; by default the loss, of validation if there is one."""
+    """Return the history column to monitor."""
     name = default_monitor(names) if column is None else column
     if not isinstance(name, str) or name not in names:
         raise NameLookupError(f"{what}={shown(column)} is not measured; there are {', '.join(names)}", where)
@@ -272,7 +272,7 @@ def _monitored(what: str, column: Any, names: Sequence[str], where: Where | None
 def _position(
     stepper: Stepper, known: Position | None, data: dict[str, Any], resume: bool, where: Where | None
 ) -> Position:
-    """Return the position of an interrupted fit, or a new one."""
+    """Return the position of an interrupted fit to resume, or a new one."""
     if known is None or known.done or not known.begun or not resume:
         stepper.reset()
         return Position(stepper.state.epochs, stepper.state.epochs, data)
@@ -291,14 +291,14 @@ def _position(
 
 
 def _columns(evaluation: Evaluation | None, validates: bool) -> list[str]:
-    """Return the columns that an evaluation adds to a row of the history."""
+    """Return the history columns that an evaluation adds."""
     if evaluation is None:
         return []
     return [VALIDATION + name for name in evaluation.names] if validates else list(evaluation.names[1:])
 
 
 def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
-    """Raise ``FileError`` before the first epoch if a file cannot be written there."""
+    """Raise ``FileError`` before the first epoch if a file cannot be written."""
     as_path(path)
     if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.realpath(path))):
         raise FileError(f"can't write {os.fspath(path)}: give the path of a file, in a directory that exists", where)
@@ -307,7 +307,7 @@ def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
 def _parted(
     examples: Mapping[str, Any], batch_axis: Mapping[str, int | None], share: float, where: Where | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the first examples, to train on, and the last ones, to validate on."""
+    """Split examples: the first ones to train on, and the last ones to validate on."""
     each = {name: _counted(name, value, where) for name, value in examples.items() if batch_axis.get(name) is not None}
     counts = [len(value) for value in each.values()]
     apart = round(counts[0] * share) if counts and 0 < share < 1 else 0
@@ -323,7 +323,7 @@ def _parted(
 
 
 def _counted(name: str, value: Any, where: Where | None) -> Any:
-    """Return examples that can be counted and sliced."""
+    """Return examples that have a length and can be sliced."""
     value = value if isinstance(value, list | tuple) else as_array(f"what is given for {name}", value, where)
     if isinstance(value, np.ndarray) and not value.ndim:
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""Position of a fit, and state that outlives an interrupted one."""
+"""Position of a fit, and state that outlives an interrupted fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .padding_check import PaddingCheck
 
 @dataclass
 class Position:
-    """Position of a fit, as a checkpoint has it.
+    """Position of a fit, as stored in a checkpoint.
 
     Args:
         first: Epoch of the trainer at which the fit began.
@@ -59,17 +59,17 @@ class Position:
 
     @property
     def begun(self) -> bool:
-        """True if anything was trained."""
+        """True if any step was taken."""
         return self.epoch > self.first or self.batch > 0 or self.window > 0 or self.warmed
 
     def numbers(self) -> dict[str, Any]:
-        """Return all but arrays and history, for JSON."""
+        """Return all fields except arrays and history, for JSON."""
         return {name: value for name, value in vars(self).items() if name not in ("best", "history")}
 
 
 @dataclass
 class FitSession:
-    """State from which another call of ``fit`` continues.
+    """State from which another call of ``fit`` may continue.
 
     Args:
         position: Position of the last fit.

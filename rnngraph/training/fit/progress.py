@@ -1,4 +1,4 @@
-"""Shows the progress of a fit: a bar on a terminal and in a notebook, otherwise a line for each epoch."""
+"""Progress of a fit: a redrawn line on a terminal and in a notebook, else a line for each epoch."""
 
 from __future__ import annotations
 
@@ -75,8 +75,9 @@ class FitProgress:
             self._bar = None
 
     def begin_epoch(self, epoch: int, steps: int | None, done: int = 0) -> None:
-        """Start an epoch, counted from 0. ``steps`` is its number of steps, if known, and ``done`` those of an earlier
-        run.
+        """Start an epoch, counted from 0.
+
+        ``steps`` is its number of steps, if known, and ``done`` the number taken in an earlier run.
         """
         self._epoch, self._steps_of_epoch = epoch, steps
         self._steps = done
@@ -87,8 +88,9 @@ class FitProgress:
         self._draw()
 
     def step(self, loss: float, rows: int, weight: float | None = None) -> None:
-        """Count a step of ``rows`` rows with a mean loss. ``weight`` is its weight in the epoch's mean, by default its
-        rows.
+        """Count a step of ``rows`` rows with a mean loss.
+
+        ``weight`` is the weight in the epoch's mean, by default the number of rows.
         """
         weight = rows if weight is None else weight
         self._steps += 1
@@ -109,7 +111,7 @@ class FitProgress:
             self._draw()
 
     def compiling(self, begins: bool) -> None:
-        """Note that compilation begins or ends; may nest."""
+        """Record that a compilation begins or ends. Compilations may nest."""
         self._nested += 1 if begins else -1
         if begins and self._nested == 1:
             self._compiling_since = self._clock()
@@ -119,7 +121,7 @@ class FitProgress:
             self._next_draw = self._clock()  # show what follows immediately
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
-        """Write the line of an epoch, from its row of the history."""
+        """Write the line of an epoch from its history row."""
         if not self._shown:
             return
         seconds = self._clock() - self._epoch_begun
@@ -128,7 +130,7 @@ class FitProgress:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _take_compiled(self) -> float:
-        """Return seconds of compilation since the last call."""
+        """Return the seconds spent compiling since the last call."""
         seconds, self._compiled = self._compiled, 0.0
         return seconds
 
@@ -145,8 +147,9 @@ class FitProgress:
         self._bar.draw(f"{self._epoch + 1}/{self._epochs}", self._steps, self._steps_of_epoch, "  ".join(parts))
 
     def _seconds_left(self) -> float | None:
-        """Return the seconds left, estimated from recent steps and from the time between epochs; None before both are
-        known.
+        """Return the estimated remaining seconds; None before there are measurements.
+
+        The estimate uses recent steps and the time between epochs.
         """
         if not self._steady_steps or self._steps_of_epoch is None:
             return None
@@ -154,7 +157,7 @@ class FitProgress:
         return (self._last_step - self._begun - self._unsteady) / self._steady_steps * steps
 
     def _speed(self) -> str:
-        """Return rows a second in the epoch's steady steps; without any, in its time outside compilation."""
+        """Return rows per second, without steps in which code was compiled if possible."""
         rows, seconds = self._steady_rows, self._steady_seconds
         if not rows:
             rows, seconds = self._rows, self._last_step - self._epoch_begun - self._compiled_of_epoch

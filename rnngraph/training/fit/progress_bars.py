@@ -1,4 +1,4 @@
-"""The line of a fit's progress, on a terminal or in a notebook's cell."""
+"""Line that shows a fit's progress, on a terminal or in a notebook's cell."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ WIDTH = 30
 
 
 class Bar(Protocol):
-    """Progress as one line of a terminal, which is redrawn."""
+    """Interface of a progress line."""
 
     def draw(self, epoch: str, done: int, steps: int | None, status: str) -> None:
         """Draw the line. ``epoch`` is text such as ``3/10``, and ``steps`` the epoch's number of steps, if known."""
 
     def stop(self) -> None:
-        """Remove the line and restore the screen."""
+        """Remove the line, and restore the screen."""
 
 
 class TerminalBar:
-    """A line drawn by rich, which keeps other printed lines above it."""
+    """Progress line drawn by rich, below other printed lines."""
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
@@ -31,7 +31,7 @@ class TerminalBar:
             BarColumn(bar_width=WIDTH),
             TextColumn("{task.fields[count]}  {task.fields[status]}"),
             console=console,
-            auto_refresh=False,  # no thread; steps draw when due
+            auto_refresh=False,  # no thread: steps redraw the line when it is due
             transient=True,
         )
         self._progress.start()
@@ -48,7 +48,7 @@ class TerminalBar:
 
 
 class NotebookBar:
-    """One output of the running cell, replaced by IPython, which needs nothing of the front end."""
+    """Progress line as an output of the running notebook cell, which IPython replaces."""
 
     def __init__(self) -> None:
         self._handle: Any = None

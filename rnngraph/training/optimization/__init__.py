@@ -1,3 +1,5 @@
-"""Computes updates: ``schedules`` are learning rates by update, ``optimizers`` are equations of a parameter and its
-gradient, and ``pruning`` sets blocks of weights to zero after an update. The room knows no trainer.
+"""Updates of parameters: ``schedules`` of learning rates, ``optimizers``, and ``pruning`` of weights.
+
+``schedules`` are learning rates by update, ``optimizers`` are equations of a parameter and its gradient, and
+``pruning`` sets blocks of weights to zero after an update. The room knows no trainer.
 """

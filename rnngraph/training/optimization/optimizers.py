@@ -1,4 +1,4 @@
-"""Optimizers: equations of Tensors for a parameter's update, which are compiled to native code.
+"""Optimizers: equations for a parameter's update, declared with Tensors and compiled to native code.
 
 A user's optimizer is a dataclass with the same three methods, compiled as the built-in ones are.
 """
@@ -38,11 +38,11 @@ class Optimizer:
         rate_of(self.learning_rate, 0)
 
     def slots(self) -> Mapping[str, float]:
-        """Return the state of each parameter between updates: names, and the initial value of all elements."""
+        """Return the optimizer's state for each parameter: names, and the initial value of all elements."""
         return {}
 
     def numbers(self, update: int) -> Mapping[str, float]:
-        """Return numbers that change from update to update, in float64.
+        """Return scalars that change from update to update, in float64.
 
         Args:
             update: Index of the update, from 0.
@@ -50,7 +50,7 @@ class Optimizer:
         return {"rate": rate_of(self.learning_rate, update)}
 
     def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> tuple[Tensor, Slots]:
-        """Return (parameter, slots) after an update. It is traced once for each parameter.
+        """Return (parameter, slots) after an update. It is traced once per parameter.
 
         Args:
             parameter: The parameter.
@@ -72,7 +72,7 @@ def check_methods(optimizer: Optimizer, where: Where | None) -> None:
 
 
 def is_own(optimizer: Optimizer) -> bool:
-    """True for a user's optimizer, whose numbers must be checked."""
+    """True for a user's optimizer."""
     return not type(optimizer).__module__.startswith(_OURS)
 
 
@@ -84,7 +84,7 @@ def _check_named(numbers: Any, what: str) -> None:
 
 
 def slots_of(optimizer: Optimizer) -> Mapping[str, float]:
-    """Return an optimizer's slots. Raise ``DtypeError`` unless they are a mapping from names to numbers."""
+    """Return an optimizer's slots, validated."""
     slots = optimizer.slots()
     if is_own(optimizer):
         _check_named(slots, f"{type(optimizer).__name__}.slots()")
@@ -92,7 +92,7 @@ def slots_of(optimizer: Optimizer) -> Mapping[str, float]:
 
 
 def numbers_of(optimizer: Optimizer, update: int, names: Collection[str] = ()) -> Mapping[str, float]:
-    """Return an optimizer's numbers of an update.
+    """Return an optimizer's numbers for an update, validated.
 
     Raises:
         DtypeError: A user's optimizer does not return a mapping from names to numbers.
@@ -349,7 +349,7 @@ def optimizer_text(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def optimizer_from(text: Mapping[str, Any]) -> Optimizer:
-    """Return the optimizer that ``optimizer_text`` described."""
+    """Return the optimizer that ``optimizer_text`` wrote."""
     kinds = {kind.__name__: kind for kind in OPTIMIZERS}
     if text["optimizer"] not in kinds:
         raise ArgumentError(

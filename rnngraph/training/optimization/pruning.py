@@ -1,4 +1,4 @@
-"""Pruning: sets whole blocks of weights to zero during training, the smallest first."""
+"""Pruning: during training, whole blocks of weights become zero, the smallest first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...support.errors import ArgumentError, DtypeError, NameLookupError, Where,
 @api
 @dataclass(frozen=True)
 class Prune:
-    """Sets blocks of weights to zero, those with the least sum of squares first, and keeps them zero.
+    """Pruning of weights in blocks: those with the smallest sum of squares become zero, and stay zero.
 
     Args:
         density: Final share of blocks that are not zero.
@@ -53,7 +53,7 @@ class Prune:
             object.__setattr__(self, "only", tuple(self.only))
 
     def density_after(self, update: int) -> float:
-        """Return the share of blocks that are not zero after an update.
+        """Return the share of nonzero blocks after an update.
 
         Args:
             update: Index of the update, from 0.
@@ -86,7 +86,7 @@ class Prune:
         return tuple(name for name in matrices if any(is_named(name, pattern) for pattern in patterns))
 
     def left(self, weights: np.ndarray, before: np.ndarray | None, update: int) -> np.ndarray:
-        """Return which blocks are not zero after an update.
+        """Return a mask of the blocks that stay nonzero after an update.
 
         Args:
             weights: The matrix.
@@ -108,7 +108,7 @@ class Prune:
         return remaining if before is None else remaining & before
 
     def zeros(self, left: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Return which elements of a matrix are zero if these blocks are ``left``."""
+        """Return a mask of the elements that are zero, given the mask of nonzero blocks."""
         rows, columns = self.block
         kept = np.repeat(np.repeat(left, rows, 0), columns, 1)[: shape[0], : shape[1]]
         if self.diagonal is not None and self.diagonal <= shape[0] and shape[1] % self.diagonal == 0:
@@ -118,19 +118,19 @@ class Prune:
         return ~kept
 
     def _in_blocks(self, matrix: np.ndarray) -> np.ndarray:
-        """Return [blocks, rows of a block, blocks, columns of a block], filled with zeros at edges."""
+        """Reshape a matrix to [blocks, rows of a block, blocks, columns of a block], zero-padded at edges."""
         rows, columns = self.block
         padded = np.pad(matrix, [(0, -matrix.shape[0] % rows), (0, -matrix.shape[1] % columns)])
         return padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns)
 
 
 def prune_text(prune: Prune | None) -> dict[str, Any] | None:
-    """Return JSON values of it."""
+    """Return pruning options as JSON values."""
     return None if prune is None else asdict(prune)
 
 
 def prune_from(text: Mapping[str, Any] | None) -> Prune | None:
-    """Parse the text of ``prune_text``."""
+    """Return the pruning options that ``prune_text`` wrote."""
     return None if text is None else Prune(**text)
 
 

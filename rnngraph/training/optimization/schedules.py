@@ -1,4 +1,4 @@
-"""Learning rates by update, as objects that a checkpoint can store as text."""
+"""Learning rate schedules, as objects that checkpoints can store."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Schedule:
         raise NotImplementedError
 
     def plateau(self) -> ReduceOnPlateau | None:
-        """Return the part of this schedule that follows measurements, if any."""
+        """Return the part of this schedule that depends on measurements, if any."""
         return None
 
     def measured(self, value: float) -> Schedule:
-        """Return the schedule after an epoch.
+        """Return the schedule after an epoch's measurement.
 
         Args:
             value: Measurement of the column that ``plateau`` monitors.
@@ -164,8 +164,9 @@ class PiecewiseConstant(Schedule):
 @api
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """Rises linearly to the first rate of ``after`` over ``steps`` updates, then follows ``after`` from its
-    beginning.
+    """Rises linearly to the first rate of ``after`` over ``steps`` updates, then follows ``after``.
+
+    ``after`` starts from its beginning.
     """
 
     steps: int
@@ -280,7 +281,7 @@ SCHEDULES: tuple[type[Schedule], ...] = (
 
 
 def plateau_of(rate: Any) -> ReduceOnPlateau | None:
-    """Return the part of a learning rate that follows measurements, if any."""
+    """Return the part of a learning rate that depends on measurements, if any."""
     return rate.plateau() if isinstance(rate, Schedule) else None
 
 
@@ -296,7 +297,7 @@ def _called(rate: Any, update: int) -> Any:
 
 
 def rate_of(rate: Any, update: int) -> float:
-    """Return the learning rate of an update, from 0. Raise ``ArgumentError`` unless it is finite."""
+    """Return the learning rate of an update, counted from 0."""
     if type(rate) is float and 0 <= rate < math.inf:  # the case of most updates
         return rate
     value = _called(rate, update) if callable(rate) else rate
@@ -319,7 +320,7 @@ def schedule_text(rate: Any) -> Any:
 
 
 def schedule_from(text: Any) -> Any:
-    """Return the learning rate that ``schedule_text`` described."""
+    """Return the learning rate that ``schedule_text`` wrote."""
     if not isinstance(text, dict):
         return tuple(text) if isinstance(text, list) else text
     kinds = {kind.__name__: kind for kind in SCHEDULES}

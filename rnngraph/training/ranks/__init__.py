@@ -1,4 +1,4 @@
-"""Training over processes.
+"""Training over several processes.
 
 ``exchange`` sends values between processes, ``ranks`` makes them agree, ``packed`` puts values in few arrays,
 ``shard_tree`` adds up results of a batch's shards in a fixed order, ``shard_variant`` computes them,

@@ -1,4 +1,4 @@
-"""Exchanges values between processes: each sends one and receives all.
+"""Exchange of values between processes: each process sends one value and receives all.
 
 A process whose script ends says so in place of a value. The others would otherwise wait for it forever, as MPI lets no
 process end before all do, whatever exception ended its script.
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class Exchange:
-    """Values of all processes.
+    """Exchange of values between all processes of a communicator.
 
     Args:
         comm: Duplicate of the user's communicator, to keep messages apart.
@@ -29,13 +29,13 @@ class Exchange:
 
     @staticmethod
     def of(comm: Any) -> Exchange:
-        """Return the exchange of a communicator, which all its trainings share: leaving it leaves all of them."""
+        """Return the exchange of a communicator, which all trainings on it share."""
         if id(comm) not in _MADE:
             _MADE[id(comm)] = comm, Exchange(comm)
         return _MADE[id(comm)][1]
 
     def all(self, value: Any) -> list[Any]:
-        """Return the values of all ranks, in order; none if one has left."""
+        """Return the values of all ranks, in order; empty if a rank has left."""
         if self.left:
             return []
         values = self.comm.allgather((value,))
@@ -53,7 +53,7 @@ class Exchange:
     def leave(self) -> None:
         """Wait until all others leave or exchange something."""
         library = sys.modules.get(type(self.comm).__module__)
-        has_ended = getattr(library, "Is_finalized", lambda: True)()  # by the user; a module without it is no MPI
+        has_ended = getattr(library, "Is_finalized", lambda: True)()  # imported by the user; without it there is no MPI
         if not self.left and not has_ended and self._process == os.getpid():
             self.comm.allgather(None)
 

@@ -1,4 +1,4 @@
-"""Packs arrays of several shapes into one array for each dtype, so that few arrays are added and sent."""
+"""Packing of arrays into one array for each dtype, so that few arrays are added and sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALIGNED = 64
 
 
 class Place(NamedTuple):
-    """A value's shape, dtype and range of elements in the array of that dtype."""
+    """Shape, dtype and range of elements of a value in the packed array of its dtype."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -23,10 +23,10 @@ class Place(NamedTuple):
 
 
 class Packing:
-    """Places of values in the arrays of their dtypes."""
+    """Layout of values in packed arrays."""
 
     def __init__(self, kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> None:
-        """``kinds`` are shapes and dtypes by name."""
+        """Lay out values. ``kinds`` are their shapes and dtypes by name."""
         self.places: dict[str, Place] = {}
         self._sizes: dict[np.dtype, int] = {}
         for name, (shape, given) in kinds.items():
@@ -39,13 +39,14 @@ class Packing:
         self._free: list[Packed] = []
 
     def room(self) -> Packed:
-        """Return memory for sums, reused from earlier steps, as the first access to fresh pages takes longer than
-        adding.
+        """Return memory for sums, which earlier steps gave back if possible.
+
+        The first access to fresh pages takes longer than adding.
         """
         return self._free.pop() if self._free else self.make()
 
     def give_back(self, packed: Packed) -> None:
-        """Return memory of ``room`` for the next step."""
+        """Return memory to the free list, for the next step."""
         self._free.append(packed)
 
     def make(self) -> Packed:

@@ -1,4 +1,4 @@
-"""Processes of a training: they agree on values, and an error of one ends all."""
+"""Processes of a training: they agree on values, and an error of one process stops all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENDED = "its script has ended, and those of others go on; all must make the same
 
 
 class Ranks:
-    """Processes of a communicator. All of them call the same methods in the same order.
+    """Processes of a communicator, all of which call the same methods in the same order.
 
     Args:
         comm: Intracommunicator of mpi4py, which is duplicated to keep messages apart; None: this process only.
@@ -42,11 +42,11 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """True for rank 0, which alone validates, calls back, shows progress and writes."""
+        """True for rank 0, the only one that validates, calls callbacks, shows progress and writes files."""
         return self.rank == 0
 
     def agreed(self, make: Callable[[], T]) -> T:
-        """Return to all ranks what ``make`` returns on rank 0. Its exceptions are raised on all ranks."""
+        """Run ``make`` on rank 0. Return its value, or raise its exception, on all ranks."""
         if self._comm is None:
             return make()
         failure: BaseException | None = None
@@ -61,7 +61,7 @@ class Ranks:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Run a part that each rank computes alone; then all continue, or all raise. Parts do not nest."""
+        """Context manager for work that each rank does alone. If one rank raises, all raise."""
         failure: BaseException | None = None
         try:
             with self._alone():
@@ -72,8 +72,9 @@ class Ranks:
 
     @contextmanager
     def all_along(self) -> Iterator[None]:
-        """Run many parts and the code between them, where an exception of one rank ends all, too. A Ctrl-C of a rank
-        comes where all meet.
+        """Context manager for several parts: an exception of one rank ends all ranks.
+
+        A Ctrl-C of a rank is raised where all ranks meet.
         """
         if self._comm is None:
             yield
@@ -93,7 +94,7 @@ class Ranks:
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
-        """Run several parts. A Ctrl-C of one rank comes where all meet, or at the end."""
+        """Context manager for several parts. A Ctrl-C of one rank is raised where all meet, or at the end."""
         if self._comm is None:
             yield
             return
@@ -113,8 +114,9 @@ class Ranks:
             yield
 
     def together_alike(self, make: Callable[[], tuple[T, Any]], problem: str, where: Where | None) -> T:
-        """Run ``make`` on each rank and return its value. Its second result must be equal on all, as of
-        ``check_same``.
+        """Run ``make`` on each rank and return its value.
+
+        The second result of ``make`` must be equal on all ranks, as for ``check_same``.
         """
         failure: BaseException | None = None
         value: T | None = None
@@ -128,7 +130,7 @@ class Ranks:
         return cast(T, value)
 
     def exchanged(self, value: T, failure: BaseException | None = None) -> list[T]:
-        """Return the values of all ranks in order; raise if one has failed. ``failure`` is this rank's."""
+        """Return the values of all ranks, in order. Raise if one has failed; ``failure`` is this rank's."""
         everyone: list[tuple[T, str | None]] = [(value, None)]
         left: list[int] = []
         if self._exchange is not None:
@@ -151,7 +153,7 @@ class Ranks:
         raise failure
 
     def check_same(self, value: Any, problem: str, where: Where | None, failure: BaseException | None = None) -> None:
-        """Raise ``ArgumentError`` on all ranks unless all have the same ``value``.
+        """Raise ``ArgumentError`` on all ranks unless all have equal values.
 
         Args:
             value: This rank's value.
@@ -174,14 +176,14 @@ class Ranks:
             self._comm.Recv(array, source=rank)
 
     def share(self, arrays: list[np.ndarray]) -> None:
-        """Copy rank 0's arrays to all ranks, in place."""
+        """Overwrite arrays with those of rank 0, on all ranks."""
         if self._comm is not None:
             for array in arrays:
                 self._comm.Bcast(array, root=0)
 
 
 def _differing(first: Any, other: Any) -> tuple[Any, Any]:
-    """Return the differing entries of two mappings as text; otherwise both values."""
+    """Return the entries in which two mappings differ, as text; else both values."""
     if not isinstance(first, dict) or not isinstance(other, dict):
         return first, other
     names = [name for name in {**first, **other} if first.get(name) != other.get(name)]

@@ -1,4 +1,4 @@
-"""Adds up results of a batch's shards in an order that does not depend on the number of processes.
+"""Sum over a batch's shards, in an order that does not depend on the number of processes.
 
 Shards are leaves of a binary tree: 0 and 1 are added, 2 and 3, then these two sums, and so on; a left node without a
 right one moves up unchanged. A process has neighbouring shards and adds what they complete. Above that, the right
@@ -15,7 +15,7 @@ from .ranks import Ranks
 
 
 class ShardTree:
-    """Tree over ``shards`` leaves, of which ``mine`` are of this process."""
+    """Binary tree of sums over ``shards`` leaves, of which ``mine`` belong to this process."""
 
     def __init__(self, shards: int, ranks: Ranks) -> None:
         self.shards, self._ranks = shards, ranks
@@ -24,7 +24,7 @@ class ShardTree:
         self._owners = [rank for rank in range(ranks.size) for _ in range(self._bounds[rank], self._bounds[rank + 1])]
 
     def add(self, leaves: Iterable[tuple[int, Packed]], count: int, packing: Packing, total: Packed) -> None:
-        """Write the sum to ``total``, on all ranks.
+        """Write the sum over all shards to ``total``, on all ranks.
 
         Args:
             leaves: (shard, values) of ``mine`` that count, in order. Values are read before the next pair is requested.
@@ -54,7 +54,7 @@ class ShardTree:
         self._ranks.share(total.whole)
 
     def _joints(self, count: int) -> Iterator[tuple[int, int, int | None]]:
-        """Yield (level, left, right) of each sum, lower levels first; right is None if there is nothing to add."""
+        """Yield (level, left, right) for each sum, lower levels first; right may be None."""
         level, nodes = 0, count
         while nodes > 1:
             for left in range(0, nodes, 2):
@@ -71,7 +71,7 @@ class ShardTree:
             sent = held.pop((level, right))
             self._ranks.send(sent.whole, owner)
             packing.give_back(sent)
-        if rank != owner or (level, left) not in held:  # already added if all of it is this rank's
+        if rank != owner or (level, left) not in held:  # already added if this rank has all of its leaves
             return
         value = held.pop((level, left))
         if right is not None:

@@ -1,4 +1,4 @@
-"""The computation of a step's shards: parts of sums, totals as divisors, and rows of states."""
+"""Computation of a step's shards: partial sums, and totals over all shards."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ LOSS = "loss"
 
 
 class Shard(NamedTuple):
-    """A shard of a step, with its feeds."""
+    """Shard of a step's batch, with its feeds."""
 
     number: int
     arrays: dict[str, np.ndarray]
 
 
 class ShardMemory:
-    """Memory of native steps of shards, which write gradients to the same place for the tree."""
+    """Memory of native steps of shards, which write gradients to the tree's memory."""
 
     def __init__(self, state: TrainState, gradients: Packed) -> None:
         self.program, self.interrupt, self._gradients = state.program, state.interrupt, gradients
@@ -44,8 +44,9 @@ class ShardMemory:
 
 
 class ShardCalls:
-    """Prepared native calls of one graph with the feeds of shards. ``own`` are inputs that do not come from the
-    caller.
+    """Prepared native calls of one graph on shards.
+
+    ``own`` are inputs that do not come from the caller.
     """
 
     def __init__(self, state: TrainState, native: NativeStep, own: frozenset[str]) -> None:
@@ -71,7 +72,7 @@ class ShardCalls:
 
 
 class ShardVariant:
-    """A variant of a step, as shards compute it.
+    """Variant of a step that computes one shard.
 
     ``summed`` are names of values that are added up besides gradients: the loss, and fetched ones. ``apart`` are names
     of values whose rows shards have, or that all have. ``leaf`` is memory of a shard's gradients and sums, ``given`` of
@@ -79,7 +80,7 @@ class ShardVariant:
     """
 
     def __init__(self, state: TrainState, variant: StepVariant, sharded: ShardGraph, rows: Set[str]) -> None:
-        """``rows`` are names of the sizes that count rows."""
+        """Build the variant. ``rows`` are the names of sizes that count rows."""
         self.step, self.kinds, self.totals = variant, sharded.kinds, Totals(state, sharded)
         compiled, outputs = variant.native.compiled, variant.native.outputs
         types = {name: node.tensor for name, node in compiled.graph.outputs}
@@ -100,7 +101,7 @@ class ShardVariant:
         self._calls = ShardCalls(state, NativeStep(memory, compiled, outputs), variant.own)
 
     def compute(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
-        """Return a shard's results. Its gradients and sums are in ``leaf``."""
+        """Return a shard's results. Gradients and sums are written to ``leaf``."""
         results = self._calls.run(arrays, where)
         for name in self.summed:
             self.leaf.views[name][...] = results[name]
@@ -109,13 +110,13 @@ class ShardVariant:
     def joined(
         self, everyone: Sequence[Sequence[Mapping[str, np.ndarray]]], names: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Return states and fetched values of all rows, from those of each rank's shards."""
+        """Return states and fetched values of all rows, from those of the shards."""
         pieces = [piece for own in everyone for piece in own]
         return {name: _whole(self.kinds[name], [piece[name] for piece in pieces]) for name in names}
 
 
 class Parts:
-    """Results of this process's shards in one step. ``apart`` are values that are not added up.
+    """Results of this process's shards in one step.
 
     ``failure`` is an exception; the process still takes part in the exchange, so that no other waits.
     """
@@ -126,7 +127,7 @@ class Parts:
         self.failure: BaseException | None = None
 
     def computed(self, shards: Sequence[Shard]) -> Iterator[tuple[int, Packed]]:
-        """Yield each shard's part of the sum, which is valid until the next one."""
+        """Yield each shard's partial sum, which is valid until the next one."""
         for shard in shards:
             if self.failure is None:
                 try:
@@ -138,7 +139,7 @@ class Parts:
 
 
 class Stage(NamedTuple):
-    """Totals that are computed together. ``leaf`` is memory of a shard's, ``given`` of all, reused in each step."""
+    """Totals that are computed together, with their memory."""
 
     calls: ShardCalls
     packing: Packing
@@ -147,7 +148,7 @@ class Stage(NamedTuple):
 
 
 class Totals:
-    """Divisors of a loss and other totals, computed from each shard's feeds and added up before any shard's loss."""
+    """Totals over all shards, such as divisors of a loss, which are computed before any shard's loss."""
 
     def __init__(self, state: TrainState, sharded: ShardGraph) -> None:
         types = {name: node.tensor for name, node in sharded.totals.outputs}
@@ -161,7 +162,7 @@ class Totals:
             self._stages.append(Stage(calls, packing, packing.make(), packing.make()))
 
     def add(self, shards: Sequence[Shard], count: int, tree: ShardTree, ranks: Ranks, where: Where | None) -> None:
-        """Add the totals over all shards, of which ``count`` have rows, to each shard's feeds."""
+        """Compute the totals, and add them to each shard's feeds."""
         for stage in self._stages:
             with ranks.together():
                 results = [stage.calls.run(shard.arrays, where) for shard in shards]
@@ -180,7 +181,7 @@ def _packed(
 
 
 def _stages(totals: Graph) -> list[tuple[str, ...]]:
-    """Return the names of totals that are computed together. Later stages read earlier ones."""
+    """Group the names of totals. Later groups read earlier ones."""
     stages: list[tuple[str, ...]] = []
     left = dict(totals.outputs)
     while left:
@@ -195,7 +196,7 @@ def _stages(totals: Graph) -> list[tuple[str, ...]]:
 
 
 def _whole(kind: Kind, pieces: Sequence[np.ndarray]) -> np.ndarray:
-    """Return a value of the whole batch from those of its shards."""
+    """Return a value of the whole batch, joined from those of its shards."""
     return np.concatenate(pieces, kind.axis) if isinstance(kind, Sharded) else pieces[0]
 
 

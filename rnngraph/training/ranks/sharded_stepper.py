@@ -1,5 +1,4 @@
-"""Steps whose batch is split into shards. Gradients of each are computed here or in another process, and added in
-order.
+"""Steps whose batches are split into shards, possibly over processes, and whose gradients are added in order.
 
 The bits of a step depend on the batch and the number of shards, and not on the number of processes.
 """
@@ -31,8 +30,9 @@ from .shard_variant import LOSS, Parts, Shard, ShardCalls, ShardVariant
 
 
 class Batch(NamedTuple):
-    """A process's part of a batch: rows from ``first``, at least those of its shards. ``rows`` are of the whole batch;
-    None: ``arrays`` have all.
+    """Part of a batch that this process reads: rows from ``first``, at least those of its shards.
+
+    ``rows`` is the number of rows of the whole batch; None: ``arrays`` have all rows.
     """
 
     arrays: dict[str, np.ndarray]
@@ -41,7 +41,7 @@ class Batch(NamedTuple):
 
 
 class ShardedStepper(Stepper):
-    """Steps of a trainer whose batches are split into shards, over one or several processes."""
+    """Steps of a trainer whose batches are split into shards."""
 
     def __init__(self, state: TrainState, ranks: Ranks, shards: int, where: Where | None) -> None:
         super().__init__(state)
@@ -127,14 +127,15 @@ class ShardedStepper(Stepper):
         return variant
 
     def _each(self, count: int) -> int:
-        """Return the rows of a shard."""
+        """Return the number of rows of a shard."""
         return max(1, -(-count // self.tree.shards))
 
     def _cut(
         self, variant: ShardVariant, batch: Batch, seed: int, states: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[list[Shard], int]:
-        """Return (this rank's shards with rows, rows of the whole batch). Shards have equal numbers of rows, except the
-        last.
+        """Split a batch. Return (this rank's shards with rows, rows of the whole batch).
+
+        Shards have equal numbers of rows, except for the last.
         """
         count = self._rows.count(batch.arrays, where) if batch.rows is None else batch.rows
         arrays = {**batch.arrays, **self.state.program.training.counters(seed)}
@@ -164,7 +165,7 @@ class ShardedStepper(Stepper):
         return shards, count
 
     def _check_alike(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Check that all ranks have the same batch: in each of the first steps, then rarely, as it reads all data."""
+        """Check that all ranks have the same batch: in the first steps, and then rarely, because it is slow."""
         self._steps += 1
         if self.ranks.size == 1 or self._steps & (self._steps - 1):
             return
@@ -200,7 +201,7 @@ class ShardedStepper(Stepper):
         return loss, how.fetch.pack({**results, **{name: views[name].copy() for name in variant.summed}})
 
     def _take(self, loss: float, sums: dict[str, np.ndarray]) -> None:
-        """Update with these sums over shards, or add them to gradients that wait for an update."""
+        """Update with gradients summed over shards, or add them to earlier ones that wait for an update."""
         state = self.state
         if not state.accepts(loss):
             return

@@ -1,4 +1,4 @@
-"""Starts a training over processes: checks that they have the same program, and gives them the same values."""
+"""Start of a training over processes: all get the same program and values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .sharded_stepper import ShardedStepper
 
 
 def shards_of(shards: int | None, ranks: Ranks, where: Where | None) -> int | None:
-    """Return the number of shards of a batch; None: it is computed as a whole."""
+    """Return the number of shards of a batch; None: batches are not split."""
     if shards is None:
         return ranks.size if ranks.size > 1 else None
     count = whole_number(shards, "shards", 1)
@@ -45,7 +45,7 @@ def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
 
 
 def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
-    """Copy the changes of rank 0's callbacks to all ranks: parameters, and the optimizer, which was ``before``."""
+    """Copy what rank 0's callbacks changed to all ranks: parameters, and the optimizer."""
     if ranks.size == 1:
         return
 
@@ -54,7 +54,7 @@ def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
         optimizer = ranks.agreed(lambda: None if state.optimizer is before else state.optimizer)
     except RnnGraphError:
         raise
-    except Exception as error:  # of the communicator, before anything is sent
+    except Exception as error:  # errors of the communicator, before anything is sent
         raise DtypeError(
             f"the optimizer that a callback set can't be sent to other processes ({error}); set learning_rate to a "
             "number, a schedule such as rg.CosineDecay, or a function of a module",
@@ -74,7 +74,7 @@ def take_parameters(state: TrainState, ranks: Ranks) -> None:
 
 
 def _text(optimizer: Optimizer) -> str:
-    """Return text that distinguishes optimizers, as far as a user's own allows."""
+    """Return text by which optimizers of different ranks are compared."""
     try:
         return str(optimizer_text(optimizer))
     except ArgumentError:

@@ -1,4 +1,4 @@
-"""Native steps of a trainer.
+"""Steps of a trainer, as native calls.
 
 ``stepper`` is the entrance. ``train_state`` is the state of the next step, ``step_variants`` makes the graph of a step,
 ``step_runner`` prepares its calls with memory of ``step_buffers``, ``prepared_train_step`` runs them, and ``updates``

@@ -1,4 +1,4 @@
-"""Tensors that updates apply instead of gradients, declared with placeholders in place of gradients."""
+"""Tensors that a declaration computes from gradients, and that updates apply in place of gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True, eq=False)
 class AppliedGradients:
-    """Replacements of gradients.
+    """Replacements of gradients in updates.
 
     Args:
         applied: Declared node that replaces the gradient in a parameter's update, by the parameter's name.
@@ -29,22 +29,22 @@ class AppliedGradients:
     numbers: Mapping[str, Node] = field(default_factory=dict)
 
     def declared(self) -> list[tuple[str, Node]]:
-        """Return the extra outputs of a step's graph before gradients are replaced, by label."""
+        """Return the additional outputs of a step's graph, by label."""
         places = [(name, node) for _, name, node in self._targets() if node is not None]
         met = ((MET + name, node) for name, node in self.met.items())
         numbers = ((NUMBER + name, node) for name, node in self.numbers.items())
         return [*((APPLIED + name, node) for name, node in self.applied.items()), *met, *numbers, *places]
 
     def wrt(self, trained: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the labels and outputs whose gradients are computed."""
+        """Return the labels and outputs with respect to which gradients are computed."""
         return tuple(dict.fromkeys([*trained, *(name for _, name, _ in self._targets())]))
 
     def replacing(self, labels: Mapping[Node, str]) -> ReplaceGradients:
-        """Return the pass after differentiation. ``labels`` are of placeholders in the lowered graph."""
+        """Return the pass that replaces gradients. ``labels`` are those of placeholders in the lowered graph."""
         return ReplaceGradients(tuple((labels[node], name) for node, name, _ in self._targets() if node in labels))
 
     def _targets(self) -> Iterator[tuple[Node, str, Node | None]]:
-        """Yield (placeholder, label or output whose gradient it is, node of that output)."""
+        """Yield (placeholder, label or output whose gradient it stands for, node of that output)."""
         for number, (placeholder, target) in enumerate(self.stand_ins.items()):
             if isinstance(target, str):
                 yield placeholder, target, None

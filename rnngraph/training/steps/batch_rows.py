@@ -1,4 +1,4 @@
-"""Finds the axis of a program's feeds that numbers examples, and slices a batch along it."""
+"""Axis of examples in a program's feeds, and slices of a batch along it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True)
 class BatchRows:
-    """Axes of rows.
+    """Axes of rows of a program's feeds.
 
     ``names`` are of sizes that count rows, ``likely`` the meanings of other names, and ``axes`` the axis of rows by
     input;
@@ -31,7 +31,7 @@ class BatchRows:
 
     @staticmethod
     def of(program: Program, where: Where | None) -> BatchRows:
-        """Return a program's axes of rows. Raise ``GraphError`` if the declared size of a batch prevents splitting."""
+        """Return a program's axes of rows. Raise ``GraphError`` if batches cannot be split."""
         inputs = example_inputs(program.inference, program.evaluation, program.training)
         layout, likely = layout_of(inputs), likely_names(inputs.training.optimized)
         dims = {layout.types[name].shape[axis] for name, axis in layout.batch_axis.items() if axis is not None}

@@ -1,4 +1,4 @@
-"""Defers a Ctrl-C while values change that must change together."""
+"""Deferral of a Ctrl-C while values change that must change together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class DeferredInterrupt:
-    """Context in which values change together: a watched Ctrl-C comes before or after it.
+    """Context manager within which a Ctrl-C is deferred.
 
     Contexts nest. Python runs handlers of signals in the main thread only, so other threads have nothing to defer.
     """
@@ -22,11 +22,11 @@ class DeferredInterrupt:
         self._came: tuple[int, FrameType | None] | None = None
 
     def watch(self) -> None:
-        """Replace Python's handler, once for many contexts, as that costs as much as a small step."""
+        """Replace Python's handler once for many contexts, because that takes as long as a small step."""
         before = signal.getsignal(signal.SIGINT)
         if before == self._note or not callable(before):  # not callable: ignored, or not a Python handler
             return
-        self._before = before  # first, as the signal may come from the next line on
+        self._before = before  # set first, as the signal may come from the next line on
         try:
             signal.signal(signal.SIGINT, self._note)
         except ValueError:  # not the main thread
@@ -47,7 +47,7 @@ class DeferredInterrupt:
         try:
             self._before(number, frame)
         except BaseException:
-            self.release()  # now, as the exception may leave no later chance, such as on the way into ``release``
+            self.release()  # raised now, as there may be no later chance, such as on the way into ``release``
             raise
 
     def __enter__(self) -> None:
@@ -66,7 +66,7 @@ class DeferredInterrupt:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Defer a Ctrl-C until someone reads ``due``, or to the end of the block."""
+        """Context manager that defers a Ctrl-C until someone reads ``due``, or until the end."""
         before, self._held = self._held, True
         try:
             yield
@@ -76,7 +76,7 @@ class DeferredInterrupt:
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
-        """Deliver a Ctrl-C immediately that would be ``held``."""
+        """Context manager within which a Ctrl-C is delivered immediately, even inside of ``held``."""
         before, self._held = self._held, False
         try:
             yield
@@ -84,7 +84,7 @@ class DeferredInterrupt:
             self._held = before
 
     def due(self) -> BaseException | None:
-        """Return the exception of a deferred Ctrl-C, for the caller to raise."""
+        """Return the exception of a deferred Ctrl-C, which the caller raises."""
         if self._came is None:
             return None
         came, self._came = self._came, None

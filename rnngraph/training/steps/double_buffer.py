@@ -1,4 +1,4 @@
-"""Double buffers for values that steps replace, and copies of values that others hold before they are overwritten."""
+"""Double buffers for values that steps replace, and copies of arrays that callers still refer to."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _UNSHARED = _holders({"": np.empty(0)}, "")
 
 
 def _is_shared(arrays: dict[str, np.ndarray], name: str) -> bool:
-    """True if someone else may hold an array. Parts of another array count as shared, as views of it hold the other."""
+    """True if something else may refer to an array. Views count as references to their base."""
     array = arrays[name]  # as in ``_holders``
     return array.base is not None or sys.getrefcount(array) > _UNSHARED
 
 
 def copy_shared(arrays: dict[str, np.ndarray]) -> None:
-    """Copy the arrays that someone else holds, before all are overwritten."""
+    """Copy the arrays to which something else refers, before they are overwritten."""
     for name in arrays:
         if _is_shared(arrays, name):
             arrays[name] = np.array(arrays[name], order="C")
 
 
 class DoubleBuffer:
-    """Second array of each value, to write the next value. Arrays that someone else holds are replaced."""
+    """Second array of each value, to which steps write the next value."""
 
     def __init__(self) -> None:
         self._arrays: dict[str, np.ndarray] = {}
@@ -44,7 +44,7 @@ class DoubleBuffer:
         return self._arrays[name]
 
     def swap(self, present: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the written arrays of these names. Their ``present`` arrays are the next targets."""
+        """Return the arrays that were written. The ``present`` arrays are overwritten next."""
         written = {name: self._arrays[name] for name in present}
         self._arrays.update(present)
         return written

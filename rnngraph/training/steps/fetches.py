@@ -1,4 +1,4 @@
-"""Results of a step besides its loss: declared Tensors, computed by the same native call."""
+"""Results of a step besides the loss: declared Tensors that the same native call computes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_FETCHES = 64
 
 
 class Fetch:
-    """A checked ``fetch=``.
+    """Validated ``fetch=`` of a step.
 
     ``declared`` are nodes of Tensors by output label of the step's graph, ``outputs`` paths of the program's outputs by
     label, ``structure`` and ``labels`` the nest of results and its leaves in order.
@@ -43,7 +43,7 @@ class Fetch:
         self._give = giver(self.structure, [partial(self._array, label) for label in self.labels])
 
     def labelled(self, graph: Graph) -> list[tuple[str, Node]]:
-        """Return the nodes of fetched values by label. ``graph`` is lowered, and its outputs include ``declared``."""
+        """Return the nodes of fetched values by label, from a lowered graph."""
         sources = {label: label for label in self.declared} | self.outputs
         return [(label, graph.output(name)) for label, name in sources.items()]
 
@@ -59,7 +59,7 @@ class Fetch:
 
 
 class Fetches:
-    """Cache of a trainer's ``fetch=`` values, so that equal ones share a graph."""
+    """Cache of validated ``fetch=`` arguments, so that equal ones share a graph."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -68,7 +68,7 @@ class Fetches:
         self._known: BoundedCache[Any, Fetch] = BoundedCache(MAX_FETCHES)
 
     def of(self, fetch: Any) -> Fetch:
-        """Return a checked ``fetch=``. Raise unless it is a mapping of Tensors and paths of outputs."""
+        """Return a validated ``fetch=``. Raise unless it is a mapping of Tensors and paths of outputs."""
         if type(fetch) is dict and (recent := self._recent.get((*fetch, *map(id, fetch.values())))) is not None:
             return recent[1]
         where = user_line()
@@ -82,11 +82,11 @@ class Fetches:
         named = shape, tuple(leaf.node if isinstance(leaf, Tensor) else leaf for leaf in leaves)
         known = self._known.get(named)
         if known is None:
-            if is_leaf(self._program.structure):  # whose path is empty
+            if is_leaf(self._program.structure):  # the bare output, whose path is empty
                 fetch = map_leaves(lambda leaf: "" if isinstance(leaf, str) else leaf, dict(fetch))
             known = self._known[named] = Fetch(fetch)
         if all(map(is_constant, values)):
-            # the values are kept, so that their ids stay theirs
+            # values are kept alive, so that their ids are not reused
             self._recent[*fetch, *map(id, values)] = values, known
         return known
 

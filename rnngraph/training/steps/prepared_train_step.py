@@ -1,4 +1,4 @@
-"""Steps with feeds of a signature that occurred before."""
+"""Prepared steps, for feeds whose signature occurred before."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .updates import OnCommit, Updates
 
 
 class PreparedTrainStep:
-    """Steps of one variant with feeds of one signature. The trainer runs one at a time."""
+    """Runner of steps of one variant with feeds of one signature."""
 
     def __init__(self, updates: Updates, variant: StepVariant, runner: Runner) -> None:
-        """``runner`` also takes the states if the variant carries them."""
+        """Wrap a ``runner``, which also receives the states if the variant carries them."""
         self._updates, self._variant, self._runner = updates, variant, runner
 
     @property
@@ -24,8 +24,9 @@ class PreparedTrainStep:
         return self._runner.is_current
 
     def run(self, feeds: Mapping[Any, Any], seed: int | None, out: Any, on_commit: OnCommit | None = None) -> Any:
-        """Return the loss of a step, with fetched results if any; None, with nothing done, if only the slow path
-        accepts its feeds.
+        """Return the loss of a step, with fetched results if any.
+
+        None: nothing was done, because only the slow path accepts the feeds.
         """
         variant, updates = self._variant, self._updates
         if variant.given:

@@ -1,4 +1,4 @@
-"""Profiles a trainer's steps without committing them: parameters, optimizer and generator do not change."""
+"""Profiles of a trainer's steps, which change neither parameters nor optimizer nor generator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .stepper import Stepper
 def profile_step(
     stepper: Stepper, arrays: dict[str, np.ndarray], seed: int | None, seconds: float, where: Where | None
 ) -> Profile:
-    """Return the profile of steps with these feeds: forward, backward, update, and packing of the weights.
+    """Return a profile of steps with these feeds.
 
     Args:
         arrays: Converted feeds, to which the counters of masks are added.
@@ -40,7 +40,7 @@ def profile_step(
         variant = stepper.variant(SHOWN)
         compiled, outputs = variant.native.compiled, variant.native.outputs
         plain, sized = variant.entry(state, arrays, where)
-        step = NativeStep(state, compiled, outputs, state.inputs)  # whose memory is freed after all measurements
+        step = NativeStep(state, compiled, outputs, state.inputs)  # their memory is freed after all measurements
         shares = [name for name in arrays if name in program.parts.lowered.keep_probs]
 
         def calls(entry: NativeEntry) -> Callable[[], object]:

@@ -1,4 +1,4 @@
-"""Memory of native steps: argument blocks that are filled once, as values alternate between few arrays."""
+"""Memory of native steps: argument blocks that are filled in once, because values alternate between few arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_BLOCKS = 8
 
 
 class StepTarget(Protocol):
-    """Owner of the values that native steps replace.
+    """Interface of the owner of the values that native steps replace.
 
     ``program`` has the parameters that steps read. ``interrupt`` is a context that defers a Ctrl-C.
     """
@@ -34,11 +34,11 @@ class StepTarget(Protocol):
     def interrupt(self) -> AbstractContextManager[Any]: ...
 
     def target(self, name: str) -> np.ndarray:
-        """Return the array that an output is written to, by the output's name."""
+        """Return the array to which the output ``name`` is written."""
 
 
 class StepMemory:
-    """Memory that the calls of one entry share. Only one of the calls runs at a time."""
+    """Memory that all calls of one entry share. Only one call runs at a time."""
 
     def __init__(self, entry: NativeEntry) -> None:
         self._entry, self._panels, self._arena = entry, entry.panels(), aligned_bytes(1)
@@ -53,12 +53,12 @@ class StepMemory:
         parameters: Mapping[str, np.ndarray],
         own: Mapping[str, np.ndarray],
     ) -> ArgumentBlock:
-        """Return the argument block of a call for these parameters, the trainer's own inputs and the outputs' targets.
+        """Return the argument block of a call, for the current parameters, inputs and targets.
 
         It holds none of them: the caller holds the parameters until the call ends, as others may replace them.
         """
         if self._arena.size < call.spec.sized.arena_bytes:
-            self._blocks.clear()  # first, as they hold the address of the old arena
+            self._blocks.clear()  # cleared first, as they hold the address of the old arena
             self._arena = aligned_bytes(call.spec.sized.arena_bytes, TEMPORARIES)
         targets = [*map(target.target, self._replacing)]
         arrays = [*map(parameters.__getitem__, self._entry.parameter_slots), *own.values(), *targets]
@@ -75,7 +75,7 @@ class StepMemory:
     def _block_of(
         self, parameters: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray]
     ) -> ArgumentBlock:
-        """Return an argument block with everything set except feeds and results. ``targets`` are by output."""
+        """Return an argument block in which only feeds and results are not set."""
         block, entry = self._entry.block(), self._entry
         block.set_parameters(parameters, self._panels)
         block.set_arena(self._arena)

@@ -1,4 +1,4 @@
-"""Native steps: the graph of a variant of a step, its entries by sizes, and their runners."""
+"""Native steps: the graph of a variant, its entries by sizes, and their runners."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_MEMORIES = 8
 
 
 class NativeStep:
-    """Graph of a trainer, and source of argument blocks of its calls, which write over the values they replace.
+    """Graph of a trainer, and source of argument blocks for its calls.
 
     Each call packs the weights again. ``own`` returns inputs besides parameters and feeds.
     """
@@ -57,7 +57,7 @@ class NativeStep:
         shares: Sequence[str] = (),
         draw: Callable[[], int] | None = None,
     ) -> Runner:
-        """Return a runner of calls with inputs like these, which return all results except replaced values.
+        """Return a runner of calls with inputs of these shapes.
 
         Args:
             names: Names of inputs, by the feed's key.
@@ -74,7 +74,7 @@ class NativeStep:
     def once(
         self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], commit: Commit | None = None
     ) -> dict[str, np.ndarray]:
-        """Return the results of a single call with checked inputs."""
+        """Return the results of a single call with validated inputs."""
         entry = self.compiled.entry(self.outputs, sizes)
         runner = self.prepared(entry, entry.sized(sizes), {name: name for name in arrays}, arrays)
         results: dict[str, np.ndarray] | None = runner.run(arrays, commit=commit)
@@ -93,7 +93,7 @@ class NativeStep:
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[ArgumentBlock, object]:
         entry = call.spec.entry
-        _, parameters = self._target.program.parameters.snapshot()  # of one moment
+        _, parameters = self._target.program.parameters.snapshot()  # arrays of one moment
         memory = self._memory.get(entry) or self.memory(entry)
         block = memory.block(call, self._target, parameters, self._own())
         entry.pack(block)
@@ -104,7 +104,7 @@ class NativeStep:
 
 
 class StepVariant:
-    """Variant of a step: with declared initial states, or carried from the step before."""
+    """Variant of a step: it starts from declared states, or from those of the previous step."""
 
     def __init__(
         self,
@@ -115,8 +115,9 @@ class StepVariant:
         fed: Collection[str],
         fetch: Fetch | None,
     ) -> None:
-        """``states`` are shown or given. ``fed`` are names of callers' feeds. ``fetch`` is what a step returns besides
-        the loss.
+        """Build a variant. ``states`` are ``SHOWN`` or ``GIVEN``.
+
+        ``fed`` are the names of callers' feeds, and ``fetch`` is returned besides the loss.
         """
         self.fetch = fetch
         graph = compiled.graph
@@ -158,7 +159,7 @@ class StepVariant:
     def entry(
         self, state: TrainState, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[NativeEntry, ShapeInstance]:
-        """Return the entry for these feeds, which are checked."""
+        """Return the entry for these feeds, after checks."""
         compiled, outputs = self.native.compiled, self.native.outputs
 
         def sizes() -> Mapping[str, int]:

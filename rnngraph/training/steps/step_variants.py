@@ -1,4 +1,4 @@
-"""Makes a trainer's graphs: one for each variant of a step, and the update from summed gradients."""
+"""Graphs of a trainer: one for each variant of a step, and the update from summed gradients."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .train_state import TrainState
 def variant_of(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None = None
 ) -> StepVariant:
-    """Return a step with states shown or given.
+    """Return a variant of a step.
 
     Args:
         label_weights: Weight of each class in the loss.
@@ -45,7 +45,7 @@ def variant_of(
 def shard_of(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None, rows: BatchRows
 ) -> tuple[StepVariant, ShardGraph]:
-    """Return a shard's part of a step, which returns gradients. ``rows`` are names of the sizes that count rows."""
+    """Return the variant that computes the gradients of one shard."""
     lowered, graph, wrt, _ = _step(state, states, label_weights, fetch)
     sharded = shard(with_sizes(graph, rows.likely), rows.names)
     compiled = _compiled(state, sharded.graph, wrt, (GiveGradients(),))
@@ -56,7 +56,7 @@ def shard_of(
 def _step(
     state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None
 ) -> tuple[Lowered, Graph, tuple[str, ...], tuple[Pass, ...]]:
-    """Return (lowering, graph without gradients, names whose gradients it needs, passes after differentiation)."""
+    """Return (lowering, graph without gradients, names to differentiate with respect to, later passes)."""
     beside = [] if fetch is None else [*fetch.declared.items()]
     applied = [] if state.applied is None else state.applied.declared()
     lowered = state.program.parts.source.with_states(states, [*beside, *applied])
@@ -73,16 +73,14 @@ def _step(
 
 
 def update_of(state: TrainState) -> NativeStep:
-    """Return the update from gradients that steps have summed."""
+    """Return the native step that updates parameters from summed gradients."""
     graph = update_graph(_parameter_types(state, state.trained), _lines(state))
     compiled = _compiled(state, graph, (), (_train_step(state),))
     return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
 
 
 def adding_of(state: TrainState, given: Callable[[], Mapping[str, np.ndarray]]) -> NativeStep:
-    """Return the step that adds gradients of ``given``, named ``gradient/<label>``, to the sums that wait for an
-    update.
-    """
+    """Return the native step that adds gradients ``gradient/<label>`` to the sums."""
     graph = gradients_graph(_parameter_types(state, state.trained))
     compiled = _compiled(state, graph, (), (AddGradients(state.where),))
     names = tuple(name for name, _ in compiled.graph.outputs)
@@ -96,7 +94,7 @@ def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: tuple
 
 
 def _changed(wrt: tuple[str, ...], state: TrainState) -> tuple[str, ...]:
-    """Return the names of parameters that a step changes, or whose gradients are computed."""
+    """Return the names of parameters that a step changes or differentiates with respect to."""
     return tuple(name for name in dict.fromkeys((*wrt, *state.updated)) if name in state.program.parameters)
 
 
@@ -107,11 +105,10 @@ def _parameter_types(state: TrainState, names: tuple[str, ...]) -> dict[str, Ten
 def _needed_to_train(
     lowered: Lowered, fetched: Sequence[tuple[str, Node]], parameters: Mapping[str, TensorType]
 ) -> Graph:
-    """Return the loss, fetched values, states and updates of parameters, without the user's outputs, whose names may
-    clash.
+    """Return the graph of loss, fetched values, states and updates, without the user's outputs.
 
-    ``parameters`` are those that change, by label. With given states the graph may not read all, such as a learned
-    initial state.
+    Names of the user's outputs could clash. ``parameters`` are those that change, by label. With given states, some
+    parameters may not be read, such as a learned initial state.
     """
     states = sum(len(flatten(nest)) for nest in lowered.states)
     graph = lowered.graph
@@ -121,7 +118,7 @@ def _needed_to_train(
 
 
 def _like(parameter: Node, value: object, what: str) -> Node:
-    """Return the node of a new parameter or slot, which is written to the old one's memory."""
+    """Return the node of a new parameter or slot, which overwrites the old one."""
     if not isinstance(value, Tensor):
         raise DtypeError(f"{what} returns {shown(value)} for {parameter['label']}; return a Tensor")
     if value.type != parameter.tensor:
@@ -130,7 +127,7 @@ def _like(parameter: Node, value: object, what: str) -> Node:
 
 
 def _train_step(state: TrainState) -> TrainStep:
-    """Return the pass that updates parameters from gradients with the trainer's optimizer."""
+    """Return the pass that adds the optimizer's update of parameters."""
     optimizer = state.optimizer
 
     def update(
@@ -148,7 +145,7 @@ def _train_step(state: TrainState) -> TrainStep:
         after, kept = updated
         values = matched(dict.fromkeys(slots), kept, f"{what}: new slots")
         converted = [_like(parameter, item, what) for item in (after, *values)]
-        if not is_own(optimizer):  # the line of the first step is unrelated
+        if not is_own(optimizer):  # the line of the first step does not matter here
             converted = with_lines(converted, [parameter, gradient, *slots.values(), *numbers.values()], lambda _: None)
         return converted[0], dict(zip(slots, converted[1:], strict=True))
 
@@ -165,7 +162,7 @@ def _train_step(state: TrainState) -> TrainStep:
 
 
 def _lines(state: TrainState) -> dict[str, Where]:
-    """Return the source line of each parameter's update, which is the trainer's, in the parameter's layer."""
+    """Return the source line of each parameter's update: the trainer's line, in the parameter's layer."""
     parameters, where = state.program.parameters, state.where
     if where is None:
         return {}

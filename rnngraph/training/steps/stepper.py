@@ -1,4 +1,4 @@
-"""Steps of a trainer with any feeds: finds or prepares the native calls that run them."""
+"""Steps of a trainer with any feeds: gets or prepares the native calls that run them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Kind = tuple[bool, bool, tuple[float, ...], Fetch | None]
 
 @dataclass(frozen=True)
 class StepForm:
-    """Options of a step, besides its feeds.
+    """Options of a step, without its feeds.
 
     Attributes:
         where: Line of the step, for errors.
@@ -54,7 +54,7 @@ class StepForm:
 
 
 class Stepper:
-    """The steps of one trainer, one at a time."""
+    """Steps of one trainer, of which one runs at a time."""
 
     def __init__(self, state: TrainState) -> None:
         self.state, self.lock = state, fork_lock(LockLevel.RUN)
@@ -66,14 +66,14 @@ class Stepper:
         self._forward: NativeStep | None = None
 
     def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, carry: bool, fetch: Fetch | None) -> Any:
-        """Run a step like an earlier one; return None, with nothing done, if it takes the slow path."""
+        """Run a step like an earlier one. None: nothing was done, because it needs the slow path."""
         states = self.state.carried if carry else None
         return self._calls((carry, states is not None, (), fetch)).run(feeds, named, seed)
 
     def step(
         self, arrays: dict[str, np.ndarray], how: StepForm, feeds: Any = (), named: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run a step on the slow path, which looks up or prepares the calls of steps like it.
+        """Run a step on the slow path, which gets or prepares native calls for its signature.
 
         Args:
             arrays: Converted feeds, to which the counters of masks are added.
@@ -111,18 +111,18 @@ class Stepper:
             return loss
 
     def own_rows(self, count: int) -> slice:
-        """Return the rows of a batch that this process reads in a fit: all."""
+        """Return which rows of a batch this process reads in a fit: all of them."""
         return slice(count)
 
     def step_of_fit(self, arrays: dict[str, np.ndarray], own: slice, count: int, how: StepForm) -> float:
-        """Return the loss of a step. ``arrays`` are rows ``own`` of a batch of ``count``."""
+        """Run a step of a fit, and return the loss. ``arrays`` are the rows ``own`` of a batch of ``count``."""
         loss: float = self.step(arrays, how)
         return loss
 
     def warm_up(
         self, feeds: Mapping[str, Any], own: slice, count: int, where: Where | None, committed: Callable[[], None]
     ) -> None:
-        """Run forward from the declared states, and keep the final states for ``carry=True``."""
+        """Run forward from the declared states, and keep the final states for the next step."""
         state, training = self.state, self.state.program.training
         arrays = training.gather(feeds, {}, where)
         with self.lock:
@@ -148,7 +148,7 @@ class Stepper:
             self.state.carried = None
 
     def variant(self, states: str, label_weights: tuple[float, ...] = (), fetch: Fetch | None = None) -> StepVariant:
-        """Return a variant of a step, made on first use. ``states``: ``SHOWN`` or ``GIVEN``, as for ``lower``."""
+        """Return a variant of a step, built on first use. ``states`` are ``SHOWN`` or ``GIVEN``."""
         key = states, label_weights, fetch
         known = self._variants.get(key)
         if known is None:
@@ -156,7 +156,7 @@ class Stepper:
         return known
 
     def _calls(self, kind: Kind) -> CallCache[PreparedTrainStep]:
-        """Return the prepared steps of a kind."""
+        """Return the cache of prepared steps of one kind."""
         calls = self._prepared.get(kind)
         if calls is None:
             calls = self._prepared[kind] = CallCache(MAX_PREPARED)

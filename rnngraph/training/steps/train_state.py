@@ -1,4 +1,4 @@
-"""State of a trainer's next step, and memory to which updates are written."""
+"""State of a trainer between steps, and memory for updates."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TrainerOptions:
 
 
 class TrainState:
-    """Options, counters and arrays of one trainer.
+    """Options, counters and arrays of one trainer, between steps.
 
     Attributes:
         trained: Names of parameters that updates change.
@@ -64,7 +64,7 @@ class TrainState:
     """
 
     def __init__(self, program: Program, options: TrainerOptions, where: Where | None) -> None:
-        """Make the state of a trainer with validated options, whose ``only`` are the names of trained parameters."""
+        """Make the state of a trainer with validated options."""
         optimizer, trained = options.optimizer, tuple(options.only)
         self.program, self.optimizer, self.trained = program, optimizer, trained
         self.updated = tuple(updates_of(program.parts.lowered.graph))
@@ -88,7 +88,7 @@ class TrainState:
         self.prune: Prune | None = None
         self.pruned: tuple[str, ...] = ()
         self.left: dict[str, np.ndarray] = {}
-        self._zeros: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # which elements are zero, by which blocks are not
+        self._zeros: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # masks of pruned elements
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}
@@ -103,7 +103,7 @@ class TrainState:
         self.optimizer = replace(self.optimizer, learning_rate=rate)
 
     def seed_of_step(self, seed: int | None) -> int:
-        """Return the seed of masks. One drawn for a step that did not complete is used again."""
+        """Return the seed of a step's masks. A drawn seed is reused after a step that did not complete."""
         if seed is not None:
             return seed
         with self.interrupt:
@@ -111,14 +111,14 @@ class TrainState:
                 self.drawn = self.program.parts.seeds.draw()
             return self.drawn
 
-    # What a step reads and writes ----------------------------------------------------------------
+    # Inputs and outputs of a step ----------------------------------------------------------------
 
     def inputs(self) -> dict[str, np.ndarray]:
-        """Return a step's inputs besides feeds and states."""
+        """Return a step's inputs other than feeds and states."""
         return self.present_sums() if self.accumulate > 1 else self.update_inputs()
 
     def update_inputs(self) -> dict[str, np.ndarray]:
-        """Return an update's inputs besides gradients: slots, which it overwrites, and numbers."""
+        """Return an update's inputs other than gradients: slots, which are overwritten, and numbers."""
         copy_shared(self.slots)
         return {**self.slots, **self._numbers()}
 
@@ -129,7 +129,7 @@ class TrainState:
         return {**self.present_sums(), **self.update_inputs()}
 
     def present_sums(self) -> dict[str, np.ndarray]:
-        """Return the sums of gradients, zeros if none wait."""
+        """Return the sums of gradients; zeros if there are none."""
         if not self.sums:
             parameters = self.program.parameters
             self.sums = {
@@ -149,32 +149,32 @@ class TrainState:
         return arrays
 
     def target(self, name: str) -> np.ndarray:
-        """Return the array for a new parameter or sum."""
+        """Return the array to which a new parameter or sum is written."""
         if name.startswith(NEW):
             label = name.removeprefix(NEW)
             return self._new_parameters.target(label, self.program.parameters[label])
         return self._new_sums.target(name, self.program.parameters[name.removeprefix(SUM)])
 
-    # What a step changes -------------------------------------------------------------------------
+    # Commits of a step -------------------------------------------------------------------------
 
     def count(self, loss: float, results: Mapping[str, np.ndarray]) -> bool:
-        """Count a step. True if its results may be committed, by its loss and the norm of all gradients."""
+        """Count a step. Return True if its loss and gradient norm allow a commit."""
         self.gradient_norm = float(results[NORM])
         return self.accepts(loss, self.gradient_norm)
 
     def accepts(self, *numbers: float) -> bool:
-        """True if a step with these numbers is committed. Steps that are not finite are skipped if requested."""
+        """True if a step with these numbers is committed. Steps that are not finite may be skipped."""
         counts = not self.skip_non_finite or all(map(math.isfinite, numbers))
         self.skipped += not counts
         return counts
 
     def take_parameters(self) -> None:
-        """Make the new parameters the present ones. Slots were overwritten."""
+        """Swap the new parameters with the current ones. Slots were overwritten."""
         self._take(self.trained if self.accumulate > 1 else self.trained + self.updated)
         self.updates += 1
 
     def take_sums(self) -> None:
-        """Make the new sums of gradients the present ones."""
+        """Swap the new sums of gradients with the current ones."""
         self._take(self.updated)
         self.sums = self._new_sums.swap(self.present_sums())
         self.pending += 1
@@ -191,5 +191,5 @@ class TrainState:
             left = self.left[name] = prune.left(array, self.left.get(name), self.updates)
             if name not in self._zeros or self._zeros[name][0] is not left:
                 self._zeros[name] = left, prune.zeros(left, array.shape)
-            array.flags.writeable = True  # until it is a parameter; parameters and these arrays alternate
+            array.flags.writeable = True  # written until it becomes a parameter; both arrays alternate
             np.copyto(array, 0, where=self._zeros[name][1])

@@ -1,4 +1,4 @@
-"""Commits steps: new parameters, sums of gradients and carried states change together."""
+"""Commits of steps: new parameters, sums of gradients and carried states change together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Updates:
     def commit(
         self, variant: StepVariant, seed: int | None, on_commit: OnCommit | None, results: Mapping[str, np.ndarray]
     ) -> None:
-        """Commit a step's results. ``seed`` is of its masks; None: the one that was drawn for it."""
+        """Commit a step's results. ``seed`` is the seed of its masks; None: a drawn one."""
         state = self.state
         skipped, loss = state.skipped, float(results["loss"])
         self._take(loss, results, variant)
