@@ -202,9 +202,7 @@ class _Decode:
     def _given_batch(self, initial_state: Any) -> Dim:
         """Return the number of rows of all Tensors passed to the decoder.
 
-        If none of them has rows, the batch is symbolic, because a step may read one that has, such as a memory.
-
-        If no Tensor has rows, the batch is an open size, because a step may read one that has, such as a memory.
+        If no Tensor has rows, the batch is symbolic, because a step may read one that has, such as a memory.
         """
         sequences = [item.type.shape[1] for _, item in self._given_sequences()]
         is_single = isinstance(self.nest, Tensor) and self.nest.rank == 1
