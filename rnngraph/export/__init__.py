@@ -1,4 +1,4 @@
-"""Exports an inference graph as files without Python.
+"""Export of an inference graph as files that run without Python.
 
 ``stream_form`` plans a net that runs step by step, ``sequence_form`` one of whole sequences, both with ``native_code``
 and ``c_names``. ``c_interface`` makes C functions, ``package`` the other files, ``example`` the self-test's feeds.

@@ -19,8 +19,9 @@ C_WORDS = (
 
 
 def symbols_of_names(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
-    """Return a C name for each name; all differ, as do their upper-case macros. ``taken`` are other functions'
-    names.
+    """Return a C name for each name. All of them, and their upper-case macros, are distinct.
+
+    ``taken`` are names of other functions.
     """
     symbols: list[str] = []
     macros: set[str] = set()
@@ -28,7 +29,7 @@ def symbols_of_names(names: Sequence[str], taken: Sequence[str] = ()) -> list[st
     for name in names:
         plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "output"
         plain = f"_{plain}" if plain[0].isdigit() else plain
-        is_taken = plain in words or plain.isupper()  # upper case is for macros
+        is_taken = plain in words or plain.isupper()  # upper case is reserved for macros
         symbol, count = f"{plain}_" if is_taken else plain, 1
         while symbol.upper() in macros:
             symbol, count = f"{plain}_{count}", count + 1

@@ -1,4 +1,4 @@
-"""Feeds and expected results of an exported net's self-test, with sizes and numbers that distinguish all."""
+"""Feeds and expected results of an exported net's self-test."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def sequence_examples(form: SequenceForm, source: ExportSource, values: Arrays) 
 
 
 def _sizes(form: SequenceForm, rows: int, others: int) -> dict[str, int]:
-    """Return sizes that the graph accepts, without empty arrays if possible. Raise ``ShapeError`` if none are found."""
+    """Return sizes that the graph accepts, without empty arrays if possible."""
     ports = (*form.exported.inputs, *form.exported.outputs)
     possible: list[dict[str, int]] = []
     for steps in LENGTHS:
@@ -97,7 +97,7 @@ def _shape(port: Port, sizes: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def _different(generator: np.random.Generator, port: Port, shape: tuple[int, ...], highest: int | None) -> np.ndarray:
-    """Return a feed of numbers that differ as far as dtype and limit allow."""
+    """Return a feed whose numbers are distinct, as far as its dtype and limit allow."""
     if port.dtype.startswith("float"):
         return generator.standard_normal(shape).astype(port.dtype)
     count = 2 if port.dtype == "bool" else math.prod(shape) if highest is None else highest + 1

@@ -1,4 +1,4 @@
-"""Plans for a target as native code of this machine, to pack weights and compute expected results."""
+"""Plans for a target, run on this machine to pack weights and to compute expected results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class ExportSource:
-    """Source of an export: the declaration of the graph, its parameters and compile options.
+    """Source of an export: declaration, parameters and compile options.
 
     ``held_weights`` returns text on how code of some options stores parameters; none if all are float32.
     """
@@ -40,7 +40,7 @@ class ExportSource:
 
 
 def entry_of(plan: ScheduledEntry, target: Target, values: Arrays, embedded: bool) -> ExportedEntry:
-    """Return a plan with its packed weights, if embedded. Equal weights give equal bytes, as gaps are zeros."""
+    """Return a plan as an entry, with its packed weights if they are embedded."""
     if not embedded:
         return ExportedEntry(plan)
     entry = _native(plan, target)
@@ -51,14 +51,14 @@ def entry_of(plan: ScheduledEntry, target: Target, values: Arrays, embedded: boo
 
 
 def results_of(plan: ScheduledEntry, target: Target, values: Arrays, sizes: Mapping[str, int]) -> Arrays:
-    """Return the results of a call without feeds, with a target's bits, from values of the parameters."""
+    """Return the results of a call without feeds, with the bits of a target."""
     entry = _native(plan, target)
     return run_once(entry, entry.packed(0, values, entry.panels()), {}, sizes)
 
 
 @dataclass(frozen=True)
 class Calls:
-    """Consecutive calls of a graph.
+    """Consecutive calls of a graph whose states are passed on.
 
     Attributes:
         feeds: Inputs of the first call, by name.
@@ -74,7 +74,7 @@ class Calls:
 def whole_sequence(
     graph: Graph, outputs: tuple[str, ...], options: CompileOptions, target: Target, values: Arrays, calls: Calls
 ) -> Arrays:
-    """Return the last call's outputs for whole sequences of known sizes, with the target's bits.
+    """Return the outputs of the last call for whole sequences, with the bits of a target.
 
     Exported code is compared to them, so this code knows neither steps, time axes nor symbolic sizes.
     """

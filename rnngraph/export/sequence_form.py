@@ -1,4 +1,4 @@
-"""Net of whole sequences, from an inference graph: a plan for a target with symbolic sizes, and ports."""
+"""Export of a net that takes whole sequences: a plan for a target, with symbolic sizes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OTHER_WORDS = (*keyword.kwlist, *_JAVASCRIPT_WORDS.split())
 
 @dataclass(frozen=True)
 class SequenceForm:
-    """Exported net, and its graph.
+    """Exported net for whole sequences, and its graph.
 
     ``names`` are C names of symbolic sizes, by the graph's names. ``likely`` are assumed values of sizes that only a
     call determines.
@@ -49,7 +49,7 @@ class SequenceForm:
         return tuple(port.name for port in self.exported.outputs)
 
     def graph_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """Return sizes by the graph's names, from sizes by C names."""
+        """Return sizes by the graph's names, given sizes by C names."""
         known = {name: sizes[symbol] for name, symbol in self.names.items()}
         return known | {name: evaluate(dim, known) for name, dim in self.likely.items()}
 
@@ -58,12 +58,12 @@ class SequenceForm:
         self.about.check(self._outputs, {}, self.graph_sizes(sizes), None)
 
     def limits(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """Return the maximum of fed integers, by input."""
+        """Return the maximum of the integers that an input may be fed, by input."""
         ranges = self.about.range_preconditions(self._outputs)
         return {check.label: evaluate(check.low, self.graph_sizes(sizes)) for check in ranges}
 
     def expected(self, source: ExportSource, values: Arrays, feeds: Arrays) -> Arrays:
-        """Return the inference graph's results for feeds, by code for their sizes."""
+        """Return the inference graph's results for feeds, computed with the target's bits."""
         graph, options = source.source.lowered.graph, self.about.options
         return whole_sequence(graph, self._outputs, options, self.exported.target, values, Calls(feeds))
 
@@ -71,7 +71,7 @@ class SequenceForm:
 def sequence_form(
     source: ExportSource, values: Arrays, batch: int | None, target: Target, embedded: bool, where: Where | None
 ) -> SequenceForm:
-    """Return a net of whole sequences for a target, with ``batch`` rows or, for None, any number.
+    """Return a net of whole sequences for a target. ``batch`` is the number of rows; None: any number.
 
     Args:
         values: All parameters of one moment, as another thread may be training them.
@@ -117,7 +117,7 @@ def sequence_form(
 
 
 def _likely(about: OptimizedGraph, outputs: tuple[str, ...]) -> Mapping[str, Dim]:
-    """Return replacements of names of sizes, so that equal sizes have one formula."""
+    """Return likely equalities of sizes, so that equal sizes have one formula."""
     equalities, likely = about.equalities(outputs)
     for item in equalities:
         if not item.holds(likely):
@@ -130,7 +130,7 @@ def _likely(about: OptimizedGraph, outputs: tuple[str, ...]) -> Mapping[str, Dim
 
 
 def _names(open_sizes: list[str], rows: Dim | None, steps: Dim | None) -> dict[str, str]:
-    """Return the C name of each symbolic size: ``batch``, ``steps``, and further ones by their own names."""
+    """Return the C names of symbolic sizes: ``batch``, ``steps``, and others by their own names."""
     names: dict[str, str] = {}
     for dim, symbol in ((rows, BATCH), (steps, STEPS)):
         if isinstance(dim, Size) and dim.symbol is not None and dim.symbol in open_sizes:
@@ -156,7 +156,7 @@ def _port(name: str, symbol: str, kind: TensorType, in_c: Mapping[str, Dim], def
 
 
 def _differences(about: OptimizedGraph, outputs: tuple[str, ...], in_c: Mapping[str, Dim]) -> tuple[Dim, ...]:
-    """Return differences of sizes that could be negative."""
+    """Return the differences of sizes that could be negative in a call."""
     differences = (substitute(item.value, in_c) for item in about.preconditions(outputs) if item.kind == "size")
     return tuple(
         dict.fromkeys(dim for dim in differences if isinstance(dim, Size) and any(n < 0 for _, n in dim.terms))
@@ -164,8 +164,9 @@ def _differences(about: OptimizedGraph, outputs: tuple[str, ...], in_c: Mapping[
 
 
 def _bounds(graph: Graph, in_c: Mapping[str, Dim]) -> Bounds:
-    """Return the conditions of a call's sizes, by C names. Of proportional numbers of elements, the larger one
-    suffices.
+    """Return the bounds on a call's sizes, by C names.
+
+    Of proportional numbers of elements, only the largest is kept.
     """
     bounds = bounds_of(graph)
 

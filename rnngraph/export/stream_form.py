@@ -1,4 +1,4 @@
-"""Net that runs step by step, from an inference graph: plans for a target, packed weights, ports."""
+"""Export of a net that runs step by step: plans for a target, and packed weights."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ from .native_code import Arrays, Calls, ExportSource, entry_of, results_of, whol
 
 @dataclass(frozen=True)
 class StreamForm:
-    """Exported net, and its step graph."""
+    """Exported net that runs step by step, and its step graph."""
 
     exported: ExportedStream
     about: StepGraph
 
     def limits(self) -> dict[str, int]:
-        """Return the maximum of fed integers, by input."""
+        """Return the maximum of the integers that an input may be fed, by input."""
         ranges = self.about.compiled.range_preconditions(self.about.outputs)
         return {check.label: evaluate(check.low, self.about.sizes) for check in ranges}
 
     def expected(self, export_source: ExportSource, values: Arrays, feeds: Arrays, steps: int) -> Arrays:
-        """Return the inference graph's results for feeds of ``steps``; of a graph that is a step itself, the last
-        ones.
+        """Return the inference graph's results for feeds of ``steps`` steps.
+
+        For a graph that is itself a step, these are the last results.
         """
         source, about, target = export_source.source, self.about, self.exported.target
         kept = source.kept
@@ -52,7 +53,7 @@ class StreamForm:
             feeds = {**feeds, **begun}
         calls = steps if kept and not about.lengths else 1
         options, graph = about.compiled.options, source.lowered.graph
-        if calls > 1 and STEPS_SO_FAR in about.states.labels:  # what samples is another graph at each call
+        if calls > 1 and STEPS_SO_FAR in about.states.labels:  # a graph that samples differs from call to call
             graph, kept = about.compiled.graph, {label: label for label in about.states.labels}
             taken = about.compiled.input_types()
             begun = {label: first[label] for label in labels.values()}
@@ -80,7 +81,7 @@ class StreamOptions(NamedTuple):
 
 
 class StreamBuild(NamedTuple):
-    """A step graph that is compiled for a target, with the values of all parameters."""
+    """Step graph to compile for a target, with the values of all parameters."""
 
     about: StepGraph
     values: Arrays
@@ -96,7 +97,7 @@ class StreamBuild(NamedTuple):
 def stream_form(
     source: ExportSource, values: Arrays, options: StreamOptions, target: Target, where: Where | None
 ) -> StreamForm:
-    """Return a net for a target.
+    """Return a net that runs step by step, for a target.
 
     Args:
         values: All parameters of one moment, as another thread may be training them.
@@ -179,7 +180,7 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
 
 
 def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, ExportedEntry | None]:
-    """Return the entry of a step and, if its memory does not grow with steps, of a block of steps.
+    """Return the entry of a step, and the entry of a block of steps if its memory is bounded.
 
     Both read the same large panels, if tiles for that take about as long.
     """
@@ -207,7 +208,7 @@ def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, 
 def _together(
     build: StreamBuild, step: ExportedEntry, most: int, inputs: tuple[Port, ...], outputs: tuple[Port, ...]
 ) -> RowBatch:
-    """Return the entry of a step of up to ``most`` streams, which reads a step's large panels if possible.
+    """Return the entry of a step of up to ``most`` streams.
 
     Args:
         inputs: Inputs of one stream.
@@ -244,7 +245,7 @@ def _together(
 def _tail(
     build: StreamBuild, step: ExportedEntry, outputs: tuple[Port, ...]
 ) -> tuple[ExportedEntry | None, tuple[Port, ...]]:
-    """Return the entry of outputs at the end of sequences, and these outputs; None without any.
+    """Return the entry for outputs at the end of sequences, and these outputs; None if there are none.
 
     The entry reads a step's large panels if possible.
     """
@@ -264,19 +265,20 @@ def _tail(
 
 
 def _large_layouts(plan: ScheduledEntry, values: Arrays, target: Target) -> tuple[PanelLayout, ...]:
-    """Return the layouts of large panels, for another entry to share."""
+    """Return the layouts of large panels, which another entry can share."""
     return tuple(layout for layout in plan.layouts.values() if _bytes_of(layout, values) > target.first_cache)
 
 
 def _bytes_of(layout: PanelLayout, values: Arrays) -> int:
-    """Return the bytes of a panel. Large ones, which exceed L1, would double the object; smaller ones are
-    packed for each entry.
+    """Return the bytes of a panel.
+
+    Entries share panels that exceed L1, because two copies would double the object. Each entry packs smaller ones.
     """
     return sum(int(str(product(view.shape))) * values[view.parameter].itemsize for view in layout.views)
 
 
 def _common_layout(layout: PanelLayout, other: ScheduledEntry) -> PanelLayout:
-    """Return a layout in the largest groups that both plans can read."""
+    """Return a layout that both plans can read, in the largest possible groups."""
     own = (*other.layouts.values(), layout)
     readers = [(candidate.views, candidate.blocks) for candidate in own if {*candidate.views} <= {*layout.views}]
     for blocks in range(layout.blocks, 1, -1):

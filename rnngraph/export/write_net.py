@@ -1,4 +1,4 @@
-"""``export``: writes an inference graph as files that need neither Python nor rnngraph."""
+"""``export``: write an inference graph as files that need neither Python nor rnngraph."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ EXPORTS = Writer(
 
 @dataclass(frozen=True)
 class Export:
-    """Written files.
+    """Result of an export: the written files, and facts about the net.
 
     Attributes:
         directory: Folder of the files.
@@ -107,7 +107,7 @@ class ExportOptions:
     max_block: int | None = None
 
     def checked(self, where: Where | None) -> ExportOptions:
-        """Return the validated options. Raise an error of ours for an invalid one."""
+        """Return the validated options. Raise an ``RnnGraphError`` for invalid ones."""
         name, rows, batch, max_block = self.name, self.rows, self.batch, self.max_block
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
             raise ArgumentError(
@@ -140,7 +140,7 @@ class ExportOptions:
 def export(
     source: ExportSource, directory: str | os.PathLike[str] | None, options: ExportOptions, where: Where | None
 ) -> Export:
-    """Write the files of a net, all or none."""
+    """Write the files of a net: all of them, or none."""
     options = options.checked(where)
     name = options.name
     folder = Path(f"{name}-export") if directory is None else as_path(directory)
@@ -167,7 +167,7 @@ def export(
 def _described(
     source: ExportSource, values: Arrays, options: ExportOptions, targets: Sequence[Target], where: Where | None
 ) -> tuple[Description, str]:
-    """Return a net for all targets, and its self-test, which expects the last target's results."""
+    """Return the description of a net for all targets, and its self-test for the last target."""
     name, batch, embedded = options.name, options.batch, options.weights == "embedded"
     if options.form == "sequence":
         sequences = [sequence_form(source, values, batch, target, embedded, where) for target in targets]

@@ -1,4 +1,4 @@
-"""Exports a net for the systems of audio plugins, with a C++ class and a CMake target."""
+"""Export of a net for the platforms of audio plugins, with a C++ class and a CMake target."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def export_plugin(
     max_block: int | None,
     where: Where | None,
 ) -> dict[str, Export]:
-    """Write the files of all platforms, each in its own folder, and those that select one."""
+    """Write the files of all platforms, each in its own folder, and the files that select one."""
     if name in {*C_WORDS.split(), "std"}:
         raise ArgumentError(f"name={name!r} can't be a namespace of C++; give another name", where)
     folder = Path(f"{name}-plugin") if directory is None else as_path(directory)

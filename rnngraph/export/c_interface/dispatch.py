@@ -1,4 +1,4 @@
-"""Selects one of several variants of a net in an object by the processor.
+"""Selection of one of several variants of a net at run time, by the processor.
 
 Only for x86-64 levels. An instance's header has its variant, which the instance's functions read. Functions without an
 instance query the processor.
@@ -29,8 +29,9 @@ _NEEDED = {"x86-64-v3": _V3, "x86-64-v4": {**_V3, "ebx7": _V3["ebx7"] | _bits(16
 
 
 def dispatchers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
-    """Return the public functions, and the function that selects a variant. ``wrappers`` start with the least demanding
-    variant.
+    """Return the LLVM text of the public functions, and of the function that selects a variant.
+
+    ``wrappers`` start with the least demanding variant.
     """
     first = wrappers[0]
     texts = [_choose(wrappers), *(_by_header(wrappers, prefix, what) for what in first.by_header)]
@@ -53,7 +54,10 @@ def _by_choice(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str
 
 
 def _by_maximum(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str) -> str:
-    """Return the function of a size that suffices for every variant, as querying the processor takes longer."""
+    """Return the LLVM text of a function that returns a size that suffices for every variant.
+
+    Querying the processor would take longer.
+    """
     f, first = WrapperBuilder(), wrappers[0]
     kind, parameters = first.result(what), signature(first.parameters(what))
     largest = ""
@@ -119,7 +123,7 @@ def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
 
 
 def _cpuid(f: WrapperBuilder, leaf: int) -> list[str]:
-    """Return eax, ebx, ecx, edx of a leaf, or of its first part."""
+    """Write ``cpuid`` for a leaf, or for the leaf's first part. Return the names of eax, ebx, ecx and edx."""
     kind = "{ i32, i32, i32, i32 }"
     text = 'asm "cpuid", "={ax},={bx},={cx},={dx},{ax},{cx},~{dirflag},~{fpsr},~{flags}"'
     result = f.value(f"call {kind} {text}(i32 {leaf}, i32 0)", "cpuid")

@@ -1,4 +1,4 @@
-"""LLVM text of the functions around an exported entry: lines, addresses, copies, data."""
+"""Builder of LLVM functions around an exported entry: addresses, copies, data."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _TABLE = [chr(byte) if 32 <= byte < 127 and byte not in (34, 92) else f"\\{byte:
 
 
 def data_text(data: bytes) -> str:
-    """Return bytes in LLVM's notation."""
+    """Return bytes as an LLVM literal."""
     return "".join(map(_TABLE.__getitem__, data))
 
 
 class Data:
-    """Constants of a module without symbols; equal bytes are stored once."""
+    """Constants of a module, without symbols. Equal bytes are stored once."""
 
     def __init__(self) -> None:
         self.names: dict[bytes, str] = {}
 
     def name(self, data: bytes) -> str:
-        """Return the name of bytes that begin at a cache line."""
+        """Return the name of a constant with these bytes, aligned to a cache line."""
         return self.names.setdefault(data, f"@data.{len(self.names)}")
 
     def array(self, array: np.ndarray) -> str:
@@ -43,15 +43,15 @@ class Data:
 
 
 class WrapperBuilder(IRBuilder):
-    """Builder of a function around exported entries. Numbers are i64."""
+    """Builder of a function around exported entries. All numbers are i64."""
 
     def aligned(self, pointer: str) -> str:
-        """Return the first cache line from ``pointer``, as a caller's memory has any alignment."""
+        """Write the address of the first cache line at or after ``pointer``, and return its name."""
         number = self.value(f"ptrtoint ptr {pointer} to i64", "address")
         return self.moved(pointer, self.value(f"and i64 {self.value(f'sub i64 0, {number}')}, 63", "gap"))
 
     def copy(self, source: str, to: str, count: int | str, item: int = 1) -> None:
-        """Copy ``count`` items of ``item`` bytes, 1, 4 or 8, between addresses aligned to them."""
+        """Write a copy of ``count`` items of ``item`` bytes: 1, 4 or 8. Addresses are aligned to items."""
         kind = f"i{8 * item}"
         with self.loop(count, "copy") as number:
             there = self.value(f"getelementptr {kind}, ptr {source}, i64 {number}", "from")
@@ -62,7 +62,7 @@ class WrapperBuilder(IRBuilder):
     def call_entry(
         self, entry: str, slots: Sequence[str], values: Mapping[str, int | str], numbers: Collection[str] = ()
     ) -> None:
-        """Call an entry with an argument block.
+        """Write a call of an entry, with an argument block on the stack.
 
         Args:
             values: Values of the block's slots; others are null.
@@ -74,7 +74,7 @@ class WrapperBuilder(IRBuilder):
         self.do(f"call void @{entry}(ptr {block}, i64 0, i64 1)")
 
     def clear(self, pointer: str, count: int) -> None:
-        """Write zeros to ``count`` bytes, a multiple of 8, from a cache line."""
+        """Write zeros to ``count`` bytes, a multiple of 8, from a cache line on."""
         with self.loop(count // 8, "clear") as number:
             here = self.value(f"getelementptr i64, ptr {pointer}, i64 {number}", "to")
             self.do(f"store i64 0, ptr {here}, align 8")
@@ -86,5 +86,5 @@ def elements(shape: Sequence[Dim]) -> int:
 
 
 def attributes_text(group: int = 0, processor: str = "") -> str:
-    """Return the attributes of functions around entries. Group 0 runs on every processor of the target's kind."""
+    """Return the attributes of functions around entries as LLVM text."""
     return f'attributes #{group} = {{ nounwind "no-builtins" {processor} }}'

@@ -22,7 +22,7 @@ HEADER = 64
 
 @dataclass(frozen=True)
 class ExportedNet:
-    """Exported net. ``parameters`` are in canonical order; if ``embedded``, the code has their values."""
+    """Net for one target, with entries and parameters. If ``embedded``, the code contains their values."""
 
     target: Target
     inputs: tuple[Port, ...]
@@ -39,7 +39,7 @@ class ExportedNet:
 
     @cached_property
     def canonical_places(self) -> dict[str, int]:
-        """Offset of each parameter in the canonical layout, one after another."""
+        """Offset of each parameter in the canonical layout, in which parameters follow each other."""
         places, total = {}, 0
         for name, array in self.parameters.items():
             places[name] = total
@@ -57,12 +57,12 @@ class ExportedNet:
 
     @property
     def raw_places(self) -> dict[str, int]:
-        """Offsets of unpacked parameters in the memory of packed weights."""
+        """Offset of each unpacked parameter in the memory for weights."""
         return self._raw[0]
 
     @property
     def panels_place(self) -> int:
-        """Offset of packed weights in that memory."""
+        """Offset of packed weights in the memory for weights."""
         return self._raw[1]
 
     @cached_property
@@ -82,7 +82,7 @@ class ExportedNet:
 
     @property
     def panel_offsets(self) -> dict[str, dict[str, int]]:
-        """Offsets in packed weights, by names of an entry and a buffer. Identically packed weights share an offset."""
+        """Offsets of panels among packed weights, by entry and buffer. Equal panels share an offset."""
         return self._panels[0]
 
     @property
@@ -93,7 +93,7 @@ class ExportedNet:
 
 @dataclass(frozen=True)
 class RowBatch:
-    """Entry of a step of several independent streams at once.
+    """Entry that steps several independent streams at once.
 
     ``most`` is their maximum number. ``ports`` are inputs and states, whose first axis is the streams.
     """
@@ -109,7 +109,7 @@ class RowBatch:
 
 @dataclass(frozen=True)
 class ExportedStream(ExportedNet):
-    """Net that runs step by step.
+    """Net that runs step by step, for one target.
 
     Args:
         rate: Sequence entries in a step.
@@ -137,7 +137,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def held_inputs(self) -> tuple[Port, ...]:
-        """Inputs that are the same at all steps."""
+        """Inputs without a time axis, which are equal at all steps."""
         return tuple(port for port in self.inputs if port.time_axis is None)
 
     @property
@@ -146,7 +146,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def _of_one(self) -> list[ExportedEntry]:
-        """Entries for one stream."""
+        """Entries that compute one stream."""
         candidates = [self.step, self.block, self.tail, self.initial]
         return [entry for entry in candidates if isinstance(entry, ExportedEntry)]
 
@@ -156,7 +156,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def state_places(self) -> dict[str, int]:
-        """Offset of each state in a copy of all."""
+        """Offset of each state in one copy of all states."""
         return self._states[0]
 
     @property
@@ -166,7 +166,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def packed_bytes(self) -> int:
-        """Bytes of all states one after another, as callers get and set them."""
+        """Bytes of all states without gaps, as callers get and set them."""
         return sum(port.step_bytes for port in self.states)
 
     @cached_property
@@ -176,7 +176,7 @@ class ExportedStream(ExportedNet):
 
     @property
     def scratch_places(self) -> dict[str, int]:
-        """Offsets of a step's results that are then moved to a block."""
+        """Offsets of results of a step that are moved to their place in a block afterwards."""
         return self._scratch[0]
 
     @cached_property
@@ -186,17 +186,17 @@ class ExportedStream(ExportedNet):
 
     @property
     def streams_place(self) -> int:
-        """Offset of states of several streams side by side, in two copies: read and written ones."""
+        """Offset of the states of several streams, in two copies: one to read, one to write."""
         return HEADER + 2 * self.copy_bytes + self._scratch[1]
 
     @property
     def streams_places(self) -> dict[str, int]:
-        """Offset of each state of all streams in one copy."""
+        """Offset of each state in one copy of the states of all streams."""
         return self._streams[0]
 
     @property
     def streams_bytes(self) -> int:
-        """Bytes of one copy."""
+        """Bytes of one copy of the states of all streams."""
         return self._streams[1]
 
     @property
@@ -209,14 +209,14 @@ class ExportedStream(ExportedNet):
         return self._bytes_for(self._of_one)
 
     def _bytes_for(self, entries: Sequence[ExportedEntry]) -> int:
-        """Return the bytes of an instance for some entries of one stream, and for several streams."""
+        """Return the bytes of an instance for these entries of one stream, and for several streams."""
         arenas = [int(str(entry.plan.arena_bytes)) for entry in entries]
         arenas += [] if self.together is None else [self.together.arena_bytes]
         return self.arena_place + max(arenas) + ALIGNMENT
 
     @property
     def block_bytes(self) -> int:
-        """Bytes of an instance for blocks of steps only."""
+        """Bytes of an instance that only blocks of steps need."""
         return self.memory_bytes - self._bytes_for([entry for entry in self._of_one if entry is not self.block])
 
     @property
@@ -229,7 +229,7 @@ class ExportedStream(ExportedNet):
 
 @dataclass(frozen=True)
 class SizeArgument:
-    """Size that callers pass: its C name, and its value if it is fixed."""
+    """Size that callers pass: the C name, and the value if it is fixed."""
 
     name: str
     fixed: int | None = None
@@ -237,7 +237,7 @@ class SizeArgument:
 
 @dataclass(frozen=True)
 class ExportedSequence(ExportedNet):
-    """Net of whole sequences.
+    """Net that takes whole sequences, for one target.
 
     Args:
         sizes: Callers' sizes, batch and steps first. Their C names are the variables of all formulas here.
@@ -260,12 +260,12 @@ class ExportedSequence(ExportedNet):
 
     @property
     def scratch_bytes(self) -> Dim:
-        """Bytes of the caller's memory, with space for alignment."""
+        """Bytes of the caller's scratch memory, with space for alignment."""
         return self.arena_bytes + ALIGNMENT
 
 
 def places_of(sizes: Mapping[str, int]) -> tuple[dict[str, int], int]:
-    """Return offsets of arrays one after another, each at a cache line, and their total bytes."""
+    """Return the offsets of consecutive arrays, each at a cache line, and the total bytes."""
     places, total = {}, 0
     for name, count in sizes.items():
         places[name] = total

@@ -1,4 +1,4 @@
-"""Object file with a C interface: entries of a net, their data, and functions around them."""
+"""Object file of an exported net: entries, data, and C functions around them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ LAST_ZEROS = 256
 
 
 def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = False) -> bytes:
-    """Return the object code of a net for its target, or for several levels of one processor, the least demanding
-    first.
+    """Return the object file of a net, for one target or for several levels of one processor.
+
+    Variants are ordered from the least demanding one.
 
     Args:
         prefix: Prefix of all symbols.
@@ -44,7 +45,7 @@ def exported_code(variants: Sequence[ExportedNet], prefix: str, debug: bool = Fa
 def exported_text(
     variants: Sequence[ExportedNet], prefix: str, debug: bool = False
 ) -> tuple[list[str], str, list[str]]:
-    """Return the LLVM modules of the entries, the module of the functions around them, and the public names."""
+    """Return the LLVM modules of entries, the LLVM module of functions around them, and public names."""
     whole = Where("", 0)
     data = Data()
     modules: list[str] = []
@@ -86,7 +87,7 @@ def _wrapper(exported: ExportedNet, *about: Any) -> CWrapper[ExportedNet]:
 
 
 def _functions(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
-    """Return all functions around the entries."""
+    """Return the LLVM text of all functions around the entries."""
     first = wrappers[0]
     texts = [text for wrapper in wrappers for text in wrapper.functions()]
     if isinstance(first, SequenceWrapper):
@@ -101,14 +102,14 @@ def _functions(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[s
 
 
 def _shown(text: str, names: Sequence[str]) -> str:
-    """Mark functions as exported in WebAssembly's way."""
+    """Add the attribute by which WebAssembly exports functions."""
     for name in names:
         text = re.sub(rf"^(define \w+ @{name}\(.*\)) #0 {{", rf'\1 "wasm-export-name"="{name}" #0 {{', text, flags=re.M)
     return text
 
 
 def _used(wrapper: CWrapper[ExportedNet]) -> list[str]:
-    """Return the entries that the functions call, with packing if weights come at run time."""
+    """Return the names of entries that the functions call, including packing if weights come at run time."""
     mains = [wrapper.entries[entry.plan.main.name] for entry in wrapper.exported.entries]
     packs = (
         []
@@ -119,7 +120,7 @@ def _used(wrapper: CWrapper[ExportedNet]) -> list[str]:
 
 
 def _public(wrapper: CWrapper[ExportedNet]) -> tuple[str, ...]:
-    """Return the public names without the prefix."""
+    """Return the names of public functions, without the prefix."""
     names = ("abi_version", *wrapper.numbers([wrapper.exported]))
     names = (*names, *wrapper.by_choice, *wrapper.by_header, *wrapper.by_maximum)
     if wrapper.exported.embedded:
@@ -129,7 +130,7 @@ def _public(wrapper: CWrapper[ExportedNet]) -> tuple[str, ...]:
 
 
 def _numbers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
-    """Return functions that return a number each."""
+    """Return the LLVM text of functions that return a constant each."""
     variants = [wrapper.exported for wrapper in wrappers]
     sizes = wrappers[0].numbers(variants)
     if not variants[0].embedded:
@@ -141,7 +142,7 @@ def _numbers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str
 
 
 def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
-    """Return the offsets of each entry's packed weights in one image, and the image; empty without embedded weights."""
+    """Return one image of all packed weights, and the offsets in it; empty without embedded weights."""
     if not exported.embedded:
         return exported.panel_offsets, b""
     places: dict[bytes, int] = {}
@@ -166,7 +167,7 @@ def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
 
 
 def _without_end(part: bytes) -> bytes:
-    """Return packed weights without final zeros, except those of a last block."""
+    """Return packed weights without trailing zeros, rounded up to a block."""
     return part[: padded(len(part.rstrip(b"\0")) + LAST_ZEROS)]
 
 
@@ -178,7 +179,7 @@ def _entries_text(
     pack: str,
     debug: bool,
 ) -> StageText:
-    """Return the module of one entry, with its functions renamed."""
+    """Return the LLVM module of one entry, with its functions renamed."""
     mine, functions = offsets[entry.plan.main.name], entry.plan.functions
     entries = [replace(entry.placed(entry.plan.main, mine), name=main)]
     if not exported.embedded:
@@ -187,11 +188,11 @@ def _entries_text(
 
 
 def _for_processor(text: str, target: Target) -> str:
-    """Return a module whose functions name their processor, for variants in one object."""
+    """Return an LLVM module whose functions name their processor, for variants in one object."""
     head, mark, flags = text.rpartition("attributes #0 = {")
     return f"{head}{mark} {_said(target)}{flags}"
 
 
 def _said(target: Target) -> str:
-    """Return the attributes of a function that name its processor."""
+    """Return the attributes by which a function names its processor."""
     return f'"target-cpu"="{target.processor}"' + (f' "target-features"="{target.features}"' if target.features else "")

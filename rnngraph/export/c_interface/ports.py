@@ -1,4 +1,4 @@
-"""Callers' arrays and entries of exported code, the parts of both forms of an exported net."""
+"""Arrays of callers, and entries of exported code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Port:
 
     @property
     def shown(self) -> str:
-        """Name for callers; a graph's only output may have none."""
+        """Name of the array for callers; a graph's only output may have none."""
         return self.name or "output"
 
     @property
@@ -41,38 +41,38 @@ class Port:
 
     @property
     def time_axis(self) -> int | None:
-        """Axis that grows with steps."""
+        """Axis that grows with the number of steps."""
         return axis_of_names(self.shape, symbols_of(STEPS))
 
     @property
     def around(self) -> tuple[int, int]:
-        """Elements of the axes before time, and of one step in the others."""
+        """Number of elements of the axes before time, and of one step along the others."""
         axis = self.time_axis or 0
         return elements(self.shape[:axis]), elements(self.shape[axis:])
 
     @property
     def is_scattered(self) -> bool:
-        """True if the results of one step are not contiguous in those of a block."""
+        """True if the results of one step are not contiguous within the results of a block."""
         return self.time_axis is not None and self.around[0] != 1
 
 
 @dataclass(frozen=True)
 class ExportedEntry:
-    """Entry of the exported code, and its packed weights if they are embedded."""
+    """Entry of exported code, with its packed weights if they are embedded."""
 
     plan: ScheduledEntry
     panels: bytes = b""
 
     @cached_property
     def panel_places(self) -> dict[str, tuple[int, int]]:
-        """Return {name of a buffer: (offset in the packed weights, bytes)}."""
+        """Return (offset in the packed weights, bytes) of each buffer, by name."""
         places = {**self.plan.pack.places, **self.plan.main.places}
         starts = {buffer.name: int(str(offset)) for buffer, (slot, offset) in places.items() if slot == "panels"}
         ends = [*sorted({*starts.values(), self.plan.panel_bytes})]
         return {name: (start, ends[ends.index(start) + 1] - start) for name, start in starts.items()}
 
     def placed(self, entry: Entry, offsets: Mapping[str, int]) -> Entry:
-        """Return an entry of the plan with packed weights at other offsets, by name of buffer."""
+        """Return an entry whose packed weights are at other offsets, by name of buffer."""
         places = {
             buffer: (slot, offsets[buffer.name] if slot == "panels" else offset)
             for buffer, (slot, offset) in entry.places.items()
@@ -81,7 +81,7 @@ class ExportedEntry:
 
     @property
     def arguments(self) -> list[Argument]:
-        """Arguments of the main entry, without weights and constants that are only read packed."""
+        """Arguments of the main entry, except for weights and constants that are read only packed."""
         used = {slot for slot, _ in self.plan.main.places.values()}
         return [item for item in self.plan.arguments if item.buffer.name in used]
 

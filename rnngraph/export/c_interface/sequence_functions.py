@@ -1,4 +1,4 @@
-"""C functions of a net of whole sequences, as LLVM text.
+"""LLVM text of the C functions of a net that takes whole sequences.
 
 A call keeps nothing: it reads its arrays and weights, and writes its results and scratch memory. Sizes are checked
 against bounds first, so that no sizes access memory outside.
@@ -23,7 +23,7 @@ SPARE_BITS = 4
 
 
 class SequenceWrapper(CWrapper[ExportedSequence]):
-    """Writer of the functions of one variant of a net for sequences."""
+    """Writer of the C functions of one variant of a net for sequences."""
 
     by_choice = ("run",)
     by_maximum = ("scratch_size",)
@@ -50,7 +50,7 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
         return [size.name for size in self.exported.sizes]
 
     def _need(self) -> str:
-        """Return the function that returns bytes of scratch memory for sizes, -1 for invalid ones."""
+        """Return the LLVM text of a function that returns the bytes of scratch memory; -1 for invalid sizes."""
         exported, f = self.exported, WrapperBuilder()
         reach = min(MAX_ELEMENTS, 1 << exported.target.pointer_bits - SPARE_BITS)
         bounded = Bounded(f, {name: f"%n_{name}" for name in self._names})

@@ -1,4 +1,4 @@
-"""Sizes of a call as LLVM text: formulas of callers' sizes, unchecked or bounded without overflow."""
+"""LLVM text of sizes of a call, from callers' sizes, with or without protection against overflow."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ done:
 
 
 def quotient_text(f: WrapperBuilder, number: Number, by: int) -> Number:
-    """Write the floor of a nonnegative number divided by ``by``."""
+    """Write the floor of ``number / by`` for a nonnegative number, and return its name."""
     if isinstance(number, int):
         return number // by
     if by & (by - 1) == 0:
@@ -77,7 +77,7 @@ def quotient_text(f: WrapperBuilder, number: Number, by: int) -> Number:
 
 
 def size_text(f: WrapperBuilder, dim: Dim, values: Mapping[str, Number]) -> Number:
-    """Write a call's size that is known to be within bounds."""
+    """Write a size of a call that is known not to overflow, and return its name."""
     if not isinstance(dim, Size):
         return dim
     total: Number = 0
@@ -94,7 +94,7 @@ def size_text(f: WrapperBuilder, dim: Dim, values: Mapping[str, Number]) -> Numb
 
 
 def strides_of(f: WrapperBuilder, shape: Iterable[Dim], values: Mapping[str, Number]) -> list[Number]:
-    """Write elements from one index of an axis to the next, in a C-contiguous array."""
+    """Write the strides of a C-contiguous array, in elements, and return their names."""
     strides: list[Number] = []
     total: Number = 1
     for dim in reversed([*shape]):
@@ -104,7 +104,7 @@ def strides_of(f: WrapperBuilder, shape: Iterable[Dim], values: Mapping[str, Num
 
 
 class Bounded:
-    """Sizes of a call that may have any values: numbers above ``MOST`` become ``MOST``.
+    """Writer of sizes that saturate at ``MOST``, so that no caller's sizes overflow.
 
     ``values`` are of names, up to ``MOST``.
     """
@@ -114,7 +114,7 @@ class Bounded:
         self._known: dict[Dim, Number] = {}
 
     def number(self, dim: Dim) -> Number:
-        """Write a size, which is negative if negative terms prevail."""
+        """Write a size. It is negative if negative terms prevail."""
         if not isinstance(dim, Size):
             return min(dim, MOST)
         if dim not in self._known:
@@ -134,7 +134,7 @@ class Bounded:
         return total
 
     def _factor(self, name: str) -> Number:
-        """Write a name, or a floor, which is ``MOST`` if its operand is."""
+        """Write a name or a floor division, which saturates with its operand."""
         if not isinstance(name, Floor):
             return self.values[name]
         whole = self.number(name.dim)

@@ -1,4 +1,4 @@
-"""C functions of a net that runs step by step, as LLVM text.
+"""LLVM text of the C functions of a net that runs step by step.
 
 An instance is the caller's memory: a header, two copies of all states, of which a step reads one and writes the other,
 space for results to move and for states of several streams, and the arena. Nothing else is written, so that any
@@ -22,7 +22,7 @@ TURN, VARIANT, WEIGHTS = 0, 8, 16
 
 
 class StreamWrapper(CWrapper[ExportedStream]):
-    """Writer of the functions of one variant of a stream."""
+    """Writer of the C functions of one variant of a stream."""
 
     by_choice = ("init",)
 
@@ -39,7 +39,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
     @staticmethod
     def numbers(variants: Sequence[ExportedStream]) -> dict[str, int]:
-        """Return bytes of memory that suffice for every variant."""
+        """Return numbers of bytes that suffice for every variant, by function."""
         return {"state_size": max(exported.memory_bytes for exported in variants)}
 
     def parameters(self, what: str) -> dict[str, str]:
@@ -65,7 +65,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return f, f.aligned("%memory")
 
     def _copies(self, f: WrapperBuilder, base: str, turn: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Write pointers to the present and next states."""
+        """Write pointers to the current and the next states, and return their names."""
         size = self.exported.copy_bytes
         before = f.moved(f.moved(base, HEADER), f.times(turn, size))
         after = f.moved(f.moved(base, HEADER), f.times(f.value(f"xor i64 {turn}, 1"), size))
@@ -83,7 +83,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         count: Number,
         dims: Mapping[str, Number],
     ) -> None:
-        """Write the call of an entry. ``count`` is of steps or streams; ``dims`` are sizes of the caller's arrays."""
+        """Write a call of an entry for ``count`` steps or streams."""
         arena = f.moved(base, self.exported.arena_place)
         weights = "" if self.exported.embedded else f.load("ptr", base, WEIGHTS)
         memory = CallMemory(arena, weights, pointers)
@@ -127,8 +127,9 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return self.function("step", f)
 
     def _step_rows(self) -> str:
-        """Write a step of some saved states, each copied to the instance and back, so that only ``step`` has the step's
-        code.
+        """Return the LLVM text of ``step_rows``, as a loop over rows.
+
+        Each saved state is copied to the instance and back, so that only ``step`` has the code of a step.
         """
         if self.exported.together is not None:
             return self._step_together(self.exported.together)
@@ -142,8 +143,10 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return self.function("step_rows", f)
 
     def _step_together(self, together: RowBatch) -> str:
-        """Write a step of some saved states, several at a time. They are copied to the entry's inputs and back from its
-        outputs; feeds and results are contiguous already.
+        """Return the LLVM text of ``step_rows``, which steps several rows at a time.
+
+        Saved states are copied to the entry's inputs, and back from its outputs. Feeds and results are contiguous
+        already.
         """
         f, base = self._begin()
         exported, count = self.exported, self.wide(f, "%count")
@@ -173,19 +176,20 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return self.function("step_rows", f)
 
     def _saved(self, f: WrapperBuilder, number: Number) -> str:
-        """Write the address of the saved state of a row."""
+        """Write the address of a row's saved state."""
         place = f.value(f"getelementptr {self.size}, ptr %rows, i64 {number}", "place")
         row = f.value(f"load {self.size}, ptr {place}, align {self.exported.target.pointer_bits // 8}", "row")
         return f.moved("%states", f.times(self.wide(f, row), self.exported.packed_bytes))
 
     def _of_stream(self, f: WrapperBuilder, place: str, stream: Number) -> dict[str, str]:
-        """Write pointers to the states of one of several streams at an address."""
+        """Write pointers to the states of one of several streams."""
         places, sizes = self.exported.streams_places, {port.name: port.step_bytes for port in self.exported.states}
         return {name: f.moved(f.moved(place, places[name]), f.times(stream, sizes[name])) for name in places}
 
     def _move_states(self, f: WrapperBuilder, base: str, state: str, back: bool, by_items: bool = True) -> None:
-        """Write a copy of a saved state to the present one, or ``back``. ``by_items``: saved states are aligned to
-        items.
+        """Write a copy of all saved states to the current ones, or ``back``.
+
+        ``by_items``: saved states are aligned to items.
         """
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
         self._move(f, state, present, back, by_items)
@@ -193,7 +197,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
     def _move(
         self, f: WrapperBuilder, state: str, present: Mapping[str, str], back: bool, by_items: bool = True
     ) -> None:
-        """Write a copy of a saved state to states, or ``back``."""
+        """Write a copy of one saved state to the current one, or ``back``."""
         sizes, place = {ITEM_BYTES[port.dtype] for port in self.exported.states}, 0
         item = sizes.pop() if by_items and len(sizes) == 1 else 1  # with several sizes some may be unaligned
         for port in self.exported.states:
@@ -212,7 +216,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         steps: Number,
         whole: Number,
     ) -> None:
-        """Write a run of an entry, after which the other copy of the states is the present one."""
+        """Write a run of an entry, and the swap of both copies of the states."""
         turn = f.load("i64", base, TURN)
         before, after = self._copies(f, base, turn)
         pointers = {("input", name): pointer for name, pointer in {**inputs, **before}.items()}
@@ -234,7 +238,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
     def _steps(
         self, f: WrapperBuilder, base: str, steps: str, inputs: Mapping[str, str], outputs: Mapping[str, str]
     ) -> None:
-        """Write a block as a loop of steps."""
+        """Write a block of steps as a loop."""
         exported = self.exported
         scratch = f.moved(base, HEADER + 2 * exported.copy_bytes)
         with f.loop(steps, "step") as number:
@@ -247,18 +251,18 @@ class StreamWrapper(CWrapper[ExportedStream]):
                     self._scatter(f, port, room[port.name], results[port.name], steps)
 
     def _scatter(self, f: WrapperBuilder, port: Port, source: str, to: str, steps: str) -> None:
-        """Write a copy of one step's results to their place in a block."""
+        """Write a copy of one step's results to their place in a block's results."""
         (before, after), size = port.around, ITEM_BYTES[port.dtype]
         with f.loop(before, "row") as row:
             row_bytes = f.times(row, after * size)
             f.copy(f.moved(source, row_bytes), f.moved(to, f.times(row_bytes, steps)), after, size)
 
     def _flush(self, tail: ExportedEntry) -> str:
-        """Write the computation of outputs at the end. States are read only."""
+        """Return the LLVM text of the function that computes the outputs at the end. It only reads the states."""
         f, base = self._begin()
         exported = self.exported
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
-        fed = {port.name: base for port in exported.inputs}  # time inputs have no entries left
+        fed = {port.name: base for port in exported.inputs}  # inputs with a time axis have no entries left
         fed |= self.pointers_of(f, exported.held_inputs)
         pointers = {("input", name): pointer for name, pointer in {**fed, **present}.items()}
         pointers |= {("output", port.name): f"%p_{port.symbol}" for port in exported.owed}
@@ -266,14 +270,14 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return self.function("flush", f)
 
     def _state(self, what: str) -> str:
-        """Write ``get_state`` or ``set_state``, which copy all states from or to an instance."""
+        """Return the LLVM text of ``get_state`` or ``set_state``, which copy all states of an instance."""
         f, base = self._begin()
         self._move_states(f, base, "%state", back=what == "get_state", by_items=False)
         return self.function(what, f)
 
 
 def _of_row(f: WrapperBuilder, port: Port, number: str) -> str:
-    """Write the address of the array of one of several rows; a null pointer stays null."""
+    """Write the address of one row's array. A null pointer stays null."""
     moved = f.moved(f"%p_{port.symbol}", f.times(number, port.step_bytes))
     if port.default is None:
         return moved
@@ -282,7 +286,7 @@ def _of_row(f: WrapperBuilder, port: Port, number: str) -> str:
 
 
 def _at_step(f: WrapperBuilder, port: Port, pointer: str, number: str) -> str:
-    """Write the address of a step's part of a block."""
+    """Write the address of one step's part of a block."""
     if port.time_axis is None:
         return pointer
     return f.moved(pointer, f.times(number, port.around[1] * ITEM_BYTES[port.dtype]))

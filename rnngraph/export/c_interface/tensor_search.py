@@ -1,4 +1,4 @@
-"""Functions that find a tensor in the bytes of a safetensors file, as LLVM text."""
+"""LLVM text of functions that find a tensor in the bytes of a safetensors file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NOTHING = "{ i64, i64 } { i64 0, i64 -1 }"
 
 
 def tensor_search_text() -> str:
-    """Return the function ``find_tensor``, and the functions that it calls."""
+    """Return the LLVM text of ``find_tensor`` and of the functions that it calls."""
     return "\n".join([_same_text(), _find_text(), _read_number(), _find_tensor(), _CONSTANTS])
 
 
 def _same_text() -> str:
-    """Return the function that compares bytes."""
+    """Return the LLVM text of a function that compares bytes."""
     f = IRBuilder()
     with f.loop("%length") as number:
         one = f.value(f"load i8, ptr {f.moved('%one', number)}", "one")
@@ -29,7 +29,7 @@ def _same_text() -> str:
 
 
 def _find_text() -> str:
-    """Return the function that finds ``text`` in ``count`` bytes: its index, or -1."""
+    """Return the LLVM text of a function that searches ``text`` in ``count`` bytes: its index, or -1."""
     f = IRBuilder()
     last = f.value("sub i64 %count, %length", "last")
 
@@ -44,11 +44,14 @@ def _find_text() -> str:
 
 
 def _read_number() -> str:
-    """Return the function that reads a number after other characters, and returns the index after it, or -1."""
+    """Return the LLVM text of a function that parses a number after other characters.
+
+    It returns the index after the number, or -1.
+    """
     f = IRBuilder()
 
     def digit(at: str) -> tuple[str, str]:
-        """Return a byte as a digit, and True if it is a digit."""
+        """Write a byte minus ``0``, and whether it is a digit."""
         byte = f.value(f"load i8, ptr {f.moved('%bytes', at)}", "byte")
         value = f.value(f"sub i8 {byte}, {_ZERO}", "digit")
         return value, f.icmp("ult", "i8", value, 10)
@@ -81,7 +84,7 @@ def _read_number() -> str:
 
 
 def _find_object(f: IRBuilder, text: str, described: str) -> str:
-    """Write the search for the object with the tensor's name as key, and return the address of the colon before it."""
+    """Write the search for the JSON object whose key is the tensor's name. Return the address of its colon."""
     places: list[str] = []
     again, value = f.labels("again", "object")
 
@@ -112,7 +115,7 @@ def _find_object(f: IRBuilder, text: str, described: str) -> str:
 
 
 def _find_tensor() -> str:
-    """Return the function that returns the address of a tensor by name, dtype and number of bytes, or null."""
+    """Return the LLVM text of a function that finds a tensor by name, dtype and number of bytes, or null."""
     f = IRBuilder()
     f.return_unless(f.icmp("uge", "i64", "%count", 8), "ptr null")
     described = f.load("i64", "%image")

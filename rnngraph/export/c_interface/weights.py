@@ -1,4 +1,4 @@
-"""Weights passed at run time, as LLVM text: found in the caller's memory, and packed.
+"""LLVM text of functions that receive weights at run time, and pack them.
 
 The caller passes all parameters in canonical order, or the bytes of a safetensors file.
 """
@@ -21,12 +21,15 @@ SAFETENSORS_NAMES = {"float32": "F32", "float64": "F64", "int32": "I32", "int64"
 
 
 def weights_parameters(wrapper: CWrapper[ExportedNet]) -> dict[str, str]:
-    """Return names and LLVM types of the parameters of ``set_weights``."""
+    """Return the parameters of ``set_weights``: LLVM types by name."""
     return {"weights": "ptr", "image": "ptr", "bytes": wrapper.size}
 
 
 def set_weights(wrapper: CWrapper[ExportedNet]) -> str:
-    """Return the function that packs parameters into the caller's memory, which any number of instances read."""
+    """Return the LLVM text of the function that packs parameters into the caller's memory.
+
+    Any number of instances read that memory.
+    """
     exported = wrapper.exported
     f = WrapperBuilder()
     count = wrapper.wide(f, "%bytes")
@@ -86,7 +89,7 @@ def _pack(
 
 
 def use_weights(prefix: str) -> str:
-    """Return the function that sets an instance's weights by writing one word."""
+    """Return the LLVM text of the function that sets an instance's weights, by writing one word."""
     f = WrapperBuilder()
     f.store("ptr", f.aligned("%weights"), f.aligned("%memory"), WEIGHTS)
     head = f"define void @{prefix}_use_weights"

@@ -1,4 +1,4 @@
-"""Common parts of C functions around entries: names, attributes and calls of an entry."""
+"""Common parts of the C functions around entries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CallMemory(NamedTuple):
 
 @dataclass
 class CWrapper(Generic[Net]):
-    """Writer of the functions of one variant.
+    """Writer of the C functions of one variant of a net.
 
     Args:
         panels: Name of embedded packed weights; None: weights come at run time.
@@ -58,16 +58,16 @@ class CWrapper(Generic[Net]):
 
     @property
     def by_header(self) -> tuple[str, ...]:
-        """Functions that read the variant from an instance's header."""
+        """Names of functions that read the variant from an instance's header."""
         return ()
 
     @abstractmethod
     def functions(self) -> list[str]:
-        """Return all functions except those of a number and of weights."""
+        """Return the LLVM text of all functions except for constants and weights."""
 
     @abstractmethod
     def parameters(self, what: str) -> dict[str, str]:
-        """Return names and LLVM types of a function's parameters."""
+        """Return the parameters of a function: LLVM types by name."""
 
     def result(self, what: str) -> str:
         """Return the LLVM type of a function's result."""
@@ -85,14 +85,14 @@ class CWrapper(Generic[Net]):
 
     @property
     def group(self) -> int:
-        """Index of the functions' attributes; entries are inlined into functions for the same processor only."""
+        """Index of the functions' attributes. Entries are inlined only into functions for the same processor."""
         return self.variant + 1 if self.suffix else 0
 
     def name(self, what: str) -> str:
         return f"{self.prefix}_{what}{self.suffix}"
 
     def function(self, what: str, f: WrapperBuilder, value: Number = "") -> str:
-        """Return a public function that ends by returning ``value``."""
+        """Return the LLVM text of a public function that ends by returning ``value``."""
         linkage, parameters, result = (
             "internal " if self.suffix else "",
             signature(self.parameters(what)),
@@ -102,11 +102,11 @@ class CWrapper(Generic[Net]):
         return "\n".join([head, "entry:", *f.allocas, *f.lines, f"  ret {result} {value}".rstrip(), "}", ""])
 
     def wide(self, f: WrapperBuilder, size: str) -> str:
-        """Write a ``size_t`` as a 64-bit number."""
+        """Write the conversion of a ``size_t`` to 64 bits, and return its name."""
         return size if self.size == "i64" else f.value(f"zext {self.size} {size} to i64", "size")
 
     def pointers_of(self, f: WrapperBuilder, ports: Sequence[Port]) -> dict[str, str]:
-        """Write pointers to the caller's feeds, with defaults for null."""
+        """Write pointers to the caller's feeds. A null pointer is replaced by the default."""
         arguments = {}
         for port in ports:
             arguments[port.name] = f"%p_{port.symbol}"

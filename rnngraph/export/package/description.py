@@ -1,4 +1,4 @@
-"""Description of an exported net for its files."""
+"""Description of an exported net, from which its files are written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ C_TYPES = {"float32": "float", "float64": "double", "int32": "int32_t", "int64":
 
 @dataclass(frozen=True)
 class Description:
-    """Exported net, as its files describe it.
+    """Exported net as its files describe it.
 
     Args:
         name: Prefix of all names.
@@ -45,13 +45,13 @@ class Description:
 
     @property
     def stream(self) -> ExportedStream:
-        """First variant of a net that runs step by step."""
+        """The first variant of a net that runs step by step."""
         assert isinstance(self.first, ExportedStream)
         return self.first
 
     @property
     def sequence(self) -> ExportedSequence:
-        """First variant of a net of whole sequences."""
+        """The first variant of a net of whole sequences."""
         assert isinstance(self.first, ExportedSequence)
         return self.first
 
@@ -69,7 +69,7 @@ class Description:
 
     @property
     def needs(self) -> str:
-        """Processor that runs the code."""
+        """Description of the processors that can run the code."""
         kinds = [needed_processor(exported.target) for exported in self.variants]
         return kinds[0] if len(kinds) == 1 else f"{kinds[0]}; at run time the best of {self.targets} is taken"
 
@@ -90,7 +90,7 @@ class Description:
 
     @property
     def latency(self) -> int:
-        """Sequence entries from an input to its result."""
+        """Number of sequence entries by which results are late."""
         return 0 if self.stream.tail is None else self.stream.delay * self.stream.rate
 
     @property
@@ -177,13 +177,13 @@ def _port(port: Port) -> dict[str, Any]:
 
 
 def in_comment(name: str) -> str:
-    """Return a user's name in a form for C comments."""
+    """Return a user's name, escaped for C comments."""
     plain = "".join("?" if letter == "\\" or not letter.isprintable() else letter for letter in name)
     return plain.replace("*/", "* /").replace("/*", "/ *")
 
 
 def in_string(text: str) -> str:
-    """Return text as a C literal, in UTF-8, with octal escapes, which end after three digits."""
+    """Return text as a C string literal, in UTF-8, with octal escapes."""
     plain = {byte: chr(byte) for byte in range(32, 127) if chr(byte) not in '"\\?'}
     return '"' + "".join(plain.get(byte, f"\\{byte:03o}") for byte in text.encode()) + '"'
 
@@ -193,7 +193,7 @@ def shape_text(shape: Shape) -> str:
 
 
 def module_text(text: str, net: Description, described: Mapping[str, Any], flush: str, **words: str) -> str:
-    """Return the text of a module that runs the net from another language.
+    """Return the source text of a module that runs the net from another language.
 
     Args:
         text: The module's template.

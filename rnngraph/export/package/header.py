@@ -14,7 +14,7 @@ from .description import C_TYPES, Description, in_comment, in_string, shape_text
 
 
 def header(net: Description) -> str:
-    """Return ``NAME.h``, for C99 and C++."""
+    """Return the text of ``NAME.h``, for C99 and C++."""
     macro = net.macro
     about = _STREAM if net.is_stream else _SEQUENCE
     of_form = [*_stream_macros(net), "", *_stream_ports(net), ""] if net.is_stream else _sequence_macros(net)
@@ -75,7 +75,7 @@ _SEQUENCE = (
 
 
 def _held_weights(net: Description) -> list[str]:
-    """Return how the code stores each parameter, if some should be narrow."""
+    """Return comment lines on how the code stores each parameter, if some should be narrow."""
     if not net.held_weights:
         return []
     return [" *", " * Weights:", *(f" *   {in_comment(line)}" for text in net.held_weights for line in _wrapped(text))]
@@ -90,7 +90,7 @@ def _array(port: Port) -> str:
 
 
 def _classes(net: Description) -> list[str]:
-    """Return C declarations of the arrays of class names."""
+    """Return C declarations of class names, as arrays of strings."""
     lines = []
     for port, names in net.classified:
         macro = f"{net.macro}_{port.symbol.upper()}_CLASSES"
@@ -137,14 +137,14 @@ def _stream_macros(net: Description) -> list[str]:
 
 
 def _for_blocks(net: Description) -> str:
-    """Return which part of an instance's memory is for blocks."""
+    """Return a sentence on the part of an instance's memory that blocks need."""
     if not net.block_bytes:
         return ""
     return f", {net.block_bytes} of them for blocks of {net.max_block} steps at once: max_block= makes it less"
 
 
 def _stream_ports(net: Description) -> list[str]:
-    """Return a comment that describes each array."""
+    """Return comment lines that describe each array."""
     stream = net.stream
     lines = ["/* Arrays, in the order of arguments (a step is one of the steps of a block):"]
     for role, ports, held in (
@@ -228,7 +228,7 @@ def _flush(net: Description) -> list[str]:
 
 
 def _sequence_macros(net: Description) -> list[str]:
-    """Return macros of each array's elements by sizes, and a comment that describes the arrays."""
+    """Return macros for the number of elements of each array, and comments that describe the arrays."""
     sequence = net.sequence
     sizes = ", ".join(size.name for size in sequence.sizes)
     ports = [("input", port) for port in sequence.inputs] + [("output", port) for port in sequence.outputs]
@@ -245,7 +245,7 @@ def _sequence_macros(net: Description) -> list[str]:
 
 
 def elements_in_c(shape: Shape) -> str:
-    """Return the elements of an array as a C expression of ``size_t``, whose sizes are macros' arguments."""
+    """Return the number of elements of an array as a C expression of macro arguments."""
     return " * ".join(map(_size_in_c, shape)) or "(size_t)1"
 
 

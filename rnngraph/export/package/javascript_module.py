@@ -17,7 +17,7 @@ _SEQUENCE_USAGE = """\
 
 
 def javascript_module(net: Description, described: dict[str, Any]) -> str:
-    """Return ``NAME.mjs``."""
+    """Return the text of ``NAME.mjs``."""
     form, usage, unit = ("stream", _STREAM_USAGE, "block") if net.is_stream else ("sequence", _SEQUENCE_USAGE, "call")
     names = ("net_head.mjs.in", f"{form}_net.mjs.in", "net_tail.mjs.in", f"{form}_count.mjs.in")
     shapes = "" if net.is_stream else _shapes(net)
@@ -26,7 +26,7 @@ def javascript_module(net: Description, described: dict[str, Any]) -> str:
 
 
 def _shapes(net: Description) -> str:
-    """Return shapes of all arrays as functions of sizes."""
+    """Return the shapes of all arrays as JavaScript functions of sizes."""
     sizes = ", ".join(size.name for size in net.sequence.sizes)
     ports = (*net.sequence.inputs, *net.sequence.outputs)
     dims = {port.symbol: ", ".join(map(_size_in_javascript, port.shape)) for port in ports}
@@ -34,7 +34,7 @@ def _shapes(net: Description) -> str:
 
 
 def _size_in_javascript(dim: Dim) -> str:
-    """Return a size as an expression, with explicit floors of divisions."""
+    """Return a size as a JavaScript expression."""
     terms = []
     for names, factor in terms_of(dim):
         floors = [f"Math.floor(({_size_in_javascript(n.dim)}) / {n.by})" if isinstance(n, Floor) else n for n in names]

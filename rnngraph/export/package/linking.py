@@ -1,4 +1,4 @@
-"""Makes libraries of an object file, if tools for its target are found."""
+"""Linking of an object file to libraries, if tools for the target are installed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tools_for(target: Target, is_host: bool) -> Tools:
     """Return linkers and archivers for a target."""
     triple = target.triple
     if triple.startswith("wasm"):
-        # memory below __heap_base is the module's own; instances take memory from there on
+        # memory below __heap_base belongs to the module; instances use memory above it
         flags = ("--no-entry", "--gc-sections", "-zstack-size=65536", "--export=__heap_base")
         return Tools((("wasm-ld", *flags),), ())
     if "-windows" in triple:
@@ -50,7 +50,7 @@ def tools_for(target: Target, is_host: bool) -> Tools:
         return Tools(linkers, (*(f"{start}ar" for start in prefixes), "llvm-ar"))
     if "-apple-" in triple:
         commands = (("cc", "-dynamiclib"), ("clang", "-dynamiclib")) if is_host else ()
-        return Tools(commands, ("llvm-ar",))  # macOS's own ar knows no option for equal bytes
+        return Tools(commands, ("llvm-ar",))  # macOS's ar has no option for reproducible output
     cross = {
         "aarch64-unknown-linux": "aarch64-linux-gnu-",
         "armv7-unknown-linux": "arm-linux-gnueabihf-",
@@ -69,7 +69,7 @@ def tools_for(target: Target, is_host: bool) -> Tools:
 
 
 def shared_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:
-    """Make a shared library in the object file's folder; return None if no linker for its target is found."""
+    """Link a shared library next to the object file. Return None if there is no linker for the target."""
     tools = tools_for(target, is_host)
     for command in tools.linkers:
         if shutil.which(command[0]):
@@ -80,7 +80,7 @@ def shared_library(object_file: Path, name: str, target: Target, is_host: bool) 
 
 
 def static_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:
-    """Make an archive in the object file's folder; return None if no archiver is found."""
+    """Make a static library next to the object file. Return None if there is no archiver."""
     for command in tools_for(target, is_host).archivers:
         if shutil.which(command):
             path = object_file.with_name(f"lib{name}.a")

@@ -1,4 +1,4 @@
-"""Files around exports for several systems: a header that selects one, a C++ class, and a CMake file."""
+"""Files around exports for several platforms: a header that selects one, a C++ class, and a CMake file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .template import filled, template
 
 @dataclass(frozen=True)
 class Platform:
-    """System and processor of plugins.
+    """Platform of plugins: an operating system and a processor.
 
     Attributes:
         folder: Folder of its files.
@@ -45,7 +45,7 @@ PLATFORMS = (
 
 
 def platform_header(name: str) -> str:
-    """Return ``NAME_platform.h``, which includes the header of the system that it is compiled for."""
+    """Return the text of ``NAME_platform.h``, which includes the header of the platform it is compiled for."""
     lines = [f"/* {name}: its header for the system that this is compiled for; made by rnngraph {__version__}. */"]
     for number, platform in enumerate(PLATFORMS):
         lines += [f"#{'elif' if number else 'if'} {platform.compiler}", f'#include "{platform.folder}/{name}.h"']
@@ -53,7 +53,7 @@ def platform_header(name: str) -> str:
 
 
 def plugin_cmake(name: str, suffixes: dict[str, str]) -> str:
-    """Return ``CMakeLists.txt``.
+    """Return the text of ``CMakeLists.txt`` for all platforms.
 
     Args:
         name: Name of the net and of the target.
@@ -68,7 +68,7 @@ def plugin_cmake(name: str, suffixes: dict[str, str]) -> str:
 
 
 def cpp_class(net: Description) -> str:
-    """Return ``NAME.hpp``: an instance of the net as a C++11 class."""
+    """Return the text of ``NAME.hpp``: an instance of the net as a C++11 class."""
     stream, name, macro = net.stream, net.name, net.macro
     arrays = [*arguments(stream.inputs, True), *arguments(stream.outputs, False)]
     arguments_text = ", ".join(port.symbol for port in (*stream.inputs, *stream.outputs))

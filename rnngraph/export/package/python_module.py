@@ -1,4 +1,4 @@
-"""Python module that loads exported code with only ctypes and NumPy."""
+"""Python module that runs exported code with only ctypes and NumPy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEQUENCE_USAGE = """\
 
 
 def python_module(net: Description, described: dict[str, Any], library: str) -> str:
-    """Return ``NAME.py``, which loads a file named ``library``."""
+    """Return the text of ``NAME.py``, which loads the library named ``library``."""
     form, usage = ("stream", _STREAM_USAGE) if net.is_stream else ("sequence", _SEQUENCE_USAGE)
     parts = map(template, ("model_head.py.in", f"{form}_model.py.in", "model_tail.py.in"))
     shapes = "" if net.is_stream else _shapes(net)
@@ -28,7 +28,7 @@ def python_module(net: Description, described: dict[str, Any], library: str) -> 
 
 
 def _shapes(net: Description) -> str:
-    """Return shapes of all arrays as functions of sizes."""
+    """Return the shapes of all arrays as Python functions of sizes."""
     sizes = ", ".join(size.name for size in net.sequence.sizes)
     ports = (*net.sequence.inputs, *net.sequence.outputs)
     dims = {port.symbol: "".join(f"{dim_text(dim)}, " for dim in port.shape).rstrip() for port in ports}

@@ -1,4 +1,4 @@
-"""Common parts of exported nets' self-tests: arrays described as data for the C harness in ``templates``."""
+"""Common parts of the self-tests of exported nets, which are C programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KINDS = {"float32": "f", "float64": "d", "int32": "i", "int64": "l", "bool": "u
 
 @dataclass(frozen=True)
 class Example:
-    """Feeds, with those of an initial state, and results, by name, at sizes by C name.
+    """Feeds and expected results of a self-test, by name, with the sizes of the call.
 
     ``owed`` are results at the end, the only known ones of outputs without time.
     """
@@ -29,7 +29,7 @@ class Example:
 
 
 def self_test(net: Description, about: str, data: Sequence[str], harness: str) -> str:
-    """Return ``NAME_test.c``, which needs only the C library.
+    """Return the text of ``NAME_test.c``, which needs only the C library.
 
     Args:
         about: What the program checks.
@@ -55,7 +55,7 @@ def self_test(net: Description, about: str, data: Sequence[str], harness: str) -
 
 
 def function(head: str, *body: str) -> list[str]:
-    """Return a C function for the harness to call."""
+    """Return a C function that the test harness calls."""
     return [f"static {head}", "{", *(f"    {line}" for line in body), "}", ""]
 
 
@@ -67,7 +67,7 @@ def described(
     memory: Mapping[str, str] | None = None,
     around: tuple[int, int] = (0, 0),
 ) -> str:
-    """Return an array's description as a C initializer.
+    """Return the description of an array as a C initializer.
 
     Args:
         bytes_text: Bytes of a step, or of an array without time.
@@ -83,7 +83,7 @@ def described(
 
 
 def table(name: str, rows: Sequence[str]) -> list[str]:
-    """Return a table of descriptions, with an unused last row, as C has no empty arrays."""
+    """Return a C table of descriptions. An unused last row keeps it from being empty."""
     nothing = "{NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL}"
     return [f"static const Array {name}[] = {{", *(f"    {row}," for row in (*rows, nothing)), "};"]
 

@@ -1,4 +1,4 @@
-"""C program that checks a net of whole sequences, at several sizes and at sizes beyond memory."""
+"""Self-test of a net of whole sequences: a C program that tries several sizes, invalid ones included."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .self_test import Example, array_text, described, function, self_test, tabl
 
 
 def sequence_self_test(net: Description, examples: Sequence[Example]) -> str:
-    """Return ``NAME_test.c``."""
+    """Return the text of ``NAME_test.c``."""
     numbers, lines = range(len(examples)), list[str]()
     for number, example in enumerate(examples):
         lines += _arrays(net, example, number)
@@ -34,7 +34,7 @@ def sequence_self_test(net: Description, examples: Sequence[Example]) -> str:
 
 
 def _arrays(net: Description, example: Example, number: int) -> list[str]:
-    """Return feeds and results of one call."""
+    """Return the feeds and results of one call as C constants."""
     lines, inputs, outputs = list[str](), list[str](), list[str]()
     for port in net.sequence.inputs:
         array, name = example.feeds[port.name], f"in{number}_{port.symbol}"
@@ -53,7 +53,7 @@ def _arrays(net: Description, example: Example, number: int) -> list[str]:
 
 
 def _calls(net: Description) -> list[str]:
-    """Return functions through which the harness calls the net, independent of sizes and arrays."""
+    """Return C functions through which the harness calls the net."""
     name, sequence = net.name, net.sequence
     sizes = [f"n[{number}]" for number in range(len(sequence.sizes))]
     arrays = [f"in[{number}]" for number in range(len(sequence.inputs))]

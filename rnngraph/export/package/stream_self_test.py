@@ -1,4 +1,4 @@
-"""C program that checks a net that runs step by step: single steps, a block, and steps after a saved state."""
+"""Self-test of a net that runs step by step: single steps, a block, and steps after a saved state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ STEPS_TESTED = 7
 
 
 def stream_self_test(net: Description, example: Example) -> str:
-    """Return ``NAME_test.c``."""
+    """Return the text of ``NAME_test.c``."""
     about = "a few steps one by one, then\n * as one block, then from a saved state, then by rows of a table"
     data = [
         f"#define STEPS {STEPS_TESTED + net.stream.delay}",
@@ -60,7 +60,7 @@ def _inputs(net: Description, example: Example) -> list[str]:
 def _outputs(net: Description, example: Example) -> list[str]:
     lines, rows = list[str](), list[str]()
     for port in net.stream.outputs:
-        # an output without time changes once more at the end
+        # an output without a time axis changes once more at the end
         is_known = net.stream.tail is None or port.time_axis is not None
         result, names = example.results[port.name], ("one", "two", "stepped", "block")
         if is_known:
@@ -85,7 +85,7 @@ def _owed(net: Description, example: Example) -> list[str]:
 
 
 def _calls(net: Description) -> list[str]:
-    """Return functions through which the harness calls the net, independent of its arrays."""
+    """Return C functions through which the harness calls the net."""
     stream, name = net.stream, net.name
     starts = [f"start_{port.symbol}" for port in stream.initial_inputs]
     arrays = [f"in[{number}]" for number in range(len(stream.inputs))]

@@ -1,4 +1,4 @@
-"""Template files of exports, with words between ``@`` for the parts that differ."""
+"""Template files of exports, with words between ``@`` that are replaced."""
 
 from __future__ import annotations
 
