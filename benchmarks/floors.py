@@ -18,8 +18,9 @@ FLOOR, PRODUCTS = "floor", "floor of products"
 
 
 def forward_seconds(row: Row) -> dict[str, float]:
-    """The input's products of all steps; then each step's products and elementwise work, or the stream of its weights
-    if that is longer.
+    """Return the floor of a forward pass: the input's products of all steps, then the steps.
+
+    A step takes as long as its products and elementwise work, or as the stream of its weights if that is longer.
     """
     floor = _Floor(row)
     inputs = sum(floor.inputs(width) for width in row.widths())

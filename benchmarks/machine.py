@@ -1,5 +1,7 @@
-"""This machine's own limits, as ``rnngraph.inspection.profile.limits`` measures them: multiply-adds and reads by cache
-level; and the processor for which our code is made, this one or one that has less.
+"""Limits of this machine, and the processor for which code is compiled.
+
+The limits are multiply-adds and reads by cache level, as ``rnngraph.inspection.profile.limits`` measures them. The
+processor is this one or one that has less.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Pictures: of the sweep, time against hidden size, batch and length on logarithmic axes; and of trained nets beside
+"""Pictures of benchmarks.
+
+One is of the sweep: time against hidden size, batch and length on logarithmic axes. Another compares trained nets with
 their own engines.
 """
 

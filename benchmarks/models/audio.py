@@ -1,5 +1,6 @@
-"""Files of audio effects, made here with random weights: Neural Amp Modeler's, as torch runs its LSTM, and RTNeural's,
-as Keras runs the layers that RTNeural takes from it.
+"""Files of audio effects, written here with random weights.
+
+They are Neural Amp Modeler's, as torch runs its LSTM, and RTNeural's, as Keras runs the layers that RTNeural supports.
 """
 
 from __future__ import annotations

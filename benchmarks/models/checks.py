@@ -32,8 +32,9 @@ def largest_difference(model: Model) -> float:
 
 
 def streams(model: Model) -> str:
-    """``"yes"`` where steps are calls, bit for bit; ``"no"`` where the graph can't be streamed. Raises
-    ``AssertionError`` where the bits are others.
+    """Return ``"yes"`` if steps equal calls bit for bit, and ``"no"`` if the graph cannot be streamed.
+
+    Raises ``AssertionError`` if the bits differ.
     """
     try:
         model.program.inference.stream()
@@ -71,8 +72,9 @@ def _carried(model: Model, feeds: Arrays) -> None:
 
 
 def exports(model: Model, folder: Path, streamed: str) -> str:
-    """The form that was exported, once its self-test has passed; what is in the way where there is none. streamed: what
-    ``streams`` gave.
+    """Return the form that was exported, once its self-test has passed; else the reason against an export.
+
+    ``streamed`` is the result of ``streams``.
     """
     form = "stream" if streamed == "yes" else "sequence"
     try:

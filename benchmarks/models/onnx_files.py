@@ -1,5 +1,6 @@
-"""Nets of other kinds, from ONNX files as packages ship them: noise suppression, diacritics of Arabic from a file of
-whole numbers, letters in a picture from steps that are written out.
+"""Nets of other kinds, from ONNX files as packages ship them.
+
+They suppress noise, add diacritics to Arabic (a file of whole numbers), and read letters in a picture (unrolled steps).
 """
 
 from __future__ import annotations

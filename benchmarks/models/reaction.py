@@ -1,5 +1,6 @@
-"""reactionrnn: which reactions a text will get. A Keras 2 file of weights alone; the net is declared in the package's
-script, so it is declared here too.
+"""reactionrnn: which reactions a text will get.
+
+It is a Keras 2 file of weights alone. The package's script declares the net, so it is declared here, too.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""dksplit: where words begin in a text without spaces, by three bidirectional LSTMs of 384 units and a table of two
-tags, from an ONNX file that was quantized for onnxruntime (DynamicQuantizeLSTM). By ABTdomain, CC BY 4.0.
+"""dksplit: where words begin in a text without spaces. By ABTdomain, CC BY 4.0.
+
+It has three bidirectional LSTMs of 384 units and a table of two tags, in an ONNX file that was quantized for
+onnxruntime (DynamicQuantizeLSTM).
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Cells that torch has no layer of, as a user of torch writes them: over time in a loop, the input half and all gates
-in one product each. Inputs [time, batch, width]; they give (outputs, memory).
+"""Cells that torch has no layer for, as a user of torch writes them.
+
+They run over time in a Python loop, with the input half and all gates in one product each. Inputs are [time, batch,
+width], and results (outputs, memory).
 """
 
 from __future__ import annotations

@@ -83,8 +83,10 @@ def forward(row: Row, unroll: int) -> Function:
 def _side(
     row: Row, layer: dict[str, jax.Array], x: jax.Array, lengths: jax.Array | None, unroll: int, backward: bool
 ) -> jax.Array:
-    """A cell over time in one direction. Forward, what follows a row's end is computed and replaced by zeros, as no
-    real step sees it; backward, the state stays zero until a row begins.
+    """Run a cell over time in one direction.
+
+    Forward, steps after a row's end are computed and replaced by zeros, because no real step reads them. Backward, the
+    state stays zero until a row begins.
     """
     running = None if lengths is None else (jnp.arange(row.time)[:, None] < lengths)[..., None]
 

@@ -163,8 +163,9 @@ def _layers(row: Row) -> torch.nn.Module:
 
 
 def _parameters(row: Row, cell: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights of a cell as rows, an LSTM's gates in the order i, f, j, o; two biases that act as their sum but for
-    the one inside a GRU's reset.
+    """Return the weights of a cell as rows, with the gates of an LSTM in the order i, f, j, o.
+
+    Two biases count as their sum, except for the one inside a GRU's reset.
     """
     found = {"weight_ih": cell["W"], "weight_hh": cell["U"], "bias_ih": cell["b"], "bias_hh": 0 * cell["b"]}
     match row.cell:

@@ -241,8 +241,9 @@ def described(name: str, thing: Any, shown: str, level: int = 0) -> Iterator[str
 
 
 def members(name: str, kind: type) -> list[str]:
-    """Public methods and properties with a text of their own, in the order of the source. What a public class around it
-    has, such as ``rg.Cell``, is told there.
+    """Return public methods and properties with a docstring of their own, in source order.
+
+    Those that a public base class defines, such as ``rg.Cell``, are documented there.
     """
     import rnngraph
 

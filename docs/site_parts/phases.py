@@ -1,5 +1,6 @@
-"""Writes the picture of the schedule's three phases in ``docs/architecture.md`` from the phases' records:
-``python docs/site_parts/phases.py``. ``tests/test_site.py`` compares the page with the records.
+"""Write the picture of the schedule's three phases in ``docs/architecture.md`` from the phases' records.
+
+Run ``python docs/site_parts/phases.py``. ``tests/test_site.py`` compares the page with the records.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Writes ``docs/guides/words.md``, and the tables of ``from_torch.md`` and ``from_keras.md`` beside it, from
-``rnngraph/support/hints/``: ``python docs/site_parts/words.py``.
+"""Write ``docs/guides/words.md``, and tables of ``from_torch.md`` and ``from_keras.md``.
+
+Run ``python docs/site_parts/words.py``. The source is ``rnngraph/support/hints/``.
 
 The tables there answer mistakes at run time; here they are to be read. ``tests/test_site.py`` holds the page to them.
 """

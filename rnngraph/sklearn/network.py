@@ -53,8 +53,9 @@ class Body(NamedTuple):
         one_of(self.pooling, "pooling", POOLINGS)
 
     def of(self, mean: np.ndarray, scale: np.ndarray) -> Tensor:
-        """Declare a vector for each row of ``x`` [batch, time, features] with ``lengths``, standardized by mean and
-        scale.
+        """Declare a vector for each row of ``x`` [batch, time, features] with ``lengths``.
+
+        Features are standardized by mean and scale.
         """
         x, lengths = placeholder("x", (None, None, len(mean))), placeholder("lengths", (None,), "int64")
         steps = (x - _kept("input/mean", mean)) / _kept("input/scale", scale)

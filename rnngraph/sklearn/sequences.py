@@ -33,8 +33,9 @@ class Sequences:
         return self.values[rows] if isinstance(self.values, np.ndarray) else [self.values[row] for row in rows]
 
     def mean_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean and scale of each feature over all steps of all examples; the scale of a constant feature is
-        1.
+        """Return the mean and scale of each feature over all steps of all examples.
+
+        The scale of a constant feature is 1.
         """
         count = sum(len(part) for part in self._parts())
         mean = np.asarray(sum(part.sum(axis=0, dtype=np.float64) for part in self._parts())) / count
@@ -69,9 +70,7 @@ def targets_of(y: Any) -> np.ndarray:
 
 
 def weights_of(sample_weight: Any, count: int, where: Where | None) -> np.ndarray:
-    """Return a float64 weight for each of ``count`` examples. Raise ``ArgumentError``, ``DtypeError`` or
-    ``ShapeError``.
-    """
+    """Return a float64 weight for each of ``count`` examples. Raise an ``RnnGraphError`` for invalid ones."""
     weights = array_of(sample_weight, "sample_weight is no array")
     if weights.dtype.kind not in "fiub":
         raise DtypeError(f"sample_weight is of {weights.dtype}, not of numbers; give a number for each example", where)

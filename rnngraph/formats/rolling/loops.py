@@ -67,8 +67,9 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
 
 
 def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
-    """True for an index that belongs to a round: into one of several entries, such as ``x[:, t][:, None]``, or into an
-    initial state.
+    """True for an index that belongs to one step.
+
+    It selects one of several entries, such as ``x[:, t][:, None]``, or from an initial state.
     """
     entry = step.operands[0].step
     is_entry = _takes(entry) and families[_family(entry)] > 1

@@ -23,8 +23,9 @@ def _lstm_cell(t: Translation, node: Node) -> list[str | None]:
 
 @translates("BlockLSTM")
 def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
-    """The steps [time, batch, units] that a layer gives. How many the longest row has does not matter: graphs put zeros
-    behind the ends of rows themselves.
+    """Return the steps [time, batch, units] of a layer.
+
+    The length of the longest row does not matter, because graphs put zeros after the ends of rows themselves.
     """
     _, x, c, h, *weights = (t.input(node, place) for place in range(9))
     frame = Frame(node.name, parent=t.home([x, c, h, *weights]), is_placed=True)

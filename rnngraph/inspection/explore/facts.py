@@ -21,8 +21,9 @@ MAX_COUNTED = 1 << 20
 
 
 def shown_files(places: Places, are_read: bool) -> list[dict[str, Any]]:
-    """Return the files of all places, with their lines. Unless ``are_read``, lines are omitted, as a received file
-    could name any file.
+    """Return the files of all places, with their lines.
+
+    Unless ``are_read``, lines are omitted, because a received file could name any file.
     """
     files: list[dict[str, Any]] = []
     for file in places.files:

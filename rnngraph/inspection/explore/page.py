@@ -134,8 +134,9 @@ def _graph_facts(name: str, compiled: CompiledGraph, places: Places, texts: dict
 
 
 def _box_facts(box: Box, places: Places) -> dict[str, Any]:
-    """Return the places that highlight a box, and those that it selects, without lines of cells that other layers
-    share.
+    """Return the places that highlight a box, and those that it selects.
+
+    Lines of cells that other layers share are left out.
     """
     inner = [where for one in box.walk() for where in one.wheres]
     layered = [where for where in inner if where.layer]

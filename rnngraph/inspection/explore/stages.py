@@ -101,8 +101,9 @@ def _docstring(single: Pass) -> tuple[str, str]:
 
 
 def changes_between(before: Sequence[str], after: Sequence[str]) -> list[Change] | None:
-    """Return the changes from one text to the other, line by line; None if they are equal. Comments are ignored, as
-    they move with the widths of columns.
+    """Return the changes from one text to the other, line by line; None if they are equal.
+
+    Comments are ignored, because they move with the widths of columns.
     """
     old, new = [_bare(line) for line in before], [_bare(line) for line in after]
     if old == new:

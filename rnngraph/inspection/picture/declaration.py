@@ -1,5 +1,6 @@
-"""Makes boxes of a lowered declaration: nodes of one layer or line share a box, and a scan is a driver with its
-cells.
+"""Makes boxes of a lowered declaration.
+
+Nodes of one layer or line share a box, and a scan is a driver with its cells.
 """
 
 from __future__ import annotations
@@ -109,8 +110,9 @@ class _Reader:
         return any(item.op == "scan" and item.where and _line(item) == _line(node) for item in near)
 
     def _sources(self, node: Node, stands_for: Callable[[Node], Node] = in_training) -> dict[Node, Node]:
-        """Return the drawn nodes that ``node`` reads, each with the value that it takes. ``stands_for`` selects the
-        graph.
+        """Return the drawn nodes that ``node`` reads, each with the value that is read.
+
+        ``stands_for`` selects the graph.
         """
         sources: dict[Node, Node] = {}
         pending = [(operand, operand) for operand in read_by(node, stands_for)]

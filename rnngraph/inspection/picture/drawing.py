@@ -27,8 +27,9 @@ MAX_ROWS, MAX_TITLES, MAX_CHARACTERS = 24, 8, 72
 
 
 def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_closed: bool = False) -> Drawing:
-    """Return the drawing of one graph, or of both side by side. ``with_closed`` adds a closed form of boxes, and space
-    for it.
+    """Return the drawing of one graph, or of both graphs side by side.
+
+    ``with_closed`` adds a closed form of boxes, and space for it.
     """
     sized = {box.key: _sized(box, detail, with_closed) for box in declaration.boxes}
     sizes = {key: (item.outer, item.height) for key, item in sized.items()}
@@ -186,8 +187,9 @@ class _Sized:
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of text in a box: an equation, or for None ``more`` than is shown. ``is_dropout``: only training has
-    it.
+    """Line of text in a box: an equation, or for None ``more`` than is shown.
+
+    ``is_dropout``: only training has it.
     """
 
     item: Equation | None
@@ -242,8 +244,9 @@ def _parts(box: Box, detail: Detail, with_closed: bool) -> list[_Sized | _Row]:
 
 
 def _tag(box: Box, detail: Detail) -> str:
-    """Return the user's name of a cell's layer: ``cell_0`` of ``rnn/multi_rnn_cell/cell_0/gru_cell``; of several cells
-    none.
+    """Return the user's name of a cell's layer; empty for several cells.
+
+    It is ``cell_0`` for ``rnn/multi_rnn_cell/cell_0/gru_cell``.
     """
     cells = [one for one in (box.walk() if detail == "layers" else [box]) if one.kind == "cell" and one.layer]
     return _shortened(cells[0].layer.rpartition("/")[0].rpartition("/")[2]) if len(cells) == 1 else ""

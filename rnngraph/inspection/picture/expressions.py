@@ -80,8 +80,9 @@ def passing(node: Node) -> Node:
 
 
 def read_by(node: Node, stands_for: Callable[[Node], Node] = in_training) -> Sequence[Node]:
-    """Return the operands that a reader cares about: of dropout the value, and a computed keep_prob; of a scan those of
-    its steps.
+    """Return the operands that matter to a reader of the picture.
+
+    For dropout these are the value and a computed keep_prob; for a scan those of its steps.
     """
     if node.op == "dropout":
         return [operand for operand in node.operands[:2] if not is_literal(operand)]
@@ -99,8 +100,9 @@ def _read_by_steps(scan: Node, stands_for: Callable[[Node], Node]) -> Sequence[N
 
 
 def needed(roots: Iterable[Node], stands_for: Callable[[Node], Node], known: Collection[Node] = ()) -> set[Node]:
-    """Return all nodes that ``roots`` need in one of the graphs, up to ``known``. ``stands_for`` is as
-    ``in_training``.
+    """Return all nodes that ``roots`` need in one of the graphs, up to ``known``.
+
+    ``stands_for`` is as in ``in_training``.
     """
     nodes: set[Node] = set()
     pending = [stands_for(root) for root in roots]

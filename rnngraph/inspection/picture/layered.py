@@ -83,8 +83,9 @@ def layered(
 
 
 def _ranks(keys: Sequence[Key], edges: Sequence[Edge]) -> dict[Key, int]:
-    """Return the layer of each box: below all that it depends on; boxes that depend on nothing are just above their
-    first user.
+    """Return the layer of each box: below all boxes on which it depends.
+
+    Boxes that depend on nothing are directly above their first user.
     """
     before: dict[Key, list[Key]] = {key: [] for key in keys}
     after: dict[Key, list[Key]] = {key: [] for key in keys}
@@ -173,8 +174,9 @@ def _centres(
 
 
 def _separated(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
-    """Return the nearest positions to ``wanted`` in this order without overlap: an isotonic regression by pooling
-    neighbours.
+    """Return the nearest positions to ``wanted``, in order and without overlap.
+
+    This is an isotonic regression by pooling neighbours.
     """
     offsets, at = [], 0.0
     for number, width in enumerate(widths):
@@ -202,8 +204,9 @@ def _port_places(
     ports: Mapping[Any, float],
     middles: Mapping[Key, float],
 ) -> tuple[dict[Edge, float], dict[Edge, float]]:
-    """Return where each edge leaves its box, and where it enters the other: straight if possible, and apart from other
-    edges.
+    """Return where each edge leaves its box, and where it enters the other box.
+
+    Edges are straight if possible, and keep a distance from each other.
     """
     wanted: list[dict[Edge, float]] = [{}, {}]
     for edge, chain in chains.items():

@@ -97,8 +97,9 @@ def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Lim
 
 
 def _cycles_of_sums(timed: Timed, limits: Limits) -> tuple[float, float]:
-    """Return the cycles in which a register tile starts the multiply-adds of a step of k, and those until their sums
-    are done.
+    """Return the cycles in which a register tile starts the multiply-adds of a step of k.
+
+    The second number is the cycles until their sums are done.
     """
     products = None if timed.plan is None else timed.plan.products
     if products is None:

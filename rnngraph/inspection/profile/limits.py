@@ -1,5 +1,6 @@
-"""A machine's maximum rates, measured with code of our own engine: multiply-adds, elementary functions, and reads by
-size.
+"""Maximum rates of a machine, measured with code of our own engine.
+
+These are multiply-adds, elementary functions, and reads by size.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ FUNCTION_ELEMENTS, FUNCTION_TURNS = 1024, 16
 
 
 class Limits:
-    """Maximum rates of one core of this machine with code for ``target``. Each is measured on first use, in
-    milliseconds, as the best of ``repeats`` runs.
+    """Maximum rates of one core of this machine with code for ``target``.
+
+    Each is measured on first use, in milliseconds, as the best of ``repeats`` runs.
     """
 
     def __init__(self, target: Target, repeats: int = 5) -> None:
@@ -167,8 +169,9 @@ def _code(target: Target) -> Code:
 
 
 def _module(target: Target) -> str:
-    """Return the functions ``multiply(data, turns)``, ``chain``, the same with one sum, and ``read(data, elements,
-    times)``.
+    """Return the LLVM text of ``multiply(data, turns)``, ``chain`` and ``read(data, elements, times)``.
+
+    ``chain`` is ``multiply`` with one sum.
     """
     lanes = target.lanes(4)
     kind = f"<{lanes} x float>" if lanes > 1 else "float"

@@ -141,8 +141,10 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
 
 
 def necessary(works: Iterable[Work], arrays: Collection[Buffer]) -> list[Work]:
-    """Return the work that no plan of the same graph can avoid: each operation once, and each of the caller's arrays
-    once.
+    """Return the work that no plan of the same graph can avoid.
+
+    It has each operation once, and each of the caller's arrays once. Intermediate values could stay in registers, or in
+    a cache near their use.
 
     Intermediate values could stay in registers, or in a cache near their use.
 

@@ -1,4 +1,4 @@
-"""Generation of tokens: a prompt runs in chunks, then each token that is chosen is the next step's input.
+"""Generation of tokens: after a prompt, each chosen token is the input of the next step.
 
 ``ports`` finds the input and the output that tokens go through. ``prompts`` checks prompts and ends. ``draws`` declares
 draws by ``rg.sample`` and compiles them, and ``choice`` chooses tokens from logits. ``generation`` is one generation.

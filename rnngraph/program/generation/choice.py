@@ -62,6 +62,6 @@ def largest(logits: np.ndarray) -> np.ndarray:
 
 
 def not_a_number(ports: TokenPorts, where: Where | None) -> NonFiniteError:
-    """Return the error for a row with NaN among its logits."""
+    """Return the error for a row whose logits contain NaN."""
     output = ports.output or "the output"
     return NonFiniteError(f"{output} has NaN among its logits; program.inference.check says where the NaN began", where)

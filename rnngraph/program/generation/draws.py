@@ -80,10 +80,10 @@ def draw_of(sampling: Any, classes: int, where: Where | None) -> Draw | None:
 
 
 class Draws:
-    """Compiled draws of one program, by key."""
+    """Compiled draws of one program, by what is compiled into them."""
 
     def __init__(self, options: CompileOptions) -> None:
-        """Keep no draw yet. ``options`` are those of the program."""
+        """Make an empty cache. ``options`` are those of the program."""
         self._options = replace(options, weights=FLOAT32, activations="float32", sparse=False, parameters=())
         self._sources: BoundedCache[DrawKey, DeclaredSource] = BoundedCache(MAX_DRAWS)
 

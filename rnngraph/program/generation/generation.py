@@ -32,7 +32,7 @@ class Reader:
     """
 
     def __init__(self, stream: Stream[Any], ports: TokenPorts, prompt: np.ndarray) -> None:
-        """Keep a prompt [rows, tokens], which is not read yet."""
+        """Store a prompt [rows, tokens], which is read later."""
         self.stream, self.last = stream, np.zeros(0)
         self._ports, self._prompt, self._position = ports, prompt, 0
 
@@ -116,7 +116,7 @@ class Generation(Unindexed, Iterator[Any]):
         return np.where(running, tokens, STOPPED)
 
     def _read(self) -> None:
-        """Read what was fed or returned and is not read yet."""
+        """Read the tokens that were fed or returned and are not read yet."""
         while self._reader.left:
             self._reader.read_prompt(CHUNK)
         if self._unread is not None and self._running is not None:
@@ -136,8 +136,9 @@ class Generation(Unindexed, Iterator[Any]):
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the state after the prompt and all tokens that were returned to a file, for ``state=`` of another
-        generation or stream, of any process.
+        """Write the state after the prompt and all returned tokens to a file.
+
+        It is for ``state=`` of another generation or stream, of any process.
         """
         self._read_all().save(path)
 

@@ -58,7 +58,7 @@ class Generator(Unindexed):
     def __init__(
         self, open_stream: Open, pool: StreamPool[Any], ports: TokenPorts, draws: Draws, limits: GeneratorLimits
     ) -> None:
-        """Compile what runs later, and start the thread.
+        """Compile all code that runs later, and start the thread.
 
         Args:
             open_stream: Opens the streams that read prompts.

@@ -70,7 +70,7 @@ class Request:
         return self.finish is not None or self.error is not None
 
     def deliver(self, token: int) -> None:
-        """Give a token to the caller."""
+        """Pass a token on to the caller."""
         self.count, self.token = self.count + 1, token
         with self.changed:
             self.unread.append(token)
@@ -104,7 +104,7 @@ class GenerationHandle(Unindexed, Iterator[int]):
     """
 
     def __init__(self, request: Request, cancel: Any) -> None:
-        """Watch a request. ``cancel`` is called with it to end it early."""
+        """Make the handle of a request. ``cancel`` is called with the request to end it early."""
         self._request, self._cancel = request, cancel
 
     def __iter__(self) -> GenerationHandle:

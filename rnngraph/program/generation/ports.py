@@ -1,4 +1,4 @@
-"""Input and output of a net that tokens go through, by shapes and dtypes."""
+"""Input and output of a net for tokens, inferred from shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True)
 class TokenPorts:
-    """Input and output of a step graph that tokens go through.
+    """Input and output of a step graph for tokens.
 
     Attributes:
         input: Name of the input.
@@ -84,7 +84,7 @@ def _chosen(
     what: str,
     where: Where | None,
 ) -> str:
-    """Return ``name``, or the only candidate. Errors list the candidates, or all that there is if none fits."""
+    """Return ``name``, or the only candidate. Errors list the candidates, or all names if there are none."""
     if name is None:
         if len(candidates) == 1:
             return next(iter(candidates))

@@ -39,7 +39,7 @@ def prompt_of(ids: Any, where: Where | None) -> np.ndarray:
 
 
 def stops_at(stop: Any, where: Where | None) -> Ends:
-    """Return a function that tells whether a token ends its row.
+    """Return a predicate of tokens that end their row.
 
     Args:
         stop: A token, several, a function of a token, or None.

@@ -1,4 +1,4 @@
-"""Rows of a pool that generate tokens: each step reads the last token of every row and chooses the next one."""
+"""Rows of a pool that generate tokens, one for each row in every step."""
 
 from __future__ import annotations
 
@@ -85,8 +85,9 @@ class TokenRows:
         return request.count
 
     def step(self) -> int:
-        """Read the last token of every row, choose the next one, and let rows that end leave. Return the number of
-        new tokens.
+        """Read the last token of every row, and choose the next one. Return the number of new tokens.
+
+        Rows that end leave.
         """
         rows = self.rows
         try:

@@ -168,8 +168,9 @@ class BaseSession(Holder):
         return run(self, values, seed)
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Return the fetched values in the structure of ``fetches``: Tensors and variables as arrays, operations as
-        None.
+        """Return the fetched values in the structure of ``fetches``.
+
+        Tensors and variables are arrays, and operations None.
 
         One native call computes all Tensors together with the step of a training operation. Tensors have their values
         from before the step.

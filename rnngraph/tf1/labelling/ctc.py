@@ -31,8 +31,9 @@ def ctc_loss(
     time_major: bool = True,
     logits: Any = None,
 ) -> Tensor:
-    """Return the negative log-likelihood of each row's labels, over all alignments [batch]. The last class is the
-    blank.
+    """Return the negative log-likelihood of each row's labels, over all alignments [batch].
+
+    The last class is the blank.
 
     Labels that don't fit into their row's time have an infinite loss, or 0 with ``ignore_longer_outputs_than_inputs``.
     Neither has a gradient.

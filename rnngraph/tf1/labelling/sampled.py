@@ -59,8 +59,9 @@ def log_uniform_candidate_sampler(
     seed: Any = None,
     name: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (classes drawn [num_sampled], expected counts of the labels [batch, num_true], expected counts of the
-    classes).
+    """Return (classes drawn [num_sampled], expected counts of labels, expected counts of the classes).
+
+    Expected counts of labels are [batch, num_true].
     """
     if not unique:
         raise ArgumentError("tf.nn.log_uniform_candidate_sampler draws without repetition only; pass unique=True")

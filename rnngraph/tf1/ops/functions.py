@@ -296,8 +296,9 @@ def transpose(a: Any, perm: Sequence[int] | None = None, name: str = "transpose"
 
 @operation
 def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
-    """Reshape a tensor. One size may be -1, None keeps the size of that axis, and others may be entries of
-    ``tf.shape``.
+    """Reshape a tensor.
+
+    One size may be -1, None keeps the size of that axis, and others may be entries of ``tf.shape``.
     """
     x, sizes = as_tensor(tensor), sizes_in(shape)
     count = product(sizes) if all(isinstance(size, int) and size >= 0 for size in sizes) else None

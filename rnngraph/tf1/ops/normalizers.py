@@ -38,8 +38,9 @@ def layer_norm(
     begin_params_axis: int = -1,
     scope: Any = None,
 ) -> Tensor:
-    """Normalise each row from axis ``begin_norm_axis`` on by its mean and deviation. Owns ``LayerNorm/beta`` and
-    ``gamma``.
+    """Normalise each row from axis ``begin_norm_axis`` on by its mean and deviation.
+
+    Parameters: ``LayerNorm/beta`` and ``gamma``.
     """
     what, x = "tf.contrib.layers.layer_norm", as_tensor(inputs)
     refuse(what, _TRAINED, trainable=None if trainable else False)

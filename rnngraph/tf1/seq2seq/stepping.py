@@ -51,8 +51,9 @@ class Stepping:
         return as_tensor(leaf)
 
     def run(self, body: Body, maximum: Any = None) -> tuple[Any, list[Tensor]]:
-        """Run the loop. Returns (carried values after the last step, the steps' results [steps, …], 0 past the last
-        step).
+        """Run the loop. Return the carried values after the last step, and the steps' results [steps, …].
+
+        Results past the last step are 0.
 
         maximum: maximum number of steps. Without it, each step must read an entry of a TensorArray, or compare its
         number with a bound to finish.

@@ -251,8 +251,9 @@ def _picture(tag: str, pixels: np.ndarray) -> Value:
 
 
 def _bytes_of(pixels: np.ndarray) -> np.ndarray:
-    """Scale to 0 … 255 as TensorFlow does: by the maximum; around 128 if some are negative. Non-finite pixels become
-    red.
+    """Scale to 0 … 255 as TensorFlow does: by the maximum; around 128 if some are negative.
+
+    Non-finite pixels become red.
     """
     finite = np.isfinite(pixels)
     known = pixels[finite]

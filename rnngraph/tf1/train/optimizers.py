@@ -48,8 +48,9 @@ class Optimizer:
         raise GraphError("subclass rg.Optimizer for equations of your own, or use an optimizer of tf.train")
 
     def numbers(self) -> dict[str, Any]:
-        """Return the numbers that the equations read beside variables: numbers, functions without arguments, or
-        Tensors.
+        """Return the numbers that the equations read beside variables.
+
+        They are numbers, functions without arguments, or Tensors.
         """
         return {}
 

@@ -221,8 +221,9 @@ class TrainProgram:
 
 
 def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
-    """Return the loss, with a dependence on values that an update changes by gradients of other variables, such as of a
-    copy.
+    """Return the loss, with a dependence on values that an update changes by gradients of other variables.
+
+    An example is a copy of a variable.
     """
     read = _variables(graph, [loss.node])
     for _, variable in op.pairs:

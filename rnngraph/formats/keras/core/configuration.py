@@ -211,8 +211,9 @@ def _is_operation(config: Record, module: Any) -> bool:
 
 
 class _Numbering:
-    """Numbers of calls from 0. Keras counts one earlier call of a network inside a network, except in calls of
-    Keras 3.
+    """Numbers of calls, from 0.
+
+    Keras counts one earlier call of a network inside a network, except in calls of Keras 3.
     """
 
     def __init__(self, config: Record, by_name: Mapping[str, Layer], is_old: bool) -> None:

@@ -82,8 +82,9 @@ class ValueInfo(Message):
 
 @dataclass(eq=False)
 class Tensor(Message):
-    """``TensorProto``. ``raw_data`` are the numbers' bytes, unless a list has them. ``data_location`` is 1 for a
-    file.
+    """``TensorProto``.
+
+    ``raw_data`` has the numbers' bytes, unless a list has them. ``data_location`` is 1 for a file.
     """
 
     dims: np.ndarray = array(1, Kind.INTEGER, is_packed=False)

@@ -227,8 +227,9 @@ class Call:
     def branch(
         self, graph: Graph, inputs: Mapping[str, Operand] | None = None, tensors: Tensors | None = None
     ) -> list[Operand]:
-        """Return the outputs of an inner graph with ``inputs``. ``tensors`` declares its values, if another
-        object does.
+        """Return the outputs of an inner graph with ``inputs``.
+
+        ``tensors`` declares its values, if another object does.
         """
         return self._branches.branch(graph, inputs or {}, tensors)
 

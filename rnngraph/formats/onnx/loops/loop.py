@@ -306,8 +306,9 @@ class _Reading:
         return self.tensors.reshape(line, (self.length, *shape))
 
     def _looked_up(self, node: Node) -> tuple[Operand, list[int]] | None:
-        """Return (what a Gather selects of an outer array by the step number, along a first axis of steps; its axes of
-        size 1).
+        """Return (operand, axes of size 1) of a Gather that selects a step from an outer array by the step number.
+
+        The array's first axis is time. None for other nodes.
         """
         if node.op not in ("Gather", "SequenceAt") or len(node.inputs) != 2:
             return None

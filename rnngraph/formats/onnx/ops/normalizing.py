@@ -44,10 +44,10 @@ def _batch_normalization(call: Call) -> Outputs:
 
 
 def _by_arithmetic(call: Call, x: Operand, weights: Sequence[Operand], epsilon: float) -> Operand:
-    """Normalize by arrays of one repeated number, as many as a size that a call computes: a script cannot name that
-    size.
+    """Normalize by arrays of one repeated number, of a size that only a call knows.
 
-    tf2onnx writes layer normalization so, with as many channels as there are rows and steps.
+    A script cannot name that size. tf2onnx writes layer normalization so, with as many channels as there are rows and
+    steps.
     """
     rank, tensors = call.rank(), call.tensors
     gamma, beta, mean, variance = (tensors.reshape(item, [*shape_of(item), *(1,) * (rank - 2)]) for item in weights)

@@ -154,8 +154,9 @@ class DropoutWrapper(SignedCell, wrappers.DropoutWrapper):
 
 
 class ResidualWrapper(SignedCell, wrappers.ResidualWrapper):
-    """``rg.ResidualWrapper`` with TensorFlow's arguments. ``residual_fn``: function of (input, output), by default the
-    sum.
+    """``rg.ResidualWrapper`` with TensorFlow's arguments.
+
+    ``residual_fn``: function of (input, output), by default the sum.
     """
 
     residual_fn: Callable[[Tensor, Tensor], Tensor] | None
