@@ -1,4 +1,4 @@
-"""Files around exported code: header, self-test, build files, modules for other languages.
+"""Files around exported code, written from one ``description`` for both forms of a net.
 
 ``header`` is for C. ``stream_self_test`` and ``sequence_self_test`` check the two forms, with common parts in
 ``self_test``. ``build_files`` are for other build systems, ``plugin_files`` for audio plugins. ``linking`` makes

@@ -146,8 +146,6 @@ def necessary(works: Iterable[Work], arrays: Collection[Buffer]) -> list[Work]:
     It has each operation once, and each of the caller's arrays once. Intermediate values could stay in registers, or in
     a cache near their use.
 
-    Intermediate values could stay in registers, or in a cache near their use.
-
     Args:
         works: Work of a call's kernels, in order.
         arrays: Buffers of the caller.
