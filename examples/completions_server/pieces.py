@@ -1,0 +1,60 @@
+"""Text of a generation as its tokens come: whole characters, up to the first stop string."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+Decode = Callable[[list[int]], str]
+"""Function that returns the text of tokens, with ``REPLACEMENT`` for a character that is not whole."""
+
+
+class Pieces:
+    """Turns tokens into text that can be sent.
+
+    Text waits while it ends in half a character, or in what may be the beginning of a stop string.
+
+    Attributes:
+        is_stopped: True once a stop string is complete. It is not part of the text.
+    """
+
+    def __init__(self, decode: Decode, stops: Sequence[str]) -> None:
+        self._decode, self._stops = decode, stops
+        self._tokens: list[int] = []
+        self._begin = self._read = 0  # the text of tokens up to _read is decoded; decoding starts at _begin
+        self._waiting = ""
+        self.is_stopped = False
+
+    def add(self, token: int) -> str:
+        """Return the text that a token completes, which may be empty."""
+        self._tokens.append(token)
+        before, text = (self._decode(self._tokens[self._begin : end]) for end in (self._read, len(self._tokens)))
+        if text.endswith(REPLACEMENT):
+            return ""
+        self._begin, self._read = self._read, len(self._tokens)
+        return self._up_to_stop(text[len(before) :])
+
+    def rest(self) -> str:
+        """Return the text that still waits at the end."""
+        if self.is_stopped:
+            return ""
+        before, text = (self._decode(self._tokens[self._begin : end]) for end in (self._read, len(self._tokens)))
+        sent = self._up_to_stop(text[len(before) :])
+        return sent if self.is_stopped else sent + self._waiting
+
+    def _up_to_stop(self, text: str) -> str:
+        text = self._waiting + text
+        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        if places:
+            self.is_stopped, self._waiting = True, ""
+            return text[: min(places)]
+        held = max((_overlap(text, stop) for stop in self._stops), default=0)
+        cut = len(text) - held
+        self._waiting = text[cut:]
+        return text[:cut]
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return the length of the longest end of a text with which a stop string begins."""
+    return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:size])), 0)

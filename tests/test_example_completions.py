@@ -1,0 +1,394 @@
+"""The completions server: its parts without a network, then by OpenAI's own client and by callers that go away."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+FOLDER = Path(__file__).resolve().parents[1] / "examples" / "completions_server"
+CHARACTERS = [chr(number) for number in range(1, 128)]
+
+
+def module(name: str, folder: Path = FOLDER) -> ModuleType:
+    if name in sys.modules and Path(sys.modules[name].__file__ or "").parent == folder:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[name] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+pieces, protocol = module("pieces"), module("protocol")
+
+
+# Without a network ----------------------------------------------------------------------------------
+
+
+def decoded(tokens: list[int]) -> str:
+    return bytes(tokens).decode(errors="replace")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pieces_are_the_text_up_to_the_first_stop(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    text = "".join(draw.choice(["a", "b", "ab", "ä", "日", "🙂"], 40))
+    stops = ["".join(draw.choice(["a", "b", "ä", "日"], draw.integers(1, 5))) for _ in range(draw.integers(0, 4))]
+    sender, sent = pieces.Pieces(decoded, stops), []
+    for token in text.encode():
+        sent.append(sender.add(token))
+        if sender.is_stopped:
+            break
+    sent.append(sender.rest())
+    places = [text.find(stop) for stop in stops if stop in text]
+    assert "".join(sent) == text[: min(places, default=len(text))]
+    assert sender.is_stopped == bool(places)
+    assert "\N{REPLACEMENT CHARACTER}" not in "".join(sent)
+
+
+def test_text_comes_as_soon_as_it_is_sure() -> None:
+    sender = pieces.Pieces(decoded, ["\n\n"])
+    assert [sender.add(token) for token in "hé\nx\n\n".encode()] == ["h", "", "é", "", "\nx", "", ""]
+    assert sender.is_stopped
+    half = pieces.Pieces(decoded, [])
+    assert [half.add("é".encode()[0]), half.rest()] == ["", "\N{REPLACEMENT CHARACTER}"]
+
+
+def encode(text: str) -> list[int]:
+    if unknown := {*text} - {*CHARACTERS}:
+        raise ValueError(f"no {unknown.pop()!r}")
+    return [CHARACTERS.index(character) for character in text]
+
+
+def wanted(**body: Any) -> Any:
+    return protocol.wanted(
+        {"model": "tiny", "prompt": "hi", **body}, "tiny", encode, len(CHARACTERS), protocol.Limits()
+    )
+
+
+REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
+    ({"model": None}, "model", "model is missing"),
+    ({"model": "gpt-5"}, "model", "no model 'gpt-5'"),
+    ({"prompt": None}, "prompt", "must be a string"),
+    ({"prompt": ""}, "prompt", "has 0 tokens"),
+    ({"prompt": []}, "prompt", "must be a string"),
+    ({"prompt": "日"}, "prompt", "can't be encoded"),
+    ({"prompt": "a" * 20000}, "prompt", "has 20000 tokens"),
+    ({"prompt": [1, 127]}, "prompt", "from 0 to 126"),
+    ({"prompt": [1, True]}, "prompt", "from 0 to 126"),
+    ({"prompt": [{}]}, "prompt", "from 0 to 126"),
+    ({"max_tokens": -1}, "max_tokens", "an integer from 0 to 4096"),
+    ({"max_tokens": 1e9}, "max_tokens", "an integer"),
+    ({"max_tokens": True}, "max_tokens", "an integer"),
+    ({"temperature": 2.5}, "temperature", "from 0 to 2"),
+    ({"temperature": "hot"}, "temperature", "a number"),
+    ({"temperature": float("nan")}, "temperature", "a number"),
+    ({"top_p": 0}, "top_p", "above 0"),
+    ({"top_k": 200}, "top_k", "from 0 to 127"),
+    ({"n": 17}, "n", "from 1 to 16"),
+    ({"n": 9, "prompt": ["a", "b"]}, "n", "18 choices"),
+    ({"stop": ["a", ""]}, "stop", "none of them empty"),
+    ({"stop": list("abcde")}, "stop", "up to 4"),
+    ({"stop": 3}, "stop", "a string"),
+    ({"seed": 2**63}, "seed", "an integer"),
+    ({"stream": 1}, "stream", "true or false"),
+    ({"stream_options": {"include_usage": True}}, "stream_options", "needs stream"),
+    ({"logprobs": 3}, "logprobs", "not supported"),
+    ({"echo": True}, "echo", "not supported"),
+    ({"best_of": 4}, "best_of", "not supported"),
+    ({"presence_penalty": 0.5}, "presence_penalty", "not supported"),
+    ({"messages": []}, "messages", "unknown parameter"),
+]
+
+
+@pytest.mark.parametrize(("body", "param", "words"), REFUSED)
+def test_bad_requests_say_what_is_wrong(body: dict[str, Any], param: str, words: str) -> None:
+    with pytest.raises(protocol.RequestError, match=words) as caught:
+        wanted(**body)
+    error = caught.value.body["error"]
+    assert (error["param"], error["type"]) == (param, "invalid_request_error")
+    assert caught.value.status == (404 if error["code"] == "model_not_found" else 400)
+
+
+def test_parameters_that_ask_for_nothing_are_taken() -> None:
+    request = wanted(echo=False, logprobs=None, best_of=1, frequency_penalty=0, logit_bias={}, user="me", n=2, top_k=3)
+    assert (request.choices, request.max_tokens, request.sample) == (2, 16, {"temperature": 1.0, "top_k": 3})
+    assert wanted(temperature=0).sample is None
+    assert wanted(prompt=["a", [3, 4]], stop="x").prompts == [encode("a"), [3, 4]]
+
+
+# By HTTP ---------------------------------------------------------------------------------------------
+
+MODEL = """
+import rnngraph as rg
+CHARACTERS = [chr(number) for number in range(1, 128)]
+ids = rg.placeholder("ids", (None, None), "int64")
+hidden, _ = rg.dynamic_rnn(rg.GRUCell(32), rg.embedding(ids, 127, 16))
+program = rg.compile({"logits": rg.dense(hidden, 127)}, seed=3)
+for name, array in program.parameters.items():
+    program.parameters[name] = 4 * array
+def encode(text):
+    return [CHARACTERS.index(character) for character in text]
+def decode(tokens):
+    return "".join(CHARACTERS[token] for token in tokens)
+"""
+NEEDS = ("starlette", "uvicorn", "prometheus_client", "openai", "httpx")
+
+
+class Running:
+    """Server in a thread of this process, with its model and OpenAI's client."""
+
+    def __init__(self, folder: Path, **options: int) -> None:
+        self.code, openai = module("server"), pytest.importorskip("openai")
+        (folder / "tiny.py").write_text(MODEL)
+        self.model = self.code.model_of(folder / "tiny.py", "float32", None, **options)
+        self.generator = self.model.generator
+        self.program: rg.Program = runpy.run_path(str(folder / "tiny.py"))["program"]
+        limits = protocol.Limits(max_tokens=10**7)
+        self.server = self.code.server_of(self.code.app_of(self.model, limits), self.model, "127.0.0.1", 0, 1.0)
+        self._thread = threading.Thread(target=self.server.run)
+        self._thread.start()
+        wait_until(lambda: self.server.started)
+        self.port = self.server.servers[0].sockets[0].getsockname()[1]
+        self.client = openai.OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0)
+        self.openai = openai
+
+    def stop(self) -> None:
+        self.generator.close(cancel=True)
+        self.server.should_exit = True
+        self._thread.join()
+
+    def alone(self, prompt: str, **options: Any) -> str:
+        """Text that ``generate`` gives without a server."""
+        return self.model.decode([*self.program.inference.generate(self.model.encode(prompt), **options)])
+
+    def metrics(self) -> dict[str, float]:
+        import httpx
+
+        lines = httpx.get(f"http://127.0.0.1:{self.port}/metrics").text.splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
+def wait_until(holds: Any, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    for name in NEEDS:
+        pytest.importorskip(name, reason=f"the server's tests need {name}: pip install '.[completions]' openai")
+    server = Running(tmp_path_factory.mktemp("model"), slots=4, max_waiting=2, max_prefill=8)
+    yield server
+    server.stop()
+
+
+def test_the_client_gets_the_tokens_of_generate(running: Running) -> None:
+    client = running.client
+    assert [model.id for model in client.models.list()] == ["tiny"] == [client.models.retrieve("tiny").id]
+    greedy = client.completions.create(model="tiny", prompt="To be", max_tokens=30, temperature=0)
+    assert greedy.choices[0].text == running.alone("To be", max_new=30)
+    assert (greedy.choices[0].finish_reason, greedy.object) == ("length", "text_completion")
+    assert greedy.usage is not None
+    assert (greedy.usage.prompt_tokens, greedy.usage.completion_tokens, greedy.usage.total_tokens) == (5, 30, 35)
+    drawn = client.completions.create(
+        model="tiny", prompt=["To be", "or"], n=2, max_tokens=25, temperature=0.8, top_p=0.9, seed=7
+    )
+    sample = {"temperature": 0.8, "top_p": 0.9}
+    expected = [
+        running.alone(prompt, max_new=25, sample=sample, number=7 + index)
+        for index, prompt in enumerate(("To be", "To be", "or", "or"))
+    ]
+    assert [choice.text for choice in drawn.choices] == expected
+    tokens = client.completions.create(model="tiny", prompt=running.model.encode("To be"), max_tokens=30, temperature=0)
+    assert tokens.choices[0].text == greedy.choices[0].text
+
+
+def test_events_are_the_same_text(running: Running) -> None:
+    options: dict[str, Any] = {"model": "tiny", "prompt": "To be", "max_tokens": 40, "seed": 5, "n": 2}
+    whole = running.client.completions.create(**options)
+    texts, finishes, usage = ["", ""], [None, None], None
+    for event in running.client.completions.create(**options, stream=True, stream_options={"include_usage": True}):
+        usage = event.usage
+        for choice in event.choices:
+            texts[choice.index] += choice.text
+            finishes[choice.index] = choice.finish_reason
+    assert texts == [choice.text for choice in whole.choices]
+    assert finishes == ["length", "length"]
+    assert usage == whole.usage
+
+
+def test_a_stop_string_ends_a_text(running: Running) -> None:
+    text = running.alone("To be", max_new=60, sample={}, number=5)
+    stop = text[20:23]
+    for stream in (False, True):
+        answer = running.client.completions.create(
+            model="tiny", prompt="To be", max_tokens=60, seed=5, stop=["\0", stop], stream=stream
+        )
+        events = [*answer] if stream else [answer]
+        assert "".join(event.choices[0].text for event in events) == text[: text.index(stop)]
+        assert events[-1].choices[0].finish_reason == "stop"
+    wait_until(lambda: running.generator.running == 0)
+
+
+def test_many_callers_at_once(running: Running) -> None:
+    prompts = ["a" * (3 * number + 1) for number in range(6)]  # as many as slots and places to wait
+
+    def ask(prompt: str) -> str:
+        events = running.client.completions.create(
+            model="tiny", prompt=prompt, max_tokens=50, temperature=0, stream=True
+        )
+        return "".join(event.choices[0].text for event in events)
+
+    with ThreadPoolExecutor(6) as threads:
+        assert [*threads.map(ask, prompts)] == [running.alone(prompt, max_new=50) for prompt in prompts]
+
+
+def raw(running: Running, body: bytes, path: str = "/v1/completions", method: str = "POST") -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", running.port), timeout=20)
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + body)
+    return connection
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_caller_that_goes_away_frees_its_slots(running: Running, stream: bool) -> None:
+    left = running.metrics()["completions_left_total"]
+    body = json.dumps({"model": "tiny", "prompt": "a", "max_tokens": 10**7, "stream": stream, "n": 2}).encode()
+    connection = raw(running, body)
+    wait_until(lambda: running.generator.running == 2)
+    if stream:
+        assert b"200 OK" in connection.recv(4096)
+    connection.close()
+    wait_until(lambda: running.generator.running == 0)
+    wait_until(lambda: running.metrics()["completions_left_total"] == left + 1)
+    events = running.client.completions.create(model="tiny", prompt="a", max_tokens=10**7, stream=True)
+    next(iter(events))
+    events.close()  # as OpenAI's client goes away
+    wait_until(lambda: running.generator.running == 0)
+
+
+def test_more_callers_than_may_wait_are_refused(running: Running) -> None:
+    body = json.dumps({"model": "tiny", "prompt": "a", "max_tokens": 10**7, "stream": True, "n": 3}).encode()
+    others = [raw(running, body) for _ in range(2)]
+    wait_until(lambda: (running.generator.running, running.generator.waiting) == (4, 2))
+    with pytest.raises(running.openai.RateLimitError, match="try again later") as caught:
+        running.client.completions.create(model="tiny", prompt="a")
+    assert caught.value.response.headers["retry-after"] == "1"
+    for connection in others:
+        connection.close()
+    wait_until(lambda: running.generator.running == 0 == running.generator.waiting)
+    assert running.client.completions.create(model="tiny", prompt="a").usage.completion_tokens == 16
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "method", "status", "words"),
+    [
+        (b"{", "/v1/completions", "POST", 400, "no JSON"),
+        (b"\xff", "/v1/completions", "POST", 400, "no JSON"),
+        (b"[]", "/v1/completions", "POST", 400, "JSON object"),
+        (b"{" + b" " * (1 << 21), "/v1/completions", "POST", 413, "more than"),
+        (b'{"model": "x", "prompt": "a"}', "/v1/completions", "POST", 404, "no model"),
+        (b'{"model": "tiny", "prompt": "a", "echo": true}', "/v1/completions", "POST", 400, "not supported"),
+        (b"", "/v1/completions", "GET", 405, "not served here"),
+        (b"{}", "/v1/chat/completions", "POST", 404, "not served here"),
+        (b"", "/v1/models/x", "GET", 404, "no model"),
+    ],
+)
+def test_bad_requests_are_answered_in_openais_form(
+    running: Running, body: bytes, path: str, method: str, status: int, words: str
+) -> None:
+    import httpx
+
+    answer = httpx.request(method, f"http://127.0.0.1:{running.port}{path}", content=body)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert words in error["message"]
+    assert error["type"] == "invalid_request_error"
+
+
+def test_metrics_count(running: Running) -> None:
+    before = running.metrics()
+    running.client.completions.create(model="tiny", prompt="abc", max_tokens=9)
+    after = running.metrics()
+    grown = {name: after[name] - before.get(name, 0) for name in after}
+    assert grown["completions_prompt_tokens"] == 3
+    assert grown["completions_new_tokens"] == 9
+    assert grown['completions_requests_total{status="200"}'] == 1
+    assert (grown["completions_first_token_seconds_count"], grown["completions_token_seconds_count"]) == (1, 8)
+    assert (after["completions_running"], after["completions_waiting"]) == (0, 0)
+
+
+def test_nothing_is_lost_by_callers_that_come_and_go(running: Running) -> None:
+    load = module("completions", FOLDER.parents[1] / "benchmarks")
+    options = load.argparse.Namespace(prompt_tokens=30, tokens=20, pause=0.01, requests=8)
+    url = f"http://127.0.0.1:{running.port}"
+    soak = load.Soak(url, options)
+    soak.prepare(8)
+    soak.run(1.0, 6, lambda text: None)
+    assert (soak.counts["lost"], soak.counts["changed"]) == (0, 0)
+    assert soak.counts["ended"] > 10
+    answers = load.load(url, 4, options)
+    assert [asked.finish for asked in answers] == ["length"] * 8
+    assert load.row_of(answers, 1.0)[0] == "160"
+    wait_until(lambda: running.generator.running == 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.slow
+@pytest.mark.parametrize(("tokens", "finish"), [(10**6, "error"), (2000, "length")])
+def test_sigterm_ends_within_a_bound(running: Running, tmp_path: Path, tokens: int, finish: str) -> None:
+    (tmp_path / "tiny.py").write_text(MODEL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(FOLDER / "server.py"), "serve", str(tmp_path / "tiny.py"), "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--grace", "2", "--max-tokens", str(10**7)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert "tiny at http://" in process.stdout.readline()
+        client = running.openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=9)
+        client.models.list()
+        events = iter(client.completions.create(model="tiny", prompt="a", max_tokens=tokens, stream=True))
+        next(events)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        if finish == "error":
+            with pytest.raises(running.openai.APIError, match="generator was closed"):
+                list(events)
+        else:
+            assert [*events][-1].choices[0].finish_reason == "length"
+        _, err = process.communicate(timeout=20)
+        assert time.monotonic() - begun < 10
+        assert (process.returncode, err) in [(0, ""), (-signal.SIGTERM, "")]
+    finally:
+        process.kill()
+        process.wait()
