@@ -140,7 +140,7 @@ from .declare.functions.norms import matrix_norm, norm, vector_norm
 from .declare.functions.orders import argsort, median, nanquantile, quantile, sort, top_k
 from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
-from .declare.functions.rounding import ceil, floor, round
+from .declare.functions.rounding import ceil, dequantize, floor, round
 from .declare.functions.sequences import ensure_longest, gather_last, positions, reverse_sequence
 from .declare.functions.statistics import (
     count_nonzero,
@@ -195,6 +195,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .formats import weights
+    from .formats.gguf.read import read_gguf
     from .formats.keras.read import read_keras
     from .formats.nam import read_nam
     from .formats.net import Net
@@ -227,6 +228,7 @@ if TYPE_CHECKING:
     from .training.trainer import Trainer, loads_trainer
 
 _LATER = {
+    "formats.gguf.read": ("read_gguf",),
     "formats.keras.read": ("read_keras",),
     "formats.nam": ("read_nam",),
     "formats.net": ("Net",),
@@ -394,6 +396,7 @@ __all__ = [
     "cumsum",
     "deg2rad",
     "dense",
+    "dequantize",
     "diag_embed",
     "diagonal",
     "dropout",
@@ -494,6 +497,7 @@ __all__ = [
     "rad2deg",
     "random_normal",
     "random_uniform",
+    "read_gguf",
     "read_keras",
     "read_nam",
     "read_onnx",

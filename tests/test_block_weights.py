@@ -72,6 +72,16 @@ def test_patterns_mix_kinds() -> None:
     assert program.inference(x=np.zeros((1, 3, 64), np.float32)).shape == (1, 3, 70)
 
 
+def test_weights_of_one_shape_and_two_kinds_have_panels_of_their_own() -> None:
+    x, first, second = rg.placeholder("x", (None, 128)), numbers(128, 96, seed=3), numbers(128, 96, seed=4)
+    parts = [rg.parameter(name, (128, 96)) for name in ("first", "second")]
+    program = rg.compile(x @ parts[0] + x @ parts[1], weights={"first": "int8_blocks", "second": "int4"})
+    program.parameters.load({"first": first, "second": second})
+    fed = numbers(128, 5, seed=5).T.copy()
+    expected = program_of(first, "int8_blocks").inference(x=fed) + program_of(second, "int4").inference(x=fed)
+    assert_array_equal(program.inference(x=fed), expected)
+
+
 def test_four_bits_are_stored_two_in_a_byte() -> None:
     """The panel of a matrix takes half a byte for each weight; see the loops."""
     x = rg.placeholder("x", (None, 64))

@@ -90,6 +90,7 @@ ROOMS = (
     "training",
     "formats",
     "formats.operators",
+    "formats.gguf",
     "formats.keras.core",
     "formats.keras",
     "formats.tensorflow",

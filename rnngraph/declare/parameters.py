@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ir.attributes import MAX_AXES
 from ..ir.graph import Node, make
-from ..ir.types import TensorType
+from ..ir.types import DTYPES, NARROW, TensorType, array_dtype
 from ..support.api_guard import api
 from ..support.arguments import MAX_UNITS, checked_name, entries, flag
 from ..support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
@@ -47,7 +47,7 @@ class ParameterSpec:
 
     def begin_with(self, array: np.ndarray) -> None:
         """Set the initial value of programs to a read-only view of ``array``, which has the parameter's shape."""
-        stored = np.asarray(array, self.type.dtype, order="C").view()
+        stored = np.asarray(array, array_dtype(self.type.dtype), order="C").view()
         stored.flags.writeable = False
         object.__setattr__(self, "stored", stored)
 
@@ -138,13 +138,19 @@ def parameter(
         initializer: A name (``zeros``, ``ones``, ``glorot_uniform``, ``orthogonal``), a number, an array, or a function
             of (shape, generator).
         trainable: False exempts the parameter from gradients and training.
-        dtype: As for a placeholder.
+        dtype: As for a placeholder, or a dtype to store weights in, with ``trainable=False``: ``int8``, ``uint8``, or
+            ``bfloat16``, whose arrays are uint16, the upper half of a float32. ``cast`` and ``dequantize`` widen them.
 
     Returns:
         Tensor of the parameter.
+
+    Raises:
+        ArgumentError: The dtype is narrow, and the parameter trainable.
     """
     checked_name(name, "a parameter")
-    kind = TensorType(check_dtype(dtype), check_shape(name, shape))
+    kind = TensorType(check_dtype(dtype, (*DTYPES, *NARROW)), check_shape(name, shape))
+    if kind.dtype in NARROW and flag(trainable, "trainable"):
+        raise ArgumentError(f"parameter {name} of {kind.dtype} can't be trained; give trainable=False, or float32")
     spec = ParameterSpec(kind, initializer_of(initializer), flag(trainable, "trainable"), user_line(), name)
     return Tensor(parameter_node(spec, name))
 

@@ -62,11 +62,12 @@ def dtype_word(value: Any) -> str | None:
     return word if word in DTYPE_WORDS else None
 
 
-def check_dtype(dtype: Any) -> str:
+def check_dtype(dtype: Any, offered: tuple[str, ...] = DTYPES) -> str:
+    """Return the name of a dtype. Raise ``DtypeError`` if it is not one of ``offered``."""
     text = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or dtype
-    if not isinstance(text, str) or text not in DTYPES:
+    if not isinstance(text, str) or text not in offered:
         hint = {"float": "float32", "int": "int64"}.get(text) if isinstance(text, str) else None
-        remedy = f"write {hint}" if hint else f"use one of {', '.join(DTYPES)}"
+        remedy = f"write {hint}" if hint else f"use one of {', '.join(offered)}"
         raise DtypeError(f"dtype {shown(dtype)} is not offered; {remedy}")
     return text
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..ir.attributes import MAX_AXES
 from ..ir.graph import Node, make
-from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, meet_declared
+from ..ir.types import FLOATS, INTEGERS, KEEP_NARROW, NARROW, Dim, TensorType, meet_declared
 from ..support.allocation import reserve
 from ..support.api_guard import api
 from ..support.arguments import checked_name, refuse_mask
@@ -232,6 +232,10 @@ def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None
         node = make(op, *(item.node for item in operands), where=where, name=name, meet=meet_declared, **attributes)
         if isinstance(node.type, TensorType) and node.type.rank > MAX_AXES:
             raise ValueError(f"it has {node.type.rank} axes, and a Tensor has {MAX_AXES} at most")
+        if op not in (*KEEP_NARROW, "cast"):
+            for kind in (item.node.type for item in operands):
+                if isinstance(kind, TensorType) and kind.dtype in NARROW:
+                    raise TypeError(f"{kind.dtype} only stores numbers; widen them with rg.cast or rg.dequantize")
     except RnnGraphError:
         raise
     except TypeError as error:

@@ -11,7 +11,7 @@ Parts that all readers share:
   ``weights`` is ``rg.weights``, for which ``state_dict`` finds a layer's arrays in a ``state_dict`` of torch.
 - ``rolling`` turns unrolled steps into drivers. ``operators`` defines foreign operations once, for all front ends.
 
-Each format has a file or a folder: ``nam`` (Neural Amp Modeler), ``rtneural`` (with AIDA-X and GuitarML), ``keras``,
-``tensorflow`` (checkpoints), ``onnx`` (also written), ``tf1_graph`` (graphs of TensorFlow 1.x, through ONNX's reader)
-and ``torch``.
+Each format has a file or a folder: ``nam`` (Neural Amp Modeler), ``rtneural`` (with AIDA-X and GuitarML), ``gguf`` (of
+llama.cpp), ``keras``, ``tensorflow`` (checkpoints), ``onnx`` (also written), ``tf1_graph`` (graphs of TensorFlow 1.x,
+through ONNX's reader) and ``torch``.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -77,12 +78,16 @@ class Net(Uncalled):
         outputs: {name: Tensor}, with the file's names and in its order.
         parameters: {name: array}, read-only, with the names of ``program().parameters``.
         sizes: {input: {axis: name or number}}. ``print(net)`` tells what closed the axes that are numbers.
+        vocabulary: Tokens by id, if the file has them; None otherwise.
+        metadata: Numbers and texts that the file states beside the net, by the file's keys.
     """
 
     _program = "net.program()"
 
     def __init__(self, script: Script) -> None:
         script.settle_parameters()
+        self.vocabulary: list[str | bytes] | None = None
+        self.metadata: Mapping[str, int | float | bool | str] = {}
         self._script = script
         self.inputs: Mapping[str, Tensor] = Frozen({name: value.tensor for name, value in script.inputs.items()})
         self.outputs: Mapping[str, Tensor] = Frozen({name: value.tensor for name, value in script.outputs.items()})
@@ -110,7 +115,7 @@ class Net(Uncalled):
         for (dim, number), where in self._script.unequal.items():
             notes.append(f"{dim} is not {number}{', as ' + where + ' takes it' if where else ''}")
         if self._script.narrow:
-            options = ", ".join(f'{name}="{kind}"' for name, kind in self._script.narrow.items())
+            options = ", ".join(f"{name}={_option_text(kind)}" for name, kind in self._script.narrow.items())
             notes.append(f'programs have {options}, as the file is quantized; weights="float32" computes in float32')
         return notes
 
@@ -125,8 +130,8 @@ class Net(Uncalled):
     def program(self, **options: Any) -> Program[Any]:
         """Return ``rg.compile(net.outputs, **options)`` with the file's weights.
 
-        A quantized ONNX file becomes a program with 8-bit weights and activations, unless ``weights`` or
-        ``activations`` is given; ``weights="float32"`` computes in float32.
+        A quantized file becomes a program with weights of its kinds, and activations if an ONNX file rounds them,
+        unless ``weights`` or ``activations`` is given; ``weights="float32"`` computes in float32.
 
         Args:
             options: Options of ``rg.compile``. ``states`` is {output: input} with the file's names, for states that
@@ -161,6 +166,10 @@ class Net(Uncalled):
         with files_into(as_path(folder), "net", NETS) as directory:
             (directory / SCRIPT).write_text(self.script(), encoding="utf-8")
             (directory / WEIGHTS).write_bytes(b"".join(safetensors_of(self.parameters)))
+
+
+def _option_text(kind: str | Mapping[str, str]) -> str:
+    return f'"{kind}"' if isinstance(kind, str) else json.dumps(dict(kind))
 
 
 def _axis_text(axis: int, dim: int | str | None, where: str | None) -> str:

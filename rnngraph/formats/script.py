@@ -79,7 +79,7 @@ class Script:
         self.replaced: set[str] = set()
         self.closed_at: dict[tuple[str, int], str] = {}
         self.unequal: dict[tuple[str, int], str] = {}
-        self.narrow: dict[str, str] = {}
+        self.narrow: dict[str, str | dict[str, str]] = {}
         self._steps: list[Step] = []
         self._scopes: Counter[str] = Counter()
 
@@ -230,7 +230,7 @@ class Script:
 
     def text(self) -> str:
         """Return the text of the script."""
-        return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
+        return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters), self.narrow)
 
     def body(self, result: Any, arguments: Sequence[str], known: Mapping[Place, ast.expr] | None = None) -> list[str]:
         """Return the lines of a function that computes these steps and returns ``result``.

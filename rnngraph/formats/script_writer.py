@@ -52,10 +52,11 @@ class Writer:
             self._owners[name] = step = Step(None, (), {}, _nothing_written)
             self._last[step] = len(self._steps)
 
-    def text(self, title: str, has_parameters: bool) -> str:
-        """Return the whole script."""
+    def text(self, title: str, has_parameters: bool, options: Mapping[str, object]) -> str:
+        """Return the whole script. options: of ``rg.compile``."""
         lines = self.statements()
-        compiled = ast.Call(attribute("rg.compile"), [self.expression(dict(self._outputs))], [])
+        keywords = [ast.keyword(name, literal(value)) for name, value in options.items()]
+        compiled = ast.Call(attribute("rg.compile"), [self.expression(dict(self._outputs))], keywords)
         lines += ["", statement("program", compiled)]
         all_steps = list(with_inner(self._steps))
         own_modules = sorted({step.imports() for step in all_steps if step.imports is not None})

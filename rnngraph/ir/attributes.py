@@ -10,7 +10,7 @@ from typing import Any
 
 from .node import Node
 from .sizes.polynomial import CLAMPED, Floor, floors_of
-from .types import DTYPES, FLOATS, Dim, Size, TensorType, TupleType
+from .types import DTYPES, FLOATS, KEEP_NARROW, NARROW, Dim, Size, TensorType, TupleType
 
 MAX_ELEMENTS = 1 << 40
 """Maximum number of elements of a tensor, and the largest coefficient in a size.
@@ -73,6 +73,13 @@ def cast_dtype(value: Any, node: Node) -> bool:
     return dtype(value, node) or (value == "bfloat16" and node.operands[0].dtype == "float32")
 
 
+def _is_dtype_of(value: str, node: Node) -> bool:
+    """True for a dtype that a node can have. Narrow ones are of parameters and what only moves their numbers."""
+    if value in NARROW and node.op in ("parameter", *KEEP_NARROW):
+        return node.op == "parameter" or node.operands[0].dtype == value
+    return cast_dtype(value, node) if node.op == "cast" else dtype(value, node)
+
+
 def within(value: Any, node: Node) -> bool:
     """True for a valid role of numbers whose range a call checks.
 
@@ -114,7 +121,7 @@ def kind(value: Any, node: Node) -> bool:
     """True for a tensor type within the limits on rank and number of elements."""
     if not isinstance(value, TensorType) or not shape(value.shape, node):
         return False
-    if not (cast_dtype if node.op == "cast" else dtype)(value.dtype, node):
+    if not _is_dtype_of(value.dtype, node):
         return False
     elements = 1
     for item in value.shape:  # even if an axis has size 0, the other sizes determine strides

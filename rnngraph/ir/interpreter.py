@@ -10,6 +10,7 @@ import numpy as np
 
 from .graph import Graph, Node, substitute_attribute
 from .numbers import narrow
+from .numbers.narrow import bfloat16_of_bits
 from .ops import OPS
 from .scan import split_inputs
 from .sizes.table import SizeTable
@@ -50,7 +51,7 @@ def interpret(
         seen: Callback for every value once it is computed, inputs first. Scans and inputs of bodies are skipped.
         sizes: Values of symbols. By default, they are inferred from the shapes of the feeds.
     """
-    arrays = {node: np.asarray(feeds[node["label"]]) for node in graph.inputs}
+    arrays = {node: _fed(node, np.asarray(feeds[node["label"]])) for node in graph.inputs}
     if sizes is None:
         sizes = bind_sizes([(node.tensor, array.shape) for node, array in arrays.items()])
     if seen is not None:
@@ -58,6 +59,11 @@ def interpret(
             seen(node, (), array, None)
     values = _run(graph, [arrays[node] for node in graph.inputs], sizes, wide, seen, None)
     return dict(zip((name for name, _ in graph.outputs), values, strict=True))
+
+
+def _fed(node: Node, array: np.ndarray) -> np.ndarray:
+    """Return the array of an input or a parameter; a float32 array for bits of bfloat16."""
+    return bfloat16_of_bits(array) if node.dtype == "bfloat16" and array.dtype == np.uint16 else array
 
 
 def _float(array: np.ndarray, wide: bool) -> np.ndarray:

@@ -24,7 +24,13 @@ from .sizes.polynomial import whole_quotient as whole_quotient
 DTYPES = ("float32", "float64", "int32", "int64", "bool")
 """Dtypes of inputs, parameters and results."""
 NARROW = ("bfloat16", "int8", "uint8")
-"""Dtypes that only quantization passes introduce, for operands of matmuls. In NumPy, bfloat16 is a rounded float32."""
+"""Further dtypes of parameters, and of operands of matmuls that quantization passes introduce. In NumPy, bfloat16 is a
+rounded float32.
+"""
+KEEP_NARROW = ("transpose", "reshape", "slice", "gather")
+"""Ops that move numbers of narrow parameters. Every other op reads them widened by a cast."""
+PARAMETER_ARRAYS = {"bfloat16": "uint16"}
+"""NumPy dtypes of the arrays of parameters that NumPy has no dtype for: the upper 16 bits of a float32."""
 SHORT_NAMES = dict(zip((*DTYPES, *NARROW), ("f32", "f64", "i32", "i64", "bool", "bf16", "i8", "u8"), strict=True))
 LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 FLOATS = ("float32", "float64")
@@ -109,3 +115,8 @@ def meet_declared(a: Dim, b: Dim) -> Dim:
 
 def dtype_of(array: np.ndarray) -> str:
     return str(array.dtype)
+
+
+def array_dtype(dtype: str) -> str:
+    """Return the NumPy dtype of the array of a parameter of ``dtype``."""
+    return PARAMETER_ARRAYS.get(dtype, dtype)

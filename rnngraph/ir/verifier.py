@@ -6,7 +6,7 @@ from ..support.errors import VerifyError
 from .attributes import kind
 from .graph import Graph, Node
 from .ops import OPS
-from .types import TensorType, TupleType, meet_strict
+from .types import KEEP_NARROW, NARROW, TensorType, TupleType, meet_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
 MADE_BY_PASSES = ("block_matmul",)
@@ -54,8 +54,8 @@ def verify_stored(graph: Graph) -> Graph:
         for node in graph.walk():
             _attributes(node)
             _rounding(node)
-        if any(node.dtype == "bfloat16" for _, node in graph.outputs):
-            raise ValueError("an output is bfloat16")
+        if narrow := next((node for _, node in graph.outputs if node.dtype in NARROW), None):
+            raise ValueError(f"an output is {narrow.dtype}")
         _labels(graph)
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise ValueError(f"{error}") from error
@@ -85,10 +85,10 @@ def _attributes(node: Node) -> None:
 
 
 def _rounding(node: Node) -> None:
-    """Check that a rounded value is read only as float32."""
-    rounds = any(isinstance(item.type, TensorType) and item.dtype == "bfloat16" for item in node.operands)
-    if rounds and (node.op != "cast" or node.dtype != "float32"):
-        raise ValueError(f"{node.op} {node.name} reads a bfloat16, which is rounded to float32 at once")
+    """Check that a narrow value is only moved, or read as float32."""
+    narrow = next((item for item in node.operands if isinstance(item.type, TensorType) and item.dtype in NARROW), None)
+    if narrow and node.op not in KEEP_NARROW and (node.op != "cast" or node.dtype != "float32"):
+        raise ValueError(f"{node.op} {node.name} reads a {narrow.dtype}, which is cast to float32 first")
 
 
 def _dropout(node: Node) -> None:

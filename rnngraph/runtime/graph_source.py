@@ -12,7 +12,7 @@ from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
 from ..ir.axes.by_size import lengths_of
 from ..ir.graph import Graph, Node
-from ..ir.types import FLOATS, TensorType, dim_text
+from ..ir.types import FLOATS, NARROW, TensorType, dim_text
 from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lower import lower
 from ..passes.lowering.lowered import GIVEN, INNER, SEED_INPUTS, TAP, Lowered
@@ -113,6 +113,10 @@ class DeclaredSource:
         self.structure = _structure(outputs, loss)
         self.loss = _scalar(loss)
         self._named = [(path, leaf.node) for path, leaf in paths(self.structure)]
+        for path, node in self._named:
+            if node.dtype in NARROW:
+                at = f" {path}" if path else ""
+                raise DtypeError(f"output{at} is {node.dtype}, which only stores numbers; widen it with rg.cast")
         self._all = [*self._named, *([("loss", self.loss.node)] if self.loss is not None else [])]
         self.lowered = lower(self._all, known)
         declared = {name: Tensor(node).shape for node, name in self.lowered.placeholders.items()}

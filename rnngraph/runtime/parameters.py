@@ -14,6 +14,8 @@ import numpy as np
 
 from ..declare.initializers import draw
 from ..declare.parameters import ParameterSpec
+from ..ir.numbers.narrow import bits_of_bfloat16
+from ..ir.types import PARAMETER_ARRAYS, array_dtype
 from ..storage.array_file import read_arrays, write_arrays
 from ..support.allocation import bytes_of, reserve
 from ..support.api_guard import api, taking
@@ -149,7 +151,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
                 f"parameter {name} has shape {current.shape}, not {array.shape}; give an array of its shape"
             )
         reserve(current.nbytes, f"the new value of parameter {name}")
-        return _frozen(np.array(array, dtype=current.dtype, order="C"))
+        return _frozen(np.array(_as_stored(array, self._slots[name].type.dtype), dtype=current.dtype, order="C"))
 
     def replace(self, changes: Mapping[str, np.ndarray]) -> None:
         """Replace arrays without checks or copies.
@@ -286,7 +288,7 @@ def _reserve(slots: Mapping[str, ParameterSpec]) -> None:
         return
     shapes = {name: tuple(int(str(dim)) for dim in slot.type.shape) for name, slot in slots.items()}
     largest = max(shapes, key=lambda name: math.prod(shapes[name]))
-    own = sum(bytes_of(shapes[name], slot.type.dtype) for name, slot in slots.items())
+    own = sum(bytes_of(shapes[name], array_dtype(slot.type.dtype)) for name, slot in slots.items())
     what = "a parameter" if len(slots) == 1 else f"{len(slots)} parameters"
     purpose = f"drawing {what}, the largest {largest} {slots[largest].type},"
     reserve(own + bytes_of(shapes[largest], np.float64), purpose, slots[largest].where)
@@ -294,7 +296,14 @@ def _reserve(slots: Mapping[str, ParameterSpec]) -> None:
 
 def _drawn(slot: ParameterSpec, name: str, seed: int) -> np.ndarray:
     shape = tuple(int(str(dim)) for dim in slot.type.shape)
-    return draw(slot.initializer, shape, slot.type.dtype, seed, name, slot.where)
+    dtype = slot.type.dtype
+    drawn = draw(slot.initializer, shape, "float32" if dtype in PARAMETER_ARRAYS else dtype, seed, name, slot.where)
+    return _as_stored(drawn, dtype)
+
+
+def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Return the array of a parameter of ``dtype``: bits for numbers of bfloat16."""
+    return bits_of_bfloat16(array) if dtype == "bfloat16" and array.dtype != np.uint16 else array
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

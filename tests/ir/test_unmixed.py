@@ -43,6 +43,29 @@ def test_an_axis_that_a_step_adds_up_is_mixed() -> None:
     assert formals["k_t"] not in values.places
 
 
+GROUPS = """graph groups
+  k = input : f32[T,B,2,3]
+  start = input : f32[B,8,3,5]
+  loop = scan {length=T, reverse=False} : (f32[B,8,3,5], f32[T,B,8,3,5])
+    carry S = start : f32[B,8,3,5]
+    over k_t = k : f32[B,2,3]
+    apart = reshape k_t {shape=(B, 2, 1, 3)} : f32[B,2,1,3]
+    shared = broadcast apart {shape=(B, 2, 4, 3)} : f32[B,2,4,3]
+    heads = reshape shared {shape=(B, 8, 3, 1)} : f32[B,8,3,1]
+    new = add S, heads : f32[B,8,3,5]
+    next S = new
+    emit new = new
+  all = get loop {index=1} : f32[T,B,8,3,5]
+  output 'all' = all
+"""
+
+
+def test_an_axis_that_a_reshape_merges_is_mixed() -> None:
+    """Heads of a group read one vector, so that heads cannot be cut without their groups."""
+    (scan,) = [node for node in parse(GROUPS).nodes if node.op == "scan"]
+    assert [axis.size for axis in unmixed_axes(scan)] == [size("B"), 3, 5]
+
+
 def test_a_restricted_body_computes_what_the_whole_one_does_there() -> None:
     scan = the_scan()
     body, axes = scan["body"], unmixed_axes(scan)

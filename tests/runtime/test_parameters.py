@@ -161,3 +161,25 @@ def test_an_array_that_was_edited_is_read_only_behind_its_block() -> None:
     with pytest.raises(ValueError, match="read-only"):
         array[...] = 5
     assert (program.parameters[name] == 2).all()
+
+
+def test_parameters_that_store_narrow_numbers(tmp_path: Path) -> None:
+    values = np.linspace(-3, 3, 12).reshape(3, 4).astype(np.float32)
+    stored = {
+        "whole": rg.parameter("whole", (3, 4), values, False, "int8"),
+        "bytes": rg.parameter("bytes", (3, 4), np.abs(values), False, "uint8"),
+        "half": rg.parameter("half", (3, 4), values, False, "bfloat16"),
+    }
+    program = rg.compile({name: rg.cast(item, "float32") for name, item in stored.items()})
+    assert [str(array.dtype) for array in program.parameters.values()] == ["int8", "uint8", "uint16"]
+    program.save(tmp_path / "net.rnn")
+    program.parameters.save(tmp_path / "weights.safetensors")
+    for loaded in (program, rg.load(tmp_path / "net.rnn")):
+        found = loaded.inference({})
+        assert_array_equal(found["whole"], np.trunc(values))
+        assert_array_equal(found["bytes"], np.trunc(np.abs(values)))
+        assert_allclose(found["half"], values, rtol=2**-8)
+    program.parameters["half"] = np.full((3, 4), 1.001)  # numbers are rounded
+    assert (program.inference({})["half"] == 1).all()
+    program.parameters.load(tmp_path / "weights.safetensors")  # bits are taken as they are
+    assert_array_equal(program.inference({})["half"], found["half"])

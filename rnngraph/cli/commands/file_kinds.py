@@ -17,12 +17,13 @@ from ...storage.read_file import open_file
 from .command_error import CommandError
 from .weight_files import ZIP, weights_in
 
-ONNX, KERAS, NAM, RTNEURAL, TF1 = "ONNX", "Keras", "Neural Amp Modeler", "RTNeural", "TensorFlow 1.x"
+ONNX, KERAS, GGUF, NAM, RTNEURAL, TF1 = "ONNX", "Keras", "GGUF", "Neural Amp Modeler", "RTNeural", "TensorFlow 1.x"
 SUFFIXES = {
     ".onnx": ONNX,
     ".keras": KERAS,
     ".h5": KERAS,
     ".hdf5": KERAS,
+    ".gguf": GGUF,
     ".nam": NAM,
     ".json": RTNEURAL,
     ".pb": TF1,
@@ -31,12 +32,13 @@ SUFFIXES = {
 _READERS = {
     ONNX: "read_onnx",
     KERAS: "read_keras",
+    GGUF: "read_gguf",
     NAM: "read_nam",
     RTNEURAL: "read_rtneural",
     TF1: "read_tf1_graph",
 }
 SAVED_MODEL = "saved_model.pb"
-_MAGIC_NUMBERS = ((b"\x89HDF\r\n\x1a\n", KERAS), (ZIP, KERAS))
+_MAGIC_NUMBERS = ((b"\x89HDF\r\n\x1a\n", KERAS), (ZIP, KERAS), (b"GGUF", GGUF))
 MAX_JSON_BYTES = 1 << 28
 """Maximum size of a JSON file that is inspected, in bytes."""
 
@@ -68,7 +70,7 @@ def kind_of(path: Path) -> str:
     kind = SUFFIXES.get(path.suffix.lower(), "")
     if not kind:
         raise CommandError(
-            f"{path}: is of no format that is read; these are: .onnx, .keras and .h5 of Keras, .pb, .meta and "
+            f"{path}: is of no format that is read; these are: .onnx, .keras and .h5 of Keras, .gguf, .pb, .meta and "
             "SavedModels of TensorFlow 1.x, .nam, and .json of RTNeural, AIDA-X and GuitarML"
         )
     return kind

@@ -122,7 +122,7 @@ class Panels:
         self.offsets: dict[Buffer, int] = {}
         self.filled: set[Buffer] = set()
         self.transposing = TransposingPackers()
-        self.fillers: dict[tuple[tuple[View, ...], int, int, int], Function] = {}
+        self.fillers: dict[tuple[tuple[View, ...], int, int, int, int], Function] = {}
         self.total = 0
         self.sparse = SparsePanels(self._place)
         self.needed: Buffer | None = None
@@ -243,7 +243,7 @@ class Panels:
         alike = tuple(
             replace(view, buffer=formal[view.buffer], offset=view.offset - starts[view.buffer]) for view in views
         )
-        key, origin = (alike, width, lanes, blocks), self.origins.get(views[0].buffer)
+        key, origin = (alike, width, lanes, blocks, panel.dot_width), self.origins.get(views[0].buffer)
         if key in self.fillers:
             self.fillers[key] = self.fillers[key].called_for(origin)
         else:

@@ -1,4 +1,7 @@
-"""Rounding to integers. No gradient passes, because these functions are piecewise constant."""
+"""Rounding to integers, and numbers from stored integers.
+
+No gradient passes through rounding, because it is piecewise constant.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,12 @@ from typing import Any
 from ...ir.types import FLOATS
 from ...support.api_guard import api
 from ...support.arguments import whole_number
-from ...support.errors import DtypeError
+from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
 from ..tensor import Tensor, as_tensor, build
-from .basic import cast
+from .basic import cast, concat, expand_dims, one_axis
+
+STORED = {8: "int8", 4: "uint8"}
+"""Dtypes that store integers, by bits."""
 
 
 @api
@@ -48,3 +54,43 @@ def floor(x: Any) -> Tensor:
 def ceil(x: Any) -> Tensor:
     """Return the smallest integer that is not below x, elementwise, in x's dtype."""
     return -floor(-as_tensor(x))
+
+
+@api
+def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -> Tensor:
+    """Multiply stored integers by scales that blocks of an axis share.
+
+    A matrix in blocks of 32 rows is what ``weights="int8_blocks"`` and ``weights="int4"`` multiply by. They take stored
+    integers and scales as they are. The blocks are those of GGUF's types Q8_0 and Q4_0.
+
+    Args:
+        numbers: int8 Tensor. With ``bits=4``, uint8 Tensor whose ``axis`` has half the size: the lower four bits of a
+            block's bytes hold the first half of the block, and the upper four bits the second, each plus 8.
+        scales: float Tensor of the same shape but for ``axis``, which has an entry for each block.
+        axis: Axis of the blocks.
+        bits: 8 or 4.
+
+    Returns:
+        Tensor of the scales' dtype.
+
+    Raises:
+        ArgumentError: ``bits`` is neither 8 nor 4.
+        DtypeError: The numbers do not have the dtype of ``bits``.
+        ShapeError: The shapes do not fit, or a block has no whole number of entries.
+    """
+    stored, scales = as_tensor(numbers), as_tensor(scales)
+    if bits not in STORED:
+        raise ArgumentError(f"bits={shown(bits)} is not offered; use one of 8, 4")
+    if stored.dtype != STORED[bits]:
+        raise DtypeError(f"dequantize with bits={bits} needs {STORED[bits]}, not {stored!r}; give bits={12 - bits}")
+    place = one_axis(stored.rank, axis)
+    before, after = stored.type.shape[:place], stored.type.shape[place + 1 :]
+    size, blocks = (tensor.type.shape[place] if tensor.rank == stored.rank else None for tensor in (stored, scales))
+    if not isinstance(size, int) or not isinstance(blocks, int) or size % blocks:
+        raise ShapeError(f"dequantize: axis {axis} of {stored!r} does not divide into the blocks of {scales!r}")
+    parts = build("reshape", cast(stored, scales.dtype), shape=(*before, blocks, size // blocks, *after))
+    if bits == 4:
+        upper = build("round", (parts - 7.5) * 0.0625)  # (byte - 7.5) / 16 lies within 0.47 of the upper four bits
+        parts = concat([parts - 16.0 * upper, upper], place + 1) - 8.0
+    values = parts * expand_dims(scales, place + 1)
+    return build("reshape", values, shape=(*before, size * 8 // bits, *after))

@@ -27,7 +27,7 @@ MIN_DEPTH, MIN_WEIGHTS = 32, 4096
 """Minimum rows and elements of a weight that 8 bits make faster."""
 
 
-def narrow_options(model: Model, script: Script) -> dict[str, str]:
+def narrow_options(model: Model, script: Script) -> dict[str, str | dict[str, str]]:
     """Return the options of ``rg.compile`` for a quantized file; empty if they do not apply or change nothing."""
     ops = {node.op for node in _nodes(model.graph)}
     weights = [array for array in script.parameters.values() if array.ndim > 1]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...support.records import dataclass
-from ..axis_maps import Dropped, Kept, Spread
+from ..axis_maps import Dropped, Kept, Reduced, Spread
 from ..graph import Graph, Node, make
 from ..node import OPS
 from ..scan import ScanParts
@@ -46,11 +46,17 @@ def unmixed_axes(scan: Node) -> list[UnmixedAxis]:
             continue
         if node.op not in ("input", "constant"):
             mixed += [(node, axis) for axis in OPS[node.op].axes.by_place(node)]
+        own, regroups = {*range(node.tensor.rank)}, False
         for number, axis, fate in fates(node):
+            if isinstance(fate, Kept | Spread):
+                own.discard(fate.axis)
             if isinstance(fate, Kept):
                 classes.join((node.operands[number], axis), (node, fate.axis))
             elif not isinstance(fate, Spread | Dropped):
                 mixed.append((node.operands[number], axis))
+                regroups = regroups or not isinstance(fate, Reduced)
+        if regroups:  # positions of the other axes read several positions of an operand
+            mixed += [(node, axis) for axis in own]
     for carry in parts.carries:
         for axis in range(carry.inside.tensor.rank):
             classes.join((carry.inside, axis), (carry.next, axis))

@@ -29,6 +29,18 @@ def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(narrow), narrow, nearest)
 
 
+def bits_of_bfloat16(x: np.ndarray) -> np.ndarray:
+    """Return numbers, rounded to bfloat16, as uint16: the upper 16 bits of a float32."""
+    narrow = np.asarray(x, np.float32)
+    wide = np.where(np.isnan(narrow), np.float32(np.nan), rounded_to_bfloat16(narrow))
+    return (wide.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+
+
+def bfloat16_of_bits(bits: np.ndarray) -> np.ndarray:
+    """Return the float32 numbers whose upper 16 bits are ``bits``."""
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
 def held_as(dtype: str) -> str:
     """Return the NumPy dtype of arrays that represent ``dtype``."""
     return "float32" if dtype == "bfloat16" else dtype

@@ -7,7 +7,7 @@ as unsigned bytes.
 
 Each block of 32 numbers of a row of activations becomes integers in -127..127 times its own scale, so that rows are
 independent. ``block_matmul`` sums the products of a block exactly, scales the sum, and adds the blocks in order. If the
-depth is not a multiple of 32, zeros follow.
+depth is not a multiple of 32, zeros follow. Weights that are stored in blocks keep their integers and scales.
 
 A block that contains NaN or an infinity results in NaN only.
 """
@@ -17,9 +17,8 @@ from __future__ import annotations
 from ...ir.graph import Node
 from ...support.records import dataclass
 from .narrow_products import SMALLEST, Builder, Narrowing
+from .stored_blocks import BLOCK, StoredBlocks, blocks_of
 
-BLOCK = 32
-"""Numbers that share a scale."""
 BITS = {"int8_blocks": 8, "int4": 4}
 """Bits of a weight, by kind."""
 
@@ -47,6 +46,9 @@ class Blocks(Narrowing):
     def weight(self, build: Builder, weight: Node) -> tuple[Node, ...]:
         depth, columns = (int(str(dim)) for dim in weight.shape)
         blocks = -(-depth // BLOCK)
+        stored = blocks_of(weight)
+        if stored is not None and stored.bits <= BITS[self.form]:
+            return self._as_stored(build, stored, depth, columns)
         if depth % BLOCK:
             zeros = build("broadcast", 0.0, shape=(blocks * BLOCK - depth, columns))
             weight = build("concat", weight, zeros, axis=0)
@@ -55,6 +57,17 @@ class Blocks(Narrowing):
         narrow = build.narrow(numbers, "uint8" if self.zero else "int8", "narrow")
         scales = build("reshape", scale, shape=(blocks, columns), name="scales")
         return build("reshape", narrow, shape=(blocks * BLOCK, columns)), scales
+
+    def _as_stored(self, build: Builder, stored: StoredBlocks, depth: int, columns: int) -> tuple[Node, Node]:
+        """Return the stored numbers of a weight that is stored in blocks, and its scales."""
+        numbers = build("reshape", stored.numbers, shape=(depth, columns))
+        scales = build("reshape", stored.scales, shape=(depth // BLOCK, columns), name="scales")
+        dtype = "uint8" if self.zero else "int8"
+        if numbers.dtype == dtype:
+            return numbers, scales
+        wide = numbers if numbers.dtype == "float32" else build.wide(numbers)
+        shift = float(self.zero - stored.offset)
+        return build.narrow(build("add", wide, shift) if shift else wide, dtype, "narrow"), scales
 
     def _in_eight_bits(self, build: Builder, parts: Node) -> tuple[Node, Node]:
         """Return a weight's blocks as 8-bit integers, and the scale of each block."""

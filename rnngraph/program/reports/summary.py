@@ -227,6 +227,8 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
             if len(sources.get(weight, ())) != 1:
                 continue
             (name,) = sources[weight]
+            if parameters.slot(name).type.dtype in NARROW:
+                continue
             if node.op == "block_matmul":
                 narrow = next(item for item in _behind(weight) if item.op == "cast")
                 saved[name, _first_rows(narrow)] = _saved_in_blocks(narrow, int(node["bits"]), int(node["block"]))

@@ -16,7 +16,7 @@ from ...declare.initializers import Constant, Lost, initializer_from, initialize
 from ...declare.nest import fold
 from ...declare.parameters import ParameterSpec
 from ...declare.state import tuple_type
-from ...ir.types import DTYPES, TensorType
+from ...ir.types import DTYPES, NARROW, TensorType
 from ...support.errors import Where
 
 INITIAL = "initializer/"
@@ -157,7 +157,8 @@ def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Paramet
     check(isinstance(name, str) and name, f"{name!r} is no name of a parameter")
     check(isinstance(within, str), f"{within!r} is no part of a name")
     check(isinstance(shape, list) and all(is_int(dim, 1, 1 << 40) for dim in shape), f"{name} has a shape of {shape!r}")
-    check(text["dtype"] in DTYPES and isinstance(text["trainable"], bool), f"{name} has facts that can't be")
+    is_known = text["dtype"] in (*DTYPES, *NARROW)
+    check(is_known and isinstance(text["trainable"], bool), f"{name} has facts that can't be")
     initializer: Any
     match initial:
         case {"name": "stored"}:

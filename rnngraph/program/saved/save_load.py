@@ -20,7 +20,7 @@ from ...ir.attributes import MAX_UNROLLED
 from ...ir.graph import Graph, Node
 from ...ir.text.complete import complete_text, same_graph
 from ...ir.text.parser import parse
-from ...ir.types import TensorType
+from ...ir.types import array_dtype
 from ...ir.verifier import verify_stored
 from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
 from ...runtime.class_names import class_names_from
@@ -114,8 +114,9 @@ class SavedSource:
         named = dict(slot_from(item, arrays) for item in text["parameters"])
         self.parameters = {name: weights[name] for name in named}
         for name, slot in named.items():
-            stored_type = TensorType(str(weights[name].dtype), weights[name].shape)
-            check(slot.type == stored_type, f"parameter {name} is {slot.type}, and its array {stored_type}")
+            array, shape = weights[name], slot.type.shape
+            fits = (array.dtype, array.shape) == (np.dtype(array_dtype(slot.type.dtype)), shape)
+            check(fits, f"parameter {name} is {slot.type}, and its array {array.dtype}{list(array.shape)}")
         rest = {
             "slots": {slot: name for name, slot in named.items()},
             "placeholders": {},

@@ -1,4 +1,6 @@
-"""``rg.floor``, ``rg.ceil`` and ``rg.round`` are NumPy's, to the bit, also of what is infinite, no number or -0."""
+"""``rg.floor``, ``rg.ceil`` and ``rg.round`` are NumPy's, to the bit, also of what is infinite, no number or -0; and
+integers that ``rg.dequantize`` widens.
+"""
 
 from __future__ import annotations
 
@@ -48,3 +50,38 @@ def test_truth_values_are_equal_or_not() -> None:
     found = rg.compile({"equal": rg.equal(x[0], x[1]), "not": rg.not_equal(x[0], x[1])}).inference(x=rows)
     np.testing.assert_array_equal(found["equal"], rows[0] == rows[1])
     np.testing.assert_array_equal(found["not"], rows[0] != rows[1])
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_dequantized_integers_of_8_bits(axis: int) -> None:
+    rng = np.random.default_rng(0)
+    numbers, scales = rng.integers(-128, 128, (6, 12)).astype(np.int8), rng.random((6, 12)).astype(np.float32)
+    scales = scales[:2] if axis == 0 else scales[:, :3]
+    parameters = rg.parameter("n", (6, 12), numbers, False, "int8"), rg.parameter("s", scales.shape, scales)
+    program = rg.compile(rg.dequantize(*parameters, axis))
+    np.testing.assert_array_equal(program.inference({}), numbers * scales.repeat(3 if axis == 0 else 4, axis))
+
+
+def test_dequantized_integers_of_4_bits() -> None:
+    """A block's bytes hold its first half in their lower bits."""
+    data, scales = np.arange(256, dtype=np.uint8).reshape(2, 128), np.array([[1, 2], [0.5, -3]], np.float32)
+    parameters = rg.parameter("n", (2, 128), data, False, "uint8"), rg.parameter("s", (2, 2), scales)
+    found = rg.compile(rg.dequantize(*parameters, bits=4)).inference({}).reshape(2, 2, 2, 64)
+    halves = data.reshape(2, 2, 64)
+    expected = np.stack([halves & 15, halves >> 4], 2).astype(np.float32) - 8
+    np.testing.assert_array_equal(found, expected * scales[:, :, None, None])
+
+
+def test_mistakes_of_dequantize_are_named() -> None:
+    numbers, scales = rg.parameter("n", (6, 8), 0, False, "int8"), rg.parameter("s", (6, 3))
+    for call, match in (
+        (lambda: rg.dequantize(numbers, scales), r"axis -1 of .* does not divide into the blocks of"),
+        (lambda: rg.dequantize(numbers, scales, 0, 4), r"bits=4 needs uint8, not .*; give bits=8"),
+        (lambda: rg.dequantize(numbers, scales, 0, 5), r"bits=5 is not offered; use one of 8, 4"),
+        (lambda: rg.tanh(numbers), "an operand is int8; it must be"),
+        (lambda: numbers @ rg.transpose(numbers, (1, 0)), r"matmul: int8 only stores numbers; widen them with rg\.cast"),
+        (lambda: rg.compile({"n": numbers}), "output n is int8, which only stores numbers"),
+        (lambda: rg.parameter("m", (2,), dtype="int8"), "can't be trained; give trainable=False"),
+    ):
+        with pytest.raises(rg.RnnGraphError, match=match):
+            call()

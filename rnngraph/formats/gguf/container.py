@@ -1,0 +1,252 @@
+"""Header of a GGUF file: its metadata, and where the file holds each tensor.
+
+Files are untrusted. Every length and count is compared with the bytes that are left before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ...storage.read_file import open_file
+from ...support.allocation import reserve
+from ...support.errors import FileError, NotReadableError, shown
+from ...support.records import dataclass
+from ..reading import bytes_of_file
+
+WHAT = "a GGUF file"
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+ALIGNMENT, MAX_ALIGNMENT = 32, 1 << 20
+"""Default of ``general.alignment``, and the maximum of what a file may state."""
+AHEAD = 1 << 18
+"""Bytes of a header that are read at once."""
+MAX_AXES = 4
+MAX_ITEMS = 1 << 62
+"""Maximum elements of a tensor. A tensor of a type whose size is unknown is checked by this alone."""
+
+_NUMBERS: Mapping[int, np.dtype[Any]] = {
+    number: np.dtype(text)
+    for number, text in {
+        0: "u1",
+        1: "i1",
+        2: "<u2",
+        3: "<i2",
+        4: "<u4",
+        5: "<i4",
+        6: "<f4",
+        7: "?",
+        10: "<u8",
+        11: "<i8",
+        12: "<f8",
+    }.items()
+}
+"""Dtypes of metadata, by GGUF's number of the type."""
+_TEXT, _ARRAY = 8, 9
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Place of a tensor in a file.
+
+    Attributes:
+        name: Name of the tensor.
+        shape: Shape in NumPy's order, the reverse of the file's.
+        type: GGUF's number of the type.
+        offset: First byte, counted from the begin of the data.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    type: int
+    offset: int
+
+
+class Bytes:
+    """Bytes of a file or in memory, of which parts are read.
+
+    Attributes:
+        name: Name for errors.
+        size: Number of bytes.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | bytes) -> None:
+        self._file: BinaryIO | None = None
+        if isinstance(source, str | os.PathLike):
+            self.name = os.fspath(source)
+            self._file = _opened(source)
+            self.size = os.fstat(self._file.fileno()).st_size
+        else:
+            self.name, self._data = bytes_of_file(source, WHAT)
+            self.size = len(self._data)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def read(self, first: int, count: int) -> np.ndarray:
+        """Return bytes of the file. Raise ``FileError`` if it has become shorter."""
+        if self._file is None:
+            return np.frombuffer(self._data, np.uint8, count, first)
+        reserve(count, f"tensors of {self.name}")
+        self._file.seek(first)
+        data = self._file.read(count)
+        if len(data) != count:
+            raise FileError(f"{self.name} becomes shorter while it is read; copy it, and give the copy")
+        return np.frombuffer(data, np.uint8)
+
+
+def _opened(source: str | os.PathLike[str]) -> BinaryIO:
+    try:
+        return open_file(source, WHAT)
+    except FileNotFoundError:
+        raise FileError(f"no file {os.fspath(source)}; give the path of {WHAT}") from None
+    except (OSError, ValueError) as error:
+        raise FileError(f"can't read {os.fspath(source)}: {error}; give the path of {WHAT}") from None
+
+
+class Container:
+    """A file's header.
+
+    Attributes:
+        name: Name of the file for errors.
+        metadata: Numbers, texts (as bytes), arrays and lists of texts, by key.
+        tensors: Tensors by name, in the file's order.
+    """
+
+    def __init__(self, source: Bytes) -> None:
+        self._bytes, self.name = source, source.name
+        cursor = _Cursor(source)
+        self._check_version(cursor)
+        tensors, entries = cursor.count(24), cursor.count(12)
+        self.metadata: dict[str, Any] = {}
+        for _ in range(entries):
+            key = self._name(cursor, self.metadata, "metadata key")
+            self.metadata[key] = cursor.value(cursor.number("<u4"))
+        self.tensors: dict[str, Stored] = {}
+        for _ in range(tensors):
+            tensor = self._tensor(cursor)
+            self.tensors[tensor.name] = tensor
+        alignment = self.metadata.get("general.alignment", ALIGNMENT)
+        if not isinstance(alignment, int) or not 0 < alignment <= MAX_ALIGNMENT or alignment & (alignment - 1):
+            raise self.damaged(f"general.alignment is {shown(alignment)}, not a power of two")
+        self._begin = -(-cursor.place // alignment) * alignment
+        for tensor in self.tensors.values():
+            if tensor.offset % alignment:
+                raise self.damaged(f"{tensor.name} begins at byte {tensor.offset}, which {alignment} does not divide")
+
+    def damaged(self, what: str) -> FileError:
+        """Return the error for a damaged file."""
+        return FileError(f"{self.name} is damaged: {what}; use the file as it was written")
+
+    def bytes_of(self, tensor: Stored, count: int) -> np.ndarray:
+        """Return ``count`` bytes of a tensor. Raise ``FileError`` if they lie outside the file."""
+        self.check(tensor, count)
+        return self._bytes.read(self._begin + tensor.offset, count)
+
+    def check(self, tensor: Stored, count: int) -> None:
+        """Raise ``FileError`` if ``count`` bytes of a tensor lie outside the file."""
+        first = self._begin + tensor.offset
+        if first + count > self._bytes.size:
+            raise self.damaged(
+                f"{tensor.name} takes bytes {first:,} to {first + count:,}, and the file has {self._bytes.size:,}"
+            )
+
+    def _check_version(self, cursor: _Cursor) -> None:
+        if self._bytes.size < 4 or cursor.take(4).tobytes() != MAGIC:
+            raise FileError(f"{self.name} is not {WHAT}: it does not begin with GGUF; give a .gguf file")
+        version = cursor.number("<u4")
+        if version in VERSIONS:
+            return
+        if not version & 0xFFFF:
+            raise NotReadableError(f"{self.name} is of big-endian byte order; write it with little-endian")
+        raise NotReadableError(f"{self.name} is of version {version} of GGUF; write version 2 or 3")
+
+    def _name(self, cursor: _Cursor, known: Mapping[str, Any], what: str) -> str:
+        """Return a name that no earlier entry has."""
+        text = cursor.text()
+        try:
+            name = text.decode()
+        except UnicodeDecodeError:
+            raise self.damaged(f"a {what} is {shown(text)}, not UTF-8") from None
+        if not name or not name.isprintable() or name in known:
+            raise self.damaged(f"{what} {shown(name)} is {'there twice' if name in known else 'no name'}")
+        return name
+
+    def _tensor(self, cursor: _Cursor) -> Stored:
+        name, axes = self._name(cursor, self.tensors, "tensor"), cursor.number("<u4")
+        if not 1 <= axes <= MAX_AXES:
+            raise self.damaged(f"{name} has {axes} axes, not 1 to {MAX_AXES}")
+        shape = tuple(cursor.number("<u8") for _ in range(axes))[::-1]
+        items = 1
+        for size in shape:
+            items *= size
+        if not 0 < items <= MAX_ITEMS:
+            raise self.damaged(f"{name} has shape {list(shape)}")
+        return Stored(name, shape, cursor.number("<u4"), cursor.number("<u8"))
+
+
+class _Cursor:
+    """Position in a file's header, which advances with every value."""
+
+    def __init__(self, source: Bytes) -> None:
+        self._bytes, self.place = source, 0
+        self._ahead, self._begin = np.empty(0, np.uint8), 0
+
+    def take(self, count: int) -> np.ndarray:
+        """Return the next bytes. Raise ``FileError`` if there are fewer."""
+        self._check(count)
+        if self.place + count > self._begin + len(self._ahead):
+            self._begin = self.place
+            self._ahead = self._bytes.read(self.place, min(max(count, AHEAD), self._bytes.size - self.place))
+        first = self.place - self._begin
+        self.place += count
+        return self._ahead[first : first + count]
+
+    def number(self, dtype: str) -> int:
+        kind = np.dtype(dtype)
+        return int(self.take(kind.itemsize).view(kind)[0])
+
+    def count(self, least: int) -> int:
+        """Return a count of entries of at least ``least`` bytes each, which the file has."""
+        count = self.number("<u8")
+        self._check(count * least)
+        return count
+
+    def text(self) -> bytes:
+        return self.take(self.count(1)).tobytes()
+
+    def value(self, kind: int) -> Any:
+        """Return a value of metadata: a number, a text, an array, or a list of texts."""
+        if kind == _TEXT:
+            return self.text()
+        if kind == _ARRAY:
+            items = self.number("<u4")
+            if items == _TEXT:
+                return self._texts(self.count(8))
+            dtype = self._dtype(items)
+            return self.take(self.count(dtype.itemsize) * dtype.itemsize).view(dtype)
+        return self.take(self._dtype(kind).itemsize).view(self._dtype(kind))[0].item()
+
+    def _texts(self, count: int) -> list[bytes]:
+        return [self.text() for _ in range(count)]
+
+    def _dtype(self, kind: int) -> np.dtype[Any]:
+        dtype = _NUMBERS.get(kind)
+        if dtype is None:
+            raise FileError(
+                f"{self._bytes.name} is damaged: metadata of type {kind} at byte {self.place:,}; use the file as it "
+                "was written"
+            )
+        return dtype
+
+    def _check(self, count: int) -> None:
+        left = self._bytes.size - self.place
+        if count > left:
+            raise FileError(
+                f"{self._bytes.name} is damaged: {count:,} bytes are needed at byte {self.place:,}, and {left:,} are "
+                "left; use the file as it was written"
+            )

@@ -1,0 +1,208 @@
+"""``Model``: a GGUF file's tensors as parameters, products and norms of a script.
+
+A matrix keeps the file's layout [outputs, inputs] and the file's numbers. A product transposes it, which costs nothing
+as weights are packed once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions.basic import cast, gather, reshape, split, transpose
+from ...declare.functions.normalization import layer_norm, rms_norm
+from ...declare.functions.padding import pad
+from ...declare.functions.rounding import dequantize
+from ...declare.parameters import parameter
+from ...support.errors import shown
+from ..script import Script
+from ..steps import Value
+from .container import Container, Stored
+from .stored import BF16, BLOCK_BYTES, Q4_0, arrays_of, floats_of
+
+KINDS = {"int4": "*/int4/*", "int8_blocks": "*/int8_blocks/*", "bfloat16": "*/bfloat16"}
+"""Patterns of names of parameters, by the kind of ``weights=`` that multiplies them as they are stored."""
+MAX_COUNT = 1 << 24
+"""Maximum of a size that metadata states."""
+
+
+class Model:
+    """Tensors and facts of a file that declare a net in a script.
+
+    Attributes:
+        script: The script.
+    """
+
+    def __init__(self, container: Container, architecture: str, script: Script) -> None:
+        self.script, self._container, self._architecture = script, container, architecture
+        self._vectors: dict[str, Value] = {}
+        self._matrices: dict[str, dict[str, Value]] = {}
+        self._used: set[str] = set()
+
+    # Facts ---------------------------------------------------------------------------------------
+
+    def count(self, key: str, default: int | None = None, least: int = 1) -> int:
+        """Return a size from the architecture's metadata."""
+        value = self._fact(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_COUNT:
+            raise self._container.damaged(f"{self._key(key)} is {shown(value)}, no number of {least} to {MAX_COUNT:,}")
+        return value
+
+    def real(self, key: str, default: float | None = None) -> float:
+        """Return a number from the architecture's metadata, at the precision of float32."""
+        value = self._fact(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            raise self._container.damaged(f"{self._key(key)} is {shown(value)}, no number of 0 to 1")
+        return float(f"{value:.7g}")
+
+    def share(self, whole: int, part: int, what: str) -> int:
+        """Return whole / part. Raise ``FileError`` if that is no whole number."""
+        if whole % part:
+            raise self._container.damaged(f"{what}: {part} does not divide {whole}")
+        return whole // part
+
+    def flag(self, key: str) -> bool:
+        """Return a truth value from the architecture's metadata; False if the file has none."""
+        return bool(self._fact(key, False))
+
+    def _fact(self, key: str, default: Any) -> Any:
+        value = self._container.metadata.get(self._key(key), default)
+        if value is None:
+            raise self._container.damaged(f"{self._key(key)} is missing")
+        return value
+
+    def _key(self, key: str) -> str:
+        return f"{self._architecture}.{key}"
+
+    # Tensors -------------------------------------------------------------------------------------
+
+    def has(self, name: str) -> bool:
+        return name in self._container.tensors
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor that the file must have."""
+        return self._tensor(name).shape
+
+    def unused(self) -> list[str]:
+        """Return the names of tensors that the net does not read."""
+        return [name for name in self._container.tensors if name not in self._used]
+
+    def ignore(self, *names: str) -> None:
+        """Accept tensors that llama.cpp does not read, either."""
+        self._used |= {*names}
+
+    def floats(self, name: str, *shape: int) -> np.ndarray:
+        """Return a small tensor as float32 [shape]. In the file, axes of size 1 do not count, and all may be one."""
+        tensor = self._tensor(name)
+        have, want = ([size for size in sizes if size > 1] for sizes in (tensor.shape, shape))
+        if have not in (want, [math.prod(want)]):
+            raise self._misshapen(tensor, shape)
+        return floats_of(self._container, tensor).reshape(shape)
+
+    def vector(self, name: str, *shape: int) -> Value:
+        """Declare a small tensor as a float32 parameter [shape]."""
+        if name not in self._vectors:
+            self._vectors[name] = self._parameter(name, self.floats(name, *shape), "float32")
+        return self._vectors[name]
+
+    def product(self, x: Value, name: str, outputs: int, inputs: int) -> Value:
+        """Declare the product of x [..., inputs] and a tensor [outputs, inputs], transposed."""
+        return self.script.operation("@", x, self.matrix(name, outputs, inputs))
+
+    def matrix(self, name: str, outputs: int, inputs: int) -> Value:
+        """Declare the transposed matrix [inputs, outputs] of a tensor that has this many rows, however many axes."""
+        parts = self._stored(name, outputs, inputs)
+        turned = {key: self.script.call(transpose, part, (1, 0)) for key, part in parts.items()}
+        return self._widened(name, turned, 0)
+
+    def embedding(self, ids: Value, name: str, vocabulary: int, width: int) -> Value:
+        """Declare the rows of a table that ids select."""
+        parts = self._stored(name, vocabulary, width)
+        return self._widened(name, {key: self.script.call(gather, part, ids) for key, part in parts.items()}, -1)
+
+    def _widened(self, name: str, parts: dict[str, Value], axis: int) -> Value:
+        """Declare the float32 numbers of stored parts. axis: of the blocks."""
+        stored = self._container.tensors[name].type
+        if "scales" in parts:
+            options: dict[str, object] = {"bits": 4} if stored == Q4_0 else {}
+            return self.script.call(dequantize, parts["numbers"], parts["scales"], axis, **options, hint="w")
+        return self.script.call(cast, parts[""], "float32", hint="w") if stored == BF16 else parts[""]
+
+    def _stored(self, name: str, rows: int, width: int) -> dict[str, Value]:
+        """Declare the parameters of a tensor as matrices [rows, ...], once."""
+        if name in self._matrices:
+            return self._matrices[name]
+        tensor = self._tensor(name)
+        if tensor.shape[-1] != width or math.prod(tensor.shape[:-1]) != rows:
+            raise self._misshapen(tensor, (rows, width))
+        if tensor.type in BLOCK_BYTES:
+            place = f"{name}/{'int4' if tensor.type == Q4_0 else 'int8_blocks'}"
+            arrays = {key: array.reshape(rows, -1) for key, array in arrays_of(self._container, tensor).items()}
+            parts = {
+                key: self._parameter(f"{place}/{key}", array, str(array.dtype), key) for key, array in arrays.items()
+            }
+        else:
+            array = arrays_of(self._container, tensor)[""].reshape(rows, width)
+            is_narrow = tensor.type == BF16
+            place = f"{name}/bfloat16" if is_narrow else name
+            parts = {"": self._parameter(place, array, "bfloat16" if is_narrow else "float32")}
+        self._matrices[name] = parts
+        return parts
+
+    def _parameter(self, name: str, array: np.ndarray, dtype: str, hint: str = "w") -> Value:
+        self.script.parameters[name] = np.ascontiguousarray(array)
+        options: dict[str, object] = {"initializer": "zeros"}
+        if dtype != "float32":
+            options |= {"trainable": False, "dtype": dtype}
+        elif hint == "scales":
+            options |= {"trainable": False}
+        return self.script.call(parameter, name, tuple(array.shape), **options, hint=hint)
+
+    def _tensor(self, name: str) -> Stored:
+        if name not in self._container.tensors:
+            raise self._container.damaged(f"tensor {name} is missing")
+        self._used.add(name)
+        return self._container.tensors[name]
+
+    def _misshapen(self, tensor: Stored, shape: tuple[int, ...]) -> Exception:
+        return self._container.damaged(f"{tensor.name} has shape {list(tensor.shape)}; it must be {list(shape)}")
+
+    # Functions -----------------------------------------------------------------------------------
+
+    def affine_of(self, name: str, *shape: int) -> tuple[Value, Value]:
+        """Declare ``name.weight`` and ``name.bias`` [shape]."""
+        return self.vector(f"{name}.weight", *shape), self.vector(f"{name}.bias", *shape)
+
+    def layer_norm(self, x: Value, name: str, width: int, epsilon: float) -> Value:
+        """Declare a layer norm with ``name.weight`` and ``name.bias``."""
+        return self.script.call(layer_norm, x, *self.affine_of(name, width), epsilon)
+
+    def rms_norm(self, x: Value, name: str, width: int, epsilon: float) -> Value:
+        """Declare an RMS norm with ``name.weight``."""
+        return self.script.call(rms_norm, x, self.vector(f"{name}.weight", width), epsilon=epsilon)
+
+    def add(self, left: Any, right: Any) -> Value:
+        return self.script.operation("+", left, right)
+
+    def multiply(self, left: Any, right: Any) -> Value:
+        return self.script.operation("*", left, right)
+
+    def heads(self, x: Value, heads: int, width: int) -> Value:
+        """Declare x [batch, time, heads · width] as [batch, time, heads, width]."""
+        return self.script.call(reshape, x, (None, None, heads, width))
+
+    def flat(self, x: Value, width: int) -> Value:
+        """Declare x [batch, time, ...] as [batch, time, width]."""
+        return self.script.call(reshape, x, (None, None, width))
+
+    def before(self, x: Value) -> Value:
+        """Declare the step before each step of x [batch, time, ...], zeros before the first."""
+        none = (0, 0)
+        padded = self.script.call(pad, x, (none, (1, 0), *[none] * (x.tensor.rank - 2)))
+        return self.script.item(padded, slice(None), slice(None, -1))
+
+    def pieces(self, x: Value, *widths: int) -> list[Value]:
+        """Declare the pieces of x along its last axis."""
+        return [*self.script.call(split, x, list(widths), hint=tuple(f"x_{place}" for place in range(len(widths))))]

@@ -1,0 +1,107 @@
+"""Tensor types: from the bytes of a tensor to the arrays of its parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ...support.errors import MissingExtraError
+from .container import Container, Stored
+
+F32, F16, Q4_0, Q8_0, BF16 = 0, 1, 2, 8, 30
+BLOCK = 32
+"""Numbers of a block, which lie along the last axis."""
+BLOCK_BYTES = {Q8_0: 34, Q4_0: 18}
+"""Bytes of a block: a scale in float16, and 32 numbers of 8 or 4 bits."""
+_ITEM_BYTES = {F32: 4, F16: 2, BF16: 2}
+
+Arrays = dict[str, np.ndarray]
+"""Arrays of one tensor: ``""`` for plain numbers; ``numbers`` and ``scales`` for blocks."""
+
+
+def type_name(number: int) -> str:
+    """Return GGUF's name of a tensor type."""
+    try:
+        from gguf import GGMLQuantizationType
+    except ImportError:
+        raise MissingExtraError("read_gguf needs gguf; pip install gguf") from None
+    try:
+        return str(GGMLQuantizationType(number).name)
+    except ValueError:
+        return f"number {number}"
+
+
+def objection(tensor: Stored) -> str:
+    """Return why a tensor can't be read; empty if it can."""
+    if tensor.type not in DECODERS:
+        return f"{tensor.name} is of type {type_name(tensor.type)}"
+    if tensor.type in BLOCK_BYTES and tensor.shape[-1] % BLOCK:
+        return f"{tensor.name} is of type {type_name(tensor.type)} with rows of {tensor.shape[-1]}, no multiple of 32"
+    return ""
+
+
+def bytes_in(tensor: Stored) -> int:
+    """Return the bytes of a tensor without an objection."""
+    items = math.prod(tensor.shape)
+    if tensor.type in BLOCK_BYTES:
+        return items // BLOCK * BLOCK_BYTES[tensor.type]
+    return items * _ITEM_BYTES[tensor.type]
+
+
+def arrays_of(container: Container, tensor: Stored) -> Arrays:
+    """Return the arrays of a tensor without an objection."""
+    return DECODERS[tensor.type](container.bytes_of(tensor, bytes_in(tensor)), tensor.shape)
+
+
+def floats_of(container: Container, tensor: Stored) -> np.ndarray:
+    """Return a tensor as float32. Only for small ones, as it is a copy."""
+    arrays = arrays_of(container, tensor)
+    if tensor.type not in BLOCK_BYTES:
+        plain = arrays[""]
+        return (plain.astype(np.uint32) << np.uint32(16)).view(np.float32) if tensor.type == BF16 else plain
+    numbers, scales = arrays["numbers"], arrays["scales"]
+    parts = numbers.reshape(*scales.shape, -1)
+    if tensor.type == Q4_0:
+        parts = np.concatenate([parts & 15, parts >> 4], -1).astype(np.int8) - np.int8(8)
+    return (parts.astype(np.float32) * scales[..., np.newaxis]).reshape(tensor.shape)
+
+
+def _f32(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
+    return {"": data.view("<f4").reshape(shape)}
+
+
+def _f16(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
+    return {"": data.view("<f2").astype(np.float32).reshape(shape)}
+
+
+def _bf16(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
+    return {"": data.view("<u2").reshape(shape)}
+
+
+def _blocks(data: np.ndarray, shape: tuple[int, ...], block: int, dtype: type) -> Arrays:
+    """Return the numbers and scales of blocks: a scale in float16, then bytes."""
+    rows = shape[:-1]
+    parts = data.reshape(-1, block)
+    scales = np.ascontiguousarray(parts[:, :2]).view("<f2").astype(np.float32)
+    numbers: np.ndarray = np.ascontiguousarray(parts[:, 2:]).view(dtype)
+    return {"numbers": numbers.reshape(*rows, -1), "scales": scales.reshape(*rows, -1)}
+
+
+def _q8_0(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
+    return _blocks(data, shape, BLOCK_BYTES[Q8_0], np.int8)
+
+
+def _q4_0(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
+    return _blocks(data, shape, BLOCK_BYTES[Q4_0], np.uint8)
+
+
+DECODERS: Mapping[int, Callable[[np.ndarray, tuple[int, ...]], Arrays]] = {
+    F32: _f32,
+    F16: _f16,
+    BF16: _bf16,
+    Q8_0: _q8_0,
+    Q4_0: _q4_0,
+}
+"""Functions from bytes and a shape to arrays, by GGUF's number of a type."""

@@ -1,0 +1,31 @@
+"""Logits beside those of llama.cpp, whole and step by step, for every architecture and type."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gguf_files import NETS, gguf_file, ids
+from gguf_reference import logits as reference
+
+import rnngraph as rg
+
+pytestmark = pytest.mark.llama
+BOUNDS = {"F32": 2e-5, "F16": 0.01, "BF16": 0.1, "Q8_0": 0.12, "Q4_0": 0.12}
+"""Largest differences of logits: llama.cpp rounds activations to 16 or 8 bits beside such weights."""
+
+
+@pytest.mark.parametrize("kind", BOUNDS)
+@pytest.mark.parametrize("architecture", NETS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_logits_are_those_of_llama_cpp(architecture: str, kind: str, seed: int) -> None:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    from llama_logits import llama_logits
+
+    file, tokens = gguf_file(architecture, kind, seed), ids(1, 20, seed)
+    program = rg.read_gguf(file.data).program()
+    (found,) = program.inference(ids=tokens)["logits"]
+    exact = reference(file, architecture, tokens)[0]
+    for by_steps in (False, True):
+        theirs = llama_logits(file.data, tokens[0], by_steps)
+        assert np.abs(found - theirs).max() < BOUNDS[kind]
+        assert np.abs(found - exact).max() < 2 * np.abs(theirs - exact).max() + 1e-5
