@@ -40,7 +40,9 @@ def main() -> None:
     parser.add_argument("--read", type=Path, help="measure nothing; tables and picture of what this file keeps")
     parser.add_argument("--csv", type=Path, metavar="FOLDER", help="write each table to a file there")
     parser.add_argument("--picture", type=Path, help="draw the sweep, or engines (.png, .svg, …); needs matplotlib")
-    parser.add_argument("--peers", default=",".join(peers.NAMES), help="which of them, with commas between")
+    parser.add_argument(
+        "--peers", default=",".join(peers.NAMES), help="which of them, with commas between; llama.cpp for --only large"
+    )
     parser.add_argument("--torch-compile", action="store_true", help="torch's loops also by torch.compile; minutes")
     parser.add_argument("--threads", type=int, default=2, help="of the group of that name; the others use one")
     options = parser.parse_args()

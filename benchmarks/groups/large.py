@@ -1,15 +1,21 @@
 """A language model of 12 RWKV-7 layers of 768 units, 190 million weights: a token at a time, and prompts of 64.
 
-Figures are seconds of the processor for a token, which neighbours on its core do not lengthen.
+Figures are seconds of the processor for a token, which neighbours on its core do not lengthen. With ``--peers
+llama.cpp`` rows follow of one GGUF file of each type, which llama.cpp runs in turn.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
-from large import weights
+import peers
+from large import gguf_net, weights
 from large.net import language_model
 from timing import Times, measure, median, ratio, spread
 from workloads import Call
@@ -28,9 +34,19 @@ KINDS = {
     "int4": {"weights": "int4"},
 }
 IN_C = "C"
+MIN_CORRELATION = 0.98
+"""Minimum correlation of both sides' logits after a prompt. Activations of 8 bits leave 0.99 and more."""
 
 
 def large(options: Options) -> Iterator[Record]:
+    yield from _in_our_kinds(options)
+    if peers.LLAMA_CPP in options.peers:
+        for kind in gguf_net.KINDS:
+            if any(options.wants(f"{call}: GGUF {kind}") for call in ("decode", "prompt")):
+                yield from _beside_llama_cpp(options, options.peers[peers.LLAMA_CPP], kind)
+
+
+def _in_our_kinds(options: Options) -> Iterator[Record]:
     names = [f"{call}: {kind}" for kind in KINDS for call in ("decode", "prompt")]
     if not any(map(options.wants, names)):
         return
@@ -47,6 +63,38 @@ def large(options: Options) -> Iterator[Record]:
             if options.wants(name):
                 times = measure(contenders, None, options.rounds, clock=time.process_time)
                 yield {"row": name, "figures": {"compile": seconds}, "times": times}
+
+
+def _beside_llama_cpp(options: Options, llama_cpp: ModuleType, kind: str) -> Iterator[Record]:
+    """Yield the rows of a file of a type, which both sides run."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.gguf"
+        gguf_net.write(path, kind, LAYERS, WIDTH, CLASSES)
+        start = time.process_time()
+        stream = rg.read_gguf(path).program(cache=False).inference.stream()
+        stream.step(ids=np.zeros(1, np.int64))
+        seconds = time.process_time() - start
+        theirs = llama_cpp.Model(path, PROMPT)
+        ids, token = np.arange(PROMPT), np.ones(1, np.int64)
+        stream.reset()
+        _check_like(stream.process(ids=ids[np.newaxis])["logits"][0, -1], theirs.call(ids, True)(), kind)
+        contenders = {
+            "decode": {OWN: lambda: stream.step(ids=token), peers.LLAMA_CPP: theirs.call(token, False)},
+            "prompt": {OWN: lambda: stream.process(ids=ids[np.newaxis]), peers.LLAMA_CPP: theirs.call(ids, True)},
+        }
+        for call, calls in contenders.items():
+            if options.wants(name := f"{call}: GGUF {kind}"):
+                times = measure(calls, None, options.rounds, clock=time.process_time)
+                yield {"row": name, "figures": {"compile": seconds}, "times": times}
+
+
+def _check_like(own: np.ndarray, theirs: np.ndarray, kind: str) -> None:
+    """Warn if both sides' logits differ by more than their rounding."""
+    correlation = np.corrcoef(own, theirs)[0, 1]
+    if not correlation > MIN_CORRELATION:
+        warnings.warn(
+            f"GGUF {kind}: llama.cpp's logits have a correlation of {correlation:.3f} with ours", stacklevel=2
+        )
 
 
 def _decode(stream: rg.Stream, program: rg.Program, kind: str) -> dict[str, Call]:
@@ -74,6 +122,10 @@ def large_cells(record: Record) -> dict[str, str]:
         "tokens a second": f"{1 / own:,.0f}",
         "C that reads the weights": f"{milliseconds(median(times, IN_C))} ms ({factor(ratio(times, IN_C, OWN))})"
         if IN_C in times
+        else "",
+        peers.LLAMA_CPP: f"{milliseconds(median(times, peers.LLAMA_CPP) / tokens)} ms a token "
+        f"({factor(ratio(times, peers.LLAMA_CPP, OWN))})"
+        if peers.LLAMA_CPP in times
         else "",
         "compile s": f"{record['figures']['compile']:.1f}",
     }

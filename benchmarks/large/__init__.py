@@ -1,1 +1,4 @@
-"""A language model of hundreds of megabytes: the ``net``, and C that reads as many weights (``weights``)."""
+"""A language model of hundreds of megabytes.
+
+``net`` declares it, ``gguf_net`` writes one as a file, and ``weights`` is C that reads as many weights.
+"""

@@ -21,6 +21,9 @@ from collections.abc import Iterable
 from types import ModuleType
 
 NAMES = ("onnxruntime", "openvino", "tract", "torch", "jax", "tensorflow")
+"""Peers that run by default."""
+LLAMA_CPP = "llama.cpp"
+"""Peer of the group ``large`` alone, whose module has ``Model``."""
 
 THREADS = 1
 """What the frameworks may use; ``installed`` sets it before it imports them."""
@@ -44,7 +47,7 @@ def installed(names: Iterable[str] = NAMES, threads: int = 1, wide: bool = True)
     found = {}
     for name in names:
         try:
-            found[name] = importlib.import_module(f"peers.with_{name}")
+            found[name] = importlib.import_module(f"peers.with_{name.replace('.', '_')}")
         except ImportError:
             continue
     return found
