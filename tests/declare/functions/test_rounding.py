@@ -79,7 +79,7 @@ def test_mistakes_of_dequantize_are_named() -> None:
         (lambda: rg.dequantize(numbers, scales, 0, 4), r"bits=4 needs uint8, not .*; give bits=8"),
         (lambda: rg.dequantize(numbers, scales, 0, 5), r"bits=5 is not offered; use one of 8, 4"),
         (lambda: rg.tanh(numbers), "an operand is int8; it must be"),
-        (lambda: numbers @ rg.transpose(numbers, (1, 0)), r"matmul: int8 only stores numbers; widen them with rg\.cast"),
+        (lambda: numbers @ rg.transpose(numbers, (1, 0)), "matmul: int8 only stores numbers; widen them"),
         (lambda: rg.compile({"n": numbers}), "output n is int8, which only stores numbers"),
         (lambda: rg.parameter("m", (2,), dtype="int8"), "can't be trained; give trainable=False"),
     ):
