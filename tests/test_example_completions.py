@@ -38,7 +38,7 @@ def module(name: str, folder: Path = FOLDER) -> ModuleType:
     return loaded
 
 
-pieces, protocol = module("pieces"), module("protocol")
+pieces, protocol, gguf_model = module("pieces"), module("protocol"), module("gguf_model")
 
 
 # Without a network ----------------------------------------------------------------------------------
@@ -134,6 +134,22 @@ def test_parameters_that_ask_for_nothing_are_taken() -> None:
     assert (request.choices, request.max_tokens, request.sample) == (2, 16, {"temperature": 1.0, "top_k": 3})
     assert wanted(temperature=0).sample is None
     assert wanted(prompt=["a", [3, 4]], stop="x").prompts == [encode("a"), [3, 4]]
+
+
+def test_tokens_of_a_gguf_vocabulary_are_the_longest_that_match() -> None:
+    vocabulary = [b"", *(bytes([byte]) for byte in range(256)), b"th", b"the", b"them", "é".encode(), b" the", b"hem"]
+    encode, draw = gguf_model.LongestMatch(vocabulary), np.random.default_rng(0)
+    assert [vocabulary[token] for token in encode("the themé th")] == [b"the", b" the", b"m", "é".encode(), b" ", b"th"]
+    for _ in range(20):
+        text = "".join(draw.choice(["t", "h", "e", "m", " ", "é", "日"], 30))
+        tokens = encode(text)
+        assert b"".join(vocabulary[token] for token in tokens).decode() == text
+        rest = text.encode()
+        for token in tokens:
+            assert len(vocabulary[token]) == max(len(item) for item in vocabulary if rest.startswith(item))
+            rest = rest[len(vocabulary[token]) :]
+    with pytest.raises(ValueError, match="no token for byte 0x62"):
+        gguf_model.LongestMatch([b"a"])("ab")
 
 
 # By HTTP ---------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
     python examples/completions_server/characters.py                       trains a model for two minutes
     python examples/completions_server/server.py serve                     serves it on port 8000
     python examples/completions_server/server.py serve my_model.py --weights int4
+    python examples/completions_server/server.py serve rwkv7.gguf
     python examples/completions_server/server.py                           serves, asks itself once, and ends
 
 A model is a script with ``program``, ``encode`` and ``decode``, such as characters.py. Callers use any client of
@@ -26,6 +27,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from gguf_model import names_of
 from pieces import Pieces
 from protocol import Answer, Limits, RequestError, Wanted, wanted
 from rich.console import Console
@@ -64,9 +66,9 @@ class Model:
             list(self.generator.submit([0], max_new=2, sample=sample))
 
 
-def model_of(script: Path, weights: str, name: str | None, **options: int) -> Model:
-    """Return the model of a script, and start its generator."""
-    names = runpy.run_path(str(script))
+def model_of(script: Path, weights: str, name: str | None, tokenizer: Path | None = None, **options: int) -> Model:
+    """Return the model of a script, or of a GGUF file, and start its generator."""
+    names = names_of(script, tokenizer) if script.suffix == ".gguf" else runpy.run_path(str(script))
     if missing := [word for word in ("program", "encode", "decode") if word not in names]:
         raise SystemExit(f"{script} has no {missing[0]}; a model is a script with program, encode and decode")
     program = names["program"] if isinstance(names["program"], rg.Program) else names["program"](weights)
@@ -387,7 +389,8 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("role", nargs="?", choices=["serve", "show"], default="show")
-    parser.add_argument("model", nargs="?", type=Path, default=CHARACTERS, help="script with program, encode, decode")
+    parser.add_argument("model", nargs="?", type=Path, default=CHARACTERS, help="script of a model, or a GGUF file")
+    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json for a GGUF file whose tokenizer is not rwkv")
     parser.add_argument("--name", help="name of the model (default: that of the script)")
     parser.add_argument("--weights", default="float32", help="kind of weights, for a script whose program takes it")
     parser.add_argument("--host", default="127.0.0.1")
@@ -407,7 +410,7 @@ def main() -> None:
     if options.role == "show":
         options.port, options.tokens = 0, 20 if options.quick else options.tokens
     limits = {"slots": options.slots, "max_waiting": options.max_waiting, "max_prefill": options.max_prefill}
-    model = model_of(options.model, options.weights, options.name, **limits)
+    model = model_of(options.model, options.weights, options.name, options.tokenizer, **limits)
     model.warm_up()
     app = app_of(model, Limits(options.max_tokens, options.max_prompt, min(16, options.slots)))
     server, console = server_of(app, model, options.host, options.port, options.grace), Console(highlight=False)

@@ -172,7 +172,7 @@ class _Call:
 
     Attributes:
         reads: Tensors that are variables at this time.
-        asked: The other Tensors, which one native call computes.
+        fetches: The other Tensors, which one native call computes.
     """
 
     def __init__(self, run: Run, phase: Phase) -> None:

@@ -1,0 +1,69 @@
+"""A language model of characters, trained in minutes: its bits a character beside an LSTM's, and narrow weights."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EPOCHS = 3
+LOST = {"float32": 1e-6, "int8_blocks": 0.005, "int4": 0.04}
+"""Most bits a character that a kind of weights may lose."""
+
+
+def bits(program: rg.Program, ids: np.ndarray) -> float:
+    """Return the bits a character of a text by NumPy in float64, from logits that a stream gives in chunks."""
+    stream, total = program.inference.stream(), 0.0
+    for first in range(0, len(ids) - 1, 4096):
+        chunk = ids[first : first + 4096]
+        following = ids[first + 1 : first + 1 + len(chunk)]
+        logits = stream.process(ids=chunk[None])["logits"][0, : len(following)].astype(np.float64)
+        logits -= logits.max(-1, keepdims=True)
+        chosen = logits[np.arange(len(following)), following]
+        total += float((np.log(np.exp(logits).sum(-1)) - chosen).sum())
+    return total / (len(ids) - 1) / np.log(2)
+
+
+@pytest.mark.exhaustive
+def test_bits_a_character_beside_the_lstm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import char_lm
+    import delta_net_lm
+
+    text, held_out = char_lm.parts()
+    ids = char_lm.encode(held_out)
+    measured: dict[tuple[str, str], float] = {}
+    logits = {"gated delta net": delta_net_lm.logits, "LSTM": char_lm.logits}
+    for name, (net, _) in delta_net_lm.NETS.items():
+        history = delta_net_lm.fit(name, text, held_out, EPOCHS)
+        rg.compile({"logits": logits[name]}, parameters=net).save(tmp_path / name)
+        for kind in LOST:
+            measured[name, kind] = bits(rg.load(tmp_path / name, weights=kind), ids)
+        assert measured[name, "float32"] == pytest.approx(history["validation_bits"][-1], abs=2e-3)
+    print("\n" + "\n".join(f"{name}, {kind}: {value:.4f} bits" for (name, kind), value in measured.items()))
+    for (name, kind), value in measured.items():
+        assert value <= measured[name, "float32"] + LOST[kind], (name, kind)
+    assert measured["gated delta net", "int4"] < measured["LSTM", "float32"] < 2.6
+    whole_words(tmp_path / "gated delta net", char_lm)
+    for name in ("delta_net_lm", "char_lm"):
+        sys.modules.pop(name)  # their parameters are trained
+
+
+def whole_words(path: Path, char_lm: Any) -> None:
+    """Text that many callers are served at once, with weights of 4 bits, has words of the text that was learnt."""
+    with rg.load(path, weights="int4").inference.generator(slots=4) as generator:
+        handles = [
+            generator.submit(char_lm.encode("VIOLA.\n"), max_new=400, sample={"temperature": 0.5}, number=number)
+            for number in range(6)
+        ]
+        written = ["".join(char_lm.CHARACTERS[token] for token in handle) for handle in handles]
+    assert len({*written}) == 6
+    known = {*char_lm.TEXT.split()}
+    words = [word for text in written for word in text.split()[1:-1]]
+    assert sum(word in known for word in words) > 0.8 * len(words)
