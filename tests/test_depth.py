@@ -323,7 +323,7 @@ def no_collection() -> Iterator[None]:
 @pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(
     ("how", "what"),
-    [("state", "contains itself"), ("size", "its own answer"), ("step", "no end"), ("call", "no end")],
+    [("state", "contains itself"), ("size", "calls itself"), ("step", "no end"), ("call", "must not call itself")],
 )
 def test_a_cell_inside_itself_is_an_error_with_its_line(how: str, what: str) -> None:
     with pytest.raises(rg.StructureError, match=what) as caught:

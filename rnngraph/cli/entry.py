@@ -239,10 +239,10 @@ def _load(script: Path) -> tuple[Program, dict[str, Any]]:
         return load(script), {}
     variables = _execute(script, SCRIPT_NAME)
     if "program" not in variables:
-        raise CommandError(f"{script}: leaves no program; a graph script has `program = rg.compile(…)`")
+        raise CommandError(f"{script}: defines no program; a graph script has `program = rg.compile(…)`")
     program = variables["program"]
     if not isinstance(program, Program):
-        raise CommandError(f"{script}: program is of {type(program).__name__}, not what rg.compile gives")
+        raise CommandError(f"{script}: program must be a Program from rg.compile, not {type(program).__name__}")
     return program, variables
 
 

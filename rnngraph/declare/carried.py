@@ -36,7 +36,7 @@ def with_batch(cell: Any, output: Any, batch: Dim, where: Where | None) -> Any:
     if isinstance(output, Tensor):  # the fast path
         return with_rows(output, batch)
     if not flatten(output):
-        raise StructureError(f"{cell!r}.step gives no output; give one Tensor at least", where)
+        raise StructureError(f"{cell!r}.step returns no output; return at least one Tensor", where)
     for path, leaf in paths(output):
         if not isinstance(leaf, Tensor):
             at = f" at {path}" if path else ""
@@ -109,21 +109,20 @@ def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[
             raise DtypeError(f"{cell!r}: a state must be a Tensor, not {shown(leaf)}", where)
         if columns.axes is None and (leaf.rank < 1 or leaf.type.shape[-1] != columns.width):
             raise ShapeError(
-                f"{cell!r} carries a state of width {columns.width} and is given {shown(leaf)}; give a state of that "
+                f"{cell!r} carries a state of width {columns.width}, not {shown(leaf)}; give a state of that "
                 "width, or change what state() returns",
                 where,
             )
         if columns.axes is not None and leaf.type.shape[1:] != columns.axes:
             raise ShapeError(
-                f"{cell!r} carries a state {path} [batch, {', '.join(map(str, columns.axes))}] and is given "
+                f"{cell!r} carries a state {path} [batch, {', '.join(map(str, columns.axes))}], not "
                 f"{shown(leaf)}{_at(leaf)}; give a state of that shape, or change what state() returns",
                 where,
             )
         wanted = columns.type(1, leaf.dtype).dtype
         if leaf.dtype != wanted:
             raise DtypeError(
-                f"{cell!r} carries a state {path} of {wanted} and is given {shown(leaf)}{_at(leaf)}; convert with "
-                "rg.cast",
+                f"{cell!r} carries a state {path} of {wanted}, not {shown(leaf)}{_at(leaf)}; convert with rg.cast",
                 where,
             )
     return leaves

@@ -259,7 +259,7 @@ class Scope:
         spec = self._specs.resolve(key, kind, initializer, trainable, own_line(user_line()), name)
         if spec.type != kind:
             raise ShapeError(
-                f"parameter {path} has {spec.type} and is asked for as {kind}; "
+                f"parameter {path} has the type {spec.type}, not {kind}; "
                 "give it another name, or share the cell only where widths agree",
                 self._trace.where,
             )

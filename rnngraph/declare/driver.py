@@ -268,8 +268,8 @@ def _nested(inside: Sequence[Node]) -> tuple[list[Driver], int]:
             )
     if inner_steps > MAX_INNER_STEPS:
         raise GraphError(
-            f"{inner_steps} steps of drivers stand inside of one step, each of them as code of its own, and there may "
-            f"be {MAX_INNER_STEPS}; run fewer, or run the driver before or after the other one",
+            f"a step contains {inner_steps} unrolled steps of inner drivers, and at most {MAX_INNER_STEPS} are "
+            "supported; run fewer, or run the driver before or after the outer one",
             nested[0].where,
         )
     return nested, inner_steps

@@ -274,8 +274,7 @@ def _check_order(fields: Sequence[str], given: Sequence[Any], what: str, where: 
     if all(any(is_of(name, field) for field in wrong) for name, wrong in zip(names, others, strict=True)):
         swapped = _names_text(list(map(str, names)))
         raise StructureError(
-            f"{what} is given {swapped} for {_names_text(fields)}, which stand in this order; turn them round, or give "
-            "a mapping",
+            f"{what} has the entries {swapped}, but the order is {_names_text(fields)}; swap them, or give a mapping",
             where,
         )
 

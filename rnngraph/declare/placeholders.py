@@ -87,7 +87,7 @@ def state_placeholder(name: str, cell: Cell, dtype: Any = "float32") -> Any:
     check_cell(cell, "state_placeholder")
     _check_name(name)
     if check_dtype(dtype) not in FLOATS:
-        raise DtypeError(f"a state is of floats, not of {dtype}; give dtype='float32' or 'float64'")
+        raise DtypeError(f"a state needs a float dtype, not {dtype}; give dtype='float32' or 'float64'")
     structure = public(cell)
     kinds = [(path, leaf.type(1, check_dtype(dtype))) for path, leaf in paths(structure)]
     leaves = [

@@ -170,8 +170,8 @@ def specification_of(cell: Any) -> Any:
         return type(cell).state(cell)  # an attribute of the instance may be called "state"
     except RecursionError:
         raise StructureError(
-            f"{cell!r}.state() asks for its own answer, or through more cells than Python's stack holds; "
-            "let it name widths, or cells that don't ask back"
+            f"{cell!r}.state() calls itself, or nests deeper than Python's stack; "
+            "return widths, or cells whose state() does not call this one"
         ) from None
     except TypeError:
         taking(cell.state, f"{cell!r}.state")

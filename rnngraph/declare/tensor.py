@@ -96,7 +96,7 @@ class Tensor(Unoperated):
 
     def __reduce__(self) -> Never:
         raise GraphError(
-            f"{self!r} does not pickle: it is a place in this process's declaration; pickle the program that "
+            f"{self!r} cannot be pickled, because it belongs to this process's declaration; pickle the program that "
             "rg.compile makes of it, or declare it in a function that every process calls"
         )
 

@@ -93,8 +93,8 @@ def tracing(cell: object) -> Iterator[None]:
         yield
     except RecursionError as error:
         raise StructureError(
-            f"{cell!r} runs steps inside of steps to the end of Python's stack, {sys.getrecursionlimit()} calls; a "
-            "step that calls itself has no end, and cells that nest so deep give a nested_step in place of step, and a "
-            "nested_initial_state in place of initial_state (see rg.Cell)",
+            f"{cell!r} nests steps deeper than Python's stack, {sys.getrecursionlimit()} calls; a step must not call "
+            "itself, and cells that nest so deep define nested_step in place of step, and nested_initial_state in "
+            "place of initial_state (see rg.Cell)",
             raised_line(error),
         ) from None

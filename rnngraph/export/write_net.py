@@ -120,11 +120,11 @@ class ExportOptions:
             batch = whole_number(1 if batch is None else batch, "the batch of an exported net", 1)
         rows = whole_number(rows, "rows of an exported net", 1)
         if rows > 1 and (form == "sequence" or batch != 1):
-            raise ArgumentError(f"rows={rows} are of streams of one row; leave out batch= and form=, or rows=", where)
+            raise ArgumentError(f"rows={rows} needs streams of one row; leave out batch= and form=, or rows=", where)
         if max_block is not None:
             max_block = whole_number(max_block, "max_block", 1)
             if form == "sequence":
-                raise ArgumentError(f"max_block={max_block} is of streams; leave it out, or form=", where)
+                raise ArgumentError(f"max_block={max_block} applies to streams only; leave it out, or form=", where)
         return replace(
             self,
             batch=batch,

@@ -106,7 +106,7 @@ class Net(Uncalled):
         return "\n".join([repr(self), *self.size_notes()])
 
     def size_notes(self) -> list[str]:
-        """Return a line for each input: its open axes, and what closed the others."""
+        """Return a line for each input: the symbolic axes, and what fixed the other axes."""
         notes = []
         for name, axes in self.sizes.items():
             parts = [_axis_text(axis, dim, self._script.closed_at.get((name, axis))) for axis, dim in axes.items()]

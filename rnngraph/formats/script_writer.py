@@ -99,7 +99,7 @@ class Writer:
                 self._extend(value.step, last)
 
     def expression(self, operand: object) -> ast.expr:
-        """Return the expression of an operand: a value, a literal, or a nest of these."""
+        """Return the expression of an operand: a value, a literal, or a nest of operands."""
         if isinstance(operand, Value):
             return self._reference(operand)
         if isinstance(operand, dict):

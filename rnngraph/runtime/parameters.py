@@ -247,8 +247,8 @@ def _new_names(rename: Any, arrays: Mapping[str, Any], ours: Collection[str], st
     if strict and (idle := [pair for pair in pairs if pair not in known]):
         first, second = map(shown, idle[0])
         raise NameLookupError(
-            f"rename= has {first}: {second}, and of these none is an array that is loaded while the other is a "
-            "parameter; give {theirs: ours}, or strict=False to take what fits"
+            f"rename= has {first}: {second}, which are not the names of a loaded array and of a parameter; "
+            "give {theirs: ours}, or strict=False to take what fits"
         )
     return by_ours | by_theirs
 

@@ -229,7 +229,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 )
         if examples.weights is not None and WEIGHTS not in self.program_.inputs:
             raise ArgumentError(
-                "sample_weight is given, and the first fit had none; give it from the first on, as ones if need be",
+                "sample_weight needs a net whose first fit had it, too; give it from the first fit on, even as ones",
                 user_line(),
             )
         rate = self.learning_rate

@@ -117,8 +117,8 @@ def no_more(what: str, excess: Sequence[Any], names: Iterable[str] = ()) -> None
     if excess:
         feeds = ", ".join(f"{name}=…" for name in names) or "x=batch"
         raise CallError(
-            f"{what} takes one mapping from placeholder to array by position, or the array of the only input, and "
-            f"{len(excess) + 1} are given; give feeds by keyword, as in {what}({feeds})"
+            f"{what} takes one mapping from placeholder to array by position, or the array of the only input, not "
+            f"{len(excess) + 1} arguments; give feeds by keyword, as in {what}({feeds})"
         )
 
 
@@ -246,7 +246,7 @@ def taking(function: Any, what: str, *names: str, where: Where | None = None) ->
         bare = [item.replace(annotation=item.empty, default=item.empty) for item in signature.parameters.values()]
         takes = signature.replace(parameters=bare, return_annotation=signature.empty)
         raise CallError(
-            f"{what} is called with {call_text}, and {_function_text(function)} takes {takes}; let it take {call_text}",
+            f"{what} is called with {call_text}, but {_function_text(function)} takes {takes}; let it take {call_text}",
             where,
         ) from None
     return function

@@ -97,7 +97,7 @@ class Where:
         return " ".join(part for part in (str(self), self.layer, self.phase) if part)
 
     def of(self, layer: str | None = None, phase: Phase | None = None) -> Where:
-        """Return this line with another layer, phase, or both."""
+        """Return this line with another layer or phase."""
         return replace(self, layer=self.layer if layer is None else layer, phase=phase or self.phase)
 
 

@@ -270,8 +270,8 @@ ENDLESS = np.broadcast_to(0.0, (1 << 20, 1 << 20, EXAMPLES["x"].shape[2]))
 """More than any machine has, once it is float32."""
 PADDED = EXAMPLES | {"n": np.array([3, 6, 2, 1, 6])}
 WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
-    "once": (lambda: iter(batches()), {"epochs": 2}, rg.ArgumentError, "gone through once, and epochs=2; .*per_epoch"),
-    "metrics": (lambda: iter(batches()), {"metrics": {"a": abs}}, rg.ArgumentError, "gone through once; .*validation="),
+    "once": (lambda: iter(batches()), {"epochs": 2}, rg.ArgumentError, "read only once, but epochs=2; .*per_epoch"),
+    "metrics": (lambda: iter(batches()), {"metrics": {"a": abs}}, rg.ArgumentError, "read only once; .*validation="),
     "validation": (
         lambda: EXAMPLES,
         {"validation": iter(batches()), "epochs": 2},
@@ -321,7 +321,7 @@ def test_padded_arrays_of_a_validation_need_lengths_where_the_examples_have_them
     made = trainer(lengths=True)
     apart = data(2, seed=1)
     for validation in (apart, (apart["x"], apart["y"])):
-        with pytest.raises(rg.ArgumentError, match="those of the validation are not; give validation= as a mapping"):
+        with pytest.raises(rg.ArgumentError, match=r"the validation needs lengths.*; give validation= as a mapping"):
             made.fit(PADDED, validation=validation, progress=False)
     made.fit(PADDED, validation=apart | {"n": [6, 2]}, progress=False)
     made.fit(PADDED, validation=(list(apart["x"]), list(apart["y"])), progress=False)

@@ -147,8 +147,8 @@ def test_pipe_that_closes_is_no_error(folder: Path) -> None:
     ("script", "arguments", "code", "message"),
     [
         (None, (), 2, "no such file"),
-        ("x = 1\n", (), 2, "leaves no program"),
-        ("program = 'net'\n", (), 2, "program is of str"),
+        ("x = 1\n", (), 2, "defines no program"),
+        ("program = 'net'\n", (), 2, "program must be a Program from rg.compile, not str"),
         (SCRIPT, ("--stage", "lops"), 2, "no stage is named 'lops'; there are declared, lowered, "),
         (SCRIPT, ("--graph", "validation"), 2, "invalid choice: 'validation'"),
         (SCRIPT.replace("shape=(None, None, 3)", "shape=(None, 3)"), (), 1, "bad.py:12: DropoutWrapper("),

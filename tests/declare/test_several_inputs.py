@@ -255,7 +255,7 @@ def placed(name: str, *shape: int | None) -> rg.Tensor:
         ),
         (lambda x: rg.dynamic_rnn(Giving(lambda x: x["z"]), {"y": x}), r"no input is named 'z'; the driver is given y"),
         (lambda x: rg.dynamic_rnn(Giving(lambda x: {"y": x, "z": None}), x), r"its output at z is None"),
-        (lambda x: rg.dynamic_rnn(Giving(lambda x: {}), x), r"gives no output"),
+        (lambda x: rg.dynamic_rnn(Giving(lambda x: {}), x), r"returns no output"),
         (lambda x: rg.dynamic_rnn(Giving(lambda x: (x, rg.constant(1.0))), x), r"an output 1 .*must be \[batch, …\]"),
         (
             lambda x: rg.dynamic_rnn(rg.ResidualWrapper(Giving(lambda x: {"y": x["x"], "z": x["x"]})), {"x": x}),

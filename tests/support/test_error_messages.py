@@ -107,7 +107,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
             sequence(),
         ),
         ValueError,
-        "1001 steps of drivers stand inside of one step",
+        "a step contains 1001 unrolled steps of inner drivers",
     ),
     "cumsum in a step": (
         lambda: rg.dynamic_rnn(Nested(lambda x: rg.cumsum(x, axis=0)), sequence()),
@@ -387,7 +387,7 @@ def test_check_refuses_what_native_code_refuses() -> None:
     """The index of the largest of no entries has no value, in neither."""
     subject = rg.compile(rg.argmax(rg.dynamic_rnn(rg.GRUCell(4), sequence())[0], 1))
     for call in (subject.inference, subject.inference.check):
-        with pytest.raises(rg.ShapeError, match="made among no entries"):
+        with pytest.raises(rg.ShapeError, match="is over no entries"):
             call(x=np.ones((2, 0, 3)))
 
 

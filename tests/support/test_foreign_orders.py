@@ -60,8 +60,8 @@ REFUSED: list[tuple[Call, str]] = [
     (lambda: rg.LSTMCell(28, 128), "use_peepholes must be True or False"),  # type: ignore[arg-type]
     (lambda: rg.GRUCell(28, 128), "give units only"),  # type: ignore[arg-type]
     (lambda: rg.LSTMCell(64, True, None, None, 32), "proj_clip=32 needs a projection"),
-    (lambda: started(("h0", "c0")), r"initial_state is given \(h0, c0\) for \(c, h\), which stand in this order"),
-    (lambda: started(("hidden", "cell")), "turn them round, or give a mapping"),
+    (lambda: started(("h0", "c0")), r"initial_state has the entries \(h0, c0\), but the order is \(c, h\)"),
+    (lambda: started(("hidden", "cell")), "swap them, or give a mapping"),
 ]
 DOUBTED: list[tuple[Call, str]] = [
     (lambda: rg.dropout(floats(2, 3), 0.4), "For a rate of 0.4 give keep_prob=0.6"),

@@ -70,7 +70,7 @@ def kind_of(path: Path) -> str:
     kind = SUFFIXES.get(path.suffix.lower(), "")
     if not kind:
         raise CommandError(
-            f"{path}: is of no format that is read; these are: .onnx, .keras and .h5 of Keras, .gguf, .pb, .meta and "
+            f"{path}: the format is not supported; supported are .onnx, .keras and .h5 of Keras, .gguf, .pb, .meta and "
             "SavedModels of TensorFlow 1.x, .nam, and .json of RTNeural, AIDA-X and GuitarML"
         )
     return kind

@@ -102,10 +102,12 @@ def _check_known(lines: Sequence[StageLine], layer: str | None, line: str | None
         )
     if layer is not None and not any(_is_of_layer(where, layer) for where in wheres):
         layers = [*dict.fromkeys(where.layer for where in wheres if where.layer)]
-        raise CommandError(f"nothing here is of a layer {layer!r}; there are {', '.join(layers) or 'none'}")
+        raise CommandError(
+            f"no line of this stage belongs to a layer {layer!r}; there are {', '.join(layers) or 'none'}"
+        )
     if line is not None and not any(_is_of_line(where, line) for where in wheres):
         known = [text for _, text in sorted({((where.file, where.line), str(where)) for where in wheres})]
-        raise CommandError(f"nothing here comes from line {line}; there are {', '.join(known) or 'none'}")
+        raise CommandError(f"no line of this stage comes from line {line}; there are {', '.join(known) or 'none'}")
 
 
 def _is_wanted(item: StageLine, layer: str | None, line: str | None) -> bool:
@@ -122,7 +124,7 @@ def _chosen(lines: Sequence[StageLine], layer: str | None, line: str | None) -> 
     kept = {number for number, item in enumerate(lines) if _is_wanted(item, layer, line)}
     if not kept:
         raise CommandError(
-            f"nothing here is of the layer {layer!r} and of line {line!r} at once; give only one of them"
+            f"no line of this stage belongs to both layer {layer!r} and line {line!r}; give only one of them"
         )
     around = {outer for number in kept for outer in _enclosing(lines, number)}
     chosen: list[StageLine] = []

@@ -73,7 +73,7 @@ class ActiveSteps:
 
 @dataclass(frozen=True)
 class ActiveRows:
-    """Rows that a kernel computes: the active ones, or with ``ended`` the others.
+    """Rows that a kernel computes: the active ones, or those that have ``ended``.
 
     ``step`` is the step of the kernel; None if its first axis is time.
     """

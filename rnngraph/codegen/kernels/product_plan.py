@@ -233,7 +233,7 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
 
 
 def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...], list[Node]]) -> None:
-    """Merge independent products of the same rows if one existing panel has the weights of both."""
+    """Merge independent products of the same rows if one existing panel has all their weights."""
     views, panels, members = region.memory.views, region.memory.panels, set(kernel.members)
     started = {start for nodes in groups.values() for node in nodes for start in _members(starts_of(node), members)}
     for key, nodes in [*groups.items()]:

@@ -1,4 +1,4 @@
-"""Spin loop of a worker that waits for others. It yields its core after a while."""
+"""Spin loop of a worker that waits for other workers. It yields its core after a while."""
 
 from __future__ import annotations
 

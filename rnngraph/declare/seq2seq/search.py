@@ -132,8 +132,8 @@ class Search:
         if not isinstance(words, int) or words < self.beam.width or words <= self.beam.end:
             raise ShapeError(
                 f"a beam of {self.beam.width} with the end word {self.beam.end} needs scores of at "
-                f"least as many words, and the cell gives {words}; its output is a "
-                "score for each word, as rg.OutputProjectionWrapper gives",
+                f"least as many words, but the cell scores {words}; output a score for each word, as with "
+                "rg.OutputProjectionWrapper",
                 self.where,
             )
         return words

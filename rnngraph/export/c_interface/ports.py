@@ -46,7 +46,7 @@ class Port:
 
     @property
     def around(self) -> tuple[int, int]:
-        """Number of elements of the axes before time, and of one step along the others."""
+        """Number of elements of the axes before time, and of one step of the time axis and the axes after it."""
         axis = self.time_axis or 0
         return elements(self.shape[:axis]), elements(self.shape[axis:])
 

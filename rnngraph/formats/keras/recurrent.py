@@ -284,7 +284,7 @@ def _merged(b: Declaration, layer: Layer, both: list[Value]) -> list[Value]:
 
 
 def is_stack(below: Layer, above: Layer) -> bool:
-    """True if two layers, one of which reads the other, are equal layers of a stack, in one direction or both."""
+    """True if two equal recurrent layers form a stack: one of them reads the other."""
     if below.kind != above.kind or below.kind not in ("LSTM", "GRU", "SimpleRNN", "Bidirectional"):
         return False
     if below.kind == "Bidirectional":

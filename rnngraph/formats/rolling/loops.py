@@ -42,7 +42,7 @@ Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
 
 
 def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
-    """Return steps that can precede all loops: declarations, indexing of them, and unique steps that read these."""
+    """Return steps that can precede all loops: declarations, indexing of them, and unique steps that read only such."""
     codes = {step: code_of(step) for step in steps}
     counts = Counter(codes.values())
     families = Counter(_family(step) for step in steps if _takes(step))

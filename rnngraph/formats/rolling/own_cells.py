@@ -27,7 +27,7 @@ from .parts import ALL, NotRolledError, flat_rows, part_of, rows_first, same_inp
 
 
 class RollingLoop(Protocol):
-    """What a ``Core`` needs of the rewriting that it is a part of."""
+    """Interface of the rewriting of a loop, as a ``Core`` sees it."""
 
     loop: Loop
     new: Script

@@ -1,4 +1,4 @@
-"""How ops that move, join, cut and choose entries are translated."""
+"""Translation of ops that move, join, cut and select entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ops are translated: those that ONNX has under another name, and those that are several of its nodes."""
+"""Translation of ops to ONNX: those that have another name there, and those that are several nodes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _same(t: Translation, node: Node) -> str:
 
 @translates("Maximum", "Minimum")
 def _extreme(t: Translation, node: Node) -> str:
-    """Of floats, y where it is beyond x, else x: also where y is NaN."""
+    """Return the maximum or minimum of floats: y where it is beyond x, else x, also if y is NaN."""
     op, beyond = ("Max", "Less") if node.op == "Maximum" else ("Min", "Greater")
     if op == "Min" and (bound := _longest_row(t, node)) is not None:
         return bound

@@ -1,4 +1,4 @@
-"""Search for the axes of a module's inputs that can stay open, and for the lines that close the others."""
+"""Search for the axes of a module's inputs that can stay symbolic, and for the lines that fix the other axes."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def _with_numbers(change: Change, old: Sequence[str], new: Sequence[str]) -> lis
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return the number of equal lines at the beginning of both."""
+    """Return the number of equal lines at the beginning of two texts."""
     return next(
         (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )

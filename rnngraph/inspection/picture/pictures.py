@@ -37,7 +37,7 @@ def declared(source: GraphSource) -> Declaration:
 
 
 def drawing(declaration: Declaration, graphs: Graphs = "both", detail: Detail | None = None) -> Drawing:
-    """Return the drawing of one graph, or of both; None: as much detail as fits."""
+    """Return the drawing of one graph, or of two side by side. ``detail=None``: as much as fits."""
     if detail is not None:
         return drawing_of(declaration, graphs, detail)
     drawings = (drawing_of(declaration, graphs, level) for level in DETAILS)

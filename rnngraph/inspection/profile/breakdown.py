@@ -98,13 +98,13 @@ class KernelPart(Part):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Its lines, in descending order of time."""
+        """Lines of the script that the kernel computes, in descending order of time."""
         ordered = sorted(self.pieces, key=lambda piece: -piece.share)
         return tuple(dict.fromkeys(str(piece.where) for piece in ordered if piece.where is not None))
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Its layers, in descending order of time."""
+        """Layers that the kernel computes, in descending order of time."""
         ordered = sorted(self.pieces, key=lambda piece: -piece.share)
         return tuple(dict.fromkeys(layer_of(self, piece.where) for piece in ordered))
 

@@ -105,7 +105,7 @@ class SizedNodes:
             ShapeError: The shapes differ.
         """
         if node.dtype != other.dtype:
-            raise DtypeError(f"{what} is of {node.dtype}, and must be of {other.dtype}", where)
+            raise DtypeError(f"{what} has dtype {node.dtype}; it must be {other.dtype}", where)
         try:
             if node.tensor.rank != other.tensor.rank:
                 raise ValueError("another number of axes")

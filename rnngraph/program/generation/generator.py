@@ -1,4 +1,4 @@
-"""Generations of many callers in one pool: prompts are read in slices between the steps of the others."""
+"""Generations of many callers in one pool: prompts are read in slices between the steps of other callers."""
 
 from __future__ import annotations
 

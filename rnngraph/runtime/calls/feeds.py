@@ -88,8 +88,7 @@ def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | Non
         limits = np.iinfo(wanted)
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
             raise DtypeError(
-                f"{what} is {have} and holds numbers that {wanted} can't; give numbers from {limits.min} to "
-                f"{limits.max}",
+                f"{what} is {have}, with numbers outside of {wanted}; give numbers from {limits.min} to {limits.max}",
                 where,
             )
     if array.nbytes >= LARGE:

@@ -119,7 +119,7 @@ def steps_per_turn(unroll: Any) -> int | None:
     if not isinstance(unroll, int | np.integer) or isinstance(unroll, bool) or unroll < 1:
         raise ArgumentError(f'unroll={shown(unroll)} must be a positive int, None or "full"')
     if unroll > MAX_UNROLLED:
-        raise ArgumentError(f"unroll={unroll} is more than the {MAX_UNROLLED} steps that a turn may have; give fewer")
+        raise ArgumentError(f"unroll={unroll} is above the maximum of {MAX_UNROLLED} steps per iteration; give fewer")
     return int(unroll)
 
 

@@ -81,15 +81,15 @@ class Bounds:
         for table in self.tables:
             if number((table.rows,)) == 0 and number(table.indices):
                 raise ShapeError(
-                    f"a table (declared at {table.where}) has no rows{_of((table.rows,), sizes)}, and "
-                    f"{number(table.indices)} of its rows are asked for; feed one with rows, or no indices",
+                    f"a table (declared at {table.where}) has no rows{_of((table.rows,), sizes)}, but "
+                    f"there are {number(table.indices)} indices; feed a table with rows, or no indices",
                     where,
                 )
         for choice in self.choices:
             if number(choice.entries) == 0 and number(choice.results):
                 raise ShapeError(
-                    f"a choice (declared at {choice.where}) is made among no entries{_of(choice.entries, sizes)}; feed "
-                    "so much that there is one",
+                    f"a maximum or minimum (declared at {choice.where}) is over no entries"
+                    f"{_of(choice.entries, sizes)}; feed at least one",
                     where,
                 )
 

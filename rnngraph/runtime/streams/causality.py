@@ -61,8 +61,8 @@ def check_states(graph: Graph, labels: Collection[str], kept: Collection[str], w
         initial = [carry.initial for carry in ScanParts.of(node).carries] if node.op == "scan" else []
         if kept and any(not _is_of(item, labels) and not _reads(item, kept) for item in initial):
             raise GraphError(
-                "this graph can't be streamed: a loop begins each step with what is none of its states, declared at "
-                f"{node.where}; name in states= all that it carries",
+                "this graph can't be streamed: a loop starts each step from a value that is no state of the stream, "
+                f"declared at {node.where}; name in states= all that it carries",
                 where,
             )
         if not kept and not all(_is_of(item, labels) for item in initial):

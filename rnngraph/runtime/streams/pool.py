@@ -211,7 +211,7 @@ class StreamPool(Uncalled, Generic[Given]):
             tables = [table for _, table in changes] or tables
             first = tables[0] if tables else next(iter(self._tables.values()), None)
             if first is None:
-                raise ArgumentError("no stream of this pool is given, and it never had one; open some", user_line())
+                raise ArgumentError("this pool has no streams; open one first", user_line())
             ports = first.steps.inputs
             arrays = {name: self._feeds.of_rows(ports[name], value, count) for name, value in arrays.items()}
             first.steps.check(arrays, count)
@@ -237,7 +237,7 @@ class StreamPool(Uncalled, Generic[Given]):
         if handle._pool is not self:
             raise ArgumentError(f"{handle!r} is of another pool; step it there, or open one here with its state", where)
         if handle._table is None:
-            raise ArgumentError(f"{handle!r} can't be used any more; open another stream", where)
+            raise ArgumentError(f"{handle!r} is closed; open another stream", where)
         return handle._table
 
     def _rows_of(self, handles: list[StreamHandle]) -> tuple[list[StreamTable], np.ndarray]:

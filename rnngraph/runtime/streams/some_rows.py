@@ -79,7 +79,7 @@ class SomeRows:
         steps.run(len(rows))
 
     def give(self, rows: ndarray, arrays: list[Any] | None) -> Any:
-        """Return the results of these rows, and zeros for the others."""
+        """Return the results of these rows, and zeros for all other rows."""
         steps, spec, count = self._steps, self._spec, len(rows)
         self._queue.clear()
         for leaf, name in enumerate(spec.leaves):

@@ -81,7 +81,7 @@ class SavedStream:
                 f"{shown} holds the state of another net; go on with the program whose stream was saved", where
             )
         if batch not in (1, rows):
-            raise StructureError(f"{shown} holds {rows} rows, and batch={batch} are asked for; leave batch out", where)
+            raise StructureError(f"{shown} holds {rows} rows, not batch={batch}; leave batch out", where)
         return SavedStream(rows, arrays)
 
 

@@ -62,8 +62,8 @@ class Tail:
             if count not in fits:
                 maximum = max(fits)
                 raise ShapeError(
-                    f"feed {name} has {count} entries over time, and at most {maximum} are left for no whole step of "
-                    f"{rates.rate}; feed whole steps to process",
+                    f"feed {name} has {count} entries over time, but a flush takes at most {maximum}, less than a step "
+                    f"of {rates.rate}; feed whole steps to process",
                     where,
                 )
             symbol, rest = fits[count]

@@ -209,7 +209,7 @@ class Stream(Uncalled, Generic[Given]):
         held: HeldInputs,
         one_step: bool,
     ) -> CallSpec:
-        """Return the spec of steps, or of chunks of one length, with feeds like these."""
+        """Return the spec of steps, or of chunks of one length, with feeds of these shapes."""
         axes = self._graph.axes
         return spec_of(
             entry,
@@ -281,7 +281,7 @@ class Stream(Uncalled, Generic[Given]):
         if count % entries or (one_step and count != entries):
             what = "that many" if one_step else "a multiple of that, and the remainder to flush"
             raise ShapeError(
-                f"feed {name} has {count} entries over time, and a step of this stream takes {entries}; feed {what}",
+                f"feed {name} has {count} entries over time, but a step of this stream takes {entries}; feed {what}",
                 where,
             )
 

@@ -116,7 +116,7 @@ class Group(Operation):
 
 @api
 def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
-    """Return an operation that runs others."""
+    """Return an operation that runs several operations."""
     members = [item for item in flatten(list(inputs)) if item is not None]
     for item in members:
         if not isinstance(item, Operation | Tensor):

@@ -269,7 +269,7 @@ def _read(tensor: Tensor) -> np.ndarray:
 
 
 def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
-    """Return the elements of a node of sizes and numbers; None if it has others.
+    """Return the elements of a node of sizes and numbers; None if an element is anything else.
 
     counted: also accept numbers that a run computes.
     """
@@ -346,7 +346,7 @@ def _made_of_sizes(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray
 
 
 def _computed(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """Return the value of an operation of plain numbers, such as a remainder; None for others."""
+    """Return the value of an operation of plain numbers, such as a remainder; else None."""
     arrays = [part for part in parts if part is not None and all(isinstance(x, int | np.integer) for x in part.flat)]
     if node.op not in FOLDED or len(arrays) != len(node.operands):
         return None

@@ -1,4 +1,4 @@
-"""Tensors of TensorFlow 1.x programs: ``Tensor`` of the core with ``eval``, ``get_shape``, ``op`` and others.
+"""Tensors of TensorFlow 1.x programs: the core's ``Tensor`` with ``eval``, ``get_shape``, ``op`` and so on.
 
 Functions of ``tf`` return ``TfTensor``s, and so do operators and functions of ``rg`` with a ``TfTensor`` operand.
 Results of plain Tensors stay plain. A ``TfTensor`` holds a node of the declaration and nothing else: it uses the
@@ -73,7 +73,7 @@ class TfTensor(Tensor, propagates=True):
 
     @property
     def dtype(self) -> DType:
-        """Dtype, with ``as_numpy_dtype`` and others."""
+        """Dtype, with TensorFlow's attributes such as ``as_numpy_dtype``."""
         return DTYPES[self.type.dtype]
 
     device = ""

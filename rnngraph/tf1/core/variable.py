@@ -26,7 +26,7 @@ class Settable:
 
     @property
     def dtype(self) -> DType:
-        """Dtype, with ``as_numpy_dtype`` and others."""
+        """Dtype, with TensorFlow's attributes such as ``as_numpy_dtype``."""
         raise NotImplementedError
 
     def eval(self, session: Any = None) -> Any:

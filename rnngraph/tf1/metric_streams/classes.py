@@ -146,7 +146,7 @@ def mean_iou(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Measure:
-    """Return the mean intersection over union: of the rows in which label or prediction is a class, the share of both.
+    """Return the mean intersection over union: of the rows with a class as label or prediction, those with it as both.
 
     The updating Tensor has the confusion matrix, float64 [num_classes, num_classes].
     """

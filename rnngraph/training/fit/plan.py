@@ -215,7 +215,7 @@ def _sources(
 
 
 def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None) -> BatchSource:
-    """Return the batches of validation examples that are given as such."""
+    """Return the batches of validation examples."""
     if not are_examples(validation):
         raise DtypeError(
             f"validation= must be examples, or a share between 0 and 1, and is of type {type(validation).__name__}",
@@ -229,8 +229,8 @@ def _check_lengths(name: str, validation: Mapping[str, Any], layout: Layout, whe
     sequences = [value for key, value in validation.items() if layout.time_axis.get(key) is not None]
     if name not in validation and not any(isinstance(value, list | tuple) for value in sequences):
         raise ArgumentError(
-            f"the examples' lengths are given, and those of the validation are not; give validation= as a mapping with "
-            f"{name} in it, or its sequences as lists",
+            f"the validation needs lengths, as the examples have them; give validation= as a mapping with {name}, or "
+            "its sequences as lists",
             where,
         )
 
@@ -248,17 +248,17 @@ def _check_passages(
     if isinstance(source, Iterated) and not source.cursor.restarts:
         if source.steps_per_epoch is None and epochs > 1:
             raise ArgumentError(
-                f"the iterator of batches can be gone through once, and epochs={epochs}; {again}, or steps_per_epoch",
+                f"the iterator of batches can be read only once, but epochs={epochs}; {again}, or steps_per_epoch",
                 where,
             )
         if metrics and measured is source:
             raise ArgumentError(
-                "metrics without a validation are measured on the examples, and the iterator of batches can be gone "
-                f"through once; {again}, or validation=",
+                "metrics without a validation are measured on the examples, and the iterator of batches can be read "
+                f"only once; {again}, or validation=",
                 where,
             )
     if measured is not source and isinstance(measured, Iterated) and not measured.cursor.restarts and epochs > 1:
-        raise ArgumentError(f"the validation is an iterator, which can be read once only; {again}", where)
+        raise ArgumentError(f"the validation is an iterator, which can be read only once; {again}", where)
 
 
 def _monitored(what: str, column: Any, names: Sequence[str], where: Where | None) -> str:
@@ -327,8 +327,7 @@ def _counted(name: str, value: Any, where: Where | None) -> Any:
     value = value if isinstance(value, list | tuple) else as_array(f"what is given for {name}", value, where)
     if isinstance(value, np.ndarray) and not value.ndim:
         raise ShapeError(
-            f"what is given for {name} has no examples that could be counted; give an array whose first axis numbers "
-            "them, or a list",
+            f"the examples of {name} are a single number; give an array whose first axis numbers them, or a list",
             where,
         )
     return value

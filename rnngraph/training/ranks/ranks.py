@@ -136,8 +136,8 @@ class Ranks:
         if self._exchange is not None:
             if self._exchange.is_alone:
                 raise RanksError(
-                    f"rank {self.rank} is alone here, as callbacks and metrics are, and the others would not meet it; "
-                    "make steps outside of them"
+                    f"rank {self.rank} runs this alone, because only one rank runs callbacks and metrics; make steps "
+                    "outside of them"
                 )
             failure = failure or self.interrupt.due()
             everyone = self._exchange.all((value, None if failure is None else _text(failure)))

@@ -84,16 +84,16 @@ def test_a_layer_and_a_line_narrow_each_other(capsys: pytest.CaptureFixture[str]
     both = shown(capsys, "--layer", "dense", "--line", "10")
     assert "dense/bias" in both
     assert cli.main(["show", "net.py", "--layer", "dense", "--line", "9"]) == 2
-    assert "at once" in capsys.readouterr().err
+    assert "belongs to both layer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--layer", "cell_7"), "there are rnn/multi_rnn_cell"),
-        (("--layer", ""), "nothing here is of a layer ''"),
-        (("--line", "999"), "nothing here comes from line 999; there are net.py:4, "),
-        (("--line", "other.py:10"), "nothing here comes from line other.py:10"),
+        (("--layer", ""), "no line of this stage belongs to a layer ''"),
+        (("--line", "999"), "no line of this stage comes from line 999; there are net.py:4, "),
+        (("--line", "other.py:10"), "no line of this stage comes from line other.py:10"),
         (("--diff", "fision"), "did you mean fission?"),
         (("--diff", "graph"), "no pass is named 'graph'"),
         (("--stage", "lops"), "did you mean loops?"),
@@ -143,7 +143,7 @@ def test_a_diff_of_a_layer_or_a_line_has_their_changes_alone(capsys: pytest.Capt
     both = shown(capsys, "--diff", "accumulate", "--layer", "cell_1", "--line", "10")
     assert both.splitlines()[1:] == ["# nothing changed"]
     assert cli.main(["show", "net.py", "--diff", "accumulate", "--layer", "cell_7"]) == 2
-    assert "nothing here is of a layer 'cell_7'; there are " in capsys.readouterr().err
+    assert "no line of this stage belongs to a layer 'cell_7'; there are " in capsys.readouterr().err
 
 
 def test_a_pass_that_changed_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,7 +94,7 @@ def test_what_can_not_be_compared_is_no_difference(folder: Path, capsys: pytest.
     """Exit code 2: an input too few, no engine, a file of another format, sizes that the net does not take."""
     for arguments, words in (
         (["file.onnx"], "takes sr too; give --fixed sr=NUMBER"),
-        (["net/net.py"], "is of no format that is read"),
+        (["net/net.py"], "the format is not supported"),
         (["none.nam"], "none.nam: "),
     ):
         assert main(["verify", "net", *arguments]) == 2

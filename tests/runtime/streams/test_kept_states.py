@@ -212,7 +212,7 @@ def wrong(states: Any, **outputs: Any) -> Callable[[], Any]:
         (wrong({"hn": "h", "y": "h"}), rg.ArgumentError, "gives h two next values"),
         (wrong({"narrow": "h"}), rg.ShapeError, "the next value of h has shape"),
         (wrong({"wide": "h"}), rg.ShapeError, "the next value of h has shape"),
-        (wrong({"ints": "h"}), rg.DtypeError, "the next value of h is of int32, and must be of float32"),
+        (wrong({"ints": "h"}), rg.DtypeError, "the next value of h has dtype int32; it must be float32"),
         (wrong({"pair": "h"}), rg.StructureError, "names pair, which is a nest"),
         (wrong(["hn"]), rg.DtypeError, "states= takes {output: placeholder}"),
     ],

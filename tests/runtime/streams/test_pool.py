@@ -365,7 +365,7 @@ def test_errors_step_nothing() -> None:
     before = [np.concatenate([*pool.state(handle)]) for handle in (one, two)]
     good = {"x": x[0]}
     wrong: list[tuple[type[Exception], str, Any]] = [
-        (rg.ArgumentError, "can't be used any more", lambda: pool.step({one: good, closed: good})),
+        (rg.ArgumentError, "is closed; open another", lambda: pool.step({one: good, closed: good})),
         (rg.ArgumentError, "another pool", lambda: pool.step({one: good, foreign: good})),
         (rg.DtypeError, "the handle that open gave", lambda: pool.step({one: good, 3: good})),  # type: ignore[dict-item]
         (rg.ShapeError, r"takes \(3,\) or \(1, 3\)", lambda: pool.step({one: good, two: {"x": x[0, :2]}})),
@@ -374,13 +374,13 @@ def test_errors_step_nothing() -> None:
         (rg.NameLookupError, "no input 'z'", lambda: pool.step({one: good, two: {"x": x[0], "z": 1}})),
         (rg.StructureError, "one mapping", lambda: pool.step([one])),  # type: ignore[arg-type]
         (rg.ArgumentError, "given twice", lambda: pool.step_rows([one, two, one], x=x)),
-        (rg.ArgumentError, "any more", lambda: pool.step_rows([one, closed], x=x[:2])),
+        (rg.ArgumentError, "is closed", lambda: pool.step_rows([one, closed], x=x[:2])),
         (rg.ArgumentError, "another pool", lambda: pool.step_rows([one, foreign], x=x[:2])),
         (rg.ShapeError, r"2 streams takes \(2, 3\)", lambda: pool.step_rows([one, two], x=x)),
         (rg.NameLookupError, "needs x", lambda: pool.step_rows([one, two])),
         (rg.DtypeError, "sequence", lambda: pool.step_rows(3, x=x)),  # type: ignore[arg-type]
-        (rg.ArgumentError, "any more", lambda: pool.close(closed)),
-        (rg.ArgumentError, "any more", lambda: pool.state(closed)),
+        (rg.ArgumentError, "is closed", lambda: pool.close(closed)),
+        (rg.ArgumentError, "is closed", lambda: pool.state(closed)),
         (rg.NameLookupError, "x has a time axis", lambda: pool.open(x=x)),
         (rg.ArgumentError, "does not serve", lambda: pool.submit(one, x=x[0])),
         (rg.ArgumentError, "at least 1", lambda: program.inference.streams(0)),

@@ -187,14 +187,14 @@ def test_a_causal_stream_owes_nothing() -> None:
 def test_parts_of_steps_are_refused() -> None:
     program = compiled("late and strided")
     stream = program.inference.stream(batch=BATCH)
-    with pytest.raises(rg.ShapeError, match=r"test_rates.*x has 6 entries over time, and a step .* takes 4; feed a m"):
+    with pytest.raises(rg.ShapeError, match=r"test_rates.*x has 6 entries over time, but a step .* takes 4; feed a m"):
         stream.process(x=normal(BATCH, 6, WIDTH))
     for count in (3, 8):
         with pytest.raises(
-            rg.ShapeError, match=rf"x has {count} entries over time, and a step .* takes 4; feed that many"
+            rg.ShapeError, match=rf"x has {count} entries over time, but a step .* takes 4; feed that many"
         ):
             stream.step(x=normal(BATCH, count, WIDTH))
-    with pytest.raises(rg.ShapeError, match=r"x has 4 entries over time, and at most 3 are left for no whole step"):
+    with pytest.raises(rg.ShapeError, match=r"x has 4 entries over time, but a flush takes at most 3"):
         stream.flush(x=normal(BATCH, 4, WIDTH))
     with pytest.raises(rg.GraphError, match=r"test_rates.*differs from its first step on.*test_rates"):
         stream.flush(x=normal(BATCH, 1, WIDTH))

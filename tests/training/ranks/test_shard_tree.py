@@ -188,7 +188,7 @@ def test_what_one_rank_does_alone_makes_no_steps_of_another_training() -> None:
         one.agreed(lambda: other.exchanged(1))
 
     errors = World(3).run(work)
-    assert all(isinstance(error, RanksError) and "rank 0 is alone here" in str(error) for error in errors)
+    assert all(isinstance(error, RanksError) and "rank 0 runs this alone" in str(error) for error in errors)
 
 
 def test_what_rank_0_says_goes_for_all() -> None:

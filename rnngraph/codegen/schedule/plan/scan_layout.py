@@ -97,7 +97,7 @@ class ScanLayout:
 
     @property
     def table(self) -> MaskTable | None:
-        """Table of active rows, if a mask excludes others."""
+        """Table of active rows, if a mask excludes the rows that have ended."""
         return None if self.active is None else self.active.table
 
     @property

@@ -88,7 +88,7 @@ class ScanPlan:
 
     @property
     def active(self) -> ActiveSteps | None:
-        """Active steps and rows, if a mask excludes others."""
+        """Active steps and rows, if a mask excludes rows that have ended."""
         return self.layout.active
 
     @property

@@ -131,7 +131,7 @@ def swapped_order(rank: int, axis1: int, axis2: int) -> tuple[int, ...]:
 
 
 def moved_order(rank: int, source: int | Sequence[int], destination: int | Sequence[int]) -> tuple[int, ...]:
-    """Return the permutation that moves axes from ``source`` to ``destination`` and keeps the order of the others."""
+    """Return the permutation that moves axes from ``source`` to ``destination``. Other axes keep their order."""
     axes, places = (
         [one_axis(rank, axis) for axis in ([argument] if isinstance(argument, int) else entries(argument, name))]
         for argument, name in ((source, "source"), (destination, "destination"))

@@ -23,7 +23,7 @@ from .values import Values
 
 @dataclass(frozen=True)
 class Note:
-    """Record of how a value was computed from others.
+    """Record of how a value was computed from other values.
 
     ``kind`` is one of these, or a kind of ``say``:
       ``transpose``: ``by`` is the order of the axes.

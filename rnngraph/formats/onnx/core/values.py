@@ -69,11 +69,11 @@ class Values:
         return self._declared[key][1]
 
     def declared_of(self, x: Value) -> Operand | None:
-        """Return the known or repeated operand from which a value was declared; None for others."""
+        """Return the array or repeated operand from which a value was declared; None for any other value."""
         return next((source for source, value in self._declared.values() if value is x), None)
 
     def known_as(self, x: Value) -> Known | None:
-        """Return the array of the file from which a value was declared; None for others."""
+        """Return the array of the file from which a value was declared; None for any other value."""
         source = self.declared_of(x)
         return source if isinstance(source, Known) and not source.is_symbolic else None
 

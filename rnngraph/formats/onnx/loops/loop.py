@@ -242,7 +242,7 @@ class _Reading:
         return _number(self._outer(source)) if self._is_outer(source) else None
 
     def _line(self, name: str, depth: int = 0) -> tuple[Dim, Dim] | None:
-        """Return (first value, increase per step) of a linear function of the step number; None for others."""
+        """Return (first value, increase per step) of a linear function of the step number; else None."""
         source = self._source(name)
         if source in self.counts:
             return self.counts[source].first, 1

@@ -52,7 +52,7 @@ def _gather(call: Call) -> Outputs:
 
 
 def _counting(call: Call, ids: Value) -> Value | None:
-    """Return indices that count from 0, with a check against the size of a table; None for others."""
+    """Return indices that count from 0, with a check against the size of a table; else None."""
     if call.tensors.is_a(ids, "count"):
         count = shape_of(ids)[0]
         return places(call.tensors, 0, count) if isinstance(count, Size) else None

@@ -40,7 +40,7 @@ def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | Non
 @reads("CausalConvWithState")
 @reads("CausalConvWithState", domain="com.microsoft")
 def _causal(call: Call) -> Outputs:
-    """Return a depthwise convolution of past and input joined along time, and the last entries of both."""
+    """Return a depthwise convolution of past and input joined along time, and the last entries of the join."""
     kernel, bias = call.array(1, "its kernel"), _bias(call)
     last, others = bool(call.whole("channels_last", 0)), ("state_window", "state_update_capacity", "state_length")
     if call.rank() != 3 or kernel.ndim != 3 or kernel.shape[1] != 1:

@@ -180,7 +180,10 @@ def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
 
 
 def _group(size: Dim, stop: Any) -> int:
-    """Return n for a bound ``size // n * n``; 0 for others."""
+    """Return n for a bound ``size
+
+    n * n``; 0 for any other bound.
+    """
     _, number = terms_of(stop)[0] if isinstance(stop, Size) else ((), 0)
     return number if 1 < number <= MAX_GROUP and stop == floor_divide(size, number) * number else 0
 

@@ -55,7 +55,7 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
 
 @reads("Gemm", "FusedMatMulBias")
 def gemm(call: Call) -> Operand:
-    """Return alpha A @ B + beta C, with A and B transposed if the node says so."""
+    """Return alpha A @ B + beta C. ``transA`` and ``transB`` transpose A and B."""
     tensors, left, right = call.tensors, call.input(0), call.input(1)
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:

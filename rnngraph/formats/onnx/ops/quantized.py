@@ -97,7 +97,7 @@ def _rescaled(call: Call, x: Dequantized, scale: np.ndarray, zero: np.ndarray | 
 
 
 def numbers_of(scale: np.ndarray, zero: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return scales and zero points in float64, equally many of both."""
+    """Return scales and zero points in float64, with one zero point for each scale."""
     factors = scale.astype(np.float64).reshape(-1)
     zeros = np.zeros(1) if zero is None else zero.astype(np.float64).reshape(-1)
     if zeros.size not in (1, factors.size):
@@ -109,7 +109,7 @@ _MOVING = (basic.gather, basic.transpose, basic.reshape, basic.expand_dims, basi
 
 
 def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value | None:
-    """Return the entries that are only moved out of a table of the file, from the table's floats; None for others."""
+    """Return entries that are only moved out of a table of the file, from the table's floats; else None."""
     table = call.tensors.known_as(x)
     if table is not None:
         return call.tensors.value(floats(table), "embedding")

@@ -26,7 +26,7 @@ def product(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def total(scope: Scope, node: Node, bias: str = "") -> str | None:
-    """Write a sum if it is a depthwise convolution; return None for others."""
+    """Write a sum if it is a depthwise convolution; else return None."""
     channels = channels_of(node)
     if channels is None:
         return None
@@ -56,7 +56,7 @@ def sum_with_bias(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def largest(scope: Scope, node: Node) -> str | None:
-    """Write a maximum if it is a pool; return None for others."""
+    """Write a maximum if it is a pool; else return None."""
     windows = pool_of(node)
     return None if windows is None else _over_windows(scope, node, "MaxPool", windows)
 
@@ -94,7 +94,7 @@ def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights:
 
 
 def _behind_past(scope: Scope, node: Node, past: Past, weight: str, bias: str) -> str:
-    """Write a convolution over a past and the sequence after it, which also returns the last steps of both."""
+    """Write a convolution over a past and the sequence after it, which also returns the last steps of the two."""
     before, x = (scope.values[item] for item in past.joined.operands)
     if past.axis == 1:
         before, x = (scope.add("Transpose", item, perm=[0, 2, 1]) for item in (before, x))

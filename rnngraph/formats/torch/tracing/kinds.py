@@ -36,7 +36,7 @@ Index: TypeAlias = Any
 
 
 class Declaring(Protocol):
-    """What the modules that ``Tracer`` imports need of it."""
+    """Interface of the tracer, for the modules that ``Tracer`` imports."""
 
     script: Script
     sizes: Sizes

@@ -11,7 +11,7 @@ from ....ir.types import meet_declared
 
 
 class Replaced:
-    """Declaration in which some nodes are replaced by others."""
+    """Declaration in which some nodes are replaced by other nodes."""
 
     def __init__(self, replaced: Mapping[Node, Node]) -> None:
         self._new = dict(replaced)

@@ -62,7 +62,7 @@ def linear_terms(recurrence: Recurrence) -> LinearTerms | None:
 
 
 def log_of(node: Node, outside: Mapping[Node, Node]) -> Node | None:
-    """Return the logarithm of a value whose computation shows it to be positive; None for others.
+    """Return the logarithm of a value whose computation shows that it is positive; else None.
 
     outside: values from outside of the loop, by the inputs of its body.
     """
@@ -123,7 +123,7 @@ def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
 
 
 def _without(factors: Sequence[Node], others: Sequence[Node]) -> list[Node] | None:
-    """Return factors without others. Each of the others must be among the factors."""
+    """Return factors without the factors ``others``, which must all be among them."""
     rest = list(factors)
     for other in others:
         place = next((place for place, item in enumerate(rest) if _same(item, other)), None)
