@@ -366,8 +366,7 @@ class Batches:
             need = int(self._steps[clock.name].max(initial=0)) + clock.offset
             if whole.longest < need:
                 raise ShapeError(
-                    f"{whole.spec.name} has {whole.longest} steps, but the longest example needs {need}; give as many",
-                    where,
+                    f"{whole.spec.name} has {whole.longest} steps, and the longest example {need}; give as many", where
                 )
 
     def check_windows(self, where: Where | None) -> None:
