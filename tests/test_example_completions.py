@@ -268,6 +268,17 @@ def test_a_stop_string_ends_a_text(running: Running) -> None:
     wait_until(lambda: running.generator.running == 0)
 
 
+def test_a_prefix_is_read_once(running: Running) -> None:
+    model = running.model
+    begun = running.code.Model("tiny", running.generator, model.encode, model.decode, prefix="You are a poet. ")
+    read, request = running.generator.counts["read"], wanted(prompt=["To be", "or"], max_tokens=20, temperature=0)
+    metrics = running.code.Metrics(running.generator)
+    answer = running.code.asyncio.run(running.code.Completion(begun, request, metrics).whole())
+    expected = [running.alone(f"You are a poet. {prompt}", max_new=20) for prompt in ("To be", "or")]
+    assert [choice["text"] for choice in answer["choices"]] == expected
+    assert running.generator.counts["read"] == read + 7
+
+
 def test_many_callers_at_once(running: Running) -> None:
     prompts = ["a" * (3 * number + 1) for number in range(6)]  # as many as slots and places to wait
 
@@ -351,8 +362,8 @@ def test_metrics_count(running: Running) -> None:
     running.client.completions.create(model="tiny", prompt="abc", max_tokens=9)
     after = running.metrics()
     grown = {name: after[name] - before.get(name, 0) for name in after}
-    assert grown["completions_prompt_tokens"] == 3
-    assert grown["completions_new_tokens"] == 9
+    assert grown["completions_prompt_tokens_total"] == 3
+    assert grown["completions_new_tokens_total"] == 9
     assert grown['completions_requests_total{status="200"}'] == 1
     assert (grown["completions_first_token_seconds_count"], grown["completions_token_seconds_count"]) == (1, 8)
     assert (after["completions_running"], after["completions_waiting"]) == (0, 0)

@@ -5,8 +5,8 @@
     python examples/completions_server/characters.py --quick              # seconds, and then it writes nonsense
 
 It writes ``characters.net``. A model for the server is a script like this one: it has ``program``, ``encode``, which
-gives the tokens of a text, and ``decode``, which gives the text of tokens. ``stop``, tokens that end a text, may be
-left out, as here.
+gives the tokens of a text, and ``decode``, which gives the text of tokens. ``stop``, tokens that end a text, and
+``prefix``, a text with which all prompts begin, may be left out, as here.
 """
 
 from __future__ import annotations

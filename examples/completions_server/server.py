@@ -21,7 +21,7 @@ import json
 import runpy
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,6 +48,7 @@ class Model:
         encode: Returns the tokens of a text, or raises ``ValueError``.
         decode: Returns the text of tokens.
         stop: Tokens that end a text.
+        begin: State after the text with which all prompts begin; None without one.
     """
 
     def __init__(
@@ -57,8 +58,12 @@ class Model:
         encode: Callable[[str], list[int]],
         decode: Callable[[list[int]], str],
         stop: Any = None,
+        prefix: str = "",
     ) -> None:
+        """Read ``prefix``, with which all prompts begin, once for all."""
         self.name, self.generator, self.encode, self.decode, self.stop = name, generator, encode, decode, stop
+        tokens = encode(prefix) if prefix else []
+        self.begin = generator.submit(tokens, max_new=0, keep_state=True).state if tokens else None
 
     def warm_up(self) -> None:
         """Compile the draws that callers may ask for."""
@@ -73,7 +78,31 @@ def model_of(script: Path, weights: str, name: str | None, tokenizer: Path | Non
         raise SystemExit(f"{script} has no {missing[0]}; a model is a script with program, encode and decode")
     program = names["program"] if isinstance(names["program"], rg.Program) else names["program"](weights)
     generator = program.inference.generator(**options)
-    return Model(name or script.stem, generator, names["encode"], names["decode"], names.get("stop"))
+    further = names.get("stop"), names.get("prefix", "")
+    return Model(name or script.stem, generator, names["encode"], names["decode"], *further)
+
+
+class Totals:
+    """Numbers that a generator counts itself, as a collector of the package ``prometheus_client``."""
+
+    def __init__(self, generator: rg.Generator) -> None:
+        self._generator = generator
+
+    def collect(self) -> Iterator[Any]:
+        """Yield each number under its name."""
+        core, generator = import_module("prometheus_client.core"), self._generator
+        counts = generator.counts
+        for name, text, number in (
+            ("running", "Choices that are generated.", generator.running),
+            ("waiting", "Choices that wait for a slot.", generator.waiting),
+        ):
+            yield core.GaugeMetricFamily(f"completions_{name}", text, number)
+        for name, text, number in (
+            ("prompt_tokens", "Tokens of prompts that were read.", counts["read"]),
+            ("new_tokens", "Tokens that were generated.", counts["new"]),
+            ("steps", "Steps of the batch.", counts["steps"]),
+        ):
+            yield core.CounterMetricFamily(f"completions_{name}", text, number)
 
 
 class Metrics:
@@ -93,14 +122,7 @@ class Metrics:
             buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
             **own,
         )
-        for name, text, value in (
-            ("running", "Choices that are generated.", lambda: generator.running),
-            ("waiting", "Choices that wait for a slot.", lambda: generator.waiting),
-            ("prompt_tokens", "Tokens of prompts that were read.", lambda: generator.counts["read"]),
-            ("new_tokens", "Tokens that were generated.", lambda: generator.counts["new"]),
-            ("steps", "Steps of the batch.", lambda: generator.counts["steps"]),
-        ):
-            prometheus.Gauge(f"completions_{name}", text, **own).set_function(value)
+        self._registry.register(Totals(generator))
 
     def text(self) -> bytes:
         """Return all metrics."""
@@ -124,7 +146,7 @@ class Completion:
             number = None if request.sample is None else (request.seed + index + (1 << 63)) % (1 << 64) - (1 << 63)
             try:
                 handle = model.generator.submit(
-                    prompt, max_new=request.max_tokens, sample=request.sample, stop=model.stop, number=number
+                    prompt, request.max_tokens, request.sample, model.stop, number=number, state=model.begin
                 )
             except rg.BusyError as error:
                 self.cancel()

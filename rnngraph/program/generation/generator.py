@@ -103,9 +103,10 @@ class Generator(Unindexed):
         Args:
             ids: Tokens of the prompt: ints [tokens].
             max_new: Maximum number of new tokens.
-            sample: As for ``inference.generate``. A function runs in the generator's thread and gets logits [classes].
+            sample: As for ``inference.generate``. A function gets logits [classes], and runs in the generator's thread.
                 Each ``seed`` of a dict is compiled, so give callers a ``number`` instead.
-            stop: A token that ends the generation, several, or a function of a token. It is not returned.
+            stop: A token that ends the generation, several, or a function of a token, which runs in the generator's
+                thread. The token is not returned.
             number: Number by which draws of ``rg.sample`` differ between callers; None: 0.
             state: State to go on from: of a stream of one row or a generation, its bytes, or a file of ``save``.
             keep_state: True: ``state`` of the handle is the state after the prompt and all tokens.
@@ -147,8 +148,10 @@ class Generator(Unindexed):
 
     def _require_room(self, where: Where | None) -> None:
         """Raise ``BusyError`` if no other caller may wait."""
+        if self._process != os.getpid():  # its lock may be held by a thread that is not here
+            raise BusyError("the generator runs in the process that forked this one; make another one", where)
         with self._changed:
-            if not self.is_running:
+            if not self._is_open:
                 raise BusyError("the generator is closed; make another one", where)
             self._forget_cancelled()
             free = self._limits.slots - self.running
@@ -161,6 +164,8 @@ class Generator(Unindexed):
 
     def _cancel(self, request: Request) -> None:
         request.is_cancelled = True
+        if self._process != os.getpid():
+            return
         with self._changed:
             if request in self._waiting:
                 self._waiting.remove(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -63,6 +64,7 @@ class Request:
         self.error: BaseException | None = None
         self.state: Any = None
         self.waiters: list[tuple[Any, Any]] = []  # event loops and futures of coroutines
+        self._process = os.getpid()
 
     @property
     def is_over(self) -> bool:
@@ -82,6 +84,11 @@ class Request:
             if not self.is_over:
                 self.finish, self.error = finish, error
                 self._notify()
+
+    def check_process(self) -> None:
+        """Raise ``GraphError`` in the child of a fork, where no thread would end the caller's wait."""
+        if self._process != os.getpid():
+            raise GraphError("the generation runs in the process that forked this one; submit the prompt here")
 
     def _notify(self) -> None:
         self.changed.notify_all()
@@ -112,6 +119,7 @@ class GenerationHandle(Unindexed, Iterator[int]):
 
     def __next__(self) -> int:
         request = self._request
+        request.check_process()
         with request.changed:
             while not request.unread and not request.is_over:
                 request.changed.wait()
@@ -128,6 +136,7 @@ class GenerationHandle(Unindexed, Iterator[int]):
         import asyncio  # takes as long to import as a quarter of this package
 
         request, loop = self._request, asyncio.get_running_loop()
+        request.check_process()
         while True:
             with request.changed:
                 if request.unread:
@@ -151,6 +160,7 @@ class GenerationHandle(Unindexed, Iterator[int]):
         request = self._request
         if not request.wishes.keeps_state:
             raise GraphError("the state was not kept; submit the prompt with keep_state=True")
+        request.check_process()
         with request.changed:
             while not request.is_over:
                 request.changed.wait()

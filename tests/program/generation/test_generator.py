@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -235,3 +236,23 @@ def test_not_a_number_ends_its_own_caller_only(sampled: bool) -> None:
             else:
                 assert [*handle] == [*alone]
             assert [*other] == [*program.inference.generate([3, 5], stop=stop)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks of POSIX")
+def test_the_child_of_a_fork_is_told(generator: rg.Generator) -> None:
+    handle = generator.submit([1], max_new=10**9)
+    next(handle)
+    child = os.fork()
+    if not child:
+        told = 0
+        for use in (lambda: list(handle), lambda: generator.submit([1])):
+            try:
+                use()
+            except (rg.GraphError, rg.BusyError) as error:
+                told += "forked this one" in str(error)
+        handle.cancel()
+        generator.close()
+        os._exit(told)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    next(handle)
+    handle.cancel()
